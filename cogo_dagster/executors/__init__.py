@@ -1,0 +1,1 @@
+"""The code that runs jobs, one package per family of types."""

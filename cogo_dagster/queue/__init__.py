@@ -1,0 +1,1 @@
+"""The engine's client and the worker. Knows no Dagster, no HTTP server, no terminal."""

@@ -1,0 +1,99 @@
+"""What the worker asks of an executor: the protocol, and the two ways an execution can end without success."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from cogo_dagster.queue.model import ArtifactFile, ExecutionResult, Job, Json
+
+
+class InvalidPayload(ValueError):  # noqa: N818 - the sentence is the point, not the suffix
+    """The payload cannot be run; the message is one sentence that says what to correct."""
+
+
+class ExecutionFailed(Exception):  # noqa: N818
+    """The attempt failed for a known reason.
+
+    Args:
+        message: One sentence, without secrets.
+        error_class: Short stable name for grouping (`timeout`, `dns`, `http_status`).
+        retryable: False sends the job to the DLQ at once.
+        delay_seconds: The least wait before the next attempt, as a server's Retry-After asked.
+        artifacts: What is worth keeping of the failure, such as a trace.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        error_class: str,
+        retryable: bool,
+        delay_seconds: float | None = None,
+        artifacts: Sequence[ArtifactFile] = (),
+        detail: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.error_class = error_class
+        self.retryable = retryable
+        self.delay_seconds = delay_seconds
+        self.artifacts = artifacts
+        self.detail = detail
+
+
+class Snooze(Exception):  # noqa: N818
+    """Run the job again in `delay_seconds` without consuming the attempt (a rate limit's Retry-After)."""
+
+    def __init__(self, reason: str, *, delay_seconds: float) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.delay_seconds = delay_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """Where one execution may write: an empty private folder, deleted after its artifacts are uploaded."""
+
+    folder: Path
+
+
+class Executor(Protocol):
+    """Runs one family of types inside the worker's asyncio loop.
+
+    Attributes:
+        family: The types it runs: `family` itself and `family.anything`.
+        slots: Jobs at once in one process; None means the worker's concurrency.
+        prefetch: Jobs to claim beyond the free slots; 0 for heavy work.
+    """
+
+    family: str
+    slots: int | None
+    prefetch: int
+
+    def validate(self, type: str, payload: Json) -> dict[str, Json]:
+        """Return the payload as it will be stored, checked. Called at enqueue and before execution.
+
+        Raises:
+            InvalidPayload: One sentence that says what to correct.
+        """
+        ...
+
+    async def start(self) -> None:
+        """Acquire what all executions share (a browser). Called once, before the first execution."""
+        ...
+
+    async def stop(self) -> None:
+        """Release everything. Bounded in time; called once, also after a failed start."""
+        ...
+
+    async def execute(self, job: Job, workspace: Workspace) -> ExecutionResult:
+        """Run one attempt.
+
+        Cancellation (`asyncio.CancelledError`) means the lease is lost or the worker stops: clean up and re-raise.
+
+        Raises:
+            ExecutionFailed: The attempt failed, retryable or not.
+            Snooze: Try later, attempt not consumed.
+        """
+        ...

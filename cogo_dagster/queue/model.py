@@ -1,0 +1,201 @@
+"""The queue's words as Python types.
+
+job        a row of `jobs`: something to run once, or again until it succeeds or is out of attempts
+type       what to run, `browser` or `browser.pdf`; the part before the first dot is its family
+attempt    one claim of a job; `attempts` counts from 1 and is counted at claim
+lease      the right to run one attempt until `lease_expires_at`, proved by `lease_token`
+executor   code that runs one family of types
+outcome    how an attempt ended
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Self
+from uuid import UUID
+
+Json = Any
+"""What `json.loads` returns: None, bool, int, float, str, list, dict."""
+
+
+class Outcome(StrEnum):
+    """How an attempt ended, as `settle_jobs` takes it."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"  # back to queued with backoff, or to the DLQ
+    SNOOZED = "snoozed"  # back to queued later, attempt given back
+    REQUEUED = "requeued"  # back to queued now, attempt given back
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A claimed job: what an executor needs to run one attempt.
+
+    Attributes:
+        attempts: The number of this attempt, from 1.
+        lease_token: Proof of the lease; every write about this attempt carries it.
+        timeout_seconds: Longest run of one attempt; None means no limit of its own.
+    """
+
+    id: UUID
+    type: str
+    payload: Mapping[str, Json]
+    attempts: int
+    max_attempts: int
+    lease_token: UUID
+    executor_id: str | None = None
+    priority: int = 5
+    idempotency_key: str | None = None
+    timeout_seconds: float | None = None
+    created_at: datetime | None = None
+
+    @property
+    def family(self) -> str:
+        """The part of the type before the first dot; it chooses the executor."""
+        return family_of(self.type)
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Json]) -> Self:
+        """Read a job as `claim_jobs` returns it."""
+        return cls(
+            id=UUID(row["id"]),
+            type=row["type"],
+            payload=row["payload"],
+            attempts=row["attempts"],
+            max_attempts=row["max_attempts"],
+            lease_token=UUID(row["lease_token"]),
+            executor_id=row["executor_id"],
+            priority=row["priority"],
+            idempotency_key=row["idempotency_key"],
+            timeout_seconds=row["timeout_seconds"],
+            created_at=datetime.fromisoformat(row["created_at"]),
+        )
+
+
+def family_of(type: str) -> str:
+    """Return the family of a type: `browser.pdf` belongs to `browser`."""
+    return type.partition(".")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactFile:
+    """A file an executor made, waiting on local disk to be uploaded.
+
+    Attributes:
+        name: Display name, unique within the attempt (`screenshot.png`); never a path in storage.
+        content_type: MIME type.
+        path: The local file; the worker deletes its folder after the upload.
+    """
+
+    name: str
+    content_type: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionResult:
+    """What a successful execution leaves: a small JSON result and files."""
+
+    result: Json = None
+    artifacts: Sequence[ArtifactFile] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class JobError:
+    """Why an attempt failed, as kept in the job row, the attempt and the DLQ.
+
+    Attributes:
+        error_class: Short stable name (`timeout`, `dns`, `blocked_address`, `ValueError`), good for grouping.
+        message: One sentence, first line shown everywhere; no secrets.
+        retryable: False sends the job to the DLQ at once.
+        detail: Longer text for the job page, such as a traceback.
+    """
+
+    error_class: str
+    message: str
+    retryable: bool = True
+    detail: str | None = None
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the document stored in `jobs.error`."""
+        return {
+            "class": self.error_class,
+            "message": self.message[:2_000],
+            "retryable": self.retryable,
+            "detail": self.detail[:20_000] if self.detail else None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """The end of one attempt, ready for `settle_jobs`.
+
+    Attributes:
+        delay_seconds: For a failure: the least wait before the retry (a Retry-After). For a snooze: the wait.
+        run_seconds: How long the executor ran.
+    """
+
+    job: Job
+    outcome: Outcome
+    result: Json = None
+    error: JobError | None = None
+    delay_seconds: float | None = None
+    run_seconds: float | None = None
+
+    def to_json(self) -> dict[str, Json]:
+        """Return one element of the `settlements` argument of `settle_jobs`."""
+        return {
+            "job_id": str(self.job.id),
+            "lease_token": str(self.job.lease_token),
+            "outcome": self.outcome.value,
+            "result": self.result,
+            "error": self.error.to_json() if self.error else None,
+            "retryable": self.error.retryable if self.error else None,
+            "delay_seconds": self.delay_seconds,
+            "run_seconds": self.run_seconds,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job to enqueue.
+
+    Attributes:
+        executor_id: Address; None is served by every worker.
+        priority: 0 (first) to 9.
+        run_in_seconds: Wait before the first attempt.
+        timeout_seconds: Longest run of one attempt.
+    """
+
+    type: str
+    payload: Mapping[str, Json] = field(default_factory=dict)
+    executor_id: str | None = None
+    priority: int = 5
+    max_attempts: int = 5
+    idempotency_key: str | None = None
+    run_in_seconds: float = 0
+    timeout_seconds: float | None = None
+
+    def to_json(self) -> dict[str, Json]:
+        """Return one element of the `jobs` argument of `enqueue_jobs`."""
+        return {
+            "type": self.type,
+            "payload": dict(self.payload),
+            "executor_id": self.executor_id,
+            "priority": self.priority,
+            "max_attempts": self.max_attempts,
+            "idempotency_key": self.idempotency_key,
+            "run_in_seconds": self.run_in_seconds,
+            "timeout_seconds": self.timeout_seconds,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueued:
+    """The answer to one enqueued job; `created` is False when the idempotency key found an older one."""
+
+    job_id: UUID
+    created: bool

@@ -1,0 +1,1 @@
+"""Ways to call the engine's SQL functions; all pass one conformance suite."""
