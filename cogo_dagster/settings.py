@@ -6,10 +6,10 @@ The names are the operations runbook's; `.env.example` explains each of them.
 import os
 import platform
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
@@ -29,36 +29,35 @@ class Settings(BaseSettings):
         frozen=True,
         extra="ignore",
         env_ignore_empty=True,
-        populate_by_name=True,
-        validate_default=False,
+        case_sensitive=True,
     )
 
     # Database and storage (design 5: chosen by what is given)
-    supabase_url: str | None = Field(None, validation_alias="SUPABASE_URL")
-    supabase_anon_key: SecretStr | None = Field(None, validation_alias="SUPABASE_ANON_KEY")
-    supabase_service_role_key: SecretStr | None = Field(None, validation_alias="SUPABASE_SERVICE_ROLE_KEY")
-    database_url: SecretStr | None = Field(None, validation_alias="COGO_DATABASE_URL")
-    home: Path = Field(PROJECT_ROOT / ".cogo", validation_alias="COGO_HOME")
-    dagster_postgres_url: SecretStr | None = Field(None, validation_alias="DAGSTER_POSTGRES_URL")
+    supabase_url: str | None = Field(None, alias="SUPABASE_URL")
+    supabase_anon_key: SecretStr | None = Field(None, alias="SUPABASE_ANON_KEY")
+    supabase_service_role_key: SecretStr | None = Field(None, alias="SUPABASE_SERVICE_ROLE_KEY")
+    database_url: SecretStr | None = Field(None, alias="COGO_DATABASE_URL")
+    home: Path = Field(PROJECT_ROOT / ".cogo", alias="COGO_HOME")
+    dagster_postgres_url: SecretStr | None = Field(None, alias="DAGSTER_POSTGRES_URL")
 
     # Worker
-    worker_mode: Literal["db"] = Field("db", validation_alias="WORKER_MODE")
-    worker_id: str = Field(default_factory=_default_worker_id, validation_alias="WORKER_ID", min_length=1, max_length=200)
-    executor_id: str | None = Field(None, validation_alias="EXECUTOR_ID", max_length=200)
-    max_jobs: int | None = Field(None, validation_alias="MAX_JOBS", ge=1)
-    lease_seconds: int = Field(60, validation_alias="COGO_LEASE_SECONDS", ge=5, le=3600)
-    concurrency: int = Field(4, validation_alias="COGO_CONCURRENCY", ge=1, le=1000)
-    grace_seconds: float = Field(25, validation_alias="COGO_GRACE_SECONDS", ge=0, le=3600)
+    worker_mode: Literal["db"] = Field("db", alias="WORKER_MODE")
+    worker_id: str = Field(default_factory=_default_worker_id, alias="WORKER_ID", min_length=1, max_length=200)
+    executor_id: str | None = Field(None, alias="EXECUTOR_ID", max_length=200)
+    max_jobs: int | None = Field(None, alias="MAX_JOBS", ge=1)
+    lease_seconds: int = Field(60, alias="COGO_LEASE_SECONDS", ge=5, le=3600)
+    concurrency: int = Field(4, alias="COGO_CONCURRENCY", ge=1, le=1000)
+    grace_seconds: float = Field(25, alias="COGO_GRACE_SECONDS", ge=0, le=3600)
 
     # Browser
-    browser_real_mode: bool = Field(True, validation_alias="BROWSER_REAL_MODE")
-    headless: bool = Field(True, validation_alias="HEADLESS")
-    no_sandbox: bool = Field(False, validation_alias="NO_SANDBOX")
-    browser_channel: str | None = Field(None, validation_alias="BROWSER_CHANNEL")
-    browser_nav_timeout_ms: int = Field(30_000, validation_alias="BROWSER_NAV_TIMEOUT_MS", ge=1, le=600_000)
-    browser_force_success: bool = Field(False, validation_alias="BROWSER_FORCE_SUCCESS")
-    browser_allowed_hosts: tuple[str, ...] = Field((), validation_alias="BROWSER_ALLOWED_HOSTS")
-    browser_test_url: str | None = Field(None, validation_alias="BROWSER_TEST_URL")
+    browser_real_mode: bool = Field(True, alias="BROWSER_REAL_MODE")
+    headless: bool = Field(True, alias="HEADLESS")
+    no_sandbox: bool = Field(False, alias="NO_SANDBOX")
+    browser_channel: str | None = Field(None, alias="BROWSER_CHANNEL")
+    browser_nav_timeout_ms: int = Field(30_000, alias="BROWSER_NAV_TIMEOUT_MS", ge=1, le=600_000)
+    browser_force_success: bool = Field(False, alias="BROWSER_FORCE_SUCCESS")
+    browser_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field((), alias="BROWSER_ALLOWED_HOSTS")
+    browser_test_url: str | None = Field(None, alias="BROWSER_TEST_URL")
 
     @field_validator("home", mode="after")
     @classmethod
@@ -76,7 +75,8 @@ class Settings(BaseSettings):
     def _supabase_whole(self) -> Self:
         if self.supabase_url and not self.supabase_service_role_key:
             raise ValueError(
-                "SUPABASE_URL is set but SUPABASE_SERVICE_ROLE_KEY is not: set both, or neither to use the embedded database"
+                "SUPABASE_URL is set but SUPABASE_SERVICE_ROLE_KEY is not: "
+                "set both, or neither to use the embedded database"
             )
         if self.supabase_service_role_key and not self.supabase_url and not self.database_url:
             raise ValueError("SUPABASE_SERVICE_ROLE_KEY is set but SUPABASE_URL is not: set both, or neither")
@@ -88,7 +88,7 @@ def load_settings(env_file: Path | None = None, **overrides: Any) -> Settings:
 
     Args:
         env_file: A dotenv file whose values the environment overrides; read only if it exists.
-        overrides: Values by field name that win over both.
+        overrides: Values by environment name that win over both, as `COGO_LEASE_SECONDS=5`.
 
     Raises:
         SettingsError: One sentence per wrong setting.
@@ -102,7 +102,7 @@ def load_settings(env_file: Path | None = None, **overrides: Any) -> Settings:
 def _sentence(problem: dict[str, Any]) -> str:
     location = problem["loc"]
     if not location:
-        return f"{str(problem['ctx']['error'])}."
+        return f"{problem['ctx']['error']!s}."
     name = str(location[0])
     given = problem["input"]
     if name == "WORKER_MODE":
