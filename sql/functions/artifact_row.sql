@@ -1,0 +1,13 @@
+/*
+ * An artifact as lists and pages show it.
+ */
+create or replace function public.artifact_row(artifact public.artifacts) returns jsonb
+language sql stable as $$
+    select pg_catalog.jsonb_build_object(
+        'id', artifact.id, 'job_id', artifact.job_id, 'attempt', artifact.attempt, 'name', artifact.name,
+        'content_type', artifact.content_type, 'size_bytes', artifact.size_bytes, 'sha256', artifact.sha256,
+        'storage_key', artifact.storage_key, 'status', artifact.status, 'created_at', artifact.created_at,
+        'ready_at', artifact.ready_at, 'expires_at', artifact.expires_at)
+$$;
+
+comment on function public.artifact_row is 'The document a list returns for one artifact.';

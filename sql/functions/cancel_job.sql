@@ -1,0 +1,31 @@
+/*
+ * Cancel a job: queued -> cancelled at once; a running one is asked (its worker learns at the next renewal,
+ * and success still wins). Returns {"job_id", "status", "cancel_requested"}.
+ * Errors: CQ001 no such job, CQ003 it ended already.
+ */
+create or replace function public.cancel_job(job_id uuid) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+    at timestamptz := clock_timestamp();
+    job public.jobs;
+begin
+    update public.jobs j set
+        status = case when j.status = 'queued' then 'cancelled' else j.status end,
+        finished_at = case when j.status = 'queued' then at else j.finished_at end,
+        cancel_requested = true
+    where j.id = cancel_job.job_id and j.status in ('queued', 'running')
+    returning j.* into job;
+    if not found then
+        select * into job from public.jobs j where j.id = cancel_job.job_id;
+    end if;
+
+    if job.id is null then
+        raise exception using errcode = 'CQ001', message = format('There is no job %s.', cancel_job.job_id);
+    elsif job.status in ('succeeded', 'failed') then
+        raise exception using errcode = 'CQ003',
+            message = format('Job %s has %s already and cannot be cancelled.', job.id, job.status);
+    end if;
+    return jsonb_build_object('job_id', job.id, 'status', job.status, 'cancel_requested', job.cancel_requested);
+end $$;
+
+comment on function public.cancel_job is 'Cancel a queued job, or ask a running one to stop.';

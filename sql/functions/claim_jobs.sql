@@ -1,0 +1,87 @@
+/*
+ * Give a worker the right to run due jobs: queued -> running, one attempt counted for each.
+ *
+ * claim_id       A new uuid of the caller's for each claim; it becomes the lease_token of the claimed jobs.
+ *                Called again with the same one (the reply was lost), it returns the same jobs.
+ * families       {"browser": {"max_jobs": 4, "prefetch": false}}: how many jobs of which families.
+ *                `prefetch`: the jobs wait in the worker, which records their start with start_jobs.
+ * executor_id    Serve the jobs addressed to this executor besides the unaddressed ones.
+ * idle           The worker's word on whether enqueues should wake it; null leaves it as it is.
+ *
+ * Order: priority 0 first; within a priority the addressed jobs, then the unaddressed ones, each by next_run_at.
+ * Returns {"jobs": […]}. Errors: CQ005.
+ *
+ * Index jobs_claim_lane. One probe per priority instead of one ordered scan: behind 500,000 jobs of the future
+ * the scan took 10 ms, the probes 0.15 ms. `at` is a variable, since a volatile clock defeats the index.
+ */
+create or replace function public.claim_jobs(
+    claim_id uuid, families jsonb, worker_id text, instance_id uuid default null, executor_id text default null,
+    lease_seconds integer default 60, idle boolean default null
+) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+    at timestamptz := clock_timestamp();
+    lease_end timestamptz;
+    answer jsonb;
+begin
+    if claim_jobs.lease_seconds is null or claim_jobs.lease_seconds not between 1 and 86400 then
+        perform public.invalid_argument('lease_seconds must be 1 to 86400.');
+    end if;
+    if claim_jobs.claim_id is null or jsonb_typeof(claim_jobs.families) is distinct from 'object' then
+        perform public.invalid_argument('claim_id must be a uuid, and families an object such as {"browser": {"max_jobs": 4}}.');
+    end if;
+    lease_end := at + make_interval(secs => claim_jobs.lease_seconds);
+
+    select jsonb_agg(public.claimed_job(j) order by j.priority, j.next_run_at) into answer
+    from public.jobs j where j.lease_token = claim_jobs.claim_id and j.status = 'running';
+
+    if answer is null then
+        with due as materialized (
+            select lane.id, coalesce((family.ask ->> 'prefetch')::boolean, false) as prefetch
+            from jsonb_each(claim_jobs.families) as family (name, ask)
+            cross join lateral (
+                select queued.id
+                from generate_series(0, 9) as level (priority)
+                cross join lateral (
+                    (select j.id from public.jobs j
+                     where j.status = 'queued' and j.family = family.name and j.executor_id = claim_jobs.executor_id
+                       and j.priority = level.priority and j.next_run_at <= at
+                     order by j.next_run_at
+                     limit (family.ask ->> 'max_jobs')::integer
+                     for update skip locked)
+                    union all
+                    (select j.id from public.jobs j
+                     where j.status = 'queued' and j.family = family.name and j.executor_id is null
+                       and j.priority = level.priority and j.next_run_at <= at
+                     order by j.next_run_at
+                     limit (family.ask ->> 'max_jobs')::integer
+                     for update skip locked)
+                ) queued
+                limit (family.ask ->> 'max_jobs')::integer
+            ) lane
+        ), claimed as (
+            update public.jobs j set
+                status = 'running',
+                attempts = j.attempts + 1,
+                lease_token = claim_jobs.claim_id,
+                lease_expires_at = lease_end,
+                worker_id = claim_jobs.worker_id,
+                instance_id = claim_jobs.instance_id,
+                claimed_at = at,
+                started_at = case when due.prefetch then null else at end,
+                finished_at = null
+            from due where j.id = due.id
+            returning j as job
+        )
+        select jsonb_agg(public.claimed_job(c.job) order by (c.job).priority, (c.job).next_run_at) into answer
+        from claimed c;
+    end if;
+
+    if claim_jobs.idle is not null then
+        update public.workers w set idle = claim_jobs.idle
+        where w.instance_id = claim_jobs.instance_id and w.idle is distinct from claim_jobs.idle;
+    end if;
+    return jsonb_build_object('jobs', coalesce(answer, '[]'));
+end $$;
+
+comment on function public.claim_jobs is 'Lease due jobs to a worker; repeatable by claim id.';

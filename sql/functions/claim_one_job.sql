@@ -1,0 +1,49 @@
+/*
+ * Claim one due job of any family: the old worker's call. Returns the job, or null when nothing is due.
+ * Finish it with complete_job or fail_job and the lease_token inside. Errors: CQ005.
+ */
+create or replace function public.claim_one_job(executor_id text, worker_id text, lease_seconds integer default 60)
+returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+    at timestamptz := clock_timestamp();
+    next_family text;
+    families jsonb := '{}';
+begin
+    -- The family whose first due job comes first; a recursive step per family instead of a scan of the queue.
+    with recursive known as (
+        (select j.family from public.jobs j where j.status = 'queued' order by j.family limit 1)
+        union all
+        select (select j.family from public.jobs j
+                where j.status = 'queued' and j.family > k.family order by j.family limit 1)
+        from known k where k.family is not null
+    )
+    select k.family into next_family
+    from known k
+    cross join lateral (
+        select min(d.next_run_at) as next_run_at, level.priority
+        from generate_series(0, 9) as level (priority)
+        cross join lateral (
+            (select j.next_run_at from public.jobs j
+             where j.status = 'queued' and j.family = k.family and j.executor_id is null
+               and j.priority = level.priority and j.next_run_at <= at order by j.next_run_at limit 1)
+            union all
+            (select j.next_run_at from public.jobs j
+             where j.status = 'queued' and j.family = k.family and j.executor_id = claim_one_job.executor_id
+               and j.priority = level.priority and j.next_run_at <= at order by j.next_run_at limit 1)
+        ) d
+        group by level.priority
+    ) first_due
+    where k.family is not null
+    order by first_due.priority, first_due.next_run_at
+    limit 1;
+
+    if next_family is null then
+        return null;
+    end if;
+    families := jsonb_build_object(next_family, jsonb_build_object('max_jobs', 1));
+    return public.claim_jobs(gen_random_uuid(), families, claim_one_job.worker_id, null,
+                             claim_one_job.executor_id, claim_one_job.lease_seconds) #> '{jobs,0}';
+end $$;
+
+comment on function public.claim_one_job is 'Claim one due job of any family, or null.';

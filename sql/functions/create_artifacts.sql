@@ -1,0 +1,49 @@
+/*
+ * Announce the files an attempt is about to upload; the server chooses where they go. Fenced: only the holder
+ * of the lease may. Repeating the call returns the same rows.
+ *
+ * artifacts   [{"name", "content_type", "size_bytes", "sha256", "extension"}]
+ *
+ * Returns {"artifacts": [{"artifact_id", "storage_key"}]} in the order given; each row is `pending`.
+ * Errors: CQ002 lease lost, CQ005.
+ */
+create or replace function public.create_artifacts(job_id uuid, lease_token uuid, artifacts jsonb) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+    at timestamptz := clock_timestamp();
+    attempt integer;
+    answer jsonb;
+begin
+    select j.attempts into attempt from public.jobs j
+    where j.id = create_artifacts.job_id and j.lease_token = create_artifacts.lease_token and j.status = 'running';
+    if not found then
+        raise exception using errcode = 'CQ002',
+            message = format('The lease on job %s is lost: its artifacts are not accepted.', create_artifacts.job_id);
+    end if;
+
+    with item as materialized (
+        select i.*, format('jobs/%s/%s/%s.%s', create_artifacts.job_id, create_artifacts.lease_token,
+            case when i.sha256 ~ '^[0-9a-f]{64}$' then i.sha256
+                else public.invalid_argument('sha256 must be 64 hexadecimal digits.')::text end,
+            case when i.extension ~ '^[a-z0-9]{1,10}$' then i.extension
+                else public.invalid_argument('The extension must be 1 to 10 lower-case letters or digits.')::text end) as storage_key
+        from rows from (jsonb_to_recordset(create_artifacts.artifacts) as (
+            name text, content_type text, size_bytes bigint, sha256 text, extension text
+        )) with ordinality as i (name, content_type, size_bytes, sha256, extension, position)
+    ), created as (
+        insert into public.artifacts as a (job_id, lease_token, attempt, name, content_type, size_bytes, sha256,
+                                           storage_key, status, created_at)
+        select create_artifacts.job_id, create_artifacts.lease_token, attempt, i.name, i.content_type, i.size_bytes,
+               i.sha256, i.storage_key, 'pending', at
+        from item i order by i.position
+        on conflict (job_id, lease_token, name) where lease_token is not null
+            do update set content_type = excluded.content_type, size_bytes = excluded.size_bytes,
+                          sha256 = excluded.sha256, storage_key = excluded.storage_key, status = 'pending'
+        returning a.id, a.name, a.storage_key
+    )
+    select jsonb_agg(jsonb_build_object('artifact_id', c.id, 'storage_key', c.storage_key) order by i.position)
+    into answer from item i join created c on c.name = i.name;
+    return jsonb_build_object('artifacts', coalesce(answer, '[]'));
+end $$;
+
+comment on function public.create_artifacts is 'Announce the files an attempt is about to upload.';

@@ -1,0 +1,17 @@
+/*
+ * Whole jobs by id, with payload, result, attempts and artifacts; unknown ids are left out.
+ */
+create or replace function public.get_jobs(job_ids jsonb) returns jsonb
+language sql stable set search_path = '' as $$
+    select coalesce(jsonb_agg(public.job_row(j) || jsonb_build_object(
+        'payload', j.payload, 'result', j.result, 'snoozes', j.snoozes, 'timeout_seconds', j.timeout_seconds,
+        'dagster_run_id', (select w.dagster_run_id from public.workers w where w.instance_id = j.instance_id),
+        'superseded_attempts', (select coalesce(jsonb_agg(to_jsonb(a) - 'lease_token' order by a.finished_at), '[]')
+                                from public.job_attempts a where a.job_id = j.id),
+        'artifacts', (select coalesce(jsonb_agg(public.artifact_row(a) order by a.name), '[]')
+                      from public.artifacts a where a.job_id = j.id and a.status = 'ready')) order by given.position), '[]')
+    from jsonb_array_elements_text(get_jobs.job_ids) with ordinality as given (id, position)
+    join public.jobs j on j.id = given.id::uuid
+$$;
+
+comment on function public.get_jobs is 'Whole jobs by id.';

@@ -1,0 +1,11 @@
+/*
+ * Refuse an argument from inside an expression. Costs nothing where it is not reached.
+ * Errors: always CQ005.
+ */
+create or replace function public.invalid_argument(sentence text) returns jsonb
+language plpgsql set search_path = '' as $$
+begin
+    raise exception using errcode = 'CQ005', message = sentence;
+end $$;
+
+comment on function public.invalid_argument is 'Raise CQ005 with one sentence.';

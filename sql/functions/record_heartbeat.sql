@@ -1,0 +1,36 @@
+/*
+ * A worker start is alive. Writes its heartbeat, its running count and its counters, which are totals since
+ * its start (so that repeating the call changes nothing). Heartbeats older than a day are removed.
+ *
+ * metrics   {"counters": {"claimed": 10, …}, "latency": {"bounds_seconds": […], "counts": […], "sum_seconds": …}}
+ *
+ * Returns {"known"}: false when the row is gone and the worker must register again. Errors: none.
+ */
+create or replace function public.record_heartbeat(instance_id uuid, running integer, metrics jsonb default '{}') returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+    at timestamptz := clock_timestamp();
+    worker public.workers;
+begin
+    update public.workers w set last_heartbeat_at = at, running = record_heartbeat.running, stopped_at = null
+    where w.instance_id = record_heartbeat.instance_id
+    returning w.* into worker;
+    if not found then
+        return '{"known": false}';
+    end if;
+
+    insert into public.worker_heartbeats (worker_id, instance_id, running, metrics, created_at)
+    values (worker.worker_id, worker.instance_id, record_heartbeat.running,
+            coalesce(record_heartbeat.metrics -> 'counters', '{}'), at);
+    delete from public.worker_heartbeats h
+    where h.worker_id = worker.worker_id and h.created_at < at - interval '1 day';
+
+    insert into public.worker_metrics as m (instance_id, worker_id, counters, latency, updated_at)
+    values (worker.instance_id, worker.worker_id, coalesce(record_heartbeat.metrics -> 'counters', '{}'),
+            coalesce(record_heartbeat.metrics -> 'latency', '{}'), at)
+    on conflict (instance_id) do update
+    set counters = excluded.counters, latency = excluded.latency, updated_at = at;
+    return '{"known": true}';
+end $$;
+
+comment on function public.record_heartbeat is 'A worker start is alive; its counters so far.';

@@ -1,0 +1,71 @@
+/*
+ * Take back jobs whose lease expired: their worker crashed, was killed or cut off. The attempt was counted at
+ * claim, so a crash consumes one: running -> queued now, or failed with a DLQ row when it was the last.
+ * A prefetched job that never started gets its attempt back, so that one crashing job does not use up its neighbours'.
+ *
+ * Anybody may call it at any time, several at once too. Returns {"changed", "requeued", "failed", "more"};
+ * call again while `more`. Errors: none.
+ */
+create or replace function public.recover_leases(batch_size integer default 500) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+    at timestamptz := clock_timestamp();
+    crashed constant jsonb := '{"class": "lease_expired", "retryable": true, "message":
+        "The worker stopped renewing its lease: it crashed, was killed or was cut off from the database."}';
+    requeued integer;
+    failed integer;
+begin
+    with expired as materialized (
+        select j.id, j.lease_token as token,
+            j.started_at is null and not coalesce(j.id = any (w.started_job_ids), true) as untouched
+        from public.jobs j
+        left join public.workers w on w.instance_id = j.instance_id
+        where j.status = 'running' and j.lease_expires_at < at
+        limit recover_leases.batch_size
+        for update of j skip locked
+    ), updated as (
+        update public.jobs j set
+            status = case
+                when j.cancel_requested then 'cancelled'
+                when j.attempts >= j.max_attempts and not e.untouched then 'failed'
+                else 'queued' end,
+            attempts = j.attempts - case when e.untouched and not j.cancel_requested then 1 else 0 end,
+            next_run_at = at,
+            lease_token = null,
+            lease_expires_at = null,
+            finished_at = case when j.cancel_requested or j.attempts >= j.max_attempts and not e.untouched then at end,
+            error = case when e.untouched then j.error else crashed end
+        from expired e where j.id = e.id
+        returning j.*, e.token, e.untouched
+    ), lost as (
+        insert into public.job_attempts (job_id, lease_token, attempt, outcome, worker_id, instance_id, claimed_at,
+                                         started_at, finished_at, error)
+        select u.id, u.token, u.attempts + case when u.untouched and u.status = 'queued' then 1 else 0 end,
+               case when u.untouched then 'released' else 'lost' end,
+               u.worker_id, u.instance_id, u.claimed_at, u.started_at, at, case when u.untouched then null else crashed end
+        from updated u
+        on conflict (job_id, lease_token) do nothing
+    ), buried as (
+        insert into public.jobs_dlq as dead (job_id, type, payload, executor_id, priority, max_attempts, timeout_seconds,
+                                             attempts, reason, error, failed_at, created_at)
+        select u.id, u.type, u.payload, u.executor_id, u.priority, u.max_attempts, u.timeout_seconds, u.attempts,
+               'crashed', u.error, at, at
+        from updated u where u.status = 'failed'
+        on conflict (job_id) where not superseded do update set
+            attempts = excluded.attempts, reason = excluded.reason, error = excluded.error,
+            failed_at = excluded.failed_at, closed_at = null
+    ), disowned as (
+        update public.artifacts a set status = 'orphaned'
+        from updated u where a.job_id = u.id and a.lease_token = u.token and a.status in ('pending', 'ready')
+    )
+    select count(*) filter (where u.status = 'queued'), count(*) filter (where u.status <> 'queued')
+    into requeued, failed from updated u;
+
+    if requeued > 0 then
+        perform public.wake_workers();
+    end if;
+    return jsonb_build_object('changed', requeued + failed, 'requeued', requeued, 'failed', failed,
+                              'more', requeued + failed >= recover_leases.batch_size);
+end $$;
+
+comment on function public.recover_leases is 'Take back jobs whose lease expired.';

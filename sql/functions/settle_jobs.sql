@@ -1,0 +1,96 @@
+/*
+ * End attempts, fenced: only the holder of the lease token may. Completing an expired lease that nobody
+ * re-claimed is accepted, since its token is still the job's.
+ *
+ * settlements   [{job_id, lease_token, outcome, result, error, retryable, delay_seconds, run_seconds}]
+ *   succeeded   running -> succeeded, also when a cancel was requested
+ *   failed      running -> queued after backoff_seconds (or delay_seconds, if longer);
+ *               out of attempts or not retryable: running -> failed, and a row in jobs_dlq
+ *   snoozed     running -> queued in delay_seconds, attempt given back; the 100th snooze counts as a failure
+ *   requeued    running -> queued now, attempt given back
+ *   cancelled   running -> cancelled; so does any outcome but success when a cancel was requested
+ *
+ * Returns {"statuses": […], "job_statuses": […]} in the order given. A status is "ok" (also when repeated with
+ * the same token and outcome), "lease_lost" or "job_not_found"; refused items leave the others standing.
+ * Errors: CQ005.
+ */
+create or replace function public.settle_jobs(settlements jsonb) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+    at timestamptz := clock_timestamp();
+    settled jsonb;
+    answer jsonb;
+begin
+    with item as (
+        select s.*
+        from jsonb_to_recordset(settle_jobs.settlements) as s (
+            job_id uuid, lease_token uuid, outcome text, result jsonb, error jsonb, retryable boolean,
+            delay_seconds double precision, run_seconds double precision)
+        where s.outcome in ('succeeded', 'failed', 'snoozed', 'requeued', 'cancelled')
+           or public.invalid_argument(format('The outcome %s must be succeeded, failed, snoozed, requeued or cancelled.',
+                                             coalesce(s.outcome, 'null')))::boolean
+    ), updated as (
+        update public.jobs j set
+            status = public.status_after(i.outcome, i.retryable, j.cancel_requested, j.attempts, j.max_attempts, j.snoozes),
+            attempts = j.attempts - case when i.outcome in ('snoozed', 'requeued')
+                and public.status_after(i.outcome, i.retryable, j.cancel_requested, j.attempts, j.max_attempts, j.snoozes)
+                    = 'queued' then 1 else 0 end,
+            snoozes = case when i.outcome = 'snoozed' then j.snoozes + 1 else j.snoozes end,
+            next_run_at = case
+                when i.outcome = 'failed' then at + make_interval(secs => greatest(public.backoff_seconds(j.attempts),
+                                                                                   least(coalesce(i.delay_seconds, 0), 31536000)))
+                when i.outcome = 'snoozed' then at + make_interval(secs => least(greatest(coalesce(i.delay_seconds, 1), 0), 31536000))
+                when i.outcome = 'requeued' then at
+                else j.next_run_at end,
+            lease_token = case when public.status_after(i.outcome, i.retryable, j.cancel_requested, j.attempts,
+                                                        j.max_attempts, j.snoozes) <> 'queued' then j.lease_token end,
+            lease_expires_at = null,
+            finished_at = case when public.status_after(i.outcome, i.retryable, j.cancel_requested, j.attempts,
+                                                        j.max_attempts, j.snoozes) <> 'queued' then at end,
+            started_at = coalesce(j.started_at, at - make_interval(secs => i.run_seconds)),
+            run_seconds = i.run_seconds,
+            result = i.result,
+            error = coalesce(i.error, case when i.outcome = 'succeeded' then null else j.error end)
+        from item i
+        where j.id = i.job_id and j.lease_token = i.lease_token and j.status = 'running'
+        returning j.*, i.outcome, i.lease_token as token
+    ), superseded as (
+        insert into public.job_attempts (job_id, lease_token, attempt, outcome, worker_id, instance_id, claimed_at,
+                                         started_at, finished_at, run_seconds, error)
+        select u.id, u.token, u.attempts + case when u.outcome in ('snoozed', 'requeued') then 1 else 0 end,
+               case when u.outcome = 'requeued' then 'released' else u.outcome end,
+               u.worker_id, u.instance_id, u.claimed_at, u.started_at, at, u.run_seconds, u.error
+        from updated u where u.status = 'queued'
+        on conflict (job_id, lease_token) do nothing
+    ), buried as (
+        insert into public.jobs_dlq as dead (job_id, type, payload, executor_id, priority, max_attempts, timeout_seconds,
+                                             attempts, reason, error, failed_at, created_at)
+        select u.id, u.type, u.payload, u.executor_id, u.priority, u.max_attempts, u.timeout_seconds, u.attempts,
+               case when u.outcome = 'snoozed' then 'snoozed_too_often'
+                    when u.attempts >= u.max_attempts then 'out_of_attempts' else 'permanent' end,
+               u.error, at, at
+        from updated u where u.status = 'failed'
+        on conflict (job_id) where not superseded do update set
+            attempts = excluded.attempts, reason = excluded.reason, error = excluded.error,
+            failed_at = excluded.failed_at, closed_at = null
+    )
+    select jsonb_object_agg(u.id, u.status) into settled from updated u;
+
+    select jsonb_agg(case
+            when settled ? i.job_id::text then 'ok'
+            when j.id is null then 'job_not_found'
+            when j.lease_token = i.lease_token and (j.status = i.outcome
+                or j.status = 'cancelled' and i.outcome <> 'succeeded') then 'ok'
+            when exists (select from public.job_attempts a
+                         where a.job_id = i.job_id and a.lease_token = i.lease_token
+                           and a.outcome = case i.outcome when 'requeued' then 'released' else i.outcome end) then 'ok'
+            else 'lease_lost' end order by i.position),
+        jsonb_agg(j.status order by i.position)
+    into settled, answer
+    from rows from (jsonb_to_recordset(settle_jobs.settlements) as (job_id uuid, lease_token uuid, outcome text))
+        with ordinality as i (job_id, lease_token, outcome, position)
+    left join public.jobs j on j.id = i.job_id;
+    return jsonb_build_object('statuses', coalesce(settled, '[]'), 'job_statuses', coalesce(answer, '[]'));
+end $$;
+
+comment on function public.settle_jobs is 'End attempts, fenced by lease token; a status per attempt.';

@@ -1,0 +1,22 @@
+/*
+ * End one attempt, or raise why not. The single-job calls below stand on it.
+ * Returns {"job_id", "status"}. Errors: CQ001 no such job, CQ002 lease lost, CQ005.
+ */
+create or replace function public.settle_one(settlement jsonb) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+    answer jsonb := public.settle_jobs(jsonb_build_array(settle_one.settlement));
+begin
+    case answer #>> '{statuses,0}'
+        when 'ok' then
+            return jsonb_build_object('job_id', settle_one.settlement -> 'job_id', 'status', answer #> '{job_statuses,0}');
+        when 'lease_lost' then
+            raise exception using errcode = 'CQ002',
+                message = format('The lease on job %s is lost: another attempt owns it, or it ended. Stop working on it.',
+                                 settle_one.settlement ->> 'job_id');
+        else
+            raise exception using errcode = 'CQ001', message = format('There is no job %s.', settle_one.settlement ->> 'job_id');
+    end case;
+end $$;
+
+comment on function public.settle_one is 'End one attempt, or raise why not.';

@@ -1,0 +1,17 @@
+/*
+ * The status a running job takes when its attempt ends: the one decision of settle_jobs, pure.
+ * Success wins over a cancel request; the 100th snooze counts as a failure for good.
+ */
+create or replace function public.status_after(
+    outcome text, retryable boolean, cancel_requested boolean, attempts integer, max_attempts integer, snoozes integer
+) returns text
+language sql immutable
+return case
+    when outcome = 'succeeded' then 'succeeded'
+    when outcome = 'cancelled' or cancel_requested then 'cancelled'
+    when outcome = 'failed' and (retryable is false or attempts >= max_attempts) then 'failed'
+    when outcome = 'snoozed' and snoozes >= 99 then 'failed'
+    else 'queued'
+end;
+
+comment on function public.status_after is 'The status a running job takes when its attempt ends.';

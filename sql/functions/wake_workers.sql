@@ -1,0 +1,18 @@
+/*
+ * Tell idle workers that something is due. Silent while nobody is idle: a NOTIFY per enqueue would make
+ * commits queue behind one another. Polling is the truth; this only shortens the wait. Errors: none.
+ */
+create or replace function public.wake_workers() returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+    at timestamptz := clock_timestamp();
+begin
+    if exists (select from public.workers w
+               where w.idle and w.stopped_at is null and w.last_heartbeat_at > at - interval '2 minutes') then
+        perform pg_notify('cogo_jobs', '');
+        return 'true';
+    end if;
+    return 'false';
+end $$;
+
+comment on function public.wake_workers is 'NOTIFY cogo_jobs if a living worker says it is idle.';

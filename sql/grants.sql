@@ -1,0 +1,67 @@
+-- Applied last and after every change of a function: nobody may do anything, then service_role may.
+-- Revoked from public, anon and authenticated by name: from public alone leaves what Supabase granted anon directly.
+
+do $$
+declare
+    role_name text;
+begin
+    foreach role_name in array array['anon', 'authenticated', 'service_role'] loop
+        if not exists (select from pg_catalog.pg_roles where rolname = role_name) then
+            begin
+                execute format('create role %I nologin', role_name);
+            exception when duplicate_object or unique_violation then
+                null;  -- another session was faster
+            end;
+        end if;
+    end loop;
+end $$;
+
+grant usage on schema public to service_role;
+
+do $$
+declare
+    table_name text;
+    policy record;
+begin
+    foreach table_name in array array[
+        'artifacts', 'deployment', 'executors', 'job_attempts', 'jobs', 'jobs_dlq', 'worker_devices',
+        'worker_heartbeats', 'worker_metrics', 'workers'
+    ] loop
+        execute format('alter table public.%I enable row level security', table_name);
+        execute format('revoke all on public.%I from public, anon, authenticated', table_name);
+        execute format('grant select, insert, update, delete on public.%I to service_role', table_name);
+        for policy in select policyname from pg_catalog.pg_policies
+            where schemaname = 'public' and tablename = table_name and policyname <> 'service_role does all'
+        loop
+            execute format('drop policy %I on public.%I', policy.policyname, table_name);
+        end loop;
+        if not exists (select from pg_catalog.pg_policies
+                       where schemaname = 'public' and tablename = table_name and policyname = 'service_role does all') then
+            execute format('create policy "service_role does all" on public.%I to service_role using (true) with check (true)',
+                           table_name);
+        end if;
+    end loop;
+end $$;
+
+do $$
+declare
+    ours regprocedure;
+begin
+    for ours in
+        select p.oid::regprocedure from pg_catalog.pg_proc p
+        where p.pronamespace = 'public'::regnamespace and p.proname = any (array[
+            'artifact_row', 'backoff_seconds', 'cancel_job', 'claim_jobs', 'claim_one_job', 'claimed_job', 'complete_job',
+            'create_artifacts', 'delete_artifacts', 'derived_ids', 'enqueue_jobs', 'fail_job', 'finish_artifacts',
+            'get_jobs', 'invalid_argument', 'job_row', 'list_abandoned_artifacts', 'list_artifacts', 'list_dlq',
+            'list_heartbeats', 'list_jobs', 'list_workers', 'queue_stats', 'record_heartbeat', 'recover_leases',
+            'register_worker', 'renew_leases', 'requeue_instance', 'requeue_job', 'schema_version', 'settle_jobs',
+            'settle_one', 'snooze_job', 'start_jobs', 'status_after', 'stop_worker', 'time_ordered_id', 'wake_workers'
+        ])
+    loop
+        execute format('revoke execute on function %s from public, anon, authenticated', ours);
+        execute format('grant execute on function %s to service_role', ours);
+    end loop;
+end $$;
+
+-- PostgREST reloads its cache of the schema; without one listening this does nothing.
+notify pgrst, 'reload schema';

@@ -1,0 +1,387 @@
+-- Brings every COGO database, fresh or years in use, to one shape, and keeps every row.
+-- Fresh: adds what the six files above leave out. In use: also converts old column types and status words.
+-- Drain the old workers first: they update jobs without a lease token.
+
+-- 1. What an older schema may have put in the way: constraints, policies and triggers of the old code.
+do $$
+declare
+    old record;
+begin
+    for old in
+        select conrelid::regclass as of_table, conname from pg_catalog.pg_constraint
+        where contype in ('c', 'f')
+          and connamespace = 'public'::regnamespace
+          and (conrelid = any (array['public.executors', 'public.jobs', 'public.worker_heartbeats', 'public.worker_devices',
+                                     'public.artifacts', 'public.jobs_dlq']::regclass[])
+               or confrelid = any (array['public.executors', 'public.jobs']::regclass[]))
+    loop
+        execute format('alter table %s drop constraint %I', old.of_table, old.conname);
+    end loop;
+
+    for old in
+        select tgrelid::regclass as of_table, tgname from pg_catalog.pg_trigger
+        where not tgisinternal
+          and tgrelid = any (array['public.jobs', 'public.artifacts', 'public.jobs_dlq']::regclass[])
+    loop
+        execute format('drop trigger %I on %s', old.tgname, old.of_table);
+    end loop;
+
+    for old in
+        select tablename, policyname from pg_catalog.pg_policies
+        where schemaname = 'public'
+          and tablename in ('executors', 'jobs', 'worker_heartbeats', 'worker_devices', 'artifacts', 'jobs_dlq', 'workers')
+    loop
+        execute format('drop policy %I on public.%I', old.policyname, old.tablename);
+    end loop;
+end $$;
+
+-- 2. One type for each column that exists already under another one.
+create function pg_temp.type_of(of_table text, column_name text) returns text language sql as $$
+    select format_type(atttypid, null) from pg_catalog.pg_attribute
+    where attrelid = format('public.%I', of_table)::regclass and attname = column_name and not attisdropped
+$$;
+
+create function pg_temp.convert(of_table text, column_name text, wanted text, conversion text) returns void
+language plpgsql as $$
+begin
+    if pg_temp.type_of(of_table, column_name) = wanted then
+        return;
+    end if;
+    execute format('alter table public.%1$I alter column %2$I drop default', of_table, column_name);
+    execute format('alter table public.%1$I alter column %2$I drop identity if exists', of_table, column_name);
+    execute format('alter table public.%1$I alter column %2$I type %3$s using %4$s',
+                   of_table, column_name, wanted, conversion);
+end $$;
+
+-- A number becomes the uuid that spells it in hexadecimal, so that old references still find their row.
+create function pg_temp.uuid_conversion(of_table text, column_name text) returns text language sql as $$
+    select case when pg_temp.type_of(of_table, column_name) in ('bigint', 'integer', 'smallint')
+        then format('lpad(to_hex(%I), 32, ''0'')::uuid', column_name)
+        else format('%I::text::uuid', column_name) end
+$$;
+
+-- Text that is not a document becomes the message of one.
+create function pg_temp.document_conversion(of_table text, column_name text) returns text language sql as $$
+    select case when pg_temp.type_of(of_table, column_name) = 'json' then format('%I::jsonb', column_name)
+        else format('case when %1$I is null then null else jsonb_build_object(''class'', ''unknown'', ''message'', %1$I::text) end',
+                    column_name) end
+$$;
+
+do $$
+declare
+    target record;
+begin
+    for target in select * from (values ('jobs', 'id'), ('artifacts', 'job_id'), ('jobs_dlq', 'job_id')) as t(name, col) loop
+        perform pg_temp.convert(target.name, target.col, 'uuid', pg_temp.uuid_conversion(target.name, target.col));
+    end loop;
+
+    for target in
+        select * from (values ('jobs', 'type'), ('jobs', 'status'), ('jobs', 'executor_id'), ('jobs', 'worker_id'),
+                              ('jobs', 'idempotency_key'), ('executors', 'id'), ('worker_heartbeats', 'worker_id'),
+                              ('worker_devices', 'worker_id')) as t(name, col)
+    loop
+        perform pg_temp.convert(target.name, target.col, 'text', format('%I::text', target.col));
+    end loop;
+
+    for target in
+        select * from (values ('jobs', 'payload'), ('jobs', 'result'), ('jobs', 'error'), ('jobs_dlq', 'payload'),
+                              ('jobs_dlq', 'error')) as t(name, col)
+        where pg_temp.type_of(t.name, t.col) is not null
+    loop
+        perform pg_temp.convert(target.name, target.col, 'jsonb', pg_temp.document_conversion(target.name, target.col));
+    end loop;
+
+    for target in
+        select c.table_name as name, c.column_name as col from information_schema.columns c
+        where c.table_schema = 'public' and c.data_type = 'timestamp without time zone'
+          and c.table_name in ('executors', 'jobs', 'worker_heartbeats', 'worker_devices', 'artifacts', 'jobs_dlq')
+    loop
+        perform pg_temp.convert(target.name, target.col, 'timestamp with time zone',
+                                format('%I at time zone ''UTC''', target.col));
+    end loop;
+end $$;
+
+-- 3. Every column, where it is missing.
+alter table public.executors
+    add column if not exists created_at timestamptz not null default now(),
+    add column if not exists last_seen_at timestamptz;
+
+alter table public.jobs
+    add column if not exists type text not null default 'unknown',
+    add column if not exists status text not null default 'queued',
+    add column if not exists payload jsonb not null default '{}',
+    add column if not exists executor_id text,
+    add column if not exists attempts integer not null default 0,
+    add column if not exists max_attempts integer not null default 5,
+    add column if not exists idempotency_key text,
+    add column if not exists created_at timestamptz not null default now(),
+    add column if not exists next_run_at timestamptz not null default now(),
+    add column if not exists lease_token uuid,
+    add column if not exists lease_expires_at timestamptz,
+    add column if not exists worker_id text,
+    add column if not exists family text generated always as (split_part(type, '.', 1)) stored,
+    add column if not exists priority smallint not null default 5,
+    add column if not exists snoozes integer not null default 0,
+    add column if not exists cancel_requested boolean not null default false,
+    add column if not exists timeout_seconds double precision,
+    add column if not exists instance_id uuid,
+    add column if not exists claimed_at timestamptz,
+    add column if not exists started_at timestamptz,
+    add column if not exists finished_at timestamptz,
+    add column if not exists run_seconds double precision,
+    add column if not exists result jsonb,
+    add column if not exists error jsonb;
+
+alter table public.worker_heartbeats
+    add column if not exists worker_id text,
+    add column if not exists created_at timestamptz not null default now(),
+    add column if not exists instance_id uuid,
+    add column if not exists running integer not null default 0,
+    add column if not exists metrics jsonb not null default '{}';
+
+alter table public.worker_devices
+    add column if not exists worker_id text,
+    add column if not exists created_at timestamptz not null default now(),
+    add column if not exists last_seen_at timestamptz not null default now(),
+    add column if not exists hostname text,
+    add column if not exists device jsonb not null default '{}';
+
+alter table public.artifacts
+    add column if not exists job_id uuid,
+    add column if not exists created_at timestamptz not null default now(),
+    add column if not exists expires_at timestamptz,
+    add column if not exists lease_token uuid,
+    add column if not exists attempt integer,
+    add column if not exists name text,
+    add column if not exists content_type text,
+    add column if not exists size_bytes bigint,
+    add column if not exists sha256 text,
+    add column if not exists storage_key text,
+    add column if not exists status text not null default 'ready',
+    add column if not exists ready_at timestamptz;
+
+alter table public.jobs_dlq
+    add column if not exists job_id uuid,
+    add column if not exists created_at timestamptz not null default now(),
+    add column if not exists type text,
+    add column if not exists payload jsonb,
+    add column if not exists executor_id text,
+    add column if not exists priority smallint,
+    add column if not exists max_attempts integer,
+    add column if not exists timeout_seconds double precision,
+    add column if not exists attempts integer,
+    add column if not exists reason text,
+    add column if not exists error jsonb,
+    add column if not exists failed_at timestamptz,
+    add column if not exists closed_at timestamptz,
+    add column if not exists replayed_at timestamptz,
+    add column if not exists replayed_job_id uuid,
+    add column if not exists superseded boolean not null default false;
+
+create table if not exists public.workers (instance_id uuid primary key default gen_random_uuid());
+alter table public.workers
+    add column if not exists instance_id uuid default gen_random_uuid(),
+    add column if not exists worker_id text,
+    add column if not exists executor_id text,
+    add column if not exists families text[] not null default '{}',
+    add column if not exists hostname text,
+    add column if not exists pid integer,
+    add column if not exists code_version text,
+    add column if not exists dagster_run_id text,
+    add column if not exists concurrency integer not null default 0,
+    add column if not exists running integer not null default 0,
+    add column if not exists idle boolean not null default false,
+    add column if not exists started_job_ids uuid[] not null default '{}',
+    add column if not exists started_at timestamptz not null default now(),
+    add column if not exists last_heartbeat_at timestamptz not null default now(),
+    add column if not exists stopped_at timestamptz;
+create unique index if not exists workers_instance_unique on public.workers (instance_id);
+
+-- Superseded attempts only (failed, lost, released, snoozed): the last attempt's facts are in the job row.
+create table if not exists public.job_attempts (
+    job_id uuid not null,
+    lease_token uuid not null,
+    attempt integer not null,
+    outcome text not null,
+    worker_id text,
+    instance_id uuid,
+    claimed_at timestamptz,
+    started_at timestamptz,
+    finished_at timestamptz not null,
+    run_seconds double precision,
+    error jsonb,
+    primary key (job_id, lease_token)
+);
+
+-- One row per worker start, so that no two processes write the same row.
+create table if not exists public.worker_metrics (
+    instance_id uuid primary key,
+    worker_id text not null,
+    counters jsonb not null default '{}',
+    latency jsonb not null default '{}',
+    updated_at timestamptz not null default now()
+);
+
+create table if not exists public.deployment (
+    id uuid primary key default gen_random_uuid(),
+    release integer not null,
+    functions_digest text not null,
+    updated_at timestamptz not null default now()
+);
+
+-- 4. Columns of an older schema that we do not fill must not refuse our rows.
+do $$
+declare
+    foreign_column record;
+begin
+    for foreign_column in
+        select a.attrelid::regclass as of_table, a.attname
+        from pg_catalog.pg_attribute a
+        where a.attrelid = any (array['public.executors', 'public.jobs', 'public.worker_heartbeats', 'public.worker_devices',
+                                      'public.artifacts', 'public.jobs_dlq', 'public.workers']::regclass[])
+          and a.attnum > 0 and not a.attisdropped and a.attnotnull and not a.atthasdef and a.attidentity = ''
+          and not exists (select from pg_catalog.pg_index i
+                          where i.indrelid = a.attrelid and i.indisprimary and a.attnum = any (i.indkey))
+          and (a.attrelid::regclass::text, a.attname) not in (('jobs', 'type'), ('worker_heartbeats', 'worker_id'),
+                                                              ('jobs_dlq', 'job_id'))
+    loop
+        execute format('alter table %s alter column %I drop not null', foreign_column.of_table, foreign_column.attname);
+    end loop;
+end $$;
+
+-- A primary key of the old code that we do not fill either fills itself, or goes where it forbids a history.
+do $$
+declare
+    old_key record;
+begin
+    for old_key in
+        select i.indrelid::regclass as of_table, c.conname, a.attname, format_type(a.atttypid, null) as of_type
+        from pg_catalog.pg_index i
+        join pg_catalog.pg_constraint c on c.conindid = i.indexrelid and c.contype = 'p'
+        join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
+        where i.indrelid = any (array['public.worker_heartbeats', 'public.worker_devices', 'public.artifacts',
+                                      'public.jobs_dlq', 'public.workers']::regclass[])
+          and i.indnkeyatts = 1 and not a.atthasdef and a.attidentity = ''
+          and (i.indrelid::regclass::text, a.attname) <> ('worker_devices', 'worker_id')
+    loop
+        if old_key.of_type in ('uuid', 'text', 'character varying') and old_key.attname not in ('worker_id', 'job_id') then
+            execute format('alter table %s alter column %I set default gen_random_uuid()', old_key.of_table, old_key.attname);
+        elsif old_key.of_type in ('bigint', 'integer') then
+            execute format('create sequence if not exists public.%I', old_key.conname || '_seq');
+            execute format('select setval(''public.%1$I'', (select coalesce(max(%2$I), 0) + 1 from %3$s))',
+                           old_key.conname || '_seq', old_key.attname, old_key.of_table);
+            execute format('alter table %s alter column %I set default nextval(''public.%I'')',
+                           old_key.of_table, old_key.attname, old_key.conname || '_seq');
+        else
+            execute format('alter table %s drop constraint %I', old_key.of_table, old_key.conname);
+        end if;
+    end loop;
+end $$;
+
+alter table public.worker_heartbeats add column if not exists id bigint generated always as identity;
+alter table public.artifacts add column if not exists id uuid not null default gen_random_uuid();
+alter table public.jobs_dlq add column if not exists id uuid not null default gen_random_uuid();
+
+alter table public.jobs alter column id set default encode(set_bit(set_bit(overlay(uuid_send(gen_random_uuid()) placing
+    substring(int8send(floor(extract(epoch from clock_timestamp()) * 1000)::bigint) from 3)
+    from 1 for 6), 52, 1), 53, 1), 'hex')::uuid;
+
+-- 5. One vocabulary for the rows themselves.
+update public.jobs set status = case lower(status)
+        when 'pending' then 'queued' when 'waiting' then 'queued' when 'retry' then 'queued' when 'retrying' then 'queued'
+        when 'ready' then 'queued' when 'scheduled' then 'queued' when 'available' then 'queued'
+        when 'claimed' then 'running' when 'processing' then 'running' when 'in_progress' then 'running'
+        when 'active' then 'running' when 'leased' then 'running' when 'started' then 'running'
+        when 'completed' then 'succeeded' when 'complete' then 'succeeded' when 'done' then 'succeeded'
+        when 'success' then 'succeeded' when 'finished' then 'succeeded'
+        when 'error' then 'failed' when 'dead' then 'failed' when 'errored' then 'failed' when 'dlq' then 'failed'
+        when 'canceled' then 'cancelled' when 'aborted' then 'cancelled'
+        else lower(coalesce(status, 'queued')) end
+where status is null or status not in ('queued', 'running', 'succeeded', 'failed', 'cancelled');
+
+do $$
+declare
+    unknown_words text;
+begin
+    select string_agg(distinct status, ', ') into unknown_words from public.jobs
+    where status not in ('queued', 'running', 'succeeded', 'failed', 'cancelled');
+    if unknown_words is not null then
+        raise exception using errcode = 'CQ005', message = format(
+            'jobs.status has words this release does not know: %s. Set those rows to queued, running, succeeded, '
+            'failed or cancelled, then migrate again.', unknown_words);
+    end if;
+end $$;
+
+update public.jobs set
+    attempts = greatest(coalesce(attempts, 0), 0),
+    max_attempts = greatest(coalesce(max_attempts, 5), 1),
+    priority = least(greatest(coalesce(priority, 5), 0), 9),
+    payload = coalesce(payload, '{}'),
+    created_at = coalesce(created_at, now()),
+    next_run_at = coalesce(next_run_at, created_at, now()),
+    lease_expires_at = case when status = 'running' and lease_expires_at is null then now() else lease_expires_at end,
+    lease_token = case when status = 'running' then coalesce(lease_token, gen_random_uuid()) else lease_token end,
+    finished_at = case when status in ('succeeded', 'failed', 'cancelled')
+        then coalesce(finished_at, created_at, now()) else finished_at end
+where attempts is null or attempts < 0 or max_attempts is null or max_attempts < 1 or priority is null
+   or priority not between 0 and 9 or payload is null or created_at is null or next_run_at is null
+   or (status = 'running' and (lease_expires_at is null or lease_token is null))
+   or (status in ('succeeded', 'failed', 'cancelled') and finished_at is null);
+
+alter table public.jobs
+    alter column type set not null,
+    alter column status set not null, alter column status set default 'queued',
+    alter column payload set not null, alter column payload set default '{}',
+    alter column attempts set not null, alter column attempts set default 0,
+    alter column max_attempts set not null, alter column max_attempts set default 5,
+    alter column priority set not null, alter column priority set default 5,
+    alter column created_at set not null, alter column created_at set default now(),
+    alter column next_run_at set not null, alter column next_run_at set default now(),
+    add constraint jobs_status_known check (status in ('queued', 'running', 'succeeded', 'failed', 'cancelled')),
+    add constraint jobs_attempts_counted check (attempts >= 0 and max_attempts >= 1),
+    add constraint jobs_priority_range check (priority between 0 and 9),
+    add constraint jobs_running_is_leased check (status <> 'running' or lease_token is not null);
+
+-- An older schema allowed one key twice: the newest job keeps it, the others' say whose they were.
+update public.jobs old set idempotency_key = old.idempotency_key || ':superseded:' || old.id
+from public.jobs newer
+where newer.type = old.type and newer.idempotency_key = old.idempotency_key and newer.id <> old.id
+  and (newer.created_at, newer.id) > (old.created_at, old.id);
+
+alter table public.artifacts alter column status drop default;
+update public.artifacts set status = 'ready' where status is null or status not in ('pending', 'ready', 'orphaned', 'expired');
+alter table public.artifacts
+    alter column status set default 'pending',
+    alter column status set not null,
+    add constraint artifacts_status_known check (status in ('pending', 'ready', 'orphaned', 'expired'));
+
+-- Older duplicates of a dead letter stay readable, but only the newest counts.
+update public.jobs_dlq old set superseded = true
+from public.jobs_dlq newer
+where newer.job_id = old.job_id and (newer.created_at, newer.ctid) > (old.created_at, old.ctid);
+
+-- 6. The indexes of the hot path. Each update of a job writes every index whose condition it meets: keep them few.
+-- Claim: one lane per family and address, first priority first, oldest first.
+create index if not exists jobs_claim_lane on public.jobs (family, executor_id, priority, next_run_at)
+    where status = 'queued';
+-- A claim repeated after a lost reply, and recovery. lease_expires_at stays out, so that renewals are HOT.
+create index if not exists jobs_lease on public.jobs (lease_token) where status = 'running';
+create unique index if not exists jobs_idempotency on public.jobs (type, idempotency_key)
+    where idempotency_key is not null;
+create index if not exists jobs_finished on public.jobs (status, finished_at)
+    where status in ('succeeded', 'failed', 'cancelled');
+create unique index if not exists jobs_dlq_job on public.jobs_dlq (job_id) where not superseded;
+create unique index if not exists jobs_dlq_replayed_job on public.jobs_dlq (replayed_job_id)
+    where replayed_job_id is not null;
+create index if not exists artifacts_job_attempt on public.artifacts (job_id, lease_token);
+create unique index if not exists artifacts_attempt_name on public.artifacts (job_id, lease_token, name)
+    where lease_token is not null;
+create index if not exists artifacts_unfinished on public.artifacts (created_at) where status in ('pending', 'orphaned');
+create unique index if not exists worker_devices_worker on public.worker_devices (worker_id);
+create index if not exists workers_alive on public.workers (last_heartbeat_at) where stopped_at is null;
+
+-- Heartbeats and renewals update in place; the queue is vacuumed by what changed, not by its share of history.
+alter table public.workers set (fillfactor = 50);
+alter table public.worker_metrics set (fillfactor = 50);
+alter table public.jobs set (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 5000,
+                             autovacuum_analyze_scale_factor = 0.02);
