@@ -8,11 +8,11 @@ from typing import Protocol
 from cogo_dagster.queue.model import ArtifactFile, ExecutionResult, Job, Json
 
 
-class InvalidPayload(ValueError):  # noqa: N818 - the sentence is the point, not the suffix
+class InvalidPayload(ValueError):
     """The payload cannot be run; the message is one sentence that says what to correct."""
 
 
-class ExecutionFailed(Exception):  # noqa: N818
+class ExecutionFailed(Exception):
     """The attempt failed for a known reason.
 
     Args:
@@ -42,7 +42,7 @@ class ExecutionFailed(Exception):  # noqa: N818
         self.detail = detail
 
 
-class Snooze(Exception):  # noqa: N818
+class Snooze(Exception):
     """Run the job again in `delay_seconds` without consuming the attempt (a rate limit's Retry-After)."""
 
     def __init__(self, reason: str, *, delay_seconds: float) -> None:

@@ -43,19 +43,21 @@ begin
                 select queued.id
                 from generate_series(0, 9) as level (priority)
                 cross join lateral (
-                    (select j.id from public.jobs j
-                     where j.status = 'queued' and j.family = family.name and j.executor_id = claim_jobs.executor_id
-                       and j.priority = level.priority and j.next_run_at <= at
-                     order by j.next_run_at
-                     limit (family.ask ->> 'max_jobs')::integer
-                     for update skip locked)
+                    select mine.id from (
+                        select j.id from public.jobs j
+                        where j.status = 'queued' and j.family = family.name and j.executor_id = claim_jobs.executor_id
+                          and j.priority = level.priority and j.next_run_at <= at
+                        order by j.next_run_at
+                        limit (family.ask ->> 'max_jobs')::integer
+                        for update skip locked) mine
                     union all
-                    (select j.id from public.jobs j
-                     where j.status = 'queued' and j.family = family.name and j.executor_id is null
-                       and j.priority = level.priority and j.next_run_at <= at
-                     order by j.next_run_at
-                     limit (family.ask ->> 'max_jobs')::integer
-                     for update skip locked)
+                    select anybodys.id from (
+                        select j.id from public.jobs j
+                        where j.status = 'queued' and j.family = family.name and j.executor_id is null
+                          and j.priority = level.priority and j.next_run_at <= at
+                        order by j.next_run_at
+                        limit (family.ask ->> 'max_jobs')::integer
+                        for update skip locked) anybodys
                 ) queued
                 limit (family.ask ->> 'max_jobs')::integer
             ) lane

@@ -9,6 +9,7 @@
  */
 create or replace function public.create_artifacts(job_id uuid, lease_token uuid, artifacts jsonb) returns jsonb
 language plpgsql set search_path = '' as $$
+#variable_conflict use_column
 declare
     at timestamptz := clock_timestamp();
     attempt integer;

@@ -8,6 +8,7 @@
  */
 create or replace function public.record_heartbeat(instance_id uuid, running integer, metrics jsonb default '{}') returns jsonb
 language plpgsql set search_path = '' as $$
+#variable_conflict use_column
 declare
     at timestamptz := clock_timestamp();
     worker public.workers;

@@ -8,6 +8,7 @@ create or replace function public.register_worker(
     pid integer default null, code_version text default null, dagster_run_id text default null, device jsonb default '{}'
 ) returns jsonb
 language plpgsql set search_path = '' as $$
+#variable_conflict use_column
 declare
     at timestamptz := clock_timestamp();
 begin

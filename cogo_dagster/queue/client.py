@@ -1,0 +1,258 @@
+"""The queue as Python sees it: one method per operation, each one call of the engine."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from cogo_dagster.queue.ids import new_request_id
+from cogo_dagster.queue.model import Enqueued, Job, Json, NewJob, Settlement
+from cogo_dagster.queue.transports.base import Transport
+
+_ENQUEUE_BATCH: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """How many jobs of one family a claim may return; `prefetch` marks jobs that will wait in the worker."""
+
+    max_jobs: int
+    prefetch: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The engine's answer to one settlement.
+
+    Attributes:
+        status: `ok`, `lease_lost` or `job_not_found`.
+        job_status: The job's status now (`queued` when it will be retried); None when there is no such job.
+    """
+
+    status: str
+    job_status: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What a recovery did to jobs whose lease had expired."""
+
+    requeued: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerIdentity:
+    """Who claims: a stable label, and one id per process start, which the leases belong to."""
+
+    worker_id: str
+    instance_id: UUID
+    executor_id: str | None = None
+    dagster_run_id: str | None = None
+
+
+class Queue:
+    """The engine's client. Thread-safe; owns no connection of its own.
+
+    Every method raises `QueueError` (see `queue.errors`).
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def enqueue(self, jobs: Sequence[NewJob]) -> list[Enqueued]:
+        """Add jobs in order, in batches of 1,000, each batch whole or not at all."""
+        enqueued: list[Enqueued] = []
+        for first in range(0, len(jobs), _ENQUEUE_BATCH):
+            batch = [job.to_json() for job in jobs[first : first + _ENQUEUE_BATCH]]
+            answer = self._call("enqueue_jobs", jobs=batch, request_id=str(new_request_id()))
+            enqueued.extend(Enqueued(UUID(job["job_id"]), job["created"]) for job in answer["jobs"])
+        return enqueued
+
+    def claim(
+        self,
+        claim_id: UUID,
+        asks: Mapping[str, Ask],
+        worker: WorkerIdentity,
+        *,
+        lease_seconds: int,
+        idle: bool | None = None,
+    ) -> list[Job]:
+        """Lease due jobs, by family. The same `claim_id` again returns the same jobs.
+
+        Args:
+            claim_id: A new uuid for each claim.
+            asks: How many of which family.
+            worker: Who claims.
+            lease_seconds: Length of the leases.
+            idle: Whether enqueues should wake this worker from now on; None leaves it.
+        """
+        answer = self._call(
+            "claim_jobs",
+            claim_id=str(claim_id),
+            families={family: {"max_jobs": ask.max_jobs, "prefetch": ask.prefetch} for family, ask in asks.items()},
+            worker_id=worker.worker_id,
+            instance_id=str(worker.instance_id),
+            executor_id=worker.executor_id,
+            lease_seconds=lease_seconds,
+            idle=idle,
+        )
+        return [Job.from_json(row) for row in answer["jobs"]]
+
+    def start(self, worker: WorkerIdentity, job_ids: Sequence[UUID]) -> None:
+        """Record which prefetched jobs run now, replacing the record before."""
+        self._call("start_jobs", instance_id=str(worker.instance_id), job_ids=[str(job_id) for job_id in job_ids])
+
+    def renew(self, jobs: Sequence[Job], lease_seconds: int) -> list[str]:
+        """Extend leases; return `ok`, `cancel_requested`, `lease_lost` or `job_not_found` for each job in order."""
+        leases = [{"job_id": str(job.id), "lease_token": str(job.lease_token)} for job in jobs]
+        statuses: list[str] = self._call("renew_leases", leases=leases, lease_seconds=lease_seconds)["statuses"]
+        return statuses
+
+    def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
+        """End attempts; one answer for each settlement in order. A refused one leaves the others standing."""
+        answer = self._call("settle_jobs", settlements=[settlement.to_json() for settlement in settlements])
+        return [Settled(*pair) for pair in zip(answer["statuses"], answer["job_statuses"], strict=True)]
+
+    def recover(self, batch_size: int = 500) -> Recovered:
+        """Take back all jobs whose lease expired, in batches."""
+        requeued = failed = 0
+        while True:
+            answer = self._call("recover_leases", batch_size=batch_size)
+            requeued, failed = requeued + answer["requeued"], failed + answer["failed"]
+            if not answer["more"]:
+                return Recovered(requeued, failed)
+
+    def cancel(self, job_id: UUID) -> Json:
+        """Cancel a queued job, or ask a running one to stop; return `job_id`, `status`, `cancel_requested`."""
+        return self._call("cancel_job", job_id=str(job_id))
+
+    def register_worker(
+        self,
+        worker: WorkerIdentity,
+        *,
+        families: Sequence[str],
+        concurrency: int,
+        pid: int,
+        code_version: str,
+        device: Mapping[str, Json],
+    ) -> None:
+        """Announce a worker process start and its device."""
+        self._call(
+            "register_worker",
+            instance_id=str(worker.instance_id),
+            worker_id=worker.worker_id,
+            families=list(families),
+            executor_id=worker.executor_id,
+            concurrency=concurrency,
+            pid=pid,
+            code_version=code_version,
+            dagster_run_id=worker.dagster_run_id,
+            device=dict(device),
+        )
+
+    def heartbeat(self, worker: WorkerIdentity, running: int, metrics: Mapping[str, Json]) -> bool:
+        """Say that the worker is alive; `metrics` are totals since its start. False: it must register again."""
+        answer = self._call(
+            "record_heartbeat", instance_id=str(worker.instance_id), running=running, metrics=dict(metrics)
+        )
+        return bool(answer["known"])
+
+    def requeue_instance(self, worker: WorkerIdentity) -> int:
+        """Give back every job this worker start still holds; return how many."""
+        changed: int = self._call("requeue_instance", instance_id=str(worker.instance_id))["changed"]
+        return changed
+
+    def stop_worker(self, worker: WorkerIdentity) -> None:
+        """Say that the worker start ended in good order."""
+        self._call("stop_worker", instance_id=str(worker.instance_id))
+
+    def create_artifacts(self, job: Job, artifacts: Sequence[Mapping[str, Json]]) -> list[Json]:
+        """Announce files about to be uploaded; return `artifact_id` and `storage_key` for each in order.
+
+        Raises:
+            LeaseLost: The attempt may not leave artifacts any more.
+        """
+        rows: list[Json] = self._call(
+            "create_artifacts",
+            job_id=str(job.id),
+            lease_token=str(job.lease_token),
+            artifacts=[dict(artifact) for artifact in artifacts],
+        )["artifacts"]
+        return rows
+
+    def finish_artifacts(self, job: Job, artifact_ids: Sequence[str]) -> None:
+        """Mark uploaded and verified files as ready.
+
+        Raises:
+            LeaseLost: The attempt may not leave artifacts any more.
+        """
+        self._call(
+            "finish_artifacts", job_id=str(job.id), lease_token=str(job.lease_token), artifact_ids=list(artifact_ids)
+        )
+
+    def list_abandoned_artifacts(self, grace_seconds: int = 300, max_artifacts: int = 100) -> list[Json]:
+        """Return `artifact_id` and `storage_key` of files whose attempt is gone."""
+        rows: list[Json] = self._call(
+            "list_abandoned_artifacts", grace_seconds=grace_seconds, max_artifacts=max_artifacts
+        )
+        return rows
+
+    def delete_artifacts(self, artifact_ids: Sequence[str]) -> int:
+        """Forget abandoned artifacts whose objects are gone; return how many."""
+        changed: int = self._call("delete_artifacts", artifact_ids=list(artifact_ids))["changed"]
+        return changed
+
+    def get_jobs(self, job_ids: Sequence[UUID]) -> list[Json]:
+        """Return whole jobs with payload, result, superseded attempts and artifacts, in the order asked."""
+        rows: list[Json] = self._call("get_jobs", job_ids=[str(job_id) for job_id in job_ids])
+        return rows
+
+    def list_jobs(self, **filters: Json) -> list[Json]:
+        """Return jobs, newest first; filters are the arguments of the SQL function `list_jobs`."""
+        return self._list("list_jobs", filters)
+
+    def list_artifacts(self, **filters: Json) -> list[Json]:
+        """Return artifacts, newest first; filters are the arguments of `list_artifacts`."""
+        return self._list("list_artifacts", filters)
+
+    def list_workers(self, **filters: Json) -> list[Json]:
+        """Return worker starts, newest first; filters are the arguments of `list_workers`."""
+        return self._list("list_workers", filters)
+
+    def list_heartbeats(self, **filters: Json) -> list[Json]:
+        """Return heartbeats of the last day, newest first; filters are the arguments of `list_heartbeats`."""
+        return self._list("list_heartbeats", filters)
+
+    def list_dlq(self, **filters: Json) -> list[Json]:
+        """Return the dead-letter queue, newest first; filters are the arguments of `list_dlq`."""
+        return self._list("list_dlq", filters)
+
+    def stats(self, executor_id: str | None = None) -> Mapping[str, Json]:
+        """Return the queue in numbers; see the SQL function `queue_stats`."""
+        numbers: Mapping[str, Json] = self._call("queue_stats", executor_id=executor_id)
+        return numbers
+
+    def schema_version(self) -> Json:
+        """Return `release` and `deployment_id` of the database."""
+        return self._call("schema_version")
+
+    def close(self) -> None:
+        """Close the transport."""
+        self._transport.close()
+
+    def _list(self, function: str, filters: Mapping[str, Json]) -> list[Json]:
+        given = {name: value for name, value in filters.items() if value is not None}
+        rows: list[Json] = self._call(function, **given)
+        return rows
+
+    def _call(self, function: str, **arguments: Json) -> Json:
+        return self._transport.call(function, arguments)
+
+
+def content_key(type: str, executor_id: str | None, payload: Mapping[str, Json]) -> str:
+    """Return the idempotency key of a job's content: SHA-256 of its canonical JSON, in hexadecimal."""
+    canonical = json.dumps([type, executor_id, payload], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()

@@ -1,0 +1,230 @@
+"""Brings a database to this release's schema: migrations once and in order, functions and grants whenever they changed."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import psycopg
+from psycopg.rows import TupleRow
+
+from cogo_dagster.queue.errors import DatabaseUnavailable, QueueError, SchemaOutOfDate, SchemaTooNew
+
+SCHEMA_RELEASE: Final = 1
+"""Counts up with every change under sql/ that is released; a database with a higher one refuses older code."""
+
+_LOCK_KEY: Final = 0x434F474F  # "COGO"
+
+_HISTORY_TABLE: Final = """
+create schema if not exists supabase_migrations;
+create table if not exists supabase_migrations.schema_migrations (version text primary key, statements text[], name text);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One file of sql/migrations; `version` is the number before the first underscore."""
+
+    version: str
+    name: str
+    statements: str
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaStatus:
+    """Where a database stands.
+
+    Attributes:
+        release: The database's release; None when it was never migrated.
+        pending: Names of the migrations it lacks.
+        functions_current: Whether its functions are this code's.
+    """
+
+    release: int | None
+    applied: tuple[str, ...]
+    pending: tuple[str, ...]
+    functions_current: bool
+
+    @property
+    def current(self) -> bool:
+        """Whether there is nothing to do."""
+        return not self.pending and self.functions_current
+
+
+def sql_folder() -> Path:
+    """Return sql/: beside the package in a checkout, inside it in an installed wheel."""
+    installed = Path(__file__).resolve().parent.parent / "_sql"
+    return installed if installed.is_dir() else installed.parent.parent / "sql"
+
+
+@cache
+def migrations() -> tuple[Migration, ...]:
+    """Return the migrations in the order they are applied."""
+    return tuple(
+        Migration(*path.stem.split("_", 1), path.read_text(encoding="utf-8"))
+        for path in sorted((sql_folder() / "migrations").glob("*.sql"))
+    )
+
+
+@cache
+def functions_script() -> str:
+    """Return every function and the grants as one script that can be applied again and again."""
+    files = [*sorted((sql_folder() / "functions").glob("*.sql")), sql_folder() / "grants.sql"]
+    return "set local check_function_bodies = off;\n\n" + "\n".join(path.read_text(encoding="utf-8") for path in files)
+
+
+def migrate(dsn: str) -> SchemaStatus:
+    """Apply what is missing, all or nothing, one caller at a time.
+
+    Returns:
+        The status before, so that the caller can say what was done.
+
+    Raises:
+        SchemaTooNew: The database's release is higher than this code's.
+        DatabaseUnavailable: No connection, or no right to create what is missing.
+    """
+    with _connect(dsn) as connection, connection.transaction():
+        connection.execute("select pg_advisory_xact_lock(%s)", (_LOCK_KEY,))
+        before = _status(connection)
+        _refuse_newer(before)
+        if before.current:
+            return before
+        try:
+            _apply(connection, before)
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise DatabaseUnavailable(
+                f"This role may not change the schema ({error.diag.message_primary}): migrate as the database's owner."
+            ) from None
+        except psycopg.Error as error:
+            raise QueueError(f"The migration failed and nothing was changed: {error.diag.message_primary}") from error
+    return before
+
+
+def status(dsn: str) -> SchemaStatus:
+    """Say where a database stands, changing nothing."""
+    with _connect(dsn) as connection:
+        return _status(connection)
+
+
+def require_current(dsn: str) -> None:
+    """Refuse to work on a database that is not at this release.
+
+    Raises:
+        SchemaOutOfDate: Run `cogo db migrate`.
+        SchemaTooNew: Update this code.
+    """
+    found = status(dsn)
+    _refuse_newer(found)
+    if found.release is None or found.release < SCHEMA_RELEASE:
+        have = (
+            "has no COGO schema"
+            if found.release is None
+            else f"is at release {found.release}, this code at {SCHEMA_RELEASE}"
+        )
+        raise SchemaOutOfDate(f"The database {have}: run `cogo db migrate`.")
+
+
+def editor_script() -> str:
+    """Return one script for the Supabase SQL Editor; running it again changes nothing."""
+    steps = [
+        "begin;",
+        f"select pg_advisory_xact_lock({_LOCK_KEY});",
+        _HISTORY_TABLE,
+        *(_guarded(migration) for migration in migrations()),
+        functions_script(),
+        _record_release(),
+        "commit;",
+    ]
+    return "\n".join(steps) + "\n"
+
+
+def export_supabase(folder: Path) -> list[Path]:
+    """Write `supabase/migrations` for `supabase db push`: the migrations, and functions with grants as one file a release."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for migration in migrations():
+        path = folder / f"{migration.version}_{migration.name}.sql"
+        path.write_text(migration.statements, encoding="utf-8")
+        written.append(path)
+    last = migrations()[-1].version
+    path = folder / f"{int(last) + SCHEMA_RELEASE}_cogo_release_{SCHEMA_RELEASE}.sql"
+    path.write_text(f"{functions_script()}\n{_record_release()}\n", encoding="utf-8")
+    return [*written, path]
+
+
+def _connect(dsn: str) -> psycopg.Connection[TupleRow]:
+    try:
+        return psycopg.connect(dsn, autocommit=True, connect_timeout=5, application_name="cogo migrate")
+    except psycopg.Error as error:
+        reason = str(error).strip().split("\n", 1)[0]
+        raise DatabaseUnavailable(
+            f"The database cannot be reached ({reason}): check COGO_DATABASE_URL and that the server runs."
+        ) from None
+
+
+def _status(connection: psycopg.Connection[TupleRow]) -> SchemaStatus:
+    recorded: set[str] = set()
+    if _exists(connection, "supabase_migrations.schema_migrations"):
+        recorded = {row[0] for row in connection.execute("select version from supabase_migrations.schema_migrations")}
+    release, digest = None, None
+    if _exists(connection, "public.deployment"):
+        row = connection.execute("select release, functions_digest from public.deployment").fetchone()
+        release, digest = row or (None, None)
+    return SchemaStatus(
+        release=release,
+        applied=tuple(m.name for m in migrations() if m.version in recorded),
+        pending=tuple(m.name for m in migrations() if m.version not in recorded),
+        functions_current=digest == _functions_digest(),
+    )
+
+
+def _exists(connection: psycopg.Connection[TupleRow], relation: str) -> bool:
+    row = connection.execute("select to_regclass(%s) is not null", (relation,)).fetchone()
+    return bool(row and row[0])
+
+
+def _refuse_newer(found: SchemaStatus) -> None:
+    if found.release is not None and found.release > SCHEMA_RELEASE:
+        raise SchemaTooNew(
+            f"The database is at release {found.release}, this code only knows {SCHEMA_RELEASE}: "
+            "update the code; the database is left as it is."
+        )
+
+
+def _apply(connection: psycopg.Connection[TupleRow], before: SchemaStatus) -> None:
+    connection.execute(_HISTORY_TABLE)
+    for migration in migrations():
+        if migration.name in before.pending:
+            connection.execute(migration.statements.encode())
+            connection.execute(
+                "insert into supabase_migrations.schema_migrations (version, name, statements) values (%s, %s, %s)",
+                (migration.version, migration.name, [migration.statements]),
+            )
+    connection.execute(functions_script().encode())
+    connection.execute(_record_release().encode())
+
+
+def _functions_digest() -> str:
+    return hashlib.sha256(functions_script().encode()).hexdigest()
+
+
+def _record_release() -> str:
+    values = f"{SCHEMA_RELEASE}, '{_functions_digest()}'"
+    return (
+        f"update public.deployment set (release, functions_digest, updated_at) = row ({values}, now());\n"
+        f"insert into public.deployment (release, functions_digest) select {values} "  # noqa: S608 - our own constants
+        "where not exists (select from public.deployment);"
+    )
+
+
+def _guarded(migration: Migration) -> str:
+    tag = f"$migration_{migration.version}$"
+    return (
+        f"do $guard$ begin\n"
+        f"if not exists (select from supabase_migrations.schema_migrations where version = '{migration.version}') then\n"
+        f"execute {tag}{migration.statements}{tag};\n"
+        f"insert into supabase_migrations.schema_migrations (version, name) "
+        f"values ('{migration.version}', '{migration.name}');\n"
+        f"end if;\nend $guard$;"
+    )

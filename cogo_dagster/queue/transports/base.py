@@ -1,0 +1,25 @@
+"""The narrow waist: everything the project asks of the engine goes through one method."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from cogo_dagster.queue.model import Json
+
+
+class Transport(Protocol):
+    """Calls SQL functions by name. Safe to use from several threads."""
+
+    def call(self, function: str, arguments: Mapping[str, Json]) -> Json:
+        """Call one function of the catalogue and return its JSON document.
+
+        Args:
+            arguments: By name; those left out take the function's defaults.
+
+        Raises:
+            QueueError: See `queue.errors`. After a TransportError the call may be repeated as it was.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release connections. Calling afterwards is an error."""
+        ...

@@ -1,0 +1,151 @@
+"""The transport over a Postgres connection: a psycopg pool."""
+
+import json
+import random
+import time
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Final
+
+import psycopg
+from psycopg import sql
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from cogo_dagster.queue.errors import DatabaseUnavailable, QueueError, TransportError, error_from_sqlstate
+from cogo_dagster.queue.functions import FUNCTIONS
+from cogo_dagster.queue.model import Json
+
+_TRIES: Final = 4
+_FIRST_PAUSE_SECONDS: Final = 0.1
+
+# Connection failures, by SQLSTATE class or code: the server goes down, is full, or cuts us off.
+_CONNECTION_LOST: Final = ("08", "57P01", "57P02", "57P03", "53300")
+
+
+class PostgresTransport:
+    """Calls the engine through a pool of connections.
+
+    A call whose connection broke is repeated: every function of the engine stands a repeat.
+
+    Args:
+        dsn: libpq connection string or URL.
+        max_connections: Most connections open at once.
+        role: Role to assume on each connection (`service_role` in the conformance tests).
+        prepare: Whether to prepare statements; False behind a transaction pooler.
+    """
+
+    def __init__(self, dsn: str, *, max_connections: int = 8, role: str | None = None, prepare: bool = True) -> None:
+        self.dsn = dsn
+        self._role = role
+        self._pool = ConnectionPool(
+            dsn,
+            min_size=0,
+            max_size=max_connections,
+            timeout=10,
+            max_idle=300,
+            open=False,
+            configure=self._configure,
+            kwargs={
+                "autocommit": True,
+                "prepare_threshold": 3 if prepare else None,
+                "connect_timeout": 5,
+                "application_name": "cogo",
+                "keepalives_idle": 15,
+            },
+        )
+        self._opened = False
+
+    def call(self, function: str, arguments: Mapping[str, Json]) -> Json:
+        """Call one function; see `Transport.call`."""
+        statement = _statement(function, tuple(arguments))
+        document = json.dumps(arguments, separators=(",", ":"))
+        pause_seconds = _FIRST_PAUSE_SECONDS
+        for tries_left in range(_TRIES - 1, -1, -1):
+            try:
+                return self._execute(statement, document)
+            except (TransportError, DatabaseUnavailable):
+                if not tries_left:
+                    raise
+            time.sleep(pause_seconds * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
+            pause_seconds *= 3
+        raise AssertionError("unreachable")
+
+    def close(self) -> None:
+        """Close the pool."""
+        if self._opened:
+            self._pool.close(timeout=5)
+
+    def _execute(self, statement: sql.Composed, document: str) -> Json:
+        self._open()
+        try:
+            with self._pool.connection() as connection:
+                row = connection.execute(statement, (document,)).fetchone()
+                return row[0] if row else None
+        except PoolTimeout:
+            raise DatabaseUnavailable(self._unreachable()) from None
+        except psycopg.Error as error:
+            raise self._translated(error) from error
+
+    def _open(self) -> None:
+        if not self._opened:
+            self._opened = True
+            probe(self.dsn)
+            self._pool.open()
+
+    def _configure(self, connection: psycopg.Connection) -> None:
+        if self._role:
+            connection.execute(sql.SQL("set role {}").format(sql.Identifier(self._role)))
+
+    def _translated(self, error: psycopg.Error) -> QueueError:
+        state = error.sqlstate
+        if state is None or state.startswith(_CONNECTION_LOST):
+            return TransportError(
+                f"The connection to the database broke ({_first_line(error)}): the call may be repeated."
+            )
+        return error_from_sqlstate(state, error.diag.message_primary or str(error), error.diag.message_detail)
+
+    def _unreachable(self) -> str:
+        try:
+            probe(self.dsn)
+        except DatabaseUnavailable as unavailable:
+            return str(unavailable)
+        return "The database gave no connection within 10 s: it has too many clients, or too few connections."
+
+
+def probe(dsn: str) -> None:
+    """Connect once, to say early and clearly what is wrong with the address.
+
+    Raises:
+        DatabaseUnavailable: One sentence with host, port and the server's reason.
+    """
+    try:
+        psycopg.connect(dsn, connect_timeout=5).close()
+    except psycopg.ProgrammingError as error:
+        raise DatabaseUnavailable(
+            f"COGO_DATABASE_URL is not a Postgres address ({_first_line(error)}): "
+            "write it as postgresql://user:password@host:5432/database."
+        ) from None
+    except psycopg.Error as error:
+        raise DatabaseUnavailable(
+            f"The database cannot be reached ({_first_line(error)}): check COGO_DATABASE_URL and that the server runs."
+        ) from None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n", 1)[0].rstrip(".")
+
+
+@lru_cache(maxsize=256)
+def _statement(function: str, names: tuple[str, ...]) -> sql.Composed:
+    # PostgREST calls a function in this very way, so both transports coerce arguments alike.
+    types = FUNCTIONS[function]
+    if not names:
+        return sql.SQL("select {}() where %s::text is not null").format(sql.Identifier("public", function))
+    return sql.SQL("select {function}({passed}) from json_to_record(%s::json) as given ({declared})").format(
+        function=sql.Identifier("public", function),
+        passed=sql.SQL(", ").join(sql.SQL("{0} := given.{0}").format(sql.Identifier(name)) for name in names),
+        declared=sql.SQL(", ").join(
+            sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(types[name]))  # type: ignore[arg-type]
+            for name in names
+        ),
+    )
