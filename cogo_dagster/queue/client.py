@@ -18,6 +18,7 @@ _ENQUEUE_BATCH: Final = 1_000
 class Ask:
     """How many jobs of one family a claim may return; `prefetch` marks jobs that will wait in the worker."""
 
+    family: str
     max_jobs: int
     prefetch: bool = False
 
@@ -74,29 +75,32 @@ class Queue:
     def claim(
         self,
         claim_id: UUID,
-        asks: Mapping[str, Ask],
+        asks: Sequence[Ask],
         worker: WorkerIdentity,
         *,
         lease_seconds: int,
+        max_jobs: int = 1_000,
         idle: bool | None = None,
     ) -> list[Job]:
         """Lease due jobs, by family. The same `claim_id` again returns the same jobs.
 
         Args:
             claim_id: A new uuid for each claim.
-            asks: How many of which family.
+            asks: How many of which family; those named first are served first.
             worker: Who claims.
             lease_seconds: Length of the leases.
+            max_jobs: At most so many in all.
             idle: Whether enqueues should wake this worker from now on; None leaves it.
         """
         answer = self._call(
             "claim_jobs",
             claim_id=str(claim_id),
-            families={family: {"max_jobs": ask.max_jobs, "prefetch": ask.prefetch} for family, ask in asks.items()},
+            families=[{"family": a.family, "max_jobs": a.max_jobs, "prefetch": a.prefetch} for a in asks],
             worker_id=worker.worker_id,
             instance_id=str(worker.instance_id),
             executor_id=worker.executor_id,
             lease_seconds=lease_seconds,
+            max_jobs=max_jobs,
             idle=idle,
         )
         return [Job.from_json(row) for row in answer["jobs"]]

@@ -14,6 +14,7 @@ FUNCTIONS: Mapping[str, Mapping[str, str]] = {
         "instance_id": "uuid",
         "executor_id": "text",
         "lease_seconds": "integer",
+        "max_jobs": "integer",
         "idle": "boolean",
     },
     "claim_one_job": {"executor_id": "text", "worker_id": "text", "lease_seconds": "integer"},

@@ -3,8 +3,10 @@
  *
  * claim_id       A new uuid of the caller's for each claim; it becomes the lease_token of the claimed jobs.
  *                Called again with the same one (the reply was lost), it returns the same jobs.
- * families       {"browser": {"max_jobs": 4, "prefetch": false}}: how many jobs of which families.
- *                `prefetch`: the jobs wait in the worker, which records their start with start_jobs.
+ * families       [{"family": "browser", "max_jobs": 4, "prefetch": false}]: how many jobs of which families;
+ *                those named first are served first. `prefetch`: the jobs wait in the worker, which records
+ *                their start with start_jobs.
+ * max_jobs       At most so many in all.
  * executor_id    Serve the jobs addressed to this executor besides the unaddressed ones.
  * idle           The worker's word on whether enqueues should wake it; null leaves it as it is.
  *
@@ -16,7 +18,7 @@
  */
 create or replace function public.claim_jobs(
     claim_id uuid, families jsonb, worker_id text, instance_id uuid default null, executor_id text default null,
-    lease_seconds integer default 60, idle boolean default null
+    lease_seconds integer default 60, max_jobs integer default 1000, idle boolean default null
 ) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
@@ -27,8 +29,8 @@ begin
     if claim_jobs.lease_seconds is null or claim_jobs.lease_seconds not between 1 and 86400 then
         perform public.invalid_argument('lease_seconds must be 1 to 86400.');
     end if;
-    if claim_jobs.claim_id is null or jsonb_typeof(claim_jobs.families) is distinct from 'object' then
-        perform public.invalid_argument('claim_id must be a uuid, and families an object such as {"browser": {"max_jobs": 4}}.');
+    if claim_jobs.claim_id is null or jsonb_typeof(claim_jobs.families) is distinct from 'array' then
+        perform public.invalid_argument('claim_id must be a uuid, and families an array such as [{"family": "browser", "max_jobs": 4}].');
     end if;
     lease_end := at + make_interval(secs => claim_jobs.lease_seconds);
 
@@ -37,30 +39,31 @@ begin
 
     if answer is null then
         with due as materialized (
-            select lane.id, coalesce((family.ask ->> 'prefetch')::boolean, false) as prefetch
-            from jsonb_each(claim_jobs.families) as family (name, ask)
+            select lane.id, coalesce(ask.prefetch, false) as prefetch
+            from jsonb_to_recordset(claim_jobs.families) as ask (family text, max_jobs integer, prefetch boolean)
             cross join lateral (
                 select queued.id
                 from generate_series(0, 9) as level (priority)
                 cross join lateral (
                     select mine.id from (
                         select j.id from public.jobs j
-                        where j.status = 'queued' and j.family = family.name and j.executor_id = claim_jobs.executor_id
+                        where j.status = 'queued' and j.family = ask.family and j.executor_id = claim_jobs.executor_id
                           and j.priority = level.priority and j.next_run_at <= at
                         order by j.next_run_at
-                        limit (family.ask ->> 'max_jobs')::integer
+                        limit ask.max_jobs
                         for update skip locked) mine
                     union all
                     select anybodys.id from (
                         select j.id from public.jobs j
-                        where j.status = 'queued' and j.family = family.name and j.executor_id is null
+                        where j.status = 'queued' and j.family = ask.family and j.executor_id is null
                           and j.priority = level.priority and j.next_run_at <= at
                         order by j.next_run_at
-                        limit (family.ask ->> 'max_jobs')::integer
+                        limit ask.max_jobs
                         for update skip locked) anybodys
                 ) queued
-                limit (family.ask ->> 'max_jobs')::integer
+                limit ask.max_jobs
             ) lane
+            limit claim_jobs.max_jobs
         ), claimed as (
             update public.jobs j set
                 status = 'running',

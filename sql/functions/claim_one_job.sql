@@ -8,7 +8,6 @@ language plpgsql set search_path = '' as $$
 declare
     at timestamptz := clock_timestamp();
     next_family text;
-    families jsonb := '{}';
 begin
     -- The family whose first due job comes first; a recursive step per family instead of a scan of the queue.
     with recursive known as (
@@ -41,9 +40,9 @@ begin
     if next_family is null then
         return null;
     end if;
-    families := jsonb_build_object(next_family, jsonb_build_object('max_jobs', 1));
-    return public.claim_jobs(gen_random_uuid(), families, claim_one_job.worker_id, null,
-                             claim_one_job.executor_id, claim_one_job.lease_seconds) #> '{jobs,0}';
+    return public.claim_jobs(gen_random_uuid(), jsonb_build_array(jsonb_build_object('family', next_family, 'max_jobs', 1)),
+                             claim_one_job.worker_id, null, claim_one_job.executor_id,
+                             claim_one_job.lease_seconds) #> '{jobs,0}';
 end $$;
 
 comment on function public.claim_one_job is 'Claim one due job of any family, or null.';
