@@ -1,0 +1,83 @@
+"""The files one attempt leaves, within limits."""
+
+import json
+from pathlib import Path
+
+from cogo_dagster.queue.executor import ExecutionFailed
+from cogo_dagster.queue.model import ArtifactFile, Json
+
+MAX_FILES = 25
+MAX_FILE_BYTES = 25 * 1024**2
+MAX_TOTAL_BYTES = 100 * 1024**2
+
+CONTENT_TYPES = {
+    ".png": "image/png",
+    ".html": "text/html",
+    ".pdf": "application/pdf",
+    ".json": "application/json",
+    ".zip": "application/zip",
+}
+
+
+class Shelf:
+    """Collects artifacts in one folder.
+
+    Args:
+        folder: Where they are written; empty and private.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.files: list[ArtifactFile] = []
+        self._total_bytes = 0
+
+    def __contains__(self, name: str) -> bool:
+        return any(file.name == name for file in self.files)
+
+    def add(self, name: str, content: bytes) -> None:
+        """Write an artifact; its kind follows from the name's ending.
+
+        Raises:
+            ExecutionFailed: A limit would be passed (`artifact_limit`, permanent).
+        """
+        self._check(name, len(content))
+        (self._folder / name).write_bytes(content)
+        self._record(name, len(content))
+
+    def add_json(self, name: str, value: Json) -> None:
+        """Write a JSON artifact."""
+        self.add(name, json.dumps(value, ensure_ascii=False, indent=2).encode())
+
+    def path(self, name: str) -> Path:
+        """Where a tool should write *name*, to be handed to `take` afterwards."""
+        return self._folder / name
+
+    def take(self, name: str) -> None:
+        """Count a file that a tool wrote to `path(name)`; one over the limits is deleted.
+
+        Raises:
+            ExecutionFailed: As for `add`.
+        """
+        size_bytes = self.path(name).stat().st_size
+        try:
+            self._check(name, size_bytes)
+        except ExecutionFailed:
+            self.path(name).unlink()
+            raise
+        self._record(name, size_bytes)
+
+    def _check(self, name: str, size_bytes: int) -> None:
+        if len(self.files) >= MAX_FILES:
+            raise _limit(f"{name} would be the job's artifact number {MAX_FILES + 1}, but {MAX_FILES} is the limit.")
+        if size_bytes > MAX_FILE_BYTES:
+            raise _limit(f"{name} has {size_bytes:,} bytes, but an artifact may have {MAX_FILE_BYTES:,}.")
+        if self._total_bytes + size_bytes > MAX_TOTAL_BYTES:
+            raise _limit(f"With {name} the job's artifacts would pass {MAX_TOTAL_BYTES:,} bytes.")
+
+    def _record(self, name: str, size_bytes: int) -> None:
+        self.files.append(ArtifactFile(name, CONTENT_TYPES[Path(name).suffix], self._folder / name))
+        self._total_bytes += size_bytes
+
+
+def _limit(message: str) -> ExecutionFailed:
+    return ExecutionFailed(message, error_class="artifact_limit", retryable=False)

@@ -1,0 +1,162 @@
+"""The browser executor: what the worker sees of all this."""
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from cogo_dagster.executors.browser.artifacts import Shelf
+from cogo_dagster.executors.browser.find import find_browser
+from cogo_dagster.executors.browser.options import BrowserOptions
+from cogo_dagster.executors.browser.payload import BrowserPayload, parse_payload
+from cogo_dagster.executors.errors import ExecutorUnavailable
+from cogo_dagster.net.addresses import AllowList, InvalidAddress
+from cogo_dagster.net.dial import Dialer, Resolver, system_resolver
+from cogo_dagster.net.proxy import ForwardProxy, ProxySession
+from cogo_dagster.queue.executor import ExecutionFailed, Workspace
+from cogo_dagster.queue.model import ExecutionResult, Job, Json
+from cogo_dagster.settings import is_root
+
+if TYPE_CHECKING:
+    from cogo_dagster.executors.browser.pool import BrowserPool
+    from cogo_dagster.executors.browser.run import Attempt
+
+logger = logging.getLogger(__name__)
+
+
+class BrowserExecutor:
+    """Runs `browser` and `browser.pdf` jobs.
+
+    Args:
+        options: What the settings say.
+        resolver: How host names become addresses; tests give their own.
+    """
+
+    family = "browser"
+    prefetch = 0
+
+    def __init__(self, options: BrowserOptions, resolver: Resolver = system_resolver) -> None:
+        try:
+            self._allowed = AllowList.of(options.allowed_hosts)
+        except InvalidAddress as error:
+            raise ExecutorUnavailable(f"BROWSER_ALLOWED_HOSTS: {error}") from None
+        self.slots: int | None = options.concurrency
+        self._options = options
+        self._proxy = ForwardProxy(Dialer(self._allowed, resolver))
+        self._pool: BrowserPool | None = None
+
+    def validate(self, type: str, payload: Json) -> dict[str, Json]:
+        """Return the payload as it was given, checked."""
+        request = parse_payload(type, payload, self._allowed)
+        return request.model_dump(mode="json", include=request.model_fields_set & set(payload), exclude_unset=True)
+
+    async def start(self) -> None:
+        """Start the proxy and, in real mode, find and start a browser.
+
+        Raises:
+            ExecutorUnavailable: One sentence that says what to correct.
+        """
+        await self._proxy.start()
+        if not self._options.real_mode:
+            return
+        if is_root() and not self._options.no_sandbox:
+            raise ExecutorUnavailable(
+                "Chromium's sandbox does not work as root: run the worker as another user, "
+                "or set NO_SANDBOX=true if you trust the pages it opens."
+            )
+        choice = await asyncio.to_thread(find_browser, self._options, self._options.install)
+        logger.info("Using %s at %s", choice.version, choice.executable_path)
+        # Playwright takes a third of a second to import, which commands that only enqueue should not pay.
+        from cogo_dagster.executors.browser.pool import BrowserPool  # noqa: PLC0415
+
+        self._pool = BrowserPool(choice, self._options, self._proxy.url)
+        await self._pool.start()
+
+    async def stop(self) -> None:
+        """Close browsers and proxy."""
+        if self._pool is not None:
+            await self._pool.stop()
+        await self._proxy.stop()
+
+    async def execute(self, job: Job, workspace: Workspace) -> ExecutionResult:
+        """Run one attempt.
+
+        Raises:
+            InvalidPayload: The payload was not checked at enqueue, or under other settings.
+            ExecutionFailed: As `errors.py` judges; never with `BROWSER_FORCE_SUCCESS`, which returns
+                `{"forced": true, "error": …}` instead.
+        """
+        request = parse_payload(job.type, job.payload, self._allowed)
+        shelf = Shelf(workspace.folder)
+        try:
+            result = await self._attempt(request, shelf, job.timeout_seconds or self._options.attempt_seconds)
+        except ExecutionFailed as error:
+            error.artifacts = tuple(shelf.files)
+            if not self._options.force_success:
+                raise
+            result = forced(error)
+        return ExecutionResult(result, tuple(shelf.files))
+
+    async def _attempt(self, request: BrowserPayload, shelf: Shelf, limit_seconds: float) -> Json:
+        with self._proxy.session() as session:
+            if self._pool is not None:
+                return await self._in_browser(self._pool, request, shelf, session, limit_seconds)
+            # httpx is slow to import too.
+            from cogo_dagster.executors.browser.fetch import fetch_page  # noqa: PLC0415
+
+            page = fetch_page(
+                request, shelf, proxy=self._proxy, session=session, nav_timeout_ms=self._options.nav_timeout_ms
+            )
+            try:
+                async with asyncio.timeout(limit_seconds):
+                    return await page
+            except TimeoutError:
+                raise _out_of_time(limit_seconds) from None
+
+    async def _in_browser(
+        self,
+        pool: "BrowserPool",
+        request: BrowserPayload,
+        shelf: Shelf,
+        session: ProxySession,
+        limit_seconds: float,
+    ) -> Json:
+        from cogo_dagster.executors.browser.run import Attempt  # noqa: PLC0415
+
+        try:
+            async with pool.browser() as running:
+                attempt = Attempt(
+                    running,
+                    request,
+                    shelf,
+                    proxy_url=self._proxy.url,
+                    session=session,
+                    nav_timeout_ms=self._options.nav_timeout_ms,
+                )
+                return await _guarded(attempt, limit_seconds)
+        except ExecutorUnavailable as error:
+            raise ExecutionFailed(str(error), error_class="browser_gone", retryable=True) from error
+
+
+async def _guarded(attempt: "Attempt", limit_seconds: float) -> Json:
+    """Run an attempt in a task of its own: a Playwright call must not be cancelled, only its context closed."""
+    work = asyncio.create_task(attempt.run())
+    try:
+        await asyncio.wait({work}, timeout=limit_seconds)
+        if work.done():
+            return work.result()
+        await attempt.keep_trace()
+        raise _out_of_time(limit_seconds)
+    finally:
+        if not work.done():
+            await asyncio.shield(attempt.abandon(work))
+
+
+def _out_of_time(limit_seconds: float) -> ExecutionFailed:
+    return ExecutionFailed(
+        f"The attempt was stopped after its limit of {limit_seconds:g} seconds.", error_class="timeout", retryable=True
+    )
+
+
+def forced(error: ExecutionFailed) -> Json:
+    """Return the result of a failure that `BROWSER_FORCE_SUCCESS` settles as a success."""
+    return {"forced": True, "error": {"class": error.error_class, "message": error.message}}

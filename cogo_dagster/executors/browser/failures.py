@@ -1,0 +1,72 @@
+"""Turn what went wrong in one job into the `ExecutionFailed` that the worker settles."""
+
+from collections.abc import Mapping
+
+from cogo_dagster.executors.browser.errors import Verdict, classify_status, retry_after_seconds
+from cogo_dagster.net.addresses import DEFAULT_PORTS, InvalidAddress, split_host_port
+from cogo_dagster.net.dial import HopFailed
+from cogo_dagster.net.proxy import MARK_HEADER, ProxySession
+from cogo_dagster.queue.executor import ExecutionFailed
+
+PERMANENT_HOPS = frozenset({"blocked_address", "invalid_url"})
+
+
+def failed(doing: str, verdict: Verdict, detail: str | None = None) -> ExecutionFailed:
+    """Say what was being done and why it did not work."""
+    return ExecutionFailed(
+        f"{doing}: {verdict.sentence}.",
+        error_class=verdict.error_class,
+        retryable=verdict.retryable,
+        detail=detail,
+    )
+
+
+def hop_failed(doing: str, hop: HopFailed) -> ExecutionFailed:
+    """Tell what the proxy refused or could not reach."""
+    return ExecutionFailed(f"{doing}: {hop.sentence}", error_class=hop.kind, retryable=hop.kind not in PERMANENT_HOPS)
+
+
+def check_answer(doing: str, url: str, status: int, headers: Mapping[str, str], session: ProxySession) -> None:
+    """Judge the answer to a navigation.
+
+    Args:
+        url: Where the answer came from, after redirects.
+        headers: Names in lower case.
+
+    Raises:
+        ExecutionFailed: The proxy answered in the server's place, or the status is 400 or above.
+    """
+    if headers.get(MARK_HEADER) == session.mark:
+        hop = failure_behind(session, url, None)
+        if hop is not None:
+            raise hop_failed(doing, hop)
+    if status >= 400:
+        verdict = classify_status(status)
+        error = failed(doing, verdict)
+        error.delay_seconds = retry_after_seconds(headers) if verdict.retryable else None
+        raise error
+
+
+def failure_behind(session: ProxySession, url: str, before: HopFailed | None) -> HopFailed | None:
+    """Return the hop that explains why *url* did not load: its own host's failure, else the newest after *before*.
+
+    A redirect's target fails under a host that the caller never named.
+    """
+    newest = session.failures[-1] if session.failures else None
+    if newest is before:
+        return None
+    return session.failure_at(_authority(url)) or newest
+
+
+def newest_failure(session: ProxySession) -> HopFailed | None:
+    """Return the latest failure so far, to compare with afterwards."""
+    return session.failures[-1] if session.failures else None
+
+
+def _authority(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    try:
+        host, port = split_host_port(rest.partition("/")[0].partition("?")[0], DEFAULT_PORTS.get(scheme.lower()))
+    except InvalidAddress:
+        return ""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

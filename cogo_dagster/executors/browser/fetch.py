@@ -1,0 +1,62 @@
+"""`BROWSER_REAL_MODE=false`: the page over plain HTTP, for machines without a browser."""
+
+import html
+import re
+
+from cogo_dagster.executors.browser.artifacts import MAX_FILE_BYTES, Shelf
+from cogo_dagster.executors.browser.errors import Verdict
+from cogo_dagster.executors.browser.failures import check_answer, failed, failure_behind, hop_failed
+from cogo_dagster.executors.browser.payload import BrowserPayload
+from cogo_dagster.net.client import FetchFailed, fetch
+from cogo_dagster.net.proxy import ForwardProxy, ProxySession
+from cogo_dagster.queue.executor import ExecutionFailed
+from cogo_dagster.queue.model import Json
+
+NOTE = "BROWSER_REAL_MODE is false: fetched over HTTP without a browser; no scripts, actions, screenshot or PDF."
+RETRYABLE_KINDS = frozenset({"timeout", "connection"})
+
+
+async def fetch_page(
+    request: BrowserPayload, shelf: Shelf, *, proxy: ForwardProxy, session: ProxySession, nav_timeout_ms: int
+) -> Json:
+    """Keep page.html as the server sent it; return the small JSON result.
+
+    Raises:
+        ExecutionFailed: No answer, or a status of 400 or above.
+    """
+    doing = f"fetch {request.url[:300]}"
+    agent = {"user-agent": request.user_agent} if request.user_agent else {}
+    try:
+        page = await fetch(
+            request.url,
+            proxy,
+            session,
+            timeout_seconds=(request.timeout_ms or nav_timeout_ms) / 1000,
+            max_bytes=MAX_FILE_BYTES,
+            headers=request.extra_headers | agent,
+        )
+    except FetchFailed as error:
+        raise _judge(doing, request.url, session, error) from error
+    check_answer(doing, page.url, page.status, page.headers, session)
+    shelf.add("page.html", page.content)
+    return {
+        "mode": "http",
+        "url": page.url[:2_000],
+        "status": page.status,
+        "title": page_title(page.content),
+        "actions_skipped": len(request.actions),
+        "notes": [NOTE],
+    }
+
+
+def page_title(content: bytes) -> str | None:
+    """Return the text of the first `<title>`, at most 500 characters."""
+    match = re.search(rb"<title[^>]*>(.*?)</title", content[:200_000], re.IGNORECASE | re.DOTALL)
+    return html.unescape(match[1].decode("utf-8", "replace")).strip()[:500] if match else None
+
+
+def _judge(doing: str, url: str, session: ProxySession, error: FetchFailed) -> ExecutionFailed:
+    hop = failure_behind(session, url, None)
+    if hop is not None:
+        return hop_failed(doing, hop)
+    return failed(doing, Verdict(error.kind, error.kind in RETRYABLE_KINDS, error.sentence.rstrip(".")))

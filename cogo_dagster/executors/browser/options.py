@@ -1,0 +1,53 @@
+"""What a browser executor is told once, when it is built."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Self
+
+from cogo_dagster.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class BrowserOptions:
+    """The browser's part of the settings; tests and the demo make their own.
+
+    Attributes:
+        real_mode: False fetches pages over HTTP, without a browser.
+        headless: False shows the window; needs a display.
+        no_sandbox: True runs Chromium without its sandbox, as root must.
+        channel: `chrome`, `msedge`, `chromium` (and their -beta, -dev), or the path of an executable; None finds one.
+        nav_timeout_ms: Longest wait of one navigation or action unless the payload says otherwise.
+        force_success: A failed execution is returned as a success marked `forced`.
+        allowed_hosts: Hosts, or host:port, exempt from the refusal of private addresses.
+        concurrency: Jobs at once.
+        jobs_per_browser: After so many jobs a fresh browser takes over, since contexts leak memory
+            (playwright#6319, #15400); crawlee retires at 100 too.
+        attempt_seconds: Longest run of one attempt of a job without a limit of its own.
+        install: Whether a missing browser is installed at start.
+    """
+
+    real_mode: bool = True
+    headless: bool = True
+    no_sandbox: bool = False
+    channel: str | None = None
+    nav_timeout_ms: int = 30_000
+    force_success: bool = False
+    allowed_hosts: tuple[str, ...] = ()
+    concurrency: int = 4
+    jobs_per_browser: int = 100
+    attempt_seconds: float = 300
+    install: bool = True
+
+    @classmethod
+    def from_settings(cls, settings: Settings, extra_allowed_hosts: Iterable[str] = ()) -> Self:
+        """Take the browser's part of the settings; the demo adds its own site to the allowed hosts."""
+        return cls(
+            real_mode=settings.browser_real_mode,
+            headless=settings.headless,
+            no_sandbox=settings.no_sandbox,
+            channel=settings.browser_channel,
+            nav_timeout_ms=settings.browser_nav_timeout_ms,
+            force_success=settings.browser_force_success,
+            allowed_hosts=(*settings.browser_allowed_hosts, *extra_allowed_hosts),
+            concurrency=settings.concurrency,
+        )

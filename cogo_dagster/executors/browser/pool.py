@@ -1,0 +1,95 @@
+"""Keeps one healthy browser: replaced after so many jobs, and when it died."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from cogo_dagster.executors.browser.find import BrowserChoice
+from cogo_dagster.executors.browser.options import BrowserOptions
+from cogo_dagster.executors.browser.process import RunningBrowser
+
+STOP_LAUNCH_SECONDS = 10
+
+
+class BrowserPool:
+    """Hands out the current browser, and replaces it when it is spent or dead.
+
+    A spent browser takes no new job and is closed when its last one has ended; a new one works meanwhile.
+    """
+
+    def __init__(self, choice: BrowserChoice, options: BrowserOptions, proxy_url: str) -> None:
+        self._choice = choice
+        self._options = options
+        self._proxy_url = proxy_url
+        self._current: RunningBrowser | None = None
+        self._change = asyncio.Lock()
+        self._launching: asyncio.Task[None] | None = None
+        self._stopped = False
+        self._open: set[RunningBrowser] = set()
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Launch the first browser.
+
+        Raises:
+            ExecutorUnavailable: It does not start.
+        """
+        await self._replace()
+
+    async def stop(self) -> None:
+        """Close every browser, also under jobs that still run."""
+        self._stopped = True
+        self._current = None
+        if self._launching is not None:
+            await asyncio.wait({self._launching}, timeout=STOP_LAUNCH_SECONDS)
+        for running in list(self._open):
+            self._close(running)
+        if self._closing:
+            await asyncio.wait(self._closing)
+
+    @contextlib.asynccontextmanager
+    async def browser(self) -> AsyncIterator[RunningBrowser]:
+        """Use the current browser for one job.
+
+        Raises:
+            ExecutorUnavailable: A new one was needed and does not start.
+        """
+        async with self._change:
+            if self._current is None or not self._fit(self._current):
+                await self._replace()
+            running = self._current
+            assert running is not None  # noqa: S101 - _replace sets it or raises
+            running.jobs += 1
+            running.in_use += 1
+        try:
+            yield running
+        finally:
+            running.in_use -= 1
+            if running is not self._current and running.in_use == 0:
+                self._close(running)
+
+    def _fit(self, running: RunningBrowser) -> bool:
+        return running.alive and running.jobs < self._options.jobs_per_browser
+
+    async def _replace(self) -> None:
+        retired, self._current = self._current, None
+        if retired is not None and retired.in_use == 0:
+            self._close(retired)
+        if self._launching is None or self._launching.done():
+            self._launching = asyncio.create_task(self._launch())
+        # A job that is cancelled meanwhile must not cancel the launch; the next job finds it done.
+        await asyncio.shield(self._launching)
+
+    async def _launch(self) -> None:
+        running = await RunningBrowser.launch(self._choice, self._options, self._proxy_url)
+        self._open.add(running)
+        self._current = running
+        if self._stopped:
+            self._close(running)
+
+    def _close(self, running: RunningBrowser) -> None:
+        if running in self._open:
+            self._open.remove(running)
+            task = asyncio.create_task(running.close())
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)

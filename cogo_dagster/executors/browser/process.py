@@ -1,0 +1,200 @@
+"""One Playwright driver and the one browser it runs: started together, watched together, ended together.
+
+Neither may see the worker's environment. Playwright copies all of `os.environ` into its driver and has no option for
+it, but starts whatever program `PLAYWRIGHT_NODEJS_PATH` names. That is a script of ours which keeps an allow-list of
+variables, notes its process id and becomes Node.js. If it has not run, the browser is refused.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import re
+import shlex
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import playwright
+from playwright.async_api import Browser, Error, Playwright, async_playwright
+
+from cogo_dagster.executors.browser.environment import clean_environment
+from cogo_dagster.executors.browser.errors import Verdict
+from cogo_dagster.executors.browser.find import BrowserChoice
+from cogo_dagster.executors.browser.options import BrowserOptions
+from cogo_dagster.executors.browser.tasks import settled
+from cogo_dagster.executors.errors import ExecutorUnavailable
+
+logger = logging.getLogger(__name__)
+
+LAUNCH_MS = 60_000
+CLOSE_SECONDS = 5
+
+CHROMIUM_FLAGS = (
+    "--disable-quic",  # UDP would go past the proxy
+    "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
+    "--disable-background-networking",
+    "--disable-sync",
+    "--no-pings",
+    # The browser itself resolves nothing: what is not proxied does not leave. (No --disable-features here: only the
+    # last one on the command line counts, and it would replace Playwright's.)
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
+)
+
+
+class RunningBrowser:
+    """A browser that is up, until `close`.
+
+    Attributes:
+        browser: Playwright's handle.
+        jobs: Contexts handed out so far.
+        in_use: Contexts still open.
+        suspect: Set when something hung in it: it serves no further job.
+    """
+
+    def __init__(self, driver: Playwright, browser: Browser, scratch: Path, pids: tuple[int, int]) -> None:
+        self.browser = browser
+        self.jobs = 0
+        self.in_use = 0
+        self.suspect = False
+        self.driver_pid, self.browser_pid = pids
+        self._driver = driver
+        self._scratch = scratch
+
+    @classmethod
+    async def launch(cls, choice: BrowserChoice, options: BrowserOptions, proxy_url: str) -> Self:
+        """Start a driver and its browser.
+
+        Raises:
+            ExecutorUnavailable: One sentence that says why it does not start.
+        """
+        scratch = Path(tempfile.mkdtemp(prefix="cogo-browser-"))
+        driver: Playwright | None = None
+        try:
+            with _clean_driver(scratch):
+                driver = await async_playwright().start()
+            driver_pid = _noted_pid(scratch)
+            browser = await driver.chromium.launch(
+                executable_path=choice.executable_path,
+                headless=options.headless,
+                chromium_sandbox=not options.no_sandbox,
+                args=list(CHROMIUM_FLAGS),
+                # Contexts bring their own credentials; without them this proxy answers 407 to everybody.
+                proxy={"server": proxy_url, "bypass": "<-loopback>"},
+                handle_sigint=False,
+                handle_sigterm=False,
+                handle_sighup=False,
+                timeout=LAUNCH_MS,
+            )
+            return cls(driver, browser, scratch, (driver_pid, await _browser_pid(browser)))
+        except BaseException as error:
+            if driver is not None:
+                await settled(driver.stop(), CLOSE_SECONDS)
+            shutil.rmtree(scratch, ignore_errors=True)
+            if isinstance(error, Error):
+                raise ExecutorUnavailable(_launch_sentence(error.message, choice)) from error
+            raise
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can serve another job."""
+        return not self.suspect and self.died() is None
+
+    def died(self) -> Verdict | None:
+        """What died, if something did; a better witness than the message of the call that was running."""
+        if not _exists(self.driver_pid):
+            return Verdict("driver_gone", True, "the Playwright driver died")
+        if not self.browser.is_connected():
+            return Verdict("browser_gone", True, "the browser died")
+        return None
+
+    def kill(self) -> None:
+        """End the browser at once, with everything that runs in it."""
+        self.suspect = True
+        _kill_group(self.browser_pid)
+
+    async def close(self) -> None:
+        """End browser and driver, politely if they listen, within about twice `CLOSE_SECONDS`."""
+        await settled(self.browser.close(), CLOSE_SECONDS)
+        _kill_group(self.browser_pid)
+        if not await settled(self._driver.stop(), CLOSE_SECONDS):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.driver_pid, signal.SIGKILL)
+        await asyncio.to_thread(shutil.rmtree, self._scratch, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _clean_driver(scratch: Path) -> Iterator[None]:
+    """Let Playwright start its driver through our script."""
+    variables = clean_environment(os.environ) | {"TMPDIR": str(scratch)}
+    assignments = " ".join(shlex.quote(f"{name}={value}") for name, value in variables.items())
+    script = scratch / "driver"
+    script.write_text(
+        f"#!/bin/sh\necho $$ > {shlex.quote(str(scratch / 'driver.pid'))}\n"
+        f'exec env -i {assignments} {shlex.quote(_node())} "$@"\n'
+    )
+    script.chmod(0o700)
+    before = os.environ.get("PLAYWRIGHT_NODEJS_PATH")
+    os.environ["PLAYWRIGHT_NODEJS_PATH"] = str(script)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PLAYWRIGHT_NODEJS_PATH"]
+        else:
+            os.environ["PLAYWRIGHT_NODEJS_PATH"] = before
+
+
+def _node() -> str:
+    """Playwright's own Node.js, or the one the operator named."""
+    bundled = Path(playwright.__file__).parent / "driver" / "node"
+    return os.environ.get("PLAYWRIGHT_NODEJS_PATH") or (str(bundled) if bundled.is_file() else "node")
+
+
+def _noted_pid(scratch: Path) -> int:
+    try:
+        return int((scratch / "driver.pid").read_text())
+    except (OSError, ValueError):
+        raise ExecutorUnavailable(
+            "This Playwright does not start its driver through PLAYWRIGHT_NODEJS_PATH, so that the browser would see "
+            "the worker's secrets: install the version this project names."
+        ) from None
+
+
+async def _browser_pid(browser: Browser) -> int:
+    session = await browser.new_browser_cdp_session()
+    info: Any = await session.send("SystemInfo.getProcessInfo")
+    await session.detach()
+    return int(next(process["id"] for process in info["processInfo"] if process["type"] == "browser"))
+
+
+def _kill_group(pid: int) -> None:
+    """Kill what is left of the browser; Playwright starts it as the leader of its own process group."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _launch_sentence(message: str, choice: BrowserChoice) -> str:
+    if re.search(
+        r"without --no-sandbox|No usable sandbox|sandbox is not supported|setuid sandbox", message, re.IGNORECASE
+    ):
+        return (
+            "Chromium's sandbox does not work here (as root it never does): run the worker as another user, "
+            "or set NO_SANDBOX=true if you trust the pages it opens."
+        )
+    if re.search(r"XServer|\$DISPLAY|ozone_platform|cannot open display", message):
+        return "HEADLESS=false needs a display and there is none: set HEADLESS=true, or run under xvfb-run."
+    if "Node.js" in message:
+        return f"Playwright's driver does not start: {message.splitlines()[0]}; TMPDIR must allow running programs."
+    return f"{choice.executable_path} ({choice.version}) does not start: {message.strip().splitlines()[0]}"

@@ -1,0 +1,89 @@
+"""Fetch one page over HTTP through the forward proxy, so that every redirect meets the address rules."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import httpx
+
+from cogo_dagster.net.proxy import ForwardProxy, ProxySession
+
+MAX_REDIRECTS = 20
+
+
+class FetchFailed(Exception):
+    """No answer.
+
+    Attributes:
+        kind: `timeout`, `tls`, `redirects`, `invalid_url`, `too_large` or `connection`.
+    """
+
+    def __init__(self, kind: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.kind = kind
+        self.sentence = sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """An answer, after redirects.
+
+    Attributes:
+        url: Where it came from in the end.
+        headers: Names in lower case.
+        content: The body, decompressed.
+    """
+
+    url: str
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+
+async def fetch(
+    url: str,
+    proxy: ForwardProxy,
+    session: ProxySession,
+    *,
+    timeout_seconds: float,
+    max_bytes: int,
+    headers: Mapping[str, str],
+) -> Fetched:
+    """GET *url*, following redirects.
+
+    Args:
+        timeout_seconds: Longest wait for a connection, and between two pieces of the answer.
+        max_bytes: Longest body, decompressed.
+
+    Raises:
+        FetchFailed: No answer; if the proxy refused or failed a hop, `session.failures` says why.
+    """
+    credentials = httpx.Proxy(proxy.url, auth=(session.username, session.password))
+    try:
+        async with httpx.AsyncClient(
+            proxy=credentials,
+            trust_env=False,  # the environment's own proxy would go past the rules
+            follow_redirects=True,
+            max_redirects=MAX_REDIRECTS,
+            timeout=timeout_seconds,
+            headers=dict(headers),
+        ) as client:
+            return await _read(client, url, max_bytes)
+    except httpx.TimeoutException as error:
+        raise FetchFailed("timeout", f"{url} did not answer in time.") from error
+    except httpx.TooManyRedirects as error:
+        raise FetchFailed("redirects", f"{url} redirects more than {MAX_REDIRECTS} times.") from error
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+        raise FetchFailed("invalid_url", f"{url} leads to an address that is not http or https.") from error
+    except httpx.HTTPError as error:
+        kind = "tls" if "CERTIFICATE" in str(error) or "SSL" in str(error) else "connection"
+        raise FetchFailed(kind, f"Fetching {url} failed: {error}.") from error
+
+
+async def _read(client: httpx.AsyncClient, url: str, max_bytes: int) -> Fetched:
+    async with client.stream("GET", url) as response:
+        content = bytearray()
+        async for chunk in response.aiter_bytes():
+            content += chunk
+            if len(content) > max_bytes:
+                raise FetchFailed("too_large", f"{url} has more than {max_bytes:,} bytes.")
+        return Fetched(str(response.url), response.status_code, dict(response.headers), bytes(content))
