@@ -174,7 +174,7 @@ class EmbeddedServer:
             self._explained(f"create the database {name}"),
             psycopg.connect(self.dsn("postgres"), autocommit=True) as connection,
         ):
-            if connection.execute("select from pg_database where datname = %s", [name]).fetchone():
+            if connection.execute("select 1 from pg_database where datname = %s", [name]).fetchone():
                 return False
             try:
                 connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
