@@ -220,9 +220,8 @@ def _parse_ipv4(host: str) -> ipaddress.IPv4Address:
 
 def _number(part: str) -> int:
     """Return what one part says, or a number that is too large for any place where it says nothing."""
-    digits, base = (
-        (part[2:] or "0", 16) if part.startswith("0x") else (part, 8 if len(part) > 1 and part[0] == "0" else 10)
-    )
+    base = 16 if part.startswith("0x") else 8 if part.startswith("0") else 10
+    digits = part.removeprefix("0x") or "0"
     try:
         return int(digits, base) if re.fullmatch(r"[0-9a-f]+", digits) else 2**32
     except ValueError:

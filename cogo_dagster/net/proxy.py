@@ -32,7 +32,7 @@ class ProxyLimits:
     """Bounds of one proxy.
 
     Attributes:
-        connections: Clients at once; one more is answered 503.
+        connections: Clients at once; one more is hung up on.
         head_bytes: Longest request head.
         head_seconds: Longest wait for a request head.
         idle_seconds: Longest silence in both directions of an open connection.
@@ -128,16 +128,16 @@ class ForwardProxy:
 
     async def _serve_one(self, client: Connection, task: asyncio.Task[None]) -> None:
         if len(self._tasks) > self._limits.connections:
-            return await _answer(client[1], "503 Service Unavailable", "Too many connections.")
+            return
         async with asyncio.timeout(self._limits.head_seconds):
             head = await read_head(client[0])
         if head is None:
-            return None
+            return
         session = self._session_of(head)
         if session is None:
-            return await _answer(
-                client[1], "407 Proxy Authentication Required", "", ("Proxy-Authenticate", 'Basic realm="cogo"')
-            )
+            challenge = ("Proxy-Authenticate", 'Basic realm="cogo"')
+            await _answer(client[1], "407 Proxy Authentication Required", "", challenge)
+            return
         session.tasks.add(task)
         try:
             await self._relay(client, head)
@@ -147,7 +147,6 @@ class ForwardProxy:
             await _answer(client[1], status, failure.sentence, (MARK_HEADER, session.mark))
         finally:
             session.tasks.discard(task)
-        return None
 
     def _session_of(self, head: Head) -> ProxySession | None:
         given = head.values("proxy-authorization")
@@ -179,7 +178,7 @@ class ForwardProxy:
         try:
             authority = join_host_port(host, port).removesuffix(":80")
             server[1].write(head.for_next_hop(f"{method} {path} HTTP/1.1", Host=authority))
-            await exchange(client, server, body_bytes, self._limits.idle_seconds)
+            await exchange(client, server, method, body_bytes, self._limits.idle_seconds)
         finally:
             server[1].close()
 

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from typing import Any
 
 from cogo_dagster.net.dial import Connection
-from cogo_dagster.net.http_head import BadHead, encode_head, read_head
+from cogo_dagster.net.http_head import BadHead, Head, encode_head, read_head
 
 CHUNK_BYTES = 64 * 1024
 
@@ -47,8 +47,8 @@ async def join(client: Connection, server: Connection, idle_seconds: float) -> N
         await cancel_all({up, down, watch})
 
 
-async def exchange(client: Connection, server: Connection, body_bytes: int, idle_seconds: float) -> None:
-    """Send the rest of one request on and stream its response back.
+async def exchange(client: Connection, server: Connection, method: str, body_bytes: int, idle_seconds: float) -> None:
+    """Send the rest of one request (its body) on and stream the response back.
 
     Ends with the response, when the client leaves, or after *idle_seconds* of silence.
 
@@ -58,7 +58,7 @@ async def exchange(client: Connection, server: Connection, body_bytes: int, idle
     silence = Silence(idle_seconds)
     upload = asyncio.create_task(_pump(client[0], server[1], silence, body_bytes))
     gone = asyncio.create_task(_client_gone(upload, client[0]))
-    download = asyncio.create_task(_respond(server[0], client[1], silence))
+    download = asyncio.create_task(_respond(server[0], client[1], silence, method))
     watch = asyncio.create_task(silence.reached())
     try:
         await asyncio.wait({gone, download, watch}, return_when=asyncio.FIRST_COMPLETED)
@@ -86,7 +86,7 @@ async def _client_gone(upload: asyncio.Task[None], reader: asyncio.StreamReader)
         pass  # a pipelined request: it was told `Connection: close` and has to ask again elsewhere
 
 
-async def _respond(server: asyncio.StreamReader, client: asyncio.StreamWriter, silence: Silence) -> None:
+async def _respond(server: asyncio.StreamReader, client: asyncio.StreamWriter, silence: Silence, method: str) -> None:
     while True:
         head = await read_head(server)
         status = head.start.split(" ")[1:2] if head and head.start.startswith("HTTP/1.") else []
@@ -97,7 +97,18 @@ async def _respond(server: asyncio.StreamReader, client: asyncio.StreamWriter, s
             break
         client.write(encode_head(head.start, list(head.fields)))
     client.write(head.for_next_hop(head.start))
-    await _pump(server, client, silence)
+    await _pump(server, client, silence, _response_bytes(head, method, status[0]))
+
+
+def _response_bytes(head: Head, method: str, status: str) -> int | None:
+    """Return the length of a response's body, or None where only the connection's end tells; RFC 9112, 6.3."""
+    if method == "HEAD" or status in ("204", "304"):
+        return 0
+    lengths = set(head.values("content-length"))
+    if head.values("transfer-encoding") or len(lengths) != 1:
+        return None
+    length = lengths.pop()
+    return int(length) if length.isdigit() else None
 
 
 async def _pump(

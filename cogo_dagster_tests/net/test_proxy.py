@@ -1,0 +1,372 @@
+"""The forward proxy, spoken to byte by byte over real sockets."""
+
+import asyncio
+import base64
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from cogo_dagster.net.addresses import AllowList, IPAddress
+from cogo_dagster.net.dial import Connection, Dialer, HopFailed
+from cogo_dagster.net.proxy import ForwardProxy, ProxyLimits, ProxySession
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nok"
+Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@dataclass
+class Upstream:
+    """A server behind the proxy: sends `reply` to every connection and keeps what it was sent."""
+
+    reply: bytes = OK
+    heads: list[bytes] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
+    port: int = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer once and stay open, as a server does that ignores `Connection: close`."""
+        head = await reader.readuntil(b"\r\n\r\n")
+        self.heads.append(head)
+        length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
+        self.bodies.append(await reader.readexactly(int(length[1])) if length else b"")
+        writer.write(self.reply)
+        await reader.read()
+        writer.close()
+
+
+@asynccontextmanager
+async def listening(serve: Answer) -> AsyncIterator[int]:
+    """A server on a free port of 127.0.0.1."""
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+
+
+@asynccontextmanager
+async def proxied(
+    dialer: Dialer | None = None, limits: ProxyLimits | None = None
+) -> AsyncIterator[tuple[ForwardProxy, ProxySession]]:
+    """A running proxy and one session."""
+    proxy = await ForwardProxy(dialer or Dialer(), limits).start()
+    try:
+        with proxy.session() as session:
+            yield proxy, session
+    finally:
+        await proxy.stop()
+
+
+async def connect(proxy: ForwardProxy) -> Connection:
+    """Open a connection to the proxy."""
+    return await asyncio.open_connection("127.0.0.1", int(proxy.url.rpartition(":")[2]))
+
+
+def credential(session: ProxySession) -> str:
+    """The header line of a session."""
+    key = base64.b64encode(f"{session.username}:{session.password}".encode()).decode()
+    return f"Proxy-Authorization: Basic {key}\r\n"
+
+
+async def ask(proxy: ForwardProxy, head: str, body: bytes = b"") -> str:
+    """Send one request and return everything that comes back until the proxy hangs up."""
+    reader, writer = await connect(proxy)
+    writer.write(f"{head}\r\n".encode() + body)
+    answer = await asyncio.wait_for(reader.read(), 10)
+    writer.close()
+    return answer.decode("latin-1")
+
+
+def names(answers: dict[str, list[str]]) -> Callable[[str], Awaitable[Sequence[str]]]:
+    """A resolver that takes the next answer for each lookup of a name; `a|b` is two addresses."""
+
+    async def resolve(host: str) -> list[str]:
+        if host not in answers:
+            raise OSError(-2, "Name or service not known")
+        return answers[host].pop(0).split("|")
+
+    return resolve
+
+
+def test_plain_http_is_passed_on_without_what_belongs_to_the_proxy() -> None:
+    """The server sees an ordinary request, never the credential; the client is told to close."""
+
+    async def scenario() -> None:
+        upstream = Upstream()
+        async with listening(upstream.serve) as port, proxied(Dialer(AllowList.of([f"127.0.0.1:{port}"]))) as (p, s):
+            answer = await ask(
+                p,
+                f"GET http://127.0.0.1:{port}/a?b=c#d HTTP/1.1\r\nHost: lies.example\r\n{credential(s)}"
+                "Proxy-Connection: keep-alive\r\nConnection: keep-alive, X-Hop\r\nX-Hop: 1\r\nUpgrade: h2c\r\nX: y\r\n",
+            )
+        assert answer.startswith("HTTP/1.1 200 OK\r\n")
+        assert "Connection: close" in answer
+        assert answer.endswith("ok")
+        head = upstream.heads[0].decode()
+        assert head == f"GET /a?b=c HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nX: y\r\nConnection: close\r\n\r\n"
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    "given", ["", "Proxy-Authorization: Basic bm9ib2R5Om5vdGhpbmc=\r\n", "Proxy-Authorization: x\r\n"]
+)
+def test_strangers_are_asked_for_a_credential(given: str) -> None:
+    """Another program on this machine cannot use the proxy."""
+
+    async def scenario() -> None:
+        async with proxied() as (p, _):
+            for line in ("CONNECT example.com:443 HTTP/1.1", "GET http://example.com/ HTTP/1.1"):
+                answer = await ask(p, f"{line}\r\nHost: example.com\r\n{given}")
+                assert answer.startswith("HTTP/1.1 407 ")
+                assert 'Proxy-Authenticate: Basic realm="cogo"' in answer
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "127.0.0.1:{port}",
+        "0x7f.1:{port}",
+        "localhost:{port}",
+        "[::ffff:127.0.0.1]:{port}",
+        "nip.example:{port}",
+        "0:{port}",
+    ],
+)
+def test_private_targets_are_refused_and_never_touched(target: str) -> None:
+    """By CONNECT and by plain HTTP, whatever the spelling: a marked 403, a recorded failure, no connection."""
+
+    async def scenario() -> None:
+        upstream = Upstream()
+        dialer = Dialer(resolver=names({"nip.example": ["127.0.0.1"] * 2, "localhost": ["127.0.0.1"] * 2}))
+        async with listening(upstream.serve) as port, proxied(dialer) as (p, s):
+            where = target.format(port=port)
+            for line in (f"CONNECT {where} HTTP/1.1", f"GET http://{where}/ HTTP/1.1"):
+                answer = await ask(p, f"{line}\r\nHost: x\r\n{credential(s)}")
+                assert answer.startswith("HTTP/1.1 403 ")
+                assert f"x-cogo-proxy: {s.mark}" in answer
+                assert "BROWSER_ALLOWED_HOSTS" in answer
+            assert [failure.kind for failure in s.failures] == ["blocked_address"] * 2
+        assert upstream.heads == []
+
+    asyncio.run(scenario())
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingDialer(Dialer):
+    """Connects nowhere; keeps the addresses it would have connected to."""
+
+    opened: list[IPAddress] = field(default_factory=list)
+
+    async def _open(self, addresses: Sequence[IPAddress], port: int, authority: str) -> Connection:  # noqa: ARG002
+        self.opened.extend(addresses)
+        raise HopFailed("connection", authority, "not in this test")
+
+
+def test_a_name_that_changes_its_address_is_pinned_then_refused() -> None:
+    """DNS rebinding: the checked answer is the one connected to, and the next request looks and checks again."""
+
+    async def scenario() -> None:
+        answers = {"rebind.example": ["93.184.216.34", "127.0.0.1"]}
+        dialer = RecordingDialer(resolver=names(answers))
+        with pytest.raises(HopFailed) as first:
+            await dialer.connect("rebind.example", 80)
+        assert first.value.kind == "connection"
+        assert answers == {"rebind.example": ["127.0.0.1"]}  # one lookup, not a second one for connecting
+        with pytest.raises(HopFailed) as second:
+            await dialer.connect("rebind.example", 80)
+        assert second.value.kind == "blocked_address"
+        assert [str(address) for address in dialer.opened] == ["93.184.216.34"]
+
+    asyncio.run(scenario())
+
+
+def test_every_address_of_a_name_is_checked() -> None:
+    """One private address among public ones refuses the name."""
+
+    async def scenario() -> None:
+        dialer = RecordingDialer(resolver=names({"mixed.example": ["93.184.216.34|10.0.0.1"]}))
+        with pytest.raises(HopFailed) as refused:
+            await dialer.connect("mixed.example", 443)
+        assert refused.value.kind == "blocked_address"
+        assert dialer.opened == []
+
+    asyncio.run(scenario())
+
+
+def test_what_cannot_be_reached_says_why() -> None:
+    """Unknown names, closed ports and silent servers have kinds of their own."""
+
+    async def scenario() -> None:
+        async with listening(Upstream().serve) as port:
+            pass
+        allowed = AllowList.of(["127.0.0.1"])
+        async with proxied(Dialer(allowed, names({}))) as (p, s):
+            assert (await ask(p, f"CONNECT no.example:443 HTTP/1.1\r\n{credential(s)}")).startswith("HTTP/1.1 502 ")
+            assert (await ask(p, f"CONNECT 127.0.0.1:{port} HTTP/1.1\r\n{credential(s)}")).startswith("HTTP/1.1 502 ")
+            assert (await ask(p, f"CONNECT 1.2.3.4.5:80 HTTP/1.1\r\n{credential(s)}")).startswith("HTTP/1.1 400 ")
+            assert [failure.kind for failure in s.failures] == ["dns", "connection", "invalid_url"]
+
+    asyncio.run(scenario())
+
+
+def test_bodies_stream_both_ways() -> None:
+    """A body larger than any buffer arrives whole in both directions."""
+    big = bytes(range(256)) * 20_000
+
+    async def scenario() -> None:
+        upstream = Upstream(
+            reply=b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b" % (len(big), big)
+        )
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            head = await reader.readuntil(b"\r\n\r\n")
+            upstream.heads.append(head)
+            upstream.bodies.append(await reader.readexactly(len(big)))
+            writer.write(upstream.reply)
+            writer.close()
+
+        async with listening(serve) as port, proxied(Dialer(AllowList.of(["127.0.0.1"]))) as (p, s):
+            head = f"POST http://127.0.0.1:{port}/ HTTP/1.1\r\nContent-Length: {len(big)}\r\n{credential(s)}"
+            answer = await ask(p, head, big)
+        assert upstream.bodies == [big]
+        assert answer.encode("latin-1").endswith(big)
+
+    asyncio.run(scenario())
+
+
+def test_a_tunnel_carries_bytes_until_its_session_ends() -> None:
+    """CONNECT is a plain pipe; with the session's end its connections close and its credential is void."""
+
+    async def scenario() -> None:
+        async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            while chunk := await reader.read(1000):
+                writer.write(chunk)
+            writer.close()
+
+        async with listening(echo) as port:
+            proxy = await ForwardProxy(Dialer(AllowList.of(["127.0.0.1"]))).start()
+            with proxy.session() as session:
+                connecting = f"CONNECT 127.0.0.1:{port} HTTP/1.1\r\n{credential(session)}\r\n".encode()
+                reader, writer = await connect(proxy)
+                writer.write(connecting)
+                assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+                writer.write(b"hello")
+                assert await reader.readexactly(5) == b"hello"
+            assert await asyncio.wait_for(reader.read(), 10) == b""
+            writer.close()
+            assert (await ask(proxy, connecting.decode()[:-2])).startswith("HTTP/1.1 407 ")
+            await proxy.stop()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "POST http://127.0.0.1:{port}/ HTTP/1.1\r\nTransfer-Encoding: chunked\r\n",
+        "POST http://127.0.0.1:{port}/ HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n",
+        "POST http://127.0.0.1:{port}/ HTTP/1.1\r\nContent-Length: +1\r\n",
+        "GET http://127.0.0.1:{port}/ HTTP/1.1\r\n folded: header\r\n",
+        "GET http://127.0.0.1:{port}/ HTTP/1.1\r\nname : value\r\n",
+        "GET  http://127.0.0.1:{port}/ HTTP/1.1\r\n",
+        "GET http://127.0.0.1:{port}/ HTTP/1.1\r\nX: " + "a" * 70_000 + "\r\n",
+    ],
+)
+def test_ambiguous_or_oversized_requests_are_dropped(head: str) -> None:
+    """What two parsers could read differently never reaches a server."""
+
+    async def scenario() -> None:
+        upstream = Upstream()
+        async with listening(upstream.serve) as port, proxied(Dialer(AllowList.of(["127.0.0.1"]))) as (p, s):
+            answer = await ask(p, head.format(port=port) + credential(s))
+        assert "200" not in answer.partition("\r\n")[0]
+        assert upstream.heads == []
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    "line", ["GET / HTTP/1.1", "GET https://example.com/ HTTP/1.1", "CONNECT example.com HTTP/1.1"]
+)
+def test_only_absolute_http_and_connect_are_served(line: str) -> None:
+    """It is a forward proxy and nothing else."""
+
+    async def scenario() -> None:
+        async with proxied() as (p, s):
+            assert (await ask(p, f"{line}\r\nHost: example.com\r\n{credential(s)}")).startswith("HTTP/1.1 400 ")
+
+    asyncio.run(scenario())
+
+
+def test_silence_ends_a_connection() -> None:
+    """A tunnel in which nothing moves is closed after the idle time, and so is a client that asks for nothing."""
+
+    async def scenario() -> None:
+        async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read()
+            writer.close()
+
+        limits = ProxyLimits(idle_seconds=0.05, head_seconds=0.05)
+        async with listening(mute) as port, proxied(Dialer(AllowList.of(["127.0.0.1"])), limits) as (p, s):
+            answer = await ask(p, f"CONNECT 127.0.0.1:{port} HTTP/1.1\r\n{credential(s)}")
+            assert answer == "HTTP/1.1 200 Connection established\r\n\r\n"
+            reader, writer = await connect(p)
+            assert await asyncio.wait_for(reader.read(), 10) == b""
+            writer.close()
+
+    asyncio.run(scenario())
+
+
+def test_one_client_too_many_is_turned_away() -> None:
+    """The number of connections is bounded."""
+
+    async def scenario() -> None:
+        async with proxied(limits=ProxyLimits(connections=1)) as (p, s):
+            first, second = await connect(p), await connect(p)
+            assert await asyncio.wait_for(second[0].read(), 10) == b""
+            first[1].write(f"GET / HTTP/1.1\r\n{credential(s)}\r\n".encode())
+            assert await asyncio.wait_for(first[0].read(), 10)
+            first[1].close()
+            second[1].close()
+
+    asyncio.run(scenario())
+
+
+def test_a_server_that_does_not_speak_http_is_cut_off() -> None:
+    """No answer, no HTTP, or an unasked switch of protocols: the client sees a closed connection."""
+
+    async def scenario() -> None:
+        allowed = Dialer(AllowList.of(["127.0.0.1"]))
+        for reply in (b"", b"SSH-2.0-x\r\n\r\n", b"HTTP/1.1 101 Switching Protocols\r\n\r\n"):
+
+            async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, reply: bytes = reply) -> None:
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(reply)
+                writer.close()
+
+            async with listening(serve) as port, proxied(allowed) as (p, s):
+                assert await ask(p, f"GET http://127.0.0.1:{port}/ HTTP/1.1\r\n{credential(s)}") == ""
+
+    asyncio.run(scenario())
+
+
+def test_stop_closes_everything() -> None:
+    """After `stop` no connection and no port is left."""
+
+    async def scenario() -> None:
+        proxy = await ForwardProxy(Dialer()).start()
+        reader, writer = await connect(proxy)
+        port = int(proxy.url.rpartition(":")[2])
+        await asyncio.wait_for(proxy.stop(), 10)
+        assert await asyncio.wait_for(reader.read(), 10) == b""
+        writer.close()
+        with pytest.raises(ConnectionError):
+            await asyncio.open_connection("127.0.0.1", port)
+
+    asyncio.run(scenario())
