@@ -1,4 +1,4 @@
-"""Brings a database to this release's schema: migrations once and in order, functions and grants whenever they changed."""
+"""Brings a database to this release's schema: migrations once, in order; functions and grants when they changed."""
 
 import hashlib
 from dataclasses import dataclass
@@ -18,7 +18,8 @@ _LOCK_KEY: Final = 0x434F474F  # "COGO"
 
 _HISTORY_TABLE: Final = """
 create schema if not exists supabase_migrations;
-create table if not exists supabase_migrations.schema_migrations (version text primary key, statements text[], name text);
+create table if not exists supabase_migrations.schema_migrations (
+    version text primary key, statements text[], name text);
 """
 
 
@@ -61,10 +62,7 @@ def sql_folder() -> Path:
 @cache
 def migrations() -> tuple[Migration, ...]:
     """Return the migrations in the order they are applied."""
-    return tuple(
-        Migration(*path.stem.split("_", 1), path.read_text(encoding="utf-8"))
-        for path in sorted((sql_folder() / "migrations").glob("*.sql"))
-    )
+    return tuple(_read(path) for path in sorted((sql_folder() / "migrations").glob("*.sql")))
 
 
 @cache
@@ -140,7 +138,7 @@ def editor_script() -> str:
 
 
 def export_supabase(folder: Path) -> list[Path]:
-    """Write `supabase/migrations` for `supabase db push`: the migrations, and functions with grants as one file a release."""
+    """Write the folder that `supabase db push` reads: the migrations, then functions and grants, one file a release."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for migration in migrations():
@@ -151,6 +149,11 @@ def export_supabase(folder: Path) -> list[Path]:
     path = folder / f"{int(last) + SCHEMA_RELEASE}_cogo_release_{SCHEMA_RELEASE}.sql"
     path.write_text(f"{functions_script()}\n{_record_release()}\n", encoding="utf-8")
     return [*written, path]
+
+
+def _read(path: Path) -> Migration:
+    version, _, name = path.stem.partition("_")
+    return Migration(version, name, path.read_text(encoding="utf-8"))
 
 
 def _connect(dsn: str) -> psycopg.Connection[TupleRow]:
@@ -213,7 +216,7 @@ def _record_release() -> str:
     values = f"{SCHEMA_RELEASE}, '{_functions_digest()}'"
     return (
         f"update public.deployment set (release, functions_digest, updated_at) = row ({values}, now());\n"
-        f"insert into public.deployment (release, functions_digest) select {values} "  # noqa: S608 - our own constants
+        f"insert into public.deployment (release, functions_digest) select {values} "  # noqa: S608 - our constants
         "where not exists (select from public.deployment);"
     )
 
@@ -222,7 +225,8 @@ def _guarded(migration: Migration) -> str:
     tag = f"$migration_{migration.version}$"
     return (
         f"do $guard$ begin\n"
-        f"if not exists (select from supabase_migrations.schema_migrations where version = '{migration.version}') then\n"
+        f"if not exists (select from supabase_migrations.schema_migrations "
+        f"where version = '{migration.version}') then\n"
         f"execute {tag}{migration.statements}{tag};\n"
         f"insert into supabase_migrations.schema_migrations (version, name) "
         f"values ('{migration.version}', '{migration.name}');\n"

@@ -3,9 +3,7 @@
 import errno
 from pathlib import Path
 
-
-class DatabaseUnavailable(Exception):
-    """The embedded database cannot be used; the message says why and what to do."""
+from cogo_dagster.queue.errors import DatabaseUnavailable
 
 
 def from_os_error(error: OSError, doing: str) -> DatabaseUnavailable:

@@ -145,7 +145,6 @@ def _statement(function: str, names: tuple[str, ...]) -> sql.Composed:
         function=sql.Identifier("public", function),
         passed=sql.SQL(", ").join(sql.SQL("{0} := given.{0}").format(sql.Identifier(name)) for name in names),
         declared=sql.SQL(", ").join(
-            sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(types[name]))  # type: ignore[arg-type]
-            for name in names
+            sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(types[name])) for name in names
         ),
     )

@@ -1,0 +1,146 @@
+"""Settings become objects here and nowhere else."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
+
+from cogo_dagster.executors.registry import build_executors
+from cogo_dagster.queue.artifacts import ArtifactStore, FolderStore
+from cogo_dagster.queue.client import Queue, WorkerIdentity
+from cogo_dagster.queue.embedded import EmbeddedServer
+from cogo_dagster.queue.executor import Executor
+from cogo_dagster.queue.migrate import migrate, require_current
+from cogo_dagster.queue.transports.postgres import PostgresTransport
+from cogo_dagster.queue.worker import Observer, Worker, WorkerOptions
+from cogo_dagster.queue.worker.events import ignore
+from cogo_dagster.queue.worker.wakeup import ListenWakeup
+from cogo_dagster.settings import Settings, SettingsError
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """What the rims work with while the database is open.
+
+    Attributes:
+        dsn: The queue's database, with its password: for connecting, not for showing.
+    """
+
+    settings: Settings
+    dsn: str
+    queue: Queue
+    store: ArtifactStore
+
+    @property
+    def public_dsn(self) -> str:
+        """The database's address without its password."""
+        return without_password(self.dsn)
+
+    def worker(
+        self,
+        *,
+        observer: Observer = ignore,
+        options: WorkerOptions | None = None,
+        executors: list[Executor] | None = None,
+        dagster_run_id: str | None = None,
+    ) -> Worker:
+        """Build one worker start."""
+        identity = WorkerIdentity(self.settings.worker_id, uuid4(), self.settings.executor_id, dagster_run_id)
+        return Worker(
+            self.queue,
+            self.store,
+            build_executors(self.settings) if executors is None else executors,
+            identity,
+            options or worker_options(self.settings),
+            wakeup=ListenWakeup(self.dsn),
+            observer=observer,
+        )
+
+
+@contextmanager
+def open_application(settings: Settings, *, keep_database: bool = False) -> Iterator[Application]:
+    """Open the database that the settings choose, migrated, and what stands on it; close it at the end.
+
+    Args:
+        settings: From `load_settings`.
+        keep_database: Leave the embedded server running when we are its last user.
+
+    Raises:
+        SettingsError: The settings choose a database this release cannot use.
+        QueueError: The database cannot be reached, or is not migrated.
+    """
+    with ExitStack() as stack:
+        dsn = stack.enter_context(open_database(settings, keep=keep_database))
+        queue = Queue(PostgresTransport(dsn))
+        stack.callback(queue.close)
+        yield Application(settings, dsn, queue, FolderStore(settings.home / "artifacts"))
+
+
+@contextmanager
+def open_database(settings: Settings, *, keep: bool = False) -> Iterator[str]:
+    """Yield the DSN of the queue's database, started if it is the embedded one, at this release's schema."""
+    if uses_embedded_database(settings):
+        with embedded_server(settings).running(keep=keep) as server:
+            dsn = server.dsn()
+            migrate(dsn)
+            yield dsn
+    else:
+        dsn = own_dsn(settings)
+        require_current(dsn)
+        yield dsn
+
+
+def uses_embedded_database(settings: Settings) -> bool:
+    """Whether nothing names a database of the user's own."""
+    return settings.database_url is None and settings.supabase_url is None
+
+
+def own_dsn(settings: Settings) -> str:
+    """Return the DSN of the user's own database.
+
+    Raises:
+        SettingsError: Only REST keys are given.
+    """
+    if settings.database_url is None:
+        raise SettingsError(
+            "SUPABASE_URL gives the REST address only, which this release does not use for the queue: "
+            "set COGO_DATABASE_URL to the project's Postgres connection string as well."
+        )
+    return settings.database_url.get_secret_value()
+
+
+def embedded_server(settings: Settings) -> EmbeddedServer:
+    """Return the launcher of the embedded database; starts nothing."""
+    return EmbeddedServer(settings.home)
+
+
+def dagster_storage_url(settings: Settings) -> str:
+    """Return the SQLAlchemy address of Dagster's own storage: DAGSTER_POSTGRES_URL, else the embedded server.
+
+    The driver is named, because SQLAlchemy 2.1 takes psycopg 3 for a bare `postgresql://`, whose NOTIFY with a
+    bound parameter fails on the first event of every run.
+    """
+    if settings.dagster_postgres_url is None:
+        return embedded_server(settings).dsn("dagster", scheme="postgresql+psycopg2")
+    scheme, _, rest = settings.dagster_postgres_url.get_secret_value().partition("://")
+    return f"postgresql+psycopg2://{rest}" if scheme in ("postgres", "postgresql") else f"{scheme}://{rest}"
+
+
+def worker_options(settings: Settings) -> WorkerOptions:
+    """Return how a worker works by these settings."""
+    return WorkerOptions(
+        concurrency=settings.concurrency,
+        lease_seconds=settings.lease_seconds,
+        grace_seconds=settings.grace_seconds,
+        max_jobs=settings.max_jobs,
+    )
+
+
+def without_password(dsn: str) -> str:
+    """Return a database address that may be shown."""
+    parts = urlsplit(dsn)
+    if not parts.scheme:
+        return " ".join(word for word in dsn.split() if not word.startswith("password="))
+    user, at, host = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}{at}{host}", query=""))

@@ -1,0 +1,152 @@
+"""How a file becomes an artifact, so that every ready row has its object and every object its row.
+
+    row pending → upload to the key the server chose → size and hash verified → row ready
+
+Each step is fenced by the lease token. A crash between two steps leaves a pending row, which the sweeper removes
+together with its object.
+"""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+from uuid import uuid4
+
+from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.errors import LeaseLost
+from cogo_dagster.queue.model import ArtifactFile, Job, Json
+
+_CHUNK_BYTES: Final = 1 << 20
+
+
+class ArtifactStoreError(Exception):
+    """The store refused or lost an object; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """What the store holds under a key."""
+
+    size_bytes: int
+    sha256: str
+
+
+class ArtifactStore(Protocol):
+    """Where artifacts' bytes live. Keys are chosen by the engine."""
+
+    def put(self, storage_key: str, source: Path, content_type: str) -> StoredObject:
+        """Store a copy of a file whole or not at all, replacing what was there; return what is stored now."""
+        ...
+
+    def delete(self, storage_key: str) -> None:
+        """Delete an object; one that is not there is no error."""
+        ...
+
+    def address(self, storage_key: str) -> str:
+        """Return where a person finds the object: an absolute path or an address."""
+        ...
+
+
+class FolderStore:
+    """Artifacts as files below one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def put(self, storage_key: str, source: Path, content_type: str) -> StoredObject:  # noqa: ARG002 - the row keeps the type
+        """Copy, flush to disk, then rename: a reader sees the whole file or none."""
+        target = self._path(storage_key)
+        temporary = target.with_name(f".{uuid4().hex}.part")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with source.open("rb") as read, temporary.open("wb") as written:
+                shutil.copyfileobj(read, written, _CHUNK_BYTES)
+                written.flush()
+                os.fsync(written.fileno())
+            temporary.replace(target)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise ArtifactStoreError(f"The artifact cannot be written to {target.parent}: {error.strerror}.") from error
+        return StoredObject(*_measure(target))
+
+    def delete(self, storage_key: str) -> None:
+        """Delete the file, and the folders it leaves empty."""
+        path = self._path(storage_key)
+        path.unlink(missing_ok=True)
+        for folder in path.parents:
+            if folder == self._folder or not folder.is_dir() or any(folder.iterdir()):
+                return
+            folder.rmdir()
+
+    def address(self, storage_key: str) -> str:
+        """Return the absolute path."""
+        return str(self._path(storage_key))
+
+    def _path(self, storage_key: str) -> Path:
+        path = (self._folder / storage_key).resolve()
+        if not path.is_relative_to(self._folder.resolve()):
+            raise ArtifactStoreError(f"The storage key {storage_key!r} leads out of the artifact folder.")
+        return path
+
+
+def upload_artifacts(queue: Queue, store: ArtifactStore, job: Job, files: Sequence[ArtifactFile]) -> list[Json]:
+    """Take an attempt's files through the protocol; return name, address, size and hash of each.
+
+    Raises:
+        LeaseLost: The attempt may not leave artifacts; what was uploaded is deleted again.
+        ArtifactStoreError: The store failed; the rows stay pending for the sweeper or the next try.
+    """
+    if not files:
+        return []
+    drafts = [_draft(file) for file in files]
+    rows = queue.create_artifacts(job, drafts)
+    try:
+        for file, draft, row in zip(files, drafts, rows, strict=True):
+            stored = store.put(row["storage_key"], file.path, file.content_type)
+            if stored != StoredObject(draft["size_bytes"], draft["sha256"]):
+                raise ArtifactStoreError(f"The store holds other bytes than {file.name} has: the upload is repeated.")
+        queue.finish_artifacts(job, [row["artifact_id"] for row in rows])
+    except LeaseLost:
+        for row in rows:
+            store.delete(row["storage_key"])
+        raise
+    return [
+        draft | row | {"address": store.address(row["storage_key"])} for draft, row in zip(drafts, rows, strict=True)
+    ]
+
+
+def sweep_artifacts(queue: Queue, store: ArtifactStore, grace_seconds: int = 300) -> int:
+    """Delete files whose attempt is gone, object first, then row; return how many."""
+    swept = 0
+    while rows := queue.list_abandoned_artifacts(grace_seconds):
+        for row in rows:
+            if row["storage_key"]:
+                store.delete(row["storage_key"])
+        deleted = queue.delete_artifacts([row["artifact_id"] for row in rows])
+        swept += deleted
+        if not deleted:
+            break
+    return swept
+
+
+def _draft(file: ArtifactFile) -> dict[str, Json]:
+    size_bytes, sha256 = _measure(file.path)
+    return {
+        "name": file.name,
+        "content_type": file.content_type,
+        "size_bytes": size_bytes,
+        "sha256": sha256,
+        "extension": file.path.suffix.lstrip(".").lower() or "bin",
+    }
+
+
+def _measure(path: Path) -> tuple[int, str]:
+    digest, size_bytes = hashlib.sha256(), 0
+    with path.open("rb") as read:
+        while chunk := read.read(_CHUNK_BYTES):
+            digest.update(chunk)
+            size_bytes += len(chunk)
+    return size_bytes, digest.hexdigest()

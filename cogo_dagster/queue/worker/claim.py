@@ -1,0 +1,115 @@
+"""The first stage: claim as many jobs as there are free slots, wait when nothing is due."""
+
+import random
+import time
+from collections.abc import Sequence
+from uuid import uuid4
+
+from cogo_dagster.queue.client import Ask
+from cogo_dagster.queue.model import Job
+from cogo_dagster.queue.worker.calls import finish_or_give_up, wait_for_any
+from cogo_dagster.queue.worker.events import EventKind, Stage
+from cogo_dagster.queue.worker.execute import Executions
+from cogo_dagster.queue.worker.state import WorkerState
+
+_BUSY_STREAK = 3
+_LAST_CLAIM_SECONDS = 2.0
+
+
+class Claimer:
+    """Claims until told to stop, out of time, at `max_jobs`, or lingering on an empty queue."""
+
+    def __init__(self, state: WorkerState, executions: Executions) -> None:
+        self._state = state
+        self._executions = executions
+        self._claimed = 0
+        self._told_idle = False
+        self._streak = 0
+        self._asked_once = False
+        self._started_at = time.monotonic()
+        self._last_busy_at = self._started_at
+
+    async def run(self) -> str:
+        """Claim until there is a reason to end, and return it (see `WorkerReport.ended_because`)."""
+        while not (reason := self._reason_to_end()):
+            self._state.held.changed.clear()
+            self._state.wake.clear()
+            asks, room = self._executions.asks(self._remaining_jobs())
+            if not asks:
+                await wait_for_any(
+                    self._state.held.changed, self._state.stopping, timeout_seconds=self._until_time_is_up()
+                )
+                continue
+            jobs = await self._claim(asks, room)
+            if len(jobs) < room:
+                await self._rest()
+        return reason
+
+    def _reason_to_end(self) -> str | None:
+        now = time.monotonic()
+        options = self._state.options
+        if len(self._state.held):
+            self._last_busy_at = now
+        if self._state.stopping.is_set():
+            return "stopped"
+        if self._remaining_jobs() == 0:
+            return "max_jobs"
+        if self._until_time_is_up() == 0:
+            return "run_seconds"
+        lingered = options.linger_seconds is not None and now - self._last_busy_at >= options.linger_seconds
+        return "drained" if lingered and self._streak == 0 and self._asked_once else None
+
+    async def _claim(self, asks: Sequence[Ask], room: int) -> list[Job]:
+        state = self._state
+        asked_at = time.monotonic()
+        call = state.calls.patiently(
+            state.queue.claim,
+            uuid4(),
+            asks,
+            state.identity,
+            lease_seconds=state.options.lease_seconds,
+            max_jobs=room,
+            idle=self._idle_word(),
+        )
+        jobs = await finish_or_give_up(call, state.stopping, _LAST_CLAIM_SECONDS) or []
+        self._asked_once = True
+        self._streak = self._streak + 1 if jobs else 0
+        self._claimed += len(jobs)
+        state.metrics.count("claimed", len(jobs))
+        prefetched = {ask.family for ask in asks if ask.prefetch}
+        for job in jobs:
+            state.tell(EventKind.CLAIMED, Stage.CLAIM, f"Claimed {job.type} job {job.id}, attempt {job.attempts}.", job)
+            held = state.held.add(job, asked_at + state.options.lease_seconds)
+            self._executions.accept(held, prefetched=job.family in prefetched)
+        return jobs
+
+    def _idle_word(self) -> bool | None:
+        """Say when we became idle, and when we have been busy for a while; otherwise write nothing."""
+        if self._streak == 0 and self._asked_once and self._state.wakeable and not self._told_idle:
+            self._told_idle = True
+            return True
+        if self._told_idle and self._streak >= _BUSY_STREAK:
+            self._told_idle = False
+            return False
+        return None
+
+    async def _rest(self) -> None:
+        state = self._state
+        if self._streak == 0 and state.wakeable and not self._told_idle:
+            return  # one more claim says that we are idle, and closes the gap in which a wake-up could be missed
+        pause_seconds = state.options.poll_seconds * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
+        if state.options.linger_seconds is not None and not len(state.held):
+            lingered = time.monotonic() - self._last_busy_at
+            pause_seconds = min(pause_seconds, max(state.options.linger_seconds - lingered, 0))
+        limits = [pause_seconds, self._until_time_is_up()]
+        await wait_for_any(
+            state.wake, state.stopping, state.held.changed, timeout_seconds=min(x for x in limits if x is not None)
+        )
+
+    def _remaining_jobs(self) -> int | None:
+        max_jobs = self._state.options.max_jobs
+        return None if max_jobs is None else max_jobs - self._claimed
+
+    def _until_time_is_up(self) -> float | None:
+        run_seconds = self._state.options.run_seconds
+        return None if run_seconds is None else max(self._started_at + run_seconds - time.monotonic(), 0)

@@ -1,0 +1,218 @@
+"""The second stage: run each held job in its executor, within the slots, and say how the attempt ended."""
+
+import asyncio
+import itertools
+import shutil
+import tempfile
+import time
+import traceback
+from collections import Counter, deque
+from dataclasses import dataclass
+from pathlib import Path
+
+from cogo_dagster.queue.client import Ask
+from cogo_dagster.queue.executor import ExecutionFailed, Executor, InvalidPayload, Snooze, Workspace
+from cogo_dagster.queue.model import ArtifactFile, ExecutionResult, JobError, Outcome, Settlement
+from cogo_dagster.queue.worker.calls import wait_for_any
+from cogo_dagster.queue.worker.events import EventKind, Stage
+from cogo_dagster.queue.worker.held import Abandonment, HeldJob
+from cogo_dagster.queue.worker.state import WorkerState
+
+_CLEANUP_SECONDS = 20.0
+_TIMEOUT_MARGIN_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """An attempt that ended, with the files it leaves in `folder`."""
+
+    held: HeldJob
+    settlement: Settlement
+    artifacts: tuple[ArtifactFile, ...]
+    folder: Path
+
+
+class Executions:
+    """Runs jobs, at most `concurrency` at once and at most `slots` of a family.
+
+    Args:
+        finished: Where ended attempts go; when it is full, slots stay taken.
+    """
+
+    def __init__(self, state: WorkerState, finished: "asyncio.Queue[Finished]") -> None:
+        self._state = state
+        self._finished = finished
+        self._running: Counter[str] = Counter()
+        self._waiting: deque[HeldJob] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._turn = itertools.count()
+        self._starter: asyncio.Task[None] | None = None
+        self._hungry = False
+
+    @property
+    def running(self) -> int:
+        """Executions under way."""
+        return self._running.total()
+
+    def asks(self, remaining_jobs: int | None) -> tuple[list[Ask], int]:
+        """Return what to claim now, by family in turn, and how much in all; nothing while no slot is free."""
+        free = self._state.options.concurrency - self.running - len(self._waiting)
+        asks = [ask for family in self._families_in_turn() if (ask := self._ask(family, free)) is not None]
+        room = max([free, *(ask.max_jobs for ask in asks)], default=0)
+        if remaining_jobs is not None:
+            room = min(room, remaining_jobs)
+        return (asks, room) if room > 0 else ([], 0)
+
+    def accept(self, held: HeldJob, *, prefetched: bool) -> None:
+        """Take a claimed job: run it now, or let it wait its turn if it was prefetched."""
+        if not prefetched:
+            self._launch(held)
+            return
+        self._waiting.append(held)
+        if self._starter is None or self._starter.done():
+            self._starter = asyncio.create_task(self._start_waiting())
+
+    async def finish(self) -> None:
+        """Return when nothing runs any more; at `hurry`, cancel what runs and requeue what waits."""
+        while self._tasks or self._waiting:
+            if self._state.hurry.is_set():
+                await self._abandon_all()
+                return
+            self._state.held.changed.clear()
+            await wait_for_any(self._state.held.changed, self._state.hurry, timeout_seconds=1)
+
+    def _families_in_turn(self) -> list[str]:
+        families = list(self._state.executors)
+        first = next(self._turn) % len(families)
+        return families[first:] + families[:first]
+
+    def _ask(self, family: str, free: int) -> Ask | None:
+        executor = self._state.executors[family]
+        slots = executor.slots if executor.slots is not None else self._state.options.concurrency
+        room = min(free, slots - self._running[family])
+        if executor.prefetch and self._hungry and len(self._waiting) < executor.prefetch:
+            return Ask(family, max(room, 0) + executor.prefetch, prefetch=True)
+        return Ask(family, room) if room > 0 else None
+
+    async def _start_waiting(self) -> None:
+        """Launch prefetched jobs in batches, each recorded before it runs."""
+        while self._waiting:
+            free = self._state.options.concurrency - self.running
+            if free <= 0:
+                self._state.held.changed.clear()
+                await self._state.held.changed.wait()
+                continue
+            batch = [self._waiting.popleft() for _ in range(min(free, len(self._waiting)))]
+            for held in batch:
+                held.started = True
+            ids = [held.job.id for held in self._state.held if held.started]
+            await self._state.calls.patiently(self._state.queue.start, self._state.identity, ids)
+            for held in batch:
+                self._launch(held)
+
+    def _launch(self, held: HeldJob) -> None:
+        if held.abandoned is not None:
+            self._state.held.release(held)
+            return
+        self._running[held.job.family] += 1
+        task = asyncio.create_task(self._execute(held), name=f"job {held.job.id}")
+        held.task = task
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _execute(self, held: HeldJob) -> None:
+        folder = Path(tempfile.mkdtemp(prefix="cogo-job-"))
+        try:
+            finished = await self._attempt(held, folder)
+            held.task = None  # from here on nothing may cancel it: the outcome is decided
+            if finished is None:
+                shutil.rmtree(folder, ignore_errors=True)
+                self._state.held.release(held)
+            else:
+                await self._finished.put(finished)
+        finally:
+            self._running[held.job.family] -= 1
+            self._state.held.changed.set()
+
+    async def _attempt(self, held: HeldJob, folder: Path) -> Finished | None:
+        """Run one attempt to its end; None when the lease was lost and there is nothing to settle."""
+        executor = self._state.executors[held.job.family]
+        started_at = time.monotonic()
+        artifacts: tuple[ArtifactFile, ...] = ()
+        outcome, result, error, delay_seconds = Outcome.SUCCEEDED, None, None, None
+        try:
+            done = await self._run(executor, held, folder)
+            result, artifacts = done.result, tuple(done.artifacts)
+        except Snooze as snooze:
+            outcome, delay_seconds = Outcome.SNOOZED, snooze.delay_seconds
+            error = JobError("snoozed", snooze.reason)
+        except ExecutionFailed as failed:
+            outcome, delay_seconds, artifacts = Outcome.FAILED, failed.delay_seconds, tuple(failed.artifacts)
+            error = JobError(failed.error_class, failed.message, failed.retryable, failed.detail)
+        except asyncio.CancelledError:
+            if held.abandoned is None:
+                raise
+            outcome = _outcome_of(held.abandoned)
+        except Exception as problem:  # noqa: BLE001 - an executor's bug is the job's failure, not the worker's
+            outcome, error = Outcome.FAILED, _unexpected(problem)
+        if held.abandoned is Abandonment.LEASE_LOST:
+            self._lost(held)
+            return None
+        run_seconds = time.monotonic() - started_at
+        self._state.metrics.observe_run(run_seconds)
+        settlement = Settlement(held.job, outcome, result, error, delay_seconds, round(run_seconds, 6))
+        self._tell(settlement)
+        return Finished(held, settlement, artifacts, folder)
+
+    async def _run(self, executor: Executor, held: HeldJob, folder: Path) -> ExecutionResult:
+        limit = held.job.timeout_seconds
+        try:
+            async with asyncio.timeout(limit + _TIMEOUT_MARGIN_SECONDS if limit else None):
+                return await executor.execute(held.job, Workspace(folder))
+        except TimeoutError as error:
+            if limit is None:
+                raise
+            message = f"The job ran longer than its timeout of {limit:g} s."
+            raise ExecutionFailed(message, error_class="timeout", retryable=True) from error
+        except InvalidPayload as error:
+            raise ExecutionFailed(str(error), error_class="invalid_payload", retryable=False) from error
+
+    def _tell(self, settlement: Settlement) -> None:
+        job, error = settlement.job, settlement.error
+        reason = f": {error.message}" if error else "."
+        self._state.tell(
+            EventKind.EXECUTED,
+            Stage.EXECUTE,
+            f"{job.type} job {job.id} {settlement.outcome.value} after {settlement.run_seconds:.2f} s{reason}",
+            job,
+            outcome=settlement.outcome.value,
+            run_seconds=settlement.run_seconds,
+            error=error.to_json() if error else None,
+        )
+
+    def _lost(self, held: HeldJob) -> None:
+        self._state.metrics.count("lease_lost")
+        message = f"The lease on {held.job.type} job {held.job.id} was lost: its execution was stopped."
+        self._state.tell(EventKind.LEASE_LOST, Stage.EXECUTE, message, held.job)
+
+    async def _abandon_all(self) -> None:
+        while self._waiting:
+            held = self._waiting.popleft()
+            settlement = Settlement(held.job, Outcome.REQUEUED)
+            await self._finished.put(Finished(held, settlement, (), Path(tempfile.mkdtemp(prefix="cogo-job-"))))
+        for held in self._state.held:
+            if held.task is not None:
+                held.abandon(Abandonment.STOPPING)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_CLEANUP_SECONDS)
+
+
+def _outcome_of(abandonment: Abandonment) -> Outcome:
+    return Outcome.CANCELLED if abandonment is Abandonment.CANCEL_REQUESTED else Outcome.REQUEUED
+
+
+def _unexpected(problem: Exception) -> JobError:
+    first_line = (str(problem).strip() or type(problem).__name__).split("\n", 1)[0]
+    return JobError(
+        type(problem).__name__, first_line, retryable=True, detail="".join(traceback.format_exception(problem))
+    )

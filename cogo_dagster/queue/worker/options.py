@@ -1,0 +1,48 @@
+"""What a worker is told before it starts, and what it reports at the end."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """How one worker works.
+
+    Attributes:
+        concurrency: Jobs running at once.
+        lease_seconds: Length of a lease; renewed every third of it.
+        grace_seconds: At a stop, how long running jobs may go on before they are requeued.
+        max_jobs: Claim no more than this many, then end; None for no limit.
+        run_seconds: Stop claiming after this long; None for no limit.
+        linger_seconds: End once the queue has been empty this long; None to wait for ever.
+        poll_seconds: Wait between two claims that found nothing, give or take a quarter.
+        heartbeat_seconds: Wait between two heartbeats.
+        recover_seconds: Wait between two recoveries of others' expired leases, give or take a quarter.
+        sweep_seconds: Wait between two sweeps of abandoned artifacts.
+    """
+
+    concurrency: int = 4
+    lease_seconds: int = 60
+    grace_seconds: float = 25
+    max_jobs: int | None = None
+    run_seconds: float | None = None
+    linger_seconds: float | None = None
+    poll_seconds: float = 2
+    heartbeat_seconds: float = 10
+    recover_seconds: float = 5
+    sweep_seconds: float = 60
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerReport:
+    """What a worker did from its start to its end.
+
+    Attributes:
+        counters: `claimed`, `succeeded`, `retried`, `failed` (for good), `snoozed`, `requeued`, `cancelled`,
+            `lease_lost`, `recovered`.
+        ended_because: `drained`, `max_jobs`, `run_seconds`, `stopped`.
+    """
+
+    counters: Mapping[str, int]
+    elapsed_seconds: float
+    ended_because: str

@@ -1,0 +1,49 @@
+"""What the stages of one worker share."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from cogo_dagster.queue.artifacts import ArtifactStore
+from cogo_dagster.queue.client import Queue, WorkerIdentity
+from cogo_dagster.queue.executor import Executor
+from cogo_dagster.queue.model import Job, Json
+from cogo_dagster.queue.worker.calls import Calls
+from cogo_dagster.queue.worker.events import EventKind, Observer, Stage, WorkerEvent
+from cogo_dagster.queue.worker.held import HeldJobs
+from cogo_dagster.queue.worker.metrics import WorkerMetrics
+from cogo_dagster.queue.worker.options import WorkerOptions
+
+
+@dataclass(slots=True)
+class WorkerState:
+    """The tools, the jobs in hand and the signals of one worker. Used in its loop only.
+
+    Attributes:
+        stopping: Claim no more.
+        hurry: The grace is over, or a second signal came: requeue what still runs.
+        wake: Something may be due: claim now instead of at the next poll.
+        wakeable: Whether enqueues can wake this worker at all (a LISTEN connection stands).
+    """
+
+    queue: Queue
+    store: ArtifactStore
+    executors: Mapping[str, Executor]
+    identity: WorkerIdentity
+    options: WorkerOptions
+    observer: Observer
+    calls: Calls
+    held: HeldJobs = field(default_factory=HeldJobs)
+    metrics: WorkerMetrics = field(default_factory=WorkerMetrics)
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    hurry: asyncio.Event = field(default_factory=asyncio.Event)
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    wakeable: bool = False
+
+    def tell(self, kind: EventKind, stage: Stage, message: str, job: Job | None = None, **data: Json) -> None:
+        """Report one event to the observer."""
+        self.observer(WorkerEvent(kind, stage, message, job, data))
+
+    def warn(self, message: str, job: Job | None = None) -> None:
+        """Report trouble that the worker goes on in spite of."""
+        self.tell(EventKind.WARNING, Stage.CLAIM, message, job)
