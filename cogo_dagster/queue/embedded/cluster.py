@@ -10,8 +10,9 @@ from tempfile import NamedTemporaryFile, mkdtemp
 
 from cogo_dagster.queue.embedded import binaries as binaries_module
 from cogo_dagster.queue.embedded.account import Account
-from cogo_dagster.queue.embedded.errors import DatabaseUnavailable
+from cogo_dagster.queue.embedded.errors import from_output
 from cogo_dagster.queue.embedded.files import Files
+from cogo_dagster.queue.errors import DatabaseUnavailable
 
 USER = "cogo"
 """The database user of everything here, and the owner of the server."""
@@ -94,5 +95,4 @@ def _initdb(arguments: Sequence[str], account: Account, binaries: Path, *, durab
             "set COGO_DATABASE_URL to a Postgres of your own."
         ) from None
     if done.returncode != 0:
-        said = [line for line in done.stderr.splitlines() if "error:" in line or "FATAL:" in line]
-        raise DatabaseUnavailable(f"The database could not be created: {' '.join(said[-2:]) or done.stderr.strip()}")
+        raise from_output(done.stderr, "create the database")

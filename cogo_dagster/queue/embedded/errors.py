@@ -21,19 +21,23 @@ def from_os_error(error: OSError, doing: str) -> DatabaseUnavailable:
     return DatabaseUnavailable(f"Cannot {doing}{place}: {advice}.")
 
 
-def from_server_log(log: str, log_file: Path) -> DatabaseUnavailable:
-    """Explain a server that did not start by what it logged, as text, before it gave up."""
-    if "No space left on device" in log:
+def from_output(output: str, doing: str, log_file: Path | None = None) -> DatabaseUnavailable:
+    """Turn what a program of PostgreSQL wrote before it gave up `doing` something into what to do.
+
+    Args:
+        output: All it wrote.
+        doing: What it was asked to do, as `start the database`.
+        log_file: Where to read more.
+    """
+    see = f" (see {log_file})" if log_file else ""
+    if "No space left on device" in output:
+        return from_os_error(OSError(errno.ENOSPC, ""), doing)
+    if "shared memory block" in output and "still in use" in output:
         return DatabaseUnavailable(
-            "The database did not start because the disk is full: "
-            "free some space, or set COGO_HOME to a folder on another disk."
+            f"Cannot {doing}: another server still uses its data, "
+            f"so stop the one started by hand, or wait until its last query ends{see}."
         )
-    if "shared memory block" in log and "still in use" in log:
-        return DatabaseUnavailable(
-            "The database did not start because another server still uses its data: "
-            "stop the one that was started by hand, or wait until its last query ends."
-        )
-    lines = [line for line in log.splitlines() if line.strip()]
-    fatal = [index for index, line in enumerate(lines) if "FATAL:" in line or "PANIC:" in line]
-    said = " ".join(line.partition("] ")[2] or line for line in lines[fatal[0] if fatal else -1 :][:3])
-    return DatabaseUnavailable(f"The database did not start: {said or 'it logged nothing'} (see {log_file}).")
+    lines = [line for line in output.splitlines() if line.strip()]
+    fatal = (at for at, line in enumerate(lines) if any(word in line for word in ("FATAL:", "PANIC:", "error:")))
+    said = " ".join(line.partition("] ")[2] or line for line in lines[next(fatal, -1) :][:3])
+    return DatabaseUnavailable(f"Cannot {doing}: {said or 'it said nothing'}{see}.")

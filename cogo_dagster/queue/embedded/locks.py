@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from cogo_dagster.queue.embedded.errors import DatabaseUnavailable
+from cogo_dagster.queue.errors import DatabaseUnavailable
 
 if sys.platform != "win32":
     import fcntl

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from cogo_dagster.queue.embedded.account import Account
 from cogo_dagster.queue.embedded.cluster import ENVIRONMENT
-from cogo_dagster.queue.embedded.errors import DatabaseUnavailable
 from cogo_dagster.queue.embedded.files import Files, Postmaster
 from cogo_dagster.queue.embedded.locks import is_held, lock, open_lock
+from cogo_dagster.queue.errors import DatabaseUnavailable
 
 STOP_SECONDS = ((signal.SIGINT, 30.0), (signal.SIGQUIT, 10.0))
 """How to ask for the end, and how long to wait: ending transactions first, then without a checkpoint."""

@@ -16,9 +16,10 @@ from cogo_dagster.queue.embedded import process
 from cogo_dagster.queue.embedded.account import choose_account
 from cogo_dagster.queue.embedded.binaries import installed_binaries, reachable_binaries
 from cogo_dagster.queue.embedded.cluster import USER, ensure_cluster
-from cogo_dagster.queue.embedded.errors import DatabaseUnavailable, from_os_error, from_server_log
+from cogo_dagster.queue.embedded.errors import from_os_error, from_output
 from cogo_dagster.queue.embedded.files import Files, Owner, Postmaster, State
 from cogo_dagster.queue.embedded.locks import lock, locked, open_lock, try_lock
+from cogo_dagster.queue.errors import DatabaseUnavailable
 
 DATABASES = ("cogo", "dagster")
 """Made at the first start: the queue's, and that of Dagster's own storage."""
@@ -211,7 +212,7 @@ class EmbeddedServer:
                 said = self._files.log.read_bytes()[log_from_bytes:].decode(errors="replace") if launched else ""
                 # Somebody may take the port between our choice and the server's start.
                 if launched and "could not bind" not in said:
-                    raise from_server_log(said, self._files.log)
+                    raise from_output(said, "start the database", self._files.log)
                 log_from_bytes, launched = self._launch(owner), True
             if time.monotonic() > deadline:
                 raise DatabaseUnavailable(
