@@ -134,6 +134,7 @@ def worker_options(settings: Settings) -> WorkerOptions:
         lease_seconds=settings.lease_seconds,
         grace_seconds=settings.grace_seconds,
         max_jobs=settings.max_jobs,
+        heartbeat_seconds=min(10, settings.lease_seconds / 3),
     )
 
 

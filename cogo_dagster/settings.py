@@ -47,6 +47,7 @@ class Settings(BaseSettings):
     max_jobs: int | None = Field(None, alias="MAX_JOBS", ge=1)
     lease_seconds: int = Field(60, alias="COGO_LEASE_SECONDS", ge=5, le=3600)
     concurrency: int = Field(4, alias="COGO_CONCURRENCY", ge=1, le=1000)
+    max_workers: int = Field(2, alias="COGO_MAX_WORKERS", ge=1, le=100)
     grace_seconds: float = Field(25, alias="COGO_GRACE_SECONDS", ge=0, le=3600)
 
     # Browser

@@ -55,7 +55,7 @@ begin
             'get_jobs', 'invalid_argument', 'job_row', 'list_abandoned_artifacts', 'list_artifacts', 'list_dlq',
             'list_heartbeats', 'list_jobs', 'list_workers', 'queue_stats', 'record_heartbeat', 'recover_leases',
             'register_worker', 'renew_leases', 'requeue_instance', 'requeue_job', 'schema_version', 'settle_jobs',
-            'settle_one', 'snooze_job', 'start_jobs', 'status_after', 'stop_worker', 'time_ordered_id', 'wake_workers'
+            'settle_one', 'snooze_job', 'start_jobs', 'status_after', 'stop_worker', 'time_ordered_id', 'wake_workers', 'worker_is_alive'
         ])
     loop
         execute format('revoke execute on function %s from public, anon, authenticated', ours);

@@ -141,6 +141,7 @@ class Queue:
         concurrency: int,
         pid: int,
         code_version: str,
+        heartbeat_seconds: float,
         device: Mapping[str, Json],
     ) -> None:
         """Announce a worker process start and its device."""
@@ -154,6 +155,7 @@ class Queue:
             pid=pid,
             code_version=code_version,
             dagster_run_id=worker.dagster_run_id,
+            heartbeat_seconds=heartbeat_seconds,
             device=dict(device),
         )
 

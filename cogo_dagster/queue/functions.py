@@ -56,6 +56,7 @@ FUNCTIONS: Mapping[str, Mapping[str, str]] = {
         "pid": "integer",
         "code_version": "text",
         "dagster_run_id": "text",
+        "heartbeat_seconds": "double precision",
         "device": "jsonb",
     },
     "renew_leases": {"leases": "jsonb", "lease_seconds": "integer"},

@@ -1,7 +1,7 @@
 /*
  * The queue in numbers. Counts of waiting jobs stop at count_limit (10,000), so that the call stays cheap.
  *
- * Returns {"ready" due now, "ready_by_family", "waiting" due later, "running", "expired_leases",
+ * Returns {"ready" due now, "ready_by_family", "waiting" due later, "running", "running_by_instance", "expired_leases",
  * "oldest_ready_seconds", "dlq_open", "succeeded_24h", "failed_24h", "workers_alive", "slots_alive", "slots_free"}.
  */
 create or replace function public.queue_stats(executor_id text default null, count_limit integer default 10000) returns jsonb
@@ -42,6 +42,9 @@ begin
         'waiting', (select count(*) from (select from public.jobs j where j.status = 'queued' and j.next_run_at > at
                                           limit queue_stats.count_limit) capped),
         'running', (select count(*) from public.jobs j where j.status = 'running'),
+        'running_by_instance', (select coalesce(jsonb_object_agg(r.instance, r.n), '{}') from (
+            select coalesce(j.instance_id::text, '') as instance, count(*) as n from public.jobs j
+            where j.status = 'running' group by 1) r),
         'expired_leases', (select count(*) from public.jobs j where j.status = 'running' and j.lease_expires_at < at),
         'dlq_open', (select count(*) from public.jobs_dlq d
                      where not d.superseded and d.replayed_at is null and d.closed_at is null),
@@ -54,7 +57,7 @@ begin
         'slots_free', coalesce(sum(greatest(w.concurrency - w.running, 0)), 0))
     into answer
     from public.workers w
-    where w.stopped_at is null and w.last_heartbeat_at > at - interval '1 minute';
+    where public.worker_is_alive(w);
     return answer;
 end $$;
 

@@ -1,11 +1,13 @@
 /*
  * A worker process started: its own row, its device's row, its executor's row. Repeating the call is safe.
  *
- * device   {"hostname", "platform", "python", "cpu_count", …}: what the machine is. Errors: CQ005.
+ * heartbeat_seconds   how often it will call record_heartbeat
+ * device              {"hostname", "platform", "python", "cpu_count", …}: what the machine is. Errors: CQ005.
  */
 create or replace function public.register_worker(
     instance_id uuid, worker_id text, families jsonb, executor_id text default null, concurrency integer default 1,
-    pid integer default null, code_version text default null, dagster_run_id text default null, device jsonb default '{}'
+    pid integer default null, code_version text default null, dagster_run_id text default null,
+    heartbeat_seconds double precision default 10, device jsonb default '{}'
 ) returns jsonb
 language plpgsql set search_path = '' as $$
 #variable_conflict use_column
@@ -16,11 +18,11 @@ begin
         perform public.invalid_argument('worker_id must not be empty.');
     end if;
     insert into public.workers as w (instance_id, worker_id, executor_id, families, hostname, pid, code_version,
-                                     dagster_run_id, concurrency, started_at, last_heartbeat_at)
+                                     dagster_run_id, concurrency, heartbeat_seconds, started_at, last_heartbeat_at)
     values (register_worker.instance_id, register_worker.worker_id, register_worker.executor_id,
             array(select jsonb_array_elements_text(register_worker.families)), register_worker.device ->> 'hostname',
             register_worker.pid, register_worker.code_version, register_worker.dagster_run_id,
-            register_worker.concurrency, at, at)
+            register_worker.concurrency, register_worker.heartbeat_seconds, at, at)
     on conflict (instance_id) do update set last_heartbeat_at = at;
 
     insert into public.worker_devices as d (worker_id, hostname, device, created_at, last_seen_at)

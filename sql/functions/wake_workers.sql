@@ -4,11 +4,9 @@
  */
 create or replace function public.wake_workers() returns jsonb
 language plpgsql set search_path = '' as $$
-declare
-    at timestamptz := clock_timestamp();
 begin
     if exists (select from public.workers w
-               where w.idle and w.stopped_at is null and w.last_heartbeat_at > at - interval '2 minutes') then
+               where w.idle and public.worker_is_alive(w)) then
         perform pg_notify('cogo_jobs', '');
         return 'true';
     end if;

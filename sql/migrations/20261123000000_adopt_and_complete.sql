@@ -189,6 +189,7 @@ alter table public.workers
     add column if not exists code_version text,
     add column if not exists dagster_run_id text,
     add column if not exists concurrency integer not null default 0,
+    add column if not exists heartbeat_seconds double precision not null default 10,
     add column if not exists running integer not null default 0,
     add column if not exists idle boolean not null default false,
     add column if not exists started_job_ids uuid[] not null default '{}',

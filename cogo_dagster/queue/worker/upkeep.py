@@ -33,6 +33,7 @@ class Upkeep:
             concurrency=state.options.concurrency,
             pid=os.getpid(),
             code_version=version("cogo-dagster"),
+            heartbeat_seconds=state.options.heartbeat_seconds,
             device=_device(),
         )
 
@@ -91,8 +92,8 @@ class Upkeep:
         options = self._state.options
         last_swept_at = time.monotonic()
         while True:
-            await asyncio.sleep(options.recover_seconds * random.uniform(0.75, 1.25))  # noqa: S311 - jitter
             await self._recover_once()
+            await asyncio.sleep(options.recover_seconds * random.uniform(0.75, 1.25))  # noqa: S311 - jitter
             if time.monotonic() - last_swept_at >= options.sweep_seconds:
                 last_swept_at = time.monotonic()
                 await self._sweep_once()

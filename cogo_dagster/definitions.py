@@ -1,0 +1,15 @@
+"""The one `dg.Definitions`: everything Dagster shows and runs."""
+
+import dagster as dg
+
+from cogo_dagster.defs.jobs import process_jobs, recover_leases
+from cogo_dagster.defs.resources import CogoResource, WorkerResource
+from cogo_dagster.defs.sensors import expired_leases, ready_jobs
+
+cogo = CogoResource()
+
+defs = dg.Definitions(
+    jobs=[process_jobs, recover_leases],
+    sensors=[ready_jobs, expired_leases],
+    resources={"cogo": cogo, "worker": WorkerResource(cogo=cogo)},
+)

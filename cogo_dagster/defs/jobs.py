@@ -1,0 +1,28 @@
+"""The Dagster jobs, each named after what it does."""
+
+import dagster as dg
+
+from cogo_dagster.defs.ops import claim_jobs, execute_jobs, recover_expired_leases, upload_artifacts
+
+
+@dg.job(
+    executor_def=dg.in_process_executor,
+    description=(
+        "One worker: claims jobs from the queue, runs them and uploads their artifacts, until the queue has been "
+        "empty for linger_seconds. Succeeds when the worker did its work, also when jobs failed."
+    ),
+    # The queue owns the retries: a run that is repeated would claim other jobs.
+    tags={"dagster/max_retries": "0"},
+)
+def process_jobs() -> None:
+    """claim_jobs → execute_jobs → upload_artifacts, over one worker."""
+    upload_artifacts(execute_jobs(claim_jobs()))
+
+
+@dg.job(
+    executor_def=dg.in_process_executor,
+    description="Take back jobs whose lease expired. Workers do this by themselves; this is for when none is alive.",
+)
+def recover_leases() -> None:
+    """One op, one call of the engine."""
+    recover_expired_leases()

@@ -1,0 +1,92 @@
+"""The stages of `process_jobs` as ops over one worker, and the recovery of leases.
+
+    claim_jobs → execute_jobs → upload_artifacts
+
+The worker runs all its stages at once; each op follows its own stage to the end and reports it. Whichever op is
+being run logs what happens meanwhile, so that the run page is live.
+"""
+
+from collections import Counter
+from dataclasses import replace
+
+import dagster as dg
+from pydantic import Field
+
+from cogo_dagster.defs.reporting import RunReport
+from cogo_dagster.defs.resources import CogoResource, WorkerResource
+from cogo_dagster.queue.worker import Stage
+
+
+class ProcessJobsConfig(dg.Config):
+    """How long and how much one run works."""
+
+    max_jobs: int | None = Field(None, ge=1, description="End after this many jobs; MAX_JOBS if left out.")
+    concurrency: int | None = Field(None, ge=1, le=1000, description="Jobs at once; COGO_CONCURRENCY if left out.")
+    linger_seconds: float = Field(60, ge=0, description="End once the queue has been empty this long.")
+    run_seconds: float = Field(1800, gt=0, description="Claim no more after this long; the next run takes over.")
+
+
+@dg.op(description="Start the worker and claim due jobs until the queue stays empty, the time is up or it is enough.")
+def claim_jobs(context: dg.OpExecutionContext, config: ProcessJobsConfig, worker: WorkerResource) -> dg.Output[None]:
+    """Follow the claim stage."""
+    given = {"max_jobs": config.max_jobs, "concurrency": config.concurrency}
+    options = replace(
+        worker.default_options(),
+        linger_seconds=config.linger_seconds,
+        run_seconds=config.run_seconds,
+        **{name: value for name, value in given.items() if value is not None},
+    )
+    worker.start(options, context.run_id)
+    return _follow(context, worker, Stage.CLAIM)
+
+
+@dg.op(
+    ins={"claimed": dg.In(dg.Nothing)}, description="Follow the executions to their end and report what failed and why."
+)
+def execute_jobs(context: dg.OpExecutionContext, worker: WorkerResource) -> dg.Output[None]:
+    """Follow the execution stage."""
+    return _follow(context, worker, Stage.EXECUTE)
+
+
+@dg.op(
+    ins={"executed": dg.In(dg.Nothing)}, description="Follow the uploads and settlements to their end; sum up the run."
+)
+def upload_artifacts(context: dg.OpExecutionContext, worker: WorkerResource) -> dg.Output[None]:
+    """Follow the upload stage, then report the whole run as one materialization of the jobs table."""
+    output = _follow(context, worker, Stage.UPLOAD)
+    context.log_event(worker.run_report.materialization(worker.engine.report()))
+    return output
+
+
+class RecoverLeasesConfig(dg.Config):
+    """What to recover."""
+
+    dry_run: bool = Field(False, description="Only count the expired leases.")
+
+
+@dg.op(description="Take back jobs whose lease expired because their worker is gone.")
+def recover_expired_leases(context: dg.OpExecutionContext, config: RecoverLeasesConfig, cogo: CogoResource) -> None:
+    """Recover, and report how many were requeued or failed for good."""
+    matched = cogo.queue.stats()["expired_leases"]
+    if config.dry_run:
+        context.add_output_metadata({"matched": matched, "changed": 0, "dry_run": True})
+        return
+    recovered = cogo.queue.recover()
+    changed = recovered.requeued + recovered.failed
+    metadata = {"matched": matched, "changed": changed, "requeued": recovered.requeued, "failed": recovered.failed}
+    context.add_output_metadata({**metadata, "dry_run": False})
+
+
+def _follow(context: dg.OpExecutionContext, worker: WorkerResource, stage: Stage) -> dg.Output[None]:
+    if not worker.engine.started:
+        raise dg.Failure(
+            "No worker runs in this process: launch the whole of process_jobs, with its own in-process executor."
+        )
+    report: RunReport = worker.run_report
+    counts: Counter[str] = Counter()
+    for event in worker.engine.follow(stage):
+        counts[event.kind.value] += 1
+        report.add(event)
+        if report.is_worth_a_line(event):
+            report.log(context, event)
+    return dg.Output(None, metadata=report.stage_metadata(stage))

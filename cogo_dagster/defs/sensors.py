@@ -1,0 +1,72 @@
+"""Sensors: read the queue, ask a pure function, launch."""
+
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from cogo_dagster.defs.jobs import process_jobs, recover_leases
+from cogo_dagster.defs.resources import CogoResource
+from cogo_dagster.insights.capacity import Demand, demand, recovery_needed, workers_to_start
+
+_STARTING_SECONDS = 180
+_UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
+_ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+
+
+@dg.sensor(
+    job=process_jobs,
+    minimum_interval_seconds=5,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Keeps as many process_jobs runs going as the backlog asks for, at most COGO_MAX_WORKERS.",
+)
+def ready_jobs(context: dg.SensorEvaluationContext, cogo: CogoResource) -> dg.SensorResult:
+    """Launch a worker run when jobs wait and too few workers are there or coming."""
+    found = _demand(context.instance, cogo)
+    count = workers_to_start(found, cogo.application.settings.max_workers)
+    number = int(context.cursor or 0)
+    requests = [dg.RunRequest(run_key=f"worker-{number + 1 + i}") for i in range(count)]
+    reason = (
+        f"{found.ready} due, {found.orphaned} orphaned, "
+        f"{found.workers_alive} workers alive, {found.workers_starting} starting."
+    )
+    return dg.SensorResult(
+        run_requests=requests,
+        skip_reason=None if requests else dg.SkipReason(reason),
+        cursor=str(number + count),
+    )
+
+
+@dg.sensor(
+    job=recover_leases,
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Recovers expired leases when no worker is there to do it.",
+)
+def expired_leases(context: dg.SensorEvaluationContext, cogo: CogoResource) -> dg.SensorResult:
+    """Launch recover_leases when leases have expired and nobody sees to it."""
+    expired = cogo.queue.stats()["expired_leases"]
+    needed = recovery_needed(_demand(context.instance, cogo), expired)
+    number = int(context.cursor or 0) + int(needed)
+    return dg.SensorResult(
+        run_requests=[dg.RunRequest(run_key=f"recovery-{number}")] if needed else [],
+        skip_reason=None if needed else dg.SkipReason(f"{expired} expired leases, or workers that see to them."),
+        cursor=str(number),
+    )
+
+
+def _demand(instance: dg.DagsterInstance, cogo: CogoResource) -> Demand:
+    workers = cogo.queue.list_workers(alive_only=True, max_workers=1000)
+    registered = {worker["dagster_run_id"] for worker in workers if worker["dagster_run_id"]}
+    recent = dg.RunsFilter(
+        job_name=process_jobs.name,
+        statuses=_UNFINISHED,
+        created_after=datetime.now(UTC) - timedelta(seconds=_STARTING_SECONDS),
+    )
+    starting = [run for run in instance.get_runs(recent) if run.run_id not in registered]
+    ended = instance.get_runs(dg.RunsFilter(run_ids=list(registered), statuses=_ENDED)) if registered else []
+    return demand(cogo.queue.stats(), workers, {run.run_id for run in ended}, len(starting))
