@@ -35,7 +35,9 @@ CLOSE_SECONDS = 5
 
 CHROMIUM_FLAGS = (
     "--disable-quic",  # UDP would go past the proxy
+    # Two spellings of one flag: Chromium renamed it, and ignores the other (Chromium 156 obeys only the second).
     "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
+    "--webrtc-ip-handling-policy=disable_non_proxied_udp",
     "--disable-background-networking",
     "--disable-sync",
     "--no-pings",
@@ -71,7 +73,7 @@ class RunningBrowser:
         Raises:
             ExecutorUnavailable: One sentence that says why it does not start.
         """
-        scratch = Path(tempfile.mkdtemp(prefix="cogo-browser-"))
+        scratch = _scratch_folder()
         driver: Playwright | None = None
         try:
             with _clean_driver(scratch):
@@ -107,7 +109,7 @@ class RunningBrowser:
         """What died, if something did; a better witness than the message of the call that was running."""
         if not _exists(self.driver_pid):
             return Verdict("driver_gone", True, "the Playwright driver died")
-        if not self.browser.is_connected():
+        if not (self.browser.is_connected() and _exists(self.browser_pid)):
             return Verdict("browser_gone", True, "the browser died")
         return None
 
@@ -124,6 +126,15 @@ class RunningBrowser:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.driver_pid, signal.SIGKILL)
         await asyncio.to_thread(shutil.rmtree, self._scratch, ignore_errors=True)
+
+
+def _scratch_folder() -> Path:
+    """Make a private folder for the profile and all that a killed browser would leave behind.
+
+    Chromium puts a socket in it, whose path may have 104 bytes; macOS's own TMPDIR is too long for that.
+    """
+    base = tempfile.gettempdir()
+    return Path(tempfile.mkdtemp(prefix="cogo-browser-", dir=base if len(base) <= 30 else "/tmp"))  # noqa: S108
 
 
 @contextlib.contextmanager
@@ -197,4 +208,6 @@ def _launch_sentence(message: str, choice: BrowserChoice) -> str:
         return "HEADLESS=false needs a display and there is none: set HEADLESS=true, or run under xvfb-run."
     if "Node.js" in message:
         return f"Playwright's driver does not start: {message.splitlines()[0]}; TMPDIR must allow running programs."
-    return f"{choice.executable_path} ({choice.version}) does not start: {message.strip().splitlines()[0]}"
+    logged = re.search(r"FATAL:\S* (.+)", message)
+    reason = logged[1] if logged else message.strip().splitlines()[0]
+    return f"{choice.executable_path} ({choice.version}) does not start: {reason}"

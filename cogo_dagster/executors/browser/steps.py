@@ -73,10 +73,8 @@ class Visit:
 
 def describe(step: Any) -> str:
     """Name a step for a person: `click #go`, `goto https://…`; never a value that was typed in."""
-    target = next(
-        (getattr(step, name) for name in ("url", "selector", "text", "name", "key") if getattr(step, name, None)), ""
-    )
-    return f"{step.do} {target}".strip()[:300]
+    targets = (getattr(step, name, None) for name in ("url", "selector", "text", "name", "key"))
+    return " ".join([step.do, *filter(None, targets)][:2])[:300]
 
 
 async def perform(visit: Visit, step: Any) -> None:

@@ -1,0 +1,103 @@
+"""From messages to classes: the table."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from cogo_dagster.executors.browser.artifacts import MAX_FILE_BYTES, MAX_FILES, Shelf
+from cogo_dagster.executors.browser.errors import classify, classify_status, retry_after_seconds
+from cogo_dagster.queue.executor import ExecutionFailed
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("message", "error_class", "retryable"),
+    [
+        ("Page.goto: net::ERR_NAME_NOT_RESOLVED at http://no.example/", "dns", True),
+        ("Page.goto: net::ERR_NAME_RESOLUTION_FAILED at http://no.example/", "dns", True),
+        ("Page.goto: net::ERR_CONNECTION_REFUSED at http://a/", "connection", True),
+        ("Page.goto: net::ERR_CONNECTION_RESET at http://a/", "connection", True),
+        ("Page.goto: net::ERR_ADDRESS_UNREACHABLE at http://a/", "connection", True),
+        ("Page.goto: net::ERR_INTERNET_DISCONNECTED at http://a/", "connection", True),
+        ("Page.goto: net::ERR_TUNNEL_CONNECTION_FAILED at https://a/", "connection", True),
+        ("Page.goto: net::ERR_PROXY_CONNECTION_FAILED at https://a/", "connection", True),
+        ("Page.goto: net::ERR_EMPTY_RESPONSE at http://a/", "connection", True),
+        ("Page.goto: net::ERR_NETWORK_CHANGED at http://a/", "connection", True),
+        ("Page.goto: net::ERR_CONNECTION_TIMED_OUT at http://a/", "timeout", True),
+        ("Page.goto: net::ERR_TIMED_OUT at http://a/", "timeout", True),
+        ("Page.goto: Timeout 30000ms exceeded.\nCall log:\n  - navigating", "timeout", True),
+        ("Page.wait_for_selector: Timeout 200ms exceeded.", "timeout", True),
+        ("Page.goto: net::ERR_CERT_DATE_INVALID at https://a/", "tls", False),
+        ("Page.goto: net::ERR_CERT_AUTHORITY_INVALID at https://a/", "tls", False),
+        ("Page.goto: net::ERR_SSL_PROTOCOL_ERROR at https://a/", "tls", False),
+        ("Page.goto: net::ERR_UNSAFE_PORT at http://a:22/", "invalid_url", False),
+        ("Page.goto: net::ERR_UNSAFE_REDIRECT at http://a/", "invalid_url", False),
+        ("Page.goto: net::ERR_INVALID_URL at http://a/", "invalid_url", False),
+        ("Page.goto: net::ERR_BLOCKED_BY_RESPONSE at http://a/", "blocked", False),
+        ("Page.goto: net::ERR_TOO_MANY_REDIRECTS at http://a/", "redirects", False),
+        ("Page.goto: net::ERR_ABORTED at http://a/", "aborted", True),
+        ("Page.goto: net::ERR_HTTP2_PROTOCOL_ERROR at https://a/", "network", True),
+        ("Page.goto: Download is starting", "download", False),
+        ("Page.evaluate: Target crashed", "page_crash", True),
+        ("Page.goto: Page crashed", "page_crash", True),
+        ("Browser.new_context: Target page, context or browser has been closed", "browser_gone", True),
+        ("Connection closed while reading from the driver", "driver_gone", True),
+        ("Page.click: Unexpected token while parsing css selector", "selector", False),
+        ('Page.click: Unknown engine "foo" while parsing selector foo=1', "selector", False),
+        ("Page.fill: Error: Element is not an <input>, <textarea>", "action", False),
+        ('Page.press: Unknown key: "Entr"', "action", False),
+        ("Something new", "browser_error", True),
+        ("", "browser_error", True),
+    ],
+)
+def test_messages_have_classes(message: str, error_class: str, retryable: bool) -> None:
+    """What can pass is tried again, what cannot is not, and the sentence holds no call log."""
+    verdict = classify(message)
+    assert (verdict.error_class, verdict.retryable) == (error_class, retryable)
+    assert "\n" not in verdict.sentence
+    assert verdict.sentence
+
+
+@pytest.mark.parametrize(
+    ("status", "retryable"),
+    [(400, False), (401, False), (404, False), (408, True), (429, True), (500, True), (599, True)],
+)
+def test_statuses_have_classes(status: int, retryable: bool) -> None:
+    """Server errors and rate limits pass; the rest stays."""
+    assert classify_status(status).retryable is retryable
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("7", 7.0),
+        ("0", 0.0),
+        ("999999999", 7 * 86_400.0),
+        ("Mon, 23 Nov 2026 12:01:00 GMT", 60.0),
+        ("Mon, 23 Nov 2026 11:00:00 GMT", 0.0),
+        ("-5", None),
+        ("soon", None),
+        ("", None),
+    ],
+)
+def test_retry_after_is_read_in_both_forms(value: str, seconds: float | None) -> None:
+    """Seconds or a date, never negative, at most a week."""
+    assert retry_after_seconds({"retry-after": value}, NOW) == seconds
+
+
+def test_artifacts_are_limited(tmp_path: Path) -> None:
+    """Too large and too many are permanent failures with a sentence, and leave no file behind."""
+    shelf = Shelf(tmp_path)
+    with pytest.raises(ExecutionFailed, match=r"big\.png has 26,214,401 bytes, but an artifact may have 26,214,400"):
+        shelf.add("big.png", bytes(MAX_FILE_BYTES + 1))
+    shelf.path("trace.zip").write_bytes(bytes(MAX_FILE_BYTES + 1))
+    with pytest.raises(ExecutionFailed) as refused:
+        shelf.take("trace.zip")
+    assert (refused.value.error_class, refused.value.retryable) == ("artifact_limit", False)
+    assert list(tmp_path.iterdir()) == []
+    for number in range(MAX_FILES):
+        shelf.add(f"{number}.png", b"x")
+    with pytest.raises(ExecutionFailed, match="25 is the limit"):
+        shelf.add("more.png", b"x")

@@ -1,0 +1,216 @@
+"""Browsers that die, jobs that are cancelled, and what is left behind: nothing."""
+
+import asyncio
+import os
+import signal
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cogo_dagster.executors.browser.process import RunningBrowser
+from cogo_dagster.queue.executor import ExecutionFailed
+from cogo_dagster_tests.executors.bench import (
+    OPTIONS,
+    Bench,
+    bench,
+    command_line,
+    descendants,
+    eventually,
+    exists,
+    names,
+)
+from cogo_dagster_tests.executors.site import Site
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes through /proc")
+
+FOREVER = [{"do": "wait_for", "selector": "#never", "timeout_ms": 60_000}]
+
+
+def in_mid_job(started: Bench, meanwhile: str) -> ExecutionFailed:
+    """Start a job that waits, do something to its browser once the page is there, and return how the job fails."""
+    started.site.reached.clear()
+
+    async def scenario() -> ExecutionFailed:
+        running = started.running
+        job = asyncio.create_task(started.attempt({"url": started.site.url("/wait"), "actions": FOREVER}))
+        assert await asyncio.to_thread(started.site.reached.wait, 20)
+        await asyncio.to_thread(_harm, running, meanwhile)
+        with pytest.raises(ExecutionFailed) as failed:
+            await asyncio.wait_for(job, 30)
+        return failed.value
+
+    return started.do(scenario())
+
+
+def _harm(running: RunningBrowser, what: str) -> None:
+    if what == "browser":
+        os.kill(running.browser_pid, signal.SIGKILL)
+    elif what == "driver":
+        os.kill(running.driver_pid, signal.SIGKILL)
+    else:
+        for pid in descendants(running.browser_pid):
+            if "--type=renderer" in command_line(pid):
+                os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    ("victim", "error_class"), [("browser", "browser_gone"), ("driver", "driver_gone"), ("page", "page_crash")]
+)
+def test_a_death_in_mid_job_costs_one_attempt(site: Site, folder: Path, victim: str, error_class: str) -> None:
+    """The job fails with its own class, worth another attempt, and the next job gets a working browser."""
+    with bench(site, folder) as started:
+        before = started.running.browser_pid
+        error = in_mid_job(started, victim)
+        assert (error.error_class, error.retryable) == (error_class, True)
+        assert started.run({"url": site.url()}).result["title"] == "Home"
+        if victim != "page":
+            assert started.running.browser_pid != before
+            assert eventually(lambda: not exists(before))
+
+
+def test_a_browser_that_died_between_jobs_is_replaced(site: Site, folder: Path) -> None:
+    """Nobody notices but the process list."""
+    with bench(site, folder) as started:
+        pid = started.running.browser_pid
+        os.kill(pid, signal.SIGKILL)
+        assert eventually(lambda: not exists(pid))
+        for _ in range(2):
+            assert started.run({"url": site.url()}).result["status"] == 200
+
+
+def test_cancelling_closes_the_context_and_leaves_the_browser_working(site: Site, folder: Path) -> None:
+    """Cancellation is passed on, in bounded time, and the same browser serves the next job."""
+    with bench(site, folder) as started:
+
+        async def scenario() -> None:
+            running = started.running
+            job = asyncio.create_task(started.attempt({"url": site.url("/wait"), "actions": FOREVER}))
+            assert await asyncio.to_thread(site.reached.wait, 20)
+            assert len(running.browser.contexts) == 1
+            job.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asyncio.wait_for(job, 10)
+            assert running.browser.contexts == []
+            assert running.alive
+
+        before = started.running.browser_pid
+        started.do(scenario())
+        assert started.run({"url": site.url()}).result["status"] == 200
+        assert started.running.browser_pid == before
+
+
+def test_cancelling_while_the_browser_starts_does_not_lose_it(site: Site, folder: Path) -> None:
+    """The launch goes on without the job, and the next job uses it."""
+    with bench(site, folder) as started:
+        started.running.kill()
+
+        async def scenario() -> None:
+            job = asyncio.create_task(started.attempt({"url": site.url()}))
+            pool = started.executor._pool
+            assert pool is not None
+            while pool._launching is None or pool._launching.done():  # noqa: ASYNC110 - there is no event for it
+                await asyncio.sleep(0)
+            job.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asyncio.wait_for(job, 10)
+
+        started.do(scenario())
+        assert started.run({"url": site.url()}).result["status"] == 200
+        pool = started.executor._pool
+        assert pool is not None
+        assert len(pool._open) == 1
+
+
+def test_a_browser_is_replaced_after_its_number_of_jobs(site: Site, folder: Path) -> None:
+    """The third job gets a fresh browser; the spent one is closed once its last job has ended."""
+    with bench(site, folder, replace(OPTIONS, jobs_per_browser=2)) as started:
+        first = started.running
+        for _ in range(2):
+            started.run({"url": site.url(), "screenshot": False})
+            assert started.running is first
+
+        async def overlapping() -> None:
+            """A long job in the first browser would keep it open: here it is only held."""
+            first.in_use += 1
+            await started.attempt({"url": site.url(), "screenshot": False})
+            assert first.alive
+
+        started.do(overlapping())
+        second = started.running
+        assert second is not first
+        assert second.jobs == 1
+    assert eventually(lambda: not exists(first.browser_pid))
+    assert not exists(second.driver_pid)
+
+
+def test_nothing_is_left_after_stop(site: Site, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No process, not even a zombie, and no file; also when a job was running."""
+    scratch = Path(tempfile.mkdtemp(dir="/tmp"))
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    before = descendants(os.getpid())
+    with bench(site, folder) as started:
+        mine = descendants(os.getpid()) - before
+        assert len(mine) > 3
+
+        async def leave_one_running() -> "asyncio.Task[object]":
+            job = asyncio.create_task(started.attempt({"url": site.url("/wait"), "actions": FOREVER}))
+            assert await asyncio.to_thread(site.reached.wait, 20)
+            mine.update(descendants(os.getpid()) - before)
+            return job
+
+        job = started.do(leave_one_running())
+        started.do(asyncio.wait_for(started.executor.stop(), 20))
+        with pytest.raises(ExecutionFailed):
+            started.do(asyncio.wait_for(job, 20))
+    assert eventually(lambda: not any(exists(pid) for pid in mine)), {pid: command_line(pid) for pid in mine}
+    scratch.rmdir()  # refuses if anything is in it
+
+
+def test_the_browser_sees_none_of_the_workers_secrets(
+    site: Site, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the driver nor any process of the browser has a variable that was not chosen."""
+    canary = "canary-7f3a"
+    for name in (
+        "SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY", "COGO_DATABASE_URL", "DAGSTER_POSTGRES_URL", "FIGMA_API_TOKEN",
+        "GITHUB_TOKEN", "SLACK_WEBHOOK_URL", "WEBHOOK_SECRET", "COGO_VAULT_KEYS", "AWS_SECRET_ACCESS_KEY",
+    ):  # fmt: skip
+        monkeypatch.setenv(name, canary)
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    before = descendants(os.getpid())
+    with bench(site, folder) as started:
+        started.run({"url": site.url()})
+        children = descendants(os.getpid()) - before
+        environments = {pid: Path(f"/proc/{pid}/environ").read_bytes() for pid in children if command_line(pid)}
+    assert len(environments) > 3
+    for pid, environment in environments.items():
+        assert canary.encode() not in environment, command_line(pid)
+    assert b"LC_ALL=C.UTF-8" in environments[started_driver(environments)]
+    assert "PLAYWRIGHT_NODEJS_PATH" not in os.environ
+
+
+def started_driver(environments: dict[int, bytes]) -> int:
+    """The driver's process id: the lowest of a fresh family."""
+    return min(environments)
+
+
+def test_jobs_run_side_by_side(site: Site, folder: Path) -> None:
+    """Several at once in one browser, and one that fails disturbs no other."""
+    with bench(site, folder) as started:
+
+        async def scenario() -> list[Any]:
+            payloads = [{"url": site.url(path)} for path in ("/", "/list", "/missing", "/form")]
+            return list(await asyncio.gather(*map(started.attempt, payloads), return_exceptions=True))
+
+        outcomes = started.do(scenario())
+        assert [type(outcome).__name__ for outcome in outcomes] == [
+            "ExecutionResult", "ExecutionResult", "ExecutionFailed", "ExecutionResult",
+        ]  # fmt: skip
+        assert started.running.in_use == 0
+        assert started.running.jobs == 4
+        error = outcomes[2]
+        assert isinstance(error, ExecutionFailed)
+        assert "trace.zip" in names(error)

@@ -1,0 +1,174 @@
+"""What pages may not reach, however they try, and how failures of the network are told apart."""
+
+import socket
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from cogo_dagster.queue.executor import InvalidPayload
+from cogo_dagster_tests.executors.bench import Bench, artifact, bench
+from cogo_dagster_tests.executors.site import Site
+
+
+@pytest.fixture
+def secret(shared: Bench, neighbour: Site) -> Iterator[Site]:
+    """A private site that serves a secret; afterwards nobody must have connected to it."""
+    neighbour.pages["/secret"] = "<title>Secret</title><h1>secret</h1>"
+    yield neighbour
+    assert neighbour.connections == 0
+
+
+@pytest.mark.parametrize(
+    "url", ["file:///etc/passwd", "javascript:1", "chrome://version", "ftp://x/", "about:blank", ""]
+)
+def test_only_web_pages_are_opened(shared: Bench, url: str) -> None:
+    """Other schemes are refused when the job is enqueued, as the address and as an action's."""
+    with pytest.raises(InvalidPayload, match=r"must begin with http:// or https://"):
+        shared.executor.validate("browser", {"url": url})
+    with pytest.raises(InvalidPayload, match=r"actions\.0\.goto\.url: must begin with"):
+        shared.executor.validate("browser", {"url": "http://example.com", "actions": [{"do": "goto", "url": url}]})
+
+
+def test_a_private_address_is_refused_at_once(shared: Bench, secret: Site) -> None:
+    """The sentence names the variable; the site that is allowed is let through."""
+    with pytest.raises(
+        InvalidPayload, match=r"^127\.0\.0\.1 is a private address: add 127\.0\.0\.1 to BROWSER_ALLOWED_"
+    ):
+        shared.executor.validate("browser", {"url": secret.url("/secret")})
+    assert shared.executor.validate("browser", {"url": shared.site.url()}) == {"url": shared.site.url()}
+
+
+def test_a_redirect_to_a_private_address_is_refused(shared: Bench, secret: Site) -> None:
+    """The hop that a route guard would not see."""
+    error = shared.fail({"url": shared.site.url(f"/to?{secret.url('/secret')}")})
+    assert (error.error_class, error.retryable) == ("blocked_address", False)
+    assert error.message.endswith("127.0.0.1 is a private address: add 127.0.0.1 to BROWSER_ALLOWED_HOSTS to allow it.")
+
+
+def test_a_redirect_to_a_private_https_address_is_refused(shared: Bench, secret: Site) -> None:
+    """Behind CONNECT the browser says only that the tunnel failed; the proxy knows why."""
+    error = shared.fail({"url": shared.site.url(f"/to?https://{secret.authority}/secret")})
+    assert (error.error_class, error.retryable) == ("blocked_address", False)
+
+
+def test_a_redirect_out_of_the_web_is_refused(shared: Bench) -> None:
+    """A server cannot send the browser to a file."""
+    error = shared.fail({"url": shared.site.url("/to?file:///etc/passwd")})
+    assert (error.error_class, error.retryable) == ("invalid_url", False)
+
+
+def test_a_page_cannot_open_files(shared: Bench) -> None:
+    """Neither by script nor in a frame."""
+    found = shared.run({"url": shared.site.url("/file")})
+    assert found.result["url"] == shared.site.url("/file")
+    assert b"root:" not in artifact(found, "page.html")
+
+
+UNTIL_DONE = [
+    {"do": "wait_for", "selector": "#p:not(:text('waiting'))", "timeout_ms": 5_000},
+    {"do": "extract", "name": "p", "selector": "#p"},
+]
+RTC = """<p id="p">waiting</p><script>
+connection = new RTCPeerConnection({{iceServers: [
+  {{urls: "stun:127.0.0.1:{stun}"}},
+  {{urls: "turn:{turn}?transport=tcp", username: "a", credential: "b"}},
+]}});
+seen = [];
+connection.onicecandidate = event => event.candidate && seen.push(event.candidate.candidate);
+connection.createDataChannel("x");
+connection.createOffer().then(offer => connection.setLocalDescription(offer));
+setTimeout(() => p.textContent = "done " + seen, 500);
+</script>"""
+PARTS = {
+    "image": "<img src='{url}' onload='done(1)' onerror='done(0)'>",
+    "frame": "<iframe src='{url}' onload='done(0)'></iframe>",
+    "script": "<script src='{url}' onload='done(1)' onerror='done(0)'></script>",
+    "fetch": "<script>fetch('{url}', blind).then(r => done(0), () => done(0))</script>",
+    "fetch after a redirect": "<script>fetch('/to?{url}', blind).then(r => done(0), () => done(0))</script>",
+    "beacon": "<script>navigator.sendBeacon('{url}'); setTimeout(done, 100, 0)</script>",
+    "web socket": "<script>w = new WebSocket('{socket}'); w.onopen = () => done(1); w.onerror = () => done(0)</script>",
+    "event source": "<script>e = new EventSource('{url}'); e.onerror = () => {{ e.close(); done(0) }}</script>",
+    "worker": "<script>new Worker(URL.createObjectURL(new Blob([\"fetch('{url}').finally(() => postMessage(0))\"])))"
+    ".onmessage = () => done(0)</script>",
+    "popup": "<script>open('{url}'); setTimeout(done, 300, 0)</script>",
+    "style": "<link rel='stylesheet' href='{url}' onload='done(1)' onerror='done(0)'>",
+    "prefetch": "<link rel='preconnect' href='{url}'><link rel='prefetch' href='{url}'>"
+    "<script>setTimeout(done, 300, 0)</script>",
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_parts_of_a_page_cannot_reach_a_private_address(shared: Bench, secret: Site, part: str) -> None:
+    """Whatever the page uses, the neighbour is not asked, and the page does not learn that it exists."""
+    shared.site.pages["/part"] = (
+        "<p id='p'>waiting</p>"
+        "<script>blind = {mode: 'no-cors'}; done = ok => p.textContent = ok ? 'reached' : 'refused'</script>"
+        + PARTS[part].format(url=secret.url("/secret"), socket=f"ws://{secret.authority}/socket")
+    )
+    found = shared.run({"url": shared.site.url("/part"), "actions": UNTIL_DONE, "screenshot": False})
+    assert found.result["extracted"]["p"] == "refused"
+
+
+def test_refused_parts_are_named_in_the_result(shared: Bench, secret: Site) -> None:
+    """A page that works without its private parts succeeds, and says which were refused."""
+    shared.site.pages["/parts"] = f"<title>ok</title><img src='{secret.url('/secret')}'>"
+    found = shared.run({"url": shared.site.url("/parts")})
+    assert found.result["refused"] == [
+        "127.0.0.1 is a private address: add 127.0.0.1 to BROWSER_ALLOWED_HOSTS to allow it."
+    ]
+
+
+def test_web_sockets_work_where_they_are_allowed(shared: Bench) -> None:
+    """They go through the proxy like everything else."""
+    shared.site.pages["/talk"] = (
+        f"<p id='p'></p><script>socket = new WebSocket('ws://{shared.site.authority}/socket');"
+        "socket.onmessage = event => p.textContent = event.data</script>"
+    )
+    found = shared.run({"url": shared.site.url("/talk"), "actions": [{"do": "wait_for", "text": "hello"}]})
+    assert b"hello" in artifact(found, "page.html")
+
+
+def test_web_rtc_does_not_leave(shared: Bench, secret: Site) -> None:
+    """No datagram to a STUN server and no connection to a TURN server goes past the proxy."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stun:
+        stun.bind(("127.0.0.1", 0))
+        stun.setblocking(False)
+        shared.site.pages["/rtc"] = RTC.format(stun=stun.getsockname()[1], turn=secret.authority)
+        found = shared.run({"url": shared.site.url("/rtc"), "actions": UNTIL_DONE})
+        with pytest.raises(BlockingIOError):
+            stun.recv(1)
+    assert "udp" not in found.result["extracted"]["p"]
+
+
+def test_names_are_resolved_and_pinned_by_us(site: Site, neighbour: Site, folder: Path) -> None:
+    """A public-looking name of a private address, an unknown name, and an allowed name, in one browser."""
+    asked: list[str] = []
+
+    async def resolver(host: str) -> Sequence[str]:
+        asked.append(host)
+        if host == "unknown.test":
+            raise OSError(-2, "Name or service not known")
+        return ["127.0.0.1"]
+
+    with bench(site, folder, resolver=resolver) as started:
+        url = f"http://127.0.0.1.nip.test:{neighbour.server.server_port}/secret"
+        error = started.fail({"url": url})
+        assert (error.error_class, error.retryable) == ("blocked_address", False)
+        assert "127.0.0.1.nip.test resolves to 127.0.0.1, a private address: add" in error.message
+        for scheme in ("http", "https"):
+            error = started.fail({"url": f"{scheme}://unknown.test/"})
+            assert (error.error_class, error.retryable) == ("dns", True)
+            assert "unknown.test could not be resolved" in error.message
+    assert set(asked) == {"127.0.0.1.nip.test", "unknown.test"}
+    assert neighbour.connections == 0
+
+
+def test_a_closed_port_is_a_connection_failure(shared: Bench, site: Site, folder: Path) -> None:
+    """Over http and https alike, and worth another attempt."""
+    with bench(site, folder) as started:
+        site.server.server_close()
+        for scheme in ("http", "https"):
+            error = started.fail({"url": f"{scheme}://{site.authority}/"})
+            assert (error.error_class, error.retryable) == ("connection", True)
+            assert f"{site.authority} could not be reached" in error.message

@@ -1,0 +1,172 @@
+"""What jobs do with pages, in a real browser against a real server."""
+
+import io
+import json
+import struct
+import zipfile
+
+import pytest
+
+from cogo_dagster_tests.executors.bench import Bench, artifact, names
+
+
+def size_px(png: bytes) -> tuple[int, int]:
+    """Width and height as the PNG's own header says."""
+    assert png.startswith(b"\x89PNG\r\n\x1a\n")
+    width, height = struct.unpack(">II", png[16:24])
+    return width, height
+
+
+def test_a_page_leaves_a_screenshot_and_its_html(shared: Bench) -> None:
+    """Scripts have run, the picture is a real PNG of the window, the result is small JSON."""
+    found = shared.run({"url": shared.site.url("/"), "viewport": {"width": 640, "height": 480}})
+    assert names(found) == {"screenshot.png", "page.html"}
+    assert size_px(artifact(found, "screenshot.png")) == (640, 480)
+    assert b"by script" in artifact(found, "page.html")
+    assert {key: found.result[key] for key in ("mode", "url", "status", "title")} == {
+        "mode": "browser",
+        "url": shared.site.url("/"),
+        "status": 200,
+        "title": "Home",
+    }
+    assert found.result["browser"][0].isdigit()
+    assert any(step["step"].startswith("goto") and step["duration_ms"] >= 0 for step in found.result["steps"])
+
+
+def test_nothing_is_kept_that_was_not_wanted(shared: Bench) -> None:
+    """`screenshot` and `html` can be turned off."""
+    assert names(shared.run({"url": shared.site.url(), "screenshot": False, "html": False})) == set()
+
+
+def test_extract_takes_text_and_attributes(shared: Bench) -> None:
+    """First match or all, text or attribute, in the result and in extracted.json."""
+    actions = [
+        {"do": "extract", "name": "first", "selector": "a"},
+        {"do": "extract", "name": "all", "selector": "a", "all": True},
+        {"do": "extract", "name": "links", "selector": "a", "attribute": "href", "all": True},
+    ]
+    found = shared.run({"url": shared.site.url("/list"), "actions": actions})
+    expected = {"first": "first", "all": ["first", "second", "third"], "links": ["/a", "/b", None]}
+    assert found.result["extracted"] == expected
+    assert json.loads(artifact(found, "extracted.json")) == expected
+
+
+def test_a_form_is_filled_and_sent(shared: Bench) -> None:
+    """Fill, select, click, wait for the address, read the answer; then go elsewhere and press a key."""
+    actions = [
+        {"do": "fill", "selector": "#name", "value": "Ada"},
+        {"do": "select", "selector": "#tone", "value": "loud"},
+        {"do": "screenshot", "name": "filled", "selector": "form"},
+        {"do": "click", "selector": "#go"},
+        {"do": "wait_for", "url": "**/greet?*"},
+        {"do": "wait_for", "text": "name=Ada"},
+        {"do": "extract", "name": "who", "selector": "#who"},
+        {"do": "goto", "url": shared.site.url("/form")},
+        {"do": "fill", "selector": "#name", "value": "Bob"},
+        {"do": "press", "selector": "#name", "key": "Enter"},
+        {"do": "wait_for", "selector": "#who"},
+        {"do": "press", "key": "PageDown"},
+        {"do": "wait", "ms": 1},
+    ]
+    found = shared.run({"url": shared.site.url("/form"), "actions": actions})
+    assert found.result["extracted"]["who"] == "name=Ada&tone=loud"
+    assert found.result["title"] == "Greeting"
+    assert "name=Bob" in found.result["url"]
+    assert artifact(found, "filled.png").startswith(b"\x89PNG")
+    assert "Ada" not in json.dumps(found.result["steps"]).replace("text name=Ada", "").replace("wait_for name=Ada", "")
+
+
+def test_pdf_by_type_and_by_action(shared: Bench) -> None:
+    """`browser.pdf` leaves page.pdf without being asked; an action names its own."""
+    found = shared.run({"url": shared.site.url(), "screenshot": False}, type="browser.pdf")
+    assert artifact(found, "page.pdf").startswith(b"%PDF-")
+    found = shared.run({"url": shared.site.url(), "actions": [{"do": "pdf", "name": "copy"}]})
+    assert names(found) == {"screenshot.png", "page.html", "copy.pdf"}
+
+
+def test_a_full_page_is_cut_at_what_the_browser_can_draw(shared: Bench) -> None:
+    """A page of 20,000 pixels gives a picture of 16,384 and a note about it."""
+    found = shared.run({"url": shared.site.url("/tall"), "full_page": True, "viewport": {"width": 200, "height": 200}})
+    assert size_px(artifact(found, "screenshot.png"))[1] == 16_384
+    assert "16384" in found.result["notes"][0]
+
+
+def test_the_context_is_what_the_payload_asks_for(shared: Bench) -> None:
+    """User agent, language, time zone, colour scheme, window and headers reach the page."""
+    found = shared.run(
+        {
+            "url": shared.site.url("/agent"),
+            "user_agent": "cogo/1",
+            "locale": "ko-KR",
+            "timezone": "Asia/Seoul",
+            "color_scheme": "dark",
+            "viewport": {"width": 333, "height": 222},
+            "extra_headers": {"X-Team": "ops"},
+            "actions": [{"do": "extract", "name": "p", "selector": "#p"}],
+        }
+    )
+    assert found.result["extracted"]["p"] == "cogo/1|ko-KR|Asia/Seoul|true|333x222"
+    assert shared.site.headers["/agent"]["x-team"] == "ops"
+
+
+def test_contexts_share_nothing(shared: Bench) -> None:
+    """A cookie that one job was given is unknown to the next."""
+    shared.site.pages["/cookie"] = (
+        "<p id='before'></p><script>before.textContent = document.cookie || 'none'; document.cookie = 'a=1'</script>"
+    )
+    payload = {
+        "url": shared.site.url("/cookie"),
+        "actions": [{"do": "extract", "name": "before", "selector": "#before"}],
+    }
+    assert shared.run(payload).result["extracted"] == {"before": "none"}
+    assert shared.run(payload).result["extracted"] == {"before": "none"}
+
+
+def test_a_failure_leaves_a_trace_and_a_picture(shared: Bench) -> None:
+    """An element that never comes: retryable, with the step in the sentence and the evidence beside it."""
+    error = shared.fail(
+        {"url": shared.site.url(), "actions": [{"do": "click", "selector": "#nowhere", "timeout_ms": 200}]}
+    )
+    assert (error.error_class, error.retryable) == ("timeout", True)
+    assert error.message == "click #nowhere: it took too long (Timeout 200ms exceeded.)."
+    assert names(error) == {"trace.zip", "screenshot.png"}
+    assert any(name.endswith(".trace") for name in zipfile.ZipFile(io.BytesIO(artifact(error, "trace.zip"))).namelist())
+
+
+def test_a_wrong_selector_is_not_tried_again(shared: Bench) -> None:
+    """What can never work goes to the DLQ at once."""
+    error = shared.fail({"url": shared.site.url(), "actions": [{"do": "click", "selector": "css=[["}]})
+    assert (error.error_class, error.retryable) == ("selector", False)
+    error = shared.fail({"url": shared.site.url(), "actions": [{"do": "fill", "selector": "h1", "value": "x"}]})
+    assert (error.error_class, error.retryable) == ("action", False)
+
+
+@pytest.mark.parametrize(
+    ("status", "retryable", "delay_seconds"),
+    [(404, False, None), (403, False, None), (429, True, 7.0), (408, True, 7.0), (500, True, 7.0), (503, True, 7.0)],
+)
+def test_an_http_error_is_a_failure(shared: Bench, status: int, retryable: bool, delay_seconds: float | None) -> None:
+    """Server errors and rate limits are tried again, after Retry-After; the rest is not."""
+    error = shared.fail({"url": shared.site.url(f"/status/{status}")})
+    assert (error.error_class, error.retryable, error.delay_seconds) == ("http_status", retryable, delay_seconds)
+    assert error.message == f"goto {shared.site.url(f'/status/{status}')}: the server answered {status}."
+    assert "screenshot.png" in names(error)
+
+
+def test_a_download_is_not_a_page(shared: Bench) -> None:
+    """Downloads are off, and the sentence says so."""
+    error = shared.fail({"url": shared.site.url("/download")})
+    assert (error.error_class, error.retryable) == ("download", False)
+
+
+def test_plain_http_behind_https_is_a_tls_failure(shared: Bench) -> None:
+    """A handshake that cannot work is permanent."""
+    error = shared.fail({"url": f"https://{shared.site.authority}/"})
+    assert (error.error_class, error.retryable) == ("tls", False)
+
+
+def test_a_page_that_hangs_ends_at_the_jobs_own_limit(shared: Bench) -> None:
+    """An endless script cannot hold a slot: the attempt ends in time and the next job works."""
+    error = shared.fail({"url": shared.site.url("/busy"), "wait_until": "commit"}, timeout_seconds=2)
+    assert (error.error_class, error.retryable) == ("timeout", True)
+    assert shared.run({"url": shared.site.url()}).result["status"] == 200

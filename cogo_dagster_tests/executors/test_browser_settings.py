@@ -1,0 +1,172 @@
+"""What each environment variable does."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cogo_dagster.executors.browser import BrowserOptions, build
+from cogo_dagster.executors.browser import executor as executor_module
+from cogo_dagster.executors.browser.executor import BrowserExecutor
+from cogo_dagster.executors.errors import ExecutorUnavailable
+from cogo_dagster.settings import load_settings
+from cogo_dagster_tests.executors.bench import OPTIONS, bench, command_line, names
+from cogo_dagster_tests.executors.site import Site
+
+LONELY = [{"do": "click", "selector": "#nowhere", "timeout_ms": 100}]
+
+
+def unavailable(options: BrowserOptions) -> str:
+    """Start an executor that must refuse, stop it, and return its sentence."""
+
+    async def scenario() -> str:
+        executor = BrowserExecutor(options)
+        try:
+            with pytest.raises(ExecutorUnavailable) as refused:
+                await executor.start()
+            return str(refused.value)
+        finally:
+            await executor.stop()
+
+    return asyncio.run(scenario())
+
+
+def test_the_variables_become_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every name of the runbook reaches the executor."""
+    values = {
+        "BROWSER_REAL_MODE": "false",
+        "HEADLESS": "false",
+        "NO_SANDBOX": "true",
+        "BROWSER_CHANNEL": "chrome",
+        "BROWSER_NAV_TIMEOUT_MS": "1234",
+        "BROWSER_FORCE_SUCCESS": "true",
+        "BROWSER_ALLOWED_HOSTS": "Intranet, 127.0.0.1:80",
+        "COGO_CONCURRENCY": "2",
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    assert BrowserOptions.from_settings(load_settings(), ["demo:1"]) == BrowserOptions(
+        real_mode=False,
+        headless=False,
+        no_sandbox=True,
+        channel="chrome",
+        nav_timeout_ms=1234,
+        force_success=True,
+        allowed_hosts=("intranet", "127.0.0.1:80", "demo:1"),
+        concurrency=2,
+    )
+    executor = build(load_settings())
+    assert (executor.family, executor.slots, executor.prefetch) == ("browser", 2, 0)
+
+
+def test_no_sandbox_is_asked_for_as_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NO_SANDBOX=false as root: the worker refuses to start, in one sentence."""
+    monkeypatch.setattr(executor_module, "is_root", lambda: True)
+    assert unavailable(BrowserOptions()) == (
+        "Chromium's sandbox does not work as root: run the worker as another user, "
+        "or set NO_SANDBOX=true if you trust the pages it opens."
+    )
+
+
+@pytest.mark.parametrize("no_sandbox", [True, False])
+def test_no_sandbox_decides_about_the_flag(site: Site, folder: Path, no_sandbox: bool, tmp_path: Path) -> None:
+    """The sandbox is on unless it is turned off: seen from the browser that is started."""
+    said = tmp_path / "said"
+    fake = _program(
+        tmp_path / "chromium", f'echo "$@" >> {said}; [ "$1" = --version ] && echo "Chromium 1.0" && exit; exit 7'
+    )
+    monkey = pytest.MonkeyPatch()
+    monkey.setattr(executor_module, "is_root", lambda: False)
+    assert "does not start" in unavailable(replace(OPTIONS, no_sandbox=no_sandbox, channel=str(fake)))
+    monkey.undo()
+    assert ("--no-sandbox" in said.read_text()) is no_sandbox
+
+
+def test_headless_false_needs_a_display(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without one the worker refuses to start and says what to do."""
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    assert "HEADLESS=false needs a display" in unavailable(replace(OPTIONS, headless=False))
+
+
+def test_headless_is_on(site: Site, folder: Path) -> None:
+    """The browser is started without a window, and with the flags that keep it behind the proxy."""
+    with bench(site, folder) as started:
+        flags = command_line(started.running.browser_pid)
+        for flag in ("--headless", "--disable-quic", "--webrtc-ip-handling-policy", "--proxy-bypass-list=<-loopback>"):
+            assert flag in flags
+        assert flags.count("--disable-features") == 1
+
+
+def test_the_navigation_timeout_is_the_default_of_every_step(site: Site, folder: Path) -> None:
+    """BROWSER_NAV_TIMEOUT_MS ends what the payload leaves open."""
+    with bench(site, folder, replace(OPTIONS, nav_timeout_ms=1_000)) as started:
+        error = started.fail({"url": site.url(), "actions": [{"do": "wait_for", "selector": "#never"}]})
+        assert "Timeout 1000ms exceeded" in error.message
+
+
+def test_forced_success_turns_failures_into_marked_successes(site: Site, folder: Path) -> None:
+    """BROWSER_FORCE_SUCCESS: the row succeeds, says why it should not have, and keeps the evidence."""
+    with bench(site, folder, replace(OPTIONS, force_success=True)) as started:
+        found = started.run({"url": site.url(), "actions": LONELY})
+        assert found.result["forced"] is True
+        assert found.result["error"]["class"] == "timeout"
+        assert names(found) == {"trace.zip", "screenshot.png"}
+
+        async def cancelled() -> None:
+            job = asyncio.create_task(
+                started.attempt({"url": site.url("/wait"), "actions": [{"do": "wait", "ms": 60_000}]})
+            )
+            assert await asyncio.to_thread(site.reached.wait, 20)
+            job.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await job
+
+        started.do(cancelled())
+
+
+def test_without_a_browser_pages_are_fetched(site: Site, neighbour: Site, folder: Path) -> None:
+    """BROWSER_REAL_MODE=false: page.html only, the result says so, and the address rules hold at every hop."""
+    options = replace(OPTIONS, real_mode=False, channel="/no/such/browser")
+    site.pages["/plain"] = "<html><title>A &amp; B</title><script>document.title = 'x'</script>"
+    with bench(site, folder, options) as started:
+        payload: dict[str, Any] = {
+            "url": site.url(f"/to?{site.url('/plain')}"),
+            "actions": LONELY,
+            "user_agent": "cogo/2",
+        }
+        found = started.run(payload)
+        assert found.result["mode"] == "http"
+        assert (found.result["title"], found.result["url"]) == ("A & B", site.url("/plain"))
+        assert (found.result["status"], found.result["actions_skipped"]) == (200, 1)
+        assert "BROWSER_REAL_MODE is false" in found.result["notes"][0]
+        assert names(found) == {"page.html"}
+        assert site.headers["/plain"]["user-agent"] == "cogo/2"
+        for target in (neighbour.url("/secret"), f"https://{neighbour.authority}/secret"):
+            error = started.fail({"url": site.url(f"/to?{target}")})
+            assert (error.error_class, error.retryable) == ("blocked_address", False)
+        outcomes = {
+            site.url("/status/503"): ("http_status", True, 7.0),
+            site.url("/status/404"): ("http_status", False, None),
+            site.url("/loop"): ("redirects", False, None),
+            site.url("/to?file:///etc/passwd"): ("invalid_url", False, None),
+            f"https://{site.authority}/": ("tls", False, None),
+        }
+        for url, expected in outcomes.items():
+            error = started.fail({"url": url})
+            assert (error.error_class, error.retryable, error.delay_seconds) == expected, url
+    assert neighbour.connections == 0
+
+
+def test_a_wrong_allow_list_is_said_at_once() -> None:
+    """A typing mistake in BROWSER_ALLOWED_HOSTS must not silently allow nothing."""
+    with pytest.raises(ExecutorUnavailable, match=r"^BROWSER_ALLOWED_HOSTS: 'http://x/' is not host:port\.$"):
+        BrowserExecutor(BrowserOptions(allowed_hosts=("http://x/",)))
+
+
+def _program(path: Path, script: str) -> Path:
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return path
