@@ -1,0 +1,20 @@
+"""What the exit code of a command says."""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """The codes of every command."""
+
+    OK = 0
+    FAILED = 1  # the work failed, or was refused as things are
+    BAD_INPUT = 2  # an option, a payload or a setting is wrong
+    NOT_COMPUTED = 3  # too little data for an answer
+    DATABASE = 4  # the database cannot be reached, or is not at this release
+    INTERRUPTED = 130
+
+
+SUMMARY = (
+    "Exit codes: 0 done, 1 failed or refused, 2 wrong option or setting, 3 too little data for an answer, "
+    "4 database unavailable or not migrated, 130 interrupted."
+)

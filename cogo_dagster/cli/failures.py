@@ -1,0 +1,58 @@
+"""What a user sees when a command fails: one sentence on standard error, and the exit code that goes with it."""
+
+import json
+
+import typer
+
+from cogo_dagster.cli.exit_codes import ExitCode
+from cogo_dagster.cli.words import one_line
+from cogo_dagster.executors.errors import ExecutorUnavailable
+from cogo_dagster.queue.artifacts import ArtifactStoreError
+from cogo_dagster.queue.errors import (
+    DatabaseUnavailable,
+    InvalidArgument,
+    QueueError,
+    SchemaOutOfDate,
+    SchemaTooNew,
+    TransportError,
+)
+from cogo_dagster.queue.executor import InvalidPayload
+from cogo_dagster.settings import SettingsError
+
+_CODES: tuple[tuple[type[Exception], ExitCode], ...] = (
+    (DatabaseUnavailable, ExitCode.DATABASE),
+    (SchemaOutOfDate, ExitCode.DATABASE),
+    (SchemaTooNew, ExitCode.DATABASE),
+    (TransportError, ExitCode.DATABASE),
+    (InvalidArgument, ExitCode.BAD_INPUT),
+    (InvalidPayload, ExitCode.BAD_INPUT),
+    (SettingsError, ExitCode.BAD_INPUT),
+    (ExecutorUnavailable, ExitCode.FAILED),
+    (ArtifactStoreError, ExitCode.FAILED),
+    (QueueError, ExitCode.FAILED),
+)
+"""The first that fits counts."""
+
+
+def report(error: Exception, *, as_json: bool) -> int | None:
+    """Write the sentence of an expected error and return its exit code; None for a bug, which needs its traceback."""
+    if isinstance(error, typer.TyperException):
+        code, sentence = error.exit_code, _usage(error)
+    else:
+        found = next((code for kind, code in _CODES if isinstance(error, kind)), None)
+        if found is None:
+            return None
+        code, sentence = int(found), one_line(str(error))
+    if as_json:
+        typer.echo(json.dumps({"error": sentence, "exit_code": code}, ensure_ascii=False), err=True)
+    else:
+        typer.secho(sentence, fg="red", err=True)
+    return code
+
+
+def _usage(error: typer.TyperException) -> str:
+    message = one_line(error.format_message())
+    context = getattr(error, "ctx", None)
+    if context is None:
+        return message
+    return f"{message.rstrip('.')} (see `{context.command_path} --help`)."
