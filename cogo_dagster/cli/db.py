@@ -1,0 +1,159 @@
+"""`cogo db`: the database and its schema."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cogo_dagster.bootstrap import embedded_server, open_database, own_dsn, uses_embedded_database, without_password
+from cogo_dagster.cli.groups import group
+from cogo_dagster.cli.options import read_settings
+from cogo_dagster.cli.output import JsonFlag, print_facts, print_json
+from cogo_dagster.cli.words import BadInput, distance
+from cogo_dagster.queue import migrate as schema
+from cogo_dagster.queue.model import Json
+from cogo_dagster.settings import Settings
+
+app = group("Start, migrate and look at the database.")
+
+
+@app.command()
+def migrate(as_json: JsonFlag = False) -> None:
+    """Bring the database to this release's schema; running it again changes nothing."""
+    settings = read_settings()
+    with _unmigrated(settings) as dsn:
+        before = schema.migrate(dsn)
+    if as_json:
+        print_json({"changed": not before.current, "applied": before.pending, "release": schema.SCHEMA_RELEASE})
+    elif before.current:
+        typer.echo(f"{without_password(dsn)} is at release {schema.SCHEMA_RELEASE} already.")
+    else:
+        done = f"applied {len(before.pending)} migrations" if before.pending else "renewed the functions"
+        typer.echo(f"{without_password(dsn)} is at release {schema.SCHEMA_RELEASE} now: {done}.")
+
+
+@app.command()
+def status(as_json: JsonFlag = False) -> None:
+    """Show the database's server and how far it is migrated, starting nothing."""
+    settings = read_settings()
+    found = _embedded(settings) if uses_embedded_database(settings) else _own(settings)
+    if as_json:
+        print_json(found)
+    else:
+        print_facts(_readable(found))
+    if found["schema"] is not None:
+        schema.require_current(_dsn(settings))
+
+
+@app.command()
+def sql(as_json: JsonFlag = False) -> None:
+    """Print one script for the Supabase SQL Editor; running it again changes nothing."""
+    script = schema.editor_script()
+    if as_json:
+        print_json({"script": script})
+    else:
+        typer.echo(script, nl=False)
+
+
+@app.command()
+def export_supabase(
+    output: Annotated[Path, typer.Option(help="The folder to write.")] = Path("supabase/migrations"),
+    as_json: JsonFlag = False,
+) -> None:
+    """Write the folder that `supabase db push` reads."""
+    try:
+        files = schema.export_supabase(output)
+    except OSError as error:
+        raise BadInput(f"--output {output} cannot be written ({error.strerror}): name another folder.") from None
+    if as_json:
+        print_json({"folder": str(output.resolve()), "files": [file.name for file in files]})
+    else:
+        typer.echo(f"Wrote {len(files)} files to {output}: apply them with `supabase db push`.")
+
+
+@app.command()
+def start(as_json: JsonFlag = False) -> None:
+    """Start the embedded database, migrated, and leave it running."""
+    settings = _with_embedded_database()
+    started = not embedded_server(settings).status().running
+    with open_database(settings, keep=True) as dsn:
+        address = without_password(dsn)
+    if as_json:
+        print_json({"started": started, "address": address})
+    else:
+        typer.echo(f"{'Started' if started else 'Running already:'} {address} (the password is in its home folder).")
+
+
+@app.command()
+def stop(as_json: JsonFlag = False) -> None:
+    """Stop the embedded database, whoever uses it."""
+    stopped = embedded_server(_with_embedded_database()).stop()
+    if as_json:
+        print_json({"stopped": stopped})
+    else:
+        typer.echo("Stopped." if stopped else "It was not running.")
+
+
+@contextmanager
+def _unmigrated(settings: Settings) -> Iterator[str]:
+    """Yield the address of the database as it is, started if it is the embedded one."""
+    if uses_embedded_database(settings):
+        with embedded_server(settings).running() as server:
+            yield server.dsn()
+    elif settings.database_url is None:
+        raise BadInput(
+            "SUPABASE_URL alone gives no connection to migrate over: run the script that `cogo db sql` prints in the "
+            "SQL Editor, or set COGO_DATABASE_URL."
+        )
+    else:
+        yield own_dsn(settings)
+
+
+def _with_embedded_database() -> Settings:
+    settings = read_settings()
+    if not uses_embedded_database(settings):
+        raise BadInput("The settings name a database of your own (COGO_DATABASE_URL, SUPABASE_URL): start it yourself.")
+    return settings
+
+
+def _dsn(settings: Settings) -> str:
+    return embedded_server(settings).dsn() if uses_embedded_database(settings) else own_dsn(settings)
+
+
+def _embedded(settings: Settings) -> dict[str, Json]:
+    server = asdict(embedded_server(settings).status())
+    dsn = _dsn(settings) if server["running"] else None
+    address = without_password(dsn) if dsn else None
+    return {"database": "embedded", "address": address, "server": server, "schema": _schema(dsn) if dsn else None}
+
+
+def _own(settings: Settings) -> dict[str, Json]:
+    dsn = own_dsn(settings)
+    return {"database": "own", "address": without_password(dsn), "server": None, "schema": _schema(dsn)}
+
+
+def _schema(dsn: str) -> Json:
+    found = schema.status(dsn)
+    return asdict(found) | {"current": found.current, "code_release": schema.SCHEMA_RELEASE}
+
+
+def _readable(found: Json) -> dict[str, Json]:
+    server, schema_ = found["server"], found["schema"]
+    facts = {"database": found["database"], "address": found["address"]}
+    if server is not None:
+        facts["server"] = f"PostgreSQL {server['version']}, process {server['pid']}" if server["running"] else "stopped"
+        facts["started"] = distance(server["started_at"].isoformat()) if server["started_at"] else None
+        facts["data"], facts["log"] = str(server["data_folder"]), str(server["log_file"])
+    if schema_ is not None:
+        facts["schema"] = _schema_words(schema_)
+    return facts
+
+
+def _schema_words(found: Json) -> str:
+    if found["release"] is None:
+        return "not migrated"
+    state = "current" if found["current"] else f"{len(found['pending'])} migrations pending"
+    return f"release {found['release']} ({state}); this code has {found['code_release']}"

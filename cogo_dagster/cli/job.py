@@ -1,0 +1,80 @@
+"""`cogo job`: one job, closely."""
+
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from cogo_dagster.bootstrap import Application, open_application
+from cogo_dagster.cli.groups import group
+from cogo_dagster.cli.options import read_settings
+from cogo_dagster.cli.output import Column, JsonFlag, Row, column, print_facts, print_json, print_table
+from cogo_dagster.cli.words import distance, error_line
+from cogo_dagster.queue.errors import JobNotFound
+from cogo_dagster.queue.model import Json
+
+app = group("Look at one job, or cancel it.")
+
+JobId = Annotated[UUID, typer.Argument(help="The job's id, as `cogo list jobs` shows it.")]
+
+_FACTS = ("id", "type", "status", "priority", "executor_id", "idempotency_key", "payload", "result", "worker_id")
+_TIMES = ("created_at", "next_run_at", "claimed_at", "lease_expires_at", "finished_at")
+
+_ATTEMPTS = (
+    column("attempt"),
+    column("outcome"),
+    column("worker", "worker_id"),
+    Column("ended", lambda row: distance(row["finished_at"])),
+    Column("error", lambda row: error_line(row["error"])),
+)
+_ARTIFACTS = (column("name"), column("size", "size_bytes"), column("address"))
+
+
+@app.command()
+def show(job_id: JobId, as_json: JsonFlag = False) -> None:
+    """Show everything about one job: payload, attempts, artifacts, error."""
+    with open_application(read_settings()) as application:
+        job = _look(application, job_id)
+    if as_json:
+        print_json(job)
+        return
+    print_facts(_facts(job))
+    if job["superseded_attempts"]:
+        typer.echo("\nEarlier attempts")
+        print_table(job["superseded_attempts"], _ATTEMPTS, when_empty="")
+    if job["artifacts"]:
+        typer.echo("\nArtifacts")
+        print_table(job["artifacts"], _ARTIFACTS, when_empty="")
+
+
+@app.command()
+def cancel(job_id: JobId, as_json: JsonFlag = False) -> None:
+    """Cancel a queued job at once; ask a running one to stop."""
+    with open_application(read_settings()) as application:
+        answer = application.queue.cancel(job_id)
+    if as_json:
+        print_json(answer)
+    elif answer["status"] == "cancelled":
+        typer.echo(f"Job {job_id} is cancelled.")
+    else:
+        typer.echo(f"Job {job_id} is running: its worker stops it at the next renewal, unless it succeeds first.")
+
+
+def _look(application: Application, job_id: UUID) -> Json:
+    found = application.queue.get_jobs([job_id])
+    if not found:
+        raise JobNotFound(f"There is no job {job_id}: `cogo list jobs` shows those there are.")
+    [job] = found
+    artifacts = [one | {"address": application.store.address(one["storage_key"])} for one in job["artifacts"]]
+    return job | {"artifacts": artifacts}
+
+
+def _facts(job: Row) -> dict[str, Json]:
+    facts = {name: job[name] for name in _FACTS if job[name] is not None}
+    facts["attempts"] = f"{job['attempts']}/{job['max_attempts']}"
+    facts |= {name: f"{job[name]} ({distance(job[name])})" for name in _TIMES if job[name]}
+    if job["run_seconds"] is not None:
+        facts["run"] = f"{job['run_seconds']:.2f} s"
+    if job["error"]:
+        facts["error"] = error_line(job["error"])
+    return facts
