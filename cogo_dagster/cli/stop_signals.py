@@ -1,0 +1,68 @@
+"""SIGTERM and SIGINT for a worker: the first stops it gracefully, the second now, the third ends the process."""
+
+import os
+import signal
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Final, Protocol, Self
+
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+
+class Stoppable(Protocol):
+    """What is asked to stop."""
+
+    def request_stop(self, grace_seconds: float | None = None) -> None:
+        """Stop gracefully, or at once with 0."""
+        ...
+
+
+class StoppedEarly(BaseException):
+    """A signal came before there was anything to ask: unwind what is open."""
+
+
+class StopSignals:
+    """Handles the signals while it is entered; from the start, so that none finds the process unprepared.
+
+    Args:
+        say: Told what a signal does; must be safe to call from a signal handler.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._target: Stoppable | None = None
+        self._count = 0
+        self._before: dict[signal.Signals, object] = {}
+        self.stopped_early = False
+
+    def aim_at(self, target: Stoppable) -> None:
+        """From now on ask this one to stop, instead of unwinding."""
+        self._target = target
+
+    def __enter__(self) -> Self:
+        self._before = {number: signal.signal(number, self._handle) for number in _SIGNALS}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        """Put the handlers back; a stop before the work began is no error."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+        self.stopped_early = kind is StoppedEarly
+        return self.stopped_early
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signature of handlers
+        self._count += 1
+        if self._target is None:
+            if self._count == 1:
+                raise StoppedEarly
+        elif self._count == 1:
+            self._say("Stopping: no more claims, running jobs may finish within the grace; signal again to stop now.")
+            self._target.request_stop()
+        elif self._count == 2:
+            self._say("Stopping now: running jobs are requeued; signal again to leave them to their leases.")
+            self._target.request_stop(0)
+        if self._count > 2:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)

@@ -1,0 +1,78 @@
+"""`cogo worker`: the worker in DB mode."""
+
+import asyncio
+from dataclasses import replace
+from typing import Annotated, Final
+
+import typer
+
+from cogo_dagster.bootstrap import open_application, worker_options
+from cogo_dagster.cli.options import read_settings
+from cogo_dagster.cli.output import JsonFlag, print_json
+from cogo_dagster.cli.stop_signals import StopSignals
+from cogo_dagster.cli.worker_log import WorkerLog
+from cogo_dagster.queue.worker import WorkerReport
+from cogo_dagster.settings import Settings
+
+_COUNTERS: Final = (
+    "claimed",
+    "succeeded",
+    "retried",
+    "failed",
+    "snoozed",
+    "requeued",
+    "cancelled",
+    "lease_lost",
+    "recovered",
+)
+
+
+def worker(
+    *,
+    max_jobs: Annotated[
+        int | None, typer.Option(envvar="MAX_JOBS", min=1, help="End once so many jobs are settled.")
+    ] = None,
+    worker_id: Annotated[
+        str | None, typer.Option(envvar="WORKER_ID", help="The worker's stable name; by default the host's.")
+    ] = None,
+    executor_id: Annotated[
+        str | None, typer.Option(envvar="EXECUTOR_ID", help="Serve jobs addressed to it besides unaddressed ones.")
+    ] = None,
+    concurrency: Annotated[
+        int | None, typer.Option(envvar="COGO_CONCURRENCY", min=1, max=1000, help="Jobs at once; 4 by default.")
+    ] = None,
+    drain: Annotated[bool, typer.Option("--drain", help="End once nothing is due.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Run jobs until a signal, after --max-jobs, or with --drain until nothing is due; log to standard error."""
+    log = WorkerLog(as_json=as_json)
+    with StopSignals(say=lambda sentence: log.line("signal", sentence)) as signals:
+        settings = read_settings(
+            MAX_JOBS=max_jobs, WORKER_ID=worker_id, EXECUTOR_ID=executor_id, COGO_CONCURRENCY=concurrency
+        )
+        log.attach()
+        report = _run(settings, signals, log, drain=drain)
+    _print_report(WorkerReport({}, 0, "stopped") if signals.stopped_early else report, as_json)
+
+
+def _run(settings: Settings, signals: StopSignals, log: WorkerLog, *, drain: bool) -> WorkerReport:
+    with open_application(settings) as application:
+        options = worker_options(settings)
+        worker = application.worker(
+            observer=log.event, options=replace(options, linger_seconds=0) if drain else options
+        )
+        signals.aim_at(worker)
+        log.line("started", f"Worker {settings.worker_id} works on {application.public_dsn}.")
+        return asyncio.run(worker.run())
+
+
+def _print_report(report: WorkerReport, as_json: bool) -> None:
+    counters = {name: report.counters.get(name, 0) for name in _COUNTERS}
+    if as_json:
+        seconds = round(report.elapsed_seconds, 3)
+        print_json({"ended_because": report.ended_because, "elapsed_seconds": seconds, "counters": counters})
+    else:
+        counted = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counters.items() if count)
+        typer.echo(
+            f"The worker ended after {report.elapsed_seconds:.1f} s ({report.ended_because}): {counted or 'no jobs'}."
+        )

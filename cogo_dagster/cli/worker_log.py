@@ -1,0 +1,47 @@
+"""What a worker tells the terminal: one line per event on standard error, for people or as JSON."""
+
+import contextlib
+import json
+import logging
+import os
+from datetime import UTC, datetime
+from typing import Final
+
+from cogo_dagster.cli.words import one_line
+from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.worker import WorkerEvent
+
+_STANDARD_ERROR: Final = 2
+
+
+class WorkerLog(logging.Handler):
+    """Writes whole lines. Safe in a signal handler, and never raises: a closed terminal must not end a worker."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        super().__init__()
+        self._as_json = as_json
+
+    def attach(self) -> None:
+        """Take what the project's modules log as well, and warnings of all others."""
+        logging.basicConfig(handlers=[self], level=logging.WARNING)
+        logging.getLogger("cogo_dagster").setLevel(logging.INFO)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a log record."""
+        self.line(record.levelname.lower(), record.getMessage())
+
+    def event(self, event: WorkerEvent) -> None:
+        """Write a worker's event; this is the worker's observer."""
+        job = {"job_id": str(event.job.id), "type": event.job.type, "attempt": event.job.attempts} if event.job else {}
+        self.line(event.kind.value, event.message, stage=event.stage.value, **job, **event.data)
+
+    def line(self, kind: str, message: str, **fields: Json) -> None:
+        """Write one line; the fields are for JSON only."""
+        at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        if self._as_json:
+            document = {"at": at, "kind": kind, "message": message, **fields}
+            text = json.dumps(document, ensure_ascii=False, default=str)
+        else:
+            text = f"{at} {kind:<14} {one_line(message)}"
+        with contextlib.suppress(OSError):
+            os.write(_STANDARD_ERROR, f"{text}\n".encode(errors="replace"))
