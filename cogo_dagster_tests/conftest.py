@@ -1,0 +1,117 @@
+"""Fixtures for every test: a real server, a migrated database of one's own, and the queue on it.
+
+`major` chooses the server's version. It is 18 here; folders whose tests must pass on both versions override it.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.migrate import migrate
+from cogo_dagster.queue.model import Job
+from cogo_dagster.queue.transports.base import Transport
+from cogo_dagster.queue.transports.postgres import PostgresTransport
+from cogo_dagster_tests.servers import Major, TestServer, shared_server
+
+Owner = psycopg.Connection[tuple[Any, ...]]
+"""A connection with all rights, in autocommit: it looks and changes where the queue has no function."""
+
+Age = Callable[[UUID | Job, float], None]
+"""Makes a job older by so many seconds: its lease, its next run, its times."""
+
+
+@pytest.fixture(scope="session")
+def servers(testrun_uid: str) -> Iterator[Callable[[Major], TestServer]]:
+    """Start the server of a version when first asked for; the workers of one run share it."""
+    with ExitStack() as started:
+
+        @cache
+        def server_of(major: Major) -> TestServer:
+            server = started.enter_context(shared_server(major, Path(testrun_uid)))
+            server.template("migrated", migrate)
+            return server
+
+        yield server_of
+
+
+@pytest.fixture
+def major() -> Major:
+    """Choose the version of PostgreSQL."""
+    return 18
+
+
+@pytest.fixture
+def server(servers: Callable[[Major], TestServer], major: Major) -> TestServer:
+    """Return the running server."""
+    return servers(major)
+
+
+@pytest.fixture
+def dsn(server: TestServer) -> Iterator[str]:
+    """Lend a migrated, empty database of one's own, as its owner."""
+    with server.clone("migrated") as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def empty_dsn(server: TestServer) -> Iterator[str]:
+    """Lend a database that was never migrated, as its owner."""
+    with server.clone() as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def owner(dsn: str) -> Iterator[Owner]:
+    """Connect to the test's database with all rights."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def transport(dsn: str) -> Iterator[Transport]:
+    """Call the engine with the rights of service_role only, and leave no connection behind."""
+    transport = PostgresTransport(dsn, role="service_role")
+    yield transport
+    transport.close()
+    _assert_disconnected(dsn)
+
+
+@pytest.fixture
+def queue(transport: Transport) -> Queue:
+    """Return the queue on the test's database."""
+    return Queue(transport)
+
+
+@pytest.fixture
+def age(owner: Owner) -> Age:
+    """Make a job older instead of sleeping."""
+
+    def age(job: UUID | Job, seconds: float) -> None:
+        job_id = job.id if isinstance(job, Job) else job
+        changed = owner.execute(
+            "update public.jobs set (created_at, next_run_at, lease_expires_at, claimed_at, started_at, finished_at)"
+            " = row (created_at - passed, next_run_at - passed, lease_expires_at - passed, claimed_at - passed,"
+            " started_at - passed, finished_at - passed)"
+            " from make_interval(secs => %s) as passed where id = %s",
+            (seconds, job_id),
+        ).rowcount
+        assert changed == 1, f"There is no job {job_id} to age."
+
+    return age
+
+
+def _assert_disconnected(dsn: str) -> None:
+    connected = "select count(*) from pg_stat_activity where datname = current_database() and application_name = 'cogo'"
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        deadline = time.monotonic() + 5
+        while (row := connection.execute(connected).fetchone()) and row[0]:
+            assert time.monotonic() < deadline, f"{row[0]} connections of the closed transport are still open."
+            time.sleep(0.005)
