@@ -80,6 +80,8 @@ def error_from_sqlstate(sqlstate: str, message: str, detail: str | None = None) 
         return DuplicateJob(message, existing_id=detail)
     if sqlstate in _BY_SQLSTATE:
         return _BY_SQLSTATE[sqlstate](message)
+    if sqlstate.startswith("22"):  # a value that is not of the argument's type, or out of its range
+        return InvalidArgument(f"An argument cannot be taken: {message}.")
     if sqlstate in _MISSING_SCHEMA:
         return SchemaOutOfDate(f"The database is not migrated for this release ({message}): run `cogo db migrate`.")
     if sqlstate == "42501":
