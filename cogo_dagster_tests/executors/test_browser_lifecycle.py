@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from cogo_dagster.executors.browser import executor, run
 from cogo_dagster.executors.browser.process import RunningBrowser
 from cogo_dagster.queue.executor import ExecutionFailed
 from cogo_dagster_tests.executors.bench import (
@@ -69,6 +70,53 @@ def test_a_death_in_mid_job_costs_one_attempt(site: Site, folder: Path, victim: 
         if victim != "page":
             assert started.running.browser_pid != before
             assert eventually(lambda: not exists(before))
+
+
+def test_a_browser_that_hangs_is_killed(site: Site, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the job's limit a browser that answers nothing is ended, and the next job gets another."""
+    monkeypatch.setattr(run, "CLOSE_SECONDS", 0.5)
+    monkeypatch.setattr(run, "EVIDENCE_SECONDS", 0.5)
+    with bench(site, folder) as started:
+        hung = started.running
+
+        async def scenario() -> None:
+            payload = {"url": site.url("/wait"), "actions": FOREVER}
+            job = asyncio.create_task(started.attempt(payload, timeout_seconds=3))
+            assert await asyncio.to_thread(site.reached.wait, 20)
+            os.kill(hung.browser_pid, signal.SIGSTOP)
+            with pytest.raises(ExecutionFailed, match="stopped after its limit of 3 seconds"):
+                await asyncio.wait_for(job, 20)
+
+        started.do(scenario())
+        assert started.run({"url": site.url()}).result["status"] == 200
+        assert started.running is not hung
+        assert eventually(lambda: not exists(hung.browser_pid))
+
+
+def test_a_call_that_misses_the_browsers_death_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Playwright's connection can lose the answer to a call that waits when its browser dies."""
+
+    class Deaf(run.Attempt):
+        """Waits for ever in a browser that is dead."""
+
+        def __init__(self) -> None:
+            self.abandoned = False
+
+        async def run(self) -> None:
+            await asyncio.Event().wait()
+
+        def died(self) -> ExecutionFailed:
+            return ExecutionFailed("It died.", error_class="browser_gone", retryable=True)
+
+        async def abandon(self, work: "asyncio.Task[Any]") -> None:
+            self.abandoned = True
+            work.cancel()
+
+    monkeypatch.setattr(executor, "WATCH_SECONDS", 0.01)
+    attempt = Deaf()
+    with pytest.raises(ExecutionFailed, match=r"It died\."):
+        asyncio.run(asyncio.wait_for(executor._guarded(attempt, 60), 10))
+    assert attempt.abandoned
 
 
 def test_a_browser_that_died_between_jobs_is_replaced(site: Site, folder: Path) -> None:

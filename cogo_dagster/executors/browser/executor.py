@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+WATCH_SECONDS = 1.0
+
 
 class BrowserExecutor:
     """Runs `browser` and `browser.pdf` jobs.
@@ -138,14 +140,23 @@ class BrowserExecutor:
 
 
 async def _guarded(attempt: "Attempt", limit_seconds: float) -> Json:
-    """Run an attempt in a task of its own: a Playwright call must not be cancelled, only its context closed."""
+    """Run an attempt in a task of its own: a Playwright call must not be cancelled, only its context closed.
+
+    It also has to be watched: a call that is waiting when the browser is killed sometimes never returns.
+    """
     work = asyncio.create_task(attempt.run())
+    deadline = asyncio.get_running_loop().time() + limit_seconds
     try:
-        await asyncio.wait({work}, timeout=limit_seconds)
-        if work.done():
-            return work.result()
-        await attempt.keep_trace()
-        raise _out_of_time(limit_seconds)
+        while not work.done():
+            left_seconds = deadline - asyncio.get_running_loop().time()
+            if left_seconds <= 0:
+                await attempt.keep_trace()
+                raise _out_of_time(limit_seconds)
+            dead = attempt.died()
+            await asyncio.wait({work}, timeout=min(left_seconds, WATCH_SECONDS))
+            if dead is not None and not work.done():
+                raise dead
+        return work.result()
     finally:
         if not work.done():
             await asyncio.shield(attempt.abandon(work))

@@ -25,7 +25,7 @@ from cogo_dagster.queue.executor import ExecutionFailed
 from cogo_dagster.queue.model import Json
 
 CLOSE_SECONDS = 5
-EVIDENCE_SECONDS = 10
+EVIDENCE_SECONDS = 5
 MAX_RESULT_CHARS = 16_000
 
 T = TypeVar("T")
@@ -58,6 +58,7 @@ class Attempt:
         self._timeout_ms = request.timeout_ms or nav_timeout_ms
         self._context: BrowserContext | None = None
         self._steps: list[Json] = []
+        self._doing = "start"
         self._abandoned = False
 
     async def run(self) -> Json:
@@ -86,12 +87,20 @@ class Attempt:
     async def abandon(self, work: "asyncio.Task[Json]") -> None:
         """End *work*, the task of `run`, by closing its context under it; as a last resort, kill the browser."""
         self._abandoned = True
+        work.add_done_callback(read_error)
+        if self._running.died() is not None:
+            return  # closing the dead browser's driver will end it
         await self.close()
-        await asyncio.wait({work}, timeout=CLOSE_SECONDS)
+        if not self._running.suspect:
+            await asyncio.wait({work}, timeout=CLOSE_SECONDS)
         if not work.done():
             self._running.kill()
             await asyncio.wait({work}, timeout=CLOSE_SECONDS)
-        work.add_done_callback(read_error)
+
+    def died(self) -> ExecutionFailed | None:
+        """How the attempt fails because its browser died, if it did."""
+        verdict = self._running.died()
+        return failed(self._doing, verdict) if verdict else None
 
     async def keep_trace(self) -> None:
         """Put trace.zip on the shelf, if it can be had."""
@@ -137,6 +146,7 @@ class Attempt:
 
     async def _step(self, doing: str, work: Coroutine[Any, Any, T]) -> T:
         """Time one step, and judge what it raises."""
+        self._doing = doing
         before, started = newest_failure(self._session), time.monotonic()
         try:
             return await work
