@@ -11,7 +11,8 @@ import typer
 from cogo_dagster.bootstrap import embedded_server, open_database, own_dsn, uses_embedded_database, without_password
 from cogo_dagster.cli.groups import group
 from cogo_dagster.cli.options import read_settings
-from cogo_dagster.cli.output import JsonFlag, print_facts, print_json
+from cogo_dagster.cli.output import JsonFlag, print_json
+from cogo_dagster.cli.tables import print_facts
 from cogo_dagster.cli.words import BadInput, distance
 from cogo_dagster.queue import migrate as schema
 from cogo_dagster.queue.model import Json
@@ -84,7 +85,7 @@ def start(as_json: JsonFlag = False) -> None:
     if as_json:
         print_json({"started": started, "address": address})
     else:
-        typer.echo(f"{'Started' if started else 'Running already:'} {address} (the password is in its home folder).")
+        typer.echo(f"{'Started' if started else 'Already running:'} {address}.")
 
 
 @app.command()

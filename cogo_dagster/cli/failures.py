@@ -51,7 +51,7 @@ def report(error: Exception, *, as_json: bool) -> int | None:
 
 
 def _usage(error: typer.TyperException) -> str:
-    message = one_line(error.format_message())
+    message = one_line(error.format_message()).replace("Value error, ", "")
     context = getattr(error, "ctx", None)
     if context is None:
         return message

@@ -8,7 +8,8 @@ import typer
 from cogo_dagster.bootstrap import Application, open_application
 from cogo_dagster.cli.groups import group
 from cogo_dagster.cli.options import read_settings
-from cogo_dagster.cli.output import Column, JsonFlag, Row, column, print_facts, print_json, print_table
+from cogo_dagster.cli.output import JsonFlag, print_json
+from cogo_dagster.cli.tables import Column, Row, column, print_facts, print_table
 from cogo_dagster.cli.words import distance, error_line
 from cogo_dagster.queue.errors import JobNotFound
 from cogo_dagster.queue.model import Json

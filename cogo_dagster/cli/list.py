@@ -9,8 +9,9 @@ import typer
 from cogo_dagster.bootstrap import open_application
 from cogo_dagster.cli.groups import group
 from cogo_dagster.cli.options import ExecutorFilter, Limit, Since, TypePrefix, read_settings
-from cogo_dagster.cli.output import Column, JsonFlag, Row, column, print_json, print_table
-from cogo_dagster.cli.words import NOTHING, distance, error_line
+from cogo_dagster.cli.output import JsonFlag, print_json
+from cogo_dagster.cli.tables import Column, Row, column, print_table
+from cogo_dagster.cli.words import NOTHING, distance, error_line, until
 
 app = group("Show jobs, artifacts, workers, heartbeats and the dead-letter queue.")
 
@@ -117,7 +118,7 @@ def _attempts(row: Row) -> str:
 
 
 def _next_run(row: Row) -> str:
-    return distance(row["next_run_at"]) if row["status"] == "queued" else NOTHING
+    return until(row["next_run_at"]) if row["status"] == "queued" else NOTHING
 
 
 def _state(row: Row) -> str:

@@ -1,84 +1,15 @@
-"""How a command reports: one JSON document, or tables for people. Everything else goes to standard error."""
+"""How a command reports: one JSON document on standard output. Everything else goes to standard error."""
 
 import json
-import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from cogo_dagster.cli.words import NOTHING, one_line
 from cogo_dagster.queue.model import Json
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
-
-Row = Mapping[str, Json]
-
-_ENDLESS: Final = 100_000
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of a table.
-
-    Attributes:
-        value: Its cell in a row, as text.
-        whole: Never shortened; the others give way to it where the terminal is narrow.
-    """
-
-    title: str
-    value: Callable[[Row], str]
-    whole: bool = False
-
-
-def column(title: str, key: str | None = None, *, whole: bool = False) -> Column:
-    """Return a column that shows one value of the row as it is; the title is its key unless one is given."""
-    return Column(title, lambda row: _plain(row[key or title]), whole)
 
 
 def print_json(document: Json) -> None:
     """Print one document on standard output."""
     typer.echo(json.dumps(document, indent=2, ensure_ascii=False, default=str))
-
-
-def print_table(rows: Sequence[Row], columns: Sequence[Column], *, when_empty: str) -> None:
-    """Print rows as a table; a terminal's width is respected, a file or pipe gets every cell in full."""
-    if not rows:
-        typer.echo(when_empty)
-        return
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    cells = [[one_line(column.value(row)) for column in columns] for row in rows]
-    for at, one in enumerate(columns):
-        least = max(len(one.title), *(len(row[at]) for row in cells)) if one.whole else None
-        table.add_column(one.title, no_wrap=True, overflow="ellipsis", min_width=least)
-    for row in cells:
-        table.add_row(*map(Text, row))
-    _print(table)
-
-
-def print_facts(facts: Mapping[str, Json]) -> None:
-    """Print names and values, one pair a line."""
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in facts.items():
-        table.add_row(name, Text(_plain(value)))
-    _print(table)
-
-
-def _print(table: Table) -> None:
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=_ENDLESS, color_system=None)
-    console.print(table)
-    sys.stdout.flush()
-
-
-def _plain(value: Json) -> str:
-    if value is None or value == "":
-        return NOTHING
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -49,6 +49,12 @@ def distance(time: str | None, now: datetime | None = None) -> str:
     return f"in {count}" if seconds > 0 else f"{count} ago"
 
 
+def until(time: str) -> str:
+    """Say when something runs next: `in 4 min`, or that its time has come."""
+    words = distance(time)
+    return words if words.startswith("in ") else "due now"
+
+
 def error_line(error: Json) -> str:
     """Say an error in one line: its class, then its message."""
     return one_line(f"{error['class']}: {error['message']}") if error else NOTHING
