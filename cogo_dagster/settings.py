@@ -60,6 +60,12 @@ class Settings(BaseSettings):
     browser_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field((), alias="BROWSER_ALLOWED_HOSTS")
     browser_test_url: str | None = Field(None, alias="BROWSER_TEST_URL")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _without_blanks(cls, given: Any) -> Any:
+        """A blank value means that the setting is not given, so that an override can take one away."""
+        return {name: value for name, value in given.items() if value != ""}
+
     @field_validator("home", mode="after")
     @classmethod
     def _absolute(cls, home: Path) -> Path:

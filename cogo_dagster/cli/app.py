@@ -15,7 +15,7 @@ from cogo_dagster.cli.groups import group
 GROUPS: Final = ("enqueue", "list", "job", "recover", "db")
 """Nouns with several commands: the module of that name has a Typer named `app`."""
 
-COMMANDS: Final = ("worker", "version")
+COMMANDS: Final = ("demo", "dev", "worker", "version")
 """Commands of one word: the module of that name has a function of that name."""
 
 _PROJECT: Final = Path(__file__).resolve().parents[2]

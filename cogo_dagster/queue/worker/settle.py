@@ -118,7 +118,7 @@ class Settler:
         self._state.tell(
             EventKind.SETTLED,
             Stage.UPLOAD,
-            f"{job.type} job {job.id} is {settled.job_status}.",
+            f"{job.type} job {job.id} is now {settled.job_status}.",
             job,
             outcome=settlement.outcome.value,
             job_status=settled.job_status,

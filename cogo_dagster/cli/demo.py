@@ -1,0 +1,119 @@
+"""`cogo demo`: the whole path once, from an empty folder to a screenshot on disk."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Annotated, Final
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import typer
+
+from cogo_dagster.bootstrap import Application, open_application
+from cogo_dagster.cli.demo_site import demo_site
+from cogo_dagster.cli.options import read_settings
+from cogo_dagster.cli.output import JsonFlag, print_json
+from cogo_dagster.cli.tables import Column, column, print_table
+from cogo_dagster.cli.words import NOTHING, error_line
+from cogo_dagster.cli.worker_log import WorkerLog
+from cogo_dagster.executors.registry import validate_payload
+from cogo_dagster.queue.model import Json, NewJob
+from cogo_dagster.settings import Settings, is_root
+
+if TYPE_CHECKING:
+    from cogo_dagster.defs.launch import LaunchedRun
+
+_EMBEDDED: Final = dict.fromkeys(
+    ("COGO_DATABASE_URL", "SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY", "EXECUTOR_ID", "MAX_JOBS", "BROWSER_REAL_MODE"),
+    "",
+)
+"""The demo has a database and a browser of its own, whatever the environment says."""
+
+COLUMNS: Final = (
+    column("job", "id", whole=True),
+    column("type"),
+    column("status", whole=True),
+    Column("seconds", lambda job: f"{job['run_seconds']:.2f}" if job["run_seconds"] else NOTHING, whole=True),
+    Column("files", lambda job: str(len(job["artifacts"]))),
+    Column("error", lambda job: error_line(job["error"])),
+)
+
+
+def demo(
+    *,
+    url: Annotated[
+        list[str] | None, typer.Option(help="A page to visit, repeatable; without one the demo serves its own.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Start the embedded database, run browser jobs through Dagster, show what they left."""
+    log = WorkerLog(as_json=as_json)
+    log.attach()
+    with nullcontext() if url else demo_site() as site:
+        jobs = _visits(url) if url else _tour(site or "")
+        overrides = _overrides(jobs)
+        settings = read_settings(**overrides)
+        for job in jobs:
+            validate_payload(job.type, job.payload, settings)
+        with _opened(settings, log) as application:
+            job_ids = [enqueued.job_id for enqueued in application.queue.enqueue(jobs)]
+            log.line("enqueued", f"Enqueued {len(jobs)} browser jobs; Dagster runs process_jobs now.")
+            run = _run(overrides)
+            document = _document(application, job_ids, run)
+    _show(document, run, as_json)
+    if run.error or any(job["status"] != "succeeded" for job in document["jobs"]):
+        raise typer.Exit(1)
+
+
+def _visits(urls: Sequence[str]) -> list[NewJob]:
+    return [NewJob("browser", {"url": url}, priority=0, max_attempts=1) for url in urls]
+
+
+def _tour(site: str) -> list[NewJob]:
+    ready = {"do": "wait_for", "selector": "body[data-ready]"}
+    title = {"do": "extract", "name": "title", "selector": "#title"}
+    phone = {"width": 390, "height": 844}
+    return [
+        NewJob("browser", {"url": f"{site}/", "actions": [ready, title]}, priority=0, max_attempts=1),
+        NewJob("browser", {"url": f"{site}/", "actions": [ready], "viewport": phone}, priority=0, max_attempts=1),
+        NewJob("browser.pdf", {"url": f"{site}/", "actions": [ready]}, priority=0, max_attempts=1),
+    ]
+
+
+def _overrides(jobs: Sequence[NewJob]) -> dict[str, str]:
+    hosts = ",".join(sorted({urlsplit(job.payload["url"]).netloc.rpartition("@")[2] for job in jobs} - {""}))
+    sandbox = {"NO_SANDBOX": "true"} if is_root() else {}
+    return {**_EMBEDDED, **sandbox, "BROWSER_ALLOWED_HOSTS": hosts}
+
+
+@contextmanager
+def _opened(settings: Settings, log: WorkerLog) -> Iterator[Application]:
+    log.line("database", f"Starting the embedded PostgreSQL below {settings.home}.")
+    with open_application(settings) as application:
+        yield application
+
+
+def _run(overrides: dict[str, str]) -> "LaunchedRun":
+    from cogo_dagster.defs.launch import run_process_jobs  # noqa: PLC0415 - Dagster takes two seconds to import
+
+    return run_process_jobs(overrides)
+
+
+def _document(application: Application, job_ids: Sequence[UUID], run: "LaunchedRun") -> dict[str, Json]:
+    jobs = application.queue.get_jobs(job_ids)
+    for job in jobs:
+        for artifact in job["artifacts"]:
+            artifact["path"] = application.store.address(artifact["storage_key"])
+    return {"jobs": jobs, "dagster_run_id": run.run_id, "database_url": application.public_dsn}
+
+
+def _show(document: dict[str, Json], run: "LaunchedRun", as_json: bool) -> None:
+    if as_json:
+        print_json(document)
+        return
+    print_table(document["jobs"], COLUMNS, when_empty="No jobs ran.")
+    typer.echo()
+    for job in document["jobs"]:
+        for artifact in job["artifacts"]:
+            typer.echo(f"{artifact['path']}  ({artifact['name']}, {artifact['size_bytes']:,} bytes)")
+    typer.echo(f"\nDagster run {run.run_id}" + (f" failed: {run.error}" if run.error else " succeeded."))
+    typer.echo("Next: `uv run cogo dev` starts the Dagster UI and keeps a worker going; enqueue from another terminal.")

@@ -1,0 +1,60 @@
+"""`cogo dev`: everything on this machine, with one Ctrl-C to end it."""
+
+import os
+import sys
+from collections.abc import Mapping
+from typing import Annotated, Final
+
+import typer
+
+from cogo_dagster.bootstrap import embedded_server, open_application
+from cogo_dagster.cli.child import Child, port_is_free
+from cogo_dagster.cli.options import read_settings
+from cogo_dagster.cli.output import JsonFlag, print_json
+from cogo_dagster.settings import PROJECT_ROOT, Settings, SettingsError, is_root
+
+_START_SECONDS: Final = 120.0
+
+
+def dev(
+    *,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the Dagster UI.")] = 3000,
+    as_json: JsonFlag = False,
+) -> None:
+    """Start the database, the Dagster UI and its daemon; stop them all on Ctrl-C."""
+    settings = read_settings()
+    if not (PROJECT_ROOT / "workspace.yaml").is_file():
+        raise SettingsError("`cogo dev` runs from a checkout of the project: workspace.yaml is not here.")
+    if not port_is_free(port):
+        raise SettingsError(f"Port {port} is taken: stop what uses it, or choose another with --port.")
+    # Dagster's storage is on the embedded server also when the queue's database is not.
+    with embedded_server(settings).running(), open_application(settings) as application:
+        _serve(settings, port, application.public_dsn, as_json)
+
+
+def _serve(settings: Settings, port: int, database_url: str, as_json: bool) -> None:
+    log_file = settings.home / "dagster" / "dev.log"
+    url = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "dagster", "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)]
+    typer.echo("Starting Dagster (its log: " + str(log_file) + ") …", err=True)
+    with Child("Dagster", command, PROJECT_ROOT, _environment(settings), log_file) as child:
+        child.wait_until_answers(f"{url}/server_info", _START_SECONDS)
+        if as_json:
+            print_json({"dagster_url": url, "database_url": database_url, "log_file": str(log_file)})
+        else:
+            _print_links(url, database_url)
+        child.wait()
+
+
+def _environment(settings: Settings) -> Mapping[str, str]:
+    sandbox = {"NO_SANDBOX": "true"} if is_root() and "NO_SANDBOX" not in os.environ else {}
+    return {**os.environ, **sandbox, "DAGSTER_HOME": str(PROJECT_ROOT), "COGO_HOME": str(settings.home)}
+
+
+def _print_links(url: str, database_url: str) -> None:
+    typer.echo(f"Dagster UI   {url}")
+    typer.echo(f"Runs         {url}/runs")
+    typer.echo(f"Sensors      {url}/locations/cogo/sensors/ready_jobs")
+    typer.echo(f"Database     {database_url}")
+    typer.echo("\nIn another terminal: uv run cogo enqueue browser --url https://example.com")
+    typer.echo("Ctrl-C stops everything.")
