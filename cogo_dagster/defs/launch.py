@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from cogo_dagster.definitions import defs
+from cogo_dagster.defs.jobs import process_jobs
 from cogo_dagster.defs.resources import CogoResource, WorkerResource
 from cogo_dagster.settings import PROJECT_ROOT
 
@@ -36,7 +36,7 @@ def run_process_jobs(settings: Mapping[str, str], *, max_jobs: int | None = None
     config = {"linger_seconds": 0.0, "run_seconds": 3600.0, "max_jobs": max_jobs}
     with warnings.catch_warnings(), dg.DagsterInstance.from_config(str(PROJECT_ROOT)) as instance:
         warnings.simplefilter("ignore")
-        result = defs.resolve_job_def("process_jobs").execute_in_process(
+        result = process_jobs.execute_in_process(
             instance=instance,
             run_config={
                 "ops": {"claim_jobs": {"config": config}},
