@@ -81,7 +81,7 @@ def transport(dsn: str) -> Iterator[Transport]:
     transport = PostgresTransport(dsn, role="service_role")
     yield transport
     transport.close()
-    _assert_disconnected(dsn)
+    assert_disconnected(dsn)
 
 
 @pytest.fixture
@@ -108,7 +108,8 @@ def age(owner: Owner) -> Age:
     return age
 
 
-def _assert_disconnected(dsn: str) -> None:
+def assert_disconnected(dsn: str) -> None:
+    """Wait until the server has seen the end of every connection of a closed transport."""
     connected = "select count(*) from pg_stat_activity where datname = current_database() and application_name = 'cogo'"
     with psycopg.connect(dsn, autocommit=True) as connection:
         deadline = time.monotonic() + 5
