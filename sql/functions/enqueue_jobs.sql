@@ -27,13 +27,16 @@ begin
                                                     coalesce(quote_literal(i.type), 'is missing:')))::text end,
             case when i.payload is null then '{}' when jsonb_typeof(i.payload) = 'object' then i.payload
                 else public.invalid_argument('The payload must be a JSON object.') end,
-            i.executor_id,
+            case when i.executor_id is null or length(i.executor_id) between 1 and 200 then i.executor_id
+                else public.invalid_argument('The executor id must have 1 to 200 characters.')::text end,
             case when coalesce(i.priority, 5) between 0 and 9 then coalesce(i.priority, 5)
                 else public.invalid_argument('The priority must be 0 (first) to 9.')::text::integer end,
             case when coalesce(i.max_attempts, 5) between 1 and 100 then coalesce(i.max_attempts, 5)
                 else public.invalid_argument('max_attempts must be 1 to 100.')::text::integer end,
-            i.idempotency_key,
-            i.timeout_seconds,
+            case when i.idempotency_key is null or length(i.idempotency_key) between 1 and 500 then i.idempotency_key
+                else public.invalid_argument('The idempotency key must have 1 to 500 characters.')::text end,
+            case when i.timeout_seconds is null or i.timeout_seconds > 0 and i.timeout_seconds <= 86400 then i.timeout_seconds
+                else public.invalid_argument('timeout_seconds must be above 0 and at most a day.')::text::double precision end,
             at,
             -- One microsecond apart, so that jobs enqueued together run in the order given.
             case when coalesce(i.run_in_seconds, 0) between 0 and 315360000
