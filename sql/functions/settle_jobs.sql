@@ -74,13 +74,14 @@ begin
             attempts = excluded.attempts, reason = excluded.reason, error = excluded.error,
             failed_at = excluded.failed_at, closed_at = null
     )
-    select jsonb_object_agg(u.id, u.status) into settled from updated u;
+    select jsonb_object_agg(u.id, u.token) into settled from updated u;
 
     select jsonb_agg(case
-            when settled ? i.job_id::text then 'ok'
+            when settled ->> i.job_id::text = i.lease_token::text then 'ok'
             when j.id is null then 'job_not_found'
             when j.lease_token = i.lease_token and (j.status = i.outcome
-                or j.status = 'cancelled' and i.outcome <> 'succeeded') then 'ok'
+                or j.status = 'cancelled' and i.outcome <> 'succeeded'
+                or j.status = 'failed' and i.outcome = 'snoozed') then 'ok'
             when exists (select from public.job_attempts a
                          where a.job_id = i.job_id and a.lease_token = i.lease_token
                            and a.outcome = case i.outcome when 'requeued' then 'released' else i.outcome end) then 'ok'
