@@ -3,8 +3,10 @@
  * claim, so a crash consumes one: running -> queued now, or failed with a DLQ row when it was the last.
  * A prefetched job that never started gets its attempt back, so that one crashing job does not use up its neighbours'.
  *
- * Anybody may call it at any time, several at once too. Returns {"changed", "requeued", "failed", "more"};
- * call again while `more`. Errors: none.
+ * One that was to be cancelled is cancelled.
+ *
+ * Anybody may call it at any time, several at once too. Returns {"changed", "requeued", "failed", "cancelled", "more"};
+ * call again while `more`. Errors: CQ005.
  */
 create or replace function public.recover_leases(batch_size integer default 500) returns jsonb
 language plpgsql set search_path = '' as $$
@@ -14,7 +16,12 @@ declare
         "The worker stopped renewing its lease: it crashed, was killed or was cut off from the database."}';
     requeued integer;
     failed integer;
+    cancelled integer;
 begin
+    if recover_leases.batch_size is null or recover_leases.batch_size not between 1 and 10000 then
+        perform public.invalid_argument('batch_size must be 1 to 10000.');
+    end if;
+
     with expired as materialized (
         select j.id, j.lease_token as token,
             j.started_at is null and not coalesce(j.id = any (w.started_job_ids), true) as untouched
@@ -58,14 +65,16 @@ begin
         update public.artifacts a set status = 'orphaned'
         from updated u where a.job_id = u.id and a.lease_token = u.token and a.status in ('pending', 'ready')
     )
-    select count(*) filter (where u.status = 'queued'), count(*) filter (where u.status <> 'queued')
-    into requeued, failed from updated u;
+    select count(*) filter (where u.status = 'queued'), count(*) filter (where u.status = 'failed'),
+           count(*) filter (where u.status = 'cancelled')
+    into requeued, failed, cancelled from updated u;
 
     if requeued > 0 then
         perform public.wake_workers();
     end if;
-    return jsonb_build_object('changed', requeued + failed, 'requeued', requeued, 'failed', failed,
-                              'more', requeued + failed >= recover_leases.batch_size);
+    return jsonb_build_object('changed', requeued + failed + cancelled, 'requeued', requeued, 'failed', failed,
+                              'cancelled', cancelled,
+                              'more', requeued + failed + cancelled >= recover_leases.batch_size);
 end $$;
 
 comment on function public.recover_leases is 'Take back jobs whose lease expired.';
