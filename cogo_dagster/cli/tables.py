@@ -44,12 +44,12 @@ def print_table(rows: Sequence[Row], columns: Sequence[Column], *, when_empty: s
         typer.echo(when_empty)
         return
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    cells = [[one_line(column.value(row)) for column in columns] for row in rows]
-    for at, one in enumerate(columns):
-        least = max(len(one.title), *(len(row[at]) for row in cells)) if one.whole else None
-        table.add_column(one.title, no_wrap=True, overflow="ellipsis", min_width=least)
-    for row in cells:
-        table.add_row(*map(Text, row))
+    for one in columns:
+        # Rich narrows only columns that may wrap; their cells are told not to, so they are cut instead.
+        table.add_column(Text(one.title, no_wrap=True), no_wrap=one.whole)
+    for row in rows:
+        cells = (one_line(column.value(row)) for column in columns)
+        table.add_row(*(Text(cell, no_wrap=True, overflow="ellipsis") for cell in cells))
     _print(table)
 
 
