@@ -9,6 +9,7 @@ import typer
 from cogo_dagster.bootstrap import open_application, worker_options
 from cogo_dagster.cli.options import read_settings
 from cogo_dagster.cli.output import JsonFlag, print_json
+from cogo_dagster.cli.shell import stop_with_shell
 from cogo_dagster.cli.stop_signals import StopSignals
 from cogo_dagster.cli.worker_log import WorkerLog
 from cogo_dagster.queue.worker import WorkerReport
@@ -45,6 +46,7 @@ def worker(
     as_json: JsonFlag = False,
 ) -> None:
     """Run jobs until a signal, after --max-jobs, or with --drain until nothing is due; log to standard error."""
+    stop_with_shell()
     log = WorkerLog(as_json=as_json)
     with StopSignals(say=lambda sentence: log.line("signal", sentence)) as signals:
         settings = read_settings(
