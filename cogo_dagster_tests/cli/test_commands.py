@@ -1,0 +1,218 @@
+"""What the commands do and print."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cogo_dagster.cli.app import spelled_out
+from cogo_dagster.queue.client import Queue, content_key
+from cogo_dagster.queue.model import NewJob
+from cogo_dagster_tests.cli.terminal import PROGRAM, Terminal, terminal
+from cogo_dagster_tests.conftest import Age, Owner
+from cogo_dagster_tests.queue.steps import running_job
+
+URL = "https://example.com/"
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("list:jobs", "list jobs"),
+        ("ci:gate:q1", "ci gate q1"),
+        ("ci:gate:q1:sb --json", "ci gate q1 --source db --json"),
+        ("notify:weekly:sb", "notify weekly --source db"),
+        ("list jobs --type a:b", "list jobs --type a:b"),
+        ("enqueue:figma --node-id 1:2", "enqueue figma --node-id 1:2"),
+        ("--help", "--help"),
+        ("", ""),
+    ],
+)
+def test_colons_are_spaces_in_the_first_word_only(given: str, meant: str) -> None:
+    """The runbook's script names work for every command there is or will be."""
+    assert spelled_out(given.split()) == meant.split()
+
+
+@pytest.mark.parametrize("words", [["list:jobs"], ["list", "jobs"], ["list:dlq"], ["list:heartbeats"]])
+def test_an_empty_list_is_an_empty_array(cogo: Terminal, words: list[str]) -> None:
+    """In both spellings."""
+    assert cogo.ok(*words) == []
+
+
+def test_enqueue_prints_the_job_and_whether_it_is_new(cogo: Terminal) -> None:
+    """The document has these two keys and no more."""
+    answer = cogo.ok("enqueue:browser", "--url", URL, "--priority", "2", "--max-attempts", "3", "--run-in", "10m")
+    assert set(answer) == {"job_id", "created"}
+    assert answer["created"] is True
+    [row] = cogo.ok("list", "jobs")
+    assert (row["id"], row["type"], row["priority"], row["max_attempts"]) == (answer["job_id"], "browser", 2, 3)
+
+
+def test_a_payload_comes_from_the_line_or_a_file(cogo: Terminal) -> None:
+    """--url fills the place of a missing url and leaves a given one alone."""
+    (cogo.folder / "payload.json").write_text('{"html": false}')
+    words = ("enqueue", "browser", "--type", "browser.pdf", "--payload")
+    first = cogo.ok(*words, "@payload.json", "--url", URL)["job_id"]
+    second = cogo.ok(*words, json.dumps({"url": URL}), BROWSER_TEST_URL="https://other.example/")["job_id"]
+    assert cogo.ok("job", "show", first)["payload"] == {"url": URL, "html": False}
+    assert cogo.ok("job", "show", second)["payload"] == {"url": URL}
+
+
+def test_enqueue_idempotent_takes_the_runbooks_variables(cogo: Terminal) -> None:
+    """The key is the content's SHA-256, so the same environment makes one job."""
+    environment = {"JOB_TYPE": "browser.pdf", "EXECUTOR_ID": "mac-1", "BROWSER_TEST_URL": URL}
+    first = cogo.ok("enqueue:idempotent", **environment)
+    second = cogo.ok("enqueue:idempotent", **environment)
+    assert (first["created"], second["created"]) == (True, False)
+    assert first["job_id"] == second["job_id"]
+    [row] = cogo.ok("list", "jobs", "--executor", "mac-1", "--type", "browser.p")
+    assert row["idempotency_key"] == content_key("browser.pdf", "mac-1", {"url": URL})
+
+
+def test_a_key_of_ones_own_is_used_as_it_is(cogo: Terminal) -> None:
+    """The same key with another payload is an error that names the older job."""
+    job_id = cogo.ok("enqueue:idempotent", BROWSER_TEST_URL=URL, IDEMPOTENCY_KEY="mine")["job_id"]
+    answer = cogo.run("enqueue:idempotent", BROWSER_TEST_URL=URL + "other", IDEMPOTENCY_KEY="mine")
+    assert answer.code == 1
+    assert job_id in answer.err
+
+
+def test_an_allowed_private_address_is_enqueued(cogo: Terminal) -> None:
+    """BROWSER_ALLOWED_HOSTS reaches the executor that checks."""
+    cogo.ok("enqueue", "browser", "--url", "http://127.0.0.1:8000/", BROWSER_ALLOWED_HOSTS="127.0.0.1:8000")
+
+
+def test_jobs_are_filtered(cogo: Terminal, queue: Queue, age: Age) -> None:
+    """By status in both spellings, age, and number; LIMIT is the same as --limit."""
+    [old, *_] = queue.enqueue([NewJob("browser"), NewJob("browser"), NewJob("other")])
+    age(old.job_id, 7_200)
+    queue.cancel(old.job_id)
+    assert [row["id"] for row in cogo.ok("list", "jobs", "--status", "cancelled")] == [str(old.job_id)]
+    assert len(cogo.ok("list", "jobs", "--status", "cancelled,queued")) == 3
+    assert len(cogo.ok("list", "jobs", "--status", "cancelled", "--status", "queued")) == 3
+    assert len(cogo.ok("list", "jobs", "--since", "90m")) == 2
+    assert len(cogo.ok("list", "jobs", "--since", "3h", LIMIT="1")) == 1
+
+
+def test_a_table_fits_a_hundred_columns_and_keeps_ids_whole(cogo: Terminal, queue: Queue, owner: Owner) -> None:
+    """What does not fit is shortened, never an id; times are in words; text cannot steer the terminal."""
+    [job] = queue.enqueue([NewJob("browser", run_in_seconds=250)])
+    error = {"class": "timeout", "message": "[red]went\x1b[31m on [/] and on " * 9, "retryable": True}
+    owner.execute("update public.jobs set error = %s where id = %s", (json.dumps(error), job.job_id))
+    narrow = cogo.run("list", "jobs", COLUMNS="100", TTY_COMPATIBLE="1", FORCE_COLOR="1").out
+    assert "\x1b[1m" in narrow
+    lines = cogo.run("list", "jobs", COLUMNS="100", TTY_COMPATIBLE="1", FORCE_COLOR="1", NO_COLOR="1").out.splitlines()
+    assert all(str(job.job_id) in line for line in lines[1:])
+    assert "in 4 min" in lines[-1]
+    assert "\x1b[31m" not in narrow
+    assert "0/5" in lines[-1]
+
+
+def test_a_pipe_gets_every_cell_in_full_and_no_colour(cogo: Terminal, queue: Queue, owner: Owner) -> None:
+    """What is not a terminal is for grep."""
+    [job] = queue.enqueue([NewJob("browser")])
+    error = {"class": "timeout", "message": "word " * 100, "retryable": True}
+    owner.execute("update public.jobs set error = %s where id = %s", (json.dumps(error), job.job_id))
+    [_, line] = cogo.run("list", "jobs").out.splitlines()
+    assert line.count("word") == 100
+    assert "\x1b" not in line
+
+
+def test_recover_leases_counts_then_acts(cogo: Terminal, queue: Queue, age: Age) -> None:
+    """The dry run changes nothing; the real one requeues what is left of its attempts."""
+    age(running_job(queue), 120)
+    age(running_job(queue, max_attempts=1), 120)
+    dry = cogo.ok("recover", "leases", "--dry-run")
+    assert dry == {"matched": 2, "changed": 0, "dry_run": True, "requeued": 0, "failed": 0}
+    done = cogo.ok("recover:leases")
+    assert done == {"matched": 2, "changed": 2, "dry_run": False, "requeued": 1, "failed": 1}
+    [dead] = cogo.ok("list", "dlq")
+    assert dead["reason"] == "crashed"
+
+
+def test_job_cancel_ends_a_queued_job_once(cogo: Terminal, queue: Queue) -> None:
+    """The answer says the status; cancelling again is no error, an ended one is."""
+    [job] = queue.enqueue([NewJob("browser")])
+    assert cogo.ok("job", "cancel", str(job.job_id))["status"] == "cancelled"
+    assert cogo.ok("job", "cancel", str(job.job_id))["status"] == "cancelled"
+
+
+def test_db_migrate_says_what_it_did(nowhere: Terminal, empty_dsn: str) -> None:
+    """The first time all migrations, the second time nothing."""
+    first = nowhere.ok("db:migrate", COGO_DATABASE_URL=empty_dsn)
+    second = nowhere.ok("db:migrate", COGO_DATABASE_URL=empty_dsn)
+    assert first["changed"] is True
+    assert len(first["applied"]) >= 6
+    assert second == {"changed": False, "applied": [], "release": first["release"]}
+
+
+def test_db_status_shows_the_schema_and_no_password(cogo: Terminal, empty_dsn: str) -> None:
+    """A database that is not migrated is shown, and the exit code says so."""
+    found = cogo.ok("db", "status")
+    assert found["schema"]["current"] is True
+    assert found["address"].startswith("postgresql://")
+    assert cogo.environment["COGO_DATABASE_URL"].split("@")[0] not in found["address"]
+    answer = cogo.run("db", "status", "--json", COGO_DATABASE_URL=empty_dsn)
+    assert (answer.code, answer.json["schema"]["release"]) == (4, None)
+
+
+def test_db_sql_and_export_come_from_the_same_files(nowhere: Terminal) -> None:
+    """Neither needs a database."""
+    assert "create or replace function public.claim_jobs" in nowhere.run("db", "sql").out
+    exported = nowhere.ok("db", "export-supabase", "--output", "out")
+    assert sorted(exported["files"]) == sorted(path.name for path in (nowhere.folder / "out").iterdir())
+
+
+def test_the_embedded_database_is_started_and_stopped(tmp_path: Path) -> None:
+    """With no database named; the address is shown without its password."""
+    here = terminal(tmp_path, None, {})
+    try:
+        assert here.ok("db", "status")["server"]["running"] is False
+        started = here.ok("db", "start")
+        assert started["started"] is True
+        assert "@127.0.0.1:" in started["address"]
+        assert ":" not in started["address"].partition("://")[2].partition("@")[0]
+        assert here.ok("db", "start")["started"] is False
+        assert here.ok("list", "jobs") == []
+        assert here.ok("db", "status")["server"]["owner"] == "explicit"
+    finally:
+        stopped = here.ok("db", "stop")
+    assert stopped == {"stopped": True}
+
+
+def test_the_env_file_is_read_and_the_environment_wins(cogo: Terminal) -> None:
+    """`.env` of the current folder sets options and settings alike."""
+    del cogo.environment["COGO_HOME"]
+    (cogo.folder / ".env").write_text(f"BROWSER_TEST_URL={URL}\nEXECUTOR_ID=from-file\n")
+    cogo.ok("enqueue:idempotent")
+    cogo.ok("enqueue:idempotent", EXECUTOR_ID="from-environment")
+    assert [row["executor_id"] for row in cogo.ok("list", "jobs")] == ["from-environment", "from-file"]
+
+
+def test_without_a_command_it_prints_the_help() -> None:
+    """`cogo` and `cogo list` show what there is, and the exit codes."""
+    for words, expected in (([], "Exit codes"), (["list"], "heartbeats")):
+        done = subprocess.run([PROGRAM, *words], capture_output=True, text=True, check=True)
+        assert expected in done.stdout
+
+
+def test_lists_import_neither_dagster_nor_playwright(cogo: Terminal) -> None:
+    """Two seconds that nobody who lists jobs should pay."""
+    script = (
+        "import sys; from cogo_dagster.cli import main; assert main(['list', 'jobs']) == 0\n"
+        "print(sorted({'dagster', 'playwright', 'pandas', 'supabase'} & set(sys.modules)))"
+    )
+    with cogo.start(command=[sys.executable, "-c", script]) as done:
+        assert done.wait().out.splitlines()[-1] == "[]"
+
+
+def test_the_version_needs_no_settings_and_no_database(nowhere: Terminal) -> None:
+    """It is what people run first, so it imports next to nothing."""
+    script = (
+        "import sys; from cogo_dagster.cli import main; assert main(['version']) == 0\n"
+        "print(sorted({'cogo_dagster.settings', 'psycopg', 'rich', 'dagster'} & set(sys.modules)))"
+    )
+    with nowhere.start(command=[sys.executable, "-c", script]) as done:
+        assert done.wait().out.splitlines()[-1] == "[]"
