@@ -22,6 +22,12 @@ begin
             message = format('The lease on job %s is lost: its artifacts are not accepted.', create_artifacts.job_id);
     end if;
 
+    if (select count(distinct i ->> 'name') from jsonb_array_elements(create_artifacts.artifacts) i)
+        <> jsonb_array_length(create_artifacts.artifacts)
+    then
+        perform public.invalid_argument('Each artifact needs a name of its own.');
+    end if;
+
     with item as materialized (
         select i.*, format('jobs/%s/%s/%s.%s', create_artifacts.job_id, create_artifacts.lease_token,
             case when i.sha256 ~ '^[0-9a-f]{64}$' then i.sha256
@@ -39,7 +45,8 @@ begin
         from item i order by i.position
         on conflict (job_id, lease_token, name) where lease_token is not null
             do update set content_type = excluded.content_type, size_bytes = excluded.size_bytes,
-                          sha256 = excluded.sha256, storage_key = excluded.storage_key, status = 'pending'
+                          sha256 = excluded.sha256, storage_key = excluded.storage_key,
+                          status = case when a.storage_key = excluded.storage_key then a.status else 'pending' end
         returning a.id, a.name, a.storage_key
     )
     select jsonb_agg(jsonb_build_object('artifact_id', c.id, 'storage_key', c.storage_key) order by i.position)
