@@ -1,0 +1,191 @@
+"""Lists and numbers: what the command line, the web and the sensors read."""
+
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.errors import InvalidArgument
+from cogo_dagster.queue.model import NewJob, Outcome
+from cogo_dagster.queue.transports.base import Transport
+from cogo_dagster_tests.conftest import Age, Owner
+from cogo_dagster_tests.queue.steps import (
+    BROKEN,
+    HOPELESS,
+    a_worker,
+    add,
+    register,
+    running_job,
+    settle,
+    take,
+)
+
+
+def test_jobs_are_listed_newest_first(queue: Queue) -> None:
+    """By the time they were enqueued."""
+    added = [add(queue) for _ in range(3)]
+    assert _ids(queue.list_jobs()) == added[::-1]
+
+
+def test_jobs_are_filtered(queue: Queue, age: Age) -> None:
+    """By status, type, executor and age, each alone and together."""
+    pdf = add(queue, "browser.pdf", executor_id="mac")
+    figma, old = add(queue, "figma"), add(queue, "browser")
+    age(old, 3600)
+    running = running_job(queue, "gate").id
+    assert set(_ids(queue.list_jobs(statuses=["queued"]))) == {pdf, figma, old}
+    assert set(_ids(queue.list_jobs(statuses=["running", "failed"]))) == {running}
+    assert set(_ids(queue.list_jobs(type_prefix="browser"))) == {pdf, old}
+    assert _ids(queue.list_jobs(executor_id="mac")) == [pdf]
+    assert set(_ids(queue.list_jobs(since_seconds=600))) == {pdf, figma, running}
+    assert _ids(queue.list_jobs(statuses=["queued"], type_prefix="browser", since_seconds=600)) == [pdf]
+
+
+def test_a_type_prefix_is_text_not_a_pattern(queue: Queue) -> None:
+    """Percent signs and underscores mean themselves."""
+    add(queue, "gate_fix")
+    assert queue.list_jobs(type_prefix="gate%") == []
+    assert queue.list_jobs(type_prefix="gate.") == []
+    assert len(queue.list_jobs(type_prefix="gate_")) == 1
+
+
+def test_pages_of_jobs_follow_one_another(queue: Queue) -> None:
+    """The last id of one page starts the next; together they are everything, once."""
+    added = [job.job_id for job in queue.enqueue([NewJob("browser")] * 7)]
+    pages: list[UUID] = []
+    while page := _ids(queue.list_jobs(max_jobs=3, before_id=str(pages[-1]) if pages else None)):
+        pages += page
+    assert pages == added[::-1]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"statuses": ["dead"]}, "The status 'dead' is unknown: use queued, running, succeeded, failed or cancelled"),
+        ({"statuses": "failed"}, "An argument cannot be taken"),
+        ({"before_id": "yesterday"}, "An argument cannot be taken"),
+        ({"max_jobs": -1}, "An argument cannot be taken"),
+    ],
+)
+def test_a_wrong_filter_is_refused(queue: Queue, wrong: dict[str, Any], sentence: str) -> None:
+    """With a sentence."""
+    with pytest.raises(InvalidArgument, match=sentence):
+        queue.list_jobs(**wrong)
+
+
+def test_jobs_are_got_in_the_order_asked(queue: Queue) -> None:
+    """Unknown ones are left out."""
+    first, second = add(queue), add(queue)
+    assert _ids(queue.get_jobs([second, uuid4(), first])) == [second, first]
+    assert queue.get_jobs([]) == []
+
+
+def test_a_job_names_the_dagster_run_that_runs_it(queue: Queue, transport: Transport) -> None:
+    """Through the worker start that claimed it."""
+    worker = a_worker()
+    arguments = {"instance_id": str(worker.instance_id), "worker_id": "run", "families": [], "dagster_run_id": "abc"}
+    transport.call("register_worker", arguments)
+    add(queue)
+    [job] = take(queue, worker=worker)
+    assert [row["dagster_run_id"] for row in queue.get_jobs([job.id])] == ["abc"]
+
+
+def test_the_dlq_is_listed_newest_failure_first(queue: Queue, owner: Owner) -> None:
+    """By type too; closed and replayed ones only when asked for."""
+    added = [running_job(queue, type) for type in ("browser", "figma", "browser.pdf")]
+    for job in added:
+        settle(queue, job, Outcome.FAILED, error=HOPELESS)
+    browser, figma, pdf = (str(job.id) for job in added)
+    assert _dead(queue) == [pdf, figma, browser]
+    assert _dead(queue, type_prefix="browser") == [pdf, browser]
+    assert _dead(queue, max_jobs=1) == [pdf]
+    owner.execute("update public.jobs_dlq set closed_at = now() where job_id = %s", (figma,))
+    owner.execute("update public.jobs_dlq set replayed_at = now() where job_id = %s", (pdf,))
+    assert _dead(queue) == [browser]
+    assert _dead(queue, open_only=False) == [pdf, figma, browser]
+
+
+def test_artifacts_are_listed_by_job_and_status(queue: Queue) -> None:
+    """Newest first, and so many at most."""
+    jobs = [running_job(queue), running_job(queue)]
+    file = {"name": "page.html", "content_type": "text/html", "size_bytes": 1, "sha256": "a" * 64, "extension": "html"}
+    for job in jobs:
+        queue.create_artifacts(job, [file])
+    assert [row["job_id"] for row in queue.list_artifacts()] == [str(job.id) for job in reversed(jobs)]
+    assert [row["job_id"] for row in queue.list_artifacts(job_id=str(jobs[0].id))] == [str(jobs[0].id)]
+    assert queue.list_artifacts(status="ready") == []
+    assert len(queue.list_artifacts(max_artifacts=1)) == 1
+
+
+def test_an_empty_queue_is_all_zeros(queue: Queue) -> None:
+    """No number is null."""
+    stats = dict(queue.stats())
+    assert (stats.pop("ready_by_family"), stats.pop("running_by_instance")) == ({}, {})
+    assert set(stats.values()) == {0}
+
+
+def test_the_numbers_add_up(queue: Queue, age: Age) -> None:
+    """Each job is counted where it stands."""
+    for outcome, error in ((Outcome.SUCCEEDED, None), (Outcome.FAILED, HOPELESS), (Outcome.FAILED, BROKEN)):
+        settle(queue, running_job(queue, "gate"), outcome, error=error)
+    running_job(queue)
+    age(running_job(queue), 61)
+    ready = [add(queue), add(queue, "browser.pdf", priority=9), add(queue, "figma")]
+    add(queue, run_in_seconds=60)
+    age(ready[0], 120)
+    stats = queue.stats()
+    assert (stats["ready"], stats["ready_by_family"]) == (3, {"browser": 2, "figma": 1})
+    assert (stats["waiting"], stats["running"], stats["expired_leases"]) == (2, 2, 1)
+    assert (stats["succeeded_24h"], stats["failed_24h"], stats["dlq_open"]) == (1, 1, 1)
+    assert 120 <= stats["oldest_ready_seconds"] < 180
+
+
+def test_yesterdays_ends_are_not_todays(queue: Queue, age: Age) -> None:
+    """The window is 24 hours to now."""
+    job = running_job(queue)
+    settle(queue, job)
+    age(job, 25 * 3600)
+    assert queue.stats()["succeeded_24h"] == 0
+
+
+def test_ready_counts_what_an_executor_would_be_given(queue: Queue) -> None:
+    """Its own and unaddressed jobs; without an executor, all."""
+    for executor_id in (None, "mac", "linux"):
+        add(queue, executor_id=executor_id)
+    assert queue.stats()["ready"] == 3
+    assert queue.stats("mac")["ready"] == 2
+
+
+def test_slots_are_those_of_living_workers(queue: Queue) -> None:
+    """A stopped worker offers none."""
+    busy, stopped = a_worker(), a_worker()
+    for worker in (busy, stopped):
+        register(queue, worker, concurrency=4)
+    queue.heartbeat(busy, 3, {})
+    queue.stop_worker(stopped)
+    stats = queue.stats()
+    assert (stats["workers_alive"], stats["slots_alive"], stats["slots_free"]) == (1, 4, 1)
+
+
+def test_running_jobs_are_counted_by_worker_start(queue: Queue) -> None:
+    """So that a sensor sees which start holds what."""
+    worker = a_worker()
+    add(queue), add(queue)
+    take(queue, worker=worker)
+    assert queue.stats()["running_by_instance"] == {str(worker.instance_id): 2}
+
+
+def test_the_schema_says_its_release_and_who_it_is(queue: Queue) -> None:
+    """The id is this deployment's for ever."""
+    version = queue.schema_version()
+    assert version["release"] == 1
+    assert UUID(version["deployment_id"])
+
+
+def _ids(rows: list[dict[str, str]]) -> list[UUID]:
+    return [UUID(row["id"]) for row in rows]
+
+
+def _dead(queue: Queue, **filters: object) -> list[str]:
+    return [row["job_id"] for row in queue.list_dlq(**filters)]

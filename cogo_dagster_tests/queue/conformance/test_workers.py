@@ -1,0 +1,183 @@
+"""Workers: starts, devices, heartbeats, and waking those that are idle."""
+
+from collections.abc import Iterator
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from cogo_dagster.queue.client import Ask, Queue, WorkerIdentity
+from cogo_dagster.queue.errors import InvalidArgument
+from cogo_dagster.queue.model import Json, NewJob
+from cogo_dagster_tests.conftest import Age, Owner
+from cogo_dagster_tests.queue.steps import a_worker, add, register, running_job, settle
+
+METRICS: Json = {"counters": {"succeeded": 3}, "latency": {"bounds_seconds": [1], "counts": [3, 0], "sum_seconds": 1.5}}
+
+
+def test_a_registered_worker_is_alive_with_its_device(queue: Queue) -> None:
+    """Its row says what it serves, on which machine, with which code."""
+    worker = a_worker("box-1", executor_id="mac")
+    register(queue, worker, families=["browser", "figma"], concurrency=3)
+    [row] = queue.list_workers()
+    assert (row["worker_id"], row["instance_id"], row["executor_id"]) == ("box-1", str(worker.instance_id), "mac")
+    assert (row["families"], row["concurrency"], row["alive"], row["hostname"]) == (
+        ["browser", "figma"],
+        3,
+        True,
+        "box",
+    )
+    assert (row["code_version"], row["device"]) == ("1.2.3", {"hostname": "box", "cpu_count": 2})
+
+
+def test_registering_twice_is_registering_once(queue: Queue, owner: Owner) -> None:
+    """The same start has one row, one device and one executor."""
+    worker = a_worker(executor_id="mac")
+    for _ in range(2):
+        register(queue, worker)
+    counts = "select (select count(*) from public.workers), (select count(*) from public.worker_devices), count(*)"
+    assert owner.execute(f"{counts} from public.executors".encode()).fetchone() == (1, 1, 1)
+
+
+def test_each_start_of_a_worker_has_its_own_row(queue: Queue) -> None:
+    """The label is shared, so is the device; the leases belong to the start. The newest comes first."""
+    first, second = a_worker("box"), a_worker("box")
+    for worker in (first, second):
+        register(queue, worker)
+    assert [row["instance_id"] for row in queue.list_workers()] == [str(second.instance_id), str(first.instance_id)]
+    assert len(queue.list_workers(max_workers=1)) == 1
+
+
+def test_a_worker_without_a_label_is_refused(queue: Queue) -> None:
+    """Somebody has to be named in the lists."""
+    with pytest.raises(InvalidArgument, match="worker_id must not be empty"):
+        register(queue, a_worker(""))
+
+
+def test_a_heartbeat_says_what_the_worker_does(queue: Queue) -> None:
+    """It is listed newest first, by worker, with the counters so far."""
+    worker, other = a_worker("box-1"), a_worker("box-2")
+    for one in (worker, other):
+        register(queue, one)
+    assert queue.heartbeat(worker, 2, METRICS) is True
+    assert queue.heartbeat(worker, 1, METRICS) is True
+    assert queue.heartbeat(other, 0, {}) is True
+    mine = queue.list_heartbeats(worker_id="box-1")
+    assert [row["running"] for row in mine] == [1, 2]
+    assert mine[0]["counters"] == {"succeeded": 3}
+    assert [row["worker_id"] for row in queue.list_heartbeats()] == ["box-2", "box-1", "box-1"]
+    assert len(queue.list_heartbeats(max_heartbeats=2)) == 2
+    [listed] = [row for row in queue.list_workers() if row["worker_id"] == "box-1"]
+    assert (listed["running"], listed["counters"]) == (1, {"succeeded": 3})
+
+
+def test_a_heartbeat_of_an_unknown_start_asks_it_to_register(queue: Queue) -> None:
+    """Nothing is written for it."""
+    assert queue.heartbeat(a_worker(), 1, METRICS) is False
+    assert queue.list_heartbeats() == []
+
+
+def test_heartbeats_are_kept_for_a_day(queue: Queue, owner: Owner) -> None:
+    """The next one removes what is older."""
+    worker = a_worker()
+    register(queue, worker)
+    queue.heartbeat(worker, 1, {})
+    owner.execute("update public.worker_heartbeats set created_at = now() - interval '25 hours'")
+    queue.heartbeat(worker, 2, {})
+    assert [row["running"] for row in queue.list_heartbeats()] == [2]
+
+
+def test_a_worker_that_misses_its_heartbeats_is_not_alive(queue: Queue, owner: Owner) -> None:
+    """Three times its own interval; its next heartbeat brings it back."""
+    worker = a_worker()
+    register(queue, worker)
+    owner.execute("update public.workers set last_heartbeat_at = now() - interval '31 seconds'")
+    assert [row["alive"] for row in queue.list_workers()] == [False]
+    assert queue.list_workers(alive_only=True) == []
+    queue.heartbeat(worker, 0, {})
+    assert [row["alive"] for row in queue.list_workers(alive_only=True)] == [True]
+
+
+def test_a_stopped_worker_is_not_alive(queue: Queue) -> None:
+    """Its row stays, for the attempts that name it."""
+    worker = a_worker()
+    register(queue, worker)
+    queue.stop_worker(worker)
+    assert queue.list_workers(alive_only=True) == []
+    assert [row["stopped_at"] is not None for row in queue.list_workers()] == [True]
+
+
+@pytest.fixture
+def listener(dsn: str) -> Iterator[psycopg.Connection]:
+    """Listen as a worker does."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("listen cogo_jobs")
+        yield connection
+
+
+def test_nobody_is_woken_while_every_worker_is_busy(queue: Queue, listener: psycopg.Connection) -> None:
+    """A NOTIFY per enqueue would make commits queue behind one another."""
+    worker = a_worker()
+    register(queue, worker)
+    add(queue)
+    assert _wakings(listener) == 0
+
+
+def test_an_idle_worker_is_woken_by_an_enqueue(queue: Queue, listener: psycopg.Connection) -> None:
+    """It said at its last claim that it is idle; one batch wakes it once."""
+    _claim(queue, _registered(queue), idle=True)
+    queue.enqueue([NewJob("browser")] * 3)
+    assert _wakings(listener) == 1
+
+
+def test_a_worker_that_claims_again_is_busy(queue: Queue, listener: psycopg.Connection) -> None:
+    """Saying nothing about it leaves it as it was."""
+    worker = _registered(queue)
+    _claim(queue, worker, idle=True)
+    _claim(queue, worker, idle=None)
+    add(queue)
+    assert _wakings(listener) == 1
+    _claim(queue, worker, idle=False)
+    add(queue)
+    assert _wakings(listener) == 0
+
+
+def test_a_dead_or_stopped_worker_is_not_woken(queue: Queue, owner: Owner, listener: psycopg.Connection) -> None:
+    """It would keep every enqueue slow for ever."""
+    stopped, dead = _registered(queue), _registered(queue)
+    for worker in (stopped, dead):
+        _claim(queue, worker, idle=True)
+    queue.stop_worker(stopped)
+    owner.execute("update public.workers set last_heartbeat_at = now() - interval '1 hour'")
+    add(queue)
+    assert _wakings(listener) == 0
+
+
+def test_recovered_jobs_wake_an_idle_worker(queue: Queue, age: Age, listener: psycopg.Connection) -> None:
+    """They are as good as new ones."""
+    job = running_job(queue)
+    _claim(queue, _registered(queue), idle=True)
+    age(job, 3600)
+    queue.recover()
+    assert _wakings(listener) == 1
+    settle(queue, job)
+
+
+def _registered(queue: Queue) -> WorkerIdentity:
+    worker = a_worker()
+    register(queue, worker)
+    return worker
+
+
+def _claim(queue: Queue, worker: WorkerIdentity, *, idle: bool | None) -> None:
+    queue.claim(uuid4(), [Ask("gate", 1)], worker, lease_seconds=60, idle=idle)
+
+
+def _wakings(listener: psycopg.Connection) -> int:
+    # Notifications come in order: those before our own are all there will be.
+    mark = uuid4().hex
+    listener.execute("select pg_notify('cogo_jobs', %s)", (mark,))
+    for before, notice in enumerate(listener.notifies(timeout=10)):
+        if notice.payload == mark:
+            return before
+    raise AssertionError("Our own notification never came.")
