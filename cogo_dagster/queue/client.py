@@ -42,6 +42,12 @@ class Recovered:
 
     requeued: int
     failed: int
+    cancelled: int = 0
+
+    @property
+    def changed(self) -> int:
+        """All of them."""
+        return self.requeued + self.failed + self.cancelled
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +128,13 @@ class Queue:
 
     def recover(self, batch_size: int = 500) -> Recovered:
         """Take back all jobs whose lease expired, in batches."""
-        requeued = failed = 0
+        requeued = failed = cancelled = 0
         while True:
             answer = self._call("recover_leases", batch_size=batch_size)
             requeued, failed = requeued + answer["requeued"], failed + answer["failed"]
+            cancelled += answer["cancelled"]
             if not answer["more"]:
-                return Recovered(requeued, failed)
+                return Recovered(requeued, failed, cancelled)
 
     def cancel(self, job_id: UUID) -> Json:
         """Cancel a queued job, or ask a running one to stop; return `job_id`, `status`, `cancel_requested`."""
