@@ -10,7 +10,7 @@ from cogo_dagster.cli.groups import group
 from cogo_dagster.cli.options import read_settings
 from cogo_dagster.cli.output import JsonFlag, print_json
 from cogo_dagster.cli.tables import Column, Row, column, print_facts, print_table
-from cogo_dagster.cli.words import distance, error_line
+from cogo_dagster.cli.words import distance, error_line, one_line, size
 from cogo_dagster.queue.errors import JobNotFound
 from cogo_dagster.queue.model import Json
 
@@ -28,7 +28,6 @@ _ATTEMPTS = (
     Column("ended", lambda row: distance(row["finished_at"])),
     Column("error", lambda row: error_line(row["error"])),
 )
-_ARTIFACTS = (column("name"), column("size", "size_bytes"), column("address"))
 
 
 @app.command()
@@ -45,7 +44,8 @@ def show(job_id: JobId, as_json: JsonFlag = False) -> None:
         print_table(job["superseded_attempts"], _ATTEMPTS, when_empty="")
     if job["artifacts"]:
         typer.echo("\nArtifacts")
-        print_table(job["artifacts"], _ARTIFACTS, when_empty="")
+        for artifact in job["artifacts"]:
+            typer.echo(f"{one_line(artifact['name'])} ({size(artifact['size_bytes'])})\n  {artifact['address']}")
 
 
 @app.command()

@@ -11,7 +11,7 @@ from cogo_dagster.cli.groups import group
 from cogo_dagster.cli.options import ExecutorFilter, Limit, Since, TypePrefix, read_settings
 from cogo_dagster.cli.output import JsonFlag, print_json
 from cogo_dagster.cli.tables import Column, Row, column, print_table
-from cogo_dagster.cli.words import NOTHING, distance, error_line, until
+from cogo_dagster.cli.words import NOTHING, distance, error_line, size, until
 
 app = group("Show jobs, artifacts, workers, heartbeats and the dead-letter queue.")
 
@@ -136,13 +136,6 @@ def _replayed(row: Row) -> str:
     return distance(row["replayed_at"] or row["closed_at"])
 
 
-def _size(row: Row) -> str:
-    # humanize is slow to import, and only this column needs it.
-    import humanize  # noqa: PLC0415
-
-    return humanize.naturalsize(row["size_bytes"]) if row["size_bytes"] is not None else NOTHING
-
-
 JOBS = (
     column("id", whole=True),
     column("type"),
@@ -156,7 +149,7 @@ ARTIFACTS = (
     column("job", "job_id", whole=True),
     column("name"),
     column("status"),
-    Column("size", _size, whole=True),
+    Column("size", lambda row: size(row["size_bytes"]), whole=True),
     Column("made", lambda row: distance(row["created_at"])),
     column("address"),
 )

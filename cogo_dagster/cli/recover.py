@@ -1,5 +1,6 @@
 """`cogo recover`: take back what lost workers left."""
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -20,14 +21,15 @@ def leases(
 ) -> None:
     """Requeue jobs whose lease expired; those out of attempts go to the dead letters."""
     with open_application(read_settings()) as application:
-        expired = application.queue.stats()["expired_leases"] if dry_run else None
+        matched = application.queue.stats()["expired_leases"] if dry_run else None
         done = Recovered(0, 0) if dry_run else application.queue.recover()
-    changed = done.requeued + done.failed
-    matched = changed if expired is None else expired
     if as_json:
-        numbers = {"matched": matched, "changed": changed, "dry_run": dry_run}
-        print_json(numbers | {"requeued": done.requeued, "failed": done.failed})
+        print_json(
+            {"matched": done.changed if matched is None else matched, "changed": done.changed, "dry_run": dry_run}
+            | asdict(done)
+        )
     elif dry_run:
-        typer.echo(f"{matched} leases have expired; without --dry-run their jobs would be taken back.")
+        typer.echo(f"Leases expired: {matched}; without --dry-run their jobs would be taken back.")
     else:
-        typer.echo(f"{matched} leases had expired: {done.requeued} jobs requeued, {done.failed} ended.")
+        counts = ", ".join(f"{count} {name}" for name, count in asdict(done).items() if count)
+        typer.echo(f"Leases expired: {done.changed}{'; jobs ' if counts else ''}{counts}.")

@@ -55,6 +55,14 @@ def until(time: str) -> str:
     return words if words.startswith("in ") else "due now"
 
 
+def size(size_bytes: int | None) -> str:
+    """Say a file's size: `24.6 kB`."""
+    # humanize is slow to import, and few commands show a size.
+    import humanize  # noqa: PLC0415
+
+    return NOTHING if size_bytes is None else humanize.naturalsize(size_bytes)
+
+
 def error_line(error: Json) -> str:
     """Say an error in one line: its class, then its message."""
     return one_line(f"{error['class']}: {error['message']}") if error else NOTHING

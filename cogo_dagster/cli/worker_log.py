@@ -4,6 +4,7 @@ import contextlib
 import json
 import logging
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -33,13 +34,13 @@ class WorkerLog(logging.Handler):
     def event(self, event: WorkerEvent) -> None:
         """Write a worker's event; this is the worker's observer."""
         job = {"job_id": str(event.job.id), "type": event.job.type, "attempt": event.job.attempts} if event.job else {}
-        self.line(event.kind.value, event.message, stage=event.stage.value, **job, **event.data)
+        self.line(event.kind.value, event.message, {"stage": event.stage.value, **job, **event.data})
 
-    def line(self, kind: str, message: str, **fields: Json) -> None:
+    def line(self, kind: str, message: str, fields: Mapping[str, Json] | None = None) -> None:
         """Write one line; the fields are for JSON only."""
         at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         if self._as_json:
-            document = {"at": at, "kind": kind, "message": message, **fields}
+            document = {"at": at, "kind": kind, "message": message} | dict(fields or {})
             text = json.dumps(document, ensure_ascii=False, default=str)
         else:
             text = f"{at} {kind:<14} {one_line(message)}"
