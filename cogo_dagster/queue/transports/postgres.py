@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import Mapping
 from functools import lru_cache
+from threading import Lock
 from typing import Final
 
 import psycopg
@@ -54,6 +55,7 @@ class PostgresTransport:
             },
         )
         self._opened = False
+        self._opening = Lock()
 
     def call(self, function: str, arguments: Mapping[str, Json]) -> Json:
         """Call one function; see `Transport.call`."""
@@ -63,7 +65,12 @@ class PostgresTransport:
         for tries_left in range(_TRIES - 1, -1, -1):
             try:
                 return self._execute(statement, document)
-            except (TransportError, DatabaseUnavailable):
+            except TransportError:
+                if not tries_left:
+                    raise
+                # A restart of the server broke them all: one of the others would only fail again.
+                self._pool.check()
+            except DatabaseUnavailable:
                 if not tries_left:
                     raise
             time.sleep(pause_seconds * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
@@ -87,10 +94,11 @@ class PostgresTransport:
             raise self._translated(error) from error
 
     def _open(self) -> None:
-        if not self._opened:
-            self._opened = True
-            probe(self.dsn)
-            self._pool.open()
+        with self._opening:
+            if not self._opened:
+                probe(self.dsn)
+                self._pool.open()
+                self._opened = True
 
     def _configure(self, connection: psycopg.Connection) -> None:
         if self._role:

@@ -1,0 +1,166 @@
+"""The Postgres transport: what it does when the database is not there, goes away, or is not ours."""
+
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.errors import (
+    DatabaseUnavailable,
+    DuplicateJob,
+    InvalidArgument,
+    InvalidTransition,
+    JobNotFound,
+    LeaseLost,
+    QueueError,
+    SchemaOutOfDate,
+    error_from_sqlstate,
+)
+from cogo_dagster.queue.transports import postgres
+from cogo_dagster.queue.transports.postgres import PostgresTransport
+from cogo_dagster_tests.conftest import Owner
+from cogo_dagster_tests.queue.steps import add
+from cogo_dagster_tests.servers import TestServer
+
+WAITING = (
+    "select pid from pg_stat_activity"
+    " where datname = current_database() and application_name = 'cogo' and wait_event_type = 'Lock'"
+)
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Try again without waiting."""
+    monkeypatch.setattr(postgres, "_FIRST_PAUSE_SECONDS", 0.001)
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """Hold a port on which nobody listens."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
+
+
+def test_a_server_that_is_not_there_is_named(closed_port: int) -> None:
+    """The sentence says where we looked and what to check."""
+    transport = PostgresTransport(f"postgresql://somebody@127.0.0.1:{closed_port}/cogo")
+    with pytest.raises(DatabaseUnavailable, match=rf"cannot be reached.*{closed_port}.*check COGO_DATABASE_URL"):
+        transport.call("queue_stats", {})
+    transport.close()
+
+
+def test_an_address_that_is_none_is_refused() -> None:
+    """The sentence shows what one looks like."""
+    transport = PostgresTransport("postgres//typo")
+    with pytest.raises(DatabaseUnavailable, match=r"not a Postgres address.*write it as postgresql://"):
+        transport.call("queue_stats", {})
+
+
+def test_a_database_that_comes_later_is_found(server: TestServer, dsn: str) -> None:
+    """The same transport that failed at first works once the database is there."""
+    wanted = f"{conninfo_to_dict(dsn)['dbname']}_later"
+    transport = PostgresTransport(make_conninfo(dsn, dbname=wanted))
+    with pytest.raises(DatabaseUnavailable):
+        transport.call("queue_stats", {})
+    with psycopg.connect(server.dsn("postgres"), autocommit=True) as admin:
+        admin.execute(sql.SQL("create database {} template migrated").format(sql.Identifier(wanted)))
+        try:
+            assert transport.call("queue_stats", {})["ready"] == 0
+        finally:
+            transport.close()
+            admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(wanted)))
+
+
+def test_threads_that_call_first_together_all_succeed(dsn: str) -> None:
+    """Opening is done once, and nobody overtakes it."""
+    transport = PostgresTransport(dsn)
+    together = Barrier(8)
+
+    def call(_: int) -> int:
+        together.wait()
+        ready: int = transport.call("queue_stats", {})["ready"]
+        return ready
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(call, range(8))) == [0] * 8
+    transport.close()
+
+
+def test_a_restart_of_the_server_is_survived_by_every_connection(dsn: str, owner: Owner) -> None:
+    """All eight pooled connections die at once: the next call, and each one after it, succeeds."""
+    transport = PostgresTransport(dsn, max_connections=8)
+    with ThreadPoolExecutor(8) as pool:
+        with psycopg.connect(dsn) as blocker:
+            blocker.execute("lock table public.workers")
+            calls = [pool.submit(transport.call, "queue_stats", {}) for _ in range(8)]
+            while len(owner.execute(WAITING).fetchall()) < 8:
+                assert not any(call.done() for call in calls)
+        assert [call.result()["ready"] for call in calls] == [0] * 8
+    cut = owner.execute(
+        "select count(pg_terminate_backend(pid, 5000)) from pg_stat_activity"
+        " where datname = current_database() and application_name = 'cogo'"
+    ).fetchone()
+    assert cut == (8,)
+    for _ in range(8):
+        assert transport.call("queue_stats", {})["ready"] == 0
+    transport.close()
+
+
+def test_a_call_cut_off_in_the_middle_is_repeated(dsn: str, owner: Owner) -> None:
+    """The connection breaks while the call waits for a lock; it is done once in the end."""
+    transport = PostgresTransport(dsn)
+    with ThreadPoolExecutor(1) as pool:
+        with psycopg.connect(dsn) as blocker:
+            blocker.execute("lock table public.jobs")
+            enqueued = pool.submit(add, Queue(transport))
+            while not (row := owner.execute(WAITING).fetchone()):
+                assert not enqueued.done()
+            owner.execute("select pg_terminate_backend(%s, 5000)", row)
+        assert enqueued.result(timeout=30)
+    assert owner.execute("select count(*) from public.jobs").fetchone() == (1,)
+    transport.close()
+
+
+def test_a_database_that_was_never_migrated_says_so(empty_dsn: str) -> None:
+    """The sentence names the command."""
+    transport = PostgresTransport(empty_dsn)
+    with pytest.raises(SchemaOutOfDate, match="run `cogo db migrate`"):
+        transport.call("queue_stats", {})
+    transport.close()
+
+
+def test_a_role_without_rights_says_so(dsn: str) -> None:
+    """The sentence names the role to have."""
+    transport = PostgresTransport(dsn, role="anon")
+    with pytest.raises(DatabaseUnavailable, match=r"permission denied.*connect as one that has service_role"):
+        transport.call("queue_stats", {})
+    transport.close()
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "error"),
+    [
+        ("CQ001", JobNotFound),
+        ("CQ002", LeaseLost),
+        ("CQ003", InvalidTransition),
+        ("CQ004", DuplicateJob),
+        ("CQ005", InvalidArgument),
+        ("22P02", InvalidArgument),
+        ("22003", InvalidArgument),
+        ("42883", SchemaOutOfDate),
+        ("42P01", SchemaOutOfDate),
+        ("PGRST202", SchemaOutOfDate),
+        ("42501", DatabaseUnavailable),
+        ("XX000", QueueError),
+    ],
+)
+def test_errors_are_told_apart_by_sqlstate(sqlstate: str, error: type[QueueError]) -> None:
+    """Never by message."""
+    assert type(error_from_sqlstate(sqlstate, "whatever it says")) is error
