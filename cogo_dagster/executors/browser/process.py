@@ -113,6 +113,14 @@ class RunningBrowser:
             return Verdict("browser_gone", True, "the browser died")
         return None
 
+    async def absorb_error(self) -> None:
+        """Make a call that nobody needs.
+
+        Playwright gives an error that belongs to no call to whichever call comes next; that shall not be a job's.
+        """
+        if self.alive:
+            await settled(_browser_pid(self.browser), CLOSE_SECONDS)
+
     def kill(self) -> None:
         """End the browser at once, with everything that runs in it."""
         self.suspect = True
