@@ -1,7 +1,8 @@
 """What the worker asks of an executor: the protocol, and the two ways an execution can end without success."""
 
+import shutil
+import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -51,11 +52,35 @@ class Snooze(Exception):
         self.delay_seconds = delay_seconds
 
 
-@dataclass(frozen=True, slots=True)
 class Workspace:
-    """Where one execution may write: an empty private folder, deleted after its artifacts are uploaded."""
+    """Where one execution may write: a private folder, made when it is first asked for.
 
-    folder: Path
+    Args:
+        folder: An existing folder to use; None makes one in the system's folder for temporary files.
+    """
+
+    __slots__ = ("_folder",)
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
+
+    @property
+    def folder(self) -> Path:
+        """The folder, empty at first."""
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="cogo-job-"))
+        return self._folder
+
+    @property
+    def used(self) -> bool:
+        """Whether there is a folder to remove."""
+        return self._folder is not None
+
+    def remove(self) -> None:
+        """Delete the folder and what is in it."""
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
 
 
 class Executor(Protocol):

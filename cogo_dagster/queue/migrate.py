@@ -216,7 +216,7 @@ def _record_release() -> str:
     values = f"{SCHEMA_RELEASE}, '{_functions_digest()}'"
     return (
         f"update public.deployment set (release, functions_digest, updated_at) = row ({values}, now());\n"
-        f"insert into public.deployment (release, functions_digest) select {values} "  # noqa: S608 - our constants
+        f"insert into public.deployment (release, functions_digest) select {values} "
         "where not exists (select from public.deployment);"
     )
 

@@ -1,5 +1,6 @@
 """The first stage: claim as many jobs as there are free slots, wait when nothing is due."""
 
+import asyncio
 import random
 import time
 from collections.abc import Sequence
@@ -14,6 +15,8 @@ from cogo_dagster.queue.worker.state import WorkerState
 
 _BUSY_STREAK = 3
 _LAST_CLAIM_SECONDS = 2.0
+_CLAIM_GAP_SECONDS = 0.01
+"""Least time between two claims: slots that jobs of milliseconds free meanwhile are filled by one call."""
 
 
 class Claimer:
@@ -27,20 +30,23 @@ class Claimer:
         self._streak = 0
         self._asked_once = False
         self._started_at = time.monotonic()
+        self._last_claim_at = 0.0
         self._last_busy_at = self._started_at
 
     async def run(self) -> str:
         """Claim until there is a reason to end, and return it (see `WorkerReport.ended_because`)."""
         while not (reason := self._reason_to_end()):
-            self._state.held.changed.clear()
+            await asyncio.sleep(max(self._last_claim_at + _CLAIM_GAP_SECONDS - time.monotonic(), 0))
             self._state.wake.clear()
+            self._executions.room.clear()
             asks, room = self._executions.asks(self._remaining_jobs())
             if not asks:
                 await wait_for_any(
-                    self._state.held.changed, self._state.stopping, timeout_seconds=self._until_time_is_up()
+                    self._executions.room, self._state.stopping, timeout_seconds=self._until_time_is_up()
                 )
                 continue
             jobs = await self._claim(asks, room)
+            self._executions.hungry = len(jobs) == room
             if len(jobs) < room:
                 await self._rest()
         return reason
@@ -61,7 +67,7 @@ class Claimer:
 
     async def _claim(self, asks: Sequence[Ask], room: int) -> list[Job]:
         state = self._state
-        asked_at = time.monotonic()
+        asked_at = self._last_claim_at = time.monotonic()
         call = state.calls.patiently(
             state.queue.claim,
             uuid4(),
@@ -78,7 +84,7 @@ class Claimer:
         state.metrics.count("claimed", len(jobs))
         prefetched = {ask.family for ask in asks if ask.prefetch}
         for job in jobs:
-            state.tell(EventKind.CLAIMED, Stage.CLAIM, f"Claimed {job.type} job {job.id}, attempt {job.attempts}.", job)
+            state.tell(EventKind.CLAIMED, Stage.CLAIM, job)
             held = state.held.add(job, asked_at + state.options.lease_seconds)
             self._executions.accept(held, prefetched=job.family in prefetched)
         return jobs
@@ -103,7 +109,7 @@ class Claimer:
             pause_seconds = min(pause_seconds, max(state.options.linger_seconds - lingered, 0))
         limits = [pause_seconds, self._until_time_is_up()]
         await wait_for_any(
-            state.wake, state.stopping, state.held.changed, timeout_seconds=min(x for x in limits if x is not None)
+            state.wake, state.stopping, self._executions.room, timeout_seconds=min(x for x in limits if x is not None)
         )
 
     def _remaining_jobs(self) -> int | None:

@@ -30,13 +30,41 @@ class EventKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WorkerEvent:
-    """One thing that happened; `data` are plain numbers and texts, `message` is one sentence."""
+    """One thing that happened.
+
+    Attributes:
+        sentence: Said as it is; without one, `message` is made of the kind and the data.
+        data: Plain numbers and texts.
+    """
 
     kind: EventKind
     stage: Stage
-    message: str
     job: Job | None = None
     data: Mapping[str, Json] = field(default_factory=dict)
+    sentence: str = ""
+
+    @property
+    def message(self) -> str:
+        """One sentence for people."""
+        return self.sentence or _describe(self)
+
+
+def _describe(event: WorkerEvent) -> str:
+    """Put an event into words; done only for those who read them."""
+    job, data = event.job, event.data
+    name = f"{job.type} job {job.id}" if job else "The worker"
+    match event.kind:
+        case EventKind.CLAIMED:
+            return f"Claimed {name}, attempt {job.attempts if job else 0}."
+        case EventKind.EXECUTED:
+            reason = f": {data['error']['message']}" if data["error"] else "."
+            return f"{name} {data['outcome']} after {data['run_seconds']:.2f} s{reason}"
+        case EventKind.UPLOADED:
+            return f"Uploaded {len(data['artifacts'])} artifacts of {name}."
+        case EventKind.SETTLED:
+            return f"{name} is now {data['job_status']}."
+        case _:
+            return f"{name}: {event.kind.value}."
 
 
 Observer = Callable[[WorkerEvent], None]

@@ -2,13 +2,12 @@
 
 import asyncio
 import itertools
-import shutil
-import tempfile
 import time
 import traceback
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Final
 
 from cogo_dagster.queue.client import Ask
 from cogo_dagster.queue.executor import ExecutionFailed, Executor, InvalidPayload, Snooze, Workspace
@@ -18,50 +17,58 @@ from cogo_dagster.queue.worker.events import EventKind, Stage
 from cogo_dagster.queue.worker.held import Abandonment, HeldJob
 from cogo_dagster.queue.worker.state import WorkerState
 
-_CLEANUP_SECONDS = 20.0
-_TIMEOUT_MARGIN_SECONDS = 10.0
+_CLEANUP_SECONDS: Final = 20.0
+_TIMEOUT_MARGIN_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """An attempt that ended, with the files it leaves in `folder`."""
+    """An attempt that ended, with the files it leaves in its workspace."""
 
     held: HeldJob
     settlement: Settlement
     artifacts: tuple[ArtifactFile, ...]
-    folder: Path
+    workspace: Workspace
 
 
 class Executions:
     """Runs jobs, at most `concurrency` at once and at most `slots` of a family.
 
     Args:
-        finished: Where ended attempts go; when it is full, slots stay taken.
+        hand_on: Takes an ended attempt to the next stage; while it waits there, its slot stays taken.
+
+    Attributes:
+        room: Set when there may be something to claim for.
+        hungry: Whether the last claim came back full: only then are jobs prefetched.
     """
 
-    def __init__(self, state: WorkerState, finished: "asyncio.Queue[Finished]") -> None:
+    def __init__(self, state: WorkerState, hand_on: "Callable[[Finished], asyncio.Future[None] | None]") -> None:
         self._state = state
-        self._finished = finished
+        self._hand_on = hand_on
         self._running: Counter[str] = Counter()
+        self._running_total = 0
         self._waiting: deque[HeldJob] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._turn = itertools.count()
         self._starter: asyncio.Task[None] | None = None
-        self._hungry = False
+        self._slot_freed = asyncio.Event()
+        self._most_prefetch = max((executor.prefetch for executor in state.executors.values()), default=0)
+        self.room = asyncio.Event()
+        self.hungry = False
 
     @property
     def running(self) -> int:
         """Executions under way."""
-        return self._running.total()
+        return self._running_total
 
     def asks(self, remaining_jobs: int | None) -> tuple[list[Ask], int]:
         """Return what to claim now, by family in turn, and how much in all; nothing while no slot is free."""
-        free = self._state.options.concurrency - self.running - len(self._waiting)
+        free = self._state.options.concurrency - self._running_total - len(self._waiting)
         asks = [ask for family in self._families_in_turn() if (ask := self._ask(family, free)) is not None]
         room = max([free, *(ask.max_jobs for ask in asks)], default=0)
         if remaining_jobs is not None:
             room = min(room, remaining_jobs)
-        return (asks, room) if room > 0 else ([], 0)
+        return (asks, room) if asks and room > 0 else ([], 0)
 
     def accept(self, held: HeldJob, *, prefetched: bool) -> None:
         """Take a claimed job: run it now, or let it wait its turn if it was prefetched."""
@@ -70,7 +77,7 @@ class Executions:
             return
         self._waiting.append(held)
         if self._starter is None or self._starter.done():
-            self._starter = asyncio.create_task(self._start_waiting())
+            self._starter = asyncio.create_task(self._start_waiting(), name="start waiting")
 
     async def finish(self) -> None:
         """Return when nothing runs any more; at `hurry`, cancel what runs and requeue what waits."""
@@ -78,8 +85,8 @@ class Executions:
             if self._state.hurry.is_set():
                 await self._abandon_all()
                 return
-            self._state.held.changed.clear()
-            await wait_for_any(self._state.held.changed, self._state.hurry, timeout_seconds=1)
+            self._slot_freed.clear()
+            await wait_for_any(self._slot_freed, self._state.hurry, timeout_seconds=1)
 
     def _families_in_turn(self) -> list[str]:
         families = list(self._state.executors)
@@ -88,19 +95,20 @@ class Executions:
 
     def _ask(self, family: str, free: int) -> Ask | None:
         executor = self._state.executors[family]
+        if executor.prefetch and self.hungry:
+            wanted = executor.prefetch - len(self._waiting)
+            return Ask(family, wanted, prefetch=True) if wanted >= executor.prefetch // 2 else None
         slots = executor.slots if executor.slots is not None else self._state.options.concurrency
         room = min(free, slots - self._running[family])
-        if executor.prefetch and self._hungry and len(self._waiting) < executor.prefetch:
-            return Ask(family, max(room, 0) + executor.prefetch, prefetch=True)
         return Ask(family, room) if room > 0 else None
 
     async def _start_waiting(self) -> None:
         """Launch prefetched jobs in batches, each recorded before it runs."""
         while self._waiting:
-            free = self._state.options.concurrency - self.running
+            free = self._state.options.concurrency - self._running_total
             if free <= 0:
-                self._state.held.changed.clear()
-                await self._state.held.changed.wait()
+                self._slot_freed.clear()
+                await self._slot_freed.wait()
                 continue
             batch = [self._waiting.popleft() for _ in range(min(free, len(self._waiting)))]
             for held in batch:
@@ -115,33 +123,39 @@ class Executions:
             self._state.held.release(held)
             return
         self._running[held.job.family] += 1
-        task = asyncio.create_task(self._execute(held), name=f"job {held.job.id}")
+        self._running_total += 1
+        task = asyncio.create_task(self._execute(held))
         held.task = task
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _execute(self, held: HeldJob) -> None:
-        folder = Path(tempfile.mkdtemp(prefix="cogo-job-"))
+        workspace = Workspace()
         try:
-            finished = await self._attempt(held, folder)
+            finished = await self._attempt(held, workspace)
             held.task = None  # from here on nothing may cancel it: the outcome is decided
             if finished is None:
-                shutil.rmtree(folder, ignore_errors=True)
+                await self._state.calls.once(workspace.remove)
                 self._state.held.release(held)
-            else:
-                await self._finished.put(finished)
+            elif (handed_on := self._hand_on(finished)) is not None:
+                await handed_on
         finally:
-            self._running[held.job.family] -= 1
-            self._state.held.changed.set()
+            self._free_slot(held.job.family)
 
-    async def _attempt(self, held: HeldJob, folder: Path) -> Finished | None:
+    def _free_slot(self, family: str) -> None:
+        self._running[family] -= 1
+        self._running_total -= 1
+        self._slot_freed.set()
+        if len(self._waiting) <= self._most_prefetch // 2:
+            self.room.set()
+
+    async def _attempt(self, held: HeldJob, workspace: Workspace) -> Finished | None:
         """Run one attempt to its end; None when the lease was lost and there is nothing to settle."""
-        executor = self._state.executors[held.job.family]
         started_at = time.monotonic()
         artifacts: tuple[ArtifactFile, ...] = ()
         outcome, result, error, delay_seconds = Outcome.SUCCEEDED, None, None, None
         try:
-            done = await self._run(executor, held, folder)
+            done = await self._run(self._state.executors[held.job.family], held, workspace)
             result, artifacts = done.result, tuple(done.artifacts)
         except Snooze as snooze:
             outcome, delay_seconds = Outcome.SNOOZED, snooze.delay_seconds
@@ -158,48 +172,43 @@ class Executions:
         if held.abandoned is Abandonment.LEASE_LOST:
             self._lost(held)
             return None
-        run_seconds = time.monotonic() - started_at
+        run_seconds = round(time.monotonic() - started_at, 6)
         self._state.metrics.observe_run(run_seconds)
-        settlement = Settlement(held.job, outcome, result, error, delay_seconds, round(run_seconds, 6))
-        self._tell(settlement)
-        return Finished(held, settlement, artifacts, folder)
+        settlement = Settlement(held.job, outcome, result, error, delay_seconds, run_seconds)
+        self._state.tell(
+            EventKind.EXECUTED,
+            Stage.EXECUTE,
+            held.job,
+            outcome=outcome.value,
+            run_seconds=run_seconds,
+            error=error.to_json() if error else None,
+        )
+        return Finished(held, settlement, artifacts, workspace)
 
-    async def _run(self, executor: Executor, held: HeldJob, folder: Path) -> ExecutionResult:
+    async def _run(self, executor: Executor, held: HeldJob, workspace: Workspace) -> ExecutionResult:
         limit = held.job.timeout_seconds
         try:
-            async with asyncio.timeout(limit + _TIMEOUT_MARGIN_SECONDS if limit else None):
-                return await executor.execute(held.job, Workspace(folder))
-        except TimeoutError as error:
             if limit is None:
+                return await executor.execute(held.job, workspace)
+            async with asyncio.timeout(limit + _TIMEOUT_MARGIN_SECONDS) as timer:
+                return await executor.execute(held.job, workspace)
+        except TimeoutError as error:
+            if limit is None or not timer.expired():
                 raise
             message = f"The job ran longer than its timeout of {limit:g} s."
             raise ExecutionFailed(message, error_class="timeout", retryable=True) from error
         except InvalidPayload as error:
             raise ExecutionFailed(str(error), error_class="invalid_payload", retryable=False) from error
 
-    def _tell(self, settlement: Settlement) -> None:
-        job, error = settlement.job, settlement.error
-        reason = f": {error.message}" if error else "."
-        self._state.tell(
-            EventKind.EXECUTED,
-            Stage.EXECUTE,
-            f"{job.type} job {job.id} {settlement.outcome.value} after {settlement.run_seconds:.2f} s{reason}",
-            job,
-            outcome=settlement.outcome.value,
-            run_seconds=settlement.run_seconds,
-            error=error.to_json() if error else None,
-        )
-
     def _lost(self, held: HeldJob) -> None:
         self._state.metrics.count("lease_lost")
-        message = f"The lease on {held.job.type} job {held.job.id} was lost: its execution was stopped."
-        self._state.tell(EventKind.LEASE_LOST, Stage.EXECUTE, message, held.job)
+        sentence = f"The lease on {held.job.type} job {held.job.id} was lost: its execution was stopped."
+        self._state.tell(EventKind.LEASE_LOST, Stage.EXECUTE, held.job, sentence)
 
     async def _abandon_all(self) -> None:
         while self._waiting:
             held = self._waiting.popleft()
-            settlement = Settlement(held.job, Outcome.REQUEUED)
-            await self._finished.put(Finished(held, settlement, (), Path(tempfile.mkdtemp(prefix="cogo-job-"))))
+            self._hand_on(Finished(held, Settlement(held.job, Outcome.REQUEUED), (), Workspace()))
         for held in self._state.held:
             if held.task is not None:
                 held.abandon(Abandonment.STOPPING)

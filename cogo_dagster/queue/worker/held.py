@@ -48,7 +48,6 @@ class HeldJobs:
     """All jobs held by one worker. Used in the worker's loop only."""
 
     _by_id: dict[UUID, HeldJob] = field(default_factory=dict)
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def add(self, job: Job, lease_deadline: float) -> HeldJob:
         """Hold a claimed job."""
@@ -60,7 +59,6 @@ class HeldJobs:
         """Let go of a job that is settled or lost."""
         if self._by_id.get(held.job.id) is held:
             del self._by_id[held.job.id]
-        self.changed.set()
 
     def overdue(self) -> list[HeldJob]:
         """Return the jobs whose lease may have expired by our own clock."""

@@ -1,7 +1,6 @@
 """The last two stages: upload what an attempt leaves, then tell the engine how it ended, in batches."""
 
 import asyncio
-import shutil
 from dataclasses import replace
 from typing import Final
 
@@ -18,31 +17,41 @@ _BATCH: Final = 500
 
 
 class Uploader:
-    """Takes ended attempts, uploads their artifacts, hands them on to the settler."""
+    """Takes ended attempts, uploads their artifacts, hands them on to the settler.
 
-    def __init__(
-        self,
-        state: WorkerState,
-        finished: "asyncio.Queue[Finished]",
-        settling: "asyncio.Queue[tuple[HeldJob, Settlement]]",
-    ) -> None:
+    Attempts without files go straight to the settler. Of those with files only so many may wait; while one waits to
+    be taken, its slot stays taken, so that a slow store slows the claims.
+    """
+
+    def __init__(self, state: WorkerState, settler: "Settler", most_waiting: int) -> None:
         self._state = state
-        self._finished = finished
-        self._settling = settling
+        self._settler = settler
+        self._waiting: asyncio.Queue[Finished] = asyncio.Queue(most_waiting)
+
+    def hand_on(self, finished: Finished) -> "asyncio.Future[None] | None":
+        """Take an ended attempt; a future means that there is no place yet."""
+        if finished.artifacts or finished.workspace.used:
+            return asyncio.ensure_future(self._waiting.put(finished))
+        self._settler.hand_on(finished.held, finished.settlement)
+        return None
+
+    async def join(self) -> None:
+        """Return when every attempt taken is handed on."""
+        await self._waiting.join()
 
     async def run(self) -> None:
         """Work until cancelled; several may run side by side."""
         while True:
-            finished = await self._finished.get()
+            finished = await self._waiting.get()
             try:
                 settlement = await self._uploaded(finished) if finished.artifacts else finished.settlement
                 if settlement is None:
                     self._state.held.release(finished.held)
                 else:
-                    self._settling.put_nowait((finished.held, settlement))
+                    self._settler.hand_on(finished.held, settlement)
             finally:
-                shutil.rmtree(finished.folder, ignore_errors=True)
-                self._finished.task_done()
+                await self._state.calls.once(finished.workspace.remove)
+                self._waiting.task_done()
 
     async def _uploaded(self, finished: Finished) -> Settlement | None:
         """Return the settlement to make after the upload; None when the lease is lost."""
@@ -51,33 +60,40 @@ class Uploader:
             rows = await state.calls.patiently(upload_artifacts, state.queue, state.store, job, finished.artifacts)
         except LeaseLost:
             state.metrics.count("lease_lost")
-            message = f"The lease on {job.type} job {job.id} was lost before its artifacts were up: they are dropped."
-            state.tell(EventKind.LEASE_LOST, Stage.UPLOAD, message, job)
+            sentence = f"The lease on {job.type} job {job.id} was lost before its artifacts were up: they are dropped."
+            state.tell(EventKind.LEASE_LOST, Stage.UPLOAD, job, sentence)
             return None
         except (ArtifactStoreError, QueueError, OSError) as error:
             state.warn(f"The artifacts of {job.type} job {job.id} could not be uploaded: {error}", job)
             return _without_artifacts(finished.settlement, error)
-        message = f"Uploaded {len(rows)} artifacts of {job.type} job {job.id}."
-        state.tell(EventKind.UPLOADED, Stage.UPLOAD, message, job, artifacts=rows)
+        state.tell(EventKind.UPLOADED, Stage.UPLOAD, job, artifacts=rows)
         return finished.settlement
 
 
 class Settler:
     """Settles attempts: whatever has ended while the call before was under way goes into the next one."""
 
-    def __init__(self, state: WorkerState, settling: "asyncio.Queue[tuple[HeldJob, Settlement]]") -> None:
+    def __init__(self, state: WorkerState) -> None:
         self._state = state
-        self._settling = settling
+        self._waiting: asyncio.Queue[tuple[HeldJob, Settlement]] = asyncio.Queue()
+
+    def hand_on(self, held: HeldJob, settlement: Settlement) -> None:
+        """Take an ended attempt."""
+        self._waiting.put_nowait((held, settlement))
+
+    async def join(self) -> None:
+        """Return when every attempt taken is settled."""
+        await self._waiting.join()
 
     async def run(self) -> None:
         """Work until cancelled."""
         while True:
-            batch = [await self._settling.get()]
-            while len(batch) < _BATCH and not self._settling.empty():
-                batch.append(self._settling.get_nowait())
+            batch = [await self._waiting.get()]
+            while len(batch) < _BATCH and not self._waiting.empty():
+                batch.append(self._waiting.get_nowait())
             await self._settle(batch)
             for _ in batch:
-                self._settling.task_done()
+                self._waiting.task_done()
 
     async def _settle(self, batch: list[tuple[HeldJob, Settlement]]) -> None:
         try:
@@ -111,14 +127,13 @@ class Settler:
         job = settlement.job
         if settled.status != "ok":
             self._state.metrics.count("lease_lost")
-            message = f"The engine refused to settle {job.type} job {job.id}: another attempt owns it, or it ended."
-            self._state.tell(EventKind.LEASE_LOST, Stage.UPLOAD, message, job, status=settled.status)
+            sentence = f"The engine refused to settle {job.type} job {job.id}: another attempt owns it, or it ended."
+            self._state.tell(EventKind.LEASE_LOST, Stage.UPLOAD, job, sentence, status=settled.status)
             return
         self._state.metrics.count(_counter(settlement.outcome, settled.job_status))
         self._state.tell(
             EventKind.SETTLED,
             Stage.UPLOAD,
-            f"{job.type} job {job.id} is now {settled.job_status}.",
             job,
             outcome=settlement.outcome.value,
             job_status=settled.job_status,

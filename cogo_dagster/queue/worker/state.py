@@ -40,10 +40,10 @@ class WorkerState:
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     wakeable: bool = False
 
-    def tell(self, kind: EventKind, stage: Stage, message: str, job: Job | None = None, **data: Json) -> None:
+    def tell(self, kind: EventKind, stage: Stage, job: Job | None = None, sentence: str = "", **data: Json) -> None:
         """Report one event to the observer."""
-        self.observer(WorkerEvent(kind, stage, message, job, data))
+        self.observer(WorkerEvent(kind, stage, job, data, sentence))
 
-    def warn(self, message: str, job: Job | None = None) -> None:
+    def warn(self, sentence: str, job: Job | None = None) -> None:
         """Report trouble that the worker goes on in spite of."""
-        self.tell(EventKind.WARNING, Stage.CLAIM, message, job)
+        self.tell(EventKind.WARNING, Stage.CLAIM, job, sentence)

@@ -101,14 +101,14 @@ class Upkeep:
     async def _recover_once(self) -> None:
         state = self._state
         recovered = await state.calls.patiently(state.queue.recover)
-        total = recovered.requeued + recovered.failed
-        if total:
-            state.metrics.count("recovered", total)
+        if recovered.changed:
+            state.metrics.count("recovered", recovered.changed)
             state.wake.set()
-            message = (
-                f"Recovered {total} jobs with expired leases: {recovered.requeued} requeued, {recovered.failed} failed."
+            sentence = (
+                f"Recovered {recovered.changed} jobs with expired leases: {recovered.requeued} requeued, "
+                f"{recovered.failed} failed, {recovered.cancelled} cancelled."
             )
-            state.tell(EventKind.RECOVERED, Stage.CLAIM, message, requeued=recovered.requeued, failed=recovered.failed)
+            state.tell(EventKind.RECOVERED, Stage.CLAIM, None, sentence, changed=recovered.changed)
 
     async def _sweep_once(self) -> None:
         try:

@@ -10,12 +10,10 @@ from cogo_dagster.queue.artifacts import ArtifactStore
 from cogo_dagster.queue.client import Queue, WorkerIdentity
 from cogo_dagster.queue.errors import QueueError
 from cogo_dagster.queue.executor import Executor
-from cogo_dagster.queue.model import Settlement
 from cogo_dagster.queue.worker.calls import Calls, finish_or_give_up
 from cogo_dagster.queue.worker.claim import Claimer
 from cogo_dagster.queue.worker.events import EventKind, Observer, Stage, ignore
-from cogo_dagster.queue.worker.execute import Executions, Finished
-from cogo_dagster.queue.worker.held import HeldJob
+from cogo_dagster.queue.worker.execute import Executions
 from cogo_dagster.queue.worker.options import WorkerOptions, WorkerReport
 from cogo_dagster.queue.worker.settle import Settler, Uploader
 from cogo_dagster.queue.worker.state import WorkerState
@@ -77,8 +75,9 @@ class Worker:
         )
         if self._stop_asked is not None:
             self._stop(self._stop_asked)
-        finished: asyncio.Queue[Finished] = asyncio.Queue(maxsize=max(2 * self._options.concurrency, 8))
-        executions = Executions(state, finished)
+        settler = Settler(state)
+        uploader = Uploader(state, settler, most_waiting=max(2 * self._options.concurrency, 8))
+        executions = Executions(state, uploader.hand_on)
         upkeep = Upkeep(state, executions)
         async with contextlib.AsyncExitStack() as cleanup:
             cleanup.callback(state.calls.close)
@@ -87,7 +86,7 @@ class Worker:
                 await executor.start()
             await upkeep.register()
             cleanup.push_async_callback(self._say_goodbye, upkeep)
-            reason = await self._work(state, executions, upkeep, finished)
+            reason = await self._work(state, executions, upkeep, uploader, settler)
         return WorkerReport(dict(state.metrics.counters), time.monotonic() - started_at, reason)
 
     def request_stop(self, grace_seconds: float | None = None) -> None:
@@ -112,17 +111,16 @@ class Worker:
         self._state.stopping.set()
 
     async def _work(
-        self, state: WorkerState, executions: Executions, upkeep: Upkeep, finished: "asyncio.Queue[Finished]"
+        self, state: WorkerState, executions: Executions, upkeep: Upkeep, uploader: Uploader, settler: Settler
     ) -> str:
-        settling: asyncio.Queue[tuple[HeldJob, Settlement]] = asyncio.Queue()
         beside = [
             asyncio.create_task(upkeep.renew(), name="renew"),
             asyncio.create_task(upkeep.heartbeat(), name="heartbeat"),
             asyncio.create_task(upkeep.recover(), name="recover"),
-            asyncio.create_task(Settler(state, settling).run(), name="settle"),
-            *(asyncio.create_task(Uploader(state, finished, settling).run(), name="upload") for _ in range(_UPLOADERS)),
+            asyncio.create_task(settler.run(), name="settle"),
+            *(asyncio.create_task(uploader.run(), name="upload") for _ in range(_UPLOADERS)),
         ]
-        stages = asyncio.create_task(self._stages(state, executions, finished, settling), name="stages")
+        stages = asyncio.create_task(self._stages(state, executions, uploader, settler), name="stages")
         self._listen(state)
         try:
             await asyncio.wait([stages, *beside], return_when=asyncio.FIRST_COMPLETED)
@@ -139,20 +137,14 @@ class Worker:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
 
-    async def _stages(
-        self,
-        state: WorkerState,
-        executions: Executions,
-        finished: "asyncio.Queue[Finished]",
-        settling: "asyncio.Queue[tuple[HeldJob, Settlement]]",
-    ) -> str:
+    async def _stages(self, state: WorkerState, executions: Executions, uploader: Uploader, settler: Settler) -> str:
         reason = await Claimer(state, executions).run()
-        state.tell(EventKind.STAGE_FINISHED, Stage.CLAIM, f"Claiming ended: {reason}.", reason=reason)
+        state.tell(EventKind.STAGE_FINISHED, Stage.CLAIM, None, f"Claiming ended: {reason}.", reason=reason)
         await executions.finish()
-        state.tell(EventKind.STAGE_FINISHED, Stage.EXECUTE, "All executions have ended.")
-        await finish_or_give_up(finished.join(), state.hurry, _LAST_WORDS_SECONDS)
-        await finish_or_give_up(settling.join(), state.hurry, _LAST_WORDS_SECONDS)
-        state.tell(EventKind.STAGE_FINISHED, Stage.UPLOAD, "All attempts are settled.")
+        state.tell(EventKind.STAGE_FINISHED, Stage.EXECUTE, None, "All executions have ended.")
+        await finish_or_give_up(uploader.join(), state.hurry, _LAST_WORDS_SECONDS)
+        await finish_or_give_up(settler.join(), state.hurry, _LAST_WORDS_SECONDS)
+        state.tell(EventKind.STAGE_FINISHED, Stage.UPLOAD, None, "All attempts are settled.")
         return reason
 
     def _listen(self, state: WorkerState) -> None:
