@@ -1,6 +1,8 @@
 """What a user sees when a command fails: one sentence on standard error, and the exit code that goes with it."""
 
 import json
+import re
+from typing import Final
 
 import typer
 
@@ -33,6 +35,9 @@ _CODES: tuple[tuple[type[Exception], ExitCode], ...] = (
 )
 """The first that fits counts."""
 
+_PASSWORD: Final = re.compile(r"(://[^\s:/@]*:)\S+@")
+"""In an address: what a driver quotes of one it cannot read."""
+
 
 def report(error: Exception, *, as_json: bool) -> int | None:
     """Write the sentence of an expected error and return its exit code; None for a bug, which needs its traceback."""
@@ -42,7 +47,7 @@ def report(error: Exception, *, as_json: bool) -> int | None:
         found = next((code for kind, code in _CODES if isinstance(error, kind)), None)
         if found is None:
             return None
-        code, sentence = int(found), one_line(str(error))
+        code, sentence = int(found), _PASSWORD.sub(r"\1***@", one_line(str(error)))
     if as_json:
         typer.echo(json.dumps({"error": sentence, "exit_code": code}, ensure_ascii=False), err=True)
     else:
