@@ -50,9 +50,18 @@ class Process:
         """Send a signal to the process and its children, as a terminal does for Ctrl-C."""
         os.killpg(self.popen.pid, number)
 
-    def said(self, words: str) -> bool:
-        """Whether its log has these words by now."""
-        return words in self.log.read_text()
+    def until(self, look: Callable[[], T]) -> T:
+        """Look until what is seen is true, as long as the process lives."""
+
+        def look_at_a_live_one() -> T:
+            assert self.popen.poll() is None, f"It ended: {self.log.read_text()}"
+            return look()
+
+        return eventually(look_at_a_live_one)
+
+    def until_said(self, words: str) -> None:
+        """Wait until its log has these words."""
+        self.until(lambda: words in self.log.read_text())
 
     def wait(self, seconds: float = 30) -> Answer:
         """Wait for the end."""

@@ -67,10 +67,13 @@ def test_a_database_address_that_is_none(nowhere: Terminal) -> None:
     refused(nowhere.run("list", "jobs", COGO_DATABASE_URL="nonsense"), 4, "COGO_DATABASE_URL")
 
 
-def test_a_password_is_never_shown(nowhere: Terminal) -> None:
-    """The sentence about an unreachable database leaves it out."""
-    answer = nowhere.run("list", "jobs", COGO_DATABASE_URL="postgresql://me:hush@127.0.0.1:1/x")
-    refused(answer, 4, "127.0.0.1")
+@pytest.mark.parametrize(
+    "address", ["postgresql://me:hush@127.0.0.1:1/x", "mysql://me:hush@127.0.0.1/x", "://me:hush@x"]
+)
+def test_a_password_is_never_shown(nowhere: Terminal, address: str) -> None:
+    """The sentence leaves it out, also where the driver quotes an address that it cannot read."""
+    answer = nowhere.run("list", "jobs", COGO_DATABASE_URL=address)
+    refused(answer, 4, "COGO_DATABASE_URL")
     assert "hush" not in answer.err
 
 

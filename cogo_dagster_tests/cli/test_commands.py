@@ -121,13 +121,16 @@ def test_a_pipe_gets_every_cell_in_full_and_no_colour(cogo: Terminal, queue: Que
 
 
 def test_recover_leases_counts_then_acts(cogo: Terminal, queue: Queue, age: Age) -> None:
-    """The dry run changes nothing; the real one requeues what is left of its attempts."""
+    """The dry run changes nothing; the real one requeues, fails or cancels."""
     age(running_job(queue), 120)
     age(running_job(queue, max_attempts=1), 120)
+    cancelled = running_job(queue)
+    queue.cancel(cancelled.id)
+    age(cancelled, 120)
     dry = cogo.ok("recover", "leases", "--dry-run")
-    assert dry == {"matched": 2, "changed": 0, "dry_run": True, "requeued": 0, "failed": 0}
+    assert dry == {"matched": 3, "changed": 0, "dry_run": True, "requeued": 0, "failed": 0, "cancelled": 0}
     done = cogo.ok("recover:leases")
-    assert done == {"matched": 2, "changed": 2, "dry_run": False, "requeued": 1, "failed": 1}
+    assert done == {"matched": 3, "changed": 3, "dry_run": False, "requeued": 1, "failed": 1, "cancelled": 1}
     [dead] = cogo.ok("list", "dlq")
     assert dead["reason"] == "crashed"
 

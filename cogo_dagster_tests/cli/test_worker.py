@@ -13,7 +13,7 @@ from uuid import UUID
 import pytest
 
 from cogo_dagster_tests.cli.slow_site import SlowSite
-from cogo_dagster_tests.cli.terminal import PROGRAM, Terminal, eventually
+from cogo_dagster_tests.cli.terminal import PROGRAM, Terminal
 from cogo_dagster_tests.conftest import Age, Owner
 
 Enqueue = Callable[[], UUID]
@@ -95,7 +95,7 @@ def test_sigterm_in_mid_job_gives_the_job_back(cogo: Terminal, site: SlowSite, e
     """In a real browser: after the grace the job is queued again, its attempt not consumed, its lease cleared."""
     job_id = enqueue()
     with cogo.start("worker", BROWSER_REAL_MODE="true", COGO_GRACE_SECONDS="0.5") as worker:
-        eventually(lambda: site.asked)
+        worker.until(lambda: site.asked)
         worker.send(signal.SIGTERM)
         answer = worker.wait()
     assert answer.code == 0, answer
@@ -106,9 +106,9 @@ def test_ctrl_c_lets_the_running_job_finish(cogo: Terminal, site: SlowSite, enqu
     """A terminal sends SIGINT to the browser too; the job succeeds all the same, within the grace."""
     job_id = enqueue()
     with cogo.start("worker", BROWSER_REAL_MODE="true") as worker:
-        eventually(lambda: site.asked)
+        worker.until(lambda: site.asked)
         worker.send_to_group(signal.SIGINT)
-        eventually(lambda: worker.said("Claiming ended"))
+        worker.until_said("Claiming ended")
         site.answer.set()
         answer = worker.wait()
     assert answer.code == 0, answer
@@ -119,9 +119,9 @@ def test_the_second_signal_means_now(cogo: Terminal, site: SlowSite, enqueue: En
     """However long the grace is."""
     job_id = enqueue()
     with cogo.start("worker", COGO_GRACE_SECONDS="3600") as worker:
-        eventually(lambda: site.asked)
+        worker.until(lambda: site.asked)
         worker.send(signal.SIGTERM)
-        eventually(lambda: worker.said("Claiming ended"))
+        worker.until_said("Claiming ended")
         worker.send(signal.SIGTERM)
         answer = worker.wait()
     assert answer.code == 0, answer
@@ -133,7 +133,7 @@ def test_sigterm_reaches_a_worker_behind_a_shell(cogo: Terminal, enqueue: Enqueu
     """The shell dies of it and passes nothing on; the worker stops all the same and gives its job back."""
     job_id = enqueue()
     with cogo.start(command=["sh", "-c", line.format(cogo=PROGRAM)], COGO_GRACE_SECONDS="0") as shell:
-        eventually(lambda: site.asked)
+        shell.until(lambda: site.asked)
         shell.send(signal.SIGTERM)
         answer = shell.wait()  # for the worker, which holds the shell's standard output
     assert (answer.json["ended_because"], answer.json["counters"]["requeued"]) == ("stopped", 1)
@@ -167,7 +167,7 @@ def test_what_a_killed_worker_held_is_done_by_another(
     """After kill -9 the lease runs out, the next worker recovers it and finishes the job with a second attempt."""
     job_id = enqueue()
     with cogo.start("worker", COGO_LEASE_SECONDS="5") as killed:
-        eventually(lambda: site.asked)
+        killed.until(lambda: site.asked)
         killed.send(signal.SIGKILL)
         killed.wait()
     assert is_running(owner, job_id)
@@ -187,7 +187,7 @@ def test_a_worker_that_slept_through_its_lease_is_refused(
     """SIGSTOP past the lease: another does the job; back again, the first is refused, counts it, leaves nothing."""
     job_id = enqueue()
     with cogo.start("worker", "--json", COGO_LEASE_SECONDS="5") as sleeper:
-        eventually(lambda: site.asked)
+        sleeper.until(lambda: site.asked)
         sleeper.send(signal.SIGSTOP)
         age(job_id, 6)
         assert cogo.ok("recover", "leases")["requeued"] == 1
@@ -196,7 +196,7 @@ def test_a_worker_that_slept_through_its_lease_is_refused(
             assert second.wait().code == 0
         done = look(cogo, job_id)
         sleeper.send(signal.SIGCONT)
-        eventually(lambda: sleeper.said('"lease_lost"'))
+        sleeper.until_said('"lease_lost"')
         sleeper.send(signal.SIGTERM)
         answer = sleeper.wait()
     assert (answer.code, answer.json["counters"]["lease_lost"], answer.json["counters"]["succeeded"]) == (0, 1, 0)
