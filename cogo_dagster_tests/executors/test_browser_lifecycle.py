@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 
 from cogo_dagster.executors.browser import executor, run
+from cogo_dagster.executors.browser.driver import scratch_folder
 from cogo_dagster.executors.browser.process import RunningBrowser
 from cogo_dagster.queue.executor import ExecutionFailed
 from cogo_dagster_tests.executors.bench import (
@@ -262,3 +265,32 @@ def test_jobs_run_side_by_side(site: Site, folder: Path) -> None:
         error = outcomes[2]
         assert isinstance(error, ExecutionFailed)
         assert "trace.zip" in names(error)
+
+
+def test_a_killed_worker_leaves_no_process_and_the_next_one_removes_its_files(tmp_path: Path) -> None:
+    """Kill -9 of the worker: its driver and browser end by themselves, its folder goes when the next browser starts."""
+    scratch = Path(tempfile.mkdtemp(dir="/tmp"))
+    script = tmp_path / "worker.py"
+    script.write_text(
+        "import asyncio\n"
+        "from cogo_dagster.executors.browser.executor import BrowserExecutor\n"
+        "from cogo_dagster_tests.executors.bench import OPTIONS\n"
+        "async def main():\n"
+        "    await BrowserExecutor(OPTIONS).start()\n"
+        "    print('ready', flush=True)\n"
+        "    await asyncio.Event().wait()\n"
+        "asyncio.run(main())\n"
+    )
+    environment = os.environ | {"TMPDIR": str(scratch), "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, env=environment) as worker:
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == b"ready\n"
+        children = descendants(worker.pid)
+        assert len(children) > 3
+        worker.kill()
+    assert eventually(lambda: not any(exists(pid) for pid in children)), [command_line(pid) for pid in children]
+    assert len(list(scratch.glob("cogo-browser-*"))) == 1
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", str(scratch))
+        scratch_folder().rmdir()
+    scratch.rmdir()

@@ -1,34 +1,22 @@
-"""One Playwright driver and the one browser it runs: started together, watched together, ended together.
-
-Neither may see the worker's environment. Playwright copies all of `os.environ` into its driver and has no option for
-it, but starts whatever program `PLAYWRIGHT_NODEJS_PATH` names. That is a script of ours which keeps an allow-list of
-variables, notes its process id and becomes Node.js. If it has not run, the browser is refused.
-"""
+"""One Playwright driver and the one browser it runs: started together, watched together, ended together."""
 
 import asyncio
 import contextlib
-import logging
 import os
 import re
-import shlex
 import shutil
 import signal
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
-import playwright
 from playwright.async_api import Browser, Error, Playwright, async_playwright
 
-from cogo_dagster.executors.browser.environment import clean_environment
+from cogo_dagster.executors.browser.driver import clean_driver, noted_pid, process_exists, scratch_folder
 from cogo_dagster.executors.browser.errors import Verdict
 from cogo_dagster.executors.browser.find import BrowserChoice
 from cogo_dagster.executors.browser.options import BrowserOptions
 from cogo_dagster.executors.browser.tasks import settled
 from cogo_dagster.executors.errors import ExecutorUnavailable
-
-logger = logging.getLogger(__name__)
 
 LAUNCH_MS = 60_000
 CLOSE_SECONDS = 5
@@ -73,12 +61,12 @@ class RunningBrowser:
         Raises:
             ExecutorUnavailable: One sentence that says why it does not start.
         """
-        scratch = _scratch_folder()
+        scratch = scratch_folder()
         driver: Playwright | None = None
         try:
-            with _clean_driver(scratch):
+            with clean_driver(scratch):
                 driver = await async_playwright().start()
-            driver_pid = _noted_pid(scratch)
+            driver_pid = noted_pid(scratch)
             browser = await driver.chromium.launch(
                 executable_path=choice.executable_path,
                 headless=options.headless,
@@ -107,9 +95,9 @@ class RunningBrowser:
 
     def died(self) -> Verdict | None:
         """What died, if something did; a better witness than the message of the call that was running."""
-        if not _exists(self.driver_pid):
+        if not process_exists(self.driver_pid):
             return Verdict("driver_gone", True, "the Playwright driver died")
-        if not (self.browser.is_connected() and _exists(self.browser_pid)):
+        if not (self.browser.is_connected() and process_exists(self.browser_pid)):
             return Verdict("browser_gone", True, "the browser died")
         return None
 
@@ -128,59 +116,13 @@ class RunningBrowser:
 
     async def close(self) -> None:
         """End browser and driver, politely if they listen, within about twice `CLOSE_SECONDS`."""
-        await settled(self.browser.close(), CLOSE_SECONDS)
-        _kill_group(self.browser_pid)
+        healthy = self.alive
+        if not (await settled(self.browser.close(), CLOSE_SECONDS) and healthy):
+            _kill_group(self.browser_pid)
         if not await settled(self._driver.stop(), CLOSE_SECONDS):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.driver_pid, signal.SIGKILL)
         await asyncio.to_thread(shutil.rmtree, self._scratch, ignore_errors=True)
-
-
-def _scratch_folder() -> Path:
-    """Make a private folder for the profile and all that a killed browser would leave behind.
-
-    Chromium puts a socket in it, whose path may have 104 bytes; macOS's own TMPDIR is too long for that.
-    """
-    base = tempfile.gettempdir()
-    return Path(tempfile.mkdtemp(prefix="cogo-browser-", dir=base if len(base) <= 30 else "/tmp"))  # noqa: S108
-
-
-@contextlib.contextmanager
-def _clean_driver(scratch: Path) -> Iterator[None]:
-    """Let Playwright start its driver through our script."""
-    variables = clean_environment(os.environ) | {"TMPDIR": str(scratch)}
-    assignments = " ".join(shlex.quote(f"{name}={value}") for name, value in variables.items())
-    script = scratch / "driver"
-    script.write_text(
-        f"#!/bin/sh\necho $$ > {shlex.quote(str(scratch / 'driver.pid'))}\n"
-        f'exec env -i {assignments} {shlex.quote(_node())} "$@"\n'
-    )
-    script.chmod(0o700)
-    before = os.environ.get("PLAYWRIGHT_NODEJS_PATH")
-    os.environ["PLAYWRIGHT_NODEJS_PATH"] = str(script)
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["PLAYWRIGHT_NODEJS_PATH"]
-        else:
-            os.environ["PLAYWRIGHT_NODEJS_PATH"] = before
-
-
-def _node() -> str:
-    """Playwright's own Node.js, or the one the operator named."""
-    bundled = Path(playwright.__file__).parent / "driver" / "node"
-    return os.environ.get("PLAYWRIGHT_NODEJS_PATH") or (str(bundled) if bundled.is_file() else "node")
-
-
-def _noted_pid(scratch: Path) -> int:
-    try:
-        return int((scratch / "driver.pid").read_text())
-    except (OSError, ValueError):
-        raise ExecutorUnavailable(
-            "This Playwright does not start its driver through PLAYWRIGHT_NODEJS_PATH, so that the browser would see "
-            "the worker's secrets: install the version this project names."
-        ) from None
 
 
 async def _browser_pid(browser: Browser) -> int:
@@ -194,14 +136,6 @@ def _kill_group(pid: int) -> None:
     """Kill what is left of the browser; Playwright starts it as the leader of its own process group."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def _launch_sentence(message: str, choice: BrowserChoice) -> str:

@@ -1,0 +1,93 @@
+"""Start Playwright's driver, and with it the browser, without the worker's environment.
+
+Playwright copies all of `os.environ` into its driver and has no option for it, but starts whatever program
+`PLAYWRIGHT_NODEJS_PATH` names. That is a script of ours which keeps an allow-list of variables, notes its process id
+and becomes Node.js. If it has not run, the browser is refused.
+"""
+
+import contextlib
+import os
+import shlex
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import playwright
+
+from cogo_dagster.executors.browser.environment import clean_environment
+from cogo_dagster.executors.errors import ExecutorUnavailable
+
+PREFIX = "cogo-browser-"
+PID_FILE = "driver.pid"
+
+
+def process_exists(pid: int) -> bool:
+    """Whether there is such a process, be it a zombie."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def scratch_folder() -> Path:
+    """Make a private folder for the profile and all that a killed browser would leave behind.
+
+    Chromium puts a socket in it, whose path may have 104 bytes; macOS's own TMPDIR is too long for that.
+    """
+    temporary = tempfile.gettempdir()
+    base = Path(temporary if len(temporary) <= 30 else "/tmp")  # noqa: S108 - mkdtemp makes it private
+    for old in base.glob(f"{PREFIX}*"):
+        _sweep(old)
+    return Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a worker left that was killed before it could: its driver has ended."""
+    with contextlib.suppress(OSError, ValueError):
+        if folder.stat().st_uid == os.getuid() and not process_exists(int((folder / PID_FILE).read_text())):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def clean_driver(scratch: Path) -> Iterator[None]:
+    """Let Playwright start its driver through our script."""
+    variables = clean_environment(os.environ) | {"TMPDIR": str(scratch)}
+    assignments = " ".join(shlex.quote(f"{name}={value}") for name, value in variables.items())
+    script = scratch / "driver"
+    script.write_text(
+        f"#!/bin/sh\necho $$ > {shlex.quote(str(scratch / PID_FILE))}\n"
+        f'exec env -i {assignments} {shlex.quote(_node())} "$@"\n'
+    )
+    script.chmod(0o700)
+    before = os.environ.get("PLAYWRIGHT_NODEJS_PATH")
+    os.environ["PLAYWRIGHT_NODEJS_PATH"] = str(script)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PLAYWRIGHT_NODEJS_PATH"]
+        else:
+            os.environ["PLAYWRIGHT_NODEJS_PATH"] = before
+
+
+def _node() -> str:
+    """Playwright's own Node.js, or the one the operator named."""
+    bundled = Path(playwright.__file__).parent / "driver" / "node"
+    return os.environ.get("PLAYWRIGHT_NODEJS_PATH") or (str(bundled) if bundled.is_file() else "node")
+
+
+def noted_pid(scratch: Path) -> int:
+    """Return the process id of the driver that was started through our script.
+
+    Raises:
+        ExecutorUnavailable: It was not, so that it has the worker's environment.
+    """
+    try:
+        return int((scratch / PID_FILE).read_text())
+    except (OSError, ValueError):
+        raise ExecutorUnavailable(
+            "This Playwright does not start its driver through PLAYWRIGHT_NODEJS_PATH, so that the browser would see "
+            "the worker's secrets: install the version this project names."
+        ) from None
