@@ -3,15 +3,16 @@
 import asyncio
 import base64
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import pytest
 
-from cogo_dagster.net.addresses import AllowList, IPAddress
-from cogo_dagster.net.dial import Connection, Dialer, HopFailed
+from cogo_dagster.net.addresses import AllowList
+from cogo_dagster.net.dial import Connection, Dialer
 from cogo_dagster.net.proxy import ForwardProxy, ProxyLimits, ProxySession
+from cogo_dagster_tests.net.test_dial import names
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nok"
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -80,17 +81,6 @@ async def ask(proxy: ForwardProxy, head: str, body: bytes = b"") -> str:
     return answer.decode("latin-1")
 
 
-def names(answers: dict[str, list[str]]) -> Callable[[str], Awaitable[Sequence[str]]]:
-    """A resolver that takes the next answer for each lookup of a name; `a|b` is two addresses."""
-
-    async def resolve(host: str) -> list[str]:
-        if host not in answers:
-            raise OSError(-2, "Name or service not known")
-        return answers[host].pop(0).split("|")
-
-    return resolve
-
-
 def test_plain_http_is_passed_on_without_what_belongs_to_the_proxy() -> None:
     """The server sees an ordinary request, never the credential; the client is told to close."""
 
@@ -153,48 +143,6 @@ def test_private_targets_are_refused_and_never_touched(target: str) -> None:
                 assert "BROWSER_ALLOWED_HOSTS" in answer
             assert [failure.kind for failure in s.failures] == ["blocked_address"] * 2
         assert upstream.heads == []
-
-    asyncio.run(scenario())
-
-
-@dataclass(frozen=True, slots=True)
-class RecordingDialer(Dialer):
-    """Connects nowhere; keeps the addresses it would have connected to."""
-
-    opened: list[IPAddress] = field(default_factory=list)
-
-    async def _open(self, addresses: Sequence[IPAddress], port: int, authority: str) -> Connection:  # noqa: ARG002
-        self.opened.extend(addresses)
-        raise HopFailed("connection", authority, "not in this test")
-
-
-def test_a_name_that_changes_its_address_is_pinned_then_refused() -> None:
-    """DNS rebinding: the checked answer is the one connected to, and the next request looks and checks again."""
-
-    async def scenario() -> None:
-        answers = {"rebind.example": ["93.184.216.34", "127.0.0.1"]}
-        dialer = RecordingDialer(resolver=names(answers))
-        with pytest.raises(HopFailed) as first:
-            await dialer.connect("rebind.example", 80)
-        assert first.value.kind == "connection"
-        assert answers == {"rebind.example": ["127.0.0.1"]}  # one lookup, not a second one for connecting
-        with pytest.raises(HopFailed) as second:
-            await dialer.connect("rebind.example", 80)
-        assert second.value.kind == "blocked_address"
-        assert [str(address) for address in dialer.opened] == ["93.184.216.34"]
-
-    asyncio.run(scenario())
-
-
-def test_every_address_of_a_name_is_checked() -> None:
-    """One private address among public ones refuses the name."""
-
-    async def scenario() -> None:
-        dialer = RecordingDialer(resolver=names({"mixed.example": ["93.184.216.34|10.0.0.1"]}))
-        with pytest.raises(HopFailed) as refused:
-            await dialer.connect("mixed.example", 443)
-        assert refused.value.kind == "blocked_address"
-        assert dialer.opened == []
 
     asyncio.run(scenario())
 

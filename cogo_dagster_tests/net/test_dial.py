@@ -1,0 +1,63 @@
+"""Looking up, checking and connecting are one step: no name can change its address in between."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from cogo_dagster.net.addresses import IPAddress
+from cogo_dagster.net.dial import Connection, Dialer, HopFailed
+
+
+def names(answers: dict[str, list[str]]) -> Callable[[str], Awaitable[Sequence[str]]]:
+    """A resolver that takes the next answer for each lookup of a name; `a|b` is two addresses."""
+
+    async def resolve(host: str) -> list[str]:
+        if host not in answers:
+            raise OSError(-2, "Name or service not known")
+        return answers[host].pop(0).split("|")
+
+    return resolve
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingDialer(Dialer):
+    """Connects nowhere; keeps the addresses it would have connected to."""
+
+    opened: list[IPAddress] = field(default_factory=list)
+
+    async def _open(self, addresses: Sequence[IPAddress], port: int, authority: str) -> Connection:  # noqa: ARG002
+        self.opened.extend(addresses)
+        raise HopFailed("connection", authority, "not in this test")
+
+
+def test_a_name_that_changes_its_address_is_pinned_then_refused() -> None:
+    """DNS rebinding: the checked answer is the one connected to, and the next request looks and checks again."""
+
+    async def scenario() -> None:
+        answers = {"rebind.example": ["93.184.216.34", "127.0.0.1"]}
+        dialer = RecordingDialer(resolver=names(answers))
+        with pytest.raises(HopFailed) as first:
+            await dialer.connect("rebind.example", 80)
+        assert first.value.kind == "connection"
+        assert answers == {"rebind.example": ["127.0.0.1"]}  # one lookup, not a second one for connecting
+        with pytest.raises(HopFailed) as second:
+            await dialer.connect("rebind.example", 80)
+        assert second.value.kind == "blocked_address"
+        assert [str(address) for address in dialer.opened] == ["93.184.216.34"]
+
+    asyncio.run(scenario())
+
+
+def test_every_address_of_a_name_is_checked() -> None:
+    """One private address among public ones refuses the name."""
+
+    async def scenario() -> None:
+        dialer = RecordingDialer(resolver=names({"mixed.example": ["93.184.216.34|10.0.0.1"]}))
+        with pytest.raises(HopFailed) as refused:
+            await dialer.connect("mixed.example", 443)
+        assert refused.value.kind == "blocked_address"
+        assert dialer.opened == []
+
+    asyncio.run(scenario())
