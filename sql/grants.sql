@@ -22,6 +22,7 @@ do $$
 declare
     table_name text;
     policy record;
+    counter regclass;
 begin
     foreach table_name in array array[
         'artifacts', 'deployment', 'executors', 'job_attempts', 'jobs', 'jobs_dlq', 'worker_devices',
@@ -30,6 +31,15 @@ begin
         execute format('alter table public.%I enable row level security', table_name);
         execute format('revoke all on public.%I from public, anon, authenticated', table_name);
         execute format('grant select, insert, update, delete on public.%I to service_role', table_name);
+        for counter in
+            select d.objid::regclass from pg_catalog.pg_depend d
+            join pg_catalog.pg_class c on c.oid = d.objid and c.relkind = 'S'
+            where d.classid = 'pg_catalog.pg_class'::regclass and d.refclassid = 'pg_catalog.pg_class'::regclass
+              and d.refobjid = format('public.%I', table_name)::regclass and d.deptype in ('a', 'i')
+        loop
+            execute format('revoke all on sequence %s from public, anon, authenticated', counter);
+            execute format('grant usage on sequence %s to service_role', counter);
+        end loop;
         for policy in select policyname from pg_catalog.pg_policies
             where schemaname = 'public' and tablename = table_name and policyname <> 'service_role does all'
         loop

@@ -34,6 +34,8 @@ begin
     end if;
     lease_end := at + make_interval(secs => claim_jobs.lease_seconds);
 
+    -- A repeat may overtake a first call whose connection broke: it waits for it, and finds what it claimed.
+    perform pg_advisory_xact_lock(hashtextextended(claim_jobs.claim_id::text, 0));
     select jsonb_agg(public.claimed_job(j) order by j.priority, j.next_run_at) into answer
     from public.jobs j where j.lease_token = claim_jobs.claim_id and j.status = 'running';
 

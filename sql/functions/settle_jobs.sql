@@ -21,7 +21,8 @@ declare
     settled jsonb;
     answer jsonb;
 begin
-    with item as (
+    -- Rows are locked in the order of their ids, so that two that settle the same jobs do not wait for each other.
+    with item as materialized (
         select s.*
         from jsonb_to_recordset(settle_jobs.settlements) as s (
             job_id uuid, lease_token uuid, outcome text, result jsonb, error jsonb, retryable boolean,
@@ -29,6 +30,7 @@ begin
         where s.outcome in ('succeeded', 'failed', 'snoozed', 'requeued', 'cancelled')
            or public.invalid_argument(format('The outcome %s must be succeeded, failed, snoozed, requeued or cancelled.',
                                              coalesce(s.outcome, 'null')))::boolean
+        order by s.job_id
     ), updated as (
         update public.jobs j set
             status = public.status_after(i.outcome, i.retryable, j.cancel_requested, j.attempts, j.max_attempts, j.snoozes),

@@ -1,0 +1,93 @@
+"""Two database sessions whose steps a test interleaves: one waits for the other, and nobody sleeps."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import Barrier
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from cogo_dagster.queue.functions import FUNCTIONS
+from cogo_dagster.queue.model import Json
+from cogo_dagster_tests.conftest import Owner
+
+LIKE_A_LARGE_TABLE = "-c deadlock_timeout=50ms -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off"
+
+
+class Session:
+    """One connection with the rights of service_role that commits when told to.
+
+    Args:
+        connection: Not in autocommit.
+        owner: Another connection, which looks at what this one waits for.
+        thread: Where its calls run, one at a time.
+    """
+
+    def __init__(self, connection: psycopg.Connection, owner: Owner, thread: ThreadPoolExecutor) -> None:
+        self._connection = connection
+        self._owner = owner
+        self._thread = thread
+
+    def call(self, function: str, **arguments: Json) -> Json:
+        """Call a function and leave the transaction open."""
+        types = FUNCTIONS[function]
+        passed = ", ".join(f"{name} := %({name})s::{types[name]}" for name in arguments)
+        values = {name: Jsonb(value) if types[name] == "jsonb" else value for name, value in arguments.items()}
+        row = self._connection.execute(f"select public.{function}({passed})".encode(), values).fetchone()
+        assert row is not None
+        return row[0]
+
+    def call_and_wait(self, function: str, **arguments: Json) -> "Future[Json]":
+        """Begin a call that must wait for another session, and return once it waits; it commits when it is done."""
+        answer = self._thread.submit(self.call_and_commit, function, **arguments)
+        while not self._waits():
+            assert not answer.done(), f"{function} did not wait: {answer.result()}"
+        return answer
+
+    def call_and_commit(self, function: str, **arguments: Json) -> Json:
+        """Call a function in a transaction of its own."""
+        try:
+            answer = self.call(function, **arguments)
+        except psycopg.Error:
+            self._connection.rollback()
+            raise
+        self._connection.commit()
+        return answer
+
+    def commit(self) -> None:
+        """End the transaction for good."""
+        self._connection.commit()
+
+    def rollback(self) -> None:
+        """End the transaction as if it had never been."""
+        self._connection.rollback()
+
+    def _waits(self) -> bool:
+        blocked = "select cardinality(pg_blocking_pids(%s)) > 0"
+        row = self._owner.execute(blocked, (self._connection.info.backend_pid,)).fetchone()
+        return bool(row and row[0])
+
+
+@contextmanager
+def open_session(dsn: str, owner: Owner) -> Iterator[Session]:
+    """Open a session that finds a deadlock at once, and joins row by row as over a large table."""
+    with (
+        ThreadPoolExecutor(1) as thread,
+        psycopg.connect(dsn, options=LIKE_A_LARGE_TABLE) as connection,
+    ):
+        connection.execute("set role service_role")
+        connection.commit()
+        yield Session(connection, owner, thread)
+
+
+def at_once(*calls: Callable[[], Json]) -> list[Json]:
+    """Make the calls in as many threads, all beginning together, and return their answers."""
+    together = Barrier(len(calls))
+
+    def begin(call: Callable[[], Json]) -> Json:
+        together.wait()
+        return call()
+
+    with ThreadPoolExecutor(len(calls)) as threads:
+        return list(threads.map(begin, calls))

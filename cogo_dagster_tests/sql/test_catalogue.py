@@ -1,0 +1,67 @@
+"""The catalogue in Python and the functions in the database are the same."""
+
+from cogo_dagster.queue.functions import FUNCTIONS
+from cogo_dagster.queue.migrate import sql_folder
+from cogo_dagster_tests.conftest import Owner
+
+# Parts of others, which nobody calls by name.
+PARTS = {
+    "artifact_row",
+    "backoff_seconds",
+    "claimed_job",
+    "derived_ids",
+    "invalid_argument",
+    "job_row",
+    "settle_one",
+    "status_after",
+    "time_ordered_id",
+    "wake_workers",
+    "worker_is_alive",
+}
+
+
+def test_the_catalogue_names_every_argument_in_order_with_its_type(owner: Owner) -> None:
+    """What Python declares is what the database has."""
+    in_database = owner.execute(
+        "select proname, array(select format_type(t, null) from unnest(proargtypes) t), coalesce(proargnames, '{}')"
+        " from pg_proc where pronamespace = 'public'::regnamespace and proname <> all (%s)",
+        (list(PARTS),),
+    )
+    declared = {name: dict(zip(names, types, strict=True)) for name, types, names in in_database}
+    assert declared == {name: dict(arguments) for name, arguments in FUNCTIONS.items()}
+    assert [list(declared[name]) for name in FUNCTIONS] == [list(arguments) for arguments in FUNCTIONS.values()]
+
+
+def test_each_function_has_a_file_of_its_name(owner: Owner) -> None:
+    """One function per file, no overloads, nothing left over."""
+    in_database = owner.execute("select proname from pg_proc where pronamespace = 'public'::regnamespace").fetchall()
+    files = [(path.stem,) for path in (sql_folder() / "functions").glob("*.sql")]
+    assert sorted(in_database) == sorted(files)
+    assert {name for (name,) in files} == set(FUNCTIONS) | PARTS
+
+
+def test_every_call_of_the_catalogue_returns_one_json_document(owner: Owner) -> None:
+    """Composites, sets and scalars lose their shape on the way through PostgREST."""
+    others = owner.execute(
+        "select proname from pg_proc where pronamespace = 'public'::regnamespace and proname <> all (%s)"
+        " and (prorettype <> 'jsonb'::regtype or proretset)",
+        (list(PARTS),),
+    )
+    assert others.fetchall() == []
+
+
+def test_every_function_and_table_is_described(owner: Owner) -> None:
+    """The reference page and Studio show the comments."""
+    silent = owner.execute(
+        "select proname from pg_proc where pronamespace = 'public'::regnamespace and obj_description(oid) is null"
+    )
+    assert silent.fetchall() == []
+
+
+def test_a_function_that_forbids_a_plan_forbids_jit(owner: Owner) -> None:
+    """Before PostgreSQL 18 a forbidden step makes a plan look dear enough to compile: 1.5 s for each call."""
+    compiled = owner.execute(
+        "select proname from pg_proc where pronamespace = 'public'::regnamespace"
+        " and proconfig::text like '%enable_%' and array_position(proconfig, 'jit=off') is null"
+    )
+    assert compiled.fetchall() == []

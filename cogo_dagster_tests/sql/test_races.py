@@ -1,0 +1,257 @@
+"""Two sessions at one job: one waits or goes on, both get a true answer, and nobody deadlocks."""
+
+from collections.abc import Iterator
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.model import Job, Json
+from cogo_dagster_tests.conftest import Age, Owner
+from cogo_dagster_tests.queue.steps import add, look, running_job, take
+from cogo_dagster_tests.sql.sessions import Session, at_once, open_session
+
+ROUNDS = 8
+
+
+@pytest.fixture
+def first(dsn: str, owner: Owner) -> Iterator[Session]:
+    """Open the session that begins."""
+    with open_session(dsn, owner) as session:
+        yield session
+
+
+@pytest.fixture
+def second(dsn: str, owner: Owner) -> Iterator[Session]:
+    """Open the session that comes while the first is still at it."""
+    with open_session(dsn, owner) as session:
+        yield session
+
+
+def test_two_claims_take_different_jobs_without_waiting(queue: Queue, first: Session, second: Session) -> None:
+    """What one has locked, the other passes over."""
+    added = [str(add(queue)) for _ in range(4)]
+    mine = first.call("claim_jobs", **_claim(2))
+    theirs = second.call_and_commit("claim_jobs", **_claim(4))
+    first.commit()
+    assert [job["id"] for job in mine["jobs"]] == added[:2]
+    assert [job["id"] for job in theirs["jobs"]] == added[2:]
+
+
+def test_a_claim_repeated_while_the_first_still_runs_waits_for_it(
+    queue: Queue, first: Session, second: Session
+) -> None:
+    """The connection broke but the server works on: the repeat must not take other jobs under the same claim."""
+    for _ in range(4):
+        add(queue)
+    claim = _claim(2)
+    answer = first.call("claim_jobs", **claim)
+    repeated = second.call_and_wait("claim_jobs", **claim)
+    first.commit()
+    assert repeated.result() == answer
+    assert queue.stats()["ready"] == 2
+
+
+def test_an_enqueue_waits_for_the_other_with_its_key(queue: Queue, first: Session, second: Session) -> None:
+    """The other commits: its job is found."""
+    jobs = [{"type": "browser", "idempotency_key": "once"}]
+    created = first.call("enqueue_jobs", jobs=jobs)["jobs"][0]
+    found = second.call_and_wait("enqueue_jobs", jobs=jobs)
+    first.commit()
+    assert found.result()["jobs"] == [{"job_id": created["job_id"], "created": False}]
+
+
+def test_an_enqueue_takes_over_from_one_that_rolled_back(queue: Queue, first: Session, second: Session) -> None:
+    """The other vanishes: the job is made after all."""
+    jobs = [{"type": "browser", "idempotency_key": "once"}]
+    first.call("enqueue_jobs", jobs=jobs)
+    made = second.call_and_wait("enqueue_jobs", jobs=jobs)
+    first.rollback()
+    [job] = made.result()["jobs"]
+    assert job["created"] is True
+    assert [row["id"] for row in queue.list_jobs()] == [job["job_id"]]
+
+
+def test_a_settlement_that_meets_a_recovery_is_refused(queue: Queue, age: Age, first: Session, second: Session) -> None:
+    """The lease is being taken back: the old worker waits, then learns that it is lost."""
+    job = _expired(queue, age)
+    first.call("recover_leases")
+    settled = second.call_and_wait("settle_jobs", settlements=[_success(job)])
+    first.commit()
+    assert settled.result()["statuses"] == ["lease_lost"]
+    assert look(queue, job)["status"] == "queued"
+
+
+def test_a_recovery_passes_over_a_job_that_is_being_settled(
+    queue: Queue, age: Age, first: Session, second: Session
+) -> None:
+    """It does not wait, and finds nothing."""
+    job = _expired(queue, age)
+    first.call("settle_jobs", settlements=[_success(job)])
+    assert second.call_and_commit("recover_leases")["changed"] == 0
+    first.commit()
+    assert look(queue, job)["status"] == "succeeded"
+
+
+def test_a_recovery_passes_over_a_lease_that_is_being_renewed(
+    queue: Queue, age: Age, first: Session, second: Session
+) -> None:
+    """The worker was slow, not dead."""
+    job = _expired(queue, age)
+    first.call("renew_leases", leases=[_lease(job)])
+    assert second.call_and_commit("recover_leases")["changed"] == 0
+    first.commit()
+    assert second.call_and_commit("recover_leases")["changed"] == 0
+
+
+def test_a_second_recovery_does_not_wait_for_the_first(queue: Queue, age: Age, first: Session, second: Session) -> None:
+    """And takes back nothing twice."""
+    _expired(queue, age)
+    assert first.call("recover_leases")["changed"] == 1
+    assert second.call_and_commit("recover_leases")["changed"] == 0
+    first.commit()
+
+
+def test_a_cancel_that_meets_a_success_is_refused(queue: Queue, first: Session, second: Session) -> None:
+    """It waits to see how the job ended."""
+    job = running_job(queue)
+    first.call("settle_jobs", settlements=[_success(job)])
+    cancelled = second.call_and_wait("cancel_job", job_id=str(job.id))
+    first.commit()
+    with pytest.raises(psycopg.Error, match="has succeeded already"):
+        cancelled.result()
+
+
+def test_a_failure_that_meets_a_cancel_is_cancelled(queue: Queue, first: Session, second: Session) -> None:
+    """The request came first, so the job does not come back."""
+    job = running_job(queue)
+    first.call("cancel_job", job_id=str(job.id))
+    failed = second.call_and_wait("settle_jobs", settlements=[{**_success(job), "outcome": "failed"}])
+    first.commit()
+    assert failed.result() == {"statuses": ["ok"], "job_statuses": ["cancelled"]}
+
+
+def test_a_job_being_cancelled_is_not_claimed(queue: Queue, first: Session, second: Session) -> None:
+    """The claim passes over it."""
+    job_id = add(queue)
+    first.call("cancel_job", job_id=str(job_id))
+    assert second.call_and_commit("claim_jobs", **_claim(1)) == {"jobs": []}
+    first.commit()
+
+
+def test_a_cancel_that_meets_a_claim_asks_the_new_worker(queue: Queue, first: Session, second: Session) -> None:
+    """The job began while the cancel waited."""
+    job_id = add(queue)
+    first.call("claim_jobs", **_claim(1))
+    cancelled = second.call_and_wait("cancel_job", job_id=str(job_id))
+    first.commit()
+    assert cancelled.result() == {"job_id": str(job_id), "status": "running", "cancel_requested": True}
+
+
+def test_a_file_finished_while_its_lease_is_taken_back_is_refused(
+    queue: Queue, age: Age, first: Session, second: Session
+) -> None:
+    """The check waits for the recovery, so that no ready file belongs to a lost attempt."""
+    job, artifact_id = _with_artifact(queue, age)
+    first.call("recover_leases")
+    finished = second.call_and_wait("finish_artifacts", **_finish(job, artifact_id))
+    first.commit()
+    with pytest.raises(psycopg.Error, match="artifacts are not accepted"):
+        finished.result()
+
+
+def test_a_recovery_passes_over_a_job_whose_file_is_being_finished(
+    queue: Queue, age: Age, first: Session, second: Session
+) -> None:
+    """The next one takes the job back and orphans the file."""
+    job, artifact_id = _with_artifact(queue, age)
+    first.call("finish_artifacts", **_finish(job, artifact_id))
+    assert second.call_and_commit("recover_leases")["changed"] == 0
+    first.commit()
+    assert second.call_and_commit("recover_leases")["changed"] == 1
+    assert [row["status"] for row in queue.list_artifacts()] == ["orphaned"]
+
+
+def test_settling_and_renewing_the_same_jobs_does_not_deadlock(queue: Queue, first: Session, second: Session) -> None:
+    """In opposite orders, again and again: every job is settled and no renewal fails."""
+    for _ in range(ROUNDS):
+        jobs = _many(queue)
+        settlements, leases = [_success(job) for job in jobs], [_lease(job) for job in reversed(jobs)]
+        settled, renewed = at_once(
+            lambda: first.call_and_commit("settle_jobs", settlements=settlements),  # noqa: B023
+            lambda: second.call_and_commit("renew_leases", leases=leases),  # noqa: B023
+        )
+        assert set(settled["statuses"]) == {"ok"}
+        assert set(renewed["statuses"]) <= {"ok", "lease_lost"}
+
+
+def test_settling_the_same_jobs_twice_does_not_deadlock(
+    queue: Queue, owner: Owner, first: Session, second: Session
+) -> None:
+    """A shutdown gives back, in another order, what the worker settles at that moment: both get an answer."""
+    jobs = _many(queue)
+    forth, back = [_success(job) for job in jobs], [_success(job) for job in reversed(jobs)]
+    with owner.transaction():
+        owner.execute("select from public.jobs where id = %s for update", (jobs[len(jobs) // 2].id,))
+        settled = first.call_and_wait("settle_jobs", settlements=forth)
+        repeated = second.call_and_wait("settle_jobs", settlements=back)
+    assert set(settled.result()["statuses"]) == set(repeated.result()["statuses"]) == {"ok"}
+
+
+def test_settling_and_recovering_the_same_jobs_agree(
+    queue: Queue, owner: Owner, first: Session, second: Session
+) -> None:
+    """Each job either succeeded or came back, and its worker was told which."""
+    for _ in range(ROUNDS):
+        jobs = _many(queue)
+        owner.execute("update public.jobs set lease_expires_at = now() - interval '1 s' where status = 'running'")
+        settlements = [_success(job) for job in jobs]
+        settled, recovered = at_once(
+            lambda: first.call_and_commit("settle_jobs", settlements=settlements),  # noqa: B023
+            lambda: second.call_and_commit("recover_leases"),
+        )
+        statuses = [row["status"] for row in queue.get_jobs([job.id for job in jobs])]
+        assert [status == "succeeded" for status in statuses] == [word == "ok" for word in settled["statuses"]]
+        assert recovered["requeued"] == statuses.count("queued")
+        owner.execute("delete from public.jobs")
+
+
+def _claim(max_jobs: int) -> dict[str, Json]:
+    return {
+        "claim_id": str(uuid4()),
+        "families": [{"family": "browser", "max_jobs": max_jobs}],
+        "worker_id": "worker",
+    }
+
+
+def _many(queue: Queue) -> list[Job]:
+    for _ in range(30):
+        add(queue)
+    return take(queue)
+
+
+def _expired(queue: Queue, age: Age) -> Job:
+    job = running_job(queue)
+    age(job, 3600)
+    return job
+
+
+def _lease(job: Job) -> dict[str, Json]:
+    return {"job_id": str(job.id), "lease_token": str(job.lease_token)}
+
+
+def _success(job: Job) -> dict[str, Json]:
+    return {**_lease(job), "outcome": "succeeded"}
+
+
+def _with_artifact(queue: Queue, age: Age) -> tuple[Job, str]:
+    job = _expired(queue, age)
+    file = {"name": "a", "content_type": "text/plain", "size_bytes": 1, "sha256": "a" * 64, "extension": "txt"}
+    [row] = queue.create_artifacts(job, [file])
+    artifact_id: str = row["artifact_id"]
+    return job, artifact_id
+
+
+def _finish(job: Job, artifact_id: str) -> dict[str, Json]:
+    return {**_lease(job), "artifact_ids": [artifact_id]}

@@ -1,0 +1,165 @@
+"""Rights: anon and authenticated can do nothing at all, service_role can, however the project was set up."""
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from cogo_dagster.queue.functions import FUNCTIONS
+from cogo_dagster.queue.migrate import migrate, sql_folder
+from cogo_dagster_tests.conftest import Owner
+from cogo_dagster_tests.servers import TestServer
+
+OUTSIDERS = ("anon", "authenticated")
+
+# What every older Supabase project does, and what a careless one does besides.
+OPEN_BY_DEFAULT = """
+do $$
+declare
+    role_name text;
+begin
+    foreach role_name in array array['anon', 'authenticated', 'service_role'] loop
+        if not exists (select from pg_roles where rolname = role_name) then
+            begin
+                execute format('create role %I nologin', role_name);
+            exception when duplicate_object or unique_violation then
+                null;
+            end;
+        end if;
+    end loop;
+end $$;
+grant usage on schema public to anon, authenticated, service_role;
+alter default privileges in schema public grant all on tables to anon, authenticated, service_role;
+alter default privileges in schema public grant all on functions to anon, authenticated, service_role;
+alter default privileges in schema public grant all on sequences to anon, authenticated, service_role;
+"""
+
+# Inlined into their callers, which a setting of their own would prevent; every name in them is qualified.
+INLINED = {"artifact_row", "claimed_job", "job_row", "status_after", "worker_is_alive"}
+
+
+@pytest.fixture(params=["closed", "open"])
+def owner(request: pytest.FixtureRequest, server: TestServer) -> Iterator[Owner]:
+    """Connect to a database migrated with and without the default privileges of a Supabase project."""
+    with server.clone() as dsn, psycopg.connect(dsn, autocommit=True) as connection:
+        if request.param == "open":
+            connection.execute(OPEN_BY_DEFAULT)
+        migrate(dsn)
+        yield connection
+
+
+def test_outsiders_may_call_no_function(owner: Owner) -> None:
+    """Function by function, as the catalogue of the database sees it."""
+    assert _allowed(owner, "function", OUTSIDERS) == set()
+
+
+def test_outsiders_are_refused_when_they_call(owner: Owner) -> None:
+    """Function by function, by calling it."""
+    for role in OUTSIDERS:
+        owner.execute(sql.SQL("set role {}").format(sql.Identifier(role)))
+        for name, arguments in FUNCTIONS.items():
+            nulls = sql.SQL(", ").join(sql.SQL("null::" + type) for type in arguments.values())
+            with pytest.raises(psycopg.errors.InsufficientPrivilege, match=f"function {name}"):
+                owner.execute(sql.SQL("select {}({})").format(sql.Identifier("public", name), nulls))
+
+
+def test_outsiders_may_touch_no_table(owner: Owner) -> None:
+    """Neither read nor write, truncate, reference or trigger."""
+    for right in ("select", "insert", "update", "delete", "truncate", "references", "trigger"):
+        assert _allowed(owner, "table", OUTSIDERS, right) == set()
+
+
+def test_outsiders_are_refused_when_they_read(owner: Owner) -> None:
+    """Table by table, by reading it."""
+    for role in OUTSIDERS:
+        owner.execute(sql.SQL("set role {}").format(sql.Identifier(role)))
+        for table in _tables(owner):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                owner.execute(sql.SQL("select from {}").format(sql.Identifier("public", table)))
+
+
+def test_outsiders_may_use_no_sequence(owner: Owner) -> None:
+    """Nor count one up."""
+    for right in ("usage", "select", "update"):
+        assert _allowed(owner, "sequence", OUTSIDERS, right) == set()
+
+
+def test_the_service_role_may_call_every_function(owner: Owner) -> None:
+    """Also those that others are made of, since none runs with its owner's rights."""
+    assert _allowed(owner, "function", ["service_role"]) == {("service_role", name) for name in _functions(owner)}
+
+
+def test_the_service_role_reads_and_writes_every_table(owner: Owner) -> None:
+    """By its grants and policies, not by BYPASSRLS."""
+    for right in ("select", "insert", "update", "delete"):
+        assert _allowed(owner, "table", ["service_role"], right) == {("service_role", name) for name in _tables(owner)}
+    assert owner.execute("select rolbypassrls from pg_roles where rolname = 'service_role'").fetchone() == (False,)
+
+
+def test_row_level_security_is_on_everywhere(owner: Owner) -> None:
+    """No table is left out."""
+    assert _column(owner, "select relname from pg_class where {} and relkind = 'r' and not relrowsecurity") == []
+
+
+def test_policies_let_in_the_service_role_alone(owner: Owner) -> None:
+    """One policy for each table."""
+    policies = owner.execute("select tablename, roles::text[] from pg_policies where schemaname = 'public'").fetchall()
+    assert sorted(policies) == [(table, ["service_role"]) for table in _tables(owner)]
+
+
+def test_no_function_runs_with_its_owners_rights(owner: Owner) -> None:
+    """Security invoker, all of them."""
+    assert _column(owner, "select proname from pg_proc p where {} and prosecdef", "pronamespace") == []
+
+
+def test_every_function_fixes_its_search_path(owner: Owner) -> None:
+    """Except those that are inlined."""
+    unset = "select proname from pg_proc where {} and array_position(proconfig, 'search_path=\"\"') is null"
+    assert set(_column(owner, unset, "pronamespace")) == INLINED
+
+
+def test_there_are_no_views_that_could_leak(owner: Owner) -> None:
+    """A view would read with its owner's rights."""
+    assert _column(owner, "select relname from pg_class where {} and relkind in ('v', 'm')") == []
+
+
+def test_a_policy_somebody_added_is_gone_after_the_next_migration(owner: Owner) -> None:
+    """Grants and policies are applied again with every change of a function."""
+    owner.execute("create policy careless on public.jobs to anon using (true); grant all on public.jobs to anon")
+    owner.execute((sql_folder() / "grants.sql").read_bytes())
+    assert (
+        _column(owner, "select policyname from pg_policies where schemaname = 'public' and 'anon' = any (roles)") == []
+    )
+    assert _allowed(owner, "table", OUTSIDERS, "select") == set()
+
+
+Kind = Literal["function", "table", "sequence"]
+
+_LISTED: dict[Kind, str] = {
+    "function": "select proname, oid from pg_proc where pronamespace = 'public'::regnamespace",
+    "table": "select relname, oid from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r'",
+    "sequence": "select relname, oid from pg_class where relnamespace = 'public'::regnamespace and relkind = 'S'",
+}
+
+
+def _allowed(owner: Owner, kind: Kind, roles: Any, right: str = "execute") -> set[tuple[str, str]]:
+    query = (
+        f"select role, named.name from unnest(%s::text[]) role, ({_LISTED[kind]}) named (name, oid)"
+        f" where has_{kind}_privilege(role, named.oid, %s)"
+    )
+    return set(owner.execute(query.encode(), (list(roles), right)).fetchall())
+
+
+def _functions(owner: Owner) -> list[str]:
+    return _column(owner, "select proname from pg_proc where {} order by 1", "pronamespace")
+
+
+def _tables(owner: Owner) -> list[str]:
+    return _column(owner, "select relname from pg_class where {} and relkind = 'r' order by 1")
+
+
+def _column(owner: Owner, query: str, schema: str = "relnamespace") -> list[str]:
+    rows = owner.execute(query.format(f"{schema} = 'public'::regnamespace").encode())
+    return [row[0] for row in rows]
