@@ -9,7 +9,7 @@
  * A row that is being settled at this moment is skipped and reported "ok": waiting for it could deadlock.
  */
 create or replace function public.renew_leases(leases jsonb, lease_seconds integer default 60) returns jsonb
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = '' set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
 declare
     lease_end timestamptz;
     answer jsonb;
@@ -24,7 +24,7 @@ begin
             with ordinality as i (job_id, lease_token, position)
     ), held as materialized (
         select j.id from item i join public.jobs j on j.id = i.job_id
-        where j.lease_token = i.lease_token and j.status = 'running'
+        where j.lease_token = i.lease_token and j.lease_expires_at is not null
         for no key update of j skip locked
     ), renewed as (
         update public.jobs j set lease_expires_at = lease_end from held where j.id = held.id

@@ -320,13 +320,13 @@ update public.jobs set
     payload = coalesce(payload, '{}'),
     created_at = coalesce(created_at, now()),
     next_run_at = coalesce(next_run_at, created_at, now()),
-    lease_expires_at = case when status = 'running' and lease_expires_at is null then now() else lease_expires_at end,
+    lease_expires_at = case when status = 'running' then coalesce(lease_expires_at, now()) end,
     lease_token = case when status = 'running' then coalesce(lease_token, gen_random_uuid()) else lease_token end,
     finished_at = case when status in ('succeeded', 'failed', 'cancelled')
         then coalesce(finished_at, created_at, now()) else finished_at end
 where attempts is null or attempts < 0 or max_attempts is null or max_attempts < 1 or priority is null
    or priority not between 0 and 9 or payload is null or created_at is null or next_run_at is null
-   or (status = 'running' and (lease_expires_at is null or lease_token is null))
+   or (status = 'running') <> (lease_expires_at is not null) or (status = 'running' and lease_token is null)
    or (status in ('succeeded', 'failed', 'cancelled') and finished_at is null);
 
 alter table public.jobs
@@ -341,7 +341,8 @@ alter table public.jobs
     add constraint jobs_status_known check (status in ('queued', 'running', 'succeeded', 'failed', 'cancelled')),
     add constraint jobs_attempts_counted check (attempts >= 0 and max_attempts >= 1),
     add constraint jobs_priority_range check (priority between 0 and 9),
-    add constraint jobs_running_is_leased check (status <> 'running' or lease_token is not null);
+    add constraint jobs_running_is_leased check ((status = 'running') = (lease_expires_at is not null)
+        and (status <> 'running' or lease_token is not null));
 
 -- An older schema allowed one key twice: the newest job keeps it, the others' say whose they were.
 update public.jobs old set idempotency_key = old.idempotency_key || ':superseded:' || old.id
