@@ -1,0 +1,1 @@
+"""The worker engine in process, on a real database: what it claims, runs, settles, renews and gives back."""

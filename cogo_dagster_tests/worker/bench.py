@@ -1,0 +1,114 @@
+"""Workers on a bench: run to their end, or watched from outside while they run in a thread."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+from cogo_dagster.queue.artifacts import ArtifactStore
+from cogo_dagster.queue.client import Queue, WorkerIdentity
+from cogo_dagster.queue.executor import Executor
+from cogo_dagster.queue.worker import EventKind, Worker, WorkerEvent, WorkerOptions, WorkerReport
+from cogo_dagster.queue.worker.wakeup import Wakeup
+
+PATIENCE_SECONDS = 60.0
+
+QUIET: dict[str, Any] = {"poll_seconds": 0.2, "heartbeat_seconds": 3600, "recover_seconds": 3600, "sweep_seconds": 3600}
+"""Nothing beside the stages; a test turns on what it is about."""
+
+
+@dataclass
+class Running:
+    """A worker in a thread.
+
+    Attributes:
+        events: What it told so far.
+    """
+
+    worker: Worker
+    identity: WorkerIdentity
+    events: list[WorkerEvent]
+    _thread: threading.Thread | None = None
+    _report: WorkerReport | None = None
+    _error: BaseException | None = None
+
+    def report(self, seconds: float = PATIENCE_SECONDS) -> WorkerReport:
+        """Wait for its end; what ended it before its time is raised here."""
+        assert self._thread is not None
+        self._thread.join(seconds)
+        assert not self._thread.is_alive(), "The worker does not end."
+        if self._error is not None:
+            raise self._error
+        assert self._report is not None
+        return self._report
+
+    def told(self, kind: EventKind) -> list[WorkerEvent]:
+        """Return the events of one kind so far."""
+        return [event for event in list(self.events) if event.kind is kind]
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._report = asyncio.run(self.worker.run())
+        except BaseException as error:  # noqa: BLE001 - carried over to the thread of the test
+            self._error = error
+
+
+@dataclass
+class Bench:
+    """What workers work with."""
+
+    queue: Queue
+    store: ArtifactStore
+    started: list[Running] = field(default_factory=list)
+
+    def worker(
+        self,
+        *executors: Executor,
+        queue: Queue | None = None,
+        wakeup: Wakeup | None = None,
+        identity: WorkerIdentity | None = None,
+        **options: Any,
+    ) -> Running:
+        """Make a worker that has not begun."""
+        events: list[WorkerEvent] = []
+        identity = identity or WorkerIdentity("worker", uuid4())
+        chosen = WorkerOptions(**{**QUIET, **options})
+        worker = Worker(
+            queue or self.queue, self.store, executors, identity, chosen, wakeup=wakeup, observer=events.append
+        )
+        return Running(worker, identity, events)
+
+    @contextmanager
+    def running(self, *executors: Executor, **options: Any) -> Iterator[Running]:
+        """Run a worker in a thread for as long as this is entered."""
+        running = self.worker(*executors, **options)
+        running.start()
+        self.started.append(running)
+        try:
+            yield running
+        finally:
+            running.worker.request_stop(0)
+            running.report()
+
+    def drain(self, *executors: Executor, **options: Any) -> WorkerReport:
+        """Run a worker until nothing is due."""
+        running = self.worker(*executors, linger_seconds=0, **options)
+        running.start()
+        return running.report()
+
+
+def eventually(condition: Callable[[], object], what: str, seconds: float = 30) -> None:
+    """Wait for something that tells nobody when it happens."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"It never happened that {what}."
+        time.sleep(0.02)

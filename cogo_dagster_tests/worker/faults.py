@@ -1,0 +1,160 @@
+"""Trouble between a worker and its database: a transport that is watched, and a TCP proxy that misbehaves."""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+from urllib.parse import urlsplit, urlunsplit
+
+from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.transports.base import Transport
+
+_READY_FOR_QUERY: Final = b"Z\x00\x00\x00\x05I"
+
+
+class Watched:
+    """A transport that asks `before` what to do about each call: return, wait, or raise.
+
+    Attributes:
+        calls: Names of the functions called, in order.
+    """
+
+    def __init__(self, transport: Transport, before: Callable[[str, Mapping[str, Json]], None] | None = None) -> None:
+        self._transport = transport
+        self._before = before
+        self.calls: list[str] = []
+
+    def call(self, function: str, arguments: Mapping[str, Json]) -> Json:
+        """Ask, then call."""
+        self.calls.append(function)
+        if self._before is not None:
+            self._before(function, arguments)
+        return self._transport.call(function, arguments)
+
+    def close(self) -> None:
+        """Close the transport behind."""
+        self._transport.close()
+
+
+class Proxy:
+    """Stands between clients and one PostgreSQL server.
+
+    Attributes:
+        lost_replies: How many replies were dropped so far.
+    """
+
+    def __init__(self, dsn: str) -> None:
+        self._parts = urlsplit(dsn)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._lock = threading.Lock()
+        self._links: set[socket.socket] = set()
+        self._cut = False
+        self._lose: bytes | None = None
+        self.lost_replies = 0
+
+    @property
+    def dsn(self) -> str:
+        """The database's address by way of the proxy."""
+        user = self._parts.netloc.rpartition("@")[0]
+        return urlunsplit(self._parts._replace(netloc=f"{user}@127.0.0.1:{self._listener.getsockname()[1]}"))
+
+    def cut(self) -> None:
+        """Break every connection, and every new one."""
+        with self._lock:
+            self._cut = True
+            for link in self._links:
+                _shut(link)
+
+    def mend(self) -> None:
+        """Let new connections through again."""
+        with self._lock:
+            self._cut = False
+
+    def lose_reply_to(self, word: str) -> None:
+        """Let the next request that holds this word reach the server, and break its connection when it is done."""
+        self._lose = word.encode()
+
+    def serve(self) -> None:
+        """Take connections until closed."""
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._connect, args=(client,), daemon=True).start()
+
+    def close(self) -> None:
+        """End."""
+        _shut(self._listener)
+        self._listener.close()
+        self.cut()
+
+    def _connect(self, client: socket.socket) -> None:
+        with client:
+            if self._cut:
+                return
+            with socket.create_connection((self._parts.hostname or "", self._parts.port or 0)) as server:
+                link = _Link(self, client, server)
+                with self._lock:
+                    self._links |= {client, server}
+                link.run()
+                with self._lock:
+                    self._links -= {client, server}
+
+    def is_to_lose(self, request: bytes) -> bool:
+        """Whether the reply to this request is to be lost; true once."""
+        with self._lock:
+            if self._lose is None or self._lose not in request:
+                return False
+            self._lose = None
+            return True
+
+
+class _Link:
+    """One connection through the proxy."""
+
+    def __init__(self, proxy: Proxy, client: socket.socket, server: socket.socket) -> None:
+        self._proxy = proxy
+        self._client = client
+        self._server = server
+        self._losing = False
+
+    def run(self) -> None:
+        back = threading.Thread(target=self._replies, daemon=True)
+        back.start()
+        with contextlib.suppress(OSError):
+            while request := self._client.recv(65536):
+                self._losing = self._losing or self._proxy.is_to_lose(request)
+                self._server.sendall(request)
+        _shut(self._server)
+        back.join()
+
+    def _replies(self) -> None:
+        with contextlib.suppress(OSError):
+            while reply := self._server.recv(65536):
+                if not self._losing:
+                    self._client.sendall(reply)
+                elif reply.endswith(_READY_FOR_QUERY):
+                    self._proxy.lost_replies += 1
+                    break
+        _shut(self._client)
+
+
+@contextmanager
+def proxied(dsn: str) -> Iterator[Proxy]:
+    """Run a proxy before a database."""
+    proxy = Proxy(dsn)
+    thread = threading.Thread(target=proxy.serve, daemon=True)
+    thread.start()
+    try:
+        yield proxy
+    finally:
+        proxy.close()
+        thread.join(5)
+
+
+def _shut(link: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        link.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,145 @@
+"""What a worker claims, how much at once, and when it ends."""
+
+import pytest
+
+from cogo_dagster.executors.errors import ExecutorUnavailable
+from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.worker import EventKind, Stage
+from cogo_dagster_tests.queue.steps import add, look
+from cogo_dagster_tests.worker.bench import Bench, eventually
+from cogo_dagster_tests.worker.executors import FakeExecutor, Gate
+
+
+def test_a_worker_runs_what_is_due_and_ends_drained(bench: Bench, queue: Queue) -> None:
+    """Every due job succeeds once with its result; a job of the future stays where it is."""
+    due = [add(queue) for _ in range(7)]
+    later = add(queue, run_in_seconds=3600)
+    executor = FakeExecutor()
+
+    report = bench.drain(executor)
+
+    assert report.ended_because == "drained"
+    assert {"claimed": 7, "succeeded": 7}.items() <= report.counters.items()
+    assert {job["status"] for job in queue.get_jobs(due)} == {"succeeded"}
+    assert {job["attempts"] for job in queue.get_jobs(due)} == {1}
+    assert look(queue, due[0])["result"] == {"attempt": 1}
+    assert look(queue, later)["status"] == "queued"
+    assert sorted(job.id for job in executor.ran) == sorted(due)
+    assert (executor.starts, executor.stops) == (1, 1)
+
+
+def test_an_empty_queue_ends_a_lingering_worker_at_once(bench: Bench) -> None:
+    """Nothing is due, so a worker that does not linger ends without having claimed anything."""
+    report = bench.drain(FakeExecutor())
+    assert (report.ended_because, report.counters.get("claimed", 0)) == ("drained", 0)
+
+
+def test_max_jobs_is_never_exceeded(bench: Bench, queue: Queue) -> None:
+    """With room for four jobs at once and six due, a worker told three claims three, settles them and ends."""
+    jobs = [add(queue) for _ in range(6)]
+    executor = FakeExecutor()
+
+    report = bench.drain(executor, max_jobs=3, concurrency=4)
+
+    assert report.ended_because == "max_jobs"
+    assert len(executor.ran) == report.counters["succeeded"] == 3
+    untouched = [job for job in queue.get_jobs(jobs) if job["status"] == "queued"]
+    assert [job["attempts"] for job in untouched] == [0, 0, 0]
+
+
+def test_max_jobs_of_a_prefetching_worker_all_run(bench: Bench, queue: Queue) -> None:
+    """Prefetched jobs count towards the limit, and each of them runs before the worker ends."""
+    for _ in range(40):
+        add(queue)
+    executor = FakeExecutor(prefetch=8)
+
+    report = bench.drain(executor, max_jobs=25, concurrency=2)
+
+    assert report.ended_because == "max_jobs"
+    assert len(executor.ran) == report.counters["succeeded"] == 25
+    assert report.counters.get("requeued", 0) == 0
+
+
+def test_no_more_than_concurrency_run_at_once(bench: Bench, queue: Queue) -> None:
+    """With concurrency 3, the fourth job starts only when one of the first three has ended."""
+    for _ in range(10):
+        add(queue)
+    gate = Gate()
+    executor = FakeExecutor(gate)
+    with bench.running(executor, concurrency=3, linger_seconds=0) as running:
+        for _ in range(3):
+            gate.arrived()
+        assert len(executor.ran) == 3
+        gate.open()
+        running.report()
+    assert executor.most == 3
+    assert len(executor.ran) == 10
+
+
+def test_a_family_has_no_more_than_its_slots(bench: Bench, queue: Queue) -> None:
+    """A family of one slot runs one job at a time beside another family that takes what is left."""
+    for _ in range(4):
+        add(queue, "gate")
+        add(queue, "figma")
+    gates = Gate(), Gate()
+    heavy, light = FakeExecutor(gates[0], family="gate", slots=1), FakeExecutor(gates[1], family="figma")
+    with bench.running(heavy, light, concurrency=4, linger_seconds=0) as running:
+        gates[0].arrived()
+        for _ in range(3):
+            gates[1].arrived()
+        for gate in gates:
+            gate.open()
+        running.report()
+    assert heavy.most == 1
+    assert light.most <= 4
+    assert (len(heavy.ran), len(light.ran)) == (4, 4)
+
+
+def test_families_it_has_no_executor_for_are_left_alone(bench: Bench, queue: Queue) -> None:
+    """A figma job waits for a worker that can run it."""
+    job = add(queue, "figma")
+    assert bench.drain(FakeExecutor()).ended_because == "drained"
+    assert look(queue, job)["status"] == "queued"
+
+
+def test_an_executor_that_cannot_start_claims_nothing(bench: Bench, queue: Queue) -> None:
+    """ExecutorUnavailable comes out of run(), the job is untouched, and no worker is registered."""
+
+    class Broken(FakeExecutor):
+        async def start(self) -> None:
+            raise ExecutorUnavailable("There is no browser: install one.")
+
+    job, broken = add(queue), Broken()
+    with pytest.raises(ExecutorUnavailable):
+        bench.drain(broken)
+    assert (look(queue, job)["status"], look(queue, job)["attempts"]) == ("queued", 0)
+    assert broken.stops == 1
+    assert queue.list_workers() == []
+
+
+def test_the_time_limit_ends_the_claims_but_not_the_jobs(bench: Bench, queue: Queue) -> None:
+    """When run_seconds are over, the running job still ends well, and the next one stays queued."""
+    first, second = add(queue), add(queue)
+    gate = Gate()
+    with bench.running(FakeExecutor(gate), concurrency=1, run_seconds=0.5) as running:
+        gate.arrived()
+        eventually(lambda: running.told(EventKind.STAGE_FINISHED), "the claim stage ended")
+        gate.open()
+        assert running.report().ended_because == "run_seconds"
+    assert look(queue, first)["status"] == "succeeded"
+    assert look(queue, second)["status"] == "queued"
+
+
+def test_the_stages_end_in_order_and_every_job_is_told(bench: Bench, queue: Queue) -> None:
+    """Each job is claimed, executed and settled, and each stage says that it has finished, in their order."""
+    job = add(queue)
+    with bench.running(FakeExecutor(), linger_seconds=0) as running:
+        running.report()
+    kinds = [event.kind for event in running.events if event.job and event.job.id == job]
+    assert kinds == [EventKind.CLAIMED, EventKind.EXECUTED, EventKind.SETTLED]
+    assert [event.stage for event in running.told(EventKind.STAGE_FINISHED)] == [
+        Stage.CLAIM,
+        Stage.EXECUTE,
+        Stage.UPLOAD,
+    ]
+    assert all(event.message.endswith(".") for event in running.events)
