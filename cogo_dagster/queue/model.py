@@ -123,10 +123,15 @@ class JobError:
         """Return the document stored in `jobs.error`."""
         return {
             "class": self.error_class,
-            "message": self.message[:2_000],
+            "message": _storable(self.message[:2_000]),
             "retryable": self.retryable,
-            "detail": self.detail[:20_000] if self.detail else None,
+            "detail": _storable(self.detail[:20_000]) if self.detail else None,
         }
+
+
+def _storable(text: str) -> str:
+    """Return the text without what Postgres refuses: NUL characters and halves of surrogate pairs."""
+    return text.replace("\0", "\ufffd").encode(errors="replace").decode()
 
 
 @dataclass(frozen=True, slots=True)

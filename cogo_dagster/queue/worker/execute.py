@@ -110,12 +110,13 @@ class Executions:
                 self._slot_freed.clear()
                 await self._slot_freed.wait()
                 continue
-            batch = [self._waiting.popleft() for _ in range(min(free, len(self._waiting)))]
+            batch = list(itertools.islice(self._waiting, free))
             for held in batch:
                 held.started = True
             ids = [held.job.id for held in self._state.held if held.started]
             await self._state.calls.patiently(self._state.queue.start, self._state.identity, ids)
             for held in batch:
+                self._waiting.popleft()  # not before: what is between two places would be lost sight of
                 self._launch(held)
 
     def _launch(self, held: HeldJob) -> None:
@@ -163,12 +164,12 @@ class Executions:
         except ExecutionFailed as failed:
             outcome, delay_seconds, artifacts = Outcome.FAILED, failed.delay_seconds, tuple(failed.artifacts)
             error = JobError(failed.error_class, failed.message, failed.retryable, failed.detail)
-        except asyncio.CancelledError:
-            if held.abandoned is None:
+        except (Exception, SystemExit, asyncio.CancelledError) as problem:  # an executor's bug is not the worker's
+            if held.abandoned is None and _is_cancelled():
                 raise
-            outcome = _outcome_of(held.abandoned)
-        except Exception as problem:  # noqa: BLE001 - an executor's bug is the job's failure, not the worker's
             outcome, error = Outcome.FAILED, _unexpected(problem)
+        if error is not None and held.abandoned is not None:  # we broke it off: it did not fail
+            outcome, error, delay_seconds, artifacts = _outcome_of(held.abandoned), None, None, ()
         if held.abandoned is Abandonment.LEASE_LOST:
             self._lost(held)
             return None
@@ -206,6 +207,8 @@ class Executions:
         self._state.tell(EventKind.LEASE_LOST, Stage.EXECUTE, held.job, sentence)
 
     async def _abandon_all(self) -> None:
+        if self._starter is not None:
+            self._starter.cancel()
         while self._waiting:
             held = self._waiting.popleft()
             self._hand_on(Finished(held, Settlement(held.job, Outcome.REQUEUED), (), Workspace()))
@@ -220,7 +223,13 @@ def _outcome_of(abandonment: Abandonment) -> Outcome:
     return Outcome.CANCELLED if abandonment is Abandonment.CANCEL_REQUESTED else Outcome.REQUEUED
 
 
-def _unexpected(problem: Exception) -> JobError:
+def _is_cancelled() -> bool:
+    """Whether somebody cancelled this task, rather than the executor one of its own whose end it let through."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _unexpected(problem: BaseException) -> JobError:
     first_line = (str(problem).strip() or type(problem).__name__).split("\n", 1)[0]
     return JobError(
         type(problem).__name__, first_line, retryable=True, detail="".join(traceback.format_exception(problem))

@@ -100,14 +100,14 @@ class Settler:
             answers = await self._state.calls.patiently(
                 self._state.queue.settle, [settlement for _, settlement in batch]
             )
-        except QueueError as error:
+        except (QueueError, TypeError, ValueError, RecursionError) as error:  # the engine's word, or no JSON at all
             await self._settle_apart(batch, error)
             return
         for (held, settlement), settled in zip(batch, answers, strict=True):
             self._record(settlement, settled)
             self._state.held.release(held)
 
-    async def _settle_apart(self, batch: list[tuple[HeldJob, Settlement]], error: QueueError) -> None:
+    async def _settle_apart(self, batch: list[tuple[HeldJob, Settlement]], error: Exception) -> None:
         """The engine refused the whole call: find the settlement it cannot store, and fail that job alone."""
         if len(batch) > 1:
             for item in batch:

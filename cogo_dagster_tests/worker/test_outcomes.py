@@ -1,0 +1,173 @@
+"""How an attempt ends, and what the job's row says of it afterwards."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+
+import pytest
+
+from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.executor import ExecutionFailed, InvalidPayload, Snooze, Workspace
+from cogo_dagster.queue.model import ExecutionResult, Job, Json
+from cogo_dagster.queue.worker import execute
+from cogo_dagster_tests.queue.steps import add, dead_letters, look
+from cogo_dagster_tests.worker.bench import Bench
+from cogo_dagster_tests.worker.executors import Body, FakeExecutor, succeed
+
+
+def raising(make: Callable[[], BaseException]) -> Body:
+    """Return an execution that fails in this way."""
+
+    async def body(job: Job, workspace: Workspace) -> ExecutionResult:
+        raise make()
+
+    return body
+
+
+def returning(result: Json) -> Body:
+    """Return an execution with this result."""
+
+    async def body(job: Job, workspace: Workspace) -> ExecutionResult:
+        return ExecutionResult(result)
+
+    return body
+
+
+def test_a_payload_the_executor_refuses_fails_for_good(bench: Bench, queue: Queue) -> None:
+    """InvalidPayload is permanent: no retry could help, so the job is in the DLQ after one attempt."""
+    job = add(queue)
+    report = bench.drain(FakeExecutor(raising(lambda: InvalidPayload("url is missing: give one."))))
+    row = look(queue, job)
+    assert (row["status"], row["attempts"], report.counters["failed"]) == ("failed", 1, 1)
+    assert (row["error"]["class"], row["error"]["message"]) == ("invalid_payload", "url is missing: give one.")
+    assert [dead["reason"] for dead in dead_letters(queue)] == ["permanent"]
+
+
+def test_a_retryable_failure_is_queued_again(bench: Bench, queue: Queue) -> None:
+    """A known, passing trouble costs an attempt and is retried after a pause."""
+    job = add(queue)
+    failure = ExecutionFailed("The page did not load.", error_class="timeout", retryable=True, detail="log")
+    report = bench.drain(FakeExecutor(raising(lambda: failure)))
+    row = look(queue, job)
+    assert (row["status"], row["attempts"], report.counters["retried"]) == ("queued", 1, 1)
+    assert row["error"] == {"class": "timeout", "message": failure.message, "retryable": True, "detail": "log"}
+    assert row["next_run_at"] > row["claimed_at"]
+
+
+def test_a_permanent_failure_goes_to_the_dlq(bench: Bench, queue: Queue) -> None:
+    """A failure that is not retryable ends the job at its first attempt."""
+    job = add(queue)
+    failure = ExecutionFailed("There is no such page.", error_class="http_status", retryable=False)
+    bench.drain(FakeExecutor(raising(lambda: failure)))
+    assert look(queue, job)["status"] == "failed"
+    assert [dead["job_id"] for dead in dead_letters(queue)] == [str(job)]
+
+
+def test_a_retry_after_is_the_least_wait(bench: Bench, queue: Queue) -> None:
+    """A server that asks for ten minutes is not asked again before."""
+    job = add(queue)
+    failure = ExecutionFailed("Too many requests.", error_class="http_status", retryable=True, delay_seconds=600)
+    bench.drain(FakeExecutor(raising(lambda: failure)))
+    row = look(queue, job)
+    assert row["status"] == "queued"
+    assert (_time(row["next_run_at"]) - _time(row["claimed_at"])).total_seconds() >= 600
+
+
+def test_a_snooze_gives_the_attempt_back(bench: Bench, queue: Queue) -> None:
+    """A snoozed job waits as long as was asked, and has as many attempts left as before."""
+    job = add(queue)
+    report = bench.drain(FakeExecutor(raising(lambda: Snooze("The rate limit is used up.", delay_seconds=900))))
+    row = look(queue, job)
+    assert (row["status"], row["attempts"], row["snoozes"], report.counters["snoozed"]) == ("queued", 0, 1, 1)
+    assert (_time(row["next_run_at"]) - _time(row["claimed_at"])).total_seconds() >= 900
+    assert row["lease_expires_at"] is None
+
+
+def test_an_unexpected_exception_is_retried_with_its_traceback(bench: Bench, queue: Queue) -> None:
+    """A bug in an executor is the job's failure: its class, first line and traceback are kept, the worker goes on."""
+    job, other = add(queue), add(queue, "figma")
+    buggy = FakeExecutor(raising(lambda: LookupError("no such element\nsecond line")))
+    bench.drain(buggy, FakeExecutor(family="figma"))
+    error = look(queue, job)["error"]
+    assert (look(queue, job)["status"], error["retryable"]) == ("queued", True)
+    assert (error["class"], error["message"]) == ("LookupError", "no such element")
+    assert "Traceback" in error["detail"]
+    assert "raise make()" in error["detail"]
+    assert look(queue, other)["status"] == "succeeded"
+
+
+@pytest.mark.parametrize("problem", [asyncio.CancelledError, SystemExit], ids=lambda problem: problem.__name__)
+def test_an_executor_cannot_end_the_worker(bench: Bench, queue: Queue, problem: type[BaseException]) -> None:
+    """A cancellation nobody asked for, or an exit, is a failed attempt like any other; nothing is left running."""
+    job, other = add(queue), add(queue, "figma")
+    report = bench.drain(FakeExecutor(raising(problem)), FakeExecutor(family="figma"))
+    row = look(queue, job)
+    assert (row["status"], row["attempts"]) == ("queued", 1)
+    assert row["error"]["class"] == problem.__name__
+    assert (report.counters["retried"], report.counters["succeeded"]) == (1, 1)
+    assert look(queue, other)["status"] == "succeeded"
+
+
+def test_the_last_attempt_goes_to_the_dlq(bench: Bench, queue: Queue) -> None:
+    """A job with one attempt that fails retryably is out of attempts."""
+    job = add(queue, max_attempts=1)
+    bench.drain(FakeExecutor(raising(lambda: OSError("disk full"))))
+    assert look(queue, job)["status"] == "failed"
+    assert [dead["reason"] for dead in dead_letters(queue)] == ["out_of_attempts"]
+
+
+def test_a_job_that_outlives_its_timeout_is_stopped(
+    bench: Bench, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An executor that does not keep the time itself is cancelled a little later, and the job is retried."""
+    monkeypatch.setattr(execute, "_TIMEOUT_MARGIN_SECONDS", 0.1)
+
+    async def forever(job: Job, workspace: Workspace) -> ExecutionResult:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    job = add(queue, timeout_seconds=0.1)
+    bench.drain(FakeExecutor(forever))
+    row = look(queue, job)
+    assert (row["status"], row["error"]["class"]) == ("queued", "timeout")
+    assert row["error"]["message"] == "The job ran longer than its timeout of 0.1 s."
+
+
+def test_an_executors_own_timeout_is_not_the_jobs(bench: Bench, queue: Queue) -> None:
+    """A TimeoutError from inside is told as it is, although the job has a timeout too."""
+    job = add(queue, timeout_seconds=500)
+    bench.drain(FakeExecutor(raising(lambda: TimeoutError("The socket said nothing."))))
+    error = look(queue, job)["error"]
+    assert (error["class"], error["message"]) == ("TimeoutError", "The socket said nothing.")
+
+
+@pytest.mark.parametrize(
+    "result",
+    ["a\x00b", float("nan"), float("inf"), "\ud800", {"when": object()}, {1, 2}, {"a": {"b": b"bytes"}}],
+    ids=["nul", "nan", "infinity", "surrogate", "object", "set", "bytes"],
+)
+def test_a_result_that_cannot_be_stored_fails_that_job_only(bench: Bench, queue: Queue, result: Json) -> None:
+    """A result that is no JSON, or that Postgres refuses, is a permanent failure; its neighbours succeed."""
+    odd = add(queue, "odd")
+    plain = [add(queue, "plain") for _ in range(5)]
+
+    report = bench.drain(FakeExecutor(returning(result), family="odd"), FakeExecutor(succeed, family="plain"))
+
+    row = look(queue, odd)
+    assert (row["status"], row["error"]["class"]) == ("failed", "unstorable_result")
+    assert {job["status"] for job in queue.get_jobs(plain)} == {"succeeded"}
+    assert (report.counters["failed"], report.counters["succeeded"]) == (1, 5)
+
+
+@pytest.mark.parametrize("message", ["a\x00b", "a\ud800b"], ids=["nul", "surrogate"])
+def test_an_error_that_cannot_be_stored_is_still_retried(bench: Bench, queue: Queue, message: str) -> None:
+    """What a page puts into an error message does not decide whether the job is tried again."""
+    job = add(queue)
+    bench.drain(FakeExecutor(raising(lambda: ExecutionFailed(message, error_class="script", retryable=True))))
+    row = look(queue, job)
+    assert (row["status"], row["error"]["class"]) == ("queued", "script")
+    assert row["error"]["message"].startswith("a")
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)

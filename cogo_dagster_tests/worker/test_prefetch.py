@@ -1,0 +1,94 @@
+"""Light executors hold more jobs than they run: starts are recorded first, and who never started is not charged."""
+
+import time
+from collections.abc import Mapping
+from uuid import UUID
+
+from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.executor import Workspace
+from cogo_dagster.queue.model import ExecutionResult, Job, Json
+from cogo_dagster.queue.transports.base import Transport
+from cogo_dagster.queue.worker import EventKind
+from cogo_dagster_tests.conftest import Age, Owner
+from cogo_dagster_tests.queue.steps import add, look
+from cogo_dagster_tests.worker.bench import Bench, eventually
+from cogo_dagster_tests.worker.executors import FakeExecutor, Gate
+from cogo_dagster_tests.worker.faults import Watched
+
+
+def test_all_prefetched_jobs_run_once(bench: Bench, queue: Queue) -> None:
+    """A flood through a prefetching executor is done completely, one execution each, within the concurrency."""
+    jobs = [add(queue) for _ in range(200)]
+    executor = FakeExecutor(prefetch=20)
+    report = bench.drain(executor, concurrency=3)
+    assert report.counters["succeeded"] == 200
+    assert sorted(job.id for job in executor.ran) == sorted(jobs)
+    assert executor.most <= 3
+    assert {job["attempts"] for job in queue.get_jobs(jobs)} == {1}
+
+
+def test_a_start_is_recorded_before_the_job_runs(bench: Bench, queue: Queue, owner: Owner) -> None:
+    """Whenever a prefetched job runs, the worker's row names it already."""
+    for _ in range(12):
+        add(queue)
+    unrecorded: list[UUID] = []
+
+    async def check(job: Job, workspace: Workspace) -> ExecutionResult:
+        query = (
+            "select j.started_at is not null or j.id = any (w.started_job_ids)"
+            " from public.jobs j join public.workers w using (instance_id) where j.id = %s"
+        )
+        if owner.execute(query, (job.id,)).fetchone() != (True,):
+            unrecorded.append(job.id)
+        return ExecutionResult()
+
+    executor = FakeExecutor(check, prefetch=6)
+    bench.drain(executor, concurrency=2)
+    assert len(executor.ran) == 12
+    assert unrecorded == []
+
+
+def test_a_worker_does_not_end_while_starts_are_being_recorded(bench: Bench, transport: Transport) -> None:
+    """The last jobs are neither waiting nor running while their start is recorded: they still run."""
+
+    def slow_start(function: str, arguments: Mapping[str, Json]) -> None:
+        if function == "start_jobs":
+            time.sleep(0.3)
+
+    for _ in range(2):
+        add(bench.queue)
+    gate = Gate()
+    slow = Queue(Watched(transport, slow_start))
+    with bench.running(FakeExecutor(gate, prefetch=8), queue=slow, concurrency=1, max_jobs=2) as running:
+        gate.arrived()
+        eventually(lambda: running.told(EventKind.STAGE_FINISHED), "both jobs were claimed")
+        gate.open()
+        report = running.report()
+    assert report.counters["succeeded"] == 2
+    assert report.counters.get("requeued", 0) == 0
+
+
+def test_a_prefetched_job_that_never_started_is_not_charged(bench: Bench, queue: Queue, age: Age) -> None:
+    """When a worker dies, recovery charges an attempt to the jobs that ran, and gives it back to those that waited."""
+    jobs = [add(queue) for _ in range(8)]
+    gate = Gate()
+    with bench.running(FakeExecutor(gate, prefetch=6), concurrency=2, lease_seconds=3600):
+        begun = {gate.arrived().id, gate.arrived().id}
+        eventually(lambda: queue.stats()["running"] == 8, "the others were prefetched")
+        for job in jobs:
+            age(job, 2 * 3600)
+        assert queue.recover().requeued == 8
+    assert {job: look(queue, job)["attempts"] for job in jobs} == {job: int(job in begun) for job in jobs}
+
+
+def test_waiting_jobs_go_back_at_a_stop(bench: Bench, queue: Queue) -> None:
+    """A stop requeues the prefetched jobs with the running ones, all with their attempt."""
+    jobs = [add(queue) for _ in range(8)]
+    gate = Gate()
+    with bench.running(FakeExecutor(gate, prefetch=6), concurrency=2) as running:
+        gate.arrived(), gate.arrived()
+        eventually(lambda: queue.stats()["running"] == 8, "the others were prefetched")
+        running.worker.request_stop(0)
+        assert running.report().counters["requeued"] == 8
+    assert {(job["status"], job["attempts"]) for job in queue.get_jobs(jobs)} == {("queued", 0)}
+    assert len(gate.cancelled) == 2
