@@ -213,12 +213,15 @@ def _functions_digest() -> str:
 
 
 def _record_release() -> str:
-    values = f"{SCHEMA_RELEASE}, '{_functions_digest()}'"
-    return (
-        f"update public.deployment set (release, functions_digest, updated_at) = row ({values}, now());\n"
-        f"insert into public.deployment (release, functions_digest) select {values} "
-        "where not exists (select from public.deployment);"
-    )
+    return f"""
+do $record$ begin
+    update public.deployment
+    set release = {SCHEMA_RELEASE}, functions_digest = '{_functions_digest()}', updated_at = now();
+    if not found then
+        insert into public.deployment (release, functions_digest) values ({SCHEMA_RELEASE}, '{_functions_digest()}');
+    end if;
+end $record$;
+"""  # noqa: S608 - our own constants
 
 
 def _guarded(migration: Migration) -> str:

@@ -12,7 +12,6 @@ from typing import Final
 from cogo_dagster.queue.client import Ask
 from cogo_dagster.queue.executor import ExecutionFailed, Executor, InvalidPayload, Snooze, Workspace
 from cogo_dagster.queue.model import ArtifactFile, ExecutionResult, JobError, Outcome, Settlement
-from cogo_dagster.queue.worker.calls import wait_for_any
 from cogo_dagster.queue.worker.events import EventKind, Stage
 from cogo_dagster.queue.worker.held import Abandonment, HeldJob
 from cogo_dagster.queue.worker.state import WorkerState
@@ -81,12 +80,15 @@ class Executions:
 
     async def finish(self) -> None:
         """Return when nothing runs any more; at `hurry`, cancel what runs and requeue what waits."""
-        while self._tasks or self._waiting:
-            if self._state.hurry.is_set():
-                await self._abandon_all()
-                return
-            self._slot_freed.clear()
-            await wait_for_any(self._slot_freed, self._state.hurry, timeout_seconds=1)
+        hurried = asyncio.ensure_future(self._state.hurry.wait())
+        try:
+            while (self._tasks or self._waiting) and not hurried.done():
+                starting = {self._starter} if self._starter is not None and self._waiting else set()
+                await asyncio.wait([hurried, *self._tasks, *starting], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            hurried.cancel()
+        if self._tasks or self._waiting:
+            await self._abandon_all()
 
     def _families_in_turn(self) -> list[str]:
         families = list(self._state.executors)

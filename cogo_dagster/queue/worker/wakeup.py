@@ -1,23 +1,21 @@
-"""Wake-up calls from the database: a LISTEN connection in a thread of its own. Polling stays the truth."""
+"""Wake-up calls from the database: a LISTEN connection read by the worker's own loop. Polling stays the truth."""
 
-import threading
+import asyncio
+import contextlib
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 import psycopg
 
-_LONGEST_PAUSE_SECONDS = 10.0
+_FIRST_PAUSE_SECONDS: Final = 0.5
+_LONGEST_PAUSE_SECONDS: Final = 10.0
 
 
 class Wakeup(Protocol):
     """Something that can call the worker when jobs may be due."""
 
-    def start(self, woken: Callable[[], None], connected: Callable[[bool], None]) -> None:
-        """Begin; both callbacks come from another thread."""
-        ...
-
-    def stop(self) -> None:
-        """End; no callback comes after it."""
+    async def listen(self, woken: Callable[[], None], connected: Callable[[bool], None]) -> None:
+        """Call `woken` whenever something may be due, and say whether calls can come at all; until cancelled."""
         ...
 
 
@@ -30,38 +28,60 @@ class ListenWakeup:
 
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
-        self._stopped = threading.Event()
-        self._thread: threading.Thread | None = None
 
-    def start(self, woken: Callable[[], None], connected: Callable[[bool], None]) -> None:
-        """Listen in a daemon thread."""
-        self._thread = threading.Thread(target=self._listen, args=(woken, connected), name="cogo-listen", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop listening within a second."""
-        self._stopped.set()
-        if self._thread is not None:
-            self._thread.join(timeout=3)
-
-    def _listen(self, woken: Callable[[], None], connected: Callable[[bool], None]) -> None:
-        pause_seconds = 0.5
-        while not self._stopped.is_set():
+    async def listen(self, woken: Callable[[], None], connected: Callable[[bool], None]) -> None:
+        """Listen until cancelled."""
+        pause_seconds = _FIRST_PAUSE_SECONDS
+        while True:
             try:
-                with psycopg.connect(
-                    self._dsn, autocommit=True, connect_timeout=5, application_name="cogo listen"
-                ) as link:
-                    link.execute("listen cogo_jobs")
-                    connected(True)
-                    woken()  # something may have become due while nobody listened
-                    pause_seconds = 0.5
-                    self._follow(link, woken)
+                link = await asyncio.to_thread(self._connect)
             except psycopg.Error:
-                connected(False)
-                self._stopped.wait(pause_seconds)
+                await asyncio.sleep(pause_seconds)
                 pause_seconds = min(pause_seconds * 2, _LONGEST_PAUSE_SECONDS)
+                continue
+            pause_seconds = _FIRST_PAUSE_SECONDS
+            with contextlib.closing(link):
+                connected(True)
+                woken()  # something may have become due while nobody listened
+                try:
+                    await _follow(link, woken)
+                finally:
+                    connected(False)
 
-    def _follow(self, link: psycopg.Connection, woken: Callable[[], None]) -> None:
-        while not self._stopped.is_set():
-            for _ in link.notifies(timeout=1.0, stop_after=1):
-                woken()
+    def _connect(self) -> psycopg.Connection:
+        link = psycopg.connect(
+            self._dsn,
+            autocommit=True,
+            connect_timeout=5,
+            application_name="cogo listen",
+            keepalives_idle=15,
+            keepalives_interval=5,
+            keepalives_count=3,
+        )
+        link.execute("listen cogo_jobs")
+        return link
+
+
+async def _follow(link: psycopg.Connection, woken: Callable[[], None]) -> None:
+    """Pass notifications on until the connection is lost."""
+    loop = asyncio.get_running_loop()
+    lost = asyncio.Event()
+    wire = link.pgconn
+
+    def readable() -> None:
+        try:
+            wire.consume_input()
+        except psycopg.Error:
+            lost.set()
+            return
+        notified = False
+        while wire.notifies() is not None:
+            notified = True
+        if notified:
+            woken()
+
+    loop.add_reader(wire.socket, readable)
+    try:
+        await lost.wait()
+    finally:
+        loop.remove_reader(wire.socket)

@@ -120,8 +120,9 @@ class Worker:
             asyncio.create_task(settler.run(), name="settle"),
             *(asyncio.create_task(uploader.run(), name="upload") for _ in range(_UPLOADERS)),
         ]
+        if self._wakeup is not None:
+            beside.append(asyncio.create_task(self._listen(self._wakeup), name="listen"))
         stages = asyncio.create_task(self._stages(state, executions, uploader, settler), name="stages")
-        self._listen(state)
         try:
             await asyncio.wait([stages, *beside], return_when=asyncio.FIRST_COMPLETED)
             if not stages.done():  # an upkeep loop never ends by itself: it failed, and we with it
@@ -131,8 +132,6 @@ class Worker:
                         task.result()
             return await stages
         finally:
-            if self._wakeup is not None:
-                await state.calls.once(self._wakeup.stop)
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
@@ -147,19 +146,14 @@ class Worker:
         state.tell(EventKind.STAGE_FINISHED, Stage.UPLOAD, None, "All attempts are settled.")
         return reason
 
-    def _listen(self, state: WorkerState) -> None:
-        if self._wakeup is None:
-            return
-        loop = asyncio.get_running_loop()
-
-        def woken() -> None:
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(state.wake.set)
+    async def _listen(self, wakeup: Wakeup) -> None:
+        state = self._state
+        assert state is not None  # noqa: S101 - set before any task starts
 
         def connected(stands: bool) -> None:
             state.wakeable = stands
 
-        self._wakeup.start(woken, connected)
+        await wakeup.listen(state.wake.set, connected)
 
     async def _say_goodbye(self, upkeep: Upkeep) -> None:
         """Give back what is still ours, send the last counters, end the heartbeat; never wait for a dead database."""
