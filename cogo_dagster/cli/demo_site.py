@@ -32,7 +32,9 @@ fetch('/data.json').then(answer => answer.json()).then(data => {
 })
 """
 
-_DATA: Final = '{"title": "COGO Agent Core", "stages": [["claim", 30], ["execute", 85], ["upload", 45], ["settle", 20]]}'
+_DATA: Final = (
+    '{"title": "COGO Agent Core", "stages": [["claim", 30], ["execute", 85], ["upload", 45], ["settle", 20]]}'
+)
 
 _FILES: Final = {
     "/": ("text/html; charset=utf-8", _PAGE),

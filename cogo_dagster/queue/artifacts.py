@@ -6,13 +6,14 @@ Each step is fenced by the lease token. A crash between two steps leaves a pendi
 together with its object.
 """
 
+import contextlib
 import hashlib
 import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import BinaryIO, Final, Protocol
 from uuid import uuid4
 
 from cogo_dagster.queue.client import Queue
@@ -20,6 +21,7 @@ from cogo_dagster.queue.errors import LeaseLost
 from cogo_dagster.queue.model import ArtifactFile, Job, Json
 
 _CHUNK_BYTES: Final = 1 << 20
+_TRIES: Final = 50
 
 
 class ArtifactStoreError(Exception):
@@ -61,14 +63,14 @@ class FolderStore:
         target = self._path(storage_key)
         temporary = target.with_name(f".{uuid4().hex}.part")
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with source.open("rb") as read, temporary.open("wb") as written:
+            with source.open("rb") as read, _created(temporary) as written:
                 shutil.copyfileobj(read, written, _CHUNK_BYTES)
                 written.flush()
                 os.fsync(written.fileno())
             temporary.replace(target)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink()
             raise ArtifactStoreError(f"The artifact cannot be written to {target.parent}: {error.strerror}.") from error
         return StoredObject(*_measure(target))
 
@@ -76,10 +78,12 @@ class FolderStore:
         """Delete the file, and the folders it leaves empty."""
         path = self._path(storage_key)
         path.unlink(missing_ok=True)
-        for folder in path.parents:
-            if folder == self._folder or not folder.is_dir() or any(folder.iterdir()):
-                return
-            folder.rmdir()
+        root = self._folder.resolve()
+        with contextlib.suppress(OSError):  # not empty, or tidied by another at this moment
+            for folder in path.parents:
+                if folder == root:
+                    break
+                folder.rmdir()
 
     def address(self, storage_key: str) -> str:
         """Return the absolute path."""
@@ -90,6 +94,16 @@ class FolderStore:
         if not path.is_relative_to(self._folder.resolve()):
             raise ArtifactStoreError(f"The storage key {storage_key!r} leads out of the artifact folder.")
         return path
+
+
+def _created(path: Path) -> BinaryIO:
+    """Create a file and its folders, although a sweeper may remove a folder that is still empty."""
+    for _ in range(_TRIES):
+        with contextlib.suppress(FileNotFoundError, FileExistsError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return path.open("xb")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.open("xb")
 
 
 def upload_artifacts(queue: Queue, store: ArtifactStore, job: Job, files: Sequence[ArtifactFile]) -> list[Json]:

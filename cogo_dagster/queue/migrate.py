@@ -9,6 +9,7 @@ from typing import Final
 import psycopg
 from psycopg.rows import TupleRow
 
+from cogo_dagster.queue.connect import connect
 from cogo_dagster.queue.errors import DatabaseUnavailable, QueueError, SchemaOutOfDate, SchemaTooNew
 
 SCHEMA_RELEASE: Final = 1
@@ -82,7 +83,7 @@ def migrate(dsn: str) -> SchemaStatus:
         SchemaTooNew: The database's release is higher than this code's.
         DatabaseUnavailable: No connection, or no right to create what is missing.
     """
-    with _connect(dsn) as connection, connection.transaction():
+    with connect(dsn, application_name="cogo migrate") as connection, connection.transaction():
         connection.execute("select pg_advisory_xact_lock(%s)", (_LOCK_KEY,))
         before = _status(connection)
         _refuse_newer(before)
@@ -101,7 +102,7 @@ def migrate(dsn: str) -> SchemaStatus:
 
 def status(dsn: str) -> SchemaStatus:
     """Say where a database stands, changing nothing."""
-    with _connect(dsn) as connection:
+    with connect(dsn, application_name="cogo migrate") as connection:
         return _status(connection)
 
 
@@ -154,16 +155,6 @@ def export_supabase(folder: Path) -> list[Path]:
 def _read(path: Path) -> Migration:
     version, _, name = path.stem.partition("_")
     return Migration(version, name, path.read_text(encoding="utf-8"))
-
-
-def _connect(dsn: str) -> psycopg.Connection[TupleRow]:
-    try:
-        return psycopg.connect(dsn, autocommit=True, connect_timeout=5, application_name="cogo migrate")
-    except psycopg.Error as error:
-        reason = str(error).strip().split("\n", 1)[0]
-        raise DatabaseUnavailable(
-            f"The database cannot be reached ({reason}): check COGO_DATABASE_URL and that the server runs."
-        ) from None
 
 
 def _status(connection: psycopg.Connection[TupleRow]) -> SchemaStatus:

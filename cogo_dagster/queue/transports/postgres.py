@@ -12,6 +12,7 @@ import psycopg
 from psycopg import sql
 from psycopg_pool import ConnectionPool, PoolTimeout
 
+from cogo_dagster.queue.connect import connect, first_line
 from cogo_dagster.queue.errors import DatabaseUnavailable, QueueError, TransportError, error_from_sqlstate
 from cogo_dagster.queue.functions import FUNCTIONS
 from cogo_dagster.queue.model import Json
@@ -96,7 +97,7 @@ class PostgresTransport:
     def _open(self) -> None:
         with self._opening:
             if not self._opened:
-                probe(self.dsn)
+                connect(self.dsn).close()
                 self._pool.open()
                 self._opened = True
 
@@ -108,39 +109,16 @@ class PostgresTransport:
         state = error.sqlstate
         if state is None or state.startswith(_CONNECTION_LOST):
             return TransportError(
-                f"The connection to the database broke ({_first_line(error)}): the call may be repeated."
+                f"The connection to the database broke ({first_line(error)}): the call may be repeated."
             )
         return error_from_sqlstate(state, error.diag.message_primary or str(error), error.diag.message_detail)
 
     def _unreachable(self) -> str:
         try:
-            probe(self.dsn)
+            connect(self.dsn).close()
         except DatabaseUnavailable as unavailable:
             return str(unavailable)
         return "The database gave no connection within 10 s: it has too many clients, or too few connections."
-
-
-def probe(dsn: str) -> None:
-    """Connect once, to say early and clearly what is wrong with the address.
-
-    Raises:
-        DatabaseUnavailable: One sentence with host, port and the server's reason.
-    """
-    try:
-        psycopg.connect(dsn, connect_timeout=5).close()
-    except psycopg.ProgrammingError as error:
-        raise DatabaseUnavailable(
-            f"COGO_DATABASE_URL is not a Postgres address ({_first_line(error)}): "
-            "write it as postgresql://user:password@host:5432/database."
-        ) from None
-    except psycopg.Error as error:
-        raise DatabaseUnavailable(
-            f"The database cannot be reached ({_first_line(error)}): check COGO_DATABASE_URL and that the server runs."
-        ) from None
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n", 1)[0].rstrip(".")
 
 
 @lru_cache(maxsize=256)

@@ -26,7 +26,6 @@ class Claimer:
         self._state = state
         self._executions = executions
         self._claimed = 0
-        self._told_idle = False
         self._streak = 0
         self._asked_once = False
         self._started_at = time.monotonic()
@@ -91,17 +90,17 @@ class Claimer:
 
     def _idle_word(self) -> bool | None:
         """Say when we became idle, and when we have been busy for a while; otherwise write nothing."""
-        if self._streak == 0 and self._asked_once and self._state.wakeable and not self._told_idle:
-            self._told_idle = True
+        if self._streak == 0 and self._asked_once and self._state.wakeable and not self._state.told_idle:
+            self._state.told_idle = True
             return True
-        if self._told_idle and self._streak >= _BUSY_STREAK:
-            self._told_idle = False
+        if self._state.told_idle and self._streak >= _BUSY_STREAK:
+            self._state.told_idle = False
             return False
         return None
 
     async def _rest(self) -> None:
         state = self._state
-        if self._streak == 0 and state.wakeable and not self._told_idle:
+        if self._streak == 0 and state.wakeable and not state.told_idle:
             return  # one more claim says that we are idle, and closes the gap in which a wake-up could be missed
         pause_seconds = state.options.poll_seconds * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
         if state.options.linger_seconds is not None and not len(state.held):

@@ -24,6 +24,7 @@ class WorkerState:
         hurry: The grace is over, or a second signal came: requeue what still runs.
         wake: Something may be due: claim now instead of at the next poll.
         wakeable: Whether enqueues can wake this worker at all (a LISTEN connection stands).
+        told_idle: Whether our row asks for wake-ups.
     """
 
     queue: Queue
@@ -39,6 +40,7 @@ class WorkerState:
     hurry: asyncio.Event = field(default_factory=asyncio.Event)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     wakeable: bool = False
+    told_idle: bool = False
 
     def tell(self, kind: EventKind, stage: Stage, job: Job | None = None, sentence: str = "", **data: Json) -> None:
         """Report one event to the observer."""

@@ -86,6 +86,8 @@ class Upkeep:
         )
         if not known:
             await self.register()
+            state.told_idle = False  # the new row does not know it
+            state.wake.set()
 
     async def recover(self) -> None:
         """Take back expired leases of whoever, and now and then sweep what lost attempts left."""
