@@ -67,6 +67,7 @@ async def _follow(link: psycopg.Connection, woken: Callable[[], None]) -> None:
     loop = asyncio.get_running_loop()
     lost = asyncio.Event()
     wire = link.pgconn
+    socket = wire.socket  # a lost connection does not tell it any more
 
     def readable() -> None:
         try:
@@ -80,8 +81,8 @@ async def _follow(link: psycopg.Connection, woken: Callable[[], None]) -> None:
         if notified:
             woken()
 
-    loop.add_reader(wire.socket, readable)
+    loop.add_reader(socket, readable)
     try:
         await lost.wait()
     finally:
-        loop.remove_reader(wire.socket)
+        loop.remove_reader(socket)

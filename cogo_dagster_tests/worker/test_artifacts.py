@@ -1,0 +1,216 @@
+"""The artifact protocol: whatever breaks between two of its steps, every ready row has its object and vice versa."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from cogo_dagster.queue.artifacts import (
+    ArtifactStoreError,
+    FolderStore,
+    StoredObject,
+    sweep_artifacts,
+    upload_artifacts,
+)
+from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.errors import LeaseLost
+from cogo_dagster.queue.executor import ExecutionFailed, Workspace
+from cogo_dagster.queue.model import ArtifactFile, ExecutionResult, Job, Json
+from cogo_dagster.queue.transports.base import Transport
+from cogo_dagster.queue.worker import EventKind
+from cogo_dagster_tests.conftest import Age, Owner
+from cogo_dagster_tests.queue.steps import add, look, running_job, settle, take
+from cogo_dagster_tests.worker.bench import Bench
+from cogo_dagster_tests.worker.executors import FakeExecutor, Gate, a_file, leave_a_file
+from cogo_dagster_tests.worker.faults import Watched
+
+
+class Crash(BaseException):
+    """The process ends here; nothing after it runs."""
+
+
+class Crashing(FolderStore):
+    """A store whose process ends right after an object is stored, or before."""
+
+    def __init__(self, folder: Path, *, before: bool) -> None:
+        super().__init__(folder)
+        self._before = before
+
+    def put(self, storage_key: str, source: Path, content_type: str) -> StoredObject:
+        """Crash."""
+        if not self._before:
+            super().put(storage_key, source, content_type)
+        raise Crash
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[ArtifactFile]:
+    """Two files that an execution left."""
+    workspace = Workspace(tmp_path)
+    return [a_file(workspace, "one.txt", "first"), a_file(workspace, "two.json", "{}")]
+
+
+def objects(tmp_path: Path) -> list[Path]:
+    """Return every file in the store."""
+    return [path for path in (tmp_path / "artifacts").rglob("*") if path.is_file()]
+
+
+def test_ready_means_that_the_object_is_there(
+    queue: Queue, store: FolderStore, tmp_path: Path, files: list[ArtifactFile]
+) -> None:
+    """After the protocol each file has a ready row with size and hash, and the object at the key of its row."""
+    job = running_job(queue)
+    uploaded = upload_artifacts(queue, store, job, files)
+    settle(queue, job)
+    rows = look(queue, job)["artifacts"]
+    assert [(row["name"], row["status"], row["size_bytes"]) for row in rows] == [
+        ("one.txt", "ready", 5),
+        ("two.json", "ready", 2),
+    ]
+    assert {Path(store.address(row["storage_key"])) for row in rows} == set(objects(tmp_path))
+    assert [Path(row["address"]).read_text() for row in uploaded] == ["first", "{}"]
+    assert all(row["storage_key"].startswith(f"jobs/{job.id}/{job.lease_token}/") for row in rows)
+
+
+@pytest.mark.parametrize("point", ["after the row", "after the upload", "before ready"])
+def test_a_crash_between_two_steps_leaves_nothing(
+    transport: Transport, tmp_path: Path, files: list[ArtifactFile], owner: Owner, point: str
+) -> None:
+    """Once the lease is recovered and the grace is over, the sweeper has removed row and object."""
+
+    def crash(function: str, arguments: Mapping[str, Json]) -> None:
+        if function == "finish_artifacts" and point == "before ready":
+            raise Crash
+
+    queue, store = Queue(transport), FolderStore(tmp_path / "artifacts")
+    broken = store if point == "before ready" else Crashing(tmp_path / "artifacts", before=point == "after the row")
+    job = running_job(queue)
+    with pytest.raises(Crash):
+        upload_artifacts(Queue(Watched(transport, crash)), broken, job, files)
+    assert {row["status"] for row in queue.list_artifacts()} == {"pending"}
+    assert len(objects(tmp_path)) == {"after the row": 0, "after the upload": 1, "before ready": 2}[point]
+    assert sweep_artifacts(queue, store, grace_seconds=0) == 0, "The attempt still runs."
+
+    owner.execute("update public.jobs set lease_expires_at = now() - interval '1 hour'")
+    assert queue.recover().requeued == 1
+    owner.execute("update public.artifacts set created_at = created_at - interval '1 hour'")
+
+    assert sweep_artifacts(queue, store) == 2
+    assert queue.list_artifacts() == []
+    assert objects(tmp_path) == []
+
+
+def test_a_late_finisher_is_refused_and_its_object_deleted(
+    bench: Bench, queue: Queue, tmp_path: Path, age: Age
+) -> None:
+    """A worker that lost its lease before the upload leaves no object, and the new owner's file stands."""
+    job, gate = add(queue), Gate()
+
+    async def slow(job: Job, workspace: Workspace) -> ExecutionResult:
+        await gate(job, workspace)
+        return ExecutionResult(artifacts=[a_file(workspace, text="too late")])
+
+    with bench.running(FakeExecutor(slow), lease_seconds=3600, max_jobs=1) as running:
+        gate.arrived()
+        age(job, 7200)
+        queue.recover()
+        [taken] = take(queue, 1)
+        mine = a_file(Workspace(tmp_path), text="in time")
+        upload_artifacts(queue, bench.store, taken, [mine])
+        gate.open()
+        report = running.report()
+        assert report.counters["lease_lost"] == 1
+        assert len(running.told(EventKind.LEASE_LOST)) == 1
+    settle(queue, taken)
+    assert [path.read_text() for path in objects(tmp_path)] == ["in time"]
+    assert [row["size_bytes"] for row in look(queue, job)["artifacts"]] == [7]
+
+
+def test_a_lease_lost_during_the_upload_leaves_no_object(
+    transport: Transport, store: FolderStore, tmp_path: Path, files: list[ArtifactFile], age: Age
+) -> None:
+    """The rows were accepted, the objects are stored, and only then is the lease lost: the objects go again."""
+    queue = Queue(transport)
+    job = running_job(queue)
+
+    def lose(function: str, arguments: Mapping[str, Json]) -> None:
+        if function == "finish_artifacts":
+            age(job, 3600)
+            assert queue.recover().requeued == 1
+
+    with pytest.raises(LeaseLost):
+        upload_artifacts(Queue(Watched(transport, lose)), store, job, files)
+    assert objects(tmp_path) == []
+    assert {row["status"] for row in queue.list_artifacts()} == {"orphaned"}
+
+
+def test_a_full_disk_is_a_failure_to_try_again(bench: Bench, queue: Queue, tmp_path: Path) -> None:
+    """When the store cannot take the files, the job is retried and its error says what is wrong."""
+    (tmp_path / "artifacts").write_text("a file where the folder should be")
+    job = add(queue)
+    report = bench.drain(FakeExecutor(leave_a_file))
+    row = look(queue, job)
+    assert (row["status"], row["attempts"], row["error"]["class"]) == ("queued", 1, "artifact_upload")
+    assert "The artifact cannot be written to" in row["error"]["message"]
+    assert str(tmp_path / "artifacts") in row["error"]["message"]
+    assert (report.counters["retried"], row["artifacts"]) == (1, [])
+
+
+def test_a_failure_keeps_its_own_reason_when_its_files_are_lost(bench: Bench, queue: Queue, tmp_path: Path) -> None:
+    """The trace of a failed attempt could not be stored: the error is still that of the attempt."""
+    (tmp_path / "artifacts").write_text("a file where the folder should be")
+
+    async def fail(job: Job, workspace: Workspace) -> ExecutionResult:
+        raise ExecutionFailed("Gone.", error_class="http_status", retryable=False, artifacts=[a_file(workspace)])
+
+    job = add(queue)
+    bench.drain(FakeExecutor(fail))
+    assert (look(queue, job)["status"], look(queue, job)["error"]["class"]) == ("failed", "http_status")
+
+
+def test_an_announced_file_that_is_not_there_is_a_failure_to_try_again(bench: Bench, queue: Queue) -> None:
+    """An executor that names a file it did not write costs its job an attempt, not the worker its life."""
+
+    async def forget(job: Job, workspace: Workspace) -> ExecutionResult:
+        return ExecutionResult(artifacts=[ArtifactFile("a.txt", "text/plain", workspace.folder / "a.txt")])
+
+    job = add(queue)
+    bench.drain(FakeExecutor(forget))
+    assert (look(queue, job)["status"], look(queue, job)["error"]["class"]) == ("queued", "artifact_upload")
+
+
+def test_the_workspace_is_removed(bench: Bench, queue: Queue) -> None:
+    """After the upload the execution's folder is gone, after a failure too."""
+    folders: list[Path] = []
+
+    async def leave(job: Job, workspace: Workspace) -> ExecutionResult:
+        folders.append(workspace.folder)
+        if job.payload:
+            raise RuntimeError
+        return await leave_a_file(job, workspace)
+
+    add(queue), add(queue, payload={"fail": True})
+    bench.drain(FakeExecutor(leave))
+    assert len(folders) == 2
+    assert not any(folder.exists() for folder in folders)
+
+
+def test_a_store_that_holds_other_bytes_is_not_believed(
+    queue: Queue, store: FolderStore, tmp_path: Path, files: list[ArtifactFile]
+) -> None:
+    """When size or hash differ after the upload, the row does not become ready."""
+
+    class Rotten(FolderStore):
+        def put(self, storage_key: str, source: Path, content_type: str) -> StoredObject:
+            super().put(storage_key, source, content_type)
+            Path(self.address(storage_key)).write_text("rotten")
+            return StoredObject(6, "0" * 64)
+
+    job = running_job(queue)
+    with pytest.raises(ArtifactStoreError, match="other bytes"):
+        upload_artifacts(queue, Rotten(tmp_path / "artifacts"), job, files)
+    assert {row["status"] for row in queue.list_artifacts()} == {"pending"}
+    shutil.rmtree(tmp_path / "artifacts")
+    assert len(upload_artifacts(queue, store, job, files)) == 2
+    assert {row["status"] for row in queue.list_artifacts()} == {"ready"}

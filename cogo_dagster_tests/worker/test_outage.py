@@ -1,0 +1,94 @@
+"""The database goes away in mid-run, or a reply is lost: the worker waits, goes on, and every job succeeds once."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.transports.postgres import PostgresTransport
+from cogo_dagster.queue.worker import EventKind
+from cogo_dagster_tests.queue.steps import add
+from cogo_dagster_tests.worker.bench import Bench, eventually
+from cogo_dagster_tests.worker.executors import FakeExecutor, Gate, leave_a_file
+from cogo_dagster_tests.worker.faults import Proxy, proxied
+
+
+@pytest.fixture
+def proxy(dsn: str) -> Iterator[Proxy]:
+    """Put a proxy before the test's database."""
+    with proxied(dsn) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def distant(proxy: Proxy) -> Iterator[Queue]:
+    """Return the queue by way of the proxy; statements are sent in full, so that the proxy can tell them apart."""
+    transport = PostgresTransport(proxy.dsn, role="service_role", prepare=False)
+    transport._pool.timeout = 0.5  # how long one try waits for a connection; 10 s would be 40 s of each test
+    yield Queue(transport)
+    transport.close()
+
+
+def test_a_worker_outlives_an_outage(bench: Bench, queue: Queue, distant: Queue, proxy: Proxy) -> None:
+    """Cut off with jobs running and others due, the worker warns once, keeps its jobs, and does the rest afterwards."""
+    jobs, gate = [add(queue) for _ in range(20)], Gate()
+    executor = FakeExecutor(gate)
+    with bench.running(executor, queue=distant, concurrency=4, linger_seconds=0, poll_seconds=0.1) as running:
+        for _ in range(4):
+            gate.arrived()
+        proxy.cut()
+        gate.open()
+        eventually(lambda: running.told(EventKind.WARNING), "the worker noticed")
+        assert queue.stats()["running"] == 4
+        proxy.mend()
+        report = running.report()
+    assert {(job["status"], job["attempts"]) for job in queue.get_jobs(jobs)} == {("succeeded", 1)}
+    assert report.counters["succeeded"] == len(executor.ran) == 20
+    assert report.counters.get("lease_lost", 0) == 0
+
+
+@pytest.mark.parametrize(
+    "call", ["claim_jobs", "settle_jobs", "create_artifacts", "finish_artifacts", "register_worker"]
+)
+def test_a_lost_reply_changes_nothing(bench: Bench, queue: Queue, distant: Queue, proxy: Proxy, call: str) -> None:
+    """The engine did what it was asked and the reply was lost: asked again, it gives the same answer."""
+    jobs = [add(queue) for _ in range(6)]
+    executor = FakeExecutor(leave_a_file)
+    proxy.lose_reply_to(call)
+
+    report = bench.drain(executor, queue=distant, concurrency=3)
+
+    assert proxy.lost_replies == 1
+    rows = queue.get_jobs(jobs)
+    assert {(job["status"], job["attempts"]) for job in rows} == {("succeeded", 1)}
+    assert [len(job["artifacts"]) for job in rows] == [1] * 6
+    assert len(executor.ran) == report.counters["succeeded"] == report.counters["claimed"] == 6
+
+
+def test_jobs_are_abandoned_when_the_outage_outlasts_the_lease(
+    bench: Bench, queue: Queue, distant: Queue, proxy: Proxy
+) -> None:
+    """By its own clock the worker knows when its lease may be another's: it stops the execution without being told."""
+    job, gate = add(queue), Gate()
+    with bench.running(FakeExecutor(gate), queue=distant, lease_seconds=2, max_jobs=1) as running:
+        gate.arrived()
+        proxy.cut()
+        eventually(lambda: gate.cancelled, "the execution was stopped")
+        assert [event.job.id for event in running.told(EventKind.LEASE_LOST) if event.job] == [job]
+        proxy.mend()
+        running.report()
+
+
+def test_a_stop_does_not_wait_for_a_dead_database(
+    bench: Bench, queue: Queue, distant: Queue, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the database gone for good, a stop gives up after its last words; the leases will bring the jobs back."""
+    monkeypatch.setattr("cogo_dagster.queue.worker.worker._LAST_WORDS_SECONDS", 0.5)
+    add(queue)
+    gate = Gate()
+    with bench.running(FakeExecutor(gate), queue=distant, lease_seconds=3600) as running:
+        gate.arrived()
+        proxy.cut()
+        running.worker.request_stop(0)
+        assert running.report(seconds=40).ended_because == "stopped"
+    assert queue.stats()["running"] == 1

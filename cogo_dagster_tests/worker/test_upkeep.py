@@ -1,0 +1,112 @@
+"""What a worker writes about itself, and what it tidies up after others."""
+
+from pathlib import Path
+from uuid import uuid4
+
+from cogo_dagster.queue.artifacts import upload_artifacts
+from cogo_dagster.queue.client import Queue, WorkerIdentity
+from cogo_dagster.queue.executor import ExecutionFailed, Snooze, Workspace
+from cogo_dagster.queue.model import ArtifactFile, ExecutionResult, Job, Json
+from cogo_dagster.queue.worker import EventKind
+from cogo_dagster_tests.conftest import Age, Owner
+from cogo_dagster_tests.queue.steps import add, look, take
+from cogo_dagster_tests.worker.bench import Bench, eventually
+from cogo_dagster_tests.worker.executors import FakeExecutor, Gate
+
+
+async def as_told(job: Job, workspace: Workspace) -> ExecutionResult:
+    """End as the payload says."""
+    match job.payload.get("end"):
+        case "retry":
+            raise ExecutionFailed("again", error_class="again", retryable=True)
+        case "fail":
+            raise ExecutionFailed("never", error_class="never", retryable=False)
+        case "snooze":
+            raise Snooze("later", delay_seconds=60)
+    return ExecutionResult()
+
+
+def metrics_of(owner: Owner, identity: WorkerIdentity) -> tuple[Json, Json]:
+    """Return the counters and the histogram of one worker start."""
+    row = owner.execute(
+        "select counters, latency from public.worker_metrics where instance_id = %s", (identity.instance_id,)
+    ).fetchone()
+    assert row is not None
+    return row[0], row[1]
+
+
+def test_counters_equal_what_happened(bench: Bench, queue: Queue, owner: Owner) -> None:
+    """Each end of an attempt is counted once, and the histogram sums to the executions."""
+    for end, count in {"well": 5, "retry": 3, "fail": 2, "snooze": 1}.items():
+        for _ in range(count):
+            add(queue, payload={"end": end})
+    identity = WorkerIdentity("counting", uuid4())
+
+    report = bench.drain(FakeExecutor(as_told), identity=identity)
+
+    expected = {"claimed": 11, "succeeded": 5, "retried": 3, "failed": 2, "snoozed": 1}
+    assert {name: n for name, n in report.counters.items() if n} == expected
+    counters, latency = metrics_of(owner, identity)
+    assert {name: n for name, n in counters.items() if n} == expected
+    assert sum(latency["counts"]) == 11
+    assert len(latency["counts"]) == len(latency["bounds_seconds"]) + 1
+    assert latency["sum_seconds"] >= 0
+
+
+def test_a_worker_registers_itself_and_its_device(bench: Bench, queue: Queue, owner: Owner) -> None:
+    """The row tells who it is, what it can run and on what machine; so does the executor's row of its address."""
+    identity = WorkerIdentity("desk", uuid4(), "desk-1", "a-run")
+    bench.drain(FakeExecutor(family="gate"), FakeExecutor(family="figma"), identity=identity, concurrency=3)
+    [worker] = queue.list_workers()
+    told = (worker["worker_id"], worker["executor_id"], worker["dagster_run_id"], worker["concurrency"])
+    assert told == ("desk", "desk-1", "a-run", 3)
+    assert sorted(worker["families"]) == ["figma", "gate"]
+    assert worker["instance_id"] == str(identity.instance_id)
+    assert {"hostname", "platform", "python", "cpu_count"} <= worker["device"].keys()
+    assert owner.execute("select id from public.executors").fetchall() == [("desk-1",)]
+
+
+def test_heartbeats_say_what_runs(bench: Bench, queue: Queue) -> None:
+    """While two jobs run, the heartbeats say two; the last one, at the goodbye, says none."""
+    gate = Gate()
+    for _ in range(2):
+        add(queue)
+    with bench.running(FakeExecutor(gate), heartbeat_seconds=0.1, max_jobs=2) as running:
+        gate.arrived(), gate.arrived()
+        eventually(lambda: [beat["running"] for beat in queue.list_heartbeats()][:1] == [2], "a heartbeat told of both")
+        gate.open()
+        running.report()
+    beats = queue.list_heartbeats()
+    assert beats[0]["running"] == 0
+    assert beats[0]["counters"]["succeeded"] == 2
+    assert {beat["worker_id"] for beat in beats} == {"worker"}
+
+
+def test_a_forgotten_worker_registers_again(bench: Bench, queue: Queue, owner: Owner) -> None:
+    """When its row is gone, the next heartbeat brings it back, under the same instance."""
+    with bench.running(FakeExecutor(), heartbeat_seconds=0.1) as running:
+        eventually(lambda: queue.list_workers(alive_only=True), "the worker registered")
+        owner.execute("delete from public.workers")
+        eventually(lambda: queue.list_workers(alive_only=True), "the worker registered again")
+        [worker] = queue.list_workers()
+        assert worker["instance_id"] == str(running.identity.instance_id)
+
+
+def test_what_a_dead_attempt_left_is_swept(bench: Bench, queue: Queue, tmp_path: Path, age: Age, owner: Owner) -> None:
+    """The recovered job's files become orphans, and after the grace neither row nor object is left."""
+    job = add(queue, "gate")
+    [dead] = take(queue, 1, families=["gate"])
+    file = tmp_path / "half.txt"
+    file.write_text("half done")
+    [row] = upload_artifacts(queue, bench.store, dead, [ArtifactFile("half.txt", "text/plain", file)])
+    assert Path(row["address"]).exists()
+    age(job, 3600)
+
+    with bench.running(FakeExecutor(), recover_seconds=0.1, sweep_seconds=0.1) as running:
+        eventually(lambda: running.told(EventKind.RECOVERED), "the job was recovered")
+        assert [row["status"] for row in queue.list_artifacts()] == ["orphaned"]
+        assert Path(row["address"]).exists(), "It is younger than the grace."
+        owner.execute("update public.artifacts set created_at = created_at - interval '1 hour'")
+        eventually(lambda: not queue.list_artifacts(), "the row was swept")
+    assert not Path(row["address"]).exists()
+    assert (look(queue, job)["status"], look(queue, job)["attempts"]) == ("queued", 1)
