@@ -1,0 +1,310 @@
+# ruff: noqa: INP001 - docs is a folder of pages, not a package
+"""Writes docs/reference from the code, so that it cannot tell another story.
+
+    uv run python -m docs.generate
+
+`cogo_dagster_tests/test_docs.py` fails when a page is not what this would write.
+"""
+
+import inspect
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
+
+import typer
+from pydantic.fields import FieldInfo
+
+from cogo_dagster.cli.app import COMMANDS, GROUPS
+from cogo_dagster.cli.exit_codes import SUMMARY
+from cogo_dagster.queue import errors
+from cogo_dagster.queue.functions import FUNCTIONS
+from cogo_dagster.queue.migrate import sql_folder
+from cogo_dagster.settings import PROJECT_ROOT, Settings
+
+FOLDER: Final = PROJECT_ROOT / "docs" / "reference"
+
+SQLSTATES: Final = ("CQ001", "CQ002", "CQ003", "CQ004", "CQ005")
+
+_UNSAID: Final = {
+    "SUPABASE_ANON_KEY": "Kept for the edge functions to come; nothing reads it yet.",
+    "SUPABASE_SERVICE_ROLE_KEY": "Goes with SUPABASE_URL.",
+    "HEADLESS": "false: show the browser's window, which needs a display.",
+}
+"""What .env.example leaves to the reader."""
+
+_NOTE: Final = "<!-- Generated: run `uv run python -m docs.generate` after a change. -->"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One line of .env.example with the comment above it."""
+
+    name: str
+    section: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class SqlFunction:
+    """One file of sql/functions.
+
+    Attributes:
+        header: The comment at the top of the file.
+        arguments: Each as it is declared: `max_jobs integer default 50`.
+        raises: The codes that its header names.
+    """
+
+    name: str
+    header: str
+    arguments: tuple[str, ...]
+    returns: str
+
+    @property
+    def raises(self) -> tuple[str, ...]:
+        """The codes of our own class that the header names."""
+        return tuple(sorted(set(re.findall(r"CQ\d{3}", self.header))))
+
+
+def pages() -> dict[Path, str]:
+    """Return every generated page by its path."""
+    return {
+        FOLDER / "settings.md": settings_page(),
+        FOLDER / "commands.md": commands_page(),
+        FOLDER / "sql-functions.md": functions_page(),
+        FOLDER / "errors.md": errors_page(),
+    }
+
+
+def settings_page() -> str:
+    """Return the page of settings: names and comments of .env.example, limits and defaults of the code."""
+    fields = {field.alias or name: field for name, field in Settings.model_fields.items()}
+    lines = _head(
+        "Settings",
+        "Environment variables, read once at start; `.env` in the current folder, else in the project, fills in what "
+        "the environment leaves out.",
+        "A blank value means that the setting is not given.",
+        "A wrong value stops the program with one sentence that names it.",
+    )
+    section = ""
+    for setting in settings():
+        if setting.section != section:
+            section = setting.section
+            lines += ["", f"## {section}", "", "| name | takes | default | meaning |", "|---|---|---|---|"]
+        field = fields[setting.name]
+        lines.append(_row(f"`{setting.name}`", _takes(field), _default(setting.name, field), setting.meaning))
+    return _page(lines)
+
+
+def commands_page() -> str:
+    """Return the page of commands, as their own help has them."""
+    lines = _head(
+        "Commands",
+        "Every command prints tables for people, or one JSON document on standard output with `--json`; logs and "
+        "errors go to standard error.",
+        "The colon spelling of the old scripts works too: `cogo list:jobs` is `cogo list jobs`.",
+        SUMMARY,
+    )
+    for words, command in commands().items():
+        options = [parameter for parameter in command.params if parameter.name != "help"]
+        arguments = [parameter.name.upper() for parameter in options if parameter.param_type_name == "argument"]
+        usage = " ".join(["cogo", words, *arguments, "[OPTIONS]"])
+        lines += ["", f"## cogo {words}", "", f"`{usage}`", "", _one_line(command.help)]
+        lines += ["", "| option | takes | default | meaning |", "|---|---|---|---|"]
+        lines += [_option_row(parameter) for parameter in options]
+    return _page(lines)
+
+
+def functions_page() -> str:
+    """Return the page of SQL functions: what may be called, then what those stand on."""
+    lines = _head(
+        "SQL functions",
+        "The engine.",
+        "Call them by name from any client with the rights of `service_role`: arguments are scalars or `jsonb`, and "
+        "each returns one `jsonb` document.",
+        "All are in schema `public`; the source of each is `sql/functions/<name>.sql`.",
+        "Codes of errors are explained in [errors](errors.md).",
+    )
+    helpers = [function for function in functions() if function.name not in FUNCTIONS]
+    for title, group in (
+        ("Operations", [function for function in functions() if function.name in FUNCTIONS]),
+        ("Helpers, called by the operations only", helpers),
+    ):
+        lines += ["", f"## {title}"]
+        for function in group:
+            lines += ["", f"### {function.name}", "", "```sql", _signature(function), "```", ""]
+            lines += ["```text", function.header, "```"]
+    return _page(lines)
+
+
+def errors_page() -> str:
+    """Return the page of errors: the codes of the engine, and the classes of the client."""
+    lines = _head(
+        "Errors",
+        "The engine raises SQLSTATEs of its own class, and the client turns each into an exception; nobody reads "
+        "messages to tell errors apart.",
+        "Batch operations (`settle_jobs`, `renew_leases`) do not raise for one bad item: they return a status per "
+        "item.",
+    )
+    lines += ["", "## Codes of the engine", "", "| SQLSTATE | exception | meaning | raised by |", "|---|---|---|---|"]
+    for code in SQLSTATES:
+        kind = type(errors.error_from_sqlstate(code, ""))
+        callers = ", ".join(f"`{f.name}`" for f in functions() if code in f.raises and f.name in FUNCTIONS)
+        lines.append(f"| {code} | `{kind.__name__}` | {_first_line(kind)} | {callers} |")
+    tree = inspect.cleandoc(errors.__doc__ or "").partition("\n\n")[2].partition("\n\n")[0]
+    lines += ["", "## Exceptions of the client", "", "```text", tree, "```", ""]
+    lines += ["| exception | meaning |", "|---|---|"]
+    lines += [f"| `{kind.__name__}` | {_first_line(kind)} |" for kind in _error_classes()]
+    lines += ["", "## Exit codes of the commands", "", "| code | meaning |", "|---|---|"]
+    lines += [_row(code, meaning) for code, meaning in re.findall(r"(\d+) ([^,.]+)", SUMMARY)]
+    return _page(lines)
+
+
+def settings() -> list[Setting]:
+    """Read .env.example: sections, comments, names."""
+    found: list[Setting] = []
+    section = ""
+    comment: list[str] = []
+    for line in (PROJECT_ROOT / ".env.example").read_text(encoding="utf-8").splitlines():
+        title = re.fullmatch(r"# --- (.+?) -+", line)
+        name = re.match(r"([A-Z_]+)=", line)
+        if title:
+            section, comment = title[1], []
+        elif line.startswith("# "):
+            comment.append(line.removeprefix("# "))
+        elif name:
+            found.append(Setting(name[1], section, " ".join(comment) or _UNSAID[name[1]]))
+            comment = []
+    return found
+
+
+def commands() -> dict[str, Any]:
+    """Return every command by its words: `list jobs`, `worker`."""
+    app = typer.Typer()
+    for name in GROUPS:
+        app.add_typer(import_module(f"cogo_dagster.cli.{name}").app, name=name)
+    for name in COMMANDS:
+        app.command(name)(getattr(import_module(f"cogo_dagster.cli.{name}"), name))
+    return dict(_leaves(typer.main.get_command(app), ()))
+
+
+def functions() -> list[SqlFunction]:
+    """Read every file of sql/functions."""
+    return [_read_function(path) for path in sorted((sql_folder() / "functions").glob("*.sql"))]
+
+
+def main() -> None:
+    """Write the pages."""
+    FOLDER.mkdir(exist_ok=True)
+    for path, text in pages().items():
+        path.write_text(text, encoding="utf-8")
+        sys.stdout.write(f"Wrote {path.relative_to(PROJECT_ROOT)}.\n")
+
+
+def _head(title: str, *sentences: str) -> list[str]:
+    return [_NOTE, "", f"# {title}", "", *sentences]
+
+
+def _page(lines: Sequence[str]) -> str:
+    return "\n".join(lines) + "\n"
+
+
+def _takes(field: FieldInfo) -> str:
+    kind = str(field.annotation)
+    bounds = {type(one).__name__: one for one in field.metadata}
+    least, most = getattr(bounds.get("Ge"), "ge", None), getattr(bounds.get("Le"), "le", None)
+    limits = f" {least:,} to {most:,}" if most is not None else f" from {least:,}" if least is not None else ""
+    names = {"int": "whole number", "float": "number", "bool": "true or false", "Path": "folder", "SecretStr": "secret"}
+    if "Literal" in kind:
+        return "one of " + ", ".join(re.findall(r"'(\w+)'", kind))
+    if "tuple" in kind:
+        return "list, comma separated"
+    return next((text for name, text in names.items() if re.search(rf"\b{name}\b", kind)), "text") + limits
+
+
+def _default(name: str, field: FieldInfo) -> str:
+    if name == "COGO_HOME":
+        return "`.cogo` in the project"
+    if field.default_factory is not None:
+        return "the host's name"
+    value = field.default
+    if value in (None, ()):
+        return "not set"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def _leaves(command: Any, words: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+    nested: Mapping[str, Any] | None = getattr(command, "commands", None)
+    if nested is None:
+        yield " ".join(words), command
+        return
+    for name, one in nested.items():
+        yield from _leaves(one, (*words, name))
+
+
+def _option_row(parameter: Any) -> str:
+    argument = parameter.param_type_name == "argument"
+    flag = getattr(parameter, "is_flag", False)
+    names = parameter.name.upper() if argument else ", ".join(f"`{word}`" for word in parameter.opts)
+    takes = "" if flag else parameter.metavar or _kind(parameter.type_descriptor)
+    default = "" if flag or parameter.default is None else f"`{parameter.default}`"
+    meaning = _one_line(parameter.help) + (f" Also `{parameter.envvar}`." if parameter.envvar else "")
+    return _row(names, takes, default, meaning)
+
+
+def _kind(descriptor: Any) -> str:
+    """Say what an option takes: its limits where it has any, else what kind of word."""
+    annotation, info = descriptor.annotation, descriptor.parameter_info
+    if inspect.isclass(annotation) and issubclass(annotation, Enum):
+        return ", ".join(str(one.value) for one in annotation)
+    if info.max is not None:
+        return f"{info.min:,} to {info.max:,}"
+    if info.min is not None:
+        return f"from {info.min:,}"
+    words = {"Path": "path", "UUID": "uuid", "int": "whole number", "float": "number"}
+    if annotation == list[str]:
+        return "text, repeatable"
+    return words.get(annotation.__name__, "text")
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def _read_function(path: Path) -> SqlFunction:
+    text = path.read_text(encoding="utf-8")
+    comment = re.match(r"/\*\n(.*?)\n \*/", text, re.DOTALL)
+    declared = re.search(r"create or replace function public\.(\w+)\((.*?)\)\s+returns (\S+)", text, re.DOTALL)
+    if comment is None or declared is None or declared[1] != path.stem:
+        raise ValueError(f"{path.name} needs a comment at its top and the function that its name promises.")
+    header = "\n".join(line.removeprefix(" *").removeprefix(" ") for line in comment[1].splitlines())
+    arguments = tuple(part.strip() for part in declared[2].replace("\n", " ").split(",") if part.strip())
+    return SqlFunction(declared[1], header, arguments, declared[3])
+
+
+def _signature(function: SqlFunction) -> str:
+    if len(function.arguments) < 2:
+        return f"{function.name}({''.join(function.arguments)}) returns {function.returns}"
+    inside = ",\n".join(f"    {' '.join(argument.split())}" for argument in function.arguments)
+    return f"{function.name}(\n{inside}\n) returns {function.returns}"
+
+
+def _error_classes() -> list[type[errors.QueueError]]:
+    found = [one for _, one in inspect.getmembers(errors, inspect.isclass) if issubclass(one, errors.QueueError)]
+    return sorted(found, key=lambda one: inspect.getsourcelines(one)[1])
+
+
+def _first_line(kind: type) -> str:
+    return _one_line(inspect.cleandoc(kind.__doc__ or "").partition("\n\n")[0])
+
+
+def _one_line(text: str | None) -> str:
+    return " ".join((text or "").split())
+
+
+if __name__ == "__main__":
+    main()
