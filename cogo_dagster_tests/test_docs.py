@@ -1,0 +1,150 @@
+"""The documentation tells the code's story: generated pages are fresh, links lead somewhere, commands exist."""
+
+import asyncio
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from cogo_dagster.executors.browser import errors as browser_errors
+from cogo_dagster.queue.executor import Workspace
+from cogo_dagster.queue.functions import FUNCTIONS
+from cogo_dagster.queue.model import Job
+from cogo_dagster.settings import PROJECT_ROOT, Settings, load_settings
+from docs import generate
+
+PAGES = sorted(
+    [
+        *PROJECT_ROOT.glob("*.md"),
+        *(PROJECT_ROOT / ".github").glob("*.md"),
+        *(PROJECT_ROOT / "docs").rglob("*.md"),
+    ]
+)
+ADRS = sorted((PROJECT_ROOT / "docs" / "adr").glob("[0-9]*.md"))
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT_ROOT)))
+
+
+@pytest.mark.parametrize("path", generate.pages(), ids=lambda path: path.name)
+def test_a_generated_page_is_what_the_code_says(path: Path) -> None:
+    """A stale page is refused; `uv run python -m docs.generate` mends it."""
+    assert path.read_text(encoding="utf-8") == generate.pages()[path]
+
+
+def test_every_setting_is_documented_with_a_meaning() -> None:
+    """What the settings read, .env.example explains, and nothing else."""
+    described = {setting.name for setting in generate.settings() if setting.meaning}
+    assert described == {field.alias for field in Settings.model_fields.values()}
+
+
+def test_every_sql_function_is_documented() -> None:
+    """The page has a heading for each function of the catalogue, and says what it does."""
+    text = (generate.FOLDER / "sql-functions.md").read_text(encoding="utf-8")
+    assert [name for name in FUNCTIONS if f"### {name}\n" not in text] == []
+    assert [function.name for function in generate.functions() if not function.header] == []
+
+
+def test_every_class_of_browser_error_is_explained() -> None:
+    """Whatever class a failed browser job shows, operations.md says what to do about it."""
+    text = (PROJECT_ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    classes = {error_class for _, error_class, _, _ in browser_errors._RULES} | {"http_status", "browser_error"}
+    assert [name for name in sorted(classes) if f"`{name}`" not in text] == []
+
+
+def test_decisions_are_numbered_without_gaps_and_listed() -> None:
+    """The index has a line for each decision, and a number is never used twice."""
+    index = (PROJECT_ROOT / "docs" / "adr" / "README.md").read_text(encoding="utf-8")
+    assert [int(adr.name[:4]) for adr in ADRS] == list(range(1, len(ADRS) + 1))
+    assert [adr.name for adr in ADRS if f"({adr.name})" not in index] == []
+
+
+@pytest.mark.parametrize("adr", ADRS, ids=lambda adr: adr.stem)
+def test_a_decision_is_short(adr: Path) -> None:
+    """At most 60 lines: context, decision, what follows from it."""
+    assert len(adr.read_text(encoding="utf-8").splitlines()) <= 60
+
+
+@each_page
+def test_links_lead_somewhere(page: Path) -> None:
+    """Every link between our pages names a file, and a heading in it where it names one."""
+    assert [link for link in _links(page) if not _leads_somewhere(page, link)] == []
+
+
+@each_page
+def test_commands_that_are_shown_exist(page: Path) -> None:
+    """Every `cogo` command in a block has the words and options that it is shown with."""
+    assert [wrong for line in _shown_commands(page) if (wrong := _wrong_with(line))] == []
+
+
+def test_the_readme_begins_with_something_to_run() -> None:
+    """The first block is by line 25, and the whole fits two screens."""
+    lines = (PROJECT_ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert next(number for number, line in enumerate(lines, 1) if line.startswith("```")) <= 25
+    assert 90 <= len(lines) <= 150
+
+
+def test_the_executor_in_contributing_runs(tmp_path: Path) -> None:
+    """The example is whole: it builds, checks a payload and runs a job."""
+    text = (PROJECT_ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    example = next(block for block in _blocks(text, "python") if "class " in block)
+    names: dict[str, Any] = {}
+    exec(compile(example, "CONTRIBUTING.md", "exec"), names)
+    executor = names["build"](load_settings())
+    payload = executor.validate("words", {"text": "one two three"})
+    job = Job(uuid4(), "words", payload, attempts=1, max_attempts=5, lease_token=uuid4())
+    done = asyncio.run(executor.execute(job, Workspace(tmp_path)))
+    assert done.result == {"words": 3}
+    assert [file.name for file in done.artifacts] == ["words.txt"]
+
+
+def test_the_pages_are_found() -> None:
+    """The checks above look at the pages that there are."""
+    names = {str(page.relative_to(PROJECT_ROOT)) for page in PAGES}
+    assert {"README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/adr/README.md"} <= names
+    assert sum(len(list(_shown_commands(page))) for page in PAGES) > 15
+
+
+def _blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def _prose(page: Path) -> str:
+    return re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+
+
+def _links(page: Path) -> list[str]:
+    found = re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`]*`", "", _prose(page)))
+    return [link for link in found if not re.match(r"https?://|mailto:", link)]
+
+
+def _leads_somewhere(page: Path, link: str) -> bool:
+    name, _, anchor = link.partition("#")
+    target = (page.parent / name).resolve() if name else page
+    return target.exists() and (not anchor or anchor in _anchors(target))
+
+
+def _anchors(page: Path) -> set[str]:
+    titles = re.findall(r"^#+ (.+)$", _prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def _shown_commands(page: Path) -> Iterator[str]:
+    for block in _blocks(page.read_text(encoding="utf-8"), "(?:bash|console)"):
+        # A quoted argument may go over several lines; what it holds is not looked at here.
+        plain = re.sub(r"'[^']*'", "ARGUMENT", block.replace("\\\n", " "))
+        yield from re.findall(r"(?:^|[ ;&])cogo ((?:[a-z]|--)[^|;&>#\n]*)", plain, re.MULTILINE)
+
+
+def _wrong_with(line: str) -> str | None:
+    words = shlex.split(line)
+    commands = generate.commands()
+    name = next((" ".join(words[:length]) for length in (2, 1) if " ".join(words[:length]) in commands), None)
+    if name is None:
+        return None if words == ["--help"] else f"There is no command `cogo {line}`."
+    known = {option for parameter in commands[name].params for option in parameter.opts} | {"--help"}
+    unknown = [word for word in words if word.startswith("--") and word not in known]
+    return f"`cogo {name}` has no {', '.join(unknown)}." if unknown else None
