@@ -70,7 +70,9 @@ def migrations() -> tuple[Migration, ...]:
 def functions_script() -> str:
     """Return every function and the grants as one script that can be applied again and again."""
     files = [*sorted((sql_folder() / "functions").glob("*.sql")), sql_folder() / "grants.sql"]
-    return "set local check_function_bodies = off;\n\n" + "\n".join(path.read_text(encoding="utf-8") for path in files)
+    bodies = "\n".join(path.read_text(encoding="utf-8") for path in files)
+    # Functions name others that come later. Not `set local`: who applies this may do so outside a transaction.
+    return f"set check_function_bodies = off;\n\n{bodies}\nreset check_function_bodies;\n"
 
 
 def migrate(dsn: str) -> SchemaStatus:

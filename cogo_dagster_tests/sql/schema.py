@@ -1,0 +1,45 @@
+"""What a schema is made of, as lines that can be compared between databases and versions of PostgreSQL."""
+
+from cogo_dagster_tests.conftest import Owner
+
+_QUERIES = {
+    "column": """
+        select a.attrelid::regclass, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity,
+               a.attgenerated, pg_get_expr(d.adbin, d.adrelid)
+        from pg_attribute a join pg_class c on c.oid = a.attrelid
+        left join pg_attrdef d on (d.adrelid, d.adnum) = (a.attrelid, a.attnum)
+        where c.relnamespace = 'public'::regnamespace and c.relkind = 'r' and a.attnum > 0 and not a.attisdropped""",
+    # PostgreSQL 18 has a constraint for each NOT NULL, which the columns say already.
+    "constraint": """
+        select conrelid::regclass, conname, pg_get_constraintdef(oid) from pg_constraint
+        where connamespace = 'public'::regnamespace and contype <> 'n'""",
+    "index": "select indexdef from pg_indexes where schemaname = 'public'",
+    "function": """
+        select oid::regprocedure, pg_get_function_result(oid), provolatile, prosecdef, proconfig, obj_description(oid),
+               md5(pg_get_functiondef(oid))
+        from pg_proc where pronamespace = 'public'::regnamespace""",
+    "policy": "select tablename, policyname, roles, cmd, qual, with_check from pg_policies where schemaname = 'public'",
+    "table": """
+        select relname, relkind, relrowsecurity, reloptions from pg_class
+        where relnamespace = 'public'::regnamespace and relkind in ('r', 'v', 'S')""",
+    "trigger": "select tgrelid::regclass, tgname from pg_trigger where not tgisinternal",
+    # Each version has its own rights of an owner: what counts is what others may.
+    "right": """
+        select owned.name, grantee::regrole, privilege_type
+        from (select oid::regprocedure::text, proacl from pg_proc where pronamespace = 'public'::regnamespace
+              union all
+              select relname, relacl from pg_class where relnamespace = 'public'::regnamespace) owned (name, acl),
+             aclexplode(owned.acl)
+        where grantee <> grantor""",
+    "migration": "select version, name from supabase_migrations.schema_migrations",
+    "release": "select release, functions_digest from public.deployment",
+}
+
+
+def fingerprint(connection: Owner) -> set[str]:
+    """Return every part of schema public, one line each."""
+    return {
+        f"{kind} {' | '.join(map(str, row))}"
+        for kind, query in _QUERIES.items()
+        for row in connection.execute(query.encode())
+    }

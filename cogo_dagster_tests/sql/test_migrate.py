@@ -1,0 +1,202 @@
+"""The migrator: the whole schema or nothing, once, whoever else is at it."""
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from cogo_dagster.queue.errors import DatabaseUnavailable, SchemaOutOfDate, SchemaTooNew
+from cogo_dagster.queue.migrate import (
+    SCHEMA_RELEASE,
+    SchemaStatus,
+    editor_script,
+    export_supabase,
+    migrate,
+    migrations,
+    require_current,
+    status,
+)
+from cogo_dagster_tests.conftest import Owner
+from cogo_dagster_tests.servers import Major, TestServer, binaries, private_server
+from cogo_dagster_tests.sql.schema import fingerprint
+from cogo_dagster_tests.sql.sessions import at_once
+
+RUNBOOK_FILES = [
+    "20250808090921_executor_worker_tables.sql",
+    "20250809000100_add_job_leases.sql",
+    "20250809001500_jobs_dlq_and_artifact_ttl.sql",
+    "20250809004000_jobs_next_run_at.sql",
+    "20250809004100_claim_one_job_with_next_run.sql",
+    "20250809005000_jobs_indexes.sql",
+]
+
+
+@pytest.fixture
+def empty(empty_dsn: str) -> Iterator[Owner]:
+    """Connect to a database that was never migrated."""
+    with psycopg.connect(empty_dsn, autocommit=True) as connection:
+        yield connection
+
+
+def test_a_fresh_database_gets_everything(empty_dsn: str) -> None:
+    """The answer is where it stood before."""
+    before = migrate(empty_dsn)
+    assert (before.release, before.applied, before.current) == (None, (), False)
+    after = status(empty_dsn)
+    assert (after.release, after.pending, after.current) == (SCHEMA_RELEASE, (), True)
+    require_current(empty_dsn)
+
+
+def test_the_six_files_of_the_runbook_come_first() -> None:
+    """Under their own names, in their own order."""
+    assert [f"{migration.version}_{migration.name}.sql" for migration in migrations()][:6] == RUNBOOK_FILES
+
+
+def test_migrating_twice_changes_nothing(dsn: str, owner: Owner) -> None:
+    """Not one row of the catalogue is written again."""
+    written = "select oid, xmin::text from pg_proc where pronamespace = 'public'::regnamespace order by oid"
+    before = owner.execute(written).fetchall()
+    assert migrate(dsn).current
+    assert owner.execute(written).fetchall() == before
+
+
+def test_two_who_migrate_at_once_both_succeed(empty_dsn: str) -> None:
+    """One does it, the other waits and finds it done."""
+    answers = at_once(*[lambda: migrate(empty_dsn)] * 3)
+    assert sorted(answer.current for answer in answers) == [False, True, True]
+
+
+def test_asking_for_the_status_changes_nothing(empty_dsn: str, empty: Owner) -> None:
+    """Not even the history table appears."""
+    assert status(empty_dsn).release is None
+    assert empty.execute("select to_regnamespace('supabase_migrations')").fetchone() == (None,)
+
+
+def test_a_database_that_was_never_migrated_is_refused(empty_dsn: str) -> None:
+    """The sentence names the command."""
+    with pytest.raises(SchemaOutOfDate, match=r"The database has no COGO schema: run `cogo db migrate`\."):
+        require_current(empty_dsn)
+
+
+def test_an_older_release_is_refused(dsn: str, owner: Owner) -> None:
+    """The sentence says both releases."""
+    owner.execute("update public.deployment set release = 0")
+    with pytest.raises(SchemaOutOfDate, match=f"is at release 0, this code at {SCHEMA_RELEASE}"):
+        require_current(dsn)
+
+
+def test_a_newer_database_is_left_as_it_is(dsn: str, owner: Owner) -> None:
+    """Its functions are never replaced by older ones, and older code does not work on it."""
+    owner.execute("update public.deployment set release = 99, functions_digest = 'of the future'")
+    before = fingerprint(owner)
+    for use in (migrate, require_current):
+        with pytest.raises(SchemaTooNew, match=r"is at release 99.*update the code"):
+            use(dsn)
+    assert fingerprint(owner) == before
+
+
+def test_changed_functions_are_applied_again(dsn: str, owner: Owner) -> None:
+    """And their grants, since a new function is everybody's at first."""
+    before = fingerprint(owner)
+    owner.execute("drop function public.cancel_job; update public.deployment set functions_digest = 'older'")
+    assert not status(dsn).functions_current
+    migrate(dsn)
+    assert fingerprint(owner) == before
+
+
+def test_the_id_of_a_deployment_stays(dsn: str, owner: Owner) -> None:
+    """Through every later migration."""
+    before = owner.execute("select id from public.deployment").fetchall()
+    owner.execute("update public.deployment set functions_digest = 'older'")
+    migrate(dsn)
+    assert owner.execute("select id from public.deployment").fetchall() == before
+
+
+def test_a_role_that_may_not_change_the_schema_is_told_so(empty_dsn: str, dsn: str) -> None:
+    """The sentence says who may."""
+    with pytest.raises(DatabaseUnavailable, match="migrate as the database's owner"):
+        migrate(make_conninfo(empty_dsn, options="-c role=anon"))
+
+
+def test_a_server_that_is_not_there_is_named() -> None:
+    """The sentence says what to check."""
+    with pytest.raises(DatabaseUnavailable, match=r"cannot be reached.*check COGO_DATABASE_URL"):
+        migrate("postgresql://nobody@127.0.0.1:1/cogo")
+
+
+def test_both_versions_have_the_same_schema(servers: Callable[[Major], TestServer], owner: Owner) -> None:
+    """What is made on 15 is what is made on 18."""
+    with servers(15).clone("migrated") as dsn, psycopg.connect(dsn) as oldest:
+        assert fingerprint(owner) == fingerprint(oldest)
+
+
+def test_the_editor_script_makes_the_same_schema(owner: Owner, empty: Owner) -> None:
+    """Run once, and run again."""
+    for _ in range(2):
+        empty.execute(editor_script().encode())
+        assert fingerprint(empty) == fingerprint(owner)
+
+
+def test_the_editor_script_over_a_migrated_database_changes_nothing(dsn: str, owner: Owner) -> None:
+    """Whichever way was taken first."""
+    before = fingerprint(owner)
+    owner.execute(editor_script().encode())
+    assert fingerprint(owner) == before
+    assert migrate(dsn).current
+
+
+def test_the_exported_files_make_the_same_schema(owner: Owner, empty_dsn: str, empty: Owner, tmp_path: Path) -> None:
+    """Applied in the order of their names, statement by statement, outside any transaction."""
+    written = export_supabase(tmp_path / "supabase" / "migrations")
+    assert written == sorted((tmp_path / "supabase" / "migrations").glob("*.sql"))
+    assert [path.name for path in written][:6] == RUNBOOK_FILES
+    for path in written:
+        _psql(empty_dsn, path)
+    recorded = {line for line in fingerprint(owner) if line.startswith("migration ")}
+    empty.execute("create schema supabase_migrations; create table supabase_migrations.schema_migrations ()")
+    empty.execute("alter table supabase_migrations.schema_migrations add version text, add name text")
+    assert fingerprint(empty) == fingerprint(owner) - recorded
+
+
+def test_exporting_twice_writes_the_same_files(tmp_path: Path) -> None:
+    """Byte by byte."""
+    first = {path.name: path.read_bytes() for path in export_supabase(tmp_path)}
+    assert {path.name: path.read_bytes() for path in export_supabase(tmp_path)} == first
+
+
+def test_roles_are_made_where_they_are_missing_even_if_another_session_is_faster(major: Major) -> None:
+    """Two databases of a new server are migrated at the same moment; the other one makes the role first."""
+    with private_server(major) as server:
+        server.start()
+        for name in ("one", "two"):
+            server.ensure_database(name)
+        with ThreadPoolExecutor(1) as thread, psycopg.connect(server.dsn("one")) as faster:
+            faster.execute("create role anon nologin")
+            migrating = thread.submit(migrate, server.dsn("two"))
+            _wait_until_blocked_by(faster, server.dsn("postgres"), migrating)
+            faster.commit()
+            migrating.result()
+        migrate(server.dsn("one"))
+        require_current(server.dsn("one"))
+        require_current(server.dsn("two"))
+
+
+def _wait_until_blocked_by(blocker: psycopg.Connection, dsn: str, waiting: "Future[SchemaStatus]") -> None:
+    blocked = "select 1 from pg_stat_activity where %s = any (pg_blocking_pids(pid))"
+    with psycopg.connect(dsn, autocommit=True) as looking:
+        while not looking.execute(blocked, (blocker.info.backend_pid,)).fetchone():
+            assert not waiting.done(), f"It did not wait: {waiting.result()}"
+
+
+def _psql(dsn: str, script: Path) -> None:
+    folder = binaries(15)
+    assert folder is not None
+    command = [str(folder / "psql"), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", f"--file={script}", dsn]
+    subprocess.run(
+        command, check=True, capture_output=True, env={"PATH": os.defpath, "PGOPTIONS": "-c client_min_messages=error"}
+    )
