@@ -6,6 +6,7 @@ import dagster as dg
 
 from cogo_dagster.defs.jobs import process_jobs, recover_leases
 from cogo_dagster.defs.resources import CogoResource
+from cogo_dagster.executors.registry import families
 from cogo_dagster.insights.capacity import Demand, demand, recovery_needed, workers_to_start
 
 _STARTING_SECONDS = 180
@@ -69,4 +70,11 @@ def _demand(instance: dg.DagsterInstance, cogo: CogoResource) -> Demand:
     )
     starting = [run for run in instance.get_runs(recent) if run.run_id not in registered]
     ended = instance.get_runs(dg.RunsFilter(run_ids=list(registered), statuses=_ENDED)) if registered else []
-    return demand(cogo.queue.stats(), workers, {run.run_id for run in ended}, len(starting))
+    return demand(
+        # Without an executor id only unaddressed jobs are claimed; no address is empty.
+        cogo.queue.stats(executor_id=cogo.application.settings.executor_id or ""),
+        families(),
+        workers,
+        {run.run_id for run in ended},
+        len(starting),
+    )

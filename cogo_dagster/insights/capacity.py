@@ -28,22 +28,31 @@ class Demand:
 
 
 def demand(
-    stats: Mapping[str, Json], workers: Sequence[Mapping[str, Json]], ended_runs: Collection[str], workers_starting: int
+    stats: Mapping[str, Json],
+    runnable: Collection[str],
+    workers: Sequence[Mapping[str, Json]],
+    ended_runs: Collection[str],
+    workers_starting: int,
 ) -> Demand:
     """Read the demand off the queue's numbers.
 
     Args:
-        stats: `Queue.stats()`.
+        stats: `Queue.stats()` of the jobs a new worker may claim.
+        runnable: Families a new worker can run; it would wait in vain beside jobs of others.
         workers: The workers with a fresh heartbeat.
         ended_runs: Ids of Dagster runs that have ended: their workers are gone, however fresh the heartbeat.
         workers_starting: See `Demand`.
     """
     there = [worker for worker in workers if worker["dagster_run_id"] not in ended_runs]
     instances = {worker["instance_id"] for worker in there}
-    families = set(stats["ready_by_family"])
+    ready = {family: n for family, n in stats["ready_by_family"].items() if family in runnable}
+    families = set(ready)
     return Demand(
-        ready=stats["ready"],
-        orphaned=sum(n for instance, n in stats["running_by_instance"].items() if instance not in instances),
+        ready=sum(ready.values()),
+        # Who claimed without an instance id ("") sends no heartbeat either: expired leases tell when it is gone.
+        orphaned=sum(
+            n for instance, n in stats["running_by_instance"].items() if instance and instance not in instances
+        ),
         workers_alive=sum(1 for worker in there if not families or families & set(worker["families"])),
         workers_starting=workers_starting,
     )

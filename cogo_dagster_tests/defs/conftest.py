@@ -1,0 +1,49 @@
+"""The resources as Dagster builds them, on the test's database, with executors of the test's own."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from cogo_dagster.defs.resources import CogoResource, WorkerResource
+from cogo_dagster.queue.executor import Executor
+
+Installed = Callable[..., None]
+"""Replaces the executors that are installed."""
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    """Keep runs and events in memory."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+@pytest.fixture
+def settings(dsn: str, tmp_path: Path) -> dict[str, str]:
+    """Choose the test's database and a folder of its own, whatever the environment says."""
+    chosen = {"COGO_DATABASE_URL": dsn, "COGO_HOME": str(tmp_path), "COGO_GRACE_SECONDS": "5", "WORKER_ID": "run"}
+    return {**chosen, "SUPABASE_URL": "", "SUPABASE_SERVICE_ROLE_KEY": "", "EXECUTOR_ID": "", "MAX_JOBS": ""}
+
+
+@pytest.fixture
+def cogo(settings: dict[str, str]) -> CogoResource:
+    """Return the resource that opens the application."""
+    return CogoResource(settings=settings)
+
+
+@pytest.fixture
+def resources(cogo: CogoResource) -> dict[str, object]:
+    """Return the resources of `process_jobs`."""
+    return {"cogo": cogo, "worker": WorkerResource(cogo=cogo)}
+
+
+@pytest.fixture
+def install(monkeypatch: pytest.MonkeyPatch) -> Installed:
+    """Let the test say which executors there are."""
+
+    def install(*executors: Executor) -> None:
+        monkeypatch.setattr("cogo_dagster.bootstrap.build_executors", lambda _: list(executors))
+
+    return install

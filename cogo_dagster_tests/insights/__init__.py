@@ -1,0 +1,1 @@
+"""The numbers behind what others decide, as pure functions."""
