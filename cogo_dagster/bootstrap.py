@@ -120,11 +120,18 @@ def dagster_storage_url(settings: Settings) -> str:
 
     The driver is named, because SQLAlchemy 2.1 takes psycopg 3 for a bare `postgresql://`, whose NOTIFY with a
     bound parameter fails on the first event of every run.
+
+    Raises:
+        SettingsError: DAGSTER_POSTGRES_URL is no Postgres URL.
     """
     if settings.dagster_postgres_url is None:
         return embedded_server(settings).dsn("dagster", scheme="postgresql+psycopg2")
     scheme, _, rest = settings.dagster_postgres_url.get_secret_value().partition("://")
-    return f"postgresql+psycopg2://{rest}" if scheme in ("postgres", "postgresql") else f"{scheme}://{rest}"
+    if not rest or scheme.partition("+")[0] not in ("postgres", "postgresql"):
+        raise SettingsError(
+            "DAGSTER_POSTGRES_URL is not a Postgres URL: write it as postgresql://user:password@host:5432/dagster."
+        )
+    return f"postgresql+psycopg2://{rest}"
 
 
 def worker_options(settings: Settings) -> WorkerOptions:

@@ -8,6 +8,7 @@ being run logs what happens meanwhile, so that the run page is live.
 
 from collections import Counter
 from dataclasses import replace
+from typing import Final
 
 import dagster as dg
 from pydantic import Field
@@ -15,6 +16,10 @@ from pydantic import Field
 from cogo_dagster.defs.reporting import RunReport
 from cogo_dagster.defs.resources import CogoResource, WorkerResource
 from cogo_dagster.queue.worker import Stage
+
+_WHOLE_ONLY: Final = (
+    "A part of these ops is no worker: launch the whole of process_jobs, with its own in-process executor."
+)
 
 
 class ProcessJobsConfig(dg.Config):
@@ -29,6 +34,7 @@ class ProcessJobsConfig(dg.Config):
 @dg.op(description="Start the worker and claim due jobs until the queue stays empty, the time is up or it is enough.")
 def claim_jobs(context: dg.OpExecutionContext, config: ProcessJobsConfig, worker: WorkerResource) -> dg.Output[None]:
     """Follow the claim stage."""
+    _require_all_stages(context)
     given = {"max_jobs": config.max_jobs, "concurrency": config.concurrency}
     options = replace(
         worker.default_options(),
@@ -77,11 +83,16 @@ def recover_expired_leases(context: dg.OpExecutionContext, config: RecoverLeases
     context.add_output_metadata({**metadata, "dry_run": False})
 
 
+def _require_all_stages(context: dg.OpExecutionContext) -> None:
+    """Refuse to claim jobs that nobody would follow to their end."""
+    chosen = set(context.run.step_keys_to_execute or (node.name for node in context.job_def.nodes))
+    if not {claim_jobs.name, execute_jobs.name, upload_artifacts.name} <= chosen:
+        raise dg.Failure(_WHOLE_ONLY)
+
+
 def _follow(context: dg.OpExecutionContext, worker: WorkerResource, stage: Stage) -> dg.Output[None]:
     if not worker.engine.started:
-        raise dg.Failure(
-            "No worker runs in this process: launch the whole of process_jobs, with its own in-process executor."
-        )
+        raise dg.Failure(_WHOLE_ONLY)
     report: RunReport = worker.run_report
     counts: Counter[str] = Counter()
     for event in worker.engine.follow(stage):

@@ -1,0 +1,232 @@
+"""`process_jobs` in process, on the real queue: what it does, what it shows, and what it leaves when interrupted."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster._core.errors import DagsterExecutionInterruptedError
+
+from cogo_dagster.defs.engine import EngineThread
+from cogo_dagster.defs.jobs import process_jobs, recover_leases
+from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.executor import ExecutionFailed, Workspace
+from cogo_dagster.queue.model import ExecutionResult, Job
+from cogo_dagster.queue.worker import Stage, WorkerEvent
+from cogo_dagster_tests.conftest import Age
+from cogo_dagster_tests.defs.conftest import Installed
+from cogo_dagster_tests.queue.steps import add, look, running_job
+from cogo_dagster_tests.worker.executors import FakeExecutor, Gate, a_file
+
+OPS = ["claim_jobs", "execute_jobs", "upload_artifacts"]
+
+
+class Runs:
+    """Runs the Dagster job and looks at what it left."""
+
+    def __init__(self, instance: dg.DagsterInstance, resources: dict[str, object]) -> None:
+        self.instance = instance
+        self._resources = resources
+
+    def run(self, ops: Sequence[str] | None = None, **config: object) -> dg.ExecuteInProcessResult:
+        """Run it to the end."""
+        claim = {"claim_jobs": {"config": {"linger_seconds": 0.0, **config}}}
+        return process_jobs.execute_in_process(
+            instance=self.instance,
+            resources=self._resources,
+            op_selection=ops,
+            run_config={
+                "ops": claim if ops is None or "claim_jobs" in ops else {},
+                "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+            },
+            raise_on_error=False,
+        )
+
+    def lines(self, result: dg.ExecuteInProcessResult, level: int) -> list[str]:
+        """Return what the run's log says at one level."""
+        entries = self.instance.all_logs(result.run_id)
+        return [entry.user_message for entry in entries if entry.level == level and entry.dagster_event is None]
+
+
+@pytest.fixture
+def runs(instance: dg.DagsterInstance, resources: dict[str, object]) -> Runs:
+    """Return what runs the Dagster job."""
+    return Runs(instance, resources)
+
+
+async def odd_ones_fail(job: Job, workspace: Workspace) -> ExecutionResult:
+    """Fail for good where the payload says so, else leave a file."""
+    if job.payload.get("odd"):
+        raise ExecutionFailed("There is no such page.", error_class="http_status", retryable=False)
+    return ExecutionResult({"done": True}, [a_file(workspace)])
+
+
+def metadata_of(result: dg.ExecuteInProcessResult, op: str) -> dict[str, Any]:
+    """Return what an op shows with its output."""
+    [output] = [event for event in result.events_for_node(op) if event.event_type_value == "STEP_OUTPUT"]
+    return {name: value.value for name, value in output.step_output_data.metadata.items()}
+
+
+def test_the_run_succeeds_also_when_jobs_fail(runs: Runs, queue: Queue, install: Installed) -> None:
+    """The worker did its work: two jobs succeeded, one is in the DLQ, and the run's id is on them."""
+    install(FakeExecutor(odd_ones_fail))
+    well, odd = [add(queue), add(queue)], add(queue, payload={"odd": True})
+
+    result = runs.run()
+
+    assert result.success
+    assert [job["status"] for job in queue.get_jobs([*well, odd])] == ["succeeded", "succeeded", "failed"]
+    assert {job["dagster_run_id"] for job in queue.get_jobs(well)} == {result.run_id}
+    assert len(queue.list_dlq()) == 1
+    [worker] = queue.list_workers()
+    assert (worker["dagster_run_id"], worker["alive"]) == (result.run_id, False)
+
+
+def test_each_op_shows_its_stage(runs: Runs, queue: Queue, install: Installed) -> None:
+    """Counts, timings and sizes stand with the output of the op they belong to."""
+    install(FakeExecutor(odd_ones_fail))
+    add(queue), add(queue), add(queue, payload={"odd": True})
+
+    result = runs.run()
+
+    assert metadata_of(result, "claim_jobs") == {"claimed": 3}
+    executed = metadata_of(result, "execute_jobs")
+    assert (executed["succeeded"], executed["failed"]) == (2, 1)
+    assert 0 <= executed["run_seconds_p50"] <= executed["run_seconds_p95"]
+    uploaded = metadata_of(result, "upload_artifacts")
+    assert uploaded == {"settled": 3, "lease_lost": 0, "artifacts": 2, "artifact_bytes": 10}
+
+
+def test_the_run_materializes_the_jobs_table_once(runs: Runs, queue: Queue, install: Installed) -> None:
+    """One materialization of queue/jobs has the counters and a row for each job; each upload links its files."""
+    install(FakeExecutor(odd_ones_fail))
+    jobs = [add(queue), add(queue, payload={"odd": True})]
+
+    result = runs.run()
+
+    [materialized] = result.asset_materializations_for_node("upload_artifacts")
+    assert materialized.asset_key == dg.AssetKey(["queue", "jobs"])
+    assert (materialized.metadata["succeeded"].value, materialized.metadata["failed"].value) == (1, 1)
+    assert materialized.metadata["ended_because"].value == "drained"
+    table = materialized.metadata["jobs"]
+    assert isinstance(table, dg.TableMetadataValue)
+    rows = {record.data["job_id"]: record.data for record in table.records}
+    assert rows.keys() == {str(job) for job in jobs}
+    assert rows[str(jobs[1])]["status"] == "failed"
+    assert rows[str(jobs[1])]["error"] == "There is no such page."
+    observed = [event for event in result.all_events if event.event_type_value == "ASSET_OBSERVATION"]
+    assert len(observed) == 1
+
+
+def test_failures_are_warnings_of_the_run(runs: Runs, queue: Queue, install: Installed) -> None:
+    """A failed job is a warning line with its reason; jobs that end well are not."""
+    install(FakeExecutor(odd_ones_fail))
+    well, odd = add(queue), add(queue, payload={"odd": True})
+    warnings = runs.lines(runs.run(), logging.WARNING)
+    assert any(str(odd) in line and "There is no such page." in line for line in warnings)
+    assert not any(str(well) in line for line in warnings)
+
+
+def test_a_flood_leaves_few_events(runs: Runs, queue: Queue, install: Installed) -> None:
+    """Five hundred quick jobs are sums and a sample of lines; the table has the last two hundred."""
+    install(FakeExecutor())
+    for _ in range(500):
+        add(queue)
+
+    result = runs.run(concurrency=50)
+
+    assert metadata_of(result, "upload_artifacts")["settled"] == 500
+    assert len(runs.instance.all_logs(result.run_id)) < 150
+    [materialized] = result.asset_materializations_for_node("upload_artifacts")
+    table = materialized.metadata["jobs"]
+    assert isinstance(table, dg.TableMetadataValue)
+    assert len(table.records) == 200
+
+
+@pytest.mark.parametrize("ops", [OPS[:1], OPS[:2], OPS[1:], OPS[2:]], ids="+".join)
+def test_a_subset_of_the_ops_is_refused(runs: Runs, queue: Queue, install: Installed, ops: list[str]) -> None:
+    """Part of a worker is none: the run fails with a sentence that says what to launch, and claims nothing."""
+    executor = FakeExecutor()
+    install(executor)
+    job = add(queue)
+    result = runs.run(ops)
+    assert not result.success
+    [failure] = [event for event in result.all_events if event.event_type_value == "STEP_FAILURE"]
+    error = failure.step_failure_data.error
+    assert error is not None
+    assert "launch the whole of process_jobs" in (error.cause or error).message
+    assert (look(queue, job)["attempts"], executor.ran) == (0, [])
+
+
+def test_the_run_config_is_honoured(runs: Runs, queue: Queue, install: Installed) -> None:
+    """No more jobs than max_jobs, no more at once than concurrency."""
+    executor = FakeExecutor()
+    install(executor)
+    for _ in range(9):
+        add(queue)
+    result = runs.run(max_jobs=5, concurrency=2)
+    [materialized] = result.asset_materializations_for_node("upload_artifacts")
+    assert materialized.metadata["ended_because"].value == "max_jobs"
+    assert len(executor.ran) == 5
+    assert executor.most <= 2
+    assert queue.stats()["ready"] == 4
+
+
+def test_a_worker_that_cannot_start_fails_the_run(runs: Runs, queue: Queue, install: Installed) -> None:
+    """What keeps the executor from starting is the reason of the failed op; no job was touched."""
+
+    class Broken(FakeExecutor):
+        async def start(self) -> None:
+            raise RuntimeError("There is no browser: install one.")
+
+    install(Broken())
+    job = add(queue)
+    result = runs.run()
+    assert not result.success
+    failed = [event for event in result.all_events if event.event_type_value == "STEP_FAILURE"]
+    assert [event.step_key for event in failed] == ["claim_jobs"]
+    assert "There is no browser" in str(failed[0].step_failure_data.error)
+    assert look(queue, job)["attempts"] == 0
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, DagsterExecutionInterruptedError])
+def test_an_interrupted_run_gives_its_jobs_back_at_once(
+    runs: Runs,
+    queue: Queue,
+    install: Installed,
+    monkeypatch: pytest.MonkeyPatch,
+    interruption: type[BaseException],
+) -> None:
+    """Interrupted while a job runs, the job is queued again with its attempt and no lease before the run has ended."""
+    gate = Gate()
+    install(FakeExecutor(gate))
+    job = add(queue)
+
+    def follow(engine: EngineThread, stage: Stage) -> Iterator[WorkerEvent]:
+        gate.arrived()
+        raise interruption
+
+    monkeypatch.setattr(EngineThread, "follow", follow)
+    assert not runs.run().success
+    row = look(queue, job)
+    assert (row["status"], row["attempts"], row["lease_expires_at"]) == ("queued", 0, None)
+    assert [held.id for held in gate.cancelled] == [job]
+    assert [worker["alive"] for worker in queue.list_workers()] == [False]
+
+
+def test_recover_leases_takes_back_what_expired(
+    instance: dg.DagsterInstance, resources: dict[str, object], queue: Queue, age: Age
+) -> None:
+    """The Dagster job counts in a dry run, and recovers otherwise."""
+    job = running_job(queue)
+    age(job, 3600)
+    for dry_run, status in [(True, "running"), (False, "queued")]:
+        result = recover_leases.execute_in_process(
+            instance=instance,
+            resources={"cogo": resources["cogo"]},
+            run_config={"ops": {"recover_expired_leases": {"config": {"dry_run": dry_run}}}},
+        )
+        shown = metadata_of(result, "recover_expired_leases")
+        assert (shown["matched"], shown["changed"]) == (1, 0 if dry_run else 1)
+        assert look(queue, job)["status"] == status
