@@ -2,20 +2,31 @@
 -- Fresh: adds what the six files above leave out. In use: also converts old column types and status words.
 -- Drain the old workers first: they update jobs without a lease token.
 
--- 1. What an older schema may have put in the way: constraints, policies and triggers of the old code.
+-- 1. What an older schema may have put in the way: constraints, indexes, policies, triggers and functions of the old code.
 do $$
 declare
+    ours constant regclass[] := array['public.executors', 'public.jobs', 'public.worker_heartbeats',
+                                      'public.worker_devices', 'public.artifacts', 'public.jobs_dlq'];
     old record;
 begin
+    -- Foreign keys go before what they refer to.
     for old in
         select conrelid::regclass as of_table, conname from pg_catalog.pg_constraint
-        where contype in ('c', 'f')
+        where contype in ('c', 'f', 'u')
           and connamespace = 'public'::regnamespace
-          and (conrelid = any (array['public.executors', 'public.jobs', 'public.worker_heartbeats', 'public.worker_devices',
-                                     'public.artifacts', 'public.jobs_dlq']::regclass[])
-               or confrelid = any (array['public.executors', 'public.jobs']::regclass[]))
+          and (conrelid = any (ours) or confrelid = any (ours))
+        order by contype
     loop
         execute format('alter table %s drop constraint %I', old.of_table, old.conname);
+    end loop;
+
+    -- Every index of jobs is written by every change of a job, and one of the names below may mean something else;
+    -- on the other tables only unique ones can refuse our rows.
+    for old in
+        select indexrelid::regclass as name from pg_catalog.pg_index
+        where not indisprimary and (indrelid = 'public.jobs'::regclass or indisunique and indrelid = any (ours))
+    loop
+        execute format('drop index %s', old.name);
     end loop;
 
     for old in
@@ -33,6 +44,19 @@ begin
     loop
         execute format('drop policy %I on public.%I', old.policyname, old.tablename);
     end loop;
+
+    -- `create or replace` refuses another return type, and other arguments would make our calls ambiguous.
+    for old in
+        select oid::regprocedure as signature from pg_catalog.pg_proc
+        where pronamespace = 'public'::regnamespace and proname = any (array[
+            'cancel_job', 'claim_jobs', 'claim_one_job', 'complete_job', 'create_artifacts', 'delete_artifacts',
+            'enqueue_jobs', 'fail_job', 'finish_artifacts', 'get_jobs', 'list_abandoned_artifacts', 'list_artifacts',
+            'list_dlq', 'list_heartbeats', 'list_jobs', 'list_workers', 'queue_stats', 'record_heartbeat',
+            'recover_leases', 'register_worker', 'renew_leases', 'requeue_instance', 'requeue_job', 'schema_version',
+            'settle_jobs', 'snooze_job', 'start_jobs', 'stop_worker'])
+    loop
+        execute format('drop function %s', old.signature);
+    end loop;
 end $$;
 
 -- 2. One type for each column that exists already under another one.
@@ -44,8 +68,8 @@ $$;
 create function pg_temp.convert(of_table text, column_name text, wanted text, conversion text) returns void
 language plpgsql as $$
 begin
-    if pg_temp.type_of(of_table, column_name) = wanted then
-        return;
+    if coalesce(pg_temp.type_of(of_table, column_name), wanted) = wanted then
+        return;  -- it is right, or not there yet
     end if;
     execute format('alter table public.%1$I alter column %2$I drop default', of_table, column_name);
     execute format('alter table public.%1$I alter column %2$I drop identity if exists', of_table, column_name);
@@ -71,33 +95,40 @@ do $$
 declare
     target record;
 begin
-    for target in select * from (values ('jobs', 'id'), ('artifacts', 'job_id'), ('jobs_dlq', 'job_id')) as t(name, col) loop
+    for target in
+        select * from (values ('jobs', 'id'), ('artifacts', 'id'), ('artifacts', 'job_id'), ('jobs_dlq', 'job_id')) as t(name, col)
+    loop
         perform pg_temp.convert(target.name, target.col, 'uuid', pg_temp.uuid_conversion(target.name, target.col));
     end loop;
 
     for target in
         select * from (values ('jobs', 'type'), ('jobs', 'status'), ('jobs', 'executor_id'), ('jobs', 'worker_id'),
                               ('jobs', 'idempotency_key'), ('executors', 'id'), ('worker_heartbeats', 'worker_id'),
-                              ('worker_devices', 'worker_id')) as t(name, col)
+                              ('worker_devices', 'worker_id'), ('jobs_dlq', 'type'), ('jobs_dlq', 'executor_id'),
+                              ('jobs_dlq', 'reason')) as t(name, col)
     loop
         perform pg_temp.convert(target.name, target.col, 'text', format('%I::text', target.col));
     end loop;
 
     for target in
         select * from (values ('jobs', 'payload'), ('jobs', 'result'), ('jobs', 'error'), ('jobs_dlq', 'payload'),
-                              ('jobs_dlq', 'error')) as t(name, col)
-        where pg_temp.type_of(t.name, t.col) is not null
+                              ('jobs_dlq', 'error'), ('worker_heartbeats', 'metrics'),
+                              ('worker_devices', 'device')) as t(name, col)
     loop
         perform pg_temp.convert(target.name, target.col, 'jsonb', pg_temp.document_conversion(target.name, target.col));
     end loop;
 
     for target in
-        select c.table_name as name, c.column_name as col from information_schema.columns c
+        select c.table_name as name, c.column_name as col, c.column_default is not null as fills_itself
+        from information_schema.columns c
         where c.table_schema = 'public' and c.data_type = 'timestamp without time zone'
           and c.table_name in ('executors', 'jobs', 'worker_heartbeats', 'worker_devices', 'artifacts', 'jobs_dlq')
     loop
         perform pg_temp.convert(target.name, target.col, 'timestamp with time zone',
                                 format('%I at time zone ''UTC''', target.col));
+        if target.fills_itself then
+            execute format('alter table public.%I alter column %I set default now()', target.name, target.col);
+        end if;
     end loop;
 end $$;
 
@@ -179,6 +210,8 @@ alter table public.jobs_dlq
     add column if not exists superseded boolean not null default false;
 
 create table if not exists public.workers (instance_id uuid primary key default gen_random_uuid());
+select pg_temp.convert('workers', col, 'text', format('%I::text', col))
+from unnest(array['worker_id', 'executor_id', 'hostname', 'code_version', 'dagster_run_id']) as col;
 alter table public.workers
     add column if not exists instance_id uuid default gen_random_uuid(),
     add column if not exists worker_id text,
@@ -197,6 +230,8 @@ alter table public.workers
     add column if not exists last_heartbeat_at timestamptz not null default now(),
     add column if not exists stopped_at timestamptz;
 create unique index if not exists workers_instance_unique on public.workers (instance_id);
+-- Older workers are drained: their rows must not count as alive.
+update public.workers set stopped_at = now() where stopped_at is null;
 
 -- Superseded attempts only (failed, lost, released, snoozed): the last attempt's facts are in the job row.
 create table if not exists public.job_attempts (
@@ -268,7 +303,8 @@ begin
         if old_key.of_type in ('uuid', 'text', 'character varying') and old_key.attname not in ('worker_id', 'job_id') then
             execute format('alter table %s alter column %I set default gen_random_uuid()', old_key.of_table, old_key.attname);
         elsif old_key.of_type in ('bigint', 'integer') then
-            execute format('create sequence if not exists public.%I', old_key.conname || '_seq');
+            execute format('create sequence if not exists public.%I owned by %s.%I',
+                           old_key.conname || '_seq', old_key.of_table, old_key.attname);
             execute format('select setval(''public.%1$I'', (select coalesce(max(%2$I), 0) + 1 from %3$s))',
                            old_key.conname || '_seq', old_key.attname, old_key.of_table);
             execute format('alter table %s alter column %I set default nextval(''public.%I'')',
@@ -281,7 +317,15 @@ end $$;
 
 alter table public.worker_heartbeats add column if not exists id bigint generated always as identity;
 alter table public.artifacts add column if not exists id uuid not null default gen_random_uuid();
+alter table public.artifacts alter column id set default gen_random_uuid();
 alter table public.jobs_dlq add column if not exists id uuid not null default gen_random_uuid();
+do $$
+begin
+    if not exists (select from pg_catalog.pg_constraint
+                   where conrelid = 'public.worker_heartbeats'::regclass and contype = 'p') then
+        alter table public.worker_heartbeats add primary key (id);
+    end if;
+end $$;
 
 alter table public.jobs alter column id set default encode(set_bit(set_bit(overlay(uuid_send(gen_random_uuid()) placing
     substring(int8send(floor(extract(epoch from clock_timestamp()) * 1000)::bigint) from 3)
@@ -357,10 +401,28 @@ alter table public.artifacts
     alter column status set not null,
     add constraint artifacts_status_known check (status in ('pending', 'ready', 'orphaned', 'expired'));
 
+-- A dead letter stands without its job: what an older one left out is still in the job.
+update public.jobs_dlq d set
+    type = coalesce(d.type, j.type),
+    payload = coalesce(d.payload, j.payload),
+    executor_id = coalesce(d.executor_id, j.executor_id),
+    priority = coalesce(d.priority, j.priority),
+    max_attempts = coalesce(d.max_attempts, j.max_attempts),
+    attempts = coalesce(d.attempts, j.attempts),
+    error = coalesce(d.error, j.error)
+from public.jobs j where j.id = d.job_id;
+update public.jobs_dlq set failed_at = created_at where failed_at is null;
+
 -- Older duplicates of a dead letter stay readable, but only the newest counts.
 update public.jobs_dlq old set superseded = true
 from public.jobs_dlq newer
-where newer.job_id = old.job_id and (newer.created_at, newer.ctid) > (old.created_at, old.ctid);
+where newer.job_id = old.job_id and (newer.failed_at, newer.ctid) > (old.failed_at, old.ctid);
+
+-- A worker has one device: the newest keeps the name, the others' say whose they were.
+update public.worker_devices d set worker_id = d.worker_id || ':superseded:' || older.place
+from (select ctid as row_place, row_number() over (partition by worker_id order by created_at desc, ctid desc) - 1 as place
+      from public.worker_devices where worker_id is not null) older
+where d.ctid = older.row_place and older.place > 0;
 
 -- 6. The indexes of the hot path. Each update of a job writes every index whose condition it meets: keep them few.
 -- Claim: one lane per family and address, first priority first, oldest first.

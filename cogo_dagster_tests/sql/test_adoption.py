@@ -1,0 +1,251 @@
+"""A COGO database that has been in use for a year: the migration keeps every row, and the queue works on it."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+
+from cogo_dagster.queue.client import Ask, Queue
+from cogo_dagster.queue.errors import QueueError
+from cogo_dagster.queue.migrate import editor_script, migrate, require_current, status
+from cogo_dagster.queue.model import Job, NewJob, Outcome
+from cogo_dagster.queue.transports.base import Transport
+from cogo_dagster.queue.transports.postgres import PostgresTransport
+from cogo_dagster_tests.conftest import Owner
+from cogo_dagster_tests.queue.steps import BROKEN, HOPELESS, a_worker, register, settle
+from cogo_dagster_tests.servers import TestServer
+from cogo_dagster_tests.sql.schema import fingerprint
+
+FOLDER = Path(__file__).parent / "older_schemas"
+SCHEMAS = ("uuid_ids", "serial_ids", "runbook_files")
+TABLES = ("executors", "jobs", "worker_heartbeats", "worker_devices", "artifacts", "jobs_dlq")
+
+JOBS_AFTER = {
+    "uuid_ids": {"queued": 2, "running": 2, "succeeded": 1, "failed": 1, "cancelled": 1},
+    "serial_ids": {"queued": 2, "running": 1, "succeeded": 1, "failed": 1, "cancelled": 1},
+    "runbook_files": {"queued": 2, "running": 1, "succeeded": 1, "failed": 1},
+}
+
+EXECUTOR = {"uuid_ids": "11111111-1111-4111-8111-111111111111", "serial_ids": "2", "runbook_files": "mac"}
+
+FILE = {"name": "shot.png", "content_type": "image/png", "size_bytes": 1, "sha256": "a" * 64, "extension": "png"}
+
+
+@pytest.fixture(params=SCHEMAS)
+def older(request: pytest.FixtureRequest) -> str:
+    """Choose one of the older schemas."""
+    chosen: str = request.param
+    return chosen
+
+
+@pytest.fixture
+def old_dsn(server: TestServer, older: str) -> Iterator[str]:
+    """Lend a database with an older schema and its rows."""
+    with server.clone() as dsn:
+        with psycopg.connect(dsn) as connection:
+            connection.execute((FOLDER / f"{older}.sql").read_bytes())
+        yield dsn
+
+
+@pytest.fixture
+def dsn(old_dsn: str) -> str:
+    """Lend the same database, migrated."""
+    migrate(old_dsn)
+    return old_dsn
+
+
+def test_no_row_is_lost(old_dsn: str) -> None:
+    """In no table; and each is still the one it was."""
+    with psycopg.connect(old_dsn, autocommit=True) as connection:
+        before = {table: _identities(connection, table) for table in TABLES}
+        assert all(before.values())
+        migrate(old_dsn)
+        assert {table: _identities(connection, table) for table in TABLES} == before
+
+
+def test_the_columns_of_the_old_code_are_kept(dsn: str, owner: Owner, older: str) -> None:
+    """Nobody knows who reads them."""
+    wanted = {"uuid_ids": "url", "serial_ids": "path", "runbook_files": "url"}[older]
+    kept = owner.execute(f"select count(*) from public.artifacts where {wanted} is not null".encode()).fetchone()
+    assert kept is not None
+    assert kept[0] >= 1
+
+
+def test_statuses_are_spoken_in_one_vocabulary(queue: Queue, older: str) -> None:
+    """Waiting, processing, done: each has its word."""
+    assert Counter(row["status"] for row in queue.list_jobs()) == JOBS_AFTER[older]
+
+
+def test_queued_jobs_are_claimed_and_completed(queue: Queue, older: str) -> None:
+    """Those addressed to an executor by the worker that serves it, with the payload they had."""
+    worker = a_worker(executor_id=EXECUTOR[older])
+    jobs = queue.claim(uuid4(), [Ask("browser", 10), Ask("figma", 10)], worker, lease_seconds=60)
+    assert {(job.type, job.payload.get("url"), job.executor_id) for job in jobs} == {
+        ("browser", "one", None),
+        ("figma", None, EXECUTOR[older]),
+    }
+    assert {settle(queue, job).job_status for job in jobs} == {"succeeded"}
+
+
+def test_running_jobs_of_the_old_workers_are_recovered(queue: Queue, older: str) -> None:
+    """They were drained or are dead: the lease is over at once, and the jobs run again."""
+    running = JOBS_AFTER[older]["running"]
+    assert queue.recover().requeued == running
+    jobs = queue.claim(uuid4(), [Ask("browser", 10)], a_worker(), lease_seconds=60)
+    assert len(jobs) == running + 1
+
+
+def test_claim_one_job_has_one_form(queue: Queue, transport: Transport, owner: Owner) -> None:
+    """The old one, whatever it returned, is gone; the new one returns one job or null."""
+    assert owner.execute("select count(*) from pg_proc where proname = 'claim_one_job'").fetchone() == (1,)
+    job = transport.call("claim_one_job", {"executor_id": None, "worker_id": "box"})
+    assert job["type"] == "browser"
+    ended = transport.call("complete_job", {"job_id": job["id"], "lease_token": job["lease_token"]})
+    assert ended["status"] == "succeeded"
+    assert transport.call("claim_one_job", {"executor_id": None, "worker_id": "box"}) is None
+
+
+def test_old_dead_letters_are_listed_and_new_ones_join_them(queue: Queue) -> None:
+    """Each job once, the newest first, with a time for each."""
+    old = queue.list_dlq()
+    assert len(old) == 1
+    assert old[0]["failed_at"] is not None
+    job = _claimed_new_job(queue, NewJob("gate", executor_id="mac"))
+    settle(queue, job, Outcome.FAILED, error=HOPELESS)
+    assert [row["job_id"] for row in queue.list_dlq()] == [str(job.id), old[0]["job_id"]]
+
+
+def test_a_recovered_old_job_that_fails_again_keeps_its_history(queue: Queue) -> None:
+    """Attempts go on from where they were."""
+    queue.recover()
+    for job in queue.claim(uuid4(), [Ask("browser", 10)], a_worker(), lease_seconds=60):
+        assert settle(queue, job, Outcome.FAILED, error=BROKEN).status == "ok"
+    assert all(row["attempts"] >= 1 for row in queue.list_jobs(statuses=["failed"]))
+
+
+def test_old_errors_are_documents(queue: Queue) -> None:
+    """What was text has become the message."""
+    [failed] = queue.list_jobs(statuses=["failed"])
+    assert failed["error"]["message"] in {"It broke.", "x"}
+
+
+def test_keys_are_the_types_own(queue: Queue) -> None:
+    """An older schema knew a key once; now each type has its own."""
+    job = _claimed_new_job(queue, NewJob("gate", idempotency_key="key-1"))
+    assert job.idempotency_key == "key-1"
+
+
+def test_artifacts_are_announced_finished_and_swept(queue: Queue) -> None:
+    """Two attempts may leave files of the same name."""
+    for _ in range(2):
+        job = _claimed_new_job(queue, NewJob("gate"))
+        ready, pending = queue.create_artifacts(job, [FILE, {**FILE, "name": "b", "extension": "txt"}])
+        queue.finish_artifacts(job, [ready["artifact_id"]])
+        settle(queue, job)
+        assert len(queue.list_artifacts(job_id=str(job.id), status="ready")) == 1
+        assert queue.list_abandoned_artifacts(grace_seconds=0) == [pending]
+        assert queue.delete_artifacts([pending["artifact_id"]]) == 1
+
+
+def test_an_old_worker_that_comes_back_registers_and_beats(queue: Queue) -> None:
+    """Under its old label."""
+    worker = a_worker("old-worker", executor_id="new-executor")
+    register(queue, worker)
+    for _ in range(2):
+        assert queue.heartbeat(worker, 1, {"counters": {"ok": 1}})
+    assert len([row for row in queue.list_heartbeats(worker_id="old-worker") if row["running"] == 1]) == 2
+    assert [row["device"]["hostname"] for row in queue.list_workers(alive_only=True)] == ["box"]
+
+
+def test_only_the_service_role_is_let_in(dsn: str, owner: Owner) -> None:
+    """Whatever policies and grants there were."""
+    parts = fingerprint(owner)
+    assert {line.split(" | ")[-2] for line in parts if line.startswith("right ")} == {"service_role"}
+    assert {line.split(" | ")[2] for line in parts if line.startswith("policy ")} == {"['service_role']"}
+
+
+def test_the_hot_path_has_its_indexes_and_no_others(dsn: str, owner: Owner) -> None:
+    """Old ones of the same name mean something else, and each costs every write."""
+    indexes = owner.execute("select indexname, indexdef from pg_indexes where tablename = 'jobs' order by 1").fetchall()
+    assert [name for name, _ in indexes] == [
+        "jobs_claim_lane",
+        "jobs_finished",
+        "jobs_idempotency",
+        "jobs_lease",
+        "jobs_pkey",
+    ]
+    definitions: dict[str, str] = dict(indexes)
+    assert "(lease_token)" in definitions["jobs_lease"]
+    assert "(type, idempotency_key)" in definitions["jobs_idempotency"]
+
+
+def test_the_editor_script_adopts_it_as_well(old_dsn: str, server: TestServer) -> None:
+    """Both ways lead to the same schema."""
+    with server.clone(old_dsn.rsplit("/", 1)[1].partition("?")[0]) as other:
+        migrate(old_dsn)
+        with psycopg.connect(other, autocommit=True) as by_script, psycopg.connect(old_dsn) as by_migrate:
+            for _ in range(2):
+                by_script.execute(editor_script().encode())
+            assert fingerprint(by_script) == fingerprint(by_migrate)
+        require_current(other)
+
+
+def test_a_word_nobody_knows_stops_the_migration(server: TestServer) -> None:
+    """The sentence names it, and nothing at all is changed."""
+    with server.clone() as dsn, psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute((FOLDER / "runbook_files.sql").read_bytes())
+        connection.execute("update public.jobs set status = 'on_hold' where attempts = 0")
+        before = _everything(connection)
+        with pytest.raises(QueueError, match=r"words this release does not know: on_hold\. Set those rows to queued"):
+            migrate(dsn)
+        assert _everything(connection) == before
+        assert status(dsn).release is None
+
+
+def test_a_key_that_two_jobs_had_stays_with_the_newest(server: TestServer) -> None:
+    """The older one's says whose it was."""
+    with server.clone() as dsn, psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute((FOLDER / "runbook_files.sql").read_bytes())
+        connection.execute("drop index public.jobs_idempotency; update public.jobs set idempotency_key = 'same'")
+        connection.execute("update public.jobs set created_at = now() + interval '1 s' where attempts = 0")
+        migrate(dsn)
+        kept = connection.execute("select id from public.jobs where type = 'browser' and idempotency_key = 'same'")
+        assert kept.fetchall() == [(UUID("c0000000-0000-4000-8000-000000000001"),)]
+
+
+@pytest.fixture
+def transport(dsn: str) -> Iterator[Transport]:
+    """Call the engine as service_role, on the adopted database."""
+    transport = PostgresTransport(dsn, role="service_role")
+    yield transport
+    transport.close()
+
+
+def _claimed_new_job(queue: Queue, job: NewJob) -> Job:
+    [added] = queue.enqueue([job])
+    [claimed] = queue.claim(uuid4(), [Ask("gate", 1)], a_worker(executor_id="mac"), lease_seconds=60)
+    assert claimed.id == added.job_id
+    return claimed
+
+
+def _identities(connection: Owner, table: str) -> list[str]:
+    key = {"worker_heartbeats": "worker_id", "worker_devices": "worker_id"}.get(table, "id")
+    rows = connection.execute(f"select {key}::text from public.{table}".encode())
+    return sorted(_number(row[0] or "") for row in rows)
+
+
+def _number(identity: str) -> str:
+    # An id that was a number is the uuid that spells it in hexadecimal; a double says whose it is.
+    digits = identity.replace("-", "")
+    return str(int(digits, 16)) if digits.startswith("0" * 24) else identity.partition(":superseded:")[0]
+
+
+def _everything(connection: Owner) -> list[tuple[Any, ...]]:
+    rows = []
+    for table in TABLES:
+        rows += connection.execute(f"select t::text from public.{table} t order by 1".encode()).fetchall()
+    return rows
