@@ -1,0 +1,74 @@
+"""The project's habits, checked by the tools that know them: style, types, layers, and the lock of requirements."""
+
+import re
+import subprocess
+import sys
+from importlib.metadata import distribution
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parent.parent
+TOOLS = Path(sys.executable).parent
+
+LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["ruff check .", "ruff format --check .", "mypy", "lint-imports"],
+    ids=["style", "format", "types", "layers"],
+)
+def test_the_project_keeps_its_habits(command: str) -> None:
+    """What the tool complains about is shown as it says it."""
+    tool, *arguments = command.split()
+    said = subprocess.run([TOOLS / tool, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert said.returncode == 0, f"{said.stdout}{said.stderr}"
+
+
+def test_the_lock_pins_what_the_project_resolves_to() -> None:
+    """Every package that runs here is in it, at the version that is installed, and nothing else that would be."""
+    assert _pinned_here() == _installed("cogo-dagster")
+
+
+def test_the_lock_proves_every_file_and_names_no_place() -> None:
+    """Hashes for each package, and no address of an index."""
+    entries = re.split(r"\n(?=\S)", LOCK.strip())
+    assert [entry for entry in entries if "--hash=sha256:" not in entry] == []
+    assert "://" not in LOCK
+
+
+def _pinned_here() -> dict[str, str]:
+    pinned: dict[str, str] = {}
+    for line in re.findall(r"^[^\s#-][^\\\n]*", LOCK, flags=re.MULTILINE):
+        requirement = Requirement(line.strip())
+        if requirement.marker is None or requirement.marker.evaluate():
+            pinned[canonicalize_name(requirement.name)] = str(requirement.specifier).removeprefix("==")
+    return pinned
+
+
+def _installed(root: str) -> dict[str, str]:
+    """Return what a package needs on this machine, what that needs, and so on."""
+    found: dict[str, str] = {}
+    waiting = [Requirement(root)]
+    seen: set[str] = set()
+    while waiting:
+        wanted = waiting.pop()
+        for needed in _needs(wanted):
+            found[canonicalize_name(needed.name)] = distribution(needed.name).version
+            if str(needed) not in seen:
+                seen.add(str(needed))
+                waiting.append(needed)
+    return found
+
+
+def _needs(wanted: Requirement) -> list[Requirement]:
+    requirements = map(Requirement, distribution(wanted.name).requires or [])
+    extras = ["", *wanted.extras]
+    return [
+        needed
+        for needed in requirements
+        if needed.marker is None or any(needed.marker.evaluate({"extra": extra}) for extra in extras)
+    ]
