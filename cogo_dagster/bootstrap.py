@@ -1,6 +1,6 @@
 """Settings become objects here and nowhere else."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
@@ -12,6 +12,7 @@ from cogo_dagster.queue.client import Queue, WorkerIdentity
 from cogo_dagster.queue.embedded import EmbeddedServer
 from cogo_dagster.queue.executor import Executor
 from cogo_dagster.queue.migrate import migrate, require_current
+from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.transports.postgres import PostgresTransport
 from cogo_dagster.queue.worker import Observer, Worker, WorkerOptions
 from cogo_dagster.queue.worker.events import ignore
@@ -36,6 +37,10 @@ class Application:
     def public_dsn(self) -> str:
         """The database's address without its password."""
         return without_password(self.dsn)
+
+    def address_of(self, artifact: Mapping[str, Json]) -> str | None:
+        """Return where a person finds an artifact's file; None for a row of an older system that does not say."""
+        return self.store.address(artifact["storage_key"]) if artifact["storage_key"] else None
 
     def worker(
         self,

@@ -102,7 +102,7 @@ def _document(application: Application, job_ids: Sequence[UUID], run: "LaunchedR
     jobs = application.queue.get_jobs(job_ids)
     for job in jobs:
         for artifact in job["artifacts"]:
-            artifact["path"] = application.store.address(artifact["storage_key"])
+            artifact["path"] = application.address_of(artifact)
     return {"jobs": jobs, "dagster_run_id": run.run_id, "database_url": application.public_dsn}
 
 

@@ -66,7 +66,7 @@ def _look(application: Application, job_id: UUID) -> Json:
     if not found:
         raise JobNotFound(f"There is no job {job_id}: `cogo list jobs` shows those there are.")
     [job] = found
-    artifacts = [one | {"address": application.store.address(one["storage_key"])} for one in job["artifacts"]]
+    artifacts = [one | {"address": application.address_of(one)} for one in job["artifacts"]]
     return job | {"artifacts": artifacts}
 
 

@@ -61,13 +61,15 @@ def artifacts(
         rows = application.queue.list_artifacts(
             job_id=str(job_id) if job_id else None, status=status, max_artifacts=limit
         )
-        rows = [row | {"address": application.store.address(row["storage_key"])} for row in rows]
+        rows = [row | {"address": application.address_of(row)} for row in rows]
     _show(rows, ARTIFACTS, as_json, when_empty="No such artifacts.")
 
 
 @app.command()
 def workers(
-    alive: Annotated[bool, typer.Option("--alive", help="Only those with a heartbeat in the last minute.")] = False,
+    alive: Annotated[
+        bool, typer.Option("--alive", help="Only those that have missed no more than three heartbeats.")
+    ] = False,
     limit: Limit = 50,
     as_json: JsonFlag = False,
 ) -> None:

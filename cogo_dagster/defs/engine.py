@@ -12,11 +12,7 @@ _STOP_SECONDS = 60.0
 
 
 class EngineThread:
-    """Runs one worker in a thread with an event loop of its own, and passes its events on.
-
-    Args:
-        build: Makes the worker, given the observer it must report to.
-    """
+    """Runs one worker in a thread with an event loop of its own, and passes its events on."""
 
     def __init__(self) -> None:
         self._events: queue.SimpleQueue[WorkerEvent] = queue.SimpleQueue()

@@ -13,7 +13,8 @@ from dagster._core.storage.root import LocalArtifactStorage
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
 
-from cogo_dagster.bootstrap import dagster_storage_url
+from cogo_dagster.bootstrap import dagster_storage_url, embedded_server
+from cogo_dagster.queue.errors import DatabaseUnavailable
 from cogo_dagster.settings import PROJECT_ROOT, load_settings
 
 _MAX_OVERFLOW = 20
@@ -35,7 +36,10 @@ class CogoDagsterStorage(DagsterPostgresStorage):
         Raises:
             DatabaseUnavailable: The embedded server does not run: `cogo db start`.
         """
-        storage = cls(postgres_url=dagster_storage_url(load_settings(PROJECT_ROOT / ".env")), inst_data=inst_data)
+        settings = load_settings(PROJECT_ROOT / ".env")
+        if settings.dagster_postgres_url is None and not embedded_server(settings).status().running:
+            raise DatabaseUnavailable("The embedded database does not run: start it with `cogo db start`.")
+        storage = cls(postgres_url=dagster_storage_url(settings), inst_data=inst_data)
         for part in (storage.event_log_storage, storage.run_storage, storage.schedule_storage):
             part.optimize_for_webserver(statement_timeout=0, pool_recycle=_RECYCLE_SECONDS, max_overflow=_MAX_OVERFLOW)
         return storage

@@ -88,7 +88,7 @@ def migrate(dsn: str) -> SchemaStatus:
     with connect(dsn, application_name="cogo migrate") as connection, connection.transaction():
         connection.execute("select pg_advisory_xact_lock(%s)", (_LOCK_KEY,))
         before = _status(connection)
-        _refuse_newer(before)
+        _refuse_newer(before.release)
         if before.current:
             return before
         try:
@@ -103,9 +103,18 @@ def migrate(dsn: str) -> SchemaStatus:
 
 
 def status(dsn: str) -> SchemaStatus:
-    """Say where a database stands, changing nothing."""
+    """Say where a database stands, changing nothing.
+
+    Raises:
+        DatabaseUnavailable: No connection, or no right to see the table of migrations.
+    """
     with connect(dsn, application_name="cogo migrate") as connection:
-        return _status(connection)
+        try:
+            return _status(connection)
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise DatabaseUnavailable(
+                f"This role may not see the migrations ({error.diag.message_primary}): ask as the database's owner."
+            ) from None
 
 
 def require_current(dsn: str) -> None:
@@ -115,14 +124,11 @@ def require_current(dsn: str) -> None:
         SchemaOutOfDate: Run `cogo db migrate`.
         SchemaTooNew: Update this code.
     """
-    found = status(dsn)
-    _refuse_newer(found)
-    if found.release is None or found.release < SCHEMA_RELEASE:
-        have = (
-            "has no COGO schema"
-            if found.release is None
-            else f"is at release {found.release}, this code at {SCHEMA_RELEASE}"
-        )
+    with connect(dsn, application_name="cogo") as connection:
+        release = _release(connection)
+    _refuse_newer(release)
+    if release is None or release < SCHEMA_RELEASE:
+        have = "has no COGO schema" if release is None else f"is at release {release}, this code at {SCHEMA_RELEASE}"
         raise SchemaOutOfDate(f"The database {have}: run `cogo db migrate`.")
 
 
@@ -175,15 +181,28 @@ def _status(connection: psycopg.Connection[TupleRow]) -> SchemaStatus:
     )
 
 
+def _release(connection: psycopg.Connection[TupleRow]) -> int | None:
+    """Ask as any role that may call the engine; only an owner sees the table of migrations."""
+    try:
+        row = connection.execute("select public.schema_version() ->> 'release'").fetchone()
+    except (psycopg.errors.UndefinedFunction, psycopg.errors.UndefinedTable):
+        return None
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise DatabaseUnavailable(
+            f"This role may not use the queue ({error.diag.message_primary}): connect as one that has service_role."
+        ) from None
+    return int(row[0]) if row and row[0] else None
+
+
 def _exists(connection: psycopg.Connection[TupleRow], relation: str) -> bool:
     row = connection.execute("select to_regclass(%s) is not null", (relation,)).fetchone()
     return bool(row and row[0])
 
 
-def _refuse_newer(found: SchemaStatus) -> None:
-    if found.release is not None and found.release > SCHEMA_RELEASE:
+def _refuse_newer(release: int | None) -> None:
+    if release is not None and release > SCHEMA_RELEASE:
         raise SchemaTooNew(
-            f"The database is at release {found.release}, this code only knows {SCHEMA_RELEASE}: "
+            f"The database is at release {release}, this code only knows {SCHEMA_RELEASE}: "
             "update the code; the database is left as it is."
         )
 

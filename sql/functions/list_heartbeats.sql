@@ -8,7 +8,8 @@ language sql stable set search_path = '' as $$
         'counters', found.metrics, 'created_at', found.created_at) order by found.created_at desc), '[]')
     from (
         select h.* from public.worker_heartbeats h
-        where list_heartbeats.worker_id is null or h.worker_id = list_heartbeats.worker_id
+        where h.created_at > now() - interval '1 day'
+          and (list_heartbeats.worker_id is null or h.worker_id = list_heartbeats.worker_id)
         order by h.created_at desc
         limit least(list_heartbeats.max_heartbeats, 1000)
     ) found

@@ -3,7 +3,8 @@
  */
 create or replace function public.schema_version() returns jsonb
 language sql stable set search_path = '' as $$
-    select jsonb_build_object('release', d.release, 'deployment_id', d.id) from public.deployment d limit 1
+    select jsonb_build_object('release', d.release, 'functions_digest', d.functions_digest,
+                              'deployment_id', d.id) from public.deployment d limit 1
 $$;
 
 comment on function public.schema_version is 'Release of the schema and id of this deployment.';

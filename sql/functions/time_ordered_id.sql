@@ -1,11 +1,13 @@
 /*
- * A uuid that sorts by the time it was made (RFC 9562, version 7). PostgreSQL has one of its own from 18 on.
+ * A uuid that sorts by the time it was made (RFC 9562, version 7): 48 bits of Unix milliseconds, the version, 12 bits
+ * of the millisecond's fraction (its method 3), then the random half of a version 4 uuid.
+ * PostgreSQL has one of its own from 18 on.
  */
 create or replace function public.time_ordered_id() returns uuid
 language sql volatile set search_path = '' as $$
-    select encode(set_bit(set_bit(overlay(uuid_send(gen_random_uuid()) placing
-        substring(int8send(floor(extract(epoch from clock_timestamp()) * 1000)::bigint) from 3)
-        from 1 for 6), 52, 1), 53, 1), 'hex')::uuid
+    select encode(int8send((microseconds / 1000 << 16) | (7 << 12) | (microseconds % 1000 * 4096 / 1000))
+                  || substring(uuid_send(gen_random_uuid()) from 9), 'hex')::uuid
+    from (select floor(extract(epoch from clock_timestamp()) * 1000000)::bigint) as clock (microseconds)
 $$;
 
 comment on function public.time_ordered_id is 'A version 7 uuid.';

@@ -327,6 +327,8 @@ begin
     end if;
 end $$;
 
+alter table public.artifacts alter column id set default gen_random_uuid();
+
 alter table public.jobs alter column id set default encode(set_bit(set_bit(overlay(uuid_send(gen_random_uuid()) placing
     substring(int8send(floor(extract(epoch from clock_timestamp()) * 1000)::bigint) from 3)
     from 1 for 6), 52, 1), 53, 1), 'hex')::uuid;
