@@ -36,6 +36,9 @@ begin
     if claim_jobs.claim_id is null or jsonb_typeof(claim_jobs.families) is distinct from 'array' then
         perform public.invalid_argument('claim_id must be a uuid, and families an array such as [{"family": "browser", "max_jobs": 4}].');
     end if;
+    if claim_jobs.max_jobs is null or claim_jobs.max_jobs < 0 then
+        perform public.invalid_argument('max_jobs must be 0 or more.');
+    end if;
     lease_end := at + make_interval(secs => claim_jobs.lease_seconds);
 
     -- A repeat may overtake a first call whose connection broke: it waits for it, and finds what it claimed.

@@ -182,7 +182,7 @@ def test_the_lease_ends_by_the_database_clock(queue: Queue, owner: Owner) -> Non
         ({"claim_id": "no uuid"}, "uuid"),
         ({"families": None}, "families an array"),
         ({"families": {"family": "browser"}}, "families an array"),
-        ({"max_jobs": -1}, "LIMIT must not be negative"),
+        ({"max_jobs": -1}, "max_jobs must be 0 or more"),
     ],
 )
 def test_a_wrong_argument_of_claim_is_refused(transport: Transport, wrong: dict[str, object], sentence: str) -> None:
