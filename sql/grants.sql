@@ -63,7 +63,7 @@ begin
             'artifact_row', 'backoff_seconds', 'cancel_job', 'claim_jobs', 'claim_one_job', 'claimed_job', 'complete_job',
             'create_artifacts', 'delete_artifacts', 'derived_ids', 'enqueue_jobs', 'fail_job', 'finish_artifacts',
             'get_jobs', 'invalid_argument', 'job_row', 'list_abandoned_artifacts', 'list_artifacts', 'list_dlq',
-            'list_heartbeats', 'list_jobs', 'list_workers', 'queue_stats', 'record_heartbeat', 'recover_leases',
+            'list_heartbeats', 'list_jobs', 'list_unknown_objects', 'list_workers', 'queue_stats', 'record_heartbeat', 'recover_leases',
             'register_worker', 'renew_leases', 'requeue_instance', 'requeue_job', 'schema_version', 'settle_jobs',
             'settle_one', 'snooze_job', 'start_jobs', 'status_after', 'stop_worker', 'time_ordered_id', 'wake_workers', 'worker_is_alive'
         ])

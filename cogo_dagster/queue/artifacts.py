@@ -3,14 +3,16 @@
     row pending → upload to the key the server chose → size and hash verified → row ready
 
 Each step is fenced by the lease token. A crash between two steps leaves a pending row, which the sweeper removes
-together with its object.
+together with its object; an object without any row goes after an hour.
 """
 
 import contextlib
 import hashlib
+import itertools
 import os
 import shutil
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
@@ -21,6 +23,7 @@ from cogo_dagster.queue.errors import LeaseLost
 from cogo_dagster.queue.model import ArtifactFile, Job, Json
 
 _CHUNK_BYTES: Final = 1 << 20
+_BATCH: Final = 500
 _TRIES: Final = 50
 
 
@@ -49,6 +52,10 @@ class ArtifactStore(Protocol):
 
     def address(self, storage_key: str) -> str:
         """Return where a person finds the object: an absolute path or an address."""
+        ...
+
+    def keys(self, older_than_seconds: float) -> Iterator[str]:
+        """Yield the keys of all objects that were stored so long ago."""
         ...
 
 
@@ -88,6 +95,14 @@ class FolderStore:
     def address(self, storage_key: str) -> str:
         """Return the absolute path."""
         return str(self._path(storage_key))
+
+    def keys(self, older_than_seconds: float) -> Iterator[str]:
+        """Walk the folder; parts of uploads that a crash cut off are among the keys."""
+        latest = time.time() - older_than_seconds
+        for path in self._folder.rglob("*"):
+            with contextlib.suppress(FileNotFoundError):  # somebody else is sweeping too
+                if path.is_file() and path.stat().st_mtime < latest:
+                    yield path.relative_to(self._folder).as_posix()
 
     def _path(self, storage_key: str) -> Path:
         path = (self._folder / storage_key).resolve()
@@ -143,6 +158,23 @@ def sweep_artifacts(queue: Queue, store: ArtifactStore, grace_seconds: int = 300
         swept += deleted
         if not deleted:
             break
+    return swept
+
+
+def sweep_unknown_objects(queue: Queue, store: ArtifactStore, grace_seconds: float = 3_600) -> int:
+    """Delete objects that no row names, left by uploaders that died at the worst moment; return how many.
+
+    Args:
+        queue: Says which keys have a row.
+        store: Where the objects are.
+        grace_seconds: Spare younger objects: their upload may still be under way.
+    """
+    swept = 0
+    keys = store.keys(grace_seconds)
+    while batch := list(itertools.islice(keys, _BATCH)):
+        for key in queue.list_unknown_objects(batch):
+            store.delete(key)
+            swept += 1
     return swept
 
 

@@ -218,6 +218,11 @@ class Queue:
         changed: int = self._call("delete_artifacts", artifact_ids=list(artifact_ids))["changed"]
         return changed
 
+    def list_unknown_objects(self, storage_keys: Sequence[str]) -> list[str]:
+        """Return the keys among these that no artifact row names."""
+        keys: list[str] = self._call("list_unknown_objects", storage_keys=list(storage_keys))
+        return keys
+
     def get_jobs(self, job_ids: Sequence[UUID]) -> list[Json]:
         """Return whole jobs with payload, result, superseded attempts and artifacts, in the order asked."""
         rows: list[Json] = self._call("get_jobs", job_ids=[str(job_id) for job_id in job_ids])

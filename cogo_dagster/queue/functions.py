@@ -43,6 +43,7 @@ FUNCTIONS: Mapping[str, Mapping[str, str]] = {
         "before_id": "uuid",
         "max_jobs": "integer",
     },
+    "list_unknown_objects": {"storage_keys": "jsonb"},
     "list_workers": {"alive_only": "boolean", "max_workers": "integer"},
     "queue_stats": {"executor_id": "text", "count_limit": "integer"},
     "record_heartbeat": {"instance_id": "uuid", "running": "integer", "metrics": "jsonb"},

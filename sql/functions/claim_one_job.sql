@@ -1,10 +1,14 @@
 /*
  * Claim one due job of any family: the old worker's call. Returns the job, or null when nothing is due.
  * Finish it with complete_job or fail_job and the lease_token inside. Errors: CQ005.
+ *
+ * Index jobs_claim_lane, in its order: see claim_jobs.
  */
 create or replace function public.claim_one_job(executor_id text, worker_id text, lease_seconds integer default 60)
 returns jsonb
-language plpgsql set search_path = '' as $$
+language plpgsql
+set search_path = '' set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off set jit = off
+as $$
 declare
     at timestamptz := clock_timestamp();
     next_family text;
@@ -25,7 +29,7 @@ begin
         cross join lateral (
             (select j.next_run_at from public.jobs j
              where j.status = 'queued' and j.family = k.family and j.executor_id is null
-               and j.priority = level.priority and j.next_run_at <= at order by j.next_run_at limit 1)
+               and j.priority = level.priority and j.next_run_at <= at order by j.executor_id, j.next_run_at limit 1)
             union all
             (select j.next_run_at from public.jobs j
              where j.status = 'queued' and j.family = k.family and j.executor_id = claim_one_job.executor_id

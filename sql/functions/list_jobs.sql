@@ -5,12 +5,14 @@
  * type_prefix     "browser" matches browser and browser.pdf
  * since_seconds   created within the last so many seconds
  * before_id       the last id of the page before, for the next page
+ *
+ * Planned for its filters each time: one plan for all of them read the whole table even without a filter.
  */
 create or replace function public.list_jobs(
     statuses jsonb default null, type_prefix text default null, executor_id text default null,
     since_seconds double precision default null, before_id uuid default null, max_jobs integer default 50
 ) returns jsonb
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = '' set plan_cache_mode = force_custom_plan as $$
 declare
     at timestamptz := clock_timestamp();
     wanted text[] := array(select jsonb_array_elements_text(list_jobs.statuses));

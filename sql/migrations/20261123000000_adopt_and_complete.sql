@@ -327,8 +327,6 @@ begin
     end if;
 end $$;
 
-alter table public.artifacts alter column id set default gen_random_uuid();
-
 alter table public.jobs alter column id set default encode(set_bit(set_bit(overlay(uuid_send(gen_random_uuid()) placing
     substring(int8send(floor(extract(epoch from clock_timestamp()) * 1000)::bigint) from 3)
     from 1 for 6), 52, 1), 53, 1), 'hex')::uuid;
@@ -442,6 +440,7 @@ create unique index if not exists jobs_dlq_replayed_job on public.jobs_dlq (repl
 create index if not exists artifacts_job_attempt on public.artifacts (job_id, lease_token);
 create unique index if not exists artifacts_attempt_name on public.artifacts (job_id, lease_token, name)
     where lease_token is not null;
+create index if not exists artifacts_object on public.artifacts (storage_key);
 create index if not exists artifacts_unfinished on public.artifacts (created_at) where status in ('pending', 'orphaned');
 create unique index if not exists worker_devices_worker on public.worker_devices (worker_id);
 create index if not exists workers_alive on public.workers (last_heartbeat_at) where stopped_at is null;

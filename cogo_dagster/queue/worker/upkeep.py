@@ -1,19 +1,23 @@
 """What goes on beside the stages: leases renewed, heartbeats sent, other workers' lost jobs recovered."""
 
 import asyncio
+import itertools
 import os
 import platform
 import random
 import time
 from importlib.metadata import version
 
-from cogo_dagster.queue.artifacts import ArtifactStoreError, sweep_artifacts
+from cogo_dagster.queue.artifacts import ArtifactStoreError, sweep_artifacts, sweep_unknown_objects
 from cogo_dagster.queue.errors import QueueError
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.worker.events import EventKind, Stage
 from cogo_dagster.queue.worker.execute import Executions
 from cogo_dagster.queue.worker.held import Abandonment, HeldJob
 from cogo_dagster.queue.worker.state import WorkerState
+
+_SWEEPS_PER_WALK = 30
+"""Walking all objects is dear: one sweep in so many does it."""
 
 
 class Upkeep:
@@ -22,6 +26,7 @@ class Upkeep:
     def __init__(self, state: WorkerState, executions: Executions) -> None:
         self._state = state
         self._executions = executions
+        self._sweeps = itertools.count(1)
 
     async def register(self) -> None:
         """Announce this worker start."""
@@ -115,6 +120,8 @@ class Upkeep:
     async def _sweep_once(self) -> None:
         try:
             await self._state.calls.patiently(sweep_artifacts, self._state.queue, self._state.store)
+            if next(self._sweeps) % _SWEEPS_PER_WALK == 0:
+                await self._state.calls.patiently(sweep_unknown_objects, self._state.queue, self._state.store)
         except (ArtifactStoreError, OSError) as error:
             self._state.warn(f"Abandoned artifacts could not be swept: {error}")
 
