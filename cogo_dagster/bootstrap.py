@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
 from cogo_dagster.executors.registry import build_executors
 from cogo_dagster.queue.artifacts import ArtifactStore, FolderStore
 from cogo_dagster.queue.client import Queue, WorkerIdentity
@@ -154,6 +156,7 @@ def without_password(dsn: str) -> str:
     """Return a database address that may be shown."""
     parts = urlsplit(dsn)
     if not parts.scheme:
-        return " ".join(word for word in dsn.split() if not word.startswith("password="))
+        words = conninfo_to_dict(dsn)
+        return make_conninfo("", **{name: value for name, value in words.items() if "password" not in name})
     user, at, host = parts.netloc.rpartition("@")
     return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}{at}{host}", query=""))

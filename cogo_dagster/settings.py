@@ -64,7 +64,7 @@ class Settings(BaseSettings):
     @classmethod
     def _without_blanks(cls, given: Any) -> Any:
         """A blank value means that the setting is not given, so that an override can take one away."""
-        return {name: value for name, value in given.items() if value != ""}
+        return {name: value for name, value in given.items() if not isinstance(value, str) or value.strip()}
 
     @field_validator("home", mode="after")
     @classmethod
@@ -115,7 +115,7 @@ def _sentence(problem: dict[str, Any]) -> str:
     if name == "WORKER_MODE":
         return f"WORKER_MODE must be db (the only mode there is), but it is {given!r}: set it to db or leave it out."
     reason = problem["msg"][0].lower() + problem["msg"][1:]
-    return f"{name} is {given!r}: {reason}. Correct it in the environment or in .env."
+    return f"{name} is {given!r}: {reason}; correct it in the environment or in .env."
 
 
 def is_root() -> bool:

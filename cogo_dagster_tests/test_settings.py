@@ -1,0 +1,156 @@
+"""What the environment may say, and how a wrong word in it is told."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cogo_dagster.settings import Settings, SettingsError, load_settings
+
+CANARY = "canary-7d1f"
+
+
+@pytest.fixture(autouse=True)
+def _bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take every variable of ours out of the environment."""
+    for field in Settings.model_fields.values():
+        monkeypatch.delenv(str(field.alias), raising=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "attribute", "value"),
+    [
+        ("WORKER_MODE", "db", "worker_mode", "db"),
+        ("WORKER_ID", "desk", "worker_id", "desk"),
+        ("EXECUTOR_ID", "desk-1", "executor_id", "desk-1"),
+        ("MAX_JOBS", "3", "max_jobs", 3),
+        ("COGO_LEASE_SECONDS", "5", "lease_seconds", 5),
+        ("COGO_CONCURRENCY", "1000", "concurrency", 1000),
+        ("COGO_MAX_WORKERS", "1", "max_workers", 1),
+        ("COGO_GRACE_SECONDS", "0", "grace_seconds", 0),
+        ("COGO_GRACE_SECONDS", "2.5", "grace_seconds", 2.5),
+        ("BROWSER_REAL_MODE", "false", "browser_real_mode", False),
+        ("BROWSER_REAL_MODE", "0", "browser_real_mode", False),
+        ("HEADLESS", "true", "headless", True),
+        ("NO_SANDBOX", "1", "no_sandbox", True),
+        ("BROWSER_CHANNEL", "chrome", "browser_channel", "chrome"),
+        ("BROWSER_NAV_TIMEOUT_MS", "500", "browser_nav_timeout_ms", 500),
+        ("BROWSER_FORCE_SUCCESS", "yes", "browser_force_success", True),
+        ("BROWSER_ALLOWED_HOSTS", "a.test, B.test:8080,,", "browser_allowed_hosts", ("a.test", "b.test:8080")),
+        ("COGO_HOME", "/tmp/../tmp/home", "home", Path("/tmp/home").resolve()),
+    ],
+)
+def test_a_setting_is_read(
+    monkeypatch: pytest.MonkeyPatch, name: str, text: str, *, attribute: str, value: object
+) -> None:
+    """Each variable of the runbook arrives as the value it stands for."""
+    monkeypatch.setenv(name, text)
+    assert getattr(load_settings(), attribute) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("WORKER_MODE", "queue"),
+        ("WORKER_ID", "x" * 201),
+        ("EXECUTOR_ID", "x" * 201),
+        ("MAX_JOBS", "0"),
+        ("MAX_JOBS", "many"),
+        ("COGO_LEASE_SECONDS", "4"),
+        ("COGO_LEASE_SECONDS", "3601"),
+        ("COGO_LEASE_SECONDS", "1.5"),
+        ("COGO_CONCURRENCY", "0"),
+        ("COGO_MAX_WORKERS", "-1"),
+        ("COGO_GRACE_SECONDS", "-1"),
+        ("COGO_GRACE_SECONDS", "nan"),
+        ("COGO_GRACE_SECONDS", "inf"),
+        ("BROWSER_REAL_MODE", "maybe"),
+        ("NO_SANDBOX", "2"),
+        ("BROWSER_NAV_TIMEOUT_MS", "0"),
+    ],
+)
+def test_a_wrong_value_is_one_sentence(monkeypatch: pytest.MonkeyPatch, name: str, text: str) -> None:
+    """The message is one line that names the variable, what it is, and what to do."""
+    monkeypatch.setenv(name, text)
+    with pytest.raises(SettingsError) as refused:
+        load_settings()
+    message = str(refused.value)
+    assert message.startswith(name)
+    assert repr(text) in message
+    assert message.endswith(".")
+    assert "\n" not in message
+    assert ". " not in message, "It is more than one sentence."
+
+
+def test_several_wrong_values_are_all_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody has to correct them one after another."""
+    monkeypatch.setenv("COGO_CONCURRENCY", "0")
+    monkeypatch.setenv("MAX_JOBS", "no")
+    with pytest.raises(SettingsError) as refused:
+        load_settings()
+    assert "COGO_CONCURRENCY" in str(refused.value)
+    assert "MAX_JOBS" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "given", [{"SUPABASE_URL": "https://x.supabase.co"}, {"SUPABASE_SERVICE_ROLE_KEY": CANARY}], ids=["url", "key"]
+)
+def test_half_of_supabase_is_refused(given: dict[str, Any]) -> None:
+    """One of the two alone is an error that names both, never a silent fall to the embedded database."""
+    with pytest.raises(SettingsError) as refused:
+        load_settings(**given)
+    assert "SUPABASE_URL" in str(refused.value)
+    assert "SUPABASE_SERVICE_ROLE_KEY" in str(refused.value)
+    assert CANARY not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["MAX_JOBS", "COGO_DATABASE_URL", "COGO_HOME", "WORKER_ID", "NO_SANDBOX", "SUPABASE_URL"]
+)
+@pytest.mark.parametrize("blank", ["", "  "], ids=["empty", "spaces"])
+def test_a_blank_is_not_given(monkeypatch: pytest.MonkeyPatch, name: str, blank: str) -> None:
+    """A variable that is there but blank, as workflows write it for a missing secret, counts as missing."""
+    default = load_settings()
+    monkeypatch.setenv(name, blank)
+    assert load_settings() == default
+
+
+def test_an_override_can_take_a_setting_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Overrides win over the environment, and a blank one means that the setting is not given."""
+    monkeypatch.setenv("COGO_DATABASE_URL", "postgresql://elsewhere/db")
+    monkeypatch.setenv("COGO_CONCURRENCY", "7")
+    settings = load_settings(COGO_DATABASE_URL="", COGO_CONCURRENCY="9")
+    assert (settings.database_url, settings.concurrency) == (None, 9)
+
+
+def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A dotenv file is read where the environment says nothing; one that is not there is no error."""
+    file = tmp_path / ".env"
+    file.write_text("COGO_CONCURRENCY=7\nCOGO_LEASE_SECONDS=70\nSOMEBODY_ELSES=1\n")
+    monkeypatch.setenv("COGO_CONCURRENCY", "9")
+    settings = load_settings(file)
+    assert (settings.concurrency, settings.lease_seconds) == (9, 70)
+    assert load_settings(tmp_path / "missing").lease_seconds == 60
+
+
+def test_secrets_are_never_shown() -> None:
+    """Neither the settings as text nor an error about another setting shows a secret's value."""
+    secrets: dict[str, Any] = {
+        "SUPABASE_URL": "https://x.supabase.co",
+        "SUPABASE_ANON_KEY": CANARY,
+        "SUPABASE_SERVICE_ROLE_KEY": CANARY,
+        "COGO_DATABASE_URL": f"postgresql://me:{CANARY}@db/cogo",
+        "DAGSTER_POSTGRES_URL": f"postgresql://me:{CANARY}@db/dagster",
+    }
+    settings = load_settings(**secrets)
+    for shown in (repr(settings), str(settings), settings.model_dump_json()):
+        assert CANARY not in shown
+    with pytest.raises(SettingsError) as refused:
+        load_settings(**secrets, MAX_JOBS="0")
+    assert CANARY not in str(refused.value)
+
+
+def test_the_settings_cannot_be_changed() -> None:
+    """They are read once and passed on."""
+    with pytest.raises(ValueError, match="frozen"):
+        load_settings().concurrency = 9  # type: ignore[misc]
