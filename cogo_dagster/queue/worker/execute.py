@@ -3,21 +3,20 @@
 import asyncio
 import itertools
 import time
-import traceback
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from cogo_dagster.queue.client import Ask
-from cogo_dagster.queue.executor import ExecutionFailed, Executor, InvalidPayload, Snooze, Workspace
-from cogo_dagster.queue.model import ArtifactFile, ExecutionResult, JobError, Outcome, Settlement
+from cogo_dagster.queue.executor import Workspace
+from cogo_dagster.queue.model import ArtifactFile, Outcome, Settlement
+from cogo_dagster.queue.worker.attempt import EndedAttempt, run_attempt
 from cogo_dagster.queue.worker.events import EventKind, Stage
 from cogo_dagster.queue.worker.held import Abandonment, HeldJob
 from cogo_dagster.queue.worker.state import WorkerState
 
 _CLEANUP_SECONDS: Final = 20.0
-_TIMEOUT_MARGIN_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,53 +154,33 @@ class Executions:
     async def _attempt(self, held: HeldJob, workspace: Workspace) -> Finished | None:
         """Run one attempt to its end; None when the lease was lost and there is nothing to settle."""
         started_at = time.monotonic()
-        artifacts: tuple[ArtifactFile, ...] = ()
-        outcome, result, error, delay_seconds = Outcome.SUCCEEDED, None, None, None
+        ended: EndedAttempt | None = None
         try:
-            done = await self._run(self._state.executors[held.job.family], held, workspace)
-            result, artifacts = done.result, tuple(done.artifacts)
-        except Snooze as snooze:
-            outcome, delay_seconds = Outcome.SNOOZED, snooze.delay_seconds
-            error = JobError("snoozed", snooze.reason)
-        except ExecutionFailed as failed:
-            outcome, delay_seconds, artifacts = Outcome.FAILED, failed.delay_seconds, tuple(failed.artifacts)
-            error = JobError(failed.error_class, failed.message, failed.retryable, failed.detail)
-        except (Exception, SystemExit, asyncio.CancelledError) as problem:  # an executor's bug is not the worker's
-            if held.abandoned is None and _is_cancelled():
+            ended = await run_attempt(self._state.executors[held.job.family], held.job, workspace)
+        except (Exception, SystemExit, asyncio.CancelledError):
+            if held.abandoned is None:
                 raise
-            outcome, error = Outcome.FAILED, _unexpected(problem)
-        if error is not None and held.abandoned is not None:  # we broke it off: it did not fail
-            outcome, error, delay_seconds, artifacts = _outcome_of(held.abandoned), None, None, ()
         if held.abandoned is Abandonment.LEASE_LOST:
             self._lost(held)
             return None
-        run_seconds = round(time.monotonic() - started_at, 6)
+        if held.abandoned is not None and (ended is None or ended.settlement.error is not None):
+            run_seconds = round(time.monotonic() - started_at, 6)  # we broke it off: it did not fail
+            ended = EndedAttempt(Settlement(held.job, _outcome_of(held.abandoned), run_seconds=run_seconds))
+        assert ended is not None  # noqa: S101 - without an end it was abandoned
+        self._tell(ended.settlement)
+        return Finished(held, ended.settlement, ended.artifacts, workspace)
+
+    def _tell(self, settlement: Settlement) -> None:
+        run_seconds = settlement.run_seconds or 0.0
         self._state.metrics.observe_run(run_seconds)
-        settlement = Settlement(held.job, outcome, result, error, delay_seconds, run_seconds)
         self._state.tell(
             EventKind.EXECUTED,
             Stage.EXECUTE,
-            held.job,
-            outcome=outcome.value,
+            settlement.job,
+            outcome=settlement.outcome.value,
             run_seconds=run_seconds,
-            error=error.to_json() if error else None,
+            error=settlement.error.to_json() if settlement.error else None,
         )
-        return Finished(held, settlement, artifacts, workspace)
-
-    async def _run(self, executor: Executor, held: HeldJob, workspace: Workspace) -> ExecutionResult:
-        limit = held.job.timeout_seconds
-        try:
-            if limit is None:
-                return await executor.execute(held.job, workspace)
-            async with asyncio.timeout(limit + _TIMEOUT_MARGIN_SECONDS) as timer:
-                return await executor.execute(held.job, workspace)
-        except TimeoutError as error:
-            if limit is None or not timer.expired():
-                raise
-            message = f"The job ran longer than its timeout of {limit:g} s."
-            raise ExecutionFailed(message, error_class="timeout", retryable=True) from error
-        except InvalidPayload as error:
-            raise ExecutionFailed(str(error), error_class="invalid_payload", retryable=False) from error
 
     def _lost(self, held: HeldJob) -> None:
         self._state.metrics.count("lease_lost")
@@ -223,16 +202,3 @@ class Executions:
 
 def _outcome_of(abandonment: Abandonment) -> Outcome:
     return Outcome.CANCELLED if abandonment is Abandonment.CANCEL_REQUESTED else Outcome.REQUEUED
-
-
-def _is_cancelled() -> bool:
-    """Whether somebody cancelled this task, rather than the executor one of its own whose end it let through."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
-
-
-def _unexpected(problem: BaseException) -> JobError:
-    first_line = (str(problem).strip() or type(problem).__name__).split("\n", 1)[0]
-    return JobError(
-        type(problem).__name__, first_line, retryable=True, detail="".join(traceback.format_exception(problem))
-    )
