@@ -1,0 +1,133 @@
+"""How the server ran the statements inside a function, as auto_explain tells the client that called it."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from cogo_dagster.queue.functions import FUNCTIONS
+from cogo_dagster.queue.model import Json
+
+AUTO_EXPLAIN: Final = {
+    "auto_explain.log_min_duration": "0",
+    "auto_explain.log_nested_statements": "on",
+    "auto_explain.log_analyze": "on",
+    "auto_explain.log_buffers": "on",
+    "auto_explain.log_timing": "off",
+    "auto_explain.log_format": "json",
+    "auto_explain.log_level": "notice",
+}
+
+PLAN_MODES: Final = ("force_custom_plan", "force_generic_plan")
+"""A function's statement is planned for its arguments at first, and once for all from the sixth call on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One node of a plan, with all that is below it.
+
+    Attributes:
+        kind: As `Index Scan`.
+        table: What it reads, if it reads one.
+        rows: How many rows it looked at: those it passed on and those its conditions removed, over all its loops.
+        blocks: How many blocks of shared memory it and all below it touched.
+    """
+
+    kind: str
+    table: str | None
+    index: str | None
+    rows: float
+    blocks: int
+    below: tuple["Step", ...]
+
+    @classmethod
+    def from_json(cls, node: Json) -> Self:
+        """Read a node of a plan in JSON."""
+        removed = sum(node.get(f"Rows Removed by {cause}", 0) for cause in ("Filter", "Index Recheck", "Join Filter"))
+        return cls(
+            kind=node["Node Type"],
+            table=node.get("Relation Name"),
+            index=node.get("Index Name"),
+            rows=(node["Actual Rows"] + removed) * node["Actual Loops"],
+            blocks=node["Shared Hit Blocks"] + node["Shared Read Blocks"],
+            below=tuple(cls.from_json(child) for child in node.get("Plans", ())),
+        )
+
+    def walk(self) -> Iterator["Step"]:
+        """Go through this step and all below it."""
+        yield self
+        for step in self.below:
+            yield from step.walk()
+
+    def reads(self, table: str) -> list["Step"]:
+        """Return the scans of a table here and below that ran."""
+        return [step for step in self.walk() if step.table == table and step.kind != "ModifyTable"]
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """A call and how the server ran it.
+
+    Attributes:
+        mode: How its statements were planned.
+        plans: The topmost steps of the statements inside it, and of itself.
+    """
+
+    mode: str
+    answer: Json
+    plans: tuple[Step, ...]
+
+    def reads(self, table: str) -> list[Step]:
+        """Return every scan of a table."""
+        return [step for plan in self.plans for step in plan.reads(table)]
+
+    def sorts_of(self, index: str) -> list[Step]:
+        """Return every sort of rows that come straight from an index."""
+        sorts = [step for plan in self.plans for step in plan.walk() if "Sort" in step.kind]
+        return [sort for sort in sorts if any(step.index == index for step in sort.walk())]
+
+    @property
+    def blocks(self) -> int:
+        """Blocks touched by the whole call."""
+        return max(plan.blocks for plan in self.plans)
+
+
+class Explainer:
+    """A session that calls functions with the rights of service_role, has them explained, and takes them back."""
+
+    def __init__(self, connection: "psycopg.Connection[Any]") -> None:
+        self._connection = connection
+        self._told: list[str] = []
+        connection.add_notice_handler(lambda notice: self._told.append(notice.message_primary or ""))
+
+    def call(self, function: str, **arguments: Json) -> list[Explained]:
+        """Call a function in each mode of planning; nothing is changed in the end."""
+        return [self._call(mode, function, arguments) for mode in PLAN_MODES]
+
+    def _call(self, mode: str, function: str, arguments: dict[str, Json]) -> Explained:
+        types = FUNCTIONS[function]
+        passed = ", ".join(f"{name} := %({name})s::{types[name]}" for name in arguments)
+        values = {name: Jsonb(value) if types[name] == "jsonb" else value for name, value in arguments.items()}
+        self._connection.execute(f"set plan_cache_mode = {mode}".encode())
+        for _ in range(2):  # the first call of a session reads the catalogue as well
+            with self._connection.transaction(force_rollback=True):
+                self._told.clear()
+                row = self._connection.execute(f"select public.{function}({passed})".encode(), values).fetchone()
+        assert row is not None
+        plans = [json.loads(told.partition("plan:\n")[2])["Plan"] for told in self._told if "plan:\n" in told]
+        return Explained(mode, row[0], tuple(Step.from_json(plan) for plan in plans))
+
+
+@contextmanager
+def open_explainer(dsn: str) -> Iterator[Explainer]:
+    """Open a session in which the server explains what it does."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("load 'auto_explain'")
+        for name, value in AUTO_EXPLAIN.items():
+            connection.execute("select set_config(%s, %s, false)", (name, value))
+        connection.execute("set role service_role")
+        yield Explainer(connection)

@@ -1,0 +1,192 @@
+"""What a call reads does not grow with the table: 50,000 and 500,000 jobs, on both versions, planned in both ways.
+
+Never a time, only plans and blocks: the server says them by auto_explain, and they are the same on a busy machine.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from cogo_dagster.queue.model import Json
+from cogo_dagster_tests.proofs.backlogs import BACKLOGS, DUE, RUNNING, fill
+from cogo_dagster_tests.proofs.plans import Explained, Explainer, open_explainer
+from cogo_dagster_tests.servers import Major, TestServer
+
+BATCH = 50
+
+PROBES = 200
+"""Blocks that looking for a lane's first job may touch: ten priorities, two addresses, some families, three levels."""
+
+WRITES = 40
+"""Blocks that changing one job may touch, its indexes, its superseded attempt and its dead letter included."""
+
+SIZES: list[tuple[Major, int]] = [(15, 50_000), (18, 50_000), (15, 500_000), (18, 500_000)]
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """A database with one backlog.
+
+    Attributes:
+        held: The running jobs' ids and lease tokens.
+    """
+
+    kind: str
+    explainer: Explainer
+    held: list[dict[str, Json]]
+
+    def claim(self, *families: str, executor_id: str | None = None) -> list[Explained]:
+        """Have a claim explained."""
+        asks = [{"family": family, "max_jobs": BATCH} for family in families]
+        return self.explainer.call(
+            "claim_jobs", claim_id=str(uuid4()), families=asks, worker_id="w", executor_id=executor_id, max_jobs=BATCH
+        )
+
+
+@pytest.fixture(
+    scope="module",
+    params=[(major, rows, kind) for major, rows in SIZES for kind in BACKLOGS],
+    ids=lambda param: f"pg{param[0]}-{param[1] // 1000}k-{param[2]}",
+)
+def backlog(request: pytest.FixtureRequest, servers: Callable[[Major], TestServer]) -> Iterator[Backlog]:
+    """Fill a database once for all tests of this module."""
+    major, rows, kind = request.param
+    with servers(major).clone("migrated") as dsn:
+        fill(dsn, kind, rows)
+        with psycopg.connect(dsn, autocommit=True) as owner:
+            held = owner.execute("select id::text, lease_token::text from public.jobs where status = 'running'")
+            leases = [{"job_id": job_id, "lease_token": token} for job_id, token in held.fetchall()]
+        with open_explainer(dsn) as explainer:
+            yield Backlog(kind, explainer, leases)
+
+
+def test_a_claim_reads_no_more_than_it_takes(backlog: Backlog) -> None:
+    """Whatever lies in other lanes, a batch costs a batch, in the order of the lane's index."""
+    for claim in backlog.claim("quick"):
+        assert len(claim.answer["jobs"]) == BATCH
+        assert_by_index(claim, {"jobs_claim_lane", "jobs_pkey", "jobs_lease"})
+        assert_reads(claim, "jobs_claim_lane", BATCH + 1)
+        assert claim.blocks <= PROBES + (WRITES * BATCH)
+        assert claim.sorts_of("jobs_claim_lane") == []
+
+
+def test_a_claim_of_the_backlog_reads_no_more_than_it_takes(backlog: Backlog) -> None:
+    """Jobs of the future, of another address or of the past are not even looked at; due ones up to the batch."""
+    expected = BATCH if backlog.kind == "mixed" else 0
+    for claim in backlog.claim("browser", "figma", executor_id="mine"):
+        assert len(claim.answer["jobs"]) == expected
+        assert_by_index(claim, {"jobs_claim_lane", "jobs_pkey", "jobs_lease"})
+        assert_reads(claim, "jobs_claim_lane", expected + 1)
+        assert claim.blocks <= PROBES + (WRITES * expected)
+        assert claim.sorts_of("jobs_claim_lane") == []
+
+
+def test_an_addressed_claim_reads_no_more_than_it_takes(backlog: Backlog) -> None:
+    """The executor that the backlog is addressed to gets its batch in the order of its lane."""
+    expected = BATCH if backlog.kind in ("mixed", "elsewhere") else 0
+    for claim in backlog.claim("browser", executor_id="elsewhere"):
+        assert len(claim.answer["jobs"]) == expected
+        assert_by_index(claim, {"jobs_claim_lane", "jobs_pkey", "jobs_lease"})
+        assert_reads(claim, "jobs_claim_lane", expected + 1)
+        assert claim.blocks <= PROBES + (WRITES * expected)
+
+
+def test_the_first_job_of_any_family_is_found_by_probes(backlog: Backlog) -> None:
+    """The old worker's call looks at the first job of each priority of each family, and takes one."""
+    for claim in backlog.explainer.call("claim_one_job", executor_id="mine", worker_id="w"):
+        assert claim.answer["attempts"] == 1
+        assert_by_index(claim, {"jobs_claim_lane", "jobs_pkey", "jobs_lease"})
+        assert_reads(claim, "jobs_claim_lane", 100)
+        assert claim.blocks <= 3 * PROBES
+
+
+def test_settling_reads_the_jobs_it_settles(backlog: Backlog) -> None:
+    """All outcomes in one batch, by primary key: once to change them, once to answer."""
+    outcomes = ["succeeded", "failed", "snoozed", "requeued", "cancelled"] * (BATCH // 5)
+    settlements = [lease | {"outcome": o} for lease, o in zip(backlog.held[:BATCH], outcomes, strict=True)]
+    for settled in backlog.explainer.call("settle_jobs", settlements=settlements):
+        assert settled.answer["statuses"] == ["ok"] * BATCH
+        assert_by_index(settled, {"jobs_pkey"})
+        assert_reads(settled, "jobs_pkey", 2 * BATCH)
+        assert settled.blocks <= PROBES + (WRITES * BATCH)
+
+
+def test_renewing_reads_the_leases_it_renews(backlog: Backlog) -> None:
+    """By primary key: once to lock, once to extend, once to answer."""
+    for renewed in backlog.explainer.call("renew_leases", leases=backlog.held[:BATCH]):
+        assert renewed.answer["statuses"] == ["ok"] * BATCH
+        assert_by_index(renewed, {"jobs_pkey"})
+        assert_reads(renewed, "jobs_pkey", 3 * BATCH)
+        assert renewed.blocks <= PROBES + (WRITES * BATCH)
+
+
+def test_recovery_reads_running_jobs_only(backlog: Backlog) -> None:
+    """However many jobs wait or are done, those that run are all it looks through."""
+    for recovered in backlog.explainer.call("recover_leases", batch_size=BATCH):
+        assert recovered.answer["requeued"] == BATCH
+        assert_by_index(recovered, {"jobs_lease", "jobs_pkey"})
+        assert_reads(recovered, "jobs_lease", RUNNING)
+        assert_reads(recovered, "jobs_pkey", BATCH)
+        assert recovered.blocks <= RUNNING + (WRITES * BATCH)
+
+
+def test_the_newest_jobs_are_listed_from_the_end(backlog: Backlog) -> None:
+    """A page costs a page."""
+    for listed in backlog.explainer.call("list_jobs", max_jobs=BATCH):
+        assert len(listed.answer) == BATCH
+        assert_page_by_key(listed)
+        assert listed.blocks <= PROBES
+
+
+def test_the_numbers_stop_counting_at_their_limit(backlog: Backlog) -> None:
+    """Six families with ten priorities each, and not a row more than the limit from any of them."""
+    for numbers in backlog.explainer.call("queue_stats", count_limit=20):
+        assert numbers.answer["ready_by_family"]["quick"] == DUE
+        assert (numbers.answer["running"], numbers.answer["expired_leases"]) == (RUNNING, RUNNING // 10)
+        assert_by_index(numbers, {"jobs_claim_lane", "jobs_lease", "jobs_finished"})
+        assert_reads(numbers, "jobs_claim_lane", 6 * 10 * 20)
+        assert_reads(numbers, "jobs_lease", 3 * RUNNING)
+        assert numbers.sorts_of("jobs_claim_lane") == []
+
+
+def test_one_job_is_read_and_cancelled_by_its_key(backlog: Backlog) -> None:
+    """One row, whatever is in the table."""
+    job_id = backlog.held[0]["job_id"]
+    calls = [
+        *backlog.explainer.call("get_jobs", job_ids=[job_id]),
+        *backlog.explainer.call("cancel_job", job_id=job_id),
+    ]
+    for call in calls:
+        assert_by_index(call, {"jobs_pkey"})
+        assert_reads(call, "jobs_pkey", 1)
+
+
+def test_a_full_scan_would_be_seen(backlog: Backlog) -> None:
+    """The proof can fail: what asks for a rare kind of job looks through all of the table, and the guard says so."""
+    for listed in backlog.explainer.call("list_jobs", type_prefix="gate_fix", since_seconds=0.001):
+        with pytest.raises(AssertionError, match=f"when {listed.mode}"):
+            assert_page_by_key(listed)
+
+
+def assert_page_by_key(call: Explained) -> None:
+    """A page of jobs is read by primary key."""
+    assert_by_index(call, {"jobs_pkey"})
+    assert_reads(call, "jobs_pkey", BATCH)
+
+
+def assert_by_index(call: Explained, allowed: set[str]) -> None:
+    """Every read of jobs, in every plan, goes through one of these indexes."""
+    for read in call.reads("jobs"):
+        indexes = {step.index for step in read.walk() if step.index}
+        assert read.kind in ("Index Scan", "Index Only Scan", "Bitmap Heap Scan"), f"{read.kind} when {call.mode}"
+        assert indexes, f"a {read.kind} without an index when {call.mode}"
+        assert indexes <= allowed, f"{indexes} when {call.mode}"
+
+
+def assert_reads(call: Explained, index: str, most: int) -> None:
+    """The rows looked at by way of an index are no more than these."""
+    reads = [read for read in call.reads("jobs") if index in {step.index for step in read.walk()}]
+    assert sum(read.rows for read in reads) < most + 1, f"{[(r.kind, r.rows) for r in reads]} when {call.mode}"
