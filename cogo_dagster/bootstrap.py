@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from cogo_dagster.executors.errors import ExecutorUnavailable
 from cogo_dagster.executors.registry import build_executors
 from cogo_dagster.queue.artifacts import ArtifactStore, FolderStore
 from cogo_dagster.queue.client import Queue, WorkerIdentity
@@ -43,6 +44,17 @@ class Application:
     def address_of(self, artifact: Mapping[str, Json]) -> str | None:
         """Return where a person finds an artifact's file; None for a row of an older system that does not say."""
         return self.store.address(artifact["storage_key"]) if artifact["storage_key"] else None
+
+    def executor(self, family: str) -> Executor:
+        """Build the executor of one family.
+
+        Raises:
+            ExecutorUnavailable: Nothing installed here runs it.
+        """
+        for executor in build_executors(self.settings):
+            if executor.family == family:
+                return executor
+        raise ExecutorUnavailable(f"Nothing here runs jobs of the family {family}: install its executor.")
 
     def worker(
         self,

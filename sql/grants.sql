@@ -60,7 +60,7 @@ begin
     for ours in
         select p.oid::regprocedure from pg_catalog.pg_proc p
         where p.pronamespace = 'public'::regnamespace and p.proname = any (array[
-            'artifact_row', 'backoff_seconds', 'cancel_job', 'claim_jobs', 'claim_one_job', 'claimed_job', 'complete_job',
+            'artifact_row', 'backoff_seconds', 'cancel_job', 'claim_chosen_jobs', 'claim_jobs', 'claim_one_job', 'claimed_job', 'complete_job',
             'create_artifacts', 'delete_artifacts', 'derived_ids', 'enqueue_jobs', 'fail_job', 'finish_artifacts',
             'get_jobs', 'invalid_argument', 'job_row', 'list_abandoned_artifacts', 'list_artifacts', 'list_dlq',
             'list_heartbeats', 'list_jobs', 'list_unknown_objects', 'list_workers', 'queue_stats', 'record_heartbeat', 'recover_leases',

@@ -111,6 +111,17 @@ class Queue:
         )
         return [Job.from_json(row) for row in answer["jobs"]]
 
+    def claim_chosen(self, claim_id: UUID, job_ids: Sequence[UUID], worker_id: str, lease_seconds: int) -> list[Job]:
+        """Lease these very jobs, also before their time; those that are not queued are left out."""
+        answer = self._call(
+            "claim_chosen_jobs",
+            claim_id=str(claim_id),
+            job_ids=[str(job_id) for job_id in job_ids],
+            worker_id=worker_id,
+            lease_seconds=lease_seconds,
+        )
+        return [Job.from_json(row) for row in answer["jobs"]]
+
     def start(self, worker: WorkerIdentity, job_ids: Sequence[UUID]) -> None:
         """Record which prefetched jobs run now, replacing the record before."""
         self._call("start_jobs", instance_id=str(worker.instance_id), job_ids=[str(job_id) for job_id in job_ids])

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 FUNCTIONS: Mapping[str, Mapping[str, str]] = {
     "cancel_job": {"job_id": "uuid"},
+    "claim_chosen_jobs": {"claim_id": "uuid", "job_ids": "jsonb", "worker_id": "text", "lease_seconds": "integer"},
     "claim_jobs": {
         "claim_id": "uuid",
         "families": "jsonb",
