@@ -22,9 +22,10 @@ JOBS = {
     "cleanup_artifacts",
     "purge_jobs",
     "deliver_alerts",
+    "prune_event_log",
 }
 SENSORS = {"ready_jobs", "dlq_replay", "expired_leases", "undelivered_alerts", "run_failure"}
-SCHEDULES = {"nightly_gate_snapshot", "weekly_enqueue"}
+SCHEDULES = {"nightly_gate_snapshot", "weekly_enqueue", "nightly_pruning"}
 
 WATCHED_IMPORT = """
 import json, os, pkgutil, importlib, socket, sys
