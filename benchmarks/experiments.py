@@ -1,0 +1,191 @@
+"""What is measured, one peer at a time; each returns plain numbers."""
+
+import re
+import statistics
+import subprocess
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, Final
+
+import psycopg
+
+from benchmarks.measure import Meter
+from benchmarks.peers import SOURCES, Peer
+from benchmarks.programs import Program, ProgramFailed
+from benchmarks.server import BenchServer
+
+Numbers = dict[str, Any]
+
+PATIENCE_SECONDS: Final = 240.0
+POLL_SECONDS: Final = 0.002
+FINISHED_ROWS: Final = 1_000_000
+PICKUP_JOBS: Final = 200
+PICKUP_WARM_UP: Final = 5
+PICKUP_PAUSE_SECONDS: Final = 0.03
+BUSY_JOB_SECONDS: Final = 0.02
+SINGLE_CALLS: Final = 1_000
+LIMIT_BATCH: Final = 50
+LIMIT_CLIENTS: Final = 10
+
+
+def template(server: BenchServer, peer: Peer) -> str:
+    """Return the name of the peer's template: its schema, and nothing in it."""
+    return server.template(f"empty_{peer.program.partition('.')[0]}", lambda dsn: _once(peer, "setup", dsn))
+
+
+def drain(server: BenchServer, peer: Peer, jobs: int, workers: int = 1) -> Numbers:
+    """Enqueue in bulk, which is timed, then drain with so many worker processes."""
+    with server.clone(template(server, peer)) as dsn:
+        return enqueue(peer, dsn, jobs) | drain_queued(server, peer, dsn, jobs, workers)
+
+
+def enqueue(peer: Peer, dsn: str, jobs: int) -> Numbers:
+    """Enqueue in bulk; afterwards the planner knows the table, as it does in a queue that has run for a while."""
+    seconds = _once(peer, "bulk", dsn, jobs=jobs)["seconds"]
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("analyze")
+    return {"enqueued_per_second": jobs / seconds}
+
+
+def drain_queued(server: BenchServer, peer: Peer, dsn: str, jobs: int, workers: int = 1) -> Numbers:
+    """Drain what is queued: from GO until every handler ran and the database shows no unfinished job."""
+    with ExitStack() as stack:
+        watcher = stack.enter_context(psycopg.connect(dsn, autocommit=True))
+        expected = jobs if workers == 1 else None
+        programs = [stack.enter_context(_start(peer, "worker", dsn, expected=expected)) for _ in range(workers)]
+        for program in programs:
+            program.wait_until_ready()
+        watcher.execute(peer.unfinished)  # type: ignore[arg-type]
+        meter = Meter(watcher, server.pid, [program.pid for program in programs])
+        meter.start()
+        started_at = time.perf_counter()
+        for program in programs:
+            program.go()
+        _wait_until_done(programs, watcher, peer, jobs)
+        seconds = time.perf_counter() - started_at
+        meter.stop()
+        ran = sum(program.ran for program in programs)
+        for program in programs:
+            program.end()
+        return {"jobs_per_second": jobs / seconds, "duplicates": ran - jobs} | meter.cost(jobs).to_json()
+
+
+def _wait_until_done(programs: Sequence[Program], watcher: "psycopg.Connection[Any]", peer: Peer, jobs: int) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while (ran := sum(program.ran for program in programs)) < jobs:
+        _check_time(deadline, f"{peer.name} ran {ran} of {jobs} jobs")
+        for program in programs:
+            program.check_alive()
+        programs[0].wait_for_move(0.01 if len(programs) > 1 else 0.5)
+    while watcher.execute(peer.unfinished).fetchone() != (False,):  # type: ignore[arg-type]
+        _check_time(deadline, f"{peer.name} ran all jobs, and some are not finished")
+        time.sleep(POLL_SECONDS)
+
+
+def single(server: BenchServer, peer: Peer, calls: int = SINGLE_CALLS) -> Numbers:
+    """Enqueue one by one, beside an idle worker and beside one that has more to do than it can."""
+    calls = min(calls, peer.jobs or calls)
+    numbers = {}
+    with server.clone(template(server, peer)) as dsn, _working(peer, dsn):
+        numbers["idle_per_second"] = calls / _once(peer, "single", dsn, jobs=calls)["seconds"]
+    with server.clone(template(server, peer)) as dsn:
+        # Enough to keep every slot of the worker busy to the end.
+        enqueue(peer, dsn, 20_000 if peer.jobs is None else peer.jobs)
+        with _working(peer, dsn, sleep_seconds=BUSY_JOB_SECONDS):
+            numbers["busy_per_second"] = calls / _once(peer, "single", dsn, jobs=calls)["seconds"]
+    return numbers
+
+
+def pickup(server: BenchServer, peer: Peer) -> Numbers:
+    """Enqueue one by one for an idle worker; from the commit, and from the call, to the start."""
+    with server.clone(template(server, peer)) as dsn:
+        with _working(peer, dsn, note_starts=True) as worker:
+            jobs = PICKUP_WARM_UP + PICKUP_JOBS
+            times = _once(peer, "pickup", dsn, jobs=jobs, pause_seconds=PICKUP_PAUSE_SECONDS)
+            time.sleep(1)
+        if len(worker.started) != jobs:
+            raise ProgramFailed(f"{peer.name} began {len(worker.started)} of {jobs} jobs")
+        numbers: Numbers = {}
+        for since in ("committed", "called"):
+            waits = sorted((worker.started[n] - times[since][n]) / 1e6 for n in range(PICKUP_WARM_UP, jobs))
+            hundredths = statistics.quantiles(waits, n=100)
+            numbers |= {f"{since}_p{p}_ms": round(hundredths[p - 1], 3) for p in (50, 95, 99)}
+        return numbers
+
+
+def history(server: BenchServer, peer: Peer, fill: str, jobs: int) -> Numbers:
+    """Drain an empty queue and one with a million finished rows, one after the other."""
+    empty = drain(server, peer, jobs)
+    full = server.template(f"full_{peer.program}", lambda dsn: _fill(dsn, fill), of=template(server, peer))
+    with server.clone(full) as dsn:
+        stored = enqueue(peer, dsn, jobs) | drain_queued(server, peer, dsn, jobs)
+    cost = {name: stored[name] / empty[name] for name in ("server_cpu_us", "wal_bytes")}
+    return {"empty": empty, "stored": stored, "slowdown": empty["jobs_per_second"] / stored["jobs_per_second"]} | cost
+
+
+def held_snapshot(server: BenchServer, peer: Peer, jobs: int) -> Numbers:
+    """Drain three times while a transaction somewhere keeps vacuum from removing anything."""
+    with server.clone(template(server, peer)) as dsn, psycopg.connect(dsn) as holder:
+        holder.execute("set transaction isolation level repeatable read")
+        holder.execute("select txid_current()")
+        drains = [enqueue(peer, dsn, jobs) | drain_queued(server, peer, dsn, jobs) for _ in range(3)]
+    return {"drains": drains, "third_to_first": drains[2]["jobs_per_second"] / drains[0]["jobs_per_second"]}
+
+
+def limit(server: BenchServer, jobs: int) -> Numbers:
+    """Claim and complete 50 at a time with pgbench on a sketch of a table: the most such a design can do here."""
+    transactions = max(jobs // (LIMIT_BATCH * LIMIT_CLIENTS), 1)
+    jobs = transactions * LIMIT_BATCH * LIMIT_CLIENTS
+    sketch = server.template("limit", lambda dsn: _fill(dsn, (SOURCES / "limit.sql").read_text()))
+    with server.clone(sketch) as dsn, psycopg.connect(dsn, autocommit=True) as watcher:
+        watcher.execute(
+            "insert into job (type, payload) select 'noop', jsonb_build_object('n', n) from generate_series(1, %s) n",
+            [jobs],
+        )
+        watcher.execute("analyze")
+        meter = Meter(watcher, server.pid, [])
+        command = [server.binaries / "pgbench", "-n", "-M", "prepared", "-c", LIMIT_CLIENTS, "-j", 2]
+        command += ["-t", transactions, "-f", SOURCES / "limit.pgbench", dsn]
+        meter.start()
+        done = subprocess.run(
+            list(map(str, command)), capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+        )
+        meter.stop()
+        rate = re.search(r"tps = ([\d.]+)", done.stdout)
+        left = watcher.execute("select count(*) from job where status <> 'succeeded'").fetchone()
+        if rate is None or left != (0,):
+            raise ProgramFailed(f"pgbench left {left} of {jobs} jobs: {done.stderr[-1000:]}")
+        return {"jobs_per_second": float(rate[1]) * LIMIT_BATCH, "duplicates": 0} | meter.cost(jobs).to_json()
+
+
+def _start(peer: Peer, mode: str, dsn: str, **options: Any) -> Program:
+    command, folder = peer.command()
+    return Program(command, folder, mode, dsn, **options)
+
+
+def _once(peer: Peer, mode: str, dsn: str, **options: Any) -> Numbers:
+    with _start(peer, mode, dsn, **options) as program:
+        return program.finish(PATIENCE_SECONDS)
+
+
+@contextmanager
+def _working(peer: Peer, dsn: str, **options: Any) -> "Any":
+    """Run one worker for a while; it has had a second to get idle, or busy."""
+    with _start(peer, "worker", dsn, **options) as program:
+        program.wait_until_ready()
+        program.go()
+        time.sleep(1)
+        yield program
+        program.check_alive()
+
+
+def _fill(dsn: str, script: str) -> None:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(script)  # type: ignore[arg-type]
+        connection.execute("vacuum (analyze)")
+
+
+def _check_time(deadline: float, sentence: str) -> None:
+    if time.monotonic() > deadline:
+        raise ProgramFailed(f"{sentence} within {PATIENCE_SECONDS:g} s")

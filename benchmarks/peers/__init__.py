@@ -1,0 +1,149 @@
+"""The queues that are compared, each with the settings its own documentation calls fast."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final
+
+SOURCES: Final = Path(__file__).parent
+NODE_FOLDER: Final = SOURCES.parent / ".peers"
+INSTALL_SECONDS: Final = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """One queue.
+
+    Attributes:
+        name: As the tables show it.
+        program: A module of this package, or a script for Node.
+        packages: Whose versions matter.
+        unfinished: A query for whether any job is not finished.
+        jobs: Fewer jobs than the others', for one that is slow.
+        settings: As the report shows them.
+        keeps_up: Whether it takes part in everything, or in the plain drains only.
+    """
+
+    name: str
+    program: str
+    packages: tuple[str, ...]
+    unfinished: str
+    settings: Mapping[str, Any]
+    jobs: int | None = None
+    keeps_up: bool = True
+
+    @property
+    def needs_node(self) -> bool:
+        """Whether it runs in Node."""
+        return self.program.endswith(".mjs")
+
+    def command(self) -> tuple[Sequence[str], str | None]:
+        """Return its program and the folder to run it in."""
+        if self.needs_node:
+            node = NODE_FOLDER / "node_modules" / ".bin" / "node"
+            return [str(node), str(SOURCES / self.program)], str(NODE_FOLDER)
+        return [sys.executable, "-m", f"benchmarks.peers.{self.program}"], None
+
+    def versions(self) -> dict[str, str]:
+        """Return the versions of its packages.
+
+        Raises:
+            PeerMissing: It is not installed and cannot be; the message says why.
+        """
+        if self.needs_node:
+            _install_node_peers()
+            return {name: _node_version(name) for name in self.packages}
+        try:
+            return {name: version(name) for name in self.packages}
+        except PackageNotFoundError as error:
+            raise PeerMissing(f"{error}: run with `uv run --group bench`.") from error
+
+
+class PeerMissing(Exception):
+    """A peer cannot be measured here."""
+
+
+_OURS: Final = (
+    "select exists (select from public.jobs where status = 'queued')"
+    " or exists (select from public.jobs where status = 'running')"
+)
+
+COGO: Final = Peer(
+    name="cogo",
+    program="cogo",
+    packages=("cogo-dagster", "psycopg"),
+    unfinished=_OURS,
+    settings={"concurrency": 200, "prefetch": 500},
+)
+
+PEERS: Final = (
+    COGO,
+    Peer(
+        name="graphile-worker",
+        program="graphile.mjs",
+        packages=("graphile-worker", "pg", "node"),
+        unfinished="select exists (select from graphile_worker._private_jobs)",
+        settings={"concurrentJobs": 10, "localQueue.size": 500, "completeJobBatchDelay": 0},
+    ),
+    Peer(
+        name="pg-boss",
+        program="pgboss.mjs",
+        packages=("pg-boss", "pg", "node"),
+        unfinished="select exists (select from pgboss.job where name = 'noop' and state < 'completed')",
+        settings={"batchSize": 100, "localConcurrency": 10, "burstWhenBatchFull": True, "notify": True},
+    ),
+    Peer(
+        name="pgqueuer",
+        program="pgqueuer",
+        packages=("pgqueuer", "asyncpg", "uvloop"),
+        unfinished="select exists (select from pgqueuer)",
+        settings={"batch_size": 100, "max_concurrent_tasks": 200},
+    ),
+    Peer(
+        name="procrastinate",
+        program="procrastinate",
+        packages=("procrastinate", "psycopg"),
+        unfinished="select exists (select from procrastinate_jobs where status in ('todo', 'doing'))",
+        settings={"concurrency": 10},
+        jobs=2_000,
+    ),
+    Peer(
+        name="naive",
+        program="naive",
+        packages=("psycopg",),
+        unfinished=_OURS,
+        settings={"calls": "claim_one_job, complete_job"},
+        jobs=2_000,
+        keeps_up=False,
+    ),
+)
+
+
+@cache
+def _install_node_peers() -> None:
+    """Install the Node peers beside this package, once; their folder is ignored by git."""
+    NODE_FOLDER.mkdir(exist_ok=True)
+    wanted, installed = SOURCES / "package.json", NODE_FOLDER / "package.json"
+    if installed.exists() and installed.read_bytes() == wanted.read_bytes() and (NODE_FOLDER / "node_modules").exists():
+        return
+    npm = shutil.which("npm")
+    if npm is None:
+        raise PeerMissing("npm is not installed")
+    shutil.copy(wanted, installed)
+    command = [npm, "install", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error"]
+    try:
+        subprocess.run(command, cwd=NODE_FOLDER, check=True, capture_output=True, text=True, timeout=INSTALL_SECONDS)
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        installed.unlink()
+        raise PeerMissing(f"npm install failed: {(error.stderr or '')[-500:]!s}") from error
+
+
+def _node_version(package: str) -> str:
+    description = json.loads((NODE_FOLDER / "node_modules" / package / "package.json").read_text())
+    return str(description["version"])

@@ -1,0 +1,86 @@
+"""Our own queue: the real worker over the Postgres transport, with an executor that does nothing."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+from benchmarks.peers import program
+from cogo_dagster.queue.artifacts import FolderStore
+from cogo_dagster.queue.client import Queue, WorkerIdentity
+from cogo_dagster.queue.errors import QueueError
+from cogo_dagster.queue.executor import Workspace
+from cogo_dagster.queue.migrate import migrate
+from cogo_dagster.queue.model import ExecutionResult, Job, Json, NewJob
+from cogo_dagster.queue.transports.postgres import PostgresTransport
+from cogo_dagster.queue.worker import Worker, WorkerOptions
+from cogo_dagster.queue.worker.wakeup import ListenWakeup
+
+CONCURRENCY: Final = int(os.environ.get("COGO_BENCHMARK_CONCURRENCY", "200"))
+PREFETCH: Final = int(os.environ.get("COGO_BENCHMARK_PREFETCH", "500"))
+
+
+class NoOp:
+    """Runs the family `noop` through the harness's handler."""
+
+    family = "noop"
+    slots = None
+    prefetch = PREFETCH
+
+    def __init__(self, handler: program.Handler, go: program.Go) -> None:
+        self._handler = handler
+        self._go = go
+
+    def validate(self, type: str, payload: Json) -> dict[str, Json]:  # noqa: ARG002 - the protocol
+        """Take everything."""
+        return dict(payload)
+
+    async def start(self) -> None:
+        """Wait for the harness: the worker claims nothing before this returns."""
+        await self._go()
+
+    async def stop(self) -> None:
+        """Hold nothing."""
+
+    async def execute(self, job: Job, workspace: Workspace) -> ExecutionResult:  # noqa: ARG002 - the protocol
+        """Count."""
+        await self._handler(job.payload["n"])
+        return ExecutionResult()
+
+
+class Cogo(program.Peer):
+    """The queue through its own client."""
+
+    async def connect(self, dsn: str) -> None:
+        """Open the pool."""
+        self._dsn = dsn
+        self._queue = Queue(PostgresTransport(dsn))
+        with contextlib.suppress(QueueError):  # not migrated yet
+            self._queue.schema_version()
+
+    async def setup(self) -> None:
+        """Migrate."""
+        migrate(self._dsn)
+
+    async def enqueue(self, numbers: Sequence[int]) -> None:
+        """One call of the client, which makes calls of 1,000 of it."""
+        self._queue.enqueue([NewJob("noop", {"n": number}) for number in numbers])
+
+    async def enqueue_one(self, number: int) -> None:
+        """One call."""
+        self._queue.enqueue([NewJob("noop", {"n": number})])
+
+    async def work(self, handler: program.Handler, go: program.Go) -> None:
+        """Run the worker."""
+        store = FolderStore(Path(tempfile.gettempdir()) / "cogo-benchmark-artifacts")
+        options = WorkerOptions(concurrency=CONCURRENCY)
+        identity = WorkerIdentity("benchmark", uuid4())
+        wakeup = ListenWakeup(self._dsn)
+        await Worker(self._queue, store, [NoOp(handler, go)], identity, options, wakeup=wakeup).run()
+
+
+if __name__ == "__main__":
+    program.main(Cogo())

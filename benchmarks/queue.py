@@ -1,0 +1,108 @@
+"""Measure the queue beside its peers: `uv run --group bench python -m benchmarks.queue --rounds 3`.
+
+Everything runs on one server of the benchmark's own, the peers in turn within each round, so that what the machine
+does beside it falls on all alike. Trust the costs of a job first, then the ratios within a round, then jobs per second.
+"""
+
+import argparse
+import os
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from benchmarks import experiments, report
+from benchmarks.peers import COGO, PEERS, Peer, PeerMissing
+from benchmarks.programs import ProgramFailed
+from benchmarks.server import BenchServer, bench_server
+
+FINISHED_JOBS: Final = """
+insert into public.jobs (type, payload, status, attempts, worker_id, instance_id, lease_token, claimed_at, started_at,
+                         finished_at, run_seconds, created_at, next_run_at)
+select 'noop', jsonb_build_object('n', n), 'succeeded', 1, 'history', gen_random_uuid(), gen_random_uuid(), past, past,
+       past, 0.001, past, past
+from generate_series(1, 1000000) n cross join lateral (select now() - n * interval '1 second' as past) as moment
+"""
+
+LIMIT: Final = "limit (pgbench)"
+EXPERIMENTS: Final = ("drain", "drain2", "single", "pickup", "history", "snapshot")
+
+
+def main() -> None:
+    """Run the rounds, print the tables, write the file."""
+    options = _options()
+    missing: dict[str, str] = {}
+    versions: dict[str, dict[str, str]] = {}
+    for peer in PEERS:
+        try:
+            versions[peer.name] = peer.versions()
+        except PeerMissing as reason:
+            missing[peer.name] = str(reason)
+    peers = [p for p in PEERS if p.name not in missing and (not options.peers or p.name in options.peers)]
+    rounds: list[dict[str, dict[str, Any]]] = []
+    with bench_server() as server:
+        about = report.machine() | {"server": server.settings(), "missing": missing, "versions": versions}
+        about |= {"peers": {peer.name: dict(peer.settings) for peer in peers}, "jobs": options.jobs}
+        for number in range(options.rounds):
+            print(f"Round {number + 1} of {options.rounds}, load {os.getloadavg()[0]:.1f}", flush=True)
+            rounds.append(_round(server, peers, options.jobs, options.only, number))
+    about |= {"finished_at": datetime.now(UTC).isoformat(timespec="seconds"), "rounds": rounds}
+    print(report.markdown(about))
+    if not options.dry:
+        print(f"\nWritten to {report.write(about)}.")
+
+
+def _round(
+    server: BenchServer, peers: list[Peer], jobs: int, only: list[str], number: int
+) -> dict[str, dict[str, Any]]:
+    """Measure everything once; every other round goes through the peers backwards."""
+    result: dict[str, dict[str, Any]] = {name: {} for name in only}
+    result["load"] = {"before": os.getloadavg()[0]}
+    peers = peers if number % 2 == 0 else peers[::-1]
+    _try(result, "drain", LIMIT, only, lambda: experiments.limit(server, jobs))
+    for peer in peers:
+        own = min(jobs, peer.jobs or jobs)
+        _try(result, "drain", peer.name, only, lambda p=peer, n=own: experiments.drain(server, p, n))
+    for peer in (p for p in peers if p.keeps_up):
+        own = min(jobs, peer.jobs or jobs)
+        _try(result, "drain2", peer.name, only, lambda p=peer, n=own: experiments.drain(server, p, n, workers=2))
+        _try(result, "single", peer.name, only, lambda p=peer: experiments.single(server, p))
+        _try(result, "pickup", peer.name, only, lambda p=peer: experiments.pickup(server, p))
+        if peer.jobs is None:
+            _try(result, "snapshot", peer.name, only, lambda p=peer: experiments.held_snapshot(server, p, jobs))
+    if COGO in peers:
+        _try(result, "history", COGO.name, only, lambda: experiments.history(server, COGO, FINISHED_JOBS, jobs))
+    return result
+
+
+def _try(
+    result: dict[str, dict[str, Any]], what: str, who: str, only: list[str], measure: Callable[[], dict[str, Any]]
+) -> None:
+    """Measure one thing; a failure is a result too."""
+    if what not in only:
+        return
+    began_at = time.monotonic()
+    with nullcontext():
+        try:
+            result[what][who] = measure()
+        except ProgramFailed as failure:
+            result[what][who] = {"failed": str(failure)}
+    words = (
+        "failed: " + result[what][who]["failed"] if "failed" in result[what][who] else report.line(result[what][who])
+    )
+    print(f"  {what:9} {who:16} {time.monotonic() - began_at:5.1f} s  {words}", flush=True)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--jobs", type=int, default=20_000, help="a drain's (default 20000; slow peers take 2000)")
+    parser.add_argument("--only", nargs="+", choices=EXPERIMENTS, default=list(EXPERIMENTS))
+    parser.add_argument("--peers", nargs="+", choices=[peer.name for peer in PEERS], help="only these")
+    parser.add_argument("--dry", action="store_true", help="write no file")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

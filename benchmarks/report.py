@@ -1,0 +1,174 @@
+"""The numbers as tables for people and as a file for later."""
+
+import json
+import os
+import platform
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+RESULTS: Final = Path(__file__).parent / "results"
+COSTS: Final = ("commits", "wal_bytes", "server_cpu_us", "client_cpu_us")
+OURS: Final = "cogo"
+LIMIT: Final = "limit (pgbench)"
+
+About = dict[str, Any]
+Row = Sequence[str]
+
+
+def machine() -> About:
+    """Return what the numbers were measured on."""
+    cpus = Path("/proc/cpuinfo").read_text()
+    model = next((line.partition(":")[2].strip() for line in cpus.splitlines() if line.startswith("model name")), "?")
+    memory = int(Path("/proc/meminfo").read_text().split()[1]) // 1024**2
+    return {
+        "began_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": f"{os.cpu_count()} x {model}, {memory} GiB, {platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+    }
+
+
+def write(about: About) -> Path:
+    """Store everything beside this module; the name says the day and the minute."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{datetime.now(UTC):%Y-%m-%d-%H%M}.json"
+    path.write_text(json.dumps(about, indent=1) + "\n")
+    return path
+
+
+def line(numbers: dict[str, Any]) -> str:
+    """Return one measurement in a line."""
+    return " ".join(f"{k}={_number(v)}" for k, v in numbers.items() if isinstance(v, int | float))
+
+
+def markdown(about: About) -> str:
+    """Return all tables."""
+    rounds = about["rounds"]
+    parts = [
+        _drains(rounds),
+        _costs(rounds),
+        _ratios(rounds),
+        _enqueues(rounds),
+        _pickups(rounds),
+        _snapshots(rounds),
+        _histories(rounds),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _drains(rounds: list[About]) -> str:
+    one, two = _of(rounds, "drain"), _of(rounds, "drain2")
+    rows = [
+        [who, *(_spread(table.get(who, []), "jobs_per_second") for table in (one, two))] for who in one.keys() | two
+    ]
+    return _table(["jobs/s, median (min-max)", "one worker", "two workers"], _sorted(rows))
+
+
+def _costs(rounds: list[About]) -> str:
+    one = _of(rounds, "drain")
+    rows = [[who, *(_spread(found, cost) for cost in COSTS)] for who, found in one.items()]
+    head = ["per job, one worker", "commits", "WAL bytes", "server CPU µs", "client CPU µs"]
+    return _table(head, _sorted(rows))
+
+
+def _ratios(rounds: list[About]) -> str:
+    """Ours over the limit and over the fastest peer, each within its round."""
+    over_limit, over_best = [], []
+    for found in (r.get("drain", {}) for r in rounds):
+        rate = {who: n["jobs_per_second"] for who, n in found.items() if "jobs_per_second" in n}
+        others = [value for who, value in rate.items() if who not in (OURS, LIMIT)]
+        if OURS in rate and LIMIT in rate:
+            over_limit.append({"ratio": rate[OURS] / rate[LIMIT]})
+        if OURS in rate and others:
+            over_best.append({"ratio": rate[OURS] / max(others)})
+    rows = [["to the limit", _spread(over_limit, "ratio")], ["to the fastest peer", _spread(over_best, "ratio")]]
+    return _table(["cogo, one worker, same round", "ratio"], rows) if over_limit or over_best else ""
+
+
+def _enqueues(rounds: list[About]) -> str:
+    bulk, one = _of(rounds, "drain"), _of(rounds, "single")
+    rows = [
+        [
+            who,
+            _spread(bulk.get(who, []), "enqueued_per_second"),
+            _spread(one.get(who, []), "idle_per_second"),
+            _spread(one.get(who, []), "busy_per_second"),
+        ]
+        for who in bulk.keys() | one
+        if who != LIMIT
+    ]
+    return _table(["enqueued/s", "in bulk", "singly, worker idle", "singly, worker busy"], _sorted(rows))
+
+
+def _pickups(rounds: list[About]) -> str:
+    names = [f"{since}_p{p}_ms" for since in ("committed", "called") for p in (50, 95, 99)]
+    found = _of(rounds, "pickup")
+    rows = [[who, *(_spread(numbers, name) for name in names)] for who, numbers in found.items()]
+    head = ["ms to the start", "commit p50", "p95", "p99", "call p50", "p95", "p99"]
+    return _table(head, _sorted(rows))
+
+
+def _snapshots(rounds: list[About]) -> str:
+    rows = []
+    for who, found in _of(rounds, "snapshot").items():
+        drains = [[n["drains"][i] for n in found] for i in range(3)]
+        cpu = " → ".join(_number(_median(d["server_cpu_us"] for d in drains[i])) for i in (0, 2))
+        rates = [_spread(drains[i], "jobs_per_second") for i in range(3)]
+        rows.append([who, *rates, _spread(found, "third_to_first"), cpu])
+    head = ["snapshot held, jobs/s", "first drain", "second", "third", "third : first", "server CPU µs"]
+    return _table(head, _sorted(rows))
+
+
+def _histories(rounds: list[About]) -> str:
+    rows = []
+    for who, found in _of(rounds, "history").items():
+        rates = [_spread([n[which] for n in found], "jobs_per_second") for which in ("empty", "stored")]
+        rows.append([who, *rates, *(_spread(found, name) for name in ("slowdown", "server_cpu_us", "wal_bytes"))])
+    head = ["1,000,000 finished rows", "empty, jobs/s", "stored, jobs/s", "time x", "server CPU x", "WAL x"]
+    return _table(head, rows)
+
+
+def _of(rounds: list[About], what: str) -> dict[str, list[About]]:
+    """Return, by peer, what each round measured."""
+    found: dict[str, list[About]] = {}
+    for each in rounds:
+        for who, numbers in each.get(what, {}).items():
+            found.setdefault(who, [])
+            if "failed" not in numbers:
+                found[who].append(numbers)
+    return found
+
+
+def _spread(found: Iterable[About], name: str) -> str:
+    values = sorted(numbers[name] for numbers in found if name in numbers)
+    if not values:
+        return "-"
+    middle = _number(statistics.median(values))
+    return middle if len(values) == 1 else f"{middle} ({_number(values[0])}-{_number(values[-1])})"
+
+
+def _median(values: Iterable[float]) -> float:
+    kept = list(values)
+    return statistics.median(kept) if kept else float("nan")
+
+
+def _number(value: float) -> str:
+    for least, form in ((100, "{:,.0f}"), (10, "{:.1f}"), (1, "{:.2f}")):
+        if abs(value) >= least:
+            return form.format(value)
+    return f"{value:.2g}" if value else "0"
+
+
+def _sorted(rows: list[list[str]]) -> list[list[str]]:
+    """Ours first, the limit next, the others by name."""
+    order: Callable[[list[str]], tuple[bool, bool, str]] = lambda row: (row[0] != OURS, row[0] != LIMIT, row[0])  # noqa: E731
+    return sorted(rows, key=order)
+
+
+def _table(head: Row, rows: Sequence[Row]) -> str:
+    if not rows:
+        return ""
+    rule = ["---", *["---:"] * (len(head) - 1)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, rule, *rows))
