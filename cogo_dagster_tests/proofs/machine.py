@@ -1,0 +1,338 @@
+"""A machine that does anything in any order to a real queue and to the model, and holds one against the other.
+
+The invariants are those of a queue that loses nothing, by their numbers: I1 in one place, I2 one lease, I3 one end,
+I4 attempts counted, I5 nothing lost, I6 one job a key, I7 retries when the policy says, I10 nothing left running.
+"""
+
+import sys
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from psycopg.rows import dict_row
+
+from cogo_dagster.queue.client import Ask, Queue, WorkerIdentity
+from cogo_dagster.queue.errors import DuplicateJob, InvalidTransition
+from cogo_dagster.queue.model import Job, Json, NewJob, Outcome, Settlement
+from cogo_dagster_tests.conftest import Owner
+from cogo_dagster_tests.proofs.model import ENDED, MOST_SNOOZES, ModelJob, ModelWorker, claimable
+from cogo_dagster_tests.queue.steps import BROKEN, HOPELESS, register
+
+FAMILIES: Final = ("browser", "figma")
+ADDRESSES: Final = (None, "mac", None)
+"""Of the three workers."""
+
+TABLES: Final = ("jobs", "job_attempts", "jobs_dlq", "workers", "worker_devices", "executors")
+
+FAR_AWAY: Final = 3600
+"""Longer than any example takes: nothing becomes due, and no lease expires, by itself."""
+
+PICK: Final = st.integers(0, 999)
+
+WHO: Final = st.sampled_from(("holder", "stale", "anybody"))
+"""Speaks: who holds a lease, who held one that is another's now, or whoever ever held one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """The queue, and a connection that sees and changes what the queue has no function for."""
+
+    queue: Queue
+    owner: Owner
+
+
+class QueueMachine(RuleBasedStateMachine):
+    """One run: three workers, a few jobs, any order.
+
+    Attributes:
+        steps: How many steps all runs of this process took.
+        drained: How many of the runs came to their end.
+    """
+
+    steps: ClassVar[int] = 0
+    drained: ClassVar[int] = 0
+
+    def __init__(self, database: Database) -> None:
+        super().__init__()
+        self.queue, self.owner = database.queue, database.owner
+        self.owner.execute("; ".join(f"delete from public.{table}" for table in TABLES).encode())
+        self.jobs: list[ModelJob] = []
+        self.keys: dict[str, UUID] = {}
+        self.attempts: list[tuple[ModelJob, Job]] = []
+        self.ends: dict[UUID, Json] = {}
+        self.workers: list[tuple[WorkerIdentity, ModelWorker]] = []
+        for number, executor_id in enumerate(ADDRESSES):
+            identity = WorkerIdentity(f"worker-{number}", uuid4(), executor_id)
+            register(self.queue, identity, families=FAMILIES)
+            self.workers.append((identity, ModelWorker(identity.instance_id, executor_id)))
+
+    @initialize(count=st.integers(1, 6))
+    def begin(self, count: int) -> None:
+        """Some jobs are there."""
+        for number in range(count):
+            self.enqueue("browser", 5, None, 1 + number % 3)
+
+    @rule(
+        family=st.sampled_from(FAMILIES),
+        priority=st.sampled_from((0, 5, 9)),
+        executor_id=st.sampled_from((None, "mac")),
+        max_attempts=st.integers(1, 3),
+    )
+    def enqueue(self, family: str, priority: int, executor_id: str | None, max_attempts: int) -> None:
+        """A job comes in."""
+        new = NewJob(family, {}, executor_id, priority, max_attempts)
+        [enqueued] = self.queue.enqueue([new])
+        assert enqueued.created
+        self.jobs.append(ModelJob(enqueued.job_id, family, priority, executor_id, max_attempts))
+
+    @rule(key=st.sampled_from(("one", "two")), other=st.booleans())
+    def enqueue_with_key(self, key: str, other: bool) -> None:
+        """I6: the same key finds the same job, whatever became of it; with other content it is refused."""
+        new = NewJob("browser", {"url": "other" if other and key in self.keys else key}, idempotency_key=key)
+        if other and key in self.keys:
+            with pytest.raises(DuplicateJob) as refused:
+                self.queue.enqueue([new])
+            assert refused.value.existing_id == str(self.keys[key])
+            return
+        [enqueued] = self.queue.enqueue([new])
+        assert enqueued.created == (key not in self.keys)
+        assert self.keys.setdefault(key, enqueued.job_id) == enqueued.job_id
+        if enqueued.created:
+            self.jobs.append(ModelJob(enqueued.job_id, "browser", 5, None, 5))
+
+    @rule(pick=PICK, family=st.sampled_from(FAMILIES), max_jobs=st.integers(1, 4), prefetch=st.booleans())
+    def claim(self, pick: int, family: str, max_jobs: int, prefetch: bool) -> None:
+        """A worker takes the first jobs that are due; asked again, it is given the same."""
+        identity, worker = self.workers[pick % len(self.workers)]
+        expected = claimable(self.jobs, family, worker, self._next_runs())[:max_jobs]
+        token, asks = uuid4(), [Ask(family, max_jobs, prefetch)]
+        claimed = self.queue.claim(token, asks, identity, lease_seconds=FAR_AWAY)
+        assert {job.id for job in claimed} == {job.id for job in expected}
+        assert {job.lease_token for job in claimed} <= {token}
+        for job in expected:
+            job.claim(worker, token, prefetch=prefetch)
+            [given] = [one for one in claimed if one.id == job.id]
+            assert given.attempts == job.attempts
+            self.attempts.append((job, given))
+        if claimed:
+            assert self.queue.claim(token, asks, identity, lease_seconds=FAR_AWAY) == claimed
+
+    @precondition(lambda self: self.attempts)
+    @rule(pick=PICK, who=WHO, outcome=st.sampled_from(Outcome), retryable=st.booleans(), twice=st.booleans())
+    def settle(self, pick: int, who: str, outcome: Outcome, retryable: bool, twice: bool) -> None:
+        """Somebody ends an attempt: its holder, or one who lost it long ago; perhaps the reply is lost."""
+        job, given = self._attempt(pick, who)
+        held = job.status == "running" and job.token == given.lease_token
+        settlement = Settlement(
+            given, outcome, error=BROKEN if retryable else HOPELESS, delay_seconds=FAR_AWAY, run_seconds=1
+        )
+        for _ in range(1 + twice):
+            allowed = job.settle(given.lease_token, outcome.value, retryable=retryable)
+            [answer] = self.queue.settle([settlement])
+            assert answer.status in allowed
+            assert answer.job_status == job.status
+        if held and outcome is Outcome.FAILED and job.status == "queued":
+            self._postpone(job)
+
+    @precondition(lambda self: self._running())
+    @rule(pick=PICK, least_seconds=st.sampled_from((None, 7, 7200)))
+    def fail_and_wait(self, pick: int, least_seconds: float | None) -> None:
+        """I7: the retry comes neither before nor after the policy says."""
+        job, given = self._running()[pick % len(self._running())]
+        before = self._now()
+        [answer] = self.queue.settle([Settlement(given, Outcome.FAILED, error=BROKEN, delay_seconds=least_seconds)])
+        after = self._now()
+        assert {answer.status} == job.settle(given.lease_token, "failed")
+        if job.status == "queued":
+            ceiling, least = min(10 * 2 ** (given.attempts - 1), 3600), least_seconds or 0
+            at = self._next_runs()[job.id].timestamp()
+            assert before + max(ceiling / 2, least) - 0.001 <= at <= after + max(ceiling, least) + 0.001
+            self._postpone(job)
+
+    @precondition(lambda self: self.attempts)
+    @rule(pick=PICK, who=WHO)
+    def renew(self, pick: int, who: str) -> None:
+        """Somebody extends a lease: its holder, or one who lost it."""
+        job, given = self._attempt(pick, who)
+        assert self.queue.renew([given], FAR_AWAY) == [job.renew(given.lease_token)]
+
+    @rule(pick=PICK, count=st.integers(0, 2))
+    def start(self, pick: int, count: int) -> None:
+        """A worker says which of its jobs run; the others wait in it."""
+        identity, worker = self.workers[pick % len(self.workers)]
+        worker.started = {job.id for job in self.jobs if job.status == "running" and job.worker is worker}
+        worker.started = set(sorted(worker.started)[:count])
+        self.queue.start(identity, sorted(worker.started))
+
+    @precondition(lambda self: self.jobs)
+    @rule(pick=PICK)
+    def cancel(self, pick: int) -> None:
+        """Somebody does not want the job any more."""
+        job = self.jobs[pick % len(self.jobs)]
+        if job.cancel():
+            answer = self.queue.cancel(job.id)
+            assert (answer["status"], answer["cancel_requested"]) == (job.status, job.cancel_requested)
+        else:
+            with pytest.raises(InvalidTransition):
+                self.queue.cancel(job.id)
+
+    @precondition(lambda self: self._running())
+    @rule(pick=PICK)
+    def expire(self, pick: int) -> None:
+        """A worker is cut off for longer than its lease."""
+        job, _ = self._running()[pick % len(self._running())]
+        job.expired = True
+        self._change("lease_expires_at = now() - interval '1 s'", job)
+
+    @rule()
+    def recover(self) -> None:
+        """What expired is taken back, and nothing else."""
+        lost = [job for job in self.jobs if job.status == "running" and job.expired]
+        for job in lost:
+            job.recover()
+        assert self.queue.recover().changed == len(lost)
+
+    @precondition(lambda self: self._running())
+    @rule(pick=PICK)
+    def take_over(self, pick: int) -> None:
+        """A worker is cut off, another begins its job, and when the first comes back it is told so."""
+        job, given = self._running()[pick % len(self._running())]
+        self.expire(pick)
+        self.recover()
+        self.claim(1, job.family, 4, prefetch=False)
+        assert self.queue.renew([given], FAR_AWAY) == [job.renew(given.lease_token)] == ["lease_lost"]
+
+    @rule(pick=PICK)
+    def shut_down(self, pick: int) -> None:
+        """A worker ends in good order: what it holds is given back untouched."""
+        identity, worker = self.workers[pick % len(self.workers)]
+        held = [job for job in self.jobs if job.status == "running" and job.worker is worker]
+        for job in held:
+            assert job.token is not None
+            job.settle(job.token, "requeued")
+        assert self.queue.requeue_instance(identity) == len(held)
+
+    @precondition(lambda self: any(job.status == "queued" for job in self.jobs))
+    @rule(pick=PICK)
+    def wait(self, pick: int) -> None:
+        """The time of a waiting job comes."""
+        waiting = [job for job in self.jobs if job.status == "queued"]
+        self._make_due(waiting[pick % len(waiting)])
+
+    @precondition(lambda self: self.jobs)
+    @rule(pick=PICK)
+    def wear_out(self, pick: int) -> None:
+        """A job has been snoozed as often as it may be."""
+        job = self.jobs[pick % len(self.jobs)]
+        if job.status not in ENDED:
+            job.snoozes = MOST_SNOOZES
+            self._change(f"snoozes = {MOST_SNOOZES}", job)
+
+    @invariant()
+    def the_tables_are_the_model(self) -> None:
+        """I1 to I5, after every step."""
+        type(self).steps += 1
+        rows = {row["id"]: row for row in self._rows("select *, lease_expires_at < now() as expired from public.jobs")}
+        attempts = self._rows("select job_id, lease_token, outcome from public.job_attempts")
+        letters = self._rows("select job_id, reason from public.jobs_dlq where not superseded and closed_at is null")
+        assert rows.keys() == {job.id for job in self.jobs}  # I5
+        assert len({(row["job_id"], row["lease_token"]) for row in attempts}) == len(attempts)  # I2: never used twice
+        for job in self.jobs:
+            row = rows[job.id]
+            assert _facts(row) == _expected(job)
+            assert 0 <= row["attempts"] <= row["max_attempts"]  # I4
+            ended = {one["lease_token"]: one["outcome"] for one in attempts if one["job_id"] == job.id}
+            assert ended == job.superseded
+            assert len(ended) + (row["lease_token"] is not None) == job.claims  # I4: each attempt is in one place
+            if row["status"] in ENDED:
+                assert self.ends.setdefault(job.id, row) == row  # I3
+        assert {row["job_id"]: row["reason"] for row in letters} == {
+            j.id: j.reason for j in self.jobs if j.reason
+        }  # I1
+
+    def teardown(self) -> None:
+        """I10: drained to the end, nothing runs, nothing waits, and every job has one end."""
+        if sys.exc_info()[0] is not None:
+            return  # the run has failed already
+        type(self).drained += 1
+        for job, _ in self._running():
+            job.expired = True
+            self._change("lease_expires_at = now() - interval '1 s'", job)
+        self.recover()
+        for job in self.jobs:
+            if job.status == "queued":
+                self._make_due(job)
+        identity, worker = self.workers[1]
+        while jobs := self.queue.claim(uuid4(), [Ask(f, 9) for f in FAMILIES], identity, lease_seconds=FAR_AWAY):
+            for given in jobs:
+                [job] = [one for one in self.jobs if one.id == given.id]
+                job.claim(worker, given.lease_token, prefetch=False)
+                job.settle(given.lease_token, "succeeded")
+            assert {s.status for s in self.queue.settle([Settlement(job, Outcome.SUCCEEDED) for job in jobs])} == {"ok"}
+        self.the_tables_are_the_model()
+        assert {job.status for job in self.jobs} <= set(ENDED)
+
+    def _attempt(self, pick: int, who: str) -> tuple[ModelJob, Job]:
+        stale = [
+            (job, given) for job, given in self.attempts if job.status == "running" and job.token != given.lease_token
+        ]
+        among = {"holder": self._running(), "stale": stale}.get(who) or self.attempts
+        return among[pick % len(among)]
+
+    def _running(self) -> list[tuple[ModelJob, Job]]:
+        return [
+            (job, given) for job, given in self.attempts if job.status == "running" and job.token == given.lease_token
+        ]
+
+    def _postpone(self, job: ModelJob) -> None:
+        self._change(f"next_run_at = next_run_at + interval '{FAR_AWAY} s'", job)
+
+    def _make_due(self, job: ModelJob) -> None:
+        job.due = True
+        self._change("next_run_at = least(next_run_at, clock_timestamp())", job)
+
+    def _change(self, assignment: str, job: ModelJob) -> None:
+        self.owner.execute(f"update public.jobs set {assignment} where id = %s".encode(), (job.id,))
+
+    def _next_runs(self) -> dict[UUID, Any]:
+        return {row["id"]: row["next_run_at"] for row in self._rows("select id, next_run_at from public.jobs")}
+
+    def _now(self) -> float:
+        [row] = self._rows("select clock_timestamp() as now")
+        return float(row["now"].timestamp())
+
+    def _rows(self, query: str) -> list[dict[str, Any]]:
+        with psycopg.Cursor(self.owner, row_factory=dict_row) as cursor:
+            return cursor.execute(query.encode()).fetchall()
+
+
+def _facts(row: dict[str, Any]) -> Json:
+    waits = row["status"] == "queued"
+    return {
+        "status": row["status"],
+        "attempts": row["attempts"],
+        "snoozes": row["snoozes"],
+        "cancel_requested": row["cancel_requested"],
+        "lease_token": None if waits else row["lease_token"],
+        "leased": row["lease_expires_at"] is not None,  # I2
+        "expired": bool(row["expired"]),
+        "finished": row["finished_at"] is not None,
+    }
+
+
+def _expected(job: ModelJob) -> Json:
+    running = job.status == "running"
+    return {
+        "status": job.status,
+        "attempts": job.attempts,
+        "snoozes": job.snoozes,
+        "cancel_requested": job.cancel_requested,
+        "lease_token": job.token,
+        "leased": running,
+        "expired": running and job.expired,
+        "finished": job.status in ENDED,
+    }
