@@ -56,11 +56,13 @@ def demo(
             validate_payload(job.type, job.payload, settings)
         with _opened(settings, log) as application:
             job_ids = [enqueued.job_id for enqueued in application.queue.enqueue(jobs)]
-            log.line("enqueued", f"Enqueued {len(jobs)} browser jobs; Dagster runs process_jobs now.")
+            count = "1 browser job" if len(jobs) == 1 else f"{len(jobs)} browser jobs"
+            log.line("enqueued", f"Enqueued {count}; Dagster runs process_jobs now.")
             run = _run(overrides)
             document = _document(application, job_ids, run)
     _show(document, run, as_json)
-    if run.error or any(job["status"] != "succeeded" for job in document["jobs"]):
+    if failure := _failure(document["jobs"], run):
+        log.line("failed", failure)
         raise typer.Exit(1)
 
 
@@ -104,6 +106,17 @@ def _document(application: Application, job_ids: Sequence[UUID], run: "LaunchedR
         for artifact in job["artifacts"]:
             artifact["path"] = application.address_of(artifact)
     return {"jobs": jobs, "dagster_run_id": run.run_id, "database_url": application.public_dsn}
+
+
+def _failure(jobs: Sequence[Json], run: "LaunchedRun") -> str | None:
+    """Say in one sentence why the demo failed; None when all succeeded."""
+    if run.error:
+        return f"The Dagster run failed: {run.error}"
+    missed = [job for job in jobs if job["status"] != "succeeded"]
+    if not missed:
+        return None
+    reason = missed[0]["error"]["message"] if missed[0]["error"] else f"it is {missed[0]['status']}."
+    return f"{len(missed)} of {len(jobs)} jobs did not succeed: {reason}"
 
 
 def _show(document: dict[str, Json], run: "LaunchedRun", as_json: bool) -> None:

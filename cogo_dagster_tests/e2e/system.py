@@ -1,0 +1,188 @@
+"""`cogo` as a user starts it, and a look at all that it starts."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID
+
+from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.embedded import EmbeddedServer
+from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.transports.postgres import PostgresTransport
+from cogo_dagster.settings import PROJECT_ROOT, is_root
+
+T = TypeVar("T")
+
+PROGRAM = Path(sys.executable).with_name("cogo")
+LEASE_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command left."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The one document on standard output."""
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True)
+class Home:
+    """A home folder and the environment that leads to it; nothing else of the caller's settings gets in."""
+
+    folder: Path
+    allowed_host: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What every process gets."""
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": os.environ.get("HOME", "/"),
+            "COGO_HOME": str(self.folder),
+            "COGO_LEASE_SECONDS": str(LEASE_SECONDS),
+            "COGO_GRACE_SECONDS": "5",
+            "BROWSER_ALLOWED_HOSTS": self.allowed_host,
+            "BROWSER_NAV_TIMEOUT_MS": "120000",
+            "NO_SANDBOX": str(is_root()).lower(),
+        }
+
+    def cogo(self, *words: str, seconds: float = 90) -> Answer:
+        """Run a command to its end."""
+        done = subprocess.run(
+            [PROGRAM, *words],
+            cwd=PROJECT_ROOT,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+        return Answer(done.returncode, done.stdout, done.stderr)
+
+    def processes(self) -> list[int]:
+        """Return the processes that live in this home (Linux)."""
+        mark = f"COGO_HOME={self.folder}\0".encode()
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                alive = (process / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+                if alive and mark in (process / "environ").read_bytes() + b"\0":
+                    found.append(int(process.name))
+        return found
+
+
+@dataclass(frozen=True)
+class Dev:
+    """A running `cogo dev`."""
+
+    home: Home
+    url: str
+    process: "subprocess.Popen[str]"
+    queue: Queue
+
+    def enqueue(self, url: str, **payload: Json) -> str:
+        """Enqueue a browser job from another process; return its id."""
+        document = json.dumps({"url": url, **payload})
+        answer = self.home.cogo("enqueue", "browser", "--payload", document, "--json")
+        assert answer.code == 0, answer.err
+        return str(answer.json["job_id"])
+
+    def job(self, job_id: str) -> Json:
+        """Return a job as it is now."""
+        [job] = self.queue.get_jobs([UUID(job_id)])
+        return job
+
+    def until(self, look: Callable[[], T], what: str, seconds: float = 60) -> T:
+        """Look until what is seen is true, and return it; tell what Dagster logged last when that never happens."""
+        try:
+            return eventually(look, what, seconds)
+        except AssertionError as error:
+            log = (self.home.folder / "dagster" / "dev.log").read_text(errors="replace")
+            jobs = [(job["status"], job["error"]) for job in self.queue.list_jobs()]
+            raise AssertionError(f"{error}\n{jobs}\n{log[-3000:]}") from None
+
+    def graphql(self, query: str, **variables: str) -> Json:
+        """Ask the Dagster webserver."""
+        body = json.dumps({"query": query, "variables": variables}).encode()
+        request = urllib.request.Request(f"{self.url}/graphql", body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            document = json.load(answer)
+        assert "errors" not in document, document
+        return document["data"]
+
+    def interrupt(self) -> int:
+        """Press Ctrl-C; return the exit code."""
+        os.killpg(self.process.pid, signal.SIGINT)
+        return self.process.wait(60)
+
+
+@contextmanager
+def running_dev(home: Home) -> Iterator[Dev]:
+    """Start `cogo dev` and wait until its UI answers; at the end nobody is left, whatever happened."""
+    port = _free_port()
+    process = subprocess.Popen(
+        [PROGRAM, "dev", "--port", str(port), "--json"],
+        cwd=PROJECT_ROOT,
+        env=home.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        eventually(lambda: _answers(f"{url}/server_info") or process.poll() is not None, "the UI answered", 120)
+        assert process.poll() is None, "`cogo dev` ended by itself."
+        transport = PostgresTransport(EmbeddedServer(home.folder).dsn())
+        yield Dev(home, url, process, Queue(transport))
+        transport.close()
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGINT)
+            process.wait(60)
+    finally:
+        for pid in {process.pid, *home.processes()}:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.communicate(timeout=30)
+
+
+def eventually(look: Callable[[], T], what: str, seconds: float = 60) -> T:
+    """Look again and again at something outside this process until what is seen is true; return it."""
+    deadline = time.monotonic() + seconds
+    while not (seen := look()):
+        assert time.monotonic() < deadline, f"It never happened that {what}."
+        time.sleep(0.1)
+    return seen
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2):
+            return True
+    except OSError:
+        return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

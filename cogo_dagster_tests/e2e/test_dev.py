@@ -1,0 +1,122 @@
+"""`cogo dev`: the sensor starts workers, the UI shows them, and no way of ending them loses a job."""
+
+import os
+import signal
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+from cogo_dagster.executors.browser.find import find_browser
+from cogo_dagster.executors.browser.options import BrowserOptions
+from cogo_dagster.queue.artifacts import FolderStore, sweep_artifacts
+from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.embedded import EmbeddedServer
+from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.transports.postgres import PostgresTransport
+from cogo_dagster_tests.e2e.system import Dev
+from cogo_dagster_tests.executors.site import Site
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e"), pytest.mark.timeout(240)]
+
+OPS = ["claim_jobs", "execute_jobs", "upload_artifacts"]
+RUN = """query ($id: ID!) { runOrError(runId: $id) { ... on Run {
+    status jobName executionPlan { steps { key } } stepStats { stepKey } } } }"""
+TERMINATE = "mutation ($id: String!) { terminateRun(runId: $id) { __typename } }"
+
+STILL = "<title>Still</title><img src='/reached'>"
+DONE = "<title>Done</title><p id='done'>done</p>"
+
+
+def run_of(dev: Dev, job_id: str) -> Json:
+    """Return the Dagster run that works on a job, as GraphQL shows it."""
+    return dev.graphql(RUN, id=dev.job(job_id)["dagster_run_id"])["runOrError"]
+
+
+def a_slow_job(dev: Dev, site: Site, path: str) -> str:
+    """Enqueue a job whose page is never done, and wait until its browser is there."""
+    site.pages[path] = STILL
+    site.reached.clear()
+    job_id = dev.enqueue(site.url(path), actions=[{"do": "wait_for", "selector": "#done", "timeout_ms": 100_000}])
+    dev.until(lambda: site.reached.is_set() or dev.job(job_id)["error"], "the browser opened the page", 90)
+    assert dev.job(job_id)["error"] is None
+    return job_id
+
+
+def ended(dev: Dev, job_id: str) -> Json:
+    """Wait for a job's end."""
+    return dev.until(lambda: (job := dev.job(job_id))["status"] in {"succeeded", "failed"} and job, "the job ended", 90)
+
+
+def test_an_enqueued_job_is_run_by_a_dagster_run(dev: Dev, site: Site, tmp_path: Path) -> None:
+    """The ready_jobs sensor launches process_jobs for a job of another process; its page shows the three ops."""
+    job_id = dev.enqueue(site.url("/"))
+    assert ended(dev, job_id)["status"] == "succeeded"
+
+    run = run_of(dev, job_id)
+    assert run["jobName"] == "process_jobs"
+    assert sorted(step["key"] for step in run["executionPlan"]["steps"]) == OPS
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=find_browser(BrowserOptions(), install=True).executable_path, chromium_sandbox=False
+        )
+        page = browser.new_page(viewport={"width": 1400, "height": 900})
+        page.goto(f"{dev.url}/runs/{dev.job(job_id)['dagster_run_id']}", timeout=60_000)
+        page.get_by_role("img", name="gantt_flat").click()  # the other views leave out what has yet to start
+        for op in OPS:
+            expect(page.get_by_text(op, exact=True).first).to_be_visible(timeout=30_000)
+        expect(page.get_by_text(f"browser job {job_id} is now succeeded.")).to_be_visible(timeout=30_000)
+        page.screenshot(path=tmp_path / "run.png")
+        browser.close()
+
+
+def test_terminating_a_run_gives_its_job_back(dev: Dev, site: Site) -> None:
+    """Terminated in the UI, the run requeues its job within seconds: no attempt is used, no lease is left."""
+    job_id = a_slow_job(dev, site, "/terminated")
+    site.pages["/terminated"] = DONE
+    before = dev.job(job_id)
+    answer = dev.graphql(TERMINATE, id=before["dagster_run_id"])
+    assert answer["terminateRun"]["__typename"] == "TerminateRunSuccess"
+
+    released = dev.until(lambda: dev.job(job_id)["superseded_attempts"], "the job was given back", 20)
+    assert [(attempt["outcome"], attempt["attempt"]) for attempt in released] == [("released", 1)]
+    job = ended(dev, job_id)
+    assert (job["status"], job["attempts"]) == ("succeeded", 1)
+    assert job["dagster_run_id"] != before["dagster_run_id"]
+    assert dev.graphql(RUN, id=before["dagster_run_id"])["runOrError"]["status"] == "CANCELED"
+
+
+def test_another_run_finishes_the_job_of_a_killed_one(dev: Dev, site: Site) -> None:
+    """Killed with -9, a run's job is recovered when its lease expires, and succeeds once; no file is left over."""
+    job_id = a_slow_job(dev, site, "/killed")
+    site.pages["/killed"] = DONE
+    before = dev.job(job_id)
+    [worker] = [row for row in dev.queue.list_workers() if row["instance_id"] == before["instance_id"]]
+    os.kill(worker["pid"], signal.SIGKILL)
+
+    job = ended(dev, job_id)
+
+    assert (job["status"], job["attempts"]) == ("succeeded", 2)
+    assert [attempt["outcome"] for attempt in job["superseded_attempts"]] == ["lost"]
+    assert job["dagster_run_id"] != before["dagster_run_id"]
+    store = FolderStore(dev.home.folder / "artifacts")
+    sweep_artifacts(dev.queue, store, grace_seconds=0)
+    rows = dev.queue.list_artifacts(max_artifacts=1000)
+    assert {row["status"] for row in rows} == {"ready"}
+    assert all(Path(store.address(row["storage_key"])).is_file() for row in rows)
+
+
+def test_ctrl_c_ends_everything(dev: Dev, site: Site) -> None:
+    """With a job running, one Ctrl-C requeues it, ends every process and stops the database."""
+    job_id = a_slow_job(dev, site, "/interrupted")
+    assert dev.interrupt() == 0
+    assert dev.home.processes() == []
+    server = EmbeddedServer(dev.home.folder)
+    assert not server.status().running
+    with server.running():
+        transport = PostgresTransport(server.dsn())  # the one before has lost its connections
+        [job] = Queue(transport).get_jobs([UUID(job_id)])
+        transport.close()
+    assert (job["status"], job["attempts"], job["lease_expires_at"]) == ("queued", 0, None)
