@@ -6,9 +6,11 @@ does beside it falls on all alike. Trust the costs of a job first, then the rati
 
 import argparse
 import os
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -32,6 +34,7 @@ EXPERIMENTS: Final = ("drain", "drain2", "single", "pickup", "history", "snapsho
 def main() -> None:
     """Run the rounds, print the tables, write the file."""
     options = _options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("Stopped."))  # so that the server goes with us
     missing: dict[str, str] = {}
     versions: dict[str, dict[str, str]] = {}
     for peer in PEERS:
@@ -83,14 +86,11 @@ def _try(
     if what not in only:
         return
     began_at = time.monotonic()
-    with nullcontext():
-        try:
-            result[what][who] = measure()
-        except ProgramFailed as failure:
-            result[what][who] = {"failed": str(failure)}
-    words = (
-        "failed: " + result[what][who]["failed"] if "failed" in result[what][who] else report.line(result[what][who])
-    )
+    try:
+        result[what][who] = measure()
+    except (ProgramFailed, subprocess.TimeoutExpired) as failure:
+        result[what][who] = {"failed": str(failure)}
+    words = report.line(result[what][who])
     print(f"  {what:9} {who:16} {time.monotonic() - began_at:5.1f} s  {words}", flush=True)
 
 

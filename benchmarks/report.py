@@ -40,6 +40,8 @@ def write(about: About) -> Path:
 
 def line(numbers: dict[str, Any]) -> str:
     """Return one measurement in a line."""
+    if "failed" in numbers:
+        return f"failed: {numbers['failed']}"
     return " ".join(f"{k}={_number(v)}" for k, v in numbers.items() if isinstance(v, int | float))
 
 

@@ -26,6 +26,8 @@ from typing import Any, Final
 TICK_SECONDS: Final = 0.01
 WARM_UP_CALLS: Final = 20
 
+_SAYING: Final = threading.Lock()
+
 Go = Callable[[], Awaitable[None]]
 """Says READY, and returns at GO."""
 
@@ -147,4 +149,5 @@ async def _pickup(peer: Peer, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _say(*words: object) -> None:
-    print(*words, flush=True)
+    with _SAYING:  # two threads would write into each other's lines
+        print(*words, flush=True)
