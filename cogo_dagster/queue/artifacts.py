@@ -148,15 +148,25 @@ def upload_artifacts(queue: Queue, store: ArtifactStore, job: Job, files: Sequen
 
 
 def sweep_artifacts(queue: Queue, store: ArtifactStore, grace_seconds: int = 300) -> int:
-    """Delete files whose attempt is gone, object first, then row; return how many."""
+    """Delete files whose attempt is gone, object first, then row; return how many.
+
+    Raises:
+        ArtifactStoreError: Some objects could not be deleted; the others are gone.
+    """
     swept = 0
     while rows := queue.list_abandoned_artifacts(grace_seconds):
+        gone, trouble = [], None
         for row in rows:
-            if row["storage_key"]:
-                store.delete(row["storage_key"])
-        deleted = queue.delete_artifacts([row["artifact_id"] for row in rows])
-        swept += deleted
-        if not deleted:
+            try:
+                if row["storage_key"]:
+                    store.delete(row["storage_key"])
+                gone.append(row["artifact_id"])
+            except (ArtifactStoreError, OSError) as error:
+                trouble = error
+        swept += queue.delete_artifacts(gone)
+        if trouble is not None:
+            raise ArtifactStoreError(f"Abandoned artifacts cannot be deleted: {trouble}") from trouble
+        if not gone:
             break
     return swept
 

@@ -45,6 +45,7 @@ class PostgresTransport:
             max_size=max_connections,
             timeout=10,
             max_idle=300,
+            reconnect_timeout=5,  # its pauses double: the stock five minutes leave the pool asleep after an outage
             open=False,
             configure=self._configure,
             kwargs={
@@ -71,9 +72,6 @@ class PostgresTransport:
                     raise
                 # A restart of the server broke them all: one of the others would only fail again.
                 self._pool.check()
-            except DatabaseUnavailable:
-                if not tries_left:
-                    raise
             time.sleep(pause_seconds * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
             pause_seconds *= 3
         raise AssertionError("unreachable")
