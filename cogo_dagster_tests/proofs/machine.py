@@ -33,7 +33,7 @@ FAR_AWAY: Final = 3600
 
 PICK: Final = st.integers(0, 999)
 
-WHO: Final = st.sampled_from(("holder", "stale", "anybody"))
+WHO: Final = st.sampled_from(("holder", "holder", "stale", "anybody"))
 """Speaks: who holds a lease, who held one that is another's now, or whoever ever held one."""
 
 
@@ -70,11 +70,12 @@ class QueueMachine(RuleBasedStateMachine):
             register(self.queue, identity, families=FAMILIES)
             self.workers.append((identity, ModelWorker(identity.instance_id, executor_id)))
 
-    @initialize(count=st.integers(1, 6))
-    def begin(self, count: int) -> None:
-        """Some jobs are there."""
+    @initialize(count=st.integers(1, 6), prefetch=st.booleans())
+    def begin(self, count: int, prefetch: bool) -> None:
+        """Some jobs are there, and some of them run."""
         for number in range(count):
             self.enqueue("browser", 5, None, 1 + number % 3)
+        self.claim(0, "browser", 3, prefetch)
 
     @rule(
         family=st.sampled_from(FAMILIES),
@@ -126,17 +127,7 @@ class QueueMachine(RuleBasedStateMachine):
     def settle(self, pick: int, who: str, outcome: Outcome, retryable: bool, twice: bool) -> None:
         """Somebody ends an attempt: its holder, or one who lost it long ago; perhaps the reply is lost."""
         job, given = self._attempt(pick, who)
-        held = job.status == "running" and job.token == given.lease_token
-        settlement = Settlement(
-            given, outcome, error=BROKEN if retryable else HOPELESS, delay_seconds=FAR_AWAY, run_seconds=1
-        )
-        for _ in range(1 + twice):
-            allowed = job.settle(given.lease_token, outcome.value, retryable=retryable)
-            [answer] = self.queue.settle([settlement])
-            assert answer.status in allowed
-            assert answer.job_status == job.status
-        if held and outcome is Outcome.FAILED and job.status == "queued":
-            self._postpone(job)
+        self._settle(job, given, outcome, retryable, 1 + twice)
 
     @precondition(lambda self: self._running())
     @rule(pick=PICK, least_seconds=st.sampled_from((None, 7, 7200)))
@@ -164,9 +155,9 @@ class QueueMachine(RuleBasedStateMachine):
     def start(self, pick: int, count: int) -> None:
         """A worker says which of its jobs run; the others wait in it."""
         identity, worker = self.workers[pick % len(self.workers)]
-        worker.started = {job.id for job in self.jobs if job.status == "running" and job.worker is worker}
-        worker.started = set(sorted(worker.started)[:count])
-        self.queue.start(identity, sorted(worker.started))
+        started = [job.id for job in self.jobs if job.status == "running" and job.worker is worker][:count]
+        worker.started = set(started)
+        self.queue.start(identity, started)
 
     @precondition(lambda self: self.jobs)
     @rule(pick=PICK)
@@ -195,16 +186,18 @@ class QueueMachine(RuleBasedStateMachine):
         for job in lost:
             job.recover()
         assert self.queue.recover().changed == len(lost)
+        self._line_up(lost)
 
     @precondition(lambda self: self._running())
-    @rule(pick=PICK)
-    def take_over(self, pick: int) -> None:
+    @rule(pick=PICK, outcome=st.sampled_from(Outcome))
+    def take_over(self, pick: int, outcome: Outcome) -> None:
         """A worker is cut off, another begins its job, and when the first comes back it is told so."""
         job, given = self._running()[pick % len(self._running())]
         self.expire(pick)
         self.recover()
         self.claim(1, job.family, 4, prefetch=False)
         assert self.queue.renew([given], FAR_AWAY) == [job.renew(given.lease_token)] == ["lease_lost"]
+        self._settle(job, given, outcome, retryable=True, times=1)
 
     @rule(pick=PICK)
     def shut_down(self, pick: int) -> None:
@@ -215,6 +208,7 @@ class QueueMachine(RuleBasedStateMachine):
             assert job.token is not None
             job.settle(job.token, "requeued")
         assert self.queue.requeue_instance(identity) == len(held)
+        self._line_up(held)
 
     @precondition(lambda self: any(job.status == "queued" for job in self.jobs))
     @rule(pick=PICK)
@@ -276,6 +270,18 @@ class QueueMachine(RuleBasedStateMachine):
         self.the_tables_are_the_model()
         assert {job.status for job in self.jobs} <= set(ENDED)
 
+    def _settle(self, job: ModelJob, given: Job, outcome: Outcome, retryable: bool, times: int) -> None:
+        held = job.status == "running" and job.token == given.lease_token
+        error = BROKEN if retryable else HOPELESS
+        settlement = Settlement(given, outcome, error=error, delay_seconds=FAR_AWAY, run_seconds=1)
+        for _ in range(times):
+            allowed = job.settle(given.lease_token, outcome.value, retryable=retryable)
+            [answer] = self.queue.settle([settlement])
+            assert answer.status in allowed
+            assert answer.job_status == job.status
+        if held and outcome is Outcome.FAILED and job.status == "queued":
+            self._postpone(job)
+
     def _attempt(self, pick: int, who: str) -> tuple[ModelJob, Job]:
         stale = [
             (job, given) for job, given in self.attempts if job.status == "running" and job.token != given.lease_token
@@ -291,9 +297,15 @@ class QueueMachine(RuleBasedStateMachine):
     def _postpone(self, job: ModelJob) -> None:
         self._change(f"next_run_at = next_run_at + interval '{FAR_AWAY} s'", job)
 
+    def _line_up(self, jobs: list[ModelJob]) -> None:
+        """Jobs that came back together are due at one moment, in no order; a run that is to be repeated needs one."""
+        for job in jobs:
+            if job.status == "queued":
+                self._make_due(job)
+
     def _make_due(self, job: ModelJob) -> None:
         job.due = True
-        self._change("next_run_at = least(next_run_at, clock_timestamp())", job)
+        self._change("next_run_at = clock_timestamp()", job)
 
     def _change(self, assignment: str, job: ModelJob) -> None:
         self.owner.execute(f"update public.jobs set {assignment} where id = %s".encode(), (job.id,))

@@ -1,0 +1,203 @@
+"""Eight workers at one queue, with others renewing and recovering as fast as they can: nobody deadlocks."""
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event
+from typing import Final
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.types.json import Jsonb
+
+from cogo_dagster.queue.artifacts import FolderStore
+from cogo_dagster.queue.client import Queue, WorkerIdentity
+from cogo_dagster.queue.executor import Workspace
+from cogo_dagster.queue.model import ExecutionResult, Job, NewJob
+from cogo_dagster.queue.transports.postgres import PostgresTransport
+from cogo_dagster.queue.worker import EventKind
+from cogo_dagster_tests.conftest import Owner
+from cogo_dagster_tests.worker.bench import Bench, Running, eventually
+from cogo_dagster_tests.worker.executors import FakeExecutor
+
+WORKERS: Final = 8
+JOBS: Final = 2_000
+
+LEASE_SECONDS: Final = 300
+"""Longer than the test: a lease expires only where the test says so."""
+
+Rival = Callable[[Owner], None]
+"""Calls the engine once."""
+
+
+@pytest.fixture
+def hasty_dsn(dsn: str, owner: Owner) -> str:
+    """Lend a database that looks for deadlocks at once instead of after a second."""
+    database = sql.Identifier(str(conninfo_to_dict(dsn)["dbname"]))
+    owner.execute(sql.SQL("alter database {} set deadlock_timeout = '50ms'").format(database))
+    return dsn
+
+
+@pytest.fixture
+def runs() -> Counter[UUID]:
+    """Count how often each job was executed."""
+    return Counter()
+
+
+@pytest.fixture
+def crowd(hasty_dsn: str, tmp_path: Path, runs: Counter[UUID]) -> Iterator[list[Running]]:
+    """Return eight workers that have not begun, each with connections of its own; half of them prefetch."""
+
+    async def execute(job: Job, workspace: Workspace) -> ExecutionResult:
+        runs[job.id] += 1
+        return ExecutionResult()
+
+    queues = [Queue(PostgresTransport(hasty_dsn, role="service_role", max_connections=4)) for _ in range(WORKERS)]
+    yield [
+        Bench(queue, FolderStore(tmp_path)).worker(
+            FakeExecutor(execute, prefetch=20 * (number % 2)),
+            identity=WorkerIdentity(f"worker-{number}", uuid4()),
+            concurrency=10,
+            lease_seconds=LEASE_SECONDS,
+            poll_seconds=0.05,
+            recover_seconds=0.02,
+            heartbeat_seconds=0.2,
+        )
+        for number, queue in enumerate(queues)
+    ]
+    for queue in queues:
+        queue.close()
+
+
+def test_every_job_runs_once_and_nobody_deadlocks(
+    queue: Queue, hasty_dsn: str, owner: Owner, crowd: list[Running], runs: Counter[UUID]
+) -> None:
+    """While all leases are renewed in no order and recovery finds nothing to do, 2,000 jobs take 2,000 attempts."""
+    jobs = enqueue(queue)
+    with rivals(hasty_dsn, renew_some, renew_some, recover, recover):
+        work_off(queue, crowd)
+    assert deadlocks(owner) == 0
+    assert runs == Counter(jobs)
+    assert sum(worker.report().counters["succeeded"] for worker in crowd) == JOBS
+    assert owner.execute("select status, attempts, count(*) from public.jobs group by 1, 2").fetchall() == [
+        ("succeeded", 1, JOBS)
+    ]
+    assert owner.execute("select count(*) from public.job_attempts").fetchone() == (0,)
+    assert [event.message for worker in crowd for event in worker.told(EventKind.WARNING)] == []
+
+
+def test_leases_lost_in_the_crowd_are_taken_back_without_deadlock(
+    queue: Queue, hasty_dsn: str, owner: Owner, crowd: list[Running], runs: Counter[UUID]
+) -> None:
+    """Leases expire at random under the workers' hands: every job has one end, each attempt one, and no call fails."""
+    jobs = enqueue(queue)
+    with rivals(hasty_dsn, renew_some, expire_some, recover, recover):
+        work_off(queue, crowd)
+    assert deadlocks(owner) == 0
+    assert set(runs) == set(jobs)
+    assert owner.execute("select status, count(*) from public.jobs group by 1").fetchall() == [("succeeded", JOBS)]
+    lost = owner.execute("select count(*) from public.job_attempts where outcome = 'lost'").fetchone()
+    spent = owner.execute("select sum(attempts - 1) from public.jobs").fetchone()
+    assert lost == spent != (0,)
+    assert [event.message for worker in crowd for event in worker.told(EventKind.WARNING)] == []
+
+
+def test_a_deadlock_would_be_counted(hasty_dsn: str, owner: Owner, queue: Queue) -> None:
+    """The proof can fail: two sessions that lock two jobs crosswise are seen."""
+    one, other = enqueue(queue, 2)
+    with psycopg.connect(hasty_dsn) as first, psycopg.connect(hasty_dsn) as second, ThreadPoolExecutor(2) as threads:
+        lock(first, one)
+        lock(second, other)
+        crosswise = [threads.submit(lock, first, other), threads.submit(lock, second, one)]
+        assert {type(waited.exception()) for waited in crosswise} == {type(None), psycopg.errors.DeadlockDetected}
+        first.rollback()
+        second.rollback()
+    eventually(lambda: deadlocks(owner) == 1, "the deadlock was counted")
+
+
+def lock(session: Owner, job: UUID) -> None:
+    """Lock a job; where that makes a deadlock, give up what is locked already."""
+    try:
+        session.execute("select from public.jobs where id = %s for update", (job,))
+    except psycopg.Error:
+        session.rollback()
+        raise
+
+
+def enqueue(queue: Queue, jobs: int = JOBS) -> list[UUID]:
+    """Add jobs that may be tried again and again."""
+    return [enqueued.job_id for enqueued in queue.enqueue([NewJob("browser", max_attempts=100)] * jobs)]
+
+
+def work_off(queue: Queue, crowd: list[Running]) -> None:
+    """Let the workers work until no job is left."""
+    for worker in crowd:
+        worker.start()
+    try:
+        eventually(lambda: _is_done(queue), "all jobs were done", seconds=90)
+    finally:
+        for worker in crowd:
+            worker.worker.request_stop()
+    for worker in crowd:
+        worker.report()
+
+
+def _is_done(queue: Queue) -> bool:
+    numbers = queue.stats()
+    return {numbers["ready"], numbers["waiting"], numbers["running"]} == {0}
+
+
+def renew_some(session: Owner) -> None:
+    """Extend leases, in no order."""
+    held = session.execute("select id::text, lease_token::text from public.jobs where status = 'running'").fetchall()
+    random.shuffle(held)
+    leases = Jsonb([{"job_id": job_id, "lease_token": token} for job_id, token in held])
+    session.execute("select public.renew_leases(%s, %s)", (leases, LEASE_SECONDS))
+
+
+def recover(session: Owner) -> None:
+    """Take back what expired."""
+    session.execute("select public.recover_leases(100)")
+
+
+def expire_some(session: Owner) -> None:
+    """Let some leases expire, of jobs that nobody else is at."""
+    session.execute(
+        "update public.jobs set lease_expires_at = now() - interval '1 s' where id in"
+        " (select id from public.jobs where status = 'running' order by random() limit 3 for update skip locked)"
+    )
+    time.sleep(0.01)
+
+
+@contextmanager
+def rivals(dsn: str, *all_of_them: Rival) -> Iterator[None]:
+    """Have each of them at the engine, again and again, for as long as this is entered."""
+    over = Event()
+
+    def repeat(rival: Rival) -> None:
+        with psycopg.connect(dsn, autocommit=True) as session:
+            while not over.is_set():
+                rival(session)
+
+    with ThreadPoolExecutor(len(all_of_them)) as threads:
+        running = [threads.submit(repeat, rival) for rival in all_of_them]
+        try:
+            yield
+        finally:
+            over.set()
+    for one in running:
+        one.result()
+
+
+def deadlocks(owner: Owner) -> int:
+    """Return how many deadlocks the server has found in this database."""
+    row = owner.execute("select deadlocks from pg_stat_database where datname = current_database()").fetchone()
+    assert row is not None
+    return int(row[0])
