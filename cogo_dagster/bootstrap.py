@@ -16,11 +16,18 @@ from cogo_dagster.queue.embedded import EmbeddedServer
 from cogo_dagster.queue.executor import Executor
 from cogo_dagster.queue.migrate import migrate, require_current
 from cogo_dagster.queue.model import Json
-from cogo_dagster.queue.transports.postgres import PostgresTransport
+from cogo_dagster.queue.transports.postgres import PostgresTransport, is_transaction_pooled
 from cogo_dagster.queue.worker import Observer, Worker, WorkerOptions
-from cogo_dagster.queue.worker.events import ignore
-from cogo_dagster.queue.worker.wakeup import ListenWakeup
+from cogo_dagster.queue.worker.events import EventKind, Stage, WorkerEvent, ignore
+from cogo_dagster.queue.worker.wakeup import ListenWakeup, NoWakeup
 from cogo_dagster.settings import Settings, SettingsError
+
+_POLLS_ONLY = WorkerEvent(
+    EventKind.WARNING,
+    Stage.CLAIM,
+    sentence="A transaction pooler stands before the database, so enqueues cannot wake this worker: it polls. "
+    "For jobs to start at once, give COGO_DATABASE_URL the direct or session-mode address (port 5432 on Supabase).",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +36,14 @@ class Application:
 
     Attributes:
         dsn: The queue's database, with its password: for connecting, not for showing.
+        pooled: Whether a transaction pooler stands before it: no prepared statements, no LISTEN.
     """
 
     settings: Settings
     dsn: str
     queue: Queue
     store: ArtifactStore
+    pooled: bool = False
 
     @property
     def public_dsn(self) -> str:
@@ -72,7 +81,7 @@ class Application:
             build_executors(self.settings) if executors is None else executors,
             identity,
             options or worker_options(self.settings),
-            wakeup=ListenWakeup(self.dsn),
+            wakeup=NoWakeup(lambda: observer(_POLLS_ONLY)) if self.pooled else ListenWakeup(self.dsn),
             observer=observer,
         )
 
@@ -91,9 +100,10 @@ def open_application(settings: Settings, *, keep_database: bool = False) -> Iter
     """
     with ExitStack() as stack:
         dsn = stack.enter_context(open_database(settings, keep=keep_database))
-        queue = Queue(PostgresTransport(dsn))
+        pooled = not uses_embedded_database(settings) and is_transaction_pooled(dsn)
+        queue = Queue(PostgresTransport(dsn, prepare=not pooled))
         stack.callback(queue.close)
-        yield Application(settings, dsn, queue, FolderStore(settings.home / "artifacts"))
+        yield Application(settings, dsn, queue, FolderStore(settings.home / "artifacts"), pooled)
 
 
 @contextmanager

@@ -4,12 +4,14 @@ import json
 import random
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from functools import lru_cache
 from threading import Lock
 from typing import Final
 
 import psycopg
 from psycopg import sql
+from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from cogo_dagster.queue.connect import connect, first_line
@@ -19,6 +21,7 @@ from cogo_dagster.queue.model import Json
 
 _TRIES: Final = 4
 _FIRST_PAUSE_SECONDS: Final = 0.1
+_TURNS: Final = 4
 
 # Connection failures, by SQLSTATE class or code: the server goes down, is full, or cuts us off.
 _CONNECTION_LOST: Final = ("08", "57P01", "57P02", "57P03", "53300")
@@ -117,6 +120,30 @@ class PostgresTransport:
         except DatabaseUnavailable as unavailable:
             return str(unavailable)
         return "The database gave no connection within 10 s: it has too many clients, or too few connections."
+
+
+def is_transaction_pooled(dsn: str) -> bool:
+    """Say whether a pooler lends a server connection for one transaction only, so that nothing stays with a session.
+
+    Behind a pooler of any kind the process that answers is not the one that was announced at login. If it is, nothing
+    more is asked. Otherwise two clients take turns: where each keeps a process of its own the pooler works by session,
+    where they share or change them, by transaction. The port (6543 on Supabase) would only be a hint.
+
+    Raises:
+        DatabaseUnavailable: There is no connection to ask over.
+    """
+    with closing(connect(dsn)) as one:
+        if _process(one) == one.info.backend_pid:
+            return False
+        with closing(connect(dsn)) as other:
+            turns = [(_process(one), _process(other)) for _ in range(_TURNS)]
+    mine, theirs = map(set, zip(*turns, strict=True))
+    return len(mine) > 1 or len(theirs) > 1 or bool(mine & theirs)
+
+
+def _process(connection: psycopg.Connection[TupleRow]) -> int:
+    row = connection.execute("select pg_backend_pid()", prepare=False).fetchone()
+    return int(row[0]) if row else 0
 
 
 @lru_cache(maxsize=256)

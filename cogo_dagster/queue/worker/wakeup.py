@@ -23,7 +23,7 @@ class ListenWakeup:
     """LISTEN on `cogo_jobs`, reconnecting with growing pauses.
 
     Args:
-        dsn: A direct or session-mode connection; a transaction pooler cannot LISTEN.
+        dsn: A direct or session-mode connection; behind a transaction pooler use `NoWakeup`.
     """
 
     def __init__(self, dsn: str) -> None:
@@ -60,6 +60,24 @@ class ListenWakeup:
         )
         link.execute("listen cogo_jobs")
         return link
+
+
+class NoWakeup:
+    """Where LISTEN cannot work: says so once, and leaves the worker to polling.
+
+    Behind a transaction pooler LISTEN succeeds and nothing ever arrives, which would look like an idle queue.
+
+    Args:
+        warn: Called in the worker's loop when it begins.
+    """
+
+    def __init__(self, warn: Callable[[], None]) -> None:
+        self._warn = warn
+
+    async def listen(self, woken: Callable[[], None], connected: Callable[[bool], None]) -> None:  # noqa: ARG002
+        """Never call."""
+        self._warn()
+        await asyncio.Event().wait()
 
 
 async def _follow(link: psycopg.Connection, woken: Callable[[], None]) -> None:

@@ -1,0 +1,119 @@
+"""A real pgbouncer before a test's server, for as long as a test needs it."""
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+
+from cogo_dagster.queue.embedded import DatabaseUnavailable
+from cogo_dagster.queue.embedded.locks import locked
+from cogo_dagster_tests.servers import HOMES
+
+Mode = Literal["session", "transaction"]
+
+_CONFIGURATION = """
+[databases]
+* = host={host} port={server_port} user={user} password={password} {connect_query}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {port}
+unix_socket_dir =
+auth_type = any
+pool_mode = {mode}
+default_pool_size = 20
+max_client_conn = 200
+server_round_robin = {round_robin}
+logfile =
+"""
+
+
+@contextmanager
+def pooled(dsn: str, mode: Mode, *, role: str | None = None, round_robin: bool = False) -> Iterator[str]:
+    """Lend the address of a database by way of pgbouncer.
+
+    Args:
+        mode: For how long a client keeps a server connection.
+        role: The role of every server connection; what a client sets is lost to others in mode `transaction`.
+        round_robin: Lend the server connection that waited longest, instead of the last one given back.
+    """
+    program, address = pgbouncer(), urlsplit(dsn)
+    with TemporaryDirectory(prefix="cogo-pooler-") as folder:
+        port = _free_port()
+        configuration = Path(folder, "pgbouncer.ini")
+        configuration.write_text(
+            _CONFIGURATION.format(
+                host=address.hostname,
+                server_port=address.port,
+                user=address.username,
+                password=address.password,
+                connect_query=f"connect_query='set role {role}'" if role else "",
+                port=port,
+                mode=mode,
+                round_robin=int(round_robin),
+            )
+        )
+        command = [program, str(configuration)]
+        if os.geteuid() == 0:  # it refuses to run as root
+            account = pwd.getpwnam("postgres")
+            for path in (Path(folder), configuration):
+                os.chown(path, account.pw_uid, account.pw_gid)
+            command[1:1] = ["-u", "postgres"]
+        by_way = urlunsplit(address._replace(netloc=f"cogo@127.0.0.1:{port}"))
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            try:
+                _await(by_way, process)
+                yield by_way
+            finally:
+                process.terminate()
+
+
+def pgbouncer() -> str:
+    """Return the program; root on Debian installs it.
+
+    Raises:
+        DatabaseUnavailable: There is none and no way to get it.
+    """
+    HOMES.mkdir(mode=0o711, exist_ok=True)
+    with locked(HOMES / "install.lock"):
+        if not _program() and os.geteuid() == 0 and shutil.which("apt-get"):
+            quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+            for command in (["update", "-q"], ["install", "-y", "-q", "--no-install-recommends", "pgbouncer"]):
+                subprocess.run(
+                    ["apt-get", *command], env=quiet, stdin=subprocess.DEVNULL, capture_output=True, check=False
+                )
+    if not (found := _program()):
+        raise DatabaseUnavailable("These tests need pgbouncer: install it (Debian 12: apt-get install pgbouncer).")
+    return found
+
+
+def _program() -> str | None:
+    return shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
+
+
+def _await(dsn: str, process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            psycopg.connect(dsn, connect_timeout=5).close()
+        except psycopg.OperationalError:
+            assert process.poll() is None, "pgbouncer ended."
+            assert time.monotonic() < deadline, "pgbouncer does not answer."
+            time.sleep(0.02)
+        else:
+            return

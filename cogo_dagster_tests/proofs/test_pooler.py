@@ -1,0 +1,61 @@
+"""Behind a transaction pooler the worker runs jobs as it does elsewhere, and says once that it only polls."""
+
+import asyncio
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from cogo_dagster.bootstrap import open_application
+from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.model import NewJob
+from cogo_dagster.queue.transports.postgres import is_transaction_pooled
+from cogo_dagster.queue.worker import EventKind, WorkerEvent, WorkerOptions
+from cogo_dagster.settings import load_settings
+from cogo_dagster_tests.proofs.pooler import Mode, pooled
+from cogo_dagster_tests.worker.executors import FakeExecutor
+
+OPTIONS = WorkerOptions(poll_seconds=0.1, linger_seconds=0)
+
+
+def test_a_direct_connection_is_told_from_a_pooler(dsn: str) -> None:
+    """The process that answers is the one that was announced."""
+    assert not is_transaction_pooled(dsn)
+
+
+@pytest.mark.parametrize("round_robin", [False, True])
+@pytest.mark.parametrize(("mode", "by_transaction"), [("session", False), ("transaction", True)])
+def test_a_pooler_by_session_is_told_from_one_by_transaction(
+    dsn: str, mode: Mode, by_transaction: bool, round_robin: bool
+) -> None:
+    """Whichever server connection it lends next."""
+    with pooled(dsn, mode, round_robin=round_robin) as address:
+        assert [is_transaction_pooled(address) for _ in range(3)] == [by_transaction] * 3
+
+
+@pytest.mark.parametrize(("mode", "warnings"), [("session", 0), ("transaction", 1)])
+def test_a_worker_behind_a_pooler_runs_every_job(
+    dsn: str, queue: Queue, tmp_path: Path, mode: Mode, warnings: int
+) -> None:
+    """No error, one warning that says what to do where LISTEN cannot work, and none where it can."""
+    queue.enqueue([NewJob("browser")] * 200)
+    events: list[WorkerEvent] = []
+    with pooled(dsn, mode, role="service_role") as address:
+        settings = load_settings(COGO_DATABASE_URL=address, COGO_HOME=str(tmp_path))
+        with open_application(settings) as app:
+            worker = app.worker(observer=events.append, options=OPTIONS, executors=[FakeExecutor()])
+            report = asyncio.run(worker.run())
+    assert (report.counters["succeeded"], report.ended_because) == (200, "drained")
+    assert {(job["status"], job["attempts"]) for job in queue.list_jobs(max_jobs=500)} == {("succeeded", 1)}
+    said = [event.message for event in events if event.kind is EventKind.WARNING]
+    assert len(said) == warnings
+    assert all("COGO_DATABASE_URL" in sentence and "polls" in sentence for sentence in said)
+
+
+def test_a_listener_behind_a_pooler_would_hear_nothing(dsn: str) -> None:
+    """Why it is not tried: LISTEN succeeds, and no call ever comes."""
+    with pooled(dsn, "transaction") as address, psycopg.connect(address, autocommit=True) as listener:
+        listener.execute("listen cogo_jobs")
+        with psycopg.connect(address, autocommit=True) as other:
+            other.execute("notify cogo_jobs")
+        assert list(listener.notifies(timeout=0.5)) == []
