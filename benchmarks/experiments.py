@@ -4,7 +4,7 @@ import re
 import statistics
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
@@ -53,10 +53,10 @@ def drain_queued(server: BenchServer, peer: Peer, dsn: str, jobs: int, workers: 
     with ExitStack() as stack:
         watcher = stack.enter_context(psycopg.connect(dsn, autocommit=True))
         expected = jobs if workers == 1 else None
-        programs = [stack.enter_context(_start(peer, "worker", dsn, expected=expected)) for _ in range(workers)]
+        programs = [stack.enter_context(Program(peer, "worker", dsn, expected=expected)) for _ in range(workers)]
         for program in programs:
             program.wait_until_ready()
-        watcher.execute(peer.unfinished)  # type: ignore[arg-type]
+        watcher.execute(peer.unfinished)
         meter = Meter(watcher, server.pid, [program.pid for program in programs])
         meter.start()
         started_at = time.perf_counter()
@@ -78,7 +78,7 @@ def _wait_until_done(programs: Sequence[Program], watcher: "psycopg.Connection[A
         for program in programs:
             program.check_alive()
         programs[0].wait_for_move(0.01 if len(programs) > 1 else 0.5)
-    while watcher.execute(peer.unfinished).fetchone() != (False,):  # type: ignore[arg-type]
+    while watcher.execute(peer.unfinished).fetchone() != (False,):
         _check_time(deadline, f"{peer.name} ran all jobs, and some are not finished")
         time.sleep(POLL_SECONDS)
 
@@ -159,20 +159,15 @@ def limit(server: BenchServer, jobs: int) -> Numbers:
         return {"jobs_per_second": float(rate[1]) * LIMIT_BATCH, "duplicates": 0} | meter.cost(jobs).to_json()
 
 
-def _start(peer: Peer, mode: str, dsn: str, **options: Any) -> Program:
-    command, folder = peer.command()
-    return Program(command, folder, mode, dsn, **options)
-
-
 def _once(peer: Peer, mode: str, dsn: str, **options: Any) -> Numbers:
-    with _start(peer, mode, dsn, **options) as program:
+    with Program(peer, mode, dsn, **options) as program:
         return program.finish(PATIENCE_SECONDS)
 
 
 @contextmanager
-def _working(peer: Peer, dsn: str, **options: Any) -> "Any":
+def _working(peer: Peer, dsn: str, **options: Any) -> Iterator[Program]:
     """Run one worker for a while; it has had a second to get idle, or busy."""
-    with _start(peer, "worker", dsn, **options) as program:
+    with Program(peer, "worker", dsn, **options) as program:
         program.wait_until_ready()
         program.go()
         time.sleep(1)
@@ -182,7 +177,7 @@ def _working(peer: Peer, dsn: str, **options: Any) -> "Any":
 
 def _fill(dsn: str, script: str) -> None:
     with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute(script)  # type: ignore[arg-type]
+        connection.execute(script)
         connection.execute("vacuum (analyze)")
 
 

@@ -6,10 +6,10 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Final, Self
 
+from benchmarks.peers import Peer
 from cogo_dagster.settings import PROJECT_ROOT
 
 READY_SECONDS: Final = 60.0
@@ -29,7 +29,9 @@ class Program:
         result: What a program that ends by itself has measured.
     """
 
-    def __init__(self, command: Sequence[str], folder: str | None, mode: str, dsn: str, **options: Any) -> None:
+    def __init__(self, peer: Peer, mode: str, dsn: str, **options: Any) -> None:
+        command, folder = peer.command()
+        self._name = f"{peer.name} {mode}"
         self.ran = 0
         self.started: dict[int, int] = {}
         self.result: dict[str, Any] | None = None
@@ -43,7 +45,7 @@ class Program:
             stderr=self._complaints,
             text=True,
             cwd=folder or PROJECT_ROOT,
-            env={**os.environ, "BENCHMARK_DSN": dsn},
+            env={**os.environ, **peer.environment, "BENCHMARK_DSN": dsn},
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -125,4 +127,4 @@ class Program:
 
     def _failure(self, wrong: str) -> ProgramFailed:
         self._complaints.seek(0)
-        return ProgramFailed(f"{' '.join(map(str, self._process.args))} {wrong}: {self._complaints.read()[-2000:]}")
+        return ProgramFailed(f"{self._name} {wrong}: {self._complaints.read()[-2000:]}")

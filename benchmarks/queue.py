@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 from benchmarks import experiments, report
@@ -63,19 +64,19 @@ def _round(
     result: dict[str, dict[str, Any]] = {name: {} for name in only}
     result["load"] = {"before": os.getloadavg()[0]}
     peers = peers if number % 2 == 0 else peers[::-1]
-    _try(result, "drain", LIMIT, only, lambda: experiments.limit(server, jobs))
+    _try(result, "drain", LIMIT, only, partial(experiments.limit, server, jobs))
     for peer in peers:
         own = min(jobs, peer.jobs or jobs)
-        _try(result, "drain", peer.name, only, lambda p=peer, n=own: experiments.drain(server, p, n))
+        _try(result, "drain", peer.name, only, partial(experiments.drain, server, peer, own))
     for peer in (p for p in peers if p.keeps_up):
         own = min(jobs, peer.jobs or jobs)
-        _try(result, "drain2", peer.name, only, lambda p=peer, n=own: experiments.drain(server, p, n, workers=2))
-        _try(result, "single", peer.name, only, lambda p=peer: experiments.single(server, p))
-        _try(result, "pickup", peer.name, only, lambda p=peer: experiments.pickup(server, p))
+        _try(result, "drain2", peer.name, only, partial(experiments.drain, server, peer, own, workers=2))
+        _try(result, "single", peer.name, only, partial(experiments.single, server, peer))
+        _try(result, "pickup", peer.name, only, partial(experiments.pickup, server, peer))
         if peer.jobs is None:
-            _try(result, "snapshot", peer.name, only, lambda p=peer: experiments.held_snapshot(server, p, jobs))
+            _try(result, "snapshot", peer.name, only, partial(experiments.held_snapshot, server, peer, jobs))
     if COGO in peers:
-        _try(result, "history", COGO.name, only, lambda: experiments.history(server, COGO, FINISHED_JOBS, jobs))
+        _try(result, "history", COGO.name, only, partial(experiments.history, server, COGO, FINISHED_JOBS, jobs))
     return result
 
 

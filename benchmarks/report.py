@@ -4,7 +4,7 @@ import json
 import os
 import platform
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -80,7 +80,7 @@ def _ratios(rounds: list[About]) -> str:
     over_limit, over_best = [], []
     for found in (r.get("drain", {}) for r in rounds):
         rate = {who: n["jobs_per_second"] for who, n in found.items() if "jobs_per_second" in n}
-        others = [value for who, value in rate.items() if who not in (OURS, LIMIT)]
+        others = [value for who, value in rate.items() if not who.startswith(OURS) and who != LIMIT]
         if OURS in rate and LIMIT in rate:
             over_limit.append({"ratio": rate[OURS] / rate[LIMIT]})
         if OURS in rate and others:
@@ -165,8 +165,7 @@ def _number(value: float) -> str:
 
 def _sorted(rows: list[list[str]]) -> list[list[str]]:
     """Ours first, the limit next, the others by name."""
-    order: Callable[[list[str]], tuple[bool, bool, str]] = lambda row: (row[0] != OURS, row[0] != LIMIT, row[0])  # noqa: E731
-    return sorted(rows, key=order)
+    return sorted(rows, key=lambda row: (not row[0].startswith(OURS), row[0] != LIMIT, row[0]))
 
 
 def _table(head: Row, rows: Sequence[Row]) -> str:

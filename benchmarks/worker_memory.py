@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def _memory(server: BenchServer, jobs: int) -> None:
-    with server.clone(template(server, COGO)) as dsn, _worker(dsn) as worker:
+    with server.clone(template(server, COGO)) as dsn, Program(COGO, "worker", dsn) as worker:
         enqueue(COGO, dsn, WARM_UP_JOBS)
         worker.wait_until_ready()
         fresh = resident_bytes(worker.pid)
@@ -61,7 +61,7 @@ def _deadlocks(server: BenchServer, jobs: int) -> int:
     with ExitStack() as stack:
         dsn = stack.enter_context(server.clone(template(server, COGO)))
         enqueue(COGO, dsn, jobs)
-        workers = [stack.enter_context(_worker(dsn)) for _ in range(WORKERS)]
+        workers = [stack.enter_context(Program(COGO, "worker", dsn)) for _ in range(WORKERS)]
         for worker in workers:
             worker.wait_until_ready()
         started_at = time.perf_counter()
@@ -80,11 +80,6 @@ def _deadlocks(server: BenchServer, jobs: int) -> int:
     shares = ", ".join(f"{worker.ran:,}" for worker in workers)
     print(f"{WORKERS} workers, {jobs:,} jobs: {found[0]} deadlocks, {jobs / seconds:,.0f} jobs/s; each ran {shares}.")
     return int(found[0])
-
-
-def _worker(dsn: str) -> Program:
-    command, folder = COGO.command()
-    return Program(command, folder, "worker", dsn)
 
 
 def _wait(workers: list[Program], jobs: int) -> None:

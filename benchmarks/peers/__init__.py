@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -27,6 +27,7 @@ class Peer:
         unfinished: A query for whether any job is not finished.
         jobs: Fewer jobs than the others', for one that is slow.
         settings: As the report shows them.
+        environment: Variables that its program reads.
         keeps_up: Whether it takes part in everything, or in the plain drains only.
     """
 
@@ -35,6 +36,7 @@ class Peer:
     packages: tuple[str, ...]
     unfinished: str
     settings: Mapping[str, Any]
+    environment: Mapping[str, str] = field(default_factory=dict)
     jobs: int | None = None
     keeps_up: bool = True
 
@@ -79,11 +81,18 @@ COGO: Final = Peer(
     program="cogo",
     packages=("cogo-dagster", "psycopg"),
     unfinished=_OURS,
-    settings={"concurrency": 200, "prefetch": 500},
+    settings={"concurrency": 500, "prefetch": 0},
 )
 
 PEERS: Final = (
     COGO,
+    replace(
+        COGO,
+        name="cogo, prefetch",
+        settings={"concurrency": 200, "prefetch": 500},
+        environment={"COGO_BENCHMARK_CONCURRENCY": "200", "COGO_BENCHMARK_PREFETCH": "500"},
+        keeps_up=False,
+    ),
     Peer(
         name="graphile-worker",
         program="graphile.mjs",

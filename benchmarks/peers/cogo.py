@@ -19,15 +19,15 @@ from cogo_dagster.queue.transports.postgres import PostgresTransport
 from cogo_dagster.queue.worker import Worker, WorkerOptions
 from cogo_dagster.queue.worker.wakeup import ListenWakeup
 
-CONCURRENCY: Final = int(os.environ.get("COGO_BENCHMARK_CONCURRENCY", "200"))
-PREFETCH: Final = int(os.environ.get("COGO_BENCHMARK_PREFETCH", "500"))
+CONCURRENCY: Final = int(os.environ.get("COGO_BENCHMARK_CONCURRENCY", "500"))
+PREFETCH: Final = int(os.environ.get("COGO_BENCHMARK_PREFETCH", "0"))
 
 
 class NoOp:
     """Runs the family `noop` through the harness's handler."""
 
     family = "noop"
-    slots = None
+    slots: int | None = None
     prefetch = PREFETCH
 
     def __init__(self, handler: program.Handler, go: program.Go) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from procrastinate import App, PsycopgConnector
+from procrastinate.types import JSONDict
 
 from benchmarks.peers import program
 
@@ -32,7 +33,8 @@ class Procrastinate(program.Peer):
 
     async def enqueue(self, numbers: Sequence[int]) -> None:
         """One batch."""
-        await self._task.batch_defer_async(*({"n": number} for number in numbers))
+        arguments: list[JSONDict] = [{"n": number} for number in numbers]
+        await self._task.batch_defer_async(*arguments)
 
     async def enqueue_one(self, number: int) -> None:
         """One deferral."""
