@@ -10,6 +10,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+from cogo_dagster.queue.migrate import migrate
 from cogo_dagster.queue.model import Json
 from cogo_dagster_tests.proofs.backlogs import BACKLOGS, DUE, RUNNING, fill
 from cogo_dagster_tests.proofs.plans import Explained, Explainer, open_explainer
@@ -23,7 +24,12 @@ PROBES = 200
 WRITES = 40
 """Blocks that changing one job may touch, its indexes, its superseded attempt and its dead letter included."""
 
-SIZES: list[tuple[Major, int]] = [(15, 50_000), (18, 50_000), (15, 500_000), (18, 500_000)]
+CASES: list[tuple[Major, int, str]] = [
+    *((15, 50_000, kind) for kind in BACKLOGS),
+    *((18, 50_000, kind) for kind in BACKLOGS),
+    (15, 500_000, "mixed"),
+    *((18, 500_000, kind) for kind in BACKLOGS),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +54,19 @@ class Backlog:
 
 @pytest.fixture(
     scope="module",
-    params=[(major, rows, kind) for major, rows in SIZES for kind in BACKLOGS],
+    params=CASES,
     ids=lambda param: f"pg{param[0]}-{param[1] // 1000}k-{param[2]}",
 )
 def backlog(request: pytest.FixtureRequest, servers: Callable[[Major], TestServer]) -> Iterator[Backlog]:
-    """Fill a database once for all tests of this module."""
+    """Fill a database once a run, and lend a copy to the tests of this module."""
     major, rows, kind = request.param
-    with servers(major).clone("migrated") as dsn:
+
+    def build(dsn: str) -> None:
+        migrate(dsn)
         fill(dsn, kind, rows)
+
+    servers(major).template(f"{kind}_{rows}", build)
+    with servers(major).clone(f"{kind}_{rows}") as dsn:
         with psycopg.connect(dsn, autocommit=True) as owner:
             held = owner.execute("select id::text, lease_token::text from public.jobs where status = 'running'")
             leases = [{"job_id": job_id, "lease_token": token} for job_id, token in held.fetchall()]
