@@ -14,6 +14,7 @@ import pytest
 
 from cogo_dagster.executors.browser import executor, run
 from cogo_dagster.executors.browser.driver import scratch_folder
+from cogo_dagster.executors.browser.memory import tree_memory_bytes
 from cogo_dagster.executors.browser.process import RunningBrowser
 from cogo_dagster.queue.executor import ExecutionFailed
 from cogo_dagster_tests.executors.bench import (
@@ -173,6 +174,21 @@ def test_cancelling_while_the_browser_starts_does_not_lose_it(site: Site, folder
         pool = started.executor._pool
         assert pool is not None
         assert len(pool._open) == 1
+
+
+def test_a_browser_that_has_grown_too_big_is_replaced(site: Site, folder: Path) -> None:
+    """Whatever its number of jobs: the next job gets a fresh one."""
+    with bench(site, folder, replace(OPTIONS, memory_mb_per_browser=1)) as started:
+        first = started.running
+        started.run({"url": site.url(), "screenshot": False})
+        assert started.running is not first
+    with bench(site, folder, OPTIONS) as started:
+        first = started.running
+        measured = tree_memory_bytes([first.driver_pid, first.browser_pid])
+        assert measured is not None
+        assert 20_000_000 < measured < OPTIONS.memory_mb_per_browser * 1_000_000
+        started.run({"url": site.url(), "screenshot": False})
+        assert started.running is first
 
 
 def test_a_browser_is_replaced_after_its_number_of_jobs(site: Site, folder: Path) -> None:

@@ -22,6 +22,8 @@ class BrowserOptions:
         concurrency: Jobs at once.
         jobs_per_browser: After so many jobs a fresh browser takes over, since contexts leak memory
             (playwright#6319, #15400); crawlee retires at 100 too.
+        memory_mb_per_browser: A browser that takes more than so many megabytes with all its processes gets no new
+            job: a fresh one takes over.
         attempt_seconds: Longest run of one attempt of a job without a limit of its own.
         install: Whether a missing browser is installed at start.
     """
@@ -35,6 +37,7 @@ class BrowserOptions:
     allowed_hosts: tuple[str, ...] = ()
     concurrency: int = 4
     jobs_per_browser: int = 100
+    memory_mb_per_browser: int = 2_000
     attempt_seconds: float = 300
     install: bool = True
 

@@ -1,10 +1,11 @@
-"""Keeps one healthy browser: replaced after so many jobs, and when it died."""
+"""Keeps one healthy browser: replaced after so many jobs, when it has grown too big, and when it died."""
 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
 from cogo_dagster.executors.browser.find import BrowserChoice
+from cogo_dagster.executors.browser.memory import tree_memory_bytes
 from cogo_dagster.executors.browser.options import BrowserOptions
 from cogo_dagster.executors.browser.process import RunningBrowser
 
@@ -69,7 +70,10 @@ class BrowserPool:
                 self._close(running)
 
     def _fit(self, running: RunningBrowser) -> bool:
-        return running.alive and running.jobs < self._options.jobs_per_browser
+        if not running.alive or running.jobs >= self._options.jobs_per_browser:
+            return False
+        memory_bytes = tree_memory_bytes([running.driver_pid, running.browser_pid])
+        return memory_bytes is None or memory_bytes <= self._options.memory_mb_per_browser * 1_000_000
 
     async def _replace(self) -> None:
         retired, self._current = self._current, None
