@@ -114,14 +114,18 @@ def pickup(server: BenchServer, peer: Peer) -> Numbers:
         return numbers
 
 
-def history(server: BenchServer, peer: Peer, fill: str, jobs: int) -> Numbers:
-    """Drain an empty queue and one with a million finished rows, one after the other."""
-    empty = drain(server, peer, jobs)
-    full = server.template(f"full_{peer.program}", lambda dsn: _fill(dsn, fill), of=template(server, peer))
-    with server.clone(full) as dsn:
-        stored = enqueue(peer, dsn, jobs) | drain_queued(server, peer, dsn, jobs)
+def history(server: BenchServer, peer: Peer, fill: str, jobs: int, *, empty_first: bool) -> Numbers:
+    """Drain an empty queue and one with a million finished rows, one after the other, in either order."""
+    templates = {"empty": template(server, peer)}
+    templates["stored"] = server.template(f"full_{peer.program}", lambda dsn: _fill(dsn, fill), of=templates["empty"])
+    drains = {}
+    for which in ("empty", "stored") if empty_first else ("stored", "empty"):
+        with server.clone(templates[which]) as dsn:
+            drains[which] = enqueue(peer, dsn, jobs) | drain_queued(server, peer, dsn, jobs)
+    empty, stored = drains["empty"], drains["stored"]
     cost = {name: stored[name] / empty[name] for name in ("server_cpu_us", "wal_bytes")}
-    return {"empty": empty, "stored": stored, "slowdown": empty["jobs_per_second"] / stored["jobs_per_second"]} | cost
+    slowdown = empty["jobs_per_second"] / stored["jobs_per_second"]
+    return {"empty": empty, "stored": stored, "empty_first": empty_first, "slowdown": slowdown} | cost
 
 
 def held_snapshot(server: BenchServer, peer: Peer, jobs: int) -> Numbers:
@@ -156,7 +160,9 @@ def limit(server: BenchServer, jobs: int) -> Numbers:
         left = watcher.execute("select count(*) from job where status <> 'succeeded'").fetchone()
         if rate is None or left != (0,):
             raise ProgramFailed(f"pgbench left {left} of {jobs} jobs: {done.stderr[-1000:]}")
-        return {"jobs_per_second": float(rate[1]) * LIMIT_BATCH, "duplicates": 0} | meter.cost(jobs).to_json()
+        cost = meter.cost(jobs).to_json()
+        del cost["client_cpu_us"]  # pgbench's own is not measured
+        return {"jobs_per_second": float(rate[1]) * LIMIT_BATCH, "duplicates": 0} | cost
 
 
 def _once(peer: Peer, mode: str, dsn: str, **options: Any) -> Numbers:

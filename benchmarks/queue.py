@@ -76,7 +76,13 @@ def _round(
         if peer.jobs is None:
             _try(result, "snapshot", peer.name, only, partial(experiments.held_snapshot, server, peer, jobs))
     if COGO in peers:
-        _try(result, "history", COGO.name, only, partial(experiments.history, server, COGO, FINISHED_JOBS, jobs))
+        _try(
+            result,
+            "history",
+            COGO.name,
+            only,
+            partial(experiments.history, server, COGO, FINISHED_JOBS, jobs, empty_first=number % 2 == 0),
+        )
     return result
 
 
