@@ -1,43 +1,18 @@
 """Our own SQL used one job at a time: `claim_one_job`, then `complete_job`, on one connection."""
 
-import contextlib
 import time
-from collections.abc import Sequence
 from typing import Final
 
 import psycopg
 
 from benchmarks.peers import program
-from cogo_dagster.queue.client import Queue
-from cogo_dagster.queue.errors import QueueError
-from cogo_dagster.queue.migrate import migrate
-from cogo_dagster.queue.model import NewJob
-from cogo_dagster.queue.transports.postgres import PostgresTransport
+from benchmarks.peers.cogo import Cogo
 
 POLL_SECONDS: Final = 0.2
 
 
-class Naive(program.Peer):
-    """The calls of an old worker."""
-
-    async def connect(self, dsn: str) -> None:
-        """Connect."""
-        self._dsn = dsn
-        self._queue = Queue(PostgresTransport(dsn))
-        with contextlib.suppress(QueueError):  # not migrated yet
-            self._queue.schema_version()
-
-    async def setup(self) -> None:
-        """Migrate."""
-        migrate(self._dsn)
-
-    async def enqueue(self, numbers: Sequence[int]) -> None:
-        """One call of the client."""
-        self._queue.enqueue([NewJob("noop", {"n": number}) for number in numbers])
-
-    async def enqueue_one(self, number: int) -> None:
-        """One call."""
-        self._queue.enqueue([NewJob("noop", {"n": number})])
+class Naive(Cogo):
+    """The same queue, worked by the calls of an old worker."""
 
     async def work(self, handler: program.Handler, go: program.Go) -> None:
         """Claim one, complete it, and again."""
