@@ -1,5 +1,6 @@
 """Sensors: read the queue, ask a pure function, launch."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -8,6 +9,7 @@ from cogo_dagster.defs.jobs import process_jobs, recover_leases
 from cogo_dagster.defs.resources import CogoResource
 from cogo_dagster.executors.registry import families
 from cogo_dagster.insights.capacity import Demand, demand, recovery_needed, workers_to_start
+from cogo_dagster.queue.model import Json
 
 _STARTING_SECONDS = 180
 _UNFINISHED = [
@@ -27,7 +29,7 @@ _ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRu
 )
 def ready_jobs(context: dg.SensorEvaluationContext, cogo: CogoResource) -> dg.SensorResult:
     """Launch a worker run when jobs wait and too few workers are there or coming."""
-    found = _demand(context.instance, cogo)
+    found = _demand(context.instance, cogo, _stats(cogo))
     count = workers_to_start(found, cogo.application.settings.max_workers)
     number = int(context.cursor or 0)
     requests = [dg.RunRequest(run_key=f"worker-{number + 1 + i}") for i in range(count)]
@@ -50,8 +52,9 @@ def ready_jobs(context: dg.SensorEvaluationContext, cogo: CogoResource) -> dg.Se
 )
 def expired_leases(context: dg.SensorEvaluationContext, cogo: CogoResource) -> dg.SensorResult:
     """Launch recover_leases when leases have expired and nobody sees to it."""
-    expired = cogo.queue.stats()["expired_leases"]
-    needed = recovery_needed(_demand(context.instance, cogo), expired)
+    stats = _stats(cogo)
+    expired = stats["expired_leases"]
+    needed = recovery_needed(_demand(context.instance, cogo, stats), expired)
     number = int(context.cursor or 0) + int(needed)
     return dg.SensorResult(
         run_requests=[dg.RunRequest(run_key=f"recovery-{number}")] if needed else [],
@@ -60,7 +63,12 @@ def expired_leases(context: dg.SensorEvaluationContext, cogo: CogoResource) -> d
     )
 
 
-def _demand(instance: dg.DagsterInstance, cogo: CogoResource) -> Demand:
+def _stats(cogo: CogoResource) -> Mapping[str, Json]:
+    # Without an executor id only unaddressed jobs are claimed; no address is empty.
+    return cogo.queue.stats(executor_id=cogo.application.settings.executor_id or "")
+
+
+def _demand(instance: dg.DagsterInstance, cogo: CogoResource, stats: Mapping[str, Json]) -> Demand:
     workers = cogo.queue.list_workers(alive_only=True, max_workers=1000)
     registered = {worker["dagster_run_id"] for worker in workers if worker["dagster_run_id"]}
     recent = dg.RunsFilter(
@@ -71,8 +79,7 @@ def _demand(instance: dg.DagsterInstance, cogo: CogoResource) -> Demand:
     starting = [run for run in instance.get_runs(recent) if run.run_id not in registered]
     ended = instance.get_runs(dg.RunsFilter(run_ids=list(registered), statuses=_ENDED)) if registered else []
     return demand(
-        # Without an executor id only unaddressed jobs are claimed; no address is empty.
-        cogo.queue.stats(executor_id=cogo.application.settings.executor_id or ""),
+        stats,
         families(),
         workers,
         {run.run_id for run in ended},
