@@ -25,8 +25,8 @@ declare
     counter regclass;
 begin
     foreach table_name in array array[
-        'artifacts', 'deployment', 'executors', 'job_attempts', 'jobs', 'jobs_dlq', 'worker_devices',
-        'worker_heartbeats', 'worker_metrics', 'workers'
+        'artifacts', 'deployment', 'executors', 'job_attempts', 'jobs', 'jobs_dlq', 'operations_log', 'paused',
+        'worker_devices', 'worker_heartbeats', 'worker_metrics', 'workers'
     ] loop
         execute format('alter table public.%I enable row level security', table_name);
         execute format('revoke all on public.%I from public, anon, authenticated', table_name);
@@ -60,12 +60,16 @@ begin
     for ours in
         select p.oid::regprocedure from pg_catalog.pg_proc p
         where p.pronamespace = 'public'::regnamespace and p.proname = any (array[
-            'artifact_row', 'backoff_seconds', 'cancel_job', 'claim_chosen_jobs', 'claim_jobs', 'claim_one_job', 'claimed_job', 'complete_job',
-            'create_artifacts', 'delete_artifacts', 'derived_ids', 'enqueue_jobs', 'fail_job', 'finish_artifacts',
-            'get_jobs', 'invalid_argument', 'job_row', 'list_abandoned_artifacts', 'list_artifacts', 'list_dlq',
-            'list_heartbeats', 'list_jobs', 'list_unknown_objects', 'list_workers', 'queue_stats', 'record_heartbeat', 'recover_leases',
-            'register_worker', 'renew_leases', 'requeue_instance', 'requeue_job', 'schema_version', 'settle_jobs',
-            'settle_one', 'snooze_job', 'start_jobs', 'status_after', 'stop_worker', 'time_ordered_id', 'wake_workers', 'worker_is_alive'
+            'artifact_row', 'backoff_seconds', 'bulk_answer', 'bulk_arguments', 'cancel_job', 'claim_chosen_jobs', 'claim_jobs',
+            'claim_one_job', 'claimed_job', 'cleanup_artifacts', 'complete_job', 'create_artifacts', 'dead_letter',
+            'delete_artifacts', 'derived_ids', 'enqueue_jobs', 'error_fingerprint', 'explain_jobs', 'fail_job',
+            'finish_artifacts', 'get_jobs', 'invalid_argument', 'job_row', 'list_abandoned_artifacts', 'list_artifacts',
+            'list_dlq', 'list_heartbeats', 'list_incidents', 'list_jobs', 'list_operations', 'list_paused',
+            'list_unknown_objects', 'list_workers', 'log_operation', 'pause', 'paused_types', 'purge_jobs', 'queue_stats',
+            'record_heartbeat', 'recover_leases', 'refuse_unpausable', 'refuse_unreplayable', 'refuse_unretryable',
+            'register_worker', 'renew_leases', 'repeated_batch', 'replay_count', 'replay_dlq', 'requeue_instance',
+            'requeue_job', 'resume', 'retry_failed', 'schema_version', 'settle_jobs', 'settle_one', 'snooze_job', 'start_jobs',
+            'status_after', 'stop_worker', 'time_ordered_id', 'wake_workers', 'worker_is_alive'
         ])
     loop
         execute format('revoke execute on function %s from public, anon, authenticated', ours);

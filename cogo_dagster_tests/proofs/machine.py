@@ -26,7 +26,16 @@ FAMILIES: Final = ("browser", "figma")
 ADDRESSES: Final = (None, "mac", None)
 """Of the three workers."""
 
-TABLES: Final = ("jobs", "job_attempts", "jobs_dlq", "workers", "worker_devices", "executors")
+TABLES: Final = (
+    "jobs",
+    "job_attempts",
+    "jobs_dlq",
+    "operations_log",
+    "paused",
+    "workers",
+    "worker_devices",
+    "executors",
+)
 
 FAR_AWAY: Final = 3600
 """Longer than any example takes: nothing becomes due, and no lease expires, by itself."""

@@ -10,6 +10,8 @@
  * executor_id    Serve the jobs addressed to this executor besides the unaddressed ones.
  * idle           The worker's word on whether enqueues should wake it; null leaves it as it is.
  *
+ * What is paused is left alone: see pause.
+ *
  * Order: priority 0 first; within a priority the addressed jobs, then the unaddressed ones, each by next_run_at.
  * Returns {"jobs": […]}. Errors: CQ005.
  *
@@ -29,6 +31,7 @@ declare
     at timestamptz := clock_timestamp();
     lease_end timestamptz;
     answer jsonb;
+    paused_types text;
 begin
     if claim_jobs.lease_seconds is null or claim_jobs.lease_seconds not between 1 and 86400 then
         perform public.invalid_argument('lease_seconds must be 1 to 86400.');
@@ -47,6 +50,7 @@ begin
     from public.jobs j where j.lease_token = claim_jobs.claim_id and j.status = 'running';
 
     if answer is null then
+        paused_types := public.paused_types(claim_jobs.executor_id);
         with due as materialized (
             select lane.id, coalesce(ask.prefetch, false) as prefetch
             from jsonb_to_recordset(claim_jobs.families) as ask (family text, max_jobs integer, prefetch boolean)
@@ -58,6 +62,7 @@ begin
                         select j.id from public.jobs j
                         where j.status = 'queued' and j.family = ask.family and j.executor_id = claim_jobs.executor_id
                           and j.priority = level.priority and j.next_run_at <= at
+                          and (paused_types is null or j.type !~ paused_types)
                         order by j.next_run_at
                         limit ask.max_jobs
                         for update skip locked) mine
@@ -66,12 +71,14 @@ begin
                         select j.id from public.jobs j
                         where j.status = 'queued' and j.family = ask.family and j.executor_id is null
                           and j.priority = level.priority and j.next_run_at <= at
+                          and (paused_types is null or j.type !~ paused_types)
                         order by j.executor_id, j.next_run_at  -- `is null` does not tell the planner that it is constant
                         limit ask.max_jobs
                         for update skip locked) anybodys
                 ) queued
                 limit ask.max_jobs
             ) lane
+            where paused_types is null or ask.family !~ paused_types
             limit claim_jobs.max_jobs
         ), claimed as (
             update public.jobs j set

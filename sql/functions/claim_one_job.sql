@@ -12,7 +12,10 @@ as $$
 declare
     at timestamptz := clock_timestamp();
     next_family text;
+    paused_types text;
 begin
+    paused_types := public.paused_types(claim_one_job.executor_id);
+
     -- The family whose first due job comes first; a recursive step per family instead of a scan of the queue.
     with recursive known as (
         (select j.family from public.jobs j where j.status = 'queued' order by j.family limit 1)
@@ -29,15 +32,17 @@ begin
         cross join lateral (
             (select j.next_run_at from public.jobs j
              where j.status = 'queued' and j.family = k.family and j.executor_id is null
-               and j.priority = level.priority and j.next_run_at <= at order by j.executor_id, j.next_run_at limit 1)
+               and j.priority = level.priority and j.next_run_at <= at
+               and (paused_types is null or j.type !~ paused_types) order by j.executor_id, j.next_run_at limit 1)
             union all
             (select j.next_run_at from public.jobs j
              where j.status = 'queued' and j.family = k.family and j.executor_id = claim_one_job.executor_id
-               and j.priority = level.priority and j.next_run_at <= at order by j.next_run_at limit 1)
+               and j.priority = level.priority and j.next_run_at <= at
+               and (paused_types is null or j.type !~ paused_types) order by j.next_run_at limit 1)
         ) d
         group by level.priority
     ) first_due
-    where k.family is not null
+    where k.family is not null and (paused_types is null or k.family !~ paused_types)
     order by first_due.priority, first_due.next_run_at
     limit 1;
 

@@ -1,5 +1,5 @@
 /*
- * Whole jobs by id, with payload, result, attempts and artifacts; unknown ids are left out.
+ * Whole jobs by id, with payload, result, attempts, artifacts and what they replay; unknown ids are left out.
  */
 create or replace function public.get_jobs(job_ids jsonb) returns jsonb
 language sql stable set search_path = '' as $$
@@ -8,6 +8,8 @@ language sql stable set search_path = '' as $$
         'dagster_run_id', (select w.dagster_run_id from public.workers w where w.instance_id = j.instance_id),
         'superseded_attempts', (select coalesce(jsonb_agg(to_jsonb(a) - 'lease_token' order by a.finished_at), '[]')
                                 from public.job_attempts a where a.job_id = j.id),
+        'replay_of', (select d.job_id from public.jobs_dlq d where d.replayed_job_id = j.id),
+        'replayed_job_id', (select d.replayed_job_id from public.jobs_dlq d where d.job_id = j.id and not d.superseded),
         'artifacts', (select coalesce(jsonb_agg(public.artifact_row(a) order by a.name), '[]')
                       from public.artifacts a where a.job_id = j.id and a.status = 'ready')) order by given.position), '[]')
     from jsonb_array_elements_text(get_jobs.job_ids) with ordinality as given (id, position)

@@ -1,18 +1,29 @@
 /*
- * Artifacts, newest first. `job_id` and `status` may be null.
+ * Artifacts, newest first. Every filter may be null; type_prefix and executor_id are of the job, if it is still there.
  */
 create or replace function public.list_artifacts(
-    job_id uuid default null, status text default null, max_artifacts integer default 50
+    job_id uuid default null, status text default null, type_prefix text default null, executor_id text default null,
+    since_seconds double precision default null, max_artifacts integer default 50
 ) returns jsonb
-language sql stable set search_path = '' as $$
-    select coalesce(jsonb_agg(public.artifact_row(found.artifact) order by (found.artifact).created_at desc), '[]')
+language plpgsql stable set search_path = '' set plan_cache_mode = force_custom_plan as $$
+declare
+    at timestamptz := clock_timestamp();
+    answer jsonb;
+begin
+    select jsonb_agg(public.artifact_row(found.artifact) order by (found.artifact).created_at desc) into answer
     from (
         select a as artifact from public.artifacts a
         where (list_artifacts.job_id is null or a.job_id = list_artifacts.job_id)
           and (list_artifacts.status is null or a.status = list_artifacts.status)
+          and (list_artifacts.since_seconds is null or a.created_at >= at - make_interval(secs => list_artifacts.since_seconds))
+          and (list_artifacts.type_prefix is null and list_artifacts.executor_id is null or exists (
+              select from public.jobs j where j.id = a.job_id
+                and (list_artifacts.type_prefix is null or starts_with(j.type, list_artifacts.type_prefix))
+                and (list_artifacts.executor_id is null or j.executor_id = list_artifacts.executor_id)))
         order by a.created_at desc
         limit least(list_artifacts.max_artifacts, 1000)
-    ) found
-$$;
+    ) found;
+    return coalesce(answer, '[]');
+end $$;
 
-comment on function public.list_artifacts is 'Artifacts, newest first.';
+comment on function public.list_artifacts is 'Artifacts, newest first, filtered.';

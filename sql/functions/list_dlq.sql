@@ -1,23 +1,32 @@
 /*
- * The dead-letter queue, newest failure first. `open_only`: neither replayed nor retried since.
+ * The dead-letter queue, newest failure first. Every filter may be null.
+ *
+ * open_only      neither replayed nor retried since
+ * since_seconds  failed within the last so many seconds
+ * fingerprint    of the error: see error_fingerprint
  */
 create or replace function public.list_dlq(
-    type_prefix text default null, open_only boolean default true, max_jobs integer default 50
+    type_prefix text default null, executor_id text default null, since_seconds double precision default null,
+    fingerprint text default null, open_only boolean default true, max_jobs integer default 50
 ) returns jsonb
-language sql stable set search_path = '' as $$
-    select coalesce(jsonb_agg(jsonb_build_object(
-        'job_id', found.job_id, 'type', found.type, 'executor_id', found.executor_id, 'attempts', found.attempts,
-        'max_attempts', found.max_attempts, 'reason', found.reason, 'error', found.error, 'failed_at', found.failed_at,
-        'replayed_at', found.replayed_at, 'replayed_job_id', found.replayed_job_id, 'closed_at', found.closed_at)
-        order by found.failed_at desc), '[]')
+language plpgsql stable set search_path = '' set plan_cache_mode = force_custom_plan as $$
+declare
+    at timestamptz := clock_timestamp();
+    answer jsonb;
+begin
+    select jsonb_agg(public.dead_letter(found.letter) order by (found.letter).failed_at desc, (found.letter).job_id desc) into answer
     from (
-        select d.* from public.jobs_dlq d
+        select d as letter from public.jobs_dlq d
         where not d.superseded
           and (list_dlq.type_prefix is null or starts_with(d.type, list_dlq.type_prefix))
-          and (not list_dlq.open_only or d.replayed_at is null and d.closed_at is null)
-        order by d.failed_at desc
+          and (list_dlq.executor_id is null or d.executor_id = list_dlq.executor_id)
+          and (list_dlq.since_seconds is null or d.failed_at >= at - make_interval(secs => list_dlq.since_seconds))
+          and (not list_dlq.open_only or d.closed_at is null and d.replayed_at is null)
+          and (list_dlq.fingerprint is null or public.error_fingerprint(d.type, d.error) = list_dlq.fingerprint)
+        order by d.failed_at desc, d.job_id desc
         limit least(list_dlq.max_jobs, 1000)
-    ) found
-$$;
+    ) found;
+    return coalesce(answer, '[]');
+end $$;
 
-comment on function public.list_dlq is 'The dead-letter queue, newest first.';
+comment on function public.list_dlq is 'The dead-letter queue, newest first, filtered.';

@@ -1,9 +1,9 @@
 /*
  * The queue in numbers. Counts of waiting jobs stop at count_limit (10,000) for each priority of a lane, those due
- * later at count_limit in all, so that the call stays cheap.
+ * later at count_limit in all, so that the call stays cheap. What is paused is not ready: see pause.
  *
  * Returns {"ready" due now, "ready_by_family", "waiting" due later, "running", "running_by_instance", "expired_leases",
- * "oldest_ready_seconds", "dlq_open", "succeeded_24h", "failed_24h", "workers_alive", "slots_alive", "slots_free"}.
+ * "oldest_ready_seconds", "paused", "dlq_open", "succeeded_24h", "failed_24h", "workers_alive", "slots_alive", "slots_free"}.
  *
  * Lane by lane in the order of the index jobs_claim_lane, and with settings that keep the planner to it, as in claim_jobs:
  * left alone it read and sorted the whole queue, or the whole table, before it counted to the limit.
@@ -18,6 +18,7 @@ declare
     oldest timestamptz;
     waiting bigint;
     answer jsonb;
+    paused_types constant text := public.paused_types(queue_stats.executor_id);
 begin
     -- The lanes there are, one step each: those of a family by address, the unaddressed one last, then the next family.
     with recursive known as (
@@ -47,14 +48,18 @@ begin
             (select j.next_run_at from public.jobs j
              where j.status = 'queued' and j.family = l.family and j.executor_id = l.executor_id
                and j.priority = l.priority and j.next_run_at <= at
+               and (paused_types is null or j.type !~ paused_types)
              order by j.next_run_at limit queue_stats.count_limit)
             union all
             (select j.next_run_at from public.jobs j
              where j.status = 'queued' and j.family = l.family and j.executor_id is null and l.executor_id is null
                and j.priority = l.priority and j.next_run_at <= at
+               and (paused_types is null or j.type !~ paused_types)
              order by j.executor_id, j.next_run_at limit queue_stats.count_limit)
         ) capped
-        where l.executor_id is null or queue_stats.executor_id is null or l.executor_id = queue_stats.executor_id
+        where (l.executor_id is null or queue_stats.executor_id is null or l.executor_id = queue_stats.executor_id)
+          and (paused_types is null or l.family !~ paused_types)
+          and not exists (select from public.paused p where p.kind = 'executor' and p.name = l.executor_id)
         group by l.family
     )
     select coalesce(jsonb_object_agg(d.family, d.n), '{}'), min(d.oldest),
@@ -83,6 +88,7 @@ begin
             select coalesce(j.instance_id::text, '') as instance, count(*) as n from public.jobs j
             where j.status = 'running' group by 1) r),
         'expired_leases', (select count(*) from public.jobs j where j.status = 'running' and j.lease_expires_at < at),
+        'paused', (select count(*) from public.paused),
         'dlq_open', (select count(*) from public.jobs_dlq d
                      where not d.superseded and d.replayed_at is null and d.closed_at is null),
         'succeeded_24h', (select count(*) from public.jobs j

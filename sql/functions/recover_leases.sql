@@ -5,10 +5,16 @@
  *
  * One that was to be cancelled is cancelled.
  *
+ * dry_run   write nothing: return {"items": [{"id", "type", "worker_id", "attempts", "max_attempts",
+ *           "lease_expires_at"}], "matched", "more"}
+ * action    an operator's, to be written down: see repeated_batch. Workers have none.
+ *
  * Anybody may call it at any time, several at once too. Returns {"changed", "requeued", "failed", "cancelled", "more"};
  * call again while `more`. Errors: CQ005.
  */
-create or replace function public.recover_leases(batch_size integer default 500) returns jsonb
+create or replace function public.recover_leases(
+    batch_size integer default 500, dry_run boolean default false, action jsonb default null
+) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
     at timestamptz := clock_timestamp();
@@ -17,9 +23,22 @@ declare
     requeued integer;
     failed integer;
     cancelled integer;
+    answer jsonb;
 begin
     if recover_leases.batch_size is null or recover_leases.batch_size not between 1 and 10000 then
         perform public.invalid_argument('batch_size must be 1 to 10000.');
+    end if;
+    if recover_leases.dry_run then
+        return (
+            select jsonb_build_object('items', coalesce(jsonb_agg(to_jsonb(expired) order by expired.lease_expires_at), '[]'),
+                                      'matched', count(*), 'more', count(*) >= recover_leases.batch_size)
+            from (select j.id, j.type, j.worker_id, j.attempts, j.max_attempts, j.lease_expires_at from public.jobs j
+                  where j.status = 'running' and j.lease_expires_at < at
+                  order by j.lease_expires_at limit recover_leases.batch_size) expired);
+    end if;
+    answer := public.repeated_batch(recover_leases.action);
+    if answer is not null then
+        return answer;
     end if;
 
     with expired as materialized (
@@ -54,13 +73,13 @@ begin
         on conflict (job_id, lease_token) do nothing
     ), buried as (
         insert into public.jobs_dlq as dead (job_id, type, payload, executor_id, priority, max_attempts, timeout_seconds,
-                                             attempts, reason, error, failed_at, created_at)
+                                             attempts, reason, error, failed_at, created_at, code_version)
         select u.id, u.type, u.payload, u.executor_id, u.priority, u.max_attempts, u.timeout_seconds, u.attempts,
-               'crashed', u.error, at, at
+               'crashed', u.error, at, at, (select w.code_version from public.workers w where w.instance_id = u.instance_id)
         from updated u where u.status = 'failed'
         on conflict (job_id) where not superseded do update set
             attempts = excluded.attempts, reason = excluded.reason, error = excluded.error,
-            failed_at = excluded.failed_at, closed_at = null
+            failed_at = excluded.failed_at, code_version = excluded.code_version, closed_at = null
     ), disowned as (
         update public.artifacts a set status = 'orphaned'
         from updated u where a.job_id = u.id and a.lease_token = u.token and a.status in ('pending', 'ready')
@@ -72,9 +91,13 @@ begin
     if requeued > 0 then
         perform public.wake_workers();
     end if;
-    return jsonb_build_object('changed', requeued + failed + cancelled, 'requeued', requeued, 'failed', failed,
-                              'cancelled', cancelled,
-                              'more', requeued + failed + cancelled >= recover_leases.batch_size);
+    answer := jsonb_build_object(
+        'matched', requeued + failed + cancelled, 'changed', requeued + failed + cancelled, 'skipped', 0, 'requeued', requeued,
+        'failed', failed, 'cancelled', cancelled, 'more', requeued + failed + cancelled >= recover_leases.batch_size);
+    if recover_leases.action is null then
+        return answer;
+    end if;
+    return public.log_operation(recover_leases.action, 'recover_leases', '{}', answer);
 end $$;
 
 comment on function public.recover_leases is 'Take back jobs whose lease expired.';

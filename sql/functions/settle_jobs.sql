@@ -69,15 +69,15 @@ begin
         on conflict (job_id, lease_token) do nothing
     ), buried as (
         insert into public.jobs_dlq as dead (job_id, type, payload, executor_id, priority, max_attempts, timeout_seconds,
-                                             attempts, reason, error, failed_at, created_at)
+                                             attempts, reason, error, failed_at, created_at, code_version)
         select u.id, u.type, u.payload, u.executor_id, u.priority, u.max_attempts, u.timeout_seconds, u.attempts,
                case when u.outcome = 'snoozed' then 'snoozed_too_often'
                     when u.attempts >= u.max_attempts then 'out_of_attempts' else 'permanent' end,
-               u.error, at, at
+               u.error, at, at, (select w.code_version from public.workers w where w.instance_id = u.instance_id)
         from updated u where u.status = 'failed'
         on conflict (job_id) where not superseded do update set
             attempts = excluded.attempts, reason = excluded.reason, error = excluded.error,
-            failed_at = excluded.failed_at, closed_at = null
+            failed_at = excluded.failed_at, code_version = excluded.code_version, closed_at = null
     )
     select jsonb_object_agg(u.id, u.token) into settled from updated u;
 

@@ -24,6 +24,8 @@ TABLES = (
     "job_attempts",
     "jobs",
     "jobs_dlq",
+    "operations_log",
+    "paused",
     "worker_devices",
     "worker_heartbeats",
     "worker_metrics",

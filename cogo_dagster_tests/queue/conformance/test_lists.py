@@ -7,6 +7,7 @@ import pytest
 
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.errors import InvalidArgument
+from cogo_dagster.queue.migrate import SCHEMA_RELEASE
 from cogo_dagster.queue.model import NewJob, Outcome
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster_tests.conftest import Age, Owner
@@ -179,7 +180,7 @@ def test_running_jobs_are_counted_by_worker_start(queue: Queue) -> None:
 def test_the_schema_says_its_release_and_who_it_is(queue: Queue) -> None:
     """The id is this deployment's for ever."""
     version = queue.schema_version()
-    assert version["release"] == 1
+    assert version["release"] == SCHEMA_RELEASE
     assert UUID(version["deployment_id"])
 
 

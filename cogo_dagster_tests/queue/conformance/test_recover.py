@@ -107,7 +107,7 @@ def test_recovery_goes_on_until_nothing_is_left(queue: Queue, transport: Transpo
     """One call takes a batch and says whether there may be more; the client repeats it."""
     _expired_jobs(queue, owner, 5)
     answer = transport.call("recover_leases", {"batch_size": 2})
-    assert answer == {"changed": 2, "requeued": 2, "failed": 0, "cancelled": 0, "more": True}
+    assert (answer["changed"], answer["requeued"], answer["failed"], answer["more"]) == (2, 2, 0, True)
     assert queue.recover(batch_size=2) == Recovered(requeued=3, failed=0)
     assert transport.call("recover_leases", {"batch_size": 2})["more"] is False
 

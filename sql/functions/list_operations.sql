@@ -1,0 +1,19 @@
+/*
+ * What operators did, newest first: who, what, to what, and how many rows changed.
+ */
+create or replace function public.list_operations(
+    operation text default null, since_seconds double precision default null, max_operations integer default 50
+) returns jsonb
+language sql stable set search_path = '' as $$
+    select coalesce(jsonb_agg(to_jsonb(found) - 'answer' - 'batches' order by found.created_at desc, found.id desc), '[]')
+    from (
+        select l.* from public.operations_log l
+        where (list_operations.operation is null or l.operation = list_operations.operation)
+          and (list_operations.since_seconds is null
+               or l.created_at >= now() - make_interval(secs => list_operations.since_seconds))
+        order by l.created_at desc, l.id desc
+        limit least(list_operations.max_operations, 1000)
+    ) found
+$$;
+
+comment on function public.list_operations is 'What operators did, newest first.';

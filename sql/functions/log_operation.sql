@@ -1,0 +1,31 @@
+/*
+ * Write down a batch of an operator's action: one row per action, counts added up. Returns the answer given.
+ *
+ * action      As repeated_batch takes it; null makes an id of its own and names the database's user
+ * operation   "retry_failed"
+ * filter      What was asked for; kept as the first batch said it
+ * answer      {"matched", "changed", "skipped", …}: what the operation returns
+ *
+ * Errors: CQ005 the action's id belongs to another operation.
+ */
+create or replace function public.log_operation(action jsonb, operation text, filter jsonb, answer jsonb) returns jsonb
+language plpgsql set search_path = '' as $$
+begin
+    insert into public.operations_log as l (id, operation, actor, filter, matched, changed, skipped, batches, answer)
+    values (coalesce((log_operation.action ->> 'id')::uuid, public.time_ordered_id()), log_operation.operation,
+            coalesce(log_operation.action ->> 'actor', session_user), jsonb_strip_nulls(log_operation.filter),
+            (log_operation.answer ->> 'matched')::integer, (log_operation.answer ->> 'changed')::integer,
+            (log_operation.answer ->> 'skipped')::integer,
+            coalesce((log_operation.action ->> 'batch')::integer, 0) + 1, log_operation.answer)
+    on conflict (id) do update set
+        matched = l.matched + excluded.matched, changed = l.changed + excluded.changed,
+        skipped = l.skipped + excluded.skipped, batches = excluded.batches, answer = excluded.answer,
+        updated_at = clock_timestamp()
+    where l.operation = excluded.operation;
+    if not found then
+        perform public.invalid_argument('This action id belongs to another operation: use a new uuid for each action.');
+    end if;
+    return log_operation.answer;
+end $$;
+
+comment on function public.log_operation is 'Write down what an operator''s action did.';

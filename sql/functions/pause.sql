@@ -1,0 +1,29 @@
+/*
+ * Claim no more of a type (with all below it: browser is browser.pdf too), or let an executor id claim nothing.
+ * What runs goes on; jobs still come in and wait.
+ *
+ * kind    "type" or "executor"
+ * Returns {"kind", "name", "paused_at", "changed"}; `changed` is false where it was paused already. Errors: CQ005.
+ */
+create or replace function public.pause(kind text, name text, reason text default null, actor text default null) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+    found_row public.paused;
+    added boolean;
+begin
+    perform public.refuse_unpausable(pause.kind, pause.name);
+    insert into public.paused as p (kind, name, reason, actor)
+    values (pause.kind, pause.name, pause.reason, coalesce(pause.actor, session_user))
+    on conflict do nothing;
+    added := found;
+    if added then
+        perform public.log_operation(
+            jsonb_build_object('id', public.time_ordered_id(), 'actor', coalesce(pause.actor, session_user)), 'pause',
+            jsonb_build_object('kind', pause.kind, 'name', pause.name, 'reason', pause.reason),
+            '{"matched": 1, "changed": 1, "skipped": 0}');
+    end if;
+    select * into found_row from public.paused p where p.kind = pause.kind and p.name = pause.name;
+    return jsonb_build_object('kind', pause.kind, 'name', pause.name, 'paused_at', found_row.paused_at, 'changed', added);
+end $$;
+
+comment on function public.pause is 'Claim no more of a type, or let an executor claim nothing.';

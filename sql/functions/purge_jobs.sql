@@ -1,0 +1,93 @@
+/*
+ * Delete jobs that ended long ago, with their attempts. Live jobs are never touched. A dry run by default, which
+ * writes nothing. Dead letters stay: they stand without their job. Artifacts have a time to live of their own.
+ *
+ * older_than_days   ended at least so long ago
+ * statuses          ["succeeded", "cancelled"], and "failed"
+ * items             these ones only, which must still fit: see bulk_arguments
+ * after             {"at", "id"} of the last item of the page before, for the next page of a dry run
+ * action            who does this, and which batch it is: see repeated_batch
+ *
+ * Oldest first. Returns {"items", "matched", "changed", "skipped", "more", "after"}; call again while `more`.
+ * An item is {"id", "version", "type", "status", "attempts", "finished_at"}; listed by dry runs only. Errors: CQ005.
+ */
+create or replace function public.purge_jobs(
+    older_than_days double precision default 30, statuses jsonb default '["succeeded", "cancelled"]', items jsonb default null,
+    dry_run boolean default true, after jsonb default null, batch_size integer default 1000, action jsonb default null
+) returns jsonb
+language plpgsql set search_path = '' set plan_cache_mode = force_custom_plan as $$
+declare
+    cutoff timestamptz;
+    named constant uuid[] := public.bulk_arguments(null, purge_jobs.items, purge_jobs.batch_size);
+    wanted text[];
+    answer jsonb;
+    listed jsonb;
+    candidates uuid[];
+    taken uuid[];
+begin
+    if purge_jobs.older_than_days is null or purge_jobs.older_than_days not between 0 and 36500 then
+        perform public.invalid_argument('older_than_days must be 0 to 36500.');
+    end if;
+    if jsonb_typeof(purge_jobs.statuses) is distinct from 'array' or jsonb_array_length(purge_jobs.statuses) = 0
+       or not purge_jobs.statuses <@ '["succeeded", "cancelled", "failed"]' then
+        perform public.invalid_argument(format(
+            'Only ended jobs can be purged: statuses must be some of succeeded, cancelled and failed, not %s.',
+            purge_jobs.statuses));
+    end if;
+    cutoff := clock_timestamp() - make_interval(secs => purge_jobs.older_than_days * 86400);
+    wanted := array(select distinct jsonb_array_elements_text(purge_jobs.statuses));
+    if not purge_jobs.dry_run then
+        answer := public.repeated_batch(purge_jobs.action);
+        if answer is not null then
+            return answer;
+        end if;
+    end if;
+
+    -- Status by status, in the order of the index jobs_finished: together they would be sorted, all of them, each time.
+    select coalesce(array_agg(f.id order by f.finished_at, f.id), '{}'),
+        coalesce(jsonb_agg(jsonb_build_object(
+            'id', f.id, 'version', f.version, 'type', f.type, 'status', f.status, 'attempts', f.attempts,
+            'finished_at', f.finished_at) order by f.finished_at, f.id) filter (where purge_jobs.dry_run), '[]')
+    into candidates, listed
+    from (
+        select ended.* from unnest(wanted) as w (status)
+        cross join lateral (
+            select j.id, j.type, j.status, j.attempts, j.finished_at, j.xmin::text as version from public.jobs j
+            where j.status = w.status and j.finished_at <= cutoff
+              and j.status in ('succeeded', 'failed', 'cancelled')  -- says to the planner that the index holds it
+              and (named is null or j.id = any (named))
+              and (purge_jobs.after is null or j.finished_at >= (purge_jobs.after ->> 'at')::timestamptz
+                   and (j.finished_at, j.id) > ((purge_jobs.after ->> 'at')::timestamptz, (purge_jobs.after ->> 'id')::uuid))
+            order by j.finished_at, j.id
+            limit greatest(purge_jobs.batch_size, cardinality(named))
+        ) ended
+        order by ended.finished_at, ended.id
+        limit greatest(purge_jobs.batch_size, cardinality(named))
+    ) f;
+
+    if purge_jobs.dry_run then
+        return jsonb_build_object(
+            'items', listed, 'matched', cardinality(candidates), 'changed', 0, 'skipped', 0,
+            'more', cardinality(candidates) >= purge_jobs.batch_size,
+            'after', (select jsonb_build_object('at', last ->> 'finished_at', 'id', last ->> 'id')
+                      from (select listed -> -1) as page (last) where last is not null));
+    end if;
+
+    taken := array(
+        select j.id from public.jobs j
+        where j.id = any (candidates) and j.status = any (wanted) and j.finished_at <= cutoff
+          and (purge_jobs.items is null or exists (
+              select from jsonb_to_recordset(purge_jobs.items) as i (id uuid, version text)
+              where i.id = j.id and (i.version is null or i.version = j.xmin::text)))
+        order by j.id for update skip locked);
+    delete from public.job_attempts a where a.job_id = any (taken);
+    delete from public.jobs j where j.id = any (taken);
+
+    return public.log_operation(
+        purge_jobs.action, 'purge_jobs',
+        jsonb_build_object('older_than_days', purge_jobs.older_than_days, 'statuses', purge_jobs.statuses,
+                           'planned', case when purge_jobs.items is not null then true end),
+        public.bulk_answer(named, candidates, cardinality(taken), purge_jobs.batch_size));
+end $$;
+
+comment on function public.purge_jobs is 'Delete jobs that ended long ago; a dry run by default.';

@@ -1,0 +1,23 @@
+/*
+ * The answer of an action's batch that is done already, for a call that is repeated because its reply was lost;
+ * null for a new one. Until the transaction ends, the action is locked.
+ *
+ * action   {"id": uuid, "batch": number from 0, "actor": text}; null is an action of one batch
+ * Errors: CQ005.
+ */
+create or replace function public.repeated_batch(action jsonb) returns jsonb
+language plpgsql set search_path = '' as $$
+begin
+    if repeated_batch.action is null then
+        return null;
+    end if;
+    if repeated_batch.action ->> 'id' is null or coalesce((repeated_batch.action ->> 'batch')::integer, 0) < 0 then
+        perform public.invalid_argument('action must be an object such as {"id": a uuid, "batch": 0, "actor": "who"}.');
+    end if;
+    perform pg_advisory_xact_lock(hashtextextended('action ' || (repeated_batch.action ->> 'id'), 0));
+    return (select l.answer from public.operations_log l
+            where l.id = (repeated_batch.action ->> 'id')::uuid
+              and l.batches > coalesce((repeated_batch.action ->> 'batch')::integer, 0));
+end $$;
+
+comment on function public.repeated_batch is 'The answer of a batch that is done already.';

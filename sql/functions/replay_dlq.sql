@@ -1,0 +1,113 @@
+/*
+ * Put dead letters back into the queue, each as a new job with the idempotency key dlq:<job_id> and every policy of the
+ * old one. A letter is replayed once, whoever asks and whatever was purged; a replay that fails has a letter of its own.
+ *
+ * type_prefix, executor_id, since_seconds, fingerprint   as list_dlq takes them
+ * job_ids, items   these ones only: see bulk_arguments
+ * code_version     the caller's; items say in `same_code_version` whether the job failed on that very code
+ * dry_run          write nothing
+ * after            {"at", "id"} of the last item of the page before, for the next page of a dry run
+ * action           who does this, and which batch it is: see repeated_batch
+ *
+ * Oldest failure first. Returns {"items", "matched", "changed", "skipped", "same_code_version", "more", "after"}; call
+ * again while `more`. An item is {"id", "version", "type", "executor_id", "idempotency_key", "reason", "error",
+ * "failed_at", "replays", "same_code_version"}, and {"id", "job_id" of the new job} once it is done.
+ * Errors: CQ001 a named job has no letter, CQ003 it was replayed or retried since, CQ005.
+ */
+create or replace function public.replay_dlq(
+    type_prefix text default null, executor_id text default null, since_seconds double precision default null,
+    fingerprint text default null, job_ids jsonb default null, items jsonb default null, code_version text default null,
+    dry_run boolean default false, after jsonb default null, batch_size integer default 500, action jsonb default null
+) returns jsonb
+language plpgsql set search_path = '' set plan_cache_mode = force_custom_plan as $$
+declare
+    at timestamptz := clock_timestamp();
+    named constant uuid[] := public.bulk_arguments(replay_dlq.job_ids, replay_dlq.items, replay_dlq.batch_size);
+    answer jsonb;
+    listed jsonb;
+    same_code_version bigint;
+    candidates uuid[];
+    taken uuid[];
+begin
+    if not replay_dlq.dry_run then
+        answer := public.repeated_batch(replay_dlq.action);
+        if answer is not null then
+            return answer;
+        end if;
+    end if;
+    if replay_dlq.job_ids is not null then
+        perform public.refuse_unreplayable(named);
+    end if;
+
+    select coalesce(array_agg(f.job_id order by f.failed_at, f.job_id), '{}'),
+        coalesce(jsonb_agg(jsonb_build_object(
+            'id', f.job_id, 'version', f.version, 'type', f.type, 'executor_id', f.executor_id,
+            'idempotency_key', 'dlq:' || f.job_id, 'reason', f.reason, 'error', f.error, 'failed_at', f.failed_at,
+            'replays', public.replay_count(f.job_id), 'same_code_version', f.same_code_version)
+            order by f.failed_at, f.job_id), '[]'),
+        count(*) filter (where f.same_code_version)
+    into candidates, listed, same_code_version
+    from (
+        select d.*, d.xmin::text as version, coalesce(d.code_version = replay_dlq.code_version, false) as same_code_version
+        from public.jobs_dlq d
+        where not d.superseded and d.closed_at is null and d.replayed_at is null and d.type is not null
+          and (named is null or d.job_id = any (named))
+          and (replay_dlq.type_prefix is null or starts_with(d.type, replay_dlq.type_prefix))
+          and (replay_dlq.executor_id is null or d.executor_id = replay_dlq.executor_id)
+          and (replay_dlq.since_seconds is null or d.failed_at >= at - make_interval(secs => replay_dlq.since_seconds))
+          and (replay_dlq.fingerprint is null or public.error_fingerprint(d.type, d.error) = replay_dlq.fingerprint)
+          and (replay_dlq.after is null or d.failed_at >= (replay_dlq.after ->> 'at')::timestamptz
+               and (d.failed_at, d.job_id) > ((replay_dlq.after ->> 'at')::timestamptz, (replay_dlq.after ->> 'id')::uuid))
+        order by d.failed_at, d.job_id
+        limit greatest(replay_dlq.batch_size, cardinality(named))
+    ) f;
+
+    if replay_dlq.dry_run then
+        return jsonb_build_object(
+            'items', listed, 'matched', cardinality(candidates), 'changed', 0, 'skipped', 0,
+            'same_code_version', same_code_version, 'more', cardinality(candidates) >= replay_dlq.batch_size,
+            'after', (select jsonb_build_object('at', last ->> 'failed_at', 'id', last ->> 'id')
+                      from (select listed -> -1) as page (last) where last is not null));
+    end if;
+
+    -- What another session holds is being replayed or retried by it: nobody waits here.
+    taken := array(
+        select d.job_id from public.jobs_dlq d
+        where d.job_id = any (candidates) and not d.superseded and d.closed_at is null and d.replayed_at is null
+          and (replay_dlq.items is null or exists (
+              select from jsonb_to_recordset(replay_dlq.items) as i (id uuid, version text)
+              where i.id = d.job_id and (i.version is null or i.version = d.xmin::text)))
+        order by d.job_id for update skip locked);
+
+    -- The key may be taken, by a replay of an older release: that job is the replay, then.
+    insert into public.jobs (id, type, payload, executor_id, priority, max_attempts, timeout_seconds, idempotency_key,
+                             created_at, next_run_at)
+    select public.time_ordered_id(), d.type, d.payload, d.executor_id, coalesce(d.priority, 5), coalesce(d.max_attempts, 5),
+           d.timeout_seconds, 'dlq:' || d.job_id, at, at
+    from public.jobs_dlq d where d.job_id = any (taken) and not d.superseded
+    order by d.failed_at, d.job_id
+    on conflict (type, idempotency_key) where idempotency_key is not null do nothing;
+
+    with replayed as (
+        update public.jobs_dlq d set replayed_at = at, replayed_job_id = j.id
+        from public.jobs j
+        where d.job_id = any (taken) and not d.superseded and j.type = d.type and j.idempotency_key = 'dlq:' || d.job_id
+        returning d.job_id, d.failed_at, d.replayed_job_id
+    )
+    select coalesce(jsonb_agg(jsonb_build_object('id', r.job_id, 'job_id', r.replayed_job_id)
+                              order by r.failed_at, r.job_id), '[]')
+    into listed from replayed r;
+
+    if cardinality(taken) > 0 then
+        perform public.wake_workers();
+    end if;
+    return public.log_operation(
+        replay_dlq.action, 'replay_dlq',
+        jsonb_build_object('type_prefix', replay_dlq.type_prefix, 'executor_id', replay_dlq.executor_id,
+                           'since_seconds', replay_dlq.since_seconds, 'fingerprint', replay_dlq.fingerprint,
+                           'job_ids', replay_dlq.job_ids, 'planned', case when replay_dlq.items is not null then true end),
+        public.bulk_answer(named, candidates, jsonb_array_length(listed), replay_dlq.batch_size)
+            || jsonb_build_object('items', listed, 'same_code_version', same_code_version));
+end $$;
+
+comment on function public.replay_dlq is 'Put dead letters back into the queue, each once, as a new job.';
