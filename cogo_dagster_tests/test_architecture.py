@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -31,6 +32,14 @@ def test_the_project_keeps_its_habits(command: str) -> None:
 def test_the_lock_pins_what_the_project_resolves_to() -> None:
     """Every package that runs here is in it, at the version that is installed, and nothing else that would be."""
     assert _pinned_here() == _installed("cogo-dagster")
+
+
+def test_uv_resolves_to_the_pins_of_the_lock() -> None:
+    """An index that learned of an upload later than ours must not give others another version."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert project["tool"]["uv"]["constraint-dependencies"] == [
+        line.strip() for line in re.findall(r"^[^\s#-][^\\\n]*", LOCK, flags=re.MULTILINE)
+    ]
 
 
 def test_the_lock_proves_every_file_and_names_no_place() -> None:
