@@ -147,6 +147,23 @@ class Queue:
             if not answer["more"]:
                 return Recovered(requeued, failed, cancelled)
 
+    def operate(self, function: str, arguments: Mapping[str, Json]) -> Json:
+        """Make one call of an operator's bulk function; see `queue.bulk`, which calls it batch by batch."""
+        return self._transport.call(function, arguments)
+
+    def pause(self, kind: str, name: str, *, reason: str | None = None, actor: str) -> Json:
+        """Claim no more of a `type`, or let an `executor` id claim nothing; return `changed` and `paused_at`."""
+        return self._call("pause", kind=kind, name=name, reason=reason, actor=actor)
+
+    def resume(self, kind: str, name: str, *, actor: str) -> Json:
+        """End a pause; return `changed`."""
+        return self._call("resume", kind=kind, name=name, actor=actor)
+
+    def explain(self, job_ids: Sequence[UUID]) -> list[Json]:
+        """Return why jobs are where they are, at most 1,000; see the SQL function `explain_jobs`."""
+        rows: list[Json] = self._call("explain_jobs", job_ids=[str(job_id) for job_id in job_ids])
+        return rows
+
     def cancel(self, job_id: UUID) -> Json:
         """Cancel a queued job, or ask a running one to stop; return `job_id`, `status`, `cancel_requested`."""
         return self._call("cancel_job", job_id=str(job_id))
@@ -258,6 +275,18 @@ class Queue:
     def list_dlq(self, **filters: Json) -> list[Json]:
         """Return the dead-letter queue, newest first; filters are the arguments of `list_dlq`."""
         return self._list("list_dlq", filters)
+
+    def list_incidents(self, **filters: Json) -> list[Json]:
+        """Return open dead letters by the cause of their error; filters are the arguments of `list_incidents`."""
+        return self._list("list_incidents", filters)
+
+    def list_operations(self, **filters: Json) -> list[Json]:
+        """Return what operators did, newest first; filters are the arguments of `list_operations`."""
+        return self._list("list_operations", filters)
+
+    def list_paused(self) -> list[Json]:
+        """Return what is paused, newest first."""
+        return self._list("list_paused", {})
 
     def stats(self, executor_id: str | None = None) -> Mapping[str, Json]:
         """Return the queue in numbers; see the SQL function `queue_stats`."""

@@ -57,6 +57,7 @@ FUNCTIONS: Mapping[str, Mapping[str, str]] = {
         "since_seconds": "double precision",
         "fingerprint": "text",
         "open_only": "boolean",
+        "before": "jsonb",
         "max_jobs": "integer",
     },
     "list_heartbeats": {"worker_id": "text", "max_heartbeats": "integer"},

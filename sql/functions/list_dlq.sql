@@ -4,10 +4,12 @@
  * open_only      neither replayed nor retried since
  * since_seconds  failed within the last so many seconds
  * fingerprint    of the error: see error_fingerprint
+ * before         {"failed_at", "job_id"} of the last letter of the page before, for the next page
  */
 create or replace function public.list_dlq(
     type_prefix text default null, executor_id text default null, since_seconds double precision default null,
-    fingerprint text default null, open_only boolean default true, max_jobs integer default 50
+    fingerprint text default null, open_only boolean default true, before jsonb default null,
+    max_jobs integer default 50
 ) returns jsonb
 language plpgsql stable set search_path = '' set plan_cache_mode = force_custom_plan as $$
 declare
@@ -23,6 +25,8 @@ begin
           and (list_dlq.since_seconds is null or d.failed_at >= at - make_interval(secs => list_dlq.since_seconds))
           and (not list_dlq.open_only or d.closed_at is null and d.replayed_at is null)
           and (list_dlq.fingerprint is null or public.error_fingerprint(d.type, d.error) = list_dlq.fingerprint)
+          and (list_dlq.before is null
+               or (d.failed_at, d.job_id) < ((list_dlq.before ->> 'failed_at')::timestamptz, (list_dlq.before ->> 'job_id')::uuid))
         order by d.failed_at desc, d.job_id desc
         limit least(list_dlq.max_jobs, 1000)
     ) found;

@@ -6,7 +6,7 @@
  * One that was to be cancelled is cancelled.
  *
  * dry_run   write nothing: return {"items": [{"id", "type", "worker_id", "attempts", "max_attempts",
- *           "lease_expires_at"}], "matched", "more"}
+ *           "lease_expires_at"}] of the first batch, "matched" in all, "more": false}
  * action    an operator's, to be written down: see repeated_batch. Workers have none.
  *
  * Anybody may call it at any time, several at once too. Returns {"changed", "requeued", "failed", "cancelled", "more"};
@@ -30,8 +30,9 @@ begin
     end if;
     if recover_leases.dry_run then
         return (
-            select jsonb_build_object('items', coalesce(jsonb_agg(to_jsonb(expired) order by expired.lease_expires_at), '[]'),
-                                      'matched', count(*), 'more', count(*) >= recover_leases.batch_size)
+            select jsonb_build_object(
+                'items', coalesce(jsonb_agg(to_jsonb(expired) order by expired.lease_expires_at), '[]'), 'more', false,
+                'matched', (select count(*) from public.jobs j where j.status = 'running' and j.lease_expires_at < at))
             from (select j.id, j.type, j.worker_id, j.attempts, j.max_attempts, j.lease_expires_at from public.jobs j
                   where j.status = 'running' and j.lease_expires_at < at
                   order by j.lease_expires_at limit recover_leases.batch_size) expired);

@@ -5,9 +5,9 @@
 create or replace function public.refuse_unreplayable(job_ids uuid[]) returns void
 language plpgsql stable set search_path = '' as $$
 declare
-    found record;
+    unfit record;
 begin
-    select given.id, d.job_id, d.replayed_at, d.replayed_job_id into found
+    select given.id, d.job_id, d.replayed_at, d.replayed_job_id into unfit
     from unnest(refuse_unreplayable.job_ids) with ordinality as given (id, position)
     left join public.jobs_dlq d on d.job_id = given.id and not d.superseded
     where d.job_id is null or d.replayed_at is not null or d.closed_at is not null
@@ -15,16 +15,16 @@ begin
     limit 1;
     if not found then
         return;
-    elsif found.job_id is null then
+    elsif unfit.job_id is null then
         raise exception using errcode = 'CQ001',
-            message = format('Job %s is not in the dead-letter queue: nothing was replayed.', found.id);
-    elsif found.replayed_at is not null then
+            message = format('Job %s is not in the dead-letter queue: nothing was replayed.', unfit.id);
+    elsif unfit.replayed_at is not null then
         raise exception using errcode = 'CQ003',
-            message = format('Job %s was replayed already%s: nothing was replayed.', found.id,
-                             coalesce(' as job ' || found.replayed_job_id, ''));
+            message = format('Job %s was replayed already%s: nothing was replayed.', unfit.id,
+                             coalesce(' as job ' || unfit.replayed_job_id, ''));
     end if;
     raise exception using errcode = 'CQ003',
-        message = format('Job %s was retried since it failed: nothing was replayed.', found.id);
+        message = format('Job %s was retried since it failed: nothing was replayed.', unfit.id);
 end $$;
 
 comment on function public.refuse_unreplayable is 'Refuse named jobs that cannot be replayed.';

@@ -5,9 +5,9 @@
 create or replace function public.refuse_unretryable(job_ids uuid[]) returns void
 language plpgsql stable set search_path = '' as $$
 declare
-    found record;
+    unfit record;
 begin
-    select given.id, j.status, d.replayed_job_id, d.replayed_at into found
+    select given.id, j.status, d.replayed_job_id, d.replayed_at into unfit
     from unnest(refuse_unretryable.job_ids) with ordinality as given (id, position)
     left join public.jobs j on j.id = given.id
     left join public.jobs_dlq d on d.job_id = given.id and not d.superseded
@@ -16,15 +16,15 @@ begin
     limit 1;
     if not found then
         return;
-    elsif found.status is null then
-        raise exception using errcode = 'CQ001', message = format('There is no job %s: nothing was retried.', found.id);
-    elsif found.status <> 'failed' then
+    elsif unfit.status is null then
+        raise exception using errcode = 'CQ001', message = format('There is no job %s: nothing was retried.', unfit.id);
+    elsif unfit.status <> 'failed' then
         raise exception using errcode = 'CQ003',
-            message = format('Job %s is %s and only failed jobs can be retried: nothing was retried.', found.id, found.status);
+            message = format('Job %s is %s and only failed jobs can be retried: nothing was retried.', unfit.id, unfit.status);
     end if;
     raise exception using errcode = 'CQ003',
         message = format('Job %s was replayed as job %s and cannot be retried too: nothing was retried.',
-                         found.id, coalesce(found.replayed_job_id::text, 'of an older release'));
+                         unfit.id, coalesce(unfit.replayed_job_id::text, 'of an older release'));
 end $$;
 
 comment on function public.refuse_unretryable is 'Refuse named jobs that cannot be retried.';

@@ -1,0 +1,166 @@
+"""Pause and explain: what is not claimed, and why a job is where it is."""
+
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+import pytest
+
+from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.errors import InvalidArgument
+from cogo_dagster.queue.model import Json, NewJob, Outcome
+from cogo_dagster.queue.transports.base import Transport
+from cogo_dagster_tests.conftest import Age, Owner
+from cogo_dagster_tests.queue.steps import BROKEN, HOPELESS, a_worker, add, register, running_job, settle, take
+
+
+def test_a_paused_type_is_not_claimed_until_it_is_resumed(queue: Queue) -> None:
+    """With all below it; other types go on."""
+    add(queue), add(queue, "browser.pdf")
+    gate = add(queue, "gate")
+    queue.pause("type", "browser", actor="me")
+    assert [job.id for job in take(queue, families=("browser", "gate"))] == [gate]
+    queue.resume("type", "browser", actor="me")
+    assert len(take(queue)) == 2
+
+
+def test_a_paused_subtype_leaves_its_family_alone(queue: Queue) -> None:
+    """browser.pdf waits, browser and browser.pdfs run."""
+    add(queue, "browser.pdf"), add(queue, "browser.pdf.small")
+    running = {add(queue), add(queue, "browser.pdfs")}
+    queue.pause("type", "browser.pdf", actor="me")
+    assert {job.id for job in take(queue)} == running
+
+
+def test_a_paused_executor_claims_nothing(queue: Queue) -> None:
+    """Neither what is addressed to it nor what is for anybody; other workers go on."""
+    queue.enqueue([NewJob("browser", executor_id="mac")])
+    anybodys = add(queue)
+    queue.pause("executor", "mac", actor="me")
+    assert take(queue, worker=a_worker(executor_id="mac")) == []
+    assert [job.id for job in take(queue)] == [anybodys]
+
+
+def test_the_old_call_respects_a_pause_too(queue: Queue, transport: Transport) -> None:
+    """claim_one_job passes over the paused type and takes the next."""
+    add(queue)
+    gate = add(queue, "gate")
+    queue.pause("type", "browser", actor="me")
+    call = {"executor_id": "box", "worker_id": "old"}
+    assert transport.call("claim_one_job", call)["id"] == str(gate)
+    assert transport.call("claim_one_job", call) is None
+
+
+def test_what_runs_goes_on_and_what_comes_in_waits(queue: Queue) -> None:
+    """A pause stops claims, nothing else."""
+    job = running_job(queue)
+    queue.pause("type", "browser", actor="me")
+    assert settle(queue, job).status == "ok"
+    add(queue)
+    assert take(queue) == []
+
+
+def test_what_is_paused_is_not_ready(queue: Queue) -> None:
+    """Or a sensor would start workers for it over and over."""
+    add(queue), add(queue, "browser.pdf"), add(queue, "gate")
+    queue.pause("type", "browser.pdf", actor="me")
+    queue.pause("type", "gate", actor="me")
+    stats = queue.stats()
+    assert (stats["ready"], stats["ready_by_family"], stats["paused"]) == (1, {"browser": 1}, 2)
+
+
+def test_pausing_twice_changes_nothing_and_says_so(queue: Queue) -> None:
+    """The first to pause stays the one who did."""
+    assert queue.pause("type", "browser", reason="broken", actor="anna")["changed"] is True
+    assert queue.pause("type", "browser", actor="ben")["changed"] is False
+    [paused] = queue.list_paused()
+    assert (paused["kind"], paused["name"], paused["actor"], paused["reason"]) == ("type", "browser", "anna", "broken")
+    assert queue.resume("type", "browser", actor="ben")["changed"] is True
+    assert queue.resume("type", "browser", actor="ben")["changed"] is False
+    assert [(one["operation"], one["actor"]) for one in queue.list_operations()] == [
+        ("resume", "ben"),
+        ("pause", "anna"),
+    ]
+
+
+@pytest.mark.parametrize(("kind", "name"), [("queue", "x"), ("type", "Browser"), ("type", ".*"), ("executor", "")])
+def test_a_name_that_nothing_can_have_is_refused(queue: Queue, kind: str, name: str) -> None:
+    """A misspelt pause would pause nothing."""
+    with pytest.raises(InvalidArgument):
+        queue.pause(kind, name, actor="me")
+
+
+def test_a_waiting_job_says_what_it_waits_for(queue: Queue) -> None:
+    """Its time."""
+    add(queue, run_in_seconds=600)
+    [fact] = _why(queue)
+    assert (fact["why"], fact["attempts"]) == ("waiting", 0)
+    assert datetime.fromisoformat(fact["next_run_at"]) > datetime.now(UTC)
+
+
+def test_a_due_job_says_which_worker_is_missing(queue: Queue) -> None:
+    """None at all; none of its family; none of its address; none with a free slot; and else how many are before it."""
+    job = queue.enqueue([NewJob("browser", executor_id="mac")])[0].job_id
+    assert _fact(queue, job) == {"why": "no_worker"}
+    register(queue, a_worker("gates"), families=("gate",))
+    assert _fact(queue, job) == {"why": "no_executor", "family": "browser"}
+    register(queue, a_worker("anybody"))
+    assert _fact(queue, job) == {"why": "no_address", "executor_id": "mac"}
+    mac = a_worker("mac", "mac")
+    register(queue, mac, concurrency=2)
+    queue.heartbeat(mac, 2, {})
+    assert _fact(queue, job) == {"why": "busy", "slots": 2}
+    queue.heartbeat(mac, 0, {})
+    assert _fact(queue, job) == {"why": "in_line", "ahead": 0}
+
+
+def test_a_due_job_counts_those_before_it(queue: Queue) -> None:
+    """Of better priority, or of the same and earlier."""
+    register(queue, a_worker())
+    add(queue, priority=0), add(queue), add(queue, priority=9)
+    last = add(queue)
+    assert _fact(queue, last) == {"why": "in_line", "ahead": 2}
+
+
+def test_a_paused_job_says_who_paused_it(queue: Queue) -> None:
+    """And why, before any other reason."""
+    job = add(queue, "browser.pdf", run_in_seconds=600)
+    queue.pause("type", "browser", reason="broken", actor="anna")
+    fact = _fact(queue, job)
+    assert (fact["why"], fact["kind"], fact["name"], fact["actor"], fact["reason"]) == (
+        "paused", "type", "browser", "anna", "broken",
+    )  # fmt: skip
+
+
+def test_a_running_job_says_whether_its_worker_lives(queue: Queue, age: Age) -> None:
+    """Its lease tells."""
+    job = running_job(queue)
+    assert _fact(queue, job.id)["why"] == "running"
+    age(job, 120)
+    assert _fact(queue, job.id)["why"] == "lease_expired"
+
+
+def test_an_ended_job_says_how(queue: Queue, owner: Owner) -> None:
+    """And what became of it."""
+    good, bad = running_job(queue), running_job(queue, max_attempts=1)
+    settle(queue, good)
+    settle(queue, bad, Outcome.FAILED, error=BROKEN)
+    assert _fact(queue, good.id) == {"why": "succeeded"}
+    assert _fact(queue, bad.id) == {"why": "failed", "reason": "out_of_attempts", "replayed_job_id": None}
+    worse = running_job(queue)
+    settle(queue, worse, Outcome.FAILED, error=HOPELESS)
+    assert _fact(queue, worse.id)["reason"] == "permanent"
+
+
+def test_unknown_jobs_are_left_out(queue: Queue) -> None:
+    """As get_jobs does."""
+    assert queue.explain([uuid4()]) == []
+
+
+def _why(queue: Queue) -> list[Json]:
+    return queue.explain([UUID(row["id"]) for row in queue.list_jobs()])
+
+
+def _fact(queue: Queue, job_id: UUID) -> Json:
+    [fact] = queue.explain([job_id])
+    assert fact.pop("job_id") == str(job_id)
+    return fact

@@ -1,0 +1,170 @@
+"""Replay: a dead letter becomes a new job, once."""
+
+from uuid import UUID, uuid4
+
+import pytest
+
+from cogo_dagster.queue.bulk import Operation, perform, perform_items, preview
+from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.errors import InvalidTransition, JobNotFound
+from cogo_dagster.queue.model import JobError, NewJob, Outcome
+from cogo_dagster_tests.conftest import Owner
+from cogo_dagster_tests.queue.conformance.test_retry import failed_job
+from cogo_dagster_tests.queue.steps import (
+    HOPELESS,
+    a_worker,
+    dead_letters,
+    look,
+    register,
+    running_job,
+    settle,
+    take_one,
+)
+
+REPLAY = Operation("replay_dlq")
+PURGE_FAILED = Operation("purge_jobs", {"statuses": ["failed", "succeeded"], "older_than_days": 0})
+
+
+def test_a_replay_is_a_new_job_with_every_policy_of_the_old(queue: Queue) -> None:
+    """Each knows the other."""
+    payload = {"url": "https://example.com"}
+    old = failed_job(queue, payload=payload, priority=2, max_attempts=7, timeout_seconds=9.5)
+    [made] = perform(queue, REPLAY, "me").items
+    new = look(queue, UUID(made["job_id"]))
+    assert (new["status"], new["attempts"], new["idempotency_key"]) == ("queued", 0, f"dlq:{old}")
+    assert (new["type"], new["payload"], new["executor_id"]) == ("browser", payload, None)
+    assert (new["priority"], new["max_attempts"], new["timeout_seconds"]) == (2, 7, 9.5)
+    assert new["replay_of"] == str(old)
+    assert look(queue, old)["replayed_job_id"] == new["id"]
+    assert look(queue, old)["status"] == "failed"
+
+
+def test_an_addressed_job_keeps_its_address(queue: Queue) -> None:
+    """The replay goes to the same executor."""
+    worker = a_worker(executor_id="mac")
+    queue.enqueue([NewJob("browser", executor_id="mac")])
+    settle(queue, take_one(queue, worker=worker), Outcome.FAILED, error=HOPELESS)
+    [made] = perform(queue, REPLAY, "me").items
+    assert look(queue, UUID(made["job_id"]))["executor_id"] == "mac"
+
+
+def test_a_letter_is_replayed_once(queue: Queue) -> None:
+    """A second replay finds nothing to do."""
+    failed_job(queue)
+    assert perform(queue, REPLAY, "me").changed == 1
+    assert perform(queue, REPLAY, "me").changed == 0
+    assert len(queue.list_jobs()) == 2
+
+
+def test_a_replay_that_fails_has_a_letter_of_its_own_and_can_be_replayed(queue: Queue) -> None:
+    """The lineage counts its steps."""
+    failed_job(queue)
+    for replays in range(3):
+        [letter] = dead_letters(queue)
+        assert letter["replays"] == replays
+        perform(queue, REPLAY, "me")
+        settle(queue, take_one(queue), Outcome.FAILED, error=HOPELESS)
+    assert len(queue.list_jobs()) == 4
+    assert [letter["replays"] for letter in queue.list_dlq(open_only=False)] == [3, 2, 1, 0]
+
+
+def test_purging_in_between_changes_nothing(queue: Queue) -> None:
+    """Neither the purge of the failed job before its replay, nor that of the replay after it."""
+    old = failed_job(queue)
+    assert perform(queue, PURGE_FAILED, "me").changed == 1
+    [made] = perform(queue, REPLAY, "me").items
+    assert look(queue, UUID(made["job_id"]))["idempotency_key"] == f"dlq:{old}"
+    settle(queue, take_one(queue))
+    assert perform(queue, PURGE_FAILED, "me").changed == 1
+    assert perform(queue, REPLAY, "me").changed == 0
+    with pytest.raises(InvalidTransition, match="was replayed already"):
+        perform(queue, Operation("replay_dlq", {"job_ids": [str(old)]}), "me")
+
+
+def test_a_job_that_somebody_made_under_the_key_is_the_replay(queue: Queue) -> None:
+    """The old scripts enqueued it under the same key: it is found, not doubled."""
+    old = failed_job(queue)
+    [made] = queue.enqueue([NewJob("browser", idempotency_key=f"dlq:{old}")])
+    assert perform(queue, REPLAY, "me").items == [{"id": str(old), "job_id": str(made.job_id)}]
+    assert len(queue.list_jobs()) == 2
+
+
+def test_a_retried_letter_is_not_replayed_and_a_replayed_job_not_retried(queue: Queue) -> None:
+    """One failure leads to one more try, whichever was first."""
+    retried = failed_job(queue)
+    perform(queue, Operation("retry_failed", {"job_ids": [str(retried)]}), "me")
+    with pytest.raises(InvalidTransition, match="was retried since it failed"):
+        perform(queue, Operation("replay_dlq", {"job_ids": [str(retried)]}), "me")
+    assert perform(queue, REPLAY, "me").changed == 0
+
+    settle(queue, take_one(queue), Outcome.FAILED, error=HOPELESS)
+    perform(queue, REPLAY, "me")
+    assert perform(queue, Operation("retry_failed"), "me").changed == 0
+
+
+def test_a_job_without_a_letter_is_refused(queue: Queue) -> None:
+    """Named jobs are all replayed or none."""
+    good = failed_job(queue)
+    with pytest.raises(JobNotFound, match="is not in the dead-letter queue"):
+        perform(queue, Operation("replay_dlq", {"job_ids": [str(good), str(uuid4())]}), "me")
+    assert len(dead_letters(queue)) == 1
+
+
+def test_it_is_said_which_jobs_failed_on_this_very_code(queue: Queue) -> None:
+    """Nothing has changed since, so they may well fail again."""
+    worker = a_worker()
+    register(queue, worker)  # of version 1.2.3
+    queue.enqueue([NewJob("browser")])
+    settle(queue, take_one(queue, worker=worker), Outcome.FAILED, error=HOPELESS)
+    same = preview(queue, Operation("replay_dlq", {"code_version": "1.2.3"}))
+    other = preview(queue, Operation("replay_dlq", {"code_version": "1.2.4"}))
+    assert (same.counts["same_code_version"], other.counts["same_code_version"]) == (1, 0)
+    assert [item["same_code_version"] for item in same.items] == [True]
+    done = perform(queue, Operation("replay_dlq", {"code_version": "1.2.3"}), "me")
+    assert done.counts["same_code_version"] == 1
+
+
+def test_a_planned_letter_that_changed_since_is_left_alone(queue: Queue) -> None:
+    """A plan applied twice, or after a replay, does nothing more."""
+    failed_job(queue)
+    plan = preview(queue, REPLAY).items
+    assert perform_items(queue, REPLAY, plan, "me").changed == 1
+    repeated = perform_items(queue, REPLAY, plan, "me")
+    assert (repeated.changed, repeated.skipped) == (0, 1)
+
+
+def test_letters_are_grouped_by_the_cause_of_their_error(queue: Queue, owner: Owner) -> None:
+    """Ids, numbers, addresses and quoted words do not make another cause; class and family do."""
+    messages = [
+        "GET https://a.example/1 took 30 s",
+        "GET https://b.example/other?x=2 took 31 s",
+        f"GET https://c.example took 5 s (job {uuid4()})",
+    ]
+    for message in messages:
+        _fail_with(queue, JobError("timeout", message))
+    _fail_with(queue, JobError("dns", messages[0]))
+    _fail_with(queue, JobError("timeout", messages[0]), "gate")
+    incidents = queue.list_incidents()
+    assert [(one["count"], one["class"], one["type"]) for one in incidents] == [
+        (2, "timeout", "browser"),
+        (1, "timeout", "gate"),
+        (1, "dns", "browser"),
+        (1, "timeout", "browser"),
+    ]
+    fingerprint = incidents[0]["fingerprint"]
+    assert len(queue.list_dlq(fingerprint=fingerprint)) == 2
+    assert perform(queue, Operation("replay_dlq", {"fingerprint": fingerprint}), "me").changed == 2
+
+
+def test_pages_of_the_list_neither_repeat_nor_leave_out(queue: Queue) -> None:
+    """Also where letters failed at the same moment."""
+    jobs = {str(failed_job(queue)) for _ in range(5)}
+    first = queue.list_dlq(max_jobs=2)
+    second = queue.list_dlq(max_jobs=2, before=first[-1])
+    third = queue.list_dlq(max_jobs=2, before=second[-1])
+    assert {row["job_id"] for page in (first, second, third) for row in page} == jobs
+
+
+def _fail_with(queue: Queue, error: JobError, type: str = "browser") -> None:
+    job = running_job(queue, type, max_attempts=1)
+    settle(queue, job, Outcome.FAILED, error=error)
