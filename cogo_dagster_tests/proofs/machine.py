@@ -70,6 +70,8 @@ class QueueMachine(RuleBasedStateMachine):
         self.queue, self.owner = database.queue, database.owner
         self.owner.execute("; ".join(f"delete from public.{table}" for table in TABLES).encode())
         self.jobs: list[ModelJob] = []
+        self.purged: list[ModelJob] = []
+        self.paused: set[tuple[str, str]] = set()
         self.keys: dict[str, UUID] = {}
         self.attempts: list[tuple[ModelJob, Job]] = []
         self.ends: dict[UUID, Json] = {}
@@ -118,7 +120,8 @@ class QueueMachine(RuleBasedStateMachine):
     def claim(self, pick: int, family: str, max_jobs: int, prefetch: bool) -> None:
         """A worker takes the first jobs that are due; asked again, it is given the same."""
         identity, worker = self.workers[pick % len(self.workers)]
-        expected = claimable(self.jobs, family, worker, self._next_runs())[:max_jobs]
+        stopped = {("type", family), ("executor", worker.executor_id)} & self.paused
+        expected = [] if stopped else claimable(self.jobs, family, worker, self._next_runs())[:max_jobs]
         token, asks = uuid4(), [Ask(family, max_jobs, prefetch)]
         claimed = self.queue.claim(token, asks, identity, lease_seconds=FAR_AWAY)
         assert {job.id for job in claimed} == {job.id for job in expected}
@@ -241,7 +244,10 @@ class QueueMachine(RuleBasedStateMachine):
         type(self).steps += 1
         rows = {row["id"]: row for row in self._rows("select *, lease_expires_at < now() as expired from public.jobs")}
         attempts = self._rows("select job_id, lease_token, outcome from public.job_attempts")
-        letters = self._rows("select job_id, reason from public.jobs_dlq where not superseded and closed_at is null")
+        letters = self._rows(
+            "select job_id, reason from public.jobs_dlq"
+            " where not superseded and closed_at is null and replayed_at is null"
+        )
         assert rows.keys() == {job.id for job in self.jobs}  # I5
         assert len({(row["job_id"], row["lease_token"]) for row in attempts}) == len(attempts)  # I2: never used twice
         for job in self.jobs:
@@ -254,7 +260,7 @@ class QueueMachine(RuleBasedStateMachine):
             if row["status"] in ENDED:
                 assert self.ends.setdefault(job.id, row) == row  # I3
         assert {row["job_id"]: row["reason"] for row in letters} == {
-            j.id: j.reason for j in self.jobs if j.reason
+            j.id: j.reason for j in (*self.jobs, *self.purged) if j.replayable
         }  # I1
 
     def teardown(self) -> None:
@@ -262,6 +268,8 @@ class QueueMachine(RuleBasedStateMachine):
         if sys.exc_info()[0] is not None:
             return  # the run has failed already
         type(self).drained += 1
+        self.owner.execute("delete from public.paused")
+        self.paused.clear()
         for job, _ in self._running():
             job.expired = True
             self._change("lease_expires_at = now() - interval '1 s'", job)
@@ -287,7 +295,7 @@ class QueueMachine(RuleBasedStateMachine):
             allowed = job.settle(given.lease_token, outcome.value, retryable=retryable)
             [answer] = self.queue.settle([settlement])
             assert answer.status in allowed
-            assert answer.job_status == job.status
+            assert answer.job_status == (None if job.purged else job.status)
         if held and outcome is Outcome.FAILED and job.status == "queued":
             self._postpone(job)
 

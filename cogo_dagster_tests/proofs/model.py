@@ -36,7 +36,10 @@ class ModelJob:
         claims: How many attempts ever began.
         superseded: How each attempt ended that did not end the job, by its token.
         said: What the attempt that ended the job said.
-        reason: Why it is in the DLQ; None if it is not.
+        reason: Why it is in the DLQ; None if it is not, or no more.
+        retries: How often an operator put it back: each failure is another one.
+        replayed: Whether its letter was replayed.
+        purged: Whether only its letter is left.
     """
 
     id: UUID
@@ -57,6 +60,9 @@ class ModelJob:
     superseded: dict[UUID, str] = field(default_factory=dict)
     said: str | None = None
     reason: str | None = None
+    retries: int = 0
+    replayed: bool = False
+    purged: bool = False
 
     def claim(self, worker: ModelWorker, token: UUID, *, prefetch: bool) -> None:
         """An attempt begins and counts."""
@@ -67,6 +73,8 @@ class ModelJob:
 
     def settle(self, token: UUID, outcome: str, *, retryable: bool = True) -> set[str]:
         """Who holds the lease ends the attempt; return what the engine may answer."""
+        if self.purged:
+            return {"job_not_found"}
         if self.status == "running" and self.token == token:
             self._end_attempt(token, outcome, retryable=retryable)
             return {"ok"}
@@ -79,6 +87,8 @@ class ModelJob:
 
     def renew(self, token: UUID) -> str:
         """Who holds the lease extends it; return the engine's answer."""
+        if self.purged:
+            return "job_not_found"
         if self.status != "running" or self.token != token:
             return "lease_lost"
         self.expired = False
@@ -92,6 +102,29 @@ class ModelJob:
         if self.status == "queued":
             self.status = "cancelled"
         return True
+
+    @property
+    def retryable(self) -> bool:
+        """Whether an operator may put it back under its own id."""
+        return self.status == "failed" and not self.replayed and not self.purged
+
+    @property
+    def replayable(self) -> bool:
+        """Whether its letter is open, be it there or not."""
+        return self.reason is not None and not self.replayed
+
+    def retry(self, *, reset_attempts: bool) -> None:
+        """Back into the queue; what ended it is history."""
+        if self.token is not None:
+            assert self.said is not None
+            self.superseded[self.token] = self.said
+        self.status, self.due, self.token = "queued", True, None
+        self.said = self.reason = None
+        self.snoozes, self.retries, self.cancel_requested = 0, self.retries + 1, False
+        if reset_attempts:
+            self.attempts = 0
+        else:
+            self.max_attempts = max(self.max_attempts, self.attempts + 1)
 
     def recover(self) -> None:
         """The lease has expired: the attempt is lost, or given back if it never started."""

@@ -11,7 +11,8 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.transports.postgres import PostgresTransport
-from cogo_dagster_tests.proofs.machine import Database, QueueMachine
+from cogo_dagster_tests.proofs.machine import Database
+from cogo_dagster_tests.proofs.operators import OperatorMachine
 
 EXAMPLES: Final = int(os.environ.get("COGO_PROOF_EXAMPLES", "0"))
 """Unset: a short proof, the same every time. Set: as many runs as it says, other ones each time."""
@@ -49,6 +50,20 @@ BREAKAGES: Final = {
         "from updated u where u.status = 'failed'",
         "from updated u where false",
     ),
+    "a pause stops nothing": ("claim_jobs", "public.paused_types(claim_jobs.executor_id)", "null"),
+    "a letter is replayed twice": (
+        "replay_dlq",
+        "set replayed_at = at, replayed_job_id = j.id",
+        "set replayed_job_id = j.id",
+    ),
+    "a retry leaves the letter open": ("retry_failed", "set closed_at = at where", "set closed_at = null where"),
+    "a replayed job is retried": ("retry_failed", "and d.replayed_at is not null", "and false"),
+    "a purge takes the living": (
+        "purge_jobs",
+        "delete from public.jobs j where j.id = any (taken)",
+        "delete from public.jobs j where j.status <> 'running' and cardinality(taken) > 0",
+    ),
+    "a stale plan is done": ("retry_failed", "i.version = j.xmin::text", "true"),
 }
 
 
@@ -66,10 +81,11 @@ def test_the_laws_hold_in_any_order_of_events(database: Database) -> None:
 
     `-rP` shows how many steps that were.
     """
-    steps, drained = QueueMachine.steps, QueueMachine.drained
+    steps, drained = OperatorMachine.steps, OperatorMachine.drained
     run(database, PROOF)
-    assert QueueMachine.drained - drained >= PROOF.max_examples / 2
-    print(f"The laws held through {QueueMachine.steps - steps} steps and {QueueMachine.drained - drained} drains.")  # noqa: T201
+    assert OperatorMachine.drained - drained >= PROOF.max_examples / 2
+    steps, drained = OperatorMachine.steps - steps, OperatorMachine.drained - drained
+    print(f"The laws held through {steps} steps and {drained} drains.")  # noqa: T201
 
 
 @pytest.mark.parametrize("breakage", BREAKAGES)
@@ -88,5 +104,5 @@ def test_a_broken_law_is_noticed(database: Database, breakage: str) -> None:
 
 def run(database: Database, how: settings) -> None:
     """Let the machine run."""
-    machine: Any = lambda: QueueMachine(database)  # noqa: E731 - a class, says the signature; whatever makes one, the code
+    machine: Any = lambda: OperatorMachine(database)  # noqa: E731 - a class, says the signature; whatever makes one, the code
     run_state_machine_as_test(machine, settings=how)
