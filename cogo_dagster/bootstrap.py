@@ -1,6 +1,6 @@
 """Settings become objects here and nowhere else."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
@@ -10,7 +10,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from cogo_dagster.executors.errors import ExecutorUnavailable
 from cogo_dagster.executors.registry import build_executors
-from cogo_dagster.queue.artifacts import ArtifactStore, FolderStore
+from cogo_dagster.queue.artifacts import ArtifactStore, FolderStore, sweep_artifacts
+from cogo_dagster.queue.bulk import Operation, Progress, Totals, ignore_progress, perform, perform_items
 from cogo_dagster.queue.client import Queue, WorkerIdentity
 from cogo_dagster.queue.embedded import EmbeddedServer
 from cogo_dagster.queue.executor import Executor
@@ -53,6 +54,29 @@ class Application:
     def address_of(self, artifact: Mapping[str, Json]) -> str | None:
         """Return where a person finds an artifact's file; None for a row of an older system that does not say."""
         return self.store.address(artifact["storage_key"]) if artifact["storage_key"] else None
+
+    def perform(
+        self,
+        operation: Operation,
+        actor: str,
+        *,
+        limit: int | None = None,
+        items: Sequence[Mapping[str, Json]] | None = None,
+        on_batch: Progress = ignore_progress,
+    ) -> Totals:
+        """Do a bulk operation to all rows that match, or to these items of a plan.
+
+        Raises:
+            QueueError: See `queue.bulk`.
+            ArtifactStoreError: The rows are marked, but some objects could not be deleted; the sweeper tries again.
+        """
+        if items is None:
+            totals = perform(self.queue, operation, actor, limit=limit, on_batch=on_batch)
+        else:
+            totals = perform_items(self.queue, operation, items, actor, on_batch)
+        if operation.function == "cleanup_artifacts":
+            sweep_artifacts(self.queue, self.store)
+        return totals
 
     def executor(self, family: str) -> Executor:
         """Build the executor of one family.

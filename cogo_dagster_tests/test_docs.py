@@ -145,6 +145,8 @@ def _wrong_with(line: str) -> str | None:
     name = next((" ".join(words[:length]) for length in (2, 1) if " ".join(words[:length]) in commands), None)
     if name is None:
         return None if words == ["--help"] else f"There is no command `cogo {line}`."
-    known = {option for parameter in commands[name].params for option in parameter.opts} | {"--help"}
+    known = {
+        option for parameter in commands[name].params for option in (*parameter.opts, *parameter.secondary_opts)
+    } | {"--help"}
     unknown = [word for word in words if word.startswith("--") and word not in known]
     return f"`cogo {name}` has no {', '.join(unknown)}." if unknown else None

@@ -12,7 +12,7 @@ from dotenv import load_dotenv
 from cogo_dagster.cli.exit_codes import SUMMARY
 from cogo_dagster.cli.groups import group
 
-GROUPS: Final = ("enqueue", "list", "job", "recover", "db")
+GROUPS: Final = ("enqueue", "list", "job", "retry", "replay", "recover", "cleanup", "purge", "pause", "resume", "db")
 """Nouns with several commands: the module of that name has a Typer named `app`."""
 
 COMMANDS: Final = ("demo", "dev", "worker", "version")

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping
 from typing import Annotated, Final
 
+import httpx
 import typer
 
 from cogo_dagster.bootstrap import embedded_server, open_application
@@ -14,6 +15,9 @@ from cogo_dagster.cli.output import JsonFlag, print_json
 from cogo_dagster.settings import PROJECT_ROOT, Settings, SettingsError, is_root
 
 _START_SECONDS: Final = 120.0
+_GRAPHQL_SECONDS: Final = 60.0
+
+_START_SENSOR: Final = "mutation ($selector: SensorSelector!) { startSensor(sensorSelector: $selector) { __typename } }"
 
 
 def dev(
@@ -39,6 +43,7 @@ def _serve(settings: Settings, port: int, database_url: str, as_json: bool) -> N
     typer.echo("Starting Dagster (its log: " + str(log_file) + ") …", err=True)
     with Child("Dagster", command, PROJECT_ROOT, _environment(settings), log_file) as child:
         child.wait_until_answers(f"{url}/server_info", _START_SECONDS)
+        _start_replaying(url)
         if as_json:
             print_json({"dagster_url": url, "database_url": database_url, "log_file": str(log_file)})
         else:
@@ -49,6 +54,16 @@ def _serve(settings: Settings, port: int, database_url: str, as_json: bool) -> N
 def _environment(settings: Settings) -> Mapping[str, str]:
     sandbox = {"NO_SANDBOX": "true"} if is_root() and "NO_SANDBOX" not in os.environ else {}
     return {**os.environ, **sandbox, "DAGSTER_HOME": str(PROJECT_ROOT), "COGO_HOME": str(settings.home)}
+
+
+def _start_replaying(url: str) -> None:
+    """Start the one sensor that is stopped by default: on one's own machine, replaying by itself is wanted."""
+    selector = {"repositoryLocationName": "cogo", "repositoryName": "__repository__", "sensorName": "dlq_replay"}
+    answer = httpx.post(
+        f"{url}/graphql", json={"query": _START_SENSOR, "variables": {"selector": selector}}, timeout=_GRAPHQL_SECONDS
+    )
+    if answer.json().get("data", {}).get("startSensor", {}).get("__typename") != "Sensor":
+        typer.echo("The sensor dlq_replay could not be started: start it in the Dagster UI.", err=True)
 
 
 def _print_links(url: str, database_url: str) -> None:

@@ -1,5 +1,6 @@
 """`cogo job`: one job, closely."""
 
+from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from cogo_dagster.cli.options import read_settings
 from cogo_dagster.cli.output import JsonFlag, print_json
 from cogo_dagster.cli.tables import Column, Row, column, print_facts, print_table
 from cogo_dagster.cli.words import distance, error_line, one_line, size
+from cogo_dagster.insights.why import why
 from cogo_dagster.queue.errors import JobNotFound
 from cogo_dagster.queue.model import Json
 
@@ -18,7 +20,20 @@ app = group("Look at one job, or cancel it.")
 
 JobId = Annotated[UUID, typer.Argument(help="The job's id, as `cogo list jobs` shows it.")]
 
-_FACTS = ("id", "type", "status", "priority", "executor_id", "idempotency_key", "payload", "result", "worker_id")
+_FACTS = (
+    "id",
+    "type",
+    "status",
+    "why",
+    "priority",
+    "executor_id",
+    "idempotency_key",
+    "replay_of",
+    "replayed_job_id",
+    "payload",
+    "result",
+    "worker_id",
+)
 _TIMES = ("created_at", "next_run_at", "claimed_at", "lease_expires_at", "finished_at")
 
 _ATTEMPTS = (
@@ -32,7 +47,7 @@ _ATTEMPTS = (
 
 @app.command()
 def show(job_id: JobId, as_json: JsonFlag = False) -> None:
-    """Show everything about one job: payload, attempts, artifacts, error."""
+    """Show everything about one job: why it is where it is, payload, attempts, artifacts, error."""
     with open_application(read_settings()) as application:
         job = _look(application, job_id)
     if as_json:
@@ -67,7 +82,8 @@ def _look(application: Application, job_id: UUID) -> Json:
         raise JobNotFound(f"There is no job {job_id}: `cogo list jobs` shows those there are.")
     [job] = found
     artifacts = [one | {"address": application.address_of(one)} for one in job["artifacts"]]
-    return job | {"artifacts": artifacts}
+    reasons = [why(fact, datetime.now(UTC)) for fact in application.queue.explain([job_id])]
+    return job | {"artifacts": artifacts, "why": reasons[0] if reasons else None}
 
 
 def _facts(job: Row) -> dict[str, Json]:

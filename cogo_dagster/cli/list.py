@@ -1,19 +1,31 @@
 """`cogo list`: what is in the queue, newest first."""
 
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
 import typer
 
-from cogo_dagster.bootstrap import open_application
+from cogo_dagster.bootstrap import Application, open_application
 from cogo_dagster.cli.groups import group
+from cogo_dagster.cli.list_columns import (
+    ARTIFACTS,
+    DLQ,
+    HEARTBEATS,
+    INCIDENTS,
+    JOBS,
+    OPERATIONS,
+    PAUSED,
+    WHY,
+    WORKERS,
+)
 from cogo_dagster.cli.options import ExecutorFilter, Limit, Since, TypePrefix, read_settings
 from cogo_dagster.cli.output import JsonFlag, print_json
-from cogo_dagster.cli.tables import Column, Row, column, print_table
-from cogo_dagster.cli.words import NOTHING, distance, error_line, size, until
+from cogo_dagster.cli.tables import Column, Row, print_table
+from cogo_dagster.insights.why import why as in_words
 
-app = group("Show jobs, artifacts, workers, heartbeats and the dead-letter queue.")
+app = group("Show what is in the queue, who works on it, and what operators did.")
 
 
 class ArtifactStatus(StrEnum):
@@ -34,6 +46,7 @@ def jobs(
     type_prefix: TypePrefix = None,
     executor_id: ExecutorFilter = None,
     since_seconds: Since = None,
+    why: Annotated[bool, typer.Option("--why", help="Say of each why it is where it is.")] = False,
     limit: Limit = 50,
     as_json: JsonFlag = False,
 ) -> None:
@@ -46,20 +59,31 @@ def jobs(
             since_seconds=since_seconds,
             max_jobs=limit,
         )
-    _show(rows, JOBS, as_json, when_empty="No such jobs.")
+        if why:
+            rows = _explained(application, rows)
+    _show(rows, WHY if why else JOBS, as_json, when_empty="No such jobs.")
 
 
 @app.command()
 def artifacts(
     job_id: Annotated[UUID | None, typer.Option("--job", help="Only this job's.")] = None,
     status: Annotated[ArtifactStatus | None, typer.Option(help="Only in this state.")] = None,
+    *,
+    type_prefix: TypePrefix = None,
+    executor_id: ExecutorFilter = None,
+    since_seconds: Since = None,
     limit: Limit = 50,
     as_json: JsonFlag = False,
 ) -> None:
     """Show artifacts and where they are."""
     with open_application(read_settings()) as application:
         rows = application.queue.list_artifacts(
-            job_id=str(job_id) if job_id else None, status=status, max_artifacts=limit
+            job_id=str(job_id) if job_id else None,
+            status=status,
+            type_prefix=type_prefix,
+            executor_id=executor_id,
+            since_seconds=since_seconds,
+            max_artifacts=limit,
         )
         rows = [row | {"address": application.address_of(row)} for row in rows]
     _show(rows, ARTIFACTS, as_json, when_empty="No such artifacts.")
@@ -93,15 +117,56 @@ def heartbeats(
 
 @app.command()
 def dlq(
+    *,
     type_prefix: TypePrefix = None,
+    executor_id: ExecutorFilter = None,
+    since_seconds: Since = None,
+    fingerprint: Annotated[
+        str | None, typer.Option(help="Only of this cause, as `cogo list incidents` shows it.")
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Also what was replayed or retried since.")] = False,
     limit: Limit = 50,
     as_json: JsonFlag = False,
 ) -> None:
     """Show jobs that failed for good and wait in the dead-letter queue."""
     with open_application(read_settings()) as application:
-        rows = application.queue.list_dlq(type_prefix=type_prefix, open_only=not everything, max_jobs=limit)
+        rows = application.queue.list_dlq(
+            type_prefix=type_prefix,
+            executor_id=executor_id,
+            since_seconds=since_seconds,
+            fingerprint=fingerprint,
+            open_only=not everything,
+            max_jobs=limit,
+        )
     _show(rows, DLQ, as_json, when_empty="The dead-letter queue is empty.")
+
+
+@app.command()
+def incidents(
+    type_prefix: TypePrefix = None, since_seconds: Since = None, limit: Limit = 50, as_json: JsonFlag = False
+) -> None:
+    """Show the dead-letter queue by the cause of the errors, the most frequent first."""
+    with open_application(read_settings()) as application:
+        rows = application.queue.list_incidents(
+            type_prefix=type_prefix, since_seconds=since_seconds, max_incidents=limit
+        )
+    _show(rows, INCIDENTS, as_json, when_empty="The dead-letter queue is empty.")
+
+
+@app.command()
+def paused(as_json: JsonFlag = False) -> None:
+    """Show what is paused, by whom and why."""
+    with open_application(read_settings()) as application:
+        rows = application.queue.list_paused()
+    _show(rows, PAUSED, as_json, when_empty="Nothing is paused.")
+
+
+@app.command()
+def operations(since_seconds: Since = None, limit: Limit = 50, as_json: JsonFlag = False) -> None:
+    """Show what operators did: retries, replays, purges, pauses."""
+    with open_application(read_settings()) as application:
+        rows = application.queue.list_operations(since_seconds=since_seconds, max_operations=limit)
+    _show(rows, OPERATIONS, as_json, when_empty="Nobody did anything.")
 
 
 def _show(rows: list[Row], columns: tuple[Column, ...], as_json: bool, *, when_empty: str) -> None:
@@ -115,69 +180,7 @@ def _split(given: list[str] | None) -> list[str] | None:
     return [word.strip() for part in given for word in part.split(",") if word.strip()] if given else None
 
 
-def _attempts(row: Row) -> str:
-    return f"{row['attempts']}/{row['max_attempts']}"
-
-
-def _next_run(row: Row) -> str:
-    return until(row["next_run_at"]) if row["status"] == "queued" else NOTHING
-
-
-def _state(row: Row) -> str:
-    if row["stopped_at"]:
-        return "stopped"
-    return "alive" if row["alive"] else "silent"
-
-
-def _counted(row: Row) -> str:
-    counters = row["counters"] or {}
-    return " ".join(f"{name} {count}" for name, count in sorted(counters.items()) if count) or NOTHING
-
-
-def _replayed(row: Row) -> str:
-    return distance(row["replayed_at"] or row["closed_at"])
-
-
-JOBS = (
-    column("id", whole=True),
-    column("type"),
-    column("status", whole=True),
-    Column("attempts", _attempts, whole=True),
-    Column("next run", _next_run, whole=True),
-    Column("created", lambda row: distance(row["created_at"]), whole=True),
-    Column("error", lambda row: error_line(row["error"])),
-)
-ARTIFACTS = (
-    column("job", "job_id", whole=True),
-    column("name"),
-    column("status"),
-    Column("size", lambda row: size(row["size_bytes"]), whole=True),
-    Column("made", lambda row: distance(row["created_at"])),
-    column("address"),
-)
-WORKERS = (
-    column("worker", "worker_id"),
-    Column("state", _state, whole=True),
-    Column("running", lambda row: f"{row['running']}/{row['concurrency']}", whole=True),
-    Column("families", lambda row: ", ".join(row["families"])),
-    column("executor", "executor_id"),
-    Column("started", lambda row: distance(row["started_at"])),
-    Column("heartbeat", lambda row: distance(row["last_heartbeat_at"])),
-    column("instance", "instance_id", whole=True),
-)
-HEARTBEATS = (
-    column("worker", "worker_id"),
-    column("instance", "instance_id", whole=True),
-    Column("at", lambda row: distance(row["created_at"]), whole=True),
-    column("running"),
-    Column("counters", _counted),
-)
-DLQ = (
-    column("job", "job_id", whole=True),
-    column("type"),
-    Column("attempts", _attempts, whole=True),
-    column("reason"),
-    Column("failed", lambda row: distance(row["failed_at"]), whole=True),
-    Column("replayed", _replayed),
-    Column("error", lambda row: error_line(row["error"])),
-)
+def _explained(application: Application, rows: list[Row]) -> list[Row]:
+    facts = {fact["job_id"]: fact for fact in application.queue.explain([UUID(row["id"]) for row in rows])}
+    now = datetime.now(UTC)
+    return [{**row, "why": in_words(facts[row["id"]], now)} for row in rows if row["id"] in facts]

@@ -1,10 +1,12 @@
 """Options that several commands share, and the settings they change."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cogo_dagster.cli.words import seconds_of
+from cogo_dagster.queue.bulk import MAX_LIMIT
 from cogo_dagster.queue.model import Json
 from cogo_dagster.settings import Settings, load_settings
 
@@ -13,6 +15,26 @@ MAX_ROWS = 1_000
 
 Limit = Annotated[
     int, typer.Option("--limit", min=1, max=MAX_ROWS, envvar="LIMIT", help=f"At most so many rows, up to {MAX_ROWS:,}.")
+]
+BulkLimit = Annotated[
+    int | None,
+    typer.Option(
+        "--limit",
+        min=1,
+        max=MAX_LIMIT,
+        envvar="LIMIT",
+        help=f"At most so many, up to {MAX_LIMIT:,}; all that match if left out.",
+    ),
+]
+DryRun = Annotated[
+    bool | None, typer.Option("--dry-run/--no-dry-run", envvar="DRY_RUN", help="Show what would happen, write nothing.")
+]
+PlanFile = Annotated[
+    Path | None, typer.Option("--plan", metavar="FILE", help="Write down what a dry run found, to do it later.")
+]
+ApplyFile = Annotated[
+    Path | None,
+    typer.Option("--apply", metavar="FILE", help="Do exactly what a plan says, but for what changed since."),
 ]
 Since = Annotated[
     float | None,

@@ -1,8 +1,8 @@
-"""The Dagster jobs, each named after what it does."""
+"""The Dagster job that is a worker."""
 
 import dagster as dg
 
-from cogo_dagster.defs.ops import claim_jobs, execute_jobs, recover_expired_leases, upload_artifacts
+from cogo_dagster.defs.ops import claim_jobs, execute_jobs, upload_artifacts
 
 
 @dg.job(
@@ -17,12 +17,3 @@ from cogo_dagster.defs.ops import claim_jobs, execute_jobs, recover_expired_leas
 def process_jobs() -> None:
     """claim_jobs → execute_jobs → upload_artifacts, over one worker."""
     upload_artifacts(execute_jobs(claim_jobs()))
-
-
-@dg.job(
-    executor_def=dg.in_process_executor,
-    description="Take back jobs whose lease expired. Workers do this by themselves; this is for when none is alive.",
-)
-def recover_leases() -> None:
-    """One op, one call of the engine."""
-    recover_expired_leases()

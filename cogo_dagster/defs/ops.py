@@ -1,4 +1,4 @@
-"""The stages of `process_jobs` as ops over one worker, and the recovery of leases.
+"""The stages of `process_jobs` as ops over one worker.
 
     claim_jobs → execute_jobs → upload_artifacts
 
@@ -14,7 +14,7 @@ import dagster as dg
 from pydantic import Field
 
 from cogo_dagster.defs.reporting import RunReport
-from cogo_dagster.defs.resources import CogoResource, WorkerResource
+from cogo_dagster.defs.resources import WorkerResource
 from cogo_dagster.queue.worker import Stage
 
 _WHOLE_ONLY: Final = (
@@ -62,25 +62,6 @@ def upload_artifacts(context: dg.OpExecutionContext, worker: WorkerResource) -> 
     output = _follow(context, worker, Stage.UPLOAD)
     context.log_event(worker.run_report.materialization(worker.engine.report()))
     return output
-
-
-class RecoverLeasesConfig(dg.Config):
-    """What to recover."""
-
-    dry_run: bool = Field(False, description="Only count the expired leases.")
-
-
-@dg.op(description="Take back jobs whose lease expired because their worker is gone.")
-def recover_expired_leases(context: dg.OpExecutionContext, config: RecoverLeasesConfig, cogo: CogoResource) -> None:
-    """Recover, and report how many were requeued or failed for good."""
-    matched = cogo.queue.stats()["expired_leases"]
-    if config.dry_run:
-        context.add_output_metadata({"matched": matched, "changed": 0, "dry_run": True})
-        return
-    recovered = cogo.queue.recover()
-    changed = recovered.requeued + recovered.failed
-    metadata = {"matched": matched, "changed": changed, "requeued": recovered.requeued, "failed": recovered.failed}
-    context.add_output_metadata({**metadata, "dry_run": False})
 
 
 def _require_all_stages(context: dg.OpExecutionContext) -> None:

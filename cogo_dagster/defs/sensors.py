@@ -5,13 +5,16 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from cogo_dagster.defs.jobs import process_jobs, recover_leases
+from cogo_dagster.defs.jobs import process_jobs
+from cogo_dagster.defs.operators import recover_leases, replay_dead_letters, replay_dlq
 from cogo_dagster.defs.resources import CogoResource
 from cogo_dagster.executors.registry import families
 from cogo_dagster.insights.capacity import Demand, demand, recovery_needed, workers_to_start
+from cogo_dagster.insights.replays import ReplayPolicy, is_transient, worth_replaying
 from cogo_dagster.queue.model import Json
 
 _STARTING_SECONDS = 180
+_MOST_LETTERS = 10_000
 _UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -61,6 +64,45 @@ def expired_leases(context: dg.SensorEvaluationContext, cogo: CogoResource) -> d
         skip_reason=None if needed else dg.SkipReason(f"{expired} expired leases, or workers that see to them."),
         cursor=str(number),
     )
+
+
+@dg.sensor(
+    job=replay_dlq,
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.STOPPED,
+    description=(
+        "Replays dead letters that time may have healed: transient errors, after a cool-down, twice at most in a "
+        "lineage. The rest waits for a person: `cogo list incidents`."
+    ),
+)
+def dlq_replay(context: dg.SensorEvaluationContext, cogo: CogoResource) -> dg.SensorResult:
+    """Launch replay_dlq with the letters that are worth it, unless such a run is under way."""
+    letters = _open_letters(cogo)
+    chosen = worth_replaying(letters, ReplayPolicy(), datetime.now(UTC))
+    if chosen and context.instance.get_runs(dg.RunsFilter(job_name=replay_dlq.name, statuses=_UNFINISHED), limit=1):
+        return dg.SensorResult(skip_reason=dg.SkipReason("A replay is under way."), cursor=context.cursor)
+    transient = sum(map(is_transient, letters))
+    reason = f"{len(letters)} open letters, {transient} of them transient: none is to be replayed now."
+    number = int(context.cursor or 0) + bool(chosen)
+    config = {"job_ids": [letter["job_id"] for letter in chosen], "skip_unfit": True}
+    request = dg.RunRequest(
+        run_key=f"replay-{number}", run_config={"ops": {replay_dead_letters.name: {"config": config}}}
+    )
+    return dg.SensorResult(
+        run_requests=[request] if chosen else [],
+        skip_reason=None if chosen else dg.SkipReason(reason),
+        cursor=str(number),
+    )
+
+
+def _open_letters(cogo: CogoResource) -> list[Json]:
+    """Read the open letters, the newest ten thousand of them."""
+    letters: list[Json] = []
+    while len(letters) < _MOST_LETTERS and (
+        page := cogo.queue.list_dlq(max_jobs=1_000, before=letters[-1] if letters else None)
+    ):
+        letters.extend(page)
+    return letters
 
 
 def _stats(cogo: CogoResource) -> Mapping[str, Json]:

@@ -9,7 +9,8 @@ import pytest
 from dagster._core.errors import DagsterExecutionInterruptedError
 
 from cogo_dagster.defs.engine import EngineThread
-from cogo_dagster.defs.jobs import process_jobs, recover_leases
+from cogo_dagster.defs.jobs import process_jobs
+from cogo_dagster.defs.operators import recover_leases
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.executor import ExecutionFailed, Workspace
 from cogo_dagster.queue.model import ExecutionResult, Job

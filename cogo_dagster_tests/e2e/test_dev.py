@@ -23,6 +23,9 @@ pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e"), pytest.mark.timeo
 OPS = ["claim_jobs", "execute_jobs", "upload_artifacts"]
 RUN = """query ($id: ID!) { runOrError(runId: $id) { ... on Run {
     status jobName executionPlan { steps { key } } stepStats { stepKey } } } }"""
+SENSOR = """{ sensorOrError(sensorSelector: {
+    repositoryLocationName: "cogo", repositoryName: "__repository__", sensorName: "dlq_replay"
+}) { ... on Sensor { sensorState { status } } } }"""
 TERMINATE = "mutation ($id: String!) { terminateRun(runId: $id) { __typename } }"
 
 STILL = "<title>Still</title><img src='/reached'>"
@@ -70,6 +73,11 @@ def test_an_enqueued_job_is_run_by_a_dagster_run(dev: Dev, site: Site, tmp_path:
         expect(page.get_by_text(f"browser job {job_id} is now succeeded.")).to_be_visible(timeout=30_000)
         page.screenshot(path=tmp_path / "run.png")
         browser.close()
+
+
+def test_dead_letters_replay_themselves_on_ones_own_machine(dev: Dev) -> None:
+    """The sensor that is stopped everywhere else runs here."""
+    assert dev.graphql(SENSOR)["sensorOrError"]["sensorState"]["status"] == "RUNNING"
 
 
 def test_terminating_a_run_gives_its_job_back(dev: Dev, site: Site) -> None:

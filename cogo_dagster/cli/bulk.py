@@ -1,0 +1,208 @@
+"""What the bulk commands have in common: dry run, plan, action, and how each is reported."""
+
+import getpass
+import json
+import os
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import typer
+
+from cogo_dagster.bootstrap import Application
+from cogo_dagster.cli.output import print_json
+from cogo_dagster.cli.tables import Column, print_table
+from cogo_dagster.cli.words import BadInput
+from cogo_dagster.queue.bulk import Operation, Progress, Totals, ignore_progress, preview
+from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.plan import Plan
+
+_SHOWN = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """How a command speaks of what it does.
+
+    Attributes:
+        noun: What it does it to: `job`.
+        done: What it does: `retried`.
+        columns: What a dry run shows of each row.
+    """
+
+    noun: str
+    done: str
+    columns: Sequence[Column]
+
+    def count(self, number: int) -> str:
+        """Say how many."""
+        return f"{number:,} {self.noun}{'' if number == 1 else 's'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """How a bulk command was asked to work: list, list into a file, act, or act on a file.
+
+    Raises:
+        BadInput: The options contradict each other.
+    """
+
+    dry_run: bool
+    plan_file: Path | None = None
+    apply_file: Path | None = None
+    limit: int | None = None
+
+    @classmethod
+    def of(
+        cls,
+        context: typer.Context,
+        dry_run: bool | None,
+        plan_file: Path | None,
+        apply_file: Path | None,
+        limit: int | None,
+        *,
+        cautious: bool,
+    ) -> "Mode":
+        """Read the options; a `cautious` command is a dry run unless told otherwise."""
+        if apply_file is not None:
+            _refuse_beside_apply(context, dry_run)
+            return cls(dry_run=False, apply_file=apply_file)
+        if plan_file is not None and dry_run is False:
+            raise BadInput(
+                "--plan only writes a plan: leave out --no-dry-run (or DRY_RUN=false), then --apply the file."
+            )
+        return cls(plan_file is not None or (cautious if dry_run is None else dry_run), plan_file, None, limit)
+
+
+def run(application: Application, operation: Operation, mode: Mode, words: Words, *, as_json: bool) -> Totals:
+    """Do what was asked, and report it.
+
+    Raises:
+        BadInput: A plan file cannot be read or written.
+        QueueError: See `queue.bulk`.
+    """
+    if mode.dry_run:
+        totals = preview(application.queue, operation, mode.limit)
+        if mode.plan_file is not None:
+            _write(mode.plan_file, _plan(application, operation, totals))
+    else:
+        totals = _act(application, operation, mode, words, quiet=as_json)
+    if as_json:
+        print_json(document(totals, dry_run=mode.dry_run))
+    else:
+        _say(totals, mode, words)
+    return totals
+
+
+def document(totals: Totals, *, dry_run: bool) -> dict[str, Json]:
+    """Return what `--json` prints."""
+    counts = {"matched": totals.matched, "changed": totals.changed, "skipped": totals.skipped, "dry_run": dry_run}
+    return counts | dict(totals.counts) | ({"items": totals.items} if totals.items else {})
+
+
+def actor() -> str:
+    """Say who runs this command, for the log."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        user = str(os.getuid()) if hasattr(os, "getuid") else "somebody"
+    return f"{user}@{platform.node()}"
+
+
+def _act(application: Application, operation: Operation, mode: Mode, words: Words, *, quiet: bool) -> Totals:
+    plan = None
+    if mode.apply_file is not None:
+        plan = Plan.from_json(_read(mode.apply_file))
+        plan.require(operation.function, application.queue.schema_version()["deployment_id"], datetime.now(UTC))
+    with _progress(words, len(plan.items) if plan else mode.limit, quiet) as on_batch:
+        return application.perform(
+            plan.operation if plan else operation,
+            actor(),
+            limit=mode.limit,
+            items=plan.items if plan else None,
+            on_batch=on_batch,
+        )
+
+
+@contextmanager
+def _progress(words: Words, total: int | None, quiet: bool) -> Iterator[Progress]:
+    """Show on standard error how far it is, where somebody looks at it."""
+    # rich.progress is slow to import, and only acting needs it.
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield ignore_progress
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(f"{words.noun}s", total=total)
+        yield lambda so_far: bar.update(task, completed=so_far.matched)
+
+
+def _say(totals: Totals, mode: Mode, words: Words) -> None:
+    if mode.dry_run:
+        if totals.items:
+            print_table(totals.items[:_SHOWN], words.columns, when_empty="")
+        if len(totals.items) > _SHOWN:
+            typer.echo(f"… and {len(totals.items) - _SHOWN:,} more; --json or --plan FILE has them all.")
+        typer.echo(
+            f"{words.count(totals.matched)} would be {words.done}. Nothing was changed{_next_step(totals, mode)}."
+        )
+        return
+    skipped = f"; {totals.skipped:,} left alone, since they changed meanwhile" if totals.skipped else ""
+    typer.echo(f"{words.count(totals.changed)} {words.done}{skipped}.")
+
+
+def _next_step(totals: Totals, mode: Mode) -> str:
+    if not totals.matched:
+        return ""
+    if mode.plan_file is not None:
+        return f"; `--apply {mode.plan_file}` does it, within a day"
+    return "; --no-dry-run (or DRY_RUN=false) does it"
+
+
+def _plan(application: Application, operation: Operation, totals: Totals) -> Plan:
+    deployment_id = application.queue.schema_version()["deployment_id"]
+    return Plan(operation, totals.items, deployment_id, datetime.now(UTC), actor())
+
+
+def _write(file: Path, plan: Plan) -> None:
+    try:
+        file.write_text(json.dumps(plan.to_json(), indent=1, ensure_ascii=False), encoding="utf-8")
+    except OSError as error:
+        raise BadInput(
+            f"The plan cannot be written to {file} ({error.strerror}): name a file in a folder of yours."
+        ) from None
+
+
+def _read(file: Path) -> Json:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadInput(f"The plan cannot be read from {file} ({error.strerror}): make one with --plan FILE.") from None
+    except ValueError:
+        raise BadInput(f"{file} is no plan, since it is not JSON: make one with --plan FILE.") from None
+
+
+def _refuse_beside_apply(context: typer.Context, dry_run: bool | None) -> None:
+    """A plan says everything: whoever adds a filter expects something that does not happen."""
+    if dry_run:
+        raise BadInput("--apply acts, and --dry-run (or DRY_RUN=true) forbids it: leave out one of them.")
+    typed = _typed(context) - {"apply_file", "as_json", "dry_run"}
+    if typed:
+        names = {parameter.name: parameter.opts[0] for parameter in context.command.params}
+        words: Mapping[str, str] = {name or "": option for name, option in names.items()}
+        raise BadInput(
+            f"--apply does what the plan says: leave out {', '.join(sorted(words[name] for name in typed))}."
+        )
+
+
+def _typed(context: typer.Context) -> set[str]:
+    """Return the parameters that were written on the command line, as opposed to set in the environment."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}

@@ -1,0 +1,90 @@
+"""Why a job is where it is, in a sentence that says what to do. Pure: the engine finds the fact, this words it."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Final
+
+from cogo_dagster.queue.model import Json
+
+Fact = Mapping[str, Json]
+
+_LONG_LINE: Final = 1_000
+_UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+
+
+def why(fact: Fact, now: datetime) -> str:
+    """Word one answer of the SQL function `explain_jobs`.
+
+    Args:
+        fact: With `why`, and what belongs to it.
+        now: With a time zone.
+    """
+    told = _TOLD.get(fact["why"])
+    return told(fact, now) if told else _PLAIN[fact["why"]].format_map(fact)
+
+
+def _paused(fact: Fact, now: datetime) -> str:
+    reason = f": {fact['reason']}" if fact["reason"] else ""
+    since = _span(now, datetime.fromisoformat(fact["paused_at"]))
+    return (
+        f"{fact['kind']} {fact['name']} is paused for {since} by {fact['actor']}{reason}; "
+        f"`cogo resume {fact['kind']} {fact['name']}` lets it go on"
+    )
+
+
+def _waiting(fact: Fact, now: datetime) -> str:
+    until = _span(datetime.fromisoformat(fact["next_run_at"]), now)
+    return f"waits {until} for its {'next attempt' if fact['attempts'] else 'time'}"
+
+
+def _in_line(fact: Fact) -> str:
+    ahead = fact["ahead"]
+    if not ahead:
+        return "is due, and next in line"
+    count = f"{ahead:,} or more" if ahead >= _LONG_LINE else str(ahead)
+    return f"is due; {count} {'job is' if ahead == 1 else 'jobs are'} before it"
+
+
+def _running(fact: Fact, now: datetime) -> str:
+    left = _span(datetime.fromisoformat(fact["lease_expires_at"]), now)
+    return f"runs on {fact['worker_id']}, whose lease lasts {left} more"
+
+
+def _lease_expired(fact: Fact, now: datetime) -> str:
+    ago = _span(now, datetime.fromisoformat(fact["lease_expires_at"]))
+    return (
+        f"its worker {fact['worker_id']} has not renewed the lease that ended {ago} ago; "
+        "any worker takes it back, or `cogo recover leases`"
+    )
+
+
+def _failed(fact: Fact) -> str:
+    if fact.get("replayed_job_id"):
+        return f"has failed and was replayed as job {fact['replayed_job_id']}"
+    reason = str(fact.get("reason") or "failed").replace("_", " ")
+    return f"has failed ({reason}); `cogo replay dlq` or `cogo retry failed` runs it again"
+
+
+def _span(later: datetime, earlier: datetime) -> str:
+    seconds = max(0.0, (later - earlier).total_seconds())
+    size, unit = next(((size, unit) for size, unit in _UNITS if seconds >= size), (1, "s"))
+    return f"{int(seconds // size)} {unit}"
+
+
+_PLAIN: Final[Mapping[str, str]] = {
+    "no_worker": "no worker is alive: start one with `cogo worker`",
+    "no_executor": "no worker alive runs {family} jobs",
+    "no_address": "no worker alive serves the executor id {executor_id}: start one with EXECUTOR_ID={executor_id}",
+    "busy": "all {slots} slots of the workers that could take it are busy",
+    "succeeded": "has succeeded",
+    "cancelled": "was cancelled",
+}
+
+_TOLD: Final[Mapping[str, Callable[[Fact, datetime], str]]] = {
+    "paused": _paused,
+    "waiting": _waiting,
+    "in_line": lambda fact, _: _in_line(fact),
+    "running": _running,
+    "lease_expired": _lease_expired,
+    "failed": lambda fact, _: _failed(fact),
+}

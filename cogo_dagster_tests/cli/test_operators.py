@@ -1,0 +1,267 @@
+"""The operators' commands: dry runs, plans, actions, and what each refuses."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+
+from cogo_dagster.queue.artifacts import FolderStore
+from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.model import Json
+from cogo_dagster_tests.cli.terminal import Terminal
+from cogo_dagster_tests.cli.test_bad_input import refused
+from cogo_dagster_tests.conftest import Owner
+from cogo_dagster_tests.queue.conformance.test_retry import failed_job
+from cogo_dagster_tests.queue.steps import add, dead_letters, look, running_job, settle
+
+
+def test_retry_failed_is_a_dry_run_until_told_otherwise(cogo: Terminal, queue: Queue) -> None:
+    """By option or by the script's variable."""
+    job_id = failed_job(queue)
+    dry = cogo.ok("retry:failed")
+    assert (dry["matched"], dry["changed"], dry["dry_run"]) == (1, 0, True)
+    assert [item["id"] for item in dry["items"]] == [str(job_id)]
+    assert look(queue, job_id)["status"] == "failed"
+    done = cogo.ok("retry:failed", DRY_RUN="false")
+    assert (done["matched"], done["changed"], done["dry_run"]) == (1, 1, False)
+    assert look(queue, job_id)["status"] == "queued"
+
+
+def test_retry_failed_takes_the_scripts_variables(cogo: Terminal, queue: Queue) -> None:
+    """TYPE_PREFIX, EXECUTOR_ID, LIMIT, RESET_ATTEMPTS."""
+    page = failed_job(queue, max_attempts=1)
+    failed_job(queue, "gate")
+    assert cogo.ok("retry", "failed", TYPE_PREFIX="brow")["items"][0]["id"] == str(page)
+    assert cogo.ok("retry", "failed", EXECUTOR_ID="nobody")["matched"] == 0
+    assert cogo.ok("retry", "failed", LIMIT="1")["matched"] == 1
+    cogo.ok("retry", "failed", "--no-dry-run", TYPE_PREFIX="browser", RESET_ATTEMPTS="true")
+    assert look(queue, page)["attempts"] == 0
+
+
+def test_people_read_what_would_happen_and_how_to_make_it_happen(cogo: Terminal, queue: Queue) -> None:
+    """One line a job, then the sum and the next step."""
+    failed_job(queue, max_attempts=1)
+    *_, row, last = cogo.run("retry", "failed").out.splitlines()
+    assert "1/1 → 1/2" in row
+    assert (
+        last == "1 job would be put back into the queue. Nothing was changed; --no-dry-run (or DRY_RUN=false) does it."
+    )
+    assert cogo.run("retry", "failed", "--no-dry-run").out == "1 job put back into the queue.\n"
+
+
+def test_a_plan_is_done_to_exactly_its_rows(cogo: Terminal, queue: Queue, tmp_path: Path) -> None:
+    """What failed later is not in it; what changed since is left alone; a second time there is nothing left."""
+    planned, changed = failed_job(queue), failed_job(queue)
+    file = str(tmp_path / "plan.json")
+    cogo.ok("retry", "failed", "--plan", file)
+    cogo.ok("retry", "failed", str(changed), "--no-dry-run")
+    later = failed_job(queue, "gate")
+    done = cogo.ok("retry", "failed", "--apply", file)
+    assert (done["matched"], done["changed"], done["skipped"]) == (2, 1, 1)
+    assert [look(queue, id)["status"] for id in (planned, changed, later)] == ["queued", "queued", "failed"]
+    assert cogo.ok("retry", "failed", "--apply", file)["changed"] == 0
+
+
+def test_a_plan_of_another_database_is_refused(cogo: Terminal, queue: Queue, tmp_path: Path) -> None:
+    """Ids could mean other rows there, or none."""
+    refused_plan(cogo, queue, tmp_path, "another database", deployment_id=str(uuid4()))
+
+
+def test_a_stale_plan_is_refused(cogo: Terminal, queue: Queue, tmp_path: Path) -> None:
+    """It is good for a day; one from the future is a wrong clock's."""
+    for days in (-2, 2):
+        made_at = (datetime.now(UTC) + timedelta(days=days)).isoformat()
+        refused_plan(cogo, queue, tmp_path, "stale", made_at=made_at)
+
+
+def test_a_plan_for_something_else_is_refused(cogo: Terminal, queue: Queue, tmp_path: Path) -> None:
+    """A plan of what to purge is not for retrying."""
+    refused_plan(cogo, queue, tmp_path, "is for purge_jobs", operation="purge_jobs")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"format": "cogo plan 2"},
+        {"items": [{"id": "x", "version": "1"}]},
+        {"items": [{"id": "01a20e7e-05b7-7aaa-bad6-5ea8efa1a0bb"}]},
+        {"items": 7},
+        {"deployment_id": None},
+        {"made_at": "yesterday"},
+        {"made_at": "2026-01-01T00:00:00"},
+        {"arguments": 7},
+    ],
+    ids=lambda damage: str(next(iter(damage.items())))[:30],
+)
+def test_a_damaged_plan_is_refused(cogo: Terminal, queue: Queue, tmp_path: Path, damage: Json) -> None:
+    """Nothing of it is done."""
+    refused_plan(cogo, queue, tmp_path, "plan", **damage)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "\x00"])
+def test_a_file_that_is_no_plan_is_refused(nowhere: Terminal, cogo: Terminal, tmp_path: Path, text: str) -> None:
+    """And says how to make one."""
+    file = tmp_path / "plan.json"
+    file.write_text(text)
+    refused(cogo.run("retry", "failed", "--apply", str(file)), 2, "--plan FILE")
+    refused(cogo.run("retry", "failed", "--apply", str(tmp_path / "missing.json")), 2, "--plan FILE")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--plan", "p", "--no-dry-run"), "--plan only writes"),
+        (("--apply", "p", "--dry-run"), "--apply acts"),
+        (("--apply", "p", "--type", "browser"), "leave out --type"),
+        (("--apply", "p", "--plan", "q"), "leave out --plan"),
+        (("--limit", "0"), "--limit"),
+        (("--limit", "-5"), "--limit"),
+        (("--limit", "1000001"), "--limit"),
+        (("not-a-uuid",), "valid UUID"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(
+    nowhere: Terminal, options: tuple[str, ...], words: str
+) -> None:
+    """Before the database is asked."""
+    refused(nowhere.run("retry", "failed", *options), 2, words)
+
+
+@pytest.mark.parametrize(
+    ("command", "environment", "words"),
+    [
+        ("retry:failed", {"LIMIT": "-1"}, "LIMIT"),
+        ("retry:failed", {"LIMIT": "many"}, "LIMIT"),
+        ("retry:failed", {"DRY_RUN": "perhaps"}, "DRY_RUN"),
+        ("purge:jobs", {"JOB_TTL_DAYS": "-1"}, "JOB_TTL_DAYS"),
+        ("purge:jobs", {"JOB_PURGE_STATUSES": "running"}, "live jobs are never purged"),
+        ("purge:jobs", {"JOB_PURGE_STATUSES": "succeeded,queued"}, "live jobs are never purged"),
+        ("purge:jobs", {"JOB_PURGE_STATUSES": "done"}, "succeeded, cancelled, failed"),
+        ("purge:jobs", {"JOB_PURGE_STATUSES": ","}, "succeeded, cancelled, failed"),
+        ("cleanup:artifacts", {"ARTIFACT_TTL_DAYS": "-1"}, "ARTIFACT_TTL_DAYS"),
+        ("cleanup:artifacts", {"ARTIFACT_DELETE_STORAGE": "7"}, "ARTIFACT_DELETE_STORAGE"),
+    ],
+)
+def test_wrong_variables_are_refused(nowhere: Terminal, command: str, environment: dict[str, str], words: str) -> None:
+    """By their name, with what they may be."""
+    refused(nowhere.run(command, **environment), 2, words)
+
+
+def test_ids_that_do_not_fit_are_refused_and_nothing_is_done(cogo: Terminal, queue: Queue) -> None:
+    """Unknown ones, and those in another state."""
+    good, waiting, unknown = failed_job(queue), add(queue), uuid4()
+    refused(
+        cogo.run("retry", "failed", str(good), str(unknown), "--no-dry-run"), 1, str(unknown), "nothing was retried"
+    )
+    refused(cogo.run("retry", "failed", str(good), str(waiting), "--no-dry-run"), 1, "is queued")
+    refused(cogo.run("replay", "dlq", str(good), str(waiting)), 1, "not in the dead-letter queue")
+    assert look(queue, good)["status"] == "failed"
+    assert len(dead_letters(queue)) == 1
+
+
+def test_replay_dlq_makes_new_jobs_and_warns_of_unchanged_code(cogo: Terminal, queue: Queue, owner: Owner) -> None:
+    """The warning goes beside the document, not into it."""
+    job_id = failed_job(queue)
+    owner.execute("update public.jobs_dlq set code_version = '0.1.0'")
+    assert cogo.ok("replay", "dlq", "--dry-run")["changed"] == 0
+    answer = cogo.run("replay:dlq", "--json")
+    assert (answer.json["changed"], answer.json["same_code_version"]) == (1, 1)
+    assert "failed on this very release" in answer.err
+    [made] = answer.json["items"]
+    assert look(queue, UUID(made["job_id"]))["idempotency_key"] == f"dlq:{job_id}"
+
+
+def test_purge_jobs_deletes_what_ended(cogo: Terminal, queue: Queue) -> None:
+    """Only when told to."""
+    job = running_job(queue)
+    settle(queue, job)
+    assert cogo.ok("purge", "jobs")["matched"] == 0
+    assert cogo.ok("purge", "jobs", JOB_TTL_DAYS="0")["matched"] == 1
+    assert len(queue.list_jobs()) == 1
+    assert cogo.ok("purge", "jobs", JOB_TTL_DAYS="0", DRY_RUN="false")["changed"] == 1
+    assert queue.list_jobs() == []
+
+
+@pytest.mark.parametrize("delete", [True, False])
+def test_cleanup_artifacts_deletes_files_or_spares_them(
+    cogo: Terminal, queue: Queue, owner: Owner, tmp_path: Path, delete: bool
+) -> None:
+    """At once, as the script did; a spared file survives the sweeper too."""
+    store = FolderStore(tmp_path / "home" / "artifacts")
+    source = tmp_path / "page.png"
+    source.write_bytes(b"png")
+    store.put("jobs/a/page.png", source, "image/png")
+    owner.execute(
+        "insert into public.artifacts (status, created_at, name, storage_key)"
+        " values ('ready', now() - interval '31 d', 'page.png', 'jobs/a/page.png')"
+    )
+    assert cogo.ok("cleanup", "artifacts", "--dry-run")["matched"] == 1
+    done = cogo.ok("cleanup:artifacts", ARTIFACT_DELETE_STORAGE=str(delete).lower())
+    assert (done["matched"], done["changed"]) == (1, 1)
+    assert Path(store.address("jobs/a/page.png")).exists() is not delete
+    assert [row["status"] for row in queue.list_artifacts()] == ([] if delete else ["expired"])
+    assert cogo.ok("cleanup:artifacts")["matched"] == 0
+
+
+def test_pause_and_resume_a_type_and_an_executor(cogo: Terminal, queue: Queue) -> None:
+    """Once each; the list says who, since when and why."""
+    assert cogo.ok("pause", "type", "browser", "--reason", "broken")["changed"] is True
+    assert "was paused already" in cogo.run("pause", "type", "browser").out
+    assert cogo.ok("pause", "executor", "mac")["changed"] is True
+    assert {(row["kind"], row["name"]) for row in cogo.ok("list", "paused")} == {
+        ("type", "browser"),
+        ("executor", "mac"),
+    }
+    assert "broken" in cogo.run("list", "paused").out
+    assert cogo.ok("resume", "type", "browser")["changed"] is True
+    assert "was not paused" in cogo.run("resume", "type", "browser").out
+    refused(cogo.run("pause", "type", "Browser!"), 2, "lower-case")
+
+
+def test_every_action_is_written_down(cogo: Terminal, queue: Queue) -> None:
+    """Who, what, to which rows, how many; a dry run is no action."""
+    failed_job(queue)
+    cogo.ok("retry", "failed", "--type", "browser")
+    assert cogo.ok("list", "operations") == []
+    cogo.ok("retry", "failed", "--type", "browser", "--no-dry-run")
+    [logged] = cogo.ok("list", "operations")
+    assert (logged["operation"], logged["changed"], logged["filter"]["type_prefix"]) == ("retry_failed", 1, "browser")
+    assert "@" in logged["actor"]
+
+
+def test_a_job_that_does_not_run_says_why(cogo: Terminal, queue: Queue) -> None:
+    """In the list and on its own."""
+    job_id = add(queue)
+    assert cogo.ok("list", "jobs", "--why")[0]["why"] == "no worker is alive: start one with `cogo worker`"
+    assert "no worker is alive" in cogo.run("list", "jobs", "--why").out
+    assert "no worker is alive" in cogo.run("job", "show", str(job_id)).out
+
+
+def test_lists_take_the_filters(cogo: Terminal, queue: Queue, owner: Owner) -> None:
+    """The same names everywhere."""
+    old = failed_job(queue)
+    owner.execute("update public.jobs_dlq set failed_at = now() - interval '2 h' where job_id = %s", (old,))
+    failed_job(queue, "gate")
+    assert [row["type"] for row in cogo.ok("list", "dlq", "--since", "1h")] == ["gate"]
+    assert [row["type"] for row in cogo.ok("list", "dlq", "--type", "browser")] == ["browser"]
+    assert cogo.ok("list", "dlq", "--executor", "mac") == []
+    [first, _] = cogo.ok("list", "incidents")
+    assert cogo.ok("list", "dlq", "--fingerprint", first["fingerprint"])[0]["type"] == first["type"]
+    owner.execute(
+        "insert into public.artifacts (job_id, status, name, storage_key) values (%s, 'ready', 'page.png', 'x')", (old,)
+    )
+    assert len(cogo.ok("list", "artifacts", "--type", "browser", "--since", "1h")) == 1
+    assert cogo.ok("list", "artifacts", "--type", "gate") == []
+
+
+def refused_plan(cogo: Terminal, queue: Queue, folder: Path, words: str, **changes: Json) -> None:
+    """Make a plan, change it, and see it refused with nothing done."""
+    job_id = failed_job(queue)
+    file = folder / "plan.json"
+    cogo.ok("retry", "failed", "--plan", str(file))
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+    refused(cogo.run("retry", "failed", "--apply", str(file)), 2, words)
+    assert look(queue, job_id)["status"] == "failed"
+    assert cogo.ok("list", "operations") == []

@@ -1,0 +1,146 @@
+"""The operators' Dagster jobs: the same code as the commands, seen in the run's metadata."""
+
+from typing import Any
+from uuid import UUID
+
+import dagster as dg
+import pytest
+
+from cogo_dagster.definitions import defs
+from cogo_dagster.defs.resources import CogoResource
+from cogo_dagster.defs.sensors import dlq_replay
+from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.model import Json, Outcome
+from cogo_dagster_tests.conftest import Owner
+from cogo_dagster_tests.defs.test_process_jobs import metadata_of
+from cogo_dagster_tests.defs.test_sensors import Tick, keys, reason, tick
+from cogo_dagster_tests.queue.conformance.test_retry import failed_job
+from cogo_dagster_tests.queue.steps import BROKEN, dead_letters, look, running_job, settle, take_one
+
+__all__ = ["tick"]
+
+OPS = {
+    "retry_failed": "retry_failed_jobs",
+    "replay_dlq": "replay_dead_letters",
+    "cleanup_artifacts": "cleanup_old_artifacts",
+    "purge_jobs": "purge_old_jobs",
+    "recover_leases": "recover_expired_leases",
+}
+
+
+class Operators:
+    """Launches the operators' Dagster jobs."""
+
+    def __init__(self, instance: dg.DagsterInstance, cogo: CogoResource) -> None:
+        self._instance, self._cogo = instance, cogo
+
+    def run(self, name: str, **config: Json) -> Any:
+        """Run one to its success; return the metadata of its op."""
+        result = defs.resolve_job_def(name).execute_in_process(
+            instance=self._instance,
+            resources={"cogo": self._cogo},
+            run_config={"ops": {OPS[name]: {"config": config}}},
+        )
+        assert result.success
+        return metadata_of(result, OPS[name])
+
+
+@pytest.fixture
+def operators(instance: dg.DagsterInstance, cogo: CogoResource) -> Operators:
+    """Launch on the test's database."""
+    return Operators(instance, cogo)
+
+
+@pytest.mark.parametrize("name", ["retry_failed", "purge_jobs"])
+def test_what_is_dangerous_is_a_dry_run_by_default(operators: Operators, queue: Queue, name: str) -> None:
+    """Launched without config it changes nothing."""
+    settle(queue, running_job(queue))
+    failed_job(queue)
+    shown = operators.run(name)
+    assert (shown["dry_run"], shown["changed"]) == (True, 0)
+
+
+def test_retry_failed_shows_its_counts(operators: Operators, queue: Queue) -> None:
+    """As the command does."""
+    job_id = failed_job(queue, max_attempts=1)
+    shown = operators.run("retry_failed", dry_run=False, reset_attempts=True)
+    assert (shown["matched"], shown["changed"], shown["skipped"]) == (1, 1, 0)
+    assert (look(queue, job_id)["status"], look(queue, job_id)["attempts"]) == ("queued", 0)
+    [logged] = queue.list_operations()
+    assert logged["actor"].startswith("Dagster run ")
+
+
+def test_replay_dlq_shows_the_new_jobs(operators: Operators, queue: Queue) -> None:
+    """Each old one with its new one."""
+    old = failed_job(queue)
+    shown = operators.run("replay_dlq")
+    [made] = shown["items"]
+    assert made["id"] == str(old)
+    assert look(queue, UUID(made["job_id"]))["status"] == "queued"
+
+
+def test_cleanup_and_purge_act(operators: Operators, queue: Queue, owner: Owner) -> None:
+    """With the options of the commands."""
+    settle(queue, running_job(queue))
+    owner.execute("insert into public.artifacts (status, name, storage_key) values ('ready', 'page.png', 'jobs/x')")
+    assert operators.run("purge_jobs", ttl_days=0, dry_run=False)["changed"] == 1
+    assert operators.run("cleanup_artifacts", ttl_days=0, delete_storage=False)["changed"] == 1
+    assert [row["status"] for row in queue.list_artifacts()] == ["expired"]
+
+
+def test_the_sensor_is_stopped_until_somebody_starts_it() -> None:
+    """Replaying by itself is a decision."""
+    assert dlq_replay.default_status is dg.DefaultSensorStatus.STOPPED
+
+
+def test_the_sensor_replays_what_time_may_have_healed(
+    tick: Tick, operators: Operators, queue: Queue, owner: Owner
+) -> None:
+    """And only that; the run it asks for does it, and the next look finds nothing."""
+    healed = _out_of_attempts(queue)
+    failed_job(queue)  # for good
+    assert reason(tick(dlq_replay, None)) == "2 open letters, 1 of them transient: none is to be replayed now."
+    owner.execute("update public.jobs_dlq set failed_at = failed_at - interval '1 h'")
+    asked = tick(dlq_replay, None)
+    assert keys(asked) == ["replay-1"]
+    [request] = asked.run_requests or []
+    config = request.run_config["ops"]["replay_dead_letters"]["config"]
+    assert config == {"job_ids": [str(healed)], "skip_unfit": True}
+    assert operators.run("replay_dlq", **config)["changed"] == 1
+    assert keys(tick(dlq_replay, asked.cursor)) == []
+
+
+def test_the_sensor_does_not_loop_on_poison(tick: Tick, operators: Operators, queue: Queue, owner: Owner) -> None:
+    """What fails again and again is replayed twice, then it waits for a person."""
+    _out_of_attempts(queue)
+    cursor, launches = None, 0
+    for _ in range(5):
+        owner.execute("update public.jobs_dlq set failed_at = failed_at - interval '1 d'")
+        asked = tick(dlq_replay, cursor)
+        cursor = asked.cursor
+        for request in asked.run_requests or []:
+            launches += 1
+            operators.run("replay_dlq", **request.run_config["ops"]["replay_dead_letters"]["config"])
+            _fail(queue)
+    assert launches == 2
+    [letter] = dead_letters(queue)
+    assert letter["replays"] == 2
+    assert len(queue.list_jobs()) == 3
+
+
+def test_a_letter_that_somebody_took_meanwhile_is_skipped(operators: Operators, queue: Queue) -> None:
+    """Between the sensor's look and its run an operator retried it."""
+    job_id = failed_job(queue)
+    operators.run("retry_failed", dry_run=False)
+    shown = operators.run("replay_dlq", job_ids=[str(job_id)], skip_unfit=True)
+    assert (shown["changed"], shown["skipped"]) == (0, 1)
+
+
+def _out_of_attempts(queue: Queue) -> UUID:
+    job = running_job(queue, max_attempts=1)
+    settle(queue, job, Outcome.FAILED, error=BROKEN)
+    return job.id
+
+
+def _fail(queue: Queue) -> None:
+    settle(queue, take_one(queue), Outcome.FAILED, error=BROKEN)
