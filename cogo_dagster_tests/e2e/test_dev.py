@@ -77,7 +77,7 @@ def test_an_enqueued_job_is_run_by_a_dagster_run(dev: Dev, site: Site, tmp_path:
 
 def test_dead_letters_replay_themselves_on_ones_own_machine(dev: Dev) -> None:
     """The sensor that is stopped everywhere else runs here."""
-    assert dev.graphql(SENSOR)["sensorOrError"]["sensorState"]["status"] == "RUNNING"
+    dev.until(lambda: dev.graphql(SENSOR)["sensorOrError"]["sensorState"]["status"] == "RUNNING", "the sensor ran")
 
 
 def test_terminating_a_run_gives_its_job_back(dev: Dev, site: Site) -> None:

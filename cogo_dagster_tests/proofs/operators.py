@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from cogo_dagster.queue.bulk import Operation, perform, perform_items, preview
-from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.model import Json, Outcome
 from cogo_dagster_tests.proofs.machine import FAMILIES, PICK, Database, QueueMachine
 from cogo_dagster_tests.proofs.model import ENDED, ModelJob
 
@@ -88,6 +88,19 @@ class OperatorMachine(QueueMachine):
         else:
             self._purged(chosen)
         assert perform_items(self.queue, plan.operation, plan.items, "machine").changed == 0
+
+    @precondition(lambda self: any(job.retryable for job in self.jobs))
+    @rule()
+    def outlive_a_plan(self) -> None:
+        """Between plan and action the jobs were retried and failed once more: that is another failure."""
+        self.plan("retry_failed", ["failed"], reset_attempts=False)
+        self.retry(None, reset_attempts=False, twice=False)
+        for family in FAMILIES:
+            self.claim(1, family, 9, prefetch=False)
+        for job, given in self._running():
+            if job.retries:
+                self._settle(job, given, Outcome.FAILED, retryable=False, times=1)
+        self.apply_plan(len(self.plans) - 1)
 
     @rule(what=st.sampled_from((("type", "browser"), ("type", "figma"), ("executor", "mac"))), stop=st.booleans())
     def pause(self, what: tuple[str, str], stop: bool) -> None:

@@ -79,7 +79,7 @@ begin
                'crashed', u.error, at, at, (select w.code_version from public.workers w where w.instance_id = u.instance_id)
         from updated u where u.status = 'failed'
         on conflict (job_id) where not superseded do update set
-            attempts = excluded.attempts, reason = excluded.reason, error = excluded.error,
+            attempts = excluded.attempts, max_attempts = excluded.max_attempts, reason = excluded.reason, error = excluded.error,
             failed_at = excluded.failed_at, code_version = excluded.code_version, closed_at = null
     ), disowned as (
         update public.artifacts a set status = 'orphaned'
