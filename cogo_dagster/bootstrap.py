@@ -17,6 +17,7 @@ from cogo_dagster.queue.embedded import EmbeddedServer
 from cogo_dagster.queue.executor import Executor
 from cogo_dagster.queue.migrate import migrate, require_current
 from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.queue.transports.postgres import PostgresTransport, is_transaction_pooled
 from cogo_dagster.queue.worker import Observer, Worker, WorkerOptions
 from cogo_dagster.queue.worker.events import EventKind, Stage, WorkerEvent, ignore
@@ -42,6 +43,7 @@ class Application:
 
     settings: Settings
     dsn: str
+    transport: Transport
     queue: Queue
     store: ArtifactStore
     pooled: bool = False
@@ -125,9 +127,9 @@ def open_application(settings: Settings, *, keep_database: bool = False) -> Iter
     with ExitStack() as stack:
         dsn = stack.enter_context(open_database(settings, keep=keep_database))
         pooled = not uses_embedded_database(settings) and is_transaction_pooled(dsn)
-        queue = Queue(PostgresTransport(dsn, prepare=not pooled))
-        stack.callback(queue.close)
-        yield Application(settings, dsn, queue, FolderStore(settings.home / "artifacts"), pooled)
+        transport = PostgresTransport(dsn, prepare=not pooled)
+        stack.callback(transport.close)
+        yield Application(settings, dsn, transport, Queue(transport), FolderStore(settings.home / "artifacts"), pooled)
 
 
 @contextmanager

@@ -13,6 +13,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
+WebhookType = Literal["github", "slack", "http", "googlechat"]
+
 
 class SettingsError(Exception):
     """A setting is missing or wrong; the message says which and what to do."""
@@ -35,7 +37,9 @@ class Settings(BaseSettings):
     # Database and storage (design 5: chosen by what is given)
     supabase_url: str | None = Field(None, alias="SUPABASE_URL")
     supabase_anon_key: SecretStr | None = Field(None, alias="SUPABASE_ANON_KEY")
+    supabase_publishable_key: SecretStr | None = Field(None, alias="SUPABASE_PUBLISHABLE_KEY")
     supabase_service_role_key: SecretStr | None = Field(None, alias="SUPABASE_SERVICE_ROLE_KEY")
+    artifact_bucket: str = Field("artifacts", alias="COGO_ARTIFACT_BUCKET", pattern=r"^[A-Za-z0-9._-]{1,100}$")
     database_url: SecretStr | None = Field(None, alias="COGO_DATABASE_URL")
     home: Path = Field(PROJECT_ROOT / ".cogo", alias="COGO_HOME")
     dagster_postgres_url: SecretStr | None = Field(None, alias="DAGSTER_POSTGRES_URL")
@@ -60,6 +64,38 @@ class Settings(BaseSettings):
     browser_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field((), alias="BROWSER_ALLOWED_HOSTS")
     browser_test_url: str | None = Field(None, alias="BROWSER_TEST_URL")
 
+    # Figma
+    figma_api_token: SecretStr | None = Field(None, alias="FIGMA_API_TOKEN")
+
+    # Quality gate
+    gate_commands: str | None = Field(None, alias="COGO_GATE_COMMANDS")
+    gate_min_pass_rate: float = Field(70, alias="COGO_GATE_MIN_PASS_RATE", ge=0, le=100)
+    gate_min_runs: int = Field(5, alias="COGO_GATE_MIN_RUNS", ge=1, le=10_000)
+    gate_branch: str = Field("main", alias="COGO_GATE_BRANCH", min_length=1, max_length=255)
+
+    # Alerts
+    webhook_types: Annotated[tuple[WebhookType, ...], NoDecode] = Field((), alias="WEBHOOK_TYPE")
+    webhook_url: SecretStr | None = Field(None, alias="WEBHOOK_URL")
+    webhook_secret: SecretStr | None = Field(None, alias="WEBHOOK_SECRET")
+    webhook_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field((), alias="WEBHOOK_ALLOWED_HOSTS")
+    slack_webhook_url: SecretStr | None = Field(None, alias="SLACK_WEBHOOK_URL")
+    google_chat_webhook_url: SecretStr | None = Field(None, alias="GOOGLE_CHAT_WEBHOOK_URL")
+    github_owner: str | None = Field(None, alias="GITHUB_OWNER")
+    github_repo: str | None = Field(None, alias="GITHUB_REPO")
+    github_token: SecretStr | None = Field(None, alias="GITHUB_TOKEN")
+    github_delivery: Literal["dispatch", "issues"] = Field("dispatch", alias="COGO_GITHUB_DELIVERY")
+
+    # Secrets and edge functions
+    env: str = Field("dev", alias="COGO_ENV", pattern=r"^[a-z][a-z0-9_-]{0,30}$")
+    vault_keys: SecretStr | None = Field(None, alias="COGO_VAULT_KEYS")
+    admin_token: SecretStr | None = Field(None, alias="QUALITY_NOTIFY_ADMIN_TOKEN")
+    router_select_url: str | None = Field(None, alias="ROUTER_SELECT_URL")
+    key_vault_url: str | None = Field(None, alias="KEY_VAULT_URL")
+
+    # Addresses of what people look at
+    metrics_base: str | None = Field(None, alias="METRICS_BASE")
+    dagster_url: str = Field("http://127.0.0.1:3000", alias="COGO_DAGSTER_URL")
+
     @model_validator(mode="before")
     @classmethod
     def _without_blanks(cls, given: Any) -> Any:
@@ -71,7 +107,7 @@ class Settings(BaseSettings):
     def _absolute(cls, home: Path) -> Path:
         return home.expanduser().resolve()
 
-    @field_validator("browser_allowed_hosts", mode="before")
+    @field_validator("browser_allowed_hosts", "webhook_allowed_hosts", "webhook_types", mode="before")
     @classmethod
     def _comma_separated(cls, value: Any) -> Any:
         if isinstance(value, str):

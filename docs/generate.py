@@ -31,7 +31,7 @@ FOLDER: Final = PROJECT_ROOT / "docs" / "reference"
 SQLSTATES: Final = ("CQ001", "CQ002", "CQ003", "CQ004", "CQ005")
 
 _UNSAID: Final = {
-    "SUPABASE_ANON_KEY": "Kept for the edge functions to come; nothing reads it yet.",
+    "SUPABASE_ANON_KEY": "Sent as `Authorization: Bearer …` to the edge functions.",
     "SUPABASE_SERVICE_ROLE_KEY": "Goes with SUPABASE_URL.",
     "HEADLESS": "false: show the browser's window, which needs a display.",
 }

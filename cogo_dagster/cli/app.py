@@ -12,10 +12,27 @@ from dotenv import load_dotenv
 from cogo_dagster.cli.exit_codes import SUMMARY
 from cogo_dagster.cli.groups import group
 
-GROUPS: Final = ("enqueue", "list", "job", "retry", "replay", "recover", "cleanup", "purge", "pause", "resume", "db")
+GROUPS: Final = (
+    "enqueue",
+    "list",
+    "job",
+    "retry",
+    "replay",
+    "recover",
+    "cleanup",
+    "purge",
+    "pause",
+    "resume",
+    "db",
+)
 """Nouns with several commands: the module of that name has a Typer named `app`."""
 
-COMMANDS: Final = ("demo", "dev", "worker", "version")
+COMMANDS: Final = (
+    "demo",
+    "dev",
+    "worker",
+    "version",
+)
 """Commands of one word: the module of that name has a function of that name."""
 
 _PROJECT: Final = Path(__file__).resolve().parents[2]

@@ -54,6 +54,24 @@ class ArtifactStore(Protocol):
         """Return where a person finds the object: an absolute path or an address."""
         ...
 
+    def signed_url(self, storage_key: str, expires_seconds: int, download_name: str | None = None) -> str | None:
+        """Return an address that leads anybody to the object for so long; None where the bytes are only `open`ed.
+
+        Args:
+            storage_key: Which object.
+            expires_seconds: How long the address works.
+            download_name: Save it under this name instead of showing it.
+        """
+        ...
+
+    def open(self, storage_key: str) -> BinaryIO:
+        """Open an object for reading.
+
+        Raises:
+            ArtifactStoreError: It is not there.
+        """
+        ...
+
     def keys(self, older_than_seconds: float) -> Iterator[str]:
         """Yield the keys of all objects that were stored so long ago."""
         ...
@@ -95,6 +113,17 @@ class FolderStore:
     def address(self, storage_key: str) -> str:
         """Return the absolute path."""
         return str(self._path(storage_key))
+
+    def signed_url(self, storage_key: str, expires_seconds: int, download_name: str | None = None) -> str | None:  # noqa: ARG002 - a folder signs nothing
+        """Return None: the bytes are on this machine."""
+        return None
+
+    def open(self, storage_key: str) -> BinaryIO:
+        """Open the file."""
+        try:
+            return self._path(storage_key).open("rb")
+        except OSError as error:
+            raise ArtifactStoreError(f"The artifact {storage_key} cannot be read: {error.strerror}.") from error
 
     def keys(self, older_than_seconds: float) -> Iterator[str]:
         """Walk the folder; parts of uploads that a crash cut off are among the keys."""

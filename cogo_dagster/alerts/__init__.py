@@ -1,0 +1,1 @@
+"""From a failure to a message that was delivered, or is accounted for."""

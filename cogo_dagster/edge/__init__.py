@@ -1,0 +1,1 @@
+"""Clients of the edge functions: the key vault and the router."""

@@ -1,0 +1,1 @@
+"""The quality gate: its runs, the daily snapshot, the weekly summary, the verdict."""

@@ -1,0 +1,1 @@
+"""The metrics API and the dashboard."""

@@ -1,0 +1,60 @@
+"""Packages of the npm registry that tests check against: the vendors' own descriptions, ESLint, axe-core.
+
+Each is fetched once into a folder below the project's cache and kept; root on Debian gets npm installed.
+"""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from cogo_dagster.queue.embedded.locks import locked
+from cogo_dagster.settings import PROJECT_ROOT
+
+CACHE = PROJECT_ROOT / ".cogo" / "npm"
+
+
+def npm_package(name: str, version: str) -> Path:
+    """Return the folder of an installed package, with what it depends on beside it.
+
+    Raises:
+        RuntimeError: There is no npm and no way to get it, or it cannot fetch the package.
+    """
+    home = CACHE / f"{name.replace('/', '+')}-{version}"
+    folder = home / "node_modules" / name
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with locked(CACHE / "install.lock"):
+        if not (home / "complete").exists():
+            _install(f"{name}@{version}", home)
+            (home / "complete").touch()
+    return folder
+
+
+def _install(package: str, home: Path) -> None:
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir(parents=True)
+    command = [
+        _npm(),
+        "install",
+        "--no-audit",
+        "--no-fund",
+        "--ignore-scripts",
+        "--no-package-lock",
+        "--prefix",
+        str(home),
+    ]
+    done = subprocess.run([*command, package], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"npm could not fetch {package}: {done.stderr.strip().splitlines()[-1:]}")
+
+
+def _npm() -> str:
+    found = shutil.which("npm")
+    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
+        quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        for words in (["update", "-q"], ["install", "-y", "-q", "--no-install-recommends", "npm"]):
+            subprocess.run(["apt-get", *words], env=quiet, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        found = shutil.which("npm")
+    if found is None:
+        raise RuntimeError("These tests need npm: install Node.js with npm and put it on the PATH.")
+    return found
