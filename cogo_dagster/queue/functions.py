@@ -6,6 +6,12 @@ A test holds it against the database; the transports and the reference page read
 from collections.abc import Mapping
 
 FUNCTIONS: Mapping[str, Mapping[str, str]] = {
+    "acquire_rate": {
+        "name": "text",
+        "capacity": "double precision",
+        "refill_per_second": "double precision",
+        "cost": "double precision",
+    },
     "cancel_job": {"job_id": "uuid"},
     "claim_chosen_jobs": {"claim_id": "uuid", "job_ids": "jsonb", "worker_id": "text", "lease_seconds": "integer"},
     "claim_jobs": {
@@ -19,6 +25,7 @@ FUNCTIONS: Mapping[str, Mapping[str, str]] = {
         "idle": "boolean",
     },
     "claim_one_job": {"executor_id": "text", "worker_id": "text", "lease_seconds": "integer"},
+    "close_circuit": {"name": "text"},
     "complete_job": {"job_id": "uuid", "lease_token": "uuid", "result": "jsonb"},
     "cleanup_artifacts": {
         "older_than_days": "double precision",
@@ -72,8 +79,10 @@ FUNCTIONS: Mapping[str, Mapping[str, str]] = {
     },
     "list_operations": {"operation": "text", "since_seconds": "double precision", "max_operations": "integer"},
     "list_paused": {},
+    "list_rate_limits": {"open_only": "boolean"},
     "list_unknown_objects": {"storage_keys": "jsonb"},
     "list_workers": {"alive_only": "boolean", "max_workers": "integer"},
+    "open_circuit": {"name": "text", "open_seconds": "double precision", "reason": "text"},
     "pause": {"kind": "text", "name": "text", "reason": "text", "actor": "text"},
     "purge_jobs": {
         "older_than_days": "double precision",

@@ -26,6 +26,7 @@ TABLES = (
     "jobs_dlq",
     "operations_log",
     "paused",
+    "rate_limits",
     "worker_devices",
     "worker_heartbeats",
     "worker_metrics",

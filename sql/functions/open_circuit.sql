@@ -1,0 +1,29 @@
+/*
+ * Grant no call of an outside service for a while, because it said so or cannot be reached. Repeating it is safe:
+ * a circuit that is open longer stays so, with its reason.
+ *
+ * open_seconds   0 to 31,536,000
+ * reason         one sentence, without secrets; kept for people
+ *
+ * Returns {"name", "open_until"}. Errors: CQ005.
+ */
+create or replace function public.open_circuit(name text, open_seconds double precision, reason text) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+    until timestamptz;
+begin
+    perform public.refuse_rate_name(open_circuit.name);
+    if (open_circuit.open_seconds >= 0 and open_circuit.open_seconds <= 31536000) is not true then
+        perform public.invalid_argument('open_seconds must be 0 to 31536000.');
+    end if;
+    insert into public.rate_limits as r (name, open_until, reason)
+    values (open_circuit.name, clock_timestamp() + make_interval(secs => open_circuit.open_seconds),
+            left(open_circuit.reason, 500))
+    on conflict on constraint rate_limits_pkey do update set
+        reason = case when r.open_until >= excluded.open_until then r.reason else excluded.reason end,
+        open_until = greatest(r.open_until, excluded.open_until)
+    returning r.open_until into until;
+    return jsonb_build_object('name', open_circuit.name, 'open_until', until);
+end $$;
+
+comment on function public.open_circuit is 'Grant no call of an outside service for a while.';

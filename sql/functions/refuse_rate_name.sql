@@ -1,0 +1,12 @@
+/*
+ * Refuse a name that no rate limit can have. Errors: CQ005.
+ */
+create or replace function public.refuse_rate_name(name text) returns void
+language plpgsql immutable set search_path = '' as $$
+begin
+    if coalesce(length(refuse_rate_name.name), 0) not between 1 and 200 then
+        perform public.invalid_argument('name must have 1 to 200 characters.');
+    end if;
+end $$;
+
+comment on function public.refuse_rate_name is 'Refuse a name that no rate limit can have.';
