@@ -14,7 +14,7 @@ from cogo_dagster.queue.artifacts import ArtifactStore, FolderStore, sweep_artif
 from cogo_dagster.queue.bulk import Operation, Progress, Totals, ignore_progress, perform, perform_items
 from cogo_dagster.queue.client import Queue, WorkerIdentity
 from cogo_dagster.queue.embedded import EmbeddedServer
-from cogo_dagster.queue.executor import Executor
+from cogo_dagster.queue.executor import Executor, ExecutorPorts
 from cogo_dagster.queue.migrate import migrate, require_current
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.transports.base import Transport
@@ -88,8 +88,22 @@ class Application:
         """
         for executor in build_executors(self.settings):
             if executor.family == family:
-                return executor
+                return self._equipped(executor)
         raise ExecutorUnavailable(f"Nothing here runs jobs of the family {family}: install its executor.")
+
+    def _equipped(self, executor: Executor) -> Executor:
+        use = getattr(executor, "use", None)
+        if use is not None:
+            use(ExecutorPorts(self.transport, self.store))
+        return executor
+
+    def _able(self) -> list[Executor]:
+        executors = build_executors(self.settings)
+        able = [executor for executor in executors if not getattr(executor, "lacks", None)]
+        if executors and not able:
+            names = ", ".join(str(getattr(executor, "lacks", None)) for executor in executors)
+            raise ExecutorUnavailable(f"This machine can run no jobs at all: set {names}.")
+        return able
 
     def worker(
         self,
@@ -99,12 +113,19 @@ class Application:
         executors: list[Executor] | None = None,
         dagster_run_id: str | None = None,
     ) -> Worker:
-        """Build one worker start."""
+        """Build one worker start.
+
+        Args:
+            executors: Instead of those installed here that lack no setting.
+
+        Raises:
+            ExecutorUnavailable: Every one of them lacks a setting.
+        """
         identity = WorkerIdentity(self.settings.worker_id, uuid4(), self.settings.executor_id, dagster_run_id)
         return Worker(
             self.queue,
             self.store,
-            build_executors(self.settings) if executors is None else executors,
+            [self._equipped(executor) for executor in (self._able() if executors is None else executors)],
             identity,
             options or worker_options(self.settings),
             wakeup=NoWakeup(lambda: observer(_POLLS_ONLY)) if self.pooled else ListenWakeup(self.dsn),

@@ -92,6 +92,7 @@ begin
             'error_fingerprint',
             'explain_jobs',
             'fail_job',
+            'find_cached_artifacts',
             'finish_artifacts',
             'get_jobs',
             'invalid_argument',

@@ -12,6 +12,7 @@ from cogo_dagster.cli.output import JsonFlag, print_json
 from cogo_dagster.cli.shell import stop_with_shell
 from cogo_dagster.cli.stop_signals import StopSignals
 from cogo_dagster.cli.worker_log import WorkerLog
+from cogo_dagster.executors.registry import lacking
 from cogo_dagster.queue.worker import WorkerReport
 from cogo_dagster.settings import Settings
 
@@ -65,6 +66,8 @@ def _run(settings: Settings, signals: StopSignals, log: WorkerLog, *, drain: boo
         )
         signals.aim_at(worker)
         log.line("started", f"Worker {settings.worker_id} works on {application.public_dsn}.")
+        for family, setting in lacking(settings).items():
+            log.line("started", f"Jobs of the family {family} are left to other workers, since {setting} is not set.")
         return asyncio.run(worker.run())
 
 

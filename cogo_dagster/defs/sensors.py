@@ -8,7 +8,7 @@ import dagster as dg
 from cogo_dagster.defs.jobs import process_jobs
 from cogo_dagster.defs.operators import recover_leases, replay_dead_letters, replay_dlq
 from cogo_dagster.defs.resources import CogoResource
-from cogo_dagster.executors.registry import families
+from cogo_dagster.executors.registry import families, lacking
 from cogo_dagster.insights.capacity import Demand, demand, recovery_needed, workers_to_start
 from cogo_dagster.insights.replays import ReplayPolicy, is_transient, worth_replaying
 from cogo_dagster.queue.model import Json
@@ -122,7 +122,7 @@ def _demand(instance: dg.DagsterInstance, cogo: CogoResource, stats: Mapping[str
     ended = instance.get_runs(dg.RunsFilter(run_ids=list(registered), statuses=_ENDED)) if registered else []
     return demand(
         stats,
-        families(),
+        families().keys() - lacking(cogo.application.settings).keys(),
         workers,
         {run.run_id for run in ended},
         len(starting),

@@ -35,6 +35,12 @@ def build_executors(settings: Settings) -> list[Executor]:
     return [build_executor(family, settings) for family in sorted(families())]
 
 
+def lacking(settings: Settings) -> dict[str, str]:
+    """Return the families that this machine leaves to other workers, with the setting that each lacks."""
+    lacks = {executor.family: getattr(executor, "lacks", None) for executor in build_executors(settings)}
+    return {family: setting for family, setting in lacks.items() if setting}
+
+
 def validate_payload(type: str, payload: Json, settings: Settings) -> dict[str, Json]:
     """Check a payload by its type's executor, before it is enqueued.
 

@@ -34,6 +34,8 @@ def _paused(fact: Fact, now: datetime) -> str:
 
 def _waiting(fact: Fact, now: datetime) -> str:
     until = _span(datetime.fromisoformat(fact["next_run_at"]), now)
+    if fact.get("snoozed"):
+        return f"was put off, and waits {until} more: {fact['snoozed'].rstrip('.')}"
     return f"waits {until} for its {'next attempt' if fact['attempts'] else 'time'}"
 
 
@@ -43,6 +45,11 @@ def _in_line(fact: Fact) -> str:
         return "is due, and next in line"
     count = f"{ahead:,} or more" if ahead >= _LONG_LINE else str(ahead)
     return f"is due; {count} {'job is' if ahead == 1 else 'jobs are'} before it"
+
+
+def _no_executor(fact: Fact) -> str:
+    needed = _NEEDED.get(fact["family"])
+    return f"no worker alive runs {fact['family']} jobs" + (f": start one with {needed} set" if needed else "")
 
 
 def _running(fact: Fact, now: datetime) -> str:
@@ -71,9 +78,11 @@ def _span(later: datetime, earlier: datetime) -> str:
     return f"{int(seconds // size)} {unit}"
 
 
+_NEEDED: Final[Mapping[str, str]] = {"figma": "FIGMA_API_TOKEN"}
+"""Settings without which a worker leaves a family alone."""
+
 _PLAIN: Final[Mapping[str, str]] = {
     "no_worker": "no worker is alive: start one with `cogo worker`",
-    "no_executor": "no worker alive runs {family} jobs",
     "no_address": "no worker alive serves the executor id {executor_id}: start one with EXECUTOR_ID={executor_id}",
     "busy": "all {slots} slots of the workers that could take it are busy",
     "succeeded": "has succeeded",
@@ -84,6 +93,7 @@ _TOLD: Final[Mapping[str, Callable[[Fact, datetime], str]]] = {
     "paused": _paused,
     "waiting": _waiting,
     "in_line": lambda fact, _: _in_line(fact),
+    "no_executor": lambda fact, _: _no_executor(fact),
     "running": _running,
     "lease_expired": _lease_expired,
     "failed": lambda fact, _: _failed(fact),

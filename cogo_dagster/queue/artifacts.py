@@ -225,6 +225,7 @@ def _draft(file: ArtifactFile) -> dict[str, Json]:
         "size_bytes": size_bytes,
         "sha256": sha256,
         "extension": file.path.suffix.lstrip(".").lower() or "bin",
+        "cache_key": file.cache_key,
     }
 
 

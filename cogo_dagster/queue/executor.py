@@ -2,11 +2,14 @@
 
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from cogo_dagster.queue.artifacts import ArtifactStore
 from cogo_dagster.queue.model import ArtifactFile, ExecutionResult, Job, Json
+from cogo_dagster.queue.transports.base import Transport
 
 
 class InvalidPayload(ValueError):
@@ -44,12 +47,19 @@ class ExecutionFailed(Exception):
 
 
 class Snooze(Exception):
-    """Run the job again in `delay_seconds` without consuming the attempt (a rate limit's Retry-After)."""
+    """Run the job again in `delay_seconds` without consuming the attempt (a rate limit's Retry-After).
 
-    def __init__(self, reason: str, *, delay_seconds: float) -> None:
+    Args:
+        reason: One sentence, without secrets.
+        delay_seconds: How long.
+        artifacts: What is done already, so that the next attempt can go on from there.
+    """
+
+    def __init__(self, reason: str, *, delay_seconds: float, artifacts: Sequence[ArtifactFile] = ()) -> None:
         super().__init__(reason)
         self.reason = reason
         self.delay_seconds = delay_seconds
+        self.artifacts = artifacts
 
 
 class Workspace:
@@ -83,8 +93,26 @@ class Workspace:
             self._folder = None
 
 
+@dataclass(frozen=True, slots=True)
+class ExecutorPorts:
+    """What an executor may use of the system around it.
+
+    Attributes:
+        transport: To the engine's functions; blocking, so call it in a thread.
+        store: Where artifacts' bytes are; blocking too.
+        announce: Tells people something by every alert target; None where nothing does.
+    """
+
+    transport: Transport
+    store: ArtifactStore
+    announce: Callable[..., object] | None = None
+
+
 class Executor(Protocol):
     """Runs one family of types inside the worker's asyncio loop.
+
+    Two more are optional: a method `use(ports: ExecutorPorts)`, called before `start`; and an attribute
+    `lacks: str | None`, the setting without which this machine leaves the family's jobs to other workers.
 
     Attributes:
         family: The types it runs: `family` itself and `family.anything`.

@@ -47,6 +47,7 @@ FUNCTIONS: Mapping[str, Mapping[str, str]] = {
         "retryable": "boolean",
         "delay_seconds": "double precision",
     },
+    "find_cached_artifacts": {"cache_keys": "jsonb"},
     "finish_artifacts": {"job_id": "uuid", "lease_token": "uuid", "artifact_ids": "jsonb"},
     "get_jobs": {"job_ids": "jsonb"},
     "list_abandoned_artifacts": {"grace_seconds": "integer", "max_artifacts": "integer"},

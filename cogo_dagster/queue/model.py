@@ -88,11 +88,13 @@ class ArtifactFile:
         name: Display name, unique within the attempt (`screenshot.png`); never a path in storage.
         content_type: MIME type.
         path: The local file; the worker deletes its folder after the upload.
+        cache_key: What it is a copy of, for whoever needs the same later; at most 200 characters.
     """
 
     name: str
     content_type: str
     path: Path
+    cache_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

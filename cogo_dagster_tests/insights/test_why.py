@@ -23,8 +23,16 @@ PAUSED = {"why": "paused", "kind": "type", "name": "browser", "paused_at": BEFOR
         (PAUSED | {"reason": None}, "type browser is paused for 2 h by anna; `cogo resume type browser` lets it go on"),
         ({"why": "waiting", "next_run_at": SOON, "attempts": 0}, "waits 4 min for its time"),
         ({"why": "waiting", "next_run_at": SOON, "attempts": 2}, "waits 4 min for its next attempt"),
+        (
+            {"why": "waiting", "next_run_at": SOON, "attempts": 0, "snoozed": "Figma allows no call."},
+            "was put off, and waits 4 min more: Figma allows no call",
+        ),
         ({"why": "no_worker"}, "no worker is alive: start one with `cogo worker`"),
-        ({"why": "no_executor", "family": "figma"}, "no worker alive runs figma jobs"),
+        ({"why": "no_executor", "family": "gate"}, "no worker alive runs gate jobs"),
+        (
+            {"why": "no_executor", "family": "figma"},
+            "no worker alive runs figma jobs: start one with FIGMA_API_TOKEN set",
+        ),
         (
             {"why": "no_address", "executor_id": "mac"},
             "no worker alive serves the executor id mac: start one with EXECUTOR_ID=mac",

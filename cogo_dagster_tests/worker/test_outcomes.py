@@ -8,7 +8,7 @@ import pytest
 
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.executor import ExecutionFailed, InvalidPayload, Snooze, Workspace
-from cogo_dagster.queue.model import ExecutionResult, Job, Json
+from cogo_dagster.queue.model import ArtifactFile, ExecutionResult, Job, Json
 from cogo_dagster.queue.worker import attempt
 from cogo_dagster_tests.queue.steps import add, dead_letters, look
 from cogo_dagster_tests.worker.bench import Bench
@@ -81,6 +81,21 @@ def test_a_snooze_gives_the_attempt_back(bench: Bench, queue: Queue) -> None:
     assert (row["status"], row["attempts"], row["snoozes"], report.counters["snoozed"]) == ("queued", 0, 1, 1)
     assert (_time(row["next_run_at"]) - _time(row["claimed_at"])).total_seconds() >= 900
     assert row["lease_expires_at"] is None
+
+
+def test_a_snooze_keeps_what_is_done_already(bench: Bench, queue: Queue) -> None:
+    """Its files are the job's, for the next attempt to go on from."""
+
+    async def body(job: Job, workspace: Workspace) -> ExecutionResult:
+        path = workspace.folder / "first.txt"
+        path.write_text("done")
+        raise Snooze("Later.", delay_seconds=900, artifacts=[ArtifactFile("first.txt", "text/plain", path, "first")])
+
+    job = add(queue)
+    bench.drain(FakeExecutor(body))
+    row = look(queue, job)
+    assert (row["status"], row["attempts"]) == ("queued", 0)
+    assert [file["name"] for file in row["artifacts"]] == ["first.txt"]
 
 
 def test_an_unexpected_exception_is_retried_with_its_traceback(bench: Bench, queue: Queue) -> None:

@@ -2,7 +2,7 @@
  * Announce the files an attempt is about to upload; the server chooses where they go. Fenced: only the holder
  * of the lease may. Repeating the call returns the same rows.
  *
- * artifacts   [{"name", "content_type", "size_bytes", "sha256", "extension"}]
+ * artifacts   [{"name", "content_type", "size_bytes", "sha256", "extension", "cache_key"}]; a `cache_key` is for find_cached_artifacts
  *
  * Returns {"artifacts": [{"artifact_id", "storage_key"}]} in the order given; each row is `pending`.
  * Errors: CQ002 lease lost, CQ005.
@@ -35,17 +35,17 @@ begin
             case when i.extension ~ '^[a-z0-9]{1,10}$' then i.extension
                 else public.invalid_argument('The extension must be 1 to 10 lower-case letters or digits.')::text end) as storage_key
         from rows from (jsonb_to_recordset(create_artifacts.artifacts) as (
-            name text, content_type text, size_bytes bigint, sha256 text, extension text
-        )) with ordinality as i (name, content_type, size_bytes, sha256, extension, position)
+            name text, content_type text, size_bytes bigint, sha256 text, extension text, cache_key text
+        )) with ordinality as i (name, content_type, size_bytes, sha256, extension, cache_key, position)
     ), created as (
         insert into public.artifacts as a (job_id, lease_token, attempt, name, content_type, size_bytes, sha256,
-                                           storage_key, status, created_at)
+                                           storage_key, cache_key, status, created_at)
         select create_artifacts.job_id, create_artifacts.lease_token, attempt, i.name, i.content_type, i.size_bytes,
-               i.sha256, i.storage_key, 'pending', at
+               i.sha256, i.storage_key, i.cache_key, 'pending', at
         from item i order by i.position
         on conflict (job_id, lease_token, name) where lease_token is not null
             do update set content_type = excluded.content_type, size_bytes = excluded.size_bytes,
-                          sha256 = excluded.sha256, storage_key = excluded.storage_key,
+                          sha256 = excluded.sha256, storage_key = excluded.storage_key, cache_key = excluded.cache_key,
                           status = case when a.storage_key = excluded.storage_key then a.status else 'pending' end
         returning a.id, a.name, a.storage_key
     )

@@ -5,7 +5,7 @@
  *
  * Returns [{"job_id", "why", …}] in the order given. `why` of a queued job, the first that holds:
  *   paused          {"kind", "name", "paused_at", "actor", "reason"}
- *   waiting         {"next_run_at", "attempts"}: its time has not come
+ *   waiting         {"next_run_at", "attempts", "snoozed"}: its time has not come; `snoozed` is why its executor put it off
  *   no_worker       no worker is alive
  *   no_executor     {"family"}: no worker alive runs this family
  *   no_address      {"executor_id"}: no worker alive with this family serves the executor id it is addressed to
@@ -44,7 +44,8 @@ begin
                     or p.kind = 'executor' and p.name = j.executor_id
                  limit 1),
                 case when j.next_run_at > at
-                    then jsonb_build_object('why', 'waiting', 'next_run_at', j.next_run_at, 'attempts', j.attempts) end,
+                    then jsonb_build_object('why', 'waiting', 'next_run_at', j.next_run_at, 'attempts', j.attempts,
+                        'snoozed', case when j.error ->> 'class' = 'snoozed' then j.error ->> 'message' end) end,
                 case
                     when serving.alive = 0 then jsonb_build_object('why', 'no_worker')
                     when serving.able = 0 then jsonb_build_object('why', 'no_executor', 'family', j.family)

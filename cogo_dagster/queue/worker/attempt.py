@@ -33,7 +33,7 @@ async def run_attempt(executor: Executor, job: Job, workspace: Workspace) -> End
         done = await _run(executor, job, workspace)
         result, artifacts = done.result, tuple(done.artifacts)
     except Snooze as snooze:
-        outcome, delay_seconds = Outcome.SNOOZED, snooze.delay_seconds
+        outcome, delay_seconds, artifacts = Outcome.SNOOZED, snooze.delay_seconds, tuple(snooze.artifacts)
         error = JobError("snoozed", snooze.reason)
     except ExecutionFailed as failed:
         outcome, delay_seconds, artifacts = Outcome.FAILED, failed.delay_seconds, tuple(failed.artifacts)

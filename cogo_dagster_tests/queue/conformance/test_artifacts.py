@@ -7,6 +7,7 @@ import pytest
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.errors import InvalidArgument, LeaseLost
 from cogo_dagster.queue.model import Job, Json, Outcome
+from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster_tests.conftest import Age, Owner
 from cogo_dagster_tests.queue.steps import BROKEN, look, running_job, settle, take_one
 
@@ -192,3 +193,21 @@ def test_deleting_never_touches_a_ready_file(queue: Queue) -> None:
 def _uploaded(queue: Queue, job: Job, file: dict[str, Json]) -> None:
     [row] = queue.create_artifacts(job, [file])
     queue.finish_artifacts(job, [row["artifact_id"]])
+
+
+def test_a_ready_file_is_found_by_what_it_is_a_copy_of(queue: Queue, transport: Transport) -> None:
+    """The newest of them; not one that is pending or of another key."""
+    older, newer, unfinished = (running_job(queue) for _ in range(3))
+    _uploaded(queue, older, {**PAGE, "cache_key": "home"})
+    _uploaded(queue, newer, {**PAGE, "cache_key": "home"})
+    _uploaded(queue, newer, {**SHOT, "cache_key": None})
+    queue.create_artifacts(unfinished, [{**SHOT, "cache_key": "shot"}])
+    found = transport.call("find_cached_artifacts", {"cache_keys": ["home", "shot", "none"]})
+    assert {key: row["job_id"] for key, row in found.items()} == {"home": str(newer.id)}
+
+
+@pytest.mark.parametrize("wrong", [None, "home", ["x"] * 1_001])
+def test_cached_files_are_asked_for_in_a_list_of_bounded_length(transport: Transport, wrong: Json) -> None:
+    """With a sentence that says so."""
+    with pytest.raises(InvalidArgument, match="at most 1,000 texts"):
+        transport.call("find_cached_artifacts", {"cache_keys": wrong})

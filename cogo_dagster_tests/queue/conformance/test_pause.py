@@ -7,7 +7,7 @@ import pytest
 
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.errors import InvalidArgument
-from cogo_dagster.queue.model import Json, NewJob, Outcome
+from cogo_dagster.queue.model import JobError, Json, NewJob, Outcome
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster_tests.conftest import Age, Owner
 from cogo_dagster_tests.queue.steps import BROKEN, HOPELESS, a_worker, add, register, running_job, settle, take
@@ -95,6 +95,13 @@ def test_a_waiting_job_says_what_it_waits_for(queue: Queue) -> None:
     [fact] = _why(queue)
     assert (fact["why"], fact["attempts"]) == ("waiting", 0)
     assert datetime.fromisoformat(fact["next_run_at"]) > datetime.now(UTC)
+
+
+def test_a_job_that_was_put_off_says_why(queue: Queue) -> None:
+    """Its executor's reason, until it runs again."""
+    job = running_job(queue)
+    settle(queue, job, Outcome.SNOOZED, error=JobError("snoozed", "Figma allows no call."), delay_seconds=600)
+    assert _fact(queue, job.id)["snoozed"] == "Figma allows no call."
 
 
 def test_a_due_job_says_which_worker_is_missing(queue: Queue) -> None:

@@ -1,0 +1,27 @@
+/*
+ * Files that are there already, by the key of what they are a copy of; of several the newest.
+ *
+ * cache_keys   ["…"], at most 1,000
+ *
+ * Returns {"<cache key>": the artifact}, without those that are not there. Errors: CQ005.
+ */
+create or replace function public.find_cached_artifacts(cache_keys jsonb) returns jsonb
+language plpgsql stable set search_path = '' as $$
+declare
+    answer jsonb;
+begin
+    if jsonb_typeof(find_cached_artifacts.cache_keys) is distinct from 'array'
+       or jsonb_array_length(find_cached_artifacts.cache_keys) > 1000
+    then
+        perform public.invalid_argument('cache_keys must be an array of at most 1,000 texts.');
+    end if;
+    select jsonb_object_agg(asked.key, public.artifact_row(found.artifact)) into answer
+    from jsonb_array_elements_text(find_cached_artifacts.cache_keys) as asked (key)
+    cross join lateral (
+        select a as artifact from public.artifacts a
+        where a.cache_key = asked.key and a.status = 'ready' order by a.created_at desc limit 1
+    ) found;
+    return coalesce(answer, '{}');
+end $$;
+
+comment on function public.find_cached_artifacts is 'Files that are there already, by the key of what they are a copy of.';
