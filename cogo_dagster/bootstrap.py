@@ -1,12 +1,16 @@
 """Settings become objects here and nowhere else."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from pydantic import SecretStr
 
 from cogo_dagster.executors.errors import ExecutorUnavailable
 from cogo_dagster.executors.registry import build_executors
@@ -23,6 +27,10 @@ from cogo_dagster.queue.worker import Observer, Worker, WorkerOptions
 from cogo_dagster.queue.worker.events import EventKind, Stage, WorkerEvent, ignore
 from cogo_dagster.queue.worker.wakeup import ListenWakeup, NoWakeup
 from cogo_dagster.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from cogo_dagster.edge.key_ring import KeyRing
+    from cogo_dagster.edge.key_vault import KeyVault
 
 _POLLS_ONLY = WorkerEvent(
     EventKind.WARNING,
@@ -42,7 +50,7 @@ class Application:
     """
 
     settings: Settings
-    dsn: str
+    dsn: str = field(repr=False)
     transport: Transport
     queue: Queue
     store: ArtifactStore
@@ -52,6 +60,24 @@ class Application:
     def public_dsn(self) -> str:
         """The database's address without its password."""
         return without_password(self.dsn)
+
+    @property
+    def vault(self) -> "KeyVault":
+        """The secrets of this environment (COGO_ENV)."""
+        return self.vault_in(self.settings.env)
+
+    def vault_in(self, environment: str) -> "KeyVault":
+        """Return the secrets of an environment; variables and the edge function speak for COGO_ENV only."""
+        # The cryptography costs every command 0.1 s, and few need it.
+        from cogo_dagster.edge.key_vault import KeyVault  # noqa: PLC0415
+
+        own = environment == self.settings.env
+        return KeyVault(
+            self.transport,
+            environment,
+            vault_keys(self.settings),
+            variable_in(self.settings) if own else lambda _: None,
+        )
 
     def address_of(self, artifact: Mapping[str, Json]) -> str | None:
         """Return where a person finds an artifact's file; None for a row of an older system that does not say."""
@@ -208,6 +234,39 @@ def dagster_storage_url(settings: Settings) -> str:
             "DAGSTER_POSTGRES_URL is not a Postgres URL: write it as postgresql://user:password@host:5432/dagster."
         )
     return f"postgresql+psycopg2://{rest}"
+
+
+def variable_in(settings: Settings) -> Callable[[str], str | None]:
+    """Return what reads an environment variable that a secret may stand in; where it is a setting, the setting's word.
+
+    Blank counts as not set, as it does for settings.
+    """
+    ours = {field.alias: name for name, field in Settings.model_fields.items()}
+
+    def read(name: str) -> str | None:
+        value = getattr(settings, ours[name]) if name in ours else os.environ.get(name, "").strip()
+        value = value.get_secret_value() if isinstance(value, SecretStr) else value
+        return value if isinstance(value, str) and value else None
+
+    return read
+
+
+def vault_keys(settings: Settings) -> "Callable[[], KeyRing]":
+    """Return what finds the vault's keys: COGO_VAULT_KEYS, else those kept beside the embedded database.
+
+    What is returned raises NoVaultKeys where there are none.
+    """
+    from cogo_dagster.edge.key_ring import KeyRing, kept_keys  # noqa: PLC0415 - slow, and seldom needed
+
+    if settings.vault_keys is None and uses_embedded_database(settings):
+        return lambda: kept_keys(vault_key_file(settings))
+    given = settings.vault_keys.get_secret_value() if settings.vault_keys else ""
+    return lambda: KeyRing.read(given, "COGO_VAULT_KEYS")
+
+
+def vault_key_file(settings: Settings) -> Path:
+    """Return where the vault's keys are kept for the embedded database."""
+    return settings.home / "vault" / "keys"
 
 
 def worker_options(settings: Settings) -> WorkerOptions:

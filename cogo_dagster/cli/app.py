@@ -23,6 +23,7 @@ GROUPS: Final = (
     "purge",
     "pause",
     "resume",
+    "vault",
     "db",
 )
 """Nouns with several commands: the module of that name has a Typer named `app`."""

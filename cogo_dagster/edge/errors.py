@@ -1,0 +1,23 @@
+"""What goes wrong with secrets and edge functions; each message is one sentence that says what to do, without a secret.
+
+VaultError
+├── InvalidReference   not provider:usage:name, or a value no secret can have
+└── NoVaultKeys        there is no key to encrypt with
+EdgeFailed             an edge function gave no usable answer: the database path serves
+"""
+
+
+class VaultError(Exception):
+    """A secret cannot be read or kept."""
+
+
+class InvalidReference(VaultError):
+    """What was given names no secret, or cannot be one."""
+
+
+class NoVaultKeys(VaultError):
+    """No usable key stands in COGO_VAULT_KEYS, or beside the embedded database."""
+
+
+class EdgeFailed(Exception):
+    """An edge function refused, or did not answer as it should."""

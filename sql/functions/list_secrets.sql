@@ -1,0 +1,15 @@
+/*
+ * Which secrets there are, by environment and reference; never their ciphertext.
+ */
+create or replace function public.list_secrets(environment text default null, max_secrets integer default 1000) returns jsonb
+language sql stable set search_path = '' as $$
+    select coalesce(jsonb_agg(public.secret_row(found.s) order by (found.s).environment, (found.s).reference), '[]')
+    from (
+        select s from public.secrets s
+        where list_secrets.environment is null or s.environment = list_secrets.environment
+        order by s.environment, s.reference
+        limit least(list_secrets.max_secrets, 1000)
+    ) found
+$$;
+
+comment on function public.list_secrets is 'Which secrets there are, without their values.';

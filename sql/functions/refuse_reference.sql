@@ -1,0 +1,15 @@
+/*
+ * Refuse what is no scope or no reference of a secret. Errors: CQ005.
+ */
+create or replace function public.refuse_reference(environment text, reference text) returns void
+language plpgsql immutable set search_path = '' as $$
+begin
+    if refuse_reference.environment is null or refuse_reference.environment !~ '^[a-z][a-z0-9_-]{0,30}$' then
+        perform public.invalid_argument('The environment must be a lower-case word such as dev or prod.');
+    elsif refuse_reference.reference is null
+        or refuse_reference.reference !~ '^[a-z][a-z0-9_-]{0,62}(:[a-z][a-z0-9_-]{0,62}){2}$' then
+        perform public.invalid_argument('The reference must be provider:usage:name in lower case, such as quality:notify:admin_token.');
+    end if;
+end $$;
+
+comment on function public.refuse_reference is 'Refuse what is no scope or no reference of a secret.';

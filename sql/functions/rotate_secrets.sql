@@ -1,0 +1,47 @@
+/*
+ * Put secrets that the caller encrypted anew in the place of what they were.
+ * One whose value was set meanwhile is left alone, and so is one that is encrypted with this key already: safe to repeat.
+ *
+ * secrets     [{"environment", "reference", "version", "ciphertext"}]: the version that was read
+ * key_id      The key they are encrypted with now
+ * Returns {"matched", "changed", "skipped"}. Errors: CQ005.
+ */
+create or replace function public.rotate_secrets(secrets jsonb, key_id text, actor text default null) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+    matched integer;
+    changed integer;
+    answer jsonb;
+begin
+    if jsonb_typeof(rotate_secrets.secrets) is distinct from 'array' or rotate_secrets.key_id is null
+       or rotate_secrets.key_id !~ '^[0-9a-f]{12}$' then
+        perform public.invalid_argument('secrets must be a list, and key_id must have 12 hexadecimal digits.');
+    elsif exists (select from jsonb_array_elements(rotate_secrets.secrets) given
+                  where (given ->> 'ciphertext' ~ '^gAAAA[A-Za-z0-9_-]{60,}={0,2}$') is not true) then
+        perform public.invalid_argument('Each ciphertext must be a Fernet token: encrypt the value before it is kept.');
+    end if;
+    matched := jsonb_array_length(rotate_secrets.secrets);
+    with given as (
+        select g.* from jsonb_to_recordset(rotate_secrets.secrets)
+            as g (environment text, reference text, version integer, ciphertext text)
+    ), held as (
+        -- In one order for all callers, so that two rotations wait for each other instead of locking each other out.
+        select s.environment, s.reference, given.ciphertext from public.secrets s
+        join given on given.environment = s.environment and given.reference = s.reference and given.version = s.version
+        where s.key_id <> rotate_secrets.key_id
+        order by s.environment, s.reference
+        for update of s
+    )
+    update public.secrets s set ciphertext = held.ciphertext, key_id = rotate_secrets.key_id
+    from held where s.environment = held.environment and s.reference = held.reference;
+    get diagnostics changed = row_count;
+    answer := jsonb_build_object('matched', matched, 'changed', changed, 'skipped', matched - changed);
+    if changed > 0 then
+        perform public.log_operation(
+            jsonb_build_object('id', public.time_ordered_id(), 'actor', coalesce(rotate_secrets.actor, session_user)),
+            'rotate_secrets', jsonb_build_object('key_id', rotate_secrets.key_id), answer);
+    end if;
+    return answer;
+end $$;
+
+comment on function public.rotate_secrets is 'Put secrets encrypted anew in place of the old.';

@@ -1,0 +1,11 @@
+/*
+ * A secret as lists show it: without its ciphertext.
+ */
+create or replace function public.secret_row(secret public.secrets) returns jsonb
+language sql stable as $$
+    select pg_catalog.jsonb_build_object(
+        'environment', secret.environment, 'reference', secret.reference, 'key_id', secret.key_id,
+        'version', secret.version, 'created_at', secret.created_at, 'updated_at', secret.updated_at)
+$$;
+
+comment on function public.secret_row is 'A secret without its ciphertext.';
