@@ -1,6 +1,5 @@
 """Settings become objects here and nowhere else."""
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -10,10 +9,11 @@ from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from pydantic import SecretStr
 
+from cogo_dagster.edge.variables import no_variable, variable_in
 from cogo_dagster.executors.errors import ExecutorUnavailable
 from cogo_dagster.executors.registry import build_executors
+from cogo_dagster.health.record import HealthRecord
 from cogo_dagster.queue.artifacts import ArtifactStore, FolderStore, sweep_artifacts
 from cogo_dagster.queue.bulk import Operation, Progress, Totals, ignore_progress, perform, perform_items
 from cogo_dagster.queue.client import Queue, WorkerIdentity
@@ -31,6 +31,8 @@ from cogo_dagster.settings import Settings, SettingsError
 if TYPE_CHECKING:
     from cogo_dagster.edge.key_ring import KeyRing
     from cogo_dagster.edge.key_vault import KeyVault
+    from cogo_dagster.edge.router import Router
+    from cogo_dagster.health.probes import ProbeResult
 
 _POLLS_ONLY = WorkerEvent(
     EventKind.WARNING,
@@ -68,16 +70,38 @@ class Application:
 
     def vault_in(self, environment: str) -> "KeyVault":
         """Return the secrets of an environment; variables and the edge function speak for COGO_ENV only."""
-        # The cryptography costs every command 0.1 s, and few need it.
+        # The cryptography costs every command 0.1 s, and few need it; the HTTP client behind `edge` costs more.
+        from cogo_dagster.edge.build import edge_secrets  # noqa: PLC0415
         from cogo_dagster.edge.key_vault import KeyVault  # noqa: PLC0415
 
         own = environment == self.settings.env
-        return KeyVault(
-            self.transport,
-            environment,
-            vault_keys(self.settings),
-            variable_in(self.settings) if own else lambda _: None,
-        )
+        variable = variable_in(self.settings) if own else no_variable
+        return KeyVault(self.transport, environment, vault_keys(self.settings), variable, edge_secrets(self.settings))
+
+    @property
+    def router(self) -> "Router":
+        """Chooses providers."""
+        from cogo_dagster.edge.build import edge_router  # noqa: PLC0415 - as above
+        from cogo_dagster.edge.router import Router  # noqa: PLC0415
+
+        return Router(self.transport, edge_router(self.settings))
+
+    @property
+    def health(self) -> HealthRecord:
+        """What probes of providers found."""
+        return HealthRecord(self.transport)
+
+    def probe_providers(self) -> "list[ProbeResult]":
+        """Ask every provider whether it is there, and keep what they say.
+
+        Those are the registered ones, and the outside services that the settings use.
+        """
+        from cogo_dagster.health.probes import probe_providers, service_targets, targets_of  # noqa: PLC0415 - as above
+
+        targets = [*targets_of(self.router.providers()), *service_targets(self.settings)]
+        results = probe_providers(targets, self.settings.provider_allowed_hosts) if targets else []
+        self.health.keep(results)
+        return results
 
     def address_of(self, artifact: Mapping[str, Json]) -> str | None:
         """Return where a person finds an artifact's file; None for a row of an older system that does not say."""
@@ -234,21 +258,6 @@ def dagster_storage_url(settings: Settings) -> str:
             "DAGSTER_POSTGRES_URL is not a Postgres URL: write it as postgresql://user:password@host:5432/dagster."
         )
     return f"postgresql+psycopg2://{rest}"
-
-
-def variable_in(settings: Settings) -> Callable[[str], str | None]:
-    """Return what reads an environment variable that a secret may stand in; where it is a setting, the setting's word.
-
-    Blank counts as not set, as it does for settings.
-    """
-    ours = {field.alias: name for name, field in Settings.model_fields.items()}
-
-    def read(name: str) -> str | None:
-        value = getattr(settings, ours[name]) if name in ours else os.environ.get(name, "").strip()
-        value = value.get_secret_value() if isinstance(value, SecretStr) else value
-        return value if isinstance(value, str) and value else None
-
-    return read
 
 
 def vault_keys(settings: Settings) -> "Callable[[], KeyRing]":

@@ -91,6 +91,7 @@ class Settings(BaseSettings):
     admin_token: SecretStr | None = Field(None, alias="QUALITY_NOTIFY_ADMIN_TOKEN")
     router_select_url: str | None = Field(None, alias="ROUTER_SELECT_URL")
     key_vault_url: str | None = Field(None, alias="KEY_VAULT_URL")
+    provider_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field((), alias="PROVIDER_ALLOWED_HOSTS")
 
     # Addresses of what people look at
     metrics_base: str | None = Field(None, alias="METRICS_BASE")
@@ -107,7 +108,9 @@ class Settings(BaseSettings):
     def _absolute(cls, home: Path) -> Path:
         return home.expanduser().resolve()
 
-    @field_validator("browser_allowed_hosts", "webhook_allowed_hosts", "webhook_types", mode="before")
+    @field_validator(
+        "browser_allowed_hosts", "webhook_allowed_hosts", "provider_allowed_hosts", "webhook_types", mode="before"
+    )
     @classmethod
     def _comma_separated(cls, value: Any) -> Any:
         if isinstance(value, str):

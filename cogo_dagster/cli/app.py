@@ -24,6 +24,7 @@ GROUPS: Final = (
     "pause",
     "resume",
     "vault",
+    "router",
     "db",
 )
 """Nouns with several commands: the module of that name has a Typer named `app`."""

@@ -82,6 +82,8 @@ FUNCTIONS: Mapping[str, Mapping[str, str]] = {
     },
     "list_operations": {"operation": "text", "since_seconds": "double precision", "max_operations": "integer"},
     "list_paused": {},
+    "list_provider_health": {},
+    "list_providers": {"capability": "text"},
     "list_rate_limits": {"open_only": "boolean"},
     "list_secrets": {"environment": "text", "max_secrets": "integer"},
     "list_unknown_objects": {"storage_keys": "jsonb"},
@@ -100,6 +102,7 @@ FUNCTIONS: Mapping[str, Mapping[str, str]] = {
     },
     "queue_stats": {"executor_id": "text", "count_limit": "integer"},
     "record_heartbeat": {"instance_id": "uuid", "running": "integer", "metrics": "jsonb"},
+    "record_provider_health": {"results": "jsonb"},
     "recover_leases": {"batch_size": "integer", "dry_run": "boolean", "action": "jsonb"},
     "register_worker": {
         "instance_id": "uuid",
@@ -113,6 +116,7 @@ FUNCTIONS: Mapping[str, Mapping[str, str]] = {
         "heartbeat_seconds": "double precision",
         "device": "jsonb",
     },
+    "remove_provider": {"provider": "text", "capability": "text"},
     "renew_leases": {"leases": "jsonb", "lease_seconds": "integer"},
     "replay_dlq": {
         "type_prefix": "text",
@@ -144,6 +148,14 @@ FUNCTIONS: Mapping[str, Mapping[str, str]] = {
     },
     "rotate_secrets": {"secrets": "jsonb", "key_id": "text", "actor": "text"},
     "schema_version": {},
+    "select_provider": {"capabilities": "jsonb", "max_age_seconds": "double precision"},
+    "set_provider": {
+        "provider": "text",
+        "capability": "text",
+        "probe_url": "text",
+        "cost": "double precision",
+        "enabled": "boolean",
+    },
     "set_secret": {
         "environment": "text",
         "reference": "text",

@@ -18,6 +18,7 @@ PARTS = {
     "job_row",
     "log_operation",
     "paused_types",
+    "refuse_provider",
     "refuse_rate_name",
     "refuse_reference",
     "refuse_unpausable",

@@ -1,0 +1,49 @@
+/*
+ * Keep what probes found; the last one of each provider and capability stands.
+ *
+ * results   [{"provider", "capability", "healthy", "latency_ms", "error"}], at most 1,000
+ * Returns {"recorded", "changed": [{"provider", "capability", "healthy"}]}: those whose health is another than before.
+ * Errors: CQ005.
+ */
+create or replace function public.record_provider_health(results jsonb) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+    now_ timestamptz := clock_timestamp();
+    changed jsonb;
+    recorded integer;
+begin
+    if jsonb_typeof(record_provider_health.results) is distinct from 'array'
+       or jsonb_array_length(record_provider_health.results) > 1000 then
+        perform public.invalid_argument('results must be a list of at most 1,000 probes.');
+    end if;
+    perform public.refuse_provider(given ->> 'provider', given ->> 'capability')
+    from jsonb_array_elements(record_provider_health.results) given;
+    if exists (select from jsonb_array_elements(record_provider_health.results) given
+               where jsonb_typeof(given -> 'healthy') is distinct from 'boolean') then
+        perform public.invalid_argument('Each result must say whether the provider is healthy: true or false.');
+    end if;
+    with given as (
+        select distinct on (g.provider, g.capability) g.*
+        from jsonb_to_recordset(record_provider_health.results)
+            as g (provider text, capability text, healthy boolean, latency_ms double precision, error text)
+        order by g.provider, g.capability
+    ), before as (
+        select h.* from public.provider_health h join given using (provider, capability)
+    ), written as (
+        insert into public.provider_health as h (provider, capability, healthy, latency_ms, error, checked_at, since)
+        select given.provider, given.capability, given.healthy, given.latency_ms, left(given.error, 500), now_, now_
+        from given
+        on conflict on constraint provider_health_pkey do update set
+            healthy = excluded.healthy, latency_ms = excluded.latency_ms, error = excluded.error,
+            checked_at = excluded.checked_at,
+            since = case when h.healthy = excluded.healthy then h.since else excluded.since end
+        returning h.provider, h.capability, h.healthy
+    )
+    select count(*), coalesce(jsonb_agg(to_jsonb(w) order by w.provider, w.capability)
+                              filter (where b.healthy is distinct from w.healthy), '[]')
+    into recorded, changed
+    from written w left join before b using (provider, capability);
+    return jsonb_build_object('recorded', recorded, 'changed', changed);
+end $$;
+
+comment on function public.record_provider_health is 'Keep what probes of providers found.';

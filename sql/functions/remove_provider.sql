@@ -1,0 +1,20 @@
+/*
+ * Let the router forget a provider, for one capability or, without one, for all; its health goes with it.
+ * Returns {"provider", "changed"}: how many capabilities it had.
+ */
+create or replace function public.remove_provider(provider text, capability text default null) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+    removed integer;
+begin
+    delete from public.providers p
+    where p.provider = remove_provider.provider
+      and (remove_provider.capability is null or p.capability = remove_provider.capability);
+    get diagnostics removed = row_count;
+    delete from public.provider_health h
+    where h.provider = remove_provider.provider
+      and (remove_provider.capability is null or h.capability = remove_provider.capability);
+    return jsonb_build_object('provider', remove_provider.provider, 'changed', removed);
+end $$;
+
+comment on function public.remove_provider is 'Let the router forget a provider.';
