@@ -71,6 +71,13 @@ _BY_SQLSTATE: dict[str, type[QueueError]] = {
     "CQ005": InvalidArgument,
 }
 
+_GAVE_UP = "The database gave up on the call ({message}): nothing was done, and it may be repeated."
+
+_UNAVAILABLE = {
+    "42501": "The database refuses this role ({message}): connect as one that has service_role.",
+    **dict.fromkeys(("57014", "55P03", "40001", "40P01"), _GAVE_UP),  # out of time, or in another's way
+}
+
 _MISSING_SCHEMA = {"42883", "42P01", "42703", "PGRST202"}
 
 
@@ -84,6 +91,6 @@ def error_from_sqlstate(sqlstate: str, message: str, detail: str | None = None) 
         return InvalidArgument(f"An argument cannot be taken: {message}.")
     if sqlstate in _MISSING_SCHEMA:
         return SchemaOutOfDate(f"The database is not migrated for this release ({message}): run `cogo db migrate`.")
-    if sqlstate == "42501":
-        return DatabaseUnavailable(f"The database refuses this role ({message}): connect as one that has service_role.")
+    if sqlstate in _UNAVAILABLE:
+        return DatabaseUnavailable(_UNAVAILABLE[sqlstate].format(message=message))
     return QueueError(f"The database answered {sqlstate}: {message}")

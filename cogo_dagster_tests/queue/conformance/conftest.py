@@ -15,8 +15,12 @@ from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.queue.transports.postgres import PostgresTransport
 from cogo_dagster_tests.conftest import Owner, assert_disconnected
 from cogo_dagster_tests.servers import Major, TestServer
+from cogo_dagster_tests.supabase.rest import RestTransport
 
-TRANSPORTS: dict[str, Callable[[str], Transport]] = {"postgres": partial(PostgresTransport, role="service_role")}
+TRANSPORTS: dict[str, Callable[[str], Transport]] = {
+    "postgres": partial(PostgresTransport, role="service_role"),
+    "supabase": RestTransport,
+}
 
 TABLES = (
     "artifacts",

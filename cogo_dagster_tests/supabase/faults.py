@@ -1,0 +1,128 @@
+"""What may go wrong between a client and its project, by order of the test."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Scope = dict[str, Any]
+App = Callable[[Scope, Any, Any], Awaitable[None]]
+Kind = Literal["drop_before", "drop_after", "answer", "delay", "cut_short"]
+
+
+@dataclass
+class Fault:
+    """One kind of trouble for requests whose path holds a word.
+
+    Attributes:
+        kind: `drop_before` the request is read; `drop_after` it was done whole; `cut_short` in the middle of the
+            answer; `answer` in the service's place; `delay` it.
+        word: Part of the path.
+        times: For so many requests.
+        met: How many have met it.
+    """
+
+    kind: Kind
+    word: str = ""
+    times: int = 1
+    status: int = 503
+    body: bytes = b"<html><h1>503 Service Temporarily Unavailable</h1></html>"
+    content_type: str = "text/html"
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    seconds: float = 0.0
+    met: int = 0
+
+
+class Faults:
+    """Stands before the services and lets the ordered trouble happen. Thread-safe.
+
+    Attributes:
+        requests: Method and path of every request so far.
+    """
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._lock = threading.Lock()
+        self._ordered: list[Fault] = []
+        self._cut = False
+        self.requests: list[tuple[str, str]] = []
+
+    def order(self, kind: Kind, word: str = "", **details: Any) -> Fault:
+        """Let something go wrong from now on."""
+        fault = Fault(kind, word, **details)
+        with self._lock:
+            self._ordered.append(fault)
+        return fault
+
+    def cut(self) -> None:
+        """Break every connection that a request comes over, until mended."""
+        self._cut = True
+
+    def mend(self) -> None:
+        """End all trouble."""
+        with self._lock:
+            self._cut = False
+            self._ordered.clear()
+
+    def paths(self, word: str) -> list[str]:
+        """Return the paths of the requests so far that hold a word."""
+        return [path for _, path in self.requests if word in path]
+
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+        """Serve one request, or not."""
+        if scope["type"] != "http":
+            await (_refuse_socket(receive, send) if self._cut else self._app(scope, receive, send))
+            return
+        self.requests.append((scope["method"], scope["path"]))
+        fault = self._fault_for(scope["path"])
+        if self._cut or (fault and fault.kind == "drop_before"):
+            _transport(send).abort()
+        elif fault and fault.kind == "drop_after":
+            await self._app(scope, receive, _swallow)
+            _transport(send).abort()
+        elif fault and fault.kind == "cut_short":
+            await self._app(scope, receive, _halved(send))
+        elif fault and fault.kind == "answer":
+            await _answer(fault, send)
+        else:
+            await asyncio.sleep(fault.seconds if fault else 0)
+            await self._app(scope, receive, send)
+
+    def _fault_for(self, path: str) -> Fault | None:
+        with self._lock:
+            for fault in self._ordered:
+                if fault.word in path and fault.met < fault.times:
+                    fault.met += 1
+                    return fault
+        return None
+
+
+def _transport(send: Any) -> Any:
+    return send.__self__.transport
+
+
+async def _swallow(message: Scope) -> None:
+    """Keep the answer to ourselves."""
+
+
+def _halved(send: Any) -> Any:
+    async def halved(message: Scope) -> None:
+        if message["type"] == "http.response.body" and (body := message.get("body", b"")):
+            await send({**message, "body": body[: len(body) // 2], "more_body": True})
+            _transport(send).abort()
+        else:
+            await send(message)
+
+    return halved
+
+
+async def _answer(fault: Fault, send: Any) -> None:
+    headers = [(b"content-type", fault.content_type.encode()), *fault.headers]
+    await send({"type": "http.response.start", "status": fault.status, "headers": headers})
+    await send({"type": "http.response.body", "body": fault.body})
+
+
+async def _refuse_socket(receive: Any, send: Any) -> None:
+    await receive()
+    await send({"type": "websocket.close", "code": 1011})

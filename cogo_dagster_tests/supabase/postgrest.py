@@ -1,0 +1,385 @@
+"""PostgREST's RPC as measured on 14.17: its statements, its statuses, its error bodies, its limits."""
+
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn
+
+import jwt
+import psycopg
+from psycopg import sql
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from cogo_dagster_tests.supabase.keys import SECRET
+
+Connection = psycopg.Connection[Any]
+
+MAX_ROWS: Final = 1_000
+CONNECTIONS: Final = 10
+SESSION_TIMEOUT: Final = "8s"
+ROLE_TIMEOUTS: Final = {"anon": "3s", "authenticated": "8s"}
+"""What a project gives its roles; service_role has none of its own, so the session's stands."""
+
+MOST_REPEATS: Final = 20
+
+AUTHENTICATOR: Final = """
+do $$ begin
+    perform pg_advisory_xact_lock(741);
+    if not exists (select from pg_roles where rolname = 'authenticator') then
+        create role authenticator nologin noinherit;
+    end if;
+    if (select count(*) from pg_auth_members where member = 'authenticator'::regrole) < 3 then
+        grant anon, authenticated, service_role to authenticator;
+    end if;
+end $$
+"""
+
+CATALOGUE: Final = """
+select p.proname, p.proretset, p.prorettype::regtype::text, p.provolatile, p.pronargs - p.pronargdefaults,
+       coalesce(p.proargnames, '{}'), array(select format_type(t, null) from unnest(p.proargtypes) t),
+       r.typtype = 'c' or p.prorettype = 'record'::regtype
+from pg_proc p join pg_type r on r.oid = p.prorettype
+where p.pronamespace = 'public'::regnamespace and p.prokind = 'f'
+"""
+
+STATUSES: Final = {
+    "23503": 409,
+    "23505": 409,
+    "25006": 405,
+    "42883": 404,
+    "42P01": 404,
+    "42P17": 500,
+    "P0001": 400,
+    "53400": 500,
+    "21000": 500,
+    "57P01": 503,
+}
+CLASSES: Final = {
+    "08": 503,
+    "09": 500,
+    "0L": 403,
+    "0P": 403,
+    "25": 500,
+    "28": 403,
+    "2D": 500,
+    "38": 500,
+    "39": 500,
+    "3B": 500,
+    "40": 500,
+    "53": 503,
+    "54": 500,
+    "55": 500,
+    "57": 500,
+    "58": 500,
+    "F0": 500,
+    "HV": 500,
+    "P0": 500,
+    "XX": 500,
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A whole HTTP answer."""
+
+    status: int
+    body: bytes = b""
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class Refused(Exception):
+    """An error answer."""
+
+    def __init__(
+        self, status: int, code: str, message: str, *more: Any, headers: Mapping[str, str] | None = None
+    ) -> None:
+        details, hint = (*more, None, None)[:2]
+        super().__init__(message)
+        document = {"code": code, "details": details, "hint": hint, "message": message}
+        named = (("content-type", "application/json; charset=utf-8"), ("proxy-status", f"PostgREST; error={code}"))
+        body = json.dumps(document, separators=(",", ":")).encode()
+        self.answer = Answer(status, body, (*named, *(headers or {}).items()))
+
+
+class RetriedForEver(Exception):
+    """What every PostgREST below 16 does with 40001 and 40P01: the request never ends."""
+
+
+@dataclass(frozen=True)
+class Function:
+    """One function as the schema cache knows it."""
+
+    name: str
+    returns_set: bool
+    returns: str
+    volatility: str
+    required: int
+    names: tuple[str, ...]
+    types: tuple[str, ...]
+    returns_row: bool
+
+    def takes(self, given: frozenset[str]) -> bool:
+        """Whether these arguments fit: all required ones and no unknown one."""
+        return given <= set(self.names) and set(self.names[: self.required]) <= given
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who calls, and how."""
+
+    method: str
+    role: str
+    claims: Any
+
+
+class Postgrest:
+    """The RPC half of PostgREST over one database.
+
+    Attributes:
+        endless: Functions that a real server would be retrying for ever now.
+    """
+
+    def __init__(self, dsn: str, *, max_rows: int = MAX_ROWS) -> None:
+        self._max_rows = max_rows
+        self._lock = threading.Lock()
+        self.endless: list[str] = []
+        with psycopg.connect(dsn, autocommit=True) as owner:
+            owner.execute(AUTHENTICATOR)
+        self._pool = ConnectionPool(
+            dsn,
+            min_size=0,
+            max_size=CONNECTIONS,
+            timeout=10,
+            configure=_as_authenticator,
+            kwargs={"application_name": "postgrest stand-in"},
+            open=True,
+        )
+        self._listener = psycopg.connect(dsn, autocommit=True, application_name="postgrest stand-in")
+        self._listener.execute("listen pgrst")
+        self._functions = self._read()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._pool.close(timeout=5)
+        self._listener.close()
+
+    def call(self, method: str, name: str, body: bytes, authorization: str, headers: Mapping[str, str]) -> Answer:
+        """Answer one request to /rpc/<name>."""
+        try:
+            role, claims = _role(authorization)
+            _require_public(headers)
+            arguments = _arguments(method, body, headers)
+            function = self._find(name, frozenset(arguments))
+            with self._connection() as connection:
+                return self._run(connection, function, arguments, Caller(method, role, claims))
+        except Refused as refused:
+            return refused.answer
+
+    def _read(self) -> dict[str, list[Function]]:
+        found: dict[str, list[Function]] = {}
+        for name, returns_set, returns, volatility, required, names, types, row in self._listener.execute(CATALOGUE):
+            arguments = tuple(names[: len(types)]), tuple(types)
+            function = Function(name, returns_set, returns, volatility, required, *arguments, row)
+            found.setdefault(name, []).append(function)
+        return found
+
+    def _find(self, name: str, given: frozenset[str]) -> Function:
+        with self._lock:
+            # The cache of the schema is read anew when the database says so, and at no other time.
+            if any(note.payload == "reload schema" for note in list(self._listener.notifies(timeout=0))):
+                self._functions = self._read()
+            fitting = [function for function in self._functions.get(name, ()) if function.takes(given)]
+        if len(fitting) > 1:
+            raise Refused(300, "PGRST203", f"Could not choose the best candidate function between: {name}")
+        if not fitting:
+            words = f"({', '.join(sorted(given))})" if given else " without parameters"
+            raise Refused(
+                404,
+                "PGRST202",
+                f"Could not find the function public.{name}{words} in the schema cache",
+                f"Searched for the function public.{name}{words}, but no matches were found in the schema cache.",
+            )
+        return fitting[0]
+
+    @contextmanager
+    def _connection(self) -> Iterator[Connection]:
+        try:
+            with self._pool.connection() as connection:
+                yield connection
+        except PoolTimeout:
+            raise Refused(504, "PGRST003", "Timed out acquiring connection from connection pool.") from None
+        except psycopg.OperationalError as error:
+            if error.sqlstate:
+                raise
+            message = "Could not query the database for the schema cache. Retrying."
+            raise Refused(503, "PGRST002", message, headers={"retry-after": "0"}) from None
+
+    def _run(self, connection: Connection, function: Function, arguments: Any, caller: Caller) -> Answer:
+        reading = caller.method in ("GET", "HEAD") or function.volatility in ("i", "s")
+        for _ in range(MOST_REPEATS):
+            try:
+                with connection.transaction():
+                    connection.execute(f"set transaction isolation level read committed, {_access(reading)}".encode())
+                    _set_up(connection, function.name, caller)
+                    return self._select(connection, function, arguments)
+            except (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected):
+                continue
+            except psycopg.Error as error:
+                _refuse(error, caller.role)
+        self.endless.append(function.name)
+        raise RetriedForEver(function.name)
+
+    def _select(self, connection: Connection, function: Function, arguments: Mapping[str, Any]) -> Answer:
+        statement = _statement(function, [name for name in function.names if name in arguments], self._max_rows)
+        row = connection.execute(statement, (json.dumps(arguments),)).fetchone()
+        assert row is not None
+        _, page_total, body, response_headers, response_status = row
+        status = int(response_status) if response_status else 204 if function.returns == "void" else 200
+        if status == 204:
+            return Answer(204)
+        set_of = function.returns_set
+        span = f"0-{page_total - 1}/*" if set_of and page_total else "*/*" if set_of else "0-0/*"
+        extra = [pair for one in json.loads(response_headers or "[]") for pair in one.items()]
+        return Answer(
+            status,
+            body.encode(),
+            (("content-type", "application/json; charset=utf-8"), ("content-range", span), *extra),
+        )
+
+
+def _as_authenticator(connection: Connection) -> None:
+    connection.execute(f"set statement_timeout = '{SESSION_TIMEOUT}'".encode())
+    connection.execute(f"set lock_timeout = '{SESSION_TIMEOUT}'".encode())
+    connection.execute("set session authorization authenticator")
+    connection.commit()
+
+
+def _access(reading: bool) -> str:
+    return "read only" if reading else "read write"
+
+
+def _set_up(connection: Connection, name: str, caller: Caller) -> None:
+    timeout = ROLE_TIMEOUTS.get(caller.role)
+    connection.execute(
+        'select set_config(\'search_path\', \'"public", "public", "extensions"\', true),'
+        " set_config('statement_timeout', coalesce(%s, current_setting('statement_timeout')), true),"
+        " set_config('role', %s, true), set_config('request.jwt.claims', %s, true),"
+        " set_config('request.method', %s, true), set_config('request.path', %s, true),"
+        " set_config('request.headers', '{}', true), set_config('request.cookies', '{}', true)",
+        (timeout, caller.role, json.dumps(caller.claims), caller.method, f"/rpc/{name}"),
+    )
+
+
+def _statement(function: Function, given: list[str], max_rows: int) -> sql.Composed:
+    types = dict(zip(function.names, function.types, strict=True))
+    called = sql.SQL("{}({})").format(
+        sql.Identifier("public", function.name),
+        sql.SQL(", ").join(sql.SQL("{0} := pgrst_body.{0}").format(sql.Identifier(name)) for name in given),
+    )
+    declared = sql.SQL(", ").join(sql.SQL("{} {}").format(sql.Identifier(n), sql.SQL(types[n])) for n in given)
+    body = (
+        sql.SQL("(select {} from json_to_record(pgrst_payload.json_data) as _({}) limit 1) pgrst_body").format(
+            sql.SQL(", ").join(map(sql.Identifier, given)), declared
+        )
+        if given
+        else sql.SQL("(select) pgrst_body")
+    )
+    if function.returns_row:
+        source = sql.SQL("select pgrst_call.* from {payload}, lateral {body}, lateral {called} pgrst_call")
+        value = sql.SQL("coalesce(json_agg(_t), '[]')::text" if function.returns_set else "(json_agg(_t)->0)::text")
+    else:
+        source = sql.SQL(
+            "select pgrst_call.pgrst_scalar from {payload}, lateral {body},"
+            " lateral (select {called} pgrst_scalar) pgrst_call"
+        )
+        value = sql.SQL(
+            "coalesce(json_agg(_t.pgrst_scalar), '[]')::text"
+            if function.returns_set
+            else "coalesce(json_agg(_t.pgrst_scalar)->0, 'null')::text"
+        )
+    payload = sql.SQL("(select %s::json as json_data) pgrst_payload")
+    return sql.SQL(
+        "with pgrst_source as ({source}) select null::bigint as total_result_set,"
+        " pg_catalog.count(_t) as page_total, {value} as body,"
+        " nullif(current_setting('response.headers', true), ''), nullif(current_setting('response.status', true), '')"
+        " from (select * from pgrst_source limit {rows} offset 0) _t"
+    ).format(source=source.format(payload=payload, body=body, called=called), value=value, rows=sql.Literal(max_rows))
+
+
+def _role(authorization: str) -> tuple[str, Any]:
+    if not authorization.lower().startswith("bearer "):
+        return "anon", {"role": "anon"}
+    token = authorization[7:].strip()
+    if (parts := len(token.split("."))) != 3:
+        raise Refused(401, "PGRST301", f"Expected 3 parts in JWT; got {parts}")
+    try:
+        claims = jwt.decode(token, SECRET, algorithms=["HS256"], leeway=30)
+    except jwt.ExpiredSignatureError:
+        raise Refused(401, "PGRST303", "JWT expired") from None
+    except jwt.ImmatureSignatureError:
+        raise Refused(401, "PGRST303", "JWT not yet valid") from None
+    except jwt.InvalidTokenError:
+        raise Refused(401, "PGRST301", "JWSError JWSInvalidSignature") from None
+    return claims.get("role", "anon"), claims
+
+
+def _require_public(headers: Mapping[str, str]) -> None:
+    profile = headers.get("content-profile") or headers.get("accept-profile") or "public"
+    if profile != "public":
+        raise Refused(
+            406, "PGRST106", f"Invalid schema: {profile}", None, "Only the following schemas are exposed: public"
+        )
+
+
+def _arguments(method: str, body: bytes, headers: Mapping[str, str]) -> dict[str, Any]:
+    if method not in ("GET", "HEAD", "POST"):
+        raise Refused(405, "PGRST101", f"Cannot use the {method} method on RPC")
+    if not body.strip():
+        return {}
+    if not headers.get("content-type", "application/json").startswith("application/json"):
+        raise Refused(404, "PGRST202", "Could not find the function in the schema cache")
+    try:
+        given = json.loads(body, parse_constant=_no_constant)
+    except ValueError:
+        raise Refused(400, "PGRST102", "Empty or invalid json") from None
+    given = given[0] if isinstance(given, list) and given else given
+    if not isinstance(given, dict):
+        raise Refused(400, "PGRST102", "All object keys must match")
+    return given
+
+
+def _no_constant(word: str) -> NoReturn:
+    raise ValueError(word)
+
+
+def _refuse(error: psycopg.Error, role: str) -> NoReturn:
+    diag, state = error.diag, error.sqlstate
+    message = diag.message_primary or str(error)
+    if state is None:
+        raise Refused(503, "PGRST001", "Database client error. Retrying the connection.", headers={"retry-after": "0"})
+    if state == "PGRST":
+        _refuse_as_told(message, diag.message_detail or "{}")
+    again = {"retry-after": "0"}
+    if state.startswith("PT") and state[2:].isdigit():
+        status = int(state[2:])
+        raise Refused(
+            status, state, message, diag.message_detail, diag.message_hint, headers=again if status == 503 else None
+        )
+    if state == "42501":
+        status = 401 if role == "anon" else 403
+    elif state == "22023" and message.startswith("role "):
+        status = 401
+    else:
+        status = STATUSES.get(state) or CLASSES.get(state[:2], 400)
+    raise Refused(
+        status, state, message, diag.message_detail, diag.message_hint, headers=again if status == 503 else None
+    )
+
+
+def _refuse_as_told(message: str, detail: str) -> NoReturn:
+    told, how = json.loads(message), json.loads(detail)
+    raise Refused(
+        how["status"], told["code"], told["message"], told.get("details"), told.get("hint"), headers=how.get("headers")
+    )
