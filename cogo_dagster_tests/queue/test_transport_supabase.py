@@ -1,0 +1,283 @@
+"""The Supabase transport: lost replies, gateways in trouble, keys of the wrong kind, and what each error means."""
+
+import math
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+
+from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.errors import (
+    DatabaseUnavailable,
+    DuplicateJob,
+    InvalidArgument,
+    QueueError,
+    SchemaOutOfDate,
+    TransportError,
+)
+from cogo_dagster.queue.model import NewJob
+from cogo_dagster.queue.supabase.project import Project, checked_project
+from cogo_dagster.queue.transports.supabase import SupabaseTransport
+from cogo_dagster.settings import SettingsError
+from cogo_dagster_tests.conftest import Owner
+from cogo_dagster_tests.queue.steps import add
+from cogo_dagster_tests.supabase.keys import ANON, ANOTHER_SECRET, PUBLISHABLE, SECRET_KEY, SERVICE_ROLE, legacy_key
+from cogo_dagster_tests.supabase.server import StandIn, supabase
+
+AN_ADDRESS = "https://abc.supabase.co"
+QUICK: dict[str, Any] = {"first_pause_seconds": 0.01}
+
+
+@pytest.fixture
+def stand_in(dsn: str) -> Iterator[StandIn]:
+    """Put a project over the test's database."""
+    with supabase(dsn) as stand_in:
+        yield stand_in
+
+
+@pytest.fixture
+def rest(stand_in: StandIn) -> Iterator[SupabaseTransport]:
+    """Call it with the service key, repeating without long waits."""
+    transport = SupabaseTransport(stand_in.project(), **QUICK)
+    yield transport
+    transport.close()
+
+
+@pytest.mark.parametrize("key", [SERVICE_ROLE, SECRET_KEY], ids=["legacy", "secret"])
+def test_both_kinds_of_service_keys_work(stand_in: StandIn, key: str) -> None:
+    """A legacy JWT and an sb_secret_ key do the same."""
+    transport = SupabaseTransport(stand_in.project(key))
+    assert transport.call("queue_stats", {})["ready"] == 0
+    transport.close()
+
+
+@pytest.mark.parametrize("kind", ["drop_after", "drop_before", "cut_short"])
+def test_a_lost_reply_changes_nothing(rest: SupabaseTransport, stand_in: StandIn, owner: Owner, kind: Any) -> None:
+    """Dropped before, after or in the middle of the answer, the enqueue happens once and the answer is the same."""
+    fault = stand_in.faults.order(kind, "enqueue_jobs", times=2)
+    job = add(Queue(rest))
+    assert fault.met == 2
+    assert owner.execute("select id from public.jobs").fetchall() == [(job,)]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "content_type"),
+    [
+        (502, b"<html>502 Bad Gateway</html>", "text/html"),
+        (503, b"upstream connect error or disconnect/reset before headers", "text/plain"),
+        (503, b'{"message":"name resolution failed"}', "application/json"),
+        (504, b'{"message":"The upstream server is timing out"}', "application/json"),
+        (520, b"<html>520</html>", "text/html"),
+        (429, b'{"message":"API rate limit exceeded"}', "application/json"),
+        (503, b'{"code":"PGRST002","message":"no schema cache","details":null,"hint":null}', "application/json"),
+        (504, b'{"code":"PGRST003","message":"pool timeout","details":null,"hint":null}', "application/json"),
+        (503, b'{"code":"57P01","message":"terminating connection","details":null,"hint":null}', "application/json"),
+        (503, b'{"code":"53300","message":"too many clients","details":null,"hint":null}', "application/json"),
+        (200, b"<html>Checking your browser</html>", "text/html"),
+        (200, b"half of a", "application/json"),
+    ],
+)
+def test_a_gateway_in_trouble_is_asked_again(
+    rest: SupabaseTransport, stand_in: StandIn, status: int, body: bytes, content_type: str
+) -> None:
+    """Whatever shape the trouble has, also a page of HTML that claims success."""
+    fault = stand_in.faults.order("answer", "queue_stats", times=3, status=status, body=body, content_type=content_type)
+    assert rest.call("queue_stats", {})["ready"] == 0
+    assert fault.met == 3
+
+
+def test_trouble_that_lasts_is_told(rest: SupabaseTransport, stand_in: StandIn) -> None:
+    """After five tries the sentence says what stood in the way, and that the outcome is open."""
+    fault = stand_in.faults.order("answer", "queue_stats", times=99, status=502)
+    with pytest.raises(TransportError, match="HTTP 502"):
+        rest.call("queue_stats", {})
+    assert fault.met == 5
+
+
+def test_a_wait_the_server_asks_for_is_kept(
+    rest: SupabaseTransport, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Retry-After is the least wait, and an absurd one is cut short."""
+    waits: list[float] = []
+    monkeypatch.setattr("time.sleep", waits.append)
+    for asked in (b"3", b"99999", b"nonsense"):
+        stand_in.faults.order("answer", "queue_stats", status=429, headers=((b"retry-after", asked),))
+    rest.call("queue_stats", {})
+    assert [math.floor(wait) for wait in waits] == [3, 15, 0]
+
+
+def test_an_address_where_nothing_listens_is_told() -> None:
+    """Nothing was done, and the sentence names the variable."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    transport = SupabaseTransport(Project(f"http://127.0.0.1:{port}", SERVICE_ROLE), **QUICK)
+    with pytest.raises(DatabaseUnavailable, match=r"cannot be reached.*SUPABASE_URL"):
+        transport.call("queue_stats", {})
+    transport.close()
+
+
+def test_an_answer_that_never_comes_ends_in_time(stand_in: StandIn) -> None:
+    """A reply that takes too long counts as lost."""
+    stand_in.faults.order("delay", "queue_stats", seconds=2, times=9)
+    transport = SupabaseTransport(stand_in.project(), timeout=httpx.Timeout(0.1), **QUICK)
+    with pytest.raises(TransportError, match="may be repeated"):
+        transport.call("queue_stats", {})
+    transport.close()
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "sb_secret_of_another_project_altogether",
+        legacy_key("service_role", secret=ANOTHER_SECRET),
+    ],
+    ids=["secret of another project", "jwt of another project"],
+)
+def test_a_key_the_gateway_does_not_know_is_told(stand_in: StandIn, key: str) -> None:
+    """Its 401 has no code; the sentence says which variable holds what."""
+    transport = SupabaseTransport(stand_in.project(key), **QUICK)
+    with pytest.raises(DatabaseUnavailable, match="SUPABASE_SERVICE_ROLE_KEY the secret key"):
+        transport.call("queue_stats", {})
+    assert len(stand_in.faults.requests) == 1, "A wrong key is not tried again."
+    transport.close()
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [
+        (legacy_key("service_role", expires_in=-60), "JWT expired"),
+        (legacy_key("service_role", secret=ANOTHER_SECRET), "JWSInvalidSignature"),
+        (SECRET_KEY, "Expected 3 parts"),
+        (legacy_key("nobody"), "nobody"),
+        (ANON, "permission denied"),
+    ],
+    ids=["expired", "forged", "secret without a gateway", "unknown role", "anon"],
+)
+def test_a_key_postgrest_refuses_is_told(dsn: str, key: str, reason: str) -> None:
+    """Without a gateway before it, PostgREST says why in its own words."""
+    with supabase(dsn, gateway=False) as stand_in:
+        transport = SupabaseTransport(stand_in.project(key), **QUICK)
+        with pytest.raises(DatabaseUnavailable, match=f"{reason}.*SUPABASE_SERVICE_ROLE_KEY"):
+            transport.call("queue_stats", {})
+        transport.close()
+
+
+@pytest.mark.parametrize(
+    ("key", "sentence"),
+    [
+        (ANON, "holds the anon key"),
+        (legacy_key("authenticated"), "holds the authenticated key"),
+        (PUBLISHABLE, "holds the publishable key"),
+        ("two words", "is not a key"),
+        ("schlüssel", "is not a key"),
+    ],
+)
+def test_a_key_that_may_do_nothing_is_noticed_before_anything_is_sent(key: str, sentence: str) -> None:
+    """The anon or publishable key in the wrong variable is a common slip."""
+    with pytest.raises(SettingsError, match=f"SUPABASE_SERVICE_ROLE_KEY {sentence}"):
+        checked_project(AN_ADDRESS, key)
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        (AN_ADDRESS, AN_ADDRESS),
+        (f" {AN_ADDRESS}/ ", AN_ADDRESS),
+        (f"{AN_ADDRESS}/rest/v1/", AN_ADDRESS),
+        ("http://127.0.0.1:54321", "http://127.0.0.1:54321"),
+    ],
+)
+def test_the_address_is_taken_in_each_form_people_copy(given: str, url: str) -> None:
+    """With a slash at the end, with the path of a service, with blanks around."""
+    assert checked_project(given, SERVICE_ROLE).url == url
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://postgres:secret@db.abc.supabase.co:5432/postgres", "abc.supabase.co", "ftp://abc", "https://"]
+)
+def test_an_address_that_is_none_is_told(url: str) -> None:
+    """The sentence names the variable and does not repeat a password."""
+    with pytest.raises(SettingsError, match="SUPABASE_URL") as refused:
+        checked_project(url, SERVICE_ROLE)
+    assert "secret" not in str(refused.value)
+
+
+def test_a_redirect_is_not_followed_with_the_key(rest: SupabaseTransport, stand_in: StandIn) -> None:
+    """The sentence names the address to set instead."""
+    location = b"https://elsewhere.example/rest/v1/rpc/queue_stats?apikey=x"
+    stand_in.faults.order("answer", "queue_stats", status=301, headers=((b"location", location),))
+    with pytest.raises(DatabaseUnavailable, match=r"redirected to https://elsewhere.example/rest/v1/rpc/queue_stats:"):
+        rest.call("queue_stats", {})
+
+
+def test_an_address_of_something_else_is_told(rest: SupabaseTransport, stand_in: StandIn) -> None:
+    """A 404 that is not PostgREST's means that SUPABASE_URL leads elsewhere."""
+    stand_in.faults.order("answer", "queue_stats", status=404, body=b"not here", content_type="text/plain")
+    with pytest.raises(DatabaseUnavailable, match="does not lead to a Supabase project"):
+        rest.call("queue_stats", {})
+
+
+def test_a_database_that_was_never_migrated_says_so(empty_dsn: str) -> None:
+    """The sentence names the command for a project one has no connection to."""
+    with supabase(empty_dsn) as stand_in:
+        transport = SupabaseTransport(stand_in.project())
+        with pytest.raises(SchemaOutOfDate, match="`cogo db sql` prints"):
+            transport.call("queue_stats", {})
+        transport.close()
+
+
+def test_a_duplicate_says_whose_key_it_is(rest: SupabaseTransport) -> None:
+    """The existing job's id comes through with the error."""
+    first = add(Queue(rest), payload={"a": 1}, idempotency_key="k")
+    with pytest.raises(DuplicateJob) as refused:
+        add(Queue(rest), payload={"a": 2}, idempotency_key="k")
+    assert refused.value.existing_id == str(first)
+
+
+@pytest.mark.parametrize("value", [math.nan, "\ud800", "\x00"], ids=["nan", "half a pair", "nul"])
+def test_what_json_or_the_database_cannot_say_is_a_wrong_argument(rest: SupabaseTransport, value: Any) -> None:
+    """Not a crash, and not something to try again."""
+    with pytest.raises(InvalidArgument):
+        Queue(rest).enqueue([NewJob("browser", {"value": value})])
+
+
+def test_a_call_that_takes_too_long_did_nothing(rest: SupabaseTransport, dsn: str) -> None:
+    """A lock held for longer than the database waits ends the call; nothing was done, and it is not an engine's bug."""
+    with psycopg.connect(dsn) as blocker:
+        blocker.execute("lock table public.jobs")
+        with pytest.raises(DatabaseUnavailable, match="gave up on the call"):
+            add(Queue(rest))
+    assert Queue(rest).list_jobs() == []
+
+
+def test_threads_share_one_client(rest: SupabaseTransport) -> None:
+    """Twelve threads at once: each gets its own answer, and errors are told by the thread's own response."""
+    together = Barrier(12)
+
+    def call(number: int) -> Any:
+        together.wait()
+        try:
+            return rest.call("list_jobs", {"max_jobs": 1 if number % 2 else -1})
+        except QueueError as error:
+            return type(error)
+
+    with ThreadPoolExecutor(12) as pool:
+        assert list(pool.map(call, range(12))) == [InvalidArgument, []] * 6
+
+
+def test_keys_appear_in_no_error(stand_in: StandIn) -> None:
+    """Neither the sentence nor what it came from holds the key."""
+    transport = SupabaseTransport(stand_in.project(), **QUICK)
+    stand_in.faults.cut()
+    with pytest.raises(QueueError) as refused:
+        transport.call("queue_stats", {})
+    error: BaseException | None = refused.value
+    while error is not None:
+        assert SERVICE_ROLE not in str(error)
+        error = error.__cause__
+    transport.close()
