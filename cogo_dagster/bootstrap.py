@@ -19,13 +19,13 @@ from cogo_dagster.queue.bulk import Operation, Progress, Totals, ignore_progress
 from cogo_dagster.queue.client import Queue, WorkerIdentity
 from cogo_dagster.queue.embedded import EmbeddedServer
 from cogo_dagster.queue.executor import Executor, ExecutorPorts
-from cogo_dagster.queue.migrate import migrate, require_current
+from cogo_dagster.queue.migrate import migrate, require_current, require_release
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.queue.transports.postgres import PostgresTransport, is_transaction_pooled
 from cogo_dagster.queue.worker import Observer, Worker, WorkerOptions
 from cogo_dagster.queue.worker.events import EventKind, Stage, WorkerEvent, ignore
-from cogo_dagster.queue.worker.wakeup import ListenWakeup, NoWakeup
+from cogo_dagster.queue.worker.wakeup import ListenWakeup, NoWakeup, Wakeup
 from cogo_dagster.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from cogo_dagster.edge.key_vault import KeyVault
     from cogo_dagster.edge.router import Router
     from cogo_dagster.health.probes import ProbeResult
+    from cogo_dagster.queue.supabase.project import Project
 
 _POLLS_ONLY = WorkerEvent(
     EventKind.WARNING,
@@ -47,12 +48,13 @@ class Application:
     """What the rims work with while the database is open.
 
     Attributes:
-        dsn: The queue's database, with its password: for connecting, not for showing.
+        dsn: The queue's database, with its password: for connecting, not for showing. None where only REST keys are
+            given.
         pooled: Whether a transaction pooler stands before it: no prepared statements, no LISTEN.
     """
 
     settings: Settings
-    dsn: str = field(repr=False)
+    dsn: str | None = field(repr=False)
     transport: Transport
     queue: Queue
     store: ArtifactStore
@@ -60,8 +62,8 @@ class Application:
 
     @property
     def public_dsn(self) -> str:
-        """The database's address without its password."""
-        return without_password(self.dsn)
+        """The database's address without its password; over REST, the project's."""
+        return without_password(self.dsn) if self.dsn else str(self.settings.supabase_url)
 
     @property
     def vault(self) -> "KeyVault":
@@ -178,9 +180,14 @@ class Application:
             [self._equipped(executor) for executor in (self._able() if executors is None else executors)],
             identity,
             options or worker_options(self.settings),
-            wakeup=NoWakeup(lambda: observer(_POLLS_ONLY)) if self.pooled else ListenWakeup(self.dsn),
+            wakeup=self._wakeup(observer),
             observer=observer,
         )
+
+    def _wakeup(self, observer: Observer) -> Wakeup | None:
+        if self.dsn is None:
+            return None
+        return NoWakeup(lambda: observer(_POLLS_ONLY)) if self.pooled else ListenWakeup(self.dsn)
 
 
 @contextmanager
@@ -196,11 +203,46 @@ def open_application(settings: Settings, *, keep_database: bool = False) -> Iter
         QueueError: The database cannot be reached, or is not migrated.
     """
     with ExitStack() as stack:
+        if uses_rest(settings):
+            yield _over_rest(settings, stack)
+            return
         dsn = stack.enter_context(open_database(settings, keep=keep_database))
         pooled = not uses_embedded_database(settings) and is_transaction_pooled(dsn)
         transport = PostgresTransport(dsn, prepare=not pooled)
         stack.callback(transport.close)
-        yield Application(settings, dsn, transport, Queue(transport), FolderStore(settings.home / "artifacts"), pooled)
+        queue = Queue(transport)
+        yield Application(settings, dsn, transport, queue, _store(settings, queue, stack), pooled)
+
+
+def _over_rest(settings: Settings, stack: ExitStack) -> Application:
+    """Open the queue over a Supabase project's REST address."""
+    # supabase-py takes two seconds to import, which nobody else should pay.
+    from cogo_dagster.queue.transports.supabase import MIGRATE, SupabaseTransport  # noqa: PLC0415
+
+    transport = SupabaseTransport(_project(settings))
+    stack.callback(transport.close)
+    queue = Queue(transport)
+    version = queue.schema_version()
+    require_release(version["release"] if version else None, MIGRATE)
+    return Application(settings, None, transport, queue, _store(settings, queue, stack))
+
+
+def _store(settings: Settings, queue: Queue, stack: ExitStack) -> ArtifactStore:
+    """Return where artifacts go: the project's Storage where its keys are given, else a folder."""
+    if settings.supabase_url is None:
+        return FolderStore(settings.home / "artifacts")
+    from cogo_dagster.queue.supabase.store import SupabaseStore  # noqa: PLC0415 - an HTTP client nobody else needs
+
+    store = SupabaseStore(_project(settings), settings.artifact_bucket, queue.schema_version()["deployment_id"])
+    stack.callback(store.close)
+    return store
+
+
+def _project(settings: Settings) -> "Project":
+    from cogo_dagster.queue.supabase.project import checked_project  # noqa: PLC0415 - as above
+
+    key = settings.supabase_service_role_key
+    return checked_project(str(settings.supabase_url), key.get_secret_value() if key else "")
 
 
 @contextmanager
@@ -222,16 +264,21 @@ def uses_embedded_database(settings: Settings) -> bool:
     return settings.database_url is None and settings.supabase_url is None
 
 
+def uses_rest(settings: Settings) -> bool:
+    """Whether the queue is reached over a Supabase project's REST address, because no Postgres address is given."""
+    return settings.database_url is None and settings.supabase_url is not None
+
+
 def own_dsn(settings: Settings) -> str:
     """Return the DSN of the user's own database.
 
     Raises:
-        SettingsError: Only REST keys are given.
+        SettingsError: Only REST keys are given, and what is asked needs a connection.
     """
     if settings.database_url is None:
         raise SettingsError(
-            "SUPABASE_URL gives the REST address only, which this release does not use for the queue: "
-            "set COGO_DATABASE_URL to the project's Postgres connection string as well."
+            "SUPABASE_URL gives a REST address and no connection: set COGO_DATABASE_URL to the project's Postgres "
+            "connection string for this."
         )
     return settings.database_url.get_secret_value()
 

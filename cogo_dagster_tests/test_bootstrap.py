@@ -13,9 +13,12 @@ from cogo_dagster.bootstrap import (
     worker_options,
 )
 from cogo_dagster.queue.embedded import EmbeddedServer
-from cogo_dagster.queue.errors import DatabaseUnavailable, SchemaOutOfDate
+from cogo_dagster.queue.errors import DatabaseUnavailable, SchemaOutOfDate, SchemaTooNew
 from cogo_dagster.settings import SettingsError, load_settings
+from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.servers import swept_home
+from cogo_dagster_tests.supabase.keys import SECRET_KEY
+from cogo_dagster_tests.supabase.server import StandIn, supabase
 
 OWN = "postgresql://me:secret@db:5432/cogo"
 SUPABASE = {"SUPABASE_URL": "https://x.supabase.co", "SUPABASE_SERVICE_ROLE_KEY": "key"}
@@ -35,12 +38,62 @@ def test_a_database_of_ones_own_is_used(supabase: dict[str, str]) -> None:
     assert own_dsn(settings) == OWN
 
 
-def test_rest_keys_alone_are_refused_not_ignored() -> None:
-    """This release needs an address to connect to: the message says which variable is missing."""
-    settings = load_settings(**{**NOTHING, **SUPABASE})
-    assert not uses_embedded_database(settings)
-    with pytest.raises(SettingsError, match="set COGO_DATABASE_URL"), open_application(settings):
+def test_rest_keys_alone_open_the_queue_over_rest(dsn: str, tmp_path: Path) -> None:
+    """With the two variables and nothing else, queue and artifacts are the project's, and there is no address."""
+    with supabase(dsn) as stand_in:
+        settings = load_settings(**{**NOTHING, **_keys(stand_in), "COGO_HOME": str(tmp_path)})
+        with open_application(settings) as application:
+            assert application.queue.stats()["ready"] == 0
+            assert (application.dsn, application.public_dsn) == (None, stand_in.url)
+            (tmp_path / "a.txt").write_text("hello")
+            stored = application.store.put("jobs/a/a.txt", tmp_path / "a.txt", "text/plain")
+            assert stored.size_bytes == 5
+            assert stand_in.addresses() == [application.store.address("jobs/a/a.txt")]
+        with pytest.raises(SettingsError, match="set COGO_DATABASE_URL"):
+            own_dsn(settings)
+        assert list(tmp_path.iterdir()) == [tmp_path / "a.txt"], "No embedded server was started for it."
+
+
+def test_a_database_of_ones_own_with_the_keys_keeps_its_artifacts_in_storage(dsn: str, tmp_path: Path) -> None:
+    """The queue goes over the connection, the files into the bucket that the settings name."""
+    with supabase(dsn) as stand_in:
+        given: dict[str, Any] = {**NOTHING, **_keys(stand_in), "COGO_DATABASE_URL": dsn, "COGO_ARTIFACT_BUCKET": "mine"}
+        with open_application(load_settings(**given)) as application:
+            (tmp_path / "a.txt").write_text("hello")
+            application.store.put("jobs/a/a.txt", tmp_path / "a.txt", "text/plain")
+            assert application.dsn == dsn
+        assert "jobs/a/a.txt" in stand_in.storage.buckets["mine"].objects
+        assert stand_in.faults.paths("/rest/v1") == []
+
+
+def test_a_project_that_is_not_migrated_says_how(empty_dsn: str) -> None:
+    """There is no connection to migrate over, so the sentence names the script."""
+    with (
+        supabase(empty_dsn) as stand_in,
+        pytest.raises(SchemaOutOfDate, match="`cogo db sql`"),
+        open_application(load_settings(**{**NOTHING, **_keys(stand_in)})),
+    ):
         pass
+
+
+@pytest.mark.parametrize(
+    ("release", "error", "remedy"), [(1, SchemaOutOfDate, "`cogo db sql`"), (999, SchemaTooNew, "update the code")]
+)
+def test_a_project_of_another_release_is_refused(
+    dsn: str, owner: Owner, release: int, error: type[Exception], remedy: str
+) -> None:
+    """Older or newer than this code, as over a connection."""
+    owner.execute("update public.deployment set release = %s", (release,))
+    with (
+        supabase(dsn) as stand_in,
+        pytest.raises(error, match=remedy),
+        open_application(load_settings(**{**NOTHING, **_keys(stand_in)})),
+    ):
+        pass
+
+
+def _keys(stand_in: StandIn) -> dict[str, str]:
+    return {"SUPABASE_URL": stand_in.url, "SUPABASE_SERVICE_ROLE_KEY": SECRET_KEY}
 
 
 def test_the_embedded_database_comes_migrated_and_goes_with_its_last_user() -> None:

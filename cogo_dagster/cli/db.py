@@ -8,7 +8,15 @@ from typing import Annotated
 
 import typer
 
-from cogo_dagster.bootstrap import embedded_server, open_database, own_dsn, uses_embedded_database, without_password
+from cogo_dagster.bootstrap import (
+    embedded_server,
+    open_application,
+    open_database,
+    own_dsn,
+    uses_embedded_database,
+    uses_rest,
+    without_password,
+)
 from cogo_dagster.cli.groups import group
 from cogo_dagster.cli.options import read_settings
 from cogo_dagster.cli.output import JsonFlag, print_json
@@ -40,12 +48,12 @@ def migrate(as_json: JsonFlag = False) -> None:
 def status(as_json: JsonFlag = False) -> None:
     """Show the database's server and how far it is migrated, starting nothing."""
     settings = read_settings()
-    found = _embedded(settings) if uses_embedded_database(settings) else _own(settings)
+    found = _rest(settings) if uses_rest(settings) else _direct(settings)
     if as_json:
         print_json(found)
     else:
         print_facts(_readable(found))
-    if found["schema"] is not None:
+    if found["schema"] is not None and not uses_rest(settings):
         schema.require_current(_dsn(settings))
 
 
@@ -104,7 +112,7 @@ def _unmigrated(settings: Settings) -> Iterator[str]:
     if uses_embedded_database(settings):
         with embedded_server(settings).running() as server:
             yield server.dsn()
-    elif settings.database_url is None:
+    elif uses_rest(settings):
         raise BadInput(
             "SUPABASE_URL alone gives no connection to migrate over: run the script that `cogo db sql` prints in the "
             "SQL Editor, or set COGO_DATABASE_URL."
@@ -122,6 +130,18 @@ def _with_embedded_database() -> Settings:
 
 def _dsn(settings: Settings) -> str:
     return embedded_server(settings).dsn() if uses_embedded_database(settings) else own_dsn(settings)
+
+
+def _direct(settings: Settings) -> dict[str, Json]:
+    return _embedded(settings) if uses_embedded_database(settings) else _own(settings)
+
+
+def _rest(settings: Settings) -> dict[str, Json]:
+    """Ask over REST, which knows the release and not the single migrations; a wrong release is refused on the way."""
+    with open_application(settings) as application:
+        release = application.queue.schema_version()["release"]
+        found = {"release": release, "pending": [], "current": True, "code_release": schema.SCHEMA_RELEASE}
+        return {"database": "supabase", "address": application.public_dsn, "server": None, "schema": found}
 
 
 def _embedded(settings: Settings) -> dict[str, Json]:

@@ -126,10 +126,20 @@ def require_current(dsn: str) -> None:
     """
     with connect(dsn, application_name="cogo") as connection:
         release = _release(connection)
+    require_release(release, "run `cogo db migrate`")
+
+
+def require_release(release: int | None, remedy: str) -> None:
+    """Refuse a database that is not at this release; the remedy ends the sentence.
+
+    Raises:
+        SchemaOutOfDate: It has to be migrated.
+        SchemaTooNew: Update this code.
+    """
     _refuse_newer(release)
     if release is None or release < SCHEMA_RELEASE:
         have = "has no COGO schema" if release is None else f"is at release {release}, this code at {SCHEMA_RELEASE}"
-        raise SchemaOutOfDate(f"The database {have}: run `cogo db migrate`.")
+        raise SchemaOutOfDate(f"The database {have}: {remedy}.")
 
 
 def editor_script() -> str:

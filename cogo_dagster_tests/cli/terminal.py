@@ -71,10 +71,15 @@ class Process:
 
 @dataclass
 class Terminal:
-    """A folder to work in and the environment; nothing else of the caller's gets in."""
+    """A folder to work in and the environment; nothing else of the caller's gets in.
+
+    Attributes:
+        objects: Returns the addresses of all artifacts that are stored.
+    """
 
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
+    objects: Callable[[], list[str]] = list
 
     def run(self, *words: str, **environment: str) -> Answer:
         """Run a command in this process."""
@@ -122,7 +127,14 @@ def terminal(folder: Path, dsn: str | None, environment: Mapping[str, str]) -> T
     (folder / ".env").touch()
     given = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     database = {"COGO_DATABASE_URL": dsn} if dsn else {}
-    return Terminal(folder, given | database | {"COGO_HOME": str(folder / "home")} | dict(environment))
+    home = folder / "home"
+    return Terminal(
+        folder, given | database | {"COGO_HOME": str(home)} | dict(environment), lambda: _files(home / "artifacts")
+    )
+
+
+def _files(folder: Path) -> list[str]:
+    return sorted(str(path) for path in folder.rglob("*") if path.is_file())
 
 
 def eventually(look: Callable[[], T], seconds: float = 20) -> T:

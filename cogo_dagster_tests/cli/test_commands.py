@@ -13,6 +13,8 @@ from cogo_dagster.queue.model import NewJob
 from cogo_dagster_tests.cli.terminal import PROGRAM, Terminal, terminal
 from cogo_dagster_tests.conftest import Age, Owner
 from cogo_dagster_tests.queue.steps import running_job
+from cogo_dagster_tests.supabase.keys import SERVICE_ROLE
+from cogo_dagster_tests.supabase.server import supabase
 
 URL = "https://example.com/"
 
@@ -220,3 +222,13 @@ def test_the_version_needs_no_settings_and_no_database(nowhere: Terminal) -> Non
     )
     with nowhere.start(command=[sys.executable, "-c", script]) as done:
         assert done.wait().out.splitlines()[-1] == "[]"
+
+
+def test_db_status_over_rest_shows_the_release_and_no_key(tmp_path: Path, dsn: str) -> None:
+    """Which project, at which release."""
+    with supabase(dsn) as stand_in:
+        keys = {"SUPABASE_URL": stand_in.url, "SUPABASE_SERVICE_ROLE_KEY": SERVICE_ROLE}
+        answer = terminal(tmp_path, None, keys).run("db", "status", "--json")
+    assert (answer.code, answer.json["database"], answer.json["address"]) == (0, "supabase", stand_in.url)
+    assert answer.json["schema"]["release"] == answer.json["schema"]["code_release"]
+    assert SERVICE_ROLE not in answer.out

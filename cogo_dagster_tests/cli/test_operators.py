@@ -3,18 +3,29 @@
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
-from cogo_dagster.queue.artifacts import FolderStore
+from cogo_dagster.bootstrap import open_application
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.model import Json
+from cogo_dagster.settings import load_settings
 from cogo_dagster_tests.cli.terminal import Terminal
 from cogo_dagster_tests.cli.test_bad_input import refused
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.queue.conformance.test_retry import failed_job
 from cogo_dagster_tests.queue.steps import add, dead_letters, look, running_job, settle
+
+UNSET: dict[str, Any] = dict.fromkeys(("COGO_DATABASE_URL", "SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY"), "")
+
+
+@pytest.fixture(params=["postgres", "supabase"])
+def way(request: pytest.FixtureRequest) -> str:
+    """Work over both transports, chosen by nothing but the environment."""
+    chosen: str = request.param
+    return chosen
 
 
 def test_retry_failed_is_a_dry_run_until_told_otherwise(cogo: Terminal, queue: Queue) -> None:
@@ -189,10 +200,11 @@ def test_cleanup_artifacts_deletes_files_or_spares_them(
     cogo: Terminal, queue: Queue, owner: Owner, tmp_path: Path, delete: bool
 ) -> None:
     """At once, as the script did; a spared file survives the sweeper too."""
-    store = FolderStore(tmp_path / "home" / "artifacts")
     source = tmp_path / "page.png"
     source.write_bytes(b"png")
-    store.put("jobs/a/page.png", source, "image/png")
+    with open_application(load_settings(**{**UNSET, **cogo.environment})) as application:
+        application.store.put("jobs/a/page.png", source, "image/png")
+    assert len(cogo.objects()) == 1
     owner.execute(
         "insert into public.artifacts (status, created_at, name, storage_key)"
         " values ('ready', now() - interval '31 d', 'page.png', 'jobs/a/page.png')"
@@ -200,7 +212,7 @@ def test_cleanup_artifacts_deletes_files_or_spares_them(
     assert cogo.ok("cleanup", "artifacts", "--dry-run")["matched"] == 1
     done = cogo.ok("cleanup:artifacts", ARTIFACT_DELETE_STORAGE=str(delete).lower())
     assert (done["matched"], done["changed"]) == (1, 1)
-    assert Path(store.address("jobs/a/page.png")).exists() is not delete
+    assert len(cogo.objects()) == (0 if delete else 1)
     assert [row["status"] for row in queue.list_artifacts()] == ([] if delete else ["expired"])
     assert cogo.ok("cleanup:artifacts")["matched"] == 0
 

@@ -6,7 +6,6 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +16,13 @@ from cogo_dagster_tests.cli.terminal import PROGRAM, Terminal
 from cogo_dagster_tests.conftest import Age, Owner
 
 Enqueue = Callable[[], UUID]
+
+
+@pytest.fixture(params=["postgres", "supabase"])
+def way(request: pytest.FixtureRequest) -> str:
+    """Work over both transports, chosen by nothing but the environment."""
+    chosen: str = request.param
+    return chosen
 
 
 @pytest.fixture
@@ -48,12 +54,6 @@ def is_running(owner: Owner, job_id: UUID) -> bool:
     """Whether somebody holds the job."""
     row = owner.execute("select status from jobs where id = %s", (job_id,)).fetchone()
     return row == ("running",)
-
-
-def objects(cogo: Terminal) -> list[str]:
-    """Return the files in the artifact folder."""
-    folder = Path(cogo.environment["COGO_HOME"]) / "artifacts"
-    return sorted(str(path) for path in folder.rglob("*") if path.is_file())
 
 
 def test_max_jobs_ends_the_worker_after_so_many(cogo: Terminal, site: SlowSite, enqueue: Enqueue) -> None:
@@ -178,7 +178,7 @@ def test_what_a_killed_worker_held_is_done_by_another(
     job = look(cogo, job_id)
     assert (job["status"], job["attempts"]) == ("succeeded", 2)
     assert [attempt["outcome"] for attempt in job["superseded_attempts"]] == ["lost"]
-    assert [artifact["address"] for artifact in job["artifacts"]] == objects(cogo)
+    assert [artifact["address"] for artifact in job["artifacts"]] == cogo.objects()
 
 
 def test_a_worker_that_slept_through_its_lease_is_refused(
@@ -202,7 +202,7 @@ def test_a_worker_that_slept_through_its_lease_is_refused(
     assert (answer.code, answer.json["counters"]["lease_lost"], answer.json["counters"]["succeeded"]) == (0, 1, 0)
     assert done["status"] == "succeeded"
     assert look(cogo, job_id) == done
-    assert [artifact["address"] for artifact in done["artifacts"]] == objects(cogo)
+    assert [artifact["address"] for artifact in done["artifacts"]] == cogo.objects()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="Only root is refused the sandbox.")

@@ -45,6 +45,15 @@ class StandIn:
         """Return its address with a key."""
         return Project(self.url, key)
 
+    def addresses(self) -> list[str]:
+        """Return the addresses of all artifacts that are stored."""
+        return sorted(
+            f"{self.url}/storage/v1/object/authenticated/{bucket.id}/{key}"
+            for bucket in self.storage.buckets.values()
+            for key in bucket.objects
+            if key.startswith(("jobs/", "reports/"))
+        )
+
 
 @contextmanager
 def supabase(dsn: str, *, realtime: bool = False, gateway: bool = True) -> Iterator[StandIn]:

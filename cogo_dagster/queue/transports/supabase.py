@@ -52,9 +52,10 @@ _SENTENCES: Final[Mapping[str, tuple[type[QueueError], str]]] = {
         "The project's API does not show the schema public: expose it in the project's API settings.",
     ),
 }
-_MIGRATE: Final = (
+MIGRATE: Final = (
     "run the script that `cogo db sql` prints in the SQL Editor, or `cogo db migrate` with COGO_DATABASE_URL"
 )
+"""What mends a schema that is not this release's, where there is no connection to migrate over."""
 
 
 class SupabaseTransport:
@@ -160,7 +161,7 @@ def _by_code(code: str, message: str, details: Any) -> QueueError:
         return kind(sentence.format(reason=f" ({message})", message=message))
     found = error_from_sqlstate(code, message, details)
     if isinstance(found, SchemaOutOfDate):
-        return SchemaOutOfDate(f"The database is not migrated for this release ({message.rstrip('.')}): {_MIGRATE}.")
+        return SchemaOutOfDate(f"The database is not migrated for this release ({message.rstrip('.')}): {MIGRATE}.")
     return found
 
 
