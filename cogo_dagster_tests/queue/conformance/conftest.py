@@ -5,7 +5,7 @@ and the transport's connections are kept. That is ten times cheaper than a datab
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import cache, partial
 
 import psycopg
@@ -63,13 +63,19 @@ def databases(servers: Callable[[Major], TestServer]) -> Iterator[Callable[[Majo
 @pytest.fixture(scope="session")
 def transports(databases: Callable[[Major], str]) -> Iterator[Callable[[str, Major], Transport]]:
     """Keep each transport to each version open, and leave no connection behind."""
+    used: set[str] = set()
     with ExitStack() as kept:
 
         @cache
         def transport_to(name: str, major: Major) -> Transport:
-            return kept.enter_context(_opened(TRANSPORTS[name], databases(major)))
+            used.add(databases(major))
+            transport = TRANSPORTS[name](databases(major))
+            kept.callback(transport.close)
+            return transport
 
         yield transport_to
+    for dsn in used:
+        assert_disconnected(dsn)
 
 
 @pytest.fixture
@@ -91,11 +97,3 @@ def transport(
 
 def _empty(connection: Owner) -> None:
     connection.execute("; ".join(f"delete from public.{table}" for table in TABLES).encode())
-
-
-@contextmanager
-def _opened(connect: Callable[[str], Transport], dsn: str) -> Iterator[Transport]:
-    transport = connect(dsn)
-    yield transport
-    transport.close()
-    assert_disconnected(dsn)
