@@ -14,6 +14,9 @@ from cogo_dagster.edge.variables import no_variable, variable_in
 from cogo_dagster.executors.errors import ExecutorUnavailable
 from cogo_dagster.executors.registry import build_executors
 from cogo_dagster.health.record import HealthRecord
+from cogo_dagster.links import artifact_content
+from cogo_dagster.quality.gates import GateService
+from cogo_dagster.quality.verdict import Threshold
 from cogo_dagster.queue.artifacts import ArtifactStore, FolderStore, sweep_artifacts
 from cogo_dagster.queue.bulk import Operation, Progress, Totals, ignore_progress, perform, perform_items
 from cogo_dagster.queue.client import Queue, WorkerIdentity
@@ -104,6 +107,15 @@ class Application:
         results = probe_providers(targets, self.settings.provider_allowed_hosts) if targets else []
         self.health.keep(results)
         return results
+
+    @property
+    def gates(self) -> GateService:
+        """The quality gate's runs and numbers."""
+        chosen = self.settings
+        threshold = Threshold(chosen.gate_min_pass_rate, chosen.gate_min_runs)
+        return GateService(
+            self.transport, threshold, chosen.gate_branch, lambda artifact_id: artifact_content(chosen, artifact_id)
+        )
 
     def address_of(self, artifact: Mapping[str, Json]) -> str | None:
         """Return where a person finds an artifact's file; None for a row of an older system that does not say."""

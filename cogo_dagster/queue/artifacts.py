@@ -12,7 +12,7 @@ import itertools
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
@@ -21,6 +21,7 @@ from uuid import uuid4
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.errors import LeaseLost
 from cogo_dagster.queue.model import ArtifactFile, Job, Json
+from cogo_dagster.queue.transports.base import Transport
 
 _CHUNK_BYTES: Final = 1 << 20
 _BATCH: Final = 500
@@ -163,9 +164,7 @@ def upload_artifacts(queue: Queue, store: ArtifactStore, job: Job, files: Sequen
     rows = queue.create_artifacts(job, drafts)
     try:
         for file, draft, row in zip(files, drafts, rows, strict=True):
-            stored = store.put(row["storage_key"], file.path, file.content_type)
-            if stored != StoredObject(draft["size_bytes"], draft["sha256"]):
-                raise ArtifactStoreError(f"The store holds other bytes than {file.name} has: the upload is repeated.")
+            _put(store, row["storage_key"], file, draft)
         queue.finish_artifacts(job, [row["artifact_id"] for row in rows])
     except LeaseLost:
         for row in rows:
@@ -174,6 +173,21 @@ def upload_artifacts(queue: Queue, store: ArtifactStore, job: Job, files: Sequen
     return [
         draft | row | {"address": store.address(row["storage_key"])} for draft, row in zip(drafts, rows, strict=True)
     ]
+
+
+def upload_report(transport: Transport, store: ArtifactStore, file: ArtifactFile) -> dict[str, Json]:
+    """Store a file that belongs to no job, equal content once; return its row with `artifact_id` and `address`.
+
+    Raises:
+        InvalidArgument: The upload took longer than ten minutes.
+        ArtifactStoreError: The store failed; the row stays pending for the sweeper or the next try.
+    """
+    draft = _draft(file)
+    row = transport.call("create_report", draft)
+    if row["status"] != "ready":
+        _put(store, row["storage_key"], file, draft)
+        transport.call("finish_report", {"artifact_id": row["artifact_id"]})
+    return {**draft, **row, "status": "ready", "address": store.address(row["storage_key"])}
 
 
 def sweep_artifacts(queue: Queue, store: ArtifactStore, grace_seconds: int = 300) -> int:
@@ -215,6 +229,12 @@ def sweep_unknown_objects(queue: Queue, store: ArtifactStore, grace_seconds: flo
             store.delete(key)
             swept += 1
     return swept
+
+
+def _put(store: ArtifactStore, storage_key: str, file: ArtifactFile, draft: Mapping[str, Json]) -> None:
+    stored = store.put(storage_key, file.path, file.content_type)
+    if stored != StoredObject(draft["size_bytes"], draft["sha256"]):
+        raise ArtifactStoreError(f"The store holds other bytes than {file.name} has: the upload is repeated.")
 
 
 def _draft(file: ArtifactFile) -> dict[str, Json]:

@@ -14,10 +14,13 @@ PARTS = {
     "dead_letter",
     "derived_ids",
     "error_fingerprint",
+    "gate_run_row",
     "invalid_argument",
     "job_row",
     "log_operation",
+    "median_and_p95",
     "paused_types",
+    "per_cent",
     "refuse_provider",
     "refuse_rate_name",
     "refuse_reference",
@@ -31,6 +34,9 @@ PARTS = {
     "status_after",
     "time_ordered_id",
     "wake_workers",
+    "window_is_complete",
+    "window_outcome",
+    "window_row",
     "worker_is_alive",
 }
 

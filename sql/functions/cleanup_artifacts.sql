@@ -66,6 +66,8 @@ begin
     with taken as materialized (
         select a.id from public.artifacts a
         where a.id = any (candidates) and a.status = 'ready'
+          -- A report's time begins anew when it is announced again, perhaps since we chose it.
+          and coalesce(a.expires_at, a.created_at) <= case when a.expires_at is null then cutoff else at end
           and (cleanup_artifacts.items is null or exists (
               select from jsonb_to_recordset(cleanup_artifacts.items) as i (id uuid, version text)
               where i.id = a.id and (i.version is null or i.version = a.xmin::text)))

@@ -1,6 +1,6 @@
 /*
  * Artifacts whose attempt is gone: unfinished uploads and files of lost leases, older than grace_seconds.
- * An object that a ready artifact uses too, under another name, is spared.
+ * An object that a ready artifact uses too, under another name, is spared. A file without a job has a quarter of an hour.
  * The sweeper deletes the object first, then calls delete_artifacts. Returns [{"artifact_id", "storage_key"}].
  */
 create or replace function public.list_abandoned_artifacts(
@@ -12,7 +12,9 @@ language sql stable set search_path = '' as $$
     from (
         select a.id, a.storage_key, a.created_at from public.artifacts a
         where a.status in ('pending', 'orphaned')
-          and a.created_at < now() - make_interval(secs => list_abandoned_artifacts.grace_seconds)
+          and a.created_at < now() - make_interval(secs => case
+              when a.job_id is null then greatest(list_abandoned_artifacts.grace_seconds, 900)
+              else list_abandoned_artifacts.grace_seconds end)
           and not exists (select from public.jobs j
                           where j.id = a.job_id and j.lease_token = a.lease_token and j.status = 'running')
           and not exists (select from public.artifacts ready

@@ -86,13 +86,18 @@ begin
                           where d.job_id = t.id and not d.superseded and d.replayed_at is not null));
 
     insert into public.job_attempts (job_id, lease_token, attempt, outcome, worker_id, instance_id, claimed_at,
-                                     started_at, finished_at, run_seconds, error)
+                                     started_at, finished_at, run_seconds, error, ended_job)
     select j.id, j.lease_token, j.attempts, case d.reason when 'snoozed_too_often' then 'snoozed' else 'failed' end,
-           j.worker_id, j.instance_id, j.claimed_at, j.started_at, j.finished_at, j.run_seconds, j.error
+           j.worker_id, j.instance_id, j.claimed_at, j.started_at, j.finished_at, j.run_seconds, j.error, true
     from public.jobs j
     left join public.jobs_dlq d on d.job_id = j.id and not d.superseded
     where j.id = any (taken) and j.lease_token is not null
     on conflict (job_id, lease_token) do nothing;
+    -- The last attempt of a job that crashed its worker has its row already.
+    update public.job_attempts a set ended_job = true
+    from public.jobs j
+    where j.id = any (taken) and j.lease_token is null
+      and a.job_id = j.id and a.outcome = 'lost' and a.finished_at = j.finished_at;
 
     update public.jobs j set
         status = 'queued',

@@ -1,0 +1,142 @@
+"""The gate's client: runs, summaries, snapshots and weeks, as the database has them."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Final
+
+from cogo_dagster.quality import summary as words
+from cogo_dagster.quality.model import GateRun, GateSummary, GateType, Stored, WeeklySummary
+from cogo_dagster.quality.verdict import Threshold, q1
+from cogo_dagster.quality.weeks import start_of, week_of
+from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.transports.base import Transport
+
+Address = Callable[[str], str | None]
+"""Where a person finds an artifact's content, by its id."""
+
+_REPORTS: Final = ("eslint", "coverage", "junit")
+
+
+class GateService:
+    """Reads and keeps the gate's numbers.
+
+    Every method raises `QueueError`.
+
+    Args:
+        transport: Calls the engine.
+        threshold: What the verdict asks for.
+        branch: The base branch.
+        address: Makes the addresses of reports.
+    """
+
+    def __init__(self, transport: Transport, threshold: Threshold, branch: str, address: Address) -> None:
+        self._transport = transport
+        self.threshold = threshold
+        self.branch = branch
+        self._address = address
+
+    def record(self, run: Mapping[str, Json]) -> tuple[GateRun, bool]:
+        """Write down one gate run; return it, and whether it is new. Repeatable by its `gate_run_id`."""
+        answer = self._transport.call("record_gate_run", {"run": dict(run)})
+        return self._run(answer["gate_run"]), answer["created"]
+
+    def recent(self, type: GateType | None = "gate_fix", limit: int = 3, **filters: Json) -> list[GateRun]:
+        """Return gate runs, newest first; further filters are the arguments of `list_gate_runs`."""
+        rows = self._transport.call("list_gate_runs", {"type": type, "max_runs": limit, **filters})
+        return [self._run(row) for row in rows]
+
+    def summary(
+        self,
+        hours: float = 24,
+        branch: str | None = None,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+    ) -> GateSummary:
+        """Return the numbers of the hours before now, or of a window; nothing is kept."""
+        return self.judged(self.numbers(hours, branch, start=start, end=end))
+
+    def numbers(
+        self,
+        hours: float = 24,
+        branch: str | None = None,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+    ) -> Mapping[str, Json]:
+        """Return what `summary` judges, as the SQL function `gate_summary` returns it."""
+        given = {
+            "window_start": _text(start),
+            "window_end": _text(end),
+            "branch": branch or self.branch,
+            "hours": hours,
+        }
+        numbers: Mapping[str, Json] = self._transport.call("gate_summary", given)
+        return numbers
+
+    def judged(self, numbers: Mapping[str, Json]) -> GateSummary:
+        """Return numbers with the verdict on them."""
+        return GateSummary.model_validate({**numbers, "q1": q1(numbers, self.threshold)})
+
+    def store_day(self, start: datetime, branch: str | None = None) -> Stored:
+        """Compute a closed UTC day and keep it; see the SQL function `store_gate_snapshot` for what is kept when."""
+        given = {"kind": "daily", "window_start": _text(start), "branch": branch or self.branch}
+        return self._stored(self._transport.call("store_gate_snapshot", given))
+
+    def store_rolling(self, branch: str | None = None) -> Stored:
+        """Compute the last 24 hours and keep them."""
+        given = {"kind": "rolling", "branch": branch or self.branch}
+        return self._stored(self._transport.call("store_gate_snapshot", given))
+
+    def snapshots(self, days: int = 30, branch: str | None = None) -> list[Stored]:
+        """Return the newest stored days, newest first."""
+        return [self._stored(row) for row in self._snapshot_rows(days, branch)]
+
+    def snapshot_numbers(self, days: int, branch: str | None = None) -> list[Mapping[str, Json]]:
+        """Return the numbers of stored days without a verdict, for a backtest."""
+        return [row["numbers"] for row in self._snapshot_rows(days, branch)]
+
+    def store_week(self, week: str, branch: str | None = None) -> tuple[WeeklySummary, str]:
+        """Compute a week that is over and keep it; return it, and what became of what was kept before."""
+        given = {"window_start": _text(start_of(week)), "branch": branch or self.branch}
+        outcome: str = self._transport.call("store_weekly_summary", given)["outcome"]
+        return self.weekly(week, branch), outcome
+
+    def weekly(self, week: str | None = None, branch: str | None = None) -> WeeklySummary:
+        """Return a week beside the week before, each as it was kept, else computed now; None: the last that is over."""
+        this = self._week(week, branch)
+        chosen = week_of(this.summary.window.start)
+        last = self._week(week_of(this.summary.window.start - timedelta(days=7)), branch)
+        return WeeklySummary(
+            week=chosen,
+            start=this.summary.window.start,
+            end=this.summary.window.end,
+            branch=this.summary.branch,
+            complete=this.complete,
+            this_week=this.summary,
+            last_week=last.summary,
+            change=words.change(this.summary, last.summary),
+            markdown=words.markdown(chosen, this.summary, last.summary, complete=this.complete),
+        )
+
+    def _week(self, week: str | None, branch: str | None) -> Stored:
+        given = {"window_start": _text(start_of(week)) if week else None, "branch": branch or self.branch}
+        return self._stored(self._transport.call("weekly_numbers", given))
+
+    def _snapshot_rows(self, days: int, branch: str | None) -> list[Mapping[str, Json]]:
+        given = {"kind": "daily", "branch": branch or self.branch, "max_snapshots": days}
+        rows: list[Mapping[str, Json]] = self._transport.call("list_gate_snapshots", given)
+        return rows
+
+    def _stored(self, row: Mapping[str, Json]) -> Stored:
+        kept = {name: row.get(name) for name in ("outcome", "complete", "revision", "computed_at")}
+        return Stored.model_validate({**kept, "summary": self.judged(row["numbers"])})
+
+    def _run(self, row: Mapping[str, Json]) -> GateRun:
+        ids = {name: row[f"{name}_artifact_id"] for name in _REPORTS}
+        urls = {f"{name}_url": self._address(id) if id else None for name, id in ids.items()}
+        return GateRun.model_validate({**row, **urls})
+
+
+def _text(time: datetime | None) -> str | None:
+    return time.isoformat() if time else None

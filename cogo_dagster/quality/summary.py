@@ -1,0 +1,106 @@
+"""A week in words: what changed against the week before, as numbers and as markdown."""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from cogo_dagster.quality.model import Failure, GateSummary
+
+_MEASURES: Final[dict[str, Callable[[GateSummary], float | None]]] = {
+    "pass_rate": lambda week: week.gate.pass_rate,
+    "gate_runs": lambda week: week.gate.runs,
+    "gate_fix_runs": lambda week: week.gate_fix.runs,
+    "build_seconds_p50": lambda week: week.build_seconds.p50,
+    "build_seconds_p95": lambda week: week.build_seconds.p95,
+    "test_seconds_p50": lambda week: week.test_seconds.p50,
+    "test_seconds_p95": lambda week: week.test_seconds.p95,
+    "lint_errors": lambda week: week.lint.errors,
+    "coverage_percent": lambda week: week.coverage_percent,
+    "jobs_succeeded": lambda week: week.jobs.succeeded,
+    "jobs_failed": lambda week: week.jobs.failed,
+    "success_rate": lambda week: week.jobs.success_rate,
+    "first_try_rate": lambda week: week.jobs.first_try_rate,
+    "attempts_lost": lambda week: week.jobs.lost,
+    "queue_wait_p50": lambda week: week.jobs.queue_wait_seconds.p50,
+    "queue_wait_p95": lambda week: week.jobs.queue_wait_seconds.p95,
+}
+
+_ROWS: Final = (
+    ("Gate pass rate", "pass_rate", " %"),
+    ("Gate runs", "gate_runs", ""),
+    ("Runs after a fix", "gate_fix_runs", ""),
+    ("Build, median", "build_seconds_p50", " s"),
+    ("Tests, median", "test_seconds_p50", " s"),
+    ("Lint errors", "lint_errors", ""),
+    ("Coverage", "coverage_percent", " %"),
+    ("Jobs succeeded", "jobs_succeeded", ""),
+    ("Jobs failed", "jobs_failed", ""),
+    ("Job success rate", "success_rate", " %"),
+    ("At the first try", "first_try_rate", " %"),
+    ("Attempts lost", "attempts_lost", ""),
+    ("Queue wait, p95", "queue_wait_p95", " s"),
+)
+
+
+def measures(week: GateSummary) -> dict[str, float | None]:
+    """Return a week's numbers by the names that `change` has."""
+    return {name: measure(week) for name, measure in _MEASURES.items()}
+
+
+def change(this: GateSummary, last: GateSummary) -> dict[str, float | None]:
+    """Return this week's numbers minus last week's; None where one of them is missing."""
+    before = measures(last)
+    return {name: _difference(value, before[name]) for name, value in measures(this).items()}
+
+
+def markdown(week: str, this: GateSummary, last: GateSummary, *, complete: bool) -> str:
+    """Return the summary as people read it: the verdict, a table beside last week, the failures."""
+    numbers, before, moved = measures(this), measures(last), change(this, last)
+    lines = [f"## Week {week}", "", f"**{_VERDICTS[this.q1.verdict]}** {this.q1.reason}", ""]
+    if not complete:
+        lines += ["The numbers are not complete: the week is not over, or a purge took rows of it.", ""]
+    lines += ["| | this week | last week | change |", "|---|---:|---:|---:|"]
+    lines += [
+        f"| {title} | {_number(numbers[name], unit)} | {_number(before[name], unit)} | {_signed(moved[name], unit)} |"
+        for title, name, unit in _ROWS
+    ]
+    return "\n".join([*lines, *_failures(this.top_failures, last.top_failures)]) + "\n"
+
+
+_VERDICTS: Final = {"pass": "Q1 passes.", "fail": "Q1 fails.", "not_computed": "Q1 is not computed."}
+
+
+def _failures(this: Sequence[Failure], last: Sequence[Failure]) -> list[str]:
+    if not this:
+        return ["", "No attempt failed."]
+    known = {failure.fingerprint for failure in last}
+    lines = ["", "| failures | count | |", "|---|---:|---|"]
+    for failure in this:
+        news = "" if failure.fingerprint in known else "new"
+        lines.append(f"| {_cell(f'{failure.error_class}: {failure.message}')} | {failure.count:,} | {news} |")
+    return lines
+
+
+def _cell(text: str) -> str:
+    """Return text that stays inside its cell and starts no markup."""
+    flat = " ".join(text.split())
+    short = flat if len(flat) <= 120 else flat[:119] + "…"
+    return "".join(f"\\{letter}" if letter in "\\|`*_[]<>~#" else letter for letter in short)
+
+
+def _difference(this: float | None, last: float | None) -> float | None:
+    return None if this is None or last is None else round(this - last, 3)
+
+
+def _number(value: float | None, unit: str) -> str:
+    if value is None:
+        return "-"
+    text = f"{value:,}" if isinstance(value, int) else f"{value:,.2f}".rstrip("0").rstrip(".")
+    return f"{text}{unit}"
+
+
+def _signed(value: float | None, unit: str) -> str:
+    if value is None:
+        return "-"
+    if not value:
+        return "±0"
+    return ("+" if value > 0 else "-") + _number(abs(value), unit)

@@ -1,0 +1,1 @@
+"""The quality gate: its runs, its reports, its numbers and the verdict."""

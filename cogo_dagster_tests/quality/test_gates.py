@@ -1,0 +1,133 @@
+"""The gate's client, and the week in words."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from uuid import uuid4
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cogo_dagster.quality.gates import GateService
+from cogo_dagster.quality.summary import measures
+from cogo_dagster.queue.transports.base import Transport
+from cogo_dagster_tests.conftest import Owner
+from cogo_dagster_tests.quality.history import Ended, History, Run, a_month
+from cogo_dagster_tests.queue.conformance.test_gate_runs import COMMIT, a_report, a_run
+
+MONDAY = datetime(2026, 10, 5, tzinfo=UTC)
+DAYS = 5
+
+moments = st.integers(-3_600_000_000, (DAYS * 86_400 + 3_600) * 1_000_000 - 1).map(
+    lambda microseconds: MONDAY + timedelta(microseconds=microseconds)
+)
+midnights = st.integers(0, DAYS).map(lambda day: MONDAY + timedelta(days=day))
+jobs = st.builds(
+    Ended, type=st.sampled_from(["browser", "figma"]), status=st.sampled_from(["succeeded", "failed", "cancelled"]),
+    finished_at=moments | midnights, attempts=st.integers(1, 3),
+)  # fmt: skip
+runs = st.builds(
+    Run, type=st.sampled_from(["gate", "gate_fix"]), status=st.sampled_from(["pass", "fail"]), branch=st.just("main"),
+    created_at=moments | midnights,
+)  # fmt: skip
+
+
+def test_recent_runs_are_fixes_with_links(gates: GateService, transport: Transport) -> None:
+    """Newest first, as the dashboard shows them."""
+    report = a_report(transport)
+    for type in ("gate_fix", "gate", "gate_fix", "gate_fix", "gate_fix"):
+        gates.record(a_run(type=type, eslint_artifact_id=report))
+    recent = gates.recent()
+    assert [run.type for run in recent] == ["gate_fix"] * 3
+    assert recent == sorted(recent, key=lambda run: run.created_at, reverse=True)
+    assert recent[0].eslint_url == f"https://ops/api/artifacts/{report}"
+    assert recent[0].coverage_url is None
+    assert len(gates.recent(None, 10)) == 5
+
+
+def test_a_run_is_recorded_once(gates: GateService) -> None:
+    """Under its id."""
+    run = {"gate_run_id": str(uuid4()), "type": "gate", "status": "pass", "branch": "main", "commit_sha": COMMIT}
+    first, created = gates.record(run)
+    assert (first.commit_sha, created) == (COMMIT, True)
+    assert gates.record(run) == (first, False)
+
+
+def test_the_summary_has_the_verdict(gates: GateService) -> None:
+    """On the base branch unless another one is asked for."""
+    assert gates.summary().q1.verdict == "not_computed"
+    for status in ("pass", "pass", "pass", "pass", "fail"):
+        gates.record(a_run(status=status))
+    summary = gates.summary(hours=2)
+    assert (summary.q1.verdict, summary.q1.pass_rate, summary.branch, summary.window.hours) == ("pass", 80, "main", 2)
+    assert (
+        gates.summary(branch="mian").q1.reason
+        == "No gate run was ever recorded on the branch mian: runs were recorded on main."
+    )
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(jobs, max_size=12), st.lists(runs, max_size=12))
+def test_the_days_add_up_to_the_whole(gates: GateService, owner: Owner, jobs: list[Ended], runs: list[Run]) -> None:
+    """No row is in two windows or in none, at midnight neither."""
+    owner.execute("truncate public.jobs, public.job_attempts, public.gate_runs")
+    History(jobs, runs).write(owner)
+    ends = [MONDAY + timedelta(days=day) for day in range(DAYS + 1)]
+    days = [gates.summary(start=start, end=end) for start, end in pairwise(ends)]
+    whole = gates.summary(start=ends[0], end=ends[-1])
+    for name in ("succeeded", "failed", "cancelled", "attempts"):
+        assert sum(getattr(day.jobs, name) for day in days) == getattr(whole.jobs, name), name
+    for name in ("runs", "passed", "failed"):
+        assert sum(getattr(day.gate, name) for day in days) == getattr(whole.gate, name), name
+        assert sum(getattr(day.gate_fix, name) for day in days) == getattr(whole.gate_fix, name), name
+    assert [one for day in days for one in day.days] == whole.days
+    inside = [job for job in jobs if ends[0] <= job.finished_at < ends[-1]]
+    assert whole.jobs.succeeded + whole.jobs.failed + whole.jobs.cancelled == len(inside)
+
+
+def test_a_week_is_told_beside_the_week_before(gates: GateService, owner: Owner) -> None:
+    """Each number with its change, the verdict, the failures, and which of them are new."""
+    a_month(MONDAY, days=14).write(owner)
+    week = gates.weekly("2026-W42")
+    first, second = (measures(one) for one in (week.last_week, week.this_week))
+    assert (week.start, week.end) == (MONDAY + timedelta(days=7), MONDAY + timedelta(days=14))
+    for name, value in second.items():
+        before = first[name]
+        assert value is not None
+        assert before is not None
+        assert week.change[name] == round(value - before, 3), name
+    assert week.markdown.startswith("## Week 2026-W42\n\n**Q1 ")
+    assert (
+        f"| Jobs succeeded | {week.this_week.jobs.succeeded:,} | {week.last_week.jobs.succeeded:,} |" in week.markdown
+    )
+    assert "| failures | count |" in week.markdown
+
+
+def test_a_week_without_a_week_before_has_no_changes(gates: GateService, owner: Owner) -> None:
+    """Where one of two numbers is missing there is none to tell."""
+    a_month(MONDAY, days=7).write(owner)
+    week = gates.weekly("2026-W41")
+    assert week.change["pass_rate"] is None
+    assert week.change["jobs_succeeded"] == week.this_week.jobs.succeeded
+    assert "new" in week.markdown
+
+
+def test_what_errors_say_stays_in_its_cell(gates: GateService, owner: Owner) -> None:
+    """A message is text, whatever markup it holds."""
+    hostile = "a|b <script> [x](javascript:y) `c` *d*\nsecond line"
+    History([Ended("browser", "failed", MONDAY, error=("evil", hostile))]).write(owner)
+    told = gates.weekly("2026-W41").markdown
+    assert r"evil: a\|b \<script\> \[x\](javascript:y) \`c\` \*d\*" in told
+    assert "second line" not in told
+
+
+def test_days_are_kept_and_read_back(gates: GateService, owner: Owner) -> None:
+    """As they were stored."""
+    a_month(MONDAY, days=3).write(owner)
+    stored = [gates.store_day(MONDAY + timedelta(days=day)) for day in range(3)]
+    assert [one.outcome for one in stored] == ["stored"] * 3
+    read = gates.snapshots(30)
+    assert [one.summary for one in read] == [one.summary for one in stored[::-1]]
+    assert len(gates.snapshot_numbers(2)) == 2
+    _, outcome = gates.store_week("2026-W41")
+    assert outcome == "stored"
+    assert gates.store_rolling().summary.window.hours == 24

@@ -1,0 +1,121 @@
+"""Gate runs: written down once, listed newest first, with the reports that are still there."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from cogo_dagster.queue.errors import InvalidArgument
+from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.transports.base import Transport
+from cogo_dagster_tests.conftest import Owner
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def a_run(**facts: Json) -> dict[str, Json]:
+    """Return the least a gate run has, and what the test is about."""
+    least = {"type": "gate", "status": "pass", "branch": "main", "commit_sha": COMMIT}
+    return {"gate_run_id": str(uuid4()), **least, **facts}
+
+
+def record(transport: Transport, **facts: Json) -> Any:
+    """Write one down."""
+    return transport.call("record_gate_run", {"run": a_run(**facts)})
+
+
+def a_report(transport: Transport, digit: str = "a") -> str:
+    """Announce and finish a report; return its id."""
+    row = transport.call(
+        "create_report",
+        {
+            "name": "eslint.json",
+            "content_type": "application/json",
+            "size_bytes": 2,
+            "sha256": digit * 64,
+            "extension": "json",
+        },
+    )
+    transport.call("finish_report", {"artifact_id": row["artifact_id"]})
+    return str(row["artifact_id"])
+
+
+def test_a_gate_run_keeps_what_was_measured(transport: Transport) -> None:
+    """Every number that is given, and nothing where none is."""
+    measured = {
+        "pull_request": 7,
+        "build_seconds": 41.5,
+        "test_seconds": 90.25,
+        "lint_errors": 2,
+        "lint_warnings": 9,
+        "coverage_percent": 81.3,
+        "tests_total": 120,
+        "tests_failed": 1,
+        "eslint_artifact_id": a_report(transport),
+    }
+    answer = record(transport, type="gate_fix", status="fail", **measured)
+    assert answer["created"] is True
+    assert measured.items() <= answer["gate_run"].items()
+    assert answer["gate_run"]["coverage_artifact_id"] is None
+    assert transport.call("list_gate_runs", {}) == [answer["gate_run"]]
+
+
+def test_recording_twice_is_recording_once(transport: Transport) -> None:
+    """The reply was lost: the run that stands comes back, whatever is said now."""
+    run = a_run(status="fail")
+    first = transport.call("record_gate_run", {"run": run})
+    again = transport.call("record_gate_run", {"run": run | {"status": "pass"}})
+    assert (again["created"], again["gate_run"]) == (False, first["gate_run"])
+    assert len(transport.call("list_gate_runs", {})) == 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"gate_run_id": None}, "gate_run_id"),
+        ({"type": "lint"}, "gate or gate_fix"),
+        ({"status": "ok"}, "pass or fail"),
+        ({"branch": ""}, "branch"),
+        ({"commit_sha": "HEAD"}, "hexadecimal"),
+        ({"pull_request": 0}, "pull request"),
+        ({"build_seconds": -1}, "build_seconds"),
+        ({"test_seconds": "NaN"}, "test_seconds"),
+        ({"lint_errors": -1}, "Counts"),
+        ({"coverage_percent": 101}, "coverage_percent"),
+        ({"eslint_artifact_id": str(uuid4())}, "no ready artifact"),
+        ({"job_id": "x"}, "cannot be taken"),
+    ],
+)
+def test_a_wrong_gate_run_is_refused_whole(transport: Transport, wrong: dict[str, Json], words: str) -> None:
+    """In one sentence, and nothing is written."""
+    with pytest.raises(InvalidArgument, match=words):
+        record(transport, **wrong)
+    assert transport.call("list_gate_runs", {}) == []
+
+
+def test_the_time_is_the_databases(transport: Transport) -> None:
+    """Nobody records into a window that is closed."""
+    now = record(transport, created_at="2020-01-01T00:00:00Z")["gate_run"]["created_at"]
+    assert not now.startswith("2020")
+
+
+def test_gate_runs_are_listed_newest_first_and_filtered(transport: Transport) -> None:
+    """By type, branch, status and age; a page ends where the next begins."""
+    made = [
+        record(transport, type=type, branch=branch, status=status)["gate_run"]
+        for type, branch, status in (("gate", "main", "pass"), ("gate_fix", "x", "fail"), ("gate", "x", "fail"))
+    ]
+    listed = transport.call("list_gate_runs", {})
+    assert listed == made[::-1]
+    assert transport.call("list_gate_runs", {"type": "gate_fix"}) == [made[1]]
+    assert transport.call("list_gate_runs", {"branch": "x", "status": "fail", "max_runs": 1}) == [made[2]]
+    assert transport.call("list_gate_runs", {"since_seconds": 0}) == []
+    assert transport.call("list_gate_runs", {"before": listed[0]}) == made[1::-1]
+
+
+def test_a_report_that_is_gone_is_no_link(transport: Transport, owner: Owner) -> None:
+    """After its time to live the run stays, without the id."""
+    record(transport, eslint_artifact_id=a_report(transport))
+    owner.execute("update public.artifacts set status = 'expired'")
+    [run] = transport.call("list_gate_runs", {})
+    assert run["eslint_artifact_id"] is None

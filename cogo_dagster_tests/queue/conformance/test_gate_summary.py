@@ -1,0 +1,205 @@
+"""The numbers of windows: as an independent computation has them, the same again, and kept for good."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.errors import InvalidArgument
+from cogo_dagster.queue.model import Outcome
+from cogo_dagster.queue.transports.base import Transport
+from cogo_dagster_tests.conftest import Owner
+from cogo_dagster_tests.quality.history import Attempt, Ended, History, Run, a_month, same, shape
+from cogo_dagster_tests.queue.steps import BROKEN, HOPELESS, running_job, settle
+
+MONDAY = datetime(2026, 10, 5, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+def summary(transport: Transport, start: datetime, end: datetime, branch: str = "main") -> Any:
+    """Return the numbers of a window."""
+    given = {"window_start": start.isoformat(), "window_end": end.isoformat(), "branch": branch}
+    return transport.call("gate_summary", given)
+
+
+def store(transport: Transport, day: datetime) -> Any:
+    """Keep a day."""
+    return transport.call("store_gate_snapshot", {"kind": "daily", "window_start": day.isoformat()})
+
+
+def test_the_numbers_are_those_of_an_independent_computation(transport: Transport, owner: Owner) -> None:
+    """Each day of a month, a week, and the month."""
+    month = a_month(MONDAY)
+    month.write(owner)
+    windows = [(MONDAY + i * DAY, MONDAY + (i + 1) * DAY) for i in range(30)]
+    for start, end in [*windows, (MONDAY, MONDAY + 7 * DAY), (MONDAY, MONDAY + 30 * DAY)]:
+        assert same(shape(summary(transport, start, end)), month.numbers(start, end))
+    assert same(
+        shape(summary(transport, *windows[3], branch="feature/x")), month.numbers(*windows[3], branch="feature/x")
+    )
+
+
+def test_a_window_has_its_first_moment_and_not_its_last(transport: Transport, owner: Owner) -> None:
+    """A row at midnight belongs to the day that begins."""
+    moments = (MONDAY - timedelta(microseconds=1), MONDAY, MONDAY + DAY - timedelta(microseconds=1), MONDAY + DAY)
+    History(
+        [Ended("browser", "succeeded", at) for at in moments], [Run("gate", "pass", "main", at) for at in moments]
+    ).write(owner)
+    numbers = summary(transport, MONDAY, MONDAY + DAY)
+    assert (numbers["jobs"]["succeeded"], numbers["gate"]["runs"]) == (2, 2)
+
+
+def test_a_window_without_data_has_no_rates(transport: Transport) -> None:
+    """Zeros where it counts, nothing where it would divide."""
+    numbers = summary(transport, MONDAY, MONDAY + DAY)
+    assert numbers["gate"] == {"runs": 0, "passed": 0, "failed": 0, "pass_rate": None}
+    assert (numbers["jobs"]["success_rate"], numbers["jobs"]["queue_wait_seconds"]) == (
+        None,
+        {"p50": None, "p95": None},
+    )
+    assert (numbers["days"], numbers["top_failures"], numbers["branch_known"]) == ([], [], False)
+
+
+@pytest.mark.parametrize(("start", "end"), [(MONDAY, MONDAY), (MONDAY + DAY, MONDAY), (MONDAY, MONDAY + 32 * DAY)])
+def test_a_window_that_is_none_is_refused(transport: Transport, start: datetime, end: datetime) -> None:
+    """It must end after it begins, and span a month at most."""
+    with pytest.raises(InvalidArgument, match="at most 31 days"):
+        summary(transport, start, end)
+
+
+def test_the_clients_time_zone_changes_no_byte(transport: Transport, owner: Owner) -> None:
+    """Days are UTC, whatever the session or the summer time says."""
+    a_month(datetime(2026, 10, 24, tzinfo=UTC), days=3).write(owner)
+    asked = b"select public.gate_summary('2026-10-25 00:00+00', '2026-10-26 00:00+00')::text"
+    answers = set()
+    for zone in (b"UTC", b"Europe/Berlin", b"Asia/Seoul"):
+        owner.execute(b"set timezone to '" + zone + b"'")
+        answers |= set(owner.execute(asked).fetchall())
+    assert len(answers) == 1
+
+
+def test_a_retry_does_not_take_back_a_failure(transport: Transport, queue: Queue) -> None:
+    """The job is queued again, and the window still has the failure it had."""
+    job = running_job(queue)
+    settle(queue, job, Outcome.FAILED, error=HOPELESS)
+    before = transport.call("gate_summary", {})
+    queue.operate("retry_failed", {"dry_run": False})
+    after = transport.call("gate_summary", {})
+    assert before["jobs"]["failed"] == 1
+    assert {**after, "window": None} == {**before, "window": None}
+
+
+def test_a_job_that_crashed_its_worker_stays_a_failure_when_retried(
+    transport: Transport, queue: Queue, owner: Owner
+) -> None:
+    """Its lost attempt has its row already: it is not counted twice."""
+    running_job(queue, max_attempts=1)
+    owner.execute("update public.jobs set lease_expires_at = now() - interval '1 h'")
+    queue.recover()
+    before = transport.call("gate_summary", {})
+    queue.operate("retry_failed", {"dry_run": False})
+    after = transport.call("gate_summary", {})
+    assert (before["jobs"]["failed"], before["jobs"]["lost"], before["jobs"]["attempts"]) == (1, 1, 1)
+    assert {**after, "window": None} == {**before, "window": None}
+
+
+def test_a_superseded_failure_is_a_retry(transport: Transport, queue: Queue) -> None:
+    """It is among the failures, and no job has failed."""
+    settle(queue, running_job(queue), Outcome.FAILED, error=BROKEN)
+    numbers = transport.call("gate_summary", {})
+    assert (numbers["jobs"]["failed"], numbers["jobs"]["retried"]) == (0, 1)
+    assert [(f["error_class"], f["count"]) for f in numbers["top_failures"]] == [("timeout", 1)]
+
+
+def test_a_day_computed_again_is_the_same_bytes(transport: Transport, owner: Owner) -> None:
+    """The stored row is not touched."""
+    a_month(MONDAY, days=2).write(owner)
+    first = store(transport, MONDAY)
+    row = owner.execute("select numbers::text, xmin::text from public.gate_snapshots").fetchall()
+    again = store(transport, MONDAY)
+    assert (first["outcome"], again["outcome"]) == ("stored", "unchanged")
+    assert again | {"outcome": "stored"} == first
+    assert owner.execute("select numbers::text, xmin::text from public.gate_snapshots").fetchall() == row
+
+
+def test_rows_that_come_late_make_a_revision(transport: Transport, owner: Owner) -> None:
+    """A transaction that was open over the night commits at last: the day is computed anew, and says so."""
+    a_month(MONDAY, days=1).write(owner)
+    first = store(transport, MONDAY)
+    History([Ended("browser", "succeeded", MONDAY + timedelta(hours=3))]).write(owner)
+    again = store(transport, MONDAY)
+    assert (again["outcome"], again["revision"]) == ("revised", 2)
+    assert again["numbers"]["jobs"]["succeeded"] == first["numbers"]["jobs"]["succeeded"] + 1
+    assert transport.call("list_gate_snapshots", {}) == [{k: v for k, v in again.items() if k != "outcome"}]
+
+
+def test_after_a_purge_the_stored_day_stands(transport: Transport, queue: Queue, owner: Owner) -> None:
+    """And a day that was never stored says that it is not complete."""
+    a_month(MONDAY, days=2).write(owner)
+    first = store(transport, MONDAY)
+    assert first["complete"] is True
+    queue.operate("purge_jobs", {"older_than_days": 1, "statuses": ["succeeded"], "dry_run": False})
+    again = store(transport, MONDAY)
+    assert (again["outcome"], again["numbers"]) == ("kept", first["numbers"])
+    late = store(transport, MONDAY + DAY)
+    assert (late["outcome"], late["complete"], late["numbers"]["jobs"]["succeeded"]) == ("stored", False, 0)
+
+
+def test_a_day_that_is_not_over_is_not_stored(transport: Transport) -> None:
+    """Nor something that is no day, nor another kind."""
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    with pytest.raises(InvalidArgument, match="is not over"):
+        store(transport, today)
+    with pytest.raises(InvalidArgument, match="midnight UTC"):
+        store(transport, MONDAY + timedelta(hours=1))
+    with pytest.raises(InvalidArgument, match="daily or rolling"):
+        transport.call("store_gate_snapshot", {"kind": "hourly"})
+    assert transport.call("list_gate_snapshots", {}) == []
+
+
+def test_the_rolling_snapshot_is_the_last_day(transport: Transport, queue: Queue) -> None:
+    """Up to now; each call keeps another one."""
+    settle(queue, running_job(queue))
+    first = transport.call("store_gate_snapshot", {})
+    assert first["numbers"]["jobs"]["succeeded"] == 1
+    assert first["numbers"]["window"]["hours"] == 24
+    transport.call("store_gate_snapshot", {})
+    assert len(transport.call("list_gate_snapshots", {"kind": "rolling"})) == 2
+
+
+def test_a_week_is_kept_like_a_day(transport: Transport, owner: Owner) -> None:
+    """Stored, unchanged, revised; read back as it was stored."""
+    a_month(MONDAY, days=8).write(owner)
+    week = {"window_start": MONDAY.isoformat()}
+    live = transport.call("weekly_numbers", week)
+    first = transport.call("store_weekly_summary", week)
+    assert (live["revision"], live["numbers"]) == (0, first["numbers"])
+    assert transport.call("store_weekly_summary", week)["outcome"] == "unchanged"
+    History(runs=[Run("gate", "pass", "main", MONDAY + 6 * DAY)]).write(owner)
+    assert transport.call("store_weekly_summary", week)["outcome"] == "revised"
+    assert transport.call("weekly_numbers", week)["revision"] == 2
+    assert len(transport.call("list_weekly_summaries", {})) == 1
+
+
+def test_a_week_that_is_not_over_is_read_and_not_kept(transport: Transport) -> None:
+    """Without a week, it is the last one that is over."""
+    now = datetime.now(UTC)
+    monday = (now - timedelta(days=now.weekday())).replace(hour=0, minute=0, second=0, microsecond=0)
+    assert transport.call("weekly_numbers", {"window_start": monday.isoformat()})["complete"] is False
+    with pytest.raises(InvalidArgument, match="is not over"):
+        transport.call("store_weekly_summary", {"window_start": monday.isoformat()})
+    with pytest.raises(InvalidArgument, match="has not begun"):
+        transport.call("weekly_numbers", {"window_start": (monday + 7 * DAY).isoformat()})
+    with pytest.raises(InvalidArgument, match="Monday"):
+        transport.call("weekly_numbers", {"window_start": (monday + DAY).isoformat()})
+    assert transport.call("weekly_numbers", {})["window_end"] == f"{monday:%Y-%m-%d}T00:00:00+00:00"
+
+
+def test_forced_successes_are_left_out_of_rates(transport: Transport, owner: Owner) -> None:
+    """They are counted by themselves."""
+    at = MONDAY + timedelta(hours=1)
+    lost = Attempt("lost", at, ("lease_expired", "The worker vanished."))
+    History([Ended("browser", "forced", at), Ended("browser", "succeeded", at, 2, earlier=(lost,))]).write(owner)
+    jobs = summary(transport, MONDAY, MONDAY + DAY)["jobs"]
+    assert (jobs["forced"], jobs["succeeded"], jobs["success_rate"], jobs["first_try_rate"]) == (1, 1, 100, 0)

@@ -1,0 +1,171 @@
+/*
+ * The numbers of a window: gate runs of one branch, and the jobs of the queue. Half-open, so that the windows of
+ * neighbouring days have each row once: [window_start, window_end).
+ *
+ * window_end     null: now
+ * window_start   null: `hours` (24) before the end; at most 31 days before
+ * branch         whose gate runs count. A gate_fix counts on every branch, since a fix is made on one of its own
+ *
+ * What is counted was written once and stays: ended attempts (a failure that ended its job counts also after the job
+ * was retried) and gate runs, each by the time it ended. So the same window gives the same bytes until a purge.
+ *
+ * Returns {"window", "branch", "branch_known", "branches", "gate", "gate_fix", "build_seconds", "test_seconds", "lint"
+ * and "coverage_percent" of the newest run that has them, "jobs", "top_failures", "days", "sources" (how many rows)}.
+ * Rates are per cent. A forced success is left out of rates. Errors: CQ005.
+ */
+create or replace function public.gate_summary(
+    window_start timestamptz default null, window_end timestamptz default null, branch text default 'main',
+    hours double precision default 24
+) returns jsonb
+language plpgsql stable
+set search_path = '' set timezone = 'UTC' set plan_cache_mode = force_custom_plan set jit = off
+as $$
+declare
+    window_end constant timestamptz := coalesce(gate_summary.window_end, clock_timestamp());
+    window_start constant timestamptz := coalesce(
+        gate_summary.window_start, window_end - make_interval(secs => least(greatest(gate_summary.hours, 0), 1000) * 3600));
+    gates jsonb;
+    jobs jsonb;
+    waits double precision[];
+    failures jsonb;
+begin
+    if window_start >= window_end or window_end - window_start > interval '31 days' then
+        perform public.invalid_argument('The window must end after it begins, and span at most 31 days.');
+    end if;
+    if coalesce(length(gate_summary.branch), 0) not between 1 and 255 then
+        perform public.invalid_argument('The branch must have 1 to 255 characters.');
+    end if;
+
+    with run as materialized (
+        select * from public.gate_runs r where r.created_at >= window_start and r.created_at < window_end
+    ), ours as materialized (
+        select * from run r where r.type = 'gate' and r.branch = gate_summary.branch
+    )
+    select jsonb_build_object(
+        'branch', gate_summary.branch,
+        'branch_known', exists (select from public.gate_runs r
+                                where r.branch = gate_summary.branch and r.created_at < window_end),
+        'branches', (select coalesce(jsonb_agg(b.branch order by b.n desc, b.branch), '[]') from (
+            select r.branch, count(*) as n from run r where r.type = 'gate'
+            group by r.branch order by n desc, r.branch limit 20) b),
+        'gate', (select jsonb_build_object(
+            'runs', count(*), 'passed', count(*) filter (where o.status = 'pass'),
+            'failed', count(*) filter (where o.status = 'fail'),
+            'pass_rate', public.per_cent(count(*) filter (where o.status = 'pass'), count(*))) from ours o),
+        'gate_fix', (select jsonb_build_object(
+            'runs', count(*), 'passed', count(*) filter (where r.status = 'pass'),
+            'failed', count(*) filter (where r.status = 'fail'),
+            'pass_rate', public.per_cent(count(*) filter (where r.status = 'pass'), count(*)))
+            from run r where r.type = 'gate_fix'),
+        'build_seconds', (select public.median_and_p95(percentile_cont(array[0.5, 0.95]) within group (order by o.build_seconds))
+                          from ours o),
+        'test_seconds', (select public.median_and_p95(percentile_cont(array[0.5, 0.95]) within group (order by o.test_seconds))
+                         from ours o),
+        'lint', coalesce((select jsonb_build_object('errors', o.lint_errors, 'warnings', o.lint_warnings)
+                          from ours o where o.lint_errors is not null order by o.created_at desc, o.id desc limit 1),
+                         '{"errors": null, "warnings": null}'),
+        'coverage_percent', (select o.coverage_percent from ours o where o.coverage_percent is not null
+                             order by o.created_at desc, o.id desc limit 1),
+        'days', (select coalesce(jsonb_object_agg(d.day, jsonb_build_object('passed', d.passed, 'failed', d.failed)), '{}') from (
+            select to_char(o.created_at, 'YYYY-MM-DD') as day, count(*) filter (where o.status = 'pass') as passed,
+                   count(*) filter (where o.status = 'fail') as failed
+            from ours o group by 1) d),
+        'runs', (select count(*) from run))
+    into gates;
+
+    with ended as (
+        select j.type, date_trunc('day', j.finished_at) as day,
+            case when j.status = 'succeeded' and j.result @> '{"forced": true}' then 'forced' else j.status end as status,
+            count(*) as n, count(*) filter (where j.attempts <= 1) as first_try, count(j.lease_token) as attempts
+        from public.jobs j
+        where j.status in ('succeeded', 'failed', 'cancelled')
+          and j.finished_at >= window_start and j.finished_at < window_end
+        group by 1, 2, 3
+    ), superseded as materialized (
+        select coalesce(j.type, 'unknown') as type, date_trunc('day', a.finished_at) as day, a.outcome, a.ended_job,
+            count(*) as n, count(*) filter (where a.outcome = 'failed' and not a.ended_job) as retried
+        from public.job_attempts a left join public.jobs j on j.id = a.job_id
+        where a.finished_at >= window_start and a.finished_at < window_end
+        group by 1, 2, 3, 4
+    ), tally as materialized (
+        select e.type, e.day, e.status, e.n, e.first_try from ended e
+        union all
+        select s.type, s.day, 'failed', s.n, 0 from superseded s where s.ended_job
+    ), total as (
+        select coalesce(sum(t.n) filter (where t.status = 'succeeded'), 0)::bigint as succeeded,
+            coalesce(sum(t.n) filter (where t.status = 'failed'), 0)::bigint as failed,
+            coalesce(sum(t.n) filter (where t.status = 'cancelled'), 0)::bigint as cancelled,
+            coalesce(sum(t.n) filter (where t.status = 'forced'), 0)::bigint as forced,
+            coalesce(sum(t.first_try) filter (where t.status = 'succeeded'), 0)::bigint as first_try
+        from tally t
+    )
+    select jsonb_build_object(
+        'succeeded', t.succeeded, 'failed', t.failed, 'cancelled', t.cancelled, 'forced', t.forced,
+        'success_rate', public.per_cent(t.succeeded, t.succeeded + t.failed),
+        'first_try_rate', public.per_cent(t.first_try, t.succeeded + t.failed),
+        'attempts', (select coalesce(sum(e.attempts), 0) from ended e) + (select coalesce(sum(s.n), 0) from superseded s),
+        'retried', (select coalesce(sum(s.retried), 0) from superseded s),
+        'lost', (select coalesce(sum(s.n), 0) from superseded s where s.outcome = 'lost'),
+        'by_type', (select coalesce(jsonb_agg(jsonb_build_object('type', b.type, 'succeeded', b.succeeded, 'failed', b.failed)
+                                              order by b.succeeded + b.failed desc, b.type), '[]') from (
+            select a.type, coalesce(sum(a.n) filter (where a.status = 'succeeded'), 0) as succeeded,
+                coalesce(sum(a.n) filter (where a.status = 'failed'), 0) as failed
+            from tally a where a.status in ('succeeded', 'failed')
+            group by a.type order by sum(a.n) desc, a.type limit 20) b),
+        'days', (select coalesce(jsonb_object_agg(to_char(d.day, 'YYYY-MM-DD'),
+                                                  jsonb_build_object('succeeded', d.succeeded, 'failed', d.failed)), '{}') from (
+            select a.day, coalesce(sum(a.n) filter (where a.status = 'succeeded'), 0) as succeeded,
+                coalesce(sum(a.n) filter (where a.status = 'failed'), 0) as failed
+            from tally a group by a.day) d))
+    into jobs
+    from total t;
+
+    -- Of the attempt that succeeded: a failed job's row is rewritten when it is retried.
+    select percentile_cont(array[0.5, 0.95]) within group (
+        order by greatest(date_part('epoch', coalesce(j.started_at, j.claimed_at) - j.next_run_at), 0))
+    into waits
+    from public.jobs j
+    where j.status = 'succeeded' and j.finished_at >= window_start and j.finished_at < window_end
+      and coalesce(j.started_at, j.claimed_at) is not null;
+
+    -- Equal errors are counted before their fingerprints are made, which is dear.
+    with failed as (
+        select f.type, f.error ->> 'class' as class, split_part(f.error ->> 'message', E'\n', 1) as message, count(*) as n
+        from (
+            select j.type, j.error from public.jobs j
+            where j.status = 'failed' and j.finished_at >= window_start and j.finished_at < window_end
+              and j.lease_token is not null  -- else its last attempt was lost, and stands below
+            union all
+            select coalesce(j.type, 'unknown'), a.error
+            from public.job_attempts a left join public.jobs j on j.id = a.job_id
+            where (a.outcome in ('failed', 'lost') or a.ended_job) and a.finished_at >= window_start and a.finished_at < window_end
+        ) f
+        group by 1, 2, 3
+    )
+    select jsonb_agg(jsonb_build_object('fingerprint', top.fingerprint, 'error_class', top.class, 'message', top.message,
+                                        'count', top.n) order by top.n desc, top.fingerprint)
+    into failures
+    from (
+        select public.error_fingerprint(f.type, jsonb_build_object('class', f.class, 'message', f.message)) as fingerprint,
+            coalesce(min(f.class), 'unknown') as class, coalesce((array_agg(f.message order by f.n desc, f.message))[1], '') as message,
+            sum(f.n) as n
+        from failed f group by 1 order by 4 desc, 1 limit 5
+    ) top;
+
+    return gates - array['days', 'runs'] || jsonb_build_object(
+        'window', jsonb_build_object('start', window_start, 'end', window_end,
+                                     'hours', round(date_part('epoch', window_end - window_start)::numeric / 3600, 3)),
+        'jobs', jobs - 'days' || jsonb_build_object('queue_wait_seconds', public.median_and_p95(waits)),
+        'top_failures', coalesce(failures, '[]'),
+        'days', (select coalesce(jsonb_agg(jsonb_build_object(
+            'day', k.day, 'gate_passed', coalesce((gates #> array['days', k.day] -> 'passed')::bigint, 0),
+            'gate_failed', coalesce((gates #> array['days', k.day] -> 'failed')::bigint, 0),
+            'jobs_succeeded', coalesce((jobs #> array['days', k.day] -> 'succeeded')::bigint, 0),
+            'jobs_failed', coalesce((jobs #> array['days', k.day] -> 'failed')::bigint, 0)) order by k.day), '[]')
+            from (select jsonb_object_keys(gates -> 'days') union select jsonb_object_keys(jobs -> 'days')) as k (day)),
+        'sources', jsonb_build_object(
+            'gate_runs', gates -> 'runs', 'succeeded', (jobs -> 'succeeded')::bigint + (jobs -> 'forced')::bigint,
+            'failed', jobs -> 'failed', 'cancelled', jobs -> 'cancelled', 'attempts', jobs -> 'attempts'));
+end $$;
+
+comment on function public.gate_summary is 'The numbers of a window: gate runs of a branch, and the jobs.';

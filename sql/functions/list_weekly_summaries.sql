@@ -1,0 +1,17 @@
+/*
+ * Stored weeks of one branch, newest first.
+ * Returns [{"window_start", "window_end", "branch", "numbers", "complete", "revision", "computed_at"}].
+ */
+create or replace function public.list_weekly_summaries(branch text default 'main', max_weeks integer default 12) returns jsonb
+language sql stable set search_path = '' as $$
+    select coalesce(jsonb_agg(public.window_row(found.window_start, found.window_end, found.branch, found.numbers, found.complete,
+                                                found.revision, found.computed_at) order by found.window_start desc), '[]')
+    from (
+        select * from public.weekly_summaries w
+        where w.branch = list_weekly_summaries.branch
+        order by w.window_start desc
+        limit least(list_weekly_summaries.max_weeks, 1000)
+    ) found
+$$;
+
+comment on function public.list_weekly_summaries is 'Stored weeks of a branch, newest first.';

@@ -1,0 +1,11 @@
+/*
+ * Two quantiles as percentile_cont returns them, as a document with milliseconds as its last digits.
+ */
+create or replace function public.median_and_p95(quantiles double precision[]) returns jsonb
+language sql immutable set search_path = '' as $$
+    select jsonb_build_object(
+        'p50', round(median_and_p95.quantiles[1]::numeric, 3)::double precision,
+        'p95', round(median_and_p95.quantiles[2]::numeric, 3)::double precision)
+$$;
+
+comment on function public.median_and_p95 is 'Two quantiles as a document.';

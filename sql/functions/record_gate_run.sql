@@ -1,0 +1,48 @@
+/*
+ * Write down one evaluation of a commit. Its time is the database's, so a run is never recorded into a closed window.
+ *
+ * run   {"gate_run_id" a uuid of the caller's that makes the call repeatable, "type" gate or gate_fix, "status" pass or
+ *       fail, "branch", "commit_sha", "pull_request", "job_id", "build_seconds", "test_seconds", "lint_errors",
+ *       "lint_warnings", "coverage_percent", "tests_total", "tests_failed", "eslint_artifact_id",
+ *       "coverage_artifact_id", "junit_artifact_id"}; all but the first five may be left out
+ *
+ * Returns {"gate_run", "created"}; where the id is known already, the run that stands. Errors: CQ005.
+ */
+create or replace function public.record_gate_run(run jsonb) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+    given public.gate_runs := jsonb_populate_record(null::public.gate_runs,
+        jsonb_strip_nulls(record_gate_run.run) - 'created_at' || jsonb_build_object('id', record_gate_run.run -> 'gate_run_id'));
+    kept public.gate_runs;
+    added integer;
+begin
+    perform case
+        when given.id is null then public.invalid_argument('A gate run needs a gate_run_id: a new uuid.')
+        when given.type is null or given.type not in ('gate', 'gate_fix')
+            then public.invalid_argument('The type of a gate run must be gate or gate_fix.')
+        when given.status is null or given.status not in ('pass', 'fail')
+            then public.invalid_argument('The status of a gate run must be pass or fail.')
+        when coalesce(length(given.branch), 0) not between 1 and 255
+            then public.invalid_argument('The branch must have 1 to 255 characters.')
+        when given.commit_sha is null or given.commit_sha !~ '^[0-9a-f]{7,64}$'
+            then public.invalid_argument('The commit must be 7 to 64 hexadecimal digits.')
+        when given.pull_request < 1 then public.invalid_argument('The pull request must be a number above 0.')
+        when given.build_seconds not between 0 and 31536000 or given.test_seconds not between 0 and 31536000
+            then public.invalid_argument('build_seconds and test_seconds must be 0 to a year.')
+        when least(given.lint_errors, given.lint_warnings, given.tests_total, given.tests_failed) < 0
+            then public.invalid_argument('Counts must not be below 0.')
+        when given.coverage_percent not between 0 and 100
+            then public.invalid_argument('coverage_percent must be 0 to 100.')
+        when exists (select from unnest(array[given.eslint_artifact_id, given.coverage_artifact_id, given.junit_artifact_id]) as a (id)
+                     where a.id is not null and not exists (select from public.artifacts found
+                                                            where found.id = a.id and found.status = 'ready'))
+            then public.invalid_argument('A report of the gate run is no ready artifact: upload it first.')
+    end;
+    given.created_at := clock_timestamp();
+    insert into public.gate_runs values (given.*) on conflict (id) do nothing;
+    get diagnostics added = row_count;
+    select * into kept from public.gate_runs r where r.id = given.id;
+    return jsonb_build_object('gate_run', public.gate_run_row(kept), 'created', added = 1);
+end $$;
+
+comment on function public.record_gate_run is 'Write down one evaluation of a commit.';

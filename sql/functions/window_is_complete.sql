@@ -1,0 +1,13 @@
+/*
+ * Whether no purge can have taken rows of a window that begins then.
+ */
+create or replace function public.window_is_complete(window_start timestamptz) returns boolean
+language sql stable set search_path = '' as $$
+    select not exists (
+        select from public.operations_log l
+        where l.operation = 'purge_jobs' and l.changed > 0
+          and l.created_at - make_interval(secs => (l.filter ->> 'older_than_days')::double precision * 86400)
+              > window_is_complete.window_start)
+$$;
+
+comment on function public.window_is_complete is 'Whether no purge can have taken rows of a window.';

@@ -1,0 +1,19 @@
+/*
+ * What becomes of the stored numbers of a window that was computed again: the rule for late and for purged rows.
+ *
+ *   stored      there were none
+ *   unchanged   the same again
+ *   kept        some rows are gone (a purge): what was computed while they were there stands
+ *   revised     rows came late, or this release counts otherwise: the new numbers, and a higher revision
+ */
+create or replace function public.window_outcome(stored jsonb, stored_sources jsonb, numbers jsonb, sources jsonb) returns text
+language sql immutable set search_path = '' as $$
+    select case
+        when window_outcome.stored is null then 'stored'
+        when exists (select from jsonb_each(window_outcome.stored_sources) s
+                     where (window_outcome.sources -> s.key)::bigint < s.value::bigint) then 'kept'
+        when window_outcome.stored = window_outcome.numbers then 'unchanged'
+        else 'revised' end
+$$;
+
+comment on function public.window_outcome is 'What becomes of the stored numbers of a window.';
