@@ -345,6 +345,7 @@ def worker_options(settings: Settings) -> WorkerOptions:
         grace_seconds=settings.grace_seconds,
         max_jobs=settings.max_jobs,
         heartbeat_seconds=min(10, settings.lease_seconds / 3),
+        secrets=settings.secret_values(),
     )
 
 

@@ -5,13 +5,17 @@ The names are the operations runbook's; `.env.example` explains each of them.
 
 import os
 import platform
+import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
+from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+_ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^\s\[\]]*$")
 
 WebhookType = Literal["github", "slack", "http", "googlechat"]
 
@@ -116,6 +120,13 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(part.strip().lower() for part in value.split(",") if part.strip())
         return value
+
+    def secret_values(self) -> tuple[str, ...]:
+        """Return every secret of these settings, passwords within addresses too, to be hidden wherever it stands."""
+        given = [value.get_secret_value() for _, value in self if isinstance(value, SecretStr)]
+        passwords = [unquote(urlsplit(text).password or "") for text in given if _ADDRESS.match(text)]
+        keys = self.vault_keys.get_secret_value().replace(",", " ").split() if self.vault_keys else []
+        return tuple(dict.fromkeys(value for value in (*given, *passwords, *keys) if value))
 
     @model_validator(mode="after")
     def _supabase_whole(self) -> Self:

@@ -50,7 +50,9 @@ def execute_one(cogo: CogoResource, job: Job) -> dg.Output[tuple[EndedAttempt, s
     """Run the attempt; its files wait in a folder that the next op empties."""
     folder = Path(tempfile.mkdtemp(prefix="cogo-inspect-"))
     try:
-        ended = asyncio.run(_run_once(cogo.application.executor(job.family), job, folder))
+        ended = asyncio.run(
+            _run_once(cogo.application.executor(job.family), job, folder, cogo.application.settings.secret_values())
+        )
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         cogo.queue.settle([Settlement(job, Outcome.REQUEUED)])
@@ -99,9 +101,9 @@ def _facts(job: Job) -> dict[str, dg.MetadataValue[Any]]:
     }
 
 
-async def _run_once(executor: Executor, job: Job, folder: Path) -> EndedAttempt:
+async def _run_once(executor: Executor, job: Job, folder: Path, secrets: tuple[str, ...]) -> EndedAttempt:
     try:
         await executor.start()
-        return await run_attempt(executor, job, Workspace(folder))
+        return await run_attempt(executor, job, Workspace(folder), secrets)
     finally:
         await executor.stop()

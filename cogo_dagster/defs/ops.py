@@ -8,7 +8,7 @@ being run logs what happens meanwhile, so that the run page is live.
 
 from collections import Counter
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import dagster as dg
 from pydantic import Field
@@ -35,7 +35,7 @@ class ProcessJobsConfig(dg.Config):
 def claim_jobs(context: dg.OpExecutionContext, config: ProcessJobsConfig, worker: WorkerResource) -> dg.Output[None]:
     """Follow the claim stage."""
     _require_all_stages(context)
-    given = {"max_jobs": config.max_jobs, "concurrency": config.concurrency}
+    given: dict[str, Any] = {"max_jobs": config.max_jobs, "concurrency": config.concurrency}
     options = replace(
         worker.default_options(),
         linger_seconds=config.linger_seconds,

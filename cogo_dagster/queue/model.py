@@ -8,13 +8,15 @@ executor   code that runs one family of types
 outcome    how an attempt ended
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
 from uuid import UUID
+
+from cogo_dagster.redaction import redact
 
 Json = Any
 """What `json.loads` returns: None, bool, int, float, str, list, dict."""
@@ -120,6 +122,11 @@ class JobError:
     message: str
     retryable: bool = True
     detail: str | None = None
+
+    def redacted(self, secrets: Iterable[str]) -> "JobError":
+        """Return the same without what looks like a secret or is one of these: as it may be stored and shown."""
+        detail = redact(self.detail, secrets) if self.detail else None
+        return replace(self, message=redact(self.message, secrets), detail=detail)
 
     def to_json(self) -> dict[str, Json]:
         """Return the document stored in `jobs.error`."""

@@ -2,18 +2,21 @@
 
 import asyncio
 import logging
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from cogo_dagster.executors.browser.artifacts import Shelf
 from cogo_dagster.executors.browser.find import find_browser
 from cogo_dagster.executors.browser.options import BrowserOptions
 from cogo_dagster.executors.browser.payload import BrowserPayload, parse_payload
+from cogo_dagster.executors.browser.traces import clean_trace
 from cogo_dagster.executors.errors import ExecutorUnavailable
 from cogo_dagster.net.addresses import AllowList, InvalidAddress
 from cogo_dagster.net.dial import Dialer, Resolver, system_resolver
 from cogo_dagster.net.proxy import ForwardProxy, ProxySession
 from cogo_dagster.queue.executor import ExecutionFailed, Workspace
 from cogo_dagster.queue.model import ExecutionResult, Job, Json
+from cogo_dagster.redaction import redact
 from cogo_dagster.settings import is_root
 
 if TYPE_CHECKING:
@@ -92,11 +95,20 @@ class BrowserExecutor:
         try:
             result = await self._attempt(request, shelf, job.timeout_seconds or self._options.attempt_seconds)
         except ExecutionFailed as error:
+            await asyncio.to_thread(self._clean, shelf)
             error.artifacts = tuple(shelf.files)
             if not self._options.force_success:
                 raise
-            result = forced(error)
+            result = forced(error, self._options.secrets)
         return ExecutionResult(result, tuple(shelf.files))
+
+    def _clean(self, shelf: Shelf) -> None:
+        """Take credentials out of the trace; one that cannot be read is not kept."""
+        for file in [file for file in shelf.files if file.name == "trace.zip"]:
+            try:
+                clean_trace(file.path, self._options.secrets)
+            except ValueError:
+                shelf.files.remove(file)
 
     async def _attempt(self, request: BrowserPayload, shelf: Shelf, limit_seconds: float) -> Json:
         with self._proxy.session() as session:
@@ -168,6 +180,6 @@ def _out_of_time(limit_seconds: float) -> ExecutionFailed:
     )
 
 
-def forced(error: ExecutionFailed) -> Json:
+def forced(error: ExecutionFailed, secrets: Collection[str] = ()) -> Json:
     """Return the result of a failure that `BROWSER_FORCE_SUCCESS` settles as a success."""
-    return {"forced": True, "error": {"class": error.error_class, "message": error.message}}
+    return {"forced": True, "error": {"class": error.error_class, "message": redact(error.message, secrets)}}

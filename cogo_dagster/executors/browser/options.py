@@ -1,7 +1,7 @@
 """What a browser executor is told once, when it is built."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 from cogo_dagster.settings import Settings
@@ -26,6 +26,7 @@ class BrowserOptions:
             job: a fresh one takes over.
         attempt_seconds: Longest run of one attempt of a job without a limit of its own.
         install: Whether a missing browser is installed at start.
+        secrets: Values that must not stand in a trace.
     """
 
     real_mode: bool = True
@@ -40,6 +41,7 @@ class BrowserOptions:
     memory_mb_per_browser: int = 2_000
     attempt_seconds: float = 300
     install: bool = True
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
     @classmethod
     def from_settings(cls, settings: Settings, extra_allowed_hosts: Iterable[str] = ()) -> Self:
@@ -53,4 +55,5 @@ class BrowserOptions:
             force_success=settings.browser_force_success,
             allowed_hosts=(*settings.browser_allowed_hosts, *extra_allowed_hosts),
             concurrency=settings.concurrency,
+            secrets=settings.secret_values(),
         )

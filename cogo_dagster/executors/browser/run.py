@@ -1,6 +1,6 @@
 """One attempt in a browser: a fresh context, the steps, the artifacts, and a trace if it fails.
 
-The trace holds what the page saw, cookies and Authorization headers included: treat trace.zip as a secret.
+The trace holds what the page saw; `traces.py` takes its credentials out before it is kept.
 """
 
 import asyncio

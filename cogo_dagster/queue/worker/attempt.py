@@ -3,6 +3,7 @@
 import asyncio
 import time
 import traceback
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,8 +21,10 @@ class EndedAttempt:
     artifacts: tuple[ArtifactFile, ...] = ()
 
 
-async def run_attempt(executor: Executor, job: Job, workspace: Workspace) -> EndedAttempt:
-    """Run one attempt to its end; whatever the executor raises becomes an outcome.
+async def run_attempt(
+    executor: Executor, job: Job, workspace: Workspace, secrets: Collection[str] = ()
+) -> EndedAttempt:
+    """Run one attempt to its end; whatever the executor raises becomes an outcome, without these secrets.
 
     Raises:
         asyncio.CancelledError: We are cancelled, not the executor's own doing.
@@ -42,6 +45,7 @@ async def run_attempt(executor: Executor, job: Job, workspace: Workspace) -> End
         if _is_cancelled():
             raise
         outcome, error = Outcome.FAILED, _unexpected(problem)
+    error = error.redacted(secrets) if error else None
     run_seconds = round(time.monotonic() - started_at, 6)
     return EndedAttempt(Settlement(job, outcome, result, error, delay_seconds, run_seconds), artifacts)
 

@@ -156,7 +156,9 @@ class Executions:
         started_at = time.monotonic()
         ended: EndedAttempt | None = None
         try:
-            ended = await run_attempt(self._state.executors[held.job.family], held.job, workspace)
+            ended = await run_attempt(
+                self._state.executors[held.job.family], held.job, workspace, self._state.options.secrets
+            )
         except (Exception, SystemExit, asyncio.CancelledError):
             if held.abandoned is None:
                 raise

@@ -1,7 +1,7 @@
 """What a worker is told before it starts, and what it reports at the end."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,7 @@ class WorkerOptions:
         heartbeat_seconds: Wait between two heartbeats.
         recover_seconds: Wait between two recoveries of others' expired leases, give or take a quarter.
         sweep_seconds: Wait between two sweeps of abandoned artifacts.
+        secrets: Values that must not stand in errors and logs, whatever an executor says.
     """
 
     concurrency: int = 4
@@ -31,6 +32,7 @@ class WorkerOptions:
     heartbeat_seconds: float = 10
     recover_seconds: float = 5
     sweep_seconds: float = 60
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """The last two stages: upload what an attempt leaves, then tell the engine how it ended, in batches."""
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Final
 
@@ -65,7 +66,7 @@ class Uploader:
             return None
         except (ArtifactStoreError, QueueError, OSError) as error:
             state.warn(f"The artifacts of {job.type} job {job.id} could not be uploaded: {error}", job)
-            return _without_artifacts(finished.settlement, error)
+            return _without_artifacts(finished.settlement, error, state.options.secrets)
         state.tell(EventKind.UPLOADED, Stage.UPLOAD, job, artifacts=rows)
         return finished.settlement
 
@@ -121,7 +122,8 @@ class Settler:
             self._state.held.release(held)
             return
         reason = JobError("unstorable_result", f"The result cannot be stored as JSON: {error}", retryable=False)
-        await self._settle([(held, replace(settlement, outcome=Outcome.FAILED, result=None, error=reason))])
+        error_shown = reason.redacted(self._state.options.secrets)
+        await self._settle([(held, replace(settlement, outcome=Outcome.FAILED, result=None, error=error_shown))])
 
     def _record(self, settlement: Settlement, settled: Settled) -> None:
         job = settlement.job
@@ -148,7 +150,7 @@ def _counter(outcome: Outcome, job_status: str | None) -> str:
     return job_status if job_status in ("failed", "cancelled") else outcome.value
 
 
-def _without_artifacts(settlement: Settlement, error: Exception) -> Settlement:
+def _without_artifacts(settlement: Settlement, error: Exception, secrets: Collection[str]) -> Settlement:
     """A success whose files are lost is a failure to try again; a failure stays what it is."""
     if settlement.outcome is not Outcome.SUCCEEDED:
         return settlement
@@ -156,5 +158,5 @@ def _without_artifacts(settlement: Settlement, error: Exception) -> Settlement:
         settlement,
         outcome=Outcome.FAILED,
         result=None,
-        error=JobError("artifact_upload", f"The artifacts could not be stored: {error}"),
+        error=JobError("artifact_upload", f"The artifacts could not be stored: {error}").redacted(secrets),
     )

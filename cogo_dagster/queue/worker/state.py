@@ -13,6 +13,7 @@ from cogo_dagster.queue.worker.events import EventKind, Observer, Stage, WorkerE
 from cogo_dagster.queue.worker.held import HeldJobs
 from cogo_dagster.queue.worker.metrics import WorkerMetrics
 from cogo_dagster.queue.worker.options import WorkerOptions
+from cogo_dagster.redaction import redact
 
 
 @dataclass(slots=True)
@@ -48,4 +49,4 @@ class WorkerState:
 
     def warn(self, sentence: str, job: Job | None = None) -> None:
         """Report trouble that the worker goes on in spite of."""
-        self.tell(EventKind.WARNING, Stage.CLAIM, job, sentence)
+        self.tell(EventKind.WARNING, Stage.CLAIM, job, redact(sentence, self.options.secrets))

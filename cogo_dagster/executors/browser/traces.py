@@ -1,0 +1,74 @@
+"""Takes credentials out of a browser's trace before it is kept: a trace has every header and cookie of the visit."""
+
+import json
+import zipfile
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any, Final
+
+from cogo_dagster.redaction import HIDDEN
+
+_NAMES: Final = frozenset(
+    {
+        "authorization",
+        "proxy-authorization",
+        "cookie",
+        "set-cookie",
+        "apikey",
+        "api-key",
+        "x-api-key",
+        "x-admin-token",
+        "x-figma-token",
+        "x-csrf-token",
+    }
+)
+_LISTS: Final = frozenset({"cookies"})
+_LEAST_CHARACTERS: Final = 6
+
+
+def clean_trace(trace: Path, secrets: Collection[str]) -> None:
+    """Rewrite a trace in place, without the values of cookies and of headers that carry credentials.
+
+    Args:
+        trace: The zip file that Playwright wrote.
+        secrets: Values known to be secret, hidden wherever they stand, also in recorded bodies.
+
+    Raises:
+        ValueError: It is no trace; it should not be kept.
+    """
+    fresh = trace.with_suffix(".clean")
+    hidden = [secret.encode() for secret in sorted(secrets, key=len, reverse=True) if len(secret) >= _LEAST_CHARACTERS]
+    try:
+        with zipfile.ZipFile(trace) as given, zipfile.ZipFile(fresh, "w", zipfile.ZIP_DEFLATED) as cleaned:
+            for entry in given.infolist():
+                content = given.read(entry)
+                if entry.filename.endswith((".trace", ".network")):
+                    content = b"\n".join(_clean_line(line) for line in content.splitlines())
+                for secret in hidden:
+                    content = content.replace(secret, HIDDEN.encode())
+                cleaned.writestr(entry.filename, content)
+        fresh.replace(trace)
+    except zipfile.BadZipFile as error:
+        raise ValueError("The trace is no zip file.") from error
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def _clean_line(line: bytes) -> bytes:
+    if not line.strip():
+        return line
+    return json.dumps(_clean(json.loads(line)), ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _clean(value: Any, within: str = "") -> Any:
+    if isinstance(value, list):
+        return [_clean(one, within) for one in value]
+    if not isinstance(value, dict):
+        return value
+    secret = within in _LISTS or str(value.get("name", "")).lower() in _NAMES
+    return {
+        name: HIDDEN
+        if isinstance(one, str) and ((secret and name == "value") or name.lower() in _NAMES)
+        else _clean(one, name)
+        for name, one in value.items()
+    }

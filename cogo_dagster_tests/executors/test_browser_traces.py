@@ -1,0 +1,80 @@
+"""A trace is kept without the credentials of the visit."""
+
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from cogo_dagster.executors.browser.traces import clean_trace
+
+CANARY = "canary-7f3a91d2"
+
+
+def trace(folder: Path, **entries: str) -> Path:
+    """Write a trace with these entries."""
+    path = folder / "trace.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in entries.items():
+            archive.writestr(name.replace("_", "."), content)
+    return path
+
+
+def cleaned(folder: Path, *secrets: str, **entries: str) -> dict[str, str]:
+    """Write a trace, clean it, and return its entries."""
+    path = trace(folder, **entries)
+    clean_trace(path, secrets)
+    with zipfile.ZipFile(io.BytesIO(path.read_bytes())) as archive:
+        return {name: archive.read(name).decode() for name in archive.namelist()}
+
+
+def test_credentials_in_headers_and_cookies_are_hidden(tmp_path: Path) -> None:
+    """By the header's name, however it is written; the other headers stay."""
+    event = {
+        "type": "resource-snapshot",
+        "snapshot": {
+            "request": {
+                "url": "https://example.com/",
+                "headers": [
+                    {"name": "Authorization", "value": f"Bearer {CANARY}"},
+                    {"name": "X-Figma-Token", "value": CANARY},
+                    {"name": "Accept", "value": "text/html"},
+                ],
+                "cookies": [{"name": "session", "value": CANARY, "path": "/"}],
+            },
+            "response": {"headers": [{"name": "set-cookie", "value": f"session={CANARY}; Path=/"}]},
+        },
+    }
+    options = {"type": "context-options", "options": {"extraHTTPHeaders": {"authorization": f"Basic {CANARY}"}}}
+    lines = "\n".join(json.dumps(line) for line in (options, event)) + "\n"
+    content = cleaned(tmp_path, trace_network=lines, resources_html="<html>")
+    assert CANARY not in str(content)
+    assert "text/html" in content["trace.network"]
+    assert [json.loads(line)["type"] for line in content["trace.network"].splitlines()] == [
+        "context-options",
+        "resource-snapshot",
+    ]
+    assert content["resources.html"] == "<html>"
+
+
+def test_known_secrets_are_hidden_in_bodies_too(tmp_path: Path) -> None:
+    """Wherever they stand; too short ones would hide ordinary words."""
+    content = cleaned(tmp_path, CANARY, "the", page_html=f"<p>the {CANARY}</p>")
+    assert content["page.html"] == "<p>the [hidden]</p>"
+
+
+@pytest.mark.parametrize("content", [b"", b"no zip file"])
+def test_what_cannot_be_cleaned_is_refused(tmp_path: Path, content: bytes) -> None:
+    """And nothing is left beside it."""
+    path = tmp_path / "trace.zip"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="no zip file"):
+        clean_trace(path, ())
+    assert [file.name for file in tmp_path.iterdir()] == ["trace.zip"]
+
+
+def test_a_line_that_is_no_json_makes_it_no_trace(tmp_path: Path) -> None:
+    """It might hold anything."""
+    with pytest.raises(ValueError, match="Expecting"):
+        clean_trace(trace(tmp_path, trace_trace="{"), ())
