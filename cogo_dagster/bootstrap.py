@@ -38,11 +38,14 @@ if TYPE_CHECKING:
     from cogo_dagster.health.probes import ProbeResult
     from cogo_dagster.queue.supabase.project import Project
 
-_POLLS_ONLY = WorkerEvent(
-    EventKind.WARNING,
-    Stage.CLAIM,
-    sentence="A transaction pooler stands before the database, so enqueues cannot wake this worker: it polls. "
-    "For jobs to start at once, give COGO_DATABASE_URL the direct or session-mode address (port 5432 on Supabase).",
+_POLL_SECONDS = 2
+_REST_POLL_SECONDS = 3
+_REST_WOKEN_POLL_SECONDS = 20
+"""A request costs more than a statement; a job that becomes due with time, as a retry does, may wait as long."""
+
+_POLLS_ONLY = (
+    "A transaction pooler stands before the database, so enqueues cannot wake this worker: it polls. "
+    "For jobs to start at once, give COGO_DATABASE_URL the direct or session-mode address (port 5432 on Supabase)."
 )
 
 
@@ -196,10 +199,13 @@ class Application:
             observer=observer,
         )
 
-    def _wakeup(self, observer: Observer) -> Wakeup | None:
+    def _wakeup(self, observer: Observer) -> Wakeup:
         if self.dsn is None:
-            return None
-        return NoWakeup(lambda: observer(_POLLS_ONLY)) if self.pooled else ListenWakeup(self.dsn)
+            from cogo_dagster.queue.supabase.wakeup import RealtimeWakeup  # noqa: PLC0415 - a websocket client
+
+            project = _project(self.settings)
+            return RealtimeWakeup(project, self.queue.send_wakeup, lambda sentence: observer(_warning(sentence)))
+        return NoWakeup(lambda: observer(_warning(_POLLS_ONLY))) if self.pooled else ListenWakeup(self.dsn)
 
 
 @contextmanager
@@ -248,6 +254,10 @@ def _store(settings: Settings, queue: Queue, stack: ExitStack) -> ArtifactStore:
     store = SupabaseStore(_project(settings), settings.artifact_bucket, queue.schema_version()["deployment_id"])
     stack.callback(store.close)
     return store
+
+
+def _warning(sentence: str) -> WorkerEvent:
+    return WorkerEvent(EventKind.WARNING, Stage.CLAIM, sentence=sentence)
 
 
 def _project(settings: Settings) -> "Project":
@@ -346,6 +356,8 @@ def worker_options(settings: Settings) -> WorkerOptions:
         max_jobs=settings.max_jobs,
         heartbeat_seconds=min(10, settings.lease_seconds / 3),
         secrets=settings.secret_values(),
+        poll_seconds=_REST_POLL_SECONDS if uses_rest(settings) else _POLL_SECONDS,
+        woken_poll_seconds=_REST_WOKEN_POLL_SECONDS if uses_rest(settings) else None,
     )
 
 

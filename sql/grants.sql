@@ -161,6 +161,7 @@ begin
             'select_provider',
             'set_provider',
             'set_secret',
+            'send_wakeup',
             'settle_jobs',
             'settle_one',
             'snooze_job',

@@ -288,6 +288,10 @@ class Queue:
         """Return what is paused, newest first."""
         return self._list("list_paused", {})
 
+    def send_wakeup(self) -> bool:
+        """Call all workers; return whether the database can do so over Realtime."""
+        return bool(self._call("send_wakeup")["broadcast"])
+
     def stats(self, executor_id: str | None = None) -> Mapping[str, Json]:
         """Return the queue in numbers; see the SQL function `queue_stats`."""
         numbers: Mapping[str, Json] = self._call("queue_stats", executor_id=executor_id)

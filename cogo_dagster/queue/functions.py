@@ -193,6 +193,7 @@ FUNCTIONS: Mapping[str, Mapping[str, str]] = {
         "key_id": "text",
         "actor": "text",
     },
+    "send_wakeup": {},
     "settle_jobs": {"settlements": "jsonb"},
     "snooze_job": {"job_id": "uuid", "lease_token": "uuid", "delay_seconds": "double precision"},
     "start_jobs": {"instance_id": "uuid", "job_ids": "jsonb"},

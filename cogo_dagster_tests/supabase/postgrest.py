@@ -3,7 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
@@ -26,7 +26,6 @@ MOST_REPEATS: Final = 20
 
 AUTHENTICATOR: Final = """
 do $$ begin
-    perform pg_advisory_xact_lock(741);
     if not exists (select from pg_roles where rolname = 'authenticator') then
         create role authenticator nologin noinherit;
     end if;
@@ -145,8 +144,7 @@ class Postgrest:
         self._max_rows = max_rows
         self._lock = threading.Lock()
         self.endless: list[str] = []
-        with psycopg.connect(dsn, autocommit=True) as owner:
-            owner.execute(AUTHENTICATOR)
+        _make_authenticator(dsn)
         self._pool = ConnectionPool(
             dsn,
             min_size=0,
@@ -247,6 +245,16 @@ class Postgrest:
             body.encode(),
             (("content-type", "application/json; charset=utf-8"), ("content-range", span), *extra),
         )
+
+
+def _make_authenticator(dsn: str) -> None:
+    with psycopg.connect(dsn, autocommit=True) as owner:
+        for _ in range(20):
+            # Roles belong to the server, where another test may be making the same one.
+            with suppress(psycopg.Error):
+                owner.execute(AUTHENTICATOR)
+                return
+        owner.execute(AUTHENTICATOR)
 
 
 def _as_authenticator(connection: Connection) -> None:

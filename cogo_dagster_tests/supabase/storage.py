@@ -203,10 +203,9 @@ class Storage:
         return self.buckets[name]
 
     def _found(self, path: str, role: str) -> Stored:
+        # A missing bucket looks like a missing object here: which of the two it is differs between routes and releases.
         bucket, _, key = path.partition("/")
-        if bucket not in self.buckets:
-            raise _no_bucket()
-        found = self.buckets[bucket].objects.get(key)
+        found = self.buckets[bucket].objects.get(key) if bucket in self.buckets else None
         if found is None or role != "service_role":
             raise _no_object()
         return found

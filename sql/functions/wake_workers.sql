@@ -7,10 +7,10 @@ language plpgsql set search_path = '' as $$
 begin
     if exists (select from public.workers w
                where w.idle and public.worker_is_alive(w)) then
-        perform pg_notify('cogo_jobs', '');
+        perform public.send_wakeup();
         return 'true';
     end if;
     return 'false';
 end $$;
 
-comment on function public.wake_workers is 'NOTIFY cogo_jobs if a living worker says it is idle.';
+comment on function public.wake_workers is 'Call the workers if a living one says it is idle.';

@@ -158,20 +158,24 @@ class SupabaseStore:
         except StorageRefused as refused:
             if refused.status != 404:
                 raise
-            if refused.code == "NoSuchBucket":
-                self._api.make_bucket()
             owner = self._sign_owner()
         self._owner = owner
         return owner
 
     def _sign_owner(self) -> str:
+        """Write our id into the bucket, made if it is not there, unless somebody is faster; return whose is there."""
         headers = {"Content-Type": "text/plain", "x-upsert": "false"}
         path = self._api.object_path(_OWNER)
-        try:
-            self._api.request("POST", path, headers=headers, content=self._deployment_id.encode())
-        except StorageRefused as refused:
-            if refused.status != 409:
-                raise
+        for made in (False, True):
+            try:
+                self._api.request("POST", path, headers=headers, content=self._deployment_id.encode())
+            except StorageRefused as refused:
+                if refused.status == 404 and not made:
+                    self._api.make_bucket()
+                    continue
+                if refused.status != 409:
+                    raise
+            break
         return self._api.request("GET", self._api.object_path(_OWNER, "/authenticated")).text
 
     def _upload(self, storage_key: str, source: Path, content_type: str, sha256: str) -> None:

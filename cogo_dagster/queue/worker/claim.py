@@ -28,6 +28,7 @@ class Claimer:
         self._claimed = 0
         self._streak = 0
         self._asked_once = False
+        self._polled = False  # nobody called: the last rest ended because its time was up
         self._started_at = time.monotonic()
         self._last_claim_at = 0.0
         self._last_busy_at = self._started_at
@@ -45,6 +46,9 @@ class Claimer:
                 )
                 continue
             jobs = await self._claim(asks, room)
+            if jobs and self._polled:
+                self._state.doubt()
+            self._polled = False
             self._executions.hungry = len(jobs) == room
             if len(jobs) < room:
                 await self._rest()
@@ -102,13 +106,19 @@ class Claimer:
         state = self._state
         if self._streak == 0 and state.wakeable and not state.told_idle:
             return  # one more claim says that we are idle, and closes the gap in which a wake-up could be missed
-        pause_seconds = state.options.poll_seconds * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
+        options = state.options
+        woken_poll_seconds = options.woken_poll_seconds or options.poll_seconds
+        poll_seconds = woken_poll_seconds if state.wakeable else options.poll_seconds
+        pause_seconds = poll_seconds * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
         if state.options.linger_seconds is not None and not len(state.held):
             lingered = time.monotonic() - self._last_busy_at
             pause_seconds = min(pause_seconds, max(state.options.linger_seconds - lingered, 0))
         limits = [pause_seconds, self._until_time_is_up()]
         await wait_for_any(
             state.wake, state.stopping, self._executions.room, timeout_seconds=min(x for x in limits if x is not None)
+        )
+        self._polled = (
+            state.wakeable and state.told_idle and not (state.wake.is_set() or self._executions.room.is_set())
         )
 
     def _remaining_jobs(self) -> int | None:

@@ -16,6 +16,7 @@ class WorkerOptions:
         run_seconds: Stop claiming after this long; None for no limit.
         linger_seconds: End once the queue has been empty this long; None to wait for ever.
         poll_seconds: Wait between two claims that found nothing, give or take a quarter.
+        woken_poll_seconds: The same while calls wake the worker; None takes `poll_seconds`.
         heartbeat_seconds: Wait between two heartbeats.
         recover_seconds: Wait between two recoveries of others' expired leases, give or take a quarter.
         sweep_seconds: Wait between two sweeps of abandoned artifacts.
@@ -29,6 +30,7 @@ class WorkerOptions:
     run_seconds: float | None = None
     linger_seconds: float | None = None
     poll_seconds: float = 2
+    woken_poll_seconds: float | None = None
     heartbeat_seconds: float = 10
     recover_seconds: float = 5
     sweep_seconds: float = 60

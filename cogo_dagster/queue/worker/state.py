@@ -1,7 +1,7 @@
 """What the stages of one worker share."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from cogo_dagster.queue.artifacts import ArtifactStore
@@ -26,6 +26,7 @@ class WorkerState:
         wake: Something may be due: claim now instead of at the next poll.
         wakeable: Whether enqueues can wake this worker at all (a LISTEN connection stands).
         told_idle: Whether our row asks for wake-ups.
+        doubt: Told when a poll found work that no call had announced.
     """
 
     queue: Queue
@@ -42,6 +43,7 @@ class WorkerState:
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     wakeable: bool = False
     told_idle: bool = False
+    doubt: Callable[[], None] = lambda: None
 
     def tell(self, kind: EventKind, stage: Stage, job: Job | None = None, sentence: str = "", **data: Json) -> None:
         """Report one event to the observer."""

@@ -18,6 +18,10 @@ class Wakeup(Protocol):
         """Call `woken` whenever something may be due, and say whether calls can come at all; until cancelled."""
         ...
 
+    def doubt(self) -> None:
+        """Be told, in the same loop, that a poll found work that no call had announced."""
+        ...
+
 
 class ListenWakeup:
     """LISTEN on `cogo_jobs`, reconnecting with growing pauses.
@@ -47,6 +51,9 @@ class ListenWakeup:
                     await _follow(link, woken)
                 finally:
                     connected(False)
+
+    def doubt(self) -> None:
+        """Think nothing of it: jobs also become due with time, and a lost connection is noticed."""
 
     def _connect(self) -> psycopg.Connection:
         link = psycopg.connect(
@@ -78,6 +85,9 @@ class NoWakeup:
         """Never call."""
         self._warn()
         await asyncio.Event().wait()
+
+    def doubt(self) -> None:
+        """Nothing was promised."""
 
 
 async def _follow(link: psycopg.Connection, woken: Callable[[], None]) -> None:

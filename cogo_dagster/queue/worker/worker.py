@@ -153,6 +153,7 @@ class Worker:
         def connected(stands: bool) -> None:
             state.wakeable = stands
 
+        state.doubt = wakeup.doubt
         await wakeup.listen(state.wake.set, connected)
 
     async def _say_goodbye(self, upkeep: Upkeep) -> None:

@@ -1,0 +1,308 @@
+"""Artifacts in Supabase Storage: what is stored is what was sent, through lost replies, and nothing else is touched."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from threading import Barrier
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from cogo_dagster.queue.artifacts import ArtifactStoreError, StoredObject, sweep_unknown_objects, upload_artifacts
+from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.model import ArtifactFile
+from cogo_dagster.queue.supabase.resumable import PART_BYTES
+from cogo_dagster.queue.supabase.store import SupabaseStore
+from cogo_dagster_tests.queue.steps import running_job
+from cogo_dagster_tests.supabase.keys import ANON, ANOTHER_SECRET, SECRET_KEY, SERVICE_ROLE, legacy_key
+from cogo_dagster_tests.supabase.server import StandIn, supabase
+
+QUICK: dict[str, Any] = {"first_pause_seconds": 0.01}
+HELLO = StoredObject(5, hashlib.sha256(b"hello").hexdigest())
+AN_HOUR = 3600.0
+
+
+@pytest.fixture
+def stand_in(dsn: str) -> Iterator[StandIn]:
+    """Put a project over the test's database."""
+    with supabase(dsn) as stand_in:
+        yield stand_in
+
+
+@pytest.fixture
+def store(stand_in: StandIn) -> Iterator[SupabaseStore]:
+    """Return a store whose bucket is not there yet."""
+    store = SupabaseStore(stand_in.project(), "artifacts", "ours", **QUICK)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def hello(tmp_path: Path) -> Path:
+    """Write a small file."""
+    (tmp_path / "hello.txt").write_text("hello")
+    return tmp_path / "hello.txt"
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    """Write a file of three parts."""
+    path = tmp_path / "trace.zip"
+    path.write_bytes(os.urandom(2 * PART_BYTES + 17))
+    return path
+
+
+def a_key(extension: str = "txt") -> str:
+    """Return a key as the engine makes them."""
+    return f"jobs/{uuid4()}/{uuid4()}/{hashlib.sha256(uuid4().bytes).hexdigest()}.{extension}"
+
+
+def sha256(path: Path) -> str:
+    """Return a file's hash."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("key", [SERVICE_ROLE, SECRET_KEY], ids=["legacy", "secret"])
+def test_the_bucket_is_made_and_the_object_keeps_type_and_hash(stand_in: StandIn, hello: Path, key: str) -> None:
+    """A private bucket, made at the first upload, with both kinds of keys."""
+    store, name = SupabaseStore(stand_in.project(key), "artifacts", "ours"), a_key()
+    assert store.put(name, hello, "text/x-note") == HELLO
+    bucket = stand_in.storage.buckets["artifacts"]
+    assert bucket.public is False
+    stored = bucket.objects[name]
+    assert (stored.data, stored.content_type, stored.metadata) == (b"hello", "text/x-note", {"sha256": HELLO.sha256})
+    store.close()
+
+
+def test_many_who_miss_the_bucket_at_once_all_succeed(stand_in: StandIn, hello: Path) -> None:
+    """Only one of them makes it."""
+    stores = [SupabaseStore(stand_in.project(), "artifacts", "ours", **QUICK) for _ in range(6)]
+    together = Barrier(6)
+
+    def put(store: SupabaseStore) -> StoredObject:
+        together.wait()
+        return store.put(a_key(), hello, "text/plain")
+
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(put, stores)) == [HELLO] * 6
+    for store in stores:
+        store.close()
+
+
+def test_an_object_is_replaced(store: SupabaseStore, hello: Path) -> None:
+    """An upload that is repeated finds its object there already."""
+    name = a_key()
+    assert store.put(name, hello, "text/plain") == store.put(name, hello, "text/plain") == HELLO
+
+
+def test_a_large_file_goes_in_parts(store: SupabaseStore, stand_in: StandIn, large: Path) -> None:
+    """Three parts of 6 MiB at most; type and hash are kept, and the bytes are those that were sent."""
+    name = a_key("zip")
+    stored = store.put(name, large, "application/zip")
+    assert stored == StoredObject(large.stat().st_size, sha256(large))
+    kept = stand_in.storage.buckets["artifacts"].objects[name]
+    assert (kept.content_type, kept.metadata) == ("application/zip", {"sha256": stored.sha256})
+    assert [method for method, path in stand_in.faults.requests if "/upload/resumable/" in path] == ["PATCH"] * 3
+
+
+@pytest.mark.parametrize("kind", ["drop_before", "drop_after"])
+def test_a_large_upload_is_resumed(store: SupabaseStore, stand_in: StandIn, large: Path, kind: Any) -> None:
+    """Cut off at a part, before or after the server took it, the upload goes on where the server is."""
+    name = a_key("zip")
+    stand_in.faults.order(kind, "/upload/resumable/", times=1)
+    assert store.put(name, large, "application/zip").sha256 == sha256(large)
+    patches = [method for method, path in stand_in.faults.requests if "/upload/resumable/" in path].count("PATCH")
+    assert patches == 4, "One part was sent twice, the others were not."
+
+
+@pytest.mark.parametrize("kind", ["drop_before", "drop_after", "answer"])
+def test_a_small_upload_is_repeated(store: SupabaseStore, stand_in: StandIn, hello: Path, kind: Any) -> None:
+    """Whether or not the server took it: the key is the same, so are the bytes."""
+    stand_in.faults.order(kind, "/object/artifacts/jobs", times=2)
+    assert store.put(a_key(), hello, "text/plain") == HELLO
+
+
+@pytest.mark.parametrize("size", ["small", "large"])
+def test_other_bytes_than_were_sent_are_noticed(
+    store: SupabaseStore, stand_in: StandIn, hello: Path, large: Path, size: str
+) -> None:
+    """What the store tells is what it holds, not what it was given."""
+    stand_in.storage.spoil = lambda data: data[:-1] + b"\0"
+    source = hello if size == "small" else large
+    stored = store.put(a_key(), source, "text/plain")
+    assert stored.size_bytes == source.stat().st_size
+    assert stored.sha256 == hashlib.sha256(source.read_bytes()[:-1] + b"\0").hexdigest()
+
+
+def test_without_a_telling_etag_the_object_is_read_back(store: SupabaseStore, stand_in: StandIn, hello: Path) -> None:
+    """An ETag that is no MD5 proves nothing."""
+    stand_in.storage.whole_etags = False
+    name = a_key()
+    assert store.put(name, hello, "text/plain") == HELLO
+    assert ("GET", f"/storage/v1/object/authenticated/artifacts/{name}") in stand_in.faults.requests
+
+
+def test_an_object_is_opened(store: SupabaseStore, large: Path) -> None:
+    """Downloaded whole, and closed without a trace."""
+    name = a_key("zip")
+    store.put(name, large, "application/zip")
+    with store.open(name) as read:
+        assert hashlib.sha256(read.read()).hexdigest() == sha256(large)
+
+
+def test_a_download_that_breaks_off_is_told(store: SupabaseStore, stand_in: StandIn, hello: Path) -> None:
+    """Half a file is not handed out as a whole one."""
+    name = a_key()
+    store.put(name, hello, "text/plain")
+    stand_in.faults.order("cut_short", "/object/authenticated", times=9)
+    with pytest.raises(ArtifactStoreError, match="broke off"):
+        store.open(name)
+
+
+def test_an_object_that_is_not_there_is_told(store: SupabaseStore, hello: Path) -> None:
+    """By opening and by signing."""
+    store.put(a_key(), hello, "text/plain")
+    for ask in (store.open, lambda name: store.signed_url(name, 60)):
+        with pytest.raises(ArtifactStoreError, match="is not there"):
+            ask(a_key())
+
+
+def test_a_signed_url_opens_for_anybody_until_it_expires(store: SupabaseStore, stand_in: StandIn, hello: Path) -> None:
+    """Absolute, without any key, under the name that is asked for; tampered with, it opens nothing."""
+    name = a_key()
+    store.put(name, hello, "text/plain")
+    url = store.signed_url(name, 60, "a name & more.txt")
+    assert url is not None
+    assert url.startswith(f"{stand_in.url}/storage/v1/object/sign/artifacts/jobs/")
+    answer = httpx.get(url)
+    assert (answer.status_code, answer.text, answer.headers["content-type"]) == (200, "hello", "text/plain")
+    assert answer.headers["content-disposition"] == "attachment; filename=a%20name%20%26%20more.txt;"
+    assert httpx.get(url.replace(name, a_key())).json()["code"] == "InvalidSignature"
+    assert SERVICE_ROLE not in url
+
+
+def test_an_address_alone_opens_nothing(store: SupabaseStore, hello: Path) -> None:
+    """It lasts, so it can be stored and shown, and asks for a key."""
+    name = a_key()
+    store.put(name, hello, "text/plain")
+    assert httpx.get(store.address(name)).status_code == 400
+    assert urlsplit(store.address(name)).query == ""
+
+
+def test_deleting_takes_what_is_not_there(store: SupabaseStore, stand_in: StandIn, hello: Path) -> None:
+    """Before there is a bucket, twice, and for good."""
+    name = a_key()
+    store.delete(name)
+    store.put(name, hello, "text/plain")
+    store.delete(name)
+    store.delete(name)
+    assert stand_in.addresses() == []
+
+
+@pytest.mark.parametrize(
+    ("key", "sentence"),
+    [
+        (ANON, "refuses the key"),
+        (legacy_key("service_role", secret=ANOTHER_SECRET), "refuses the key"),
+        (legacy_key("service_role", expires_in=-60), "refuses the key"),
+        ("sb_secret_of_another_project", "refuses the key"),
+    ],
+    ids=["anon", "forged", "expired", "unknown"],
+)
+def test_a_wrong_key_is_told(stand_in: StandIn, hello: Path, key: str, sentence: str) -> None:
+    """Storage answers 400 to everything; the sentence comes from the code inside."""
+    store = SupabaseStore(stand_in.project(key), "artifacts", "ours", **QUICK)
+    with pytest.raises(ArtifactStoreError, match=sentence):
+        store.put(a_key(), hello, "text/plain")
+    store.close()
+
+
+@pytest.mark.parametrize("size", ["small", "large"])
+def test_a_file_above_the_limit_is_told(
+    store: SupabaseStore, stand_in: StandIn, hello: Path, large: Path, size: str
+) -> None:
+    """With what to raise."""
+    store.put(a_key(), hello, "text/plain")
+    stand_in.storage.buckets["artifacts"].file_size_limit = 3
+    with pytest.raises(ArtifactStoreError, match=r"larger than the bucket artifacts .*raise the limit"):
+        store.put(a_key(), hello if size == "small" else large, "text/plain")
+
+
+def test_a_type_the_bucket_does_not_take_is_told(store: SupabaseStore, stand_in: StandIn, hello: Path) -> None:
+    """With where to allow it."""
+    store.put(a_key(), hello, "text/plain")
+    stand_in.storage.buckets["artifacts"].allowed_mime_types = ["image/png"]
+    with pytest.raises(ArtifactStoreError, match="does not take this type"):
+        store.put(a_key(), hello, "text/plain")
+
+
+def test_a_project_that_is_not_there_is_told(stand_in: StandIn, hello: Path) -> None:
+    """After a few tries."""
+    store = SupabaseStore(stand_in.project(), "artifacts", "ours", **QUICK)
+    stand_in.faults.cut()
+    with pytest.raises(ArtifactStoreError, match="Storage cannot be reached"):
+        store.put(a_key(), hello, "text/plain")
+    store.close()
+
+
+@pytest.mark.parametrize("newer", [True, False], ids=["one listing", "folder by folder"])
+def test_all_old_keys_are_walked(store: SupabaseStore, stand_in: StandIn, hello: Path, newer: bool) -> None:
+    """More than one page of folders, on servers with and without the newer listing; young objects are left out."""
+    stand_in.storage.has_list_v2 = newer
+    store.put(a_key(), hello, "text/plain")
+    objects = stand_in.storage.buckets["artifacts"].objects
+    [young] = [name for name in objects if name.startswith("jobs/")]
+    old = {a_key() for _ in range(1_050)} | {f"reports/{HELLO.sha256}.json"}
+    for name in old:
+        objects[name] = type(objects[young])(b"", "text/plain", "")
+        objects[name].created_at -= timedelta(seconds=2 * AN_HOUR)
+    assert set(store.keys(AN_HOUR)) == old
+
+
+def test_only_forgotten_objects_of_ours_are_swept(
+    store: SupabaseStore, stand_in: StandIn, queue: Queue, hello: Path
+) -> None:
+    """An object with a row stays, a forgotten one goes, and what somebody else keeps in the bucket is left alone."""
+    upload_artifacts(queue, store, running_job(queue), [ArtifactFile("hello.txt", "text/plain", hello)])
+    forgotten = a_key()
+    store.put(forgotten, hello, "text/plain")
+    store.put("invoices/2026.pdf", hello, "application/pdf")
+    objects = stand_in.storage.buckets["artifacts"].objects
+    for stored in objects.values():
+        stored.created_at -= timedelta(seconds=2 * AN_HOUR)
+    before = set(objects)
+    assert sweep_unknown_objects(queue, store) == 1
+    assert before - set(objects) == {forgotten}
+
+
+def test_a_bucket_of_another_database_is_not_swept(store: SupabaseStore, stand_in: StandIn, hello: Path) -> None:
+    """To it, all files of the other would be forgotten ones: it may add its own and says why it sweeps nothing."""
+    store.put(a_key(), hello, "text/plain")
+    other = SupabaseStore(stand_in.project(), "artifacts", "another deployment", **QUICK)
+    assert other.put(a_key(), hello, "text/plain") == HELLO
+    with pytest.raises(ArtifactStoreError, match="belongs to another COGO database"):
+        list(other.keys(0))
+    assert len(stand_in.addresses()) == 2
+    other.close()
+
+
+def test_a_bucket_that_was_deleted_is_made_again(store: SupabaseStore, stand_in: StandIn, hello: Path) -> None:
+    """Also by a process that knew it."""
+    store.put(a_key(), hello, "text/plain")
+    stand_in.storage.buckets.clear()
+    assert store.put(a_key(), hello, "text/plain") == HELLO
+
+
+def test_rows_know_the_lasting_address(store: SupabaseStore, stand_in: StandIn, queue: Queue, hello: Path) -> None:
+    """No row holds a token."""
+    job = running_job(queue)
+    [made] = upload_artifacts(queue, store, job, [ArtifactFile("hello.txt", "text/plain", hello)])
+    assert [made["address"]] == stand_in.addresses()
+    assert "token" not in json.dumps(queue.list_artifacts())
