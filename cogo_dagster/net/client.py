@@ -1,7 +1,9 @@
 """Fetch one page over HTTP through the forward proxy, so that every redirect meets the address rules."""
 
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import httpx
 
@@ -47,10 +49,13 @@ async def fetch(
     timeout_seconds: float,
     max_bytes: int,
     headers: Mapping[str, str],
+    follow_redirects: bool = True,
 ) -> Fetched:
-    """GET *url*, following redirects.
+    """GET *url*.
 
     Args:
+        headers: Sent to wherever a redirect leads as well, `authorization` apart.
+        follow_redirects: False returns the redirect itself: for headers that hold a secret.
         timeout_seconds: Longest wait for a connection, and between two pieces of the answer.
         max_bytes: Longest body, decompressed.
 
@@ -61,8 +66,9 @@ async def fetch(
     try:
         async with httpx.AsyncClient(
             proxy=credentials,
+            verify=_certificates(),
             trust_env=False,  # the environment's own proxy would go past the rules
-            follow_redirects=True,
+            follow_redirects=follow_redirects,
             max_redirects=MAX_REDIRECTS,
             timeout=timeout_seconds,
             headers=dict(headers),
@@ -77,6 +83,12 @@ async def fetch(
     except httpx.HTTPError as error:
         kind = "tls" if "CERTIFICATE" in str(error) or "SSL" in str(error) else "connection"
         raise FetchFailed(kind, f"Fetching {url} failed: {error}.") from error
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Read the authorities once: it takes longer than a small download."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 async def _read(client: httpx.AsyncClient, url: str, max_bytes: int) -> Fetched:

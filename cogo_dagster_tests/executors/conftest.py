@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster_tests.executors.bench import Bench, bench
+from cogo_dagster_tests.executors.figma_bench import FigmaBench, figma_bench
 from cogo_dagster_tests.executors.site import Site, serving
 
 
@@ -34,3 +36,10 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 def folder(tmp_path: Path) -> Path:
     """Where jobs of this test write."""
     return tmp_path
+
+
+@pytest.fixture
+def figma(transport: Transport, dsn: str, tmp_path: Path) -> Iterator[FigmaBench]:
+    """A worker's surroundings with a stand-in for Figma."""
+    with figma_bench(transport, dsn, tmp_path) as bench:
+        yield bench

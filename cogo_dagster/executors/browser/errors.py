@@ -5,13 +5,9 @@ text has to decide.
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 RETRYABLE_STATUSES = frozenset({408, 425, 429})
-MAX_RETRY_AFTER_SECONDS = 7 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,19 +82,6 @@ def classify_status(status: int) -> Verdict:
     """Judge the HTTP status (400 or above) of a page: server errors and rate limits pass, the rest stays."""
     retryable = status >= 500 or status in RETRYABLE_STATUSES
     return Verdict("http_status", retryable, f"the server answered {status}")
-
-
-def retry_after_seconds(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """Read `retry-after` (lower-case name): seconds or an HTTP date; at most a week, None where there is none."""
-    value = headers.get("retry-after", "").strip()
-    if value.isdigit():
-        return min(float(value), MAX_RETRY_AFTER_SECONDS)
-    try:
-        at = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    wait_seconds = (at.replace(tzinfo=at.tzinfo or UTC) - (now or datetime.now(UTC))).total_seconds()
-    return min(max(wait_seconds, 0.0), MAX_RETRY_AFTER_SECONDS)
 
 
 def first_line(message: str) -> str:

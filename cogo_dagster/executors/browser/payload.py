@@ -10,10 +10,11 @@ Selectors are Playwright's (CSS, `text=…`, `role=…`). There is no action tha
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from cogo_dagster.executors.mistakes import sentences
 from cogo_dagster.net.addresses import AllowList, BlockedAddress, InvalidAddress, check_url
 from cogo_dagster.queue.executor import InvalidPayload
 from cogo_dagster.queue.model import Json
@@ -211,20 +212,10 @@ def parse_payload(type: str, payload: Json, allowed: AllowList) -> BrowserPayloa
     try:
         request = BrowserPayload.model_validate(dict(payload))
     except ValidationError as error:
-        raise InvalidPayload(" ".join(_sentence(dict(problem)) for problem in error.errors()[:5])) from None
+        raise InvalidPayload(sentences(error)) from None
     try:
         for url in (request.url, *(action.url for action in request.actions if isinstance(action, Goto))):
             check_url(url, allowed)
     except (InvalidAddress, BlockedAddress) as error:
         raise InvalidPayload(str(error)) from None
     return request if request.pdf is not None else request.model_copy(update={"pdf": type == "browser.pdf"})
-
-
-def _sentence(problem: dict[str, Any]) -> str:
-    reason = problem["msg"].removeprefix("Value error, ").rstrip(".")
-    place = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "missing":
-        return f"The payload has no {place}."
-    if problem["type"] == "extra_forbidden":
-        return f"The payload's {place} is not known."
-    return f"The payload's {place}: {reason}." if place else f"The payload is wrong: {reason}."

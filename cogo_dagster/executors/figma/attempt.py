@@ -1,0 +1,97 @@
+"""One attempt of one Figma job, from the meta check to the result."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from cogo_dagster.executors.figma.client import FigmaClient
+from cogo_dagster.executors.figma.errors import Refused
+from cogo_dagster.executors.figma.export import NodeExport, export_file, verdict
+from cogo_dagster.executors.figma.files import Files
+from cogo_dagster.executors.figma.payload import FigmaRequest, FileRequest
+from cogo_dagster.queue.executor import ExecutorPorts, Workspace
+from cogo_dagster.queue.model import ArtifactFile, Job, Json
+
+_NO_META: Final = "The token has no scope file_metadata:read, so files that other jobs made were not used."
+
+
+class Attempt:
+    """Runs once.
+
+    Args:
+        client: Of this attempt alone.
+        batch: Nodes in one call.
+    """
+
+    def __init__(
+        self,
+        client: FigmaClient,
+        request: FigmaRequest,
+        job: Job,
+        workspace: Workspace,
+        *,
+        ports: ExecutorPorts,
+        batch: int,
+    ) -> None:
+        self._client = client
+        self._ports = ports
+        self._request = request
+        self._job = job
+        self._workspace = workspace
+        self._batch = batch
+        self._files: Files | None = None
+        self._meta: Mapping[str, Json] = {}
+        self._notes: list[str] = []
+
+    @property
+    def artifacts(self) -> Sequence[ArtifactFile]:
+        """The files so far."""
+        return tuple(self._files.made) if self._files is not None else ()
+
+    async def run(self) -> Json:
+        """Export, and return the small JSON result.
+
+        Raises:
+            Refused: Figma does not give what was asked for.
+            Snooze: The rate limit is used up.
+            ExecutionFailed: Something is missing, see `export.verdict`; or the network failed.
+        """
+        version = await self._version()
+        given = [self._job.type, self._request.file_key, version, self._request.parameters]
+        if isinstance(self._request, FileRequest):
+            given.append(list(self._request.node_ids))
+        self._files = Files(self._workspace.folder, self._ports, self._job, given)
+        if isinstance(self._request, FileRequest):
+            document = await export_file(self._client, self._request, self._files)
+            return self._result(self._files, document, {})
+        export = NodeExport(self._client, self._request, self._files, self._batch)
+        await export.run()
+        verdict(export, self._files, last_attempt=self._job.attempts >= self._job.max_attempts)
+        return self._result(self._files, {}, export.failed)
+
+    async def _version(self) -> Json:
+        """Return what changes whenever the file does; a version the payload names never changes.
+
+        Where the token may not ask, only this job's own earlier attempts are known to be of the same file.
+        """
+        if self._request.version is not None:
+            return ["pinned", self._request.version]
+        try:
+            self._meta = await self._client.meta(self._request.file_key)
+        except Refused as refused:
+            if refused.status != 403:
+                raise
+            self._notes.append(_NO_META)
+        known = [self._meta.get("version"), self._meta.get("last_touched_at")]
+        return known if any(known) else ["job", str(self._job.id)]
+
+    def _result(self, files: Files, document: Mapping[str, Json], failed: Mapping[str, str]) -> Json:
+        facts = {
+            "file_key": self._request.file_key,
+            "name": document.get("name") or self._meta.get("name"),
+            "version": self._request.version or document.get("version") or self._meta.get("version"),
+            "last_modified": document.get("lastModified") or self._meta.get("last_touched_at"),
+        }
+        named = {node or "file": name for node, name in files.names.items()}
+        counts = {"cached": files.cached, "calls": sum(self._client.calls.values())}
+        notes = {"notes": self._notes} if self._notes else {}
+        return facts | {"files": named, "failed": dict(failed)} | counts | notes

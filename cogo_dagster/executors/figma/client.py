@@ -1,0 +1,162 @@
+"""The calls of Figma's REST API that jobs make, and the download of what it rendered.
+
+Everything goes through the forward proxy and its address rules. The token goes to the API only, and never after a
+redirect; links to renderings are signed, so that nothing else is sent with them.
+"""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote, urlencode, urlsplit
+
+from cogo_dagster.executors.figma.errors import Refused, words_of
+from cogo_dagster.executors.figma.options import FigmaOptions
+from cogo_dagster.executors.figma.rate_gate import RateGate, Tier
+from cogo_dagster.net.client import Fetched, FetchFailed, fetch
+from cogo_dagster.net.proxy import MARK_HEADER, ForwardProxy
+from cogo_dagster.queue.executor import ExecutionFailed
+from cogo_dagster.queue.model import Json
+
+MAX_JSON_BYTES: Final = 256 * 1024**2
+MAX_IMAGE_BYTES: Final = 100 * 1024**2
+_PERMANENT: Final = frozenset({"blocked_address", "invalid_url", "too_large", "tls", "redirects"})
+_EXPIRED: Final = frozenset({400, 403, 404, 410})
+
+
+class LinkExpired(Exception):
+    """The storage behind a rendering's link does not give it any more: a new link is needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A JSON answer, with its bytes as they came."""
+
+    body: Mapping[str, Json]
+    content: bytes
+
+
+class FigmaClient:
+    """Calls for one attempt of one job.
+
+    Args:
+        options: Address and token.
+        proxy: Started.
+        gate: Asked before each call of the API.
+
+    Attributes:
+        calls: How many calls of the API were made, by tier.
+    """
+
+    def __init__(self, options: FigmaOptions, proxy: ForwardProxy, gate: RateGate) -> None:
+        self._options = options
+        self._proxy = proxy
+        self._gate = gate
+        self._token = options.token or ""
+        self.calls: dict[str, int] = {}
+
+    async def meta(self, file_key: str) -> Mapping[str, Json]:
+        """Return the file's `name`, `version`, `last_touched_at` and so on: cheap."""
+        document = await self._call(Tier.CHEAP, f"/v1/files/{quote(file_key)}/meta", {})
+        return _mapping(document, "file")
+
+    async def file(self, file_key: str, parameters: Mapping[str, str]) -> Document:
+        """Return the file's document."""
+        document = await self._call(Tier.EXPENSIVE, f"/v1/files/{quote(file_key)}", parameters)
+        _mapping(document, "document")
+        return document
+
+    async def nodes(self, file_key: str, parameters: Mapping[str, str]) -> Mapping[str, Json]:
+        """Return each node of the parameter `ids`, or null where there is none."""
+        document = await self._call(Tier.EXPENSIVE, f"/v1/files/{quote(file_key)}/nodes", parameters)
+        return _mapping(document, "nodes")
+
+    async def images(self, file_key: str, parameters: Mapping[str, str]) -> Mapping[str, Json]:
+        """Return a link for each node of the parameter `ids`, or null where rendering failed."""
+        document = await self._call(Tier.EXPENSIVE, f"/v1/images/{quote(file_key)}", parameters)
+        if document.body.get("err"):
+            raise Refused(400, words_of(document.content, self._token))
+        return _mapping(document, "images")
+
+    async def download(self, link: str) -> bytes:
+        """Return a rendering.
+
+        Raises:
+            LinkExpired: A new link is needed.
+            ExecutionFailed: It cannot be had; retryable or not.
+        """
+        if urlsplit(link).scheme != urlsplit(self._options.api).scheme:
+            raise _unusable("a link of Figma's", "its scheme is not https", "invalid_url")
+        answer = await self._fetch(link, f"fetch a rendering from {_place(link)}", {}, MAX_IMAGE_BYTES)
+        if answer.status in _EXPIRED:
+            raise LinkExpired
+        if answer.status != 200:
+            sentence = f"fetch a rendering from {_place(link)}: the storage answered {answer.status}."
+            raise ExecutionFailed(sentence, error_class="http_status", retryable=True)
+        return answer.content
+
+    async def _call(self, tier: Tier, path: str, parameters: Mapping[str, str]) -> Document:
+        await self._gate.enter(tier)
+        self.calls[tier] = self.calls.get(tier, 0) + 1
+        query = urlencode(parameters, safe=",")
+        url = f"{self._options.api}{path}" + (f"?{query}" if query else "")
+        headers = {"x-figma-token": self._token, "accept": "application/json"}
+        answer = await self._fetch(url, f"ask Figma for {path}", headers, MAX_JSON_BYTES)
+        if answer.status == 429:
+            raise await self._gate.refused(tier, answer.headers)
+        if answer.status != 200:
+            raise Refused(answer.status, words_of(answer.content, self._token))
+        try:
+            body = await asyncio.to_thread(json.loads, answer.content)
+        except (ValueError, RecursionError):
+            body = None
+        if not isinstance(body, dict):
+            raise Refused(200, "something that is no JSON object")
+        return Document(body, answer.content)
+
+    async def _fetch(self, url: str, doing: str, headers: Mapping[str, str], max_bytes: int) -> Fetched:
+        with self._proxy.session() as session:
+            try:
+                answer = await fetch(
+                    url,
+                    self._proxy,
+                    session,
+                    timeout_seconds=self._options.call_seconds,
+                    max_bytes=max_bytes,
+                    headers=headers,
+                    follow_redirects=False,
+                )
+            except FetchFailed as error:
+                if session.failures:
+                    raise _unusable(doing, session.failures[-1].sentence, session.failures[-1].kind) from None
+                raise _unusable(doing, _REASONS.get(error.kind, "the connection failed"), error.kind) from None
+            if answer.headers.get(MARK_HEADER) == session.mark and session.failures:
+                raise _unusable(doing, session.failures[-1].sentence, session.failures[-1].kind)
+            return answer
+
+
+_REASONS: Final[Mapping[str, str]] = {
+    "timeout": "no answer in time",
+    "tls": "the TLS certificate or handshake is not acceptable",
+    "too_large": "the answer is over the limit",
+    "invalid_url": "the address cannot be used",
+}
+
+
+def _unusable(doing: str, reason: str, kind: str) -> ExecutionFailed:
+    # Without the allow-list's name: nothing can allow Figma's links to lead to a private address.
+    sentence = reason.partition(": add ")[0].rstrip(".")
+    return ExecutionFailed(f"{doing}: {sentence}.", error_class=kind, retryable=kind not in _PERMANENT)
+
+
+def _mapping(document: Document, name: str) -> Mapping[str, Json]:
+    found = document.body.get(name)
+    if not isinstance(found, dict):
+        raise Refused(200, f"an answer without {name}")
+    return found
+
+
+def _place(link: str) -> str:
+    """Return the host of a link: its path and query are what it is signed with."""
+    return urlsplit(link).hostname or "nowhere"

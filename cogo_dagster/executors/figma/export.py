@@ -1,0 +1,179 @@
+"""One attempt of one Figma job.
+
+    meta check → what was made before → the rest, batch by batch
+
+A batch that is perhaps too large is halved. A node that cannot be had is that node's failure; the job fails for good
+only when nothing came, and is tried again where time may heal what is missing.
+"""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from cogo_dagster.executors.figma.client import FigmaClient, LinkExpired
+from cogo_dagster.executors.figma.errors import Refused
+from cogo_dagster.executors.figma.files import Files
+from cogo_dagster.executors.figma.identifiers import file_stem
+from cogo_dagster.executors.figma.payload import FigmaRequest, ImagesRequest
+from cogo_dagster.queue.executor import ExecutionFailed
+from cogo_dagster.queue.model import Json
+
+MOST_HALVINGS: Final = 32
+"""Calls are dear: after so many halvings a batch that fails fails whole."""
+
+DOWNLOADS_AT_ONCE: Final = 4
+_SIGNATURES: Final[Mapping[str, bytes]] = {"png": b"\x89PNG", "jpg": b"\xff\xd8", "pdf": b"%PDF", "svg": b"<svg"}
+
+
+class NodeExport:
+    """Exports nodes, as JSON or rendered.
+
+    Args:
+        client: For this attempt.
+        request: What is asked for.
+        files: Where it goes.
+        batch: Nodes in one call.
+
+    Attributes:
+        failed: Why a node cannot be had, by its id.
+        passing: The nodes among them that another attempt may bring.
+    """
+
+    def __init__(self, client: FigmaClient, request: FigmaRequest, files: Files, batch: int) -> None:
+        self._client = client
+        self._request = request
+        self._files = files
+        self._batch = batch
+        self._halvings = 0
+        self._alone: list[Refused] = []
+        self._downloads = asyncio.Semaphore(DOWNLOADS_AT_ONCE)
+        self._format = request.format if isinstance(request, ImagesRequest) else "json"
+        self.failed: dict[str, str] = {}
+        self.passing: dict[str, ExecutionFailed] = {}
+
+    async def run(self) -> None:
+        """Export every node.
+
+        Raises:
+            Snooze: The rate limit is used up.
+            ExecutionFailed: Figma refuses the file, or is down.
+        """
+        await self._files.recall({node: self._name(node) for node in self._request.node_ids})
+        missing = [node for node in self._request.node_ids if node not in self._files.names]
+        for nodes in _batches(missing, self._batch):
+            await self._export(nodes)
+
+    async def _export(self, nodes: Sequence[str]) -> None:
+        try:
+            await (self._render(nodes) if isinstance(self._request, ImagesRequest) else self._read(nodes))
+        except Refused as refused:
+            if not refused.is_perhaps_too_large:
+                raise
+            await self._with_less(nodes, refused)
+
+    async def _with_less(self, nodes: Sequence[str], refused: Refused) -> None:
+        if len(nodes) > 1 and self._halvings < MOST_HALVINGS:
+            self._halvings += 1
+            for half in _batches(nodes, (len(nodes) + 1) // 2):
+                await self._export(half)
+            return
+        self._alone.append(refused)
+        if refused.status >= 500 and not self._files.names and len(self._alone) > 1:
+            raise refused  # even single nodes, and nothing has come yet: this is an outage
+        for node in nodes:
+            self.failed[node] = f"Figma answered {refused.status} ({refused.words})"
+
+    async def _read(self, nodes: Sequence[str]) -> None:
+        answer = await self._client.nodes(self._request.file_key, self._query(nodes))
+        for node in nodes:
+            if answer.get(node) is None:
+                self.failed[node] = "there is no such node"
+            else:
+                await self._files.keep_json(node, self._name(node), answer[node])
+
+    async def _render(self, nodes: Sequence[str]) -> None:
+        expired = await self._fetch_all(await self._links(nodes))
+        if expired:  # those of a batch that took long; their links are made anew, once
+            again = await self._fetch_all(await self._links(expired))
+            for node in again:
+                sentence = f"The link to the rendering of {node} does not work, nor does a new one."
+                self._pass_over(node, ExecutionFailed(sentence, error_class="link_expired", retryable=True))
+
+    async def _links(self, nodes: Sequence[str]) -> dict[str, str]:
+        answer = await self._client.images(self._request.file_key, self._query(nodes))
+        links: dict[str, str] = {}
+        for node in nodes:
+            if isinstance(answer.get(node), str):
+                links[node] = answer[node]
+            else:
+                self.failed[node] = "Figma cannot render it: there is no such node, or nothing of it to be seen"
+        return links
+
+    async def _fetch_all(self, links: Mapping[str, str]) -> list[str]:
+        """Download all; return the nodes whose link has expired."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = {node: group.create_task(self._fetch(node, link)) for node, link in links.items()}
+        except ExceptionGroup as group_error:
+            raise group_error.exceptions[0] from None
+        return [node for node, task in tasks.items() if not task.result()]
+
+    async def _fetch(self, node: str, link: str) -> bool:
+        async with self._downloads:
+            try:
+                content = await self._client.download(link)
+            except LinkExpired:
+                return False
+            except ExecutionFailed as error:
+                self._pass_over(node, error)
+                return True
+        if _SIGNATURES[self._format] not in content[: 1_000 if self._format == "svg" else 4]:
+            sentence = f"What came for {node} is no {self._format}."
+            self._pass_over(node, ExecutionFailed(sentence, error_class="figma_answer", retryable=True))
+        else:
+            await self._files.keep(node, self._name(node), content)
+        return True
+
+    def _pass_over(self, node: str, error: ExecutionFailed) -> None:
+        self.failed[node] = error.message.rstrip(".")
+        if error.retryable:
+            self.passing[node] = error
+
+    def _query(self, nodes: Sequence[str]) -> dict[str, str]:
+        return {"ids": ",".join(nodes), **self._request.parameters}
+
+    def _name(self, node: str) -> str:
+        return f"{file_stem(node)}.{self._format}"
+
+
+async def export_file(client: FigmaClient, request: FigmaRequest, files: Files) -> Mapping[str, Json]:
+    """Export the whole document as file.json; return what Figma says of it where it was asked."""
+    await files.recall({"": "file.json"})
+    if files.names:
+        return {}
+    ids = {"ids": ",".join(request.node_ids)} if request.node_ids else {}
+    document = await client.file(request.file_key, {**ids, **request.parameters})
+    await files.keep("", "file.json", document.content)
+    return document.body
+
+
+def verdict(export: NodeExport, files: Files, *, last_attempt: bool) -> None:
+    """Judge an export of nodes by what is missing.
+
+    Raises:
+        ExecutionFailed: Nothing came; or another attempt may bring what is missing.
+    """
+    wanting = len(export.failed)
+    if export.passing and not (last_attempt and files.names):
+        first = next(iter(export.passing.values()))
+        message = f"{wanting} of {wanting + len(files.names)} nodes are missing. {first.message}"
+        raise ExecutionFailed(message, error_class=first.error_class, retryable=True)
+    if not files.names:
+        node, reason = next(iter(export.failed.items()))
+        message = f"None of the {wanting} nodes could be exported; of {node}: {reason}."
+        raise ExecutionFailed(message, error_class="figma_nothing", retryable=False)
+
+
+def _batches(nodes: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    for start in range(0, len(nodes), size):
+        yield nodes[start : start + size]

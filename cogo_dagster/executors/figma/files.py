@@ -1,0 +1,116 @@
+"""The files of one job: those made now, and those that were made before and are the same.
+
+A file's cache key says file, version, parameters and node. The artifacts table is the cache: what is ready there under
+that key is taken from the store instead of from Figma, by this job's own earlier attempts too, so that an export
+which had to be put off goes on where it stopped.
+"""
+
+import asyncio
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from cogo_dagster.queue.artifacts import ArtifactStoreError
+from cogo_dagster.queue.executor import ExecutionFailed, ExecutorPorts
+from cogo_dagster.queue.model import ArtifactFile, Job, Json
+
+logger = logging.getLogger(__name__)
+
+MAX_TOTAL_BYTES: Final = 1024**3
+
+CONTENT_TYPES: Final[Mapping[str, str]] = {
+    "json": "application/json",
+    "png": "image/png",
+    "jpg": "image/jpeg",
+    "svg": "image/svg+xml",
+    "pdf": "application/pdf",
+}
+
+
+class Files:
+    """Collects the files of one attempt.
+
+    Args:
+        folder: Where they are written; empty and private.
+        ports: To look for what was made before.
+        job: Whose attempt it is.
+        subject: What all files share: type, file key, version, parameters; None of them secret.
+    """
+
+    def __init__(self, folder: Path, ports: ExecutorPorts, job: Job, subject: Sequence[Json]) -> None:
+        self._folder = folder
+        self._ports = ports
+        self._job = job
+        self._subject = list(subject)
+        self._total_bytes = 0
+        self.names: dict[str, str] = {}
+        self.made: list[ArtifactFile] = []
+        self.cached = 0
+
+    async def recall(self, names: Mapping[str, str]) -> None:
+        """Take what was made before.
+
+        Args:
+            names: The file's name of each node.
+        """
+        keys = {self._key(node): node for node in names}
+        found = await asyncio.to_thread(self._ports.transport.call, "find_cached_artifacts", {"cache_keys": list(keys)})
+        for key, row in found.items():
+            node = keys[key]
+            if row["job_id"] == str(self._job.id) or await asyncio.to_thread(self._copy, node, names[node], row):
+                self.names[node] = names[node]
+                self.cached += 1
+
+    async def keep_json(self, node: str, name: str, value: Json) -> None:
+        """Write a part of an answer; as for `keep`."""
+        await self.keep(node, name, json.dumps(value, ensure_ascii=False).encode())
+
+    async def keep(self, node: str, name: str, content: bytes) -> None:
+        """Write what Figma gave.
+
+        Raises:
+            ExecutionFailed: The job's files would pass the limit (`artifact_limit`, permanent).
+        """
+        self._count(len(content))
+        await asyncio.to_thread((self._folder / name).write_bytes, content)
+        self._record(node, name)
+
+    def _copy(self, node: str, name: str, row: Mapping[str, Json]) -> bool:
+        target = self._folder / name
+        try:
+            self._count(row["size_bytes"])
+            with self._ports.store.open(row["storage_key"]) as source, target.open("wb") as copy:
+                shutil.copyfileobj(source, copy)
+            with target.open("rb") as written:
+                same = bool(hashlib.file_digest(written, "sha256").hexdigest() == row["sha256"])
+        except (ArtifactStoreError, OSError) as error:
+            logger.info("A file made before cannot be read, and is made anew: %s", error)
+            same = False
+        if same:
+            self._record(node, name)
+        else:
+            target.unlink(missing_ok=True)
+            self._total_bytes -= row["size_bytes"]
+        return same
+
+    def _count(self, size_bytes: int) -> None:
+        if self._total_bytes + size_bytes > MAX_TOTAL_BYTES:
+            raise ExecutionFailed(
+                f"The job's files would pass {MAX_TOTAL_BYTES:,} bytes: export fewer nodes in one job.",
+                error_class="artifact_limit",
+                retryable=False,
+            )
+        self._total_bytes += size_bytes
+
+    def _record(self, node: str, name: str) -> None:
+        content_type = CONTENT_TYPES[name.rpartition(".")[2]]
+        self.made.append(ArtifactFile(name, content_type, self._folder / name, self._key(node)))
+        self.names[node] = name
+
+    def _key(self, node: str) -> str:
+        text = json.dumps([*self._subject, node], sort_keys=True, separators=(",", ":"))
+        return f"figma:{hashlib.sha256(text.encode()).hexdigest()}"

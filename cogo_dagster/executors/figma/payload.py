@@ -1,0 +1,167 @@
+"""What a Figma job may ask for.
+
+    figma          {"file_key": "AbC"}                                              the file's document, as file.json
+    figma.nodes    {"file_key": "AbC", "node_ids": ["1:2", "1:3"]}                  each node's subtree, as 1-2.json
+    figma.images   {"file_key": "AbC", "node_ids": ["1:2"], "format": "svg"}        each node rendered, as 1-2.svg
+
+A link copied from Figma is taken for `file_key` too, with the node id in it.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from cogo_dagster.executors.figma.identifiers import node_id, split_link
+from cogo_dagster.executors.mistakes import sentences
+from cogo_dagster.queue.executor import InvalidPayload
+from cogo_dagster.queue.model import Json
+
+MAX_NODES: Final = 500
+_IDENTITY: Final = frozenset({"file_key", "node_ids"})
+
+
+def _listed(given: Any) -> Any:
+    if not isinstance(given, list | tuple):
+        raise ValueError('must be a list, such as ["1:2"]')  # noqa: TRY004 - pydantic takes no TypeError
+    return given
+
+
+NodeId = Annotated[str, Field(max_length=400), AfterValidator(node_id)]
+NodeIds = Annotated[tuple[NodeId, ...], BeforeValidator(_listed), Field(max_length=MAX_NODES)]
+Depth = Annotated[int, Field(ge=1, le=100)]
+Format = Literal["png", "jpg", "svg", "pdf"]
+
+
+class FigmaRequest(BaseModel):
+    """What all payloads have in common.
+
+    Attributes:
+        file_key: Of a file or a branch.
+        node_ids: Each once, in the order given.
+        version: A version's id from the file's history; the file as it is now if left out.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    needs_nodes: ClassVar[bool] = True
+
+    file_key: Annotated[str, Field(max_length=2_000)]
+    node_ids: NodeIds
+    version: Annotated[str, Field(pattern=r"^[A-Za-z0-9:_-]{1,100}$")] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _node_of_link(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or not isinstance(given.get("file_key"), str):
+            return given
+        try:
+            key, node = split_link(given["file_key"])
+        except ValueError as error:
+            raise ValueError(f"file_key {error}") from None
+        found = {"node_ids": [node]} if node and cls.needs_nodes else {}
+        return found | given | {"file_key": key}
+
+    @field_validator("node_ids", mode="after")
+    @classmethod
+    def _once(cls, ids: tuple[str, ...]) -> tuple[str, ...]:
+        if cls.needs_nodes and not ids:
+            raise ValueError("name at least one node, such as 1:2")
+        return tuple(dict.fromkeys(ids))
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """What else goes into the query of a call, as Figma spells it; what was left out stays out."""
+        given = self.model_dump(exclude_none=True, exclude_unset=True, exclude=set(_IDENTITY))
+        return {name: _spelled(value) for name, value in sorted(given.items())}
+
+
+class FileRequest(FigmaRequest):
+    """The payload of `figma`: the document as JSON.
+
+    Attributes:
+        node_ids: Only these, what is above and what is below them; pages always come.
+        depth: 1 stops at the pages, 2 at what lies on them.
+        geometry: `paths` adds vector data.
+        plugin_data: Ids of plugins, or `shared`, separated by commas: adds what they wrote.
+        branch_data: Adds the file's branches.
+    """
+
+    needs_nodes = False
+
+    node_ids: NodeIds = ()
+    depth: Depth | None = None
+    geometry: Literal["paths"] | None = None
+    plugin_data: Annotated[str, Field(pattern=r"^[A-Za-z0-9_,-]{1,1000}$")] | None = None
+    branch_data: bool | None = None
+
+
+class NodesRequest(FigmaRequest):
+    """The payload of `figma.nodes`: each node with what is below it, as JSON. `depth` counts from the node."""
+
+    depth: Depth | None = None
+    geometry: Literal["paths"] | None = None
+    plugin_data: Annotated[str, Field(pattern=r"^[A-Za-z0-9_,-]{1,1000}$")] | None = None
+
+
+class ImagesRequest(FigmaRequest):
+    """The payload of `figma.images`: each node rendered.
+
+    Attributes:
+        scale: Of png and jpg.
+        contents_only: False also shows what overlaps the node.
+        use_absolute_bounds: Text nodes without cropping.
+    """
+
+    format: Format = "png"
+    scale: Annotated[float, Field(ge=0.01, le=4)] | None = None
+    svg_outline_text: bool | None = None
+    svg_include_id: bool | None = None
+    svg_include_node_id: bool | None = None
+    svg_simplify_stroke: bool | None = None
+    contents_only: bool | None = None
+    use_absolute_bounds: bool | None = None
+
+    @model_validator(mode="after")
+    def _fits_the_format(self) -> Self:
+        wrong = [name for name in self.model_fields_set if name.startswith("svg_") and self.format != "svg"]
+        if wrong:
+            raise ValueError(f"{min(wrong)} goes with format svg only, and the format is {self.format}")
+        return self
+
+
+REQUESTS: Final[Mapping[str, type[FigmaRequest]]] = {
+    "figma": FileRequest,
+    "figma.nodes": NodesRequest,
+    "figma.images": ImagesRequest,
+}
+
+
+def parse_payload(type: str, payload: Json) -> FigmaRequest:
+    """Read and check a payload.
+
+    Raises:
+        InvalidPayload: One sentence per mistake.
+    """
+    if type not in REQUESTS:
+        raise InvalidPayload(f"There is no type {type}: Figma jobs are `figma`, `figma.nodes` or `figma.images`.")
+    if not isinstance(payload, Mapping):
+        raise InvalidPayload('The payload must be an object such as {"file_key": "AbC", "node_ids": ["1:2"]}.')
+    try:
+        return REQUESTS[type].model_validate(dict(payload))
+    except ValidationError as error:
+        raise InvalidPayload(sentences(error)) from None
+
+
+def _spelled(value: Json) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,96 @@
+"""Run Figma jobs as a worker does: a real queue, a store on disk, and a stand-in for Figma over HTTP."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from cogo_dagster.executors.figma.executor import FigmaExecutor
+from cogo_dagster.executors.figma.options import FigmaOptions
+from cogo_dagster.queue.artifacts import FolderStore
+from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.executor import ExecutorPorts
+from cogo_dagster.queue.model import Json, NewJob
+from cogo_dagster.queue.transports.base import Transport
+from cogo_dagster.queue.worker import WorkerEvent
+from cogo_dagster_tests.executors.figma_server import FigmaStandIn, serving_figma
+from cogo_dagster_tests.worker.bench import Bench
+
+TOKEN = "figd_Canary-0123456789abcdefXYZ"
+
+
+@dataclass
+class FigmaBench:
+    """A worker's surroundings.
+
+    Attributes:
+        events: What the workers told.
+    """
+
+    figma: FigmaStandIn
+    transport: Transport
+    dsn: str
+    folder: Path
+    options: FigmaOptions
+    events: list[WorkerEvent] = field(default_factory=list)
+
+    @property
+    def queue(self) -> Queue:
+        """The queue."""
+        return Queue(self.transport)
+
+    @property
+    def store(self) -> FolderStore:
+        """Where artifacts are."""
+        return FolderStore(self.folder / "artifacts")
+
+    def executor(self, transport: Transport | None = None, **options: Any) -> FigmaExecutor:
+        """Build an executor."""
+        executor = FigmaExecutor(replace(self.options, **options))
+        executor.use(ExecutorPorts(transport or self.transport, self.store))
+        return executor
+
+    def enqueue(self, type: str = "figma.images", **payload: Json) -> UUID:
+        """Add a job of the stand-in's file, checked as at enqueue."""
+        checked = self.executor().validate(type, {"file_key": "KEY", **payload})
+        return self.queue.enqueue([NewJob(type, checked)])[0].job_id
+
+    def work(self, executor: FigmaExecutor | None = None) -> None:
+        """Run a worker until nothing is due."""
+        running = Bench(self.queue, self.store).worker(executor or self.executor(), linger_seconds=0)
+        running.start()
+        running.report()
+        self.events += running.events
+
+    def run(self, type: str = "figma.images", **payload: Json) -> Json:
+        """Add a job, work, and return its row."""
+        job_id = self.enqueue(type, **payload)
+        self.work()
+        return self.look(job_id)
+
+    def make_due(self) -> None:
+        """Let the time pass that jobs wait for."""
+        with psycopg.connect(self.dsn, autocommit=True) as owner:
+            owner.execute("update public.jobs set next_run_at = clock_timestamp() where status = 'queued'")
+
+    def look(self, job_id: UUID) -> Json:
+        """Return a job's row."""
+        [row] = self.queue.get_jobs([job_id])
+        return row
+
+    def content(self, row: Json, name: str) -> bytes:
+        """Read one of a job's artifacts; one of that name is there."""
+        [artifact] = [artifact for artifact in row["artifacts"] if artifact["name"] == name]
+        return Path(self.store.address(artifact["storage_key"])).read_bytes()
+
+
+@contextmanager
+def figma_bench(transport: Transport, dsn: str, folder: Path) -> Iterator[FigmaBench]:
+    """Run a stand-in, and a bench that asks it."""
+    with serving_figma() as figma:
+        options = FigmaOptions(token=TOKEN, api=figma.url, allowed_hosts=(figma.authority,), call_seconds=10)
+        yield FigmaBench(figma, transport, dsn, folder, options)

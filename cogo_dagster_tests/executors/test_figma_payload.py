@@ -1,0 +1,91 @@
+"""Payloads of Figma jobs: what is taken, how it is stored, and what the sentence says about the rest."""
+
+from typing import Any
+
+import pytest
+
+from cogo_dagster.executors.figma.executor import FigmaExecutor
+from cogo_dagster.executors.figma.identifiers import file_stem, node_id, split_link
+from cogo_dagster.executors.figma.options import FigmaOptions
+from cogo_dagster.queue.executor import InvalidPayload
+
+LINK = "https://www.figma.com/design/AbC123/Landing-page?node-id=12-345&t=FFhXL1uDluUxMH9W-4"
+
+
+@pytest.fixture
+def executor() -> FigmaExecutor:
+    """Never started, and without a token: checking a payload needs none."""
+    return FigmaExecutor(FigmaOptions())
+
+
+@pytest.mark.parametrize(
+    ("type", "payload", "stored"),
+    [
+        ("figma", {"file_key": "AbC"}, {"file_key": "AbC"}),
+        ("figma", {"file_key": LINK, "depth": 1}, {"file_key": "AbC123", "depth": 1}),
+        ("figma.nodes", {"file_key": LINK}, {"file_key": "AbC123", "node_ids": ["12:345"]}),
+        (
+            "figma.images",
+            {"file_key": LINK, "node_ids": ["1-2", "1:2", "I5-6;7-8"], "scale": 2},
+            {"file_key": "AbC123", "node_ids": ["1:2", "I5:6;7:8"], "scale": 2.0},
+        ),
+    ],
+)
+def test_a_payload_is_stored_as_the_api_takes_it(
+    executor: FigmaExecutor, type: str, payload: dict[str, Any], stored: dict[str, Any]
+) -> None:
+    """Both spellings of a node are one job, and defaults stay out of the row."""
+    assert executor.validate(type, payload) == stored
+
+
+@pytest.mark.parametrize(
+    ("type", "payload", "sentence"),
+    [
+        ("figma", [], 'The payload must be an object such as {"file_key": "AbC", "node_ids": ["1:2"]}.'),
+        ("figma", {}, "The payload has no file_key."),
+        ("figma", {"file_key": 7}, "The payload's file_key: Input should be a valid string."),
+        ("figma", {"file_key": "a/../b"}, "file_key must be a file's key"),
+        ("figma", {"file_key": "https://figma.com.evil.example/design/AbC/x"}, "file_key is an address, but not of"),
+        ("figma", {"file_key": "https://www.figma.com/"}, "file_key is an address, but not of a file"),
+        ("figma", {"file_key": "AbC", "depth": 0}, "The payload's depth: "),
+        ("figma", {"file_key": "AbC", "format": "png"}, "The payload's format is not known."),
+        ("figma", {"file_key": "AbC", "version": "1&ids=2"}, "The payload's version: "),
+        ("figma.nodes", {"file_key": "AbC"}, "The payload has no node_ids."),
+        ("figma.nodes", {"file_key": "AbC", "node_ids": []}, "The payload's node_ids: name at least one node"),
+        (
+            "figma.nodes",
+            {"file_key": "AbC", "node_ids": "1:2"},
+            'The payload\'s node_ids: must be a list, such as ["1:2"]',
+        ),
+        ("figma.nodes", {"file_key": "AbC", "node_ids": ["1:2,3:4"]}, "'1:2,3:4' is not a node id: write it as 1:2"),
+        ("figma.nodes", {"file_key": "AbC", "node_ids": ["1:2"] * 501}, "at most 500 items"),
+        ("figma.images", {"file_key": "AbC", "node_ids": ["1:2"], "format": "gif"}, "'png', 'jpg', 'svg' or 'pdf'"),
+        ("figma.images", {"file_key": "AbC", "node_ids": ["1:2"], "scale": 4.5}, "The payload's scale: "),
+        (
+            "figma.images",
+            {"file_key": "AbC", "node_ids": ["1:2"], "svg_include_id": True},
+            "svg_include_id goes with format svg only, and the format is png.",
+        ),
+        ("figma.fills", {"file_key": "AbC"}, "There is no type figma.fills: Figma jobs are"),
+    ],
+)
+def test_a_wrong_payload_is_refused_with_a_sentence(
+    executor: FigmaExecutor, type: str, payload: Any, sentence: str
+) -> None:
+    """That names what to correct."""
+    with pytest.raises(InvalidPayload) as refused:
+        executor.validate(type, payload)
+    assert sentence in str(refused.value)
+
+
+def test_a_branch_has_a_key_of_its_own() -> None:
+    """Its link holds both; the branch is what was looked at."""
+    link = "https://www.figma.com/design/AbC123/branch/BrA456/Landing?node-id=I5666-180910%3B1-10515"
+    assert split_link(link) == ("BrA456", "I5666-180910;1-10515")
+
+
+def test_nodes_of_instances_keep_their_parts() -> None:
+    """Each part of the id is spelled with a colon; its file's name is another node's in no case."""
+    assert node_id("I5666-180910;1-10515") == "I5666:180910;1:10515"
+    assert file_stem("I5666:180910;1:10515") == "I5666-180910_1-10515"
+    assert file_stem("1:2") != file_stem("1:2;3:4")
