@@ -88,6 +88,7 @@ class Settings(BaseSettings):
     github_repo: str | None = Field(None, alias="GITHUB_REPO")
     github_token: SecretStr | None = Field(None, alias="GITHUB_TOKEN")
     github_delivery: Literal["dispatch", "issues"] = Field("dispatch", alias="COGO_GITHUB_DELIVERY")
+    github_api_url: str = Field("https://api.github.com", alias="GITHUB_API_URL", pattern=r"^https?://\S+$")
 
     # Secrets and edge functions
     env: str = Field("dev", alias="COGO_ENV", pattern=r"^[a-z][a-z0-9_-]{0,30}$")

@@ -107,6 +107,7 @@ begin
             'gate_summary',
             'get_jobs',
             'get_secret',
+            'health_facts',
             'invalid_argument',
             'job_row',
             'list_abandoned_artifacts',

@@ -32,6 +32,8 @@ GROUPS: Final = (
 COMMANDS: Final = (
     "demo",
     "dev",
+    "doctor",
+    "drill",
     "worker",
     "version",
 )

@@ -8,6 +8,7 @@ import typer
 
 from cogo_dagster.cli.exit_codes import ExitCode
 from cogo_dagster.cli.words import one_line
+from cogo_dagster.drill.scratch import DrillFailed
 from cogo_dagster.edge.errors import InvalidReference, NoVaultKeys, VaultError
 from cogo_dagster.executors.errors import ExecutorUnavailable
 from cogo_dagster.queue.artifacts import ArtifactStoreError
@@ -33,6 +34,7 @@ _CODES: tuple[tuple[type[Exception], ExitCode], ...] = (
     (InvalidReference, ExitCode.BAD_INPUT),
     (NoVaultKeys, ExitCode.BAD_INPUT),
     (VaultError, ExitCode.FAILED),
+    (DrillFailed, ExitCode.FAILED),
     (ExecutorUnavailable, ExitCode.FAILED),
     (ArtifactStoreError, ExitCode.FAILED),
     (QueueError, ExitCode.FAILED),

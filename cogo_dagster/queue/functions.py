@@ -66,6 +66,7 @@ FUNCTIONS: Mapping[str, Mapping[str, str]] = {
     },
     "get_jobs": {"job_ids": "jsonb"},
     "get_secret": {"environment": "text", "reference": "text"},
+    "health_facts": {"orphan_seconds": "double precision", "key_ids": "jsonb"},
     "list_abandoned_artifacts": {"grace_seconds": "integer", "max_artifacts": "integer"},
     "list_artifacts": {
         "job_id": "uuid",

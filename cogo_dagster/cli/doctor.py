@@ -1,0 +1,48 @@
+"""`cogo doctor`: what is wrong, and what to do about it."""
+
+from dataclasses import asdict
+from typing import Final
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from cogo_dagster.checkup import checkup, worst
+from cogo_dagster.cli.exit_codes import ExitCode
+from cogo_dagster.cli.options import read_settings
+from cogo_dagster.cli.output import JsonFlag, print_json
+from cogo_dagster.cli.words import one_line
+from cogo_dagster.health.findings import Finding, State
+
+_MARKS: Final = {
+    State.FAILED: ("failed", "bold red"),
+    State.WARNING: ("warning", "yellow"),
+    State.OK: ("ok", "green"),
+    State.UNUSED: ("not used", "dim"),
+}
+
+
+def doctor(as_json: JsonFlag = False) -> None:
+    """Check everything that the settings use, and say what to do; exits with 1 if something does not work."""
+    findings = checkup(read_settings())
+    state = worst(findings)
+    if as_json:
+        print_json({"state": state, "checks": [asdict(finding) for finding in findings]})
+    else:
+        _print(findings)
+    if state is State.FAILED:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _print(findings: list[Finding]) -> None:
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 1, 0, 0))
+    for _ in range(2):
+        table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for finding in findings:
+        said = Text(one_line(finding.sentence))
+        if finding.advice:
+            said.append(f"\n→ {one_line(finding.advice)}", style="bold")
+        table.add_row(Text(*_MARKS[finding.state]), finding.check, said)
+    Console(highlight=False).print(table)

@@ -1,0 +1,193 @@
+"""What a drill does, and what it then looks at."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from uuid import UUID, uuid4
+
+from cogo_dagster.drill.scratch import DrillFailed, Scratch
+from cogo_dagster.drill.site import HeldSite, held_site
+from cogo_dagster.queue.artifacts import ArtifactStoreError, FolderStore
+from cogo_dagster.queue.bulk import Operation, perform
+from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.model import Job, JobError, Json, NewJob, Outcome, Settlement
+
+_PATIENCE_SECONDS: Final = 90.0
+_LEASE_SECONDS: Final = 5
+_VISITS: Final = 2
+_OTHERS: Final = ("COGO_", "SUPABASE_", "BROWSER_", "WEBHOOK_", "EXECUTOR_ID", "MAX_JOBS", "WORKER_")
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One promise, and whether it held.
+
+    Attributes:
+        promise: Its stable name.
+        sentence: What was done and seen.
+    """
+
+    promise: str
+    held: bool
+    sentence: str
+
+
+def drill(queue: Queue, place: Scratch, say: Callable[[str], None]) -> list[Observation]:
+    """Break things one after another and return what was seen.
+
+    Args:
+        queue: On the scratch database.
+        say: Told before each act.
+
+    Raises:
+        DrillFailed: A worker did not start, or nothing happened in time.
+    """
+    say("A worker is killed with -9 while it runs jobs; another one takes over …")
+    seen = [*_a_worker_is_killed(queue, place)]
+    say("A lease expires under a worker that does not notice …")
+    seen += _a_lease_expires(queue)
+    say("A dead letter is replayed twice …")
+    seen += _a_letter_is_replayed_twice(queue)
+    return [*seen, *_invariants(queue, FolderStore(place.home / "artifacts"))]
+
+
+def _a_worker_is_killed(queue: Queue, place: Scratch) -> Iterator[Observation]:
+    with held_site() as site:
+        jobs = queue.enqueue([NewJob("browser", {"url": f"{site.url}/{n}"}) for n in range(_VISITS)])
+        ids = [job.job_id for job in jobs]
+        with _worker(place, site, "drill-first") as first:
+            if not site.await_visits(_VISITS, _PATIENCE_SECONDS):
+                raise DrillFailed(f"The worker did not run its jobs; its log says: {_log(place, 'drill-first')}")
+            first.kill()
+            first.wait()
+        site.opened.set()
+        with _worker(place, site, "drill-second", MAX_JOBS=str(_VISITS)) as second:
+            try:
+                code = second.wait(_PATIENCE_SECONDS)
+            except subprocess.TimeoutExpired:
+                raise DrillFailed(
+                    f"The second worker did not end; its log says: {_log(place, 'drill-second')}"
+                ) from None
+    rows = queue.get_jobs(ids)
+    done = [row for row in rows if row["status"] == "succeeded"]
+    yield Observation(
+        "nothing_is_lost",
+        len(done) == _VISITS and code == 0,
+        f"The worker was killed with {_VISITS} jobs in hand; the other one finished {len(done)} of them.",
+    )
+    attempts = [row["attempts"] for row in rows]
+    yield Observation(
+        "a_crash_consumes_an_attempt",
+        attempts == [2] * _VISITS,
+        f"Their attempts are {attempts}: one died, one succeeded.",
+    )
+
+
+def _a_lease_expires(queue: Queue) -> Iterator[Observation]:
+    job_id = queue.enqueue([NewJob("drill")])[0].job_id
+    stale = _claimed(queue, job_id, lease_seconds=1)
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while not queue.recover().changed:
+        if time.monotonic() > deadline:
+            raise DrillFailed("A lease of one second did not expire: look at the database's clock.")
+        time.sleep(0.1)
+    fresh = _claimed(queue, job_id, lease_seconds=60)
+    renewed = queue.renew([stale], 60)[0]
+    [late] = queue.settle([Settlement(stale, Outcome.SUCCEEDED, {"by": "stale"})])
+    [good] = queue.settle([Settlement(fresh, Outcome.SUCCEEDED, {"by": "fresh"})])
+    [row] = queue.get_jobs([job_id])
+    yield Observation(
+        "a_stale_worker_is_refused",
+        (late.status, renewed, good.status, row["result"]) == ("lease_lost", "lease_lost", "ok", {"by": "fresh"}),
+        f"The stale worker was told {renewed} and {late.status}; the result is that of the newer attempt.",
+    )
+
+
+def _a_letter_is_replayed_twice(queue: Queue) -> Iterator[Observation]:
+    job_id = queue.enqueue([NewJob("drill", max_attempts=1)])[0].job_id
+    job = _claimed(queue, job_id, lease_seconds=60)
+    queue.settle([Settlement(job, Outcome.FAILED, error=JobError("drill", "Broken on purpose.", retryable=False))])
+    changed = [perform(queue, Operation("replay_dlq", {}), "cogo drill").changed for _ in range(2)]
+    keys = [row["idempotency_key"] for row in queue.list_jobs(max_jobs=1_000)]
+    copies = keys.count(f"dlq:{job_id}")
+    yield Observation(
+        "a_letter_is_replayed_once",
+        (changed, copies) == ([1, 0], 1),
+        f"The first replay made {changed[0]} job, the second {changed[1]}; there is {copies} job for the letter.",
+    )
+
+
+def _invariants(queue: Queue, store: FolderStore) -> Iterator[Observation]:
+    rows = queue.get_jobs([UUID(row["id"]) for row in queue.list_jobs(max_jobs=1_000)])
+    running = [row["id"] for row in rows if row["status"] == "running"]
+    yield Observation("nothing_hangs", not running, f"{len(running)} of {len(rows)} jobs still run.")
+    odd = [row["id"] for row in rows if _ended(row) and row["attempts"] != len(row["superseded_attempts"]) + 1]
+    yield Observation("every_attempt_is_accounted_for", not odd, f"{len(odd)} of {len(rows)} jobs miss an attempt.")
+    artifacts = [artifact for row in rows for artifact in row["artifacts"]]
+    lost = [artifact["name"] for artifact in artifacts if not _is_there(store, artifact)]
+    yield Observation(
+        "every_artifact_is_there",
+        not lost and bool(artifacts),
+        f"{len(lost)} of {len(artifacts)} artifacts have no file.",
+    )
+
+
+def _ended(row: Json) -> bool:
+    return row["status"] in ("succeeded", "failed", "cancelled")
+
+
+def _is_there(store: FolderStore, artifact: Json) -> bool:
+    try:
+        store.open(artifact["storage_key"]).close()
+    except ArtifactStoreError:
+        return False
+    return True
+
+
+def _claimed(queue: Queue, job_id: UUID, lease_seconds: int) -> Job:
+    [job] = queue.claim_chosen(uuid4(), [job_id], "drill", lease_seconds)
+    return job
+
+
+@contextmanager
+def _worker(place: Scratch, site: HeldSite, name: str, **settings: str) -> "Iterator[subprocess.Popen[bytes]]":
+    """Start a worker process of the scratch database, and kill it at the end if it still runs."""
+    given = {
+        "COGO_DATABASE_URL": place.dsn,
+        "COGO_HOME": str(place.home),
+        "COGO_LEASE_SECONDS": str(_LEASE_SECONDS),
+        "BROWSER_REAL_MODE": "false",
+        "BROWSER_ALLOWED_HOSTS": site.host,
+        "WORKER_ID": name,
+    }
+    program = "import sys; from cogo_dagster.cli import main; sys.exit(main(['worker']))"
+    (place.home / ".env").touch()  # so that the project's own is not read
+    with (place.home / f"{name}.log").open("wb") as log:
+        worker = subprocess.Popen(  # noqa: S603 - ourselves
+            [sys.executable, "-c", program],
+            cwd=place.home,
+            env=_environment() | given | settings,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        yield worker
+    finally:
+        worker.kill()
+        worker.wait()
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(_OTHERS)}
+
+
+def _log(place: Scratch, name: str) -> str:
+    said = Path(place.home / f"{name}.log").read_text(errors="replace").strip().splitlines()
+    return said[-1] if said else "nothing"

@@ -1,0 +1,68 @@
+"""A page that is answered when the drill says so: jobs that visit it run until then."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Final
+
+_MOST_SECONDS: Final = 60.0
+
+
+@dataclass
+class HeldSite:
+    """The site, and who waits there.
+
+    Attributes:
+        visits: Requests that came in so far.
+    """
+
+    url: str
+    host: str
+    visits: int = 0
+    arrived: threading.Condition = field(default_factory=threading.Condition)
+    opened: threading.Event = field(default_factory=threading.Event)
+
+    def await_visits(self, count: int, seconds: float) -> bool:
+        """Wait until so many requests came in; return whether they did."""
+        with self.arrived:
+            return self.arrived.wait_for(lambda: self.visits >= count, seconds)
+
+
+@contextmanager
+def held_site() -> Iterator[HeldSite]:
+    """Serve on a free port of this machine."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            with site.arrived:
+                site.visits += 1
+                site.arrived.notify_all()
+            site.opened.wait(_MOST_SECONDS)
+            content = b"<!doctype html><title>drill</title>"
+            try:
+                self.send_response(200)
+                self.send_header("content-type", "text/html")
+                self.send_header("content-length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+            except OSError:
+                pass  # whoever asked was killed
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing on stderr."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    host = f"127.0.0.1:{server.server_port}"
+    site = HeldSite(f"http://{host}", host)
+    thread = threading.Thread(target=server.serve_forever, name="drill-site", daemon=True)
+    thread.start()
+    try:
+        yield site
+    finally:
+        site.opened.set()
+        server.shutdown()
+        server.server_close()
+        thread.join(timeout=5)

@@ -1,0 +1,32 @@
+/*
+ * What `cogo doctor` asks the database besides queue_stats.
+ *
+ * orphan_seconds   A running job whose lease expired so long ago is an orphan: nobody recovers it
+ * key_ids          The keys of the vault that the caller has: ["0123456789ab"]
+ * Returns {"now", "server_version", "connections", "max_connections", "orphaned_jobs", "oldest_orphan_seconds",
+ *          "secrets", "unreadable_secrets"}; the last counts the secrets that are encrypted with none of key_ids.
+ */
+create or replace function public.health_facts(orphan_seconds double precision default 300, key_ids jsonb default '[]') returns jsonb
+language plpgsql stable set search_path = '' as $$
+declare
+    at timestamptz := clock_timestamp();
+    orphaned bigint;
+    oldest double precision;
+begin
+    select count(*), extract(epoch from at - min(j.lease_expires_at)) into orphaned, oldest
+    from public.jobs j
+    where j.status = 'running'
+      and j.lease_expires_at < at - make_interval(secs => least(greatest(health_facts.orphan_seconds, 0), 31536000));
+    return jsonb_build_object(
+        'now', at,
+        'server_version', current_setting('server_version'),
+        'connections', (select count(*) from pg_catalog.pg_stat_activity a where a.backend_type = 'client backend'),
+        'max_connections', current_setting('max_connections')::integer,
+        'orphaned_jobs', orphaned,
+        'oldest_orphan_seconds', oldest,
+        'secrets', (select count(*) from public.secrets),
+        'unreadable_secrets', (select count(*) from public.secrets s
+                               where not coalesce(health_facts.key_ids, '[]') @> to_jsonb(s.key_id)));
+end $$;
+
+comment on function public.health_facts is 'What the doctor asks the database.';
