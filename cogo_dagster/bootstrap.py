@@ -21,6 +21,7 @@ from cogo_dagster.queue.artifacts import ArtifactStore, FolderStore, sweep_artif
 from cogo_dagster.queue.bulk import Operation, Progress, Totals, ignore_progress, perform, perform_items
 from cogo_dagster.queue.client import Queue, WorkerIdentity
 from cogo_dagster.queue.embedded import EmbeddedServer
+from cogo_dagster.queue.errors import DatabaseUnavailable
 from cogo_dagster.queue.executor import Executor, ExecutorPorts
 from cogo_dagster.queue.migrate import migrate, require_current, require_release
 from cogo_dagster.queue.model import Json
@@ -32,6 +33,7 @@ from cogo_dagster.queue.worker.wakeup import ListenWakeup, NoWakeup, Wakeup
 from cogo_dagster.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
+    from cogo_dagster.alerts.service import Alerts
     from cogo_dagster.edge.key_ring import KeyRing
     from cogo_dagster.edge.key_vault import KeyVault
     from cogo_dagster.edge.router import Router
@@ -120,6 +122,20 @@ class Application:
             self.transport, threshold, chosen.gate_branch, lambda artifact_id: artifact_content(chosen, artifact_id)
         )
 
+    @property
+    def alerts(self) -> "Alerts":
+        """What went wrong, and whom to tell."""
+        # The targets' libraries cost every command 0.1 s, and few need them.
+        from cogo_dagster.alerts.service import Alerts  # noqa: PLC0415
+
+        return Alerts(self.transport, self.settings, self.vault.get)
+
+    def _announce(self, **announcement: Json) -> Json:
+        """Tell every target something: `Announcement`'s attributes by name, for executors that know no alerts."""
+        from cogo_dagster.alerts.model import Announcement  # noqa: PLC0415
+
+        return self.alerts.announce(Announcement(**announcement))
+
     def address_of(self, artifact: Mapping[str, Json]) -> str | None:
         """Return where a person finds an artifact's file; None for a row of an older system that does not say."""
         return self.store.address(artifact["storage_key"]) if artifact["storage_key"] else None
@@ -161,7 +177,7 @@ class Application:
     def _equipped(self, executor: Executor) -> Executor:
         use = getattr(executor, "use", None)
         if use is not None:
-            use(ExecutorPorts(self.transport, self.store))
+            use(ExecutorPorts(self.transport, self.store, self._announce))
         return executor
 
     def _able(self) -> list[Executor]:
@@ -206,6 +222,17 @@ class Application:
             project = _project(self.settings)
             return RealtimeWakeup(project, self.queue.send_wakeup, lambda sentence: observer(_warning(sentence)))
         return NoWakeup(lambda: observer(_warning(_POLLS_ONLY))) if self.pooled else ListenWakeup(self.dsn)
+
+
+class _NoDatabase:
+    """A transport to nowhere."""
+
+    def call(self, function: str, arguments: Mapping[str, Json]) -> Json:  # noqa: ARG002
+        """Refuse."""
+        raise DatabaseUnavailable(f"There is no database to call {function} on.")
+
+    def close(self) -> None:
+        """There is nothing to close."""
 
 
 @contextmanager
@@ -279,6 +306,13 @@ def open_database(settings: Settings, *, keep: bool = False) -> Iterator[str]:
         dsn = own_dsn(settings)
         require_current(dsn)
         yield dsn
+
+
+def alerts_without_database(settings: Settings) -> "Alerts":
+    """Return what can tell targets that the database is away, which is all it can do."""
+    from cogo_dagster.alerts.service import Alerts  # noqa: PLC0415
+
+    return Alerts(_NoDatabase(), settings, lambda _: None)
 
 
 def uses_embedded_database(settings: Settings) -> bool:

@@ -89,6 +89,7 @@ class Settings(BaseSettings):
     github_token: SecretStr | None = Field(None, alias="GITHUB_TOKEN")
     github_delivery: Literal["dispatch", "issues"] = Field("dispatch", alias="COGO_GITHUB_DELIVERY")
     github_api_url: str = Field("https://api.github.com", alias="GITHUB_API_URL", pattern=r"^https?://\S+$")
+    alert_repeat_seconds: float = Field(1800, alias="COGO_ALERT_REPEAT_SECONDS", ge=60, le=604_800)
 
     # Secrets and edge functions
     env: str = Field("dev", alias="COGO_ENV", pattern=r"^[a-z][a-z0-9_-]{0,30}$")

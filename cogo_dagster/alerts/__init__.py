@@ -1,1 +1,1 @@
-"""From a failure to a message that was delivered, or is accounted for."""
+"""What went wrong, told to people: promoted from durable rows, delivered or accounted for."""

@@ -25,6 +25,7 @@ GROUPS: Final = (
     "resume",
     "vault",
     "router",
+    "alerts",
     "db",
 )
 """Nouns with several commands: the module of that name has a Typer named `app`."""

@@ -23,6 +23,12 @@ TRANSPORTS: dict[str, Callable[[str], Transport]] = {
 }
 
 TABLES = (
+    "alert_cursors",
+    "alert_deliveries",
+    "alert_promotions",
+    "alert_silences",
+    "alert_targets",
+    "alerts",
     "artifacts",
     "executors",
     "gate_runs",
@@ -35,7 +41,9 @@ TABLES = (
     "provider_health",
     "providers",
     "rate_limits",
+    "run_failures",
     "secrets",
+    "watched_schedules",
     "weekly_summaries",
     "worker_devices",
     "worker_heartbeats",

@@ -1,0 +1,206 @@
+"""One bounded pass: promote what went wrong, then send what each target is to be told. Anybody may run one, any time.
+
+A message is claimed, sent, settled. Whoever is killed in between leaves a claim that expires, and the message is sent
+again under the same id: at least once, and a receiver that keeps ids takes it once.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+from uuid import uuid4
+
+from cogo_dagster.alerts.model import Message
+from cogo_dagster.alerts.receipt import Outcome, Receipt, from_failure
+from cogo_dagster.alerts.target import Target
+from cogo_dagster.net.webhooks import PostFailed, Webhooks, webhooks
+from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.transports.base import Transport
+from cogo_dagster.settings import Settings, SettingsError
+
+_LEASE_SECONDS: Final = 90
+_SEND_SECONDS: Final = 15.0
+_PROMOTIONS: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One message that was tried in a pass."""
+
+    target: str
+    event: str
+    alerts: int
+    receipt: Receipt
+
+
+@dataclass(slots=True)
+class PassReport:
+    """What a pass did.
+
+    Attributes:
+        promoted: How many failures became alerts, by source.
+        attempts: The messages tried, in order.
+        waiting: Seconds until a target may be tried again, by target.
+        disabled: Targets that are switched off.
+    """
+
+    promoted: dict[str, int] = field(default_factory=dict)
+    attempts: list[Attempt] = field(default_factory=list)
+    waiting: dict[str, float] = field(default_factory=dict)
+    disabled: list[str] = field(default_factory=list)
+
+    @property
+    def delivered(self) -> int:
+        """Messages that arrived."""
+        return sum(attempt.receipt.outcome is Outcome.DELIVERED for attempt in self.attempts)
+
+    @property
+    def failed(self) -> int:
+        """Messages that did not."""
+        return len(self.attempts) - self.delivered
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the document that commands print."""
+        return {
+            "promoted": self.promoted,
+            "delivered": self.delivered,
+            "failed": self.failed,
+            "attempts": [
+                {"target": one.target, "event": one.event, "alerts": one.alerts, "outcome": one.receipt.outcome.value}
+                | ({"error": one.receipt.error()} if one.receipt.error_class else {})
+                for one in self.attempts
+            ],
+            "waiting_seconds": self.waiting,
+            "disabled": self.disabled,
+        }
+
+
+class Deliverer:
+    """Runs passes for the targets that are configured here.
+
+    Args:
+        transport: The database.
+        targets: Where messages go; without any, a pass only promotes.
+        settings: For allowed hosts and the time between repeats.
+        hide: Takes secrets out of text before anything is rendered.
+    """
+
+    def __init__(
+        self, transport: Transport, targets: Sequence[Target], settings: Settings, hide: Callable[[str], str]
+    ) -> None:
+        self._transport = transport
+        self._targets = targets
+        self._settings = settings
+        self._hide = hide
+
+    def configured(self) -> list[dict[str, str | None]]:
+        """Return the targets as the engine takes them; one whose address cannot be found now has no digest."""
+        return [{"target": one.name, "address_digest": _digest(one)} for one in self._targets]
+
+    def promote(self) -> dict[str, int]:
+        """Turn what went wrong into alerts; return the counts by source, empty if somebody else is at it.
+
+        Raises:
+            QueueError: The database is away.
+        """
+        counts: dict[str, int] = {}
+        for _ in range(_PROMOTIONS):
+            answer = self._transport.call(
+                "promote_alerts",
+                {"targets": self.configured(), "repeat_seconds": self._settings.alert_repeat_seconds},
+            )
+            for source, count in answer["promoted"].items():
+                counts[source] = counts.get(source, 0) + count
+            if not answer["more"]:
+                break
+        return counts
+
+    def run(self, max_seconds: float = 45) -> PassReport:
+        """Promote and deliver until nothing is due or the time is up.
+
+        Raises:
+            QueueError: The database is away.
+        """
+        report = PassReport(promoted=self.promote())
+        if self._targets:
+            asyncio.run(self._deliver(report, time.monotonic() + max_seconds))
+        return report
+
+    async def _deliver(self, report: PassReport, deadline: float) -> None:
+        async with webhooks(self._settings.webhook_allowed_hosts, _SEND_SECONDS) as sender:
+            loops = (self._serve(target, sender, report, deadline) for target in self._targets)
+            # One target's trouble is not another's: each is served to its end before an error is raised.
+            problems = [one for one in await asyncio.gather(*loops, return_exceptions=True) if one is not None]
+        if problems:
+            raise problems[0]
+
+    async def _serve(self, target: Target, sender: Webhooks, report: PassReport, deadline: float) -> None:
+        while time.monotonic() < deadline:
+            claim_id = str(uuid4())
+            answer = await self._call(
+                "claim_alert_message", target=target.name, claim_id=claim_id, lease_seconds=_LEASE_SECONDS
+            )
+            if answer["disabled"]:
+                report.disabled.append(target.name)
+            if answer["wait_seconds"]:
+                report.waiting[target.name] = answer["wait_seconds"]
+            if answer["message"] is None:
+                return
+            message = Message.from_json(answer["message"], self._hide)
+            receipt = await self._try(target, message, sender, deadline)
+            await self._settle(claim_id, receipt)
+            if receipt.outcome is Outcome.RELEASED:
+                return
+            report.attempts.append(Attempt(target.name, message.event.value, len(message.alerts), receipt))
+
+    async def _try(self, target: Target, message: Message, sender: Webhooks, deadline: float) -> Receipt:
+        wait_seconds = await self._wait_for_turn(target, deadline)
+        if wait_seconds:
+            return Receipt(Outcome.RELEASED, retry_after_seconds=wait_seconds)
+        try:
+            return await target.send(message, sender)
+        except PostFailed as failure:
+            return from_failure(failure)
+        except SettingsError as error:
+            return Receipt(Outcome.RETRY, "settings", self._hide(str(error)))
+        except Exception as error:  # noqa: BLE001 - a bug in rendering one message must not stop the others
+            sentence = self._hide(f"The message could not be made: {type(error).__name__}.")
+            return Receipt(Outcome.RETRY, type(error).__name__, sentence)
+
+    async def _wait_for_turn(self, target: Target, deadline: float) -> float:
+        """Wait for the target's rate, which all processes share; return the seconds left if that is too long."""
+        while True:
+            answer = await self._call(
+                "acquire_rate",
+                name=f"alerts:{target.name}",
+                capacity=target.rate.capacity,
+                refill_per_second=target.rate.per_second,
+            )
+            if answer["granted"]:
+                return 0
+            wait = max(float(answer["wait_seconds"]), 0.05)
+            if time.monotonic() + wait > deadline:
+                return wait
+            await asyncio.sleep(wait)
+
+    async def _settle(self, claim_id: str, receipt: Receipt) -> None:
+        await self._call(
+            "settle_alert_message",
+            claim_id=claim_id,
+            outcome=receipt.outcome.value,
+            error=receipt.error(),
+            retry_after_seconds=receipt.retry_after_seconds,
+            reference=receipt.reference,
+        )
+
+    async def _call(self, function: str, **arguments: Json) -> Mapping[str, Json]:
+        answer: Mapping[str, Json] = await asyncio.to_thread(self._transport.call, function, arguments)
+        return answer
+
+
+def _digest(target: Target) -> str | None:
+    try:
+        return target.address_digest
+    except Exception:  # noqa: BLE001 - the key vault's trouble: the message that is tried will say so
+        return None

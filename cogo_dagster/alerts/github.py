@@ -1,0 +1,172 @@
+"""GitHub: a repository_dispatch event for the workflow alert-issues.yml, or the Issues API directly."""
+
+import json
+from typing import Final, Literal
+from urllib.parse import quote
+
+from cogo_dagster.alerts.github_issue import ALERT_LABEL, Issue, issue
+from cogo_dagster.alerts.model import Event, Message
+from cogo_dagster.alerts.notice import notice
+from cogo_dagster.alerts.receipt import Outcome, Receipt, from_status, retry_after_seconds
+from cogo_dagster.alerts.target import Rate, digest_of
+from cogo_dagster.net.webhooks import Answer, Webhooks
+from cogo_dagster.queue.model import Json
+from cogo_dagster.settings import Settings
+
+EVENT_TYPE: Final = "cogo-alert"
+_VERSION: Final = "2022-11-28"
+_SECONDARY_WAIT_SECONDS: Final = 60.0
+
+
+class GitHubRefused(Exception):
+    """An answer that ends the delivery."""
+
+    def __init__(self, receipt: Receipt) -> None:
+        super().__init__(receipt.sentence)
+        self.receipt = receipt
+
+
+class GitHubTarget:
+    """One repository."""
+
+    name = "github"
+
+    def __init__(
+        self, owner: str, repo: str, token: str, delivery: Literal["dispatch", "issues"], settings: Settings
+    ) -> None:
+        self._repository = f"{owner}/{repo}"
+        self._base = f"{settings.github_api_url.rstrip('/')}/repos/{quote(owner)}/{quote(repo)}"
+        self._token = token
+        self._delivery = delivery
+        self._settings = settings
+        # GitHub asks for a second between requests that write, and an upsert makes three.
+        self.rate = Rate(capacity=1, per_second=1 if delivery == "dispatch" else 0.3)
+
+    @property
+    def address_digest(self) -> str:
+        """Tells one repository, token and way from another."""
+        return digest_of(self._base, self._token, self._delivery)
+
+    async def send(self, message: Message, webhooks: Webhooks) -> Receipt:
+        """Tell the repository."""
+        wanted = issue(message, notice(message, self._settings))
+        try:
+            if self._delivery == "dispatch":
+                payload = {"event_type": EVENT_TYPE, "client_payload": {"alert": wanted.to_json()}}
+                await self._call(webhooks, "POST", "/dispatches", payload)
+                return Receipt.delivered()
+            return Receipt.delivered(await self._upsert(webhooks, wanted))
+        except GitHubRefused as refused:
+            return refused.receipt
+
+    async def _upsert(self, webhooks: Webhooks, wanted: Issue) -> str | None:
+        found = await self._open_issues(webhooks, wanted.labels[0])
+        if wanted.event is Event.ANNOUNCEMENT:
+            return await self._announce(webhooks, wanted, found)
+        if wanted.event is Event.RESOLVED:
+            return await self._resolve(webhooks, wanted)
+        if not found:
+            return await self._create(webhooks, wanted, [ALERT_LABEL, *wanted.labels])
+        if not await self._has(webhooks, found[0], wanted.mark):
+            await self._comment(webhooks, found[0]["number"], wanted.body)
+        if len(wanted.labels) > 1:
+            await self._call(webhooks, "POST", f"/issues/{found[0]['number']}/labels", {"labels": list(wanted.labels)})
+        return f"#{found[0]['number']}"
+
+    async def _announce(self, webhooks: Webhooks, wanted: Issue, found: list[Json]) -> str | None:
+        if any(wanted.mark in (one["body"] or "") for one in found):
+            return f"#{found[0]['number']}"
+        created = await self._create(webhooks, wanted, list(wanted.labels))
+        for one in found:
+            await self._close(webhooks, one["number"])
+        return created
+
+    async def _resolve(self, webhooks: Webhooks, wanted: Issue) -> str | None:
+        reference = None
+        for label in wanted.labels:
+            for one in await self._open_issues(webhooks, label):
+                reference = f"#{one['number']}"
+                left = [entry["name"] for entry in one["labels"] if entry["name"].startswith("alert:")]
+                if not await self._has(webhooks, one, wanted.mark):
+                    await self._comment(webhooks, one["number"], wanted.body)
+                if set(left) <= set(wanted.labels):
+                    await self._close(webhooks, one["number"])
+                else:
+                    await self._call(
+                        webhooks, "DELETE", f"/issues/{one['number']}/labels/{quote(label, safe='')}", None
+                    )
+        return reference
+
+    async def _open_issues(self, webhooks: Webhooks, label: str) -> list[Json]:
+        found = await self._call(webhooks, "GET", f"/issues?state=open&labels={quote(label, safe='')}&per_page=5", None)
+        return [one for one in found if "pull_request" not in one]
+
+    async def _has(self, webhooks: Webhooks, one: Json, mark: str) -> bool:
+        """Whether the issue or one of its last comments is this very message."""
+        if mark in (one["body"] or ""):
+            return True
+        page = max(1, -(-one.get("comments", 0) // 100))
+        comments = await self._call(webhooks, "GET", f"/issues/{one['number']}/comments?per_page=100&page={page}", None)
+        return any(mark in (comment["body"] or "") for comment in comments)
+
+    async def _create(self, webhooks: Webhooks, wanted: Issue, labels: list[str]) -> str:
+        body = {"title": wanted.title, "body": wanted.body, "labels": labels}
+        created = await self._call(webhooks, "POST", "/issues", body)
+        return f"#{created['number']}"
+
+    async def _comment(self, webhooks: Webhooks, number: int, body: str) -> None:
+        await self._call(webhooks, "POST", f"/issues/{number}/comments", {"body": body})
+
+    async def _close(self, webhooks: Webhooks, number: int) -> None:
+        await self._call(webhooks, "PATCH", f"/issues/{number}", {"state": "closed", "state_reason": "completed"})
+
+    async def _call(self, webhooks: Webhooks, method: str, path: str, body: Json) -> Json:
+        headers = {
+            "Accept": "application/vnd.github+json",
+            "Authorization": f"Bearer {self._token}",
+            "X-GitHub-Api-Version": _VERSION,
+            "User-Agent": "cogo-dagster",
+            **({"Content-Type": "application/json"} if body is not None else {}),
+        }
+        content = json.dumps(body).encode() if body is not None else None
+        answer = await webhooks.send(method, f"{self._base}{path}", headers, content)
+        receipt = read(answer, self._repository)
+        if receipt.outcome is not Outcome.DELIVERED:
+            raise GitHubRefused(receipt)
+        try:
+            return json.loads(answer.body) if answer.body.strip() else None
+        except ValueError:
+            raise GitHubRefused(Receipt(Outcome.RETRY, "unexpected_answer", "GitHub did not answer in JSON.")) from None
+
+
+def read(answer: Answer, repository: str) -> Receipt:
+    """Read GitHub's answer: it limits by 403 as well as 429, and hides by 404 what a token may not see."""
+    headers, status = answer.headers, answer.status
+    limited = "retry-after" in headers or headers.get("x-ratelimit-remaining") == "0"
+    if status == 429 or (status == 403 and (limited or "secondary rate limit" in answer.body)):
+        wait = retry_after_seconds(headers) or _SECONDARY_WAIT_SECONDS
+        return Receipt(Outcome.RETRY, "rate_limited", "GitHub limits our rate: it is tried again.", status, wait)
+    if status in (401, 403, 404):
+        sentence = _refusal(answer, repository)
+        return Receipt(Outcome.DEAD, f"http_{status}", sentence, status)
+    return from_status(answer, "GitHub", "GITHUB_OWNER and GITHUB_REPO")
+
+
+def _refusal(answer: Answer, repository: str) -> str:
+    if answer.status == 401:
+        return "GitHub answered 401: GITHUB_TOKEN is wrong, expired or revoked; set a new one."
+    if "x-github-sso" in answer.headers:
+        return (
+            f"GitHub answered {answer.status}: authorise GITHUB_TOKEN for the organisation's SSO "
+            "(token settings, Configure SSO)."
+        )
+    if answer.status == 403:
+        needed = answer.headers.get(
+            "x-accepted-github-permissions", "contents=write (dispatch) or issues=write (issues)"
+        )
+        return f"GitHub answered 403 for {repository}: GITHUB_TOKEN lacks a permission; it needs {needed[:100]}."
+    return (
+        f"GitHub answered 404 for {repository}: GITHUB_OWNER and GITHUB_REPO do not match, the token has no access to "
+        "the repository, or it is not authorised for the organisation's SSO. Prefer a classic token with `repo` and "
+        "`workflow`, of a collaborator with Admin."
+    )

@@ -1,0 +1,148 @@
+"""Google Chat: incoming webhooks with cards, one thread per fingerprint.
+
+Limits (https://developers.google.com/workspace/chat/api/reference/rest/v1/spaces.messages): 32,000 bytes a message,
+4,096 characters of text in some deployments; one message a second for all webhooks of a space.
+"""
+
+import html
+import json
+from collections.abc import Callable
+from typing import Final
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from cogo_dagster.alerts.chat_text import chat_text
+from cogo_dagster.alerts.model import Event, Message
+from cogo_dagster.alerts.notice import Entry, Link, Notice, cut, cut_to, fitting, notice
+from cogo_dagster.alerts.receipt import Outcome, Receipt, from_status
+from cogo_dagster.alerts.target import Rate, digest_of
+from cogo_dagster.net.webhooks import Answer, Webhooks
+from cogo_dagster.queue.model import Json
+from cogo_dagster.settings import Settings
+
+_TEXT: Final = 3_900
+_BYTES: Final = 30_000
+_PARAGRAPH: Final = 2_500
+_ENTRIES: Final = 18_000
+_COLORS: Final = {Event.FIRING: "🔴", Event.REPEAT: "🟠", Event.RESOLVED: "🟢", Event.ANNOUNCEMENT: "📋"}
+TEST_TEXT: Final = "COGO webhook test"
+
+
+class GoogleChatTarget:
+    """One webhook of a space.
+
+    Args:
+        address: Finds the webhook's address: the environment's, else the key vault's, looked up when it is needed.
+        settings: For links.
+    """
+
+    name = "googlechat"
+    rate = Rate(capacity=1, per_second=0.9)
+
+    def __init__(self, address: Callable[[], str], settings: Settings) -> None:
+        self._address = address
+        self._settings = settings
+
+    @property
+    def address_digest(self) -> str:
+        """Tells one webhook from another."""
+        return digest_of(self._address())
+
+    async def send(self, message: Message, webhooks: Webhooks) -> Receipt:
+        """Post the message into the thread of its fingerprint."""
+        thread = message.alerts[0].fingerprint if len(message.alerts) == 1 else message.message_id.hex
+        content = json.dumps(render(message, notice(message, self._settings), thread), ensure_ascii=False).encode()
+        url = _with_query(self._address(), message.message_id.hex)
+        answer = await webhooks.send("POST", url, {"Content-Type": "application/json; charset=UTF-8"}, content)
+        return read(answer)
+
+
+def read(answer: Answer) -> Receipt:
+    """Read Chat's answer: by status, with Google's own word for the class of the error."""
+    if 200 <= answer.status < 300:
+        return Receipt.delivered(_field(answer.body, "name"))
+    status = _field(answer.body, "status")
+    if answer.status in (401, 403, 404):
+        sentence = (
+            f"Google Chat answered {answer.status}: the webhook or its space is gone, or an admin has switched "
+            "webhooks off. Make a new one and set GOOGLE_CHAT_WEBHOOK_URL, or googlechat:notify:webhook_url in the key "
+            "vault."
+        )
+        return Receipt(Outcome.DEAD, (status or f"http_{answer.status}").lower(), sentence, answer.status)
+    return from_status(answer, "Google Chat", "GOOGLE_CHAT_WEBHOOK_URL")
+
+
+def render(message: Message, said: Notice, thread: str) -> dict[str, Json]:
+    """Return the body of the request, within Chat's limits."""
+    if said.event is Event.ANNOUNCEMENT and message.alerts[0].kind == "test":
+        return {"text": TEST_TEXT}
+    headline = f"{_COLORS[said.event]} {_plain(said.headline)}"
+    body: dict[str, Json] = {"thread": {"threadKey": thread}}
+    if said.event is Event.ANNOUNCEMENT:
+        lines = chat_text(said.markdown, _plain, lambda title, url: f"<{url}|{_plain(title)}>").split("\n")
+        body["text"] = "\n".join(fitting([f"*{headline}*", *lines], _TEXT))
+    else:
+        body["text"] = cut(headline, _TEXT)
+    card = {"header": {"title": cut(headline, 200)}, "sections": [{"widgets": _widgets(said)}]}
+    whole = body | {"cardsV2": [{"cardId": thread[:64], "card": card}]} if said.entries or said.facts else body
+    return whole if _bytes(whole) <= _BYTES else body
+
+
+def _widgets(said: Notice) -> list[Json]:
+    buttons = [_button(link) for link in said.links[:6]]
+    facts = [
+        {"decoratedText": {"topLabel": cut(name, 100), "text": _cut(value, 600)}} for name, value in said.facts[:10]
+    ]
+    # Every alert of the message counts as told, so every one has its share of the room.
+    share = min(_PARAGRAPH, _ENTRIES // max(len(said.entries), 1))
+    return [
+        *facts,
+        *({"textParagraph": {"text": _paragraph(entry, share)}} for entry in said.entries),
+        *([{"buttonList": {"buttons": buttons}}] if buttons else []),
+    ]
+
+
+def _paragraph(entry: Entry, share: int) -> str:
+    title, sentence = _cut(entry.title, share * 3 // 10), _cut(entry.sentence, share // 4)
+    links = " · ".join(f'<a href="{html.escape(link.url)}">{html.escape(link.title)}</a>' for link in entry.links[:3])
+    left = share - _bytes(title) - _bytes(sentence) - 40
+    error = f"<br><i>{_cut(entry.error, left)}</i>" if entry.error else ""
+    text = f"<b>{title}</b><br>{sentence}{error}"
+    return f"{text}<br>{links}" if _bytes(links) <= left - _bytes(error) else text
+
+
+def _cut(text: str, limit: int) -> str:
+    return html.escape(cut_to(text, limit, lambda shown: _bytes(html.escape(shown))))
+
+
+def _bytes(part: Json) -> int:
+    return len(json.dumps(part, ensure_ascii=False).encode(errors="replace"))
+
+
+def _button(link: Link) -> Json:
+    return {"text": cut(link.title, 40), "onClick": {"openLink": {"url": link.url}}}
+
+
+def _plain(text: str) -> str:
+    """Take the meaning from mentions such as <users/all>, which text of Chat knows no escape for."""
+    return text.replace("<", "‹").replace(">", "›")
+
+
+def _with_query(url: str, request_id: str) -> str:
+    """Ask for the reply to go into the thread, and for a repeated request not to make a second message."""
+    parts = urlsplit(url)
+    ours = {"messageReplyOption": "REPLY_MESSAGE_FALLBACK_TO_NEW_THREAD", "requestId": request_id}
+    given = [(name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if name not in ours]
+    return urlunsplit(parts._replace(query=urlencode([*given, *ours.items()])))
+
+
+def _field(body: str, name: str) -> str | None:
+    """Read a field of an answer, which may be wrapped in `error`."""
+    try:
+        document = json.loads(body)
+    except ValueError:
+        return None
+    if not isinstance(document, dict):
+        return None
+    inner = document.get("error")
+    value = (inner if isinstance(inner, dict) else document).get(name)
+    return value if isinstance(value, str) else None

@@ -1,0 +1,122 @@
+"""Any address: the alert as a JSON document, signed after Standard Webhooks where there is a secret.
+
+https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+"""
+
+import json
+from datetime import UTC, datetime
+from typing import Final
+
+from standardwebhooks import Webhook
+
+from cogo_dagster.alerts.model import Event, Message
+from cogo_dagster.alerts.notice import Entry, Notice, cut, notice
+from cogo_dagster.alerts.receipt import Outcome, Receipt, from_status
+from cogo_dagster.alerts.target import Rate, digest_of
+from cogo_dagster.net.webhooks import Answer, Webhooks
+from cogo_dagster.queue.model import Json
+from cogo_dagster.settings import Settings
+
+_BYTES: Final = 20_000
+
+
+class HttpTarget:
+    """One address of somebody's own."""
+
+    name = "http"
+    rate = Rate(capacity=10, per_second=5)
+
+    def __init__(self, url: str, secret: str | None, settings: Settings) -> None:
+        self._url = url
+        self._signer = Webhook(secret) if secret else None
+        self._settings = settings
+
+    @property
+    def address_digest(self) -> str:
+        """Tells one address from another."""
+        return digest_of(self._url)
+
+    async def send(self, message: Message, webhooks: Webhooks) -> Receipt:
+        """Post the document; the id is the message's on every try, the time and signature are this one's."""
+        now = datetime.now(UTC)
+        content = json.dumps(render(message, notice(message, self._settings), now), ensure_ascii=False)
+        message_id = f"msg_{message.message_id.hex}"
+        headers = {
+            "Content-Type": "application/json",
+            "User-Agent": "cogo-dagster",
+            "webhook-id": message_id,
+            "webhook-timestamp": str(int(now.timestamp())),
+        }
+        if self._signer:
+            headers["webhook-signature"] = self._signer.sign(message_id, now, content)
+        return read(await webhooks.send("POST", self._url, headers, content.encode()))
+
+
+def read(answer: Answer) -> Receipt:
+    """Read an answer as Standard Webhooks says: 2xx is success, 410 means never again."""
+    if answer.status == 410:
+        sentence = (
+            "The receiver answered 410, gone: it is disabled until WEBHOOK_URL changes or `cogo alerts replay http`."
+        )
+        return Receipt(Outcome.GONE, "http_410", sentence, 410)
+    return from_status(answer, "The receiver", "WEBHOOK_URL")
+
+
+def render(message: Message, said: Notice, now: datetime) -> dict[str, Json]:
+    """Return the document, within the size that receivers expect."""
+    kind = f"announcement.{message.alerts[0].kind}" if message.event is Event.ANNOUNCEMENT else f"alert.{message.event}"
+    data: dict[str, Json] = {
+        "message_id": str(message.message_id),
+        "title": said.headline,
+        "alerts": [_alert(entry) for entry in said.entries],
+    }
+    if message.event is Event.ANNOUNCEMENT:
+        data |= {
+            "markdown": cut(said.markdown, 12_000),
+            "facts": [{"name": name, "value": value} for name, value in said.facts[:50]],
+            "links": [{"title": link.title, "url": link.url} for link in said.links[:20]],
+        }
+    whole = {"type": kind, "timestamp": now.isoformat(), "data": data}
+    for shorten in (_without_links, _with_short_errors, _with_short_text):
+        if len(json.dumps(whole, ensure_ascii=False).encode()) > _BYTES:
+            shorten(data)
+    return whole
+
+
+def _without_links(data: dict[str, Json]) -> None:
+    data["alerts"] = [alert | {"links": []} for alert in data["alerts"]]
+
+
+def _with_short_errors(data: dict[str, Json]) -> None:
+    data["alerts"] = [alert | {"error": alert["error"] and cut(alert["error"], 100)} for alert in data["alerts"]]
+
+
+def _with_short_text(data: dict[str, Json]) -> None:
+    data["alerts"] = [
+        alert
+        | {"error": None, "title": cut(alert["title"], 80), "subject": cut(alert["subject"], 80)}
+        | {"resolution": alert["resolution"] and cut(alert["resolution"], 80)}
+        for alert in data["alerts"]
+    ]
+    if "markdown" in data:
+        data["markdown"] = cut(data["markdown"], 2_000)
+        data["facts"] = [{"name": cut(f["name"], 50), "value": cut(f["value"], 100)} for f in data["facts"][:20]]
+
+
+def _alert(entry: Entry) -> Json:
+    alert = entry.alert
+    return {
+        "id": alert.id,
+        "fingerprint": alert.fingerprint,
+        "kind": alert.kind,
+        "subject": alert.subject,
+        "title": cut(entry.title, 300),
+        "error": entry.error and cut(entry.error, 1_000),
+        "count": alert.count,
+        "new_count": alert.new_count,
+        "first_seen_at": alert.first_seen_at.isoformat(),
+        "last_seen_at": alert.last_seen_at.isoformat(),
+        "resolved_at": alert.resolved_at.isoformat() if alert.resolved_at else None,
+        "resolution": alert.resolution,
+        "links": [{"title": link.title, "url": link.url} for link in entry.links],
+    }

@@ -1,0 +1,248 @@
+"""Alerts as the rims use them: announce, deliver, look, silence, replay, test."""
+
+import asyncio
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from uuid import UUID, uuid4
+
+from cogo_dagster.alerts.delivery import Deliverer, PassReport
+from cogo_dagster.alerts.loop import AlertLoop
+from cogo_dagster.alerts.model import Alert, Announcement, Event, Message
+from cogo_dagster.alerts.outage import OutageWatch
+from cogo_dagster.alerts.receipt import Outcome, Receipt, from_failure
+from cogo_dagster.alerts.target import Target
+from cogo_dagster.alerts.targets import FindSecret, build_targets, no_secret, secrets_of
+from cogo_dagster.net.webhooks import PostFailed, webhooks
+from cogo_dagster.queue.ids import new_request_id
+from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.transports.base import Transport
+from cogo_dagster.redaction import redact
+from cogo_dagster.settings import Settings, SettingsError
+
+TEST_TEXT = "COGO webhook test"
+
+
+class Alerts:
+    """The service.
+
+    Args:
+        transport: The database.
+        settings: The environment's.
+        find_secret: The key vault.
+    """
+
+    def __init__(self, transport: Transport, settings: Settings, find_secret: FindSecret = no_secret) -> None:
+        self._transport = transport
+        self._settings = settings
+        self._find_secret = find_secret
+        self.hide: Callable[[str], str] = partial(redact, secrets=secrets_of(settings))
+
+    def targets(self) -> tuple[Target, ...]:
+        """Return where messages go.
+
+        Raises:
+            SettingsError: A variable of a chosen type is missing or wrong.
+        """
+        return build_targets(self._settings, self._find_secret)
+
+    def announce(self, announcement: Announcement) -> Mapping[str, Json]:
+        """Tell every target, once per key; the next pass delivers it.
+
+        Returns:
+            `alert_id`, `created` (false when it was announced before) and `targets`.
+
+        Raises:
+            QueueError: The database is away, or the announcement is not acceptable.
+            SettingsError: A target is not configured right.
+        """
+        answer: Mapping[str, Json] = self._call(
+            "announce",
+            key=announcement.key,
+            kind=announcement.kind,
+            title=self.hide(announcement.title)[:300],
+            body=announcement.body(self.hide),
+            targets=self._deliverer().configured(),
+        )
+        return answer
+
+    def deliver(self, max_seconds: float = 45) -> PassReport:
+        """Do one pass: promote and deliver.
+
+        Raises:
+            QueueError: The database is away.
+            SettingsError: A target is not configured right.
+        """
+        report = self._deliverer().run(max_seconds)
+        self.outage_watch().answers(self._transport)
+        return report
+
+    def loop(self, say: Callable[[str], None]) -> AlertLoop:
+        """Return passes again and again, for a process that lives long.
+
+        Raises:
+            SettingsError: A target is not configured right.
+        """
+        return AlertLoop(self._deliverer(), self.outage_watch(), self._transport, say)
+
+    def outage_watch(self) -> OutageWatch:
+        """Return what tells targets past the database.
+
+        Raises:
+            SettingsError: A target is not configured right.
+        """
+        return OutageWatch(self.targets(), self._settings, self.hide, platform.node() or "a machine without a name")
+
+    def test(self, name: str | None = None) -> Mapping[str, Receipt]:
+        """Send a test message straight to one target, or to all.
+
+        Raises:
+            SettingsError: It is not among WEBHOOK_TYPE, or not configured right.
+        """
+        targets = [target for target in self.targets() if name in (None, target.name)]
+        if not targets:
+            chosen = ", ".join(self._settings.webhook_types) or "none"
+            raise SettingsError(
+                f"WEBHOOK_TYPE names {chosen}: add {name} to it." if name else "WEBHOOK_TYPE is not set: name a target."
+            )
+        receipts = asyncio.run(self._test(targets))
+        for target, receipt in receipts.items():
+            self._call("record_alert_target", target=target, outcome=receipt.outcome.value, error=receipt.error())
+        return receipts
+
+    def list_alerts(self, **filters: Json) -> list[Json]:
+        """Return alerts, newest first; see the SQL function `list_alerts`."""
+        rows: list[Json] = self._call("list_alerts", **_given(filters))
+        return rows
+
+    def list_deliveries(self, **filters: Json) -> list[Json]:
+        """Return what targets were told; see the SQL function `list_alert_deliveries`."""
+        rows: list[Json] = self._call("list_alert_deliveries", **_given(filters))
+        return rows
+
+    def list_silences(self, *, active_only: bool = True) -> list[Json]:
+        """Return silences, those that end last first."""
+        rows: list[Json] = self._call("list_alert_silences", active_only=active_only)
+        return rows
+
+    def silence(
+        self,
+        *,
+        author: str,
+        duration_seconds: float,
+        fingerprint: str | None = None,
+        kind: str | None = None,
+        subject_prefix: str | None = None,
+        reason: str | None = None,
+    ) -> Mapping[str, Json]:
+        """Tell nobody of what fits, for a while.
+
+        Raises:
+            InvalidArgument: Nothing is named, or it would last too long.
+        """
+        answer: Mapping[str, Json] = self._call(
+            "silence_alerts",
+            silence_id=str(new_request_id()),
+            fingerprint=fingerprint,
+            kind=kind,
+            subject_prefix=subject_prefix,
+            duration_seconds=duration_seconds,
+            author=author,
+            reason=self.hide(reason) if reason else None,
+        )
+        return answer
+
+    def end_silence(self, silence_id: UUID, actor: str) -> Mapping[str, Json]:
+        """End a silence before its time."""
+        answer: Mapping[str, Json] = self._call("end_alert_silence", silence_id=str(silence_id), actor=actor)
+        return answer
+
+    def replay(self, actor: str, *, target: str | None = None, alert_id: UUID | None = None) -> Mapping[str, Json]:
+        """Let dead deliveries be tried again; returns how many."""
+        action_id, changed = str(new_request_id()), 0
+        for batch in range(10_000):
+            answer = self._call(
+                "replay_alert_deliveries",
+                target=target,
+                alert_id=str(alert_id) if alert_id else None,
+                action={"id": action_id, "batch": batch, "actor": actor},
+            )
+            changed += answer["changed"]
+            if not answer["more"]:
+                break
+        return {"matched": changed, "changed": changed, "dry_run": False}
+
+    def target_health(self) -> Mapping[str, Json]:
+        """Return how each target does; see the SQL function `alert_target_health`."""
+        answer: Mapping[str, Json] = self._call("alert_target_health")
+        return answer
+
+    def record_run_failures(self, failures: Sequence[Mapping[str, Json]]) -> int:
+        """Write down Dagster runs that failed, each once; returns how many are new."""
+        shown = [
+            {**one, "error_class": self._line(one["error_class"]), "error_message": self._line(one["error_message"])}
+            for one in failures
+        ]
+        return int(self._call("record_run_failures", failures=shown)["recorded"])
+
+    def record_run_successes(self, successes: Sequence[Mapping[str, Json]]) -> int:
+        """Say what succeeded in Dagster; returns how many alerts are over."""
+        return int(self._call("record_run_successes", successes=list(successes))["resolved"])
+
+    def watch_schedules(self, schedules: Sequence[Mapping[str, Json]]) -> None:
+        """Say which schedules are on and when each is due."""
+        shown = [{**one, "error": self._line(one["error"])} for one in schedules]
+        self._call("watch_schedules", schedules=shown)
+
+    def _line(self, text: str | None) -> str | None:
+        return self.hide(text).strip().split("\n", 1)[0][:1000] if text else None
+
+    async def _test(self, targets: Sequence[Target]) -> dict[str, Receipt]:
+        receipts: dict[str, Receipt] = {}
+        async with webhooks(self._settings.webhook_allowed_hosts) as sender:
+            for target in targets:
+                try:
+                    receipts[target.name] = await target.send(_test_message(target.name), sender)
+                except PostFailed as failure:
+                    receipts[target.name] = from_failure(failure)
+        return receipts
+
+    def _deliverer(self) -> Deliverer:
+        return Deliverer(self._transport, self.targets(), self._settings, self.hide)
+
+    def _call(self, function: str, **arguments: Json) -> Json:
+        return self._transport.call(function, arguments)
+
+
+def _test_message(target: str) -> Message:
+    now = datetime.now(UTC)
+    message_id = uuid4()
+    alert = Alert(
+        id=str(message_id),
+        fingerprint="cogo-webhook-test",
+        kind="test",
+        subject=target,
+        title=TEST_TEXT,
+        error_class=None,
+        error_message=None,
+        count=1,
+        new_count=1,
+        first_seen_at=now,
+        last_seen_at=now,
+        resolved_at=None,
+        resolution=None,
+        announced_at=None,
+        refs={},
+        body={"markdown": f"Sent from {platform.node()}: messages reach this place."},
+    )
+    return Message(message_id, target, Event.ANNOUNCEMENT, 1, (alert,))
+
+
+def _given(filters: Mapping[str, Json]) -> dict[str, Json]:
+    return {name: value for name, value in filters.items() if value is not None}
+
+
+def delivered(receipts: Mapping[str, Receipt]) -> bool:
+    """Whether every target has it."""
+    return all(receipt.outcome is Outcome.DELIVERED for receipt in receipts.values())

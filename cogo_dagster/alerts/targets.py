@@ -1,0 +1,116 @@
+"""The targets that the settings choose; a missing variable is an error at the start, not at the first alert."""
+
+import base64
+import binascii
+from collections.abc import Callable
+from typing import Final
+
+from pydantic import SecretStr
+
+from cogo_dagster.alerts.github import GitHubTarget
+from cogo_dagster.alerts.google_chat import GoogleChatTarget
+from cogo_dagster.alerts.http import HttpTarget
+from cogo_dagster.alerts.slack import SlackTarget
+from cogo_dagster.alerts.target import Target
+from cogo_dagster.net.addresses import AllowList, InvalidAddress
+from cogo_dagster.net.webhooks import ALLOW_VARIABLE
+from cogo_dagster.settings import Settings, SettingsError
+
+GOOGLE_CHAT_REFERENCE: Final = "googlechat:notify:webhook_url"
+FindSecret = Callable[[str], str | None]
+"""From a key-vault reference to its value; None where there is none."""
+
+
+def no_secret(reference: str) -> str | None:  # noqa: ARG001
+    """Find nothing: where there is no key vault."""
+    return None
+
+
+def build_targets(settings: Settings, find_secret: FindSecret = no_secret) -> tuple[Target, ...]:
+    """Build what WEBHOOK_TYPE names.
+
+    Args:
+        settings: The environment's.
+        find_secret: The key vault, asked for Google Chat's address when the environment has none.
+
+    Raises:
+        SettingsError: A variable of a chosen type is missing or wrong.
+    """
+    try:
+        AllowList.of(settings.webhook_allowed_hosts, ALLOW_VARIABLE)
+    except InvalidAddress as error:
+        raise SettingsError(f"{ALLOW_VARIABLE}: {error}") from None
+    builders: dict[str, Callable[[], Target]] = {
+        "slack": lambda: SlackTarget(_address(settings.slack_webhook_url, "slack", "SLACK_WEBHOOK_URL"), settings),
+        "googlechat": lambda: _google_chat(settings, find_secret),
+        "github": lambda: _github(settings),
+        "http": lambda: HttpTarget(_address(settings.webhook_url, "http", "WEBHOOK_URL"), _signing(settings), settings),
+    }
+    return tuple(builders[name]() for name in dict.fromkeys(settings.webhook_types))
+
+
+def secrets_of(settings: Settings) -> tuple[str, ...]:
+    """Return every secret of the settings, to be hidden wherever it stands."""
+    values = (getattr(settings, name) for name in type(settings).model_fields)
+    return tuple(value.get_secret_value() for value in values if isinstance(value, SecretStr))
+
+
+def _google_chat(settings: Settings, find_secret: FindSecret) -> Target:
+    given = settings.google_chat_webhook_url
+    if given is None and find_secret is no_secret:
+        raise SettingsError(_missing("googlechat", "GOOGLE_CHAT_WEBHOOK_URL"))
+    found: list[str] = [_checked(given.get_secret_value(), "GOOGLE_CHAT_WEBHOOK_URL")] if given else []
+
+    def address() -> str:
+        if not found:
+            value = find_secret(GOOGLE_CHAT_REFERENCE)
+            if value is None:
+                raise SettingsError(
+                    f"{_missing('googlechat', 'GOOGLE_CHAT_WEBHOOK_URL')[:-1]}; "
+                    f"the key vault has no {GOOGLE_CHAT_REFERENCE} in scope {settings.env} either."
+                )
+            found.append(_checked(value, GOOGLE_CHAT_REFERENCE))
+        return found[0]
+
+    return GoogleChatTarget(address, settings)
+
+
+def _github(settings: Settings) -> Target:
+    owner, repo, token = settings.github_owner, settings.github_repo, settings.github_token
+    for value, variable in ((owner, "GITHUB_OWNER"), (repo, "GITHUB_REPO"), (token, "GITHUB_TOKEN")):
+        if value is None:
+            raise SettingsError(_missing("github", variable))
+    assert owner and repo and token  # noqa: S101, PT018 - checked above
+    return GitHubTarget(owner, repo, token.get_secret_value(), settings.github_delivery, settings)
+
+
+def _signing(settings: Settings) -> str | None:
+    if settings.webhook_secret is None:
+        return None
+    secret = settings.webhook_secret.get_secret_value()
+    try:
+        key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if not secret.startswith("whsec_") or not 24 <= len(key) <= 64:
+        raise SettingsError(
+            "WEBHOOK_SECRET is not a Standard Webhooks secret: whsec_ and 24 to 64 bytes in base64; "
+            'make one with `printf "whsec_%s\\n" "$(openssl rand -base64 32)"`.'
+        )
+    return secret
+
+
+def _address(given: SecretStr | None, target: str, variable: str) -> str:
+    if given is None:
+        raise SettingsError(_missing(target, variable))
+    return _checked(given.get_secret_value(), variable)
+
+
+def _checked(url: str, variable: str) -> str:
+    if not url.lower().startswith(("https://", "http://")) or any(letter.isspace() for letter in url):
+        raise SettingsError(f"{variable} is not a web address: it begins with https:// and has no spaces.")
+    return url
+
+
+def _missing(target: str, variable: str) -> str:
+    return f"WEBHOOK_TYPE names {target}, but {variable} is not set: set it, or take {target} out of WEBHOOK_TYPE."

@@ -1,0 +1,1 @@
+"""Alerts: from failure to message, on real databases and over real HTTP."""

@@ -1,0 +1,157 @@
+"""What each target is sent says what people need, and stays within the target's limits whatever comes."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cogo_dagster.alerts import github_issue, google_chat, http, slack
+from cogo_dagster.alerts.model import Event, Message
+from cogo_dagster.alerts.notice import notice
+from cogo_dagster_tests.alerts.messages import NOW, a_message, a_weekly, an_alert, settings, worst
+from cogo_dagster_tests.alerts.receivers import slack_faults
+
+SETTINGS = settings()
+WEEK = (
+    "# Week 47\n\n| type | runs |\n|---|---:|\n| browser | 12 |\n\n**Fine**, see [the page](https://ops.example.com/w)."
+)
+EVERY = [
+    pytest.param(worst(event, count), id=f"{event} {count}")
+    for event in (Event.FIRING, Event.REPEAT, Event.RESOLVED)
+    for count in (1, 25)
+] + [pytest.param(a_weekly(WEEK * 400, facts=[{"name": "n" * 99, "value": "<" * 999}] * 60), id="announcement")]
+
+
+def slack_body(message: Message) -> dict[str, Any]:
+    """Render for Slack."""
+    return slack.render(notice(message, SETTINGS))
+
+
+def chat_body(message: Message) -> dict[str, Any]:
+    """Render for Google Chat."""
+    return google_chat.render(message, notice(message, SETTINGS), message.alerts[0].fingerprint)
+
+
+def text_of(body: Any) -> str:
+    """All the words of a request."""
+    return json.dumps(body, ensure_ascii=False)
+
+
+@pytest.mark.parametrize("message", EVERY)
+def test_slack_takes_the_worst(message: Message) -> None:
+    """Blocks, sections and the whole are within its limits, and nobody is called."""
+    body = slack_body(message)
+    assert slack_faults(body["blocks"]) == []
+    assert len(body["text"]) < 40_000
+    marked_up = text_of([block for block in body["blocks"] if block["type"] == "section"]) + body["text"]
+    assert "<!channel>" not in marked_up
+    assert "<https://evil" not in marked_up
+    if message.event is not Event.ANNOUNCEMENT:
+        assert sum(block["text"]["text"].startswith("*") for block in body["blocks"][1:]) == len(message.alerts)
+
+
+@pytest.mark.parametrize("message", EVERY)
+def test_google_chat_takes_the_worst(message: Message) -> None:
+    """Text and bytes are within its limits, and nobody is called."""
+    body = chat_body(message)
+    assert len(body["text"]) <= 4_000
+    assert len(json.dumps(body, ensure_ascii=False).encode()) <= 32_000
+    assert "<users/all>" not in text_of(body)
+    if message.event is not Event.ANNOUNCEMENT:
+        widgets = body["cardsV2"][0]["card"]["sections"][0]["widgets"]
+        assert sum("textParagraph" in widget for widget in widgets) == len(message.alerts)
+
+
+@pytest.mark.parametrize("message", EVERY)
+def test_github_takes_the_worst(message: Message) -> None:
+    """Title, body, labels and the whole payload are within its limits, and nobody is called."""
+    issue = github_issue.issue(message, notice(message, SETTINGS))
+    payload = {"event_type": "cogo-alert", "client_payload": {"alert": issue.to_json()}}
+    assert len(json.dumps(payload).encode()) < 64_000
+    assert len(issue.title) <= 256
+    assert all(len(label) <= 50 for label in issue.labels)
+    assert issue.body.endswith(issue.mark)
+    if message.event is not Event.ANNOUNCEMENT:
+        assert len(issue.labels) == len(message.alerts)
+        assert "@everyone" not in issue.body.replace("```text", "").split("```")[0]
+
+
+@pytest.mark.parametrize("message", EVERY)
+def test_http_takes_the_worst(message: Message) -> None:
+    """The document is below 20 kB, and names every alert."""
+    body = http.render(message, notice(message, SETTINGS), NOW)
+    assert len(json.dumps(body, ensure_ascii=False).encode()) <= 20_000
+    if message.event is not Event.ANNOUNCEMENT:
+        assert len(body["data"]["alerts"]) == len(message.alerts)
+
+
+@pytest.mark.parametrize("render", [slack_body, chat_body], ids=["slack", "googlechat"])
+def test_a_message_says_what_since_when_how_often_and_where_to_look(render: Any) -> None:
+    """And the first line of the error."""
+    text = text_of(render(a_message()))
+    for words in (
+        "Failing: Jobs of type browser.pdf fail: timeout",
+        "(×12)",
+        "2026-11-25 02:45 UTC",
+        "12 times",
+        "timeout: The page did not load.",
+        "https://dagster.example.com/runs/r-1",
+        "https://ops.example.com/dashboard/jobs/j-1",
+        "https://ops.example.com/api/artifacts/a-1/content",
+    ):
+        assert words in text
+
+
+def test_what_goes_on_is_said_as_times_since() -> None:
+    """With the whole count beside it."""
+    alert = an_alert(new_count=8, count=20, announced_at=NOW - timedelta(minutes=30))
+    said = notice(a_message(alert, event=Event.REPEAT), SETTINGS)
+    assert said.headline == "Still failing: Jobs of type browser.pdf fail: timeout (×8)"
+    assert said.entries[0].sentence == "×8 since 2026-11-25 03:15 UTC; 20 times in all since 2026-11-25 02:45 UTC."
+
+
+def test_the_end_says_how_it_ended() -> None:
+    """From when until when, and why it counts as over."""
+    alert = an_alert(resolved_at=NOW, resolution="Commit abc passed.")
+    said = notice(a_message(alert, event=Event.RESOLVED), SETTINGS)
+    assert said.headline.startswith("Resolved: ")
+    assert said.entries[0].sentence == (
+        "From 2026-11-25 02:45 UTC, until 2026-11-25 03:45 UTC, 12 times. Commit abc passed."
+    )
+
+
+def test_a_storm_names_every_kind() -> None:
+    """One headline with the sum, one entry for each."""
+    alerts = [an_alert(number, title=f"Kind {number}", new_count=500) for number in range(20)]
+    body = slack_body(a_message(*alerts))
+    assert body["text"] == "Failing: 20 kinds of failure, 10,000 times"
+    assert [number for number in range(20) if f"*Kind {number}*" not in text_of(body)] == []
+
+
+def test_a_weekly_summary_is_readable_in_chats() -> None:
+    """Headings are bold, tables keep their columns, links are links."""
+    body = slack_body(a_weekly(WEEK))
+    text = body["blocks"][1]["text"]["text"]
+    assert "*Week 47*" in text
+    assert "type     runs\nbrowser  12" in text
+    assert "*Fine*, see <https://ops.example.com/w|the page>." in text
+    assert "<https://ops.example.com/w|the page>" in chat_body(a_weekly(WEEK))["text"]
+
+
+def test_the_test_message_is_the_runbooks() -> None:
+    """Word for word, as its curl sends it."""
+    message = a_message(an_alert(kind="test", title="COGO webhook test"), event=Event.ANNOUNCEMENT)
+    assert chat_body(message) == {"text": "COGO webhook test"}
+
+
+@given(st.text(max_size=400), st.text(max_size=400), st.text(max_size=3000))
+def test_any_text_can_be_sent(title: str, error: str, markdown: str) -> None:
+    """No text of anybody's breaks a limit or the making of a message."""
+    for message in (a_message(an_alert(title=title or "x", error_message=error)), a_weekly(markdown)):
+        assert slack_faults(slack_body(message)["blocks"]) == []
+        assert len(json.dumps(chat_body(message), ensure_ascii=False).encode(errors="replace")) <= 32_000
+        github_issue.issue(message, notice(message, SETTINGS))
+        http.render(message, notice(message, SETTINGS), NOW)

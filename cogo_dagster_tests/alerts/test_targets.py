@@ -1,0 +1,278 @@
+"""The targets over real HTTP, against receivers that answer as the vendors do."""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from cogo_dagster.alerts.model import Message
+from cogo_dagster.alerts.receipt import Outcome, Receipt, from_failure, retry_after_seconds
+from cogo_dagster.alerts.targets import build_targets
+from cogo_dagster.net.webhooks import PostFailed, webhooks
+from cogo_dagster.settings import SettingsError
+from cogo_dagster_tests.alerts.messages import MESSAGE_ID, NOW, a_message, a_weekly, settings, worst
+from cogo_dagster_tests.alerts.receivers import (
+    Judge,
+    Receiver,
+    Reply,
+    google_chat,
+    receiving,
+    signed_http,
+    slack,
+)
+
+SLACK_PATH = "/services/T0/B0/s3cr3tSlackPath"
+CHAT_PATH = "/v1/spaces/A/messages?key=k1&token=s3cr3tChatToken"
+SIGNING = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+PATHS = {"slack": ("SLACK_WEBHOOK_URL", SLACK_PATH), "googlechat": ("GOOGLE_CHAT_WEBHOOK_URL", CHAT_PATH)}
+JUDGES: dict[str, Judge] = {"slack": slack, "googlechat": google_chat, "http": signed_http(SIGNING)}
+
+each_target = pytest.mark.parametrize("name", JUDGES)
+
+
+def given_for(name: str, receiver: Receiver) -> dict[str, str]:
+    """The settings that lead to a receiver."""
+    variable, path = PATHS.get(name, ("WEBHOOK_URL", "/hook?token=s3cr3tHookToken"))
+    return {
+        "WEBHOOK_TYPE": name,
+        variable: receiver.url(path),
+        "WEBHOOK_SECRET": SIGNING,
+        "WEBHOOK_ALLOWED_HOSTS": receiver.authority,
+    }
+
+
+def send(
+    name: str, receiver: Receiver, message: Message | None = None, *, seconds: float = 10, **given: str
+) -> Receipt:
+    """Send one message."""
+    chosen = settings(**(given_for(name, receiver) | given))
+    [target] = build_targets(chosen)
+
+    async def sending() -> Receipt:
+        async with webhooks(chosen.webhook_allowed_hosts, seconds) as sender:
+            try:
+                return await target.send(message or a_message(target=name), sender)
+            except PostFailed as failure:
+                return from_failure(failure)
+
+    return asyncio.run(sending())
+
+
+@pytest.fixture
+def receiver(name: str) -> Iterator[Receiver]:
+    """The vendor's receiver."""
+    with receiving(JUDGES[name]) as receiver:
+        yield receiver
+
+
+@each_target
+@pytest.mark.parametrize("message", [a_message(), worst(), a_weekly("# Week\n\n| a | b |\n|---|---|\n| 1 | 2 |")])
+def test_the_vendor_takes_it(name: str, receiver: Receiver, message: Message) -> None:
+    """One request, answered with success; the http target's signature verifies with the reference library."""
+    assert send(name, receiver, message).outcome is Outcome.DELIVERED
+    assert len(receiver.accepted) == len(receiver.requests) == 1
+
+
+@each_target
+@pytest.mark.parametrize(
+    ("reply", "outcome", "error_class"),
+    [
+        (Reply(429, "rate_limited", {"Retry-After": "7"}), Outcome.RETRY, "http_429"),
+        (Reply(503), Outcome.RETRY, "http_503"),
+        (Reply(408), Outcome.RETRY, "http_408"),
+        (Reply(400, "{}"), Outcome.DEAD, "http_400"),
+        (Reply(404, "nothing here"), Outcome.DEAD, "http_404"),
+    ],
+)
+def test_answers_are_told_apart(
+    name: str, receiver: Receiver, reply: Reply, outcome: Outcome, error_class: str
+) -> None:
+    """What passes is tried again, when it asks to be; what stays is given up at once. One request either way."""
+    receiver.next.append(reply)
+    receipt = send(name, receiver)
+    assert (receipt.outcome, receipt.error_class, receipt.status) == (outcome, error_class, reply.status)
+    assert receipt.retry_after_seconds == (7 if reply.status == 429 else None)
+    assert len(receiver.requests) == 1
+
+
+@each_target
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed(name: str, receiver: Receiver, status: int) -> None:
+    """Neither to another host nor to the same: the address is a secret, and the message goes where it was meant to."""
+    with receiving(lambda _: Reply(200, "ok")) as elsewhere:
+        receiver.next.append(Reply(status, "", {"Location": elsewhere.url("/stolen")}))
+        receipt = send(name, receiver, WEBHOOK_ALLOWED_HOSTS=f"{receiver.authority},{elsewhere.authority}")
+        receiver.next.append(Reply(status, "", {"Location": receiver.url("/again")}))
+        send(name, receiver)
+        assert (receipt.outcome, receipt.error_class) == (Outcome.DEAD, f"http_{status}")
+        assert elsewhere.requests == []
+    assert len(receiver.requests) == 2
+
+
+@each_target
+@pytest.mark.parametrize("reply", [Reply(hang=True), Reply(200, drip=True)], ids=["hangs", "drips"])
+def test_a_receiver_that_never_ends_its_answer_is_left(name: str, receiver: Receiver, reply: Reply) -> None:
+    """The deadline covers everything, also one byte now and then for ever."""
+    receiver.down = reply
+    began = time.monotonic()
+    receipt = send(name, receiver, seconds=1)
+    assert (receipt.outcome, receipt.error_class) == (Outcome.RETRY, "timeout")
+    assert time.monotonic() - began < 8
+
+
+@each_target
+def test_an_endless_answer_is_not_read(name: str, receiver: Receiver) -> None:
+    """64 kB are enough to know what it was."""
+    receiver.next.append(Reply(500, "x" * 3_000_000))
+    assert send(name, receiver).error_class == "http_500"
+
+
+@each_target
+def test_nobody_there_is_tried_again(name: str, receiver: Receiver) -> None:
+    """A port that refuses."""
+    receiver.server.server_close()
+    receipt = send(name, receiver)
+    assert (receipt.outcome, receipt.error_class) == (Outcome.RETRY, "connection")
+
+
+@each_target
+def test_a_private_address_is_refused_and_the_variable_named(name: str, receiver: Receiver) -> None:
+    """The rules of addresses hold for webhooks too."""
+    receipt = send(name, receiver, WEBHOOK_ALLOWED_HOSTS="")
+    assert (receipt.outcome, receipt.error_class) == (Outcome.DEAD, "blocked_address")
+    assert "WEBHOOK_ALLOWED_HOSTS" in (receipt.sentence or "")
+    assert receiver.requests == []
+
+
+@each_target
+def test_the_address_is_never_said(name: str, receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
+    """Not in a receipt, and not in a log at the lowest level: it is the secret."""
+    with caplog.at_level(logging.DEBUG):
+        receipts = [send(name, receiver)]
+        for reply in (Reply(403, "invalid_token"), Reply(500), Reply(302, "", {"Location": "/x"})):
+            receiver.next.append(reply)
+            receipts.append(send(name, receiver))
+        receiver.server.server_close()
+        receipts.append(send(name, receiver))
+    assert "s3cr3t" not in caplog.text
+    assert "s3cr3t" not in str(receipts)
+
+
+@pytest.mark.parametrize("word", ["no_active_hooks", "channel_is_archived", "no_service", "invalid_token"])
+@pytest.mark.parametrize("status", [403, 404, 410, 500])
+@pytest.mark.parametrize("name", ["slack"])
+def test_slacks_word_counts_before_its_status(name: str, receiver: Receiver, word: str, status: int) -> None:
+    """Its statuses vary between sources; a revoked webhook is dead whatever the number."""
+    receiver.next.append(Reply(status, word))
+    receipt = send(name, receiver)
+    assert (receipt.outcome, receipt.error_class) == (Outcome.DEAD, word)
+
+
+@pytest.mark.parametrize("name", ["slack"])
+def test_a_page_that_is_not_slack_is_no_success(name: str, receiver: Receiver) -> None:
+    """A 200 without its `ok` comes from something in between."""
+    receiver.next.append(Reply(200, "<html>Please log in</html>"))
+    assert send(name, receiver).error_class == "unexpected_answer"
+
+
+@pytest.mark.parametrize("name", ["http"])
+def test_gone_disables_the_address(name: str, receiver: Receiver) -> None:
+    """As Standard Webhooks says."""
+    receiver.next.append(Reply(410))
+    assert send(name, receiver).outcome is Outcome.GONE
+
+
+@pytest.mark.parametrize("name", ["http"])
+def test_a_retry_keeps_its_id_and_signs_its_own_time(name: str, receiver: Receiver) -> None:
+    """The id is the receiver's key against doubles."""
+    for _ in range(2):
+        assert send(name, receiver).outcome is Outcome.DELIVERED
+    assert {request.headers["webhook-id"] for request in receiver.requests} == {f"msg_{MESSAGE_ID.hex}"}
+    assert abs(int(receiver.requests[0].headers["webhook-timestamp"]) - time.time()) < 60
+    document = receiver.requests[0].json
+    assert document["type"] == "alert.firing"
+    assert document["data"]["alerts"][0]["new_count"] == 12
+
+
+@pytest.mark.parametrize("name", ["http"])
+def test_without_a_secret_it_is_unsigned(name: str, receiver: Receiver) -> None:
+    """The id and the time are there all the same."""
+    receiver.judge = lambda _: Reply(200)
+    send(name, receiver, WEBHOOK_SECRET="")
+    assert "webhook-signature" not in receiver.requests[0].headers
+    assert "webhook-id" in receiver.requests[0].headers
+
+
+@pytest.mark.parametrize("name", ["googlechat"])
+def test_chat_threads_by_fingerprint(name: str, receiver: Receiver) -> None:
+    """The reply goes into the thread, or begins it; a repeated request makes no second message."""
+    send(name, receiver)
+    [request] = receiver.requests
+    assert request.query["messageReplyOption"] == "REPLY_MESSAGE_FALLBACK_TO_NEW_THREAD"
+    assert request.query["requestId"] == MESSAGE_ID.hex
+    assert request.query["token"] == "s3cr3tChatToken"
+    assert request.json["thread"] == {"threadKey": "0" * 16}
+
+
+@pytest.mark.parametrize("name", ["googlechat"])
+def test_chats_refusal_says_what_to_do(name: str, receiver: Receiver) -> None:
+    """With Google's own word as the class."""
+    body = json.dumps({"error": {"code": 404, "status": "NOT_FOUND", "message": "Space not found"}})
+    receiver.next.append(Reply(404, body))
+    receipt = send(name, receiver)
+    assert (receipt.outcome, receipt.error_class) == (Outcome.DEAD, "not_found")
+    assert "GOOGLE_CHAT_WEBHOOK_URL" in (receipt.sentence or "")
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"WEBHOOK_TYPE": "slack"}, "SLACK_WEBHOOK_URL is not set"),
+        ({"WEBHOOK_TYPE": "http"}, "WEBHOOK_URL is not set"),
+        ({"WEBHOOK_TYPE": "googlechat"}, "GOOGLE_CHAT_WEBHOOK_URL is not set"),
+        ({"WEBHOOK_TYPE": "github"}, "GITHUB_OWNER is not set"),
+        ({"WEBHOOK_TYPE": "github", "GITHUB_OWNER": "o", "GITHUB_REPO": "r"}, "GITHUB_TOKEN is not set"),
+        ({"WEBHOOK_TYPE": "http", "WEBHOOK_URL": "ftp://x"}, "WEBHOOK_URL is not a web address"),
+        ({"WEBHOOK_TYPE": "http", "WEBHOOK_URL": "http://x", "WEBHOOK_SECRET": "abc"}, "WEBHOOK_SECRET is not"),
+        ({"WEBHOOK_TYPE": "http", "WEBHOOK_URL": "http://x", "WEBHOOK_ALLOWED_HOSTS": "a b"}, "WEBHOOK_ALLOWED_HOSTS"),
+    ],
+)
+def test_a_missing_variable_is_an_error_at_the_start(given: dict[str, Any], words: str) -> None:
+    """It names the variable, and never a value."""
+    with pytest.raises(SettingsError, match=words) as refused:
+        build_targets(settings(**given))
+    assert "ftp" not in str(refused.value)
+
+
+def test_chats_address_comes_from_the_environment_before_the_vault() -> None:
+    """And from the vault only when it is needed."""
+    asked: list[str] = []
+
+    def vault(reference: str) -> str | None:
+        asked.append(reference)
+        return "https://chat.example.com/vault"
+
+    given = {"WEBHOOK_TYPE": "googlechat", "GOOGLE_CHAT_WEBHOOK_URL": "https://chat.example.com/environment"}
+    [by_variable] = build_targets(settings(**given), vault)
+    [by_vault] = build_targets(settings(WEBHOOK_TYPE="googlechat"), vault)
+    assert asked == []
+    assert by_variable.address_digest != by_vault.address_digest
+    assert asked == ["googlechat:notify:webhook_url"]
+
+
+def test_several_targets_are_built_once_each_in_order() -> None:
+    """Comma separated; twice is once."""
+    given = {"SLACK_WEBHOOK_URL": "https://a.example", "WEBHOOK_URL": "https://b.example"}
+    chosen = build_targets(settings(WEBHOOK_TYPE="slack, http,slack", **given))
+    assert [target.name for target in chosen] == ["slack", "http"]
+
+
+def test_retry_after_may_be_a_date() -> None:
+    """Or nothing that can be read."""
+    assert retry_after_seconds({"retry-after": "Wed, 25 Nov 2026 03:46:00 GMT"}, NOW) == 60
+    assert retry_after_seconds({"retry-after": "soon"}) is None
+    assert retry_after_seconds({}) is None

@@ -1,0 +1,20 @@
+/*
+ * An alert as lists and messages show it. `refs` says where to look closer, with the newest artifact of the job and the
+ * Dagster run that its worker was, where there are any.
+ */
+create or replace function public.alert_document(alert public.alerts) returns jsonb
+language sql stable set search_path = '' as $$
+    select jsonb_build_object(
+        'id', alert.id, 'fingerprint', alert.fingerprint, 'kind', alert.kind, 'subject', alert.subject,
+        'status', alert.status, 'title', alert.title, 'error_class', alert.error_class, 'error_message', alert.error_message,
+        'count', alert.count, 'first_seen_at', alert.first_seen_at, 'last_seen_at', alert.last_seen_at,
+        'resolved_at', alert.resolved_at, 'resolution', alert.resolution, 'key', alert.key, 'body', alert.body,
+        'refs', jsonb_strip_nulls(jsonb_build_object(
+            'artifact_id', (select x.id from public.artifacts x
+                            where x.job_id = (alert.refs ->> 'job_id')::uuid and x.status = 'ready'
+                            order by x.name = 'trace.zip', x.created_at desc limit 1),
+            'run_id', (select w.dagster_run_id from public.jobs j join public.workers w on w.instance_id = j.instance_id
+                       where j.id = (alert.refs ->> 'job_id')::uuid))) || alert.refs)
+$$;
+
+comment on function public.alert_document is 'The document a list returns for one alert.';

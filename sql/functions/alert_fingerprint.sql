@@ -1,0 +1,10 @@
+/*
+ * The fingerprint of what has a name: a worker, a schedule, a branch. 16 hexadecimal digits. Jobs that failed have
+ * that of their error: see error_fingerprint.
+ */
+create or replace function public.alert_fingerprint(kind text, subject text) returns text
+language sql immutable set search_path = '' as $$
+    select left(md5(alert_fingerprint.kind || E'\n' || alert_fingerprint.subject), 16)
+$$;
+
+comment on function public.alert_fingerprint is 'The fingerprint of an alert about something with a name.';

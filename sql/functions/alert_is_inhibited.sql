@@ -1,0 +1,22 @@
+/*
+ * Whether an alert is held back because a greater one explains it, for an hour at most: failed jobs and silent workers
+ * while the database was unreachable and two minutes longer, jobs of lost workers while a worker is dead, jobs of a family
+ * whose provider of the same name cannot be reached. If it still stands when its cause is over, it is told then.
+ * Errors: none.
+ */
+create or replace function public.alert_is_inhibited(alert public.alerts, at timestamptz) returns boolean
+language sql stable set search_path = '' as $$
+    select alert.kind in ('job_failed', 'worker_dead') and alert.first_seen_at > alert_is_inhibited.at - interval '1 hour'
+        and exists (
+            select from public.alerts cause
+            where (cause.status = 'firing' or cause.resolved_at > alert_is_inhibited.at - interval '2 minutes')
+              and case cause.kind
+                  when 'database_down' then alert.first_seen_at >= cause.first_seen_at - interval '1 minute'
+                  when 'worker_dead' then alert.kind = 'job_failed' and alert.error_class = 'lease_expired'
+                      and cause.status = 'firing'
+                  when 'provider_unreachable' then alert.kind = 'job_failed' and cause.status = 'firing'
+                      and split_part(alert.subject, '.', 1) = cause.subject
+                  else false end)
+$$;
+
+comment on function public.alert_is_inhibited is 'Whether a greater alert explains this one.';

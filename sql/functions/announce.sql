@@ -1,0 +1,39 @@
+/*
+ * Tell every target something that is no failure, once: called again with the same key it changes nothing.
+ *
+ * key       "weekly:2026-W47"
+ * kind      "weekly"
+ * body      {"markdown", "facts": [{"name", "value"}], "links": [{"title", "url"}], "image_artifact_id"}, redacted by the caller
+ * targets   As promote_alerts takes them: those the caller serves. Others that were seen in the last week are told too.
+ *
+ * Returns {"alert_id", "created", "targets": […]}. Errors: CQ005.
+ */
+create or replace function public.announce(key text, kind text, title text, body jsonb, targets jsonb default '[]') returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+    at timestamptz := clock_timestamp();
+    new_id uuid := public.time_ordered_id();
+begin
+    if coalesce(length(announce.key), 0) not between 1 and 200 or announce.kind !~ '^[a-z][a-z0-9_]{0,40}$'
+       or coalesce(length(announce.title), 0) not between 1 and 300 or jsonb_typeof(announce.body) is distinct from 'object' then
+        perform public.invalid_argument('An announcement needs a key (1 to 200 characters), a kind, a title (1 to 300) and a body.');
+    end if;
+    perform public.register_alert_targets(announce.targets);
+    insert into public.alerts (id, fingerprint, kind, subject, status, title, first_seen_at, last_seen_at, key, body)
+    values (new_id, public.alert_fingerprint(announce.kind, announce.key), announce.kind, announce.key, 'announced',
+            announce.title, at, at, announce.key, announce.body)
+    on conflict do nothing;
+    if found then
+        insert into public.alert_deliveries (alert_id, target, status, event, next_attempt_at, error, created_at, updated_at)
+        select new_id, t.target, case when t.disabled_at is null then 'pending' else 'dead' end, 'announcement', at,
+               case when t.disabled_at is not null then t.last_error end, at, at
+        from public.alert_targets t where t.last_seen_at > at - interval '7 days';
+    end if;
+    return (
+        select jsonb_build_object(
+            'alert_id', a.id, 'created', a.id = new_id, 'targets', coalesce((
+                select jsonb_agg(d.target order by d.target) from public.alert_deliveries d where d.alert_id = a.id), '[]'))
+        from public.alerts a where a.key = announce.key);
+end $$;
+
+comment on function public.announce is 'Tell every target something, once per key.';

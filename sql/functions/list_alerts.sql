@@ -1,0 +1,45 @@
+/*
+ * Alerts, those seen last first. Every filter may be null.
+ *
+ * status          firing, resolved or announced
+ * since_seconds   seen within the last so many seconds
+ * before          {"last_seen_at", "id"} of the last alert of the page before, for the next page
+ *
+ * Returns [{"id", "fingerprint", "kind", "subject", "status", "title", "error_class", "error_message", "count",
+ * "first_seen_at", "last_seen_at", "resolved_at", "resolution", "refs", "key", "body", "silenced", "inhibited",
+ * "deliveries": [{"target", "status", "event", "attempts", "announced_event", "announced_at", "next_attempt_at", "error"}]}].
+ */
+create or replace function public.list_alerts(
+    status text default null, kind text default null, fingerprint text default null, since_seconds double precision default null,
+    before jsonb default null, max_alerts integer default 50
+) returns jsonb
+language plpgsql stable set search_path = '' set plan_cache_mode = force_custom_plan as $$
+declare
+    at timestamptz := clock_timestamp();
+begin
+    return (
+        select coalesce(jsonb_agg(public.alert_document(found.alert) || jsonb_build_object(
+            'silenced', (found.alert).status = 'firing' and public.alert_is_silenced(found.alert, at),
+            'inhibited', (found.alert).status = 'firing' and public.alert_is_inhibited(found.alert, at),
+            'deliveries', (
+                select coalesce(jsonb_agg(jsonb_build_object(
+                    'target', d.target, 'status', d.status, 'event', d.event, 'attempts', d.attempts,
+                    'announced_event', d.announced_event, 'announced_at', d.announced_at,
+                    'next_attempt_at', case when d.status = 'pending' then d.next_attempt_at end, 'error', d.error)
+                    order by d.target), '[]')
+                from public.alert_deliveries d where d.alert_id = (found.alert).id))
+            order by (found.alert).last_seen_at desc, (found.alert).id desc), '[]')
+        from (
+            select a as alert from public.alerts a
+            where (list_alerts.status is null or a.status = list_alerts.status)
+              and (list_alerts.kind is null or a.kind = list_alerts.kind)
+              and (list_alerts.fingerprint is null or a.fingerprint = list_alerts.fingerprint)
+              and (list_alerts.since_seconds is null or a.last_seen_at >= at - make_interval(secs => list_alerts.since_seconds))
+              and (list_alerts.before is null or (a.last_seen_at, a.id)
+                   < ((list_alerts.before ->> 'last_seen_at')::timestamptz, (list_alerts.before ->> 'id')::uuid))
+            order by a.last_seen_at desc, a.id desc
+            limit least(list_alerts.max_alerts, 1000)
+        ) found);
+end $$;
+
+comment on function public.list_alerts is 'Alerts, newest first, with what each target was told.';

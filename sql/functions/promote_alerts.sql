@@ -1,0 +1,48 @@
+/*
+ * Turn what went wrong into alerts, and alerts into what each target is to be told. Anybody may call it at any time;
+ * one at a time does it, the others are told that it is busy. Each failure is counted once, however often it is called.
+ *
+ * targets         [{"target", "address_digest"}]: those that the caller serves
+ * repeat_seconds  A failure that goes on is said again after so long, as ×N since
+ * batch_size      At most so many dead letters, gate runs and runs each
+ *
+ * Returns {"busy", "promoted": {"dead_letters", "gate_runs", "workers", "providers", "runs", "schedules", "targets"},
+ * "planned", "more"}; call again while `more`. Errors: CQ005.
+ */
+create or replace function public.promote_alerts(
+    targets jsonb default '[]', repeat_seconds double precision default 1800, batch_size integer default 5000
+) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+    at timestamptz := clock_timestamp();
+    counts jsonb;
+begin
+    if coalesce(promote_alerts.repeat_seconds, 0) <= 0 or coalesce(promote_alerts.batch_size, 0) not between 1 and 10000 then
+        perform public.invalid_argument('repeat_seconds must be above 0, and batch_size 1 to 10000.');
+    end if;
+    if not pg_try_advisory_xact_lock(hashtextextended('cogo promote_alerts', 0)) then
+        return '{"busy": true, "promoted": {}, "planned": 0, "more": false}';
+    end if;
+    perform public.register_alert_targets(promote_alerts.targets);
+    counts := jsonb_build_object(
+        'dead_letters', public.promote_dead_letters(promote_alerts.batch_size),
+        'gate_runs', public.promote_gate_runs(promote_alerts.batch_size),
+        'workers', public.promote_workers(),
+        'providers', public.promote_providers(),
+        'runs', public.promote_run_failures(promote_alerts.batch_size),
+        'schedules', public.promote_schedules(),
+        'targets', public.promote_targets());
+    insert into public.alert_cursors as c (source, seen_at) values ('promote_alerts', at)
+    on conflict (source) do update set seen_at = at;
+    delete from public.alert_deliveries d using public.alerts a
+    where d.alert_id = a.id and a.last_seen_at < at - interval '90 days' and a.status <> 'firing';
+    delete from public.alerts a where a.last_seen_at < at - interval '90 days' and a.status <> 'firing';
+    delete from public.run_failures f where f.recorded_at < at - interval '90 days' and f.promoted_at is not null;
+    return jsonb_build_object(
+        'busy', false, 'promoted', counts, 'planned', public.plan_alert_deliveries(promote_alerts.repeat_seconds),
+        'more', (counts ->> 'dead_letters')::integer >= promote_alerts.batch_size
+             or (counts ->> 'gate_runs')::integer >= promote_alerts.batch_size
+             or (counts ->> 'runs')::integer >= promote_alerts.batch_size);
+end $$;
+
+comment on function public.promote_alerts is 'Turn what went wrong into alerts, each failure once.';

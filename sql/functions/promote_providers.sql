@@ -1,0 +1,35 @@
+/*
+ * A part of promote_alerts: providers whose newest probe, at most an hour old, says unhealthy are alerts until it says
+ * healthy. Returns how many are new. Errors: none.
+ */
+create or replace function public.promote_providers() returns integer
+language plpgsql set search_path = '' as $$
+declare
+    at timestamptz := clock_timestamp();
+    probe record;
+    mark text;
+    promoted integer := 0;
+begin
+    for probe in
+        select p.provider, bool_and(p.healthy) as healthy, max(p.checked_at) as checked_at,
+            (array_agg(p.error order by p.checked_at desc) filter (where not p.healthy))[1] as error
+        from jsonb_to_recordset(public.list_provider_health()) as p (provider text, healthy boolean, checked_at timestamptz, error text)
+        where p.checked_at > at - interval '1 hour'
+        group by p.provider
+    loop
+        mark := public.alert_fingerprint('provider_unreachable', probe.provider);
+        if probe.healthy then
+            perform public.resolve_alerts(
+                array(select a.id from public.alerts a where a.fingerprint = mark and a.status = 'firing'), 'It answers again.');
+        elsif not exists (select from public.alerts a
+                          where a.fingerprint = mark and a.status = 'firing' and a.last_seen_at >= probe.checked_at) then
+            perform public.raise_alert(
+                mark, 'provider_unreachable', probe.provider, format('Provider %s cannot be reached', probe.provider),
+                'provider_unreachable', probe.error, 1, probe.checked_at, probe.checked_at);
+            promoted := promoted + 1;
+        end if;
+    end loop;
+    return promoted;
+end $$;
+
+comment on function public.promote_providers is 'Unreachable providers become alerts.';

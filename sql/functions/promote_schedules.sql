@@ -1,0 +1,34 @@
+/*
+ * A part of promote_alerts: watched schedules that have not ticked a quarter of an hour after their time are alerts until
+ * they tick, or are watched no more. See watch_schedules. Returns how many are new. Errors: none.
+ */
+create or replace function public.promote_schedules() returns integer
+language plpgsql set search_path = '' as $$
+declare
+    at timestamptz := clock_timestamp();
+    late record;
+    promoted integer := 0;
+begin
+    perform public.resolve_alerts(
+        array(select a.id from public.alerts a
+              where a.kind = 'schedule_missed' and a.status = 'firing'
+                and not exists (select from public.watched_schedules w where w.name = a.subject and w.due_at < at - interval '15 minutes')),
+        'It has ticked again, or is stopped.');
+    for late in
+        select w.* from public.watched_schedules w
+        where w.due_at < at - interval '15 minutes'
+          and not exists (select from public.alerts a
+                          where a.kind = 'schedule_missed' and a.subject = w.name and a.status = 'firing')
+    loop
+        perform public.raise_alert(
+            public.alert_fingerprint('schedule_missed', late.name), 'schedule_missed', late.name,
+            format('Schedule %s missed its time', late.name), 'schedule_missed',
+            coalesce(late.error, format('It was due at %s and did not tick: does Dagster''s daemon run?',
+                                        to_char(late.due_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI "UTC"'))),
+            1, late.due_at, late.due_at);
+        promoted := promoted + 1;
+    end loop;
+    return promoted;
+end $$;
+
+comment on function public.promote_schedules is 'Schedules that missed their time become alerts.';

@@ -1,0 +1,33 @@
+/*
+ * A part of promote_alerts: a target that is disabled, refuses us or has failed three times in a row is an alert for the
+ * other targets until a message reaches it. Returns how many are new. Errors: none.
+ */
+create or replace function public.promote_targets() returns integer
+language plpgsql set search_path = '' as $$
+declare
+    at timestamptz := clock_timestamp();
+    failing record;
+    promoted integer := 0;
+begin
+    perform public.resolve_alerts(
+        array(select a.id from public.alerts a join public.alert_targets t on t.target = a.subject
+              where a.kind = 'target_failing' and a.status = 'firing' and t.consecutive_failures = 0 and t.disabled_at is null),
+        'Messages reach it again.');
+    for failing in
+        select t.* from public.alert_targets t
+        where t.last_seen_at > at - interval '7 days'
+          and (t.disabled_at is not null or t.consecutive_failures >= 3
+               or t.consecutive_failures > 0 and t.last_error ->> 'retryable' = 'false')
+          and not exists (select from public.alerts a
+                          where a.kind = 'target_failing' and a.subject = t.target and a.status = 'firing')
+    loop
+        perform public.raise_alert(
+            public.alert_fingerprint('target_failing', failing.target), 'target_failing', failing.target,
+            format('Alerts do not reach %s', failing.target), failing.last_error ->> 'class', failing.last_error ->> 'message',
+            1, coalesce(failing.last_failure_at, at), coalesce(failing.last_failure_at, at));
+        promoted := promoted + 1;
+    end loop;
+    return promoted;
+end $$;
+
+comment on function public.promote_targets is 'Targets that messages do not reach become alerts for the others.';

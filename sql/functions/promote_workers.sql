@@ -1,0 +1,49 @@
+/*
+ * A part of promote_alerts: workers that fell silent within the last day without signing off are alerts, until a start
+ * with their name is alive or signs off. Within two minutes of a restart of the database, silence says nothing.
+ * Returns how many are new. Errors: none.
+ */
+create or replace function public.promote_workers() returns integer
+language plpgsql set search_path = '' as $$
+declare
+    at timestamptz := clock_timestamp();
+    silent record;
+    promoted integer := 0;
+begin
+    perform public.resolve_alerts(
+        array(select a.id from public.alerts a
+              where a.kind = 'worker_dead' and a.status = 'firing' and exists (
+                  select from public.workers w
+                  where w.worker_id = a.subject and (public.worker_is_alive(w) or w.stopped_at > a.first_seen_at))),
+        'A worker of this name is alive again, or has signed off.');
+    perform public.resolve_alerts(
+        array(select a.id from public.alerts a
+              where a.kind = 'worker_dead' and a.status = 'firing' and a.last_seen_at < at - interval '1 day'),
+        'It has not come back for a day; it is taken for gone.');
+    if pg_postmaster_start_time() > at - interval '2 minutes' then
+        return 0;
+    end if;
+    for silent in
+        select w.worker_id, max(w.last_heartbeat_at) as last_heartbeat_at,
+            (array_agg(w.dagster_run_id order by w.last_heartbeat_at desc))[1] as run_id
+        from public.workers w
+        where w.stopped_at is null and w.last_heartbeat_at > at - interval '1 day'
+          and w.last_heartbeat_at < at - greatest(3 * make_interval(secs => w.heartbeat_seconds), interval '45 seconds')
+          and not exists (select from public.workers other where other.worker_id = w.worker_id and public.worker_is_alive(other))
+          -- It was told of already: also where that alert is over, because it was taken for gone.
+          and not exists (select from public.alerts a
+                          where a.fingerprint = public.alert_fingerprint('worker_dead', w.worker_id)
+                            and a.first_seen_at >= w.last_heartbeat_at)
+        group by w.worker_id
+    loop
+        perform public.raise_alert(
+            public.alert_fingerprint('worker_dead', silent.worker_id), 'worker_dead', silent.worker_id,
+            format('Worker %s is silent', silent.worker_id), 'worker_dead',
+            'It sent no heartbeat and did not sign off: it crashed, was killed or is cut off. Its jobs come back by themselves.',
+            1, at, at, jsonb_strip_nulls(jsonb_build_object('run_id', silent.run_id)));
+        promoted := promoted + 1;
+    end loop;
+    return promoted;
+end $$;
+
+comment on function public.promote_workers is 'Workers that fell silent become alerts.';

@@ -1,0 +1,29 @@
+/*
+ * Text with what looks like a secret hidden, as `redaction.redact` in Python does it: tokens of known makes, credentials
+ * in headers and words such as password=…, user names and passwords in addresses, query strings.
+ * What alerts copy out of other tables goes through here. Errors: none.
+ */
+create or replace function public.redacted(given text) returns text
+language sql immutable set search_path = '' as $$
+    select
+        regexp_replace(
+        regexp_replace(
+        regexp_replace(
+        regexp_replace(
+        regexp_replace(
+        regexp_replace(
+        regexp_replace(redacted.given,
+            '(hooks\.slack\.com/(?:services|workflows)/)[^\s"''<>]+', '\1[hidden]', 'gi'),
+            '\y([a-z][a-z0-9+.-]*://)[^\s/@"''<>]+@', '\1[hidden]@', 'gi'),
+            '(\y[a-z][a-z0-9+.-]*://[^\s?#"''<>]+)\?[^\s#"''<>]+', '\1?[hidden]', 'gi'),
+            '\y(?:(?:figd|sbp|sb_secret|sb_publishable|ghp|gho|ghu|ghs|ghr|github_pat|whsec)_[A-Za-z0-9_+/=-]{8,}'
+            '|xox[a-z]-[A-Za-z0-9-]{8,}|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*|gAAAA[A-Za-z0-9_-]{60,}={0,2})',
+            '[hidden]', 'g'),
+            '\y((?:proxy-)?authorization|x-figma-token|x-admin-token|apikey|api-key|cookie|set-cookie)'
+            '(["'']?\s*[:=]\s*["'']?)(?:(?:bearer|basic)\s+)?[^\s"'',;}]+', '\1\2[hidden]', 'gi'),
+            '\y(bearer|basic)\s+[A-Za-z0-9._~+/=-]{12,}', '\1 [hidden]', 'gi'),
+            '\y([a-z0-9_-]*(?:password|passwd|secret|token|api[_-]?key|service[_-]role[_-]key))(["'']?\s*[:=]\s*["'']?)'
+            '[^\s"'',;&}]{4,}', '\1\2[hidden]', 'gi')
+$$;
+
+comment on function public.redacted is 'Text with what looks like a secret hidden.';

@@ -1,0 +1,17 @@
+/*
+ * These alerts are over, for the reason given. Those that do not fire any more are left alone.
+ * Only the promotion pass calls it, under its lock. Returns how many changed. Errors: none.
+ */
+create or replace function public.resolve_alerts(alert_ids uuid[], resolution text) returns integer
+language plpgsql set search_path = '' as $$
+declare
+    at timestamptz := clock_timestamp();
+    changed integer;
+begin
+    update public.alerts a set status = 'resolved', resolved_at = at, resolution = resolve_alerts.resolution
+    where a.id = any (resolve_alerts.alert_ids) and a.status = 'firing';
+    get diagnostics changed = row_count;
+    return changed;
+end $$;
+
+comment on function public.resolve_alerts is 'These alerts are over.';

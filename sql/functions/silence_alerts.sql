@@ -1,0 +1,50 @@
+/*
+ * Tell nobody of certain alerts for a while: they are counted all the same, and told afterwards if they still stand.
+ *
+ * silence_id       A uuid of the caller's that makes the call repeatable
+ * fingerprint, kind, subject_prefix   Which ones; all that are given must fit, and one must be
+ * duration_seconds Up to 30 days
+ * author           Who
+ *
+ * Returns {"silence_id", "ends_at", "alerts" that fire and fit}. Errors: CQ005.
+ */
+create or replace function public.silence_alerts(
+    silence_id uuid, fingerprint text, kind text, subject_prefix text, duration_seconds double precision, author text,
+    reason text default null
+) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+    at timestamptz := clock_timestamp();
+    until timestamptz;
+begin
+    if coalesce(silence_alerts.fingerprint, silence_alerts.kind, silence_alerts.subject_prefix) is null then
+        perform public.invalid_argument('Say what to silence: a fingerprint, a kind or how the subject begins.');
+    end if;
+    if coalesce(silence_alerts.duration_seconds, 0) <= 0 or silence_alerts.duration_seconds > 2592000 then
+        perform public.invalid_argument('A silence ends: give it more than nothing and at most 30 days.');
+    end if;
+    if silence_alerts.silence_id is null or coalesce(length(silence_alerts.author), 0) = 0 then
+        perform public.invalid_argument('A silence has an id and an author.');
+    end if;
+    insert into public.alert_silences as s (id, fingerprint, kind, subject_prefix, author, reason, created_at, ends_at)
+    values (silence_alerts.silence_id, silence_alerts.fingerprint, silence_alerts.kind, silence_alerts.subject_prefix,
+            left(silence_alerts.author, 200), left(silence_alerts.reason, 1000), at,
+            at + make_interval(secs => silence_alerts.duration_seconds))
+    on conflict (id) do nothing;
+    if found then
+        perform public.log_operation(
+            jsonb_build_object('id', public.time_ordered_id(), 'actor', silence_alerts.author), 'silence_alerts',
+            jsonb_build_object('fingerprint', silence_alerts.fingerprint, 'kind', silence_alerts.kind,
+                               'subject_prefix', silence_alerts.subject_prefix, 'reason', left(silence_alerts.reason, 1000)),
+            '{"matched": 1, "changed": 1, "skipped": 0}');
+    end if;
+    select s.ends_at into until from public.alert_silences s where s.id = silence_alerts.silence_id;
+    return jsonb_build_object(
+        'silence_id', silence_alerts.silence_id, 'ends_at', until,
+        'alerts', (select count(*) from public.alerts a where a.status = 'firing'
+                   and (silence_alerts.fingerprint is null or a.fingerprint = silence_alerts.fingerprint)
+                   and (silence_alerts.kind is null or a.kind = silence_alerts.kind)
+                   and (silence_alerts.subject_prefix is null or starts_with(a.subject, silence_alerts.subject_prefix))));
+end $$;
+
+comment on function public.silence_alerts is 'Tell nobody of certain alerts for a while.';
