@@ -1,21 +1,57 @@
-"""A bench with a database of the test's own and a folder for artifacts."""
+"""A bench with a database of the test's own, over each transport there is, and a place for artifacts to go with it."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from cogo_dagster.queue.artifacts import FolderStore
+from cogo_dagster.queue.artifacts import ArtifactStore, FolderStore
 from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.supabase.store import SupabaseStore
+from cogo_dagster.queue.transports.base import Transport
+from cogo_dagster.queue.transports.postgres import PostgresTransport
+from cogo_dagster.queue.transports.supabase import SupabaseTransport
+from cogo_dagster_tests.conftest import assert_disconnected
+from cogo_dagster_tests.supabase.server import StandIn, supabase
 from cogo_dagster_tests.worker.bench import Bench
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> FolderStore:
-    """Keep artifacts in a folder of the test's own."""
-    return FolderStore(tmp_path / "artifacts")
+@pytest.fixture(params=["postgres", "supabase"])
+def way(request: pytest.FixtureRequest) -> str:
+    """Run every test of this folder over both transports."""
+    chosen: str = request.param
+    return chosen
 
 
 @pytest.fixture
-def bench(queue: Queue, store: FolderStore) -> Bench:
+def project(way: str, dsn: str) -> Iterator[StandIn | None]:
+    """Put a project over the test's database, if the worker is to reach it that way."""
+    with ExitStack() as running:
+        yield running.enter_context(supabase(dsn)) if way == "supabase" else None
+
+
+@pytest.fixture
+def transport(project: StandIn | None, dsn: str) -> Iterator[Transport]:
+    """Call the engine with the rights of service_role only, and leave no connection behind."""
+    transport = SupabaseTransport(project.project()) if project else PostgresTransport(dsn, role="service_role")
+    yield transport
+    transport.close()
+    assert_disconnected(dsn)
+
+
+@pytest.fixture
+def store(project: StandIn | None, tmp_path: Path) -> Iterator[ArtifactStore]:
+    """Keep artifacts in a folder of the test's own, or in the project's Storage."""
+    if project is None:
+        yield FolderStore(tmp_path / "artifacts")
+        return
+    store = SupabaseStore(project.project(), "artifacts", "ours")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def bench(queue: Queue, store: ArtifactStore) -> Bench:
     """Return what workers work with."""
     return Bench(queue, store)

@@ -5,11 +5,12 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, Protocol
 from urllib.parse import urlsplit, urlunsplit
 
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.transports.base import Transport
+from cogo_dagster_tests.supabase.faults import Fault, Faults
 
 _READY_FOR_QUERY: Final = b"Z\x00\x00\x00\x05I"
 
@@ -36,6 +37,52 @@ class Watched:
     def close(self) -> None:
         """Close the transport behind."""
         self._transport.close()
+
+
+class Trouble(Protocol):
+    """Stands between a worker and its database, whichever way leads there."""
+
+    @property
+    def lost_replies(self) -> int:
+        """How many replies were dropped so far."""
+        ...
+
+    def cut(self) -> None:
+        """Break every connection, and every new one."""
+        ...
+
+    def mend(self) -> None:
+        """Let new connections through again."""
+        ...
+
+    def lose_reply_to(self, word: str) -> None:
+        """Let the next call of this function be done, and drop its answer."""
+        ...
+
+
+class ProjectTrouble:
+    """Trouble before a Supabase project."""
+
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
+        self._ordered: list[Fault] = []
+
+    @property
+    def lost_replies(self) -> int:
+        """How many replies were dropped so far."""
+        return sum(fault.met for fault in self._ordered)
+
+    def cut(self) -> None:
+        """Break every connection, and every new one."""
+        self._faults.cut()
+
+    def mend(self) -> None:
+        """Let new connections through again."""
+        self._faults.mend()
+
+    def lose_reply_to(self, word: str) -> None:
+        """Let the next call of this function be done, and drop its answer."""
+        self._ordered.append(self._faults.order("drop_after", f"/rpc/{word}"))
 
 
 class Proxy:

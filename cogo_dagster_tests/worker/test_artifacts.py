@@ -45,6 +45,12 @@ class Crashing(FolderStore):
 
 
 @pytest.fixture
+def store(tmp_path: Path) -> FolderStore:
+    """Keep artifacts in a folder, which can be looked into and broken."""
+    return FolderStore(tmp_path / "artifacts")
+
+
+@pytest.fixture
 def files(tmp_path: Path) -> list[ArtifactFile]:
     """Two files that an execution left."""
     workspace = Workspace(tmp_path)

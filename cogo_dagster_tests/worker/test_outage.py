@@ -5,31 +5,51 @@ from collections.abc import Iterator
 import pytest
 
 from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.queue.transports.postgres import PostgresTransport
+from cogo_dagster.queue.transports.supabase import SupabaseTransport
 from cogo_dagster.queue.worker import EventKind
 from cogo_dagster_tests.queue.steps import add
+from cogo_dagster_tests.supabase.server import StandIn
 from cogo_dagster_tests.worker.bench import Bench, eventually
 from cogo_dagster_tests.worker.executors import FakeExecutor, Gate, leave_a_file
-from cogo_dagster_tests.worker.faults import Proxy, proxied
+from cogo_dagster_tests.worker.faults import ProjectTrouble, Proxy, Trouble, proxied
 
 
 @pytest.fixture
-def proxy(dsn: str) -> Iterator[Proxy]:
-    """Put a proxy before the test's database."""
+def transport(dsn: str) -> Iterator[Transport]:
+    """Look at the database from beside the trouble."""
+    transport = PostgresTransport(dsn, role="service_role")
+    yield transport
+    transport.close()
+
+
+@pytest.fixture
+def proxy(project: StandIn | None, dsn: str) -> Iterator[Trouble]:
+    """Stand between the worker and the test's database."""
+    if project is not None:
+        yield ProjectTrouble(project.faults)
+        return
     with proxied(dsn) as proxy:
         yield proxy
 
 
 @pytest.fixture
-def distant(proxy: Proxy) -> Iterator[Queue]:
-    """Return the queue by way of the proxy; statements are sent in full, so that the proxy can tell them apart."""
-    transport = PostgresTransport(proxy.dsn, role="service_role", prepare=False)
-    transport._pool.timeout = 0.5  # how long one try waits for a connection; 10 s would be 40 s of each test
+def distant(project: StandIn | None, proxy: Trouble) -> Iterator[Queue]:
+    """Return the queue by way of the trouble, which it does not wait out for long."""
+    transport: Transport
+    if isinstance(proxy, Proxy):
+        # Statements are sent in full, so that the proxy can tell them apart.
+        transport = PostgresTransport(proxy.dsn, role="service_role", prepare=False)
+        transport._pool.timeout = 0.5  # how long one try waits for a connection; 10 s would be 40 s of each test
+    else:
+        assert project is not None
+        transport = SupabaseTransport(project.project(), first_pause_seconds=0.02)
     yield Queue(transport)
     transport.close()
 
 
-def test_a_worker_outlives_an_outage(bench: Bench, queue: Queue, distant: Queue, proxy: Proxy) -> None:
+def test_a_worker_outlives_an_outage(bench: Bench, queue: Queue, distant: Queue, proxy: Trouble) -> None:
     """Cut off with jobs running and others due, the worker warns once, keeps its jobs, and does the rest afterwards."""
     jobs, gate = [add(queue) for _ in range(20)], Gate()
     executor = FakeExecutor(gate)
@@ -50,7 +70,7 @@ def test_a_worker_outlives_an_outage(bench: Bench, queue: Queue, distant: Queue,
 @pytest.mark.parametrize(
     "call", ["claim_jobs", "settle_jobs", "create_artifacts", "finish_artifacts", "register_worker"]
 )
-def test_a_lost_reply_changes_nothing(bench: Bench, queue: Queue, distant: Queue, proxy: Proxy, call: str) -> None:
+def test_a_lost_reply_changes_nothing(bench: Bench, queue: Queue, distant: Queue, proxy: Trouble, call: str) -> None:
     """The engine did what it was asked and the reply was lost: asked again, it gives the same answer."""
     jobs = [add(queue) for _ in range(6)]
     executor = FakeExecutor(leave_a_file)
@@ -66,7 +86,7 @@ def test_a_lost_reply_changes_nothing(bench: Bench, queue: Queue, distant: Queue
 
 
 def test_jobs_are_abandoned_when_the_outage_outlasts_the_lease(
-    bench: Bench, queue: Queue, distant: Queue, proxy: Proxy
+    bench: Bench, queue: Queue, distant: Queue, proxy: Trouble
 ) -> None:
     """By its own clock the worker knows when its lease may be another's: it stops the execution without being told."""
     job, gate = add(queue), Gate()
@@ -80,7 +100,7 @@ def test_jobs_are_abandoned_when_the_outage_outlasts_the_lease(
 
 
 def test_a_stop_does_not_wait_for_a_dead_database(
-    bench: Bench, queue: Queue, distant: Queue, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, queue: Queue, distant: Queue, proxy: Trouble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the database gone for good, a stop gives up after its last words; the leases will bring the jobs back."""
     monkeypatch.setattr("cogo_dagster.queue.worker.worker._LAST_WORDS_SECONDS", 0.5)

@@ -27,6 +27,12 @@ returns void language plpgsql as $$ begin raise exception 'broken'; end $$
 
 
 @pytest.fixture
+def way() -> str:
+    """Look at the database over a connection; what is tested has a way of its own."""
+    return "postgres"
+
+
+@pytest.fixture
 def stand_in(dsn: str) -> Iterator[StandIn]:
     """Put a project with Realtime over the test's database."""
     with supabase(dsn, realtime=True) as stand_in:

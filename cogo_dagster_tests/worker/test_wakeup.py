@@ -3,6 +3,7 @@
 import time
 
 import psycopg
+import pytest
 
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.worker.wakeup import ListenWakeup
@@ -13,6 +14,12 @@ from cogo_dagster_tests.worker.executors import FakeExecutor
 from cogo_dagster_tests.worker.faults import proxied
 
 AN_HOUR = 3600.0
+
+
+@pytest.fixture
+def way() -> str:
+    """Look at the database over a connection; what is tested has a way of its own."""
+    return "postgres"
 
 
 def is_idle(queue: Queue) -> bool:

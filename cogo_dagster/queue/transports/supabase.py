@@ -1,5 +1,6 @@
 """The transport over a Supabase project's REST address: supabase-py's RPC with the service key."""
 
+import json
 import random
 import time
 from collections.abc import Mapping
@@ -106,6 +107,7 @@ class SupabaseTransport:
 
     def _once(self, function: str, arguments: Mapping[str, Json]) -> Json:
         self._seen.response = None
+        json.dumps(arguments)  # as strict as over a connection: supabase-py would quietly make text of bytes and dates
         try:
             answer = self._rest.rpc(function, dict(arguments)).execute()
         except APIError as error:
