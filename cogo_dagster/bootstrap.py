@@ -1,16 +1,14 @@
 """Settings become objects here and nowhere else."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from cogo_dagster.edge.variables import no_variable, variable_in
 from cogo_dagster.executors.errors import ExecutorUnavailable
 from cogo_dagster.executors.registry import build_executors
 from cogo_dagster.health.record import HealthRecord
@@ -34,7 +32,6 @@ from cogo_dagster.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from cogo_dagster.alerts.service import Alerts
-    from cogo_dagster.edge.key_ring import KeyRing
     from cogo_dagster.edge.key_vault import KeyVault
     from cogo_dagster.edge.router import Router
     from cogo_dagster.health.probes import ProbeResult
@@ -81,20 +78,16 @@ class Application:
     def vault_in(self, environment: str) -> "KeyVault":
         """Return the secrets of an environment; variables and the edge function speak for COGO_ENV only."""
         # The cryptography costs every command 0.1 s, and few need it; the HTTP client behind `edge` costs more.
-        from cogo_dagster.edge.build import edge_secrets  # noqa: PLC0415
-        from cogo_dagster.edge.key_vault import KeyVault  # noqa: PLC0415
+        from cogo_dagster.edge.build import build_vault  # noqa: PLC0415
 
-        own = environment == self.settings.env
-        variable = variable_in(self.settings) if own else no_variable
-        return KeyVault(self.transport, environment, vault_keys(self.settings), variable, edge_secrets(self.settings))
+        return build_vault(self.transport, self.settings, environment)
 
     @property
     def router(self) -> "Router":
         """Chooses providers."""
-        from cogo_dagster.edge.build import edge_router  # noqa: PLC0415 - as above
-        from cogo_dagster.edge.router import Router  # noqa: PLC0415
+        from cogo_dagster.edge.build import build_router  # noqa: PLC0415 - as above
 
-        return Router(self.transport, edge_router(self.settings))
+        return build_router(self.transport, self.settings)
 
     @property
     def health(self) -> HealthRecord:
@@ -317,7 +310,7 @@ def alerts_without_database(settings: Settings) -> "Alerts":
 
 def uses_embedded_database(settings: Settings) -> bool:
     """Whether nothing names a database of the user's own."""
-    return settings.database_url is None and settings.supabase_url is None
+    return settings.uses_embedded_database
 
 
 def uses_rest(settings: Settings) -> bool:
@@ -361,24 +354,6 @@ def dagster_storage_url(settings: Settings) -> str:
             "DAGSTER_POSTGRES_URL is not a Postgres URL: write it as postgresql://user:password@host:5432/dagster."
         )
     return f"postgresql+psycopg2://{rest}"
-
-
-def vault_keys(settings: Settings) -> "Callable[[], KeyRing]":
-    """Return what finds the vault's keys: COGO_VAULT_KEYS, else those kept beside the embedded database.
-
-    What is returned raises NoVaultKeys where there are none.
-    """
-    from cogo_dagster.edge.key_ring import KeyRing, kept_keys  # noqa: PLC0415 - slow, and seldom needed
-
-    if settings.vault_keys is None and uses_embedded_database(settings):
-        return lambda: kept_keys(vault_key_file(settings))
-    given = settings.vault_keys.get_secret_value() if settings.vault_keys else ""
-    return lambda: KeyRing.read(given, "COGO_VAULT_KEYS")
-
-
-def vault_key_file(settings: Settings) -> Path:
-    """Return where the vault's keys are kept for the embedded database."""
-    return settings.home / "vault" / "keys"
 
 
 def worker_options(settings: Settings) -> WorkerOptions:

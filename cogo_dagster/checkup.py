@@ -9,10 +9,8 @@ from cogo_dagster.bootstrap import (
     dagster_storage_url,
     embedded_server,
     open_application,
-    uses_embedded_database,
-    vault_keys,
 )
-from cogo_dagster.edge.build import edge_router, edge_secrets
+from cogo_dagster.edge.build import edge_router, edge_secrets, vault_keys
 from cogo_dagster.edge.errors import EdgeFailed, NoVaultKeys, VaultError
 from cogo_dagster.executors.errors import ExecutorUnavailable
 from cogo_dagster.health.database import check_database, check_vault, check_work, read_facts
@@ -103,7 +101,7 @@ def _database(application: Application) -> Iterator[Finding]:
     except QueueError as error:
         yield _unopened(error)
         return
-    embedded = uses_embedded_database(application.settings)
+    embedded = application.settings.uses_embedded_database
     where = "over REST" if application.dsn is None else "embedded" if embedded else "your own"
     yield from check_database(facts, where=where, pooled=application.pooled)
     yield ok("schema", "The schema is at this code's release.")

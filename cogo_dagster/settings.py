@@ -123,6 +123,11 @@ class Settings(BaseSettings):
             return tuple(part.strip().lower() for part in value.split(",") if part.strip())
         return value
 
+    @property
+    def uses_embedded_database(self) -> bool:
+        """Whether nothing names a database of the user's own."""
+        return self.database_url is None and self.supabase_url is None
+
     def secret_values(self) -> tuple[str, ...]:
         """Return every secret of these settings, passwords within addresses too, to be hidden wherever it stands."""
         given = [value.get_secret_value() for _, value in self if isinstance(value, SecretStr)]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cogo_dagster.bootstrap import open_application, uses_embedded_database, vault_key_file, vault_keys
+from cogo_dagster.bootstrap import open_application
 from cogo_dagster.cli.bulk import actor
 from cogo_dagster.cli.exit_codes import ExitCode
 from cogo_dagster.cli.groups import group
@@ -14,6 +14,7 @@ from cogo_dagster.cli.options import read_settings
 from cogo_dagster.cli.output import JsonFlag, print_json
 from cogo_dagster.cli.tables import Column, column, print_facts, print_table
 from cogo_dagster.cli.words import BadInput, distance
+from cogo_dagster.edge.build import vault_key_file, vault_keys
 from cogo_dagster.edge.key_ring import add_key, new_key
 from cogo_dagster.edge.key_vault import Rotation, check_reference, variable_of
 
@@ -135,7 +136,7 @@ def rotate(
     """Encrypt the secrets of all environments with the newest key; running it again does what is left."""
     settings = read_settings()
     vault_keys(settings)()
-    if make_key and (settings.vault_keys or not uses_embedded_database(settings)):
+    if make_key and (settings.vault_keys or not settings.uses_embedded_database):
         raise BadInput(
             "The keys stand in COGO_VAULT_KEYS: put what `cogo vault new-key` prints before the others there, "
             "then rotate without --new-key."

@@ -1,9 +1,44 @@
-"""Settings become the clients of the edge functions."""
+"""Settings become the vault, the router, and the clients of their edge functions."""
+
+from collections.abc import Callable
+from pathlib import Path
 
 from pydantic import SecretStr
 
 from cogo_dagster.edge.functions import EdgeFunction, EdgeRouter, EdgeSecrets
+from cogo_dagster.edge.key_ring import KeyRing, kept_keys
+from cogo_dagster.edge.key_vault import KeyVault
+from cogo_dagster.edge.router import Router
+from cogo_dagster.edge.variables import no_variable, variable_in
+from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.settings import Settings
+
+
+def build_vault(transport: Transport, settings: Settings, environment: str) -> KeyVault:
+    """Return the secrets of an environment; variables speak for COGO_ENV only."""
+    variable = variable_in(settings) if environment == settings.env else no_variable
+    return KeyVault(transport, environment, vault_keys(settings), variable, edge_secrets(settings))
+
+
+def vault_keys(settings: Settings) -> Callable[[], KeyRing]:
+    """Return what finds the vault's keys: COGO_VAULT_KEYS, else those kept beside the embedded database.
+
+    What is returned raises NoVaultKeys where there are none.
+    """
+    if settings.vault_keys is None and settings.uses_embedded_database:
+        return lambda: kept_keys(vault_key_file(settings))
+    given = settings.vault_keys.get_secret_value() if settings.vault_keys else ""
+    return lambda: KeyRing.read(given, "COGO_VAULT_KEYS")
+
+
+def vault_key_file(settings: Settings) -> Path:
+    """Return where the vault's keys are kept for the embedded database."""
+    return settings.home / "vault" / "keys"
+
+
+def build_router(transport: Transport, settings: Settings) -> Router:
+    """Return what chooses providers."""
+    return Router(transport, edge_router(settings))
 
 
 def edge_router(settings: Settings) -> EdgeRouter | None:

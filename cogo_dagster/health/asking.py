@@ -45,21 +45,26 @@ def trusting(url: str) -> AllowList:
         return AllowList()
 
 
+async def ask(url: str, headers: Mapping[str, str], proxy: ForwardProxy, timeout_seconds: float) -> Fetched:
+    """Return the answer as `get` does, through a proxy that runs already."""
+    with proxy.session() as session:
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                answer = await fetch(
+                    url, proxy, session, timeout_seconds=timeout_seconds, max_bytes=_MOST_BYTES, headers=headers
+                )
+        except TimeoutError:
+            raise NoAnswer(f"There was no answer within {timeout_seconds:g} s.") from None
+        except FetchFailed as error:
+            raise NoAnswer(session.failures[-1].sentence if session.failures else error.sentence) from None
+        if session.failures and answer.headers.get(MARK_HEADER) == session.mark:
+            raise NoAnswer(session.failures[-1].sentence)
+        return answer
+
+
 async def _get(url: str, headers: Mapping[str, str], allowed: AllowList, timeout_seconds: float) -> Fetched:
     proxy = await ForwardProxy(Dialer(allowed, connect_seconds=timeout_seconds)).start()
     try:
-        with proxy.session() as session:
-            try:
-                async with asyncio.timeout(timeout_seconds):
-                    answer = await fetch(
-                        url, proxy, session, timeout_seconds=timeout_seconds, max_bytes=_MOST_BYTES, headers=headers
-                    )
-            except TimeoutError:
-                raise NoAnswer(f"There was no answer within {timeout_seconds:g} s.") from None
-            except FetchFailed as error:
-                raise NoAnswer(session.failures[-1].sentence if session.failures else error.sentence) from None
-            if session.failures and answer.headers.get(MARK_HEADER) == session.mark:
-                raise NoAnswer(session.failures[-1].sentence)
-            return answer
+        return await ask(url, headers, proxy, timeout_seconds)
     finally:
         await proxy.stop()

@@ -6,16 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
+from cogo_dagster.health.asking import NoAnswer, ask
 from cogo_dagster.net.addresses import AllowList
-from cogo_dagster.net.client import FetchFailed, fetch
 from cogo_dagster.net.dial import Dialer
-from cogo_dagster.net.proxy import MARK_HEADER, ForwardProxy, ProxySession
+from cogo_dagster.net.proxy import ForwardProxy
 from cogo_dagster.queue.model import Json
 from cogo_dagster.redaction import redact
 from cogo_dagster.settings import Settings
 
 _AT_ONCE: Final = 16
-_MOST_BYTES: Final = 2_000_000
 _TOO_MANY_REQUESTS: Final = 429
 _AGENT: Final = {"user-agent": "cogo-dagster health probe", "accept": "*/*"}
 
@@ -89,35 +88,23 @@ async def _ask_all(urls: Sequence[str], allowed: AllowList, timeout_seconds: flo
     proxy = await ForwardProxy(Dialer(allowed, connect_seconds=timeout_seconds)).start()
     turns = asyncio.Semaphore(_AT_ONCE)
 
-    async def ask(url: str) -> _Found:
+    async def in_turn(url: str) -> _Found:
         async with turns:
             return await _ask(url, proxy, timeout_seconds)
 
     try:
-        return dict(zip(urls, await asyncio.gather(*map(ask, urls)), strict=True))
+        return dict(zip(urls, await asyncio.gather(*map(in_turn, urls)), strict=True))
     finally:
         await proxy.stop()
 
 
 async def _ask(url: str, proxy: ForwardProxy, timeout_seconds: float) -> _Found:
     started = time.monotonic()
-    with proxy.session() as session:
-        try:
-            async with asyncio.timeout(timeout_seconds):
-                answer = await fetch(
-                    url, proxy, session, timeout_seconds=timeout_seconds, max_bytes=_MOST_BYTES, headers=_AGENT
-                )
-        except TimeoutError:
-            return False, None, f"No answer within {timeout_seconds:g} s."
-        except FetchFailed as failed:
-            return False, None, redact(_reason(session) or failed.sentence)
-        if answer.headers.get(MARK_HEADER) == session.mark:
-            return False, None, redact(_reason(session) or "The address is refused.")
+    try:
+        answer = await ask(url, _AGENT, proxy, timeout_seconds)
+    except NoAnswer as error:
+        return False, None, redact(str(error))
     latency_ms = round((time.monotonic() - started) * 1000, 1)
     if answer.status >= 500 or answer.status == _TOO_MANY_REQUESTS:
         return False, latency_ms, f"It answers {answer.status}."
     return True, latency_ms, None
-
-
-def _reason(session: ProxySession) -> str | None:
-    return session.failures[-1].sentence if session.failures else None

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,6 +18,7 @@ from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.queue.transports.postgres import PostgresTransport
 from cogo_dagster.settings import Settings, load_settings
+from cogo_dagster_tests.cli.terminal import terminal
 from cogo_dagster_tests.edge.deno import deno, served
 from cogo_dagster_tests.edge.vaults import TOKEN
 from cogo_dagster_tests.servers import Major, TestServer
@@ -219,6 +221,31 @@ def test_a_database_in_trouble_is_told_apart(edge: Edge) -> None:
             answer = httpx.post(served_at, json={"capability": "chat"}, headers=edge.headers(), timeout=30)
         assert (answer.status_code, answer.json()["code"]) == (status, "DATABASE")
         assert "sb_secret" not in answer.text
+
+
+def test_the_commands_go_through_the_functions(edge: Edge, kept: KeyVault, tmp_path: Path) -> None:
+    """With the runbook's variables and no other database than the project's REST address."""
+    [key] = kept.keys().key_ids
+    given = {
+        "SUPABASE_URL": edge.stand_in.url,
+        "SUPABASE_SERVICE_ROLE_KEY": keys.SERVICE_ROLE,
+        "SUPABASE_ANON_KEY": edge.public,
+        "ROUTER_SELECT_URL": edge.router,
+        "KEY_VAULT_URL": edge.vault,
+        "COGO_VAULT_KEYS": new_key(),
+    }
+    cogo = terminal(tmp_path, None, given)
+    cogo.ok("router", "add", "one", "--capability", "chat", "--cost", "2")
+    through = cogo.ok("router", "select", "--capability", "chat")
+    assert through == cogo.ok("router", "select", "--capability", "chat", ROUTER_SELECT_URL="http://127.0.0.1:1/")
+    assert through["provider"] == "one"
+    set_ = cogo.run("vault", "set", "quality", "notify", "admin_token", CANARY, "dev", "false", "--json")
+    assert (set_.code, set_.json["key_id"] == key) == (0, False)
+    # The function wants the token, which then answers for itself: another reference shows the way.
+    cogo.ok("vault", "set", "one", "more", "secret", CANARY)
+    found = cogo.ok("vault", "get", "one:more:secret", "--reveal", QUALITY_NOTIFY_ADMIN_TOKEN=ADMIN)
+    assert (found["value"], found["source"]) == (CANARY, "edge function")
+    assert cogo.ok("vault", "get", "one:more:secret", "--reveal")["source"] == "database"
 
 
 @pytest.mark.parametrize("command", [("check", "--no-remote"), ("lint",), ("fmt", "--check", "--line-width", "120")])

@@ -54,7 +54,7 @@ def test_who_does_not_answer_in_time_is_not_healthy() -> None:
         targets = [ProbeTarget(name, "chat", f"{there.url}/{name}") for name in ("slow", "fast")]
         slow, fast = probe_providers(targets, [there.host], timeout_seconds=3)
         let_go.set()
-    assert (slow.healthy, slow.error) == (False, "No answer within 3 s.")
+    assert (slow.healthy, slow.error) == (False, "There was no answer within 3 s.")
     assert fast.healthy
 
 

@@ -1,5 +1,5 @@
 /*
- * Keep what probes found; the last one of each provider and capability stands.
+ * Keep what probes found; the last one of each provider and capability stands. What nobody has probed for a week goes.
  *
  * results   [{"provider", "capability", "healthy", "latency_ms", "error"}], at most 1,000
  * Returns {"recorded", "changed": [{"provider", "capability", "healthy"}]}: those whose health is another than before.
@@ -43,6 +43,7 @@ begin
                               filter (where b.healthy is distinct from w.healthy), '[]')
     into recorded, changed
     from written w left join before b using (provider, capability);
+    delete from public.provider_health h where h.checked_at < now_ - interval '7 days';
     return jsonb_build_object('recorded', recorded, 'changed', changed);
 end $$;
 

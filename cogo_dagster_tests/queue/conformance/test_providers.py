@@ -124,6 +124,14 @@ def test_a_probe_tells_what_changed_and_since_when(transport: Transport) -> None
     assert (second["healthy"], second["since"], len(second["error"])) == (False, second["checked_at"], 500)
 
 
+def test_what_nobody_probes_any_more_goes_after_a_week(transport: Transport, owner: Owner) -> None:
+    """A service that the settings used once would stay on the dashboard for ever."""
+    probed(transport, "gone", True)
+    owner.execute("update public.provider_health set checked_at = now() - interval '8 days'")
+    probed(transport, "one", True)
+    assert [row["provider"] for row in transport.call("list_provider_health", {})] == ["one"]
+
+
 def test_removing_a_provider_takes_its_health_along(transport: Transport) -> None:
     """For one capability, or for all."""
     register(transport, "one", 1, "chat", "vision")
