@@ -13,6 +13,7 @@ from cogo_dagster.bootstrap import (
 from cogo_dagster.edge.build import edge_router, edge_secrets, vault_keys
 from cogo_dagster.edge.errors import EdgeFailed, NoVaultKeys, VaultError
 from cogo_dagster.executors.errors import ExecutorUnavailable
+from cogo_dagster.health.alerts import check_deliveries
 from cogo_dagster.health.database import check_database, check_vault, check_work, read_facts
 from cogo_dagster.health.findings import Check, Finding, State, examine, failed, ok, unused, warning
 from cogo_dagster.health.machine import attempt, check_disk
@@ -52,7 +53,11 @@ def worst(findings: list[Finding]) -> State:
 
 
 def _of_database(application: Application) -> list[tuple[str, Check]]:
-    return [("database", lambda: _database(application)), ("storage", lambda: check_storage(application.store))]
+    return [
+        ("database", lambda: _database(application)),
+        ("alerts", lambda: check_deliveries(application.transport.call("alert_target_health", {}))),
+        ("storage", lambda: check_storage(application.store)),
+    ]
 
 
 def _of_machine(settings: Settings) -> list[tuple[str, Check]]:
