@@ -15,6 +15,7 @@ from cogo_dagster.health.record import HealthRecord
 from cogo_dagster.links import artifact_content
 from cogo_dagster.quality.gates import GateService
 from cogo_dagster.quality.verdict import Threshold
+from cogo_dagster.insights.service import Insights
 from cogo_dagster.queue.artifacts import ArtifactStore, FolderStore, sweep_artifacts
 from cogo_dagster.queue.bulk import Operation, Progress, Totals, ignore_progress, perform, perform_items
 from cogo_dagster.queue.client import Queue, WorkerIdentity
@@ -128,6 +129,11 @@ class Application:
         from cogo_dagster.alerts.model import Announcement  # noqa: PLC0415
 
         return self.alerts.announce(Announcement(**announcement))
+
+    @property
+    def insights(self) -> Insights:
+        """The queue's numbers."""
+        return Insights(self.transport)
 
     def address_of(self, artifact: Mapping[str, Json]) -> str | None:
         """Return where a person finds an artifact's file; None for a row of an older system that does not say."""

@@ -102,6 +102,7 @@ class Settings(BaseSettings):
     # Addresses of what people look at
     metrics_base: str | None = Field(None, alias="METRICS_BASE")
     dagster_url: str = Field("http://127.0.0.1:3000", alias="COGO_DAGSTER_URL")
+    web_hosts: Annotated[tuple[str, ...], NoDecode] = Field((), alias="COGO_WEB_HOSTS")
 
     @model_validator(mode="before")
     @classmethod
@@ -115,7 +116,12 @@ class Settings(BaseSettings):
         return home.expanduser().resolve()
 
     @field_validator(
-        "browser_allowed_hosts", "webhook_allowed_hosts", "provider_allowed_hosts", "webhook_types", mode="before"
+        "browser_allowed_hosts",
+        "webhook_allowed_hosts",
+        "provider_allowed_hosts",
+        "webhook_types",
+        "web_hosts",
+        mode="before",
     )
     @classmethod
     def _comma_separated(cls, value: Any) -> Any:

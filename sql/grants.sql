@@ -105,6 +105,7 @@ begin
             'cleanup_artifacts',
             'close_circuit',
             'complete_job',
+            'count_jobs',
             'create_artifacts',
             'create_report',
             'dead_letter',
@@ -121,10 +122,12 @@ begin
             'finish_report',
             'gate_run_row',
             'gate_summary',
+            'get_artifacts',
             'get_jobs',
             'get_secret',
             'health_facts',
             'invalid_argument',
+            'job_history',
             'job_row',
             'list_abandoned_artifacts',
             'list_alert_deliveries',
@@ -163,6 +166,7 @@ begin
             'promote_targets',
             'promote_workers',
             'purge_jobs',
+            'queue_numbers',
             'queue_stats',
             'raise_alert',
             'record_alert_target',
@@ -195,6 +199,7 @@ begin
             'retry_failed',
             'rotate_secrets',
             'schema_version',
+            'search_jobs',
             'secret_row',
             'select_provider',
             'send_wakeup',
@@ -217,7 +222,8 @@ begin
             'window_is_complete',
             'window_outcome',
             'window_row',
-            'worker_is_alive'
+            'worker_is_alive',
+            'worker_totals'
         ])
     loop
         execute format('revoke execute on function %s from public, anon, authenticated', ours);

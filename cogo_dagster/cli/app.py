@@ -35,6 +35,8 @@ COMMANDS: Final = (
     "dev",
     "doctor",
     "drill",
+    "stats",
+    "web",
     "worker",
     "version",
 )

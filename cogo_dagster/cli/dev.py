@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Annotated, Final
 
 import httpx
@@ -13,6 +14,8 @@ from cogo_dagster.cli.child import Child, port_is_free
 from cogo_dagster.cli.options import read_settings
 from cogo_dagster.cli.output import JsonFlag, print_json
 from cogo_dagster.settings import PROJECT_ROOT, Settings, SettingsError, is_root
+from cogo_dagster.web.app import create_app
+from cogo_dagster.web.serve import address, listening, serving
 
 _START_SECONDS: Final = 120.0
 _GRAPHQL_SECONDS: Final = 60.0
@@ -23,17 +26,30 @@ _START_SENSOR: Final = "mutation ($selector: SensorSelector!) { startSensor(sens
 def dev(
     *,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the Dagster UI.")] = 3000,
+    web_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the dashboard; 0 takes any.")] = 8780,
     as_json: JsonFlag = False,
 ) -> None:
-    """Start the database, the Dagster UI and its daemon; stop them all on Ctrl-C."""
+    """Start the database, the Dagster UI with its daemon, and the dashboard; stop them all on Ctrl-C."""
     settings = read_settings()
     if not (PROJECT_ROOT / "workspace.yaml").is_file():
         raise SettingsError("`cogo dev` runs from a checkout of the project: workspace.yaml is not here.")
     if not port_is_free(port):
         raise SettingsError(f"Port {port} is taken: stop what uses it, or choose another with --port.")
     # Dagster's storage is on the embedded server also when the queue's database is not.
-    with embedded_server(settings).running(), open_application(settings) as application:
-        _serve(settings, port, application.public_dsn, as_json)
+    with (
+        listening("127.0.0.1", web_port) as listener,
+        embedded_server(settings).running(),
+        open_application(settings) as application,
+    ):
+        seen = _seen_here(settings, f"http://127.0.0.1:{port}", address(listener))
+        with serving(create_app(seen, open_it=lambda: nullcontext(application)), listener):
+            _serve(seen, port, application.public_dsn, as_json)
+
+
+def _seen_here(settings: Settings, dagster_url: str, web_url: str) -> Settings:
+    """Return settings whose links lead to what runs here, unless the user's own say where."""
+    own = {"dagster_url": dagster_url, "metrics_base": settings.metrics_base or web_url}
+    return settings.model_copy(update=own)
 
 
 def _serve(settings: Settings, port: int, database_url: str, as_json: bool) -> None:
@@ -45,15 +61,23 @@ def _serve(settings: Settings, port: int, database_url: str, as_json: bool) -> N
         child.wait_until_answers(f"{url}/server_info", _START_SECONDS)
         _start_replaying(url)
         if as_json:
-            print_json({"dagster_url": url, "database_url": database_url, "log_file": str(log_file)})
+            print_json(
+                {
+                    "dagster_url": url,
+                    "dashboard_url": f"{settings.metrics_base}/dashboard/local",
+                    "database_url": database_url,
+                    "log_file": str(log_file),
+                }
+            )
         else:
-            _print_links(url, database_url)
+            _print_links(url, f"{settings.metrics_base}/dashboard/local", database_url)
         child.wait()
 
 
 def _environment(settings: Settings) -> Mapping[str, str]:
     sandbox = {"NO_SANDBOX": "true"} if is_root() and "NO_SANDBOX" not in os.environ else {}
-    return {**os.environ, **sandbox, "DAGSTER_HOME": str(PROJECT_ROOT), "COGO_HOME": str(settings.home)}
+    links = {"METRICS_BASE": settings.metrics_base or "", "COGO_DAGSTER_URL": settings.dagster_url}
+    return {**os.environ, **sandbox, **links, "DAGSTER_HOME": str(PROJECT_ROOT), "COGO_HOME": str(settings.home)}
 
 
 def _start_replaying(url: str) -> None:
@@ -66,7 +90,8 @@ def _start_replaying(url: str) -> None:
         typer.echo("The sensor dlq_replay could not be started: start it in the Dagster UI.", err=True)
 
 
-def _print_links(url: str, database_url: str) -> None:
+def _print_links(url: str, dashboard_url: str, database_url: str) -> None:
+    typer.echo(f"Dashboard    {dashboard_url}")
     typer.echo(f"Dagster UI   {url}")
     typer.echo(f"Runs         {url}/runs")
     typer.echo(f"Sensors      {url}/locations/cogo/sensors/ready_jobs")

@@ -7,6 +7,7 @@ from uuid import UUID
 import typer
 
 from cogo_dagster.bootstrap import Application, open_application
+from cogo_dagster.cli.bulk import actor
 from cogo_dagster.cli.groups import group
 from cogo_dagster.cli.options import read_settings
 from cogo_dagster.cli.output import JsonFlag, print_json
@@ -67,7 +68,7 @@ def show(job_id: JobId, as_json: JsonFlag = False) -> None:
 def cancel(job_id: JobId, as_json: JsonFlag = False) -> None:
     """Cancel a queued job at once; ask a running one to stop."""
     with open_application(read_settings()) as application:
-        answer = application.queue.cancel(job_id)
+        answer = application.queue.cancel(job_id, actor=actor())
     if as_json:
         print_json(answer)
     elif answer["status"] == "cancelled":

@@ -164,9 +164,13 @@ class Queue:
         rows: list[Json] = self._call("explain_jobs", job_ids=[str(job_id) for job_id in job_ids])
         return rows
 
-    def cancel(self, job_id: UUID) -> Json:
-        """Cancel a queued job, or ask a running one to stop; return `job_id`, `status`, `cancel_requested`."""
-        return self._call("cancel_job", job_id=str(job_id))
+    def cancel(self, job_id: UUID, *, actor: str | None = None) -> Json:
+        """Cancel a queued job, or ask a running one to stop; return `job_id`, `status`, `cancel_requested`.
+
+        Args:
+            actor: Who does this, as `operations_log` keeps it; None names the database's user.
+        """
+        return self._call("cancel_job", job_id=str(job_id), actor=actor)
 
     def register_worker(
         self,
@@ -259,6 +263,15 @@ class Queue:
     def list_jobs(self, **filters: Json) -> list[Json]:
         """Return jobs, newest first; filters are the arguments of the SQL function `list_jobs`."""
         return self._list("list_jobs", filters)
+
+    def search_jobs(self, **filters: Json) -> Json:
+        """Return a page of jobs as somebody looks for them; filters are the arguments of `search_jobs`."""
+        return self._call("search_jobs", **{name: value for name, value in filters.items() if value is not None})
+
+    def get_artifacts(self, artifact_ids: Sequence[UUID]) -> list[Json]:
+        """Return artifacts by id, in the order asked."""
+        rows: list[Json] = self._call("get_artifacts", artifact_ids=[str(artifact_id) for artifact_id in artifact_ids])
+        return rows
 
     def list_artifacts(self, **filters: Json) -> list[Json]:
         """Return artifacts, newest first; filters are the arguments of `list_artifacts`."""

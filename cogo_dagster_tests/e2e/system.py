@@ -80,6 +80,7 @@ class Dev:
 
     home: Home
     url: str
+    web_url: str
     process: "subprocess.Popen[str]"
     queue: Queue
 
@@ -122,9 +123,9 @@ class Dev:
 @contextmanager
 def running_dev(home: Home) -> Iterator[Dev]:
     """Start `cogo dev` and wait until its UI answers; at the end nobody is left, whatever happened."""
-    port = _free_port()
+    port, web_port = _free_port(), _free_port()
     process = subprocess.Popen(
-        [PROGRAM, "dev", "--port", str(port), "--json"],
+        [PROGRAM, "dev", "--port", str(port), "--web-port", str(web_port), "--json"],
         cwd=PROJECT_ROOT,
         env=home.environment,
         stdin=subprocess.DEVNULL,
@@ -138,7 +139,7 @@ def running_dev(home: Home) -> Iterator[Dev]:
         eventually(lambda: _answers(f"{url}/server_info") or process.poll() is not None, "the UI answered", 120)
         assert process.poll() is None, "`cogo dev` ended by itself."
         transport = PostgresTransport(EmbeddedServer(home.folder).dsn())
-        yield Dev(home, url, process, Queue(transport))
+        yield Dev(home, url, f"http://127.0.0.1:{web_port}", process, Queue(transport))
         transport.close()
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGINT)

@@ -173,10 +173,12 @@ def test_the_hot_path_has_its_indexes_and_no_others(dsn: str, owner: Owner) -> N
     indexes = owner.execute("select indexname, indexdef from pg_indexes where tablename = 'jobs' order by 1").fetchall()
     assert [name for name, _ in indexes] == [
         "jobs_claim_lane",
+        "jobs_error_class",
         "jobs_finished",
         "jobs_idempotency",
         "jobs_lease",
         "jobs_pkey",
+        "jobs_unsuccessful",
     ]
     definitions: dict[str, str] = dict(indexes)
     assert "(lease_token)" in definitions["jobs_lease"]

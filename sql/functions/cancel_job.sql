@@ -1,14 +1,21 @@
 /*
  * Cancel a job: queued -> cancelled at once; a running one is asked (its worker learns at the next renewal,
- * and success still wins). Returns {"job_id", "status", "cancel_requested"}.
+ * and success still wins). What it changed is written down in operations_log.
+ *
+ * actor   Who does this, as the log keeps it; null names the database's user
+ *
+ * Returns {"job_id", "status", "cancel_requested"}.
  * Errors: CQ001 no such job, CQ003 it ended already.
  */
-create or replace function public.cancel_job(job_id uuid) returns jsonb
+create or replace function public.cancel_job(job_id uuid, actor text default null) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
     at timestamptz := clock_timestamp();
     job public.jobs;
+    asked_before boolean;
 begin
+    -- Locked, so that of two who ask at once only one is told apart as the first.
+    select j.cancel_requested into asked_before from public.jobs j where j.id = cancel_job.job_id for update;
     update public.jobs j set
         status = case when j.status = 'queued' then 'cancelled' else j.status end,
         finished_at = case when j.status = 'queued' then at else j.finished_at end,
@@ -24,6 +31,11 @@ begin
     elsif job.status in ('succeeded', 'failed') then
         raise exception using errcode = 'CQ003',
             message = format('Job %s has %s already and cannot be cancelled.', job.id, job.status);
+    end if;
+    if not asked_before then
+        perform public.log_operation(
+            jsonb_build_object('id', public.time_ordered_id(), 'actor', coalesce(cancel_job.actor, session_user)), 'cancel_job',
+            jsonb_build_object('job_id', job.id, 'type', job.type), '{"matched": 1, "changed": 1, "skipped": 0}');
     end if;
     return jsonb_build_object('job_id', job.id, 'status', job.status, 'cancel_requested', job.cancel_requested);
 end $$;

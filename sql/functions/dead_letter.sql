@@ -6,7 +6,7 @@ language sql stable as $$
     select pg_catalog.jsonb_build_object(
         'job_id', letter.job_id, 'type', letter.type, 'executor_id', letter.executor_id, 'attempts', letter.attempts,
         'max_attempts', letter.max_attempts, 'reason', letter.reason, 'error', letter.error,
-        'fingerprint', public.error_fingerprint(letter.type, letter.error), 'code_version', letter.code_version,
+        'fingerprint', letter.fingerprint, 'code_version', letter.code_version,
         'failed_at', letter.failed_at, 'replays', public.replay_count(letter.job_id), 'replayed_at', letter.replayed_at,
         'replayed_job_id', letter.replayed_job_id, 'closed_at', letter.closed_at)
 $$;

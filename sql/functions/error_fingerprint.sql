@@ -1,6 +1,7 @@
 /*
  * The same for errors that have one cause: the type's family, the error's class, and the first line of its message
  * without what differs from job to job (ids, numbers, addresses, quoted words). 16 hexadecimal digits.
+ * jobs_dlq.fingerprint keeps it: a change here needs a migration that makes that column anew.
  */
 create or replace function public.error_fingerprint(type text, error jsonb) returns text
 language sql immutable set search_path = '' as $$

@@ -1,16 +1,18 @@
 /*
  * Artifacts, newest first. Every filter may be null; type_prefix and executor_id are of the job, if it is still there.
+ *
+ * before   {"created_at", "id"} of the last artifact of the page before, for the next page
  */
 create or replace function public.list_artifacts(
     job_id uuid default null, status text default null, type_prefix text default null, executor_id text default null,
-    since_seconds double precision default null, max_artifacts integer default 50
+    since_seconds double precision default null, before jsonb default null, max_artifacts integer default 50
 ) returns jsonb
 language plpgsql stable set search_path = '' set plan_cache_mode = force_custom_plan as $$
 declare
     at timestamptz := clock_timestamp();
     answer jsonb;
 begin
-    select jsonb_agg(public.artifact_row(found.artifact) order by (found.artifact).created_at desc) into answer
+    select jsonb_agg(public.artifact_row(found.artifact) order by (found.artifact).created_at desc, (found.artifact).id desc) into answer
     from (
         select a as artifact from public.artifacts a
         where (list_artifacts.job_id is null or a.job_id = list_artifacts.job_id)
@@ -20,7 +22,9 @@ begin
               select from public.jobs j where j.id = a.job_id
                 and (list_artifacts.type_prefix is null or starts_with(j.type, list_artifacts.type_prefix))
                 and (list_artifacts.executor_id is null or j.executor_id = list_artifacts.executor_id)))
-        order by a.created_at desc
+          and (list_artifacts.before is null or a.created_at <= (list_artifacts.before ->> 'created_at')::timestamptz
+               and (a.created_at, a.id) < ((list_artifacts.before ->> 'created_at')::timestamptz, (list_artifacts.before ->> 'id')::uuid))
+        order by a.created_at desc, a.id desc
         limit least(list_artifacts.max_artifacts, 1000)
     ) found;
     return coalesce(answer, '[]');

@@ -24,7 +24,7 @@ begin
           and (list_dlq.executor_id is null or d.executor_id = list_dlq.executor_id)
           and (list_dlq.since_seconds is null or d.failed_at >= at - make_interval(secs => list_dlq.since_seconds))
           and (not list_dlq.open_only or d.closed_at is null and d.replayed_at is null)
-          and (list_dlq.fingerprint is null or public.error_fingerprint(d.type, d.error) = list_dlq.fingerprint)
+          and (list_dlq.fingerprint is null or d.fingerprint = list_dlq.fingerprint)
           and (list_dlq.before is null
                or (d.failed_at, d.job_id) < ((list_dlq.before ->> 'failed_at')::timestamptz, (list_dlq.before ->> 'job_id')::uuid))
         order by d.failed_at desc, d.job_id desc

@@ -1,17 +1,24 @@
 /*
  * Worker starts, newest first, with their device. `alive`: see worker_is_alive.
+ *
+ * before   {"started_at", "instance_id"} of the last worker of the page before, for the next page
  */
-create or replace function public.list_workers(alive_only boolean default false, max_workers integer default 50) returns jsonb
+create or replace function public.list_workers(
+    alive_only boolean default false, before jsonb default null, max_workers integer default 50
+) returns jsonb
 language sql stable set search_path = '' as $$
-    select coalesce(jsonb_agg(to_jsonb(found) - 'started_job_ids' order by found.started_at desc), '[]')
+    select coalesce(jsonb_agg(to_jsonb(found) - 'started_job_ids' order by found.started_at desc, found.instance_id desc), '[]')
     from (
         select w.*, d.device, m.counters,
             public.worker_is_alive(w) as alive
         from public.workers w
         left join public.worker_devices d on d.worker_id = w.worker_id
         left join public.worker_metrics m on m.instance_id = w.instance_id
-        where not list_workers.alive_only or public.worker_is_alive(w)
-        order by w.started_at desc
+        where (not list_workers.alive_only or w.stopped_at is null and public.worker_is_alive(w))
+          and (list_workers.before is null
+               or (w.started_at, w.instance_id) < ((list_workers.before ->> 'started_at')::timestamptz,
+                                                   (list_workers.before ->> 'instance_id')::uuid))
+        order by w.started_at desc, w.instance_id desc
         limit least(list_workers.max_workers, 1000)
     ) found
 $$;

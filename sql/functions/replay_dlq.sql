@@ -55,7 +55,7 @@ begin
           and (replay_dlq.type_prefix is null or starts_with(d.type, replay_dlq.type_prefix))
           and (replay_dlq.executor_id is null or d.executor_id = replay_dlq.executor_id)
           and (replay_dlq.since_seconds is null or d.failed_at >= at - make_interval(secs => replay_dlq.since_seconds))
-          and (replay_dlq.fingerprint is null or public.error_fingerprint(d.type, d.error) = replay_dlq.fingerprint)
+          and (replay_dlq.fingerprint is null or d.fingerprint = replay_dlq.fingerprint)
           and (replay_dlq.after is null or d.failed_at >= (replay_dlq.after ->> 'at')::timestamptz
                and (d.failed_at, d.job_id) > ((replay_dlq.after ->> 'at')::timestamptz, (replay_dlq.after ->> 'id')::uuid))
         order by d.failed_at, d.job_id

@@ -1,0 +1,216 @@
+"""How long pages and endpoints take with a long history behind them.
+
+    uv run python -m benchmarks.web
+
+Two databases on one server: 10,000 jobs in all, and 1,000,000 of which 10,000 ended in the last 24 hours. Each address
+is asked in turn on both, so that whatever else the machine does falls on both alike; numbers are not kept between
+requests. The aim: the 95th percentile with the long history is at most three times the one without.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import httpx
+import psycopg
+
+from benchmarks.server import bench_server
+from cogo_dagster.bootstrap import Application
+from cogo_dagster.queue.artifacts import FolderStore
+from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.migrate import migrate
+from cogo_dagster.queue.transports.postgres import PostgresTransport
+from cogo_dagster.settings import load_settings
+from cogo_dagster.web.app import create_app
+from cogo_dagster.web.serve import listening, serving
+
+RECENT: Final = 10_000
+AIM: Final = 3.0
+SIZES: Final = (10_000, 1_000_000)
+
+_FILL: Final = """
+    set synchronous_commit = off;
+    set maintenance_work_mem = '512MB';
+    create temp table made as
+        select n, ended, (lpad(to_hex(floor(extract(epoch from ended) * 1000)::bigint), 12, '0') || '70008000'
+                          || lpad(to_hex(n), 12, '0'))::uuid as id,
+               case when n % 100 = 7 then 'failed' when n % 100 = 8 then 'cancelled' else 'succeeded' end as status,
+               case when n % 1000 = 3 then 'figma' when n % 3 = 0 then 'browser.pdf' else 'browser' end as type,
+               (array['timeout', 'http_status', 'dns', 'crashed', 'ValueError'])[1 + n / 100 % 5] as class
+        from (select n, case when n <= {recent} then now() - n * interval '86000 s' / {recent}
+                             else now() - interval '1 day' - (n - {recent}) * interval '90 days' / {rows} end as ended
+              from generate_series(1, {rows}) n) times;
+    insert into public.jobs (id, type, status, attempts, payload, created_at, next_run_at, claimed_at, started_at,
+                             finished_at, run_seconds, lease_token, worker_id, result, error)
+        select id, type, status, 1, jsonb_build_object('url', 'https://example.com/' || n), ended - interval '3 s',
+               ended, ended - interval '2 s', ended - interval '2 s', ended, 1 + n % 50 / 10.0, gen_random_uuid(),
+               'w' || n % 20, '{{"title": "A page"}}',
+               case when status = 'failed' then jsonb_build_object('class', class, 'retryable', false, 'detail', null,
+                   'message', 'It went wrong at https://example.com/' || n || ' in step ' || n % 7) end
+        from made order by id;
+    insert into public.jobs_dlq (job_id, type, payload, attempts, max_attempts, reason, error, failed_at, created_at)
+        select id, type, payload, 1, 5, 'permanent', error, finished_at, finished_at
+        from public.jobs where status = 'failed';
+    insert into public.artifacts (job_id, attempt, name, content_type, size_bytes, sha256, storage_key, status,
+                                  created_at, ready_at)
+        select id, 1, 'page.html', 'text/html', 100, md5(id::text), 'jobs/' || id, 'ready', ended, ended
+        from made where n % 10 = 0;
+    insert into public.jobs (type, payload)
+        select 'browser', '{{"url": "https://example.com"}}' from generate_series(1, 200);
+    insert into public.workers (worker_id, families, concurrency, started_at, last_heartbeat_at)
+        select 'w' || n % 20, '{{browser}}', 4, now() - n * interval '1 hour', now() - (n - 1) * interval '1 hour'
+        from generate_series(1, 300) n;
+    insert into public.worker_metrics (instance_id, worker_id, counters, latency)
+        select instance_id, worker_id, '{{"claimed": 100, "succeeded": 90}}',
+               '{{"bounds_seconds": [0.1, 1, 10], "counts": [1, 2, 3, 4], "sum_seconds": 12}}' from public.workers;
+    drop table made
+"""
+
+
+@dataclass(frozen=True)
+class Case:
+    """An address to ask, and what the table calls it."""
+
+    name: str
+    path: str
+
+
+CASES: Final = (
+    Case("overview", "/dashboard/local"),
+    Case("jobs", "/dashboard/jobs"),
+    Case("jobs, failed", "/dashboard/jobs?q=status:failed"),
+    Case("jobs, type browser, error timeout", "/dashboard/jobs?q=type:browser+status:failed+error:timeout"),
+    Case("jobs, a rare type", "/dashboard/jobs?q=type:figma"),
+    Case("jobs, queued", "/dashboard/jobs?q=status:queued"),
+    Case("jobs, words", "/dashboard/jobs?q=example.com/77"),
+    Case("one job", "/dashboard/jobs/{job}"),
+    Case("dead letters", "/dashboard/dlq"),
+    Case("dead letters of a cause", "/dashboard/dlq?fingerprint={cause}"),
+    Case("workers", "/dashboard/workers"),
+    Case("alerts", "/dashboard/alerts"),
+    Case("log", "/dashboard/log"),
+    Case("API jobs", "/api/jobs"),
+    Case("API one job", "/api/jobs/{job}"),
+    Case("API dead letters", "/api/dlq"),
+    Case("API incidents", "/api/dlq/incidents"),
+    Case("API artifacts", "/api/artifacts"),
+    Case("API workers", "/api/workers"),
+    Case("API counts", "/api/metrics/jobs/counts"),
+    Case("API history", "/api/metrics/jobs/history"),
+    Case("/metrics", "/metrics"),
+    Case("/readyz", "/readyz"),
+)
+
+
+@dataclass(frozen=True)
+class Site:
+    """A running server over one database, with a job and a cause to look at."""
+
+    client: httpx.Client
+    job: str
+    cause: str
+
+    def seconds(self, case: Case) -> float:
+        """Ask once."""
+        path = case.path.format(job=self.job, cause=self.cause)
+        started = time.perf_counter()
+        answer = self.client.get(path)
+        taken = time.perf_counter() - started
+        if answer.status_code != 200:
+            raise SystemExit(f"{path} answered {answer.status_code}: {answer.text[:300]}")
+        return taken
+
+
+@contextmanager
+def site(dsn: str, rows: int) -> Iterator[Site]:
+    """Fill a database and serve it."""
+    migrate(dsn)
+    with psycopg.connect(dsn, autocommit=True) as owner:
+        for statement in _FILL.format(rows=rows, recent=min(RECENT, rows)).split(";\n"):
+            owner.execute(statement.encode())
+        owner.execute("vacuum analyze")
+        job = str(
+            owner.execute("select id from public.jobs where status = 'succeeded' order by id desc limit 1").fetchone()[
+                0
+            ]
+        )  # type: ignore[index]
+        cause = str(owner.execute("select fingerprint from public.jobs_dlq limit 1").fetchone()[0])  # type: ignore[index]
+    with tempfile.TemporaryDirectory() as home, ExitStack() as stack:
+        settings = load_settings(COGO_DATABASE_URL=dsn, COGO_HOME=home)
+        transport = PostgresTransport(dsn)
+        stack.callback(transport.close)
+        application = Application(settings, dsn, transport, Queue(transport), FolderStore(Path(home)))
+
+        @contextmanager
+        def opened() -> Iterator[Application]:
+            yield application
+
+        app = create_app(settings, open_it=opened, keep_seconds=0)
+        url = stack.enter_context(serving(app, stack.enter_context(listening("127.0.0.1", 0))))
+        yield Site(stack.enter_context(httpx.Client(base_url=url, timeout=60)), job, cause)
+
+
+def measure(requests: int) -> list[dict[str, object]]:
+    """Return for each address the 50th and 95th percentile in milliseconds, for each size."""
+    with bench_server() as server, ExitStack() as stack:
+        sites = []
+        for rows in SIZES:
+            server.template(f"rows_{rows}", lambda _: None)
+            sites.append(stack.enter_context(site(server.dsn(f"rows_{rows}"), rows)))
+        return [_row(case, sites, requests) for case in CASES]
+
+
+def _row(case: Case, sites: list[Site], requests: int) -> dict[str, object]:
+    for one in sites:
+        for _ in range(5):
+            one.seconds(case)
+    taken = list(zip(*([one.seconds(case) * 1000 for one in sites] for _ in range(requests)), strict=True))
+    p50, p95 = ([_quantile(times, share) for times in taken] for share in (0.5, 0.95))
+    row = {"name": case.name, "p50": p50, "p95": p95, "ratio": p95[1] / p95[0], "ratio_p50": p50[1] / p50[0]}
+    print(
+        f"{case.name:36} {p50[0]:7.1f} {p95[0]:7.1f} {p50[1]:7.1f} {p95[1]:7.1f}  {row['ratio']:.2f}", file=sys.stderr
+    )
+    return row
+
+
+def _quantile(values: tuple[float, ...], share: float) -> float:
+    return statistics.quantiles(values, n=100, method="inclusive")[round(share * 100) - 1]
+
+
+def table(rows: list[dict[str, object]]) -> str:
+    """Return the table for docs/performance.md."""
+    lines = [
+        "| | 10,000 jobs, p50 ms | p95 ms | 1,000,000 jobs, p50 ms | p95 ms | ratio of p95 |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for row in rows:
+        (a50, b50), (a95, b95) = row["p50"], row["p95"]  # type: ignore[misc]
+        lines.append(f"| {row['name']} | {a50:.1f} | {a95:.1f} | {b50:.1f} | {b95:.1f} | {row['ratio']:.2f} |")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Measure, print the table, and fail where the aim is missed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--requests", type=int, default=100, help="for each address and size")
+    parser.add_argument("--json", type=Path, help="write the numbers here as well")
+    options = parser.parse_args()
+    rows = measure(options.requests)
+    print(table(rows))
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=1))
+    missed = [str(row["name"]) for row in rows if float(row["ratio"]) > AIM]  # type: ignore[arg-type]
+    print(f"Over {AIM:.0f}x: {', '.join(missed)}" if missed else f"Every ratio is at most {AIM:.0f}.")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,41 @@
+"""Cursors: the last row of a page, as a word that fits an address."""
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from cogo_dagster.queue.errors import InvalidArgument
+from cogo_dagster.queue.model import Json
+
+
+def next_cursor(rows: Sequence[Mapping[str, Json]], size: int, time: str, id: str) -> str | None:
+    """Return the cursor after a page; None where the page is not full, so that nothing follows.
+
+    Args:
+        size: How many rows were asked for.
+        time: The column that orders the rows, newest first.
+        id: The column that decides between equal times.
+    """
+    if len(rows) < size:
+        return None
+    last = json.dumps([rows[-1][time], rows[-1][id]], separators=(",", ":"))
+    return base64.urlsafe_b64encode(last.encode()).decode().rstrip("=")
+
+
+def read_cursor(cursor: str | None, time: str, id: str) -> dict[str, str] | None:
+    """Return what `next_cursor` made, as the engine takes it.
+
+    Raises:
+        InvalidArgument: It is none.
+    """
+    if cursor is None:
+        return None
+    try:
+        when, which = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
+        datetime.fromisoformat(when)
+        return {time: when, id: str(UUID(which))}
+    except (binascii.Error, ValueError, TypeError, AttributeError):
+        raise InvalidArgument("This cursor is none of ours: take `next` of the page before as it is.") from None

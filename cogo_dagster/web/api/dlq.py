@@ -1,0 +1,79 @@
+"""The dead-letter queue, read and replayed."""
+
+from importlib.metadata import version
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Path, Query
+from pydantic import Field
+
+from cogo_dagster.queue.bulk import Operation
+from cogo_dagster.web.api.bulk import Filters, done
+from cogo_dagster.web.api.cursors import next_cursor, read_cursor
+from cogo_dagster.web.api.model import DeadLetters, Done, Incidents
+from cogo_dagster.web.errors import problems
+from cogo_dagster.web.parts import Actor, AppPart, require_reader
+
+router = APIRouter(prefix="/api/dlq", tags=["dead letters"])
+
+Word = Annotated[str | None, Query(max_length=200)]
+
+
+class Replay(Filters):
+    """Which dead letters to replay."""
+
+    fingerprint: str | None = Field(None, max_length=64, description="Only of this cause.")
+
+
+@router.get("", dependencies=[Depends(require_reader)], responses=problems(401, 403, 422, 429))
+def list_dlq(
+    application: AppPart,
+    *,
+    type: Annotated[str | None, Query(max_length=200, description="Only types that begin so.")] = None,
+    executor: Word = None,
+    fingerprint: Annotated[str | None, Query(max_length=64)] = None,
+    since_seconds: Annotated[float | None, Query(ge=0, le=315_360_000)] = None,
+    open_only: Annotated[bool, Query(description="Neither replayed nor retried since.")] = True,
+    before: Annotated[str | None, Query(max_length=200, description="`next` of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> DeadLetters:
+    """Dead letters, newest failure first."""
+    rows = application.queue.list_dlq(
+        type_prefix=type,
+        executor_id=executor,
+        fingerprint=fingerprint,
+        since_seconds=since_seconds,
+        open_only=open_only,
+        before=read_cursor(before, "failed_at", "job_id"),
+        max_jobs=limit,
+    )
+    return DeadLetters(dead_letters=rows, next=next_cursor(rows, limit, "failed_at", "job_id"))
+
+
+@router.get("/incidents", dependencies=[Depends(require_reader)], responses=problems(401, 403, 422, 429))
+def list_incidents(
+    application: AppPart,
+    *,
+    type: Annotated[str | None, Query(max_length=200, description="Only types that begin so.")] = None,
+    since_seconds: Annotated[float | None, Query(ge=0, le=315_360_000)] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> Incidents:
+    """The open dead letters by the cause of their error, the most frequent first."""
+    rows = application.queue.list_incidents(type_prefix=type, since_seconds=since_seconds, max_incidents=limit)
+    return Incidents(incidents=rows)
+
+
+@router.post("/replay", responses=problems(401, 403, 404, 409, 422, 429))
+def replay_dlq(application: AppPart, actor: Actor, what: Replay) -> Done:
+    """Put dead letters back into the queue, each once, as a new job. A dry run unless `dry_run` is false."""
+    arguments = what.arguments() | {"fingerprint": what.fingerprint, "code_version": version("cogo-dagster")}
+    return done(application, Operation("replay_dlq", arguments), actor, what)
+
+
+@router.post("/{job_id}/replay", responses=problems(401, 403, 404, 409, 422, 429))
+def replay_letter(
+    application: AppPart, actor: Actor, job_id: Annotated[UUID, Path(description="The dead job's id.")]
+) -> Done:
+    """Put one dead letter back into the queue as a new job."""
+    arguments = {"job_ids": [str(job_id)], "code_version": version("cogo-dagster")}
+    return done(application, Operation("replay_dlq", arguments), actor, Filters(dry_run=False))

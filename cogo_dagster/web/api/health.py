@@ -1,0 +1,72 @@
+"""Whether the server lives, whether it can serve, and its numbers for Prometheus."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Header, Response
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+from pydantic import BaseModel
+
+from cogo_dagster.insights.model import History, Numbers, StatusCounts
+from cogo_dagster.web.errors import problems
+from cogo_dagster.web.parts import AppPart, WebPart
+from cogo_dagster.web.prometheus import QueueCollector
+
+router = APIRouter(tags=["health and metrics"])
+
+
+class Health(BaseModel):
+    """The process answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Readiness(BaseModel):
+    """The database answers, at this release."""
+
+    status: Literal["ok"] = "ok"
+    release: int
+    deployment_id: str
+
+
+@router.get("/healthz")
+def healthz() -> Health:
+    """Whether this process answers; asks nothing else."""
+    return Health()
+
+
+@router.get("/readyz", responses=problems())
+def readyz(application: AppPart) -> Readiness:
+    """Whether the database answers, at a release this code can use."""
+    return Readiness(**application.queue.schema_version())
+
+
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"description": "Prometheus' text format.", "content": {"text/plain": {}}}, **problems()},
+)
+def metrics(web: WebPart, accept: Annotated[str, Header()] = "") -> Response:
+    """The queue in numbers, read from the database now, as Prometheus' text format or OpenMetrics."""
+    registry = CollectorRegistry()
+    registry.register(QueueCollector(web.backend))
+    encode, content_type = choose_encoder(accept)
+    return Response(encode(registry), media_type=content_type)
+
+
+@router.get("/api/metrics/queue", responses=problems(), tags=["health and metrics"])
+def queue_numbers(web: WebPart) -> Numbers:
+    """The numbers of the dashboard's strip."""
+    return web.backend.numbers()
+
+
+@router.get("/api/metrics/jobs/counts", responses=problems())
+def job_counts(web: WebPart) -> StatusCounts:
+    """How many jobs there are of each status; beyond 10,000 an estimate."""
+    return web.backend.counts()
+
+
+@router.get("/api/metrics/jobs/history", responses=problems())
+def job_history(web: WebPart) -> History:
+    """What ended in the last 24 hours, by the hour, by family and by error."""
+    return web.backend.history(24)

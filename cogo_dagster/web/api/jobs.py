@@ -1,0 +1,125 @@
+"""Jobs and their attempts, read and acted upon."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Path, Query
+from pydantic import BaseModel, Field
+
+from cogo_dagster.bootstrap import Application
+from cogo_dagster.insights.timeline import attempts_of
+from cogo_dagster.insights.why import why
+from cogo_dagster.queue.bulk import Operation
+from cogo_dagster.queue.errors import JobNotFound
+from cogo_dagster.queue.model import Json
+from cogo_dagster.web.api.artifacts import artifact_document
+from cogo_dagster.web.api.bulk import Filters, done
+from cogo_dagster.web.api.model import AttemptRow, Cancelled, Done, JobDetail, Jobs, Status
+from cogo_dagster.web.errors import problems
+from cogo_dagster.web.parts import Actor, AppPart, require_reader
+
+router = APIRouter(prefix="/api/jobs", tags=["jobs"])
+
+Word = Annotated[str | None, Query(max_length=200)]
+JobId = Annotated[UUID, Path(description="The job's id.")]
+
+
+class Retry(Filters):
+    """Which failed jobs to put back, and how."""
+
+    reset_attempts: bool = Field(False, description="Count attempts from zero again, instead of granting one more.")
+
+
+class RetryOne(BaseModel):
+    """How to put a failed job back."""
+
+    reset_attempts: bool = Field(False, description="Count attempts from zero again, instead of granting one more.")
+
+
+@router.get("", dependencies=[Depends(require_reader)], responses=problems(401, 403, 422, 429))
+def list_jobs(
+    application: AppPart,
+    *,
+    status: Annotated[list[Status] | None, Query(max_length=5, description="Only these.")] = None,
+    type: Annotated[str | None, Query(max_length=200, description="Only types that begin so.")] = None,
+    executor: Word = None,
+    worker: Word = None,
+    device: Word = None,
+    error: Annotated[str | None, Query(max_length=200, description="The class of the last error.")] = None,
+    q: Annotated[str | None, Query(max_length=200, description="Words within id, key, error or payload.")] = None,
+    since_seconds: Annotated[float | None, Query(ge=0, le=315_360_000)] = None,
+    before: Annotated[UUID | None, Query(description="`next` of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> Jobs:
+    """Jobs, newest first. A rare filter looks at 20,000 jobs a page; `looked_until` says how far back it came."""
+    filters = {
+        "statuses": status,
+        "type_prefix": type,
+        "executor_id": executor,
+        "worker_id": worker,
+        "device": device,
+        "error_class": error,
+        "words": q,
+        "since_seconds": since_seconds,
+        "before_id": str(before) if before else None,
+        "max_jobs": limit,
+    }
+    found = application.queue.search_jobs(**filters)
+    return Jobs(jobs=found["jobs"], next=found["before_id"], looked_until=found["looked_until"])
+
+
+@router.get("/{job_id}", dependencies=[Depends(require_reader)], responses=problems(401, 403, 404, 422, 429))
+def get_job(application: AppPart, job_id: JobId) -> JobDetail:
+    """One job, whole: why it is where it is, payload, attempts, artifacts."""
+    job, reason = look(application, job_id)
+    return JobDetail(
+        **{name: value for name, value in job.items() if name not in ("artifacts", "superseded_attempts")},
+        why=reason,
+        attempt_list=_attempts(job),
+        artifacts=[artifact_document(row) for row in job["artifacts"]],
+    )
+
+
+@router.get("/{job_id}/attempts", dependencies=[Depends(require_reader)], responses=problems(401, 403, 404, 422, 429))
+def get_attempts(application: AppPart, job_id: JobId) -> list[AttemptRow]:
+    """Every attempt of a job, oldest first."""
+    return _attempts(look(application, job_id)[0])
+
+
+@router.post("/retry", responses=problems(401, 403, 422, 429))
+def retry_failed(application: AppPart, actor: Actor, what: Retry) -> Done:
+    """Put failed jobs back into the queue, each under its own id. A dry run unless `dry_run` is false."""
+    operation = Operation("retry_failed", what.arguments() | {"reset_attempts": what.reset_attempts})
+    return done(application, operation, actor, what)
+
+
+@router.post("/{job_id}/retry", responses=problems(401, 403, 404, 409, 422, 429))
+def retry_job(application: AppPart, actor: Actor, job_id: JobId, how: RetryOne | None = None) -> Done:
+    """Put one failed job back into the queue."""
+    reset = how.reset_attempts if how else False
+    operation = Operation("retry_failed", {"job_ids": [str(job_id)], "reset_attempts": reset})
+    return done(application, operation, actor, Filters(dry_run=False))
+
+
+@router.post("/{job_id}/cancel", responses=problems(401, 403, 404, 409, 422, 429))
+def cancel_job(application: AppPart, actor: Actor, job_id: JobId) -> Cancelled:
+    """Cancel a queued job at once; ask a running one to stop, where success still wins."""
+    return Cancelled(**application.queue.cancel(job_id, actor=actor))
+
+
+def look(application: Application, job_id: UUID) -> tuple[Json, str | None]:
+    """Return a whole job and why it is where it is.
+
+    Raises:
+        JobNotFound: There is none.
+    """
+    found = application.queue.get_jobs([job_id])
+    if not found:
+        raise JobNotFound(f"There is no job {job_id}: it was purged, or the id has a slip.")
+    reasons = [why(fact, datetime.now(UTC)) for fact in application.queue.explain([job_id])]
+    return found[0], reasons[0] if reasons else None
+
+
+def _attempts(job: Json) -> list[AttemptRow]:
+    return [AttemptRow.model_validate(attempt, from_attributes=True) for attempt in attempts_of(job)]

@@ -1,0 +1,71 @@
+"""Workers, what is paused, and what operators did."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from cogo_dagster.web.api.cursors import next_cursor, read_cursor
+from cogo_dagster.web.api.model import Operations, Paused, Workers
+from cogo_dagster.web.errors import problems
+from cogo_dagster.web.parts import Actor, AppPart, require_reader
+
+router = APIRouter(prefix="/api", tags=["workers and operations"])
+
+
+class Pausable(BaseModel):
+    """What to pause or resume."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Literal["type", "executor"] = Field(description="A type, with all below it, or an executor id.")
+    name: str = Field(min_length=1, max_length=200)
+
+
+class Pause(Pausable):
+    """What to pause, and why."""
+
+    reason: str | None = Field(None, max_length=500, description="For whoever finds it paused.")
+
+
+@router.get("/workers", dependencies=[Depends(require_reader)], responses=problems(401, 403, 422, 429))
+def list_workers(
+    application: AppPart,
+    *,
+    alive_only: bool = False,
+    before: Annotated[str | None, Query(max_length=200, description="`next` of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> Workers:
+    """Worker starts, newest first, with their device."""
+    rows = application.queue.list_workers(
+        alive_only=alive_only, before=read_cursor(before, "started_at", "instance_id"), max_workers=limit
+    )
+    return Workers(workers=rows, next=next_cursor(rows, limit, "started_at", "instance_id"))
+
+
+@router.get("/operations", dependencies=[Depends(require_reader)], responses=problems(401, 403, 422, 429))
+def list_operations(
+    application: AppPart,
+    *,
+    operation: Annotated[str | None, Query(max_length=100)] = None,
+    before: Annotated[str | None, Query(max_length=200, description="`next` of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> Operations:
+    """What operators did, newest first: who, what, to what, and how many rows changed."""
+    rows = application.queue.list_operations(
+        operation=operation, before=read_cursor(before, "created_at", "id"), max_operations=limit
+    )
+    return Operations(operations=rows, next=next_cursor(rows, limit, "created_at", "id"))
+
+
+@router.post("/pause", responses=problems(401, 403, 422, 429))
+def pause(application: AppPart, actor: Actor, what: Pause) -> Paused:
+    """Claim no more of a type, or let an executor claim nothing; what runs goes on."""
+    return Paused(**application.queue.pause(what.kind, what.name, reason=what.reason, actor=actor))
+
+
+@router.post("/resume", responses=problems(401, 403, 422, 429))
+def resume(application: AppPart, actor: Actor, what: Pausable) -> Paused:
+    """End a pause."""
+    answer = application.queue.resume(what.kind, what.name, actor=actor)
+    return Paused(kind=what.kind, name=what.name, changed=answer["changed"])

@@ -1,0 +1,79 @@
+"""One job: why it is where it is, its attempts, and what they left behind."""
+
+import contextlib
+import json
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response
+
+from cogo_dagster.insights.timeline import attempts_of, timeline
+from cogo_dagster.queue.artifacts import ArtifactStore, ArtifactStoreError
+from cogo_dagster.queue.model import Json
+from cogo_dagster.web.api.jobs import look
+from cogo_dagster.web.content import bare_type, first_text
+from cogo_dagster.web.parts import AppPart, require_reader
+from cogo_dagster.web.render import Pages
+from cogo_dagster.web.traces import viewer_address
+
+router = APIRouter(prefix="/dashboard", include_in_schema=False, dependencies=[Depends(require_reader)])
+
+_READ_BYTES: Final = 64 * 1024
+_TEXTS: Final = {"text/html", "text/plain", "application/json", "text/csv", "text/markdown"}
+
+
+@dataclass(frozen=True, slots=True)
+class Exhibit:
+    """An artifact as the page shows it.
+
+    Attributes:
+        kind: `image`, `text`, `trace` or `file`.
+        text: The beginning of a text.
+        whole: Whether that is all of it.
+        viewer: Where a trace is looked at.
+    """
+
+    row: Json
+    kind: str
+    text: str | None = None
+    whole: bool = True
+    viewer: str | None = None
+
+
+@router.get("/jobs/{job_id}")
+def job(request: Request, application: AppPart, job_id: UUID) -> Response:
+    """Everything about one job."""
+    found, why = look(application, job_id)
+    pages: Pages = request.app.state.pages
+    return pages.page(
+        request,
+        "job.html",
+        title=f"{found['type']} {str(job_id)[-8:]}",
+        job=found,
+        why=why,
+        attempts=attempts_of(found),
+        timeline=timeline(found),
+        exhibits=[_exhibit(request, application.store, row) for row in found["artifacts"]],
+    )
+
+
+def _exhibit(request: Request, store: ArtifactStore, row: Json) -> Exhibit:
+    kind = bare_type(row["content_type"])
+    if kind.startswith("image/") and kind != "image/svg+xml":
+        return Exhibit(row, "image")
+    if kind == "application/zip" and str(row["name"]).endswith("trace.zip"):
+        return Exhibit(row, "trace", viewer=viewer_address(request, row["id"]))
+    if kind in _TEXTS and row["storage_key"]:
+        with contextlib.suppress(ArtifactStoreError):
+            text, whole = first_text(store, row, _READ_BYTES)
+            return Exhibit(row, "text", _readable(kind, text, whole=whole), whole)
+    return Exhibit(row, "file")
+
+
+def _readable(kind: str, text: str, *, whole: bool) -> str:
+    if kind == "application/json" and whole:
+        with contextlib.suppress(ValueError):
+            return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    return text

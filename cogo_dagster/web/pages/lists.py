@@ -1,0 +1,142 @@
+"""Pages that list: jobs, dead letters, workers, what operators did."""
+
+from importlib.metadata import version
+from typing import Annotated, Final
+from urllib.parse import urlencode
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Request
+from starlette.responses import RedirectResponse, Response
+
+from cogo_dagster.queue.bulk import Operation, preview
+from cogo_dagster.web.api.bulk import MOST_AT_ONCE
+from cogo_dagster.web.api.cursors import next_cursor, read_cursor
+from cogo_dagster.web.parts import AppPart, WebPart, require_reader
+from cogo_dagster.web.render import Pages
+from cogo_dagster.web.search import QUALIFIERS, STATUSES, Search
+
+router = APIRouter(prefix="/dashboard", include_in_schema=False, dependencies=[Depends(require_reader)])
+
+PAGE: Final = 50
+
+Cursor = Annotated[str | None, Query(max_length=200)]
+
+
+@router.get("/jobs")
+def jobs(
+    request: Request,
+    web: WebPart,
+    application: AppPart,
+    q: Annotated[str, Query(max_length=500)] = "",
+    before: UUID | None = None,
+) -> Response:
+    """Jobs by what was typed, newest first, beside the rail of statuses."""
+    if job_id := _as_id(q):
+        return RedirectResponse(f"/dashboard/jobs/{job_id}", 303)
+    search = Search.parse(q)
+    filters = search.filters() | {"before_id": str(before) if before else None, "max_jobs": PAGE}
+    found = application.queue.search_jobs(**filters)
+    return _pages(request).page(
+        request,
+        "jobs.html",
+        title="Jobs",
+        counts=web.backend.counts(),
+        statuses=STATUSES,
+        qualifiers=QUALIFIERS,
+        search=search,
+        chips=[(str(term), f"?{urlencode({'q': str(search.without(term))})}") for term in search.terms],
+        link=lambda text: f"/dashboard/jobs?{urlencode({'q': str(text)})}",
+        jobs=found["jobs"],
+        looked_until=found["looked_until"],
+        following=_following(q=str(search), before=found["before_id"]),
+        is_first=before is None,
+    )
+
+
+@router.get("/dlq")
+def dlq(
+    request: Request,
+    application: AppPart,
+    fingerprint: Annotated[str | None, Query(max_length=64)] = None,
+    before: Cursor = None,
+) -> Response:
+    """Dead letters by their cause; of one cause, each letter."""
+    rows = application.queue.list_dlq(
+        fingerprint=fingerprint, before=read_cursor(before, "failed_at", "job_id"), max_jobs=PAGE
+    )
+    incidents = application.queue.list_incidents(max_incidents=PAGE)
+    return _pages(request).page(
+        request,
+        "dlq.html",
+        title="Dead letters",
+        incidents=incidents,
+        cause=next((one for one in incidents if one["fingerprint"] == fingerprint), None),
+        fingerprint=fingerprint,
+        letters=rows,
+        following=_following(fingerprint=fingerprint, before=next_cursor(rows, PAGE, "failed_at", "job_id")),
+    )
+
+
+@router.get("/dlq/replay")
+def replay_preview(
+    request: Request, application: AppPart, fingerprint: Annotated[str | None, Query(max_length=64)] = None
+) -> Response:
+    """What replaying all that match would do, before it is done."""
+    operation = Operation("replay_dlq", {"fingerprint": fingerprint, "code_version": version("cogo-dagster")})
+    found = preview(application.queue, operation, MOST_AT_ONCE)
+    return _pages(request).page(
+        request,
+        "replay.html",
+        title="Replay dead letters",
+        fingerprint=fingerprint,
+        found=found,
+        same_code_version=found.counts["same_code_version"],
+        most=MOST_AT_ONCE,
+        shown=found.items[:20],
+    )
+
+
+@router.get("/workers")
+def workers(request: Request, application: AppPart, before: Cursor = None) -> Response:
+    """Workers and their devices, and what is paused."""
+    rows = application.queue.list_workers(before=read_cursor(before, "started_at", "instance_id"), max_workers=PAGE)
+    return _pages(request).page(
+        request,
+        "workers.html",
+        title="Workers",
+        workers=rows,
+        paused=application.queue.list_paused(),
+        following=_following(before=next_cursor(rows, PAGE, "started_at", "instance_id")),
+    )
+
+
+@router.get("/log")
+def log(request: Request, application: AppPart, before: Cursor = None) -> Response:
+    """What operators did."""
+    rows = application.queue.list_operations(before=read_cursor(before, "created_at", "id"), max_operations=PAGE)
+    return _pages(request).page(
+        request,
+        "log.html",
+        title="Log",
+        operations=rows,
+        following=_following(before=next_cursor(rows, PAGE, "created_at", "id")),
+    )
+
+
+def _pages(request: Request) -> Pages:
+    pages: Pages = request.app.state.pages
+    return pages
+
+
+def _following(*, before: str | None, **kept: str | None) -> str | None:
+    """Return the address of the next page."""
+    if before is None:
+        return None
+    return f"?{urlencode({name: value for name, value in (*kept.items(), ('before', before)) if value})}"
+
+
+def _as_id(typed: str) -> UUID | None:
+    try:
+        return UUID(typed.strip()) if len(typed.strip()) == 36 else None
+    except ValueError:
+        return None

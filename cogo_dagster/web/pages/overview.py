@@ -1,0 +1,25 @@
+"""`/dashboard/local`: how things stand, in one look."""
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response
+
+from cogo_dagster.web.bars import bars
+from cogo_dagster.web.parts import AppPart, WebPart, require_reader
+from cogo_dagster.web.render import Pages
+
+router = APIRouter(prefix="/dashboard", include_in_schema=False, dependencies=[Depends(require_reader)])
+
+
+@router.get("/local")
+def local(request: Request, web: WebPart, application: AppPart) -> Response:
+    """The gate and its trend, the queue's strip, latencies, the last fixes, providers, the causes of failure."""
+    pages: Pages = request.app.state.pages
+    return pages.page(
+        request,
+        "local.html",
+        title="Overview",
+        history=(history := web.backend.history()),
+        throughput=bars(history.hours),
+        paused=application.queue.list_paused(),
+        incidents=application.queue.list_incidents(max_incidents=5),
+    )

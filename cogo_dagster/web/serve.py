@@ -1,0 +1,83 @@
+"""Serving the application: alone until a signal, or beside something else."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from ipaddress import ip_address
+from typing import Final
+
+import uvicorn
+from fastapi import FastAPI
+
+from cogo_dagster.settings import SettingsError
+
+_GRACE_SECONDS: Final = 3
+_START_SECONDS: Final = 20.0
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """Return a socket that listens; port 0 takes any.
+
+    Raises:
+        SettingsError: The port is taken, or the address is not of this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise SettingsError(
+            f"The dashboard cannot listen on {host}:{port} ({error.strerror}): choose another with --port or --host."
+        ) from None
+    return listener
+
+
+def serve(app: FastAPI, listener: socket.socket) -> None:
+    """Serve until SIGINT or SIGTERM."""
+    uvicorn.Server(_config(app)).run(sockets=[listener])
+
+
+@contextmanager
+def serving(app: FastAPI, listener: socket.socket) -> Iterator[str]:
+    """Serve in a thread while it is entered; yield the address.
+
+    Raises:
+        SettingsError: It did not start.
+    """
+    server = uvicorn.Server(_config(app))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="cogo-web", daemon=True)
+    thread.start()
+    deadline = time.monotonic() + _START_SECONDS
+    while not server.started:
+        if not thread.is_alive() or time.monotonic() > deadline:
+            raise SettingsError("The dashboard did not start: run `cogo web` to see why.")
+        time.sleep(0.01)
+    try:
+        yield address(listener)
+    finally:
+        server.should_exit = True
+        thread.join(_GRACE_SECONDS + 5)
+
+
+def address(listener: socket.socket) -> str:
+    """Return the address of what listens."""
+    host, port = listener.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _config(app: FastAPI) -> uvicorn.Config:
+    return uvicorn.Config(
+        app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=_GRACE_SECONDS
+    )

@@ -1,0 +1,194 @@
+// Live pages, keys, theme. Every page works without it.
+"use strict";
+
+const GATHER_MS = 250, POLL_MS = 10_000, AGO_MS = 10_000;
+const $ = (selector) => document.querySelector(selector);
+
+/* Live: the server says that something changed, then the page asks for itself and takes over what differs. */
+const live = { following: true, source: null, timer: null, mark: null, busy: false, again: false };
+const liveButton = $("#live");
+
+function say(state, words) {
+  liveButton.hidden = false;
+  liveButton.dataset.state = state;
+  liveButton.setAttribute("aria-pressed", String(state !== "paused"));
+  liveButton.querySelector("span").textContent = words;
+}
+
+function isBusy(region) {
+  const active = document.activeElement;
+  if (active && active !== document.body && region.contains(active) && active.matches("input, select, textarea")) return true;
+  const selection = document.getSelection();
+  return Boolean(selection && !selection.isCollapsed && region.contains(selection.anchorNode));
+}
+
+function takeOver(fresh) {
+  const active = document.activeElement && document.activeElement.closest("[id]");
+  const focused = active && active.id;
+  const href = document.activeElement && document.activeElement.getAttribute && document.activeElement.getAttribute("href");
+  for (const old of document.querySelectorAll("[data-live]")) {
+    if (!old.isConnected || old.parentElement.closest("[data-live]")) continue;
+    const now = fresh.getElementById(old.id);
+    if (!now) { if (!isBusy(old)) old.replaceChildren(); continue; }
+    if (old.dataset.was === undefined) old.dataset.was = "";
+    const open = [...old.querySelectorAll("details")].map((one) => one.open);
+    const html = now.innerHTML;
+    if (plain(old) === plain(now) || isBusy(old)) continue;
+    old.innerHTML = html;
+    old.className = now.className;
+    old.querySelectorAll("details").forEach((one, at) => { if (at < open.length) one.open = open[at]; });
+  }
+  for (const now of fresh.querySelectorAll("main [data-live]")) {
+    if (!document.getElementById(now.id) && !now.parentElement.closest("[data-live]")) insert(now);
+  }
+  if (focused && document.activeElement === document.body) {
+    const again = (href && $(`[href="${CSS.escape(href)}"]`)) || document.getElementById(focused);
+    if (again) again.focus({ preventScroll: true });
+  }
+}
+
+// Distances from now change by themselves: they are no news.
+function plain(element) {
+  const copy = element.cloneNode(true);
+  copy.querySelectorAll("time").forEach((time) => { time.textContent = ""; });
+  copy.querySelectorAll("details").forEach((one) => { one.removeAttribute("open"); });
+  return copy.innerHTML;
+}
+
+function insert(element) {
+  const before = element.previousElementSibling;
+  const anchor = before && before.id && document.getElementById(before.id);
+  if (anchor) anchor.after(document.importNode(element, true));
+}
+
+async function refresh() {
+  if (live.busy) { live.again = true; return; }
+  live.busy = true;
+  try {
+    const answer = await fetch(location.pathname + location.search, { headers: { accept: "text/html" }, redirect: "error" });
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    if (answer.ok) {
+      takeOver(fresh);
+      tellAgo();
+      if (live.source && live.source.readyState === EventSource.OPEN) say("live", "live");
+    } else {
+      say("lost", "no answer");
+    }
+  } catch {
+    say("lost", "no answer");
+  } finally {
+    live.busy = false;
+    if (live.again) { live.again = false; setTimeout(refresh, GATHER_MS); }
+  }
+}
+
+function poll() {
+  clearInterval(live.timer);
+  say("polling", "polling");
+  live.timer = setInterval(() => { if (!document.hidden) refresh(); }, POLL_MS);
+}
+
+function follow() {
+  live.following = true;
+  const job = document.body.dataset.job;
+  live.source = new EventSource("/dashboard/live" + (job ? `?job=${encodeURIComponent(job)}` : ""));
+  live.source.addEventListener("open", () => { clearInterval(live.timer); say("live", "live"); });
+  live.source.addEventListener("change", (event) => {
+    if (live.mark !== null && live.mark !== event.data) setTimeout(refresh, GATHER_MS);
+    else say("live", "live");
+    live.mark = event.data;
+  });
+  live.source.addEventListener("trouble", () => say("lost", "no database"));
+  live.source.addEventListener("error", () => {
+    if (live.following && live.source.readyState === EventSource.CLOSED) poll();
+    else if (live.following) say("polling", "connecting");
+  });
+}
+
+function rest() {
+  live.following = false;
+  if (live.source) live.source.close();
+  clearInterval(live.timer);
+  say("paused", "paused");
+}
+
+function toggleLive() {
+  if (live.following) rest();
+  else { live.mark = null; refresh(); follow(); }
+}
+
+if (liveButton && $("[data-live]") && !$(".problem")) {
+  liveButton.addEventListener("click", toggleLive);
+  if (window.EventSource) follow(); else poll();
+  // A phone that wakes up has missed what came meanwhile.
+  document.addEventListener("visibilitychange", () => { if (!document.hidden && live.following) refresh(); });
+  addEventListener("pagehide", () => { if (live.source) live.source.close(); });
+  addEventListener("pageshow", (event) => { if (event.persisted && live.following) { live.mark = null; follow(); refresh(); } });
+}
+
+/* Distances from now, in words. */
+const UNITS = [[86_400, "d"], [3_600, "h"], [60, "min"], [1, "s"]];
+function tellAgo() {
+  for (const time of document.querySelectorAll("time[data-ago]")) {
+    const seconds = (new Date(time.dateTime) - Date.now()) / 1000;
+    const unit = UNITS.find(([size]) => Math.abs(seconds) >= size);
+    const words = unit ? `${Math.floor(Math.abs(seconds) / unit[0])} ${unit[1]}` : "now";
+    time.textContent = !unit ? words : seconds > 0 ? `in ${words}` : `${words} ago`;
+  }
+}
+setInterval(tellAgo, AGO_MS);
+
+/* Light or dark. */
+function toggleTheme() {
+  const root = document.documentElement;
+  const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  root.dataset.theme = dark ? "light" : "dark";
+  try { localStorage.setItem("theme", root.dataset.theme); } catch { /* only for this page, then */ }
+}
+$("#theme").hidden = false;
+$("#theme").addEventListener("click", toggleTheme);
+
+/* Keys. */
+const help = $("#help");
+$("#keys").hidden = false;
+$("#keys").addEventListener("click", () => help.showModal());
+
+const PAGES = { o: "local", j: "jobs", d: "dlq", w: "workers", a: "alerts", l: "log" };
+let going = 0;
+
+function step(by) {
+  const rows = [...document.querySelectorAll("[data-row]")];
+  const at = rows.indexOf(document.activeElement);
+  const next = rows[at < 0 ? (by > 0 ? 0 : rows.length - 1) : Math.min(Math.max(at + by, 0), rows.length - 1)];
+  if (next) next.focus();
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, dialog")) {
+    if (event.key === "Escape" && event.target.matches("input")) event.target.blur();
+    return;
+  }
+  const went = Date.now() - going < 1500;
+  going = 0;
+  if (went && PAGES[event.key]) { location.href = `/dashboard/${PAGES[event.key]}`; return; }
+  const search = $("#q");
+  if (event.key === "g") going = Date.now();
+  else if (event.key === "j") step(1);
+  else if (event.key === "k") step(-1);
+  else if (event.key === "t") toggleTheme();
+  else if (event.key === "p" && liveButton && !liveButton.hidden) toggleLive();
+  else if (event.key === "?") help.showModal();
+  else if (event.key === "/") {
+    event.preventDefault();
+    if (search) { search.focus(); search.select(); } else location.href = "/dashboard/jobs#q";
+  }
+});
+if (location.hash === "#q" && $("#q")) $("#q").focus();
+
+// What was done is said once: a reload or a copied address does not say it again.
+if ($("#said")) {
+  const address = new URL(location.href);
+  address.searchParams.delete("did");
+  address.searchParams.delete("n");
+  history.replaceState(null, "", address);
+}

@@ -1,0 +1,1 @@
+"""The dashboard and the API, over a real database, in a real browser."""

@@ -1,0 +1,122 @@
+"""A queue that has lived: jobs of every status, failures with causes, files, workers, a pause, an operator."""
+
+import io
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+import psycopg
+
+from cogo_dagster.queue.artifacts import ArtifactStore, upload_artifacts
+from cogo_dagster.queue.client import Queue, WorkerIdentity
+from cogo_dagster.queue.model import ArtifactFile, Job, JobError, Json, Outcome
+from cogo_dagster_tests.queue.steps import a_worker, add, register, running_job, settle, take
+
+TIMEOUT = JobError(
+    "timeout", "The page did not load within 30 s: https://shop.example.com/cart", detail="Traceback:\n  page.goto"
+)
+HTTP = JobError("http_status", "The server answered 502 for https://api.example.com/v1/orders/4711.")
+GONE = JobError("http_status", "The server answered 404 for https://example.com/old.", retryable=False)
+
+PIXEL = bytes.fromhex(
+    "89504e470d0a1a0a0000000d49484452000000010000000108020000"
+    "00907753de0000000c49444154789c6360f8cfc000000301010018dd8db00000000049454e44ae426082"
+)
+
+_HISTORY = """
+    insert into public.jobs (id, type, status, attempts, priority, payload, created_at, next_run_at, claimed_at,
+                             started_at, finished_at, run_seconds, lease_token, worker_id, error)
+    select (lpad(to_hex(floor(extract(epoch from ended) * 1000)::bigint), 12, '0') || '7000' || '8000'
+               || lpad(to_hex(n), 12, '0'))::uuid, kind, word, 1, 5,
+           jsonb_build_object('url', 'https://example.com/page/' || n), ended - run - interval '5 s', ended - run,
+           ended - run, ended - run, ended, extract(epoch from run), gen_random_uuid(), 'worker-' || (1 + n % 3),
+           case when word = 'failed' then jsonb_build_object('class', 'http_status', 'retryable', false,
+               'detail', null, 'message', 'The server answered 404 for https://example.com/page/' || n || '.') end
+    from (select n, now() - n * interval '86400 s' / {rows} * (1 + 0.2 * sin(n::float / 40)) as ended,
+                 (0.4 + n % 7 * 0.6) * interval '1 s' as run,
+                 (array['browser', 'browser', 'browser.pdf', 'figma'])[1 + n % 4] as kind,
+                 case when n % 37 = 0 then 'failed' when n % 90 = 0 then 'cancelled' else 'succeeded' end as word
+          from generate_series(1, {rows}) n) made
+"""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The jobs that a test looks at.
+
+    Attributes:
+        done: Succeeded, with a screenshot, HTML, data and a trace.
+        dead: Failed for good with a timeout, after five attempts.
+    """
+
+    done: UUID
+    dead: UUID
+    running: UUID
+    waiting: UUID
+    queued: UUID
+    worker: WorkerIdentity
+
+
+def history(dsn: str, rows: int = 600) -> None:
+    """Fill the last 24 hours with jobs that ended."""
+    with psycopg.connect(dsn, autocommit=True) as owner:
+        owner.execute(_HISTORY.format(rows=rows).encode())
+        owner.execute("analyze public.jobs")
+
+
+def lived_in(queue: Queue, store: ArtifactStore, folder: Path) -> Scene:
+    """Make the scene through the queue itself."""
+    worker = a_worker("worker-1", "mac-1")
+    register(queue, worker, families=("browser", "figma"), concurrency=4)
+    queue.heartbeat(
+        worker,
+        1,
+        {
+            "counters": {"claimed": 640, "succeeded": 600, "failed": 17, "lease_lost": 1},
+            "latency": {"bounds_seconds": [0.1, 1, 10], "counts": [10, 500, 80, 3], "sum_seconds": 812.5},
+        },
+    )
+    done = with_files(
+        queue, store, running_job(queue, payload={"url": "https://example.com/", "full_page": True}), folder
+    )
+    dead = failing(queue, TIMEOUT, payload={"url": "https://shop.example.com/cart"})
+    for number in range(3):
+        failing(queue, HTTP, payload={"url": f"https://api.example.com/v1/orders/{number}"})
+    failing(queue, GONE, payload={"url": "https://example.com/old"})
+    running = running_job(queue, payload={"url": "https://slow.example.com/"}, max_attempts=3)
+    waiting = add(queue, payload={"url": "https://later.example.com/"}, run_in_seconds=250)
+    queued = add(queue, "figma", payload={"file_key": "abc123"}, executor_id="mac-1", idempotency_key="figma:abc123")
+    queue.pause("type", "gate", reason="the runner is being moved", actor="anna")
+    return Scene(done, dead, running.id, waiting, queued, worker)
+
+
+def failing(queue: Queue, error: JobError, **options: Json) -> UUID:
+    """Enqueue a job that fails until it is dead."""
+    job = running_job(queue, max_attempts=1, **options)
+    settle(queue, job, Outcome.FAILED, error=error, run_seconds=30.0)
+    return job.id
+
+
+def with_files(queue: Queue, store: ArtifactStore, job: Job, folder: Path) -> UUID:
+    """Let a job succeed and leave one file of each kind."""
+    trace = io.BytesIO()
+    with zipfile.ZipFile(trace, "w") as archive:
+        archive.writestr("trace.trace", "")
+    contents = {
+        "screenshot.png": ("image/png", PIXEL),
+        "page.html": ("text/html", b"<title>Example</title><script>document.title = 'run'</script>"),
+        "data.json": ("application/json", json.dumps({"title": "Example", "prices": [1, 2]}).encode()),
+        "trace.zip": ("application/zip", trace.getvalue()),
+    }
+    files = []
+    for name, (kind, content) in contents.items():
+        (folder / name).write_bytes(content)
+        files.append(ArtifactFile(name, kind, folder / name))
+    upload_artifacts(queue, store, job, files)
+    settle(queue, job, Outcome.SUCCEEDED, result={"title": "Example", "status": 200}, run_seconds=1.4)
+    return job.id
+
+
+__all__ = ["Scene", "failing", "history", "lived_in", "take", "with_files"]

@@ -1,0 +1,177 @@
+"""Actions: who may, what they do, and that each is written down."""
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from cogo_dagster.queue.model import Json
+from cogo_dagster.settings import Settings
+from cogo_dagster_tests.queue.steps import add, look, running_job
+from cogo_dagster_tests.web.conftest import ADMIN, TOKEN, Serve, Site
+from cogo_dagster_tests.web.scene import HTTP, TIMEOUT, failing
+
+ACTIONS: list[tuple[str, Json]] = [
+    ("/api/jobs/{id}/cancel", None),
+    ("/api/jobs/{id}/retry", None),
+    ("/api/jobs/retry", {"dry_run": False}),
+    ("/api/dlq/{id}/replay", None),
+    ("/api/dlq/replay", {"dry_run": False}),
+    ("/api/pause", {"kind": "type", "name": "browser"}),
+    ("/api/resume", {"kind": "type", "name": "browser"}),
+]
+
+each_action = pytest.mark.parametrize(("path", "body"), ACTIONS, ids=[path for path, _ in ACTIONS])
+
+
+@each_action
+@pytest.mark.parametrize(
+    "headers", [{}, {"x-admin-token": "wrong"}, {"x-admin-token": ""}, {"authorization": f"Bearer {TOKEN}"}]
+)
+def test_nobody_acts_without_the_token(site: Site, path: str, body: Json, headers: dict[str, str]) -> None:
+    """401, and nothing is done."""
+    job = failing(site.queue, TIMEOUT)
+    answer = site.client.post(path.format(id=job), json=body, headers=headers)
+    assert answer.status_code == 401
+    assert (look(site.queue, job)["status"], site.queue.list_operations()) == ("failed", [])
+
+
+@each_action
+def test_actions_are_closed_while_no_token_is_set(serve: Serve, settings: Settings, path: str, body: Json) -> None:
+    """403, also for whoever sends one."""
+    closed = settings.model_copy(update={"admin_token": None})
+    with serve(settings=closed) as site:
+        answer = site.client.post(path.format(id=add(site.queue)), json=body, headers=ADMIN)
+    assert answer.status_code == 403
+    assert "QUALITY_NOTIFY_ADMIN_TOKEN" in answer.json()["error"]
+
+
+def test_guessing_is_slowed_down(site: Site) -> None:
+    """After ten wrong tokens in a minute even the right one has to wait."""
+    wrong = [site.client.post("/api/dlq/replay", json={}, headers={"x-admin-token": str(n)}) for n in range(10)]
+    assert {answer.status_code for answer in wrong} == {401}
+    answer = site.client.post("/api/dlq/replay", json={}, headers=ADMIN)
+    assert answer.status_code == 429
+    assert 0 < int(answer.headers["retry-after"]) <= 61
+
+
+def test_a_cancel_is_done_and_written_down(site: Site) -> None:
+    """A queued job ends at once; the log says who did it, once."""
+    job = add(site.queue)
+    assert site.post(f"/api/jobs/{job}/cancel")["status"] == "cancelled"
+    assert site.post(f"/api/jobs/{job}/cancel")["status"] == "cancelled"
+    [entry] = site.get("/api/operations")["operations"]
+    assert (entry["operation"], entry["actor"], entry["filter"]["job_id"]) == ("cancel_job", "api:tester", str(job))
+
+
+def test_a_running_job_is_asked_to_stop(site: Site) -> None:
+    """It runs on until its worker learns of it."""
+    job = running_job(site.queue)
+    answer = site.post(f"/api/jobs/{job.id}/cancel")
+    assert (answer["status"], answer["cancel_requested"]) == ("running", True)
+
+
+def test_an_ended_job_cannot_be_cancelled(site: Site) -> None:
+    """409 and why."""
+    job = failing(site.queue, TIMEOUT)
+    assert "cannot be cancelled" in site.post(f"/api/jobs/{job}/cancel", status=409)["error"]
+
+
+def test_a_retry_puts_the_job_back(site: Site) -> None:
+    """Under its own id, with one attempt granted, or counted from zero."""
+    first, second = failing(site.queue, TIMEOUT), failing(site.queue, TIMEOUT)
+    assert site.post(f"/api/jobs/{first}/retry")["changed"] == 1
+    assert site.post(f"/api/jobs/{second}/retry", {"reset_attempts": True})["changed"] == 1
+    assert [(look(site.queue, job)["status"], look(site.queue, job)["attempts"]) for job in (first, second)] == [
+        ("queued", 1),
+        ("queued", 0),
+    ]
+    assert "only failed jobs can be retried" in site.post(f"/api/jobs/{first}/retry", status=409)["error"]
+
+
+def test_a_bulk_replay_is_a_dry_run_first(site: Site) -> None:
+    """The preview counts and writes nothing; then exactly those of the cause are replayed, once."""
+    for _ in range(3):
+        failing(site.queue, HTTP)
+    failing(site.queue, TIMEOUT)
+    [cause, _] = site.get("/api/dlq/incidents")["incidents"]
+    preview = site.post("/api/dlq/replay", {"fingerprint": cause["fingerprint"]})
+    assert (preview["dry_run"], preview["matched"], preview["changed"], len(preview["items"])) == (True, 3, 0, 3)
+    assert site.queue.list_operations() == []
+    done = site.post("/api/dlq/replay", {"fingerprint": cause["fingerprint"], "dry_run": False})
+    assert (done["matched"], done["changed"]) == (3, 3)
+    again = site.post("/api/dlq/replay", {"fingerprint": cause["fingerprint"], "dry_run": False})
+    assert again["changed"] == 0
+    assert site.get("/api/metrics/queue")["dlq_open"] == 1
+
+
+def test_a_bulk_retry_respects_its_limit(site: Site) -> None:
+    """Two of three, oldest failure first."""
+    jobs = [failing(site.queue, TIMEOUT) for _ in range(3)]
+    assert site.post("/api/jobs/retry", {"limit": 2, "dry_run": False})["changed"] == 2
+    assert [look(site.queue, job)["status"] for job in jobs] == ["queued", "queued", "failed"]
+
+
+def test_a_pause_and_its_end_are_written_down(site: Site) -> None:
+    """The second of each changes nothing."""
+    what = {"kind": "type", "name": "browser"}
+    assert [site.post("/api/pause", what | {"reason": "night"})["changed"] for _ in range(2)] == [True, False]
+    assert [site.post("/api/resume", what)["changed"] for _ in range(2)] == [True, False]
+    assert [one["operation"] for one in site.get("/api/operations")["operations"]] == ["resume", "pause"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/pause", {"kind": "type", "name": "Not A Type"}),
+        ("/api/pause", {"kind": "planet", "name": "x"}),
+        ("/api/jobs/retry", {"limit": 0}),
+        ("/api/jobs/retry", {"unknown": 1}),
+        ("/api/dlq/replay", {"job_ids": ["x"]}),
+        ("/api/dlq/replay", {"fingerprint": "a\u0000b"}),
+    ],
+)
+def test_bad_input_is_one_sentence(site: Site, path: str, body: Json) -> None:
+    """422, and what cannot be taken."""
+    sentence = site.post(path, body, status=422)["error"]
+    assert sentence.endswith((".", "…"))
+    assert "\n" not in sentence
+
+
+def test_a_form_of_another_site_is_refused(site: Site) -> None:
+    """A session alone is no proof: the form must be ours."""
+    token = {"token": TOKEN, "name": "Anna"}
+    own = {"origin": site.url}
+    with httpx.Client(base_url=site.url) as browser:
+        assert (
+            browser.post("/dashboard/login", data=token, headers={"origin": "http://evil.example"}).status_code == 403
+        )
+        assert browser.post("/dashboard/login", data=token).status_code == 403
+        answer = browser.post("/dashboard/login", data=token, headers=own)
+        assert answer.status_code == 303
+        cookie = answer.headers["set-cookie"].lower()
+        assert "httponly" in cookie
+        assert "samesite=strict" in cookie
+        job = add(site.queue)
+        path = f"/dashboard/jobs/{job}/cancel"
+        for headers in ({"origin": "http://evil.example"}, {"origin": "null"}, {"sec-fetch-site": "cross-site"}, {}):
+            assert browser.post(path, headers=headers).status_code == 403
+        assert look(site.queue, job)["status"] == "queued"
+        assert browser.post(path, headers=own).status_code == 303
+    assert look(site.queue, job)["status"] == "cancelled"
+    assert site.queue.list_operations()[0]["actor"] == "web:Anna"
+
+
+def test_a_session_ends_with_its_token(serve: Serve, settings: Settings) -> None:
+    """A cookie of the old token opens nothing once there is a new one, nor does one that was tampered with."""
+    with serve() as site:
+        answer = site.client.post("/dashboard/login", data={"token": TOKEN}, headers={"origin": site.url})
+        cookie = answer.cookies["cogo_session"]
+    for changed, value in (
+        (SecretStr("f" * 64), cookie),
+        (settings.admin_token, f"9{cookie}"),
+        (settings.admin_token, "x"),
+    ):
+        with serve(settings=settings.model_copy(update={"admin_token": changed})) as site:
+            site.client.cookies.set("cogo_session", value)
+            answer = site.client.post(f"/dashboard/jobs/{add(site.queue)}/cancel", headers={"origin": site.url})
+            assert answer.headers["location"].startswith("/dashboard/login")

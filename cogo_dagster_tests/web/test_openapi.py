@@ -1,0 +1,67 @@
+"""The OpenAPI document is true: whatever it allows is answered as it says, and nothing else is."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, settings
+from schemathesis.openapi.loaders import from_url
+from schemathesis.schemas import BaseSchema
+
+from cogo_dagster.web import access
+from cogo_dagster_tests.web.conftest import ADMIN, Serve, Site
+from cogo_dagster_tests.web.scene import Scene
+
+EXAMPLES = 25
+
+
+@pytest.fixture
+def document(serve: Serve, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Iterator[BaseSchema]:
+    """Load the document of a server that lets wrong tokens be tried without end."""
+    monkeypatch.setattr(access, "_GUESSES", 1_000_000)
+    with serve() as site:
+        yield from_url(f"{site.url}/api/openapi.json")
+
+
+schema = schemathesis.pytest.from_fixture("document")
+
+
+@schema.parametrize()
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.generate],
+    derandomize=True,
+)
+@pytest.mark.timeout(600)
+def test_every_address_answers_as_the_document_says(case: "schemathesis.Case[Any]") -> None:
+    """Statuses, types and shapes of answers; refusals of what it forbids; never a server's fault."""
+    case.call_and_validate(
+        headers=ADMIN if "x-actor" not in (case.headers or {}) else {"x-admin-token": ADMIN["x-admin-token"]}
+    )
+
+
+def test_the_document_names_every_address(site: Site) -> None:
+    """The runbook's among them; the dashboard's pages are not for programs."""
+    document = site.get("/api/openapi.json")
+    assert {"/metrics", "/healthz", "/readyz", "/api/jobs", "/api/dlq/replay"} <= set(document["paths"])
+    assert not [path for path in document["paths"] if path.startswith("/dashboard")]
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/api/nowhere", "/static/x.css", "/traces/index.html"])
+def test_what_is_not_there_is_not_found(site: Site, path: str) -> None:
+    """404, without a word about the server."""
+    answer = site.client.get(path)
+    assert answer.status_code == 404
+    assert "server" not in answer.headers
+
+
+def test_a_host_that_is_not_ours_is_refused(site: Site) -> None:
+    """A name that somebody else's DNS leads here gets nothing (421)."""
+    for host in ("evil.example", "127.0.0.1.evil.example:80", "", "[", "localhost@evil"):
+        answer = httpx.get(f"{site.url}/healthz", headers={"host": host})
+        assert answer.status_code in (400, 421), host
+    assert httpx.get(f"{site.url}/healthz", headers={"host": "localhost:1"}).status_code == 200

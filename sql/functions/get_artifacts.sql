@@ -1,0 +1,11 @@
+/*
+ * Artifacts by id; unknown ids are left out.
+ */
+create or replace function public.get_artifacts(artifact_ids jsonb) returns jsonb
+language sql stable set search_path = '' as $$
+    select coalesce(jsonb_agg(public.artifact_row(a) order by given.position), '[]')
+    from jsonb_array_elements_text(get_artifacts.artifact_ids) with ordinality as given (id, position)
+    join public.artifacts a on a.id = given.id::uuid
+$$;
+
+comment on function public.get_artifacts is 'Artifacts by id.';

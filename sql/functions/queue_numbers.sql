@@ -1,0 +1,23 @@
+/*
+ * The first numbers somebody asks for, those of the dashboard's strip: all of queue_stats, and beside them
+ * {"cancelled_24h", "lease_losses_24h": attempts whose lease ran out, "running_by_family", "slots_by_family":
+ * places of the workers alive}.
+ */
+create or replace function public.queue_numbers() returns jsonb
+language plpgsql stable set search_path = '' as $$
+declare
+    at timestamptz := clock_timestamp();
+begin
+    return public.queue_stats() || jsonb_build_object(
+        'cancelled_24h', (select count(*) from public.jobs j
+                          where j.status = 'cancelled' and j.finished_at > at - interval '1 day'),
+        'lease_losses_24h', (select count(*) from public.job_attempts a
+                             where a.outcome = 'lost' and a.finished_at > at - interval '1 day'),
+        'running_by_family', (select coalesce(jsonb_object_agg(r.family, r.n), '{}') from (
+            select j.family, count(*) as n from public.jobs j where j.status = 'running' group by 1) r),
+        'slots_by_family', (select coalesce(jsonb_object_agg(s.family, s.slots), '{}') from (
+            select f.family, sum(w.concurrency) as slots from public.workers w, unnest(w.families) as f (family)
+            where w.stopped_at is null and public.worker_is_alive(w) group by 1) s));
+end $$;
+
+comment on function public.queue_numbers is 'The first numbers somebody asks for.';

@@ -1,0 +1,79 @@
+/*
+ * Jobs as somebody looks for them, newest first. Every filter may be null.
+ *
+ * statuses        ["queued", "failed"]
+ * type_prefix     "browser" matches browser and browser.pdf
+ * executor_id     addressed to it
+ * worker_id       claimed by it, last
+ * device          claimed by a worker on the host of this name, last
+ * error_class     the class of the last error
+ * since_seconds   created within the last so many seconds
+ * words           within the id, the idempotency key, the error's message or the payload; letters' case is ignored
+ * before_id       `before_id` of the page before, for the next page
+ *
+ * Whatever is asked for, one call looks at 20,000 jobs at most: those that an index finds, the newest otherwise.
+ *
+ * Returns {"jobs" with `subject`, what the payload says first (url, file_key or command), "before_id" or null after the last page, "looked_until": how far back an incomplete page has looked}.
+ * Errors: CQ005.
+ */
+create or replace function public.search_jobs(
+    statuses jsonb default null, type_prefix text default null, executor_id text default null, worker_id text default null,
+    device text default null, error_class text default null, since_seconds double precision default null,
+    words text default null, before_id uuid default null, max_jobs integer default 50
+) returns jsonb
+language plpgsql stable set search_path = '' set jit = off set work_mem = '32MB' as $$
+declare
+    look_at constant integer := 20000;
+    few constant integer := 10000;
+    at timestamptz := clock_timestamp();
+    wanted text[] := array(select jsonb_array_elements_text(search_jobs.statuses));
+    size constant integer := least(greatest(search_jobs.max_jobs, 1), 1000);
+    source text;
+    found_jobs jsonb;
+    found_count integer;
+    last_id uuid;
+    last_seen record;
+begin
+    if exists (select from unnest(wanted) s where s not in ('queued', 'running', 'succeeded', 'failed', 'cancelled')) then
+        perform public.invalid_argument('A status is unknown: use queued, running, succeeded, failed or cancelled.');
+    end if;
+    source := case
+        when search_jobs.error_class is not null then 'j.error is not null and j.error ->> ''class'' = $3'
+        when wanted = '{failed}' or wanted = '{cancelled}' then format('j.status = %L', wanted[1])
+        when wanted = '{running}' then 'j.status = ''running'''
+        when wanted <@ '{queued,running}' and cardinality(wanted) > 0 and few > (
+            select count(*) from (select from public.jobs j where j.status = 'queued' limit few) q)
+            then 'j.status in (''queued'', ''running'') and j.status = any ($4)'
+        else 'true' end;
+    source := format('from public.jobs j where %s and ($1 is null or j.id < $1) order by j.id desc limit $2', source);
+
+    execute 'select jsonb_agg(public.job_row(f.job) || jsonb_build_object(''subject'', left(coalesce(
+                (f.job).payload ->> ''url'', (f.job).payload ->> ''file_key'', (f.job).payload ->> ''command''), 300)) order by (f.job).id desc), count(*), (array_agg((f.job).id order by (f.job).id))[1]
+        from (select w.job from (select j as job, j.* ' || source || ') w
+              where (cardinality($4) = 0 or w.status = any ($4))
+                and ($3 is null or w.error ->> ''class'' = $3)
+                and ($5 is null or starts_with(w.type, $5))
+                and ($6 is null or w.executor_id = $6)
+                and ($7 is null or w.worker_id = $7)
+                and ($8 is null or w.instance_id in (select k.instance_id from public.workers k where k.hostname = $8))
+                and ($9 is null or w.created_at >= $9)
+                and ($10 is null or starts_with(w.id::text, $10) or strpos(lower(w.idempotency_key), $10) > 0
+                     or strpos(lower(w.error ->> ''message''), $10) > 0 or strpos(lower(w.payload::text), $10) > 0)
+              order by w.id desc limit $11) f'
+    into found_jobs, found_count, last_id
+    using search_jobs.before_id, look_at, search_jobs.error_class, wanted, search_jobs.type_prefix, search_jobs.executor_id,
+          search_jobs.worker_id, search_jobs.device, at - make_interval(secs => search_jobs.since_seconds),
+          nullif(lower(search_jobs.words), ''), size + 1;
+
+    if found_count > size then
+        found_jobs := found_jobs - size;
+        return jsonb_build_object('jobs', found_jobs, 'before_id', found_jobs -> -1 -> 'id', 'looked_until', null);
+    end if;
+    -- The page is not full: either that is all there is, or the look ended early.
+    execute 'select s.id, s.created_at from (select j.id, j.created_at ' || source || ') s offset $2 - 1'
+    into last_seen
+    using search_jobs.before_id, look_at, search_jobs.error_class, wanted;
+    return jsonb_build_object('jobs', coalesce(found_jobs, '[]'), 'before_id', last_seen.id, 'looked_until', last_seen.created_at);
+end $$;
+
+comment on function public.search_jobs is 'Jobs as somebody looks for them, newest first.';
