@@ -12,10 +12,10 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from cogo_dagster.executors.errors import ExecutorUnavailable
 from cogo_dagster.executors.registry import build_executors
 from cogo_dagster.health.record import HealthRecord
+from cogo_dagster.insights.service import Insights
 from cogo_dagster.links import artifact_content
 from cogo_dagster.quality.gates import GateService
 from cogo_dagster.quality.verdict import Threshold
-from cogo_dagster.insights.service import Insights
 from cogo_dagster.queue.artifacts import ArtifactStore, FolderStore, sweep_artifacts
 from cogo_dagster.queue.bulk import Operation, Progress, Totals, ignore_progress, perform, perform_items
 from cogo_dagster.queue.client import Queue, WorkerIdentity

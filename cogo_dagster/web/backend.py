@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 from cogo_dagster.bootstrap import Application
 from cogo_dagster.insights.model import History, Numbers, StatusCounts
-from cogo_dagster.insights.service import Insights
+from cogo_dagster.quality.model import GateSummary
 from cogo_dagster.queue.errors import DatabaseUnavailable, QueueError
 
 T = TypeVar("T")
@@ -61,15 +61,19 @@ class Backend:
 
     def numbers(self) -> Numbers:
         """Return the first numbers, of this second."""
-        return self._fresh("numbers", 1, Insights.numbers)
+        return self._fresh("numbers", 1, lambda application: application.insights.numbers())
 
     def counts(self) -> StatusCounts:
         """Return how many jobs there are of each status, of the last seconds."""
-        return self._fresh("counts", 3, Insights.counts)
+        return self._fresh("counts", 3, lambda application: application.insights.counts())
 
     def history(self, hours: int = 24) -> History:
         """Return what ended in the last hours, as of the last quarter of a minute."""
-        return self._fresh(f"history {hours}", 15, lambda insights: insights.history(hours))
+        return self._fresh(f"history {hours}", 15, lambda application: application.insights.history(hours))
+
+    def gate(self) -> GateSummary:
+        """Return the gate's last 24 hours, as of the last seconds."""
+        return self._fresh("gate", 10, lambda application: application.gates.summary())
 
     def close(self) -> None:
         """Close the application if it was opened."""
@@ -77,14 +81,14 @@ class Backend:
             self._application = None
             self._stack.close()
 
-    def _fresh(self, name: str, seconds: float, ask: Callable[[Insights], T]) -> T:
+    def _fresh(self, name: str, seconds: float, ask: Callable[[Application], T]) -> T:
         # One of those who look asks, the others wait for its answer.
         with self._asking.setdefault(name, Lock()):
             kept = self._kept.get(name)
             if kept is not None and time.monotonic() - kept[0] < seconds * self._keep_seconds:
                 value: T = kept[1]
                 return value
-            value = ask(self.application.insights)
+            value = ask(self.application)
             self._kept[name] = (time.monotonic(), value)
             return value
 

@@ -158,6 +158,6 @@ def pretty(document: Json) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False)
 
 
-def short(id: str) -> str:
+def short(id: object) -> str:
     """Return the end of an id, which tells neighbours apart: ids made together begin alike."""
     return str(id)[-8:]

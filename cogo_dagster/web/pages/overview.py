@@ -3,8 +3,9 @@
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from cogo_dagster.web.bars import bars
+from cogo_dagster.web.api.metrics import providers, with_addresses
 from cogo_dagster.web.parts import AppPart, WebPart, require_reader
+from cogo_dagster.web.pictures import bars, gate_latency, gate_trend
 from cogo_dagster.web.render import Pages
 
 router = APIRouter(prefix="/dashboard", include_in_schema=False, dependencies=[Depends(require_reader)])
@@ -21,5 +22,11 @@ def local(request: Request, web: WebPart, application: AppPart) -> Response:
         history=(history := web.backend.history()),
         throughput=bars(history.hours),
         paused=application.queue.list_paused(),
+        gate=web.backend.gate(),
+        gate_runs=(runs := application.gates.recent("gate", 40, branch=application.gates.branch)),
+        trend=gate_trend(runs),
+        latency=gate_latency(runs),
+        fixes=[with_addresses(request, run) for run in application.gates.recent("gate_fix", 5)],
+        providers=providers(application),
         incidents=application.queue.list_incidents(max_incidents=5),
     )

@@ -1,0 +1,74 @@
+"""The gate's numbers, as CI, the weekly notice and the runbook's scripts ask for them."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel
+
+from cogo_dagster.bootstrap import Application
+from cogo_dagster.quality.model import GateRun, GateSummary, ProviderHealth, WeeklySummary
+from cogo_dagster.web.errors import problems
+from cogo_dagster.web.parts import AppPart
+
+router = APIRouter(prefix="/api/metrics", tags=["quality gate"])
+
+Branch = Annotated[
+    str | None, Query(min_length=1, max_length=255, description="The base branch; COGO_GATE_BRANCH if left out.")
+]
+
+
+class GateRuns(BaseModel):
+    """Gate runs, newest first."""
+
+    runs: list[GateRun]
+
+
+@router.get("/quality/gate/recent", responses=problems(422))
+def recent(
+    request: Request,
+    application: AppPart,
+    *,
+    limit: Annotated[int, Query(ge=1, le=100)] = 3,
+    branch: Annotated[str | None, Query(min_length=1, max_length=255, description="All if left out.")] = None,
+) -> GateRuns:
+    """The newest `gate_fix` runs, with absolute addresses of their reports that sign on click."""
+    runs = application.gates.recent("gate_fix", limit, **({"branch": branch} if branch else {}))
+    return GateRuns(runs=[with_addresses(request, run) for run in runs])
+
+
+@router.get("/gate/summary", responses=problems(422))
+def summary(
+    application: AppPart,
+    *,
+    hours: Annotated[float, Query(gt=0, le=744, description="So many hours before now.")] = 24,
+    branch: Branch = None,
+) -> GateSummary:
+    """The gate's verdict on the last hours, and the numbers behind it."""
+    return application.gates.summary(hours, branch).model_copy(update={"providers": providers(application)})
+
+
+@router.get("/weekly/summary", responses=problems(422))
+def weekly(
+    application: AppPart,
+    *,
+    week: Annotated[
+        str | None, Query(pattern=r"^\d{4}-W\d{2}$", description="As 2026-W47; the last that is over if left out.")
+    ] = None,
+    branch: Branch = None,
+) -> WeeklySummary:
+    """An ISO week beside the week before."""
+    return application.gates.weekly(week, branch)
+
+
+def with_addresses(request: Request, run: GateRun) -> GateRun:
+    """Return a gate run whose addresses lead back to where it was asked for, also while METRICS_BASE is unset."""
+    base = (request.app.state.web.settings.metrics_base or str(request.base_url)).rstrip("/")
+    ids = {name: getattr(run, f"{name}_artifact_id") for name in ("eslint", "coverage", "junit")}
+    return run.model_copy(
+        update={f"{name}_url": f"{base}/api/artifacts/{id}/content" if id else None for name, id in ids.items()}
+    )
+
+
+def providers(application: Application) -> list[ProviderHealth]:
+    """Return the last probe of each provider, those that fail first."""
+    return [ProviderHealth.model_validate(row) for row in application.health.providers()]
