@@ -22,7 +22,7 @@ class Refused(Exception):
     """The request may not do this; the message is one sentence that says what to do.
 
     Args:
-        status: 401, 403 or 429.
+        status: 401, 403, 404 or 429.
         retry_seconds: When to come back.
     """
 

@@ -8,39 +8,44 @@ from markupsafe import Markup
 from cogo_dagster.insights.model import Hour
 from cogo_dagster.quality.model import GateRun
 
-_WIDTH: Final = 1_000
 _HEIGHT: Final = 150
 _TOP: Final = 14
 _LEFT: Final = 44
-_RULE: Final = '<line x1="44" x2="455" y1="{0:.1f}" y2="{0:.1f}"/><text x="38" y="{1:.1f}" text-anchor="end">{2}</text>'
+_RULE: Final = Markup('<line x1="44" x2="455" y1="{0:.1f}" y2="{0:.1f}"/>') + Markup(
+    '<text x="38" y="{1:.1f}" text-anchor="end">{2}</text>'
+)
 _KINDS: Final = ("succeeded", "failed", "cancelled")
 
 
-def bars(hours: Sequence[Hour]) -> Markup:
-    """Draw what ended within each hour, the newest on the right."""
+def bars(hours: Sequence[Hour], width: int = 1_000) -> Markup:
+    """Draw what ended within each hour, the newest on the right.
+
+    Args:
+        width: In the units of its letters: a narrow screen needs a narrow picture.
+    """
     most = max((hour.succeeded + hour.failed + hour.cancelled for hour in hours), default=0)
     total = {kind: sum(getattr(hour, kind) for hour in hours) for kind in _KINDS}
     words = ", ".join(f"{number:,} {kind}" for kind, number in total.items())
-    step = (_WIDTH - _LEFT) / max(len(hours), 1)
-    parts = [_scale(most)]
+    step = (width - _LEFT) / max(len(hours), 1)
+    parts = [_scale(most, width)]
     for at, hour in enumerate(hours):
         parts.append(_bar(hour, _LEFT + at * step, step, most))
-        if hour.start.hour % 4 == 0:
+        if hour.start.hour % (4 if width > 500 else 6) == 0:
             parts.append(
                 Markup('<text x="{:.1f}" y="{}" text-anchor="middle">{:%H:%M}</text>').format(
                     _LEFT + (at + 0.5) * step, _HEIGHT + 14, hour.start
                 )
             )
     return Markup('<svg class="chart bars" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
-        _WIDTH, _HEIGHT + 20, words, Markup("").join(parts)
+        width, _HEIGHT + 20, words, Markup("").join(parts)
     )
 
 
-def _scale(most: int) -> Markup:
+def _scale(most: int, width: int) -> Markup:
     lines = Markup("")
     for value in dict.fromkeys((0, most // 2, most)):
         y = _HEIGHT - (value / most * (_HEIGHT - _TOP) if most else 0)
-        lines += Markup('<line x1="{0}" x2="{1}" y1="{2:.1f}" y2="{2:.1f}"/>').format(_LEFT, _WIDTH, y)
+        lines += Markup('<line x1="{0}" x2="{1}" y1="{2:.1f}" y2="{2:.1f}"/>').format(_LEFT, width, y)
         lines += Markup('<text x="{}" y="{:.1f}" text-anchor="end">{:,}</text>').format(_LEFT - 6, y + 4, value)
     return lines
 
@@ -67,12 +72,14 @@ def gate_trend(runs: Sequence[GateRun]) -> Markup:
     for at, run in enumerate(reversed(runs)):
         passed = run.status == "pass"
         height = 36 if passed else 16
+        kind, words = ("succeeded" if passed else "failed"), f"{run.status} {run.commit_sha[:8]}"
         parts += Markup('<rect class="{}" x="{}" y="{}" width="9" height="{}" rx="2"><title>{}</title></rect>').format(
-            "succeeded" if passed else "failed", at * 12, 38 - height, height, f"{run.status} {run.commit_sha[:8]}"
+            kind, at * 12, 38 - height, height, words
         )
     passes = sum(run.status == "pass" for run in runs)
-    return Markup('<svg class="chart trend" viewBox="0 0 {} 40" role="img" aria-label="{}">{}</svg>').format(
-        max(len(runs) * 12, 240), f"The last {len(runs)} gate runs: {passes} passed", parts
+    place = Markup('viewBox="0 0 {} 40" preserveAspectRatio="xMinYMid"').format(max(len(runs) * 12, 240))
+    return Markup('<svg class="chart trend" {} role="img" aria-label="{}">{}</svg>').format(
+        place, f"The last {len(runs)} gate runs: {passes} passed", parts
     )
 
 
@@ -93,7 +100,7 @@ def gate_latency(runs: Sequence[GateRun]) -> Markup:
 
 def _rule(most: float) -> Markup:
     return Markup("").join(
-        Markup(_RULE).format(120 - share * 108, 124 - share * 108, f"{most * share:,.0f} s") for share in (0, 0.5, 1)
+        _RULE.format(120 - share * 108, 124 - share * 108, f"{most * share:,.0f} s") for share in (0, 0.5, 1)
     )
 
 

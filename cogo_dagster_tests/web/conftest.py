@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
@@ -76,9 +76,11 @@ def serve(settings: Settings, application: Application) -> Serve:
 
     @contextmanager
     def serve(**options: Json) -> Iterator[Site]:
+        seen = replace(application, settings=options.get("settings", settings))
+
         @contextmanager
         def opened() -> Iterator[Application]:
-            yield application
+            yield seen
 
         given: Json = {"settings": settings, "open_it": opened, "keep_seconds": 0} | options
         app = create_app(**given)

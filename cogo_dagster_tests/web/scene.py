@@ -5,10 +5,11 @@ import json
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import psycopg
 
+from cogo_dagster.bootstrap import Application
 from cogo_dagster.queue.artifacts import ArtifactStore, upload_artifacts
 from cogo_dagster.queue.client import Queue, WorkerIdentity
 from cogo_dagster.queue.model import ArtifactFile, Job, JobError, Json, Outcome
@@ -92,6 +93,29 @@ def lived_in(queue: Queue, store: ArtifactStore, folder: Path) -> Scene:
     return Scene(done, dead, running.id, waiting, queued, worker)
 
 
+def gate_history(application: Application) -> None:
+    """Let the gate have judged thirty commits, and three automatic fixes, and a probe have found a provider down."""
+    for number in range(30):
+        run = {
+            "gate_run_id": str(uuid4()),
+            "type": "gate",
+            "status": "fail" if number % 6 == 2 else "pass",
+            "branch": "main",
+            "commit_sha": f"{number:040x}",
+            "build_seconds": 60 + number % 7 * 4,
+            "test_seconds": 95 + number % 5 * 9,
+            "lint_errors": number % 3,
+            "lint_warnings": 4,
+            "coverage_percent": 84.5,
+        }
+        application.gates.record(run)
+    for number in range(3):
+        application.gates.record(
+            {"type": "gate_fix", "status": "pass", "branch": f"fix/{number}", "commit_sha": f"f{number:039x}"}
+            | {"gate_run_id": str(uuid4()), "lint_errors": 0, "coverage_percent": 85.0, "tests_total": 120}
+        )
+
+
 def failing(queue: Queue, error: JobError, **options: Json) -> UUID:
     """Enqueue a job that fails until it is dead."""
     job = running_job(queue, max_attempts=1, **options)
@@ -99,11 +123,12 @@ def failing(queue: Queue, error: JobError, **options: Json) -> UUID:
     return job.id
 
 
-def with_files(queue: Queue, store: ArtifactStore, job: Job, folder: Path) -> UUID:
-    """Let a job succeed and leave one file of each kind."""
-    trace = io.BytesIO()
-    with zipfile.ZipFile(trace, "w") as archive:
-        archive.writestr("trace.trace", "")
+def with_files(queue: Queue, store: ArtifactStore, job: Job, folder: Path, trace_file: Path | None = None) -> UUID:
+    """Let a job succeed and leave one file of each kind; a real trace where there is one."""
+    trace = io.BytesIO(trace_file.read_bytes() if trace_file else b"")
+    if trace_file is None:
+        with zipfile.ZipFile(trace, "w") as archive:
+            archive.writestr("trace.trace", "")
     contents = {
         "screenshot.png": ("image/png", PIXEL),
         "page.html": ("text/html", b"<title>Example</title><script>document.title = 'run'</script>"),

@@ -164,12 +164,12 @@ def test_the_cursor_of_workers_leads_past_every_start_once(site: Site, queue: Qu
     assert rows[0]["alive"] is True
 
 
-@pytest.mark.parametrize("cursor", ["x", "W10", "WzEsMl0", "eyJhIjoxfQ", "Wy4uLl0="])
+@pytest.mark.parametrize("cursor", ["x", "W10", "WzEsMl0", "eyJhIjoxfQ"])
 def test_a_cursor_of_somebody_elses_is_refused(site: Site, cursor: str) -> None:
-    """422 and what to do."""
+    """404 and what to do."""
     for path in ("/api/dlq", "/api/artifacts", "/api/workers", "/api/operations"):
         answer = site.client.get(path, params={"before": cursor})
-        assert answer.status_code == 422
+        assert answer.status_code == 404
         assert "take `next`" in answer.json()["error"]
 
 

@@ -8,8 +8,8 @@ from starlette.responses import Response
 
 from cogo_dagster.queue.errors import JobNotFound
 from cogo_dagster.queue.model import Json
-from cogo_dagster.web.api.cursors import next_cursor, read_cursor
-from cogo_dagster.web.api.model import ArtifactRow, Artifacts
+from cogo_dagster.web.api.cursors import CURSOR, next_cursor, read_cursor
+from cogo_dagster.web.api.model import NO_NULL, ArtifactRow, Artifacts
 from cogo_dagster.web.content import content_of
 from cogo_dagster.web.errors import problems
 from cogo_dagster.web.headers import TRACES_HOST
@@ -20,14 +20,18 @@ router = APIRouter(prefix="/api/artifacts", tags=["artifacts"])
 ArtifactId = Annotated[UUID, Path(description="The artifact's id.")]
 
 
-@router.get("", dependencies=[Depends(require_reader)], responses=problems(401, 403, 422, 429))
+@router.get("", dependencies=[Depends(require_reader)], responses=problems(401, 403, 404, 422, 429))
 def list_artifacts(
     application: AppPart,
     *,
     job_id: UUID | None = None,
-    type: Annotated[str | None, Query(max_length=200, description="Only of jobs whose type begins so.")] = None,
+    type: Annotated[
+        str | None, Query(max_length=200, pattern=NO_NULL, description="Only of jobs whose type begins so.")
+    ] = None,
     since_seconds: Annotated[float | None, Query(ge=0, le=315_360_000)] = None,
-    before: Annotated[str | None, Query(max_length=200, description="`next` of the page before.")] = None,
+    before: Annotated[
+        str | None, Query(max_length=200, pattern=CURSOR, description="`next` of the page before.")
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> Artifacts:
     """Artifacts that are ready, newest first."""

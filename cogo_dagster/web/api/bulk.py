@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from cogo_dagster.bootstrap import Application
 from cogo_dagster.queue.bulk import Operation, preview
 from cogo_dagster.queue.model import Json
-from cogo_dagster.web.api.model import Done
+from cogo_dagster.web.api.model import NO_NULL, Done
 
 MOST_AT_ONCE: Final = 10_000
 """Rows one request may change: it answers within seconds. Ask again for more."""
@@ -21,8 +21,10 @@ class Filters(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    type: str | None = Field(None, max_length=200, description="Only types that begin so.")
-    executor: str | None = Field(None, max_length=200, description="Only those addressed to this executor id.")
+    type: str | None = Field(None, max_length=200, pattern=NO_NULL, description="Only types that begin so.")
+    executor: str | None = Field(
+        None, max_length=200, pattern=NO_NULL, description="Only those addressed to this executor id."
+    )
     since_seconds: float | None = Field(None, ge=0, le=315_360_000, description="Failed within so long.")
     job_ids: list[UUID] | None = Field(None, min_length=1, max_length=1000, description="Only these.")
     limit: int = Field(MOST_AT_ONCE, ge=1, le=MOST_AT_ONCE, description="At most so many in one request.")

@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from cogo_dagster.queue.errors import InvalidArgument
 from cogo_dagster.queue.model import Json
+from cogo_dagster.web.access import Refused
+
+CURSOR = r"^[A-Za-z0-9_-]+$"
 
 
 def next_cursor(rows: Sequence[Mapping[str, Json]], size: int, time: str, id: str) -> str | None:
@@ -29,7 +31,7 @@ def read_cursor(cursor: str | None, time: str, id: str) -> dict[str, str] | None
     """Return what `next_cursor` made, as the engine takes it.
 
     Raises:
-        InvalidArgument: It is none.
+        Refused: It is none, so that there is no such page (404).
     """
     if cursor is None:
         return None
@@ -38,4 +40,4 @@ def read_cursor(cursor: str | None, time: str, id: str) -> dict[str, str] | None
         datetime.fromisoformat(when)
         return {time: when, id: str(UUID(which))}
     except (binascii.Error, ValueError, TypeError, AttributeError):
-        raise InvalidArgument("This cursor is none of ours: take `next` of the page before as it is.") from None
+        raise Refused(404, "There is no such page: take `next` of the page before as it is.") from None

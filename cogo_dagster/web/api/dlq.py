@@ -9,32 +9,34 @@ from pydantic import Field
 
 from cogo_dagster.queue.bulk import Operation
 from cogo_dagster.web.api.bulk import Filters, done
-from cogo_dagster.web.api.cursors import next_cursor, read_cursor
-from cogo_dagster.web.api.model import DeadLetters, Done, Incidents
+from cogo_dagster.web.api.cursors import CURSOR, next_cursor, read_cursor
+from cogo_dagster.web.api.model import NO_NULL, DeadLetters, Done, Incidents
 from cogo_dagster.web.errors import problems
 from cogo_dagster.web.parts import Actor, AppPart, require_reader
 
 router = APIRouter(prefix="/api/dlq", tags=["dead letters"])
 
-Word = Annotated[str | None, Query(max_length=200)]
+Word = Annotated[str | None, Query(max_length=200, pattern=NO_NULL)]
 
 
 class Replay(Filters):
     """Which dead letters to replay."""
 
-    fingerprint: str | None = Field(None, max_length=64, description="Only of this cause.")
+    fingerprint: str | None = Field(None, max_length=64, pattern=NO_NULL, description="Only of this cause.")
 
 
-@router.get("", dependencies=[Depends(require_reader)], responses=problems(401, 403, 422, 429))
+@router.get("", dependencies=[Depends(require_reader)], responses=problems(401, 403, 404, 422, 429))
 def list_dlq(
     application: AppPart,
     *,
-    type: Annotated[str | None, Query(max_length=200, description="Only types that begin so.")] = None,
+    type: Annotated[str | None, Query(max_length=200, pattern=NO_NULL, description="Only types that begin so.")] = None,
     executor: Word = None,
-    fingerprint: Annotated[str | None, Query(max_length=64)] = None,
+    fingerprint: Annotated[str | None, Query(max_length=64, pattern=NO_NULL)] = None,
     since_seconds: Annotated[float | None, Query(ge=0, le=315_360_000)] = None,
     open_only: Annotated[bool, Query(description="Neither replayed nor retried since.")] = True,
-    before: Annotated[str | None, Query(max_length=200, description="`next` of the page before.")] = None,
+    before: Annotated[
+        str | None, Query(max_length=200, pattern=CURSOR, description="`next` of the page before.")
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> DeadLetters:
     """Dead letters, newest failure first."""
@@ -54,7 +56,7 @@ def list_dlq(
 def list_incidents(
     application: AppPart,
     *,
-    type: Annotated[str | None, Query(max_length=200, description="Only types that begin so.")] = None,
+    type: Annotated[str | None, Query(max_length=200, pattern=NO_NULL, description="Only types that begin so.")] = None,
     since_seconds: Annotated[float | None, Query(ge=0, le=315_360_000)] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> Incidents:

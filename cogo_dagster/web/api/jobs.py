@@ -15,13 +15,13 @@ from cogo_dagster.queue.errors import JobNotFound
 from cogo_dagster.queue.model import Json
 from cogo_dagster.web.api.artifacts import artifact_document
 from cogo_dagster.web.api.bulk import Filters, done
-from cogo_dagster.web.api.model import AttemptRow, Cancelled, Done, JobDetail, Jobs, Status
+from cogo_dagster.web.api.model import NO_NULL, AttemptRow, Cancelled, Done, JobDetail, Jobs, Status
 from cogo_dagster.web.errors import problems
 from cogo_dagster.web.parts import Actor, AppPart, require_reader
 
 router = APIRouter(prefix="/api/jobs", tags=["jobs"])
 
-Word = Annotated[str | None, Query(max_length=200)]
+Word = Annotated[str | None, Query(max_length=200, pattern=NO_NULL)]
 JobId = Annotated[UUID, Path(description="The job's id.")]
 
 
@@ -42,12 +42,16 @@ def list_jobs(
     application: AppPart,
     *,
     status: Annotated[list[Status] | None, Query(max_length=5, description="Only these.")] = None,
-    type: Annotated[str | None, Query(max_length=200, description="Only types that begin so.")] = None,
+    type: Annotated[str | None, Query(max_length=200, pattern=NO_NULL, description="Only types that begin so.")] = None,
     executor: Word = None,
     worker: Word = None,
     device: Word = None,
-    error: Annotated[str | None, Query(max_length=200, description="The class of the last error.")] = None,
-    q: Annotated[str | None, Query(max_length=200, description="Words within id, key, error or payload.")] = None,
+    error: Annotated[
+        str | None, Query(max_length=200, pattern=NO_NULL, description="The class of the last error.")
+    ] = None,
+    q: Annotated[
+        str | None, Query(max_length=200, pattern=NO_NULL, description="Words within id, key, error or payload.")
+    ] = None,
     since_seconds: Annotated[float | None, Query(ge=0, le=315_360_000)] = None,
     before: Annotated[UUID | None, Query(description="`next` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
@@ -87,7 +91,7 @@ def get_attempts(application: AppPart, job_id: JobId) -> list[AttemptRow]:
     return _attempts(look(application, job_id)[0])
 
 
-@router.post("/retry", responses=problems(401, 403, 422, 429))
+@router.post("/retry", responses=problems(401, 403, 404, 409, 422, 429))
 def retry_failed(application: AppPart, actor: Actor, what: Retry) -> Done:
     """Put failed jobs back into the queue, each under its own id. A dry run unless `dry_run` is false."""
     operation = Operation("retry_failed", what.arguments() | {"reset_attempts": what.reset_attempts})

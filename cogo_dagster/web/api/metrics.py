@@ -1,5 +1,6 @@
 """The gate's numbers, as CI, the weekly notice and the runbook's scripts ask for them."""
 
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -7,13 +8,16 @@ from pydantic import BaseModel
 
 from cogo_dagster.bootstrap import Application
 from cogo_dagster.quality.model import GateRun, GateSummary, ProviderHealth, WeeklySummary
+from cogo_dagster.web.access import Refused
+from cogo_dagster.web.api.model import NO_NULL
 from cogo_dagster.web.errors import problems
 from cogo_dagster.web.parts import AppPart
 
 router = APIRouter(prefix="/api/metrics", tags=["quality gate"])
 
 Branch = Annotated[
-    str | None, Query(min_length=1, max_length=255, description="The base branch; COGO_GATE_BRANCH if left out.")
+    str | None,
+    Query(min_length=1, max_length=255, pattern=NO_NULL, description="The base branch; COGO_GATE_BRANCH if left out."),
 ]
 
 
@@ -29,7 +33,9 @@ def recent(
     application: AppPart,
     *,
     limit: Annotated[int, Query(ge=1, le=100)] = 3,
-    branch: Annotated[str | None, Query(min_length=1, max_length=255, description="All if left out.")] = None,
+    branch: Annotated[
+        str | None, Query(min_length=1, max_length=255, pattern=NO_NULL, description="All if left out.")
+    ] = None,
 ) -> GateRuns:
     """The newest `gate_fix` runs, with absolute addresses of their reports that sign on click."""
     runs = application.gates.recent("gate_fix", limit, **({"branch": branch} if branch else {}))
@@ -40,24 +46,34 @@ def recent(
 def summary(
     application: AppPart,
     *,
-    hours: Annotated[float, Query(gt=0, le=744, description="So many hours before now.")] = 24,
+    hours: Annotated[float, Query(ge=0.1, le=744, description="So many hours before now.")] = 24,
     branch: Branch = None,
 ) -> GateSummary:
     """The gate's verdict on the last hours, and the numbers behind it."""
     return application.gates.summary(hours, branch).model_copy(update={"providers": providers(application)})
 
 
-@router.get("/weekly/summary", responses=problems(422))
+@router.get("/weekly/summary", responses=problems(404, 422))
 def weekly(
     application: AppPart,
     *,
     week: Annotated[
-        str | None, Query(pattern=r"^\d{4}-W\d{2}$", description="As 2026-W47; the last that is over if left out.")
+        str | None,
+        Query(pattern=r"^20[0-9]{2}-W[0-5][0-9]$", description="As 2026-W47; the last that is over if left out."),
     ] = None,
     branch: Branch = None,
 ) -> WeeklySummary:
     """An ISO week beside the week before."""
+    if week is not None and not _is_week(week):
+        raise Refused(404, f"There is no week {week}.")
     return application.gates.weekly(week, branch)
+
+
+def _is_week(week: str) -> bool:
+    try:
+        return bool(datetime.strptime(f"{week}-1", "%G-W%V-%u"))  # noqa: DTZ007 - only whether there is one
+    except ValueError:
+        return False
 
 
 def with_addresses(request: Request, run: GateRun) -> GateRun:

@@ -6,6 +6,9 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+NO_NULL = r"^[^\u0000]*$"
+"""Text that the database can hold."""
+
 Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 
 

@@ -5,35 +5,45 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from cogo_dagster.web.api.cursors import next_cursor, read_cursor
-from cogo_dagster.web.api.model import Operations, Paused, Workers
+from cogo_dagster.web.api.cursors import CURSOR, next_cursor, read_cursor
+from cogo_dagster.web.api.model import NO_NULL, Operations, Paused, Workers
 from cogo_dagster.web.errors import problems
 from cogo_dagster.web.parts import Actor, AppPart, require_reader
 
 router = APIRouter(prefix="/api", tags=["workers and operations"])
 
 
-class Pausable(BaseModel):
-    """What to pause or resume."""
+class PausableType(BaseModel):
+    """A type, with all below it."""
 
     model_config = ConfigDict(extra="forbid")
 
-    kind: Literal["type", "executor"] = Field(description="A type, with all below it, or an executor id.")
-    name: str = Field(min_length=1, max_length=200)
+    kind: Literal["type"]
+    name: str = Field(max_length=200, pattern=r"^[a-z][a-z0-9_]*(\.[a-z0-9_]+)*$")
+    reason: str | None = Field(None, max_length=500, pattern=NO_NULL, description="For whoever finds it paused.")
 
 
-class Pause(Pausable):
-    """What to pause, and why."""
+class PausableExecutor(BaseModel):
+    """An executor id."""
 
-    reason: str | None = Field(None, max_length=500, description="For whoever finds it paused.")
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Literal["executor"]
+    name: str = Field(min_length=1, max_length=200, pattern=NO_NULL)
+    reason: str | None = Field(None, max_length=500, pattern=NO_NULL, description="For whoever finds it paused.")
 
 
-@router.get("/workers", dependencies=[Depends(require_reader)], responses=problems(401, 403, 422, 429))
+Pausable = Annotated[PausableType | PausableExecutor, Field(discriminator="kind")]
+
+
+@router.get("/workers", dependencies=[Depends(require_reader)], responses=problems(401, 403, 404, 422, 429))
 def list_workers(
     application: AppPart,
     *,
     alive_only: bool = False,
-    before: Annotated[str | None, Query(max_length=200, description="`next` of the page before.")] = None,
+    before: Annotated[
+        str | None, Query(max_length=200, pattern=CURSOR, description="`next` of the page before.")
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> Workers:
     """Worker starts, newest first, with their device."""
@@ -43,12 +53,14 @@ def list_workers(
     return Workers(workers=rows, next=next_cursor(rows, limit, "started_at", "instance_id"))
 
 
-@router.get("/operations", dependencies=[Depends(require_reader)], responses=problems(401, 403, 422, 429))
+@router.get("/operations", dependencies=[Depends(require_reader)], responses=problems(401, 403, 404, 422, 429))
 def list_operations(
     application: AppPart,
     *,
-    operation: Annotated[str | None, Query(max_length=100)] = None,
-    before: Annotated[str | None, Query(max_length=200, description="`next` of the page before.")] = None,
+    operation: Annotated[str | None, Query(max_length=100, pattern=NO_NULL)] = None,
+    before: Annotated[
+        str | None, Query(max_length=200, pattern=CURSOR, description="`next` of the page before.")
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> Operations:
     """What operators did, newest first: who, what, to what, and how many rows changed."""
@@ -59,7 +71,7 @@ def list_operations(
 
 
 @router.post("/pause", responses=problems(401, 403, 422, 429))
-def pause(application: AppPart, actor: Actor, what: Pause) -> Paused:
+def pause(application: AppPart, actor: Actor, what: Pausable) -> Paused:
     """Claim no more of a type, or let an executor claim nothing; what runs goes on."""
     return Paused(**application.queue.pause(what.kind, what.name, reason=what.reason, actor=actor))
 

@@ -21,6 +21,7 @@ def local(request: Request, web: WebPart, application: AppPart) -> Response:
         title="Overview",
         history=(history := web.backend.history()),
         throughput=bars(history.hours),
+        throughput_narrow=bars(history.hours, 360),
         paused=application.queue.list_paused(),
         gate=web.backend.gate(),
         gate_runs=(runs := application.gates.recent("gate", 40, branch=application.gates.branch)),

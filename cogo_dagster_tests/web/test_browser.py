@@ -1,0 +1,435 @@
+"""The dashboard in a real browser: pages, keys, actions, live updates, and what strangers sent."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, expect, sync_playwright
+
+from cogo_dagster.executors.browser.find import find_browser
+from cogo_dagster.executors.browser.options import BrowserOptions
+from cogo_dagster.queue.errors import DatabaseUnavailable
+from cogo_dagster.settings import is_root
+from cogo_dagster_tests.conftest import Owner
+from cogo_dagster_tests.npm import npm_package
+from cogo_dagster_tests.queue.steps import add, look, running_job, settle, take_one
+from cogo_dagster_tests.web.conftest import TOKEN, Serve, Site
+from cogo_dagster_tests.web.scene import Scene, gate_history, with_files
+
+AXE = "4.11.0"
+
+PAGES = {
+    "overview": "/dashboard/local",
+    "jobs": "/dashboard/jobs",
+    "search": "/dashboard/jobs?q=type:browser+status:failed+error:timeout",
+    "nothing found": "/dashboard/jobs?q=error:none_such",
+    "done job": "/dashboard/jobs/{done}",
+    "dead job": "/dashboard/jobs/{dead}",
+    "running job": "/dashboard/jobs/{running}",
+    "waiting job": "/dashboard/jobs/{waiting}",
+    "dead letters": "/dashboard/dlq",
+    "replay": "/dashboard/dlq/replay",
+    "workers": "/dashboard/workers",
+    "alerts": "/dashboard/alerts",
+    "log": "/dashboard/log",
+    "login": "/dashboard/login",
+    "not here": "/dashboard/jobs/01234567-89ab-7def-8123-456789abcdef",
+}
+
+each_page = pytest.mark.parametrize("path", PAGES.values(), ids=list(PAGES))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Start a browser once."""
+    program = find_browser(BrowserOptions(), install=True).executable_path
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, chromium_sandbox=not is_root())
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def trouble() -> list[str]:
+    """Collect what a page should never say: errors, refused scripts, dialogs."""
+    return []
+
+
+@pytest.fixture
+def page(browser: Browser, site: Site, trouble: list[str]) -> Iterator[Page]:
+    """Open a tab whose addresses begin at the server, and note every complaint."""
+    context = browser.new_context(base_url=site.url, viewport={"width": 1280, "height": 800})
+    page = context.new_page()
+    watch(page, trouble)
+    yield page
+    context.close()
+    assert trouble == []
+
+
+def watch(page: Page, trouble: list[str]) -> None:
+    """Note every complaint of a page."""
+    page.on("pageerror", lambda error: trouble.append(f"error {error}"))
+    page.on("dialog", lambda dialog: note_dialog(dialog, trouble))
+    page.on("console", lambda message: note_console(message, trouble))
+
+
+def note_dialog(dialog: Dialog, trouble: list[str]) -> None:
+    """A script ran that is not ours."""
+    trouble.append(f"dialog {dialog.message}")
+    dialog.dismiss()
+
+
+def note_console(message: ConsoleMessage, trouble: list[str]) -> None:
+    """Refused scripts and styles are errors; answers that a test asks for are not."""
+    if message.type == "error" and not re.search(r"status of 40[14]", message.text):
+        trouble.append(f"{message.type} {message.text}")
+
+
+def log_in(page: Page, token: str = TOKEN) -> None:
+    """Show the token, as Anna."""
+    page.goto("/dashboard/login?next=/dashboard/jobs")
+    page.get_by_label("Admin token").fill(token)
+    page.get_by_label("Your name").fill("Anna")
+    page.get_by_role("button", name="Log in").click()
+
+
+def address(path: str, scene: Scene) -> str:
+    """Fill a path in."""
+    return path.format(**{name: getattr(scene, name) for name in ("done", "dead", "running", "waiting")})
+
+
+@each_page
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_pages_are_accessible(site: Site, scene: Scene, browser: Browser, path: str, dark: bool) -> None:
+    """axe-core finds nothing on a wide screen and on a phone, and nothing is wider than 360 pixels."""
+    gate_history(site.application)
+    axe = (npm_package("axe-core", AXE) / "axe.min.js").read_text(encoding="utf-8")
+    for width, height in ((1280, 800), (360, 740)):
+        context = browser.new_context(
+            base_url=site.url,
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if dark else "light",
+            bypass_csp=True,  # for axe, which is put in as a script
+        )
+        page = context.new_page()
+        log_in(page)
+        page.goto(address(path, scene))
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.evaluate(axe)
+        found = page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
+        assert [(one["id"], [node["html"][:200] for node in one["nodes"]]) for one in found] == []
+        context.close()
+
+
+@each_page
+def test_pages_load_nothing_from_elsewhere(page: Page, scene: Scene, path: str, site: Site) -> None:
+    """Every request goes to this server, and no script or style stands in a page."""
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(address(path, scene))
+    assert [url for url in asked if not url.startswith((site.url, "data:"))] == []
+    assert page.locator("[style]").count() == 0
+    assert page.locator("script:not([src])").count() == 0
+
+
+def test_the_strip_leads_to_the_lists_behind_its_numbers(page: Page, scene: Scene) -> None:
+    """Each number is a link, and the list shows as many."""
+    for tile, heading in (("Failed", "status:failed"), ("Running", "status:running"), ("Queued", "status:queued")):
+        page.goto("/dashboard/local")
+        number = page.locator(".tile", has_text=tile).locator("b").inner_text()
+        page.locator(".tile", has_text=tile).click()
+        expect(page.get_by_role("searchbox")).to_have_value(re.compile(heading))
+        expect(page.locator(".rows > li")).to_have_count(int(number))
+
+
+def test_a_search_is_kept_in_the_address_and_taken_apart_by_its_chips(page: Page, scene: Scene) -> None:
+    """Type, look, take a filter away."""
+    page.goto("/dashboard/jobs")
+    page.keyboard.press("/")
+    page.keyboard.type("type:browser status:failed error:timeout")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(r"q=type%3Abrowser\+status%3Afailed\+error%3Atimeout"))
+    expect(page.locator(".rows > li")).to_have_count(1)
+    expect(page.locator(".rail [aria-current]")).to_contain_text("failed")
+    page.locator(".chip", has_text="error:timeout").click()
+    expect(page.locator(".rows > li")).to_have_count(21)
+    page.goto("/dashboard/jobs?q=status:nonsense")
+    expect(page.locator(".banner")).to_contain_text("'nonsense' is no status")
+
+
+def test_an_id_in_the_search_leads_to_its_job(page: Page, scene: Scene) -> None:
+    """Pasted whole."""
+    page.goto(f"/dashboard/jobs?q={scene.dead}")
+    expect(page).to_have_url(re.compile(f"/dashboard/jobs/{scene.dead}"))
+    expect(page.locator(".why")).to_contain_text("has failed")
+
+
+def test_keys_move_through_rows_and_pages(page: Page, scene: Scene) -> None:
+    """j, j, Enter opens the second job; g d goes to the dead letters; ? explains."""
+    page.goto("/dashboard/jobs")
+    second = page.locator("[data-row]").nth(1).get_attribute("href")
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(f"{second}$"))
+    page.keyboard.press("g")
+    page.keyboard.press("d")
+    expect(page).to_have_url(re.compile("/dashboard/dlq$"))
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_be_visible()
+
+
+def test_a_job_shows_what_it_left(page: Page, scene: Scene) -> None:
+    """The screenshot is there, HTML is read as text, data too, and the trace opens in Playwright's viewer."""
+    page.goto(f"/dashboard/jobs/{scene.done}")
+    assert page.locator(".shot img").evaluate("image => image.decode().then(() => image.naturalWidth)") == 1
+    page.get_by_text("HTML source").click()
+    expect(page.locator("pre", has_text="<title>Example</title>")).to_be_visible()
+    expect(page.locator("pre", has_text='"prices"')).to_be_visible()
+    expect(page.locator("#timeline")).to_contain_text("Attempt 1 succeeded")
+
+
+def test_a_wrong_token_opens_nothing(page: Page, scene: Scene, site: Site) -> None:
+    """The page says so, and there is nothing to press."""
+    log_in(page, "wrong")
+    expect(page.locator("#problem")).to_contain_text("This admin token is wrong")
+    page.goto(f"/dashboard/jobs/{scene.dead}")
+    expect(page.get_by_role("button", name="Retry")).to_have_count(0)
+    expect(page.get_by_role("link", name="Log in", exact=True)).to_be_visible()
+
+
+def test_a_job_is_cancelled_retried_and_replayed(page: Page, scene: Scene, site: Site) -> None:
+    """Each by its button, each said and written down with the operator's name."""
+    log_in(page)
+    page.goto(f"/dashboard/jobs/{scene.waiting}")
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("status")).to_contain_text("The job is cancelled.")
+    expect(page.locator("h1 .status")).to_have_text("cancelled")
+    page.goto(f"/dashboard/jobs/{scene.dead}")
+    page.get_by_role("button", name="Retry").click()
+    expect(page.locator("h1 .status")).to_have_text("queued")
+    [letter] = site.queue.list_dlq(max_jobs=1)
+    page.goto(f"/dashboard/jobs/{letter['job_id']}")
+    page.get_by_role("button", name="Replay as a new job").click()
+    expect(page.locator("#facts")).to_contain_text("Replay of")
+    page.goto("/dashboard/log")
+    expect(page.locator(".row.op")).to_have_count(4)
+    assert {one["actor"] for one in site.queue.list_operations(max_operations=3)} == {"web:Anna"}
+
+
+def test_all_dead_letters_of_a_cause_are_replayed_after_a_preview(page: Page, scene: Scene, site: Site) -> None:
+    """The preview counts and lists them; the button does it; the others stay."""
+    log_in(page)
+    page.goto("/dashboard/dlq")
+    page.locator(".cause", has_text="http_status").get_by_role("link", name="Replay all").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Replay 4 dead letters?")
+    expect(page.locator(".rows > li")).to_have_count(4)
+    assert site.queue.list_operations(operation="replay_dlq") == []
+    page.get_by_role("button", name="Replay 4 now").click()
+    expect(page.get_by_role("status")).to_contain_text("4 replayed as new jobs.")
+    expect(page.locator(".cause")).to_have_count(1)
+
+
+def test_a_type_is_paused_and_resumed(page: Page, site: Site) -> None:
+    """From the workers' page; every page warns meanwhile."""
+    log_in(page)
+    page.goto("/dashboard/workers")
+    page.get_by_label("Name").fill("browser")
+    page.get_by_label("Why").fill("the site is down")
+    page.get_by_role("button", name="Pause").click()
+    expect(page.locator("#paused-list")).to_contain_text("the site is down")
+    page.goto("/dashboard/local")
+    expect(page.locator(".banner", has_text="type browser is paused by web:Anna")).to_be_visible()
+    page.goto("/dashboard/workers")
+    page.get_by_role("button", name="Resume").click()
+    expect(page.locator("#paused-list")).to_contain_text("Nothing is paused.")
+
+
+def test_pages_follow_the_queue(page: Page, site: Site) -> None:
+    """A job comes, runs and ends: the strip, the list and the job's page show it without a reload."""
+    page.goto("/dashboard/jobs")
+    expect(page.locator("#live")).to_have_text("live")
+    page.evaluate("window.untouched = true")
+    job_id = add(site.queue, payload={"url": "https://example.com/new"})
+    row = page.locator(f"a[href='/dashboard/jobs/{job_id}']")
+    expect(row).to_contain_text("queued")
+    job = take_one(site.queue)
+    expect(row).to_contain_text("running")
+    settle(site.queue, job)
+    expect(row).to_contain_text("succeeded")
+    assert page.evaluate("window.untouched")
+
+
+def test_a_page_that_is_paused_stays_as_it_is(page: Page, site: Site) -> None:
+    """P stops following; p again takes over what came meanwhile."""
+    page.goto("/dashboard/jobs")
+    expect(page.locator("#live")).to_have_text("live")
+    page.keyboard.press("p")
+    expect(page.locator("#live")).to_have_text("paused")
+    add(site.queue)
+    page.keyboard.press("p")
+    expect(page.locator(".rows > li")).to_have_count(1)
+
+
+def test_a_page_polls_where_no_events_come(page: Page, site: Site) -> None:
+    """The stream is refused, as by a proxy: the page asks for itself every ten seconds."""
+    page.clock.install()
+    page.route("**/dashboard/live*", lambda route: route.fulfill(status=204))
+    page.goto("/dashboard/jobs")
+    expect(page.locator("#live")).to_have_text("polling")
+    add(site.queue)
+    page.clock.run_for(11_000)
+    expect(page.locator(".rows > li")).to_have_count(1)
+
+
+def test_the_theme_is_kept(page: Page, site: Site) -> None:
+    """T makes it dark, also after a reload."""
+    page.goto("/dashboard/jobs")
+    page.keyboard.press("t")
+    page.reload()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(15, 17, 19)"
+
+
+XSS = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(2)>',
+    "'><svg/onload=alert(3)>",
+    "javascript:alert(4)",
+    "</title></textarea></pre><script>alert(5)</script>",
+    "{{7*7}}{% raw %}${7*7}",
+    "<a href='javascript:alert(6)' style='position:fixed;inset:0'>click</a>",
+    "\u202e<iframe srcdoc='<script>parent.alert(7)</script>'>\u2028",
+)
+
+
+@pytest.mark.parametrize("poison", XSS, ids=range(len(XSS)))
+def test_what_strangers_sent_is_only_text(page: Page, scene: Scene, site: Site, owner: Owner, poison: str) -> None:
+    """The text in every column of every table that can hold one: no dialog, no element of it, no refused script."""
+    gate_history(site.application)
+    taint(owner, poison)
+    log_in(page)
+    job = look(site.queue, scene.dead)
+    for path in PAGES.values():
+        page.goto(address(path, scene))
+        assert page.locator("img[src=x], iframe, a[href^='javascript'], [onload], [onerror]").count() == 0
+    page.goto(f"/dashboard/dlq?fingerprint={job['id']}")
+    for cause in site.queue.list_incidents():
+        page.goto("/dashboard/dlq?fingerprint=" + (cause["fingerprint"] or ""))
+    page.goto(f"/dashboard/jobs/{scene.dead}")
+    expect(page.locator("#payload")).to_contain_text("alert" if "alert" in poison else "7*7")
+
+
+def taint(owner: Owner, poison: str) -> None:
+    """Write a text into every column of text or JSON, where no constraint forbids it."""
+    columns = owner.execute(
+        "select table_name, column_name, data_type from information_schema.columns"
+        " where table_schema = 'public' and data_type in ('text', 'jsonb') and is_generated = 'NEVER'"
+        " and table_name in (select table_name from information_schema.tables"
+        "                    where table_schema = 'public' and table_type = 'BASE TABLE')"
+    ).fetchall()
+    tainted = 0
+    for table, column, kind in columns:
+        if (table, column) in {("jobs", "status"), ("artifacts", "storage_key")}:
+            continue
+        value = (
+            "%s::text || (random() * 1e9)::int::text"
+            if kind == "text"
+            else "jsonb_build_object("
+            "'class', %s::text, 'message', %s::text, 'detail', %s::text, 'url', %s::text, %s::text, %s::text)"
+        )
+        arguments = [poison] * value.count("%s")
+        if table == "worker_metrics":
+            continue  # numbers only: anything else is refused below
+        try:
+            owner.execute(f'update public.{table} set "{column}" = {value}'.encode(), arguments)
+            tainted += 1
+        except (psycopg.errors.CheckViolation, psycopg.errors.UniqueViolation, psycopg.errors.InvalidParameterValue):
+            continue
+    assert tainted > 40
+
+
+def test_the_log_in_never_leads_elsewhere(page: Page, site: Site) -> None:
+    """An address of another site as `next` leads to the overview."""
+    for place in ("https://evil.example/", "//evil.example/", "/\\evil.example", "javascript:alert(1)"):
+        page.goto(f"/dashboard/login?next={place}")
+        page.get_by_label("Admin token").fill(TOKEN)
+        page.get_by_role("button", name="Log in").click()
+        expect(page).to_have_url(re.compile(f"^{re.escape(site.url)}/dashboard/local"))
+
+
+def test_a_hundred_thousand_jobs_are_a_page_of_fifty(page: Page, site: Site, owner: Owner) -> None:
+    """The list, the failed ones of them, and the overview come at once, with cursors."""
+    owner.execute(
+        """insert into public.jobs (id, type, status, attempts, finished_at, error)
+           select (lpad(to_hex((extract(epoch from now()) * 1000)::bigint - n), 12, '0') || '70008000'
+                   || lpad(to_hex(n), 12, '0'))::uuid, 'browser',
+                  case when n % 500 = 0 then 'failed' else 'succeeded' end, 1, now() - n * interval '2 s',
+                  case when n % 500 = 0 then '{"class": "dns", "message": "no"}'::jsonb end
+           from generate_series(1, 100000) n"""
+    )
+    owner.execute("analyze public.jobs")
+    page.goto("/dashboard/jobs")
+    expect(page.locator(".rows > li")).to_have_count(50)
+    expect(page.locator(".rail")).to_contain_text(re.compile(r"succeeded\s*(100|99)k"))
+    page.get_by_role("link", name="Older jobs").click()
+    expect(page.locator(".rows > li")).to_have_count(50)
+    page.goto("/dashboard/jobs?q=status:failed+error:dns")
+    for _ in range(3):
+        page.get_by_role("link", name="Older jobs").click()
+    expect(page.locator(".rows > li")).to_have_count(50)
+    expect(page.get_by_role("link", name="Older jobs")).to_have_count(0)
+    page.goto("/dashboard/local")
+    expect(page.locator(".tile", has_text="Succeeded").locator("b")).to_have_text(re.compile(r"43.\d\d\d|42.\d\d\d"))
+
+
+def test_a_trace_opens_in_playwrights_own_viewer(
+    browser: Browser, site: Site, scene: Scene, tmp_path: Path, trouble: list[str]
+) -> None:
+    """A real trace, under a name that has no session, shows the action that made it."""
+    recorded = browser.new_context()
+    recorded.tracing.start(screenshots=True, snapshots=True)
+    tab = recorded.new_page()
+    tab.set_content("<title>Traced</title><button>Pay</button>")
+    tab.click("text=Pay")
+    recorded.tracing.stop(path=tmp_path / "made.zip")
+    recorded.close()
+    folder = tmp_path / "again"
+    folder.mkdir()
+    job = with_files(site.queue, site.application.store, running_job(site.queue), folder, tmp_path / "made.zip")
+    context = browser.new_context(base_url=site.url)
+    page = context.new_page()
+    watch(page, trouble)
+    log_in(page)
+    page.goto(f"/dashboard/jobs/{job}")
+    with context.expect_page() as opened:
+        page.get_by_role("link", name="Open the trace").click()
+    viewer = opened.value
+    expect(viewer.get_by_text("Click").first).to_be_visible(timeout=30_000)
+    assert viewer.url.startswith("http://traces.localhost:")
+    assert [one["name"] for one in context.cookies(viewer.url)] == []
+    context.close()
+
+
+def test_a_database_that_is_down_is_a_sentence(serve: Serve, browser: Browser, site: Site) -> None:
+    """503, a page that says so, and no traceback; JSON for programs."""
+
+    def gone() -> None:
+        raise DatabaseUnavailable(
+            "The database cannot be reached (Connection refused): start it, or check its address."
+        )
+
+    with serve(open_it=gone) as broken:
+        context = browser.new_context(base_url=broken.url)
+        page = context.new_page()
+        answer = page.goto("/dashboard/local")
+        assert answer is not None
+        assert answer.status == 503
+        expect(page.locator("#sentence")).to_have_text(re.compile("^The database cannot be reached"))
+        for path in ("/api/jobs", "/metrics", "/readyz", "/api/metrics/gate/summary"):
+            refused = broken.client.get(path)
+            assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+            assert refused.json()["error"].startswith("The database cannot be reached")
+        assert broken.client.get("/healthz").status_code == 200
+        context.close()
