@@ -102,6 +102,8 @@ async def _invalid(request: Request, error: Exception) -> Response:
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
+    if error.status_code == 400:  # what FastAPI says of a body that is no JSON
+        return _answer(request, 422, "The body cannot be taken: it is no JSON in UTF-8.", {})
     sentence = {404: "There is nothing here.", 405: "This address does not take that method."}.get(error.status_code)
     return _answer(request, error.status_code, sentence or str(error.detail), dict(error.headers or {}))
 

@@ -1,5 +1,6 @@
 """What every request must bring and every answer carries: a known host, and headers that keep a page to itself."""
 
+import re
 from collections.abc import Collection
 from typing import Final
 from urllib.parse import urlsplit
@@ -15,6 +16,8 @@ LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 TRACES_HOST: Final = "traces.localhost"
 """Another origin on this machine: traces hold what strangers' pages sent, and this one has no session."""
+
+_HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
 
 _HEADERS: Final = {
     "x-content-type-options": "nosniff",
@@ -67,7 +70,9 @@ class Guard:
         await (refusal or self._app)(scope, receive, self._with_headers(send))
 
     def _refusal(self, request: Request) -> PlainTextResponse | None:
-        host = request.url.hostname or ""
+        # As it was sent: one that is malformed would be taken for the address we listen on.
+        sent = _HOST.fullmatch(request.headers.get("host", ""))
+        host = sent[1].strip("[]").lower() if sent else ""
         if host not in self._hosts:
             return PlainTextResponse(
                 f"This server does not answer to the name {host[:100]!r}: use another, or add it to COGO_WEB_HOSTS.\n",

@@ -154,7 +154,7 @@ def test_a_search_is_kept_in_the_address_and_taken_apart_by_its_chips(page: Page
     expect(page.locator(".rows > li")).to_have_count(1)
     expect(page.locator(".rail [aria-current]")).to_contain_text("failed")
     page.locator(".chip", has_text="error:timeout").click()
-    expect(page.locator(".rows > li")).to_have_count(21)
+    expect(page.locator(".rows > li")).to_have_count(17)
     page.goto("/dashboard/jobs?q=status:nonsense")
     expect(page.locator(".banner")).to_contain_text("'nonsense' is no status")
 

@@ -1,13 +1,15 @@
 """The OpenAPI document is true: whatever it allows is answered as it says, and nothing else is."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis.errors import Unsatisfiable
+from schemathesis.core.failures import FailureGroup
 from schemathesis.core.result import Ok
 from schemathesis.generation import GenerationMode
 from schemathesis.openapi.loaders import from_url
@@ -32,24 +34,28 @@ def document(serve: Serve, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Ite
 def test_every_address_answers_as_the_document_says(document: BaseSchema) -> None:
     """Statuses, types and shapes of answers; refusals of what it forbids; never a server's fault."""
     operations = [result.ok() for result in document.get_all_operations() if isinstance(result, Ok)]
-    for operation in operations:
-        for mode in GenerationMode:
-            fuzz(operation, mode)
+    found = [str(group) for operation in operations for mode in GenerationMode if (group := fuzz(operation, mode))]
+    assert not found, "\n\n".join(found)
     assert len(operations) > 20
 
 
-def fuzz(operation: "APIOperation[Any, Any, Any, Any]", mode: GenerationMode) -> None:
-    """Ask one address with what the document allows, or with what it forbids."""
+def fuzz(operation: "APIOperation[Any, Any, Any, Any]", mode: GenerationMode) -> FailureGroup | None:
+    """Ask one address with what the document allows, or with what it forbids; return what is wrong."""
 
     @given(case=operation.as_strategy(generation_mode=mode))
     @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
     def asked(case: "schemathesis.Case[Any]") -> None:
+        # JSON knows no difference between 5 and 5.0; the generator of wrong values does.
+        assume(mode is GenerationMode.POSITIVE or not re.search(r"\d\.0\b", str(case.body)))
         case.call_and_validate(headers=ADMIN)
 
     try:
         asked()
     except Unsatisfiable:
         assert mode is GenerationMode.NEGATIVE  # nothing can be wrong with it
+    except FailureGroup as group:
+        return group
+    return None
 
 
 def test_the_document_names_every_address(site: Site) -> None:

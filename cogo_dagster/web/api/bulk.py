@@ -3,7 +3,7 @@
 from typing import Final
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from cogo_dagster.bootstrap import Application
 from cogo_dagster.queue.bulk import Operation, preview
@@ -28,7 +28,7 @@ class Filters(BaseModel):
     since_seconds: float | None = Field(None, ge=0, le=315_360_000, description="Failed within so long.")
     job_ids: list[UUID] | None = Field(None, min_length=1, max_length=1000, description="Only these.")
     limit: int = Field(MOST_AT_ONCE, ge=1, le=MOST_AT_ONCE, description="At most so many in one request.")
-    dry_run: bool = Field(True, description="Say what would happen, write nothing.")
+    dry_run: StrictBool = Field(True, description="Say what would happen, write nothing.")
 
     def arguments(self) -> dict[str, Json]:
         """Return them as the engine takes them."""

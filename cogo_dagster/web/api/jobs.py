@@ -5,7 +5,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from cogo_dagster.bootstrap import Application
 from cogo_dagster.insights.timeline import attempts_of
@@ -28,13 +28,19 @@ JobId = Annotated[UUID, Path(description="The job's id.")]
 class Retry(Filters):
     """Which failed jobs to put back, and how."""
 
-    reset_attempts: bool = Field(False, description="Count attempts from zero again, instead of granting one more.")
+    reset_attempts: StrictBool = Field(
+        False, description="Count attempts from zero again, instead of granting one more."
+    )
 
 
 class RetryOne(BaseModel):
     """How to put a failed job back."""
 
-    reset_attempts: bool = Field(False, description="Count attempts from zero again, instead of granting one more.")
+    model_config = ConfigDict(extra="forbid")
+
+    reset_attempts: StrictBool = Field(
+        False, description="Count attempts from zero again, instead of granting one more."
+    )
 
 
 @router.get("", dependencies=[Depends(require_reader)], responses=problems(401, 403, 422, 429))

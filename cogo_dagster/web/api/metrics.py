@@ -1,6 +1,5 @@
 """The gate's numbers, as CI, the weekly notice and the runbook's scripts ask for them."""
 
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -8,6 +7,7 @@ from pydantic import BaseModel
 
 from cogo_dagster.bootstrap import Application
 from cogo_dagster.quality.model import GateRun, GateSummary, ProviderHealth, WeeklySummary
+from cogo_dagster.queue.errors import InvalidArgument
 from cogo_dagster.web.access import Refused
 from cogo_dagster.web.api.model import NO_NULL
 from cogo_dagster.web.errors import problems
@@ -64,16 +64,12 @@ def weekly(
     branch: Branch = None,
 ) -> WeeklySummary:
     """An ISO week beside the week before."""
-    if week is not None and not _is_week(week):
-        raise Refused(404, f"There is no week {week}.")
-    return application.gates.weekly(week, branch)
-
-
-def _is_week(week: str) -> bool:
     try:
-        return bool(datetime.strptime(f"{week}-1", "%G-W%V-%u"))  # noqa: DTZ007 - only whether there is one
-    except ValueError:
-        return False
+        return application.gates.weekly(week, branch)
+    except InvalidArgument as error:
+        if week is None:
+            raise
+        raise Refused(404, str(error)) from None
 
 
 def with_addresses(request: Request, run: GateRun) -> GateRun:
