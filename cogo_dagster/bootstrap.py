@@ -24,6 +24,7 @@ from cogo_dagster.queue.errors import DatabaseUnavailable
 from cogo_dagster.queue.executor import Executor, ExecutorPorts
 from cogo_dagster.queue.migrate import migrate, require_current, require_release
 from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.rates import RateLimits
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.queue.transports.postgres import PostgresTransport, is_transaction_pooled
 from cogo_dagster.queue.worker import Observer, Worker, WorkerOptions
@@ -70,6 +71,11 @@ class Application:
     def public_dsn(self) -> str:
         """The database's address without its password; over REST, the project's."""
         return without_password(self.dsn) if self.dsn else str(self.settings.supabase_url)
+
+    @property
+    def rates(self) -> RateLimits:
+        """What outside services allow."""
+        return RateLimits(self.transport)
 
     @property
     def vault(self) -> "KeyVault":

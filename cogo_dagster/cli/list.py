@@ -15,6 +15,7 @@ from cogo_dagster.cli.list_columns import (
     HEARTBEATS,
     INCIDENTS,
     JOBS,
+    LIMITS,
     OPERATIONS,
     PAUSED,
     WHY,
@@ -159,6 +160,14 @@ def paused(as_json: JsonFlag = False) -> None:
     with open_application(read_settings()) as application:
         rows = application.queue.list_paused()
     _show(rows, PAUSED, as_json, when_empty="Nothing is paused.")
+
+
+@app.command()
+def limits(as_json: JsonFlag = False) -> None:
+    """Show which outside services have told us to wait, and until when nothing is asked of them."""
+    with open_application(read_settings()) as application:
+        rows = application.rates.open_circuits()
+    _show(rows, LIMITS, as_json, when_empty="No service has told us to wait.")
 
 
 @app.command()

@@ -87,6 +87,11 @@ PAUSED = (
     column("by", "actor"),
     column("reason"),
 )
+LIMITS = (
+    column("name", whole=True),
+    Column("open again", lambda row: distance(row["open_until"]), whole=True),
+    column("reason"),
+)
 OPERATIONS = (
     Column("at", lambda row: distance(row["created_at"]), whole=True),
     column("operation", whole=True),

@@ -73,7 +73,7 @@ def dlq(
     with open_application(read_settings()) as application:
         totals = run(application, operation, mode, _WORDS, as_json=as_json)
     same = totals.counts["same_code_version"]
-    if same:
+    if same and (mode.dry_run or totals.changed):
         typer.echo(
             f"Warning: {same:,} of them failed on this very release ({version('cogo-dagster')}) and may fail again.",
             err=True,

@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 
 from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.rates import RateLimits
+from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster_tests.cli.terminal import Terminal
 
 LINK = "https://www.figma.com/design/AbC123/Landing-page?node-id=12-345"
@@ -68,6 +70,18 @@ def test_bad_input_is_refused_before_the_database_is_asked(nowhere: Terminal, wo
     assert answer.code == 2
     assert sentence in answer.err
     assert len(answer.err.strip().splitlines()) == 1
+
+
+def test_a_circuit_is_shown_and_closed_by_hand(cogo: Terminal, transport: Transport) -> None:
+    """With the reason; closing one that is not open says so."""
+    assert cogo.ok("list", "limits") == []
+    RateLimits(transport).open_circuit("figma:0123456789ab:tier1", 231_890, "Figma allows no more calls.")
+    [row] = cogo.ok("list", "limits")
+    assert (row["name"], row["reason"]) == ("figma:0123456789ab:tier1", "Figma allows no more calls.")
+    assert "in 2 d" in cogo.run("list", "limits").out
+    assert cogo.ok("resume", "limit", row["name"])["changed"] is True
+    assert cogo.ok("resume", "limit", row["name"])["changed"] is False
+    assert cogo.ok("list", "limits") == []
 
 
 def test_a_worker_without_a_token_runs_the_rest_and_leaves_figma_waiting(

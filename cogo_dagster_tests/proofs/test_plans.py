@@ -144,6 +144,16 @@ def test_recovery_reads_running_jobs_only(backlog: Backlog) -> None:
         assert recovered.blocks <= RUNNING + (WRITES * BATCH)
 
 
+def test_a_purge_reads_what_it_takes(backlog: Backlog) -> None:
+    """Oldest first from the index of ended jobs: whatever waits or runs is not looked at."""
+    purge = {"older_than_days": 20, "statuses": ["succeeded", "failed"], "dry_run": False, "batch_size": BATCH}
+    for purged in backlog.explainer.call("purge_jobs", **purge):
+        assert purged.answer["changed"] == (BATCH if backlog.kind == "finished" else 0)
+        assert_by_index(purged, {"jobs_finished", "jobs_pkey"})
+        assert_reads(purged, "jobs_finished", 2 * (BATCH + 1))  # of each status
+        assert purged.blocks <= PROBES + (WRITES * BATCH)
+
+
 def test_the_newest_jobs_are_listed_from_the_end(backlog: Backlog) -> None:
     """A page costs a page."""
     for listed in backlog.explainer.call("list_jobs", max_jobs=BATCH):

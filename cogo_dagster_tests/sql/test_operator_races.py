@@ -8,7 +8,7 @@ import pytest
 from cogo_dagster.queue.client import Queue
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.queue.conformance.test_retry import failed_job
-from cogo_dagster_tests.queue.steps import dead_letters, look, running_job, settle
+from cogo_dagster_tests.queue.steps import add, dead_letters, look, running_job, settle, take_one
 from cogo_dagster_tests.sql.sessions import Session, at_once, open_session
 
 ROUNDS = 6
@@ -100,6 +100,18 @@ def test_two_purges_delete_each_job_once(queue: Queue, first: Session, second: S
     )
     assert sum(answer["changed"] for answer in answers) == LETTERS
     assert queue.get_jobs(ids) == []
+
+
+def test_a_purge_keeps_no_worker_waiting(queue: Queue, first: Session) -> None:
+    """Before it is committed others renew, settle, enqueue and claim as if it were not there."""
+    for _ in range(LETTERS):
+        settle(queue, running_job(queue))
+    held = running_job(queue)
+    assert first.call("purge_jobs", older_than_days=0, dry_run=False)["changed"] == LETTERS
+    assert queue.renew([held], 60) == ["ok"]
+    assert settle(queue, held).status == "ok"
+    assert add(queue) == take_one(queue).id
+    first.commit()
 
 
 def test_a_repeated_batch_waits_for_the_first_and_answers_alike(queue: Queue, first: Session, second: Session) -> None:
