@@ -229,6 +229,7 @@ FUNCTIONS: Mapping[str, Mapping[str, str]] = {
         "max_jobs": "integer",
     },
     "select_provider": {"capabilities": "jsonb", "max_age_seconds": "double precision"},
+    "send_wakeup": {},
     "set_provider": {
         "provider": "text",
         "capability": "text",
@@ -244,7 +245,6 @@ FUNCTIONS: Mapping[str, Mapping[str, str]] = {
         "retry_after_seconds": "double precision",
         "reference": "text",
     },
-    "send_wakeup": {},
     "settle_jobs": {"settlements": "jsonb"},
     "silence_alerts": {
         "silence_id": "uuid",

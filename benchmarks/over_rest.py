@@ -1,0 +1,117 @@
+"""What a job costs the worker over REST beside a connection: `uv run --group bench python -m benchmarks.over_rest`.
+
+The project is the tests' stand-in, in a process of its own: what the worker spends and how many calls it makes are what
+they would be before a real one; how long it takes, and what the server spends, are not.
+"""
+
+import argparse
+import asyncio
+import multiprocessing
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Final
+from uuid import uuid4
+
+from benchmarks.peers.cogo import NoOp
+from benchmarks.server import bench_server
+from cogo_dagster.queue.artifacts import FolderStore
+from cogo_dagster.queue.client import Queue, WorkerIdentity
+from cogo_dagster.queue.migrate import migrate
+from cogo_dagster.queue.model import Json, NewJob
+from cogo_dagster.queue.supabase.project import Project
+from cogo_dagster.queue.transports.base import Transport
+from cogo_dagster.queue.transports.postgres import PostgresTransport
+from cogo_dagster.queue.transports.supabase import SupabaseTransport
+from cogo_dagster.queue.worker import Worker, WorkerOptions
+from cogo_dagster_tests.supabase.keys import SECRET_KEY
+from cogo_dagster_tests.supabase.server import supabase
+
+SLOTS: Final = (50, 500)
+
+
+class Counted:
+    """Counts calls."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self.calls = 0
+
+    def call(self, function: str, arguments: Mapping[str, Json]) -> Json:
+        """Count, then call."""
+        self.calls += 1
+        return self._transport.call(function, arguments)
+
+    def close(self) -> None:
+        """Close the transport behind."""
+        self._transport.close()
+
+
+def main() -> None:
+    """Drain the same queue over both, with each number of slots, in turns."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--jobs", type=int, default=5_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    given = parser.parse_args()
+    print(f"Load {os.getloadavg()[0]:.1f}.")
+    with bench_server() as server:
+        server.template("migrated", migrate)
+        for round_number in range(given.rounds):
+            for slots in SLOTS:
+                with server.clone("migrated") as dsn:
+                    _report(round_number, "postgres", slots, given.jobs, PostgresTransport(dsn))
+                with server.clone("migrated") as dsn, _project(dsn) as url:
+                    _report(round_number, "rest", slots, given.jobs, SupabaseTransport(Project(url, SECRET_KEY)))
+
+
+def _report(round_number: int, name: str, slots: int, jobs: int, transport: Transport) -> None:
+    counted = Counted(transport)
+    queue = Queue(counted)
+    for first in range(0, jobs, 1_000):
+        queue.enqueue([NewJob("noop", {"n": number}) for number in range(first, min(first + 1_000, jobs))])
+    counted.calls = 0
+    began, cpu = time.monotonic(), time.process_time()
+    asyncio.run(_drain(queue, slots, jobs))
+    seconds, cpu = time.monotonic() - began, time.process_time() - cpu
+    rate = jobs / seconds
+    print(
+        f"round {round_number + 1}  {name:8}  {slots:3} slots  {1e6 * cpu / jobs:6.1f} µs client CPU a job  "
+        f"{counted.calls / jobs:.3f} calls a job  {1e6 * cpu / counted.calls:6.0f} µs a call  {rate:6.0f} jobs/s"
+    )
+    counted.close()
+
+
+async def _drain(queue: Queue, slots: int, jobs: int) -> None:
+    async def nothing(*_: object) -> None:
+        pass
+
+    options = WorkerOptions(concurrency=slots, max_jobs=jobs)
+    store, identity = FolderStore(Path(mkdtemp())), WorkerIdentity("benchmark", uuid4())
+    await Worker(queue, store, [NoOp(nothing, nothing)], identity, options).run()
+
+
+@contextmanager
+def _project(dsn: str) -> Iterator[str]:
+    spawning = multiprocessing.get_context("spawn")
+    ours, theirs = spawning.Pipe()
+    process = spawning.Process(target=_serve, args=(dsn, theirs), daemon=True)
+    process.start()
+    try:
+        yield ours.recv()
+    finally:
+        ours.send("end")
+        process.join(15)
+
+
+def _serve(dsn: str, pipe: Connection) -> None:
+    with supabase(dsn) as stand_in:
+        pipe.send(stand_in.url)
+        pipe.recv()
+
+
+if __name__ == "__main__":
+    main()
