@@ -89,8 +89,8 @@ class FigmaBench:
 
 
 @contextmanager
-def figma_bench(transport: Transport, dsn: str, folder: Path) -> Iterator[FigmaBench]:
+def figma_bench(transport: Transport, dsn: str, folder: Path, **options: Any) -> Iterator[FigmaBench]:
     """Run a stand-in, and a bench that asks it."""
-    with serving_figma() as figma:
-        options = FigmaOptions(token=TOKEN, api=figma.url, allowed_hosts=(figma.authority,), call_seconds=10)
-        yield FigmaBench(figma, transport, dsn, folder, options)
+    with serving_figma(**options) as figma:
+        chosen = FigmaOptions(token=TOKEN, api=figma.url, allowed_hosts=(figma.authority,), call_seconds=10)
+        yield FigmaBench(figma, transport, dsn, folder, chosen)

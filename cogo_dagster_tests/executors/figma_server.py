@@ -1,6 +1,7 @@
 """A Figma on 127.0.0.1, which answers as Figma's description says, and the storage that its links lead to."""
 
 import json
+import ssl
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -67,16 +68,17 @@ class FigmaStandIn:
     mistakes: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
     port: int = 0
+    tls: ssl.SSLContext | None = None
 
     @property
     def authority(self) -> str:
-        """`127.0.0.1:port`."""
-        return f"127.0.0.1:{self.port}"
+        """The host and port it is called by."""
+        return f"{'localhost' if self.tls else '127.0.0.1'}:{self.port}"
 
     @property
     def url(self) -> str:
         """The API's address."""
-        return f"http://{self.authority}"
+        return f"{'https' if self.tls else 'http'}://{self.authority}"
 
     def paths(self) -> list[str]:
         """What the API was asked, in order."""
@@ -141,6 +143,8 @@ def serving_figma(**options: Any) -> Iterator[FigmaStandIn]:
     figma = FigmaStandIn(**options)
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(figma))
     server.daemon_threads = True
+    if figma.tls is not None:
+        server.socket = figma.tls.wrap_socket(server.socket, server_side=True)
     figma.port = server.server_port
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()

@@ -2,16 +2,25 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from cogo_dagster.executors.errors import ExecutorUnavailable
 from cogo_dagster.executors.figma import build
+from cogo_dagster.net import client
+from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.settings import load_settings
-from cogo_dagster_tests.executors.figma_bench import TOKEN, FigmaBench
+from cogo_dagster_tests.executors.figma_bench import TOKEN, FigmaBench, figma_bench
 from cogo_dagster_tests.executors.figma_server import Given
 from cogo_dagster_tests.executors.site import Site
 
@@ -129,6 +138,46 @@ def test_the_token_goes_to_the_api_and_to_nothing_else(figma: FigmaBench, neighb
     row = figma.run("figma")
     assert row["error"]["class"] == "figma_answer"
     assert neighbour.requests == []
+
+
+def test_over_tls_as_figma_speaks_it(
+    transport: Transport, dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through the proxy's tunnel, with the certificate checked: one that nobody vouches for gets no token."""
+    certificate = self_signed(tmp_path, "localhost")
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    server.load_cert_chain(certificate)
+    with figma_bench(transport, dsn, tmp_path, tls=server) as bench:
+        refused = bench.run(node_ids=["1:1"])
+        assert (refused["error"]["class"], bench.figma.asked) == ("tls", [])
+        monkeypatch.setattr(client, "_certificates", lambda: ssl.create_default_context(cafile=certificate))
+        row = bench.run(node_ids=["1:1"])
+    assert row["status"] == "succeeded", row["error"]
+    assert row["result"]["files"] == {"1:1": "1-1.png"}
+
+
+def self_signed(folder: Path, host: str) -> Path:
+    """Make a certificate and its key, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    plain = serialization.NoEncryption()
+    secret = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
+    path = folder / "certificate.pem"
+    path.write_bytes(secret + made.public_bytes(serialization.Encoding.PEM))
+    return path
 
 
 def test_the_token_is_in_no_row_no_artifact_and_no_event(figma: FigmaBench, dsn: str) -> None:
