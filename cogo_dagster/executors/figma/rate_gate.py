@@ -82,7 +82,7 @@ def refusal(tier: Tier, seconds: float, headers: Mapping[str, str]) -> str:
         "plan": headers.get("x-figma-plan-tier"),
         "seat": {"low": "View or Collab", "high": "Dev or Full"}.get(headers.get("x-figma-rate-limit-type", "")),
         "limit type": headers.get("x-figma-rate-limit-type"),
-        "upgrade": headers.get("x-figma-upgrade-link"),
+        "upgrade": headers.get("x-figma-upgrade-link", "").partition("?")[0],
     }
     known = ", ".join(f"{name} {redact(value[:200])}" for name, value in facts.items() if value)
     size, unit = next(((size, unit) for size, unit in _UNITS if seconds >= size), (1, "s"))
