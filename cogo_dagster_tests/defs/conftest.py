@@ -8,6 +8,8 @@ import pytest
 
 from cogo_dagster.defs.resources import CogoResource, WorkerResource
 from cogo_dagster.queue.executor import Executor
+from cogo_dagster_tests.supabase.keys import SERVICE_ROLE
+from cogo_dagster_tests.supabase.server import supabase
 
 Installed = Callable[..., None]
 """Replaces the executors that are installed."""
@@ -21,10 +23,24 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 @pytest.fixture
-def settings(dsn: str, tmp_path: Path) -> dict[str, str]:
+def way() -> str:
+    """Say what the settings name: a Postgres, or a Supabase project; modules that must not care override it."""
+    return "postgres"
+
+
+@pytest.fixture
+def settings(way: str, dsn: str, tmp_path: Path) -> Iterator[dict[str, str]]:
     """Choose the test's database and a folder of its own, whatever the environment says."""
-    chosen = {"COGO_DATABASE_URL": dsn, "COGO_HOME": str(tmp_path), "COGO_GRACE_SECONDS": "5", "WORKER_ID": "run"}
-    return {**chosen, "SUPABASE_URL": "", "SUPABASE_SERVICE_ROLE_KEY": "", "EXECUTOR_ID": "", "MAX_JOBS": ""}
+    chosen = {"COGO_HOME": str(tmp_path), "COGO_GRACE_SECONDS": "5", "WORKER_ID": "run"}
+    unset = dict.fromkeys(
+        ("COGO_DATABASE_URL", "SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY", "EXECUTOR_ID", "MAX_JOBS"), ""
+    )
+    if way == "postgres":
+        yield {**unset, **chosen, "COGO_DATABASE_URL": dsn}
+        return
+    with supabase(dsn) as stand_in:
+        keys = {"SUPABASE_URL": stand_in.url, "SUPABASE_SERVICE_ROLE_KEY": SERVICE_ROLE}
+        yield {**unset, **chosen, **keys}
 
 
 @pytest.fixture

@@ -50,6 +50,13 @@ class Runs:
         return [entry.user_message for entry in entries if entry.level == level and entry.dagster_event is None]
 
 
+@pytest.fixture(params=["postgres", "supabase"])
+def way(request: pytest.FixtureRequest) -> str:
+    """Work over both transports, chosen by nothing but the settings."""
+    chosen: str = request.param
+    return chosen
+
+
 @pytest.fixture
 def runs(instance: dg.DagsterInstance, resources: dict[str, object]) -> Runs:
     """Return what runs the Dagster job."""

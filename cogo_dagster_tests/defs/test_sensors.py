@@ -16,6 +16,13 @@ from cogo_dagster_tests.queue.steps import a_worker, add, register, running_job,
 Tick = Callable[[dg.SensorDefinition, str | None], dg.SensorResult]
 
 
+@pytest.fixture(params=["postgres", "supabase"])
+def way(request: pytest.FixtureRequest) -> str:
+    """Work over both transports, chosen by nothing but the settings."""
+    chosen: str = request.param
+    return chosen
+
+
 @pytest.fixture
 def tick(instance: dg.DagsterInstance, cogo: CogoResource) -> Tick:
     """Evaluate a sensor once, after a cursor."""

@@ -122,7 +122,7 @@ def test_a_large_upload_is_resumed(store: SupabaseStore, stand_in: StandIn, larg
     assert patches == 4, "One part was sent twice, the others were not."
 
 
-@pytest.mark.parametrize("kind", ["drop_before", "drop_after", "answer"])
+@pytest.mark.parametrize("kind", ["drop_before", "drop_after", "answer", "cut_short"])
 def test_a_small_upload_is_repeated(store: SupabaseStore, stand_in: StandIn, hello: Path, kind: Any) -> None:
     """Whether or not the server took it: the key is the same, so are the bytes."""
     stand_in.faults.order(kind, "/object/artifacts/jobs", times=2)
@@ -264,6 +264,16 @@ def test_all_old_keys_are_walked(store: SupabaseStore, stand_in: StandIn, hello:
         objects[name] = type(objects[young])(b"", "text/plain", "")
         objects[name].created_at -= timedelta(seconds=2 * AN_HOUR)
     assert set(store.keys(AN_HOUR)) == old
+
+
+def test_a_page_in_storages_place_is_trouble_and_no_listing(
+    store: SupabaseStore, stand_in: StandIn, hello: Path
+) -> None:
+    """HTML that claims success ends the walk with a sentence, not the worker with a bug."""
+    store.put(a_key(), hello, "text/plain")
+    stand_in.faults.order("answer", "/object/list", status=200, times=9)
+    with pytest.raises(ArtifactStoreError, match="in its place"):
+        list(store.keys(0))
 
 
 def test_only_forgotten_objects_of_ours_are_swept(

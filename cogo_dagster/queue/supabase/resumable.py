@@ -61,9 +61,10 @@ def _begin(api: StorageApi, storage_key: str, size_bytes: int, content_type: str
 def _send_part(api: StorageApi, upload: str, read: BinaryIO, offset: int) -> int:
     read.seek(offset)
     headers = {**_TUS, "Upload-Offset": str(offset), "Content-Type": "application/offset+octet-stream"}
-    answer = api.request("PATCH", upload, headers=headers, content=read.read(PART_BYTES))
-    return int(answer.headers["upload-offset"])
+    part = read.read(PART_BYTES)
+    answer = api.request("PATCH", upload, headers=headers, content=part)
+    return int(answer.headers.get("upload-offset", offset + len(part)))
 
 
 def _offset(api: StorageApi, upload: str) -> int:
-    return int(api.request("HEAD", upload, headers=dict(_TUS)).headers["upload-offset"])
+    return int(api.request("HEAD", upload, headers=dict(_TUS)).headers.get("upload-offset", 0))

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import httpx
 
 from cogo_dagster.queue.artifacts import ArtifactStoreError
+from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.supabase.project import Project
 
 _TRIES: Final = 4
@@ -84,19 +85,30 @@ class StorageApi:
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         """Send a request that may be repeated, until it is answered; the answer is read whole."""
-        with self.streamed(method, path, **options) as response:
-            response.read()
+        with self.streamed(method, path, whole=True, **options) as response:
             return response
 
+    def ask(self, path: str, question: Mapping[str, Json]) -> tuple[Json, httpx.Response]:
+        """Post a question; return the document that answers it, and the answer it came in."""
+        response = self.request("POST", path, json=dict(question))
+        try:
+            return response.json(), response
+        except ValueError:
+            raise ArtifactStoreError(f"Something before Storage answered in its place ({path}).") from None
+
     @contextlib.contextmanager
-    def streamed(self, method: str, path: str, **options: Any) -> Iterator[httpx.Response]:
-        """Send a request that may be repeated, and yield the answer while it comes in."""
+    def streamed(self, method: str, path: str, *, whole: bool = False, **options: Any) -> Iterator[httpx.Response]:
+        """Send a request that may be repeated, and yield the answer while it comes in, or once it is there `whole`."""
         with contextlib.ExitStack() as stack:
             pause_seconds = self._first_pause_seconds
             for tries_left in range(_TRIES - 1, -1, -1):
+                refused = None
                 try:
                     response = stack.enter_context(self._http.stream(method, self.url + path, **options))
-                    refused = None if response.is_success else self._refused(response)
+                    if whole or not response.is_success:
+                        response.read()
+                    if not response.is_success:
+                        refused = self._refused(response)
                 except httpx.HTTPError as error:
                     refused = StorageRefused(f"Storage cannot be reached ({_reason(error)}).", "", 0)
                 if refused is None:
@@ -117,7 +129,6 @@ class StorageApi:
                 raise
 
     def _refused(self, response: httpx.Response) -> StorageRefused:
-        response.read()
         status, code, message = _told(response)
         sentence = _SENTENCES.get(code) or _SENTENCES.get(
             _BY_STATUS.get(status, ""), "Storage answered {status}: {message}"

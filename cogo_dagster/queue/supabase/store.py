@@ -7,7 +7,7 @@ import json
 import re
 import tempfile
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
@@ -100,9 +100,7 @@ class SupabaseStore:
         Raises:
             ArtifactStoreError: The object is not there.
         """
-        answer = self._api.request(
-            "POST", self._api.object_path(storage_key, "/sign"), json={"expiresIn": expires_seconds}
-        ).json()
+        answer, _ = self._api.ask(self._api.object_path(storage_key, "/sign"), {"expiresIn": expires_seconds})
         download = f"&download={quote(download_name, safe='')}" if download_name else ""
         return f"{self._api.url}{answer['signedURL']}{download}"
 
@@ -201,8 +199,7 @@ class SupabaseStore:
     def _listed(self, prefix: str, older_than_seconds: float) -> Iterator[str]:
         asked: dict[str, Any] = {"prefix": prefix, "limit": _PAGE, "with_delimiter": False}
         while True:
-            answer = self._api.request("POST", f"/object/list-v2/{quote(self._api.bucket)}", json=asked)
-            page = answer.json()
+            page, answer = self._api.ask(f"/object/list-v2/{quote(self._api.bucket)}", asked)
             yield from (row["name"] for row in page["objects"] if _is_old(row, answer, older_than_seconds))
             if not page["hasNext"]:
                 return
@@ -213,8 +210,7 @@ class SupabaseStore:
         while True:
             order = {"column": "name", "order": "asc"}
             asked = {"prefix": folder, "limit": _PAGE, "offset": len(rows), "sortBy": order}
-            answer = self._api.request("POST", f"/object/list/{quote(self._api.bucket)}", json=asked)
-            page = answer.json()
+            page, answer = self._api.ask(f"/object/list/{quote(self._api.bucket)}", asked)
             rows += page
             if len(page) < _PAGE:
                 break
@@ -228,7 +224,9 @@ class SupabaseStore:
 
 def _is_old(row: Any, answer: httpx.Response, older_than_seconds: float) -> bool:
     stored_at = datetime.fromisoformat(row["updated_at"] or row["created_at"])
-    return stored_at < parsedate_to_datetime(answer.headers["date"]) - timedelta(seconds=older_than_seconds)
+    told = answer.headers.get("date")
+    now = parsedate_to_datetime(told) if told else datetime.now(UTC)
+    return stored_at < now - timedelta(seconds=older_than_seconds)
 
 
 def _measure(path: Path) -> tuple[int, str, str]:

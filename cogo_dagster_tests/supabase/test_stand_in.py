@@ -1,0 +1,187 @@
+"""The stand-in against what was measured on the real servers: shapes, statuses, limits, keys. It must not be kinder."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+
+from cogo_dagster_tests.supabase.keys import ANON, PUBLISHABLE, SECRET_KEY, SERVICE_ROLE, legacy_key
+from cogo_dagster_tests.supabase.server import StandIn, supabase
+
+FUNCTIONS = """
+create type public.pair as (a integer, b text);
+create function public.give_int() returns integer language sql as 'select 11';
+create function public.give_null() returns jsonb language sql as 'select null::jsonb';
+create function public.give_time() returns timestamptz language sql as
+    $$ select '2026-01-02 03:04:05.678901+00'::timestamptz $$;
+create function public.give_void() returns void language sql as '';
+create function public.give_set(n integer) returns setof integer language sql as 'select generate_series(1, n)';
+create function public.give_pair() returns public.pair language sql as $$ select 1, 'x' $$;
+create function public.give_no_pair() returns public.pair language sql as
+    'select null::integer, null::text where false';
+create function public.add(a integer, b integer default 2) returns integer language sql as 'select a + b';
+create function public.fail(state text) returns jsonb language plpgsql as
+    $$ begin raise exception using errcode = state, message = 'it failed', detail = 'why', hint = 'how'; end $$;
+create function public.doze(seconds double precision) returns jsonb language sql as
+    $$ select jsonb_build_object('slept', pg_sleep(seconds) is not null) $$;
+create sequence public.counter;
+grant usage on sequence public.counter to service_role;
+create function public.write_while_stable() returns bigint language sql stable as
+    $$ select nextval('public.counter') $$;
+create function public.who() returns text language sql as 'select current_user::text';
+grant execute on all functions in schema public to anon, authenticated, service_role;
+"""
+
+
+@pytest.fixture
+def stand_in(empty_dsn: str) -> Iterator[StandIn]:
+    """Put a project over a database with functions of every shape."""
+    with psycopg.connect(empty_dsn, autocommit=True) as owner:
+        for role in ("anon", "authenticated", "service_role"):
+            with suppress(psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
+                owner.execute(f"create role {role} nologin".encode())
+        owner.execute(FUNCTIONS.encode())
+    with supabase(empty_dsn) as stand_in:
+        yield stand_in
+
+
+def ask(stand_in: StandIn, name: str, key: str = SERVICE_ROLE, **request: Any) -> httpx.Response:
+    """Call a function."""
+    headers = {"apikey": key, "Authorization": f"Bearer {key}"} | request.pop("headers", {})
+    method = request.pop("method", "POST")
+    return httpx.request(method, f"{stand_in.url}/rest/v1/rpc/{name}", headers=headers, timeout=20, **request)
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "status", "text"),
+    [
+        ("give_int", {}, 200, "11"),
+        ("give_null", {}, 200, "null"),
+        ("give_time", {}, 200, '"2026-01-02T03:04:05.678901+00:00"'),
+        ("give_void", {}, 204, ""),
+        ("give_set", {"n": 2}, 200, "[1, 2]"),
+        ("give_set", {"n": 0}, 200, "[]"),
+        ("give_pair", {}, 200, '{"a":1,"b":"x"}'),
+        ("give_no_pair", {}, 200, '{"a":null,"b":null}'),
+        ("add", {"a": 1}, 200, "3"),
+        ("add", {"a": "5", "b": None}, 200, "null"),
+        ("add", [{"a": 1, "b": 1}, {"a": 7}], 200, "2"),
+    ],
+)
+def test_answers_have_the_shape_of_the_return_type(
+    stand_in: StandIn, name: str, body: Any, status: int, text: str
+) -> None:
+    """Scalars, documents, sets, rows; strings are coerced, of an array the first element counts."""
+    answer = ask(stand_in, name, json=body)
+    assert (answer.status_code, answer.text) == (status, text)
+
+
+@pytest.mark.parametrize(
+    ("state", "status"),
+    [
+        ("P0001", 400),
+        ("23505", 409),
+        ("22P02", 400),
+        ("CQ001", 400),
+        ("42501", 403),
+        ("42883", 404),
+        ("42P01", 404),
+        ("P0002", 500),
+        ("57014", 500),
+        ("55P03", 500),
+        ("XX000", 500),
+        ("53300", 503),
+        ("57P01", 503),
+        ("08006", 503),
+        ("PT409", 409),
+        ("PT503", 503),
+    ],
+)
+def test_errors_have_postgrests_status_and_body(stand_in: StandIn, state: str, status: int) -> None:
+    """By SQLSTATE, with the code in a header too, and with retry-after where it is worth a try."""
+    answer = ask(stand_in, "fail", json={"state": state})
+    assert answer.status_code == status
+    assert answer.json() == {"code": state, "details": "why", "hint": "how", "message": "it failed"}
+    assert answer.headers["proxy-status"] == f"PostgREST; error={state}"
+    assert answer.headers.get("retry-after") == ("0" if status == 503 else None)
+
+
+@pytest.mark.parametrize(
+    ("name", "request_", "status", "code"),
+    [
+        ("nothing", {"json": {}}, 404, "PGRST202"),
+        ("add", {"json": {}}, 404, "PGRST202"),
+        ("add", {"json": {"a": 1, "c": 1}}, 404, "PGRST202"),
+        ("add", {"json": {"a": "x"}}, 400, "22P02"),
+        ("add", {"content": b"{"}, 400, "PGRST102"),
+        ("add", {"content": b'{"a":1}', "headers": {"content-type": "text/plain"}}, 404, "PGRST202"),
+        ("give_int", {"json": {}, "headers": {"content-profile": "private"}}, 406, "PGRST106"),
+        ("give_int", {"method": "DELETE"}, 405, "PGRST101"),
+        ("write_while_stable", {"json": {}}, 405, "25006"),
+    ],
+)
+def test_wrong_requests_are_refused(stand_in: StandIn, name: str, request_: Any, status: int, code: str) -> None:
+    """As PostgREST refuses them; a function that says it is stable may not write."""
+    answer = ask(stand_in, name, **request_)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+def test_sets_are_cut_without_a_word(stand_in: StandIn) -> None:
+    """At db-max-rows, still with 200."""
+    answer = ask(stand_in, "give_set", json={"n": 1_500})
+    assert (answer.status_code, len(answer.json()), answer.headers["content-range"]) == (200, 1_000, "0-999/*")
+
+
+def test_the_role_decides_how_long_a_call_may_take(stand_in: StandIn) -> None:
+    """3 s for anon; service_role has no timeout of its own and so the session's 8 s."""
+    assert ask(stand_in, "doze", ANON, json={"seconds": 3.5}).json()["code"] == "57014"
+    assert ask(stand_in, "doze", json={"seconds": 3.5}).json() == {"slept": True}
+
+
+@pytest.mark.parametrize(
+    ("key", "role"),
+    [(ANON, "anon"), (PUBLISHABLE, "anon"), (SERVICE_ROLE, "service_role"), (SECRET_KEY, "service_role")],
+    ids=["anon", "publishable", "service_role", "secret"],
+)
+def test_the_key_decides_the_role(stand_in: StandIn, key: str, role: str) -> None:
+    """In both kinds."""
+    assert ask(stand_in, "who", key, json={}).json() == role
+
+
+def test_headers_are_translated_as_the_gateway_does(stand_in: StandIn) -> None:
+    """A user's token stays; a legacy key alone runs as anon; another sb_ value is rejected; browsers are refused."""
+    user = legacy_key("authenticated")
+    assert ask(stand_in, "who", headers={"Authorization": f"Bearer {user}"}, json={}).json() == "authenticated"
+    assert ask(stand_in, "who", headers={"Authorization": ""}, json={}).json() == "anon"
+    assert ask(stand_in, "who", SECRET_KEY, headers={"Authorization": ""}, json={}).json() == "service_role"
+    other = ask(stand_in, "who", headers={"Authorization": f"Bearer {SECRET_KEY}"}, json={})
+    assert (other.status_code, other.json()["code"]) == (401, "PGRST301")
+    browser = ask(stand_in, "who", SECRET_KEY, headers={"User-Agent": "Mozilla/5.0"}, json={})
+    assert (browser.status_code, browser.json()["message"]) == (401, "Invalid API key")
+
+
+def test_the_schema_is_read_anew_only_when_it_is_told(stand_in: StandIn, empty_dsn: str) -> None:
+    """A function made a moment ago is not there until NOTIFY pgrst."""
+    with psycopg.connect(empty_dsn, autocommit=True) as owner:
+        owner.execute("create function public.late() returns integer language sql as 'select 1'")
+        owner.execute("grant execute on function public.late to service_role")
+        assert ask(stand_in, "late", json={}).json()["code"] == "PGRST202"
+        owner.execute("notify pgrst, 'reload schema'")
+        assert ask(stand_in, "late", json={}).text == "1"
+
+
+def test_a_conflict_that_passes_is_tried_again_by_the_server(stand_in: StandIn, empty_dsn: str) -> None:
+    """A genuine deadlock or serialization failure is PostgREST's to repeat: calls may run twice."""
+    with psycopg.connect(empty_dsn, autocommit=True) as owner:
+        owner.execute(
+            "create sequence public.tries; grant usage on sequence public.tries to service_role;"
+            " create function public.second_time() returns bigint language plpgsql as $$ begin"
+            " if nextval('public.tries') < 2 then raise exception using errcode = '40P01'; end if;"
+            " return currval('public.tries'); end $$;"
+            " grant execute on function public.second_time to service_role; notify pgrst, 'reload schema'"
+        )
+    assert ask(stand_in, "second_time", json={}).text == "2"
+    assert stand_in.postgrest.endless == []
