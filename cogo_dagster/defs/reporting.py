@@ -1,6 +1,7 @@
 """What a run of `process_jobs` shows of its jobs: a line for what takes seconds or fails, sums for floods."""
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Final
 
 import dagster as dg
@@ -18,9 +19,14 @@ _TABLE_ROWS: Final = 200
 
 
 class RunReport:
-    """Collects the events of one run."""
+    """Collects the events of one run.
 
-    def __init__(self) -> None:
+    Args:
+        job_page: Where a job is looked at, by its id; None leads to the command instead.
+    """
+
+    def __init__(self, job_page: Callable[[object], str | None] = lambda _: None) -> None:
+        self._job_page = job_page
         self._kinds: Counter[EventKind] = Counter()
         self._outcomes: Counter[str] = Counter()
         self._run_seconds: list[float] = []
@@ -52,7 +58,8 @@ class RunReport:
         trouble = event.kind in (EventKind.WARNING, EventKind.LEASE_LOST) or event.data.get("outcome") == "failed"
         (context.log.warning if trouble else context.log.info)(event.message)
         if event.kind is EventKind.UPLOADED and event.job is not None:
-            context.log_event(dg.AssetObservation(ARTIFACTS_ASSET, metadata=_artifact_metadata(event)))
+            metadata = _artifact_metadata(event, self._job_page(event.job.id))
+            context.log_event(dg.AssetObservation(ARTIFACTS_ASSET, metadata=metadata))
 
     def stage_metadata(self, stage: Stage) -> dict[str, dg.MetadataValue]:
         """Return the sums of one stage, for its op's output."""
@@ -95,7 +102,7 @@ class RunReport:
             "status": event.data["job_status"] or "",
             "run_seconds": event.data["run_seconds"] or 0.0,
             "error": error["message"] if error else "",
-            "look": f"cogo job show {job.id}",
+            "look": self._job_page(job.id) or f"cogo job show {job.id}",
         }
         if len(self._rows) > 2 * _TABLE_ROWS:
             for job_id in list(self._rows)[:_TABLE_ROWS]:
@@ -108,7 +115,7 @@ class RunReport:
         return ordered[min(int(share * len(ordered)), len(ordered) - 1)]
 
 
-def _artifact_metadata(event: WorkerEvent) -> dict[str, dg.MetadataValue]:
+def _artifact_metadata(event: WorkerEvent, page: str | None) -> dict[str, dg.MetadataValue]:
     assert event.job is not None  # noqa: S101 - checked by the caller
     links: dict[str, dg.MetadataValue] = {
         row["name"]: dg.MetadataValue.path(row["address"]) for row in event.data["artifacts"]
@@ -116,7 +123,7 @@ def _artifact_metadata(event: WorkerEvent) -> dict[str, dg.MetadataValue]:
     return {
         "job_id": dg.MetadataValue.text(str(event.job.id)),
         "type": dg.MetadataValue.text(event.job.type),
-        "look": dg.MetadataValue.text(f"cogo job show {event.job.id}"),
+        "look": dg.MetadataValue.url(page) if page else dg.MetadataValue.text(f"cogo job show {event.job.id}"),
         **links,
     }
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -10,6 +11,7 @@ from pydantic import PrivateAttr
 from cogo_dagster.bootstrap import Application, open_application, worker_options
 from cogo_dagster.defs.engine import EngineThread
 from cogo_dagster.defs.reporting import RunReport
+from cogo_dagster.links import job_page
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.worker import WorkerOptions
 from cogo_dagster.settings import PROJECT_ROOT, load_settings
@@ -59,7 +61,7 @@ class WorkerResource(dg.ConfigurableResource[Any]):
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["WorkerResource"]:  # noqa: ARG002
         """Hold the engine; end it however the run ends."""
         self._engine = EngineThread()
-        self._run_report = RunReport()
+        self._run_report = RunReport(partial(job_page, self.cogo.application.settings))
         try:
             yield self
         finally:

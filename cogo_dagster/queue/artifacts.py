@@ -182,7 +182,7 @@ def upload_report(transport: Transport, store: ArtifactStore, file: ArtifactFile
         InvalidArgument: The upload took longer than ten minutes.
         ArtifactStoreError: The store failed; the row stays pending for the sweeper or the next try.
     """
-    draft = _draft(file)
+    draft = {name: value for name, value in _draft(file).items() if name != "cache_key"}
     row = transport.call("create_report", draft)
     if row["status"] != "ready":
         _put(store, row["storage_key"], file, draft)

@@ -12,6 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from cogo_dagster.bootstrap import Application, open_application
 from cogo_dagster.settings import Settings
 from cogo_dagster.web.access import Access
+from cogo_dagster.web.api import alerts as alerts_api
 from cogo_dagster.web.api import artifacts, dlq, health, jobs, metrics, workers
 from cogo_dagster.web.backend import Backend
 from cogo_dagster.web.errors import answer_problems
@@ -62,7 +63,22 @@ def create_app(
     app.state.problem_page = partial(_problem_page, pages)
     app.add_middleware(Guard, hosts=known_hosts(settings, bound_to), policy=page_policy(settings))
     answer_problems(app)
-    for part in (metrics, health, jobs, dlq, artifacts, workers, overview, lists, job, alerts, act, login, live):
+    for part in (
+        metrics,
+        health,
+        alerts_api,
+        jobs,
+        dlq,
+        artifacts,
+        workers,
+        overview,
+        lists,
+        job,
+        alerts,
+        act,
+        login,
+        live,
+    ):
         app.include_router(part.router)
     app.router.routes += [static.mount(), viewer_mount()]
     app.add_api_route("/", _home, include_in_schema=False)

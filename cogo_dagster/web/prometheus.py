@@ -9,6 +9,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from cogo_dagster.insights.model import Latency, Numbers, StatusCounts, WorkerTotals
+from cogo_dagster.queue.model import Json
 from cogo_dagster.web.backend import Backend
 
 _OUTCOMES: Final = ("succeeded", "retried", "failed", "snoozed", "requeued", "cancelled")
@@ -30,6 +31,7 @@ class QueueCollector(Collector):
         yield from _gauges(self._backend.numbers())
         yield _by_status(self._backend.counts())
         yield from _totals(insights.worker_totals())
+        yield from _alerts(self._backend.application.alerts.target_health())
 
 
 def _gauges(numbers: Numbers) -> Iterator[Metric]:
@@ -91,6 +93,23 @@ def _totals(totals: WorkerTotals) -> Iterator[Metric]:
     )
     if totals.latency is not None:
         yield _histogram(totals.latency)
+
+
+def _alerts(health: Mapping[str, Json]) -> Iterator[Metric]:
+    yield GaugeMetricFamily("cogo_alerts_firing", "Alerts that fire.", value=health["firing"])
+    yield GaugeMetricFamily(
+        "cogo_alerts_undelivered", "Deliveries of alerts that are due.", value=health["undelivered"]
+    )
+    healthy = GaugeMetricFamily("cogo_alert_target_healthy", "1 where a target can be reached.", labels=["target"])
+    deliveries = GaugeMetricFamily(
+        "cogo_alert_deliveries", "Deliveries by target and status, as kept.", labels=["target", "status"]
+    )
+    for one in health["targets"]:
+        healthy.add_metric([one["target"]], float(one["healthy"]))
+        for status in ("pending", "delivered", "dead"):
+            deliveries.add_metric([one["target"], status], one[status])
+    yield healthy
+    yield deliveries
 
 
 def _histogram(latency: Latency) -> HistogramMetricFamily:

@@ -24,6 +24,7 @@ _DID: Final = {
     "paused": "Paused: nothing more of it is claimed.",
     "resumed": "Resumed: it is claimed again.",
     "notified": "The weekly summary is on its way to {n} targets.",
+    "notified_before": "Everybody was told of this week before.",
     "login": "You can act now, for twelve hours.",
     "logout": "You are logged out.",
 }
@@ -136,8 +137,10 @@ def with_code(sentence: str) -> Markup:
     return Markup("").join(Markup("<code>{}</code>").format(part) if at % 2 else part for at, part in enumerate(parts))
 
 
-def number(value: float) -> str:
-    """Write a number with thin gaps between thousands."""
+def number(value: object) -> str:
+    """Write a number with thin gaps between thousands; what is none, as it is."""
+    if not isinstance(value, int | float):
+        return str(value)
     return f"{value:,}".replace(",", "\u2009")
 
 

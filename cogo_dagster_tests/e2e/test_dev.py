@@ -75,6 +75,30 @@ def test_an_enqueued_job_is_run_by_a_dagster_run(dev: Dev, site: Site, tmp_path:
         browser.close()
 
 
+def test_the_dagster_ui_launches_process_jobs_and_the_dashboard_shows_what_it_did(dev: Dev, site: Site) -> None:
+    """Launched from the launchpad, the run succeeds; the job's page on the dashboard and its run lead to each other."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=find_browser(BrowserOptions(), install=True).executable_path, chromium_sandbox=False
+        )
+        page = browser.new_page(viewport={"width": 1400, "height": 900})
+        page.goto(f"{dev.url}/locations/cogo/jobs/process_jobs/playground", timeout=60_000)
+        page.get_by_role("button", name="Launch Run").click(timeout=60_000)
+        page.wait_for_url("**/runs/**", timeout=60_000)
+        job_id = dev.enqueue(site.url("/"))
+        assert ended(dev, job_id)["status"] == "succeeded"
+        run_id = page.url.split("/runs/")[1][:36]
+        dev.until(lambda: dev.graphql(RUN, id=run_id)["runOrError"]["status"] == "SUCCESS", "the run succeeded", 120)
+        expect(page.get_by_text("Success").first).to_be_visible(timeout=30_000)
+
+        page.goto(f"{dev.web_url}/dashboard/jobs/{job_id}")
+        expect(page.locator("h1 .status")).to_have_text("succeeded")
+        assert page.locator(".shot img").first.evaluate("image => image.decode().then(() => image.naturalWidth)") > 100
+        page.locator("#facts a", has_text=dev.job(job_id)["dagster_run_id"][-8:]).click()
+        page.wait_for_url(f"{dev.url}/runs/**", timeout=60_000)
+        browser.close()
+
+
 def test_dead_letters_replay_themselves_on_ones_own_machine(dev: Dev) -> None:
     """The sensor that is stopped everywhere else runs here."""
     dev.until(lambda: dev.graphql(SENSOR)["sensorOrError"]["sensorState"]["status"] == "RUNNING", "the sensor ran")

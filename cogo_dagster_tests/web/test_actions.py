@@ -6,6 +6,7 @@ from pydantic import SecretStr
 
 from cogo_dagster.queue.model import Json
 from cogo_dagster.settings import Settings
+from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.queue.steps import add, look, running_job
 from cogo_dagster_tests.web.conftest import ADMIN, TOKEN, Serve, Site
 from cogo_dagster_tests.web.scene import HTTP, TIMEOUT, failing
@@ -175,3 +176,23 @@ def test_a_session_ends_with_its_token(serve: Serve, settings: Settings) -> None
             site.client.cookies.set("cogo_session", value)
             answer = site.client.post(f"/dashboard/jobs/{add(site.queue)}/cancel", headers={"origin": site.url})
             assert answer.headers["location"].startswith("/dashboard/login")
+
+
+def test_a_week_is_announced_once(site: Site, owner: Owner) -> None:
+    """However often it is asked; the log of alerts has it, for every target."""
+    owner.execute(
+        "insert into public.alert_targets (target, first_seen_at, last_seen_at) values ('slack', now(), now())"
+    )
+    first, second = site.post("/api/notify/weekly"), site.post("/api/notify/weekly")
+    assert (first["created"], second["created"], first["week"]) == (True, False, second["week"])
+    assert first["targets"] == ["slack"]
+    [alert] = site.get("/api/alerts")["alerts"]
+    assert (alert["kind"], alert["subject"], alert["status"]) == ("weekly", f"weekly:{first['week']}", "announced")
+    assert [one["target"] for one in alert["deliveries"]] == ["slack"]
+    assert site.post("/api/notify/weekly?week=2090-W01", status=404)["error"].endswith("has not begun.")
+
+
+def test_a_week_is_announced_by_nobody_without_the_token(site: Site) -> None:
+    """The protected endpoint of the runbook."""
+    assert site.client.post("/api/notify/weekly").status_code == 401
+    assert site.get("/api/alerts")["alerts"] == []

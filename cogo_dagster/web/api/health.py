@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Header, Response
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from cogo_dagster.insights.model import History, Numbers, StatusCounts
 from cogo_dagster.web.errors import problems
@@ -27,6 +27,7 @@ class Readiness(BaseModel):
     status: Literal["ok"] = "ok"
     release: int
     deployment_id: str
+    unreachable_targets: list[str] = Field(description="Of alerts; the server is ready all the same.")
 
 
 @router.get("/healthz")
@@ -38,7 +39,8 @@ def healthz() -> Health:
 @router.get("/readyz", responses=problems())
 def readyz(application: AppPart) -> Readiness:
     """Whether the database answers, at a release this code can use."""
-    return Readiness(**application.queue.schema_version())
+    unreachable = [one["target"] for one in application.alerts.target_health()["targets"] if not one["healthy"]]
+    return Readiness(**application.queue.schema_version(), unreachable_targets=unreachable)
 
 
 @router.get(

@@ -246,9 +246,76 @@ class Paused(BaseModel):
     changed: bool
 
 
+class Delivery(BaseModel):
+    """What one target was told of one alert."""
+
+    target: str
+    status: str
+    event: str | None
+    attempts: int
+    announced_at: datetime | None
+    next_attempt_at: datetime | None
+    error: Any
+
+
+class Alert(BaseModel):
+    """Something that went wrong, or that everybody is told."""
+
+    id: UUID
+    fingerprint: str
+    kind: str
+    subject: str
+    status: str
+    title: str
+    error_class: str | None
+    error_message: str | None
+    count: int
+    first_seen_at: datetime
+    last_seen_at: datetime
+    resolved_at: datetime | None
+    resolution: str | None
+    refs: dict[str, Any]
+    silenced: bool
+    inhibited: bool
+    deliveries: list[Delivery]
+
+
+class Alerts(BaseModel):
+    """A page of alerts."""
+
+    alerts: list[Alert]
+    next: str | None
+
+
+class AlertTarget(BaseModel):
+    """How one target does."""
+
+    target: str
+    healthy: bool
+    disabled: bool
+    consecutive_failures: int
+    retry_at: datetime | None
+    last_success_at: datetime | None
+    last_failure_at: datetime | None
+    last_error: Any
+    pending: int
+    oldest_pending_seconds: float | None
+    dead: int
+    delivered: int
+
+
+class AlertTargets(BaseModel):
+    """How the targets do."""
+
+    targets: list[AlertTarget]
+    firing: int
+    undelivered: int = Field(description="Deliveries that are due.")
+    promoted_seconds_ago: float | None = Field(description="Since the last look at what failed.")
+
+
 class Notified(BaseModel):
     """What became of a weekly notice."""
 
     week: str
     targets: list[str]
-    created: int = Field(description="Deliveries queued now; 0 when this week was announced before.")
+    created: bool = Field(description="False when this week was announced before.")

@@ -1,16 +1,43 @@
 """Alerts, their deliveries and their targets."""
 
-from fastapi import APIRouter, Depends, Request
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
-from cogo_dagster.web.parts import require_reader
+from cogo_dagster.web.api.alerts import notify
+from cogo_dagster.web.api.cursors import next_cursor, read_cursor
+from cogo_dagster.web.pages.forms import Operator, back, form_of
+from cogo_dagster.web.parts import AppPart, require_reader
 from cogo_dagster.web.render import Pages
 
-router = APIRouter(prefix="/dashboard", include_in_schema=False, dependencies=[Depends(require_reader)])
+router = APIRouter(prefix="/dashboard", include_in_schema=False)
+
+PAGE: Final = 50
 
 
-@router.get("/alerts")
-def alerts(request: Request) -> Response:
+@router.get("/alerts", dependencies=[Depends(require_reader)])
+def alerts(
+    request: Request, application: AppPart, before: Annotated[str | None, Query(max_length=200)] = None
+) -> Response:
     """What fires, what was sent where, and whether the targets can be reached."""
+    rows = application.alerts.list_alerts(before=read_cursor(before, "last_seen_at", "id"), max_alerts=PAGE)
+    cursor = next_cursor(rows, PAGE, "last_seen_at", "id")
     pages: Pages = request.app.state.pages
-    return pages.page(request, "alerts.html", title="Alerts")
+    return pages.page(
+        request,
+        "alerts.html",
+        title="Alerts",
+        alerts=rows,
+        health=application.alerts.target_health(),
+        silences=application.alerts.list_silences(),
+        following=f"?before={cursor}" if cursor else None,
+    )
+
+
+@router.post("/notify/weekly", dependencies=[Depends(form_of)])
+def notify_weekly(request: Request, application: AppPart, actor: Operator) -> Response:  # noqa: ARG001 - must be one
+    """Tell every target the summary of the last week that is over."""
+    base = (application.settings.metrics_base or str(request.base_url)).rstrip("/")
+    told = notify(application, None, base)
+    return back("/dashboard/alerts", "notified" if told.created else "notified_before", len(told.targets))

@@ -1,0 +1,76 @@
+"""Alerts, their targets, and the weekly notice."""
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Query, Request
+
+from cogo_dagster.alerts.model import Announcement
+from cogo_dagster.bootstrap import Application
+from cogo_dagster.queue.errors import InvalidArgument
+from cogo_dagster.web.access import Refused
+from cogo_dagster.web.api.cursors import CURSOR, next_cursor, read_cursor
+from cogo_dagster.web.api.model import Alerts, AlertTargets, Notified
+from cogo_dagster.web.errors import problems
+from cogo_dagster.web.parts import Actor, AppPart, require_reader
+
+router = APIRouter(prefix="/api", tags=["alerts"])
+
+
+@router.get("/alerts", dependencies=[Depends(require_reader)], responses=problems(401, 403, 404, 422, 429))
+def list_alerts(
+    application: AppPart,
+    *,
+    status: Literal["firing", "resolved", "announced"] | None = None,
+    before: Annotated[
+        str | None, Query(max_length=200, pattern=CURSOR, description="`next` of the page before.")
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> Alerts:
+    """Alerts, those seen last first, with what each target was told."""
+    rows = application.alerts.list_alerts(
+        status=status, before=read_cursor(before, "last_seen_at", "id"), max_alerts=limit
+    )
+    return Alerts(alerts=rows, next=next_cursor(rows, limit, "last_seen_at", "id"))
+
+
+@router.get("/alerts/targets", dependencies=[Depends(require_reader)], responses=problems(401, 403, 422, 429))
+def targets(application: AppPart) -> AlertTargets:
+    """How each target does: whether it can be reached, and what waits for it."""
+    return AlertTargets.model_validate(application.alerts.target_health())
+
+
+@router.post("/notify/weekly", responses=problems(401, 403, 404, 422, 429))
+def notify_weekly(
+    request: Request,
+    application: AppPart,
+    actor: Actor,  # noqa: ARG001 - lets nobody else in
+    *,
+    week: Annotated[
+        str | None,
+        Query(pattern=r"^20[0-9]{2}-W[0-5][0-9]$", description="As 2026-W47; the last that is over if left out."),
+    ] = None,
+) -> Notified:
+    """Tell every target the week's summary, once a week however often it is asked."""
+    base = (application.settings.metrics_base or str(request.base_url)).rstrip("/")
+    return notify(application, week, base)
+
+
+def notify(application: Application, week: str | None, base: str) -> Notified:
+    """Announce a week.
+
+    Raises:
+        Refused: There is no such week.
+    """
+    try:
+        told = application.gates.weekly(week)
+    except InvalidArgument as error:
+        raise Refused(404, str(error)) from None
+    announcement = Announcement(
+        key=f"weekly:{told.week}",
+        kind="weekly",
+        title=f"Week {told.week}: {told.this_week.q1.reason}"[:300],
+        markdown=told.markdown,
+        links={"Dashboard": f"{base}/dashboard/local"},
+    )
+    answer: Any = application.alerts.announce(announcement)
+    return Notified(week=told.week, targets=answer["targets"], created=answer["created"])
