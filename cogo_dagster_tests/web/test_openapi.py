@@ -47,7 +47,9 @@ def fuzz(operation: "APIOperation[Any, Any, Any, Any]", mode: GenerationMode) ->
     def asked(case: "schemathesis.Case[Any]") -> None:
         # JSON knows no difference between 5 and 5.0; the generator of wrong values does.
         assume(mode is GenerationMode.POSITIVE or not re.search(r"\d\.0\b", str(case.body)))
-        case.call_and_validate(headers={"x-admin-token": TOKEN})
+        # Without a token on purpose: that is what is wrong with the request.
+        bare = mode is GenerationMode.NEGATIVE and "x-admin-token" not in (case.headers or {})
+        case.call_and_validate(headers={} if bare else {"x-admin-token": TOKEN})
 
     try:
         asked()
