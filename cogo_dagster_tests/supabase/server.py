@@ -16,12 +16,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
 from cogo_dagster.queue.supabase.project import Project
-from cogo_dagster_tests.supabase import storage as storage_api
+from cogo_dagster_tests.supabase import objects
 from cogo_dagster_tests.supabase.faults import Faults
 from cogo_dagster_tests.supabase.gateway import UNKNOWN_KEY, authorization, is_known
 from cogo_dagster_tests.supabase.keys import SERVICE_ROLE
-from cogo_dagster_tests.supabase.postgrest import Answer, Postgrest, RetriedForEver
+from cogo_dagster_tests.supabase.postgrest import Postgrest, RetriedForEver
 from cogo_dagster_tests.supabase.realtime import Realtime
+from cogo_dagster_tests.supabase.refusals import Answer
+from cogo_dagster_tests.supabase.storage import Storage
 
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
@@ -37,7 +39,7 @@ class StandIn:
 
     url: str
     postgrest: Postgrest
-    storage: storage_api.Storage
+    storage: Storage
     realtime: Realtime | None
     faults: Faults
 
@@ -64,7 +66,7 @@ def supabase(dsn: str, *, realtime: bool = False, gateway: bool = True) -> Itera
         realtime: Whether the database has what Realtime adds to it.
         gateway: False lets requests reach PostgREST as they are.
     """
-    postgrest, storage = Postgrest(dsn), storage_api.Storage()
+    postgrest, storage = Postgrest(dsn), Storage()
     channels = Realtime(dsn) if realtime else None
     faults = Faults(_application(postgrest, storage, channels, gateway=gateway))
     config = uvicorn.Config(
@@ -100,9 +102,7 @@ def _port(server: uvicorn.Server) -> int:
     return port
 
 
-def _application(
-    postgrest: Postgrest, storage: storage_api.Storage, realtime: Realtime | None, *, gateway: bool
-) -> Starlette:
+def _application(postgrest: Postgrest, storage: Storage, realtime: Realtime | None, *, gateway: bool) -> Starlette:
     async def rpc(request: Request) -> Response:
         if gateway and not is_known(request):
             return JSONResponse(UNKNOWN_KEY, 401)
@@ -116,7 +116,7 @@ def _application(
         return _response(request, answer)
 
     async def files(request: Request) -> Response:
-        asked = storage_api.Request(
+        asked = objects.Request(
             request.method,
             unquote(request.url.path).removeprefix("/storage/v1"),
             request.url.query,

@@ -1,116 +1,38 @@
 """The Storage API as measured: every error is HTTP 400 with the true status inside, except where TUS answers."""
 
 import base64
-import hashlib
 import json
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any
 from urllib.parse import parse_qsl, quote
 from uuid import uuid4
 
 import jwt
 
-from cogo_dagster_tests.supabase.keys import SECRET
-from cogo_dagster_tests.supabase.postgrest import Answer
-
-GLOBAL_LIMIT_BYTES: Final = 50 * 1024 * 1024
-CHUNK_BYTES: Final = 6 * 1024 * 1024
-LIST_LIMIT: Final = 100
-URL_KEY: Final = "the-key-that-signs-urls-and-nothing-else!"
-
-_ALLOWED_KEY: Final = re.compile(r"[\w/!\-.*'() &$@=;:+,?]+", re.ASCII)
-
-
-@dataclass
-class Stored:
-    """One object."""
-
-    data: bytes
-    content_type: str
-    cache_control: str
-    metadata: Any = None
-    id: str = field(default_factory=lambda: str(uuid4()))
-    created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
-
-    @property
-    def etag(self) -> str:
-        """The MD5, as S3 gives it to what was uploaded in one part."""
-        return f'"{hashlib.md5(self.data, usedforsecurity=False).hexdigest()}"'
-
-
-@dataclass
-class Bucket:
-    """One bucket."""
-
-    id: str
-    public: bool = False
-    file_size_limit: int | None = None
-    allowed_mime_types: list[str] | None = None
-    objects: dict[str, Stored] = field(default_factory=dict)
-
-
-@dataclass
-class Upload:
-    """One TUS upload under way."""
-
-    bucket: str
-    name: str
-    length: int
-    metadata: Mapping[str, str]
-    upsert: bool
-    data: bytearray = field(default_factory=bytearray)
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a route needs of a request."""
-
-    method: str
-    path: str
-    query: str
-    headers: Mapping[str, str]
-    body: bytes
-    authorization: str
-
-    @property
-    def json(self) -> Any:
-        """The body, parsed."""
-        return json.loads(self.body or b"{}")
-
-
-class StorageError(Exception):
-    """An error answer."""
-
-    def __init__(self, status: str, error: str, message: str, code: str, http: int = 400) -> None:
-        super().__init__(message)
-        self.http = http
-        self.document = {"statusCode": status, "error": error, "message": message, "code": code}
-
-
-def _no_bucket() -> StorageError:
-    return StorageError("404", "Bucket not found", "Bucket not found", "NoSuchBucket")
-
-
-def _no_object() -> StorageError:
-    return StorageError("404", "not_found", "Object not found", "NoSuchKey")
-
-
-def _duplicate(code: str) -> StorageError:
-    return StorageError("409", "Duplicate", "The resource already exists", code)
-
-
-def _refused_by_rls() -> StorageError:
-    return StorageError("403", "Unauthorized", "new row violates row-level security policy", "AccessDenied")
-
-
-def _too_large() -> StorageError:
-    message = "The object exceeded the maximum allowed size"
-    return StorageError("413", "Payload too large", message, "EntityTooLarge")
+from cogo_dagster_tests.supabase.objects import (
+    CHUNK_BYTES,
+    GLOBAL_LIMIT_BYTES,
+    LIST_LIMIT,
+    URL_KEY,
+    Bucket,
+    Request,
+    StorageError,
+    Stored,
+    Upload,
+    as_json,
+    duplicate,
+    no_bucket,
+    no_object,
+    refused_by_rls,
+    require_key,
+    role_of,
+    row_of,
+    too_large,
+)
+from cogo_dagster_tests.supabase.refusals import Answer
 
 
 class Storage:
@@ -152,7 +74,7 @@ class Storage:
             return self._signed_object(request, name)
         if verb == "public":
             return self._public_object(request, name)
-        role = _role(request)
+        role = role_of(request)
         special = verb in ("list", "list-v2", "sign", "info", "authenticated")
         return self._verb(request, role, verb, name) if special else self._plain(request, role, rest)
 
@@ -177,16 +99,16 @@ class Storage:
         return Answer(404, b'{"message":"Route POST:/object/list-v2 not found","error":"Not Found","statusCode":404}')
 
     def _bucket(self, request: Request, rest: str) -> Answer:
-        role = _role(request)
+        role = role_of(request)
         if request.method == "POST" and not rest:
             given = request.json
             if role != "service_role":
-                raise _refused_by_rls()
+                raise refused_by_rls()
             if given["id"] in self.buckets:
-                raise _duplicate("BucketAlreadyExists")
+                raise duplicate("BucketAlreadyExists")
             limit, types = given.get("file_size_limit"), given.get("allowed_mime_types")
             self.buckets[given["id"]] = Bucket(given["id"], bool(given.get("public")), limit, types)
-            return _json({"name": given["id"]})
+            return as_json({"name": given["id"]})
         bucket = self._found_bucket(rest.partition("/")[0], role)
         if request.method == "DELETE":
             if bucket.objects:
@@ -194,12 +116,12 @@ class Storage:
                     "409", "InvalidRequest", "The bucket you tried to delete is not empty", "ResourceNotEmpty"
                 )
             del self.buckets[bucket.id]
-            return _json({"message": "Successfully deleted"})
-        return _json({"id": bucket.id, "name": bucket.id, "public": bucket.public})
+            return as_json({"message": "Successfully deleted"})
+        return as_json({"id": bucket.id, "name": bucket.id, "public": bucket.public})
 
     def _found_bucket(self, name: str, role: str) -> Bucket:
         if name not in self.buckets or role != "service_role":
-            raise _no_bucket()
+            raise no_bucket()
         return self.buckets[name]
 
     def _found(self, path: str, role: str) -> Stored:
@@ -207,7 +129,7 @@ class Storage:
         bucket, _, key = path.partition("/")
         found = self.buckets[bucket].objects.get(key) if bucket in self.buckets else None
         if found is None or role != "service_role":
-            raise _no_object()
+            raise no_object()
         return found
 
     def _upload(self, request: Request, role: str, path: str) -> Answer:
@@ -221,22 +143,22 @@ class Storage:
             json.loads(base64.b64decode(metadata)) if metadata else None,
         )
         self._store(bucket, key, stored, role, upsert=upsert)
-        return _json({"Id": stored.id, "Key": path})
+        return as_json({"Id": stored.id, "Key": path})
 
     def _store(self, name: str, key: str, stored: Stored, role: str, *, upsert: bool) -> None:
         if name not in self.buckets:
-            raise _no_bucket()
-        _require_key(key)
+            raise no_bucket()
+        require_key(key)
         bucket = self.buckets[name]
         if role != "service_role":
-            raise _refused_by_rls()
+            raise refused_by_rls()
         if len(stored.data) > min(bucket.file_size_limit or GLOBAL_LIMIT_BYTES, GLOBAL_LIMIT_BYTES):
-            raise _too_large()
+            raise too_large()
         if bucket.allowed_mime_types and stored.content_type not in bucket.allowed_mime_types:
             message = f"mime type {stored.content_type} is not supported"
             raise StorageError("415", "invalid_mime_type", message, "InvalidMimeType")
         if key in bucket.objects and not upsert:
-            raise _duplicate("KeyAlreadyExists")
+            raise duplicate("KeyAlreadyExists")
         bucket.objects[key] = stored
 
     def _object(self, request: Request, role: str, path: str) -> Answer:
@@ -261,7 +183,7 @@ class Storage:
 
     def _info(self, role: str, path: str) -> Answer:
         found = self._found(path, role)
-        return _json(
+        return as_json(
             {
                 "id": found.id,
                 "name": path.partition("/")[2],
@@ -279,15 +201,15 @@ class Storage:
             found = self._found(path, role)
             bucket, _, key = path.partition("/")
             del self.buckets[bucket].objects[key]
-            return _json({"message": "Successfully deleted", "id": found.id})
+            return as_json({"message": "Successfully deleted", "id": found.id})
         bucket_ = self._found_bucket(path, role)
         gone = [key for key in request.json["prefixes"] if bucket_.objects.pop(key, None)]
-        return _json([{"name": key, "bucket_id": path} for key in gone])
+        return as_json([{"name": key, "bucket_id": path} for key in gone])
 
     def _list(self, request: Request, role: str, name: str) -> Answer:
         bucket = self.buckets.get(name)
         if bucket is None or role != "service_role":
-            return _json([])
+            return as_json([])
         asked = request.json
         prefix = asked.get("prefix", "").strip("/")
         below = f"{prefix}/" if prefix else ""
@@ -295,36 +217,36 @@ class Storage:
         for key, stored in sorted(bucket.objects.items()):
             if key.startswith(below):
                 head, _, more = key[len(below) :].partition("/")
-                rows[head] = _row(head, None) if more else _row(head, stored)
+                rows[head] = row_of(head, None) if more else row_of(head, stored)
         offset, limit = asked.get("offset", 0), asked.get("limit", LIST_LIMIT)
-        return _json(list(rows.values())[offset : offset + limit])
+        return as_json(list(rows.values())[offset : offset + limit])
 
     def _list_v2(self, request: Request, role: str, name: str) -> Answer:
         bucket = self.buckets.get(name)
         if bucket is None or role != "service_role":
-            return _json({"hasNext": False, "folders": [], "objects": []})
+            return as_json({"hasNext": False, "folders": [], "objects": []})
         asked = request.json
         after = base64.b64decode(asked.get("cursor", "")).decode()
         limit = min(asked.get("limit", 1_000), 1_000)
         keys = [key for key in sorted(bucket.objects) if key.startswith(asked.get("prefix", "")) and key > after]
         page = keys[:limit]
         answer: dict[str, Any] = {"hasNext": len(keys) > limit, "folders": []}
-        answer["objects"] = [_row(key, bucket.objects[key]) for key in page]
+        answer["objects"] = [row_of(key, bucket.objects[key]) for key in page]
         if answer["hasNext"]:
             answer["nextCursor"] = base64.b64encode(page[-1].encode()).decode()
-        return _json(answer)
+        return as_json(answer)
 
     def _sign(self, request: Request, role: str, path: str) -> Answer:
         bucket = path.partition("/")[0]
         if bucket not in self.buckets:
-            raise _no_object()
+            raise no_object()
         self._found(path, role)
         seconds = int(request.json["expiresIn"])
         if seconds < 1:
             raise StorageError("400", "Error", "body/expiresIn must be >= 1", "InvalidRequest")
         now = int(time.time())
         token = jwt.encode({"url": path, "iat": now, "exp": now + seconds}, URL_KEY, algorithm="HS256")
-        return _json({"signedURL": f"/object/sign/{quote(path)}?token={token}"})
+        return as_json({"signedURL": f"/object/sign/{quote(path)}?token={token}"})
 
     def _signed_object(self, request: Request, path: str) -> Answer:
         asked = dict(parse_qsl(request.query, keep_blank_values=True))
@@ -345,7 +267,7 @@ class Storage:
     def _public_object(self, request: Request, path: str) -> Answer:
         bucket = self.buckets.get(path.partition("/")[0])
         if bucket is None or not bucket.public:
-            raise _no_bucket()
+            raise no_bucket()
         return self._sent(request, self._found(path, "service_role"))
 
     def _resumable(self, request: Request, upload_id: str) -> Answer:
@@ -360,16 +282,16 @@ class Storage:
         return self._append(request, upload)
 
     def _begin(self, request: Request) -> Answer:
-        role = _role(request)
+        role = role_of(request)
         given = dict(pair.split(" ", 1) for pair in request.headers.get("upload-metadata", "").split(",") if pair)
         metadata = {name: base64.b64decode(value).decode() for name, value in given.items()}
         bucket, name = metadata.get("bucketName", ""), metadata.get("objectName", "")
         length = int(request.headers["upload-length"])
-        _require_key(name)
+        require_key(name)
         if bucket not in self.buckets:
-            raise _no_bucket()
+            raise no_bucket()
         if role != "service_role":
-            raise _refused_by_rls()
+            raise refused_by_rls()
         if length > (self.buckets[bucket].file_size_limit or GLOBAL_LIMIT_BYTES):
             return Answer(413, b"Maximum size exceeded\n")
         upsert = request.headers.get("x-upsert") == "true"
@@ -382,7 +304,7 @@ class Storage:
         return Answer(201, b"", (("location", location), ("tus-resumable", "1.0.0")))
 
     def _append(self, request: Request, upload: Upload) -> Answer:
-        role = _role(request)
+        role = role_of(request)
         if request.headers.get("content-type") != "application/offset+octet-stream":
             return Answer(415, b"Content-Type must be application/offset+octet-stream")
         if int(request.headers["upload-offset"]) != len(upload.data):
@@ -399,38 +321,3 @@ class Storage:
             )
             self._store(upload.bucket, upload.name, stored, role, upsert=upload.upsert)
         return Answer(204, b"", (("upload-offset", str(len(upload.data))), ("tus-resumable", "1.0.0")))
-
-
-def _role(request: Request) -> str:
-    given = request.authorization
-    if not given:
-        message = "headers must have required property 'authorization'"
-        raise StorageError("400", "Error", message, "InvalidRequest")
-    token = given.removeprefix("Bearer ")
-    if len(token.split(".")) != 3:
-        raise StorageError("403", "Unauthorized", "Invalid Compact JWS", "AccessDenied")
-    try:
-        claims = jwt.decode(token, SECRET, algorithms=["HS256"])
-    except jwt.ExpiredSignatureError:
-        raise StorageError("403", "Unauthorized", '"exp" claim timestamp check failed', "AccessDenied") from None
-    except jwt.InvalidTokenError:
-        raise StorageError("403", "Unauthorized", "signature verification failed", "AccessDenied") from None
-    return str(claims.get("role", "anon"))
-
-
-def _require_key(key: str) -> None:
-    if not _ALLOWED_KEY.fullmatch(key):
-        raise StorageError("400", "InvalidKey", f"Invalid key: {key}", "InvalidKey")
-
-
-def _row(name: str, stored: Stored | None) -> dict[str, Any]:
-    if stored is None:
-        return {"name": name, "id": None, "updated_at": None, "created_at": None, "metadata": None}
-    at = stored.created_at.isoformat().replace("+00:00", "Z")
-    metadata = {"size": len(stored.data), "mimetype": stored.content_type, "eTag": stored.etag}
-    return {"name": name, "id": stored.id, "updated_at": at, "created_at": at, "metadata": metadata}
-
-
-def _json(document: Any) -> Answer:
-    body = json.dumps(document).encode()
-    return Answer(200, body, (("content-type", "application/json; charset=utf-8"),))

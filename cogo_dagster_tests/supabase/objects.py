@@ -1,0 +1,153 @@
+"""What Storage keeps, what it is asked, and how it refuses."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import uuid4
+
+import jwt
+
+from cogo_dagster_tests.supabase.keys import SECRET
+from cogo_dagster_tests.supabase.refusals import Answer
+
+GLOBAL_LIMIT_BYTES: Final = 50 * 1024 * 1024
+CHUNK_BYTES: Final = 6 * 1024 * 1024
+LIST_LIMIT: Final = 100
+URL_KEY: Final = "the-key-that-signs-urls-and-nothing-else!"
+
+_ALLOWED_KEY: Final = re.compile(r"[\w/!\-.*'() &$@=;:+,?]+", re.ASCII)
+
+
+@dataclass
+class Stored:
+    """One object."""
+
+    data: bytes
+    content_type: str
+    cache_control: str
+    metadata: Any = None
+    id: str = field(default_factory=lambda: str(uuid4()))
+    created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def etag(self) -> str:
+        """The MD5, as S3 gives it to what was uploaded in one part."""
+        return f'"{hashlib.md5(self.data, usedforsecurity=False).hexdigest()}"'
+
+
+@dataclass
+class Bucket:
+    """One bucket."""
+
+    id: str
+    public: bool = False
+    file_size_limit: int | None = None
+    allowed_mime_types: list[str] | None = None
+    objects: dict[str, Stored] = field(default_factory=dict)
+
+
+@dataclass
+class Upload:
+    """One TUS upload under way."""
+
+    bucket: str
+    name: str
+    length: int
+    metadata: Mapping[str, str]
+    upsert: bool
+    data: bytearray = field(default_factory=bytearray)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a route needs of a request."""
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    body: bytes
+    authorization: str
+
+    @property
+    def json(self) -> Any:
+        """The body, parsed."""
+        return json.loads(self.body or b"{}")
+
+
+class StorageError(Exception):
+    """An error answer."""
+
+    def __init__(self, status: str, error: str, message: str, code: str, http: int = 400) -> None:
+        super().__init__(message)
+        self.http = http
+        self.document = {"statusCode": status, "error": error, "message": message, "code": code}
+
+
+def no_bucket() -> StorageError:
+    """The bucket is missing."""
+    return StorageError("404", "Bucket not found", "Bucket not found", "NoSuchBucket")
+
+
+def no_object() -> StorageError:
+    """The object is missing, or hidden."""
+    return StorageError("404", "not_found", "Object not found", "NoSuchKey")
+
+
+def duplicate(code: str) -> StorageError:
+    """There is one already."""
+    return StorageError("409", "Duplicate", "The resource already exists", code)
+
+
+def refused_by_rls() -> StorageError:
+    """Row level security says no."""
+    return StorageError("403", "Unauthorized", "new row violates row-level security policy", "AccessDenied")
+
+
+def too_large() -> StorageError:
+    """It is above a limit."""
+    message = "The object exceeded the maximum allowed size"
+    return StorageError("413", "Payload too large", message, "EntityTooLarge")
+
+
+def role_of(request: Request) -> str:
+    """Return the role of the token."""
+    given = request.authorization
+    if not given:
+        message = "headers must have required property 'authorization'"
+        raise StorageError("400", "Error", message, "InvalidRequest")
+    token = given.removeprefix("Bearer ")
+    if len(token.split(".")) != 3:
+        raise StorageError("403", "Unauthorized", "Invalid Compact JWS", "AccessDenied")
+    try:
+        claims = jwt.decode(token, SECRET, algorithms=["HS256"])
+    except jwt.ExpiredSignatureError:
+        raise StorageError("403", "Unauthorized", '"exp" claim timestamp check failed', "AccessDenied") from None
+    except jwt.InvalidTokenError:
+        raise StorageError("403", "Unauthorized", "signature verification failed", "AccessDenied") from None
+    return str(claims.get("role", "anon"))
+
+
+def require_key(key: str) -> None:
+    """Refuse names that Storage does not take."""
+    if not _ALLOWED_KEY.fullmatch(key):
+        raise StorageError("400", "InvalidKey", f"Invalid key: {key}", "InvalidKey")
+
+
+def row_of(name: str, stored: Stored | None) -> dict[str, Any]:
+    """Return an entry of a listing; without an object, a folder."""
+    if stored is None:
+        return {"name": name, "id": None, "updated_at": None, "created_at": None, "metadata": None}
+    at = stored.created_at.isoformat().replace("+00:00", "Z")
+    metadata = {"size": len(stored.data), "mimetype": stored.content_type, "eTag": stored.etag}
+    return {"name": name, "id": stored.id, "updated_at": at, "created_at": at, "metadata": metadata}
+
+
+def as_json(document: Any) -> Answer:
+    """Answer with a document."""
+    body = json.dumps(document).encode()
+    return Answer(200, body, (("content-type", "application/json; charset=utf-8"),))
