@@ -56,8 +56,9 @@ class Backend:
         return self._application
 
     def failed(self, error: Exception) -> None:
-        """Take note that the database could not be reached."""
-        self._failed = (time.monotonic(), error)
+        """Take note that the database could not be reached; an answer from memory prolongs nothing."""
+        if not self._resting:
+            self._failed = (time.monotonic(), error)
 
     def numbers(self) -> Numbers:
         """Return the first numbers, of this second."""
@@ -92,7 +93,11 @@ class Backend:
             self._kept[name] = (time.monotonic(), value)
             return value
 
+    @property
+    def _resting(self) -> bool:
+        return self._failed is not None and time.monotonic() - self._failed[0] < _REST_SECONDS
+
     def _refuse_while_resting(self) -> None:
-        if self._failed is not None and time.monotonic() - self._failed[0] < _REST_SECONDS:
+        if self._resting and self._failed is not None:
             error = self._failed[1]
             raise error if isinstance(error, QueueError) else DatabaseUnavailable(str(error))

@@ -167,7 +167,7 @@ def test_the_numbers_stop_counting_at_their_limit(backlog: Backlog) -> None:
     for numbers in backlog.explainer.call("queue_stats", count_limit=20):
         assert numbers.answer["ready_by_family"]["quick"] == DUE
         assert (numbers.answer["running"], numbers.answer["expired_leases"]) == (RUNNING, RUNNING // 10)
-        assert_by_index(numbers, {"jobs_claim_lane", "jobs_lease", "jobs_finished"})
+        assert_by_index(numbers, {"jobs_claim_lane", "jobs_lease", "jobs_finished", "jobs_unsuccessful"})
         assert_reads(numbers, "jobs_claim_lane", 6 * 10 * 20)
         assert_reads(numbers, "jobs_lease", 3 * RUNNING)
         assert numbers.sorts_of("jobs_claim_lane") == []

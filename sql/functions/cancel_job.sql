@@ -12,17 +12,19 @@ language plpgsql set search_path = '' as $$
 declare
     at timestamptz := clock_timestamp();
     job public.jobs;
-    asked_before boolean;
 begin
-    -- Locked, so that of two who ask at once only one is told apart as the first.
-    select j.cancel_requested into asked_before from public.jobs j where j.id = cancel_job.job_id for update;
+    -- Whoever asks a running job again changes nothing.
     update public.jobs j set
         status = case when j.status = 'queued' then 'cancelled' else j.status end,
         finished_at = case when j.status = 'queued' then at else j.finished_at end,
         cancel_requested = true
-    where j.id = cancel_job.job_id and j.status in ('queued', 'running')
+    where j.id = cancel_job.job_id and (j.status = 'queued' or j.status = 'running' and not j.cancel_requested)
     returning j.* into job;
-    if not found then
+    if found then
+        perform public.log_operation(
+            jsonb_build_object('id', public.time_ordered_id(), 'actor', coalesce(cancel_job.actor, session_user)), 'cancel_job',
+            jsonb_build_object('job_id', job.id, 'type', job.type), '{"matched": 1, "changed": 1, "skipped": 0}');
+    else
         select * into job from public.jobs j where j.id = cancel_job.job_id;
     end if;
 
@@ -31,11 +33,6 @@ begin
     elsif job.status in ('succeeded', 'failed') then
         raise exception using errcode = 'CQ003',
             message = format('Job %s has %s already and cannot be cancelled.', job.id, job.status);
-    end if;
-    if not asked_before then
-        perform public.log_operation(
-            jsonb_build_object('id', public.time_ordered_id(), 'actor', coalesce(cancel_job.actor, session_user)), 'cancel_job',
-            jsonb_build_object('job_id', job.id, 'type', job.type), '{"matched": 1, "changed": 1, "skipped": 0}');
     end if;
     return jsonb_build_object('job_id', job.id, 'status', job.status, 'cancel_requested', job.cancel_requested);
 end $$;

@@ -1,0 +1,164 @@
+"""`cogo web` and `cogo stats` as a user starts them, and a server whose database goes and comes back."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from cogo_dagster.queue.migrate import migrate
+from cogo_dagster.settings import PROJECT_ROOT, Settings, load_settings
+from cogo_dagster.web.app import create_app
+from cogo_dagster.web.serve import listening, serving
+from cogo_dagster_tests.cli.terminal import PROGRAM
+from cogo_dagster_tests.servers import private_server
+from cogo_dagster_tests.web.conftest import ADMIN, TOKEN, Serve
+
+
+def environment(dsn: str, home: Path, **more: str) -> dict[str, str]:
+    """Return what the command gets, and nothing of the caller's settings."""
+    return {"PATH": os.environ["PATH"], "HOME": str(home), "COGO_HOME": str(home), "COGO_DATABASE_URL": dsn} | more
+
+
+@contextmanager
+def running(words: list[str], given: dict[str, str]) -> Iterator["subprocess.Popen[str]"]:
+    """Start a command; at the end it is gone."""
+    process = subprocess.Popen(
+        [PROGRAM, *words], cwd=PROJECT_ROOT, env=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate(timeout=30)
+
+
+def test_the_command_serves_until_it_is_interrupted(dsn: str, tmp_path: Path) -> None:
+    """It prints its address as JSON, answers there, and Ctrl-C ends it."""
+    with running(["web", "--port", "0", "--json"], environment(dsn, tmp_path)) as process:
+        assert process.stdout is not None
+        text = ""
+        while not text.rstrip().endswith("}"):
+            line = process.stdout.readline()
+            assert line, process.communicate()
+            text += line
+        url = json.loads(text)["url"]
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                assert httpx.get(f"{url}/readyz").status_code == 200
+                break
+            except httpx.ConnectError:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) in (0, 130)
+
+
+def test_others_are_not_let_in_without_a_token(dsn: str, tmp_path: Path) -> None:
+    """It refuses to listen beyond this machine, and says what to set."""
+    done = subprocess.run(
+        [PROGRAM, "web", "--host", "0.0.0.0", "--port", "0"],
+        cwd=PROJECT_ROOT,
+        env=environment(dsn, tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "QUALITY_NOTIFY_ADMIN_TOKEN" in done.stderr
+
+
+def test_a_port_that_is_taken_is_a_sentence(dsn: str, tmp_path: Path) -> None:
+    """No traceback, exit code 2."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        done = subprocess.run(
+            [PROGRAM, "web", "--port", port],
+            cwd=PROJECT_ROOT,
+            env=environment(dsn, tmp_path),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
+
+
+def test_stats_are_the_dashboards_numbers(dsn: str, tmp_path: Path, serve: Serve) -> None:
+    """The same ones."""
+    done = subprocess.run(
+        [PROGRAM, "stats", "--json"],
+        cwd=PROJECT_ROOT,
+        env=environment(dsn, tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    said = json.loads(done.stdout)
+    with serve() as site:
+        assert {name: said[name] for name in said if name != "queued"} == site.get("/api/metrics/queue")
+
+
+def test_beyond_this_machine_reading_needs_the_token_too(serve: Serve) -> None:
+    """Jobs, files and pages; health and the gate's numbers stay open for programs."""
+    with serve(exposed=True) as site:
+        for path in ("/api/jobs", "/api/dlq", "/api/artifacts", "/api/workers", "/api/operations", "/api/alerts"):
+            assert site.client.get(path).status_code == 401, path
+            assert site.client.get(path, headers=ADMIN).status_code == 200, path
+        for path in ("local", "jobs", "dlq", "workers", "alerts", "log", "live"):
+            answer = site.client.get(f"/dashboard/{path}")
+            assert (answer.status_code, answer.headers["location"].partition("?")[0]) == (303, "/dashboard/login"), path
+        for path in ("/metrics", "/healthz", "/readyz", "/api/metrics/gate/summary", "/dashboard/login"):
+            assert site.client.get(path).status_code == 200, path
+
+
+@pytest.mark.timeout(120)
+def test_a_database_that_goes_and_comes_back(tmp_path: Path) -> None:
+    """503 and a sentence while it is away, also when it is away at the start; then everything works again."""
+    with private_server() as server:
+        server.start()
+        dsn = server.dsn()
+        migrate(dsn)
+        settings: Settings = load_settings(
+            COGO_DATABASE_URL=dsn, COGO_HOME=str(tmp_path), QUALITY_NOTIFY_ADMIN_TOKEN=TOKEN, METRICS_BASE=""
+        )
+        server.stop()
+        with (
+            listening("127.0.0.1", 0) as listener,
+            serving(create_app(settings, keep_seconds=0), listener) as url,
+            httpx.Client(base_url=url, timeout=60) as client,
+        ):
+            for path in ("/api/jobs", "/dashboard/local", "/metrics", "/readyz"):
+                answer = client.get(path)
+                assert answer.status_code == 503, path
+                assert "Traceback" not in answer.text
+            assert client.get("/healthz").status_code == 200
+            server.start()
+            assert server.dsn() == dsn
+            until_ready(client)
+            assert client.get("/dashboard/local").status_code == 200
+            server.stop()
+            assert client.get("/api/jobs").status_code == 503
+            server.start()
+            until_ready(client)
+
+
+def until_ready(client: httpx.Client) -> None:
+    """Wait for the server to find its database again."""
+    deadline = time.monotonic() + 30
+    while client.get("/readyz").status_code != 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)

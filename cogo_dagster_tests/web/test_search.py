@@ -1,0 +1,49 @@
+"""What somebody types into the search, understood without a database."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cogo_dagster.queue.model import Json
+from cogo_dagster.web.search import Search
+
+
+@pytest.mark.parametrize(
+    ("typed", "filters"),
+    [
+        ("", {}),
+        ("type:browser status:failed error:timeout", {"type_prefix": "browser", "error_class": "timeout"}),
+        ("STATUS:failed", {}),
+        ('worker:"a b" word other', {"worker_id": "a b", "words": "word other"}),
+        ("since:2h device:mac-1 executor:x", {"since_seconds": 7200.0, "device": "mac-1", "executor_id": "x"}),
+        ("https://example.com/a", {"words": "https://example.com/a"}),
+    ],
+)
+def test_qualifiers_become_filters_and_the_rest_is_words(typed: str, filters: Json) -> None:
+    """An address is no qualifier, though it has a colon."""
+    found = {name: value for name, value in Search.parse(typed).filters().items() if value is not None}
+    assert {name: value for name, value in found.items() if name != "statuses"} == filters
+    assert found.get("statuses") == (["failed"] if "failed" in typed else None)
+
+
+@pytest.mark.parametrize("typed", ["status:done", "since:soon", 'type:""'])
+def test_a_term_that_cannot_be_used_is_told(typed: str) -> None:
+    """In a sentence; the other terms still count."""
+    search = Search.parse(f"{typed} error:dns")
+    assert len(search.problems) == 1
+    assert str(search) == "error:dns"
+
+
+@given(st.text(max_size=80))
+def test_what_is_understood_is_written_as_it_is_understood(typed: str) -> None:
+    """Never an error; and the text in the box finds the same."""
+    search = Search.parse(typed)
+    assert Search.parse(str(search)).filters() == search.filters()
+
+
+def test_the_rail_changes_the_status_only() -> None:
+    """Other filters stay."""
+    search = Search.parse("status:failed type:browser")
+    assert str(search.with_status("queued")) == "type:browser status:queued"
+    assert str(search.with_status(None)) == "type:browser"
+    assert str(search.without(search.terms[1])) == "status:failed"
