@@ -1,0 +1,101 @@
+"""The workflow against a real project: gated step by step; here its steps run against the stand-in."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+
+from cogo_dagster.settings import PROJECT_ROOT
+from cogo_dagster_tests.cli.slow_site import slow_site
+from cogo_dagster_tests.supabase.keys import ANON, SERVICE_ROLE
+from cogo_dagster_tests.supabase.server import StandIn, supabase
+
+SECRETS: Final = ("SUPABASE_URL", "SUPABASE_ANON_KEY", "SUPABASE_SERVICE_ROLE_KEY")
+
+
+@pytest.fixture
+def steps() -> list[Any]:
+    """Return the steps of the workflow's one job."""
+    text = (PROJECT_ROOT / ".github" / "workflows" / "db-mode-integration.yml").read_text()
+    found: list[Any] = yaml.safe_load(text)["jobs"]["worker"]["steps"]
+    return found
+
+
+@pytest.fixture
+def stand_in(dsn: str) -> Iterator[StandIn]:
+    """Put a project over the test's database."""
+    with supabase(dsn) as stand_in:
+        yield stand_in
+
+
+def run(steps: list[Any], name: str, folder: Path, environment: Mapping[str, str]) -> tuple[int, str, str]:
+    """Run a step's script as the runner does; return its exit code, what it says, and its outputs."""
+    [script] = [step["run"] for step in steps if step.get("name") == name]
+    output = folder / "output"
+    output.touch()
+    # `uv run` would look for the project; the program is at hand.
+    script = script.replace("uv run cogo", str(Path(sys.executable).with_name("cogo")))
+    done = subprocess.run(
+        ["bash", "-e", "-c", script],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "HOME": str(folder), "GITHUB_OUTPUT": str(output), **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr, output.read_text()
+
+
+def test_the_gate_names_each_missing_secret(steps: list[Any], tmp_path: Path) -> None:
+    """One warning for each, and no failure."""
+    code, said, output = run(steps, "Look for the secrets", tmp_path, {"SUPABASE_URL": "https://x.supabase.co"})
+    assert (code, output) == (0, "ready=false\n")
+    assert [name for name in SECRETS if f"::warning title=DB mode integration::The secret {name} is" in said] == [
+        "SUPABASE_ANON_KEY",
+        "SUPABASE_SERVICE_ROLE_KEY",
+    ]
+
+
+def test_the_gate_opens_with_all_secrets(steps: list[Any], tmp_path: Path) -> None:
+    """Without a word."""
+    assert run(steps, "Look for the secrets", tmp_path, dict.fromkeys(SECRETS, "x")) == (0, "", "ready=true\n")
+
+
+def test_every_other_step_waits_for_the_gate(steps: list[Any]) -> None:
+    """At step level, and no secret reaches a step that does not need it."""
+    assert {step.get("if") for step in steps[1:]} == {"steps.secrets.outputs.ready == 'true'"}
+    assert set(steps[0]["env"]) == set(SECRETS)
+
+
+@pytest.mark.timeout(170)
+def test_the_steps_pass_against_a_project(steps: list[Any], stand_in: StandIn, tmp_path: Path) -> None:
+    """The schema is looked at, a job is run over REST with its artifact in Storage, and anon is refused."""
+    if not all(map(shutil.which, ("jq", "curl"))):
+        subprocess.run(["apt-get", "install", "-y", "-q", "jq", "curl"], capture_output=True, check=True)
+    (tmp_path / ".env").touch()
+    with slow_site() as site:
+        site.answer.set()
+        environment = {
+            "SUPABASE_URL": stand_in.url,
+            "SUPABASE_SERVICE_ROLE_KEY": SERVICE_ROLE,
+            "EXECUTOR_ID": "ci-1-1",
+            "WORKER_MODE": "db",
+            "BROWSER_REAL_MODE": "false",
+            "BROWSER_TEST_URL": site.url,
+            "BROWSER_ALLOWED_HOSTS": site.authority,
+        }
+        for name in ("The schema is this release's", "A job is run to its end"):
+            code, said, _ = run(steps, name, tmp_path, environment)
+            assert code == 0, said
+    assert len(stand_in.addresses()) == 1
+    keys = {"SUPABASE_URL": stand_in.url, "SUPABASE_ANON_KEY": ANON}
+    assert run(steps, "The anon key may do nothing", tmp_path, keys)[0] == 0
+    keys["SUPABASE_ANON_KEY"] = SERVICE_ROLE
+    assert run(steps, "The anon key may do nothing", tmp_path, keys)[0] == 1
