@@ -152,6 +152,7 @@ begin
             'list_workers',
             'log_operation',
             'median_and_p95',
+            'note_operation',
             'open_circuit',
             'pause',
             'paused_types',

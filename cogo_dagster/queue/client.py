@@ -172,6 +172,10 @@ class Queue:
         """
         return self._call("cancel_job", job_id=str(job_id), actor=actor)
 
+    def note(self, operation: str, actor: str, **done_to: Json) -> None:
+        """Write down in `operations_log` what somebody did where no function of its own does."""
+        self._call("note_operation", note_id=str(new_request_id()), operation=operation, actor=actor, filter=done_to)
+
     def register_worker(
         self,
         worker: WorkerIdentity,

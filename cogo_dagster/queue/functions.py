@@ -142,6 +142,7 @@ FUNCTIONS: Mapping[str, Mapping[str, str]] = {
     "list_unrotated_secrets": {"key_id": "text", "after": "jsonb", "batch_size": "integer"},
     "list_weekly_summaries": {"branch": "text", "max_weeks": "integer"},
     "list_workers": {"alive_only": "boolean", "before": "jsonb", "max_workers": "integer"},
+    "note_operation": {"note_id": "uuid", "operation": "text", "actor": "text", "filter": "jsonb"},
     "open_circuit": {"name": "text", "open_seconds": "double precision", "reason": "text"},
     "pause": {"kind": "text", "name": "text", "reason": "text", "actor": "text"},
     "promote_alerts": {"targets": "jsonb", "repeat_seconds": "double precision", "batch_size": "integer"},

@@ -186,6 +186,10 @@ def test_a_week_is_announced_once(site: Site, owner: Owner) -> None:
     first, second = site.post("/api/notify/weekly"), site.post("/api/notify/weekly")
     assert (first["created"], second["created"], first["week"]) == (True, False, second["week"])
     assert first["targets"] == ["slack"]
+    assert [(one["operation"], one["actor"], one["filter"]["created"]) for one in site.queue.list_operations()] == [
+        ("notify_weekly", "api:tester", False),
+        ("notify_weekly", "api:tester", True),
+    ]
     [alert] = site.get("/api/alerts")["alerts"]
     assert (alert["kind"], alert["subject"], alert["status"]) == ("weekly", f"weekly:{first['week']}", "announced")
     assert [one["target"] for one in alert["deliveries"]] == ["slack"]

@@ -27,6 +27,19 @@ def environment(dsn: str, home: Path, **more: str) -> dict[str, str]:
     return {"PATH": os.environ["PATH"], "HOME": str(home), "COGO_HOME": str(home), "COGO_DATABASE_URL": dsn} | more
 
 
+def cogo(dsn: str, home: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command to its end."""
+    return subprocess.run(
+        [PROGRAM, *words],
+        cwd=PROJECT_ROOT,
+        env=environment(dsn, home),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
 @contextmanager
 def running(words: list[str], given: dict[str, str]) -> Iterator["subprocess.Popen[str]"]:
     """Start a command; at the end it is gone."""
@@ -64,15 +77,7 @@ def test_the_command_serves_until_it_is_interrupted(dsn: str, tmp_path: Path) ->
 
 def test_others_are_not_let_in_without_a_token(dsn: str, tmp_path: Path) -> None:
     """It refuses to listen beyond this machine, and says what to set."""
-    done = subprocess.run(
-        [PROGRAM, "web", "--host", "0.0.0.0", "--port", "0"],
-        cwd=PROJECT_ROOT,
-        env=environment(dsn, tmp_path),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = cogo(dsn, tmp_path, "web", "--host", "0.0.0.0", "--port", "0")
     assert (done.returncode, done.stdout) == (2, "")
     assert "QUALITY_NOTIFY_ADMIN_TOKEN" in done.stderr
 
@@ -83,30 +88,14 @@ def test_a_port_that_is_taken_is_a_sentence(dsn: str, tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        done = subprocess.run(
-            [PROGRAM, "web", "--port", port],
-            cwd=PROJECT_ROOT,
-            env=environment(dsn, tmp_path),
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        done = cogo(dsn, tmp_path, "web", "--port", port)
     assert done.returncode == 2
     assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
 
 
 def test_stats_are_the_dashboards_numbers(dsn: str, tmp_path: Path, serve: Serve) -> None:
     """The same ones."""
-    done = subprocess.run(
-        [PROGRAM, "stats", "--json"],
-        cwd=PROJECT_ROOT,
-        env=environment(dsn, tmp_path),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
+    done = cogo(dsn, tmp_path, "stats", "--json")
     said = json.loads(done.stdout)
     with serve() as site:
         assert {name: said[name] for name in said if name != "queued"} == site.get("/api/metrics/queue")

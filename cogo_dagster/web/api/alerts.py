@@ -43,7 +43,7 @@ def targets(application: AppPart) -> AlertTargets:
 def notify_weekly(
     request: Request,
     application: AppPart,
-    actor: Actor,  # noqa: ARG001 - lets nobody else in
+    actor: Actor,
     *,
     week: Annotated[
         str | None,
@@ -52,10 +52,10 @@ def notify_weekly(
 ) -> Notified:
     """Tell every target the week's summary, once a week however often it is asked."""
     base = (application.settings.metrics_base or str(request.base_url)).rstrip("/")
-    return notify(application, week, base)
+    return notify(application, week, base, actor)
 
 
-def notify(application: Application, week: str | None, base: str) -> Notified:
+def notify(application: Application, week: str | None, base: str, actor: str) -> Notified:
     """Announce a week.
 
     Raises:
@@ -73,4 +73,5 @@ def notify(application: Application, week: str | None, base: str) -> Notified:
         links={"Dashboard": f"{base}/dashboard/local"},
     )
     answer: Any = application.alerts.announce(announcement)
+    application.queue.note("notify_weekly", actor, week=told.week, created=answer["created"])
     return Notified(week=told.week, targets=answer["targets"], created=answer["created"])

@@ -1,0 +1,22 @@
+/*
+ * Write down what somebody did where no function of its own does: one row of operations_log.
+ *
+ * note_id     A new uuid; the same one again changes nothing
+ * operation   "notify_weekly"
+ * filter      What it was done to
+ *
+ * Returns {"noted"}: false where it was written down before. Errors: CQ005.
+ */
+create or replace function public.note_operation(note_id uuid, operation text, actor text, filter jsonb default '{}') returns jsonb
+language plpgsql set search_path = '' as $$
+begin
+    if coalesce(note_operation.operation, '') !~ '^[a-z][a-z0-9_]{0,60}$' or coalesce(note_operation.actor, '') = '' then
+        perform public.invalid_argument('operation must be a lower-case word, and actor must not be empty.');
+    end if;
+    insert into public.operations_log (id, operation, actor, filter, matched, changed, skipped, batches)
+    values (note_operation.note_id, note_operation.operation, note_operation.actor, coalesce(note_operation.filter, '{}'), 1, 1, 0, 1)
+    on conflict (id) do nothing;
+    return jsonb_build_object('noted', found);
+end $$;
+
+comment on function public.note_operation is 'Write down what somebody did.';
