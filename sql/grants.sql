@@ -153,6 +153,7 @@ begin
             'log_operation',
             'median_and_p95',
             'note_operation',
+            'new_jobs',
             'open_circuit',
             'pause',
             'paused_types',

@@ -19,18 +19,21 @@
  * hence the settings; jit among them, since before PostgreSQL 18 a plan with a forbidden step counts as dear enough
  * to be compiled, which took 1.5 s a call. One probe per priority instead of one ordered scan: behind 500,000 jobs
  * of the future the scan took 10 ms, the probes 0.15 ms. `at` is a variable, since a volatile clock defeats the index.
+ *
+ * The answer is json and not jsonb, which would be sorted, packed and unpacked again on its way out: a third of the
+ * time of the whole call.
  */
 create or replace function public.claim_jobs(
     claim_id uuid, families jsonb, worker_id text, instance_id uuid default null, executor_id text default null,
     lease_seconds integer default 60, max_jobs integer default 1000, idle boolean default null
-) returns jsonb
+) returns json
 language plpgsql
 set search_path = '' set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off set enable_hashjoin = off set jit = off
 as $$
 declare
     at timestamptz := clock_timestamp();
     lease_end timestamptz;
-    answer jsonb;
+    answer json;
     paused_types text;
 begin
     if claim_jobs.lease_seconds is null or claim_jobs.lease_seconds not between 1 and 86400 then
@@ -46,7 +49,7 @@ begin
 
     -- A repeat may overtake a first call whose connection broke: it waits for it, and finds what it claimed.
     perform pg_advisory_xact_lock(hashtextextended(claim_jobs.claim_id::text, 0));
-    select jsonb_agg(public.claimed_job(j) order by j.priority, j.next_run_at) into answer
+    select json_agg(public.claimed_job(j) order by j.priority, j.next_run_at) into answer
     from public.jobs j where j.lease_token = claim_jobs.claim_id and j.status = 'running';
 
     if answer is null then
@@ -94,7 +97,7 @@ begin
             from due where j.id = due.id
             returning j as job
         )
-        select jsonb_agg(public.claimed_job(c.job) order by (c.job).priority, (c.job).next_run_at) into answer
+        select json_agg(public.claimed_job(c.job) order by (c.job).priority, (c.job).next_run_at) into answer
         from claimed c;
     end if;
 
@@ -102,7 +105,7 @@ begin
         update public.workers w set idle = claim_jobs.idle
         where w.instance_id = claim_jobs.instance_id and w.idle is distinct from claim_jobs.idle;
     end if;
-    return jsonb_build_object('jobs', coalesce(answer, '[]'));
+    return json_build_object('jobs', coalesce(answer, '[]'));
 end $$;
 
 comment on function public.claim_jobs is 'Lease due jobs to a worker; repeatable by claim id.';

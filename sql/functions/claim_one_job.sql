@@ -49,9 +49,9 @@ begin
     if next_family is null then
         return null;
     end if;
-    return public.claim_jobs(gen_random_uuid(), jsonb_build_array(jsonb_build_object('family', next_family, 'max_jobs', 1)),
+    return (public.claim_jobs(gen_random_uuid(), jsonb_build_array(jsonb_build_object('family', next_family, 'max_jobs', 1)),
                              claim_one_job.worker_id, null, claim_one_job.executor_id,
-                             claim_one_job.lease_seconds) #> '{jobs,0}';
+                             claim_one_job.lease_seconds) #> '{jobs,0}')::jsonb;
 end $$;
 
 comment on function public.claim_one_job is 'Claim one due job of any family, or null.';

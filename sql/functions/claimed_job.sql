@@ -1,9 +1,9 @@
 /*
  * A job as its worker receives it.
  */
-create or replace function public.claimed_job(job public.jobs) returns jsonb
+create or replace function public.claimed_job(job public.jobs) returns json
 language sql stable as $$
-    select pg_catalog.jsonb_build_object(
+    select pg_catalog.json_build_object(
         'id', job.id, 'type', job.type, 'payload', job.payload, 'attempts', job.attempts,
         'max_attempts', job.max_attempts, 'lease_token', job.lease_token, 'lease_expires_at', job.lease_expires_at,
         'executor_id', job.executor_id, 'priority', job.priority, 'idempotency_key', job.idempotency_key,

@@ -21,15 +21,18 @@ create or replace function public.settle_jobs(settlements jsonb) returns jsonb
 language plpgsql set search_path = '' set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
 declare
     at timestamptz := clock_timestamp();
-    settled jsonb;
+    done bigint[];
+    statuses jsonb;
     answer jsonb;
 begin
     -- Rows are locked in the order of their ids, so that two that settle the same jobs do not wait for each other.
     with item as materialized (
         select s.*
-        from jsonb_to_recordset(settle_jobs.settlements) as s (
+        from rows from (jsonb_to_recordset(settle_jobs.settlements) as (
             job_id uuid, lease_token uuid, outcome text, result jsonb, error jsonb, retryable boolean,
-            delay_seconds double precision, run_seconds double precision)
+            delay_seconds double precision, run_seconds double precision
+        )) with ordinality as s (job_id, lease_token, outcome, result, error, retryable, delay_seconds, run_seconds,
+                                 position)
         where s.outcome in ('succeeded', 'failed', 'snoozed', 'requeued', 'cancelled')
            or public.invalid_argument(format('The outcome %s must be succeeded, failed, snoozed, requeued or cancelled.',
                                              coalesce(s.outcome, 'null')))::boolean
@@ -58,7 +61,7 @@ begin
             error = coalesce(i.error, case when i.outcome = 'succeeded' then null else j.error end)
         from item i
         where j.id = i.job_id and j.lease_token = i.lease_token and j.lease_expires_at is not null
-        returning j.*, i.outcome, i.lease_token as token
+        returning j.*, i.outcome, i.lease_token as token, i.position
     ), superseded as (
         insert into public.job_attempts (job_id, lease_token, attempt, outcome, worker_id, instance_id, claimed_at,
                                          started_at, finished_at, run_seconds, error)
@@ -79,10 +82,15 @@ begin
             attempts = excluded.attempts, max_attempts = excluded.max_attempts, reason = excluded.reason, error = excluded.error,
             failed_at = excluded.failed_at, code_version = excluded.code_version, closed_at = null
     )
-    select jsonb_object_agg(u.id, u.token) into settled from updated u;
+    select array_agg(u.position), jsonb_agg(u.status order by u.position) into done, answer from updated u;
 
+    if cardinality(done) = jsonb_array_length(settle_jobs.settlements) then
+        return jsonb_build_object('statuses', array_fill('ok'::text, array[cardinality(done)]), 'job_statuses', answer);
+    end if;
+
+    -- Some were refused, or are a repetition. A look of its own, so that it sees what another call has just done to them.
     select jsonb_agg(case
-            when settled ->> i.job_id::text = i.lease_token::text then 'ok'
+            when i.position = any (done) then 'ok'
             when j.id is null then 'job_not_found'
             when j.lease_token = i.lease_token and (j.status = i.outcome
                 or j.status = 'cancelled' and i.outcome <> 'succeeded'
@@ -92,11 +100,11 @@ begin
                            and a.outcome = case i.outcome when 'requeued' then 'released' else i.outcome end) then 'ok'
             else 'lease_lost' end order by i.position),
         jsonb_agg(j.status order by i.position)
-    into settled, answer
+    into statuses, answer
     from rows from (jsonb_to_recordset(settle_jobs.settlements) as (job_id uuid, lease_token uuid, outcome text))
         with ordinality as i (job_id, lease_token, outcome, position)
     left join public.jobs j on j.id = i.job_id;
-    return jsonb_build_object('statuses', coalesce(settled, '[]'), 'job_statuses', coalesce(answer, '[]'));
+    return jsonb_build_object('statuses', coalesce(statuses, '[]'), 'job_statuses', coalesce(answer, '[]'));
 end $$;
 
 comment on function public.settle_jobs is 'End attempts, fenced by lease token; a status per attempt.';
