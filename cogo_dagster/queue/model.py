@@ -9,11 +9,12 @@ outcome    how an attempt ended
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 from uuid import UUID
 
 from cogo_dagster.redaction import redact
@@ -68,13 +69,19 @@ class Job:
             payload=row["payload"],
             attempts=row["attempts"],
             max_attempts=row["max_attempts"],
-            lease_token=UUID(row["lease_token"]),
+            lease_token=_token(row["lease_token"]),
             executor_id=row["executor_id"],
             priority=row["priority"],
             idempotency_key=row["idempotency_key"],
             timeout_seconds=row["timeout_seconds"],
             created_at=datetime.fromisoformat(row["created_at"]),
         )
+
+
+@lru_cache(maxsize=16)
+def _token(text: str) -> UUID:
+    """Read a lease token: all jobs of a claim have the same one."""
+    return UUID(text)
 
 
 def family_of(type: str) -> str:
@@ -160,17 +167,20 @@ class Settlement:
     run_seconds: float | None = None
 
     def to_json(self) -> dict[str, Json]:
-        """Return one element of the `settlements` argument of `settle_jobs`."""
-        return {
+        """Return one element of the `settlements` argument of `settle_jobs`; what is left out is null there."""
+        document: dict[str, Json] = {
             "job_id": str(self.job.id),
             "lease_token": str(self.job.lease_token),
-            "outcome": self.outcome.value,
-            "result": self.result,
-            "error": self.error.to_json() if self.error else None,
-            "retryable": self.error.retryable if self.error else None,
-            "delay_seconds": self.delay_seconds,
+            "outcome": self.outcome,
             "run_seconds": self.run_seconds,
         }
+        if self.result is not None:
+            document["result"] = self.result
+        if self.error is not None:
+            document |= {"error": self.error.to_json(), "retryable": self.error.retryable}
+        if self.delay_seconds is not None:
+            document["delay_seconds"] = self.delay_seconds
+        return document
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,17 +204,17 @@ class NewJob:
     timeout_seconds: float | None = None
 
     def to_json(self) -> dict[str, Json]:
-        """Return one element of the `jobs` argument of `enqueue_jobs`."""
-        return {
-            "type": self.type,
-            "payload": dict(self.payload),
-            "executor_id": self.executor_id,
-            "priority": self.priority,
-            "max_attempts": self.max_attempts,
-            "idempotency_key": self.idempotency_key,
-            "run_in_seconds": self.run_in_seconds,
-            "timeout_seconds": self.timeout_seconds,
-        }
+        """Return one element of the `jobs` argument of `enqueue_jobs`; what is left out has its default there."""
+        document: dict[str, Json] = {"type": self.type, "payload": dict(self.payload)}
+        for name, default in _NEW_JOB_DEFAULTS:
+            if (value := getattr(self, name)) != default:
+                document[name] = value
+        return document
+
+
+_NEW_JOB_DEFAULTS: Final = tuple(
+    (each.name, each.default) for each in fields(NewJob) if each.name not in ("type", "payload")
+)
 
 
 @dataclass(frozen=True, slots=True)

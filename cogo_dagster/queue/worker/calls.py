@@ -27,22 +27,30 @@ class Calls:
         self._on_outage = on_outage
         self._outage = False
 
-    async def once(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a blocking call in a thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: function(*args, **kwargs))
+    def once(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> "asyncio.Future[T]":
+        """Run a blocking call in a thread; it is under way when this returns."""
+        return asyncio.get_running_loop().run_in_executor(self._pool, lambda: function(*args, **kwargs))
 
-    async def patiently(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Repeat a repeatable call until the database answers; only other errors come through."""
+    def patiently(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
+        """Repeat a repeatable call until the database answers; only other errors come through.
+
+        The first try is under way when this returns, before whatever else waits for its turn in the loop.
+        """
+        return self._until_answered(self.once(function, *args, **kwargs), lambda: function(*args, **kwargs))
+
+    async def _until_answered(self, first: "asyncio.Future[T]", again: Callable[[], T]) -> T:
         pause_seconds = 0.2
+        attempt = first
         while True:
             try:
-                answer = await self.once(function, *args, **kwargs)
+                answer = await attempt
             except (TransportError, DatabaseUnavailable) as error:
                 if not self._outage:
                     self._outage = True
                     self._on_outage(str(error))
                 await asyncio.sleep(pause_seconds * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
                 pause_seconds = min(pause_seconds * 2, _LONGEST_PAUSE_SECONDS)
+                attempt = self.once(again)
             else:
                 self._outage = False
                 return answer

@@ -36,7 +36,8 @@ class Claimer:
     async def run(self) -> str:
         """Claim until there is a reason to end, and return it (see `WorkerReport.ended_because`)."""
         while not (reason := self._reason_to_end()):
-            await asyncio.sleep(max(self._last_claim_at + _CLAIM_GAP_SECONDS - time.monotonic(), 0))
+            if not self._executions.roomy:
+                await asyncio.sleep(max(self._last_claim_at + _CLAIM_GAP_SECONDS - time.monotonic(), 0))
             self._state.wake.clear()
             self._executions.room.clear()
             asks, room = self._executions.asks(self._remaining_jobs())

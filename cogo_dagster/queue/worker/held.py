@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from uuid import UUID
 
 from cogo_dagster.queue.model import Job
 
@@ -47,26 +46,25 @@ class HeldJob:
 class HeldJobs:
     """All jobs held by one worker. Used in the worker's loop only."""
 
-    _by_id: dict[UUID, HeldJob] = field(default_factory=dict)
+    _held: set[HeldJob] = field(default_factory=set)
 
     def add(self, job: Job, lease_deadline: float) -> HeldJob:
         """Hold a claimed job."""
         held = HeldJob(job, lease_deadline)
-        self._by_id[job.id] = held
+        self._held.add(held)
         return held
 
     def release(self, held: HeldJob) -> None:
         """Let go of a job that is settled or lost."""
-        if self._by_id.get(held.job.id) is held:
-            del self._by_id[held.job.id]
+        self._held.discard(held)
 
     def overdue(self) -> list[HeldJob]:
         """Return the jobs whose lease may have expired by our own clock."""
         now = time.monotonic()
-        return [held for held in self._by_id.values() if held.lease_deadline <= now]
+        return [held for held in self._held if held.lease_deadline <= now]
 
     def __iter__(self) -> Iterator[HeldJob]:
-        return iter(list(self._by_id.values()))
+        return iter(list(self._held))
 
     def __len__(self) -> int:
-        return len(self._by_id)
+        return len(self._held)
