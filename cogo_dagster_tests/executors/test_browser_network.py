@@ -141,6 +141,18 @@ def test_web_rtc_does_not_leave(shared: Bench, secret: Site) -> None:
     assert "udp" not in found.result["extracted"]["p"]
 
 
+def test_a_page_gets_no_service_worker(shared: Bench) -> None:
+    """It would outlive its page and fetch where nobody looks: registering one never ends well."""
+    shared.site.pages["/serviced"] = (
+        "<p id='p'>waiting</p><script>setTimeout(() => p.textContent = 'none', 1000);"
+        "navigator.serviceWorker?.register('/sw.js').then(r => p.textContent = r ? 'installed' : 'none', "
+        "() => p.textContent = 'none')</script>"
+    )
+    found = shared.run({"url": shared.site.url("/serviced"), "actions": UNTIL_DONE, "screenshot": False})
+    assert found.result["extracted"]["p"] == "none"
+    assert "/sw.js" not in shared.site.requests
+
+
 def test_names_are_resolved_and_pinned_by_us(site: Site, neighbour: Site, folder: Path) -> None:
     """A public-looking name of a private address, an unknown name, and an allowed name, in one browser."""
     asked: list[str] = []

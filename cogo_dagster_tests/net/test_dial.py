@@ -61,3 +61,41 @@ def test_every_address_of_a_name_is_checked() -> None:
         assert dialer.opened == []
 
     asyncio.run(scenario())
+
+
+PRIVATE_NAMES = {
+    "127.0.0.1.nip.io": "127.0.0.1",
+    "10-0-0-1.sslip.io": "10.0.0.1",
+    "app.192.168.1.1.nip.io": "192.168.1.1",
+    "7f000001.nip.io": "127.0.0.1",
+    "--1.sslip.io": "::1",
+    "localtest.me": "127.0.0.1",
+    "lvh.me": "127.0.0.1",
+    "ec2.169.254.169.254.nip.io": "169.254.169.254",
+    "metadata.google.internal": "169.254.169.254",
+    "mapped.example": "::ffff:10.0.0.1",
+    "nat64.example": "64:ff9b::a00:1",
+    "six-to-four.example": "2002:7f00:1::",
+    "unique-local.example": "fd00:ec2::254",
+    "link-local.example": "fe80::1",
+    "carrier.example": "100.64.0.1",
+    "nowhere.example": "0.0.0.0",
+    "shared.example": "224.0.0.1",
+    "xn--bcher-kva.example": "172.16.0.1",
+}
+"""What a public name may resolve to, as services on the net offer it to everybody who asks."""
+
+
+@pytest.mark.parametrize("name", PRIVATE_NAMES)
+@pytest.mark.parametrize("dot", ["", "."], ids=["", "rooted"])
+def test_a_public_name_of_a_private_address_is_refused(name: str, dot: str) -> None:
+    """Whoever runs the name's zone: what it resolves to is what counts."""
+
+    async def scenario() -> None:
+        dialer = RecordingDialer(resolver=names({name + end: [PRIVATE_NAMES[name]] for end in ("", ".")}))
+        with pytest.raises(HopFailed) as refused:
+            await dialer.connect(name + dot, 443)
+        assert refused.value.kind == "blocked_address"
+        assert dialer.opened == []
+
+    asyncio.run(scenario())

@@ -1,6 +1,7 @@
 """The conformance suite once more, by way of a transaction pooler: every call may be answered by another process."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Final
 
@@ -10,6 +11,7 @@ import pytest
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.queue.transports.postgres import PostgresTransport
 from cogo_dagster_tests.proofs.pooler import pooled
+from cogo_dagster_tests.queue import conformance
 from cogo_dagster_tests.queue.conformance import (
     test_artifacts,
     test_cancel,
@@ -18,8 +20,14 @@ from cogo_dagster_tests.queue.conformance import (
     test_enqueue,
     test_fence,
     test_lists,
+    test_pause,
+    test_purge,
+    test_rates,
     test_recover,
     test_renew,
+    test_replay,
+    test_retry,
+    test_secrets,
     test_settle,
     test_workers,
 )
@@ -34,8 +42,14 @@ SUITE: Final[tuple[ModuleType, ...]] = (
     test_enqueue,
     test_fence,
     test_lists,
+    test_pause,
+    test_purge,
+    test_rates,
     test_recover,
     test_renew,
+    test_replay,
+    test_retry,
+    test_secrets,
     test_settle,
     test_workers,
 )
@@ -47,6 +61,7 @@ for module in SUITE:
 
 
 listener = test_workers.listener
+rates = test_rates.rates
 
 
 @pytest.fixture(scope="module")
@@ -77,3 +92,9 @@ def dsn(database: str) -> str:
 def transport(dsn: str, by_way: Transport) -> Transport:
     """Call the engine by way of the pooler."""
     return by_way
+
+
+def test_the_whole_suite_is_here() -> None:
+    """A new module of the suite is not forgotten."""
+    folder = Path(str(conformance.__file__)).parent
+    assert {path.stem for path in folder.glob("test_*.py")} == {module.__name__.rpartition(".")[2] for module in SUITE}

@@ -98,13 +98,47 @@ def test_a_crash_between_two_steps_leaves_nothing(
     assert len(objects(tmp_path)) == {"after the row": 0, "after the upload": 1, "before ready": 2}[point]
     assert sweep_artifacts(queue, store, grace_seconds=0) == 0, "The attempt still runs."
 
-    owner.execute("update public.jobs set lease_expires_at = now() - interval '1 hour'")
-    assert queue.recover().requeued == 1
-    owner.execute("update public.artifacts set created_at = created_at - interval '1 hour'")
-
+    _lose_lease(queue, owner)
     assert sweep_artifacts(queue, store) == 2
     assert queue.list_artifacts() == []
     assert objects(tmp_path) == []
+
+
+def test_a_crash_between_ready_and_the_settlement_leaves_nothing(
+    queue: Queue, store: FolderStore, tmp_path: Path, files: list[ArtifactFile], owner: Owner
+) -> None:
+    """Files that were ready belong to an attempt that never ended: they go with it."""
+    upload_artifacts(queue, store, running_job(queue), files)
+    assert {row["status"] for row in queue.list_artifacts()} == {"ready"}
+    _lose_lease(queue, owner)
+    assert sweep_artifacts(queue, store) == 2
+    assert (queue.list_artifacts(), objects(tmp_path)) == ([], [])
+
+
+def test_a_sweeper_that_dies_between_object_and_row_is_made_up_for(
+    transport: Transport, store: FolderStore, tmp_path: Path, files: list[ArtifactFile], owner: Owner
+) -> None:
+    """The object is gone and its row is still there: the next sweep removes the row."""
+
+    def crash(function: str, arguments: Mapping[str, Json]) -> None:
+        if function == "delete_artifacts":
+            raise Crash
+
+    queue = Queue(transport)
+    upload_artifacts(queue, store, running_job(queue), files)
+    _lose_lease(queue, owner)
+    with pytest.raises(Crash):
+        sweep_artifacts(Queue(Watched(transport, crash)), store)
+    assert (len(queue.list_artifacts()), objects(tmp_path)) == (2, [])
+    assert sweep_artifacts(queue, store) == 2
+    assert queue.list_artifacts() == []
+
+
+def _lose_lease(queue: Queue, owner: Owner) -> None:
+    """Let every lease expire and be recovered, and the grace of all artifacts pass."""
+    owner.execute("update public.jobs set lease_expires_at = now() - interval '1 hour'")
+    assert queue.recover().requeued == 1
+    owner.execute("update public.artifacts set created_at = created_at - interval '1 hour'")
 
 
 def test_a_late_finisher_is_refused_and_its_object_deleted(
