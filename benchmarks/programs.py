@@ -12,7 +12,7 @@ from typing import Any, Final, Self
 from benchmarks.peers import Peer
 from cogo_dagster.settings import PROJECT_ROOT
 
-READY_SECONDS: Final = 60.0
+READY_SECONDS: Final = 180.0
 END_SECONDS: Final = 15.0
 
 

@@ -1,0 +1,29 @@
+"""Our queue worked by one run of `process_jobs`, on a persistent Dagster instance; the executor is that of cogo.py."""
+
+import asyncio
+import json
+import os
+import time
+from dataclasses import asdict
+
+from benchmarks.peers import cogo, program
+from cogo_dagster import bootstrap
+from cogo_dagster.defs.launch import run_process_jobs
+
+
+class DagsterRun(cogo.Cogo):
+    """The worker as `cogo demo` starts it: in this process, seen in the UI like any other run."""
+
+    async def work(self, handler: program.Handler, go: program.Go) -> None:
+        """Run until the queue is empty; say what became of the run."""
+        executor = cogo.NoOp(handler, go)
+        bootstrap.build_executors = lambda _: [executor]  # type: ignore[assignment]
+        settings = {"COGO_DATABASE_URL": self._dsn, "COGO_CONCURRENCY": str(cogo.CONCURRENCY)}
+        began_at = time.monotonic()
+        run = await asyncio.to_thread(run_process_jobs, settings)
+        print("RESULT", json.dumps(asdict(run) | {"run_seconds": time.monotonic() - began_at}), flush=True)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("PYTHONWARNINGS", "ignore")
+    program.main(DagsterRun())
