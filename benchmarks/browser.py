@@ -67,7 +67,7 @@ def main() -> None:
             rounds.append({side.name: drain(server, side, options.round_jobs) for side in order})
         if rounds:
             print(_speed(rounds, [side.name for side in sides]), flush=True)
-        for side in sides if options.loops_too else sides[:1]:
+        for side in sides[: (3 if options.loops_too else 1) if options.jobs else 0]:
             print(_long_run(server, side, options.jobs), flush=True)
 
 
@@ -229,7 +229,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--round-jobs", type=int, default=150, help="of each side in a round")
-    parser.add_argument("--jobs", type=int, default=1_000, help="of the long run")
+    parser.add_argument("--jobs", type=int, default=1_000, help="of the long run; 0 leaves it out")
     parser.add_argument("--loops-too", action="store_true", help="a long run of the loops as well")
     return parser.parse_args()
 

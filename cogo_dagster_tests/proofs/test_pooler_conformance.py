@@ -1,67 +1,26 @@
 """The conformance suite once more, by way of a transaction pooler: every call may be answered by another process."""
 
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
-from types import ModuleType
-from typing import Final
 
 import psycopg
 import pytest
+from _pytest.fixtures import FixtureFunctionDefinition
 
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.queue.transports.postgres import PostgresTransport
 from cogo_dagster_tests.proofs.pooler import pooled
 from cogo_dagster_tests.queue import conformance
-from cogo_dagster_tests.queue.conformance import (
-    test_artifacts,
-    test_cancel,
-    test_claim,
-    test_claim_one_job,
-    test_enqueue,
-    test_fence,
-    test_lists,
-    test_pause,
-    test_purge,
-    test_rates,
-    test_recover,
-    test_renew,
-    test_replay,
-    test_retry,
-    test_secrets,
-    test_settle,
-    test_workers,
-)
 from cogo_dagster_tests.queue.conformance.conftest import _empty as empty
 from cogo_dagster_tests.servers import Major, TestServer
 
-SUITE: Final[tuple[ModuleType, ...]] = (
-    test_artifacts,
-    test_cancel,
-    test_claim,
-    test_claim_one_job,
-    test_enqueue,
-    test_fence,
-    test_lists,
-    test_pause,
-    test_purge,
-    test_rates,
-    test_recover,
-    test_renew,
-    test_replay,
-    test_retry,
-    test_secrets,
-    test_settle,
-    test_workers,
-)
-
-for module in SUITE:
-    part = module.__name__.rpartition(".")[2]
-    tests = {name.removeprefix("test_"): test for name, test in vars(module).items() if name.startswith("test_")}
-    globals().update({f"{part}_{name}": test for name, test in tests.items()})
-
-
-listener = test_workers.listener
-rates = test_rates.rates
+# The tests of every module of the suite, and the fixtures that some bring along.
+for path in sorted(Path(str(conformance.__file__)).parent.glob("test_*.py")):
+    part = vars(import_module(f"{conformance.__name__}.{path.stem}"))
+    tests = {f"{path.stem}_{name.removeprefix('test_')}": it for name, it in part.items() if name.startswith("test_")}
+    globals().update(tests)
+    globals().update({name: it for name, it in part.items() if isinstance(it, FixtureFunctionDefinition)})
 
 
 @pytest.fixture(scope="module")
@@ -92,9 +51,3 @@ def dsn(database: str) -> str:
 def transport(dsn: str, by_way: Transport) -> Transport:
     """Call the engine by way of the pooler."""
     return by_way
-
-
-def test_the_whole_suite_is_here() -> None:
-    """A new module of the suite is not forgotten."""
-    folder = Path(str(conformance.__file__)).parent
-    assert {path.stem for path in folder.glob("test_*.py")} == {module.__name__.rpartition(".")[2] for module in SUITE}
