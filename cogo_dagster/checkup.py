@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 
 from cogo_dagster.bootstrap import (
     Application,
@@ -155,7 +156,7 @@ async def _launched(settings: Settings) -> str:
     from cogo_dagster.executors.browser.executor import BrowserExecutor  # noqa: PLC0415 - Playwright is slow to import
     from cogo_dagster.executors.browser.options import BrowserOptions  # noqa: PLC0415
 
-    executor = BrowserExecutor(BrowserOptions.from_settings(settings))
+    executor = BrowserExecutor(replace(BrowserOptions.from_settings(settings), install=False))
     try:
         await executor.start()
         return "A browser is found and starts."

@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
+_PASSWORD: Final = re.compile(r"\bpassword\s*=\s*'?([^'\s&]+)")
 _ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^\s\[\]]*$")
 
 WebhookType = Literal["github", "slack", "http", "googlechat"]
@@ -138,6 +139,7 @@ class Settings(BaseSettings):
         """Return every secret of these settings, passwords within addresses too, to be hidden wherever it stands."""
         given = [value.get_secret_value() for _, value in self if isinstance(value, SecretStr)]
         passwords = [unquote(urlsplit(text).password or "") for text in given if _ADDRESS.match(text)]
+        passwords += [found for text in given for found in _PASSWORD.findall(text)]
         keys = self.vault_keys.get_secret_value().replace(",", " ").split() if self.vault_keys else []
         return tuple(dict.fromkeys(value for value in (*given, *passwords, *keys) if value))
 

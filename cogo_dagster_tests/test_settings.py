@@ -154,3 +154,24 @@ def test_the_settings_cannot_be_changed() -> None:
     """They are read once and passed on."""
     with pytest.raises(ValueError, match="frozen"):
         load_settings().concurrency = 9  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("given", "hidden"),
+    [
+        ({"FIGMA_API_TOKEN": "figma-secret"}, "figma-secret"),
+        ({"COGO_DATABASE_URL": "postgresql://me:s%40fe-word@db/x"}, "s@fe-word"),
+        ({"COGO_DATABASE_URL": "host=db password='safe-word' user=me"}, "safe-word"),
+        ({"COGO_VAULT_KEYS": "first-key, second-key"}, "second-key"),
+    ],
+)
+def test_every_secret_is_known_to_those_who_hide_it(given: dict[str, str], hidden: str) -> None:
+    """Whole settings, and what lies within them."""
+    assert hidden in load_settings(None, **given).secret_values()
+
+
+def test_settings_can_be_told_apart_by_what_keeps_objects_for_them() -> None:
+    """The same values are the same settings, others are others."""
+    one, same, other = (load_settings(None, COGO_ENV=name) for name in ("dev", "dev", "prod"))
+    assert hash(one) == hash(same)
+    assert one == same != other

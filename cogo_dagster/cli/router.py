@@ -79,7 +79,7 @@ def add(
             for one in _some(capabilities)
         ]
     if as_json:
-        print_json(rows)
+        print_json({"provider": provider, "changed": len(rows), "capabilities": rows})
     else:
         typer.echo(f"{provider} is registered for {', '.join(row['capability'] for row in rows)}.")
 
@@ -111,7 +111,11 @@ def probe(as_json: JsonFlag = False) -> None:
     with open_application(read_settings()) as application:
         results = application.probe_providers()
         rows = application.health.providers() if results else []
-    _show(rows, as_json, "Nothing to probe: give providers a --url with `cogo router add`.")
+    if as_json:
+        healthy = sum(result.healthy for result in results)
+        print_json({"probed": len(results), "healthy": healthy, "results": [result.to_json() for result in results]})
+    else:
+        _show(rows, as_json, "Nothing to probe: give providers a --url with `cogo router add`.")
 
 
 def _some(capabilities: list[str] | None) -> list[str]:

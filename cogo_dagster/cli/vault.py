@@ -190,7 +190,10 @@ def _asked() -> str:
     """Read the secret where no other process sees it."""
     if sys.stdin.isatty():
         return str(typer.prompt("Secret", hide_input=True, err=True))
-    return sys.stdin.read().removesuffix("\n").removesuffix("\r")
+    try:
+        return sys.stdin.read().removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError:
+        raise BadInput("The secret on standard input is no text: encode bytes, in base64 for example.") from None
 
 
 def _old_words(words: list[str], environment: str | None) -> tuple[str | None, bool]:

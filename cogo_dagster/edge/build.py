@@ -1,6 +1,7 @@
 """Settings become the vault, the router, and the clients of their edge functions."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -41,12 +42,15 @@ def build_router(transport: Transport, settings: Settings) -> Router:
     return Router(transport, edge_router(settings))
 
 
+# Kept, so that a function that failed is left alone by all who ask in this process.
+@lru_cache(maxsize=16)
 def edge_router(settings: Settings) -> EdgeRouter | None:
     """Return the edge function router-select; None where it cannot be called."""
     function = edge_function(settings, "router-select", settings.router_select_url)
     return EdgeRouter(function) if function else None
 
 
+@lru_cache(maxsize=16)
 def edge_secrets(settings: Settings) -> EdgeSecrets | None:
     """Return the edge function key-vault; None where it cannot be called: it wants the admin token too."""
     function = edge_function(settings, "key-vault", settings.key_vault_url, settings.admin_token)

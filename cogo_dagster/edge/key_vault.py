@@ -106,8 +106,10 @@ class KeyVault:
             VaultError: No key, or no value.
         """
         check_reference(reference)
-        if not value or len(value) > MOST_CHARACTERS or "\x00" in value:
-            raise InvalidReference(f"A secret must have 1 to {MOST_CHARACTERS:,} characters and no null among them.")
+        if not value or len(value) > MOST_CHARACTERS or any(map(_unstorable, value)):
+            raise InvalidReference(
+                f"A secret must be text of 1 to {MOST_CHARACTERS:,} characters: encode bytes, in base64 for example."
+            )
         sealed = self.keys().seal(self.environment, reference, value)
         return self.transport.call(
             "set_secret",
@@ -187,6 +189,11 @@ def variable_of(reference: str) -> str:
     """
     check_reference(reference)
     return _VARIABLES.get(reference) or re.sub("[:-]", "_", reference).upper()
+
+
+def _unstorable(character: str) -> bool:
+    """Whether it is no character of a text: null, or what stands for a byte that could not be decoded."""
+    return character == "\x00" or "\ud800" <= character <= "\udfff"
 
 
 def _again(ring: KeyRing, row: Json, done: Rotation) -> Json:

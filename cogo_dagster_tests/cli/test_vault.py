@@ -52,6 +52,14 @@ def test_a_secret_is_read_from_standard_input(keyed: Terminal) -> None:
         assert keyed.ok("vault", "get", *TOKEN, "--reveal")["value"] == f"{CANARY}{at}"
 
 
+def test_bytes_on_standard_input_are_refused_without_being_shown(keyed: Terminal) -> None:
+    """A traceback would quote them."""
+    with mock.patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(f"{CANARY}\xff".encode("latin-1")), "utf-8")):
+        answer = keyed.run("vault", "set", *TOKEN)
+    refused(answer, 2, "base64")
+    assert CANARY not in answer.err
+
+
 def test_environments_are_apart(keyed: Terminal) -> None:
     """--env, the old word and COGO_ENV say the same; a variable speaks for COGO_ENV only."""
     keyed.ok("vault", "set", *TOKEN, "of prod", "prod")

@@ -117,7 +117,7 @@ def test_what_is_no_reference_is_refused(transport: Transport, reference: str) -
             call(reference)
 
 
-@pytest.mark.parametrize("value", ["", "a\x00b", "x" * 32_769])
+@pytest.mark.parametrize("value", ["", "a\x00b", "a\udcffb", "x" * 32_769])
 def test_what_cannot_be_a_secret_is_refused_without_being_quoted(transport: Transport, value: str) -> None:
     """Nothing is kept."""
     kept = vault(transport)

@@ -1,8 +1,8 @@
 """A real HTTP server that answers as each test says."""
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -30,7 +30,7 @@ class Site:
     requests: list[Request] = field(default_factory=list)
 
 
-@contextmanager
+@contextlib.contextmanager
 def site(answer: Callable[[Request], Answer]) -> Iterator[Site]:
     """Serve on a free port of this machine until the end."""
 
@@ -45,7 +45,8 @@ def site(answer: Callable[[Request], Answer]) -> Iterator[Site]:
             for name, value in (sent | {"content-length": str(len(content))}).items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(content)
+            with contextlib.suppress(OSError):  # whoever asked has given up
+                self.wfile.write(content)
 
         do_GET = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815 - the names that the base class calls
 

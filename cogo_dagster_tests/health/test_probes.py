@@ -88,7 +88,8 @@ def test_the_command_probes_keeps_and_chooses(cogo: Terminal) -> None:
         cogo.ok("router", "add", "ill", "--capability", "chat", "--url", f"{there.url}/ill", "--cost", "1")
         cogo.ok("router", "add", "well", "--capability", "chat", "--url", f"{there.url}/well", "--cost", "2")
         assert cogo.ok("router", "select", "--capability", "chat")["provider"] == "ill"
-        assert len(cogo.ok("router", "probe", PROVIDER_ALLOWED_HOSTS=there.host)) == 2
+        probed = cogo.ok("router", "probe", PROVIDER_ALLOWED_HOSTS=there.host)
+        assert (probed["probed"], probed["healthy"], len(probed["results"])) == (2, 1, 2)
     chosen = cogo.ok("router", "select", "--capability", "chat")
     assert (chosen["provider"], chosen["healthy"]) == ("well", True)
     assert [row["healthy"] for row in cogo.ok("router", "list")] == [False, True]
@@ -104,4 +105,4 @@ def test_the_command_says_when_nobody_can_be_chosen(cogo: Terminal) -> None:
     assert cogo.run("router", "select").code == 2
     assert cogo.run("router", "add", "one", "--capability", "Chat!").code == 2
     assert cogo.ok("router", "remove", "one")["changed"] == 0
-    assert cogo.ok("router", "probe") == []
+    assert cogo.ok("router", "probe") == {"probed": 0, "healthy": 0, "results": []}
