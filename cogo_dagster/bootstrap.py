@@ -13,7 +13,8 @@ from cogo_dagster.executors.errors import ExecutorUnavailable
 from cogo_dagster.executors.registry import build_executors
 from cogo_dagster.health.record import HealthRecord
 from cogo_dagster.insights.service import Insights
-from cogo_dagster.links import artifact_content
+from cogo_dagster.links import artifact_content, dagster_asset
+from cogo_dagster.quality.announcement import announcement_of
 from cogo_dagster.quality.gates import GateService
 from cogo_dagster.quality.verdict import Threshold
 from cogo_dagster.queue.artifacts import ArtifactStore, FolderStore, sweep_artifacts
@@ -23,7 +24,7 @@ from cogo_dagster.queue.embedded import EmbeddedServer
 from cogo_dagster.queue.errors import DatabaseUnavailable
 from cogo_dagster.queue.executor import Executor, ExecutorPorts
 from cogo_dagster.queue.migrate import migrate, require_current, require_release
-from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.model import Enqueued, Json, NewJob
 from cogo_dagster.queue.rates import RateLimits
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.queue.transports.postgres import PostgresTransport, is_transaction_pooled
@@ -119,7 +120,11 @@ class Application:
         chosen = self.settings
         threshold = Threshold(chosen.gate_min_pass_rate, chosen.gate_min_runs)
         return GateService(
-            self.transport, threshold, chosen.gate_branch, lambda artifact_id: artifact_content(chosen, artifact_id)
+            self.transport,
+            self.store,
+            threshold,
+            chosen.gate_branch,
+            lambda artifact_id: artifact_content(chosen, artifact_id),
         )
 
     @property
@@ -140,6 +145,21 @@ class Application:
     def insights(self) -> Insights:
         """The queue's numbers."""
         return Insights(self.transport)
+
+    def _weekly(self, week: str) -> Mapping[str, Json]:
+        """Keep a week and its chart; return what an announcement of it is made of."""
+        told, chart = self.gates.publish_week(week)
+        links = {"weekly summary": dagster_asset(self.settings, "weekly_summary")}
+        return announcement_of(told, image_artifact_id=chart, links=links)
+
+    def enqueue_week(self, week: str) -> Enqueued:
+        """Add the job that tells people of a week, unless it was added before."""
+        [job] = self.queue.enqueue([NewJob("weekly_summary", {"week": week}, idempotency_key=f"weekly:{week}")])
+        return job
+
+    def artifact_url(self, artifact_id: object) -> str | None:
+        """Return the address that leads to an artifact's bytes; None while METRICS_BASE is unset."""
+        return artifact_content(self.settings, artifact_id)
 
     def address_of(self, artifact: Mapping[str, Json]) -> str | None:
         """Return where a person finds an artifact's file; None for a row of an older system that does not say."""
@@ -182,7 +202,15 @@ class Application:
     def _equipped(self, executor: Executor) -> Executor:
         use = getattr(executor, "use", None)
         if use is not None:
-            use(ExecutorPorts(self.transport, self.store, self._announce))
+            use(
+                ExecutorPorts(
+                    self.transport,
+                    self.store,
+                    self._announce,
+                    record_gate=lambda run, reports: self.gates.record_reports(run, reports)[0].model_dump(mode="json"),
+                    weekly=self._weekly,
+                )
+            )
         return executor
 
     def _able(self) -> list[Executor]:

@@ -2,6 +2,18 @@
 
 import dagster as dg
 
+from cogo_dagster.defs.checks import gate_q1, queue_checks
+from cogo_dagster.defs.gate import (
+    check_health,
+    gate_snapshot,
+    provider_health,
+    snapshot_gate,
+    sources,
+    summarize_week,
+    weekly_message,
+    weekly_summary,
+)
+from cogo_dagster.defs.gate_schedules import hourly_health, nightly_gate_snapshot, weekly_enqueue
 from cogo_dagster.defs.inspect import inspect_job
 from cogo_dagster.defs.jobs import process_jobs
 from cogo_dagster.defs.operators import cleanup_artifacts, purge_jobs, recover_leases, replay_dlq, retry_failed
@@ -12,6 +24,8 @@ from cogo_dagster.defs.sensors import dlq_replay, expired_leases, ready_jobs
 cogo = CogoResource()
 
 defs = dg.Definitions(
+    assets=[*sources, provider_health, gate_snapshot, weekly_summary, weekly_message],
+    asset_checks=[gate_q1, *queue_checks],
     jobs=[
         process_jobs,
         inspect_job,
@@ -21,8 +35,11 @@ defs = dg.Definitions(
         cleanup_artifacts,
         purge_jobs,
         prune_event_log,
+        snapshot_gate,
+        summarize_week,
+        check_health,
     ],
-    schedules=[nightly_pruning],
+    schedules=[nightly_gate_snapshot, weekly_enqueue, hourly_health, nightly_pruning],
     sensors=[ready_jobs, expired_leases, dlq_replay],
     resources={"cogo": cogo, "worker": WorkerResource(cogo=cogo)},
 )

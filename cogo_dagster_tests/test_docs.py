@@ -142,7 +142,7 @@ def _shown_commands(page: Path) -> Iterator[str]:
 def _wrong_with(line: str) -> str | None:
     words = shlex.split(line)
     commands = generate.commands()
-    name = next((" ".join(words[:length]) for length in (2, 1) if " ".join(words[:length]) in commands), None)
+    name = next((" ".join(words[:length]) for length in (3, 2, 1) if " ".join(words[:length]) in commands), None)
     if name is None:
         return None if words == ["--help"] else f"There is no command `cogo {line}`."
     known = {

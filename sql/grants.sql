@@ -108,6 +108,7 @@ begin
             'count_jobs',
             'create_artifacts',
             'create_report',
+            'database_health',
             'dead_letter',
             'delete_artifacts',
             'delete_secret',

@@ -27,6 +27,10 @@ GROUPS: Final = (
     "router",
     "alerts",
     "db",
+    "gate",
+    "metrics",
+    "weekly",
+    "ci",
 )
 """Nouns with several commands: the module of that name has a Typer named `app`."""
 

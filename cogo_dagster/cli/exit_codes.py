@@ -10,7 +10,7 @@ class ExitCode(IntEnum):
     FAILED = 1  # the work failed, or was refused as things are
     BAD_INPUT = 2  # an option, a payload or a setting is wrong
     NOT_COMPUTED = 3  # too little data for an answer
-    DATABASE = 4  # the database cannot be reached, or is not at this release
+    DATABASE = 4  # the database (or the API that stands for it) cannot be reached, or is not at this release
     INTERRUPTED = 130
 
 

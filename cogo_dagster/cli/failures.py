@@ -11,6 +11,7 @@ from cogo_dagster.cli.words import one_line
 from cogo_dagster.drill.scratch import DrillFailed
 from cogo_dagster.edge.errors import InvalidReference, NoVaultKeys, VaultError
 from cogo_dagster.executors.errors import ExecutorUnavailable
+from cogo_dagster.quality.api import MetricsUnavailable
 from cogo_dagster.queue.artifacts import ArtifactStoreError
 from cogo_dagster.queue.errors import (
     DatabaseUnavailable,
@@ -35,6 +36,7 @@ _CODES: tuple[tuple[type[Exception], ExitCode], ...] = (
     (NoVaultKeys, ExitCode.BAD_INPUT),
     (VaultError, ExitCode.FAILED),
     (DrillFailed, ExitCode.FAILED),
+    (MetricsUnavailable, ExitCode.DATABASE),
     (ExecutorUnavailable, ExitCode.FAILED),
     (ArtifactStoreError, ExitCode.FAILED),
     (QueueError, ExitCode.FAILED),

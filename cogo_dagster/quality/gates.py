@@ -2,19 +2,26 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
+from uuid import uuid4
 
 from cogo_dagster.quality import summary as words
 from cogo_dagster.quality.model import GateRun, GateSummary, GateType, Stored, WeeklySummary
+from cogo_dagster.quality.pictures import week_chart
+from cogo_dagster.quality.reports.report import Report, read_report
 from cogo_dagster.quality.verdict import Threshold, q1
 from cogo_dagster.quality.weeks import start_of, week_of
-from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.artifacts import ArtifactStore, upload_report
+from cogo_dagster.queue.model import ArtifactFile, Json
 from cogo_dagster.queue.transports.base import Transport
 
 Address = Callable[[str], str | None]
 """Where a person finds an artifact's content, by its id."""
 
 _REPORTS: Final = ("eslint", "coverage", "junit")
+_SETTLED: Final = timedelta(minutes=5)
 
 
 class GateService:
@@ -24,13 +31,17 @@ class GateService:
 
     Args:
         transport: Calls the engine.
+        store: Keeps the reports.
         threshold: What the verdict asks for.
         branch: The base branch.
         address: Makes the addresses of reports.
     """
 
-    def __init__(self, transport: Transport, threshold: Threshold, branch: str, address: Address) -> None:
+    def __init__(
+        self, transport: Transport, store: ArtifactStore, threshold: Threshold, branch: str, address: Address
+    ) -> None:
         self._transport = transport
+        self._store = store
         self.threshold = threshold
         self.branch = branch
         self._address = address
@@ -39,6 +50,39 @@ class GateService:
         """Write down one gate run; return it, and whether it is new. Repeatable by its `gate_run_id`."""
         answer = self._transport.call("record_gate_run", {"run": dict(run)})
         return self._run(answer["gate_run"]), answer["created"]
+
+    def record_reports(self, run: Mapping[str, Json], reports: Mapping[str, Path]) -> tuple[GateRun, bool]:
+        """Read reports, keep them as artifacts, and write down one gate run; as `record`.
+
+        Args:
+            run: What is known; it wins over what the reports say. Without an id it gets one.
+            reports: Files by their kind: eslint, coverage, junit.
+
+        Raises:
+            ReportError: A report cannot be read; nothing is kept.
+            ArtifactStoreError: A report cannot be kept; the run is not written down.
+        """
+        read = [read_report(kind, path) for kind, path in reports.items()]
+        facts: dict[str, Json] = {}
+        for report in read:
+            facts |= report.facts
+        for report in read:
+            facts[f"{report.kind}_artifact_id"] = self._keep(report)
+        given = {name: value for name, value in run.items() if value is not None}
+        return self.record({"gate_run_id": str(uuid4()), **facts, **given})
+
+    def keep_file(self, name: str, content_type: str, text: str, extension: str) -> str:
+        """Keep text that was made here as an artifact without a job; return the artifact's id."""
+        with TemporaryDirectory(prefix="cogo-report-") as folder:
+            path = Path(folder) / f"file.{extension}"
+            path.write_text(text, encoding="utf-8")
+            row = upload_report(self._transport, self._store, ArtifactFile(name, content_type, path))
+        return str(row["artifact_id"])
+
+    def _keep(self, report: Report) -> str:
+        # The row's extension is that of the file, which a stranger named.
+        text = report.path.read_text(encoding="utf-8-sig")
+        return self.keep_file(f"{report.kind}.{report.extension}", report.content_type, text, report.extension)
 
     def recent(self, type: GateType | None = "gate_fix", limit: int = 3, **filters: Json) -> list[GateRun]:
         """Return gate runs, newest first; further filters are the arguments of `list_gate_runs`."""
@@ -53,8 +97,13 @@ class GateService:
         start: datetime | None = None,
         end: datetime | None = None,
     ) -> GateSummary:
-        """Return the numbers of the hours before now, or of a window; nothing is kept."""
-        return self.judged(self.numbers(hours, branch, start=start, end=end))
+        """Return the numbers of the hours before now, or of a window; nothing is kept.
+
+        Providers' health is told for now only: just their last probe is known.
+        """
+        numbers = self.numbers(hours, branch, start=start, end=end)
+        providers = [] if end else self._transport.call("list_provider_health", {})
+        return self.judged({**numbers, "providers": providers})
 
     def numbers(
         self,
@@ -102,6 +151,16 @@ class GateService:
         outcome: str = self._transport.call("store_weekly_summary", given)["outcome"]
         return self.weekly(week, branch), outcome
 
+    def publish_week(self, week: str | None = None, branch: str | None = None) -> tuple[WeeklySummary, str]:
+        """Return a week and the id of its chart, which is kept as an artifact; a week that is over is kept itself."""
+        found = self._week(week, branch)
+        name = week_of(found.summary.window.start)
+        # By the database's clock: numbers that are not kept were computed now.
+        over = found.revision or found.computed_at - found.summary.window.end > _SETTLED
+        told = self.store_week(name, branch)[0] if over else self.weekly(name, branch)
+        chart = self.keep_file(f"week-{told.week}.svg", "image/svg+xml", week_chart(told), "svg")
+        return told, chart
+
     def weekly(self, week: str | None = None, branch: str | None = None) -> WeeklySummary:
         """Return a week beside the week before, each as it was kept, else computed now; None: the last that is over."""
         this = self._week(week, branch)
@@ -130,7 +189,7 @@ class GateService:
 
     def _stored(self, row: Mapping[str, Json]) -> Stored:
         kept = {name: row.get(name) for name in ("outcome", "complete", "revision", "computed_at")}
-        return Stored.model_validate({**kept, "summary": self.judged(row["numbers"])})
+        return Stored.model_validate({**kept, "summary": self.judged(row["numbers"] | {"providers": row["providers"]})})
 
     def _run(self, row: Mapping[str, Json]) -> GateRun:
         ids = {name: row[f"{name}_artifact_id"] for name in _REPORTS}

@@ -66,6 +66,14 @@ def markdown(week: str, this: GateSummary, last: GateSummary, *, complete: bool)
     return "\n".join([*lines, *_failures(this.top_failures, last.top_failures)]) + "\n"
 
 
+def day_markdown(day: GateSummary) -> str:
+    """Return one window as people read it."""
+    numbers = measures(day)
+    lines = [f"## {day.window.start:%Y-%m-%d}", "", f"**{_VERDICTS[day.q1.verdict]}** {day.q1.reason}", ""]
+    lines += ["| | |", "|---|---:|", *(f"| {title} | {_number(numbers[name], unit)} |" for title, name, unit in _ROWS)]
+    return "\n".join([*lines, *_failures(day.top_failures, day.top_failures)]) + "\n"
+
+
 _VERDICTS: Final = {"pass": "Q1 passes.", "fail": "Q1 fails.", "not_computed": "Q1 is not computed."}
 
 

@@ -1,7 +1,7 @@
 """ISO weeks, which begin on Monday, in UTC: a clock change moves nothing."""
 
 import re
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 from cogo_dagster.queue.errors import InvalidArgument
 
@@ -37,3 +37,8 @@ def day_start(day: str) -> datetime:
     except ValueError:
         raise InvalidArgument(f"{day!r} is no day: write it as 2026-11-24.") from None
     return datetime(found.year, found.month, found.day, tzinfo=UTC)
+
+
+def is_news(week_start: datetime, now: datetime) -> bool:
+    """Whether people still want to be told of a week: it ended at most two weeks ago."""
+    return now - (week_start + timedelta(days=7)) <= timedelta(days=14)

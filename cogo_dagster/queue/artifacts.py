@@ -182,8 +182,9 @@ def upload_report(transport: Transport, store: ArtifactStore, file: ArtifactFile
         InvalidArgument: The upload took longer than ten minutes.
         ArtifactStoreError: The store failed; the row stays pending for the sweeper or the next try.
     """
-    draft = {name: value for name, value in _draft(file).items() if name != "cache_key"}
-    row = transport.call("create_report", draft)
+    draft = _draft(file)
+    announced = ("name", "content_type", "size_bytes", "sha256", "extension")
+    row = transport.call("create_report", {name: draft[name] for name in announced})
     if row["status"] != "ready":
         _put(store, row["storage_key"], file, draft)
         transport.call("finish_report", {"artifact_id": row["artifact_id"]})

@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -101,11 +101,15 @@ class ExecutorPorts:
         transport: To the engine's functions; blocking, so call it in a thread.
         store: Where artifacts' bytes are; blocking too.
         announce: Tells people something by every alert target; None where nothing does.
+        record_gate: Reads reports and records a gate run; blocking. Takes the run and its reports by kind.
+        weekly: Keeps a week and its chart; blocking. Takes the week, returns what `announce` takes by name.
     """
 
     transport: Transport
     store: ArtifactStore
     announce: Callable[..., object] | None = None
+    record_gate: Callable[[Mapping[str, Json], Mapping[str, Path]], Json] | None = None
+    weekly: Callable[[str], Mapping[str, Json]] | None = None
 
 
 class Executor(Protocol):

@@ -48,6 +48,7 @@ FUNCTIONS: Mapping[str, Mapping[str, str]] = {
         "sha256": "text",
         "extension": "text",
     },
+    "database_health": {},
     "delete_artifacts": {"artifact_ids": "jsonb"},
     "delete_secret": {"environment": "text", "reference": "text", "actor": "text"},
     "end_alert_silence": {"silence_id": "uuid", "actor": "text"},

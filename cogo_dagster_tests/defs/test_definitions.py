@@ -23,9 +23,12 @@ JOBS = {
     "purge_jobs",
     "deliver_alerts",
     "prune_event_log",
+    "snapshot_gate",
+    "summarize_week",
+    "check_health",
 }
 SENSORS = {"ready_jobs", "dlq_replay", "expired_leases", "undelivered_alerts", "run_failure"}
-SCHEDULES = {"nightly_gate_snapshot", "weekly_enqueue", "nightly_pruning"}
+SCHEDULES = {"nightly_gate_snapshot", "weekly_enqueue", "hourly_health", "nightly_pruning"}
 
 WATCHED_IMPORT = """
 import json, os, pkgutil, importlib, socket, sys
@@ -75,7 +78,7 @@ def test_the_definitions_have_their_names() -> None:
     """Dagster jobs, sensors and schedules are called what the design calls them."""
     assert JOBS - {"deliver_alerts"} <= names_of(defs.jobs) <= JOBS
     assert {"ready_jobs", "expired_leases", "dlq_replay"} <= names_of(defs.sensors) <= SENSORS
-    assert names_of(defs.schedules) <= SCHEDULES
+    assert names_of(defs.schedules) == SCHEDULES
     dg.Definitions.validate_loadable(defs)
 
 

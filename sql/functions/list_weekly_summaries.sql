@@ -1,10 +1,10 @@
 /*
  * Stored weeks of one branch, newest first.
- * Returns [{"window_start", "window_end", "branch", "numbers", "complete", "revision", "computed_at"}].
+ * Returns [{"window_start", "window_end", "branch", "numbers", "providers", "complete", "revision", "computed_at"}].
  */
 create or replace function public.list_weekly_summaries(branch text default 'main', max_weeks integer default 12) returns jsonb
 language sql stable set search_path = '' as $$
-    select coalesce(jsonb_agg(public.window_row(found.window_start, found.window_end, found.branch, found.numbers, found.complete,
+    select coalesce(jsonb_agg(public.window_row(found.window_start, found.window_end, found.branch, found.numbers, found.providers, found.complete,
                                                 found.revision, found.computed_at) order by found.window_start desc), '[]')
     from (
         select * from public.weekly_summaries w

@@ -6,7 +6,7 @@
  * window_start   midnight UTC of the day; null for rolling
  *
  * Computed again, the stored one becomes what window_outcome says.
- * Returns {"outcome", "window_start", "window_end", "branch", "numbers", "complete" no purge came before, "revision",
+ * Returns {"outcome", "window_start", "window_end", "branch", "numbers", "providers", "complete" no purge came before, "revision",
  * "computed_at"}. Errors: CQ005.
  */
 create or replace function public.store_gate_snapshot(
@@ -34,9 +34,9 @@ begin
     end;
     computed := public.gate_summary(first, ending, store_gate_snapshot.branch);
     -- Two at once: the second waits for the first one's row and then compares itself with it.
-    insert into public.gate_snapshots (kind, branch, window_start, window_end, numbers, sources, complete, computed_at)
+    insert into public.gate_snapshots (kind, branch, window_start, window_end, numbers, sources, providers, complete, computed_at)
     values (store_gate_snapshot.kind, store_gate_snapshot.branch, first, ending, computed - 'sources', computed -> 'sources',
-            public.window_is_complete(first), at)
+            public.list_provider_health(), public.window_is_complete(first), at)
     on conflict (kind, branch, window_start) do nothing
     returning * into kept;
     if kept.branch is null then
@@ -51,7 +51,7 @@ begin
         where s.kind = kept.kind and s.branch = kept.branch and s.window_start = first
         returning * into kept;
     end if;
-    return public.window_row(kept.window_start, kept.window_end, kept.branch, kept.numbers, kept.complete, kept.revision,
+    return public.window_row(kept.window_start, kept.window_end, kept.branch, kept.numbers, kept.providers, kept.complete, kept.revision,
                              kept.computed_at) || jsonb_build_object('outcome', outcome);
 end $$;
 

@@ -5,7 +5,7 @@
  * window_start   Monday 00:00 UTC of a week that ended five minutes ago or earlier; null: the last such week
  *
  * Computed again, the stored one becomes what window_outcome says.
- * Returns {"outcome", "window_start", "window_end", "branch", "numbers", "complete" no purge came before, "revision",
+ * Returns {"outcome", "window_start", "window_end", "branch", "numbers", "providers", "complete" no purge came before, "revision",
  * "computed_at"}. Errors: CQ005.
  */
 create or replace function public.store_weekly_summary(window_start timestamptz default null, branch text default 'main') returns jsonb
@@ -27,9 +27,9 @@ begin
                 to_char(first, 'YYYY-MM-DD'), to_char(ending + interval '5 minutes', 'YYYY-MM-DD HH24:MI')))
     end;
     computed := public.gate_summary(first, ending, store_weekly_summary.branch);
-    insert into public.weekly_summaries (branch, window_start, window_end, numbers, sources, complete, computed_at)
+    insert into public.weekly_summaries (branch, window_start, window_end, numbers, sources, providers, complete, computed_at)
     values (store_weekly_summary.branch, first, ending, computed - 'sources', computed -> 'sources',
-            public.window_is_complete(first), at)
+            public.list_provider_health(), public.window_is_complete(first), at)
     on conflict (branch, window_start) do nothing
     returning * into kept;
     if kept.branch is null then
@@ -43,7 +43,7 @@ begin
         where w.branch = kept.branch and w.window_start = first
         returning * into kept;
     end if;
-    return public.window_row(kept.window_start, kept.window_end, kept.branch, kept.numbers, kept.complete, kept.revision,
+    return public.window_row(kept.window_start, kept.window_end, kept.branch, kept.numbers, kept.providers, kept.complete, kept.revision,
                              kept.computed_at) || jsonb_build_object('outcome', outcome);
 end $$;
 

@@ -3,7 +3,7 @@
  *
  * window_start   Monday 00:00 UTC; null: the last week that is over
  *
- * Returns {"window_start", "window_end", "branch", "numbers", "complete", "revision" 0 if it is not stored, "computed_at"};
+ * Returns {"window_start", "window_end", "branch", "numbers", "providers", "complete", "revision" 0 if it is not stored, "computed_at"};
  * complete: the week is over, and no purge came before. Errors: CQ005.
  */
 create or replace function public.weekly_numbers(window_start timestamptz default null, branch text default 'main') returns jsonb
@@ -21,11 +21,11 @@ begin
     end;
     select * into kept from public.weekly_summaries w where w.branch = weekly_numbers.branch and w.window_start = first;
     if kept.branch is not null then
-        return public.window_row(kept.window_start, kept.window_end, kept.branch, kept.numbers, kept.complete, kept.revision,
+        return public.window_row(kept.window_start, kept.window_end, kept.branch, kept.numbers, kept.providers, kept.complete, kept.revision,
                                  kept.computed_at);
     end if;
     computed := public.gate_summary(first, ending, weekly_numbers.branch);
-    return public.window_row(first, ending, weekly_numbers.branch, computed - 'sources',
+    return public.window_row(first, ending, weekly_numbers.branch, computed - 'sources', public.list_provider_health(),
                              ending <= at and public.window_is_complete(first), 0, at);
 end $$;
 

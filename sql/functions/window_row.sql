@@ -2,13 +2,13 @@
  * The stored numbers of a window as lists return them.
  */
 create or replace function public.window_row(
-    window_start timestamptz, window_end timestamptz, branch text, numbers jsonb, complete boolean, revision integer,
-    computed_at timestamptz
+    window_start timestamptz, window_end timestamptz, branch text, numbers jsonb, providers jsonb, complete boolean,
+    revision integer, computed_at timestamptz
 ) returns jsonb
 language sql stable set search_path = '' set timezone = 'UTC' as $$
     select jsonb_build_object(
         'window_start', window_row.window_start, 'window_end', window_row.window_end, 'branch', window_row.branch,
-        'numbers', window_row.numbers, 'complete', window_row.complete, 'revision', window_row.revision,
+        'numbers', window_row.numbers, 'providers', window_row.providers, 'complete', window_row.complete, 'revision', window_row.revision,
         'computed_at', window_row.computed_at)
 $$;
 

@@ -23,7 +23,8 @@ create table if not exists public.gate_runs (
 create index if not exists gate_runs_newest on public.gate_runs (created_at, id);
 create index if not exists gate_runs_branch on public.gate_runs (branch, created_at);
 
--- numbers: what gate_summary found; sources: how many rows it was computed from, so that a purge is noticed.
+-- numbers: what gate_summary found; sources: how many rows it was computed from, so that a purge is noticed;
+-- providers: their health when the numbers were first kept, since only the last probe of each is known.
 create table if not exists public.gate_snapshots (
     kind text not null constraint gate_snapshots_kind_known check (kind in ('daily', 'rolling')),
     branch text not null,
@@ -31,6 +32,7 @@ create table if not exists public.gate_snapshots (
     window_end timestamptz not null,
     numbers jsonb not null,
     sources jsonb not null,
+    providers jsonb not null default '[]',
     complete boolean not null,
     revision integer not null default 1,
     computed_at timestamptz not null,
@@ -43,6 +45,7 @@ create table if not exists public.weekly_summaries (
     window_end timestamptz not null,
     numbers jsonb not null,
     sources jsonb not null,
+    providers jsonb not null default '[]',
     complete boolean not null,
     revision integer not null default 1,
     computed_at timestamptz not null,

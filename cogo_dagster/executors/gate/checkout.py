@@ -1,0 +1,64 @@
+"""A clone of one commit for one job: the repository itself is never touched."""
+
+from pathlib import Path
+
+from cogo_dagster.executors.gate.options import GatePayload, Repository, inside
+from cogo_dagster.executors.gate.process import Ended, environment, run
+from cogo_dagster.queue.executor import ExecutionFailed
+
+_GIT_SECONDS = 600.0
+
+
+async def clone(repository: Repository, payload: GatePayload, workspace: Path) -> tuple[Path, str]:
+    """Check the commit out below the workspace; return the folder to work in, and the commit.
+
+    Raises:
+        ExecutionFailed: There is no such repository, branch, commit or folder.
+    """
+    source, target = repository.checkout, workspace / "checkout"
+    home = workspace / "home"
+    home.mkdir(exist_ok=True)
+    env = environment(home, {"GIT_CONFIG_NOSYSTEM": "1"} | repository.env)
+    if not source.is_dir():
+        raise _failed(f"The checkout {source} is not on this worker: correct COGO_GATE_COMMANDS.")
+    if repository.fetch:
+        await _git(["fetch", "--quiet", "--prune", "origin"], source, env)
+    commit = await _commit(payload, source, env)
+    await _git(["clone", "--quiet", "--shared", "--no-checkout", "--", str(source), str(target)], workspace, env)
+    await _git(["checkout", "--quiet", "--detach", commit], target, env)
+    folder = inside(target, payload.path)
+    if folder is None or not folder.is_dir():
+        raise _failed(f"The commit {commit[:12]} has no folder {payload.path!r}: correct the payload's path.")
+    return folder, commit
+
+
+async def _commit(payload: GatePayload, source: Path, env: dict[str, str]) -> str:
+    """Return the whole name of the commit that is asked for: a fetched branch is newer than a local one."""
+    branch = payload.branch
+    wanted = [payload.commit] if payload.commit else [f"refs/remotes/origin/{branch}", f"refs/heads/{branch}"]
+    for name in wanted:
+        words = ["rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"]
+        found = await _run(words, source, env)
+        if not found.exit_code:
+            return found.output.strip()
+    what = f"commit {payload.commit}" if payload.commit else f"branch {branch}"
+    raise _failed(f"The repository has no {what} on this worker: push it there, or set fetch in COGO_GATE_COMMANDS.")
+
+
+async def _git(words: list[str], folder: Path, env: dict[str, str]) -> None:
+    done = await _run(words, folder, env)
+    if done.exit_code:
+        last = done.output.strip().splitlines()[-1:]
+        raise ExecutionFailed(
+            f"git {words[0]} failed: {' '.join(last)[:300]}", error_class="checkout", retryable=words[0] == "fetch"
+        )
+
+
+async def _run(words: list[str], folder: Path, env: dict[str, str]) -> Ended:
+    # A repository of another account is trusted as the settings name it; its hooks are not run.
+    safe = ["-c", "safe.directory=*", "-c", "core.hooksPath=/dev/null"]
+    return await run("git", ["git", *safe, *words], folder, env, _GIT_SECONDS)
+
+
+def _failed(sentence: str) -> ExecutionFailed:
+    return ExecutionFailed(sentence, error_class="checkout", retryable=False)

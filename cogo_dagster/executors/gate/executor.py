@@ -1,0 +1,146 @@
+"""Evaluates a commit: clone, fix, build, lint, test; read the reports; record a gate run.
+
+A red gate is a result, not a failure: the job succeeds with status `fail`. The job fails only where the commit could
+not be evaluated, and then no gate run is recorded. The run's id is the job's: a repeated attempt records nothing new.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from pydantic import ValidationError
+
+from cogo_dagster.executors.errors import ExecutorUnavailable
+from cogo_dagster.executors.gate.checkout import clone
+from cogo_dagster.executors.gate.options import STEPS, GatePayload, Repository, inside, is_branch, repositories
+from cogo_dagster.executors.gate.process import Ended, environment, run
+from cogo_dagster.queue.errors import InvalidArgument
+from cogo_dagster.queue.executor import ExecutionFailed, ExecutorPorts, InvalidPayload, Workspace
+from cogo_dagster.queue.model import ArtifactFile, ExecutionResult, Job, Json
+from cogo_dagster.redaction import redact
+
+_LOG: Final = "gate.log"
+
+
+class GateExecutor:
+    """Runs one family, `gate` or `gate_fix`."""
+
+    slots: int | None = 1  # builds and tests fill a machine by themselves
+    prefetch = 0
+
+    def __init__(self, family: str, commands: str | None) -> None:
+        self.family = family
+        self.lacks = None if commands else "COGO_GATE_COMMANDS"
+        self._commands = commands
+        self._ports: ExecutorPorts | None = None
+
+    def use(self, ports: ExecutorPorts) -> None:
+        """Take what the system offers."""
+        self._ports = ports
+
+    def validate(self, type: str, payload: Json) -> dict[str, Json]:
+        """Return the payload, checked; the repository only where this machine has the commands."""
+        try:
+            given = GatePayload.model_validate(payload)
+        except ValidationError as error:
+            problem = error.errors()[0]
+            where = ".".join(str(part) for part in problem["loc"]) or "payload"
+            example = '{"branch": "main", "repository": "shop"}'
+            raise InvalidPayload(f"The {where} of a {type} job: {problem['msg']}; write it as {example}.") from None
+        if not is_branch(given.branch):
+            raise InvalidPayload(f"{given.branch!r} cannot be a branch: give its name alone, such as feature/login.")
+        if self._commands:
+            self._repository(given)
+        return given.model_dump(exclude_none=True)
+
+    async def start(self) -> None:
+        """Read the settings.
+
+        Raises:
+            ExecutorUnavailable: COGO_GATE_COMMANDS is not right.
+        """
+        if self._commands:
+            repositories(self._commands)
+
+    async def stop(self) -> None:
+        """Nothing is shared between jobs."""
+
+    async def execute(self, job: Job, workspace: Workspace) -> ExecutionResult:
+        """Evaluate one commit and record it."""
+        payload = GatePayload.model_validate(self.validate(job.type, job.payload))
+        if self._ports is None or self._ports.record_gate is None or not self._commands:
+            raise ExecutorUnavailable("Gate jobs need COGO_GATE_COMMANDS and a worker that can record gate runs.")
+        repository = self._repository(payload)
+        folder, commit = await clone(repository, payload, workspace.folder)
+        steps = await self._steps(repository, folder, workspace.folder / "home")
+        passed = not any(step.exit_code for step in steps)
+        log = self._log(steps, workspace.folder)
+        run = {
+            "gate_run_id": str(job.id),
+            "job_id": str(job.id),
+            "type": self.family,
+            "status": "pass" if passed else "fail",
+            "branch": payload.branch,
+            "commit_sha": commit,
+            "pull_request": payload.pull_request,
+            "build_seconds": _seconds(steps, "build"),
+            "test_seconds": _seconds(steps, "test"),
+        }
+        reports = _reports(repository, folder, log, passed=passed)
+        try:
+            kept = await asyncio.to_thread(self._ports.record_gate, run, reports)
+        except InvalidArgument as error:
+            raise ExecutionFailed(str(error), error_class="report", retryable=False, artifacts=[log]) from error
+        told = [{"step": s.name, "exit_code": s.exit_code, "seconds": s.seconds} for s in steps]
+        return ExecutionResult({"gate_run": kept, "steps": told}, [log])
+
+    async def _steps(self, repository: Repository, folder: Path, home: Path) -> list[Ended]:
+        """Run the steps; after a failed build there is nothing to test, while lint needs none."""
+        ended: list[Ended] = []
+        env = environment(home, repository.env)
+        for step in STEPS:
+            command = repository.command(step)
+            broken = {one.name for one in ended if one.exit_code}
+            if (
+                command is None
+                or (step == "fix" and self.family != "gate_fix")
+                or (step == "test" and "build" in broken)
+            ):
+                continue
+            ended.append(await run(step, command, folder, env, repository.timeout_seconds))
+        return ended
+
+    def _repository(self, payload: GatePayload) -> Repository:
+        known = repositories(self._commands or "{}")
+        name = payload.repository or (next(iter(known)) if len(known) == 1 else None)
+        if name is None or name not in known:
+            raise InvalidPayload(f"The payload's repository must be one of COGO_GATE_COMMANDS: {', '.join(known)}.")
+        if self.family == "gate_fix" and known[name].fix is None:
+            raise InvalidPayload(f"The repository {name} has no fix in COGO_GATE_COMMANDS: a gate_fix job needs one.")
+        if not any(known[name].command(step) for step in ("build", "lint", "test")):
+            raise InvalidPayload(f"The repository {name} has no build, lint or test in COGO_GATE_COMMANDS.")
+        return known[name]
+
+    def _log(self, steps: list[Ended], folder: Path) -> ArtifactFile:
+        path = folder / _LOG
+        told = [f"$ {s.name} (exit code {s.exit_code}, {s.seconds:g} s)\n{s.output}" for s in steps]
+        path.write_text(redact("\n".join(told)), encoding="utf-8")
+        return ArtifactFile(_LOG, "text/plain", path)
+
+
+def _reports(repository: Repository, folder: Path, log: ArtifactFile, *, passed: bool) -> Mapping[str, Path]:
+    """Return the reports there are; one that is missing although everything passed is a mistake in the settings."""
+    found: dict[str, Path] = {}
+    for kind, name in repository.reports.items():
+        path = inside(folder, name)
+        if path is not None and path.is_file():
+            found[kind] = path
+        elif passed:
+            sentence = f"The commands passed and left no {kind} report at {name}: correct COGO_GATE_COMMANDS."
+            raise ExecutionFailed(sentence, error_class="report", retryable=False, artifacts=[log])
+    return found
+
+
+def _seconds(steps: list[Ended], name: str) -> float | None:
+    return next((step.seconds for step in steps if step.name == name), None)

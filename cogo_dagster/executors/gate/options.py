@@ -1,0 +1,105 @@
+"""What a gate may run: COGO_GATE_COMMANDS, by the name of a repository. A payload only chooses among it."""
+
+import json
+import re
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from cogo_dagster.executors.errors import ExecutorUnavailable
+
+EXAMPLE: Final = (
+    '{"shop": {"checkout": "/srv/shop", "lint": "npx eslint -f json -o eslint.json .", "test": "npm test"}}'
+)
+
+Step = Literal["fix", "build", "lint", "test"]
+STEPS: Final[tuple[Step, ...]] = ("fix", "build", "lint", "test")
+
+
+def _words(command: Any) -> Any:
+    return shlex.split(command) if isinstance(command, str) else command
+
+
+Command = Annotated[list[str], BeforeValidator(_words), Field(min_length=1)]
+
+
+class Repository(BaseModel):
+    """A repository and the commands that evaluate a commit of it.
+
+    Attributes:
+        checkout: A Git checkout or bare clone on this machine. It is cloned for each job and never touched, but for
+            `fetch`, which brings it up to date from its `origin` first.
+        reports: Where the commands leave reports, inside the clone: `{"eslint": "eslint.json"}`.
+        env: Variables that the commands get besides PATH, HOME, LANG, TMPDIR and CI; nothing else is passed on.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    checkout: Path
+    fetch: bool = False
+    fix: Command | None = None
+    build: Command | None = None
+    lint: Command | None = None
+    test: Command | None = None
+    reports: dict[Literal["eslint", "coverage", "junit"], str] = Field(default_factory=dict)
+    env: dict[str, str] = Field(default_factory=dict)
+    timeout_seconds: float = Field(1_800, gt=0, le=86_400)
+
+    def command(self, step: Step) -> list[str] | None:
+        """Return the words of a step, if the repository has it."""
+        words: list[str] | None = getattr(self, step)
+        return words
+
+
+class GatePayload(BaseModel):
+    """Which commit of which repository.
+
+    Attributes:
+        repository: A name in COGO_GATE_COMMANDS; may be left out where there is one.
+        branch: What the run is recorded for, and whose newest commit is taken unless `commit` names one.
+        path: The folder inside the repository where the commands run.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    repository: str | None = None
+    branch: str = Field(min_length=1, max_length=255)
+    commit: str | None = Field(None, pattern=r"^[0-9a-f]{7,64}$")
+    pull_request: int | None = Field(None, ge=1)
+    path: str = Field(".", max_length=1_000)
+
+
+def repositories(text: str) -> Mapping[str, Repository]:
+    """Read COGO_GATE_COMMANDS.
+
+    Raises:
+        ExecutorUnavailable: It is not what is expected.
+    """
+    try:
+        given = json.loads(text)
+        if not isinstance(given, dict) or not given:
+            raise ValueError("it must be an object with a repository at least")  # noqa: TRY301 - one sentence for all
+        return {name: Repository.model_validate(one) for name, one in given.items()}
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(str(part) for part in problem["loc"])
+        raise ExecutorUnavailable(f"COGO_GATE_COMMANDS: {where}: {problem['msg']}; write it as {EXAMPLE}.") from None
+    except ValueError as error:
+        raise ExecutorUnavailable(f"COGO_GATE_COMMANDS is not right ({error}): write it as {EXAMPLE}.") from None
+
+
+def is_branch(name: str) -> bool:
+    """Whether a name can be a Git branch, and is no option, pattern or expression of revisions."""
+    plain = re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_./+#@-]*", name) is not None
+    return (
+        plain and not any(part in name for part in ("..", "//", "@{", "/.")) and not name.endswith((".lock", "/", "."))
+    )
+
+
+def inside(folder: Path, path: str) -> Path | None:
+    """Return a path below a folder; None if it leads out of it, also through a link."""
+    found = (folder / path).resolve()
+    return found if found.is_relative_to(folder.resolve()) else None

@@ -1,0 +1,63 @@
+"""Jobs that tell people how a week went: the family `weekly_summary`."""
+
+import asyncio
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cogo_dagster.executors.errors import ExecutorUnavailable
+from cogo_dagster.queue.executor import ExecutorPorts, InvalidPayload, Workspace
+from cogo_dagster.queue.model import ExecutionResult, Job, Json
+from cogo_dagster.settings import Settings
+
+
+class WeeklyPayload(BaseModel):
+    """Which week."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    week: str = Field(pattern=r"^\d{4}-W\d{2}$")
+
+
+class WeeklySummaryExecutor:
+    """Computes or loads the week, keeps its chart, and announces it; announced once however often it runs."""
+
+    family = "weekly_summary"
+    slots: int | None = 1
+    prefetch = 0
+
+    def __init__(self) -> None:
+        self._ports: ExecutorPorts | None = None
+
+    def use(self, ports: ExecutorPorts) -> None:
+        """Take what the system offers."""
+        self._ports = ports
+
+    def validate(self, type: str, payload: Json) -> dict[str, Json]:
+        """Return the payload, checked."""
+        try:
+            return WeeklyPayload.model_validate(payload).model_dump()
+        except ValidationError:
+            raise InvalidPayload(f'The payload of a {type} job names a week: {{"week": "2026-W47"}}.') from None
+
+    async def start(self) -> None:
+        """Nothing is shared between jobs."""
+
+    async def stop(self) -> None:
+        """Nothing to release."""
+
+    async def execute(self, job: Job, workspace: Workspace) -> ExecutionResult:  # noqa: ARG002 - it writes no file
+        """Tell one week."""
+        week = self.validate(job.type, job.payload)["week"]
+        if self._ports is None or self._ports.weekly is None:
+            raise ExecutorUnavailable("weekly_summary jobs need a worker that can compute summaries.")
+        told = await asyncio.to_thread(self._ports.weekly, week)
+        result = {"week": week, "title": told["title"], "chart_artifact_id": told["image_artifact_id"]}
+        if self._ports.announce is None:
+            return ExecutionResult(result | {"announced": False, "reason": "No alert service announces here."})
+        answer = await asyncio.to_thread(lambda: self._ports and self._ports.announce and self._ports.announce(**told))
+        return ExecutionResult(result | {"announced": True, "announcement": answer})
+
+
+def build(settings: Settings) -> WeeklySummaryExecutor:  # noqa: ARG001 - as every executor's
+    """Make the executor; nothing starts yet."""
+    return WeeklySummaryExecutor()

@@ -1,0 +1,89 @@
+"""The gate's numbers from the metrics API of another machine: the same documents as from the database."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar
+from urllib.parse import urlencode, urlsplit
+
+from pydantic import BaseModel, ValidationError
+
+from cogo_dagster.net.addresses import AllowList, InvalidAddress
+from cogo_dagster.net.client import Fetched, FetchFailed, fetch
+from cogo_dagster.net.dial import Dialer
+from cogo_dagster.net.proxy import MARK_HEADER, ForwardProxy
+from cogo_dagster.quality.model import GateSummary, WeeklySummary
+
+T = TypeVar("T", bound=BaseModel)
+
+_SECONDS: Final = 30.0
+_MOST_BYTES: Final = 10_000_000
+
+
+class MetricsUnavailable(Exception):
+    """The metrics API gives no answer that can be used; the message is one sentence that says what to do."""
+
+
+class MetricsApi:
+    """Reads the metrics API below METRICS_BASE, which may be a private address: it is the operator's own.
+
+    Every method raises `MetricsUnavailable`.
+    """
+
+    def __init__(self, base: str) -> None:
+        self._base = base.rstrip("/")
+
+    def summary(self, hours: float = 24, branch: str | None = None) -> GateSummary:
+        """Return the numbers of the hours before now."""
+        return self._get("/api/metrics/gate/summary", {"hours": f"{hours:g}", "branch": branch}, GateSummary)
+
+    def weekly(self, week: str | None = None, branch: str | None = None) -> WeeklySummary:
+        """Return a week beside the week before."""
+        return self._get("/api/metrics/weekly/summary", {"week": week, "branch": branch}, WeeklySummary)
+
+    def _get(self, path: str, query: Mapping[str, str | None], model: type[T]) -> T:
+        given = urlencode({name: value for name, value in query.items() if value is not None})
+        url = f"{self._base}{path}" + (f"?{given}" if given else "")
+        try:
+            answer = asyncio.run(_fetch(url, self._base))
+        except (FetchFailed, InvalidAddress) as error:
+            raise MetricsUnavailable(f"The metrics API gives no answer ({error}): is METRICS_BASE right?") from error
+        if answer.status != 200:
+            raise MetricsUnavailable(f"The metrics API answers {answer.status} for {path}: {_detail(answer)}")
+        try:
+            return model.model_validate_json(answer.content)
+        except ValidationError:
+            sentence = f"{self._base} answers {path} with something else: METRICS_BASE must be a COGO metrics API."
+            raise MetricsUnavailable(sentence) from None
+
+
+async def _fetch(url: str, base: str) -> Fetched:
+    parts = urlsplit(base)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
+    allowed = AllowList.of([f"{host}:{parts.port or (443 if parts.scheme == 'https' else 80)}"], "METRICS_BASE")
+    proxy = await ForwardProxy(Dialer(allowed, connect_seconds=_SECONDS)).start()
+    try:
+        with proxy.session() as session:
+            answer = await fetch(
+                url,
+                proxy,
+                session,
+                timeout_seconds=_SECONDS,
+                max_bytes=_MOST_BYTES,
+                headers={"accept": "application/json"},
+            )
+            if answer.headers.get(MARK_HEADER) == session.mark:
+                reason = session.failures[-1].sentence if session.failures else f"{url} is refused"
+                raise FetchFailed("connection", reason.rstrip("."))
+            return answer
+    finally:
+        await proxy.stop()
+
+
+def _detail(answer: Fetched) -> str:
+    try:
+        document: Any = json.loads(answer.content)
+        said = document.get("detail") or document.get("title") or ""
+    except (ValueError, AttributeError):
+        said = ""
+    return " ".join(str(said).split())[:200] or "look at its log."

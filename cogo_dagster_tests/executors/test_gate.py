@@ -1,0 +1,230 @@
+"""Gate jobs: a real repository, real programs, and a gate run of what they found."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from cogo_dagster.executors.errors import ExecutorUnavailable
+from cogo_dagster.executors.gate.executor import GateExecutor
+from cogo_dagster.quality.gates import GateService
+from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.executor import ExecutionFailed, ExecutorPorts, InvalidPayload, Workspace
+from cogo_dagster.queue.model import ExecutionResult, Job, Json
+from cogo_dagster.queue.transports.base import Transport
+from cogo_dagster_tests.cli.terminal import eventually
+from cogo_dagster_tests.quality.conftest import gates, store
+
+__all__ = ["gates", "store"]
+
+PYTHON = sys.executable
+RUFF = str(Path(PYTHON).with_name("ruff"))
+LINT = [RUFF, "check", "--isolated", "--output-format", "json", "-o", "lint.json", "."]
+TEST = [PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--junit-xml=junit.xml", "."]
+CUT = "open('j.xml', 'w').write('<a')"
+SLOW = "import time; time.sleep(60)"
+REPORTS = {"eslint": "lint.json", "junit": "junit.xml"}
+
+
+def git(folder: Path, *words: str) -> str:
+    """Run git."""
+    who = ["-c", "user.name=x", "-c", "user.email=x@example.com", "-c", "commit.gpgsign=false"]
+    done = subprocess.run(["git", *who, *words], cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A repository: main is good, the branch broken has an unused import and a test that fails."""
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    git(folder, "init", "-q", "-b", "main")
+    (folder / "test_it.py").write_text("def test_it():\n    assert True\n")
+    git(folder, "add", ".")
+    git(folder, "commit", "-q", "-m", "good")
+    git(folder, "checkout", "-q", "-b", "broken")
+    (folder / "test_it.py").write_text("import os\n\n\ndef test_it():\n    assert False\n")
+    git(folder, "commit", "-q", "-am", "broken")
+    git(folder, "checkout", "-q", "main")
+    return folder
+
+
+Run = Callable[..., ExecutionResult]
+
+
+@pytest.fixture
+def run(repository: Path, gates: GateService, transport: Transport, store: Any, tmp_path: Path) -> Run:
+    """Execute one job with the commands given."""
+
+    def run(family: str = "gate", payload: Mapping[str, Json] | None = None, **commands: Json) -> ExecutionResult:
+        executor = GateExecutor(family, json.dumps({"it": {"checkout": str(repository), **commands}}))
+        record = lambda run, reports: gates.record_reports(run, reports)[0].model_dump(mode="json")  # noqa: E731
+        executor.use(ExecutorPorts(transport, store, record_gate=record))
+        job = Job(uuid4(), family, payload or {"branch": "main"}, attempts=1, max_attempts=5, lease_token=uuid4())
+        folder = tmp_path / f"work-{job.id}"
+        folder.mkdir()
+        return asyncio.run(executor.execute(job, Workspace(folder)))
+
+    return run
+
+
+def test_a_good_commit_passes(run: Run, gates: GateService, queue: Queue, repository: Path) -> None:
+    """With its reports as artifacts, times, and the commit that was evaluated."""
+    result = run(lint=LINT, test=TEST, reports=REPORTS)
+    [kept] = gates.recent(None)
+    assert (kept.status, kept.type, kept.branch) == ("pass", "gate", "main")
+    assert kept.commit_sha == git(repository, "rev-parse", "main")
+    assert (kept.lint_errors, kept.tests_total, kept.tests_failed) == (0, 1, 0)
+    assert kept.test_seconds
+    assert len(queue.list_artifacts(status="ready")) == 2
+    assert result.result["gate_run"]["gate_run_id"] == kept.gate_run_id == kept.job_id
+    assert [step["step"] for step in result.result["steps"]] == ["lint", "test"]
+    assert [file.name for file in result.artifacts] == ["gate.log"]
+
+
+def test_a_bad_commit_is_a_red_run_and_no_failed_job(run: Run, gates: GateService, repository: Path) -> None:
+    """Both steps are run; the repository itself is left as it was."""
+    before = git(repository, "status", "--porcelain", "--branch")
+    run(payload={"branch": "broken", "pull_request": 7}, lint=LINT, test=TEST, reports=REPORTS)
+    [kept] = gates.recent(None)
+    assert (kept.status, kept.lint_errors, kept.tests_failed, kept.pull_request) == ("fail", 1, 1, 7)
+    assert git(repository, "status", "--porcelain", "--branch") == before
+
+
+def test_a_fix_is_made_first_and_recorded_as_such(run: Run, gates: GateService) -> None:
+    """In the clone alone."""
+    fix = [RUFF, "check", "--isolated", "--fix", "-q", "."]
+    run("gate_fix", {"branch": "broken"}, fix=fix, lint=LINT, reports={"eslint": "lint.json"})
+    [kept] = gates.recent()
+    assert (kept.type, kept.status, kept.lint_errors) == ("gate_fix", "pass", 0)
+
+
+def test_after_a_failed_build_there_is_nothing_to_test(run: Run, gates: GateService) -> None:
+    """And a report that is missing then is no mistake."""
+    result = run(build=[PYTHON, "-c", "raise SystemExit(3)"], test=TEST, reports=REPORTS)
+    assert result.result["steps"][0]["exit_code"] == 3
+    assert len(result.result["steps"]) == 1
+    assert gates.recent(None)[0].status == "fail"
+
+
+def test_programs_see_none_of_our_secrets(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither settings nor the rest of the environment; what the settings name is passed on."""
+    monkeypatch.setenv("SUPABASE_SERVICE_ROLE_KEY", "very-secret-key")
+    monkeypatch.setenv("COGO_DATABASE_URL", "postgresql://me:hidden@db/x")
+    result = run(test=[PYTHON, "-c", "import os; print(sorted(os.environ))"], env={"NODE_ENV": "test"})
+    log = result.artifacts[0].path.read_text()
+    names = {"CI", "GIT_TERMINAL_PROMPT", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "NODE_ENV", "PATH", "TMPDIR", "TZ"}
+    seen = set(eval(log.splitlines()[1]))
+    assert {"CI", "NODE_ENV", "PATH"} <= seen <= names
+
+
+def test_secrets_in_what_is_printed_are_hidden(run: Run) -> None:
+    """The log is an artifact, which others may see."""
+    result = run(test=[PYTHON, "-c", "print('ghp_0123456789abcdefghij')"])
+    assert "ghp_" not in result.artifacts[0].path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("payload", "commands", "words"),
+    [
+        ({"branch": "none"}, {"test": TEST}, "has no branch none"),
+        ({"branch": "main", "commit": "0" * 40}, {"test": TEST}, "has no commit 0000"),
+        ({"branch": "main", "path": "../.."}, {"test": TEST}, "has no folder"),
+        ({"branch": "main"}, {"test": "no-such-program --x"}, "cannot be started"),
+        ({"branch": "main"}, {"test": [PYTHON, "-c", ""], "reports": {"junit": "junit.xml"}}, "left no junit report"),
+        ({"branch": "main"}, {"test": [PYTHON, "-c", CUT], "reports": {"junit": "j.xml"}}, "not whole XML"),
+        ({"branch": "main"}, {"test": [PYTHON, "-c", SLOW], "timeout_seconds": 0.5}, "longer than 0.5 s"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_evaluated_fails_the_job_and_records_nothing(
+    run: Run, gates: GateService, payload: dict[str, Json], commands: dict[str, Json], words: str
+) -> None:
+    """In one sentence."""
+    with pytest.raises(ExecutionFailed, match=words):
+        run(payload=payload, **commands)
+    assert gates.recent(None) == []
+
+
+@pytest.mark.parametrize(
+    ("payload", "words"),
+    [
+        ({"branch": "main", "test": "rm -rf /"}, "Extra inputs"),
+        ({"branch": "--upload-pack=x"}, "cannot be a branch"),
+        ({"branch": "a..b"}, "cannot be a branch"),
+        ({"branch": "HEAD@{1}"}, "cannot be a branch"),
+        ({}, "branch"),
+        ([], "payload"),
+        ({"branch": "main", "repository": "other"}, "must be one of COGO_GATE_COMMANDS: it"),
+        ({"branch": "main", "commit": "main; id"}, "commit"),
+    ],
+)
+def test_a_payload_names_no_command(payload: Json, words: str) -> None:
+    """It chooses a commit and a repository of the settings; anything else is refused at enqueue."""
+    executor = GateExecutor("gate", '{"it": {"checkout": "/x", "test": "true"}}')
+    with pytest.raises(InvalidPayload, match=words):
+        executor.validate("gate", payload)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "{",
+        "[]",
+        "{}",
+        '{"it": {}}',
+        '{"it": {"checkout": "/x", "tests": "x"}}',
+        '{"it": {"checkout": "/x", "test": ""}}',
+    ],
+)
+def test_wrong_settings_keep_the_worker_from_starting(wrong: str) -> None:
+    """With an example of right ones."""
+    with pytest.raises(ExecutorUnavailable, match=r"COGO_GATE_COMMANDS.*write it as"):
+        asyncio.run(GateExecutor("gate", wrong).start())
+
+
+def test_without_commands_other_workers_take_the_jobs() -> None:
+    """The setting is named."""
+    assert GateExecutor("gate", None).lacks == "COGO_GATE_COMMANDS"
+
+
+def test_a_cancelled_job_leaves_no_process(run: Run, tmp_path: Path) -> None:
+    """The program, its children and grandchildren are gone when the cancellation has come through."""
+    marker = tmp_path / "pid"
+    child = f"import os, time; open({str(marker)!r}, 'w').write(str(os.getpid())); time.sleep(300)"
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    stopped: list[BaseException] = []
+
+    async def cancelled() -> None:
+        from cogo_dagster.executors.gate.process import run as run_program  # noqa: PLC0415
+
+        env = {"PATH": os.environ["PATH"]}
+        task = asyncio.create_task(run_program("test", [PYTHON, "-c", parent], tmp_path, env, 300))
+        await asyncio.to_thread(eventually, lambda: marker.exists() and marker.read_text())
+        task.cancel()
+        try:
+            await task
+        except asyncio.CancelledError as error:
+            stopped.append(error)
+
+    thread = threading.Thread(target=lambda: asyncio.run(cancelled()))
+    thread.start()
+    thread.join(60)
+    assert len(stopped) == 1
+    eventually(lambda: not lives(int(marker.read_text())))
+
+
+def lives(pid: int) -> bool:
+    """Whether a process runs; a dead one that nobody has waited for yet does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in "ZX"

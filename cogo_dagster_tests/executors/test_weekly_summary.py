@@ -1,0 +1,80 @@
+"""weekly_summary jobs: a week is told once, by whoever announces."""
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from cogo_dagster.executors.weekly_summary import WeeklySummaryExecutor
+from cogo_dagster.quality.announcement import announcement_of
+from cogo_dagster.quality.gates import GateService
+from cogo_dagster.queue.artifacts import FolderStore
+from cogo_dagster.queue.executor import ExecutorPorts, InvalidPayload, Workspace
+from cogo_dagster.queue.model import Job, Json
+from cogo_dagster.queue.transports.base import Transport
+from cogo_dagster_tests.conftest import Owner
+from cogo_dagster_tests.quality.conftest import gates, store
+from cogo_dagster_tests.quality.history import a_month
+
+__all__ = ["gates", "store"]
+
+
+class Board:
+    """Keeps announcements, once per key."""
+
+    def __init__(self) -> None:
+        self.told: dict[str, dict[str, Json]] = {}
+
+    def announce(self, **announcement: Json) -> Json:
+        """Take one."""
+        return {"created": self.told.setdefault(announcement["key"], announcement) is announcement}
+
+
+def executed(gates: GateService, transport: Transport, store: FolderStore, announce: Any, tmp_path: Path) -> Any:
+    """Run one job of the week 41 of 2026."""
+
+    def weekly(week: str) -> Json:
+        told, chart = gates.publish_week(week)
+        return announcement_of(told, image_artifact_id=chart)
+
+    executor = WeeklySummaryExecutor()
+    executor.use(ExecutorPorts(transport, store, announce, weekly=weekly))
+    job = Job(uuid4(), "weekly_summary", {"week": "2026-W41"}, attempts=1, max_attempts=5, lease_token=uuid4())
+    return asyncio.run(executor.execute(job, Workspace(tmp_path))).result
+
+
+def test_a_week_is_kept_and_announced(
+    gates: GateService, transport: Transport, store: FolderStore, owner: Owner, tmp_path: Path
+) -> None:
+    """With its chart as an artifact; run twice it has the same key and the same chart."""
+    a_month(datetime(2026, 10, 5, tzinfo=UTC), days=7).write(owner)
+    board = Board()
+    first, second = (executed(gates, transport, store, board.announce, tmp_path) for _ in range(2))
+    assert first["announced"] is True
+    assert first["chart_artifact_id"] == second["chart_artifact_id"]
+    [told] = board.told.values()
+    assert told["key"] == "weekly:2026-W41"
+    assert told["markdown"].startswith("## Week 2026-W41")
+    [chart] = transport.call("list_artifacts", {})
+    assert (chart["name"], chart["content_type"], chart["status"]) == ("week-2026-W41.svg", "image/svg+xml", "ready")
+    assert len(transport.call("list_weekly_summaries", {})) == 1
+
+
+def test_without_an_alert_service_the_job_says_that_nothing_was_announced(
+    gates: GateService, transport: Transport, store: FolderStore, tmp_path: Path
+) -> None:
+    """The week is kept all the same."""
+    result = executed(gates, transport, store, None, tmp_path)
+    assert result["announced"] is False
+    assert result["reason"]
+    assert len(transport.call("list_weekly_summaries", {})) == 1
+
+
+@pytest.mark.parametrize("payload", [{}, {"week": "47"}, {"week": "2026-W47", "to": "x"}, None])
+def test_a_payload_names_a_week(payload: Json) -> None:
+    """And nothing else."""
+    with pytest.raises(InvalidPayload, match="names a week"):
+        WeeklySummaryExecutor().validate("weekly_summary", payload)

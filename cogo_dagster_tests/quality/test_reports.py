@@ -1,0 +1,172 @@
+"""Reports: what the real tools write is read; what is hostile, huge, cut off or empty is refused in one sentence."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cogo_dagster.quality.gates import GateService
+from cogo_dagster.quality.reports import ReportError, read_report
+from cogo_dagster.quality.reports import files as report_files
+from cogo_dagster.quality.reports.report import KINDS
+from cogo_dagster.queue.artifacts import FolderStore
+from cogo_dagster.queue.client import Queue
+from cogo_dagster_tests.quality.real_reports import eslint_report, package_reports
+from cogo_dagster_tests.queue.conformance.test_gate_runs import a_run
+
+BOMB = """<?xml version="1.0"?>
+<!DOCTYPE lolz [<!ENTITY a "lol"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;"><!ENTITY c "&b;&b;&b;&b;&b;&b;">]>
+<testsuites><testsuite><testcase name="&c;"/></testsuite></testsuites>"""
+OUTSIDE = """<?xml version="1.0"?><!DOCTYPE t [<!ENTITY x SYSTEM "file:///etc/passwd">]>
+<testsuites><testsuite><testcase name="a">&x;</testcase></testsuite></testsuites>"""
+
+
+def written(folder: Path, text: str | bytes) -> Path:
+    """Return a file with this content."""
+    path = folder / "report"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def test_eslint_on_a_real_package(tmp_path: Path) -> None:
+    """The counts are those of its messages, added up here by hand."""
+    path = eslint_report(tmp_path)
+    messages = [message for file in json.loads(path.read_text()) for message in file["messages"]]
+    facts = read_report("eslint", path).facts
+    assert facts["lint_errors"] == sum(message["severity"] == 2 for message in messages) > 0
+    assert facts["lint_warnings"] == sum(message["severity"] == 1 for message in messages)
+
+
+def test_pytest_and_coverage_on_a_real_package() -> None:
+    """coverage.py's JSON, Cobertura and lcov say the same, and the JUnit report has every test."""
+    home = package_reports()
+    shares = [
+        read_report("coverage", home / f"coverage.{kind}").facts["coverage_percent"] for kind in ("json", "xml", "lcov")
+    ]
+    assert shares[0] == round(json.loads((home / "coverage.json").read_text())["totals"]["percent_covered"], 2)
+    assert shares == [shares[0]] * 3
+    facts = read_report("junit", home / "junit.xml").facts
+    assert facts["tests_total"] > 100
+    assert facts["tests_failed"] == 0
+    assert facts["test_seconds"] > 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "facts"),
+    [
+        ("eslint", "[]", {"lint_errors": 0, "lint_warnings": 0}),
+        (
+            "eslint",
+            '[{"filePath": "a", "messages": [], "errorCount": 2, "warningCount": 3}]',
+            {"lint_errors": 2, "lint_warnings": 3},
+        ),
+        (
+            "eslint",
+            '[{"code": "F401", "filename": "a.py", "message": "m"}, {"code": null, "filename": "b.py"}]',
+            {"lint_errors": 2, "lint_warnings": 0},
+        ),
+        ("coverage", '{"total": {"lines": {"total": 4, "covered": 3, "pct": 75}}}', {"coverage_percent": 75}),
+        ("coverage", "TN:\nSF:a.js\nDA:1,1\nDA:2,0\nend_of_record\n", {"coverage_percent": 50}),
+        (
+            "junit",
+            '<testsuite tests="9"><testcase/><testcase><error/></testcase><testcase><skipped/></testcase></testsuite>',
+            {"tests_total": 2, "tests_failed": 1},
+        ),
+        ("junit", "\ufeff<testsuites/>", {"tests_total": 0, "tests_failed": 0}),
+    ],
+)
+def test_each_format_is_read(tmp_path: Path, kind: str, text: str, facts: dict[str, float]) -> None:
+    """By what it holds, whatever the file is called."""
+    assert read_report(kind, written(tmp_path, text)).facts == facts
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "words"),
+    [
+        ("junit", BOMB, "declares entities"),
+        ("junit", OUTSIDE, "declares entities"),
+        ("coverage", BOMB, "declares entities"),
+        ("junit", "<testsuites><testsuite>", "not whole XML"),
+        ("junit", "<html/>", "not JUnit's"),
+        ("junit", "<testsuites>" * 300 + "</testsuites>" * 300, "nested too deeply"),
+        ("junit", '<?xml version="1.0" encoding="utf-99"?><testsuites/>', "not whole XML"),
+        ("coverage", '<coverage line-rate="0.5"><packages>', "not whole XML"),
+        ("coverage", '<coverage line-rate="7"></coverage>', "covered share"),
+        ("coverage", '<coverage lines-valid="0" line-rate="1"/>', "no measured line"),
+        ("coverage", '{"totals": {"percent_covered": "NaN"}}', "covered share"),
+        ("coverage", '{"total": {"lines": {"pct": "Unknown"}}}', "no measured line"),
+        ("coverage", '{"a": NaN}', "not whole JSON"),
+        ("coverage", "SF:a.js\nLF:10\nLH:5\n", "cut off"),
+        ("coverage", "SF:a.js\nLF:1\nLH:2\nend_of_record", "covered share"),
+        ("coverage", "hello", "no coverage report"),
+        ("eslint", "[" * 100_000, "JSON|nested"),
+        ("eslint", '[{"messages": [], "errorCount": -1}]', "should be counted"),
+        ("eslint", '[{"messages": [], "errorCount": 1' + "0" * 5_000 + "}]", "JSON|counted"),
+        ("eslint", '{"errorCount": 0}', "no lint report"),
+        ("eslint", "[1]", "no lint report"),
+        ("eslint", '[{"a": 1}]', "neither ESLint's nor ruff's"),
+        ("eslint", "", "is empty"),
+        ("eslint", " \n ", "is empty"),
+        ("eslint", b"\xff\xfe[\x00", "not UTF-8"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_in_one_sentence(
+    tmp_path: Path, kind: str, text: str | bytes, words: str
+) -> None:
+    """It names the file and says what to do."""
+    with pytest.raises(ReportError, match=words) as refused:
+        read_report(kind, written(tmp_path, text))
+    sentence = str(refused.value)
+    assert sentence.startswith("The report report ")
+    assert sentence.endswith(".")
+    assert "\n" not in sentence
+
+
+def test_a_missing_or_huge_report_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before it is read."""
+    with pytest.raises(ReportError, match="No such file"):
+        read_report("eslint", tmp_path / "none.json")
+    with pytest.raises(ReportError, match="Is a directory"):
+        read_report("eslint", tmp_path)
+    monkeypatch.setattr(report_files, "MAX_BYTES", 2**20)
+    with pytest.raises(ReportError, match="has 2 MiB, and 1 are read at most"):
+        read_report("eslint", written(tmp_path, b"[" + b" " * 2**21 + b"]"))
+
+
+@given(
+    st.sampled_from(sorted(KINDS)),
+    st.text(max_size=60) | st.from_regex(r"[\[{<](\w|[<>/\[\]{}:,\" ])*", fullmatch=True),
+)
+def test_whatever_is_given_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, kind: str, text: str) -> None:
+    """Nothing else comes out."""
+    path = written(tmp_path_factory.getbasetemp(), text)
+    try:
+        facts = read_report(kind, path).facts
+    except ReportError:
+        return
+    assert all(isinstance(value, int | float) and value >= 0 for value in facts.values())
+
+
+def test_reports_become_artifacts_of_the_run(gates: GateService, queue: Queue, store: FolderStore) -> None:
+    """With their bytes and a link; the same report twice is one artifact."""
+    home = package_reports()
+    reports = {"coverage": home / "coverage.json", "junit": home / "junit.xml"}
+    first, _ = gates.record_reports(a_run(test_seconds=9.5), reports)
+    second, _ = gates.record_reports(a_run(), reports)
+    assert (first.coverage_percent, first.tests_total, first.test_seconds) == (second.coverage_percent, 198, 9.5)
+    assert first.junit_url == f"https://ops/api/artifacts/{first.junit_artifact_id}"
+    assert first.junit_artifact_id == second.junit_artifact_id
+    kept = {row["id"]: row for row in queue.list_artifacts()}
+    assert len(kept) == 2
+    with store.open(kept[first.junit_artifact_id]["storage_key"]) as read:
+        assert read.read() == reports["junit"].read_bytes()
+
+
+def test_a_broken_report_leaves_nothing_behind(gates: GateService, queue: Queue, tmp_path: Path) -> None:
+    """Not the run, nor the reports beside it."""
+    reports = {"junit": package_reports() / "junit.xml", "eslint": written(tmp_path, "[")}
+    with pytest.raises(ReportError):
+        gates.record_reports(a_run(), reports)
+    assert (gates.recent(None), queue.list_artifacts()) == ([], [])

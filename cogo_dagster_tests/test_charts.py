@@ -1,0 +1,80 @@
+"""Charts are drawings that parse, say what they show, and hold under a strict Content-Security-Policy."""
+
+from datetime import UTC, datetime
+
+import pytest
+from defusedxml.ElementTree import fromstring
+
+from cogo_dagster.charts import line, sparkline, stacked_bars
+from cogo_dagster.quality.gates import GateService
+from cogo_dagster.quality.pictures import pass_rates, week_chart
+from cogo_dagster_tests.conftest import Owner
+from cogo_dagster_tests.quality.conftest import gates, store
+from cogo_dagster_tests.quality.history import a_month
+
+__all__ = ["gates", "store"]
+
+SVG = "{http://www.w3.org/2000/svg}"
+DAYS = ["Mon", "Tue", "Wed"]
+
+
+@pytest.mark.parametrize(
+    "chart",
+    [
+        line("Rate", DAYS, [90, None, 60], threshold=70),
+        stacked_bars("Jobs", DAYS, {"succeeded": [1, 2, 0], "failed": [0, 1, 0]}),
+        sparkline([1, None, 3], title="Small"),
+        line("Empty", [], []),
+        stacked_bars("Nothing", DAYS, {"succeeded": [0, 0, 0]}),
+        sparkline([], title="None"),
+    ],
+)
+def test_a_chart_parses_and_has_no_inline_style(chart: str) -> None:
+    """It has a title and a description, and colours come from classes."""
+    root = fromstring(chart)
+    assert root.find(f"{SVG}title") is not None
+    assert root.find(f"{SVG}desc") is not None
+    assert [element for element in root.iter() if "style" in element.attrib or element.tag == f"{SVG}style"] == []
+
+
+def test_a_standalone_chart_brings_its_stylesheet() -> None:
+    """For light and dark."""
+    style = fromstring(line("Rate", DAYS, [1, 2, 3], standalone=True)).find(f"{SVG}style")
+    assert style is not None
+    assert "prefers-color-scheme:dark" in (style.text or "")
+
+
+def test_a_missing_value_leaves_a_gap_and_a_low_one_is_marked() -> None:
+    """The line is lifted, and what is below the threshold has its own class."""
+    root = fromstring(line("Rate", [*DAYS, "Thu"], [90, None, 60, 80], threshold=70))
+    [path] = [element.get("d") or "" for element in root.iter(f"{SVG}path")]
+    assert path.count("M") == 2
+    assert [dot.get("class") for dot in root.iter(f"{SVG}circle")] == ["dot", "low", "dot"]
+    assert (root.findtext(f"{SVG}desc") or "") == "Mon 90 %, Tue none, Wed 60 %, Thu 80 %"
+
+
+def test_columns_are_as_high_as_their_numbers() -> None:
+    """Stacked, the first at the bottom."""
+    root = fromstring(stacked_bars("Jobs", ["a"], {"succeeded": [3], "failed": [1]}))
+    good, bad = (
+        next(r for r in root.iter(f"{SVG}rect") if r.get("class") == kind and r.get("width") != "10")
+        for kind in ("good", "bad")
+    )
+    assert float(good.get("height") or 0) == pytest.approx(3 * float(bad.get("height") or 0), abs=0.3)
+    assert float(bad.get("y") or 0) < float(good.get("y") or 0)
+
+
+def test_words_are_text() -> None:
+    """Whatever a title holds."""
+    assert fromstring(line("<script>&", ["<b>"], [1])).findtext(f"{SVG}title") == "<script>&"
+
+
+def test_a_weeks_chart_has_seven_days(gates: GateService, owner: Owner) -> None:
+    """Those without anything too."""
+    monday = datetime(2026, 10, 5, tzinfo=UTC)
+    a_month(monday, days=3).write(owner)
+    root = fromstring(week_chart(gates.weekly("2026-W41")))
+    labels = [text.text for text in root.iter(f"{SVG}text")]
+    assert [label for label in labels if label == "11.10."] == ["11.10."] * 3
+    stored = [gates.store_day(monday).summary]
+    assert "05.10." in pass_rates(stored, 70)
