@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import httpx
 from postgrest.exceptions import APIError
+from supabase import Client, create_client
 from supabase.lib.client_options import SyncClientOptions
 
 from cogo_dagster.queue.errors import (
@@ -21,7 +22,6 @@ from cogo_dagster.queue.errors import (
 )
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.supabase.project import Project
-from supabase import Client, create_client
 
 _TRIES: Final = 5
 _FIRST_PAUSE_SECONDS: Final = 0.2
