@@ -3,7 +3,6 @@
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.model import Outcome
 from cogo_dagster.queue.worker import EventKind
-from cogo_dagster_tests.cli.terminal import eventually
 from cogo_dagster_tests.conftest import Age, Owner
 from cogo_dagster_tests.queue.steps import add, look, settle, take
 from cogo_dagster_tests.worker.bench import Bench, eventually
@@ -61,7 +60,7 @@ def test_a_lease_lost_after_the_execution_refuses_the_result(bench: Bench, queue
         gate.arrived()
         owner.execute("update public.jobs set lease_expires_at = now() - interval '1 hour' where id = %s", (job,))
         queue.recover()  # or the worker's own first recovery, which may be under way at this moment
-        assert eventually(lambda: look(queue, job)["status"] == "queued")
+        eventually(lambda: look(queue, job)["status"] == "queued", "the job is queued again")
         [taken] = take(queue, 1)
         gate.open()
         report = running.report()
