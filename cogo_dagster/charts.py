@@ -5,6 +5,7 @@ standalone one brings its own stylesheet, for light and dark. Labels stand on th
 say the same to those who do not see it.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -122,7 +123,7 @@ def bars_panel(
     """Return the shapes of columns."""
     count = len(labels)
     sums = [sum(values[at] for values in series.values()) for at in range(count)]
-    most = max([*sums, 1])
+    most = _ceiling(max([*sums, 1]))
     wide = min(0.7 * (panel.width - _LEFT - _RIGHT) / max(count, 1), 60)
     parts = [_frame(panel, labels, most, ""), _legend(panel, list(series), classes)]
     for at in range(count):
@@ -170,12 +171,11 @@ def _frame(panel: Panel, labels: Sequence[str], most: float, unit: str) -> str:
 
 
 def _legend(panel: Panel, names: Sequence[str], classes: Sequence[str]) -> str:
-    parts, x = [], panel.width - _RIGHT
+    parts, x = [], float(panel.width - _RIGHT)
     for name, kind in reversed(list(zip(names, classes, strict=False))):
-        parts.append(_text(x, panel.top + 16, name, "end"))
-        x -= 7 * len(name) + 14
-        parts.append(f'<rect class="{kind}" x="{x}" y="{panel.top + 7}" width="10" height="10"/>')
-        x -= 10
+        x -= 6.5 * len(name) + 24
+        parts.append(f'<rect class="{kind}" x="{x:.1f}" y="{panel.top + 7}" width="10" height="10"/>')
+        parts.append(_text(x + 14, panel.top + 16, name, "start"))
     return "".join(parts)
 
 
@@ -192,6 +192,12 @@ def _path(places: Sequence[tuple[float, float] | None]) -> str:
 def _text(x: float, y: float, words: str, anchor: str, kind: str | None = None) -> str:
     named = f' class="{kind}"' if kind else ""
     return f'<text{named} x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
+
+
+def _ceiling(value: float) -> float:
+    """Return an even round number that is as high, so that the middle of the scale is round too."""
+    size = 10.0 ** math.floor(math.log10(value))
+    return max(2.0, next(step * size for step in (1, 2, 3, 4, 5, 6, 8, 10) if step * size >= value))
 
 
 def _number(value: float) -> str:

@@ -35,12 +35,12 @@ def week_metadata(week: WeeklySummary, chart_url: str | None) -> Metadata:
     picture = base64.b64encode(week_chart(week).encode()).decode()
     shown: Metadata = {
         "summary": dg.MetadataValue.md(week.markdown),
+        "chart": dg.MetadataValue.md(f"![Week {week.week}](data:image/svg+xml;base64,{picture})"),
         "week": dg.MetadataValue.text(week.week),
         "complete": dg.MetadataValue.bool(week.complete),
         **numbers(week.this_week),
         **{f"change_{name}": _number(value) for name, value in week.change.items() if value is not None},
         **tables(week.this_week),
-        "chart": dg.MetadataValue.md(f"![Week {week.week}](data:image/svg+xml;base64,{picture})"),
         "json": dg.MetadataValue.json(week.model_dump(mode="json", exclude={"markdown"})),
     }
     return shown | ({"chart_url": dg.MetadataValue.url(chart_url)} if chart_url else {})

@@ -38,5 +38,5 @@ def failures_frame(summary: GateSummary) -> "pd.DataFrame":
     """Return the failures, most frequent first."""
     import pandas as pd  # noqa: PLC0415 - as above
 
-    columns = ["count", "error_class", "message", "fingerprint"]
+    columns = ["count", "family", "error_class", "message", "fingerprint"]
     return pd.DataFrame([one.model_dump() for one in summary.top_failures], columns=columns)

@@ -132,9 +132,10 @@ class Jobs(_Model):
 
 
 class Failure(_Model):
-    """Failed attempts with one cause."""
+    """Failed attempts with one cause, of one family of types."""
 
     fingerprint: str
+    family: str
     error_class: str
     message: str
     count: int

@@ -116,7 +116,7 @@ def test_what_errors_say_stays_in_its_cell(gates: GateService, owner: Owner) -> 
     hostile = "a|b <script> [x](javascript:y) `c` *d*\nsecond line"
     History([Ended("browser", "failed", MONDAY, error=("evil", hostile))]).write(owner)
     told = gates.weekly("2026-W41").markdown
-    assert r"evil: a\|b \<script\> \[x\](javascript:y) \`c\` \*d\*" in told
+    assert r"browser: evil: a\|b \<script\> \[x\](javascript:y) \`c\` \*d\*" in told
     assert "second line" not in told
 
 

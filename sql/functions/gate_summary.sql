@@ -24,6 +24,9 @@ declare
     window_end constant timestamptz := coalesce(gate_summary.window_end, clock_timestamp());
     window_start constant timestamptz := coalesce(
         gate_summary.window_start, window_end - make_interval(secs => least(greatest(gate_summary.hours, 0), 1000) * 3600));
+    -- A place in this list is a tenth cheaper for each row than date_trunc.
+    days constant timestamptz[] := array(
+        select generate_series(date_trunc('day', window_start), window_end, interval '1 day'));
     gates jsonb;
     jobs jsonb;
     waits double precision[];
@@ -74,7 +77,7 @@ begin
     into gates;
 
     with ended as (
-        select j.type, date_trunc('day', j.finished_at) as day,
+        select j.type, width_bucket(j.finished_at, days) as day,
             case when j.status = 'succeeded' and j.result @> '{"forced": true}' then 'forced' else j.status end as status,
             count(*) as n, count(*) filter (where j.attempts <= 1) as first_try, count(j.lease_token) as attempts
         from public.jobs j
@@ -82,7 +85,7 @@ begin
           and j.finished_at >= window_start and j.finished_at < window_end
         group by 1, 2, 3
     ), superseded as materialized (
-        select coalesce(j.type, 'unknown') as type, date_trunc('day', a.finished_at) as day, a.outcome, a.ended_job,
+        select coalesce(j.type, 'unknown') as type, width_bucket(a.finished_at, days) as day, a.outcome, a.ended_job,
             count(*) as n, count(*) filter (where a.outcome = 'failed' and not a.ended_job) as retried
         from public.job_attempts a left join public.jobs j on j.id = a.job_id
         where a.finished_at >= window_start and a.finished_at < window_end
@@ -112,7 +115,7 @@ begin
                 coalesce(sum(a.n) filter (where a.status = 'failed'), 0) as failed
             from tally a where a.status in ('succeeded', 'failed')
             group by a.type order by sum(a.n) desc, a.type limit 20) b),
-        'days', (select coalesce(jsonb_object_agg(to_char(d.day, 'YYYY-MM-DD'),
+        'days', (select coalesce(jsonb_object_agg(to_char(days[d.day], 'YYYY-MM-DD'),
                                                   jsonb_build_object('succeeded', d.succeeded, 'failed', d.failed)), '{}') from (
             select a.day, coalesce(sum(a.n) filter (where a.status = 'succeeded'), 0) as succeeded,
                 coalesce(sum(a.n) filter (where a.status = 'failed'), 0) as failed
@@ -128,7 +131,8 @@ begin
     where j.status = 'succeeded' and j.finished_at >= window_start and j.finished_at < window_end
       and coalesce(j.started_at, j.claimed_at) is not null;
 
-    -- Equal errors are counted before their fingerprints are made, which is dear.
+    -- A fingerprint is dear: one is made of all messages that differ in digits only, which have the same ('0x' begins a
+    -- number of its own).
     with failed as (
         select f.type, f.error ->> 'class' as class, split_part(f.error ->> 'message', E'\n', 1) as message, count(*) as n
         from (
@@ -141,15 +145,20 @@ begin
             where (a.outcome in ('failed', 'lost') or a.ended_job) and a.finished_at >= window_start and a.finished_at < window_end
         ) f
         group by 1, 2, 3
+    ), alike as (
+        select f.type, f.class, (array_agg(f.message order by f.n desc, f.message))[1] as message, max(f.n) as most, sum(f.n) as n
+        from failed f
+        group by f.type, f.class, translate(replace(replace(f.message, '0x', '0~'), '0X', '0~'), '123456789', '000000000')
     )
-    select jsonb_agg(jsonb_build_object('fingerprint', top.fingerprint, 'error_class', top.class, 'message', top.message,
-                                        'count', top.n) order by top.n desc, top.fingerprint)
+    select jsonb_agg(jsonb_build_object('fingerprint', top.fingerprint, 'family', top.family, 'error_class', top.class,
+                                        'message', top.message, 'count', top.n) order by top.n desc, top.fingerprint)
     into failures
     from (
         select public.error_fingerprint(f.type, jsonb_build_object('class', f.class, 'message', f.message)) as fingerprint,
-            coalesce(min(f.class), 'unknown') as class, coalesce((array_agg(f.message order by f.n desc, f.message))[1], '') as message,
+            min(split_part(f.type, '.', 1)) as family, coalesce(min(f.class), 'unknown') as class,
+            coalesce((array_agg(f.message order by f.most desc, f.message))[1], '') as message,
             sum(f.n) as n
-        from failed f group by 1 order by 4 desc, 1 limit 5
+        from alike f group by 1 order by 5 desc, 1 limit 5
     ) top;
 
     return gates - array['days', 'runs'] || jsonb_build_object(

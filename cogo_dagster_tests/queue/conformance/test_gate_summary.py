@@ -112,6 +112,16 @@ def test_a_superseded_failure_is_a_retry(transport: Transport, queue: Queue) -> 
     assert [(f["error_class"], f["count"]) for f in numbers["top_failures"]] == [("timeout", 1)]
 
 
+def test_failures_of_one_cause_are_counted_together(transport: Transport, owner: Owner) -> None:
+    """As their fingerprints say: numbers do not tell them apart, families and words do."""
+    told = ["Page 7 is gone.", "Page 12 is gone.", "Page 12 is gone.", "Word 0x1f is bad.", "Word 1x1f is bad."]
+    jobs = [Ended("browser", "failed", MONDAY, error=("gone", message)) for message in told]
+    History([*jobs, Ended("figma", "failed", MONDAY, error=("gone", told[0]))]).write(owner)
+    found = [(f["family"], f["message"], f["count"]) for f in summary(transport, MONDAY, MONDAY + DAY)["top_failures"]]
+    assert found[0] == ("browser", "Page 12 is gone.", 3)
+    assert sorted(found[1:]) == [("browser", told[3], 1), ("browser", told[4], 1), ("figma", told[0], 1)]
+
+
 def test_a_day_computed_again_is_the_same_bytes(transport: Transport, owner: Owner) -> None:
     """The stored row is not touched."""
     a_month(MONDAY, days=2).write(owner)
