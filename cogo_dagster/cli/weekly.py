@@ -24,7 +24,7 @@ def enqueue(week: WeekOption = None, as_json: JsonFlag = False) -> None:
     if week is not None:
         start_of(week)
     with open_application(read_settings()) as application:
-        chosen = week or application.gates.weekly().week
+        chosen = week or application.gates.last_week()
         job = application.enqueue_week(chosen)
     if as_json:
         print_json({"job_id": str(job.job_id), "created": job.created, "week": chosen})

@@ -161,6 +161,11 @@ class GateService:
         chart = self.keep_file(f"week-{told.week}.svg", "image/svg+xml", week_chart(told), "svg")
         return told, chart
 
+    def last_week(self) -> str:
+        """Return the newest week that is over, by the database's clock."""
+        now = datetime.fromisoformat(self.numbers(hours=0.001)["window"]["end"])
+        return week_of(now - timedelta(days=7))
+
     def weekly(self, week: str | None = None, branch: str | None = None) -> WeeklySummary:
         """Return a week beside the week before, each as it was kept, else computed now; None: the last that is over."""
         this = self._week(week, branch)

@@ -3,6 +3,8 @@
 gate run   one evaluation of a commit; `gate_fix` is one made after an automatic fix
 Q1         the pass rate of the gate runs of a window, and the verdict on it
 snapshot   the numbers of a closed UTC day, kept for good
+
+What is kept is read by every later release: a field that is added needs a default.
 """
 
 from datetime import datetime
@@ -135,7 +137,7 @@ class Failure(_Model):
     """Failed attempts with one cause, of one family of types."""
 
     fingerprint: str
-    family: str
+    family: str = ""
     error_class: str
     message: str
     count: int

@@ -84,9 +84,8 @@ def _failures(this: Sequence[Failure], last: Sequence[Failure]) -> list[str]:
     lines = ["", "| failures | count | |", "|---|---:|---|"]
     for failure in this:
         news = "" if failure.fingerprint in known else "new"
-        lines.append(
-            f"| {_cell(f'{failure.family}: {failure.error_class}: {failure.message}')} | {failure.count:,} | {news} |"
-        )
+        words = ": ".join(filter(None, (failure.family, failure.error_class, failure.message)))
+        lines.append(f"| {_cell(words)} | {failure.count:,} | {news} |")
     return lines
 
 

@@ -73,6 +73,15 @@ def test_without_an_alert_service_the_job_says_that_nothing_was_announced(
     assert len(transport.call("list_weekly_summaries", {})) == 1
 
 
+def test_without_a_target_the_job_says_so(
+    gates: GateService, transport: Transport, store: FolderStore, tmp_path: Path
+) -> None:
+    """It is recorded, and nobody was told."""
+    result = executed(gates, transport, store, lambda **_: {"created": True, "targets": []}, tmp_path)
+    assert result["announced"] is False
+    assert "WEBHOOK_TYPE" in result["reason"]
+
+
 @pytest.mark.parametrize("payload", [{}, {"week": "47"}, {"week": "2026-W47", "to": "x"}, None])
 def test_a_payload_names_a_week(payload: Json) -> None:
     """And nothing else."""

@@ -131,3 +131,24 @@ def test_days_are_kept_and_read_back(gates: GateService, owner: Owner) -> None:
     _, outcome = gates.store_week("2026-W41")
     assert outcome == "stored"
     assert gates.store_rolling().summary.window.hours == 24
+
+
+def test_what_an_earlier_release_kept_is_read(gates: GateService, owner: Owner) -> None:
+    """Days and weeks stay for good, also without what was added since."""
+    a_month(MONDAY, days=8).write(owner)
+    gates.store_day(MONDAY)
+    gates.store_week("2026-W41")
+    for table in (b"gate_snapshots", b"weekly_summaries"):
+        owner.execute(
+            b"update public."
+            + table
+            + b" set numbers = jsonb_set(numbers, '{top_failures}', (select jsonb_agg(f - 'family')"
+            b" from jsonb_array_elements(numbers -> 'top_failures') f))"
+        )
+    assert {failure.family for day in gates.snapshots() for failure in day.summary.top_failures} == {""}
+    assert "| timeout: The page did not load. |" in gates.weekly("2026-W41").markdown
+
+
+def test_the_last_week_is_the_one_that_is_over(gates: GateService) -> None:
+    """The same that the engine takes where none is named."""
+    assert gates.last_week() == gates.weekly().week

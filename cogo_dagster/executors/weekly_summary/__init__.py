@@ -1,6 +1,7 @@
 """Jobs that tell people how a week went: the family `weekly_summary`."""
 
 import asyncio
+from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -55,6 +56,9 @@ class WeeklySummaryExecutor:
         if self._ports.announce is None:
             return ExecutionResult(result | {"announced": False, "reason": "No alert service announces here."})
         answer = await asyncio.to_thread(lambda: self._ports and self._ports.announce and self._ports.announce(**told))
+        if isinstance(answer, Mapping) and not answer.get("targets", True):
+            reason = "It is recorded and sent nowhere, because no alert target is configured: set WEBHOOK_TYPE."
+            return ExecutionResult(result | {"announced": False, "reason": reason, "announcement": dict(answer)})
         return ExecutionResult(result | {"announced": True, "announcement": answer})
 
 
