@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from cogo_dagster.defs.alerts import deliver_alerts, run_failure, undelivered_alerts
 from cogo_dagster.defs.checks import gate_q1, queue_checks
 from cogo_dagster.defs.gate import (
     check_health,
@@ -34,12 +35,13 @@ defs = dg.Definitions(
         recover_leases,
         cleanup_artifacts,
         purge_jobs,
+        deliver_alerts,
         prune_event_log,
         snapshot_gate,
         summarize_week,
         check_health,
     ],
     schedules=[nightly_gate_snapshot, weekly_enqueue, hourly_health, nightly_pruning],
-    sensors=[ready_jobs, expired_leases, dlq_replay],
+    sensors=[ready_jobs, expired_leases, dlq_replay, run_failure, undelivered_alerts],
     resources={"cogo": cogo, "worker": WorkerResource(cogo=cogo)},
 )

@@ -67,6 +67,15 @@ class Alerts:
         )
         return answer
 
+    def promote(self) -> Mapping[str, int]:
+        """Turn what went wrong into alerts; deliver nothing.
+
+        Raises:
+            QueueError: The database is away.
+            SettingsError: A target is not configured right.
+        """
+        return self._deliverer().promote()
+
     def deliver(self, max_seconds: float = 45) -> PassReport:
         """Do one pass: promote and deliver.
 

@@ -26,6 +26,7 @@ GROUPS: Final = (
     "vault",
     "router",
     "alerts",
+    "notify",
     "db",
     "gate",
     "metrics",

@@ -1,12 +1,14 @@
 """`cogo worker`: the worker in DB mode."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Annotated, Final
 
 import typer
 
-from cogo_dagster.bootstrap import open_application, worker_options
+from cogo_dagster.bootstrap import Application, open_application, worker_options
 from cogo_dagster.cli.options import read_settings
 from cogo_dagster.cli.output import JsonFlag, print_json
 from cogo_dagster.cli.shell import stop_with_shell
@@ -68,7 +70,18 @@ def _run(settings: Settings, signals: StopSignals, log: WorkerLog, *, drain: boo
         log.line("started", f"Worker {settings.worker_id} works on {application.public_dsn}.")
         for family, setting in lacking(settings).items():
             log.line("started", f"Jobs of the family {family} are left to other workers, since {setting} is not set.")
-        return asyncio.run(worker.run())
+        with _alerting(application, log):
+            return asyncio.run(worker.run())
+
+
+@contextmanager
+def _alerting(application: Application, log: WorkerLog) -> Iterator[None]:
+    """Deliver alerts beside the work, if WEBHOOK_TYPE says where; a missing variable is an error before it begins."""
+    if not application.settings.webhook_types:
+        yield
+        return
+    with application.alerts.loop(lambda sentence: log.line("alerts", sentence)).running():
+        yield
 
 
 def _print_report(report: WorkerReport, as_json: bool) -> None:

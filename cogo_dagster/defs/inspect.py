@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 import dagster as dg
 from pydantic import Field
 
+from cogo_dagster.defs.hooks import HOOKS
 from cogo_dagster.defs.resources import CogoResource
 from cogo_dagster.queue.artifacts import upload_artifacts
 from cogo_dagster.queue.executor import Executor, Workspace
@@ -84,6 +85,7 @@ def upload_one(cogo: CogoResource, attempt: tuple[EndedAttempt, str]) -> dg.Outp
 
 @dg.job(
     executor_def=dg.in_process_executor,
+    hooks=HOOKS,
     description="Run a few chosen jobs step by step, for looking closely.",
     tags={"dagster/max_retries": "0"},
 )

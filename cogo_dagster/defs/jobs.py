@@ -2,11 +2,13 @@
 
 import dagster as dg
 
+from cogo_dagster.defs.hooks import HOOKS
 from cogo_dagster.defs.ops import claim_jobs, execute_jobs, upload_artifacts
 
 
 @dg.job(
     executor_def=dg.in_process_executor,
+    hooks=HOOKS,
     description=(
         "One worker: claims jobs from the queue, runs them and uploads their artifacts, until the queue has been "
         "empty for linger_seconds. Succeeds when the worker did its work, also when jobs failed."

@@ -6,6 +6,7 @@ from typing import Any, Final
 import dagster as dg
 from pydantic import Field
 
+from cogo_dagster.defs.hooks import HOOKS
 from cogo_dagster.defs.resources import CogoResource
 from cogo_dagster.queue.bulk import MAX_LIMIT, Operation, Totals, preview
 from cogo_dagster.queue.model import Json
@@ -118,6 +119,7 @@ def purge_old_jobs(context: dg.OpExecutionContext, config: PurgeJobsConfig, cogo
 
 @dg.job(
     executor_def=dg.in_process_executor,
+    hooks=HOOKS,
     description="Put failed jobs back into the queue, as `cogo retry failed`. A dry run unless told otherwise.",
 )
 def retry_failed() -> None:
@@ -127,6 +129,7 @@ def retry_failed() -> None:
 
 @dg.job(
     executor_def=dg.in_process_executor,
+    hooks=HOOKS,
     description="Put dead letters back into the queue, each once, as `cogo replay dlq`.",
 )
 def replay_dlq() -> None:
@@ -136,6 +139,7 @@ def replay_dlq() -> None:
 
 @dg.job(
     executor_def=dg.in_process_executor,
+    hooks=HOOKS,
     description="Take back jobs whose lease expired. Workers do this by themselves; this is for when none is alive.",
 )
 def recover_leases() -> None:
@@ -145,6 +149,7 @@ def recover_leases() -> None:
 
 @dg.job(
     executor_def=dg.in_process_executor,
+    hooks=HOOKS,
     description="Let artifacts go whose time is up, as `cogo cleanup artifacts`.",
 )
 def cleanup_artifacts() -> None:
@@ -154,6 +159,7 @@ def cleanup_artifacts() -> None:
 
 @dg.job(
     executor_def=dg.in_process_executor,
+    hooks=HOOKS,
     description="Delete jobs that ended long ago, as `cogo purge jobs`. A dry run unless told otherwise.",
 )
 def purge_jobs() -> None:

@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 from pydantic import Field
 
+from cogo_dagster.defs.hooks import HOOKS
+
 _ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 _BATCH = 100
 
@@ -30,7 +32,11 @@ def delete_old_runs(context: dg.OpExecutionContext, config: PruneConfig) -> None
     context.add_output_metadata({"matched": matched, "changed": changed, "dry_run": config.dry_run})
 
 
-@dg.job(executor_def=dg.in_process_executor, description="Delete Dagster's runs and events older than two weeks.")
+@dg.job(
+    executor_def=dg.in_process_executor,
+    hooks=HOOKS,
+    description="Delete Dagster's runs and events older than two weeks.",
+)
 def prune_event_log() -> None:
     """One op."""
     delete_old_runs()

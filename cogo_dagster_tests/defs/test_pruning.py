@@ -7,6 +7,7 @@ from dagster._core.storage.runs import SqlRunStorage
 from dagster._core.storage.runs.schema import RunsTable
 
 from cogo_dagster.defs.pruning import prune_event_log
+from cogo_dagster.defs.resources import CogoResource
 
 
 @dg.op
@@ -31,18 +32,19 @@ def run_aged(instance: dg.DagsterInstance, days: int) -> str:
     return run_id
 
 
-def prune(instance: dg.DagsterInstance, **config: object) -> None:
+def prune(instance: dg.DagsterInstance, cogo: CogoResource, **config: object) -> None:
     """Run the pruning to its end."""
     ops = {"delete_old_runs": {"config": config}}
-    assert prune_event_log.execute_in_process(instance=instance, run_config={"ops": ops}).success
+    done = prune_event_log.execute_in_process(instance=instance, run_config={"ops": ops}, resources={"cogo": cogo})
+    assert done.success
 
 
-def test_only_old_runs_go(instance: dg.DagsterInstance) -> None:
+def test_only_old_runs_go(instance: dg.DagsterInstance, cogo: CogoResource) -> None:
     """A run of three weeks goes with its events, one of yesterday stays; a dry run deletes nothing."""
     old, young = run_aged(instance, 21), run_aged(instance, 1)
-    prune(instance, keep_days=14, dry_run=True)
+    prune(instance, cogo, keep_days=14, dry_run=True)
     assert instance.has_run(old)
-    prune(instance, keep_days=14)
+    prune(instance, cogo, keep_days=14)
     assert not instance.has_run(old)
     assert instance.all_logs(old) == []
     assert instance.has_run(young)

@@ -1,0 +1,46 @@
+"""Hooks of every Dagster job: an op that fails is written down at once, one that succeeds ends its alert.
+
+They write one row each and send nothing. A run that crashes has no hook; the sensor `run_failure` sees it, and a run is
+counted once whoever was first.
+"""
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import dagster as dg
+
+from cogo_dagster.alerts.service import Alerts
+
+
+@dg.failure_hook(required_resource_keys={"cogo"}, name="alert_on_failure")
+def alert_on_failure(context: dg.HookContext) -> None:
+    """Write down that an op failed."""
+    error = context.op_exception
+    failure = {
+        "run_id": context.run_id,
+        "job_name": context.job_name,
+        "op_name": context.op.name,
+        "error_class": type(error).__name__ if error else "unknown",
+        "error_message": str(error) if error else "It failed without a word.",
+        "failed_seconds_ago": 0,
+    }
+    _alerts(context).record_run_failures([failure])
+
+
+@dg.success_hook(required_resource_keys={"cogo"}, name="resolve_on_success")
+def resolve_on_success(context: dg.HookContext) -> None:
+    """Say that an op succeeded, in a run that began after its last failure."""
+    record = context.instance.get_run_record_by_id(context.run_id)
+    started = record.start_time if record else None
+    seconds = datetime.now(UTC).timestamp() - started if started else 0.0
+    success = {"job_name": context.job_name, "op_name": context.op.name, "run_id": context.run_id}
+    _alerts(context).record_run_successes([{**success, "seconds_ago": max(seconds, 0.0)}])
+
+
+HOOKS: Final = {alert_on_failure, resolve_on_success}
+
+
+def _alerts(context: dg.HookContext) -> Alerts:
+    cogo: Any = context.resources.cogo
+    alerts: Alerts = cogo.application.alerts
+    return alerts

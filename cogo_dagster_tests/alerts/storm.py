@@ -1,0 +1,220 @@
+"""A storm: thousands of failures of twenty kinds, every target down for part of the time, the deliverer killed twice.
+
+The short form is a test; the long one is `uv run python -m cogo_dagster_tests.alerts.storm`, some six minutes.
+"""
+
+import contextlib
+import json
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+
+from cogo_dagster.queue.client import Ask, Queue
+from cogo_dagster.queue.migrate import migrate
+from cogo_dagster.queue.model import JobError, NewJob, Outcome, Settlement
+from cogo_dagster.queue.transports.postgres import PostgresTransport
+from cogo_dagster_tests.alerts.receivers import Receiver, Reply, anything, google_chat, receiving, slack
+from cogo_dagster_tests.alerts.test_targets import CHAT_PATH, SLACK_PATH
+from cogo_dagster_tests.cli.terminal import PROGRAM, Terminal, terminal
+from cogo_dagster_tests.queue.steps import a_worker
+from cogo_dagster_tests.servers import private_server
+from cogo_dagster_tests.test_redaction import SECRET
+
+KINDS = 20
+DOWN = {
+    "slack": Reply(429, "rate_limited", {"Retry-After": "3"}),
+    "googlechat": Reply(503, "{}"),
+    "http": Reply(hang=True),
+}
+JUDGES = {"slack": slack, "googlechat": google_chat, "http": anything}
+TABLES = ("alerts", "alert_deliveries", "alert_targets", "operations_log", "run_failures")
+
+
+@dataclass
+class Storm:
+    """What happened."""
+
+    failures: int
+    killed: int = 0
+    seconds: float = 0
+    receivers: dict[str, Receiver] = field(default_factory=dict)
+    logs: str = ""
+
+    def messages(self) -> dict[str, int]:
+        """Messages that each target took."""
+        return {name: len(receiver.accepted) for name, receiver in self.receivers.items()}
+
+
+@contextlib.contextmanager
+def listening() -> Iterator[dict[str, Receiver]]:
+    """Run a receiver for each target."""
+    with ExitStack() as stack:
+        yield {name: stack.enter_context(receiving(judge)) for name, judge in JUDGES.items()}
+
+
+def environment(receivers: dict[str, Receiver]) -> dict[str, str]:
+    """What leads the deliverer to them."""
+    return {
+        "WEBHOOK_TYPE": ",".join(receivers),
+        "SLACK_WEBHOOK_URL": receivers["slack"].url(SLACK_PATH),
+        "GOOGLE_CHAT_WEBHOOK_URL": receivers["googlechat"].url(CHAT_PATH),
+        "WEBHOOK_URL": receivers["http"].url("/hook?token=s3cr3tHookToken"),
+        "WEBHOOK_ALLOWED_HOSTS": ",".join(receiver.authority for receiver in receivers.values()),
+        "COGO_ALERT_REPEAT_SECONDS": "60",
+    }
+
+
+def fail_jobs(queue: Queue, count: int, seconds: float) -> None:
+    """Let so many jobs fail for good, of twenty kinds, spread over the time; each error holds a secret."""
+    began = time.monotonic()
+    for first in range(0, count, 100):
+        size = min(100, count - first)
+        queue.enqueue([NewJob("browser", max_attempts=1) for _ in range(size)])
+        jobs = queue.claim(uuid4(), [Ask("browser", size)], a_worker(), lease_seconds=600, max_jobs=size)
+        ended = [Settlement(job, Outcome.FAILED, error=_error(first + number)) for number, job in enumerate(jobs)]
+        queue.settle(ended)
+        time.sleep(max(0.0, began + seconds * (first + size) / count - time.monotonic()))
+
+
+def _error(number: int) -> JobError:
+    kind = "abcdefghijklmnopqrst"[number % KINDS]
+    return JobError(f"kind_{kind}", f"Attempt {number} was refused: token={SECRET}")
+
+
+def deliver_until(
+    cogo: Terminal, storm: Storm, kills: int, finished: Callable[[], bool], settled: Callable[[], bool]
+) -> None:
+    """Run `cogo alerts deliver` again and again; kill it -9 in the middle, so many times; end when nothing is due."""
+    dice = random.Random(7)
+    while not (finished() and storm.killed == kills and settled()):
+        log = cogo.folder / "deliver.log"
+        with log.open("a") as out:
+            process = subprocess.Popen(
+                [str(PROGRAM), "alerts", "deliver", "--for", "20s"],
+                cwd=cogo.folder,
+                env=cogo.environment,
+                stdout=out,
+                stderr=out,
+            )
+            before = sum(len(receiver.requests) for receiver in storm.receivers.values())
+            while process.poll() is None:
+                sent = sum(len(receiver.requests) for receiver in storm.receivers.values()) - before
+                if storm.killed < kills and sent and dice.random() < 0.3:
+                    process.send_signal(signal.SIGKILL)
+                    storm.killed += 1
+                time.sleep(0.1)
+        time.sleep(0.5)
+        storm.logs = log.read_text()
+
+
+def verify(owner: "psycopg.Connection[tuple[object, ...]]", storm: Storm) -> list[str]:
+    """Return what is wrong: lost, told wrongly, or secret."""
+    wrong = []
+    counts = dict(owner.execute("select error_class, count from public.alerts where kind = 'job_failed'").fetchall())
+    if len(counts) != KINDS or sum(int(str(count)) for count in counts.values()) != storm.failures:
+        wrong.append(f"the alerts count {counts}")
+    behind = owner.execute(
+        "select d.target, a.error_class, d.status, d.announced_count, a.count from public.alert_deliveries d"
+        " join public.alerts a on a.id = d.alert_id where a.kind = 'job_failed'"
+        " and (d.status <> 'delivered' or d.announced_count <> a.count)"
+    ).fetchall()
+    wrong += [f"not told: {row}" for row in behind]
+    rows = owner.execute(
+        "select count(*) from public.alert_deliveries d join public.alerts a on a.id = d.alert_id"
+        " where a.kind = 'job_failed'"
+    ).fetchone()
+    if rows != (KINDS * len(JUDGES),):
+        wrong.append(f"{rows} deliveries of job_failed")
+    told: Counter[str] = Counter()
+    known: set[str] = set()
+    for request in storm.receivers["http"].accepted:
+        message = request.json["data"]
+        if message["message_id"] not in known:
+            known.add(message["message_id"])
+            told.update({a["fingerprint"]: a["new_count"] for a in message["alerts"] if a["kind"] == "job_failed"})
+    if sum(told.values()) != storm.failures:
+        wrong.append(f"the http receiver heard of {sum(told.values())} failures")
+    dump = "".join(
+        str(owner.execute(f"select to_jsonb(t)::text from public.{table} t".encode()).fetchall()) for table in TABLES
+    )
+    bodies = b"".join(request.body for receiver in storm.receivers.values() for request in receiver.requests)
+    for place, text in (("a row", dump), ("a log", storm.logs), ("a message", bodies.decode())):
+        wrong += [f"{secret} is in {place}" for secret in (SECRET, "s3cr3t") if secret in text]
+    return wrong
+
+
+def outages(receivers: dict[str, Receiver], seconds: float) -> threading.Thread:
+    """Take each target down for a third of the time, one after the other, overlapping."""
+
+    def run() -> None:
+        for name, reply in DOWN.items():
+            receivers[name].down = reply
+            time.sleep(seconds / 4)
+        for name in DOWN:
+            receivers[name].down = None
+            time.sleep(seconds / 12)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    return thread
+
+
+def run_storm(dsn: str, folder: Path, *, failures: int, seconds: float, settled: Callable[[Storm], bool]) -> Storm:
+    """Fail jobs, break targets, kill the deliverer twice, and go on until nothing is due."""
+    storm = Storm(failures)
+    began = time.monotonic()
+    with listening() as receivers:
+        storm.receivers = receivers
+        transport = PostgresTransport(dsn)
+        failing = threading.Thread(target=fail_jobs, args=(Queue(transport), failures, seconds), daemon=True)
+        failing.start()
+        breaking = outages(receivers, seconds)
+        cogo = terminal(folder, dsn, environment(receivers))
+        deliver_until(
+            cogo, storm, 2, lambda: not failing.is_alive() and not breaking.is_alive(), lambda: settled(storm)
+        )
+        transport.close()
+    storm.seconds = time.monotonic() - began
+    return storm
+
+
+def main() -> int:
+    """Run the long form and say what was seen."""
+    with private_server() as server, tempfile.TemporaryDirectory() as folder:
+        server.start()
+        dsn = server.dsn("cogo")
+        migrate(dsn)
+        with psycopg.connect(dsn, autocommit=True) as owner:
+            deadline = time.monotonic() + 900
+
+            def settled(storm: Storm) -> bool:
+                return not verify(owner, storm) or time.monotonic() > deadline
+
+            storm = run_storm(dsn, Path(folder), failures=10_000, seconds=60, settled=settled)
+            wrong = verify(owner, storm)
+        report = {
+            "failures": storm.failures,
+            "seconds": round(storm.seconds),
+            "killed": storm.killed,
+            "messages": storm.messages(),
+            "requests": {name: len(receiver.requests) for name, receiver in storm.receivers.items()},
+            "wrong": wrong,
+        }
+        sys.stdout.write(json.dumps(report, indent=2) + "\n")
+        return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,194 @@
+"""From a Dagster failure to an alert: hooks, sensors, schedules, on the real queue's database."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster._core.scheduler.instigation import (
+    InstigatorState,
+    ScheduleInstigatorData,
+    TickStatus,
+)
+
+from cogo_dagster.alerts.service import Alerts
+from cogo_dagster.defs.alerts import deliver_alerts, delivery_needed, failure_of, run_failure, undelivered_alerts
+from cogo_dagster.defs.hooks import HOOKS
+from cogo_dagster.defs.resources import CogoResource
+from cogo_dagster.defs.watched import _watched
+from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.transports.base import Transport
+from cogo_dagster.settings import load_settings
+from cogo_dagster_tests.alerts.receivers import Receiver, anything, receiving
+from cogo_dagster_tests.alerts.steps import fail_job
+from cogo_dagster_tests.test_redaction import SECRET
+
+
+@dg.op(config_schema={"fails": bool})
+def moody(context: dg.OpExecutionContext) -> None:
+    """Fail if told so."""
+    if context.op_config["fails"]:
+        raise KeyError(f"password={SECRET}")
+
+
+@dg.job(hooks=HOOKS)
+def moody_job() -> None:
+    """One op."""
+    moody()
+
+
+@pytest.fixture
+def alerts(transport: Transport) -> Alerts:
+    """The service, without targets."""
+    return Alerts(transport, load_settings())
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """Takes whatever comes."""
+    with receiving(anything) as receiver:
+        yield receiver
+
+
+def run(instance: dg.DagsterInstance, cogo: CogoResource, *, fails: bool) -> str:
+    """Run the moody job; return the run's id."""
+    config = {"ops": {"moody": {"config": {"fails": fails}}}}
+    done = moody_job.execute_in_process(
+        run_config=config, instance=instance, resources={"cogo": cogo}, raise_on_error=False
+    )
+    assert done.success is not fails
+    return done.run_id
+
+
+def tick(instance: dg.DagsterInstance, cogo: CogoResource, cursor: str | None = None) -> dg.SensorResult:
+    """Evaluate undelivered_alerts once."""
+    with dg.build_sensor_context(instance=instance, cursor=cursor, resources={"cogo": cogo}) as context:
+        result = undelivered_alerts(context)
+    assert isinstance(result, dg.SensorResult)
+    return result
+
+
+def test_an_op_that_fails_is_an_alert_and_its_success_ends_it(
+    instance: dg.DagsterInstance, cogo: CogoResource, alerts: Alerts
+) -> None:
+    """With the run to look at, and without the secret that the exception held."""
+    run_id = run(instance, cogo, fails=True)
+    alerts.promote()
+    [row] = alerts.list_alerts()
+    assert (row["kind"], row["title"]) == ("run_failed", "The Dagster job moody_job fails in moody")
+    assert (row["error_class"], row["refs"]["run_id"]) == ("KeyError", run_id)
+    assert SECRET not in str(row)
+    run(instance, cogo, fails=False)
+    assert alerts.list_alerts()[0]["status"] == "resolved"
+
+
+def test_the_hook_and_the_sensor_count_a_run_once(
+    instance: dg.DagsterInstance, cogo: CogoResource, alerts: Alerts
+) -> None:
+    """The sensor comes after the hook, for the same run."""
+    run_id = run(instance, cogo, fails=True)
+    dagster_run = instance.get_run_by_id(run_id)
+    assert dagster_run is not None
+    [record] = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.RUN_FAILURE).records
+    event = record.event_log_entry.dagster_event
+    assert event is not None
+    context = dg.build_run_status_sensor_context(
+        sensor_name="run_failure",
+        dagster_event=event,
+        dagster_instance=instance,
+        dagster_run=dagster_run,
+        resources={"cogo": cogo},
+    )
+    with context.for_run_failure() as failed:
+        run_failure(failed)
+    tick(instance, cogo)
+    [row] = alerts.list_alerts()
+    assert row["count"] == 1
+
+
+def test_a_run_that_crashed_has_no_hook_and_is_seen_all_the_same(
+    instance: dg.DagsterInstance, cogo: CogoResource, alerts: Alerts
+) -> None:
+    """Its process was killed: no op failed, the run did. A later run that succeeds ends the alert."""
+    crashed = instance.create_run_for_job(moody_job, run_config={"ops": {"moody": {"config": {"fails": True}}}})
+    instance.report_run_failed(crashed)
+    tick(instance, cogo)
+    [row] = alerts.list_alerts()
+    assert (row["title"], row["error_class"]) == ("A run of the Dagster job moody_job crashed", "run_crashed")
+    tick(instance, cogo)
+    assert alerts.list_alerts()[0]["count"] == 1
+    run(instance, cogo, fails=False)
+    tick(instance, cogo)
+    assert alerts.list_alerts()[0]["status"] == "resolved"
+
+
+def test_hook_and_sensor_describe_an_op_alike(instance: dg.DagsterInstance, cogo: CogoResource) -> None:
+    """Same op, same class: whoever is first, the fingerprint is the same."""
+    run_id = run(instance, cogo, fails=True)
+    dagster_run = instance.get_run_by_id(run_id)
+    assert dagster_run is not None
+    found = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.STEP_FAILURE).records
+    steps = [one.event_log_entry.dagster_event for one in found]
+    described = failure_of(dagster_run, [step for step in steps if step], None)
+    assert (described["op_name"], described["error_class"]) == ("moody", "KeyError")
+
+
+def test_messages_that_nobody_takes_start_a_delivery(
+    instance: dg.DagsterInstance, settings: dict[str, str], queue: Queue, receiver: Receiver, owner: Any
+) -> None:
+    """Those that have waited; the Dagster job delivers them."""
+    http = {"WEBHOOK_TYPE": "http", "WEBHOOK_URL": receiver.url(), "WEBHOOK_ALLOWED_HOSTS": receiver.authority}
+    cogo = CogoResource(settings=settings | http)
+    fail_job(queue)
+    first = tick(instance, cogo)
+    assert not first.run_requests
+    owner.execute("update public.alert_deliveries set created_at = created_at - interval '1 minute'")
+    second = tick(instance, cogo, first.cursor)
+    assert [request.run_key for request in second.run_requests or []] == ["delivery-1"]
+    assert deliver_alerts.execute_in_process(instance=instance, resources={"cogo": cogo}).success
+    assert len(receiver.accepted) == 1
+    assert not tick(instance, cogo, second.cursor).run_requests
+
+
+def test_who_delivers_is_left_alone() -> None:
+    """A message that is seconds old is on its way."""
+    health = {"undelivered": 1, "targets": [{"oldest_pending_seconds": 5.0}]}
+    assert not delivery_needed(health)
+    assert delivery_needed({**health, "targets": [{"oldest_pending_seconds": 25.0}]})
+    assert not delivery_needed({"undelivered": 0, "targets": []})
+
+
+NIGHTLY = dg.ScheduleDefinition(name="nightly", job=moody_job, cron_schedule="0 2 * * *", execution_timezone="UTC")
+NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
+
+
+def state_since(moment: datetime) -> InstigatorState:
+    """A running schedule."""
+    data = ScheduleInstigatorData("0 2 * * *", moment.timestamp())
+    return _State(data)  # type: ignore[return-value]
+
+
+class _State:
+    def __init__(self, data: ScheduleInstigatorData) -> None:
+        self.instigator_data = data
+
+
+@pytest.mark.parametrize(
+    ("last", "status", "late"),
+    [
+        (datetime(2026, 11, 25, 2, 0, tzinfo=UTC), TickStatus.SUCCESS, False),
+        (datetime(2026, 11, 24, 2, 0, tzinfo=UTC), TickStatus.SUCCESS, True),
+        (datetime(2026, 11, 25, 2, 0, tzinfo=UTC), TickStatus.FAILURE, True),
+        (None, None, True),
+    ],
+    ids=["it ticked", "a day is missing", "the tick failed", "it never ticked"],
+)
+def test_a_schedule_is_due_after_its_last_tick(last: datetime | None, status: TickStatus | None, late: bool) -> None:
+    """And one whose tick failed is due since then."""
+    ticked: Any = None
+    if last and status:
+        ticked = SimpleNamespace(status=status, timestamp=last.timestamp(), error=None)
+    watched = _watched(NIGHTLY, state_since(NOW - timedelta(days=3)), ticked, NOW)
+    assert (watched["due_in_seconds"] < 0) is late
