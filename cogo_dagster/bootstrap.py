@@ -13,9 +13,10 @@ from cogo_dagster.executors.errors import ExecutorUnavailable
 from cogo_dagster.executors.registry import build_executors
 from cogo_dagster.health.record import HealthRecord
 from cogo_dagster.insights.service import Insights
-from cogo_dagster.links import artifact_content, dagster_asset
+from cogo_dagster.links import artifact_content, week_links
 from cogo_dagster.quality.announcement import announcement_of
 from cogo_dagster.quality.gates import GateService
+from cogo_dagster.quality.model import WeeklySummary
 from cogo_dagster.quality.verdict import Threshold
 from cogo_dagster.queue.artifacts import ArtifactStore, FolderStore, sweep_artifacts
 from cogo_dagster.queue.bulk import Operation, Progress, Totals, ignore_progress, perform, perform_items
@@ -149,8 +150,11 @@ class Application:
     def _weekly(self, week: str) -> Mapping[str, Json]:
         """Keep a week and its chart; return what an announcement of it is made of."""
         told, chart = self.gates.publish_week(week)
-        links = {"weekly summary": dagster_asset(self.settings, "weekly_summary")}
-        return announcement_of(told, image_artifact_id=chart, links=links)
+        return announcement_of(told, image_artifact_id=chart, links=week_links(self.settings))
+
+    def announce_week(self, told: WeeklySummary, *, chart: str | None = None) -> Json:
+        """Tell every target of a week, once however often it is asked; return what `announce` does."""
+        return self._announce(**announcement_of(told, image_artifact_id=chart, links=week_links(self.settings)))
 
     def enqueue_week(self, week: str) -> Enqueued:
         """Add the job that tells people of a week, unless it was added before."""

@@ -30,5 +30,12 @@ def dagster_asset(settings: Settings, *key: str) -> str:
     return f"{settings.dagster_url.rstrip('/')}/assets/{'/'.join(quote(part, safe='') for part in key)}"
 
 
+def week_links(settings: Settings) -> dict[str, str]:
+    """Return what a weekly message links: the asset in Dagster, and the dashboard once METRICS_BASE is set."""
+    links = {"Weekly summary": dagster_asset(settings, "weekly_summary")}
+    dashboard = _ours(settings, "/dashboard/local")
+    return links | {"Dashboard": dashboard} if dashboard else links
+
+
 def _ours(settings: Settings, path: str) -> str | None:
     return f"{settings.metrics_base.rstrip('/')}{path}" if settings.metrics_base else None

@@ -7,7 +7,7 @@ from typing import Any, Final
 import dagster as dg
 from pydantic import Field
 
-from cogo_dagster.defs.hooks import HOOKS
+from cogo_dagster.defs.hooks import HOOKS, error_class
 from cogo_dagster.defs.resources import CogoResource
 from cogo_dagster.defs.watched import watched_schedules
 from cogo_dagster.queue.model import Json
@@ -107,7 +107,12 @@ def failure_of(run: dg.DagsterRun, steps: Iterable[dg.DagsterEvent], ended: str 
         name = cause.cls_name if cause and cause.cls_name else "unknown"
         message = cause.message.strip().removeprefix(f"{name}: ") if cause else ended
         op_name = (step.step_key or "").split("[")[0] or None
-        return {**base, "op_name": op_name, "error_class": name.rpartition(".")[2], "error_message": message}
+        return {
+            **base,
+            "op_name": op_name,
+            "error_class": error_class(name.rpartition(".")[2]),
+            "error_message": message,
+        }
     return {**base, "op_name": None, "error_class": "run_crashed", "error_message": ended or "The run ended by itself."}
 
 

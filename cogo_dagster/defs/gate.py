@@ -6,6 +6,7 @@ from typing import Final
 import dagster as dg
 
 from cogo_dagster.defs.gate_metadata import day_metadata, week_metadata
+from cogo_dagster.defs.hooks import HOOKS
 from cogo_dagster.defs.reporting import ARTIFACTS_ASSET, JOBS_ASSET
 from cogo_dagster.defs.resources import CogoResource
 from cogo_dagster.quality.weeks import day_start, is_news, week_of
@@ -135,17 +136,20 @@ snapshot_gate = dg.define_asset_job(
     "snapshot_gate",
     dg.AssetSelection.assets(gate_snapshot),
     executor_def=dg.in_process_executor,
+    hooks=HOOKS,
     description="Keep a closed day's numbers, and judge them.",
 )
 summarize_week = dg.define_asset_job(
     "summarize_week",
     dg.AssetSelection.assets(weekly_summary, weekly_message),
     executor_def=dg.in_process_executor,
+    hooks=HOOKS,
     description="Keep a week's numbers, then enqueue the job that sends them.",
 )
 check_health = dg.define_asset_job(
     "check_health",
     dg.AssetSelection.assets(provider_health) | dg.AssetSelection.checks_for_assets(JOBS_ASSET),
     executor_def=dg.in_process_executor,
+    hooks=HOOKS,
     description="Probe the providers, and check the queue and its database.",
 )

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import dagster as dg
+from dagster._core.errors import DagsterAssetCheckFailedError
 
 from cogo_dagster.alerts.service import Alerts
 
@@ -20,7 +21,7 @@ def alert_on_failure(context: dg.HookContext) -> None:
         "run_id": context.run_id,
         "job_name": context.job_name,
         "op_name": context.op.name,
-        "error_class": type(error).__name__ if error else "unknown",
+        "error_class": error_class(type(error).__name__) if error else "unknown",
         "error_message": str(error) if error else "It failed without a word.",
         "failed_seconds_ago": 0,
     }
@@ -35,6 +36,11 @@ def resolve_on_success(context: dg.HookContext) -> None:
     seconds = datetime.now(UTC).timestamp() - started if started else 0.0
     success = {"job_name": context.job_name, "op_name": context.op.name, "run_id": context.run_id}
     _alerts(context).record_run_successes([{**success, "seconds_ago": max(seconds, 0.0)}])
+
+
+def error_class(name: str) -> str:
+    """Return the class an alert names: a check that says no is a red gate, and no broken pipeline."""
+    return "check_failed" if name == DagsterAssetCheckFailedError.__name__ else name
 
 
 HOOKS: Final = {alert_on_failure, resolve_on_success}

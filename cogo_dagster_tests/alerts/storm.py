@@ -122,8 +122,9 @@ def deliver_until(
 def verify(owner: "psycopg.Connection[tuple[object, ...]]", storm: Storm) -> list[str]:
     """Return what is wrong: lost, told wrongly, or secret."""
     wrong = []
-    counts = dict(owner.execute("select error_class, count from public.alerts where kind = 'job_failed'").fetchall())
-    if len(counts) != KINDS or sum(int(str(count)) for count in counts.values()) != storm.failures:
+    rows = owner.execute("select error_class, count from public.alerts where kind = 'job_failed'").fetchall()
+    counts = {str(error_class): int(str(count)) for error_class, count in rows}
+    if len(counts) != KINDS or sum(counts.values()) != storm.failures:
         wrong.append(f"the alerts count {counts}")
     behind = owner.execute(
         "select d.target, a.error_class, d.status, d.announced_count, a.count from public.alert_deliveries d"
@@ -131,12 +132,12 @@ def verify(owner: "psycopg.Connection[tuple[object, ...]]", storm: Storm) -> lis
         " and (d.status <> 'delivered' or d.announced_count <> a.count)"
     ).fetchall()
     wrong += [f"not told: {row}" for row in behind]
-    rows = owner.execute(
+    planned = owner.execute(
         "select count(*) from public.alert_deliveries d join public.alerts a on a.id = d.alert_id"
         " where a.kind = 'job_failed'"
     ).fetchone()
-    if rows != (KINDS * len(JUDGES),):
-        wrong.append(f"{rows} deliveries of job_failed")
+    if planned != (KINDS * len(JUDGES),):
+        wrong.append(f"{planned} deliveries of job_failed")
     told: Counter[str] = Counter()
     known: set[str] = set()
     for request in storm.receivers["http"].accepted:

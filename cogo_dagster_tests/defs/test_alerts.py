@@ -15,7 +15,7 @@ from dagster._core.scheduler.instigation import (
 
 from cogo_dagster.alerts.service import Alerts
 from cogo_dagster.defs.alerts import deliver_alerts, delivery_needed, failure_of, run_failure, undelivered_alerts
-from cogo_dagster.defs.hooks import HOOKS
+from cogo_dagster.defs.hooks import HOOKS, error_class
 from cogo_dagster.defs.resources import CogoResource
 from cogo_dagster.defs.watched import _watched
 from cogo_dagster.queue.client import Queue
@@ -82,6 +82,12 @@ def test_an_op_that_fails_is_an_alert_and_its_success_ends_it(
     assert SECRET not in str(row)
     run(instance, cogo, fails=False)
     assert alerts.list_alerts()[0]["status"] == "resolved"
+
+
+def test_a_red_gate_is_told_apart_from_a_broken_pipeline() -> None:
+    """A blocking check that says no fails its run; the alert names the check, and other errors by their own class."""
+    assert error_class("DagsterAssetCheckFailedError") == "check_failed"
+    assert error_class("KeyError") == "KeyError"
 
 
 def test_the_hook_and_the_sensor_count_a_run_once(

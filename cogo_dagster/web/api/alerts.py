@@ -1,10 +1,9 @@
 """Alerts, their targets, and the weekly notice."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Query
 
-from cogo_dagster.alerts.model import Announcement
 from cogo_dagster.bootstrap import Application
 from cogo_dagster.queue.errors import InvalidArgument
 from cogo_dagster.web.access import Refused
@@ -41,7 +40,6 @@ def targets(application: AppPart) -> AlertTargets:
 
 @router.post("/notify/weekly", responses=problems(401, 403, 404, 422, 429))
 def notify_weekly(
-    request: Request,
     application: AppPart,
     actor: Actor,
     *,
@@ -51,11 +49,10 @@ def notify_weekly(
     ] = None,
 ) -> Notified:
     """Tell every target the week's summary, once a week however often it is asked."""
-    base = (application.settings.metrics_base or str(request.base_url)).rstrip("/")
-    return notify(application, week, base, actor)
+    return notify(application, week, actor)
 
 
-def notify(application: Application, week: str | None, base: str, actor: str) -> Notified:
+def notify(application: Application, week: str | None, actor: str) -> Notified:
     """Announce a week.
 
     Raises:
@@ -65,13 +62,6 @@ def notify(application: Application, week: str | None, base: str, actor: str) ->
         told = application.gates.weekly(week)
     except InvalidArgument as error:
         raise Refused(404, str(error)) from None
-    announcement = Announcement(
-        key=f"weekly:{told.week}",
-        kind="weekly",
-        title=f"Week {told.week}: {told.this_week.q1.reason}"[:300],
-        markdown=told.markdown,
-        links={"Dashboard": f"{base}/dashboard/local"},
-    )
-    answer: Any = application.alerts.announce(announcement)
+    answer = application.announce_week(told)
     application.queue.note("notify_weekly", actor, week=told.week, created=answer["created"])
     return Notified(week=told.week, targets=answer["targets"], created=answer["created"])

@@ -36,8 +36,7 @@ def alerts(
 
 
 @router.post("/notify/weekly", dependencies=[Depends(form_of)])
-def notify_weekly(request: Request, application: AppPart, actor: Operator) -> Response:
+def notify_weekly(application: AppPart, actor: Operator) -> Response:
     """Tell every target the summary of the last week that is over."""
-    base = (application.settings.metrics_base or str(request.base_url)).rstrip("/")
-    told = notify(application, None, base, actor)
+    told = notify(application, None, actor)
     return back("/dashboard/alerts", "notified" if told.created else "notified_before", len(told.targets))
