@@ -42,7 +42,7 @@ def deliver_due_alerts(context: dg.OpExecutionContext, config: DeliverConfig, co
 @dg.job(
     executor_def=dg.in_process_executor,
     hooks=HOOKS,
-    description="Deliver alerts, as `cogo alerts deliver`. Workers and the web process do it too.",
+    description="Deliver alerts, as `cogo alerts deliver`. Workers started by `cogo worker` do it too.",
 )
 def deliver_alerts() -> None:
     """One op."""
@@ -92,7 +92,7 @@ def undelivered_alerts(context: dg.SensorEvaluationContext, cogo: CogoResource) 
 
 
 def delivery_needed(health: Mapping[str, Json]) -> bool:
-    """Whether messages are due that nobody has taken for a while, as a worker or the web process would."""
+    """Whether messages are due that nobody has taken for a while, as a worker would."""
     oldest = max((target["oldest_pending_seconds"] for target in health["targets"]), default=0)
     return bool(health["undelivered"]) and oldest >= _PATIENCE_SECONDS
 
