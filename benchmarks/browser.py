@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from benchmarks.experiments import Numbers, drain, enqueue, template
@@ -58,8 +59,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("Stopped."))
     # What the worker's browser orphans comes to us instead of to init, so that it can be counted.
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    with _site() as url, bench_server() as server:
-        sides = _sides(url)
+    with _site() as url, bench_server() as server, TemporaryDirectory(prefix="cogo-benchmark-") as folder:
+        sides = _sides(url, folder)
         rounds: list[dict[str, Numbers]] = []
         for number in range(options.rounds):
             order = sides if number % 2 == 0 else sides[::-1]
@@ -71,7 +72,8 @@ def main() -> None:
             print(_long_run(server, side, options.jobs), flush=True)
 
 
-def _sides(url: str) -> list[Peer]:
+def _sides(url: str, folder: str) -> list[Peer]:
+    """Return the programs; they are ended without a farewell, so what they write is ours to remove."""
     worker = replace(COGO, name="worker", program="browser", settings={})
     kinds = {"worker": "worker", "loop": "loop", "loop with a trace": "traced"}
     return [
@@ -79,7 +81,7 @@ def _sides(url: str) -> list[Peer]:
             worker,
             name=name,
             unfinished=COGO.unfinished if kind == "worker" else "select false",
-            environment={"BENCHMARK_BROWSER": kind, "BENCHMARK_BROWSER_URL": url},
+            environment={"BENCHMARK_BROWSER": kind, "BENCHMARK_BROWSER_URL": url, "TMPDIR": folder},
         )
         for name, kind in kinds.items()
     ]
