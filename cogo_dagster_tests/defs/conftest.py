@@ -60,6 +60,6 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Installed:
     """Let the test say which executors there are."""
 
     def install(*executors: Executor) -> None:
-        monkeypatch.setattr("cogo_dagster.bootstrap.build_executors", lambda _: list(executors))
+        monkeypatch.setattr("cogo_dagster.bootstrap.application.build_executors", lambda _: list(executors))
 
     return install

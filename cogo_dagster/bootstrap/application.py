@@ -1,14 +1,11 @@
-"""Settings become objects here and nowhere else."""
+"""What the rims work with while the database is open: every service, built when it is asked for."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
-
+from cogo_dagster.bootstrap.database import supabase_project, uses_rest, without_password
 from cogo_dagster.executors.errors import ExecutorUnavailable
 from cogo_dagster.executors.registry import build_executors
 from cogo_dagster.health.record import HealthRecord
@@ -18,28 +15,23 @@ from cogo_dagster.quality.announcement import announcement_of
 from cogo_dagster.quality.gates import GateService
 from cogo_dagster.quality.model import WeeklySummary
 from cogo_dagster.quality.verdict import Threshold
-from cogo_dagster.queue.artifacts import ArtifactStore, FolderStore, sweep_artifacts
+from cogo_dagster.queue.artifacts import ArtifactStore, sweep_artifacts
 from cogo_dagster.queue.bulk import Operation, Progress, Totals, ignore_progress, perform, perform_items
 from cogo_dagster.queue.client import Queue, WorkerIdentity
-from cogo_dagster.queue.embedded import EmbeddedServer
-from cogo_dagster.queue.errors import DatabaseUnavailable
 from cogo_dagster.queue.executor import Executor, ExecutorPorts
-from cogo_dagster.queue.migrate import migrate, require_current, require_release
 from cogo_dagster.queue.model import Enqueued, Json, NewJob
 from cogo_dagster.queue.rates import RateLimits
 from cogo_dagster.queue.transports.base import Transport
-from cogo_dagster.queue.transports.postgres import PostgresTransport, is_transaction_pooled
 from cogo_dagster.queue.worker import Observer, Worker, WorkerOptions
 from cogo_dagster.queue.worker.events import EventKind, Stage, WorkerEvent, ignore
 from cogo_dagster.queue.worker.wakeup import ListenWakeup, NoWakeup, Wakeup
-from cogo_dagster.settings import Settings, SettingsError
+from cogo_dagster.settings import Settings
 
 if TYPE_CHECKING:
     from cogo_dagster.alerts.service import Alerts
     from cogo_dagster.edge.key_vault import KeyVault
     from cogo_dagster.edge.router import Router
     from cogo_dagster.health.probes import ProbeResult
-    from cogo_dagster.queue.supabase.project import Project
 
 _POLL_SECONDS = 2
 _REST_POLL_SECONDS = 3
@@ -256,148 +248,9 @@ class Application:
         if self.dsn is None:
             from cogo_dagster.queue.supabase.wakeup import RealtimeWakeup  # noqa: PLC0415 - a websocket client
 
-            project = _project(self.settings)
+            project = supabase_project(self.settings)
             return RealtimeWakeup(project, self.queue.send_wakeup, lambda sentence: observer(_warning(sentence)))
         return NoWakeup(lambda: observer(_warning(_POLLS_ONLY))) if self.pooled else ListenWakeup(self.dsn)
-
-
-class _NoDatabase:
-    """A transport to nowhere."""
-
-    def call(self, function: str, arguments: Mapping[str, Json]) -> Json:  # noqa: ARG002
-        """Refuse."""
-        raise DatabaseUnavailable(f"There is no database to call {function} on.")
-
-    def close(self) -> None:
-        """There is nothing to close."""
-
-
-@contextmanager
-def open_application(settings: Settings, *, keep_database: bool = False) -> Iterator[Application]:
-    """Open the database that the settings choose, migrated, and what stands on it; close it at the end.
-
-    Args:
-        settings: From `load_settings`.
-        keep_database: Leave the embedded server running when we are its last user.
-
-    Raises:
-        SettingsError: The settings choose a database this release cannot use.
-        QueueError: The database cannot be reached, or is not migrated.
-    """
-    with ExitStack() as stack:
-        if uses_rest(settings):
-            yield _over_rest(settings, stack)
-            return
-        dsn = stack.enter_context(open_database(settings, keep=keep_database))
-        pooled = not uses_embedded_database(settings) and is_transaction_pooled(dsn)
-        transport = PostgresTransport(dsn, prepare=not pooled)
-        stack.callback(transport.close)
-        queue = Queue(transport)
-        yield Application(settings, dsn, transport, queue, _store(settings, queue, stack), pooled)
-
-
-def _over_rest(settings: Settings, stack: ExitStack) -> Application:
-    """Open the queue over a Supabase project's REST address."""
-    # supabase-py takes two seconds to import, which nobody else should pay.
-    from cogo_dagster.queue.transports.supabase import MIGRATE, SupabaseTransport  # noqa: PLC0415
-
-    transport = SupabaseTransport(_project(settings))
-    stack.callback(transport.close)
-    queue = Queue(transport)
-    version = queue.schema_version()
-    require_release(version["release"] if version else None, MIGRATE)
-    return Application(settings, None, transport, queue, _store(settings, queue, stack))
-
-
-def _store(settings: Settings, queue: Queue, stack: ExitStack) -> ArtifactStore:
-    """Return where artifacts go: the project's Storage where its keys are given, else a folder."""
-    if settings.supabase_url is None:
-        return FolderStore(settings.home / "artifacts")
-    from cogo_dagster.queue.supabase.store import SupabaseStore  # noqa: PLC0415 - an HTTP client nobody else needs
-
-    store = SupabaseStore(_project(settings), settings.artifact_bucket, queue.schema_version()["deployment_id"])
-    stack.callback(store.close)
-    return store
-
-
-def _warning(sentence: str) -> WorkerEvent:
-    return WorkerEvent(EventKind.WARNING, Stage.CLAIM, sentence=sentence)
-
-
-def _project(settings: Settings) -> "Project":
-    from cogo_dagster.queue.supabase.project import checked_project  # noqa: PLC0415 - as above
-
-    key = settings.supabase_service_role_key
-    return checked_project(str(settings.supabase_url), key.get_secret_value() if key else "")
-
-
-@contextmanager
-def open_database(settings: Settings, *, keep: bool = False) -> Iterator[str]:
-    """Yield the DSN of the queue's database, started if it is the embedded one, at this release's schema."""
-    if uses_embedded_database(settings):
-        with embedded_server(settings).running(keep=keep) as server:
-            dsn = server.dsn()
-            migrate(dsn)
-            yield dsn
-    else:
-        dsn = own_dsn(settings)
-        require_current(dsn)
-        yield dsn
-
-
-def alerts_without_database(settings: Settings) -> "Alerts":
-    """Return what can tell targets that the database is away, which is all it can do."""
-    from cogo_dagster.alerts.service import Alerts  # noqa: PLC0415
-
-    return Alerts(_NoDatabase(), settings, lambda _: None)
-
-
-def uses_embedded_database(settings: Settings) -> bool:
-    """Whether nothing names a database of the user's own."""
-    return settings.uses_embedded_database
-
-
-def uses_rest(settings: Settings) -> bool:
-    """Whether the queue is reached over a Supabase project's REST address, because no Postgres address is given."""
-    return settings.database_url is None and settings.supabase_url is not None
-
-
-def own_dsn(settings: Settings) -> str:
-    """Return the DSN of the user's own database.
-
-    Raises:
-        SettingsError: Only REST keys are given, and what is asked needs a connection.
-    """
-    if settings.database_url is None:
-        raise SettingsError(
-            "SUPABASE_URL gives a REST address and no connection: set COGO_DATABASE_URL to the project's Postgres "
-            "connection string for this."
-        )
-    return settings.database_url.get_secret_value()
-
-
-def embedded_server(settings: Settings) -> EmbeddedServer:
-    """Return the launcher of the embedded database; starts nothing."""
-    return EmbeddedServer(settings.home)
-
-
-def dagster_storage_url(settings: Settings) -> str:
-    """Return the SQLAlchemy address of Dagster's own storage: DAGSTER_POSTGRES_URL, else the embedded server.
-
-    The driver is named, because SQLAlchemy 2.1 takes psycopg 3 for a bare `postgresql://`, whose NOTIFY with a
-    bound parameter fails on the first event of every run.
-
-    Raises:
-        SettingsError: DAGSTER_POSTGRES_URL is no Postgres URL.
-    """
-    if settings.dagster_postgres_url is None:
-        return embedded_server(settings).dsn("dagster", scheme="postgresql+psycopg2")
-    scheme, _, rest = settings.dagster_postgres_url.get_secret_value().partition("://")
-    if not rest or scheme.partition("+")[0] not in ("postgres", "postgresql"):
-        raise SettingsError(
-            "DAGSTER_POSTGRES_URL is not a Postgres URL: write it as postgresql://user:password@host:5432/dagster."
-        )
-    return f"postgresql+psycopg2://{rest}"
 
 
 def worker_options(settings: Settings) -> WorkerOptions:
@@ -414,11 +267,5 @@ def worker_options(settings: Settings) -> WorkerOptions:
     )
 
 
-def without_password(dsn: str) -> str:
-    """Return a database address that may be shown."""
-    parts = urlsplit(dsn)
-    if not parts.scheme:
-        words = conninfo_to_dict(dsn)
-        return make_conninfo("", **{name: value for name, value in words.items() if "password" not in name})
-    user, at, host = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}{at}{host}", query=""))
+def _warning(sentence: str) -> WorkerEvent:
+    return WorkerEvent(EventKind.WARNING, Stage.CLAIM, sentence=sentence)

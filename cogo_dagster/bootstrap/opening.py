@@ -1,0 +1,84 @@
+"""Opens the database that the settings choose, with what stands on it."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+from cogo_dagster.bootstrap.application import Application
+from cogo_dagster.bootstrap.database import open_database, supabase_project, uses_embedded_database, uses_rest
+from cogo_dagster.queue.artifacts import ArtifactStore, FolderStore
+from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.errors import DatabaseUnavailable
+from cogo_dagster.queue.migrate import require_release
+from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.transports.postgres import PostgresTransport, is_transaction_pooled
+from cogo_dagster.settings import Settings
+
+if TYPE_CHECKING:
+    from cogo_dagster.alerts.service import Alerts
+
+
+@contextmanager
+def open_application(settings: Settings, *, keep_database: bool = False) -> Iterator[Application]:
+    """Open the database that the settings choose, migrated, and what stands on it; close it at the end.
+
+    Args:
+        settings: From `load_settings`.
+        keep_database: Leave the embedded server running when we are its last user.
+
+    Raises:
+        SettingsError: The settings choose a database this release cannot use.
+        QueueError: The database cannot be reached, or is not migrated.
+    """
+    with ExitStack() as stack:
+        if uses_rest(settings):
+            yield _over_rest(settings, stack)
+            return
+        dsn = stack.enter_context(open_database(settings, keep=keep_database))
+        pooled = not uses_embedded_database(settings) and is_transaction_pooled(dsn)
+        transport = PostgresTransport(dsn, prepare=not pooled)
+        stack.callback(transport.close)
+        queue = Queue(transport)
+        yield Application(settings, dsn, transport, queue, _store(settings, queue, stack), pooled)
+
+
+def _over_rest(settings: Settings, stack: ExitStack) -> Application:
+    """Open the queue over a Supabase project's REST address."""
+    # supabase-py takes two seconds to import, which nobody else should pay.
+    from cogo_dagster.queue.transports.supabase import MIGRATE, SupabaseTransport  # noqa: PLC0415
+
+    transport = SupabaseTransport(supabase_project(settings))
+    stack.callback(transport.close)
+    queue = Queue(transport)
+    version = queue.schema_version()
+    require_release(version["release"] if version else None, MIGRATE)
+    return Application(settings, None, transport, queue, _store(settings, queue, stack))
+
+
+def _store(settings: Settings, queue: Queue, stack: ExitStack) -> ArtifactStore:
+    """Return where artifacts go: the project's Storage where its keys are given, else a folder."""
+    if settings.supabase_url is None:
+        return FolderStore(settings.home / "artifacts")
+    from cogo_dagster.queue.supabase.store import SupabaseStore  # noqa: PLC0415 - an HTTP client nobody else needs
+
+    store = SupabaseStore(supabase_project(settings), settings.artifact_bucket, queue.schema_version()["deployment_id"])
+    stack.callback(store.close)
+    return store
+
+
+def alerts_without_database(settings: Settings) -> "Alerts":
+    """Return what can tell targets that the database is away, which is all it can do."""
+    from cogo_dagster.alerts.service import Alerts  # noqa: PLC0415
+
+    return Alerts(_NoDatabase(), settings, lambda _: None)
+
+
+class _NoDatabase:
+    """A transport to nowhere."""
+
+    def call(self, function: str, arguments: Mapping[str, Json]) -> Json:  # noqa: ARG002
+        """Refuse."""
+        raise DatabaseUnavailable(f"There is no database to call {function} on.")
+
+    def close(self) -> None:
+        """There is nothing to close."""
