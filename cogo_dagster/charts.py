@@ -46,50 +46,6 @@ class Panel:
         return floor - share * (self.height - _TOP - _BOTTOM)
 
 
-def line(
-    title: str,
-    labels: Sequence[str],
-    values: Sequence[float | None],
-    *,
-    most: float = 100,
-    unit: str = " %",
-    threshold: float | None = None,
-    standalone: bool = False,
-) -> str:
-    """Draw a line with its threshold; a missing value leaves a gap, and one below the threshold is marked."""
-    panel = Panel(title)
-    shapes = line_panel(panel, labels, values, most=most, unit=unit, threshold=threshold)
-    return document([shapes], panel.height, title, described(labels, values, unit), standalone=standalone)
-
-
-def stacked_bars(
-    title: str,
-    labels: Sequence[str],
-    series: Mapping[str, Sequence[float]],
-    *,
-    classes: Sequence[str] = ("good", "bad"),
-    standalone: bool = False,
-) -> str:
-    """Draw columns of several parts, the first at the bottom, each column with its sum."""
-    panel = Panel(title)
-    shapes = bars_panel(panel, labels, series, classes)
-    said = "; ".join(f"{name}: {described(labels, values, '')}" for name, values in series.items())
-    return document([shapes], panel.height, title, said, standalone=standalone)
-
-
-def sparkline(values: Sequence[float | None], *, title: str, width: int = 120, height: int = 28) -> str:
-    """Draw a small line without axes."""
-    known = [value for value in values if value is not None]
-    low, high = (min(known), max(known)) if known else (0.0, 0.0)
-    span = (high - low) or 1
-    step = (width - 4) / max(len(values) - 1, 1)
-    places = [
-        None if value is None else (2 + at * step, height - 3 - (value - low) / span * (height - 6))
-        for at, value in enumerate(values)
-    ]
-    return document([_path(places)], height, title, described([""] * len(values), values, ""), width=width)
-
-
 def line_panel(
     panel: Panel,
     labels: Sequence[str],

@@ -13,7 +13,7 @@ from cogo_dagster.alerts.model import Alert, Announcement, Event, Message
 from cogo_dagster.alerts.outage import OutageWatch
 from cogo_dagster.alerts.receipt import Outcome, Receipt, from_failure
 from cogo_dagster.alerts.target import Target
-from cogo_dagster.alerts.targets import FindSecret, build_targets, no_secret, secrets_of
+from cogo_dagster.alerts.targets import FindSecret, build_targets, no_secret
 from cogo_dagster.net.webhooks import PostFailed, webhooks
 from cogo_dagster.queue.ids import new_request_id
 from cogo_dagster.queue.model import Json
@@ -37,7 +37,7 @@ class Alerts:
         self._transport = transport
         self._settings = settings
         self._find_secret = find_secret
-        self.hide: Callable[[str], str] = partial(redact, secrets=secrets_of(settings))
+        self.hide: Callable[[str], str] = partial(redact, secrets=settings.secret_values())
 
     def targets(self) -> tuple[Target, ...]:
         """Return where messages go.

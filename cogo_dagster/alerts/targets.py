@@ -49,12 +49,6 @@ def build_targets(settings: Settings, find_secret: FindSecret = no_secret) -> tu
     return tuple(builders[name]() for name in dict.fromkeys(settings.webhook_types))
 
 
-def secrets_of(settings: Settings) -> tuple[str, ...]:
-    """Return every secret of the settings, to be hidden wherever it stands."""
-    values = (getattr(settings, name) for name in type(settings).model_fields)
-    return tuple(value.get_secret_value() for value in values if isinstance(value, SecretStr))
-
-
 def _google_chat(settings: Settings, find_secret: FindSecret) -> Target:
     given = settings.google_chat_webhook_url
     if given is None and find_secret is no_secret:

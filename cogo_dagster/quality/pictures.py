@@ -1,10 +1,9 @@
-"""The charts of a week and of many days."""
+"""The chart of a week."""
 
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
-from cogo_dagster.charts import HEIGHT, Panel, bars_panel, described, document, line, line_panel
+from cogo_dagster.charts import HEIGHT, Panel, bars_panel, described, document, line_panel
 from cogo_dagster.quality.model import Day, GateSummary, WeeklySummary
 
 _GAP: Final = 8
@@ -34,13 +33,6 @@ def week_chart(week: WeeklySummary) -> str:
     ]
     said = f"Pass rate: {described(labels, rates, ' %')}. {week.this_week.q1.reason}"
     return document(shapes, 3 * HEIGHT + 2 * _GAP, f"Week {week.week}", said, standalone=True)
-
-
-def pass_rates(days: Sequence[GateSummary], min_pass_rate: float) -> str:
-    """Draw the pass rates of stored days, oldest first."""
-    labels = [f"{day.window.start:%d.%m.}" for day in days]
-    rates = [day.gate.pass_rate for day in days]
-    return line("Gate pass rate by day", labels, rates, threshold=min_pass_rate, standalone=True)
 
 
 def _titles(week: str) -> tuple[str, str, str]:
