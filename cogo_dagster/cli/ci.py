@@ -5,14 +5,21 @@ from typing import Annotated, Final
 import typer
 
 from cogo_dagster.cli.exit_codes import ExitCode
-from cogo_dagster.cli.gate_source import BranchOption, Source, SourceOption, read_summary
+from cogo_dagster.cli.gate_source import (
+    BranchOption,
+    MinPassRateOption,
+    MinRunsOption,
+    Source,
+    SourceOption,
+    chosen_threshold,
+    read_summary,
+)
 from cogo_dagster.cli.github_actions import add_to_summary, annotate
 from cogo_dagster.cli.groups import group
 from cogo_dagster.cli.options import read_settings
 from cogo_dagster.cli.output import JsonFlag, print_json
 from cogo_dagster.quality.model import GateSummary
 from cogo_dagster.quality.summary import day_markdown
-from cogo_dagster.quality.verdict import Threshold
 from cogo_dagster.quality.verdict import q1 as judge
 
 app = group("Ask for a verdict, as continuous integration does.")
@@ -28,23 +35,15 @@ _WORDS: Final = {"pass": "PASS", "fail": "FAIL", "not_computed": "NOT COMPUTED"}
 def q1(
     *,
     source: SourceOption = Source.API,
-    min_pass_rate: Annotated[
-        float | None,
-        typer.Option(min=0, max=100, help="Per cent that must have passed; COGO_GATE_MIN_PASS_RATE if left out."),
-    ] = None,
-    min_runs: Annotated[
-        int | None, typer.Option(min=1, help="Runs a verdict needs; COGO_GATE_MIN_RUNS if left out.")
-    ] = None,
+    min_pass_rate: MinPassRateOption = None,
+    min_runs: MinRunsOption = None,
     hours: Annotated[float, typer.Option(min=0.1, max=744, help="So many hours before now.")] = 24,
     branch: BranchOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Judge the gate runs of the base branch: exit code 0 pass, 1 fail, 3 too little data for a verdict."""
     settings = read_settings()
-    threshold = Threshold(
-        settings.gate_min_pass_rate if min_pass_rate is None else min_pass_rate,
-        settings.gate_min_runs if min_runs is None else min_runs,
-    )
+    threshold = chosen_threshold(settings, min_pass_rate, min_runs)
     found = read_summary(settings, source, hours, branch)
     judged = found.model_copy(update={"q1": judge(found.model_dump(mode="json"), threshold)})
     _report(judged, as_json, source)

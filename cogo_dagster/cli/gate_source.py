@@ -8,6 +8,7 @@ import typer
 from cogo_dagster.bootstrap import open_application
 from cogo_dagster.quality.api import MetricsApi
 from cogo_dagster.quality.model import GateSummary
+from cogo_dagster.quality.verdict import Threshold
 from cogo_dagster.settings import Settings, SettingsError
 
 
@@ -21,7 +22,24 @@ class Source(StrEnum):
 SourceOption = Annotated[
     Source, typer.Option("--source", help="api: the metrics API below METRICS_BASE. db: the database itself.")
 ]
+MinPassRateOption = Annotated[
+    float | None,
+    typer.Option(
+        "--min-pass-rate", min=0, max=100, help="Per cent that must have passed; COGO_GATE_MIN_PASS_RATE if left out."
+    ),
+]
+MinRunsOption = Annotated[
+    int | None, typer.Option("--min-runs", min=1, help="Runs a verdict needs; COGO_GATE_MIN_RUNS if left out.")
+]
 BranchOption = Annotated[str | None, typer.Option(help="The base branch; COGO_GATE_BRANCH if left out.")]
+
+
+def chosen_threshold(settings: Settings, min_pass_rate: float | None, min_runs: int | None) -> Threshold:
+    """Return the threshold of the options, filled up by the settings."""
+    return Threshold(
+        settings.gate_min_pass_rate if min_pass_rate is None else min_pass_rate,
+        settings.gate_min_runs if min_runs is None else min_runs,
+    )
 
 
 def metrics_api(settings: Settings) -> MetricsApi:

@@ -5,14 +5,21 @@ from typing import Annotated
 import typer
 
 from cogo_dagster.bootstrap import open_application
-from cogo_dagster.cli.gate_source import BranchOption, Source, SourceOption, metrics_api
+from cogo_dagster.cli.gate_source import (
+    BranchOption,
+    MinPassRateOption,
+    MinRunsOption,
+    Source,
+    SourceOption,
+    chosen_threshold,
+    metrics_api,
+)
 from cogo_dagster.cli.groups import group
 from cogo_dagster.cli.options import read_settings
 from cogo_dagster.cli.output import JsonFlag, print_json
 from cogo_dagster.cli.tables import Column, column, print_table
 from cogo_dagster.quality.model import Stored
 from cogo_dagster.quality.summary import day_markdown
-from cogo_dagster.quality.verdict import Threshold
 from cogo_dagster.quality.verdict import backtest as replay
 from cogo_dagster.quality.weeks import day_start
 
@@ -55,23 +62,15 @@ def snapshot(
 @app.command()
 def backtest(
     *,
-    min_pass_rate: Annotated[
-        float | None,
-        typer.Option(min=0, max=100, help="The threshold to try, in per cent; the present one if left out."),
-    ] = None,
-    min_runs: Annotated[
-        int | None, typer.Option(min=1, help="Runs a verdict needs; the present number if left out.")
-    ] = None,
+    min_pass_rate: MinPassRateOption = None,
+    min_runs: MinRunsOption = None,
     days: Annotated[int, typer.Option(min=1, max=1_000, help="So many of the newest days that are kept.")] = 30,
     branch: BranchOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Say what a threshold would have said of past days, before it is adopted."""
     settings = read_settings()
-    threshold = Threshold(
-        settings.gate_min_pass_rate if min_pass_rate is None else min_pass_rate,
-        settings.gate_min_runs if min_runs is None else min_runs,
-    )
+    threshold = chosen_threshold(settings, min_pass_rate, min_runs)
     with open_application(settings) as application:
         replayed = replay(application.gates.snapshot_numbers(days, branch), threshold)
     rows = [{"day": one.day, **one.q1.model_dump()} for one in replayed]

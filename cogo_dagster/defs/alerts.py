@@ -9,15 +9,10 @@ from pydantic import Field
 
 from cogo_dagster.defs.hooks import HOOKS, error_class
 from cogo_dagster.defs.resources import CogoResource
+from cogo_dagster.defs.run_status import UNFINISHED
 from cogo_dagster.defs.watched import watched_schedules
 from cogo_dagster.queue.model import Json
 
-_UNFINISHED: Final = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-]
 _LOOK_BACK: Final = timedelta(hours=6)
 _MOST_RUNS: Final = 200
 _PATIENCE_SECONDS: Final = 20.0
@@ -80,7 +75,7 @@ def undelivered_alerts(context: dg.SensorEvaluationContext, cogo: CogoResource) 
         alerts.watch_schedules(watched_schedules(context.instance, context.repository_def, datetime.now(UTC)))
     alerts.promote()
     health = alerts.target_health()
-    running = context.instance.get_runs(dg.RunsFilter(job_name=deliver_alerts.name, statuses=_UNFINISHED), limit=1)
+    running = context.instance.get_runs(dg.RunsFilter(job_name=deliver_alerts.name, statuses=UNFINISHED), limit=1)
     needed = delivery_needed(health) and not running
     number = int(context.cursor or 0) + int(needed)
     reason = f"{health['firing']} alerts fire, {health['undelivered']} messages are due."

@@ -6,8 +6,8 @@ import dagster as dg
 from pydantic import Field
 
 from cogo_dagster.defs.hooks import HOOKS
+from cogo_dagster.defs.run_status import ENDED
 
-_ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 _BATCH = 100
 
 
@@ -22,7 +22,7 @@ class PruneConfig(dg.Config):
 def delete_old_runs(context: dg.OpExecutionContext, config: PruneConfig) -> None:
     """Delete in batches, oldest last, and report how many runs went."""
     before = datetime.now(UTC) - timedelta(days=config.keep_days)
-    old = dg.RunsFilter(statuses=_ENDED, created_before=before)
+    old = dg.RunsFilter(statuses=ENDED, created_before=before)
     matched = context.instance.get_runs_count(old)
     changed = 0
     while not config.dry_run and (runs := context.instance.get_runs(old, limit=_BATCH)):

@@ -8,6 +8,7 @@ import dagster as dg
 from cogo_dagster.defs.jobs import process_jobs
 from cogo_dagster.defs.operators import recover_leases, replay_dead_letters, replay_dlq
 from cogo_dagster.defs.resources import CogoResource
+from cogo_dagster.defs.run_status import ENDED, UNFINISHED
 from cogo_dagster.executors.registry import families, lacking
 from cogo_dagster.insights.capacity import Demand, demand, recovery_needed, workers_to_start
 from cogo_dagster.insights.replays import ReplayPolicy, is_transient, worth_replaying
@@ -15,13 +16,6 @@ from cogo_dagster.queue.model import Json
 
 _STARTING_SECONDS = 180
 _MOST_LETTERS = 10_000
-_UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-]
-_ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 
 
 @dg.sensor(
@@ -79,7 +73,7 @@ def dlq_replay(context: dg.SensorEvaluationContext, cogo: CogoResource) -> dg.Se
     """Launch replay_dlq with the letters that are worth it, unless such a run is under way."""
     letters = _open_letters(cogo)
     chosen = worth_replaying(letters, ReplayPolicy(), datetime.now(UTC))
-    if chosen and context.instance.get_runs(dg.RunsFilter(job_name=replay_dlq.name, statuses=_UNFINISHED), limit=1):
+    if chosen and context.instance.get_runs(dg.RunsFilter(job_name=replay_dlq.name, statuses=UNFINISHED), limit=1):
         return dg.SensorResult(skip_reason=dg.SkipReason("A replay is under way."), cursor=context.cursor)
     transient = sum(map(is_transient, letters))
     reason = f"{len(letters)} open letters, {transient} of them transient: none is to be replayed now."
@@ -115,11 +109,11 @@ def _demand(instance: dg.DagsterInstance, cogo: CogoResource, stats: Mapping[str
     registered = {worker["dagster_run_id"] for worker in workers if worker["dagster_run_id"]}
     recent = dg.RunsFilter(
         job_name=process_jobs.name,
-        statuses=_UNFINISHED,
+        statuses=UNFINISHED,
         created_after=datetime.now(UTC) - timedelta(seconds=_STARTING_SECONDS),
     )
     starting = [run for run in instance.get_runs(recent) if run.run_id not in registered]
-    ended = instance.get_runs(dg.RunsFilter(run_ids=list(registered), statuses=_ENDED)) if registered else []
+    ended = instance.get_runs(dg.RunsFilter(run_ids=list(registered), statuses=ENDED)) if registered else []
     return demand(
         stats,
         families().keys() - lacking(cogo.application.settings).keys(),

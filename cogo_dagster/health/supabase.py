@@ -1,15 +1,15 @@
 """A Supabase project, asked piece by piece: its keys, the REST address, Realtime."""
 
-import base64
 import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote, urlsplit
 
 from cogo_dagster.health.asking import NoAnswer, get, trusting
 from cogo_dagster.health.findings import Finding, failed, ok, unused, warning
+from cogo_dagster.queue.supabase.project import claims_of
 
 _WHERE: Final = "The keys are in the project's settings, API Keys."
 
@@ -36,7 +36,7 @@ def kind_of(key: str) -> KeyKind:
         return KeyKind("secret key", "service_role")
     if key.startswith("sb_publishable_"):
         return KeyKind("publishable key", "anon")
-    claims = _claims(key)
+    claims = claims_of(key)
     if claims is None:
         return KeyKind("text that is no key")
     return KeyKind("legacy key (JWT)", claims.get("role"), claims.get("ref"), claims.get("exp"))
@@ -115,14 +115,3 @@ def _checked(check: str, variable: str, key: str, role: str, url: str) -> Findin
     if kind.project and host.endswith(".supabase.co") and not host.startswith(f"{kind.project}."):
         return failed(check, f"{variable} belongs to the project {kind.project}, not to {host}.", _WHERE)
     return ok(check, f"{variable} is a {kind.name} of the role {role}.")
-
-
-def _claims(key: str) -> dict[str, Any] | None:
-    parts = key.split(".")
-    if len(parts) != 3:
-        return None
-    try:
-        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    except ValueError:
-        return None
-    return claims if isinstance(claims, dict) else None

@@ -1,8 +1,12 @@
 """Everything here holds on the oldest and the newest PostgreSQL."""
 
+from collections.abc import Iterator
+
 import pytest
 
+from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.servers import Major
+from cogo_dagster_tests.sql.sessions import Session, open_session
 
 
 @pytest.fixture(params=[15, 18], ids=["pg15", "pg18"])
@@ -10,3 +14,17 @@ def major(request: pytest.FixtureRequest) -> Major:
     """Run every test of this folder on both versions."""
     chosen: Major = request.param
     return chosen
+
+
+@pytest.fixture
+def first(dsn: str, owner: Owner) -> Iterator[Session]:
+    """Open the session that begins."""
+    with open_session(dsn, owner) as session:
+        yield session
+
+
+@pytest.fixture
+def second(dsn: str, owner: Owner) -> Iterator[Session]:
+    """Open the session that comes while the first is still at it."""
+    with open_session(dsn, owner) as session:
+        yield session

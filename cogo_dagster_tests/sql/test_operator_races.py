@@ -1,32 +1,15 @@
 """Two operators at the same rows: one of them does it, both get a true answer, and nobody deadlocks."""
 
-from collections.abc import Iterator
 from uuid import UUID
-
-import pytest
 
 from cogo_dagster.queue.client import Queue
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.queue.conformance.test_retry import failed_job
 from cogo_dagster_tests.queue.steps import add, dead_letters, look, running_job, settle, take_one
-from cogo_dagster_tests.sql.sessions import Session, at_once, open_session
+from cogo_dagster_tests.sql.sessions import Session, at_once
 
 ROUNDS = 6
 LETTERS = 20
-
-
-@pytest.fixture
-def first(dsn: str, owner: Owner) -> Iterator[Session]:
-    """Open the session that begins."""
-    with open_session(dsn, owner) as session:
-        yield session
-
-
-@pytest.fixture
-def second(dsn: str, owner: Owner) -> Iterator[Session]:
-    """Open the session that comes while the first is still at it."""
-    with open_session(dsn, owner) as session:
-        yield session
 
 
 def test_two_replays_of_one_letter_give_one_job(queue: Queue, first: Session, second: Session) -> None:

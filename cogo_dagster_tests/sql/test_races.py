@@ -1,6 +1,5 @@
 """Two sessions at one job: one waits or goes on, both get a true answer, and nobody deadlocks."""
 
-from collections.abc import Iterator
 from uuid import uuid4
 
 import psycopg
@@ -10,23 +9,9 @@ from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.model import Job, Json
 from cogo_dagster_tests.conftest import Age, Owner
 from cogo_dagster_tests.queue.steps import add, look, running_job, take
-from cogo_dagster_tests.sql.sessions import Session, at_once, open_session
+from cogo_dagster_tests.sql.sessions import Session, at_once
 
 ROUNDS = 8
-
-
-@pytest.fixture
-def first(dsn: str, owner: Owner) -> Iterator[Session]:
-    """Open the session that begins."""
-    with open_session(dsn, owner) as session:
-        yield session
-
-
-@pytest.fixture
-def second(dsn: str, owner: Owner) -> Iterator[Session]:
-    """Open the session that comes while the first is still at it."""
-    with open_session(dsn, owner) as session:
-        yield session
 
 
 def test_two_claims_take_different_jobs_without_waiting(queue: Queue, first: Session, second: Session) -> None:

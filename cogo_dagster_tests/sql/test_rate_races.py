@@ -1,28 +1,10 @@
 """Two workers at one bucket: together they get what there is, and a circuit opened by one stops the other."""
 
-from collections.abc import Iterator
-
-import pytest
-
 from cogo_dagster_tests.conftest import Owner
-from cogo_dagster_tests.sql.sessions import Session, at_once, open_session
+from cogo_dagster_tests.sql.sessions import Session, at_once
 
 ROUNDS = 40
 BUCKET = {"name": "figma:0123456789ab:tier1", "refill_per_second": 1e-9}
-
-
-@pytest.fixture
-def first(dsn: str, owner: Owner) -> Iterator[Session]:
-    """Open the session that begins."""
-    with open_session(dsn, owner) as session:
-        yield session
-
-
-@pytest.fixture
-def second(dsn: str, owner: Owner) -> Iterator[Session]:
-    """Open the session that comes while the first is still at it."""
-    with open_session(dsn, owner) as session:
-        yield session
 
 
 def test_two_that_ask_at_once_are_granted_no_more_than_there_is(first: Session, second: Session) -> None:

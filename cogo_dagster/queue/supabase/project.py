@@ -71,7 +71,7 @@ def _checked_key(key: str) -> str:
         raise SettingsError(
             f"{_KEY} holds the publishable key, which may do nothing: put the secret key (sb_secret_…) there."
         )
-    role = _role(key)
+    role = (claims_of(key) or {}).get("role")
     if role in ("anon", "authenticated"):
         raise SettingsError(
             f"{_KEY} holds the {role} key, which may do nothing: put the service_role key (or sb_secret_…) there."
@@ -79,8 +79,8 @@ def _checked_key(key: str) -> str:
     return key
 
 
-def _role(key: str) -> Any:
-    """Return the role a JWT claims; None for a key that is no JWT. Whether it is genuine is the server's to say."""
+def claims_of(key: str) -> dict[str, Any] | None:
+    """Return what a JWT claims; None for a key that is no JWT. Whether it is genuine is the server's to say."""
     parts = key.split(".")
     if len(parts) != 3:
         return None
@@ -88,4 +88,4 @@ def _role(key: str) -> Any:
         claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
     except ValueError:
         return None
-    return claims.get("role") if isinstance(claims, dict) else None
+    return claims if isinstance(claims, dict) else None

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Query
 from cogo_dagster.bootstrap import Application
 from cogo_dagster.queue.errors import InvalidArgument
 from cogo_dagster.web.access import Refused
-from cogo_dagster.web.api.cursors import CURSOR, next_cursor, read_cursor
+from cogo_dagster.web.api.cursors import Before, PageSize, next_cursor, read_cursor
 from cogo_dagster.web.api.model import Alerts, AlertTargets, Notified
 from cogo_dagster.web.errors import problems
 from cogo_dagster.web.parts import Actor, AppPart, require_reader
@@ -20,10 +20,8 @@ def list_alerts(
     application: AppPart,
     *,
     status: Literal["firing", "resolved", "announced"] | None = None,
-    before: Annotated[
-        str | None, Query(max_length=200, pattern=CURSOR, description="`next` of the page before.")
-    ] = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    before: Before = None,
+    limit: PageSize = 50,
 ) -> Alerts:
     """Alerts, those seen last first, with what each target was told."""
     rows = application.alerts.list_alerts(

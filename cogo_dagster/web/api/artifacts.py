@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from cogo_dagster.queue.errors import JobNotFound
 from cogo_dagster.queue.model import Json
-from cogo_dagster.web.api.cursors import CURSOR, next_cursor, read_cursor
+from cogo_dagster.web.api.cursors import Before, PageSize, next_cursor, read_cursor
 from cogo_dagster.web.api.model import NO_NULL, ArtifactRow, Artifacts
 from cogo_dagster.web.content import content_of
 from cogo_dagster.web.errors import problems
@@ -29,10 +29,8 @@ def list_artifacts(
         str | None, Query(max_length=200, pattern=NO_NULL, description="Only of jobs whose type begins so.")
     ] = None,
     since_seconds: Annotated[float | None, Query(ge=0, le=315_360_000)] = None,
-    before: Annotated[
-        str | None, Query(max_length=200, pattern=CURSOR, description="`next` of the page before.")
-    ] = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    before: Before = None,
+    limit: PageSize = 50,
 ) -> Artifacts:
     """Artifacts that are ready, newest first."""
     rows = application.queue.list_artifacts(

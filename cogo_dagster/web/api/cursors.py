@@ -5,12 +5,18 @@ import binascii
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Annotated, Final
 from uuid import UUID
+
+from fastapi import Query
 
 from cogo_dagster.queue.model import Json
 from cogo_dagster.web.access import Refused
 
-CURSOR = r"^[A-Za-z0-9_-]+$"
+CURSOR: Final = r"^[A-Za-z0-9_-]+$"
+
+Before = Annotated[str | None, Query(max_length=200, pattern=CURSOR, description="`next` of the page before.")]
+PageSize = Annotated[int, Query(ge=1, le=200)]
 
 
 def next_cursor(rows: Sequence[Mapping[str, Json]], size: int, time: str, id: str) -> str | None:

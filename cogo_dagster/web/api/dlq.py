@@ -9,7 +9,7 @@ from pydantic import Field
 
 from cogo_dagster.queue.bulk import Operation
 from cogo_dagster.web.api.bulk import Filters, done
-from cogo_dagster.web.api.cursors import CURSOR, next_cursor, read_cursor
+from cogo_dagster.web.api.cursors import Before, PageSize, next_cursor, read_cursor
 from cogo_dagster.web.api.model import NO_NULL, DeadLetters, Done, Incidents
 from cogo_dagster.web.errors import problems
 from cogo_dagster.web.parts import Actor, AppPart, require_reader
@@ -34,10 +34,8 @@ def list_dlq(
     fingerprint: Annotated[str | None, Query(max_length=64, pattern=NO_NULL)] = None,
     since_seconds: Annotated[float | None, Query(ge=0, le=315_360_000)] = None,
     open_only: Annotated[bool, Query(description="Neither replayed nor retried since.")] = True,
-    before: Annotated[
-        str | None, Query(max_length=200, pattern=CURSOR, description="`next` of the page before.")
-    ] = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    before: Before = None,
+    limit: PageSize = 50,
 ) -> DeadLetters:
     """Dead letters, newest failure first."""
     rows = application.queue.list_dlq(
@@ -58,7 +56,7 @@ def list_incidents(
     *,
     type: Annotated[str | None, Query(max_length=200, pattern=NO_NULL, description="Only types that begin so.")] = None,
     since_seconds: Annotated[float | None, Query(ge=0, le=315_360_000)] = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    limit: PageSize = 50,
 ) -> Incidents:
     """The open dead letters by the cause of their error, the most frequent first."""
     rows = application.queue.list_incidents(type_prefix=type, since_seconds=since_seconds, max_incidents=limit)

@@ -15,6 +15,7 @@ from cogo_dagster.queue.errors import JobNotFound
 from cogo_dagster.queue.model import Json
 from cogo_dagster.web.api.artifacts import artifact_document
 from cogo_dagster.web.api.bulk import Filters, done
+from cogo_dagster.web.api.cursors import PageSize
 from cogo_dagster.web.api.model import NO_NULL, AttemptRow, Cancelled, Done, JobDetail, Jobs, Status
 from cogo_dagster.web.errors import problems
 from cogo_dagster.web.parts import Actor, AppPart, require_reader
@@ -60,7 +61,7 @@ def list_jobs(
     ] = None,
     since_seconds: Annotated[float | None, Query(ge=0, le=315_360_000)] = None,
     before: Annotated[UUID | None, Query(description="`next` of the page before.")] = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    limit: PageSize = 50,
 ) -> Jobs:
     """Jobs, newest first. A rare filter looks at 20,000 jobs a page; `looked_until` says how far back it came."""
     filters = {

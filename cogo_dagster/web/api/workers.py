@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from cogo_dagster.web.api.cursors import CURSOR, next_cursor, read_cursor
+from cogo_dagster.web.api.cursors import Before, PageSize, next_cursor, read_cursor
 from cogo_dagster.web.api.model import NO_NULL, Operations, Paused, Workers
 from cogo_dagster.web.errors import problems
 from cogo_dagster.web.parts import Actor, AppPart, require_reader
@@ -41,10 +41,8 @@ def list_workers(
     application: AppPart,
     *,
     alive_only: bool = False,
-    before: Annotated[
-        str | None, Query(max_length=200, pattern=CURSOR, description="`next` of the page before.")
-    ] = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    before: Before = None,
+    limit: PageSize = 50,
 ) -> Workers:
     """Worker starts, newest first, with their device."""
     rows = application.queue.list_workers(
@@ -58,10 +56,8 @@ def list_operations(
     application: AppPart,
     *,
     operation: Annotated[str | None, Query(max_length=100, pattern=NO_NULL)] = None,
-    before: Annotated[
-        str | None, Query(max_length=200, pattern=CURSOR, description="`next` of the page before.")
-    ] = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    before: Before = None,
+    limit: PageSize = 50,
 ) -> Operations:
     """What operators did, newest first: who, what, to what, and how many rows changed."""
     rows = application.queue.list_operations(
