@@ -1,0 +1,94 @@
+"""The API and the dashboard with a Supabase project's keys alone: the queue over REST, artifacts in its Storage."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, expect
+
+from cogo_dagster.bootstrap import Application, open_application
+from cogo_dagster.queue.model import JobError
+from cogo_dagster.settings import Settings, load_settings
+from cogo_dagster.web.app import create_app
+from cogo_dagster.web.serve import listening, serving
+from cogo_dagster_tests.queue.steps import running_job
+from cogo_dagster_tests.supabase.keys import SERVICE_ROLE
+from cogo_dagster_tests.supabase.server import StandIn, supabase
+from cogo_dagster_tests.web.conftest import ADMIN, TOKEN
+from cogo_dagster_tests.web.scene import PIXEL, failing, with_files
+from cogo_dagster_tests.web.test_browser import browser, watch
+
+__all__ = ["browser"]
+
+
+@pytest.fixture
+def project(dsn: str) -> Iterator[StandIn]:
+    """Put a project over the test's database."""
+    with supabase(dsn) as project:
+        yield project
+
+
+@pytest.fixture
+def keys_only(project: StandIn, tmp_path: Path) -> Settings:
+    """Return settings that know of no Postgres address."""
+    return load_settings(
+        COGO_DATABASE_URL="",
+        SUPABASE_URL=project.url,
+        SUPABASE_SERVICE_ROLE_KEY=SERVICE_ROLE,
+        COGO_HOME=str(tmp_path / "home"),
+        QUALITY_NOTIFY_ADMIN_TOKEN=TOKEN,
+        METRICS_BASE="",
+    )
+
+
+@pytest.fixture
+def over_rest(keys_only: Settings) -> Iterator[Application]:
+    """Open the application as commands do."""
+    with open_application(keys_only) as application:
+        yield application
+
+
+@pytest.fixture
+def url(keys_only: Settings) -> Iterator[str]:
+    """Run the server as `cogo web` does."""
+    with listening("127.0.0.1", 0) as listener, serving(create_app(keys_only), listener) as url:
+        yield url
+
+
+def test_an_artifact_is_signed_on_click_and_shown_on_its_jobs_page(
+    over_rest: Application, project: StandIn, url: str, browser: Browser, tmp_path: Path
+) -> None:
+    """The API leads to Storage, a program follows it to the bytes, and a browser shows the screenshot inline."""
+    job_id = with_files(over_rest.queue, over_rest.store, running_job(over_rest.queue), tmp_path)
+    with httpx.Client(base_url=url) as client:
+        rows = client.get(f"/api/jobs/{job_id}").json()["artifacts"]
+        picture = next(row for row in rows if row["name"] == "screenshot.png")
+        led = client.get(f"/api/artifacts/{picture['id']}/content")
+        assert (led.status_code, led.headers["location"].startswith(f"{project.url}/storage/v1/object/sign/")) == (
+            303,
+            True,
+        )
+    assert httpx.get(led.headers["location"]).content == PIXEL
+    trouble: list[str] = []
+    page = browser.new_page(base_url=url)
+    watch(page, trouble)
+    page.goto(f"/dashboard/jobs/{job_id}")
+    shown = page.locator("img[src*='/content']")
+    expect(shown).to_be_visible()
+    assert shown.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
+    page.close()
+    assert trouble == []
+
+
+def test_numbers_pages_and_actions_are_the_same(over_rest: Application, url: str) -> None:
+    """Every read answers, and an action of an operator reaches the queue."""
+    dead = failing(over_rest.queue, JobError("dns", "The name does not resolve."))
+    with httpx.Client(base_url=url, headers=ADMIN) as client:
+        for path in ("/healthz", "/readyz", "/metrics", "/api/jobs", "/api/dlq", "/api/workers", "/api/alerts"):
+            assert client.get(path).status_code == 200, path
+        for path in ("local", "jobs", "dlq", "workers", "alerts", "log", f"jobs/{dead}"):
+            assert client.get(f"/dashboard/{path}").status_code == 200, path
+        assert client.get("/api/metrics/gate/summary").json()["q1"]["verdict"] == "not_computed"
+        assert client.post(f"/api/jobs/{dead}/retry").status_code == 200
+    assert [job["status"] for job in over_rest.queue.list_jobs()] == ["queued"]
