@@ -36,8 +36,7 @@ class Claimer:
     async def run(self) -> str:
         """Claim until there is a reason to end, and return it (see `WorkerReport.ended_because`)."""
         while not (reason := self._reason_to_end()):
-            if not self._executions.roomy:
-                await asyncio.sleep(max(self._last_claim_at + _CLAIM_GAP_SECONDS - time.monotonic(), 0))
+            await asyncio.sleep(max(self._last_claim_at + _CLAIM_GAP_SECONDS - time.monotonic(), 0))
             self._state.wake.clear()
             self._executions.room.clear()
             asks, room = self._executions.asks(self._remaining_jobs())

@@ -17,8 +17,6 @@ from cogo_dagster.queue.worker.held import Abandonment, HeldJob
 from cogo_dagster.queue.worker.state import WorkerState
 
 _CLEANUP_SECONDS: Final = 20.0
-_LEAST_CLAIM: Final = 50
-"""A claim of fewer jobs pays more for the call than it gains by coming early."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +50,6 @@ class Executions:
         self._turn = itertools.count()
         self._starter: asyncio.Task[None] | None = None
         self._slot_freed = asyncio.Event()
-        # Half of the slots, so that one claim is under way while the jobs of the one before run.
-        self._most_at_once = max(state.options.concurrency // 2, _LEAST_CLAIM)
         self._most_prefetch = max((executor.prefetch for executor in state.executors.values()), default=0)
         self.room = asyncio.Event()
         self.hungry = False
@@ -63,14 +59,9 @@ class Executions:
         """Executions under way."""
         return self._running_total
 
-    @property
-    def roomy(self) -> bool:
-        """Whether so much is free that the next claim should not wait for more."""
-        return self.hungry and self._free >= self._most_at_once
-
     def asks(self, remaining_jobs: int | None) -> tuple[list[Ask], int]:
         """Return what to claim now, by family in turn, and how much in all; nothing while no slot is free."""
-        free = min(self._free, self._most_at_once) if self.hungry else self._free
+        free = self._state.options.concurrency - self._running_total - len(self._waiting)
         asks = [ask for family in self._families_in_turn() if (ask := self._ask(family, free)) is not None]
         room = max([free, *(ask.max_jobs for ask in asks)], default=0)
         if remaining_jobs is not None:
@@ -97,10 +88,6 @@ class Executions:
             hurried.cancel()
         if self._tasks or self._waiting:
             await self._abandon_all()
-
-    @property
-    def _free(self) -> int:
-        return self._state.options.concurrency - self._running_total - len(self._waiting)
 
     def _families_in_turn(self) -> list[str]:
         families = list(self._state.executors)
