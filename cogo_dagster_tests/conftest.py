@@ -27,6 +27,9 @@ Owner = psycopg.Connection[tuple[Any, ...]]
 Age = Callable[[UUID | Job, float], None]
 """Makes a job older by so many seconds: its lease, its next run, its times."""
 
+Lose = Callable[..., None]
+"""Lets the leases of jobs end, and takes the jobs back, while their worker runs."""
+
 
 @pytest.fixture(scope="session")
 def servers(testrun_uid: str) -> Iterator[Callable[[Major], TestServer]]:
@@ -106,6 +109,22 @@ def age(owner: Owner) -> Age:
         assert changed == 1, f"There is no job {job_id} to age."
 
     return age
+
+
+@pytest.fixture
+def lose(owner: Owner) -> Lose:
+    """End leases and recover in one transaction: no renewal, and no recovery of the worker's own, comes between."""
+
+    def lose(*jobs: UUID) -> None:
+        with owner.transaction():
+            owner.execute(
+                "update public.jobs set lease_expires_at = now() - interval '1 hour' where id = any(%s)", (list(jobs),)
+            )
+            row = owner.execute("select public.recover_leases()").fetchone()
+        assert row
+        assert row[0]["requeued"] == len(jobs)
+
+    return lose
 
 
 def assert_disconnected(dsn: str) -> None:

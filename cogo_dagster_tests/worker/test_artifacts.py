@@ -19,7 +19,7 @@ from cogo_dagster.queue.executor import ExecutionFailed, Workspace
 from cogo_dagster.queue.model import ArtifactFile, ExecutionResult, Job, Json
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.queue.worker import EventKind
-from cogo_dagster_tests.conftest import Age, Owner
+from cogo_dagster_tests.conftest import Age, Lose, Owner
 from cogo_dagster_tests.queue.steps import add, look, running_job, settle, take
 from cogo_dagster_tests.worker.bench import Bench
 from cogo_dagster_tests.worker.executors import FakeExecutor, Gate, a_file, leave_a_file
@@ -142,7 +142,7 @@ def _lose_lease(queue: Queue, owner: Owner) -> None:
 
 
 def test_a_late_finisher_is_refused_and_its_object_deleted(
-    bench: Bench, queue: Queue, tmp_path: Path, age: Age
+    bench: Bench, queue: Queue, tmp_path: Path, lose: Lose
 ) -> None:
     """A worker that lost its lease before the upload leaves no object, and the new owner's file stands."""
     job, gate = add(queue), Gate()
@@ -153,8 +153,7 @@ def test_a_late_finisher_is_refused_and_its_object_deleted(
 
     with bench.running(FakeExecutor(slow), lease_seconds=3600, max_jobs=1) as running:
         gate.arrived()
-        age(job, 7200)
-        queue.recover()
+        lose(job)
         [taken] = take(queue, 1)
         mine = a_file(Workspace(tmp_path), text="in time")
         upload_artifacts(queue, bench.store, taken, [mine])

@@ -3,7 +3,7 @@
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.model import Outcome
 from cogo_dagster.queue.worker import EventKind
-from cogo_dagster_tests.conftest import Age, Owner
+from cogo_dagster_tests.conftest import Age, Lose
 from cogo_dagster_tests.queue.steps import add, look, settle, take
 from cogo_dagster_tests.worker.bench import Bench, eventually
 from cogo_dagster_tests.worker.executors import FakeExecutor, Gate
@@ -30,13 +30,12 @@ def test_a_long_job_keeps_its_lease(bench: Bench, queue: Queue) -> None:
     assert (look(queue, job)["status"], look(queue, job)["attempts"]) == ("succeeded", 1)
 
 
-def test_a_lost_lease_stops_the_execution_and_the_new_owner_stands(bench: Bench, queue: Queue, age: Age) -> None:
+def test_a_lost_lease_stops_the_execution_and_the_new_owner_stands(bench: Bench, queue: Queue, lose: Lose) -> None:
     """Taken by another in mid-run, the job is stopped here, nothing is settled, and the other's result stays."""
     job, gate = add(queue), Gate()
     with bench.running(FakeExecutor(gate), lease_seconds=LEASE_SECONDS, max_jobs=1) as running:
         gate.arrived()
-        age(job, 2 * LEASE_SECONDS)
-        assert queue.recover().requeued == 1
+        lose(job)
         [taken] = take(queue, 1)
         assert taken.id == job
 
@@ -53,14 +52,12 @@ def test_a_lost_lease_stops_the_execution_and_the_new_owner_stands(bench: Bench,
     assert [attempt["outcome"] for attempt in look(queue, job)["superseded_attempts"]] == ["lost"]
 
 
-def test_a_lease_lost_after_the_execution_refuses_the_result(bench: Bench, queue: Queue, owner: Owner) -> None:
+def test_a_lease_lost_after_the_execution_refuses_the_result(bench: Bench, queue: Queue, lose: Lose) -> None:
     """A worker that learns of its loss only from settling counts it, and the job stays the other's."""
     job, gate = add(queue), Gate()
     with bench.running(FakeExecutor(gate), lease_seconds=3600, max_jobs=1) as running:
         gate.arrived()
-        owner.execute("update public.jobs set lease_expires_at = now() - interval '1 hour' where id = %s", (job,))
-        queue.recover()  # or the worker's own first recovery, which may be under way at this moment
-        eventually(lambda: look(queue, job)["status"] == "queued", "the job is queued again")
+        lose(job)
         [taken] = take(queue, 1)
         gate.open()
         report = running.report()
