@@ -154,6 +154,7 @@ begin
             'log_operation',
             'median_and_p95',
             'new_jobs',
+            'next_due',
             'note_operation',
             'open_circuit',
             'pause',

@@ -111,6 +111,11 @@ class Queue:
         )
         return [Job.from_json(row) for row in answer["jobs"]]
 
+    def next_due(self, families: Sequence[str], executor_id: str | None = None) -> float | None:
+        """Return in how many seconds the next job of these families becomes due; None when none waits for its time."""
+        seconds: float | None = self._call("next_due", families=list(families), executor_id=executor_id)["seconds"]
+        return seconds
+
     def claim_chosen(self, claim_id: UUID, job_ids: Sequence[UUID], worker_id: str, lease_seconds: int) -> list[Job]:
         """Lease these very jobs, also before their time; those that are not queued are left out."""
         answer = self._call(

@@ -144,6 +144,7 @@ FUNCTIONS: Mapping[str, Mapping[str, str]] = {
     "list_weekly_summaries": {"branch": "text", "max_weeks": "integer"},
     "list_workers": {"alive_only": "boolean", "before": "jsonb", "max_workers": "integer"},
     "note_operation": {"note_id": "uuid", "operation": "text", "actor": "text", "filter": "jsonb"},
+    "next_due": {"families": "jsonb", "executor_id": "text"},
     "open_circuit": {"name": "text", "open_seconds": "double precision", "reason": "text"},
     "pause": {"kind": "text", "name": "text", "reason": "text", "actor": "text"},
     "promote_alerts": {"targets": "jsonb", "repeat_seconds": "double precision", "batch_size": "integer"},

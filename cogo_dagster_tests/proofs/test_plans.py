@@ -105,6 +105,15 @@ def test_an_addressed_claim_reads_no_more_than_it_takes(backlog: Backlog) -> Non
         assert claim.blocks <= PROBES + (WRITES * expected)
 
 
+def test_the_next_due_job_is_found_by_probes(backlog: Backlog) -> None:
+    """At most one row per family, priority and address, however many jobs wait for their time behind it."""
+    arguments = {"families": ["browser", "figma"], "executor_id": "mine"}
+    for call in backlog.explainer.call("next_due", **arguments):
+        assert_by_index(call, {"jobs_claim_lane"})
+        assert_reads(call, "jobs_claim_lane", 2 * 10 * 2)
+        assert call.blocks <= PROBES
+
+
 def test_the_first_job_of_any_family_is_found_by_probes(backlog: Backlog) -> None:
     """The old worker's call looks at the first job of each priority of each family, and takes one."""
     for claim in backlog.explainer.call("claim_one_job", executor_id="mine", worker_id="w"):

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.executor import Snooze, Workspace
+from cogo_dagster.queue.model import ExecutionResult, Job
 from cogo_dagster.queue.supabase.wakeup import RealtimeWakeup
 from cogo_dagster.queue.transports.supabase import SupabaseTransport
 from cogo_dagster_tests.queue.steps import add, look
@@ -13,7 +15,7 @@ from cogo_dagster_tests.supabase.keys import SECRET_KEY, SERVICE_ROLE
 from cogo_dagster_tests.supabase.realtime import Realtime
 from cogo_dagster_tests.supabase.server import StandIn, supabase
 from cogo_dagster_tests.worker.bench import Bench, Running, eventually
-from cogo_dagster_tests.worker.executors import FakeExecutor
+from cogo_dagster_tests.worker.executors import FakeExecutor, succeed
 from cogo_dagster_tests.worker.test_wakeup import is_idle
 
 AN_HOUR = 3600.0
@@ -80,6 +82,31 @@ def test_an_idle_worker_is_woken(bench: Bench, stand_in: StandIn, rest: Queue, k
         for _ in range(3):
             runs_at_once(rest, running)
     assert warnings == []
+
+
+def test_what_becomes_due_with_time_runs_in_time(bench: Bench, stand_in: StandIn, rest: Queue) -> None:
+    """Nobody calls when a snoozed job is due again: the worker asked when that is, and does not doubt the calls."""
+    warnings: list[str] = []
+    asked_for_calls: list[bool] = []
+
+    def send_wakeup() -> bool:
+        asked_for_calls.append(rest.send_wakeup())
+        return asked_for_calls[-1]
+
+    async def snooze_once(job: Job, workspace: Workspace) -> ExecutionResult:
+        if len(executor.ran) == 2:
+            raise Snooze("Not yet.", delay_seconds=1)
+        return await succeed(job, workspace)
+
+    executor = FakeExecutor(snooze_once)
+    wakeup = RealtimeWakeup(stand_in.project(), send_wakeup, warnings.append, check_seconds=0.3, proof_seconds=1.0)
+    with bench.running(executor, queue=rest, wakeup=wakeup, **ONLY_CALLS) as running:
+        runs_at_once(rest, running)
+        asked = len(asked_for_calls)
+        snoozed = add(rest)
+        eventually(lambda: look(rest, snoozed)["status"] == "succeeded", "the snoozed job ran again")
+        assert len(executor.ran) == 3
+        assert (len(asked_for_calls), warnings) == (asked, [])
 
 
 @pytest.mark.parametrize("trouble", ["drop", "close_channels", "error_channels"])

@@ -17,6 +17,8 @@ _BUSY_STREAK = 3
 _LAST_CLAIM_SECONDS = 2.0
 _CLAIM_GAP_SECONDS = 0.01
 """Least time between two claims: slots that jobs of milliseconds free meanwhile are filled by one call."""
+_LONG_REST_SECONDS = 5.0
+"""From here on it pays to ask when the next job becomes due: nobody calls when a retry or a scheduled job does."""
 
 
 class Claimer:
@@ -113,13 +115,22 @@ class Claimer:
         if state.options.linger_seconds is not None and not len(state.held):
             lingered = time.monotonic() - self._last_busy_at
             pause_seconds = min(pause_seconds, max(state.options.linger_seconds - lingered, 0))
-        limits = [pause_seconds, self._until_time_is_up()]
+        due_seconds = await self._due_seconds() if pause_seconds > _LONG_REST_SECONDS else None
+        limits = [pause_seconds, due_seconds, self._until_time_is_up()]
         await wait_for_any(
             state.wake, state.stopping, self._executions.room, timeout_seconds=min(x for x in limits if x is not None)
         )
         self._polled = (
-            state.wakeable and state.told_idle and not (state.wake.is_set() or self._executions.room.is_set())
+            state.wakeable
+            and state.told_idle
+            and (due_seconds is None or due_seconds > pause_seconds)
+            and not (state.wake.is_set() or self._executions.room.is_set())
         )
+
+    async def _due_seconds(self) -> float | None:
+        state = self._state
+        call = state.calls.patiently(state.queue.next_due, list(state.executors), state.identity.executor_id)
+        return await finish_or_give_up(call, state.stopping, _LAST_CLAIM_SECONDS)
 
     def _remaining_jobs(self) -> int | None:
         max_jobs = self._state.options.max_jobs

@@ -132,6 +132,8 @@ class Settler:
             sentence = f"The engine refused to settle {job.type} job {job.id}: another attempt owns it, or it ended."
             self._state.tell(EventKind.LEASE_LOST, Stage.UPLOAD, job, sentence, status=settled.status)
             return
+        if settled.job_status == "queued":
+            self._state.wake.set()  # before a long rest the claimer asks when it is due again
         self._state.metrics.count(_counter(settlement.outcome, settled.job_status))
         self._state.tell(
             EventKind.SETTLED,

@@ -9,10 +9,10 @@ import pytest
 
 from cogo_dagster.queue.client import Ask, Queue
 from cogo_dagster.queue.errors import InvalidArgument
-from cogo_dagster.queue.model import NewJob
+from cogo_dagster.queue.model import NewJob, Outcome
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster_tests.conftest import Age, Owner
-from cogo_dagster_tests.queue.steps import a_worker, add, look, settle, take, take_one
+from cogo_dagster_tests.queue.steps import BROKEN, a_worker, add, look, running_job, settle, take, take_one
 
 
 def test_a_claimed_job_carries_what_an_executor_needs(queue: Queue) -> None:
@@ -170,6 +170,32 @@ def test_the_lease_ends_by_the_database_clock(queue: Queue, owner: Owner) -> Non
     age_seconds = owner.execute("select extract(epoch from now() - claimed_at) from public.jobs").fetchone()
     assert age_seconds is not None
     assert 0 <= age_seconds[0] < 60
+
+
+def test_the_next_due_job_is_the_soonest_one_of_ours(queue: Queue) -> None:
+    """Of the families asked for, anybody's or ours, of any priority; what is due already does not count."""
+    assert queue.next_due(["browser", "figma"]) is None
+    add(queue)
+    add(queue, "browser", run_in_seconds=3600)
+    add(queue, "browser.pdf", run_in_seconds=1800, priority=9)
+    add(queue, "browser", run_in_seconds=900, executor_id="mine")
+    add(queue, "figma", run_in_seconds=60)
+    seconds = [
+        queue.next_due(["browser"]),
+        queue.next_due(["browser"], "mine"),
+        queue.next_due(["browser"], "another"),
+        queue.next_due(["figma", "browser"], "mine"),
+    ]
+    assert [round(s, -2) if s else s for s in seconds] == [1800, 900, 1800, 100]
+    assert queue.next_due(["gate"]) is None
+
+
+def test_a_retry_is_the_next_due_job(queue: Queue) -> None:
+    """A job that failed and waits for its second attempt is known, with the time it still waits."""
+    settle(queue, running_job(queue), Outcome.FAILED, error=BROKEN, delay_seconds=500)
+    seconds = queue.next_due(["browser"])
+    assert seconds is not None
+    assert 400 < seconds <= 500
 
 
 @pytest.mark.parametrize(
