@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, expect, s
 from cogo_dagster.executors.browser.find import find_browser
 from cogo_dagster.executors.browser.options import BrowserOptions
 from cogo_dagster.queue.errors import DatabaseUnavailable
+from cogo_dagster.queue.model import Json
 from cogo_dagster.settings import is_root
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.npm import npm_package
@@ -19,6 +20,9 @@ from cogo_dagster_tests.web.conftest import TOKEN, Serve, Site
 from cogo_dagster_tests.web.scene import Scene, gate_history, with_files
 
 AXE = "4.11.0"
+ALL_RULES: Json = {}
+COLOUR_RULES: Json = {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}}
+"""The dark theme changes colours alone."""
 
 PAGES = {
     "overview": "/dashboard/local",
@@ -101,37 +105,35 @@ def address(path: str, scene: Scene) -> str:
 
 
 @each_page
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_pages_are_accessible(site: Site, scene: Scene, browser: Browser, path: str, dark: bool) -> None:
-    """axe-core finds nothing on a wide screen and on a phone, and nothing is wider than 360 pixels."""
+def test_pages_are_accessible(site: Site, scene: Scene, browser: Browser, path: str) -> None:
+    """axe-core finds nothing, wide or on a phone, light or dark, and nothing is wider than 360 pixels."""
     gate_history(site.application)
     axe = (npm_package("axe-core", AXE) / "axe.min.js").read_text(encoding="utf-8")
+    context = browser.new_context(base_url=site.url, bypass_csp=True)  # for axe, which is put in as a script
+    page = context.new_page()
+    log_in(page)
+    page.goto(address(path, scene))
+    page.evaluate(axe)
     for width, height in ((1280, 800), (360, 740)):
-        context = browser.new_context(
-            base_url=site.url,
-            viewport={"width": width, "height": height},
-            color_scheme="dark" if dark else "light",
-            bypass_csp=True,  # for axe, which is put in as a script
-        )
-        page = context.new_page()
-        log_in(page)
-        page.goto(address(path, scene))
+        page.set_viewport_size({"width": width, "height": height})
         assert page.evaluate("document.documentElement.scrollWidth") <= width
-        page.evaluate(axe)
-        found = page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
-        assert [(one["id"], [node["html"][:200] for node in one["nodes"]]) for one in found] == []
-        context.close()
+        for scheme, rules in (("light", ALL_RULES), ("dark", COLOUR_RULES)):
+            page.emulate_media(color_scheme=scheme)
+            found = page.evaluate("rules => axe.run({resultTypes: ['violations'], ...rules})", rules)["violations"]
+            assert [(one["id"], [node["html"][:200] for node in one["nodes"]]) for one in found] == [], (width, scheme)
+    context.close()
 
 
-@each_page
-def test_pages_load_nothing_from_elsewhere(page: Page, scene: Scene, path: str, site: Site) -> None:
+def test_pages_load_nothing_from_elsewhere(page: Page, scene: Scene, site: Site) -> None:
     """Every request goes to this server, and no script or style stands in a page."""
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    page.goto(address(path, scene))
+    for name, path in PAGES.items():
+        page.goto(address(path, scene))
+        assert page.locator("[style]").count() == 0, name
+        assert page.locator("script:not([src])").count() == 0, name
+    assert len(asked) > len(PAGES)
     assert [url for url in asked if not url.startswith((site.url, "data:"))] == []
-    assert page.locator("[style]").count() == 0
-    assert page.locator("script:not([src])").count() == 0
 
 
 def test_the_strip_leads_to_the_lists_behind_its_numbers(page: Page, scene: Scene) -> None:
@@ -296,15 +298,16 @@ XSS = (
     "<script>alert(1)</script>",
     '"><img src=x onerror=alert(2)>',
     "'><svg/onload=alert(3)>",
-    "javascript:alert(4)",
     "</title></textarea></pre><script>alert(5)</script>",
     "{{7*7}}{% raw %}${7*7}",
     "<a href='javascript:alert(6)' style='position:fixed;inset:0'>click</a>",
     "\u202e<iframe srcdoc='<script>parent.alert(7)</script>'>\u2028",
 )
+ADDRESS = "javascript:alert(4)"
+"""Harmful only where a text is taken for an address as a whole."""
 
 
-@pytest.mark.parametrize("poison", XSS, ids=range(len(XSS)))
+@pytest.mark.parametrize("poison", ["".join(XSS), ADDRESS], ids=["text", "address"])
 def test_what_strangers_sent_is_only_text(page: Page, scene: Scene, site: Site, owner: Owner, poison: str) -> None:
     """The text in every column of every table that can hold one: no dialog, no element of it, no refused script."""
     gate_history(site.application)
@@ -318,7 +321,7 @@ def test_what_strangers_sent_is_only_text(page: Page, scene: Scene, site: Site, 
     for cause in site.queue.list_incidents():
         page.goto("/dashboard/dlq?fingerprint=" + (cause["fingerprint"] or ""))
     page.goto(f"/dashboard/jobs/{scene.dead}")
-    expect(page.locator("#payload")).to_contain_text("alert" if "alert" in poison else "7*7")
+    expect(page.locator("#payload")).to_contain_text("alert")
 
 
 def taint(owner: Owner, poison: str) -> None:
