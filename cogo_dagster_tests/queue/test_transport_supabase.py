@@ -76,6 +76,7 @@ def test_a_lost_reply_changes_nothing(rest: SupabaseTransport, stand_in: StandIn
         (429, b'{"message":"API rate limit exceeded"}', "application/json"),
         (503, b'{"code":"PGRST002","message":"no schema cache","details":null,"hint":null}', "application/json"),
         (504, b'{"code":"PGRST003","message":"pool timeout","details":null,"hint":null}', "application/json"),
+        (503, b'{"code":"PGRST001","message":"client error","details":null,"hint":null}', "application/json"),
         (503, b'{"code":"57P01","message":"terminating connection","details":null,"hint":null}', "application/json"),
         (503, b'{"code":"53300","message":"too many clients","details":null,"hint":null}', "application/json"),
         (200, b"<html>Checking your browser</html>", "text/html"),
@@ -97,6 +98,22 @@ def test_trouble_that_lasts_is_told(rest: SupabaseTransport, stand_in: StandIn) 
     with pytest.raises(TransportError, match="HTTP 502"):
         rest.call("queue_stats", {})
     assert fault.met == 5
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [("PGRST000", DatabaseUnavailable), ("PGRST001", TransportError), ("57P01", TransportError)],
+    ids=["no connection", "connection broke", "database stopped"],
+)
+def test_whether_a_call_took_effect_is_not_claimed(
+    rest: SupabaseTransport, stand_in: StandIn, code: str, kind: type[QueueError]
+) -> None:
+    """Nothing was done where PostgREST had no connection; where one broke under the call, that is open."""
+    body = f'{{"code":"{code}","message":"trouble","details":null,"hint":null}}'.encode()
+    stand_in.faults.order("answer", "queue_stats", times=9, status=503, body=body, content_type="application/json")
+    with pytest.raises(QueueError) as refused:
+        rest.call("queue_stats", {})
+    assert type(refused.value) is kind
 
 
 def test_a_wait_the_server_asks_for_is_kept(

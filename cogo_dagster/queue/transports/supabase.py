@@ -30,10 +30,12 @@ _LONGEST_WAIT_SECONDS: Final = 15.0
 _TIMEOUT: Final = httpx.Timeout(connect=5, read=25, write=25, pool=10)
 """A call ends within 8 s at the database, after up to 10 s in PostgREST's own queue for a connection."""
 
-_NOTHING_DONE: Final = ("PGRST000", "PGRST001", "PGRST002", "PGRST003", "53300", "40001", "40P01")
+_NOTHING_DONE: Final = ("PGRST000", "PGRST002", "PGRST003", "53300", "40001", "40P01")
 """PostgREST has no connection to the database, or the database has rolled the call back."""
 
-_OUTCOME_UNKNOWN: Final = ("08", "57P01", "57P02", "57P03")
+_OUTCOME_UNKNOWN: Final = ("PGRST001", "08", "57P01", "57P02", "57P03")
+"""The connection broke under the call, at its commit perhaps: PGRST001 is hasql's ClientError, which only a statement
+that was sent can meet (PostgREST/postgrest, src/PostgREST/Error.hs)."""
 
 _GATEWAY_TROUBLE: Final = frozenset({408, 425, 429, 500, 502, 503, 504, *range(520, 531), 544})
 """Statuses of what stands before PostgREST, when they come without a code of PostgREST's."""
