@@ -76,7 +76,7 @@ def check_rest(url: str, service: str) -> Iterator[Finding]:
 
 
 def check_realtime(url: str, key: str, timeout_seconds: float = 10) -> Iterator[Finding]:
-    """Join a channel and leave."""
+    """Join a channel and leave; a private one, as workers do, since a project may allow no other."""
     # Few commands need a web socket.
     from websockets.exceptions import WebSocketException  # noqa: PLC0415
     from websockets.sync.client import connect  # noqa: PLC0415
@@ -88,7 +88,7 @@ def check_realtime(url: str, key: str, timeout_seconds: float = 10) -> Iterator[
     try:
         with connect(address, open_timeout=timeout_seconds, close_timeout=1) as socket:
             join = {"topic": "realtime:cogo-doctor", "event": "phx_join", "ref": "1", "join_ref": "1"}
-            socket.send(json.dumps(join | {"payload": {"config": {}, "access_token": key}}))
+            socket.send(json.dumps(join | {"payload": {"config": {"private": True}, "access_token": key}}))
             deadline = time.monotonic() + timeout_seconds
             while True:
                 reply = json.loads(socket.recv(max(0.1, deadline - time.monotonic())))

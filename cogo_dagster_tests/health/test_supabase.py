@@ -89,6 +89,14 @@ def test_a_project_without_realtime_is_a_warning(dsn: str) -> None:
     assert (found.state, "poll" in str(found.advice)) == ("warning", True)
 
 
+def test_a_project_of_private_channels_is_healthy(project: StandIn) -> None:
+    """The doctor joins one, as workers do."""
+    assert project.realtime is not None
+    project.realtime.private_only = True
+    [found] = check_realtime(project.url, keys.SERVICE_ROLE, timeout_seconds=3)
+    assert found.state == "ok"
+
+
 def test_nobody_there_is_said() -> None:
     """For each piece."""
     [rest] = check_rest("http://127.0.0.1:9", keys.SERVICE_ROLE)

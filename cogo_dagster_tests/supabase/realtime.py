@@ -65,6 +65,7 @@ class Realtime:
     Attributes:
         refusing: Turn new connections away.
         silent: Send nothing more, while connections stay open.
+        private_only: Let nobody join a public channel, as a project's settings may say.
         joins: Joins so far.
     """
 
@@ -74,6 +75,7 @@ class Realtime:
         self._loop: asyncio.AbstractEventLoop | None = None
         self.refusing = False
         self.silent = False
+        self.private_only = False
         self.joins = 0
         with psycopg.connect(dsn, autocommit=True) as owner:
             owner.execute(SCHEMA)
@@ -127,8 +129,14 @@ class Realtime:
         topic, event, ref = message["topic"], message["event"], message.get("ref")
         if event == "phx_join":
             private = bool(message["payload"].get("config", {}).get("private"))
-            if private and link.role != "service_role":
+            # A token of its own counts before the connection's; of a key that is no JWT, only the gateway knows more.
+            token = message["payload"].get("access_token") or "sb_"
+            if private and (link.role if token.startswith("sb_") else _role(token)) != "service_role":
                 reason = f"Unauthorized: You do not have permissions to read from this Channel topic: {topic}"
+                await self._send(link, topic, "phx_reply", {"status": "error", "response": {"reason": reason}}, ref)
+                return
+            if self.private_only and not private:
+                reason = "PrivateOnly: This project only allows private channels"
                 await self._send(link, topic, "phx_reply", {"status": "error", "response": {"reason": reason}}, ref)
                 return
             self.joins += 1
