@@ -122,6 +122,30 @@ def test_a_large_upload_is_resumed(store: SupabaseStore, stand_in: StandIn, larg
     assert patches == 4, "One part was sent twice, the others were not."
 
 
+def test_a_part_that_was_taken_in_part_is_finished(store: SupabaseStore, stand_in: StandIn, large: Path) -> None:
+    """The upload goes on at whatever byte the server has come to."""
+    stand_in.storage.torn_parts = [1_000, 0, PART_BYTES - 1]
+    name = a_key("zip")
+    assert store.put(name, large, "application/zip").sha256 == sha256(large)
+    assert stand_in.storage.buckets["artifacts"].objects[name].data == large.read_bytes()
+
+
+def test_an_upload_that_lost_its_end_is_begun_anew(store: SupabaseStore, stand_in: StandIn, large: Path) -> None:
+    """A server that has all parts and makes no object of them calls the upload complete: only a look tells."""
+    stand_in.storage.lost_ends = 1
+    name = a_key("zip")
+    assert store.put(name, large, "application/zip").sha256 == sha256(large)
+    assert ("POST", "/storage/v1/upload/resumable") in stand_in.faults.requests
+    assert len(stand_in.storage.uploads) == 2
+
+
+def test_an_upload_that_loses_its_end_again_is_told(store: SupabaseStore, stand_in: StandIn, large: Path) -> None:
+    """It is begun anew once, not for ever."""
+    stand_in.storage.lost_ends = 9
+    with pytest.raises(ArtifactStoreError, match="not there"):
+        store.put(a_key("zip"), large, "application/zip")
+
+
 @pytest.mark.parametrize("kind", ["drop_before", "drop_after", "answer", "cut_short"])
 def test_a_small_upload_is_repeated(store: SupabaseStore, stand_in: StandIn, hello: Path, kind: Any) -> None:
     """Whether or not the server took it: the key is the same, so are the bytes."""
@@ -183,7 +207,7 @@ def test_a_signed_url_opens_for_anybody_until_it_expires(store: SupabaseStore, s
     assert url.startswith(f"{stand_in.url}/storage/v1/object/sign/artifacts/jobs/")
     answer = httpx.get(url)
     assert (answer.status_code, answer.text, answer.headers["content-type"]) == (200, "hello", "text/plain")
-    assert answer.headers["content-disposition"] == "attachment; filename=a%20name%20%26%20more.txt;"
+    assert "filename*=UTF-8''a%20name%20%26%20more.txt" in answer.headers["content-disposition"]
     assert httpx.get(url.replace(name, a_key())).json()["code"] == "InvalidSignature"
     assert SERVICE_ROLE not in url
 
@@ -235,12 +259,16 @@ def test_a_file_above_the_limit_is_told(
         store.put(a_key(), hello if size == "small" else large, "text/plain")
 
 
-def test_a_type_the_bucket_does_not_take_is_told(store: SupabaseStore, stand_in: StandIn, hello: Path) -> None:
-    """With where to allow it."""
+@pytest.mark.parametrize("size", ["small", "large"])
+def test_a_type_the_bucket_does_not_take_is_told(
+    store: SupabaseStore, stand_in: StandIn, hello: Path, large: Path, size: str
+) -> None:
+    """With where to allow it; of a large file, before any part of it was sent."""
     store.put(a_key(), hello, "text/plain")
-    stand_in.storage.buckets["artifacts"].allowed_mime_types = ["image/png"]
+    stand_in.storage.buckets["artifacts"].allowed_mime_types = ["image/*"]
     with pytest.raises(ArtifactStoreError, match="does not take this type"):
-        store.put(a_key(), hello, "text/plain")
+        store.put(a_key(), hello if size == "small" else large, "text/plain")
+    assert not [method for method, _ in stand_in.faults.requests if method == "PATCH"]
 
 
 def test_a_project_that_is_not_there_is_told(stand_in: StandIn, hello: Path) -> None:
@@ -301,6 +329,24 @@ def test_a_bucket_of_another_database_is_not_swept(store: SupabaseStore, stand_i
         list(other.keys(0))
     assert len(stand_in.addresses()) == 2
     other.close()
+
+
+def test_a_bucket_that_another_database_took_is_not_swept(store: SupabaseStore, stand_in: StandIn, hello: Path) -> None:
+    """Two that come first at once may both believe that it is theirs: before sweeping, the bucket is asked again."""
+    store.put(a_key(), hello, "text/plain")
+    stand_in.storage.buckets["artifacts"].objects["cogo/deployment"].data = b"another deployment"
+    with pytest.raises(ArtifactStoreError, match="belongs to another COGO database"):
+        list(store.keys(0))
+
+
+def test_trouble_with_a_status_of_duplicates_is_no_duplicate(
+    store: SupabaseStore, stand_in: StandIn, hello: Path
+) -> None:
+    """Storage also says 409 of transactions that failed: the code tells them apart."""
+    body = b'{"statusCode":"409","error":"TransactionError","message":"it failed","code":"TransactionError"}'
+    stand_in.faults.order("answer", "/object/artifacts/cogo", status=400, body=body, content_type="application/json")
+    with pytest.raises(ArtifactStoreError, match="409: it failed"):
+        store.put(a_key(), hello, "text/plain")
 
 
 def test_a_bucket_that_was_deleted_is_made_again(store: SupabaseStore, stand_in: StandIn, hello: Path) -> None:

@@ -58,7 +58,6 @@ class Upload:
     name: str
     length: int
     metadata: Mapping[str, str]
-    upsert: bool
     data: bytearray = field(default_factory=bytearray)
 
 
@@ -136,6 +135,14 @@ def require_key(key: str) -> None:
     """Refuse names that Storage does not take."""
     if not _ALLOWED_KEY.fullmatch(key):
         raise StorageError("400", "InvalidKey", f"Invalid key: {key}", "InvalidKey")
+
+
+def require_type(bucket: Bucket, content_type: str) -> None:
+    """Refuse types that the bucket does not take; it may take all of a family, as `image/*`."""
+    family = f"{content_type.partition('/')[0]}/*"
+    if bucket.allowed_mime_types and not {content_type, family} & set(bucket.allowed_mime_types):
+        message = f"mime type {content_type} is not supported"
+        raise StorageError("415", "invalid_mime_type", message, "InvalidMimeType")
 
 
 def row_of(name: str, stored: Stored | None) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""The Storage API as measured: every error is HTTP 400 with the true status inside, except where TUS answers."""
+"""The Storage API as measured: every error is HTTP 400 with the true status inside, except where TUS answers.
+
+What was not measured follows the sources: supabase/storage (routes, renderer, tus/lifecycle.ts), tus/tus-node-server.
+"""
 
 import base64
 import json
@@ -28,6 +31,7 @@ from cogo_dagster_tests.supabase.objects import (
     no_object,
     refused_by_rls,
     require_key,
+    require_type,
     role_of,
     row_of,
     too_large,
@@ -42,6 +46,8 @@ class Storage:
         whole_etags: Whether an ETag is the MD5; otherwise it says nothing, as after an upload in parts.
         has_list_v2: Whether the server knows the newer listing.
         spoil: Changes what is stored, for tests of the verification.
+        torn_parts: How many bytes of each of the next parts are kept before the server gives up on the part.
+        lost_ends: How many of the next uploads in parts have all of them and do not become an object.
     """
 
     def __init__(self) -> None:
@@ -51,6 +57,8 @@ class Storage:
         self.whole_etags = True
         self.has_list_v2 = True
         self.spoil: Callable[[bytes], bytes] = bytes
+        self.torn_parts: list[int] = []
+        self.lost_ends = 0
 
     def answer(self, request: Request) -> Answer:
         """Answer one request; the path begins after /storage/v1."""
@@ -58,8 +66,6 @@ class Storage:
             with self._lock:
                 return self._route(request)
         except StorageError as error:
-            if request.path.startswith("/upload/resumable"):
-                return Answer(int(error.document["statusCode"]), str(error).encode())
             body = b"" if request.method == "HEAD" else json.dumps(error.document).encode()
             return Answer(error.http, body, (("content-type", "application/json; charset=utf-8"),))
 
@@ -68,7 +74,8 @@ class Storage:
         if first == "bucket":
             return self._bucket(request, rest)
         if first == "upload":
-            return self._resumable(request, rest.removeprefix("resumable").lstrip("/"))
+            # The key is looked at before TUS is reached, and so refused as everywhere else.
+            return self._resumable(request, role_of(request), rest.removeprefix("resumable").lstrip("/"))
         verb, _, name = rest.partition("/")
         if verb == "sign" and request.method == "GET":
             return self._signed_object(request, name)
@@ -96,7 +103,7 @@ class Storage:
             return self._info(role, name)
         if verb == "authenticated":
             return self._object(request, role, name)
-        return Answer(404, b'{"message":"Route POST:/object/list-v2 not found","error":"Not Found","statusCode":404}')
+        raise no_bucket()  # to an older server this is an upload into a bucket `list-v2`
 
     def _bucket(self, request: Request, rest: str) -> Answer:
         role = role_of(request)
@@ -154,9 +161,7 @@ class Storage:
             raise refused_by_rls()
         if len(stored.data) > min(bucket.file_size_limit or GLOBAL_LIMIT_BYTES, GLOBAL_LIMIT_BYTES):
             raise too_large()
-        if bucket.allowed_mime_types and stored.content_type not in bucket.allowed_mime_types:
-            message = f"mime type {stored.content_type} is not supported"
-            raise StorageError("415", "invalid_mime_type", message, "InvalidMimeType")
+        require_type(bucket, stored.content_type)
         if key in bucket.objects and not upsert:
             raise duplicate("KeyAlreadyExists")
         bucket.objects[key] = stored
@@ -167,13 +172,14 @@ class Storage:
     def _sent(self, request: Request, found: Stored, download: str | None = None) -> Answer:
         etag = found.etag if self.whole_etags else '"18f2a-9"'
         headers = [
-            ("content-type", found.content_type),
+            ("content-type", "text/plain" if "text/html" in found.content_type.lower() else found.content_type),
             ("etag", etag),
             ("cache-control", found.cache_control),
             ("accept-ranges", "bytes"),
         ]
         if download is not None:
-            headers.append(("content-disposition", f"attachment; filename={quote(download)};"))
+            name = quote(download, safe="")
+            headers.append(("content-disposition", f"attachment; filename={name}; filename*=UTF-8''{name};"))
         wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", request.headers.get("range", ""))
         if wanted:
             first, last = int(wanted[1]), int(wanted[2] or len(found.data) - 1)
@@ -270,19 +276,26 @@ class Storage:
             raise no_bucket()
         return self._sent(request, self._found(path, "service_role"))
 
-    def _resumable(self, request: Request, upload_id: str) -> Answer:
+    def _resumable(self, request: Request, role: str, upload_id: str) -> Answer:
+        if not request.headers.get("tus-resumable"):
+            return Answer(412, b"Tus-Resumable Required\n")
+        try:
+            return self._tus(request, role, upload_id)
+        except StorageError as error:
+            return Answer(int(error.document["statusCode"]), str(error).encode())
+
+    def _tus(self, request: Request, role: str, upload_id: str) -> Answer:
         if request.method == "POST" and not upload_id:
-            return self._begin(request)
+            return self._begin(request, role)
         upload = self.uploads.get(upload_id)
         if upload is None:
             return Answer(404, b"The file for this url was not found\n")
         offset = (("upload-offset", str(len(upload.data))), ("tus-resumable", "1.0.0"))
         if request.method == "HEAD":
             return Answer(200, b"", (*offset, ("upload-length", str(upload.length))))
-        return self._append(request, upload)
+        return self._append(request, role, upload)
 
-    def _begin(self, request: Request) -> Answer:
-        role = role_of(request)
+    def _begin(self, request: Request, role: str) -> Answer:
         given = dict(pair.split(" ", 1) for pair in request.headers.get("upload-metadata", "").split(",") if pair)
         metadata = {name: base64.b64decode(value).decode() for name, value in given.items()}
         bucket, name = metadata.get("bucketName", ""), metadata.get("objectName", "")
@@ -292,26 +305,36 @@ class Storage:
             raise no_bucket()
         if role != "service_role":
             raise refused_by_rls()
-        if length > (self.buckets[bucket].file_size_limit or GLOBAL_LIMIT_BYTES):
+        if length > min(self.buckets[bucket].file_size_limit or GLOBAL_LIMIT_BYTES, GLOBAL_LIMIT_BYTES):
             return Answer(413, b"Maximum size exceeded\n")
         upsert = request.headers.get("x-upsert") == "true"
         if name in self.buckets[bucket].objects and not upsert:
-            return Answer(409, b"The resource already exists")
+            raise duplicate("KeyAlreadyExists")
+        if content_type := metadata.get("contentType"):
+            require_type(self.buckets[bucket], content_type)
         upload_id = base64.urlsafe_b64encode(f"{bucket}/{name}/{uuid4()}".encode()).decode().rstrip("=")
-        self.uploads[upload_id] = Upload(bucket, name, length, metadata, upsert)
+        self.uploads[upload_id] = Upload(bucket, name, length, metadata)
         # What the server knows of itself: neither the gateway's prefix nor, in production, plain http.
         location = f"https://storage.internal/upload/resumable/{upload_id}"
         return Answer(201, b"", (("location", location), ("tus-resumable", "1.0.0")))
 
-    def _append(self, request: Request, upload: Upload) -> Answer:
-        role = role_of(request)
+    def _append(self, request: Request, role: str, upload: Upload) -> Answer:
+        upsert = request.headers.get("x-upsert") == "true"
+        if upload.name in self.buckets[upload.bucket].objects and not upsert:
+            raise duplicate("KeyAlreadyExists")
         if request.headers.get("content-type") != "application/offset+octet-stream":
             return Answer(415, b"Content-Type must be application/offset+octet-stream")
         if int(request.headers["upload-offset"]) != len(upload.data):
             return Answer(409, b"Upload-Offset conflict\n")
         if len(request.body) != CHUNK_BYTES and len(upload.data) + len(request.body) != upload.length:
             return Answer(400, b"All parts but the last must have 6 MiB")
+        if self.torn_parts:
+            upload.data.extend(request.body[: self.torn_parts.pop(0)])
+            return Answer(500, b"Something went wrong receiving the file\n")
         upload.data.extend(request.body)
+        if len(upload.data) == upload.length and self.lost_ends:
+            self.lost_ends -= 1
+            return Answer(423, b"The resource is locked")
         if len(upload.data) == upload.length:
             stored = Stored(
                 self.spoil(bytes(upload.data)),
@@ -319,5 +342,5 @@ class Storage:
                 f"max-age={upload.metadata.get('cacheControl', '0')}",
                 json.loads(upload.metadata.get("metadata", "null")),
             )
-            self._store(upload.bucket, upload.name, stored, role, upsert=upload.upsert)
+            self._store(upload.bucket, upload.name, stored, role, upsert=upsert)
         return Answer(204, b"", (("upload-offset", str(len(upload.data))), ("tus-resumable", "1.0.0")))

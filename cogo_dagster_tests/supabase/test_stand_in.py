@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from cogo_dagster_tests.supabase.keys import ANON, PUBLISHABLE, SECRET_KEY, SERVICE_ROLE, legacy_key
+from cogo_dagster_tests.supabase.objects import Bucket, Stored
 from cogo_dagster_tests.supabase.server import StandIn, supabase
 
 FUNCTIONS = """
@@ -185,3 +186,37 @@ def test_a_conflict_that_passes_is_tried_again_by_the_server(stand_in: StandIn, 
         )
     assert ask(stand_in, "second_time", json={}).text == "2"
     assert stand_in.postgrest.endless == []
+
+
+@pytest.mark.parametrize(
+    ("key", "headers", "status", "text"),
+    [
+        (SERVICE_ROLE, {}, 412, "Tus-Resumable Required"),
+        ("sb_secret_of_another_project", {"Tus-Resumable": "1.0.0"}, 400, '"statusCode": "403"'),
+        (SERVICE_ROLE, {"Tus-Resumable": "1.0.0"}, 404, "The file for this url was not found"),
+    ],
+    ids=["no version", "wrong key", "unknown upload"],
+)
+def test_uploads_in_parts_are_refused_as_tus_does(
+    stand_in: StandIn, key: str, headers: dict[str, str], status: int, text: str
+) -> None:
+    """In plain text with the true status; a key is refused before TUS is reached, and so as everywhere in Storage."""
+    given = {"apikey": key, "Authorization": f"Bearer {key}", "Upload-Offset": "0"} | headers
+    answer = httpx.patch(f"{stand_in.url}/storage/v1/upload/resumable/unknown", headers=given)
+    assert (answer.status_code, text in answer.text) == (status, True)
+
+
+def test_pages_come_as_text(stand_in: StandIn) -> None:
+    """Storage shows nobody a page from a project's address."""
+    stand_in.storage.buckets["b"] = Bucket("b", public=True)
+    stand_in.storage.buckets["b"].objects["page.html"] = Stored(b"<p>", "text/html; charset=utf-8", "")
+    answer = httpx.get(f"{stand_in.url}/storage/v1/object/public/b/page.html")
+    assert (answer.text, answer.headers["content-type"]) == ("<p>", "text/plain")
+
+
+def test_an_older_server_takes_the_newer_listing_for_an_upload(stand_in: StandIn) -> None:
+    """Into a bucket of that name, which is not there."""
+    stand_in.storage.has_list_v2 = False
+    headers = {"apikey": SERVICE_ROLE, "Authorization": f"Bearer {SERVICE_ROLE}"}
+    answer = httpx.post(f"{stand_in.url}/storage/v1/object/list-v2/artifacts", headers=headers, json={"prefix": ""})
+    assert (answer.status_code, answer.json()["code"]) == (400, "NoSuchBucket")

@@ -43,6 +43,8 @@ _BY_ERROR: Final[Mapping[str, str]] = {
 }
 """For servers that do not say the code yet."""
 
+_THERE_ALREADY: Final = frozenset({"Duplicate", "KeyAlreadyExists", "BucketAlreadyExists", "ResourceAlreadyExists"})
+
 
 class StorageRefused(ArtifactStoreError):
     """Storage answered with an error.
@@ -56,6 +58,11 @@ class StorageRefused(ArtifactStoreError):
         super().__init__(sentence)
         self.code = code
         self.status = status
+
+    @property
+    def is_duplicate(self) -> bool:
+        """Whether what was to be made is there already; a 409 may also be trouble (TransactionError)."""
+        return self.code in _THERE_ALREADY
 
 
 class StorageApi:
@@ -125,7 +132,7 @@ class StorageApi:
         try:
             self.request("POST", "/bucket", json={"id": self.bucket, "name": self.bucket, "public": False})
         except StorageRefused as refused:
-            if refused.status != 409:
+            if not refused.is_duplicate:
                 raise
 
     def _refused(self, response: httpx.Response) -> StorageRefused:

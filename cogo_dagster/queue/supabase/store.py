@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any, BinaryIO, Final, cast
+from typing import Any, BinaryIO, Final, NamedTuple, cast
 from urllib.parse import quote
 
 import httpx
@@ -31,6 +31,7 @@ _OURS: Final = re.compile(
 """The keys that the engine chooses. Whatever else is in the bucket is somebody's who knows nothing of the sweeper."""
 
 _OWNER: Final = "cogo/deployment"
+_GONE: Final = (404, 410)
 _AS_IT_IS: Final = {"Accept-Encoding": "identity"}
 
 
@@ -62,25 +63,16 @@ class SupabaseStore:
         The size is the store's word. So is the hash where the ETag is an MD5 (an object uploaded in one request);
         otherwise the object is read back.
         """
-        size_bytes, sha256, md5 = _measure(source)
+        sent = _measure(source)
         try:
-            self._claim()
-            self._upload(storage_key, source, content_type, sha256)
+            return self._put(storage_key, source, content_type, sent)
         except StorageRefused as refused:
-            if refused.status != 404:
+            if refused.status not in _GONE:
                 raise
-            self._owner = None  # the bucket was deleted meanwhile
-            self._claim()
-            self._upload(storage_key, source, content_type, sha256)
-        try:
-            path = self._api.object_path(storage_key, "/authenticated")
-            head = self._api.request("HEAD", path, headers=_AS_IT_IS).headers
-        except StorageRefused:  # without a body it cannot say why; reading can
-            return self._read_back(storage_key)
-        etag = head.get("etag", "").removeprefix("W/").strip('"')
-        if head.get("content-length") == str(size_bytes) and etag == md5:
-            return StoredObject(size_bytes, sha256)
-        return self._read_back(storage_key)
+            # The bucket was deleted meanwhile, or the upload got lost: a server that has all parts and fails to make
+            # an object of them says of the upload that it is complete (supabase/storage, tus/lifecycle.ts).
+            self._owner = None
+            return self._put(storage_key, source, content_type, sent)
 
     def delete(self, storage_key: str) -> None:
         """Delete an object; one that is not there is no error, nor is a bucket that is not."""
@@ -130,6 +122,9 @@ class SupabaseStore:
         Raises:
             ArtifactStoreError: The bucket is another deployment's.
         """
+        # Read anew: releases of Storage that look for a rival before an upload, and not at its end, let two first
+        # writers both succeed (supabase/storage, uploader.ts), and only the later one's id is kept.
+        self._owner = None
         owner = self._claim()
         if owner != self._deployment_id:
             raise ArtifactStoreError(
@@ -171,10 +166,23 @@ class SupabaseStore:
                 if refused.status == 404 and not made:
                     self._api.make_bucket()
                     continue
-                if refused.status != 409:
+                if not refused.is_duplicate:
                     raise
             break
         return self._api.request("GET", self._api.object_path(_OWNER, "/authenticated")).text
+
+    def _put(self, storage_key: str, source: Path, content_type: str, sent: "_Measured") -> StoredObject:
+        self._claim()
+        self._upload(storage_key, source, content_type, sent.sha256)
+        try:
+            path = self._api.object_path(storage_key, "/authenticated")
+            head = self._api.request("HEAD", path, headers=_AS_IT_IS).headers
+        except StorageRefused:  # without a body it cannot say why; reading can
+            return self._read_back(storage_key)
+        etag = head.get("etag", "").removeprefix("W/").strip('"')
+        if head.get("content-length") == str(sent.size_bytes) and etag == sent.md5:
+            return StoredObject(sent.size_bytes, sent.sha256)
+        return self._read_back(storage_key)
 
     def _upload(self, storage_key: str, source: Path, content_type: str, sha256: str) -> None:
         if source.stat().st_size > PART_BYTES:
@@ -229,11 +237,17 @@ def _is_old(row: Any, answer: httpx.Response, older_than_seconds: float) -> bool
     return stored_at < now - timedelta(seconds=older_than_seconds)
 
 
-def _measure(path: Path) -> tuple[int, str, str]:
+class _Measured(NamedTuple):
+    size_bytes: int
+    sha256: str
+    md5: str
+
+
+def _measure(path: Path) -> _Measured:
     sha256, md5, size_bytes = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
     with path.open("rb") as read:
         while chunk := read.read(_CHUNK_BYTES):
             sha256.update(chunk)
             md5.update(chunk)
             size_bytes += len(chunk)
-    return size_bytes, sha256.hexdigest(), md5.hexdigest()
+    return _Measured(size_bytes, sha256.hexdigest(), md5.hexdigest())
