@@ -73,7 +73,11 @@ _BY_SQLSTATE: dict[str, type[QueueError]] = {
 
 _GAVE_UP = "The database gave up on the call ({message}): nothing was done, and it may be repeated."
 
+_FULL = "The database has no room left ({message}): nothing was done; give it more disk or memory."
+
 _UNAVAILABLE = {
+    "25006": "The database takes no writes ({message}): it is a standby, or a project whose disk is full.",
+    **dict.fromkeys(("53100", "53200"), _FULL),
     "42501": "The database refuses this role ({message}): connect as one that has service_role.",
     **dict.fromkeys(("57014", "55P03", "40001", "40P01"), _GAVE_UP),  # out of time, or in another's way
 }

@@ -158,9 +158,21 @@ def test_a_role_without_rights_says_so(dsn: str) -> None:
         ("42P01", SchemaOutOfDate),
         ("PGRST202", SchemaOutOfDate),
         ("42501", DatabaseUnavailable),
+        ("53100", DatabaseUnavailable),
+        ("53200", DatabaseUnavailable),
         ("XX000", QueueError),
     ],
 )
 def test_errors_are_told_apart_by_sqlstate(sqlstate: str, error: type[QueueError]) -> None:
     """Never by message."""
     assert type(error_from_sqlstate(sqlstate, "whatever it says")) is error
+
+
+def test_a_database_that_takes_no_writes_is_one_to_wait_for(dsn: str, owner: Owner) -> None:
+    """A project whose disk is full goes read-only: that is said, and workers wait until it is writable again."""
+    name = sql.Identifier(str(conninfo_to_dict(dsn)["dbname"]))
+    owner.execute(sql.SQL("alter database {} set default_transaction_read_only = on").format(name))
+    transport = PostgresTransport(dsn)
+    with pytest.raises(DatabaseUnavailable, match="takes no writes"):
+        add(Queue(transport))
+    transport.close()
