@@ -131,7 +131,7 @@ def assert_disconnected(dsn: str) -> None:
     """Wait until the server has seen the end of every connection of a closed transport."""
     connected = "select count(*) from pg_stat_activity where datname = current_database() and application_name = 'cogo'"
     with psycopg.connect(dsn, autocommit=True) as connection:
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 30
         while (row := connection.execute(connected).fetchone()) and row[0]:
             assert time.monotonic() < deadline, f"{row[0]} connections of the closed transport are still open."
             time.sleep(0.005)
