@@ -95,7 +95,7 @@ def main() -> None:
         memory = {}
         for attempts in (options.attempts // 10, options.attempts):
             with server.clone("gate") as dsn:
-                _fill(dsn, attempts)
+                fill(dsn, attempts)
                 memory[attempts] = _memory(dsn)
                 if attempts == options.attempts:
                     _compare(dsn, options.rounds)
@@ -105,7 +105,8 @@ def main() -> None:
     print(f"This process took {used:,.0f} MiB at most.")
 
 
-def _fill(dsn: str, attempts: int) -> None:
+def fill(dsn: str, attempts: int) -> None:
+    """Put finished attempts of that one day into an empty database, a twentieth of them superseded, and analyze it."""
     superseded = attempts // 20
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute(_JOBS, {"jobs": attempts - superseded, "day": f"{DAY} 00:00+00"})
