@@ -1,6 +1,5 @@
 """An idle worker is woken by an enqueue instead of finding the job at its next poll."""
 
-
 import psycopg
 import pytest
 
