@@ -26,6 +26,7 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PATH", f"{folder}:/bin:/nowhere")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("PLAYWRIGHT_BROWSERS_PATH", raising=False)
+    monkeypatch.setattr(find, "SHELL_NAMES", ("cogo-shell",))
     monkeypatch.setattr(find, "CHROME_NAMES", ("cogo-chrome",))
     monkeypatch.setattr(find, "CHROMIUM_NAMES", ("cogo-chromium",))
     monkeypatch.setitem(find.CHANNELS, "chrome", ("cogo-chrome",))
@@ -48,6 +49,19 @@ def test_the_order_is_setting_system_playwright(bare: Path, tmp_path: Path) -> N
     named = program(tmp_path / "my browser", "Brave Browser 4.0")
     choice = find_browser(BrowserOptions(channel=str(named)), install=False)
     assert (choice.executable_path, choice.version, choice.source) == (named, "Brave Browser 4.0", "setting")
+
+
+def test_a_headless_shell_comes_first_where_no_window_is_wanted(bare: Path, tmp_path: Path) -> None:
+    """The system's, then Playwright's; a window and the channel chromium need the whole browser."""
+    downloads = tmp_path / ".cache/ms-playwright"
+    program(downloads / "chromium-99/chrome-linux64/chrome", "Chromium 99.0")
+    program(downloads / "chromium_headless_shell-99/chrome-headless-shell-linux64/chrome-headless-shell", "Shell 99.0")
+    assert find_browser(BrowserOptions(), install=False).version == "Shell 99.0"
+    program(bare / "cogo-shell", "Chromium 2.0")
+    program(bare / "cogo-chromium", "Chromium 3.0")
+    assert find_browser(BrowserOptions(), install=False).version == "Chromium 2.0"
+    assert find_browser(BrowserOptions(headless=False), install=False).version == "Chromium 3.0"
+    assert find_browser(BrowserOptions(channel="chromium"), install=False).version == "Chromium 3.0"
 
 
 def test_what_does_not_run_is_passed_over(bare: Path) -> None:
@@ -82,11 +96,19 @@ def test_installing_tries_playwright_then_the_distribution(bare: Path, monkeypat
     program(bare / "apt-get")
     with pytest.raises(ExecutorUnavailable, match="was found and none could be installed: install one"):
         find_browser(BrowserOptions(), install=True)
-    assert tried == ["playwright install chromium"]
+    assert tried == ["playwright install chromium-headless-shell"]
+    with pytest.raises(ExecutorUnavailable):
+        find_browser(BrowserOptions(headless=False), install=True)
+    assert tried[1:] == ["playwright install chromium"]
     monkeypatch.setattr(find, "is_root", lambda: True)
     with pytest.raises(ExecutorUnavailable):
         find_browser(BrowserOptions(), install=True)
-    assert [step.split()[0] for step in tried] == ["playwright", "playwright", "DPkg::Lock::Timeout=600", "chromium"]
+    assert tried[2:] == [
+        "playwright install chromium-headless-shell",
+        "DPkg::Lock::Timeout=600 -qq update",
+        "chromium-headless-shell fonts-dejavu-core fonts-liberation",
+        "chromium fonts-dejavu-core fonts-liberation",
+    ]
 
 
 def test_two_at_once_install_once(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,9 +117,9 @@ def test_two_at_once_install_once(bare: Path, monkeypatch: pytest.MonkeyPatch) -
     both = threading.Barrier(2, timeout=10)
     present = find._present
 
-    def look(channel: str | None) -> find.BrowserChoice | None:
+    def look(channel: str | None, shell: bool) -> find.BrowserChoice | None:
         """Let both look before either installs."""
-        found = present(channel)
+        found = present(channel, shell)
         if threading.current_thread() not in seen:
             seen.add(threading.current_thread())
             both.wait()

@@ -1,8 +1,11 @@
 """Find a Chromium-family browser on this machine, or install one.
 
-The order: what `BROWSER_CHANNEL` names; a Chrome or Chromium of the system; a build that Playwright downloaded;
-then, if installing is allowed, `playwright install chromium`, and the distribution's package where we are root.
+The order: what `BROWSER_CHANNEL` names; a headless shell, a Chrome or a Chromium of the system; a build that Playwright
+downloaded; then, if installing is allowed, Playwright's, and the distribution's package where we are root.
 A candidate counts only if it runs `--version`.
+
+A headless shell is Chromium without what a window needs: a page costs a third of the processor time. It is what
+Playwright itself takes for headless pages; the channel `chromium` asks for the whole browser.
 """
 
 import contextlib
@@ -15,6 +18,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from cogo_dagster.executors.browser.environment import clean_environment
@@ -23,6 +27,9 @@ from cogo_dagster.executors.errors import ExecutorUnavailable
 from cogo_dagster.settings import is_root
 
 logger = logging.getLogger(__name__)
+
+SHELL_NAMES = ("/usr/lib/chromium/chromium-headless-shell", "chromium-headless-shell", "chrome-headless-shell")
+"""Debian's own path first: what it has on PATH is a script that stays between us and the browser."""
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "/Applications/Chromium.app/Contents/MacOS/Chromium")
 CHROME_NAMES = (
@@ -46,12 +53,13 @@ CHANNELS: dict[str, tuple[str, ...]] = {
 }
 """Programs by channel, on PATH or absolute."""
 
+PLAYWRIGHT_SHELLS = ("*/chrome-headless-shell", "*/headless_shell")
 PLAYWRIGHT_PROGRAMS = (
     "*/chrome",
     "*/*.app/Contents/MacOS/Chromium",
     "*/*.app/Contents/MacOS/Google Chrome for Testing",
 )
-APT_PACKAGES = ("chromium", "fonts-dejavu-core", "fonts-liberation")
+APT_FONTS = ("fonts-dejavu-core", "fonts-liberation")
 INSTALL_SECONDS = 900
 VERSION_SECONDS = 30
 NOTHING_FOUND = (
@@ -82,9 +90,10 @@ def find_browser(options: BrowserOptions, install: bool) -> BrowserChoice:
     """
     if options.channel and options.channel not in CHANNELS:
         return _named(options.channel)
-    choice = _present(options.channel)
+    shell = options.headless and options.channel is None
+    choice = _present(options.channel, shell)
     if choice is None and install and options.channel in (None, "chromium"):
-        choice = _install()
+        choice = _install(shell)
     if choice is not None:
         return choice
     if options.channel:
@@ -124,11 +133,12 @@ def _named(program: str) -> BrowserChoice:
     return choice
 
 
-def _present(channel: str | None) -> BrowserChoice | None:
+def _present(channel: str | None, shell: bool) -> BrowserChoice | None:
     names = CHANNELS[channel] if channel else (*CHROME_NAMES, *CHROMIUM_NAMES)
-    found = [(Path(path), "system") for path in map(shutil.which, names) if path]
+    found = [(Path(path), "system") for path in map(shutil.which, (*SHELL_NAMES, *names) if shell else names) if path]
     if channel in (None, "chromium"):
-        found += [(path, "playwright") for path in _playwright_builds()]
+        shells = _playwright_builds("chromium_headless_shell", PLAYWRIGHT_SHELLS) if shell else []
+        found += [(path, "playwright") for path in (*shells, *_playwright_builds("chromium", PLAYWRIGHT_PROGRAMS))]
     return next(filter(None, (_verified(path, source) for path, source in found)), None)
 
 
@@ -137,33 +147,40 @@ def _verified(path: Path, source: str) -> BrowserChoice | None:
     return BrowserChoice(path, version, source) if version else None
 
 
-def _playwright_builds() -> list[Path]:
-    """Playwright's own Chromium builds, newest revision first."""
+def _playwright_builds(kind: str, programs: tuple[str, ...]) -> list[Path]:
+    """Playwright's own builds of a kind, newest revision first."""
     folder = os.environ.get("PLAYWRIGHT_BROWSERS_PATH")
     caches = [Path(folder)] if folder else [Path("~/.cache/ms-playwright"), Path("~/Library/Caches/ms-playwright")]
-    builds = [build for cache in caches for build in cache.expanduser().glob("chromium-*")]
+    builds = [build for cache in caches for build in cache.expanduser().glob(f"{kind}-*")]
     builds.sort(key=lambda build: int(build.name.rpartition("-")[2] or 0), reverse=True)
-    return [program for build in builds for pattern in PLAYWRIGHT_PROGRAMS for program in build.glob(pattern)]
+    return [program for build in builds for pattern in programs for program in build.glob(pattern)]
 
 
-def _install() -> BrowserChoice | None:
+def _install(shell: bool) -> BrowserChoice | None:
+    wanted, channel = ("chromium-headless-shell", None) if shell else ("chromium", "chromium")
+    present = partial(_present, channel, shell)
     with _one_installer():
         # Another process may have installed one while this one waited for the lock.
-        choice = _present("chromium")
+        choice = present()
         if choice is not None:
             return choice
         playwright = [sys.executable, "-m", "playwright"]
-        _run("Downloading Chromium with Playwright", [*playwright, "install", "chromium"])
-        if _can_apt() and _playwright_builds() and _present("chromium") is None:
-            _run("Installing the libraries Chromium needs", [*playwright, "install-deps", "chromium"])
-        if _can_apt() and _present("chromium") is None:
+        _run("Downloading Chromium with Playwright", [*playwright, "install", wanted])
+        if _can_apt() and _downloaded() and present() is None:
+            _run("Installing the libraries Chromium needs", [*playwright, "install-deps", wanted])
+        if _can_apt() and present() is None:
             apt_get = ["apt-get", "-o", "DPkg::Lock::Timeout=600", "-qq"]
             _run("Reading the package lists", [*apt_get, "update"])
-            _run(
-                "Installing the package chromium", [*apt_get, "install", "-y", "--no-install-recommends", *APT_PACKAGES]
-            )
-        found = _present("chromium")
+            for package in dict.fromkeys((wanted, "chromium")):  # older releases have no package of the shell
+                if present() is None:
+                    install = [*apt_get, "install", "-y", "--no-install-recommends", package, *APT_FONTS]
+                    _run(f"Installing the package {package}", install)
+        found = present()
     return BrowserChoice(found.executable_path, found.version, "installed") if found else None
+
+
+def _downloaded() -> list[Path]:
+    return _playwright_builds("chromium*", (*PLAYWRIGHT_SHELLS, *PLAYWRIGHT_PROGRAMS))
 
 
 def _can_apt() -> bool:
