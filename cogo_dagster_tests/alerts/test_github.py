@@ -17,8 +17,6 @@ from cogo_dagster_tests.alerts.messages import a_message, a_weekly, an_alert, wo
 from cogo_dagster_tests.alerts.receivers import Receiver, Reply, receiving
 from cogo_dagster_tests.alerts.test_targets import send
 
-pytestmark = pytest.mark.xdist_group("github")  # the description takes seconds to read
-
 
 @pytest.fixture
 def github() -> GitHub:

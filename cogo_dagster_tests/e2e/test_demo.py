@@ -10,7 +10,7 @@ from cogo_dagster.queue.embedded import EmbeddedServer
 from cogo_dagster_tests.e2e.system import Home
 from cogo_dagster_tests.executors.site import Site
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.e2e
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

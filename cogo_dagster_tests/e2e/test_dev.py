@@ -3,6 +3,7 @@
 import os
 import signal
 from pathlib import Path
+from urllib.parse import quote
 from uuid import UUID
 
 import pytest
@@ -18,7 +19,7 @@ from cogo_dagster.queue.transports.postgres import PostgresTransport
 from cogo_dagster_tests.e2e.system import Dev
 from cogo_dagster_tests.executors.site import Site
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 OPS = ["claim_jobs", "execute_jobs", "upload_artifacts"]
 RUN = """query ($id: ID!) { runOrError(runId: $id) { ... on Run {
@@ -27,6 +28,8 @@ SENSOR = """{ sensorOrError(sensorSelector: {
     repositoryLocationName: "cogo", repositoryName: "__repository__", sensorName: "dlq_replay"
 }) { ... on Sensor { sensorState { status } } } }"""
 TERMINATE = "mutation ($id: String!) { terminateRun(runId: $id) { __typename } }"
+
+SHORT_RUN = "ops: {claim_jobs: {config: {linger_seconds: 5}}}"
 
 STILL = "<title>Still</title><img src='/reached'>"
 DONE = "<title>Done</title><p id='done'>done</p>"
@@ -83,7 +86,8 @@ def test_the_dagster_ui_launches_process_jobs_and_the_dashboard_shows_what_it_di
             executable_path=find_browser(BrowserOptions(), install=True).executable_path, chromium_sandbox=False
         )
         page = browser.new_page(viewport={"width": 1400, "height": 900})
-        page.goto(f"{dev.url}/locations/cogo/jobs/process_jobs/playground", timeout=60_000)
+        launchpad = f"{dev.url}/locations/cogo/jobs/process_jobs/playground/setup"
+        page.goto(f"{launchpad}?config={quote(SHORT_RUN)}", timeout=60_000)
         page.get_by_role("button", name="Launch Run").click(timeout=60_000)
         page.wait_for_url("**/runs/**", timeout=60_000)
         job_id = dev.enqueue(site.url("/"))

@@ -54,11 +54,8 @@ class Backlog:
 
 @pytest.fixture(
     scope="module",
-    params=[
-        pytest.param(case, id=name, marks=pytest.mark.xdist_group(name))  # one process copies each big database
-        for case in CASES
-        for name in [f"pg{case[0]}-{case[1] // 1000}k-{case[2]}"]
-    ],
+    params=CASES,
+    ids=lambda param: f"pg{param[0]}-{param[1] // 1000}k-{param[2]}",
 )
 def backlog(request: pytest.FixtureRequest, servers: Callable[[Major], TestServer]) -> Iterator[Backlog]:
     """Fill a database once a run, and lend a copy to the tests of this module."""
