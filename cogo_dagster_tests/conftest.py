@@ -20,6 +20,7 @@ from cogo_dagster.queue.model import Job
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.queue.transports.postgres import PostgresTransport
 from cogo_dagster_tests.servers import Major, TestServer, shared_server
+from cogo_dagster_tests.supabase.server import StandIn, supabase
 
 Owner = psycopg.Connection[tuple[Any, ...]]
 """A connection with all rights, in autocommit: it looks and changes where the queue has no function."""
@@ -94,6 +95,13 @@ def queue(transport: Transport) -> Queue:
 
 
 @pytest.fixture
+def stand_in(dsn: str) -> Iterator[StandIn]:
+    """Put a project over the test's database."""
+    with supabase(dsn) as stand_in:
+        yield stand_in
+
+
+@pytest.fixture
 def age(owner: Owner) -> Age:
     """Make a job older instead of sleeping."""
 
@@ -131,7 +139,7 @@ def assert_disconnected(dsn: str) -> None:
     """Wait until the server has seen the end of every connection of a closed transport."""
     connected = "select count(*) from pg_stat_activity where datname = current_database() and application_name = 'cogo'"
     with psycopg.connect(dsn, autocommit=True) as connection:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 5
         while (row := connection.execute(connected).fetchone()) and row[0]:
             assert time.monotonic() < deadline, f"{row[0]} connections of the closed transport are still open."
             time.sleep(0.005)

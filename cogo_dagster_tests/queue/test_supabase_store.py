@@ -22,18 +22,11 @@ from cogo_dagster.queue.supabase.resumable import PART_BYTES
 from cogo_dagster.queue.supabase.store import SupabaseStore
 from cogo_dagster_tests.queue.steps import running_job
 from cogo_dagster_tests.supabase.keys import ANON, ANOTHER_SECRET, SECRET_KEY, SERVICE_ROLE, legacy_key
-from cogo_dagster_tests.supabase.server import StandIn, supabase
+from cogo_dagster_tests.supabase.server import StandIn
 
 QUICK: dict[str, Any] = {"first_pause_seconds": 0.01}
 HELLO = StoredObject(5, hashlib.sha256(b"hello").hexdigest())
 AN_HOUR = 3600.0
-
-
-@pytest.fixture
-def stand_in(dsn: str) -> Iterator[StandIn]:
-    """Put a project over the test's database."""
-    with supabase(dsn) as stand_in:
-        yield stand_in
 
 
 @pytest.fixture

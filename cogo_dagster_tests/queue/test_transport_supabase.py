@@ -34,13 +34,6 @@ QUICK: dict[str, Any] = {"first_pause_seconds": 0.01}
 
 
 @pytest.fixture
-def stand_in(dsn: str) -> Iterator[StandIn]:
-    """Put a project over the test's database."""
-    with supabase(dsn) as stand_in:
-        yield stand_in
-
-
-@pytest.fixture
 def rest(stand_in: StandIn) -> Iterator[SupabaseTransport]:
     """Call it with the service key, repeating without long waits."""
     transport = SupabaseTransport(stand_in.project(), **QUICK)

@@ -101,13 +101,6 @@ WIDEST: Final[Mapping[str, Mapping[str, Json]]] = {
 """Calls as wide as the clients make them; the others are called with one value for each required argument."""
 
 
-@pytest.fixture
-def stand_in(dsn: str) -> Iterator[StandIn]:
-    """Put a project over the test's database."""
-    with supabase(dsn) as stand_in:
-        yield stand_in
-
-
 @pytest.fixture(params=["closed", "open"])
 def careless(request: pytest.FixtureRequest, server: TestServer) -> Iterator[StandIn]:
     """Run a project whose default privileges are the newer ones, or the older ones that give anon everything."""

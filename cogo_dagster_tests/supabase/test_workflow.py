@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ import yaml  # type: ignore[import-untyped]
 from cogo_dagster.settings import PROJECT_ROOT
 from cogo_dagster_tests.cli.slow_site import slow_site
 from cogo_dagster_tests.supabase.keys import ANON, SERVICE_ROLE
-from cogo_dagster_tests.supabase.server import StandIn, supabase
+from cogo_dagster_tests.supabase.server import StandIn
 
 SECRETS: Final = ("SUPABASE_URL", "SUPABASE_ANON_KEY", "SUPABASE_SERVICE_ROLE_KEY")
 
@@ -25,13 +25,6 @@ def steps() -> list[Any]:
     text = (PROJECT_ROOT / ".github" / "workflows" / "db-mode-integration.yml").read_text()
     found: list[Any] = yaml.safe_load(text)["jobs"]["worker"]["steps"]
     return found
-
-
-@pytest.fixture
-def stand_in(dsn: str) -> Iterator[StandIn]:
-    """Put a project over the test's database."""
-    with supabase(dsn) as stand_in:
-        yield stand_in
 
 
 def run(steps: list[Any], name: str, folder: Path, environment: Mapping[str, str]) -> tuple[int, str, str]:

@@ -7,13 +7,16 @@ from pathlib import Path
 
 import httpx
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 from cogo_dagster.bootstrap import Application
+from cogo_dagster.executors.browser.find import find_browser
+from cogo_dagster.executors.browser.options import BrowserOptions
 from cogo_dagster.queue.artifacts import FolderStore
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.transports.base import Transport
-from cogo_dagster.settings import Settings, load_settings
+from cogo_dagster.settings import Settings, is_root, load_settings
 from cogo_dagster.web.app import create_app
 from cogo_dagster.web.serve import listening, serving
 from cogo_dagster_tests.web.scene import Scene, history, lived_in
@@ -108,3 +111,13 @@ def scene(application: Application, dsn: str, tmp_path: Path) -> Scene:
     folder = tmp_path / "files"
     folder.mkdir()
     return lived_in(application.queue, application.store, folder)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Start a browser once."""
+    program = find_browser(BrowserOptions(), install=True).executable_path
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, chromium_sandbox=not is_root())
+        yield browser
+        browser.close()

@@ -14,27 +14,18 @@ from cogo_dagster.web.app import create_app
 from cogo_dagster.web.serve import listening, serving
 from cogo_dagster_tests.queue.steps import running_job
 from cogo_dagster_tests.supabase.keys import SERVICE_ROLE
-from cogo_dagster_tests.supabase.server import StandIn, supabase
+from cogo_dagster_tests.supabase.server import StandIn
 from cogo_dagster_tests.web.conftest import ADMIN, TOKEN
 from cogo_dagster_tests.web.scene import PIXEL, failing, with_files
-from cogo_dagster_tests.web.test_browser import browser, watch
-
-__all__ = ["browser"]
+from cogo_dagster_tests.web.test_browser import watch
 
 
 @pytest.fixture
-def project(dsn: str) -> Iterator[StandIn]:
-    """Put a project over the test's database."""
-    with supabase(dsn) as project:
-        yield project
-
-
-@pytest.fixture
-def keys_only(project: StandIn, tmp_path: Path) -> Settings:
+def keys_only(stand_in: StandIn, tmp_path: Path) -> Settings:
     """Return settings that know of no Postgres address."""
     return load_settings(
         COGO_DATABASE_URL="",
-        SUPABASE_URL=project.url,
+        SUPABASE_URL=stand_in.url,
         SUPABASE_SERVICE_ROLE_KEY=SERVICE_ROLE,
         COGO_HOME=str(tmp_path / "home"),
         QUALITY_NOTIFY_ADMIN_TOKEN=TOKEN,
@@ -57,7 +48,7 @@ def url(keys_only: Settings) -> Iterator[str]:
 
 
 def test_an_artifact_is_signed_on_click_and_shown_on_its_jobs_page(
-    over_rest: Application, project: StandIn, url: str, browser: Browser, tmp_path: Path
+    over_rest: Application, stand_in: StandIn, url: str, browser: Browser, tmp_path: Path
 ) -> None:
     """The API leads to Storage, a program follows it to the bytes, and a browser shows the screenshot inline."""
     job_id = with_files(over_rest.queue, over_rest.store, running_job(over_rest.queue), tmp_path)
@@ -65,7 +56,7 @@ def test_an_artifact_is_signed_on_click_and_shown_on_its_jobs_page(
         rows = client.get(f"/api/jobs/{job_id}").json()["artifacts"]
         picture = next(row for row in rows if row["name"] == "screenshot.png")
         led = client.get(f"/api/artifacts/{picture['id']}/content")
-        assert (led.status_code, led.headers["location"].startswith(f"{project.url}/storage/v1/object/sign/")) == (
+        assert (led.status_code, led.headers["location"].startswith(f"{stand_in.url}/storage/v1/object/sign/")) == (
             303,
             True,
         )

@@ -94,7 +94,8 @@ function follow() {
   live.source = new EventSource("/dashboard/live" + (job ? `?job=${encodeURIComponent(job)}` : ""));
   live.source.addEventListener("open", () => { clearInterval(live.timer); say("live", "live"); });
   live.source.addEventListener("change", (event) => {
-    if (live.mark !== null && live.mark !== event.data) setTimeout(refresh, GATHER_MS);
+    // The first mark counts as a change: something may have come since this page was made.
+    if (live.mark !== event.data) setTimeout(refresh, GATHER_MS);
     else say("live", "live");
     live.mark = event.data;
   });
