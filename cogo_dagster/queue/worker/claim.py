@@ -117,15 +117,10 @@ class Claimer:
             pause_seconds = min(pause_seconds, max(state.options.linger_seconds - lingered, 0))
         due_seconds = await self._due_seconds() if pause_seconds > _LONG_REST_SECONDS else None
         limits = [pause_seconds, due_seconds, self._until_time_is_up()]
-        await wait_for_any(
-            state.wake, state.stopping, self._executions.room, timeout_seconds=min(x for x in limits if x is not None)
-        )
-        self._polled = (
-            state.wakeable
-            and state.told_idle
-            and (due_seconds is None or due_seconds > pause_seconds)
-            and not (state.wake.is_set() or self._executions.room.is_set())
-        )
+        rest_seconds = min(x for x in limits if x is not None)
+        await wait_for_any(state.wake, state.stopping, self._executions.room, timeout_seconds=rest_seconds)
+        called = state.wake.is_set() or self._executions.room.is_set()
+        self._polled = state.wakeable and state.told_idle and rest_seconds == pause_seconds and not called
 
     async def _due_seconds(self) -> float | None:
         state = self._state
