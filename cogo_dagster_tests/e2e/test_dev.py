@@ -117,7 +117,7 @@ def test_terminating_a_run_gives_its_job_back(dev: Dev, site: Site) -> None:
     answer = dev.graphql(TERMINATE, id=before["dagster_run_id"])
     assert answer["terminateRun"]["__typename"] == "TerminateRunSuccess"
 
-    released = dev.until(lambda: dev.job(job_id)["superseded_attempts"], "the job was given back", 60)
+    released = dev.until(lambda: dev.job(job_id)["superseded_attempts"], "the job was given back", 20)
     assert [(attempt["outcome"], attempt["attempt"]) for attempt in released] == [("released", 1)]
     job = ended(dev, job_id)
     assert (job["status"], job["attempts"]) == ("succeeded", 1)

@@ -199,4 +199,4 @@ def test_no_connection_is_left_behind(bench: Bench, stand_in: StandIn, rest: Que
     """The channel ends with its worker."""
     with bench.running(FakeExecutor(), queue=rest, wakeup=calls(stand_in, rest, []), **ONLY_CALLS):
         eventually(lambda: channels.joined, "the channel was joined")
-    eventually(lambda: not channels._links, "the connection ended")
+    eventually(lambda: not channels._links, "the connection ended", seconds=5)

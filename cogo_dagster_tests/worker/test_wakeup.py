@@ -1,5 +1,7 @@
 """An idle worker is woken by an enqueue instead of finding the job at its next poll."""
 
+import time
+
 import psycopg
 import pytest
 
@@ -31,7 +33,9 @@ def test_an_idle_worker_is_woken(bench: Bench, queue: Queue, dsn: str) -> None:
         for _ in range(5):
             eventually(lambda: is_idle(queue), "the worker said that it is idle")
             job = add(queue)
+            began = time.monotonic()
             eventually(lambda job=job: look(queue, job)["status"] == "succeeded", "the job ran", seconds=20)  # type: ignore[misc]
+            assert time.monotonic() - began < 20
 
 
 def test_a_worker_whose_row_was_deleted_is_woken_again(bench: Bench, queue: Queue, dsn: str, owner: Owner) -> None:
@@ -66,4 +70,4 @@ def test_no_listener_is_left_behind(bench: Bench, dsn: str) -> None:
         "select count(*) from pg_stat_activity where datname = current_database() and application_name = 'cogo listen'"
     )
     with psycopg.connect(dsn, autocommit=True) as connection:
-        eventually(lambda: connection.execute(count).fetchone() == (0,), "the connection ended")
+        eventually(lambda: connection.execute(count).fetchone() == (0,), "the connection ended", seconds=5)
