@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from cogo_dagster.queue.ids import new_request_id
 from cogo_dagster.queue.model import Enqueued, Job, Json, NewJob, Settlement
@@ -90,6 +90,8 @@ class Queue:
     ) -> list[Job]:
         """Lease due jobs, by family. The same `claim_id` again returns the same jobs.
 
+        A claim whose leases were recovered gives nothing more: then this asks again under a new id.
+
         Args:
             claim_id: A new uuid for each claim.
             asks: How many of which family; those named first are served first.
@@ -109,7 +111,19 @@ class Queue:
             max_jobs=max_jobs,
             idle=idle,
         )
+        if answer.get("claim_ended"):
+            return self.claim(uuid4(), asks, worker, lease_seconds=lease_seconds, max_jobs=max_jobs, idle=idle)
         return [Job.from_json(row) for row in answer["jobs"]]
+
+    def fail_unreadable(self, claim_id: UUID, *, every_one: bool = False) -> int:
+        """Fail the claimed jobs whose payload breaks the limits, for good, class `unreadable`; return how many.
+
+        Args:
+            claim_id: As the claim had it.
+            every_one: All jobs of the claim, because one of them cannot be decoded and none looks wrong.
+        """
+        failed: int = self._call("fail_unreadable_jobs", claim_id=str(claim_id), every_one=every_one)["failed"]
+        return failed
 
     def next_due(self, families: Sequence[str], executor_id: str | None = None) -> float | None:
         """Return in how many seconds the next job of these families becomes due; None when none waits for its time."""

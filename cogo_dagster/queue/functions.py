@@ -54,6 +54,7 @@ FUNCTIONS: Mapping[str, Mapping[str, str]] = {
     "end_alert_silence": {"silence_id": "uuid", "actor": "text"},
     "enqueue_jobs": {"jobs": "jsonb", "request_id": "uuid"},
     "explain_jobs": {"job_ids": "jsonb"},
+    "fail_unreadable_jobs": {"claim_id": "uuid", "every_one": "boolean"},
     "fail_job": {
         "job_id": "uuid",
         "lease_token": "uuid",
@@ -75,7 +76,7 @@ FUNCTIONS: Mapping[str, Mapping[str, str]] = {
     "get_secret": {"environment": "text", "reference": "text"},
     "health_facts": {"orphan_seconds": "double precision", "key_ids": "jsonb"},
     "job_history": {"hours": "integer"},
-    "list_abandoned_artifacts": {"grace_seconds": "integer", "max_artifacts": "integer"},
+    "list_abandoned_artifacts": {"grace_seconds": "integer", "max_artifacts": "integer", "after_id": "uuid"},
     "list_alert_deliveries": {"alert_id": "uuid", "target": "text", "status": "text", "max_deliveries": "integer"},
     "list_alert_silences": {"active_only": "boolean", "max_silences": "integer"},
     "list_alerts": {
@@ -217,6 +218,7 @@ FUNCTIONS: Mapping[str, Mapping[str, str]] = {
         "batch_size": "integer",
         "action": "jsonb",
     },
+    "rotate_owner_marker": {"expected": "uuid", "next": "uuid"},
     "rotate_secrets": {"secrets": "jsonb", "key_id": "text", "actor": "text"},
     "schema_version": {},
     "search_jobs": {
@@ -233,6 +235,7 @@ FUNCTIONS: Mapping[str, Mapping[str, str]] = {
     },
     "select_provider": {"capabilities": "jsonb", "max_age_seconds": "double precision"},
     "send_wakeup": {},
+    "set_payload_limit": {"max_bytes": "integer"},
     "set_provider": {
         "provider": "text",
         "capability": "text",

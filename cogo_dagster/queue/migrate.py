@@ -12,7 +12,7 @@ from psycopg.rows import TupleRow
 from cogo_dagster.queue.connect import connect
 from cogo_dagster.queue.errors import DatabaseUnavailable, QueueError, SchemaOutOfDate, SchemaTooNew
 
-SCHEMA_RELEASE: Final = 3
+SCHEMA_RELEASE: Final = 4
 """Counts up with every change under sql/ that is released; a database with a higher one refuses older code."""
 
 _LOCK_KEY: Final = 0x434F474F  # "COGO"

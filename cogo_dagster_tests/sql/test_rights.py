@@ -37,7 +37,18 @@ alter default privileges in schema public grant all on sequences to anon, authen
 """
 
 # Inlined into their callers, which a setting of their own would prevent; every name in them is qualified.
-INLINED = {"artifact_row", "claimed_job", "dead_letter", "job_row", "secret_row", "status_after", "worker_is_alive"}
+INLINED = {
+    "artifact_row",
+    "claimed_job",
+    "dead_letter",
+    "is_small_json",
+    "job_row",
+    "key_holder",
+    "secret_row",
+    "seconds_between",
+    "status_after",
+    "worker_is_alive",
+}
 
 
 @pytest.fixture(params=["closed", "open"])

@@ -34,12 +34,12 @@ begin
     select * into bucket from public.rate_limits r where r.name = acquire_rate.name for update;
     at := clock_timestamp();  -- what came back while this call waited for the row is counted
     if bucket.open_until > at then
-        return jsonb_build_object('granted', false, 'wait_seconds', extract(epoch from bucket.open_until - at),
+        return jsonb_build_object('granted', false, 'wait_seconds', coalesce(public.seconds_between(at, bucket.open_until), 31536000),
             'circuit', jsonb_build_object('open_until', bucket.open_until, 'reason', bucket.reason));
     end if;
 
     level := least(acquire_rate.capacity, coalesce(bucket.tokens, acquire_rate.capacity) + acquire_rate.refill_per_second
-        * greatest(coalesce(extract(epoch from at - bucket.refilled_at), 0), 0)::double precision);
+        * greatest(coalesce(public.seconds_between(bucket.refilled_at, at), 0), 0)::double precision);
     granted := level >= acquire_rate.cost;
     if granted then
         level := level - acquire_rate.cost;

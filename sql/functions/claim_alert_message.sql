@@ -32,7 +32,7 @@ begin
     select t.* into receiver from public.alert_targets t where t.target = claim_alert_message.target;
     answer := jsonb_build_object(
         'message', null, 'disabled', receiver.disabled_at is not null,
-        'wait_seconds', case when receiver.retry_at > at then extract(epoch from receiver.retry_at - at) end,
+        'wait_seconds', case when receiver.retry_at > at then public.seconds_between(at, receiver.retry_at) end,
         'pending', (select count(*) from public.alert_deliveries d
                     where d.target = claim_alert_message.target and d.status = 'pending'));
 

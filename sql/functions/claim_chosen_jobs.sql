@@ -1,6 +1,7 @@
 /*
  * Lease these very jobs, to look at them closely: queued -> running, one attempt counted for each, also before
- * their next_run_at. Called again with the same claim_id, it returns the same jobs.
+ * their next_run_at. Called again with the same claim_id, it returns the same jobs; none, and "claim_ended", once a lease
+ * of that claim was recovered.
  *
  * Returns {"jobs": […]} in the order given; ids that are unknown or not queued are left out. Errors: CQ005.
  */
@@ -18,6 +19,10 @@ begin
     end if;
     if claim_chosen_jobs.lease_seconds is null or claim_chosen_jobs.lease_seconds not between 1 and 86400 then
         perform public.invalid_argument('lease_seconds must be 1 to 86400.');
+    end if;
+    perform public.check_worker_id(claim_chosen_jobs.worker_id);
+    if exists (select from public.ended_claims e where e.claim_id = claim_chosen_jobs.claim_id) then
+        return '{"jobs": [], "claim_ended": true}';
     end if;
     wanted := array(select value::uuid from jsonb_array_elements_text(claim_chosen_jobs.job_ids));
 

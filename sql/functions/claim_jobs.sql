@@ -2,7 +2,8 @@
  * Give a worker the right to run due jobs: queued -> running, one attempt counted for each.
  *
  * claim_id       A new uuid of the caller's for each claim; it becomes the lease_token of the claimed jobs.
- *                Called again with the same one (the reply was lost), it returns the same jobs.
+ *                Called again with the same one (the reply was lost), it returns the same jobs; none, and
+ *                "claim_ended", once a lease of that claim was recovered: then a new id is needed.
  * families       [{"family": "browser", "max_jobs": 4, "prefetch": false}]: how many jobs of which families;
  *                those named first are served first. `prefetch`: the jobs wait in the worker, which records
  *                their start with start_jobs.
@@ -13,7 +14,8 @@
  * What is paused is left alone: see pause.
  *
  * Order: priority 0 first; within a priority the addressed jobs, then the unaddressed ones, each by next_run_at.
- * Returns {"jobs": […]}. Errors: CQ005.
+ * Returns {"jobs": […]}, each with "lost_attempts": how many attempts before this one ended with their lease, in a row.
+ * Errors: CQ005.
  *
  * Index jobs_claim_lane, in its order: with a limit the planner cannot see it would read and sort the whole lane,
  * hence the settings; jit among them, since before PostgreSQL 18 a plan with a forbidden step counts as dear enough
@@ -45,6 +47,7 @@ begin
     if claim_jobs.max_jobs is null or claim_jobs.max_jobs < 0 then
         perform public.invalid_argument('max_jobs must be 0 or more.');
     end if;
+    perform public.check_worker_id(claim_jobs.worker_id);
     lease_end := at + make_interval(secs => claim_jobs.lease_seconds);
 
     -- A repeat may overtake a first call whose connection broke: it waits for it, and finds what it claimed.
@@ -53,6 +56,9 @@ begin
     from public.jobs j where j.lease_token = claim_jobs.claim_id and j.status = 'running';
 
     if answer is null then
+        if exists (select from public.ended_claims e where e.claim_id = claim_jobs.claim_id) then
+            return '{"jobs": [], "claim_ended": true}';
+        end if;
         paused_types := public.paused_types(claim_jobs.executor_id);
         with due as materialized (
             select lane.id, coalesce(ask.prefetch, false) as prefetch

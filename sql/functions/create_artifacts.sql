@@ -2,7 +2,8 @@
  * Announce the files an attempt is about to upload; the server chooses where they go. Fenced: only the holder
  * of the lease may. Repeating the call returns the same rows.
  *
- * artifacts   [{"name", "content_type", "size_bytes", "sha256", "extension", "cache_key"}]; a `cache_key` is for find_cached_artifacts
+ * artifacts   [{"name", "content_type", "size_bytes", "sha256", "extension", "cache_key"}], at most 10,000; a `cache_key` is for
+ *             find_cached_artifacts. A name and a content type have at most 255 characters, a cache key 500
  *
  * Returns {"artifacts": [{"artifact_id", "storage_key"}]} in the order given; each row is `pending`.
  * Errors: CQ002 lease lost, CQ005.
@@ -15,6 +16,9 @@ declare
     attempt integer;
     answer jsonb;
 begin
+    -- This call and finish_artifacts lock the attempt's rows in orders of their own: one at a time.
+    perform pg_advisory_xact_lock(hashtextextended(
+        'cogo artifacts ' || create_artifacts.job_id || ' ' || create_artifacts.lease_token, 0));
     select j.attempts into attempt from public.jobs j
     where j.id = create_artifacts.job_id and j.lease_token = create_artifacts.lease_token and j.status = 'running';
     if not found then
@@ -22,11 +26,25 @@ begin
             message = format('The lease on job %s is lost: its artifacts are not accepted.', create_artifacts.job_id);
     end if;
 
+    if jsonb_typeof(create_artifacts.artifacts) is distinct from 'array' or jsonb_array_length(create_artifacts.artifacts) > 10000 then
+        perform public.invalid_argument('artifacts must be an array of at most 10,000 files.');
+    end if;
     if (select count(distinct i ->> 'name') from jsonb_array_elements(create_artifacts.artifacts) i)
         <> jsonb_array_length(create_artifacts.artifacts)
     then
         perform public.invalid_argument('Each artifact needs a name of its own.');
     end if;
+    perform case
+        when length(i ->> 'name') not between 1 and 255
+            then public.invalid_argument('The name of an artifact must have 1 to 255 characters.')
+        when length(i ->> 'content_type') > 255
+            then public.invalid_argument('The content type of an artifact must have at most 255 characters.')
+        when length(i ->> 'cache_key') > 500
+            then public.invalid_argument('The cache key of an artifact must have at most 500 characters.')
+        when jsonb_typeof(i -> 'size_bytes') = 'number' and (i ->> 'size_bytes')::numeric not between 0 and 1e15
+            then public.invalid_argument('size_bytes must be 0 or more.')
+    end
+    from jsonb_array_elements(create_artifacts.artifacts) i;
 
     with item as materialized (
         select i.*, format('jobs/%s/%s/%s.%s', create_artifacts.job_id, create_artifacts.lease_token,
@@ -42,7 +60,7 @@ begin
                                            storage_key, cache_key, status, created_at)
         select create_artifacts.job_id, create_artifacts.lease_token, attempt, i.name, i.content_type, i.size_bytes,
                i.sha256, i.storage_key, i.cache_key, 'pending', at
-        from item i order by i.position
+        from item i order by i.name
         on conflict (job_id, lease_token, name) where lease_token is not null
             do update set content_type = excluded.content_type, size_bytes = excluded.size_bytes,
                           sha256 = excluded.sha256, storage_key = excluded.storage_key, cache_key = excluded.cache_key,

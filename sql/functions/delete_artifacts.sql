@@ -1,12 +1,16 @@
 /*
- * Forget abandoned artifacts whose objects are deleted. Ready ones are never touched. Returns {"changed"}.
+ * Forget abandoned artifacts whose objects are deleted. Ready ones are never touched, and those that another call has
+ * locked are left to the next sweep. Returns {"changed"}.
  */
 create or replace function public.delete_artifacts(artifact_ids jsonb) returns jsonb
 language sql set search_path = '' as $$
-    with deleted as (
-        delete from public.artifacts a
-        using jsonb_array_elements_text(delete_artifacts.artifact_ids) as given (id)
-        where a.id = given.id::uuid and a.status in ('pending', 'orphaned')
+    with abandoned as materialized (
+        select a.id from public.artifacts a
+        where a.id in (select given.id::uuid from jsonb_array_elements_text(delete_artifacts.artifact_ids) as given (id))
+          and a.status in ('pending', 'orphaned')
+        order by a.id for update of a skip locked
+    ), deleted as (
+        delete from public.artifacts a using abandoned where a.id = abandoned.id
         returning 1
     )
     select jsonb_build_object('changed', (select count(*) from deleted))

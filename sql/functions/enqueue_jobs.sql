@@ -4,6 +4,8 @@
  * jobs        [{type, payload, executor_id, priority, max_attempts, idempotency_key, run_in_seconds, timeout_seconds}]
  * request_id  A uuid of the caller's that makes the call repeatable: the jobs' ids are made from it.
  *
+ * A payload has at most 1,000,000 bytes (see set_payload_limit), 100 levels and 300 digits a number: see json_fault.
+ *
  * Returns {"jobs": [{"job_id", "created"}]} in the order given. `created` is false where an idempotency key
  * found the job that already holds it. Errors: CQ004 same key, other content; CQ005 an argument.
  */
@@ -34,7 +36,13 @@ begin
         if added is distinct from given then
             insert into public.jobs (id, type, payload, executor_id, priority, max_attempts, idempotency_key,
                                      timeout_seconds, created_at, next_run_at)
-            select * from public.new_jobs(enqueue_jobs.jobs, ids, at)
+            select n.id, n.type, n.payload, n.executor_id, n.priority, n.max_attempts, n.idempotency_key,
+                   n.timeout_seconds, n.created_at, n.next_run_at
+            from public.new_jobs(enqueue_jobs.jobs, ids, at) with ordinality as n (
+                id, type, payload, executor_id, priority, max_attempts, idempotency_key, timeout_seconds, created_at,
+                next_run_at, position)
+            -- Whoever enqueues the same keys waits for us: in one order for all, or two would wait for each other.
+            order by n.type, n.idempotency_key, n.position
             on conflict do nothing;
             get diagnostics added = row_count;
         end if;

@@ -7,6 +7,8 @@ language plpgsql set search_path = '' as $$
 declare
     changed integer;
 begin
+    perform pg_advisory_xact_lock(hashtextextended(
+        'cogo artifacts ' || finish_artifacts.job_id || ' ' || finish_artifacts.lease_token, 0));
     -- The lock keeps the job from being recovered between the check and the commit.
     perform from public.jobs j
     where j.id = finish_artifacts.job_id and j.lease_token = finish_artifacts.lease_token and j.status = 'running'
@@ -16,10 +18,14 @@ begin
             message = format('The lease on job %s is lost: its artifacts are not accepted.', finish_artifacts.job_id);
     end if;
 
-    update public.artifacts a set status = 'ready', ready_at = clock_timestamp()
-    from jsonb_array_elements_text(finish_artifacts.artifact_ids) as given (id)
-    where a.id = given.id::uuid and a.job_id = finish_artifacts.job_id
-      and a.lease_token = finish_artifacts.lease_token and a.status in ('pending', 'ready');
+    with mine as materialized (
+        select a.id from public.artifacts a
+        where a.job_id = finish_artifacts.job_id and a.lease_token = finish_artifacts.lease_token
+          and a.status in ('pending', 'ready')
+          and a.id in (select given.id::uuid from jsonb_array_elements_text(finish_artifacts.artifact_ids) as given (id))
+        order by a.id for update of a
+    )
+    update public.artifacts a set status = 'ready', ready_at = clock_timestamp() from mine where a.id = mine.id;
     get diagnostics changed = row_count;
     return jsonb_build_object('changed', changed);
 end $$;

@@ -125,7 +125,7 @@ begin
 
     -- Of the attempt that succeeded: a failed job's row is rewritten when it is retried.
     select percentile_cont(array[0.5, 0.95]) within group (
-        order by greatest(date_part('epoch', coalesce(j.started_at, j.claimed_at) - j.next_run_at), 0))
+        order by greatest(public.seconds_between(j.next_run_at, coalesce(j.started_at, j.claimed_at)), 0))
     into waits
     from public.jobs j
     where j.status = 'succeeded' and j.finished_at >= window_start and j.finished_at < window_end

@@ -4,7 +4,7 @@
 create or replace function public.get_jobs(job_ids jsonb) returns jsonb
 language sql stable set search_path = '' as $$
     select coalesce(jsonb_agg(public.job_row(j) || jsonb_build_object(
-        'payload', j.payload, 'result', j.result, 'snoozes', j.snoozes, 'timeout_seconds', j.timeout_seconds,
+        'payload', j.payload, 'result', j.result, 'snoozes', j.snoozes, 'lost_attempts', j.lost_attempts, 'timeout_seconds', j.timeout_seconds,
         'dagster_run_id', (select w.dagster_run_id from public.workers w where w.instance_id = j.instance_id),
         'superseded_attempts', (select coalesce(jsonb_agg(to_jsonb(a) - 'lease_token' order by a.finished_at), '[]')
                                 from public.job_attempts a where a.job_id = j.id),

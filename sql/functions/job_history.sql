@@ -22,7 +22,7 @@ begin
         select e.* from unnest(array['succeeded', 'failed', 'cancelled']) as word (status)
         cross join lateral (
             select j.status, j.family, date_trunc('hour', j.finished_at, 'UTC') as hour, j.run_seconds,
-                case when j.attempts = 1 then extract(epoch from j.claimed_at - j.created_at)::double precision end as wait_seconds,
+                case when j.attempts = 1 then public.seconds_between(j.created_at, j.claimed_at) end as wait_seconds,
                 j.error ->> 'class' as error_class
             from public.jobs j
             where j.status in ('succeeded', 'failed', 'cancelled') and j.status = word.status and j.finished_at >= first_hour

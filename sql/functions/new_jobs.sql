@@ -8,11 +8,14 @@ language sql stable set search_path = '' as $$
     select new_jobs.ids[i.position],
         case when i.type ~ '^[a-z][a-z0-9_]*(\.[a-z0-9_]+)*$' and length(i.type) <= 100 then i.type
             else public.invalid_argument(format('The type %s must be lower-case words joined by dots, such as browser.pdf.',
-                                                coalesce(quote_literal(i.type), 'is missing:')))::text end,
-        case when i.payload is null then '{}' when jsonb_typeof(i.payload) = 'object' then i.payload
-            else public.invalid_argument('The payload must be a JSON object.') end,
-        case when i.executor_id is null or length(i.executor_id) between 1 and 200 then i.executor_id
-            else public.invalid_argument('The executor id must have 1 to 200 characters.')::text end,
+                                                coalesce(quote_literal(left(i.type, 120)), 'is missing:')))::text end,
+        case when i.payload is null then '{}'
+            when jsonb_typeof(i.payload) <> 'object' then public.invalid_argument('The payload must be a JSON object.')
+            when public.is_small_json(i.payload) then i.payload
+            else public.checked_json(i.payload, 'The payload') end,
+        case when i.executor_id is null or length(i.executor_id) between 1 and 200 and i.executor_id !~ '[\x01-\x1f\x7f-\x9f]'
+            then i.executor_id
+            else public.invalid_argument('The executor id must have 1 to 200 characters and no control characters.')::text end,
         case when coalesce(i.priority, 5) between 0 and 9 then coalesce(i.priority, 5)
             else public.invalid_argument('The priority must be 0 (first) to 9.')::text::integer end,
         case when coalesce(i.max_attempts, 5) between 1 and 100 then coalesce(i.max_attempts, 5)

@@ -30,7 +30,7 @@ begin
            and j.priority = level.priority and j.next_run_at > at
          order by j.executor_id, j.next_run_at limit 1)  -- as in claim_jobs
     ) lane;
-    return jsonb_build_object('seconds', date_part('epoch', soonest - at));
+    return jsonb_build_object('seconds', public.seconds_between(at, soonest));
 end $$;
 
 comment on function public.next_due is 'In how many seconds the next job of these families becomes due.';

@@ -28,7 +28,7 @@ begin
             (array_agg(w.dagster_run_id order by w.last_heartbeat_at desc))[1] as run_id
         from public.workers w
         where w.stopped_at is null and w.last_heartbeat_at > at - interval '1 day'
-          and w.last_heartbeat_at < at - greatest(3 * make_interval(secs => w.heartbeat_seconds), interval '45 seconds')
+          and w.last_heartbeat_at < at - greatest(3 * make_interval(secs => least(greatest(w.heartbeat_seconds, 0), 86400)), interval '45 seconds')
           and not exists (select from public.workers other where other.worker_id = w.worker_id and public.worker_is_alive(other))
           -- It was told of already: also where that alert is over, because it was taken for gone.
           and not exists (select from public.alerts a

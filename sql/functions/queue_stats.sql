@@ -81,7 +81,7 @@ begin
     select jsonb_build_object(
         'ready', (select coalesce(sum(value::bigint), 0) from jsonb_each_text(ready)),
         'ready_by_family', ready,
-        'oldest_ready_seconds', coalesce(extract(epoch from at - oldest)::double precision, 0),
+        'oldest_ready_seconds', coalesce(public.seconds_between(oldest, at), 0),
         'waiting', waiting,
         'running', (select count(*) from public.jobs j where j.status = 'running'),
         'running_by_instance', (select coalesce(jsonb_object_agg(r.instance, r.n), '{}') from (

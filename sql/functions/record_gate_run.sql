@@ -4,9 +4,12 @@
  * run   {"gate_run_id" a uuid of the caller's that makes the call repeatable, "type" gate or gate_fix, "status" pass or
  *       fail, "branch", "commit_sha", "pull_request", "job_id", "build_seconds", "test_seconds", "lint_errors",
  *       "lint_warnings", "coverage_percent", "tests_total", "tests_failed", "eslint_artifact_id",
- *       "coverage_artifact_id", "junit_artifact_id"}; all but the first five may be left out
+ *       "coverage_artifact_id", "junit_artifact_id", "lease_token"}; all but the first five may be left out
  *
- * Returns {"gate_run", "created"}; where the id is known already, the run that stands. Errors: CQ005.
+ * With a lease_token the run is fenced: only the attempt that holds the job's lease may record it, and its run takes the
+ * place of an earlier attempt's.
+ *
+ * Returns {"gate_run", "created"}; where the id is known already, the run that stands. Errors: CQ002 lease lost, CQ005.
  */
 create or replace function public.record_gate_run(run jsonb) returns jsonb
 language plpgsql set search_path = '' as $$
@@ -39,6 +42,20 @@ begin
             then public.invalid_argument('A report of the gate run is no ready artifact: upload it first.')
     end;
     given.created_at := clock_timestamp();
+    if given.lease_token is not null then
+        -- The lock keeps the job from being recovered between the check and the commit.
+        perform from public.jobs j
+        where j.id = given.job_id and j.lease_token = given.lease_token and j.status = 'running'
+        for share;
+        if not found then
+            raise exception using errcode = 'CQ002',
+                message = format('The lease on job %s is lost: its gate run is not accepted.', given.job_id);
+        end if;
+        delete from public.gate_runs r where r.id = given.id and r.lease_token is distinct from given.lease_token;
+        if found then
+            delete from public.alert_promotions p where p.source = 'gate_runs' and p.key = given.id::text;
+        end if;
+    end if;
     insert into public.gate_runs values (given.*) on conflict (id) do nothing;
     get diagnostics added = row_count;
     select * into kept from public.gate_runs r where r.id = given.id;

@@ -13,6 +13,10 @@ declare
     at timestamptz := clock_timestamp();
     worker public.workers;
 begin
+    perform public.check_metrics(record_heartbeat.metrics);
+    if record_heartbeat.running is null or record_heartbeat.running not between 0 and 1000000 then
+        perform public.invalid_argument('running must be 0 to 1000000.');
+    end if;
     update public.workers w set last_heartbeat_at = at, running = record_heartbeat.running, stopped_at = null
     where w.instance_id = record_heartbeat.instance_id
     returning w.* into worker;
@@ -24,7 +28,10 @@ begin
     values (worker.worker_id, worker.instance_id, record_heartbeat.running,
             coalesce(record_heartbeat.metrics -> 'counters', '{}'), at);
     delete from public.worker_heartbeats h
-    where h.worker_id = worker.worker_id and h.created_at < at - interval '1 day';
+    where h.id in (
+        select old.id from public.worker_heartbeats old
+        where old.worker_id = worker.worker_id and old.created_at < at - interval '1 day'
+        order by old.id for update skip locked);
 
     insert into public.worker_metrics as m (instance_id, worker_id, counters, latency, updated_at)
     values (worker.instance_id, worker.worker_id, coalesce(record_heartbeat.metrics -> 'counters', '{}'),

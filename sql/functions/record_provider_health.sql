@@ -43,7 +43,9 @@ begin
                               filter (where b.healthy is distinct from w.healthy), '[]')
     into recorded, changed
     from written w left join before b using (provider, capability);
-    delete from public.provider_health h where h.checked_at < now_ - interval '7 days';
+    delete from public.provider_health h where (h.provider, h.capability) in (
+        select old.provider, old.capability from public.provider_health old where old.checked_at < now_ - interval '7 days'
+        order by old.provider, old.capability for update skip locked);
     return jsonb_build_object('recorded', recorded, 'changed', changed);
 end $$;
 

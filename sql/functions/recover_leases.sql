@@ -3,7 +3,8 @@
  * claim, so a crash consumes one: running -> queued now, or failed with a DLQ row when it was the last.
  * A prefetched job that never started gets its attempt back, so that one crashing job does not use up its neighbours'.
  *
- * One that was to be cancelled is cancelled.
+ * One that was to be cancelled is cancelled. Files of a lost attempt become `orphaned`, and its claim gives nothing more:
+ * see claim_jobs. `lost_attempts` of a job counts such ends in a row.
  *
  * dry_run   write nothing: return {"items": [{"id", "type", "worker_id", "attempts", "max_attempts",
  *           "lease_expires_at"}] of the first batch, "matched" in all, "more": false}
@@ -20,6 +21,8 @@ declare
     at timestamptz := clock_timestamp();
     crashed constant jsonb := '{"class": "lease_expired", "retryable": true, "message":
         "The worker stopped renewing its lease: it crashed, was killed or was cut off from the database."}';
+    taken uuid[];
+    tokens uuid[];
     requeued integer;
     failed integer;
     cancelled integer;
@@ -42,14 +45,22 @@ begin
         return answer;
     end if;
 
+    -- Locked in a statement of its own, for the next ones see what was committed until then: an artifact that was finished
+    -- between this statement's snapshot and its lock is found below.
+    select coalesce(array_agg(expired.id), '{}'), coalesce(array_agg(expired.lease_token), '{}') into taken, tokens
+    from (
+        select j.id, j.lease_token from public.jobs j
+        where j.status = 'running' and j.lease_expires_at < at
+        limit recover_leases.batch_size
+        for update skip locked
+    ) expired;
+
     with expired as materialized (
         select j.id, j.lease_token as token,
             j.started_at is null and not coalesce(j.id = any (w.started_job_ids), true) as untouched
         from public.jobs j
         left join public.workers w on w.instance_id = j.instance_id
-        where j.status = 'running' and j.lease_expires_at < at
-        limit recover_leases.batch_size
-        for update of j skip locked
+        where j.id = any (taken)
     ), updated as (
         update public.jobs j set
             status = case
@@ -57,6 +68,7 @@ begin
                 when j.attempts >= j.max_attempts and not e.untouched then 'failed'
                 else 'queued' end,
             attempts = j.attempts - case when e.untouched and not j.cancel_requested then 1 else 0 end,
+            lost_attempts = case when e.untouched then j.lost_attempts else least(j.lost_attempts + 1, 32767) end,
             next_run_at = at,
             lease_token = null,
             lease_expires_at = null,
@@ -71,6 +83,7 @@ begin
                case when u.untouched then 'released' else 'lost' end,
                u.worker_id, u.instance_id, u.claimed_at, u.started_at, at, case when u.untouched then null else crashed end
         from updated u
+        order by u.id
         on conflict (job_id, lease_token) do nothing
     ), buried as (
         insert into public.jobs_dlq as dead (job_id, type, payload, executor_id, priority, max_attempts, timeout_seconds,
@@ -78,16 +91,32 @@ begin
         select u.id, u.type, u.payload, u.executor_id, u.priority, u.max_attempts, u.timeout_seconds, u.attempts,
                'crashed', u.error, at, at, (select w.code_version from public.workers w where w.instance_id = u.instance_id)
         from updated u where u.status = 'failed'
+        order by u.id
         on conflict (job_id) where not superseded do update set
             attempts = excluded.attempts, max_attempts = excluded.max_attempts, reason = excluded.reason, error = excluded.error,
             failed_at = excluded.failed_at, code_version = excluded.code_version, closed_at = null
-    ), disowned as (
-        update public.artifacts a set status = 'orphaned'
-        from updated u where a.job_id = u.id and a.lease_token = u.token and a.status in ('pending', 'ready')
     )
     select count(*) filter (where u.status = 'queued'), count(*) filter (where u.status = 'failed'),
            count(*) filter (where u.status = 'cancelled')
     into requeued, failed, cancelled from updated u;
+
+    if cardinality(taken) > 0 then
+        with doomed as materialized (
+            select a.id from unnest(taken, tokens) as held (job_id, lease_token)
+            join public.artifacts a on a.job_id = held.job_id and a.lease_token = held.lease_token
+            where a.status in ('pending', 'ready')
+            order by a.id for update of a
+        )
+        update public.artifacts a set status = 'orphaned' from doomed where a.id = doomed.id;
+
+        insert into public.ended_claims (claim_id, ended_at)
+        select distinct on (token) token, at from unnest(tokens) as token order by token
+        on conflict (claim_id) do nothing;
+        -- Nobody repeats a claim for so long.
+        delete from public.ended_claims e where e.claim_id in (
+            select old.claim_id from public.ended_claims old where old.ended_at < at - interval '7 days'
+            order by old.claim_id for update skip locked);
+    end if;
 
     if requeued > 0 then
         perform public.wake_workers();

@@ -2,7 +2,10 @@
  * A worker process started: its own row, its device's row, its executor's row. Repeating the call is safe.
  *
  * heartbeat_seconds   how often it will call record_heartbeat
- * device              {"hostname", "platform", "python", "cpu_count", …}: what the machine is. Errors: CQ005.
+ *                     (0 to a day, not 0)
+ * device              {"hostname", "platform", "python", "cpu_count", …}: what the machine is; at most 20,000 bytes
+ *
+ * Errors: CQ005.
  */
 create or replace function public.register_worker(
     instance_id uuid, worker_id text, families jsonb, executor_id text default null, concurrency integer default 1,
@@ -17,6 +20,25 @@ begin
     if coalesce(register_worker.worker_id, '') = '' then
         perform public.invalid_argument('worker_id must not be empty.');
     end if;
+    perform public.check_worker_id(register_worker.worker_id);
+    perform public.check_worker_id(register_worker.executor_id, 'executor_id');
+    perform case
+        when jsonb_typeof(register_worker.families) is distinct from 'array' or jsonb_array_length(register_worker.families) > 1000
+             or octet_length(register_worker.families::text) > 100000
+            then public.invalid_argument('families must be an array of at most 1,000 names.')
+        when register_worker.concurrency is null or register_worker.concurrency not between 0 and 100000
+            then public.invalid_argument('concurrency must be 0 to 100000.')
+        when (register_worker.heartbeat_seconds > 0 and register_worker.heartbeat_seconds <= 86400) is not true
+            then public.invalid_argument('heartbeat_seconds must be above 0 and at most a day.')
+        when length(register_worker.code_version) > 200 or length(register_worker.dagster_run_id) > 200
+             or length(register_worker.device ->> 'hostname') > 255
+            then public.invalid_argument('code_version and dagster_run_id must have at most 200 characters, the hostname 255.')
+        when jsonb_typeof(coalesce(register_worker.device, '{}')) <> 'object'
+            then public.invalid_argument('device must be an object of at most 20,000 bytes.')
+        when not public.is_small_json(register_worker.device)
+             and octet_length(public.checked_json(register_worker.device, 'device')::text) > 20000
+            then public.invalid_argument('device must be an object of at most 20,000 bytes.')
+    end;
     insert into public.workers as w (instance_id, worker_id, executor_id, families, hostname, pid, code_version,
                                      dagster_run_id, concurrency, heartbeat_seconds, started_at, last_heartbeat_at)
     values (register_worker.instance_id, register_worker.worker_id, register_worker.executor_id,

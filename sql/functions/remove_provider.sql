@@ -7,6 +7,10 @@ language plpgsql set search_path = '' as $$
 declare
     removed integer;
 begin
+    -- In one order for all callers, as record_provider_health has it.
+    perform from public.provider_health h where h.provider = remove_provider.provider
+    order by h.provider, h.capability for update;
+    perform from public.providers p where p.provider = remove_provider.provider order by p.capability for update;
     delete from public.providers p
     where p.provider = remove_provider.provider
       and (remove_provider.capability is null or p.capability = remove_provider.capability);

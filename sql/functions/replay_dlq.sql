@@ -9,8 +9,11 @@
  * after            {"at", "id"} of the last item of the page before, for the next page of a dry run
  * action           who does this, and which batch it is: see repeated_batch
  *
- * Oldest failure first. Returns {"items", "matched", "changed", "skipped", "same_code_version", "more", "after"}; call
- * again while `more`. An item is {"id", "version", "type", "executor_id", "idempotency_key", "reason", "error",
+ * A letter whose key another job holds, with another payload or executor id, stays open and is skipped: its work was not
+ * queued by that job. `skipped_items` of the first batch or page names at most 100 of them.
+ *
+ * Oldest failure first. Returns {"items", "matched", "changed", "skipped", "skipped_items": [{"id", "reason": "key_taken",
+ * "held_by": job id}], "same_code_version", "more", "after"}; call again while `more`. An item is {"id", "version", "type", "executor_id", "idempotency_key", "reason", "error",
  * "failed_at", "replays", "same_code_version"}, and {"id", "job_id" of the new job} once it is done.
  * Errors: CQ001 a named job has no letter, CQ003 it was replayed or retried since, CQ005.
  */
@@ -28,6 +31,8 @@ declare
     same_code_version bigint;
     candidates uuid[];
     taken uuid[];
+    made uuid[];
+    passed_over jsonb := '[]';
 begin
     if not replay_dlq.dry_run then
         answer := public.repeated_batch(replay_dlq.action);
@@ -56,15 +61,34 @@ begin
           and (replay_dlq.executor_id is null or d.executor_id = replay_dlq.executor_id)
           and (replay_dlq.since_seconds is null or d.failed_at >= at - make_interval(secs => replay_dlq.since_seconds))
           and (replay_dlq.fingerprint is null or d.fingerprint = replay_dlq.fingerprint)
+          and public.key_holder(d) is null
           and (replay_dlq.after is null or d.failed_at >= (replay_dlq.after ->> 'at')::timestamptz
                and (d.failed_at, d.job_id) > ((replay_dlq.after ->> 'at')::timestamptz, (replay_dlq.after ->> 'id')::uuid))
         order by d.failed_at, d.job_id
         limit greatest(replay_dlq.batch_size, cardinality(named))
     ) f;
 
+    if replay_dlq.after is null and coalesce((replay_dlq.action ->> 'batch')::integer, 0) = 0 then
+        select coalesce(jsonb_agg(jsonb_build_object('id', f.job_id, 'reason', 'key_taken', 'held_by', f.held_by)
+                                  order by f.failed_at, f.job_id), '[]')
+        into passed_over
+        from (
+            select d.job_id, d.failed_at, public.key_holder(d) as held_by from public.jobs_dlq d
+            where not d.superseded and d.closed_at is null and d.replayed_at is null and d.type is not null
+              and (named is null or d.job_id = any (named))
+              and (replay_dlq.type_prefix is null or starts_with(d.type, replay_dlq.type_prefix))
+              and (replay_dlq.executor_id is null or d.executor_id = replay_dlq.executor_id)
+              and (replay_dlq.since_seconds is null or d.failed_at >= at - make_interval(secs => replay_dlq.since_seconds))
+              and (replay_dlq.fingerprint is null or d.fingerprint = replay_dlq.fingerprint)
+              and public.key_holder(d) is not null
+            order by d.failed_at, d.job_id
+            limit 100
+        ) f;
+    end if;
+
     if replay_dlq.dry_run then
         return jsonb_build_object(
-            'items', listed, 'matched', cardinality(candidates), 'changed', 0, 'skipped', 0,
+            'skipped_items', passed_over, 'items', listed, 'matched', cardinality(candidates), 'changed', 0, 'skipped', 0,
             'same_code_version', same_code_version, 'more', cardinality(candidates) >= replay_dlq.batch_size,
             'after', (select jsonb_build_object('at', last ->> 'failed_at', 'id', last ->> 'id')
                       from (select listed -> -1) as page (last) where last is not null));
@@ -79,19 +103,24 @@ begin
               where i.id = d.job_id and (i.version is null or i.version = d.xmin::text)))
         order by d.job_id for update skip locked);
 
-    -- The key may be taken, by a replay of an older release: that job is the replay, then.
+    -- The ids say the order of the failures; the rows are added in the order of their keys, as enqueue_jobs adds them.
+    made := public.derived_ids(public.time_ordered_id(), cardinality(taken));
     insert into public.jobs (id, type, payload, executor_id, priority, max_attempts, timeout_seconds, idempotency_key,
                              created_at, next_run_at)
-    select public.time_ordered_id(), d.type, d.payload, d.executor_id, coalesce(d.priority, 5), coalesce(d.max_attempts, 5),
-           d.timeout_seconds, 'dlq:' || d.job_id, at, at
-    from public.jobs_dlq d where d.job_id = any (taken) and not d.superseded
-    order by d.failed_at, d.job_id
+    select made[f.place], f.type, f.payload, f.executor_id, coalesce(f.priority, 5), coalesce(f.max_attempts, 5),
+           f.timeout_seconds, f.key, at, at - (cardinality(taken) - f.place) * interval '1 microsecond'
+    from (select d.*, 'dlq:' || d.job_id as key, row_number() over (order by d.failed_at, d.job_id) as place
+          from public.jobs_dlq d where d.job_id = any (taken) and not d.superseded) f
+    order by f.type, f.key
     on conflict (type, idempotency_key) where idempotency_key is not null do nothing;
 
+    -- A key that is taken by the same work was taken by a replay of an older release: that job is the replay, then.
+    -- One that somebody took meanwhile for other work leaves the letter open: this statement sees it.
     with replayed as (
         update public.jobs_dlq d set replayed_at = at, replayed_job_id = j.id
         from public.jobs j
         where d.job_id = any (taken) and not d.superseded and j.type = d.type and j.idempotency_key = 'dlq:' || d.job_id
+          and public.key_holder(d) is null
         returning d.job_id, d.failed_at, d.replayed_job_id
     )
     select coalesce(jsonb_agg(jsonb_build_object('id', r.job_id, 'job_id', r.replayed_job_id)
@@ -107,7 +136,10 @@ begin
                            'since_seconds', replay_dlq.since_seconds, 'fingerprint', replay_dlq.fingerprint,
                            'job_ids', replay_dlq.job_ids, 'planned', case when replay_dlq.items is not null then true end),
         public.bulk_answer(named, candidates, jsonb_array_length(listed), replay_dlq.batch_size)
-            || jsonb_build_object('items', listed, 'same_code_version', same_code_version));
+            || jsonb_build_object('items', listed, 'skipped_items', passed_over, 'same_code_version', same_code_version)
+            || case when named is null and passed_over <> '[]' then jsonb_build_object(
+                'matched', cardinality(candidates) + jsonb_array_length(passed_over),
+                'skipped', cardinality(candidates) - jsonb_array_length(listed) + jsonb_array_length(passed_over)) else '{}' end);
 end $$;
 
 comment on function public.replay_dlq is 'Put dead letters back into the queue, each once, as a new job.';

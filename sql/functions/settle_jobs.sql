@@ -2,13 +2,18 @@
  * End attempts, fenced: only the holder of the lease token may. Completing an expired lease that nobody
  * re-claimed is accepted, since its token is still the job's.
  *
- * settlements   [{job_id, lease_token, outcome, result, error, retryable, delay_seconds, run_seconds}]
+ * settlements   [{job_id, lease_token, outcome, result, error, retryable, delay_seconds, run_seconds, uncounted}]
  *   succeeded   running -> succeeded, also when a cancel was requested
  *   failed      running -> queued after backoff_seconds (or delay_seconds, if longer);
  *               out of attempts or not retryable: running -> failed, and a row in jobs_dlq
- *   snoozed     running -> queued in delay_seconds, attempt given back; the 100th snooze counts as a failure
- *   requeued    running -> queued now, attempt given back
+ *   snoozed     running -> queued in delay_seconds, attempt given back; the 100th snooze counts as a failure.
+ *               `uncounted`: true where something all jobs depend on is missing, such as the artifact store: such a
+ *               snooze does not count towards the 100
+ *   requeued    running -> queued now, attempt given back: for an orderly stop and for jobs that never started, not
+ *               for a crash, whose attempts end with their lease and count
  *   cancelled   running -> cancelled; so does any outcome but success when a cancel was requested
+ *
+ * A result keeps the limits of json_fault; of an error, what is too long is cut: see stored_error.
  *
  * Returns {"statuses": […], "job_statuses": […]} in the order given. A status is "ok" (also when repeated with
  * the same token and outcome), "lease_lost" or "job_not_found"; refused items leave the others standing.
@@ -27,33 +32,39 @@ declare
 begin
     -- Rows are locked in the order of their ids, so that two that settle the same jobs do not wait for each other.
     with item as materialized (
-        select s.*
+        select s.job_id, s.lease_token, s.outcome, s.retryable, s.delay_seconds, s.uncounted, s.position,
+            case when s.outcome = 'snoozed' and s.uncounted then 'requeued' else s.outcome end as ending,
+            case when s.result is null or public.is_small_json(s.result) then s.result
+                else public.checked_json(s.result, 'The result') end as result,
+            case when s.error is not null then public.stored_error(s.error) end as error,
+            case when s.run_seconds between 0 and 31536000 then s.run_seconds end as run_seconds
         from rows from (jsonb_to_recordset(settle_jobs.settlements) as (
             job_id uuid, lease_token uuid, outcome text, result jsonb, error jsonb, retryable boolean,
-            delay_seconds double precision, run_seconds double precision
+            delay_seconds double precision, run_seconds double precision, uncounted boolean
         )) with ordinality as s (job_id, lease_token, outcome, result, error, retryable, delay_seconds, run_seconds,
-                                 position)
+                                 uncounted, position)
         where s.outcome in ('succeeded', 'failed', 'snoozed', 'requeued', 'cancelled')
            or public.invalid_argument(format('The outcome %s must be succeeded, failed, snoozed, requeued or cancelled.',
                                              coalesce(s.outcome, 'null')))::boolean
         order by s.job_id
     ), updated as (
         update public.jobs j set
-            status = public.status_after(i.outcome, i.retryable, j.cancel_requested, j.attempts, j.max_attempts, j.snoozes),
+            status = public.status_after(i.ending, i.retryable, j.cancel_requested, j.attempts, j.max_attempts, j.snoozes),
             attempts = j.attempts - case when i.outcome in ('snoozed', 'requeued')
-                and public.status_after(i.outcome, i.retryable, j.cancel_requested, j.attempts, j.max_attempts, j.snoozes)
+                and public.status_after(i.ending, i.retryable, j.cancel_requested, j.attempts, j.max_attempts, j.snoozes)
                     = 'queued' then 1 else 0 end,
-            snoozes = case when i.outcome = 'snoozed' then j.snoozes + 1 else j.snoozes end,
+            snoozes = case when i.outcome = 'snoozed' and i.uncounted is not true then j.snoozes + 1 else j.snoozes end,
+            lost_attempts = case when i.outcome = 'requeued' then j.lost_attempts else 0 end,
             next_run_at = case
                 when i.outcome = 'failed' then at + make_interval(secs => greatest(public.backoff_seconds(j.attempts),
                                                                                    least(coalesce(i.delay_seconds, 0), 31536000)))
                 when i.outcome = 'snoozed' then at + make_interval(secs => least(greatest(coalesce(i.delay_seconds, 1), 0), 31536000))
                 when i.outcome = 'requeued' then at
                 else j.next_run_at end,
-            lease_token = case when public.status_after(i.outcome, i.retryable, j.cancel_requested, j.attempts,
+            lease_token = case when public.status_after(i.ending, i.retryable, j.cancel_requested, j.attempts,
                                                         j.max_attempts, j.snoozes) <> 'queued' then j.lease_token end,
             lease_expires_at = null,
-            finished_at = case when public.status_after(i.outcome, i.retryable, j.cancel_requested, j.attempts,
+            finished_at = case when public.status_after(i.ending, i.retryable, j.cancel_requested, j.attempts,
                                                         j.max_attempts, j.snoozes) <> 'queued' then at end,
             started_at = coalesce(j.started_at, at - make_interval(secs => i.run_seconds)),
             run_seconds = i.run_seconds,

@@ -79,6 +79,7 @@ class GateExecutor:
         run = {
             "gate_run_id": str(job.id),
             "job_id": str(job.id),
+            "lease_token": str(job.lease_token),
             "type": self.family,
             "status": "pass" if passed else "fail",
             "branch": payload.branch,

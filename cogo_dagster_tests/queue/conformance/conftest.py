@@ -30,6 +30,7 @@ TABLES = (
     "alert_targets",
     "alerts",
     "artifacts",
+    "ended_claims",
     "executors",
     "gate_runs",
     "gate_snapshots",

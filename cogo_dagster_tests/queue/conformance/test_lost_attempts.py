@@ -1,0 +1,174 @@
+"""Lost attempts in a row are counted, and a claim that was recovered gives nothing more."""
+
+from uuid import uuid4
+
+import pytest
+
+from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.model import Job, Json, Outcome
+from cogo_dagster.queue.transports.base import Transport
+from cogo_dagster_tests.conftest import Age, Owner
+from cogo_dagster_tests.queue.steps import (
+    BROKEN,
+    a_worker,
+    add,
+    dead_letters,
+    look,
+    register,
+    running_job,
+    settle,
+    take,
+    take_one,
+)
+
+
+def lose(queue: Queue, age: Age, job: Job) -> None:
+    """Let the lease of a job end and take it back."""
+    age(job, 3600)
+    queue.recover()
+
+
+def claimed(transport: Transport) -> Json:
+    """Claim the one job that is due; return its row as the engine gives it."""
+    claim: Json = {
+        "claim_id": str(uuid4()),
+        "families": [{"family": "browser", "max_jobs": 1}],
+        "worker_id": "worker",
+    }
+    [row] = transport.call("claim_jobs", claim)["jobs"]
+    return row
+
+
+def test_a_claim_says_how_many_attempts_were_lost_in_a_row(transport: Transport, queue: Queue, age: Age) -> None:
+    """0 at first, one more with each lease that ran out."""
+    job_id = add(queue, max_attempts=9)
+    for lost in range(4):
+        row = claimed(transport)
+        assert (row["id"], row["lost_attempts"], row["attempts"]) == (str(job_id), lost, lost + 1)
+        age(job_id, 3600)
+        queue.recover()
+
+
+@pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.SNOOZED])
+def test_an_attempt_that_ends_otherwise_begins_the_count_anew(
+    transport: Transport, queue: Queue, age: Age, outcome: Outcome
+) -> None:
+    """It did not take its worker with it."""
+    lose(queue, age, running_job(queue))
+    job = take_one(queue)
+    settle(queue, job, outcome, error=BROKEN, delay_seconds=0)
+    age(job, 3600)
+    assert claimed(transport)["lost_attempts"] == 0
+
+
+def test_an_attempt_that_was_given_back_does_not_count(transport: Transport, queue: Queue, age: Age) -> None:
+    """A stop says nothing of the job, in either direction; nor does waiting in a worker that died."""
+    lose(queue, age, running_job(queue))
+    settle(queue, take_one(queue), Outcome.REQUEUED)
+    worker = a_worker()
+    register(queue, worker)
+    lose(queue, age, take_one(queue, worker=worker, prefetch=True))
+    row = claimed(transport)
+    assert (row["lost_attempts"], row["attempts"]) == (1, 2)
+
+
+def test_a_success_leaves_no_count(queue: Queue, age: Age) -> None:
+    """The page of an ended job shows none."""
+    lose(queue, age, running_job(queue))
+    job = take_one(queue)
+    assert look(queue, job)["lost_attempts"] == 1
+    settle(queue, job)
+    assert look(queue, job)["lost_attempts"] == 0
+
+
+def test_a_claim_whose_leases_were_recovered_gives_nothing_more(
+    transport: Transport, queue: Queue, owner: Owner, age: Age
+) -> None:
+    """An outage longer than the lease, and the claim is repeated: no token is used twice."""
+    first, later = add(queue), add(queue)
+    claim: Json = {
+        "claim_id": str(uuid4()),
+        "families": [{"family": "browser", "max_jobs": 1}],
+        "worker_id": "worker",
+    }
+    assert [job["id"] for job in transport.call("claim_jobs", claim)["jobs"]] == [str(first)]
+    age(first, 3600)
+    queue.recover()
+    assert transport.call("claim_jobs", claim) == {"jobs": [], "claim_ended": True}
+    assert {look(queue, job_id)["status"] for job_id in (first, later)} == {"queued"}
+    tokens = owner.execute("select count(*), count(distinct (job_id, lease_token)) from public.job_attempts").fetchone()
+    assert tokens == (1, 1)
+
+
+def test_a_claim_keeps_the_jobs_whose_lease_did_not_end(queue: Queue, age: Age) -> None:
+    """Of two jobs of one claim only one was recovered: the repeat returns the other."""
+    add(queue), add(queue)
+    lost, kept = take(queue)
+    lose(queue, age, lost)
+    assert [job.id for job in take(queue, claim_id=lost.lease_token)] == [kept.id]
+
+
+def test_the_client_asks_again_under_a_new_id(queue: Queue, age: Age) -> None:
+    """Its caller gets jobs, and their tokens are new."""
+    job = running_job(queue)
+    lose(queue, age, job)
+    [again] = take(queue, claim_id=job.lease_token)
+    assert again.id == job.id
+    assert again.lease_token != job.lease_token
+
+
+def test_a_chosen_claim_whose_lease_was_recovered_gives_nothing_more(
+    transport: Transport, queue: Queue, age: Age
+) -> None:
+    """The same rule for jobs that are claimed by name."""
+    job_id = add(queue)
+    claim: Json = {"claim_id": str(uuid4()), "job_ids": [str(job_id)], "worker_id": "worker"}
+    assert len(transport.call("claim_chosen_jobs", claim)["jobs"]) == 1
+    age(job_id, 3600)
+    queue.recover()
+    assert transport.call("claim_chosen_jobs", claim) == {"jobs": [], "claim_ended": True}
+
+
+def test_claims_that_ended_long_ago_are_forgotten(queue: Queue, owner: Owner, age: Age) -> None:
+    """A week: nobody repeats a call for so long."""
+    lose(queue, age, running_job(queue))
+    owner.execute("update public.ended_claims set ended_at = now() - interval '8 days'")
+    lose(queue, age, take_one(queue))
+    assert owner.execute("select count(*) from public.ended_claims").fetchone() == (1,)
+
+
+def test_an_uncounted_snooze_does_not_count_towards_the_cap(transport: Transport, queue: Queue, owner: Owner) -> None:
+    """Something all jobs depend on was away: the attempt is given back, however often."""
+    job = running_job(queue)
+    for _ in range(3):
+        owner.execute("update public.jobs set snoozes = 99 where id = %s", (job.id,))
+        snooze: Json = {
+            "job_id": str(job.id),
+            "lease_token": str(job.lease_token),
+            "outcome": "snoozed",
+            "delay_seconds": 0,
+            "uncounted": True,
+        }
+        for _ in range(2):  # repeated, it changes nothing
+            answer = transport.call("settle_jobs", {"settlements": [snooze]})
+            assert answer == {"statuses": ["ok"], "job_statuses": ["queued"]}
+        row = look(queue, job)
+        assert (row["attempts"], row["snoozes"]) == (0, 99)
+        assert row["superseded_attempts"][-1]["outcome"] == "snoozed"
+        job = take_one(queue)
+    assert dead_letters(queue) == []
+    settle(queue, job, Outcome.SNOOZED)
+    assert look(queue, job)["status"] == "failed"
+
+
+def test_an_uncounted_snooze_of_a_job_that_was_to_be_cancelled_cancels_it(transport: Transport, queue: Queue) -> None:
+    """As every outcome but success does."""
+    job = running_job(queue)
+    queue.cancel(job.id)
+    snooze: Json = {
+        "job_id": str(job.id),
+        "lease_token": str(job.lease_token),
+        "outcome": "snoozed",
+        "uncounted": True,
+    }
+    assert transport.call("settle_jobs", {"settlements": [snooze]})["job_statuses"] == ["cancelled"]

@@ -1,0 +1,16 @@
+/*
+ * A document as it is given, if it keeps the limits of json_fault. `name` begins the sentence of the error.
+ * Errors: CQ005.
+ */
+create or replace function public.checked_json(document jsonb, name text) returns jsonb
+language plpgsql stable set search_path = '' as $$
+declare
+    fault constant text := public.json_fault(checked_json.document);
+begin
+    if fault is not null then
+        perform public.invalid_argument(format('%s %s.', checked_json.name, fault));
+    end if;
+    return checked_json.document;
+end $$;
+
+comment on function public.checked_json is 'A document that keeps the limits, or CQ005.';

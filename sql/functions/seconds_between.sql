@@ -1,0 +1,11 @@
+/*
+ * The seconds from one time to another, below 0 where they are in the other order; null where one is missing or infinite:
+ * before PostgreSQL 17 infinite times cannot be subtracted.
+ */
+create or replace function public.seconds_between(earlier timestamptz, later timestamptz) returns double precision
+language sql immutable as $$
+    select case when pg_catalog.isfinite(earlier) and pg_catalog.isfinite(later)
+        then extract(epoch from later - earlier)::double precision end
+$$;
+
+comment on function public.seconds_between is 'Seconds from one time to another; null for infinite ones.';

@@ -1,0 +1,29 @@
+/*
+ * An error as it is kept, whatever was handed in: a document with a class of at most 100 characters, since an index holds
+ * it, a message of at most 10,000 and a detail of at most 100,000. Other keys are kept if the document keeps the limits
+ * of json_fault. So no outcome is lost because its error is too long.
+ */
+create or replace function public.stored_error(error jsonb) returns jsonb
+language plpgsql stable set search_path = '' as $$
+begin
+    if jsonb_typeof(stored_error.error) = 'object'
+       and coalesce(length(stored_error.error ->> 'class'), 0) <= 100
+       and coalesce(length(stored_error.error ->> 'message'), 0) <= 10000
+       and coalesce(length(stored_error.error ->> 'detail'), 0) <= 100000
+       and (public.is_small_json(stored_error.error) or public.json_fault(stored_error.error) is null)
+    then
+        return stored_error.error;
+    elsif jsonb_typeof(stored_error.error) = 'object' then
+        return jsonb_strip_nulls(jsonb_build_object(
+            'class', left(coalesce(stored_error.error ->> 'class', 'unknown'), 100),
+            'message', left(coalesce(stored_error.error ->> 'message', ''), 10000),
+            'detail', left(stored_error.error ->> 'detail', 100000),
+            'retryable', case when jsonb_typeof(stored_error.error -> 'retryable') = 'boolean'
+                         then stored_error.error -> 'retryable' end));
+    elsif stored_error.error is null or jsonb_typeof(stored_error.error) = 'null' then
+        return null;
+    end if;
+    return jsonb_build_object('class', 'unknown', 'message', left(stored_error.error #>> '{}', 10000));
+end $$;
+
+comment on function public.stored_error is 'An error as it is kept, cut to what the tables hold.';
