@@ -29,7 +29,15 @@ _TRIES: Final = 50
 
 
 class ArtifactStoreError(Exception):
-    """The store refused or lost an object; the message says what to do."""
+    """Base of what a store raises; the message says what to do."""
+
+
+class ArtifactStoreUnavailable(ArtifactStoreError):
+    """The store is away, or rejects everything for now: wait and try again. Also the class of unknown errors."""
+
+
+class ArtifactRejected(ArtifactStoreError):
+    """This file can never be stored there: repeating the upload does not help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +51,21 @@ class StoredObject:
 class ArtifactStore(Protocol):
     """Where artifacts' bytes live. Keys are chosen by the engine."""
 
+    def check(self) -> None:
+        """Find out cheaply whether the store takes files now.
+
+        Raises:
+            ArtifactStoreUnavailable: It does not.
+        """
+        ...
+
     def put(self, storage_key: str, source: Path, content_type: str) -> StoredObject:
-        """Store a copy of a file whole or not at all, replacing what was there; return what is stored now."""
+        """Store a copy of a file whole or not at all, replacing what was there; return what is stored now.
+
+        Raises:
+            ArtifactStoreUnavailable: The store is away or rejects everything for now.
+            ArtifactRejected: The store will never take this file.
+        """
         ...
 
     def delete(self, storage_key: str) -> None:
@@ -84,6 +105,16 @@ class FolderStore:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
+    def check(self) -> None:
+        """Write and remove an empty file."""
+        probe = self._folder / f".{uuid4().hex}.part"
+        try:
+            _created(probe).close()
+            probe.unlink(missing_ok=True)
+        except OSError as error:
+            message = f"The artifact folder {self._folder} cannot be written: {error.strerror}."
+            raise ArtifactStoreUnavailable(message) from error
+
     def put(self, storage_key: str, source: Path, content_type: str) -> StoredObject:  # noqa: ARG002 - the row keeps the type
         """Copy, flush to disk, then rename: a reader sees the whole file or none."""
         target = self._path(storage_key)
@@ -97,7 +128,8 @@ class FolderStore:
         except OSError as error:
             with contextlib.suppress(OSError):
                 temporary.unlink()
-            raise ArtifactStoreError(f"The artifact cannot be written to {target.parent}: {error.strerror}.") from error
+            message = f"The artifact cannot be written to {target.parent}: {error.strerror}."
+            raise ArtifactStoreUnavailable(message) from error
         return StoredObject(*_measure(target))
 
     def delete(self, storage_key: str) -> None:

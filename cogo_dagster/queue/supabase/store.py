@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import httpx
 
-from cogo_dagster.queue.artifacts import ArtifactStoreError, StoredObject
+from cogo_dagster.queue.artifacts import ArtifactStoreError, ArtifactStoreUnavailable, StoredObject
 from cogo_dagster.queue.supabase.project import Project
 from cogo_dagster.queue.supabase.resumable import PART_BYTES, upload_in_parts
 from cogo_dagster.queue.supabase.storage_api import StorageApi, StorageRefused
@@ -56,6 +56,14 @@ class SupabaseStore:
     def close(self) -> None:
         """Close the connections."""
         self._api.close()
+
+    def check(self) -> None:
+        """Ask for the bucket; one that is not there yet is made at the first upload."""
+        try:
+            self._api.request("GET", f"/bucket/{quote(self._api.bucket)}")
+        except StorageRefused as refused:
+            if refused.status not in _GONE:
+                raise ArtifactStoreUnavailable(str(refused)) from refused
 
     def put(self, storage_key: str, source: Path, content_type: str) -> StoredObject:
         """Upload a file, replacing what was there, and find out what is stored now.
