@@ -14,6 +14,7 @@ from cogo_dagster.executors.errors import ExecutorUnavailable
 from cogo_dagster.quality.api import MetricsUnavailable
 from cogo_dagster.queue.artifacts import ArtifactStoreError
 from cogo_dagster.queue.errors import (
+    AccessDenied,
     DatabaseUnavailable,
     InvalidArgument,
     QueueError,
@@ -25,6 +26,7 @@ from cogo_dagster.queue.executor import InvalidPayload
 from cogo_dagster.settings import SettingsError
 
 _CODES: tuple[tuple[type[Exception], ExitCode], ...] = (
+    (AccessDenied, ExitCode.ACCESS_DENIED),
     (DatabaseUnavailable, ExitCode.DATABASE),
     (SchemaOutOfDate, ExitCode.DATABASE),
     (SchemaTooNew, ExitCode.DATABASE),

@@ -1,18 +1,23 @@
-"""What can go wrong between a caller and the engine.
+"""What can go wrong between a caller and the engine. The class of an error says what to do about it.
 
 QueueError
 ├── JobNotFound          CQ001
 ├── LeaseLost            CQ002  stop working: another attempt owns the job, or it ended
 ├── InvalidTransition    CQ003
 ├── DuplicateJob         CQ004  carries `existing_id`
-├── InvalidArgument      CQ005
+├── InvalidArgument      CQ005  this item is invalid: repeating cannot help
 ├── SchemaOutOfDate      the database lacks what this code calls: migrate it
 ├── SchemaTooNew         the database was migrated by newer code: update this one
-├── DatabaseUnavailable  no connection: nothing was done
-└── TransportError       the connection broke in mid-call: the outcome is unknown; every call may be repeated
+├── AccessDenied         the key, the login or the role is refused: waiting does not help
+├── DatabaseUnavailable  wait for the database: nothing was done
+└── TransportError       the outcome is unknown: repeat on a new connection; every unknown error is one
 
-Errors of the engine are told apart by SQLSTATE, never by message.
+Errors are told apart by SQLSTATE, PostgREST code, HTTP status or exception class, never by message.
 """
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
 
 
 class QueueError(Exception):
@@ -44,7 +49,7 @@ class DuplicateJob(QueueError):
 
 
 class InvalidArgument(QueueError):
-    """An argument is outside what the function takes."""
+    """An argument is outside what the function takes, or no JSON can say it."""
 
 
 class SchemaOutOfDate(QueueError):
@@ -55,46 +60,174 @@ class SchemaTooNew(QueueError):
     """The database was migrated by a newer release of this code."""
 
 
+class AccessDenied(QueueError):
+    """The database refuses the key, the login or the role; nothing was done, and waiting does not help."""
+
+
 class DatabaseUnavailable(QueueError):
-    """The database cannot be reached or refuses us; nothing was done."""
+    """The database cannot be reached, or cannot work for now; nothing was done, and waiting helps."""
 
 
 class TransportError(QueueError):
-    """The connection broke during a call; whether it took effect is unknown."""
+    """The call may or may not have taken effect, and may be repeated on a new connection."""
 
 
-_BY_SQLSTATE: dict[str, type[QueueError]] = {
-    "CQ001": JobNotFound,
-    "CQ002": LeaseLost,
-    "CQ003": InvalidTransition,
-    "CQ004": DuplicateJob,
-    "CQ005": InvalidArgument,
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What an error means.
+
+    Attributes:
+        kind: The exception to raise.
+        sentence: With `{code}` and `{message}`.
+        tries: How often a transport calls in all before it raises this.
+        reconnects: Whether the connection is of no more use.
+        repeated: The exception instead, when the error repeats within one call.
+    """
+
+    kind: type[QueueError]
+    sentence: str = "{message}"
+    tries: int = 1
+    reconnects: bool = False
+    repeated: type[QueueError] | None = None
+
+
+TRIES: Final = 4
+"""How often a transport calls in all while the outcome is unknown."""
+
+_INVALID: Final = "An argument cannot be taken: {message}."
+_GAVE_UP: Final = "The database gave up on the call ({message}): nothing was done, and it may be repeated."
+_FULL: Final = "The database has no room left ({message}): nothing was done; give it more disk or memory."
+_TOO_MANY: Final = "The database has too many clients ({message}): nothing was done; lower COGO_POOL_SIZE."
+_STANDBY: Final = "The database takes no writes ({message}): it is a standby, or a project whose disk is full."
+_NO_DATABASE: Final = "The database is not there ({message}): check COGO_DATABASE_URL."
+_LOGIN: Final = "The database refuses the login ({message}): check user and password in COGO_DATABASE_URL."
+_ROLE: Final = "The database refuses this role ({message}): connect as one that has service_role."
+_MIGRATE: Final = "The database is not migrated for this release ({message}): run `cogo db migrate`."
+_BROKE: Final = "The connection to the database broke ({message}): the call may be repeated."
+_REST_BROKE: Final = "The connection to Supabase broke ({message}): the call may be repeated."
+_REST_AWAY: Final = "Supabase cannot be reached ({message}): check SUPABASE_URL and the network."
+_REST_NO_DATABASE: Final = "Supabase's database does not answer ({code}): nothing was done."
+_REST_LOST: Final = "Supabase lost its database ({code}): the call may be repeated."
+_GATEWAY: Final = "Supabase's gateway answered {code}: the call may be repeated."
+_KEY: Final = (
+    "Supabase refuses the key{reason}: give SUPABASE_SERVICE_ROLE_KEY the secret key (sb_secret_… or the legacy "
+    "service_role key) of the project that SUPABASE_URL names."
+)
+_ADDRESS: Final = "SUPABASE_URL does not lead to a Supabase project's API ({code}): check it in the project's settings."
+_REDIRECTED: Final = "SUPABASE_URL is redirected to {message}: set it to that address."
+_PAUSED: Final = "The Supabase project is paused: restore it in its dashboard."
+_HIDDEN: Final = "The project's API does not show the schema public: expose it in the project's API settings."
+
+UNKNOWN: Final = Rule(
+    TransportError, "The database answered {code} ({message}): the call may be repeated.", TRIES, reconnects=True
+)
+
+_BROKEN: Final = Rule(TransportError, _BROKE, TRIES, reconnects=True)
+_REST_BROKEN: Final = Rule(TransportError, _REST_BROKE, TRIES)
+_REST_UNREACHED: Final = Rule(DatabaseUnavailable, _REST_AWAY, TRIES)
+_REST_WITHOUT_DATABASE: Final = Rule(DatabaseUnavailable, _REST_NO_DATABASE, TRIES)
+_REST_GATEWAY: Final = Rule(TransportError, _GATEWAY, TRIES)
+_DENIED_KEY: Final = Rule(AccessDenied, _KEY)
+_ROLLED_BACK: Final = Rule(DatabaseUnavailable, _GAVE_UP, TRIES)
+_OUT_OF_TIME: Final = Rule(DatabaseUnavailable, _GAVE_UP)
+_OUT_OF_DATE: Final = Rule(SchemaOutOfDate, _MIGRATE)
+_UNENCODABLE: Final = Rule(InvalidArgument, _INVALID)
+_TOO_COMPLEX: Final = Rule(TransportError, UNKNOWN.sentence, TRIES, reconnects=True, repeated=InvalidArgument)
+
+TABLE: Final[Mapping[str, Rule]] = {
+    # The engine's own.
+    "CQ001": Rule(JobNotFound),
+    "CQ002": Rule(LeaseLost),
+    "CQ003": Rule(InvalidTransition),
+    "CQ004": Rule(DuplicateJob),
+    "CQ005": Rule(InvalidArgument),
+    # SQLSTATE: classes, and codes that differ from their class.
+    "08": _BROKEN,
+    "22": Rule(InvalidArgument, _INVALID),
+    "25006": Rule(DatabaseUnavailable, _STANDBY, 2, reconnects=True),
+    "28": Rule(AccessDenied, _LOGIN, reconnects=True),
+    "3D000": Rule(DatabaseUnavailable, _NO_DATABASE, reconnects=True),
+    "40001": _ROLLED_BACK,
+    "40P01": _ROLLED_BACK,
+    "42501": Rule(AccessDenied, _ROLE, reconnects=True),
+    "42703": _OUT_OF_DATE,
+    "42883": _OUT_OF_DATE,
+    "42P01": _OUT_OF_DATE,
+    "53": Rule(DatabaseUnavailable, _FULL, reconnects=True),
+    "53300": Rule(DatabaseUnavailable, _TOO_MANY, TRIES, reconnects=True),
+    "54": _TOO_COMPLEX,
+    "55P03": _OUT_OF_TIME,
+    "57014": _OUT_OF_TIME,
+    "57P01": _BROKEN,
+    "57P02": _BROKEN,
+    "57P03": _BROKEN,
+    "57P05": _BROKEN,
+    # PostgREST. PGRST001 is hasql's ClientError, which only a statement that was sent can meet.
+    "PGRST000": _REST_WITHOUT_DATABASE,
+    "PGRST001": Rule(TransportError, _REST_LOST, TRIES),
+    "PGRST002": _REST_WITHOUT_DATABASE,
+    "PGRST003": _REST_WITHOUT_DATABASE,
+    "PGRST102": Rule(InvalidArgument, _INVALID),
+    "PGRST106": Rule(DatabaseUnavailable, _HIDDEN),
+    "PGRST202": _OUT_OF_DATE,
+    "PGRST3": _DENIED_KEY,
+    # Statuses of what stands before PostgREST, when they come without a code of PostgREST's.
+    "HTTP 3": Rule(DatabaseUnavailable, _REDIRECTED),
+    "HTTP 4": Rule(DatabaseUnavailable, _ADDRESS),
+    "HTTP 401": _DENIED_KEY,
+    "HTTP 403": _DENIED_KEY,
+    "HTTP 408": _REST_GATEWAY,
+    "HTTP 413": Rule(TransportError, _GATEWAY, TRIES, repeated=InvalidArgument),
+    "HTTP 425": _REST_GATEWAY,
+    "HTTP 429": _REST_GATEWAY,
+    "HTTP 5": _REST_GATEWAY,
+    "HTTP 540": Rule(DatabaseUnavailable, _PAUSED),
+    # Exceptions of Python and of the drivers.
+    "TypeError": _UNENCODABLE,
+    "ValueError": _UNENCODABLE,
+    "RecursionError": _UNENCODABLE,
+    "psycopg.DataError": _UNENCODABLE,
+    "psycopg.Error": _BROKEN,
+    "httpx.ConnectError": _REST_UNREACHED,
+    "httpx.ConnectTimeout": _REST_UNREACHED,
+    "httpx.PoolTimeout": _REST_UNREACHED,
+    "httpx.TransportError": _REST_BROKEN,
 }
+"""The one table of errors, by code, or by the first characters of one; what is not in it is `UNKNOWN`."""
 
-_GAVE_UP = "The database gave up on the call ({message}): nothing was done, and it may be repeated."
 
-_FULL = "The database has no room left ({message}): nothing was done; give it more disk or memory."
+def rule_of(code: str) -> Rule:
+    """Return what a SQLSTATE, a PostgREST code or `HTTP 503` means: the longest beginning that is in the table."""
+    return next((TABLE[code[:size]] for size in range(len(code), 1, -1) if code[:size] in TABLE), UNKNOWN)
 
-_UNAVAILABLE = {
-    "25006": "The database takes no writes ({message}): it is a standby, or a project whose disk is full.",
-    **dict.fromkeys(("53100", "53200"), _FULL),
-    "42501": "The database refuses this role ({message}): connect as one that has service_role.",
-    **dict.fromkeys(("57014", "55P03", "40001", "40P01"), _GAVE_UP),  # out of time, or in another's way
-}
 
-_MISSING_SCHEMA = {"42883", "42P01", "42703", "PGRST202"}
+def rule_of_exception(error: BaseException) -> Rule:
+    """Return what an exception of Python or of a driver means, by its class or the nearest base in the table."""
+    return next((TABLE[name] for name in _names(type(error)) if name in TABLE), UNKNOWN)
+
+
+def made(rule: Rule, code: str, message: str, detail: str | None = None, *, repeats: bool = False) -> QueueError:
+    """Return the exception that a rule asks for.
+
+    Args:
+        rule: From the table.
+        code: SQLSTATE, PostgREST code, HTTP status or class.
+        message: What the database, the gateway or the driver said, without a full stop.
+        detail: Of CQ004: the id of the job that has the key.
+        repeats: Whether the same error came before within this call.
+    """
+    kind = rule.repeated if repeats and rule.repeated else rule.kind
+    sentence = _INVALID if kind is InvalidArgument and repeats else rule.sentence
+    text = sentence.format(code=code, message=message, reason=f" ({message})" if message else "")
+    return DuplicateJob(text, existing_id=detail) if kind is DuplicateJob else kind(text)
 
 
 def error_from_sqlstate(sqlstate: str, message: str, detail: str | None = None) -> QueueError:
-    """Return the error for a SQLSTATE (or a PostgREST code), whichever transport met it."""
-    if sqlstate == "CQ004":
-        return DuplicateJob(message, existing_id=detail)
-    if sqlstate in _BY_SQLSTATE:
-        return _BY_SQLSTATE[sqlstate](message)
-    if sqlstate.startswith("22"):  # a value that is not of the argument's type, or out of its range
-        return InvalidArgument(f"An argument cannot be taken: {message}.")
-    if sqlstate in _MISSING_SCHEMA:
-        return SchemaOutOfDate(f"The database is not migrated for this release ({message}): run `cogo db migrate`.")
-    if sqlstate in _UNAVAILABLE:
-        return DatabaseUnavailable(_UNAVAILABLE[sqlstate].format(message=message))
-    return QueueError(f"The database answered {sqlstate}: {message}")
+    """Return the error for a SQLSTATE or a PostgREST code."""
+    return made(rule_of(sqlstate), sqlstate, message, detail)
+
+
+def _names(kind: type) -> Iterator[str]:
+    for base in kind.__mro__:
+        package = base.__module__.partition(".")[0]
+        yield base.__name__ if package == "builtins" else f"{package}.{base.__name__}"

@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from cogo_dagster.edge.errors import VaultError
 from cogo_dagster.queue.artifacts import ArtifactStoreError
 from cogo_dagster.queue.errors import (
+    AccessDenied,
     DatabaseUnavailable,
     DuplicateJob,
     InvalidArgument,
@@ -38,6 +39,7 @@ _STATUSES: Final[tuple[tuple[type[Exception], int], ...]] = (
     (DuplicateJob, 409),
     (LeaseLost, 409),
     (InvalidArgument, 422),
+    (AccessDenied, 503),
     (DatabaseUnavailable, 503),
     (TransportError, 503),
     (SchemaOutOfDate, 503),
