@@ -1,6 +1,6 @@
 """What the rims work with while the database is open: every service, built when it is asked for."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -224,11 +224,13 @@ class Application:
         options: WorkerOptions | None = None,
         executors: list[Executor] | None = None,
         dagster_run_id: str | None = None,
+        last_resort: Callable[[str], None] | None = None,
     ) -> Worker:
         """Build one worker start.
 
         Args:
             executors: Instead of those installed here that lack no setting.
+            last_resort: Ends a process whose event loop is blocked for good; see `Worker`.
 
         Raises:
             ExecutorUnavailable: Every one of them lacks a setting.
@@ -242,6 +244,7 @@ class Application:
             options or worker_options(self.settings),
             wakeup=self._wakeup(observer),
             observer=observer,
+            last_resort=last_resort,
         )
 
     def _wakeup(self, observer: Observer) -> Wakeup:
@@ -261,6 +264,7 @@ def worker_options(settings: Settings) -> WorkerOptions:
         grace_seconds=settings.grace_seconds,
         max_jobs=settings.max_jobs,
         heartbeat_seconds=min(10, settings.lease_seconds / 3),
+        job_timeout_seconds=settings.job_timeout_seconds,
         secrets=settings.secret_values(),
         poll_seconds=_REST_POLL_SECONDS if uses_rest(settings) else _POLL_SECONDS,
         woken_poll_seconds=_REST_WOKEN_POLL_SECONDS if uses_rest(settings) else None,

@@ -62,6 +62,13 @@ class Snooze(Exception):
         self.artifacts = artifacts
 
 
+class Interrupted(Exception):
+    """The worker's own stop ended the attempt, such as a signal that reached its child processes too.
+
+    The job is requeued and its attempt refunded. Without a stop of the worker it counts as a failed attempt.
+    """
+
+
 class Workspace:
     """Where one execution may write: a private folder, made when it is first asked for.
 

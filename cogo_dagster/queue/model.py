@@ -40,7 +40,8 @@ class Job:
     Attributes:
         attempts: The number of this attempt, from 1.
         lease_token: Proof of the lease; every write about this attempt carries it.
-        timeout_seconds: Longest run of one attempt; None means no limit of its own.
+        timeout_seconds: Longest run of one attempt; None takes the worker's limit.
+        lost_attempts: How many attempts before this one were lost in a row: their workers ended unexpectedly.
     """
 
     id: UUID
@@ -54,6 +55,7 @@ class Job:
     idempotency_key: str | None = None
     timeout_seconds: float | None = None
     created_at: datetime | None = None
+    lost_attempts: int = 0
 
     @property
     def family(self) -> str:
@@ -75,6 +77,7 @@ class Job:
             idempotency_key=row["idempotency_key"],
             timeout_seconds=row["timeout_seconds"],
             created_at=datetime.fromisoformat(row["created_at"]),
+            lost_attempts=row.get("lost_attempts", 0),
         )
 
 
@@ -157,6 +160,7 @@ class Settlement:
     Attributes:
         delay_seconds: For a failure: the least wait before the retry (a Retry-After). For a snooze: the wait.
         run_seconds: How long the executor ran.
+        uncounted: This snooze does not count towards the cap on snoozes: a dependency of ours is not available.
     """
 
     job: Job
@@ -165,6 +169,7 @@ class Settlement:
     error: JobError | None = None
     delay_seconds: float | None = None
     run_seconds: float | None = None
+    uncounted: bool = False
 
     def to_json(self) -> dict[str, Json]:
         """Return one element of the `settlements` argument of `settle_jobs`; what is left out is null there."""
@@ -180,6 +185,8 @@ class Settlement:
             document |= {"error": self.error.to_json(), "retryable": self.error.retryable}
         if self.delay_seconds is not None:
             document["delay_seconds"] = self.delay_seconds
+        if self.uncounted:
+            document["uncounted"] = True
         return document
 
 

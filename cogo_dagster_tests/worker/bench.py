@@ -1,6 +1,5 @@
 """Workers on a bench: run to their end, or watched from outside while they run in a thread."""
 
-import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,12 +11,18 @@ from uuid import uuid4
 from cogo_dagster.queue.artifacts import ArtifactStore
 from cogo_dagster.queue.client import Queue, WorkerIdentity
 from cogo_dagster.queue.executor import Executor
-from cogo_dagster.queue.worker import EventKind, Worker, WorkerEvent, WorkerOptions, WorkerReport
+from cogo_dagster.queue.worker import EventKind, Worker, WorkerEvent, WorkerOptions, WorkerReport, run_worker
 from cogo_dagster.queue.worker.wakeup import Wakeup
 
 PATIENCE_SECONDS = 60.0
 
-QUIET: dict[str, Any] = {"poll_seconds": 0.2, "heartbeat_seconds": 3600, "recover_seconds": 3600, "sweep_seconds": 3600}
+QUIET: dict[str, Any] = {
+    "poll_seconds": 0.2,
+    "heartbeat_seconds": 3600,
+    "recover_seconds": 3600,
+    "sweep_seconds": 3600,
+    "store_check_seconds": 0.1,
+}
 """Nothing beside the stages; a test turns on what it is about."""
 
 
@@ -57,7 +62,7 @@ class Running:
 
     def _run(self) -> None:
         try:
-            self._report = asyncio.run(self.worker.run())
+            self._report = run_worker(self.worker)
         except BaseException as error:  # noqa: BLE001 - carried over to the thread of the test
             self._error = error
 

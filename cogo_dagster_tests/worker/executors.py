@@ -36,6 +36,7 @@ class FakeExecutor:
         self.ran: list[Job] = []
         self.now = 0
         self.most = 0
+        self.makes_artifacts = True
         self.starts = 0
         self.stops = 0
 

@@ -21,7 +21,7 @@ from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.queue.worker import EventKind
 from cogo_dagster_tests.conftest import Age, Lose, Owner
 from cogo_dagster_tests.queue.steps import add, look, running_job, settle, take
-from cogo_dagster_tests.worker.bench import Bench
+from cogo_dagster_tests.worker.bench import Bench, eventually
 from cogo_dagster_tests.worker.executors import FakeExecutor, Gate, a_file, leave_a_file
 from cogo_dagster_tests.worker.faults import Watched
 
@@ -184,16 +184,60 @@ def test_a_lease_lost_during_the_upload_leaves_no_object(
     assert {row["status"] for row in queue.list_artifacts()} == {"orphaned"}
 
 
-def test_a_full_disk_is_a_failure_to_try_again(bench: Bench, queue: Queue, tmp_path: Path) -> None:
-    """When the store cannot take the files, the job is retried and its error says what is wrong."""
+def test_finished_work_is_kept_while_the_store_is_not_available(bench: Bench, queue: Queue, tmp_path: Path) -> None:
+    """While the store takes no files nothing else is claimed; when it is back the work is uploaded, run only once."""
+    obstacle = tmp_path / "artifacts"
+    obstacle.write_text("a file where the folder should be")
+    jobs, executor = [add(queue)], FakeExecutor(leave_a_file)
+    with bench.running(executor, linger_seconds=0) as running:
+        eventually(lambda: running.told(EventKind.WARNING), "the worker noticed")
+        assert str(obstacle) in running.told(EventKind.WARNING)[0].message
+        jobs.append(add(queue))
+        assert (queue.stats()["running"], len(executor.ran)) == (1, 1)
+        obstacle.unlink()
+        report = running.report()
+    assert {(row["status"], row["attempts"]) for row in queue.get_jobs(jobs)} == {("succeeded", 1)}
+    assert (len(executor.ran), report.counters["succeeded"]) == (2, 2)
+
+
+def test_work_that_cannot_be_stored_in_time_runs_again_later_at_no_cost(
+    bench: Bench, queue: Queue, tmp_path: Path
+) -> None:
+    """The store stays away for longer than finished work is kept: the job is snoozed and its attempt refunded."""
     (tmp_path / "artifacts").write_text("a file where the folder should be")
     job = add(queue)
-    report = bench.drain(FakeExecutor(leave_a_file))
+    with bench.running(FakeExecutor(leave_a_file), store_wait_seconds=0.1) as running:
+        eventually(lambda: running.told(EventKind.SETTLED), "the job was settled")
     row = look(queue, job)
-    assert (row["status"], row["attempts"], row["error"]["class"]) == ("queued", 1, "artifact_upload")
-    assert "The artifact cannot be written to" in row["error"]["message"]
-    assert str(tmp_path / "artifacts") in row["error"]["message"]
-    assert (report.counters["retried"], row["artifacts"]) == (1, [])
+    assert (row["status"], row["attempts"], row["error"]["class"]) == ("queued", 0, "store_unavailable")
+    assert row["next_run_at"] > row["claimed_at"]
+
+
+def test_a_family_without_artifacts_is_served_while_the_store_is_not_available(
+    bench: Bench, queue: Queue, tmp_path: Path
+) -> None:
+    """Only jobs that may leave files wait for the store."""
+    (tmp_path / "artifacts").write_text("a file where the folder should be")
+    held, plain = FakeExecutor(leave_a_file), FakeExecutor(family="plain")
+    plain.makes_artifacts = False
+    first = add(queue)
+    with bench.running(held, plain, concurrency=2) as running:
+        eventually(lambda: running.told(EventKind.WARNING), "the worker noticed")
+        second, other = add(queue, "plain"), add(queue)
+        eventually(lambda: look(queue, second)["status"] == "succeeded", "the plain job ran")
+        assert [look(queue, job)["status"] for job in (first, other)] == ["running", "queued"]
+
+
+def test_work_that_waits_for_the_store_is_requeued_at_a_stop(bench: Bench, queue: Queue, tmp_path: Path) -> None:
+    """A worker that is stopped while the store is away gives the attempt back."""
+    (tmp_path / "artifacts").write_text("a file where the folder should be")
+    job = add(queue)
+    with bench.running(FakeExecutor(leave_a_file)) as running:
+        eventually(lambda: running.told(EventKind.WARNING), "the worker noticed")
+        running.worker.request_stop(0)
+        running.report(seconds=12)
+    row = look(queue, job)
+    assert (row["status"], row["attempts"], row["lease_expires_at"]) == ("queued", 0, None)
 
 
 def test_a_failure_keeps_its_own_reason_when_its_files_are_lost(bench: Bench, queue: Queue, tmp_path: Path) -> None:
@@ -204,7 +248,8 @@ def test_a_failure_keeps_its_own_reason_when_its_files_are_lost(bench: Bench, qu
         raise ExecutionFailed("Gone.", error_class="http_status", retryable=False, artifacts=[a_file(workspace)])
 
     job = add(queue)
-    bench.drain(FakeExecutor(fail))
+    with bench.running(FakeExecutor(fail), store_wait_seconds=0.1) as running:
+        eventually(lambda: running.told(EventKind.SETTLED), "the job was settled")
     assert (look(queue, job)["status"], look(queue, job)["error"]["class"]) == ("failed", "http_status")
 
 

@@ -9,7 +9,7 @@ import pytest
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.executor import ExecutionFailed, InvalidPayload, Snooze, Workspace
 from cogo_dagster.queue.model import ArtifactFile, ExecutionResult, Job, Json
-from cogo_dagster.queue.worker import attempt
+from cogo_dagster.queue.worker import execute
 from cogo_dagster_tests.queue.steps import add, dead_letters, look
 from cogo_dagster_tests.worker.bench import Bench
 from cogo_dagster_tests.worker.executors import Body, FakeExecutor, succeed
@@ -135,7 +135,7 @@ def test_a_job_that_outlives_its_timeout_is_stopped(
     bench: Bench, queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An executor that does not keep the time itself is cancelled a little later, and the job is retried."""
-    monkeypatch.setattr(attempt, "_TIMEOUT_MARGIN_SECONDS", 0.1)
+    monkeypatch.setattr(execute, "_TIMEOUT_MARGIN_SECONDS", 0.1)
 
     async def forever(job: Job, workspace: Workspace) -> ExecutionResult:
         await asyncio.Event().wait()

@@ -102,7 +102,7 @@ def test_an_executor_that_ignores_the_cancellation_is_left_behind(
     bench: Bench, queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The stop waits for it only so long; its job is given back by the worker's last call, and its late end is lost."""
-    monkeypatch.setattr(execute, "_CLEANUP_SECONDS", 0.2)
+    monkeypatch.setattr(execute, "_CANCELLATION_SECONDS", 0.2)
     job, begun, end = add(queue), threading.Event(), threading.Event()
 
     async def stubborn(job: Job, workspace: Workspace) -> ExecutionResult:

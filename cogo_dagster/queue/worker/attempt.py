@@ -1,16 +1,28 @@
-"""One attempt of one job, from its executor's first step to a settlement: how every ending is read."""
+"""One attempt of one job: whatever its executor returns or raises becomes an outcome, here and nowhere else."""
 
 import asyncio
+import math
 import time
 import traceback
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar, cast
 
-from cogo_dagster.queue.executor import ExecutionFailed, Executor, InvalidPayload, Snooze, Workspace
+from cogo_dagster.queue.decoding import PartlyUnreadable
+from cogo_dagster.queue.executor import ExecutionFailed, Executor, Interrupted, InvalidPayload, Snooze, Workspace
 from cogo_dagster.queue.model import ArtifactFile, ExecutionResult, Job, JobError, Outcome, Settlement
 
-_TIMEOUT_MARGIN_SECONDS: Final = 10.0
+T = TypeVar("T")
+
+_UNREADABLE: Final = (
+    "The payload cannot be read: it holds numbers of more than 300 digits, or is nested deeper than 100. "
+    "Enqueue the job again with a smaller payload."
+)
+
+_MESSAGE_CHARACTERS: Final = 2_000
+_DETAIL_CHARACTERS: Final = 20_000
+_FRAMES: Final = 50
+_LONGEST_DELAY_SECONDS: Final = 31_536_000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,56 +36,147 @@ class EndedAttempt:
 async def run_attempt(
     executor: Executor, job: Job, workspace: Workspace, secrets: Collection[str] = ()
 ) -> EndedAttempt:
-    """Run one attempt to its end; whatever the executor raises becomes an outcome, without these secrets.
+    """Run one attempt to its end. Whatever the executor does becomes an outcome without these secrets.
 
-    Raises:
-        asyncio.CancelledError: We are cancelled, not the executor's own doing.
+    Nothing is raised, also not `CancelledError`: whoever cancels this knows why, and reads the outcome accordingly.
     """
     started_at = time.monotonic()
-    artifacts: tuple[ArtifactFile, ...] = ()
-    outcome, result, error, delay_seconds = Outcome.SUCCEEDED, None, None, None
     try:
-        done = await _run(executor, job, workspace)
-        result, artifacts = done.result, tuple(done.artifacts)
-    except Snooze as snooze:
-        outcome, delay_seconds, artifacts = Outcome.SNOOZED, snooze.delay_seconds, tuple(snooze.artifacts)
-        error = JobError("snoozed", snooze.reason)
-    except ExecutionFailed as failed:
-        outcome, delay_seconds, artifacts = Outcome.FAILED, failed.delay_seconds, tuple(failed.artifacts)
-        error = JobError(failed.error_class, failed.message, failed.retryable, failed.detail)
-    except (Exception, SystemExit, asyncio.CancelledError) as problem:  # an executor's bug is not the worker's
-        if _is_cancelled():
-            raise
-        outcome, error = Outcome.FAILED, _unexpected(problem)
-    error = error.redacted(secrets) if error else None
-    run_seconds = round(time.monotonic() - started_at, 6)
-    return EndedAttempt(Settlement(job, outcome, result, error, delay_seconds, run_seconds), artifacts)
-
-
-async def _run(executor: Executor, job: Job, workspace: Workspace) -> ExecutionResult:
-    limit = job.timeout_seconds
-    try:
-        if limit is None:
-            return await executor.execute(job, workspace)
-        async with asyncio.timeout(limit + _TIMEOUT_MARGIN_SECONDS) as timer:
-            return await executor.execute(job, workspace)
-    except TimeoutError as error:
-        if limit is None or not timer.expired():
-            raise
-        message = f"The job ran longer than its timeout of {limit:g} s."
-        raise ExecutionFailed(message, error_class="timeout", retryable=True) from error
-    except InvalidPayload as error:
-        raise ExecutionFailed(str(error), error_class="invalid_payload", retryable=False) from error
-
-
-def _is_cancelled() -> bool:
-    """Whether somebody cancelled this task, rather than the executor one of its own whose end it let through."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
-
-
-def _unexpected(problem: BaseException) -> JobError:
-    first_line = (str(problem).strip() or type(problem).__name__).split("\n", 1)[0]
-    return JobError(
-        type(problem).__name__, first_line, retryable=True, detail="".join(traceback.format_exception(problem))
+        if isinstance(job.payload, PartlyUnreadable):
+            ended = failure(job, JobError("unreadable", _UNREADABLE, retryable=False))
+        else:
+            ended = _success(job, await executor.execute(job, workspace))
+    except BaseException as problem:  # an executor's fault is not the worker's
+        if isinstance(problem, GeneratorExit) and not _loop_is_running():
+            raise  # this coroutine itself is being closed
+        ended = _ending(job, problem)
+    error = ended.settlement.error.redacted(secrets) if ended.settlement.error else None
+    settlement = ended.settlement
+    return EndedAttempt(
+        Settlement(
+            job,
+            settlement.outcome,
+            settlement.result,
+            error,
+            settlement.delay_seconds,
+            round(time.monotonic() - started_at, 6),
+        ),
+        ended.artifacts,
     )
+
+
+def failure(job: Job, error: JobError, artifacts: tuple[ArtifactFile, ...] = ()) -> EndedAttempt:
+    """Return a failed attempt."""
+    return EndedAttempt(Settlement(job, Outcome.FAILED, error=error), artifacts)
+
+
+def _success(job: Job, done: object) -> EndedAttempt:
+    if not isinstance(done, ExecutionResult):
+        return failure(job, _invalid(f"The executor returned {_type_name(done)} instead of an ExecutionResult."))
+    artifacts = _files(done.artifacts)
+    if artifacts is None:
+        return failure(job, _invalid("The executor returned artifacts that are not ArtifactFile objects."))
+    return EndedAttempt(Settlement(job, Outcome.SUCCEEDED, done.result), artifacts)
+
+
+def _ending(job: Job, problem: BaseException) -> EndedAttempt:
+    """Return the outcome that an exception stands for."""
+    if isinstance(problem, Interrupted):
+        return EndedAttempt(Settlement(job, Outcome.REQUEUED))
+    if isinstance(problem, InvalidPayload):
+        return failure(job, JobError("invalid_payload", _message(problem), retryable=False))
+    if isinstance(problem, Snooze):
+        return _snoozed(job, problem)
+    if isinstance(problem, ExecutionFailed):
+        return _known_failure(job, problem)
+    return failure(job, JobError(_type_name(problem), _message(problem), detail=_traceback(problem)))
+
+
+def _snoozed(job: Job, snooze: Snooze) -> EndedAttempt:
+    delay_seconds, artifacts = _delay_seconds(snooze.delay_seconds), _files(snooze.artifacts)
+    if delay_seconds is None or artifacts is None:
+        return failure(job, _invalid("The executor raised a Snooze without a number of seconds, or with wrong files."))
+    return EndedAttempt(
+        Settlement(
+            job,
+            Outcome.SNOOZED,
+            error=JobError("snoozed", _text(snooze.reason, _MESSAGE_CHARACTERS)),
+            delay_seconds=delay_seconds,
+        ),
+        artifacts,
+    )
+
+
+def _known_failure(job: Job, failed: ExecutionFailed) -> EndedAttempt:
+    error = JobError(
+        _text(failed.error_class, 100) or "failed",
+        _text(failed.message, _MESSAGE_CHARACTERS) or "The executor gave no message.",
+        retryable=failed.retryable is not False,
+        detail=_text(failed.detail, _DETAIL_CHARACTERS) if failed.detail is not None else None,
+    )
+    return EndedAttempt(
+        Settlement(job, Outcome.FAILED, error=error, delay_seconds=_delay_seconds(failed.delay_seconds)),
+        _files(failed.artifacts) or (),
+    )
+
+
+def _files(artifacts: object) -> tuple[ArtifactFile, ...] | None:
+    """Return the files; None where something else is among them."""
+    files = _attempted(lambda: tuple(cast("Iterable[object]", artifacts)), None)
+    if files is None or not all(isinstance(file, ArtifactFile) for file in files):
+        return None
+    return cast("tuple[ArtifactFile, ...]", files)
+
+
+def _delay_seconds(given: object) -> float | None:
+    """Return a delay within what the engine takes; None where it is no finite number of seconds."""
+    if isinstance(given, bool) or not isinstance(given, int | float):
+        return None
+    if isinstance(given, float) and not math.isfinite(given):
+        return None
+    if given >= _LONGEST_DELAY_SECONDS:
+        return _LONGEST_DELAY_SECONDS
+    return float(given) if given > 0 else 0.0
+
+
+def _invalid(message: str) -> JobError:
+    return JobError("invalid_outcome", message, retryable=False)
+
+
+def _message(problem: BaseException) -> str:
+    """Return the first line of an exception's text, or its type where it has none or cannot say."""
+    text = _attempted(lambda: str(problem), "")
+    first_line = text[: _MESSAGE_CHARACTERS + 1_000].strip().split("\n", 1)[0]
+    return first_line[:_MESSAGE_CHARACTERS] or _type_name(problem)
+
+
+def _traceback(problem: BaseException) -> str:
+    lines: list[str] = _attempted(lambda: traceback.format_exception(problem, limit=_FRAMES), [])
+    text = "".join(line[:_DETAIL_CHARACTERS] for line in lines)
+    return (
+        text if len(text) <= _DETAIL_CHARACTERS else text[: _DETAIL_CHARACTERS // 2] + text[-_DETAIL_CHARACTERS // 2 :]
+    )
+
+
+def _text(given: object, most_characters: int) -> str:
+    return _attempted(lambda: str(given), _type_name(given))[:most_characters] if given is not None else ""
+
+
+def _type_name(given: object) -> str:
+    return type(given).__name__[:100]
+
+
+def _attempted(make: Callable[[], T], otherwise: T) -> T:
+    """Return what an executor's object says of itself, or something else where that raises."""
+    try:
+        return make()
+    except BaseException:  # noqa: BLE001 - the object's own code: it may raise anything
+        return otherwise
+
+
+def _loop_is_running() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

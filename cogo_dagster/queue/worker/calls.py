@@ -1,63 +1,168 @@
-"""Calling the synchronous queue client from the worker's loop, patiently where the database may be away for a while."""
+"""Calling the synchronous queue client from the worker's loop, with retries while the database does not answer."""
 
 import asyncio
+import queue
 import random
+import threading
+import time
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
-from cogo_dagster.queue.errors import DatabaseUnavailable, TransportError
+from cogo_dagster.queue.errors import AccessDenied, DatabaseUnavailable, TransportError
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_LONGEST_PAUSE_SECONDS = 5.0
+_FIRST_PAUSE_SECONDS: Final = 0.2
+_LONGEST_PAUSE_SECONDS: Final = 5.0
+_DENIED_SECONDS: Final = 30.0
+"""How long access may be denied before it counts as final: a key or a role may be in the middle of a change."""
+
+
+class DaemonThreads:
+    """A few threads that never keep the process from exiting, unlike those of `ThreadPoolExecutor`.
+
+    Args:
+        most: Threads at once; each is started when it is first needed.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._started = 0
+        self._idle = 0
+
+    def submit(self, work: Callable[[], None]) -> None:
+        """Run the work, which must not raise, in a thread as soon as one is free."""
+        with self._lock:
+            if self._idle:
+                self._idle -= 1
+            elif self._started < self._most:
+                self._started += 1
+                threading.Thread(target=self._run, name=f"cogo-call-{self._started}", daemon=True).start()
+            self._work.put(work)
+
+    def close(self) -> None:
+        """Let the threads end after the work submitted so far; none is waited for."""
+        for _ in range(self._most):
+            self._work.put(None)
+
+    def _run(self) -> None:
+        while (work := self._work.get()) is not None:
+            work()
+            with self._lock:
+                if self._work.qsize() == 0:
+                    self._idle += 1
 
 
 class Calls:
-    """A few threads for blocking calls.
+    """Runs blocking calls in a few threads.
 
     Args:
-        on_outage: Told once per outage, with the error's sentence.
+        on_outage: Receives one sentence per outage, from the error that began it.
         threads: Calls at once.
+
+    Attributes:
+        succeeded_at: Monotonic second of the last call that succeeded.
     """
 
     def __init__(self, on_outage: Callable[[str], None], threads: int = 6) -> None:
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="cogo-call")
+        self._threads = DaemonThreads(threads)
         self._on_outage = on_outage
         self._outage = False
+        self._denied_since: float | None = None
+        self.succeeded_at = time.monotonic()
+
+    @property
+    def outage(self) -> bool:
+        """Whether the last call that was repeated has not succeeded yet."""
+        return self._outage
 
     def once(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> "asyncio.Future[T]":
         """Run a blocking call in a thread; it is under way when this returns."""
-        return asyncio.get_running_loop().run_in_executor(self._pool, lambda: function(*args, **kwargs))
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+
+        def work() -> None:
+            try:
+                answer = function(*args, **kwargs)
+            except StopIteration as error:  # a future cannot carry it
+                _deliver(loop, future, None, RuntimeError(repr(error)))
+            except BaseException as error:  # noqa: BLE001 - carried over to whoever awaits
+                _deliver(loop, future, None, error)
+            else:
+                self.succeeded_at = time.monotonic()
+                _deliver(loop, future, answer, None)
+
+        self._threads.submit(work)
+        return future
 
     def patiently(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
         """Repeat a repeatable call until the database answers; only other errors come through.
 
         The first try is under way when this returns, before whatever else waits for its turn in the loop.
+
+        Raises:
+            AccessDenied: Access has been denied for half a minute.
         """
         return self._until_answered(self.once(function, *args, **kwargs), lambda: function(*args, **kwargs))
 
     async def _until_answered(self, first: "asyncio.Future[T]", again: Callable[[], T]) -> T:
-        pause_seconds = 0.2
+        pause_seconds = _FIRST_PAUSE_SECONDS
         attempt = first
         while True:
             try:
                 answer = await attempt
-            except (TransportError, DatabaseUnavailable) as error:
-                if not self._outage:
-                    self._outage = True
-                    self._on_outage(str(error))
+            except (TransportError, DatabaseUnavailable, AccessDenied) as error:
+                self.note_failure(error)
                 await asyncio.sleep(pause_seconds * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
                 pause_seconds = min(pause_seconds * 2, _LONGEST_PAUSE_SECONDS)
                 attempt = self.once(again)
             else:
-                self._outage = False
+                self.note_success()
                 return answer
+
+    def note_failure(self, error: Exception) -> None:
+        """Report an outage once.
+
+        Raises:
+            AccessDenied: The error, once access has been denied for half a minute.
+        """
+        now = time.monotonic()
+        if isinstance(error, AccessDenied):
+            self._denied_since = self._denied_since or now
+            if now - self._denied_since >= _DENIED_SECONDS:
+                raise error
+        if not self._outage:
+            self._outage = True
+            self._on_outage(str(error))
+
+    def note_success(self) -> None:
+        """End the outage."""
+        self._outage = False
+        self._denied_since = None
 
     def close(self) -> None:
         """Let the threads end; a call under way is not waited for."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()
+
+
+def _deliver(
+    loop: asyncio.AbstractEventLoop, future: "asyncio.Future[T]", answer: T | None, error: BaseException | None
+) -> None:
+    def settle() -> None:
+        if future.done():
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(answer)  # type: ignore[arg-type]
+
+    try:
+        loop.call_soon_threadsafe(settle)
+    except RuntimeError:  # the loop has ended already: nobody awaits
+        return
 
 
 async def wait_for_any(*events: asyncio.Event, timeout_seconds: float | None = None) -> None:

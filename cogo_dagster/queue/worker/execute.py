@@ -5,18 +5,25 @@ import itertools
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from cogo_dagster.queue.client import Ask
-from cogo_dagster.queue.executor import Workspace
-from cogo_dagster.queue.model import ArtifactFile, Outcome, Settlement
-from cogo_dagster.queue.worker.attempt import EndedAttempt, run_attempt
+from cogo_dagster.queue.errors import QueueError
+from cogo_dagster.queue.executor import Executor, Workspace
+from cogo_dagster.queue.model import ArtifactFile, JobError, Outcome, Settlement
+from cogo_dagster.queue.worker.attempt import EndedAttempt, failure, run_attempt
 from cogo_dagster.queue.worker.events import EventKind, Stage
 from cogo_dagster.queue.worker.held import Abandonment, HeldJob
-from cogo_dagster.queue.worker.state import WorkerState
+from cogo_dagster.queue.worker.state import Phase, WorkerState
 
-_CLEANUP_SECONDS: Final = 20.0
+_LOST_ATTEMPTS_ALONE: Final = 2
+"""A job whose attempts were lost so often in a row runs with nothing beside it: it may be what ends the workers."""
+_TIMEOUT_MARGIN_SECONDS: Final = 10.0
+"""Executors keep the timeout themselves, with a better error; this is for those that do not."""
+_CANCELLATION_SECONDS: Final = 10.0
+"""How long a cancelled execution may take to end before it is given up."""
+_TICK_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +45,7 @@ class Executions:
     Attributes:
         room: Set when there may be something to claim for.
         hungry: Whether the last claim came back full: only then are jobs prefetched.
+        lost_slots: Slots of executions that did not end after their cancellation.
     """
 
     def __init__(self, state: WorkerState, hand_on: "Callable[[Finished], asyncio.Future[None] | None]") -> None:
@@ -46,6 +54,8 @@ class Executions:
         self._running: Counter[str] = Counter()
         self._running_total = 0
         self._waiting: deque[HeldJob] = deque()
+        self._alone: deque[HeldJob] = deque()
+        self._running_alone: HeldJob | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._turn = itertools.count()
         self._starter: asyncio.Task[None] | None = None
@@ -53,6 +63,7 @@ class Executions:
         self._most_prefetch = max((executor.prefetch for executor in state.executors.values()), default=0)
         self.room = asyncio.Event()
         self.hungry = False
+        self.lost_slots = 0
 
     @property
     def running(self) -> int:
@@ -61,6 +72,8 @@ class Executions:
 
     def asks(self, remaining_jobs: int | None) -> tuple[list[Ask], int]:
         """Return what to claim now, by family in turn, and how much in all; nothing while no slot is free."""
+        if self._alone or self._running_alone is not None:
+            return [], 0
         free = self._state.options.concurrency - self._running_total - len(self._waiting)
         asks = [ask for family in self._families_in_turn() if (ask := self._ask(family, free)) is not None]
         room = max([free, *(ask.max_jobs for ask in asks)], default=0)
@@ -68,12 +81,15 @@ class Executions:
             room = min(room, remaining_jobs)
         return (asks, room) if asks and room > 0 else ([], 0)
 
-    def accept(self, held: HeldJob, *, prefetched: bool) -> None:
-        """Take a claimed job: run it now, or let it wait its turn if it was prefetched."""
-        if not prefetched:
+    def accept(self, held: HeldJob) -> None:
+        """Take a claimed job: run it now, or let it wait until its start is recorded or nothing runs beside it."""
+        if held.job.lost_attempts >= _LOST_ATTEMPTS_ALONE:
+            self._alone.append(held)
+        elif held.prefetched:
+            self._waiting.append(held)
+        else:
             self._launch(held)
             return
-        self._waiting.append(held)
         if self._starter is None or self._starter.done():
             self._starter = asyncio.create_task(self._start_waiting(), name="start waiting")
 
@@ -81,17 +97,41 @@ class Executions:
         """Return when nothing runs any more; at `hurry`, cancel what runs and requeue what waits."""
         hurried = asyncio.ensure_future(self._state.hurry.wait())
         try:
-            while (self._tasks or self._waiting) and not hurried.done():
-                starting = {self._starter} if self._starter is not None and self._waiting else set()
-                await asyncio.wait([hurried, *self._tasks, *starting], return_when=asyncio.FIRST_COMPLETED)
+            while self._tasks_to_await() and not hurried.done():
+                starting = {self._starter} if self._starter is not None and not self._starter.done() else set()
+                await asyncio.wait(
+                    [hurried, *self._tasks, *starting], timeout=_TICK_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                )
         finally:
             hurried.cancel()
-        if self._tasks or self._waiting:
+        if self._tasks_to_await():
             await self._abandon_all()
 
+    async def keep_deadlines(self) -> None:
+        """Cancel executions past their deadline or without a lease; give up those that do not end. Until cancelled."""
+        while True:
+            await asyncio.sleep(_TICK_SECONDS)
+            now = time.monotonic()
+            for overdue in self._state.held.overdue():
+                overdue.abandon(Abandonment.LEASE_LOST)
+            for held in self._state.held:
+                if held.task is None or held.given_up:
+                    continue
+                if held.abandoned is None and now >= held.run_deadline:
+                    held.abandon(Abandonment.TIMEOUT)
+                elif held.abandoned is not None and now - held.abandoned_at >= _CANCELLATION_SECONDS:
+                    self._give_up(held)
+
+    def _tasks_to_await(self) -> bool:
+        return len(self._tasks) > self.lost_slots or bool(self._waiting or self._alone)
+
     def _families_in_turn(self) -> list[str]:
-        families = list(self._state.executors)
-        first = next(self._turn) % len(families)
+        families = [
+            family
+            for family, executor in self._state.executors.items()
+            if not (self._state.storage.away and makes_artifacts(executor))
+        ]
+        first = next(self._turn) % len(families) if families else 0
         return families[first:] + families[:first]
 
     def _ask(self, family: str, free: int) -> Ask | None:
@@ -104,73 +144,137 @@ class Executions:
         return Ask(family, room) if room > 0 else None
 
     async def _start_waiting(self) -> None:
-        """Launch prefetched jobs in batches, each recorded before it runs."""
-        while self._waiting:
-            free = self._state.options.concurrency - self._running_total
-            if free <= 0:
+        """Launch the jobs that wait, in batches, prefetched ones recorded before they run."""
+        while self._waiting or self._alone:
+            source, batch = self._next_batch()
+            if not batch:
                 self._slot_freed.clear()
                 await self._slot_freed.wait()
                 continue
-            batch = list(itertools.islice(self._waiting, free))
             for held in batch:
                 held.started = True
-            ids = [held.job.id for held in self._state.held if held.started]
-            await self._state.calls.patiently(self._state.queue.start, self._state.identity, ids)
+            if any(held.prefetched for held in batch):
+                await self._record_starts()
             for held in batch:
-                self._waiting.popleft()  # not before: what is between two places would be lost sight of
+                source.popleft()  # not before: what is between two places would be lost sight of
+                if source is self._alone:
+                    self._running_alone = held
                 self._launch(held)
+
+    def _next_batch(self) -> tuple[deque[HeldJob], list[HeldJob]]:
+        if self._running_alone is not None:
+            return self._alone, []
+        if self._alone:
+            return self._alone, [self._alone[0]] if self._running_total == 0 else []
+        free = self._state.options.concurrency - self._running_total
+        return self._waiting, list(itertools.islice(self._waiting, max(free, 0)))
+
+    async def _record_starts(self) -> None:
+        ids = [held.job.id for held in self._state.held if held.started and held.prefetched]
+        while True:
+            try:
+                await self._state.calls.patiently(self._state.queue.start, self._state.identity, ids)
+            except QueueError as error:
+                self._state.warn(f"The start of prefetched jobs could not be recorded: {error}")
+                await asyncio.sleep(1)
+            else:
+                return
 
     def _launch(self, held: HeldJob) -> None:
         if held.abandoned is not None:
+            self._free_slot(held)
             self._state.held.release(held)
             return
         self._running[held.job.family] += 1
         self._running_total += 1
+        held.has_slot = True
+        timeout_seconds = held.job.timeout_seconds or self._state.options.job_timeout_seconds
+        held.run_deadline = time.monotonic() + timeout_seconds + _TIMEOUT_MARGIN_SECONDS
         task = asyncio.create_task(self._execute(held))
         held.task = task
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda ended: self._task_ended(held, ended))
 
     async def _execute(self, held: HeldJob) -> None:
         workspace = Workspace()
-        try:
-            finished = await self._attempt(held, workspace)
-            held.task = None  # from here on nothing may cancel it: the outcome is decided
-            if finished is None:
-                await self._state.calls.once(workspace.remove)
-                self._state.held.release(held)
-            elif (handed_on := self._hand_on(finished)) is not None:
-                await handed_on
-        finally:
-            self._free_slot(held.job.family)
+        began_at = time.monotonic()
+        ended = await run_attempt(
+            self._state.executors[held.job.family], held.job, workspace, self._state.options.secrets
+        )
+        held.task = None  # from here on nothing may cancel it: the outcome is decided
+        if held.given_up:
+            self.lost_slots -= 1
+            await self._state.calls.once(workspace.remove)
+            return
+        settlement = self._read(held, ended, began_at)
+        if settlement is None:
+            await self._state.calls.once(workspace.remove)
+            self._state.held.release(held)
+            return
+        self._tell(settlement)
+        handed_on = self._hand_on(Finished(held, settlement, ended.artifacts, workspace))
+        if handed_on is not None:
+            await handed_on
 
-    def _free_slot(self, family: str) -> None:
-        self._running[family] -= 1
-        self._running_total -= 1
+    def _task_ended(self, held: HeldJob, task: "asyncio.Task[None]") -> None:
+        """Free the slot; what did not get as far as an outcome (cancelled before its first step) gets one here."""
+        self._tasks.discard(task)
+        if held.task is not None and not held.given_up:
+            held.task = None
+            self._settle_without_execution(held)
+        elif not task.cancelled() and (error := task.exception()) is not None:
+            self._state.warn(f"The end of {held.job.type} job {held.job.id} failed: {error!r}", held.job)
+            self._state.held.release(held)
+        self._free_slot(held)
+
+    def _free_slot(self, held: HeldJob) -> None:
+        if held.has_slot:
+            held.has_slot = False
+            self._running[held.job.family] -= 1
+            self._running_total -= 1
+        if self._running_alone is held:
+            self._running_alone = None
         self._slot_freed.set()
         if len(self._waiting) <= self._most_prefetch // 2:
             self.room.set()
 
-    async def _attempt(self, held: HeldJob, workspace: Workspace) -> Finished | None:
-        """Run one attempt to its end; None when the lease was lost and there is nothing to settle."""
-        started_at = time.monotonic()
-        ended: EndedAttempt | None = None
-        try:
-            ended = await run_attempt(
-                self._state.executors[held.job.family], held.job, workspace, self._state.options.secrets
-            )
-        except (Exception, SystemExit, asyncio.CancelledError):
-            if held.abandoned is None:
-                raise
+    def _read(self, held: HeldJob, ended: EndedAttempt, began_at: float) -> Settlement | None:
+        """Return the attempt's settlement; None when the lease was lost and there is nothing to settle."""
+        run_seconds = round(time.monotonic() - began_at, 6)
+        succeeded = ended.settlement.outcome is Outcome.SUCCEEDED
         if held.abandoned is Abandonment.LEASE_LOST:
             self._lost(held)
             return None
-        if held.abandoned is not None and (ended is None or ended.settlement.error is not None):
-            run_seconds = round(time.monotonic() - started_at, 6)  # we broke it off: it did not fail
-            ended = EndedAttempt(Settlement(held.job, _outcome_of(held.abandoned), run_seconds=run_seconds))
-        assert ended is not None  # noqa: S101 - without an end it was abandoned
-        self._tell(ended.settlement)
-        return Finished(held, ended.settlement, ended.artifacts, workspace)
+        if held.abandoned is not None and not succeeded:
+            return replace(_broken_off(held, self._timeout_of(held)), run_seconds=run_seconds)
+        if ended.settlement.outcome is Outcome.REQUEUED and not self._state.is_stopping():
+            error = JobError("interrupted", "The execution says that it was interrupted, but the worker runs on.")
+            return replace(failure(held.job, error).settlement, run_seconds=run_seconds)
+        return ended.settlement
+
+    def _give_up(self, held: HeldJob) -> None:
+        """Settle an execution that does not end, without it; its slot stays lost as long as it goes on."""
+        held.given_up = True
+        self.lost_slots += 1
+        self._state.warn(
+            f"The execution of {held.job.type} job {held.job.id} has not ended {_CANCELLATION_SECONDS:g} s after its "
+            "cancellation: it is settled without it, and its slot is lost as long as it runs.",
+            held.job,
+        )
+        self._settle_without_execution(held)
+        self.room.set()
+
+    def _settle_without_execution(self, held: HeldJob) -> None:
+        if held.abandoned is Abandonment.LEASE_LOST:
+            self._lost(held)
+            self._state.held.release(held)
+            return
+        settlement = _broken_off(held, self._timeout_of(held))
+        self._tell(settlement)
+        self._hand_on(Finished(held, settlement, (), Workspace()))
+
+    def _timeout_of(self, held: HeldJob) -> float:
+        return held.job.timeout_seconds or self._state.options.job_timeout_seconds
 
     def _tell(self, settlement: Settlement) -> None:
         run_seconds = settlement.run_seconds or 0.0
@@ -190,17 +294,37 @@ class Executions:
         self._state.tell(EventKind.LEASE_LOST, Stage.EXECUTE, held.job, sentence)
 
     async def _abandon_all(self) -> None:
+        """Requeue what waits, cancel what runs, and give up what does not end in the time left."""
         if self._starter is not None:
             self._starter.cancel()
-        while self._waiting:
-            held = self._waiting.popleft()
+        for held in [*self._waiting, *self._alone]:
             self._hand_on(Finished(held, Settlement(held.job, Outcome.REQUEUED), (), Workspace()))
+        self._waiting.clear()
+        self._alone.clear()
         for held in self._state.held:
             if held.task is not None:
                 held.abandon(Abandonment.STOPPING)
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=_CLEANUP_SECONDS)
+        while self._tasks_to_await() and (left_seconds := self._state.seconds_left(Phase.EXECUTIONS)):
+            await asyncio.wait(
+                self._tasks, timeout=min(left_seconds, _TICK_SECONDS), return_when=asyncio.FIRST_COMPLETED
+            )
+        for held in self._state.held:
+            if held.task is not None and not held.given_up:
+                self._give_up(held)
 
 
-def _outcome_of(abandonment: Abandonment) -> Outcome:
-    return Outcome.CANCELLED if abandonment is Abandonment.CANCEL_REQUESTED else Outcome.REQUEUED
+def makes_artifacts(executor: Executor) -> bool:
+    """Whether jobs of this executor may leave files; so does every one that does not say otherwise."""
+    return bool(getattr(executor, "makes_artifacts", True))
+
+
+def _broken_off(held: HeldJob, timeout_seconds: float) -> Settlement:
+    """Return the settlement of an execution that the worker cancelled, or that was cancelled before it began."""
+    match held.abandoned:
+        case Abandonment.CANCEL_REQUESTED:
+            return Settlement(held.job, Outcome.CANCELLED)
+        case Abandonment.TIMEOUT:
+            message = f"The job ran longer than its timeout of {timeout_seconds:g} s."
+            return Settlement(held.job, Outcome.FAILED, error=JobError("timeout", message))
+        case _:
+            return Settlement(held.job, Outcome.REQUEUED)

@@ -1,74 +1,28 @@
-"""The last two stages: upload what an attempt leaves, then tell the engine how it ended, in batches."""
+"""The last stage: tell the engine how attempts ended, in batches, with a bound on the tries of each."""
 
 import asyncio
-from collections.abc import Collection
+import random
 from dataclasses import replace
 from typing import Final
 
-from cogo_dagster.queue.artifacts import ArtifactStoreError, upload_artifacts
 from cogo_dagster.queue.client import Settled
-from cogo_dagster.queue.errors import LeaseLost, QueueError
+from cogo_dagster.queue.errors import AccessDenied, InvalidArgument, QueueError, TransportError
 from cogo_dagster.queue.model import JobError, Outcome, Settlement
 from cogo_dagster.queue.worker.events import EventKind, Stage
-from cogo_dagster.queue.worker.execute import Finished
 from cogo_dagster.queue.worker.held import HeldJob
 from cogo_dagster.queue.worker.state import WorkerState
 
 _BATCH: Final = 500
+_TRIES: Final = 3
+"""Failures of one call on new connections, while other calls succeed, before less is asked of it."""
+_FIRST_PAUSE_SECONDS: Final = 0.3
+_LONGEST_PAUSE_SECONDS: Final = 5.0
+
+Item = tuple[HeldJob, Settlement]
 
 
-class Uploader:
-    """Takes ended attempts, uploads their artifacts, hands them on to the settler.
-
-    Attempts without files go straight to the settler. Of those with files only so many may wait; while one waits to
-    be taken, its slot stays taken, so that a slow store slows the claims.
-    """
-
-    def __init__(self, state: WorkerState, settler: "Settler", most_waiting: int) -> None:
-        self._state = state
-        self._settler = settler
-        self._waiting: asyncio.Queue[Finished] = asyncio.Queue(most_waiting)
-
-    def hand_on(self, finished: Finished) -> "asyncio.Future[None] | None":
-        """Take an ended attempt; a future means that there is no place yet."""
-        if finished.artifacts or finished.workspace.used:
-            return asyncio.ensure_future(self._waiting.put(finished))
-        self._settler.hand_on(finished.held, finished.settlement)
-        return None
-
-    async def join(self) -> None:
-        """Return when every attempt taken is handed on."""
-        await self._waiting.join()
-
-    async def run(self) -> None:
-        """Work until cancelled; several may run side by side."""
-        while True:
-            finished = await self._waiting.get()
-            try:
-                settlement = await self._uploaded(finished) if finished.artifacts else finished.settlement
-                if settlement is None:
-                    self._state.held.release(finished.held)
-                else:
-                    self._settler.hand_on(finished.held, settlement)
-            finally:
-                await self._state.calls.once(finished.workspace.remove)
-                self._waiting.task_done()
-
-    async def _uploaded(self, finished: Finished) -> Settlement | None:
-        """Return the settlement to make after the upload; None when the lease is lost."""
-        state, job = self._state, finished.held.job
-        try:
-            rows = await state.calls.patiently(upload_artifacts, state.queue, state.store, job, finished.artifacts)
-        except LeaseLost:
-            state.metrics.count("lease_lost")
-            sentence = f"The lease on {job.type} job {job.id} was lost before its artifacts were up: they are dropped."
-            state.tell(EventKind.LEASE_LOST, Stage.UPLOAD, job, sentence)
-            return None
-        except (ArtifactStoreError, QueueError, OSError) as error:
-            state.warn(f"The artifacts of {job.type} job {job.id} could not be uploaded: {error}", job)
-            return _without_artifacts(finished.settlement, error, state.options.secrets)
-        state.tell(EventKind.UPLOADED, Stage.UPLOAD, job, artifacts=rows)
-        return finished.settlement
+class _CallFails(Exception):
+    """One call fails again and again while others succeed."""
 
 
 class Settler:
@@ -76,7 +30,8 @@ class Settler:
 
     def __init__(self, state: WorkerState) -> None:
         self._state = state
-        self._waiting: asyncio.Queue[tuple[HeldJob, Settlement]] = asyncio.Queue()
+        self._waiting: asyncio.Queue[Item] = asyncio.Queue()
+        self._alone: set[asyncio.Task[None]] = set()
 
     def hand_on(self, held: HeldJob, settlement: Settlement) -> None:
         """Take an ended attempt."""
@@ -88,42 +43,111 @@ class Settler:
 
     async def run(self) -> None:
         """Work until cancelled."""
-        while True:
-            batch = [await self._waiting.get()]
-            while len(batch) < _BATCH and not self._waiting.empty():
-                batch.append(self._waiting.get_nowait())
-            await self._settle(batch)
-            for _ in batch:
-                self._waiting.task_done()
-
-    async def _settle(self, batch: list[tuple[HeldJob, Settlement]]) -> None:
         try:
-            answers = await self._state.calls.patiently(
-                self._state.queue.settle, [settlement for _, settlement in batch]
-            )
-        except (QueueError, TypeError, ValueError, RecursionError) as error:  # the engine's word, or no JSON at all
-            await self._settle_apart(batch, error)
-            return
+            while True:
+                batch = [await self._waiting.get()]
+                while len(batch) < _BATCH and not self._waiting.empty():
+                    batch.append(self._waiting.get_nowait())
+                if await self._settled(batch):
+                    for _ in batch:
+                        self._waiting.task_done()
+                else:
+                    self._settle_apart(batch)
+        finally:
+            for task in self._alone:
+                task.cancel()
+
+    async def _settled(self, batch: list[Item]) -> bool:
+        """Settle a batch in one call; False when one of its items may be what fails it."""
+        try:
+            answers = await self._call([settlement for _, settlement in batch])
+        except (InvalidArgument, _CallFails, TypeError, ValueError, ArithmeticError, RecursionError):
+            return False
         for (held, settlement), settled in zip(batch, answers, strict=True):
             self._record(settlement, settled)
             self._state.held.release(held)
+        return True
 
-    async def _settle_apart(self, batch: list[tuple[HeldJob, Settlement]], error: Exception) -> None:
-        """The engine refused the whole call: find the settlement it cannot store, and fail that job alone."""
-        if len(batch) > 1:
-            for item in batch:
-                await self._settle([item])
-            return
-        held, settlement = batch[0]
-        if settlement.error is not None and settlement.error.error_class == "unstorable_result":
-            self._state.warn(
-                f"The engine refuses every end of job {held.job.id}; its lease will expire: {error}", held.job
-            )
+    async def _call(self, settlements: list[Settlement]) -> list[Settled]:
+        """Settle, waiting out an outage.
+
+        Raises:
+            InvalidArgument: The engine does not take one of them; also TypeError, ValueError and their like.
+            _CallFails: It failed three times on new connections while other calls succeeded.
+            AccessDenied: For half a minute.
+        """
+        failures, pause_seconds = 0, _FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                answers = await self._state.calls.once(self._state.queue.settle, settlements)
+            except InvalidArgument:
+                raise
+            except QueueError as error:
+                self._state.calls.note_failure(error)
+                if isinstance(error, TransportError) and await self._others_succeed():
+                    failures += 1
+                if failures >= _TRIES:
+                    raise _CallFails(str(error)) from error
+                await asyncio.sleep(pause_seconds * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+                pause_seconds = min(pause_seconds * 2, _LONGEST_PAUSE_SECONDS)
+            else:
+                self._state.calls.note_success()
+                return answers
+
+    async def _others_succeed(self) -> bool:
+        try:
+            await self._state.calls.once(self._state.queue.schema_version)
+        except QueueError:
+            return False
+        return True
+
+    def _settle_apart(self, batch: list[Item]) -> None:
+        """Settle each on its own, beside the batches that follow."""
+        for item in batch:
+            task = asyncio.create_task(self._settle_alone(item), name="settle alone")
+            self._alone.add(task)
+            task.add_done_callback(self._alone_ended)
+
+    def _alone_ended(self, task: "asyncio.Task[None]") -> None:
+        self._alone.discard(task)
+        self._waiting.task_done()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._state.warn(f"A settlement failed, and its lease will expire: {error!r}")
+
+    async def _settle_alone(self, item: Item) -> None:
+        """Settle one attempt: as it is, else with less; if nothing is taken, its lease ends and the attempt counts."""
+        held, settlement = item
+        try:
+            answers = await self._call([settlement])
+        except AccessDenied:
+            raise
+        except _CallFails:
+            settlement = _minimal(settlement)
+        except Exception as error:  # noqa: BLE001 - whatever keeps it from being encoded or taken is its own
+            settlement = self._unstorable(settlement, error)
+        else:
+            self._record(settlement, answers[0])
             self._state.held.release(held)
             return
-        reason = JobError("unstorable_result", f"The result cannot be stored as JSON: {error}", retryable=False)
-        error_shown = reason.redacted(self._state.options.secrets)
-        await self._settle([(held, replace(settlement, outcome=Outcome.FAILED, result=None, error=error_shown))])
+        try:
+            [answer] = await self._call([settlement])
+        except AccessDenied:
+            raise
+        except Exception as error:  # noqa: BLE001 - as above
+            job = held.job
+            self._state.warn(f"No outcome of {job.type} job {job.id} can be settled, its lease expires: {error}", job)
+        else:
+            self._record(settlement, answer)
+        finally:
+            self._state.held.release(held)
+
+    def _unstorable(self, settlement: Settlement, error: Exception) -> Settlement:
+        sentence = str(error)[:2_000] or type(error).__name__
+        reason = JobError("unstorable_result", f"The result cannot be stored as JSON: {sentence}", retryable=False)
+        shown = reason.redacted(self._state.options.secrets)
+        if settlement.outcome is Outcome.SUCCEEDED:
+            return replace(settlement, outcome=Outcome.FAILED, result=None, error=shown)
+        return _minimal(settlement)
 
     def _record(self, settlement: Settlement, settled: Settled) -> None:
         job = settlement.job
@@ -146,19 +170,16 @@ class Settler:
         )
 
 
+def _minimal(settlement: Settlement) -> Settlement:
+    """Return the same outcome without its details: what the engine cannot be made to take is among them."""
+    error = settlement.error
+    if error is not None:
+        error = JobError("details_dropped", "The details could not be stored.", error.retryable)
+    result = {"details_dropped": True} if settlement.outcome is Outcome.SUCCEEDED else None
+    return replace(settlement, result=result, error=error)
+
+
 def _counter(outcome: Outcome, job_status: str | None) -> str:
     if outcome is Outcome.FAILED and job_status == "queued":
         return "retried"
     return job_status if job_status in ("failed", "cancelled") else outcome.value
-
-
-def _without_artifacts(settlement: Settlement, error: Exception, secrets: Collection[str]) -> Settlement:
-    """A success whose files are lost is a failure to try again; a failure stays what it is."""
-    if settlement.outcome is not Outcome.SUCCEEDED:
-        return settlement
-    return replace(
-        settlement,
-        outcome=Outcome.FAILED,
-        result=None,
-        error=JobError("artifact_upload", f"The artifacts could not be stored: {error}").redacted(secrets),
-    )

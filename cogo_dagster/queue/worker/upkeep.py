@@ -1,4 +1,4 @@
-"""What goes on beside the stages: leases renewed, heartbeats sent, other workers' lost jobs recovered."""
+"""What goes on beside the stages: heartbeats sent, other workers' lost jobs recovered, abandoned files swept."""
 
 import asyncio
 import itertools
@@ -6,18 +6,20 @@ import os
 import platform
 import random
 import time
+from collections.abc import Callable, Coroutine
 from importlib.metadata import version
+from typing import Any, Final
 
 from cogo_dagster.queue.artifacts import ArtifactStoreError, sweep_artifacts, sweep_unknown_objects
-from cogo_dagster.queue.errors import QueueError
+from cogo_dagster.queue.errors import AccessDenied
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.worker.events import EventKind, Stage
 from cogo_dagster.queue.worker.execute import Executions
-from cogo_dagster.queue.worker.held import Abandonment, HeldJob
 from cogo_dagster.queue.worker.state import WorkerState
 
-_SWEEPS_PER_WALK = 30
-"""Walking all objects is dear: one sweep in so many does it."""
+_SWEEPS_PER_WALK: Final = 30
+"""Listing all objects costs much: one sweep in so many does it."""
+_RESTART_SECONDS: Final = 5.0
 
 
 class Upkeep:
@@ -42,41 +44,6 @@ class Upkeep:
             device=_device(),
         )
 
-    async def renew(self) -> None:
-        """Extend all leases every third of their length; give up jobs whose lease is lost or may be."""
-        third = self._state.options.lease_seconds / 3
-        pause_seconds = third
-        while True:
-            await asyncio.sleep(pause_seconds)
-            renewed = await self._renew_once(timeout_seconds=third)
-            pause_seconds = third if renewed else min(third, 1.0)
-
-    async def _renew_once(self, timeout_seconds: float) -> bool:
-        state = self._state
-        held = list(state.held)
-        if not held:
-            return True
-        asked_at = time.monotonic()
-        try:
-            call = state.calls.once(state.queue.renew, [h.job for h in held], state.options.lease_seconds)
-            statuses = await asyncio.wait_for(call, timeout_seconds)
-        except (QueueError, TimeoutError) as error:
-            state.warn(f"The leases could not be renewed: {error or 'no answer'}")
-            for overdue in state.held.overdue():
-                overdue.abandon(Abandonment.LEASE_LOST)
-            return False
-        for one, status in zip(held, statuses, strict=True):
-            self._apply(one, status, asked_at + state.options.lease_seconds)
-        return True
-
-    def _apply(self, held: HeldJob, status: str, deadline: float) -> None:
-        if status in ("ok", "cancel_requested"):
-            held.lease_deadline = deadline
-        if status == "cancel_requested":
-            held.abandon(Abandonment.CANCEL_REQUESTED)
-        elif status != "ok":
-            held.abandon(Abandonment.LEASE_LOST)
-
     async def heartbeat(self) -> None:
         """Say that the worker lives, and what it has done so far."""
         while True:
@@ -95,15 +62,22 @@ class Upkeep:
             state.wake.set()
 
     async def recover(self) -> None:
-        """Take back expired leases of whoever, and now and then sweep what lost attempts left."""
+        """Take back expired leases of whoever."""
         options = self._state.options
-        last_swept_at = time.monotonic()
         while True:
             await self._recover_once()
             await asyncio.sleep(options.recover_seconds * random.uniform(0.75, 1.25))  # noqa: S311 - jitter
-            if time.monotonic() - last_swept_at >= options.sweep_seconds:
-                last_swept_at = time.monotonic()
-                await self._sweep_once()
+
+    async def sweep(self) -> None:
+        """Now and then remove what lost attempts left."""
+        while True:
+            await asyncio.sleep(self._state.options.sweep_seconds * random.uniform(0.75, 1.25))  # noqa: S311 - jitter
+            try:
+                await self._state.calls.patiently(sweep_artifacts, self._state.queue, self._state.store)
+                if next(self._sweeps) % _SWEEPS_PER_WALK == 0:
+                    await self._state.calls.patiently(sweep_unknown_objects, self._state.queue, self._state.store)
+            except (ArtifactStoreError, OSError) as error:
+                self._state.warn(f"Abandoned artifacts could not be swept: {error}")
 
     async def _recover_once(self) -> None:
         state = self._state
@@ -117,13 +91,22 @@ class Upkeep:
             )
             state.tell(EventKind.RECOVERED, Stage.CLAIM, None, sentence, changed=recovered.changed)
 
-    async def _sweep_once(self) -> None:
+
+async def kept_up(state: WorkerState, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a loop beside the stages until cancelled; whatever fails in it is logged, and it begins again.
+
+    Raises:
+        AccessDenied: It lasts: the worker is to end.
+    """
+    while True:
+        began_at = time.monotonic()
         try:
-            await self._state.calls.patiently(sweep_artifacts, self._state.queue, self._state.store)
-            if next(self._sweeps) % _SWEEPS_PER_WALK == 0:
-                await self._state.calls.patiently(sweep_unknown_objects, self._state.queue, self._state.store)
-        except (ArtifactStoreError, OSError) as error:
-            self._state.warn(f"Abandoned artifacts could not be swept: {error}")
+            await run()
+        except AccessDenied:
+            raise
+        except Exception as error:  # noqa: BLE001 - what only accompanies the work must not end it
+            state.warn(f"The {name} loop failed and begins again: {str(error) or type(error).__name__}")
+        await asyncio.sleep(max(_RESTART_SECONDS - (time.monotonic() - began_at), 0.1))
 
 
 def _device() -> dict[str, Json]:

@@ -3,26 +3,36 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any, Final
 
 from cogo_dagster.queue.artifacts import ArtifactStore
 from cogo_dagster.queue.client import Queue, WorkerIdentity
-from cogo_dagster.queue.errors import QueueError
 from cogo_dagster.queue.executor import Executor
-from cogo_dagster.queue.worker.calls import Calls, finish_or_give_up
+from cogo_dagster.queue.worker.calls import Calls
 from cogo_dagster.queue.worker.claim import Claimer
 from cogo_dagster.queue.worker.events import EventKind, Observer, Stage, ignore
 from cogo_dagster.queue.worker.execute import Executions
+from cogo_dagster.queue.worker.leases import LeaseKeeper
 from cogo_dagster.queue.worker.options import WorkerOptions, WorkerReport
-from cogo_dagster.queue.worker.settle import Settler, Uploader
-from cogo_dagster.queue.worker.state import WorkerState
-from cogo_dagster.queue.worker.upkeep import Upkeep
+from cogo_dagster.queue.worker.settle import Settler
+from cogo_dagster.queue.worker.state import Phase, WorkerState
+from cogo_dagster.queue.worker.upkeep import Upkeep, kept_up
+from cogo_dagster.queue.worker.upload import Uploader
 from cogo_dagster.queue.worker.wakeup import Wakeup
+from cogo_dagster.queue.worker.watchdog import Watchdog
 
 _UPLOADERS: Final = 3
-_LAST_WORDS_SECONDS: Final = 30.0
-_STOP_EXECUTOR_SECONDS: Final = 15.0
+_LEFTOVER_SECONDS: Final = 0.5
+
+
+class WorkerStuck(Exception):
+    """The worker could not go on and ended itself; the jobs it held come back when their leases expire."""
+
+
+def _ignore_reason(reason: str) -> None:
+    """Leave a process whose event loop is blocked as it is."""
 
 
 class Worker:
@@ -31,6 +41,8 @@ class Worker:
     Args:
         wakeup: Calls the worker when something is enqueued; None leaves it to polling.
         observer: Told of everything that happens.
+        last_resort: Called, from another thread, with the reason when the worker is stuck and cannot end itself since
+            its event loop is blocked; it should end the process.
     """
 
     def __init__(
@@ -43,6 +55,7 @@ class Worker:
         *,
         wakeup: Wakeup | None = None,
         observer: Observer = ignore,
+        last_resort: Callable[[str], None] | None = None,
     ) -> None:
         self._queue = queue
         self._store = store
@@ -51,6 +64,7 @@ class Worker:
         self._options = options
         self._wakeup = wakeup
         self._observer = observer
+        self._last_resort = last_resort or _ignore_reason
         self._state: WorkerState | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop_asked: float | None = None
@@ -60,7 +74,9 @@ class Worker:
 
         Raises:
             ExecutorUnavailable: An executor cannot start; nothing was claimed.
-            QueueError: The database refuses us in a way that waiting does not mend.
+            AccessDenied: The database has refused us for half a minute.
+            QueueError: The database is not at our release.
+            WorkerStuck: Nothing could be claimed for `stuck_seconds` although the database answers.
         """
         started_at = time.monotonic()
         self._loop = asyncio.get_running_loop()
@@ -81,12 +97,13 @@ class Worker:
         upkeep = Upkeep(state, executions)
         async with contextlib.AsyncExitStack() as cleanup:
             cleanup.callback(state.calls.close)
+            cleanup.push_async_callback(self._stop_executors)
             for executor in self._executors.values():
-                cleanup.push_async_callback(self._stop_executor, executor)
                 await executor.start()
             await upkeep.register()
-            cleanup.push_async_callback(self._say_goodbye, upkeep)
             reason = await self._work(state, executions, upkeep, uploader, settler)
+            # Not after an error: a worker that ended unexpectedly refunds no attempt, and its silence is noticed.
+            await self._sign_off(upkeep)
         return WorkerReport(dict(state.metrics.counters), time.monotonic() - started_at, reason)
 
     def request_stop(self, grace_seconds: float | None = None) -> None:
@@ -105,46 +122,85 @@ class Worker:
     def _stop(self, grace_seconds: float) -> None:
         assert self._state is not None  # noqa: S101 - set before the loop can call this
         if self._state.stopping.is_set() or grace_seconds <= 0:
-            self._state.hurry.set()
+            self._state.end_now()
         else:
-            asyncio.get_running_loop().call_later(grace_seconds, self._state.hurry.set)
+            asyncio.get_running_loop().call_later(grace_seconds, self._state.end_now)
         self._state.stopping.set()
 
     async def _work(
         self, state: WorkerState, executions: Executions, upkeep: Upkeep, uploader: Uploader, settler: Settler
     ) -> str:
-        beside = [
-            asyncio.create_task(upkeep.renew(), name="renew"),
-            asyncio.create_task(upkeep.heartbeat(), name="heartbeat"),
-            asyncio.create_task(upkeep.recover(), name="recover"),
+        failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        keeper = LeaseKeeper(state, denied=partial(_fail, failed))
+        watchdog = Watchdog(state, end=lambda: _fail(failed, WorkerStuck(state.stuck)), last_resort=self._last_resort)
+        beside = [asyncio.create_task(run, name="beside") for run in self._beside(state, executions, upkeep)]
+        beside += [
             asyncio.create_task(settler.run(), name="settle"),
             *(asyncio.create_task(uploader.run(), name="upload") for _ in range(_UPLOADERS)),
         ]
-        if self._wakeup is not None:
-            beside.append(asyncio.create_task(self._listen(self._wakeup), name="listen"))
         stages = asyncio.create_task(self._stages(state, executions, uploader, settler), name="stages")
+        watched: list[asyncio.Future[Any]] = [stages, failed, *beside]
+        keeper.start()
+        watchdog.start()
         try:
-            await asyncio.wait([stages, *beside], return_when=asyncio.FIRST_COMPLETED)
-            if not stages.done():  # an upkeep loop never ends by itself: it failed, and we with it
+            await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+            if not stages.done():  # what goes on beside never ends by itself: it failed, and we with it
                 stages.cancel()
-                for task in beside:
-                    if task.done():
-                        task.result()
+                for one in watched[1:]:
+                    if one.done():
+                        one.result()
             return await stages
         finally:
+            keeper.stop()
+            watchdog.stop()
+            failed.cancel()
             for task in beside:
                 task.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
+            await asyncio.wait([stages, *beside], timeout=_LEFTOVER_SECONDS)
+
+    def _beside(self, state: WorkerState, executions: Executions, upkeep: Upkeep) -> list[Coroutine[Any, Any, None]]:
+        loops: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
+            "heartbeat": upkeep.heartbeat,
+            "recovery": upkeep.recover,
+            "sweep": upkeep.sweep,
+        }
+        watch = partial(
+            state.storage.watch,
+            state.calls,
+            state.store,
+            check_seconds=self._options.store_check_seconds,
+            room=executions.room,
+            say=state.warn,
+        )
+        loops |= {"deadline": executions.keep_deadlines, "store": watch}
+        if self._wakeup is not None:
+            loops["wake-up"] = partial(self._listen, self._wakeup)
+        return [kept_up(state, name, loop) for name, loop in loops.items()]
 
     async def _stages(self, state: WorkerState, executions: Executions, uploader: Uploader, settler: Settler) -> str:
         reason = await Claimer(state, executions).run()
+        state.claims_ended = True
         state.tell(EventKind.STAGE_FINISHED, Stage.CLAIM, None, f"Claiming ended: {reason}.", reason=reason)
         await executions.finish()
         state.tell(EventKind.STAGE_FINISHED, Stage.EXECUTE, None, "All executions have ended.")
-        await finish_or_give_up(uploader.join(), state.hurry, _LAST_WORDS_SECONDS)
-        await finish_or_give_up(settler.join(), state.hurry, _LAST_WORDS_SECONDS)
+        await self._within(Phase.UPLOADS, uploader.join)
+        await self._within(Phase.SETTLEMENTS, settler.join)
         state.tell(EventKind.STAGE_FINISHED, Stage.UPLOAD, None, "All attempts are settled.")
         return reason
+
+    async def _within(self, phase: Phase, join: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Await the end of a stage; once the worker hurries, only as long as the phase may take."""
+        state = self._state
+        assert state is not None  # noqa: S101 - set before any task starts
+        ended = asyncio.ensure_future(join())
+        hurried = asyncio.ensure_future(state.hurry.wait())
+        try:
+            await asyncio.wait([ended, hurried], return_when=asyncio.FIRST_COMPLETED)
+            if not ended.done():
+                await asyncio.wait([ended], timeout=state.seconds_left(phase))
+        finally:
+            hurried.cancel()
+            ended.cancel()
 
     async def _listen(self, wakeup: Wakeup) -> None:
         state = self._state
@@ -154,23 +210,37 @@ class Worker:
             state.wakeable = stands
 
         state.doubt = wakeup.doubt
-        await wakeup.listen(state.wake.set, connected)
+        try:
+            await wakeup.listen(state.wake.set, connected)
+        finally:
+            state.wakeable = False
 
-    async def _say_goodbye(self, upkeep: Upkeep) -> None:
+    async def _sign_off(self, upkeep: Upkeep) -> None:
         """Give back what is still ours, send the last counters, end the heartbeat; never wait for a dead database."""
-        assert self._state is not None  # noqa: S101
-        calls = self._state.calls
-        with contextlib.suppress(QueueError, TimeoutError):
-            async with asyncio.timeout(_LAST_WORDS_SECONDS):
-                given_back = await calls.once(self._queue.requeue_instance, self._identity)
-                self._state.metrics.count("requeued", given_back)
+        state = self._state
+        assert state is not None  # noqa: S101
+        with contextlib.suppress(Exception):  # the leases expire, and the row falls silent
+            async with asyncio.timeout(state.seconds_left(Phase.SIGN_OFF)):
+                given_back = await state.calls.once(self._queue.requeue_instance, self._identity)
+                state.metrics.count("requeued", given_back)
                 await upkeep.beat()
-                await calls.once(self._queue.stop_worker, self._identity)
+                await state.calls.once(self._queue.stop_worker, self._identity)
+
+    async def _stop_executors(self) -> None:
+        await asyncio.gather(*(self._stop_executor(executor) for executor in self._executors.values()))
 
     async def _stop_executor(self, executor: Executor) -> None:
-        try:
-            async with asyncio.timeout(_STOP_EXECUTOR_SECONDS):
-                await executor.stop()
-        except Exception as error:  # noqa: BLE001 - one executor's trouble must not keep the others from stopping
-            if self._state is not None:
-                self._state.warn(f"The {executor.family} executor did not stop cleanly: {error}")
+        state = self._state
+        assert state is not None  # noqa: S101
+        stop = asyncio.ensure_future(executor.stop())
+        await asyncio.wait([stop], timeout=state.seconds_left(Phase.EXECUTOR_STOP))
+        if not stop.done():
+            stop.cancel()
+            state.warn(f"The {executor.family} executor did not stop in time.")
+        elif not stop.cancelled() and (error := stop.exception()) is not None:
+            state.warn(f"The {executor.family} executor did not stop cleanly: {error}")
+
+
+def _fail(failed: "asyncio.Future[None]", error: Exception) -> None:
+    if not failed.done():
+        failed.set_exception(error)

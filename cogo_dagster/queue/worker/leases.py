@@ -1,0 +1,83 @@
+"""Renewing leases on a thread of its own: an executor that blocks the event loop costs no other job its lease."""
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from cogo_dagster.queue.errors import AccessDenied
+from cogo_dagster.queue.worker.held import Abandonment, HeldJob
+from cogo_dagster.queue.worker.state import WorkerState
+
+_OVERRUN_SECONDS: Final = 60.0
+"""So long after its deadline an execution that still runs blocks the loop that would end it: its lease may expire."""
+_RETRY_SECONDS: Final = 1.0
+
+
+class LeaseKeeper:
+    """Extends all leases every third of their length.
+
+    Args:
+        denied: Called in the loop with an AccessDenied that lasts.
+    """
+
+    def __init__(self, state: WorkerState, denied: Callable[[Exception], None]) -> None:
+        self._state = state
+        self._denied = denied
+        self._loop = asyncio.get_running_loop()
+        self._stopped = threading.Event()
+
+    def start(self) -> None:
+        """Begin to renew."""
+        threading.Thread(target=self._run, name="cogo-renew", daemon=True).start()
+
+    def stop(self) -> None:
+        """Renew no more; a call under way is not waited for."""
+        self._stopped.set()
+
+    def _run(self) -> None:
+        third = self._state.options.lease_seconds / 3
+        pause_seconds = third
+        while not self._stopped.wait(pause_seconds):
+            renewed = self._renew_once()
+            pause_seconds = third if renewed else min(third, _RETRY_SECONDS)
+
+    def _renew_once(self) -> bool:
+        state = self._state
+        held = [one for one in state.held if time.monotonic() < one.run_deadline + _OVERRUN_SECONDS]
+        if not held:
+            return True
+        asked_at = time.monotonic()
+        try:
+            statuses = state.queue.renew([one.job for one in held], state.options.lease_seconds)
+        except Exception as error:  # noqa: BLE001 - whatever it is, renewing goes on: it may pass
+            self._in_loop(partial(self._failed, error))
+            return False
+        deadline = asked_at + state.options.lease_seconds
+        for one, status in zip(held, statuses, strict=True):
+            if status in ("ok", "cancel_requested"):
+                one.lease_deadline = deadline
+        self._in_loop(partial(self._apply, held, statuses))
+        return True
+
+    def _in_loop(self, act: Callable[[], None]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(act)
+
+    def _apply(self, held: list[HeldJob], statuses: list[str]) -> None:
+        self._state.calls.note_success()
+        for one, status in zip(held, statuses, strict=True):
+            if status == "cancel_requested":
+                one.abandon(Abandonment.CANCEL_REQUESTED)
+            elif status != "ok":
+                one.abandon(Abandonment.LEASE_LOST)
+
+    def _failed(self, error: Exception) -> None:
+        self._state.warn(f"The leases could not be renewed: {str(error) or type(error).__name__}")
+        try:
+            self._state.calls.note_failure(error)
+        except AccessDenied as denied:
+            self._denied(denied)

@@ -1,0 +1,41 @@
+"""Running a worker in an event loop of its own that ends even where an execution does not."""
+
+import asyncio
+from typing import Final
+
+from cogo_dagster.queue.worker.options import WorkerReport
+from cogo_dagster.queue.worker.worker import Worker
+
+_LAST_SECONDS: Final = 1.0
+
+
+def run_worker(worker: Worker) -> WorkerReport:
+    """Run a worker to its end.
+
+    Unlike `asyncio.run` this does not wait for executions that ignore their cancellation, nor for threads they left:
+    those end with the process.
+
+    Raises:
+        Exception: See `Worker.run`.
+    """
+    loop = asyncio.new_event_loop()
+    try:
+        asyncio.set_event_loop(loop)
+        return loop.run_until_complete(worker.run())
+    finally:
+        asyncio.set_event_loop(None)
+        _leave(loop)
+
+
+def _leave(loop: asyncio.AbstractEventLoop) -> None:
+    """Cancel what is left, give it a second, and close the loop."""
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    if left:
+        loop.run_until_complete(asyncio.wait(left, timeout=_LAST_SECONDS))
+    for task in left:
+        if not task.done():
+            task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001 - it is known, and was logged
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.close()

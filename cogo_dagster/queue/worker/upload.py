@@ -1,0 +1,160 @@
+"""The third stage: upload the files that an attempt leaves, then hand its outcome on to be settled."""
+
+import asyncio
+import time
+from dataclasses import replace
+from typing import Final
+
+from cogo_dagster.queue.artifacts import ArtifactRejected, ArtifactStoreUnavailable, upload_artifacts
+from cogo_dagster.queue.errors import AccessDenied, LeaseLost
+from cogo_dagster.queue.model import JobError, Json, Outcome, Settlement
+from cogo_dagster.queue.worker.calls import wait_for_any
+from cogo_dagster.queue.worker.events import EventKind, Stage
+from cogo_dagster.queue.worker.execute import Finished
+from cogo_dagster.queue.worker.held import Abandonment
+from cogo_dagster.queue.worker.settle import Settler
+from cogo_dagster.queue.worker.state import WorkerState
+
+_TRIES: Final = 5
+"""Uploads of one attempt that fail although the store's check succeeds, before the attempt counts as failed."""
+_FIRST_PAUSE_SECONDS: Final = 0.5
+_GLANCE_SECONDS: Final = 2.0
+_SNOOZE_SECONDS: Final = 60.0
+_FAILURE_WAIT_SECONDS: Final = 30.0
+"""How long a failure waits for its evidence to be stored: it needs no upload to be settled."""
+
+
+class Uploader:
+    """Takes ended attempts, uploads their artifacts, hands them on to the settler.
+
+    Attempts without files go straight to the settler. Of those with files only so many may wait; while one waits to
+    be taken, its slot stays taken, so that a slow store slows the claims.
+    """
+
+    def __init__(self, state: WorkerState, settler: Settler, most_waiting: int) -> None:
+        self._state = state
+        self._settler = settler
+        self._waiting: asyncio.Queue[Finished] = asyncio.Queue(most_waiting)
+
+    def hand_on(self, finished: Finished) -> "asyncio.Future[None] | None":
+        """Take an ended attempt; a future means that there is no place yet."""
+        if finished.artifacts or finished.workspace.used:
+            return asyncio.ensure_future(self._waiting.put(finished))
+        self._settler.hand_on(finished.held, finished.settlement)
+        return None
+
+    async def join(self) -> None:
+        """Return when every attempt taken is handed on."""
+        await self._waiting.join()
+
+    async def run(self) -> None:
+        """Work until cancelled; several may run side by side."""
+        while True:
+            finished = await self._waiting.get()
+            try:
+                settlement = await self._contained(finished) if finished.artifacts else finished.settlement
+                if settlement is None:
+                    self._state.held.release(finished.held)
+                else:
+                    self._settler.hand_on(finished.held, settlement)
+                await self._state.calls.once(finished.workspace.remove)
+            finally:
+                self._waiting.task_done()
+
+    async def _contained(self, finished: Finished) -> Settlement | None:
+        """Return the settlement to make after the upload; None when the lease is lost. No fault of a file escapes."""
+        try:
+            return await self._uploaded(finished)
+        except AccessDenied:
+            raise
+        except ArtifactRejected as error:
+            return self._without_artifacts(finished, "artifact_rejected", error, retryable=False)
+        except (AttributeError, TypeError, ValueError) as error:  # the executor's objects are not what they should be
+            return self._without_artifacts(finished, "artifact_rejected", error, retryable=False)
+        except Exception as error:  # noqa: BLE001 - one job's files must not end the worker
+            return self._without_artifacts(finished, "artifact_upload", error, retryable=True)
+
+    async def _uploaded(self, finished: Finished) -> Settlement | None:
+        state, job = self._state, finished.held.job
+        wait_seconds = state.options.store_wait_seconds
+        if finished.settlement.outcome is not Outcome.SUCCEEDED:
+            wait_seconds = min(wait_seconds, _FAILURE_WAIT_SECONDS)
+        deadline = time.monotonic() + wait_seconds
+        for failures in range(1, _TRIES + 1):
+            try:
+                rows = await state.calls.patiently(upload_artifacts, state.queue, state.store, job, finished.artifacts)
+            except LeaseLost:
+                self._lost(finished)
+                return None
+            except ArtifactStoreUnavailable as error:
+                if state.storage.note_lost():
+                    state.warn(
+                        f"The artifact store is not available ({error}) Finished work is kept, and no job that makes "
+                        "artifacts is claimed until it is back.",
+                        job,
+                    )
+                if failures == _TRIES:
+                    return self._without_artifacts(finished, "artifact_upload", error, retryable=True)
+                await asyncio.sleep(_FIRST_PAUSE_SECONDS * 2 ** (failures - 1))
+                if not await self._store_is_back(finished, deadline):
+                    return self._not_uploaded(finished)
+            else:
+                return self._uploaded_well(finished, rows)
+        raise AssertionError("unreachable")
+
+    async def _store_is_back(self, finished: Finished, deadline: float) -> bool:
+        """Wait for the store; False when the lease is lost, the worker's end is near, or the wait was long enough."""
+        state = self._state
+        while not state.storage.back.is_set():
+            if finished.held.abandoned is Abandonment.LEASE_LOST or state.hurry.is_set():
+                return False
+            now = time.monotonic()
+            if state.claims_ended:
+                deadline = min(deadline, now + state.options.grace_seconds)
+            if now >= deadline:
+                return False
+            await wait_for_any(state.storage.back, state.hurry, timeout_seconds=min(_GLANCE_SECONDS, deadline - now))
+        return True
+
+    def _uploaded_well(self, finished: Finished, rows: list[Json]) -> Settlement:
+        self._state.tell(EventKind.UPLOADED, Stage.UPLOAD, finished.held.job, artifacts=rows)
+        return finished.settlement
+
+    def _lost(self, finished: Finished) -> None:
+        job = finished.held.job
+        self._state.metrics.count("lease_lost")
+        sentence = f"The lease on {job.type} job {job.id} was lost before its artifacts were up: they are dropped."
+        self._state.tell(EventKind.LEASE_LOST, Stage.UPLOAD, job, sentence)
+
+    def _not_uploaded(self, finished: Finished) -> Settlement | None:
+        """The store did not come back in time: a success runs again without consuming an attempt."""
+        if finished.held.abandoned is Abandonment.LEASE_LOST:
+            self._lost(finished)
+            return None
+        if finished.settlement.outcome is not Outcome.SUCCEEDED:
+            return finished.settlement
+        if self._state.hurry.is_set():
+            return replace(finished.settlement, outcome=Outcome.REQUEUED, result=None)
+        reason = JobError("store_unavailable", "The artifact store is not available: the job runs again later.")
+        return replace(
+            finished.settlement,
+            outcome=Outcome.SNOOZED,
+            result=None,
+            error=reason,
+            delay_seconds=_SNOOZE_SECONDS,
+            uncounted=True,
+        )
+
+    def _without_artifacts(
+        self, finished: Finished, error_class: str, error: Exception, *, retryable: bool
+    ) -> Settlement:
+        """A success whose files are lost is a failure; a failure stays what it is."""
+        job, settlement = finished.held.job, finished.settlement
+        sentence = str(error)[:2_000] or type(error).__name__
+        self._state.warn(f"The artifacts of {job.type} job {job.id} could not be uploaded: {sentence}", job)
+        if settlement.outcome is not Outcome.SUCCEEDED:
+            return settlement
+        reason = JobError(error_class, f"The artifacts could not be stored: {sentence}", retryable)
+        return replace(
+            settlement, outcome=Outcome.FAILED, result=None, error=reason.redacted(self._state.options.secrets)
+        )
