@@ -183,7 +183,7 @@ class Executions:
     def _launch(self, held: HeldJob) -> None:
         if held.abandoned is not None:
             self._free_slot(held)
-            self._state.held.release(held)
+            self._state.release(held)
             return
         self._running[held.job.family] += 1
         self._running_total += 1
@@ -209,7 +209,7 @@ class Executions:
         settlement = self._read(held, ended, began_at)
         if settlement is None:
             await self._state.calls.once(workspace.remove)
-            self._state.held.release(held)
+            self._state.release(held)
             return
         self._tell(settlement)
         handed_on = self._hand_on(Finished(held, settlement, ended.artifacts, workspace))
@@ -224,7 +224,7 @@ class Executions:
             self._settle_without_execution(held)
         elif not task.cancelled() and (error := task.exception()) is not None:
             self._state.warn(f"The end of {held.job.type} job {held.job.id} failed: {error!r}", held.job)
-            self._state.held.release(held)
+            self._state.release(held)
         self._free_slot(held)
 
     def _free_slot(self, held: HeldJob) -> None:
@@ -267,7 +267,7 @@ class Executions:
     def _settle_without_execution(self, held: HeldJob) -> None:
         if held.abandoned is Abandonment.LEASE_LOST:
             self._lost(held)
-            self._state.held.release(held)
+            self._state.release(held)
             return
         settlement = _broken_off(held, self._timeout_of(held))
         self._tell(settlement)

@@ -65,7 +65,7 @@ class Settler:
             return False
         for (held, settlement), settled in zip(batch, answers, strict=True):
             self._record(settlement, settled)
-            self._state.held.release(held)
+            self._state.release(held)
         return True
 
     async def _call(self, settlements: list[Settlement]) -> list[Settled]:
@@ -127,7 +127,7 @@ class Settler:
             settlement = self._unstorable(settlement, error)
         else:
             self._record(settlement, answers[0])
-            self._state.held.release(held)
+            self._state.release(held)
             return
         try:
             [answer] = await self._call([settlement])
@@ -135,11 +135,12 @@ class Settler:
             raise
         except Exception as error:  # noqa: BLE001 - as above
             job = held.job
+            self._state.expiring = True
             self._state.warn(f"No outcome of {job.type} job {job.id} can be settled, its lease expires: {error}", job)
         else:
             self._record(settlement, answer)
         finally:
-            self._state.held.release(held)
+            self._state.release(held)
 
     def _unstorable(self, settlement: Settlement, error: Exception) -> Settlement:
         sentence = str(error)[:2_000] or type(error).__name__

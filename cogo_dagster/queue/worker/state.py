@@ -13,7 +13,7 @@ from cogo_dagster.queue.executor import Executor
 from cogo_dagster.queue.model import Job, Json
 from cogo_dagster.queue.worker.calls import Calls
 from cogo_dagster.queue.worker.events import EventKind, Observer, Stage, WorkerEvent
-from cogo_dagster.queue.worker.held import HeldJobs
+from cogo_dagster.queue.worker.held import HeldJob, HeldJobs
 from cogo_dagster.queue.worker.metrics import WorkerMetrics
 from cogo_dagster.queue.worker.options import WorkerOptions
 from cogo_dagster.queue.worker.storage import StorageState
@@ -48,6 +48,7 @@ class WorkerState:
         doubt: Told when a poll found work that no call had announced.
         loop_alive_at: Monotonic second at which the event loop last ran.
         claims_alive_at: Monotonic second at which the claim loop last claimed, or had a reason not to.
+        expiring: Whether leases were left to expire, so that their attempts count.
         stuck: Why the worker cannot go on; None while it can.
     """
 
@@ -71,6 +72,7 @@ class WorkerState:
     doubt: Callable[[], None] = lambda: None
     loop_alive_at: float = field(default_factory=time.monotonic)
     claims_alive_at: float = field(default_factory=time.monotonic)
+    expiring: bool = False
     stuck: str | None = None
 
     def is_stopping(self) -> bool:
@@ -88,6 +90,12 @@ class WorkerState:
         if self.hurry_at is None:
             return _UNHURRIED_SECONDS
         return max(self.hurry_at + phase.value - time.monotonic(), 0.0)
+
+    def release(self, held: HeldJob) -> None:
+        """Let go of a job that is settled or lost."""
+        self.held.release(held)
+        if self.options.linger_seconds is not None and not len(self.held):
+            self.wake.set()  # one more claim finds out whether anything is due
 
     def tell(self, kind: EventKind, stage: Stage, job: Job | None = None, sentence: str = "", **data: Json) -> None:
         """Report one event to the observer, whose own errors are not the worker's."""

@@ -54,7 +54,7 @@ class Uploader:
             try:
                 settlement = await self._contained(finished) if finished.artifacts else finished.settlement
                 if settlement is None:
-                    self._state.held.release(finished.held)
+                    self._state.release(finished.held)
                 else:
                     self._settler.hand_on(finished.held, settlement)
                 await self._state.calls.once(finished.workspace.remove)

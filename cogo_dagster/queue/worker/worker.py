@@ -10,6 +10,7 @@ from typing import Any, Final
 from cogo_dagster.queue.artifacts import ArtifactStore
 from cogo_dagster.queue.client import Queue, WorkerIdentity
 from cogo_dagster.queue.executor import Executor
+from cogo_dagster.queue.model import Outcome, Settlement
 from cogo_dagster.queue.worker.calls import Calls
 from cogo_dagster.queue.worker.claim import Claimer
 from cogo_dagster.queue.worker.events import EventKind, Observer, Stage, ignore
@@ -221,10 +222,16 @@ class Worker:
         assert state is not None  # noqa: S101
         with contextlib.suppress(Exception):  # the leases expire, and the row falls silent
             async with asyncio.timeout(state.seconds_left(Phase.SIGN_OFF)):
-                given_back = await state.calls.once(self._queue.requeue_instance, self._identity)
-                state.metrics.count("requeued", given_back)
+                state.metrics.count("requeued", await self._give_back(state))
                 await upkeep.beat()
                 await state.calls.once(self._queue.stop_worker, self._identity)
+
+    async def _give_back(self, state: WorkerState) -> int:
+        """Requeue what is still ours, also what a claim leased whose answer was lost, but not what is to expire."""
+        if not state.expiring:
+            return await state.calls.once(self._queue.requeue_instance, self._identity)
+        held = [Settlement(one.job, Outcome.REQUEUED) for one in state.held]
+        return len(await state.calls.once(self._queue.settle, held)) if held else 0
 
     async def _stop_executors(self) -> None:
         await asyncio.gather(*(self._stop_executor(executor) for executor in self._executors.values()))

@@ -1,0 +1,176 @@
+"""An error nobody listed is transient: no outcome changes by it, and each item's retries are bounded."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import pytest
+
+from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.errors import AccessDenied, DatabaseUnavailable, QueueError, TransportError
+from cogo_dagster.queue.executor import ExecutionFailed, Workspace
+from cogo_dagster.queue.model import ExecutionResult, Job, Json
+from cogo_dagster.queue.transports.base import Transport
+from cogo_dagster.queue.worker import EventKind, WorkerStuck, calls
+from cogo_dagster_tests.conftest import Lose
+from cogo_dagster_tests.queue.steps import add, look
+from cogo_dagster_tests.worker.bench import Bench, eventually
+from cogo_dagster_tests.worker.executors import FakeExecutor, Gate
+from cogo_dagster_tests.worker.faults import Watched
+
+Condition = Callable[[str, Mapping[str, Json]], bool]
+
+UNKNOWN: Final = "The database answered 57P05: terminating connection due to idle-session timeout"
+
+
+def failing(transport: Transport, when: Condition, error: Exception | None = None) -> Queue:
+    """Return the queue with an error before the calls that meet a condition."""
+
+    def before(function: str, arguments: Mapping[str, Json]) -> None:
+        if when(function, arguments):
+            raise error or TransportError(UNKNOWN)
+
+    return Queue(Watched(transport, before))
+
+
+def first(count: int, function: str) -> Condition:
+    """The first so many calls of a function."""
+    seen = 0
+
+    def condition(called: str, arguments: Mapping[str, Json]) -> bool:
+        nonlocal seen
+        seen += called == function
+        return called == function and seen <= count
+
+    return condition
+
+
+@pytest.mark.parametrize(
+    "function",
+    ["claim_jobs", "settle_jobs", "record_heartbeat", "recover_leases", "register_worker", "stop_worker", "next_due"],
+)
+@pytest.mark.parametrize("error", [TransportError, DatabaseUnavailable, AccessDenied], ids=lambda error: error.__name__)
+def test_a_passing_error_costs_nothing(
+    bench: Bench, queue: Queue, transport: Transport, function: str, error: type[QueueError]
+) -> None:
+    """Two failures of any call: the job succeeds at its first attempt, and the worker ends as if nothing had been."""
+    job = add(queue)
+    unsteady = failing(transport, first(2, function), error(UNKNOWN))
+    report = bench.drain(FakeExecutor(), queue=unsteady, heartbeat_seconds=0.05, recover_seconds=0.05)
+    assert report.ended_because == "drained"
+    assert (look(queue, job)["status"], look(queue, job)["attempts"]) == ("succeeded", 1)
+
+
+def test_an_outcome_that_cannot_be_settled_is_settled_without_its_details(
+    bench: Bench, queue: Queue, transport: Transport
+) -> None:
+    """Its call fails on every connection while others succeed: a success stays a success, a failure a failure."""
+
+    async def body(job: Job, workspace: Workspace) -> ExecutionResult:
+        if job.payload["fails"]:
+            raise ExecutionFailed("poison", error_class="known", retryable=False, detail="poison")
+        return ExecutionResult({"text": "poison"})
+
+    jobs = [add(queue, payload={"fails": fails}) for fails in (False, True)]
+    plain = add(queue, "plain")
+    unsteady = failing(transport, lambda called, given: called == "settle_jobs" and "poison" in str(given))
+    report = bench.drain(FakeExecutor(body), FakeExecutor(family="plain"), queue=unsteady)
+    well, badly = (look(queue, job) for job in jobs)
+    assert (well["status"], well["result"], well["attempts"]) == ("succeeded", {"details_dropped": True}, 1)
+    assert (badly["status"], badly["error"]["class"], badly["attempts"]) == ("failed", "details_dropped", 1)
+    assert look(queue, plain)["status"] == "succeeded"
+    assert report.ended_because == "drained"
+
+
+def test_an_attempt_that_can_be_settled_in_no_way_ends_with_its_lease(
+    bench: Bench, queue: Queue, transport: Transport, lose: Lose
+) -> None:
+    """Not even the bare outcome is taken: the lease is no longer renewed, and the attempt counts."""
+    job, plain = add(queue), add(queue, "plain")
+    unsteady = failing(transport, lambda called, given: called == "settle_jobs" and str(job) in str(given))
+    report = bench.drain(FakeExecutor(), FakeExecutor(family="plain"), queue=unsteady)
+    assert report.ended_because == "drained"
+    assert look(queue, plain)["status"] == "succeeded"
+    assert look(queue, job)["status"] == "running"  # the worker's sign-off does not give it back
+    lose(job)
+    assert (look(queue, job)["status"], look(queue, job)["attempts"]) == ("queued", 1)
+
+
+def test_a_claim_that_fails_as_a_whole_is_repeated_one_job_at_a_time(
+    bench: Bench, queue: Queue, transport: Transport
+) -> None:
+    """An answer about several jobs never arrives, one about a single job does: all jobs run."""
+    jobs = [add(queue) for _ in range(3)]
+    unsteady = failing(transport, lambda called, given: called == "claim_jobs" and given["max_jobs"] > 1)
+    bench.drain(FakeExecutor(), queue=unsteady)
+    assert {row["status"] for row in queue.get_jobs(jobs)} == {"succeeded"}
+
+
+def test_a_worker_that_is_refused_for_good_ends(
+    bench: Bench, queue: Queue, transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Access denied to every call ends the worker with that error, and no attempt is refunded behind its back."""
+    monkeypatch.setattr(calls, "_DENIED_SECONDS", 1.0)
+    job, gate = add(queue), Gate()
+    denied: list[bool] = []
+    refused = failing(transport, lambda *_: bool(denied), AccessDenied("The key is refused."))
+    running = bench.worker(FakeExecutor(gate), queue=refused)
+    running.start()
+    gate.arrived()
+    denied.append(True)
+    with pytest.raises(AccessDenied):
+        running.report()
+    assert (look(queue, job)["status"], look(queue, job)["attempts"]) == ("running", 1)
+
+
+def test_a_worker_whose_claims_fail_for_good_says_so_and_ends(bench: Bench, queue: Queue, transport: Transport) -> None:
+    """Every claim fails while the database answers the other calls: it is stuck, and another must take its place."""
+    unsteady = failing(transport, lambda called, _: called == "claim_jobs", ValueError("a fault of ours"))
+    running = bench.worker(FakeExecutor(), queue=unsteady, stuck_seconds=2)
+    running.start()
+    with pytest.raises(WorkerStuck, match="Nothing could be claimed"):
+        running.report()
+    assert any("Nothing could be claimed" in event.message for event in running.told(EventKind.WARNING))
+    assert queue.list_workers()[0]["stopped_at"] is None
+
+
+def test_an_unexpected_end_refunds_nothing(bench: Bench, queue: Queue, transport: Transport) -> None:
+    """A worker that ends by a fault does not give its jobs back: their leases expire, and the attempts count."""
+    job, gate = add(queue), Gate()
+    broken: list[bool] = []
+    unsteady = failing(transport, lambda called, _: called == "claim_jobs" and bool(broken), ValueError("a fault"))
+    running = bench.worker(FakeExecutor(gate), queue=unsteady, stuck_seconds=1)
+    running.start()
+    gate.arrived()
+    broken.append(True)
+    with pytest.raises(WorkerStuck):
+        running.report()
+    assert (look(queue, job)["status"], look(queue, job)["attempts"]) == ("running", 1)
+
+
+def test_a_drain_ends_when_nothing_is_due_and_not_before(bench: Bench, queue: Queue) -> None:
+    """A family of one slot and a prefetching one have more jobs than the worker takes at once: all of them run."""
+    narrow = [add(queue, "narrow") for _ in range(5)]
+    wide = [add(queue, "wide") for _ in range(60)]
+    report = bench.drain(
+        FakeExecutor(family="narrow", slots=1),
+        FakeExecutor(family="wide", prefetch=8),
+        concurrency=4,
+        poll_seconds=3600,
+    )
+    assert report.counters["succeeded"] == 65
+    assert {row["status"] for row in queue.get_jobs([*narrow, *wide])} == {"succeeded"}
+
+
+def test_a_drain_waits_for_what_it_holds(bench: Bench, queue: Queue) -> None:
+    """A job that is enqueued by the end of the last running one is run too."""
+    added = []
+
+    async def enqueue_another(job: Job, workspace: Workspace) -> ExecutionResult:
+        if not added:
+            added.append(add(queue))
+        return ExecutionResult()
+
+    add(queue)
+    report = bench.drain(FakeExecutor(enqueue_another), poll_seconds=3600)
+    assert report.counters["succeeded"] == 2
+    eventually(lambda: look(queue, added[0])["status"] == "succeeded", "the second ran")
