@@ -23,10 +23,12 @@ from cogo_dagster.queue.errors import (
     TransportError,
 )
 from cogo_dagster.queue.executor import InvalidPayload
+from cogo_dagster.queue.worker.worker import WorkerStuck
 from cogo_dagster.settings import SettingsError
 
 _CODES: tuple[tuple[type[Exception], ExitCode], ...] = (
     (AccessDenied, ExitCode.ACCESS_DENIED),
+    (WorkerStuck, ExitCode.STUCK),
     (DatabaseUnavailable, ExitCode.DATABASE),
     (SchemaOutOfDate, ExitCode.DATABASE),
     (SchemaTooNew, ExitCode.DATABASE),

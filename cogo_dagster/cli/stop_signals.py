@@ -1,12 +1,19 @@
-"""SIGTERM and SIGINT for a worker: the first stops it gracefully, the second now, the third ends the process."""
+"""SIGTERM and SIGINT for a worker: the first stops it gracefully, the second now, the third ends the process.
+
+However the stop goes, the process ends within the grace period and ten seconds.
+"""
 
 import os
 import signal
+import threading
 from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Final, Protocol, Self
 
+from cogo_dagster.queue.stopping import note_stop
+
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+_END_SECONDS: Final = 10.0
 
 
 class Stoppable(Protocol):
@@ -26,17 +33,27 @@ class StopSignals:
 
     Args:
         say: Told what a signal does; must be safe to call from a signal handler.
+        end: Ends the process; called from another thread with the reason once the time for a stop is over.
     """
 
-    def __init__(self, say: Callable[[str], None]) -> None:
+    def __init__(self, say: Callable[[str], None], end: Callable[[str], None]) -> None:
         self._say = say
+        self._end = end
+        self._grace_seconds = 0.0
+        self._limit: threading.Timer | None = None
         self._target: Stoppable | None = None
         self._count = 0
         self._before: dict[signal.Signals, object] = {}
         self.stopped_early = False
 
-    def aim_at(self, target: Stoppable) -> None:
-        """From now on ask this one to stop, instead of unwinding."""
+    def aim_at(self, target: Stoppable, grace_seconds: float) -> None:
+        """From now on ask this one to stop, instead of unwinding.
+
+        Args:
+            target: What stops within its grace period.
+            grace_seconds: That period.
+        """
+        self._grace_seconds = grace_seconds
         self._target = target
 
     def __enter__(self) -> Self:
@@ -54,6 +71,8 @@ class StopSignals:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signature of handlers
         self._count += 1
+        note_stop()
+        self._limit_to(_END_SECONDS + (self._grace_seconds if self._count == 1 else 0))
         if self._target is None:
             if self._count == 1:
                 raise StoppedEarly
@@ -66,3 +85,11 @@ class StopSignals:
         if self._count > 2:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
+
+    def _limit_to(self, seconds: float) -> None:
+        """End the process after so long, whatever still hangs then."""
+        if self._limit is not None:
+            self._limit.cancel()
+        self._limit = threading.Timer(seconds, self._end, [f"The stop took longer than {seconds:g} s."])
+        self._limit.daemon = True
+        self._limit.start()

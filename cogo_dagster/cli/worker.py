@@ -1,21 +1,25 @@
 """`cogo worker`: the worker in DB mode."""
 
-import asyncio
+import os
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Final
 
 import typer
 
 from cogo_dagster.bootstrap import Application, open_application, worker_options
+from cogo_dagster.cli.exit_codes import ExitCode
 from cogo_dagster.cli.options import read_settings
 from cogo_dagster.cli.output import JsonFlag, print_json
 from cogo_dagster.cli.shell import stop_with_shell
 from cogo_dagster.cli.stop_signals import StopSignals
 from cogo_dagster.cli.worker_log import WorkerLog
 from cogo_dagster.executors.registry import lacking
-from cogo_dagster.queue.worker import WorkerReport
+from cogo_dagster.queue.worker import WorkerReport, run_worker
 from cogo_dagster.settings import Settings
 
 _COUNTERS: Final = (
@@ -51,27 +55,59 @@ def worker(
     """Run jobs until a signal, after --max-jobs, or with --drain until nothing is due; log to standard error."""
     stop_with_shell()
     log = WorkerLog(as_json=as_json)
-    with StopSignals(say=lambda sentence: log.line("signal", sentence)) as signals:
+    end = partial(_end_process, log)
+    with StopSignals(say=lambda sentence: log.line("signal", sentence), end=end) as signals:
         settings = read_settings(
             MAX_JOBS=max_jobs, WORKER_ID=worker_id, EXECUTOR_ID=executor_id, COGO_CONCURRENCY=concurrency
         )
         log.attach()
         report = _run(settings, signals, log, drain=drain)
-    _print_report(WorkerReport({}, 0, "stopped") if signals.stopped_early else report, as_json)
+    if signals.stopped_early:
+        report = WorkerReport({}, 0, "stopped")
+    _print_report(report, as_json)
+    if report.ended_because == "slots_lost":
+        _replace_process(settings.max_jobs, report)
+    _leave_threads()
 
 
 def _run(settings: Settings, signals: StopSignals, log: WorkerLog, *, drain: bool) -> WorkerReport:
     with open_application(settings) as application:
         options = worker_options(settings)
         worker = application.worker(
-            observer=log.event, options=replace(options, linger_seconds=0) if drain else options
+            observer=log.event,
+            options=replace(options, linger_seconds=0) if drain else options,
+            last_resort=partial(_end_process, log),
         )
-        signals.aim_at(worker)
+        signals.aim_at(worker, options.grace_seconds)
         log.line("started", f"Worker {settings.worker_id} works on {application.public_dsn}.")
         for family, setting in lacking(settings).items():
             log.line("started", f"Jobs of the family {family} are left to other workers, since {setting} is not set.")
         with _alerting(application, log):
-            return asyncio.run(worker.run())
+            return run_worker(worker)
+
+
+def _end_process(log: WorkerLog, reason: str) -> None:
+    """End a process that cannot end by itself; the leases it holds expire."""
+    log.line("ended", f"{reason} The process ends itself; jobs it still holds come back when their leases expire.")
+    os._exit(ExitCode.STUCK)
+
+
+def _replace_process(max_jobs: int | None, report: WorkerReport) -> None:
+    """Run the same command in the place of this process, without the executions that do not end."""
+    left = [] if max_jobs is None else ["--max-jobs", str(max_jobs - report.counters.get("claimed", 0))]
+    if left and int(left[1]) <= 0:
+        return
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:], *left])  # noqa: S606 - our own command line
+
+
+def _leave_threads() -> None:
+    """End the process now if executions left threads behind that would keep it from ending."""
+    if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(ExitCode.OK)
 
 
 @contextmanager

@@ -1,11 +1,10 @@
 """The worker as a Dagster run holds it: the same engine as `cogo worker`, in a thread, followed stage by stage."""
 
-import asyncio
 import queue
 import threading
 from collections.abc import Iterator
 
-from cogo_dagster.queue.worker import EventKind, Stage, Worker, WorkerEvent, WorkerReport
+from cogo_dagster.queue.worker import EventKind, Stage, Worker, WorkerEvent, WorkerReport, run_worker
 
 _GLANCE_SECONDS = 0.2
 _STOP_SECONDS = 60.0
@@ -76,7 +75,7 @@ class EngineThread:
     def _run(self) -> None:
         assert self._worker is not None  # noqa: S101 - start() sets it
         try:
-            self._report = asyncio.run(self._worker.run())
+            self._report = run_worker(self._worker)
         except BaseException as error:  # noqa: BLE001 - carried over to the op that follows
             self._error = error
 
