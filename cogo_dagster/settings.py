@@ -57,6 +57,7 @@ class Settings(BaseSettings):
     lease_seconds: int = Field(60, alias="COGO_LEASE_SECONDS", ge=5, le=3600)
     concurrency: int = Field(4, alias="COGO_CONCURRENCY", ge=1, le=1000)
     max_workers: int = Field(2, alias="COGO_MAX_WORKERS", ge=1, le=100)
+    pool_size: int = Field(8, alias="COGO_POOL_SIZE", ge=1, le=1000)
     grace_seconds: float = Field(25, alias="COGO_GRACE_SECONDS", ge=0, le=3600)
     job_timeout_seconds: float = Field(3600, alias="COGO_JOB_TIMEOUT_SECONDS", gt=0, le=86_400)
 

@@ -36,7 +36,7 @@ def open_application(settings: Settings, *, keep_database: bool = False) -> Iter
             return
         dsn = stack.enter_context(open_database(settings, keep=keep_database))
         pooled = not uses_embedded_database(settings) and is_transaction_pooled(dsn)
-        transport = PostgresTransport(dsn, prepare=not pooled)
+        transport = PostgresTransport(dsn, max_connections=settings.pool_size, prepare=not pooled)
         stack.callback(transport.close)
         queue = Queue(transport)
         yield Application(settings, dsn, transport, queue, _store(settings, queue, stack), pooled)
