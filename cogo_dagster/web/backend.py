@@ -9,12 +9,19 @@ from typing import Any, Final, TypeVar
 from cogo_dagster.bootstrap import Application
 from cogo_dagster.insights.model import History, Numbers, StatusCounts
 from cogo_dagster.quality.model import GateSummary
-from cogo_dagster.queue.errors import DatabaseUnavailable, QueueError
+from cogo_dagster.queue.errors import DatabaseUnavailable, QueueError, TransportError
+from cogo_dagster.queue.limits import ANSWER_SECONDS, call_limit
 
 T = TypeVar("T")
 
+PATIENCE_SECONDS: Final = 2.5
+"""For the first sign of the database; whoever has seen it waits for an answer as long as others do."""
+
 _REST_SECONDS: Final = 2.0
-"""So long after a failure nobody asks an absent database again: each question waits for ten seconds."""
+"""So long after a failure nobody asks an absent database again: each question takes time."""
+
+_TRUST_SECONDS: Final = 1.0
+"""So long after an answer nobody asks first whether the database is there."""
 
 
 class Backend:
@@ -34,31 +41,43 @@ class Backend:
         self._lock = Lock()
         self._application: Application | None = None
         self._failed: tuple[float, Exception] | None = None
+        self._answered_at: float | None = None
         self._kept: dict[str, tuple[float, Any]] = {}
         self._asking: dict[str, Lock] = {}
 
     @property
     def application(self) -> Application:
-        """The application.
+        """The application, over a database that has just answered.
+
+        One of those who ask finds that out, for all, within seconds: an absent database, or one that keeps its
+        connections and says nothing, takes no other thread.
 
         Raises:
             QueueError: The database cannot be reached or used.
             SettingsError: The settings choose one that cannot be used.
         """
         self._refuse_while_resting()
+        application = self._application
+        if application is not None and self._trusted:
+            return application
         with self._lock:
-            if self._application is None:
-                try:
-                    self._application = self._stack.enter_context(self._open())
-                except Exception as error:
-                    self.failed(error)
-                    raise
-        return self._application
+            self._refuse_while_resting()
+            try:
+                return self._seen_application()
+            except Exception as error:
+                self._rest(error)
+                raise
+
+    def look(self) -> None:
+        """Ask now whether the database is there, for an answer within seconds; raises as `application` does."""
+        self._answered_at = None
+        _ = self.application
 
     def failed(self, error: Exception) -> None:
-        """Take note that the database could not be reached; an answer from memory prolongs nothing."""
-        if not self._resting:
-            self._failed = (time.monotonic(), error)
+        """Take note of a call's failure. Where its outcome is open, the next to ask looks first what is wrong."""
+        self._answered_at = None
+        if not isinstance(error, TransportError):
+            self._rest(error)
 
     def numbers(self) -> Numbers:
         """Return the first numbers, of this second."""
@@ -89,9 +108,27 @@ class Backend:
             if kept is not None and time.monotonic() - kept[0] < seconds * self._keep_seconds:
                 value: T = kept[1]
                 return value
-            value = ask(self.application)
+            with call_limit(ANSWER_SECONDS):
+                value = ask(self.application)
             self._kept[name] = (time.monotonic(), value)
             return value
+
+    def _seen_application(self) -> Application:
+        with call_limit(PATIENCE_SECONDS):
+            if self._application is None:
+                self._application = self._stack.enter_context(self._open())
+            elif not self._trusted:
+                self._application.queue.schema_version()
+        self._answered_at = time.monotonic()
+        return self._application
+
+    def _rest(self, error: Exception) -> None:
+        if not self._resting:  # an answer from memory prolongs nothing
+            self._failed = (time.monotonic(), error)
+
+    @property
+    def _trusted(self) -> bool:
+        return self._answered_at is not None and time.monotonic() - self._answered_at < _TRUST_SECONDS
 
     @property
     def _resting(self) -> bool:

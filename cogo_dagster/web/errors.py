@@ -81,7 +81,7 @@ def answer_problems(app: FastAPI) -> None:
 
 async def _expected(request: Request, error: Exception) -> Response:
     status = next(status for kind, status in _STATUSES if isinstance(error, kind))
-    if isinstance(error, DatabaseUnavailable):
+    if isinstance(error, AccessDenied | DatabaseUnavailable | TransportError):
         web_of(request).backend.failed(error)
     return _answer(request, status, redact(str(error)), _REST if status == 503 else {})
 

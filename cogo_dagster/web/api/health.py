@@ -8,6 +8,8 @@ from prometheus_client.exposition import choose_encoder
 from pydantic import BaseModel, Field
 
 from cogo_dagster.insights.model import History, Numbers, StatusCounts
+from cogo_dagster.queue.limits import call_limit
+from cogo_dagster.web.backend import PATIENCE_SECONDS
 from cogo_dagster.web.errors import problems
 from cogo_dagster.web.parts import AppPart, WebPart
 from cogo_dagster.web.prometheus import QueueCollector
@@ -31,7 +33,7 @@ class Readiness(BaseModel):
 
 
 @router.get("/healthz")
-def healthz() -> Health:
+async def healthz() -> Health:  # not in a thread: those may all wait for the database
     """Whether this process answers; asks nothing else."""
     return Health()
 
@@ -39,8 +41,9 @@ def healthz() -> Health:
 @router.get("/readyz", responses=problems())
 def readyz(application: AppPart) -> Readiness:
     """Whether the database answers, at a release this code can use."""
-    unreachable = [one["target"] for one in application.alerts.target_health()["targets"] if not one["healthy"]]
-    return Readiness(**application.queue.schema_version(), unreachable_targets=unreachable)
+    with call_limit(PATIENCE_SECONDS):
+        unreachable = [one["target"] for one in application.alerts.target_health()["targets"] if not one["healthy"]]
+        return Readiness(**application.queue.schema_version(), unreachable_targets=unreachable)
 
 
 @router.get(
@@ -50,6 +53,7 @@ def readyz(application: AppPart) -> Readiness:
 )
 def metrics(web: WebPart, accept: Annotated[str, Header()] = "") -> Response:
     """The queue in numbers, read from the database now, as Prometheus' text format or OpenMetrics."""
+    web.backend.look()
     registry = CollectorRegistry()
     registry.register(QueueCollector(web.backend))
     encode, content_type = choose_encoder(accept)
