@@ -23,6 +23,7 @@ from realtime import (
 
 from cogo_dagster.queue.errors import QueueError
 from cogo_dagster.queue.supabase.project import Project
+from cogo_dagster.queue.threads import in_daemon_thread
 
 CHANNEL: Final = "cogo_jobs"
 EVENT: Final = "wakeup"
@@ -141,7 +142,7 @@ class RealtimeWakeup:
         """Have a call sent and see it come; return what is wrong, if anything."""
         for _ in range(_CALLS):
             try:
-                can_broadcast = await asyncio.to_thread(self._send_wakeup)
+                can_broadcast = await in_daemon_thread(self._send_wakeup)
             except QueueError:
                 return ""  # the database is away, which is no fault of Realtime's: the next look tries again
             if not can_broadcast:

@@ -6,9 +6,17 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 import psycopg
+from psycopg.pq import ExecStatus
+
+from cogo_dagster.queue.connect import Connection, connect
+from cogo_dagster.queue.threads import in_daemon_thread
 
 _FIRST_PAUSE_SECONDS: Final = 0.5
 _LONGEST_PAUSE_SECONDS: Final = 10.0
+_PROBE_SECONDS: Final = 10.0
+_ANSWER_SECONDS: Final = 5.0
+_PROBE: Final = "show transaction_read_only"
+"""On at a standby, and at a server that was made read-only: its jobs are claimed elsewhere."""
 
 
 class Wakeup(Protocol):
@@ -26,20 +34,28 @@ class Wakeup(Protocol):
 class ListenWakeup:
     """LISTEN on `cogo_jobs`, reconnecting with growing pauses.
 
+    A connection whose server stays silent or takes no writes any more is replaced.
+
     Args:
         dsn: A direct or session-mode connection; behind a transaction pooler use `NoWakeup`.
+        probe_seconds: Between two questions to the server whether it is still there and writable.
+        answer_seconds: For its answer.
     """
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(
+        self, dsn: str, *, probe_seconds: float = _PROBE_SECONDS, answer_seconds: float = _ANSWER_SECONDS
+    ) -> None:
         self._dsn = dsn
+        self._probe_seconds = probe_seconds
+        self._answer_seconds = answer_seconds
 
     async def listen(self, woken: Callable[[], None], connected: Callable[[bool], None]) -> None:
         """Listen until cancelled."""
         pause_seconds = _FIRST_PAUSE_SECONDS
         while True:
             try:
-                link = await asyncio.to_thread(self._connect)
-            except psycopg.Error:
+                link = await in_daemon_thread(self._connect, lambda late: late.close())
+            except Exception:  # noqa: BLE001 - whatever it is, it is tried again: polling goes on meanwhile
                 await asyncio.sleep(pause_seconds)
                 pause_seconds = min(pause_seconds * 2, _LONGEST_PAUSE_SECONDS)
                 continue
@@ -48,24 +64,21 @@ class ListenWakeup:
                 connected(True)
                 woken()  # something may have become due while nobody listened
                 try:
-                    await _follow(link, woken)
+                    await _Line(link, woken).follow(self._probe_seconds, self._answer_seconds)
                 finally:
                     connected(False)
 
     def doubt(self) -> None:
         """Think nothing of it: jobs also become due with time, and a lost connection is noticed."""
 
-    def _connect(self) -> psycopg.Connection:
-        link = psycopg.connect(
-            self._dsn,
-            autocommit=True,
-            connect_timeout=5,
-            application_name="cogo listen",
-            keepalives_idle=15,
-            keepalives_interval=5,
-            keepalives_count=3,
-        )
-        link.execute("listen cogo_jobs")
+    def _connect(self) -> Connection:
+        link = connect(self._dsn, wait_seconds=self._answer_seconds, application_name="cogo listen")
+        try:
+            link.execute("listen cogo_jobs")
+            _require_writable(link)
+        except BaseException:
+            link.close()
+            raise
         return link
 
 
@@ -90,27 +103,74 @@ class NoWakeup:
         """Nothing was promised."""
 
 
-async def _follow(link: psycopg.Connection, woken: Callable[[], None]) -> None:
-    """Pass notifications on until the connection is lost."""
-    loop = asyncio.get_running_loop()
-    lost = asyncio.Event()
-    wire = link.pgconn
-    socket = wire.socket  # a lost connection does not tell it any more
+def _require_writable(link: Connection) -> None:
+    row = link.execute(_PROBE).fetchone()
+    if row is None or row[0] != "off":
+        raise psycopg.OperationalError("the server takes no writes")
 
-    def readable() -> None:
+
+class _Line:
+    """One connection, read and asked by the loop itself: nothing here blocks."""
+
+    def __init__(self, link: Connection, woken: Callable[[], None]) -> None:
+        self._wire = link.pgconn
+        self._woken = woken
+        self._changed = asyncio.Event()
+        self._lost = False
+        self._asked = False
+
+    async def follow(self, probe_seconds: float, answer_seconds: float) -> None:
+        """Pass notifications on until the connection is lost, silent or of no use."""
+        loop = asyncio.get_running_loop()
+        socket = self._wire.socket  # a lost connection does not tell it any more
+        loop.add_reader(socket, self._read)
         try:
-            wire.consume_input()
+            while not self._lost:
+                await self._news(probe_seconds)
+                if not self._lost and not self._asked:
+                    self._ask()
+                    await self._news(answer_seconds)
+                    self._read()  # after a loop that was busy the answer may be there, unread
+                    self._lost = self._lost or self._asked
+        finally:
+            loop.remove_reader(socket)
+
+    async def _news(self, seconds: float) -> None:
+        """Wait until the connection is lost or the question answered, or the time is up."""
+        self._changed.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._changed.wait(), seconds)
+
+    def _ask(self) -> None:
+        try:
+            self._wire.send_query(_PROBE.encode())
+            self._wire.flush()
+            self._asked = True
         except psycopg.Error:
-            lost.set()
+            self._lost = True
+
+    def _read(self) -> None:
+        try:
+            self._wire.consume_input()
+            self._take_answer()
+        except psycopg.Error:
+            self._lose()
             return
         notified = False
-        while wire.notifies() is not None:
+        while self._wire.notifies() is not None:
             notified = True
         if notified:
-            woken()
+            self._woken()
 
-    loop.add_reader(socket, readable)
-    try:
-        await lost.wait()
-    finally:
-        loop.remove_reader(socket)
+    def _take_answer(self) -> None:
+        while self._asked and not self._wire.is_busy():
+            result = self._wire.get_result()
+            if result is None:
+                self._asked = False
+                self._changed.set()
+            elif result.status != ExecStatus.TUPLES_OK or result.get_value(0, 0) != b"off":
+                self._lose()
+
+    def _lose(self) -> None:
+        self._lost = True
+        self._changed.set()
