@@ -22,7 +22,7 @@ from cogo_dagster.health.outside import FindSecret, check_figma, check_webhooks
 from cogo_dagster.health.storage import check_storage
 from cogo_dagster.health.supabase import check_keys, check_realtime, check_rest
 from cogo_dagster.queue.connect import connect
-from cogo_dagster.queue.errors import DatabaseUnavailable, QueueError, SchemaOutOfDate, SchemaTooNew
+from cogo_dagster.queue.errors import QueueError, SchemaOutOfDate, SchemaTooNew
 from cogo_dagster.settings import Settings, SettingsError
 
 _EDGE_ADVICE = (
@@ -174,7 +174,7 @@ def _dagster(settings: Settings) -> Iterator[Finding]:
         return "Dagster's storage lets us in."
 
     advice = "Check DAGSTER_POSTGRES_URL; without it the embedded server keeps Dagster's runs."
-    yield from attempt("dagster", connected, (DatabaseUnavailable, SettingsError), advice)
+    yield from attempt("dagster", connected, (QueueError, SettingsError), advice)
 
 
 def _admin_token(settings: Settings) -> Iterator[Finding]:

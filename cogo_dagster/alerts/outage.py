@@ -20,7 +20,7 @@ from cogo_dagster.alerts.receipt import Outcome, Receipt, from_failure
 from cogo_dagster.alerts.target import Target
 from cogo_dagster.net.webhooks import PostFailed, webhooks
 from cogo_dagster.queue.embedded.locks import locked
-from cogo_dagster.queue.errors import DatabaseUnavailable, QueueError, TransportError
+from cogo_dagster.queue.errors import AccessDenied, DatabaseUnavailable, QueueError, TransportError
 from cogo_dagster.queue.ids import new_request_id
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.settings import Settings
@@ -42,8 +42,8 @@ class Outage:
 
 
 def is_away(error: BaseException) -> bool:
-    """Whether an error means that the database cannot be reached, rather than that it refuses."""
-    return isinstance(error, (DatabaseUnavailable, TransportError))
+    """Whether an error means that nobody can work with the database, rather than that it refuses one call."""
+    return isinstance(error, (AccessDenied, DatabaseUnavailable, TransportError))
 
 
 class OutageWatch:

@@ -58,7 +58,7 @@ def scratch(own_dsn: str | None) -> Iterator[Scratch]:
 @contextmanager
 def _created(own_dsn: str) -> Iterator[str]:
     name = f"cogo_drill_{uuid4().hex[:12]}"
-    with connect(own_dsn, application_name="cogo drill") as connection:
+    with connect(own_dsn, wait_seconds=60, application_name="cogo drill") as connection:
         try:
             connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
         except psycopg.Error as error:

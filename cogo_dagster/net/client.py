@@ -87,8 +87,8 @@ async def fetch(
 
 @cache
 def _certificates() -> ssl.SSLContext:
-    """Read the authorities once: it takes longer than a small download."""
-    return httpx.create_ssl_context(trust_env=False)
+    """Read the authorities once, those of SSL_CERT_FILE or SSL_CERT_DIR where set: it takes as long as a download."""
+    return httpx.create_ssl_context()
 
 
 async def _read(client: httpx.AsyncClient, url: str, max_bytes: int) -> Fetched:

@@ -91,8 +91,8 @@ class Rule:
     repeated: type[QueueError] | None = None
 
 
-TRIES: Final = 4
-"""How often a transport calls in all while the outcome is unknown."""
+TRIES: Final = 5
+"""How often a transport calls at most, while the error may pass."""
 
 _INVALID: Final = "An argument cannot be taken: {message}."
 _GAVE_UP: Final = "The database gave up on the call ({message}): nothing was done, and it may be repeated."
@@ -212,13 +212,14 @@ def made(rule: Rule, code: str, message: str, detail: str | None = None, *, repe
     Args:
         rule: From the table.
         code: SQLSTATE, PostgREST code, HTTP status or class.
-        message: What the database, the gateway or the driver said, without a full stop.
+        message: What the database, the gateway or the driver said.
         detail: Of CQ004: the id of the job that has the key.
         repeats: Whether the same error came before within this call.
     """
     kind = rule.repeated if repeats and rule.repeated else rule.kind
-    sentence = _INVALID if kind is InvalidArgument and repeats else rule.sentence
-    text = sentence.format(code=code, message=message, reason=f" ({message})" if message else "")
+    sentence = _INVALID if kind is not rule.kind else rule.sentence
+    said = message if sentence == "{message}" else message.rstrip(".")
+    text = sentence.format(code=code, message=said, reason=f" ({said})" if said else "")
     return DuplicateJob(text, existing_id=detail) if kind is DuplicateJob else kind(text)
 
 

@@ -9,13 +9,14 @@ from typing import Final
 import psycopg
 from psycopg.rows import TupleRow
 
-from cogo_dagster.queue.connect import connect
-from cogo_dagster.queue.errors import DatabaseUnavailable, QueueError, SchemaOutOfDate, SchemaTooNew
+from cogo_dagster.queue.connect import connected
+from cogo_dagster.queue.errors import AccessDenied, QueueError, SchemaOutOfDate, SchemaTooNew
 
 SCHEMA_RELEASE: Final = 4
 """Counts up with every change under sql/ that is released; a database with a higher one refuses older code."""
 
 _LOCK_KEY: Final = 0x434F474F  # "COGO"
+_STATEMENT_SECONDS: Final = 1800.0
 
 _HISTORY_TABLE: Final = """
 create schema if not exists supabase_migrations;
@@ -83,9 +84,11 @@ def migrate(dsn: str) -> SchemaStatus:
 
     Raises:
         SchemaTooNew: The database's release is higher than this code's.
-        DatabaseUnavailable: No connection, or no right to create what is missing.
+        DatabaseUnavailable: No connection.
+        AccessDenied: No right to create what is missing.
     """
-    with connect(dsn, application_name="cogo migrate") as connection, connection.transaction():
+    link = connected(dsn, wait_seconds=_STATEMENT_SECONDS, application_name="cogo migrate")
+    with link as connection, connection.transaction():
         connection.execute("select pg_advisory_xact_lock(%s)", (_LOCK_KEY,))
         before = _status(connection)
         _refuse_newer(before.release)
@@ -94,7 +97,7 @@ def migrate(dsn: str) -> SchemaStatus:
         try:
             _apply(connection, before)
         except psycopg.errors.InsufficientPrivilege as error:
-            raise DatabaseUnavailable(
+            raise AccessDenied(
                 f"This role may not change the schema ({error.diag.message_primary}): migrate as the database's owner."
             ) from None
         except psycopg.Error as error:
@@ -106,13 +109,14 @@ def status(dsn: str) -> SchemaStatus:
     """Say where a database stands, changing nothing.
 
     Raises:
-        DatabaseUnavailable: No connection, or no right to see the table of migrations.
+        DatabaseUnavailable: No connection.
+        AccessDenied: No right to see the table of migrations.
     """
-    with connect(dsn, application_name="cogo migrate") as connection:
+    with connected(dsn, application_name="cogo migrate") as connection:
         try:
             return _status(connection)
         except psycopg.errors.InsufficientPrivilege as error:
-            raise DatabaseUnavailable(
+            raise AccessDenied(
                 f"This role may not see the migrations ({error.diag.message_primary}): ask as the database's owner."
             ) from None
 
@@ -124,7 +128,7 @@ def require_current(dsn: str) -> None:
         SchemaOutOfDate: Run `cogo db migrate`.
         SchemaTooNew: Update this code.
     """
-    with connect(dsn, application_name="cogo") as connection:
+    with connected(dsn, application_name="cogo") as connection:
         release = _release(connection)
     require_release(release, "run `cogo db migrate`")
 
@@ -198,7 +202,7 @@ def _release(connection: psycopg.Connection[TupleRow]) -> int | None:
     except (psycopg.errors.UndefinedFunction, psycopg.errors.UndefinedTable):
         return None
     except psycopg.errors.InsufficientPrivilege as error:
-        raise DatabaseUnavailable(
+        raise AccessDenied(
             f"This role may not use the queue ({error.diag.message_primary}): connect as one that has service_role."
         ) from None
     return int(row[0]) if row and row[0] else None

@@ -13,6 +13,7 @@ import pytest
 
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.errors import (
+    AccessDenied,
     DatabaseUnavailable,
     DuplicateJob,
     InvalidArgument,
@@ -151,7 +152,7 @@ def test_an_answer_that_never_comes_ends_in_time(stand_in: StandIn) -> None:
 def test_a_key_the_gateway_does_not_know_is_told(stand_in: StandIn, key: str) -> None:
     """Its 401 has no code; the sentence says which variable holds what."""
     transport = SupabaseTransport(stand_in.project(key), **QUICK)
-    with pytest.raises(DatabaseUnavailable, match="SUPABASE_SERVICE_ROLE_KEY the secret key"):
+    with pytest.raises(AccessDenied, match="SUPABASE_SERVICE_ROLE_KEY the secret key"):
         transport.call("queue_stats", {})
     assert len(stand_in.faults.requests) == 1, "A wrong key is not tried again."
     transport.close()
@@ -172,7 +173,7 @@ def test_a_key_postgrest_refuses_is_told(dsn: str, key: str, reason: str) -> Non
     """Without a gateway before it, PostgREST says why in its own words."""
     with supabase(dsn, gateway=False) as stand_in:
         transport = SupabaseTransport(stand_in.project(key), **QUICK)
-        with pytest.raises(DatabaseUnavailable, match=f"{reason}.*SUPABASE_SERVICE_ROLE_KEY"):
+        with pytest.raises(AccessDenied, match=f"{reason}.*SUPABASE_SERVICE_ROLE_KEY"):
             transport.call("queue_stats", {})
         transport.close()
 

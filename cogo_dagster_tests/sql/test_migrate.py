@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from cogo_dagster.queue.errors import DatabaseUnavailable, SchemaOutOfDate, SchemaTooNew
+from cogo_dagster.queue.errors import AccessDenied, DatabaseUnavailable, SchemaOutOfDate, SchemaTooNew
 from cogo_dagster.queue.migrate import (
     SCHEMA_RELEASE,
     SchemaStatus,
@@ -119,7 +119,7 @@ def test_the_id_of_a_deployment_stays(dsn: str, owner: Owner) -> None:
 
 def test_a_role_that_may_not_change_the_schema_is_told_so(empty_dsn: str, dsn: str) -> None:
     """The sentence says who may."""
-    with pytest.raises(DatabaseUnavailable, match="migrate as the database's owner"):
+    with pytest.raises(AccessDenied, match="migrate as the database's owner"):
         migrate(make_conninfo(empty_dsn, options="-c role=anon"))
 
 

@@ -86,26 +86,31 @@ class ProjectTrouble:
 
 
 class Proxy:
-    """Stands between clients and one PostgreSQL server.
+    """Stands between clients and one server: PostgreSQL, or anything else that speaks over TCP.
 
     Attributes:
         lost_replies: How many replies were dropped so far.
+        connections: How many connections were taken so far.
     """
 
     def __init__(self, dsn: str) -> None:
         self._parts = urlsplit(dsn)
+        self._target = self._parts.hostname or "", self._parts.port or 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._lock = threading.Lock()
         self._links: set[socket.socket] = set()
+        self._silenced: set[socket.socket] = set()
+        self._silent = False
         self._cut = False
         self._lose: bytes | None = None
         self.lost_replies = 0
+        self.connections = 0
 
     @property
     def dsn(self) -> str:
-        """The database's address by way of the proxy."""
-        user = self._parts.netloc.rpartition("@")[0]
-        return urlunsplit(self._parts._replace(netloc=f"{user}@127.0.0.1:{self._listener.getsockname()[1]}"))
+        """The server's address by way of the proxy."""
+        user, at, _ = self._parts.netloc.rpartition("@")
+        return urlunsplit(self._parts._replace(netloc=f"{user}{at}127.0.0.1:{self._listener.getsockname()[1]}"))
 
     def cut(self) -> None:
         """Break every connection, and every new one."""
@@ -114,10 +119,25 @@ class Proxy:
             for link in self._links:
                 _shut(link)
 
+    def silence(self, *, new_too: bool = False) -> None:
+        """Keep every connection open and pass nothing on any more; new ones work, unless they are meant too."""
+        with self._lock:
+            self._silenced |= self._links
+            self._silent = new_too
+
+    def lead_to(self, dsn: str) -> None:
+        """Let new connections go to another server; those that are open stay where they are."""
+        parts = urlsplit(dsn)
+        self._target = parts.hostname or "", parts.port or 0
+
     def mend(self) -> None:
         """Let new connections through again."""
         with self._lock:
-            self._cut = False
+            self._cut = self._silent = False
+
+    def is_silent(self, link: socket.socket) -> bool:
+        """Whether what comes over a connection is swallowed."""
+        return link in self._silenced
 
     def lose_reply_to(self, word: str) -> None:
         """Let the next request that holds this word reach the server, and break its connection when it is done."""
@@ -142,13 +162,17 @@ class Proxy:
         with client:
             if self._cut:
                 return
-            with socket.create_connection((self._parts.hostname or "", self._parts.port or 0)) as server:
+            self.connections += 1
+            with socket.create_connection(self._target) as server:
                 link = _Link(self, client, server)
                 with self._lock:
                     self._links |= {client, server}
+                    if self._silent:
+                        self._silenced |= {client, server}
                 link.run()
                 with self._lock:
                     self._links -= {client, server}
+                    self._silenced -= {client, server}
 
     def is_to_lose(self, request: bytes) -> bool:
         """Whether the reply to this request is to be lost; true once."""
@@ -174,13 +198,16 @@ class _Link:
         with contextlib.suppress(OSError):
             while request := self._client.recv(65536):
                 self._losing = self._losing or self._proxy.is_to_lose(request)
-                self._server.sendall(request)
+                if not self._proxy.is_silent(self._client):
+                    self._server.sendall(request)
         _shut(self._server)
         back.join()
 
     def _replies(self) -> None:
         with contextlib.suppress(OSError):
             while reply := self._server.recv(65536):
+                if self._proxy.is_silent(self._server):
+                    continue
                 if not self._losing:
                     self._client.sendall(reply)
                 elif reply.endswith(_READY_FOR_QUERY):

@@ -13,7 +13,7 @@ from cogo_dagster.executors.figma.rate_gate import RateGate
 from cogo_dagster.net.addresses import AllowList
 from cogo_dagster.net.dial import Dialer
 from cogo_dagster.net.proxy import ForwardProxy
-from cogo_dagster.queue.errors import DatabaseUnavailable, TransportError
+from cogo_dagster.queue.errors import AccessDenied, DatabaseUnavailable, TransportError
 from cogo_dagster.queue.executor import ExecutionFailed, ExecutorPorts, Snooze, Workspace
 from cogo_dagster.queue.model import ExecutionResult, Job, Json
 from cogo_dagster.queue.rates import RateLimits
@@ -99,7 +99,7 @@ class FigmaExecutor:
         if isinstance(error, TimeoutError):
             message = "The attempt was stopped, since it took too long; the next one goes on from there."
             return ExecutionFailed(message, error_class="timeout", retryable=True)
-        if isinstance(error, DatabaseUnavailable | TransportError):
+        if isinstance(error, AccessDenied | DatabaseUnavailable | TransportError):
             return Snooze("The database did not say whether Figma may be asked.", delay_seconds=_DATABASE_SECONDS)
         return self._unexpected(error)
 

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Final
 
 from cogo_dagster.net.retry_after import retry_after_seconds
-from cogo_dagster.queue.errors import DatabaseUnavailable, TransportError
+from cogo_dagster.queue.errors import QueueError
 from cogo_dagster.queue.executor import Snooze
 from cogo_dagster.queue.rates import Grant, Rate, RateLimits
 from cogo_dagster.redaction import redact
@@ -68,7 +68,7 @@ class RateGate:
         said = retry_after_seconds(headers, most_seconds=_YEAR_SECONDS)
         seconds = max(said, 1.0) if said is not None else _UNSAID_SECONDS
         reason = refusal(tier, seconds, headers)
-        with contextlib.suppress(DatabaseUnavailable, TransportError):  # the next who asks hears it from Figma
+        with contextlib.suppress(QueueError):  # the next who asks hears it from Figma
             await asyncio.to_thread(self._rates.open_circuit, self._name(tier), seconds, reason)
         return Snooze(reason, delay_seconds=_spread(Grant(False, seconds)))
 

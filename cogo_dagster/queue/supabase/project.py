@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from cogo_dagster.queue.supabase.bounded import bounded
 from cogo_dagster.settings import SettingsError
 
 _KEY: Final = "SUPABASE_SERVICE_ROLE_KEY"
@@ -40,7 +41,7 @@ class Project:
         after 15 s, before a gateway in between gives it up without telling.
         """
         limits = httpx.Limits(max_connections=20, max_keepalive_connections=10, keepalive_expiry=15)
-        return httpx.Client(http2=False, timeout=timeout, limits=limits, follow_redirects=False, **options)
+        return bounded(httpx.Client(http2=False, timeout=timeout, limits=limits, follow_redirects=False, **options))
 
 
 def checked_project(url: str, key: str) -> Project:

@@ -1,30 +1,45 @@
-"""The transport over a Postgres connection: a psycopg pool."""
+"""The transport over a Postgres connection: a pool of psycopg connections."""
 
-import json
-import random
-import time
 from collections.abc import Mapping
-from contextlib import closing
 from functools import lru_cache
-from threading import Lock
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 from psycopg import sql
-from psycopg.rows import TupleRow
-from psycopg_pool import ConnectionPool, PoolTimeout
+from psycopg.adapt import AdaptersMap
+from psycopg.types.json import set_json_loads
 
-from cogo_dagster.queue.connect import connect, first_line
-from cogo_dagster.queue.errors import DatabaseUnavailable, QueueError, TransportError, error_from_sqlstate
+from cogo_dagster.queue.connect import Connection, connect, connected, first_line, translated
+from cogo_dagster.queue.decoding import decode
+from cogo_dagster.queue.errors import (
+    TRIES,
+    DatabaseUnavailable,
+    InvalidArgument,
+    QueueError,
+    Rule,
+    rule_of,
+    rule_of_exception,
+)
 from cogo_dagster.queue.functions import FUNCTIONS
+from cogo_dagster.queue.limits import ANSWER_SECONDS, CALL_SECONDS, STATEMENT_SECONDS
 from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.transports.pool import Pool, PooledConnection
+from cogo_dagster.queue.transports.tries import Failed, encoded, logged, repeated
 
 _TRIES: Final = 4
 _FIRST_PAUSE_SECONDS: Final = 0.1
 _TURNS: Final = 4
 
-# Connection failures, by SQLSTATE class or code: the server goes down, is full, or cuts us off.
-_CONNECTION_LOST: Final = ("08", "57P01", "57P02", "57P03", "53300")
+_LONG_SECONDS: Final[Mapping[str, int]] = dict.fromkeys(
+    ("cleanup_artifacts", "purge_jobs", "replay_dlq", "retry_failed", "weekly_numbers"), 60
+)
+"""Bulk work and a week's numbers may take longer at a database that allows it."""
+
+_TIMEOUT: Final = sql.SQL(
+    "select pg_catalog.set_config('statement_timeout', '{0}s', {1})"
+    " where pg_catalog.current_setting('statement_timeout')::interval not between '1us' and '{0}s'"
+)
+"""A stricter timeout of the role's or the database's own stays."""
 
 
 class PostgresTransport:
@@ -36,90 +51,100 @@ class PostgresTransport:
         dsn: libpq connection string or URL.
         max_connections: Most connections open at once.
         role: Role to assume on each connection (`service_role` in the conformance tests).
-        prepare: Whether to prepare statements; False behind a transaction pooler.
+        prepare: Whether statements and settings stay with a connection; False behind a transaction pooler.
     """
 
     def __init__(self, dsn: str, *, max_connections: int = 8, role: str | None = None, prepare: bool = True) -> None:
         self.dsn = dsn
         self._role = role
-        self._pool = ConnectionPool(
-            dsn,
-            min_size=0,
-            max_size=max_connections,
-            timeout=10,
-            max_idle=300,
-            reconnect_timeout=5,  # its pauses double: the stock five minutes leave the pool asleep after an outage
-            open=False,
-            configure=self._configure,
-            kwargs={
-                "autocommit": True,
-                "prepare_threshold": 3 if prepare else None,
-                "connect_timeout": 5,
-                "application_name": "cogo",
-                "keepalives_idle": 15,
-            },
-        )
-        self._opened = False
-        self._opening = Lock()
+        self._prepare = prepare
+        self._adapters = AdaptersMap(psycopg.adapters)
+        set_json_loads(decode, self)
+        self._pool = Pool(self._opened, max_connections)
+        self._was_connected = False
+
+    @property
+    def adapters(self) -> AdaptersMap:
+        """How values are read."""
+        return self._adapters
+
+    @property
+    def connection(self) -> None:
+        """No connection of its own, as an adaptation context of psycopg must say."""
 
     def call(self, function: str, arguments: Mapping[str, Json]) -> Json:
         """Call one function; see `Transport.call`."""
+        document = encoded(arguments)
         statement = _statement(function, tuple(arguments))
-        document = json.dumps(arguments, separators=(",", ":"))
-        pause_seconds = _FIRST_PAUSE_SECONDS
-        for tries_left in range(_TRIES - 1, -1, -1):
-            try:
-                return self._execute(statement, document)
-            except TransportError:
-                if not tries_left:
-                    raise
-                # A restart of the server broke them all: one of the others would only fail again.
-                self._pool.check()
-            time.sleep(pause_seconds * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
-            pause_seconds *= 3
-        raise AssertionError("unreachable")
+        long_seconds = _LONG_SECONDS.get(function)
+        return repeated(
+            lambda seconds: self._once(statement, document, seconds, long_seconds),
+            tries=_TRIES,
+            first_pause_seconds=_FIRST_PAUSE_SECONDS,
+            seconds=CALL_SECONDS if long_seconds is None else 2.0 * long_seconds,
+        )
 
     def close(self) -> None:
         """Close the pool."""
-        if self._opened:
-            self._pool.close(timeout=5)
+        self._pool.close()
 
-    def _execute(self, statement: sql.Composed, document: str) -> Json:
-        self._open()
+    def _once(self, statement: sql.Composed, document: str, seconds: float, long_seconds: int | None) -> Json:
+        taken = self._taken(seconds)
+        connection = taken.connection
         try:
-            with self._pool.connection() as connection:
+            connection.wait_seconds = min(seconds, ANSWER_SECONDS if long_seconds is None else long_seconds + 2.0)
+            if self._prepare and long_seconds is None:
                 row = connection.execute(statement, (document,)).fetchone()
-                return row[0] if row else None
-        except PoolTimeout:
-            raise DatabaseUnavailable(self._unreachable()) from None
+            else:
+                row = _with_timeout(connection, statement, document, long_seconds or STATEMENT_SECONDS)
+            return row[0] if row else None
         except psycopg.Error as error:
-            raise self._translated(error) from error
+            raise self._failed(connection, error) from error
+        except BaseException:
+            connection.close()  # an answer may be half read
+            raise
+        finally:
+            self._pool.give_back(taken)
 
-    def _open(self) -> None:
-        with self._opening:
-            if not self._opened:
-                connect(self.dsn).close()
-                self._pool.open()
-                self._opened = True
-
-    def _configure(self, connection: psycopg.Connection) -> None:
-        if self._role:
-            connection.execute(sql.SQL("set role {}").format(sql.Identifier(self._role)))
-
-    def _translated(self, error: psycopg.Error) -> QueueError:
-        state = error.sqlstate
-        if state is None or state.startswith(_CONNECTION_LOST):
-            return TransportError(
-                f"The connection to the database broke ({first_line(error)}): the call may be repeated."
-            )
-        return error_from_sqlstate(state, error.diag.message_primary or str(error), error.diag.message_detail)
-
-    def _unreachable(self) -> str:
+    def _taken(self, seconds: float) -> PooledConnection:
         try:
-            connect(self.dsn).close()
-        except DatabaseUnavailable as unavailable:
-            return str(unavailable)
-        return "The database gave no connection within 10 s: it has too many clients, or too few connections."
+            taken = self._pool.take(min(seconds, ANSWER_SECONDS))
+        except QueueError as error:
+            # A server that was there may be on its way back; for one that never was, waiting only delays the news.
+            tries = TRIES if self._was_connected and isinstance(error, DatabaseUnavailable) else 1
+            raise Failed(Rule(type(error), "{message}", tries), type(error).__name__, str(error)) from error
+        self._was_connected = True
+        return taken
+
+    def _opened(self) -> Connection:
+        connection = connect(
+            self.dsn,
+            context=self,
+            application_name="cogo",
+            prepare_threshold=3 if self._prepare else None,
+        )
+        try:
+            self._configure(connection)
+        except psycopg.Error as error:
+            connection.close()
+            refused = translated(error)
+            raise DatabaseUnavailable(str(refused)) if isinstance(refused, InvalidArgument) else refused from error
+        return connection
+
+    def _configure(self, connection: Connection) -> None:
+        if self._role:
+            connection.execute(sql.SQL("set role {}").format(sql.Identifier(self._role)), prepare=False)
+        if self._prepare:
+            connection.execute(_TIMEOUT.format(STATEMENT_SECONDS, sql.SQL("false")), prepare=False)
+
+    def _failed(self, connection: Connection, error: psycopg.Error) -> Failed:
+        code = error.sqlstate or type(error).__name__
+        rule = rule_of(code) if error.sqlstate else rule_of_exception(error)
+        message = error.diag.message_primary or first_line(error)
+        if rule.reconnects:
+            connection.close()
+            self._pool.distrust()
+        return logged(Failed(rule, code, message, error.diag.message_detail))
 
 
 def is_transaction_pooled(dsn: str) -> bool:
@@ -130,20 +155,31 @@ def is_transaction_pooled(dsn: str) -> bool:
     where they share or change them, by transaction. The port (6543 on Supabase) would only be a hint.
 
     Raises:
-        DatabaseUnavailable: There is no connection to ask over.
+        QueueError: There is no connection to ask over, or it broke.
     """
-    with closing(connect(dsn)) as one:
+    with connected(dsn) as one:
         if _process(one) == one.info.backend_pid:
             return False
-        with closing(connect(dsn)) as other:
+        with connected(dsn) as other:
             turns = [(_process(one), _process(other)) for _ in range(_TURNS)]
     mine, theirs = map(set, zip(*turns, strict=True))
     return len(mine) > 1 or len(theirs) > 1 or bool(mine & theirs)
 
 
-def _process(connection: psycopg.Connection[TupleRow]) -> int:
+def _process(connection: Connection) -> int:
     row = connection.execute("select pg_backend_pid()", prepare=False).fetchone()
     return int(row[0]) if row else 0
+
+
+def _with_timeout(
+    connection: Connection, statement: sql.Composed, document: str, seconds: int
+) -> tuple[Any, ...] | None:
+    """Execute in one transaction and one message with a timeout of its own, which leaves nothing behind."""
+    cursor = psycopg.ClientCursor(connection)
+    cursor.execute(sql.SQL("{}; {}").format(_TIMEOUT.format(seconds, sql.SQL("true")), statement), (document,))
+    while cursor.nextset():
+        pass
+    return cursor.fetchone()
 
 
 @lru_cache(maxsize=256)

@@ -1,8 +1,5 @@
 """The transport over a Supabase project's REST address: supabase-py's RPC with the service key."""
 
-import json
-import random
-import time
 from collections.abc import Mapping
 from threading import local
 from typing import Any, Final
@@ -12,53 +9,35 @@ from postgrest.exceptions import APIError
 from supabase import Client, create_client
 from supabase.lib.client_options import SyncClientOptions
 
-from cogo_dagster.queue.errors import (
-    DatabaseUnavailable,
-    InvalidArgument,
-    QueueError,
-    SchemaOutOfDate,
-    TransportError,
-    error_from_sqlstate,
-)
+from cogo_dagster.queue.decoding import decode
+from cogo_dagster.queue.errors import TRIES, UNKNOWN, Rule, SchemaOutOfDate, rule_of, rule_of_exception
 from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.supabase.bounded import exchange_limit
 from cogo_dagster.queue.supabase.project import Project
+from cogo_dagster.queue.transports.tries import Failed, encoded, logged, repeated
 
 _TRIES: Final = 5
 _FIRST_PAUSE_SECONDS: Final = 0.2
 _LONGEST_WAIT_SECONDS: Final = 15.0
 
-_TIMEOUT: Final = httpx.Timeout(connect=5, read=25, write=25, pool=10)
+_TIMEOUT: Final = httpx.Timeout(connect=5, read=20, write=20, pool=10)
 """A call ends within 8 s at the database, after up to 10 s in PostgREST's own queue for a connection."""
 
-_NOTHING_DONE: Final = ("PGRST000", "PGRST002", "PGRST003", "53300", "40001", "40P01")
-"""PostgREST has no connection to the database, or the database has rolled the call back."""
+_TRY_SECONDS: Final = 25.0
+_CALL_SECONDS: Final = 60.0
 
-_OUTCOME_UNKNOWN: Final = ("PGRST001", "08", "57P01", "57P02", "57P03")
-"""The connection broke under the call, at its commit perhaps: PGRST001 is hasql's ClientError, which only a statement
-that was sent can meet (PostgREST/postgrest, src/PostgREST/Error.hs)."""
-
-_GATEWAY_TROUBLE: Final = frozenset({408, 425, 429, 500, 502, 503, 504, *range(520, 531), 544})
-"""Statuses of what stands before PostgREST, when they come without a code of PostgREST's."""
-
-_WRONG_KEY: Final = (
-    "Supabase refuses the key{reason}: give SUPABASE_SERVICE_ROLE_KEY the secret key (sb_secret_… or the legacy "
-    "service_role key) of the project that SUPABASE_URL names."
-)
-_WRONG_ADDRESS: Final = (
-    "SUPABASE_URL does not lead to a Supabase project's API (HTTP {status}): check it in the project's settings."
-)
-_SENTENCES: Final[Mapping[str, tuple[type[QueueError], str]]] = {
-    "42501": (DatabaseUnavailable, _WRONG_KEY),
-    "PGRST102": (InvalidArgument, "An argument cannot be taken: {message}."),
-    "PGRST106": (
-        DatabaseUnavailable,
-        "The project's API does not show the schema public: expose it in the project's API settings.",
-    ),
-}
 MIGRATE: Final = (
     "run the script that `cogo db sql` prints in the SQL Editor, or `cogo db migrate` with COGO_DATABASE_URL"
 )
 """What mends a schema that is not this release's, where there is no connection to migrate over."""
+
+_CLOSED: Final = Rule(UNKNOWN.kind, "This transport is closed: the call was not made.")
+_OUT_OF_DATE: Final = Rule(SchemaOutOfDate, f"The database is not migrated for this release ({{message}}): {MIGRATE}.")
+_ANOTHER_ANSWERED: Final = Rule(
+    UNKNOWN.kind,
+    "Something before Supabase answered in its place ({code}, {message}). The call may be repeated.",
+    TRIES,
+)
 
 
 class SupabaseTransport:
@@ -68,7 +47,7 @@ class SupabaseTransport:
 
     Args:
         project: Where, and with which key.
-        timeout: Of one try.
+        timeout: Of each wait in one try.
         first_pause_seconds: Wait before the first repeat; each further wait is three times as long.
     """
 
@@ -88,17 +67,13 @@ class SupabaseTransport:
 
     def call(self, function: str, arguments: Mapping[str, Json]) -> Json:
         """Call one function; see `Transport.call`."""
-        pause_seconds = self._first_pause_seconds
-        for tries_left in range(_TRIES - 1, -1, -1):
-            try:
-                return self._once(function, arguments)
-            except _PassingError as passing:
-                if not tries_left:
-                    raise passing.error from passing.__cause__
-                at_least_seconds = passing.at_least_seconds
-            time.sleep(at_least_seconds + pause_seconds * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
-            pause_seconds *= 3
-        raise AssertionError("unreachable")
+        encoded(arguments)  # as strict as over a connection: supabase-py would quietly make text of bytes and dates
+        return repeated(
+            lambda seconds: self._once(function, arguments, seconds),
+            tries=_TRIES,
+            first_pause_seconds=self._first_pause_seconds,
+            seconds=_CALL_SECONDS,
+        )
 
     def close(self) -> None:
         """Close the connections."""
@@ -107,80 +82,56 @@ class SupabaseTransport:
     def _see(self, response: httpx.Response) -> None:
         self._seen.response = response
 
-    def _once(self, function: str, arguments: Mapping[str, Json]) -> Json:
+    def _once(self, function: str, arguments: Mapping[str, Json], seconds: float) -> Json:
+        if self._http.is_closed:
+            raise Failed(_CLOSED, "closed", "")
         self._seen.response = None
-        json.dumps(arguments)  # as strict as over a connection: supabase-py would quietly make text of bytes and dates
         try:
-            answer = self._rest.rpc(function, dict(arguments)).execute()
+            with exchange_limit(min(seconds, _TRY_SECONDS)):
+                answer = self._rest.rpc(function, dict(arguments)).execute()
         except APIError as error:
             raise _refusal(error, self._seen.response) from error
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            sentence = f"Supabase cannot be reached ({_reason(error)}): check SUPABASE_URL and the network."
-            raise _PassingError(DatabaseUnavailable(sentence)) from error
-        except httpx.TransportError as error:
-            sentence = f"The connection to Supabase broke ({_reason(error)}): the call may be repeated."
-            raise _PassingError(TransportError(sentence)) from error
-        except ValueError as error:  # no JSON can say it: NaN, half a surrogate pair
-            raise InvalidArgument(f"An argument cannot be taken: {error}.") from error
+        except RecursionError:  # the answer has too many levels for supabase-py
+            return _document("", self._seen.response)
+        except (httpx.HTTPError, ValueError) as error:  # ValueError: no JSON can say it: NaN, half a surrogate pair
+            raise Failed(rule_of_exception(error), type(error).__name__, _reason(error)) from error
+        except Exception as error:
+            raise logged(Failed(UNKNOWN, type(error).__name__, _reason(error))) from error
         return _document(answer.data, self._seen.response)
-
-
-class _PassingError(Exception):
-    """Trouble that may pass: what to raise if it does not, and how long the server asked to wait."""
-
-    def __init__(self, error: QueueError, at_least_seconds: float = 0) -> None:
-        super().__init__(str(error))
-        self.error = error
-        self.at_least_seconds = at_least_seconds
 
 
 def _document(data: Any, response: httpx.Response) -> Json:
     """Return the answer's document, unless something between us and PostgREST has answered in its place."""
     kind = response.headers.get("content-type", "")
-    if response.status_code != 200 or not kind.startswith("application/json") or isinstance(data, str):
-        sentence = f"Something before Supabase answered in its place (HTTP {response.status_code}, {kind or 'empty'})."
-        raise _PassingError(TransportError(f"{sentence} The call may be repeated."))
-    return data
+    if response.status_code == 200 and kind.startswith("application/json"):
+        if not isinstance(data, str):
+            return data
+        try:
+            return decode(response.content)  # what supabase-py cannot read it passes on as text
+        except ValueError:
+            pass
+    raise Failed(_ANOTHER_ANSWERED, f"HTTP {response.status_code}", kind or "empty")
 
 
-def _refusal(error: APIError, response: httpx.Response) -> Exception:
+def _refusal(error: APIError, response: httpx.Response) -> Failed:
     """Return what an error answer means: by PostgREST's code, and where there is none by the HTTP status."""
-    status = response.status_code
-    code = error.code or ""
-    if not code or code == str(status):
-        return _gateway_refusal(status, response)
-    message = str(error.message)
-    if code.startswith(_NOTHING_DONE):
-        return _PassingError(DatabaseUnavailable(f"Supabase's database does not answer ({code}): nothing was done."))
-    if code.startswith(_OUTCOME_UNKNOWN):
-        return _PassingError(TransportError(f"Supabase lost its database ({code}): the call may be repeated."))
-    if status == 401:
-        return DatabaseUnavailable(_WRONG_KEY.format(reason=f" ({message})"))
-    return _by_code(code, message, error.details)
+    status = f"HTTP {response.status_code}"
+    code = str(error.code or "")
+    message = str(error.message or "")
+    if not code or code == str(response.status_code):
+        return logged(Failed(rule_of(status), status, _gateway_said(response), None, _retry_after_seconds(response)))
+    rule = rule_of("HTTP 401" if response.status_code == 401 or code == "42501" else code)
+    if rule.kind is SchemaOutOfDate:
+        rule = _OUT_OF_DATE
+    detail = error.details if isinstance(error.details, str) else None
+    return logged(Failed(rule, code, message, detail))
 
 
-def _by_code(code: str, message: str, details: Any) -> QueueError:
-    if code in _SENTENCES:
-        kind, sentence = _SENTENCES[code]
-        return kind(sentence.format(reason=f" ({message})", message=message))
-    found = error_from_sqlstate(code, message, details)
-    if isinstance(found, SchemaOutOfDate):
-        return SchemaOutOfDate(f"The database is not migrated for this release ({message.rstrip('.')}): {MIGRATE}.")
-    return found
-
-
-def _gateway_refusal(status: int, response: httpx.Response) -> Exception:
-    if status == 401:
-        return DatabaseUnavailable(_WRONG_KEY.format(reason=""))
-    if status == 540:
-        return DatabaseUnavailable("The Supabase project is paused: restore it in its dashboard.")
-    if 300 <= status < 400:
-        target = response.headers.get("location", "another address")
-        return DatabaseUnavailable(f"SUPABASE_URL is redirected to {target.partition('?')[0]}: set it to that address.")
-    if status in _GATEWAY_TROUBLE:
-        sentence = f"Supabase's gateway answered HTTP {status}: the call may be repeated."
-        return _PassingError(TransportError(sentence), _retry_after_seconds(response))
-    return DatabaseUnavailable(_WRONG_ADDRESS.format(status=status))
+def _gateway_said(response: httpx.Response) -> str:
+    """Return what its sentence needs: where a redirect leads, and otherwise nothing."""
+    if 300 <= response.status_code < 400:
+        return str(response.headers.get("location", "another address")).partition("?")[0]
+    return ""
 
 
 def _retry_after_seconds(response: httpx.Response) -> float:
@@ -189,4 +140,4 @@ def _retry_after_seconds(response: httpx.Response) -> float:
 
 
 def _reason(error: Exception) -> str:
-    return str(error).rstrip(".") or type(error).__name__
+    return str(error) or type(error).__name__
