@@ -1,7 +1,5 @@
-"""What the worker asks of an executor: the protocol, and the two ways an execution can end without success."""
+"""What the worker asks of an executor: the protocol, and the ways an execution can end without success."""
 
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +8,7 @@ from typing import Protocol
 from cogo_dagster.queue.artifacts import ArtifactStore
 from cogo_dagster.queue.model import ArtifactFile, ExecutionResult, Job, Json
 from cogo_dagster.queue.transports.base import Transport
+from cogo_dagster.queue.workspace import Workspace as Workspace  # noqa: PLC0414 - a part of the protocol
 
 
 class InvalidPayload(ValueError):
@@ -63,41 +62,11 @@ class Snooze(Exception):
 
 
 class Interrupted(Exception):
-    """The worker's own stop ended the attempt, such as a signal that reached its child processes too.
+    """The attempt was interrupted by the worker's own stop: requeue with refund, never a job failure.
 
-    The job is requeued and its attempt refunded. Without a stop of the worker it counts as a failed attempt.
+    A stop signal to a process group or cgroup also ends what an executor has started. An executor raises this where
+    such an end, by `stopping.STOP`, belongs to the stop; a gate run that ended so is not recorded.
     """
-
-
-class Workspace:
-    """Where one execution may write: a private folder, made when it is first asked for.
-
-    Args:
-        folder: An existing folder to use; None makes one in the system's folder for temporary files.
-    """
-
-    __slots__ = ("_folder",)
-
-    def __init__(self, folder: Path | None = None) -> None:
-        self._folder = folder
-
-    @property
-    def folder(self) -> Path:
-        """The folder, empty at first."""
-        if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="cogo-job-"))
-        return self._folder
-
-    @property
-    def used(self) -> bool:
-        """Whether there is a folder to remove."""
-        return self._folder is not None
-
-    def remove(self) -> None:
-        """Delete the folder and what is in it."""
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,5 +128,6 @@ class Executor(Protocol):
         Raises:
             ExecutionFailed: The attempt failed, retryable or not.
             Snooze: Try later, attempt not consumed.
+            Interrupted: The worker's stop ended what the attempt had started.
         """
         ...

@@ -1,0 +1,152 @@
+"""Folders of dead processes are removed, and no others."""
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from cogo_dagster.queue.folders import LockedFolder, remove_tree, sweep_folders
+from cogo_dagster.queue.workspace import Workspace, sweep_workspaces
+
+MAKE_AND_WAIT = """
+import sys
+from cogo_dagster.queue.workspace import Workspace
+workspaces = [Workspace() for _ in range(3)]
+print(*(workspace.folder for workspace in workspaces), flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for temporary files of one's own."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    return tmp_path
+
+
+def test_workspaces_of_a_killed_worker_go_and_those_of_a_live_one_stay(temporary: Path) -> None:
+    """The lock ends with its process, however that ends."""
+    mine = Workspace()
+    (mine.folder / "kept").touch()
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", MAKE_AND_WAIT], stdin=pipe, stdout=pipe, text=True) as other:
+        assert other.stdout is not None
+        folders = [Path(word) for word in other.stdout.readline().split()]
+        assert sweep_workspaces() == 0
+        other.send_signal(signal.SIGKILL)
+        other.wait()
+    assert all(folder.parent == temporary and folder.name.startswith("cogo-job-") for folder in folders)
+    assert sweep_workspaces() == 3
+    assert list(temporary.iterdir()) == [mine.folder]
+    assert (mine.folder / "kept").exists()
+    mine.remove()
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_workspace_is_private_and_empty(temporary: Path) -> None:
+    """Nobody else looks into it, and an executor finds nothing of ours in it."""
+    workspace = Workspace()
+    assert stat.S_IMODE(workspace.folder.stat().st_mode) == 0o700
+    assert list(workspace.folder.iterdir()) == []
+    workspace.remove()
+
+
+def test_workspaces_leave_no_open_file(temporary: Path) -> None:
+    """However many there were."""
+    before = len(list(Path("/dev/fd").iterdir()))
+    for _ in range(50):
+        workspace = Workspace()
+        assert workspace.folder.is_dir()
+        workspace.remove()
+    assert len(list(Path("/dev/fd").iterdir())) == before
+
+
+def test_links_are_not_followed(tmp_path: Path) -> None:
+    """Neither one in the place of a folder nor those in a folder."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "precious").touch()
+    base = tmp_path / "tmp"
+    (base / "x-folder").mkdir(parents=True)
+    (base / "x-folder/link").symlink_to(outside)
+    (base / "x-link").symlink_to(outside)
+    (base / "x-file").touch()
+    assert sweep_folders("x-", base) == 1
+    assert sorted(path.name for path in base.iterdir()) == ["x-file", "x-link"]
+    assert (outside / "precious").exists()
+
+
+def test_read_only_folders_are_removed() -> None:
+    """As Go's module cache makes them, and where even reading was taken away; root would not notice."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as base:
+        if os.geteuid() != 0:
+            assert _removes_read_only(Path(base))
+            return
+        os.chown(base, 65_534, 65_534)
+        child = os.fork()
+        if child == 0:
+            os.setuid(65_534)
+            os._exit(0 if _removes_read_only(Path(base)) else 1)
+        assert os.waitpid(child, 0)[1] == 0
+
+
+def _removes_read_only(base: Path) -> bool:
+    folder = base / "x-1"
+    (folder / "a/b").mkdir(parents=True)
+    (folder / "a/b/file").touch()
+    (folder / "a/b/file").chmod(0o400)
+    for path in (folder / "a/b", folder / "a", folder):
+        path.chmod(0o000)
+    return sweep_folders("x-", base) == 1 and not folder.exists()
+
+
+def test_a_tree_deeper_than_a_path_is_removed(tmp_path: Path) -> None:
+    """Three thousand levels: neither the recursion limit nor the length of a path stops it."""
+    folder = tmp_path / "deep"
+    folder.mkdir()
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        for _ in range(3_000):
+            Path("a-long-name").mkdir()
+            os.chdir("a-long-name")
+        Path("file").touch()
+    finally:
+        os.chdir(before)
+    assert remove_tree(folder)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sweep_is_bounded(tmp_path: Path) -> None:
+    """What it did not come to is there for the next one."""
+    for number in range(3):
+        (tmp_path / f"x-{number}").mkdir()
+    assert sweep_folders("x-", tmp_path, budget_seconds=-1) == 0
+    assert sweep_folders("x-", tmp_path) == 3
+
+
+def test_a_folder_that_is_being_made_is_left_alone(tmp_path: Path) -> None:
+    """Between its making and its lock; after an hour its maker is dead."""
+    folder = tmp_path / "x-.new-abc"
+    folder.mkdir()
+    assert sweep_folders("x-", tmp_path) == 0
+    hour_ago = time.time() - 3_700
+    os.utime(folder, (hour_ago, hour_ago))
+    assert sweep_folders("x-", tmp_path) == 1
+
+
+def test_two_users_of_a_folder_hold_it_together(tmp_path: Path) -> None:
+    """A browser's folder belongs to its worker and to its guard."""
+    folder = LockedFolder.make("x-", tmp_path)
+    with pytest.raises(FileNotFoundError):
+        LockedFolder.make("x-", tmp_path / "missing")
+    assert sweep_folders("x-", tmp_path) == 0
+    folder.remove()
+    assert list(tmp_path.iterdir()) == []
