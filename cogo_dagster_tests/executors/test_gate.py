@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -17,8 +17,9 @@ from cogo_dagster.executors.errors import ExecutorUnavailable
 from cogo_dagster.executors.gate.executor import GateExecutor
 from cogo_dagster.quality.gates import GateService
 from cogo_dagster.queue.client import Queue
-from cogo_dagster.queue.executor import ExecutionFailed, ExecutorPorts, InvalidPayload, Workspace
+from cogo_dagster.queue.executor import ExecutionFailed, ExecutorPorts, Interrupted, InvalidPayload, Workspace
 from cogo_dagster.queue.model import ExecutionResult, Job, Json
+from cogo_dagster.queue.stopping import STOP, StopSignal
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster_tests.cli.terminal import eventually
 from cogo_dagster_tests.quality.conftest import gates, store
@@ -193,6 +194,61 @@ def test_wrong_settings_keep_the_worker_from_starting(wrong: str) -> None:
 def test_without_commands_other_workers_take_the_jobs() -> None:
     """The setting is named."""
     assert GateExecutor("gate", None).lacks == "COGO_GATE_COMMANDS"
+
+
+@pytest.fixture
+def stop() -> Iterator[StopSignal]:
+    """The process's stop, as if no signal had come yet."""
+    STOP.forget()
+    yield STOP
+    STOP.forget()
+
+
+ENDS = ["os.kill(os.getpid(), 15)", "sys.exit(143)", "sys.exit(1)"]
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_step_that_ends_after_a_stop_is_no_red_run(run: Run, gates: GateService, stop: StopSignal, end: str) -> None:
+    """However it took the signal: the job is interrupted, and the commit has no verdict."""
+    stop.note_stop()
+    with pytest.raises(Interrupted):
+        run(build=[PYTHON, "-c", f"import os, sys; {end}"])
+    assert gates.recent(None) == []
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_step_that_ends_just_before_a_stop_is_no_red_run(
+    run: Run, gates: GateService, stop: StopSignal, tmp_path: Path, end: str
+) -> None:
+    """A signal to everything reaches the step first: the worker's own comes within the second."""
+    mark = tmp_path / "mark"
+
+    def stop_soon() -> None:
+        eventually(mark.exists)
+        threading.Timer(0.3, stop.note_stop).start()
+
+    watch = threading.Thread(target=stop_soon)
+    watch.start()
+    with pytest.raises(Interrupted):
+        run(build=[PYTHON, "-c", f"import os, sys; open({str(mark)!r}, 'w').close(); {end}"])
+    watch.join()
+    assert gates.recent(None) == []
+
+
+@pytest.mark.parametrize("end", ["kill -TERM $$", "exit 1"])
+def test_a_stop_during_the_clone_is_no_failure(run: Run, stop: StopSignal, tmp_path: Path, end: str) -> None:
+    """Git is ended by the signal as well; a failed checkout would go to the DLQ at once."""
+    (tmp_path / "git").write_text(f"#!/bin/sh\n{end}\n")
+    (tmp_path / "git").chmod(0o755)
+    stop.note_stop()
+    with pytest.raises(Interrupted):
+        run(test=["true"], fetch=True, env={"PATH": f"{tmp_path}:{os.environ['PATH']}"})
+
+
+def test_the_log_is_written_where_no_command_can_be(run: Run) -> None:
+    """A command that leaves a pipe in its place would make us wait for a reader for ever."""
+    result = run(test=["mkfifo", "../gate.log"])
+    assert "$ test (exit code 0" in result.artifacts[0].path.read_text()
 
 
 def test_a_cancelled_job_leaves_no_process(run: Run, tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from cogo_dagster.executors.gate.options import GatePayload, Repository, inside
 from cogo_dagster.executors.gate.process import Ended, environment, run
-from cogo_dagster.queue.executor import ExecutionFailed
+from cogo_dagster.queue.executor import ExecutionFailed, Interrupted
+from cogo_dagster.queue.stopping import STOP
 
 _GIT_SECONDS = 600.0
 
@@ -41,6 +42,8 @@ async def _commit(payload: GatePayload, source: Path, env: dict[str, str]) -> st
         found = await _run(words, source, env)
         if not found.exit_code:
             return found.output.strip()
+        if found.exit_code < 0:
+            raise ExecutionFailed("git rev-parse was killed.", error_class="checkout", retryable=True)
     what = f"commit {payload.commit}" if payload.commit else f"branch {branch}"
     raise _failed(f"The repository has no {what} on this worker: push it there, or set fetch in COGO_GATE_COMMANDS.")
 
@@ -48,6 +51,8 @@ async def _commit(payload: GatePayload, source: Path, env: dict[str, str]) -> st
 async def _git(words: list[str], folder: Path, env: dict[str, str]) -> None:
     done = await _run(words, folder, env)
     if done.exit_code:
+        if await STOP.explains(done.ended_at):
+            raise Interrupted(f"git {words[0]} failed while the worker was being stopped.")
         last = done.output.strip().splitlines()[-1:]
         raise ExecutionFailed(
             f"git {words[0]} failed: {' '.join(last)[:300]}", error_class="checkout", retryable=words[0] == "fetch"

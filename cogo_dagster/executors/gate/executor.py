@@ -1,10 +1,12 @@
 """Evaluates a commit: clone, fix, build, lint, test; read the reports; record a gate run.
 
 A red gate is a result, not a failure: the job succeeds with status `fail`. The job fails only where the commit could
-not be evaluated, and then no gate run is recorded. The run's id is the job's: a repeated attempt records nothing new.
+not be evaluated, and then no gate run is recorded; nor is one where the worker's own stop ended a step. The run's id is
+the job's: a repeated attempt records nothing new.
 """
 
 import asyncio
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -16,8 +18,9 @@ from cogo_dagster.executors.gate.checkout import clone
 from cogo_dagster.executors.gate.options import STEPS, GatePayload, Repository, inside, is_branch, repositories
 from cogo_dagster.executors.gate.process import Ended, environment, run
 from cogo_dagster.queue.errors import InvalidArgument
-from cogo_dagster.queue.executor import ExecutionFailed, ExecutorPorts, InvalidPayload, Workspace
+from cogo_dagster.queue.executor import ExecutionFailed, ExecutorPorts, Interrupted, InvalidPayload, Workspace
 from cogo_dagster.queue.model import ArtifactFile, ExecutionResult, Job, Json
+from cogo_dagster.queue.stopping import STOP
 from cogo_dagster.redaction import redact
 
 _LOG: Final = "gate.log"
@@ -67,7 +70,12 @@ class GateExecutor:
         """Nothing is shared between jobs."""
 
     async def execute(self, job: Job, workspace: Workspace) -> ExecutionResult:
-        """Evaluate one commit and record it."""
+        """Evaluate one commit and record it.
+
+        Raises:
+            ExecutionFailed: The commit could not be evaluated.
+            Interrupted: The worker's stop ended a step.
+        """
         payload = GatePayload.model_validate(self.validate(job.type, job.payload))
         if self._ports is None or self._ports.record_gate is None or not self._commands:
             raise ExecutorUnavailable("Gate jobs need COGO_GATE_COMMANDS and a worker that can record gate runs.")
@@ -75,7 +83,8 @@ class GateExecutor:
         folder, commit = await clone(repository, payload, workspace.folder)
         steps = await self._steps(repository, folder, workspace.folder / "home")
         passed = not any(step.exit_code for step in steps)
-        log = self._log(steps, workspace.folder)
+        await _judge_stop(steps)
+        log = await asyncio.to_thread(self._log, steps, workspace.folder)
         run = {
             "gate_run_id": str(job.id),
             "job_id": str(job.id),
@@ -110,6 +119,8 @@ class GateExecutor:
             ):
                 continue
             ended.append(await run(step, command, folder, env, repository.timeout_seconds))
+            if STOP.stopped_at() is not None:
+                await _judge_stop(ended)
         return ended
 
     def _repository(self, payload: GatePayload) -> Repository:
@@ -124,7 +135,7 @@ class GateExecutor:
         return known[name]
 
     def _log(self, steps: list[Ended], folder: Path) -> ArtifactFile:
-        path = folder / _LOG
+        path = Path(tempfile.mkdtemp(dir=folder)) / _LOG  # the commands may have put anything at a name they know
         told = [f"$ {s.name} (exit code {s.exit_code}, {s.seconds:g} s)\n{s.output}" for s in steps]
         path.write_text(redact("\n".join(told)), encoding="utf-8")
         return ArtifactFile(_LOG, "text/plain", path)
@@ -141,6 +152,17 @@ def _reports(repository: Repository, folder: Path, log: ArtifactFile, *, passed:
             sentence = f"The commands passed and left no {kind} report at {name}: correct COGO_GATE_COMMANDS."
             raise ExecutionFailed(sentence, error_class="report", retryable=False, artifacts=[log])
     return found
+
+
+async def _judge_stop(steps: list[Ended]) -> None:
+    """Take no step for red that the worker's own stop may have ended: npm and make answer a signal with a plain 1.
+
+    Raises:
+        Interrupted: A stop signal came before a step failed, or within a second after it.
+    """
+    for step in steps:
+        if step.exit_code and await STOP.explains(step.ended_at):
+            raise Interrupted(f"{step.name} failed while the worker was being stopped.")
 
 
 def _seconds(steps: list[Ended], name: str) -> float | None:

@@ -1,30 +1,37 @@
-"""Running a program of the repository's: in a group of its own, with a bare environment, and never left behind."""
+"""Running a program of the repository's: under a guard, with a bare environment, and never left behind."""
 
 import asyncio
-import contextlib
 import os
-import signal
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cogo_dagster.queue.executor import ExecutionFailed
+from cogo_dagster.executors.guard import GuardedCommand
+from cogo_dagster.queue.executor import ExecutionFailed, Interrupted
+from cogo_dagster.queue.stopping import STOP
 
-_KILL_SECONDS: Final = 5.0
+_GRACE_SECONDS: Final = 4.0
+_SHELL_SIGNALS: Final = 128
 _MOST_BYTES: Final = 4 * 1024 * 1024
 _PASSED_ON: Final = ("PATH", "LANG", "LC_ALL", "TZ")
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a program ended; `output` is the end of what it printed."""
+    """How a program ended.
+
+    Attributes:
+        output: The end of what it printed.
+        ended_at: On the clock of `time.monotonic`.
+    """
 
     name: str
     exit_code: int
     seconds: float
     output: str
+    ended_at: float
 
 
 def environment(home: Path, extra: Mapping[str, str]) -> dict[str, str]:
@@ -35,58 +42,42 @@ def environment(home: Path, extra: Mapping[str, str]) -> dict[str, str]:
 
 
 async def run(name: str, command: Sequence[str], folder: Path, env: Mapping[str, str], timeout_seconds: float) -> Ended:
-    """Run a program to its end.
+    """Run a program to its end; by then everything that it started has ended too.
 
     Raises:
         ExecutionFailed: It cannot be started, or took too long.
+        Interrupted: A signal ended it, and the worker is being stopped.
         asyncio.CancelledError: We are cancelled; the program and its children are gone by then.
     """
     began = time.monotonic()
     try:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            cwd=folder,
-            env=dict(env),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,
-        )
+        guarded = GuardedCommand.start(command, folder, env, grace_seconds=_GRACE_SECONDS, kept_bytes=_MOST_BYTES)
     except OSError as error:
-        sentence = f"{name}: {command[0]} cannot be started ({error.strerror}): install it on this worker."
-        raise ExecutionFailed(sentence, error_class="command", retryable=False) from error
-    reader = asyncio.create_task(_last_of(process))
+        raise _not_started(name, command, error) from error
     try:
         async with asyncio.timeout(timeout_seconds):
-            code = await process.wait()
+            ended = await guarded.wait()
     except TimeoutError as error:
         sentence = f"{name} took longer than {timeout_seconds:g} s."
         raise ExecutionFailed(sentence, error_class="timeout", retryable=True) from error
+    except OSError as error:
+        raise _not_started(name, command, error) from error
     finally:
-        await asyncio.shield(_end_group(process))  # a server that it left behind would keep the pipe open
-        await asyncio.wait({reader}, timeout=_KILL_SECONDS)
-        reader.cancel()
-    output = reader.result() if reader.done() and not reader.cancelled() else ""
-    return Ended(name, code, round(time.monotonic() - began, 3), output)
+        await asyncio.shield(guarded.end())
+    if _died_by_signal(ended.exit_code) and await STOP.explains(ended.ended_at):
+        raise Interrupted(f"{name} was ended by the stop of the worker.")
+    if ended.exit_code is None:
+        sentence = f"{name} was lost: the process that guards it was killed."
+        raise ExecutionFailed(sentence, error_class="guard_gone", retryable=True)
+    output = ended.output.decode(errors="replace")
+    return Ended(name, ended.exit_code, round(ended.ended_at - began, 3), output, ended.ended_at)
 
 
-async def _last_of(process: asyncio.subprocess.Process) -> str:
-    """Return the last megabytes a program prints; it is never kept waiting for a reader."""
-    assert process.stdout is not None  # noqa: S101 - asked for above
-    kept = bytearray()
-    while piece := await process.stdout.read(65_536):
-        kept += piece
-        if len(kept) > 2 * _MOST_BYTES:
-            del kept[:-_MOST_BYTES]
-    return bytes(kept[-_MOST_BYTES:]).decode(errors="replace")
+def _not_started(name: str, command: Sequence[str], error: OSError) -> ExecutionFailed:
+    sentence = f"{name}: {command[0]} cannot be started ({error.strerror}): install it on this worker."
+    return ExecutionFailed(sentence, error_class="command", retryable=False)
 
 
-async def _end_group(process: asyncio.subprocess.Process) -> None:
-    """End the program's group, children that outlived it too."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGTERM)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_KILL_SECONDS):
-                await process.wait()
-        os.killpg(process.pid, signal.SIGKILL)
-    await process.wait()
+def _died_by_signal(exit_code: int | None) -> bool:
+    """Whether a signal ended a program, or one that it waited for: shells answer 128 and the signal's number."""
+    return exit_code is None or exit_code < 0 or exit_code > _SHELL_SIGNALS

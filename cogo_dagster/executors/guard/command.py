@@ -1,0 +1,147 @@
+"""Run a command under a guard and read how it ended."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Final, Self
+
+from cogo_dagster.executors.guard.program import KILL_SECONDS, words
+
+_MARGIN_SECONDS: Final = 2.0
+_GLANCE_SECONDS: Final = 0.005
+_STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+@dataclass(frozen=True, slots=True)
+class CommandEnded:
+    """How a command ended.
+
+    Attributes:
+        exit_code: Negative for a signal; None if the guard itself was killed.
+        output: The end of what it printed, both streams together.
+        left: Processes that could not be ended.
+        ended_at: On the clock of `time.monotonic`.
+    """
+
+    exit_code: int | None
+    output: bytes
+    left: int
+    ended_at: float
+
+
+class GuardedCommand:
+    """A command that runs, in a session of its own.
+
+    Args:
+        guard: The guard's process.
+        control: Closing it makes the guard end the command.
+        report: What the guard writes.
+    """
+
+    def __init__(self, guard: "subprocess.Popen[bytes]", control: IO[bytes], report: IO[bytes], grace: float) -> None:
+        self._guard = guard
+        self._control = control
+        self._end_seconds = grace + KILL_SECONDS + _MARGIN_SECONDS
+        self._reading = asyncio.create_task(_read(report))
+
+    @classmethod
+    def start(
+        cls, command: Sequence[str], folder: Path, env: Mapping[str, str], *, grace_seconds: float, kept_bytes: int
+    ) -> Self:
+        """Start a command; it sees these variables and no others.
+
+        Args:
+            grace_seconds: How long it may take to end after SIGTERM.
+            kept_bytes: How much of its output is kept.
+
+        Raises:
+            OSError: The guard cannot be started.
+        """
+        line = words(command, worker_pid=os.getpid(), grace_seconds=grace_seconds, kept_bytes=kept_bytes)
+        # Until the guard is ready for them, which it says by unblocking, no signal shall end it.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+        try:
+            guard = subprocess.Popen(  # noqa: S603 - the commands of the settings
+                line,
+                cwd=folder,
+                env=dict(env),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                start_new_session=True,
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        assert guard.stdin is not None  # noqa: S101 - asked for above
+        assert guard.stdout is not None  # noqa: S101
+        return cls(guard, guard.stdin, guard.stdout, grace_seconds)
+
+    async def wait(self) -> CommandEnded:
+        """Return once the command and everything that it started have ended.
+
+        Raises:
+            OSError: The command cannot be started.
+        """
+        lines, ended_at = await asyncio.shield(self._reading)
+        started, end, output = _parse(lines)
+        if "errno" in started:
+            raise OSError(started["errno"], os.strerror(started["errno"] or 0))
+        if "left" not in end:
+            self._kill_leader(started.get("pid"))
+        return CommandEnded(end.get("exit_code"), output, end.get("left") or 0, ended_at)
+
+    async def end(self) -> None:
+        """End the command, with everything that it started, in bounded time; nothing happens if it has ended."""
+        self._control.close()
+        await asyncio.wait({self._reading}, timeout=self._end_seconds)
+        deadline = time.monotonic() + _MARGIN_SECONDS
+        while self._guard.poll() is None and time.monotonic() < deadline and self._reading.done():  # noqa: ASYNC110
+            await asyncio.sleep(_GLANCE_SECONDS)
+        if self._guard.poll() is None:  # it hangs
+            self._guard.kill()
+            self._guard.wait()
+            await asyncio.wait({self._reading}, timeout=_MARGIN_SECONDS)
+            if self._reading.done():
+                self._kill_leader(_parse(self._reading.result()[0])[0].get("pid"))
+        self._reading.cancel()
+        await asyncio.wait({self._reading})
+
+    @staticmethod
+    def _kill_leader(pid: int | None) -> None:
+        """Kill the command where its guard did not; what has left its group stays."""
+        if pid is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)
+
+
+async def _read(report: IO[bytes]) -> tuple[bytes, float]:
+    """Read the report to its end; return it and when it ended."""
+    reader = asyncio.StreamReader()
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), report
+    )
+    try:
+        return await reader.read(), time.monotonic()
+    finally:
+        transport.close()
+
+
+def _parse(report: bytes) -> tuple[dict[str, int | None], dict[str, int | None], bytes]:
+    """Return the first line, the second, and the output; what the guard did not write any more is empty."""
+    first, _, rest = report.partition(b"\n")
+    second, _, output = rest.partition(b"\n")
+    return _object(first), _object(second), output
+
+
+def _object(line: bytes) -> dict[str, int | None]:
+    try:
+        read: dict[str, int | None] = json.loads(line)
+    except ValueError:
+        return {}
+    return read

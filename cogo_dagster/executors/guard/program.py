@@ -1,0 +1,305 @@
+"""The guard process: runs one program and ends everything that it started, also what detached itself.
+
+It is a child of the worker and the parent of the program. On Linux it is the subreaper of its descendants
+(prctl(2), PR_SET_CHILD_SUBREAPER): a process that a dying parent leaves behind becomes the guard's child, be it in
+another session or not, so that no children left means no descendants left. Elsewhere the program's process group is
+all it can find. It ends them when the program has ended, when the worker closes the guard's standard input, and when
+the worker dies.
+
+The file is run by its path with `python -I -S`, as the modules it imports are all it costs: about 15 ms.
+"""
+
+import contextlib
+import ctypes
+import json
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+KILL_SECONDS: Final = 5.0
+"""How long to try to end what is left; what belongs to another account or hangs in the kernel stays."""
+
+_ORPHAN_GRACE_SECONDS: Final = 1.0
+_GLANCE_SECONDS: Final = 1.0
+_PR_SET_PDEATHSIG: Final = 1
+_PR_SET_CHILD_SUBREAPER: Final = 36
+_CAUGHT: Final = frozenset(
+    getattr(signal, f"SIG{name}")
+    for name in ("HUP", "INT", "QUIT", "TERM", "USR1", "USR2", "ALRM", "PIPE", "TSTP", "CHLD")
+)
+
+
+def words(
+    command: Sequence[str],
+    *,
+    worker_pid: int,
+    grace_seconds: float,
+    kept_bytes: int | None = None,
+    pid_file: str | None = None,
+    remove: str | None = None,
+) -> list[str]:
+    """Return the command line that runs a command under a guard.
+
+    Args:
+        worker_pid: The process that starts the guard, and whose death ends the command.
+        grace_seconds: How long the command may take after SIGTERM; at most a second once the worker is dead.
+        kept_bytes: So many bytes of the end of the output are reported (`command.py` reads them), and the guard's
+            standard input means "go on". None leaves the three standard files to the command.
+        pid_file: Gets the command's process id.
+        remove: A folder to delete at the very end.
+    """
+    options = {
+        "worker_pid": worker_pid,
+        "grace_seconds": grace_seconds,
+        "kept_bytes": kept_bytes,
+        "pid_file": pid_file,
+        "remove": remove,
+    }
+    return [sys.executable, "-I", "-S", __file__, json.dumps(options), *command]
+
+
+class Guard:
+    """Runs one command.
+
+    Args:
+        options: As `words` gives them.
+    """
+
+    def __init__(self, options: Mapping[str, Any], command: Sequence[str]) -> None:
+        self._command = command
+        self._grace_seconds: float = options["grace_seconds"]
+        self._kept_bytes: int | None = options["kept_bytes"]
+        self._pid_file: str | None = options["pid_file"]
+        self._remove: str | None = options["remove"]
+        self._worker_pid: int = options["worker_pid"]
+        self._libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+        self._poll = select.poll()
+        self._child = 0
+        self._exit_code: int | None = None
+        self._childless = False
+        self._told_to_end = False
+        self._orphaned = False
+        self._output = -1
+        self._printed = bytearray()
+        self._wake, self._worker = -1, -1
+        self._wake_writer = -1
+
+    def run(self) -> int:
+        """Run the command to its end; return its exit code, negative for a signal."""
+        self._prepare()
+        problem = self._start()
+        if problem is not None:
+            self._report({"errno": problem})
+            return 127
+        self._report({"pid": self._child})
+        while self._exit_code is None and not (self._told_to_end or self._orphaned):
+            self._turn(_GLANCE_SECONDS)
+        if self._exit_code is None:
+            self._end_politely()
+        left = self._end_all()
+        self._read_output()
+        self._report({"exit_code": self._exit_code, "left": left})
+        self._write(bytes(self._printed))
+        if self._remove is not None:
+            _remove(self._remove)
+        return self._exit_code if self._exit_code is not None else -signal.SIGKILL
+
+    def _prepare(self) -> None:
+        with contextlib.suppress(PermissionError):  # a session's leader already
+            os.setsid()
+        # Caught rather than ignored: what is caught is back at its default in the command, also under nohup.
+        for number in signal.valid_signals():
+            if number in _CAUGHT or signal.getsignal(number) is signal.SIG_IGN:
+                signal.signal(number, _do_nothing)
+        self._wake, self._wake_writer = os.pipe()
+        for end in (self._wake, self._wake_writer):
+            os.set_blocking(end, False)
+        signal.set_wakeup_fd(self._wake_writer, warn_on_full_buffer=False)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())  # the worker blocks signals while it starts us
+        if self._libc is not None:
+            self._libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        self._poll.register(self._wake, select.POLLIN)
+        with contextlib.suppress(OSError, AttributeError):  # no such process, or no such call
+            self._worker = os.pidfd_open(self._worker_pid)
+            self._poll.register(self._worker, select.POLLIN)
+        self._orphaned = os.getppid() != self._worker_pid
+
+    def _start(self) -> int | None:
+        """Start the command; return the error's number if it cannot be started."""
+        failed_reader, failed_writer = os.pipe()
+        output_writer = -1
+        if self._kept_bytes is not None:
+            self._output, output_writer = os.pipe()
+        self._child = os.fork()
+        if self._child == 0:
+            self._become_command(failed_writer, output_writer)
+        os.close(failed_writer)
+        if self._pid_file is not None:
+            with open(self._pid_file, "w") as note:  # noqa: PTH123 - pathlib is slow to import
+                note.write(str(self._child))
+        self._take_over_files(output_writer)
+        problem = os.read(failed_reader, 16)
+        os.close(failed_reader)
+        return int(problem) if problem else None
+
+    def _become_command(self, failed: int, output: int) -> None:
+        try:
+            os.setsid()
+            if self._libc is not None:
+                self._libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            if output >= 0:
+                os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+                os.dup2(output, 1)
+                os.dup2(output, 2)
+            signal.set_wakeup_fd(-1)
+            os.execvp(self._command[0], list(self._command))  # noqa: S606 - what it is for
+        except OSError as error:
+            os.write(failed, str(error.errno).encode())
+        finally:
+            os._exit(127)
+
+    def _take_over_files(self, output_writer: int) -> None:
+        """Listen to the worker on standard input; or leave the standard files to the command alone."""
+        if output_writer >= 0:
+            os.close(output_writer)
+            os.set_blocking(self._output, False)
+            self._poll.register(self._output, select.POLLIN)
+            self._poll.register(0, 0)  # hang-up only: the worker writes nothing
+            return
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for number in (0, 1, 2):
+            os.dup2(nothing, number)
+
+    def _turn(self, seconds: float) -> None:
+        """Wait for anything to happen, at most so long, and note it."""
+        happened = {number for number, _ in self._poll.poll(seconds * 1_000)}
+        if self._wake in happened:
+            with contextlib.suppress(BlockingIOError):
+                os.read(self._wake, 4_096)
+        if 0 in happened:
+            self._told_to_end = True
+            self._poll.unregister(0)
+        if self._worker in happened:
+            self._poll.unregister(self._worker)
+            self._orphaned = True
+        if self._worker < 0 and os.getppid() != self._worker_pid:
+            self._orphaned = True
+        if self._output in happened:
+            self._read_output()
+        self._reap()
+
+    def _reap(self) -> None:
+        try:
+            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                if ended[0] == self._child:
+                    self._exit_code = os.waitstatus_to_exitcode(ended[1])
+        except ChildProcessError:
+            self._childless = True
+
+    def _read_output(self) -> None:
+        """Read what the command printed, until there is no more for now; keep the last part of it."""
+        if self._output < 0:
+            return
+        assert self._kept_bytes is not None  # noqa: S101 - there is output only then
+        for _ in range(64):  # then look at what else has happened
+            try:
+                piece = os.read(self._output, 65_536)
+            except BlockingIOError:
+                break
+            if not piece:
+                self._poll.unregister(self._output)
+                os.close(self._output)
+                self._output = -1
+                break
+            self._printed += piece
+        if len(self._printed) > 2 * self._kept_bytes:
+            del self._printed[: -self._kept_bytes]
+
+    def _end_politely(self) -> None:
+        _kill_group(self._child, signal.SIGTERM)
+        grace_seconds = min(self._grace_seconds, _ORPHAN_GRACE_SECONDS) if self._orphaned else self._grace_seconds
+        deadline = time.monotonic() + grace_seconds
+        while self._exit_code is None and (left := deadline - time.monotonic()) > 0:
+            self._turn(left)
+
+    def _end_all(self) -> int:
+        """Kill every descendant; return how many could not be ended."""
+        deadline = time.monotonic() + KILL_SECONDS
+        self._reap()
+        while not self._childless and time.monotonic() < deadline:
+            _kill_all(_stopped_descendants())
+            _kill_group(self._child, signal.SIGKILL)
+            self._turn(0.02)
+        return 0 if self._childless else len(_descendants())
+
+    def _report(self, line: Mapping[str, int | None]) -> None:
+        self._write(json.dumps(line).encode() + b"\n")
+
+    def _write(self, content: bytes) -> None:
+        """Write to the worker, if somebody reads there."""
+        if self._kept_bytes is None:
+            return
+        left = memoryview(content[-self._kept_bytes :])
+        with contextlib.suppress(OSError):
+            while left:
+                left = left[os.write(1, left) :]
+
+
+def _do_nothing(*_: object) -> None:
+    """Handle a signal: the guard ends by what it sees, never by a signal."""
+
+
+def _kill_group(leader: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, number)
+
+
+def _kill_all(pids: set[int], number: signal.Signals = signal.SIGKILL) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
+
+
+def _stopped_descendants() -> set[int]:
+    """Return our descendants, each stopped first, so that none starts another while they are killed."""
+    stopped: set[int] = set()
+    for _ in range(100):
+        fresh = _descendants() - stopped
+        if not fresh:
+            break
+        _kill_all(fresh, signal.SIGSTOP)
+        stopped |= fresh
+    return stopped
+
+
+def _descendants() -> set[int]:
+    """Return every process below this one; none where there is no /proc (proc(5))."""
+    children: dict[int, list[int]] = {}
+    names = os.listdir("/proc") if sys.platform == "linux" else []  # noqa: PTH208 - as below
+    for name in filter(str.isdigit, names):
+        with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb") as stat:  # noqa: PTH123 - pathlib is slow to import
+            # The program's name, in parentheses, may hold anything; the parent follows it.
+            fields = stat.read().rpartition(b")")[2].split()
+            children.setdefault(int(fields[1]), []).append(int(name))
+    found: set[int] = set()
+    waiting = [os.getpid()]
+    while waiting:
+        below = children.pop(waiting.pop(), [])
+        found.update(below)
+        waiting += below
+    return found
+
+
+def _remove(folder: str) -> None:
+    import shutil  # noqa: PLC0415 - only needed here, and slow to import
+
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    code = Guard(json.loads(sys.argv[1]), sys.argv[2:]).run()
+    sys.exit(code if code >= 0 else 128 - code)

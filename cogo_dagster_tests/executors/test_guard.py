@@ -1,0 +1,246 @@
+"""The guard of a job's command: whatever the command starts ends with it, also when the worker is killed."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cogo_dagster.executors.gate.process import Ended, run
+from cogo_dagster.executors.guard import CommandEnded, GuardedCommand
+from cogo_dagster.queue.executor import ExecutionFailed
+from cogo_dagster_tests.executors.bench import descendants, eventually
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="subreapers and /proc are Linux")
+
+PYTHON = sys.executable
+ENV = {"PATH": os.environ["PATH"]}
+
+DETACHED = """
+import os, sys, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        os.setsid()
+        with open(sys.argv[1], "a") as note:
+            note.write(f"{os.getpid()}\\n")
+        time.sleep(300)
+    os._exit(0)
+while not os.path.exists(sys.argv[1]):
+    time.sleep(0.01)
+exec(sys.argv[2])
+"""
+"""Daemonises a process that notes its pid in a file, then runs the code of its second argument."""
+
+RESTARTING = """
+import os, signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+open(sys.argv[1], "w").close()
+while True:
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    with open(sys.argv[1], "a") as note:
+        note.write(f"{os.getpid()}\\n")
+    time.sleep(0.001)
+"""
+"""Moves on to a new process and session all the time."""
+
+WORKER = """
+import asyncio, signal, sys
+from pathlib import Path
+from cogo_dagster.executors.gate.process import run
+for number in (1, 2, 15):
+    signal.signal(number, lambda number, _: Path(sys.argv[1], f"signal-{number}").touch())
+asyncio.run(run("build", sys.argv[2:], Path(sys.argv[1]), {"PATH": "/usr/bin:/bin"}, 300))
+"""
+
+
+def program(code: str, *words: str) -> list[str]:
+    """The command line of a program in Python."""
+    return [PYTHON, "-c", code, *words]
+
+
+def go(command: list[str], folder: Path, timeout_seconds: float = 60) -> Ended:
+    """Run a command as a gate step is run."""
+    return asyncio.run(run("step", command, folder, ENV, timeout_seconds))
+
+
+def noted(note: Path) -> list[int]:
+    """The pids in a file."""
+    return [int(line) for line in note.read_text().splitlines()] if note.exists() else []
+
+
+def lives(pid: int) -> bool:
+    """Whether a process runs."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def worker(folder: Path, command: list[str]) -> "Iterator[subprocess.Popen[bytes]]":
+    """A process of its own that runs a command as a worker does; killed at the end."""
+    with subprocess.Popen([PYTHON, "-c", WORKER, str(folder), *command], start_new_session=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_detached_process_ends_with_its_step(tmp_path: Path) -> None:
+    """Its output pipe, which the detached process holds open, keeps nobody waiting."""
+    note = tmp_path / "pids"
+    ended = go(program(DETACHED, str(note), "print('built')"), tmp_path)
+    assert (ended.exit_code, ended.output) == (0, "built\n")
+    assert ended.seconds < 5
+    assert [lives(pid) for pid in noted(note)] == [False]
+
+
+def test_a_step_out_of_time_leaves_nothing(tmp_path: Path) -> None:
+    """Neither the command nor what it had detached."""
+    note = tmp_path / "pids"
+    with pytest.raises(ExecutionFailed, match=r"longer than 1\.5 s"):
+        go(program(DETACHED, str(note), "time.sleep(300)"), tmp_path, 1.5)
+    assert [lives(pid) for pid in noted(note)] == [False]
+
+
+def test_a_killed_worker_leaves_nothing(tmp_path: Path) -> None:
+    """Kill -9 of the worker: its guard, the command and the daemon it started end within seconds."""
+    note = tmp_path / "pids"
+    with worker(tmp_path, program(DETACHED, str(note), "time.sleep(300)")) as killed:
+        assert eventually(lambda: bool(noted(note)))
+        everything = descendants(killed.pid)
+        assert set(noted(note)) < everything
+        killed.kill()
+        killed.wait()
+    assert eventually(lambda: not any(map(lives, everything)), 5), [pid for pid in everything if lives(pid)]
+
+
+def test_killed_and_started_again_three_times_one_build_runs(tmp_path: Path) -> None:
+    """No build of a killed worker runs beside the next one's."""
+    note = tmp_path / "pids"
+    for _ in range(3):
+        note.unlink(missing_ok=True)
+        with worker(tmp_path, program(DETACHED, str(note), "time.sleep(300)")) as killed:
+            assert eventually(lambda: bool(noted(note)))
+            built = noted(note)
+            assert len(built) == 1
+            killed.kill()
+            killed.wait()
+        assert eventually(lambda: not any(map(lives, built)), 5)  # noqa: B023 - called in this round
+
+
+def test_what_forks_on_and_on_is_caught(tmp_path: Path) -> None:
+    """A process that ignores SIGTERM and is another one every millisecond."""
+    note = tmp_path / "pids"
+    ended = go(program(RESTARTING, str(note)), tmp_path)
+    assert ended.exit_code == 0
+    assert not any(map(lives, noted(note)))
+    size = note.stat().st_size
+    time.sleep(0.05)
+    assert note.stat().st_size == size
+
+
+def test_signals_to_the_workers_group_reach_no_command(tmp_path: Path) -> None:
+    """Neither Ctrl-C nor the SIGTERM that `timeout` sends: the command runs on for the grace."""
+    note, go_on = tmp_path / "pids", tmp_path / "go"
+    waits = "import os, time\nwhile not os.path.exists('go'): time.sleep(0.01)\nopen('done', 'w').close()"
+    with worker(tmp_path, program(DETACHED, str(note), waits)) as stopped:
+        assert eventually(lambda: bool(noted(note)))
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            os.killpg(stopped.pid, number)
+        assert eventually(lambda: len(list(tmp_path.glob("signal-*"))) == 3)
+        go_on.touch()
+        assert stopped.wait(10) == 0
+    assert (tmp_path / "done").exists()
+
+
+def test_a_command_has_its_signals_at_their_default(tmp_path: Path) -> None:
+    """Also where the worker ignores some, as under nohup: what is ignored would stay ignored in every program."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        ended = go(["grep", "SigIgn", "/proc/self/status"], tmp_path)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert ended.output.split() == ["SigIgn:", "0" * 16]
+
+
+def test_a_signal_to_everything_ends_the_command_alone(tmp_path: Path) -> None:
+    """As systemd's stop reaches every process of its cgroup: the guard stays and reports."""
+
+    async def scenario() -> CommandEnded:
+        command = GuardedCommand.start(["sleep", "300"], tmp_path, ENV, grace_seconds=1, kept_bytes=100)
+        try:
+            await asyncio.to_thread(eventually, lambda: any(map(is_sleep, descendants(os.getpid()))))
+            for pid in descendants(os.getpid()):
+                os.kill(pid, signal.SIGTERM)
+            return await command.wait()
+        finally:
+            await command.end()
+
+    assert asyncio.run(scenario()).exit_code == -signal.SIGTERM
+
+
+def is_sleep(pid: int) -> bool:
+    """Whether a process runs the program sleep."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text() == "sleep\n"
+    return False
+
+
+def test_a_killed_guard_is_no_verdict(tmp_path: Path) -> None:
+    """Nobody knows how the command would have ended: worth another attempt, and the command ends too."""
+    note = tmp_path / "pids"
+    code = "import os, time; open('pids', 'w').write(str(os.getpid())); os.kill(os.getppid(), 9); time.sleep(300)"
+    with pytest.raises(ExecutionFailed) as failed:
+        go(program(code), tmp_path)
+    assert (failed.value.error_class, failed.value.retryable) == ("guard_gone", True)
+    assert eventually(lambda: not any(map(lives, noted(note))))
+
+
+def test_output_is_bounded_and_never_blocks_the_loop(tmp_path: Path) -> None:
+    """200 MB of junk: the last 4 MB are kept, undecodable bytes replaced, while the loop turns as before."""
+    code = "import os\nfor _ in range(3200): os.write(1, bytes(range(256)) * 256)\nos.write(1, b'the end')"
+    longest_seconds = 0.0
+
+    async def scenario() -> Ended:
+        nonlocal longest_seconds
+        work = asyncio.create_task(run("step", program(code), tmp_path, ENV, 60))
+        while not work.done():
+            before = time.monotonic()
+            await asyncio.sleep(0.001)
+            longest_seconds = max(longest_seconds, time.monotonic() - before)
+        return await work
+
+    ended = asyncio.run(scenario())
+    assert ended.output.endswith("the end")
+    assert "\ufffd" in ended.output
+    assert len(ended.output) <= 4 * 1024 * 1024
+    assert longest_seconds < 0.2
+
+
+def test_commands_leave_no_open_file_and_no_zombie(tmp_path: Path) -> None:
+    """Twenty commands, well or badly ended: no descriptor and no zombie is left of them."""
+    go(["true"], tmp_path)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(10):
+        go(["true"], tmp_path)
+        with pytest.raises(ExecutionFailed, match="cannot be started"):
+            go(["no-such-program"], tmp_path)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert [pid for pid in descendants(os.getpid()) if "program.py" in cmdline(pid) or not cmdline(pid)] == []
+
+
+def cmdline(pid: int) -> str:
+    """The command line; empty for a zombie."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    return ""
