@@ -1,14 +1,17 @@
 """Browsers that die, jobs that are cancelled, and what is left behind: nothing."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -16,7 +19,8 @@ from cogo_dagster.executors.browser import executor, run
 from cogo_dagster.executors.browser.driver import scratch_folder
 from cogo_dagster.executors.browser.memory import tree_memory_bytes
 from cogo_dagster.executors.browser.process import RunningBrowser
-from cogo_dagster.queue.executor import ExecutionFailed
+from cogo_dagster.queue.executor import ExecutionFailed, Interrupted
+from cogo_dagster.queue.stopping import STOP
 from cogo_dagster_tests.executors.bench import (
     OPTIONS,
     Bench,
@@ -31,21 +35,26 @@ from cogo_dagster_tests.executors.site import Site
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes through /proc")
 
+ErrorT = TypeVar("ErrorT", bound=Exception)
+
 FOREVER = [{"do": "wait_for", "selector": "#never", "timeout_ms": 60_000}]
 
 
-def in_mid_job(started: Bench, meanwhile: str) -> ExecutionFailed:
-    """Start a job that waits, do something to its browser once the page is there, and return how the job fails."""
+def in_mid_job(
+    started: Bench, victim: str, expected: type[ErrorT], afterwards: Callable[[], None] = lambda: None
+) -> ErrorT:
+    """Start a job that waits, do something to its browser once the page is there, and return how the job ends."""
     started.site.reached.clear()
 
-    async def scenario() -> ExecutionFailed:
+    async def scenario() -> ErrorT:
         running = started.running
         job = asyncio.create_task(started.attempt({"url": started.site.url("/wait"), "actions": FOREVER}))
         assert await asyncio.to_thread(started.site.reached.wait, 20)
-        await asyncio.to_thread(_harm, running, meanwhile)
-        with pytest.raises(ExecutionFailed) as failed:
+        await asyncio.to_thread(_harm, running, victim)
+        afterwards()
+        with pytest.raises(expected) as ended:
             await asyncio.wait_for(job, 30)
-        return failed.value
+        return ended.value
 
     return started.do(scenario())
 
@@ -55,10 +64,30 @@ def _harm(running: RunningBrowser, what: str) -> None:
         os.kill(running.browser_pid, signal.SIGKILL)
     elif what == "driver":
         os.kill(running.driver_pid, signal.SIGKILL)
+    elif what == "everything":
+        for pid in descendants(os.getpid()):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
     else:
         for pid in descendants(running.browser_pid):
             if "--type=renderer" in command_line(pid):
                 os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("victim", ["browser", "driver", "page", "everything"])
+@pytest.mark.parametrize("signalled_first", ["worker", "browser"])
+def test_a_death_around_a_stop_is_an_interruption(site: Site, folder: Path, victim: str, signalled_first: str) -> None:
+    """A signal to every process of a cgroup reaches the browser before or after its worker: no failure of the job."""
+    STOP.forget()
+    with bench(site, folder) as started:
+        try:
+            if signalled_first == "worker":
+                STOP.note_stop()
+                in_mid_job(started, victim, Interrupted)
+            else:
+                in_mid_job(started, victim, Interrupted, threading.Timer(0.3, STOP.note_stop).start)
+        finally:
+            STOP.forget()
 
 
 @pytest.mark.parametrize(
@@ -68,7 +97,7 @@ def test_a_death_in_mid_job_costs_one_attempt(site: Site, folder: Path, victim: 
     """The job fails with its own class, worth another attempt, and the next job gets a working browser."""
     with bench(site, folder) as started:
         before = started.running.browser_pid
-        error = in_mid_job(started, victim)
+        error = in_mid_job(started, victim, ExecutionFailed)
         assert (error.error_class, error.retryable) == (error_class, True)
         assert started.run({"url": site.url()}).result["title"] == "Home"
         if victim != "page":
@@ -283,30 +312,78 @@ def test_jobs_run_side_by_side(site: Site, folder: Path) -> None:
         assert "trace.zip" in names(error)
 
 
-def test_a_killed_worker_leaves_no_process_and_the_next_one_removes_its_files(tmp_path: Path) -> None:
-    """Kill -9 of the worker: its driver and browser end by themselves, its folder goes when the next browser starts."""
-    scratch = Path(tempfile.mkdtemp(dir="/tmp"))
-    script = tmp_path / "worker.py"
-    script.write_text(
-        "import asyncio\n"
-        "from cogo_dagster.executors.browser.executor import BrowserExecutor\n"
-        "from cogo_dagster_tests.executors.bench import OPTIONS\n"
-        "async def main():\n"
-        "    await BrowserExecutor(OPTIONS).start()\n"
-        "    print('ready', flush=True)\n"
-        "    await asyncio.Event().wait()\n"
-        "asyncio.run(main())\n"
-    )
-    environment = os.environ | {"TMPDIR": str(scratch), "PYTHONPATH": os.pathsep.join(sys.path)}
-    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, env=environment) as worker:
-        assert worker.stdout is not None
-        assert worker.stdout.readline() == b"ready\n"
-        children = descendants(worker.pid)
+WORKER = """
+import asyncio, os, signal, sys
+from dataclasses import replace
+from pathlib import Path
+from cogo_dagster.executors.browser.executor import BrowserExecutor
+from cogo_dagster.queue.executor import Workspace
+from cogo_dagster_tests.executors.bench import OPTIONS, job_of
+
+async def main():
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, lambda number=number: print(number, flush=True))
+    executor = BrowserExecutor(replace(OPTIONS, allowed_hosts=(sys.argv[1],)))
+    await executor.start()
+    print("ready", flush=True)
+    await asyncio.to_thread(sys.stdin.readline)
+    done = await executor.execute(job_of({"url": f"http://{sys.argv[1]}/"}), Workspace())
+    print(done.result["title"], executor._pool._current.jobs, flush=True)
+    await executor.stop()
+asyncio.run(main())
+"""
+
+
+@contextlib.contextmanager
+def worker(site: Site) -> "Iterator[tuple[subprocess.Popen[str], Path]]":
+    """A process of its own that has a browser up, and its folder for temporary files."""
+    pipe = subprocess.PIPE
+    with tempfile.TemporaryDirectory(dir="/tmp") as temporary:
+        environment = os.environ | {"TMPDIR": temporary, "PYTHONPATH": os.pathsep.join(sys.path)}
+        command = [sys.executable, "-c", WORKER, site.authority]
+        with subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, env=environment, text=True, start_new_session=True
+        ) as process:
+            try:
+                assert process.stdout is not None
+                assert process.stdout.readline() == "ready\n"
+                yield process, Path(temporary)
+            finally:
+                process.kill()
+
+
+def test_a_killed_worker_leaves_nothing(site: Site) -> None:
+    """Kill -9 of the worker: guard, driver, browser and crash handler end within seconds, and their files go."""
+    with worker(site) as (process, temporary):
+        children = descendants(process.pid)
         assert len(children) > 3
-        worker.kill()
-    assert eventually(lambda: not any(exists(pid) for pid in children)), [command_line(pid) for pid in children]
-    assert len(list(scratch.glob("cogo-browser-*"))) == 1
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tempfile, "tempdir", str(scratch))
-        scratch_folder().rmdir()
-    scratch.rmdir()
+        process.kill()
+        assert eventually(lambda: not any(map(exists, children)), 5), [command_line(pid) for pid in children]
+        assert eventually(lambda: not list(temporary.iterdir()), 5)
+
+
+def test_files_of_a_killed_guard_go_when_the_next_browser_starts(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody was left to remove them."""
+    with worker(site) as (process, temporary):
+        children = descendants(process.pid)
+        for pid in (process.pid, *children):
+            os.kill(pid, signal.SIGKILL)
+        assert eventually(lambda: not any(map(exists, children)), 5), [command_line(pid) for pid in children]
+        assert len(list(temporary.glob("cogo-browser-*"))) == 1
+        monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+        scratch_folder().remove()
+        assert list(temporary.iterdir()) == []
+
+
+def test_signals_to_the_workers_group_leave_its_browser_alone(site: Site) -> None:
+    """Ctrl-C, a hang-up and the SIGTERM of `timeout`: the same browser runs the next job to its end."""
+    with worker(site) as (process, _):
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+            os.killpg(process.pid, number)
+        assert {process.stdout.readline() for _ in range(3)} == {"1\n", "2\n", "15\n"}
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "Home 1\n"
+        assert process.wait(20) == 0

@@ -1,14 +1,14 @@
 """Start Playwright's driver, and with it the browser, without the worker's environment.
 
 Playwright copies all of `os.environ` into its driver and has no option for it, but starts whatever program
-`PLAYWRIGHT_NODEJS_PATH` names. That is a script of ours which keeps an allow-list of variables, notes its process id
-and becomes Node.js. If it has not run, the browser is refused.
+`PLAYWRIGHT_NODEJS_PATH` names. That is a script of ours which keeps an allow-list of variables and becomes a guard,
+which starts Node.js in a session of its own, notes its process id, and ends what is left when it or the worker has
+ended. If it has not run, the browser is refused.
 """
 
 import contextlib
 import os
 import shlex
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,9 +17,13 @@ import playwright
 
 from cogo_dagster.executors.browser.environment import clean_environment
 from cogo_dagster.executors.errors import ExecutorUnavailable
+from cogo_dagster.executors.guard import words
+from cogo_dagster.queue.folders import LockedFolder, sweep_folders
 
 PREFIX = "cogo-browser-"
 PID_FILE = "driver.pid"
+GRACE_SECONDS = 1.0
+"""How long the driver may take to close its browser once the worker is dead."""
 
 
 def process_exists(pid: int) -> bool:
@@ -31,23 +35,16 @@ def process_exists(pid: int) -> bool:
     return True
 
 
-def scratch_folder() -> Path:
-    """Make a private folder for the profile and all that a killed browser would leave behind.
+def scratch_folder() -> LockedFolder:
+    """Make a private folder for the profile and all that a killed browser would leave behind; blocks.
 
-    Chromium puts a socket in it, whose path may have 104 bytes; macOS's own TMPDIR is too long for that.
+    What dead workers left is removed. Chromium puts a socket in the folder, whose path may have 104 bytes; macOS's own
+    TMPDIR is too long for that.
     """
     temporary = tempfile.gettempdir()
-    base = Path(temporary if len(temporary) <= 30 else "/tmp")  # noqa: S108 - mkdtemp makes it private
-    for old in base.glob(f"{PREFIX}*"):
-        _sweep(old)
-    return Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what a worker left that was killed before it could: its driver has ended."""
-    with contextlib.suppress(OSError, ValueError):
-        if folder.stat().st_uid == os.getuid() and not process_exists(int((folder / PID_FILE).read_text())):
-            shutil.rmtree(folder, ignore_errors=True)
+    base = Path(temporary if len(temporary) <= 30 else "/tmp")  # noqa: S108 - it is made private
+    sweep_folders(PREFIX, base)
+    return LockedFolder.make(PREFIX, base)
 
 
 @contextlib.contextmanager
@@ -55,11 +52,15 @@ def clean_driver(scratch: Path) -> Iterator[None]:
     """Let Playwright start its driver through our script."""
     variables = clean_environment(os.environ) | {"TMPDIR": str(scratch)}
     assignments = " ".join(shlex.quote(f"{name}={value}") for name, value in variables.items())
-    script = scratch / "driver"
-    script.write_text(
-        f"#!/bin/sh\necho $$ > {shlex.quote(str(scratch / PID_FILE))}\n"
-        f'exec env -i {assignments} {shlex.quote(_node())} "$@"\n'
+    guarded = words(
+        [_node()],
+        worker_pid=os.getpid(),
+        grace_seconds=GRACE_SECONDS,
+        pid_file=str(scratch / PID_FILE),
+        remove=str(scratch),
     )
+    script = scratch / "driver"
+    script.write_text(f'#!/bin/sh\nexec env -i {assignments} {shlex.join(guarded)} "$@"\n')
     script.chmod(0o700)
     before = os.environ.get("PLAYWRIGHT_NODEJS_PATH")
     os.environ["PLAYWRIGHT_NODEJS_PATH"] = str(script)

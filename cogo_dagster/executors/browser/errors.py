@@ -24,9 +24,11 @@ class Verdict:
     sentence: str
 
 
+DRIVER_GONE = re.compile(r"reading from the driver|driver process|Connection closed")
+
 _RULES: tuple[tuple[str, str, bool, str], ...] = (
     # (pattern, class, retryable, sentence); the first that matches wins
-    (r"reading from the driver|driver process|Connection closed", "driver_gone", True, "the Playwright driver died"),
+    (DRIVER_GONE.pattern, "driver_gone", True, "the Playwright driver died"),
     (r"Target crashed|Page crashed", "page_crash", True, "the page crashed"),
     (
         r"(page|context|browser) has been closed|Browser closed|TargetClosedError",

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,9 @@ from cogo_dagster.executors.errors import ExecutorUnavailable
 from cogo_dagster.net.addresses import AllowList, InvalidAddress
 from cogo_dagster.net.dial import Dialer, Resolver, system_resolver
 from cogo_dagster.net.proxy import ForwardProxy, ProxySession
-from cogo_dagster.queue.executor import ExecutionFailed, Workspace
+from cogo_dagster.queue.executor import ExecutionFailed, Interrupted, Workspace
 from cogo_dagster.queue.model import ExecutionResult, Job, Json
+from cogo_dagster.queue.stopping import STOP
 from cogo_dagster.redaction import redact
 from cogo_dagster.settings import is_root
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 WATCH_SECONDS = 1.0
+DEATHS = frozenset({"driver_gone", "browser_gone", "page_crash"})
+"""Classes of failures that a signal to the browser's processes causes."""
 
 
 class BrowserExecutor:
@@ -59,6 +63,7 @@ class BrowserExecutor:
 
         Raises:
             ExecutorUnavailable: One sentence that says what to correct.
+            Interrupted: The worker is being stopped.
         """
         await self._proxy.start()
         if not self._options.real_mode:
@@ -74,7 +79,12 @@ class BrowserExecutor:
         from cogo_dagster.executors.browser.pool import BrowserPool  # noqa: PLC0415
 
         self._pool = BrowserPool(choice, self._options, self._proxy.url)
-        await self._pool.start()
+        try:
+            await self._pool.start()
+        except ExecutorUnavailable as error:
+            if await STOP.explains(time.monotonic()):
+                raise Interrupted("The browser was ended by the stop of the worker while it started.") from error
+            raise
 
     async def stop(self) -> None:
         """Close browsers and proxy."""
@@ -89,12 +99,15 @@ class BrowserExecutor:
             InvalidPayload: The payload was not checked at enqueue, or under other settings.
             ExecutionFailed: As `errors.py` judges; never with `BROWSER_FORCE_SUCCESS`, which returns
                 `{"forced": true, "error": …}` instead.
+            Interrupted: The worker's stop ended the browser under the job.
         """
         request = parse_payload(job.type, job.payload, self._allowed)
         shelf = Shelf(workspace.folder)
         try:
             result = await self._attempt(request, shelf, job.timeout_seconds or self._options.attempt_seconds)
         except ExecutionFailed as error:
+            if error.error_class in DEATHS and await STOP.explains(time.monotonic()):
+                raise Interrupted("The browser was ended by the stop of the worker.") from error
             await asyncio.to_thread(self._clean, shelf)
             error.artifacts = tuple(shelf.files)
             if not self._options.force_success:
@@ -168,10 +181,22 @@ async def _guarded(attempt: "Attempt", limit_seconds: float) -> Json:
             await asyncio.wait({work}, timeout=min(left_seconds, WATCH_SECONDS))
             if dead is not None and not work.done():
                 raise dead
-        return work.result()
+        return _result(work, attempt)
     finally:
         if not work.done():
             await asyncio.shield(attempt.abandon(work))
+
+
+def _result(work: "asyncio.Task[Json]", attempt: "Attempt") -> Json:
+    """Return what the attempt returned; Playwright raises a bare Exception where its driver died under a call."""
+    try:
+        return work.result()
+    except ExecutionFailed:
+        raise
+    except Exception as error:
+        if (dead := attempt.died()) is not None:
+            raise dead from error
+        raise
 
 
 def _out_of_time(limit_seconds: float) -> ExecutionFailed:

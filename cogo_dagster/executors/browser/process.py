@@ -4,19 +4,18 @@ import asyncio
 import contextlib
 import os
 import re
-import shutil
 import signal
-from pathlib import Path
 from typing import Any, Self
 
 from playwright.async_api import Browser, Error, Playwright, async_playwright
 
 from cogo_dagster.executors.browser.driver import clean_driver, noted_pid, process_exists, scratch_folder
-from cogo_dagster.executors.browser.errors import Verdict
+from cogo_dagster.executors.browser.errors import DRIVER_GONE, Verdict
 from cogo_dagster.executors.browser.find import BrowserChoice
 from cogo_dagster.executors.browser.options import BrowserOptions
 from cogo_dagster.executors.browser.tasks import settled
 from cogo_dagster.executors.errors import ExecutorUnavailable
+from cogo_dagster.queue.folders import LockedFolder
 
 LAUNCH_MS = 60_000
 CLOSE_SECONDS = 5
@@ -45,7 +44,7 @@ class RunningBrowser:
         suspect: Set when something hung in it: it serves no further job.
     """
 
-    def __init__(self, driver: Playwright, browser: Browser, scratch: Path, pids: tuple[int, int]) -> None:
+    def __init__(self, driver: Playwright, browser: Browser, scratch: LockedFolder, pids: tuple[int, int]) -> None:
         self.browser = browser
         self.jobs = 0
         self.in_use = 0
@@ -61,12 +60,12 @@ class RunningBrowser:
         Raises:
             ExecutorUnavailable: One sentence that says why it does not start.
         """
-        scratch = scratch_folder()
+        scratch = await asyncio.to_thread(scratch_folder)
         driver: Playwright | None = None
         try:
-            with clean_driver(scratch):
+            with clean_driver(scratch.path):
                 driver = await async_playwright().start()
-            driver_pid = noted_pid(scratch)
+            driver_pid = noted_pid(scratch.path)
             browser = await driver.chromium.launch(
                 executable_path=choice.executable_path,
                 headless=options.headless,
@@ -83,9 +82,11 @@ class RunningBrowser:
         except BaseException as error:
             if driver is not None:
                 await settled(driver.stop(), CLOSE_SECONDS)
-            shutil.rmtree(scratch, ignore_errors=True)
+            await asyncio.to_thread(scratch.remove)
             if isinstance(error, Error):
                 raise ExecutorUnavailable(_launch_sentence(error.message, choice)) from error
+            if DRIVER_GONE.search(str(error)):  # not an Error of Playwright's, but a bare Exception
+                raise ExecutorUnavailable("Playwright's driver ended while it started the browser.") from error
             raise
 
     @property
@@ -122,7 +123,7 @@ class RunningBrowser:
         if not await settled(self._driver.stop(), CLOSE_SECONDS):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.driver_pid, signal.SIGKILL)
-        await asyncio.to_thread(shutil.rmtree, self._scratch, ignore_errors=True)
+        await asyncio.to_thread(self._scratch.remove)
 
 
 async def _browser_pid(browser: Browser) -> int:
