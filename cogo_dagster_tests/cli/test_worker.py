@@ -128,24 +128,40 @@ def test_the_second_signal_means_now(cogo: Terminal, site: SlowSite, enqueue: En
     is_back(cogo, owner, job_id)
 
 
-@pytest.mark.parametrize("line", ["'{cogo}' worker --json", "'{cogo}' worker --json; exit 7"])
-def test_sigterm_reaches_a_worker_behind_a_shell(cogo: Terminal, enqueue: Enqueue, site: SlowSite, line: str) -> None:
+IGNORED = ["", "HUP", "INT", "HUP INT QUIT"]
+"""What the shell ignores because its own parent does: nothing, under nohup, in a background script, or both."""
+
+
+def shell(ignored: str, line: str) -> list[str]:
+    """The command that runs a line in a shell."""
+    return ["sh", "-c", f"trap '' {ignored}\nexec sh -c \"$0\"" if ignored else 'exec sh -c "$0"', line]
+
+
+@pytest.mark.parametrize(
+    ("line", "ignored"),
+    [("'{cogo}' worker --json", ""), *(("'{cogo}' worker --json 2>&2 && exit 7", ignored) for ignored in IGNORED)],
+)
+def test_sigterm_reaches_a_worker_behind_a_shell(
+    cogo: Terminal, enqueue: Enqueue, site: SlowSite, line: str, ignored: str
+) -> None:
     """The shell dies of it and passes nothing on; the worker stops all the same and gives its job back."""
     job_id = enqueue()
-    with cogo.start(command=["sh", "-c", line.format(cogo=PROGRAM)], COGO_GRACE_SECONDS="0") as shell:
-        shell.until(lambda: site.asked)
-        shell.send(signal.SIGTERM)
-        answer = shell.wait()  # for the worker, which holds the shell's standard output
+    command = shell(ignored, line.format(cogo=PROGRAM))
+    with cogo.start(command=command, COGO_GRACE_SECONDS="0") as process:
+        process.until(lambda: site.asked)
+        process.send(signal.SIGTERM)
+        answer = process.wait()  # for the worker, which holds the shell's standard output
     assert (answer.json["ended_because"], answer.json["counters"]["requeued"]) == ("stopped", 1)
     assert look(cogo, job_id)["attempts"] == 0
 
 
-def test_a_background_worker_outlives_its_shell(cogo: Terminal, enqueue: Enqueue, site: SlowSite) -> None:
+@pytest.mark.parametrize("ignored", IGNORED)
+def test_a_background_worker_outlives_its_shell(cogo: Terminal, enqueue: Enqueue, site: SlowSite, ignored: str) -> None:
     """`sh -c 'cogo worker &'` ends at once, and the job is done."""
     site.answer.set()
     job_id = enqueue()
-    with cogo.start(command=["sh", "-c", f"'{PROGRAM}' worker --json &"], MAX_JOBS="1") as shell:
-        assert shell.wait().json["ended_because"] == "max_jobs"
+    with cogo.start(command=shell(ignored, f"'{PROGRAM}' worker --json &"), MAX_JOBS="1") as process:
+        assert process.wait().json["ended_because"] == "max_jobs"
     assert look(cogo, job_id)["status"] == "succeeded"
 
 
