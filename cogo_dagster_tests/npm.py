@@ -3,13 +3,13 @@
 Each is fetched once into a folder below the project's cache and kept; root on Debian gets npm installed.
 """
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
 
 from cogo_dagster.queue.embedded.locks import locked
 from cogo_dagster.settings import PROJECT_ROOT
+from cogo_dagster_tests.apt import apt_install
 
 CACHE = PROJECT_ROOT / ".cogo" / "npm"
 
@@ -50,10 +50,8 @@ def _install(package: str, home: Path) -> None:
 
 def _npm() -> str:
     found = shutil.which("npm")
-    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for words in (["update", "-q"], ["install", "-y", "-q", "--no-install-recommends", "npm"]):
-            subprocess.run(["apt-get", *words], env=quiet, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    if found is None:
+        apt_install("npm")
         found = shutil.which("npm")
     if found is None:
         raise RuntimeError("These tests need npm: install Node.js with npm and put it on the PATH.")

@@ -20,6 +20,7 @@ from psycopg import sql
 
 from cogo_dagster.queue.embedded import DatabaseUnavailable, EmbeddedServer
 from cogo_dagster.queue.embedded.locks import lock, locked, open_lock, try_lock
+from cogo_dagster_tests.apt import apt_install
 
 Major = Literal[15, 18]
 """The oldest and the newest PostgreSQL that is supported."""
@@ -170,10 +171,7 @@ def _install_15() -> None:
     if not configuration.exists():
         configuration.parent.mkdir(exist_ok=True)
         configuration.write_text("create_main_cluster = false\n")
-    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    options = ["-y", "-q", "--no-install-recommends", "-o", "Dpkg::Options::=--force-confold"]
-    for command in (["update", "-q"], ["install", *options, "postgresql-15"]):
-        subprocess.run(["apt-get", *command], env=quiet, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    apt_install("postgresql-15")
 
 
 def _sweep() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from cogo_dagster.executors.browser import BrowserOptions, find
 from cogo_dagster.executors.browser.find import find_browser
+from cogo_dagster.executors.browser.install import Installer, Step, installer
 from cogo_dagster.executors.errors import ExecutorUnavailable
 
 
@@ -75,7 +76,7 @@ def test_what_does_not_run_is_passed_over(bare: Path) -> None:
 @pytest.mark.parametrize(
     ("channel", "sentence"),
     [
-        (None, "No Chrome or Chromium was found: install one (`apt-get install chromium`"),
+        (None, "No Chrome or Chromium was found: install one (`sudo apt-get install chromium`"),
         ("chrome", "BROWSER_CHANNEL is chrome but it is not installed here: install it"),
         ("chrom", "BROWSER_CHANNEL is chrom, which is neither an executable nor one of chrome, chrome-beta"),
         ("/bin/false", "BROWSER_CHANNEL is /bin/false, but `/bin/false --version` does not run"),
@@ -91,7 +92,7 @@ def test_nothing_to_be_had_is_one_sentence(bare: Path, channel: str | None, sent
 def test_installing_tries_playwright_then_the_distribution(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As root with apt; as another user only Playwright's own."""
     tried: list[str] = []
-    monkeypatch.setattr(find, "_run", lambda _, command: tried.append(" ".join(command[-3:])))
+    monkeypatch.setattr(Installer, "run", lambda _, step: tried.append(" ".join(step.command[-3:])))
     monkeypatch.setattr(find, "is_root", lambda: False)
     program(bare / "apt-get")
     with pytest.raises(ExecutorUnavailable, match="was found and none could be installed: install one"):
@@ -125,14 +126,14 @@ def test_two_at_once_install_once(bare: Path, monkeypatch: pytest.MonkeyPatch) -
             both.wait()
         return found
 
-    def install(what: str, command: list[str]) -> None:
-        runs.append(what)
+    def install(_: Installer, step: Step) -> None:
+        runs.append(step.what)
         program(bare / "cogo-chromium")
 
     seen: set[threading.Thread] = set()
     found: list[str] = []
     monkeypatch.setattr(find, "_present", look)
-    monkeypatch.setattr(find, "_run", install)
+    monkeypatch.setattr(Installer, "run", install)
     workers = [
         threading.Thread(target=lambda: found.append(find_browser(BrowserOptions(), install=True).source))
         for _ in range(2)
@@ -145,9 +146,10 @@ def test_two_at_once_install_once(bare: Path, monkeypatch: pytest.MonkeyPatch) -
     assert runs == ["Downloading Chromium with Playwright"]
 
 
-def test_a_failed_step_is_logged_with_its_reason(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failed_step_is_logged_with_its_reason(bare: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The operator sees why, in one line."""
-    find._run("Trying", ["/bin/sh", "-c", "echo 'Error: no route' >&2; exit 3"])
-    find._run("Trying", ["/no/such/program"])
+    with installer() as steps:
+        steps.run(Step("Trying", ["/bin/sh", "-c", "echo 'Error: no route' >&2; exit 3"]))
+        steps.run(Step("Trying", ["/no/such/program"], packages=False))
     assert "Trying did not work: Error: no route" in caplog.text
     assert "No such file" in caplog.text

@@ -17,6 +17,7 @@ import psycopg
 
 from cogo_dagster.queue.embedded import DatabaseUnavailable
 from cogo_dagster.queue.embedded.locks import locked
+from cogo_dagster_tests.apt import apt_install
 from cogo_dagster_tests.servers import HOMES
 
 Mode = Literal["session", "transaction"]
@@ -85,12 +86,8 @@ def pgbouncer() -> str:
     """
     HOMES.mkdir(mode=0o711, exist_ok=True)
     with locked(HOMES / "install.lock"):
-        if not _program() and os.geteuid() == 0 and shutil.which("apt-get"):
-            quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-            for command in (["update", "-q"], ["install", "-y", "-q", "--no-install-recommends", "pgbouncer"]):
-                subprocess.run(
-                    ["apt-get", *command], env=quiet, stdin=subprocess.DEVNULL, capture_output=True, check=False
-                )
+        if not _program():
+            apt_install("pgbouncer")
     if not (found := _program()):
         raise DatabaseUnavailable("These tests need pgbouncer: install it (Debian 12: apt-get install pgbouncer).")
     return found

@@ -12,6 +12,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from cogo_dagster.settings import PROJECT_ROOT
+from cogo_dagster_tests.apt import apt_install
 from cogo_dagster_tests.cli.slow_site import slow_site
 from cogo_dagster_tests.supabase.keys import ANON, SERVICE_ROLE
 from cogo_dagster_tests.supabase.server import StandIn
@@ -71,7 +72,7 @@ def test_every_other_step_waits_for_the_gate(steps: list[Any]) -> None:
 def test_the_steps_pass_against_a_project(steps: list[Any], stand_in: StandIn, tmp_path: Path) -> None:
     """The schema is looked at, a job is run over REST with its artifact in Storage, and anon is refused."""
     if not all(map(shutil.which, ("jq", "curl"))):
-        subprocess.run(["apt-get", "install", "-y", "-q", "jq", "curl"], capture_output=True, check=True)
+        apt_install("jq", "curl")
     (tmp_path / ".env").touch()
     with slow_site() as site:
         site.answer.set()

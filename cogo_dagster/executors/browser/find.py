@@ -8,25 +8,21 @@ A headless shell is Chromium without what a window needs: a page costs a third o
 Playwright itself takes for headless pages; the channel `chromium` asks for the whole browser.
 """
 
-import contextlib
-import fcntl
-import logging
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from cogo_dagster.executors.browser.environment import clean_environment
+from cogo_dagster.executors.browser.install import APT_LOCK_SECONDS, Installer, Step, installer
 from cogo_dagster.executors.browser.options import BrowserOptions
 from cogo_dagster.executors.errors import ExecutorUnavailable
 from cogo_dagster.settings import is_root
-
-logger = logging.getLogger(__name__)
 
 SHELL_NAMES = ("/usr/lib/chromium/chromium-headless-shell", "chromium-headless-shell", "chrome-headless-shell")
 """Debian's own path first: what it has on PATH is a script that stays between us and the browser."""
@@ -60,11 +56,11 @@ PLAYWRIGHT_PROGRAMS = (
     "*/*.app/Contents/MacOS/Google Chrome for Testing",
 )
 APT_FONTS = ("fonts-dejavu-core", "fonts-liberation")
-INSTALL_SECONDS = 900
 VERSION_SECONDS = 30
 NOTHING_FOUND = (
-    "No Chrome or Chromium was found{installing}: install one (`apt-get install chromium`, or "
-    "`python -m playwright install --with-deps chromium`) or set BROWSER_CHANNEL to the path of its executable."
+    "No Chrome or Chromium was found{installing}: install one (`sudo apt-get install chromium`, or "
+    "`uv run playwright install --with-deps chromium-headless-shell`) or set BROWSER_CHANNEL to the path of its "
+    "executable."
 )
 
 
@@ -87,6 +83,7 @@ def find_browser(options: BrowserOptions, install: bool) -> BrowserChoice:
 
     Raises:
         ExecutorUnavailable: None can be had, or the one that was asked for does not run.
+        Interrupted: The worker is being stopped.
     """
     if options.channel and options.channel not in CHANNELS:
         return _named(options.channel)
@@ -159,24 +156,28 @@ def _playwright_builds(kind: str, programs: tuple[str, ...]) -> list[Path]:
 def _install(shell: bool) -> BrowserChoice | None:
     wanted, channel = ("chromium-headless-shell", None) if shell else ("chromium", "chromium")
     present = partial(_present, channel, shell)
-    with _one_installer():
+    with installer() as steps:
         # Another process may have installed one while this one waited for the lock.
         choice = present()
         if choice is not None:
             return choice
         playwright = [sys.executable, "-m", "playwright"]
-        _run("Downloading Chromium with Playwright", [*playwright, "install", wanted])
+        steps.run(Step("Downloading Chromium with Playwright", [*playwright, "install", wanted], packages=False))
         if _can_apt() and _downloaded() and present() is None:
-            _run("Installing the libraries Chromium needs", [*playwright, "install-deps", wanted])
+            steps.run(Step("Installing the libraries Chromium needs", [*playwright, "install-deps", wanted]))
         if _can_apt() and present() is None:
-            apt_get = ["apt-get", "-o", "DPkg::Lock::Timeout=600", "-qq"]
-            _run("Reading the package lists", [*apt_get, "update"])
-            for package in dict.fromkeys((wanted, "chromium")):  # older releases have no package of the shell
-                if present() is None:
-                    install = [*apt_get, "install", "-y", "--no-install-recommends", package, *APT_FONTS]
-                    _run(f"Installing the package {package}", install)
+            _install_package(steps, wanted, present)
         found = present()
     return BrowserChoice(found.executable_path, found.version, "installed") if found else None
+
+
+def _install_package(steps: Installer, wanted: str, present: Callable[[], BrowserChoice | None]) -> None:
+    apt_get = ["apt-get", "-o", f"DPkg::Lock::Timeout={APT_LOCK_SECONDS}", "-qq"]
+    steps.run(Step("Reading the package lists", [*apt_get, "update"]))
+    for package in dict.fromkeys((wanted, "chromium")):  # older releases have no package of the shell
+        if present() is None:
+            install = [*apt_get, "install", "-y", "--no-install-recommends", package, *APT_FONTS]
+            steps.run(Step(f"Installing the package {package}", install))
 
 
 def _downloaded() -> list[Path]:
@@ -185,35 +186,3 @@ def _downloaded() -> list[Path]:
 
 def _can_apt() -> bool:
     return is_root() and shutil.which("apt-get") is not None
-
-
-def _run(what: str, command: list[str]) -> None:
-    """Run one installation step; a failure is only logged, since the next step may do."""
-    logger.warning("%s; this happens once and can take a few minutes.", what)
-    try:
-        done = subprocess.run(  # noqa: S603 - fixed commands
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=INSTALL_SECONDS,
-            env=clean_environment(os.environ, installing=True),
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        logger.warning("%s did not work: %s", what, error)
-        return
-    if done.returncode != 0:
-        lines = (done.stderr or done.stdout).strip().splitlines() or [f"exit code {done.returncode}"]
-        reason = next((line for line in lines if "error" in line.lower()), lines[-1])
-        logger.warning("%s did not work: %s", what, reason)
-
-
-@contextlib.contextmanager
-def _one_installer() -> Iterator[None]:
-    """Let one process install at a time."""
-    folder = Path("~/.cache/cogo-dagster").expanduser()
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "install-browser.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

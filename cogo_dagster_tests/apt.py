@@ -1,0 +1,17 @@
+"""Packages of Debian that tests need, installed as the product does it: never killed half-way, one at a time."""
+
+import os
+import shutil
+
+from cogo_dagster.executors.browser.install import APT_LOCK_SECONDS, Step, installer
+
+
+def apt_install(*packages: str) -> None:
+    """Install packages where we are root on Debian; elsewhere nothing happens, and failures are only logged."""
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        return
+    apt_get = ["apt-get", "-q", "-o", f"DPkg::Lock::Timeout={APT_LOCK_SECONDS}"]
+    kept = ["-y", "--no-install-recommends", "-o", "Dpkg::Options::=--force-confold"]
+    with installer() as steps:
+        steps.run(Step("Reading the package lists", [*apt_get, "update"]))
+        steps.run(Step(f"Installing {', '.join(packages)}", [*apt_get, "install", *kept, *packages]))

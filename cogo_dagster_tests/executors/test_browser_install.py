@@ -1,0 +1,154 @@
+"""Installing packages: never killed half-way, whoever is signalled, and never waited for without end."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from cogo_dagster.executors.browser import install
+from cogo_dagster.executors.browser.install import Step, installer
+from cogo_dagster.executors.errors import ExecutorUnavailable
+from cogo_dagster.queue.executor import Interrupted
+from cogo_dagster.queue.stopping import STOP
+from cogo_dagster_tests.cli.terminal import eventually
+from cogo_dagster_tests.executors.test_guard import lives
+
+APT_GET = """#!/bin/sh
+# Stands for apt-get and the dpkg it runs: both must get to their end.
+echo $$ > apt.pid.new; mv apt.pid.new apt.pid
+sh -c 'echo $$ > dpkg.pid.new; mv dpkg.pid.new dpkg.pid; while [ ! -e go ]; do sleep 0.05; done; echo configured'
+echo "apt ended well" > done
+"""
+
+FIND = """
+import signal, sys
+from cogo_dagster.executors.browser.install import Step, installer
+from cogo_dagster.queue.stopping import note_stop
+if sys.argv[2] == "noting":
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: note_stop())
+with installer() as steps:
+    steps.run(Step("Installing", ["apt-get", "install"]))
+"""
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A machine of one's own with a stand-in for apt-get, which works in the returned folder until there is a `go`."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    program = folder / "apt-get"
+    program.write_text(APT_GET.replace("#!/bin/sh\n", f"#!/bin/sh\ncd {tmp_path}\n"))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    STOP.forget()
+    yield tmp_path
+    STOP.forget()
+    (tmp_path / "go").touch()
+    for note in tmp_path.glob("*.pid"):
+        eventually(lambda: not lives(int(note.read_text())))  # noqa: B023 - called in this round
+
+
+def to_group(worker: "subprocess.Popen[bytes]", machine: Path) -> None:
+    """Ctrl-C, and the SIGTERM of a supervisor that signals a process group."""
+    os.killpg(worker.pid, signal.SIGINT)
+    os.killpg(worker.pid, signal.SIGTERM)
+
+
+def to_all(worker: "subprocess.Popen[bytes]", machine: Path) -> None:
+    """SIGTERM to every process of a cgroup, as systemd's stop."""
+    for pid in (worker.pid, *(int(note.read_text()) for note in machine.glob("*.pid"))):
+        os.kill(pid, signal.SIGTERM)
+
+
+def kill(worker: "subprocess.Popen[bytes]", machine: Path) -> None:
+    """The worker is killed, with its group."""
+    os.killpg(worker.pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("noting", ["noting", "unprepared"])
+@pytest.mark.parametrize("end", [to_group, to_all, kill])
+def test_no_signal_interrupts_a_package_manager(
+    machine: Path, end: "Callable[[subprocess.Popen[bytes], Path], None]", noting: str
+) -> None:
+    """The worker ends at once; apt-get and dpkg come to their own end, and hold the lock until then."""
+    with subprocess.Popen([sys.executable, "-c", FIND, str(machine), noting], start_new_session=True) as worker:
+        eventually((machine / "dpkg.pid").exists)
+        end(worker, machine)
+        assert worker.wait(10) != 0
+    assert not (machine / "done").exists()
+    got = threading.Event()
+
+    def next_one() -> None:
+        with installer():
+            assert (machine / "done").exists()
+            got.set()
+
+    waiting = threading.Thread(target=next_one, daemon=True)
+    waiting.start()
+    assert not got.wait(0.3)
+    (machine / "go").touch()
+    assert got.wait(10)
+    assert (machine / "done").read_text() == "apt ended well\n"
+
+
+def test_a_download_ends_with_the_stop(machine: Path) -> None:
+    """It can be repeated, so nobody waits for it."""
+    timer = threading.Timer(0.2, STOP.note_stop)
+    timer.start()
+    with pytest.raises(Interrupted), installer() as steps:
+        steps.run(Step("Downloading", ["sh", "-c", "echo $$ > ~/download.pid; exec sleep 300"], packages=False))
+    assert not lives(int((machine / "download.pid").read_text()))
+
+
+@pytest.mark.parametrize("packages", [False, True])
+def test_a_step_is_not_waited_for_for_ever(machine: Path, monkeypatch: pytest.MonkeyPatch, packages: bool) -> None:
+    """A download is ended; packages are left to their installation, and the sentence says where its log is."""
+    monkeypatch.setattr(install, "STEP_SECONDS", 0.5)
+    with (
+        pytest.raises(ExecutorUnavailable, match=r"took longer than .* see .*install-browser.log"),
+        installer() as steps,
+    ):
+        steps.run(Step("Installing", [str(machine / "bin/apt-get")], packages=packages))
+    assert lives(int((machine / "apt.pid").read_text())) is packages
+
+
+def test_another_installation_is_not_waited_for_for_ever(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor after a stop."""
+    with installer():
+        monkeypatch.setattr(install, "STEP_SECONDS", 0.2)
+        with pytest.raises(ExecutorUnavailable, match="Another process has been installing"), installer():
+            raise AssertionError
+        monkeypatch.setattr(install, "STEP_SECONDS", 60)
+        STOP.note_stop()
+        with pytest.raises(Interrupted), installer():
+            raise AssertionError
+
+
+def test_a_held_lock_of_apt_is_waited_for(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """apt-get itself does not wait for the lock of the package lists."""
+    monkeypatch.setattr(install, "_RETRY_SECONDS", 0.05)
+    command = "[ -e ~/second ] && exit 0; touch ~/second; echo 'E: Could not get lock /var/lib/apt/lists'; exit 100"
+    with installer() as steps:
+        steps.run(Step("Reading the lists", ["sh", "-c", command]))
+    assert (machine / "second").exists()
+
+
+def test_interrupted_packages_are_named_with_their_remedy(machine: Path) -> None:
+    """Nothing can be installed until somebody mends them."""
+    said = "E: dpkg was interrupted, you must manually run 'dpkg --configure -a' to correct the problem."
+    with pytest.raises(ExecutorUnavailable, match="run `dpkg --configure -a` as root"), installer() as steps:
+        steps.run(Step("Installing", ["sh", "-c", 'echo "$0"; exit 100', said]))
+
+
+def test_apt_waits_for_other_programs_for_a_while(machine: Path) -> None:
+    """Also where Playwright calls it, whose options are not ours."""
+    with installer() as steps:
+        steps.run(Step("Installing", ["sh", "-c", "cp $APT_CONFIG ~/seen"]))
+    assert (machine / "seen").read_text() == 'DPkg::Lock::Timeout "600";\n'
