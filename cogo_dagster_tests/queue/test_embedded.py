@@ -123,6 +123,22 @@ def test_the_server_belongs_to_no_terminal_and_no_pipe(home: Path) -> None:
     assert server not in {os.getsid(0), starter.pid}
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_signals_to_its_users_group_leave_the_server_alone(home: Path, number: signal.Signals) -> None:
+    """A supervisor's stop ends the worker that started the server; the server goes on for whoever comes next."""
+    with subprocess.Popen(
+        [sys.executable, "-c", USE_UNTIL_KILLED, str(home)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    ) as user:
+        assert user.stdout is not None
+        assert user.stdout.readline() == b"using\n"
+        os.killpg(user.pid, number)
+        assert user.wait(10) == -number
+    assert ask(EmbeddedServer(home), "select 1") == 1
+
+
 def test_a_killed_server_comes_back_where_it_was(server: EmbeddedServer) -> None:
     """After kill -9 of the server, a start recovers what was committed, on the same port."""
     server.start()

@@ -21,7 +21,7 @@ def tree_memory_bytes(roots: Iterable[int]) -> int | None:
     for folder in _PROCESSES.iterdir():
         if folder.name.isdigit() and (status := _status(folder)) is not None:
             pid = int(folder.name)
-            children[int(status["PPid"])].append(pid)
+            children[int(status.get("PPid", 0))].append(pid)
             anonymous_bytes[pid] = int(status.get("RssAnon", "0 kB").split()[0]) * 1024
     total_bytes, left = 0, list(roots)
     while left:

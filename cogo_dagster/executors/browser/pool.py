@@ -56,7 +56,7 @@ class BrowserPool:
             ExecutorUnavailable: A new one was needed and does not start.
         """
         async with self._change:
-            if self._current is None or not self._fit(self._current):
+            if self._current is None or not await self._fit(self._current):
                 await self._replace()
             running = self._current
             assert running is not None  # noqa: S101 - _replace sets it or raises
@@ -69,10 +69,11 @@ class BrowserPool:
             if running is not self._current and running.in_use == 0:
                 self._close(running)
 
-    def _fit(self, running: RunningBrowser) -> bool:
+    async def _fit(self, running: RunningBrowser) -> bool:
         if not running.alive or running.jobs >= self._options.jobs_per_browser:
             return False
-        memory_bytes = tree_memory_bytes([running.driver_pid, running.browser_pid])
+        # In a thread: it reads two lines of every process of the machine.
+        memory_bytes = await asyncio.to_thread(tree_memory_bytes, [running.driver_pid, running.browser_pid])
         return memory_bytes is None or memory_bytes <= self._options.memory_mb_per_browser * 1_000_000
 
     async def _replace(self) -> None:
