@@ -4,6 +4,7 @@ import queue
 import threading
 from collections.abc import Iterator
 
+from cogo_dagster.queue.stopping import note_stop
 from cogo_dagster.queue.worker import EventKind, Stage, Worker, WorkerEvent, WorkerReport, run_worker
 
 _GLANCE_SECONDS = 0.2
@@ -69,6 +70,7 @@ class EngineThread:
     def stop_now(self) -> None:
         """Requeue what runs and end; for a run that is interrupted or failed."""
         if self._thread is not None and self._thread.is_alive() and self._worker is not None:
+            note_stop()
             self._worker.request_stop(0)
             self._thread.join(_STOP_SECONDS)
 

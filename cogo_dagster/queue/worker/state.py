@@ -11,6 +11,7 @@ from cogo_dagster.queue.artifacts import ArtifactStore
 from cogo_dagster.queue.client import Queue, WorkerIdentity
 from cogo_dagster.queue.executor import Executor
 from cogo_dagster.queue.model import Job, Json
+from cogo_dagster.queue.stopping import STOP
 from cogo_dagster.queue.worker.calls import Calls
 from cogo_dagster.queue.worker.events import EventKind, Observer, Stage, WorkerEvent
 from cogo_dagster.queue.worker.held import HeldJob, HeldJobs
@@ -76,8 +77,8 @@ class WorkerState:
     stuck: str | None = None
 
     def is_stopping(self) -> bool:
-        """Whether the worker was asked to stop."""
-        return self.stopping.is_set()
+        """Whether the worker, or the process it runs in, was asked to stop."""
+        return self.stopping.is_set() or STOP.stopped_at() is not None
 
     def end_now(self) -> None:
         """Begin to requeue what still runs."""

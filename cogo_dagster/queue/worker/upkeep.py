@@ -16,6 +16,7 @@ from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.worker.events import EventKind, Stage
 from cogo_dagster.queue.worker.execute import Executions
 from cogo_dagster.queue.worker.state import WorkerState
+from cogo_dagster.queue.workspace import sweep_workspaces
 
 _SWEEPS_PER_WALK: Final = 30
 """Listing all objects costs much: one sweep in so many does it."""
@@ -69,8 +70,9 @@ class Upkeep:
             await asyncio.sleep(options.recover_seconds * random.uniform(0.75, 1.25))  # noqa: S311 - jitter
 
     async def sweep(self) -> None:
-        """Now and then remove what lost attempts left."""
+        """Remove what lost attempts and dead workers left: folders at once, and then all of it now and then."""
         while True:
+            await self._state.calls.once(sweep_workspaces)
             await asyncio.sleep(self._state.options.sweep_seconds * random.uniform(0.75, 1.25))  # noqa: S311 - jitter
             try:
                 await self._state.calls.patiently(sweep_artifacts, self._state.queue, self._state.store)

@@ -11,6 +11,7 @@ from cogo_dagster.queue.artifacts import ArtifactStore
 from cogo_dagster.queue.client import Queue, WorkerIdentity
 from cogo_dagster.queue.executor import Executor
 from cogo_dagster.queue.model import Outcome, Settlement
+from cogo_dagster.queue.stopping import STOP
 from cogo_dagster.queue.worker.calls import Calls
 from cogo_dagster.queue.worker.claim import Claimer
 from cogo_dagster.queue.worker.events import EventKind, Observer, Stage, ignore
@@ -92,6 +93,8 @@ class Worker:
         )
         if self._stop_asked is not None:
             self._stop(self._stop_asked)
+        else:
+            STOP.forget()  # the stop of a worker that ran in this process before
         settler = Settler(state)
         uploader = Uploader(state, settler, most_waiting=max(2 * self._options.concurrency, 8))
         executions = Executions(state, uploader.hand_on)
