@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
@@ -14,6 +15,7 @@ import pytest
 from cogo_dagster_tests.cli.slow_site import SlowSite
 from cogo_dagster_tests.cli.terminal import PROGRAM, Terminal
 from cogo_dagster_tests.conftest import Age, Owner
+from cogo_dagster_tests.worker.faults import proxied
 
 Enqueue = Callable[[], UUID]
 
@@ -241,3 +243,18 @@ def test_a_closed_log_does_not_end_the_worker(cogo: Terminal, site: SlowSite, en
     with cogo.start(command=[sys.executable, "-c", script, str(PROGRAM), "worker"], MAX_JOBS="1") as worker:
         assert worker.wait().code == 0
     assert look(cogo, job_id)["status"] == "succeeded"
+
+
+def test_a_stop_ends_in_time_although_the_database_never_answers(
+    dsn: str, cogo: Terminal, enqueue: Enqueue, site: SlowSite
+) -> None:
+    """The connections stay open and silent: after the grace period and ten seconds at most the process is gone."""
+    enqueue()
+    with proxied(dsn) as proxy:
+        with cogo.start("worker", COGO_DATABASE_URL=proxy.dsn, COGO_GRACE_SECONDS="1") as worker:
+            worker.until(lambda: site.asked)
+            proxy.silence(new_too=True)
+            began_at = time.monotonic()
+            worker.send(signal.SIGTERM)
+            worker.wait()
+        assert time.monotonic() - began_at < 1 + 10 + 2

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from typing import Final
+from uuid import UUID
 
 import pytest
 
@@ -163,7 +164,7 @@ def test_a_drain_ends_when_nothing_is_due_and_not_before(bench: Bench, queue: Qu
 
 def test_a_drain_waits_for_what_it_holds(bench: Bench, queue: Queue) -> None:
     """A job that is enqueued by the end of the last running one is run too."""
-    added = []
+    added: list[UUID] = []
 
     async def enqueue_another(job: Job, workspace: Workspace) -> ExecutionResult:
         if not added:
