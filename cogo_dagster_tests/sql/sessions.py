@@ -45,6 +45,13 @@ class Session:
             assert not answer.done(), f"{function} did not wait: {answer.result()}"
         return answer
 
+    def begin(self, function: str, **arguments: Json) -> "Future[Json]":
+        """Begin a call and return once it waits for another session or is done; it commits when it is done."""
+        answer = self._thread.submit(self.call_and_commit, function, **arguments)
+        while not (answer.done() or self._waits()):
+            pass
+        return answer
+
     def call_and_commit(self, function: str, **arguments: Json) -> Json:
         """Call a function in a transaction of its own."""
         try:

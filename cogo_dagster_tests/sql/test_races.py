@@ -8,7 +8,7 @@ import pytest
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.model import Job, Json
 from cogo_dagster_tests.conftest import Age, Owner
-from cogo_dagster_tests.queue.steps import add, look, running_job, take
+from cogo_dagster_tests.queue.steps import add, look, running_job, settle, take
 from cogo_dagster_tests.sql.sessions import Session, at_once
 
 ROUNDS = 8
@@ -158,6 +158,39 @@ def test_a_recovery_passes_over_a_job_whose_file_is_being_finished(
     assert [row["status"] for row in queue.list_artifacts()] == ["orphaned"]
 
 
+def test_a_file_made_since_a_recovery_began_is_not_left_ready(
+    queue: Queue, owner: Owner, age: Age, first: Session, second: Session
+) -> None:
+    """The recovery is at another job when it is created and finished: either it is refused, or it is orphaned."""
+    slow, job = _expired(queue, age), _expired(queue, age)
+    _stop_updates_of(owner, slow)
+    owner.execute("select pg_advisory_lock(42)")
+    recovered = first.call_and_wait("recover_leases")
+    second.call_and_commit("create_artifacts", **_lease(job), artifacts=[_FILE])
+    [artifact] = queue.list_artifacts()
+    finished = second.begin("finish_artifacts", **_finish(job, artifact["id"]))
+    owner.execute("select pg_advisory_unlock(42)")
+    assert recovered.result()["changed"] == 2
+    assert isinstance(finished.exception() or psycopg.Error(), psycopg.Error)
+    assert [row["status"] for row in queue.list_artifacts()] == ["orphaned"]
+
+
+def test_a_purge_looks_again_before_it_deletes(queue: Queue, owner: Owner, age: Age, first: Session) -> None:
+    """Between its choice and its lock a job came to life, and another one ended just now: both stay."""
+    revived, renewed, old = (running_job(queue) for _ in range(3))
+    for job in (revived, renewed, old):
+        settle(queue, job)
+        age(job, 86_400 * 60)
+    with owner.transaction():
+        # Choosing needs a weaker lock of the table than locking rows does: the call stops between the two.
+        owner.execute("lock table public.jobs in exclusive mode")
+        purged = first.call_and_wait("purge_jobs", dry_run=False)
+        owner.execute("update public.jobs set status = 'queued', finished_at = null where id = %s", (revived.id,))
+        owner.execute("update public.jobs set finished_at = now() where id = %s", (renewed.id,))
+    assert (purged.result()["changed"], purged.result()["skipped"]) == (1, 2)
+    assert {row["id"] for row in queue.list_jobs()} == {str(revived.id), str(renewed.id)}
+
+
 def test_settling_and_renewing_the_same_jobs_does_not_deadlock(queue: Queue, first: Session, second: Session) -> None:
     """In opposite orders, again and again: every job is settled and no renewal fails."""
     for _ in range(ROUNDS):
@@ -202,6 +235,27 @@ def test_settling_and_recovering_the_same_jobs_agree(
         owner.execute("delete from public.jobs")
 
 
+_FILE: dict[str, Json] = {
+    "name": "a",
+    "content_type": "text/plain",
+    "size_bytes": 1,
+    "sha256": "a" * 64,
+    "extension": "txt",
+}
+
+
+def _stop_updates_of(owner: Owner, job: Job) -> None:
+    """Let whoever changes this job wait for the advisory lock 42 in the middle of the statement."""
+    owner.execute(
+        "create function public.stop() returns trigger language plpgsql as"
+        " 'begin perform pg_advisory_xact_lock(42); return new; end'"
+    )
+    owner.execute(
+        "create trigger stop before update on public.jobs for each row"
+        f" when (new.id = '{job.id}') execute function public.stop()".encode()
+    )
+
+
 def _claim(max_jobs: int) -> dict[str, Json]:
     return {
         "claim_id": str(uuid4()),
@@ -232,8 +286,7 @@ def _success(job: Job) -> dict[str, Json]:
 
 def _with_artifact(queue: Queue, age: Age) -> tuple[Job, str]:
     job = _expired(queue, age)
-    file = {"name": "a", "content_type": "text/plain", "size_bytes": 1, "sha256": "a" * 64, "extension": "txt"}
-    [row] = queue.create_artifacts(job, [file])
+    [row] = queue.create_artifacts(job, [_FILE])
     artifact_id: str = row["artifact_id"]
     return job, artifact_id
 

@@ -211,3 +211,41 @@ def test_cached_files_are_asked_for_in_a_list_of_bounded_length(transport: Trans
     """With a sentence that says so."""
     with pytest.raises(InvalidArgument, match="at most 1,000 texts"):
         transport.call("find_cached_artifacts", {"cache_keys": wrong})
+
+
+def test_two_files_of_one_content_are_deleted_independently(queue: Queue, owner: Owner) -> None:
+    """While one of them is kept, their object is; once both are given up, it goes."""
+    job = running_job(queue)
+    first, second = queue.create_artifacts(job, [PAGE, {**PAGE, "name": "copy.html"}])
+    queue.finish_artifacts(job, [first["artifact_id"], second["artifact_id"]])
+    settle(queue, job)
+    give_up = "update public.artifacts set status = %s where id = %s"
+    owner.execute(give_up, ("orphaned", first["artifact_id"]))
+    assert queue.list_abandoned_artifacts(grace_seconds=0) == []
+    owner.execute(give_up, ("expired", second["artifact_id"]))  # its object is kept on purpose
+    assert queue.list_abandoned_artifacts(grace_seconds=0) == []
+    owner.execute(give_up, ("orphaned", second["artifact_id"]))
+    both = queue.list_abandoned_artifacts(grace_seconds=0)
+    assert {row["artifact_id"] for row in both} == {first["artifact_id"], second["artifact_id"]}
+    assert queue.delete_artifacts([first["artifact_id"]]) == 1
+    assert queue.list_abandoned_artifacts(grace_seconds=0) == [second]
+
+
+def test_files_that_cannot_be_deleted_do_not_keep_the_others_waiting(queue: Queue, transport: Transport) -> None:
+    """A page begins after the last one that could not be; one that is gone begins anew."""
+    job = running_job(queue)
+    files = [{**PAGE, "name": f"{n}.html", "sha256": f"{n:064x}"} for n in range(7)]
+    rows = queue.create_artifacts(job, files)
+    settle(queue, job)
+
+    def page(after_id: str | None) -> list[str]:
+        asked: Json = {"grace_seconds": 0, "max_artifacts": 3, "after_id": after_id}
+        return [row["artifact_id"] for row in transport.call("list_abandoned_artifacts", asked)]
+
+    seen: list[str] = []
+    while found := page(seen[-1] if seen else None):
+        seen += found
+    assert sorted(seen) == sorted(row["artifact_id"] for row in rows)
+    first = page(None)
+    queue.delete_artifacts(first[-1:])
+    assert page(first[-1])[:2] == first[:2]

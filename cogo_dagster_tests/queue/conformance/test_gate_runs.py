@@ -5,10 +5,12 @@ from uuid import uuid4
 
 import pytest
 
-from cogo_dagster.queue.errors import InvalidArgument
-from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.errors import InvalidArgument, LeaseLost
+from cogo_dagster.queue.model import Job, Json, Outcome
 from cogo_dagster.queue.transports.base import Transport
-from cogo_dagster_tests.conftest import Owner
+from cogo_dagster_tests.conftest import Age, Owner
+from cogo_dagster_tests.queue.steps import running_job, settle, take
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -119,3 +121,45 @@ def test_a_report_that_is_gone_is_no_link(transport: Transport, owner: Owner) ->
     owner.execute("update public.artifacts set status = 'expired'")
     [run] = transport.call("list_gate_runs", {})
     assert run["eslint_artifact_id"] is None
+
+
+def of_attempt(job: Job, **facts: Json) -> dict[str, Json]:
+    """Return what the attempt's executor writes down."""
+    return {"gate_run_id": str(job.id), "job_id": str(job.id), "lease_token": str(job.lease_token), **facts}
+
+
+def test_a_newer_attempts_verdict_takes_the_place_of_an_older_ones(transport: Transport, queue: Queue) -> None:
+    """The first attempt said its word and was given back before it was settled: the second one counts."""
+    first = running_job(queue, "gate")
+    assert record(transport, status="fail", **of_attempt(first))["created"] is True
+    transport.call("promote_alerts", {})
+    settle(queue, first, Outcome.REQUEUED)
+    [second] = take(queue, families=["gate"])
+    answer = record(transport, status="pass", **of_attempt(second))
+    assert (answer["created"], answer["gate_run"]["status"]) == (True, "pass")
+    [run] = transport.call("list_gate_runs", {})
+    assert run["status"] == "pass"
+    transport.call("promote_alerts", {})
+    assert [alert["status"] for alert in transport.call("list_alerts", {"kind": "gate_failed"})] == ["resolved"]
+
+
+def test_a_stale_attempts_verdict_is_rejected(transport: Transport, queue: Queue, age: Age) -> None:
+    """Its lease was recovered: whether the newer attempt has spoken or not, only that one may."""
+    stale = running_job(queue, "gate")
+    age(stale, 3600)
+    queue.recover()
+    with pytest.raises(LeaseLost, match="its gate run is not accepted"):
+        record(transport, status="fail", **of_attempt(stale))
+    [current] = take(queue, families=["gate"])
+    record(transport, status="pass", **of_attempt(current))
+    with pytest.raises(LeaseLost, match="its gate run is not accepted"):
+        record(transport, status="fail", **of_attempt(stale))
+    assert [run["status"] for run in transport.call("list_gate_runs", {})] == ["pass"]
+
+
+def test_an_attempt_records_its_verdict_once(transport: Transport, queue: Queue) -> None:
+    """The reply was lost: the run that stands comes back, and its time is the first one's."""
+    job = running_job(queue, "gate")
+    first = record(transport, status="fail", **of_attempt(job))
+    again = record(transport, status="pass", **of_attempt(job))
+    assert (again["created"], again["gate_run"]) == (False, first["gate_run"])

@@ -7,12 +7,13 @@ import pytest
 from cogo_dagster.queue.bulk import Operation, perform, perform_items, preview
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.errors import InvalidTransition, JobNotFound
-from cogo_dagster.queue.model import JobError, NewJob, Outcome
+from cogo_dagster.queue.model import JobError, Json, NewJob, Outcome
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.queue.conformance.test_retry import failed_job
 from cogo_dagster_tests.queue.steps import (
     HOPELESS,
     a_worker,
+    add,
     dead_letters,
     look,
     register,
@@ -168,3 +169,60 @@ def test_pages_of_the_list_neither_repeat_nor_leave_out(queue: Queue) -> None:
 def _fail_with(queue: Queue, error: JobError, type: str = "browser") -> None:
     job = running_job(queue, type, max_attempts=1)
     settle(queue, job, Outcome.FAILED, error=error)
+
+
+@pytest.mark.parametrize("other", [{"payload": {"url": "https://other.example"}}, {"executor_id": "mac"}])
+def test_a_letter_whose_key_is_held_by_other_work_stays_open(queue: Queue, other: dict[str, Json]) -> None:
+    """Nothing is lost: its payload was not queued by that job. The others are replayed."""
+    held, free = failed_job(queue), failed_job(queue)
+    holder = add(queue, idempotency_key=f"dlq:{held}", **other)
+    answer = queue.operate("replay_dlq", {})
+    assert [item["id"] for item in answer["items"]] == [str(free)]
+    assert answer["skipped_items"] == [{"id": str(held), "reason": "key_taken", "held_by": str(holder)}]
+    assert (answer["matched"], answer["changed"], answer["skipped"]) == (2, 1, 1)
+    assert [letter["job_id"] for letter in dead_letters(queue)] == [str(held)]
+    assert look(queue, held)["replayed_job_id"] is None
+
+
+def test_a_named_letter_whose_key_is_held_by_other_work_is_skipped(queue: Queue) -> None:
+    """By its id and by a plan alike; a dry run says so too."""
+    held = failed_job(queue)
+    holder = add(queue, payload={"other": True}, idempotency_key=f"dlq:{held}")
+    passed_over = [{"id": str(held), "reason": "key_taken", "held_by": str(holder)}]
+    for named in ({"job_ids": [str(held)]}, {"items": [{"id": str(held)}]}):
+        for dry_run in (True, False):
+            answer = queue.operate("replay_dlq", {**named, "dry_run": dry_run})
+            assert (answer["changed"], answer["items"], answer["skipped_items"]) == (0, [], passed_over)
+    assert (answer["matched"], answer["skipped"]) == (1, 1)
+    assert len(dead_letters(queue)) == 1
+
+
+def test_a_letter_is_replayed_once_its_key_is_free(queue: Queue, owner: Owner) -> None:
+    """It was open all the while."""
+    held = failed_job(queue, payload={"mine": True})
+    holder = add(queue, payload={"other": True}, idempotency_key=f"dlq:{held}")
+    assert perform(queue, REPLAY, "me").changed == 0
+    owner.execute("delete from public.jobs where id = %s", (holder,))
+    [made] = perform(queue, REPLAY, "me").items
+    assert look(queue, UUID(made["job_id"]))["payload"] == {"mine": True}
+
+
+def test_letters_that_cannot_be_replayed_do_not_keep_the_others_waiting(queue: Queue) -> None:
+    """Also where they are the oldest and fill a batch: each is counted once."""
+    held = [failed_job(queue) for _ in range(3)]
+    free = {str(failed_job(queue)) for _ in range(4)}
+    for job_id in held:
+        add(queue, payload={"other": True}, idempotency_key=f"dlq:{job_id}")
+    done = perform(queue, REPLAY, "me", limit=100)
+    assert {item["id"] for item in done.items} == free
+    assert (done.matched, done.changed, done.skipped) == (7, 4, 3)
+    done = queue.operate("replay_dlq", {"batch_size": 2})
+    assert (done["changed"], done["more"], len(done["skipped_items"])) == (0, False, 3)
+
+
+def test_replays_made_at_once_run_in_the_order_of_the_failures(queue: Queue) -> None:
+    """Whatever the order of their keys is."""
+    old = [failed_job(queue) for _ in range(6)]
+    perform(queue, REPLAY, "me")
+    claimed = [take_one(queue) for _ in old]
+    assert [job.idempotency_key for job in claimed] == [f"dlq:{job_id}" for job_id in old]
