@@ -62,6 +62,13 @@ class Session:
         self._connection.commit()
         return answer
 
+    def call_and_rollback(self, function: str, **arguments: Json) -> Json:
+        """Call a function and take back what it did."""
+        try:
+            return self.call(function, **arguments)
+        finally:
+            self._connection.rollback()
+
     def commit(self) -> None:
         """End the transaction for good."""
         self._connection.commit()

@@ -1,0 +1,201 @@
+"""Every function that locks several rows locks them in one order: against itself and the others nobody deadlocks.
+
+Two sessions call together, with overlapping batches in opposite orders. In the test of all pairs they take back what
+they did, so that every pair meets the same rows. A session finds a deadlock after 50 ms.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations_with_replacement
+from typing import Final
+from uuid import UUID, uuid4
+
+import pytest
+
+from cogo_dagster.queue.client import Queue, WorkerIdentity
+from cogo_dagster.queue.model import Job, Json
+from cogo_dagster_tests.conftest import Owner
+from cogo_dagster_tests.queue.conformance.test_gate_runs import a_run
+from cogo_dagster_tests.queue.conformance.test_retry import failed_job
+from cogo_dagster_tests.queue.conformance.test_secrets import sealed
+from cogo_dagster_tests.queue.steps import a_worker, add, register, settle, take
+from cogo_dagster_tests.sql.sessions import Session, at_once
+
+BATCH: Final = 24
+KEY_ID: Final = "0123456789ab"
+
+Call = tuple[str, Mapping[str, Json]]
+
+
+class Rows:
+    """A database with a batch of each kind of row, for all sessions to meet at."""
+
+    def __init__(self, queue: Queue, owner: Owner) -> None:
+        self.worker, self.dead = a_worker("shared", "mac"), a_worker("shared")
+        for worker in (self.worker, self.dead):
+            register(queue, worker)
+            queue.heartbeat(worker, 0, {})
+        self.failed = [failed_job(queue) for _ in range(BATCH)]
+        for _ in range(BATCH):
+            add(queue)
+        for job in take(queue):
+            settle(queue, job)
+        self.lost = _claimed(queue, self.dead)
+        [self.uploading, *_] = self.running = _claimed(queue, self.worker)
+        made = queue.create_artifacts(self.uploading, files(range(BATCH)))
+        self.files = [row["artifact_id"] for row in made]
+        made = queue.create_artifacts(self.lost[0], files(range(BATCH)))
+        queue.finish_artifacts(self.lost[0], [row["artifact_id"] for row in made])
+        self.abandoned = [row["artifact_id"] for row in made]
+        self.queued = [add(queue) for _ in range(BATCH)]
+        queue.pause("type", "gate", actor="me")
+        owner.execute(
+            "update public.jobs set lease_expires_at = now() - interval '1 h' where id = any(%s)",
+            ([job.id for job in self.lost],),
+        )
+        owner.execute("update public.artifacts set status = 'orphaned' where id = any(%s)", (self.abandoned,))
+        owner.execute("update public.worker_heartbeats set created_at = now() - interval '2 days'")
+
+
+def files(numbers: Sequence[int]) -> list[dict[str, Json]]:
+    """Return files to announce."""
+    kind = {"content_type": "text/plain", "size_bytes": 1, "extension": "txt"}
+    return [{"name": f"{n}.txt", "sha256": f"{n:064x}", **kind} for n in numbers]
+
+
+def calls(rows: Rows, order: int) -> dict[str, Call]:
+    """Return a call of each function, with its batch in order (1) or backwards (-1)."""
+    numbers = range(BATCH)[::order]
+    keyed = [{"type": "browser", "idempotency_key": f"new-{n}"} for n in numbers]
+    unfair = [{"type": "browser", "idempotency_key": f"dlq:{job_id}", "payload": {}} for job_id in rows.failed[::order]]
+    worker = {"instance_id": str(rows.worker.instance_id)}
+    bulk = {"dry_run": False, "batch_size": BATCH}
+    of_upload = _lease(rows.uploading)
+    token = str(rows.running[0].lease_token)
+    providers = [{"provider": f"p{n % 3}", "capability": f"c{n}", "healthy": n % 2 == 0} for n in numbers]
+    secrets = [
+        {"environment": "dev", "reference": f"app/s{n}", "version": 1, "ciphertext": sealed("b")} for n in numbers
+    ]
+    runs = [{"run_id": f"run-{n}", "job_name": "process_jobs", "error_class": "x"} for n in numbers]
+    targets = [{"target": f"t{n}", "address_digest": str(order)} for n in numbers]
+    return {
+        "claim_jobs": ("claim_jobs", _claim(rows.worker)),
+        "claim_chosen_jobs": (
+            "claim_chosen_jobs",
+            {"claim_id": str(uuid4()), "job_ids": _texts(rows.queued[::order]), "worker_id": "shared"},
+        ),
+        "settle_jobs": ("settle_jobs", {"settlements": [_end(job) for job in (rows.running + rows.lost)[::order]]}),
+        "fail_jobs": (
+            "settle_jobs",
+            {"settlements": [_end(job) | FAILURE for job in (rows.running + rows.lost)[::order]]},
+        ),
+        "renew_leases": ("renew_leases", {"leases": [_lease(job) for job in (rows.running + rows.lost)[::order]]}),
+        "recover_leases": ("recover_leases", {}),
+        "requeue_instance": ("requeue_instance", worker),
+        "fail_unreadable_jobs": ("fail_unreadable_jobs", {"claim_id": token, "every_one": True}),
+        "start_jobs": ("start_jobs", worker | {"job_ids": [str(job.id) for job in rows.running]}),
+        "cancel_job": ("cancel_job", {"job_id": str(rows.running[BATCH // 2].id)}),
+        "retry_failed": ("retry_failed", bulk | {"job_ids": _texts(rows.failed[::order])}),
+        "replay_dlq": ("replay_dlq", bulk | {"job_ids": _texts(rows.failed[::order])}),
+        "purge_jobs": ("purge_jobs", bulk | {"older_than_days": 0, "statuses": ["succeeded", "failed"]}),
+        "cleanup_artifacts": ("cleanup_artifacts", bulk | {"older_than_days": 0}),
+        "enqueue_jobs": ("enqueue_jobs", {"jobs": keyed}),
+        "enqueue_keys_of_replays": ("enqueue_jobs", {"jobs": unfair}),
+        "create_artifacts": ("create_artifacts", of_upload | {"artifacts": files(range(BATCH * 2)[::order])}),
+        "finish_artifacts": ("finish_artifacts", of_upload | {"artifact_ids": rows.files[::order]}),
+        "delete_artifacts": ("delete_artifacts", {"artifact_ids": (rows.abandoned + rows.files)[::order]}),
+        "register_worker": ("register_worker", worker | {"worker_id": "shared", "families": [], "executor_id": "mac"}),
+        "record_heartbeat": (
+            "record_heartbeat",
+            {"instance_id": str((rows.worker if order > 0 else rows.dead).instance_id), "running": 1},
+        ),
+        "stop_worker": ("stop_worker", worker),
+        "pause": ("pause", {"kind": "type", "name": "figma"}),
+        "resume": ("resume", {"kind": "type", "name": "gate"}),
+        "record_gate_run": ("record_gate_run", {"run": a_run(gate_run_id=str(rows.uploading.id))}),
+        "record_provider_health": ("record_provider_health", {"results": providers}),
+        "remove_provider": ("remove_provider", {"provider": "p1"}),
+        "rotate_secrets": ("rotate_secrets", {"secrets": secrets, "key_id": KEY_ID}),
+        "record_run_failures": ("record_run_failures", {"failures": runs}),
+        "record_run_successes": ("record_run_successes", {"successes": [{"job_name": "process_jobs"}]}),
+        "promote_alerts": ("promote_alerts", {"targets": targets}),
+        "announce": ("announce", {"key": "k", "kind": "weekly", "title": "t", "body": {}, "targets": targets}),
+        "claim_alert_message": ("claim_alert_message", {"target": "t1", "claim_id": str(uuid4())}),
+        "replay_alert_deliveries": ("replay_alert_deliveries", {}),
+        "watch_schedules": (
+            "watch_schedules",
+            {"schedules": [{"name": f"s{n}", "due_in_seconds": 60} for n in numbers]},
+        ),
+        "acquire_rate": ("acquire_rate", {"name": "figma:x", "capacity": 9, "refill_per_second": 1}),
+        "open_circuit": ("open_circuit", {"name": "figma:x", "open_seconds": 9, "reason": "x"}),
+        "rotate_owner_marker": ("rotate_owner_marker", {"expected": None, "next": str(uuid4())}),
+        "set_payload_limit": ("set_payload_limit", {"max_bytes": 2_000_000}),
+    }
+
+
+FAILURE: Final[Json] = {"outcome": "failed", "error": {"class": "x", "message": "y"}, "retryable": False}
+
+
+def test_no_two_functions_deadlock(queue: Queue, owner: Owner, first: Session, second: Session) -> None:
+    """Each against itself and each other one, both beginning together."""
+    rows = Rows(queue, owner)
+    names = list(calls(rows, 1))
+    for one, other in combinations_with_replacement(names, 2):
+        (mine, forth), (theirs, back) = calls(rows, 1)[one], calls(rows, -1)[other]
+        at_once(
+            lambda: first.call_and_rollback(mine, **forth),  # noqa: B023
+            lambda: second.call_and_rollback(theirs, **back),  # noqa: B023
+        )
+
+
+PAIRS: Final = [
+    ("enqueue_jobs", "enqueue_jobs"),
+    ("replay_dlq", "enqueue_keys_of_replays"),
+    ("create_artifacts", "create_artifacts"),
+    ("finish_artifacts", "create_artifacts"),
+    ("delete_artifacts", "delete_artifacts"),
+    ("settle_jobs", "fail_jobs"),
+    ("settle_jobs", "recover_leases"),
+    ("fail_jobs", "requeue_instance"),
+    ("retry_failed", "replay_dlq"),
+    ("record_heartbeat", "record_heartbeat"),
+    ("record_provider_health", "record_provider_health"),
+]
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=["-".join(pair) for pair in PAIRS])
+def test_callers_that_commit_do_not_deadlock(
+    queue: Queue, owner: Owner, first: Session, second: Session, pair: tuple[str, str]
+) -> None:
+    """What the other has changed is looked at again, and nobody waits in a circle."""
+    rows = Rows(queue, owner)
+    (mine, forth), (theirs, back) = calls(rows, 1)[pair[0]], calls(rows, -1)[pair[1]]
+    at_once(lambda: first.call_and_commit(mine, **forth), lambda: second.call_and_commit(theirs, **back))
+
+
+def _claimed(queue: Queue, worker: WorkerIdentity) -> list[Job]:
+    for _ in range(BATCH):
+        add(queue)
+    return take(queue, worker=worker)
+
+
+def _claim(worker: WorkerIdentity) -> dict[str, Json]:
+    families = [{"family": "browser", "max_jobs": BATCH}]
+    return {
+        "claim_id": str(uuid4()),
+        "families": families,
+        "worker_id": "shared",
+        "instance_id": str(worker.instance_id),
+        "idle": True,
+    }
+
+
+def _lease(job: Job) -> dict[str, Json]:
+    return {"job_id": str(job.id), "lease_token": str(job.lease_token)}
+
+
+def _end(job: Job) -> dict[str, Json]:
+    return {**_lease(job), "outcome": "succeeded"}
+
+
+def _texts(ids: Sequence[UUID]) -> list[str]:
+    return [str(one) for one in ids]
