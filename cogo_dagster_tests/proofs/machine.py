@@ -30,6 +30,7 @@ TABLES: Final = (
     "jobs",
     "job_attempts",
     "jobs_dlq",
+    "ended_claims",
     "operations_log",
     "paused",
     "workers",
@@ -75,6 +76,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.keys: dict[str, UUID] = {}
         self.attempts: list[tuple[ModelJob, Job]] = []
         self.ends: dict[UUID, Json] = {}
+        self.ended_claims: set[UUID] = set()
         self.workers: list[tuple[WorkerIdentity, ModelWorker]] = []
         for number, executor_id in enumerate(ADDRESSES):
             identity = WorkerIdentity(f"worker-{number}", uuid4(), executor_id)
@@ -196,9 +198,36 @@ class QueueMachine(RuleBasedStateMachine):
         """What expired is taken back, and nothing else."""
         lost = [job for job in self.jobs if job.status == "running" and job.expired]
         for job in lost:
+            assert job.token is not None
+            self.ended_claims.add(job.token)
             job.recover()
         assert self.queue.recover().changed == len(lost)
         self._line_up(lost)
+
+    @precondition(lambda self: self.ended_claims)
+    @rule(pick=PICK)
+    def repeat_a_claim_late(self, pick: int) -> None:
+        """I2: the claim was lost and is repeated after its lease: it gives what it still holds, and nothing new."""
+        token = sorted(self.ended_claims)[pick % len(self.ended_claims)]
+        claim: Json = {
+            "claim_id": str(token),
+            "worker_id": "worker-0",
+            "families": [{"family": "browser", "max_jobs": 9}],
+        }
+        given = self.queue.operate("claim_jobs", claim)["jobs"]
+        held = [job.id for job in self.jobs if job.status == "running" and job.token == token]
+        assert {UUID(row["id"]) for row in given} == set(held)
+
+    @precondition(lambda self: self._running())
+    @rule(pick=PICK)
+    def wait_for_a_dependency(self, pick: int) -> None:
+        """What all jobs need is away: the job waits, and neither its attempts nor its snoozes count it."""
+        job, given = self._running()[pick % len(self._running())]
+        snooze: Json = {"job_id": str(job.id), "lease_token": str(given.lease_token), "outcome": "snoozed"}
+        late: Json = {"uncounted": True, "delay_seconds": FAR_AWAY, "run_seconds": 1}
+        answer = self.queue.operate("settle_jobs", {"settlements": [snooze | late]})
+        assert set(answer["statuses"]) == job.settle(given.lease_token, "snoozed", counted=False)
+        assert answer["job_statuses"] == [job.status]
 
     @precondition(lambda self: self._running())
     @rule(pick=PICK, outcome=st.sampled_from(Outcome))
@@ -345,6 +374,7 @@ def _facts(row: dict[str, Any]) -> Json:
         "status": row["status"],
         "attempts": row["attempts"],
         "snoozes": row["snoozes"],
+        "lost": row["lost_attempts"],
         "cancel_requested": row["cancel_requested"],
         "lease_token": None if waits else row["lease_token"],
         "leased": row["lease_expires_at"] is not None,  # I2
@@ -359,6 +389,7 @@ def _expected(job: ModelJob) -> Json:
         "status": job.status,
         "attempts": job.attempts,
         "snoozes": job.snoozes,
+        "lost": job.lost,
         "cancel_requested": job.cancel_requested,
         "lease_token": job.token,
         "leased": running,

@@ -34,6 +34,7 @@ class ModelJob:
         token: Of the attempt that runs or that ended the job; None while it waits and where nobody ended it.
         started: Whether its attempt runs, as opposed to waiting in the worker.
         claims: How many attempts ever began.
+        lost: How many attempts in a row ended with their lease.
         superseded: How each attempt ended that did not end the job, by its token.
         said: What the attempt that ended the job said.
         reason: Why it is in the DLQ; None if it is not, or no more.
@@ -57,6 +58,7 @@ class ModelJob:
     started: bool = False
     worker: ModelWorker | None = None
     claims: int = 0
+    lost: int = 0
     superseded: dict[UUID, str] = field(default_factory=dict)
     said: str | None = None
     reason: str | None = None
@@ -71,12 +73,12 @@ class ModelJob:
         self.attempts += 1
         self.claims += 1
 
-    def settle(self, token: UUID, outcome: str, *, retryable: bool = True) -> set[str]:
+    def settle(self, token: UUID, outcome: str, *, retryable: bool = True, counted: bool = True) -> set[str]:
         """Who holds the lease ends the attempt; return what the engine may answer."""
         if self.purged:
             return {"job_not_found"}
         if self.status == "running" and self.token == token:
-            self._end_attempt(token, outcome, retryable=retryable)
+            self._end_attempt(token, outcome, retryable=retryable, counted=counted)
             return {"ok"}
         if self.token == token and self.said is not None:
             repeated = outcome == self.said
@@ -133,6 +135,7 @@ class ModelJob:
         untouched = not self.started and self.id not in self.worker.started
         self.superseded[self.token] = "released" if untouched else "lost"
         self.token = None
+        self.lost += not untouched
         if self.cancel_requested:
             self.status = "cancelled"
         elif untouched:
@@ -142,10 +145,11 @@ class ModelJob:
         else:
             self._wait(due=True, give_back=False)
 
-    def _end_attempt(self, token: UUID, outcome: str, *, retryable: bool) -> None:
+    def _end_attempt(self, token: UUID, outcome: str, *, retryable: bool, counted: bool) -> None:
         exhausted = self.attempts >= self.max_attempts
-        worn_out = outcome == "snoozed" and self.snoozes >= MOST_SNOOZES
-        self.snoozes += outcome == "snoozed"
+        worn_out = outcome == "snoozed" and counted and self.snoozes >= MOST_SNOOZES
+        self.snoozes += outcome == "snoozed" and counted
+        self.lost = self.lost if outcome == "requeued" else 0
         if outcome == "succeeded":
             self.status, self.said = "succeeded", outcome
         elif outcome == "cancelled" or self.cancel_requested:

@@ -23,6 +23,8 @@ declare
         "The worker stopped renewing its lease: it crashed, was killed or was cut off from the database."}';
     taken uuid[];
     tokens uuid[];
+    instances uuid[];
+    unstarted boolean[];
     requeued integer;
     failed integer;
     cancelled integer;
@@ -45,22 +47,22 @@ begin
         return answer;
     end if;
 
-    -- Locked in a statement of its own, for the next ones see what was committed until then: an artifact that was finished
-    -- between this statement's snapshot and its lock is found below.
-    select coalesce(array_agg(expired.id), '{}'), coalesce(array_agg(expired.lease_token), '{}') into taken, tokens
+    -- Locked in a statement of its own: the next ones see what was committed until then, such as an artifact that was
+    -- finished between this statement's snapshot and its lock.
+    select coalesce(array_agg(e.id), '{}'), coalesce(array_agg(e.lease_token), '{}'), array_agg(e.instance_id),
+        array_agg(e.started_at is null)
+    into taken, tokens, instances, unstarted
     from (
-        select j.id, j.lease_token from public.jobs j
+        select j.id, j.lease_token, j.instance_id, j.started_at from public.jobs j
         where j.status = 'running' and j.lease_expires_at < at
         limit recover_leases.batch_size
         for update skip locked
-    ) expired;
+    ) e;
 
     with expired as materialized (
-        select j.id, j.lease_token as token,
-            j.started_at is null and not coalesce(j.id = any (w.started_job_ids), true) as untouched
-        from public.jobs j
-        left join public.workers w on w.instance_id = j.instance_id
-        where j.id = any (taken)
+        select held.id, held.token, held.unstarted and not coalesce(held.id = any (w.started_job_ids), true) as untouched
+        from unnest(taken, tokens, instances, unstarted) as held (id, token, instance_id, unstarted)
+        left join public.workers w on w.instance_id = held.instance_id
     ), updated as (
         update public.jobs j set
             status = case
