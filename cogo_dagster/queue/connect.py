@@ -38,9 +38,11 @@ class Connection(psycopg.Connection[TupleRow]):
 
     Attributes:
         wait_seconds: For the answer to one statement.
+        own_timeout: The server's statement_timeout for this session, before we set one; None where we set none.
     """
 
     wait_seconds: float = ANSWER_SECONDS
+    own_timeout: str | None = None
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
         """Wait for an answer, at most `wait_seconds`."""
@@ -84,7 +86,7 @@ def connect(
         raise _refusal(first_line(error)) from None
     except TimeoutError:
         raise _refusal(f"no answer within {seconds:g} s") from None
-    except (OSError, RuntimeError) as error:  # RuntimeError: this process may start no more threads
+    except Exception as error:  # no threads left, no files, no memory
         raise _refusal(first_line(error)) from error
     connection.wait_seconds = wait_seconds or limited(ANSWER_SECONDS)
     return connection

@@ -14,7 +14,7 @@ from cogo_dagster.settings import Settings
 from cogo_dagster.web.access import Access
 from cogo_dagster.web.api import alerts as alerts_api
 from cogo_dagster.web.api import artifacts, dlq, health, jobs, metrics, workers
-from cogo_dagster.web.backend import Backend
+from cogo_dagster.web.backend import Backend, Patience
 from cogo_dagster.web.errors import answer_problems
 from cogo_dagster.web.files import StaticFiles
 from cogo_dagster.web.headers import Guard, known_hosts, page_policy
@@ -61,6 +61,7 @@ def create_app(
     app.state.web = Web(settings, backend, Access(AdminToken(settings, backend)), exposed)
     app.state.pages = pages
     app.state.problem_page = partial(_problem_page, pages)
+    app.add_middleware(Patience)
     app.add_middleware(Guard, hosts=known_hosts(settings, bound_to), policy=page_policy(settings))
     answer_problems(app)
     for part in (

@@ -6,11 +6,13 @@ from contextlib import AbstractContextManager, ExitStack
 from threading import Lock
 from typing import Any, Final, TypeVar
 
+from starlette.types import ASGIApp, Receive, Scope, Send
+
 from cogo_dagster.bootstrap import Application
 from cogo_dagster.insights.model import History, Numbers, StatusCounts
 from cogo_dagster.quality.model import GateSummary
 from cogo_dagster.queue.errors import DatabaseUnavailable, QueueError, TransportError
-from cogo_dagster.queue.limits import ANSWER_SECONDS, call_limit
+from cogo_dagster.queue.limits import call_limit
 
 T = TypeVar("T")
 
@@ -20,8 +22,26 @@ PATIENCE_SECONDS: Final = 2.5
 _REST_SECONDS: Final = 2.0
 """So long after a failure nobody asks an absent database again: each question takes time."""
 
+READ_SECONDS: Final = 10.0
+"""For each call that a page or an answer is made of; the database itself ends one after 8 s."""
+
 _TRUST_SECONDS: Final = 1.0
 """So long after an answer nobody asks first whether the database is there."""
+
+
+class Patience:
+    """Limits how long reading waits for the database, so that a silent one does not keep the threads."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request."""
+        if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD"):
+            await self._app(scope, receive, send)
+            return
+        with call_limit(READ_SECONDS):
+            await self._app(scope, receive, send)
 
 
 class Backend:
@@ -108,8 +128,7 @@ class Backend:
             if kept is not None and time.monotonic() - kept[0] < seconds * self._keep_seconds:
                 value: T = kept[1]
                 return value
-            with call_limit(ANSWER_SECONDS):
-                value = ask(self.application)
+            value = ask(self.application)
             self._kept[name] = (time.monotonic(), value)
             return value
 

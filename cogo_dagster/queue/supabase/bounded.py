@@ -53,6 +53,8 @@ class _Backend(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:
         """Connect."""
         seconds = _left(timeout)
+        if seconds is not None and seconds <= 0:
+            raise httpcore.ConnectTimeout("finding the server took too long")
         if seconds is None:
             return _Stream(self._behind.connect_tcp(host, port, timeout, local_address, socket_options))
         try:
@@ -100,7 +102,10 @@ class _Stream(httpcore.NetworkStream):
         self, ssl_context: SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
         """Go on encrypted."""
-        return _Stream(self._behind.start_tls(ssl_context, server_hostname, _left(timeout)))
+        seconds = _left(timeout)
+        if seconds is not None and seconds <= 0:
+            raise httpcore.ConnectTimeout("finding the server took too long")
+        return _Stream(self._behind.start_tls(ssl_context, server_hostname, seconds))
 
     def get_extra_info(self, info: str) -> Any:
         """Return what is known of the connection."""

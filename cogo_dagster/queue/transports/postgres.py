@@ -13,6 +13,7 @@ from cogo_dagster.queue.connect import Connection, connect, connected, first_lin
 from cogo_dagster.queue.decoding import decode
 from cogo_dagster.queue.errors import (
     TRIES,
+    UNKNOWN,
     DatabaseUnavailable,
     InvalidArgument,
     QueueError,
@@ -35,9 +36,10 @@ _LONG_SECONDS: Final[Mapping[str, int]] = dict.fromkeys(
 )
 """Bulk work and a week's numbers may take longer at a database that allows it."""
 
-_TIMEOUT: Final = sql.SQL(
-    "select pg_catalog.set_config('statement_timeout', '{0}s', {1})"
-    " where pg_catalog.current_setting('statement_timeout')::interval not between '1us' and '{0}s'"
+_CURRENT_TIMEOUT: Final = sql.SQL("pg_catalog.current_setting('statement_timeout')")
+_SET_TIMEOUT: Final = sql.SQL(
+    "select {own}, pg_catalog.set_config('statement_timeout',"
+    " case when {own}::interval between '1us' and '{seconds}s' then {own} else '{seconds}s' end, {local})"
 )
 """A stricter timeout of the role's or the database's own stays."""
 
@@ -100,8 +102,11 @@ class PostgresTransport:
             return row[0] if row else None
         except psycopg.Error as error:
             raise self._failed(connection, error) from error
-        except BaseException:
+        except Exception as error:
             connection.close()  # an answer may be half read
+            raise logged(Failed(UNKNOWN, type(error).__name__, first_line(error))) from error
+        except BaseException:
+            connection.close()
             raise
         finally:
             self._pool.give_back(taken)
@@ -113,6 +118,8 @@ class PostgresTransport:
             # A server that was there may be on its way back; for one that never was, waiting only delays the news.
             tries = TRIES if self._was_connected and isinstance(error, DatabaseUnavailable) else 1
             raise Failed(Rule(type(error), "{message}", tries), type(error).__name__, str(error)) from error
+        except Exception as error:
+            raise logged(Failed(UNKNOWN, type(error).__name__, first_line(error))) from error
         self._was_connected = True
         return taken
 
@@ -129,13 +136,17 @@ class PostgresTransport:
             connection.close()
             refused = translated(error)
             raise DatabaseUnavailable(str(refused)) if isinstance(refused, InvalidArgument) else refused from error
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _configure(self, connection: Connection) -> None:
         if self._role:
             connection.execute(sql.SQL("set role {}").format(sql.Identifier(self._role)), prepare=False)
         if self._prepare:
-            connection.execute(_TIMEOUT.format(STATEMENT_SECONDS, sql.SQL("false")), prepare=False)
+            row = connection.execute(_timeout_of(STATEMENT_SECONDS), prepare=False).fetchone()
+            connection.own_timeout = row[0] if row else None
 
     def _failed(self, connection: Connection, error: psycopg.Error) -> Failed:
         code = error.sqlstate or type(error).__name__
@@ -175,11 +186,18 @@ def _with_timeout(
     connection: Connection, statement: sql.Composed, document: str, seconds: int
 ) -> tuple[Any, ...] | None:
     """Execute in one transaction and one message with a timeout of its own, which leaves nothing behind."""
+    timeout = _timeout_of(seconds, own=connection.own_timeout, local=True)
     cursor = psycopg.ClientCursor(connection)
-    cursor.execute(sql.SQL("{}; {}").format(_TIMEOUT.format(seconds, sql.SQL("true")), statement), (document,))
+    cursor.execute(sql.SQL("{}; {}").format(timeout, statement), (document,))
     while cursor.nextset():
         pass
     return cursor.fetchone()
+
+
+@lru_cache(maxsize=16)
+def _timeout_of(seconds: int, *, own: str | None = None, local: bool = False) -> sql.Composed:
+    before = _CURRENT_TIMEOUT if own is None else sql.Literal(own)
+    return _SET_TIMEOUT.format(own=before, seconds=seconds, local=local)
 
 
 @lru_cache(maxsize=256)

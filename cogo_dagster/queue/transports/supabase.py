@@ -67,7 +67,8 @@ class SupabaseTransport:
 
     def call(self, function: str, arguments: Mapping[str, Json]) -> Json:
         """Call one function; see `Transport.call`."""
-        encoded(arguments)  # as strict as over a connection: supabase-py would quietly make text of bytes and dates
+        # As strict as over a connection: supabase-py would quietly make text of bytes and dates.
+        encoded(arguments, for_http=True)
         return repeated(
             lambda seconds: self._once(function, arguments, seconds),
             tries=_TRIES,
@@ -91,11 +92,11 @@ class SupabaseTransport:
                 answer = self._rest.rpc(function, dict(arguments)).execute()
         except APIError as error:
             raise _refusal(error, self._seen.response) from error
-        except RecursionError:  # the answer has too many levels for supabase-py
-            return _document("", self._seen.response)
-        except (httpx.HTTPError, ValueError) as error:  # ValueError: no JSON can say it: NaN, half a surrogate pair
-            raise Failed(rule_of_exception(error), type(error).__name__, _reason(error)) from error
+        except httpx.HTTPError as error:
+            raise logged(Failed(rule_of_exception(error), type(error).__name__, _reason(error))) from error
         except Exception as error:
+            if isinstance(error, ValueError | RecursionError) and self._seen.response is not None:
+                return _document("", self._seen.response)  # it has numbers or levels that supabase-py cannot read
             raise logged(Failed(UNKNOWN, type(error).__name__, _reason(error))) from error
         return _document(answer.data, self._seen.response)
 

@@ -46,16 +46,23 @@ def logged(failed: Failed) -> Failed:
     return failed
 
 
-def encoded(arguments: Mapping[str, Json]) -> str:
+def encoded(arguments: Mapping[str, Json], *, for_http: bool = False) -> str:
     """Return the arguments as JSON.
+
+    Args:
+        arguments: Of a call.
+        for_http: Refuse what httpx refuses too: NaN, and halves of surrogate pairs.
 
     Raises:
         InvalidArgument: JSON cannot say them.
     """
     try:
-        return json.dumps(arguments, separators=(",", ":"))
+        text = json.dumps(arguments, separators=(",", ":"), allow_nan=not for_http, ensure_ascii=not for_http)
+        if for_http:
+            text.encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise made(rule_of_exception(error), type(error).__name__, str(error)) from error
+    return text
 
 
 def repeated(once: Callable[[float], T], *, tries: int, first_pause_seconds: float, seconds: float) -> T:

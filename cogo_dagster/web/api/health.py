@@ -1,20 +1,26 @@
 """Whether the server lives, whether it can serve, and its numbers for Prometheus."""
 
-from typing import Annotated, Literal
+from collections.abc import Callable
+from typing import Annotated, Final, Literal, TypeVar
 
-from fastapi import APIRouter, Header, Response
+from anyio import CapacityLimiter, to_thread
+from fastapi import APIRouter, Header, Request, Response
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from pydantic import BaseModel, Field
 
 from cogo_dagster.insights.model import History, Numbers, StatusCounts
 from cogo_dagster.queue.limits import call_limit
-from cogo_dagster.web.backend import PATIENCE_SECONDS
+from cogo_dagster.web.backend import PATIENCE_SECONDS, Backend
 from cogo_dagster.web.errors import problems
-from cogo_dagster.web.parts import AppPart, WebPart
+from cogo_dagster.web.parts import WebPart, web_of
 from cogo_dagster.web.prometheus import QueueCollector
 
 router = APIRouter(tags=["health and metrics"])
+
+T = TypeVar("T")
+
+_PROBES: Final = CapacityLimiter(8)
 
 
 class Health(BaseModel):
@@ -39,11 +45,9 @@ async def healthz() -> Health:  # not in a thread: those may all wait for the da
 
 
 @router.get("/readyz", responses=problems())
-def readyz(application: AppPart) -> Readiness:
+async def readyz(request: Request) -> Readiness:
     """Whether the database answers, at a release this code can use."""
-    with call_limit(PATIENCE_SECONDS):
-        unreachable = [one["target"] for one in application.alerts.target_health()["targets"] if not one["healthy"]]
-        return Readiness(**application.queue.schema_version(), unreachable_targets=unreachable)
+    return await _probed(lambda: _readiness(web_of(request).backend))
 
 
 @router.get(
@@ -51,11 +55,27 @@ def readyz(application: AppPart) -> Readiness:
     response_class=Response,
     responses={200: {"description": "Prometheus' text format.", "content": {"text/plain": {}}}, **problems()},
 )
-def metrics(web: WebPart, accept: Annotated[str, Header()] = "") -> Response:
+async def metrics(request: Request, accept: Annotated[str, Header()] = "") -> Response:
     """The queue in numbers, read from the database now, as Prometheus' text format or OpenMetrics."""
-    web.backend.look()
+    return await _probed(lambda: _metrics(web_of(request).backend, accept))
+
+
+async def _probed(probe: Callable[[], T]) -> T:
+    """Answer a probe in threads that no page may take: those may all wait for the database."""
+    return await to_thread.run_sync(probe, limiter=_PROBES)
+
+
+def _readiness(backend: Backend) -> Readiness:
+    application = backend.application
+    with call_limit(PATIENCE_SECONDS):
+        unreachable = [one["target"] for one in application.alerts.target_health()["targets"] if not one["healthy"]]
+        return Readiness(**application.queue.schema_version(), unreachable_targets=unreachable)
+
+
+def _metrics(backend: Backend, accept: str) -> Response:
+    backend.look()
     registry = CollectorRegistry()
-    registry.register(QueueCollector(web.backend))
+    registry.register(QueueCollector(backend))
     encode, content_type = choose_encoder(accept)
     return Response(encode(registry), media_type=content_type)
 

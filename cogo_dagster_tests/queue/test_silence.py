@@ -1,0 +1,299 @@
+"""Peers that keep the TCP connection and say nothing: every call, connect and probe ends within its time."""
+
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+
+import httpx
+import psycopg
+import pytest
+
+from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.connect import connect, connected
+from cogo_dagster.queue.errors import AccessDenied, DatabaseUnavailable, QueueError, TransportError
+from cogo_dagster.queue.limits import call_limit
+from cogo_dagster.queue.supabase.project import Project
+from cogo_dagster.queue.transports import postgres
+from cogo_dagster.queue.transports.pool import Pool
+from cogo_dagster.queue.transports.postgres import PostgresTransport, is_transaction_pooled
+from cogo_dagster.queue.transports.supabase import SupabaseTransport
+from cogo_dagster_tests.conftest import Owner
+from cogo_dagster_tests.proofs.pooler import pooled
+from cogo_dagster_tests.queue.steps import add
+from cogo_dagster_tests.supabase.keys import SERVICE_ROLE
+from cogo_dagster_tests.supabase.server import StandIn
+from cogo_dagster_tests.worker.bench import eventually
+from cogo_dagster_tests.worker.faults import Proxy, proxied
+
+SOON_SECONDS = 5.0
+"""Within it a call limited to half a second has ended, on a machine that is busy with other tests."""
+
+CONNECTED = "select count(*) from pg_stat_activity where datname = current_database() and application_name = 'cogo'"
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give up soon on an answer, and try again without waiting."""
+    monkeypatch.setattr(postgres, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(postgres, "_FIRST_PAUSE_SECONDS", 0.001)
+
+
+@pytest.fixture
+def proxy(dsn: str) -> Iterator[Proxy]:
+    """Stand before the test's database."""
+    with proxied(dsn) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def distant(proxy: Proxy) -> Iterator[PostgresTransport]:
+    """Call by way of the proxy."""
+    transport = PostgresTransport(proxy.dsn, role="service_role")
+    yield transport
+    transport.close()
+
+
+@pytest.fixture
+def mute() -> Iterator[int]:
+    """Hold a port that takes connections and never says anything."""
+    with socket.create_server(("127.0.0.1", 0), backlog=50) as listener:
+        yield listener.getsockname()[1]
+
+
+def test_a_call_over_a_connection_that_fell_silent_is_made_over_another(
+    distant: PostgresTransport, proxy: Proxy, owner: Owner
+) -> None:
+    """The old connection is finished, and so are all others that may be silent too; the call is done once."""
+    blockers = [distant._pool.take(1) for _ in range(3)]
+    for taken in blockers:
+        distant._pool.give_back(taken)
+    proxy.silence()
+    began = time.monotonic()
+    add(Queue(distant))
+    assert time.monotonic() - began < SOON_SECONDS
+    assert owner.execute("select count(*) from public.jobs").fetchone() == (1,)
+    assert proxy.connections == 4
+
+
+def test_a_call_ends_where_every_connection_is_silent(distant: PostgresTransport, proxy: Proxy) -> None:
+    """All its tries together keep the limit."""
+    add(Queue(distant))
+    proxy.silence(new_too=True)
+    began = time.monotonic()
+    with call_limit(0.8), pytest.raises((TransportError, DatabaseUnavailable), match="no answer"):
+        add(Queue(distant))
+    assert time.monotonic() - began < SOON_SECONDS
+
+
+@pytest.mark.parametrize("function", ["connect", "is_transaction_pooled", "call"])
+def test_a_server_that_takes_connections_and_says_nothing_is_given_up(mute: int, function: str) -> None:
+    """At login, before anything can be asked."""
+    dsn = f"postgresql://somebody:word@127.0.0.1:{mute},localhost:{mute},127.0.0.1:{mute}/cogo"
+    ways: dict[str, Callable[[], object]] = {
+        "connect": lambda: connect(dsn),
+        "is_transaction_pooled": lambda: is_transaction_pooled(dsn),
+        "call": lambda: PostgresTransport(dsn).call("queue_stats", {}),
+    }
+    began = time.monotonic()
+    with call_limit(0.5), pytest.raises(DatabaseUnavailable, match=r"no answer within 0\.5 s"):
+        ways[function]()
+    assert time.monotonic() - began < SOON_SECONDS
+
+
+def test_a_connection_that_breaks_while_the_pooler_is_looked_for_is_told(dsn: str) -> None:
+    """By an error of the queue, which commands report in one sentence."""
+    with pooled(dsn, "transaction") as address, proxied(address) as proxy:
+        proxy.lose_reply_to("pg_backend_pid")
+        with pytest.raises(TransportError, match="connection to the database broke"):
+            is_transaction_pooled(proxy.dsn)
+
+
+def test_a_process_ends_though_a_login_hangs(mute: int) -> None:
+    """Nothing at its end waits for the thread that still does."""
+    script = (
+        "from cogo_dagster.queue.transports.postgres import PostgresTransport\n"
+        "from cogo_dagster.queue.limits import call_limit\n"
+        f"transport = PostgresTransport('postgresql://a:b@127.0.0.1:{mute}/c?connect_timeout=600')\n"
+        "with call_limit(0.2):\n"
+        "    try: transport.call('queue_stats', {})\n"
+        "    except Exception as error: print(type(error).__name__)\n"
+        "transport.close()\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=20, check=True)
+    assert ended.stdout == "DatabaseUnavailable\n"
+
+
+def test_a_server_that_ends_idle_sessions_costs_no_call(dsn: str, owner: Owner) -> None:
+    """What was said meanwhile is noticed before the connection is used: the first try succeeds."""
+    owner.execute(f"alter database {owner.info.dbname} set idle_session_timeout = '200ms'")
+    transport = PostgresTransport(dsn, role="service_role")
+    statements: list[str] = []
+    once = transport._once
+    transport._once = lambda *given: statements.append("try") or once(*given)  # type: ignore[method-assign,func-returns-value]
+    for calls in range(1, 4):
+        assert transport.call("queue_stats", {})["ready"] == 0
+        assert len(statements) == calls
+        eventually(lambda: owner.execute(CONNECTED).fetchone() == (0,), "the server ended the session")
+        for kept in transport._pool._idle:
+            kept.idle_since -= 1  # as if a while had passed
+    transport.close()
+
+
+def test_a_statement_that_takes_too_long_is_ended_by_the_database(dsn: str, owner: Owner) -> None:
+    """Directly and behind a pooler by transaction the server has a limit too, and keeps none for others."""
+    for prepare in (True, False):
+        with pooled(dsn, "transaction", role="service_role") as address:
+            transport = PostgresTransport(dsn if prepare else address, prepare=prepare)
+            owner.execute(
+                "create or replace function public.schema_version() returns jsonb language sql"
+                " as $$ select to_jsonb(current_setting('statement_timeout')) $$"
+            )
+            assert transport.call("schema_version", {}) == "8s"
+            with connected(address) as other:
+                assert other.execute("show statement_timeout").fetchone() == ("0",)
+            transport.close()
+
+
+def test_a_stricter_limit_of_the_database_stays(dsn: str, owner: Owner) -> None:
+    """What an operator has set lower is kept; bulk work gets more where nothing forbids it."""
+    owner.execute(
+        "create or replace function public.weekly_numbers(window_start timestamptz default null,"
+        " branch text default null) returns jsonb language sql"
+        " as $$ select to_jsonb(current_setting('statement_timeout')) $$"
+    )
+    for limit, found in (("0", "1min"), ("3s", "3s")):
+        owner.execute(f"alter database {owner.info.dbname} set statement_timeout = '{limit}'")
+        transport = PostgresTransport(dsn, role="service_role")
+        assert transport.call("weekly_numbers", {"branch": "main"}) == found
+        transport.close()
+
+
+def test_a_connection_that_answered_read_only_is_not_used_again(dsn: str, owner: Owner) -> None:
+    """After a fail-over the old server still answers: the next connection reaches the new one."""
+    transport = PostgresTransport(dsn, role="service_role")
+    transport.call("queue_stats", {})
+    owner.execute(
+        "create or replace function public.schema_version() returns jsonb language plpgsql"
+        " security definer as $$ begin if (select backend_start from pg_stat_activity where pid = pg_backend_pid())"
+        " < (select flipped_at from public.flip) then raise sqlstate '25006' using message = 'read-only'; end if;"
+        " return '1'; end $$; create table public.flip as select clock_timestamp() as flipped_at"
+    )
+    assert transport.call("schema_version", {}) == 1
+    transport.close()
+
+
+def test_a_password_that_is_refused_is_told_from_a_server_that_is_away(dsn: str, owner: Owner) -> None:
+    """Waiting does not help against the one."""
+    owner.execute("create role nobody_special login password 'right'")
+    try:
+        with pytest.raises(AccessDenied, match=r"refuses the login .*password authentication failed"):
+            connect(dsn, user="nobody_special", password="wrong")
+    finally:
+        owner.execute("drop role nobody_special")
+    with pytest.raises(DatabaseUnavailable, match="does not exist"):
+        connect(dsn, dbname="nowhere")
+
+
+def test_a_pool_lends_no_more_than_its_size(dsn: str) -> None:
+    """Whoever waits too long is told what to raise; one that is given back serves the next."""
+    pool = Pool(lambda: connect(dsn), 1)
+    taken = pool.take(1)
+    with pytest.raises(DatabaseUnavailable, match="COGO_POOL_SIZE"):
+        pool.take(0.01)
+    waiting = threading.Thread(target=lambda: pool.give_back(pool.take(5)))
+    waiting.start()
+    pool.give_back(taken)
+    waiting.join(5)
+    assert pool.take(1) is taken
+    pool.close()
+    pool.give_back(taken)
+    assert taken.connection.closed
+    with pytest.raises(TransportError, match="closed"):
+        pool.take(1)
+
+
+def test_a_failure_to_connect_gives_its_place_back() -> None:
+    """A pool whose server is away for long is as large afterwards as before."""
+
+    def refuse() -> None:
+        raise DatabaseUnavailable("away")
+
+    pool = Pool(refuse, 1)  # type: ignore[arg-type]
+    for _ in range(3):
+        with pytest.raises(DatabaseUnavailable, match="away"):
+            pool.take(0.01)
+
+
+@pytest.mark.parametrize("dripping", [False, True])
+def test_a_project_that_does_not_answer_is_given_up(dripping: bool) -> None:
+    """Neither silence nor a byte now and then makes a call last longer than it may."""
+    with closing(socket.create_server(("127.0.0.1", 0), backlog=50)) as listener:
+        threading.Thread(target=_drip, args=(listener, dripping), daemon=True).start()
+        project = Project(f"http://127.0.0.1:{listener.getsockname()[1]}", SERVICE_ROLE)
+        transport = SupabaseTransport(project, timeout=httpx.Timeout(20), first_pause_seconds=0.01)
+        began = time.monotonic()
+        with call_limit(0.5), pytest.raises(TransportError):
+            transport.call("queue_stats", {})
+        assert time.monotonic() - began < SOON_SECONDS
+        transport.close()
+
+
+def test_a_project_behind_a_connection_that_fell_silent_is_asked_over_another(stand_in: StandIn) -> None:
+    """The call is repeated within its time."""
+    with proxied(stand_in.url) as proxy:
+        transport = SupabaseTransport(
+            Project(proxy.dsn, SERVICE_ROLE), timeout=httpx.Timeout(0.5), first_pause_seconds=0.01
+        )
+        assert transport.call("queue_stats", {})["ready"] == 0
+        proxy.silence()
+        assert transport.call("queue_stats", {})["ready"] == 0
+        transport.close()
+
+
+def test_trouble_that_nobody_foresaw_may_be_repeated(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A driver's own exception, a process that may start no thread: never anything but an error of the queue."""
+    transport = PostgresTransport(dsn, role="service_role")
+    for error in (RuntimeError("can't start new thread"), OSError("too many open files"), MemoryError()):
+        with monkeypatch.context() as patched:
+            patched.setattr(psycopg.Connection, "connect", _raiser(error))
+            with pytest.raises(QueueError):
+                transport.call("queue_stats", {})
+        assert transport.call("queue_stats", {})["ready"] == 0
+        with monkeypatch.context() as patched:
+            patched.setattr(psycopg.Connection, "execute", _raiser(error))
+            with pytest.raises(TransportError):
+                transport.call("queue_stats", {})
+    transport.close()
+
+
+def _raiser(error: BaseException) -> object:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    return fail
+
+
+def _drip(listener: socket.socket, dripping: bool) -> None:
+    held = []
+    while True:
+        try:
+            link, _ = listener.accept()
+        except OSError:
+            return
+        held.append(link)
+        if dripping:
+            threading.Thread(target=_drip_into, args=(link,), daemon=True).start()
+
+
+def _drip_into(link: socket.socket) -> None:
+    try:
+        link.sendall(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n[")
+        while True:
+            link.sendall(b" ")
+            time.sleep(0.05)
+    except OSError:
+        return

@@ -1,0 +1,102 @@
+"""A server that hands its work over to another, or falls silent, while a worker is connected to it."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from cogo_dagster.queue.artifacts import FolderStore
+from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.migrate import migrate
+from cogo_dagster.queue.transports import postgres
+from cogo_dagster.queue.transports.postgres import PostgresTransport
+from cogo_dagster.queue.worker.wakeup import ListenWakeup
+from cogo_dagster_tests.queue.steps import add, look
+from cogo_dagster_tests.servers import private_server
+from cogo_dagster_tests.worker.bench import Bench, eventually
+from cogo_dagster_tests.worker.executors import FakeExecutor
+from cogo_dagster_tests.worker.faults import Proxy, proxied
+
+AN_HOUR = 3600.0
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two servers with the same password, and an address that leads to the first of them."""
+
+    old: str
+    new: str
+    proxy: Proxy
+
+    def fail_over(self) -> None:
+        """Let the old server take no writes, with its sockets left open, and lead new connections to the new one."""
+        self.proxy.lead_to(self.new)
+        with psycopg.connect(self.old, autocommit=True) as connection:
+            connection.execute("alter system set default_transaction_read_only = on")
+            connection.execute("select pg_reload_conf()")
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    """Start two servers."""
+    with ExitStack() as started:
+        addresses = []
+        for _ in range(2):
+            server = started.enter_context(private_server())
+            started.enter_context(server.running())
+            addresses.append(server.dsn())
+            migrate(server.dsn())
+        old, new = addresses
+        with psycopg.connect(new, autocommit=True) as connection:
+            user, word = urlsplit(old).username, urlsplit(old).password
+            connection.execute(
+                sql.SQL("alter role {} password {}").format(sql.Identifier(str(user)), sql.Literal(str(word)))
+            )
+        new = new.replace(str(urlsplit(new).password), str(word))
+        yield Pair(old, new, started.enter_context(proxied(old)))
+
+
+@pytest.mark.parametrize("poll_seconds", [0.2, AN_HOUR], ids=["by polling", "by a wake-up"])
+def test_a_worker_follows_its_database_to_another_server(pair: Pair, tmp_path: Path, poll_seconds: float) -> None:
+    """The old one answers that it is read-only and closes nothing: jobs of the new one run within seconds."""
+    near, distant = PostgresTransport(pair.new), PostgresTransport(pair.proxy.dsn)
+    wakeup = ListenWakeup(pair.proxy.dsn, probe_seconds=0.2, answer_seconds=2)
+    bench = Bench(Queue(distant), FolderStore(tmp_path))
+    options = {"wakeup": wakeup, "poll_seconds": poll_seconds, "heartbeat_seconds": 0.3}
+    with bench.running(FakeExecutor(), **options):
+        first = add(Queue(distant))
+        eventually(lambda: look(Queue(distant), first)["status"] == "succeeded", "the first job ran")
+        pair.fail_over()
+        job = add(Queue(near))
+        eventually(lambda: look(Queue(near), job)["status"] == "succeeded", "the job ran", seconds=20)
+    near.close()
+    distant.close()
+
+
+def test_a_worker_outlives_connections_that_fell_silent(
+    bench: Bench, queue: Queue, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The network keeps every old connection and swallows what they say: new jobs run over new ones."""
+    monkeypatch.setattr(postgres, "ANSWER_SECONDS", 0.5)
+    with proxied(dsn) as proxy:
+        distant = PostgresTransport(proxy.dsn, role="service_role")
+        wakeup = ListenWakeup(proxy.dsn, probe_seconds=0.2, answer_seconds=0.5)
+        with bench.running(FakeExecutor(), queue=Queue(distant), wakeup=wakeup, poll_seconds=AN_HOUR):
+            for _ in range(2):
+                job = add(queue)
+                eventually(lambda job=job: look(queue, job)["status"] == "succeeded", "the job ran", seconds=20)  # type: ignore[misc]
+                proxy.silence()
+            job = add(queue)
+            eventually(lambda: look(queue, job)["status"] == "succeeded", "the job ran", seconds=20)
+        distant.close()
+
+
+@pytest.fixture
+def way() -> str:
+    """Look at the database over a connection; what is tested has a way of its own."""
+    return "postgres"
