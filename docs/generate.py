@@ -159,6 +159,14 @@ def errors_page() -> str:
     lines += ["", "## Exceptions of the client", "", "```text", tree, "```", ""]
     lines += ["| exception | meaning |", "|---|---|"]
     lines += [f"| `{kind.__name__}` | {_first_line(kind)} |" for kind in _error_classes()]
+    lines += ["", "## What is known of other errors", ""]
+    lines += [
+        "What is not in this table is a `TransportError`: it is repeated on a new connection.",
+        "A code stands for all that begin with it, unless a longer one is listed.",
+        "",
+    ]
+    lines += ["| code | exception | after |", "|---|---|---|"]
+    lines += [_rule_row(code, rule) for code, rule in errors.TABLE.items() if code not in SQLSTATES]
     lines += ["", "## Exit codes of the commands", "", "| code | meaning |", "|---|---|"]
     lines += [_row(code, meaning) for code, meaning in re.findall(r"(\d+) ([^,.]+)", SUMMARY)]
     return _page(lines)
@@ -296,6 +304,12 @@ def _signature(function: SqlFunction) -> str:
 def _error_classes() -> list[type[errors.QueueError]]:
     found = [one for _, one in inspect.getmembers(errors, inspect.isclass) if issubclass(one, errors.QueueError)]
     return sorted(found, key=lambda one: inspect.getsourcelines(one)[1])
+
+
+def _rule_row(code: str, rule: errors.Rule) -> str:
+    tries = "1 try" if rule.tries == 1 else f"up to {rule.tries} tries"
+    kind = f"`{rule.kind.__name__}`" + (f", `{rule.repeated.__name__}` if it repeats" if rule.repeated else "")
+    return f"| `{code}` | {kind} | {tries} |"
 
 
 def _first_line(kind: type) -> str:

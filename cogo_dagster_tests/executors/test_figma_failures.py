@@ -150,8 +150,10 @@ def test_over_tls_as_figma_speaks_it(
     with figma_bench(transport, dsn, tmp_path, tls=server) as bench:
         refused = bench.run(node_ids=["1:1"])
         assert (refused["error"]["class"], bench.figma.asked) == ("tls", [])
-        monkeypatch.setattr(client, "_certificates", lambda: ssl.create_default_context(cafile=certificate))
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        client._certificates.cache_clear()
         row = bench.run(node_ids=["1:1"])
+    client._certificates.cache_clear()
     assert row["status"] == "succeeded", row["error"]
     assert row["result"]["files"] == {"1:1": "1-1.png"}
 
