@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -103,6 +104,22 @@ def test_a_death_in_mid_job_costs_one_attempt(site: Site, folder: Path, victim: 
         if victim != "page":
             assert started.running.browser_pid != before
             assert eventually(lambda: not exists(before))
+
+
+def test_a_request_that_a_dying_browser_broke_is_an_interruption(site: Site, folder: Path) -> None:
+    """Its network process can end before it does: after a stop that is no failure of the site."""
+    STOP.forget()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+    closed = f"http://{address}/"
+    with bench(site, folder, replace(OPTIONS, allowed_hosts=(address,))) as started:
+        assert started.fail({"url": closed}).error_class == "connection"
+        try:
+            STOP.note_stop()
+            with pytest.raises(Interrupted):
+                started.run({"url": closed})
+        finally:
+            STOP.forget()
 
 
 def test_a_browser_that_hangs_is_killed(site: Site, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -123,7 +123,7 @@ def test_the_server_belongs_to_no_terminal_and_no_pipe(home: Path) -> None:
     assert server not in {os.getsid(0), starter.pid}
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_signals_to_its_users_group_leave_the_server_alone(home: Path, number: signal.Signals) -> None:
     """A supervisor's stop ends the worker that started the server; the server goes on for whoever comes next."""
     with subprocess.Popen(

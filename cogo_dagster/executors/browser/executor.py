@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 WATCH_SECONDS = 1.0
 DEATHS = frozenset({"driver_gone", "browser_gone", "page_crash"})
 """Classes of failures that a signal to the browser's processes causes."""
+SIDE_EFFECTS = frozenset({"network", "connection", "aborted", "timeout", "browser_error"})
+"""Classes of failures that a dying browser can cause first: its network process may be the first to go."""
 
 
 class BrowserExecutor:
@@ -106,7 +108,7 @@ class BrowserExecutor:
         try:
             result = await self._attempt(request, shelf, job.timeout_seconds or self._options.attempt_seconds)
         except ExecutionFailed as error:
-            if error.error_class in DEATHS and await STOP.explains(time.monotonic()):
+            if _may_be_interrupted(error) and await STOP.explains(time.monotonic()):
                 raise Interrupted("The browser was ended by the stop of the worker.") from error
             await asyncio.to_thread(self._clean, shelf)
             error.artifacts = tuple(shelf.files)
@@ -187,14 +189,20 @@ async def _guarded(attempt: "Attempt", limit_seconds: float) -> Json:
             await asyncio.shield(attempt.abandon(work))
 
 
+def _may_be_interrupted(error: ExecutionFailed) -> bool:
+    """Whether a stop of the worker, if there is one, may be why an attempt failed."""
+    if error.error_class in SIDE_EFFECTS:
+        return error.retryable and STOP.stopped_at() is not None
+    return error.error_class in DEATHS
+
+
 def _result(work: "asyncio.Task[Json]", attempt: "Attempt") -> Json:
     """Return what the attempt returned; Playwright raises a bare Exception where its driver died under a call."""
     try:
         return work.result()
-    except ExecutionFailed:
-        raise
     except Exception as error:
-        if (dead := attempt.died()) is not None:
+        known = isinstance(error, ExecutionFailed) and error.error_class not in SIDE_EFFECTS
+        if not known and (dead := attempt.died()) is not None:
             raise dead from error
         raise
 

@@ -10,7 +10,6 @@ The file is run by its path with `python -I -S`, as the modules it imports are a
 """
 
 import contextlib
-import ctypes
 import json
 import os
 import select
@@ -76,7 +75,7 @@ class Guard:
         self._pid_file: str | None = options["pid_file"]
         self._remove: str | None = options["remove"]
         self._worker_pid: int = options["worker_pid"]
-        self._libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+        self._libc = _libc()
         self._poll = select.poll()
         self._child = 0
         self._exit_code: int | None = None
@@ -247,6 +246,18 @@ class Guard:
         with contextlib.suppress(OSError):
             while left:
                 left = left[os.write(1, left) :]
+
+
+def _libc() -> Any:
+    """Return the C library on Linux, for prctl; None without ctypes, which some builds of Python lack."""
+    if sys.platform != "linux":
+        return None
+    try:
+        import ctypes  # noqa: PLC0415 - may be missing
+
+        return ctypes.CDLL(None)
+    except (ImportError, OSError):
+        return None
 
 
 def _do_nothing(*_: object) -> None:
