@@ -69,6 +69,11 @@ class Queue:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
+    @property
+    def transport(self) -> Transport:
+        """What calls the SQL functions."""
+        return self._transport
+
     def enqueue(self, jobs: Sequence[NewJob]) -> list[Enqueued]:
         """Add jobs in order, in batches of 1,000, each batch whole or not at all."""
         enqueued: list[Enqueued] = []
@@ -261,11 +266,12 @@ class Queue:
             "finish_artifacts", job_id=str(job.id), lease_token=str(job.lease_token), artifact_ids=list(artifact_ids)
         )
 
-    def list_abandoned_artifacts(self, grace_seconds: int = 300, max_artifacts: int = 100) -> list[Json]:
-        """Return `artifact_id` and `storage_key` of files whose attempt is gone."""
-        rows: list[Json] = self._call(
-            "list_abandoned_artifacts", grace_seconds=grace_seconds, max_artifacts=max_artifacts
-        )
+    def list_abandoned_artifacts(
+        self, grace_seconds: int = 300, max_artifacts: int = 100, after_id: str | None = None
+    ) -> list[Json]:
+        """Return `artifact_id` and `storage_key` of files whose attempt is gone; no key: delete only the row."""
+        page = {"max_artifacts": max_artifacts, "after_id": after_id}
+        rows: list[Json] = self._call("list_abandoned_artifacts", grace_seconds=grace_seconds, **page)
         return rows
 
     def delete_artifacts(self, artifact_ids: Sequence[str]) -> int:

@@ -220,6 +220,7 @@ FUNCTIONS: Mapping[str, Mapping[str, str]] = {
     },
     "rotate_owner_marker": {"expected": "uuid", "next": "uuid"},
     "rotate_secrets": {"secrets": "jsonb", "key_id": "text", "actor": "text"},
+    "rotate_store_marker": {"store_id": "uuid", "seen": "uuid", "next": "uuid"},
     "schema_version": {},
     "search_jobs": {
         "statuses": "jsonb",

@@ -1,12 +1,13 @@
 /*
  * Artifacts whose attempt is gone: unfinished uploads and files of lost leases, older than grace_seconds, oldest first.
- * A file without a job has a quarter of an hour. An object that another row names is spared while that row is in use:
- * ready, expired (its object is kept on purpose) or being uploaded.
+ * A file without a job has a quarter of an hour.
  *
  * after_id   The last artifact of the page before that could not be deleted, so that those after it have their turn.
  *            One that is gone begins at the oldest again.
  *
- * The sweeper deletes the object first, then calls delete_artifacts. Returns [{"artifact_id", "storage_key"}].
+ * The sweeper deletes the object first, then calls delete_artifacts. Returns [{"artifact_id", "storage_key"}]. The key is
+ * null while the object is in use by another row: ready, expired (its object is kept on purpose) or being uploaded. Then
+ * only the row is deleted.
  */
 create or replace function public.list_abandoned_artifacts(
     grace_seconds integer default 300, max_artifacts integer default 100, after_id uuid default null
@@ -21,7 +22,17 @@ begin
         select coalesce(jsonb_agg(jsonb_build_object('artifact_id', found.id, 'storage_key', found.storage_key)
                                   order by found.created_at, found.id), '[]')
         from (
-            select a.id, a.storage_key, a.created_at from public.artifacts a
+            select a.id, a.created_at, case when not exists (
+                select from public.artifacts other
+                where other.storage_key = a.storage_key and other.id <> a.id
+                  and (other.status in ('ready', 'expired')
+                       or other.status = 'pending' and (
+                           other.created_at >= at - make_interval(secs => list_abandoned_artifacts.grace_seconds)
+                           or exists (select from public.jobs j
+                                      where j.id = other.job_id and j.lease_token = other.lease_token
+                                        and j.status = 'running')))
+            ) then a.storage_key end as storage_key
+            from public.artifacts a
             where a.status in ('pending', 'orphaned')
               and (after_at is null or a.created_at >= after_at
                    and (a.created_at, a.id) > (after_at, list_abandoned_artifacts.after_id))
@@ -30,14 +41,6 @@ begin
                   else list_abandoned_artifacts.grace_seconds end)
               and not exists (select from public.jobs j
                               where j.id = a.job_id and j.lease_token = a.lease_token and j.status = 'running')
-              and not exists (select from public.artifacts other
-                              where other.storage_key = a.storage_key and other.id <> a.id
-                                and (other.status in ('ready', 'expired')
-                                     or other.status = 'pending' and (
-                                         other.created_at >= at - make_interval(secs => list_abandoned_artifacts.grace_seconds)
-                                         or exists (select from public.jobs j
-                                                    where j.id = other.job_id and j.lease_token = other.lease_token
-                                                      and j.status = 'running'))))
             order by a.created_at, a.id
             limit least(list_abandoned_artifacts.max_artifacts, 1000)
         ) found);
