@@ -45,6 +45,7 @@ class Settings(BaseSettings):
     supabase_publishable_key: SecretStr | None = Field(None, alias="SUPABASE_PUBLISHABLE_KEY")
     supabase_service_role_key: SecretStr | None = Field(None, alias="SUPABASE_SERVICE_ROLE_KEY")
     artifact_bucket: str = Field("artifacts", alias="COGO_ARTIFACT_BUCKET", pattern=r"^[A-Za-z0-9._-]{1,100}$")
+    artifact_bucket_create: bool = Field(False, alias="COGO_ARTIFACT_BUCKET_CREATE")
     database_url: SecretStr | None = Field(None, alias="COGO_DATABASE_URL")
     home: Path = Field(PROJECT_ROOT / ".cogo", alias="COGO_HOME")
     dagster_postgres_url: SecretStr | None = Field(None, alias="DAGSTER_POSTGRES_URL")

@@ -181,7 +181,7 @@ class Application:
         else:
             totals = perform_items(self.queue, operation, items, actor, on_batch)
         if operation.function == "cleanup_artifacts":
-            sweep_artifacts(self.queue, self.store)
+            sweep_artifacts(self.queue, self.store, max_seconds=None)
         return totals
 
     def executor(self, family: str) -> Executor:

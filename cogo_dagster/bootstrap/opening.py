@@ -57,13 +57,20 @@ def _over_rest(settings: Settings, stack: ExitStack) -> Application:
 
 def _store(settings: Settings, queue: Queue, stack: ExitStack) -> ArtifactStore:
     """Return where artifacts go: the project's Storage where its keys are given, else a folder."""
+    store = _store_of(settings)
+    store.belong_to(queue.transport)
+    stack.callback(store.close)
+    return store
+
+
+def _store_of(settings: Settings) -> ArtifactStore:
     if settings.supabase_url is None:
         return FolderStore(settings.home / "artifacts")
     from cogo_dagster.queue.supabase.store import SupabaseStore  # noqa: PLC0415 - an HTTP client nobody else needs
 
-    store = SupabaseStore(supabase_project(settings), settings.artifact_bucket, queue.schema_version()["deployment_id"])
-    stack.callback(store.close)
-    return store
+    return SupabaseStore(
+        supabase_project(settings), settings.artifact_bucket, create_bucket=settings.artifact_bucket_create
+    )
 
 
 def alerts_without_database(settings: Settings) -> "Alerts":

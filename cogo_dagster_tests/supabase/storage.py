@@ -52,7 +52,8 @@ class Storage:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self.buckets: dict[str, Bucket] = {}
+        # A project is set up with a private bucket.
+        self.buckets: dict[str, Bucket] = {"artifacts": Bucket("artifacts")}
         self.uploads: dict[str, Upload] = {}
         self.whole_etags = True
         self.has_list_v2 = True
@@ -124,7 +125,9 @@ class Storage:
                 )
             del self.buckets[bucket.id]
             return as_json({"message": "Successfully deleted"})
-        return as_json({"id": bucket.id, "name": bucket.id, "public": bucket.public})
+        types, limit = bucket.allowed_mime_types, bucket.file_size_limit
+        facts = {"public": bucket.public, "allowed_mime_types": types, "file_size_limit": limit}
+        return as_json({"id": bucket.id, "name": bucket.id, **facts})
 
     def _found_bucket(self, name: str, role: str) -> Bucket:
         if name not in self.buckets or role != "service_role":

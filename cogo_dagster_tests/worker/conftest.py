@@ -46,7 +46,7 @@ def store(project: StandIn | None, tmp_path: Path) -> Iterator[ArtifactStore]:
     if project is None:
         yield FolderStore(tmp_path / "artifacts")
         return
-    store = SupabaseStore(project.project(), "artifacts", "ours")
+    store = SupabaseStore(project.project(), "artifacts")
     yield store
     store.close()
 

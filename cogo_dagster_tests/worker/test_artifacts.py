@@ -13,6 +13,8 @@ from cogo_dagster.queue.artifacts import (
     sweep_artifacts,
     upload_artifacts,
 )
+from cogo_dagster.queue.artifacts.files import LocalFile
+from cogo_dagster.queue.artifacts.owner import MARKER_NAME
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.errors import LeaseLost
 from cogo_dagster.queue.executor import ExecutionFailed, Workspace
@@ -37,7 +39,7 @@ class Crashing(FolderStore):
         super().__init__(folder)
         self._before = before
 
-    def put(self, storage_key: str, source: Path, content_type: str) -> StoredObject:
+    def put(self, storage_key: str, source: Path | LocalFile, content_type: str) -> StoredObject:
         """Crash."""
         if not self._before:
             super().put(storage_key, source, content_type)
@@ -58,8 +60,9 @@ def files(tmp_path: Path) -> list[ArtifactFile]:
 
 
 def objects(tmp_path: Path) -> list[Path]:
-    """Return every file in the store."""
-    return [path for path in (tmp_path / "artifacts").rglob("*") if path.is_file()]
+    """Return every file in the store but the owner's marker."""
+    folder = tmp_path / "artifacts"
+    return [path for path in folder.rglob("*") if path.is_file() and path != folder / MARKER_NAME]
 
 
 def test_ready_means_that_the_object_is_there(
@@ -286,7 +289,7 @@ def test_a_store_that_holds_other_bytes_is_not_believed(
     """When size or hash differ after the upload, the row does not become ready."""
 
     class Rotten(FolderStore):
-        def put(self, storage_key: str, source: Path, content_type: str) -> StoredObject:
+        def put(self, storage_key: str, source: Path | LocalFile, content_type: str) -> StoredObject:
             super().put(storage_key, source, content_type)
             Path(self.address(storage_key)).write_text("rotten")
             return StoredObject(6, "0" * 64)

@@ -3,6 +3,9 @@
 import os
 import time
 from pathlib import Path
+from uuid import uuid4
+
+import pytest
 
 from cogo_dagster.queue.artifacts import FolderStore, sweep_unknown_objects, upload_artifacts
 from cogo_dagster.queue.client import Queue
@@ -12,6 +15,11 @@ from cogo_dagster_tests.queue.steps import running_job
 HOUR_SECONDS = 3_600
 
 
+def a_key(name: str) -> str:
+    """Return a key of an attempt that nobody knows."""
+    return f"jobs/{uuid4()}/{uuid4()}/{name}"
+
+
 def test_only_old_objects_without_a_row_are_swept(queue: Queue, tmp_path: Path) -> None:
     """A forgotten object and the part of a cut-off upload go; a ready artifact and a fresh object stay."""
     folder, file = tmp_path / "store", tmp_path / "page.html"
@@ -19,17 +27,45 @@ def test_only_old_objects_without_a_row_are_swept(queue: Queue, tmp_path: Path) 
     store = FolderStore(folder)
     job = running_job(queue, "browser")
     kept = upload_artifacts(queue, store, job, [ArtifactFile("page.html", "text/html", file)])[0]["storage_key"]
-    for key in ("jobs/gone/token/a.png", "jobs/gone/token/.b.part", "jobs/new/token/c.png"):
+    forgotten, part, fresh = a_key(f"{'a' * 64}.png"), a_key(f".{uuid4().hex}.part"), a_key(f"{'c' * 64}.png")
+    numbered = f"reports/{'b' * 64}.2.png"
+    for key in (forgotten, part, fresh, numbered):
         store.put(key, file, "image/png")
     two_hours_ago = time.time() - 2 * HOUR_SECONDS
-    for key in (kept, "jobs/gone/token/a.png", "jobs/gone/token/.b.part"):
+    for key in (kept, forgotten, part, numbered):
         os.utime(folder / key, (two_hours_ago, two_hours_ago))
 
-    assert sweep_unknown_objects(queue, store, HOUR_SECONDS) == 2
-    assert sorted(store.keys(0)) == sorted([kept, "jobs/new/token/c.png"])
-    assert not (folder / "jobs" / "gone").exists()
+    assert sweep_unknown_objects(queue, store, HOUR_SECONDS) == 3
+    assert sorted(store.keys(0)) == sorted([kept, fresh])
+    assert not (folder / forgotten).parent.parent.exists()
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "jobs/mine/photo.png", "reports/summary.pdf", ".backup/x.tar"])
+def test_files_of_other_people_are_left_alone(queue: Queue, tmp_path: Path, name: str) -> None:
+    """Whatever does not have a key of the engine's is somebody's who knows nothing of the sweeper."""
+    file = tmp_path / "store" / name
+    file.parent.mkdir(parents=True)
+    file.write_text("mine")
+    os.utime(file, (0, 0))
+    assert sweep_unknown_objects(queue, FolderStore(tmp_path / "store")) == 0
+    assert file.read_text() == "mine"
 
 
 def test_an_empty_store_is_swept_too(queue: Queue, tmp_path: Path) -> None:
     """A worker that never stored anything has no folder yet."""
     assert sweep_unknown_objects(queue, FolderStore(tmp_path / "nothing")) == 0
+
+
+def test_a_walk_goes_on_where_the_one_before_ran_out_of_time(queue: Queue, tmp_path: Path) -> None:
+    """However little time each has, all objects are walked in the end."""
+    file = tmp_path / "page.html"
+    file.write_text("kept")
+    store = FolderStore(tmp_path / "store")
+    sweep_unknown_objects(queue, store)
+    for number in range(1_200):
+        key = f"reports/{number:064x}.txt"
+        path = tmp_path / "store" / key
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+        os.utime(path, (0, 0))
+    assert [sweep_unknown_objects(queue, store, max_seconds=0) for _ in range(4)] == [500, 500, 200, 0]

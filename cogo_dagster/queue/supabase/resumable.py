@@ -5,11 +5,13 @@ import json
 import random
 import time
 from collections.abc import Mapping
-from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
-from cogo_dagster.queue.artifacts import ArtifactStoreError
-from cogo_dagster.queue.supabase.storage_api import StorageApi, StorageRefused
+import httpx
+
+from cogo_dagster.queue.artifacts.errors import ArtifactStoreUnavailable
+from cogo_dagster.queue.artifacts.files import LocalFile
+from cogo_dagster.queue.supabase.storage_api import StorageApi, StorageAway, StorageRefused
 
 PART_BYTES: Final = 6 * 1024 * 1024
 """The only size Storage takes for all parts but the last; smaller files are uploaded in one request."""
@@ -19,52 +21,62 @@ _TUS: Final[Mapping[str, str]] = {"Tus-Resumable": "1.0.0", "x-upsert": "true"}
 _PATH: Final = "/upload/resumable"
 
 
-def upload_in_parts(api: StorageApi, storage_key: str, source: Path, content_type: str, sha256: str) -> None:
+def upload_in_parts(api: StorageApi, storage_key: str, file: LocalFile, content_type: str) -> None:
     """Upload a file part by part, replacing what was there.
 
     Raises:
         ArtifactStoreError: It did not come through, although it was resumed again and again.
     """
-    size_bytes = source.stat().st_size
-    upload = _begin(api, storage_key, size_bytes, content_type, sha256)
+    upload = _begin(api, storage_key, file, content_type)
     offset, stumbles, pause_seconds = 0, 0, 0.2
-    with source.open("rb") as read:
-        while offset < size_bytes:
-            try:
-                offset = _send_part(api, upload, read, offset)
-            except StorageRefused as refused:
-                # 409: the server has another offset, because the answer to a part was lost.
-                stumbles += 1
-                if stumbles > _RESUMPTIONS or refused.status not in (0, 409):
-                    raise
-                time.sleep(pause_seconds * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
-                offset = _offset(api, upload)
+    while offset < file.size_bytes:
+        before = offset
+        try:
+            offset = _send_part(api, upload, file, offset)
+            if offset > before:
+                continue
+            refused: StorageRefused = StorageAway("Storage takes a part of the upload and does not keep it.")
+        except StorageRefused as error:
+            if error.status not in (0, 409):
+                raise
+            refused = error
+        # 409: the server has another offset, because the answer to a part was lost.
+        stumbles += 1
+        if stumbles > _RESUMPTIONS:
+            raise refused
+        time.sleep(pause_seconds * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
+        offset = _offset(api, upload, file.size_bytes)
 
 
-def _begin(api: StorageApi, storage_key: str, size_bytes: int, content_type: str, sha256: str) -> str:
+def _begin(api: StorageApi, storage_key: str, file: LocalFile, content_type: str) -> str:
     metadata = {
         "bucketName": api.bucket,
         "objectName": storage_key,
         "contentType": content_type,
         "cacheControl": "3600",
-        "metadata": json.dumps({"sha256": sha256}),
+        "metadata": json.dumps({"sha256": file.sha256}),
     }
     coded = ",".join(f"{name} {base64.b64encode(value.encode()).decode()}" for name, value in metadata.items())
-    answer = api.request("POST", _PATH, headers={**_TUS, "Upload-Length": str(size_bytes), "Upload-Metadata": coded})
+    headers = {**_TUS, "Upload-Length": str(file.size_bytes), "Upload-Metadata": coded}
+    answer = api.request("POST", _PATH, headers=headers)
     # Only the last part of the address is of use: behind a gateway the server does not know its own prefix or scheme.
     upload_id = answer.headers.get("location", "").rstrip("/").rpartition("/")[2]
     if not upload_id:
-        raise ArtifactStoreError("Storage began an upload and did not say where: the upload is repeated.")
+        raise ArtifactStoreUnavailable("Storage began an upload and did not say where: the upload is repeated.")
     return f"{_PATH}/{upload_id}"
 
 
-def _send_part(api: StorageApi, upload: str, read: BinaryIO, offset: int) -> int:
-    read.seek(offset)
+def _send_part(api: StorageApi, upload: str, file: LocalFile, offset: int) -> int:
     headers = {**_TUS, "Upload-Offset": str(offset), "Content-Type": "application/offset+octet-stream"}
-    part = read.read(PART_BYTES)
+    part = file.part(offset, PART_BYTES)
     answer = api.request("PATCH", upload, headers=headers, content=part)
-    return int(answer.headers.get("upload-offset", offset + len(part)))
+    return _told_offset(answer, file.size_bytes, offset + len(part))
 
 
-def _offset(api: StorageApi, upload: str) -> int:
-    return int(api.request("HEAD", upload, headers=dict(_TUS)).headers.get("upload-offset", 0))
+def _offset(api: StorageApi, upload: str, size_bytes: int) -> int:
+    return _told_offset(api.request("HEAD", upload, headers=dict(_TUS)), size_bytes, 0)
+
+
+def _told_offset(answer: httpx.Response, size_bytes: int, otherwise: int) -> int:
+    told = answer.headers.get("upload-offset", "")
+    return min(int(told), size_bytes) if told.isascii() and told.isdigit() and len(told) < 19 else otherwise

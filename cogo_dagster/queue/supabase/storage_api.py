@@ -9,17 +9,27 @@ from urllib.parse import quote
 
 import httpx
 
-from cogo_dagster.queue.artifacts import ArtifactStoreError
+from cogo_dagster.queue.artifacts.errors import (
+    ArtifactNotFound,
+    ArtifactRejected,
+    ArtifactStoreError,
+    ArtifactStoreUnavailable,
+)
+from cogo_dagster.queue.errors import AccessDenied
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.supabase.project import Project
 
 _TRIES: Final = 4
 _FIRST_PAUSE_SECONDS: Final = 0.3
-_TIMEOUT: Final = httpx.Timeout(connect=5, read=60, write=60, pool=30)
-_PASSING: Final = frozenset({408, 423, 425, 429, 500, 502, 503, 504, *range(520, 531), 544})
+_TIMEOUT: Final = httpx.Timeout(connect=5, read=30, write=30, pool=10)
+_CALL_SECONDS: Final = 60.0
+_SLOWEST_BYTES_A_SECOND: Final = 50_000
+_PASSING: Final = frozenset({0, 408, 423, 425, 429, 500, 502, 503, 504, *range(520, 531), 544})
 
 _SENTENCES: Final[Mapping[str, str]] = {
-    "NoSuchBucket": "The bucket {bucket} is not there.",
+    "NoSuchBucket": "The bucket {bucket} is not there, or SUPABASE_SERVICE_ROLE_KEY may not see it: check "
+    "COGO_ARTIFACT_BUCKET, and create the bucket as a private one in the project's Storage page, or let the first "
+    "upload create it with COGO_ARTIFACT_BUCKET_CREATE=true.",
     "NoSuchKey": "The artifact is not there any more.",
     "EntityTooLarge": "The artifact is larger than the bucket {bucket} or the project allows: raise the limit in the "
     "project's Storage settings.",
@@ -44,17 +54,19 @@ _BY_ERROR: Final[Mapping[str, str]] = {
 """For servers that do not say the code yet."""
 
 _THERE_ALREADY: Final = frozenset({"Duplicate", "KeyAlreadyExists", "BucketAlreadyExists", "ResourceAlreadyExists"})
+_OF_THIS_FILE: Final = frozenset({"EntityTooLarge", "InvalidMimeType", "InvalidKey"})
+_OF_THE_KEY: Final = frozenset({"AccessDenied", "InvalidJWT", "SignatureDoesNotMatch", "ExpiredToken"})
 
 
 class StorageRefused(ArtifactStoreError):
-    """Storage answered with an error.
+    """Storage answered with an error, or not at all. The subclass says what to do about it.
 
     Attributes:
         code: Storage's own, such as NoSuchBucket; empty where it says none.
-        status: The true one, which Storage hides in the body of an HTTP 400.
+        status: The true one, which Storage hides in the body of an HTTP 400; 0 without an answer.
     """
 
-    def __init__(self, sentence: str, code: str, status: int) -> None:
+    def __init__(self, sentence: str, code: str = "", status: int = 0) -> None:
         super().__init__(sentence)
         self.code = code
         self.status = status
@@ -65,22 +77,49 @@ class StorageRefused(ArtifactStoreError):
         return self.code in _THERE_ALREADY
 
 
+class StorageAway(StorageRefused, ArtifactStoreUnavailable):
+    """Storage is away or in trouble; also every error that is not told apart."""
+
+
+class StorageRejected(StorageRefused, ArtifactRejected):
+    """Storage will never take this file."""
+
+
+class ObjectMissing(StorageRefused, ArtifactNotFound):
+    """The object is not there."""
+
+
+class StorageDenied(StorageRefused, AccessDenied):
+    """Storage refuses the key: waiting does not help."""
+
+
 class StorageApi:
     """One bucket of a project. Thread-safe.
 
-    Every method raises ArtifactStoreError.
+    Every method raises ArtifactStoreError, and ends within a minute, or as long as a slow connection (50 kB/s) needs
+    for the bytes.
 
     Args:
         project: Where, and with which key.
         bucket: Its name.
         first_pause_seconds: Wait before the first repeat.
+        call_seconds: How long a request is repeated.
     """
 
-    def __init__(self, project: Project, bucket: str, *, first_pause_seconds: float = _FIRST_PAUSE_SECONDS) -> None:
+    def __init__(
+        self,
+        project: Project,
+        bucket: str,
+        *,
+        first_pause_seconds: float = _FIRST_PAUSE_SECONDS,
+        call_seconds: float = _CALL_SECONDS,
+        timeout: httpx.Timeout = _TIMEOUT,
+    ) -> None:
         self.url = f"{project.url}/storage/v1"
         self.bucket = bucket
         self._first_pause_seconds = first_pause_seconds
-        self._http = project.http_client(_TIMEOUT, headers=dict(project.headers))
+        self._call_seconds = call_seconds
+        self._http = project.http_client(timeout, headers=dict(project.headers))
 
     def close(self) -> None:
         """Close the connections."""
@@ -90,42 +129,50 @@ class StorageApi:
         """Return the path of an object's route."""
         return f"/object{verb}/{quote(self.bucket)}/{quote(storage_key)}"
 
-    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+    def request(self, method: str, path: str, *, tries: int = _TRIES, **options: Any) -> httpx.Response:
         """Send a request that may be repeated, until it is answered; the answer is read whole."""
-        with self.streamed(method, path, whole=True, **options) as response:
+        with self.streamed(method, path, tries=tries, whole=True, **options) as response:
             return response
 
     def ask(self, path: str, question: Mapping[str, Json]) -> tuple[Json, httpx.Response]:
         """Post a question; return the document that answers it, and the answer it came in."""
         response = self.request("POST", path, json=dict(question))
+        return self.document(response), response
+
+    def document(self, response: httpx.Response) -> Json:
+        """Return the JSON of an answer."""
         try:
-            return response.json(), response
-        except ValueError:
-            raise ArtifactStoreError(f"Something before Storage answered in its place ({path}).") from None
+            return response.json()
+        except (ValueError, RecursionError):
+            path = response.url.path
+            raise ArtifactStoreUnavailable(f"Something before Storage answered in its place ({path}).") from None
 
     @contextlib.contextmanager
-    def streamed(self, method: str, path: str, *, whole: bool = False, **options: Any) -> Iterator[httpx.Response]:
+    def streamed(
+        self, method: str, path: str, *, tries: int = _TRIES, whole: bool = False, **options: Any
+    ) -> Iterator[httpx.Response]:
         """Send a request that may be repeated, and yield the answer while it comes in, or once it is there `whole`."""
+        ends_at = time.monotonic() + self._seconds_for(len(options.get("content") or b""))
+        pause_seconds = self._first_pause_seconds
         with contextlib.ExitStack() as stack:
-            pause_seconds = self._first_pause_seconds
-            for tries_left in range(_TRIES - 1, -1, -1):
-                refused = None
+            for tries_left in range(tries - 1, -1, -1):
                 try:
-                    response = stack.enter_context(self._http.stream(method, self.url + path, **options))
-                    if whole or not response.is_success:
-                        response.read()
-                    if not response.is_success:
-                        refused = self._refused(response)
-                except httpx.HTTPError as error:
-                    refused = StorageRefused(f"Storage cannot be reached ({_reason(error)}).", "", 0)
-                if refused is None:
+                    response = self._answered(stack, method, path, ends_at, whole=whole, options=options)
+                except StorageRefused as refused:
+                    stack.close()
+                    if not tries_left or refused.status not in _PASSING or time.monotonic() > ends_at:
+                        raise
+                else:
                     yield response
                     return
-                stack.close()
-                if not tries_left or (refused.status and refused.status not in _PASSING):
-                    raise refused
                 time.sleep(pause_seconds * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
                 pause_seconds *= 3
+
+    def chunks(self, response: httpx.Response, chunk_bytes: int) -> Iterator[bytes]:
+        """Yield the bytes of an answer as they come in, for as long as they may take."""
+        told = response.headers.get("content-length", "")
+        ends_at = time.monotonic() + self._seconds_for(int(told) if told.isdecimal() else 0)
+        return _until(ends_at, response.iter_bytes(chunk_bytes))
 
     def make_bucket(self) -> None:
         """Make the bucket, private, unless somebody was faster."""
@@ -135,27 +182,61 @@ class StorageApi:
             if not refused.is_duplicate:
                 raise
 
+    def _seconds_for(self, size_bytes: int) -> float:
+        return self._call_seconds + size_bytes / _SLOWEST_BYTES_A_SECOND
+
+    def _answered(
+        self, stack: contextlib.ExitStack, method: str, path: str, ends_at: float, *, whole: bool, options: Any
+    ) -> httpx.Response:
+        """Send it once; raise StorageRefused unless the answer is a success."""
+        try:
+            response = stack.enter_context(self._http.stream(method, self.url + path, **options))
+            if response.is_success and not whole:
+                return response
+            content = b"".join(_until(ends_at, response.iter_bytes()))
+        except (httpx.HTTPError, httpx.StreamError) as error:
+            raise StorageAway(f"Storage cannot be reached ({_reason(error)}).") from error
+        read = httpx.Response(response.status_code, headers=response.headers, content=content, request=response.request)
+        if not response.is_success:
+            raise self._refused(read)
+        return read
+
     def _refused(self, response: httpx.Response) -> StorageRefused:
         status, code, message = _told(response)
-        sentence = _SENTENCES.get(code) or _SENTENCES.get(
-            _BY_STATUS.get(status, ""), "Storage answered {status}: {message}"
-        )
-        return StorageRefused(sentence.format(bucket=self.bucket, status=status, message=message), code, status)
+        known = code if code in _SENTENCES else "AccessDenied" if code in _OF_THE_KEY else _BY_STATUS.get(status, "")
+        sentence = _SENTENCES.get(known, "Storage answered {status}: {message}")
+        sentence = sentence.format(bucket=self.bucket, status=status, message=message)
+        return _kind_of(known)(sentence, code, status)
+
+
+def _kind_of(code: str) -> type[StorageRefused]:
+    if code in _OF_THIS_FILE:
+        return StorageRejected
+    if code == "NoSuchKey":
+        return ObjectMissing
+    return StorageDenied if code == "AccessDenied" else StorageAway
+
+
+def _until(ends_at: float, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    for chunk in chunks:
+        if time.monotonic() > ends_at:
+            raise httpx.ReadTimeout("The answer comes in too slowly.")
+        yield chunk
 
 
 def _told(response: httpx.Response) -> tuple[int, str, str]:
     """Return the true status, the code and the message of an error answer, of whatever shape."""
     try:
         body = response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
         status = response.status_code
         return status, _BY_STATUS.get(status, ""), response.text.strip()[:200] or response.reason_phrase
     told = str(body.get("statusCode", ""))
-    status = int(told) if told.isdecimal() else response.status_code
+    status = int(told) if told.isdecimal() and len(told) == 3 else response.status_code
     code = body.get("code") or _BY_ERROR.get(str(body.get("error"))) or _BY_STATUS.get(status, "")
-    return status, str(code), str(body.get("message", ""))
+    return status, str(code), str(body.get("message", ""))[:500]
 
 
 def _reason(error: Exception) -> str:

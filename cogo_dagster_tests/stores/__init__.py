@@ -1,0 +1,1 @@
+"""Artifact stores, each kind by the same tests."""

@@ -1,0 +1,130 @@
+"""A folder or a bucket that several databases use, and the steps that most tests of stores take."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+
+from cogo_dagster.queue.artifacts import ArtifactStore, FolderStore, upload_artifacts
+from cogo_dagster.queue.artifacts.owner import MARKER_NAME
+from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.model import ArtifactFile
+from cogo_dagster.queue.supabase.store import SupabaseStore
+from cogo_dagster.queue.transports.postgres import PostgresTransport
+from cogo_dagster_tests.queue.steps import running_job, settle
+from cogo_dagster_tests.servers import TestServer
+from cogo_dagster_tests.supabase.server import StandIn
+
+
+@dataclass
+class Place:
+    """A folder or a bucket that several databases use.
+
+    Attributes:
+        kind: `folder` or `bucket`.
+        opened: The stores to close.
+    """
+
+    kind: str
+    folder: Path
+    stand_in: StandIn
+    opened: list[ArtifactStore] = field(default_factory=list)
+
+    def store(self) -> ArtifactStore:
+        """Open the store as a process of its own would."""
+        if self.kind == "folder":
+            return FolderStore(self.folder)
+        store = SupabaseStore(self.stand_in.project(), "artifacts", first_pause_seconds=0.01)
+        self.opened.append(store)
+        return store
+
+    def files(self) -> set[str]:
+        """Return the names of all objects but markers."""
+        if self.kind == "bucket":
+            names = set(self.stand_in.storage.buckets["artifacts"].objects)
+        else:
+            paths = (path for path in self.folder.rglob("*") if path.is_file())
+            names = {path.relative_to(self.folder).as_posix() for path in paths}
+        return {name for name in names if not name.endswith(MARKER_NAME)}
+
+    def age(self) -> None:
+        """Make all objects two hours old."""
+        for stored in self.stand_in.storage.buckets["artifacts"].objects.values():
+            stored.created_at -= timedelta(hours=2)
+        for path in self.folder.rglob("*"):
+            os.utime(path, (path.stat().st_mtime - 7_200,) * 2)
+
+    def write_marker(self, content: bytes) -> None:
+        """Put another marker into the store."""
+        if self.kind == "bucket":
+            self.stand_in.storage.buckets["artifacts"].objects[MARKER_NAME].data = content
+        else:
+            (self.folder / MARKER_NAME).write_bytes(content)
+
+    def move_to_root(self) -> None:
+        """Put the objects of a deployment that shares the store where an earlier release put them."""
+        objects = self.stand_in.storage.buckets["artifacts"].objects
+        for name in [name for name in objects if name.startswith("deployments/")]:
+            stored, key = objects.pop(name), name.split("/", 2)[2]
+            if key != MARKER_NAME:
+                objects[key] = stored
+        for path in [*self.folder.glob("deployments/*/jobs/*")]:
+            path.rename(self.folder / "jobs" / path.name)
+        shutil.rmtree(self.folder / "deployments", ignore_errors=True)
+
+    def forget_marker(self) -> None:
+        """Make the store one of an earlier release, whose folders had no marker."""
+        self.stand_in.storage.buckets["artifacts"].objects.pop(MARKER_NAME, None)
+        shutil.rmtree(self.folder / "cogo", ignore_errors=True)
+
+
+def keep(queue: Queue, store: ArtifactStore, folder: Path, text: str) -> str:
+    """Upload the file of a job; return its key."""
+    path = folder / "page.txt"
+    path.write_text(text)
+    job = running_job(queue)
+    [row] = upload_artifacts(queue, store, job, [ArtifactFile("page.txt", "text/plain", path)])
+    settle(queue, job)
+    return str(row["storage_key"])
+
+
+def read(store: ArtifactStore, key: str) -> str:
+    """Return a stored file's text."""
+    with store.open(key) as file:
+        return file.read().decode()
+
+
+def forget(dsn: str) -> None:
+    """Take all artifact rows away."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("delete from public.artifacts")
+
+
+@contextmanager
+def another_database(server: TestServer) -> Iterator[str]:
+    """Lend a migrated database that is no copy of the test's own, though it was cloned from the same template."""
+    with server.clone("migrated") as dsn:
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute("update public.deployment set id = gen_random_uuid()")
+        yield dsn
+
+
+@contextmanager
+def copied(server: TestServer, dsn: str) -> Iterator[Queue]:
+    """Lend a copy of a database, made as pg_dump and pg_restore would."""
+    with server.clone("migrated") as copy, psycopg.connect(copy, autocommit=True) as target:
+        with psycopg.connect(dsn, autocommit=True) as source:
+            for table in ("deployment", "artifact_stores", "jobs", "artifacts"):
+                target.execute(f"delete from public.{table}")  # type: ignore[arg-type]
+                with source.cursor().copy(f"copy public.{table} to stdout") as rows:  # type: ignore[arg-type]
+                    content = b"".join(rows)
+                with target.cursor().copy(f"copy public.{table} from stdin") as into:  # type: ignore[arg-type]
+                    into.write(content)
+        transport = PostgresTransport(copy, role="service_role")
+        yield Queue(transport)
+        transport.close()
