@@ -7,20 +7,23 @@ from typing import Final
 from uuid import uuid4
 
 from cogo_dagster.health.asking import NoAnswer, get, trusting
-from cogo_dagster.health.findings import Finding, failed, ok
-from cogo_dagster.queue.artifacts import ArtifactStore, ArtifactStoreError
+from cogo_dagster.health.findings import Finding, failed, ok, warning
+from cogo_dagster.queue.artifacts import ArtifactStore, ArtifactStoreError, StoreNotOwned
+from cogo_dagster.queue.errors import QueueError
 
 _CONTENT: Final = b"cogo doctor"
 _ADVICE: Final = (
     "Verify the bucket (COGO_ARTIFACT_BUCKET) and that SUPABASE_SERVICE_ROLE_KEY is the service role key; "
     "for a folder, that COGO_HOME can be written."
 )
+_ADOPT: Final = "`cogo cleanup artifacts --adopt-store` makes this database the owner."
 
 
 def check_storage(store: ArtifactStore) -> Iterator[Finding]:
-    """Store a small object, read it back both ways, and delete it."""
+    """Store a small object, read it back both ways, delete it, and look whose store it is."""
     key = f"reports/doctor-{uuid4().hex}.txt"
     try:
+        store.check()
         with tempfile.TemporaryDirectory() as folder:
             source = Path(folder) / "doctor.txt"
             source.write_bytes(_CONTENT)
@@ -29,8 +32,26 @@ def check_storage(store: ArtifactStore) -> Iterator[Finding]:
             yield from _read_back(store, key)
         finally:
             store.delete(key)
-    except (ArtifactStoreError, OSError) as error:
+        if store.is_bound:
+            yield from _owner(store)
+    except (ArtifactStoreError, QueueError, OSError) as error:
         yield failed("storage", f"The artifact store does not work: {error}", _ADVICE)
+
+
+def _owner(store: ArtifactStore) -> Iterator[Finding]:
+    try:
+        store.confirm_owner()
+    except StoreNotOwned as error:
+        yield failed("artifact_owner", str(error), _ADOPT)
+        return
+    if store.has_unowned_objects():
+        sentence = (
+            f"{store.where} holds files of an earlier release, and not all of them are this database's: they can be "
+            "read, and nothing deletes them."
+        )
+        yield warning("artifact_owner", sentence, f"If no other database needs the others, {_ADOPT}")
+        return
+    yield ok("artifact_owner", "Nothing but this database's own files is swept.")
 
 
 def _read_back(store: ArtifactStore, key: str) -> Iterator[Finding]:

@@ -134,7 +134,7 @@ def terminal(folder: Path, dsn: str | None, environment: Mapping[str, str]) -> T
 
 
 def _files(folder: Path) -> list[str]:
-    return sorted(str(path) for path in folder.rglob("*") if path.is_file())
+    return sorted(str(path) for path in folder.rglob("*") if path.is_file() and path.name != "deployment")
 
 
 def eventually(look: Callable[[], T], seconds: float = 20) -> T:

@@ -1,10 +1,12 @@
 """`cogo doctor`: what is wrong, one sentence each, and what to do about it."""
 
+import json
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -17,6 +19,7 @@ from cogo_dagster.health.storage import check_storage
 from cogo_dagster.net.addresses import AllowList
 from cogo_dagster.queue.artifacts import FolderStore
 from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.supabase.store import SupabaseStore
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.settings import load_settings
 from cogo_dagster_tests.cli.terminal import Answer, Terminal, terminal
@@ -24,6 +27,7 @@ from cogo_dagster_tests.conftest import Age
 from cogo_dagster_tests.health.site import Request, site
 from cogo_dagster_tests.queue.conformance.test_retry import failed_job
 from cogo_dagster_tests.queue.steps import a_worker, add, dead_letters, register, running_job
+from cogo_dagster_tests.supabase.server import StandIn
 
 CANARY = "canary-7f3a91d2"
 NO_BROWSER = {"BROWSER_REAL_MODE": "false"}
@@ -152,6 +156,42 @@ def test_a_store_that_cannot_be_written_is_found(tmp_path: Path) -> None:
     (tmp_path / "store").write_text("in the way")
     [found] = check_storage(FolderStore(tmp_path / "store"))
     assert (found.check, found.state) == ("storage", "failed")
+
+
+def test_a_store_that_two_databases_use_is_found(queue: Queue, tmp_path: Path) -> None:
+    """Nothing is deleted from it, and the advice is the command that decides."""
+    store = FolderStore(tmp_path / "store")
+    store.belong_to(queue.transport)
+    assert [found.state for found in check_storage(store)] == ["ok"] * 3
+    marker = tmp_path / "store" / "cogo" / "deployment"
+    marker.write_text(json.dumps(json.loads(marker.read_text()) | {"marker": str(uuid4())}))
+    found = {found.check: found for found in check_storage(store)}["artifact_owner"]
+    assert (found.state, "--adopt-store" in str(found.advice)) == ("failed", True)
+    store.adopt()
+    assert [found.state for found in check_storage(store)] == ["ok"] * 3
+
+
+def test_unclaimed_files_of_an_earlier_release_are_found(queue: Queue, tmp_path: Path) -> None:
+    """Not all of them are known to the database, so nothing deletes them until somebody decides."""
+    stray = tmp_path / "store" / "reports" / f"{'a' * 64}.html"
+    stray.parent.mkdir(parents=True)
+    stray.touch()
+    store = FolderStore(tmp_path / "store")
+    store.belong_to(queue.transport)
+    found = {found.check: found for found in check_storage(store)}["artifact_owner"]
+    assert (found.state, "--adopt-store" in str(found.advice)) == ("warning", True)
+
+
+@pytest.mark.parametrize("fault", ["public", "missing"])
+def test_a_bucket_that_is_public_or_missing_is_found(stand_in: StandIn, fault: str) -> None:
+    """With what to do about it; a typo does not make a bucket."""
+    stand_in.storage.buckets["artifacts"].public = True
+    store = SupabaseStore(stand_in.project(), "artifacts" if fault == "public" else "artifcts")
+    [found] = check_storage(store)
+    store.close()
+    assert (found.check, found.state) == ("storage", "failed")
+    assert {"public": "make it private", "missing": "artifcts is not there"}[fault] in found.sentence
+    assert set(stand_in.storage.buckets) == {"artifacts"}
 
 
 @pytest.mark.parametrize(
