@@ -57,7 +57,8 @@ def test_rest_keys_alone_open_the_queue_over_rest(dsn: str, tmp_path: Path) -> N
 def test_a_database_of_ones_own_with_the_keys_keeps_its_artifacts_in_storage(dsn: str, tmp_path: Path) -> None:
     """The queue goes over the connection, the files into the bucket that the settings name."""
     with supabase(dsn) as stand_in:
-        given: dict[str, Any] = {**NOTHING, **_keys(stand_in), "COGO_DATABASE_URL": dsn, "COGO_ARTIFACT_BUCKET": "mine"}
+        given: dict[str, Any] = {**NOTHING, **_keys(stand_in), "COGO_DATABASE_URL": dsn}
+        given |= {"COGO_ARTIFACT_BUCKET": "mine", "COGO_ARTIFACT_BUCKET_CREATE": "true"}
         with open_application(load_settings(**given)) as application:
             (tmp_path / "a.txt").write_text("hello")
             application.store.put("jobs/a/a.txt", tmp_path / "a.txt", "text/plain")

@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from cogo_dagster.queue.artifacts import ArtifactStore, FolderStore, upload_artifacts
 from cogo_dagster.queue.artifacts.owner import MARKER_NAME
@@ -58,6 +59,33 @@ class Place:
             stored.created_at -= timedelta(hours=2)
         for path in self.folder.rglob("*"):
             os.utime(path, (path.stat().st_mtime - 7_200,) * 2)
+
+    def take_away(self) -> None:
+        """Make the store unusable for now."""
+        if self.kind == "bucket":
+            self.stand_in.faults.cut()
+        else:
+            self.folder.parent.mkdir(exist_ok=True)
+            self.folder.write_text("a file where the folder should be")
+
+    def give_back(self) -> None:
+        """End that."""
+        self.stand_in.faults.mend()
+        if self.folder.is_file():
+            self.folder.unlink()
+
+    def refuse_to_delete(self, keys: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let some objects be such as cannot be deleted."""
+        self.stand_in.storage.undeletable = keys
+        unlink = Path.unlink
+
+        def refusing(path: Path, missing_ok: bool = False) -> None:
+            if any(path.as_posix().endswith(key) for key in keys):
+                raise PermissionError(1, "Operation not permitted")
+            unlink(path, missing_ok=missing_ok)
+
+        if self.kind == "folder":
+            monkeypatch.setattr(Path, "unlink", refusing)
 
     def write_marker(self, content: bytes) -> None:
         """Put another marker into the store."""
@@ -120,10 +148,10 @@ def copied(server: TestServer, dsn: str) -> Iterator[Queue]:
     with server.clone("migrated") as copy, psycopg.connect(copy, autocommit=True) as target:
         with psycopg.connect(dsn, autocommit=True) as source:
             for table in ("deployment", "artifact_stores", "jobs", "artifacts"):
-                target.execute(f"delete from public.{table}")  # type: ignore[arg-type]
-                with source.cursor().copy(f"copy public.{table} to stdout") as rows:  # type: ignore[arg-type]
+                target.execute(f"delete from public.{table}")
+                with source.cursor().copy(f"copy public.{table} to stdout") as rows:
                     content = b"".join(rows)
-                with target.cursor().copy(f"copy public.{table} from stdin") as into:  # type: ignore[arg-type]
+                with target.cursor().copy(f"copy public.{table} from stdin") as into:
                     into.write(content)
         transport = PostgresTransport(copy, role="service_role")
         yield Queue(transport)

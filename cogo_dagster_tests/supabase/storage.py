@@ -47,6 +47,8 @@ class Storage:
         has_list_v2: Whether the server knows the newer listing.
         spoil: Changes what is stored, for tests of the verification.
         torn_parts: How many bytes of each of the next parts are kept before the server gives up on the part.
+        keeps_parts: Whether a part that was taken is kept.
+        undeletable: Objects for whose sake a whole request to delete is rejected.
         lost_ends: How many of the next uploads in parts have all of them and do not become an object.
     """
 
@@ -60,6 +62,8 @@ class Storage:
         self.spoil: Callable[[bytes], bytes] = bytes
         self.torn_parts: list[int] = []
         self.lost_ends = 0
+        self.keeps_parts = True
+        self.undeletable: set[str] = set()
 
     def answer(self, request: Request) -> Answer:
         """Answer one request; the path begins after /storage/v1."""
@@ -212,6 +216,8 @@ class Storage:
             del self.buckets[bucket].objects[key]
             return as_json({"message": "Successfully deleted", "id": found.id})
         bucket_ = self._found_bucket(path, role)
+        if self.undeletable & set(request.json["prefixes"]):
+            raise StorageError("400", "InvalidRequest", "The object cannot be deleted", "InvalidRequest")
         gone = [key for key in request.json["prefixes"] if bucket_.objects.pop(key, None)]
         return as_json([{"name": key, "bucket_id": path} for key in gone])
 
@@ -334,7 +340,8 @@ class Storage:
         if self.torn_parts:
             upload.data.extend(request.body[: self.torn_parts.pop(0)])
             return Answer(500, b"Something went wrong receiving the file\n")
-        upload.data.extend(request.body)
+        if self.keeps_parts:
+            upload.data.extend(request.body)
         if len(upload.data) == upload.length and self.lost_ends:
             self.lost_ends -= 1
             return Answer(423, b"The resource is locked")

@@ -1,12 +1,21 @@
 """Artifacts as files: whole or not at all, below their folder, and tidy."""
 
 import hashlib
+import os
 from concurrent.futures import ThreadPoolExecutor
+from errno import EACCES, EDQUOT, EFBIG, EIO, ENAMETOOLONG, ENOSPC, ENOTCONN, ENXIO, EROFS, ESTALE
 from pathlib import Path
 
 import pytest
 
-from cogo_dagster.queue.artifacts import ArtifactStoreError, FolderStore, StoredObject
+from cogo_dagster.queue.artifacts import (
+    ArtifactNotFound,
+    ArtifactRejected,
+    ArtifactStoreError,
+    ArtifactStoreUnavailable,
+    FolderStore,
+    StoredObject,
+)
 
 
 @pytest.fixture
@@ -53,6 +62,38 @@ def test_a_broken_put_leaves_what_was_there(folder: Path, source: Path, monkeypa
         store.put("a.txt", source, "text/plain")
     assert Path(store.address("a.txt")).read_bytes() == b"content"
     assert [path.name for path in folder.iterdir()] == ["a.txt"]
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        *((code, ArtifactStoreUnavailable) for code in (ENOSPC, EDQUOT, EROFS, EIO, EACCES, ESTALE, ENXIO, ENOTCONN)),
+        *((code, ArtifactRejected) for code in (EFBIG, ENAMETOOLONG)),
+    ],
+)
+def test_the_systems_error_says_whether_to_wait(
+    folder: Path, source: Path, monkeypatch: pytest.MonkeyPatch, code: int, kind: type[Exception]
+) -> None:
+    """A full disk, a read-only or missing mount may come back; what the file system cannot hold never will."""
+
+    def fail(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(ArtifactStoreError, match="cannot be written to") as raised:
+        FolderStore(folder).put("jobs/a.txt", source, "text/plain")
+    assert type(raised.value) is kind
+    assert list(folder.rglob("*.part")) == []
+
+
+def test_an_object_that_is_not_there_is_told_from_a_store_that_cannot_be_read(folder: Path, source: Path) -> None:
+    """The one is lost, the other may come back."""
+    store = FolderStore(folder)
+    with pytest.raises(ArtifactNotFound):
+        store.open("jobs/a.txt")
+    (folder / "jobs" / "a.txt").mkdir(parents=True)
+    with pytest.raises(ArtifactStoreUnavailable, match="Is a directory"):
+        store.open("jobs/a.txt")
 
 
 def test_delete_tidies_the_folders_it_empties(folder: Path, source: Path) -> None:

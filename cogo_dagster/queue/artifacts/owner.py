@@ -35,7 +35,7 @@ _OURS: Final = re.compile(
 
 _FOLDERS: Final = ("jobs/", "reports/")
 _CONFIRM_SECONDS: Final = 300
-_SAMPLE: Final = 2_000
+_MAX_LOOKED_AT: Final = 200_000
 _BATCH: Final = 500
 _TRIES: Final = 5
 
@@ -88,7 +88,7 @@ class Marker:
             return cls(
                 str(given["deployment_id"]), str(given["store_id"]), str(given["marker"]), bool(given["disputed"])
             )
-        except (ValueError, TypeError, KeyError, RecursionError):
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return cls("")
 
     def to_bytes(self) -> bytes:
@@ -108,8 +108,8 @@ def engine_keys(objects: Objects, prefix: str, older_than_seconds: float) -> Ite
 class Ownership:
     """What of a store belongs to one database. Thread-safe.
 
-    A store without a marker is claimed when it is empty or all its objects are this database's. In a store of another
-    deployment, this one's objects go below `deployments/<id>/`.
+    A store without a marker is claimed when it is empty or all its objects, 200,000 at most, are this database's. In
+    a store of another deployment, this one's objects go below `deployments/<id>/`.
 
     Methods raise ArtifactStoreError and QueueError.
     """
@@ -207,11 +207,15 @@ class Ownership:
         raise ArtifactStoreUnavailable(f"{self._objects.where} could not be marked as this database's.")
 
     def _all_known(self) -> bool:
-        keys = itertools.islice(engine_keys(self._objects, "", 0), _SAMPLE)
-        while batch := list(itertools.islice(keys, _BATCH)):
+        """Whether every object is this database's: one of another's among them would be deleted as forgotten."""
+        keys = engine_keys(self._objects, "", -_CONFIRM_SECONDS)  # also such as were stored by a faster clock
+        for _ in range(0, _MAX_LOOKED_AT, _BATCH):
+            batch = list(itertools.islice(keys, _BATCH))
+            if not batch:
+                return True
             if self.transport.call("list_unknown_objects", {"storage_keys": batch}):
                 return False
-        return True
+        return False
 
     def _register(self, prefix: str, *, replace_marker: bool = False) -> Marker | None:
         """Write a new marker into the database, then into the store; return None if the store has one already."""

@@ -72,11 +72,15 @@ class ArtifactStore:
 
     Args:
         objects: The kind of store.
+
+    Attributes:
+        swept_until: The artifact after which `sweep_artifacts` goes on, having run out of time.
     """
 
     def __init__(self, objects: ObjectStore) -> None:
         self._objects = objects
         self._ownership: Ownership | None = None
+        self.swept_until: str | None = None
         self._walk: Iterator[str] | None = None
         self._walking = threading.Lock()
 

@@ -20,14 +20,15 @@ def sweep_artifacts(
 
     Args:
         grace_seconds: Spare younger rows.
-        max_seconds: Stop after the batch in which this time is up; None goes on until all are swept.
+        max_seconds: Stop after the batch in which this time is up, and go on from there at the next call, past objects
+            that cannot be deleted; None goes on until all are swept.
 
     Raises:
         StoreNotOwned: The store may belong to another database; nothing is deleted.
         ArtifactStoreError: Some objects could not be deleted; the others are gone.
     """
     store.belong_to(queue.transport)
-    swept, failed, after_id, confirmed = 0, dict[str, ArtifactStoreError](), None, False
+    swept, failed, after_id, confirmed = 0, dict[str, ArtifactStoreError](), store.swept_until, False
     ends_at = _ends_at(max_seconds)
     while rows := queue.list_abandoned_artifacts(grace_seconds, _BATCH, after_id):
         if not confirmed:
@@ -40,6 +41,7 @@ def sweep_artifacts(
         after_id = kept[-1] if kept else after_id
         if time.monotonic() > ends_at:
             break
+    store.swept_until = after_id if rows else None
     if failed:
         key, error = next(iter(failed.items()))
         raise ArtifactStoreError(f"{len(failed)} abandoned artifacts cannot be deleted, {key} for one: {error}")
