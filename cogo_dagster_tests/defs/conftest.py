@@ -1,13 +1,17 @@
 """The resources as Dagster builds them, on the test's database, with executors of the test's own."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
+from cogo_dagster.defs.instance import _engines
 from cogo_dagster.defs.resources import CogoResource, WorkerResource
 from cogo_dagster.queue.executor import Executor
+from cogo_dagster.settings import PROJECT_ROOT
+from cogo_dagster_tests.servers import TestServer
 from cogo_dagster_tests.supabase.keys import SERVICE_ROLE
 from cogo_dagster_tests.supabase.server import supabase
 
@@ -20,6 +24,27 @@ def instance() -> Iterator[dg.DagsterInstance]:
     """Keep runs and events in memory."""
     with dg.DagsterInstance.ephemeral() as instance:
         yield instance
+
+
+@pytest.fixture
+def dagster_dsn(server: TestServer) -> Iterator[str]:
+    """Lend an empty database for Dagster's own storage."""
+    with server.clone() as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def persistent(
+    settings: dict[str, str], dagster_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[dg.DagsterInstance]:
+    """Keep runs and events where dagster.yaml says, in a database of the test's own."""
+    for name, value in (settings | {"DAGSTER_POSTGRES_URL": dagster_dsn, "DAGSTER_HOME": str(PROJECT_ROOT)}).items():
+        monkeypatch.setenv(name, value)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of dagster's betas
+        with dg.DagsterInstance.from_config(str(PROJECT_ROOT)) as instance:
+            yield instance
+    _engines.forget()
 
 
 @pytest.fixture
