@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 _PASSWORD: Final = re.compile(r"\bpassword\s*=\s*'?([^'\s&]+)")
+_WEB_ADDRESS: Final = re.compile(r"https?://[^\s/]\S*$", re.IGNORECASE)
 _ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^\s\[\]]*$")
 
 WebhookType = Literal["github", "slack", "http", "googlechat"]
@@ -94,6 +95,7 @@ class Settings(BaseSettings):
     github_delivery: Literal["dispatch", "issues"] = Field("dispatch", alias="COGO_GITHUB_DELIVERY")
     github_api_url: str = Field("https://api.github.com", alias="GITHUB_API_URL", pattern=r"^https?://\S+$")
     alert_repeat_seconds: float = Field(1800, alias="COGO_ALERT_REPEAT_SECONDS", ge=60, le=604_800)
+    deadman_url: SecretStr | None = Field(None, alias="COGO_DEADMAN_URL")
 
     # Secrets and edge functions
     env: str = Field("dev", alias="COGO_ENV", pattern=r"^[a-z][a-z0-9_-]{0,30}$")
@@ -131,6 +133,13 @@ class Settings(BaseSettings):
     def _comma_separated(cls, value: Any) -> Any:
         if isinstance(value, str):
             return tuple(part.strip().lower() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("deadman_url", mode="after")
+    @classmethod
+    def _web_address(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not _WEB_ADDRESS.match(value.get_secret_value()):
+            raise ValueError("it is not a web address: it begins with https:// or http:// and has no spaces")
         return value
 
     @property

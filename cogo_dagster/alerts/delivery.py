@@ -21,6 +21,7 @@ from cogo_dagster.settings import Settings, SettingsError
 
 _LEASE_SECONDS: Final = 90
 _SEND_SECONDS: Final = 15.0
+_BEGIN_SECONDS: Final = 5.0
 _PROMOTIONS: Final = 20
 
 
@@ -119,12 +120,15 @@ class Deliverer:
     def run(self, max_seconds: float = 45) -> PassReport:
         """Promote and deliver until nothing is due or the time is up.
 
+        Args:
+            max_seconds: From 20 on, the whole pass ends within it, also where each message takes its longest.
+
         Raises:
             QueueError: The database is away.
         """
         report = PassReport(promoted=self.promote())
         if self._targets:
-            asyncio.run(self._deliver(report, time.monotonic() + max_seconds))
+            asyncio.run(self._deliver(report, time.monotonic() + _sending_seconds(max_seconds)))
         return report
 
     async def _deliver(self, report: PassReport, deadline: float) -> None:
@@ -197,6 +201,11 @@ class Deliverer:
     async def _call(self, function: str, **arguments: Json) -> Mapping[str, Json]:
         answer: Mapping[str, Json] = await asyncio.to_thread(self._transport.call, function, arguments)
         return answer
+
+
+def _sending_seconds(max_seconds: float) -> float:
+    """Return how long messages are begun: one that begins last still has its whole deadline within the pass."""
+    return max(max_seconds - _SEND_SECONDS, min(max_seconds, _BEGIN_SECONDS))
 
 
 def _digest(target: Target) -> str | None:

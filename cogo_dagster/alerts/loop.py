@@ -6,10 +6,9 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from cogo_dagster.alerts.delivery import Deliverer
+from cogo_dagster.alerts.deadman import DeadManFailed
 from cogo_dagster.alerts.outage import OutageWatch, is_away
 from cogo_dagster.queue.errors import QueueError
-from cogo_dagster.queue.transports.base import Transport
 
 _PAUSE_SECONDS: Final = 10.0
 _PASS_SECONDS: Final = 30.0
@@ -20,24 +19,24 @@ class AlertLoop:
     """Runs a pass every ten seconds or so. Its trouble is said once, and never reaches the process it lives in.
 
     Args:
-        deliverer: Does the passes.
+        deliver: Does one pass of at most so many seconds.
+        call_switch: Calls the dead man's switch if that is due.
         watch: Tells of a database that is away.
-        transport: The database.
         say: Where a sentence about trouble goes.
         pause_seconds: Between two passes, with jitter, so that several processes spread.
     """
 
     def __init__(
         self,
-        deliverer: Deliverer,
+        deliver: Callable[[float], object],
+        call_switch: Callable[[], object],
         watch: OutageWatch,
-        transport: Transport,
         say: Callable[[str], None],
         pause_seconds: float = _PAUSE_SECONDS,
     ) -> None:
-        self._deliverer = deliverer
+        self._deliver = deliver
+        self._call_switch = call_switch
         self._watch = watch
-        self._transport = transport
         self._say = say
         self._pause_seconds = pause_seconds
         self._stopping = threading.Event()
@@ -57,22 +56,27 @@ class AlertLoop:
     def once(self) -> None:
         """Do one pass, whatever happens."""
         try:
-            self._deliverer.run(_PASS_SECONDS)
-            self._watch.answers(self._transport)
+            self._deliver(_PASS_SECONDS)
+            self._call_switch()
             self._said = None
-        except QueueError as error:
-            if is_away(error):
-                self._watch.away(error)
-            self._tell(error)
+        except DeadManFailed as error:
+            self._tell(str(error))
         except Exception as error:  # noqa: BLE001 - the process has other work
-            self._tell(error)
+            self._tell(f"Alerts are not delivered: {error}")
+            if isinstance(error, QueueError) and is_away(error):
+                self._tell_past_the_database(error)
+
+    def _tell_past_the_database(self, error: QueueError) -> None:
+        try:
+            self._watch.away(error)
+        except Exception as trouble:  # noqa: BLE001 - a full disk, say: the next pass tries again
+            self._tell(f"Nobody can be told that the database is away: {trouble}")
 
     def _run(self) -> None:
         while not self._stopping.wait(self._pause_seconds * random.uniform(0.75, 1.25)):  # noqa: S311 - jitter
             self.once()
 
-    def _tell(self, error: Exception) -> None:
-        sentence = f"Alerts are not delivered: {error}"
+    def _tell(self, sentence: str) -> None:
         if sentence != self._said:
             self._said = sentence
             self._say(sentence)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from functools import partial
 from uuid import UUID, uuid4
 
+from cogo_dagster.alerts.deadman import DeadManSwitch
 from cogo_dagster.alerts.delivery import Deliverer, PassReport
 from cogo_dagster.alerts.loop import AlertLoop
 from cogo_dagster.alerts.model import Alert, Announcement, Event, Message
@@ -83,9 +84,16 @@ class Alerts:
             QueueError: The database is away.
             SettingsError: A target is not configured right.
         """
-        report = self._deliverer().run(max_seconds)
-        self.outage_watch().answers(self._transport)
-        return report
+        return self._pass(self._deliverer(), self.outage_watch(), max_seconds)
+
+    def call_switch(self) -> bool:
+        """Call COGO_DEADMAN_URL if the system works and it was not called within a minute.
+
+        Raises:
+            QueueError: The database is away.
+            DeadManFailed: The address did not take the call.
+        """
+        return DeadManSwitch(self._transport, self._settings).call_if_due()
 
     def loop(self, say: Callable[[str], None]) -> AlertLoop:
         """Return passes again and again, for a process that lives long.
@@ -93,7 +101,8 @@ class Alerts:
         Raises:
             SettingsError: A target is not configured right.
         """
-        return AlertLoop(self._deliverer(), self.outage_watch(), self._transport, say)
+        deliverer, watch = self._deliverer(), self.outage_watch()
+        return AlertLoop(partial(self._pass, deliverer, watch), self.call_switch, watch, say)
 
     def outage_watch(self) -> OutageWatch:
         """Return what tells targets past the database.
@@ -199,6 +208,11 @@ class Alerts:
         """Say what succeeded in Dagster; returns how many alerts are over."""
         return int(self._call("record_run_successes", successes=list(successes))["resolved"])
 
+    def report_conditions(self, scope: str, conditions: Sequence[Mapping[str, Json]]) -> None:
+        """Say all that is wrong at one place now; see the SQL function `report_conditions`."""
+        shown = [{**one, "error_message": self._line(one["error_message"])} for one in conditions]
+        self._call("report_conditions", scope=scope, conditions=shown)
+
     def watch_schedules(self, schedules: Sequence[Mapping[str, Json]]) -> None:
         """Say which schedules are on and when each is due."""
         shown = [{**one, "error": self._line(one["error"])} for one in schedules]
@@ -216,6 +230,11 @@ class Alerts:
                 except PostFailed as failure:
                     receipts[target.name] = from_failure(failure)
         return receipts
+
+    def _pass(self, deliverer: Deliverer, watch: OutageWatch, max_seconds: float) -> PassReport:
+        report = deliverer.run(max_seconds)
+        watch.answers(self._transport)
+        return report
 
     def _deliverer(self) -> Deliverer:
         return Deliverer(self._transport, self.targets(), self._settings, self.hide)

@@ -10,10 +10,11 @@ from cogo_dagster.bootstrap.database import (
     uses_rest,
     without_password,
 )
-from cogo_dagster.bootstrap.opening import alerts_without_database, open_application
+from cogo_dagster.bootstrap.opening import alert_loop, alerts_without_database, open_application
 
 __all__ = [
     "Application",
+    "alert_loop",
     "alerts_without_database",
     "dagster_storage_url",
     "embedded_server",

@@ -1,6 +1,6 @@
 """Opens the database that the settings choose, with what stands on it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from cogo_dagster.queue.transports.postgres import PostgresTransport, is_transac
 from cogo_dagster.settings import Settings
 
 if TYPE_CHECKING:
+    from cogo_dagster.alerts.loop import AlertLoop
     from cogo_dagster.alerts.service import Alerts
 
 
@@ -70,6 +71,27 @@ def _store_of(settings: Settings) -> ArtifactStore:
 
     return SupabaseStore(
         supabase_project(settings), settings.artifact_bucket, create_bucket=settings.artifact_bucket_create
+    )
+
+
+def alert_loop(
+    settings: Settings, alerts: "Callable[[], Alerts]", say: Callable[[str], None], pause_seconds: float = 10
+) -> "AlertLoop":
+    """Return deliveries again and again, for a process that opens the database when it is first needed.
+
+    Args:
+        alerts: Opens the database where that is due, and returns what delivers; called for each pass.
+        say: Where a sentence about trouble goes.
+        pause_seconds: Between two passes.
+
+    Raises:
+        SettingsError: A target is not configured right.
+    """
+    from cogo_dagster.alerts.loop import AlertLoop  # noqa: PLC0415
+
+    watch = alerts_without_database(settings).outage_watch()
+    return AlertLoop(
+        lambda seconds: alerts().deliver(seconds), lambda: alerts().call_switch(), watch, say, pause_seconds
     )
 
 

@@ -17,10 +17,10 @@ def web(
     ),
     as_json: JsonFlag = False,
 ) -> None:
-    """Serve the metrics API and the dashboard until Ctrl-C."""
+    """Serve the metrics API and the dashboard until Ctrl-C; deliver alerts too, if WEBHOOK_TYPE is set."""
     # Slow to import, and no other command needs them.
     from cogo_dagster.web.app import create_app  # noqa: PLC0415
-    from cogo_dagster.web.serve import address, is_loopback, listening, serve  # noqa: PLC0415
+    from cogo_dagster.web.serve import address, alerting, is_loopback, listening, serve  # noqa: PLC0415
 
     settings = read_settings()
     exposed = not is_loopback(host)
@@ -35,7 +35,9 @@ def web(
             typer.echo(f"Prometheus   {url}/metrics")
             typer.echo(f"OpenAPI      {url}/api/openapi.json")
             typer.echo("Ctrl-C stops it.", err=True)
-        serve(create_app(settings, bound_to=host, exposed=exposed), listener)
+        app = create_app(settings, bound_to=host, exposed=exposed)
+        with alerting(settings, app, lambda sentence: typer.echo(sentence, err=True)):
+            serve(app, listener)
 
 
 def _require_token(settings: Settings, host: str) -> None:

@@ -17,6 +17,7 @@ FUNCTIONS: Mapping[str, Mapping[str, str]] = {
     "cancel_job": {"job_id": "uuid", "actor": "text"},
     "claim_alert_message": {"target": "text", "claim_id": "uuid", "lease_seconds": "integer"},
     "claim_chosen_jobs": {"claim_id": "uuid", "job_ids": "jsonb", "worker_id": "text", "lease_seconds": "integer"},
+    "claim_deadman_ping": {"interval_seconds": "double precision"},
     "claim_jobs": {
         "claim_id": "uuid",
         "families": "jsonb",
@@ -203,6 +204,7 @@ FUNCTIONS: Mapping[str, Mapping[str, str]] = {
         "batch_size": "integer",
         "action": "jsonb",
     },
+    "report_conditions": {"scope": "text", "conditions": "jsonb"},
     "requeue_instance": {"instance_id": "uuid"},
     "requeue_job": {"job_id": "uuid", "lease_token": "uuid"},
     "resume": {"kind": "text", "name": "text", "actor": "text"},

@@ -3,7 +3,7 @@
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ipaddress import ip_address
 from typing import Final
@@ -11,7 +11,8 @@ from typing import Final
 import uvicorn
 from fastapi import FastAPI
 
-from cogo_dagster.settings import SettingsError
+from cogo_dagster.bootstrap import alert_loop
+from cogo_dagster.settings import Settings, SettingsError
 
 _GRACE_SECONDS: Final = 3
 _START_SECONDS: Final = 20.0
@@ -47,6 +48,25 @@ def listening(host: str, port: int) -> socket.socket:
 def serve(app: FastAPI, listener: socket.socket) -> None:
     """Serve until SIGINT or SIGTERM."""
     uvicorn.Server(_config(app)).run(sockets=[listener])
+
+
+@contextmanager
+def alerting(settings: Settings, app: FastAPI, say: Callable[[str], None], pause_seconds: float = 10) -> Iterator[None]:
+    """Deliver alerts and call the dead man's switch while it is entered, if the settings name any of them.
+
+    Args:
+        app: Whose database is used.
+        say: Where a sentence about trouble goes.
+        pause_seconds: Between two passes.
+
+    Raises:
+        SettingsError: A target is not configured right.
+    """
+    if not settings.webhook_types and settings.deadman_url is None:
+        yield
+        return
+    with alert_loop(settings, lambda: app.state.web.backend.application.alerts, say, pause_seconds).running():
+        yield
 
 
 @contextmanager

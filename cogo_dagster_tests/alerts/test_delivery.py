@@ -190,7 +190,7 @@ def test_the_loop_says_its_trouble_once_and_goes_on(alerts: Alerts, monkeypatch:
     """Whatever a pass raises, the process it lives in does not hear of it but by a sentence."""
     said: list[str] = []
     loop = alerts.loop(said.append)
-    monkeypatch.setattr(loop._deliverer, "run", _raise)
+    monkeypatch.setattr(loop, "_deliver", _raise)
     loop.once()
     loop.once()
     assert said == ["Alerts are not delivered: no room"]

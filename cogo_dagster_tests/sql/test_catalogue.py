@@ -34,6 +34,7 @@ PARTS = {
     "paused_types",
     "per_cent",
     "plan_alert_deliveries",
+    "promote_conditions",
     "promote_dead_letters",
     "promote_gate_runs",
     "promote_providers",

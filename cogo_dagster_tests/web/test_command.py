@@ -8,15 +8,21 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
+from unittest import mock
 
 import httpx
 import pytest
 
+from cogo_dagster.bootstrap import alert_loop
+from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.migrate import migrate
 from cogo_dagster.settings import PROJECT_ROOT, Settings, load_settings
 from cogo_dagster.web.app import create_app
-from cogo_dagster.web.serve import listening, serving
+from cogo_dagster.web.serve import alerting, listening, serving
+from cogo_dagster_tests.alerts.receivers import anything, receiving, until
+from cogo_dagster_tests.alerts.steps import fail_job
 from cogo_dagster_tests.cli.terminal import PROGRAM
 from cogo_dagster_tests.servers import private_server
 from cogo_dagster_tests.web.conftest import ADMIN, TOKEN, Serve
@@ -27,12 +33,12 @@ def environment(dsn: str, home: Path, **more: str) -> dict[str, str]:
     return {"PATH": os.environ["PATH"], "HOME": str(home), "COGO_HOME": str(home), "COGO_DATABASE_URL": dsn} | more
 
 
-def cogo(dsn: str, home: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+def cogo(dsn: str, home: Path, *words: str, **more: str) -> "subprocess.CompletedProcess[str]":
     """Run a command to its end."""
     return subprocess.run(
         [PROGRAM, *words],
         cwd=PROJECT_ROOT,
-        env=environment(dsn, home),
+        env=environment(dsn, home, **more),
         capture_output=True,
         text=True,
         timeout=60,
@@ -151,3 +157,49 @@ def until_ready(client: httpx.Client) -> None:
     while client.get("/readyz").status_code != 200:
         assert time.monotonic() < deadline
         time.sleep(0.2)
+
+
+def test_the_server_delivers_alerts(dsn: str, queue: Queue, tmp_path: Path) -> None:
+    """With WEBHOOK_TYPE set: it needs no worker and no Dagster, and says what is wrong without ending."""
+    fail_job(queue)
+    with receiving(anything) as receiver:
+        given = load_settings(
+            COGO_DATABASE_URL=dsn,
+            COGO_HOME=str(tmp_path),
+            WEBHOOK_TYPE="http",
+            WEBHOOK_URL=receiver.url("/hook"),
+            WEBHOOK_ALLOWED_HOSTS=receiver.authority,
+            COGO_DEADMAN_URL=receiver.url("/alive"),
+        )
+        said: list[str] = []
+        app = create_app(given)
+        with listening("127.0.0.1", 0) as listener, serving(app, listener), alerting(given, app, said.append, 0.02):
+            until(lambda: {request.path for request in receiver.accepted} == {"/hook", "/alive"})
+    assert said == []
+    assert [request.path for request in receiver.accepted].count("/hook") == 1
+
+
+def test_a_target_without_its_address_is_an_error_at_the_start(dsn: str, tmp_path: Path) -> None:
+    """And not at the first alert."""
+    done = cogo(dsn, tmp_path, "web", "--port", "0", WEBHOOK_TYPE="slack")
+    assert (done.returncode, "SLACK_WEBHOOK_URL is not set" in done.stderr) == (2, True)
+
+
+def test_a_database_that_is_away_is_told_past_it(tmp_path: Path) -> None:
+    """The server starts, keeps trying, and the targets hear of the outage."""
+    with receiving(anything) as receiver:
+        given = load_settings(
+            COGO_DATABASE_URL="postgresql://nobody@127.0.0.1:1/nothing",
+            COGO_HOME=str(tmp_path),
+            WEBHOOK_TYPE="http",
+            WEBHOOK_URL=receiver.url(),
+            WEBHOOK_ALLOWED_HOSTS=receiver.authority,
+        )
+        said: list[str] = []
+        loop = alert_loop(given, lambda: create_app(given).state.web.backend.application.alerts, said.append)
+        with mock.patch("cogo_dagster.alerts.outage.time.time", side_effect=count(1_000_000, 60)):
+            loop.once()
+            loop.once()
+        assert len(receiver.accepted) == 1
+        assert b"The database cannot be reached" in receiver.accepted[0].body
+        assert said[0].startswith("Alerts are not delivered: ")

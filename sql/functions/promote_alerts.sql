@@ -6,7 +6,8 @@
  * repeat_seconds  A failure that goes on is said again after so long, as ×N since
  * batch_size      At most so many dead letters, gate runs and runs each
  *
- * Returns {"busy", "promoted": {"dead_letters", "gate_runs", "workers", "providers", "runs", "schedules", "targets"},
+ * Returns {"busy", "promoted": {"dead_letters", "gate_runs", "workers", "providers", "runs", "schedules",
+ * "conditions", "targets"},
  * "planned", "more"}; call again while `more`. Errors: CQ005.
  */
 create or replace function public.promote_alerts(
@@ -31,6 +32,7 @@ begin
         'providers', public.promote_providers(),
         'runs', public.promote_run_failures(promote_alerts.batch_size),
         'schedules', public.promote_schedules(),
+        'conditions', public.promote_conditions(),
         'targets', public.promote_targets());
     insert into public.alert_cursors as c (source, seen_at) values ('promote_alerts', at)
     on conflict (source) do update set seen_at = at;

@@ -1,0 +1,36 @@
+/*
+ * A part of promote_alerts: reported conditions are alerts until nobody reports them any more; a reporter that has not
+ * been heard of for a day is taken for gone. Kinds: sensor_failing, executor_unavailable, no_worker_for_family.
+ * See report_conditions. Returns how many are new. Errors: none.
+ */
+create or replace function public.promote_conditions() returns integer
+language plpgsql set search_path = '' as $$
+declare
+    at timestamptz := clock_timestamp();
+    found record;
+    promoted integer := 0;
+begin
+    delete from public.watched_conditions w where w.seen_at < at - interval '1 day';
+    perform public.resolve_alerts(
+        array(select a.id from public.alerts a
+              where a.kind in ('sensor_failing', 'executor_unavailable', 'no_worker_for_family') and a.status = 'firing'
+                and not exists (select from public.watched_conditions w where w.kind = a.kind and w.subject = a.subject)),
+        'It is not reported any more.');
+    for found in
+        select w.kind, w.subject, min(w.began_at) as began_at, max(w.seen_at) as seen_at,
+            (array_agg(w.title order by w.seen_at desc))[1] as title,
+            (array_agg(w.error_message order by w.seen_at desc))[1] as error_message
+        from public.watched_conditions w
+        where not exists (select from public.alerts a
+                          where a.kind = w.kind and a.subject = w.subject and a.status = 'firing')
+        group by 1, 2
+    loop
+        perform public.raise_alert(
+            public.alert_fingerprint(found.kind, found.subject), found.kind, found.subject, found.title, found.kind,
+            found.error_message, 1, found.began_at, found.seen_at);
+        promoted := promoted + 1;
+    end loop;
+    return promoted;
+end $$;
+
+comment on function public.promote_conditions is 'Reported conditions become alerts.';
