@@ -14,6 +14,7 @@ from cogo_dagster.bootstrap import (
 from cogo_dagster.edge.build import edge_router, edge_secrets, vault_keys
 from cogo_dagster.edge.errors import EdgeFailed, NoVaultKeys, VaultError
 from cogo_dagster.executors.errors import ExecutorUnavailable
+from cogo_dagster.executors.registry import load_executors
 from cogo_dagster.health.alerts import check_deliveries
 from cogo_dagster.health.database import check_database, check_vault, check_work, read_facts
 from cogo_dagster.health.findings import Check, Finding, State, examine, failed, ok, unused, warning
@@ -64,6 +65,7 @@ def _of_database(application: Application) -> list[tuple[str, Check]]:
 def _of_machine(settings: Settings) -> list[tuple[str, Check]]:
     return [
         ("disk", lambda: check_disk(settings.home)),
+        ("executors", lambda: _executors(settings)),
         ("browser", lambda: _browser(settings)),
         ("dagster", lambda: _dagster(settings)),
         ("admin_token", lambda: _admin_token(settings)),
@@ -142,6 +144,15 @@ def _finder(application: Application | None) -> FindSecret:
             raise LookupError(str(error)) from None
 
     return find
+
+
+def _executors(settings: Settings) -> Iterator[Finding]:
+    loaded = load_executors(settings)
+    for sentence in loaded.broken.values():
+        advice = "Mend or remove the package; until then its jobs are left to other workers."
+        yield failed("executors", sentence, advice)
+    if not loaded.broken:
+        yield ok("executors", f"{', '.join(executor.family for executor in loaded.executors)} can be loaded.")
 
 
 def _browser(settings: Settings) -> Iterator[Finding]:

@@ -1,5 +1,6 @@
 """What the rims work with while the database is open: every service, built when it is asked for."""
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -7,7 +8,7 @@ from uuid import uuid4
 
 from cogo_dagster.bootstrap.database import supabase_project, uses_rest, without_password
 from cogo_dagster.executors.errors import ExecutorUnavailable
-from cogo_dagster.executors.registry import build_executors
+from cogo_dagster.executors.registry import broken_executors, build_executors
 from cogo_dagster.health.record import HealthRecord
 from cogo_dagster.insights.service import Insights
 from cogo_dagster.links import artifact_content, week_links
@@ -18,6 +19,7 @@ from cogo_dagster.quality.verdict import Threshold
 from cogo_dagster.queue.artifacts import ArtifactStore, sweep_artifacts
 from cogo_dagster.queue.bulk import Operation, Progress, Totals, ignore_progress, perform, perform_items
 from cogo_dagster.queue.client import Queue, WorkerIdentity
+from cogo_dagster.queue.errors import QueueError
 from cogo_dagster.queue.executor import Executor, ExecutorPorts
 from cogo_dagster.queue.model import Enqueued, Json, NewJob
 from cogo_dagster.queue.rates import RateLimits
@@ -209,13 +211,42 @@ class Application:
             )
         return executor
 
+    def _all_equipped(self, executors: Sequence[Executor], observer: Observer) -> list[Executor]:
+        equipped = []
+        for executor in executors:
+            try:
+                equipped.append(self._equipped(executor))
+            except Exception as error:  # noqa: BLE001 - one executor's bug costs its own family's jobs only
+                observer(_warning(f"The executor {executor.family} is left out: {type(error).__name__}: {error}"))
+        return equipped
+
     def _able(self) -> list[Executor]:
         executors = build_executors(self.settings)
         able = [executor for executor in executors if not getattr(executor, "lacks", None)]
         if executors and not able:
             names = ", ".join(str(getattr(executor, "lacks", None)) for executor in executors)
             raise ExecutorUnavailable(f"This machine can run no jobs at all: set {names}.")
+        if not able and (broken := broken_executors(self.settings)):
+            raise ExecutorUnavailable(f"This machine can run no jobs at all. {' '.join(broken.values())}")
         return able
+
+    def _tell_of_broken(self, observer: Observer) -> None:
+        """Say which executors cannot be loaded: in the worker's log, and as conditions that become alerts."""
+        broken = broken_executors(self.settings)
+        for sentence in broken.values():
+            observer(_warning(f"{sentence} Its jobs are left to other workers."))
+        worker_id = self.settings.worker_id
+        conditions = [
+            {
+                "kind": "executor_unavailable",
+                "subject": f"{family} on {worker_id}",
+                "title": f"Worker {worker_id} cannot load the executor {family}",
+                "error_message": sentence,
+            }
+            for family, sentence in broken.items()
+        ]
+        with contextlib.suppress(QueueError):  # the worker works without the alert
+            self.alerts.report_conditions(f"worker {worker_id}", conditions)
 
     def worker(
         self,
@@ -235,11 +266,13 @@ class Application:
         Raises:
             ExecutorUnavailable: Every one of them lacks a setting.
         """
+        if executors is None:
+            self._tell_of_broken(observer)
         identity = WorkerIdentity(self.settings.worker_id, uuid4(), self.settings.executor_id, dagster_run_id)
         return Worker(
             self.queue,
             self.store,
-            [self._equipped(executor) for executor in (self._able() if executors is None else executors)],
+            self._all_equipped(self._able() if executors is None else executors, observer),
             identity,
             options or worker_options(self.settings),
             wakeup=self._wakeup(observer),

@@ -1,0 +1,125 @@
+"""Executors of strangers' packages: one that cannot be loaded costs its own jobs and nothing else."""
+
+import sys
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from cogo_dagster.bootstrap import open_application
+from cogo_dagster.checkup import checkup
+from cogo_dagster.executors.registry import build_executors, lacking, left_to_others, load_executors, validate_payload
+from cogo_dagster.health.findings import State
+from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.executor import InvalidPayload
+from cogo_dagster.queue.transports.base import Transport
+from cogo_dagster.queue.worker import WorkerEvent
+from cogo_dagster.settings import Settings, load_settings
+from cogo_dagster_tests.alerts.steps import alerts, promote
+from cogo_dagster_tests.cli.terminal import terminal
+
+OWN = ["browser", "figma", "gate", "gate_fix", "weekly_summary"]
+
+BODIES = {
+    "missing": "import no_such_package",
+    "syntax": "def build(settings:",
+    "raises": "def build(settings):\n    raise ValueError('It needs\\nmore.')",
+    "exits": "import sys\nsys.exit(3)",
+    "nothing": "def build(settings):\n    return None",
+    "mute": "class Mute(Exception):\n    def __str__(self): raise OSError\ndef build(settings):\n    raise Mute",
+}
+
+
+@pytest.fixture
+def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Install a package with one executor for each way to be broken; return their families."""
+    folder = tmp_path / "site"
+    points = [f"broken_{name} = cogo_broken_{name}:build" for name in BODIES]
+    info = folder / "cogo_broken-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: cogo-broken\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("\n".join(["[cogo_dagster.executors]", *points]))
+    for name, body in BODIES.items():
+        (folder / f"cogo_broken_{name}.py").write_text(body)
+    monkeypatch.syspath_prepend(str(folder))
+    return [f"broken_{name}" for name in BODIES]
+
+
+@pytest.fixture
+def settings(dsn: str, tmp_path: Path) -> Settings:
+    """Choose the test's database."""
+    return load_settings(COGO_DATABASE_URL=dsn, COGO_HOME=str(tmp_path), WORKER_ID="box", BROWSER_REAL_MODE="false")
+
+
+def test_the_others_are_loaded_and_the_broken_are_named(broken: list[str], settings: Settings) -> None:
+    """Each with one sentence, whatever it raised."""
+    loaded = load_executors(settings)
+    assert [executor.family for executor in loaded.executors] == OWN
+    assert sorted(loaded.broken) == sorted(broken)
+    assert loaded.broken["broken_missing"] == (
+        "The executor broken_missing (cogo_broken_missing:build) cannot be loaded: "
+        "ModuleNotFoundError: No module named 'no_such_package'."
+    )
+    assert loaded.broken["broken_raises"].endswith("ValueError: It needs.")
+    assert loaded.broken["broken_mute"].endswith("Mute: its text cannot be read.")
+    assert len(build_executors(settings)) == len(OWN)
+    assert "FIGMA_API_TOKEN" in lacking(settings).values()
+    assert {*broken, *lacking(settings)} == set(left_to_others(settings))
+
+
+def test_a_payload_for_it_is_rejected_with_a_sentence(broken: list[str], settings: Settings) -> None:
+    """Whoever enqueues hears why; other types are enqueued as ever."""
+    with pytest.raises(InvalidPayload, match=r"The payload cannot be checked\. The executor broken_missing"):
+        validate_payload(broken[0], {}, settings)
+    assert validate_payload("browser", {"url": "http://example.com/"}, settings)["url"] == "http://example.com/"
+
+
+@pytest.mark.usefixtures("broken")
+def test_the_worker_says_it_and_it_becomes_an_alert(settings: Settings, queue: Queue, transport: Transport) -> None:
+    """One alert for each family and machine; a start without the package ends it."""
+    events: list[WorkerEvent] = []
+    with open_application(settings) as application:
+        application.worker(observer=events.append)
+    warnings = [event.message for event in events]
+    assert len(warnings) == len(BODIES)
+    assert warnings[0].startswith(
+        "The executor broken_exits (cogo_broken_exits:build) cannot be loaded: SystemExit: 3."
+    )
+    promote(transport)
+    rows = alerts(transport)
+    assert {row["kind"] for row in rows} == {"executor_unavailable"}
+    assert "Worker box cannot load the executor broken_syntax" in {row["title"] for row in rows}
+    assert queue.list_workers() == []  # it was built and not run
+
+
+def test_the_alert_ends_with_a_start_that_can_load_it(
+    broken: list[str], settings: Settings, transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The package was mended or removed."""
+    with open_application(settings) as application:
+        application.worker()
+        promote(transport)
+        assert len(alerts(transport, status="firing")) == len(broken)
+        monkeypatch.setattr(sys, "path", [path for path in sys.path if not path.endswith("/site")])
+        application.worker()
+    promote(transport)
+    assert alerts(transport, status="firing") == []
+
+
+def test_the_doctor_names_it(broken: list[str], settings: Settings) -> None:
+    """With what to do."""
+    found = [finding for finding in checkup(settings) if finding.check == "executors"]
+    assert len(found) == len(broken)
+    assert {finding.state for finding in found} == {State.FAILED}
+
+
+@pytest.mark.usefixtures("broken")
+def test_commands_work_beside_it(tmp_path: Path, dsn: str, queue: Queue) -> None:
+    """A job is enqueued, and a worker runs it to its end."""
+    cogo = terminal(tmp_path, dsn, {})
+    environment = {"BROWSER_REAL_MODE": "false", "BROWSER_ALLOWED_HOSTS": "127.0.0.1"}
+    job = cogo.ok("enqueue", "browser", "--url", "http://127.0.0.1:1/", **environment)
+    done = cogo.run("worker", "--max-jobs", "1", "--json", **environment)
+    assert done.code == 0, done.err
+    [row] = queue.get_jobs([UUID(job["job_id"])])
+    assert row["attempts"] == 1
