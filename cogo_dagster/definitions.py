@@ -21,6 +21,7 @@ from cogo_dagster.defs.operators import cleanup_artifacts, purge_jobs, recover_l
 from cogo_dagster.defs.pruning import nightly_pruning, prune_event_log
 from cogo_dagster.defs.resources import CogoResource, WorkerResource
 from cogo_dagster.defs.sensors import dlq_replay, expired_leases, ready_jobs
+from cogo_dagster.defs.zombies import zombie_runs
 
 cogo = CogoResource()
 
@@ -42,6 +43,6 @@ defs = dg.Definitions(
         check_health,
     ],
     schedules=[nightly_gate_snapshot, weekly_enqueue, hourly_health, nightly_pruning],
-    sensors=[ready_jobs, expired_leases, dlq_replay, run_failure, undelivered_alerts],
+    sensors=[ready_jobs, expired_leases, dlq_replay, zombie_runs, run_failure, undelivered_alerts],
     resources={"cogo": cogo, "worker": WorkerResource(cogo=cogo)},
 )

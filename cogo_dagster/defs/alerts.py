@@ -1,21 +1,30 @@
 """Alerts in Dagster: the Dagster job that delivers them, and the sensors that see what hooks cannot."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import dagster as dg
 from pydantic import Field
 
+from cogo_dagster.alerts.delivery import PassReport
 from cogo_dagster.defs.hooks import HOOKS, error_class
 from cogo_dagster.defs.resources import CogoResource
-from cogo_dagster.defs.run_status import UNFINISHED
-from cogo_dagster.defs.watched import watched_schedules
+from cogo_dagster.defs.run_status import max_runtime
+from cogo_dagster.defs.sensors import unserved
+from cogo_dagster.defs.ticks import within
+from cogo_dagster.defs.watched import failing_sensors, watched_schedules
+from cogo_dagster.executors.registry import left_to_others
 from cogo_dagster.queue.model import Json
+
+T = TypeVar("T")
 
 _LOOK_BACK: Final = timedelta(hours=6)
 _MOST_RUNS: Final = 200
-_PATIENCE_SECONDS: Final = 20.0
+_DELIVERING_SECONDS: Final = 900
+_LOOK_SECONDS: Final = 6.0
+_DELIVERY_SECONDS: Final = 20.0
+_SWITCH_SECONDS: Final = 11.0
 
 
 class DeliverConfig(dg.Config):
@@ -37,7 +46,11 @@ def deliver_due_alerts(context: dg.OpExecutionContext, config: DeliverConfig, co
 @dg.job(
     executor_def=dg.in_process_executor,
     hooks=HOOKS,
-    description="Deliver alerts, as `cogo alerts deliver`. Workers started by `cogo worker` do it too.",
+    description=(
+        "Deliver alerts, as `cogo alerts deliver`: for people. The sensor undelivered_alerts, `cogo web` and "
+        "`cogo worker` deliver by themselves."
+    ),
+    tags=max_runtime(_DELIVERING_SECONDS),
 )
 def deliver_alerts() -> None:
     """One op."""
@@ -58,38 +71,89 @@ def run_failure(context: dg.RunFailureSensorContext, cogo: CogoResource) -> None
 
 
 @dg.sensor(
-    job=deliver_alerts,
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description=(
-        "Looks after what hooks and run_failure may have missed, says which schedules are due, makes alerts of what "
-        "went wrong, and starts deliver_alerts when nobody else delivers them."
+        "Looks after what hooks and run_failure may have missed, says which schedules are due and which sensors fail, "
+        "makes alerts of what went wrong, and delivers them itself, within 20 s a tick: no run has to be launched."
     ),
 )
-def undelivered_alerts(context: dg.SensorEvaluationContext, cogo: CogoResource) -> dg.SensorResult:
-    """Record, promote, and launch a delivery if messages have been waiting."""
+def undelivered_alerts(context: dg.SensorEvaluationContext, cogo: CogoResource) -> dg.SkipReason:
+    """Record what is wrong, deliver, and call the dead man's switch; a part that fails keeps none of the others."""
+    instance, repository = context.instance, context.repository_def
+    parts = Parts()
+    parts.do("Reading Dagster's runs", _LOOK_SECONDS, lambda: _record_runs(instance, cogo))
+    if repository is not None:
+        parts.do("Reading the schedules", _LOOK_SECONDS, lambda: _watch(instance, repository, cogo))
+        parts.do("Reading the sensors", _LOOK_SECONDS, lambda: _report(instance, repository, cogo))
+    report = parts.do("Delivering", _DELIVERY_SECONDS + 2, lambda: cogo.application.alerts.deliver(_DELIVERY_SECONDS))
+    parts.do("Calling the dead man's switch", _SWITCH_SECONDS, cogo.application.alerts.call_switch)
+    parts.raise_first()
+    return dg.SkipReason(_told(report) if report else "Nothing was delivered.")
+
+
+class Parts:
+    """Does the parts of a tick one after another, each within its time, and keeps what they raise for the end."""
+
+    def __init__(self) -> None:
+        self._errors: list[Exception] = []
+
+    def do(self, what: str, seconds: float, work: Callable[[], T]) -> T | None:
+        """Return what one part returns; None where it failed."""
+        try:
+            return within(seconds, what, work)
+        except Exception as error:  # noqa: BLE001 - raised at the end of the tick
+            self._errors.append(error)
+            return None
+
+    def raise_first(self) -> None:
+        """Let the tick fail if a part did: that is how Dagster's page, and the next tick, see it."""
+        if self._errors:
+            raise self._errors[0]
+
+
+def _told(report: PassReport) -> str:
+    waiting = "".join(f" {name} is tried again in {seconds:.0f} s." for name, seconds in report.waiting.items())
+    found = sum(report.promoted.values())
+    return f"{found} failures found, {report.delivered} messages delivered, {report.failed} not.{waiting}"
+
+
+def _record_runs(instance: dg.DagsterInstance, cogo: CogoResource) -> None:
     alerts = cogo.application.alerts
-    alerts.record_run_failures(_recent_failures(context.instance))
-    alerts.record_run_successes(_recoveries(context.instance, alerts.list_alerts(status="firing", kind="run_failed")))
-    if context.repository_def is not None:
-        alerts.watch_schedules(watched_schedules(context.instance, context.repository_def, datetime.now(UTC)))
-    alerts.promote()
-    health = alerts.target_health()
-    running = context.instance.get_runs(dg.RunsFilter(job_name=deliver_alerts.name, statuses=UNFINISHED), limit=1)
-    needed = delivery_needed(health) and not running
-    number = int(context.cursor or 0) + int(needed)
-    reason = f"{health['firing']} alerts fire, {health['undelivered']} messages are due."
-    return dg.SensorResult(
-        run_requests=[dg.RunRequest(run_key=f"delivery-{number}")] if needed else [],
-        skip_reason=None if needed else dg.SkipReason(reason),
-        cursor=str(number),
-    )
+    alerts.record_run_failures(_recent_failures(instance))
+    alerts.record_run_successes(_recoveries(instance, alerts.list_alerts(status="firing", kind="run_failed")))
 
 
-def delivery_needed(health: Mapping[str, Json]) -> bool:
-    """Whether messages are due that nobody has taken for a while, as a worker would."""
-    oldest = max((target["oldest_pending_seconds"] for target in health["targets"]), default=0)
-    return bool(health["undelivered"]) and oldest >= _PATIENCE_SECONDS
+def _watch(instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, cogo: CogoResource) -> None:
+    cogo.application.alerts.watch_schedules(watched_schedules(instance, repository, datetime.now(UTC)))
+
+
+def _report(instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, cogo: CogoResource) -> None:
+    failing = failing_sensors(instance, {sensor.name for sensor in repository.sensor_defs})
+    found = conditions(failing, unserved(cogo), left_to_others(cogo.application.settings))
+    cogo.application.alerts.report_conditions("dagster", found)
+
+
+def conditions(
+    failing: Mapping[str, str], unserved: Mapping[str, int], left: Mapping[str, str]
+) -> list[dict[str, Json]]:
+    """Return what is wrong with sensors and executors, as `report_conditions` takes it.
+
+    Args:
+        failing: The sensors that fail, with their errors.
+        unserved: How many jobs are due of each family that nobody runs.
+        left: Why this code location runs no jobs of a family, by family.
+    """
+    found = [("sensor_failing", name, f"The sensor {name} fails", error) for name, error in failing.items()]
+    for family, count in unserved.items():
+        why = left.get(family, "Install its executor where workers run.")
+        found.append(
+            ("no_worker_for_family", family, f"No worker runs jobs of the family {family}", f"{count} are due. {why}")
+        )
+    return [
+        {"kind": kind, "subject": subject, "title": title, "error_message": message}
+        for kind, subject, title, message in found
+    ]
 
 
 def failure_of(run: dg.DagsterRun, steps: Iterable[dg.DagsterEvent], ended: str | None) -> dict[str, Json]:

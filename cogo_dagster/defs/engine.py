@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator
 
 from cogo_dagster.queue.stopping import note_stop
-from cogo_dagster.queue.worker import EventKind, Stage, Worker, WorkerEvent, WorkerReport, run_worker
+from cogo_dagster.queue.worker import EventKind, Stage, Worker, WorkerEvent, WorkerReport, WorkerStuck, run_worker
 
 _GLANCE_SECONDS = 0.2
 _STOP_SECONDS = 60.0
@@ -18,6 +18,7 @@ class EngineThread:
         self._events: queue.SimpleQueue[WorkerEvent] = queue.SimpleQueue()
         self._finished_stages: set[Stage] = set()
         self._thread: threading.Thread | None = None
+        self._ended = threading.Event()
         self._worker: Worker | None = None
         self._report: WorkerReport | None = None
         self._error: BaseException | None = None
@@ -47,7 +48,7 @@ class EngineThread:
             try:
                 event = self._events.get(timeout=_GLANCE_SECONDS)
             except queue.Empty:
-                if self._thread is None or not self._thread.is_alive():
+                if self._thread is None or self._ended.is_set():
                     self._raise_error()
                     return
                 continue
@@ -62,24 +63,32 @@ class EngineThread:
             Exception: What ended the worker before its time.
         """
         if self._thread is not None:
-            self._thread.join(_STOP_SECONDS)
+            self._ended.wait(_STOP_SECONDS)
         self._raise_error()
-        assert self._report is not None  # noqa: S101 - the thread ends with a report or an error
+        if self._report is None:
+            raise TimeoutError(f"The worker's stages have ended, but the worker has not within {_STOP_SECONDS:g} s.")
         return self._report
 
     def stop_now(self) -> None:
         """Requeue what runs and end; for a run that is interrupted or failed."""
-        if self._thread is not None and self._thread.is_alive() and self._worker is not None:
+        if self._thread is not None and not self._ended.is_set() and self._worker is not None:
             note_stop()
             self._worker.request_stop(0)
-            self._thread.join(_STOP_SECONDS)
+            self._ended.wait(_STOP_SECONDS)
+
+    def give_up(self, reason: str) -> None:
+        """End the run with an error although the worker's thread goes on: its event loop is blocked for good."""
+        self._error = WorkerStuck(reason)
+        self._ended.set()
 
     def _run(self) -> None:
         assert self._worker is not None  # noqa: S101 - start() sets it
         try:
             self._report = run_worker(self._worker)
         except BaseException as error:  # noqa: BLE001 - carried over to the op that follows
-            self._error = error
+            self._error = self._error or error
+        finally:
+            self._ended.set()
 
     def _raise_error(self) -> None:
         if self._error is not None:

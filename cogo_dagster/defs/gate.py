@@ -9,6 +9,7 @@ from cogo_dagster.defs.gate_metadata import day_metadata, week_metadata
 from cogo_dagster.defs.hooks import HOOKS
 from cogo_dagster.defs.reporting import ARTIFACTS_ASSET, JOBS_ASSET
 from cogo_dagster.defs.resources import CogoResource
+from cogo_dagster.defs.run_status import max_runtime
 from cogo_dagster.quality.weeks import day_start, is_news, week_of
 
 PAGES_ASSET: Final = dg.AssetKey(["queue", "pages"])
@@ -18,6 +19,9 @@ DAYS: Final = dg.DailyPartitionsDefinition(start_date="2026-01-01", timezone="UT
 WEEKS: Final = dg.WeeklyPartitionsDefinition(start_date="2026-01-05", day_offset=1, timezone="UTC")
 
 _SUMMARY: Final = "weekly_summary"
+
+_KEEPING_SECONDS: Final = 3_600
+_PROBING_SECONDS: Final = 900
 
 sources: Final = [
     dg.AssetSpec(
@@ -138,6 +142,7 @@ snapshot_gate = dg.define_asset_job(
     executor_def=dg.in_process_executor,
     hooks=HOOKS,
     description="Keep a closed day's numbers, and judge them.",
+    tags=max_runtime(_KEEPING_SECONDS),
 )
 summarize_week = dg.define_asset_job(
     "summarize_week",
@@ -145,6 +150,7 @@ summarize_week = dg.define_asset_job(
     executor_def=dg.in_process_executor,
     hooks=HOOKS,
     description="Keep a week's numbers, then enqueue the job that sends them.",
+    tags=max_runtime(_KEEPING_SECONDS),
 )
 check_health = dg.define_asset_job(
     "check_health",
@@ -152,4 +158,5 @@ check_health = dg.define_asset_job(
     executor_def=dg.in_process_executor,
     hooks=HOOKS,
     description="Probe the providers, and check the queue and its database.",
+    tags=max_runtime(_PROBING_SECONDS),
 )

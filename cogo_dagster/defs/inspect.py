@@ -16,6 +16,8 @@ from pydantic import Field
 
 from cogo_dagster.defs.hooks import HOOKS
 from cogo_dagster.defs.resources import CogoResource
+from cogo_dagster.defs.run_status import max_runtime
+from cogo_dagster.defs.worker_runs import LONGEST_JOB_SECONDS
 from cogo_dagster.queue.artifacts import upload_artifacts
 from cogo_dagster.queue.executor import Executor, Workspace
 from cogo_dagster.queue.model import Job, Outcome, Settlement
@@ -87,7 +89,7 @@ def upload_one(cogo: CogoResource, attempt: tuple[EndedAttempt, str]) -> dg.Outp
     executor_def=dg.in_process_executor,
     hooks=HOOKS,
     description="Run a few chosen jobs step by step, for looking closely.",
-    tags={"dagster/max_retries": "0"},
+    tags={"dagster/max_retries": "0"} | max_runtime(2 * LONGEST_JOB_SECONDS),
 )
 def inspect_job() -> None:
     """claim_chosen → execute_one → upload_one, one chain per job."""

@@ -8,10 +8,20 @@ from pydantic import Field
 
 from cogo_dagster.defs.hooks import HOOKS
 from cogo_dagster.defs.resources import CogoResource
+from cogo_dagster.defs.run_status import max_runtime
 from cogo_dagster.queue.bulk import MAX_LIMIT, Operation, Totals, preview
 from cogo_dagster.queue.model import Json
 
 _SHOWN: Final = 100
+
+BULK_SECONDS: Final = 3_600
+"""How long a bulk operation may last: then Dagster ends the run. What was done stays, and the next run goes on."""
+
+REPLAY_SECONDS: Final = 1_800
+"""As BULK_SECONDS, for replay_dlq: dlq_replay waits for no run that is older."""
+
+RECOVERY_SECONDS: Final = 900
+"""As BULK_SECONDS, for recover_leases."""
 
 
 class BulkConfig(dg.Config):
@@ -121,6 +131,7 @@ def purge_old_jobs(context: dg.OpExecutionContext, config: PurgeJobsConfig, cogo
     executor_def=dg.in_process_executor,
     hooks=HOOKS,
     description="Put failed jobs back into the queue, as `cogo retry failed`. A dry run unless told otherwise.",
+    tags=max_runtime(BULK_SECONDS),
 )
 def retry_failed() -> None:
     """One op."""
@@ -131,6 +142,7 @@ def retry_failed() -> None:
     executor_def=dg.in_process_executor,
     hooks=HOOKS,
     description="Put dead letters back into the queue, each once, as `cogo replay dlq`.",
+    tags=max_runtime(REPLAY_SECONDS),
 )
 def replay_dlq() -> None:
     """One op."""
@@ -141,6 +153,7 @@ def replay_dlq() -> None:
     executor_def=dg.in_process_executor,
     hooks=HOOKS,
     description="Take back jobs whose lease expired. Workers do this by themselves; this is for when none is alive.",
+    tags=max_runtime(RECOVERY_SECONDS),
 )
 def recover_leases() -> None:
     """One op."""
@@ -151,6 +164,7 @@ def recover_leases() -> None:
     executor_def=dg.in_process_executor,
     hooks=HOOKS,
     description="Let artifacts go whose time is up, as `cogo cleanup artifacts`.",
+    tags=max_runtime(BULK_SECONDS),
 )
 def cleanup_artifacts() -> None:
     """One op."""
@@ -161,6 +175,7 @@ def cleanup_artifacts() -> None:
     executor_def=dg.in_process_executor,
     hooks=HOOKS,
     description="Delete jobs that ended long ago, as `cogo purge jobs`. A dry run unless told otherwise.",
+    tags=max_runtime(BULK_SECONDS),
 )
 def purge_jobs() -> None:
     """One op."""

@@ -7,6 +7,7 @@ being run logs what happens meanwhile, so that the run page is live.
 """
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Final
 
@@ -15,7 +16,18 @@ from pydantic import Field
 
 from cogo_dagster.defs.reporting import RunReport
 from cogo_dagster.defs.resources import WorkerResource
+from cogo_dagster.defs.run_status import max_runtime
+from cogo_dagster.defs.worker_runs import (
+    DEPLOYMENT_TAG,
+    READY_JOBS,
+    SENSOR_TAG,
+    max_runtime_seconds,
+    under_way,
+)
+from cogo_dagster.insights.capacity import is_surplus
 from cogo_dagster.queue.worker import Stage
+
+DEFAULT_RUN_SECONDS: Final = 1_800.0
 
 _WHOLE_ONLY: Final = (
     "A part of these ops is no worker: launch the whole of process_jobs, with its own in-process executor."
@@ -28,13 +40,27 @@ class ProcessJobsConfig(dg.Config):
     max_jobs: int | None = Field(None, ge=1, description="End after this many jobs; MAX_JOBS if left out.")
     concurrency: int | None = Field(None, ge=1, le=1000, description="Jobs at once; COGO_CONCURRENCY if left out.")
     linger_seconds: float = Field(60, ge=0, description="End once the queue has been empty this long.")
-    run_seconds: float = Field(1800, gt=0, description="Claim no more after this long; the next run takes over.")
+    run_seconds: float = Field(
+        DEFAULT_RUN_SECONDS, gt=0, description="Claim no more after this long; the next run takes over."
+    )
 
 
-@dg.op(description="Start the worker and claim due jobs until the queue stays empty, the time is up or it is enough.")
-def claim_jobs(context: dg.OpExecutionContext, config: ProcessJobsConfig, worker: WorkerResource) -> dg.Output[None]:
-    """Follow the claim stage."""
+@dg.op(
+    out=dg.Out(dg.Nothing, is_required=False),
+    description="Start the worker and claim due jobs until the queue stays empty, the time is up or it is enough.",
+)
+def claim_jobs(
+    context: dg.OpExecutionContext, config: ProcessJobsConfig, worker: WorkerResource
+) -> Iterator[dg.Output[None]]:
+    """Follow the claim stage; a run that is one too many ends at once, and its other ops are skipped."""
     _require_all_stages(context)
+    max_workers = worker.settings.max_workers
+    if context.run.tags.get(SENSOR_TAG) == READY_JOBS and is_surplus(
+        context.run_id, under_way(context.instance, worker.queue), max_workers
+    ):
+        context.log.info("%d older runs are at work, as many as COGO_MAX_WORKERS allows: nothing to do.", max_workers)
+        return
+    _tag(context, config, worker)
     given: dict[str, Any] = {"max_jobs": config.max_jobs, "concurrency": config.concurrency}
     options = replace(
         worker.default_options(),
@@ -43,7 +69,7 @@ def claim_jobs(context: dg.OpExecutionContext, config: ProcessJobsConfig, worker
         **{name: value for name, value in given.items() if value is not None},
     )
     worker.start(options, context.run_id)
-    return _follow(context, worker, Stage.CLAIM)
+    yield _follow(context, worker, Stage.CLAIM)
 
 
 @dg.op(
@@ -62,6 +88,13 @@ def upload_artifacts(context: dg.OpExecutionContext, worker: WorkerResource) -> 
     output = _follow(context, worker, Stage.UPLOAD)
     context.log_event(worker.run_report.materialization(worker.engine.report()))
     return output
+
+
+def _tag(context: dg.OpExecutionContext, config: ProcessJobsConfig, worker: WorkerResource) -> None:
+    """Say on the run whose queue it works on, and when Dagster is to end it although nobody knows of its worker."""
+    seconds = max_runtime_seconds(config.run_seconds, worker.settings.grace_seconds)
+    deployment_id = str(worker.queue.schema_version()["deployment_id"])
+    context.instance.add_run_tags(context.run_id, {DEPLOYMENT_TAG: deployment_id, **max_runtime(seconds)})
 
 
 def _require_all_stages(context: dg.OpExecutionContext) -> None:

@@ -14,7 +14,7 @@ from cogo_dagster.defs.reporting import RunReport
 from cogo_dagster.links import job_page
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.worker import WorkerOptions
-from cogo_dagster.settings import PROJECT_ROOT, load_settings
+from cogo_dagster.settings import PROJECT_ROOT, Settings, load_settings
 
 
 class CogoResource(dg.ConfigurableResource[Any]):
@@ -68,6 +68,16 @@ class WorkerResource(dg.ConfigurableResource[Any]):
             self._engine.stop_now()
 
     @property
+    def settings(self) -> Settings:
+        """What the run works by."""
+        return self.cogo.application.settings
+
+    @property
+    def queue(self) -> Queue:
+        """The engine's client."""
+        return self.cogo.queue
+
+    @property
     def engine(self) -> EngineThread:
         """The running worker."""
         return self._engine
@@ -80,7 +90,12 @@ class WorkerResource(dg.ConfigurableResource[Any]):
     def start(self, options: WorkerOptions, dagster_run_id: str) -> None:
         """Start the worker."""
         self._engine.start(
-            self.cogo.application.worker(observer=self._engine.observe, options=options, dagster_run_id=dagster_run_id)
+            self.cogo.application.worker(
+                observer=self._engine.observe,
+                options=options,
+                dagster_run_id=dagster_run_id,
+                last_resort=self._engine.give_up,
+            )
         )
 
     def default_options(self) -> WorkerOptions:

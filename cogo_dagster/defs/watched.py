@@ -1,7 +1,8 @@
-"""Which schedules are on, and when each is due to tick after its last tick."""
+"""Which schedules are on and when each is due to tick after its last tick, and which sensors fail."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
+from typing import Final
 
 import dagster as dg
 from dagster._core.definitions.run_request import InstigatorType
@@ -9,6 +10,9 @@ from dagster._core.scheduler.instigation import InstigatorState, InstigatorTick,
 from dagster._utils.schedules import schedule_execution_time_iterator
 
 from cogo_dagster.queue.model import Json
+
+_FAILED_TICKS: Final = 2
+_ENDED_TICKS: Final = [TickStatus.SUCCESS, TickStatus.SKIPPED, TickStatus.FAILURE]
 
 
 def watched_schedules(
@@ -20,16 +24,38 @@ def watched_schedules(
     """
     names = {schedule.name: schedule for schedule in repository.schedule_defs}
     found = []
-    for state in _running(instance):
+    for state in _running(instance, InstigatorType.SCHEDULE):
         schedule = names.get(state.instigator_name)
         if schedule is not None:
             found.append(_watched(schedule, state, _last_tick(instance, state), now))
     return found
 
 
-def _running(instance: dg.DagsterInstance) -> Iterator[InstigatorState]:
+def failing_sensors(instance: dg.DagsterInstance, names: Collection[str]) -> dict[str, str]:
+    """Return the running sensors of these names whose last two ticks failed, with the last one's error.
+
+    A sensor that raises is no run and so fails no run: nothing else would say it. One failed tick is no news: the
+    database restarted, or the code was loaded again.
+    """
+    found = {}
+    for state in _running(instance, InstigatorType.SENSOR):
+        if state.instigator_name in names:
+            ticks = instance.get_ticks(
+                state.instigator_origin_id, state.selector_id, limit=_FAILED_TICKS, statuses=_ENDED_TICKS
+            )
+            if len(ticks) == _FAILED_TICKS and all(tick.status == TickStatus.FAILURE for tick in ticks):
+                found[state.instigator_name] = _error_of(ticks[0])
+    return found
+
+
+def _error_of(tick: InstigatorTick) -> str:
+    error = tick.error
+    return (error.cause or error).message.strip() if error else "The tick failed and gave no reason."
+
+
+def _running(instance: dg.DagsterInstance, instigator_type: InstigatorType) -> Iterator[InstigatorState]:
     seen: set[str] = set()
-    for state in instance.all_instigator_state(instigator_type=InstigatorType.SCHEDULE):
+    for state in instance.all_instigator_state(instigator_type=instigator_type):
         if state.is_running and state.instigator_name not in seen:
             seen.add(state.instigator_name)
             yield state

@@ -45,6 +45,14 @@ def worth_replaying(
         for letter in letters
         if is_transient(letter)
         and letter["replays"] < policy.max_replays
-        and now - datetime.fromisoformat(letter["failed_at"]) >= policy.cooldown * 2 ** letter["replays"]
+        and not is_after(letter["failed_at"], now - policy.cooldown * 2 ** letter["replays"])
     ]
     return sorted(chosen, key=lambda letter: (letter["failed_at"], letter["job_id"]))[: policy.max_at_once]
+
+
+def is_after(text: object, moment: datetime) -> bool:
+    """Whether a time that the database answered is later; one that Python cannot read, as `infinity`, is."""
+    try:
+        return datetime.fromisoformat(str(text)) > moment
+    except (ValueError, TypeError):
+        return True

@@ -7,22 +7,28 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.scheduler.instigation import (
     InstigatorState,
+    InstigatorStatus,
     ScheduleInstigatorData,
+    TickData,
     TickStatus,
 )
+from dagster_shared.error import SerializableErrorInfo
 
 from cogo_dagster.alerts.service import Alerts
-from cogo_dagster.defs.alerts import deliver_alerts, delivery_needed, failure_of, run_failure, undelivered_alerts
+from cogo_dagster.defs.alerts import conditions, deliver_alerts, failure_of, run_failure, undelivered_alerts
 from cogo_dagster.defs.hooks import HOOKS, error_class
 from cogo_dagster.defs.resources import CogoResource
 from cogo_dagster.defs.watched import _watched
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.settings import load_settings
-from cogo_dagster_tests.alerts.receivers import Receiver, anything, receiving
+from cogo_dagster_tests.alerts.receivers import Receiver, Reply, anything, receiving
 from cogo_dagster_tests.alerts.steps import fail_job
+from cogo_dagster_tests.defs.origins import of_sensor
+from cogo_dagster_tests.queue.steps import add
 from cogo_dagster_tests.test_redaction import SECRET
 
 
@@ -62,12 +68,13 @@ def run(instance: dg.DagsterInstance, cogo: CogoResource, *, fails: bool) -> str
     return done.run_id
 
 
-def tick(instance: dg.DagsterInstance, cogo: CogoResource, cursor: str | None = None) -> dg.SensorResult:
-    """Evaluate undelivered_alerts once."""
-    with dg.build_sensor_context(instance=instance, cursor=cursor, resources={"cogo": cogo}) as context:
+def tick(instance: dg.DagsterInstance, cogo: CogoResource, repository: dg.Definitions | None = None) -> str:
+    """Evaluate undelivered_alerts once; return what it says."""
+    found = repository.get_repository_def() if repository else None
+    with dg.build_sensor_context(instance=instance, repository_def=found, resources={"cogo": cogo}) as context:
         result = undelivered_alerts(context)
-    assert isinstance(result, dg.SensorResult)
-    return result
+    assert isinstance(result, dg.SkipReason)
+    return result.skip_message or ""
 
 
 def test_an_op_that_fails_is_an_alert_and_its_success_ends_it(
@@ -141,29 +148,117 @@ def test_hook_and_sensor_describe_an_op_alike(instance: dg.DagsterInstance, cogo
     assert (described["op_name"], described["error_class"]) == ("moody", "KeyError")
 
 
-def test_messages_that_nobody_takes_start_a_delivery(
-    instance: dg.DagsterInstance, settings: dict[str, str], queue: Queue, receiver: Receiver, owner: Any
+@pytest.fixture
+def http(receiver: Receiver, settings: dict[str, str]) -> CogoResource:
+    """The resource whose alerts go to it."""
+    target = {"WEBHOOK_TYPE": "http", "WEBHOOK_URL": receiver.url(), "WEBHOOK_ALLOWED_HOSTS": receiver.authority}
+    return CogoResource(settings=settings | target)
+
+
+def test_the_sensor_delivers_by_itself(
+    instance: dg.DagsterInstance, queue: Queue, receiver: Receiver, http: CogoResource
 ) -> None:
-    """Those that have waited; the Dagster job delivers them."""
-    http = {"WEBHOOK_TYPE": "http", "WEBHOOK_URL": receiver.url(), "WEBHOOK_ALLOWED_HOSTS": receiver.authority}
-    cogo = CogoResource(settings=settings | http)
+    """No run is launched for it: the machines that launch runs may be what is down."""
+    instance.create_run_for_job(deliver_alerts, status=dg.DagsterRunStatus.STARTED)  # a dead one, say
     fail_job(queue)
-    first = tick(instance, cogo)
-    assert not first.run_requests
-    owner.execute("update public.alert_deliveries set created_at = created_at - interval '1 minute'")
-    second = tick(instance, cogo, first.cursor)
-    assert [request.run_key for request in second.run_requests or []] == ["delivery-1"]
-    assert deliver_alerts.execute_in_process(instance=instance, resources={"cogo": cogo}).success
+    assert tick(instance, http) == "1 failures found, 1 messages delivered, 0 not."
     assert len(receiver.accepted) == 1
-    assert not tick(instance, cogo, second.cursor).run_requests
+    assert tick(instance, http) == "0 failures found, 0 messages delivered, 0 not."
 
 
-def test_who_delivers_is_left_alone() -> None:
-    """A message that is seconds old is on its way."""
-    health = {"undelivered": 1, "targets": [{"oldest_pending_seconds": 5.0}]}
-    assert not delivery_needed(health)
-    assert delivery_needed({**health, "targets": [{"oldest_pending_seconds": 25.0}]})
-    assert not delivery_needed({"undelivered": 0, "targets": []})
+def test_people_can_still_run_a_delivery(
+    instance: dg.DagsterInstance, queue: Queue, receiver: Receiver, http: CogoResource
+) -> None:
+    """The Dagster job does what the sensor does."""
+    fail_job(queue)
+    assert deliver_alerts.execute_in_process(instance=instance, resources={"cogo": http}).success
+    assert len(receiver.accepted) == 1
+
+
+def test_messages_for_a_target_that_is_configured_no_more_do_nothing(
+    instance: dg.DagsterInstance, cogo: CogoResource, queue: Queue, receiver: Receiver, http: CogoResource
+) -> None:
+    """They wait; no tick launches a run or fails because of them."""
+    receiver.down = Reply(503)
+    fail_job(queue)
+    assert "1 not. http is tried again in" in tick(instance, http)
+    assert tick(instance, cogo) == "0 failures found, 0 messages delivered, 0 not."
+
+
+def test_what_dagster_does_not_answer_keeps_no_message_back(
+    instance: dg.DagsterInstance, queue: Queue, receiver: Receiver, http: CogoResource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Looking through the runs fails: the tick fails too, after it has delivered."""
+    monkeypatch.setattr("cogo_dagster.defs.alerts._recent_failures", _cannot)
+    fail_job(queue)
+    with pytest.raises(LookupError):
+        tick(instance, http)
+    assert len(receiver.accepted) == 1
+
+
+def test_a_sensor_that_keeps_failing_is_an_alert(
+    persistent: dg.DagsterInstance, cogo: CogoResource, alerts: Alerts
+) -> None:
+    """Its ticks are no runs, so that nothing else would say it; one tick that succeeds ends the alert."""
+    definitions = dg.Definitions(sensors=[broken_sensor], jobs=[moody_job], resources={"cogo": cogo})
+    state = InstigatorState(of_sensor("broken_sensor"), InstigatorType.SENSOR, InstigatorStatus.RUNNING)
+    persistent.add_instigator_state(state)
+    _ticked(persistent, state, TickStatus.FAILURE, f"password={SECRET} is wrong")
+    tick(persistent, cogo, definitions)
+    assert alerts.list_alerts() == []
+    _ticked(persistent, state, TickStatus.FAILURE, f"password={SECRET} is wrong")
+    tick(persistent, cogo, definitions)
+    [row] = alerts.list_alerts()
+    assert (row["kind"], row["title"]) == ("sensor_failing", "The sensor broken_sensor fails")
+    assert "is wrong" in row["error_message"]
+    assert SECRET not in str(row)
+    _ticked(persistent, state, TickStatus.SKIPPED)
+    tick(persistent, cogo, definitions)
+    assert alerts.list_alerts()[0]["status"] == "resolved"
+
+
+def test_jobs_of_a_family_that_nobody_runs_are_an_alert(
+    persistent: dg.DagsterInstance, cogo: CogoResource, queue: Queue, alerts: Alerts
+) -> None:
+    """Nothing is launched for them, so somebody has to hear of it."""
+    add(queue, type="nobodys")
+    definitions = dg.Definitions(jobs=[moody_job], resources={"cogo": cogo})
+    tick(persistent, cogo, definitions)
+    [row] = alerts.list_alerts()
+    assert (row["kind"], row["subject"]) == ("no_worker_for_family", "nobodys")
+    assert row["error_message"] == "1 are due. Install its executor where workers run."
+
+
+def test_the_condition_names_the_setting_that_is_missing() -> None:
+    """What this code location lacks is most likely what the workers lack."""
+    [found] = conditions(
+        {}, {"figma": 3}, {"figma": "Jobs of the family figma need FIGMA_API_TOKEN, which is not set."}
+    )
+    assert found["error_message"] == "3 are due. Jobs of the family figma need FIGMA_API_TOKEN, which is not set."
+
+
+@dg.sensor(job=moody_job)
+def broken_sensor(context: dg.SensorEvaluationContext) -> None:
+    """Raise, as far as Dagster's record is concerned."""
+
+
+def _ticked(instance: dg.DagsterInstance, state: InstigatorState, status: TickStatus, message: str = "") -> None:
+    error = SerializableErrorInfo(message, [], "ValueError") if message else None
+    instance.create_tick(
+        TickData(
+            state.instigator_origin_id,
+            state.instigator_name,
+            InstigatorType.SENSOR,
+            status,
+            datetime.now(UTC).timestamp(),
+            selector_id=state.selector_id,
+            error=error,
+        )
+    )
+
+
+def _cannot(*_: object) -> None:
+    raise LookupError("Dagster's storage is away.")
 
 
 NIGHTLY = dg.ScheduleDefinition(name="nightly", job=moody_job, cron_schedule="0 2 * * *", execution_timezone="UTC")

@@ -27,7 +27,7 @@ JOBS = {
     "summarize_week",
     "check_health",
 }
-SENSORS = {"ready_jobs", "dlq_replay", "expired_leases", "undelivered_alerts", "run_failure"}
+SENSORS = {"ready_jobs", "dlq_replay", "expired_leases", "zombie_runs", "undelivered_alerts", "run_failure"}
 SCHEDULES = {"nightly_gate_snapshot", "weekly_enqueue", "hourly_health", "nightly_pruning"}
 
 WATCHED_IMPORT = """

@@ -1,6 +1,8 @@
 """`process_jobs` in process, on the real queue: what it does, what it shows, and what it leaves when interrupted."""
 
+import asyncio
 import logging
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -14,7 +16,7 @@ from cogo_dagster.defs.operators import recover_leases
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.executor import ExecutionFailed, Workspace
 from cogo_dagster.queue.model import ExecutionResult, Job
-from cogo_dagster.queue.worker import Stage, WorkerEvent
+from cogo_dagster.queue.worker import Stage, Worker, WorkerEvent
 from cogo_dagster_tests.conftest import Age
 from cogo_dagster_tests.defs.conftest import Installed
 from cogo_dagster_tests.queue.steps import add, look, running_job
@@ -238,3 +240,36 @@ def test_recover_leases_takes_back_what_expired(
         shown = metadata_of(result, "recover_expired_leases")
         assert (shown["matched"], shown["changed"]) == (1, 0 if dry_run else 1)
         assert look(queue, job)["status"] == status
+
+
+class WorkerStuck(Exception):
+    """As the worker raises it when its claim loop has stopped."""
+
+
+def test_a_worker_that_ends_itself_as_stuck_fails_the_run(
+    runs: Runs, queue: Queue, install: Installed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its sentence, and at once: what it is stuck in, a call in a thread, would be waited for in vain."""
+    never = threading.Event()
+
+    async def stuck(worker: Worker) -> None:
+        asyncio.get_running_loop().run_in_executor(None, never.wait)
+        raise WorkerStuck("No job was claimed for 60 s although the database answers.")
+
+    install(FakeExecutor())
+    monkeypatch.setattr(Worker, "run", stuck)
+    result = runs.run()
+    never.set()
+    assert not result.success
+    [failed] = [event for event in result.all_events if event.event_type_value == "STEP_FAILURE"]
+    assert failed.step_key == "claim_jobs"
+    assert "WorkerStuck: No job was claimed for 60 s" in str(failed.step_failure_data.error)
+
+
+def test_a_run_says_whose_queue_it_works_on_and_when_to_end_it(runs: Runs, queue: Queue, install: Installed) -> None:
+    """Dagster's run monitoring ends it then: after run_seconds, the longest job, and the grace."""
+    install(FakeExecutor())
+    run = runs.instance.get_run_by_id(runs.run(run_seconds=60).run_id)
+    assert run is not None
+    assert run.tags["cogo/deployment"] == str(queue.schema_version()["deployment_id"])
+    assert int(run.tags["dagster/max_runtime"]) >= 60 + 86_400 + 5

@@ -1,11 +1,18 @@
-"""Dagster's own event log is pruned by age."""
+"""Dagster's own event log is pruned by age, and the assets keep their history."""
 
+import os
+import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import uuid4
 
 import dagster as dg
+import pytest
 from dagster._core.storage.runs import SqlRunStorage
 from dagster._core.storage.runs.schema import RunsTable
 
+from cogo_dagster.definitions import defs
+from cogo_dagster.defs.gate import gate_snapshot, provider_health
 from cogo_dagster.defs.pruning import prune_event_log
 from cogo_dagster.defs.resources import CogoResource
 
@@ -21,14 +28,19 @@ def a_job() -> None:
     nothing()
 
 
-def run_aged(instance: dg.DagsterInstance, days: int) -> str:
-    """Leave a finished run that was created so many days ago; return its id."""
-    run_id = a_job.execute_in_process(instance=instance).run_id
+def make_old(instance: dg.DagsterInstance, run_id: str, days: int) -> None:
+    """Let a run have been created so many days ago."""
     storage = instance.run_storage
     assert isinstance(storage, SqlRunStorage)
     created = (datetime.now(UTC) - timedelta(days=days)).replace(tzinfo=None)
     with storage.connect() as connection:
         connection.execute(RunsTable.update().where(RunsTable.c.run_id == run_id).values(create_timestamp=created))
+
+
+def run_aged(instance: dg.DagsterInstance, days: int) -> str:
+    """Leave a finished run that was created so many days ago; return its id."""
+    run_id = a_job.execute_in_process(instance=instance).run_id
+    make_old(instance, run_id, days)
     return run_id
 
 
@@ -48,3 +60,64 @@ def test_only_old_runs_go(instance: dg.DagsterInstance, cogo: CogoResource) -> N
     assert not instance.has_run(old)
     assert instance.all_logs(old) == []
     assert instance.has_run(young)
+
+
+def test_materialized_days_and_their_checks_stay(instance: dg.DagsterInstance, cogo: CogoResource) -> None:
+    """They are what Dagster's pages and schedules know of a day: without them it would be missing."""
+    days = ["2026-11-01", "2026-11-02", "2026-11-03"]
+    job = defs.resolve_job_def("snapshot_gate")
+    for day in days:
+        made = job.execute_in_process(
+            instance=instance, resources={"cogo": cogo}, partition_key=day, raise_on_error=False
+        )
+        make_old(instance, made.run_id, 500)
+    gone = run_aged(instance, 500)
+    prune(instance, cogo)
+    assert not instance.has_run(gone)
+    assert instance.get_materialized_partitions(gate_snapshot.key) == set(days)
+    [check] = gate_snapshot_checks(instance)
+    assert check is not None
+
+
+def gate_snapshot_checks(instance: dg.DagsterInstance) -> list[object]:
+    """Return the newest record of the gate's check."""
+    key = dg.AssetCheckKey(gate_snapshot.key, "gate_q1")
+    return list(instance.event_log_storage.get_asset_check_execution_history(key, limit=1))
+
+
+def test_a_year_of_probes_stays(instance: dg.DagsterInstance, cogo: CogoResource) -> None:
+    """They plot on the asset's page; an hourly run would otherwise stay for ever."""
+    runs = [dg.materialize([provider_health], instance=instance, resources={"cogo": cogo}).run_id for _ in range(2)]
+    make_old(instance, runs[0], 401)
+    make_old(instance, runs[1], 300)
+    prune(instance, cogo)
+    assert [instance.has_run(run_id) for run_id in runs] == [False, True]
+
+
+def test_what_deleted_runs_have_printed_goes_too(persistent: dg.DagsterInstance, cogo: CogoResource) -> None:
+    """Also of runs that went before; a young folder, one of a run that is there, and others stay."""
+    logs = Path(persistent.root_directory) / "logs"
+    old, kept = run_aged(persistent, 21), run_aged(persistent, 1)
+    names = [old, kept, str(uuid4()), str(uuid4()), "not-a-run"]
+    for name in names:
+        (logs / name / "compute_logs").mkdir(parents=True, exist_ok=True)
+        long_ago = time.time() - 30 * 86_400
+        os.utime(logs / name, (long_ago, long_ago))
+    os.utime(logs / names[3])
+    prune(persistent, cogo)
+    assert {folder.name for folder in logs.iterdir()} >= {kept, names[3], "not-a-run"}
+    assert not {old, names[2]} & {folder.name for folder in logs.iterdir()}
+
+
+def test_pages_of_runs_that_stay_are_passed(
+    instance: dg.DagsterInstance, cogo: CogoResource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More runs with history than one page holds, and old ones behind them."""
+    monkeypatch.setattr("cogo_dagster.defs.pruning._BATCH", 2)
+    for _ in range(3):
+        made = dg.materialize([provider_health], instance=instance, resources={"cogo": cogo})
+        make_old(instance, made.run_id, 30)
+        run_aged(instance, 30)
+    before = instance.get_runs_count()
+    prune(instance, cogo)
+    assert instance.get_runs_count() == before - 3 + 1

@@ -1,5 +1,7 @@
 """The sensors on the real queue: what makes them launch, and what keeps them quiet."""
 
+import os
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -8,9 +10,11 @@ import pytest
 
 from cogo_dagster.defs.jobs import process_jobs
 from cogo_dagster.defs.resources import CogoResource
-from cogo_dagster.defs.sensors import expired_leases, ready_jobs
-from cogo_dagster.queue.client import Queue
-from cogo_dagster_tests.conftest import Age
+from cogo_dagster.defs.sensors import expired_leases, ready_jobs, unserved
+from cogo_dagster.defs.ticks import TickTooLong, within
+from cogo_dagster.queue.client import Queue, WorkerIdentity
+from cogo_dagster_tests.conftest import Age, Owner
+from cogo_dagster_tests.defs.origins import of_job
 from cogo_dagster_tests.queue.steps import a_worker, add, register, running_job, take
 
 Tick = Callable[[dg.SensorDefinition, str | None], dg.SensorResult]
@@ -36,9 +40,14 @@ def tick(instance: dg.DagsterInstance, cogo: CogoResource) -> Tick:
     return tick
 
 
-def keys(result: dg.SensorResult) -> list[str | None]:
+def keys(result: dg.SensorResult) -> list[str]:
     """Return the run keys asked for."""
-    return [request.run_key for request in result.run_requests or []]
+    return [request.run_key or "" for request in result.run_requests or []]
+
+
+def launched(result: dg.SensorResult) -> int:
+    """Return how many runs are asked for."""
+    return len(keys(result))
 
 
 def reason(result: dg.SensorResult) -> str:
@@ -48,18 +57,17 @@ def reason(result: dg.SensorResult) -> str:
 
 
 def test_a_due_job_launches_a_worker_under_a_new_key(tick: Tick, queue: Queue) -> None:
-    """Each launch has a key that no launch had before, so that Dagster does not take it for a repetition."""
+    """No launch had its key before, also after somebody reset the cursor: Dagster skips a key that it has seen."""
     add(queue)
-    first = tick(ready_jobs, None)
-    second = tick(ready_jobs, first.cursor)
-    assert (keys(first), keys(second)) == (["worker-1"], ["worker-2"])
+    first, second, third = tick(ready_jobs, None), tick(ready_jobs, "7"), tick(ready_jobs, None)
+    assert len({*keys(first), *keys(second), *keys(third)}) == 3
+    assert keys(first)[0].startswith("worker-")
 
 
 def test_an_empty_queue_launches_nothing(tick: Tick) -> None:
     """The tick says what it saw."""
     result = tick(ready_jobs, "7")
-    assert keys(result) == []
-    assert result.cursor == "7"
+    assert launched(result) == 0
     assert reason(result) == "0 due, 0 orphaned, 0 workers alive, 0 starting."
 
 
@@ -84,7 +92,7 @@ def test_jobs_of_a_killed_run_launch_a_worker(tick: Tick, queue: Queue, instance
     register(queue, worker)
     add(queue)
     take(queue, 1, worker=worker)
-    assert keys(tick(ready_jobs, None)) == ["worker-1"]
+    assert launched(tick(ready_jobs, None)) == 1
 
 
 @pytest.mark.parametrize("options", [{"type": "nobodys"}, {"executor_id": "somewhere-else"}], ids=["type", "address"])
@@ -97,12 +105,82 @@ def test_jobs_that_a_run_could_not_claim_launch_nothing(tick: Tick, queue: Queue
 def test_expired_leases_are_recovered_when_nobody_is_there(tick: Tick, queue: Queue, age: Age) -> None:
     """Without a worker the sensor launches the recovery; with one it leaves it to it."""
     age(running_job(queue), 3600)
-    assert keys(tick(expired_leases, None)) == ["recovery-1"]
+    assert launched(tick(expired_leases, None)) == 1
     register(queue, a_worker())
-    assert keys(tick(expired_leases, None)) == []
+    assert launched(tick(expired_leases, None)) == 0
 
 
 def test_no_expired_leases_no_recovery(tick: Tick, queue: Queue) -> None:
     """A lease that holds needs nothing."""
     running_job(queue)
     assert reason(tick(expired_leases, None)).startswith("0 expired leases")
+
+
+def a_run_of(queue: Queue, instance: dg.DagsterInstance, *families: str) -> WorkerIdentity:
+    """Let a run of process_jobs register its worker."""
+    run = instance.create_run_for_job(process_jobs, status=dg.DagsterRunStatus.STARTED)
+    worker = replace(a_worker(), dagster_run_id=run.run_id)
+    register(queue, worker, families=families)
+    return worker
+
+
+def test_a_run_that_waits_in_dagsters_queue_is_enough(
+    tick: Tick, queue: Queue, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long it waits: more of them would all begin together once there is room, past COGO_MAX_WORKERS."""
+    instance.create_run_for_job(
+        process_jobs, status=dg.DagsterRunStatus.QUEUED, remote_job_origin=of_job("process_jobs")
+    )
+    monkeypatch.setattr("cogo_dagster.defs.worker_runs._STARTING_SECONDS", -1)
+    add(queue)
+    assert "1 starting" in reason(tick(ready_jobs, None))
+
+
+def test_a_run_whose_worker_died_at_once_is_not_starting(
+    tick: Tick, queue: Queue, instance: dg.DagsterInstance, owner: Owner
+) -> None:
+    """Its worker has registered and is silent: another one is launched at once, and not after three minutes."""
+    a_run_of(queue, instance, "browser")
+    add(queue)
+    assert launched(tick(ready_jobs, None)) == 0
+    owner.execute("update public.workers set last_heartbeat_at = now() - interval '1 minute'")
+    assert launched(tick(ready_jobs, None)) == 1
+
+
+def test_a_family_that_no_worker_takes_launches_no_runs(
+    tick: Tick, queue: Queue, instance: dg.DagsterInstance, cogo: CogoResource, owner: Owner
+) -> None:
+    """The code location could run it and the machines of the workers cannot: run after run would leave it."""
+    add(queue, type="weekly_summary")
+    assert launched(tick(ready_jobs, None)) == 1
+    a_run_of(queue, instance, "browser")
+    owner.execute("update public.workers set last_heartbeat_at = now() - interval '1 minute'")
+    assert "0 due" in reason(tick(ready_jobs, None))
+    with cogo.yield_for_execution(None):  # type: ignore[arg-type]
+        assert unserved(cogo) == {"weekly_summary": 1}
+    owner.execute("update public.workers set started_at = started_at - interval '2 hours'")
+    assert launched(tick(ready_jobs, None)) == 1
+
+
+def test_workers_of_other_families_fill_the_maximum(
+    tick: Tick, queue: Queue, instance: dg.DagsterInstance, owner: Owner
+) -> None:
+    """COGO_MAX_WORKERS is how many runs there may be at all, two by default."""
+    a_run_of(queue, instance, "browser")
+    owner.execute("update public.workers set last_heartbeat_at = now() - interval '1 minute'")
+    add(queue)
+    a_run_of(queue, instance, "gate")
+    assert launched(tick(ready_jobs, None)) == 1
+    a_run_of(queue, instance, "gate")
+    assert launched(tick(ready_jobs, None)) == 0
+
+
+def test_a_tick_ends_in_time_whatever_it_waits_for() -> None:
+    """A database that says nothing would hold up the daemon; the tick fails with a sentence instead."""
+    ended = threading.Event()
+    with pytest.raises(TickTooLong, match=r"^Reading the queue has not ended within 0\.05 s"):
+        within(0.05, "Reading the queue", lambda: ended.wait(20))
+    ended.set()
+    with pytest.raises(KeyError):
+        within(5, "Reading", lambda: os.environ["COGO_NO_SUCH_VARIABLE"])
+    assert within(5, "Reading", lambda: 7) == 7

@@ -1,0 +1,48 @@
+"""A tick of a sensor ends in time, whatever it waits for: one that does not would hold up Dagster's daemon."""
+
+import contextvars
+import threading
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import Final, TypeVar
+
+T = TypeVar("T")
+
+TICK_SECONDS: Final = 40.0
+"""Dagster gives up on a tick after 60 s, its resources' opening included, and says only that it was unreachable."""
+
+
+class TickTooLong(Exception):
+    """A part of a tick has not ended in time; its thread is left behind, and what it waits for is closed under it."""
+
+
+def within(seconds: float, what: str, work: Callable[[], T]) -> T:
+    """Return what *work* returns.
+
+    Args:
+        what: What it is, for the sentence.
+
+    Raises:
+        TickTooLong: It has not ended after so many seconds.
+    """
+    answers: SimpleQueue[Callable[[], T]] = SimpleQueue()
+    context = contextvars.copy_context()
+    threading.Thread(target=context.run, args=(_answer, work, answers), name="cogo-tick", daemon=True).start()
+    try:
+        return answers.get(timeout=seconds)()
+    except Empty:
+        raise TickTooLong(f"{what} has not ended within {seconds:g} s: the next tick tries again.") from None
+
+
+def _answer(work: Callable[[], T], answers: "SimpleQueue[Callable[[], T]]") -> None:
+    try:
+        result = work()
+    except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+        raised = error
+
+        def raise_it() -> T:
+            raise raised
+
+        answers.put(raise_it)
+    else:
+        answers.put(lambda: result)

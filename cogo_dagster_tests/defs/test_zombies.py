@@ -1,0 +1,199 @@
+"""Runs whose processes are gone: killed for real, seen by the queue, ended in Dagster, and told of."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import dagster as dg
+import pytest
+from dagster._core.launcher import DefaultRunLauncher
+from dagster._grpc.client import DagsterGrpcClient
+
+from cogo_dagster.defs.alerts import undelivered_alerts
+from cogo_dagster.defs.jobs import process_jobs
+from cogo_dagster.defs.resources import CogoResource
+from cogo_dagster.defs.sensors import ready_jobs
+from cogo_dagster.defs.worker_runs import DEPLOYMENT_TAG
+from cogo_dagster.defs.zombies import end_zombies, zombie_runs
+from cogo_dagster.insights.zombies import Watch
+from cogo_dagster.queue.client import Queue
+from cogo_dagster.settings import PROJECT_ROOT
+from cogo_dagster_tests.alerts.receivers import Reply, anything, receiving, until
+from cogo_dagster_tests.conftest import Owner
+from cogo_dagster_tests.defs.origins import of_job
+from cogo_dagster_tests.queue.steps import a_worker, add, look, register
+
+Look = Callable[[float], list[str]]
+
+
+@pytest.fixture
+def look_at(instance: dg.DagsterInstance, cogo: CogoResource, queue: Queue) -> Iterator[Look]:
+    """Look for dead runs again and again, at a second of the looker's clock; what was seen goes through the cursor."""
+    del queue  # asked for so that its connections are counted after ours are closed
+    with cogo.yield_for_execution(None) as opened:  # type: ignore[arg-type]
+        seen = [Watch().to_text()]
+
+        def look_at(second: float) -> list[str]:
+            watch, ended = end_zombies(instance, opened, Watch.from_text(seen[-1]), 1_000_000 + second)
+            seen.append(watch.to_text())
+            return ended
+
+        yield look_at
+
+
+def a_run(
+    instance: dg.DagsterInstance,
+    queue: Queue,
+    status: dg.DagsterRunStatus = dg.DagsterRunStatus.STARTED,
+    tags: dict[str, str] | None = None,
+) -> str:
+    """Leave a run with a living worker; return its id."""
+    run = instance.create_run_for_job(process_jobs, status=status, tags=tags)
+    register(queue, replace(a_worker(), dagster_run_id=run.run_id))
+    return run.run_id
+
+
+def silence(owner: Owner, seconds: float = 60) -> None:
+    """Make all heartbeats older instead of waiting."""
+    owner.execute("update public.workers set last_heartbeat_at = now() - make_interval(secs => %s)", (seconds,))
+
+
+def status_of(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRunStatus:
+    """Return where a run stands."""
+    run = instance.get_run_by_id(run_id)
+    assert run is not None
+    return run.status
+
+
+def test_a_run_with_a_silent_worker_is_failed(
+    look_at: Look, instance: dg.DagsterInstance, queue: Queue, owner: Owner
+) -> None:
+    """After the database has answered for three heartbeats; one with a living worker is left alone."""
+    dead, well = a_run(instance, queue), a_run(instance, queue)
+    owner.execute(
+        "update public.workers set last_heartbeat_at = now() - interval '1 minute' where dagster_run_id = %s", (dead,)
+    )
+    assert [look_at(second) for second in (0, 10, 20, 30, 40)] == [[], [], [], [dead], []]
+    assert status_of(instance, dead) is dg.DagsterRunStatus.FAILURE
+    assert status_of(instance, well) is dg.DagsterRunStatus.STARTED
+
+
+def test_a_run_that_is_being_canceled_is_canceled(
+    look_at: Look, instance: dg.DagsterInstance, queue: Queue, owner: Owner
+) -> None:
+    """Somebody asked for it, and its process died before it could say so: no failure, and no alert."""
+    run_id = a_run(instance, queue, dg.DagsterRunStatus.CANCELING)
+    silence(owner)
+    assert [look_at(second) for second in (0, 10, 20, 30)][-1] == [run_id]
+    assert status_of(instance, run_id) is dg.DagsterRunStatus.CANCELED
+
+
+def test_a_run_of_another_queue_is_left_alone(
+    look_at: Look, instance: dg.DagsterInstance, queue: Queue, owner: Owner
+) -> None:
+    """Two queues may share Dagster's storage, and each knows its own workers only."""
+    a_run(instance, queue, tags={DEPLOYMENT_TAG: "another"})
+    silence(owner)
+    assert [look_at(second) for second in (0, 10, 20, 30)] == [[], [], [], []]
+
+
+def test_the_sensor_keeps_what_it_has_seen_in_its_cursor(
+    instance: dg.DagsterInstance, cogo: CogoResource, queue: Queue, owner: Owner
+) -> None:
+    """A tick is a look; the code server may have been restarted between two."""
+    a_run(instance, queue)
+    silence(owner)
+    with dg.build_sensor_context(instance=instance, resources={"cogo": cogo}) as context:
+        result = zombie_runs(context)
+    assert isinstance(result, dg.SensorResult)
+    assert len(Watch.from_text(result.cursor).silences) == 1
+
+
+def test_runs_that_begin_together_are_no_more_than_there_may_be(
+    instance: dg.DagsterInstance, resources: dict[str, object], queue: Queue
+) -> None:
+    """Two are at work, as COGO_MAX_WORKERS allows: a third that waited in Dagster's queue ends at once, and well."""
+    add(queue)
+    by_sensor = {"dagster/sensor_name": ready_jobs.name}
+    a_run(instance, queue, tags=by_sensor)
+    instance.create_run_for_job(process_jobs, status=dg.DagsterRunStatus.STARTING)
+    late = process_jobs.execute_in_process(instance=instance, resources=resources, tags=by_sensor)
+    assert late.success
+    assert [event.step_key for event in late.all_events if event.event_type_value == "STEP_SKIPPED"] == [
+        "execute_jobs",
+        "upload_artifacts",
+    ]
+    assert any("2 older runs are at work" in entry.user_message for entry in instance.all_logs(late.run_id))
+    assert len(queue.list_workers()) == 1
+
+
+@contextmanager
+def code_server() -> Iterator[tuple["subprocess.Popen[bytes]", int]]:
+    """Start the project's code server in a process group of its own; yield it with its port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = ["-m", "dagster", "api", "grpc", "-m", "cogo_dagster.definitions", "-h", "127.0.0.1", "-p", str(port)]
+    server = subprocess.Popen(
+        [sys.executable, *command],
+        cwd=PROJECT_ROOT,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield server, port
+    finally:
+        kill_all(server)
+
+
+def kill_all(server: "subprocess.Popen[bytes]") -> None:
+    """Kill the code server and the runs it has started, as the end of their machine does."""
+    if server.poll() is None:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait(20)
+
+
+def is_listening(port: int) -> bool:
+    """Whether somebody takes connections."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_the_end_of_a_machine_is_seen_ended_and_told(
+    persistent: dg.DagsterInstance,
+    settings: dict[str, str],
+    queue: Queue,
+    owner: Owner,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Run and code server are killed with -9: Dagster goes on to say STARTED until the sensor looks."""
+    with receiving(lambda _: Reply(hang=True)) as site, receiving(anything) as receiver:
+        monkeypatch.setenv("BROWSER_REAL_MODE", "false")
+        monkeypatch.setenv("BROWSER_ALLOWED_HOSTS", site.authority)
+        job = add(queue, payload={"url": site.url()})
+        with code_server() as (server, port):
+            until(lambda: is_listening(port), 60)
+            run = persistent.create_run_for_job(process_jobs, remote_job_origin=of_job("process_jobs"))
+            client = DagsterGrpcClient(port=port, host="127.0.0.1")
+            DefaultRunLauncher.launch_run_from_grpc_client(persistent, run, client)
+            until(lambda: look(queue, job)["status"] == "running", 60)
+            kill_all(server)
+        assert status_of(persistent, run.run_id) is dg.DagsterRunStatus.STARTED
+        silence(owner)
+        http = {"WEBHOOK_TYPE": "http", "WEBHOOK_URL": receiver.url(), "WEBHOOK_ALLOWED_HOSTS": receiver.authority}
+        cogo = CogoResource(settings=settings | http)
+        with cogo.yield_for_execution(None) as opened:  # type: ignore[arg-type]
+            watch, now = Watch(), time.time()
+            for second in (0, 10, 20, 30):
+                watch, _ = end_zombies(persistent, opened, watch, now + second)
+        assert status_of(persistent, run.run_id) is dg.DagsterRunStatus.FAILURE
+        with dg.build_sensor_context(instance=persistent, resources={"cogo": cogo}) as context:
+            undelivered_alerts(context)
+        assert any(b"A run of the Dagster job process_jobs crashed" in request.body for request in receiver.accepted)
