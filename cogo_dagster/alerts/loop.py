@@ -40,7 +40,7 @@ class AlertLoop:
         self._say = say
         self._pause_seconds = pause_seconds
         self._stopping = threading.Event()
-        self._said: str | None = None
+        self._said: set[str] = set()
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
@@ -58,7 +58,7 @@ class AlertLoop:
         try:
             self._deliver(_PASS_SECONDS)
             self._call_switch()
-            self._said = None
+            self._said.clear()
         except DeadManFailed as error:
             self._tell(str(error))
         except Exception as error:  # noqa: BLE001 - the process has other work
@@ -77,6 +77,6 @@ class AlertLoop:
             self.once()
 
     def _tell(self, sentence: str) -> None:
-        if sentence != self._said:
-            self._said = sentence
+        if sentence not in self._said:
+            self._said.add(sentence)
             self._say(sentence)

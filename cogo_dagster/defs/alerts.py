@@ -12,7 +12,7 @@ from cogo_dagster.defs.hooks import HOOKS, error_class
 from cogo_dagster.defs.resources import CogoResource
 from cogo_dagster.defs.run_status import max_runtime
 from cogo_dagster.defs.sensors import unserved
-from cogo_dagster.defs.ticks import within
+from cogo_dagster.defs.ticks import TICK_SECONDS, within
 from cogo_dagster.defs.watched import failing_sensors, watched_schedules
 from cogo_dagster.executors.registry import left_to_others
 from cogo_dagster.queue.model import Json
@@ -67,7 +67,7 @@ def run_failure(context: dg.RunFailureSensorContext, cogo: CogoResource) -> None
     """Write down one failed run."""
     ended = context.failure_event.message
     failure = failure_of(context.dagster_run, context.get_step_failure_events(), ended)
-    cogo.application.alerts.record_run_failures([failure])
+    within(TICK_SECONDS, "Writing down a failed run", lambda: cogo.application.alerts.record_run_failures([failure]))
 
 
 @dg.sensor(

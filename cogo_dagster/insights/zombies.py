@@ -18,7 +18,9 @@ LONGEST_GAP_SECONDS: Final = 45.0
 HEARTBEATS: Final = 3
 _LEAST_SECONDS: Final = 30.0
 _SIGNED_OFF_SECONDS: Final = 120.0
-_UNREGISTERED_SECONDS: Final = 180.0
+_STARTING_SECONDS: Final = 180.0
+_UNREGISTERED_SECONDS: Final = 900.0
+"""An executor's start comes before the registration, and may have to install a browser."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +122,13 @@ def worker_run(run_id: str, seconds: float, workers: Sequence[Mapping[str, Json]
 
 def is_starting(run: WorkerRun) -> bool:
     """Whether a run that has begun may still register its worker."""
-    return run.last_heartbeat_at is None and run.seconds < _UNREGISTERED_SECONDS
+    return run.last_heartbeat_at is None and run.seconds < _STARTING_SECONDS
 
 
 def _is_silent(run: WorkerRun) -> bool:
-    return not run.alive and not is_starting(run)
+    if run.last_heartbeat_at is None:
+        return run.seconds >= _UNREGISTERED_SECONDS
+    return not run.alive
 
 
 def _silence(run: WorkerRun, known: Silence | None, now: float) -> Silence:
