@@ -1,30 +1,194 @@
-"""Takes secrets out of text before it is kept or sent."""
+"""Takes secrets out of text before it is kept or sent. The time it takes grows as the text does, whatever the text.
 
+Text is looked at in slices, each of which takes a few milliseconds: `re` holds the interpreter's lock, so that a thread
+would not help an event loop. No pattern can scan the same run of characters more than a few times.
+"""
+
+import logging
 import re
-from collections.abc import Iterable
-from typing import Final
+import traceback
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from typing import Any, Final
+
+from cogo_dagster.decoded_views import View, base64_forms, views
 
 HIDDEN: Final = "[hidden]"
+SLICE_CHARS: Final = 60_000
 
-_TOKENS: Final = re.compile(
-    r"""
-      \b(?:figd|sbp|sb_secret|sb_publishable|ghp|gho|ghu|ghs|ghr|github_pat|whsec)_[A-Za-z0-9_\-+/=]{8,}
-    | \bxox[a-z]-[A-Za-z0-9-]{8,}
-    | \beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*            # JSON web token
-    | \bgAAAA[A-Za-z0-9_-]{60,}={0,2}                                      # Fernet
-    """,
-    re.VERBOSE,
+_LEAST_CHARS: Final = 6
+_LEAST_OVERLAP: Final = 4_096
+_MOST_OVERLAP: Final = 30_000
+_CHARS_PER_ESCAPE: Final = 6  # \u0041
+_LINE_CHARS: Final = 12
+
+Json = Any
+Span = tuple[int, int]
+
+_BETWEEN: Final = r"""\\{0,4}["']?\s{0,8}[:=]\s{0,8}\\{0,4}["']?"""
+_VALUE: Final = r"""(?:[^\s"',;}\\]|\\(?!["']))"""
+_HOLDERS: Final = (
+    # Each begins with a fixed word and hides the group `hidden`. Possessive quantifiers do not come back; where a run
+    # could be scanned again from its middle, a second alternative passes over the whole of it.
+    (
+        ("_", "-", "akia", "aiza"),
+        r"""(?<![A-Za-z0-9])(?P<hidden>
+              (?:figd|sbp|sb_secret|sb_publishable|gh[opusr]|github_pat|whsec|npm)_[A-Za-z0-9_\-+/=]{8,}+
+            | xox[a-z]-[A-Za-z0-9-]{8,}+
+            | glpat-[A-Za-z0-9_-]{16,}+
+            | pypi-[A-Za-z0-9_-]{16,}+
+            | AKIA[A-Z0-9]{16}
+            | AIza[A-Za-z0-9_-]{35})""",
+    ),
+    (
+        ("eyj",),  # a JSON web token
+        r"""(?<![A-Za-z0-9])(?:(?P<hidden>eyJ[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]{8,}+(?:\.[A-Za-z0-9_-]*+)?)
+            | eyJ[A-Za-z0-9_-]*+)""",
+    ),
+    (("gaaaa",), r"(?<![A-Za-z0-9])(?P<hidden>gAAAA[A-Za-z0-9_-]{60,}+={0,2})"),  # Fernet
+    (("private key-----",), r"PRIVATE\ KEY-----(?P<hidden>[^-]{8,}+)"),
+    (
+        ("authorization", "token", "apikey", "api-key"),
+        rf"""(?i:(?<![A-Za-z0-9])(?:authorization|x-figma-token|x-admin-token|api-?key){_BETWEEN}
+            (?:(?:bearer|basic|token|digest|negotiate|apikey)\s{{1,8}})?)(?P<hidden>{_VALUE}++)""",
+    ),
+    (
+        ("cookie",),
+        rf"""(?i:(?<![A-Za-z0-9])cookies?{_BETWEEN})
+            (?P<hidden>[^\s"',;}}]++(?:;\s{{0,4}}[^\s"',;}}=]++=[^\s"',;}}]*+)*+)""",
+    ),
+    (
+        ("bearer", "basic"),
+        r"(?i:(?<![A-Za-z0-9])(?:bearer|basic)\s{1,8})(?P<hidden>[A-Za-z0-9._~+/=-]{12,}+)",
+    ),
+    (
+        ("pass", "pwd", "secret", "token", "key"),
+        rf"""(?i:(?:password|passwd|passphrase|pwd|secret|token|api[_-]?key|service[_-]role[_-]key|private[_-]?key
+            |access[_-]?key){_BETWEEN})(?P<hidden>(?:(?!&){_VALUE}){{4,}}+)""",
+    ),
+    (("://",), r"""://(?P<hidden>[^\s/"'<>]*)@"""),  # user name and password
+    (("?",), r"""://[^\s?\#"'<>]++(?:\?(?P<hidden>[^\s\#"'<>]++))?"""),  # services put their tokens into queries
+    (
+        ("hooks.slack", "api/webhooks", "webhook.office"),
+        r"""(?i:hooks\.slack\.com/(?:services|workflows|triggers)/|/api/webhooks/|webhook\.office\.com/)
+            (?P<hidden>[^\s"'<>]++)""",
+    ),
 )
-_HEADERS: Final = re.compile(
-    r"""(?i)\b((?:proxy-)?authorization|x-figma-token|x-admin-token|apikey|api-key|cookie|set-cookie)(["']?\s*[:=]\s*["']?)(?:(bearer|basic)\s+)?[^\s"',;}]+"""
-)
-_BEARERS: Final = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{12,}")
-_WORDS: Final = re.compile(
-    r"""(?i)\b([a-z0-9_-]*(?:password|passwd|secret|token|api[_-]?key|service[_-]role[_-]key))(["']?\s*[:=]\s*["']?)[^\s"',;&}]{4,}"""
-)
-_USERINFO: Final = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^\s/@\"'<>]+@")
-_SLACK_HOOKS: Final = re.compile(r"(?i)(hooks\.slack\.com/(?:services|workflows)/)[^\s\"'<>]+")
-_QUERIES: Final = re.compile(r"(?i)(\b[a-z][a-z0-9+.-]*://[^\s?#\"'<>]+)\?[^\s#\"'<>]+")
+_PATTERNS: Final = tuple((words, re.compile(pattern, re.VERBOSE)) for words, pattern in _HOLDERS)
+_REST: Final = re.compile(r"""[^\s"',;&}<>]*+""")
+_BASE64_NEIGHBOUR: Final = re.compile(r"[A-Za-z0-9+/_-]")
+_PADDING: Final = re.compile(r"={0,2}")
+
+
+class Redactor:
+    """Hides what looks like a secret, and every form of secrets that are known; made once, used often.
+
+    Known secrets are found as they are, percent-encoded in whole or in part, in base64 of either alphabet at any
+    offset, with JSON's or HTML's escapes, across line breaks, and one encoding within another.
+
+    Args:
+        secrets: Values to hide wherever they stand; those under six characters are left.
+    """
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        known = {form for secret in secrets for form in _with_lines(secret) if len(form) >= _LEAST_CHARS}
+        self._plain = sorted(known, key=len, reverse=True)
+        self._encoded = sorted({form for secret in known for form in base64_forms(secret)}, key=len, reverse=True)
+        longest = len(self._plain[0]) if self._plain else 0
+        self._overlap = min(max(_CHARS_PER_ESCAPE * longest, _LEAST_OVERLAP), _MOST_OVERLAP)
+
+    def text(self, text: str) -> str:
+        """Return the text with secrets hidden; the same object where there are none."""
+        pieces = list(self.slices(text))
+        return pieces[0] if len(pieces) == 1 else "".join(pieces)
+
+    def slices(self, text: str) -> Iterator[str]:
+        """Return the same piece by piece, some milliseconds each, so that an event loop can go on between them."""
+        spans: list[Span] = []
+        done = at = 0
+        while at < len(text) or not at:
+            begin, end = max(at - self._overlap, 0), min(at + SLICE_CHARS - self._overlap, len(text))
+            found = self._find(text[begin:end])
+            spans = _merged([*spans, *(_extended(text, a + begin, b + begin, end) for a, b in found)])
+            at = max(end, spans[-1][1] if spans else 0, 1)
+            safe = len(text) if at >= len(text) else max(at - self._overlap, 0)
+            piece, done, spans = _written(text, done, safe, spans)
+            yield piece
+
+    def beginning(self, text: str, most_chars: int) -> str:
+        """Return the first characters of the redacted text; what stands far behind them is not looked at.
+
+        A text that is cut first and redacted afterwards would keep the first half of a secret at the cut.
+        """
+        kept: list[str] = []
+        length = 0
+        for piece in self.slices(text):
+            kept.append(piece)
+            length += len(piece)
+            if length >= most_chars:
+                break
+        whole = kept[0] if len(kept) == 1 else "".join(kept)
+        return whole if len(whole) <= most_chars else whole[:most_chars]
+
+    def json(self, value: Json) -> Json:
+        """Return a document with secrets hidden in every text, names of members too; itself where there are none."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, dict):
+            return self._object(value)
+        if isinstance(value, list | tuple):
+            return self._array(value)
+        return value
+
+    def _object(self, given: dict[Json, Json]) -> dict[Json, Json]:
+        kept: dict[Json, Json] = {}
+        changed = False
+        for name, value in given.items():
+            new_name = self.text(name) if isinstance(name, str) else name
+            new_value = self._member(name, value)
+            changed = changed or new_name is not name or new_value is not value
+            kept[new_name] = new_value
+        return kept if changed else given
+
+    def _member(self, name: Json, value: Json) -> Json:
+        """Hide a value that is a secret by the name it has: {"password": "…"}."""
+        if isinstance(value, str) and isinstance(name, str) and _names_a_secret(name) and len(value) >= 4:
+            return HIDDEN
+        return self.json(value)
+
+    def _array(self, given: list[Json] | tuple[Json, ...]) -> list[Json] | tuple[Json, ...]:
+        kept: list[Json] = []
+        changed = False
+        for value in given:
+            new_value = self.json(value)
+            changed = changed or new_value is not value
+            kept.append(new_value)
+        return kept if changed else given
+
+    def _find(self, piece: str) -> Iterator[Span]:
+        for view in views(piece):
+            yield from self._known(view)
+            if not view.unfolded:
+                yield from _looks_secret(view)
+
+    def _known(self, view: View) -> Iterator[Span]:
+        for secret in self._plain:
+            at = view.text.find(secret)
+            while at >= 0:
+                yield view.span(at, at + len(secret))
+                at = view.text.find(secret, at + len(secret))
+        for form in self._encoded:
+            at = view.text.find(form)
+            while at >= 0:
+                start, end = _with_neighbours(view.text, at, at + len(form))
+                yield view.span(start, end)
+                at = view.text.find(form, end)
+
+
+@lru_cache(maxsize=64)
+def redactor_of(secrets: tuple[str, ...]) -> Redactor:
+    """Return the redactor of these secrets, made once in a process."""
+    return Redactor(secrets)
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
@@ -35,14 +199,110 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
 
     Args:
         text: Anything a log, a row or a message would hold.
-        secrets: Values known to be secret, hidden wherever they stand; those under six characters are left.
+        secrets: Values known to be secret, hidden in every encoding; see `Redactor`.
     """
-    for secret in sorted((s for s in secrets if len(s) >= 6), key=len, reverse=True):
-        text = text.replace(secret, HIDDEN)
-    text = _SLACK_HOOKS.sub(rf"\1{HIDDEN}", text)
-    text = _USERINFO.sub(rf"\1{HIDDEN}@", text)
-    text = _QUERIES.sub(rf"\1?{HIDDEN}", text)
-    text = _TOKENS.sub(HIDDEN, text)
-    text = _HEADERS.sub(rf"\1\2{HIDDEN}", text)
-    text = _BEARERS.sub(rf"\1 {HIDDEN}", text)
-    return _WORDS.sub(rf"\1\2{HIDDEN}", text)
+    return redactor_of(tuple(secrets)).text(text)
+
+
+def redact_json(value: Json, secrets: Iterable[str] = ()) -> Json:
+    """Return a document with the same hidden in each of its texts."""
+    return redactor_of(tuple(secrets)).json(value)
+
+
+class RedactingFilter(logging.Filter):
+    """Hides secrets in what any logger says. It belongs to a handler: a logger's filter does not see its children."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        super().__init__()
+        self._redactor = redactor
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Rewrite a record's message and traceback; every record passes."""
+        try:
+            record.msg = self._redactor.text(record.getMessage())
+        except Exception:  # noqa: BLE001 - a foreign logger's wrong arguments must not end who logs
+            record.msg = self._redactor.text(str(record.msg))
+        record.args = None
+        if record.exc_info and record.exc_info[1] is not None and not record.exc_text:
+            record.exc_text = "".join(traceback.format_exception(record.exc_info[1])).rstrip("\n")
+        if record.exc_text:
+            record.exc_text = self._redactor.text(record.exc_text)
+        return True
+
+
+def hide_in_logs(redactor: Redactor) -> None:
+    """Let every handler of the root logger hide secrets, each once however often this is called."""
+    for handler in logging.getLogger().handlers:
+        for old in [one for one in handler.filters if isinstance(one, RedactingFilter)]:
+            handler.removeFilter(old)
+        handler.addFilter(RedactingFilter(redactor))
+
+
+_SECRET_NAME: Final = re.compile(
+    r"(?i)(?:password|passwd|passphrase|secret|token|api[_-]?key|service[_-]role[_-]key|private[_-]?key"
+    r"|access[_-]?key|authorization|cookie)\Z"
+)
+
+
+def _names_a_secret(name: str) -> bool:
+    return _SECRET_NAME.search(name[-40:]) is not None
+
+
+def _with_lines(secret: str) -> Iterator[str]:
+    """Return a secret, as forms write its spaces, and its longer lines, as of a key in PEM."""
+    yield secret
+    if " " in secret:
+        yield secret.replace(" ", "+")
+    if "\n" in secret:
+        yield from (line.strip() for line in secret.splitlines() if len(line.strip()) >= _LINE_CHARS)
+
+
+def _looks_secret(view: View) -> Iterator[Span]:
+    lowered = view.text.lower()
+    for words, pattern in _PATTERNS:
+        if any(word in lowered for word in words):
+            for match in pattern.finditer(view.text):
+                if match["hidden"]:
+                    yield view.span(*match.span("hidden"))
+
+
+def _with_neighbours(text: str, start: int, end: int) -> Span:
+    """Take in the characters on either side that hold some bits of what was encoded, and the padding."""
+    if start and _BASE64_NEIGHBOUR.match(text, start - 1):
+        start -= 1
+    if _BASE64_NEIGHBOUR.match(text, end):
+        end += 1
+    padding = _PADDING.match(text, end)
+    return start, padding.end() if padding else end
+
+
+def _extended(text: str, start: int, end: int, slice_end: int) -> Span:
+    """Let what reaches the end of a slice go on to where the word ends."""
+    if end < slice_end or end >= len(text):
+        return start, end
+    rest = _REST.match(text, end)
+    return start, rest.end() if rest else end
+
+
+def _merged(spans: list[Span]) -> list[Span]:
+    merged: list[Span] = []
+    for start, end in sorted(spans):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def _written(text: str, done: int, safe: int, spans: list[Span]) -> tuple[str, int, list[Span]]:
+    """Write what no later slice can change, up to `safe`; return it, how far it is, and the spans that are left."""
+    if not done and safe == len(text) and not spans:
+        return text, safe, []
+    pieces: list[str] = []
+    for at, (start, end) in enumerate(spans):
+        if end > safe:
+            pieces.append(text[done : min(start, safe)])
+            return "".join(pieces), min(start, safe), spans[at:]
+        pieces += (text[done:start], HIDDEN)
+        done = end
+    return "".join([*pieces, text[done:safe]]), safe, []

@@ -3,12 +3,13 @@
 The names are the operations runbook's; `.env.example` explains each of them.
 """
 
+import json
 import os
 import platform
 import re
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -18,6 +19,10 @@ PROJECT_ROOT = Path(__file__).resolve().parent.parent
 _PASSWORD: Final = re.compile(r"\bpassword\s*=\s*'?([^'\s&]+)")
 _WEB_ADDRESS: Final = re.compile(r"https?://[^\s/]\S*$", re.IGNORECASE)
 _ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^\s\[\]]*$")
+
+_WEB_ADDRESS: Final = re.compile(r"(?i)https?://[^\s\[\]]*$")
+_SECRET_NAME: Final = re.compile(r"(?i)TOKEN|KEY|SECRET|PASS|AUTH|CREDENTIAL|PWD|DSN|URL")
+_PLAIN_WORD: Final = re.compile(r"[A-Za-z]*|[0-9.:,]*")
 
 WebhookType = Literal["github", "slack", "http", "googlechat"]
 
@@ -148,12 +153,17 @@ class Settings(BaseSettings):
         return self.database_url is None and self.supabase_url is None
 
     def secret_values(self) -> tuple[str, ...]:
-        """Return every secret of these settings, passwords within addresses too, to be hidden wherever it stands."""
+        """Return every secret of these settings, to be hidden wherever it stands.
+
+        Passwords, paths and queries within secret addresses too, and the variables that gate commands are given.
+        """
         given = [value.get_secret_value() for _, value in self if isinstance(value, SecretStr)]
         passwords = [unquote(urlsplit(text).password or "") for text in given if _ADDRESS.match(text)]
         passwords += [found for text in given for found in _PASSWORD.findall(text)]
+        parts = [part for text in given if _WEB_ADDRESS.match(text) for part in _secret_parts(text)]
         keys = self.vault_keys.get_secret_value().replace(",", " ").split() if self.vault_keys else []
-        return tuple(dict.fromkeys(value for value in (*given, *passwords, *keys) if value))
+        values = (*given, *passwords, *parts, *keys, *_gate_values(self.gate_commands))
+        return tuple(dict.fromkeys(value for value in values if value))
 
     @model_validator(mode="after")
     def _supabase_whole(self) -> Self:
@@ -165,6 +175,36 @@ class Settings(BaseSettings):
         if self.supabase_service_role_key and not self.supabase_url and not self.database_url:
             raise ValueError("SUPABASE_SERVICE_ROLE_KEY is set but SUPABASE_URL is not: set both, or neither")
         return self
+
+
+def _secret_parts(address: str) -> list[str]:
+    """Return what of a webhook's address lets its holder post: the path and each value of the query, where it is long.
+
+    A path of plain words, as /webhooks/alerts, is none: it would take these words out of every text.
+    """
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return []
+    path = parts.path.strip("/")
+    found = [path, path.rpartition("/")[2], *(value for _, value in parse_qsl(parts.query))]
+    return [part for part in found if len(part) >= 12 and any(letter.isdigit() for letter in part)]
+
+
+def _gate_values(commands: str | None) -> list[str]:
+    """Return the values of `env` in COGO_GATE_COMMANDS; a plain word or number is one only by a name such as TOKEN."""
+    try:
+        repositories = json.loads(commands or "{}")
+    except (ValueError, RecursionError):
+        return []  # whoever reads the commands says what is wrong with them
+    known = repositories.values() if isinstance(repositories, dict) else ()
+    variables = [one["env"] for one in known if isinstance(one, dict) and isinstance(one.get("env"), dict)]
+    return [
+        value
+        for env in variables
+        for name, value in env.items()
+        if isinstance(value, str) and (_SECRET_NAME.search(name) or not _PLAIN_WORD.fullmatch(value))
+    ]
 
 
 def load_settings(env_file: Path | None = None, **overrides: Any) -> Settings:

@@ -1,10 +1,20 @@
 """What must not be kept or sent does not survive, and what people need to read does."""
 
+import base64
+import html
+import json
+import logging
+import re
+import time
+from collections.abc import Callable
+from urllib.parse import quote, quote_plus
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cogo_dagster.redaction import HIDDEN, redact
+from cogo_dagster.queue.model import JobError
+from cogo_dagster.redaction import HIDDEN, SLICE_CHARS, RedactingFilter, Redactor, redact, redact_json
 
 SECRET = "Zq7vT4mK9pXw2RbN"
 
@@ -52,3 +62,159 @@ def test_what_people_read_stays() -> None:
 def test_hiding_twice_is_hiding_once(text: str) -> None:
     """Text may pass through here more than once on its way."""
     assert redact(redact(text)) == redact(text)
+
+
+KNOWN = 'Zq7v/T4m+K9p "Xw2\\RbN é~1'
+
+
+def _percent(text: str, *, lower: bool = False, every: int = 1) -> str:
+    return "".join(
+        (f"%{byte:02x}" if lower else f"%{byte:02X}") if at % every == 0 or byte > 127 else chr(byte)
+        for at, byte in enumerate(text.encode())
+    )
+
+
+FORMS = {
+    "as it is": KNOWN,
+    "percent-encoded": quote(KNOWN, safe=""),
+    "percent-encoded in lower case": re.sub("%..", lambda escape: escape[0].lower(), quote(KNOWN, safe="")),
+    "every byte": _percent(KNOWN),
+    "every byte in lower case": _percent(KNOWN, lower=True),
+    "every third byte": _percent(KNOWN, every=3),
+    "of a form": quote_plus(KNOWN),
+    "twice percent-encoded": quote(quote(KNOWN, safe=""), safe=""),
+    "in JSON": json.dumps(KNOWN)[1:-1],
+    "in JSON as it is": json.dumps(KNOWN, ensure_ascii=False)[1:-1],
+    "in JSON in JSON": json.dumps(json.dumps(KNOWN)[1:-1])[1:-1],
+    "in JSON, percent-encoded": quote(json.dumps(KNOWN)[1:-1], safe=""),
+    "every letter in JSON": "".join(f"\\u{ord(letter):04x}" for letter in KNOWN),
+    "as Python shows it": repr(KNOWN)[1:-1],
+    "in HTML": html.escape(KNOWN),
+    "in HTML with numbers": "".join(f"&#{ord(letter)};" for letter in KNOWN),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_known_secret_is_hidden_in_every_encoding(form: str) -> None:
+    """Whole, and nothing beside it."""
+    assert redact(f"before {FORMS[form]} behind", [KNOWN]) == f"before {HIDDEN} behind"
+
+
+@pytest.mark.parametrize("altchars", [b"+/", b"-_"])
+@pytest.mark.parametrize("before", range(4))
+@pytest.mark.parametrize("behind", range(3))
+def test_a_known_secret_is_hidden_in_base64(altchars: bytes, before: int, behind: int) -> None:
+    """At each offset within what was encoded, with padding and without, in one line and in several."""
+    encoded = base64.b64encode(b"x" * before + KNOWN.encode() + b"y" * behind, altchars).decode()
+    certain = base64.b64encode(b"x" * 3 + KNOWN.encode()[:24], altchars).decode()[4:]
+    for form in (encoded, encoded.rstrip("="), quote(encoded, safe=""), f"{encoded[:9]}\n{encoded[9:]}"):
+        shown = redact(f"before {form} behind", [KNOWN])
+        assert HIDDEN in shown
+        assert len(shown) <= len(f"before {HIDDEN} behind") + before + behind + 10
+        assert certain[8:16] not in shown
+
+
+def test_a_known_key_of_several_lines_is_hidden_line_by_line() -> None:
+    """Also where a log indents it."""
+    key = "-----BEGIN X-----\nMIIBVgIBADANBgkqhkiG9w0B\nAQEFAASCAUAwggE8AgEAAkEA\n-----END X-----\n"
+    shown = redact("\n".join(f"  > {line}" for line in key.splitlines()), [key])
+    assert "MIIB" not in shown
+    assert "AQEF" not in shown
+
+
+@pytest.mark.parametrize("holder", HOLDERS)
+@pytest.mark.parametrize("encode", [lambda text: quote(text, safe=""), lambda text: json.dumps(text)[1:-1]])
+def test_what_looks_like_a_secret_is_hidden_in_an_encoding_too(holder: str, encode: Callable[[str], str]) -> None:
+    """Percent-encoded and as a text in JSON."""
+    assert SECRET not in redact(f"before {encode(holder)} behind")
+
+
+def test_a_secret_at_the_seam_of_two_slices_is_hidden() -> None:
+    """Wherever the seam falls in it, and however long what is hidden goes on."""
+    for at in range(SLICE_CHARS - 4_200, SLICE_CHARS - 4_000, 7):
+        shown = redact("x" * (at - 1) + " " + quote(KNOWN, safe="") + " token=" + "y" * 200_000 + " behind", [KNOWN])
+        assert shown == "x" * (at - 1) + f" {HIDDEN} token={HIDDEN} behind"
+
+
+def test_slices_are_the_text_piece_by_piece() -> None:
+    """An event loop goes on between them."""
+    text = ("some words, password=hunter22 and more\n" * 10_000)[:300_000]
+    pieces = list(Redactor().slices(text))
+    assert len(pieces) >= 5
+    assert max(map(len, pieces)) <= SLICE_CHARS
+    assert "".join(pieces) == redact(text)
+    assert "hunter" not in redact(text)
+
+
+def test_the_beginning_is_redacted_before_it_is_cut() -> None:
+    """The first half of a secret at the cut is none of what is kept."""
+    for most in range(1, 60):
+        shown = Redactor([KNOWN]).beginning(f"a sentence of words {KNOWN} and the rest", most)
+        assert len(shown) <= most
+        assert "Zq7" not in shown
+
+
+HOSTILE = (
+    *("a-", "a", "eyJ-", "://", "a://", "://a@", "x?://", "token", "token:", "api_", "\"'", "\\", "%41", "\\u0041"),
+    *("&amp;", "cookie=a;", "bearer ", "Authorization: ", "gAAAA-", "ghp_", "\n", " ", "PRIVATE KEY-----", "AKIA"),
+    *("%", "=", "\0", "01a206d5-2887-7cd6-a207-e392d971f019-", "Zm9vYmFyLV8_", "secret-", "http://a.example/-token"),
+)
+
+
+@pytest.mark.parametrize("unit", HOSTILE)
+def test_the_time_grows_as_the_text_does(unit: str) -> None:
+    """Four times the text takes about four times as long; squared, it would be sixteen times."""
+    redactor = Redactor([KNOWN])
+    text = unit * (32_000 // len(unit))
+    short, long = _seconds(redactor, text[:8_000]), _seconds(redactor, text)
+    assert long <= 10 * max(short, 0.002)
+
+
+def _seconds(redactor: Redactor, text: str) -> float:
+    """Return the least of three measurements of this thread's processor time."""
+    took = []
+    for _ in range(3):
+        began = time.thread_time()
+        redactor.text(text)
+        took.append(time.thread_time() - began)
+    return min(took)
+
+
+def test_a_document_is_redacted_in_all_its_texts() -> None:
+    """Values, names of members, and values that are secret by their name; what is clean is not copied."""
+    clean = {"a": [1, None, {"b": "text"}]}
+    assert Redactor([KNOWN]).json(clean) is clean
+    shown = redact_json({KNOWN: [f"see {KNOWN}"], "db_password": "hunter2"}, [KNOWN])
+    assert shown == {HIDDEN: [f"see {HIDDEN}"], "db_password": HIDDEN}
+
+
+def test_a_filter_hides_secrets_in_what_others_log() -> None:
+    """In the message, its arguments and a traceback; wrong arguments end nobody."""
+    seen: list[str] = []
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            seen.append(logging.Formatter().format(record))
+
+    foreign = logging.getLogger("somebody.else")
+    handler = Handler()
+    handler.addFilter(RedactingFilter(Redactor([KNOWN])))
+    foreign.addHandler(handler)
+    try:
+        foreign.warning("GET %s", f"https://example.com/{quote(KNOWN, safe='')}")
+        foreign.warning("%s and %s", KNOWN)
+        foreign.error("failed", exc_info=ValueError(KNOWN))
+    finally:
+        foreign.removeHandler(handler)
+    assert seen[0] == f"GET https://example.com/{HIDDEN}"
+    assert "Zq7" not in "".join(seen)
+    assert "ValueError" in seen[2]
+
+
+def test_an_error_is_kept_in_its_lengths_and_without_secrets() -> None:
+    """Its class too, which an index holds."""
+    error = JobError(f"Odd{KNOWN}" + "c" * 1_000, "m" * 1_990 + KNOWN, detail="d" * 19_990 + KNOWN + "d" * 5_000_000)
+    kept = error.redacted([KNOWN])
+    assert (len(kept.error_class), len(kept.message), len(kept.detail or "")) == (200, 1_998, 20_000)
+    assert "Zq7" not in f"{kept.error_class}{kept.message}{kept.detail}"
+    assert JobError("\ud83d", "\0", detail="\ud83d").to_json()["class"] == "\ufffd"

@@ -163,11 +163,33 @@ def test_the_settings_cannot_be_changed() -> None:
         ({"COGO_DATABASE_URL": "postgresql://me:s%40fe-word@db/x"}, "s@fe-word"),
         ({"COGO_DATABASE_URL": "host=db password='safe-word' user=me"}, "safe-word"),
         ({"COGO_VAULT_KEYS": "first-key, second-key"}, "second-key"),
+        ({"SLACK_WEBHOOK_URL": "https://hooks.slack.com/services/T0/B0/x1y2z3x1y2z3"}, "services/T0/B0/x1y2z3x1y2z3"),
+        ({"SLACK_WEBHOOK_URL": "https://hooks.slack.com/services/T0/B0/x1y2z3x1y2z3"}, "x1y2z3x1y2z3"),
+        ({"GOOGLE_CHAT_WEBHOOK_URL": "https://c.example/v1?key=k&token=a1b2c3d4%2De5f6"}, "a1b2c3d4-e5f6"),
+        ({"COGO_GATE_COMMANDS": '{"shop": {"env": {"NPM_TOKEN": "wordonly"}}}'}, "wordonly"),
+        (
+            {"COGO_GATE_COMMANDS": '{"shop": {"env": {"REGISTRY": "https://me:pw1@npm.example"}}}'},
+            "https://me:pw1@npm.example",
+        ),
     ],
 )
 def test_every_secret_is_known_to_those_who_hide_it(given: dict[str, str], hidden: str) -> None:
     """Whole settings, and what lies within them."""
     assert hidden in load_settings(None, **given).secret_values()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"WEBHOOK_URL": "https://example.com/hooks/for/alerts"},
+        {"COGO_GATE_COMMANDS": '{"shop": {"env": {"NODE_ENV": "production", "PORT": "8080"}}, "odd": 5}'},
+        {"COGO_GATE_COMMANDS": "no JSON"},
+    ],
+)
+def test_plain_words_are_no_secrets(given: dict[str, str]) -> None:
+    """They would be hidden in every text."""
+    found = load_settings(None, **given).secret_values()
+    assert set(found) <= {"https://example.com/hooks/for/alerts"}
 
 
 def test_settings_can_be_told_apart_by_what_keeps_objects_for_them() -> None:

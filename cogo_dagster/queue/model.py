@@ -17,10 +17,17 @@ from pathlib import Path
 from typing import Any, Final, Self
 from uuid import UUID
 
-from cogo_dagster.redaction import redact
+from cogo_dagster.redaction import redactor_of
+from cogo_dagster.text import storable
 
 Json = Any
 """What `json.loads` returns: None, bool, int, float, str, list, dict."""
+
+
+MOST_CLASS_CHARS: Final = 200
+MOST_MESSAGE_CHARS: Final = 2_000
+MOST_DETAIL_CHARS: Final = 20_000
+"""What of an error is kept."""
 
 
 class Outcome(StrEnum):
@@ -122,7 +129,8 @@ class JobError:
     """Why an attempt failed, as kept in the job row, the attempt and the DLQ.
 
     Attributes:
-        error_class: Short stable name (`timeout`, `dns`, `blocked_address`, `ValueError`), good for grouping.
+        error_class: Short stable name (`timeout`, `dns`, `blocked_address`, `ValueError`), good for grouping; the first
+            200 characters are kept.
         message: One sentence, first line shown everywhere; no secrets.
         retryable: False sends the job to the DLQ at once.
         detail: Longer text for the job page, such as a traceback.
@@ -134,23 +142,23 @@ class JobError:
     detail: str | None = None
 
     def redacted(self, secrets: Iterable[str]) -> "JobError":
-        """Return the same without what looks like a secret or is one of these: as it may be stored and shown."""
-        detail = redact(self.detail, secrets) if self.detail else None
-        return replace(self, message=redact(self.message, secrets), detail=detail)
+        """Return the same without what looks like a secret or is one of these, in the lengths that are stored."""
+        hide = redactor_of(tuple(secrets)).beginning
+        return replace(
+            self,
+            error_class=hide(self.error_class, MOST_CLASS_CHARS),
+            message=hide(self.message, MOST_MESSAGE_CHARS),
+            detail=hide(self.detail, MOST_DETAIL_CHARS) if self.detail else None,
+        )
 
     def to_json(self) -> dict[str, Json]:
         """Return the document stored in `jobs.error`."""
         return {
-            "class": self.error_class,
-            "message": _storable(self.message[:2_000]),
+            "class": storable(self.error_class[:MOST_CLASS_CHARS]),
+            "message": storable(self.message[:MOST_MESSAGE_CHARS]),
             "retryable": self.retryable,
-            "detail": _storable(self.detail[:20_000]) if self.detail else None,
+            "detail": storable(self.detail[:MOST_DETAIL_CHARS]) if self.detail else None,
         }
-
-
-def _storable(text: str) -> str:
-    """Return the text without what Postgres refuses: NUL characters and halves of surrogate pairs."""
-    return text.replace("\0", "\ufffd").encode(errors="replace").decode()
 
 
 @dataclass(frozen=True, slots=True)
