@@ -160,7 +160,7 @@ class Settings(BaseSettings):
         given = [value.get_secret_value() for _, value in self if isinstance(value, SecretStr)]
         passwords = [unquote(urlsplit(text).password or "") for text in given if _ADDRESS.match(text)]
         passwords += [found for text in given for found in _PASSWORD.findall(text)]
-        parts = [part for text in given if _WEB_ADDRESS.match(text) for part in _secret_parts(text)]
+        parts = [part for text in given if _WEB_ADDRESS.match(text) for part in secret_parts(text)]
         keys = self.vault_keys.get_secret_value().replace(",", " ").split() if self.vault_keys else []
         values = (*given, *passwords, *parts, *keys, *_gate_values(self.gate_commands))
         return tuple(dict.fromkeys(value for value in values if value))
@@ -177,7 +177,7 @@ class Settings(BaseSettings):
         return self
 
 
-def _secret_parts(address: str) -> list[str]:
+def secret_parts(address: str) -> list[str]:
     """Return what of a webhook's address lets its holder post: the path and each value of the query, where it is long.
 
     A path of plain words, as /webhooks/alerts, is none: it would take these words out of every text.

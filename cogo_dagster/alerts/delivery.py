@@ -7,7 +7,7 @@ again under the same id: at least once, and a receiver that keeps ids takes it o
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 from uuid import uuid4
 
@@ -163,7 +163,9 @@ class Deliverer:
         if wait_seconds:
             return Receipt(Outcome.RELEASED, retry_after_seconds=wait_seconds)
         try:
-            return await target.send(message, sender)
+            receipt = await target.send(message, sender)
+            # What a target answers is a stranger's text.
+            return replace(receipt, sentence=receipt.sentence and self._hide(receipt.sentence))
         except PostFailed as failure:
             return from_failure(failure)
         except SettingsError as error:

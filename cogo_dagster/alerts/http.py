@@ -9,11 +9,12 @@ from typing import Final
 
 from standardwebhooks import Webhook
 
-from cogo_dagster.alerts.model import Event, Message
+from cogo_dagster.alerts.model import Event, Message, Time
 from cogo_dagster.alerts.notice import Entry, Notice, cut, notice
 from cogo_dagster.alerts.receipt import Outcome, Receipt, from_status
 from cogo_dagster.alerts.target import Rate, digest_of
 from cogo_dagster.net.webhooks import Answer, Webhooks
+from cogo_dagster.queue.decoding import Unreadable
 from cogo_dagster.queue.model import Json
 from cogo_dagster.settings import Settings
 
@@ -114,9 +115,13 @@ def _alert(entry: Entry) -> Json:
         "error": entry.error and cut(entry.error, 1_000),
         "count": alert.count,
         "new_count": alert.new_count,
-        "first_seen_at": alert.first_seen_at.isoformat(),
-        "last_seen_at": alert.last_seen_at.isoformat(),
-        "resolved_at": alert.resolved_at.isoformat() if alert.resolved_at else None,
+        "first_seen_at": _iso(alert.first_seen_at),
+        "last_seen_at": _iso(alert.last_seen_at),
+        "resolved_at": _iso(alert.resolved_at) if alert.resolved_at else None,
         "resolution": alert.resolution,
         "links": [{"title": link.title, "url": link.url} for link in entry.links],
     }
+
+
+def _iso(time: Time) -> str:
+    return time if isinstance(time, Unreadable) else time.isoformat()

@@ -15,7 +15,11 @@ from enum import StrEnum
 from typing import Any, Final, Self
 from uuid import UUID
 
+from cogo_dagster.queue.decoding import Unreadable, read_time
 from cogo_dagster.queue.model import Json
+
+Time = datetime | Unreadable
+"""A moment, or why a row's cannot be read."""
 
 _MARKDOWN_LIMIT: Final = 20_000
 
@@ -81,11 +85,11 @@ class Alert:
     error_message: str | None
     count: int
     new_count: int
-    first_seen_at: datetime
-    last_seen_at: datetime
-    resolved_at: datetime | None
+    first_seen_at: Time
+    last_seen_at: Time
+    resolved_at: Time | None
     resolution: str | None
-    announced_at: datetime | None
+    announced_at: Time | None
     refs: Mapping[str, str]
     body: Mapping[str, Any]
 
@@ -102,8 +106,8 @@ class Alert:
             error_message=row["error_message"] and hide(row["error_message"]),
             count=row["count"],
             new_count=row["new_count"],
-            first_seen_at=datetime.fromisoformat(row["first_seen_at"]),
-            last_seen_at=datetime.fromisoformat(row["last_seen_at"]),
+            first_seen_at=read_time(row["first_seen_at"]),
+            last_seen_at=read_time(row["last_seen_at"]),
             resolved_at=_time(row["resolved_at"]),
             resolution=row["resolution"] and hide(row["resolution"]),
             announced_at=_time(row["announced_at"]),
@@ -139,5 +143,5 @@ class Message:
         )
 
 
-def _time(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
+def _time(text: str | None) -> Time | None:
+    return read_time(text) if text else None

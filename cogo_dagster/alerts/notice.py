@@ -5,11 +5,11 @@ Everything that comes in is redacted already; nothing here knows a target's limi
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
-from cogo_dagster.alerts.model import Alert, Event, Message
+from cogo_dagster.alerts.model import Alert, Event, Message, Time
 from cogo_dagster.links import alerts_page, artifact_content, dagster_run, job_page
+from cogo_dagster.queue.decoding import Unreadable
 from cogo_dagster.settings import Settings
 
 _STATES: Final[Mapping[Event, str]] = {
@@ -143,8 +143,10 @@ def _times(count: int) -> str:
     return "once" if count == 1 else f"{count:,} times"
 
 
-def when(time: datetime) -> str:
+def when(time: Time) -> str:
     """Write a time as people in several time zones can read it."""
+    if isinstance(time, Unreadable):
+        return "an unreadable time"
     return f"{time:%Y-%m-%d %H:%M} UTC"
 
 

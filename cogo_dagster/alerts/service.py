@@ -4,7 +4,6 @@ import asyncio
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from uuid import UUID, uuid4
 
 from cogo_dagster.alerts.deadman import DeadManSwitch
@@ -19,8 +18,9 @@ from cogo_dagster.net.webhooks import PostFailed, webhooks
 from cogo_dagster.queue.ids import new_request_id
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.transports.base import Transport
-from cogo_dagster.redaction import redact
-from cogo_dagster.settings import Settings, SettingsError
+from cogo_dagster.redaction import redactor_of
+from cogo_dagster.settings import Settings, SettingsError, secret_parts
+from cogo_dagster.text import storable
 
 TEST_TEXT = "COGO webhook test"
 
@@ -38,7 +38,11 @@ class Alerts:
         self._transport = transport
         self._settings = settings
         self._find_secret = find_secret
-        self.hide: Callable[[str], str] = partial(redact, secrets=settings.secret_values())
+        self._secrets = settings.secret_values()
+
+    def hide(self, text: str) -> str:
+        """Return text as it may be told and stored: without secrets, any target's address among them."""
+        return storable(redactor_of(self._secrets).text(text))
 
     def targets(self) -> tuple[Target, ...]:
         """Return where messages go.
@@ -46,7 +50,14 @@ class Alerts:
         Raises:
             SettingsError: A variable of a chosen type is missing or wrong.
         """
-        return build_targets(self._settings, self._find_secret)
+        return build_targets(self._settings, no_secret if self._find_secret is no_secret else self._found)
+
+    def _found(self, reference: str) -> str | None:
+        """Look into the key vault; what is found there is hidden from then on, as an address of the settings is."""
+        secret = self._find_secret(reference)
+        if secret:
+            self._secrets = tuple(dict.fromkeys((*self._secrets, secret, *secret_parts(secret))))
+        return secret
 
     def announce(self, announcement: Announcement) -> Mapping[str, Json]:
         """Tell every target, once per key; the next pass delivers it.

@@ -12,8 +12,9 @@ from cogo_dagster.cli.groups import group
 from cogo_dagster.cli.options import read_settings
 from cogo_dagster.cli.output import JsonFlag, print_json
 from cogo_dagster.cli.tables import Column, Row, column, print_facts, print_table
-from cogo_dagster.cli.words import distance, error_line, one_line, size
+from cogo_dagster.cli.words import distance, error_line, one_line, run_time, size
 from cogo_dagster.insights.why import why
+from cogo_dagster.queue.decoding import Unreadable
 from cogo_dagster.queue.errors import JobNotFound
 from cogo_dagster.queue.model import Json
 
@@ -61,7 +62,8 @@ def show(job_id: JobId, as_json: JsonFlag = False) -> None:
     if job["artifacts"]:
         typer.echo("\nArtifacts")
         for artifact in job["artifacts"]:
-            typer.echo(f"{one_line(artifact['name'])} ({size(artifact['size_bytes'])})\n  {artifact['address']}")
+            typer.echo(f"{one_line(artifact['name'])} ({size(artifact['size_bytes'])})")
+            typer.echo(f"  {one_line(artifact['address'])}")
 
 
 @app.command()
@@ -90,9 +92,14 @@ def _look(application: Application, job_id: UUID) -> Json:
 def _facts(job: Row) -> dict[str, Json]:
     facts = {name: job[name] for name in _FACTS if job[name] is not None}
     facts["attempts"] = f"{job['attempts']}/{job['max_attempts']}"
-    facts |= {name: f"{job[name]} ({distance(job[name])})" for name in _TIMES if job[name]}
+    facts |= {name: _time(job[name]) for name in _TIMES if job[name]}
     if job["run_seconds"] is not None:
-        facts["run"] = f"{job['run_seconds']:.2f} s"
+        facts["run"] = run_time(job["run_seconds"])
     if job["error"]:
         facts["error"] = error_line(job["error"])
     return facts
+
+
+def _time(time: str) -> str:
+    words = distance(time)
+    return words if isinstance(words, Unreadable) else f"{time} ({words})"

@@ -20,6 +20,8 @@ def _state(row: Row) -> str:
 
 def _counted(row: Row) -> str:
     counters = row["counters"] or {}
+    if not isinstance(counters, dict):
+        return "unreadable: no counters"
     return " ".join(f"{name} {count}" for name, count in sorted(counters.items()) if count) or NOTHING
 
 
@@ -49,7 +51,7 @@ WORKERS = (
     column("worker", "worker_id"),
     Column("state", _state, whole=True),
     Column("running", lambda row: f"{row['running']}/{row['concurrency']}", whole=True),
-    Column("families", lambda row: ", ".join(row["families"])),
+    Column("families", lambda row: ", ".join(str(family) for family in row["families"])),
     column("executor", "executor_id"),
     Column("started", lambda row: distance(row["started_at"])),
     Column("heartbeat", lambda row: distance(row["last_heartbeat_at"])),

@@ -1,7 +1,8 @@
 """How a command reports: one JSON document on standard output. Everything else goes to standard error."""
 
 import json
-from typing import Annotated
+import re
+from typing import Annotated, Final
 
 import typer
 
@@ -11,5 +12,9 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document 
 
 
 def print_json(document: Json) -> None:
-    """Print one document on standard output."""
-    typer.echo(json.dumps(document, indent=2, ensure_ascii=False, default=str))
+    """Print one document on standard output; what would steer a terminal is escaped as JSON does."""
+    text = json.dumps(document, indent=2, ensure_ascii=False, default=str)
+    typer.echo(_STEERING.sub(lambda match: f"\\u{ord(match[0]):04x}", text))
+
+
+_STEERING: Final = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")

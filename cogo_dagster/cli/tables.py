@@ -13,10 +13,12 @@ from rich.text import Text
 
 from cogo_dagster.cli.words import NOTHING, one_line
 from cogo_dagster.queue.model import Json
+from cogo_dagster.text import printable
 
 Row = Mapping[str, Json]
 
 _ENDLESS: Final = 100_000
+_MOST_CHARS: Final = 64_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ def print_table(rows: Sequence[Row], columns: Sequence[Column], *, when_empty: s
         # Rich narrows only columns that may wrap; their cells are told not to, so they are cut instead.
         table.add_column(Text(one.title, no_wrap=True), no_wrap=one.whole)
     for row in rows:
-        cells = (one_line(column.value(row)) for column in columns)
+        cells = (one_line(_cell(column, row), _MOST_CHARS) for column in columns)
         table.add_row(*(Text(cell, no_wrap=True, overflow="ellipsis") for cell in cells))
     _print(table)
 
@@ -59,8 +61,23 @@ def print_facts(facts: Mapping[str, Json]) -> None:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in facts.items():
-        table.add_row(name, Text(_plain(value)))
+        table.add_row(name, Text(printable(_cut(_plain(value)))))
     _print(table)
+
+
+def _cell(column: Column, row: Row) -> str:
+    """Return a cell; a row that no command ever wrote may hold anything, and shows so in its place."""
+    try:
+        return column.value(row)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        return f"unreadable: {type(error).__name__}"
+
+
+def _cut(text: str) -> str:
+    """Return the beginning of a very long text, and how much there is; `--json` prints all of it."""
+    if len(text) <= _MOST_CHARS:
+        return text
+    return f"{text[:_MOST_CHARS]}… ({len(text):,} characters in all; --json prints them)"
 
 
 def _print(table: Table) -> None:
@@ -74,4 +91,9 @@ def _print(table: Table) -> None:
 def _plain(value: Json) -> str:
     if value is None or value == "":
         return NOTHING
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str):
+        return value
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except (ValueError, RecursionError) as error:
+        return f"unreadable: {type(error).__name__}"

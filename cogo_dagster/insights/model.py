@@ -4,6 +4,8 @@ from datetime import datetime
 
 from pydantic import BaseModel, Field
 
+from cogo_dagster.queue.tolerant import Measure
+
 
 class Numbers(BaseModel):
     """The first numbers somebody asks for. Those of waiting jobs stop at 10,000 a lane."""
@@ -52,8 +54,8 @@ class StatusCounts(BaseModel):
 class Quantiles(BaseModel):
     """The middle and the slow end, in seconds; None where nothing was measured."""
 
-    p50: float | None
-    p95: float | None
+    p50: Measure
+    p95: Measure
 
 
 class Hour(BaseModel):
@@ -71,8 +73,8 @@ class FamilyHistory(BaseModel):
     family: str
     succeeded: int
     failed: int
-    run_p50: float | None
-    run_p95: float | None
+    run_p50: Measure
+    run_p95: Measure
 
 
 class ErrorCount(BaseModel):
@@ -97,12 +99,12 @@ class Latency(BaseModel):
     """A histogram: counts per bucket, not cumulative, with one more bucket than bounds."""
 
     bounds_seconds: list[float]
-    counts: list[int]
+    counts: list[float]
     sum_seconds: float
 
 
 class WorkerTotals(BaseModel):
     """What all workers ever counted, added up."""
 
-    counters: dict[str, int]
+    counters: dict[str, float]
     latency: Latency | None

@@ -2,10 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
+from cogo_dagster.insights.words import error_line
+from cogo_dagster.queue.decoding import Unreadable, read_time
 from cogo_dagster.queue.model import Json
+
+Time = datetime | Unreadable
+"""A moment, or why a row's cannot be read."""
 
 _ENDS: Final = {
     "failed": "Attempt {attempt} failed",
@@ -24,10 +29,20 @@ class Moment:
         note: One line more, such as the error.
     """
 
-    at: datetime
+    at: Time
     kind: str
     title: str
     note: str | None = None
+
+    def is_after(self, now: datetime) -> bool:
+        """Whether it is yet to come."""
+        return isinstance(self.at, datetime) and self.at > now
+
+    def seconds_since(self, other: "Moment") -> float | None:
+        """Return how much later it is; None where one of the two cannot be read."""
+        if isinstance(self.at, datetime) and isinstance(other.at, datetime):
+            return (self.at - other.at).total_seconds()
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +52,9 @@ class Attempt:
     number: int
     outcome: str
     worker_id: str | None
-    claimed_at: datetime | None
-    started_at: datetime | None
-    finished_at: datetime | None
+    claimed_at: Time | None
+    started_at: Time | None
+    finished_at: Time | None
     run_seconds: float | None
     error: Json
 
@@ -63,7 +78,16 @@ def timeline(job: Mapping[str, Json]) -> list[Moment]:
         moments.append(Moment(_time(job["finished_at"]), "cancelled", "Cancelled"))
     elif job["status"] == "running":
         moments.append(Moment(_time(job["lease_expires_at"]), "lease", "Lease ends unless it is renewed"))
-    return sorted(moments, key=lambda moment: moment.at)
+    return _in_order(moments)
+
+
+def _in_order(moments: list[Moment]) -> list[Moment]:
+    """Return moments by time; one that cannot be read stays behind the one before it."""
+    placed, last = [], datetime.min.replace(tzinfo=UTC)
+    for moment in moments:
+        last = moment.at if isinstance(moment.at, datetime) else last
+        placed.append((last, moment))
+    return [moment for _, moment in sorted(placed, key=lambda pair: pair[0])]
 
 
 def _moments(attempt: Attempt) -> list[Moment]:
@@ -86,6 +110,8 @@ def _is_told(job: Mapping[str, Json], earlier: list[Attempt]) -> bool:
 def _note(attempt: Attempt) -> str | None:
     if not attempt.error:
         return None
+    if not isinstance(attempt.error, dict):
+        return error_line(attempt.error)
     return f"{attempt.error.get('class')}: {str(attempt.error.get('message')).partition(chr(10))[0]}"
 
 
@@ -102,9 +128,9 @@ def _attempt(row: Mapping[str, Json], number: int, outcome: str) -> Attempt:
     )
 
 
-def _maybe(time: str | None) -> datetime | None:
+def _maybe(time: str | None) -> Time | None:
     return _time(time) if time else None
 
 
-def _time(time: str) -> datetime:
-    return datetime.fromisoformat(time)
+def _time(time: str | None) -> Time:
+    return read_time(time)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Final
 
+from cogo_dagster.queue.decoding import read_time
 from cogo_dagster.queue.model import Json
 
 Fact = Mapping[str, Json]
@@ -20,12 +21,14 @@ def why(fact: Fact, now: datetime) -> str:
         now: With a time zone.
     """
     told = _TOLD.get(fact["why"])
-    return told(fact, now) if told else _PLAIN[fact["why"]].format_map(fact)
+    if told:
+        return told(fact, now)
+    return _PLAIN.get(fact["why"], f"has the status {fact['why']}, which is unreadable").format_map(fact)
 
 
 def _paused(fact: Fact, now: datetime) -> str:
     reason = f": {fact['reason']}" if fact["reason"] else ""
-    since = _span(now, datetime.fromisoformat(fact["paused_at"]))
+    since = _span(now, fact["paused_at"])
     return (
         f"{fact['kind']} {fact['name']} is paused for {since} by {fact['actor']}{reason}; "
         f"`cogo resume {fact['kind']} {fact['name']}` lets it go on"
@@ -33,7 +36,7 @@ def _paused(fact: Fact, now: datetime) -> str:
 
 
 def _waiting(fact: Fact, now: datetime) -> str:
-    until = _span(datetime.fromisoformat(fact["next_run_at"]), now)
+    until = _span(fact["next_run_at"], now)
     if fact.get("snoozed"):
         return f"was put off, and waits {until} more: {fact['snoozed'].rstrip('.')}"
     return f"waits {until} for its {'next attempt' if fact['attempts'] else 'time'}"
@@ -53,12 +56,12 @@ def _no_executor(fact: Fact) -> str:
 
 
 def _running(fact: Fact, now: datetime) -> str:
-    left = _span(datetime.fromisoformat(fact["lease_expires_at"]), now)
+    left = _span(fact["lease_expires_at"], now)
     return f"runs on {fact['worker_id']}, whose lease lasts {left} more"
 
 
 def _lease_expired(fact: Fact, now: datetime) -> str:
-    ago = _span(now, datetime.fromisoformat(fact["lease_expires_at"]))
+    ago = _span(now, fact["lease_expires_at"])
     return (
         f"its worker {fact['worker_id']} has not renewed the lease that ended {ago} ago; "
         "any worker takes it back, or `cogo recover leases`"
@@ -72,8 +75,12 @@ def _failed(fact: Fact) -> str:
     return f"has failed ({reason}); `cogo replay dlq` or `cogo retry failed` runs it again"
 
 
-def _span(later: datetime, earlier: datetime) -> str:
-    seconds = max(0.0, (later - earlier).total_seconds())
+def _span(later: datetime | str, earlier: datetime | str) -> str:
+    """Say how much lies between two times, of which a row may hold one that cannot be read."""
+    end, start = (time if isinstance(time, datetime) else read_time(time) for time in (later, earlier))
+    if isinstance(end, str) or isinstance(start, str):
+        return "an unreadable time"
+    seconds = max(0.0, (end - start).total_seconds())
     size, unit = next(((size, unit) for size, unit in _UNITS if seconds >= size), (1, "s"))
     return f"{int(seconds // size)} {unit}"
 

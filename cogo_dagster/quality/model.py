@@ -8,9 +8,11 @@ What is kept is read by every later release: a field that is added needs a defau
 """
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from cogo_dagster.queue.tolerant import MaybeTime, Measure, OrUnreadable, Time, UnreadableText
 
 GateType = Literal["gate", "gate_fix"]
 GateStatus = Literal["pass", "fail"]
@@ -28,18 +30,18 @@ class GateRun(_Model):
     """
 
     gate_run_id: str
-    type: GateType
-    status: GateStatus
+    type: Annotated[GateType | UnreadableText, OrUnreadable]
+    status: Annotated[GateStatus | UnreadableText, OrUnreadable]
     branch: str
     commit_sha: str
     pull_request: int | None = None
     job_id: str | None = None
-    created_at: datetime
-    build_seconds: float | None = None
-    test_seconds: float | None = None
+    created_at: Time
+    build_seconds: Measure = None
+    test_seconds: Measure = None
     lint_errors: int | None = None
     lint_warnings: int | None = None
-    coverage_percent: float | None = None
+    coverage_percent: Measure = None
     tests_total: int | None = None
     tests_failed: int | None = None
     eslint_artifact_id: str | None = None
@@ -61,8 +63,8 @@ class Window(_Model):
 class Quantiles(_Model):
     """The median and the 95th percentile; None where nothing was measured."""
 
-    p50: float | None = None
-    p95: float | None = None
+    p50: Measure = None
+    p95: Measure = None
 
 
 class Q1(_Model):
@@ -158,8 +160,8 @@ class ProviderHealth(_Model):
 
     provider: str
     healthy: bool
-    latency_ms: float | None = None
-    checked_at: datetime | None = None
+    latency_ms: Measure = None
+    checked_at: MaybeTime = None
     error: str | None = None
     capability: str | None = None
 
@@ -177,7 +179,7 @@ class GateSummary(_Model):
     build_seconds: Quantiles
     test_seconds: Quantiles
     lint: Lint
-    coverage_percent: float | None
+    coverage_percent: Measure
     jobs: Jobs
     top_failures: list[Failure]
     days: list[Day]

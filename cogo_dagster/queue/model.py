@@ -8,6 +8,7 @@ executor   code that runs one family of types
 outcome    how an attempt ended
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 from uuid import UUID
 
+from cogo_dagster.queue.decoding import read_time
 from cogo_dagster.redaction import redactor_of
 from cogo_dagster.text import storable
 
@@ -82,10 +84,21 @@ class Job:
             executor_id=row["executor_id"],
             priority=row["priority"],
             idempotency_key=row["idempotency_key"],
-            timeout_seconds=row["timeout_seconds"],
-            created_at=datetime.fromisoformat(row["created_at"]),
+            timeout_seconds=_seconds(row["timeout_seconds"]),
+            created_at=_moment(row["created_at"]),
             lost_attempts=row.get("lost_attempts", 0),
         )
+
+
+def _seconds(value: Json) -> float | None:
+    """Read a limit; one that is no positive number, such as infinity, is none."""
+    return value if isinstance(value, int | float) and 0 < value < math.inf else None
+
+
+def _moment(text: Json) -> datetime | None:
+    """Read a time; one outside of Python's range is none."""
+    moment = read_time(text)
+    return moment if isinstance(moment, datetime) else None
 
 
 @lru_cache(maxsize=16)

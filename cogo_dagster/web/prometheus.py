@@ -10,8 +10,10 @@ from prometheus_client.registry import Collector
 
 from cogo_dagster.insights.model import Latency, Numbers, StatusCounts, WorkerTotals
 from cogo_dagster.queue.model import Json
+from cogo_dagster.text import printable
 from cogo_dagster.web.backend import Backend
 
+_LABEL_CHARS: Final = 100
 _OUTCOMES: Final = ("succeeded", "retried", "failed", "snoozed", "requeued", "cancelled")
 
 
@@ -64,9 +66,18 @@ def _gauges(numbers: Numbers) -> Iterator[Metric]:
 
 def _by_family(name: str, words: str, values: Mapping[str, int]) -> GaugeMetricFamily:
     metric = GaugeMetricFamily(name, words, labels=["family"])
-    for family, value in sorted(values.items()):
+    for family, value in sorted(_by_label(values).items()):
         metric.add_metric([family], value)
     return metric
+
+
+def _by_label(values: Mapping[str, float]) -> dict[str, float]:
+    """Return values by names that are fit for labels: what a row holds may be a megabyte, or steer a terminal."""
+    by_label: dict[str, float] = {}
+    for name, value in values.items():
+        label = printable(name)[:_LABEL_CHARS]
+        by_label[label] = by_label.get(label, 0) + value
+    return by_label
 
 
 def _by_status(counts: StatusCounts) -> GaugeMetricFamily:
@@ -84,7 +95,7 @@ def _totals(totals: WorkerTotals) -> Iterator[Metric]:
     events = CounterMetricFamily(
         "cogo_worker_events", "What workers counted: claimed, lease_lost, recovered …", labels=["event"]
     )
-    for event, count in sorted(totals.counters.items()):
+    for event, count in sorted(_by_label(totals.counters).items()):
         if event not in _OUTCOMES:
             events.add_metric([event], count)
     yield events

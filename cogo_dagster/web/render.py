@@ -10,8 +10,9 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from cogo_dagster.insights.words import distance, error_line, one_line, size, span
+from cogo_dagster.insights.words import distance, error_line, one_line, run_time, size, span
 from cogo_dagster.links import dagster_asset, dagster_run
+from cogo_dagster.queue.decoding import Unreadable, read_time
 from cogo_dagster.queue.model import Json
 from cogo_dagster.web.files import StaticFiles
 from cogo_dagster.web.parts import session_of, web_of
@@ -58,6 +59,8 @@ class Pages:
             number=number,
             compact=compact,
             pretty=pretty,
+            cut=cut,
+            items=items,
             short=short,
             tojson_plain=in_json,
         )
@@ -104,31 +107,34 @@ def ago(time: str | datetime | None) -> Markup | str:
     """Return a time as its distance from now, with the time itself for whoever asks."""
     if time is None:
         return "-"
-    moment = datetime.fromisoformat(time) if isinstance(time, str) else time
+    moment = time if isinstance(time, datetime) else read_time(time)
+    if isinstance(moment, Unreadable):
+        return unreadable(moment)
     moment = moment.astimezone(UTC)
     return Markup('<time datetime="{}" title="{}" data-ago>{}</time>').format(
         moment.isoformat(timespec="seconds"), moment.strftime("%Y-%m-%d %H:%M:%S UTC"), distance(moment)
     )
 
 
-def clock(time: datetime) -> Markup:
+def clock(time: datetime | Unreadable) -> Markup:
     """Return a time of day, with the date for whoever asks."""
+    if isinstance(time, Unreadable):
+        return unreadable(time)
     moment = time.astimezone(UTC)
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
         moment.isoformat(timespec="seconds"), moment.strftime("%Y-%m-%d %H:%M:%S UTC"), moment.strftime("%H:%M:%S")
     )
 
 
-def in_seconds(value: float | None) -> str:
+def unreadable(reason: str) -> Markup:
+    """Say that a value cannot be read, with the reason for whoever asks."""
+    return Markup('<span class="muted" title="{}">unreadable</span>').format(reason)
+
+
+def in_seconds(value: object) -> Markup | str:
     """Say a run time: `12 ms`, `3.4 s`, `2 min 5 s`."""
-    if value is None:
-        return "-"
-    if value < 1:
-        return f"{value * 1000:.0f} ms"
-    if value < 60:
-        return f"{value:.1f} s"
-    minutes, rest = divmod(round(value), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+    words = run_time(value)
+    return unreadable(words) if isinstance(words, Unreadable) else words
 
 
 def with_code(sentence: str) -> Markup:
@@ -139,8 +145,8 @@ def with_code(sentence: str) -> Markup:
 
 def number(value: object) -> str:
     """Write a number with thin gaps between thousands; what is none, as it is."""
-    if not isinstance(value, int | float):
-        return str(value)
+    if not isinstance(value, int | float) or not -1e30 < value < 1e30:
+        return cut(value, 60)
     return f"{value:,}".replace(",", "\u2009")
 
 
@@ -152,15 +158,38 @@ def compact(value: int) -> str:
 
 
 def in_json(document: Json) -> str:
-    """Write a document in one line."""
-    return json.dumps(document, ensure_ascii=False)
+    """Write a document in one line, or its beginning."""
+    return cut(_json(document), 1_000)
 
 
 def pretty(document: Json) -> str:
     """Write a document to be read."""
-    return json.dumps(document, indent=2, ensure_ascii=False)
+    return _json(document, indent=2)
+
+
+def _json(document: Json, indent: int | None = None) -> str:
+    try:
+        return json.dumps(document, indent=indent, ensure_ascii=False)
+    except (ValueError, RecursionError) as error:
+        return f"unreadable: {type(error).__name__}"
+
+
+def cut(value: object, most_chars: int) -> str:
+    """Return a value as text, or the beginning of it."""
+    try:
+        text = str(value)
+    except ValueError:
+        return "unreadable: a number of more than 4,300 digits"
+    return text if len(text) <= most_chars else f"{text[: most_chars - 1]}…"
 
 
 def short(id: object) -> str:
     """Return the end of an id, which tells neighbours apart: ids made together begin alike."""
     return str(id)[-8:]
+
+
+def items(document: Json) -> list[tuple[str, Json]]:
+    """Return an object's members; of what is no object, one that says so."""
+    if isinstance(document, dict):
+        return list(document.items())
+    return [("unreadable", document)]

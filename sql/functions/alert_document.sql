@@ -11,10 +11,13 @@ language sql stable set search_path = '' as $$
         'resolved_at', alert.resolved_at, 'resolution', alert.resolution, 'key', alert.key, 'body', alert.body,
         'refs', jsonb_strip_nulls(jsonb_build_object(
             'artifact_id', (select x.id from public.artifacts x
-                            where x.job_id = (alert.refs ->> 'job_id')::uuid and x.status = 'ready'
+                            where x.job_id = job.id and x.status = 'ready'
                             order by x.name = 'trace.zip', x.created_at desc limit 1),
             'run_id', (select w.dagster_run_id from public.jobs j join public.workers w on w.instance_id = j.instance_id
-                       where j.id = (alert.refs ->> 'job_id')::uuid))) || alert.refs)
+                       where j.id = job.id)))
+            || case when jsonb_typeof(alert.refs) = 'object' then alert.refs else '{}' end)
+    from (select case when alert.refs ->> 'job_id' ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+                      then (alert.refs ->> 'job_id')::uuid end as id) job
 $$;
 
 comment on function public.alert_document is 'The document a list returns for one alert.';

@@ -75,7 +75,7 @@ begin
     cross join lateral (
         select count(*) as alive, count(*) filter (where j.family = any (w.families)) as able,
             count(*) filter (where able.fits) as fitting, coalesce(sum(w.concurrency) filter (where able.fits), 0) as slots,
-            coalesce(sum(greatest(w.concurrency - w.running, 0)) filter (where able.fits), 0) as free
+            coalesce(sum(greatest(w.concurrency::bigint - w.running, 0)) filter (where able.fits), 0) as free
         from public.workers w
         cross join lateral (select j.family = any (w.families)
             and (j.executor_id is null or j.executor_id is not distinct from w.executor_id) as fits) able

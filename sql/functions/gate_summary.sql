@@ -129,7 +129,7 @@ begin
     into waits
     from public.jobs j
     where j.status = 'succeeded' and j.finished_at >= window_start and j.finished_at < window_end
-      and coalesce(j.started_at, j.claimed_at) is not null;
+      and isfinite(coalesce(j.started_at, j.claimed_at)) and isfinite(j.next_run_at);
 
     -- A fingerprint is dear: one is made of all messages that differ in digits only, which have the same ('0x' begins a
     -- number of its own).

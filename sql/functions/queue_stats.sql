@@ -42,7 +42,7 @@ begin
     ), level as materialized (
         select k.family, k.executor_id, p.priority from known k cross join generate_series(0, 9) as p (priority)
     ), due as (
-        select l.family, count(*) as n, min(capped.next_run_at) as oldest
+        select l.family, count(*) as n, min(capped.next_run_at) filter (where isfinite(capped.next_run_at)) as oldest
         from level l
         cross join lateral (
             (select j.next_run_at from public.jobs j
@@ -97,7 +97,7 @@ begin
                        where j.status = 'failed' and j.finished_at > at - interval '1 day'),
         'workers_alive', count(*),
         'slots_alive', coalesce(sum(w.concurrency), 0),
-        'slots_free', coalesce(sum(greatest(w.concurrency - w.running, 0)), 0))
+        'slots_free', coalesce(sum(greatest(w.concurrency::bigint - w.running, 0)), 0))
     into answer
     from public.workers w
     where public.worker_is_alive(w);

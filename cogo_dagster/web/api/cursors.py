@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Final
@@ -12,6 +13,9 @@ from fastapi import Query
 
 from cogo_dagster.queue.model import Json
 from cogo_dagster.web.access import Refused
+
+_MOMENT: Final = re.compile(r"-?infinity|[0-9]{4,6}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,15}[+-][0-9:]{2,8}(?: BC)?")
+"""What PostgreSQL writes, also of a time outside of Python's range."""
 
 CURSOR: Final = r"^[A-Za-z0-9_-]+$"
 
@@ -43,7 +47,8 @@ def read_cursor(cursor: str | None, time: str, id: str) -> dict[str, str] | None
         return None
     try:
         when, which = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
-        datetime.fromisoformat(when)
+        if not _MOMENT.fullmatch(when):
+            datetime.fromisoformat(when)
         return {time: when, id: str(UUID(which))}
     except (binascii.Error, ValueError, TypeError, AttributeError):
         raise Refused(404, "There is no such page: take `next` of the page before as it is.") from None

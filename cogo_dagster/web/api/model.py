@@ -1,15 +1,30 @@
 """The API's documents. Fields are the engine's; `next` is the cursor of the next page, null after the last."""
 
-from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.tolerant import (
+    Counters,
+    Document,
+    MaybeDocument,
+    MaybeNumber,
+    MaybeTime,
+    OrUnreadable,
+    Time,
+    UnreadableText,
+    Value,
+)
+from cogo_dagster.text import storable_json
 
 NO_NULL = r"^[^\u0000]*$"
 """Text that the database can hold."""
 
 Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+
+ShownStatus = Annotated[Status | UnreadableText, OrUnreadable]
 
 
 class Problem(BaseModel):
@@ -18,15 +33,27 @@ class Problem(BaseModel):
     error: str
 
 
+def _text(value: Json) -> str | None:
+    return value if value is None or isinstance(value, str) else str(value)[:2_000]
+
+
+Text = Annotated[str | None, BeforeValidator(_text)]
+
+
 class JobError(BaseModel):
     """Why an attempt failed."""
 
     model_config = ConfigDict(extra="allow", populate_by_name=True)
 
-    error_class: str | None = Field(None, alias="class")
-    message: str | None = None
-    retryable: bool | None = None
-    detail: str | None = None
+    error_class: Text = Field(None, alias="class")
+    message: Text = None
+    retryable: Annotated[bool | UnreadableText | None, OrUnreadable] = None
+    detail: Text = None
+
+
+ShownError = Annotated[
+    JobError | UnreadableText | None, OrUnreadable, BeforeValidator(lambda error: storable_json(error)[0])
+]
 
 
 class JobRow(BaseModel):
@@ -34,23 +61,23 @@ class JobRow(BaseModel):
 
     id: UUID
     type: str
-    status: Status
+    status: ShownStatus
     executor_id: str | None
     priority: int
     attempts: int
     max_attempts: int
-    next_run_at: datetime
+    next_run_at: Time
     idempotency_key: str | None
     worker_id: str | None
     instance_id: UUID | None
-    lease_expires_at: datetime | None
+    lease_expires_at: MaybeTime
     cancel_requested: bool
-    created_at: datetime
-    claimed_at: datetime | None
-    started_at: datetime | None
-    finished_at: datetime | None
-    run_seconds: float | None
-    error: JobError | None
+    created_at: Time
+    claimed_at: MaybeTime
+    started_at: MaybeTime
+    finished_at: MaybeTime
+    run_seconds: MaybeNumber
+    error: ShownError
 
 
 class FoundJob(JobRow):
@@ -67,11 +94,11 @@ class AttemptRow(BaseModel):
         description="succeeded, failed, cancelled, running; of a superseded one also lost, released, snoozed."
     )
     worker_id: str | None
-    claimed_at: datetime | None
-    started_at: datetime | None
-    finished_at: datetime | None
-    run_seconds: float | None
-    error: JobError | None
+    claimed_at: MaybeTime
+    started_at: MaybeTime
+    finished_at: MaybeTime
+    run_seconds: MaybeNumber
+    error: ShownError
 
 
 class ArtifactRow(BaseModel):
@@ -84,20 +111,20 @@ class ArtifactRow(BaseModel):
     content_type: str | None
     size_bytes: int | None
     sha256: str | None
-    status: Literal["pending", "ready", "orphaned", "expired"]
-    created_at: datetime
-    ready_at: datetime | None
-    expires_at: datetime | None
+    status: Annotated[Literal["pending", "ready", "orphaned", "expired"] | UnreadableText, OrUnreadable]
+    created_at: Time
+    ready_at: MaybeTime
+    expires_at: MaybeTime
     content_url: str = Field(description="Leads to the bytes; what it leads to is signed when it is asked for.")
 
 
 class JobDetail(JobRow):
     """A whole job."""
 
-    payload: dict[str, Any]
-    result: Any
+    payload: Document
+    result: Value
     snoozes: int
-    timeout_seconds: float | None
+    timeout_seconds: MaybeNumber
     dagster_run_id: str | None
     replay_of: UUID | None
     replayed_job_id: UUID | None
@@ -115,14 +142,14 @@ class DeadLetter(BaseModel):
     attempts: int | None
     max_attempts: int | None
     reason: str | None
-    error: JobError | None
+    error: ShownError
     fingerprint: str | None = Field(description="The same for errors that have one cause.")
     code_version: str | None
-    failed_at: datetime
+    failed_at: Time
     replays: int
-    replayed_at: datetime | None
+    replayed_at: MaybeTime
     replayed_job_id: UUID | None
-    closed_at: datetime | None
+    closed_at: MaybeTime
 
 
 class Incident(BaseModel):
@@ -135,8 +162,8 @@ class Incident(BaseModel):
     error_class: str | None = Field(None, alias="class")
     message: str | None
     count: int
-    first_failed_at: datetime
-    last_failed_at: datetime
+    first_failed_at: Time
+    last_failed_at: Time
     code_versions: list[str]
     job_ids: list[UUID]
 
@@ -147,7 +174,7 @@ class WorkerRow(BaseModel):
     instance_id: UUID
     worker_id: str | None
     executor_id: str | None
-    families: list[str]
+    families: list[str | None]
     hostname: str | None
     pid: int | None
     code_version: str | None
@@ -155,11 +182,11 @@ class WorkerRow(BaseModel):
     concurrency: int
     running: int
     alive: bool
-    started_at: datetime
-    last_heartbeat_at: datetime
-    stopped_at: datetime | None
-    counters: dict[str, int] | None
-    device: dict[str, Any] | None
+    started_at: Time
+    last_heartbeat_at: Time
+    stopped_at: MaybeTime
+    counters: Counters
+    device: MaybeDocument
 
 
 class Jobs(BaseModel):
@@ -167,7 +194,7 @@ class Jobs(BaseModel):
 
     jobs: list[FoundJob]
     next: UUID | None
-    looked_until: datetime | None = Field(
+    looked_until: MaybeTime = Field(
         description="A rare filter looks at 20,000 jobs a page: how far back it has come, if not to the end."
     )
 
@@ -205,12 +232,12 @@ class Operation(BaseModel):
     id: UUID
     operation: str
     actor: str
-    filter: dict[str, Any]
+    filter: Document
     matched: int
     changed: int
     skipped: int
-    created_at: datetime
-    updated_at: datetime
+    created_at: Time
+    updated_at: Time
 
 
 class Operations(BaseModel):
@@ -235,7 +262,7 @@ class Done(BaseModel):
     changed: int
     skipped: int
     dry_run: bool
-    items: list[dict[str, Any]] = Field(description="The first hundred rows: what becomes of each.")
+    items: list[Document] = Field(description="The first hundred rows: what becomes of each.")
 
 
 class Paused(BaseModel):
@@ -253,9 +280,9 @@ class Delivery(BaseModel):
     status: str
     event: str | None
     attempts: int
-    announced_at: datetime | None
-    next_attempt_at: datetime | None
-    error: Any
+    announced_at: MaybeTime
+    next_attempt_at: MaybeTime
+    error: Value
 
 
 class Alert(BaseModel):
@@ -270,11 +297,11 @@ class Alert(BaseModel):
     error_class: str | None
     error_message: str | None
     count: int
-    first_seen_at: datetime
-    last_seen_at: datetime
-    resolved_at: datetime | None
+    first_seen_at: Time
+    last_seen_at: Time
+    resolved_at: MaybeTime
     resolution: str | None
-    refs: dict[str, Any]
+    refs: Document
     silenced: bool
     inhibited: bool
     deliveries: list[Delivery]
@@ -294,12 +321,12 @@ class AlertTarget(BaseModel):
     healthy: bool
     disabled: bool
     consecutive_failures: int
-    retry_at: datetime | None
-    last_success_at: datetime | None
-    last_failure_at: datetime | None
-    last_error: Any
+    retry_at: MaybeTime
+    last_success_at: MaybeTime
+    last_failure_at: MaybeTime
+    last_error: Value
     pending: int
-    oldest_pending_seconds: float | None
+    oldest_pending_seconds: MaybeNumber
     dead: int
     delivered: int
 
@@ -310,7 +337,7 @@ class AlertTargets(BaseModel):
     targets: list[AlertTarget]
     firing: int
     undelivered: int = Field(description="Deliveries that are due.")
-    promoted_seconds_ago: float | None = Field(description="Since the last look at what failed.")
+    promoted_seconds_ago: MaybeNumber = Field(description="Since the last look at what failed.")
 
 
 class Notified(BaseModel):
