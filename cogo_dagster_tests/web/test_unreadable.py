@@ -3,17 +3,14 @@
 import re
 
 import httpx
-import psycopg.types.json
 import pytest
 
-from cogo_dagster.queue.decoding import decode
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.poisons import ESC, poison
 from cogo_dagster_tests.servers import Major
 from cogo_dagster_tests.web.conftest import ADMIN, Site
 from cogo_dagster_tests.web.scene import Scene
 
-psycopg.types.json.set_json_loads(decode)  # TEMP
 PLAIN = (
     *("/metrics", "/readyz", "/healthz", "/dashboard/local", "/dashboard/dlq/replay", "/dashboard/dlq"),
     *("/api/alerts/targets", "/api/metrics/queue", "/api/metrics/jobs/counts", "/api/metrics/jobs/history"),

@@ -1,0 +1,75 @@
+"""A row that cannot be read harms nobody: commands list and show it, with what is wrong in its place."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cogo_dagster.bootstrap import Application
+from cogo_dagster.queue.artifacts import FolderStore
+from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.transports.base import Transport
+from cogo_dagster.settings import load_settings
+from cogo_dagster_tests.cli.terminal import Answer, Terminal
+from cogo_dagster_tests.conftest import Owner
+from cogo_dagster_tests.poisons import poison
+from cogo_dagster_tests.queue.steps import add
+from cogo_dagster_tests.servers import Major
+from cogo_dagster_tests.web.scene import lived_in
+
+WHOLE = (("list", "paused"), ("list", "limits"), ("alerts", "silences"))
+CUT = (
+    *(
+        ("list", "jobs"),
+        ("list", "jobs", "--why"),
+        ("list", "workers"),
+        ("list", "heartbeats"),
+        ("list", "dlq", "--all"),
+    ),
+    *(("list", "artifacts"), ("list", "incidents"), ("list", "operations"), ("alerts", "list"), ("gate", "runs")),
+)
+LISTS = (*WHOLE, *((*words, "--limit", "1000") for words in CUT))
+
+
+@pytest.fixture(params=[15, 18])
+def major(request: pytest.FixtureRequest) -> Major:
+    """Choose the version of PostgreSQL: 17 and later compute with infinite times, 15 and 16 raise."""
+    version: Major = request.param
+    return version
+
+
+@pytest.fixture
+def poisoned(transport: Transport, queue: Queue, owner: Owner, dsn: str, tmp_path: Path) -> Iterator[Owner]:
+    """Let the queue have lived, and write every odd row that the database lets in."""
+    folder = tmp_path / "files"
+    folder.mkdir()
+    settings = load_settings(COGO_DATABASE_URL=dsn, COGO_HOME=str(tmp_path / "home"))
+    store = FolderStore(tmp_path / "home" / "artifacts")
+    lived_in(Application(settings, dsn, transport, queue, store).queue, store, folder)
+    poison(owner)
+    yield owner
+
+
+def test_every_list_and_every_job_is_shown(cogo: Terminal, poisoned: Owner) -> None:
+    """As a table and as JSON, with nothing that steers a terminal."""
+    shown = {words: cogo.run(*words) for words in LISTS}
+    shown |= {(*words, "--json"): cogo.run(*words, "--json") for words in LISTS}
+    ids = poisoned.execute("select id::text from public.jobs order by random() limit 60").fetchall()
+    shown |= {("job", "show", job_id): cogo.run("job", "show", job_id) for (job_id,) in ids}
+    shown |= {("job", "show", job_id, "--json"): cogo.run("job", "show", job_id, "--json") for (job_id,) in ids[:20]}
+    assert [(words, answer.err[:300]) for words, answer in shown.items() if answer.code != 0] == []
+    assert [words for words, answer in shown.items() if "\x1b" in answer.out or "\x9b" in answer.out] == []
+    assert "unreadable: the time 'infinity'" in shown["list", "jobs", "--limit", "1000"].out
+
+
+def test_what_is_unreadable_is_said_in_its_place(cogo: Terminal, queue: Queue, owner: Owner) -> None:
+    """A time beyond the year 9999 and a number of 5,000 digits, beside what is sound."""
+    job = add(queue, payload={"url": "https://example.com/"})
+    owner.execute("alter table public.jobs drop constraint if exists jobs_times_finite")
+    owner.execute(
+        'update public.jobs set created_at = \'11026-01-01 00:00+00\', payload = \'{"url": "x", "n": 1e5000}\''
+    )
+    answer: Answer = cogo.run("job", "show", str(job))
+    assert answer.code == 0
+    assert "unreadable: the time '11026-01-01T00:00:00+00:00'" in answer.out
+    assert "unreadable: a number of 5,001 digits" in answer.out
