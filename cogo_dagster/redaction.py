@@ -99,6 +99,8 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """Return the text with secrets hidden; the same object where there are none."""
+        if len(text) < _LEAST_CHARS:
+            return text
         pieces = list(self.slices(text))
         return pieces[0] if len(pieces) == 1 else "".join(pieces)
 
@@ -231,11 +233,16 @@ class RedactingFilter(logging.Filter):
 
 
 def hide_in_logs(redactor: Redactor) -> None:
-    """Let every handler of the root logger hide secrets, each once however often this is called."""
-    for handler in logging.getLogger().handlers:
-        for old in [one for one in handler.filters if isinstance(one, RedactingFilter)]:
-            handler.removeFilter(old)
-        handler.addFilter(RedactingFilter(redactor))
+    """Let the process's own handlers hide secrets: those of the root logger, and that of last resort."""
+    for handler in (*logging.getLogger().handlers, *filter(None, [logging.lastResort])):
+        hide_in(handler, redactor)
+
+
+def hide_in(handler: logging.Handler, redactor: Redactor) -> None:
+    """Let a handler hide secrets; the newest redactor replaces the one before."""
+    for old in [one for one in handler.filters if isinstance(one, RedactingFilter)]:
+        handler.removeFilter(old)
+    handler.addFilter(RedactingFilter(redactor))
 
 
 _SECRET_NAME: Final = re.compile(

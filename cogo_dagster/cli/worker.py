@@ -60,7 +60,7 @@ def worker(
         settings = read_settings(
             MAX_JOBS=max_jobs, WORKER_ID=worker_id, EXECUTOR_ID=executor_id, COGO_CONCURRENCY=concurrency
         )
-        log.attach()
+        log.attach(settings.secret_values())
         report = _run(settings, signals, log, drain=drain)
     if signals.stopped_early:
         report = WorkerReport({}, 0, "stopped")

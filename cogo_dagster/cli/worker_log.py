@@ -1,16 +1,17 @@
 """What a worker tells the terminal: one line per event on standard error, for people or as JSON."""
 
 import contextlib
-import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
+from cogo_dagster.cli.output import one_json_line
 from cogo_dagster.cli.words import one_line
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.worker import WorkerEvent
+from cogo_dagster.redaction import hide_in, redactor_of
 
 _STANDARD_ERROR: Final = 2
 
@@ -22,8 +23,13 @@ class WorkerLog(logging.Handler):
         super().__init__()
         self._as_json = as_json
 
-    def attach(self) -> None:
-        """Take what the project's modules log as well, and warnings of all others."""
+    def attach(self, secrets: Iterable[str] = ()) -> None:
+        """Take what the project's modules log as well, and warnings of all others.
+
+        Args:
+            secrets: Values to hide in these lines, whoever logs them.
+        """
+        hide_in(self, redactor_of(tuple(secrets)))
         logging.basicConfig(handlers=[self], level=logging.WARNING)
         logging.getLogger("cogo_dagster").setLevel(logging.INFO)
 
@@ -41,7 +47,7 @@ class WorkerLog(logging.Handler):
         at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         if self._as_json:
             document = {"at": at, "kind": kind, "message": message} | dict(fields or {})
-            text = json.dumps(document, ensure_ascii=False, default=str)
+            text = one_json_line(document)
         else:
             text = f"{at} {kind:<14} {one_line(message)}"
         with contextlib.suppress(OSError):

@@ -1,6 +1,5 @@
 """A row that cannot be read harms nobody: commands list and show it, with what is wrong in its place."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -39,7 +38,7 @@ def major(request: pytest.FixtureRequest) -> Major:
 
 
 @pytest.fixture
-def poisoned(transport: Transport, queue: Queue, owner: Owner, dsn: str, tmp_path: Path) -> Iterator[Owner]:
+def poisoned(transport: Transport, queue: Queue, owner: Owner, dsn: str, tmp_path: Path) -> Owner:
     """Let the queue have lived, and write every odd row that the database lets in."""
     folder = tmp_path / "files"
     folder.mkdir()
@@ -47,7 +46,7 @@ def poisoned(transport: Transport, queue: Queue, owner: Owner, dsn: str, tmp_pat
     store = FolderStore(tmp_path / "home" / "artifacts")
     lived_in(Application(settings, dsn, transport, queue, store).queue, store, folder)
     poison(owner)
-    yield owner
+    return owner
 
 
 def test_every_list_and_every_job_is_shown(cogo: Terminal, poisoned: Owner) -> None:

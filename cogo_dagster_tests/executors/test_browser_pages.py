@@ -7,6 +7,7 @@ import zipfile
 
 import pytest
 
+from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.executors.bench import Bench, artifact, names
 
 
@@ -170,3 +171,24 @@ def test_a_page_that_hangs_ends_at_the_jobs_own_limit(shared: Bench) -> None:
     error = shared.fail({"url": shared.site.url("/busy"), "wait_until": "commit"}, timeout_seconds=2)
     assert (error.error_class, error.retryable) == ("timeout", True)
     assert shared.run({"url": shared.site.url()}).result["status"] == 200
+
+
+def test_half_an_emoji_is_replaced_and_noted(shared: Bench, owner: Owner) -> None:
+    """A script cut a title and a text in two, and left U+0000: the job succeeds, and the result says what was done."""
+    shared.site.pages["/half"] = (
+        "<meta charset=utf-8><p id=p></p><p class=q>whole</p><script>const t = '주문 완료 🎉 감사합니다';"
+        "document.title = t.slice(0, 7) + '…'; p.textContent = t.slice(0, 7); p.title = 'a\\0b';</script>"
+    )
+    actions = [
+        {"do": "extract", "name": "text", "selector": "#p"},
+        {"do": "extract", "name": "hint", "selector": "#p", "attribute": "title", "all": True},
+        {"do": "extract", "name": "sound", "selector": ".q"},
+    ]
+    found = shared.run({"url": shared.site.url("/half"), "actions": actions, "html": True})
+    assert found.result["title"] == "주문 완료 \ufffd…"
+    assert found.result["extracted"] == {"text": "주문 완료 \ufffd", "hint": ["a\ufffdb"], "sound": "whole"}
+    assert json.loads(artifact(found, "extracted.json")) == found.result["extracted"]
+    noted = [note.split()[0] for note in found.result["notes"] if "U+FFFD" in note]
+    assert noted == ["text", "hint", "page.html", "title"]
+    row = owner.execute("select %s::jsonb", (json.dumps(found.result),)).fetchone()
+    assert row == (found.result,)

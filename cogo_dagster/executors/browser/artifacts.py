@@ -5,6 +5,7 @@ from pathlib import Path
 
 from cogo_dagster.queue.executor import ExecutionFailed
 from cogo_dagster.queue.model import ArtifactFile, Json
+from cogo_dagster.text import storable_json
 
 MAX_FILES = 25
 MAX_FILE_BYTES = 25 * 1024**2
@@ -45,8 +46,8 @@ class Shelf:
         self._record(name, len(content))
 
     def add_json(self, name: str, value: Json) -> None:
-        """Write a JSON artifact."""
-        self.add(name, json.dumps(value, ensure_ascii=False, indent=2).encode())
+        """Write a JSON artifact; text in it that cannot be stored is replaced."""
+        self.add(name, json.dumps(storable_json(value)[0], ensure_ascii=False, indent=2).encode())
 
     def path(self, name: str) -> Path:
         """Where a tool should write *name*, to be handed to `take` afterwards."""

@@ -11,6 +11,7 @@ from cogo_dagster.net.client import FetchFailed, fetch
 from cogo_dagster.net.proxy import ForwardProxy, ProxySession
 from cogo_dagster.queue.executor import ExecutionFailed
 from cogo_dagster.queue.model import Json
+from cogo_dagster.text import storable
 
 NOTE = "BROWSER_REAL_MODE is false: fetched over HTTP without a browser; no scripts, actions, screenshot or PDF."
 RETRYABLE_KINDS = frozenset({"timeout", "connection"})
@@ -52,7 +53,7 @@ async def fetch_page(
 def page_title(content: bytes) -> str | None:
     """Return the text of the first `<title>`, at most 500 characters."""
     match = re.search(rb"<title[^>]*>(.*?)</title", content[:200_000], re.IGNORECASE | re.DOTALL)
-    return html.unescape(match[1].decode("utf-8", "replace")).strip()[:500] if match else None
+    return storable(html.unescape(match[1].decode("utf-8", "replace")).strip()[:500]) if match else None
 
 
 def _judge(doing: str, url: str, session: ProxySession, error: FetchFailed) -> ExecutionFailed:

@@ -174,12 +174,13 @@ class Attempt:
                 await visit.screenshot("screenshot", full_page=False, timeout_ms=EVIDENCE_SECONDS * 1000)
 
     async def _result(self, visit: Visit) -> Json:
-        title = await self._step("title", bounded(visit.page.title(), self._timeout_ms / 1000))
+        found = await self._step("title", bounded(visit.page.title(), self._timeout_ms / 1000))
+        title = visit.storable("title", found[:500])
         return {
             "mode": "browser",
-            "url": visit.page.url[:2_000],
+            "url": visit.storable("url", visit.page.url[:2_000]),
             "status": visit.status,
-            "title": title[:500],
+            "title": title,
             "browser": self._running.browser.version,
             "steps": self._steps,
             "extracted": small(visit.extracted),

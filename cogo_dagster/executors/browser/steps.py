@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from playwright.async_api import Page
 
@@ -12,6 +12,9 @@ from cogo_dagster.executors.browser.failures import check_answer
 from cogo_dagster.executors.browser.tasks import bounded
 from cogo_dagster.net.proxy import ProxySession
 from cogo_dagster.queue.model import Json
+from cogo_dagster.text import storable_json
+
+T = TypeVar("T")
 
 MAX_MATCHES = 1_000
 MAX_TEXT_CHARS = 100_000
@@ -64,7 +67,15 @@ class Visit:
     async def html(self) -> None:
         """Keep the document as it is now."""
         content = await bounded(self.page.content(), self.timeout_ms / 1000)
-        self.shelf.add("page.html", content.encode("utf-8", "replace"))
+        self.shelf.add("page.html", self.storable("page.html", content).encode())
+
+    def storable(self, where: str, value: T) -> T:
+        """Return what a page yielded as it can be stored, and note where that is not what the page has."""
+        kept, changed = storable_json(value)
+        note = f"{where} has U+FFFD in place of characters that cannot be stored (U+0000, half a surrogate pair)."
+        if changed and note not in self.notes:
+            self.notes.append(note)
+        return cast("T", kept)
 
     async def pdf(self, name: str, *, timeout_ms: int) -> None:
         """Keep the page as it would be printed."""
@@ -142,7 +153,7 @@ async def _extract(visit: Visit, step: asked.Extract, timeout_ms: int) -> None:
     if len(values) > MAX_MATCHES:
         visit.notes.append(f"{step.name} holds the first {MAX_MATCHES} of {len(values)} matches.")
     kept = [value[:MAX_TEXT_CHARS] if isinstance(value, str) else value for value in values[:MAX_MATCHES]]
-    visit.extracted[step.name] = kept if step.all else kept[0]
+    visit.extracted[step.name] = visit.storable(step.name, kept if step.all else kept[0])
 
 
 _ACTIONS: dict[type, Callable[[Visit, Any, int], Awaitable[None]]] = {
