@@ -47,6 +47,7 @@ _VALUES: Final[dict[str, tuple[Any, ...]]] = {
     "uuid": (None,),
     "text[]": ([], [None, ESC]),
 }
+_BY_STATUS: Final = ("timestamp with time zone", "double precision")
 _TABLES: Final = (
     *("jobs", "job_attempts", "jobs_dlq", "workers", "worker_heartbeats", "worker_devices", "worker_metrics"),
     *("artifacts", "paused", "rate_limits", "gate_runs", "alerts", "alert_deliveries", "alert_targets"),
@@ -102,8 +103,9 @@ def _poison_table(owner: Owner, table: str) -> int:
     names = ", ".join(f'"{name}"' for name, _, _ in columns)
     insert = f"insert into public.{table} ({names}) select {names} from jsonb_populate_record(null::public.{table}, %s)"
     written = 0
-    for (row,) in sound:
-        for name, value in _replacements(columns):
+    for at, (row,) in enumerate(sound):
+        # What is shown of a job's times depends on its status, what is shown of the rest does not.
+        for name, value in _replacements([one for one in columns if not at or one[1] in _BY_STATUS]):
             fresh = {key: _fresh(kind, row[key]) for key, kind, unique in columns if unique and key != name}
             written += _insert(owner, insert, row | fresh | {name: value})
     return written

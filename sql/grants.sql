@@ -165,6 +165,7 @@ begin
             'list_weekly_summaries',
             'list_workers',
             'log_operation',
+            'look_at_job',
             'median_and_p95',
             'new_jobs',
             'next_due',

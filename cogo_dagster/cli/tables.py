@@ -19,6 +19,7 @@ Row = Mapping[str, Json]
 
 _ENDLESS: Final = 100_000
 _MOST_CHARS: Final = 64_000
+_MOST_CELL_CHARS: Final = 3_000  # more than an error has; the widest cell makes every line as long
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def print_table(rows: Sequence[Row], columns: Sequence[Column], *, when_empty: s
         # Rich narrows only columns that may wrap; their cells are told not to, so they are cut instead.
         table.add_column(Text(one.title, no_wrap=True), no_wrap=one.whole)
     for row in rows:
-        cells = (one_line(_cell(column, row), _MOST_CHARS) for column in columns)
+        cells = (one_line(_cell(column, row), _MOST_CELL_CHARS) for column in columns)
         table.add_row(*(Text(cell, no_wrap=True, overflow="ellipsis") for cell in cells))
     _print(table)
 

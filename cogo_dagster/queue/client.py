@@ -289,6 +289,13 @@ class Queue:
         rows: list[Json] = self._call("get_jobs", job_ids=[str(job_id) for job_id in job_ids])
         return rows
 
+    def look_at(self, job_id: UUID, most_chars: int = 65_536) -> Json:
+        """Return a whole job without a payload or result that is longer; None where there is none.
+
+        See the SQL function `look_at_job`.
+        """
+        return self._call("look_at_job", job_id=str(job_id), most_chars=most_chars)
+
     def list_jobs(self, **filters: Json) -> list[Json]:
         """Return jobs, newest first; filters are the arguments of the SQL function `list_jobs`."""
         return self._list("list_jobs", filters)

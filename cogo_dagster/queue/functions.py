@@ -145,6 +145,7 @@ FUNCTIONS: Mapping[str, Mapping[str, str]] = {
     "list_unrotated_secrets": {"key_id": "text", "after": "jsonb", "batch_size": "integer"},
     "list_weekly_summaries": {"branch": "text", "max_weeks": "integer"},
     "list_workers": {"alive_only": "boolean", "before": "jsonb", "max_workers": "integer"},
+    "look_at_job": {"job_id": "uuid", "most_chars": "integer"},
     "note_operation": {"note_id": "uuid", "operation": "text", "actor": "text", "filter": "jsonb"},
     "next_due": {"families": "jsonb", "executor_id": "text"},
     "open_circuit": {"name": "text", "open_seconds": "double precision", "reason": "text"},

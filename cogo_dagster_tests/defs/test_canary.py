@@ -1,8 +1,11 @@
 """Canaries through the whole system: secrets go in at every door, and stand nowhere that it keeps or shows."""
 
+import base64
+import json
 import logging
 import zipfile
 from pathlib import Path
+from urllib.parse import quote
 
 import dagster as dg
 import pytest
@@ -28,6 +31,8 @@ SECRETS = {
     "WEBHOOK_URL": "https://bot:canary-userinfo-2b3c4d5e@hooks.example.com/",
     "GITHUB_TOKEN": "canary-github-6f7a8b9c",
 }
+GATE_VALUE = "canary/gate+1f2a3b4c"
+GATE_COMMANDS = json.dumps({"shop": {"checkout": "/srv/shop", "test": "true", "env": {"NPM_TOKEN": GATE_VALUE}}})
 IN_VAULT = "canary-vault-0d1e2f3a"
 IN_HEADER = "canary-header-4b5c6d7e"
 UNKNOWN = (
@@ -38,12 +43,24 @@ UNKNOWN = (
 
 async def leak(job: Job, workspace: Workspace) -> ExecutionResult:
     """End in the way the payload says, with every secret in the words."""
-    words = " ".join([*SECRETS.values(), UNKNOWN])
+    known = [*SECRETS.values(), GATE_VALUE]
+    encoded = [form for secret in known for form in _forms(secret)]
+    words = " ".join([*known, UNKNOWN, quote(UNKNOWN, safe=""), *encoded])
+    logging.getLogger("somebody.else").warning("%s and the cause", words)
+    if job.payload["how"] == "class":
+        raise ExecutionFailed("A class of its own.", error_class=f"leak {GATE_VALUE}", retryable=False)
     if job.payload["how"] == "snooze":
         raise Snooze(words, delay_seconds=3_600)
     if job.payload["how"] == "fail":
         raise ExecutionFailed(words, error_class="leak", retryable=False, detail=words)
     raise RuntimeError(words)
+
+
+def _forms(secret: str) -> list[str]:
+    """Return a secret as an address, a header and a document would hold it."""
+    every = "".join(f"%{byte:02x}" for byte in secret.encode())
+    encoded = (base64.b64encode(b"x" * before + secret.encode()).decode() for before in range(3))
+    return [quote(secret, safe=""), every, *encoded, base64.urlsafe_b64encode(secret.encode()).decode().rstrip("=")]
 
 
 def test_a_secret_stands_nowhere_afterwards(  # noqa: PLR0917 - each is a door or a window
@@ -63,12 +80,13 @@ def test_a_secret_stands_nowhere_afterwards(  # noqa: PLR0917 - each is a door o
     key = new_key()
     with serving() as site:
         settings.update(SECRETS | {"COGO_VAULT_KEYS": key, "BROWSER_ALLOWED_HOSTS": "127.0.0.1", "NO_SANDBOX": "true"})
+        settings["COGO_GATE_COMMANDS"] = GATE_COMMANDS
         for name, value in settings.items():
             monkeypatch.setenv(name, value)
         assert main(["vault", "set", "one", "more", "secret", IN_VAULT, "--json"]) == 0
         assert main(["enqueue", "browser", "--url", f"http://me:{IN_VAULT}@127.0.0.1/"]) == 2
         install(FakeExecutor(leak, family="gate"), build(load_settings()))
-        for how in ("snooze", "fail", "raise"):
+        for how in ("snooze", "fail", "raise", "class"):
             add(queue, "gate", payload={"how": how})
         visit = {
             "url": site.url(),
@@ -85,6 +103,7 @@ def test_a_secret_stands_nowhere_afterwards(  # noqa: PLR0917 - each is a door o
     assert run.success
     assert {job["error"]["class"] for job in queue.list_jobs() if job["error"]} == {
         "leak",
+        "leak [hidden]",
         "RuntimeError",
         "snoozed",
         "timeout",
@@ -96,7 +115,10 @@ def test_a_secret_stands_nowhere_afterwards(  # noqa: PLR0917 - each is a door o
     assert "nowhere" in kept
     assert b"Bearer" not in files
     assert b"x-other" in files
-    canaries = [*SECRETS.values(), "canary-userinfo", "canary-unknown", IN_VAULT, key]
+    known = [*SECRETS.values(), GATE_VALUE]
+    forms = [form for secret in known for form in _forms(secret)]
+    canaries = [*known, *forms, "canary-userinfo", "canary-unknown", IN_VAULT, key]
+    assert "[hidden] and the cause" in kept
     assert [canary for canary in [*canaries, IN_HEADER] if canary in kept] == []
     assert [canary for canary in [*canaries, IN_HEADER] if canary.encode() in files] == []
 

@@ -14,11 +14,11 @@ def build(settings: Settings) -> "GateExecutor":
     """Make the executor of `gate`."""
     from cogo_dagster.executors.gate.executor import GateExecutor  # noqa: PLC0415 - importing this costs nothing
 
-    return GateExecutor("gate", settings.gate_commands)
+    return GateExecutor("gate", settings.gate_commands, settings.secret_values())
 
 
 def build_fix(settings: Settings) -> "GateExecutor":
     """Make the executor of `gate_fix`, which runs the repository's fix first."""
     from cogo_dagster.executors.gate.executor import GateExecutor  # noqa: PLC0415 - as above
 
-    return GateExecutor("gate_fix", settings.gate_commands)
+    return GateExecutor("gate_fix", settings.gate_commands, settings.secret_values())

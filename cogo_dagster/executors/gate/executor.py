@@ -32,8 +32,9 @@ class GateExecutor:
     slots: int | None = 1  # builds and tests fill a machine by themselves
     prefetch = 0
 
-    def __init__(self, family: str, commands: str | None) -> None:
+    def __init__(self, family: str, commands: str | None, secrets: tuple[str, ...] = ()) -> None:
         self.family = family
+        self._secrets = secrets
         self.lacks = None if commands else "COGO_GATE_COMMANDS"
         self._commands = commands
         self._ports: ExecutorPorts | None = None
@@ -137,7 +138,7 @@ class GateExecutor:
     def _log(self, steps: list[Ended], folder: Path) -> ArtifactFile:
         path = Path(tempfile.mkdtemp(dir=folder)) / _LOG  # the commands may have put anything at a name they know
         told = [f"$ {s.name} (exit code {s.exit_code}, {s.seconds:g} s)\n{s.output}" for s in steps]
-        path.write_text(redact("\n".join(told)), encoding="utf-8")
+        path.write_text(redact("\n".join(told), self._secrets), encoding="utf-8")
         return ArtifactFile(_LOG, "text/plain", path)
 
 

@@ -1,11 +1,12 @@
 """Jobs and their attempts, read and acted upon."""
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
+from starlette.responses import JSONResponse, Response
 
 from cogo_dagster.bootstrap import Application
 from cogo_dagster.insights.timeline import attempts_of
@@ -13,6 +14,7 @@ from cogo_dagster.insights.why import why
 from cogo_dagster.queue.bulk import Operation
 from cogo_dagster.queue.errors import JobNotFound
 from cogo_dagster.queue.model import Json
+from cogo_dagster.text import storable_json
 from cogo_dagster.web.api.artifacts import artifact_document
 from cogo_dagster.web.api.bulk import Filters, done
 from cogo_dagster.web.api.cursors import PageSize
@@ -83,10 +85,10 @@ def list_jobs(
 @router.get("/{job_id}", dependencies=[Depends(require_reader)], responses=problems(401, 403, 404, 422, 429))
 def get_job(application: AppPart, job_id: JobId) -> JobDetail:
     """One job, whole: why it is where it is, payload, attempts, artifacts."""
-    job, reason = look(application, job_id)
+    job, words = look(application, job_id)
     return JobDetail(
         **{name: value for name, value in job.items() if name not in ("artifacts", "superseded_attempts")},
-        why=reason,
+        why=words,
         attempt_list=_attempts(job),
         artifacts=[artifact_document(row) for row in job["artifacts"]],
     )
@@ -96,6 +98,24 @@ def get_job(application: AppPart, job_id: JobId) -> JobDetail:
 def get_attempts(application: AppPart, job_id: JobId) -> list[AttemptRow]:
     """Every attempt of a job, oldest first."""
     return _attempts(look(application, job_id)[0])
+
+
+_FILE: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"description": "The JSON document.", "content": {"application/json": {}}},
+    **problems(401, 403, 404, 422, 429),
+}
+
+
+@router.get("/{job_id}/payload", dependencies=[Depends(require_reader)], response_class=Response, responses=_FILE)
+def get_payload(application: AppPart, job_id: JobId) -> Response:
+    """A job's payload as a file: whole, where the job's page shows its beginning."""
+    return _file(whole(application, job_id)["payload"], f"payload-{job_id}.json")
+
+
+@router.get("/{job_id}/result", dependencies=[Depends(require_reader)], response_class=Response, responses=_FILE)
+def get_result(application: AppPart, job_id: JobId) -> Response:
+    """A job's result as a file; null while there is none."""
+    return _file(whole(application, job_id)["result"], f"result-{job_id}.json")
 
 
 @router.post("/retry", responses=problems(401, 403, 404, 409, 422, 429))
@@ -125,11 +145,34 @@ def look(application: Application, job_id: UUID) -> tuple[Json, str | None]:
     Raises:
         JobNotFound: There is none.
     """
+    return whole(application, job_id), reason(application, job_id)
+
+
+def whole(application: Application, job_id: UUID) -> Json:
+    """Return a whole job, however large it is.
+
+    Raises:
+        JobNotFound: There is none.
+    """
     found = application.queue.get_jobs([job_id])
     if not found:
-        raise JobNotFound(f"There is no job {job_id}: it was purged, or the id has a slip.")
+        raise no_such_job(job_id)
+    return found[0]
+
+
+def no_such_job(job_id: UUID) -> JobNotFound:
+    """Say that there is no such job."""
+    return JobNotFound(f"There is no job {job_id}: it was purged, or the id has a slip.")
+
+
+def reason(application: Application, job_id: UUID) -> str | None:
+    """Return why a job is where it is, in words."""
     reasons = [why(fact, datetime.now(UTC)) for fact in application.queue.explain([job_id])]
-    return found[0], reasons[0] if reasons else None
+    return reasons[0] if reasons else None
+
+
+def _file(document: Json, name: str) -> Response:
+    return JSONResponse(storable_json(document)[0], headers={"content-disposition": f'attachment; filename="{name}"'})
 
 
 def _attempts(job: Json) -> list[AttemptRow]:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from cogo_dagster.insights.timeline import attempts_of, timeline
 from cogo_dagster.queue.artifacts import ArtifactStore, ArtifactStoreError
 from cogo_dagster.queue.model import Json
-from cogo_dagster.web.api.jobs import look
+from cogo_dagster.web.api.jobs import no_such_job, reason
 from cogo_dagster.web.content import bare_type, first_text
 from cogo_dagster.web.parts import AppPart, require_reader
 from cogo_dagster.web.render import Pages
@@ -45,14 +45,16 @@ class Exhibit:
 @router.get("/jobs/{job_id}")
 def job(request: Request, application: AppPart, job_id: UUID) -> Response:
     """Everything about one job."""
-    found, why = look(application, job_id)
+    found = application.queue.look_at(job_id)
+    if found is None:
+        raise no_such_job(job_id)
     pages: Pages = request.app.state.pages
     return pages.page(
         request,
         "job.html",
         title=f"{found['type']} {str(job_id)[-8:]}",
         job=found,
-        why=why,
+        why=reason(application, job_id),
         attempts=attempts_of(found),
         timeline=timeline(found),
         exhibits=[_exhibit(request, application.store, row) for row in found["artifacts"]],

@@ -19,6 +19,9 @@ router = APIRouter(prefix="/dashboard", include_in_schema=False, dependencies=[D
 
 GLANCE_SECONDS: Final = 2.0
 
+_MARK_CHARS: Final = 1_000
+"""Of a payload and a result, whose length tells as well."""
+
 _AGES: Final = {"oldest_ready_seconds"}
 """What changes although nothing happens."""
 
@@ -50,5 +53,5 @@ def mark_of(web: Web, job: UUID | None) -> str:
     """
     seen = web.backend.numbers().model_dump(exclude=_AGES)
     if job is not None:
-        seen["job"] = web.backend.application.queue.get_jobs([job])
+        seen["job"] = web.backend.application.queue.look_at(job, _MARK_CHARS)
     return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()[:16]
