@@ -88,9 +88,11 @@ class Redactor:
 
     Args:
         secrets: Values to hide wherever they stand; those under six characters are left.
+        known_only: Hide nothing else: for data that somebody asked for, in which every address has its query.
     """
 
-    def __init__(self, secrets: Iterable[str] = ()) -> None:
+    def __init__(self, secrets: Iterable[str] = (), *, known_only: bool = False) -> None:
+        self._known_only = known_only
         known = {form for secret in secrets for form in _with_lines(secret) if len(form) >= _LEAST_CHARS}
         self._plain = sorted(known, key=len, reverse=True)
         self._encoded = sorted({form for secret in known for form in base64_forms(secret)}, key=len, reverse=True)
@@ -154,9 +156,9 @@ class Redactor:
 
     def _member(self, name: Json, value: Json) -> Json:
         """Hide a value that is a secret by the name it has: {"password": "…"}."""
-        if isinstance(value, str) and isinstance(name, str) and _names_a_secret(name) and len(value) >= 4:
-            return HIDDEN
-        return self.json(value)
+        if self._known_only or not isinstance(value, str) or not isinstance(name, str):
+            return self.json(value)
+        return HIDDEN if _names_a_secret(name) and len(value) >= 4 else self.json(value)
 
     def _array(self, given: list[Json] | tuple[Json, ...]) -> list[Json] | tuple[Json, ...]:
         kept: list[Json] = []
@@ -170,7 +172,7 @@ class Redactor:
     def _find(self, piece: str) -> Iterator[Span]:
         for view in views(piece):
             yield from self._known(view)
-            if not view.unfolded:
+            if not view.unfolded and not self._known_only:
                 yield from _looks_secret(view)
 
     def _known(self, view: View) -> Iterator[Span]:
@@ -188,9 +190,9 @@ class Redactor:
 
 
 @lru_cache(maxsize=64)
-def redactor_of(secrets: tuple[str, ...]) -> Redactor:
+def redactor_of(secrets: tuple[str, ...], *, known_only: bool = False) -> Redactor:
     """Return the redactor of these secrets, made once in a process."""
-    return Redactor(secrets)
+    return Redactor(secrets, known_only=known_only)
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:

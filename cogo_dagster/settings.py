@@ -19,8 +19,6 @@ PROJECT_ROOT = Path(__file__).resolve().parent.parent
 _PASSWORD: Final = re.compile(r"\bpassword\s*=\s*'?([^'\s&]+)")
 _WEB_ADDRESS: Final = re.compile(r"https?://[^\s/]\S*$", re.IGNORECASE)
 _ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^\s\[\]]*$")
-
-_WEB_ADDRESS: Final = re.compile(r"(?i)https?://[^\s\[\]]*$")
 _SECRET_NAME: Final = re.compile(r"(?i)TOKEN|KEY|SECRET|PASS|AUTH|CREDENTIAL|PWD|DSN|URL")
 _PLAIN_WORD: Final = re.compile(r"[A-Za-z]*|[0-9.:,]*")
 

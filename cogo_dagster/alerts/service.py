@@ -4,6 +4,7 @@ import asyncio
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from uuid import UUID, uuid4
 
 from cogo_dagster.alerts.deadman import DeadManSwitch

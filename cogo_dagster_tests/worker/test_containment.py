@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import pytest
 
@@ -30,6 +30,16 @@ class Unprintable(Exception):
 
 class Foreign(BaseException):
     """What pytest's outcomes and some libraries' signals are."""
+
+
+class Evil(dict[str, int]):
+    """An object that fails when it is looked at."""
+
+    def items(self) -> NoReturn:
+        """Fail."""
+        raise LookupError("not today")
+
+    values = keys = __iter__ = items
 
 
 async def cancel_itself(job: Job, workspace: Workspace) -> ExecutionResult:
@@ -85,6 +95,7 @@ ENDINGS: dict[str, tuple[Body, str, str]] = {
     "text_delay": (raising(lambda: Snooze("later", delay_seconds=cast("Any", "5"))), "failed", "invalid_outcome"),
     "nothing": (returning(lambda _: None), "failed", "invalid_outcome"),
     "a_number": (returning(lambda _: 5), "failed", "invalid_outcome"),
+    "evil_result": (returning(lambda _: ExecutionResult(Evil(a=1))), "queued", "LookupError"),
     "no_artifacts": (returning(lambda _: ExecutionResult(artifacts=Wrong)), "failed", "invalid_outcome"),
     "other_artifacts": (returning(lambda _: ExecutionResult(artifacts=[Wrong])), "failed", "invalid_outcome"),
     "path_as_text": (

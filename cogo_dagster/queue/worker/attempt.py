@@ -5,12 +5,13 @@ import math
 import time
 import traceback
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeVar, cast
 
 from cogo_dagster.queue.decoding import PartlyUnreadable
 from cogo_dagster.queue.executor import ExecutionFailed, Executor, Interrupted, InvalidPayload, Snooze, Workspace
 from cogo_dagster.queue.model import ArtifactFile, ExecutionResult, Job, JobError, Outcome, Settlement
+from cogo_dagster.queue.worker.results import InThread, kept, kept_files
 
 T = TypeVar("T")
 
@@ -19,8 +20,10 @@ _UNREADABLE: Final = (
     "Enqueue the job again with a smaller payload."
 )
 
-_MESSAGE_CHARACTERS: Final = 2_000
-_DETAIL_CHARACTERS: Final = 20_000
+_MARGIN_CHARACTERS: Final = 60_000
+"""What is cut before it is redacted keeps so much more, lest the cut leave half a secret."""
+_MESSAGE_CHARACTERS: Final = 2_000 + _MARGIN_CHARACTERS
+_DETAIL_CHARACTERS: Final = 20_000 + _MARGIN_CHARACTERS
 _FRAMES: Final = 50
 _LONGEST_DELAY_SECONDS: Final = 31_536_000.0
 
@@ -34,7 +37,11 @@ class EndedAttempt:
 
 
 async def run_attempt(
-    executor: Executor, job: Job, workspace: Workspace, secrets: Collection[str] = ()
+    executor: Executor,
+    job: Job,
+    workspace: Workspace,
+    secrets: Collection[str] = (),
+    in_thread: InThread = asyncio.to_thread,
 ) -> EndedAttempt:
     """Run one attempt to its end. Whatever the executor does becomes an outcome without these secrets.
 
@@ -46,6 +53,9 @@ async def run_attempt(
             ended = failure(job, JobError("unreadable", _UNREADABLE, retryable=False))
         else:
             ended = _success(job, await executor.execute(job, workspace))
+            if ended.settlement.result is not None:
+                result = await kept(ended.settlement.result, secrets, in_thread)
+                ended = replace(ended, settlement=replace(ended.settlement, result=result))
     except BaseException as problem:  # an executor's fault is not the worker's
         if isinstance(problem, GeneratorExit) and not _loop_is_running():
             raise  # this coroutine itself is being closed
@@ -61,7 +71,7 @@ async def run_attempt(
             settlement.delay_seconds,
             round(time.monotonic() - started_at, 6),
         ),
-        ended.artifacts,
+        kept_files(ended.artifacts, secrets) if ended.artifacts else (),
     )
 
 

@@ -198,9 +198,8 @@ class Executions:
     async def _execute(self, held: HeldJob) -> None:
         workspace = Workspace()
         began_at = time.monotonic()
-        ended = await run_attempt(
-            self._state.executors[held.job.family], held.job, workspace, self._state.options.secrets
-        )
+        executor, secrets = self._state.executors[held.job.family], self._state.options.secrets
+        ended = await run_attempt(executor, held.job, workspace, secrets, self._state.calls.once)
         held.task = None  # from here on nothing may cancel it: the outcome is decided
         if held.given_up:
             self.lost_slots -= 1
