@@ -208,6 +208,7 @@ begin
             'remove_provider',
             'renew_leases',
             'repeated_batch',
+            'report_stuck_worker',
             'replay_alert_deliveries',
             'replay_count',
             'replay_dlq',

@@ -242,6 +242,10 @@ class Queue:
         """Say that the worker start ended in good order."""
         self._call("stop_worker", instance_id=str(worker.instance_id))
 
+    def report_stuck(self, worker: WorkerIdentity, reason: str) -> None:
+        """Say that the worker start cannot go on and ends itself."""
+        self._call("report_stuck_worker", instance_id=str(worker.instance_id), reason=reason)
+
     def create_artifacts(self, job: Job, artifacts: Sequence[Mapping[str, Json]]) -> list[Json]:
         """Announce files about to be uploaded; return `artifact_id` and `storage_key` for each in order.
 

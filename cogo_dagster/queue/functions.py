@@ -206,6 +206,7 @@ FUNCTIONS: Mapping[str, Mapping[str, str]] = {
         "action": "jsonb",
     },
     "report_conditions": {"scope": "text", "conditions": "jsonb"},
+    "report_stuck_worker": {"instance_id": "uuid", "reason": "text"},
     "requeue_instance": {"instance_id": "uuid"},
     "requeue_job": {"job_id": "uuid", "lease_token": "uuid"},
     "resume": {"kind": "text", "name": "text", "actor": "text"},

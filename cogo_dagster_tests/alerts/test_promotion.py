@@ -107,6 +107,23 @@ def test_a_silent_worker_is_an_alert_until_it_is_back(transport: Transport, queu
     assert alerts(transport)[0]["status"] == "resolved"
 
 
+def test_a_stuck_worker_is_an_alert_at_once(transport: Transport, queue: Queue, owner: Owner) -> None:
+    """It said why it ended itself: the alert gives that reason, and does not wait for its silence."""
+    register(queue, a_worker("stuck"))
+    for row in queue.list_workers():
+        transport.call(
+            "report_stuck_worker", {"instance_id": row["instance_id"], "reason": "Nothing could be claimed."}
+        )
+    _let_the_server_be_old(owner)
+    assert promote(transport)["promoted"]["workers"] == 1
+    [alert] = alerts(transport)
+    assert (alert["kind"], alert["subject"], alert["title"]) == (
+        "worker_dead",
+        "stuck",
+        "Worker stuck was stuck and ended itself",
+    )
+
+
 def test_a_run_that_failed_is_counted_once_whoever_says_so(transport: Transport) -> None:
     """The hook and the sensor report one run; its success later ends the alert."""
     run = {"run_id": str(uuid4()), "job_name": "replay_dlq", "error_class": "KeyError", "error_message": "'x'"}

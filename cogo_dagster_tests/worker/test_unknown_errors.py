@@ -131,7 +131,9 @@ def test_a_worker_whose_claims_fail_for_good_says_so_and_ends(bench: Bench, queu
     with pytest.raises(WorkerStuck, match="Nothing could be claimed"):
         running.report()
     assert any("Nothing could be claimed" in event.message for event in running.told(EventKind.WARNING))
-    assert queue.list_workers()[0]["stopped_at"] is None
+    [row] = queue.list_workers()
+    assert (row["stopped_at"], row["alive"]) == (None, False)
+    assert "Nothing could be claimed" in row["stuck_reason"]
 
 
 def test_an_unexpected_end_refunds_nothing(bench: Bench, queue: Queue, transport: Transport) -> None:

@@ -25,10 +25,11 @@ begin
     end if;
     for silent in
         select w.worker_id, max(w.last_heartbeat_at) as last_heartbeat_at,
-            (array_agg(w.dagster_run_id order by w.last_heartbeat_at desc))[1] as run_id
+            (array_agg(w.dagster_run_id order by w.last_heartbeat_at desc))[1] as run_id,
+            (array_agg(w.stuck_reason order by w.last_heartbeat_at desc))[1] as stuck_reason
         from public.workers w
         where w.stopped_at is null and w.last_heartbeat_at > at - interval '1 day'
-          and w.last_heartbeat_at < at - greatest(3 * make_interval(secs => least(greatest(w.heartbeat_seconds, 0), 86400)), interval '45 seconds')
+          and (w.stuck_reason is not null or w.last_heartbeat_at < at - greatest(3 * make_interval(secs => least(greatest(w.heartbeat_seconds, 0), 86400)), interval '45 seconds'))
           and not exists (select from public.workers other where other.worker_id = w.worker_id and public.worker_is_alive(other))
           -- It was told of already: also where that alert is over, because it was taken for gone.
           and not exists (select from public.alerts a
@@ -38,8 +39,9 @@ begin
     loop
         perform public.raise_alert(
             public.alert_fingerprint('worker_dead', silent.worker_id), 'worker_dead', silent.worker_id,
-            format('Worker %s is silent', silent.worker_id), 'worker_dead',
-            'It sent no heartbeat and did not sign off: it crashed, was killed or is cut off. Its jobs come back by themselves.',
+            format(case when silent.stuck_reason is null then 'Worker %s is silent' else 'Worker %s was stuck and ended itself' end,
+                   silent.worker_id), 'worker_dead',
+            coalesce(silent.stuck_reason || ' Its jobs come back when their leases expire.', 'It sent no heartbeat and did not sign off: it crashed, was killed or is cut off. Its jobs come back by themselves.'),
             1, at, at, jsonb_strip_nulls(jsonb_build_object('run_id', silent.run_id)));
         promoted := promoted + 1;
     end loop;

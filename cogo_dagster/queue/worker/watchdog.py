@@ -1,6 +1,7 @@
 """Watches from a thread of its own whether the worker's event loop runs and whether it claims."""
 
 import asyncio
+import contextlib
 import sys
 import threading
 import time
@@ -75,6 +76,8 @@ class Watchdog:
                 return
             self._stuck_at = now
             state.warn(f"{state.stuck} The worker ends itself; its leases expire.")
+            with contextlib.suppress(Exception):  # the row falls silent all the same
+                state.queue.report_stuck(state.identity, state.stuck)
             self._loop.call_soon_threadsafe(self._end)
         elif now - self._stuck_at >= _LAST_RESORT_SECONDS:
             self._stopped.set()
