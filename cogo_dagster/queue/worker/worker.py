@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from cogo_dagster.queue.artifacts import ArtifactStore
 from cogo_dagster.queue.client import Queue, WorkerIdentity
-from cogo_dagster.queue.executor import Executor
+from cogo_dagster.queue.executor import Executor, Interrupted
 from cogo_dagster.queue.model import Outcome, Settlement
 from cogo_dagster.queue.stopping import STOP
 from cogo_dagster.queue.worker.calls import Calls
@@ -102,8 +102,11 @@ class Worker:
         async with contextlib.AsyncExitStack() as cleanup:
             cleanup.callback(state.calls.close)
             cleanup.push_async_callback(self._stop_executors)
-            for executor in self._executors.values():
-                await executor.start()
+            try:
+                for executor in self._executors.values():
+                    await executor.start()
+            except Interrupted:  # a stop during an installation, or while a browser began
+                return WorkerReport({}, time.monotonic() - started_at, "stopped")
             await upkeep.register()
             reason = await self._work(state, executions, upkeep, uploader, settler)
             # Not after an error: a worker that ended unexpectedly refunds no attempt, and its silence is noticed.
