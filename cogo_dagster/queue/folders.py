@@ -85,6 +85,8 @@ def remove_tree(folder: Path, deadline: float | None = None) -> bool:
     # Folders inside are moved up before they are emptied: no path grows, and nothing recurses.
     waiting = [folder]
     with contextlib.suppress(OSError):
+        if folder.is_symlink():
+            folder.unlink()
         while waiting:
             current = waiting.pop()
             waiting += _emptied(current, folder, deadline)

@@ -43,7 +43,7 @@ def scratch_folder() -> LockedFolder:
     """
     temporary = tempfile.gettempdir()
     base = Path(temporary if len(temporary) <= 30 else "/tmp")  # noqa: S108 - it is made private
-    sweep_folders(PREFIX, base)
+    sweep_folders(PREFIX, base, budget_seconds=2.0)
     return LockedFolder.make(PREFIX, base)
 
 
