@@ -1,6 +1,7 @@
 """Running a program of the repository's: under a guard, with a bare environment, and never left behind."""
 
 import asyncio
+import logging
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,8 @@ from typing import Final
 from cogo_dagster.executors.guard import GuardedCommand
 from cogo_dagster.queue.executor import ExecutionFailed, Interrupted
 from cogo_dagster.queue.stopping import STOP
+
+logger = logging.getLogger(__name__)
 
 _GRACE_SECONDS: Final = 4.0
 _SHELL_SIGNALS: Final = 128
@@ -64,6 +67,8 @@ async def run(name: str, command: Sequence[str], folder: Path, env: Mapping[str,
         raise _not_started(name, command, error) from error
     finally:
         await asyncio.shield(guarded.end())
+    if ended.left:
+        logger.warning("%s left %s processes that could not be ended.", name, ended.left)
     if _died_by_signal(ended.exit_code) and await STOP.explains(ended.ended_at):
         raise Interrupted(f"{name} was ended by the stop of the worker.")
     if ended.exit_code is None:
