@@ -45,14 +45,14 @@ class Connection(psycopg.Connection[TupleRow]):
     own_timeout: str | None = None
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
-        """Wait for an answer, at most `wait_seconds`."""
-        if timeout is not None and timeout <= self.wait_seconds:
+        """Wait for an answer, at most `wait_seconds`; for less than an answer, as long as the caller says."""
+        if timeout is not None:
             return super().wait(gen, interval, timeout)
         try:
             return super().wait(gen, interval, self.wait_seconds)
         except _WaitTimeout:
             self.pgconn.finish()
-            raise psycopg.OperationalError(f"no answer within {self.wait_seconds:g} s") from None
+            raise psycopg.OperationalError(f"no answer within {self.wait_seconds:.2g} s") from None
 
 
 def connect(
@@ -85,7 +85,7 @@ def connect(
     except psycopg.Error as error:
         raise _refusal(first_line(error)) from None
     except TimeoutError:
-        raise _refusal(f"no answer within {seconds:g} s") from None
+        raise _refusal(f"no answer within {seconds:.2g} s") from None
     except Exception as error:  # no threads left, no files, no memory
         raise _refusal(first_line(error)) from error
     connection.wait_seconds = wait_seconds or limited(ANSWER_SECONDS)

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from cogo_dagster.queue.client import Queue
-from cogo_dagster.queue.connect import connect, connected
+from cogo_dagster.queue.connect import Connection, connect, connected
 from cogo_dagster.queue.errors import AccessDenied, DatabaseUnavailable, QueueError, TransportError
 from cogo_dagster.queue.limits import call_limit
 from cogo_dagster.queue.supabase.project import Project
@@ -186,6 +186,19 @@ def test_a_connection_that_answered_read_only_is_not_used_again(dsn: str, owner:
     transport.close()
 
 
+def test_a_connection_whose_server_has_become_read_only_is_not_kept(dsn: str) -> None:
+    """The server tells so beside its next answer, also where only reading is asked of it."""
+    pool = Pool(lambda _: connect(dsn), 1)
+    taken = pool.take(1)
+    pool.give_back(taken)
+    assert pool.take(1) is taken
+    taken.connection.execute("set default_transaction_read_only = on")
+    pool.give_back(taken)
+    assert pool.take(1) is not taken
+    assert taken.connection.closed
+    pool.close()
+
+
 def test_a_password_that_is_refused_is_told_from_a_server_that_is_away(dsn: str, owner: Owner) -> None:
     """Waiting does not help against the one."""
     owner.execute("create role nobody_special login password 'right'")
@@ -200,7 +213,7 @@ def test_a_password_that_is_refused_is_told_from_a_server_that_is_away(dsn: str,
 
 def test_a_pool_lends_no_more_than_its_size(dsn: str) -> None:
     """Whoever waits too long is told what to raise; one that is given back serves the next."""
-    pool = Pool(lambda: connect(dsn), 1)
+    pool = Pool(lambda _: connect(dsn), 1)
     taken = pool.take(1)
     with pytest.raises(DatabaseUnavailable, match="COGO_POOL_SIZE"):
         pool.take(0.01)
@@ -219,10 +232,10 @@ def test_a_pool_lends_no_more_than_its_size(dsn: str) -> None:
 def test_a_failure_to_connect_gives_its_place_back() -> None:
     """A pool whose server is away for long is as large afterwards as before."""
 
-    def refuse() -> None:
-        raise DatabaseUnavailable("away")
+    def refuse(seconds: float) -> Connection:
+        raise DatabaseUnavailable(f"away for {seconds} s")
 
-    pool = Pool(refuse, 1)  # type: ignore[arg-type]
+    pool = Pool(refuse, 1)
     for _ in range(3):
         with pytest.raises(DatabaseUnavailable, match="away"):
             pool.take(0.01)

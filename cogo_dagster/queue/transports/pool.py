@@ -45,11 +45,11 @@ class Pool:
     """Lends connections; the one given back last is lent first. Safe to use from several threads.
 
     Args:
-        opened: Opens a connection, within a bounded time.
+        opened: Opens a connection, within the seconds it is given.
         size: Most connections at once.
     """
 
-    def __init__(self, opened: Callable[[], Connection], size: int) -> None:
+    def __init__(self, opened: Callable[[float], Connection], size: int) -> None:
         self._opened = opened
         self._size = size
         self._idle: deque[PooledConnection] = deque()
@@ -63,7 +63,7 @@ class Pool:
         """Return a connection that nobody else has until it is given back.
 
         Args:
-            seconds: Longest wait for one that others have; opening a new one has a limit of its own.
+            seconds: Longest wait for one that others have, and then for a new one to be opened.
 
         Raises:
             DatabaseUnavailable: All are in use, or none can be opened.
@@ -79,7 +79,7 @@ class Pool:
                 f"All {self._size} connections to the database were in use for {seconds:.1f} s: raise COGO_POOL_SIZE."
             ) from None
         try:
-            return self._kept() or PooledConnection(self._opened())
+            return self._kept() or PooledConnection(self._opened(seconds))
         except BaseException:
             self._permits.put(None)
             raise
@@ -87,7 +87,7 @@ class Pool:
     def give_back(self, taken: PooledConnection) -> None:
         """Take a connection back; a closed one makes room for a new one."""
         taken.idle_since = time.monotonic()
-        if taken.is_usable(self._opened_after):
+        if taken.is_usable(self._opened_after) and not _is_read_only(taken.connection):
             self._idle.append(taken)
         else:
             taken.connection.close()
@@ -121,6 +121,12 @@ class Pool:
                 self._idle.pop().connection.close()
             except IndexError:
                 return
+
+
+def _is_read_only(connection: Connection) -> bool:
+    """Whether the server, 14 or newer, has told that it takes no writes any more: others may."""
+    told = connection.pgconn.parameter_status
+    return told(b"default_transaction_read_only") == b"on" or told(b"in_hot_standby") == b"on"
 
 
 def _has_news(connection: Connection) -> bool:

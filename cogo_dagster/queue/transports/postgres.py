@@ -22,7 +22,7 @@ from cogo_dagster.queue.errors import (
     rule_of_exception,
 )
 from cogo_dagster.queue.functions import FUNCTIONS
-from cogo_dagster.queue.limits import ANSWER_SECONDS, CALL_SECONDS, STATEMENT_SECONDS
+from cogo_dagster.queue.limits import ANSWER_SECONDS, CALL_SECONDS, STATEMENT_SECONDS, call_limit
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.transports.pool import Pool, PooledConnection
 from cogo_dagster.queue.transports.tries import Failed, encoded, logged, repeated
@@ -30,6 +30,7 @@ from cogo_dagster.queue.transports.tries import Failed, encoded, logged, repeate
 _TRIES: Final = 4
 _FIRST_PAUSE_SECONDS: Final = 0.1
 _TURNS: Final = 4
+_LEAST_SECONDS: Final = 0.05
 
 _LONG_SECONDS: Final[Mapping[str, int]] = dict.fromkeys(
     ("cleanup_artifacts", "purge_jobs", "replay_dlq", "retry_failed", "weekly_numbers"), 60
@@ -123,13 +124,14 @@ class PostgresTransport:
         self._was_connected = True
         return taken
 
-    def _opened(self) -> Connection:
-        connection = connect(
-            self.dsn,
-            context=self,
-            application_name="cogo",
-            prepare_threshold=3 if self._prepare else None,
-        )
+    def _opened(self, seconds: float) -> Connection:
+        with call_limit(max(seconds, _LEAST_SECONDS)):
+            connection = connect(
+                self.dsn,
+                context=self,
+                application_name="cogo",
+                prepare_threshold=3 if self._prepare else None,
+            )
         try:
             self._configure(connection)
         except psycopg.Error as error:
