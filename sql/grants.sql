@@ -188,6 +188,7 @@ begin
             'queue_numbers',
             'queue_stats',
             'raise_alert',
+            'readable_json',
             'record_alert_target',
             'record_gate_run',
             'record_heartbeat',

@@ -43,6 +43,7 @@ PARTS = {
     "promote_targets",
     "promote_workers",
     "raise_alert",
+    "readable_json",
     "redacted",
     "refuse_provider",
     "refuse_rate_name",

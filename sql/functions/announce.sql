@@ -18,6 +18,7 @@ begin
        or coalesce(length(announce.title), 0) not between 1 and 300 or jsonb_typeof(announce.body) is distinct from 'object' then
         perform public.invalid_argument('An announcement needs a key (1 to 200 characters), a kind, a title (1 to 300) and a body.');
     end if;
+    perform public.checked_json(announce.body, 'The body');
     perform public.register_alert_targets(announce.targets);
     insert into public.alerts (id, fingerprint, kind, subject, status, title, first_seen_at, last_seen_at, key, body)
     values (new_id, public.alert_fingerprint(announce.kind, announce.key), announce.kind, announce.key, 'announced',

@@ -1,10 +1,11 @@
 /*
- * Whole jobs by id, with payload, result, attempts, artifacts and what they replay; unknown ids are left out.
+ * Whole jobs by id, with payload, result, attempts, artifacts and what they replay; unknown ids are left out. A payload or
+ * result that breaks the limits is shown as {"unreadable": why}: see readable_json.
  */
 create or replace function public.get_jobs(job_ids jsonb) returns jsonb
 language sql stable set search_path = '' as $$
     select coalesce(jsonb_agg(public.job_row(j) || jsonb_build_object(
-        'payload', j.payload, 'result', j.result, 'snoozes', j.snoozes, 'lost_attempts', j.lost_attempts, 'timeout_seconds', j.timeout_seconds,
+        'payload', public.readable_json(j.payload), 'result', public.readable_json(j.result), 'snoozes', j.snoozes, 'lost_attempts', j.lost_attempts, 'timeout_seconds', j.timeout_seconds,
         'dagster_run_id', (select w.dagster_run_id from public.workers w where w.instance_id = j.instance_id),
         'superseded_attempts', (select coalesce(jsonb_agg(to_jsonb(a) - 'lease_token' order by a.finished_at), '[]')
                                 from public.job_attempts a where a.job_id = j.id),

@@ -13,7 +13,7 @@ language plpgsql set search_path = '' as $$
 begin
     insert into public.operations_log as l (id, operation, actor, filter, matched, changed, skipped, batches, answer)
     values (coalesce((log_operation.action ->> 'id')::uuid, public.time_ordered_id()), log_operation.operation,
-            coalesce(log_operation.action ->> 'actor', session_user), jsonb_strip_nulls(log_operation.filter),
+            left(coalesce(log_operation.action ->> 'actor', session_user), 200), jsonb_strip_nulls(log_operation.filter),
             (log_operation.answer ->> 'matched')::integer, (log_operation.answer ->> 'changed')::integer,
             (log_operation.answer ->> 'skipped')::integer,
             coalesce((log_operation.action ->> 'batch')::integer, 0) + 1, log_operation.answer)

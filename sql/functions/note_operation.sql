@@ -13,8 +13,11 @@ begin
     if coalesce(note_operation.operation, '') !~ '^[a-z][a-z0-9_]{0,60}$' or coalesce(note_operation.actor, '') = '' then
         perform public.invalid_argument('operation must be a lower-case word, and actor must not be empty.');
     end if;
+    if octet_length(public.checked_json(note_operation.filter, 'filter')::text) > 100000 then
+        perform public.invalid_argument('filter must have at most 100,000 bytes.');
+    end if;
     insert into public.operations_log (id, operation, actor, filter, matched, changed, skipped, batches)
-    values (note_operation.note_id, note_operation.operation, note_operation.actor, coalesce(note_operation.filter, '{}'), 1, 1, 0, 1)
+    values (note_operation.note_id, note_operation.operation, left(note_operation.actor, 200), coalesce(note_operation.filter, '{}'), 1, 1, 0, 1)
     on conflict (id) do nothing;
     return jsonb_build_object('noted', found);
 end $$;

@@ -13,13 +13,13 @@ declare
 begin
     perform public.refuse_unpausable(pause.kind, pause.name);
     insert into public.paused as p (kind, name, reason, actor)
-    values (pause.kind, pause.name, pause.reason, coalesce(pause.actor, session_user))
+    values (pause.kind, pause.name, left(pause.reason, 1000), left(coalesce(pause.actor, session_user), 200))
     on conflict do nothing;
     added := found;
     if added then
         perform public.log_operation(
             jsonb_build_object('id', public.time_ordered_id(), 'actor', coalesce(pause.actor, session_user)), 'pause',
-            jsonb_build_object('kind', pause.kind, 'name', pause.name, 'reason', pause.reason),
+            jsonb_build_object('kind', pause.kind, 'name', pause.name, 'reason', left(pause.reason, 1000)),
             '{"matched": 1, "changed": 1, "skipped": 0}');
     end if;
     select * into found_row from public.paused p where p.kind = pause.kind and p.name = pause.name;

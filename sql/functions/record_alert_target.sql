@@ -10,9 +10,10 @@ language plpgsql set search_path = '' as $$
 declare
     at timestamptz := clock_timestamp();
     bad constant boolean := record_alert_target.outcome in ('retry', 'dead', 'gone');
-    class constant text := coalesce(record_alert_target.error ->> 'class', 'unknown');
+    class constant text := left(coalesce(record_alert_target.error ->> 'class', 'unknown'), 100);
     failures integer;
 begin
+    perform public.checked_json(record_alert_target.error, 'The error');
     if coalesce(record_alert_target.outcome, '') not in ('delivered', 'retry', 'dead', 'gone', 'released') then
         perform public.invalid_argument('The outcome must be delivered, retry, dead, gone or released.');
     end if;

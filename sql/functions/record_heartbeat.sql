@@ -2,9 +2,10 @@
  * A worker start is alive. Writes its heartbeat, its running count and its counters, which are totals since
  * its start (so that repeating the call changes nothing). Heartbeats older than a day are removed.
  *
- * metrics   {"counters": {"claimed": 10, …}, "latency": {"bounds_seconds": […], "counts": […], "sum_seconds": …}}
+ * metrics   {"counters": {"claimed": 10, …}, "latency": {"bounds_seconds": […], "counts": […], "sum_seconds": …}}, numbers from 0: see
+ *           check_metrics
  *
- * Returns {"known"}: false when the row is gone and the worker must register again. Errors: none.
+ * Returns {"known"}: false when the row is gone and the worker must register again. Errors: CQ005.
  */
 create or replace function public.record_heartbeat(instance_id uuid, running integer, metrics jsonb default '{}') returns jsonb
 language plpgsql set search_path = '' as $$

@@ -1,5 +1,6 @@
 /*
- * Give back every job that one worker start still holds: the last resort of a shutdown.
+ * Give back every job that one worker start still holds: the last resort of an orderly stop. Not after a crash: then
+ * the attempts end with their leases, and count, so that a job that kills its workers runs out of attempts.
  * Returns {"changed"}. Errors: none.
  */
 create or replace function public.requeue_instance(instance_id uuid) returns jsonb

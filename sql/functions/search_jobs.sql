@@ -58,7 +58,8 @@ begin
                 and ($8 is null or w.instance_id in (select k.instance_id from public.workers k where k.hostname = $8))
                 and ($9 is null or w.created_at >= $9)
                 and ($10 is null or starts_with(w.id::text, $10) or strpos(lower(w.idempotency_key), $10) > 0
-                     or strpos(lower(w.error ->> ''message''), $10) > 0 or strpos(lower(w.payload::text), $10) > 0)
+                     or strpos(lower(w.error ->> ''message''), $10) > 0 or strpos(lower(case when public.is_small_json(w.payload) then w.payload
+                         else public.readable_json(w.payload) end::text), $10) > 0)
               order by w.id desc limit $11) f'
     into found_jobs, found_count, last_id
     using search_jobs.before_id, look_at, search_jobs.error_class, wanted, search_jobs.type_prefix, search_jobs.executor_id,

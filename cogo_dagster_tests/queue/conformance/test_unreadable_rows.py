@@ -39,6 +39,22 @@ def test_a_row_written_past_the_checks_is_failed_in_the_database(
     assert queue.fail_unreadable(claim_id) == 0
 
 
+@pytest.mark.parametrize(
+    "payload",
+    ['{"n": 1e5000}', nested(1200), '{"t": "' + "x" * 1_100_000 + '"}', '{"n": [' + "1e131071," * 9_000 + "1]}"],
+    ids=["number", "deep", "long", "numbers"],
+)
+def test_a_payload_written_past_the_checks_is_shown_as_unreadable(
+    transport: Transport, queue: Queue, owner: Owner, payload: str
+) -> None:
+    """Its page says why, in a few bytes; lists and searches go past it."""
+    bad, good = _written_past(owner, payload), add(queue, payload={"url": "https://example.com/needle"})
+    assert look(queue, bad)["payload"]["unreadable"].startswith("It ")
+    assert [row["id"] for row in transport.call("search_jobs", {"words": "needle"})["jobs"]] == [str(good)]
+    assert {row["id"] for row in transport.call("list_jobs", {})} == {str(bad), str(good)}
+    assert [row["why"] for row in queue.explain([bad])] == ["no_worker"]
+
+
 def test_every_job_of_a_claim_can_be_failed(queue: Queue) -> None:
     """Where none looks wrong and still none can be decoded; jobs of other claims are left alone."""
     mine, other = running_job(queue), running_job(queue)

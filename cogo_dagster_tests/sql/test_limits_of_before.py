@@ -1,0 +1,97 @@
+"""A database from before the limits: the migration brings odd values into range and keeps every row."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.migrate import migrate, migrations, status
+from cogo_dagster.queue.transports.postgres import PostgresTransport
+from cogo_dagster_tests.conftest import Owner
+from cogo_dagster_tests.queue.steps import add, settle, take
+
+ADDED = "unexpected_failures"
+
+ODD_ROWS = """
+insert into public.jobs (type, status, created_at, next_run_at, timeout_seconds, snoozes) values
+    ('browser', 'queued', '-infinity', now(), 'NaN', -3), ('browser', 'queued', now(), 'infinity', 1e9, 0),
+    ('browser', 'queued', '0300-01-01 BC', '11026-01-01', -1, 0), ('browser', 'queued', now(), now(), 30, 2);
+insert into public.jobs (type, status, finished_at, run_seconds) values
+    ('browser', 'succeeded', 'infinity', 'Infinity'), ('browser', 'failed', '-infinity', 'NaN');
+insert into public.jobs_dlq (job_id, type, failed_at) values (gen_random_uuid(), 'browser', 'infinity');
+insert into public.job_attempts (job_id, lease_token, attempt, outcome, finished_at)
+    values (gen_random_uuid(), gen_random_uuid(), 1, 'lost', 'infinity');
+insert into public.workers (worker_id, heartbeat_seconds, concurrency, running, started_at, last_heartbeat_at)
+    values ('odd', 'Infinity', -1, -1, '-infinity', 'infinity');
+insert into public.artifacts (status, created_at, size_bytes, name) values ('ready', 'infinity', -1, 'odd');
+insert into public.gate_runs (id, type, status, branch, commit_sha, created_at, coverage_percent, lint_errors)
+    values (gen_random_uuid(), 'gate', 'pass', 'main', 'abcdef0', 'infinity', 'NaN', -1);
+"""
+TABLES = ("jobs", "jobs_dlq", "job_attempts", "workers", "artifacts", "gate_runs")
+
+
+@pytest.fixture
+def before(empty_dsn: str) -> Iterator[Owner]:
+    """Connect to a database that lacks the newest migration, with rows nobody checked."""
+    names = [migration.name for migration in migrations()]
+    earlier = migrations()[: names.index(ADDED)]
+    with psycopg.connect(empty_dsn, autocommit=True) as owner:
+        owner.execute(
+            "create schema supabase_migrations; create table supabase_migrations.schema_migrations"
+            " (version text primary key, statements text[], name text)"
+        )
+        with owner.transaction():
+            for migration in earlier:
+                owner.execute(migration.statements.encode())
+                owner.execute(
+                    "insert into supabase_migrations.schema_migrations (version, name) values (%s, %s)",
+                    (migration.version, migration.name),
+                )
+        owner.execute(ODD_ROWS.encode())
+        yield owner
+
+
+def test_odd_values_are_brought_into_range_and_every_row_stays(before: Owner, empty_dsn: str) -> None:
+    """What meant never still means later than anybody waits."""
+    counts = _counts(before)
+    migrate(empty_dsn)
+    assert status(empty_dsn).current
+    assert _counts(before) == counts
+    never = "select count(*) from public.jobs where status = 'queued' and next_run_at > now() + interval '1000 years'"
+    assert before.execute(never).fetchone() == (2,)
+    kept = before.execute(
+        "select timeout_seconds, snoozes from public.jobs where status = 'queued' order by snoozes desc"
+    )
+    assert kept.fetchall()[0] == (30, 2)
+
+
+def test_the_queue_works_on_the_rows_of_before(before: Owner, empty_dsn: str) -> None:
+    """No claim, settlement, retry or list meets a row that a constraint rejects."""
+    migrate(empty_dsn)
+    transport = PostgresTransport(empty_dsn, role="service_role")
+    queue = Queue(transport)
+    before.execute("update public.jobs set next_run_at = now() where status = 'queued'")
+    added = add(queue)
+    jobs = take(queue)
+    assert len(jobs) == 5
+    assert added in {job.id for job in jobs}
+    for job in jobs:
+        assert settle(queue, job).status == "ok"
+    for function in ("list_jobs", "list_dlq", "list_workers", "list_artifacts", "queue_numbers", "job_history"):
+        transport.call(function, {})
+    assert transport.call("retry_failed", {"dry_run": False})["changed"] == 1
+    assert transport.call("purge_jobs", {"dry_run": False, "older_than_days": 0})["changed"] == 5
+    transport.close()
+
+
+def test_no_row_of_a_busy_table_is_waited_for(before: Owner, empty_dsn: str) -> None:
+    """The constraints are added without a look at the rows: as on a table of any size."""
+    migrate(empty_dsn)
+    added = "select count(*) from pg_constraint where conname ~ '_(dates|numbers)_known$' and convalidated"
+    assert before.execute(added).fetchone() == (0,)
+
+
+def _counts(owner: Owner) -> dict[str, Any]:
+    return {table: owner.execute(f"select count(*) from public.{table}".encode()).fetchone() for table in TABLES}

@@ -1,0 +1,20 @@
+/*
+ * A document as a page shows it: as it is, or, where it breaks the limits of json_fault, {"unreadable": why} in its place,
+ * so that a page neither carries 60 MB nor meets a number that its reader cannot decode.
+ */
+create or replace function public.readable_json(document jsonb) returns jsonb
+language plpgsql stable set search_path = '' as $$
+declare
+    fault text;
+begin
+    if readable_json.document is null or public.is_small_json(readable_json.document) then
+        return readable_json.document;
+    end if;
+    fault := public.json_fault(readable_json.document);
+    if fault is null then
+        return readable_json.document;
+    end if;
+    return jsonb_build_object('unreadable', format('It %s.', fault));
+end $$;
+
+comment on function public.readable_json is 'A document as a page shows it.';
