@@ -54,6 +54,18 @@ class Rows:
         )
         owner.execute("update public.artifacts set status = 'orphaned' where id = any(%s)", (self.abandoned,))
         owner.execute("update public.worker_heartbeats set created_at = now() - interval '2 days'")
+        owner.execute(OLD_ALERT)
+
+
+OLD_ALERT: Final = """
+insert into public.alerts (id, fingerprint, kind, subject, status, title, first_seen_at, last_seen_at)
+values (gen_random_uuid(), 'x', 'job_failed', 'x', 'resolved', 'x', now() - interval '99 days', now() - interval '99 days');
+insert into public.alert_targets (target, first_seen_at, last_seen_at, disabled_at)
+select 't' || n, now(), now(), now() from generate_series(0, 99) n;
+insert into public.alert_deliveries (alert_id, target, status, event, next_attempt_at)
+select a.id, t.target, 'dead', 'firing', now() from public.alerts a, public.alert_targets t where a.fingerprint = 'x'
+"""
+"""An alert of long ago, whose deliveries to many targets are dead."""
 
 
 def files(numbers: Sequence[int]) -> list[dict[str, Json]]:
@@ -159,6 +171,7 @@ PAIRS: Final = [
     ("retry_failed", "replay_dlq"),
     ("record_heartbeat", "record_heartbeat"),
     ("record_provider_health", "record_provider_health"),
+    ("promote_alerts", "replay_alert_deliveries"),
 ]
 
 

@@ -41,7 +41,7 @@ begin
             then public.invalid_argument('The content type of an artifact must have at most 255 characters.')
         when length(i ->> 'cache_key') > 500
             then public.invalid_argument('The cache key of an artifact must have at most 500 characters.')
-        when jsonb_typeof(i -> 'size_bytes') = 'number' and (i ->> 'size_bytes')::numeric not between 0 and 1e15
+        when (i ->> 'size_bytes')::numeric not between 0 and 1e15
             then public.invalid_argument('size_bytes must be 0 or more.')
     end
     from jsonb_array_elements(create_artifacts.artifacts) i;

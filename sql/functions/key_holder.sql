@@ -6,7 +6,7 @@ create or replace function public.key_holder(letter public.jobs_dlq) returns uui
 language sql stable as $$
     select j.id from public.jobs j
     where j.type = letter.type and j.idempotency_key = 'dlq:' operator(pg_catalog.||) letter.job_id::text
-      and (j.payload <> letter.payload or j.executor_id is distinct from letter.executor_id
+      and (j.payload <> coalesce(letter.payload, '{}') or j.executor_id is distinct from letter.executor_id
            or exists (select from public.jobs_dlq other
                       where other.replayed_job_id = j.id and other.job_id <> letter.job_id))
 $$;

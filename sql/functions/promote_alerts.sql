@@ -36,9 +36,14 @@ begin
         'targets', public.promote_targets());
     insert into public.alert_cursors as c (source, seen_at) values ('promote_alerts', at)
     on conflict (source) do update set seen_at = at;
-    delete from public.alert_deliveries d using public.alerts a
-    where d.alert_id = a.id and a.last_seen_at < at - interval '90 days' and a.status <> 'firing';
-    delete from public.alerts a where a.last_seen_at < at - interval '90 days' and a.status <> 'firing';
+    -- What somebody replays or sends at this moment is left to the next pass: waiting for it here, with the targets
+    -- locked, could be waiting for each other.
+    delete from public.alert_deliveries d where (d.alert_id, d.target) in (
+        select old.alert_id, old.target from public.alert_deliveries old join public.alerts a on a.id = old.alert_id
+        where a.last_seen_at < at - interval '90 days' and a.status <> 'firing' for update of old skip locked);
+    delete from public.alerts a
+    where a.last_seen_at < at - interval '90 days' and a.status <> 'firing'
+      and not exists (select from public.alert_deliveries d where d.alert_id = a.id);
     delete from public.run_failures f where f.recorded_at < at - interval '90 days' and f.promoted_at is not null;
     return jsonb_build_object(
         'busy', false, 'promoted', counts, 'planned', public.plan_alert_deliveries(promote_alerts.repeat_seconds),

@@ -10,11 +10,13 @@
  * action           who does this, and which batch it is: see repeated_batch
  *
  * A letter whose key another job holds, with another payload or executor id, stays open and is skipped: its work was not
- * queued by that job. `skipped_items` of the first batch or page names at most 100 of them.
+ * queued by that job. `skipped_items` of the first batch or page names up to 100 of them, among the oldest
+ * 10,000 letters.
  *
  * Oldest failure first. Returns {"items", "matched", "changed", "skipped", "skipped_items": [{"id", "reason": "key_taken",
- * "held_by": job id}], "same_code_version", "more", "after"}; call again while `more`. An item is {"id", "version", "type", "executor_id", "idempotency_key", "reason", "error",
- * "failed_at", "replays", "same_code_version"}, and {"id", "job_id" of the new job} once it is done.
+ * "held_by": job id}], "same_code_version", "more", "after"}; call again while `more`. An item is {"id", "version",
+ * "type", "executor_id", "idempotency_key", "reason", "error", "failed_at", "replays", "same_code_version"}, and {"id",
+ * "job_id" of the new job} once it is done.
  * Errors: CQ001 a named job has no letter, CQ003 it was replayed or retried since, CQ005.
  */
 create or replace function public.replay_dlq(
@@ -73,15 +75,20 @@ begin
                                   order by f.failed_at, f.job_id), '[]')
         into passed_over
         from (
-            select d.job_id, d.failed_at, public.key_holder(d) as held_by from public.jobs_dlq d
-            where not d.superseded and d.closed_at is null and d.replayed_at is null and d.type is not null
-              and (named is null or d.job_id = any (named))
-              and (replay_dlq.type_prefix is null or starts_with(d.type, replay_dlq.type_prefix))
-              and (replay_dlq.executor_id is null or d.executor_id = replay_dlq.executor_id)
-              and (replay_dlq.since_seconds is null or d.failed_at >= at - make_interval(secs => replay_dlq.since_seconds))
-              and (replay_dlq.fingerprint is null or d.fingerprint = replay_dlq.fingerprint)
-              and public.key_holder(d) is not null
-            order by d.failed_at, d.job_id
+            select (oldest.letter).job_id, (oldest.letter).failed_at, public.key_holder(oldest.letter) as held_by
+            from (
+                select d as letter from public.jobs_dlq d
+                where not d.superseded and d.closed_at is null and d.replayed_at is null and d.type is not null
+                  and (named is null or d.job_id = any (named))
+                  and (replay_dlq.type_prefix is null or starts_with(d.type, replay_dlq.type_prefix))
+                  and (replay_dlq.executor_id is null or d.executor_id = replay_dlq.executor_id)
+                  and (replay_dlq.since_seconds is null or d.failed_at >= at - make_interval(secs => replay_dlq.since_seconds))
+                  and (replay_dlq.fingerprint is null or d.fingerprint = replay_dlq.fingerprint)
+                order by d.failed_at, d.job_id
+                limit 10000
+            ) oldest
+            where public.key_holder(oldest.letter) is not null
+            order by 2, 1
             limit 100
         ) f;
     end if;
@@ -107,8 +114,9 @@ begin
     made := public.derived_ids(public.time_ordered_id(), cardinality(taken));
     insert into public.jobs (id, type, payload, executor_id, priority, max_attempts, timeout_seconds, idempotency_key,
                              created_at, next_run_at)
-    select made[f.place], f.type, f.payload, f.executor_id, coalesce(f.priority, 5), coalesce(f.max_attempts, 5),
-           f.timeout_seconds, f.key, at, at - (cardinality(taken) - f.place) * interval '1 microsecond'
+    select made[f.place], f.type, coalesce(f.payload, '{}'), f.executor_id, least(greatest(coalesce(f.priority, 5), 0), 9),
+           greatest(coalesce(f.max_attempts, 5), 1), case when f.timeout_seconds > 0 then least(f.timeout_seconds, 86400) end,
+           f.key, at, at - (cardinality(taken) - f.place) * interval '1 microsecond'
     from (select d.*, 'dlq:' || d.job_id as key, row_number() over (order by d.failed_at, d.job_id) as place
           from public.jobs_dlq d where d.job_id = any (taken) and not d.superseded) f
     order by f.type, f.key

@@ -226,3 +226,13 @@ def test_replays_made_at_once_run_in_the_order_of_the_failures(queue: Queue) -> 
     perform(queue, REPLAY, "me")
     claimed = [take_one(queue) for _ in old]
     assert [job.idempotency_key for job in claimed] == [f"dlq:{job_id}" for job_id in old]
+
+
+def test_a_letter_of_before_the_limits_is_replayed(queue: Queue, owner: Owner) -> None:
+    """What an older release kept there does not fail the batch: it is brought into range."""
+    old = failed_job(queue)
+    owner.execute("update public.jobs_dlq set timeout_seconds = 'NaN', priority = 99, max_attempts = 0, payload = null")
+    [made] = perform(queue, REPLAY, "me").items
+    new = look(queue, UUID(made["job_id"]))
+    assert (new["replay_of"], new["priority"], new["max_attempts"], new["payload"]) == (str(old), 9, 1, {})
+    assert new["timeout_seconds"] == 86_400
