@@ -7,7 +7,7 @@
  *       "coverage_artifact_id", "junit_artifact_id", "lease_token"}; all but the first five may be left out
  *
  * With a lease_token the run is fenced: only the attempt that holds the job's lease may record it, and its run takes the
- * place of an earlier attempt's.
+ * place of an earlier attempt's. A job that is not in the queue has no lease, and no fence.
  *
  * Returns {"gate_run", "created"}; where the id is known already, the run that stands. Errors: CQ002 lease lost, CQ005.
  */
@@ -47,7 +47,7 @@ begin
         perform from public.jobs j
         where j.id = given.job_id and j.lease_token = given.lease_token and j.status = 'running'
         for share;
-        if not found then
+        if not found and exists (select from public.jobs j where j.id = given.job_id) then
             raise exception using errcode = 'CQ002',
                 message = format('The lease on job %s is lost: its gate run is not accepted.', given.job_id);
         end if;
