@@ -219,7 +219,6 @@ begin
             'resolve_alerts',
             'resume',
             'retry_failed',
-            'rotate_owner_marker',
             'rotate_secrets',
             'rotate_store_marker',
             'schema_version',

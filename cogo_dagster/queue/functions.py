@@ -222,7 +222,6 @@ FUNCTIONS: Mapping[str, Mapping[str, str]] = {
         "batch_size": "integer",
         "action": "jsonb",
     },
-    "rotate_owner_marker": {"expected": "uuid", "next": "uuid"},
     "rotate_secrets": {"secrets": "jsonb", "key_id": "text", "actor": "text"},
     "rotate_store_marker": {"store_id": "uuid", "seen": "uuid", "next": "uuid"},
     "schema_version": {},

@@ -139,7 +139,7 @@ def calls(rows: Rows, order: int) -> dict[str, Call]:
         ),
         "acquire_rate": ("acquire_rate", {"name": "figma:x", "capacity": 9, "refill_per_second": 1}),
         "open_circuit": ("open_circuit", {"name": "figma:x", "open_seconds": 9, "reason": "x"}),
-        "rotate_owner_marker": ("rotate_owner_marker", {"expected": None, "next": str(uuid4())}),
+        "rotate_store_marker": ("rotate_store_marker", {"store_id": str(UUID(int=1)), "seen": None}),
         "set_payload_limit": ("set_payload_limit", {"max_bytes": 2_000_000}),
     }
 

@@ -105,9 +105,7 @@ alter table public.gate_runs
 alter table public.deployment
     -- The largest payload and result, as JSON text: see set_payload_limit.
     add column if not exists max_payload_bytes integer not null default 1000000
-        constraint deployment_payload_limit check (max_payload_bytes between 1000 and 100000000),
-    -- Replaced by every sweep, here and in the artifact store: see rotate_owner_marker.
-    add column if not exists owner_marker uuid;
+        constraint deployment_payload_limit check (max_payload_bytes between 1000 and 100000000);
 
 -- Its arguments change.
 drop function if exists public.list_abandoned_artifacts(integer, integer);

@@ -5,6 +5,7 @@ import hashlib
 import os
 import re
 import stat
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,8 @@ CHUNK_BYTES: Final = 1 << 20
 
 _MAX_NAME_CHARACTERS: Final = 255
 _MAX_KEY_CHARACTERS: Final = 200
-_UNUSABLE_IN_NAMES: Final = re.compile(r"[/\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
+_UNUSABLE_IN_NAMES: Final = re.compile(r"[/\\\x01-\x1f\x7f-\x9f\u2028\u2029]")
 _CONTENT_TYPE: Final = re.compile(r"[!-~]([ -~]{0,253}[!-~])?")
 _EXTENSION: Final = re.compile(r"[a-z0-9]{1,10}")
 _PERMANENT: Final = frozenset({errno.ENAMETOOLONG, errno.ELOOP, errno.ENXIO})
@@ -64,11 +66,16 @@ class CheckedArtifact:
     local: LocalFile
 
     @property
+    def name(self) -> str:
+        """The display name, with U+FFFD for what neither JSON nor the database takes."""
+        return _UNSTORABLE.sub("\ufffd", self.file.name)
+
+    @property
     def announcement(self) -> dict[str, Json]:
         """What `create_artifacts` is told."""
         extension = self.file.path.suffix.lstrip(".").lower()
         return {
-            "name": self.file.name,
+            "name": self.name,
             "content_type": self.file.content_type,
             "size_bytes": self.local.size_bytes,
             "sha256": self.local.sha256,
@@ -92,10 +99,9 @@ def checked_artifacts(files: Sequence[ArtifactFile], workspace: Path | None = No
     if isinstance(given, str | bytes) or not isinstance(given, Iterable):
         raise ArtifactRejected(f"Artifacts must be a list of ArtifactFile, not {_type(given)}.")
     checked = [checked_artifact(file, workspace) for file in files]
-    names = [one.file.name for one in checked]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise ArtifactRejected(f"Two artifacts have the name {twice!r}: each needs a name of its own.")
+    for name, count in Counter(one.name for one in checked).items():
+        if count > 1:
+            raise ArtifactRejected(f"{count} artifacts have the name {name!r}: each needs a name of its own.")
     return checked
 
 

@@ -29,6 +29,7 @@ TABLES = (
     "alert_silences",
     "alert_targets",
     "alerts",
+    "artifact_stores",
     "artifacts",
     "ended_claims",
     "deadman",
