@@ -3,14 +3,9 @@
 import hashlib
 import json
 import os
-import socket
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from threading import Barrier
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -29,12 +24,10 @@ from cogo_dagster.queue.artifacts import (
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.errors import AccessDenied
 from cogo_dagster.queue.model import ArtifactFile
-from cogo_dagster.queue.supabase.project import Project
 from cogo_dagster.queue.supabase.resumable import PART_BYTES
-from cogo_dagster.queue.supabase.storage_api import StorageApi
 from cogo_dagster.queue.supabase.store import SupabaseStore
 from cogo_dagster_tests.queue.steps import running_job
-from cogo_dagster_tests.supabase.keys import ANON, ANOTHER_SECRET, SECRET_KEY, SERVICE_ROLE, legacy_key
+from cogo_dagster_tests.supabase.keys import ANON, ANOTHER_SECRET, SERVICE_ROLE, legacy_key
 from cogo_dagster_tests.supabase.server import StandIn
 
 QUICK: dict[str, Any] = {"first_pause_seconds": 0.01}
@@ -70,45 +63,9 @@ def a_key(extension: str = "txt") -> str:
     return f"jobs/{uuid4()}/{uuid4()}/{hashlib.sha256(uuid4().bytes).hexdigest()}.{extension}"
 
 
-@contextmanager
-def silent_server() -> Iterator[str]:
-    """Accept connections, and answer nothing."""
-    with socket.create_server(("127.0.0.1", 0), backlog=64) as server:
-        yield f"http://127.0.0.1:{server.getsockname()[1]}"
-
-
 def sha256(path: Path) -> str:
     """Return a file's hash."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-@pytest.mark.parametrize("key", [SERVICE_ROLE, SECRET_KEY], ids=["legacy", "secret"])
-def test_the_bucket_is_made_and_the_object_keeps_type_and_hash(stand_in: StandIn, hello: Path, key: str) -> None:
-    """A private bucket, made at the first upload where that is asked for, with both kinds of keys."""
-    stand_in.storage.buckets.clear()
-    store, name = SupabaseStore(stand_in.project(key), "artifacts", create_bucket=True), a_key()
-    assert store.put(name, hello, "text/x-note") == HELLO
-    bucket = stand_in.storage.buckets["artifacts"]
-    assert bucket.public is False
-    stored = bucket.objects[name]
-    assert (stored.data, stored.content_type, stored.metadata) == (b"hello", "text/x-note", {"sha256": HELLO.sha256})
-    store.close()
-
-
-def test_many_who_miss_the_bucket_at_once_all_succeed(stand_in: StandIn, hello: Path) -> None:
-    """Only one of them makes it."""
-    stand_in.storage.buckets.clear()
-    stores = [SupabaseStore(stand_in.project(), "artifacts", create_bucket=True, **QUICK) for _ in range(6)]
-    together = Barrier(6)
-
-    def put(store: SupabaseStore) -> StoredObject:
-        together.wait()
-        return store.put(a_key(), hello, "text/plain")
-
-    with ThreadPoolExecutor(6) as pool:
-        assert list(pool.map(put, stores)) == [HELLO] * 6
-    for store in stores:
-        store.close()
 
 
 def test_an_object_is_replaced(store: SupabaseStore, hello: Path) -> None:
@@ -346,147 +303,6 @@ def test_trouble_with_a_status_of_duplicates_is_no_duplicate(
     stand_in.faults.order("answer", "/object/artifacts/jobs", status=400, body=body, content_type="application/json")
     with pytest.raises(ArtifactStoreUnavailable, match="409: it failed"):
         store.put(a_key(), hello, "text/plain")
-
-
-@pytest.mark.parametrize("known", [False, True], ids=["never seen", "deleted meanwhile"])
-def test_a_missing_bucket_is_not_made_unasked(
-    store: SupabaseStore, stand_in: StandIn, hello: Path, known: bool
-) -> None:
-    """A typo in its name does not become a bucket; the sentence says how to make one."""
-    if known:
-        store.put(a_key(), hello, "text/plain")
-    stand_in.storage.buckets.clear()
-    for attempt in (lambda: store.put(a_key(), hello, "text/plain"), store.check):
-        with pytest.raises(ArtifactStoreUnavailable, match=r"artifacts is not there.*COGO_ARTIFACT_BUCKET_CREATE"):
-            attempt()
-    assert stand_in.storage.buckets == {}
-
-
-def test_a_bucket_that_was_deleted_is_made_again(stand_in: StandIn, hello: Path) -> None:
-    """Also by a process that knew it, where making it is asked for."""
-    store = SupabaseStore(stand_in.project(), "artifacts", create_bucket=True, **QUICK)
-    store.put(a_key(), hello, "text/plain")
-    stand_in.storage.buckets.clear()
-    assert store.put(a_key(), hello, "text/plain") == HELLO
-    assert not stand_in.storage.buckets["artifacts"].public
-    store.close()
-
-
-def test_nothing_is_written_to_a_public_bucket(store: SupabaseStore, stand_in: StandIn, hello: Path) -> None:
-    """Anybody could read it: neither an artifact nor a marker; the sentence says how to make the bucket private."""
-    stand_in.storage.buckets["artifacts"].public = True
-    for attempt in (lambda: store.put(a_key(), hello, "text/plain"), store.check):
-        with pytest.raises(ArtifactStoreUnavailable, match=r"is public.*make it private"):
-            attempt()
-    assert stand_in.storage.buckets["artifacts"].objects == {}
-    stand_in.storage.buckets["artifacts"].public = False
-    store.check()
-    assert store.put(a_key(), hello, "text/plain") == HELLO
-
-
-def test_a_bucket_that_becomes_public_is_noticed_within_minutes(
-    store: SupabaseStore, stand_in: StandIn, hello: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Also by a process that found it private."""
-    store.put(a_key(), hello, "text/plain")
-    stand_in.storage.buckets["artifacts"].public = True
-    now = time.monotonic()
-    monkeypatch.setattr(time, "monotonic", lambda: now + 301)
-    with pytest.raises(ArtifactStoreUnavailable, match="is public"):
-        store.put(a_key(), hello, "text/plain")
-
-
-def test_a_bucket_that_takes_images_only_takes_them(
-    store: SupabaseStore, stand_in: StandIn, queue: Queue, hello: Path
-) -> None:
-    """The owner's marker is sent as a type that the bucket takes."""
-    stand_in.storage.buckets["artifacts"].allowed_mime_types = ["image/*"]
-    job = running_job(queue)
-    assert upload_artifacts(queue, store, job, [ArtifactFile("hello.png", "image/png", hello)])
-    with pytest.raises(ArtifactRejected, match="does not take this type"):
-        upload_artifacts(queue, store, job, [ArtifactFile("hello.bin", "application/octet-stream", hello)])
-
-
-def test_many_objects_go_with_one_request(store: SupabaseStore, stand_in: StandIn, hello: Path) -> None:
-    """A request for each would take an hour for 100,000."""
-    names = [a_key() for _ in range(1_100)]
-    objects = stand_in.storage.buckets["artifacts"].objects
-    store.put(names[0], hello, "text/plain")
-    objects.update(dict.fromkeys(names, objects[names[0]]))
-    assert store.delete_all(names) == {}
-    assert stand_in.addresses() == []
-    assert [method for method, _ in stand_in.faults.requests].count("DELETE") == 3
-
-
-def test_a_name_that_storage_rejects_does_not_keep_the_others(
-    store: SupabaseStore, stand_in: StandIn, hello: Path
-) -> None:
-    """The whole request is rejected for one name: the rest go with other requests."""
-    names = [a_key() for _ in range(20)]
-    for name in names:
-        store.put(name, hello, "text/plain")
-    stand_in.storage.undeletable = {names[7]}
-    assert set(store.delete_all(names)) == {names[7]}
-    assert len(stand_in.addresses()) == 1
-
-
-def test_a_server_that_never_answers_is_given_up(stand_in: StandIn, hello: Path) -> None:
-    """Each call ends, also when connections are accepted and nothing comes back."""
-    with silent_server() as url:
-        project = Project(url, stand_in.project().key)
-        quick: dict[str, Any] = {"timeout": httpx.Timeout(0.2), "call_seconds": 0.5, "first_pause_seconds": 0.01}
-        store = SupabaseStore(project, "artifacts", **quick)
-        key = a_key()
-        calls: list[Callable[[], object]] = [
-            store.check,
-            lambda: store.put(key, hello, "text/plain"),
-            lambda: store.delete(key),
-            lambda: store.open(key),
-            lambda: store.signed_url(key, 60),
-            lambda: list(store.keys(0)),
-        ]
-        for call in calls:
-            with pytest.raises(ArtifactStoreUnavailable, match="cannot be reached"):
-                call()
-        store.close()
-
-
-def test_an_answer_that_trickles_in_is_given_up(store: SupabaseStore, stand_in: StandIn, hello: Path) -> None:
-    """Bytes that come now and then do not make a call endless."""
-    store.put(a_key(), hello, "text/plain")
-    api = StorageApi(stand_in.project(), "artifacts", call_seconds=-1, **QUICK)
-    with pytest.raises(ArtifactStoreUnavailable, match="too slowly"):
-        api.request("GET", "/bucket/artifacts")
-    api.close()
-
-
-def test_an_upload_that_never_gets_on_is_given_up(
-    store: SupabaseStore, stand_in: StandIn, large: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A server that takes part after part and keeps none is not sent parts for ever."""
-    monkeypatch.setattr("cogo_dagster.queue.supabase.resumable.time.sleep", lambda _: None)
-    stand_in.storage.keeps_parts = False
-    with pytest.raises(ArtifactStoreUnavailable, match="does not keep it"):
-        store.put(a_key("zip"), large, "application/zip")
-
-
-@pytest.mark.parametrize(
-    "body", [b"[]", b"{}", b'{"objects": null, "hasNext": true}', b'"no"', b"[" * 100_000, b'{"hasNext": false}']
-)
-def test_an_answer_of_another_shape_is_trouble(
-    store: SupabaseStore, stand_in: StandIn, hello: Path, body: bytes
-) -> None:
-    """Whatever JSON stands in Storage's place, the error is one of the store."""
-    store.put(a_key(), hello, "text/plain")
-    for word in ("/object/list", "/object/sign"):
-        stand_in.faults.order("answer", word, status=200, body=body, content_type="application/json", times=99)
-    with pytest.raises(ArtifactStoreUnavailable):
-        list(store.keys(0))
-    with pytest.raises(ArtifactStoreUnavailable):
-        store.signed_url(a_key(), 60)
-    stand_in.faults.order("answer", "/bucket/", status=200, body=body, content_type="application/json", times=99)
-    with pytest.raises(ArtifactStoreUnavailable):
-        store.check()
 
 
 def test_rows_know_the_lasting_address(store: SupabaseStore, stand_in: StandIn, queue: Queue, hello: Path) -> None:

@@ -31,6 +31,7 @@ _IN_MEMORY_BYTES: Final = 8 << 20
 _PAGE: Final = 1_000
 _DELETE_BATCH: Final = 500
 _BUCKET_SECONDS: Final = 300
+_CHECK_SECONDS: Final = 10
 
 _GONE: Final = (404, 410)
 _AS_IT_IS: Final = {"Accept-Encoding": "identity"}
@@ -76,7 +77,7 @@ class BucketObjects:
     def check(self) -> None:
         """Ask once for the bucket; see `ArtifactStore.check`."""
         self._checked_at = -float("inf")
-        self._require_private_bucket(tries=1)
+        self._require_private_bucket(tries=1, timeout=_CHECK_SECONDS)
 
     def put(self, name: str, file: LocalFile, content_type: str) -> StoredObject:
         """Upload a file, replacing what was there, and find out what is stored now.
