@@ -1,5 +1,7 @@
 """Runs whose processes are gone: killed for real, seen by the queue, ended in Dagster, and told of."""
 
+import json
+import logging
 import os
 import signal
 import socket
@@ -9,13 +11,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from types import SimpleNamespace
 
 import dagster as dg
 import pytest
 from dagster._core.launcher import DefaultRunLauncher
+from dagster._core.storage.runs import SqlRunStorage
+from dagster._core.storage.runs.schema import RunsTable
+from dagster._core.storage.tags import GRPC_INFO_TAG
+from dagster._daemon.monitoring.run_monitoring import execute_run_monitoring_iteration
 from dagster._grpc.client import DagsterGrpcClient
 
-from cogo_dagster.defs.alerts import undelivered_alerts
+from cogo_dagster.defs.alerts import deliver_alerts, undelivered_alerts
 from cogo_dagster.defs.jobs import process_jobs
 from cogo_dagster.defs.resources import CogoResource
 from cogo_dagster.defs.sensors import ready_jobs
@@ -179,11 +186,11 @@ def test_the_end_of_a_machine_is_seen_ended_and_told(
         monkeypatch.setenv("BROWSER_ALLOWED_HOSTS", site.authority)
         job = add(queue, payload={"url": site.url()})
         with code_server() as (server, port):
-            until(lambda: is_listening(port), 60)
+            until(lambda: is_listening(port), 80)
             run = persistent.create_run_for_job(process_jobs, remote_job_origin=of_job("process_jobs"))
             client = DagsterGrpcClient(port=port, host="127.0.0.1")
             DefaultRunLauncher.launch_run_from_grpc_client(persistent, run, client)
-            until(lambda: look(queue, job)["status"] == "running", 60)
+            until(lambda: look(queue, job)["status"] == "running", 80)
             kill_all(server)
         assert status_of(persistent, run.run_id) is dg.DagsterRunStatus.STARTED
         silence(owner)
@@ -197,3 +204,31 @@ def test_the_end_of_a_machine_is_seen_ended_and_told(
         with dg.build_sensor_context(instance=persistent, resources={"cogo": cogo}) as context:
             undelivered_alerts(context)
         assert any(b"A run of the Dagster job process_jobs crashed" in request.body for request in receiver.accepted)
+
+
+def test_other_runs_end_by_the_time_they_may_last(persistent: dg.DagsterInstance) -> None:
+    """Their code server is gone with them: Dagster's run monitoring fails to ask it, and ends them all the same."""
+    nobody = json.dumps({"host": "127.0.0.1", "port": 1})
+    runs = {
+        seconds: persistent.create_run_for_job(
+            deliver_alerts, status=dg.DagsterRunStatus.STARTED, tags={**deliver_alerts.tags, GRPC_INFO_TAG: nobody}
+        ).run_id
+        for seconds in (800, 1_000)
+    }
+    for seconds, run_id in runs.items():
+        begun_before(persistent, run_id, seconds)
+    context = SimpleNamespace(instance=persistent, create_request_context=lambda: None)
+    assert list(execute_run_monitoring_iteration(context, logging.getLogger())) == [None, None]  # type: ignore[arg-type]
+    assert [status_of(persistent, run_id) for run_id in runs.values()] == [
+        dg.DagsterRunStatus.STARTED,
+        dg.DagsterRunStatus.FAILURE,
+    ]
+
+
+def begun_before(instance: dg.DagsterInstance, run_id: str, seconds: float) -> None:
+    """Let a run have begun so long ago."""
+    storage = instance.run_storage
+    assert isinstance(storage, SqlRunStorage)
+    with storage.connect() as connection:
+        begun = RunsTable.update().where(RunsTable.c.run_id == run_id).values(start_time=time.time() - seconds)
+        connection.execute(begun)
