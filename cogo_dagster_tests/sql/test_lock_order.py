@@ -59,7 +59,8 @@ class Rows:
 
 OLD_ALERT: Final = """
 insert into public.alerts (id, fingerprint, kind, subject, status, title, first_seen_at, last_seen_at)
-values (gen_random_uuid(), 'x', 'job_failed', 'x', 'resolved', 'x', now() - interval '99 days', now() - interval '99 days');
+values (gen_random_uuid(), 'x', 'job_failed', 'x', 'resolved', 'x', now() - interval '99 days',
+        now() - interval '99 days');
 insert into public.alert_targets (target, first_seen_at, last_seen_at, disabled_at)
 select 't' || n, now(), now(), now() from generate_series(0, 99) n;
 insert into public.alert_deliveries (alert_id, target, status, event, next_attempt_at)
