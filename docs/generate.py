@@ -23,7 +23,8 @@ from cogo_dagster.cli.app import COMMANDS, GROUPS
 from cogo_dagster.cli.exit_codes import SUMMARY
 from cogo_dagster.queue import errors
 from cogo_dagster.queue.functions import FUNCTIONS
-from cogo_dagster.queue.migrate import sql_folder
+from cogo_dagster.queue.migrate import grants, sql_folder
+from cogo_dagster.queue.schema_access import with_access
 from cogo_dagster.settings import PROJECT_ROOT, Settings
 
 FOLDER: Final = PROJECT_ROOT / "docs" / "reference"
@@ -205,10 +206,17 @@ def functions() -> list[SqlFunction]:
     return [_read_function(path) for path in sorted((sql_folder() / "functions").glob("*.sql"))]
 
 
+def access_statements() -> dict[Path, str]:
+    """Return the SQL files that say who may do what, and what they have to be."""
+    migrations = sorted((sql_folder() / "migrations").glob("*.sql"))
+    files = {path: with_access(path.read_text(encoding="utf-8")) for path in migrations}
+    return {**files, sql_folder() / "grants.sql": grants()}
+
+
 def main() -> None:
-    """Write the pages."""
+    """Write the pages, and the access statements of the SQL files."""
     FOLDER.mkdir(exist_ok=True)
-    for path, text in pages().items():
+    for path, text in {**pages(), **access_statements()}.items():
         path.write_text(text, encoding="utf-8")
         sys.stdout.write(f"Wrote {path.relative_to(PROJECT_ROOT)}.\n")
 

@@ -1,7 +1,9 @@
+-- Generated: run `uv run python -m docs.generate` after a change.
 -- Applied last and after every change of a function: nobody may do anything, then service_role may.
 -- Revoked from public, anon and authenticated by name: from public alone leaves what Supabase granted anon directly.
+-- What is right already is left alone: policies and row level security lock a table against everybody.
 
-do $$
+do $roles$
 declare
     role_name text;
 begin
@@ -14,14 +16,16 @@ begin
             end;
         end if;
     end loop;
-end $$;
+end $roles$;
 
 grant usage on schema public to service_role;
 
 do $$
 declare
+    outsiders constant oid[] := array[0, 'anon'::regrole, 'authenticated'::regrole];
     table_name text;
-    policy record;
+    ours regclass;
+    policy name;
     counter regclass;
 begin
     foreach table_name in array array[
@@ -57,28 +61,36 @@ begin
         'worker_metrics',
         'workers'
     ] loop
-        execute format('alter table public.%I enable row level security', table_name);
-        execute format('revoke all on public.%I from public, anon, authenticated', table_name);
-        execute format('grant select, insert, update, delete on public.%I to service_role', table_name);
+        ours := to_regclass(format('public.%I', table_name));
+        continue when ours is null;
+        if exists (select from pg_catalog.pg_class c, aclexplode(c.relacl) a
+                   where c.oid = ours and a.grantee = any (outsiders))
+            or exists (select from pg_catalog.pg_attribute c, aclexplode(c.attacl) a
+                       where c.attrelid = ours and a.grantee = any (outsiders)) then
+            execute format('revoke all on %s from public, anon, authenticated', ours);
+        end if;
+        if not (select bool_and(has_table_privilege('service_role', ours, wanted))
+                from unnest(array['select', 'insert', 'update', 'delete']) as wanted) then
+            execute format('grant select, insert, update, delete on %s to service_role', ours);
+        end if;
         for counter in
             select d.objid::regclass from pg_catalog.pg_depend d
             join pg_catalog.pg_class c on c.oid = d.objid and c.relkind = 'S'
             where d.classid = 'pg_catalog.pg_class'::regclass and d.refclassid = 'pg_catalog.pg_class'::regclass
-              and d.refobjid = format('public.%I', table_name)::regclass and d.deptype in ('a', 'i')
+              and d.refobjid = ours and d.deptype in ('a', 'i')
         loop
             execute format('revoke all on sequence %s from public, anon, authenticated', counter);
             execute format('grant usage on sequence %s to service_role', counter);
         end loop;
-        for policy in select policyname from pg_catalog.pg_policies
-            where schemaname = 'public' and tablename = table_name and policyname <> 'service_role does all'
-        loop
-            execute format('drop policy %I on public.%I', policy.policyname, table_name);
+        continue when not (not (select c.relrowsecurity from pg_catalog.pg_class c where c.oid = ours)
+            or (select coalesce(array_agg(p.polname::text), '{}') from pg_catalog.pg_policy p where p.polrelid = ours)
+               <> array['service_role does all']);
+        execute format('alter table %s enable row level security', ours);
+        for policy in select p.polname from pg_catalog.pg_policy p where p.polrelid = ours loop
+            execute format('drop policy %I on %s', policy, ours);
         end loop;
-        if not exists (select from pg_catalog.pg_policies
-                       where schemaname = 'public' and tablename = table_name and policyname = 'service_role does all') then
-            execute format('create policy "service_role does all" on public.%I to service_role using (true) with check (true)',
-                           table_name);
-        end if;
+        execute format('create policy "service_role does all" on %s to service_role '
+                       'using (true) with check (true)', ours);
     end loop;
 end $$;
 
@@ -250,10 +262,15 @@ begin
             'window_row',
             'worker_is_alive',
             'worker_totals'
-        ])
+        ]::text[])
     loop
-        execute format('revoke execute on function %s from public, anon, authenticated', ours);
-        execute format('grant execute on function %s to service_role', ours);
+        if has_function_privilege('anon', ours, 'execute')
+            or has_function_privilege('authenticated', ours, 'execute') then
+            execute format('revoke all on function %s from public, anon, authenticated', ours);
+        end if;
+        if not has_function_privilege('service_role', ours, 'execute') then
+            execute format('grant execute on function %s to service_role', ours);
+        end if;
     end loop;
 end $$;
 

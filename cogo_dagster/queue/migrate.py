@@ -1,6 +1,8 @@
 """Brings a database to this release's schema: migrations once, in order; functions and grants when they changed."""
 
 import hashlib
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -9,11 +11,16 @@ from typing import Final
 import psycopg
 from psycopg.rows import TupleRow
 
-from cogo_dagster.queue.connect import connected
+from cogo_dagster.queue.connect import connected, first_line
 from cogo_dagster.queue.errors import AccessDenied, QueueError, SchemaOutOfDate, SchemaTooNew
+from cogo_dagster.queue.schema_access import Created, everything_created, with_access, without_dropped_functions
+from cogo_dagster.queue.schema_scripts import ROLES, grants_script, lock_script, mentioned
 
 SCHEMA_RELEASE: Final = 4
 """Counts up with every change under sql/ that is released; a database with a higher one refuses older code."""
+
+_TRIES: Final = 3
+_LAST_OF_RELEASE_3: Final = "20261125050000"
 
 _LOCK_KEY: Final = 0x434F474F  # "COGO"
 _STATEMENT_SECONDS: Final = 1800.0
@@ -70,14 +77,24 @@ def migrations() -> tuple[Migration, ...]:
 @cache
 def functions_script() -> str:
     """Return every function and the grants as one script that can be applied again and again."""
-    files = [*sorted((sql_folder() / "functions").glob("*.sql")), sql_folder() / "grants.sql"]
-    bodies = "\n".join(path.read_text(encoding="utf-8") for path in files)
+    bodies = "\n".join(map(with_access, _function_files()))
     # Functions name others that come later. Not `set local`: who applies this may do so outside a transaction.
-    return f"set check_function_bodies = off;\n\n{bodies}\nreset check_function_bodies;\n"
+    return f"set check_function_bodies = off;\n\n{bodies}\n{grants()}\nreset check_function_bodies;\n"
+
+
+@cache
+def schema_objects() -> Created:
+    """Return the names of this release's tables and functions."""
+    return everything_created([*(migration.statements for migration in migrations()), *_function_files()])
+
+
+def grants() -> str:
+    """Return what sql/grants.sql has to be."""
+    return grants_script(schema_objects())
 
 
 def migrate(dsn: str) -> SchemaStatus:
-    """Apply what is missing, all or nothing, one caller at a time.
+    """Apply what is missing, all or nothing, one caller at a time, beside running workers.
 
     Returns:
         The status before, so that the caller can say what was done.
@@ -86,23 +103,18 @@ def migrate(dsn: str) -> SchemaStatus:
         SchemaTooNew: The database's release is higher than this code's.
         DatabaseUnavailable: No connection.
         AccessDenied: No right to create what is missing.
+        QueueError: A statement failed, or a long transaction keeps a table; nothing was changed.
     """
-    link = connected(dsn, wait_seconds=_STATEMENT_SECONDS, application_name="cogo migrate")
-    with link as connection, connection.transaction():
-        connection.execute("select pg_advisory_xact_lock(%s)", (_LOCK_KEY,))
-        before = _status(connection)
-        _refuse_newer(before.release)
-        if before.current:
-            return before
+    with connected(dsn, wait_seconds=_STATEMENT_SECONDS, application_name="cogo migrate") as connection:
         try:
-            _apply(connection, before)
+            return _migrate_with_retries(connection)
         except psycopg.errors.InsufficientPrivilege as error:
             raise AccessDenied(
                 f"This role may not change the schema ({error.diag.message_primary}): migrate as the database's owner."
             ) from None
         except psycopg.Error as error:
-            raise QueueError(f"The migration failed and nothing was changed: {error.diag.message_primary}") from error
-    return before
+            said = " ".join(filter(None, (error.diag.message_primary, error.diag.message_hint))) or first_line(error)
+            raise QueueError(f"The migration failed and nothing was changed: {said}") from error
 
 
 def status(dsn: str) -> SchemaStatus:
@@ -152,6 +164,7 @@ def editor_script() -> str:
         "begin;",
         f"select pg_advisory_xact_lock({_LOCK_KEY});",
         _HISTORY_TABLE,
+        *_preparations(migrations(), recorded=True),
         *(_guarded(migration) for migration in migrations()),
         functions_script(),
         _record_release(),
@@ -161,22 +174,55 @@ def editor_script() -> str:
 
 
 def export_supabase(folder: Path) -> list[Path]:
-    """Write the folder that `supabase db push` reads: the migrations, then functions and grants, one file a release."""
+    """Write the folder that `supabase db push` reads: the migrations, then functions and grants, one file a release.
+
+    Each file leaves the database closed to everybody but service_role, and the functions that were there working.
+
+    Raises:
+        UncoveredObject: A migration creates something whose rights are not revoked.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for migration in migrations():
-        path = folder / f"{migration.version}_{migration.name}.sql"
-        path.write_text(migration.statements, encoding="utf-8")
-        written.append(path)
-    last = migrations()[-1].version
-    path = folder / f"{int(last) + SCHEMA_RELEASE}_cogo_release_{SCHEMA_RELEASE}.sql"
-    path.write_text(f"{functions_script()}\n{_record_release()}\n", encoding="utf-8")
-    return [*written, path]
+    files: dict[str, list[str]] = {}
+    dropped: list[str] = []
+    for place, migration in enumerate(migrations()):
+        text = migration.statements
+        if migration.version > _LAST_OF_RELEASE_3:
+            # What it replaces stays until the last file has the new functions: workers run between the two.
+            text, late = without_dropped_functions(text)
+            dropped += late
+        so_far = everything_created(one.statements for one in migrations()[: place + 1])
+        files[f"{migration.version}_{migration.name}"] = [*_exported([migration], text), grants_script(so_far)]
+    last = int(migrations()[-1].version) + SCHEMA_RELEASE
+    release = [*_exported([], "\n".join(dropped)), functions_script(), _record_release()]
+    files[f"{last}_cogo_release_{SCHEMA_RELEASE}"] = release
+    return [_written(folder / f"{name}.sql", [*parts, "reset lock_timeout;"]) for name, parts in files.items()]
+
+
+def _function_files() -> list[str]:
+    return [path.read_text(encoding="utf-8") for path in sorted((sql_folder() / "functions").glob("*.sql"))]
+
+
+def _preparations(pending: Sequence[Migration], *, recorded: bool) -> list[str]:
+    """Return the roles, which may have to wait for another session, and then the locks, which must not."""
+    ours = schema_objects()
+    touched = {migration.version: mentioned(migration.statements, ours.tables) for migration in pending}
+    return [ROLES, lock_script(touched, ours, recorded=recorded)]
+
+
+def _exported(pending: Sequence[Migration], text: str) -> list[str]:
+    roles, locks = _preparations(pending, recorded=False)
+    # Not `set local`: the file may be applied outside a transaction.
+    return [roles, "set lock_timeout = '3s';", locks, text]
+
+
+def _written(path: Path, parts: Sequence[str]) -> Path:
+    path.write_text("\n".join(parts) + "\n", encoding="utf-8")
+    return path
 
 
 def _read(path: Path) -> Migration:
     version, _, name = path.stem.partition("_")
-    return Migration(version, name, path.read_text(encoding="utf-8"))
+    return Migration(version, name, with_access(path.read_text(encoding="utf-8")))
 
 
 def _status(connection: psycopg.Connection[TupleRow]) -> SchemaStatus:
@@ -221,15 +267,34 @@ def _refuse_newer(release: int | None) -> None:
         )
 
 
+def _migrate_with_retries(connection: psycopg.Connection[TupleRow]) -> SchemaStatus:
+    for _ in range(_TRIES - 1):
+        with suppress(psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
+            return _migrate(connection)
+    return _migrate(connection)
+
+
+def _migrate(connection: psycopg.Connection[TupleRow]) -> SchemaStatus:
+    with connection.transaction():
+        connection.execute("select pg_advisory_xact_lock(%s)", (_LOCK_KEY,))
+        before = _status(connection)
+        _refuse_newer(before.release)
+        if not before.current:
+            _apply(connection, before)
+    return before
+
+
 def _apply(connection: psycopg.Connection[TupleRow], before: SchemaStatus) -> None:
     connection.execute(_HISTORY_TABLE)
-    for migration in migrations():
-        if migration.name in before.pending:
-            connection.execute(migration.statements.encode())
-            connection.execute(
-                "insert into supabase_migrations.schema_migrations (version, name, statements) values (%s, %s, %s)",
-                (migration.version, migration.name, [migration.statements]),
-            )
+    pending = [migration for migration in migrations() if migration.name in before.pending]
+    for statement in _preparations(pending, recorded=False):
+        connection.execute(statement.encode())
+    for migration in pending:
+        connection.execute(migration.statements.encode())
+        connection.execute(
+            "insert into supabase_migrations.schema_migrations (version, name, statements) values (%s, %s, %s)",
+            (migration.version, migration.name, [migration.statements]),
+        )
     connection.execute(functions_script().encode())
     connection.execute(_record_release().encode())
 
@@ -241,10 +306,12 @@ def _functions_digest() -> str:
 def _record_release() -> str:
     return f"""
 do $record$ begin
-    update public.deployment
-    set release = {SCHEMA_RELEASE}, functions_digest = '{_functions_digest()}', updated_at = now();
-    if not found then
+    if not exists (select from public.deployment) then
         insert into public.deployment (release, functions_digest) values ({SCHEMA_RELEASE}, '{_functions_digest()}');
+    elsif not exists (select from public.deployment
+                      where release = {SCHEMA_RELEASE} and functions_digest = '{_functions_digest()}') then
+        update public.deployment
+        set release = {SCHEMA_RELEASE}, functions_digest = '{_functions_digest()}', updated_at = now();
     end if;
 end $record$;
 """  # noqa: S608 - our own constants

@@ -41,6 +41,7 @@ begin
         select tablename, policyname from pg_catalog.pg_policies
         where schemaname = 'public'
           and tablename in ('executors', 'jobs', 'worker_heartbeats', 'worker_devices', 'artifacts', 'jobs_dlq', 'workers')
+          and policyname <> 'service_role does all'
     loop
         execute format('drop policy %I on public.%I', old.policyname, old.tablename);
     end loop;
@@ -210,6 +211,24 @@ alter table public.jobs_dlq
     add column if not exists superseded boolean not null default false;
 
 create table if not exists public.workers (instance_id uuid primary key default gen_random_uuid());
+do $access$ begin
+    revoke all on public.workers from public, anon, authenticated;
+    grant select, insert, update, delete on public.workers to service_role;
+    -- Both lock the table against everybody: only where it is missing.
+    if not (select relrowsecurity from pg_catalog.pg_class where oid = 'public.workers'::regclass) then
+        alter table public.workers enable row level security;
+    end if;
+    if not exists (select from pg_catalog.pg_policies where schemaname = 'public' and tablename = 'workers'
+                   and policyname = 'service_role does all') then
+        create policy "service_role does all" on public.workers to service_role using (true) with check (true);
+    end if;
+    execute coalesce((
+        select string_agg(format('revoke all on sequence %1$s from public, anon, authenticated; '
+                                 'grant usage on sequence %1$s to service_role;', d.objid::regclass), ' ')
+        from pg_catalog.pg_depend d join pg_catalog.pg_class c on c.oid = d.objid and c.relkind = 'S'
+        where d.classid = 'pg_catalog.pg_class'::regclass and d.refclassid = 'pg_catalog.pg_class'::regclass
+          and d.refobjid = 'public.workers'::regclass and d.deptype in ('a', 'i')), 'select');
+end $access$;
 select pg_temp.convert('workers', col, 'text', format('%I::text', col))
 from unnest(array['worker_id', 'executor_id', 'hostname', 'code_version', 'dagster_run_id']) as col;
 alter table public.workers
@@ -248,6 +267,24 @@ create table if not exists public.job_attempts (
     error jsonb,
     primary key (job_id, lease_token)
 );
+do $access$ begin
+    revoke all on public.job_attempts from public, anon, authenticated;
+    grant select, insert, update, delete on public.job_attempts to service_role;
+    -- Both lock the table against everybody: only where it is missing.
+    if not (select relrowsecurity from pg_catalog.pg_class where oid = 'public.job_attempts'::regclass) then
+        alter table public.job_attempts enable row level security;
+    end if;
+    if not exists (select from pg_catalog.pg_policies where schemaname = 'public' and tablename = 'job_attempts'
+                   and policyname = 'service_role does all') then
+        create policy "service_role does all" on public.job_attempts to service_role using (true) with check (true);
+    end if;
+    execute coalesce((
+        select string_agg(format('revoke all on sequence %1$s from public, anon, authenticated; '
+                                 'grant usage on sequence %1$s to service_role;', d.objid::regclass), ' ')
+        from pg_catalog.pg_depend d join pg_catalog.pg_class c on c.oid = d.objid and c.relkind = 'S'
+        where d.classid = 'pg_catalog.pg_class'::regclass and d.refclassid = 'pg_catalog.pg_class'::regclass
+          and d.refobjid = 'public.job_attempts'::regclass and d.deptype in ('a', 'i')), 'select');
+end $access$;
 
 -- One row per worker start, so that no two processes write the same row.
 create table if not exists public.worker_metrics (
@@ -257,6 +294,24 @@ create table if not exists public.worker_metrics (
     latency jsonb not null default '{}',
     updated_at timestamptz not null default now()
 );
+do $access$ begin
+    revoke all on public.worker_metrics from public, anon, authenticated;
+    grant select, insert, update, delete on public.worker_metrics to service_role;
+    -- Both lock the table against everybody: only where it is missing.
+    if not (select relrowsecurity from pg_catalog.pg_class where oid = 'public.worker_metrics'::regclass) then
+        alter table public.worker_metrics enable row level security;
+    end if;
+    if not exists (select from pg_catalog.pg_policies where schemaname = 'public' and tablename = 'worker_metrics'
+                   and policyname = 'service_role does all') then
+        create policy "service_role does all" on public.worker_metrics to service_role using (true) with check (true);
+    end if;
+    execute coalesce((
+        select string_agg(format('revoke all on sequence %1$s from public, anon, authenticated; '
+                                 'grant usage on sequence %1$s to service_role;', d.objid::regclass), ' ')
+        from pg_catalog.pg_depend d join pg_catalog.pg_class c on c.oid = d.objid and c.relkind = 'S'
+        where d.classid = 'pg_catalog.pg_class'::regclass and d.refclassid = 'pg_catalog.pg_class'::regclass
+          and d.refobjid = 'public.worker_metrics'::regclass and d.deptype in ('a', 'i')), 'select');
+end $access$;
 
 create table if not exists public.deployment (
     id uuid primary key default gen_random_uuid(),
@@ -264,6 +319,24 @@ create table if not exists public.deployment (
     functions_digest text not null,
     updated_at timestamptz not null default now()
 );
+do $access$ begin
+    revoke all on public.deployment from public, anon, authenticated;
+    grant select, insert, update, delete on public.deployment to service_role;
+    -- Both lock the table against everybody: only where it is missing.
+    if not (select relrowsecurity from pg_catalog.pg_class where oid = 'public.deployment'::regclass) then
+        alter table public.deployment enable row level security;
+    end if;
+    if not exists (select from pg_catalog.pg_policies where schemaname = 'public' and tablename = 'deployment'
+                   and policyname = 'service_role does all') then
+        create policy "service_role does all" on public.deployment to service_role using (true) with check (true);
+    end if;
+    execute coalesce((
+        select string_agg(format('revoke all on sequence %1$s from public, anon, authenticated; '
+                                 'grant usage on sequence %1$s to service_role;', d.objid::regclass), ' ')
+        from pg_catalog.pg_depend d join pg_catalog.pg_class c on c.oid = d.objid and c.relkind = 'S'
+        where d.classid = 'pg_catalog.pg_class'::regclass and d.refclassid = 'pg_catalog.pg_class'::regclass
+          and d.refobjid = 'public.deployment'::regclass and d.deptype in ('a', 'i')), 'select');
+end $access$;
 
 -- 4. Columns of an older schema that we do not fill must not refuse our rows.
 do $$
@@ -305,6 +378,8 @@ begin
         elsif old_key.of_type in ('bigint', 'integer') then
             execute format('create sequence if not exists public.%I owned by %s.%I',
                            old_key.conname || '_seq', old_key.of_table, old_key.attname);
+            execute format('revoke all on sequence public.%I from public, anon, authenticated', old_key.conname || '_seq');
+            execute format('grant usage on sequence public.%I to service_role', old_key.conname || '_seq');
             execute format('select setval(''public.%1$I'', (select coalesce(max(%2$I), 0) + 1 from %3$s))',
                            old_key.conname || '_seq', old_key.attname, old_key.of_table);
             execute format('alter table %s alter column %I set default nextval(''public.%I'')',
@@ -316,6 +391,14 @@ begin
 end $$;
 
 alter table public.worker_heartbeats add column if not exists id bigint generated always as identity;
+do $access$ begin
+    execute coalesce((
+        select string_agg(format('revoke all on sequence %1$s from public, anon, authenticated; '
+                                 'grant usage on sequence %1$s to service_role;', d.objid::regclass), ' ')
+        from pg_catalog.pg_depend d join pg_catalog.pg_class c on c.oid = d.objid and c.relkind = 'S'
+        where d.classid = 'pg_catalog.pg_class'::regclass and d.refclassid = 'pg_catalog.pg_class'::regclass
+          and d.refobjid = 'public.worker_heartbeats'::regclass and d.deptype in ('a', 'i')), 'select');
+end $access$;
 alter table public.artifacts add column if not exists id uuid not null default gen_random_uuid();
 alter table public.artifacts alter column id set default gen_random_uuid();
 alter table public.jobs_dlq add column if not exists id uuid not null default gen_random_uuid();

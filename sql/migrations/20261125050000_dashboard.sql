@@ -14,6 +14,10 @@ language sql immutable set search_path = '' as $$
                 '''[^'']*''|"[^"]*"|`[^`]*`', '<quoted>', 'g'),
             '[0-9a-f]{8}-[0-9a-f-]{27}|0x[0-9a-f]+|[0-9a-f]{12,}|[0-9]+', '<n>', 'gi'))), 16)
 $$;
+do $access$ begin
+    revoke all on function public.error_fingerprint(text, jsonb) from public, anon, authenticated;
+    grant execute on function public.error_fingerprint(text, jsonb) to service_role;
+end $access$;
 
 alter table public.jobs_dlq add column if not exists fingerprint text
     generated always as (public.error_fingerprint(type, error)) stored;

@@ -1,0 +1,189 @@
+"""Writes the access statements of the schema: only service_role may use a table or function from the moment it exists.
+
+The names are read from the SQL that creates the objects, so that none can be left out.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+_TOKEN: Final = re.compile(
+    r"""--[^\n]* | /\*.*?\*/ | (?<!\w)[eE]'(?:[^'\\]|\\.|'')*' | '(?:[^']|'')*' | "(?:[^"]|"")*"
+      | \$(?P<tag>\w*)\$.*?\$(?P=tag)\$ | ;""",
+    re.VERBOSE | re.DOTALL,
+)
+COMMENT: Final = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
+_TABLE: Final = re.compile(r"create\s+(?:unlogged\s+)?table\s+(?:if\s+not\s+exists\s+)?public\.(\w+)\b", re.IGNORECASE)
+_FUNCTION: Final = re.compile(r"create\s+(?:or\s+replace\s+)?function\s+public\.(\w+)\s*\(", re.IGNORECASE)
+_ALTERED: Final = re.compile(r"alter\s+table\s+(?:if\s+exists\s+)?public\.(\w+)\b", re.IGNORECASE)
+_SEQUENCE: Final = re.compile(r"\bas\s+identity\b|\b(?:big|small)?serial\b", re.IGNORECASE)
+_CREATION: Final = re.compile(
+    r"\bcreate\s+(?:or\s+replace\s+)?(?:unlogged\s+|foreign\s+|materialized\s+|recursive\s+)*"
+    r"(?:table|view|sequence|function|procedure|aggregate)\b(?!\s+pg_temp\.)",
+    re.IGNORECASE,
+)
+_DROPPED: Final = re.compile(r"\s*drop\s+function\s+if\s+exists\s+public\.", re.IGNORECASE)
+_STRING: Final = re.compile(r"'(?:[^']|'')*'")
+_WRITTEN: Final = re.compile(r"\ndo \$access\$ begin\n.*?\nend \$access\$;", re.DOTALL)
+
+OTHERS: Final = "public, anon, authenticated"
+"""Whose rights are revoked, by name: from public alone leaves what Supabase granted anon directly."""
+
+_SEQUENCES: Final = f"""\
+    execute coalesce((
+        select string_agg(format('revoke all on sequence %1$s from {OTHERS}; '
+                                 'grant usage on sequence %1$s to service_role;', d.objid::regclass), ' ')
+        from pg_catalog.pg_depend d join pg_catalog.pg_class c on c.oid = d.objid and c.relkind = 'S'
+        where d.classid = 'pg_catalog.pg_class'::regclass and d.refclassid = 'pg_catalog.pg_class'::regclass
+          and d.refobjid = 'public.{{table}}'::regclass and d.deptype in ('a', 'i')), 'select');"""  # noqa: S608 - names from our own SQL
+
+
+class UncoveredObject(ValueError):
+    """The SQL creates something that no access statement would close; the message names the statement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """What a script creates in schema public.
+
+    Attributes:
+        functions: Each with its argument types: `job_row(public.jobs)`.
+        sequences_of: Tables that are there already and get a sequence.
+        by_itself: The statement creates objects under names that are computed, and revokes their rights itself.
+    """
+
+    tables: tuple[str, ...] = ()
+    functions: tuple[str, ...] = ()
+    sequences_of: tuple[str, ...] = ()
+    by_itself: bool = False
+
+
+def statements(script: str) -> Iterator[str]:
+    """Split a script after each semicolon that ends a statement; joined, they are the script again."""
+    begun = 0
+    for token in _TOKEN.finditer(script):
+        if token.group() == ";":
+            yield script[begun : token.end()]
+            begun = token.end()
+    if begun < len(script):
+        yield script[begun:]
+
+
+def with_access(script: str) -> str:
+    """Return the script with each creating statement followed by its access statements, as they should be.
+
+    Raises:
+        UncoveredObject: It creates something that they would not close.
+    """
+    parts = []
+    for statement in statements(without_access(script)):
+        parts.append(statement)
+        parts += [f"\n{block}" for block in _access(created(statement))]
+    return "".join(parts)
+
+
+def without_access(script: str) -> str:
+    """Return the script without what `with_access` adds."""
+    return _WRITTEN.sub("", script)
+
+
+def created(statement: str) -> Created:
+    """Return what one statement creates.
+
+    Raises:
+        UncoveredObject: Something else than a table or function of schema public, or under a name that is computed.
+    """
+    code = COMMENT.sub(" ", statement).strip()
+    creations = len(_CREATION.findall(code))
+    if table := _TABLE.match(code):
+        found = Created(tables=(table[1],))
+    elif function := _FUNCTION.match(code):
+        found = Created(functions=(f"{function[1]}({', '.join(_types(code[function.end() :]))})",))
+    elif (altered := _ALTERED.match(code)) and _SEQUENCE.search(code):
+        found, creations = Created(sequences_of=(altered[1],)), creations + 1
+    else:
+        found = Created(by_itself=bool(creations))
+        creations = min(creations, "revoke all on" in code)  # one DO block may create and revoke by itself
+        if found.by_itself and not creations:
+            raise UncoveredObject(f"Its rights are not revoked: {_beginning(code)}")
+    if creations > 1:
+        raise UncoveredObject(f"Creates more than one object: {_beginning(code)}")
+    return found
+
+
+def everything_created(scripts: Iterable[str]) -> Created:
+    """Return the names of all tables and functions that the scripts create, sorted."""
+    found = [created(statement) for script in scripts for statement in statements(without_access(script))]
+    return Created(
+        tables=tuple(sorted({name for one in found for name in one.tables})),
+        functions=tuple(sorted({name for one in found for name in one.functions})),
+    )
+
+
+def without_dropped_functions(script: str) -> tuple[str, list[str]]:
+    """Take the `drop function` statements out of a script, and return both."""
+    dropped = []
+    kept = []
+    for statement in statements(script):
+        code = COMMENT.sub("", statement)
+        if _DROPPED.match(code):
+            dropped.append(code.strip())
+        else:
+            kept.append(statement)
+    return "".join(kept), dropped
+
+
+def _types(declared: str) -> Iterator[str]:
+    """Read argument types up to the closing parenthesis: `at timestamptz default now()` is a timestamptz."""
+    depth, argument = 1, ""
+    for character in _STRING.sub("''", declared):
+        depth += (character in "([") - (character in ")]")
+        if depth == 0 or (depth == 1 and character == ","):
+            words = re.split(r"\s+default\s|\s*(?::=|=)", argument, maxsplit=1, flags=re.IGNORECASE)[0].split()
+            if words:
+                yield " ".join(words[1:])
+            argument = ""
+            if depth == 0:
+                return
+        else:
+            argument += character
+
+
+def _beginning(code: str) -> str:
+    return " ".join(code.split())[:100]
+
+
+def _access(found: Created) -> Iterator[str]:
+    yield from map(_table_access, found.tables)
+    yield from map(_sequence_access, found.sequences_of)
+    yield from map(_function_access, found.functions)
+
+
+def _table_access(name: str) -> str:
+    return f"""\
+do $access$ begin
+    revoke all on public.{name} from {OTHERS};
+    grant select, insert, update, delete on public.{name} to service_role;
+    -- Both lock the table against everybody: only where it is missing.
+    if not (select relrowsecurity from pg_catalog.pg_class where oid = 'public.{name}'::regclass) then
+        alter table public.{name} enable row level security;
+    end if;
+    if not exists (select from pg_catalog.pg_policies where schemaname = 'public' and tablename = '{name}'
+                   and policyname = 'service_role does all') then
+        create policy "service_role does all" on public.{name} to service_role using (true) with check (true);
+    end if;
+{_SEQUENCES.format(table=name)}
+end $access$;"""  # noqa: S608 - a name from our own SQL
+
+
+def _sequence_access(table: str) -> str:
+    return f"do $access$ begin\n{_SEQUENCES.format(table=table)}\nend $access$;"
+
+
+def _function_access(signature: str) -> str:
+    return f"""\
+do $access$ begin
+    revoke all on function public.{signature} from {OTHERS};
+    grant execute on function public.{signature} to service_role;
+end $access$;"""

@@ -1,0 +1,186 @@
+"""Scripts over all tables and functions of the schema: their rights, and the locks of a migration."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from cogo_dagster.queue.schema_access import COMMENT, OTHERS, Created
+
+ROLES: Final = """\
+do $roles$
+declare
+    role_name text;
+begin
+    foreach role_name in array array['anon', 'authenticated', 'service_role'] loop
+        if not exists (select from pg_catalog.pg_roles where rolname = role_name) then
+            begin
+                execute format('create role %I nologin', role_name);
+            exception when duplicate_object or unique_violation then
+                null;  -- another session was faster
+            end;
+        end if;
+    end loop;
+end $roles$;
+
+grant usage on schema public to service_role;
+"""
+"""Before the first access statement: Supabase has these roles, another Postgres may not."""
+
+_WRONG_RIGHTS: Final = """\
+not (select c.relrowsecurity from pg_catalog.pg_class c where c.oid = ours)
+            or (select coalesce(array_agg(p.polname::text), '{}') from pg_catalog.pg_policy p where p.polrelid = ours)
+               <> array['service_role does all']"""
+
+_GRANTS: Final = f"""\
+-- Generated: run `uv run python -m docs.generate` after a change.
+-- Applied last and after every change of a function: nobody may do anything, then service_role may.
+-- Revoked from public, anon and authenticated by name: from public alone leaves what Supabase granted anon directly.
+-- What is right already is left alone: policies and row level security lock a table against everybody.
+
+ROLES
+
+do $$
+declare
+    outsiders constant oid[] := array[0, 'anon'::regrole, 'authenticated'::regrole];
+    table_name text;
+    ours regclass;
+    policy name;
+    counter regclass;
+begin
+    foreach table_name in array array[
+TABLES
+    ] loop
+        ours := to_regclass(format('public.%I', table_name));
+        continue when ours is null;
+        if exists (select from pg_catalog.pg_class c, aclexplode(c.relacl) a
+                   where c.oid = ours and a.grantee = any (outsiders))
+            or exists (select from pg_catalog.pg_attribute c, aclexplode(c.attacl) a
+                       where c.attrelid = ours and a.grantee = any (outsiders)) then
+            execute format('revoke all on %s from {OTHERS}', ours);
+        end if;
+        if not (select bool_and(has_table_privilege('service_role', ours, wanted))
+                from unnest(array['select', 'insert', 'update', 'delete']) as wanted) then
+            execute format('grant select, insert, update, delete on %s to service_role', ours);
+        end if;
+        for counter in
+            select d.objid::regclass from pg_catalog.pg_depend d
+            join pg_catalog.pg_class c on c.oid = d.objid and c.relkind = 'S'
+            where d.classid = 'pg_catalog.pg_class'::regclass and d.refclassid = 'pg_catalog.pg_class'::regclass
+              and d.refobjid = ours and d.deptype in ('a', 'i')
+        loop
+            execute format('revoke all on sequence %s from {OTHERS}', counter);
+            execute format('grant usage on sequence %s to service_role', counter);
+        end loop;
+        continue when not ({_WRONG_RIGHTS});
+        execute format('alter table %s enable row level security', ours);
+        for policy in select p.polname from pg_catalog.pg_policy p where p.polrelid = ours loop
+            execute format('drop policy %I on %s', policy, ours);
+        end loop;
+        execute format('create policy "service_role does all" on %s to service_role '
+                       'using (true) with check (true)', ours);
+    end loop;
+end $$;
+
+do $$
+declare
+    ours regprocedure;
+begin
+    for ours in
+        select p.oid::regprocedure from pg_catalog.pg_proc p
+        where p.pronamespace = 'public'::regnamespace and p.proname = any (array[
+FUNCTIONS
+        ]::text[])
+    loop
+        if has_function_privilege('anon', ours, 'execute')
+            or has_function_privilege('authenticated', ours, 'execute') then
+            execute format('revoke all on function %s from {OTHERS}', ours);
+        end if;
+        if not has_function_privilege('service_role', ours, 'execute') then
+            execute format('grant execute on function %s to service_role', ours);
+        end if;
+    end loop;
+end $$;
+
+-- PostgREST reloads its cache of the schema; without one listening this does nothing.
+notify pgrst, 'reload schema';
+"""  # noqa: S608 - our own names
+
+_LOCK: Final = f"""\
+do $lock$
+declare
+    wanted constant regclass[] := array(
+        select ours from (select to_regclass('public.' || name) as ours, name from unnest(array[
+TABLES
+        ]::text[]) as name) known
+        where ours is not null and (name in (CHANGED)
+            or {_WRONG_RIGHTS})
+        order by name);
+    ours regclass;
+    ends_at timestamptz;
+    left_ms integer;
+    in_the_way text;
+begin
+    for attempt in 1 .. 20 loop
+        begin
+            ends_at := clock_timestamp() + interval '900 ms';  -- less than deadlock_timeout
+            foreach ours in array wanted loop
+                left_ms := greatest(1, extract(epoch from ends_at - clock_timestamp()) * 1000);
+                perform set_config('lock_timeout', left_ms::text, true);
+                execute format('lock table %s in access exclusive mode', ours);
+            end loop;
+            perform set_config('lock_timeout', '3s', true);
+            return;
+        exception when lock_not_available or deadlock_detected then
+            null;  -- all is given back: the others pass
+        end;
+        perform pg_sleep(0.5 + random());
+    end loop;
+    select string_agg(distinct format('process %s holds %s (%s)', l.pid, l.relation::regclass, a.state), ', ')
+    into in_the_way
+    from pg_catalog.pg_locks l left join pg_catalog.pg_stat_activity a on a.pid = l.pid
+    where l.granted and l.relation = any (wanted) and l.pid <> pg_backend_pid();
+    raise exception using errcode = '55006',
+        message = format('Tables stayed in use for half a minute: %s.', coalesce(in_the_way, 'many sessions in turn')),
+        hint = 'End that transaction, for example with pg_terminate_backend, and run this again.';
+end $lock$;
+"""  # noqa: S608 - our own names
+
+
+def grants_script(ours: Created) -> str:
+    """Return the script that sets the rights of all tables and functions right, whoever changed them.
+
+    Where nothing is wrong it changes nothing and locks nothing. Objects that are not there yet are passed over.
+    """
+    names = [one.partition("(")[0] for one in ours.functions]
+    return (
+        _GRANTS.replace("ROLES\n", ROLES)
+        .replace("TABLES", _listed(ours.tables))
+        .replace("FUNCTIONS", _listed(names, 12))
+    )
+
+
+def lock_script(touched: Mapping[str, Iterable[str]], ours: Created, *, recorded: bool) -> str:
+    """Return the statement that locks the tables a migration changes, in one order, before anything is changed.
+
+    It also locks those whose rights `grants_script` has to set right. It gives up after a second, so that nobody
+    who waits behind it looks for a deadlock, lets the others pass, and tries again. Error: 55006, who is in the way.
+
+    Args:
+        touched: Versions of migrations, and the tables that each changes.
+        ours: All tables.
+        recorded: Pass over the versions that supabase_migrations.schema_migrations has.
+    """
+    pairs = [f"('{version}', '{name}')" for version, names in touched.items() for name in names]
+    applied = "where version not in (select m.version from supabase_migrations.schema_migrations m)" if recorded else ""
+    changed = f"select name from (values {', '.join(pairs)}) t (version, name) {applied}"  # noqa: S608 - our own names
+    return _LOCK.replace("TABLES", _listed(ours.tables)).replace("CHANGED", changed if pairs else "null")
+
+
+def mentioned(script: str, names: Iterable[str]) -> tuple[str, ...]:
+    """Return those of the table names that a script speaks of."""
+    words = set(re.findall(r"\w+", COMMENT.sub(" ", script)))
+    return tuple(name for name in names if name in words)
+
+
+def _listed(names: Iterable[str], indent: int = 8) -> str:
+    return ",\n".join(f"{' ' * indent}'{name}'" for name in names)

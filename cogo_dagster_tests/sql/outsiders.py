@@ -1,0 +1,82 @@
+"""What anon and authenticated may do in a database, and a project whose default privileges give them everything."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Final
+
+import psycopg
+from psycopg import sql
+
+from cogo_dagster_tests.conftest import Owner
+
+OWNER: Final = "project_owner"
+"""Owns the project's database as `postgres` does on Supabase: no superuser, no BYPASSRLS."""
+
+PROJECT: Final = """
+do $$
+declare
+    role_name text;
+begin
+    foreach role_name in array array['anon', 'authenticated', 'service_role', 'project_owner'] loop
+        if not exists (select from pg_roles where rolname = role_name) then
+            begin
+                execute format('create role %I nologin', role_name);
+            exception when duplicate_object or unique_violation then
+                null;
+            end;
+        end if;
+    end loop;
+    execute format('alter database %I owner to project_owner', current_database());
+end $$;
+grant usage on schema public to anon, authenticated, service_role;
+alter default privileges for role project_owner in schema public
+    grant all on tables to anon, authenticated, service_role;
+alter default privileges for role project_owner in schema public
+    grant all on functions to anon, authenticated, service_role;
+alter default privileges for role project_owner in schema public
+    grant all on sequences to anon, authenticated, service_role;
+"""
+
+_RIGHTS: Final = """
+select format('%s may %s %s', role, wanted, object) from unnest(array['anon', 'authenticated']) as role, (
+    select oid::regclass::text as object, oid, unnest(array['select', 'insert', 'update', 'references']) as wanted,
+           'column' as kind
+    from pg_class where relkind in ('r', 'v', 'm', 'p', 'f') and relnamespace = 'public'::regnamespace
+    union all
+    select oid::regclass::text, oid, unnest(array['select', 'insert', 'update', 'delete', 'truncate', 'references',
+                                                  'trigger']), 'table'
+    from pg_class where relkind in ('r', 'v', 'm', 'p', 'f') and relnamespace = 'public'::regnamespace
+    union all
+    select oid::regclass::text, oid, unnest(array['usage', 'select', 'update']), 'sequence'
+    from pg_class where relkind = 'S' and relnamespace = 'public'::regnamespace
+    union all
+    select oid::regprocedure::text, oid, 'execute', 'function'
+    from pg_proc where pronamespace = 'public'::regnamespace
+) found
+where case kind when 'column' then has_any_column_privilege(role, oid, wanted)
+                when 'table' then has_table_privilege(role, oid, wanted)
+                when 'sequence' then has_sequence_privilege(role, oid, wanted)
+                else has_function_privilege(role, oid, wanted) end
+union all
+select format('%s has no row level security', oid::regclass) from pg_class
+where relkind in ('r', 'p') and relnamespace = 'public'::regnamespace and not relrowsecurity
+union all
+select format('%s lets in %s', tablename, roles) from pg_policies
+where schemaname = 'public' and roles <> array['service_role']::name[]
+"""
+
+
+def what_outsiders_may_do(owner: Owner) -> list[str]:
+    """Return each right that anon and authenticated have in schema public, and each table that is open in itself."""
+    return [row[0] for row in owner.execute(_RIGHTS.encode())] + list(_tables_they_read(owner))
+
+
+def _tables_they_read(owner: Owner) -> Iterator[str]:
+    tables = owner.execute("select tablename from pg_tables where schemaname = 'public'").fetchall()
+    for role in ("anon", "authenticated"):
+        owner.execute(sql.SQL("set role {}").format(sql.Identifier(role)))
+        for (table,) in tables:
+            with suppress(psycopg.errors.InsufficientPrivilege):
+                owner.execute(sql.SQL("select from {}").format(sql.Identifier("public", table)))
+                yield f"{role} reads {table}"
+        owner.execute("reset role")

@@ -1,0 +1,146 @@
+"""A migration beside a live queue: it waits a second at a time, deadlocks nobody, and locks nothing for nothing."""
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import psycopg
+import pytest
+
+from cogo_dagster.queue.migrate import editor_script, migrate, schema_objects, status
+from cogo_dagster.queue.schema_scripts import lock_script
+from cogo_dagster_tests.conftest import Owner
+from cogo_dagster_tests.sql.outsiders import what_outsiders_may_do
+
+ENQUEUE = 'select public.enqueue_jobs(\'[{"type": "browser", "payload": {}}]\')'
+
+LOCKS = """
+select relation::regclass::text, mode from pg_locks
+where pid = pg_backend_pid() and locktype = 'relation' and relation >= 16384 and mode <> 'AccessShareLock'
+  and (select relkind from pg_class where oid = relation) = 'r'
+"""
+
+WAITS = "select %s = any (pg_blocking_pids(pid)) from pg_stat_activity where application_name = 'cogo migrate'"
+
+
+@pytest.fixture
+def behind(owner: Owner) -> Owner:
+    """Take a database back to before the migrations that change jobs and artifacts."""
+    owner.execute(
+        "delete from supabase_migrations.schema_migrations where version in ('20261125000000', '20261125010000');"
+        " update public.deployment set functions_digest = 'older'"
+    )
+    return owner
+
+
+@pytest.fixture
+def other(dsn: str) -> Iterator[psycopg.Connection]:
+    """Open a session that holds what it has read or written until it commits."""
+    with psycopg.connect(dsn) as connection:
+        yield connection
+
+
+@pytest.fixture
+def thread() -> Iterator[ThreadPoolExecutor]:
+    """Run the migration beside the test."""
+    with ThreadPoolExecutor(1) as threads:
+        yield threads
+
+
+def test_the_editor_script_run_again_locks_no_table(other: psycopg.Connection) -> None:
+    """Not even against writers."""
+    other.execute(editor_script().removeprefix("begin;").removesuffix("commit;\n").encode())
+    assert other.execute(LOCKS).fetchall() == []
+
+
+def test_the_editor_script_run_again_passes_an_open_transaction(
+    dsn: str, owner: Owner, other: psycopg.Connection
+) -> None:
+    """One that has read and written everything and is idle."""
+    for table in schema_objects().tables:
+        other.execute(f"lock table public.{table} in row exclusive mode".encode())
+    owner.execute("set statement_timeout = '10s'")
+    owner.execute(editor_script().encode())
+
+
+def test_the_command_run_again_passes_an_open_transaction(dsn: str, other: psycopg.Connection) -> None:
+    """When the functions alone have changed."""
+    other.execute("update public.deployment set functions_digest = 'older'")
+    other.commit()
+    for table in schema_objects().tables:
+        other.execute(f"lock table public.{table} in row share mode".encode())
+    assert not migrate(dsn).current
+
+
+def test_a_migration_behind_an_idle_reader_lets_the_queue_work(
+    dsn: str, behind: Owner, other: psycopg.Connection, thread: ThreadPoolExecutor
+) -> None:
+    """No enqueue waits three seconds, and the migration ends once the reader has gone."""
+    other.execute("select count(*) from public.jobs").fetchall()
+    migrating = thread.submit(migrate, dsn)
+    behind.execute("set statement_timeout = '3s'")
+    for _ in range(3):
+        _wait_until_blocked(other, behind, migrating)
+        behind.execute(ENQUEUE)
+    other.commit()
+    assert len(migrating.result().pending) == 2
+    assert status(dsn).current
+
+
+def test_the_editor_script_behind_an_idle_reader_lets_the_queue_work(
+    dsn: str, behind: Owner, other: psycopg.Connection, thread: ThreadPoolExecutor
+) -> None:
+    """As the command does."""
+    other.execute("select count(*) from public.jobs").fetchall()
+
+    def run() -> None:
+        with psycopg.connect(dsn, autocommit=True, application_name="cogo migrate") as connection:
+            connection.execute(editor_script().encode())
+
+    migrating = thread.submit(run)
+    behind.execute("set statement_timeout = '3s'")
+    for _ in range(2):
+        _wait_until_blocked(other, behind, migrating)
+        behind.execute(ENQUEUE)
+    other.commit()
+    migrating.result()
+    assert status(dsn).current
+
+
+def test_a_worker_that_takes_the_tables_the_other_way_round_is_not_the_victim(
+    dsn: str, behind: Owner, other: psycopg.Connection, thread: ThreadPoolExecutor
+) -> None:
+    """It holds jobs and wants artifacts, which the migration holds while it waits for jobs."""
+    other.execute("lock table public.jobs in row exclusive mode")
+    migrating = thread.submit(migrate, dsn)
+    _wait_until_blocked(other, behind, migrating)
+    other.execute("lock table public.artifacts in row exclusive mode")
+    other.commit()
+    assert not migrating.result().current
+    assert status(dsn).current
+
+
+def test_a_migration_that_cannot_have_a_table_names_who_holds_it(owner: Owner, other: psycopg.Connection) -> None:
+    """And has changed nothing."""
+    other.execute("select count(*) from public.jobs").fetchall()
+    once = lock_script({"1": ["jobs"]}, schema_objects(), recorded=False).replace("1 .. 20", "1 .. 1")
+    with pytest.raises(psycopg.errors.ObjectInUse, match=rf"process {other.info.backend_pid} holds jobs \(idle in tr"):
+        owner.execute(once.encode())
+
+
+def test_rights_that_somebody_changed_are_set_right_by_the_script(owner: Owner) -> None:
+    """Policies, row level security, tables, columns, sequences and functions."""
+    owner.execute(
+        "create policy careless on public.jobs to anon using (true); grant all on public.jobs to anon;"
+        " alter table public.alerts disable row level security; grant select (id) on public.artifacts to public;"
+        " grant usage on sequence public.worker_heartbeats_id_seq to authenticated;"
+        " grant execute on function public.queue_stats to anon; revoke all on public.paused from service_role"
+    )
+    owner.execute(editor_script().encode())
+    assert what_outsiders_may_do(owner) == []
+    assert owner.execute("select has_table_privilege('service_role', 'public.paused', 'insert')").fetchone() == (True,)
+
+
+def _wait_until_blocked(blocker: psycopg.Connection, looking: Owner, migrating: "Future[Any]") -> None:
+    while not any(blocked for (blocked,) in looking.execute(WAITS, (blocker.info.backend_pid,))):
+        assert not migrating.done(), f"It did not wait: {migrating.result()}"
