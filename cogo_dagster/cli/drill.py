@@ -5,15 +5,17 @@ from typing import Annotated
 
 import typer
 
-from cogo_dagster.bootstrap import uses_embedded_database
+from cogo_dagster.bootstrap import uses_embedded_database, uses_rest, without_password
 from cogo_dagster.cli.exit_codes import ExitCode
 from cogo_dagster.cli.options import read_settings
 from cogo_dagster.cli.output import JsonFlag, print_json
 from cogo_dagster.cli.tables import Column, column, print_table
+from cogo_dagster.cli.words import BadInput
 from cogo_dagster.drill import drill as hold
 from cogo_dagster.drill import scratch
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.transports.postgres import PostgresTransport
+from cogo_dagster.settings import Settings
 
 _COLUMNS = (
     column("promise", whole=True),
@@ -28,10 +30,12 @@ def drill(
     ] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Kill a worker, expire a lease and replay a dead letter twice, on a scratch database."""
-    settings = read_settings()
-    own = None if embedded or uses_embedded_database(settings) else settings.database_url
-    with scratch(own.get_secret_value() if own else None) as place:
+    """Kill a worker, expire a lease, replay a dead letter twice and lose replies, on a scratch database."""
+    own = None if embedded else _own_server(read_settings())
+    with scratch(own) as place:
+        database, address = "own" if own else "embedded", without_password(place.dsn)
+        where = "a server of its own, started for the drill" if own is None else "the server of COGO_DATABASE_URL"
+        typer.echo(f"The drill is held on {where}: {address}, with artifacts in a folder of its own.", err=True)
         transport = PostgresTransport(place.dsn)
         try:
             seen = hold(Queue(transport), place, lambda sentence: typer.echo(sentence, err=True))
@@ -40,8 +44,19 @@ def drill(
     rows = [asdict(observation) for observation in seen]
     held = all(observation.held for observation in seen)
     if as_json:
-        print_json({"held": held, "promises": rows})
+        print_json({"held": held, "database": database, "address": address, "promises": rows})
     else:
         print_table(rows, _COLUMNS, when_empty="")
     if not held:
         raise typer.Exit(ExitCode.FAILED)
+
+
+def _own_server(settings: Settings) -> str | None:
+    if uses_embedded_database(settings):
+        return None
+    if uses_rest(settings) or settings.database_url is None:
+        raise BadInput(
+            "SUPABASE_URL alone gives no connection to make a scratch database over, and this project's database would "
+            "not be drilled: set COGO_DATABASE_URL to drill on its server, or drill another one with --embedded."
+        )
+    return settings.database_url.get_secret_value()

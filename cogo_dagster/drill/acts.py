@@ -1,16 +1,18 @@
 """What a drill does, and what it then looks at."""
 
+import hashlib
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from uuid import UUID, uuid4
 
+from cogo_dagster.drill.lost_replies import lose_replies
+from cogo_dagster.drill.observation import Observation
 from cogo_dagster.drill.scratch import DrillFailed, Scratch
 from cogo_dagster.drill.site import HeldSite, held_site
 from cogo_dagster.queue.artifacts import ArtifactStoreError, FolderStore
@@ -22,20 +24,6 @@ _PATIENCE_SECONDS: Final = 90.0
 _LEASE_SECONDS: Final = 5
 _VISITS: Final = 2
 _OTHERS: Final = ("COGO_", "SUPABASE_", "BROWSER_", "WEBHOOK_", "EXECUTOR_ID", "MAX_JOBS", "WORKER_")
-
-
-@dataclass(frozen=True, slots=True)
-class Observation:
-    """One promise, and whether it held.
-
-    Attributes:
-        promise: Its stable name.
-        sentence: What was done and seen.
-    """
-
-    promise: str
-    held: bool
-    sentence: str
 
 
 def drill(queue: Queue, place: Scratch, say: Callable[[str], None]) -> list[Observation]:
@@ -54,6 +42,8 @@ def drill(queue: Queue, place: Scratch, say: Callable[[str], None]) -> list[Obse
     seen += _a_lease_expires(queue)
     say("A dead letter is replayed twice …")
     seen += _a_letter_is_replayed_twice(queue)
+    say("Replies of the database are lost after it has committed …")
+    seen.append(lose_replies(queue, place.dsn, place.home))
     return [*seen, *_invariants(queue, FolderStore(place.home / "artifacts"))]
 
 
@@ -130,11 +120,11 @@ def _invariants(queue: Queue, store: FolderStore) -> Iterator[Observation]:
     odd = [row["id"] for row in rows if _ended(row) and row["attempts"] != len(row["superseded_attempts"]) + 1]
     yield Observation("every_attempt_is_accounted_for", not odd, f"{len(odd)} of {len(rows)} jobs miss an attempt.")
     artifacts = [artifact for row in rows for artifact in row["artifacts"]]
-    lost = [artifact["name"] for artifact in artifacts if not _is_there(store, artifact)]
+    odd_files = [artifact["name"] for artifact in artifacts if not _is_whole(store, artifact)]
     yield Observation(
         "every_artifact_is_there",
-        not lost and bool(artifacts),
-        f"{len(lost)} of {len(artifacts)} artifacts have no file.",
+        not odd_files and bool(artifacts),
+        f"{len(odd_files)} of {len(artifacts)} artifacts are missing or not the bytes that were recorded.",
     )
 
 
@@ -142,12 +132,13 @@ def _ended(row: Json) -> bool:
     return row["status"] in ("succeeded", "failed", "cancelled")
 
 
-def _is_there(store: FolderStore, artifact: Json) -> bool:
+def _is_whole(store: FolderStore, artifact: Json) -> bool:
     try:
-        store.open(artifact["storage_key"]).close()
-    except ArtifactStoreError:
+        with store.open(artifact["storage_key"]) as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            return (digest, file.tell()) == (artifact["sha256"], artifact["size_bytes"])
+    except (ArtifactStoreError, OSError):
         return False
-    return True
 
 
 def _claimed(queue: Queue, job_id: UUID, lease_seconds: int) -> Job:
