@@ -23,6 +23,7 @@ from cogo_dagster.queue.model import Job, JobError, Json, NewJob, Outcome, Settl
 _PATIENCE_SECONDS: Final = 90.0
 _LEASE_SECONDS: Final = 5
 _VISITS: Final = 2
+_CHUNK_BYTES: Final = 1_048_576
 _OTHERS: Final = ("COGO_", "SUPABASE_", "BROWSER_", "WEBHOOK_", "EXECUTOR_ID", "MAX_JOBS", "WORKER_")
 
 
@@ -135,8 +136,11 @@ def _ended(row: Json) -> bool:
 def _is_whole(store: FolderStore, artifact: Json) -> bool:
     try:
         with store.open(artifact["storage_key"]) as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            return (digest, file.tell()) == (artifact["sha256"], artifact["size_bytes"])
+            digest, size_bytes = hashlib.sha256(), 0
+            while chunk := file.read(_CHUNK_BYTES):
+                digest.update(chunk)
+                size_bytes += len(chunk)
+        return (digest.hexdigest(), size_bytes) == (artifact["sha256"], artifact["size_bytes"])
     except (ArtifactStoreError, OSError):
         return False
 

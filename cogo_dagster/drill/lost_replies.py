@@ -8,7 +8,7 @@ from uuid import uuid4
 from cogo_dagster.drill.observation import Observation
 from cogo_dagster.drill.proxy import LossyProxy, lossy_proxy
 from cogo_dagster.queue.client import Queue
-from cogo_dagster.queue.model import Job, NewJob, Outcome, Settlement
+from cogo_dagster.queue.model import Job, Json, NewJob, Outcome, Settlement
 from cogo_dagster.queue.transports.postgres import PostgresTransport
 
 _JOBS: Final = 3
@@ -57,10 +57,10 @@ def _observed(queue: Queue, lossy: Queue, proxy: LossyProxy) -> Observation:
     )
 
 
-def _is_done_once(rows: list[dict[str, object]], claimed: list[Job]) -> bool:
+def _is_done_once(rows: list[Json], claimed: list[Job]) -> bool:
     attempts = [(row["status"], row["attempts"]) for row in rows]
     return len(claimed) == _JOBS and attempts == [("succeeded", 1)] * _JOBS
 
 
-def _rows(queue: Queue) -> list[dict[str, object]]:
+def _rows(queue: Queue) -> list[Json]:
     return [row for row in queue.list_jobs(max_jobs=1_000) if row["type"] == _TYPE]

