@@ -72,6 +72,13 @@ def test_actions_are_pinned_by_commit(workflow: dict[str, Any]) -> None:
     assert [name for name in used if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", name)] == []
 
 
+def test_the_quality_gate_runs_the_code_of_the_base() -> None:
+    """What a pull request changes does not run beside the secrets."""
+    text = (PROJECT_ROOT / ".github" / "workflows" / "quality-gate.yml").read_text(encoding="utf-8")
+    [checkout] = [step for step in yaml.safe_load(text)["jobs"]["q1"]["steps"] if "checkout" in step.get("uses", "")]
+    assert checkout["with"]["ref"].startswith("${{ github.event.pull_request.base.sha ||")
+
+
 def test_workflows_install_from_the_locks_alone(workflow: dict[str, Any]) -> None:
     """By `.ci/install`, which fetches nothing without a hash."""
     scripts = [step["run"] for job in workflow["jobs"].values() for step in job["steps"] if "run" in step]
