@@ -17,10 +17,9 @@ _CHUNK_BYTES: Final = 65_536
 
 
 class LossyProxy:
-    """Passes bytes on, and closes the connection in place of the next reply after `lose_reply`.
+    """Passes bytes on, and after `lose_reply` closes the connection in place of one reply.
 
-    The reply to one statement in autocommit, if it is no longer than the server's send buffer of 8 kB, is sent after
-    the commit. It need not be read, so that encrypted connections work too.
+    The replies are not read, so that encrypted connections work too.
 
     Args:
         server: Opens a new connection to the database server.
@@ -33,17 +32,16 @@ class LossyProxy:
         self.lost = 0
         self._server = server
         self._lock = threading.Lock()
-        self._look: Callable[[], object] | None = None
-        self._asked = False
+        self._is_done: Callable[[], bool] | None = None
 
-    def lose_reply(self, look: Callable[[], object]) -> None:
-        """Lose the reply to the next request.
+    def lose_reply(self, is_done: Callable[[], bool]) -> None:
+        """Lose the next reply that comes when the work is done.
 
         Args:
-            look: Called when the reply has come, before the client's connection is closed.
+            is_done: Looks into the database whether the work is committed; asked at each reply.
         """
         with self._lock:
-            self._look, self._asked = look, False
+            self._is_done = is_done
 
     def serve(self, listener: socket.socket) -> None:
         """Accept connections until the listener is closed."""
@@ -53,22 +51,16 @@ class LossyProxy:
             except OSError:
                 return
             server = self._server()
-            for source, target, passes in ((client, server, self._ask), (server, client, self._reply)):
+            for source, target, passes in ((client, server, lambda: True), (server, client, self._passes)):
                 threading.Thread(target=_pump, args=(source, target, passes), name="drill-proxy", daemon=True).start()
 
-    def _ask(self) -> bool:
+    def _passes(self) -> bool:
         with self._lock:
-            self._asked = self._look is not None
-        return True
-
-    def _reply(self) -> bool:
-        with self._lock:
-            if self._look is None or not self._asked:
+            if self._is_done is None or not self._is_done():
                 return True
-            look, self._look, self._asked = self._look, None, False
+            self._is_done = None
             self.lost += 1
-        look()
-        return False
+            return False
 
 
 @contextmanager
