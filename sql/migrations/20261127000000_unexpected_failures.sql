@@ -73,6 +73,24 @@ create table if not exists public.ended_claims (
     claim_id uuid primary key,
     ended_at timestamptz not null default now()
 );
+do $access$ begin
+    revoke all on public.ended_claims from public, anon, authenticated;
+    grant select, insert, update, delete on public.ended_claims to service_role;
+    -- Both lock the table against everybody: only where it is missing.
+    if not (select relrowsecurity from pg_catalog.pg_class where oid = 'public.ended_claims'::regclass) then
+        alter table public.ended_claims enable row level security;
+    end if;
+    if not exists (select from pg_catalog.pg_policies where schemaname = 'public' and tablename = 'ended_claims'
+                   and policyname = 'service_role does all') then
+        create policy "service_role does all" on public.ended_claims to service_role using (true) with check (true);
+    end if;
+    execute coalesce((
+        select string_agg(format('revoke all on sequence %1$s from public, anon, authenticated; '
+                                 'grant usage on sequence %1$s to service_role;', d.objid::regclass), ' ')
+        from pg_catalog.pg_depend d join pg_catalog.pg_class c on c.oid = d.objid and c.relkind = 'S'
+        where d.classid = 'pg_catalog.pg_class'::regclass and d.refclassid = 'pg_catalog.pg_class'::regclass
+          and d.refobjid = 'public.ended_claims'::regclass and d.deptype in ('a', 'i')), 'select');
+end $access$;
 
 alter table public.jobs
     -- How many attempts in a row ended with their lease: such a job next runs alone.
