@@ -14,6 +14,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from cogo_dagster.text import is_storable
+
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 _PASSWORD: Final = re.compile(r"\bpassword\s*=\s*'?([^'\s&]+)")
@@ -117,6 +119,11 @@ class Settings(BaseSettings):
     @classmethod
     def _without_blanks(cls, given: Any) -> Any:
         """A blank value means that the setting is not given, so that an override can take one away."""
+        for name, value in given.items():
+            if isinstance(value, str) and not is_storable(value):
+                raise ValueError(
+                    f"{name} is not text in UTF-8 without U+0000: correct it in the environment or in .env"
+                )
         return {name: value for name, value in given.items() if not isinstance(value, str) or value.strip()}
 
     @field_validator("home", mode="after")

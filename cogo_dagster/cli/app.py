@@ -11,6 +11,7 @@ from dotenv import load_dotenv
 
 from cogo_dagster.cli.exit_codes import SUMMARY
 from cogo_dagster.cli.groups import group
+from cogo_dagster.text import is_storable, printable, storable
 
 GROUPS: Final = (
     "enqueue",
@@ -59,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = spelled_out(sys.argv[1:] if arguments is None else arguments)
     _load_env_file()
     try:
+        _check_text(words)
         code = _cogo(words)(args=words, prog_name="cogo", standalone_mode=False)
     except Exception as error:
         # Only a failure pays for importing what can fail.
@@ -79,6 +81,19 @@ def spelled_out(arguments: Sequence[str]) -> list[str]:
     parts = words[first].split(":")
     source = ["--source", "db"] if len(parts) > 1 and parts[-1] == "sb" else []
     return [*words[:first], *(parts[:-1] if source else parts), *source, *words[first + 1 :]]
+
+
+def _check_text(words: Sequence[str]) -> None:
+    """Reject what no database takes, before anything is made of it.
+
+    Raises:
+        BadParameter: A word is not UTF-8, or has U+0000 in it.
+    """
+    for word in words:
+        if not is_storable(word):
+            raise typer.BadParameter(
+                f"{printable(storable(word))[:80]!r} is not text in UTF-8 without U+0000: write it in UTF-8"
+            )
 
 
 def _cogo(words: Sequence[str]) -> typer.Typer:

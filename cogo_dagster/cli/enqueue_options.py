@@ -13,6 +13,7 @@ from cogo_dagster.cli.output import print_json
 from cogo_dagster.cli.words import BadInput, seconds_of
 from cogo_dagster.queue.model import Json, NewJob
 from cogo_dagster.settings import Settings
+from cogo_dagster.text import storable_json
 
 Payload = Annotated[
     str | None, typer.Option("--payload", metavar="JSON|@FILE", help="The whole payload; @- reads standard input.")
@@ -65,9 +66,15 @@ def _text_of(given: str) -> str:
 
 def _parsed(text: str, example: Json) -> Json:
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
-    except ValueError as error:
+        payload = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"--payload is not JSON ({error}): write it as '{json.dumps(example)}'.") from None
+    if storable_json(payload)[1]:
+        raise BadInput(
+            "--payload holds what cannot be stored (U+0000, half of a surrogate pair such as \\ud83d alone, a number "
+            "of more than 300 digits, or more than 200 levels): take it out."
+        )
+    return payload
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -1,10 +1,12 @@
 """The whole way: from a dead letter to a receiver, through outages of targets and of the database."""
 
+import base64
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 import pytest
 
@@ -68,6 +70,45 @@ def test_every_target_is_told_and_what_is_told_is_redacted(
     ).fetchall()
     assert len(rows) == 7
     assert not any(SECRET in row[0] or "s3cr3tChat" in row[0] or "s3cr3tHook" in row[0] for row in rows)
+
+
+def test_no_target_is_told_the_address_of_another(
+    alerts: Alerts, queue: Queue, receivers: dict[str, Receiver], tmp_path: Path
+) -> None:
+    """Neither as it is nor percent-encoded, in base64 or in a document; its path and its token alone are hidden too."""
+    variables = given(receivers, tmp_path)
+    addresses = [variables[name] for name in ("SLACK_WEBHOOK_URL", "GOOGLE_CHAT_WEBHOOK_URL", "WEBHOOK_URL")]
+    for address in addresses:
+        tail = address.split("/", 3)[3]
+        forms = (address, quote(address, safe=""), quote(quote(address, safe=""), safe=""), json.dumps([address]), tail)
+        for form in (*forms, base64.b64encode(b"GET " + address.encode()).decode(), tail.rpartition("=")[2]):
+            fail_job(queue, message=f"Refused by {form}")
+    report = alerts.deliver()
+    assert report.delivered
+    told = b"\n".join(request.body for receiver in receivers.values() for request in receiver.accepted).decode()
+    told = unquote(unquote(told.replace("\\", "")))
+    assert "[hidden]" in told
+    assert [canary for canary in ("s3cr3tHook", SLACK_PATH.strip("/"), "s3cr3tChat") if canary in told] == []
+    for address in addresses:
+        assert base64.b64encode(address.encode()[8:-8]).decode()[4:-4] not in told
+
+
+def test_one_alert_that_cannot_be_read_holds_no_other(
+    alerts: Alerts, queue: Queue, receivers: dict[str, Receiver], owner: Owner
+) -> None:
+    """Times beyond any, and references that are none: everything is told all the same."""
+    fail_job(queue)
+    fail_job(queue, "other", "Another one.")
+    alerts.promote()
+    owner.execute(
+        "update public.alerts set first_seen_at = '-infinity', last_seen_at = '11026-01-01',"
+        " refs = '{\"job_id\": \"x\"}' where error_class = 'timeout'"
+    )
+    assert alerts.deliver().failed == 0
+    for receiver in receivers.values():
+        told = b"".join(request.body for request in receiver.accepted)
+        assert b"Another one." in told
+        assert b"unreadable" in told
 
 
 def test_a_target_that_is_down_holds_nobody_else_and_loses_nothing(

@@ -40,6 +40,27 @@ def test_a_malformed_payload_says_what_is_wrong(nowhere: Terminal, payload: str)
     refused(nowhere.run("enqueue", "browser", "--payload", payload), 2, "--payload")
 
 
+@pytest.mark.parametrize(
+    "payload",
+    ['{"url": "\\ud83d"}', '{"a\\u0000": 1}', '{"n": ' + "9" * 4_000 + "}", '{"n": ' + "9" * 5_000 + "}"]
+    + ['{"deep": ' + "[" * depth + "]" * depth + "}" for depth in (300, 100_000)],
+)
+def test_a_payload_that_cannot_be_stored_is_refused_here(nowhere: Terminal, payload: str) -> None:
+    """Half a pair, U+0000, numbers and depths that no reader takes; the database is not asked."""
+    refused(nowhere.run("enqueue", "browser", "--payload", payload), 2, "--payload")
+
+
+@pytest.mark.parametrize("words", [("list", "jobs", "--type", "a\udcff"), ("pause", "type", "x\0y"), ("\udc80",)])
+def test_an_argument_that_is_no_text_is_refused(nowhere: Terminal, words: tuple[str, ...]) -> None:
+    """Bytes that are not UTF-8 reach Python as halves of pairs."""
+    refused(nowhere.run(*words), 2, "UTF-8")
+
+
+def test_a_setting_that_is_no_text_is_refused(nowhere: Terminal) -> None:
+    """By its name."""
+    refused(nowhere.run("list", "jobs", WORKER_ID="a\udcff"), 2, "WORKER_ID", "UTF-8")
+
+
 @pytest.mark.parametrize("payload", ["[]", "7", '{"url": "https://example.com", "colour": "red"}'])
 def test_a_payload_of_the_wrong_shape_is_refused_by_its_executor(nowhere: Terminal, payload: str) -> None:
     """JSON, but not what a browser job takes."""
