@@ -7,6 +7,7 @@ that holds it dies, however it dies, and unlike a process id it means the same i
 import contextlib
 import fcntl
 import os
+import re
 import stat
 import tempfile
 import time
@@ -17,7 +18,8 @@ from typing import Final, Self
 from uuid import uuid4
 
 _UNFINISHED: Final = ".new-"
-_UNFINISHED_SECONDS: Final = 3_600.0
+_UNLOCKED_SECONDS: Final = 86_400.0
+_LOCKED_NAME: Final = re.compile(r"-[0-9a-f]{12}$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +143,13 @@ def _open(folder: Path) -> int:
 
 
 def _is_old_enough(folder: Path, found: os.stat_result) -> bool:
-    """Whether a folder can be judged by its lock: one that is just being made has none yet."""
-    return _UNFINISHED not in folder.name or time.time() - found.st_mtime > _UNFINISHED_SECONDS
+    """Whether a folder can be judged by its lock.
+
+    One that is just being made has none yet, and those of earlier releases, whose names end otherwise, never had one.
+    """
+    if _LOCKED_NAME.search(folder.name):
+        return True
+    return time.time() - found.st_mtime > _UNLOCKED_SECONDS
 
 
 def _try_lock(lock: int) -> bool:

@@ -50,6 +50,15 @@ def test_workspaces_of_a_killed_worker_go_and_those_of_a_live_one_stay(temporary
     assert list(temporary.iterdir()) == []
 
 
+def test_a_folder_of_an_earlier_release_goes_after_a_day(temporary: Path) -> None:
+    """Its worker holds no lock and may be alive, as during a rolling update."""
+    young, old = Path(tempfile.mkdtemp(prefix="cogo-job-")), Path(tempfile.mkdtemp(prefix="cogo-job-"))
+    two_days_ago = time.time() - 172_800
+    os.utime(old, (two_days_ago, two_days_ago))
+    assert sweep_workspaces() == 1
+    assert list(temporary.iterdir()) == [young]
+
+
 def test_a_workspace_is_private_and_empty(temporary: Path) -> None:
     """Nobody else looks into it, and an executor finds nothing of ours in it."""
     workspace = Workspace()
@@ -74,8 +83,8 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
     outside.mkdir()
     (outside / "precious").touch()
     base = tmp_path / "tmp"
-    (base / "x-folder").mkdir(parents=True)
-    (base / "x-folder/link").symlink_to(outside)
+    (base / "x-0123456789ab").mkdir(parents=True)
+    (base / "x-0123456789ab/link").symlink_to(outside)
     (base / "x-link").symlink_to(outside)
     (base / "x-file").touch()
     assert sweep_folders("x-", base) == 1
@@ -99,7 +108,7 @@ def test_read_only_folders_are_removed() -> None:
 
 
 def _removes_read_only(base: Path) -> bool:
-    folder = base / "x-1"
+    folder = base / "x-0123456789ab"
     (folder / "a/b").mkdir(parents=True)
     (folder / "a/b/file").touch()
     (folder / "a/b/file").chmod(0o400)
