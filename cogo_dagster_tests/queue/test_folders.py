@@ -137,18 +137,18 @@ def test_a_tree_deeper_than_a_path_is_removed(tmp_path: Path) -> None:
 def test_a_sweep_is_bounded(tmp_path: Path) -> None:
     """What it did not come to is there for the next one."""
     for number in range(3):
-        (tmp_path / f"x-{number}").mkdir()
+        (tmp_path / f"x-{number:012x}").mkdir()
     assert sweep_folders("x-", tmp_path, budget_seconds=-1) == 0
     assert sweep_folders("x-", tmp_path) == 3
 
 
 def test_a_folder_that_is_being_made_is_left_alone(tmp_path: Path) -> None:
-    """Between its making and its lock; after an hour its maker is dead."""
+    """Between its making and its lock; after a day its maker is dead."""
     folder = tmp_path / "x-.new-abc"
     folder.mkdir()
     assert sweep_folders("x-", tmp_path) == 0
-    hour_ago = time.time() - 3_700
-    os.utime(folder, (hour_ago, hour_ago))
+    a_day_ago = time.time() - 86_500
+    os.utime(folder, (a_day_ago, a_day_ago))
     assert sweep_folders("x-", tmp_path) == 1
 
 
