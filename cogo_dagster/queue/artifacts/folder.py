@@ -78,7 +78,8 @@ class FolderObjects:
         try:
             return path.open("rb")
         except (FileNotFoundError, NotADirectoryError):
-            raise ArtifactNotFound(f"The artifact {name} is not in {self._folder} on this machine.") from None
+            message = f"The artifact {name} cannot be read: it is not in {self._folder} on this machine."
+            raise ArtifactNotFound(message) from None
         except OSError as error:
             raise ArtifactStoreUnavailable(f"The artifact {name} cannot be read: {error.strerror}.") from error
 

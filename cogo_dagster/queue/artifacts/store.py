@@ -221,14 +221,14 @@ class ArtifactStore:
 
     def _found(self, storage_key: str, ask: Callable[[str], _Found]) -> _Found:
         """Ask for an object by each name it may have: in a shared store, files of earlier releases are elsewhere."""
-        missing = ArtifactNotFound(f"The artifact {storage_key} is not there.")
+        missing: list[ArtifactNotFound] = []
         with _unknown_is_unavailable():
             for prefix in self._ownership.prefixes_to_read() if self._ownership else ("",):
                 try:
                     return ask(prefix + storage_key)
                 except ArtifactNotFound as error:
-                    missing = error
-        raise missing
+                    missing.append(error)
+        raise missing[0]
 
     def _likely_prefixes(self) -> list[str]:
         if self._ownership is None:

@@ -18,6 +18,7 @@ import httpx
 
 from cogo_dagster.queue.artifacts.errors import (
     ArtifactNotFound,
+    ArtifactRejected,
     ArtifactStoreError,
     ArtifactStoreUnavailable,
 )
@@ -168,8 +169,10 @@ class BucketObjects:
         try:
             self._api.request("POST", self._api.object_path(name), headers=headers, content=content)
         except StorageRefused as refused:
-            if not refused.is_duplicate:
+            if isinstance(refused, ArtifactRejected):  # the marker, not a file of a job
                 raise ArtifactStoreUnavailable(f"{self.where} cannot be marked: {refused}") from refused
+            if not refused.is_duplicate:
+                raise
             return False
         return True
 
