@@ -13,12 +13,12 @@ from typing import BinaryIO, Final, cast
 
 from cogo_dagster.queue.artifacts.errors import ArtifactRejected, ArtifactStoreError
 from cogo_dagster.queue.model import ArtifactFile, Json
+from cogo_dagster.text import storable
 
 CHUNK_BYTES: Final = 1 << 20
 
 _MAX_NAME_CHARACTERS: Final = 255
 _MAX_KEY_CHARACTERS: Final = 200
-_UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 _UNUSABLE_IN_NAMES: Final = re.compile(r"[/\\\x01-\x1f\x7f-\x9f\u2028\u2029]")
 _CONTENT_TYPE: Final = re.compile(r"[!-~]([ -~]{0,253}[!-~])?")
 _EXTENSION: Final = re.compile(r"[a-z0-9]{1,10}")
@@ -68,7 +68,7 @@ class CheckedArtifact:
     @property
     def name(self) -> str:
         """The display name, with U+FFFD for what neither JSON nor the database takes."""
-        return _UNSTORABLE.sub("\ufffd", self.file.name)
+        return storable(self.file.name)
 
     @property
     def announcement(self) -> dict[str, Json]:

@@ -56,6 +56,30 @@ class DaemonThreads:
                     self._idle += 1
 
 
+class Denial:
+    """Tells whether a repeated call has been denied for so long that waiting is in vain."""
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+
+    def note(self, error: Exception) -> None:
+        """Take a failure of the call.
+
+        Raises:
+            AccessDenied: The error, once access has been denied for half a minute.
+        """
+        if not isinstance(error, AccessDenied):
+            return
+        now = time.monotonic()
+        self._since = self._since or now
+        if now - self._since >= _DENIED_SECONDS:
+            raise error
+
+    def end(self) -> None:
+        """The call succeeded."""
+        self._since = None
+
+
 class Calls:
     """Runs blocking calls in a few threads.
 
@@ -71,7 +95,6 @@ class Calls:
         self._threads = DaemonThreads(threads)
         self._on_outage = on_outage
         self._outage = False
-        self._denied_since: float | None = None
         self.succeeded_at = time.monotonic()
 
     @property
@@ -109,12 +132,13 @@ class Calls:
         return self._until_answered(self.once(function, *args, **kwargs), lambda: function(*args, **kwargs))
 
     async def _until_answered(self, first: "asyncio.Future[T]", again: Callable[[], T]) -> T:
-        pause_seconds = _FIRST_PAUSE_SECONDS
+        pause_seconds, denial = _FIRST_PAUSE_SECONDS, Denial()
         attempt = first
         while True:
             try:
                 answer = await attempt
             except (TransportError, DatabaseUnavailable, AccessDenied) as error:
+                denial.note(error)
                 self.note_failure(error)
                 await asyncio.sleep(pause_seconds * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
                 pause_seconds = min(pause_seconds * 2, _LONGEST_PAUSE_SECONDS)
@@ -124,16 +148,7 @@ class Calls:
                 return answer
 
     def note_failure(self, error: Exception) -> None:
-        """Report an outage once.
-
-        Raises:
-            AccessDenied: The error, once access has been denied for half a minute.
-        """
-        now = time.monotonic()
-        if isinstance(error, AccessDenied):
-            self._denied_since = self._denied_since or now
-            if now - self._denied_since >= _DENIED_SECONDS:
-                raise error
+        """Report an outage once."""
         if not self._outage:
             self._outage = True
             self._on_outage(str(error))
@@ -141,7 +156,6 @@ class Calls:
     def note_success(self) -> None:
         """End the outage."""
         self._outage = False
-        self._denied_since = None
 
     def close(self) -> None:
         """Let the threads end; a call under way is not waited for."""

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from cogo_dagster.queue.client import Ask
 from cogo_dagster.queue.errors import AccessDenied, DatabaseUnavailable, QueueError, SchemaOutOfDate, SchemaTooNew
 from cogo_dagster.queue.model import Job
-from cogo_dagster.queue.worker.calls import finish_or_give_up, wait_for_any
+from cogo_dagster.queue.worker.calls import Denial, finish_or_give_up, wait_for_any
 from cogo_dagster.queue.worker.events import EventKind, Stage
 from cogo_dagster.queue.worker.execute import Executions
 from cogo_dagster.queue.worker.state import WorkerState
@@ -39,6 +39,7 @@ class Claimer:
         self._nothing_due = False  # every family was asked while no job was held, and none had one
         self._polled = False  # nobody called: the last rest ended because its time was up
         self._singly_until = 0.0
+        self._denial = Denial()
         self._started_at = time.monotonic()
         self._last_claim_at = 0.0
         self._last_busy_at = self._started_at
@@ -135,6 +136,7 @@ class Claimer:
     async def _failed(self, error: Exception) -> int:
         """Report a failed claim; return 1 if it is this call that fails, and 0 if the database does not answer."""
         state = self._state
+        self._denial.note(error)
         if isinstance(error, QueueError):
             state.calls.note_failure(error)
         else:
@@ -154,6 +156,7 @@ class Claimer:
     def _accept(self, jobs: list[Job], asks: Sequence[Ask], asked_at: float) -> list[Job]:
         state = self._state
         state.calls.note_success()
+        self._denial.end()
         state.claims_alive_at = time.monotonic()
         self._asked_once = True
         self._streak = self._streak + 1 if jobs else 0

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Final
 
 from cogo_dagster.queue.errors import AccessDenied
+from cogo_dagster.queue.worker.calls import Denial
 from cogo_dagster.queue.worker.held import Abandonment, HeldJob
 from cogo_dagster.queue.worker.state import WorkerState
 
@@ -29,6 +30,7 @@ class LeaseKeeper:
         self._denied = denied
         self._loop = asyncio.get_running_loop()
         self._stopped = threading.Event()
+        self._denial = Denial()
 
     def start(self) -> None:
         """Begin to renew."""
@@ -69,6 +71,7 @@ class LeaseKeeper:
 
     def _apply(self, held: list[HeldJob], statuses: list[str]) -> None:
         self._state.calls.note_success()
+        self._denial.end()
         for one, status in zip(held, statuses, strict=True):
             if status == "cancel_requested":
                 one.abandon(Abandonment.CANCEL_REQUESTED)
@@ -77,7 +80,8 @@ class LeaseKeeper:
 
     def _failed(self, error: Exception) -> None:
         self._state.warn(f"The leases could not be renewed: {str(error) or type(error).__name__}")
+        self._state.calls.note_failure(error)
         try:
-            self._state.calls.note_failure(error)
+            self._denial.note(error)
         except AccessDenied as denied:
             self._denied(denied)

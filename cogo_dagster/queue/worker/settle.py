@@ -8,6 +8,7 @@ from typing import Final
 from cogo_dagster.queue.client import Settled
 from cogo_dagster.queue.errors import AccessDenied, InvalidArgument, QueueError, TransportError
 from cogo_dagster.queue.model import JobError, Outcome, Settlement
+from cogo_dagster.queue.worker.calls import Denial
 from cogo_dagster.queue.worker.events import EventKind, Stage
 from cogo_dagster.queue.worker.held import HeldJob
 from cogo_dagster.queue.worker.state import WorkerState
@@ -76,13 +77,14 @@ class Settler:
             _CallFails: It failed three times on new connections while other calls succeeded.
             AccessDenied: For half a minute.
         """
-        failures, pause_seconds = 0, _FIRST_PAUSE_SECONDS
+        failures, pause_seconds, denial = 0, _FIRST_PAUSE_SECONDS, Denial()
         while True:
             try:
                 answers = await self._state.calls.once(self._state.queue.settle, settlements)
             except InvalidArgument:
                 raise
             except QueueError as error:
+                denial.note(error)
                 self._state.calls.note_failure(error)
                 if isinstance(error, TransportError) and await self._others_succeed():
                     failures += 1

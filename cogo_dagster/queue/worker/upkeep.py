@@ -11,7 +11,6 @@ from importlib.metadata import version
 from typing import Any, Final
 
 from cogo_dagster.queue.artifacts import ArtifactStoreError, sweep_artifacts, sweep_unknown_objects
-from cogo_dagster.queue.errors import AccessDenied
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.worker.events import EventKind, Stage
 from cogo_dagster.queue.worker.execute import Executions
@@ -71,6 +70,7 @@ class Upkeep:
 
     async def sweep(self) -> None:
         """Remove what lost attempts and dead workers left: folders at once, and then all of it now and then."""
+        complained = ""
         while True:
             await self._state.calls.once(sweep_workspaces)
             await asyncio.sleep(self._state.options.sweep_seconds * random.uniform(0.75, 1.25))  # noqa: S311 - jitter
@@ -79,7 +79,9 @@ class Upkeep:
                 if next(self._sweeps) % _SWEEPS_PER_WALK == 0:
                     await self._state.calls.patiently(sweep_unknown_objects, self._state.queue, self._state.store)
             except (ArtifactStoreError, OSError) as error:
-                self._state.warn(f"Abandoned artifacts could not be swept: {error}")
+                if str(error) != complained:  # once, and not each minute: whose the store is does not change by itself
+                    self._state.warn(f"Abandoned artifacts could not be swept: {error}")
+                complained = str(error)
 
     async def _recover_once(self) -> None:
         state = self._state
@@ -95,17 +97,11 @@ class Upkeep:
 
 
 async def kept_up(state: WorkerState, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run a loop beside the stages until cancelled; whatever fails in it is logged, and it begins again.
-
-    Raises:
-        AccessDenied: It lasts: the worker is to end.
-    """
+    """Run a loop beside the stages until cancelled; whatever fails in it is logged, and it begins again."""
     while True:
         began_at = time.monotonic()
         try:
             await run()
-        except AccessDenied:
-            raise
         except Exception as error:  # noqa: BLE001 - what only accompanies the work must not end it
             state.warn(f"The {name} loop failed and begins again: {str(error) or type(error).__name__}")
         await asyncio.sleep(max(_RESTART_SECONDS - (time.monotonic() - began_at), 0.1))

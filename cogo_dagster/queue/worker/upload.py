@@ -69,8 +69,6 @@ class Uploader:
             raise
         except ArtifactRejected as error:
             return self._without_artifacts(finished, "artifact_rejected", error, retryable=False)
-        except (AttributeError, TypeError, ValueError) as error:  # the executor's objects are not what they should be
-            return self._without_artifacts(finished, "artifact_rejected", error, retryable=False)
         except Exception as error:  # noqa: BLE001 - one job's files must not end the worker
             return self._without_artifacts(finished, "artifact_upload", error, retryable=True)
 
@@ -80,9 +78,12 @@ class Uploader:
         if finished.settlement.outcome is not Outcome.SUCCEEDED:
             wait_seconds = min(wait_seconds, _FAILURE_WAIT_SECONDS)
         deadline = time.monotonic() + wait_seconds
+        folder = finished.workspace.folder if finished.workspace.used else None
         for failures in range(1, _TRIES + 1):
             try:
-                rows = await state.calls.patiently(upload_artifacts, state.queue, state.store, job, finished.artifacts)
+                rows = await state.calls.patiently(
+                    upload_artifacts, state.queue, state.store, job, finished.artifacts, folder
+                )
             except LeaseLost:
                 self._lost(finished)
                 return None
