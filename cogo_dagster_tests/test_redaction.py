@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from cogo_dagster.queue.model import JobError
 from cogo_dagster.redaction import HIDDEN, SLICE_CHARS, RedactingFilter, Redactor, redact, redact_json
+from cogo_dagster.text import storable_json
 
 SECRET = "Zq7vT4mK9pXw2RbN"
 
@@ -218,3 +219,13 @@ def test_an_error_is_kept_in_its_lengths_and_without_secrets() -> None:
     assert (len(kept.error_class), len(kept.message), len(kept.detail or "")) == (200, 1_998, 20_000)
     assert "Zq7" not in f"{kept.error_class}{kept.message}{kept.detail}"
     assert JobError("\ud83d", "\0", detail="\ud83d").to_json()["class"] == "\ufffd"
+
+
+def test_a_deep_document_is_redacted_once_it_is_storable() -> None:
+    """Objects and lists of a hundred thousand levels, cut where nobody reads them any more."""
+    document: object = KNOWN
+    for level in range(100_000):
+        document = {"a": document} if level % 2 else [document]
+    shown = redact_json(storable_json({"deep": document, "text": KNOWN})[0], [KNOWN])
+    assert shown["text"] == HIDDEN
+    assert "nested deeper" in json.dumps(shown)
