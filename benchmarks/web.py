@@ -75,6 +75,9 @@ _FILL: Final = """
 """
 
 
+TOKEN: Final = "0123456789abcdef" * 4
+
+
 @dataclass(frozen=True)
 class Case:
     """An address to ask, and what the table calls it."""
@@ -144,7 +147,7 @@ def site(dsn: str, rows: int) -> Iterator[Site]:
         )  # type: ignore[index]
         cause = str(owner.execute("select fingerprint from public.jobs_dlq limit 1").fetchone()[0])  # type: ignore[index]
     with tempfile.TemporaryDirectory() as home, ExitStack() as stack:
-        settings = load_settings(COGO_DATABASE_URL=dsn, COGO_HOME=home)
+        settings = load_settings(COGO_DATABASE_URL=dsn, COGO_HOME=home, QUALITY_NOTIFY_ADMIN_TOKEN=TOKEN)
         transport = PostgresTransport(dsn)
         stack.callback(transport.close)
         application = Application(settings, dsn, transport, Queue(transport), FolderStore(Path(home)))
@@ -155,7 +158,8 @@ def site(dsn: str, rows: int) -> Iterator[Site]:
 
         app = create_app(settings, open_it=opened, keep_seconds=0)
         url = stack.enter_context(serving(app, stack.enter_context(listening("127.0.0.1", 0))))
-        yield Site(stack.enter_context(httpx.Client(base_url=url, timeout=60)), job, cause)
+        client = httpx.Client(base_url=url, timeout=60, headers={"x-admin-token": TOKEN})
+        yield Site(stack.enter_context(client), job, cause)
 
 
 def measure(requests: int) -> list[dict[str, object]]:

@@ -11,6 +11,8 @@ from cogo_dagster.bootstrap import (
     embedded_server,
     open_application,
 )
+from cogo_dagster.edge.access_tokens import AccessTokens
+from cogo_dagster.edge.admin_token import REFERENCE, SHORT_CHARACTERS, VARIABLE, AdminTokens, admin_tokens, token_of
 from cogo_dagster.edge.build import edge_router, edge_secrets, vault_keys
 from cogo_dagster.edge.errors import EdgeFailed, NoVaultKeys, VaultError
 from cogo_dagster.executors.errors import ExecutorUnavailable
@@ -43,7 +45,7 @@ def checkup(settings: Settings) -> list[Finding]:
             of_database: list[tuple[str, Check]] = [("database", lambda: [finding])]
         else:
             of_database = _of_database(application)
-        checks = [*of_database, *_of_machine(settings), *_of_outside(settings)]
+        checks = [*of_database, *_of_machine(settings, application), *_of_outside(settings)]
         find_secret = _finder(application)
         checks.append(("webhooks", lambda: check_webhooks(settings, find_secret)))
         return examine(checks, settings.secret_values())
@@ -62,13 +64,13 @@ def _of_database(application: Application) -> list[tuple[str, Check]]:
     ]
 
 
-def _of_machine(settings: Settings) -> list[tuple[str, Check]]:
+def _of_machine(settings: Settings, application: Application | None) -> list[tuple[str, Check]]:
     return [
         ("disk", lambda: check_disk(settings.home)),
         ("executors", lambda: _executors(settings)),
         ("browser", lambda: _browser(settings)),
         ("dagster", lambda: _dagster(settings)),
-        ("admin_token", lambda: _admin_token(settings)),
+        ("admin_token", lambda: _admin_token(settings, application)),
     ]
 
 
@@ -188,17 +190,41 @@ def _dagster(settings: Settings) -> Iterator[Finding]:
     yield from attempt("dagster", connected, (QueueError, SettingsError), advice)
 
 
-def _admin_token(settings: Settings) -> Iterator[Finding]:
-    token = settings.admin_token.get_secret_value() if settings.admin_token else None
-    if token is None:
-        yield unused(
+def _admin_token(settings: Settings, application: Application | None) -> Iterator[Finding]:
+    if application is None:
+        # Of the environment alone: the vault cannot be asked.
+        yield from check_admin_token(AdminTokens(token_of(settings), None), [])
+        return
+    try:
+        found = admin_tokens(settings, application.transport)
+        named = AccessTokens(application.transport).rows(live_only=True)
+    except (VaultError, QueueError) as error:
+        yield warning("admin_token", str(error), "Until then the dashboard cannot use the vault's admin token.")
+        return
+    yield from check_admin_token(found, [row["name"] for row in named])
+
+
+def check_admin_token(found: AdminTokens, named: list[str]) -> Iterator[Finding]:
+    """Say who can log in to the dashboard.
+
+    Args:
+        named: Names of the live access tokens.
+    """
+    if found.token is None and not named:
+        sentence = "There is neither an admin token nor a named one: nobody can log in to the dashboard."
+        yield unused("admin_token", sentence)
+    elif found.token is None:
+        yield ok("admin_token", f"There is no admin token, and {len(named)} named ones.")
+    elif found.differ:
+        yield warning(
             "admin_token",
-            "QUALITY_NOTIFY_ADMIN_TOKEN is not set: unless the vault has it, protected endpoints refuse everybody.",
+            f"{VARIABLE} and the vault's {REFERENCE} differ: the environment's counts.",
+            f"Take one away: `cogo vault remove {REFERENCE}`, or unset {VARIABLE}.",
         )
-    elif len(token) < 32:
+    elif len(found.token) < SHORT_CHARACTERS:
         yield warning("admin_token", "The admin token is short.", "Make one with `cogo vault new-token`.")
     else:
-        yield ok("admin_token", "The admin token is set.")
+        yield ok("admin_token", f"The admin token is {found.source}; {len(named)} named ones are live.")
 
 
 def _router_select(settings: Settings) -> Iterator[Finding]:

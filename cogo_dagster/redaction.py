@@ -34,6 +34,7 @@ _HOLDERS: Final = (
         ("_", "-", "akia", "aiza"),
         r"""(?<![A-Za-z0-9])(?P<hidden>
               (?:figd|sbp|sb_secret|sb_publishable|gh[opusr]|github_pat|whsec|npm)_[A-Za-z0-9_\-+/=]{8,}+
+            | cogo_[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])
             | xox[a-z]-[A-Za-z0-9-]{8,}+
             | glpat-[A-Za-z0-9_-]{16,}+
             | pypi-[A-Za-z0-9_-]{16,}+

@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import re
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -114,6 +115,8 @@ class Settings(BaseSettings):
     metrics_base: str | None = Field(None, alias="METRICS_BASE")
     dagster_url: str = Field("http://127.0.0.1:3000", alias="COGO_DAGSTER_URL")
     web_hosts: Annotated[tuple[str, ...], NoDecode] = Field((), alias="COGO_WEB_HOSTS")
+    web_trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field((), alias="COGO_WEB_TRUSTED_PROXIES")
+    metrics_open: bool = Field(False, alias="COGO_METRICS_OPEN")
 
     @model_validator(mode="before")
     @classmethod
@@ -137,6 +140,7 @@ class Settings(BaseSettings):
         "provider_allowed_hosts",
         "webhook_types",
         "web_hosts",
+        "web_trusted_proxies",
         mode="before",
     )
     @classmethod
@@ -151,6 +155,13 @@ class Settings(BaseSettings):
         if value is not None and not _WEB_ADDRESS.match(value.get_secret_value()):
             raise ValueError("it is not a web address: it begins with https:// or http:// and has no spaces")
         return value
+
+    @field_validator("web_trusted_proxies", mode="after")
+    @classmethod
+    def _networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
+        for network in networks:
+            ip_network(network, strict=False)
+        return networks
 
     @property
     def uses_embedded_database(self) -> bool:

@@ -29,6 +29,7 @@ declare
     counter regclass;
 begin
     foreach table_name in array array[
+        'access_tokens',
         'alert_cursors',
         'alert_deliveries',
         'alert_promotions',
@@ -55,6 +56,7 @@ begin
         'secrets',
         'watched_conditions',
         'watched_schedules',
+        'web_sessions',
         'weekly_summaries',
         'worker_devices',
         'worker_heartbeats',
@@ -101,6 +103,7 @@ begin
     for ours in
         select p.oid::regprocedure from pg_catalog.pg_proc p
         where p.pronamespace = 'public'::regnamespace and p.proname = any (array[
+            'access_token_row',
             'acquire_rate',
             'alert_document',
             'alert_fingerprint',
@@ -127,6 +130,7 @@ begin
             'complete_job',
             'count_jobs',
             'counters_of',
+            'create_access_token',
             'create_artifacts',
             'create_report',
             'database_health',
@@ -135,6 +139,7 @@ begin
             'delete_secret',
             'derived_ids',
             'end_alert_silence',
+            'end_web_session',
             'enqueue_jobs',
             'error_fingerprint',
             'explain_jobs',
@@ -156,6 +161,7 @@ begin
             'json_fault',
             'key_holder',
             'list_abandoned_artifacts',
+            'list_access_tokens',
             'list_alert_deliveries',
             'list_alert_silences',
             'list_alerts',
@@ -182,7 +188,9 @@ begin
             'new_jobs',
             'next_due',
             'note_operation',
+            'note_token_use',
             'open_circuit',
+            'open_web_session',
             'pause',
             'paused_types',
             'per_cent',
@@ -231,6 +239,7 @@ begin
             'resolve_alerts',
             'resume',
             'retry_failed',
+            'revoke_access_token',
             'rotate_secrets',
             'rotate_store_marker',
             'schema_version',
@@ -254,8 +263,11 @@ begin
             'store_weekly_summary',
             'stored_error',
             'time_ordered_id',
+            'use_access_token',
+            'use_web_session',
             'wake_workers',
             'watch_schedules',
+            'web_session_row',
             'weekly_numbers',
             'window_is_complete',
             'window_outcome',

@@ -25,6 +25,7 @@ GROUPS: Final = (
     "pause",
     "resume",
     "vault",
+    "tokens",
     "router",
     "alerts",
     "notify",

@@ -2,18 +2,21 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import Annotated, Final
 
 import httpx
 import typer
+from fastapi import FastAPI
 
 from cogo_dagster.bootstrap import embedded_server, open_application
 from cogo_dagster.cli.child import Child, port_is_free
 from cogo_dagster.cli.options import read_settings
 from cogo_dagster.cli.output import JsonFlag, print_json
 from cogo_dagster.settings import PROJECT_ROOT, Settings, SettingsError, is_root
+from cogo_dagster.web.access import LINK_SECONDS, Access
 from cogo_dagster.web.app import create_app
 from cogo_dagster.web.serve import address, listening, serving
 
@@ -21,6 +24,18 @@ _START_SECONDS: Final = 120.0
 _GRAPHQL_SECONDS: Final = 60.0
 
 _START_SENSOR: Final = "mutation ($selector: SensorSelector!) { startSensor(sensorSelector: $selector) { __typename } }"
+
+
+@dataclass(frozen=True, slots=True)
+class Dashboard:
+    """Where the dashboard is.
+
+    Attributes:
+        login_url: Makes an address that logs one browser in, once and soon.
+    """
+
+    url: str
+    login_url: Callable[[], str]
 
 
 def dev(
@@ -42,8 +57,10 @@ def dev(
         open_application(settings) as application,
     ):
         seen = _seen_here(settings, f"http://127.0.0.1:{port}", address(listener))
-        with serving(create_app(seen, open_it=lambda: nullcontext(application)), listener):
-            _serve(seen, port, application.public_dsn, as_json)
+        app = create_app(seen, open_it=lambda: nullcontext(application), open_here=True)
+        with serving(app, listener) as web_url:
+            dashboard = Dashboard(f"{web_url}/dashboard/local", lambda: _login_url(app, web_url))
+            _serve(seen, port, application.public_dsn, dashboard, as_json)
 
 
 def _seen_here(settings: Settings, dagster_url: str, web_url: str) -> Settings:
@@ -52,10 +69,20 @@ def _seen_here(settings: Settings, dagster_url: str, web_url: str) -> Settings:
     return settings.model_copy(update=own)
 
 
-def _serve(settings: Settings, port: int, database_url: str, as_json: bool) -> None:
+def _login_url(app: FastAPI, web_url: str) -> str:
+    access: Access = app.state.web.access
+    return f"{web_url}/dashboard/login?ticket={access.new_login_link()}"
+
+
+def _serve(settings: Settings, port: int, database_url: str, dashboard: Dashboard, as_json: bool) -> None:
     log_file = settings.home / "dagster" / "dev.log"
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "dagster", "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)]
+    if not as_json:
+        # At once: Dagster takes its time.
+        typer.echo(f"Dashboard    {dashboard.url}")
+        typer.echo(f"Log in       {dashboard.login_url()}")
+        typer.echo(f"             (works once, for {LINK_SECONDS // 60} minutes; reading needs no login here)")
     typer.echo("Starting Dagster (its log: " + str(log_file) + ") …", err=True)
     with Child("Dagster", command, PROJECT_ROOT, _environment(settings), log_file) as child:
         child.wait_until_answers(f"{url}/server_info", _START_SECONDS)
@@ -64,13 +91,14 @@ def _serve(settings: Settings, port: int, database_url: str, as_json: bool) -> N
             print_json(
                 {
                     "dagster_url": url,
-                    "dashboard_url": f"{settings.metrics_base}/dashboard/local",
+                    "dashboard_url": dashboard.url,
+                    "login_url": dashboard.login_url(),
                     "database_url": database_url,
                     "log_file": str(log_file),
                 }
             )
         else:
-            _print_links(url, f"{settings.metrics_base}/dashboard/local", database_url)
+            _print_links(url, database_url)
         child.wait()
 
 
@@ -90,8 +118,7 @@ def _start_replaying(url: str) -> None:
         typer.echo("The sensor dlq_replay could not be started: start it in the Dagster UI.", err=True)
 
 
-def _print_links(url: str, dashboard_url: str, database_url: str) -> None:
-    typer.echo(f"Dashboard    {dashboard_url}")
+def _print_links(url: str, database_url: str) -> None:
     typer.echo(f"Dagster UI   {url}")
     typer.echo(f"Runs         {url}/runs")
     typer.echo(f"Sensors      {url}/locations/cogo/sensors/ready_jobs")

@@ -52,7 +52,7 @@ def metrics_api(settings: Settings) -> MetricsApi:
         raise SettingsError(
             "METRICS_BASE is not set: set it to the metrics API's address (https://ops.example.com) or use --source db."
         )
-    return MetricsApi(settings.metrics_base)
+    return MetricsApi(settings.metrics_base, settings.admin_token)
 
 
 def read_summary(settings: Settings, source: Source, hours: float, branch: str | None) -> GateSummary:

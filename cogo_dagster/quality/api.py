@@ -3,10 +3,11 @@
 import asyncio
 import json
 from collections.abc import Mapping
+from ipaddress import ip_address
 from typing import Any, Final, TypeVar
 from urllib.parse import urlencode, urlsplit
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 
 from cogo_dagster.net.addresses import AllowList, InvalidAddress
 from cogo_dagster.net.client import Fetched, FetchFailed, fetch
@@ -28,10 +29,15 @@ class MetricsApi:
     """Reads the metrics API below METRICS_BASE, which may be a private address: it is the operator's own.
 
     Every method raises `MetricsUnavailable`.
+
+    Args:
+        token: The admin token, if there is one: without it, failures come without their messages. It is sent over TLS
+            or to this machine only.
     """
 
-    def __init__(self, base: str) -> None:
+    def __init__(self, base: str, token: SecretStr | None = None) -> None:
         self._base = base.rstrip("/")
+        self._token = token if token and _keeps_secrets(self._base) else None
 
     def summary(self, hours: float = 24, branch: str | None = None) -> GateSummary:
         """Return the numbers of the hours before now."""
@@ -45,7 +51,7 @@ class MetricsApi:
         given = urlencode({name: value for name, value in query.items() if value is not None})
         url = f"{self._base}{path}" + (f"?{given}" if given else "")
         try:
-            answer = asyncio.run(_fetch(url, self._base))
+            answer = asyncio.run(_fetch(url, self._base, self._headers()))
         except (FetchFailed, InvalidAddress) as error:
             raise MetricsUnavailable(f"The metrics API gives no answer ({error}): is METRICS_BASE right?") from error
         if answer.status != 200:
@@ -56,8 +62,12 @@ class MetricsApi:
             sentence = f"{self._base} answers {path} with something else: METRICS_BASE must be a COGO metrics API."
             raise MetricsUnavailable(sentence) from None
 
+    def _headers(self) -> dict[str, str]:
+        token = {"x-admin-token": self._token.get_secret_value()} if self._token else {}
+        return {"accept": "application/json", **token}
 
-async def _fetch(url: str, base: str) -> Fetched:
+
+async def _fetch(url: str, base: str, headers: Mapping[str, str]) -> Fetched:
     parts = urlsplit(base)
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
     allowed = AllowList.of([f"{host}:{parts.port or (443 if parts.scheme == 'https' else 80)}"], "METRICS_BASE")
@@ -70,7 +80,7 @@ async def _fetch(url: str, base: str) -> Fetched:
                 session,
                 timeout_seconds=_SECONDS,
                 max_bytes=_MOST_BYTES,
-                headers={"accept": "application/json"},
+                headers=headers,
             )
             if answer.headers.get(MARK_HEADER) == session.mark:
                 reason = session.failures[-1].sentence if session.failures else f"{url} is refused"
@@ -87,3 +97,13 @@ def _detail(answer: Fetched) -> str:
     except (ValueError, AttributeError):
         said = ""
     return " ".join(str(said).split())[:200] or "look at its log."
+
+
+def _keeps_secrets(base: str) -> bool:
+    parts = urlsplit(base)
+    if parts.scheme == "https" or parts.hostname == "localhost":
+        return True
+    try:
+        return ip_address(parts.hostname or "").is_loopback
+    except ValueError:
+        return False

@@ -1,33 +1,40 @@
 """The web application: the metrics API and the dashboard over one database."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager
 from functools import partial
 from importlib.metadata import version
+from typing import Final
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
+from fastapi.routing import iter_route_contexts
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
 from cogo_dagster.bootstrap import Application, open_application
+from cogo_dagster.edge.access_tokens import AccessTokens
 from cogo_dagster.settings import Settings
-from cogo_dagster.web.access import Access
+from cogo_dagster.web.access import Access, new_own_token
 from cogo_dagster.web.api import alerts as alerts_api
-from cogo_dagster.web.api import artifacts, dlq, health, jobs, metrics, workers
+from cogo_dagster.web.api import artifacts, dlq, health, jobs, metrics, tokens, workers
 from cogo_dagster.web.backend import Backend, Patience
+from cogo_dagster.web.clients import Forwarded
 from cogo_dagster.web.errors import answer_problems
 from cogo_dagster.web.files import StaticFiles
 from cogo_dagster.web.headers import Guard, known_hosts, page_policy
 from cogo_dagster.web.pages import act, alerts, job, lists, live, login, overview
-from cogo_dagster.web.parts import Web
+from cogo_dagster.web.parts import AccessRule, Web, anybody, rules_of
 from cogo_dagster.web.render import Pages
 from cogo_dagster.web.token import AdminToken
 from cogo_dagster.web.traces import viewer_mount
 
 _ABOUT = (
-    "The queue's numbers, its rows with cursors, and actions for those with the admin token. "
+    "The queue's numbers, its rows with cursors for those with a token, and actions for operators. "
     'Every answer beside a good one is `{"error": one sentence that says what to do}`.'
 )
+
+_OPEN_TO_ALL: Final = frozenset({"/api/openapi.json", "/static", "/traces"})
+"""Routes that know no rules: what describes the API, and files that are the same for everybody."""
 
 
 def create_app(
@@ -35,7 +42,7 @@ def create_app(
     *,
     open_it: Callable[[], AbstractContextManager[Application]] | None = None,
     bound_to: str = "127.0.0.1",
-    exposed: bool = False,
+    open_here: bool = False,
     keep_seconds: float = 1.0,
 ) -> FastAPI:
     """Build the application; the database is opened when the first request needs it.
@@ -43,7 +50,8 @@ def create_app(
     Args:
         open_it: Opens what stands behind it; by default what the settings choose.
         bound_to: The address it will listen on, which is also a name it answers to.
-        exposed: Whether others than this machine can reach it: then reading needs the token too.
+        open_here: Let this machine read without a session, and answer to nobody else: `cogo dev`. It has an admin token
+            of its own then, for the sessions of its login links, unless the environment has one.
         keep_seconds: How long numbers are kept for everybody who looks; 0 asks the database each time.
     """
     backend = Backend(open_it or partial(open_application, settings), keep_seconds=keep_seconds)
@@ -58,11 +66,20 @@ def create_app(
         redoc_url=None,
         openapi_url="/api/openapi.json",
     )
-    app.state.web = Web(settings, backend, Access(AdminToken(settings, backend)), exposed)
+    access = Access(
+        AdminToken(settings, backend),
+        lambda: AccessTokens(backend.application.transport),
+        own_token=new_own_token() if open_here and settings.admin_token is None else None,
+        open_here=open_here,
+    )
+    app.state.web = Web(settings, backend, access)
     app.state.pages = pages
     app.state.problem_page = partial(_problem_page, pages)
     app.add_middleware(Patience)
-    app.add_middleware(Guard, hosts=known_hosts(settings, bound_to), policy=page_policy(settings))
+    app.add_middleware(
+        Guard, hosts=known_hosts(settings, bound_to), policy=page_policy(settings), direct_only=open_here
+    )
+    app.add_middleware(Forwarded, trusted=settings.web_trusted_proxies)  # the last one added is asked first
     answer_problems(app)
     for part in (
         metrics,
@@ -72,6 +89,7 @@ def create_app(
         dlq,
         artifacts,
         workers,
+        tokens,
         overview,
         lists,
         job,
@@ -82,9 +100,31 @@ def create_app(
     ):
         app.include_router(part.router)
     app.router.routes += [static.mount(), viewer_mount()]
-    app.add_api_route("/", _home, include_in_schema=False)
-    app.add_api_route("/dashboard", _home, include_in_schema=False)
+    for path in ("/", "/dashboard"):
+        app.add_api_route(path, _home, include_in_schema=False, dependencies=[Depends(anybody)])
+    require_rules(app)
     return app
+
+
+def require_rules(app: FastAPI) -> None:
+    """Check that every route says who may ask for it.
+
+    Raises:
+        RuntimeError: One does not; nobody decided whether it is for everybody.
+    """
+    undecided = [path for path, rules in access_rules(app) if len(rules) != 1]
+    if undecided:
+        raise RuntimeError(f"These routes do not say who may ask for them: {', '.join(undecided)}.")
+
+
+def access_rules(app: FastAPI) -> Iterator[tuple[str, set[AccessRule]]]:
+    """Return every route of the application, as `GET /api/jobs`, with its rules."""
+    for route in iter_route_contexts(app.routes):
+        path = route.path or ""
+        for method in sorted(getattr(route, "methods", None) or {"GET"}):
+            dependant = getattr(route, "dependant", None)
+            rules: set[AccessRule] = rules_of(dependant) if dependant else set()
+            yield f"{method} {path}", {"open"} if path in _OPEN_TO_ALL else rules
 
 
 @asynccontextmanager

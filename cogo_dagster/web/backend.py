@@ -115,6 +115,10 @@ class Backend:
         """Return the gate's last 24 hours, as of the last seconds."""
         return self._fresh("gate", 10, lambda application: application.gates.summary())
 
+    def open_page(self, ask: Callable[[Application], T]) -> T:
+        """Return the rows of the page that needs no session, as of the last seconds: visitors cost one query."""
+        return self._fresh("open page", 5, ask)
+
     def close(self) -> None:
         """Close the application if it was opened."""
         with self._lock:

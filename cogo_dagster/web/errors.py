@@ -57,8 +57,8 @@ _REST: Final = {"retry-after": "5"}
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Describe the answers beside the good one, for OpenAPI; every handler may find the database gone."""
     said = {
-        401: "The admin token is absent or wrong.",
-        403: "No admin token is set on the server, so actions are closed.",
+        401: "The token is absent or wrong, and there is no session.",
+        403: "The token's role is too small, or there is no token at all on the server.",
         404: "There is no such thing.",
         409: "Its status does not allow this.",
         422: "A value cannot be taken.",
@@ -111,13 +111,22 @@ async def _http(request: Request, error: Exception) -> Response:
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
+    # Without the query: it may hold a signature or a login link.
     logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
     return _answer(request, 500, "This server has a fault: its log has the details.", {})
 
 
 def _answer(request: Request, status: int, sentence: str, headers: Mapping[str, str]) -> Response:
+    if status == 401 and _is_looked_at(request):
+        return RedirectResponse(login_page(request), 303)
     if request.url.path.startswith("/dashboard"):
-        if status == 401:
-            return RedirectResponse(login_page(request), 303)
         return request.app.state.problem_page(request, status, sentence, headers)  # type: ignore[no-any-return]
     return JSONResponse({"error": sentence}, status, headers=dict(headers))
+
+
+def _is_looked_at(request: Request) -> bool:
+    """Whether a person waits for a page: links in messages lead to artifacts, which are below /api."""
+    if request.url.path.startswith("/dashboard"):
+        return True
+    wanted = "text/html" in request.headers.get("accept", "")
+    return wanted and request.method == "GET" and "x-admin-token" not in request.headers

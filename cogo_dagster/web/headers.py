@@ -17,6 +17,9 @@ LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 TRACES_HOST: Final = "traces.localhost"
 """Another origin on this machine: traces hold what strangers' pages sent, and this one has no session."""
 
+MOST_BYTES: Final = 2_000_000
+"""So long the body of a request may be."""
+
 _HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
 
 _HEADERS: Final = {
@@ -27,6 +30,12 @@ _HEADERS: Final = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
 }
+
+
+_FORWARDED: Final = frozenset(
+    {"forwarded", "via", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip", "cf-connecting-ip"}
+)
+"""What proxies write, beside all that begins with x-forwarded."""
 
 
 def known_hosts(settings: Settings, bound_to: str = "127.0.0.1") -> frozenset[str]:
@@ -54,12 +63,19 @@ def page_policy(settings: Settings) -> str:
 
 
 class Guard:
-    """Refuses requests under a name that is not ours (DNS rebinding) and puts the headers on every answer."""
+    """Refuses requests under a name that is not ours (DNS rebinding) and puts the headers on every answer.
 
-    def __init__(self, app: ASGIApp, *, hosts: Collection[str], policy: str) -> None:
+    Args:
+        hosts: The names this server answers to.
+        direct_only: Refuse what a proxy passed on, and answer to this machine's own names only: `cogo dev`, which lets
+            this machine read without a session.
+    """
+
+    def __init__(self, app: ASGIApp, *, hosts: Collection[str], policy: str, direct_only: bool = False) -> None:
         self._app = app
-        self._hosts = hosts
+        self._hosts = LOOPBACK | {TRACES_HOST} if direct_only else hosts
         self._policy = policy
+        self._direct_only = direct_only
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
@@ -67,17 +83,29 @@ class Guard:
             await self._app(scope, receive, send)
             return
         refusal = self._refusal(Request(scope))
-        await (refusal or self._app)(scope, receive, self._with_headers(send))
+        await (refusal or self._app)(scope, _bounded(receive), self._with_headers(send))
 
     def _refusal(self, request: Request) -> PlainTextResponse | None:
         # As it was sent: one that is malformed would be taken for the address we listen on.
         sent = _HOST.fullmatch(request.headers.get("host", ""))
         host = sent[1].strip("[]").lower() if sent else ""
+        if self._direct_only and _was_passed_on(request):
+            return PlainTextResponse(
+                "A proxy passed this on, and `cogo dev` serves this machine only: run `cogo web` behind the proxy.\n",
+                status_code=403,
+            )
+        if self._direct_only and host not in self._hosts:
+            return PlainTextResponse(
+                f"`cogo dev` does not answer to the name {host[:100]!r}: open it as localhost, or run `cogo web`.\n",
+                status_code=421,
+            )
         if host not in self._hosts:
             return PlainTextResponse(
                 f"This server does not answer to the name {host[:100]!r}: use another, or add it to COGO_WEB_HOSTS.\n",
                 status_code=421,
             )
+        if _declared_bytes(request) > MOST_BYTES:
+            return PlainTextResponse(f"A body may have at most {MOST_BYTES:,} bytes.\n", status_code=413)
         if host == TRACES_HOST and not _is_for_traces(request):
             return PlainTextResponse("Only traces are shown under this name.\n", status_code=404)
         return None
@@ -95,6 +123,24 @@ class Guard:
         return sending
 
 
+def _declared_bytes(request: Request) -> int:
+    declared = request.headers.get("content-length", "")
+    return int(declared) if declared.isascii() and declared.isdecimal() and len(declared) < 20 else 0
+
+
+def _bounded(receive: Receive) -> Receive:
+    """End a body that says nothing of its length once it is too long: bodies are read before anybody is known."""
+    taken = 0
+
+    async def receiving() -> Message:
+        nonlocal taken
+        message = await receive()
+        taken += len(message.get("body", b""))
+        return message if taken <= MOST_BYTES else {"type": "http.disconnect"}
+
+    return receiving
+
+
 def _is_for_traces(request: Request) -> bool:
     path = request.url.path
     return request.method in ("GET", "HEAD") and (
@@ -102,9 +148,31 @@ def _is_for_traces(request: Request) -> bool:
     )
 
 
-def is_same_origin(request: Request) -> bool:
-    """Whether a form of our own pages sent this: browsers say so, and what does not say is refused."""
-    origin = request.headers.get("origin")
-    if origin and origin != "null":
-        return origin == f"{request.url.scheme}://{request.url.netloc}"
-    return request.headers.get("sec-fetch-site") == "same-origin"
+def _was_passed_on(request: Request) -> bool:
+    # No browser and no client of today speaks HTTP/1.0: nginx does, which adds no header by default.
+    return request.scope.get("http_version") == "1.0" or any(
+        name.startswith("x-forwarded") or name in _FORWARDED for name in request.headers
+    )
+
+
+def own_origins(settings: Settings) -> frozenset[str]:
+    """Return the origins of this server's pages beside the one that a request names in its Host header.
+
+    A proxy may send its own name as Host, and may end TLS without saying so.
+    """
+    base = urlsplit(settings.metrics_base or "")
+    named = {f"{base.scheme}://{base.netloc}".lower()} if base.netloc else set()
+    return frozenset(named | {f"{scheme}://{host}" for host in settings.web_hosts for scheme in ("http", "https")})
+
+
+def is_same_origin(request: Request, others: Collection[str] = ()) -> bool:
+    """Whether a form of our own pages sent this: browsers say so, and what does not say is refused.
+
+    Args:
+        others: More origins that are ours.
+    """
+    # Pages cannot write this header: only the browser does, and it knows the address that the user sees.
+    if request.headers.get("sec-fetch-site"):
+        return request.headers["sec-fetch-site"] == "same-origin"
+    origin = request.headers.get("origin", "").lower()
+    return origin == f"{request.url.scheme}://{request.url.netloc}" or origin in others

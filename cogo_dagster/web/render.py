@@ -15,7 +15,7 @@ from cogo_dagster.links import dagster_asset, dagster_run
 from cogo_dagster.queue.decoding import Unreadable, read_time
 from cogo_dagster.queue.model import Json
 from cogo_dagster.web.files import StaticFiles
-from cogo_dagster.web.parts import session_of, web_of
+from cogo_dagster.web.parts import is_open_here, session_of, web_of
 
 _DID: Final = {
     "cancelled": "The job is cancelled.",
@@ -27,12 +27,13 @@ _DID: Final = {
     "notified": "The weekly summary is on its way to {n} targets.",
     "notified_before": "Everybody was told of this week before.",
     "login": "You can act now, for twelve hours.",
+    "login_viewer": "You can read now, for twelve hours.",
     "logout": "You are logged out.",
 }
 """What a page says after an action."""
 
 
-_FRAME: Final = {"session": None, "can_act": False, "numbers": None}
+_FRAME: Final = {"session": None, "acts": False, "follows": False, "numbers": None}
 
 
 class Pages:
@@ -92,8 +93,13 @@ def _frame(request: Request, status: int) -> dict[str, Any]:
     """Return what the frame of a page shows; of a page about trouble, nothing that needs the database."""
     if status >= 400:
         return {}
-    web = web_of(request)
-    return {"session": session_of(request), "can_act": web.access.is_open, "numbers": web.backend.numbers()}
+    session = session_of(request)
+    return {
+        "session": session,
+        "acts": session is not None and session.holder.may("operator"),
+        "follows": session is not None or is_open_here(request),
+        "numbers": web_of(request).backend.numbers(),
+    }
 
 
 def did(request: Request) -> str | None:

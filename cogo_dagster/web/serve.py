@@ -1,5 +1,6 @@
 """Serving the application: alone until a signal, or beside something else."""
 
+import logging
 import socket
 import threading
 import time
@@ -12,10 +13,12 @@ import uvicorn
 from fastapi import FastAPI
 
 from cogo_dagster.bootstrap import alert_loop
+from cogo_dagster.redaction import redact
 from cogo_dagster.settings import Settings, SettingsError
 
 _GRACE_SECONDS: Final = 3
 _START_SECONDS: Final = 20.0
+_MOST_LOGGED: Final = 20_000
 
 
 def is_loopback(host: str) -> bool:
@@ -43,6 +46,24 @@ def listening(host: str, port: int) -> socket.socket:
             f"The dashboard cannot listen on {host}:{port} ({error.strerror}): choose another with --port or --host."
         ) from None
     return listener
+
+
+class _Redacted(logging.Formatter):
+    """Hides secrets in a record, and in the traceback that belongs to it."""
+
+    def __init__(self, secrets: tuple[str, ...]) -> None:
+        super().__init__("%(levelname)s:     %(message)s")
+        self._secrets = secrets
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record)[:_MOST_LOGGED], self._secrets)
+
+
+def log_without_secrets(settings: Settings) -> None:
+    """Let this process log to standard error, warnings and worse, without the settings' secrets."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Redacted(settings.secret_values()))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
 
 
 def serve(app: FastAPI, listener: socket.socket) -> None:
@@ -99,5 +120,11 @@ def address(listener: socket.socket) -> str:
 
 def _config(app: FastAPI) -> uvicorn.Config:
     return uvicorn.Config(
-        app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=_GRACE_SECONDS
+        app,
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # whose count is decided in web/clients.py
+        timeout_graceful_shutdown=_GRACE_SECONDS,
     )

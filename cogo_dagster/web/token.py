@@ -1,33 +1,41 @@
-"""Where the admin token comes from: the environment, else the vault."""
+"""The admin token as the server knows it."""
 
 import time
+from threading import Lock
 from typing import Final
 
+from cogo_dagster.edge.admin_token import admin_token, token_of
 from cogo_dagster.settings import Settings
 from cogo_dagster.web.backend import Backend
 
-REFERENCE: Final = "quality:notify:admin_token"
-
-_KEEP_SECONDS: Final = 10.0
+_KEEP_SECONDS: Final = 1.0
+"""So long the vault's token is kept: another one counts, and this one does not, within a second."""
 
 
 class AdminToken:
-    """Finds the token, and asks the vault again after some seconds, so that a new one counts soon."""
+    """Finds the token; the vault's is asked for again after a second, on every server."""
 
     def __init__(self, settings: Settings, backend: Backend) -> None:
         self._settings = settings
         self._backend = backend
         self._kept: tuple[float, str | None] | None = None
+        self._lock = Lock()
+
+    @property
+    def given(self) -> str | None:
+        """The environment's token, which needs no database."""
+        return token_of(self._settings)
 
     def __call__(self) -> str | None:
-        """Return the token; None while none is set, which keeps the protected endpoints closed.
+        """Return the token; None while none is set.
 
         Raises:
             QueueError: The vault's database cannot be asked.
             VaultError: The vault's token cannot be decrypted.
         """
-        if self._settings.admin_token is not None:
-            return self._settings.admin_token.get_secret_value()
-        if self._kept is None or time.monotonic() - self._kept[0] > _KEEP_SECONDS:
-            self._kept = (time.monotonic(), self._backend.application.vault.get(REFERENCE))
-        return self._kept[1]
+        if self.given is not None:
+            return self.given
+        with self._lock:
+            if self._kept is None or time.monotonic() - self._kept[0] > _KEEP_SECONDS:
+                self._kept = (time.monotonic(), admin_token(self._settings, self._backend.application.transport))
+            return self._kept[1]

@@ -5,10 +5,11 @@ Browsers know that name as this machine; beyond this machine a trace is download
 """
 
 import mimetypes
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
@@ -24,12 +25,17 @@ _POLICY: Final = (
 )
 
 
-def viewer_address(request: Request, artifact_id: str) -> str | None:
-    """Return where a trace can be looked at; None beyond this machine."""
+def viewer_address(request: Request, artifact_id: str, signed: Mapping[str, str]) -> str | None:
+    """Return where a trace can be looked at; None beyond this machine.
+
+    Args:
+        signed: Parameters that let the viewer read this one artifact: it has no session.
+    """
     if request.url.hostname not in LOOPBACK:
         return None
     base = f"{request.url.scheme}://{TRACES_HOST}" + (f":{request.url.port}" if request.url.port else "")
-    return f"{base}/traces/index.html?trace={quote(f'{base}/api/artifacts/{artifact_id}/content', safe='')}"
+    content = f"{base}/api/artifacts/{artifact_id}/content" + (f"?{urlencode(signed)}" if signed else "")
+    return f"{base}/traces/index.html?trace={quote(content, safe='')}"
 
 
 def viewer_mount() -> Mount:

@@ -105,6 +105,16 @@ class Dev:
             jobs = [(job["status"], job["error"]) for job in self.queue.list_jobs()]
             raise AssertionError(f"{error}\n{jobs}\n{log[-3000:]}") from None
 
+    def told(self) -> Json:
+        """Return the document that it printed; it can be read once."""
+        assert self.process.stdout is not None
+        text = ""
+        while not text.rstrip().endswith("}"):
+            line = self.process.stdout.readline()
+            assert line, "`cogo dev` ended by itself."
+            text += line
+        return json.loads(text)
+
     def graphql(self, query: str, **variables: str) -> Json:
         """Ask the Dagster webserver."""
         body = json.dumps({"query": query, "variables": variables}).encode()

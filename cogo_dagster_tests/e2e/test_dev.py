@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import quote
 from uuid import UUID
 
+import httpx
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
@@ -77,6 +78,19 @@ def test_an_enqueued_job_is_run_by_a_dagster_run(dev: Dev, site: Site, tmp_path:
         expect(page.get_by_text(f"browser job {job_id} is now succeeded.")).to_be_visible(timeout=30_000)
         page.screenshot(path=tmp_path / "run.png")
         browser.close()
+
+
+def test_the_login_link_logs_in(dev: Dev, site: Site) -> None:
+    """Reading works at once; the printed link makes this browser an operator's, once."""
+    told = dev.told()
+    assert told["dashboard_url"] == f"{dev.web_url}/dashboard/local"
+    assert httpx.get(f"{dev.web_url}/api/jobs").status_code == 200
+    assert httpx.get(f"{dev.web_url}/api/jobs", headers={"x-real-ip": "203.0.113.9"}).status_code == 403
+    with httpx.Client() as browser:
+        assert browser.get(told["login_url"]).headers["location"] == "/dashboard/local?did=login"
+        page = browser.get(f"{dev.web_url}/dashboard/workers").text
+    assert "Log out cogo dev" in page
+    assert httpx.get(told["login_url"]).status_code == 401
 
 
 def test_the_dagster_ui_launches_process_jobs_and_the_dashboard_shows_what_it_did(dev: Dev, site: Site) -> None:

@@ -5,11 +5,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import psycopg
 import pytest
 
+from cogo_dagster.edge.access_tokens import ROLES, AccessTokens
 from cogo_dagster.edge.build import edge_router, edge_secrets
 from cogo_dagster.edge.key_ring import KeyRing, new_key
 from cogo_dagster.edge.key_vault import KeyVault
@@ -164,6 +166,17 @@ def test_the_public_keys_alone_yield_no_secret(edge: Edge, kept: KeyVault, token
     )
     assert (there.status_code, there.json()["code"]) == (403, "ADMIN_TOKEN")
     assert there.text == absent.text
+
+
+def test_a_named_token_of_an_administrator_is_as_good_as_the_admin_token(edge: Edge, kept: KeyVault) -> None:
+    """Of no other role, and until it is revoked."""
+    tokens, body = AccessTokens(kept.transport), {"environment": "dev", "reference": TOKEN}
+    made = {role: tokens.create(f"{role}-{uuid4().hex}", role) for role in ROLES}
+    seen = {role: ask(edge, body, **{"x-admin-token": token}).status_code for role, (token, _) in made.items()}
+    assert seen == {"viewer": 403, "operator": 403, "admin": 200}
+    token, row = made["admin"]
+    tokens.revoke(row["name"])
+    assert ask(edge, body, **{"x-admin-token": token}).status_code == 403
 
 
 def test_while_no_token_is_set_everybody_is_refused(edge: Edge, kept: KeyVault) -> None:

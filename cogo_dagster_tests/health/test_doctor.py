@@ -119,6 +119,26 @@ def test_secrets_that_cannot_be_read_here_are_found(cogo: Terminal) -> None:
         assert states(cogo.run("doctor", "--json", COGO_VAULT_KEYS=keys, **NO_BROWSER))["vault"] == state
 
 
+def test_the_admin_token_is_found_wherever_it_is(cogo: Terminal) -> None:
+    """In the environment or in the vault; two that differ, a short one and none at all are told apart."""
+    key, good, other = new_key(), "a" * 64, "b" * 64
+
+    def found(token: str = "") -> Any:
+        answer = cogo.run("doctor", "--json", QUALITY_NOTIFY_ADMIN_TOKEN=token, COGO_VAULT_KEYS=key, **NO_BROWSER)
+        return finding(answer, "admin_token")
+
+    assert (found()["state"], "nobody can log in" in found()["sentence"]) == ("unused", True)
+    assert (found("short")["state"], found(good)["state"]) == ("warning", "ok")
+    assert "QUALITY_NOTIFY_ADMIN_TOKEN" in found(good)["sentence"]
+    cogo.ok("vault", "set", "quality", "notify", "admin_token", good, COGO_VAULT_KEYS=key)
+    assert (found()["state"], "the vault's quality:notify:admin_token" in found()["sentence"]) == ("ok", True)
+    assert found(good)["state"] == "ok"
+    assert (found(other)["state"], "differ" in found(other)["sentence"]) == ("warning", True)
+    cogo.ok("vault", "remove", "quality", "notify", "admin_token", COGO_VAULT_KEYS=key)
+    cogo.ok("tokens", "create", "anna", "--role", "admin")
+    assert (found()["state"], "1 named" in found()["sentence"]) == ("ok", True)
+
+
 def test_a_browser_that_does_not_start_is_found(cogo: Terminal) -> None:
     """Not there, or as root in its sandbox."""
     found = finding(cogo.run("doctor", "--json", NO_SANDBOX="true", BROWSER_CHANNEL="/nowhere/chromium"), "browser")

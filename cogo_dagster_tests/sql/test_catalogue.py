@@ -6,6 +6,7 @@ from cogo_dagster_tests.conftest import Owner
 
 # Parts of others, which nobody calls by name.
 PARTS = {
+    "access_token_row",
     "alert_document",
     "alert_fingerprint",
     "alert_is_inhibited",
@@ -31,6 +32,7 @@ PARTS = {
     "log_operation",
     "median_and_p95",
     "new_jobs",
+    "note_token_use",
     "paused_types",
     "per_cent",
     "plan_alert_deliveries",
@@ -62,6 +64,7 @@ PARTS = {
     "stored_error",
     "time_ordered_id",
     "wake_workers",
+    "web_session_row",
     "window_is_complete",
     "window_outcome",
     "window_row",

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from fastapi import FastAPI
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
 from cogo_dagster.bootstrap import Application
+from cogo_dagster.edge.access_tokens import AccessTokens
 from cogo_dagster.executors.browser.find import find_browser
 from cogo_dagster.executors.browser.options import BrowserOptions
 from cogo_dagster.queue.artifacts import FolderStore
@@ -17,7 +19,9 @@ from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.settings import Settings, is_root, load_settings
+from cogo_dagster.web.access import Access
 from cogo_dagster.web.app import create_app
+from cogo_dagster.web.parts import Web
 from cogo_dagster.web.serve import listening, serving
 from cogo_dagster_tests.web.scene import Scene, history, lived_in
 
@@ -37,6 +41,13 @@ class Site:
     url: str
     client: httpx.Client
     application: Application
+    app: FastAPI
+
+    @property
+    def access(self) -> Access:
+        """What decides who may do what."""
+        web: Web = self.app.state.web
+        return web.access
 
     @property
     def queue(self) -> Queue:
@@ -44,10 +55,22 @@ class Site:
         return self.application.queue
 
     def get(self, path: str, **parameters: Json) -> Json:
-        """Return the document of a good answer."""
-        answer = self.client.get(path, params=parameters)
+        """Read with the admin token and return the document of a good answer."""
+        answer = self.read(path, **parameters)
         assert answer.status_code == 200, answer.text
         return answer.json()
+
+    def read(self, path: str, **parameters: Json) -> httpx.Response:
+        """Ask with the admin token."""
+        return self.client.get(path, params=parameters, headers=ADMIN)
+
+    def cookie(self, name: str = "", token: str | None = None) -> str:
+        """Log in and return the value of the session's cookie."""
+        with httpx.Client(base_url=self.url) as browser:
+            form = {"token": token or TOKEN, "name": name}
+            answer = browser.post("/dashboard/login", data=form, headers={"origin": self.url})
+        assert answer.status_code == 303, answer.text
+        return str(answer.cookies["cogo_session"])
 
     def post(self, path: str, body: Json = None, *, status: int = 200) -> Json:
         """Act with the admin token and return the document."""
@@ -92,7 +115,7 @@ def serve(settings: Settings, application: Application) -> Serve:
             serving(app, listener) as url,
             httpx.Client(base_url=url, timeout=30) as client,
         ):
-            yield Site(url, client, application)
+            yield Site(url, client, application, app)
 
     return serve
 
@@ -111,6 +134,16 @@ def scene(application: Application, dsn: str, tmp_path: Path) -> Scene:
     folder = tmp_path / "files"
     folder.mkdir()
     return lived_in(application.queue, application.store, folder)
+
+
+def tokens_of(site: Site) -> AccessTokens:
+    """Return the named tokens of a server's database."""
+    return AccessTokens(site.application.transport)
+
+
+def logged_in(context: BrowserContext, site: Site, name: str = "Anna") -> None:
+    """Give a browser a session, as logging in does."""
+    context.add_cookies([{"name": "cogo_session", "value": site.cookie(name), "url": site.url}])
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.model import Json
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.queue.steps import a_worker, add, register, running_job, take
-from cogo_dagster_tests.web.conftest import Site
+from cogo_dagster_tests.web.conftest import ADMIN, Site
 from cogo_dagster_tests.web.scene import HTTP, PIXEL, Scene, failing
 
 
@@ -99,7 +99,7 @@ def test_a_whole_job_has_its_attempts_and_files(site: Site, scene: Scene) -> Non
 
 def test_an_unknown_job_is_not_found(site: Site) -> None:
     """404 and one sentence."""
-    answer = site.client.get(f"/api/jobs/{uuid4()}")
+    answer = site.read(f"/api/jobs/{uuid4()}")
     assert answer.status_code == 404
     assert answer.json()["error"].startswith("There is no job ")
 
@@ -118,7 +118,7 @@ def test_bytes_are_shown_only_where_nothing_in_them_can_run(
 ) -> None:
     """A stranger's HTML is saved, never opened here; all of it is sandboxed and taken as what it says."""
     [file] = [one for one in site.get(f"/api/jobs/{scene.done}")["artifacts"] if one["name"] == name]
-    answer = site.client.get(file["content_url"])
+    answer = site.read(file["content_url"])
     assert answer.headers["content-type"] == kind
     assert answer.headers["content-disposition"].startswith(f'{disposition}; filename="{name}"')
     assert answer.headers["x-content-type-options"] == "nosniff"
@@ -133,7 +133,7 @@ def test_a_file_that_is_gone_from_the_store_is_a_sentence(site: Site, scene: Sce
     [file] = site.get("/api/artifacts", job_id=str(scene.done), limit=1)["artifacts"]
     [row] = site.queue.get_artifacts([UUID(file["id"])])
     site.application.store.delete(row["storage_key"])
-    answer = site.client.get(file["content_url"])
+    answer = site.read(file["content_url"])
     assert answer.status_code == 502
     assert "cannot be read" in answer.json()["error"]
 
@@ -168,14 +168,14 @@ def test_the_cursor_of_workers_leads_past_every_start_once(site: Site, queue: Qu
 def test_a_cursor_of_somebody_elses_is_refused(site: Site, cursor: str) -> None:
     """404 and what to do."""
     for path in ("/api/dlq", "/api/artifacts", "/api/workers", "/api/operations"):
-        answer = site.client.get(path, params={"before": cursor})
+        answer = site.read(path, before=cursor)
         assert answer.status_code == 404
         assert "take `next`" in answer.json()["error"]
 
 
 def test_prometheus_reads_the_queue_and_no_id(site: Site, scene: Scene) -> None:
     """Gauges, counters and a histogram with cumulative buckets; no job's id anywhere."""
-    text = site.client.get("/metrics").text
+    text = site.read("/metrics").text
     families = {family.name: family for family in text_string_to_metric_families(text)}
     values = {name: family.samples[0].value for name, family in families.items() if len(family.samples) == 1}
     numbers = site.get("/api/metrics/queue")
@@ -192,7 +192,8 @@ def test_prometheus_reads_the_queue_and_no_id(site: Site, scene: Scene) -> None:
 
 def test_prometheus_may_ask_for_openmetrics(site: Site) -> None:
     """The newer text format ends in a mark of its own."""
-    answer = site.client.get("/metrics", headers={"accept": "application/openmetrics-text; version=1.0.0"})
+    wanted = {"accept": "application/openmetrics-text; version=1.0.0"}
+    answer = site.client.get("/metrics", headers=ADMIN | wanted)
     assert answer.headers["content-type"].startswith("application/openmetrics-text")
     assert answer.text.endswith("# EOF\n")
 

@@ -34,7 +34,7 @@ def test_reports_of_a_fix_sign_on_click(serve: Serve, settings: Settings, site: 
     )
     [run] = site.get("/api/metrics/quality/gate/recent")["runs"]
     assert run["eslint_url"] == f"{site.url}/api/artifacts/{artifact_id}/content"
-    assert site.client.get(run["eslint_url"]).content == PIXEL
+    assert site.read(run["eslint_url"]).content == PIXEL
     with serve(settings=settings.model_copy(update={"metrics_base": "https://ops.example.com/"})) as other:
         [run] = other.get("/api/metrics/quality/gate/recent")["runs"]
     assert run["eslint_url"] == f"https://ops.example.com/api/artifacts/{artifact_id}/content"

@@ -16,6 +16,7 @@ from schemathesis.openapi.loaders import from_url
 from schemathesis.schemas import APIOperation, BaseSchema
 
 from cogo_dagster.web import access
+from cogo_dagster.web.headers import MOST_BYTES
 from cogo_dagster_tests.web.conftest import TOKEN, Serve, Site
 from cogo_dagster_tests.web.scene import Scene
 
@@ -73,6 +74,14 @@ def test_what_is_not_there_is_not_found(site: Site, path: str) -> None:
     answer = site.client.get(path)
     assert answer.status_code == 404
     assert "server" not in answer.headers
+
+
+def test_a_body_without_end_is_refused(site: Site) -> None:
+    """By its declared length, or once it is longer: bodies are read before a token is asked for."""
+    path = f"{site.url}/api/jobs/retry"
+    assert httpx.post(path, content=b" " * (MOST_BYTES + 1)).status_code == 413
+    assert httpx.post(path, content=iter([b" " * 100_000] * 30)).status_code in (401, 422)
+    assert site.post("/api/jobs/retry", {})["dry_run"] is True
 
 
 def test_a_host_that_is_not_ours_is_refused(site: Site) -> None:

@@ -17,7 +17,7 @@ from cogo_dagster_tests.supabase.keys import SERVICE_ROLE
 from cogo_dagster_tests.supabase.server import StandIn
 from cogo_dagster_tests.web.conftest import ADMIN, TOKEN
 from cogo_dagster_tests.web.scene import PIXEL, failing, with_files
-from cogo_dagster_tests.web.test_browser import watch
+from cogo_dagster_tests.web.test_browser import log_in, watch
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_an_artifact_is_signed_on_click_and_shown_on_its_jobs_page(
 ) -> None:
     """The API leads to Storage, a program follows it to the bytes, and a browser shows the screenshot inline."""
     job_id = with_files(over_rest.queue, over_rest.store, running_job(over_rest.queue), tmp_path)
-    with httpx.Client(base_url=url) as client:
+    with httpx.Client(base_url=url, headers=ADMIN) as client:
         rows = client.get(f"/api/jobs/{job_id}").json()["artifacts"]
         picture = next(row for row in rows if row["name"] == "screenshot.png")
         led = client.get(f"/api/artifacts/{picture['id']}/content")
@@ -64,6 +64,7 @@ def test_an_artifact_is_signed_on_click_and_shown_on_its_jobs_page(
     trouble: list[str] = []
     page = browser.new_page(base_url=url)
     watch(page, trouble)
+    log_in(page)
     page.goto(f"/dashboard/jobs/{job_id}")
     shown = page.locator("img[src*='/content']")
     expect(shown).to_be_visible()

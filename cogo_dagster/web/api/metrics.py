@@ -2,18 +2,19 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel
 
 from cogo_dagster.bootstrap import Application
 from cogo_dagster.quality.model import GateRun, GateSummary, ProviderHealth, WeeklySummary
+from cogo_dagster.quality.summary import markdown
 from cogo_dagster.queue.errors import InvalidArgument
 from cogo_dagster.web.access import Refused
 from cogo_dagster.web.api.model import NO_NULL
 from cogo_dagster.web.errors import problems
-from cogo_dagster.web.parts import AppPart
+from cogo_dagster.web.parts import AppPart, anybody, may_read
 
-router = APIRouter(prefix="/api/metrics", tags=["quality gate"])
+router = APIRouter(prefix="/api/metrics", tags=["quality gate"], dependencies=[Depends(anybody)])
 
 Branch = Annotated[
     str | None,
@@ -44,17 +45,20 @@ def recent(
 
 @router.get("/gate/summary", responses=problems(422))
 def summary(
+    request: Request,
     application: AppPart,
     *,
     hours: Annotated[float, Query(ge=0.1, le=744, description="So many hours before now.")] = 24,
     branch: Branch = None,
 ) -> GateSummary:
-    """The gate's verdict on the last hours, and the numbers behind it."""
-    return application.gates.summary(hours, branch).model_copy(update={"providers": providers(application)})
+    """The gate's verdict on the last hours, and the numbers behind it; without a token, no messages of errors."""
+    found = application.gates.summary(hours, branch).model_copy(update={"providers": providers(application)})
+    return found if may_read(request) else without_messages(found)
 
 
 @router.get("/weekly/summary", responses=problems(404, 422))
 def weekly(
+    request: Request,
     application: AppPart,
     *,
     week: Annotated[
@@ -63,13 +67,25 @@ def weekly(
     ] = None,
     branch: Branch = None,
 ) -> WeeklySummary:
-    """An ISO week beside the week before."""
+    """An ISO week beside the week before; without a token, no messages of errors."""
     try:
-        return application.gates.weekly(week, branch)
+        found = application.gates.weekly(week, branch)
     except InvalidArgument as error:
         if week is None:
             raise
         raise Refused(404, str(error)) from None
+    if may_read(request):
+        return found
+    this, last = without_messages(found.this_week), without_messages(found.last_week)
+    words = markdown(found.week, this, last, complete=found.complete)
+    return found.model_copy(update={"this_week": this, "last_week": last, "markdown": words})
+
+
+def without_messages(summary: GateSummary) -> GateSummary:
+    """Return the numbers without the messages of errors, which may hold what jobs were about."""
+    failures = [failure.model_copy(update={"message": ""}) for failure in summary.top_failures]
+    quiet = [provider.model_copy(update={"error": None}) for provider in summary.providers]
+    return summary.model_copy(update={"top_failures": failures, "providers": quiet})
 
 
 def with_addresses(request: Request, run: GateRun) -> GateRun:

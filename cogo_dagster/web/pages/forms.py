@@ -1,16 +1,20 @@
 """What a form of the dashboard must prove before it acts: that it is ours, and who sent it."""
 
+import re
 from typing import Annotated
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from fastapi import Depends, Request
 from starlette.responses import RedirectResponse
 
+from cogo_dagster.edge.access_tokens import Role
 from cogo_dagster.web.access import Refused
-from cogo_dagster.web.headers import is_same_origin
-from cogo_dagster.web.parts import session_of
+from cogo_dagster.web.headers import is_same_origin, own_origins
+from cogo_dagster.web.parts import check_role, rule, session_of, web_of
 
 _MOST_BYTES = 10_000
+
+_OURS = re.compile(r"/(?:dashboard/|api/|metrics$)[^\\\x00-\x20\x7f]*$")
 
 Form = dict[str, str]
 
@@ -25,8 +29,12 @@ async def form_of(request: Request) -> Form:
     Raises:
         Refused: Another site sent it, or it is far too long.
     """
-    if not is_same_origin(request):
-        raise Refused(403, "This form came from another site: open the page here and try again.")
+    if not is_same_origin(request, own_origins(web_of(request).settings)):
+        raise Refused(
+            403,
+            "This form came from another site: open the page here and try again. "
+            "Behind a proxy, set METRICS_BASE to the address that people see.",
+        )
     content = b""
     async for chunk in request.stream():
         content += chunk
@@ -35,32 +43,44 @@ async def form_of(request: Request) -> Form:
     return dict(parse_qsl(content.decode(errors="replace"), keep_blank_values=True))
 
 
+@rule("operator")
 def operator_of(request: Request) -> str:
     """Return who is logged in, as the log keeps it.
 
     Raises:
         NotLoggedIn: Nobody is.
+        Refused: Their role is too small.
     """
+    return _logged_in(request, "operator")
+
+
+def _logged_in(request: Request, role: Role) -> str:
     session = session_of(request)
     if session is None:
-        raise NotLoggedIn(401, "Log in with the admin token to act.")
-    return f"web:{session.name}"
+        raise NotLoggedIn(401, "Log in to act.")
+    check_role(session.holder, role)
+    return f"web:{session.holder.name}"
 
 
 FormPart = Annotated[Form, Depends(form_of)]
 Operator = Annotated[str, Depends(operator_of)]
 
 
-def back(address: str, did: str, n: int | None = None) -> RedirectResponse:
-    """Lead back to a page, which then says what was done."""
+def back(address: str, did: str | None = None, n: int | None = None) -> RedirectResponse:
+    """Lead back to a page of the dashboard, which then says what was done; or to another address, as it is."""
+    if did is None or not address.startswith("/dashboard/"):
+        return RedirectResponse(address, 303)
     mark = f"did={did}" + (f"&n={n}" if n is not None else "")
     return RedirectResponse(f"{address}{'&' if '?' in address else '?'}{mark}", 303)
 
 
 def own_page(address: str | None, default: str = "/dashboard/local") -> str:
-    """Return an address if it is a page of ours, without what a page said before."""
-    parts = urlsplit(address or "")
-    if parts.scheme or parts.netloc or not parts.path.startswith("/dashboard/") or "\\" in parts.path:
+    """Return an address if it is one of ours that can be read, without what a page said before."""
+    try:
+        parts = urlsplit(address or "")
+    except ValueError:
+        return default
+    if parts.scheme or parts.netloc or not _OURS.match(parts.path):
         return default
     query = "&".join(word for word in parts.query.split("&") if word and not word.startswith(("did=", "n=")))
     return parts.path + (f"?{query}" if query else "")
@@ -70,5 +90,12 @@ def login_page(request: Request) -> str:
     """Return the login page that leads back here."""
     here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     # What was posted is not repeated: its page asks again.
-    page = here if request.method == "GET" else own_page(urlsplit(request.headers.get("referer", "")).path)
+    page = here if request.method in ("GET", "HEAD") else _page_before(request)
     return f"/dashboard/login?next={quote(page, safe='')}"
+
+
+def _page_before(request: Request) -> str:
+    try:
+        return own_page(urlsplit(request.headers.get("referer", "")).path)
+    except ValueError:
+        return own_page(None)

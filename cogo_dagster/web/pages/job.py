@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -14,7 +15,7 @@ from cogo_dagster.queue.artifacts import ArtifactStore, ArtifactStoreError
 from cogo_dagster.queue.model import Json
 from cogo_dagster.web.api.jobs import no_such_job, reason
 from cogo_dagster.web.content import bare_type, first_text
-from cogo_dagster.web.parts import AppPart, require_reader
+from cogo_dagster.web.parts import AppPart, require_reader, session_of, web_of
 from cogo_dagster.web.render import Pages
 from cogo_dagster.web.traces import viewer_address
 
@@ -66,12 +67,17 @@ def _exhibit(request: Request, store: ArtifactStore, row: Json) -> Exhibit:
     if kind.startswith("image/") and kind != "image/svg+xml":
         return Exhibit(row, "image")
     if kind == "application/zip" and str(row["name"]).endswith("trace.zip"):
-        return Exhibit(row, "trace", viewer=viewer_address(request, row["id"]))
+        return Exhibit(row, "trace", viewer=viewer_address(request, row["id"], _signed(request, row["id"])))
     if kind in _TEXTS and row["storage_key"]:
         with contextlib.suppress(ArtifactStoreError):
             text, whole = first_text(store, row, _READ_BYTES)
             return Exhibit(row, "text", _readable(kind, text, whole=whole), whole)
     return Exhibit(row, "file")
+
+
+def _signed(request: Request, artifact_id: str) -> Mapping[str, str]:
+    session = session_of(request)
+    return web_of(request).access.sign(session, artifact_id) if session else {}
 
 
 def _readable(kind: str, text: str, *, whole: bool) -> str:

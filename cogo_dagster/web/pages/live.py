@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator
+from itertools import count
 from typing import Final
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 
 from cogo_dagster.queue.errors import QueueError
 from cogo_dagster.settings import SettingsError
-from cogo_dagster.web.parts import Web, WebPart, require_reader
+from cogo_dagster.web.parts import Web, WebPart, has_lost_access, require_reader
 
 router = APIRouter(prefix="/dashboard", include_in_schema=False, dependencies=[Depends(require_reader)])
 
@@ -21,6 +22,9 @@ GLANCE_SECONDS: Final = 2.0
 
 _MARK_CHARS: Final = 1_000
 """Of a payload and a result, whose length tells as well."""
+
+_GLANCES_PER_CHECK: Final = 5
+"""So often somebody is asked for again whose session may have ended meanwhile."""
 
 _AGES: Final = {"oldest_ready_seconds"}
 """What changes although nothing happens."""
@@ -34,7 +38,11 @@ async def live(request: Request, web: WebPart, job: UUID | None = None) -> Event
 
 async def _changes(request: Request, web: Web, job: UUID | None) -> AsyncIterator[ServerSentEvent]:
     before = None
-    while not await request.is_disconnected():
+    for glance in count():
+        if await request.is_disconnected():
+            return
+        if glance and glance % _GLANCES_PER_CHECK == 0 and await run_in_threadpool(has_lost_access, request):
+            return
         try:
             event, mark = "change", await run_in_threadpool(mark_of, web, job)
         except (QueueError, SettingsError):

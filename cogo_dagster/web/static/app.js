@@ -118,7 +118,7 @@ function toggleLive() {
   else { live.mark = null; refresh(); follow(); }
 }
 
-if (liveButton && $("[data-live]") && !$(".problem")) {
+if (liveButton && $("[data-live]") && !$(".problem") && document.body.dataset.follows !== undefined) {
   liveButton.addEventListener("click", toggleLive);
   if (window.EventSource) follow(); else poll();
   // A phone that wakes up has missed what came meanwhile.

@@ -23,6 +23,7 @@ TRANSPORTS: dict[str, Callable[[str], Transport]] = {
 }
 
 TABLES = (
+    "access_tokens",
     "alert_cursors",
     "alert_deliveries",
     "alert_promotions",
@@ -48,6 +49,7 @@ TABLES = (
     "secrets",
     "watched_conditions",
     "watched_schedules",
+    "web_sessions",
     "weekly_summaries",
     "worker_devices",
     "worker_heartbeats",

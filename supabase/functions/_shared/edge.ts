@@ -136,6 +136,11 @@ function named(variable: string): string[] {
   }
 }
 
+/** The SHA-256 of a text in hexadecimal digits. */
+export async function hashed(text: string): Promise<string> {
+  return [...await digest(text)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
 async function digest(text: string): Promise<Uint8Array> {
   return new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text)));
 }

@@ -1,0 +1,11 @@
+/*
+ * Write down that a named token was used, at most once a minute.
+ */
+create or replace function public.note_token_use(token_id uuid) returns void
+language sql volatile set search_path = '' as $$
+    update public.access_tokens t set last_used_at = clock_timestamp()
+    where t.id = note_token_use.token_id
+      and (t.last_used_at is null or t.last_used_at < clock_timestamp() - interval '1 minute')
+$$;
+
+comment on function public.note_token_use is 'Write down that a named token was used.';
