@@ -47,7 +47,10 @@ begin
     if claim_jobs.max_jobs is null or claim_jobs.max_jobs < 0 then
         perform public.invalid_argument('max_jobs must be 0 or more.');
     end if;
-    perform public.check_worker_id(claim_jobs.worker_id);
+    -- Spelled out, where check_worker_id would do: an expression is cheaper than a call.
+    if length(claim_jobs.worker_id) not between 1 and 200 or claim_jobs.worker_id ~ '[\x01-\x1f\x7f-\x9f]' then
+        perform public.check_worker_id(claim_jobs.worker_id);
+    end if;
     lease_end := at + make_interval(secs => claim_jobs.lease_seconds);
 
     -- A repeat may overtake a first call whose connection broke: it waits for it, and finds what it claimed.
@@ -56,9 +59,6 @@ begin
     from public.jobs j where j.lease_token = claim_jobs.claim_id and j.status = 'running';
 
     if answer is null then
-        if exists (select from public.ended_claims e where e.claim_id = claim_jobs.claim_id) then
-            return '{"jobs": [], "claim_ended": true}';
-        end if;
         paused_types := public.paused_types(claim_jobs.executor_id);
         with due as materialized (
             select lane.id, coalesce(ask.prefetch, false) as prefetch
@@ -87,7 +87,8 @@ begin
                 ) queued
                 limit ask.max_jobs
             ) lane
-            where paused_types is null or ask.family !~ paused_types
+            where (paused_types is null or ask.family !~ paused_types)
+              and not exists (select from public.ended_claims e where e.claim_id = claim_jobs.claim_id)
             limit claim_jobs.max_jobs
         ), claimed as (
             update public.jobs j set
@@ -105,6 +106,9 @@ begin
         )
         select json_agg(public.claimed_job(c.job) order by (c.job).priority, (c.job).next_run_at) into answer
         from claimed c;
+        if answer is null and exists (select from public.ended_claims e where e.claim_id = claim_jobs.claim_id) then
+            return '{"jobs": [], "claim_ended": true}';
+        end if;
     end if;
 
     if claim_jobs.idle is not null then
