@@ -24,7 +24,8 @@ create or replace function public.replay_dlq(
     fingerprint text default null, job_ids jsonb default null, items jsonb default null, code_version text default null,
     dry_run boolean default false, after jsonb default null, batch_size integer default 500, action jsonb default null
 ) returns jsonb
-language plpgsql set search_path = '' set plan_cache_mode = force_custom_plan as $$
+language plpgsql
+set search_path = '' set plan_cache_mode = force_custom_plan set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
 declare
     at timestamptz := clock_timestamp();
     named constant uuid[] := public.bulk_arguments(replay_dlq.job_ids, replay_dlq.items, replay_dlq.batch_size);
@@ -63,7 +64,8 @@ begin
           and (replay_dlq.executor_id is null or d.executor_id = replay_dlq.executor_id)
           and (replay_dlq.since_seconds is null or d.failed_at >= at - make_interval(secs => replay_dlq.since_seconds))
           and (replay_dlq.fingerprint is null or d.fingerprint = replay_dlq.fingerprint)
-          and public.key_holder(d) is null
+          and not exists (select from public.jobs j
+                          where j.type = d.type and j.idempotency_key = 'dlq:' || d.job_id and public.key_holder(d) = j.id)
           and (replay_dlq.after is null or d.failed_at >= (replay_dlq.after ->> 'at')::timestamptz
                and (d.failed_at, d.job_id) > ((replay_dlq.after ->> 'at')::timestamptz, (replay_dlq.after ->> 'id')::uuid))
         order by d.failed_at, d.job_id
@@ -75,7 +77,7 @@ begin
                                   order by f.failed_at, f.job_id), '[]')
         into passed_over
         from (
-            select (oldest.letter).job_id, (oldest.letter).failed_at, public.key_holder(oldest.letter) as held_by
+            select (oldest.letter).job_id, (oldest.letter).failed_at, j.id as held_by
             from (
                 select d as letter from public.jobs_dlq d
                 where not d.superseded and d.closed_at is null and d.replayed_at is null and d.type is not null
@@ -87,7 +89,8 @@ begin
                 order by d.failed_at, d.job_id
                 limit 10000
             ) oldest
-            where public.key_holder(oldest.letter) is not null
+            join public.jobs j on j.type = (oldest.letter).type and j.idempotency_key = 'dlq:' || (oldest.letter).job_id
+            where public.key_holder(oldest.letter) = j.id
             order by 2, 1
             limit 100
         ) f;
