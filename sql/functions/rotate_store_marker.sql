@@ -8,7 +8,7 @@
  *
  * Returns {"status", "marker"}: `rotated` or `unfinished`: write this marker into the store; `mismatch`: the store
  * holds a value of another database, a copy of this one for example; `unknown`: this database never registered the
- * store. Errors: none.
+ * store. Errors: CQ005.
  */
 create or replace function public.rotate_store_marker(
     store_id uuid, seen uuid default null, next uuid default null
@@ -19,6 +19,9 @@ declare
     known public.artifact_stores;
     replacement uuid := coalesce(rotate_store_marker.next, gen_random_uuid());
 begin
+    if rotate_store_marker.store_id is null then
+        perform public.invalid_argument('store_id must be a uuid.');
+    end if;
     if rotate_store_marker.seen is null then
         insert into public.artifact_stores (id, marker, registered_at, rotated_at)
         values (rotate_store_marker.store_id, replacement, at, at) on conflict (id) do nothing;
