@@ -96,7 +96,12 @@ class Alerts:
             QueueError: The database is away.
             SettingsError: A target is not configured right.
         """
-        return self._pass(self._deliverer(), self.outage_watch(), max_seconds)
+        try:
+            deliverer = self._deliverer()
+        except SettingsError:
+            Deliverer(self._transport, (), self._settings, self.hide).promote()  # recorded all the same
+            raise
+        return self._pass(deliverer, self.outage_watch(), max_seconds)
 
     def call_switch(self) -> bool:
         """Call COGO_DEADMAN_URL if the system works and it was not called within a minute.

@@ -10,6 +10,7 @@ from urllib.parse import quote, unquote
 
 import pytest
 
+from cogo_dagster.alerts.delivery import _sending_seconds
 from cogo_dagster.alerts.model import Announcement
 from cogo_dagster.alerts.receipt import Outcome
 from cogo_dagster.alerts.service import Alerts
@@ -235,6 +236,12 @@ def test_the_loop_says_its_trouble_once_and_goes_on(alerts: Alerts, monkeypatch:
     loop.once()
     loop.once()
     assert said == ["Alerts are not delivered: no room"]
+
+
+@pytest.mark.parametrize(("max_seconds", "begins_until"), [(20, 5), (45, 30), (600, 585), (1, 1), (12, 5)])
+def test_a_pass_ends_in_its_time(max_seconds: float, begins_until: float) -> None:
+    """No message is begun so late that its 15 s would end after the pass; a short pass begins some all the same."""
+    assert _sending_seconds(max_seconds) == begins_until
 
 
 def test_without_targets_a_pass_only_promotes(transport: Transport, queue: Queue) -> None:

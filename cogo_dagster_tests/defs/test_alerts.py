@@ -24,7 +24,7 @@ from cogo_dagster.defs.resources import CogoResource
 from cogo_dagster.defs.watched import _watched
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.transports.base import Transport
-from cogo_dagster.settings import load_settings
+from cogo_dagster.settings import SettingsError, load_settings
 from cogo_dagster_tests.alerts.receivers import Receiver, Reply, anything, receiving
 from cogo_dagster_tests.alerts.steps import fail_job
 from cogo_dagster_tests.defs.origins import of_sensor
@@ -194,6 +194,16 @@ def test_what_dagster_does_not_answer_keeps_no_message_back(
     with pytest.raises(LookupError):
         tick(instance, http)
     assert len(receiver.accepted) == 1
+
+
+def test_a_target_without_its_address_keeps_no_alert_from_being_recorded(
+    instance: dg.DagsterInstance, settings: dict[str, str], queue: Queue, alerts: Alerts
+) -> None:
+    """The tick fails with the sentence that says what to set; what went wrong is an alert to look at."""
+    fail_job(queue)
+    with pytest.raises(SettingsError, match="SLACK_WEBHOOK_URL is not set"):
+        tick(instance, CogoResource(settings=settings | {"WEBHOOK_TYPE": "slack", "SLACK_WEBHOOK_URL": ""}))
+    assert [row["kind"] for row in alerts.list_alerts()] == ["job_failed"]
 
 
 def test_a_sensor_that_keeps_failing_is_an_alert(

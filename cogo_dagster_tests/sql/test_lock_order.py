@@ -138,6 +138,11 @@ def calls(rows: Rows, order: int) -> dict[str, Call]:
             "watch_schedules",
             {"schedules": [{"name": f"s{n}", "due_in_seconds": 60} for n in numbers]},
         ),
+        "report_conditions": (
+            "report_conditions",
+            {"scope": "dagster", "conditions": [{"kind": "sensor_failing", "subject": f"s{n}"} for n in numbers]},
+        ),
+        "claim_deadman_ping": ("claim_deadman_ping", {}),
         "acquire_rate": ("acquire_rate", {"name": "figma:x", "capacity": 9, "refill_per_second": 1}),
         "open_circuit": ("open_circuit", {"name": "figma:x", "open_seconds": 9, "reason": "x"}),
         "rotate_store_marker": ("rotate_store_marker", {"store_id": str(UUID(int=1)), "seen": None}),

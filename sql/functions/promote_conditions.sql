@@ -10,7 +10,12 @@ declare
     found record;
     promoted integer := 0;
 begin
-    delete from public.watched_conditions w where w.seen_at < at - interval '1 day';
+    -- Rows that somebody reports at this moment are left alone, so that the two never wait for each other.
+    delete from public.watched_conditions w
+    using (select old.scope, old.kind, old.subject from public.watched_conditions old
+           where old.seen_at < at - interval '1 day'
+           order by old.scope, old.kind, old.subject for update skip locked) gone
+    where (w.scope, w.kind, w.subject) = (gone.scope, gone.kind, gone.subject);
     perform public.resolve_alerts(
         array(select a.id from public.alerts a
               where a.kind in ('sensor_failing', 'executor_unavailable', 'no_worker_for_family') and a.status = 'firing'
