@@ -71,18 +71,19 @@ class StopSignals:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signature of handlers
         self._count += 1
+        count = self._count  # another signal may come while this one is handled
         note_stop()
-        self._limit_to(_END_SECONDS + (self._grace_seconds if self._count == 1 else 0))
+        self._limit_to(_END_SECONDS + (self._grace_seconds if count == 1 else 0))
         if self._target is None:
-            if self._count == 1:
+            if count == 1:
                 raise StoppedEarly
-        elif self._count == 1:
+        elif count == 1:
             self._say("Stopping: no more claims, running jobs may finish within the grace; signal again to stop now.")
             self._target.request_stop()
-        elif self._count == 2:
+        elif count == 2:
             self._say("Stopping now: running jobs are requeued; signal again to leave them to their leases.")
             self._target.request_stop(0)
-        if self._count > 2:
+        if count > 2:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
 
