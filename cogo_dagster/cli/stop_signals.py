@@ -64,6 +64,8 @@ class StopSignals:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool:
         """Put the handlers back; a stop before the work began is no error."""
+        if self._limit is not None:
+            self._limit.cancel()
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
         self.stopped_early = kind is StoppedEarly

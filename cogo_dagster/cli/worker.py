@@ -54,6 +54,7 @@ def worker(
 ) -> None:
     """Run jobs until a signal, after --max-jobs, or with --drain until nothing is due; log to standard error."""
     stop_with_shell()
+    threads = set(threading.enumerate())
     log = WorkerLog(as_json=as_json)
     end = partial(_end_process, log)
     with StopSignals(say=lambda sentence: log.line("signal", sentence), end=end) as signals:
@@ -67,7 +68,7 @@ def worker(
     _print_report(report, as_json)
     if report.ended_because == "slots_lost":
         _replace_process(settings.max_jobs, report)
-    _leave_threads()
+    _end_beside_threads(threads)
 
 
 def _run(settings: Settings, signals: StopSignals, log: WorkerLog, *, drain: bool) -> WorkerReport:
@@ -102,9 +103,9 @@ def _replace_process(max_jobs: int | None, report: WorkerReport) -> None:
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:], *left])  # noqa: S606 - our own command line
 
 
-def _leave_threads() -> None:
+def _end_beside_threads(before: set[threading.Thread]) -> None:
     """End the process now if executions left threads behind that would keep it from ending."""
-    if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
+    if any(not thread.daemon for thread in threading.enumerate() if thread not in before):
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(ExitCode.OK)
@@ -113,7 +114,7 @@ def _leave_threads() -> None:
 @contextmanager
 def _alerting(application: Application, log: WorkerLog) -> Iterator[None]:
     """Deliver alerts beside the work, if WEBHOOK_TYPE says where; a missing variable is an error before it begins."""
-    if not application.settings.webhook_types:
+    if not (application.settings.webhook_types or application.settings.deadman_url):
         yield
         return
     with application.alerts.loop(lambda sentence: log.line("alerts", sentence)).running():
