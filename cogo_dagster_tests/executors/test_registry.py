@@ -116,10 +116,12 @@ def test_the_doctor_names_it(broken: list[str], settings: Settings) -> None:
 @pytest.mark.usefixtures("broken")
 def test_commands_work_beside_it(tmp_path: Path, dsn: str, queue: Queue) -> None:
     """A job is enqueued, and a worker runs it to its end."""
-    cogo = terminal(tmp_path, dsn, {})
-    environment = {"BROWSER_REAL_MODE": "false", "BROWSER_ALLOWED_HOSTS": "127.0.0.1"}
-    job = cogo.ok("enqueue", "browser", "--url", "http://127.0.0.1:1/", **environment)
-    done = cogo.run("worker", "--max-jobs", "1", "--json", **environment)
+    browser = {"BROWSER_REAL_MODE": "false", "BROWSER_ALLOWED_HOSTS": "127.0.0.1"}
+    cogo = terminal(tmp_path, dsn, browser | {"PYTHONPATH": str(tmp_path / "site")})
+    job = cogo.ok("enqueue", "browser", "--url", "http://127.0.0.1:1/")
+    with cogo.start("worker", "--max-jobs", "1") as worker:
+        done = worker.wait()
     assert done.code == 0, done.err
+    assert "The executor broken_syntax (cogo_broken_syntax:build) cannot be loaded: SyntaxError" in done.err
     [row] = queue.get_jobs([UUID(job["job_id"])])
     assert row["attempts"] == 1
