@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from cogo_dagster.queue.client import Queue, WorkerIdentity
+from cogo_dagster.queue.functions import FUNCTIONS
 from cogo_dagster.queue.model import Job, Json
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.queue.conformance.test_gate_runs import a_run
@@ -55,6 +56,11 @@ class Rows:
         owner.execute("update public.artifacts set status = 'orphaned' where id = any(%s)", (self.abandoned,))
         owner.execute("update public.worker_heartbeats set created_at = now() - interval '2 days'")
         owner.execute(OLD_ALERT)
+        owner.execute(
+            "insert into public.secrets (environment, reference, ciphertext, key_id)"
+            " select 'dev', 'app:s' || n || ':key', %s, 'older' from generate_series(0, 99) n",
+            (sealed("a"),),
+        )
 
 
 OLD_ALERT: Final = """
@@ -86,7 +92,7 @@ def calls(rows: Rows, order: int) -> dict[str, Call]:
     token = str(rows.running[0].lease_token)
     providers = [{"provider": f"p{n % 3}", "capability": f"c{n}", "healthy": n % 2 == 0} for n in numbers]
     secrets = [
-        {"environment": "dev", "reference": f"app/s{n}", "version": 1, "ciphertext": sealed("b")} for n in numbers
+        {"environment": "dev", "reference": f"app:s{n}:key", "version": 1, "ciphertext": sealed("b")} for n in numbers
     ]
     runs = [{"run_id": f"run-{n}", "job_name": "process_jobs", "error_class": "x"} for n in numbers]
     targets = [{"target": f"t{n}", "address_digest": str(order)} for n in numbers]
@@ -107,8 +113,8 @@ def calls(rows: Rows, order: int) -> dict[str, Call]:
         "fail_unreadable_jobs": ("fail_unreadable_jobs", {"claim_id": token, "every_one": True}),
         "start_jobs": ("start_jobs", worker | {"job_ids": [str(job.id) for job in rows.running]}),
         "cancel_job": ("cancel_job", {"job_id": str(rows.running[BATCH // 2].id)}),
-        "retry_failed": ("retry_failed", bulk | {"job_ids": _texts(rows.failed[::order])}),
-        "replay_dlq": ("replay_dlq", bulk | {"job_ids": _texts(rows.failed[::order])}),
+        "retry_failed": ("retry_failed", bulk),
+        "replay_dlq": ("replay_dlq", bulk),
         "purge_jobs": ("purge_jobs", bulk | {"older_than_days": 0, "statuses": ["succeeded", "failed"]}),
         "cleanup_artifacts": ("cleanup_artifacts", bulk | {"older_than_days": 0}),
         "enqueue_jobs": ("enqueue_jobs", {"jobs": keyed}),
@@ -150,6 +156,61 @@ def calls(rows: Rows, order: int) -> dict[str, Call]:
     }
 
 
+def calls_of_few_rows(rows: Rows, order: int) -> dict[str, Call]:
+    """Return a call of each function that changes a row or two, but locks more on its way."""
+    report = {"name": "r", "content_type": "text/plain", "size_bytes": 1, "sha256": "a" * 64, "extension": "txt"}
+    silence = {"silence_id": str(uuid4()), "fingerprint": "x", "kind": None, "subject_prefix": None}
+    return {
+        "create_access_token": (
+            "create_access_token",
+            {"token_id": str(UUID(int=order % 9)), "name": "ci", "role": "viewer", "token_hash": f"{order % 9:064x}"},
+        ),
+        "revoke_access_token": ("revoke_access_token", {"name": "ci"}),
+        "use_access_token": ("use_access_token", {"token_hash": "a" * 64}),
+        "open_web_session": (
+            "open_web_session",
+            {"session_hash": f"{order % 9:064x}", "holder": "me", "lifetime_seconds": 60, "seal": "a" * 64},
+        ),
+        "use_web_session": ("use_web_session", {"session_hash": "a" * 64}),
+        "end_web_session": ("end_web_session", {"session_hash": "a" * 64}),
+        "close_circuit": ("close_circuit", {"name": "figma:x"}),
+        "create_report": ("create_report", report),
+        "delete_secret": ("delete_secret", {"environment": "dev", "reference": "app:s1:key"}),
+        "end_alert_silence": ("end_alert_silence", {"silence_id": str(uuid4()), "actor": "me"}),
+        "note_operation": ("note_operation", {"note_id": str(rows.files[0]), "operation": "x", "actor": "me"}),
+        "record_alert_target": ("record_alert_target", {"target": "t1", "outcome": "retry"}),
+        "record_outage": (
+            "record_outage",
+            {
+                "outage_id": str(uuid4()),
+                "host": "h",
+                "started_seconds_ago": 9,
+                "ended_seconds_ago": 1,
+                "error_message": "x",
+            },
+        ),
+        "report_stuck_worker": (
+            "report_stuck_worker",
+            {"instance_id": str(rows.worker.instance_id), "reason": "x"},
+        ),
+        "set_provider": ("set_provider", {"provider": "p1", "capability": "c1"}),
+        "set_secret": (
+            "set_secret",
+            {"environment": "dev", "reference": "app:s1:key", "ciphertext": sealed("c"), "key_id": KEY_ID},
+        ),
+        "settle_alert_message": ("settle_alert_message", {"claim_id": str(uuid4()), "outcome": "delivered"}),
+        "silence_alerts": ("silence_alerts", silence | {"duration_seconds": 60, "author": "me"}),
+        "store_gate_snapshot": ("store_gate_snapshot", {}),
+        "store_weekly_summary": ("store_weekly_summary", {}),
+    }
+
+
+LIKE_ANOTHER: Final = {"claim_one_job", "complete_job", "fail_job", "finish_report", "requeue_job", "snooze_job"}
+"""They call a function that is tried here, or write one row by its id and nothing else."""
+
+READS: Final = {"count_jobs", "next_due", "send_wakeup"}
+"""Volatile, and lock nothing."""
+
 FAILURE: Final[Json] = {"outcome": "failed", "error": {"class": "x", "message": "y"}, "retryable": False}
 
 
@@ -163,6 +224,32 @@ def test_no_two_functions_deadlock(queue: Queue, owner: Owner, first: Session, s
             lambda: first.call_and_rollback(mine, **forth),  # noqa: B023
             lambda: second.call_and_rollback(theirs, **back),  # noqa: B023
         )
+
+
+def test_a_function_of_few_rows_deadlocks_with_none_of_many(
+    queue: Queue, owner: Owner, first: Session, second: Session
+) -> None:
+    """Against itself, and against each of those that lock rows of the same tables."""
+    rows = Rows(queue, owner)
+    many = ("promote_alerts", "replay_alert_deliveries", "rotate_secrets", "remove_provider", "register_worker")
+    few = calls_of_few_rows(rows, 1)
+    for one in few:
+        mine, forth = few[one]
+        for theirs, back in [calls_of_few_rows(rows, -1)[one], *(calls(rows, -1)[other] for other in many)]:
+            at_once(
+                lambda: first.call_and_rollback(mine, **forth),  # noqa: B023
+                lambda: second.call_and_rollback(theirs, **back),  # noqa: B023
+            )
+
+
+def test_every_function_that_writes_is_tried(queue: Queue, owner: Owner) -> None:
+    """A new one is added to the calls above."""
+    found = owner.execute(
+        "select proname from pg_proc where pronamespace = 'public'::regnamespace and provolatile = 'v'"
+    ).fetchall()
+    rows = Rows(queue, owner)
+    tried = {function for function, _ in (calls(rows, 1) | calls_of_few_rows(rows, 1)).values()}
+    assert {name for (name,) in found if name in FUNCTIONS} == tried | LIKE_ANOTHER | READS
 
 
 PAIRS: Final = [

@@ -39,7 +39,10 @@ begin
             perform public.invalid_argument('The token is no longer live: log in with another.');
         end if;
     end if;
-    delete from public.web_sessions s where s.expires_at < moment - interval '1 day';
+    -- One that is being ended at this moment is left to the next call: nobody waits here.
+    delete from public.web_sessions s where s.id in (
+        select old.id from public.web_sessions old where old.expires_at < moment - interval '1 day'
+        order by old.id for update skip locked);
     insert into public.web_sessions (id, session_hash, token_id, seal, holder, role, created_at, expires_at)
     values (public.time_ordered_id(), open_web_session.session_hash, open_web_session.token_id, open_web_session.seal,
             open_web_session.holder, coalesce(token.role, 'admin'), moment,
