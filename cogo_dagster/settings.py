@@ -67,6 +67,7 @@ class Settings(BaseSettings):
     max_workers: int = Field(2, alias="COGO_MAX_WORKERS", ge=1, le=100)
     pool_size: int = Field(8, alias="COGO_POOL_SIZE", ge=1, le=1000)
     grace_seconds: float = Field(25, alias="COGO_GRACE_SECONDS", ge=0, le=3600)
+    max_payload_bytes: int | None = Field(None, alias="COGO_MAX_PAYLOAD_BYTES", ge=1_000, le=100_000_000)
     job_timeout_seconds: float = Field(3600, alias="COGO_JOB_TIMEOUT_SECONDS", ge=1, le=86_400)
 
     # Browser

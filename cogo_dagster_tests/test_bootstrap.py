@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from cogo_dagster.bootstrap import (
@@ -14,6 +15,7 @@ from cogo_dagster.bootstrap import (
 )
 from cogo_dagster.queue.embedded import EmbeddedServer
 from cogo_dagster.queue.errors import DatabaseUnavailable, SchemaOutOfDate, SchemaTooNew
+from cogo_dagster.queue.model import NewJob
 from cogo_dagster.settings import SettingsError, load_settings
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.servers import swept_home
@@ -157,3 +159,13 @@ def test_the_worker_works_by_the_settings(tmp_path: Path) -> None:
     options = worker_options(load_settings(**NOTHING, **given))
     assert (options.concurrency, options.lease_seconds, options.grace_seconds, options.max_jobs) == (7, 12, 3, 5)
     assert options.heartbeat_seconds == 4
+
+
+def test_a_payload_limit_of_the_settings_holds_for_everybody(dsn: str, tmp_path: Path, owner: Owner) -> None:
+    """COGO_MAX_PAYLOAD_BYTES is kept in the database, so that SQL callers meet it too."""
+    settings = load_settings(COGO_DATABASE_URL=dsn, COGO_HOME=str(tmp_path), COGO_MAX_PAYLOAD_BYTES="2000")
+    with open_application(settings) as application:
+        application.queue.enqueue([NewJob("browser", {"text": "x" * 1_900})])
+    with pytest.raises(psycopg.Error, match="2000"):
+        owner.execute("""select enqueue_jobs(jsonb_build_array(jsonb_build_object(
+            'type', 'browser', 'payload', jsonb_build_object('text', repeat('x', 2100)))))""")

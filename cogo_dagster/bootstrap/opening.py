@@ -40,6 +40,7 @@ def open_application(settings: Settings, *, keep_database: bool = False) -> Iter
         transport = PostgresTransport(dsn, max_connections=settings.pool_size, prepare=not pooled)
         stack.callback(transport.close)
         queue = Queue(transport)
+        _apply_limits(settings, queue)
         yield Application(settings, dsn, transport, queue, _store(settings, queue, stack), pooled)
 
 
@@ -53,7 +54,14 @@ def _over_rest(settings: Settings, stack: ExitStack) -> Application:
     queue = Queue(transport)
     version = queue.schema_version()
     require_release(version["release"] if version else None, MIGRATE)
+    _apply_limits(settings, queue)
     return Application(settings, None, transport, queue, _store(settings, queue, stack))
+
+
+def _apply_limits(settings: Settings, queue: Queue) -> None:
+    """Write down a limit that the settings name, since the database holds it for all who enqueue."""
+    if settings.max_payload_bytes is not None:
+        queue.set_payload_limit(settings.max_payload_bytes)
 
 
 def _store(settings: Settings, queue: Queue, stack: ExitStack) -> ArtifactStore:

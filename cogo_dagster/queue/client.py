@@ -350,6 +350,10 @@ class Queue:
         numbers: Mapping[str, Json] = self._call("queue_stats", executor_id=executor_id)
         return numbers
 
+    def set_payload_limit(self, max_bytes: int) -> None:
+        """Let payloads and results have so many bytes as JSON text, whoever enqueues them."""
+        self._call("set_payload_limit", max_bytes=max_bytes)
+
     def schema_version(self) -> Json:
         """Return `release` and `deployment_id` of the database."""
         return self._call("schema_version")

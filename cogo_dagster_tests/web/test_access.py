@@ -41,6 +41,8 @@ ROUTES: dict[str, tuple[Rule, int]] = {
     "GET /api/jobs": ("viewer", 200),
     "GET /api/jobs/{job_id}": ("viewer", 404),
     "GET /api/jobs/{job_id}/attempts": ("viewer", 404),
+    "GET /api/jobs/{job_id}/payload": ("viewer", 404),
+    "GET /api/jobs/{job_id}/result": ("viewer", 404),
     "POST /api/jobs/retry": ("operator", 200),
     "POST /api/jobs/{job_id}/retry": ("operator", 404),
     "POST /api/jobs/{job_id}/cancel": ("operator", 404),

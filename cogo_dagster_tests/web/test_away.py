@@ -56,7 +56,7 @@ def client(distant: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[httpx
     with (
         listening("127.0.0.1", 0) as listener,
         serving(create_app(distant), listener) as url,
-        httpx.Client(base_url=url, timeout=30) as client,
+        httpx.Client(base_url=url, timeout=30, headers={"x-admin-token": TOKEN}) as client,
     ):
         yield client
 
