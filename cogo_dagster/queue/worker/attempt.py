@@ -5,12 +5,12 @@ import math
 import time
 import traceback
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, replace
-from typing import Final, TypeVar, cast
+from dataclasses import dataclass
+from typing import Final, NamedTuple, TypeVar, cast
 
 from cogo_dagster.queue.decoding import PartlyUnreadable
 from cogo_dagster.queue.executor import ExecutionFailed, Executor, Interrupted, InvalidPayload, Snooze, Workspace
-from cogo_dagster.queue.model import ArtifactFile, ExecutionResult, Job, JobError, Outcome, Settlement
+from cogo_dagster.queue.model import ArtifactFile, ExecutionResult, Job, JobError, Json, Outcome, Settlement
 from cogo_dagster.queue.worker.results import InThread, kept, kept_files
 
 T = TypeVar("T")
@@ -28,11 +28,21 @@ _FRAMES: Final = 50
 _LONGEST_DELAY_SECONDS: Final = 31_536_000.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for each job, and that would triple the time
 class EndedAttempt:
     """How an attempt ended, and the files it leaves in its workspace."""
 
     settlement: Settlement
+    artifacts: tuple[ArtifactFile, ...] = ()
+
+
+class _Ending(NamedTuple):
+    """What an execution came to."""
+
+    outcome: Outcome
+    result: Json = None
+    error: JobError | None = None
+    delay_seconds: float | None = None
     artifacts: tuple[ArtifactFile, ...] = ()
 
 
@@ -50,88 +60,77 @@ async def run_attempt(
     started_at = time.monotonic()
     try:
         if isinstance(job.payload, PartlyUnreadable):
-            ended = failure(job, JobError("unreadable", _UNREADABLE, retryable=False))
+            ending = _failure(JobError("unreadable", _UNREADABLE, retryable=False))
         else:
-            ended = _success(job, await executor.execute(job, workspace))
-            if ended.settlement.result is not None:
-                result = await kept(ended.settlement.result, secrets, in_thread)
-                ended = replace(ended, settlement=replace(ended.settlement, result=result))
+            ending = _success(await executor.execute(job, workspace))
+            if ending.result is not None:
+                ending = ending._replace(result=await kept(ending.result, secrets, in_thread))
     except BaseException as problem:  # an executor's fault is not the worker's
         if isinstance(problem, GeneratorExit) and not _loop_is_running():
             raise  # this coroutine itself is being closed
-        ended = _ending(job, problem)
-    error = ended.settlement.error.redacted(secrets) if ended.settlement.error else None
-    settlement = ended.settlement
-    return EndedAttempt(
-        Settlement(
-            job,
-            settlement.outcome,
-            settlement.result,
-            error,
-            settlement.delay_seconds,
-            round(time.monotonic() - started_at, 6),
-        ),
-        kept_files(ended.artifacts, secrets) if ended.artifacts else (),
-    )
+        ending = _ending(problem)
+    outcome, result, error, delay_seconds, artifacts = ending
+    if error is not None:
+        error = error.redacted(secrets)
+    if artifacts:
+        artifacts = kept_files(artifacts, secrets)
+    run_seconds = round(time.monotonic() - started_at, 6)
+    return EndedAttempt(Settlement(job, outcome, result, error, delay_seconds, run_seconds), artifacts)
 
 
-def failure(job: Job, error: JobError, artifacts: tuple[ArtifactFile, ...] = ()) -> EndedAttempt:
-    """Return a failed attempt."""
-    return EndedAttempt(Settlement(job, Outcome.FAILED, error=error), artifacts)
+def _failure(error: JobError) -> _Ending:
+    return _Ending(Outcome.FAILED, error=error)
 
 
-def _success(job: Job, done: object) -> EndedAttempt:
+def _success(done: object) -> _Ending:
     if not isinstance(done, ExecutionResult):
-        return failure(job, _invalid(f"The executor returned {_type_name(done)} instead of an ExecutionResult."))
+        return _failure(_invalid(f"The executor returned {_type_name(done)} instead of an ExecutionResult."))
     artifacts = _files(done.artifacts)
     if artifacts is None:
-        return failure(job, _invalid("The executor returned artifacts that are not ArtifactFile objects."))
-    return EndedAttempt(Settlement(job, Outcome.SUCCEEDED, done.result), artifacts)
+        return _failure(_invalid("The executor returned artifacts that are not ArtifactFile objects."))
+    return _Ending(Outcome.SUCCEEDED, done.result, artifacts=artifacts)
 
 
-def _ending(job: Job, problem: BaseException) -> EndedAttempt:
+def _ending(problem: BaseException) -> _Ending:
     """Return the outcome that an exception stands for."""
     if isinstance(problem, Interrupted):
-        return EndedAttempt(Settlement(job, Outcome.REQUEUED))
+        return _Ending(Outcome.REQUEUED)
     if isinstance(problem, InvalidPayload):
-        return failure(job, JobError("invalid_payload", _message(problem), retryable=False))
+        return _failure(JobError("invalid_payload", _message(problem), retryable=False))
     if isinstance(problem, Snooze):
-        return _snoozed(job, problem)
+        return _snoozed(problem)
     if isinstance(problem, ExecutionFailed):
-        return _known_failure(job, problem)
-    return failure(job, JobError(_type_name(problem), _message(problem), detail=_traceback(problem)))
+        return _known_failure(problem)
+    return _failure(JobError(_type_name(problem), _message(problem), detail=_traceback(problem)))
 
 
-def _snoozed(job: Job, snooze: Snooze) -> EndedAttempt:
+def _snoozed(snooze: Snooze) -> _Ending:
     delay_seconds, artifacts = _delay_seconds(snooze.delay_seconds), _files(snooze.artifacts)
     if delay_seconds is None or artifacts is None:
-        return failure(job, _invalid("The executor raised a Snooze without a number of seconds, or with wrong files."))
-    return EndedAttempt(
-        Settlement(
-            job,
-            Outcome.SNOOZED,
-            error=JobError("snoozed", _text(snooze.reason, _MESSAGE_CHARACTERS)),
-            delay_seconds=delay_seconds,
-        ),
-        artifacts,
-    )
+        return _failure(_invalid("The executor raised a Snooze without a number of seconds, or with wrong files."))
+    reason = JobError("snoozed", _text(snooze.reason, _MESSAGE_CHARACTERS))
+    return _Ending(Outcome.SNOOZED, error=reason, delay_seconds=delay_seconds, artifacts=artifacts)
 
 
-def _known_failure(job: Job, failed: ExecutionFailed) -> EndedAttempt:
+def _known_failure(failed: ExecutionFailed) -> _Ending:
     error = JobError(
         _text(failed.error_class, 100) or "failed",
         _text(failed.message, _MESSAGE_CHARACTERS) or "The executor gave no message.",
         retryable=failed.retryable is not False,
         detail=_text(failed.detail, _DETAIL_CHARACTERS) if failed.detail is not None else None,
     )
-    return EndedAttempt(
-        Settlement(job, Outcome.FAILED, error=error, delay_seconds=_delay_seconds(failed.delay_seconds)),
-        _files(failed.artifacts) or (),
+    return _Ending(
+        Outcome.FAILED,
+        error=error,
+        delay_seconds=_delay_seconds(failed.delay_seconds),
+        artifacts=_files(failed.artifacts) or (),
     )
 
 
 def _files(artifacts: object) -> tuple[ArtifactFile, ...] | None:
     """Return the files; None where something else is among them."""
+    if isinstance(artifacts, tuple) and not artifacts:
+        return ()
     files = _attempted(lambda: tuple(cast("Iterable[object]", artifacts)), None)
     if files is None or not all(isinstance(file, ArtifactFile) for file in files):
         return None

@@ -165,7 +165,8 @@ class Claimer:
         prefetched = {ask.family for ask in asks if ask.prefetch}
         for job in jobs:
             state.tell(EventKind.CLAIMED, Stage.CLAIM, job)
-            held = state.held.add(job, asked_at + state.options.lease_seconds, prefetched=job.family in prefetched)
+            prefetch = bool(prefetched) and job.family in prefetched
+            held = state.held.add(job, asked_at + state.options.lease_seconds, prefetched=prefetch)
             self._executions.accept(held)
         return jobs
 

@@ -12,7 +12,7 @@ from cogo_dagster.queue.client import Ask
 from cogo_dagster.queue.errors import QueueError
 from cogo_dagster.queue.executor import Executor, Workspace
 from cogo_dagster.queue.model import ArtifactFile, JobError, Outcome, Settlement
-from cogo_dagster.queue.worker.attempt import EndedAttempt, failure, run_attempt
+from cogo_dagster.queue.worker.attempt import EndedAttempt, run_attempt
 from cogo_dagster.queue.worker.events import EventKind, Stage
 from cogo_dagster.queue.worker.held import Abandonment, HeldJob
 from cogo_dagster.queue.worker.state import Phase, WorkerState
@@ -26,7 +26,7 @@ _CANCELLATION_SECONDS: Final = 10.0
 _TICK_SECONDS: Final = 0.5
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for each job, and that would triple the time
 class Finished:
     """An attempt that ended, with the files it leaves in its workspace."""
 
@@ -185,7 +185,7 @@ class Executions:
             self._free_slot(held)
             self._state.release(held)
             return
-        self._running[held.job.family] += 1
+        self._running[held.family] += 1
         self._running_total += 1
         held.has_slot = True
         timeout_seconds = held.job.timeout_seconds or self._state.options.job_timeout_seconds
@@ -197,15 +197,14 @@ class Executions:
 
     async def _execute(self, held: HeldJob) -> None:
         workspace = Workspace()
-        began_at = time.monotonic()
-        executor, secrets = self._state.executors[held.job.family], self._state.options.secrets
+        executor, secrets = self._state.executors[held.family], self._state.options.secrets
         ended = await run_attempt(executor, held.job, workspace, secrets, self._state.calls.once)
         held.task = None  # from here on nothing may cancel it: the outcome is decided
         if held.given_up:
             self.lost_slots -= 1
             await self._state.calls.once(workspace.remove)
             return
-        settlement = self._read(held, ended, began_at)
+        settlement = self._read(held, ended)
         if settlement is None:
             await self._state.calls.once(workspace.remove)
             self._state.release(held)
@@ -229,7 +228,7 @@ class Executions:
     def _free_slot(self, held: HeldJob) -> None:
         if held.has_slot:
             held.has_slot = False
-            self._running[held.job.family] -= 1
+            self._running[held.family] -= 1
             self._running_total -= 1
         if self._running_alone is held:
             self._running_alone = None
@@ -237,19 +236,20 @@ class Executions:
         if len(self._waiting) <= self._most_prefetch // 2:
             self.room.set()
 
-    def _read(self, held: HeldJob, ended: EndedAttempt, began_at: float) -> Settlement | None:
+    def _read(self, held: HeldJob, ended: EndedAttempt) -> Settlement | None:
         """Return the attempt's settlement; None when the lease was lost and there is nothing to settle."""
-        run_seconds = round(time.monotonic() - began_at, 6)
-        succeeded = ended.settlement.outcome is Outcome.SUCCEEDED
+        settlement = ended.settlement
+        if held.abandoned is None:
+            if settlement.outcome is not Outcome.REQUEUED or self._state.is_stopping():
+                return settlement
+            error = JobError("interrupted", "The execution says that it was interrupted, but the worker runs on.")
+            return replace(settlement, outcome=Outcome.FAILED, error=error)
         if held.abandoned is Abandonment.LEASE_LOST:
             self._lost(held)
             return None
-        if held.abandoned is not None and not succeeded:
-            return replace(_broken_off(held, self._timeout_of(held)), run_seconds=run_seconds)
-        if ended.settlement.outcome is Outcome.REQUEUED and not self._state.is_stopping():
-            error = JobError("interrupted", "The execution says that it was interrupted, but the worker runs on.")
-            return replace(failure(held.job, error).settlement, run_seconds=run_seconds)
-        return ended.settlement
+        if settlement.outcome is Outcome.SUCCEEDED:
+            return settlement
+        return replace(_broken_off(held, self._timeout_of(held)), run_seconds=settlement.run_seconds)
 
     def _give_up(self, held: HeldJob) -> None:
         """Settle an execution that does not end, without it; its slot stays lost as long as it goes on."""

@@ -23,6 +23,7 @@ class HeldJob:
     """A job between claim and settlement.
 
     Attributes:
+        family: The job's, asked for often.
         lease_deadline: Monotonic second after which the lease may be somebody else's, as far as we know.
         prefetched: Claimed beyond the free slots: its start is recorded before it runs.
         task: The execution, while it runs.
@@ -33,6 +34,7 @@ class HeldJob:
     """
 
     job: Job
+    family: str
     lease_deadline: float
     prefetched: bool = False
     task: "asyncio.Task[None] | None" = None
@@ -60,7 +62,7 @@ class HeldJobs:
 
     def add(self, job: Job, lease_deadline: float, *, prefetched: bool = False) -> HeldJob:
         """Hold a claimed job."""
-        held = HeldJob(job, lease_deadline, prefetched)
+        held = HeldJob(job, job.family, lease_deadline, prefetched)
         self._held.add(held)
         return held
 
