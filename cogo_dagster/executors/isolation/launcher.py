@@ -1,0 +1,174 @@
+"""Isolates itself as a plan says and then becomes a command: a process between the guard and the command.
+
+With namespaces there are three: this one stays outside and hands the exit code on, the first process of the process
+namespace waits for its orphans and ends them all by its own end, and the third becomes the command.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import warnings  # noqa: F401 - execvp asks for it, when our own libraries may be out of sight
+from typing import Final, NoReturn
+
+from cogo_dagster.executors.isolation import landlock, namespaces, seccomp, syscalls
+from cogo_dagster.executors.isolation.plan import Plan
+
+FAILED: Final = 125
+"""The exit code where the isolation cannot be set up; the plan's report has the reason."""
+
+_DEVICES: Final = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+_TERMINALS: Final = ("/dev/ptmx", "/dev/pts")
+_ENDING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+_OWN_FOLDERS: Final = ("/tmp", "/dev/shm")  # noqa: S108 - of the namespace alone
+
+
+def main(arguments: list[str]) -> NoReturn:
+    """Run the command that follows the plan; without one, only try the plan."""
+    plan, command = Plan.loads(arguments[0]), arguments[1:]
+    folder = os.getcwd()  # noqa: PTH109 - pathlib is slow to import
+    report = os.open(plan.report, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.umask(0o022)
+        if plan.namespaces:
+            _in_namespaces(plan, command, folder, report)
+        _become(plan, command, folder)
+    except OSError as error:
+        _fail(report, error)
+
+
+class _NotStarted(OSError):
+    """The isolation is complete, and the command cannot be started."""
+
+
+def _fail(report: int, error: OSError) -> NoReturn:
+    where = error.filename if isinstance(error.filename, str) else None
+    told = {"isolated": isinstance(error, _NotStarted), "errno": error.errno, "where": where}
+    os.write(report, json.dumps(told).encode())
+    os._exit(FAILED)
+
+
+def _in_namespaces(plan: Plan, command: list[str], folder: str, report: int) -> NoReturn:
+    namespaces.enter(as_root=plan.uid is not None, network=plan.network == "none")
+    reader, writer = os.pipe()
+    for number in _ENDING:  # they are the command's, which is in our process group, and takes none of our handlers
+        signal.signal(number, _do_nothing)
+    first = os.fork()
+    if not first:
+        os.close(reader)
+        _die_with_parent()
+        _be_first(plan, command, folder, report, writer)
+    os.close(writer)
+    status = os.read(reader, 16)
+    os.waitpid(first, 0)
+    _end_as(int(status) if status else signal.SIGKILL)
+
+
+def _be_first(plan: Plan, command: list[str], folder: str, report: int, writer: int) -> NoReturn:
+    """Be the first process of the namespace: when it ends, the kernel kills what is left in it."""
+    try:
+        uid, gid = plan.uid or os.getuid(), plan.uid or os.getgid()
+        namespaces.build_root(plan.read, plan.write, uid, gid)
+        child = os.fork()
+        if not child:
+            _become_reporting(plan, command, folder, report)
+        status = _reap_until(child)
+        os.write(writer, str(status).encode())
+        os._exit(0)
+    except OSError as error:
+        os.write(writer, str(FAILED << 8).encode())
+        _fail(report, error)
+
+
+def _become_reporting(plan: Plan, command: list[str], folder: str, report: int) -> NoReturn:
+    try:
+        _die_with_parent()
+        _become(plan, command, folder)
+    except OSError as error:
+        _fail(report, error)
+
+
+def _reap_until(child: int) -> int:
+    while True:
+        ended, status = os.wait()
+        if ended == child:
+            return status
+
+
+def _become(plan: Plan, command: list[str], folder: str) -> NoReturn:
+    """Give up what the plan takes, and become the command."""
+    syscalls.drop_bounding_set()
+    if plan.uid is not None:
+        os.setgroups([])
+        os.setresgid(plan.uid, plan.uid, plan.uid)
+        os.setresuid(plan.uid, plan.uid, plan.uid)
+        if not plan.namespaces:
+            _die_with_parent()  # a change of the account forgets it
+    syscalls.drop_capabilities()
+    syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
+    os.chdir(folder)
+    if plan.landlock:
+        landlock.restrict(_rules(plan), plan.landlock)
+    if seccomp.available():
+        seccomp.restrict(filter_of(plan))
+    if not command:
+        os._exit(0)
+    try:
+        os.execvp(command[0], command)  # noqa: S606 - what it is for
+    except OSError as error:
+        raise _NotStarted(error.errno, error.strerror) from error
+
+
+def _rules(plan: Plan) -> landlock.Rules:
+    own = _OWN_FOLDERS if plan.namespaces else ("/dev/shm",) if plan.uid is not None else ()  # noqa: S108
+    read = (*plan.read, "/proc", *(("/etc",) if plan.namespaces else ("/etc/passwd", "/etc/group")))
+    devices = (*_DEVICES, *(_TERMINALS if plan.namespaces else ()))
+    ports = plan.network == "ports"
+    return landlock.Rules(
+        read,
+        (*plan.write, *own),
+        devices,
+        ("/",) if plan.namespaces else (),
+        plan.connect if ports else None,
+        plan.listen if ports else (),
+    )
+
+
+def filter_of(plan: Plan) -> seccomp.Filter:
+    """Return what the filter of system calls has to refuse, as neither Landlock nor a namespace does."""
+    scoped = plan.landlock >= landlock.SCOPE_ABI or (plan.namespaces and plan.network == "none")
+    private = plan.namespaces or plan.uid is not None  # sockets with a path are out of sight, or closed to the account
+    return seccomp.Filter(
+        unix=not (scoped and private),
+        internet=plan.network == "none" and not plan.namespaces,
+        ipc=not plan.namespaces,
+        others=not private,
+        truncate=not private and plan.landlock < landlock.TRUNCATE_ABI,
+    )
+
+
+def _die_with_parent() -> None:
+    parent = os.getppid()
+    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(FAILED)
+
+
+def _do_nothing(*_: object) -> None:
+    """Handle a signal that is meant for the command."""
+
+
+def _end_as(status: int) -> NoReturn:
+    """End as the command did."""
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        with contextlib.suppress(OSError, ValueError):
+            signal.signal(number, signal.SIG_DFL)
+        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)  # it has left no core of its own
+        os.kill(os.getpid(), number)
+    os._exit(os.waitstatus_to_exitcode(status))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,107 @@
+"""What this machine can isolate with."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from cogo_dagster.executors.isolation import landlock, seccomp
+from cogo_dagster.executors.isolation.accounts import UIDS
+from cogo_dagster.executors.isolation.plan import Plan
+
+_PROBE_SECONDS: Final = 20.0
+_PACKAGE: Final = Path(__file__).resolve().parents[2]
+_CODE: Final = """
+import sys, types
+for name, folder in (("cogo_dagster", sys.argv[1]), ("cogo_dagster.executors", sys.argv[1] + "/executors")):
+    sys.modules[name] = types.ModuleType(name)
+    sys.modules[name].__path__ = [folder]
+from cogo_dagster.executors.isolation.launcher import main
+main(sys.argv[2:])
+"""
+"""Runs the launcher without what the packages above it import."""
+
+
+@dataclass(frozen=True, slots=True)
+class Isolation:
+    """The ways of isolating a command that work here.
+
+    Attributes:
+        root: Whether commands get an account of their own, as root can give them one.
+        landlock: The version of Landlock; 0 for none.
+        namespaces: Whether namespaces can be had.
+        seccomp: Whether system calls can be filtered.
+    """
+
+    root: bool
+    landlock: int
+    namespaces: bool
+    seccomp: bool = True
+
+    @property
+    def possible(self) -> bool:
+        """Whether a command can be kept from the worker's secrets."""
+        return self.namespaces or self.landlock > 0
+
+    @property
+    def restricts_ports(self) -> bool:
+        """Whether some TCP ports can be allowed and others not."""
+        return self.landlock >= landlock.NET_ABI
+
+    def sentence(self) -> str:
+        """Return what is used, in words."""
+        ways = ["an account of their own"] if self.root else []
+        ways += ["namespaces"] if self.namespaces else []
+        ways += [f"Landlock (version {self.landlock})"] if self.landlock else []
+        return f"Gate commands are isolated with {', '.join(ways[:-1])}{' and ' if ways[1:] else ''}{ways[-1]}."
+
+    def gaps(self) -> list[str]:
+        """Return what is not defended here, or does not work."""
+        found = []
+        if not self.restricts_ports:
+            found.append("TCP ports cannot be restricted before Linux 6.7, so commands have no network")
+        if not self.namespaces and not self.root:
+            found.append("commands can change modes, times and attributes of the worker's files")
+            if self.landlock < landlock.TRUNCATE_ABI:
+                found.append("commands can empty files of toolchains that belong to the worker's account")
+            if self.landlock < landlock.SCOPE_ABI:
+                found.append("commands can send signals to the worker's processes")
+        if not self.namespaces:
+            found.append("commands see the names of all processes")
+        return found
+
+
+@cache
+def isolation() -> Isolation:
+    """Return what this machine offers; tries it once in each process, which takes some 0.1 s."""
+    root = sys.platform == "linux" and os.geteuid() == 0
+    version = landlock.abi()
+    known = sys.platform == "linux" and seccomp.available()
+    return Isolation(root, version if known else 0, known and _namespaces_work(root=root), known)
+
+
+def is_possible() -> bool:
+    """Whether a command can be isolated here; asks for no more than it has to, so that this is cheap."""
+    return (landlock.abi() > 0 and seccomp.available()) or isolation().possible
+
+
+def launcher(plan: Plan) -> list[str]:
+    """Return the words to put before a command."""
+    return [sys.executable, "-I", "-S", "-c", _CODE, str(_PACKAGE), plan.dumps()]
+
+
+def _namespaces_work(*, root: bool) -> bool:
+    with tempfile.TemporaryDirectory(prefix="cogo-probe-") as folder:
+        read = tuple(path for path in ("/usr", "/etc/hosts") if Path(path).exists())
+        plan = Plan(read, (), f"{folder}/report", True, 0, UIDS.start if root else None, "none")
+        try:
+            done = subprocess.run(  # noqa: S603 - our own
+                launcher(plan), cwd="/", env={}, capture_output=True, timeout=_PROBE_SECONDS, check=False
+            )
+        except (OSError, subprocess.SubprocessError):
+            return False
+        return done.returncode == 0

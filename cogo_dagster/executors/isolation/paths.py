@@ -1,0 +1,171 @@
+"""Which folders and files an isolated command may read: the system, its toolchains, and nothing of the worker's."""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+_SYSTEM: Final = (
+    "/usr",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/libx32",
+    "/opt",
+    "/nix/store",
+    "/snap",
+    "/sys/devices/system/cpu",
+    "/sys/fs/cgroup",
+    "/run/systemd/resolve/resolv.conf",
+    "/run/systemd/resolve/stub-resolv.conf",
+    "/var/lib/ca-certificates",
+)
+
+_ETC: Final = (
+    "alternatives",
+    "ca-certificates",
+    "ca-certificates.conf",
+    "crypto-policies",
+    "debian_version",
+    "fonts",
+    "host.conf",
+    "hostname",
+    "hosts",
+    "java",
+    "ld.so.cache",
+    "ld.so.conf",
+    "ld.so.conf.d",
+    "localtime",
+    "mime.types",
+    "nsswitch.conf",
+    "os-release",
+    "pki/ca-trust",
+    "pki/java",
+    "pki/tls/cert.pem",
+    "pki/tls/certs",
+    "pki/tls/openssl.cnf",
+    "protocols",
+    "resolv.conf",
+    "services",
+    "shells",
+    "ssl/cert.pem",
+    "ssl/certs",
+    "ssl/openssl.cnf",
+    "terminfo",
+    "timezone",
+)
+"""What libraries and compilers need; the rest of /etc, also what every account may read, can hold secrets."""
+
+_TOOLS: Final = (
+    ".asdf",
+    ".bun/bin",
+    ".cargo/bin",
+    ".deno/bin",
+    ".local/bin",
+    ".local/lib",
+    ".local/share/mise/installs",
+    ".local/share/uv/python",
+    ".local/share/uv/tools",
+    ".nodenv",
+    ".nvm",
+    ".pyenv",
+    ".rbenv",
+    ".rustup/toolchains",
+    ".sdkman/candidates",
+    ".volta/bin",
+    ".volta/tools",
+    "go/bin",
+)
+"""Where toolchains are in a home folder: for those the PATH or a command leads into."""
+
+_BESIDE_BIN: Final = ("bin", "include", "lib", "lib64", "libexec", "pyvenv.cfg")
+_MOST_LINKS: Final = 40
+
+
+def readable(
+    commands: Iterable[Sequence[str]], env: Mapping[str, str], extra: Iterable[Path], hidden: Iterable[Path]
+) -> tuple[str, ...]:
+    """Return what commands may read and execute.
+
+    Args:
+        commands: Their programs' folders are included.
+        env: Its PATH is.
+        extra: Further folders and files.
+        hidden: Folders and files that are left out, although they are inside of another.
+    """
+    wanted = [Path(path) for path in _SYSTEM] + [Path("/etc", name) for name in _ETC]
+    wanted += [*_toolchains(commands, env), *extra]
+    secret = {Path(os.path.realpath(path)) for path in hidden}
+    found = (place for path in wanted for step in _steps(path) for place in _without(step, secret))
+    return tuple(dict.fromkeys(str(place) for place in found))
+
+
+def _toolchains(commands: Iterable[Sequence[str]], env: Mapping[str, str]) -> Iterator[Path]:
+    search = env.get("PATH", os.defpath)
+    folders = {Path(folder) for folder in search.split(os.pathsep) if folder.startswith("/")}
+    programs = {Path(found) for words in commands if (found := shutil.which(words[0], path=search))}
+    used = {*folders, *(one.parent for one in programs), *(one.resolve().parent for one in programs)}
+    prefixes = {Path(sys.prefix), Path(sys.base_prefix), *(folder.parent for folder in used if folder.name == "bin")}
+    prefixes |= {base for prefix in prefixes for base in _base_of(prefix)}
+    yield from (folder for folder in folders if not _has_home(folder))
+    yield from programs
+    yield from (prefix / name for prefix in sorted(prefixes) for name in _BESIDE_BIN)
+    yield from _of_home(used | prefixes)
+
+
+def _has_home(folder: Path) -> bool:
+    """Whether a folder is, or has inside, somebody's home or everything: a PATH may name it by mistake."""
+    return folder.resolve() in {Path("/"), *_home().parents, _home(), Path("/etc"), Path("/var"), Path("/tmp")}  # noqa: S108
+
+
+def _home() -> Path:
+    return Path(os.path.expanduser("~"))  # noqa: PTH111 - it may be unknown
+
+
+def _base_of(environment: Path) -> set[Path]:
+    """Return where the Python of a virtual environment is installed."""
+    python = environment / "bin" / "python"
+    if not (environment / "pyvenv.cfg").is_file() or not python.exists():
+        return set()
+    return {python.resolve().parent.parent}
+
+
+def _of_home(used: set[Path]) -> Iterator[Path]:
+    for name in _TOOLS:
+        top = _home() / Path(name).parts[0]
+        if any(path.is_relative_to(top) or path.resolve().is_relative_to(top) for path in used):
+            yield _home() / name
+
+
+def _steps(path: Path) -> Iterator[Path]:
+    """Return the symbolic links on the way to a path, and where it really is."""
+    for _ in range(_MOST_LINKS):
+        link = next((place for place in (*reversed(path.parents), path) if place.is_symlink()), None)
+        if link is None:
+            if path.exists():
+                yield path
+            return
+        yield link
+        rest = path.relative_to(link)
+        path = Path(os.path.normpath(link.parent / link.readlink() / rest))
+
+
+def _without(path: Path, hidden: set[Path]) -> Iterator[Path]:
+    """Return a path, or of a folder with something hidden inside what else is in it."""
+    real = path if path.is_symlink() else Path(os.path.realpath(path))
+    if any(real.is_relative_to(secret) for secret in hidden):
+        return
+    if path.is_symlink() or not any(secret.is_relative_to(real) for secret in hidden):
+        yield path
+        return
+    try:
+        inside = sorted(path.iterdir())
+    except OSError:
+        return
+    for one in inside:
+        for step in _steps(one):
+            yield from _without(step, hidden)

@@ -1,0 +1,59 @@
+"""What a command may reach, as the worker decides it and `launcher.py` enforces it."""
+
+import json
+from typing import Literal, NamedTuple
+
+Network = Literal["ports", "none", "host"]
+
+
+class Plan(NamedTuple):
+    """How one command is isolated.
+
+    Attributes:
+        read: Folders and files that it may read and execute.
+        write: Folders that belong to it.
+        report: A file that gets one sentence if the isolation cannot be set up.
+        namespaces: Whether it gets its own user (unless root starts it), mount, process and IPC namespaces.
+        landlock: The version of Landlock to use; 0 for none.
+        uid: The account to change to, with a group of the same number; None keeps the worker's.
+        network: `ports`: only these TCP ports; `none`: none but a loopback interface of its own, or no socket at all
+            where there are no namespaces; `host`: as the worker.
+        connect: TCP ports that it may connect to.
+        listen: TCP ports that it may listen on.
+    """
+
+    read: tuple[str, ...]
+    write: tuple[str, ...]
+    report: str
+    namespaces: bool
+    landlock: int
+    uid: int | None
+    network: Network
+    connect: tuple[int, ...] = ()
+    listen: tuple[int, ...] = ()
+
+    def dumps(self) -> str:
+        """Return it as text; runs of ports as their ends, since there may be thousands."""
+        return json.dumps([*self[:7], runs(self.connect), runs(self.listen)])
+
+    @classmethod
+    def loads(cls, text: str) -> "Plan":
+        """Read what `dumps` wrote."""
+        read, write, report, spaces, version, uid, network, connect, listen = json.loads(text)
+        own = (tuple(read), tuple(write), report)
+        return cls(*own, spaces, version, uid, network, _ports(connect), _ports(listen))
+
+
+def runs(ports: tuple[int, ...]) -> list[list[int]]:
+    """Return the first and the last port of each run of consecutive ones."""
+    found: list[list[int]] = []
+    for port in sorted(set(ports)):
+        if found and found[-1][1] == port - 1:
+            found[-1][1] = port
+        else:
+            found.append([port, port])
+    return found
+
+
+def _ports(runs: list[list[int]]) -> tuple[int, ...]:
+    return tuple(port for first, last in runs for port in range(first, last + 1))

@@ -1,0 +1,165 @@
+"""A filter of system calls (seccomp(2)) for what neither Landlock nor a namespace takes away."""
+
+import ctypes
+import errno
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from cogo_dagster.executors.isolation import syscalls
+
+_PR_SET_SECCOMP: Final = 22
+_MODE_FILTER: Final = 2
+
+_LOAD, _EQUAL, _AT_LEAST, _AND, _RETURN = 0x20, 0x15, 0x35, 0x54, 0x06
+_NUMBER, _ARCHITECTURE, _FIRST, _SECOND = 0, 4, 16, 24  # offsets in struct seccomp_data
+_ALLOW: Final = 0x7FFF_0000
+_ERRNO: Final = 0x0005_0000
+_X32: Final = 0x4000_0000
+_AF_NETLINK: Final = 16
+_TYPE_OF_SOCKET: Final = 0xF
+
+
+class _Machine(NamedTuple):
+    """The numbers of one machine's calls."""
+
+    architecture: int
+    socket: int
+    socketpair: int
+    truncate: int
+    always: tuple[int, ...]
+    ipc: tuple[int, ...]
+    others: tuple[int, ...]
+
+
+_MACHINES: Final = {
+    "x86_64": _Machine(
+        0xC000_003E,
+        socket=41,
+        socketpair=53,
+        truncate=76,
+        always=(248, 249, 250, 298, 321, 323),
+        ipc=(29, 30, 31, 64, 65, 66, 68, 69, 70, 71, 220, 240, 241),
+        others=(141, 142, 144, 203, 251, 256, 279, 302, 314, 440),
+    ),
+    "aarch64": _Machine(
+        0xC000_00B7,
+        socket=198,
+        socketpair=199,
+        truncate=45,
+        always=(217, 218, 219, 241, 280, 282),
+        ipc=(180, 181, 186, 187, 188, 189, 190, 191, 192, 193, 194, 195, 196),
+        others=(30, 118, 119, 122, 140, 238, 239, 261, 274, 440),
+    ),
+}
+"""`always`: keyrings, perf, bpf, userfaultfd. `ipc`: System V IPC and message queues. `others`: limits and priorities
+of the process in the first argument, 0 for oneself."""
+_IO_URING_SETUP: Final = 425
+_OF_ACCOUNTS: Final = {141: 2, 140: 2, 251: 3, 30: 3}
+"""Calls that take a kind and a process, and the kind that means all processes of an account."""
+
+
+class Filter(NamedTuple):
+    """What to refuse besides keyrings, perf, bpf, io_uring and unusual families of sockets.
+
+    Attributes:
+        unix: Unix sockets, except connected pairs.
+        internet: Sockets of IPv4 and IPv6.
+        ipc: System V IPC and message queues.
+        others: To change limits and priorities of other processes.
+        truncate: To cut files that are not open.
+    """
+
+    unix: bool = False
+    internet: bool = False
+    ipc: bool = False
+    others: bool = False
+    truncate: bool = False
+
+
+def available() -> bool:
+    """Whether the calls of this machine are known."""
+    return os.uname().machine in _MACHINES
+
+
+def program(chosen: Filter, machine: str) -> bytes:
+    """Return the filter, as an array of struct sock_filter."""
+    return b"".join(struct.pack("=HBBI", *one) for one in _instructions(chosen, _MACHINES[machine]))
+
+
+def restrict(chosen: Filter) -> None:
+    """Refuse these calls from now on, for this process and its children. PR_SET_NO_NEW_PRIVS must be set.
+
+    Raises:
+        OSError: The kernel does not do it.
+    """
+    code = program(chosen, os.uname().machine)
+    kept = ctypes.create_string_buffer(code, len(code))
+    header = ctypes.create_string_buffer(struct.pack("@HP", len(code) // 8, ctypes.addressof(kept)))
+    syscalls.prctl(_PR_SET_SECCOMP, _MODE_FILTER, ctypes.addressof(header))
+
+
+def _instructions(chosen: Filter, machine: _Machine) -> Iterator[tuple[int, int, int, int]]:
+    yield _LOAD, 0, 0, _ARCHITECTURE
+    yield _EQUAL, 1, 0, machine.architecture  # calls of 32-bit programs have other numbers
+    yield _refuse(errno.ENOSYS)
+    yield _LOAD, 0, 0, _NUMBER
+    yield _AT_LEAST, 0, 1, _X32
+    yield _refuse(errno.ENOSYS)
+    yield from _call(_IO_URING_SETUP, errno.ENOSYS)  # it makes sockets without socket(2); programs do without it
+    more = (*(machine.ipc if chosen.ipc else ()), *((machine.truncate,) if chosen.truncate else ()))
+    for number in (*machine.always, *more):
+        yield from _call(number, errno.EPERM)
+    if chosen.others:
+        for number in machine.others:
+            yield from _of_other(number)
+    yield from _sockets(chosen, machine)
+    if chosen.unix:
+        yield from _pairs(machine)
+    yield _RETURN, 0, 0, _ALLOW
+
+
+def _call(number: int, error: int) -> Iterator[tuple[int, int, int, int]]:
+    yield _EQUAL, 0, 1, number
+    yield _refuse(error)
+
+
+def _of_other(number: int) -> Iterator[tuple[int, int, int, int]]:
+    of_account = _OF_ACCOUNTS.get(number)
+    yield _EQUAL, 0, 4 if of_account is None else 7, number
+    if of_account is not None:
+        yield _LOAD, 0, 0, _FIRST
+        yield _EQUAL, 0, 1, of_account
+        yield _refuse(errno.EPERM)
+    yield _LOAD, 0, 0, _FIRST if of_account is None else _SECOND
+    yield _EQUAL, 1, 0, 0
+    yield _refuse(errno.EPERM)
+    yield _LOAD, 0, 0, _NUMBER
+
+
+def _sockets(chosen: Filter, machine: _Machine) -> Iterator[tuple[int, int, int, int]]:
+    families: list[int] = [] if chosen.unix else [socket.AF_UNIX]
+    families += [] if chosen.internet else [socket.AF_INET, socket.AF_INET6]
+    families.append(_AF_NETLINK)  # getaddrinfo(3) asks for this machine's addresses
+    yield _EQUAL, 0, len(families) + 3, machine.socket
+    yield _LOAD, 0, 0, _FIRST
+    for index, family in enumerate(families):
+        yield _EQUAL, len(families) - index, 0, family
+    yield _refuse(errno.EACCES)
+    yield _LOAD, 0, 0, _NUMBER
+
+
+def _pairs(machine: _Machine) -> Iterator[tuple[int, int, int, int]]:
+    """Refuse pairs of datagram sockets: these can be connected again, to any address."""
+    yield _EQUAL, 0, 5, machine.socketpair
+    yield _LOAD, 0, 0, _SECOND
+    yield _AND, 0, 0, _TYPE_OF_SOCKET
+    yield _EQUAL, 0, 1, socket.SOCK_DGRAM
+    yield _refuse(errno.EACCES)
+    yield _LOAD, 0, 0, _NUMBER
+
+
+def _refuse(error: int) -> tuple[int, int, int, int]:
+    return _RETURN, 0, 0, _ERRNO | error
