@@ -16,6 +16,7 @@ from cogo_dagster.edge.admin_token import REFERENCE, SHORT_CHARACTERS, VARIABLE,
 from cogo_dagster.edge.build import edge_router, edge_secrets, vault_keys
 from cogo_dagster.edge.errors import EdgeFailed, NoVaultKeys, VaultError
 from cogo_dagster.executors.errors import ExecutorUnavailable
+from cogo_dagster.executors.isolation.machine import isolation
 from cogo_dagster.executors.registry import load_executors
 from cogo_dagster.health.alerts import check_deliveries
 from cogo_dagster.health.database import check_database, check_vault, check_work, read_facts
@@ -69,6 +70,7 @@ def _of_machine(settings: Settings, application: Application | None) -> list[tup
         ("disk", lambda: check_disk(settings.home)),
         ("executors", lambda: _executors(settings)),
         ("browser", lambda: _browser(settings)),
+        ("gate_isolation", lambda: _gate_isolation(settings)),
         ("dagster", lambda: _dagster(settings)),
         ("admin_token", lambda: _admin_token(settings, application)),
     ]
@@ -175,6 +177,23 @@ async def _launched(settings: Settings) -> str:
         return "A browser is found and starts."
     finally:
         await executor.stop()
+
+
+def _gate_isolation(settings: Settings) -> Iterator[Finding]:
+    check = "gate_isolation"
+    ways = isolation()
+    if settings.gate_commands is None:
+        yield unused(check, "COGO_GATE_COMMANDS is not set: no commit's code is run here.")
+    elif settings.gate_unisolated:
+        advice = "Unset COGO_GATE_UNISOLATED." if ways.possible else "Run gate jobs on Linux 5.13 or newer."
+        yield warning(check, "Gate commands run with the worker's rights, and can read its secrets.", advice)
+    elif not ways.possible:
+        sentence = "This machine has no Landlock and no namespaces: gate jobs are left to other workers."
+        yield failed(check, sentence, "Run them on Linux 5.13 or newer, or set COGO_GATE_UNISOLATED=true.")
+    elif gaps := ways.gaps():
+        yield warning(check, f"{ways.sentence()} But {'; '.join(gaps)}.", "Use a newer kernel, or allow namespaces.")
+    else:
+        yield ok(check, ways.sentence())
 
 
 def _dagster(settings: Settings) -> Iterator[Finding]:

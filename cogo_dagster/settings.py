@@ -85,6 +85,7 @@ class Settings(BaseSettings):
 
     # Quality gate
     gate_commands: str | None = Field(None, alias="COGO_GATE_COMMANDS")
+    gate_unisolated: bool = Field(False, alias="COGO_GATE_UNISOLATED")
     gate_min_pass_rate: float = Field(70, alias="COGO_GATE_MIN_PASS_RATE", ge=0, le=100)
     gate_min_runs: int = Field(5, alias="COGO_GATE_MIN_RUNS", ge=1, le=10_000)
     gate_branch: str = Field("main", alias="COGO_GATE_BRANCH", min_length=1, max_length=255)

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from cogo_dagster.settings import Settings
+from cogo_dagster.settings import PROJECT_ROOT, Settings
 
 if TYPE_CHECKING:
     from cogo_dagster.executors.gate.executor import GateExecutor
@@ -12,13 +12,21 @@ __all__ = ["build", "build_fix"]
 
 def build(settings: Settings) -> "GateExecutor":
     """Make the executor of `gate`."""
-    from cogo_dagster.executors.gate.executor import GateExecutor  # noqa: PLC0415 - importing this costs nothing
-
-    return GateExecutor("gate", settings.gate_commands, settings.secret_values())
+    return _build("gate", settings)
 
 
 def build_fix(settings: Settings) -> "GateExecutor":
     """Make the executor of `gate_fix`, which runs the repository's fix first."""
-    from cogo_dagster.executors.gate.executor import GateExecutor  # noqa: PLC0415 - as above
+    return _build("gate_fix", settings)
 
-    return GateExecutor("gate_fix", settings.gate_commands, settings.secret_values())
+
+def _build(family: str, settings: Settings) -> "GateExecutor":
+    from cogo_dagster.executors.gate.executor import GateExecutor  # noqa: PLC0415 - importing this costs nothing
+
+    return GateExecutor(
+        family,
+        settings.gate_commands,
+        settings.secret_values(),
+        unisolated=settings.gate_unisolated,
+        hidden=(settings.home, PROJECT_ROOT / ".env", PROJECT_ROOT / ".cogo"),
+    )

@@ -1,17 +1,26 @@
 """A clone of one commit for one job: the repository itself is never touched."""
 
+import contextlib
+import stat
 from pathlib import Path
+from typing import Final
 
 from cogo_dagster.executors.gate.options import GatePayload, Repository, inside
 from cogo_dagster.executors.gate.process import Ended, environment, run
 from cogo_dagster.queue.executor import ExecutionFailed, Interrupted
 from cogo_dagster.queue.stopping import STOP
+from cogo_dagster.settings import is_root
 
 _GIT_SECONDS = 600.0
 
 
+_MOST_ALTERNATES: Final = 10
+
+
 async def clone(repository: Repository, payload: GatePayload, workspace: Path) -> tuple[Path, str]:
     """Check the commit out below the workspace; return the folder to work in, and the commit.
+
+    The checkout borrows the repository's objects, unless the account of the commands could not read them.
 
     Raises:
         ExecutionFailed: There is no such repository, branch, commit or folder.
@@ -25,12 +34,39 @@ async def clone(repository: Repository, payload: GatePayload, workspace: Path) -
     if repository.fetch:
         await _git(["fetch", "--quiet", "--prune", "origin"], source, env)
     commit = await _commit(payload, source, env)
-    await _git(["clone", "--quiet", "--shared", "--no-checkout", "--", str(source), str(target)], workspace, env)
+    how = "--no-hardlinks" if is_root() and not _is_open_to_all(source) else "--shared"
+    await _git(["clone", "--quiet", how, "--no-checkout", "--", str(source), str(target)], workspace, env)
     await _git(["checkout", "--quiet", "--detach", commit], target, env)
     folder = inside(target, payload.path)
     if folder is None or not folder.is_dir():
         raise _failed(f"The commit {commit[:12]} has no folder {payload.path!r}: correct the payload's path.")
     return folder, commit
+
+
+def borrowed_objects(checkout: Path) -> list[Path]:
+    """Return the folders of objects that a clone borrows from other repositories, and these from others."""
+    found: list[Path] = []
+    waiting = [checkout / ".git" / "objects"]
+    while waiting and len(found) < _MOST_ALTERNATES:
+        objects = waiting.pop()
+        with contextlib.suppress(OSError):
+            lines = (objects / "info" / "alternates").read_text().splitlines()
+            more = [objects / line for line in lines if line and not line.startswith("#")]
+            found += more
+            waiting += more
+    return found
+
+
+def _is_open_to_all(source: Path) -> bool:
+    """Whether every account may read a repository's objects; the folders above them are let out of account."""
+    folders = [folder for name in (".git/objects", "objects") if (folder := source / name).is_dir()]
+    inside = [entry for folder in folders for entry in (folder, *folder.glob("*"), *folder.glob("pack/*"))]
+    return bool(inside) and all(_is_read_by_all(entry.stat().st_mode) for entry in inside)
+
+
+def _is_read_by_all(mode: int) -> bool:
+    wanted = stat.S_IROTH | (stat.S_IXOTH if stat.S_ISDIR(mode) else 0)
+    return mode & wanted == wanted
 
 
 async def _commit(payload: GatePayload, source: Path, env: dict[str, str]) -> str:

@@ -7,16 +7,19 @@ the job's: a repeated attempt records nothing new.
 
 import asyncio
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Final
 
 from pydantic import ValidationError
 
 from cogo_dagster.executors.errors import ExecutorUnavailable
-from cogo_dagster.executors.gate.checkout import clone
+from cogo_dagster.executors.gate.checkout import borrowed_objects, clone
 from cogo_dagster.executors.gate.options import STEPS, GatePayload, Repository, inside, is_branch, repositories
 from cogo_dagster.executors.gate.process import Ended, environment, run
+from cogo_dagster.executors.isolation.confinement import Confinement, Needs, confinement
+from cogo_dagster.executors.isolation.machine import is_possible, isolation
 from cogo_dagster.queue.errors import InvalidArgument
 from cogo_dagster.queue.executor import ExecutionFailed, ExecutorPorts, Interrupted, InvalidPayload, Workspace
 from cogo_dagster.queue.model import ArtifactFile, ExecutionResult, Job, Json
@@ -24,20 +27,44 @@ from cogo_dagster.queue.stopping import STOP
 from cogo_dagster.redaction import redact
 
 _LOG: Final = "gate.log"
+_NO_ISOLATION: Final = "COGO_GATE_UNISOLATED=true (this machine has no Landlock and no namespaces to isolate code with)"
 
 
 class GateExecutor:
-    """Runs one family, `gate` or `gate_fix`."""
+    """Runs one family, `gate` or `gate_fix`.
+
+    Args:
+        commands: COGO_GATE_COMMANDS.
+        secrets: Hidden in the log.
+        unisolated: Whether the commands run with the worker's rights.
+        hidden: Folders and files that the commands never see.
+    """
 
     slots: int | None = 1  # builds and tests fill a machine by themselves
     prefetch = 0
 
-    def __init__(self, family: str, commands: str | None, secrets: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        family: str,
+        commands: str | None,
+        secrets: tuple[str, ...] = (),
+        *,
+        unisolated: bool = False,
+        hidden: Sequence[Path] = (),
+    ) -> None:
         self.family = family
         self._secrets = secrets
-        self.lacks = None if commands else "COGO_GATE_COMMANDS"
+        self._unisolated = unisolated
+        self._hidden = hidden
         self._commands = commands
         self._ports: ExecutorPorts | None = None
+
+    @property
+    def lacks(self) -> str | None:
+        """The setting without which this machine leaves the jobs to others."""
+        if not self._commands:
+            return "COGO_GATE_COMMANDS"
+        return None if self._unisolated or is_possible() else _NO_ISOLATION
 
     def use(self, ports: ExecutorPorts) -> None:
         """Take what the system offers."""
@@ -81,8 +108,10 @@ class GateExecutor:
         if self._ports is None or self._ports.record_gate is None or not self._commands:
             raise ExecutorUnavailable("Gate jobs need COGO_GATE_COMMANDS and a worker that can record gate runs.")
         repository = self._repository(payload)
-        folder, commit = await clone(repository, payload, workspace.folder)
-        steps = await self._steps(repository, folder, workspace.folder / "home")
+        area = workspace.folder / "gate"
+        area.mkdir(exist_ok=True)
+        folder, commit = await clone(repository, payload, area)
+        steps = await self._isolated_steps(repository, folder, area)
         passed = not any(step.exit_code for step in steps)
         await _judge_stop(steps)
         log = await asyncio.to_thread(self._log, steps, workspace.folder)
@@ -106,7 +135,38 @@ class GateExecutor:
         told = [{"step": s.name, "exit_code": s.exit_code, "seconds": s.seconds} for s in steps]
         return ExecutionResult({"gate_run": kept, "steps": told}, [log])
 
-    async def _steps(self, repository: Repository, folder: Path, home: Path) -> list[Ended]:
+    async def _isolated_steps(self, repository: Repository, folder: Path, area: Path) -> list[Ended]:
+        try:
+            with await self._confinement(repository, area) as confined:
+                if confined is not None:
+                    await asyncio.to_thread(confined.hand_over)
+                return await self._steps(repository, folder, area / "home", confined)
+        except OSError as error:
+            sentence = f"The commands could not be isolated ({error}); `cogo doctor` says what this machine offers."
+            raise ExecutionFailed(sentence, error_class="isolation", retryable=True) from error
+
+    async def _confinement(self, repository: Repository, area: Path) -> AbstractContextManager[Confinement | None]:
+        if self._unisolated:
+            return nullcontext()
+        ways = await asyncio.to_thread(isolation)
+        if not ways.possible:
+            sentence = f"The commands are not run, since isolation needs {_NO_ISOLATION}."
+            raise ExecutionFailed(sentence, error_class="isolation", retryable=False)
+        others = [one.checkout for one in repositories(self._commands or "{}").values()]
+        needs = Needs(
+            commands=[words for step in STEPS if (words := repository.command(step))],
+            env=environment(area / "home", repository.env),
+            read=repository.read,
+            objects=await asyncio.to_thread(borrowed_objects, area / "checkout"),
+            ports=repository.ports,
+            unrestricted_network=repository.unrestricted_network,
+            hidden=[*self._hidden, *others],
+        )
+        return confinement(area, needs, ways)
+
+    async def _steps(
+        self, repository: Repository, folder: Path, home: Path, confined: Confinement | None
+    ) -> list[Ended]:
         """Run the steps; after a failed build there is nothing to test, while lint needs none."""
         ended: list[Ended] = []
         env = environment(home, repository.env)
@@ -119,7 +179,7 @@ class GateExecutor:
                 or (step == "test" and "build" in broken)
             ):
                 continue
-            ended.append(await run(step, command, folder, env, repository.timeout_seconds))
+            ended.append(await run(step, command, folder, env, repository.timeout_seconds, confinement=confined))
             if STOP.stopped_at() is not None:
                 await _judge_stop(ended)
         return ended

@@ -34,6 +34,9 @@ class Repository(BaseModel):
             `fetch`, which brings it up to date from its `origin` first.
         reports: Where the commands leave reports, inside the clone: `{"eslint": "eslint.json"}`.
         env: Variables that the commands get besides PATH, HOME, LANG, TMPDIR and CI; nothing else is passed on.
+        read: Folders and files that the commands may read besides the system and its toolchains.
+        ports: TCP ports that the commands may use besides 53, 80, 443, proxies in `env`, and free ones.
+        unrestricted_network: Whether the commands may reach all that the worker can, such as services without a login.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,6 +50,9 @@ class Repository(BaseModel):
     reports: dict[Literal["eslint", "coverage", "junit"], str] = Field(default_factory=dict)
     env: dict[str, str] = Field(default_factory=dict)
     timeout_seconds: float = Field(1_800, gt=0, le=86_400)
+    read: list[Path] = Field(default_factory=list)
+    ports: list[Annotated[int, Field(ge=1, le=65_535)]] = Field(default_factory=list)
+    unrestricted_network: bool = False
 
     def command(self, step: Step) -> list[str] | None:
         """Return the words of a step, if the repository has it."""

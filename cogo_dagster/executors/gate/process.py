@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cogo_dagster.executors.guard import GuardedCommand
+from cogo_dagster.executors.guard import CommandEnded, GuardedCommand
+from cogo_dagster.executors.isolation.confinement import Confinement, IsolationFailed
 from cogo_dagster.queue.executor import ExecutionFailed, Interrupted
 from cogo_dagster.queue.stopping import STOP
 
@@ -44,29 +45,37 @@ def environment(home: Path, extra: Mapping[str, str]) -> dict[str, str]:
     return {**kept, **own, **extra}
 
 
-async def run(name: str, command: Sequence[str], folder: Path, env: Mapping[str, str], timeout_seconds: float) -> Ended:
+async def run(
+    name: str,
+    command: Sequence[str],
+    folder: Path,
+    env: Mapping[str, str],
+    timeout_seconds: float,
+    *,
+    confinement: Confinement | None = None,
+) -> Ended:
     """Run a program to its end; by then everything that it started has ended too.
 
+    Args:
+        confinement: What isolates it; None runs it with the worker's rights.
+
     Raises:
-        ExecutionFailed: It cannot be started, or took too long.
+        ExecutionFailed: It cannot be started or isolated, or took too long.
         Interrupted: A signal ended it, and the worker is being stopped.
         asyncio.CancelledError: We are cancelled; the program and its children are gone by then.
     """
     began = time.monotonic()
+    confined = await asyncio.to_thread(confinement.confine, command) if confinement else None
+    words, variables = (confined.command, {**env, **confined.variables}) if confined else (command, env)
     try:
-        guarded = GuardedCommand.start(command, folder, env, grace_seconds=_GRACE_SECONDS, kept_bytes=_MOST_BYTES)
+        ended = await _run(name, words, folder, variables, timeout_seconds)
+        if confined:
+            confined.check(ended.exit_code)
     except OSError as error:
         raise _not_started(name, command, error) from error
-    try:
-        async with asyncio.timeout(timeout_seconds):
-            ended = await guarded.wait()
-    except TimeoutError as error:
-        sentence = f"{name} took longer than {timeout_seconds:g} s."
-        raise ExecutionFailed(sentence, error_class="timeout", retryable=True) from error
-    except OSError as error:
-        raise _not_started(name, command, error) from error
-    finally:
-        await asyncio.shield(guarded.end())
+    except IsolationFailed as error:
+        sentence = f"{name} could not be isolated ({error}); `cogo doctor` says what this machine offers."
+        raise ExecutionFailed(sentence, error_class="isolation", retryable=True) from error
     if ended.left:
         logger.warning("%s left %s processes that could not be ended.", name, ended.left)
     if _died_by_signal(ended.exit_code) and await STOP.explains(ended.ended_at):
@@ -78,8 +87,26 @@ async def run(name: str, command: Sequence[str], folder: Path, env: Mapping[str,
     return Ended(name, ended.exit_code, round(ended.ended_at - began, 3), output, ended.ended_at)
 
 
+async def _run(
+    name: str, words: Sequence[str], folder: Path, env: Mapping[str, str], timeout_seconds: float
+) -> CommandEnded:
+    guarded = GuardedCommand.start(words, folder, env, grace_seconds=_GRACE_SECONDS, kept_bytes=_MOST_BYTES)
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            ended = await guarded.wait()
+    except TimeoutError as error:
+        sentence = f"{name} took longer than {timeout_seconds:g} s."
+        raise ExecutionFailed(sentence, error_class="timeout", retryable=True) from error
+    finally:
+        await asyncio.shield(guarded.end())
+    return ended
+
+
 def _not_started(name: str, command: Sequence[str], error: OSError) -> ExecutionFailed:
-    sentence = f"{name}: {command[0]} cannot be started ({error.strerror}): install it on this worker."
+    sentence = (
+        f"{name}: {command[0]} cannot be started ({error.strerror}): install it on this worker, "
+        "or name its folder as read in COGO_GATE_COMMANDS."
+    )
     return ExecutionFailed(sentence, error_class="command", retryable=False)
 
 
