@@ -34,7 +34,7 @@ def _install(package: str, home: Path) -> None:
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)
     command = [
-        _npm(),
+        npm_program(),
         "install",
         "--no-audit",
         "--no-fund",
@@ -48,7 +48,12 @@ def _install(package: str, home: Path) -> None:
         raise RuntimeError(f"npm could not fetch {package}: {done.stderr.strip().splitlines()[-1:]}")
 
 
-def _npm() -> str:
+def npm_program() -> str:
+    """Return the path of npm; root on Debian gets it installed.
+
+    Raises:
+        RuntimeError: There is none and no way to get it.
+    """
     found = shutil.which("npm")
     if found is None:
         apt_install("npm")

@@ -1,0 +1,1 @@
+"""What keeps a commit's code from the worker's secrets."""

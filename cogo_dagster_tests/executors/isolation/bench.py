@@ -1,0 +1,106 @@
+"""A machine for a test: a folder, an account, and a worker that runs one command isolated."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from cogo_dagster.settings import PROJECT_ROOT
+from cogo_dagster_tests.executors.isolation.attack import ATTEMPTS
+
+ORDINARY: Final = 43_210
+ACCOUNTS: Final = ["root", "ordinary"] if os.geteuid() == 0 else ["ordinary"]
+HERE: Final = Path(__file__).parent
+PACKAGES: Final = next(path for path in map(Path, sys.path) if (path / "pytest" / "__init__.py").is_file())
+
+ALL: Final[Mapping[str, Any]] = {}
+LANDLOCK: Final = {"namespaces": False}
+OLD_LANDLOCK: Final = {"namespaces": False, "landlock": 1}
+NAMESPACES: Final = {"landlock": 0}
+
+
+def reachable(python: Path) -> bool:
+    """Whether every account can execute a program: root's home, with what is installed there, is closed to others."""
+    return os.geteuid() != 0 or all(one.stat().st_mode & 0o001 for one in python.resolve().parents)
+
+
+@dataclass
+class Machine:
+    """A folder in which a worker of some account runs something.
+
+    Attributes:
+        python: One that every account can execute.
+    """
+
+    top: Path
+    account: str
+    checkout: Path = field(init=False)
+    python: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.checkout = self.top / "job" / "gate" / "checkout"
+        self.checkout.mkdir(parents=True)
+        (self.checkout.parent / "home").mkdir()
+        found = [Path(sys.executable), *(Path(f"/usr/bin/python3{minor}") for minor in (".13", ".12", ".11", ""))]
+        self.python = str(next(one for one in found if one.exists() and reachable(one)))
+
+    def words(
+        self, *command: str, ways: Mapping[str, Any] | None = ALL, read: Sequence[Path] = (), **env: str
+    ) -> list[str]:
+        """Return the command line of a worker that runs a command; with None for `ways`, it is not isolated."""
+        given = {
+            "top": str(self.top),
+            "command": command,
+            "ways": ways,
+            "path": "/usr/local/bin:/usr/bin:/bin",
+            "env": env,
+            "read": [str(path) for path in read],
+            "idle_port": 3_000,
+        }
+        code = (
+            f"import sys, runpy; sys.path.insert(0, {str(PROJECT_ROOT)!r}); "
+            "runpy.run_module(sys.argv.pop(1), run_name='__main__')"
+        )
+        words = [self.python, "-c", code, "cogo_dagster_tests.executors.isolation.worker", json.dumps(given)]
+        if self.account == "root" or os.geteuid() != 0:
+            return words
+        subprocess.run(["chown", "-R", f"{ORDINARY}:{ORDINARY}", str(self.top)], check=True)
+        return ["setpriv", f"--reuid={ORDINARY}", f"--regid={ORDINARY}", "--clear-groups", *words]
+
+    def run(
+        self, *command: str, ways: Mapping[str, Any] | None = ALL, read: Sequence[Path] = (), **env: str
+    ) -> dict[str, Any]:
+        """Run a command in the checkout as `words` says; return how it ended."""
+        words = self.words(*command, ways=ways, read=read, **env)
+        secret = {"SUPABASE_SERVICE_ROLE_KEY": "canary-" + "314159", "PATH": os.environ["PATH"]}
+        done = subprocess.run(words, capture_output=True, text=True, env=secret, timeout=150, cwd="/", check=False)
+        assert done.returncode == 0, done.stderr
+        answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        return answer
+
+    def attack(self, ways: Mapping[str, Any] | None = ALL) -> tuple[set[str], dict[str, Any]]:
+        """Run the attack; return what it achieved and how it ended."""
+        shutil.copy(HERE / "attack.py", self.checkout)
+        ended = self.run(self.python, "attack.py", "{target}", ways=ways)
+        assert ended["exit_code"] == 0, ended
+        achieved = json.loads((self.checkout / "achieved.json").read_text())
+        assert set(achieved) == set(ATTEMPTS)
+        return {name for name, done in achieved.items() if done}, ended
+
+
+@contextmanager
+def a_machine(account: str) -> Iterator[Machine]:
+    """A machine that is removed at the end, outside of root's own folders."""
+    top = Path(tempfile.mkdtemp(prefix="cogo-isolation-", dir="/var/tmp"))
+    top.chmod(0o755)
+    try:
+        yield Machine(top, account)
+    finally:
+        shutil.rmtree(top, ignore_errors=True)

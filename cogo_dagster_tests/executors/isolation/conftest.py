@@ -1,0 +1,14 @@
+"""A machine for each account that a worker can have."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from cogo_dagster_tests.executors.isolation.bench import ACCOUNTS, Machine, a_machine
+
+
+@pytest.fixture(params=ACCOUNTS)
+def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
+    """A machine whose worker is root, and one whose worker is an ordinary user."""
+    with a_machine(request.param) as made:
+        yield made

@@ -1,0 +1,165 @@
+"""Real builds work in isolation: npm, pip, git, pytest, servers of their own, and what they leave behind ends."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from cogo_dagster_tests.executors.isolation.bench import ALL, LANDLOCK, NAMESPACES, PACKAGES, Machine
+from cogo_dagster_tests.npm import npm_program
+
+WAYS: Final = pytest.mark.parametrize("ways", [ALL, LANDLOCK, NAMESPACES], ids=["all", "landlock", "namespaces"])
+
+SERVER: Final = """
+import http.server, threading, urllib.request, multiprocessing, tempfile, subprocess
+server = http.server.HTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+print(urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}/").status)
+with multiprocessing.Pool(2) as pool:
+    print(pool.map(abs, [-1, -2]))
+with tempfile.TemporaryFile() as file:
+    file.write(b"x")
+print(subprocess.run(["sh", "-c", "echo $HOME; mkdir -p $HOME/.cache"], capture_output=True, text=True).stdout)
+"""
+
+DAEMON: Final = """
+import os, sys, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        time.sleep(300)
+    os._exit(0)
+time.sleep(float(sys.argv[2]))
+"""
+
+
+def wheel(folder: Path) -> str:
+    """Write a wheel of one module with a command; return its name."""
+    name = "local_words-1.0-py3-none-any.whl"
+    info = "local_words-1.0.dist-info"
+    with zipfile.ZipFile(folder / name, "w") as made:
+        made.writestr("local_words.py", "def main():\n    print('three words here')\n")
+        made.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: local-words\nVersion: 1.0\n")
+        made.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        made.writestr(f"{info}/entry_points.txt", "[console_scripts]\nlocal-words = local_words:main\n")
+        made.writestr(f"{info}/RECORD", "")
+    return name
+
+
+def good(ended: Mapping[str, Any]) -> str:
+    """Return what a command printed that ended well."""
+    assert ended["exit_code"] == 0, ended["output"]
+    assert ended["changed"] == []
+    return str(ended["output"])
+
+
+@WAYS
+def test_npm_installs_a_local_package_and_runs_its_scripts(machine: Machine, ways: Mapping[str, Any]) -> None:
+    """Offline, with a command of the package's and a script of the project's."""
+    npm_program()
+    package = machine.checkout / "words"
+    package.mkdir()
+    (package / "package.json").write_text('{"name": "words", "version": "1.0.0", "bin": {"words": "cli.js"}}')
+    (package / "cli.js").write_text("#!/usr/bin/env node\nconsole.log(['three', 'words', 'here'].length, 'words')\n")
+    project = {"name": "shop", "version": "1.0.0", "scripts": {"test": 'words && node -e "console.log(6*7)"'}}
+    (machine.checkout / "package.json").write_text(json.dumps(project))
+    script = "npm install --offline --no-audit --no-fund ./words && npm test"
+    output = good(machine.run("sh", "-c", script, ways=ways))
+    assert "3 words" in output
+    assert "42" in output
+
+
+def test_pip_installs_a_wheel_into_a_virtual_environment(machine: Machine) -> None:
+    """And its command runs."""
+    name = wheel(machine.checkout)
+    script = f"{machine.python} -m venv env && env/bin/pip install --no-index ./{name} && env/bin/local-words"
+    assert "three words here" in good(machine.run("sh", "-c", script))
+
+
+@WAYS
+def test_git_and_pytest_work_in_the_checkout(machine: Machine, ways: Mapping[str, Any]) -> None:
+    """A commit is made and read, and a test with a temporary folder passes."""
+    (machine.checkout / "test_it.py").write_text("def test_it(tmp_path):\n    (tmp_path / 'x').write_text('y')\n")
+    who = "-c user.name=x -c user.email=x@example.com"
+    git = f"git init -q -b main && git add test_it.py && git {who} commit -q -m good && git log --oneline && git status"
+    script = f"{git} && {machine.python} -m pytest -q -p no:cacheprovider --junit-xml=junit.xml test_it.py"
+    output = good(machine.run("sh", "-c", script, ways=ways, read=[PACKAGES], PYTHONPATH=str(PACKAGES)))
+    assert "1 passed" in output
+    assert "good" in output
+
+
+@WAYS
+def test_tests_may_serve_to_themselves(machine: Machine, ways: Mapping[str, Any]) -> None:
+    """A server on a free port, a pool of processes, temporary files, and a home to write to.
+
+    Semaphores need shared memory, which an ordinary user without namespaces shares with the worker: none there.
+    """
+    if machine.account == "ordinary" and ways is LANDLOCK:
+        code = SERVER.replace("with multiprocessing.Pool(2) as pool:", "if True:")
+        code = code.replace("pool.map(abs, [-1, -2])", "[1, 2]")
+    else:
+        code = SERVER
+    output = good(machine.run(machine.python, "-c", code, ways=ways))
+    assert "200" in output
+    assert "[1, 2]" in output
+    assert str(machine.checkout.parent / "home") in output
+
+
+@WAYS
+def test_what_detached_itself_ends_with_the_command(machine: Machine, ways: Mapping[str, Any]) -> None:
+    """In a process namespace by the end of its first process, otherwise by the guard."""
+    ended = machine.run(machine.python, "-c", DAEMON, str(machine.top), "0.2", ways=ways)
+    good(ended)
+    assert ended["left"] == 0
+    assert running(str(machine.top)) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGSEGV])
+@pytest.mark.parametrize("ways", [ALL, LANDLOCK], ids=["all", "landlock"])
+def test_a_command_that_a_signal_ended_is_said_to_be_so(
+    machine: Machine, ways: Mapping[str, Any], number: signal.Signals
+) -> None:
+    """The exit code is the command's, also through the processes between."""
+    assert machine.run("sh", "-c", f"kill -{number.value} $$", ways=ways)["exit_code"] == -number
+    assert machine.run("sh", "-c", "exit 7", ways=ways)["exit_code"] == 7
+
+
+@pytest.mark.parametrize("ways", [ALL, LANDLOCK], ids=["all", "landlock"])
+def test_a_program_that_is_not_there_is_named_as_such(machine: Machine, ways: Mapping[str, Any]) -> None:
+    """It is no failure of the isolation."""
+    assert "FileNotFoundError" in machine.run("no-such-program", ways=ways)["output"]
+
+
+def running(word: str) -> list[str]:
+    """The processes with a word on their command line."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (entry / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if word.encode() in line and int(entry.name) != os.getpid():
+            found.append(entry.name)
+    return found
+
+
+@pytest.mark.parametrize("ways", [ALL, LANDLOCK], ids=["all", "landlock"])
+def test_a_killed_worker_leaves_no_isolated_process(machine: Machine, ways: Mapping[str, Any]) -> None:
+    """Guard, launcher, the first process of the namespace and the command end within seconds."""
+    words = machine.words(machine.python, "-c", DAEMON, str(machine.top), "300", ways=ways)
+    with subprocess.Popen(words, cwd="/", stdout=subprocess.DEVNULL, start_new_session=True) as worker:
+        deadline = time.monotonic() + 20
+        while len(running(str(machine.top))) < (5 if ways is ALL else 4) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert len(running(str(machine.top))) >= 4
+        worker.kill()
+    while running(str(machine.top)) and time.monotonic() < deadline + 20:
+        time.sleep(0.02)
+    assert running(str(machine.top)) == []

@@ -1,0 +1,165 @@
+"""A worker that holds secrets in every place and runs one command isolated: a process of its own, as any account.
+
+It needs the standard library alone. Its argument describes the run; it prints how the command ended, as JSON.
+"""
+
+import asyncio
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from cogo_dagster.executors.guard import GuardedCommand
+from cogo_dagster.executors.isolation.confinement import IsolationFailed, Needs, confinement
+from cogo_dagster.executors.isolation.machine import isolation
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+CANARY = "canary-" + "271828"  # not in one piece, since every process's command line and code may be read
+SIGNALS: list[int] = []
+
+
+def secrets(top: Path) -> tuple[list[str], str]:
+    """Make a home with every kind of secret; return the files and the home."""
+    home = top / "worker"
+    names = [
+        ".cogo/vault/keys",
+        ".cogo/postgres/password",
+        ".cogo/artifacts/job/report.txt",
+        ".env",
+        ".ssh/id_ed25519",
+        ".netrc",
+        "cogo-job-0123456789ab/gate/checkout/other.txt",
+    ]
+    for name in names:
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / name).write_text(f"secret={CANARY}\n")
+        (home / name).chmod(0o644 if name == ".env" else 0o600)
+    home.chmod(0o700)
+    return [str(home / name) for name in names], str(home)
+
+
+def listening(family: int, address: Any, kind: int = socket.SOCK_STREAM) -> socket.socket:
+    """A service of the project's."""
+    if isinstance(address, str) and not address.startswith("\0"):
+        Path(address).unlink(missing_ok=True)
+    server = socket.socket(family, kind)
+    server.bind(address)
+    if kind == socket.SOCK_STREAM:
+        server.listen()
+    return server
+
+
+def shared_segment(key: int) -> None:
+    """Put a secret into a System V segment."""
+    LIBC.shmat.restype = ctypes.c_void_p
+    place = LIBC.shmat(LIBC.shmget(key, 4_096, 0o1600), None, 0)
+    ctypes.memmove(place, CANARY.encode(), len(CANARY))
+
+
+def snapshot(top: str) -> dict[str, Any]:
+    """What there is below a folder: mode, owner, time and content."""
+    found: dict[str, Any] = {}
+    for folder, folders, files in os.walk(top):
+        for name in (*folders, *files):
+            path = Path(folder, name)
+            about = path.lstat()
+            content = path.read_text() if path.is_file() else None
+            found[str(path)] = [about.st_mode, about.st_uid, content, about.st_mtime if content else 0]
+    return found
+
+
+def own_addresses() -> list[str]:
+    """This machine's addresses besides loopback."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client, contextlib.suppress(OSError):
+        client.connect(("192.0.2.1", 9))
+        return [client.getsockname()[0]]
+    return []
+
+
+@contextlib.contextmanager
+def secrets_everywhere(home: str, files: list[str], idle_port: int) -> Iterator[dict[str, Any]]:
+    """Hold secrets in memory, files, sockets and the kernel; yield what an attacker could guess of them."""
+    kept = ctypes.create_string_buffer(CANARY.encode(), 64)
+    abstract = f"cogo-test-{os.getpid()}"
+    in_memory = Path(f"/dev/shm/{abstract}")
+    in_memory.write_text(CANARY)
+    in_memory.chmod(0o600)
+    shared_segment(os.getpid())
+    LIBC.syscall(248 if os.uname().machine == "x86_64" else 217, b"user", b"cogo-test", CANARY.encode(), 13, -4)
+    with contextlib.ExitStack() as opened:
+        opened.enter_context(Path(files[0]).open())
+        service = opened.enter_context(listening(socket.AF_INET6, ("::", 0)))
+        opened.enter_context(listening(socket.AF_UNIX, f"\0{abstract}"))
+        opened.enter_context(listening(socket.AF_UNIX, f"{home}/docker.sock"))
+        opened.enter_context(listening(socket.AF_UNIX, f"{home}/notify", socket.SOCK_DGRAM))
+        yield {
+            "worker": os.getpid(),
+            "address": ctypes.addressof(kept),
+            "outside": home,
+            "secrets": [*files, str(in_memory)],
+            "abstract": abstract,
+            "socket": f"{home}/docker.sock",
+            "datagram": f"{home}/notify",
+            "port": service.getsockname()[1],
+            "idle_port": idle_port,
+            "addresses": own_addresses(),
+            "shm_key": os.getpid(),
+            "python": sys.base_prefix,
+        }
+    in_memory.unlink(missing_ok=True)
+    LIBC.shmctl(LIBC.shmget(os.getpid(), 0, 0), 0, None)
+
+
+def run(given: dict[str, Any]) -> dict[str, Any]:
+    """Run the command of the description, isolated as it says."""
+    area = Path(given["top"], "job", "gate")
+    ways = replace(isolation(), **given["ways"]) if given["ways"] is not None else None
+    files, home = secrets(Path(given["top"]))
+    env = {"PATH": given["path"], "HOME": str(area / "home"), "TMPDIR": str(area / "home"), **given["env"]}
+    with secrets_everywhere(home, files, given["idle_port"]) as target:
+        target["same_processes"] = ways is None or not ways.namespaces
+        target["same_network"] = ways is None or ways.restricts_ports or not ways.namespaces
+        command = [json.dumps(target) if word == "{target}" else word for word in given["command"]]
+        before = snapshot(home)
+        ended: dict[str, Any] = asyncio.run(isolated(area, command, env, given, ways))
+        after = snapshot(home)
+    ended["changed"] = [path for path in before | after if before.get(path) != after.get(path)]
+    ended["signals"] = SIGNALS
+    return ended
+
+
+async def isolated(area: Path, command: list[str], env: dict[str, str], given: dict[str, Any], ways: Any) -> Any:
+    """Run it under a guard, as the executor does."""
+    folder = area / "checkout"
+    if ways is None:
+        guarded = GuardedCommand.start(command, folder, env, grace_seconds=1, kept_bytes=100_000)
+        ended = await guarded.wait()
+        await guarded.end()
+        return {"exit_code": ended.exit_code, "output": ended.output.decode(errors="replace"), "left": ended.left}
+    needs = Needs([command], env, [Path(path) for path in given["read"]], hidden=[Path(given["top"], "worker")])
+    with confinement(area, needs, ways) as place:
+        place.hand_over()
+        confined = place.confine(command)
+        guarded = GuardedCommand.start(
+            confined.command, folder, {**env, **confined.variables}, grace_seconds=1, kept_bytes=100_000
+        )
+        ended = await guarded.wait()
+        await guarded.end()
+    output = ended.output.decode(errors="replace")
+    try:
+        confined.check(ended.exit_code)
+    except (IsolationFailed, OSError) as error:
+        output += f"not run: {error!r}"
+    return {"exit_code": ended.exit_code, "output": output, "left": ended.left}
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGUSR1, lambda number, _: SIGNALS.append(number))
+    sys.stdout.write(json.dumps(run(json.loads(sys.argv[1]))) + "\n")
