@@ -181,10 +181,11 @@ async def _launched(settings: Settings) -> str:
 
 def _gate_isolation(settings: Settings) -> Iterator[Finding]:
     check = "gate_isolation"
-    ways = isolation()
     if settings.gate_commands is None:
         yield unused(check, "COGO_GATE_COMMANDS is not set: no commit's code is run here.")
-    elif settings.gate_unisolated:
+        return
+    ways = isolation()
+    if settings.gate_unisolated:
         advice = "Unset COGO_GATE_UNISOLATED." if ways.possible else "Run gate jobs on Linux 5.13 or newer."
         yield warning(check, "Gate commands run with the worker's rights, and can read its secrets.", advice)
     elif not ways.possible:

@@ -10,7 +10,9 @@ from uuid import uuid4
 
 import pytest
 
+from cogo_dagster import checkup
 from cogo_dagster.edge.key_ring import new_key
+from cogo_dagster.executors.isolation.machine import Isolation
 from cogo_dagster.health.database import check_database, read_facts
 from cogo_dagster.health.findings import Finding, examine, failed, ok, unused
 from cogo_dagster.health.machine import check_disk
@@ -290,3 +292,37 @@ def test_a_check_that_breaks_does_not_hide_the_others_nor_tell_secrets() -> None
     assert "RuntimeError" in two.sentence
     assert CANARY not in f"{two}{three}"
     assert unused("x", "y").advice is None
+
+
+GATE = {"COGO_GATE_COMMANDS": '{"shop": {"checkout": "/srv/shop", "test": "true"}}'}
+
+
+@pytest.mark.parametrize(
+    ("ways", "settings", "state", "words"),
+    [
+        (Isolation(root=True, landlock=7, namespaces=True), GATE, "ok", "an account of their own, namespaces and Land"),
+        (Isolation(root=False, landlock=2, namespaces=False), GATE, "warning", "can send signals"),
+        (Isolation(root=False, landlock=0, namespaces=False), GATE, "failed", "left to other workers"),
+        (Isolation(root=False, landlock=7, namespaces=True), {}, "unused", "no commit's code is run"),
+        (
+            Isolation(root=False, landlock=0, namespaces=False),
+            GATE | {"COGO_GATE_UNISOLATED": "true"},
+            "warning",
+            "can read its secrets",
+        ),
+    ],
+)
+def test_the_isolation_of_gate_commands_is_said(
+    *,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    ways: Isolation,
+    settings: dict[str, str],
+    state: str,
+    words: str,
+) -> None:
+    """What this machine offers, and what it leaves open."""
+    monkeypatch.setattr(checkup, "isolation", lambda: ways)
+    given = load_settings(None, COGO_HOME=str(tmp_path), COGO_DATABASE_URL="postgresql://127.0.0.1:9/x", **settings)
+    [found] = [found for found in checkup.checkup(given) if found.check == "gate_isolation"]
+    assert (found.state, words in found.sentence) == (state, True)

@@ -108,7 +108,7 @@ class GateExecutor:
         if self._ports is None or self._ports.record_gate is None or not self._commands:
             raise ExecutorUnavailable("Gate jobs need COGO_GATE_COMMANDS and a worker that can record gate runs.")
         repository = self._repository(payload)
-        area = workspace.folder / "gate"
+        area = workspace.folder.resolve() / "gate"  # a link on the way is not there for the commands
         area.mkdir(exist_ok=True)
         folder, commit = await clone(repository, payload, area)
         steps = await self._isolated_steps(repository, folder, area)
@@ -127,7 +127,7 @@ class GateExecutor:
             "build_seconds": _seconds(steps, "build"),
             "test_seconds": _seconds(steps, "test"),
         }
-        reports = _reports(repository, folder, log, passed=passed)
+        reports = _reports(repository, folder, area, log, passed=passed)
         try:
             kept = await asyncio.to_thread(self._ports.record_gate, run, reports)
         except InvalidArgument as error:
@@ -151,7 +151,7 @@ class GateExecutor:
         ways = await asyncio.to_thread(isolation)
         if not ways.possible:
             sentence = f"The commands are not run, since isolation needs {_NO_ISOLATION}."
-            raise ExecutionFailed(sentence, error_class="isolation", retryable=False)
+            raise ExecutionFailed(sentence, error_class="isolation", retryable=True)
         others = [one.checkout for one in repositories(self._commands or "{}").values()]
         needs = Needs(
             commands=[words for step in STEPS if (words := repository.command(step))],
@@ -202,11 +202,16 @@ class GateExecutor:
         return ArtifactFile(_LOG, "text/plain", path)
 
 
-def _reports(repository: Repository, folder: Path, log: ArtifactFile, *, passed: bool) -> Mapping[str, Path]:
-    """Return the reports there are; one that is missing although everything passed is a mistake in the settings."""
+def _reports(
+    repository: Repository, folder: Path, area: Path, log: ArtifactFile, *, passed: bool
+) -> Mapping[str, Path]:
+    """Return the reports there are; one that is missing although everything passed is a mistake in the settings.
+
+    They are inside the area, since the commands may have put a link in the place of the checkout.
+    """
     found: dict[str, Path] = {}
     for kind, name in repository.reports.items():
-        path = inside(folder, name)
+        path = inside(area, str(folder.relative_to(area) / name)) if inside(folder, name) else None
         if path is not None and path.is_file():
             found[kind] = path
         elif passed:

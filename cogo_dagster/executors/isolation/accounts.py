@@ -1,9 +1,11 @@
 """Accounts for commands that root starts: each is one command's at a time, on the whole machine."""
 
+import contextlib
 import fcntl
 import os
 import pwd
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -11,7 +13,8 @@ from typing import Final
 UIDS: Final = range(64_200, 64_264)
 """Used by no program: outside of what distributions give to people and services, and inside what containers map."""
 
-_LOCKS: Final = Path("/run/cogo-dagster")
+_LOCKS: Final = (Path("/run/cogo-dagster"), Path("/var/lock/cogo-dagster"), Path("/tmp/.cogo-dagster-locks"))  # noqa: S108
+"""The first that can be made: each belongs to root, or is not used."""
 
 
 class NoAccount(OSError):
@@ -19,16 +22,16 @@ class NoAccount(OSError):
 
 
 @contextmanager
-def borrowed(uids: range = UIDS, folder: Path = _LOCKS) -> Iterator[int]:
+def borrowed(uids: range = UIDS, folders: Sequence[Path] = _LOCKS) -> Iterator[int]:
     """Lend an account, with a group of the same number, that nobody else uses and no process runs as.
 
     Args:
-        folder: Where the locks are; root's alone.
+        folders: Where the locks may be.
 
     Raises:
-        NoAccount: There is none left.
+        NoAccount: There is none left, or no folder for locks.
     """
-    folder.mkdir(mode=0o700, exist_ok=True, parents=True)
+    folder = _own_folder(folders)
     busy = _running()
     for uid in uids:
         if uid in busy or _has_name(uid):
@@ -46,6 +49,16 @@ def borrowed(uids: range = UIDS, folder: Path = _LOCKS) -> Iterator[int]:
             os.close(lock)
         return
     raise NoAccount(f"all accounts from {uids.start} to {uids.stop - 1} are in use")
+
+
+def _own_folder(folders: Sequence[Path]) -> Path:
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            folder.mkdir(mode=0o700, exist_ok=True)
+            found = folder.lstat()
+            if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o022:
+                return folder
+    raise NoAccount(f"no folder for locks can be made: {', '.join(map(str, folders))}")
 
 
 def _has_name(uid: int) -> bool:

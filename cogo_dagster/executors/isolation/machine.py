@@ -13,7 +13,7 @@ from cogo_dagster.executors.isolation import landlock, seccomp
 from cogo_dagster.executors.isolation.accounts import UIDS
 from cogo_dagster.executors.isolation.plan import Plan
 
-_PROBE_SECONDS: Final = 20.0
+_PROBE_SECONDS: Final = 60.0
 _PACKAGE: Final = Path(__file__).resolve().parents[2]
 _CODE: Final = """
 import sys, types

@@ -99,7 +99,7 @@ def readable(
     """
     wanted = [Path(path) for path in _SYSTEM] + [Path("/etc", name) for name in _ETC]
     wanted += [*_toolchains(commands, env), *extra]
-    secret = {Path(os.path.realpath(path)) for path in hidden}
+    secret = {Path(os.path.realpath(path)) for path in hidden if os.path.lexists(path)}
     found = (place for path in wanted for step in _steps(path) for place in _without(step, secret))
     return tuple(dict.fromkeys(str(place) for place in found))
 

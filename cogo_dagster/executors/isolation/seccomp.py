@@ -5,7 +5,7 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
 from cogo_dagster.executors.isolation import syscalls
@@ -13,11 +13,14 @@ from cogo_dagster.executors.isolation import syscalls
 _PR_SET_SECCOMP: Final = 22
 _MODE_FILTER: Final = 2
 
-_LOAD, _EQUAL, _AT_LEAST, _AND, _RETURN = 0x20, 0x15, 0x35, 0x54, 0x06
-_NUMBER, _ARCHITECTURE, _FIRST, _SECOND = 0, 4, 16, 24  # offsets in struct seccomp_data
+_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _AND, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
+_NUMBER, _ARCHITECTURE, _FIRST, _SECOND, _THIRD, _FOURTH = 0, 4, 16, 24, 32, 40  # offsets in struct seccomp_data
 _ALLOW: Final = 0x7FFF_0000
 _ERRNO: Final = 0x0005_0000
 _X32: Final = 0x4000_0000
+_MSG_FASTOPEN: Final = 0x2000_0000
+_PROTOCOLS: Final = (0, 1, 6, 17, 58)
+"""Of the internet: ICMP, TCP, UDP, ICMPv6. Landlock's ports are those of TCP, and MPTCP reaches a TCP server too."""
 _AF_NETLINK: Final = 16
 _TYPE_OF_SOCKET: Final = 0xF
 
@@ -29,6 +32,7 @@ class _Machine(NamedTuple):
     socket: int
     socketpair: int
     truncate: int
+    sending: Mapping[int, int]
     always: tuple[int, ...]
     ipc: tuple[int, ...]
     others: tuple[int, ...]
@@ -40,6 +44,7 @@ _MACHINES: Final = {
         socket=41,
         socketpair=53,
         truncate=76,
+        sending={44: _FOURTH, 46: _THIRD, 307: _FOURTH},
         always=(248, 249, 250, 298, 321, 323),
         ipc=(29, 30, 31, 64, 65, 66, 68, 69, 70, 71, 220, 240, 241),
         others=(141, 142, 144, 203, 251, 256, 279, 302, 314, 440),
@@ -49,13 +54,15 @@ _MACHINES: Final = {
         socket=198,
         socketpair=199,
         truncate=45,
+        sending={206: _FOURTH, 211: _THIRD, 269: _FOURTH},
         always=(217, 218, 219, 241, 280, 282),
         ipc=(180, 181, 186, 187, 188, 189, 190, 191, 192, 193, 194, 195, 196),
         others=(30, 118, 119, 122, 140, 238, 239, 261, 274, 440),
     ),
 }
-"""`always`: keyrings, perf, bpf, userfaultfd. `ipc`: System V IPC and message queues. `others`: limits and priorities
-of the process in the first argument, 0 for oneself."""
+"""`sending`: calls that send to an address, and where their flags are. `always`: keyrings, perf, bpf, userfaultfd.
+`ipc`: System V IPC and message queues. `others`: limits and priorities of the process in the first argument, 0 for
+oneself."""
 _IO_URING_SETUP: Final = 425
 _OF_ACCOUNTS: Final = {141: 2, 140: 2, 251: 3, 30: 3}
 """Calls that take a kind and a process, and the kind that means all processes of an account."""
@@ -115,6 +122,8 @@ def _instructions(chosen: Filter, machine: _Machine) -> Iterator[tuple[int, int,
     if chosen.others:
         for number in machine.others:
             yield from _of_other(number)
+    for number, flags in machine.sending.items():
+        yield from _fast_open(number, flags)
     yield from _sockets(chosen, machine)
     if chosen.unix:
         yield from _pairs(machine)
@@ -139,15 +148,32 @@ def _of_other(number: int) -> Iterator[tuple[int, int, int, int]]:
     yield _LOAD, 0, 0, _NUMBER
 
 
+def _fast_open(number: int, flags: int) -> Iterator[tuple[int, int, int, int]]:
+    """Refuse to connect by sending, which is not seen as a connection everywhere; programs then use connect(2)."""
+    yield _EQUAL, 0, 4, number
+    yield _LOAD, 0, 0, flags
+    yield _ANY_BIT, 0, 1, _MSG_FASTOPEN
+    yield _refuse(errno.EOPNOTSUPP)
+    yield _LOAD, 0, 0, _NUMBER
+
+
 def _sockets(chosen: Filter, machine: _Machine) -> Iterator[tuple[int, int, int, int]]:
-    families: list[int] = [] if chosen.unix else [socket.AF_UNIX]
-    families += [] if chosen.internet else [socket.AF_INET, socket.AF_INET6]
-    families.append(_AF_NETLINK)  # getaddrinfo(3) asks for this machine's addresses
-    yield _EQUAL, 0, len(families) + 3, machine.socket
+    """Allow the families of sockets that builds need, and of the internet's protocols the usual ones."""
+    others = [_AF_NETLINK] if chosen.unix else [_AF_NETLINK, socket.AF_UNIX]  # getaddrinfo(3) needs the first
+    internet = [] if chosen.internet else [socket.AF_INET, socket.AF_INET6]
+    rest = len(_PROTOCOLS) + 2 if internet else 0
+    yield _EQUAL, 0, len(others) + len(internet) + rest + 3, machine.socket
     yield _LOAD, 0, 0, _FIRST
-    for index, family in enumerate(families):
-        yield _EQUAL, len(families) - index, 0, family
+    for index, family in enumerate(others):
+        yield _EQUAL, len(others) - index + len(internet) + rest, 0, family
+    for index, family in enumerate(internet):
+        yield _EQUAL, len(internet) - index, 0, family
     yield _refuse(errno.EACCES)
+    if internet:
+        yield _LOAD, 0, 0, _THIRD
+        for index, protocol in enumerate(_PROTOCOLS):
+            yield _EQUAL, len(_PROTOCOLS) - index, 0, protocol
+        yield _refuse(errno.EPROTONOSUPPORT)
     yield _LOAD, 0, 0, _NUMBER
 
 

@@ -11,7 +11,6 @@ import os
 import re
 import signal
 import socket
-import struct
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -122,7 +121,7 @@ def send_signals() -> bool:
 def change_limits() -> bool:
     """Lower the worker's limits and priority."""
     limits = (ctypes.c_ulong * 2)(64, 64)
-    lowered = LIBC.prlimit64(WORKER, 7, limits, None) == 0
+    lowered = bool(LIBC.prlimit64(WORKER, 7, limits, None) == 0)
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, WORKER, 19)
         lowered = True
@@ -165,6 +164,22 @@ def loopback_services() -> bool:
     return any(connects(family, address) for family, address in [*named, (socket.AF_INET6, ("::ffff:127.0.0.1", port))])
 
 
+def fast_open() -> bool:
+    """Connect to a service by sending, without connect(2)."""
+    with contextlib.suppress(OSError), socket.socket() as client:
+        return client.sendto(b"GET / HTTP/1.0\r\n\r\n", 0x2000_0000, ("127.0.0.1", int(TARGET["port"]))) > 0
+    return False
+
+
+def other_protocols() -> bool:
+    """Connect to a service by a protocol that falls back to TCP: MPTCP."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262) as client:
+        client.settimeout(3)
+        client.connect(("127.0.0.1", int(TARGET["port"])))
+        return True
+    return False
+
+
 def take_a_port() -> bool:
     """Listen in the place of a service that is down, to be told its token."""
     with contextlib.suppress(OSError), socket.socket() as server:
@@ -190,8 +205,9 @@ def shared_memory() -> bool:
         return False
     LIBC.shmat.restype = ctypes.c_void_p
     place = LIBC.shmat(found, None, 0o10_000)
-    attached = place not in {None, ctypes.c_void_p(-1).value}
-    return attached and CANARY.search(ctypes.string_at(place, 32)) is not None
+    if place in {None, ctypes.c_void_p(-1).value}:
+        return False
+    return CANARY.search(ctypes.string_at(place, 32)) is not None
 
 
 def keyring() -> bool:
@@ -292,20 +308,8 @@ def terminal_input() -> bool:
     return False
 
 
-def by_file_handle() -> bool:
-    """Open the root folder by a guessed file handle, past every path (as "shocker" did)."""
-    with contextlib.suppress(OSError):
-        here = os.open(".", os.O_RDONLY)
-        handle = ctypes.create_string_buffer(struct.pack("=IiQ", 8, 1, 2), 16)
-        for number in (304, 265):
-            if LIBC.syscall(number, here, handle, os.O_RDONLY) >= 0:
-                return True
-    return False
-
-
 ATTEMPTS: dict[str, Callable[[], bool]] = {
     "environ": of_processes("environ"),
-    "auxiliary": of_processes("task/1/environ"),
     "known_files": known_files,
     "every_file": every_file,
     "process_links": through_process_links,
@@ -320,6 +324,8 @@ ATTEMPTS: dict[str, Callable[[], bool]] = {
     "socket_file": socket_file,
     "datagram_pair": datagram_pair,
     "loopback": loopback_services,
+    "fast_open": fast_open,
+    "mptcp": other_protocols,
     "port": take_a_port,
     "odd_sockets": netlink_or_odd_sockets,
     "shared_memory": shared_memory,
@@ -329,7 +335,6 @@ ATTEMPTS: dict[str, Callable[[], bool]] = {
     "mounts": mount_something,
     "links": links_out_of_the_checkout,
     "attributes": change_attributes,
-    "file_handle": by_file_handle,
     "terminal": terminal_input,
     "write": write_outside,
 }

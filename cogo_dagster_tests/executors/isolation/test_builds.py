@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 import zipfile
 from collections.abc import Mapping
@@ -14,6 +15,8 @@ import pytest
 
 from cogo_dagster_tests.executors.isolation.bench import ALL, LANDLOCK, NAMESPACES, PACKAGES, Machine
 from cogo_dagster_tests.npm import npm_program
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing isolates, and nothing is run")
 
 WAYS: Final = pytest.mark.parametrize("ways", [ALL, LANDLOCK, NAMESPACES], ids=["all", "landlock", "namespaces"])
 

@@ -1,0 +1,194 @@
+"""What the rules are made of, for machines of every kind: paths, ports, accounts, filters, and the sentences."""
+
+import errno
+import os
+import socket
+import struct
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from cogo_dagster.executors.isolation import landlock, seccomp
+from cogo_dagster.executors.isolation.accounts import NoAccount, borrowed
+from cogo_dagster.executors.isolation.launcher import filter_of
+from cogo_dagster.executors.isolation.machine import Isolation
+from cogo_dagster.executors.isolation.paths import readable
+from cogo_dagster.executors.isolation.plan import Plan
+from cogo_dagster.executors.isolation.ports import ephemeral, listening, usable
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing isolates, and nothing is run")
+
+ALLOWED: Final = 0
+PLAN: Final = Plan(("/usr",), ("/w",), "/r", True, 7, None, "ports", (80, 443, 444), (0, 40_000))
+X86: Final = 0xC000_003E
+ARM: Final = 0xC000_00B7
+
+
+def answer(code: bytes, architecture: int, number: int, *arguments: int) -> int:
+    """Run a filter as the kernel does; return the error that it gives, or 0."""
+    data = struct.pack("=IIQ6Q", number, architecture, 0, *(*arguments, 0, 0, 0, 0, 0, 0)[:6])
+    program = list(struct.iter_unpack("=HBBI", code))
+    place = value = 0
+    while True:
+        operation, yes, no, constant = program[place]
+        place += 1
+        if operation == 0x20:
+            value = struct.unpack_from("=I", data, constant)[0]
+        elif operation == 0x54:
+            value &= constant
+        elif operation == 0x06:
+            return constant & 0xFFFF if constant >> 16 == 5 else 0
+        else:
+            holds = {0x15: value == constant, 0x35: value >= constant, 0x45: bool(value & constant)}[operation]
+            place += yes if holds else no
+
+
+@pytest.mark.parametrize(("machine", "architecture"), [("x86_64", X86), ("aarch64", ARM)])
+def test_the_filter_refuses_what_it_says(machine: str, architecture: int) -> None:
+    """And nothing else: reading, and sockets of the usual kinds."""
+    numbers = {"x86_64": (41, 53, 44, 29, 302, 250, 0), "aarch64": (198, 199, 206, 194, 261, 219, 63)}[machine]
+    make, pair, send, shared, limits, key, read = numbers
+    strict = seccomp.program(seccomp.Filter(True, True, True, True, True), machine)
+    loose = seccomp.program(seccomp.Filter(), machine)
+
+    def told(code: bytes, *words: int) -> int:
+        return answer(code, architecture, *words)
+
+    for code in (strict, loose):
+        assert told(code, key) == errno.EPERM
+        assert told(code, 425) == errno.ENOSYS
+        assert told(code, read, 3, 0, 100) == ALLOWED
+        assert told(code, make, socket.AF_INET, socket.SOCK_STREAM, 262) != ALLOWED
+        assert told(code, make, 40, socket.SOCK_STREAM) == errno.EACCES
+        assert told(code, make, 16, 3) == ALLOWED
+        assert told(code, send, 3, 0, 1, 0x2000_0000) == errno.EOPNOTSUPP
+        assert told(code, send, 3, 0, 1, 0x4000) == ALLOWED
+        assert told(code, pair, socket.AF_UNIX, socket.SOCK_STREAM | 0o2_000_000) == ALLOWED
+        assert answer(code, 0x4000_0003, read) == errno.ENOSYS
+    for family in (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX):
+        assert told(strict, make, family, socket.SOCK_STREAM) == errno.EACCES
+        assert told(loose, make, family, socket.SOCK_STREAM) == ALLOWED
+    assert told(strict, pair, socket.AF_UNIX, socket.SOCK_DGRAM | 0o2_000_000) == errno.EACCES
+    assert [told(strict, shared), told(loose, shared)] == [errno.EPERM, ALLOWED]
+    assert [told(strict, limits, 0), told(strict, limits, 77), told(loose, limits, 77)] == [
+        ALLOWED,
+        errno.EPERM,
+        ALLOWED,
+    ]
+
+
+def test_every_version_of_landlock_is_asked_only_for_what_it_knows() -> None:
+    """The structure grows at versions 4 and 6; the rights to files at 2, 3 and 5."""
+    known = [landlock.attribute(version, network=True) for version in range(1, 9)]
+    assert [len(one) for one in known] == [8, 8, 8, 16, 16, 24, 24, 24]
+    files = [struct.unpack_from("=Q", one)[0].bit_length() for one in known]
+    assert files == [13, 14, 15, 15, 16, 16, 16, 16]
+    assert struct.unpack("=QQQ", landlock.attribute(7, network=False))[1:] == (0, 3)
+
+
+NO_SPACES: Final = PLAN._replace(namespaces=False)
+
+
+@pytest.mark.parametrize(
+    ("plan", "refused"),
+    [
+        (PLAN, set()),
+        (NO_SPACES, {"unix", "ipc", "others"}),
+        (NO_SPACES._replace(landlock=1, network="none"), {"unix", "internet", "ipc", "others", "truncate"}),
+        (NO_SPACES._replace(uid=64_200), {"ipc"}),
+        (NO_SPACES._replace(uid=64_200, landlock=5), {"ipc", "unix"}),
+        (PLAN._replace(landlock=0, network="none"), set()),
+        (PLAN._replace(landlock=4), {"unix"}),
+    ],
+)  # fmt: skip
+def test_the_filter_covers_what_the_other_ways_leave_open(plan: Plan, refused: set[str]) -> None:
+    """Sockets with a path and abstract ones, all networks, IPC, limits, and cutting files."""
+    chosen = filter_of(plan)
+    assert {name for name in chosen._fields if getattr(chosen, name)} == refused
+
+
+def test_a_plan_survives_its_way_to_the_launcher() -> None:
+    """With thousands of ports in a few words."""
+    plan = PLAN._replace(connect=tuple(range(32_768, 61_000)))
+    assert Plan.loads(plan.dumps()) == plan
+    assert len(plan.dumps()) < 200
+
+
+def test_hidden_folders_are_left_out_of_a_folder_that_may_be_read(tmp_path: Path) -> None:
+    """Whatever way leads into them; what is beside them may be read."""
+    (tmp_path / "tools" / "bin").mkdir(parents=True)
+    (tmp_path / "tools" / "cogo" / "vault").mkdir(parents=True)
+    (tmp_path / "tools" / ".env").touch()
+    (tmp_path / "tools" / "way").symlink_to("cogo/vault")
+    hidden = [tmp_path / "tools" / "cogo", tmp_path / "tools" / ".env"]
+    found = readable([], {"PATH": "/usr/bin"}, [tmp_path / "tools"], hidden)
+    mine = {name.removeprefix(f"{tmp_path}/") for name in found if name.startswith(str(tmp_path))}
+    assert mine == {"tools/bin", "tools/way"}
+    assert readable([], {"PATH": "/usr/bin"}, [tmp_path / "tools" / "cogo" / "vault"], hidden) == readable(
+        [], {"PATH": "/usr/bin"}, [], hidden
+    )
+
+
+def test_a_path_that_names_a_home_or_everything_opens_neither(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a home, only toolchains that the PATH leads into."""
+    home = tmp_path / "me"
+    for name in (".pyenv/shims", ".ssh", ".local/bin", ".local/share/keyrings", ".cargo/bin", "bin"):
+        (home / name).mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(home))
+    path = f"/:{tmp_path}:{home}:{home}/.pyenv/shims:{home}/.local/bin:/usr/bin:relative"
+    found = set(readable([], {"PATH": path}, [], []))
+    mine = {name.removeprefix(f"{home}/") for name in found if name.startswith(str(tmp_path))}
+    assert mine == {".pyenv", ".pyenv/shims", ".local/bin"}
+    assert not found & {"/", "/etc", "/home", "/root", "/var", "/tmp", "/run", str(tmp_path), str(home)}
+
+
+def test_of_etc_only_what_libraries_need_may_be_read() -> None:
+    """A service's own files there can hold secrets that every account may read."""
+    found = {name for name in readable([], {"PATH": "/usr/bin"}, [], []) if name.startswith("/etc")}
+    assert found.isdisjoint({"/etc", "/etc/ssl", "/etc/ssl/private", "/etc/shadow", "/etc/default", "/etc/systemd"})
+
+
+def test_ports_are_those_of_the_web_and_free_ones() -> None:
+    """Never one that somebody listens on, whichever range it is in; proxies and the repository's own are added."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        taken = server.getsockname()[1]
+        assert taken in listening()
+        connect, listen = usable([8_080], {"HTTPS_PROXY": "http://proxy:3128", "PORT": "5432"})
+    assert {53, 80, 443, 8_080, 3_128} <= set(connect)
+    assert {0, 8_080} <= set(listen)
+    assert not {taken, 3_000, 5_432, 8_780} & (set(connect) | set(listen))
+    assert len(set(connect) & set(ephemeral())) > 1_000
+
+
+def test_an_account_is_lent_to_one_at_a_time(tmp_path: Path) -> None:
+    """Not even the same process gets it twice; when all are taken, it is said."""
+    range_of_two = range(64_298, 64_300)
+    with borrowed(range_of_two, [tmp_path]) as first, borrowed(range_of_two, [tmp_path]) as second:
+        assert {first, second} == set(range_of_two)
+        with pytest.raises(NoAccount, match="64298 to 64299"), borrowed(range_of_two, [tmp_path]):
+            pass
+    with borrowed(range(64_298, 64_299), [tmp_path]) as again:
+        assert again == 64_298
+
+
+def test_accounts_that_somebody_has_are_not_lent(tmp_path: Path) -> None:
+    """Neither a named one nor one that a process runs as; and a stranger's folder holds no locks."""
+    with pytest.raises(NoAccount), borrowed(range(os.getuid(), os.getuid() + 1), [tmp_path]):
+        pass
+    (tmp_path / "link").symlink_to(tmp_path)
+    with pytest.raises(NoAccount, match="no folder for locks"), borrowed(range(64_298, 64_300), [tmp_path / "link"]):
+        pass
+
+
+def test_what_a_machine_lacks_is_said() -> None:
+    """In words that say what a commit's code could do."""
+    assert Isolation(root=False, landlock=7, namespaces=True).gaps() == []
+    assert Isolation(root=True, landlock=7, namespaces=True).gaps() == []
+    old = " ".join(Isolation(root=False, landlock=1, namespaces=False).gaps())
+    for words in ("no network", "modes, times", "signals", "names of all processes", "empty files"):
+        assert words in old
+    assert not Isolation(root=True, landlock=0, namespaces=False).possible
+    both = Isolation(root=True, landlock=6, namespaces=True).sentence()
+    assert both == "Gate commands are isolated with an account of their own, namespaces and Landlock (version 6)."
