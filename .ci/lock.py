@@ -1,47 +1,53 @@
-"""Resolve the project's dependencies anew: write the locks, and the pins of requirements.lock into pyproject.toml.
+"""Resolve the project's dependencies anew: write the pins of all groups into pyproject.toml, then the locks.
 
 requirements.lock: what the package needs. .ci/dev.lock: that, the group `dev` and what builds the project.
 .ci/build.lock: the last alone. .ci/uv.lock.txt: uv itself, for pip. Each names the hashes of all its files.
 
     uv run --no-project python .ci/lock.py
 
-Move `exclude-newer` in pyproject.toml first, to a day at least ten days back.
+Move `DAY` first, to one at least ten days back.
 """
 
 import re
 import subprocess
 from pathlib import Path
 
+DAY = "2026-11-14T00:00:00Z"
+"""What was uploaded later is not looked at."""
+
 ROOT = Path(__file__).resolve().parent.parent
-PROJECT, LOCK = ROOT / "pyproject.toml", ROOT / "requirements.lock"
+PROJECT = ROOT / "pyproject.toml"
 PINS = re.compile(r"^constraint-dependencies = \[\n.*?^\]\n", re.MULTILINE | re.DOTALL)
-COMPILE = "uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header"
+COMPILE = f"uv pip compile -q --universal --python-version 3.11 --no-annotate --no-header --exclude-newer {DAY}"
+EVERYTHING = "pyproject.toml --group dev --group bench .ci/build.in"
 LOCKS = {
     "requirements.lock": "pyproject.toml",
     ".ci/dev.lock": "pyproject.toml --group dev .ci/build.in",
-    ".ci/build.lock": ".ci/build.in -c requirements.lock",
+    ".ci/build.lock": ".ci/build.in",
     ".ci/uv.lock.txt": ".ci/uv.in",
 }
 
 
 def main() -> None:
-    """Free the pins, resolve, pin again."""
-    PROJECT.write_text(
-        PINS.sub("constraint-dependencies = [\n]\n", PROJECT.read_text(encoding="utf-8")), encoding="utf-8"
-    )
-    compile_lock("requirements.lock")
-    pins = re.findall(r"^[^\s#-][^\\\n]*", LOCK.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    lines = "".join(f'    "{pin.strip()}",\n' for pin in pins)
+    """Free the pins, resolve everything together, pin it, and write the locks by the pins."""
+    pin([])
+    pin(re.findall(r"^[^\s#-].*", resolve(EVERYTHING), flags=re.MULTILINE))
+    for name, wanted in LOCKS.items():
+        (ROOT / name).unlink(missing_ok=True)
+        resolve(f"--generate-hashes {wanted} -o {name}")
+
+
+def resolve(what: str) -> str:
+    """Run uv; return what it found."""
+    command = [*COMPILE.split(), *what.split()]
+    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout  # noqa: S603 - our own
+
+
+def pin(requirements: list[str]) -> None:
+    """Write the constraints into pyproject.toml."""
+    lines = "".join(f'    "{requirement.strip()}",\n' for requirement in requirements)
     block = f"constraint-dependencies = [\n{lines}]\n"
     PROJECT.write_text(PINS.sub(lambda _: block, PROJECT.read_text(encoding="utf-8")), encoding="utf-8")
-    for name in list(LOCKS)[1:]:
-        compile_lock(name)
-
-
-def compile_lock(name: str) -> None:
-    """Resolve one lock from nothing."""
-    (ROOT / name).unlink(missing_ok=True)
-    subprocess.run([*COMPILE.split(), *LOCKS[name].split(), "-o", name], cwd=ROOT, check=True)  # noqa: S603 - our own
 
 
 if __name__ == "__main__":

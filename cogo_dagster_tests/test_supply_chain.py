@@ -91,7 +91,8 @@ def test_nothing_is_installed_without_a_hash() -> None:
         text = (PROJECT_ROOT / ".ci" / name).read_text(encoding="utf-8").replace("\\\n", " ")
         lines = [line for line in text.splitlines() if re.search(r"pip\b.*\binstall\b|\buv sync\b", line)]
         assert [line for line in lines if not re.search(r"--require-hashes|--no-index", line)] == []
-        assert "uv run pytest" not in text  # which would install what is missing
+        # Else `uv run` would install what is missing.
+        assert "uv run" not in text or text.index("export UV_NO_SYNC=1") < text.index("uv run")
 
 
 @pytest.mark.parametrize("name", LOCKS)
@@ -108,6 +109,16 @@ def test_the_lock_of_the_tests_is_that_of_production_and_more() -> None:
     project = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     wanted = {re.split(r"[\[<>=~]", line)[0] for line in project["dependency-groups"]["dev"]}
     assert wanted <= {line.partition("==")[0] for line in _locked(".ci/dev.lock")}
+
+
+def test_every_package_is_pinned_for_everybody() -> None:
+    """The locks follow the pins, and no day is asked of an index, which may know none."""
+    text = (PROJECT_ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    uv = tomllib.loads(text)["tool"]["uv"]
+    assert "exclude-newer" not in uv
+    pinned = {line.partition("==")[0] for line in uv["constraint-dependencies"]}
+    assert {line.partition("==")[0] for line in _locked(".ci/dev.lock")} <= pinned
+    assert not [line for line in uv["constraint-dependencies"] if "==" not in line]
 
 
 def test_the_bill_of_materials_lists_every_package_of_production(tmp_path: Path) -> None:

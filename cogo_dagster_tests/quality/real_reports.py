@@ -8,6 +8,7 @@ import tarfile
 from pathlib import Path
 
 from cogo_dagster.queue.embedded.locks import locked
+from cogo_dagster_tests.archives import extract
 from cogo_dagster_tests.npm import CACHE, npm_package
 
 ESLINT = ("eslint", "9.39.1")
@@ -69,7 +70,7 @@ def _test(home: Path) -> None:
     )
     [archive] = home.glob("*.tar.gz")
     with tarfile.open(archive) as tar:
-        tar.extractall(home, filter="data")
+        extract(tar, home)
     [source] = [path for path in home.iterdir() if path.is_dir()]
     python = [*alone, "--with", "pytest", "--with", "coverage", "--with", "setuptools", "python", "-m"]
     tests = ["-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junit-xml={home}/junit.xml", "test_six.py"]
