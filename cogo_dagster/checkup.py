@@ -15,13 +15,14 @@ from cogo_dagster.edge.access_tokens import AccessTokens
 from cogo_dagster.edge.admin_token import REFERENCE, SHORT_CHARACTERS, VARIABLE, AdminTokens, admin_tokens, token_of
 from cogo_dagster.edge.build import edge_router, edge_secrets, vault_keys
 from cogo_dagster.edge.errors import EdgeFailed, NoVaultKeys, VaultError
+from cogo_dagster.executors.browser.advice import fonts_advice
 from cogo_dagster.executors.errors import ExecutorUnavailable
 from cogo_dagster.executors.isolation.machine import isolation
 from cogo_dagster.executors.registry import load_executors
 from cogo_dagster.health.alerts import check_deliveries
 from cogo_dagster.health.database import check_database, check_vault, check_work, read_facts
 from cogo_dagster.health.findings import Check, Finding, State, examine, failed, ok, unused, warning
-from cogo_dagster.health.machine import attempt, check_disk
+from cogo_dagster.health.machine import attempt, check_disk, check_fonts
 from cogo_dagster.health.outside import FindSecret, check_figma, check_webhooks
 from cogo_dagster.health.storage import check_storage
 from cogo_dagster.health.supabase import check_keys, check_realtime, check_rest
@@ -163,20 +164,18 @@ def _browser(settings: Settings) -> Iterator[Finding]:
     if not settings.browser_real_mode:
         yield unused("browser", "BROWSER_REAL_MODE is false: pages are fetched without a browser.")
         return
-    advice = "Until then workers here refuse to start, unless BROWSER_REAL_MODE=false."
-    yield from attempt("browser", lambda: asyncio.run(_launched(settings)), (ExecutorUnavailable,), advice)
-
-
-async def _launched(settings: Settings) -> str:
-    from cogo_dagster.executors.browser.executor import BrowserExecutor  # noqa: PLC0415 - Playwright is slow to import
+    # Playwright is slow to import.
     from cogo_dagster.executors.browser.options import BrowserOptions  # noqa: PLC0415
+    from cogo_dagster.executors.browser.trial import try_browser  # noqa: PLC0415
 
-    executor = BrowserExecutor(replace(BrowserOptions.from_settings(settings), install=False))
     try:
-        await executor.start()
-        return "A browser is found and starts."
-    finally:
-        await executor.stop()
+        missing = asyncio.run(try_browser(replace(BrowserOptions.from_settings(settings), install=False)))
+    except ExecutorUnavailable as error:
+        advice = "Until then workers here refuse to start, unless BROWSER_REAL_MODE=false."
+        yield failed("browser", str(error), advice)
+        return
+    yield ok("browser", "A browser is found and starts.")
+    yield check_fonts(missing, fonts_advice())
 
 
 def _gate_isolation(settings: Settings) -> Iterator[Finding]:

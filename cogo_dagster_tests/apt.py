@@ -4,6 +4,7 @@ import os
 import shutil
 
 from cogo_dagster.executors.browser.install import APT_LOCK_SECONDS, Step, installer
+from cogo_dagster.settings import PROJECT_ROOT
 
 
 def apt_install(*packages: str) -> None:
@@ -12,6 +13,6 @@ def apt_install(*packages: str) -> None:
         return
     apt_get = ["apt-get", "-q", "-o", f"DPkg::Lock::Timeout={APT_LOCK_SECONDS}"]
     kept = ["-y", "--no-install-recommends", "-o", "Dpkg::Options::=--force-confold"]
-    with installer() as steps:
+    with installer(PROJECT_ROOT / ".cogo" / "install") as steps:
         steps.run(Step("Reading the package lists", [*apt_get, "update"]))
         steps.run(Step(f"Installing {', '.join(packages)}", [*apt_get, "install", *kept, *packages]))

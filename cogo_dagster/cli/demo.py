@@ -1,10 +1,14 @@
 """`cogo demo`: the whole path once, from an empty folder to a screenshot on disk."""
 
+import asyncio
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Final
 from urllib.parse import urlsplit
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import typer
 
@@ -12,9 +16,13 @@ from cogo_dagster.bootstrap import Application, open_application
 from cogo_dagster.cli.demo_site import demo_site
 from cogo_dagster.cli.options import read_settings
 from cogo_dagster.cli.output import JsonFlag, print_json
+from cogo_dagster.cli.stop_signals import StopSignals
 from cogo_dagster.cli.tables import Column, column, print_table
 from cogo_dagster.cli.words import NOTHING, error_line
 from cogo_dagster.cli.worker_log import WorkerLog
+from cogo_dagster.executors.browser.options import BrowserOptions
+from cogo_dagster.executors.browser.trial import try_browser
+from cogo_dagster.executors.errors import SandboxUnavailable
 from cogo_dagster.executors.registry import validate_payload
 from cogo_dagster.queue.model import Json, NewJob
 from cogo_dagster.settings import Settings, is_root
@@ -23,10 +31,13 @@ if TYPE_CHECKING:
     from cogo_dagster.defs.launch import LaunchedRun
 
 _EMBEDDED: Final = dict.fromkeys(
-    ("COGO_DATABASE_URL", "SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY", "EXECUTOR_ID", "MAX_JOBS", "BROWSER_REAL_MODE"),
+    ("COGO_DATABASE_URL", "SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY", "MAX_JOBS", "BROWSER_REAL_MODE"),
     "",
 )
 """The demo has a database and a browser of its own, whatever the environment says."""
+
+_INTERRUPTED: Final = 130
+_NEXT: Final = "Next: `uv run cogo dev` starts the Dagster UI and keeps a worker going; enqueue from another terminal."
 
 COLUMNS: Final = (
     column("job", "id", whole=True),
@@ -48,22 +59,72 @@ def demo(
     """Start the embedded database, run browser jobs through Dagster, show what they left."""
     log = WorkerLog(as_json=as_json)
     log.attach()
-    with nullcontext() if url else demo_site() as site:
-        jobs = _visits(url) if url else _tour(site or "")
-        overrides = _overrides(jobs)
-        settings = read_settings(**overrides)
-        for job in jobs:
-            validate_payload(job.type, job.payload, settings)
-        with _opened(settings, log) as application:
-            job_ids = [enqueued.job_id for enqueued in application.queue.enqueue(jobs)]
-            count = "1 browser job" if len(jobs) == 1 else f"{len(jobs)} browser jobs"
-            log.line("enqueued", f"Enqueued {count}; Dagster runs process_jobs now.")
-            run = _run(overrides)
-            document = _document(application, job_ids, run)
+    with (
+        StopSignals(lambda _: None, partial(_end_process, log)) as signals,
+        nullcontext() if url else demo_site() as site,
+    ):
+        document, run = _performed(_visits(url) if url else _tour(site or ""), log, trusted=not url)
+    if signals.stopped_early or run.interrupted:
+        log.line("interrupted", "The demo was interrupted; its jobs are cancelled.")
+        raise typer.Exit(_INTERRUPTED)
     _show(document, run, as_json)
     if failure := _failure(document["jobs"], run):
         log.line("failed", failure)
         raise typer.Exit(1)
+    if not as_json:
+        typer.echo(_NEXT)
+
+
+def _performed(jobs: Sequence[NewJob], log: WorkerLog, *, trusted: bool) -> "tuple[dict[str, Json], LaunchedRun]":
+    """Run the jobs on a worker of their own; none is left in the queue, whatever happens."""
+    overrides = _overrides(jobs)
+    settings = read_settings(**overrides)
+    for job in jobs:
+        validate_payload(job.type, job.payload, settings)
+    with _opened(settings, log) as application:
+        overrides |= _sandbox(settings, log, trusted=trusted)
+        own = [replace(job, executor_id=overrides["EXECUTOR_ID"]) for job in jobs]
+        job_ids = [enqueued.job_id for enqueued in application.queue.enqueue(own)]
+        try:
+            count = "1 browser job" if len(jobs) == 1 else f"{len(jobs)} browser jobs"
+            log.line("enqueued", f"Enqueued {count}; Dagster runs process_jobs now.")
+            run = _run(overrides)
+        finally:
+            _cancel(application, job_ids)
+        return _document(application, job_ids, run), run
+
+
+def _cancel(application: Application, job_ids: Sequence[UUID]) -> None:
+    """Leave no job of a site that is gone."""
+    for job in application.queue.get_jobs(job_ids):
+        if job["status"] in ("queued", "running"):
+            application.queue.cancel(UUID(job["id"]), actor="cogo demo")
+
+
+def _sandbox(settings: Settings, log: WorkerLog, *, trusted: bool) -> dict[str, str]:
+    """Start a browser once, before a job needs it; return how it is to be started.
+
+    Args:
+        trusted: Whether the pages are the demo's own.
+
+    Raises:
+        ExecutorUnavailable: There is no browser, or none that starts.
+    """
+    options = BrowserOptions.from_settings(settings)
+    try:
+        asyncio.run(try_browser(options))
+    except SandboxUnavailable:
+        if not trusted:
+            raise
+        log.line("sandbox", "Chromium has no sandbox here; the demo opens only its own page, so it does without.")
+        asyncio.run(try_browser(replace(options, no_sandbox=True)))
+        return {"NO_SANDBOX": "true"}
+    return {}
+
+
+def _end_process(log: WorkerLog, reason: str) -> None:
+    log.line("ended", reason)
+    os._exit(_INTERRUPTED)
 
 
 def _visits(urls: Sequence[str]) -> list[NewJob]:
@@ -84,7 +145,9 @@ def _tour(site: str) -> list[NewJob]:
 def _overrides(jobs: Sequence[NewJob]) -> dict[str, str]:
     hosts = ",".join(sorted({urlsplit(job.payload["url"]).netloc.rpartition("@")[2] for job in jobs} - {""}))
     sandbox = {"NO_SANDBOX": "true"} if is_root() else {}
-    return {**_EMBEDDED, **sandbox, "BROWSER_ALLOWED_HOSTS": hosts}
+    # A worker of its own, so that no other takes these jobs, also if the demo is killed.
+    own = {"EXECUTOR_ID": f"demo-{uuid4().hex[:12]}", "BROWSER_ALLOWED_HOSTS": hosts}
+    return {**_EMBEDDED, **sandbox, **own}
 
 
 @contextmanager
@@ -128,5 +191,4 @@ def _show(document: dict[str, Json], run: "LaunchedRun", as_json: bool) -> None:
     for job in document["jobs"]:
         for artifact in job["artifacts"]:
             typer.echo(f"{artifact['path']}  ({artifact['name']}, {artifact['size_bytes']:,} bytes)")
-    typer.echo(f"\nDagster run {run.run_id}" + (f" failed: {run.error}" if run.error else " succeeded."))
-    typer.echo("Next: `uv run cogo dev` starts the Dagster UI and keeps a worker going; enqueue from another terminal.")
+    typer.echo(f"\nDagster run {run.run_id} {'failed' if run.error else 'succeeded'}.")

@@ -22,16 +22,30 @@ class WorkerLog(logging.Handler):
     def __init__(self, *, as_json: bool) -> None:
         super().__init__()
         self._as_json = as_json
+        self._output = _STANDARD_ERROR
 
     def attach(self, secrets: Iterable[str] = ()) -> None:
         """Take what the project's modules log as well, and warnings of all others.
 
+        From now on lines go to a duplicate of standard error: Dagster takes the number 2 for a step's log while it
+        runs one in this process.
+
         Args:
             secrets: Values to hide in these lines, whoever logs them.
         """
+        self.close()
+        with contextlib.suppress(OSError):  # it is closed
+            self._output = os.dup(_STANDARD_ERROR)
         hide_in(self, redactor_of(tuple(secrets)))
         logging.basicConfig(handlers=[self], level=logging.WARNING)
         logging.getLogger("cogo_dagster").setLevel(logging.INFO)
+
+    def close(self) -> None:
+        """Give the duplicate back."""
+        if self._output != _STANDARD_ERROR:
+            os.close(self._output)
+            self._output = _STANDARD_ERROR
+        super().close()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a log record."""
@@ -51,4 +65,4 @@ class WorkerLog(logging.Handler):
         else:
             text = f"{at} {kind:<14} {one_line(message)}"
         with contextlib.suppress(OSError):
-            os.write(_STANDARD_ERROR, f"{text}\n".encode(errors="replace"))
+            os.write(self._output, f"{text}\n".encode(errors="replace"))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import dagster as dg
+from dagster_shared.error import SerializableErrorInfo
 
 from cogo_dagster.defs.jobs import process_jobs
 from cogo_dagster.defs.resources import CogoResource, WorkerResource
@@ -14,11 +15,17 @@ from cogo_dagster.settings import PROJECT_ROOT
 
 @dataclass(frozen=True, slots=True)
 class LaunchedRun:
-    """A finished run; `error` is the first line of what failed it."""
+    """A finished run.
+
+    Attributes:
+        error: The first line of what failed it.
+        interrupted: Whether a signal ended it.
+    """
 
     run_id: str
     success: bool
     error: str | None
+    interrupted: bool = False
 
 
 def run_process_jobs(settings: Mapping[str, str], *, max_jobs: int | None = None) -> LaunchedRun:
@@ -45,14 +52,23 @@ def run_process_jobs(settings: Mapping[str, str], *, max_jobs: int | None = None
             resources={"cogo": cogo, "worker": WorkerResource(cogo=cogo)},
             raise_on_error=False,
         )
-    return LaunchedRun(result.run_id, result.success, _first_error(result))
+    error = _first_error(result)
+    if error is None:
+        return LaunchedRun(result.run_id, result.success, None)
+    interrupted = error.cls_name == "DagsterExecutionInterruptedError"
+    return LaunchedRun(result.run_id, result.success, _sentence(error), interrupted)
 
 
-def _first_error(result: dg.ExecuteInProcessResult) -> str | None:
+def _first_error(result: dg.ExecuteInProcessResult) -> SerializableErrorInfo | None:
     for event in result.all_events:
-        data = event.event_specific_data
-        error = getattr(data, "error", None)
+        error: SerializableErrorInfo | None = getattr(event.event_specific_data, "error", None)
         if error is not None:
-            cause = error.cause or error
-            return str(cause.message).strip().split("\n", 1)[0]
+            return error.cause or error
     return None
+
+
+def _sentence(error: SerializableErrorInfo) -> str:
+    """Return the first line of an error without its class."""
+    line = error.message.strip().split("\n", 1)[0]
+    name, colon, said = line.partition(": ")
+    return said if colon and error.cls_name and name.endswith(error.cls_name) else line

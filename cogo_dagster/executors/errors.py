@@ -7,3 +7,7 @@ class ExecutorUnavailable(Exception):
     Raised by `Executor.start`, so that the worker refuses to start and no job pays for it. The message is one
     sentence that says what to do.
     """
+
+
+class SandboxUnavailable(ExecutorUnavailable):
+    """This system does not let Chromium build its sandbox."""

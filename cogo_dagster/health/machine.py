@@ -1,7 +1,7 @@
 """This machine: its disk, its browser, and what else a check only has to try."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -32,6 +32,17 @@ def check_disk(folder: Path, usage: Callable[[Path], int] | None = None) -> Iter
         yield warning("disk", sentence, advice)
     else:
         yield ok("disk", sentence)
+
+
+def check_fonts(missing: Sequence[str], advice: str) -> Finding:
+    """Say which scripts pages show as boxes.
+
+    Args:
+        missing: Scripts of which a glyph was rendered and looked like the missing-glyph box.
+    """
+    if missing:
+        return warning("fonts", f"{', '.join(missing)} text is shown as boxes in screenshots and PDFs.", advice)
+    return ok("fonts", "Latin, Greek, Cyrillic, Korean, Chinese, Japanese and emoji have glyphs.")
 
 
 def attempt(

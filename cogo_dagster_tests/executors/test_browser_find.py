@@ -1,11 +1,15 @@
 """Finding a browser, and installing one, without a real installer."""
 
+import platform
+import shutil
+import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from cogo_dagster.executors.browser import BrowserOptions, find
+from cogo_dagster.executors.browser import BrowserOptions, advice, find
 from cogo_dagster.executors.browser.find import find_browser
 from cogo_dagster.executors.browser.install import Installer, Step, installer
 from cogo_dagster.executors.errors import ExecutorUnavailable
@@ -76,10 +80,10 @@ def test_what_does_not_run_is_passed_over(bare: Path) -> None:
 @pytest.mark.parametrize(
     ("channel", "sentence"),
     [
-        (None, "No Chrome or Chromium was found: install one (`sudo apt-get install chromium`"),
+        (None, "No Chrome or Chromium was found: install one (`"),
         ("chrome", "BROWSER_CHANNEL is chrome but it is not installed here: install it"),
         ("chrom", "BROWSER_CHANNEL is chrom, which is neither an executable nor one of chrome, chrome-beta"),
-        ("/bin/false", "BROWSER_CHANNEL is /bin/false, but `/bin/false --version` does not run"),
+        ("/bin/false", "BROWSER_CHANNEL is /bin/false, but `/bin/false --version` does not run: "),
     ],
 )
 def test_nothing_to_be_had_is_one_sentence(bare: Path, channel: str | None, sentence: str) -> None:
@@ -89,38 +93,46 @@ def test_nothing_to_be_had_is_one_sentence(bare: Path, channel: str | None, sent
     assert sentence in str(refused.value)
 
 
-def test_installing_tries_playwright_then_the_distribution(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_installing_tries_playwright_then_the_distribution(
+    bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As root with apt; as another user only Playwright's own."""
     tried: list[str] = []
-    monkeypatch.setattr(Installer, "run", lambda _, step: tried.append(" ".join(step.command[-3:])))
+    fonts = "fonts-dejavu-core fonts-liberation fonts-noto-cjk fonts-noto-color-emoji"
+    monkeypatch.setattr(
+        Installer,
+        "run",
+        lambda _, step: tried.append(" ".join(step.command).partition("-m ")[2] or " ".join(step.command[3:])),
+    )
     monkeypatch.setattr(find, "is_root", lambda: False)
     program(bare / "apt-get")
+    options = BrowserOptions(home=tmp_path)
     with pytest.raises(ExecutorUnavailable, match="was found and none could be installed: install one"):
-        find_browser(BrowserOptions(), install=True)
+        find_browser(options, install=True)
     assert tried == ["playwright install chromium-headless-shell"]
     with pytest.raises(ExecutorUnavailable):
-        find_browser(BrowserOptions(headless=False), install=True)
+        find_browser(replace(options, headless=False), install=True)
     assert tried[1:] == ["playwright install chromium"]
     monkeypatch.setattr(find, "is_root", lambda: True)
     with pytest.raises(ExecutorUnavailable):
-        find_browser(BrowserOptions(), install=True)
+        find_browser(options, install=True)
     assert tried[2:] == [
         "playwright install chromium-headless-shell",
-        "DPkg::Lock::Timeout=600 -qq update",
-        "chromium-headless-shell fonts-dejavu-core fonts-liberation",
-        "chromium fonts-dejavu-core fonts-liberation",
+        "-qq update",
+        f"-qq install -y --no-install-recommends chromium-headless-shell {fonts}",
+        f"-qq install -y --no-install-recommends chromium {fonts}",
     ]
 
 
-def test_two_at_once_install_once(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_at_once_install_once(bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second waits for the first and finds what it installed."""
     runs: list[str] = []
     both = threading.Barrier(2, timeout=10)
-    present = find._present
+    present = find.Search.present
 
-    def look(channel: str | None, shell: bool) -> find.BrowserChoice | None:
+    def look(search: find.Search) -> find.BrowserChoice | None:
         """Let both look before either installs."""
-        found = present(channel, shell)
+        found = present(search)
         if threading.current_thread() not in seen:
             seen.add(threading.current_thread())
             both.wait()
@@ -132,10 +144,10 @@ def test_two_at_once_install_once(bare: Path, monkeypatch: pytest.MonkeyPatch) -
 
     seen: set[threading.Thread] = set()
     found: list[str] = []
-    monkeypatch.setattr(find, "_present", look)
+    monkeypatch.setattr(find.Search, "present", look)
     monkeypatch.setattr(Installer, "run", install)
     workers = [
-        threading.Thread(target=lambda: found.append(find_browser(BrowserOptions(), install=True).source))
+        threading.Thread(target=lambda: found.append(find_browser(BrowserOptions(home=tmp_path), install=True).source))
         for _ in range(2)
     ]
     for worker in workers:
@@ -146,10 +158,72 @@ def test_two_at_once_install_once(bare: Path, monkeypatch: pytest.MonkeyPatch) -
     assert runs == ["Downloading Chromium with Playwright"]
 
 
-def test_a_failed_step_is_logged_with_its_reason(bare: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failed_step_is_logged_with_its_reason(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The operator sees why, in one line."""
-    with installer() as steps:
+    with installer(tmp_path / "install") as steps:
         steps.run(Step("Trying", ["/bin/sh", "-c", "echo 'Error: no route' >&2; exit 3"]))
         steps.run(Step("Trying", ["/no/such/program"], packages=False))
     assert "Trying did not work: Error: no route" in caplog.text
     assert "No such file" in caplog.text
+
+
+LOADER = "error while loading shared libraries: libglib-2.0.so.0: cannot open shared object file: No such file"
+
+
+def broken(path: Path, said: str) -> Path:
+    """A program that does not run, and says why on standard error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\necho '{path.name}: {said}' >&2; exit 127\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_a_browser_without_its_libraries_is_told_apart_from_none(bare: Path, tmp_path: Path) -> None:
+    """The library is named, and the command that installs it."""
+    shell = broken(tmp_path / ".cache/ms-playwright/chromium_headless_shell-9/linux/chrome-headless-shell", LOADER)
+    with pytest.raises(ExecutorUnavailable) as refused:
+        find_browser(BrowserOptions(), install=False)
+    assert f"{shell} does not start, since the library libglib-2.0.so.0 is missing: run `" in str(refused.value)
+    assert "install-deps chromium-headless-shell`" in str(refused.value)
+
+
+def test_the_reason_of_a_failed_download_is_in_the_sentence(
+    bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever sees only that sees why."""
+    monkeypatch.setattr(find, "is_root", lambda: False)
+    monkeypatch.setattr(sys, "executable", str(broken(tmp_path / "python", "Error: getaddrinfo ENOTFOUND cdn")))
+    with pytest.raises(ExecutorUnavailable) as refused:
+        find_browser(BrowserOptions(home=tmp_path), install=True)
+    assert "Downloading Chromium with Playwright did not work: python: Error: getaddrinfo ENOTFOUND cdn" in str(
+        refused.value
+    )
+
+
+def test_the_commands_that_are_advised_can_be_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Playwright's by its path; the package only where it is a browser; sudo only for those who need it."""
+    monkeypatch.setattr(advice, "is_root", lambda: False)
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(advice, "_distribution", lambda: "debian")
+    playwright = Path(sys.executable).with_name("playwright")
+    assert playwright.is_file()
+    whole = f"`{playwright} install --with-deps chromium-headless-shell`"
+    assert advice.browser_commands() == f"`sudo apt-get install chromium`, or {whole}"
+    monkeypatch.setattr(advice, "is_root", lambda: True)
+    assert advice.browser_commands().startswith("`apt-get install chromium`")
+    monkeypatch.setattr(advice, "_distribution", lambda: "ubuntu")
+    monkeypatch.setattr(platform, "system", lambda: "Linux")
+    assert advice.browser_commands() == f"{whole}, or the package of Google Chrome"
+
+
+def test_downloads_go_below_the_home_where_the_cache_cannot_be_written(bare: Path, tmp_path: Path) -> None:
+    """And are found there again."""
+    own = tmp_path / "cogo/browsers"
+    search = find.Search(None, True, own)
+    assert search.download_environment() == {}
+    (tmp_path / ".cache").symlink_to("/proc/self")  # where nobody can make a folder
+    assert search.download_environment() == {"PLAYWRIGHT_BROWSERS_PATH": str(own)}
+    shell = program(own / "chromium_headless_shell-9/linux/chrome-headless-shell")
+    found = search.present()
+    assert found is not None
+    assert found.executable_path == shell

@@ -27,12 +27,13 @@ echo "apt ended well" > done
 
 FIND = """
 import signal, sys
+from pathlib import Path
 from cogo_dagster.executors.browser.install import Step, installer
 from cogo_dagster.queue.stopping import note_stop
 if sys.argv[2] == "noting":
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: note_stop())
-with installer() as steps:
+with installer(Path(sys.argv[1]) / "install") as steps:
     steps.run(Step("Installing", ["apt-get", "install"]))
 """
 
@@ -86,7 +87,7 @@ def test_no_signal_interrupts_a_package_manager(
     got = threading.Event()
 
     def next_one() -> None:
-        with installer():
+        with installer(machine / "install"):
             assert (machine / "done").exists()
             got.set()
 
@@ -102,7 +103,7 @@ def test_a_download_ends_with_the_stop(machine: Path) -> None:
     """It can be repeated, so nobody waits for it."""
     timer = threading.Timer(0.2, STOP.note_stop)
     timer.start()
-    with pytest.raises(Interrupted), installer() as steps:
+    with pytest.raises(Interrupted), installer(machine / "install") as steps:
         steps.run(Step("Downloading", ["sh", "-c", "echo $$ > ~/download.pid; exec sleep 300"], packages=False))
     assert not lives(int((machine / "download.pid").read_text()))
 
@@ -113,7 +114,7 @@ def test_a_step_is_not_waited_for_for_ever(machine: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(install, "STEP_SECONDS", 0.5)
     with (
         pytest.raises(ExecutorUnavailable, match=r"took longer than .* see .*install-browser.log"),
-        installer() as steps,
+        installer(machine / "install") as steps,
     ):
         steps.run(Step("Installing", [str(machine / "bin/apt-get")], packages=packages))
     assert lives(int((machine / "apt.pid").read_text())) is packages
@@ -121,13 +122,16 @@ def test_a_step_is_not_waited_for_for_ever(machine: Path, monkeypatch: pytest.Mo
 
 def test_another_installation_is_not_waited_for_for_ever(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor after a stop."""
-    with installer():
+    with installer(machine / "install"):
         monkeypatch.setattr(install, "STEP_SECONDS", 0.2)
-        with pytest.raises(ExecutorUnavailable, match="Another process has been installing"), installer():
+        with (
+            pytest.raises(ExecutorUnavailable, match="Another process has been installing"),
+            installer(machine / "install"),
+        ):
             raise AssertionError
         monkeypatch.setattr(install, "STEP_SECONDS", 60)
         STOP.note_stop()
-        with pytest.raises(Interrupted), installer():
+        with pytest.raises(Interrupted), installer(machine / "install"):
             raise AssertionError
 
 
@@ -135,7 +139,7 @@ def test_a_held_lock_of_apt_is_waited_for(machine: Path, monkeypatch: pytest.Mon
     """apt-get itself does not wait for the lock of the package lists."""
     monkeypatch.setattr(install, "_RETRY_SECONDS", 0.05)
     command = "[ -e ~/second ] && exit 0; touch ~/second; echo 'E: Could not get lock /var/lib/apt/lists'; exit 100"
-    with installer() as steps:
+    with installer(machine / "install") as steps:
         steps.run(Step("Reading the lists", ["sh", "-c", command]))
     assert (machine / "second").exists()
 
@@ -143,12 +147,64 @@ def test_a_held_lock_of_apt_is_waited_for(machine: Path, monkeypatch: pytest.Mon
 def test_interrupted_packages_are_named_with_their_remedy(machine: Path) -> None:
     """Nothing can be installed until somebody mends them."""
     said = "E: dpkg was interrupted, you must manually run 'dpkg --configure -a' to correct the problem."
-    with pytest.raises(ExecutorUnavailable, match="run `dpkg --configure -a` as root"), installer() as steps:
+    with (
+        pytest.raises(ExecutorUnavailable, match="run `dpkg --configure -a` as root"),
+        installer(machine / "install") as steps,
+    ):
         steps.run(Step("Installing", ["sh", "-c", 'echo "$0"; exit 100', said]))
 
 
 def test_apt_waits_for_other_programs_for_a_while(machine: Path) -> None:
     """Also where Playwright calls it, whose options are not ours."""
-    with installer() as steps:
+    with installer(machine / "install") as steps:
         steps.run(Step("Installing", ["sh", "-c", "cp $APT_CONFIG ~/seen"]))
     assert (machine / "seen").read_text() == 'DPkg::Lock::Timeout "600";\n'
+
+
+def test_a_download_to_which_nothing_comes_is_ended(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever else it writes; the reason is kept."""
+    monkeypatch.setattr(install, "STALL_SECONDS", 0.5)
+    monkeypatch.setattr(install, "REPORT_SECONDS", 0.1)
+    trying = "echo $$ > ~/download.pid; while :; do echo 'Error, trying again'; sleep 0.05; done"
+    with installer(machine / "install") as steps:
+        steps.run(Step("Downloading", ["sh", "-c", trying], packages=False))
+        assert steps.problems == ["Downloading did not work: nothing arrived for 0 s"]
+    assert not lives(int((machine / "download.pid").read_text()))
+
+
+def test_how_far_a_download_is_can_be_seen(
+    machine: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As Playwright writes it."""
+    caplog.set_level("INFO")
+    monkeypatch.setattr(install, "REPORT_SECONDS", 0.05)
+    showing = "echo '|####   |  40% of 110.9 MiB'; while [ ! -e ~/go ]; do sleep 0.05; done"
+
+    def watch() -> None:
+        eventually(lambda: "Downloading: 40% of 110.9 MiB" in caplog.text)
+        (machine / "go").touch()
+
+    seen = threading.Thread(target=watch)
+    seen.start()
+    with installer(machine / "install") as steps:
+        steps.run(Step("Downloading", ["sh", "-c", showing], packages=False))
+    seen.join()
+    assert "Downloading: 40% of 110.9 MiB" in caplog.text
+
+
+def test_a_place_that_cannot_be_written_is_one_sentence(machine: Path) -> None:
+    """It names the setting that chooses another."""
+    (machine / "install").write_text("")
+    with (
+        pytest.raises(ExecutorUnavailable, match=r"install cannot be written .*: set COGO_HOME"),
+        installer(machine / "install"),
+    ):
+        raise AssertionError
+
+
+def test_installers_are_run_by_the_node_that_the_operator_named(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Playwright downloads with it too."""
+    monkeypatch.setenv("PLAYWRIGHT_NODEJS_PATH", "/opt/node")
+    with installer(machine / "install") as steps:
+        steps.run(Step("Downloading", ["sh", "-c", 'echo "$PLAYWRIGHT_NODEJS_PATH" > ~/seen'], packages=False))
+    assert (machine / "seen").read_text() == "/opt/node\n"

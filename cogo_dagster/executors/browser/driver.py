@@ -13,9 +13,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import playwright
-
 from cogo_dagster.executors.browser.environment import clean_environment
+from cogo_dagster.executors.browser.node import node_program
 from cogo_dagster.executors.errors import ExecutorUnavailable
 from cogo_dagster.executors.guard import words
 from cogo_dagster.queue.folders import LockedFolder, sweep_folders
@@ -49,11 +48,18 @@ def scratch_folder() -> LockedFolder:
 
 @contextlib.contextmanager
 def clean_driver(scratch: Path) -> Iterator[None]:
-    """Let Playwright start its driver through our script."""
-    variables = clean_environment(os.environ) | {"TMPDIR": str(scratch)}
+    """Let Playwright start its driver through our script.
+
+    Raises:
+        ExecutorUnavailable: Programs cannot be run from the folder.
+        OSError: The script cannot be written.
+    """
+    # Debian's Chromium keeps its crash reports in the home folder, whatever its profile.
+    own = {"TMPDIR": str(scratch), "BREAKPAD_DUMP_LOCATION": str(scratch)}
+    variables = clean_environment(os.environ) | own
     assignments = " ".join(shlex.quote(f"{name}={value}") for name, value in variables.items())
     guarded = words(
-        [_node()],
+        [node_program()],
         worker_pid=os.getpid(),
         grace_seconds=GRACE_SECONDS,
         pid_file=str(scratch / PID_FILE),
@@ -62,6 +68,11 @@ def clean_driver(scratch: Path) -> Iterator[None]:
     script = scratch / "driver"
     script.write_text(f'#!/bin/sh\nexec env -i {assignments} {shlex.join(guarded)} "$@"\n')
     script.chmod(0o700)
+    if not os.access(script, os.X_OK):
+        raise ExecutorUnavailable(
+            f"Playwright's driver does not start, since no program can be run from {scratch.parent} (mounted with "
+            "noexec): set TMPDIR to a folder that allows it."
+        )
     before = os.environ.get("PLAYWRIGHT_NODEJS_PATH")
     os.environ["PLAYWRIGHT_NODEJS_PATH"] = str(script)
     try:
@@ -71,12 +82,6 @@ def clean_driver(scratch: Path) -> Iterator[None]:
             del os.environ["PLAYWRIGHT_NODEJS_PATH"]
         else:
             os.environ["PLAYWRIGHT_NODEJS_PATH"] = before
-
-
-def _node() -> str:
-    """Playwright's own Node.js, or the one the operator named."""
-    bundled = Path(playwright.__file__).parent / "driver" / "node"
-    return os.environ.get("PLAYWRIGHT_NODEJS_PATH") or (str(bundled) if bundled.is_file() else "node")
 
 
 def noted_pid(scratch: Path) -> int:

@@ -6,12 +6,14 @@ import time
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from cogo_dagster.executors.browser.advice import fonts_advice, sandbox_sentence
 from cogo_dagster.executors.browser.artifacts import Shelf
-from cogo_dagster.executors.browser.find import find_browser
+from cogo_dagster.executors.browser.find import BrowserChoice, find_browser, install_fonts
+from cogo_dagster.executors.browser.node import check_node
 from cogo_dagster.executors.browser.options import BrowserOptions
 from cogo_dagster.executors.browser.payload import BrowserPayload, parse_payload
 from cogo_dagster.executors.browser.traces import clean_trace
-from cogo_dagster.executors.errors import ExecutorUnavailable
+from cogo_dagster.executors.errors import ExecutorUnavailable, SandboxUnavailable
 from cogo_dagster.net.addresses import AllowList, InvalidAddress
 from cogo_dagster.net.dial import Dialer, Resolver, system_resolver
 from cogo_dagster.net.proxy import ForwardProxy, ProxySession
@@ -71,22 +73,37 @@ class BrowserExecutor:
         if not self._options.real_mode:
             return
         if is_root() and not self._options.no_sandbox:
-            raise ExecutorUnavailable(
-                "Chromium's sandbox does not work as root: run the worker as another user, "
-                "or set NO_SANDBOX=true if you trust the pages it opens."
-            )
+            raise SandboxUnavailable(sandbox_sentence(root=True))
+        await asyncio.to_thread(check_node)
         choice = await asyncio.to_thread(find_browser, self._options, self._options.install)
         logger.info("Using %s at %s", choice.version, choice.executable_path)
+        self._pool = await self._started(choice)
+        if choice.source == "installed" and self.scripts_without_glyphs:
+            await asyncio.to_thread(install_fonts, self._options.home / "install")
+            await self._pool.stop()
+            self._pool = await self._started(choice)
+        if self.scripts_without_glyphs:
+            boxes = ", ".join(self.scripts_without_glyphs)
+            logger.warning("%s text is shown as boxes, since no font has its glyphs. %s", boxes, fonts_advice())
+
+    @property
+    def scripts_without_glyphs(self) -> tuple[str, ...]:
+        """What pages show as boxes here, since no font has it; known once it is started."""
+        return self._pool.scripts_without_glyphs if self._pool is not None else ()
+
+    async def _started(self, choice: BrowserChoice) -> "BrowserPool":
         # Playwright takes a third of a second to import, which commands that only enqueue should not pay.
         from cogo_dagster.executors.browser.pool import BrowserPool  # noqa: PLC0415
 
-        self._pool = BrowserPool(choice, self._options, self._proxy.url)
+        pool = BrowserPool(choice, self._options, self._proxy.url)
         try:
-            await self._pool.start()
-        except ExecutorUnavailable as error:
-            if await STOP.explains(time.monotonic()):
+            await pool.start()
+        except BaseException as error:
+            await pool.stop()
+            if isinstance(error, ExecutorUnavailable) and await STOP.explains(time.monotonic()):
                 raise Interrupted("The browser was ended by the stop of the worker while it started.") from error
             raise
+        return pool
 
     async def stop(self) -> None:
         """Close browsers and proxy."""
@@ -160,6 +177,7 @@ class BrowserExecutor:
                     proxy_url=self._proxy.url,
                     session=session,
                     nav_timeout_ms=self._options.nav_timeout_ms,
+                    without_glyphs=pool.scripts_without_glyphs,
                 )
                 return await _guarded(attempt, limit_seconds)
         except ExecutorUnavailable as error:

@@ -8,16 +8,22 @@ A headless shell is Chromium without what a window needs: a page costs a third o
 Playwright itself takes for headless pages; the channel `chromium` asks for the whole browser.
 """
 
+import contextlib
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from cogo_dagster.executors.browser.advice import (
+    FONT_PACKAGES,
+    browser_commands,
+    browser_libraries_command,
+    missing_library,
+)
 from cogo_dagster.executors.browser.environment import clean_environment
 from cogo_dagster.executors.browser.install import APT_LOCK_SECONDS, Installer, Step, installer
 from cogo_dagster.executors.browser.options import BrowserOptions
@@ -55,13 +61,13 @@ PLAYWRIGHT_PROGRAMS = (
     "*/*.app/Contents/MacOS/Chromium",
     "*/*.app/Contents/MacOS/Google Chrome for Testing",
 )
-APT_FONTS = ("fonts-dejavu-core", "fonts-liberation")
+APT_FONTS = ("fonts-dejavu-core", "fonts-liberation", *FONT_PACKAGES)
 VERSION_SECONDS = 30
-NOTHING_FOUND = (
-    "No Chrome or Chromium was found{installing}: install one (`sudo apt-get install chromium`, or "
-    "`uv run playwright install --with-deps chromium-headless-shell`) or set BROWSER_CHANNEL to the path of its "
-    "executable."
-)
+_APT_GET = ("apt-get", "-o", f"DPkg::Lock::Timeout={APT_LOCK_SECONDS}", "-qq")
+
+
+class DoesNotRun(Exception):
+    """A program that is there does not run; the message is what it said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,63 @@ class BrowserChoice:
     source: str
 
 
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What to look for, and where.
+
+    Attributes:
+        channel: As `BROWSER_CHANNEL` names it; None takes any.
+        shell: Whether a headless shell is wanted first.
+        own_folder: Where downloads are kept if Playwright's cache cannot be written.
+    """
+
+    channel: str | None
+    shell: bool
+    own_folder: Path
+
+    def present(self) -> BrowserChoice | None:
+        """Return the first program that runs."""
+        for path, source in self._candidates():
+            with contextlib.suppress(DoesNotRun):
+                return BrowserChoice(path, browser_version(path), source)
+        return None
+
+    def broken(self) -> dict[Path, str]:
+        """Return why each program that is there does not run."""
+        found = {}
+        for path, _ in self._candidates():
+            try:
+                browser_version(path)
+            except DoesNotRun as error:
+                found[path] = str(error)
+        return found
+
+    def builds(self, kind: str, programs: tuple[str, ...]) -> list[Path]:
+        """Return the programs of Playwright's own builds of a kind, newest revision first."""
+        folder = os.environ.get("PLAYWRIGHT_BROWSERS_PATH")
+        caches = [Path(folder).expanduser()] if folder else [_playwright_cache(), self.own_folder]
+        builds = [build for cache in caches for build in cache.glob(f"{kind}-*")]
+        builds.sort(key=lambda build: int(build.name.rpartition("-")[2] or 0), reverse=True)
+        return [program for build in builds for pattern in programs for program in build.glob(pattern)]
+
+    def download_environment(self) -> dict[str, str]:
+        """Return what tells Playwright where to put a browser, if its own place cannot be written."""
+        cache = _playwright_cache()
+        parent = next(folder for folder in (cache, *cache.parents) if folder.exists())
+        if "PLAYWRIGHT_BROWSERS_PATH" in os.environ or os.access(parent, os.W_OK | os.X_OK):
+            return {}
+        return {"PLAYWRIGHT_BROWSERS_PATH": str(self.own_folder)}
+
+    def _candidates(self) -> list[tuple[Path, str]]:
+        names = CHANNELS[self.channel] if self.channel else (*CHROME_NAMES, *CHROMIUM_NAMES)
+        on_path = map(shutil.which, (*SHELL_NAMES, *names) if self.shell else names)
+        found = [(Path(path), "system") for path in on_path if path]
+        if self.channel in (None, "chromium"):
+            shells = self.builds("chromium_headless_shell", PLAYWRIGHT_SHELLS) if self.shell else []
+            found += [(path, "playwright") for path in (*shells, *self.builds("chromium", PLAYWRIGHT_PROGRAMS))]
+        return found
+
+
 def find_browser(options: BrowserOptions, install: bool) -> BrowserChoice:
     """Choose the browser to run; with *install*, get one where there is none. Blocks: minutes when it installs.
 
@@ -87,10 +150,11 @@ def find_browser(options: BrowserOptions, install: bool) -> BrowserChoice:
     """
     if options.channel and options.channel not in CHANNELS:
         return _named(options.channel)
-    shell = options.headless and options.channel is None
-    choice = _present(options.channel, shell)
+    search = Search(options.channel, options.headless and options.channel is None, options.home / "browsers")
+    problems: list[str] = []
+    choice = search.present()
     if choice is None and install and options.channel in (None, "chromium"):
-        choice = _install(shell)
+        choice, problems = _install(search, options.home / "install")
     if choice is not None:
         return choice
     if options.channel:
@@ -98,24 +162,49 @@ def find_browser(options: BrowserOptions, install: bool) -> BrowserChoice:
             f"BROWSER_CHANNEL is {options.channel} but it is not installed here: install it, "
             "or leave the variable out to use any Chromium."
         )
-    raise ExecutorUnavailable(NOTHING_FOUND.format(installing=" and none could be installed" if install else ""))
+    raise ExecutorUnavailable(_nothing_runs(search.broken(), problems, install=install))
 
 
-def browser_version(program: Path) -> str | None:
-    """Return what `program --version` says, or None if it does not run."""
+def browser_version(program: Path) -> str:
+    """Return what `program --version` says.
+
+    Raises:
+        DoesNotRun: It does not, with what it said.
+    """
     try:
         done = subprocess.run(  # noqa: S603 - a program the operator named or the system installed
             [program, "--version"],
             capture_output=True,
             text=True,
+            errors="replace",
             timeout=VERSION_SECONDS,
             env=clean_environment(os.environ),
             check=False,
         )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
+    except subprocess.TimeoutExpired:
+        raise DoesNotRun(f"it said nothing for {VERSION_SECONDS} s") from None
+    except OSError as error:
+        raise DoesNotRun(error.strerror or str(error)) from None
     match = re.search(r"[A-Za-z][\w ]* \d+(\.\d+)+", done.stdout)
-    return match[0] if done.returncode == 0 and match else None
+    if done.returncode or not match:
+        said = (done.stderr.strip() or done.stdout.strip()).splitlines()
+        raise DoesNotRun(said[0] if said else f"exit code {done.returncode}")
+    return match[0]
+
+
+def _nothing_runs(broken: dict[Path, str], problems: Sequence[str], *, install: bool) -> str:
+    """Say why there is no browser, and what to type."""
+    for program, said in broken.items():
+        if library := missing_library(said):
+            return (
+                f"{program} does not start, since the library {library} is missing: "
+                f"run `{browser_libraries_command()}`, then start again."
+            )
+    begin = "No Chrome or Chromium was found" + (" and none could be installed" if install else "")
+    reasons = [*problems[:1], *(f"{program} does not run: {said}" for program, said in list(broken.items())[:1])]
+    why = f" ({'; '.join(reasons)})" if reasons else ""
+    path = "or set BROWSER_CHANNEL to the path of its executable"
+    return f"{begin}{why}: install one ({browser_commands()}) {path}."
 
 
 def _named(program: str) -> BrowserChoice:
@@ -124,64 +213,61 @@ def _named(program: str) -> BrowserChoice:
         raise ExecutorUnavailable(
             f"BROWSER_CHANNEL is {program}, which is neither an executable nor one of {', '.join(sorted(CHANNELS))}."
         )
-    choice = _verified(path, "setting")
-    if choice is None:
-        raise ExecutorUnavailable(f"BROWSER_CHANNEL is {program}, but `{program} --version` does not run.")
-    return choice
+    try:
+        return BrowserChoice(path, browser_version(path), "setting")
+    except DoesNotRun as error:
+        raise ExecutorUnavailable(
+            f"BROWSER_CHANNEL is {program}, but `{program} --version` does not run: {error}."
+        ) from None
 
 
-def _present(channel: str | None, shell: bool) -> BrowserChoice | None:
-    names = CHANNELS[channel] if channel else (*CHROME_NAMES, *CHROMIUM_NAMES)
-    found = [(Path(path), "system") for path in map(shutil.which, (*SHELL_NAMES, *names) if shell else names) if path]
-    if channel in (None, "chromium"):
-        shells = _playwright_builds("chromium_headless_shell", PLAYWRIGHT_SHELLS) if shell else []
-        found += [(path, "playwright") for path in (*shells, *_playwright_builds("chromium", PLAYWRIGHT_PROGRAMS))]
-    return next(filter(None, (_verified(path, source) for path, source in found)), None)
-
-
-def _verified(path: Path, source: str) -> BrowserChoice | None:
-    version = browser_version(path)
-    return BrowserChoice(path, version, source) if version else None
-
-
-def _playwright_builds(kind: str, programs: tuple[str, ...]) -> list[Path]:
-    """Playwright's own builds of a kind, newest revision first."""
-    folder = os.environ.get("PLAYWRIGHT_BROWSERS_PATH")
-    caches = [Path(folder)] if folder else [Path("~/.cache/ms-playwright"), Path("~/Library/Caches/ms-playwright")]
-    builds = [build for cache in caches for build in cache.expanduser().glob(f"{kind}-*")]
-    builds.sort(key=lambda build: int(build.name.rpartition("-")[2] or 0), reverse=True)
-    return [program for build in builds for pattern in programs for program in build.glob(pattern)]
-
-
-def _install(shell: bool) -> BrowserChoice | None:
-    wanted, channel = ("chromium-headless-shell", None) if shell else ("chromium", "chromium")
-    present = partial(_present, channel, shell)
-    with installer() as steps:
+def _install(search: Search, folder: Path) -> tuple[BrowserChoice | None, list[str]]:
+    """Install a browser; return it, or why there is none."""
+    wanted = "chromium-headless-shell" if search.shell else "chromium"
+    playwright, environment = [sys.executable, "-m", "playwright"], search.download_environment()
+    search = search if search.shell else replace(search, channel="chromium")
+    with installer(folder) as steps:
         # Another process may have installed one while this one waited for the lock.
-        choice = present()
+        choice = search.present()
         if choice is not None:
-            return choice
-        playwright = [sys.executable, "-m", "playwright"]
-        steps.run(Step("Downloading Chromium with Playwright", [*playwright, "install", wanted], packages=False))
-        if _can_apt() and _downloaded() and present() is None:
+            return choice, []
+        download = [*playwright, "install", wanted]
+        steps.run(Step("Downloading Chromium with Playwright", download, packages=False, environment=environment))
+        if _can_apt() and _downloaded(search) and search.present() is None:
             steps.run(Step("Installing the libraries Chromium needs", [*playwright, "install-deps", wanted]))
-        if _can_apt() and present() is None:
-            _install_package(steps, wanted, present)
-        found = present()
-    return BrowserChoice(found.executable_path, found.version, "installed") if found else None
+        if _can_apt() and search.present() is None:
+            _install_package(steps, wanted, search.present)
+        found = search.present()
+    return (BrowserChoice(found.executable_path, found.version, "installed") if found else None), steps.problems
 
 
 def _install_package(steps: Installer, wanted: str, present: Callable[[], BrowserChoice | None]) -> None:
-    apt_get = ["apt-get", "-o", f"DPkg::Lock::Timeout={APT_LOCK_SECONDS}", "-qq"]
-    steps.run(Step("Reading the package lists", [*apt_get, "update"]))
+    steps.run(Step("Reading the package lists", [*_APT_GET, "update"]))
     for package in dict.fromkeys((wanted, "chromium")):  # older releases have no package of the shell
         if present() is None:
-            install = [*apt_get, "install", "-y", "--no-install-recommends", package, *APT_FONTS]
+            install = [*_APT_GET, "install", "-y", "--no-install-recommends", package, *APT_FONTS]
             steps.run(Step(f"Installing the package {package}", install))
 
 
-def _downloaded() -> list[Path]:
-    return _playwright_builds("chromium*", (*PLAYWRIGHT_SHELLS, *PLAYWRIGHT_PROGRAMS))
+def install_fonts(folder: Path) -> None:
+    """Install fonts for every script where we may; a failure is only logged. Blocks."""
+    if not _can_apt():
+        return
+    with installer(folder) as steps:
+        steps.run(Step("Reading the package lists", [*_APT_GET, "update"]))
+        install = [*_APT_GET, "install", "-y", "--no-install-recommends", *APT_FONTS]
+        steps.run(Step("Installing fonts", install))
+
+
+def _downloaded(search: Search) -> list[Path]:
+    return search.builds("chromium*", (*PLAYWRIGHT_SHELLS, *PLAYWRIGHT_PROGRAMS))
+
+
+def _playwright_cache() -> Path:
+    """Return where Playwright keeps its downloads, unless it is told otherwise."""
+    if sys.platform == "darwin":
+        return Path("~/Library/Caches/ms-playwright").expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "ms-playwright"
 
 
 def _can_apt() -> bool:

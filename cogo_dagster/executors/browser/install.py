@@ -9,11 +9,12 @@ import contextlib
 import fcntl
 import logging
 import os
+import re
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final
 
@@ -30,8 +31,15 @@ STEP_SECONDS = 900.0
 APT_LOCK_SECONDS = 600
 """How long apt-get waits for another program that installs packages."""
 
+STALL_SECONDS = 120.0
+"""After so long without progress a download is ended: Playwright's own retries take a quarter of an hour."""
+
+REPORT_SECONDS = 15.0
+"""How often to say how far a step is."""
+
 _RETRY_SECONDS: Final = 2.0
 _GLANCE_SECONDS: Final = 0.1
+_PER_CENT: Final = re.compile(r"\d+% of [\d.]+ \w+")
 _IGNORING_SIGNALS: Final = ("/bin/sh", "-c", "trap '' HUP INT TERM; exec \"$@\"", "sh")
 _LOCKED: Final = ("Could not get lock", "Unable to acquire the dpkg frontend lock", "Unable to lock")
 _INTERRUPTED: Final = "dpkg was interrupted"
@@ -44,11 +52,13 @@ class Step:
     Attributes:
         what: What is being done, for people.
         packages: Whether it changes the system's packages, so that it must not be killed.
+        environment: What it is given besides the installer's own variables.
     """
 
     what: str
     command: Sequence[str]
     packages: bool = True
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 class Installer:
@@ -57,15 +67,19 @@ class Installer:
     Args:
         folder: Where the log and apt's configuration are kept.
         lock: Inherited by the steps, so that it lasts as long as they do.
+
+    Attributes:
+        problems: Why steps did not work, as sentences.
     """
 
     def __init__(self, folder: Path, lock: IO[str]) -> None:
+        self.problems: list[str] = []
         self._log = folder / "install-browser.log"
         self._apt_config = folder / "apt.conf"
         self._lock = lock
 
     def run(self, step: Step) -> None:
-        """Run a step; a failure is only logged, since the next step may do.
+        """Run a step; a failure is only logged and kept, since the next step may do.
 
         Raises:
             ExecutorUnavailable: It takes too long, or the system's packages are in a state that people must mend.
@@ -80,7 +94,8 @@ class Installer:
             _pause(_RETRY_SECONDS)
         if problem is None:
             return
-        logger.warning("%s did not work: %s", step.what, _reason(problem))
+        self.problems.append(f"{step.what} did not work: {_reason(problem)}")
+        logger.warning("%s", self.problems[-1])
         if _INTERRUPTED in problem:
             raise ExecutorUnavailable(
                 "No browser can be installed, since an installation of packages was interrupted on this machine: "
@@ -99,23 +114,31 @@ class Installer:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
-                    env=clean_environment(os.environ, installing=True) | own,
+                    env=clean_environment(os.environ, installing=True) | own | dict(step.environment),
                     pass_fds=[self._lock.fileno()],
                     start_new_session=True,
                 )
             except OSError as error:
                 return str(error)
-        self._wait(process, step, deadline)
+        stalled = self._wait(process, step, deadline)
+        if stalled:
+            return stalled
         said = self._log.read_text(encoding="utf-8", errors="replace")
         return (said or f"exit code {process.returncode}") if process.returncode else None
 
-    def _wait(self, process: "subprocess.Popen[bytes]", step: Step, deadline: float) -> None:
+    def _wait(self, process: "subprocess.Popen[bytes]", step: Step, deadline: float) -> str | None:
+        """Wait for the end; return why a download was ended before."""
+        progress = _Progress(step, self._log)
         try:
             while True:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(_GLANCE_SECONDS)
-                    return
+                    return None
                 _stop_if_asked()
+                progress.report()
+                if not step.packages and progress.stalled:
+                    _kill(process)
+                    return f"nothing arrived for {STALL_SECONDS:.0f} s"
                 if time.monotonic() > deadline:
                     sentence = f"{step.what} took longer than {STEP_SECONDS:.0f} s: see {self._log}, then start again."
                     raise ExecutorUnavailable(sentence)  # noqa: TRY301 - ends as a stop does
@@ -123,31 +146,74 @@ class Installer:
             if step.packages:
                 logger.warning("%s goes on as process %s; its log is %s.", step.what, process.pid, self._log)
             else:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+                _kill(process)
             raise
 
 
+class _Progress:
+    """What a step has written so far: told now and then, and whether it has come to a halt.
+
+    Only whole per cents count: an installer that tries again and again writes other lines too.
+    """
+
+    def __init__(self, step: Step, log: Path) -> None:
+        self._step = step
+        self._log = log
+        self._arrived = ""
+        self._arrived_at = self._reported_at = time.monotonic()
+
+    def report(self) -> None:
+        """Log the last line, every few seconds."""
+        now = time.monotonic()
+        if now - self._reported_at < REPORT_SECONDS:
+            return
+        self._reported_at = now
+        said = self._log.read_text(encoding="utf-8", errors="replace")
+        arrived = (_PER_CENT.findall(said) or [""])[-1]
+        if arrived != self._arrived:
+            self._arrived, self._arrived_at = arrived, now
+        last = arrived or (said.strip().splitlines() or ["nothing said yet"])[-1]
+        logger.info("%s: %s", self._step.what, last[:200])
+
+    @property
+    def stalled(self) -> bool:
+        """Whether nothing has arrived for too long."""
+        return time.monotonic() - self._arrived_at > STALL_SECONDS
+
+
 @contextlib.contextmanager
-def installer() -> Iterator[Installer]:
-    """Lend the right to install, which one process of this account has at a time.
+def installer(folder: Path) -> Iterator[Installer]:
+    """Lend the right to install, which one process at a time has.
+
+    Args:
+        folder: Where the lock and the log are kept; made if it is not there.
 
     Raises:
         ExecutorUnavailable: Another one had it for too long, or there is no place to keep the lock.
         Interrupted: The worker is being stopped.
     """
-    folder = Path("~/.cache/cogo-dagster").expanduser()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / "install-browser.lock").open("w")
     except OSError as error:
         raise ExecutorUnavailable(
-            f"No browser can be installed, since {folder} cannot be written ({error.strerror}): set HOME."
+            f"No browser can be installed, since {folder} cannot be written ({error.strerror}): set COGO_HOME to a "
+            "folder that can."
         ) from error
     with lock:
         _take(lock)
-        yield Installer(folder, lock)
+        try:
+            yield Installer(folder, lock)
+        except OSError as error:
+            raise ExecutorUnavailable(
+                f"No browser can be installed, since {folder} cannot be written ({error.strerror}): make room there."
+            ) from error
+
+
+def _kill(process: "subprocess.Popen[bytes]") -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def _take(lock: IO[str]) -> None:

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Self
 
-from cogo_dagster.settings import Settings
+from cogo_dagster.settings import PROJECT_ROOT, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class BrowserOptions:
             job: a fresh one takes over.
         attempt_seconds: Longest run of one attempt of a job without a limit of its own.
         install: Whether a missing browser is installed at start.
+        home: Where an installation keeps its lock and log, and a browser that has no other place.
         secrets: Values that must not stand in a trace.
     """
 
@@ -41,6 +43,7 @@ class BrowserOptions:
     memory_mb_per_browser: int = 2_000
     attempt_seconds: float = 300
     install: bool = True
+    home: Path = PROJECT_ROOT / ".cogo"
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
     @classmethod
@@ -55,5 +58,6 @@ class BrowserOptions:
             force_success=settings.browser_force_success,
             allowed_hosts=(*settings.browser_allowed_hosts, *extra_allowed_hosts),
             concurrency=settings.concurrency,
+            home=settings.home,
             secrets=settings.secret_values(),
         )

@@ -4,21 +4,29 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
+from playwright.async_api import Error
+
 from cogo_dagster.executors.browser.find import BrowserChoice
+from cogo_dagster.executors.browser.fonts import scripts_without_glyphs
 from cogo_dagster.executors.browser.memory import tree_memory_bytes
 from cogo_dagster.executors.browser.options import BrowserOptions
 from cogo_dagster.executors.browser.process import RunningBrowser
 
 STOP_LAUNCH_SECONDS = 10
+FONTS_SECONDS = 20
 
 
 class BrowserPool:
     """Hands out the current browser, and replaces it when it is spent or dead.
 
     A spent browser takes no new job and is closed when its last one has ended; a new one works meanwhile.
+
+    Attributes:
+        scripts_without_glyphs: What is shown as boxes, since this machine lacks fonts.
     """
 
     def __init__(self, choice: BrowserChoice, options: BrowserOptions, proxy_url: str) -> None:
+        self.scripts_without_glyphs: tuple[str, ...] = ()
         self._choice = choice
         self._options = options
         self._proxy_url = proxy_url
@@ -30,12 +38,16 @@ class BrowserPool:
         self._closing: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Launch the first browser.
+        """Launch the first browser, and see which scripts it has glyphs for.
 
         Raises:
             ExecutorUnavailable: It does not start.
         """
         await self._replace()
+        if self._current is not None:
+            with contextlib.suppress(Error, TimeoutError):  # only a note would be missing
+                async with asyncio.timeout(FONTS_SECONDS):
+                    self.scripts_without_glyphs = await scripts_without_glyphs(self._current.browser)
 
     async def stop(self) -> None:
         """Close every browser, also under jobs that still run."""

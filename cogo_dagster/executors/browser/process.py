@@ -9,15 +9,21 @@ from typing import Any, Self
 
 from playwright.async_api import Browser, Error, Playwright, async_playwright
 
+from cogo_dagster.executors.browser.advice import browser_libraries_command, missing_library, sandbox_sentence
 from cogo_dagster.executors.browser.driver import clean_driver, noted_pid, process_exists, scratch_folder
 from cogo_dagster.executors.browser.errors import DRIVER_GONE, Verdict
 from cogo_dagster.executors.browser.find import BrowserChoice
 from cogo_dagster.executors.browser.options import BrowserOptions
 from cogo_dagster.executors.browser.tasks import settled
-from cogo_dagster.executors.errors import ExecutorUnavailable
+from cogo_dagster.executors.errors import ExecutorUnavailable, SandboxUnavailable
 from cogo_dagster.queue.folders import LockedFolder
+from cogo_dagster.settings import is_root
 
 LAUNCH_MS = 60_000
+_NO_SANDBOX = re.compile(
+    r"without --no-sandbox|No usable sandbox|sandbox is not supported|setuid sandbox|Failed to move to new namespace",
+    re.IGNORECASE,
+)
 CLOSE_SECONDS = 5
 
 CHROMIUM_FLAGS = (
@@ -60,7 +66,10 @@ class RunningBrowser:
         Raises:
             ExecutorUnavailable: One sentence that says why it does not start.
         """
-        scratch = await asyncio.to_thread(scratch_folder)
+        try:
+            scratch = await asyncio.to_thread(scratch_folder)
+        except OSError as error:
+            raise ExecutorUnavailable(_scratch_sentence(error)) from error
         driver: Playwright | None = None
         try:
             with clean_driver(scratch.path):
@@ -84,7 +93,9 @@ class RunningBrowser:
                 await settled(driver.stop(), CLOSE_SECONDS)
             await asyncio.to_thread(scratch.remove)
             if isinstance(error, Error):
-                raise ExecutorUnavailable(_launch_sentence(error.message, choice)) from error
+                raise _unavailable(error.message, choice) from error
+            if isinstance(error, OSError):
+                raise ExecutorUnavailable(_scratch_sentence(error)) from error
             if DRIVER_GONE.search(str(error)):  # not an Error of Playwright's, but a bare Exception
                 raise ExecutorUnavailable("Playwright's driver ended while it started the browser.") from error
             raise
@@ -139,18 +150,28 @@ def _kill_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
+def _scratch_sentence(error: OSError) -> str:
+    place = f" ({error.filename})" if error.filename else ""
+    return (
+        f"A browser's temporary files cannot be written{place}: {error.strerror or error}; make room there, or set "
+        "TMPDIR to a folder that can be written."
+    )
+
+
+def _unavailable(message: str, choice: BrowserChoice) -> ExecutorUnavailable:
+    if _NO_SANDBOX.search(message):
+        return SandboxUnavailable(sandbox_sentence(root=is_root()))
+    return ExecutorUnavailable(_launch_sentence(message, choice))
+
+
 def _launch_sentence(message: str, choice: BrowserChoice) -> str:
-    if re.search(
-        r"without --no-sandbox|No usable sandbox|sandbox is not supported|setuid sandbox", message, re.IGNORECASE
-    ):
-        return (
-            "Chromium's sandbox does not work here (as root it never does): run the worker as another user, "
-            "or set NO_SANDBOX=true if you trust the pages it opens."
-        )
     if re.search(r"XServer|\$DISPLAY|ozone_platform|cannot open display", message):
         return "HEADLESS=false needs a display and there is none: set HEADLESS=true, or run under xvfb-run."
     if "Node.js" in message:
-        return f"Playwright's driver does not start: {message.splitlines()[0]}; TMPDIR must allow running programs."
+        return f"Playwright's driver does not start: {message.splitlines()[0]}"
+    if library := missing_library(message):
+        command = browser_libraries_command()
+        return f"{choice.executable_path} does not start, since the library {library} is missing: run `{command}`."
     logged = re.search(r"FATAL:\S* (.+)", message)
     reason = logged[1] if logged else message.strip().splitlines()[0]
     return f"{choice.executable_path} ({choice.version}) does not start: {reason}"

@@ -16,6 +16,7 @@ from cogo_dagster.executors.browser import payload as asked
 from cogo_dagster.executors.browser.artifacts import Shelf
 from cogo_dagster.executors.browser.errors import classify
 from cogo_dagster.executors.browser.failures import failed, failure_behind, hop_failed, newest_failure
+from cogo_dagster.executors.browser.fonts import boxed_scripts, boxes_note
 from cogo_dagster.executors.browser.process import RunningBrowser
 from cogo_dagster.executors.browser.steps import Visit, describe, perform
 from cogo_dagster.executors.browser.tasks import StepTimeout, bounded, read_error, settled
@@ -39,6 +40,7 @@ class Attempt:
         running: The browser to run it in.
         proxy_url: The proxy's address; *session* holds the credentials.
         nav_timeout_ms: Longest wait of a step where the payload names none.
+        without_glyphs: Scripts that this machine shows as boxes.
     """
 
     def __init__(
@@ -50,12 +52,14 @@ class Attempt:
         proxy_url: str,
         session: ProxySession,
         nav_timeout_ms: int,
+        without_glyphs: tuple[str, ...] = (),
     ) -> None:
         self._running = running
         self._request = request
         self._shelf = shelf
         self._proxy_url = proxy_url
         self._session = session
+        self._without_glyphs = without_glyphs
         self._timeout_ms = request.timeout_ms or nav_timeout_ms
         self._context: BrowserContext | None = None
         self._steps: list[Json] = []
@@ -176,6 +180,7 @@ class Attempt:
     async def _result(self, visit: Visit) -> Json:
         found = await self._step("title", bounded(visit.page.title(), self._timeout_ms / 1000))
         title = visit.storable("title", found[:500])
+        await self._note_boxes(visit)
         return {
             "mode": "browser",
             "url": visit.storable("url", visit.page.url[:2_000]),
@@ -187,6 +192,13 @@ class Attempt:
             "refused": refusals(self._session),
             "notes": visit.notes,
         }
+
+    async def _note_boxes(self, visit: Visit) -> None:
+        """Say which text of the page is boxes; without this note if the page does not answer."""
+        with contextlib.suppress(Error, StepTimeout):
+            boxes = await bounded(boxed_scripts(visit.page, self._without_glyphs), EVIDENCE_SECONDS)
+            if boxes:
+                visit.notes.append(boxes_note(boxes))
 
 
 def context_options(request: asked.BrowserPayload) -> dict[str, Any]:

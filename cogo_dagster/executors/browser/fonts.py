@@ -1,0 +1,81 @@
+"""Which scripts this machine has glyphs for: a glyph of each is rendered and compared with the missing-glyph box."""
+
+from typing import Any, Final
+
+from playwright.async_api import Browser, Page
+
+SCRIPTS: Final = {
+    "Latin": "A",
+    "Greek": "Ω",
+    "Cyrillic": "Ж",
+    "Hangul": "한",
+    "Han": "汉",
+    "Hiragana": "ひ",
+    "Katakana": "カ",
+    "emoji": "\N{GRINNING FACE}",
+}
+"""A letter of each script that is looked at; what browsers call Han is Chinese, and the kanji of Japanese."""
+
+_RENDERS: Final = """
+const picture = (text, font) => {
+  const canvas = document.createElement('canvas')
+  canvas.width = canvas.height = 64
+  const context = canvas.getContext('2d', {willReadFrequently: true})
+  context.font = font
+  context.textBaseline = 'top'
+  context.fillText(text, 4, 4)
+  return context.getImageData(0, 0, 64, 64).data.join()
+}
+// An unassigned code point, for which no font has a glyph.
+const renders = (text, font) => picture(text, font) !== picture('\\u{2FE0}', font)
+"""
+
+_WITHOUT: Final = f"""letters => {{ {_RENDERS}
+  return Object.keys(letters).filter(script => !renders(letters[script], '32px sans-serif'))
+}}"""
+
+_ON_PAGE: Final = f"""scripts => {{ {_RENDERS}
+  const classes = Object.fromEntries(scripts.map(script =>
+    [script, script === 'emoji' ? /\\p{{Emoji_Presentation}}/u : new RegExp(`\\\\p{{Script=${{script}}}}`, 'u')]))
+  const boxed = new Set(), seen = new Set()
+  const walker = document.createTreeWalker(document.body || document.documentElement, NodeFilter.SHOW_TEXT)
+  for (let left = 20000, node; left > 0 && seen.size < scripts.length && (node = walker.nextNode()); left--) {{
+    for (const script of scripts) {{
+      const found = seen.has(script) ? null : classes[script].exec(node.data)
+      const style = found && node.parentElement && getComputedStyle(node.parentElement)
+      if (!style || style.display === 'none' || style.visibility === 'hidden') continue
+      if (/^(SCRIPT|STYLE|NOSCRIPT|TEMPLATE)$/.test(node.parentElement.tagName)) continue
+      seen.add(script)
+      if (!renders(found[0], `32px ${{style.fontFamily}}`)) boxed.add(script)
+    }}
+  }}
+  return [...boxed]
+}}"""
+"""Fonts that the page brings itself count."""
+
+
+async def scripts_without_glyphs(browser: Browser) -> tuple[str, ...]:
+    """Return the scripts that pages in this browser show as boxes, unless they bring a font of their own."""
+    context = await browser.new_context()
+    try:
+        page = await context.new_page()
+        found: list[str] = await page.evaluate(_WITHOUT, SCRIPTS)
+    finally:
+        await context.close()
+    return tuple(found)
+
+
+async def boxed_scripts(page: Page, missing: tuple[str, ...]) -> list[str]:
+    """Return which of the scripts that lack glyphs here stand on a page that brings no font for them."""
+    if not missing:
+        return []
+    found: Any = await page.evaluate(_ON_PAGE, list(missing))
+    return [script for script in missing if script in found]  # a page could have answered anything
+
+
+def boxes_note(scripts: list[str]) -> str:
+    """Say it in the notes of a job."""
+    return (
+        f"The page has {', '.join(scripts)} text, for which this machine has no font: it is shown as boxes in "
+        "screenshots and PDFs; `cogo doctor` says how to install one."
+    )
