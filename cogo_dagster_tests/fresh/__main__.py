@@ -1,0 +1,41 @@
+"""Run the rows that are asked for, one line each; exit 1 if one did not pass."""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cogo_dagster_tests.fresh.debian import debian
+from cogo_dagster_tests.fresh.rows import Row, all_rows
+from cogo_dagster_tests.fresh.run import run_row
+
+
+def main(
+    only: Annotated[str, typer.Option(help="Only rows whose name has all of these words.")] = "",
+    folder: Annotated[
+        Path, typer.Option(help="Where the root directories and the logs are kept, with room for 20 GB.")
+    ] = Path(tempfile.gettempdir()) / "cogo-fresh",
+) -> None:
+    """Try the README on bare machines."""
+    if os.geteuid() != 0:
+        typer.echo("This makes root directories and mounts: run it as root.", err=True)
+        raise typer.Exit(2)
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [row for row in all_rows() if all(word in row.name.split() for word in only.split())]
+    passed = [_reported(row, folder) for row in rows]
+    if not rows or not all(passed):
+        raise typer.Exit(1)
+
+
+def _reported(row: Row, folder: Path) -> bool:
+    outcome = run_row(row, debian(row.suite, folder), folder)
+    typer.echo(f"{row.name:<60} {outcome.sentence}")
+    sys.stdout.flush()
+    return outcome.passed
+
+
+if __name__ == "__main__":
+    typer.run(main)

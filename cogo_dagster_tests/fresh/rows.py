@@ -1,0 +1,53 @@
+"""What is tried: the demo for every account and kind of machine, the tests once on each Debian."""
+
+from dataclasses import dataclass
+from itertools import product
+from typing import Final
+
+from cogo_dagster_tests.fresh.readme import start
+
+SUITES: Final = ("bookworm", "trixie")
+USER: Final = "newcomer"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One trial.
+
+    Attributes:
+        suite: Debian's name of the release.
+        account: Who types the commands.
+        namespaces: Whether ordinary users may make user namespaces.
+        what: `demo` or `tests`.
+        limit_seconds: After so long it has failed.
+    """
+
+    suite: str
+    account: str
+    namespaces: bool
+    what: str
+    limit_seconds: float
+
+    @property
+    def name(self) -> str:
+        """Say it in words."""
+        return f"{self.suite} {self.account} {'allowed' if self.namespaces else 'refused'} {self.what}"
+
+    @property
+    def before(self) -> tuple[str, ...]:
+        """What root types before: root itself gets its browser from the demo or the tests."""
+        typed = start()
+        return (typed.packages,) if self.account == "root" else (typed.packages, typed.browser)
+
+    @property
+    def commands(self) -> tuple[str, str]:
+        """What the account types."""
+        typed = start()
+        return (typed.install, typed.demo if self.what == "demo" else typed.test)
+
+
+def all_rows() -> list[Row]:
+    """Return every row."""
+    kinds = product(SUITES, (USER, "root"), (True, False))
+    demos = [Row(suite, account, namespaces, "demo", 1_800) for suite, account, namespaces in kinds]
+    return [*demos, *(Row(suite, USER, True, "tests", 10_800) for suite in SUITES)]
