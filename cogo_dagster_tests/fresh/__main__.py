@@ -12,12 +12,14 @@ from cogo_dagster_tests.fresh.debian import debian
 from cogo_dagster_tests.fresh.rows import Row, all_rows
 from cogo_dagster_tests.fresh.run import run_row
 
+_FOLDER = Path(tempfile.gettempdir()) / "cogo-fresh"
+
 
 def main(
     only: Annotated[str, typer.Option(help="Only rows whose name has all of these words.")] = "",
     folder: Annotated[
         Path, typer.Option(help="Where the root directories and the logs are kept, with room for 20 GB.")
-    ] = Path(tempfile.gettempdir()) / "cogo-fresh",
+    ] = _FOLDER,
 ) -> None:
     """Try the README on bare machines."""
     if os.geteuid() != 0:

@@ -34,7 +34,8 @@ def shared_paths(home: str) -> dict[Path, str]:
     apt = {file: str(file) for file in Path("/etc/apt/apt.conf.d").glob("*") if _ACQUIRE.search(_text(file))}
     found = files | own
     named = {path: str(path) for text in (*variables().values(), *_texts(found)) for path in _named(text)}
-    return found | apt | named
+    given = found | apt | named
+    return {path: place for path, place in given.items() if not given.keys() & set(path.parents)}
 
 
 def _texts(paths: dict[Path, str]) -> Iterator[str]:

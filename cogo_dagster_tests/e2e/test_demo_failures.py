@@ -1,0 +1,119 @@
+"""`cogo demo` where something is missing: one sentence, and no job is left for the next worker."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from cogo_dagster.queue.embedded import EmbeddedServer
+from cogo_dagster_tests.cli.terminal import PROGRAM, Answer, eventually
+from cogo_dagster_tests.e2e.system import Home
+
+pytestmark = pytest.mark.e2e
+
+NODE = """#!/bin/sh
+echo >> {counted}
+[ "$(wc -l < {counted})" -le {works} ] || exit 7
+exec {node} "$@"
+"""
+
+
+@contextmanager
+def demo(home: Home, **environment: str) -> Iterator["subprocess.Popen[str]"]:
+    """Start the demo with settings of one's own; nobody is left of it."""
+    process = subprocess.Popen(
+        [PROGRAM, "demo"],
+        env=home.environment | environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+
+
+def ended(process: "subprocess.Popen[str]") -> Answer:
+    """Wait for its end."""
+    out, err = process.communicate(timeout=120)
+    return Answer(process.returncode, out, err)
+
+
+def jobs(home: Home) -> list[tuple[str, str | None]]:
+    """Return the status and the address of each job."""
+    server = EmbeddedServer(home.folder)
+    with server.running(), psycopg.connect(server.dsn()) as connection:
+        return connection.execute("select status, executor_id from public.jobs").fetchall()
+
+
+def test_without_a_browser_nothing_is_enqueued(home: Home) -> None:
+    """The sentence is the last line, once, and nothing is said of what comes next."""
+    with demo(home, BROWSER_CHANNEL="/nowhere/chromium") as process:
+        answer = ended(process)
+    assert answer.code == 1
+    assert answer.err.count("/nowhere/chromium") == 1
+    assert answer.err.strip().splitlines()[-1].startswith("BROWSER_CHANNEL is /nowhere/chromium")
+    assert answer.out == ""
+    assert jobs(home) == []
+
+
+def test_a_run_that_fails_leaves_no_jobs(home: Home, tmp_path: Path) -> None:
+    """What broke after the jobs were enqueued is on the terminal, though Dagster takes the step's output."""
+    from cogo_dagster.executors.browser.node import node_program  # noqa: PLC0415 - reads the environment
+
+    node = tmp_path / "node"
+    node.write_text(NODE.format(counted=tmp_path / "counted", works=2, node=node_program()))
+    node.chmod(0o755)
+    with demo(home, PLAYWRIGHT_NODEJS_PATH=str(node)) as process:
+        answer = ended(process)
+    assert answer.code == 1, answer
+    assert "Next:" not in answer.out
+    last = answer.err.strip().splitlines()[-1]
+    assert "The Dagster run failed: Playwright's driver does not start" in last
+    assert "ExecutorUnavailable" not in answer.err
+    left = jobs(home)
+    assert [status for status, _ in left] == ["cancelled"] * 3
+    assert all(executor_id and executor_id.startswith("demo-") for _, executor_id in left)
+
+
+def test_ctrl_c_ends_an_installation(home: Home, tmp_path: Path) -> None:
+    """Within seconds, in one line, with nothing enqueued."""
+    node = tmp_path / "node"
+    node.write_text(f"#!/bin/sh\n[ $1 = --version ] && exit\necho $$ > {tmp_path}/pid\nexec sleep 300\n")
+    node.chmod(0o755)
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("sh", "sleep", "env"):
+        (programs / name).symlink_to(shutil.which(name) or "")
+    given = {"PLAYWRIGHT_NODEJS_PATH": str(node), "PATH": str(programs), "HOME": str(tmp_path)}
+    with demo(home, BROWSER_CHANNEL="chromium", **given) as process:
+        eventually((tmp_path / "pid").exists, 60)
+        os.killpg(process.pid, signal.SIGINT)
+        answer = ended(process)
+    assert answer.code == 130, answer
+    assert "The demo was interrupted" in answer.err.strip().splitlines()[-1]
+    assert "Traceback" not in answer.err
+    assert jobs(home) == []
+
+
+def test_lines_reach_the_terminal_while_somebody_takes_standard_error() -> None:
+    """Dagster does, for the log of a step."""
+    program = (
+        "import os; from cogo_dagster.cli.worker_log import WorkerLog\n"
+        "log = WorkerLog(as_json=False); log.attach(); os.dup2(os.open(os.devnull, os.O_WRONLY), 2)\n"
+        "log.line('seen', 'through the duplicate')"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "through the duplicate" in done.stderr
