@@ -1,10 +1,11 @@
 """`cogo db`: the database and its schema."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -17,14 +18,21 @@ from cogo_dagster.bootstrap import (
     uses_rest,
     without_password,
 )
+from cogo_dagster.bootstrap.leftovers import leftovers, remove
 from cogo_dagster.cli.groups import group
 from cogo_dagster.cli.options import read_settings
 from cogo_dagster.cli.output import JsonFlag, print_json
-from cogo_dagster.cli.tables import print_facts
-from cogo_dagster.cli.words import BadInput, distance
+from cogo_dagster.cli.tables import Column, column, print_facts, print_table
+from cogo_dagster.cli.words import BadInput, distance, size
 from cogo_dagster.queue import migrate as schema
 from cogo_dagster.queue.model import Json
 from cogo_dagster.settings import Settings
+
+_LEFT: Final = (
+    Column("folder", lambda row: str(row["path"]), whole=True),
+    Column("size", lambda row: size(row["size_bytes"]), whole=True),
+    column("what"),
+)
 
 app = group("Start, migrate and look at the database.")
 
@@ -104,6 +112,30 @@ def stop(as_json: JsonFlag = False) -> None:
         print_json({"stopped": stopped})
     else:
         typer.echo("Stopped." if stopped else "It was not running.")
+
+
+@app.command()
+def destroy(
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """List what this installation keeps on this machine, its database and files too, and delete it if you agree."""
+    settings = _with_embedded_database()
+    found = leftovers(settings)
+    if not as_json:
+        print_table([asdict(one) for one in found], _LEFT, when_empty="Nothing is left here.")
+    agreed = yes or (not as_json and bool(found) and sys.stdin.isatty() and typer.confirm("Delete all of this?"))
+    if agreed:
+        try:
+            remove(settings, found)
+        except OSError as error:
+            raise BadInput(f"{error.filename} cannot be deleted ({error.strerror}): run this as its owner.") from None
+    if as_json:
+        listed = [{**asdict(one), "path": str(one.path)} for one in found]
+        print_json({"deleted": agreed, "folders": listed})
+    elif found:
+        typer.echo("All of it was deleted." if agreed else "Nothing was deleted; --yes does it.")
 
 
 @contextmanager

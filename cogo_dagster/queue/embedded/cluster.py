@@ -1,17 +1,16 @@
 """The data folder: made once by `initdb`, in a place its account can reach, whole or not at all."""
 
-import hashlib
 import os
 import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import NamedTemporaryFile, mkdtemp
+from tempfile import NamedTemporaryFile
 
-from cogo_dagster.queue.embedded import binaries as binaries_module
 from cogo_dagster.queue.embedded.account import Account
 from cogo_dagster.queue.embedded.errors import from_output
 from cogo_dagster.queue.embedded.files import Files
+from cogo_dagster.queue.embedded.shelter import make_place
 from cogo_dagster.queue.errors import DatabaseUnavailable
 
 USER = "cogo"
@@ -42,7 +41,7 @@ def ensure_cluster(files: Files, account: Account, binaries: Path, *, durable: b
 
 
 def _create(files: Files, account: Account, binaries: Path, *, durable: bool) -> None:
-    place = files.folder if account.reaches(files.folder) else _shelter(files)
+    place = files.folder if account.reaches(files.folder) else make_place(files)
     fresh = place / "data.new"
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(mode=0o700)
@@ -55,15 +54,6 @@ def _create(files: Files, account: Account, binaries: Path, *, durable: bool) ->
     fresh.rename(place / "data")
     if place != files.folder:
         files.data.symlink_to(place / "data")
-
-
-def _shelter(files: Files) -> Path:
-    # A name never used before: data of an earlier home at the same path must not come back.
-    mark = hashlib.sha256(os.fsencode(files.folder)).hexdigest()[:12]
-    binaries_module.SHELTER.mkdir(parents=True, exist_ok=True)
-    place = Path(mkdtemp(prefix=f"{mark}-", dir=binaries_module.SHELTER))
-    place.chmod(0o711)
-    return place
 
 
 def _initdb(arguments: Sequence[str], account: Account, binaries: Path, *, durable: bool) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+import subprocess
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -104,6 +105,18 @@ class Files:
         """Replace the state as a whole, if it differs."""
         if state != self.state():
             _write_private(self._state, json.dumps(asdict(state)))
+
+
+def is_postmaster(pid: int, data: Path) -> bool:
+    """Whether a process is the server of a data folder."""
+    if Path("/proc/self").exists():
+        try:
+            return Path(f"/proc/{pid}/cwd").samefile(data)
+        except OSError:
+            return False
+    command = ["/bin/ps", "-p", str(pid), "-o", "comm="]
+    listed = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - a number
+    return "postgres" in listed.stdout
 
 
 def _write_private(path: Path, text: str) -> None:

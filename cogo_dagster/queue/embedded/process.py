@@ -7,11 +7,10 @@ import socket
 import subprocess
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from cogo_dagster.queue.embedded.account import Account
 from cogo_dagster.queue.embedded.cluster import ENVIRONMENT
-from cogo_dagster.queue.embedded.files import Files, Postmaster
+from cogo_dagster.queue.embedded.files import Files, Postmaster, is_postmaster
 from cogo_dagster.queue.embedded.locks import is_held, lock, open_lock
 from cogo_dagster.queue.errors import DatabaseUnavailable
 
@@ -62,7 +61,7 @@ def terminate(files: Files) -> None:
     """
     for number, patience_seconds in STOP_SECONDS:
         found = Postmaster.read(files.data)
-        if found and _is_postmaster(found.pid, files.data):
+        if found and is_postmaster(found.pid, files.data):
             os.kill(found.pid, number)
         deadline = time.monotonic() + patience_seconds
         while is_alive(files):
@@ -91,20 +90,9 @@ def choose_port(wanted: int | None) -> int:
 def _remove_stale_note(files: Files) -> None:
     note = files.data / "postmaster.pid"
     found = Postmaster.read(files.data)
-    if found and _is_postmaster(found.pid, files.data):
+    if found and is_postmaster(found.pid, files.data):
         raise DatabaseUnavailable(
             f"A server started by hand (process {found.pid}) uses {files.data.resolve()}: stop it first (pg_ctl stop)."
         )
     # PostgreSQL would trust the number in it, which may be another program's by now.
     note.unlink(missing_ok=True)
-
-
-def _is_postmaster(pid: int, data: Path) -> bool:
-    if Path("/proc/self").exists():
-        try:
-            return Path(f"/proc/{pid}/cwd").samefile(data)
-        except OSError:
-            return False
-    command = ["/bin/ps", "-p", str(pid), "-o", "comm="]
-    listed = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - a number
-    return "postgres" in listed.stdout

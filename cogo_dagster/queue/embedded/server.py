@@ -108,6 +108,20 @@ class EmbeddedServer:
             process.terminate(self._files)
             return ran
 
+    def require_unused(self) -> None:
+        """Make sure that nobody uses the server.
+
+        Raises:
+            DatabaseUnavailable: Somebody does.
+        """
+        if not self._files.folder.exists():
+            return
+        with self._explained("look at the database's users"), open_lock(self._files.users_lock) as use:
+            if not try_lock(use):
+                raise DatabaseUnavailable(
+                    f"Other processes use the database below {self._files.folder}: stop `cogo dev` and the workers."
+                )
+
     @contextmanager
     def running(self, *, keep: bool = False) -> Iterator[Self]:
         """Use the server for a while: it is started if needed, and stopped by the last user to leave.

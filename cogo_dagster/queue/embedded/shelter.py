@@ -1,0 +1,71 @@
+"""What root keeps of embedded servers outside their homes, and to whom it belongs."""
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Final
+
+from cogo_dagster.queue.embedded import binaries
+from cogo_dagster.queue.embedded.files import Files, Postmaster, is_postmaster
+
+_PLACE: Final = re.compile(r"([0-9a-f]{12})-")
+_NOTE: Final = "home"
+"""A file beside the data: the folder that links to it."""
+
+
+def make_place(files: Files) -> Path:
+    """Make a folder for the data of a home that the server's account cannot reach.
+
+    Its name was never used before: data of an earlier home at the same path must not come back.
+    """
+    binaries.SHELTER.mkdir(parents=True, exist_ok=True)
+    place = Path(mkdtemp(prefix=f"{_mark(files)}-", dir=binaries.SHELTER))
+    place.chmod(0o711)
+    (place / _NOTE).write_text(str(files.folder), encoding="utf-8")
+    return place
+
+
+def places_of(files: Files) -> list[Path]:
+    """Return the folders of this home, and those whose home is gone; none of a server that runs."""
+    return [place for place in _places() if _belongs_to(place, files) or _orphaned(place)]
+
+
+def copies_of_programs(without: list[Path]) -> list[Path]:
+    """Return the copies of PostgreSQL's programs, if no folder but these needs them."""
+    if any(place not in without for place in _places()):
+        return []
+    return [path for path in _entries() if path.name.startswith("binaries-")]
+
+
+def _belongs_to(place: Path, files: Files) -> bool:
+    linked = files.data.is_symlink() and files.data.readlink() == place / "data"
+    return linked or (place.name.startswith(f"{_mark(files)}-") and not _runs(place))
+
+
+def _orphaned(place: Path) -> bool:
+    """Whether its home links elsewhere, or is no more; a folder of an older release does not say what its home is."""
+    try:
+        data = Files(Path((place / _NOTE).read_text(encoding="utf-8"))).data
+    except OSError:
+        return False
+    return not (data.is_symlink() and data.readlink() == place / "data") and not _runs(place)
+
+
+def _runs(place: Path) -> bool:
+    found = Postmaster.read(place / "data")
+    return found is not None and is_postmaster(found.pid, place / "data")
+
+
+def _places() -> list[Path]:
+    return [path for path in _entries() if _PLACE.match(path.name)]
+
+
+def _entries() -> Iterator[Path]:
+    return iter(sorted(binaries.SHELTER.iterdir()) if binaries.SHELTER.is_dir() else [])
+
+
+def _mark(files: Files) -> str:
+    return hashlib.sha256(os.fsencode(files.folder)).hexdigest()[:12]

@@ -1,0 +1,102 @@
+"""`cogo db destroy`: everything that is left behind is listed, and removed when somebody agrees."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from cogo_dagster.queue.embedded import EmbeddedServer, binaries
+from cogo_dagster.queue.embedded.files import Files
+from cogo_dagster_tests.cli.terminal import Terminal, terminal
+from cogo_dagster_tests.servers import swept_home
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
+    """An account with a database of its own, and what other homes left outside of them."""
+    with swept_home(uuid4().hex[:12]) as base:  # pytest's own folder is private, and root's servers run as another
+        monkeypatch.setattr(binaries, "SHELTER", base / "shelter")
+        folder = base / "work"
+        folder.mkdir()
+        (base / ".config/chromium/Crash Reports").mkdir(parents=True)
+        with EmbeddedServer(folder / "home").running():
+            (folder / "home/artifacts").mkdir()
+            (folder / "home/artifacts/file").write_bytes(b"x" * 2_000)
+        yield terminal(folder, None, {"HOME": str(base)})
+
+
+def place(shelter: Path, name: str, home: Path | None, *, linked: bool) -> Path:
+    """What a home put into the shelter; an earlier release did not note whose it was."""
+    made = shelter / name
+    (made / "data").mkdir(parents=True)
+    if home is not None:
+        (made / "home").write_text(str(home))
+        home.mkdir(parents=True)
+        if linked:
+            Files(home).data.symlink_to(made / "data")
+    return made
+
+
+def test_everything_is_listed_and_nothing_deleted(machine: Terminal) -> None:
+    """The database, files, crash reports, with their sizes."""
+    listed = machine.ok("db", "destroy")
+    home = machine.folder / "home"
+    assert listed["deleted"] is False
+    sizes = {folder["path"]: folder["size_bytes"] for folder in listed["folders"]}
+    assert sizes[str(home / "artifacts")] == 2_000
+    assert str(home / "postgres") in sizes
+    assert str(machine.folder.parent / ".config/chromium") in sizes
+    assert all(Path(path).exists() for path in sizes)
+    answer = machine.run("db", "destroy")
+    assert answer.code == 0
+    assert answer.out.strip().endswith("Nothing was deleted; --yes does it.")
+    assert (home / "postgres").exists()
+
+
+def test_what_is_listed_is_deleted(machine: Terminal) -> None:
+    """With what homes that are gone left outside of them; what other homes use, or may use, stays."""
+    shelter = machine.folder.parent / "shelter"
+    orphan = place(shelter, "0123456789ab-orphan", machine.folder / "gone", linked=False)
+    used = place(shelter, "0123456789ab-used", machine.folder / "other/postgres", linked=True)
+    unknown = place(shelter, "0123456789ab-older", None, linked=False)
+    done = machine.ok("db", "destroy", "--yes")
+    assert done["deleted"] is True
+    assert [folder["path"] for folder in done["folders"] if Path(folder["path"]).exists()] == []
+    assert not (machine.folder / "home").exists()
+    assert not (machine.folder.parent / ".config/chromium").exists()
+    assert not orphan.exists()
+    assert used.exists()
+    assert unknown.exists()
+    assert [path.name for path in shelter.iterdir() if (path / "home").exists()] == ["0123456789ab-used"]
+    assert machine.ok("db", "destroy")["folders"] == []
+
+
+def test_the_copies_of_the_programs_go_with_the_last_home(machine: Terminal) -> None:
+    """Whoever else is there needs them."""
+    shelter = machine.folder.parent / "shelter"
+    (shelter / "binaries-1").mkdir(parents=True)
+    other = place(shelter, "0123456789ab-used", machine.folder / "other/postgres", linked=True)
+    listed = [folder["path"] for folder in machine.ok("db", "destroy")["folders"]]
+    assert str(shelter / "binaries-1") not in listed
+    (other / "data").rmdir()
+    (other / "home").unlink()
+    other.rmdir()
+    listed = [folder["path"] for folder in machine.ok("db", "destroy")["folders"]]
+    assert str(shelter / "binaries-1") in listed
+
+
+def test_a_database_in_use_is_left_alone(machine: Terminal) -> None:
+    """Who uses it is to end first."""
+    with EmbeddedServer(machine.folder / "home").running():
+        answer = machine.run("db", "destroy", "--yes")
+    assert answer.code == 4
+    assert "stop `cogo dev` and the workers" in answer.err
+    assert (machine.folder / "home/artifacts/file").exists()
+
+
+def test_a_database_of_ones_own_is_not_destroyed(machine: Terminal) -> None:
+    """Only the embedded one is ours."""
+    answer = machine.run("db", "destroy", "--yes", COGO_DATABASE_URL="postgresql://localhost/mine")
+    assert answer.code == 2
+    assert (machine.folder / "home/postgres").exists()
