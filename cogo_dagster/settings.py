@@ -36,6 +36,16 @@ def _default_worker_id() -> str:
     return platform.node() or "worker"
 
 
+def is_checkout() -> bool:
+    """Whether this is a clone of the project, as opposed to an installed wheel."""
+    return (PROJECT_ROOT / "dagster.yaml").is_file()
+
+
+def default_home() -> Path:
+    """Return where everything is kept by default: in the checkout, else in the account's home folder."""
+    return PROJECT_ROOT / ".cogo" if is_checkout() else Path("~/.cogo").expanduser()
+
+
 class Settings(BaseSettings):
     """The environment as one frozen object. Durations are in seconds unless the name says `_ms` or `_days`."""
 
@@ -54,7 +64,7 @@ class Settings(BaseSettings):
     artifact_bucket: str = Field("artifacts", alias="COGO_ARTIFACT_BUCKET", pattern=r"^[A-Za-z0-9._-]{1,100}$")
     artifact_bucket_create: bool = Field(False, alias="COGO_ARTIFACT_BUCKET_CREATE")
     database_url: SecretStr | None = Field(None, alias="COGO_DATABASE_URL")
-    home: Path = Field(PROJECT_ROOT / ".cogo", alias="COGO_HOME")
+    home: Path = Field(default_factory=default_home, alias="COGO_HOME")
     dagster_postgres_url: SecretStr | None = Field(None, alias="DAGSTER_POSTGRES_URL")
 
     # Worker

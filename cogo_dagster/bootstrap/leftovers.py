@@ -8,7 +8,7 @@ from typing import Final
 from cogo_dagster.bootstrap.database import embedded_server
 from cogo_dagster.queue.embedded.files import Files
 from cogo_dagster.queue.embedded.shelter import copies_of_programs, places_of
-from cogo_dagster.settings import PROJECT_ROOT, Settings
+from cogo_dagster.settings import PROJECT_ROOT, Settings, is_checkout
 
 _IN_HOME: Final = {
     "postgres": "the embedded database",
@@ -38,7 +38,7 @@ def leftovers(settings: Settings) -> list[Leftover]:
     found = [(settings.home / name, what) for name, what in _IN_HOME.items()]
     found += [(place, "data of an embedded database") for place in places]
     found += [(path, "a copy of PostgreSQL's programs") for path in copies_of_programs(places)]
-    if (PROJECT_ROOT / "dagster.yaml").is_file():
+    if is_checkout():
         found += [(PROJECT_ROOT / name, "written by Dagster") for name in _IN_PROJECT]
     found += [(path, "crash reports of a browser") for path in _crash_reports()]
     return [Leftover(path, what, _size_bytes(path)) for path, what in found if path.exists() or path.is_symlink()]

@@ -12,10 +12,11 @@ import typer
 from fastapi import FastAPI
 
 from cogo_dagster.bootstrap import embedded_server, open_application
+from cogo_dagster.bootstrap.dagster_home import dagster_home
 from cogo_dagster.cli.child import Child, port_is_free
 from cogo_dagster.cli.options import read_settings
 from cogo_dagster.cli.output import JsonFlag, print_json
-from cogo_dagster.settings import PROJECT_ROOT, Settings, SettingsError, is_root
+from cogo_dagster.settings import Settings, SettingsError, is_root
 from cogo_dagster.web.access import LINK_SECONDS, Access
 from cogo_dagster.web.app import create_app
 from cogo_dagster.web.serve import address, listening, serving
@@ -46,8 +47,6 @@ def dev(
 ) -> None:
     """Start the database, the Dagster UI with its daemon, and the dashboard; stop them all on Ctrl-C."""
     settings = read_settings()
-    if not (PROJECT_ROOT / "workspace.yaml").is_file():
-        raise SettingsError("`cogo dev` runs from a checkout of the project: workspace.yaml is not here.")
     if not port_is_free(port):
         raise SettingsError(f"Port {port} is taken: stop what uses it, or choose another with --port.")
     # Dagster's storage is on the embedded server also when the queue's database is not.
@@ -84,7 +83,7 @@ def _serve(settings: Settings, port: int, database_url: str, dashboard: Dashboar
         typer.echo(f"Log in       {dashboard.login_url()}")
         typer.echo(f"             (works once, for {LINK_SECONDS // 60} minutes; reading needs no login here)")
     typer.echo("Starting Dagster (its log: " + str(log_file) + ") …", err=True)
-    with Child("Dagster", command, PROJECT_ROOT, _environment(settings), log_file) as child:
+    with Child("Dagster", command, dagster_home(settings), _environment(settings), log_file) as child:
         child.wait_until_answers(f"{url}/server_info", _START_SECONDS)
         _start_replaying(url)
         if as_json:
@@ -105,7 +104,13 @@ def _serve(settings: Settings, port: int, database_url: str, dashboard: Dashboar
 def _environment(settings: Settings) -> Mapping[str, str]:
     sandbox = {"NO_SANDBOX": "true"} if is_root() and "NO_SANDBOX" not in os.environ else {}
     links = {"METRICS_BASE": settings.metrics_base or "", "COGO_DAGSTER_URL": settings.dagster_url}
-    return {**os.environ, **sandbox, **links, "DAGSTER_HOME": str(PROJECT_ROOT), "COGO_HOME": str(settings.home)}
+    return {
+        **os.environ,
+        **sandbox,
+        **links,
+        "DAGSTER_HOME": str(dagster_home(settings)),
+        "COGO_HOME": str(settings.home),
+    }
 
 
 def _start_replaying(url: str) -> None:

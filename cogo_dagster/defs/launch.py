@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import dagster as dg
 from dagster_shared.error import SerializableErrorInfo
 
+from cogo_dagster.bootstrap.dagster_home import dagster_home
 from cogo_dagster.defs.jobs import process_jobs
 from cogo_dagster.defs.resources import CogoResource, WorkerResource
-from cogo_dagster.settings import PROJECT_ROOT
+from cogo_dagster.settings import PROJECT_ROOT, load_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +39,11 @@ def run_process_jobs(settings: Mapping[str, str], *, max_jobs: int | None = None
     Raises:
         DatabaseUnavailable: The embedded server does not run.
     """
-    os.environ.setdefault("DAGSTER_HOME", str(PROJECT_ROOT))  # Dagster's own code asks for it in places
+    home = str(dagster_home(load_settings(PROJECT_ROOT / ".env", **settings)))
+    os.environ.setdefault("DAGSTER_HOME", home)  # Dagster's own code asks for it in places
     cogo = CogoResource(settings=dict(settings))
     config = {"linger_seconds": 0.0, "run_seconds": 3600.0, "max_jobs": max_jobs}
-    with warnings.catch_warnings(), dg.DagsterInstance.from_config(str(PROJECT_ROOT)) as instance:
+    with warnings.catch_warnings(), dg.DagsterInstance.from_config(home) as instance:
         warnings.simplefilter("ignore")
         result = process_jobs.execute_in_process(
             instance=instance,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from cogo_dagster.settings import PROJECT_ROOT, Settings
+from cogo_dagster.settings import Settings, default_home
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class BrowserOptions:
     memory_mb_per_browser: int = 2_000
     attempt_seconds: float = 300
     install: bool = True
-    home: Path = PROJECT_ROOT / ".cogo"
+    home: Path = field(default_factory=default_home)
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
     @classmethod
