@@ -99,6 +99,6 @@ def test_the_demo_runs_from_the_wheel(programs: Path, account: Path) -> None:
 
 def test_the_code_that_runs_is_the_wheels(programs: Path, account: Path) -> None:
     """Not that of the checkout."""
-    command = [programs / "python", "-c", "import cogo_dagster; print(cogo_dagster.__file__)"]
+    command = [str(programs / "python"), "-c", "import cogo_dagster; print(cogo_dagster.__file__)"]
     told = subprocess.run(command, cwd=account, capture_output=True, text=True, check=True).stdout
     assert Path(told.strip()).is_relative_to(programs.parent)

@@ -123,6 +123,8 @@ def _prepared(row: Row, home: str) -> str:
             f"chown -R {row.account}: {home}/cogo",
             "apt-get -qq update",
             *(f"yes | {command} > /dev/null" for command in row.before),
+            # Debian's package has a setuid helper, which a downloaded browser has not.
+            *([] if row.namespaces else ["rm -f /usr/lib/chromium/chrome-sandbox"]),
         ]
     )
 
