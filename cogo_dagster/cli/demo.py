@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Final
@@ -24,6 +24,7 @@ from cogo_dagster.executors.browser.options import BrowserOptions
 from cogo_dagster.executors.browser.trial import try_browser
 from cogo_dagster.executors.errors import SandboxUnavailable
 from cogo_dagster.executors.registry import validate_payload
+from cogo_dagster.queue.errors import QueueError
 from cogo_dagster.queue.model import Json, NewJob
 from cogo_dagster.settings import Settings, is_root
 
@@ -95,10 +96,11 @@ def _performed(jobs: Sequence[NewJob], log: WorkerLog, *, trusted: bool) -> "tup
 
 
 def _cancel(application: Application, job_ids: Sequence[UUID]) -> None:
-    """Leave no job of a site that is gone."""
-    for job in application.queue.get_jobs(job_ids):
-        if job["status"] in ("queued", "running"):
-            application.queue.cancel(UUID(job["id"]), actor="cogo demo")
+    """Leave no job of a site that is gone; without a database they wait for a worker that never comes."""
+    with suppress(QueueError):
+        for job in application.queue.get_jobs(job_ids):
+            if job["status"] in ("queued", "running"):
+                application.queue.cancel(UUID(job["id"]), actor="cogo demo")
 
 
 def _sandbox(settings: Settings, log: WorkerLog, *, trusted: bool) -> dict[str, str]:

@@ -12,7 +12,7 @@ import psycopg
 from psycopg.rows import TupleRow
 
 from cogo_dagster.queue.connect import connected, first_line
-from cogo_dagster.queue.errors import AccessDenied, QueueError, SchemaOutOfDate, SchemaTooNew
+from cogo_dagster.queue.errors import AccessDenied, DatabaseUnavailable, QueueError, SchemaOutOfDate, SchemaTooNew
 from cogo_dagster.queue.schema_access import Created, everything_created, with_access, without_dropped_functions
 from cogo_dagster.queue.schema_scripts import ROLES, grants_script, lock_script, mentioned
 
@@ -112,6 +112,11 @@ def migrate(dsn: str) -> SchemaStatus:
             raise AccessDenied(
                 f"This role may not change the schema ({error.diag.message_primary}): migrate as the database's owner."
             ) from None
+        except psycopg.errors.DiskFull as error:
+            raise DatabaseUnavailable(
+                f"The migration failed and nothing was changed: the disk is full ({first_line(error)}): free some "
+                "space where the database is; the embedded one is below COGO_HOME."
+            ) from error
         except psycopg.Error as error:
             said = " ".join(filter(None, (error.diag.message_primary, error.diag.message_hint))) or first_line(error)
             raise QueueError(f"The migration failed and nothing was changed: {said}") from error

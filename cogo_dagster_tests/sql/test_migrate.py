@@ -5,11 +5,13 @@ import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import NoReturn
 
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from cogo_dagster.queue import migrate as migrate_module
 from cogo_dagster.queue.errors import AccessDenied, DatabaseUnavailable, SchemaOutOfDate, SchemaTooNew
 from cogo_dagster.queue.migrate import (
     SCHEMA_RELEASE,
@@ -121,6 +123,17 @@ def test_a_role_that_may_not_change_the_schema_is_told_so(empty_dsn: str, dsn: s
     """The sentence says who may."""
     with pytest.raises(AccessDenied, match="migrate as the database's owner"):
         migrate(make_conninfo(empty_dsn, options="-c role=anon"))
+
+
+def test_a_full_disk_is_one_sentence(empty_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says where to make room."""
+
+    def full(connection: Owner) -> NoReturn:
+        raise psycopg.errors.DiskFull('could not write to file "pg_wal/x": No space left on device')
+
+    monkeypatch.setattr(migrate_module, "_migrate_with_retries", full)
+    with pytest.raises(DatabaseUnavailable, match=r"nothing was changed: the disk is full .* free some space"):
+        migrate(empty_dsn)
 
 
 def test_a_server_that_is_not_there_is_named() -> None:
