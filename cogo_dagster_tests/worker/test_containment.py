@@ -4,7 +4,7 @@ import asyncio
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
@@ -153,15 +153,14 @@ def test_a_payload_that_cannot_be_decoded_fails_its_job_only(bench: Bench, queue
     assert (look(queue, plain)["status"], [job.id for job in executor.ran]) == ("succeeded", [plain])
 
 
-def test_an_execution_that_never_ends_is_settled_without_it(
-    bench: Bench, queue: Queue, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Cancelled at its deadline it goes on: the attempt counts as timed out, and the other slot serves the others."""
+@pytest.fixture
+def stubborn(monkeypatch: pytest.MonkeyPatch) -> Iterator[Body]:
+    """Return an execution that ignores its cancellation as long as the test lasts; workers wait for it only shortly."""
     monkeypatch.setattr(execute, "_TIMEOUT_MARGIN_SECONDS", 0.1)
     monkeypatch.setattr(execute, "_CANCELLATION_SECONDS", 0.1)
     end = threading.Event()
 
-    async def stubborn(job: Job, workspace: Workspace) -> ExecutionResult:
+    async def body(job: Job, workspace: Workspace) -> ExecutionResult:
         while not end.is_set():
             try:
                 await asyncio.sleep(0.02)
@@ -169,44 +168,29 @@ def test_an_execution_that_never_ends_is_settled_without_it(
                 continue
         return ExecutionResult("too late")
 
+    yield body
+    end.set()
+
+
+def test_an_execution_that_never_ends_is_settled_without_it(bench: Bench, queue: Queue, stubborn: Body) -> None:
+    """Cancelled at its deadline it goes on: the attempt counts as timed out, and the other slot serves the others."""
     job = add(queue, "stubborn", timeout_seconds=0.1)
-    try:
-        with bench.running(
-            FakeExecutor(stubborn, family="stubborn"), FakeExecutor(family="plain"), concurrency=3
-        ) as run:
-            eventually(lambda: look(queue, job)["error"], "the job was settled")
-            row = look(queue, job)
-            assert (row["error"]["class"], row["attempts"]) == ("timeout", 1)
-            plain = add(queue, "plain")
-            eventually(lambda: look(queue, plain)["status"] == "succeeded", "the other family was served")
-            assert any("slot is lost" in event.message for event in run.told(EventKind.WARNING))
-    finally:
-        end.set()
+    executors = FakeExecutor(stubborn, family="stubborn"), FakeExecutor(family="plain")
+    with bench.running(*executors, concurrency=3) as running:
+        eventually(lambda: look(queue, job)["error"], "the job was settled")
+        row = look(queue, job)
+        assert (row["error"]["class"], row["attempts"]) == ("timeout", 1)
+        plain = add(queue, "plain")
+        eventually(lambda: look(queue, plain)["status"] == "succeeded", "the other family was served")
+        assert any("slot is lost" in event.message for event in running.told(EventKind.WARNING))
     assert look(queue, job)["result"] is None
 
 
-def test_a_worker_without_half_of_its_slots_ends_to_be_replaced(
-    bench: Bench, queue: Queue, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_worker_without_half_of_its_slots_ends_to_be_replaced(bench: Bench, queue: Queue, stubborn: Body) -> None:
     """Executions that do not end take its slots: it says so, finishes the others, and does not wait for these."""
-    monkeypatch.setattr(execute, "_TIMEOUT_MARGIN_SECONDS", 0.1)
-    monkeypatch.setattr(execute, "_CANCELLATION_SECONDS", 0.1)
-    end = threading.Event()
-
-    async def stubborn(job: Job, workspace: Workspace) -> ExecutionResult:
-        while not end.is_set():
-            try:
-                await asyncio.sleep(0.02)
-            except asyncio.CancelledError:
-                continue
-        return ExecutionResult("too late")
-
     job = add(queue, timeout_seconds=0.1)
-    try:
-        with bench.running(FakeExecutor(stubborn), concurrency=2) as running:
-            assert running.report().ended_because == "slots_lost"
-    finally:
-        end.set()
+    with bench.running(FakeExecutor(stubborn), concurrency=2) as running:
+        assert running.report().ended_because == "slots_lost"
     assert (look(queue, job)["status"], look(queue, job)["attempts"]) == ("queued", 1)
 
 
