@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml  # type: ignore[import-untyped]
 
+from cogo_dagster.executors.browser.advice import fonts_advice
 from cogo_dagster.settings import PROJECT_ROOT
 from cogo_dagster_tests.fresh.access import shared_paths
 from cogo_dagster_tests.fresh.readme import start
@@ -42,6 +43,13 @@ def test_continuous_integration_runs_the_command_of_the_readme() -> None:
     assert f"\n{start().test} " in text("CONTRIBUTING.md")
     workflow = yaml.safe_load(text(".github/workflows/ci.yml"))
     assert workflow["jobs"]["test"]["steps"][-1]["run"] == "bash .ci/run"
+
+
+def test_fonts_are_installed_by_the_commands_of_the_page() -> None:
+    """What a worker advises, the page explains."""
+    advised = re.findall(r"`([^`]+)`", fonts_advice())
+    assert advised
+    assert [command for command in advised if command.removeprefix("sudo ") not in text("docs/operations.md")] == []
 
 
 def test_every_supported_python_is_tested_and_named() -> None:

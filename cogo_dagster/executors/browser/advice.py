@@ -14,6 +14,12 @@ _LOADER: Final = re.compile(r"error while loading shared libraries: (\S+?): ")
 _PACKAGES: Final = {"libatomic.so.1": "libatomic1", "libstdc++.so.6": "libstdc++6"}
 """Debian's packages of the libraries that Node.js needs."""
 
+_OWN_FONTS: Final = (
+    "uv pip install --no-deps --target ~/.local/share/fonts manimgx-fonts-cjk==2026.9.26.post1 "
+    "manimgx-fonts==2026.9.26.post1"
+)
+"""Packages that hold Noto fonts and nothing else, under the SIL Open Font License."""
+
 FONT_PACKAGES: Final = ("fonts-noto-cjk", "fonts-noto-color-emoji")
 
 
@@ -56,10 +62,9 @@ def browser_libraries_command(wanted: str = "chromium-headless-shell") -> str:
 
 def fonts_advice() -> str:
     """Say how fonts for every script get onto this machine, also without root."""
-    own = "copy font files into ~/.local/share/fonts"
     if shutil.which("apt-get"):
-        return f"Run `{as_root('apt-get install ' + ' '.join(FONT_PACKAGES))}`, or {own}; then start again."
-    return f"Install the Noto fonts (CJK and Color Emoji), or {own}; then start again."
+        return f"Run `{as_root('apt-get install ' + ' '.join(FONT_PACKAGES))}`, or without root `{_OWN_FONTS}`."
+    return f"Install the Noto fonts (CJK and Color Emoji), or run `{_OWN_FONTS}`."
 
 
 def sandbox_sentence(*, root: bool) -> str:
