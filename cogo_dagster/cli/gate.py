@@ -31,7 +31,7 @@ class Status(StrEnum):
     FAIL = "fail"
 
 
-ReportFile = Path | None
+ReportFiles = list[Path] | None
 
 _RUNS = (
     Column("at", lambda row: distance(row["created_at"]), whole=True),
@@ -59,11 +59,19 @@ def record(
     ],
     type: Annotated[Type, typer.Option("--type", help="gate_fix: evaluated after an automatic fix.")] = Type.GATE,
     pull_request: Annotated[int | None, typer.Option(min=1, help="The pull request's number.")] = None,
-    eslint: Annotated[ReportFile, typer.Option(metavar="FILE", help="ESLint's or ruff's JSON.")] = None,
-    coverage: Annotated[
-        ReportFile, typer.Option(metavar="FILE", help="coverage.py's JSON, istanbul's summary, Cobertura or lcov.")
+    eslint: Annotated[
+        ReportFiles, typer.Option(metavar="FILE", help="A lint report (ESLint, ruff, SARIF, Checkstyle …); repeatable.")
     ] = None,
-    junit: Annotated[ReportFile, typer.Option(metavar="FILE", help="JUnit XML.")] = None,
+    coverage: Annotated[
+        ReportFiles,
+        typer.Option(
+            metavar="FILE",
+            help="A coverage report (coverage.py, istanbul, Cobertura, Clover, JaCoCo, lcov); repeatable.",
+        ),
+    ] = None,
+    junit: Annotated[
+        ReportFiles, typer.Option(metavar="FILE", help="JUnit XML: a file, a folder or a pattern; repeatable.")
+    ] = None,
     build_seconds: Annotated[float | None, typer.Option(min=0, help="How long the build took.")] = None,
     test_seconds: Annotated[
         float | None, typer.Option(min=0, help="How long the tests took; else what the JUnit report says.")
@@ -87,6 +95,8 @@ def record(
         print_json(kept.model_dump(mode="json"))
     else:
         typer.echo(_sentence(kept))
+    for kind, note in sorted((kept.report_notes or {}).items()):
+        typer.echo(f"{kind}: {note}", err=True)
 
 
 @app.command()
@@ -117,8 +127,10 @@ def _chosen(type: Type | None) -> GateType | None:
 def _sentence(run: GateRun) -> str:
     facts = [
         f"{run.lint_errors} lint errors" if run.lint_errors is not None else "",
-        f"{run.coverage_percent:g} % covered" if run.coverage_percent is not None else "",
+        f"{run.coverage_percent:g} % of lines covered" if run.coverage_percent is not None else "",
+        f"{run.branch_coverage_percent:g} % of branches covered" if run.branch_coverage_percent is not None else "",
         f"{run.tests_failed} of {run.tests_total} tests failed" if run.tests_total is not None else "",
+        f"{run.tests_flaky} flaky" if run.tests_flaky else "",
     ]
     found = ", ".join(fact for fact in facts if fact)
     words = f"Recorded: {run.type} of {run.commit_sha[:12]} on {run.branch}, {run.status}"

@@ -10,12 +10,14 @@ from uuid import uuid4
 from cogo_dagster.quality import summary as words
 from cogo_dagster.quality.model import GateRun, GateSummary, GateType, Stored, WeeklySummary
 from cogo_dagster.quality.pictures import week_chart
-from cogo_dagster.quality.reports.report import Report, read_report
+from cogo_dagster.quality.reports.report import Report, attempt_report
 from cogo_dagster.quality.verdict import Threshold, q1
 from cogo_dagster.quality.weeks import start_of, week_of
-from cogo_dagster.queue.artifacts import ArtifactStore, upload_report
+from cogo_dagster.queue.artifacts import ArtifactRejected, ArtifactStore, upload_report
+from cogo_dagster.queue.executor import ReportPaths
 from cogo_dagster.queue.model import ArtifactFile, Json
 from cogo_dagster.queue.transports.base import Transport
+from cogo_dagster.text import storable
 
 Address = Callable[[str], str | None]
 """Where a person finds an artifact's content, by its id."""
@@ -51,38 +53,51 @@ class GateService:
         answer = self._transport.call("record_gate_run", {"run": dict(run)})
         return self._run(answer["gate_run"]), answer["created"]
 
-    def record_reports(self, run: Mapping[str, Json], reports: Mapping[str, Path]) -> tuple[GateRun, bool]:
+    def record_reports(self, run: Mapping[str, Json], reports: Mapping[str, ReportPaths]) -> tuple[GateRun, bool]:
         """Read reports, keep them as artifacts, and write down one gate run; as `record`.
+
+        A report that cannot be read fills no number and keeps no run from being recorded: `report_notes` says why.
 
         Args:
             run: What is known; it wins over what the reports say. Without an id it gets one.
             reports: Files by their kind: eslint, coverage, junit.
 
         Raises:
-            ReportError: A report cannot be read; nothing is kept.
-            ArtifactStoreError: A report cannot be kept; the run is not written down.
+            ArtifactStoreUnavailable: A report cannot be kept for now; the run is not written down.
         """
-        read = [read_report(kind, path) for kind, path in reports.items()]
+        read = [attempt_report(kind, paths) for kind, paths in reports.items()]
         facts: dict[str, Json] = {}
+        notes: dict[str, Json] = {}
         for report in read:
-            facts |= report.facts
-        for report in read:
-            facts[f"{report.kind}_artifact_id"] = self._keep(report)
+            kept, note = self._keep(report)
+            facts |= {**report.facts, f"{report.kind}_artifact_id": kept}
+            if said := " ".join(filter(None, (*report.notes, note))):
+                notes[report.kind] = storable(said)[:2_000]
+        facts |= {"report_notes": notes} if notes else {}
         given = {name: value for name, value in run.items() if value is not None}
         return self.record({"gate_run_id": str(uuid4()), **facts, **given})
 
     def keep_file(self, name: str, content_type: str, text: str, extension: str) -> str:
         """Keep text that was made here as an artifact without a job; return the artifact's id."""
+        return self._keep_bytes(name, content_type, text.encode(), extension)
+
+    def _keep_bytes(self, name: str, content_type: str, content: bytes, extension: str) -> str:
         with TemporaryDirectory(prefix="cogo-report-") as folder:
             path = Path(folder) / f"file.{extension}"
-            path.write_text(text, encoding="utf-8")
+            path.write_bytes(content)
             row = upload_report(self._transport, self._store, ArtifactFile(name, content_type, path))
         return str(row["artifact_id"])
 
-    def _keep(self, report: Report) -> str:
-        # The row's extension is that of the file, which a stranger named.
-        text = report.path.read_text(encoding="utf-8-sig")
-        return self.keep_file(f"{report.kind}.{report.extension}", report.content_type, text, report.extension)
+    def _keep(self, report: Report) -> tuple[str | None, str | None]:
+        """Keep a report's files; return the artifact's id, and a sentence where the store never takes it."""
+        # The row's extension is that of what the file holds: a stranger named it.
+        content, extension = report.content(), report.extension
+        if not content:
+            return None, None
+        try:
+            return self._keep_bytes(f"{report.kind}.{extension}", report.content_type, content, extension), None
+        except ArtifactRejected as error:
+            return None, f"The report is not kept: {error}"
 
     def recent(self, type: GateType | None = "gate_fix", limit: int = 3, **filters: Json) -> list[GateRun]:
         """Return gate runs, newest first; further filters are the arguments of `list_gate_runs`."""

@@ -27,6 +27,12 @@ class GateRun(_Model):
     """One evaluation of a commit.
 
     The addresses sign on click; they are None while METRICS_BASE is unset, and where the report is gone.
+
+    Attributes:
+        coverage_percent: Of lines; None is unknown, as every number here.
+        tests_total: Tests that ran, each once.
+        tests_flaky: Passed after they had failed.
+        report_notes: By kind, why a report has no numbers: `report unread: …`.
     """
 
     gate_run_id: str
@@ -44,6 +50,9 @@ class GateRun(_Model):
     coverage_percent: Measure = None
     tests_total: int | None = None
     tests_failed: int | None = None
+    tests_flaky: int | None = None
+    branch_coverage_percent: Measure = None
+    report_notes: dict[str, str] | None = None
     eslint_artifact_id: str | None = None
     coverage_artifact_id: str | None = None
     junit_artifact_id: str | None = None

@@ -69,6 +69,11 @@ class Interrupted(Exception):
     """
 
 
+ReportPaths = Path | Sequence[Path | Sequence[Path]]
+"""The files of one report. A sequence inside the sequence is what a folder or a pattern stood for: files of other
+formats among them are passed over."""
+
+
 @dataclass(frozen=True, slots=True)
 class ExecutorPorts:
     """What an executor may use of the system around it.
@@ -84,7 +89,7 @@ class ExecutorPorts:
     transport: Transport
     store: ArtifactStore
     announce: Callable[..., object] | None = None
-    record_gate: Callable[[Mapping[str, Json], Mapping[str, Path]], Json] | None = None
+    record_gate: Callable[[Mapping[str, Json], Mapping[str, ReportPaths]], Json] | None = None
     weekly: Callable[[str], Mapping[str, Json]] | None = None
 
 

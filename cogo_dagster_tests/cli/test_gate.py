@@ -1,6 +1,6 @@
 """`cogo gate`: CI writes down what it found."""
 
-from pathlib import Path
+import pytest
 
 from cogo_dagster_tests.cli.terminal import Terminal
 from cogo_dagster_tests.quality.real_reports import package_reports
@@ -31,12 +31,31 @@ def test_under_github_actions_branch_and_commit_are_known(cogo: Terminal) -> Non
     assert cogo.ok("gate:record", "--status", "fail", **pushed)["branch"] == "main"
 
 
-def test_bad_input_is_one_sentence_and_leaves_nothing(cogo: Terminal, tmp_path: Path) -> None:
-    """Exit code 2."""
+@pytest.mark.parametrize("status", ["pass", "fail"])
+def test_a_report_that_cannot_be_read_is_told_and_the_run_recorded(cogo: Terminal, status: str) -> None:
+    """On the standard error stream, with exit code 0: the verdict is known."""
     (cogo.folder / "cut.xml").write_text("<testsuites>")
+    least = ("gate", "record", "--status", status, "--branch", "main", "--commit", COMMIT)
+    answer = cogo.run(*least, "--junit", "cut.xml", "--eslint", "none.json")
+    assert answer.code == 0
+    assert "report unread: The report cut.xml is not whole XML" in answer.err
+    assert "report unread: The report none.json cannot be read (No such file or directory)" in answer.err
+    [kept] = cogo.ok("gate", "runs")
+    assert (kept["status"], sorted(kept["report_notes"])) == (status, ["eslint", "junit"])
+
+
+def test_reports_may_be_many(cogo: Terminal) -> None:
+    """By repeating the option, or by a pattern."""
+    for name, words in (("a", ""), ("b", "<failure/>")):
+        (cogo.folder / f"{name}.xml").write_text(f"<testsuite><testcase name='t'>{words}</testcase></testsuite>")
+    for given in (("--junit", "a.xml", "--junit", "b.xml"), ("--junit", "*.xml"), ("--junit", ".")):
+        run = cogo.ok(*LEAST, *given)
+        assert (run["tests_total"], run["tests_failed"]) == (2, 1)
+
+
+def test_bad_input_is_one_sentence_and_leaves_nothing(cogo: Terminal) -> None:
+    """Exit code 2."""
     for words, said in (
-        ((*LEAST, "--junit", "cut.xml"), "The report cut.xml is not whole XML"),
-        ((*LEAST, "--junit", "none.xml"), "The report none.xml cannot be read"),
         ((*LEAST[:-1], "HEAD"), "hexadecimal"),
         (("gate", "record", "--status", "maybe"), "maybe"),
     ):

@@ -154,7 +154,6 @@ def test_secrets_in_what_is_printed_are_hidden(run: Run) -> None:
         ({"branch": "main", "path": "../.."}, {"test": TEST}, "has no folder"),
         ({"branch": "main"}, {"test": "no-such-program --x"}, "cannot be started"),
         ({"branch": "main"}, {"test": [PYTHON, "-c", ""], "reports": {"junit": "junit.xml"}}, "left no junit report"),
-        ({"branch": "main"}, {"test": [PYTHON, "-c", CUT], "reports": {"junit": "j.xml"}}, "not whole XML"),
         ({"branch": "main"}, {"test": [PYTHON, "-c", SLOW], "timeout_seconds": 0.5}, "longer than 0.5 s"),
     ],
 )  # fmt: skip
@@ -165,6 +164,32 @@ def test_what_cannot_be_evaluated_fails_the_job_and_records_nothing(
     with pytest.raises(ExecutionFailed, match=words):
         run(payload=payload, **commands)
     assert gates.recent(None) == []
+
+
+@pytest.mark.parametrize("exit_code", [0, 1])
+def test_a_report_that_cannot_be_read_keeps_no_run_from_being_recorded(
+    run: Run, gates: GateService, exit_code: int
+) -> None:
+    """A tool that crashes leaves such reports, and what it found is red."""
+    run(test=[PYTHON, "-c", f"{CUT}; raise SystemExit({exit_code})"], reports={"junit": "j.xml"})
+    [kept] = gates.recent(None)
+    assert (kept.status, kept.tests_total) == ("fail" if exit_code else "pass", None)
+    assert "not whole XML" in (kept.report_notes or {})["junit"]
+    assert kept.junit_artifact_id
+
+
+def test_several_reports_of_a_kind_are_read(run: Run, gates: GateService, tmp_path: Path) -> None:
+    """A folder and a pattern; what a link brings in from outside the clone is left out."""
+    (tmp_path / "outside.xml").write_text("<testsuite><testcase name='theirs'/></testsuite>")
+    write = (
+        "import os, pathlib\n"
+        "for name in ('out/a/TEST-1.xml', 'out/TEST-2.xml', 'more/x.xml'):\n"
+        "    path = pathlib.Path(name); path.parent.mkdir(parents=True, exist_ok=True)\n"
+        "    path.write_text(\"<testsuite><testcase name='t'/></testsuite>\")\n"
+        f"os.symlink({str(tmp_path / 'outside.xml')!r}, 'out/TEST-3.xml')\n"
+    )
+    run(test=[PYTHON, "-c", write], reports={"junit": ["out/**/TEST-*.xml", "more"]})
+    assert gates.recent(None)[0].tests_total == 3
 
 
 @pytest.mark.parametrize(

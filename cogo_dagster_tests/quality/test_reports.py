@@ -46,7 +46,8 @@ def test_pytest_and_coverage_on_a_real_package() -> None:
     shares = [
         read_report("coverage", home / f"coverage.{kind}").facts["coverage_percent"] for kind in ("json", "xml", "lcov")
     ]
-    assert shares[0] == round(json.loads((home / "coverage.json").read_text())["totals"]["percent_covered"], 2)
+    totals = json.loads((home / "coverage.json").read_text())["totals"]
+    assert shares[0] == round(100 * totals["covered_lines"] / totals["num_statements"], 2)
     assert shares == [shares[0]] * 3
     facts = read_report("junit", home / "junit.xml").facts
     assert facts["tests_total"] > 100
@@ -73,9 +74,9 @@ def test_pytest_and_coverage_on_a_real_package() -> None:
         (
             "junit",
             '<testsuite tests="9"><testcase/><testcase><error/></testcase><testcase><skipped/></testcase></testsuite>',
-            {"tests_total": 2, "tests_failed": 1},
+            {"tests_total": 2, "tests_failed": 1, "tests_flaky": 0},
         ),
-        ("junit", "\ufeff<testsuites/>", {"tests_total": 0, "tests_failed": 0}),
+        ("junit", "\ufeff<testsuites/>", {"tests_total": 0, "tests_failed": 0, "tests_flaky": 0}),
     ],
 )
 def test_each_format_is_read(tmp_path: Path, kind: str, text: str, facts: dict[str, float]) -> None:
@@ -92,7 +93,6 @@ def test_each_format_is_read(tmp_path: Path, kind: str, text: str, facts: dict[s
         ("junit", "<testsuites><testsuite>", "not whole XML"),
         ("junit", "<html/>", "not JUnit's"),
         ("junit", "<testsuites>" * 300 + "</testsuites>" * 300, "nested too deeply"),
-        ("junit", '<?xml version="1.0" encoding="utf-99"?><testsuites/>', "not whole XML"),
         ("coverage", '<coverage line-rate="0.5"><packages>', "not whole XML"),
         ("coverage", '<coverage line-rate="7"></coverage>', "covered share"),
         ("coverage", '<coverage lines-valid="0" line-rate="1"/>', "no measured line"),
@@ -110,7 +110,7 @@ def test_each_format_is_read(tmp_path: Path, kind: str, text: str, facts: dict[s
         ("eslint", '[{"a": 1}]', "neither ESLint's nor ruff's"),
         ("eslint", "", "is empty"),
         ("eslint", " \n ", "is empty"),
-        ("eslint", b"\xff\xfe[\x00", "not UTF-8"),
+        ("eslint", b"\xff\xfe[\x00", "not whole JSON"),
     ],
 )
 def test_what_cannot_be_read_is_refused_in_one_sentence(
@@ -129,7 +129,7 @@ def test_a_missing_or_huge_report_is_refused(tmp_path: Path, monkeypatch: pytest
     """Before it is read."""
     with pytest.raises(ReportError, match="No such file"):
         read_report("eslint", tmp_path / "none.json")
-    with pytest.raises(ReportError, match="Is a directory"):
+    with pytest.raises(ReportError, match="is a folder without"):
         read_report("eslint", tmp_path)
     monkeypatch.setattr(report_files, "MAX_BYTES", 2**20)
     with pytest.raises(ReportError, match="has 2 MiB, and 1 are read at most"):
@@ -168,9 +168,54 @@ def test_reports_become_artifacts_of_the_run(gates: GateService, queue: Queue, s
         assert read.read() == reports["junit"].read_bytes()
 
 
-def test_a_broken_report_leaves_nothing_behind(gates: GateService, queue: Queue, tmp_path: Path) -> None:
-    """Not the run, nor the reports beside it."""
-    reports = {"junit": package_reports() / "junit.xml", "eslint": written(tmp_path, "[")}
-    with pytest.raises(ReportError):
-        gates.record_reports(a_run(), reports)
-    assert (gates.recent(None), queue.list_artifacts()) == ([], [])
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"<testsuites><testsuite>", "not whole XML"),
+        (b"", "is empty"),
+        (b"\0" * 4_096, "is empty"),
+        (b"\x1f\x8b\x08\0cut", "damaged gzip"),
+        (b"\x89PNG\r\n\x1a\n\0\0", "is no XML"),
+        (None, "No such file"),
+    ],
+)
+def test_an_unreadable_report_keeps_no_run_from_being_recorded(  # noqa: PLR0917 - fixtures
+    gates: GateService, queue: Queue, store: FolderStore, tmp_path: Path, content: bytes | None, words: str
+) -> None:
+    """The red run stands, without the number, with the reason and with the file; the other report is read."""
+    path = tmp_path / "broken.xml"
+    if content is not None:
+        path.write_bytes(content)
+    lint = written(tmp_path, '[{"filePath": "a", "messages": [], "errorCount": 2}]')
+    kept, created = gates.record_reports(a_run(status="fail"), {"junit": path, "eslint": lint})
+    assert (created, kept.status, kept.tests_total, kept.lint_errors) == (True, "fail", None, 2)
+    assert kept.report_notes is not None
+    assert kept.report_notes["junit"].startswith("report unread: The report broken.xml ")
+    assert words in kept.report_notes["junit"]
+    assert gates.recent(None) == [kept]
+    if content:
+        [row] = [row for row in queue.list_artifacts() if row["id"] == kept.junit_artifact_id]
+        with store.open(row["storage_key"]) as read:
+            assert read.read() == content
+
+
+def test_a_report_that_is_too_large_is_kept_in_part(
+    gates: GateService, queue: Queue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its beginning is evidence; the whole of it may be a disk's worth."""
+    monkeypatch.setattr(report_files, "MAX_BYTES", 2**20)
+    path = written(tmp_path, b"<testsuites>" + b" " * 2**21)
+    kept, _ = gates.record_reports(a_run(status="fail"), {"junit": path})
+    assert "are read at most" in (kept.report_notes or {})["junit"]
+    [row] = queue.list_artifacts()
+    assert row["size_bytes"] == 2**20
+
+
+def test_several_reports_of_a_kind_are_kept_as_one_archive(gates: GateService, queue: Queue, tmp_path: Path) -> None:
+    """With the same bytes each time, so that it is one artifact."""
+    for name in ("a.xml", "b.xml"):
+        (tmp_path / name).write_text("<testsuite><testcase name='x'/></testsuite>")
+    kept = [gates.record_reports(a_run(), {"junit": [tmp_path / "a.xml", tmp_path / "b.xml"]})[0] for _ in range(2)]
+    assert [run.tests_total for run in kept] == [2, 2]
+    [row] = queue.list_artifacts()
+    assert (row["name"], row["content_type"]) == ("junit.zip", "application/zip")

@@ -4,7 +4,8 @@
  * run   {"gate_run_id" a uuid of the caller's that makes the call repeatable, "type" gate or gate_fix, "status" pass or
  *       fail, "branch", "commit_sha", "pull_request", "job_id", "build_seconds", "test_seconds", "lint_errors",
  *       "lint_warnings", "coverage_percent", "tests_total", "tests_failed", "eslint_artifact_id",
- *       "coverage_artifact_id", "junit_artifact_id", "lease_token"}; all but the first five may be left out
+ *       "coverage_artifact_id", "junit_artifact_id", "tests_flaky", "branch_coverage_percent", "report_notes" an object:
+ *       why a report has no numbers, by its kind, "lease_token"}; all but the first five may be left out
  *
  * With a lease_token the run is fenced: only the attempt that holds the job's lease may record it, and its run takes the
  * place of an earlier attempt's. A job that is not in the queue has no lease, and no fence.
@@ -32,10 +33,13 @@ begin
         when given.pull_request < 1 then public.invalid_argument('The pull request must be a number above 0.')
         when given.build_seconds not between 0 and 31536000 or given.test_seconds not between 0 and 31536000
             then public.invalid_argument('build_seconds and test_seconds must be 0 to a year.')
-        when least(given.lint_errors, given.lint_warnings, given.tests_total, given.tests_failed) < 0
+        when least(given.lint_errors, given.lint_warnings, given.tests_total, given.tests_failed, given.tests_flaky) < 0
             then public.invalid_argument('Counts must not be below 0.')
-        when given.coverage_percent not between 0 and 100
-            then public.invalid_argument('coverage_percent must be 0 to 100.')
+        when given.tests_failed > given.tests_total then public.invalid_argument('No more tests can fail than ran.')
+        when given.coverage_percent not between 0 and 100 or given.branch_coverage_percent not between 0 and 100
+            then public.invalid_argument('coverage_percent and branch_coverage_percent must be 0 to 100.')
+        when jsonb_typeof(given.report_notes) <> 'object' or length(given.report_notes::text) > 20000
+            then public.invalid_argument('report_notes must be an object of at most 20,000 characters.')
         when exists (select from unnest(array[given.eslint_artifact_id, given.coverage_artifact_id, given.junit_artifact_id]) as a (id)
                      where a.id is not null and not exists (select from public.artifacts found
                                                             where found.id = a.id and found.status = 'ready'))

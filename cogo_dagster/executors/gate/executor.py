@@ -16,12 +16,19 @@ from pydantic import ValidationError
 
 from cogo_dagster.executors.errors import ExecutorUnavailable
 from cogo_dagster.executors.gate.checkout import borrowed_objects, clone
-from cogo_dagster.executors.gate.options import STEPS, GatePayload, Repository, inside, is_branch, repositories
+from cogo_dagster.executors.gate.options import STEPS, GatePayload, Repository, files_at, inside, is_branch, repositories
 from cogo_dagster.executors.gate.process import Ended, environment, run
 from cogo_dagster.executors.isolation.confinement import Confinement, Needs, confinement
 from cogo_dagster.executors.isolation.machine import is_possible, isolation
 from cogo_dagster.queue.errors import InvalidArgument
-from cogo_dagster.queue.executor import ExecutionFailed, ExecutorPorts, Interrupted, InvalidPayload, Workspace
+from cogo_dagster.queue.executor import (
+    ExecutionFailed,
+    ExecutorPorts,
+    Interrupted,
+    InvalidPayload,
+    ReportPaths,
+    Workspace,
+)
 from cogo_dagster.queue.model import ArtifactFile, ExecutionResult, Job, Json
 from cogo_dagster.queue.stopping import STOP
 from cogo_dagster.redaction import redact
@@ -204,18 +211,20 @@ class GateExecutor:
 
 def _reports(
     repository: Repository, folder: Path, area: Path, log: ArtifactFile, *, passed: bool
-) -> Mapping[str, Path]:
+) -> Mapping[str, ReportPaths]:
     """Return the reports there are; one that is missing although everything passed is a mistake in the settings.
 
     They are inside the area, since the commands may have put a link in the place of the checkout.
     """
-    found: dict[str, Path] = {}
-    for kind, name in repository.reports.items():
-        path = inside(area, str(folder.relative_to(area) / name)) if inside(folder, name) else None
-        if path is not None and path.is_file():
-            found[kind] = path
-        elif passed:
-            sentence = f"The commands passed and left no {kind} report at {name}: correct COGO_GATE_COMMANDS."
+    is_ours = inside(area, str(folder.relative_to(area))) is not None
+    found: dict[str, ReportPaths] = {}
+    for kind, names in repository.reports.items():
+        paths = {name: files for name in names if is_ours and (files := files_at(folder, name)) is not None}
+        if paths:
+            found[kind] = list(paths.values())
+        if passed and len(paths) < len(names):
+            missing = next(name for name in names if name not in paths)
+            sentence = f"The commands passed and left no {kind} report at {missing}: correct COGO_GATE_COMMANDS."
             raise ExecutionFailed(sentence, error_class="report", retryable=False, artifacts=[log])
     return found
 

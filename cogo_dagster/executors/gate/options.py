@@ -1,5 +1,6 @@
 """What a gate may run: COGO_GATE_COMMANDS, by the name of a repository. A payload only chooses among it."""
 
+import glob
 import json
 import re
 import shlex
@@ -15,6 +16,8 @@ EXAMPLE: Final = (
     '{"shop": {"checkout": "/srv/shop", "lint": "npx eslint -f json -o eslint.json .", "test": "npm test"}}'
 )
 
+_REPORT_SUFFIXES: Final = frozenset({".xml", ".json", ".sarif", ".info", ".lcov", ".out", ".gz"})
+
 Step = Literal["fix", "build", "lint", "test"]
 STEPS: Final[tuple[Step, ...]] = ("fix", "build", "lint", "test")
 
@@ -23,7 +26,14 @@ def _words(command: Any) -> Any:
     return shlex.split(command) if isinstance(command, str) else command
 
 
+def _several(names: Any) -> Any:
+    return [names] if isinstance(names, str) else names
+
+
 Command = Annotated[list[str], BeforeValidator(_words), Field(min_length=1)]
+
+
+ReportNames = Annotated[list[str], BeforeValidator(_several), Field(min_length=1)]
 
 
 class Repository(BaseModel):
@@ -32,7 +42,8 @@ class Repository(BaseModel):
     Attributes:
         checkout: A Git checkout or bare clone on this machine. It is cloned for each job and never touched, but for
             `fetch`, which brings it up to date from its `origin` first.
-        reports: Where the commands leave reports, inside the clone: `{"eslint": "eslint.json"}`.
+        reports: Where the commands leave reports, inside the clone: `{"eslint": "eslint.json"}`; a file, a folder, a
+            pattern such as `build/**/TEST-*.xml`, or a list of them.
         env: Variables that the commands get besides PATH, HOME, LANG, TMPDIR and CI; nothing else is passed on.
         read: Folders and files that the commands may read besides the system and its toolchains.
         ports: TCP ports that the commands may use besides 53, 80, 443, proxies in `env`, and free ones.
@@ -47,7 +58,7 @@ class Repository(BaseModel):
     build: Command | None = None
     lint: Command | None = None
     test: Command | None = None
-    reports: dict[Literal["eslint", "coverage", "junit"], str] = Field(default_factory=dict)
+    reports: dict[Literal["eslint", "coverage", "junit"], ReportNames] = Field(default_factory=dict)
     env: dict[str, str] = Field(default_factory=dict)
     timeout_seconds: float = Field(1_800, gt=0, le=86_400)
     read: list[Path] = Field(default_factory=list)
@@ -109,3 +120,21 @@ def inside(folder: Path, path: str) -> Path | None:
     """Return a path below a folder; None if it leads out of it, also through a link."""
     found = (folder / path).resolve()
     return found if found.is_relative_to(folder.resolve()) else None
+
+
+def files_at(folder: Path, name: str) -> Path | tuple[Path, ...] | None:
+    """Return a file below a folder, or those that a folder or a pattern below it stands for; None where there is none.
+
+    What leads out of the folder, also through a link, is left out.
+    """
+    path = inside(folder, name)
+    if path is not None and path.is_file():
+        return path
+    if path is not None and path.is_dir():
+        found = sorted(one for one in path.rglob("*") if one.suffix.lower() in _REPORT_SUFFIXES)
+    elif path is not None and not Path(name).is_absolute():
+        found = sorted(folder.glob(name)) if glob.has_magic(name) else []
+    else:
+        found = []
+    kept = tuple(real for one in found if (real := inside(folder, str(one))) is not None and real.is_file())
+    return kept or None

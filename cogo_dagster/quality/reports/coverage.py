@@ -1,73 +1,107 @@
-"""Coverage reports: coverage.py's JSON, istanbul's summary (nyc, jest, vitest), Cobertura XML, lcov."""
+"""Coverage reports, read from their counts; a percentage that a tool rounded or mixed counts only without any.
+
+coverage.py's JSON, istanbul's summary (nyc, jest, vitest), Cobertura, Clover, JaCoCo, lcov and Go's profile.
+"""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
-from cogo_dagster.quality.reports.files import MOST, elements, number_of, parse_json, refusal, refuse, share
+from cogo_dagster.quality.reports.coverage_xml import read_xml
+from cogo_dagster.quality.reports.files import number_of, other_format, parse_json, refuse, share
+from cogo_dagster.quality.reports.lcov import read_go, read_lcov
+from cogo_dagster.quality.reports.shares import Counts, Coverage
 from cogo_dagster.queue.model import Json
 
+_KNOWN = "coverage.py's JSON, istanbul's summary, Cobertura, Clover, JaCoCo, lcov and Go's profile are read"
+_GO = re.compile(r"\s*mode: (set|count|atomic)\b")
 
-def read_coverage(path: Path, text: str) -> dict[str, Json]:
-    """Return `coverage_percent`, of lines, or as the tool weighs them.
+
+def read_coverage(files: Sequence[tuple[Path, str]]) -> tuple[dict[str, Json], list[str]]:
+    """Return `coverage_percent`, of lines, and `branch_coverage_percent` where branches were measured; no notes.
+
+    Reports of lcov and Go are merged line by line, others added up.
 
     Raises:
-        ReportError: It is no such report, or nothing was measured.
+        ReportError: One of them is no such report, or nothing was measured.
     """
-    first = text.lstrip()[:1]
-    if first == "<":
-        percent = _cobertura(path, text)
-    elif first in "{[":
-        percent = _json(path, parse_json(path, text))
-    elif re.match(r"\s*(TN:|SF:)", text):
-        percent = _lcov(path, text)
+    path = files[0][0]
+    if all(_is_lcov(text) for _, text in files):
+        found = [read_lcov(files)]
+    elif all(_GO.match(text) for _, text in files):
+        found = [read_go(files)]
     else:
-        refuse(path, "is no coverage report: coverage.py's JSON, istanbul's summary, Cobertura and lcov are read")
-    return {"coverage_percent": percent}
-
-
-def _json(path: Path, document: Json) -> float:
-    if isinstance(document, dict):
-        totals, total = document.get("totals"), document.get("total")
-        if isinstance(totals, dict) and "percent_covered" in totals:
-            return share(path, totals["percent_covered"])
-        if isinstance(total, dict) and isinstance(total.get("lines"), dict):
-            if total["lines"].get("pct") == "Unknown":  # what istanbul says of no lines at all
-                refuse(path, "has no measured line: run the tests under coverage")
-            return share(path, total["lines"].get("pct"))
-    raise refusal(path, "is JSON, but neither coverage.py's (`coverage json`) nor istanbul's (`json-summary`)")
-
-
-def _cobertura(path: Path, text: str) -> float:
-    for root in elements(path, text):
-        if root.tag != "coverage":
-            refuse(path, f"is XML of <{str(root.tag)[:40]}>, not Cobertura's <coverage>")
-        rate, lines = number_of(root.get("line-rate")), number_of(root.get("lines-valid"))
-        break
-    for _ in elements(path, text):
-        pass  # to its end: a truncated one is refused
-    if lines == 0:
+        found = [_read(one, text) for one, text in files]
+    if len(found) == 1 and found[0].percent is not None:
+        return {"coverage_percent": share(path, found[0].percent)}, []
+    lines = _total(path, [one.lines for one in found])
+    branches = _total(path, [one.branches for one in found])
+    if not lines.valid:
         refuse(path, "has no measured line: run the tests under coverage")
-    return share(path, None if rate is None else rate * 100)
+    facts: dict[str, Json] = {"coverage_percent": lines.percent}
+    return facts | ({"branch_coverage_percent": branches.percent} if branches.valid else {}), []
 
 
-def _lcov(path: Path, text: str) -> float:
-    if not text.rstrip().endswith("end_of_record"):
-        refuse(path, "is cut off: it does not end with end_of_record")
-    found, hit = (_lcov_sum(path, text, name) for name in ("LF", "LH"))
-    if not found:
-        found, hit = _lcov_lines(text)
-    if not found:
-        refuse(path, "has no measured line: run the tests under coverage")
-    return share(path, 100 * hit / found)
-
-
-def _lcov_sum(path: Path, text: str, name: str) -> int:
-    total = sum(int(value) for value in re.findall(rf"^{name}:(\d{{1,12}})\s*$", text, re.MULTILINE))
-    if total > MOST:
-        refuse(path, "counts more lines than there can be")
+def _total(path: Path, counts: Sequence[Counts | None]) -> Counts:
+    known = [one for one in counts if one is not None]
+    if len(known) < len(counts):
+        refuse(path, "has no counts, so that it cannot be added to others: give one report that has all")
+    total = Counts(sum(one.covered for one in known), sum(one.valid for one in known))
+    if not 0 <= total.covered <= total.valid:
+        refuse(
+            path, f"says {total.covered} of {total.valid} where the covered share should be: let the tool write it anew"
+        )
     return total
 
 
-def _lcov_lines(text: str) -> tuple[int, int]:
-    hits = re.findall(r"^DA:\d+,(\d+)", text, re.MULTILINE)
-    return len(hits), sum(set(count) != {"0"} for count in hits)
+def _is_lcov(text: str) -> bool:
+    return re.match(r"\s*(#.*\s+)*(TN:|SF:)", text) is not None
+
+
+def _read(path: Path, text: str) -> Coverage:
+    first = text.lstrip()[:1]
+    if first == "<":
+        return read_xml(path, text)
+    if first in "{[":
+        return _json(path, parse_json(path, text))
+    if _is_lcov(text):
+        return read_lcov([(path, text)])
+    if _GO.match(text):
+        return read_go([(path, text)])
+    raise other_format(path, f"is no coverage report: {_KNOWN}")
+
+
+def _json(path: Path, document: Json) -> Coverage:
+    if isinstance(document, dict):
+        totals, total = document.get("totals"), document.get("total")
+        if isinstance(totals, dict) and "percent_covered" in totals:
+            return _coverage_py(path, totals)
+        if isinstance(total, dict) and isinstance(total.get("lines"), dict):
+            lines, branches = total["lines"], total.get("branches")
+            if lines.get("pct") == "Unknown":  # what istanbul says of no lines at all
+                return Coverage()
+            return _shares(
+                path, _pair(lines, "covered", "total"), _pair(branches, "covered", "total"), lines.get("pct")
+            )
+    raise other_format(path, "is JSON, but neither coverage.py's (`coverage json`) nor istanbul's (`json-summary`)")
+
+
+def _coverage_py(path: Path, totals: dict[str, Json]) -> Coverage:
+    lines = _pair(totals, "covered_lines", "num_statements")
+    return _shares(path, lines, _pair(totals, "covered_branches", "num_branches"), totals["percent_covered"])
+
+
+def _shares(path: Path, lines: Counts | None, branches: Counts | None, percent: Json) -> Coverage:
+    if lines is None:
+        return Coverage(percent=share(path, percent), lines=None)
+    return Coverage(lines, branches or Counts(0, 0))
+
+
+def _pair(numbers: Json, covered: str, valid: str) -> Counts | None:
+    """Return two counts; None unless both are there."""
+    if not isinstance(numbers, dict):
+        return None
+    found = [number_of(numbers.get(name)) for name in (covered, valid)]
+    if any(one is None or one != int(one) for one in found):
+        return None
+    return Counts(*(int(one or 0) for one in found))

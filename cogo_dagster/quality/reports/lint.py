@@ -1,35 +1,149 @@
-"""Lint reports: ESLint's `-f json` and ruff's `--output-format json`."""
+"""Lint reports as linters write them.
 
+JSON of ESLint (also `json-with-metadata`), ruff, biome, oxlint, stylelint, pylint; JSON of one finding a line (mypy,
+ruff); SARIF; Checkstyle; the rows `path:line:column: message` of ruff, flake8, pylint and mypy.
+"""
+
+import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Final
 
-from cogo_dagster.quality.reports.files import counted, parse_json, refusal, refuse
+from cogo_dagster.quality.reports.files import counted, elements, other_format, parse_json
+from cogo_dagster.quality.reports.lint_text import read_rows
+from cogo_dagster.quality.reports.sarif import read_sarif
 from cogo_dagster.queue.model import Json
 
+Pair = tuple[int, int]
+"""Errors and warnings."""
 
-def read_lint(path: Path, text: str) -> dict[str, Json]:
-    """Return `lint_errors` and `lint_warnings`.
+_KNOWN: Final = (
+    "`eslint -f json -o FILE`, `ruff check --output-format json -o FILE`, SARIF, Checkstyle and the JSON of biome, "
+    "oxlint, stylelint and pylint are read"
+)
+_WORDS: Final = {
+    **dict.fromkeys(("error", "fatal", "err", "blocker", "critical", "major", "failure"), (1, 0)),
+    **dict.fromkeys(("warning", "warn", "minor", "convention", "refactor"), (0, 1)),
+}
+
+
+def read_lint(files: Sequence[tuple[Path, str]]) -> tuple[dict[str, Json], list[str]]:
+    """Return `lint_errors` and `lint_warnings` of all of them; no notes.
 
     Raises:
-        ReportError: It is no such report.
+        ReportError: One of them is no such report.
     """
-    rows = parse_json(path, text)
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        refuse(path, "is no lint report: `eslint -f json` and `ruff check --output-format json` write lists of objects")
-    if all("errorCount" in row and "messages" in row for row in rows):
-        return _total(path, [(row["errorCount"], row.get("warningCount", 0)) for row in rows])
-    if all("code" in row and "filename" in row for row in rows):
-        return _total(path, [_severity(row) for row in rows])
-    raise refusal(
-        path, "is neither ESLint's nor ruff's JSON: `eslint -f json` or `ruff check --output-format json` writes it"
-    )
+    pairs = [_read(path, text) for path, text in files]
+    path = files[0][0]
+    errors, warnings = (sum(pair[at] for pair in pairs) for at in (0, 1))
+    return {"lint_errors": counted(path, errors, "errors"), "lint_warnings": counted(path, warnings, "warnings")}, []
 
 
-def _severity(finding: dict[str, Json]) -> tuple[int, int]:
+def _read(path: Path, text: str) -> Pair:
+    first = text.lstrip("\ufeff \t\r\n")[:1]
+    if first == "<":
+        return _checkstyle(path, text)
+    if first in "[{":
+        rows = _json_rows(text)
+        return _document(path, parse_json(path, text) if rows is None else rows)
+    found = read_rows(text)
+    return found if found is not None else _document(path, parse_json(path, text))
+
+
+def _json_rows(text: str) -> list[Json] | None:
+    """Return the findings of a report with one object a line; None where it is something else."""
+    rows = [row for row in text.splitlines() if row.strip()]
+    if not rows[0].startswith("{") or not rows[0].rstrip().endswith("}") or (len(rows) == 1 and '"runs"' in rows[0]):
+        return None
+    try:
+        found = [json.loads(row) for row in rows]
+    except (ValueError, RecursionError):
+        return None
+    finding = all(isinstance(row, dict) and ("filename" in row or "file" in row) for row in found)
+    return found if finding else None
+
+
+def _document(path: Path, document: Json) -> Pair:
+    if isinstance(document, dict):
+        return _object(path, document)
+    if not isinstance(document, list) or not all(isinstance(row, dict) for row in document):
+        raise other_format(path, f"is no lint report: {_KNOWN}")
+    for names, read in _LISTS:
+        if all(all(name in row for name in names) for row in document):
+            return _total(path, [read(path, row) for row in document])
+    raise other_format(path, f"is JSON of no linter that is known, neither ESLint's nor ruff's: {_KNOWN}")
+
+
+def _object(path: Path, document: dict[str, Json]) -> Pair:
+    if isinstance(document.get("runs"), list):
+        return read_sarif(path, document)
+    for name in ("results", "messages"):  # eslint -f json-with-metadata, pylint's json2
+        if isinstance(document.get(name), list):
+            return _document(path, document[name])
+    summary = document.get("summary")
+    if isinstance(summary, dict) and "errors" in summary and "warnings" in summary:
+        return counted(path, summary["errors"], "errors"), counted(path, summary["warnings"], "warnings")
+    if isinstance(document.get("diagnostics"), list):
+        given = [row for row in document["diagnostics"] if isinstance(row, dict)]
+        return _total(path, [_worded(row.get("severity") or document.get("severity")) for row in given])
+    raise other_format(path, f"is no lint report: {_KNOWN}")
+
+
+def _checkstyle(path: Path, text: str) -> Pair:
+    errors = warnings = 0
+    root = None
+    for element in elements(path, text, "none"):
+        if root is None:
+            root = str(element.tag)
+            if root != "checkstyle":
+                raise other_format(path, f"is XML of <{root[:40]}>, not Checkstyle's <checkstyle>")
+        elif element.tag == "error":
+            found = _worded(element.get("severity") or "error")
+            errors, warnings = errors + found[0], warnings + found[1]
+        elif element.tag == "exception":  # a file that the linter could not read
+            errors += 1
+    return errors, warnings
+
+
+def _eslint(path: Path, row: dict[str, Json]) -> Pair:
+    return counted(path, row["errorCount"], "errors"), counted(path, row.get("warningCount", 0), "warnings")
+
+
+def _stylelint(path: Path, row: dict[str, Json]) -> Pair:
+    given = row["warnings"] if isinstance(row["warnings"], list) else []
+    found = [_worded(one.get("severity")) for one in given if isinstance(one, dict)]
+    broken = row.get("parseErrors") if isinstance(row.get("parseErrors"), list) else []
+    return _total(path, [*found, *((1, 0) for _ in broken or [])])
+
+
+def _ruff(path: Path, row: dict[str, Json]) -> Pair:  # noqa: ARG001 - as the others
     """Ruff calls what it finds a violation; only a newer one may say that it is a warning."""
-    return (0, 1) if finding.get("severity") == "warning" else (1, 0)
+    return _worded(row.get("severity")) if row.get("severity") in ("warning", "info") else (1, 0)
 
 
-def _total(path: Path, pairs: list[tuple[Json, Json]]) -> dict[str, Json]:
-    errors = sum(counted(path, errors, "errors") for errors, _ in pairs)
-    warnings = sum(counted(path, warnings, "warnings") for _, warnings in pairs)
-    return {"lint_errors": counted(path, errors, "errors"), "lint_warnings": counted(path, warnings, "warnings")}
+def _typed(path: Path, row: dict[str, Json]) -> Pair:  # noqa: ARG001 - as the others
+    return _worded(row["type"])
+
+
+def _severe(path: Path, row: dict[str, Json]) -> Pair:  # noqa: ARG001 - as the others
+    return _worded(row["severity"])
+
+
+_LISTS: Final[tuple[tuple[tuple[str, ...], Callable[[Path, dict[str, Json]], Pair]], ...]] = (
+    (("errorCount", "messages"), _eslint),
+    (("code", "filename"), _ruff),
+    (("source", "warnings"), _stylelint),
+    (("type", "message", "path"), _typed),
+    (("severity",), _severe),
+)
+
+
+def _worded(severity: Json) -> Pair:
+    """Return what a word counts as; what merely informs counts as neither."""
+    return _WORDS.get(str(severity).lower(), (0, 0))
+
+
+def _total(path: Path, pairs: Sequence[Pair]) -> Pair:
+    errors = sum(pair[0] for pair in pairs)
+    warnings = sum(pair[1] for pair in pairs)
+    return counted(path, errors, "errors"), counted(path, warnings, "warnings")

@@ -1,22 +1,30 @@
-"""A report: the file, what it says, and what it is called as an artifact."""
+"""A report: its files, what they say, and what it is called as an artifact."""
 
-from collections.abc import Callable, Mapping
+import io
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from cogo_dagster.quality.reports import files as report_files
 from cogo_dagster.quality.reports.coverage import read_coverage
-from cogo_dagster.quality.reports.files import read_text
+from cogo_dagster.quality.reports.encoding import decoded
+from cogo_dagster.quality.reports.files import OtherFormat, ReportError, read_bytes, read_text, refuse
 from cogo_dagster.quality.reports.junit import read_junit
 from cogo_dagster.quality.reports.lint import read_lint
+from cogo_dagster.quality.reports.paths import expanded
+from cogo_dagster.queue.executor import ReportPaths
 from cogo_dagster.queue.model import Json
+from cogo_dagster.text import storable
 
-KINDS: Final[Mapping[str, Callable[[Path, str], dict[str, Json]]]] = {
-    "eslint": read_lint,
-    "coverage": read_coverage,
-    "junit": read_junit,
-}
+Reader = Callable[[Sequence[tuple[Path, str]]], tuple[dict[str, Json], list[str]]]
+
+KINDS: Final[Mapping[str, Reader]] = {"eslint": read_lint, "coverage": read_coverage, "junit": read_junit}
 """What a gate run may have a report of."""
+
+_TYPES: Final = {"json": "application/json", "xml": "application/xml", "zip": "application/zip"}
+_KEPT_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,28 +32,118 @@ class Report:
     """A report that was read.
 
     Attributes:
-        kind: `eslint` (ruff's too), `coverage` or `junit`.
-        facts: The columns of a gate run that it fills.
+        kind: `eslint` (other linters' too), `coverage` or `junit`.
+        paths: Its files.
+        facts: The columns of a gate run that it fills; none where it could not be read.
+        notes: Sentences about what could not be read.
         extension: By what it holds, not by what it is called.
     """
 
     kind: str
-    path: Path
+    paths: tuple[Path, ...]
     facts: Mapping[str, Json]
     extension: str
+    notes: tuple[str, ...] = ()
 
     @property
     def content_type(self) -> str:
         """MIME type."""
-        return {"json": "application/json", "xml": "application/xml"}.get(self.extension, "text/plain")
+        return _TYPES.get(self.extension, "text/plain")
+
+    def content(self) -> bytes:
+        """Return the bytes to keep: those of the file, a ZIP archive of several, the start of one that is too big."""
+        if self.extension != "zip":
+            return _content(self.paths[0]) if self.paths else b""
+        archive = io.BytesIO()
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as target:
+            for number, path in enumerate(self.paths):
+                entry = zipfile.ZipInfo(f"{number + 1:05d}-{report_files.shown(path)}")  # the same bytes every time
+                entry.compress_type = zipfile.ZIP_DEFLATED
+                target.writestr(entry, _content(path))
+        return archive.getvalue()
 
 
-def read_report(kind: str, path: Path) -> Report:
-    """Read one report.
+def read_report(kind: str, paths: ReportPaths) -> Report:
+    """Read one report, which may have several files.
+
+    Args:
+        kind: eslint, coverage or junit.
+        paths: As `paths.expanded` takes them.
 
     Raises:
         ReportError: One sentence that says what is wrong with it.
     """
+    found = expanded(kind, paths)
+    texts: list[tuple[Path, str]] = []
+    characters = 0
+    for path, named in found:
+        text = _text_of(kind, path, alone=named or len(found) == 1)
+        if text is not None:
+            texts.append((path, text))
+            characters += len(text)
+        if characters > report_files.MAX_BYTES:
+            refuse(path, f"and those before it have more than {report_files.MAX_BYTES // 2**20} MiB: report less")
+    if not texts:
+        refuse(_first(paths), f"has no {kind} report among its files: name the files themselves")
+    facts, notes = KINDS[kind](texts)
+    read = tuple(path for path, _ in texts)
+    return Report(kind, read, facts, _extension(texts[0][1], len(read)), tuple(notes))
+
+
+def attempt_report(kind: str, paths: ReportPaths) -> Report:
+    """Read one report; where that fails return one without facts that says why and has its files."""
+    try:
+        return read_report(kind, paths)
+    except Exception as error:  # noqa: BLE001 - what a tool wrote never keeps a run from being recorded
+        known = isinstance(error, ReportError)
+        reason = str(error) if known else f"The report {report_files.shown(_first(paths))} cannot be read ({error!r})."
+        kept = tuple(path for path in _existing(kind, paths) if _content(path))
+        start = decoded(_content(kept[0])[:4_000]) if kept else ""
+        note = storable(f"report unread: {reason}")
+        return Report(kind, kept, {}, _extension(start, len(kept)), (note[:1_000],))
+
+
+def _text_of(kind: str, path: Path, *, alone: bool) -> str | None:
+    """Return a file's text; None for one of another format, which a folder may hold beside reports."""
     text = read_text(path)
-    extension = {"<": "xml", "{": "json", "[": "json"}.get(text.lstrip()[:1], "txt")
-    return Report(kind, path, KINDS[kind](path, text), extension)
+    if alone:
+        return text
+    try:
+        KINDS[kind]([(path, text)])
+    except OtherFormat:
+        return None
+    except ReportError:
+        pass  # told when all are read: nothing measured in one file is nothing wrong with several
+    return text
+
+
+def _existing(kind: str, paths: ReportPaths) -> list[Path]:
+    try:
+        return [path for path, _ in expanded(kind, paths)]
+    except (ReportError, OSError, ValueError):
+        return []
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return read_bytes(path)
+    except ReportError:
+        try:
+            if not path.is_file():
+                return b""
+            with path.open("rb") as opened:
+                return opened.read(_KEPT_BYTES)
+        except (OSError, ValueError):
+            return b""
+
+
+def _extension(text: str, count: int) -> str:
+    if count > 1:
+        return "zip"
+    return {"<": "xml", "{": "json", "[": "json"}.get(text.lstrip("\ufeff \t\r\n")[:1], "txt")
+
+
+def _first(paths: ReportPaths) -> Path:
+    if isinstance(paths, Path):
+        return paths
+    return _first(paths[0]) if paths else Path("report")

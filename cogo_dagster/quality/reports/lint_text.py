@@ -1,0 +1,36 @@
+"""Lint reports that are text: rows `path:line:column: CODE message` of ruff, flake8, pylint and mypy."""
+
+import re
+from typing import Final
+
+_ROW: Final = re.compile(
+    r"(?P<path>[^\s:][^:\n]*|[A-Za-z]:[^:\n]+):\d+(:\d+)?(-\d+(:\d+)?)?: (?P<message>.+)", re.ASCII
+)
+_PYLINT: Final = re.compile(r"(?P<letter>[CRWEFI])\d{4}: ")
+_MYPY: Final = re.compile(r"(?P<severity>error|warning|note): ")
+_OTHER: Final = re.compile(
+    r"\*{5,}.*|-{5,}|=+|Your code has been rated .*|Found (\d+|no) (errors?|issues?).*|Success: .*|All checks passed!"
+    r"|\[\*\] .*|No fixes available.*|warning: .*"
+)
+
+
+def read_rows(text: str) -> tuple[int, int] | None:
+    """Return errors and warnings; None where a row is none of a linter's."""
+    errors = warnings = 0
+    for row in filter(None, map(str.strip, text.splitlines())):
+        found = _ROW.fullmatch(row)
+        if found is None:
+            if not _OTHER.fullmatch(row):
+                return None
+            continue
+        severity = _severity(found["message"])
+        errors, warnings = errors + (severity == "error"), warnings + (severity == "warning")
+    return errors, warnings
+
+
+def _severity(message: str) -> str:
+    if pylint := _PYLINT.match(message):
+        return {"E": "error", "F": "error", "I": "note"}.get(pylint["letter"], "warning")
+    if mypy := _MYPY.match(message):
+        return mypy["severity"]
+    return "error"

@@ -1,0 +1,49 @@
+"""Which files a report is in: one file, the files of a folder, or those that a pattern matches."""
+
+import glob
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final
+
+from cogo_dagster.quality.reports.files import refuse
+from cogo_dagster.queue.executor import ReportPaths
+
+MOST_FILES: Final = 10_000
+_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
+    "eslint": (".json", ".sarif", ".xml", ".gz"),
+    "coverage": (".json", ".xml", ".info", ".lcov", ".out", ".gz"),
+    "junit": (".xml", ".gz"),
+}
+
+
+def expanded(kind: str, given: ReportPaths) -> list[tuple[Path, bool]]:
+    """Return the files, each once, in the order given, and whether it was named itself.
+
+    Args:
+        kind: eslint, coverage or junit.
+        given: Files, folders, patterns such as `build/**/TEST-*.xml`; a file that is not there stands for itself.
+
+    Raises:
+        ReportError: A folder or a pattern has no such file, or too many.
+    """
+    found: dict[Path, tuple[Path, bool]] = {}
+    for one in [given] if isinstance(given, Path) else given:
+        for path, named in _files(kind, one) if isinstance(one, Path) else [(path, False) for path in one]:
+            found.setdefault(path.resolve(), (path, named))
+            if len(found) > MOST_FILES:
+                refuse(path, f"and those before it are more than {MOST_FILES:,} files: name fewer")
+    return list(found.values())
+
+
+def _files(kind: str, given: Path) -> Iterable[tuple[Path, bool]]:
+    if given.is_dir():
+        found = [path for path in sorted(given.rglob("*")) if path.suffix.lower() in _NAMES[kind] and path.is_file()]
+        if not found:
+            refuse(given, f"is a folder without {' or '.join(_NAMES[kind])}: name the files themselves")
+        return [(path, False) for path in found]
+    if given.exists() or not glob.has_magic(str(given)):
+        return [(given, True)]
+    matching = [path for path in map(Path, sorted(glob.glob(str(given), recursive=True))) if path.is_file()]  # noqa: PTH207 - it may be absolute
+    if not matching:
+        refuse(given, "matches no file: correct the pattern")
+    return [(path, False) for path in matching]
