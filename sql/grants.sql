@@ -111,6 +111,7 @@ begin
             'alert_is_silenced',
             'alert_target_health',
             'announce',
+            'announcement_is_settled',
             'artifact_row',
             'backoff_seconds',
             'bulk_answer',

@@ -60,11 +60,15 @@ class Alerts:
             self._secrets = tuple(dict.fromkeys((*self._secrets, secret, *secret_parts(secret))))
         return secret
 
-    def announce(self, announcement: Announcement) -> Mapping[str, Json]:
+    def announce(self, announcement: Announcement, *, again: bool = False) -> Mapping[str, Json]:
         """Tell every target, once per key; the next pass delivers it.
 
+        Args:
+            again: Tell those too that accepted it.
+
         Returns:
-            `alert_id`, `created` (false when it was announced before) and `targets`.
+            `alert_id`, `created` (false when a target accepted it before, or is still to be told) and `targets`;
+            without a target nothing is written down, and the id is None.
 
         Raises:
             QueueError: The database is away, or the announcement is not acceptable.
@@ -77,6 +81,7 @@ class Alerts:
             title=self.hide(announcement.title)[:300],
             body=announcement.body(self.hide),
             targets=self._deliverer().configured(),
+            **({"again": True} if again else {}),
         )
         return answer
 

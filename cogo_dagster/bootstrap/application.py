@@ -3,8 +3,9 @@
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from cogo_dagster.bootstrap.database import supabase_project, uses_rest, without_password
 from cogo_dagster.executors.errors import ExecutorUnavailable
@@ -16,6 +17,7 @@ from cogo_dagster.quality.announcement import announcement_of
 from cogo_dagster.quality.gates import GateService
 from cogo_dagster.quality.model import WeeklySummary
 from cogo_dagster.quality.verdict import Threshold
+from cogo_dagster.quality.weeks import finished_week, start_of
 from cogo_dagster.queue.artifacts import ArtifactStore, sweep_artifacts
 from cogo_dagster.queue.bulk import Operation, Progress, Totals, ignore_progress, perform, perform_items
 from cogo_dagster.queue.client import Queue, WorkerIdentity
@@ -131,11 +133,11 @@ class Application:
 
         return Alerts(self.transport, self.settings, self.vault.get)
 
-    def _announce(self, **announcement: Json) -> Json:
+    def _announce(self, *, again: bool = False, **announcement: Json) -> Json:
         """Tell every target something: `Announcement`'s attributes by name, for executors that know no alerts."""
         from cogo_dagster.alerts.model import Announcement  # noqa: PLC0415
 
-        return self.alerts.announce(Announcement(**announcement))
+        return self.alerts.announce(Announcement(**announcement), again=again)
 
     @property
     def insights(self) -> Insights:
@@ -147,14 +149,42 @@ class Application:
         told, chart = self.gates.publish_week(week)
         return announcement_of(told, image_artifact_id=chart, links=week_links(self.settings))
 
-    def announce_week(self, told: WeeklySummary, *, chart: str | None = None) -> Json:
-        """Tell every target of a week, once however often it is asked; return what `announce` does."""
-        return self._announce(**announcement_of(told, image_artifact_id=chart, links=week_links(self.settings)))
+    def announce_week(self, told: WeeklySummary, *, chart: str | None = None, again: bool = False) -> Json:
+        """Tell every target of a week, once however often it is asked; return what `announce` does.
 
-    def enqueue_week(self, week: str) -> Enqueued:
-        """Add the job that tells people of a week, unless it was added before."""
-        [job] = self.queue.enqueue([NewJob("weekly_summary", {"week": week}, idempotency_key=f"weekly:{week}")])
-        return job
+        Raises:
+            InvalidArgument: The week is not over.
+        """
+        finished_week(told.week, datetime.now(UTC))
+        given = announcement_of(told, image_artifact_id=chart, links=week_links(self.settings))
+        return self._announce(**given, again=again)
+
+    def enqueue_week(self, week: str, *, again: bool = False) -> Enqueued:
+        """Add the job that tells people of a week, unless it was added before and told somebody, or still will.
+
+        Args:
+            again: Add it all the same, to tell everybody once more.
+
+        Raises:
+            InvalidArgument: The week is not over.
+        """
+        finished_week(week, start_of(self.gates.last_week()) + timedelta(days=7))
+        if again:
+            payload = {"week": week, "again": True}
+            return self.queue.enqueue([NewJob("weekly_summary", payload, idempotency_key=f"weekly:{week}:{uuid4()}")])[
+                0
+            ]
+        key = f"weekly:{week}"
+        while True:
+            [job] = self.queue.enqueue([NewJob("weekly_summary", {"week": week}, idempotency_key=key)])
+            if job.created or not self._told_nobody(job.job_id, week):
+                return job
+            key = f"weekly:{week}:{job.job_id}"  # one job follows the other, whoever asks at the same time
+
+    def _told_nobody(self, job_id: UUID, week: str) -> bool:
+        """Whether a job has ended, and no target accepted the week or is still to be told."""
+        ended = any(row["status"] in ("succeeded", "failed", "cancelled") for row in self.queue.get_jobs([job_id]))
+        return ended and not self.transport.call("announcement_is_settled", {"key": f"weekly:{week}"})
 
     def artifact_url(self, artifact_id: object) -> str | None:
         """Return the address that leads to an artifact's bytes; None while METRICS_BASE is unset."""

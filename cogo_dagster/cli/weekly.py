@@ -1,5 +1,6 @@
 """`cogo weekly`: the summary of a week."""
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -9,7 +10,7 @@ from cogo_dagster.cli.gate_source import BranchOption, Source, SourceOption, met
 from cogo_dagster.cli.groups import group
 from cogo_dagster.cli.options import read_settings
 from cogo_dagster.cli.output import JsonFlag, print_json
-from cogo_dagster.quality.weeks import start_of, week_of
+from cogo_dagster.quality.weeks import finished_week, start_of, week_of
 
 app = group("How a week went, beside the week before.")
 
@@ -17,21 +18,26 @@ WeekOption = Annotated[
     str | None, typer.Option("--week", metavar="WEEK", help="An ISO week, as 2026-W47; the last one if left out.")
 ]
 
+AgainFlag = Annotated[bool, typer.Option("--again", help="Send it once more, also to targets that accepted it.")]
+
 
 @app.command()
-def enqueue(week: WeekOption = None, as_json: JsonFlag = False) -> None:
-    """Enqueue the job that sends a week to people; a second time it is the same job, and it is sent once."""
+def enqueue(*, week: WeekOption = None, again: AgainFlag = False, as_json: JsonFlag = False) -> None:
+    """Enqueue the job that sends a week to people; a second time it is the same job, until nobody was told by it."""
     if week is not None:
-        start_of(week)
+        finished_week(week, datetime.now(UTC))
     with open_application(read_settings()) as application:
         chosen = week or application.gates.last_week()
-        job = application.enqueue_week(chosen)
+        job = application.enqueue_week(chosen, again=again)
     if as_json:
         print_json({"job_id": str(job.job_id), "created": job.created, "week": chosen})
     elif job.created:
         typer.echo(f"Enqueued weekly_summary job {job.job_id} for {chosen}.")
     else:
-        typer.echo(f"There already is weekly_summary job {job.job_id} for {chosen}: nothing was added.")
+        typer.echo(
+            f"There already is weekly_summary job {job.job_id} for {chosen}: nothing was added; "
+            "`--again` sends it once more."
+        )
 
 
 @app.command()

@@ -1,29 +1,11 @@
-"""ISO weeks, which begin on Monday, in UTC: a clock change moves nothing."""
+"""ISO weeks and days of the gate, in UTC."""
 
-import re
 from datetime import UTC, date, datetime, timedelta
 
 from cogo_dagster.queue.errors import InvalidArgument
+from cogo_dagster.queue.weeks import finished_week, start_of, week_of
 
-
-def week_of(time: datetime) -> str:
-    """Return the ISO week a time is in: `2026-W47`."""
-    year, week, _ = time.astimezone(UTC).isocalendar()
-    return f"{year}-W{week:02d}"
-
-
-def start_of(week: str) -> datetime:
-    """Return the Monday 00:00 UTC a week begins at.
-
-    Raises:
-        InvalidArgument: There is no such week.
-    """
-    try:
-        # fromisoformat takes other spellings too, and what does not match leaves it nothing to read.
-        monday = date.fromisoformat(week if re.fullmatch(r"\d{4}-W\d{2}", week) else "")
-    except ValueError:
-        raise InvalidArgument(f"{week!r} is no ISO week: write it as 2026-W47.") from None
-    return datetime(monday.year, monday.month, monday.day, tzinfo=UTC)
+__all__ = ["day_start", "finished_week", "is_news", "start_of", "week_of"]
 
 
 def day_start(day: str) -> datetime:

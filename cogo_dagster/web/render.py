@@ -25,6 +25,7 @@ _DID: Final = {
     "paused": "Paused: nothing more of it is claimed.",
     "resumed": "Resumed: it is claimed again.",
     "notified": "The weekly summary is on its way to {n} targets.",
+    "notified_nobody": "No alert target is configured, so nobody was told: set WEBHOOK_TYPE.",
     "notified_before": "Everybody was told of this week before.",
     "login": "You can act now, for twelve hours.",
     "login_viewer": "You can read now, for twelve hours.",

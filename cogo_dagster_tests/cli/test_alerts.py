@@ -116,6 +116,10 @@ def test_the_week_is_told_once_whichever_the_source(cogo: Terminal, receiver: Re
         failed = cogo.run("notify", "weekly", METRICS_BASE=api.url(), **http(receiver))
     assert (failed.code, "answers 503" in failed.err) == (ExitCode.DATABASE, True)
     assert len(receiver.accepted) == 1
+    running = cogo.run("notify:weekly:sb", "--week", f"{datetime.now(UTC):%G-W%V}", **http(receiver))
+    assert (running.code, "is not over" in running.err) == (ExitCode.BAD_INPUT, True)
+    assert cogo.ok("notify:weekly:sb", "--again", **http(receiver))["created"] is True
+    assert len(receiver.accepted) == 2
 
 
 def _summary(cogo: Terminal, week: str) -> object:

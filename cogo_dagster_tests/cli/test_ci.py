@@ -177,4 +177,18 @@ def test_a_week_is_enqueued_once(cogo: Terminal) -> None:
     assert (first["created"], second) == (True, first | {"created": False})
     [job] = cogo.ok("list", "jobs")
     assert (job["type"], job["idempotency_key"]) == ("weekly_summary", f"weekly:{first['week']}")
-    assert cogo.run("weekly", "enqueue", "--week", "47").code == 2
+    for wrong in ("47", "2026-W99", "2026-W4\uff11", "2090-W10", f"{datetime.now(UTC):%G-W%V}"):
+        assert cogo.run("weekly", "enqueue", "--week", wrong).code == 2
+    again = cogo.ok("weekly", "enqueue", "--again")
+    assert (again["created"], again["job_id"] != first["job_id"]) == (True, True)
+
+
+def test_a_week_that_nobody_was_told_can_be_enqueued_again(cogo: Terminal) -> None:
+    """Its job succeeded without a target; the next one is sent to the target that there is then."""
+    first = cogo.ok("weekly", "enqueue")
+    assert cogo.run("worker", "--drain", NO_SANDBOX="true").code == 0
+    [job] = cogo.ok("list", "jobs")
+    assert job["status"] == "succeeded"
+    second = cogo.ok("weekly", "enqueue")
+    assert (second["created"], second["week"], second["job_id"] != first["job_id"]) == (True, first["week"], True)
+    assert cogo.ok("weekly", "enqueue")["created"] is False

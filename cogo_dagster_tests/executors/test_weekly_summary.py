@@ -15,6 +15,7 @@ from cogo_dagster.queue.artifacts import FolderStore
 from cogo_dagster.queue.executor import ExecutorPorts, InvalidPayload, Workspace
 from cogo_dagster.queue.model import Job, Json
 from cogo_dagster.queue.transports.base import Transport
+from cogo_dagster.queue.weeks import week_of
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.quality.conftest import gates, store
 from cogo_dagster_tests.quality.history import a_month
@@ -33,8 +34,10 @@ class Board:
         return {"created": self.told.setdefault(announcement["key"], announcement) is announcement}
 
 
-def executed(gates: GateService, transport: Transport, store: FolderStore, announce: Any, tmp_path: Path) -> Any:
-    """Run one job of the week 41 of 2026."""
+def executed(  # noqa: PLR0917 - fixtures
+    gates: GateService, transport: Transport, store: FolderStore, announce: Any, tmp_path: Path, payload: Json = None
+) -> Any:
+    """Run one job, of the week 41 of 2026."""
 
     def weekly(week: str) -> Json:
         told, chart = gates.publish_week(week)
@@ -42,7 +45,8 @@ def executed(gates: GateService, transport: Transport, store: FolderStore, annou
 
     executor = WeeklySummaryExecutor()
     executor.use(ExecutorPorts(transport, store, announce, weekly=weekly))
-    job = Job(uuid4(), "weekly_summary", {"week": "2026-W41"}, attempts=1, max_attempts=5, lease_token=uuid4())
+    given = payload or {"week": "2026-W41"}
+    job = Job(uuid4(), "weekly_summary", given, attempts=1, max_attempts=5, lease_token=uuid4())
     return asyncio.run(executor.execute(job, Workspace(tmp_path))).result
 
 
@@ -82,8 +86,46 @@ def test_without_a_target_the_job_says_so(
     assert "WEBHOOK_TYPE" in result["reason"]
 
 
-@pytest.mark.parametrize("payload", [{}, {"week": "47"}, {"week": "2026-W47", "to": "x"}, None])
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {},
+        None,
+        {"week": "47"},
+        {"week": 7},
+        {"week": "2026-W41", "to": "x"},
+        {"week": "2026-W99"},
+        {"week": "2026-W00"},
+        {"week": "2026-W4\uff11"},
+        {"week": "2026-W41\n"},
+        {"week": "2026W41"},
+        {"week": "9999-W52"},
+        {"week": "2090-W01"},
+    ],
+)
 def test_a_payload_names_a_week(payload: Json) -> None:
     """And nothing else."""
     with pytest.raises(InvalidPayload, match="names a week"):
         WeeklySummaryExecutor().validate("weekly_summary", payload)
+
+
+def test_a_running_week_is_rejected_for_sending() -> None:
+    """Its numbers are not complete, and a week is sent once."""
+    running = week_of(datetime.now(UTC))
+    with pytest.raises(InvalidPayload, match=f"The week {running} is not over"):
+        WeeklySummaryExecutor().validate("weekly_summary", {"week": running})
+
+
+def test_again_reaches_the_announcement(
+    gates: GateService, transport: Transport, store: FolderStore, tmp_path: Path
+) -> None:
+    """So that targets that accepted the week get it once more."""
+    told: list[Json] = []
+
+    def announce(**announcement: Json) -> Json:
+        told.append(announcement.get("again"))
+        return {"targets": ["slack"]}
+
+    for payload in ({"week": "2026-W41"}, {"week": "2026-W41", "again": True}):
+        executed(gates, transport, store, announce, tmp_path, payload)
+    assert told == [None, True]

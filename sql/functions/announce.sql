@@ -1,18 +1,24 @@
 /*
- * Tell every target something that is no failure, once: called again with the same key it changes nothing.
+ * Tell every target something that is no failure, once: called again with the same key it changes nothing, unless
+ * no target accepted it and none will try to any more. Where there is no target at all nothing is written down.
  *
  * key       "weekly:2026-W47"
  * kind      "weekly"
  * body      {"markdown", "facts": [{"name", "value"}], "links": [{"title", "url"}], "image_artifact_id"}, redacted by the caller
  * targets   As promote_alerts takes them: those the caller serves. Others that were seen in the last week are told too.
+ * again     Tell all of them once more, also those that accepted it.
  *
- * Returns {"alert_id", "created", "targets": […]}. Errors: CQ005.
+ * Returns {"alert_id", "created" whether targets will be told because of this call, "targets": […]}; alert_id is null
+ * where there is no target. Errors: CQ005.
  */
-create or replace function public.announce(key text, kind text, title text, body jsonb, targets jsonb default '[]') returns jsonb
+create or replace function public.announce(
+    key text, kind text, title text, body jsonb, targets jsonb default '[]', again boolean default false
+) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
     at timestamptz := clock_timestamp();
-    new_id uuid := public.time_ordered_id();
+    told_id uuid := public.time_ordered_id();
+    tell boolean;
 begin
     if coalesce(length(announce.key), 0) not between 1 and 200 or announce.kind !~ '^[a-z][a-z0-9_]{0,40}$'
        or coalesce(length(announce.title), 0) not between 1 and 300 or jsonb_typeof(announce.body) is distinct from 'object' then
@@ -20,21 +26,37 @@ begin
     end if;
     perform public.checked_json(announce.body, 'The body');
     perform public.register_alert_targets(announce.targets);
-    insert into public.alerts (id, fingerprint, kind, subject, status, title, first_seen_at, last_seen_at, key, body)
-    values (new_id, public.alert_fingerprint(announce.kind, announce.key), announce.kind, announce.key, 'announced',
-            announce.title, at, at, announce.key, announce.body)
-    on conflict do nothing;
-    if found then
-        insert into public.alert_deliveries (alert_id, target, status, event, next_attempt_at, error, created_at, updated_at)
-        select new_id, t.target, case when t.disabled_at is null then 'pending' else 'dead' end, 'announcement', at,
-               case when t.disabled_at is not null then t.last_error end, at, at
-        from public.alert_targets t where t.last_seen_at > at - interval '7 days';
+    tell := exists (select from public.alert_targets t where t.last_seen_at > at - interval '7 days');
+    if tell then
+        insert into public.alerts (id, fingerprint, kind, subject, status, title, first_seen_at, last_seen_at, key, body)
+        values (told_id, public.alert_fingerprint(announce.kind, announce.key), announce.kind, announce.key, 'announced',
+                announce.title, at, at, announce.key, announce.body)
+        on conflict do nothing;
+        if not found then
+            select a.id into told_id from public.alerts a where a.key = announce.key for update;
+            tell := told_id is not null and (coalesce(announce.again, false) or not exists (
+                select from public.alert_deliveries d
+                where d.alert_id = told_id and (d.status in ('pending', 'delivered') or d.announced_at is not null)));
+        end if;
     end if;
-    return (
+    if tell then
+        update public.alerts a set title = announce.title, body = announce.body, last_seen_at = at where a.id = told_id;
+        insert into public.alert_deliveries (alert_id, target, status, event, next_attempt_at, error, created_at, updated_at)
+        select told_id, t.target, case when t.disabled_at is null then 'pending' else 'dead' end, 'announcement', at,
+               case when t.disabled_at is not null then t.last_error end, at, at
+        from public.alert_targets t where t.last_seen_at > at - interval '7 days'
+        order by t.target
+        on conflict (alert_id, target) do update set
+            status = excluded.status, error = excluded.error, attempts = 0, first_attempt_at = null,
+            next_attempt_at = excluded.next_attempt_at, message_id = null, message_count = null,
+            claim_token = null, claim_expires_at = null, updated_at = excluded.updated_at
+        where alert_deliveries.status <> 'pending';
+    end if;
+    return coalesce((
         select jsonb_build_object(
-            'alert_id', a.id, 'created', a.id = new_id, 'targets', coalesce((
+            'alert_id', a.id, 'created', tell, 'targets', coalesce((
                 select jsonb_agg(d.target order by d.target) from public.alert_deliveries d where d.alert_id = a.id), '[]'))
-        from public.alerts a where a.key = announce.key);
+        from public.alerts a where a.key = announce.key), '{"alert_id": null, "created": false, "targets": []}');
 end $$;
 
 comment on function public.announce is 'Tell every target something, once per key.';

@@ -4,3 +4,6 @@ alter table public.gate_runs add column if not exists tests_flaky integer;
 alter table public.gate_runs add column if not exists branch_coverage_percent double precision;
 -- By the kind of report: {"junit": "report unread: …"}.
 alter table public.gate_runs add column if not exists report_notes jsonb;
+
+-- It has another argument now.
+drop function if exists public.announce(text, text, text, jsonb, jsonb);

@@ -2,21 +2,37 @@
 
 import asyncio
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from cogo_dagster.executors.errors import ExecutorUnavailable
-from cogo_dagster.queue.executor import ExecutorPorts, InvalidPayload, Workspace
+from cogo_dagster.queue.errors import InvalidArgument
+from cogo_dagster.queue.executor import ExecutionFailed, ExecutorPorts, InvalidPayload, Workspace
 from cogo_dagster.queue.model import ExecutionResult, Job, Json
+from cogo_dagster.queue.weeks import finished_week
 from cogo_dagster.settings import Settings
 
 
 class WeeklyPayload(BaseModel):
-    """Which week."""
+    """Which week.
+
+    Attributes:
+        again: Tell targets too that accepted it before.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    week: str = Field(pattern=r"^\d{4}-W\d{2}$")
+    week: str
+    again: bool = False
+
+    @field_validator("week")
+    @classmethod
+    def _is_over(cls, week: str) -> str:
+        try:
+            return finished_week(week, datetime.now(UTC))
+        except InvalidArgument as error:
+            raise ValueError(str(error)) from None
 
 
 class WeeklySummaryExecutor:
@@ -36,9 +52,11 @@ class WeeklySummaryExecutor:
     def validate(self, type: str, payload: Json) -> dict[str, Json]:
         """Return the payload, checked."""
         try:
-            return WeeklyPayload.model_validate(payload).model_dump()
-        except ValidationError:
-            raise InvalidPayload(f'The payload of a {type} job names a week: {{"week": "2026-W47"}}.') from None
+            return WeeklyPayload.model_validate(payload).model_dump(exclude_defaults=True)
+        except ValidationError as error:
+            reasons = [str(one["ctx"]["error"]) for one in error.errors() if one["type"] == "value_error"]
+            example = f'The payload of a {type} job names a week: {{"week": "2026-W47"}}.'
+            raise InvalidPayload(" ".join([*reasons, example])) from None
 
     async def start(self) -> None:
         """Nothing is shared between jobs."""
@@ -48,16 +66,24 @@ class WeeklySummaryExecutor:
 
     async def execute(self, job: Job, workspace: Workspace) -> ExecutionResult:  # noqa: ARG002 - it writes no file
         """Tell one week."""
-        week = self.validate(job.type, job.payload)["week"]
+        payload = self.validate(job.type, job.payload)
+        week, again = payload["week"], {"again": True} if payload.get("again") else {}
         if self._ports is None or self._ports.weekly is None:
             raise ExecutorUnavailable("weekly_summary jobs need a worker that can compute summaries.")
-        told = await asyncio.to_thread(self._ports.weekly, week)
+        try:
+            told = await asyncio.to_thread(self._ports.weekly, week)
+        except InvalidArgument as error:
+            raise ExecutionFailed(str(error), error_class="invalid_week", retryable=False) from error
         result = {"week": week, "title": told["title"], "chart_artifact_id": told["image_artifact_id"]}
         if self._ports.announce is None:
             return ExecutionResult(result | {"announced": False, "reason": "No alert service announces here."})
-        answer = await asyncio.to_thread(lambda: self._ports and self._ports.announce and self._ports.announce(**told))
+        answer = await asyncio.to_thread(
+            lambda: self._ports and self._ports.announce and self._ports.announce(**told, **again)
+        )
         if isinstance(answer, Mapping) and not answer.get("targets", True):
-            reason = "It is recorded and sent nowhere, because no alert target is configured: set WEBHOOK_TYPE."
+            reason = (
+                "It is sent nowhere, because no alert target is configured: set WEBHOOK_TYPE, and enqueue it again."
+            )
             return ExecutionResult(result | {"announced": False, "reason": reason, "announcement": dict(answer)})
         return ExecutionResult(result | {"announced": True, "announcement": answer})
 

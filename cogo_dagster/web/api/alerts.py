@@ -43,7 +43,7 @@ def notify_weekly(
     *,
     week: Annotated[
         str | None,
-        Query(pattern=r"^20[0-9]{2}-W[0-5][0-9]$", description="As 2026-W47; the last that is over if left out."),
+        Query(pattern="^[0-9]{4}-W[0-9]{2}$", description="As 2026-W47; the last that is over if left out."),
     ] = None,
 ) -> Notified:
     """Tell every target the week's summary, once a week however often it is asked."""
@@ -54,12 +54,12 @@ def notify(application: Application, week: str | None, actor: str) -> Notified:
     """Announce a week.
 
     Raises:
-        Refused: There is no such week.
+        Refused: There is no such week, or it is not over.
     """
     try:
         told = application.gates.weekly(week)
+        answer = application.announce_week(told)
     except InvalidArgument as error:
         raise Refused(404, str(error)) from None
-    answer = application.announce_week(told)
     application.queue.note("notify_weekly", actor, week=told.week, created=answer["created"])
     return Notified(week=told.week, targets=answer["targets"], created=answer["created"])

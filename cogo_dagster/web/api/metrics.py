@@ -63,7 +63,7 @@ def weekly(
     *,
     week: Annotated[
         str | None,
-        Query(pattern=r"^20[0-9]{2}-W[0-5][0-9]$", description="As 2026-W47; the last that is over if left out."),
+        Query(pattern="^[0-9]{4}-W[0-9]{2}$", description="As 2026-W47; the last that is over if left out."),
     ] = None,
     branch: Branch = None,
 ) -> WeeklySummary:

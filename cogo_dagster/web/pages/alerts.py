@@ -39,4 +39,5 @@ def alerts(
 def notify_weekly(application: AppPart, actor: Operator) -> Response:
     """Tell every target the summary of the last week that is over."""
     told = notify(application, None, actor)
-    return back("/dashboard/alerts", "notified" if told.created else "notified_before", len(told.targets))
+    word = "notified" if told.created else "notified_before" if told.targets else "notified_nobody"
+    return back("/dashboard/alerts", word, len(told.targets))

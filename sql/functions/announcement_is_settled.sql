@@ -1,0 +1,12 @@
+/*
+ * Whether an announcement needs no other attempt: a target accepted it, or one is still to be told. Null where nothing of
+ * this key was announced.
+ */
+create or replace function public.announcement_is_settled(key text) returns boolean
+language sql stable set search_path = '' as $$
+    select exists (select from public.alert_deliveries d
+                   where d.alert_id = a.id and (d.status in ('pending', 'delivered') or d.announced_at is not null))
+    from public.alerts a where a.key = announcement_is_settled.key
+$$;
+
+comment on function public.announcement_is_settled is 'Whether a target accepted an announcement, or is still to be told.';
