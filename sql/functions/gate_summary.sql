@@ -148,7 +148,9 @@ begin
     ), alike as (
         select f.type, f.class, (array_agg(f.message order by f.n desc, f.message))[1] as message, max(f.n) as most, sum(f.n) as n
         from failed f
-        group by f.type, f.class, translate(replace(replace(f.message, '0x', '0~'), '0X', '0~'), '123456789', '000000000')
+        -- Alike to the fingerprint as well: it keeps hosts and statuses with their digits.
+        group by f.type, f.class, translate(replace(replace(f.message, '0x', '0~'), '0X', '0~'), '123456789', '000000000'),
+                 substring(f.message from '://([^/\s]+)'), substring(f.message from '\m[1-5][0-9][0-9]\M')
     )
     select jsonb_agg(jsonb_build_object('fingerprint', top.fingerprint, 'family', top.family, 'error_class', top.class,
                                         'message', top.message, 'count', top.n) order by top.n desc, top.fingerprint)
