@@ -28,7 +28,7 @@ def _blocks(markdown: str, escape: Callable[[str], str], link: Callable[[str, st
 def _line(line: str, escape: Callable[[str], str], link: Callable[[str, str], str]) -> str:
     heading = re.fullmatch(r"#{1,6}\s+(.+)", line)
     if heading:
-        return f"*{escape(heading[1].replace('*', ''))}*"
+        return f"*{escape(_unescaped(heading[1]).replace('*', ''))}*"
     pieces = re.split(r"(!?\[[^\]]*\]\([^)\s]+\))", line)
     return "".join(_piece(piece, escape, link) for piece in pieces)
 
@@ -37,11 +37,11 @@ def _piece(piece: str, escape: Callable[[str], str], link: Callable[[str, str], 
     found = re.fullmatch(r"!?\[([^\]]*)\]\(([^)\s]+)\)", piece)
     if found:
         return link(found[1] or "link", found[2])
-    return re.sub(r"\*\*(.+?)\*\*", r"*\1*", escape(piece))
+    return _unescaped(re.sub(r"(?<!\\)\*\*(.+?)(?<!\\)\*\*", r"*\1*", escape(piece)))
 
 
 def _cells(line: str) -> list[str]:
-    return [cell.strip().replace("**", "") for cell in line.strip().strip("|").split("|")]
+    return [_unescaped(cell.strip().replace("**", "")) for cell in re.split(r"(?<!\\)\|", line.strip()[1:].rstrip("|"))]
 
 
 def _table(rows: list[list[str]], escape: Callable[[str], str]) -> Iterator[str]:
@@ -51,3 +51,8 @@ def _table(rows: list[list[str]], escape: Callable[[str], str]) -> Iterator[str]
     for row in shown:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=False))
         yield escape("  ".join(cells).rstrip().replace("```", "'''"))
+
+
+def _unescaped(text: str) -> str:
+    """Return text without Markdown's backslashes, which chats show."""
+    return re.sub(r"\\([\\|`*_\[\]<>~#])", r"\1", text)

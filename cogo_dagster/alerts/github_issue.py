@@ -1,19 +1,24 @@
 """An alert as a GitHub issue: title, body, labels. One issue per fingerprint; a storm shares one.
 
-GitHub takes 65,536 characters of body and 50 of a label. What comes from errors is put where it mentions nobody.
+GitHub takes 65,535 characters of payload, 65,536 of body and 50 of a label. What comes from errors is put where it
+mentions nobody.
 """
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Final
 
 from cogo_dagster.alerts.model import Event, Message
-from cogo_dagster.alerts.notice import Entry, Link, Notice, cut, cut_to
+from cogo_dagster.alerts.notice import Entry, Link, Notice, cut, cut_to, fitting, further_links
 from cogo_dagster.queue.model import Json
 
 _TITLE: Final = 240
 _QUOTES: Final = "'''"
 _BODY_BYTES: Final = 48_000
+_LINKS: Final = 8_000
+_PAYLOAD: Final = 62_000
+_MENTION: Final = re.compile(r"(@(?=[\w-])|#(?=\d))")
 ALERT_LABEL: Final = "alert"
 
 
@@ -51,31 +56,40 @@ def issue(message: Message, said: Notice) -> Issue:
     if message.event is Event.ANNOUNCEMENT:
         labels: tuple[str, ...] = (f"announcement:{message.alerts[0].kind}"[:50],)
         facts = "".join(f"- **{name}:** {value}\n" for name, value in said.facts)
-        text = _cut(f"{facts}\n{said.markdown}", _BODY_BYTES - 8_000) + f"\n\n{_links(said.links[:20])}"
+        text = _cut(f"{facts}\n{said.markdown}", _BODY_BYTES - _LINKS)
+        text = f"{text}\n\n{_links(further_links(said, text)[:20], _LINKS)}"
     else:
         labels = tuple(f"alert:{alert.fingerprint}"[:50] for alert in message.alerts)
         # Every alert of the message counts as told, so every one has its share of the room.
         share = _BODY_BYTES // len(said.entries)
         text = "\n\n".join(_entry(entry, share) for entry in said.entries)
-    return Issue(message.event, cut(_quiet(said.headline), _TITLE), f"{text}\n\n{mark}", labels, mark)
+    title = cut(_quiet(said.headline), _TITLE)
+    left = _PAYLOAD - sum(_size(part) + 4 for part in (title, *labels, mark, mark))
+    return Issue(message.event, title, f"{cut_to(text, left, _size)}\n\n{mark}", labels, mark)
 
 
 def _entry(entry: Entry, share: int) -> str:
     title, sentence = _cut(entry.title, share * 3 // 10), _cut(entry.sentence, share // 4)
     left = share // 4
     error = f"\n\n```text\n{_cut(entry.error, left, quiet=False).replace('```', _QUOTES)}\n```" if entry.error else ""
-    return f"**{title}**\n\n{sentence}{error}\n\n{_links(entry.links)}".rstrip()
+    return f"**{title}**\n\n{sentence}{error}\n\n{_links(entry.links, left)}".rstrip()
 
 
 def _cut(text: str, limit: int, *, quiet: bool = True) -> str:
     shown = _quiet(text) if quiet else text
-    return cut_to(shown, limit, lambda part: len(json.dumps(part)))
+    return cut_to(shown, limit, _size)
 
 
-def _links(links: tuple[Link, ...]) -> str:
-    return " · ".join(f"[{link.title}]({link.url})" for link in links)
+def _links(links: tuple[Link, ...], limit: int) -> str:
+    """Return the first links that fit; a link that is cut leads nowhere."""
+    return " · ".join(fitting([f"[{link.title}]({link.url})" for link in links], limit, lambda one: _size(one) + 4))
+
+
+def _size(part: str) -> int:
+    """Return how many characters text has inside the payload, which is JSON."""
+    return len(json.dumps(part)) - 2
 
 
 def _quiet(text: str) -> str:
     """Break mentions of people and of other issues: nobody is to be called by the text of an error."""
-    return text.replace("@", "@\u200b").replace("#", "#\u200b") if "@" in text or "#" in text else text
+    return _MENTION.sub("\\1\u200b", text)

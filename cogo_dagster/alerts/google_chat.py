@@ -12,7 +12,17 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from cogo_dagster.alerts.chat_text import chat_text
 from cogo_dagster.alerts.model import Event, Message
-from cogo_dagster.alerts.notice import Entry, Link, Notice, cut, cut_to, fitting, notice
+from cogo_dagster.alerts.notice import (
+    Entry,
+    Link,
+    Notice,
+    cut,
+    cut_to,
+    fitting,
+    further_links,
+    notice,
+    utf16_units,
+)
 from cogo_dagster.alerts.receipt import Outcome, Receipt, from_status
 from cogo_dagster.alerts.target import Rate, digest_of
 from cogo_dagster.net.webhooks import Answer, Webhooks
@@ -50,8 +60,16 @@ class GoogleChatTarget:
     async def send(self, message: Message, webhooks: Webhooks) -> Receipt:
         """Post the message into the thread of its fingerprint."""
         thread = message.alerts[0].fingerprint if len(message.alerts) == 1 else message.message_id.hex
-        content = json.dumps(render(message, notice(message, self._settings), thread), ensure_ascii=False).encode()
-        url = _with_query(self._address(), message.message_id.hex)
+        body = render(message, notice(message, self._settings), thread)
+        receipt = await self._post(body, message.message_id.hex, webhooks)
+        if receipt.outcome is Outcome.DEAD and receipt.status == 400 and "cardsV2" in body:
+            plain = {name: value for name, value in body.items() if name != "cardsV2"}
+            return await self._post(plain, message.message_id.hex, webhooks)
+        return receipt
+
+    async def _post(self, body: dict[str, Json], request_id: str, webhooks: Webhooks) -> Receipt:
+        content = json.dumps(body, ensure_ascii=False).encode(errors="replace")
+        url = _with_query(self._address(), request_id)
         answer = await webhooks.send("POST", url, {"Content-Type": "application/json; charset=UTF-8"}, content)
         return read(answer)
 
@@ -79,16 +97,16 @@ def render(message: Message, said: Notice, thread: str) -> dict[str, Json]:
     body: dict[str, Json] = {"thread": {"threadKey": thread}}
     if said.event is Event.ANNOUNCEMENT:
         lines = chat_text(said.markdown, _plain, lambda title, url: f"<{url}|{_plain(title)}>").split("\n")
-        body["text"] = "\n".join(fitting([f"*{headline}*", *lines], _TEXT))
+        body["text"] = "\n".join(fitting([f"*{headline}*", *lines], _TEXT, utf16_units))
     else:
-        body["text"] = cut(headline, _TEXT)
+        body["text"] = cut_to(headline, _TEXT, utf16_units)
     card = {"header": {"title": cut(headline, 200)}, "sections": [{"widgets": _widgets(said)}]}
     whole = body | {"cardsV2": [{"cardId": thread[:64], "card": card}]} if said.entries or said.facts else body
     return whole if _bytes(whole) <= _BYTES else body
 
 
 def _widgets(said: Notice) -> list[Json]:
-    buttons = [_button(link) for link in said.links[:6]]
+    buttons = [_button(link) for link in further_links(said, said.markdown)[:6]]
     facts = [
         {"decoratedText": {"topLabel": cut(name, 100), "text": _cut(value, 600)}} for name, value in said.facts[:10]
     ]
@@ -96,14 +114,18 @@ def _widgets(said: Notice) -> list[Json]:
     share = min(_PARAGRAPH, _ENTRIES // max(len(said.entries), 1))
     return [
         *facts,
-        *({"textParagraph": {"text": _paragraph(entry, share)}} for entry in said.entries),
+        *({"textParagraph": {"text": _paragraph(entry, share, said.links)}} for entry in said.entries),
         *([{"buttonList": {"buttons": buttons}}] if buttons else []),
     ]
 
 
-def _paragraph(entry: Entry, share: int) -> str:
+def _paragraph(entry: Entry, share: int, below: tuple[Link, ...]) -> str:
     title, sentence = _cut(entry.title, share * 3 // 10), _cut(entry.sentence, share // 4)
-    links = " · ".join(f'<a href="{html.escape(link.url)}">{html.escape(link.title)}</a>' for link in entry.links[:3])
+    links = " · ".join(
+        f'<a href="{html.escape(link.url)}">{html.escape(link.title)}</a>'
+        for link in entry.links[:3]
+        if link not in below
+    )
     left = share - _bytes(title) - _bytes(sentence) - 40
     error = f"<br><i>{_cut(entry.error, left)}</i>" if entry.error else ""
     text = f"<b>{title}</b><br>{sentence}{error}"

@@ -155,6 +155,16 @@ def cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[: max(limit - 1, 0)]}…"
 
 
+def utf16_units(text: str) -> int:
+    """Return how long text is as JavaScript and Java count it, and with them Slack: an emoji counts twice."""
+    return len(text) + sum(letter > "\uffff" for letter in text)
+
+
+def further_links(said: Notice, shown: str) -> tuple[Link, ...]:
+    """Return a message's links without those that its text shows already."""
+    return tuple(link for link in said.links if link.url not in shown)
+
+
 def cut_to(text: str, limit: int, measure: Callable[[str], int]) -> str:
     """Shorten text until what becomes of it in a target's own form is small enough.
 
@@ -169,11 +179,11 @@ def cut_to(text: str, limit: int, measure: Callable[[str], int]) -> str:
     return shown
 
 
-def fitting(pieces: Sequence[str], limit: int) -> list[str]:
-    """Return the first pieces that fit a number of characters together, one for each line break counted."""
+def fitting(pieces: Sequence[str], limit: int, measure: Callable[[str], int] = len) -> list[str]:
+    """Return the first pieces that fit a limit together, one for each line break counted."""
     kept: list[str] = []
     for piece in pieces:
-        limit -= len(piece) + 1
+        limit -= measure(piece) + 1
         if limit < 0:
             break
         kept.append(piece)

@@ -1,7 +1,8 @@
 """Slack: incoming webhooks through slack_sdk, its own retries off, since the outbox retries.
 
 Limits (https://docs.slack.dev/reference/block-kit/blocks): 50 blocks, 3,000 characters a section, 150 a header; all
-blocks together some 13,000, which is not documented.
+blocks together some 13,000, which is not documented. Slack counts UTF-16 units. What it rejects as blocks is sent as
+plain text: an alert is never lost by its form.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ from slack_sdk.webhook import WebhookClient, WebhookResponse
 
 from cogo_dagster.alerts.chat_text import chat_text
 from cogo_dagster.alerts.model import Event, Message
-from cogo_dagster.alerts.notice import Entry, Link, Notice, cut, cut_to, fitting, notice
+from cogo_dagster.alerts.notice import Entry, Link, Notice, cut_to, fitting, further_links, notice, utf16_units
 from cogo_dagster.alerts.receipt import Outcome, Receipt, from_status
 from cogo_dagster.alerts.target import Rate, digest_of
 from cogo_dagster.net.webhooks import MAX_ANSWER_BYTES, Answer, PostFailed, Webhooks
@@ -66,10 +67,17 @@ class SlackTarget:
         return digest_of(self._url)
 
     async def send(self, message: Message, webhooks: Webhooks) -> Receipt:
-        """Post the message."""
+        """Post the message, as plain text where Slack does not take its blocks."""
+        said = notice(message, self._settings)
+        receipt = await self._post(render(said), webhooks)
+        if receipt.outcome is Outcome.DEAD and receipt.status == 400:
+            return await self._post(plain(said), webhooks)
+        return receipt
+
+    async def _post(self, body: dict[str, Json], webhooks: Webhooks) -> Receipt:
         with webhooks.session() as session:
             client = _Client(self._url, webhooks.proxy_url(session), webhooks.deadline_seconds)
-            call = asyncio.to_thread(client.send_dict, render(notice(message, self._settings)))
+            call = asyncio.to_thread(client.send_dict, body)
             try:
                 # At the deadline the session ends and closes the connection, which ends the thread.
                 response = await asyncio.wait_for(call, webhooks.deadline_seconds)
@@ -96,16 +104,29 @@ def read(answer: Answer) -> Receipt:
 
 def render(said: Notice) -> dict[str, Json]:
     """Return the body of the request, within Slack's limits."""
-    header = cut(f"{_SIGNS[said.event]} {said.headline}", _HEADER)
+    header = cut_to(f"{_SIGNS[said.event]} {said.headline}", _HEADER, utf16_units)
     # Every alert of the message counts as told, so every one has its share of the room.
     share = min(_SECTION, (_WHOLE - _FRAME) // max(len(said.entries), 1))
-    sections = [_announcement(said)] if said.event is Event.ANNOUNCEMENT else [_entry(e, share) for e in said.entries]
-    if said.links:
-        sections.append("\n".join(fitting([_link(link) for link in said.links[:10]], _FRAME - _HEADER)))
+    sections = (
+        [_announcement(said)]
+        if said.event is Event.ANNOUNCEMENT
+        else [_entry(e, share, said.links) for e in said.entries]
+    )
+    if links := further_links(said, "\n".join(sections)):
+        sections.append("\n".join(fitting([_link(link) for link in links[:10]], _FRAME - _HEADER, utf16_units)))
     shown = [text for text in sections if text][:45]
     blocks: list[Json] = [{"type": "header", "text": {"type": "plain_text", "text": header, "emoji": True}}]
     blocks += [{"type": "section", "text": {"type": "mrkdwn", "text": text}} for text in shown]
     return {"text": _cut(said.headline, 1_000), "blocks": blocks, "unfurl_links": False, "unfurl_media": False}
+
+
+def plain(said: Notice) -> dict[str, Json]:
+    """Return the body of the request without blocks: the words alone."""
+    entries = [line for entry in said.entries for line in (entry.title, entry.sentence, entry.error or "")]
+    facts = [f"{name}: {value}" for name, value in said.facts] if said.event is Event.ANNOUNCEMENT else []
+    lines = [*entries, *facts, *said.markdown.split("\n"), *(link.url for link in said.links)]
+    text = "\n".join(line for line in lines if line)
+    return {"text": _cut(f"{_SIGNS[said.event]} {said.headline}\n{text}", _SECTION), "unfurl_links": False}
 
 
 def escape(text: str) -> str:
@@ -113,26 +134,27 @@ def escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _entry(entry: Entry, share: int) -> str:
+def _entry(entry: Entry, share: int, below: tuple[Link, ...]) -> str:
+    """Return one alert; links that stand below all of them are left out."""
     title = f"*{_cut(entry.title, share * 3 // 10)}*"
     sentence = _cut(entry.sentence, share // 4)
-    links = " · ".join(_link(link) for link in entry.links[:3])
-    left = share - len(title) - len(sentence) - 12
+    links = " · ".join(_link(link) for link in entry.links[:3] if link not in below)
+    left = share - utf16_units(title) - utf16_units(sentence) - 12
     error = f"```{_cut(entry.error, min(left, 1_000)).replace('```', _QUOTES)}```" if entry.error else ""
     lines = [title, sentence, error]
-    if len(links) <= left - len(error):
+    if utf16_units(links) <= left - utf16_units(error):
         lines.append(links)
     return "\n".join(line for line in lines if line)
 
 
 def _cut(text: str, limit: int) -> str:
-    return escape(cut_to(text, limit, lambda shown: len(escape(shown))))
+    return escape(cut_to(text, limit, lambda shown: utf16_units(escape(shown))))
 
 
 def _announcement(said: Notice) -> str:
     facts = [f"*{_cut(name, 100)}:* {_cut(value, 300)}" for name, value in said.facts[:20]]
     text = chat_text(said.markdown, escape, lambda title, url: _link(Link(title, url)))
-    return "\n".join(fitting([*facts, *text.split("\n")], _SECTION))
+    return "\n".join(fitting([*facts, *text.split("\n")], _SECTION, utf16_units))
 
 
 def _link(link: Link) -> str:

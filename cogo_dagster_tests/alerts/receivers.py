@@ -126,9 +126,10 @@ def slack_faults(blocks: list[Any]) -> list[str]:
     for block in blocks:
         text = block["text"]["text"]
         limit, kind = (150, "plain_text") if block["type"] == "header" else (3_000, "mrkdwn")
-        whole += len(text)
-        if not 1 <= len(text) <= limit or block["text"]["type"] != kind:
-            faults.append(f"{block['type']} of {len(text)}")
+        units = len(text.encode("utf-16-le", "surrogatepass")) // 2
+        whole += units
+        if not 1 <= units <= limit or block["text"]["type"] != kind:
+            faults.append(f"{block['type']} of {units}")
     return faults + (["msg_blocks_too_long"] if whole > 13_200 else [])
 
 

@@ -65,7 +65,9 @@ def test_the_workflow_listens_to_what_is_sent() -> None:
     text = (PROJECT_ROOT / ".github" / "workflows" / "alert-issues.yml").read_text(encoding="utf-8")
     assert f"types: [{EVENT_TYPE}]" in text
     assert "const { event, title, body, labels, mark } = context.payload.client_payload.alert" in text
-    assert "${{" not in text
+    assert "${{" not in text.partition("script:")[2]
+    assert "client_payload.alert.labels[0]" in text.partition("concurrency:")[2].partition("jobs:")[0]
+    assert "cancel-in-progress: false" in text
     assert re.search(r"uses: actions/github-script@[0-9a-f]{40}", text)
 
 

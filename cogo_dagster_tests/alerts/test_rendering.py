@@ -155,3 +155,57 @@ def test_any_text_can_be_sent(title: str, error: str, markdown: str) -> None:
         assert len(json.dumps(chat_body(message), ensure_ascii=False).encode(errors="replace")) <= 32_000
         github_issue.issue(message, notice(message, SETTINGS))
         http.render(message, notice(message, SETTINGS), NOW)
+
+
+@pytest.mark.parametrize("length", [140, 149, 150, 151, 300])
+def test_slack_counts_an_emoji_twice(length: int) -> None:
+    """Its limits are of UTF-16 units: a header of 150 characters with one emoji has 151."""
+    for title in ("🔥" * length, "x" * length, "🔥" + "x" * length):
+        body = slack_body(a_message(an_alert(title=title, error_message="🔥" * 3_000)))
+        assert slack_faults(body["blocks"]) == []
+    assert slack_faults(slack_body(a_weekly("🔥\n" * 4_000))["blocks"]) == []
+
+
+@pytest.mark.parametrize("render", [slack_body, chat_body], ids=["slack", "googlechat"])
+def test_each_link_is_shown_once(render: Any) -> None:
+    """In the text of an alert or below it."""
+    week = a_weekly(WEEK, links=[{"title": "Page", "url": "https://ops.example.com/w"}])
+    for message in (a_message(), a_message(an_alert(), an_alert(1, refs={"job_id": "j-2"})), week):
+        text = text_of(render(message))
+        for link in notice(message, SETTINGS).links:
+            assert text.count(f"{link.url}|") + text.count(f'{link.url}"') + text.count(f"{link.url}\\\\") == 1, link
+
+
+def test_markdown_escapes_are_not_shown_in_chats() -> None:
+    """A table's cell may hold an escaped bar, and a name underscores."""
+    text = slack_body(a_weekly("| a | b |\n|---|---|\n| x\\|y | snake\\_case |\n\nplain \\# sign"))["blocks"][1][
+        "text"
+    ]["text"]
+    assert "x|y  snake_case" in text
+    assert "plain # sign" in text
+
+
+def test_headings_stay_headings_on_github() -> None:
+    """Only what would mention a person or an issue is broken."""
+    body = github_issue.issue(week := a_weekly("## Week 47\n\nsee #12 and @team"), notice(week, SETTINGS)).body
+    assert "## Week 47" in body
+    assert "#12" not in body
+    assert "@team" not in body
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"facts": [{"name": "🔥" * 300, "value": "🔥" * 5_000}] * 60},
+        {"links": [{"title": "🔥" * 300, "url": "https://ops.example.com/" + "x" * 60_000}] * 20},
+        {"links": [{"title": "a", "url": "https://ops.example.com/" + "x" * 7_000}] * 20},
+    ],
+)
+def test_github_takes_whatever_facts_and_links_there_are(body: dict[str, Any]) -> None:
+    """The payload stays below 65,535 characters."""
+    refs = {"job_id": "j" * 30_000, "run_id": "r" * 30_000}
+    for message in (a_weekly("é" * 100_000, **body), a_message(*(an_alert(number, refs=refs) for number in range(25)))):
+        issue = github_issue.issue(message, notice(message, SETTINGS))
+        payload = {"event_type": "cogo-alert", "client_payload": {"alert": issue.to_json()}}
+        assert len(json.dumps(payload)) < 65_535
+        assert issue.body.endswith(issue.mark)

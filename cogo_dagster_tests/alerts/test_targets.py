@@ -77,6 +77,31 @@ def test_the_vendor_takes_it(name: str, receiver: Receiver, message: Message) ->
     assert len(receiver.accepted) == len(receiver.requests) == 1
 
 
+@pytest.mark.parametrize("name", ["slack", "googlechat"])
+@pytest.mark.parametrize(
+    "message", [a_message(), worst(), a_weekly("# Week\n\n**1** of 2", facts=[{"name": "a", "value": "b"}])]
+)
+def test_what_is_not_taken_as_it_is_comes_as_plain_text(name: str, receiver: Receiver, message: Message) -> None:
+    """After a 400, once: the words arrive, without blocks or cards."""
+    receiver.next.append(Reply(400, "invalid_blocks" if name == "slack" else "{}"))
+    assert send(name, receiver, message).outcome is Outcome.DELIVERED
+    first, second = (request.json for request in receiver.requests)
+    assert {"blocks", "cardsV2"} & set(first)
+    assert not {"blocks", "cardsV2"} & set(second)
+    assert message.alerts[0].title[:10] in second["text"] or len(message.alerts) > 1
+    receiver.next += [Reply(400, "{}"), Reply(400, "{}")]
+    assert send(name, receiver, message).outcome is Outcome.DEAD
+    assert len(receiver.requests) == 4
+
+
+@pytest.mark.parametrize("name", ["http"])
+def test_a_400_is_given_up_where_there_is_no_plainer_form(name: str, receiver: Receiver) -> None:
+    """One request."""
+    receiver.next.append(Reply(400, "{}"))
+    receipt = send(name, receiver)
+    assert (receipt.outcome, receipt.error_class, len(receiver.requests)) == (Outcome.DEAD, "http_400", 1)
+
+
 @each_target
 @pytest.mark.parametrize(
     ("reply", "outcome", "error_class"),
@@ -84,7 +109,6 @@ def test_the_vendor_takes_it(name: str, receiver: Receiver, message: Message) ->
         (Reply(429, "rate_limited", {"Retry-After": "7"}), Outcome.RETRY, "http_429"),
         (Reply(503), Outcome.RETRY, "http_503"),
         (Reply(408), Outcome.RETRY, "http_408"),
-        (Reply(400, "{}"), Outcome.DEAD, "http_400"),
         (Reply(404, "nothing here"), Outcome.DEAD, "http_404"),
     ],
 )

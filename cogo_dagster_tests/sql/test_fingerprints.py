@@ -82,7 +82,8 @@ def test_stored_fingerprints_are_made_anew(owner: Owner) -> None:
         " values (gen_random_uuid(), 'old', 'me', now() + interval '1 hour')"
     )
     owner.execute(
-        "insert into public.weekly_summaries (branch, window_start, window_end, numbers, sources, complete, computed_at)"
+        "insert into public.weekly_summaries (branch, window_start, window_end, numbers, sources, complete,"
+        " computed_at)"
         " select 'main', now(), now(), jsonb_build_object('top_failures', jsonb_build_array(jsonb_build_object("
         " 'fingerprint', 'old', 'family', 'browser', 'error_class', 'http_status', 'message', %s::text))),"
         " '{}', true, now()",

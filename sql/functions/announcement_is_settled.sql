@@ -1,11 +1,11 @@
 /*
- * Whether an announcement needs no other attempt: a target accepted it, or one is still to be told. Null where nothing of
- * this key was announced.
+ * Whether an announcement needs no other attempt: true where a target accepted it, or one is still to be told. Null where
+ * nothing of this key was announced.
  */
-create or replace function public.announcement_is_settled(key text) returns boolean
+create or replace function public.announcement_is_settled(key text) returns jsonb
 language sql stable set search_path = '' as $$
-    select exists (select from public.alert_deliveries d
-                   where d.alert_id = a.id and (d.status in ('pending', 'delivered') or d.announced_at is not null))
+    select to_jsonb(exists (select from public.alert_deliveries d
+                            where d.alert_id = a.id and (d.status in ('pending', 'delivered') or d.announced_at is not null)))
     from public.alerts a where a.key = announcement_is_settled.key
 $$;
 
