@@ -3,9 +3,11 @@
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
+from cogo_dagster.executors.figma import rate_gate
 from cogo_dagster_tests.executors.figma_bench import FigmaBench
 from cogo_dagster_tests.executors.figma_server import PICTURES
 
@@ -172,6 +174,40 @@ def test_a_batch_that_is_too_large_is_halved(figma: FigmaBench, status: int) -> 
     row = figma.run(node_ids=[f"1:{n}" for n in range(1, 51)])
     assert (row["status"], len(row["result"]["files"])) == ("succeeded", 50)
     assert [len(batch) for batch in figma.figma.batches()] == [50, 25, 13, 12, 25, 13, 12]
+
+
+@pytest.mark.parametrize("type", ["figma.images", "figma.nodes"])
+@pytest.mark.parametrize(("status", "most"), [(413, 10), (413, 1), (414, 3), (431, 7)])
+def test_a_server_that_says_too_much_at_once_is_asked_for_less(
+    figma: FigmaBench, type: str, status: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one attempt; batches are as small from then on."""
+    monkeypatch.setattr(rate_gate, "CALLS_PER_MINUTE", dict.fromkeys(rate_gate.Tier, 10_000))
+    figma.figma.most = most
+    figma.figma.too_large = (status, b"<html>Request Entity Too Large</html>", {})
+    count = 12 if most == 1 else 40
+    row = figma.run(type, node_ids=[f"1:{n}" for n in range(1, count + 1)])
+    assert (row["status"], row["attempts"], len(row["result"]["files"])) == ("succeeded", 1, count)
+
+
+def test_the_ids_of_a_batch_are_bounded_by_their_length_too(figma: FigmaBench) -> None:
+    """Ids of nested instances are long, and an address has its limits."""
+    nodes = [f"I1:{n}" + ";123456:123456" * 20 for n in range(30)]
+    figma.figma.nodes = dict.fromkeys(nodes, "Part")
+    row = figma.run(node_ids=nodes)
+    assert (row["status"], len(row["result"]["files"])) == ("succeeded", 30)
+    assert all(len(quote(",".join(batch))) <= 4_100 for batch in figma.figma.batches())
+
+
+def test_a_look_at_the_file_that_is_refused_costs_no_dear_call(figma: FigmaBench) -> None:
+    """Unless it is only the scope of that look that the token lacks."""
+    figma.figma.next = [(403, {"status": 403, "err": "Invalid token"}, {})]
+    row = figma.run(node_ids=["1:1"])
+    assert (row["status"], row["error"]["class"], figma.figma.paths()) == (
+        "failed",
+        "figma_token",
+        ["/v1/files/KEY/meta"],
+    )
 
 
 def test_a_node_that_breaks_every_call_is_that_nodes_failure(figma: FigmaBench) -> None:

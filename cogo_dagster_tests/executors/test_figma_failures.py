@@ -30,6 +30,33 @@ from cogo_dagster_tests.executors.site import Site
     [
         ((403, {"status": 403, "err": "Invalid token"}, {}), "failed", "figma_token", "give FIGMA_API_TOKEN a valid"),
         (
+            (
+                403,
+                {
+                    "status": 403,
+                    "err": "Invalid scope(s): file_metadata:read. This endpoint requires the file_content:read scope",
+                },
+                {},
+            ),
+            "failed",
+            "figma_token",
+            "a token with the scope file_content:read",
+        ),
+        ((403, {"status": 403, "err": "File not exportable"}, {}), "failed", "figma_forbidden", "owner restricts"),
+        ((403, {"status": 403, "err": "Token expired"}, {}), "failed", "figma_token", "give FIGMA_API_TOKEN a valid"),
+        (
+            (403, b"<html><h1>Sorry, you have been blocked</h1></html>", {}),
+            "queued",
+            "figma_blocked",
+            "a proxy or firewall",
+        ),
+        (
+            (413, b"<h1>Request Entity Too Large</h1>", {}),
+            "failed",
+            "figma_request",
+            "ask for less at once",
+        ),
+        (
             (403, {"status": 403, "err": "Not allowed"}, {}),
             "failed",
             "figma_forbidden",

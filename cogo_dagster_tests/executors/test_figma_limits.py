@@ -62,6 +62,22 @@ def test_another_token_and_the_other_tier_go_on(figma: FigmaBench) -> None:
     assert figma.look(job)["status"] == "succeeded"
 
 
+def test_a_limit_of_one_files_plan_stops_no_other_file(figma: FigmaBench) -> None:
+    """It is the file's plan that allows six calls a month; the limit of a minute is the token's."""
+    rates = RateLimits(figma.transport)
+    token = figma.executor()._options.token_hash
+    first, second = (RateGate(rates, token, 0.0, key) for key in ("KEY", "OTHER"))
+    asyncio.run(first.refused(Tier.EXPENSIVE, {k.lower(): v for k, v in DAYS[2].items()}))
+    with pytest.raises(Snooze, match="plan starter"):
+        asyncio.run(first.enter(Tier.EXPENSIVE))
+    asyncio.run(second.enter(Tier.EXPENSIVE))
+    asyncio.run(first.enter(Tier.CHEAP))
+    asyncio.run(second.refused(Tier.EXPENSIVE, {"retry-after": "30", "x-figma-rate-limit-type": "high"}))
+    for gate in (second, RateGate(rates, token, 0.0, "THIRD")):
+        with pytest.raises(Snooze, match="for 30 s"):
+            asyncio.run(gate.enter(Tier.EXPENSIVE))
+
+
 def test_what_came_before_the_refusal_is_kept(figma: FigmaBench) -> None:
     """Of three batches the second was refused: after the wait, only the last two are asked for."""
     figma.figma.next = [None, None, DAYS]
@@ -88,12 +104,19 @@ def test_a_refused_look_at_the_file_puts_the_job_off_too(figma: FigmaBench) -> N
 
 @pytest.mark.parametrize(
     ("retry_after", "seconds"),
-    [(None, 60), ("0", 1), ("soon", 60), ("99999999999", 31_536_000), ("Wed, 21 Oct 2015 07:28:00 GMT", 1)],
+    [
+        (None, 60),
+        ("0", 1),
+        ("soon", 60),
+        ("99999999999", 604_800),
+        ("Wed, 21 Oct 2099 07:28:00 GMT", 604_800),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 1),
+    ],
 )
 def test_a_refusal_that_says_nothing_sensible_is_waited_out_sensibly(
     figma: FigmaBench, retry_after: str | None, seconds: float
 ) -> None:
-    """A minute where nothing is said, a year at most, never nothing."""
+    """A minute where nothing is said, a week at most, never nothing."""
     headers = {"Retry-After": retry_after} if retry_after else {}
     figma.figma.next = [None, (429, {"status": 429, "err": "Rate limit exceeded"}, headers)]
     row = figma.run(node_ids=["1:1"])

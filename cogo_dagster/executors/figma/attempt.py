@@ -78,7 +78,7 @@ class Attempt:
         try:
             self._meta = await self._client.meta(self._request.file_key)
         except Refused as refused:
-            if refused.status != 403:
+            if not refused.lacks_scope:
                 raise
             self._notes.append(_NO_META)
         known = [self._meta.get("version"), self._meta.get("last_touched_at")]

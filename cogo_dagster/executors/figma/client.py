@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, urlencode, urlsplit
 
-from cogo_dagster.executors.figma.errors import Refused, words_of
+from cogo_dagster.executors.figma.errors import Refused, refused, words_of
 from cogo_dagster.executors.figma.options import FigmaOptions
 from cogo_dagster.executors.figma.rate_gate import RateGate, Tier
 from cogo_dagster.net.client import Fetched, FetchFailed, fetch
@@ -102,11 +102,17 @@ class FigmaClient:
         query = urlencode(parameters, safe=",")
         url = f"{self._options.api}{path}" + (f"?{query}" if query else "")
         headers = {"x-figma-token": self._token, "accept": "application/json"}
-        answer = await self._fetch(url, f"ask Figma for {path}", headers, MAX_JSON_BYTES)
+        try:
+            answer = await self._fetch(url, f"ask Figma for {path}", headers, MAX_JSON_BYTES)
+        except ExecutionFailed as error:
+            if error.error_class == "too_large":
+                limit = f"an answer of more than {MAX_JSON_BYTES // 1024**2} MiB"
+                raise Refused(413, limit) from error
+            raise
         if answer.status == 429:
             raise await self._gate.refused(tier, answer.headers)
         if answer.status != 200:
-            raise Refused(answer.status, words_of(answer.content, self._token))
+            raise refused(answer.status, answer.content, self._token)
         try:
             body = await asyncio.to_thread(json.loads, answer.content)
         except (ValueError, RecursionError):

@@ -11,7 +11,13 @@ from typing import Final
 from cogo_dagster.queue.executor import ExecutionFailed
 from cogo_dagster.redaction import redact
 
-_TOO_LARGE: Final = frozenset({400, 500})
+_TOO_LARGE: Final = frozenset({408, 413, 414, 431})
+"""Too much at once, whatever is asked for."""
+
+_PERHAPS_TOO_LARGE: Final = _TOO_LARGE | {400, 500, 502, 504, 524}
+_SCOPE: Final = re.compile(
+    r"requires? (?:the |one of )?([a-z_]+:[a-z]+(?:(?:,| or|, or) [a-z_]+:[a-z]+)*) scope", re.IGNORECASE
+)
 _LONGEST: Final = 300
 
 
@@ -21,26 +27,47 @@ class Refused(Exception):
     Attributes:
         status: The HTTP status.
         words: Figma's own, without secrets.
+        by_figma: False where the answer has none of Figma's forms: something on the way said it.
     """
 
-    def __init__(self, status: int, words: str) -> None:
+    def __init__(self, status: int, words: str, *, by_figma: bool = True) -> None:
         super().__init__(words)
         self.status = status
         self.words = words
+        self.by_figma = by_figma
 
     @property
     def is_perhaps_too_large(self) -> bool:
         """Whether asking for less can help: 400 and 500 are also what a rendering that takes too long ends with."""
+        return self.status in _PERHAPS_TOO_LARGE
+
+    @property
+    def is_too_large(self) -> bool:
+        """Whether the answer means nothing else than too much at once."""
         return self.status in _TOO_LARGE
+
+    @property
+    def lacks_scope(self) -> bool:
+        """Whether the token is right and may not do this."""
+        return self.status == 403 and self.by_figma and re.search(r"\bscope", self.words, re.IGNORECASE) is not None
 
     def failure(self, doing: str) -> ExecutionFailed:
         """Return what the job fails with."""
-        error_class, retryable, advice = _judge(self.status, self.words)
+        error_class, retryable, advice = _judge(self)
         return ExecutionFailed(
             f"{doing}: Figma answered {self.status} ({self.words}){advice}.",
             error_class=error_class,
             retryable=retryable,
         )
+
+
+def refused(status: int, content: bytes, token: str) -> Refused:
+    """Return an answer that is no success as an error to raise."""
+    try:
+        by_figma = isinstance(json.loads(content[:10_000]), dict)
+    except ValueError:
+        by_figma = False
+    return Refused(status, words_of(content, token), by_figma=by_figma)
 
 
 def words_of(content: bytes, token: str) -> str:
@@ -56,16 +83,36 @@ def words_of(content: bytes, token: str) -> str:
     return redact(line, [token])[:_LONGEST] or "no reason given"
 
 
-def _judge(status: int, words: str) -> tuple[str, bool, str]:
+def _judge(refused: Refused) -> tuple[str, bool, str]:
     """Return the class, whether time may heal it, and what to do."""
-    if status == 401 or (status == 403 and re.search(r"\btoken\b", words, re.IGNORECASE)):
-        return "figma_token", False, ": give FIGMA_API_TOKEN a valid token with the scope file_content:read"
+    status = refused.status
+    if status == 401:
+        return "figma_token", False, _NEW_TOKEN
     if status == 403:
-        return "figma_forbidden", False, ": the token's user must be able to open the file"
+        return _judge_403(refused)
     if status == 404:
         return "figma_not_found", False, ": check the file's key and version"
-    if status >= 500 or status in (408, 425):
+    if status == 400 or refused.is_too_large:
+        return "figma_request", status == 408, ": ask for less at once (depth, figma.nodes), or correct the payload"
+    if status >= 500 or status == 425:
         return "figma_server", True, ""
-    if status == 400:
-        return "figma_request", False, ": ask for less at once (depth, figma.nodes), or correct the payload"
     return "figma_answer", True, ""
+
+
+def _judge_403(refused: Refused) -> tuple[str, bool, str]:
+    """Figma's own text says which of several causes it is."""
+    words = refused.words.lower()
+    if not refused.by_figma:
+        return "figma_blocked", True, ": a proxy or firewall on the way said this, not Figma; let it pass api.figma.com"
+    if refused.lacks_scope:
+        found = _SCOPE.search(refused.words)
+        needed = found[1] if found else "file_content:read"
+        return "figma_token", False, f": give FIGMA_API_TOKEN a token with the scope {needed}"
+    if "export" in words or "copy" in words:
+        return "figma_forbidden", False, ": the file's owner restricts copying and exporting; ask them to allow it"
+    if re.search(r"\btoken\b", words):
+        return "figma_token", False, _NEW_TOKEN
+    return "figma_forbidden", False, ": the token's user must be able to open the file"
+
+
+_NEW_TOKEN: Final = ": give FIGMA_API_TOKEN a valid token with the scope file_content:read"  # noqa: S105 - advice

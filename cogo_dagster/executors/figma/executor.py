@@ -87,7 +87,9 @@ class FigmaExecutor:
         if self._ports is None:
             raise RuntimeError("The Figma executor was given no ports: call `use` first.")
         options = self._options
-        gate = RateGate(RateLimits(self._ports.transport), options.token_hash, options.patience_seconds)
+        gate = RateGate(
+            RateLimits(self._ports.transport), options.token_hash, options.patience_seconds, request.file_key
+        )
         client = FigmaClient(options, self._proxy, gate)
         return Attempt(client, request, job, workspace, ports=self._ports, batch=options.batch)
 

@@ -2,8 +2,8 @@
 
     meta check → what was made before → the rest, batch by batch
 
-A batch that is perhaps too large is halved. A node that cannot be had is that node's failure; the job fails for good
-only when nothing came, and is tried again where time may heal what is missing.
+A batch that is perhaps too large is halved, and its address is bounded. A node that cannot be had is that node's
+failure; the job fails for good only when nothing came, and is tried again where time may heal what is missing.
 """
 
 import asyncio
@@ -13,13 +13,16 @@ from typing import Final
 from cogo_dagster.executors.figma.client import FigmaClient, LinkExpired
 from cogo_dagster.executors.figma.errors import Refused
 from cogo_dagster.executors.figma.files import Files
-from cogo_dagster.executors.figma.identifiers import file_stem
+from cogo_dagster.executors.figma.identifiers import file_stem, ids_characters
 from cogo_dagster.executors.figma.payload import FigmaRequest, ImagesRequest
 from cogo_dagster.queue.executor import ExecutionFailed
 from cogo_dagster.queue.model import Json
 
 MOST_HALVINGS: Final = 32
 """Calls are dear: after so many halvings a batch that fails fails whole."""
+
+MAX_IDS_CHARACTERS: Final = 4_000
+"""Of the ids in an address, encoded: proxies and servers take some 8,000 for a whole one."""
 
 DOWNLOADS_AT_ONCE: Final = 4
 _SIGNATURES: Final[Mapping[str, bytes]] = {"png": b"\x89PNG", "jpg": b"\xff\xd8", "pdf": b"%PDF", "svg": b"<svg"}
@@ -60,10 +63,14 @@ class NodeExport:
         """
         await self._files.recall({node: self._name(node) for node in self._request.node_ids})
         missing = [node for node in self._request.node_ids if node not in self._files.names]
-        for nodes in _batches(missing, self._batch):
+        for nodes in _batches(missing, self._batch, MAX_IDS_CHARACTERS):
             await self._export(nodes)
 
     async def _export(self, nodes: Sequence[str]) -> None:
+        if len(nodes) > self._batch:  # it became smaller since
+            for part in _batches(nodes, self._batch):
+                await self._export(part)
+            return
         try:
             await (self._render(nodes) if isinstance(self._request, ImagesRequest) else self._read(nodes))
         except Refused as refused:
@@ -74,6 +81,8 @@ class NodeExport:
     async def _with_less(self, nodes: Sequence[str], refused: Refused) -> None:
         if len(nodes) > 1 and self._halvings < MOST_HALVINGS:
             self._halvings += 1
+            if refused.is_too_large:  # no node breaks the call: later batches are as small from the start
+                self._batch = (len(nodes) + 1) // 2
             for half in _batches(nodes, (len(nodes) + 1) // 2):
                 await self._export(half)
             return
@@ -174,6 +183,16 @@ def verdict(export: NodeExport, files: Files, *, last_attempt: bool) -> None:
         raise ExecutionFailed(message, error_class="figma_nothing", retryable=False)
 
 
-def _batches(nodes: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    for start in range(0, len(nodes), size):
-        yield nodes[start : start + size]
+def _batches(nodes: Sequence[str], size: int, max_characters: int = 1_000_000) -> Iterator[Sequence[str]]:
+    """Yield the nodes in parts of at most so many, with at most so many characters of ids in an address."""
+    part: list[str] = []
+    characters = 0
+    for node in nodes:
+        length = ids_characters([node])
+        if part and (len(part) >= size or characters + length > max_characters):
+            yield part
+            part, characters = [], 0
+        part.append(node)
+        characters += length
+    if part:
+        yield part

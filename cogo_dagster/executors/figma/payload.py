@@ -21,12 +21,13 @@ from pydantic import (
     model_validator,
 )
 
-from cogo_dagster.executors.figma.identifiers import node_id, split_link
+from cogo_dagster.executors.figma.identifiers import ids_characters, node_id, split_link
 from cogo_dagster.executors.mistakes import sentences
 from cogo_dagster.queue.executor import InvalidPayload
 from cogo_dagster.queue.model import Json
 
 MAX_NODES: Final = 500
+MAX_FILE_IDS_CHARACTERS: Final = 6_000
 _IDENTITY: Final = frozenset({"file_key", "node_ids"})
 
 
@@ -103,6 +104,13 @@ class FileRequest(FigmaRequest):
     plugin_data: Annotated[str, Field(pattern=r"^[A-Za-z0-9_,-]{1,1000}$")] | None = None
     branch_data: bool | None = None
 
+    @field_validator("node_ids", mode="after")
+    @classmethod
+    def _fits_an_address(cls, ids: tuple[str, ...]) -> tuple[str, ...]:
+        if ids_characters(ids) > MAX_FILE_IDS_CHARACTERS:
+            raise ValueError("has more ids than one call takes: use figma.nodes, which asks in batches")
+        return ids
+
 
 class NodesRequest(FigmaRequest):
     """The payload of `figma.nodes`: each node with what is below it, as JSON. `depth` counts from the node."""
@@ -129,6 +137,13 @@ class ImagesRequest(FigmaRequest):
     svg_simplify_stroke: bool | None = None
     contents_only: bool | None = None
     use_absolute_bounds: bool | None = None
+
+    @field_validator("node_ids", mode="after")
+    @classmethod
+    def _is_drawn(cls, ids: tuple[str, ...]) -> tuple[str, ...]:
+        if "0:0" in ids:
+            raise ValueError("0:0 is the document itself, which has no picture: name a page or a frame")
+        return ids
 
     @model_validator(mode="after")
     def _fits_the_format(self) -> Self:
