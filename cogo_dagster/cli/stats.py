@@ -25,7 +25,7 @@ def _facts(numbers: Numbers) -> dict[str, Json]:
         "queued": f"{numbers.queued:,} ({numbers.ready:,} due{waits})",
         "running": f"{numbers.running:,} of {numbers.slots_alive:,} slots",
         "succeeded in 24 h": f"{numbers.succeeded_24h:,}",
-        "failed in 24 h": f"{numbers.failed_24h:,}",
+        "jobs failed in 24 h, and not retried": f"{numbers.failed_24h:,}",
         "dead letters": f"{numbers.dlq_open:,}",
         "lease losses in 24 h": f"{numbers.lease_losses_24h:,}",
         "expired leases": f"{numbers.expired_leases:,}",

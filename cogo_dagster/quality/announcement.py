@@ -19,7 +19,7 @@ def announcement_of(
         "kind": "weekly",
         "title": f"Week {week.week}: Q1 {verdict}",
         "markdown": week.markdown,
-        "facts": facts | {"Gate runs": f"{now.gate.runs:,}", "Jobs failed": f"{now.jobs.failed:,}"},
+        "facts": facts | {"Gate runs": f"{now.gate.runs:,}", "Failures that ended a job": f"{now.jobs.failed:,}"},
         "links": dict(links or {}),
         "image_artifact_id": image_artifact_id,
     }

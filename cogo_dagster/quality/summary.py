@@ -1,6 +1,7 @@
 """A week in words: what changed against the week before, as numbers and as markdown."""
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Final
 
 from cogo_dagster.quality.model import Failure, GateSummary
@@ -33,7 +34,7 @@ _ROWS: Final = (
     ("Lint errors", "lint_errors", ""),
     ("Coverage", "coverage_percent", " %"),
     ("Jobs succeeded", "jobs_succeeded", ""),
-    ("Jobs failed", "jobs_failed", ""),
+    ("Failures that ended a job", "jobs_failed", ""),
     ("Job success rate", "success_rate", " %"),
     ("At the first try", "first_try_rate", " %"),
     ("Attempts lost", "attempts_lost", ""),
@@ -69,9 +70,18 @@ def markdown(week: str, this: GateSummary, last: GateSummary, *, complete: bool)
 def day_markdown(day: GateSummary) -> str:
     """Return one window as people read it."""
     numbers = measures(day)
-    lines = [f"## {day.window.start:%Y-%m-%d}", "", f"**{_VERDICTS[day.q1.verdict]}** {day.q1.reason}", ""]
+    lines = [f"## {window_title(day)}", "", f"**{_VERDICTS[day.q1.verdict]}** {day.q1.reason}", ""]
     lines += ["| | |", "|---|---:|", *(f"| {title} | {_number(numbers[name], unit)} |" for title, name, unit in _ROWS)]
     return "\n".join([*lines, *_failures(day.top_failures, day.top_failures)]) + "\n"
+
+
+def window_title(summary: GateSummary) -> str:
+    """Return a closed day as its date, any other window from when until when."""
+    start, end = summary.window.start, summary.window.end
+    midnight = (start.hour, start.minute, start.second) == (0, 0, 0)
+    if midnight and end - start == timedelta(days=1):
+        return f"{start:%Y-%m-%d}"
+    return f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC"
 
 
 _VERDICTS: Final = {"pass": "Q1 passes.", "fail": "Q1 fails.", "not_computed": "Q1 is not computed."}
@@ -112,4 +122,5 @@ def _signed(value: float | None, unit: str) -> str:
         return "-"
     if not value:
         return "±0"
-    return ("+" if value > 0 else "-") + _number(abs(value), unit)
+    # The difference of two shares is in percentage points.
+    return ("+" if value > 0 else "-") + _number(abs(value), " points" if unit == " %" else unit)

@@ -1,6 +1,8 @@
 """Reports: what the real tools write is read; what is hostile, huge, cut off or empty is refused in one sentence."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -38,6 +40,39 @@ def test_eslint_on_a_real_package(tmp_path: Path) -> None:
     facts = read_report("eslint", path).facts
     assert facts["lint_errors"] == sum(message["severity"] == 2 for message in messages) > 0
     assert facts["lint_warnings"] == sum(message["severity"] == 1 for message in messages)
+
+
+RUFF_FORMATS = ["json", "json-lines", "sarif", "concise", "full", "grouped", "pylint", "rdjson", "gitlab", "github"]
+
+
+@pytest.mark.parametrize("output_format", RUFF_FORMATS)
+def test_ruff_in_every_format_it_writes(tmp_path: Path, output_format: str) -> None:
+    """The same count as its statistics give, with a file that is no Python among them."""
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "a.py").write_text("import os\nimport sys\n\n\ndef f():\n    x = 1\n    return y\n")
+    (source / "b.py").write_text("def (:\n")
+    command = [str(Path(sys.executable).parent / "ruff"), "check", "--isolated", "--no-cache", "--output-format"]
+    statistics = subprocess.run([*command, "json", "--statistics", "."], cwd=source, capture_output=True, check=False)
+    expected = sum(row["count"] for row in json.loads(statistics.stdout))
+    report = tmp_path / "report"
+    subprocess.run([*command, output_format, "-o", str(report), "."], cwd=source, capture_output=True, check=False)
+    facts = read_report("eslint", report).facts
+    assert (facts["lint_errors"], facts["lint_warnings"]) == (expected, 0)
+    assert expected > 3
+
+
+def test_pytest_counts_a_test_once(tmp_path: Path) -> None:
+    """The real pytest writes a failing test with a failing teardown twice, and a skip with one as both."""
+    (tmp_path / "test_it.py").write_text(
+        "import pytest\n\n\n@pytest.fixture\ndef broken():\n    yield\n    raise OSError('\\x1b[31mred')\n\n\n"
+        "def test_a(broken):\n    assert 0\n\n\ndef test_b(broken):\n    pytest.skip('late')\n\n\n"
+        "@pytest.mark.skip\ndef test_c():\n    pass\n\n\ndef test_d():\n    pass\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--junit-xml=j.xml", "test_it.py"]
+    subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
+    facts = read_report("junit", tmp_path / "j.xml").facts
+    assert (facts["tests_total"], facts["tests_failed"]) == (3, 2)
 
 
 def test_pytest_and_coverage_on_a_real_package() -> None:

@@ -85,6 +85,9 @@ def _object(path: Path, document: dict[str, Json]) -> Pair:
         return counted(path, summary["errors"], "errors"), counted(path, summary["warnings"], "warnings")
     if isinstance(document.get("diagnostics"), list):
         given = [row for row in document["diagnostics"] if isinstance(row, dict)]
+        source = document.get("source")
+        if isinstance(source, dict) and source.get("name") == "ruff":  # rdjson calls every violation a warning
+            return _total(path, [(1, 0) for _ in given])
         return _total(path, [_worded(row.get("severity") or document.get("severity")) for row in given])
     raise other_format(path, f"is no lint report: {_KNOWN}")
 

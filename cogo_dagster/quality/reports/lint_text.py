@@ -1,4 +1,4 @@
-"""Lint reports that are text: rows `path:line:column: CODE message` of ruff, flake8, pylint and mypy."""
+"""Lint reports that are text: rows `path:line:column: CODE message`, ruff's own pages, GitHub annotations."""
 
 import re
 from typing import Final
@@ -12,10 +12,18 @@ _OTHER: Final = re.compile(
     r"\*{5,}.*|-{5,}|=+|Your code has been rated .*|Found (\d+|no) (errors?|issues?).*|Success: .*|All checks passed!"
     r"|\[\*\] .*|No fixes available.*|warning: .*"
 )
+_ANNOTATION: Final = re.compile(r"^::(error|warning|notice) ", re.MULTILINE)
+_RUFF: Final = re.compile(
+    r"^Found (?P<found>\d{1,9}) errors?(?: \(\d+ fixed, (?P<left>\d{1,9}) remaining\))?\.$", re.MULTILINE | re.ASCII
+)
 
 
 def read_rows(text: str) -> tuple[int, int] | None:
     """Return errors and warnings; None where a row is none of a linter's."""
+    if annotations := _ANNOTATION.findall(text):
+        return annotations.count("error"), annotations.count("warning")
+    if found := _RUFF.search(text):  # its default output; what it fixed is not found any more
+        return int(found["left"] or found["found"]), 0
     errors = warnings = 0
     for row in filter(None, map(str.strip, text.splitlines())):
         found = _ROW.fullmatch(row)
