@@ -97,7 +97,11 @@ class Postgrest:
             kwargs={"application_name": "postgrest stand-in"},
             open=True,
         )
-        self._listener = psycopg.connect(dsn, autocommit=True, application_name="postgrest stand-in")
+        self._dsn = dsn
+        self._listen()
+
+    def _listen(self) -> None:
+        self._listener = psycopg.connect(self._dsn, autocommit=True, application_name="postgrest stand-in")
         self._listener.execute("listen pgrst")
         self._functions = self._read()
 
@@ -128,9 +132,7 @@ class Postgrest:
 
     def _find(self, name: str, given: frozenset[str]) -> Function:
         with self._lock:
-            # The cache of the schema is read anew when the database says so, and at no other time.
-            if any(note.payload == "reload schema" for note in list(self._listener.notifies(timeout=0))):
-                self._functions = self._read()
+            self._refresh()
             fitting = [function for function in self._functions.get(name, ()) if function.takes(given)]
         if len(fitting) > 1:
             raise Refused(300, "PGRST203", f"Could not choose the best candidate function between: {name}")
@@ -143,6 +145,15 @@ class Postgrest:
                 f"Searched for the function public.{name}{words}, but no matches were found in the schema cache.",
             )
         return fitting[0]
+
+    def _refresh(self) -> None:
+        """Read the schema anew when the database says so, or after the connection that listens was lost."""
+        try:
+            if any(note.payload == "reload schema" for note in list(self._listener.notifies(timeout=0))):
+                self._functions = self._read()
+        except psycopg.OperationalError:
+            with suppress(psycopg.OperationalError):
+                self._listen()
 
     @contextmanager
     def _connection(self) -> Iterator[Connection]:

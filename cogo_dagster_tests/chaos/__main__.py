@@ -1,0 +1,36 @@
+"""`python -m cogo_dagster_tests.chaos --minutes N --seed S`: one run, its figures, and its violations last."""
+
+import argparse
+import shutil
+import sys
+
+from cogo_dagster.queue.migrate import migrate
+from cogo_dagster_tests.chaos.report import lines
+from cogo_dagster_tests.chaos.run import Order, run, scratch
+from cogo_dagster_tests.servers import private_server
+
+
+def main() -> int:
+    """Run, print, and return 1 if anything was violated."""
+    parser = argparse.ArgumentParser(prog="python -m cogo_dagster_tests.chaos", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=5, help="how long faults happen")
+    parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same faults in the same order")
+    parser.add_argument("--transport", choices=("postgres", "rest"), default="postgres")
+    parser.add_argument("--workers", type=int, default=3, help="worker processes at once")
+    parser.add_argument("--postgres", type=int, choices=(15, 18), default=18, help="version of the server")
+    given = parser.parse_args()
+    order = Order(given.transport, given.seed, given.minutes * 60, given.workers, small_disk=True)
+    folder = scratch()
+    with private_server(given.postgres) as server:
+        server.start()
+        dsn = server.dsn("postgres")
+        migrate(dsn)
+        report = run(dsn, folder, order, say=lambda sentence: sys.stderr.writelines([f"{sentence}\n"]))
+    if not report.violations:
+        shutil.rmtree(folder, ignore_errors=True)
+    sys.stdout.writelines(f"{line}\n" for line in lines(report))
+    return 1 if report.violations else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""Two families for chaos runs: `chaos` does what its payload says, `chaos_quick` succeeds at once and is prefetched."""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cogo_dagster.queue.executor import ExecutionFailed, Snooze, Workspace
+from cogo_dagster.queue.model import ArtifactFile, ExecutionResult, Job
+from cogo_dagster.settings import Settings
+from cogo_dagster_tests.chaos.effects import VARIABLE, EffectLog
+from cogo_dagster_tests.chaos.endings import ENDINGS
+
+
+class ChaosExecutor:
+    """Runs what the payload says; see `execute`."""
+
+    def __init__(self, family: str, log: EffectLog, *, prefetch: int = 0) -> None:
+        self.family = family
+        self.slots: int | None = None
+        self.prefetch = prefetch
+        self.makes_artifacts = prefetch == 0
+        self._log = log
+
+    def validate(self, type: str, payload: Any) -> dict[str, Any]:  # noqa: ARG002 - the protocol
+        """Take everything."""
+        return dict(payload)
+
+    async def start(self) -> None:
+        """Nothing is shared."""
+
+    async def stop(self) -> None:
+        """Nothing to release."""
+
+    async def execute(self, job: Job, workspace: Workspace) -> ExecutionResult:
+        """Log the beginning, work, and log a success just before it is returned."""
+        self._log.write("begin", job.id, job.lease_token)
+        what = str(job.payload.get("do", "succeed"))
+        await asyncio.sleep(float(job.payload.get("seconds", 0)))
+        if what in ENDINGS:
+            self._log.write("odd", job.id, job.lease_token)
+            return await ENDINGS[what](workspace)
+        files = _files(what, job.payload, workspace)
+        if what == "fail":
+            raise ExecutionFailed("It failed.", error_class="chaos", retryable=True, artifacts=files)
+        if what == "snooze" and os.urandom(1)[0] % 2:
+            raise Snooze("Later.", delay_seconds=1)
+        self._log.write("end", job.id, job.lease_token, len(files))
+        return ExecutionResult({"token": str(job.lease_token)}, files)
+
+
+def _files(what: str, payload: Mapping[str, Any], workspace: Workspace) -> list[ArtifactFile]:
+    files = []
+    for number in range(int(payload.get("files", 0))):
+        path = workspace.folder / f"{number}.bin"
+        path.write_bytes(os.urandom(int(payload.get("size_bytes", 2_000))))
+        files.append(ArtifactFile(path.name, "application/octet-stream", path))
+    return files
+
+
+def build(settings: Settings) -> ChaosExecutor:
+    """Make the executor of the family `chaos`."""
+    return ChaosExecutor("chaos", EffectLog(Path(os.environ[VARIABLE])))
+
+
+def build_quick(settings: Settings) -> ChaosExecutor:
+    """Make the executor of the family `chaos_quick`."""
+    return ChaosExecutor("chaos_quick", EffectLog(Path(os.environ[VARIABLE])), prefetch=20)

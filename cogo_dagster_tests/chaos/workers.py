@@ -1,0 +1,191 @@
+"""The worker processes of a run: started, signalled, restarted when they end, and looked at afterwards."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from cogo_dagster.cli.exit_codes import ExitCode
+from cogo_dagster.settings import PROJECT_ROOT
+from cogo_dagster_tests.chaos.effects import VARIABLE
+
+LEASE_SECONDS: Final = 5
+GRACE_SECONDS: Final = 3
+KILLED_BY_JOB: Final = 77
+
+_PROGRAM: Final = Path(sys.executable).with_name("cogo")
+_STOP_SECONDS: Final = GRACE_SECONDS + 10 + 30
+"""A worker ends ten seconds after its grace; the rest is for a machine that is busy with something else."""
+_ACCEPTED: Final = frozenset(
+    {ExitCode.OK, ExitCode.DATABASE, ExitCode.STUCK, KILLED_BY_JOB, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT}
+)
+"""Signals among them: SIGTERM and SIGINT before the handlers stand."""
+
+
+@dataclass
+class Slot:
+    """The place of one worker; when the process ends, another one is started."""
+
+    number: int
+    process: "subprocess.Popen[bytes] | None" = None
+    log: Path = Path("/dev/null")
+    stop_asked_at: float | None = None
+    frozen: bool = False
+    start_at: float = 0.0
+
+
+@dataclass
+class Workers:
+    """All worker processes of a run.
+
+    Attributes:
+        exits: How many processes ended with which code.
+        ended_themselves: Why workers ended as stuck, a sentence each.
+        troubles: What no worker may do, a sentence each.
+    """
+
+    folder: Path
+    environment: Mapping[str, str]
+    count: int
+    concurrency: int = 6
+    exits: Counter[int] = field(default_factory=Counter)
+    ended_themselves: list[str] = field(default_factory=list)
+    troubles: list[str] = field(default_factory=list)
+    groups: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.slots = [Slot(number) for number in range(self.count)]
+        write_entry_points(self.folder / "plugins")
+
+    def look(self, *, restart: bool = True) -> None:
+        """Notice processes that ended, start others in their place, and give up those that do not end."""
+        for slot in self.slots:
+            if slot.process is None:
+                if restart and time.monotonic() >= slot.start_at:
+                    self._start(slot)
+            elif (code := slot.process.poll()) is not None:
+                self._ended(slot, code)
+            elif slot.stop_asked_at and not slot.frozen and time.monotonic() - slot.stop_asked_at > _STOP_SECONDS:
+                self.troubles.append(f"A worker has not ended {_STOP_SECONDS} s after its signal: {slot.log}.")
+                slot.process.kill()
+                slot.stop_asked_at = None
+
+    def signal(self, slot: Slot, number: signal.Signals, *, group: bool = False) -> None:
+        """Send a signal, if somebody is there."""
+        if slot.process is None:
+            return
+        with suppress(ProcessLookupError):
+            if group:
+                os.killpg(slot.process.pid, number)
+            else:
+                slot.process.send_signal(number)
+        if number in (signal.SIGTERM, signal.SIGINT):
+            slot.stop_asked_at = slot.stop_asked_at or time.monotonic()
+
+    def freeze(self, slot: Slot) -> None:
+        """Stop the process until `thaw`."""
+        slot.frozen = slot.process is not None
+        self.signal(slot, signal.SIGSTOP)
+
+    def thaw(self, slot: Slot) -> None:
+        """Let it go on; the time to end after a signal begins anew."""
+        slot.frozen = False
+        self.signal(slot, signal.SIGCONT)
+        if slot.stop_asked_at is not None:
+            slot.stop_asked_at = time.monotonic()
+
+    def end(self) -> None:
+        """Ask all to end, and wait until they have."""
+        for slot in self.slots:
+            self.thaw(slot)
+            self.signal(slot, signal.SIGTERM)
+        while any(slot.process for slot in self.slots):
+            self.look(restart=False)
+            time.sleep(0.1)
+
+    def kill(self) -> None:
+        """Leave nothing, whatever happens."""
+        for group in self.groups:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(group, signal.SIGKILL)
+        for slot in self.slots:
+            if slot.process is not None:
+                slot.process.wait()
+
+    def alive_pids(self) -> list[int]:
+        """Return the processes that run and were not asked to end."""
+        return [slot.process.pid for slot in self.slots if slot.process and not slot.stop_asked_at]
+
+    def left(self) -> list[int]:
+        """Return the processes with this run's environment that still live (Linux)."""
+        mark, found = f"{VARIABLE}={self.environment[VARIABLE]}\0".encode(), []
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                alive = (process / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+                if alive and mark in (process / "environ").read_bytes():
+                    found.append(int(process.name))
+        return found
+
+    def _start(self, slot: Slot) -> None:
+        slot.log = self.folder / f"worker-{slot.number}-{time.monotonic_ns()}.log"
+        with slot.log.open("wb") as log:
+            slot.process = subprocess.Popen(
+                [_PROGRAM, "worker", "--concurrency", str(self.concurrency)],
+                cwd=self.folder,
+                env={**self.environment, "WORKER_ID": f"chaos-{slot.number}"},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self.groups.append(slot.process.pid)
+        slot.stop_asked_at, slot.frozen = None, False
+
+    def _ended(self, slot: Slot, code: int) -> None:
+        self.exits[code] += 1
+        said = slot.log.read_text(errors="replace")
+        if code not in _ACCEPTED or "Traceback (most recent call last)" in said.rpartition("event loop is blocked")[0]:
+            self.troubles.append(f"A worker ended with code {code}: {slot.log}: {said[-300:]!r}")
+        elif code == ExitCode.STUCK:
+            self.ended_themselves.append(f"{slot.log}: {said.strip().splitlines()[-1]}")
+        elif code not in (KILLED_BY_JOB, -signal.SIGKILL):
+            slot.log.unlink()
+        slot.process, slot.stop_asked_at, slot.frozen = None, None, False
+        slot.start_at = time.monotonic() + 0.5
+
+
+def environment(folder: Path, database: Mapping[str, str]) -> dict[str, str]:
+    """Return what worker processes get, and nothing else of the caller's settings."""
+    (folder / ".env").touch()
+    (folder / "tmp").mkdir(exist_ok=True)
+    given = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    return {
+        **given,
+        **database,
+        "COGO_HOME": str(folder / "home"),
+        "TMPDIR": str(folder / "tmp"),
+        "PYTHONPATH": f"{folder / 'plugins'}:{PROJECT_ROOT}",
+        "COGO_LEASE_SECONDS": str(LEASE_SECONDS),
+        "COGO_GRACE_SECONDS": str(GRACE_SECONDS),
+        "COGO_JOB_TIMEOUT_SECONDS": "20",
+        "BROWSER_REAL_MODE": "false",
+        VARIABLE: str(folder / "effects.log"),
+    }
+
+
+def write_entry_points(folder: Path) -> None:
+    """Install the executors of the chaos runs where only these workers look."""
+    metadata = folder / "cogo_chaos-0.dist-info"
+    metadata.mkdir(parents=True, exist_ok=True)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: cogo-chaos\nVersion: 0\n")
+    module = "cogo_dagster_tests.chaos.executors"
+    (metadata / "entry_points.txt").write_text(
+        f"[cogo_dagster.executors]\nchaos = {module}:build\nchaos_quick = {module}:build_quick\n"
+    )
