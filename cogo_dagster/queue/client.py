@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID, uuid4
 
+from cogo_dagster.queue.fault_points import reach
 from cogo_dagster.queue.ids import new_request_id
 from cogo_dagster.queue.model import Enqueued, Job, Json, NewJob, Settlement
 from cogo_dagster.queue.transports.base import Transport
@@ -368,7 +369,10 @@ class Queue:
         return rows
 
     def _call(self, function: str, **arguments: Json) -> Json:
-        return self._transport.call(function, arguments)
+        reach("before", function)
+        answer = self._transport.call(function, arguments)
+        reach("after", function)
+        return answer
 
 
 def content_key(type: str, executor_id: str | None, payload: Mapping[str, Json]) -> str:

@@ -150,7 +150,12 @@ class Faults:
             with suppress(OSError), filler.open("wb") as written:
                 while True:
                     written.write(bytes(65_536))
-            return step.hold_seconds * 2, lambda: filler.unlink(missing_ok=True)
+
+            def empty() -> None:
+                world.remount("rw")
+                filler.unlink(missing_ok=True)
+
+            return step.hold_seconds * 2, empty
         if world.full_disk:
             world.remount("ro")
             return step.hold_seconds * 2, lambda: world.remount("rw")

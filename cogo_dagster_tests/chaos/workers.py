@@ -58,7 +58,6 @@ class Workers:
     exits: Counter[int] = field(default_factory=Counter)
     ended_themselves: list[str] = field(default_factory=list)
     troubles: list[str] = field(default_factory=list)
-    groups: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.slots = [Slot(number) for number in range(self.count)]
@@ -112,9 +111,13 @@ class Workers:
 
     def kill(self) -> None:
         """Leave nothing, whatever happens."""
-        for group in self.groups:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(group, signal.SIGKILL)
+        deadline = time.monotonic() + 10
+        # Told by their environment: the number of a process that has ended may be somebody else's now.
+        while (left := self.left()) and time.monotonic() < deadline:
+            for pid in left:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.05)
         for slot in self.slots:
             if slot.process is not None:
                 slot.process.wait()
@@ -145,7 +148,6 @@ class Workers:
                 stderr=log,
                 start_new_session=True,
             )
-        self.groups.append(slot.process.pid)
         slot.stop_asked_at, slot.frozen = None, False
 
     def _ended(self, slot: Slot, code: int) -> None:

@@ -16,6 +16,7 @@ from cogo_dagster.queue.artifacts.errors import (
 from cogo_dagster.queue.artifacts.files import LocalFile, measured
 from cogo_dagster.queue.artifacts.owner import Objects, Ownership, engine_keys
 from cogo_dagster.queue.errors import QueueError
+from cogo_dagster.queue.fault_points import UPLOAD, reach
 from cogo_dagster.queue.transports.base import Transport
 
 _Found = TypeVar("_Found")
@@ -124,7 +125,10 @@ class ArtifactStore:
         file = source if isinstance(source, LocalFile) else measured(source)
         with _unknown_is_unavailable():
             prefix = self._ownership.prefix_to_write() if self._ownership else ""
-            return self._objects.put(prefix + storage_key, file, content_type)
+            reach("before", UPLOAD)
+            stored = self._objects.put(prefix + storage_key, file, content_type)
+            reach("after", UPLOAD)
+            return stored
 
     def delete(self, storage_key: str) -> None:
         """Delete an object of this database; one that is not there is no error."""

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from cogo_dagster.queue.client import Ask
-from cogo_dagster.queue.errors import QueueError
 from cogo_dagster.queue.executor import Executor, Workspace
 from cogo_dagster.queue.model import ArtifactFile, JobError, Outcome, Settlement
 from cogo_dagster.queue.worker.attempt import EndedAttempt, run_attempt
@@ -174,8 +173,8 @@ class Executions:
         while True:
             try:
                 await self._state.calls.patiently(self._state.queue.start, self._state.identity, ids)
-            except QueueError as error:
-                self._state.warn(f"The start of prefetched jobs could not be recorded: {error}")
+            except Exception as error:  # noqa: BLE001 - jobs whose start is not recorded would wait for ever
+                self._state.warn(f"The start of prefetched jobs could not be recorded: {error!r}")
                 await asyncio.sleep(1)
             else:
                 return

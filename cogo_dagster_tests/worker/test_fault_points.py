@@ -1,0 +1,132 @@
+"""A worker meets a failure, or its end, before and after everything it commits or stores: nothing is lost."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+from uuid import UUID
+
+import pytest
+
+from cogo_dagster.queue.artifacts import ArtifactStoreUnavailable
+from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.errors import TransportError
+from cogo_dagster.queue.executor import Workspace
+from cogo_dagster.queue.fault_points import POINTS, at
+from cogo_dagster.queue.model import ExecutionResult, Job
+from cogo_dagster_tests.conftest import Owner
+from cogo_dagster_tests.queue.steps import add
+from cogo_dagster_tests.worker.bench import Bench
+from cogo_dagster_tests.worker.executors import FakeExecutor, a_file
+
+_UPKEEP: Final = {"lease_seconds": 2, "heartbeat_seconds": 0.1, "recover_seconds": 0.1}
+_BESIDE: Final = ("renew_leases", "recover_leases", "record_heartbeat")
+_SURVIVED: Final = ("renew_leases", "start_jobs")
+"""An exception there ends a thread or a task and not the worker: only a kill would end it, as in the chaos runs."""
+_PATIENCE_SECONDS: Final = 20.0
+
+
+class Died(BaseException):
+    """The process ends here."""
+
+
+class Once:
+    """Raises when it is first reached.
+
+    Attributes:
+        reached: How often the place was reached.
+    """
+
+    def __init__(self, raised: BaseException) -> None:
+        self._raised = raised
+        self.reached = 0
+
+    def __call__(self) -> None:
+        """Count, and raise the first time."""
+        self.reached += 1
+        if self.reached == 1:
+            raise self._raised
+
+
+@pytest.fixture
+def way() -> str:
+    """Over one transport: the places are above them."""
+    return "postgres"
+
+
+@pytest.fixture
+def jobs(queue: Queue) -> list[UUID]:
+    """More jobs than one claim takes, so that some are prefetched."""
+    return [add(queue) for _ in range(10)]
+
+
+def executor(point: str, once: Once) -> FakeExecutor:
+    """Leave a file; where the place is beside the stages, the first job waits until it was reached."""
+
+    async def body(job: Job, workspace: Workspace) -> ExecutionResult:
+        if point.endswith(_BESIDE):
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                while not once.reached:  # noqa: ASYNC110 - it is set in another thread
+                    await asyncio.sleep(0.02)
+        return ExecutionResult({"attempt": job.attempts}, [a_file(workspace)])
+
+    return FakeExecutor(body, prefetch=4)
+
+
+@pytest.fixture
+def whole(owner: Owner, jobs: list[UUID]) -> Callable[[], None]:
+    """Check that every job has succeeded once, with one file, which is the winning attempt's."""
+
+    def check() -> None:
+        rows = owner.execute(
+            "select j.status, count(a.id), bool_and(a.lease_token = j.lease_token) from public.jobs j"
+            " left join public.artifacts a on a.job_id = j.id and a.status = 'ready' group by j.id"
+        ).fetchall()
+        assert rows == [("succeeded", 1, True)] * len(jobs)
+
+    return check
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_one_failure_costs_nothing(
+    bench: Bench, queue: Queue, jobs: list[UUID], whole: Callable[[], None], point: str
+) -> None:
+    """The connection breaks there, or the store is away: every job succeeds at its first attempt."""
+    away = point.endswith("upload")
+    once = Once(ArtifactStoreUnavailable("It is away.") if away else TransportError("The connection broke."))
+    with at(point, once):
+        report = bench.drain(executor(point, once), concurrency=2, **_UPKEEP)
+    assert once.reached
+    whole()
+    assert {job["attempts"] for job in queue.get_jobs(jobs)} == {1}
+    assert report.counters["succeeded"] == len(jobs)
+
+
+@pytest.mark.parametrize("point", [point for point in POINTS if not point.endswith(_SURVIVED)])
+def test_an_end_there_costs_at_most_one_attempt(
+    bench: Bench, owner: Owner, jobs: list[UUID], whole: Callable[[], None], point: str
+) -> None:
+    """The worker dies there, its leases expire, and another one does what is left."""
+    once = Once(Died())
+    with at(point, once), pytest.raises(Died):
+        bench.drain(executor(point, once), concurrency=2, **_UPKEEP)
+    while any(job["status"] != "succeeded" for job in bench.queue.get_jobs(jobs)):  # a late claim may still take some
+        owner.execute("update public.jobs set lease_expires_at = now() - interval '1 s' where status = 'running'")
+        bench.queue.recover()
+        bench.drain(executor(point, once), concurrency=2)
+    whole()
+    assert all(job["attempts"] in (1, 2) for job in bench.queue.get_jobs(jobs))
+
+
+def test_an_unknown_error_stalls_no_prefetched_job(bench: Bench, jobs: list[UUID], whole: Callable[[], None]) -> None:
+    """Whatever fails while starts are recorded, it is repeated: jobs that wait in the worker are not left there."""
+    once = Once(RuntimeError("can't start new thread"))
+    with at("before start_jobs", once):
+        bench.drain(executor("before start_jobs", once), concurrency=2, **_UPKEEP)
+    assert once.reached
+    whole()
+
+
+def test_there_is_no_other_place() -> None:
+    """A misspelt name is an error and not a test that tests nothing."""
+    with pytest.raises(KeyError), at("before nothing", lambda: None):
+        pass
