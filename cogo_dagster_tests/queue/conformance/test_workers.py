@@ -71,6 +71,17 @@ def test_a_heartbeat_says_what_the_worker_does(queue: Queue) -> None:
     assert (listed["running"], listed["counters"]) == (1, {"succeeded": 3})
 
 
+def test_a_heartbeat_moves_forward(queue: Queue) -> None:
+    """Each one is later than the one before, by the database's clock."""
+    worker = a_worker()
+    register(queue, worker)
+    seen = []
+    for _ in range(3):
+        assert queue.heartbeat(worker, 0, METRICS)
+        seen.append(queue.list_workers()[0]["last_heartbeat_at"])
+    assert seen == sorted(set(seen))
+
+
 def test_a_heartbeat_of_an_unknown_start_asks_it_to_register(queue: Queue) -> None:
     """Nothing is written for it."""
     assert queue.heartbeat(a_worker(), 1, METRICS) is False

@@ -1,0 +1,102 @@
+"""`python -m cogo_dagster_tests.mutations [NAME …]`: which mutations the tests detect; exit 1 if one survives."""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from cogo_dagster.settings import PROJECT_ROOT
+from cogo_dagster_tests.mutations.catalogue import MUTATIONS
+from cogo_dagster_tests.mutations.mutation import Mutation
+
+_COPIED: Final = ("cogo_dagster", "cogo_dagster_tests", "sql", "docs", "supabase", "pyproject.toml")
+_ONE_OF_FOUR: Final = ["-k", "not pg15 and not supabase"]
+"""The versions and transports run the same statements: one pair of them is enough to notice."""
+_TIMEOUT_SECONDS: Final = 300
+_TESTS_FAILED: Final = 1
+
+
+def mutated(text: str, mutation: Mutation) -> str:
+    """Return a file's text with the fault.
+
+    Raises:
+        ValueError: The old text is not there, or not once.
+    """
+    if text.count(mutation.old) != 1:
+        raise ValueError(f"{mutation.name}: the text stands {text.count(mutation.old)} times in {mutation.file}.")
+    return text.replace(mutation.old, mutation.new)
+
+
+def main() -> int:
+    """Try the named mutations, or all."""
+    parser = argparse.ArgumentParser(prog="python -m cogo_dagster_tests.mutations", description=__doc__)
+    parser.add_argument("names", nargs="*", help="only these; all by default")
+    given = parser.parse_args()
+    chosen = [one for one in MUTATIONS if not given.names or one.name in given.names]
+    began_at = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="cogo-mutations-") as folder:
+        survivors = [one.name for one in chosen if not _is_detected(one, _copy(Path(folder) / "project"))]
+    seconds = time.monotonic() - began_at
+    _say(f"{len(chosen) - len(survivors)} of {len(chosen)} mutations detected in {seconds:.0f} s")
+    for name in survivors:
+        _say(f"survived: {name}")
+    return 1 if survivors else 0
+
+
+def _copy(project: Path) -> Path:
+    if not project.exists():
+        project.mkdir()
+        for name in _COPIED:
+            source = PROJECT_ROOT / name
+            if source.is_dir():
+                shutil.copytree(source, project / name, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(source, project / name)
+    return project
+
+
+def _is_detected(mutation: Mutation, project: Path) -> bool:
+    file = project / mutation.file
+    sound = file.read_text()
+    file.write_text(mutated(sound, mutation))
+    try:
+        detected = next((test for test in mutation.tests if _fails(project, [test])), None)
+    finally:
+        file.write_text(sound)
+    _say(f"{'detected by ' + Path(detected).name if detected else 'SURVIVED'}: {mutation.name}")
+    return detected is not None
+
+
+def _fails(project: Path, tests: Sequence[str]) -> bool:
+    words = [sys.executable, "-m", "pytest", *tests, "-n", "0", "-x", "-q", "-p", "no:cacheprovider", *_ONE_OF_FOUR]
+    environment = {**os.environ, "PYTHONPATH": str(project), "PYTHONDONTWRITEBYTECODE": "1"}
+    try:
+        done = subprocess.run(
+            [*words, "--timeout", "60"],
+            cwd=project,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return True
+    if done.returncode not in (0, _TESTS_FAILED) and "Timeout" not in done.stdout + done.stderr:
+        raise RuntimeError(f"The tests could not be run:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return done.returncode != 0
+
+
+def _say(sentence: str) -> None:
+    sys.stdout.write(f"{sentence}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

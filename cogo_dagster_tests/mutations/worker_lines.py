@@ -1,0 +1,109 @@
+"""Mutations of the lines on which the worker's promises hang."""
+
+from typing import Final
+
+from cogo_dagster_tests.mutations.mutation import Mutation
+
+WORKER: Final = "cogo_dagster/queue/worker/"
+WORKER_TESTS: Final = "cogo_dagster_tests/worker/"
+
+
+def _worker(name: str, module: str, old: str, new: str, *tests: str) -> Mutation:
+    return Mutation(name, f"{WORKER}{module}.py", old, new, tuple(f"{WORKER_TESTS}test_{test}.py" for test in tests))
+
+
+WORKER_MUTATIONS: Final = (
+    _worker(
+        "a repeated claim has a new id",
+        "claim",
+        "jobs = await self._ask(claim_id, asks, room, idle)",
+        "jobs = await self._ask(uuid4(), asks, room, idle)",
+        "outage",
+        "fault_points",
+    ),
+    _worker(
+        "a worker that ends unexpectedly gives back what it holds",
+        "worker",
+        "cleanup.push_async_callback(self._stop_executors)\n",
+        "cleanup.push_async_callback(self._stop_executors)\n"
+        "            cleanup.push_async_callback(lambda: self._sign_off(upkeep))\n",
+        "unknown_errors",
+        "fault_points",
+    ),
+    _worker(
+        "a transport error changes an outcome",
+        "settle",
+        "            except InvalidArgument:\n                raise\n",
+        "            except QueueError as error:\n                raise InvalidArgument(str(error)) from error\n",
+        "unknown_errors",
+        "outage",
+    ),
+    _worker(
+        "a job that loses attempts runs beside others",
+        "execute",
+        "if held.job.lost_attempts >= _LOST_ATTEMPTS_ALONE:",
+        "if False:",
+        "lost_attempts",
+    ),
+    _worker(
+        "a lost lease does not stop the execution",
+        "leases",
+        "one.abandon(Abandonment.LEASE_LOST)",
+        "pass",
+        "leases",
+        "outcomes",
+    ),
+    _worker(
+        "nothing is renewed",
+        "leases",
+        "if not held:\n            return True",
+        "if True:\n            return True",
+        "leases",
+    ),
+    _worker(
+        "a file that can never be stored is tried again",
+        "upload",
+        '"artifact_rejected", error, retryable=False)',
+        '"artifact_rejected", error, retryable=True)',
+        "artifacts",
+        "containment",
+    ),
+    _worker(
+        "jobs that make files are claimed while the store is away",
+        "execute",
+        "if not (self._state.storage.away and makes_artifacts(executor))",
+        "if True",
+        "artifacts",
+    ),
+    _worker(
+        "a payload that cannot be read is executed",
+        "attempt",
+        "if isinstance(job.payload, PartlyUnreadable):",
+        "if False:",
+        "containment",
+    ),
+    _worker(
+        "a prefetched job runs before its start is recorded",
+        "execute",
+        "                await self._record_starts()\n",
+        "                pass\n",
+        "prefetch",
+    ),
+    _worker(
+        "an execution may run for ever",
+        "execute",
+        "held.abandon(Abandonment.TIMEOUT)",
+        "pass",
+        "containment",
+    ),
+    _worker(
+        "a drained worker leaves due jobs",
+        "claim",
+        "self._nothing_due = not jobs and idle and len(asks) == len(self._state.executors)",
+        "self._nothing_due = not jobs",
+        "run",
+        "outcomes",
+        "prefetch",
+        "unknown_errors",
+    ),
+)
