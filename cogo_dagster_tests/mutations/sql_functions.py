@@ -107,8 +107,7 @@ SQL_MUTATIONS: Final = (
         "recover_leases",
         "if requeued > 0 then",
         "if false then",
-        "recover",
-        "cogo_dagster_tests/worker/test_wakeup.py",
+        "workers",
     ),
     _sql(
         "recovery leaves the files of the lost attempt",

@@ -96,6 +96,8 @@ def test_an_upload_that_comes_after_the_end_is_refused(queue: Queue) -> None:
     [row] = queue.create_artifacts(job, [PAGE])
     settle(queue, job)
     with pytest.raises(LeaseLost):
+        queue.create_artifacts(job, [SHOT])
+    with pytest.raises(LeaseLost):
         queue.finish_artifacts(job, [row["artifact_id"]])
 
 
