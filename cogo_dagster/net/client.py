@@ -1,5 +1,6 @@
 """Fetch one page over HTTP through the forward proxy, so that every redirect meets the address rules."""
 
+import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,13 +17,16 @@ class FetchFailed(Exception):
     """No answer.
 
     Attributes:
-        kind: `timeout`, `tls`, `redirects`, `invalid_url`, `too_large` or `connection`.
+        kind: `timeout`, `tls`, `redirects`, `invalid_url`, `too_large`, `body` (not in the encoding that its header
+            names), `body_cut` (it ends early) or `connection`.
+        target: Where a redirect leads that is neither http nor https.
     """
 
-    def __init__(self, kind: str, sentence: str) -> None:
+    def __init__(self, kind: str, sentence: str, target: str | None = None) -> None:
         super().__init__(sentence)
         self.kind = kind
         self.sentence = sentence
+        self.target = target
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,7 @@ async def fetch(
             max_redirects=MAX_REDIRECTS,
             timeout=timeout_seconds,
             headers=dict(headers),
+            event_hooks={"response": [_stays_on_the_web]},
         ) as client:
             return await _read(client, url, max_bytes)
     except httpx.TimeoutException as error:
@@ -80,9 +85,21 @@ async def fetch(
         raise FetchFailed("redirects", f"{url} redirects more than {MAX_REDIRECTS} times.") from error
     except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
         raise FetchFailed("invalid_url", f"{url} leads to an address that is not http or https.") from error
+    except httpx.DecodingError as error:
+        raise FetchFailed("body", f"The body of {url} is not in the encoding that Content-Encoding names.") from error
     except httpx.HTTPError as error:
         kind = "tls" if "CERTIFICATE" in str(error) or "SSL" in str(error) else "connection"
+        if "complete message body" in str(error):
+            kind = "body_cut"
         raise FetchFailed(kind, f"Fetching {url} failed: {error}.") from error
+
+
+async def _stays_on_the_web(response: httpx.Response) -> None:
+    """Tell where a redirect leads before httpx takes it for a path of the same host."""
+    location = response.headers.get("location", "")
+    if response.has_redirect_location and re.match(r"(?!https?:)[a-z][a-z0-9+.-]*:", location, re.IGNORECASE):
+        sentence = f"{response.url} leads to {location[:300]}, which is not http or https."
+        raise FetchFailed("invalid_url", sentence, location)
 
 
 @cache

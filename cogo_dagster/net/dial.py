@@ -29,7 +29,7 @@ class HopFailed(Exception):
     """No connection was made.
 
     Attributes:
-        kind: `blocked_address`, `invalid_url`, `dns`, `timeout` or `connection`.
+        kind: `blocked_address`, `invalid_url`, `dns`, `timeout`, `connection`, `not_http` or `headers`.
         authority: The host:port that was asked for.
         sentence: Why, as one sentence.
     """

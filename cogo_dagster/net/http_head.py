@@ -23,6 +23,14 @@ class BadHead(ValueError):
     """Not an HTTP/1 head, or too long."""
 
 
+class HeadTooLong(BadHead):
+    """Longer than the reader's limit."""
+
+
+class HeadCut(BadHead):
+    """The connection ended inside it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Head:
     """Start line and fields.
@@ -52,20 +60,28 @@ class Head:
         return encode_head(start, fields)
 
 
-async def read_head(reader: asyncio.StreamReader) -> Head | None:
+async def read_head(reader: asyncio.StreamReader, begins: bytes = b"") -> Head | None:
     """Read one head; None at the end of the stream. The reader's own limit bounds its size.
 
+    Args:
+        begins: What it has to begin with: anything else is told without waiting for the end of the head.
+
     Raises:
-        BadHead: Not a head, or longer than the limit.
+        BadHead: Not a head, or longer than the limit (`HeadTooLong`), or cut (`HeadCut`).
     """
     try:
-        raw = await reader.readuntil(b"\r\n\r\n")
+        first = await reader.readexactly(len(begins))
+        if first != begins:
+            raise BadHead(f"the head does not begin with {begins.decode()}")
+        raw = first + await reader.readuntil(b"\r\n\r\n")
     except asyncio.IncompleteReadError as error:
-        if error.partial.strip():
-            raise BadHead("the connection ended inside a head") from None
+        if not error.partial.startswith(begins[: len(error.partial)]) and error.expected == len(begins):
+            raise BadHead(f"the head does not begin with {begins.decode()}") from None
+        if error.partial.strip() or (begins and error.expected is None):
+            raise HeadCut("the connection ended inside a head") from None
         return None
     except asyncio.LimitOverrunError:
-        raise BadHead("the head is too long") from None
+        raise HeadTooLong("the head is too long") from None
     start, *lines = raw[:-4].decode("latin-1").split("\r\n")
     return Head(start, tuple(_field(line) for line in lines))
 

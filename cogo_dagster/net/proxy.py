@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from cogo_dagster.net.addresses import InvalidAddress, join_host_port, split_host_port
 from cogo_dagster.net.dial import Connection, Dialer, HopFailed
-from cogo_dagster.net.http_head import BadHead, Head, encode_head, read_head
+from cogo_dagster.net.http_head import BadHead, Head, HeadCut, HeadTooLong, encode_head, read_head
 from cogo_dagster.net.relay import cancel_all, exchange, join
 
 MARK_HEADER = "x-cogo-proxy"
@@ -179,8 +179,18 @@ class ForwardProxy:
             authority = join_host_port(host, port).removesuffix(":80")
             server[1].write(head.for_next_hop(f"{method} {path} HTTP/1.1", Host=authority))
             await exchange(client, server, method, body_bytes, self._limits.idle_seconds)
+        except BadHead as error:
+            raise _bad_answer(error, join_host_port(host, port)) from None
         finally:
             server[1].close()
+
+
+def _bad_answer(error: BadHead, authority: str) -> HopFailed:
+    if isinstance(error, HeadTooLong):
+        return HopFailed("headers", authority, f"{authority} sends more headers than browsers take.")
+    if isinstance(error, HeadCut):
+        return HopFailed("connection", authority, f"{authority} closed the connection without an answer.")
+    return HopFailed("not_http", authority, f"{authority} does not speak HTTP: {error}.")
 
 
 def _request_line(head: Head) -> tuple[str, str, str]:

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from typing import Any
 
 from cogo_dagster.net.dial import Connection
-from cogo_dagster.net.http_head import BadHead, Head, encode_head, read_head
+from cogo_dagster.net.http_head import BadHead, Head, HeadCut, encode_head, read_head
 
 CHUNK_BYTES = 64 * 1024
 
@@ -88,9 +88,11 @@ async def _client_gone(upload: asyncio.Task[None], reader: asyncio.StreamReader)
 
 async def _respond(server: asyncio.StreamReader, client: asyncio.StreamWriter, silence: Silence, method: str) -> None:
     while True:
-        head = await read_head(server)
-        status = head.start.split(" ")[1:2] if head and head.start.startswith("HTTP/1.") else []
-        if head is None or not status or not status[0].isdigit() or status[0] == "101":
+        head = await read_head(server, b"HTTP/")
+        if head is None:
+            raise HeadCut("the server closed the connection without an answer")
+        status = head.start.split(" ")[1:2] if head.start.startswith("HTTP/1.") else []
+        if not status or not status[0].isdigit() or status[0] == "101":
             raise BadHead("the server did not answer with HTTP/1")
         silence.broken()
         if not status[0].startswith("1"):
