@@ -14,6 +14,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from cogo_dagster.executors.browser.places import real_locale, real_timezone
 from cogo_dagster.executors.mistakes import sentences
 from cogo_dagster.net.addresses import AllowList, BlockedAddress, InvalidAddress, check_url
 from cogo_dagster.queue.executor import InvalidPayload
@@ -22,6 +23,15 @@ from cogo_dagster.queue.model import Json
 MAX_ACTIONS = 50
 MAX_WAIT_MS = 60_000
 RESERVED_NAMES = frozenset({"screenshot", "page", "extracted", "trace"})
+
+_CONNECTION_HEADERS = re.compile(
+    r"host|connection|content-length|transfer-encoding|upgrade|te|trailers?|keep-alive|proxy-.*", re.IGNORECASE
+)
+_BROWSER_HEADERS = re.compile(r"set-cookie2?|cookie2|accept|referer", re.IGNORECASE)
+_COOKIES = re.compile(
+    r"[!#$%&'*+.^_`|~0-9A-Za-z-]+=[!#-+\--:<-\[\]-~]*(; [!#$%&'*+.^_`|~0-9A-Za-z-]+=[!#-+\--:<-\[\]-~]*)*"
+)
+"""RFC 6265, 4.2.1."""
 
 WaitUntil = Literal["commit", "domcontentloaded", "load", "networkidle"]
 
@@ -32,12 +42,18 @@ def _web_url(url: str) -> str:
     return url
 
 
-def _not_connection_headers(headers: dict[str, str]) -> dict[str, str]:
+def _headers_that_are_sent(headers: dict[str, str]) -> dict[str, str]:
     for name, value in headers.items():
-        if re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) is None or re.search(r"[\r\n\0]", value):
-            raise ValueError(f"{name!r} is not a valid header")
-        if re.match(r"(host|connection|content-length|transfer-encoding|upgrade|te|proxy-.*)$", name, re.IGNORECASE):
+        if re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) is None or re.fullmatch(r"[\t\x20-\x7e]*", value) is None:
+            raise ValueError(f"{name!r} is not a valid header: names and values are printable ASCII")
+        if _CONNECTION_HEADERS.fullmatch(name):
             raise ValueError(f"{name} belongs to the connection and cannot be set")
+        if _BROWSER_HEADERS.fullmatch(name):
+            raise ValueError(f"{name} is set by the browser itself and would not be sent")
+        if name.lower() == "cookie" and _COOKIES.fullmatch(value) is None:
+            raise ValueError(f"{name} is not of the form name=value; name=value")
+    if len({name.lower() for name in headers}) < len(headers):
+        raise ValueError("a header is given twice, in different case")
     return headers
 
 
@@ -117,6 +133,12 @@ class Wait(_Action):
     ms: Annotated[int, Field(ge=0, le=MAX_WAIT_MS)]
 
 
+class Scroll(_Action):
+    """Scroll to the end of the page and back to its top, so that what loads when it comes into view has loaded."""
+
+    do: Literal["scroll"]
+
+
 class Screenshot(_Action):
     """Keep `<name>.png`: the window, the whole page, or one element."""
 
@@ -144,7 +166,7 @@ class Extract(_Action):
 
 
 Action = Annotated[
-    Goto | Click | Fill | Press | Select | WaitFor | Wait | Screenshot | Pdf | Extract,
+    Goto | Click | Fill | Press | Select | WaitFor | Wait | Scroll | Screenshot | Pdf | Extract,
     Field(discriminator="do"),
 ]
 
@@ -166,9 +188,12 @@ class BrowserPayload(_Strict):
         html: Keep page.html likewise.
         pdf: Keep page.pdf likewise; on by default for the type `browser.pdf`.
         full_page: Whether screenshot.png shows the whole page rather than the window.
+        scroll: Scroll through every page that is opened, and before what is kept at the end, for what loads lazily.
+        dialogs: What happens to alert, confirm and prompt; each is noted in the result.
         wait_until: When a navigation counts as done.
         timeout_ms: Longest wait of one navigation or action; default `BROWSER_NAV_TIMEOUT_MS`.
-        extra_headers: Sent with every request of the page, to other sites too: no credentials.
+        extra_headers: Sent with every request of the page, to other sites too: no credentials. Only the cookies of
+            `Cookie` go to the host of `url` alone.
     """
 
     url: WebUrl
@@ -177,14 +202,31 @@ class BrowserPayload(_Strict):
     html: bool = True
     pdf: bool | None = None
     full_page: bool = False
+    scroll: bool = False
+    dialogs: Literal["dismiss", "accept"] = "dismiss"
     wait_until: WaitUntil = "load"
     timeout_ms: TimeoutMs | None = None
     viewport: Viewport = Viewport()
     user_agent: Annotated[str, Field(min_length=1, max_length=1_000, pattern=r"^[\x20-\x7e]+$")] | None = None
-    locale: Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")] | None = None
-    timezone: Annotated[str, Field(pattern=r"^[A-Za-z0-9_+/-]{1,64}$")] | None = None
+    locale: Annotated[str, Field(max_length=100), AfterValidator(real_locale)] | None = None
+    timezone: Annotated[str, Field(max_length=100), AfterValidator(real_timezone)] | None = None
     color_scheme: Literal["light", "dark", "no-preference"] | None = None
-    extra_headers: Annotated[dict[str, str], Field(max_length=50), AfterValidator(_not_connection_headers)] = {}
+    extra_headers: Annotated[dict[str, str], Field(max_length=50), AfterValidator(_headers_that_are_sent)] = {}
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        """The cookies of the extra header `Cookie`."""
+        values = [value for name, value in self.extra_headers.items() if name.lower() == "cookie"]
+        pairs = [pair.partition("=") for value in values for pair in value.split("; ")]
+        return {name: value for name, _, value in pairs}
+
+    @model_validator(mode="after")
+    def _one_value_per_header(self) -> Self:
+        sent = {name.lower() for name in self.extra_headers}
+        for field, name in (("locale", "accept-language"), ("user_agent", "user-agent")):
+            if getattr(self, field) is not None and name in sent:
+                raise ValueError(f"{field} and the extra header {name} both set it: give one of them")
+        return self
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
