@@ -1,0 +1,82 @@
+"""The character encoding of a page that came over plain HTTP, by the rules of browsers."""
+
+import codecs
+import re
+from email.message import Message
+from typing import Final
+
+_BOMS: Final = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+_AS_IN_BROWSERS: Final = {
+    "ascii": "cp1252",
+    "iso8859-1": "cp1252",
+    "iso8859-9": "cp1254",
+    "iso8859-11": "cp874",
+    "tis-620": "cp874",
+    "euc_kr": "cp949",
+    "johab": "cp949",
+    "shift_jis": "cp932",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "big5": "big5hkscs",
+    "utf-16": "utf-16-le",
+}
+"""Python's encodings whose names mean a larger encoding on the web (https://encoding.spec.whatwg.org)."""
+_ALIASES: Final = {"x-sjis": "cp932", "x-euc-jp": "euc_jp", "x-gbk": "gb18030", "ks_c_5601-1989": "cp949"}
+_UNSAFE: Final = frozenset({"utf-7", "utf-32", "utf-32-le", "utf-32-be", "idna", "punycode", "unicode_escape"})
+_META: Final = re.compile(rb"<meta[^>]*?charset\s*=\s*[\"']?\s*([A-Za-z0-9_:.-]+)", re.IGNORECASE)
+_PRESCAN_BYTES: Final = 1_024
+
+
+def page_charset(content: bytes, content_type: str) -> str:
+    """Return Python's name of the encoding: byte order mark, Content-Type, `<meta>`, else UTF-8 or Windows-1252."""
+    of_file = _file_charset(content)
+    if content.startswith(tuple(bom for bom, _ in _BOMS)):
+        return of_file
+    header = Message()
+    header["Content-Type"] = content_type
+    named = header.get_param("charset")
+    return _known(named if isinstance(named, str) else "") or of_file
+
+
+def as_file(content: bytes, content_type: str) -> bytes:
+    """Return a page that opens from a file as it did from its server, where the header named the encoding.
+
+    The bytes are the server's own where they open right as they are; else they are UTF-8 with a byte order mark.
+    """
+    charset = page_charset(content, content_type)
+    if charset == _file_charset(content) and (_META.search(content[:_PRESCAN_BYTES]) or content.isascii()):
+        return content
+    if content.startswith(codecs.BOM_UTF8):
+        return content
+    return codecs.BOM_UTF8 + decoded(content, charset).encode()
+
+
+def decoded(content: bytes, charset: str) -> str:
+    """Return the text without its byte order mark, U+FFFD in place of what is wrong."""
+    return content.decode(charset, "replace").removeprefix("\ufeff")
+
+
+def _file_charset(content: bytes) -> str:
+    for bom, charset in _BOMS:
+        if content.startswith(bom):
+            return charset
+    meta = _META.search(content[:_PRESCAN_BYTES])
+    named = _known(meta[1].decode("ascii")) if meta else None
+    if named:
+        return "utf-8" if named.startswith("utf-16") else named  # a <meta> that can be read is not UTF-16
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return "cp1252"
+    return "utf-8"
+
+
+def _known(label: str) -> str | None:
+    """Python's name of the encoding that a page names, if it is one of text that pages may have."""
+    label = label.strip().lower()
+    try:
+        name = codecs.lookup(_ALIASES.get(label, label)).name
+        "".encode(name)  # refuses what is no encoding of text, as base64
+    except (LookupError, ValueError):
+        return None
+    return None if name in _UNSAFE else _AS_IN_BROWSERS.get(name, name)
