@@ -1,12 +1,13 @@
 """One site and one browser for all tests that only look at pages."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cogo_dagster.queue.transports.base import Transport
-from cogo_dagster_tests.executors.bench import Bench, bench
+from cogo_dagster_tests.executors.bench import OPTIONS, Bench, bench
 from cogo_dagster_tests.executors.figma_bench import FigmaBench, figma_bench
 from cogo_dagster_tests.executors.site import Site, serving
 
@@ -29,6 +30,14 @@ def neighbour() -> Iterator[Site]:
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """An executor with a browser, shared by the tests of one process."""
     with serving() as site, bench(site, tmp_path_factory.mktemp("browser")) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def open_bench(shared: Bench, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """A browser that may visit every port of this machine."""
+    options = replace(OPTIONS, allowed_hosts=("127.0.0.1",))
+    with bench(shared.site, tmp_path_factory.mktemp("open"), options) as started:
         yield started
 
 

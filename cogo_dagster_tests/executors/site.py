@@ -39,6 +39,7 @@ class Site:
         self.requests: list[str] = []
         self.headers: dict[str, dict[str, str]] = {}
         self.reached = threading.Event()
+        self.closed = threading.Event()
         self.pages: dict[str, str] = dict(PAGES)
         self.connections = 0
         self.server = Server(("127.0.0.1", 0), _handler(self))
@@ -73,6 +74,7 @@ def serving() -> Iterator[Site]:
     try:
         yield site
     finally:
+        site.closed.set()
         site.server.shutdown()
         site.server.server_close()
 
@@ -114,11 +116,40 @@ class PageHandler(BaseHTTPRequestHandler):
 
     def answer_status(self, rest: str) -> None:
         """Answer with a status."""
-        self._send(int(rest), "<title>Sorry</title>", {"Retry-After": "7"})
+        body = "" if int(rest) in (204, 205, 304) else "<title>Sorry</title>"
+        self._send(int(rest), body, {"Retry-After": "7"})
 
     def answer_greet(self, rest: str) -> None:
         """Show the form that was sent."""
         self._send(200, f"<title>Greeting</title><p id='who'>{rest}</p>")
+
+    def do_POST(self) -> None:
+        """Read the form, and answer as for GET."""
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.do_GET()
+
+    def answer_slow(self, rest: str) -> None:
+        """Answer with a status, after half a second."""
+        threading.Event().wait(0.5)
+        self._send(int(rest), "<title>Slow</title>")
+
+    def answer_hang(self, _: str) -> None:
+        """Answer when the site ends."""
+        self.site.closed.wait(60)
+
+    def answer_cut(self, _: str) -> None:
+        """Hang up."""
+        self.close_connection = True
+
+    def answer_picture(self, _: str) -> None:
+        """Send a small picture."""
+        picture = "<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>"
+        self._send(200, picture, {"Content-Type": "image/svg+xml"})
+
+    def answer_tagged(self, _: str) -> None:
+        """A page with a version: 304 for whoever has it."""
+        known = self.headers.get("If-None-Match") == '"1"'
+        self._send(304 if known else 200, "" if known else "<title>Tagged</title>", {"ETag": '"1"'})
 
     def answer_download(self, _: str) -> None:
         """Send a file."""

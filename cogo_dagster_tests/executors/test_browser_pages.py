@@ -85,13 +85,6 @@ def test_pdf_by_type_and_by_action(shared: Bench) -> None:
     assert names(found) == {"screenshot.png", "page.html", "copy.pdf"}
 
 
-def test_a_full_page_is_cut_at_what_the_browser_can_draw(shared: Bench) -> None:
-    """A page of 20,000 pixels gives a picture of 16,384 and a note about it."""
-    found = shared.run({"url": shared.site.url("/tall"), "full_page": True, "viewport": {"width": 200, "height": 200}})
-    assert size_px(artifact(found, "screenshot.png"))[1] == 16_384
-    assert "16384" in found.result["notes"][0]
-
-
 def test_the_context_is_what_the_payload_asks_for(shared: Bench) -> None:
     """User agent, language, time zone, colour scheme, window and headers reach the page."""
     found = shared.run(
@@ -129,8 +122,8 @@ def test_a_failure_leaves_a_trace_and_a_picture(shared: Bench) -> None:
         {"url": shared.site.url(), "actions": [{"do": "click", "selector": "#nowhere", "timeout_ms": 200}]}
     )
     assert (error.error_class, error.retryable) == ("timeout", True)
-    assert error.message == "click #nowhere: it took too long (Timeout 200ms exceeded.)."
-    assert names(error) == {"trace.zip", "screenshot.png"}
+    assert error.message == "click #nowhere: it took too long (Timeout 200ms exceeded)."
+    assert names(error) == {"trace.zip", "screenshot.png", "page.html", "evidence.json"}
     assert any(name.endswith(".trace") for name in zipfile.ZipFile(io.BytesIO(artifact(error, "trace.zip"))).namelist())
 
 

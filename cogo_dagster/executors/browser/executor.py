@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 WATCH_SECONDS = 1.0
 DEATHS = frozenset({"driver_gone", "browser_gone", "page_crash"})
 """Classes of failures that a signal to the browser's processes causes."""
-SIDE_EFFECTS = frozenset({"network", "connection", "aborted", "timeout", "browser_error"})
+SIDE_EFFECTS = frozenset({"network", "connection", "aborted", "timeout", "browser_error", "unsettled", "body"})
 """Classes of failures that a dying browser can cause first: its network process may be the first to go."""
 
 
@@ -174,7 +174,7 @@ class BrowserExecutor:
                     running,
                     request,
                     shelf,
-                    proxy_url=self._proxy.url,
+                    proxy=self._proxy,
                     session=session,
                     nav_timeout_ms=self._options.nav_timeout_ms,
                     without_glyphs=pool.scripts_without_glyphs,
@@ -195,8 +195,9 @@ async def _guarded(attempt: "Attempt", limit_seconds: float) -> Json:
         while not work.done():
             left_seconds = deadline - asyncio.get_running_loop().time()
             if left_seconds <= 0:
-                await attempt.keep_trace()
-                raise _out_of_time(limit_seconds)
+                late = _out_of_time(limit_seconds)
+                await attempt.keep_evidence(late)
+                raise late
             dead = attempt.died()
             await asyncio.wait({work}, timeout=min(left_seconds, WATCH_SECONDS))
             if dead is not None and not work.done():

@@ -9,7 +9,7 @@ from cogo_dagster.net.proxy import MARK_HEADER, ProxySession
 from cogo_dagster.net.retry_after import retry_after_seconds
 from cogo_dagster.queue.executor import ExecutionFailed
 
-PERMANENT_HOPS = frozenset({"blocked_address", "invalid_url"})
+PERMANENT_HOPS = frozenset({"blocked_address", "invalid_url", "not_http", "headers"})
 
 
 def failed(doing: str, verdict: Verdict, detail: str | None = None) -> ExecutionFailed:
@@ -62,6 +62,26 @@ def failure_behind(session: ProxySession, url: str, before: HopFailed | None) ->
 def newest_failure(session: ProxySession) -> HopFailed | None:
     """Return the latest failure so far, to compare with afterwards."""
     return session.failures[-1] if session.failures else None
+
+
+def check_document(url: str, status: int | None, session: ProxySession) -> None:
+    """Judge the document that a page shows at the end, however it came to it.
+
+    Raises:
+        ExecutionFailed: It is the browser's own page of an error, the proxy's, or has a status of 400 or above.
+    """
+    doing = f"the last document, {url[:300]}"
+    newest = newest_failure(session)
+    if url.startswith("chrome-error:"):
+        if newest is not None:
+            raise hop_failed(doing, newest)
+        raise failed(doing, Verdict("network", True, "the address that the page went on to did not load"))
+    if status is None or status < 400:
+        return
+    hop = session.failure_at(_authority(url))
+    if hop is not None:
+        raise hop_failed(doing, hop)
+    raise failed(doing, classify_status(status))
 
 
 def _authority(url: str) -> str:

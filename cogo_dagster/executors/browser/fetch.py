@@ -4,7 +4,8 @@ import html
 import re
 
 from cogo_dagster.executors.browser.artifacts import MAX_FILE_BYTES, Shelf
-from cogo_dagster.executors.browser.errors import Verdict
+from cogo_dagster.executors.browser.charsets import as_file, decoded, page_charset
+from cogo_dagster.executors.browser.errors import NO_DOCUMENT, Verdict, no_document
 from cogo_dagster.executors.browser.failures import check_answer, failed, failure_behind, hop_failed
 from cogo_dagster.executors.browser.payload import BrowserPayload
 from cogo_dagster.net.client import FetchFailed, fetch
@@ -14,7 +15,7 @@ from cogo_dagster.queue.model import Json
 from cogo_dagster.text import storable
 
 NOTE = "BROWSER_REAL_MODE is false: fetched over HTTP without a browser; no scripts, actions, screenshot or PDF."
-RETRYABLE_KINDS = frozenset({"timeout", "connection"})
+RETRYABLE_KINDS = frozenset({"timeout", "connection", "body_cut"})
 
 
 async def fetch_page(
@@ -26,7 +27,6 @@ async def fetch_page(
         ExecutionFailed: No answer, or a status of 400 or above.
     """
     doing = f"fetch {request.url[:300]}"
-    agent = {"user-agent": request.user_agent} if request.user_agent else {}
     try:
         page = await fetch(
             request.url,
@@ -34,30 +34,41 @@ async def fetch_page(
             session,
             timeout_seconds=(request.timeout_ms or nav_timeout_ms) / 1000,
             max_bytes=MAX_FILE_BYTES,
-            headers=request.extra_headers | agent,
+            headers=request.extra_headers | _asked_headers(request),
         )
     except FetchFailed as error:
         raise _judge(doing, request.url, session, error) from error
     check_answer(doing, page.url, page.status, page.headers, session)
-    shelf.add("page.html", page.content)
+    if page.status in NO_DOCUMENT:
+        raise failed(doing, no_document(page.status))
+    content_type = page.headers.get("content-type", "")
+    shelf.add("page.html", as_file(page.content, content_type))
     return {
         "mode": "http",
         "url": page.url[:2_000],
         "status": page.status,
-        "title": page_title(page.content),
+        "title": page_title(page.content, content_type),
         "actions_skipped": len(request.actions),
         "notes": [NOTE],
     }
 
 
-def page_title(content: bytes) -> str | None:
+def page_title(content: bytes, content_type: str = "") -> str | None:
     """Return the text of the first `<title>`, at most 500 characters."""
-    match = re.search(rb"<title[^>]*>(.*?)</title", content[:200_000], re.IGNORECASE | re.DOTALL)
-    return storable(html.unescape(match[1].decode("utf-8", "replace")).strip()[:500]) if match else None
+    text = decoded(content[:200_000], page_charset(content, content_type))
+    match = re.search(r"<title[^>]*>(.*?)</title", text, re.IGNORECASE | re.DOTALL)
+    return storable(html.unescape(match[1]).strip()[:500]) if match else None
+
+
+def _asked_headers(request: BrowserPayload) -> dict[str, str]:
+    asked = {"user-agent": request.user_agent, "accept-language": request.locale}
+    return {name: value for name, value in asked.items() if value is not None}
 
 
 def _judge(doing: str, url: str, session: ProxySession, error: FetchFailed) -> ExecutionFailed:
     hop = failure_behind(session, url, None)
     if hop is not None:
         return hop_failed(doing, hop)
-    return failed(doing, Verdict(error.kind, error.kind in RETRYABLE_KINDS, error.sentence.rstrip(".")))
+    return failed(
+        doing, Verdict(error.kind.removesuffix("_cut"), error.kind in RETRYABLE_KINDS, error.sentence.rstrip("."))
+    )

@@ -6,31 +6,47 @@ The trace holds what the page saw; `traces.py` takes its credentials out before 
 import asyncio
 import contextlib
 import json
+import re
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
 from playwright.async_api import BrowserContext, Error, ProxySettings
 
 from cogo_dagster.executors.browser import payload as asked
 from cogo_dagster.executors.browser.artifacts import Shelf
-from cogo_dagster.executors.browser.errors import classify
-from cogo_dagster.executors.browser.failures import failed, failure_behind, hop_failed, newest_failure
+from cogo_dagster.executors.browser.errors import Verdict, classify, first_line
+from cogo_dagster.executors.browser.events import Events
+from cogo_dagster.executors.browser.failures import (
+    check_document,
+    failed,
+    failure_behind,
+    hop_failed,
+    newest_failure,
+)
 from cogo_dagster.executors.browser.fonts import boxed_scripts, boxes_note
+from cogo_dagster.executors.browser.navigation import explained
 from cogo_dagster.executors.browser.process import RunningBrowser
 from cogo_dagster.executors.browser.steps import Visit, describe, perform
 from cogo_dagster.executors.browser.tasks import StepTimeout, bounded, read_error, settled
 from cogo_dagster.net.dial import HopFailed
-from cogo_dagster.net.proxy import ProxySession
+from cogo_dagster.net.proxy import ForwardProxy, ProxySession
 from cogo_dagster.queue.executor import ExecutionFailed
 from cogo_dagster.queue.model import Json
 
 CLOSE_SECONDS = 5
 EVIDENCE_SECONDS = 5
+EVIDENCE_MS = EVIDENCE_SECONDS * 1000
 REPLY_SECONDS = 1
 MAX_RESULT_CHARS = 16_000
 
+UNEXPLAINED = frozenset({"aborted", "invalid_url", "timeout"})
+"""Classes of failed navigations of which more can be found out."""
+CHANGES = (asked.Click, asked.Fill, asked.Press, asked.Select, asked.WaitFor, asked.Wait)
+"""Actions after which a page may have more to scroll through."""
+
 T = TypeVar("T")
+Work = Callable[[], Coroutine[Any, Any, None]]
 
 
 class Attempt:
@@ -38,7 +54,7 @@ class Attempt:
 
     Args:
         running: The browser to run it in.
-        proxy_url: The proxy's address; *session* holds the credentials.
+        proxy: Where all requests go; *session* holds the credentials.
         nav_timeout_ms: Longest wait of a step where the payload names none.
         without_glyphs: Scripts that this machine shows as boxes.
     """
@@ -49,7 +65,7 @@ class Attempt:
         request: asked.BrowserPayload,
         shelf: Shelf,
         *,
-        proxy_url: str,
+        proxy: ForwardProxy,
         session: ProxySession,
         nav_timeout_ms: int,
         without_glyphs: tuple[str, ...] = (),
@@ -57,14 +73,16 @@ class Attempt:
         self._running = running
         self._request = request
         self._shelf = shelf
-        self._proxy_url = proxy_url
+        self._proxy = proxy
         self._session = session
         self._without_glyphs = without_glyphs
         self._timeout_ms = request.timeout_ms or nav_timeout_ms
         self._context: BrowserContext | None = None
+        self._visit: Visit | None = None
         self._steps: list[Json] = []
         self._doing = "start"
         self._abandoned = False
+        self._evidence = False
 
     async def run(self) -> Json:
         """Do all steps; return the small JSON result.
@@ -76,10 +94,10 @@ class Attempt:
             visit = await self._step("open a browser context", self._begin())
             try:
                 await self._all_steps(visit)
-            except ExecutionFailed:
-                await self._keep_evidence(visit)
+                return await self._result(visit)
+            except ExecutionFailed as error:
+                await self.keep_evidence(error)
                 raise
-            return await self._result(visit)
         finally:
             await self.close()
 
@@ -109,7 +127,45 @@ class Attempt:
         verdict = self._running.died()
         return failed(self._doing, verdict) if verdict else None
 
-    async def keep_trace(self) -> None:
+    async def keep_evidence(self, error: ExecutionFailed) -> None:
+        """Put on the shelf what shows how the attempt failed, as far as it can be had; add the notes to the error."""
+        visit = self._visit
+        if visit is None or self._evidence:
+            return
+        self._evidence = True  # the limit of the attempt and a failing step can come together
+        missing: list[str] = []
+        if self._running.died() is None:
+            await self._keep_trace()
+        for name, keep in self._evidence_steps(visit):
+            if name in self._shelf:
+                continue
+            try:
+                await keep()
+            except Exception as reason:  # noqa: BLE001 - Playwright raises a bare one where its driver dies
+                missing.append(f"There is no {name}: {first_line(str(reason))}.")
+        record = await self._record(visit)
+        record["notes"] += missing
+        with contextlib.suppress(ExecutionFailed):
+            self._shelf.add_json("evidence.json", record)
+        error.detail = "\n".join(filter(None, (error.detail, *record["notes"])))
+
+    def _evidence_steps(self, visit: Visit) -> Iterator[tuple[str, Work]]:
+        yield "extracted.json", lambda: self._keep_extracted(visit)
+        if self._running.died() is None:
+            yield "screenshot.png", lambda: visit.screenshot("screenshot", full_page=False, timeout_ms=EVIDENCE_MS)
+        if self._running.died() is None:
+            yield "page.html", lambda: visit.html(EVIDENCE_MS)
+
+    async def _record(self, visit: Visit) -> dict[str, Any]:
+        """What every attempt leaves, well or not: steps, notes and errors."""
+        notes, errors = list(visit.notes), {}
+        if self._running.died() is None:
+            notes += await visit.events.notes()
+            errors = await visit.events.evidence()
+            errors["failed_requests"] += unreached(self._session)
+        return {"steps": self._steps, "refused": refusals(self._session), "notes": notes, **errors}
+
+    async def _keep_trace(self) -> None:
         """Put trace.zip on the shelf, if it can be had."""
         if self._context is None:
             return
@@ -119,33 +175,58 @@ class Attempt:
 
     async def _begin(self) -> Visit:
         proxy: ProxySettings = {
-            "server": self._proxy_url,
+            "server": self._proxy.url,
             "bypass": "<-loopback>",
             "username": self._session.username,
             "password": self._session.password,
         }
-        options = context_options(self._request)
+        request = self._request
+        options = context_options(request)
         context = self._context = await self._running.browser.new_context(proxy=proxy, **options)
         if self._abandoned:
             raise StepTimeout("The attempt was abandoned.")
         context.set_default_timeout(self._timeout_ms)
         await context.tracing.start(screenshots=True, snapshots=True, sources=False)
+        if request.cookies:
+            await context.add_cookies(
+                [{"name": name, "value": value, "url": request.url} for name, value in request.cookies.items()]
+            )
         page = await context.new_page()
-        return Visit(page, self._session, self._shelf, self._timeout_ms, self._request.wait_until)
+        events = Events(context, page, accept_dialogs=request.dialogs == "accept")
+        self._visit = Visit(page, self._session, self._shelf, self._timeout_ms, request.wait_until, events)
+        self._visit.scrolls = request.scroll
+        return self._visit
 
     async def _all_steps(self, visit: Visit) -> None:
         request = self._request
         first = asked.Goto(do="goto", url=request.url)
         for step in (first, *request.actions):
             await self._step(describe(step), perform(visit, step))
-        await self._step("extract", self._keep_extracted(visit))
-        if request.screenshot:
-            picture = visit.screenshot("screenshot", full_page=request.full_page, timeout_ms=self._timeout_ms)
-            await self._step("screenshot", picture)
-        if request.html:
-            await self._step("html", visit.html())
-        if request.pdf:
-            await self._step("pdf", visit.pdf("page", timeout_ms=self._timeout_ms))
+        if request.scroll and any(isinstance(step, CHANGES) for step in request.actions):
+            await self._step("scroll", visit.scroll(self._timeout_ms))
+        failures: list[ExecutionFailed] = []
+        for doing, work in self._last_steps(visit):
+            try:
+                await self._step(doing, work())
+            except ExecutionFailed as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]
+
+    def _last_steps(self, visit: Visit) -> list[tuple[str, Work]]:
+        """What is kept at the end; one that fails does not keep the others from being done."""
+        request, timeout_ms = self._request, self._timeout_ms
+        steps: list[tuple[bool | None, str, Work]] = [
+            (True, "extract", lambda: self._keep_extracted(visit)),
+            (
+                request.screenshot,
+                "screenshot",
+                lambda: visit.screenshot("screenshot", full_page=request.full_page, timeout_ms=timeout_ms),
+            ),
+            (request.html, "html", lambda: visit.html(timeout_ms)),
+            (request.pdf, "pdf", lambda: visit.pdf("page", timeout_ms=timeout_ms)),
+        ]
+        return [(doing, work) for wanted, doing, work in steps if wanted]
 
     async def _keep_extracted(self, visit: Visit) -> None:
         if visit.extracted:
@@ -158,40 +239,52 @@ class Attempt:
         try:
             return await work
         except (Error, StepTimeout) as error:
-            raise self._judge(doing, str(error), before) from error
+            raise await self._judge(doing, str(error), before) from error
         finally:
             self._steps.append({"step": doing, "duration_ms": round((time.monotonic() - started) * 1000)})
 
-    def _judge(self, doing: str, message: str, before: HopFailed | None) -> ExecutionFailed:
+    async def _judge(self, doing: str, message: str, before: HopFailed | None) -> ExecutionFailed:
         verdict = self._running.died() or classify(message)
         if verdict.error_class in ("connection", "network"):
             hop = failure_behind(self._session, self._request.url, before)
             if hop is not None:
                 return hop_failed(doing, hop)
+        broken = self._visit.events.broken if self._visit is not None else None
+        if broken is not None and broken.done() and self._running.died() is None:
+            verdict = classify(broken.result())
+        elif doing.startswith("goto ") and verdict.error_class in UNEXPLAINED:
+            verdict = await self._explained(message) or verdict
         return failed(doing, verdict, detail=message)
 
-    async def _keep_evidence(self, visit: Visit) -> None:
-        if self._running.died() is None:
-            await self.keep_trace()
-        if self._running.died() is None and "screenshot.png" not in self._shelf:
-            with contextlib.suppress(Error, StepTimeout, ExecutionFailed):
-                await visit.screenshot("screenshot", full_page=False, timeout_ms=EVIDENCE_SECONDS * 1000)
+    async def _explained(self, message: str) -> Verdict | None:
+        if self._visit is None or self._running.died() is not None:
+            return None
+        wait_until = re.search(r'waiting until "(\w+)"', message)
+        return await explained(
+            self._visit.events,
+            message,
+            wait_until[1] if wait_until else self._request.wait_until,
+            proxy=self._proxy,
+            session=self._session,
+        )
 
     async def _result(self, visit: Visit) -> Json:
-        found = await self._step("title", bounded(visit.page.title(), self._timeout_ms / 1000))
-        title = visit.storable("title", found[:500])
+        title, status = await self._step("title", visit.document())
+        url = visit.page.url
+        status = (status or visit.status) if url.startswith("http") else None
+        if visit.events.broken.done():
+            raise failed(f"the last document, {url[:300]}", classify(visit.events.broken.result()))
+        check_document(url, status, self._session)
         await self._note_boxes(visit)
-        return {
+        found: Json = {
             "mode": "browser",
-            "url": visit.storable("url", visit.page.url[:2_000]),
-            "status": visit.status,
-            "title": title,
+            "url": visit.storable("url", url[:2_000]),
+            "status": status,
+            "title": visit.storable("title", title[:500]),
             "browser": self._running.browser.version,
-            "steps": self._steps,
             "extracted": small(visit.extracted),
-            "refused": refusals(self._session),
-            "notes": visit.notes,
         }
+        return found | await self._record(visit)
 
     async def _note_boxes(self, visit: Visit) -> None:
         """Say which text of the page is boxes; without this note if the page does not answer."""
@@ -203,13 +296,14 @@ class Attempt:
 
 def context_options(request: asked.BrowserPayload) -> dict[str, Any]:
     """Return the arguments of `new_context`: what the payload asked for, and what no page may have."""
+    headers = {name: value for name, value in request.extra_headers.items() if name.lower() != "cookie"}
     options = {
         "viewport": request.viewport.model_dump(),
         "user_agent": request.user_agent,
         "locale": request.locale,
         "timezone_id": request.timezone,
         "color_scheme": request.color_scheme,
-        "extra_http_headers": request.extra_headers or None,
+        "extra_http_headers": headers or None,
     }
     return {
         **{name: value for name, value in options.items() if value is not None},
@@ -222,6 +316,12 @@ def context_options(request: asked.BrowserPayload) -> dict[str, Any]:
 def small(extracted: dict[str, Json]) -> Json:
     """Return what was extracted if it fits a row; it is whole in extracted.json in any case."""
     return extracted if len(json.dumps(extracted)) <= MAX_RESULT_CHARS else {"truncated": sorted(extracted)}
+
+
+def unreached(session: ProxySession) -> list[Json]:
+    """Return the hosts that a part of the page asked for and that did not answer, the latest ten."""
+    hops = [hop for hop in session.failures if hop.kind != "blocked_address"]
+    return [{"url": hop.authority, "reason": hop.sentence} for hop in hops[-10:]]
 
 
 def refusals(session: ProxySession) -> list[str]:

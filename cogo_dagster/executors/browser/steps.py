@@ -2,14 +2,17 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
-from playwright.async_api import Page
+from playwright.async_api import Error, FloatRect, Page
 
 from cogo_dagster.executors.browser import payload as asked
-from cogo_dagster.executors.browser.artifacts import Shelf
+from cogo_dagster.executors.browser.artifacts import MAX_FILE_BYTES, Shelf
+from cogo_dagster.executors.browser.errors import NAVIGATED_AWAY
+from cogo_dagster.executors.browser.events import Events
 from cogo_dagster.executors.browser.failures import check_answer
-from cogo_dagster.executors.browser.tasks import bounded
+from cogo_dagster.executors.browser.pictures import most_height, page_size, picture_of, picture_of_element
+from cogo_dagster.executors.browser.tasks import bounded, unless
 from cogo_dagster.net.proxy import ProxySession
 from cogo_dagster.queue.model import Json
 from cogo_dagster.text import storable_json
@@ -18,10 +21,33 @@ T = TypeVar("T")
 
 MAX_MATCHES = 1_000
 MAX_TEXT_CHARS = 100_000
-MAX_SCREENSHOT_PX = 16_384
-"""Chromium's tallest picture: what lies below comes out blank or repeated."""
+DOCUMENT_TRIES: Final = 5
+BOM: Final = b"\xef\xbb\xbf"
+"""Before page.html: the document may name another encoding, and a browser believes this mark first."""
 
 _ATTRIBUTES = "(elements, name) => elements.map(element => element.getAttribute(name))"
+
+_DOCUMENT = """() => {
+    const navigation = performance.getEntriesByType("navigation")[0];
+    return [document.title, navigation ? navigation.responseStatus : 0];
+}"""
+_SCROLL = """async ([limitMs, limitPx]) => {
+    const end = performance.now() + limitMs, pause = ms => new Promise(done => setTimeout(done, ms));
+    const root = document.scrollingElement || document.documentElement;
+    const go = y => scrollTo({left: 0, top: y, behavior: "instant"});
+    for (let y = 0; y < Math.min(root.scrollHeight, limitPx) && performance.now() < end; y += innerHeight) {
+        go(y);
+        await pause(50);
+    }
+    go(Math.min(root.scrollHeight, limitPx));
+    await pause(50);
+    const waiting = () => [...document.images].some(image => !image.complete && image.getClientRects().length);
+    while (waiting() && performance.now() < end) await pause(50);
+    const whole = root.scrollHeight <= limitPx && performance.now() < end;
+    go(0);
+    await pause(50);
+    return whole;
+}"""
 
 
 @dataclass(slots=True)
@@ -30,7 +56,8 @@ class Visit:
 
     Attributes:
         timeout_ms: Longest wait of a step that names none.
-        status: HTTP status of the latest navigation.
+        scrolls: Whether every page that is opened is scrolled through.
+        status: HTTP status of the latest `goto`.
         notes: What the reader of the result should know, one sentence each.
     """
 
@@ -39,47 +66,95 @@ class Visit:
     shelf: Shelf
     timeout_ms: int
     wait_until: asked.WaitUntil
+    events: Events
+    scrolls: bool = False
     status: int | None = None
     extracted: dict[str, Json] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     async def open(self, step: asked.Goto) -> None:
         """Navigate, and judge the answer."""
-        response = await self.page.goto(
-            step.url, wait_until=step.wait_until or self.wait_until, timeout=step.timeout_ms or self.timeout_ms
-        )
+        self.events.expect()
+        timeout_ms = step.timeout_ms or self.timeout_ms
+        going = self.page.goto(step.url, wait_until=step.wait_until or self.wait_until, timeout=timeout_ms)
+        response = await unless(going, self.events.broken)
         if response is not None:
             self.status = response.status
             check_answer(describe(step), response.url, response.status, response.headers, self.session)
+        if self.scrolls:
+            await self.scroll(timeout_ms)
+
+    async def scroll(self, timeout_ms: int) -> None:
+        """Scroll to the end and back to the top, and wait for the images that this has loaded."""
+        limit_ms = timeout_ms * 0.8
+        limit_px = most_height(1)
+        if not await bounded(self.page.evaluate(_SCROLL, [limit_ms, limit_px]), timeout_ms / 1000):
+            self.note(f"The page was scrolled through for {limit_ms / 1000:g} s or {limit_px} pixels, not to its end.")
+
+    async def document(self) -> tuple[str, int | None]:
+        """Return title and HTTP status of the document that is shown now, however the page came to it."""
+        for tries_left in reversed(range(DOCUMENT_TRIES)):
+            try:
+                title, status = await bounded(self.page.evaluate(_DOCUMENT), self.timeout_ms / 1000)
+            except Error as error:
+                if not tries_left or not NAVIGATED_AWAY.search(str(error)):
+                    raise
+                await self.page.wait_for_load_state("domcontentloaded", timeout=self.timeout_ms)
+            else:
+                break
+        known = isinstance(status, int) and 100 <= status < 600
+        return title if isinstance(title, str) else "", status if known else None
 
     async def screenshot(self, name: str, *, full_page: bool, timeout_ms: int) -> None:
-        """Keep a picture of the window or of the whole page."""
-        clip: Any = None
+        """Keep a picture of the window or of the whole page, as much of it as the browser draws and fits a file."""
+        clip: FloatRect | None = None
+        width, height, shown = 0, 0, 0
         if full_page:
-            size = "() => [document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
-            width, height = await bounded(self.page.evaluate(size), timeout_ms / 1000)
-            if height > MAX_SCREENSHOT_PX:
-                clip = {"x": 0, "y": 0, "width": width, "height": MAX_SCREENSHOT_PX}
-                self.notes.append(f"{name}.png shows the upper {MAX_SCREENSHOT_PX} of {height} pixels.")
-        picture = await self.page.screenshot(full_page=full_page, clip=clip, timeout=timeout_ms)
+            width, height = await page_size(self.page, timeout_ms)
+            shown = min(height, most_height(width))
+            if shown < height:
+                clip = {"x": 0, "y": 0, "width": width, "height": shown}
+        picture, hasty = await picture_of(self.page, clip, full_page, timeout_ms)
+        if full_page and len(picture) > MAX_FILE_BYTES:
+            shown = int(shown * 0.8 * MAX_FILE_BYTES / len(picture))
+            clip = {"x": 0, "y": 0, "width": width, "height": shown}
+            picture, hasty = await picture_of(self.page, clip, full_page, timeout_ms)
+        if shown < height:
+            self.note(f"{name}.png shows the upper {shown} of {height} pixels.")
+        self._keep_picture(name, picture, hasty)
+
+    async def screenshot_of(self, name: str, selector: str, *, timeout_ms: int) -> None:
+        """Keep a picture of the first element that matches."""
+        self._keep_picture(name, *await picture_of_element(self.page.locator(selector).first, timeout_ms))
+
+    def _keep_picture(self, name: str, picture: bytes, hasty: bool) -> None:
+        if hasty:
+            self.note(f"{name}.png was taken as the page was: it was not ready in time, as when a font does not load.")
         self.shelf.add(f"{name}.png", picture)
 
-    async def html(self) -> None:
-        """Keep the document as it is now."""
-        content = await bounded(self.page.content(), self.timeout_ms / 1000)
-        self.shelf.add("page.html", self.storable("page.html", content).encode())
+    async def html(self, timeout_ms: int) -> None:
+        """Keep the document as it is now, in UTF-8 with a byte order mark."""
+        content = await bounded(self.page.content(), timeout_ms / 1000)
+        self.shelf.add("page.html", BOM + self.storable("page.html", content).encode())
+
+    def note(self, sentence: str) -> None:
+        """Tell the reader of the result, once."""
+        if sentence not in self.notes:
+            self.notes.append(sentence)
 
     def storable(self, where: str, value: T) -> T:
         """Return what a page yielded as it can be stored, and note where that is not what the page has."""
         kept, changed = storable_json(value)
-        note = f"{where} has U+FFFD in place of characters that cannot be stored (U+0000, half a surrogate pair)."
-        if changed and note not in self.notes:
-            self.notes.append(note)
+        if changed:
+            self.note(
+                f"{where} has U+FFFD in place of characters that cannot be stored (U+0000, half a surrogate pair)."
+            )
         return cast("T", kept)
 
     async def pdf(self, name: str, *, timeout_ms: int) -> None:
-        """Keep the page as it would be printed."""
-        self.shelf.add(f"{name}.pdf", await bounded(self.page.pdf(print_background=True), timeout_ms / 1000))
+        """Keep the page as it would be printed, in the size that its `@page` names."""
+        printing = self.page.pdf(print_background=True, prefer_css_page_size=True)
+        self.shelf.add(f"{name}.pdf", await bounded(printing, timeout_ms / 1000))
 
 
 def describe(step: Any) -> str:
@@ -128,11 +203,13 @@ async def _wait(visit: Visit, step: asked.Wait, timeout_ms: int) -> None:  # noq
     await visit.page.wait_for_timeout(step.ms)
 
 
+async def _scroll(visit: Visit, step: asked.Scroll, timeout_ms: int) -> None:  # noqa: ARG001 - as above
+    await visit.scroll(timeout_ms)
+
+
 async def _screenshot(visit: Visit, step: asked.Screenshot, timeout_ms: int) -> None:
     if step.selector:
-        visit.shelf.add(
-            f"{step.name}.png", await visit.page.locator(step.selector).first.screenshot(timeout=timeout_ms)
-        )
+        await visit.screenshot_of(step.name, step.selector, timeout_ms=timeout_ms)
     else:
         await visit.screenshot(step.name, full_page=step.full_page, timeout_ms=timeout_ms)
 
@@ -151,7 +228,7 @@ async def _extract(visit: Visit, step: asked.Extract, timeout_ms: int) -> None:
         timeout_ms / 1000,
     )
     if len(values) > MAX_MATCHES:
-        visit.notes.append(f"{step.name} holds the first {MAX_MATCHES} of {len(values)} matches.")
+        visit.note(f"{step.name} holds the first {MAX_MATCHES} of {len(values)} matches.")
     kept = [value[:MAX_TEXT_CHARS] if isinstance(value, str) else value for value in values[:MAX_MATCHES]]
     visit.extracted[step.name] = visit.storable(step.name, kept if step.all else kept[0])
 
@@ -164,6 +241,7 @@ _ACTIONS: dict[type, Callable[[Visit, Any, int], Awaitable[None]]] = {
     asked.Select: _select,
     asked.WaitFor: _wait_for,
     asked.Wait: _wait,
+    asked.Scroll: _scroll,
     asked.Screenshot: _screenshot,
     asked.Pdf: _pdf,
     asked.Extract: _extract,

@@ -11,6 +11,25 @@ class StepTimeout(Exception):
     """A call did not end in time; it goes on in its own task until its page is closed."""
 
 
+class StepBroken(StepTimeout):
+    """A call was given up because what it waits for cannot happen any more; it goes on likewise."""
+
+
+async def unless(call: Coroutine[Any, Any, T], broken: "asyncio.Future[str]") -> T:
+    """Return what *call* returns.
+
+    Raises:
+        StepBroken: *broken* was given its reason first.
+    """
+    task = asyncio.ensure_future(call)
+    task.add_done_callback(read_error)
+    waiting: set[asyncio.Future[Any]] = {task, broken}
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    if not task.done():
+        raise StepBroken(broken.result())
+    return task.result()
+
+
 async def bounded(call: Coroutine[Any, Any, T], timeout_seconds: float) -> T:
     """Return what *call* returns, for calls that have no timeout of their own.
 

@@ -1,0 +1,147 @@
+"""What happens beside a job's steps: tabs, dialogs, downloads and requests that fail.
+
+Each kind that a job does not act on becomes a note. Only rare events are subscribed to: one message per request or per
+line of the console would cost more than the job's own steps. The console is read once at the end instead.
+"""
+
+import asyncio
+from collections import defaultdict
+from typing import Final
+
+from playwright.async_api import BrowserContext, Dialog, Download, Error, Frame, Page, Request
+
+from cogo_dagster.executors.browser.tasks import StepTimeout, bounded, read_error
+from cogo_dagster.queue.model import Json
+from cogo_dagster.text import storable
+
+MOST_SHOWN: Final = 3
+MOST_LISTED: Final = 20
+LIST_SECONDS: Final = 2
+BROKEN_BODIES: Final = ("ERR_CONTENT_", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_HTTP2_", "ERR_QUIC_")
+_SERVICE_WORKER = "Service Worker registration blocked by Playwright"
+
+
+class Events:
+    """Listens to one context.
+
+    Args:
+        page: The page that the steps act on; every other one is a new tab.
+        accept_dialogs: Whether alert, confirm and prompt are accepted; `beforeunload` always is.
+
+    Attributes:
+        navigations: How many documents the page has shown.
+        failed: The latest document of the page that did not come, or did not come whole.
+        broken: Is given the reason when a document that the page shows already breaks off: no `load` event follows.
+    """
+
+    def __init__(self, context: BrowserContext, page: Page, *, accept_dialogs: bool) -> None:
+        self._page = page
+        self._accept = accept_dialogs
+        self._notes: dict[str, list[str]] = defaultdict(list)
+        self._counts: dict[str, int] = defaultdict(int)
+        self._tabs: list[Page] = []
+        self._requests: list[Json] = []
+        self.navigations = 0
+        self.failed: Request | None = None
+        self.broken: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        context.on("page", self._tab)
+        context.on("dialog", self._dialog)
+        context.on("requestfailed", self._request_failed)
+        page.on("download", self._download)
+        page.on("framenavigated", self._navigated)
+
+    def expect(self) -> None:
+        """Forget what became of earlier documents."""
+        self.navigations, self.failed = 0, None
+        self.broken = asyncio.get_running_loop().create_future()
+
+    async def notes(self) -> list[str]:
+        """Return what happened that the job did not act on, one sentence each."""
+        counts = dict(self._counts)
+        shown = {kind: list(texts) for kind, texts in self._notes.items()}
+        if self._tabs:
+            counts["tab"] = counts.get("tab", 0)
+            shown["tab"] = [f"A new tab was opened and not followed: {_cut(tab.url)}" for tab in self._tabs]
+        if await self._service_workers():
+            shown["service worker"] = ["The page asked for a service worker; there are none in jobs, it waits in vain."]
+        notes: list[str] = []
+        for kind, texts in shown.items():
+            notes += texts
+            more = counts.get(kind, 0) - len(texts)
+            if more > 0:
+                notes.append(f"{more} more of this kind: {kind}.")
+        return [storable(note) for note in notes]
+
+    async def evidence(self) -> dict[str, Json]:
+        """Return errors of the console and of the page, and requests that failed: the latest of each."""
+        found: dict[str, Json] = {"failed_requests": self._requests[-MOST_LISTED:]}
+        for name, errors in (("console_errors", self._console_errors()), ("page_errors", self._page_errors())):
+            try:
+                found[name] = [_cut(text) for text in (await bounded(errors, LIST_SECONDS))[-MOST_LISTED:]]
+            except (Error, StepTimeout):
+                found[name] = []
+        return found
+
+    async def _console_errors(self) -> list[str]:
+        return [message.text for message in await self._page.console_messages() if message.type == "error"]
+
+    async def _page_errors(self) -> list[str]:
+        return [str(error) for error in await self._page.page_errors()]
+
+    async def _service_workers(self) -> bool:
+        try:
+            messages = await bounded(self._page.console_messages(), LIST_SECONDS)
+        except (Error, StepTimeout):
+            return False
+        return any(message.text == _SERVICE_WORKER for message in messages)
+
+    def _note(self, kind: str, sentence: str) -> None:
+        self._counts[kind] += 1
+        if len(self._notes[kind]) < MOST_SHOWN:
+            self._notes[kind].append(sentence)
+
+    def _tab(self, tab: Page) -> None:
+        if tab is not self._page:
+            self._counts["tab"] += 1
+            if len(self._tabs) < MOST_SHOWN:
+                self._tabs.append(tab)
+            tab.on("download", self._download)
+
+    def _dialog(self, dialog: Dialog) -> None:
+        accepted = self._accept or dialog.type == "beforeunload"
+        said = f"The dialog {dialog.type} {_cut(dialog.message)!r} was "
+        how = "accepted." if accepted else 'dismissed; with "dialogs": "accept" the job accepts dialogs.'
+        self._note("dialog", said + how)
+        answer = asyncio.ensure_future(dialog.accept() if accepted else dialog.dismiss())
+        answer.add_done_callback(read_error)
+
+    def _download(self, download: Download) -> None:
+        name, url = _cut(download.suggested_filename), _cut(download.url)
+        self._note("download", f"The download {name} of {url} was not kept.")
+
+    def _navigated(self, frame: Frame) -> None:
+        if frame is self._page.main_frame:
+            self.navigations += 1
+            if self.broken.done():
+                self.broken = asyncio.get_running_loop().create_future()
+
+    def _request_failed(self, request: Request) -> None:
+        reason = request.failure or "failed"
+        if len(self._requests) < 2 * MOST_LISTED:
+            self._requests.append({"url": _cut(request.url), "reason": _cut(reason)})
+        if not self._is_document(request):
+            return
+        self.failed = request
+        if any(name in reason for name in BROKEN_BODIES) and not self.broken.done():
+            self.broken.set_result(reason)
+
+    def _is_document(self, request: Request) -> bool:
+        try:
+            return request.is_navigation_request() and request.frame is self._page.main_frame
+        except Error:  # a request without a frame
+            return False
+
+
+def _cut(text: str) -> str:
+    """At most 300 characters, on one line."""
+    return " ".join(text.split())[:300]
