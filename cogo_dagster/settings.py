@@ -87,6 +87,7 @@ class Settings(BaseSettings):
     browser_channel: str | None = Field(None, alias="BROWSER_CHANNEL")
     browser_nav_timeout_ms: int = Field(30_000, alias="BROWSER_NAV_TIMEOUT_MS", ge=1, le=600_000)
     browser_force_success: bool = Field(False, alias="BROWSER_FORCE_SUCCESS")
+    browser_trace: Literal["retries", "always", "never"] = Field("retries", alias="COGO_BROWSER_TRACE")
     browser_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field((), alias="BROWSER_ALLOWED_HOSTS")
     browser_test_url: str | None = Field(None, alias="BROWSER_TEST_URL")
 

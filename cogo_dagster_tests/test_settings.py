@@ -36,6 +36,7 @@ def _bare(monkeypatch: pytest.MonkeyPatch) -> None:
         ("BROWSER_CHANNEL", "chrome", "browser_channel", "chrome"),
         ("BROWSER_NAV_TIMEOUT_MS", "500", "browser_nav_timeout_ms", 500),
         ("BROWSER_FORCE_SUCCESS", "yes", "browser_force_success", True),
+        ("COGO_BROWSER_TRACE", "always", "browser_trace", "always"),
         ("BROWSER_ALLOWED_HOSTS", "a.test, B.test:8080,,", "browser_allowed_hosts", ("a.test", "b.test:8080")),
         ("COGO_HOME", "/tmp/../tmp/home", "home", Path("/tmp/home").resolve()),
     ],

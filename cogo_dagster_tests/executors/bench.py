@@ -42,12 +42,12 @@ class Bench:
         return self.runner.run(wrapped())
 
     async def attempt(
-        self, payload: dict[str, Any], type: str = "browser", timeout_seconds: float | None = None
+        self, payload: dict[str, Any], type: str = "browser", timeout_seconds: float | None = None, **job_fields: Any
     ) -> Any:
         """Run one attempt; returns the result."""
         folder = self.folder / uuid.uuid4().hex
         folder.mkdir()
-        job = replace(job_of(payload, type), timeout_seconds=timeout_seconds)
+        job = replace(job_of(payload, type), timeout_seconds=timeout_seconds, **job_fields)
         return await self.executor.execute(job, Workspace(folder))
 
     def run(
@@ -58,11 +58,11 @@ class Bench:
         return result
 
     def fail(
-        self, payload: dict[str, Any], type: str = "browser", timeout_seconds: float | None = None
+        self, payload: dict[str, Any], type: str = "browser", timeout_seconds: float | None = None, **job_fields: Any
     ) -> ExecutionFailed:
-        """Run one job that must fail, and return how."""
+        """Run one attempt that must fail, and return how."""
         try:
-            self.run(payload, type, timeout_seconds)
+            self.do(self.attempt(payload, type, timeout_seconds, **job_fields))
         except ExecutionFailed as error:
             return error
         raise AssertionError("The job succeeded.")

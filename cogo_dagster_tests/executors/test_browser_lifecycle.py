@@ -326,7 +326,7 @@ def test_jobs_run_side_by_side(site: Site, folder: Path) -> None:
         assert started.running.jobs == 4
         error = outcomes[2]
         assert isinstance(error, ExecutionFailed)
-        assert "trace.zip" in names(error)
+        assert "evidence.json" in names(error)
 
 
 WORKER = """

@@ -119,7 +119,11 @@ def test_contexts_share_nothing(shared: Bench) -> None:
 def test_a_failure_leaves_a_trace_and_a_picture(shared: Bench) -> None:
     """An element that never comes: retryable, with the step in the sentence and the evidence beside it."""
     error = shared.fail(
-        {"url": shared.site.url(), "actions": [{"do": "click", "selector": "#nowhere", "timeout_ms": 200}]}
+        {
+            "url": shared.site.url(),
+            "actions": [{"do": "click", "selector": "#nowhere", "timeout_ms": 200}],
+            "trace": True,
+        }
     )
     assert (error.error_class, error.retryable) == ("timeout", True)
     assert error.message == "click #nowhere: it took too long (Timeout 200ms exceeded)."

@@ -113,7 +113,7 @@ def test_forced_success_turns_failures_into_marked_successes(site: Site, folder:
         found = started.run({"url": site.url(), "actions": LONELY})
         assert found.result["forced"] is True
         assert found.result["error"]["class"] == "timeout"
-        assert names(found) == {"trace.zip", "screenshot.png"}
+        assert names(found) == {"screenshot.png", "page.html", "evidence.json"}
 
         async def cancelled() -> None:
             job = asyncio.create_task(

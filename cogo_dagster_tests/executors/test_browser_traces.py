@@ -3,11 +3,15 @@
 import io
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from cogo_dagster.executors.browser import BrowserOptions
 from cogo_dagster.executors.browser.traces import clean_trace
+from cogo_dagster_tests.executors.bench import Bench, artifact, job_of, names
 
 CANARY = "canary-7f3a91d2"
 
@@ -78,3 +82,39 @@ def test_a_line_that_is_no_json_makes_it_no_trace(tmp_path: Path) -> None:
     """It might hold anything."""
     with pytest.raises(ValueError, match="Expecting"):
         clean_trace(trace(tmp_path, trace_trace="{"), ())
+
+
+@pytest.mark.parametrize(
+    ("policy", "attempts", "max_attempts", "traced"),
+    [
+        ("retries", 1, 5, False),
+        ("retries", 2, 5, True),
+        ("retries", 1, 1, True),
+        ("always", 1, 5, True),
+        ("never", 2, 5, False),
+    ],
+)
+def test_the_policy_decides_which_attempts_are_traced(
+    policy: Any, attempts: int, max_attempts: int, traced: bool
+) -> None:
+    """The first of several attempts is not, unless every one is."""
+    job = replace(job_of({}), attempts=attempts, max_attempts=max_attempts)
+    assert BrowserOptions(trace=policy).traces(job) is traced
+
+
+def test_a_retry_leaves_a_trace_and_a_first_attempt_none(shared: Bench) -> None:
+    """Both leave the rest of the evidence."""
+    payload = {"url": shared.site.url("/status/404")}
+    left = {"screenshot.png", "page.html", "evidence.json"}
+    assert names(shared.fail(payload)) == left
+    assert names(shared.fail(payload, attempts=2)) == left | {"trace.zip"}
+    assert names(shared.fail({**payload, "trace": False}, attempts=2)) == left
+
+
+def test_a_payload_can_ask_for_a_trace(shared: Bench) -> None:
+    """It is kept of a success too, without the cookies of the visit."""
+    payload = {"url": shared.site.url("/"), "trace": True, "extra_headers": {"Cookie": f"a={CANARY}"}}
+    found = shared.run(payload)
+    assert names(found) == {"screenshot.png", "page.html", "trace.zip"}
+    with zipfile.ZipFile(io.BytesIO(artifact(found, "trace.zip"))) as archive:
+        assert CANARY.encode() not in b"".join(archive.read(name) for name in archive.namelist())

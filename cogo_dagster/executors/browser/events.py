@@ -5,20 +5,23 @@ line of the console would cost more than the job's own steps. The console is rea
 """
 
 import asyncio
-from collections import defaultdict
-from typing import Final
+from collections import defaultdict, deque
+from collections.abc import Coroutine
+from typing import Any, Final, TypeVar
 
 from playwright.async_api import BrowserContext, Dialog, Download, Error, Frame, Page, Request
 
 from cogo_dagster.executors.browser.tasks import StepTimeout, bounded, read_error
 from cogo_dagster.queue.model import Json
-from cogo_dagster.text import storable
+from cogo_dagster.text import storable, storable_json
 
 MOST_SHOWN: Final = 3
 MOST_LISTED: Final = 20
 LIST_SECONDS: Final = 2
 BROKEN_BODIES: Final = ("ERR_CONTENT_", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_HTTP2_", "ERR_QUIC_")
 _SERVICE_WORKER = "Service Worker registration blocked by Playwright"
+
+T = TypeVar("T")
 
 
 class Events:
@@ -40,7 +43,7 @@ class Events:
         self._notes: dict[str, list[str]] = defaultdict(list)
         self._counts: dict[str, int] = defaultdict(int)
         self._tabs: list[Page] = []
-        self._requests: list[Json] = []
+        self._requests: deque[Json] = deque(maxlen=MOST_LISTED)
         self.navigations = 0
         self.failed: Request | None = None
         self.broken: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -55,45 +58,30 @@ class Events:
         self.navigations, self.failed = 0, None
         self.broken = asyncio.get_running_loop().create_future()
 
-    async def notes(self) -> list[str]:
-        """Return what happened that the job did not act on, one sentence each."""
-        counts = dict(self._counts)
-        shown = {kind: list(texts) for kind, texts in self._notes.items()}
+    async def record(self) -> tuple[list[str], dict[str, Json]]:
+        """Return what the job did not act on, one sentence each, and errors by kind, the latest of each."""
+        console = [(message.type, message.text) for message in await _listed(self._page.console_messages())]
+        page_errors = [str(error) for error in await _listed(self._page.page_errors())]
+        notes = self._sentences()
+        if any(text == _SERVICE_WORKER for _, text in console):
+            notes.append("The page asked for a service worker; there are none in jobs, and it may wait in vain.")
+        errors: dict[str, Json] = {
+            "console_errors": [_cut(text) for kind, text in console if kind == "error"][-MOST_LISTED:],
+            "page_errors": [_cut(error) for error in page_errors][-MOST_LISTED:],
+            "failed_requests": list(self._requests),
+        }
+        return [storable(note) for note in notes], storable_json(errors)[0]
+
+    def _sentences(self) -> list[str]:
+        shown = dict(self._notes)
         if self._tabs:
-            counts["tab"] = counts.get("tab", 0)
-            shown["tab"] = [f"A new tab was opened and not followed: {_cut(tab.url)}" for tab in self._tabs]
-        if await self._service_workers():
-            shown["service worker"] = ["The page asked for a service worker; there are none in jobs, it waits in vain."]
+            shown["new tab"] = [f"A new tab was opened and not followed: {_cut(tab.url)}" for tab in self._tabs]
         notes: list[str] = []
         for kind, texts in shown.items():
             notes += texts
-            more = counts.get(kind, 0) - len(texts)
-            if more > 0:
-                notes.append(f"{more} more of this kind: {kind}.")
-        return [storable(note) for note in notes]
-
-    async def evidence(self) -> dict[str, Json]:
-        """Return errors of the console and of the page, and requests that failed: the latest of each."""
-        found: dict[str, Json] = {"failed_requests": self._requests[-MOST_LISTED:]}
-        for name, errors in (("console_errors", self._console_errors()), ("page_errors", self._page_errors())):
-            try:
-                found[name] = [_cut(text) for text in (await bounded(errors, LIST_SECONDS))[-MOST_LISTED:]]
-            except (Error, StepTimeout):
-                found[name] = []
-        return found
-
-    async def _console_errors(self) -> list[str]:
-        return [message.text for message in await self._page.console_messages() if message.type == "error"]
-
-    async def _page_errors(self) -> list[str]:
-        return [str(error) for error in await self._page.page_errors()]
-
-    async def _service_workers(self) -> bool:
-        try:
-            messages = await bounded(self._page.console_messages(), LIST_SECONDS)
-        except (Error, StepTimeout):
-            return False
-        return any(message.text == _SERVICE_WORKER for message in messages)
+            if self._counts[kind] > len(texts):
+                notes.append(f"{self._counts[kind] - len(texts)} more of this kind: {kind}.")
+        return notes
 
     def _note(self, kind: str, sentence: str) -> None:
         self._counts[kind] += 1
@@ -102,7 +90,7 @@ class Events:
 
     def _tab(self, tab: Page) -> None:
         if tab is not self._page:
-            self._counts["tab"] += 1
+            self._counts["new tab"] += 1
             if len(self._tabs) < MOST_SHOWN:
                 self._tabs.append(tab)
             tab.on("download", self._download)
@@ -127,8 +115,7 @@ class Events:
 
     def _request_failed(self, request: Request) -> None:
         reason = request.failure or "failed"
-        if len(self._requests) < 2 * MOST_LISTED:
-            self._requests.append({"url": _cut(request.url), "reason": _cut(reason)})
+        self._requests.append({"url": _cut(request.url), "reason": _cut(reason)})
         if not self._is_document(request):
             return
         self.failed = request
@@ -145,3 +132,11 @@ class Events:
 def _cut(text: str) -> str:
     """At most 300 characters, on one line."""
     return " ".join(text.split())[:300]
+
+
+async def _listed(call: Coroutine[Any, Any, list[T]]) -> list[T]:
+    """What the driver has kept of a page; nothing where it does not answer."""
+    try:
+        return await bounded(call, LIST_SECONDS)
+    except (Error, StepTimeout):
+        return []

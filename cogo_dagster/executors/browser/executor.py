@@ -123,7 +123,8 @@ class BrowserExecutor:
         request = parse_payload(job.type, job.payload, self._allowed)
         shelf = Shelf(workspace.folder)
         try:
-            result = await self._attempt(request, shelf, job.timeout_seconds or self._options.attempt_seconds)
+            result = await self._attempt(request, shelf, job)
+            await asyncio.to_thread(self._clean, shelf)
         except ExecutionFailed as error:
             if _may_be_interrupted(error) and await STOP.explains(time.monotonic()):
                 raise Interrupted("The browser was ended by the stop of the worker.") from error
@@ -142,10 +143,12 @@ class BrowserExecutor:
             except ValueError:
                 shelf.files.remove(file)
 
-    async def _attempt(self, request: BrowserPayload, shelf: Shelf, limit_seconds: float) -> Json:
+    async def _attempt(self, request: BrowserPayload, shelf: Shelf, job: Job) -> Json:
+        limit_seconds = job.timeout_seconds or self._options.attempt_seconds
+        traced = self._options.traces(job) if request.trace is None else request.trace
         with self._proxy.session() as session:
             if self._pool is not None:
-                return await self._in_browser(self._pool, request, shelf, session, limit_seconds)
+                return await self._in_browser(self._pool, request, shelf, session, limit_seconds, traced=traced)
             # httpx is slow to import too.
             from cogo_dagster.executors.browser.fetch import fetch_page  # noqa: PLC0415
 
@@ -165,6 +168,8 @@ class BrowserExecutor:
         shelf: Shelf,
         session: ProxySession,
         limit_seconds: float,
+        *,
+        traced: bool,
     ) -> Json:
         from cogo_dagster.executors.browser.run import Attempt  # noqa: PLC0415
 
@@ -178,6 +183,7 @@ class BrowserExecutor:
                     session=session,
                     nav_timeout_ms=self._options.nav_timeout_ms,
                     without_glyphs=pool.scripts_without_glyphs,
+                    traced=traced,
                 )
                 return await _guarded(attempt, limit_seconds)
         except ExecutorUnavailable as error:

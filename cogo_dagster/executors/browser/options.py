@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
+from cogo_dagster.queue.model import Job
 from cogo_dagster.settings import Settings, default_home
 
 
@@ -19,6 +20,8 @@ class BrowserOptions:
         channel: `chrome`, `msedge`, `chromium` (and their -beta, -dev), or the path of an executable; None finds one.
         nav_timeout_ms: Longest wait of one navigation or action unless the payload says otherwise.
         force_success: A failed execution is returned as a success marked `forced`.
+        trace: Which attempts are traced: `retries` the second and later ones, and the only one of a job that has one;
+            `always` and `never` speak for themselves. A trace is kept of attempts that fail.
         allowed_hosts: Hosts, or host:port, exempt from the refusal of private addresses.
         concurrency: Jobs at once.
         jobs_per_browser: After so many jobs a fresh browser takes over, since contexts leak memory
@@ -37,6 +40,7 @@ class BrowserOptions:
     channel: str | None = None
     nav_timeout_ms: int = 30_000
     force_success: bool = False
+    trace: Literal["retries", "always", "never"] = "retries"
     allowed_hosts: tuple[str, ...] = ()
     concurrency: int = 4
     jobs_per_browser: int = 100
@@ -45,6 +49,12 @@ class BrowserOptions:
     install: bool = True
     home: Path = field(default_factory=default_home)
     secrets: tuple[str, ...] = field(default=(), repr=False)
+
+    def traces(self, job: Job) -> bool:
+        """Whether this attempt of a job is traced unless its payload says otherwise."""
+        if self.trace == "retries":
+            return job.attempts > 1 or job.max_attempts == 1
+        return self.trace == "always"
 
     @classmethod
     def from_settings(cls, settings: Settings, extra_allowed_hosts: Iterable[str] = ()) -> Self:
@@ -56,6 +66,7 @@ class BrowserOptions:
             channel=settings.browser_channel,
             nav_timeout_ms=settings.browser_nav_timeout_ms,
             force_success=settings.browser_force_success,
+            trace=settings.browser_trace,
             allowed_hosts=(*settings.browser_allowed_hosts, *extra_allowed_hosts),
             concurrency=settings.concurrency,
             home=settings.home,

@@ -190,6 +190,7 @@ class BrowserPayload(_Strict):
         full_page: Whether screenshot.png shows the whole page rather than the window.
         scroll: Scroll through every page that is opened, and before what is kept at the end, for what loads lazily.
         dialogs: What happens to alert, confirm and prompt; each is noted in the result.
+        trace: Whether the attempts are traced, and the trace kept however they end; default `COGO_BROWSER_TRACE`.
         wait_until: When a navigation counts as done.
         timeout_ms: Longest wait of one navigation or action; default `BROWSER_NAV_TIMEOUT_MS`.
         extra_headers: Sent with every request of the page, to other sites too: no credentials. Only the cookies of
@@ -204,6 +205,7 @@ class BrowserPayload(_Strict):
     full_page: bool = False
     scroll: bool = False
     dialogs: Literal["dismiss", "accept"] = "dismiss"
+    trace: bool | None = None
     wait_until: WaitUntil = "load"
     timeout_ms: TimeoutMs | None = None
     viewport: Viewport = Viewport()

@@ -1,4 +1,4 @@
-"""One attempt in a browser: a fresh context, the steps, the artifacts, and a trace if it fails.
+"""One attempt in a browser: a fresh context, the steps, the artifacts, and evidence if it fails.
 
 The trace holds what the page saw; `traces.py` takes its credentials out before it is kept.
 """
@@ -57,6 +57,7 @@ class Attempt:
         proxy: Where all requests go; *session* holds the credentials.
         nav_timeout_ms: Longest wait of a step where the payload names none.
         without_glyphs: Scripts that this machine shows as boxes.
+        traced: Whether a trace is recorded; it is kept if the attempt fails, or if the payload asks for it.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Attempt:
         session: ProxySession,
         nav_timeout_ms: int,
         without_glyphs: tuple[str, ...] = (),
+        traced: bool,
     ) -> None:
         self._running = running
         self._request = request
@@ -76,6 +78,7 @@ class Attempt:
         self._proxy = proxy
         self._session = session
         self._without_glyphs = without_glyphs
+        self._traced = traced
         self._timeout_ms = request.timeout_ms or nav_timeout_ms
         self._context: BrowserContext | None = None
         self._visit: Visit | None = None
@@ -158,16 +161,17 @@ class Attempt:
 
     async def _record(self, visit: Visit) -> dict[str, Any]:
         """What every attempt leaves, well or not: steps, notes and errors."""
-        notes, errors = list(visit.notes), {}
+        notes = list(visit.notes)
+        errors: dict[str, Json] = {}
         if self._running.died() is None:
-            notes += await visit.events.notes()
-            errors = await visit.events.evidence()
+            seen, errors = await visit.events.record()
+            notes += seen
             errors["failed_requests"] += unreached(self._session)
         return {"steps": self._steps, "refused": refusals(self._session), "notes": notes, **errors}
 
     async def _keep_trace(self) -> None:
         """Put trace.zip on the shelf, if it can be had."""
-        if self._context is None:
+        if self._context is None or not self._traced:
             return
         await settled(self._context.tracing.stop(path=self._shelf.path("trace.zip")), EVIDENCE_SECONDS)
         with contextlib.suppress(ExecutionFailed, FileNotFoundError):
@@ -186,7 +190,8 @@ class Attempt:
         if self._abandoned:
             raise StepTimeout("The attempt was abandoned.")
         context.set_default_timeout(self._timeout_ms)
-        await context.tracing.start(screenshots=True, snapshots=True, sources=False)
+        if self._traced:
+            await context.tracing.start(screenshots=True, snapshots=True, sources=False)
         if request.cookies:
             await context.add_cookies(
                 [{"name": name, "value": value, "url": request.url} for name, value in request.cookies.items()]
@@ -284,7 +289,10 @@ class Attempt:
             "browser": self._running.browser.version,
             "extracted": small(visit.extracted),
         }
-        return found | await self._record(visit)
+        found |= await self._record(visit)
+        if self._request.trace:
+            await self._keep_trace()
+        return found
 
     async def _note_boxes(self, visit: Visit) -> None:
         """Say which text of the page is boxes; without this note if the page does not answer."""
