@@ -286,12 +286,20 @@ def test_one_client_too_many_is_turned_away() -> None:
     asyncio.run(scenario())
 
 
-def test_a_server_that_does_not_speak_http_is_cut_off() -> None:
-    """No answer, no HTTP, or an unasked switch of protocols: the client sees a closed connection."""
+def test_a_server_that_does_not_speak_http_is_named() -> None:
+    """No answer, no HTTP, a head over the limit, or an unasked switch of protocols: the proxy answers in its place."""
 
     async def scenario() -> None:
         allowed = Dialer(AllowList.of(["127.0.0.1"]))
-        for reply in (b"", b"SSH-2.0-x\r\n\r\n", b"HTTP/1.1 101 Switching Protocols\r\n\r\n"):
+        for reply, kind in (
+            (b"", "connection"),
+            (b"HTT", "connection"),
+            (b"HTTP/1.1 200 OK\r\nA: b", "connection"),
+            (b"SSH-2.0-x\r\n\r\n", "not_http"),
+            (b"\0\n", "not_http"),
+            (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", "not_http"),
+            (b"HTTP/1.1 200 OK\r\nA: " + b"b" * 300_000 + b"\r\n\r\n", "headers"),
+        ):
 
             async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, reply: bytes = reply) -> None:
                 await reader.readuntil(b"\r\n\r\n")
@@ -299,7 +307,10 @@ def test_a_server_that_does_not_speak_http_is_cut_off() -> None:
                 writer.close()
 
             async with listening(serve) as port, proxied(allowed) as (p, s):
-                assert await ask(p, f"GET http://127.0.0.1:{port}/ HTTP/1.1\r\n{credential(s)}") == ""
+                answer = await ask(p, f"GET http://127.0.0.1:{port}/ HTTP/1.1\r\n{credential(s)}")
+                assert answer.startswith("HTTP/1.1 502 ")
+                assert f"x-cogo-proxy: {s.mark}" in answer
+                assert s.failures[-1].kind == kind
 
     asyncio.run(scenario())
 

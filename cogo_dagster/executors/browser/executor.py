@@ -12,6 +12,7 @@ from cogo_dagster.executors.browser.find import BrowserChoice, find_browser, ins
 from cogo_dagster.executors.browser.node import check_node
 from cogo_dagster.executors.browser.options import BrowserOptions
 from cogo_dagster.executors.browser.payload import BrowserPayload, parse_payload
+from cogo_dagster.executors.browser.tasks import settled
 from cogo_dagster.executors.browser.traces import clean_trace
 from cogo_dagster.executors.errors import ExecutorUnavailable, SandboxUnavailable
 from cogo_dagster.net.addresses import AllowList, InvalidAddress
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 WATCH_SECONDS = 1.0
+EVIDENCE_SECONDS = 15.0
+"""Longest wait for what shows how an attempt reached its limit."""
 DEATHS = frozenset({"driver_gone", "browser_gone", "page_crash"})
 """Classes of failures that a signal to the browser's processes causes."""
 SIDE_EFFECTS = frozenset({"network", "connection", "aborted", "timeout", "browser_error", "unsettled", "body"})
@@ -202,7 +205,7 @@ async def _guarded(attempt: "Attempt", limit_seconds: float) -> Json:
             left_seconds = deadline - asyncio.get_running_loop().time()
             if left_seconds <= 0:
                 late = _out_of_time(limit_seconds)
-                await attempt.keep_evidence(late)
+                await settled(attempt.keep_evidence(late), EVIDENCE_SECONDS)
                 raise late
             dead = attempt.died()
             await asyncio.wait({work}, timeout=min(left_seconds, WATCH_SECONDS))

@@ -28,7 +28,7 @@ from cogo_dagster.executors.browser.fonts import boxed_scripts, boxes_note
 from cogo_dagster.executors.browser.navigation import explained
 from cogo_dagster.executors.browser.process import RunningBrowser
 from cogo_dagster.executors.browser.steps import Visit, describe, perform
-from cogo_dagster.executors.browser.tasks import StepTimeout, bounded, read_error, settled
+from cogo_dagster.executors.browser.tasks import StepTimeout, bounded, read_error, settled, unless
 from cogo_dagster.net.dial import HopFailed
 from cogo_dagster.net.proxy import ForwardProxy, ProxySession
 from cogo_dagster.queue.executor import ExecutionFailed
@@ -136,28 +136,34 @@ class Attempt:
         if visit is None or self._evidence:
             return
         self._evidence = True  # the limit of the attempt and a failing step can come together
-        missing: list[str] = []
         if self._running.died() is None:
             await self._keep_trace()
-        for name, keep in self._evidence_steps(visit):
-            if name in self._shelf:
-                continue
-            try:
-                await keep()
-            except Exception as reason:  # noqa: BLE001 - Playwright raises a bare one where its driver dies
-                missing.append(f"There is no {name}: {first_line(str(reason))}.")
+        # Side by side: in a page that hangs each of them takes its whole time.
+        tries = [asyncio.ensure_future(self._why_missing(*step)) for step in self._evidence_steps(visit)]
+        await asyncio.wait(tries)
         record = await self._record(visit)
-        record["notes"] += missing
+        record["notes"] += filter(None, (tried.result() for tried in tries))
         with contextlib.suppress(ExecutionFailed):
             self._shelf.add_json("evidence.json", record)
         error.detail = "\n".join(filter(None, (error.detail, *record["notes"])))
 
     def _evidence_steps(self, visit: Visit) -> Iterator[tuple[str, Work]]:
         yield "extracted.json", lambda: self._keep_extracted(visit)
-        if self._running.died() is None:
-            yield "screenshot.png", lambda: visit.screenshot("screenshot", full_page=False, timeout_ms=EVIDENCE_MS)
-        if self._running.died() is None:
-            yield "page.html", lambda: visit.html(EVIDENCE_MS)
+        yield "screenshot.png", lambda: visit.screenshot("screenshot", full_page=False, timeout_ms=EVIDENCE_MS)
+        yield "page.html", lambda: visit.html(EVIDENCE_MS)
+
+    async def _why_missing(self, name: str, keep: Work) -> str | None:
+        """Keep one file of the evidence, or return a sentence about why there is none."""
+        if name in self._shelf:
+            return None
+        dead = self._running.died()
+        if dead is not None:
+            return f"There is no {name}: {dead.sentence}."
+        try:
+            await keep()
+        except Exception as reason:  # noqa: BLE001 - Playwright raises a bare one where its driver dies
+            return f"There is no {name}: {first_line(str(reason))}."
+        return None
 
     async def _record(self, visit: Visit) -> dict[str, Any]:
         """What every attempt leaves, well or not: steps, notes and errors."""
@@ -242,7 +248,7 @@ class Attempt:
         self._doing = doing
         before, started = newest_failure(self._session), time.monotonic()
         try:
-            return await work
+            return await (work if self._visit is None else unless(work, self._visit.events.broken))
         except (Error, StepTimeout) as error:
             raise await self._judge(doing, str(error), before) from error
         finally:

@@ -16,7 +16,15 @@ from pydantic import ValidationError
 
 from cogo_dagster.executors.errors import ExecutorUnavailable
 from cogo_dagster.executors.gate.checkout import borrowed_objects, clone
-from cogo_dagster.executors.gate.options import STEPS, GatePayload, Repository, files_at, inside, is_branch, repositories
+from cogo_dagster.executors.gate.options import (
+    STEPS,
+    GatePayload,
+    Repository,
+    files_at,
+    inside,
+    is_branch,
+    repositories,
+)
 from cogo_dagster.executors.gate.process import Ended, environment, run
 from cogo_dagster.executors.isolation.confinement import Confinement, Needs, confinement
 from cogo_dagster.executors.isolation.machine import is_possible, isolation
