@@ -8,10 +8,13 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
+
+from cogo_dagster.executors.isolation.machine import Isolation
 from cogo_dagster.settings import PROJECT_ROOT
 from cogo_dagster_tests.executors.isolation.attack import ATTEMPTS
 
@@ -36,11 +39,13 @@ class Machine:
     """A folder in which a worker of some account runs something.
 
     Attributes:
+        before: Words before those that change the account.
         python: One that every account can execute.
     """
 
     top: Path
     account: str
+    before: tuple[str, ...] = ()
     checkout: Path = field(init=False)
     python: str = field(init=False)
 
@@ -72,7 +77,7 @@ class Machine:
         if self.account == "root" or os.geteuid() != 0:
             return words
         subprocess.run(["chown", "-R", f"{ORDINARY}:{ORDINARY}", str(self.top)], check=True)
-        return ["setpriv", f"--reuid={ORDINARY}", f"--regid={ORDINARY}", "--clear-groups", *words]
+        return [*self.before, "setpriv", f"--reuid={ORDINARY}", f"--regid={ORDINARY}", "--clear-groups", *words]
 
     def run(
         self, *command: str, ways: Mapping[str, Any] | None = ALL, read: Sequence[Path] = (), **env: str
@@ -84,6 +89,13 @@ class Machine:
         assert done.returncode == 0, done.stderr
         answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
         return answer
+
+    def offers(self, ways: Mapping[str, Any] = ALL) -> Isolation:
+        """Return what isolates a worker of this account, as far as `ways` leaves it; skip the test if nothing does."""
+        found = replace(Isolation(**self.run(ways=ALL)), **ways)
+        if not found.possible:
+            pytest.skip(f"This machine offers {'no namespaces' if ways is NAMESPACES else 'no Landlock'}.")
+        return found
 
     def attack(self, ways: Mapping[str, Any] | None = ALL) -> tuple[set[str], dict[str, Any]]:
         """Run the attack; return what it achieved and how it ended."""

@@ -12,7 +12,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +121,8 @@ def run(given: dict[str, Any]) -> dict[str, Any]:
     """Run the command of the description, isolated as it says."""
     area = Path(given["top"], "job", "gate")
     ways = replace(isolation(), **given["ways"]) if given["ways"] is not None else None
+    if not given["command"] or (ways is not None and not ways.possible):
+        return asdict(isolation())
     files, home = secrets(Path(given["top"]))
     env = {"PATH": given["path"], "HOME": str(area / "home"), "TMPDIR": str(area / "home"), **given["env"]}
     with secrets_everywhere(home, files, given["idle_port"]) as target:
