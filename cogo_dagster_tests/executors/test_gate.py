@@ -1,93 +1,31 @@
 """Gate jobs: a real repository, real programs, and a gate run of what they found."""
 
 import asyncio
-import json
 import os
-import socket
-import subprocess
-import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
 
 import pytest
 
 from cogo_dagster.executors.errors import ExecutorUnavailable
-from cogo_dagster.executors.gate import build
-from cogo_dagster.executors.gate import executor as executor_module
 from cogo_dagster.executors.gate.executor import GateExecutor
-from cogo_dagster.executors.isolation.machine import isolation
 from cogo_dagster.quality.gates import GateService
 from cogo_dagster.queue.client import Queue
-from cogo_dagster.queue.executor import ExecutionFailed, ExecutorPorts, Interrupted, InvalidPayload, Workspace
-from cogo_dagster.queue.model import ExecutionResult, Job, Json
+from cogo_dagster.queue.executor import ExecutionFailed, Interrupted, InvalidPayload
+from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.stopping import STOP, StopSignal
-from cogo_dagster.queue.transports.base import Transport
-from cogo_dagster.settings import load_settings
 from cogo_dagster_tests.cli.terminal import eventually
-from cogo_dagster_tests.quality.conftest import gates, store
+from cogo_dagster_tests.executors.gate_bench import PYTHON, Run, gates, git, repository, run, store
 
-__all__ = ["gates", "store"]
+__all__ = ["gates", "repository", "run", "store"]
 
-PYTHON = sys.executable
 RUFF = str(Path(PYTHON).with_name("ruff"))
 LINT = [RUFF, "check", "--isolated", "--output-format", "json", "-o", "lint.json", "."]
 TEST = [PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--junit-xml=junit.xml", "."]
 CUT = "open('j.xml', 'w').write('<a')"
 SLOW = "import time; time.sleep(60)"
 REPORTS = {"eslint": "lint.json", "junit": "junit.xml"}
-
-
-def git(folder: Path, *words: str) -> str:
-    """Run git."""
-    who = ["-c", "user.name=x", "-c", "user.email=x@example.com", "-c", "commit.gpgsign=false"]
-    done = subprocess.run(["git", *who, *words], cwd=folder, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
-
-
-@pytest.fixture
-def repository(tmp_path: Path) -> Path:
-    """A repository: main is good, the branch broken has an unused import and a test that fails."""
-    folder = tmp_path / "repository"
-    folder.mkdir()
-    git(folder, "init", "-q", "-b", "main")
-    (folder / "test_it.py").write_text("def test_it():\n    assert True\n")
-    git(folder, "add", ".")
-    git(folder, "commit", "-q", "-m", "good")
-    git(folder, "checkout", "-q", "-b", "broken")
-    (folder / "test_it.py").write_text("import os\n\n\ndef test_it():\n    assert False\n")
-    git(folder, "commit", "-q", "-am", "broken")
-    git(folder, "checkout", "-q", "main")
-    return folder
-
-
-Run = Callable[..., ExecutionResult]
-
-
-@pytest.fixture
-def run(repository: Path, gates: GateService, transport: Transport, store: Any, tmp_path: Path) -> Run:
-    """Execute one job with the commands given."""
-
-    def run(
-        family: str = "gate",
-        payload: Mapping[str, Json] | None = None,
-        unisolated: bool = False,
-        hidden: Sequence[Path] = (),
-        **commands: Json,
-    ) -> ExecutionResult:
-        given = json.dumps({"it": {"checkout": str(repository), **commands}})
-        executor = GateExecutor(family, given, unisolated=unisolated, hidden=hidden)
-        record = lambda run, reports: gates.record_reports(run, reports)[0].model_dump(mode="json")  # noqa: E731
-        executor.use(ExecutorPorts(transport, store, record_gate=record))
-        job = Job(uuid4(), family, payload or {"branch": "main"}, attempts=1, max_attempts=5, lease_token=uuid4())
-        folder = tmp_path / f"work-{job.id}"
-        folder.mkdir()
-        return asyncio.run(executor.execute(job, Workspace(folder)))
-
-    return run
 
 
 def test_a_good_commit_passes(run: Run, gates: GateService, queue: Queue, repository: Path) -> None:
@@ -232,86 +170,6 @@ def test_wrong_settings_keep_the_worker_from_starting(wrong: str) -> None:
 def test_without_commands_other_workers_take_the_jobs() -> None:
     """The setting is named."""
     assert GateExecutor("gate", None).lacks == "COGO_GATE_COMMANDS"
-
-
-def test_without_isolation_other_workers_take_the_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Unless COGO_GATE_UNISOLATED says that a commit's code may read the worker's secrets."""
-    monkeypatch.setattr(executor_module, "is_possible", lambda: False)
-    lacks = GateExecutor("gate", '{"it": {"checkout": "/x", "test": "true"}}').lacks
-    assert lacks is not None
-    assert lacks.startswith("COGO_GATE_UNISOLATED=true (this machine has no Landlock")
-    commands = {"COGO_GATE_COMMANDS": '{"it": {"checkout": "/x", "test": "true"}}'}
-    assert build(load_settings(None, **commands, COGO_GATE_UNISOLATED="true")).lacks is None
-    assert build(load_settings(None, **commands)).lacks == lacks
-
-
-READ_ALL = """
-import glob, os, pathlib
-for name in [*glob.glob("/proc/*/environ"), *{files!r}]:
-    try:
-        print(name, pathlib.Path(name).read_bytes())
-    except OSError as error:
-        print(name, error)
-"""
-
-
-def test_a_commit_reads_no_secret_of_the_worker(run: Run, tmp_path: Path) -> None:
-    """Neither from the worker's environment nor from its home; without isolation it reads both."""
-    home = tmp_path / "cogo"
-    (home / "vault").mkdir(parents=True)
-    (home / "vault" / "keys").write_text("canary-of-the-vault")
-    code = READ_ALL.format(files=[str(home / "vault" / "keys")])
-    here = subprocess.Popen(["sleep", "60"], env={"KEY": "canary-of-a-process"})
-    try:
-        closed = run(test=[PYTHON, "-c", code], read=[str(tmp_path)], hidden=[home])
-        opened = run(test=[PYTHON, "-c", code], unisolated=True)
-    finally:
-        here.kill()
-        here.wait()
-    assert "canary" not in closed.artifacts[0].path.read_text()
-    for canary in ("canary-of-the-vault", "canary-of-a-process"):
-        assert canary in opened.artifacts[0].path.read_text()
-
-
-def test_a_commit_writes_into_its_own_folder_alone(run: Run, tmp_path: Path, repository: Path) -> None:
-    """Not into the repository that it was cloned from, whose objects it reads."""
-    script = f"touch {tmp_path}/x; touch {repository}/x; rm -rf {repository}/.git/objects; git log --oneline; exit 0"
-    log = run(test=["sh", "-c", script]).artifacts[0].path.read_text()
-    assert git(repository, "fsck", "--full") == ""
-    assert " good" in log
-    assert not (tmp_path / "x").exists()
-    assert not (repository / "x").exists()
-
-
-def test_a_report_is_not_read_through_a_link_in_the_place_of_the_checkout(run: Run, tmp_path: Path) -> None:
-    """The worker, who reads it, may read more than the commit."""
-    (tmp_path / "secrets").mkdir()
-    (tmp_path / "secrets" / "junit.xml").write_text("<testsuite name='secret' tests='1'/>")
-    script = f"cd .. && mv checkout away && ln -s {tmp_path}/secrets checkout"
-    with pytest.raises(ExecutionFailed, match="left no junit report"):
-        run(test=["sh", "-c", script], reports={"junit": "junit.xml"})
-
-
-def test_a_commit_reaches_no_service_of_this_machine(run: Run) -> None:
-    """Such as the Dagster UI, which has no login; its own servers it reaches."""
-    code = (
-        "import socket, sys; socket.create_connection(('127.0.0.1', int(sys.argv[1])), 5).close(); print('connected')"
-    )
-    with socket.create_server(("127.0.0.1", 0)) as service:
-        port = str(service.getsockname()[1])
-        closed = run(test=[PYTHON, "-c", code, port])
-        opened = run(test=[PYTHON, "-c", code, port], unrestricted_network=True)
-    assert "\nconnected" not in closed.artifacts[0].path.read_text()
-    assert "\nconnected" in opened.artifacts[0].path.read_text()
-
-
-def test_an_isolation_that_fails_runs_nothing(run: Run, gates: GateService, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The job is tried again, perhaps elsewhere; no command runs with more rights than it should."""
-    monkeypatch.setattr(executor_module, "isolation", lambda: replace(isolation(), landlock=0, namespaces=False))
-    with pytest.raises(ExecutionFailed, match="isolation needs COGO_GATE_UNISOLATED") as failed:
-        run(test=["true"])
-    assert failed.value.error_class == "isolation"
-    assert gates.recent(None) == []
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Jobs that evaluate a commit with the commands of the settings: the families `gate` and `gate_fix`."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cogo_dagster.settings import PROJECT_ROOT, Settings
@@ -28,5 +29,5 @@ def _build(family: str, settings: Settings) -> "GateExecutor":
         settings.gate_commands,
         settings.secret_values(),
         unisolated=settings.gate_unisolated,
-        hidden=(settings.home, PROJECT_ROOT / ".env", PROJECT_ROOT / ".cogo"),
+        hidden=(settings.home, PROJECT_ROOT / ".env", PROJECT_ROOT / ".cogo", Path(".env").absolute()),
     )

@@ -1,0 +1,72 @@
+"""A repository with a good and a broken branch, and a run of a gate job on it."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from cogo_dagster.executors.gate.executor import GateExecutor
+from cogo_dagster.quality.gates import GateService
+from cogo_dagster.queue.executor import ExecutorPorts, Workspace
+from cogo_dagster.queue.model import ExecutionResult, Job, Json
+from cogo_dagster.queue.transports.base import Transport
+from cogo_dagster_tests.quality.conftest import gates, store
+
+__all__ = ["gates", "store"]
+
+PYTHON = sys.executable
+
+
+def git(folder: Path, *words: str) -> str:
+    """Run git."""
+    who = ["-c", "user.name=x", "-c", "user.email=x@example.com", "-c", "commit.gpgsign=false"]
+    done = subprocess.run(["git", *who, *words], cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A repository: main is good, the branch broken has an unused import and a test that fails."""
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    git(folder, "init", "-q", "-b", "main")
+    (folder / "test_it.py").write_text("def test_it():\n    assert True\n")
+    git(folder, "add", ".")
+    git(folder, "commit", "-q", "-m", "good")
+    git(folder, "checkout", "-q", "-b", "broken")
+    (folder / "test_it.py").write_text("import os\n\n\ndef test_it():\n    assert False\n")
+    git(folder, "commit", "-q", "-am", "broken")
+    git(folder, "checkout", "-q", "main")
+    return folder
+
+
+Run = Callable[..., ExecutionResult]
+
+
+@pytest.fixture
+def run(repository: Path, gates: GateService, transport: Transport, store: Any, tmp_path: Path) -> Run:
+    """Execute one job with the commands given."""
+
+    def run(
+        family: str = "gate",
+        payload: Mapping[str, Json] | None = None,
+        unisolated: bool = False,
+        hidden: Sequence[Path] = (),
+        **commands: Json,
+    ) -> ExecutionResult:
+        given = json.dumps({"it": {"checkout": str(repository), **commands}})
+        executor = GateExecutor(family, given, unisolated=unisolated, hidden=hidden)
+        record = lambda run, reports: gates.record_reports(run, reports)[0].model_dump(mode="json")  # noqa: E731
+        executor.use(ExecutorPorts(transport, store, record_gate=record))
+        job = Job(uuid4(), family, payload or {"branch": "main"}, attempts=1, max_attempts=5, lease_token=uuid4())
+        folder = tmp_path / f"work-{job.id}"
+        folder.mkdir()
+        return asyncio.run(executor.execute(job, Workspace(folder)))
+
+    return run
