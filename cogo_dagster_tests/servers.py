@@ -21,6 +21,7 @@ from psycopg import sql
 from cogo_dagster.queue.embedded import DatabaseUnavailable, EmbeddedServer
 from cogo_dagster.queue.embedded.locks import lock, locked, open_lock, try_lock
 from cogo_dagster_tests.apt import apt_install
+from cogo_dagster_tests.postgres15 import fetched_binaries
 
 Major = Literal[15, 18]
 """The oldest and the newest PostgreSQL that is supported."""
@@ -132,7 +133,7 @@ def swept_home(name: str) -> Iterator[Path]:
 def binaries(major: Major) -> Path | None:
     """Return the folder of a version's programs, None for the embedded ones.
 
-    Version 15 is taken from Debian's place or from `pg_config`; root on Debian installs it.
+    Version 15 is taken from Debian's place or from `pg_config`; root on Debian installs it; else it is fetched.
 
     Raises:
         DatabaseUnavailable: There is no version 15 and no way to get it.
@@ -145,6 +146,7 @@ def binaries(major: Major) -> Path | None:
         if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
             _install_15()
             found = _installed_15()
+        found = found or fetched_binaries()
     if found is None:
         raise DatabaseUnavailable(
             "These tests need PostgreSQL 15: install it (Debian 12: apt-get install postgresql-15) "

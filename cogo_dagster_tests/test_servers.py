@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from cogo_dagster.queue.embedded import EmbeddedServer
+from cogo_dagster_tests.postgres15 import fetched_binaries
 from cogo_dagster_tests.servers import HOMES, Major, shared_server, swept_home
 
 START_AND_WAIT = """
@@ -69,3 +70,12 @@ def test_what_a_killed_run_leaves_is_swept_by_the_next() -> None:
         assert not (HOMES / name).exists()
     with pytest.raises(psycopg.OperationalError):
         psycopg.connect(address)
+
+
+def test_version_15_is_fetched_where_no_package_has_it() -> None:
+    """Its programs work with all their libraries, for root's servers too."""
+    with swept_home(uuid4().hex[:12]) as home:
+        server = EmbeddedServer(home, binaries=fetched_binaries(), durable=False)
+        with server.running(), psycopg.connect(server.dsn("postgres")) as connection:
+            row = connection.execute("select current_setting('server_version_num')::int / 10000").fetchone()
+    assert row == (15,)
