@@ -19,6 +19,7 @@ from cogo_dagster.queue.migrate import migrate
 from cogo_dagster.queue.model import Job
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.queue.transports.postgres import PostgresTransport
+from cogo_dagster_tests.programs import report
 from cogo_dagster_tests.servers import Major, TestServer, shared_server
 from cogo_dagster_tests.supabase.server import StandIn, supabase
 
@@ -30,6 +31,11 @@ Age = Callable[[UUID | Job, float], None]
 
 Lose = Callable[..., None]
 """Lets the leases of jobs end, and takes the jobs back, while their worker runs."""
+
+
+def pytest_report_header() -> list[str]:
+    """Say at the start what this machine lacks."""
+    return list(report())
 
 
 @pytest.fixture(scope="session")

@@ -18,10 +18,11 @@ from uuid import uuid4
 import psycopg
 from psycopg import sql
 
-from cogo_dagster.queue.embedded import DatabaseUnavailable, EmbeddedServer
+from cogo_dagster.queue.embedded import EmbeddedServer
 from cogo_dagster.queue.embedded.locks import lock, locked, open_lock, try_lock
 from cogo_dagster_tests.apt import apt_install
 from cogo_dagster_tests.postgres15 import fetched_binaries
+from cogo_dagster_tests.programs import missing
 
 Major = Literal[15, 18]
 """The oldest and the newest PostgreSQL that is supported."""
@@ -134,9 +135,7 @@ def binaries(major: Major) -> Path | None:
     """Return the folder of a version's programs, None for the embedded ones.
 
     Version 15 is taken from Debian's place or from `pg_config`; root on Debian installs it; else it is fetched.
-
-    Raises:
-        DatabaseUnavailable: There is no version 15 and no way to get it.
+    Without it the test is skipped.
     """
     if major == 18:
         return None
@@ -148,10 +147,7 @@ def binaries(major: Major) -> Path | None:
             found = _installed_15()
         found = found or fetched_binaries()
     if found is None:
-        raise DatabaseUnavailable(
-            "These tests need PostgreSQL 15: install it (Debian 12: apt-get install postgresql-15) "
-            "or put its pg_config on the PATH."
-        )
+        missing("PostgreSQL 15", "install it (Debian 12: postgresql-15) or put its pg_config on the PATH")
     return found
 
 

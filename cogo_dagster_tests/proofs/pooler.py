@@ -2,7 +2,6 @@
 
 import os
 import pwd
-import shutil
 import socket
 import subprocess
 import time
@@ -15,9 +14,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 
-from cogo_dagster.queue.embedded import DatabaseUnavailable
 from cogo_dagster.queue.embedded.locks import locked
-from cogo_dagster_tests.apt import apt_install
+from cogo_dagster_tests.programs import required
 from cogo_dagster_tests.servers import HOMES
 
 Mode = Literal["session", "transaction"]
@@ -79,22 +77,11 @@ def pooled(dsn: str, mode: Mode, *, role: str | None = None, round_robin: bool =
 
 
 def pgbouncer() -> str:
-    """Return the program; root on Debian installs it.
-
-    Raises:
-        DatabaseUnavailable: There is none and no way to get it.
-    """
+    """Return the program; root on Debian installs it, and without it the test is skipped."""
     HOMES.mkdir(mode=0o711, exist_ok=True)
     with locked(HOMES / "install.lock"):
-        if not _program():
-            apt_install("pgbouncer")
-    if not (found := _program()):
-        raise DatabaseUnavailable("These tests need pgbouncer: install it (Debian 12: apt-get install pgbouncer).")
+        [found] = required("pgbouncer")
     return found
-
-
-def _program() -> str | None:
-    return shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
 
 def _free_port() -> int:

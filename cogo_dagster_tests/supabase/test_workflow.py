@@ -1,7 +1,6 @@
 """The workflow against a real project: gated step by step; here its steps run against the stand-in."""
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -12,9 +11,9 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from cogo_dagster.settings import PROJECT_ROOT
-from cogo_dagster_tests.apt import apt_install
 from cogo_dagster_tests.cli.slow_site import slow_site
 from cogo_dagster_tests.conftest import Owner
+from cogo_dagster_tests.programs import required
 from cogo_dagster_tests.supabase.keys import ANON, SERVICE_ROLE
 from cogo_dagster_tests.supabase.server import StandIn
 
@@ -72,8 +71,7 @@ def test_every_other_step_waits_for_the_gate(steps: list[Any]) -> None:
 @pytest.mark.timeout(170)
 def test_the_steps_pass_against_a_project(steps: list[Any], stand_in: StandIn, tmp_path: Path) -> None:
     """The schema is looked at, a job is run over REST with its artifact in Storage, and anon is refused."""
-    if not all(map(shutil.which, ("jq", "curl"))):
-        apt_install("jq", "curl")
+    required("jq", "curl")
     (tmp_path / ".env").touch()
     with slow_site() as site:
         site.answer.set()
@@ -95,8 +93,7 @@ def test_the_steps_pass_against_a_project(steps: list[Any], stand_in: StandIn, t
 @pytest.fixture
 def keys(stand_in: StandIn) -> dict[str, str]:
     """Return what the step of the anon key is given."""
-    if not all(map(shutil.which, ("jq", "curl"))):
-        subprocess.run(["apt-get", "install", "-y", "-q", "jq", "curl"], capture_output=True, check=True)
+    required("jq", "curl")
     return {"SUPABASE_URL": stand_in.url, "SUPABASE_ANON_KEY": ANON, "EXECUTOR_ID": "ci-1-1"}
 
 
