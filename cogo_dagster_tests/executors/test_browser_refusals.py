@@ -7,7 +7,7 @@ import pytest
 
 from cogo_dagster.executors.browser import BrowserOptions
 from cogo_dagster.executors.browser.executor import BrowserExecutor
-from cogo_dagster.queue.executor import InvalidPayload
+from cogo_dagster.queue.executor import ExecutionFailed, InvalidPayload
 from cogo_dagster_tests.executors.bench import Bench
 
 URL = "https://example.com/"
@@ -176,3 +176,33 @@ LOCALES = ["ko", "ko-KR", "en-us", "zh-Hant-TW", "es-419", "gsw-CH", "sr-Latn-RS
 def test_locales_that_exist_are_taken(executor: BrowserExecutor, tag: str) -> None:
     """With script, region, variant and extension."""
     assert executor.validate("browser", {"url": URL, "locale": tag})
+
+
+FLOODS = {
+    "alerts": "<script>setTimeout(() => { for (;;) alert('again') })</script>",
+    "popups": "<script>setInterval(() => { for (let i = 0; i < 20; i++) window.open('/list') }, 10)</script>",
+    "downloads": "<a id='a' href='/download' download></a><script>setInterval(() => a.click(), 5)</script>",
+    "failed requests": "<script>setInterval(() => { for (let i = 0; i < 50; i++) fetch('/cut') }, 10)</script>",
+    "console": "<script>setInterval(() => { for (let i = 0; i < 99; i++) console.error('x'.repeat(999)) }, 5)</script>",
+    "workers": "<script>setInterval(() => navigator.serviceWorker.register('/s.js'), 1)</script>",
+}
+
+
+async def ending(shared: Bench, payload: dict[str, Any]) -> Any:
+    """Run one attempt of at most three seconds; return its result, or how it failed."""
+    try:
+        return await shared.attempt(payload, timeout_seconds=3)
+    except ExecutionFailed as error:
+        return error
+
+
+@pytest.mark.parametrize("kind", FLOODS)
+def test_a_flood_is_bounded_and_the_next_job_works(shared: Bench, kind: str) -> None:
+    """Whether the job ends well or at its limit, it ends in time, and leaves a record that fits its row."""
+    shared.site.pages["/flood"] = f"<title>Flood</title>{FLOODS[kind]}"
+    payload = {"url": shared.site.url("/flood"), "actions": [{"do": "wait", "ms": 700}]}
+    ended = shared.do(ending(shared, payload))
+    assert not isinstance(ended, ExecutionFailed) or ended.error_class == "timeout"
+    record = ended.detail if isinstance(ended, ExecutionFailed) else ended.result
+    assert len(json.dumps(record)) < 50_000
+    assert shared.run({"url": shared.site.url()}).result["status"] == 200
