@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 
 from playwright.async_api import BrowserContext, Dialog, Download, Error, Frame, Page, Request
 
-from cogo_dagster.executors.browser.tasks import StepTimeout, bounded, read_error
+from cogo_dagster.executors.browser.tasks import bounded, read_error
 from cogo_dagster.queue.model import Json
 from cogo_dagster.text import storable, storable_json
 
@@ -138,5 +138,5 @@ async def _listed(call: Coroutine[Any, Any, list[T]]) -> list[T]:
     """What the driver has kept of a page; nothing where it does not answer."""
     try:
         return await bounded(call, LIST_SECONDS)
-    except (Error, StepTimeout):
+    except Exception:  # noqa: BLE001 - Playwright raises a bare one where its driver dies
         return []

@@ -15,7 +15,7 @@ from playwright.async_api import BrowserContext, Error, ProxySettings
 
 from cogo_dagster.executors.browser import payload as asked
 from cogo_dagster.executors.browser.artifacts import Shelf
-from cogo_dagster.executors.browser.errors import Verdict, classify, first_line
+from cogo_dagster.executors.browser.errors import DRIVER_GONE, Verdict, classify, first_line
 from cogo_dagster.executors.browser.events import Events
 from cogo_dagster.executors.browser.failures import (
     check_document,
@@ -69,8 +69,8 @@ class Attempt:
         proxy: ForwardProxy,
         session: ProxySession,
         nav_timeout_ms: int,
-        without_glyphs: tuple[str, ...] = (),
         traced: bool,
+        without_glyphs: tuple[str, ...] = (),
     ) -> None:
         self._running = running
         self._request = request
@@ -249,7 +249,12 @@ class Attempt:
         before, started = newest_failure(self._session), time.monotonic()
         try:
             return await (work if self._visit is None else unless(work, self._visit.events.broken))
-        except (Error, StepTimeout) as error:
+        except ExecutionFailed:
+            raise
+        except Exception as error:
+            # Playwright raises a bare one where its driver dies, at times before the process is gone.
+            if not (isinstance(error, Error | StepTimeout) or DRIVER_GONE.search(str(error))):
+                raise
             raise await self._judge(doing, str(error), before) from error
         finally:
             self._steps.append({"step": doing, "duration_ms": round((time.monotonic() - started) * 1000)})
@@ -305,7 +310,7 @@ class Attempt:
         with contextlib.suppress(Error, StepTimeout):
             boxes = await bounded(boxed_scripts(visit.page, self._without_glyphs), EVIDENCE_SECONDS)
             if boxes:
-                visit.notes.append(boxes_note(boxes))
+                visit.note(boxes_note(boxes))
 
 
 def context_options(request: asked.BrowserPayload) -> dict[str, Any]:
