@@ -238,9 +238,7 @@ SQL_MUTATIONS: Final = (
         "recover_leases",
         "code_version = excluded.code_version, closed_at = null",
         "code_version = excluded.code_version",
-        "recover",
         "retry",
-        "lost_attempts",
     ),
     _sql(
         "a session never expires",

@@ -9,7 +9,7 @@ from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.errors import InvalidArgument, InvalidTransition, JobNotFound
 from cogo_dagster.queue.model import Json, Outcome
 from cogo_dagster.queue.transports.base import Transport
-from cogo_dagster_tests.conftest import Owner
+from cogo_dagster_tests.conftest import Age, Owner
 from cogo_dagster_tests.queue.steps import BROKEN, HOPELESS, add, dead_letters, look, running_job, settle, take_one
 
 RETRY = Operation("retry_failed")
@@ -56,6 +56,16 @@ def test_a_retried_job_that_fails_again_reopens_its_letter(queue: Queue) -> None
     settle(queue, take_one(queue), Outcome.FAILED, error=HOPELESS)
     [letter] = dead_letters(queue)
     assert (letter["job_id"], letter["attempts"], letter["closed_at"]) == (str(job_id), 2, None)
+
+
+def test_a_retried_job_that_crashes_reopens_its_letter(queue: Queue, age: Age) -> None:
+    """Its last lease expired: the letter is open again, with that reason."""
+    job_id = failed_job(queue, max_attempts=1)
+    perform(queue, RETRY, "me")
+    age(take_one(queue), 3_600)
+    queue.recover()
+    [letter] = dead_letters(queue)
+    assert (letter["job_id"], letter["reason"], letter["closed_at"]) == (str(job_id), "crashed", None)
 
 
 def test_a_job_snoozed_too_often_may_be_snoozed_again(queue: Queue, owner: Owner) -> None:
