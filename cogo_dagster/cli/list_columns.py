@@ -32,7 +32,7 @@ def _replayed(row: Row) -> str:
 JOBS = (
     column("id", whole=True),
     column("type"),
-    column("status", whole=True),
+    Column("status", lambda row: f"{row['status']} (forced)" if row.get("forced") else str(row["status"]), whole=True),
     Column("attempts", _attempts, whole=True),
     Column("next run", _next_run, whole=True),
     Column("created", lambda row: distance(row["created_at"]), whole=True),

@@ -16,7 +16,7 @@ from cogo_dagster.cli.gate_source import (
 )
 from cogo_dagster.cli.groups import group
 from cogo_dagster.cli.options import read_settings
-from cogo_dagster.cli.output import JsonFlag, print_json
+from cogo_dagster.cli.output import JsonFlag, echo_markdown, print_json
 from cogo_dagster.cli.tables import Column, column, print_table
 from cogo_dagster.quality.model import Stored
 from cogo_dagster.quality.summary import day_markdown
@@ -56,7 +56,7 @@ def snapshot(
     if as_json:
         print_json(summary.model_dump(mode="json") | document)
     else:
-        typer.echo(day_markdown(summary))
+        echo_markdown(day_markdown(summary))
 
 
 @app.command()

@@ -2,11 +2,13 @@
 
 import json
 import re
+import sys
 from typing import Annotated, Final
 
 import typer
 
 from cogo_dagster.queue.model import Json
+from cogo_dagster.text import printable
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
@@ -26,3 +28,13 @@ def one_json_line(document: Json) -> str:
 
 def _escaped(text: str) -> str:
     return _STEERING.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def echo_markdown(text: str) -> None:
+    """Print Markdown: as it is into a file or a pipe, without its signs on a terminal."""
+    if sys.stdout.isatty():
+        from cogo_dagster.alerts.chat_text import chat_text  # noqa: PLC0415 - alerts cost every start 0.2 s
+
+        plain = chat_text(text, printable, lambda title, url: f"{title} ({url})")
+        text = re.sub(r"\*([^*\n]+)\*", r"\1", plain.replace("```\n", "").replace("\n```", ""))
+    typer.echo(text)

@@ -9,7 +9,7 @@ from cogo_dagster.bootstrap import open_application
 from cogo_dagster.cli.gate_source import BranchOption, Source, SourceOption, metrics_api
 from cogo_dagster.cli.groups import group
 from cogo_dagster.cli.options import read_settings
-from cogo_dagster.cli.output import JsonFlag, print_json
+from cogo_dagster.cli.output import JsonFlag, echo_markdown, print_json
 from cogo_dagster.quality.weeks import finished_week, start_of, week_of
 
 app = group("How a week went, beside the week before.")
@@ -58,4 +58,4 @@ def show(
     if as_json:
         print_json(found.model_dump(mode="json"))
     else:
-        typer.echo(found.markdown)
+        echo_markdown(found.markdown)

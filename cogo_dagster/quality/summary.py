@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Final
 
-from cogo_dagster.quality.model import Failure, GateSummary
+from cogo_dagster.quality.model import Failure, GateSummary, Window
 
 _MEASURES: Final[dict[str, Callable[[GateSummary], float | None]]] = {
     "pass_rate": lambda week: week.gate.pass_rate,
@@ -70,14 +70,14 @@ def markdown(week: str, this: GateSummary, last: GateSummary, *, complete: bool)
 def day_markdown(day: GateSummary) -> str:
     """Return one window as people read it."""
     numbers = measures(day)
-    lines = [f"## {window_title(day)}", "", f"**{_VERDICTS[day.q1.verdict]}** {day.q1.reason}", ""]
+    lines = [f"## {window_title(day.window)}", "", f"**{_VERDICTS[day.q1.verdict]}** {day.q1.reason}", ""]
     lines += ["| | |", "|---|---:|", *(f"| {title} | {_number(numbers[name], unit)} |" for title, name, unit in _ROWS)]
     return "\n".join([*lines, *_failures(day.top_failures, day.top_failures)]) + "\n"
 
 
-def window_title(summary: GateSummary) -> str:
+def window_title(window: Window) -> str:
     """Return a closed day as its date, any other window from when until when."""
-    start, end = summary.window.start, summary.window.end
+    start, end = window.start, window.end
     midnight = (start.hour, start.minute, start.second) == (0, 0, 0)
     if midnight and end - start == timedelta(days=1):
         return f"{start:%Y-%m-%d}"

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cogo_dagster.quality.model import Window
+from cogo_dagster.quality.summary import _signed, window_title
 from cogo_dagster.quality.verdict import Threshold, backtest, q1
 from cogo_dagster.quality.weeks import day_start, start_of, week_of
 from cogo_dagster.queue.errors import InvalidArgument
@@ -83,3 +85,18 @@ def test_what_is_no_week_is_refused(wrong: str) -> None:
     """With an example."""
     with pytest.raises(InvalidArgument, match="write it as 2026-W47"):
         start_of(wrong)
+
+
+def test_a_window_is_headed_by_what_it_is() -> None:
+    """A closed day by its date; the last 24 hours by both of their ends."""
+    numbers = {"start": "2026-11-26T00:00:00+00:00", "end": "2026-11-27T00:00:00+00:00", "hours": 24}
+    day = Window.model_validate(numbers)
+    assert window_title(day) == "2026-11-26"
+    numbers = {"start": "2026-11-26T13:20:00+00:00", "end": "2026-11-27T13:20:00+00:00", "hours": 24}
+    rolling = Window.model_validate(numbers)
+    assert window_title(rolling) == "2026-11-26 13:20 to 2026-11-27 13:20 UTC"
+
+
+def test_the_difference_of_two_shares_is_in_points() -> None:
+    """From 50 % to 55 % are 5 percentage points, which are 10 per cent."""
+    assert [_signed(5.0, " %"), _signed(-2, " s"), _signed(0, " %")] == ["+5 points", "-2 s", "±0"]

@@ -1,7 +1,8 @@
 /*
  * The open dead letters by the cause of their error, the most frequent first.
  *
- * Returns [{"fingerprint", "type", "class", "message" of the newest, "count", "first_failed_at", "last_failed_at",
+ * Returns [{"fingerprint", "type", "class", "message" of the newest, "count", "first_failed_at" (what a
+ * retry took back counts too, as long as the cause's alert goes on), "last_failed_at",
  * "code_versions" and "job_ids" of the newest ten}]. Counting reads the index jobs_dlq_cause only (left
  * alone, the planner read every letter), the letters themselves ten a cause.
  */
@@ -27,6 +28,10 @@ begin
     ) incident
     cross join lateral (
         select jsonb_build_object(
+            'first_failed_at', case when list_incidents.since_seconds is null then least(incident.first_failed_at, (
+                select a.first_seen_at from public.alerts a
+                where a.fingerprint = incident.fingerprint and a.status = 'firing' and a.kind = 'job_failed'))
+                else incident.first_failed_at end,
             'type', (array_agg(l.type order by l.failed_at desc))[1],
             'class', (array_agg(l.error ->> 'class' order by l.failed_at desc))[1],
             'message', (array_agg(l.error ->> 'message' order by l.failed_at desc))[1],

@@ -8,6 +8,8 @@ from cogo_dagster.queue.bulk import Operation, perform, perform_items, preview
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.errors import InvalidTransition, JobNotFound
 from cogo_dagster.queue.model import JobError, Json, NewJob, Outcome
+from cogo_dagster.queue.transports.base import Transport
+from cogo_dagster_tests.alerts.steps import promote
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.queue.conformance.test_retry import failed_job
 from cogo_dagster_tests.queue.steps import (
@@ -134,11 +136,11 @@ def test_a_planned_letter_that_changed_since_is_left_alone(queue: Queue) -> None
     assert (repeated.changed, repeated.skipped) == (0, 1)
 
 
-def test_letters_are_grouped_by_the_cause_of_their_error(queue: Queue, owner: Owner) -> None:
-    """Ids, numbers, addresses and quoted words do not make another cause; class and family do."""
+def test_letters_are_grouped_by_the_cause_of_their_error(queue: Queue, transport: Transport, owner: Owner) -> None:
+    """Ids, numbers and quoted words do not make another cause; class, family and host do."""
     messages = [
         "GET https://a.example/1 took 30 s",
-        "GET https://b.example/other?x=2 took 31 s",
+        "GET https://a.example/22?x=2 took 31 s",
         f"GET https://c.example took 5 s (job {uuid4()})",
     ]
     for message in messages:
@@ -152,6 +154,10 @@ def test_letters_are_grouped_by_the_cause_of_their_error(queue: Queue, owner: Ow
         (1, "dns", "browser"),
         (1, "timeout", "browser"),
     ]
+    promote(transport)
+    owner.execute("update public.alerts set first_seen_at = first_seen_at - interval '1 day'")
+    kept = queue.list_incidents()
+    assert all(one["first_failed_at"] < before["first_failed_at"] for one, before in zip(kept, incidents, strict=True))
     fingerprint = incidents[0]["fingerprint"]
     assert len(queue.list_dlq(fingerprint=fingerprint)) == 2
     assert perform(queue, Operation("replay_dlq", {"fingerprint": fingerprint}), "me").changed == 2
