@@ -183,12 +183,10 @@ def test_a_week_is_enqueued_once(cogo: Terminal) -> None:
     assert (again["created"], again["job_id"] != first["job_id"]) == (True, True)
 
 
-def test_a_week_that_nobody_was_told_can_be_enqueued_again(cogo: Terminal) -> None:
+def test_a_week_that_nobody_was_told_can_be_enqueued_again(cogo: Terminal, owner: Owner) -> None:
     """Its job succeeded without a target; the next one is sent to the target that there is then."""
     first = cogo.ok("weekly", "enqueue")
-    assert cogo.run("worker", "--drain", NO_SANDBOX="true").code == 0
-    [job] = cogo.ok("list", "jobs")
-    assert job["status"] == "succeeded"
+    owner.execute("update public.jobs set status = 'succeeded', finished_at = now()")
     second = cogo.ok("weekly", "enqueue")
     assert (second["created"], second["week"], second["job_id"] != first["job_id"]) == (True, first["week"], True)
     assert cogo.ok("weekly", "enqueue")["created"] is False
