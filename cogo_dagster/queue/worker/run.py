@@ -1,12 +1,16 @@
 """Running a worker in an event loop of its own that ends even where an execution does not."""
 
 import asyncio
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from cogo_dagster.queue.worker.options import WorkerReport
 from cogo_dagster.queue.worker.worker import Worker
 
 _LAST_SECONDS: Final = 1.0
+_THREADS: Final = "cogo-executor"
 
 
 def run_worker(worker: Worker) -> WorkerReport:
@@ -19,12 +23,19 @@ def run_worker(worker: Worker) -> WorkerReport:
         Exception: See `Worker.run`.
     """
     loop = asyncio.new_event_loop()
+    threads = ThreadPoolExecutor(thread_name_prefix=_THREADS)
+    loop.set_default_executor(threads)
     try:
         asyncio.set_event_loop(loop)
         return loop.run_until_complete(worker.run())
     finally:
         asyncio.set_event_loop(None)
         _leave(loop)
+        threads.shutdown(wait=False, cancel_futures=True)
+        left = [thread for thread in threading.enumerate() if thread.name.startswith(_THREADS)]
+        deadline = time.monotonic() + _LAST_SECONDS
+        for thread in left:
+            thread.join(max(deadline - time.monotonic(), 0))
 
 
 def _leave(loop: asyncio.AbstractEventLoop) -> None:
