@@ -95,7 +95,8 @@ def record(
         print_json(kept.model_dump(mode="json"))
     else:
         typer.echo(_sentence(kept))
-    for kind, note in sorted((kept.report_notes or {}).items()):
+    notes = kept.report_notes if isinstance(kept.report_notes, dict) else {}
+    for kind, note in sorted(notes.items()):
         typer.echo(f"{kind}: {note}", err=True)
 
 

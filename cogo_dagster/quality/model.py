@@ -52,7 +52,7 @@ class GateRun(_Model):
     tests_failed: int | None = None
     tests_flaky: int | None = None
     branch_coverage_percent: Measure = None
-    report_notes: dict[str, str] | None = None
+    report_notes: Annotated[dict[str, str] | UnreadableText | None, OrUnreadable] = None
     eslint_artifact_id: str | None = None
     coverage_artifact_id: str | None = None
     junit_artifact_id: str | None = None
