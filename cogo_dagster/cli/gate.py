@@ -95,8 +95,7 @@ def record(
         print_json(kept.model_dump(mode="json"))
     else:
         typer.echo(_sentence(kept))
-    notes = kept.report_notes if isinstance(kept.report_notes, dict) else {}
-    for kind, note in sorted(notes.items()):
+    for kind, note in sorted(kept.notes.items()):
         typer.echo(f"{kind}: {note}", err=True)
 
 

@@ -60,6 +60,11 @@ class GateRun(_Model):
     coverage_url: str | None = None
     junit_url: str | None = None
 
+    @property
+    def notes(self) -> dict[str, str]:
+        """Why reports have no numbers, by kind."""
+        return self.report_notes if isinstance(self.report_notes, dict) else {}
+
 
 class Window(_Model):
     """A half-open time: `start` is in it, `end` is not."""

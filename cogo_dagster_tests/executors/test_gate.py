@@ -112,7 +112,7 @@ def test_a_report_that_cannot_be_read_keeps_no_run_from_being_recorded(
     run(test=[PYTHON, "-c", f"{CUT}; raise SystemExit({exit_code})"], reports={"junit": "j.xml"})
     [kept] = gates.recent(None)
     assert (kept.status, kept.tests_total) == ("fail" if exit_code else "pass", None)
-    assert "not whole XML" in (kept.report_notes or {})["junit"]
+    assert "not whole XML" in kept.notes["junit"]
     assert kept.junit_artifact_id
 
 

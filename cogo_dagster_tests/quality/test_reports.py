@@ -224,9 +224,8 @@ def test_an_unreadable_report_keeps_no_run_from_being_recorded(  # noqa: PLR0917
     lint = written(tmp_path, '[{"filePath": "a", "messages": [], "errorCount": 2}]')
     kept, created = gates.record_reports(a_run(status="fail"), {"junit": path, "eslint": lint})
     assert (created, kept.status, kept.tests_total, kept.lint_errors) == (True, "fail", None, 2)
-    assert kept.report_notes is not None
-    assert kept.report_notes["junit"].startswith("report unread: The report broken.xml ")
-    assert words in kept.report_notes["junit"]
+    assert kept.notes["junit"].startswith("report unread: The report broken.xml ")
+    assert words in kept.notes["junit"]
     assert gates.recent(None) == [kept]
     if content:
         [row] = [row for row in queue.list_artifacts() if row["id"] == kept.junit_artifact_id]
@@ -241,7 +240,7 @@ def test_a_report_that_is_too_large_is_kept_in_part(
     monkeypatch.setattr(report_files, "MAX_BYTES", 2**20)
     path = written(tmp_path, b"<testsuites>" + b" " * 2**21)
     kept, _ = gates.record_reports(a_run(status="fail"), {"junit": path})
-    assert "are read at most" in (kept.report_notes or {})["junit"]
+    assert "are read at most" in kept.notes["junit"]
     [row] = queue.list_artifacts()
     assert row["size_bytes"] == 2**20
 
