@@ -36,6 +36,7 @@ def note(cogo: Terminal, tmp_path: Path) -> Path:
     (tmp_path / "temporary").mkdir()
     cogo.environment |= {
         "COGO_GATE_COMMANDS": json.dumps({"it": {"checkout": str(repository), "build": build}}),
+        "COGO_GATE_UNISOLATED": "true",  # it writes the note, and its pids are those that are seen here
         "BROWSER_REAL_MODE": "false",
         "TMPDIR": str(tmp_path / "temporary"),
     }

@@ -80,7 +80,7 @@ def test_a_secret_stands_nowhere_afterwards(  # noqa: PLR0917 - each is a door o
     key = new_key()
     with serving() as site:
         settings.update(SECRETS | {"COGO_VAULT_KEYS": key, "BROWSER_ALLOWED_HOSTS": "127.0.0.1", "NO_SANDBOX": "true"})
-        settings["COGO_GATE_COMMANDS"] = GATE_COMMANDS
+        settings |= {"COGO_GATE_COMMANDS": GATE_COMMANDS, "COGO_BROWSER_TRACE": "always"}
         for name, value in settings.items():
             monkeypatch.setenv(name, value)
         assert main(["vault", "set", "one", "more", "secret", IN_VAULT, "--json"]) == 0
