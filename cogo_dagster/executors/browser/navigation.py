@@ -13,6 +13,7 @@ from cogo_dagster.net.proxy import ForwardProxy, ProxySession
 
 ASK_SECONDS = 5
 MAX_BYTES = 1_000_000
+_ADDRESS = re.compile(r" at (https?://\S+)")
 _UNEXPLAINED = re.compile(r"ERR_(ABORTED|UNSAFE_REDIRECT|INVALID_REDIRECT|UNKNOWN_URL_SCHEME|DISALLOWED_URL_SCHEME)")
 
 
@@ -28,8 +29,11 @@ async def explained(
         return None
     if failed is not None and not _is_web(failed.url):
         return unopenable(failed.url)
-    if late or failed is None:
-        return unsettled(wait_until, events.navigations, message) if late and events.navigations else None
+    if late:
+        return unsettled(wait_until, events.navigations, message) if events.navigations else None
+    if failed is None:  # nothing is told of an answer without a document
+        address = _ADDRESS.search(message)
+        return await _asked_again(address[1], proxy, session) if address else None
     try:
         response = await bounded(failed.response(), ASK_SECONDS)
     except (Error, StepTimeout):
