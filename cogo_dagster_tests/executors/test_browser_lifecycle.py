@@ -384,7 +384,8 @@ def test_files_of_a_killed_guard_go_when_the_next_browser_starts(site: Site, mon
     with worker(site) as (process, temporary):
         children = descendants(process.pid)
         for pid in (process.pid, *children):
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it ended by itself meanwhile
+                os.kill(pid, signal.SIGKILL)
         assert eventually(lambda: not any(map(exists, children)), 5), [command_line(pid) for pid in children]
         assert len(list(temporary.glob("cogo-browser-*"))) == 1
         monkeypatch.setattr(tempfile, "tempdir", str(temporary))
