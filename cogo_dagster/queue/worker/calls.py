@@ -86,16 +86,12 @@ class Calls:
     Args:
         on_outage: Receives one sentence per outage, from the error that began it.
         threads: Calls at once.
-
-    Attributes:
-        succeeded_at: Monotonic second of the last call that succeeded.
     """
 
     def __init__(self, on_outage: Callable[[str], None], threads: int = 6) -> None:
         self._threads = DaemonThreads(threads)
         self._on_outage = on_outage
         self._outage = False
-        self.succeeded_at = time.monotonic()
 
     @property
     def outage(self) -> bool:
@@ -115,7 +111,6 @@ class Calls:
             except BaseException as error:  # noqa: BLE001 - carried over to whoever awaits
                 _deliver(loop, future, None, error)
             else:
-                self.succeeded_at = time.monotonic()
                 _deliver(loop, future, answer, None)
 
         self._threads.submit(work)
