@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from cogo_dagster.alerts.model import Event, Message
 from cogo_dagster.settings import PROJECT_ROOT
