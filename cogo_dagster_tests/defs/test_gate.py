@@ -9,17 +9,18 @@ import dagster as dg
 import pytest
 
 from cogo_dagster.bootstrap import open_application
-from cogo_dagster.definitions import defs
-from cogo_dagster.defs.checks import dlq_depth, lease_losses, oldest_queued_age
-from cogo_dagster.defs.gate import DAYS, WEEKS, gate_snapshot, provider_health, weekly_message, weekly_summary
-from cogo_dagster.defs.gate_schedules import missing, nightly_gate_snapshot, weekly_enqueue
-from cogo_dagster.defs.resources import CogoResource
+from cogo_dagster.dagster_support.resources import CogoResource
+from cogo_dagster.defs.quality.assets import DAYS, WEEKS, gate_snapshot, provider_health, weekly_message, weekly_summary
+from cogo_dagster.defs.quality.schedules import missing, nightly_gate_snapshot, weekly_enqueue
+from cogo_dagster.defs.queue.checks import dlq_depth, lease_losses, oldest_queued_age
+from cogo_dagster.supervision import health_checks
 from cogo_dagster.quality.weeks import week_of
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.settings import load_settings
 from cogo_dagster.supervision import health_checks
 from cogo_dagster_tests.conftest import Owner
+from cogo_dagster_tests.defs.loaded import defs
 from cogo_dagster_tests.quality.history import History, Run, a_month, same, shape
 from cogo_dagster_tests.queue.conformance.test_retry import failed_job
 

@@ -1,4 +1,4 @@
-"""The sensor that ends runs whose process is gone although Dagster says that they work."""
+"""Ends runs whose process is gone although Dagster says that they work."""
 
 from datetime import UTC, datetime
 from typing import Final
@@ -6,28 +6,17 @@ from typing import Final
 import dagster as dg
 from dagster._core.storage.dagster_run import RunRecord
 
-from cogo_dagster.defs.resources import CogoResource
-from cogo_dagster.defs.ticks import TICK_SECONDS, within
-from cogo_dagster.defs.worker_runs import DEPLOYMENT_TAG, begun_runs, living_workers, newest_workers, with_workers
+from cogo_dagster.dagster_support.resources import CogoResource
+from cogo_dagster.dagster_support.worker_runs import (
+    DEPLOYMENT_TAG,
+    begun_runs,
+    living_workers,
+    newest_workers,
+    with_workers,
+)
 from cogo_dagster.supervision.zombies import Watch, WorkerRun
 
 _BEGUN: Final = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
-
-
-@dg.sensor(
-    minimum_interval_seconds=10,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description=(
-        "Reports a run of process_jobs as failed whose worker has sent no heartbeat, once the database has answered "
-        "for three heartbeats meanwhile. Its jobs come back by their leases."
-    ),
-)
-def zombie_runs(context: dg.SensorEvaluationContext, cogo: CogoResource) -> dg.SensorResult:
-    """Look at the runs that work, and end those that are dead."""
-    instance, watch = context.instance, Watch.from_text(context.cursor)
-    watch, ended = within(TICK_SECONDS, "Looking for dead runs", lambda: end_zombies(instance, cogo, watch))
-    reason = f"{len(watch.silences)} runs have a silent worker, {len(ended)} were ended."
-    return dg.SensorResult(skip_reason=dg.SkipReason(reason), cursor=watch.to_text())
 
 
 def end_zombies(

@@ -6,11 +6,9 @@ from typing import Final
 
 import dagster as dg
 
+from cogo_dagster.dagster_support import asset_keys
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.worker import EventKind, Stage, WorkerEvent, WorkerReport
-
-JOBS_ASSET: Final = dg.AssetKey(["queue", "jobs"])
-ARTIFACTS_ASSET: Final = dg.AssetKey(["queue", "artifacts"])
 
 _ALWAYS: Final = {EventKind.LEASE_LOST, EventKind.RECOVERED, EventKind.WARNING, EventKind.STAGE_FINISHED}
 _SLOW_SECONDS: Final = 0.5
@@ -59,7 +57,7 @@ class RunReport:
         (context.log.warning if trouble else context.log.info)(event.message)
         if event.kind is EventKind.UPLOADED and event.job is not None:
             metadata = _artifact_metadata(event, self._job_page(event.job.id))
-            context.log_event(dg.AssetObservation(ARTIFACTS_ASSET, metadata=metadata))
+            context.log_event(dg.AssetObservation(asset_keys.ARTIFACTS, metadata=metadata))
 
     def stage_metadata(self, stage: Stage) -> dict[str, dg.MetadataValue]:
         """Return the sums of one stage, for its op's output."""
@@ -88,7 +86,7 @@ class RunReport:
         if self._rows:
             records = [dg.TableRecord(row) for row in list(self._rows.values())[-_TABLE_ROWS:]]
             metadata["jobs"] = dg.MetadataValue.table(records)
-        return dg.AssetMaterialization(JOBS_ASSET, description="What one worker run did.", metadata=metadata)
+        return dg.AssetMaterialization(asset_keys.JOBS, description="What one worker run did.", metadata=metadata)
 
     def _add_row(self, event: WorkerEvent) -> None:
         job = event.job

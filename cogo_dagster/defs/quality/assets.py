@@ -1,61 +1,32 @@
-"""The gate's assets: what is recorded, the day that is kept, the week that is told."""
+"""The gate's assets: recorded runs, closed days, weeks and the message about a week."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import dagster as dg
 
-from cogo_dagster.defs.gate_metadata import day_metadata, week_metadata
-from cogo_dagster.defs.hooks import HOOKS
-from cogo_dagster.defs.reporting import ARTIFACTS_ASSET, JOBS_ASSET
-from cogo_dagster.defs.resources import CogoResource
-from cogo_dagster.defs.run_status import max_runtime
+from cogo_dagster.dagster_support import asset_keys
+from cogo_dagster.dagster_support.gate_metadata import day_metadata, week_metadata
+from cogo_dagster.dagster_support.jobs import OWNERS
+from cogo_dagster.dagster_support.resources import CogoResource
 from cogo_dagster.quality.weeks import day_start, is_news, week_of
-
-PAGES_ASSET: Final = dg.AssetKey(["queue", "pages"])
-GATE_RUNS_ASSET: Final = dg.AssetKey(["quality", "gate_runs"])
 
 DAYS: Final = dg.DailyPartitionsDefinition(start_date="2026-01-01", timezone="UTC")
 WEEKS: Final = dg.WeeklyPartitionsDefinition(start_date="2026-01-05", day_offset=1, timezone="UTC")
 
-_SUMMARY: Final = "weekly_summary"
-
-_KEEPING_SECONDS: Final = 3_600
-_PROBING_SECONDS: Final = 900
-
-sources: Final = [
-    dg.AssetSpec(
-        PAGES_ASSET,
-        description="The pages and designs that jobs look at, by their addresses.",
-        group_name="queue",
-        kinds={"html"},
-    ),
-    dg.AssetSpec(
-        JOBS_ASSET,
-        deps=[PAGES_ASSET],
-        description="The table of jobs. Each run of process_jobs reports what it did as one materialization.",
-        group_name="queue",
-        kinds={"postgres"},
-    ),
-    dg.AssetSpec(
-        ARTIFACTS_ASSET,
-        deps=[JOBS_ASSET],
-        description="Screenshots, PDFs, exports and reports, in a folder or in Supabase Storage.",
-        group_name="queue",
-        kinds={"file"},
-    ),
-    dg.AssetSpec(
-        GATE_RUNS_ASSET,
-        deps=[ARTIFACTS_ASSET, JOBS_ASSET],
-        description="One row for each evaluation of a commit, by gate jobs or by `cogo gate record` in CI.",
-        group_name="quality",
-        kinds={"postgres"},
-    ),
-]
+gate_runs: Final = dg.AssetSpec(
+    asset_keys.GATE_RUNS,
+    deps=[asset_keys.ARTIFACTS, asset_keys.JOBS],
+    description="One row for each evaluation of a commit, by gate jobs or by `cogo gate record` in CI.",
+    group_name="quality",
+    kinds={"postgres"},
+    owners=OWNERS,
+)
 
 
 @dg.asset(
     group_name="quality",
+    owners=OWNERS,
     kinds={"http"},
     description="Whether the providers that jobs depend on answer, by one GET each.",
     freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=3)),
@@ -72,8 +43,9 @@ def provider_health(cogo: CogoResource) -> dg.MaterializeResult[None]:
 @dg.asset(
     partitions_def=DAYS,
     backfill_policy=dg.BackfillPolicy.single_run(),
-    deps=[GATE_RUNS_ASSET, JOBS_ASSET, provider_health],
+    deps=[asset_keys.GATE_RUNS, asset_keys.JOBS, provider_health],
     group_name="quality",
+    owners=OWNERS,
     kinds={"sql", "pandas"},
     description=(
         "The numbers of a closed UTC day, kept for good. Computed again they are the same bytes; rows that came late "
@@ -93,8 +65,9 @@ def gate_snapshot(context: dg.AssetExecutionContext, cogo: CogoResource) -> None
 @dg.asset(
     partitions_def=WEEKS,
     backfill_policy=dg.BackfillPolicy.single_run(),
-    deps=[GATE_RUNS_ASSET, JOBS_ASSET, gate_snapshot],
+    deps=[asset_keys.GATE_RUNS, asset_keys.JOBS, gate_snapshot],
     group_name="quality",
+    owners=OWNERS,
     kinds={"sql", "pandas"},
     description=(
         "An ISO week beside the week before, with its chart. Computed from the rows and not from the days' snapshots, "
@@ -116,6 +89,7 @@ def weekly_summary(context: dg.AssetExecutionContext, cogo: CogoResource) -> Non
     backfill_policy=dg.BackfillPolicy.single_run(),
     deps=[weekly_summary],
     group_name="quality",
+    owners=OWNERS,
     kinds={"postgres"},
     description=(
         "The job that sends a week to people: enqueued once, whoever asks how often. A week that ended more than "
@@ -134,29 +108,3 @@ def weekly_message(context: dg.AssetExecutionContext, cogo: CogoResource) -> Non
         shown = {"week": week, "job_id": str(job.job_id), "created": job.created}
         context.add_asset_metadata(shown, partition_key=monday)
         context.log.info("%s: job %s %s.", week, job.job_id, "enqueued" if job.created else "was there already")
-
-
-snapshot_gate = dg.define_asset_job(
-    "snapshot_gate",
-    dg.AssetSelection.assets(gate_snapshot),
-    executor_def=dg.in_process_executor,
-    hooks=HOOKS,
-    description="Keep a closed day's numbers, and judge them.",
-    tags=max_runtime(_KEEPING_SECONDS),
-)
-summarize_week = dg.define_asset_job(
-    "summarize_week",
-    dg.AssetSelection.assets(weekly_summary, weekly_message),
-    executor_def=dg.in_process_executor,
-    hooks=HOOKS,
-    description="Keep a week's numbers, then enqueue the job that sends them.",
-    tags=max_runtime(_KEEPING_SECONDS),
-)
-check_health = dg.define_asset_job(
-    "check_health",
-    dg.AssetSelection.assets(provider_health) | dg.AssetSelection.checks_for_assets(JOBS_ASSET),
-    executor_def=dg.in_process_executor,
-    hooks=HOOKS,
-    description="Probe the providers, and check the queue and its database.",
-    tags=max_runtime(_PROBING_SECONDS),
-)

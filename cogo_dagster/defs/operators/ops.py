@@ -1,4 +1,4 @@
-"""The operators' Dagster jobs: one op each, the options of its command as config, the same code behind both."""
+"""The operators' ops: the options of a command as config, and the same code behind both."""
 
 from importlib.metadata import version
 from typing import Any, Final
@@ -6,22 +6,11 @@ from typing import Any, Final
 import dagster as dg
 from pydantic import Field
 
-from cogo_dagster.defs.hooks import HOOKS
-from cogo_dagster.defs.resources import CogoResource
-from cogo_dagster.defs.run_status import max_runtime
+from cogo_dagster.dagster_support.resources import CogoResource
 from cogo_dagster.queue.bulk import MAX_LIMIT, Operation, Totals, preview
 from cogo_dagster.queue.model import Json
 
 _SHOWN: Final = 100
-
-BULK_SECONDS: Final = 3_600
-"""How long a bulk operation may last: then Dagster ends the run. What was done stays, and the next run goes on."""
-
-REPLAY_SECONDS: Final = 1_800
-"""As BULK_SECONDS, for replay_dlq: dlq_replay waits for no run that is older."""
-
-RECOVERY_SECONDS: Final = 900
-"""As BULK_SECONDS, for recover_leases."""
 
 
 class BulkConfig(dg.Config):
@@ -86,14 +75,14 @@ class PurgeJobsConfig(BulkConfig):
 
 
 @dg.op(description="Put failed jobs back into the queue, under their own ids. A dry run unless told otherwise.")
-def retry_failed_jobs(context: dg.OpExecutionContext, config: RetryFailedConfig, cogo: CogoResource) -> None:
+def retry_failed(context: dg.OpExecutionContext, config: RetryFailedConfig, cogo: CogoResource) -> None:
     """Retry, and report the counts."""
     operation = Operation("retry_failed", config.filters() | {"reset_attempts": config.reset_attempts})
     _run(context, cogo, operation, dry_run=config.dry_run, limit=config.limit)
 
 
 @dg.op(description="Put dead letters back into the queue, each once, as new jobs.")
-def replay_dead_letters(context: dg.OpExecutionContext, config: ReplayDlqConfig, cogo: CogoResource) -> None:
+def replay_dlq(context: dg.OpExecutionContext, config: ReplayDlqConfig, cogo: CogoResource) -> None:
     """Replay, and report the counts and the new jobs."""
     release = version("cogo-dagster")
     operation = Operation("replay_dlq", config.filters() | {"fingerprint": config.fingerprint, "code_version": release})
@@ -108,78 +97,23 @@ def replay_dead_letters(context: dg.OpExecutionContext, config: ReplayDlqConfig,
 
 
 @dg.op(description="Take back jobs whose lease expired because their worker is gone.")
-def recover_expired_leases(context: dg.OpExecutionContext, config: RecoverLeasesConfig, cogo: CogoResource) -> None:
+def recover_leases(context: dg.OpExecutionContext, config: RecoverLeasesConfig, cogo: CogoResource) -> None:
     """Recover, and report how many were requeued, failed for good or cancelled."""
     _run(context, cogo, Operation("recover_leases"), dry_run=config.dry_run, limit=None)
 
 
 @dg.op(description="Let artifacts go whose time is up, with their files unless told otherwise.")
-def cleanup_old_artifacts(context: dg.OpExecutionContext, config: CleanupArtifactsConfig, cogo: CogoResource) -> None:
+def cleanup_artifacts(context: dg.OpExecutionContext, config: CleanupArtifactsConfig, cogo: CogoResource) -> None:
     """Clean up, and report the counts."""
     arguments = {"older_than_days": config.ttl_days, "delete_objects": config.delete_storage}
     _run(context, cogo, Operation("cleanup_artifacts", arguments), dry_run=config.dry_run, limit=config.limit)
 
 
 @dg.op(description="Delete jobs that ended long ago. A dry run unless told otherwise.")
-def purge_old_jobs(context: dg.OpExecutionContext, config: PurgeJobsConfig, cogo: CogoResource) -> None:
+def purge_jobs(context: dg.OpExecutionContext, config: PurgeJobsConfig, cogo: CogoResource) -> None:
     """Purge, and report the counts."""
     arguments = {"older_than_days": config.ttl_days, "statuses": config.statuses}
     _run(context, cogo, Operation("purge_jobs", arguments), dry_run=config.dry_run, limit=config.limit)
-
-
-@dg.job(
-    executor_def=dg.in_process_executor,
-    hooks=HOOKS,
-    description="Put failed jobs back into the queue, as `cogo retry failed`. A dry run unless told otherwise.",
-    tags=max_runtime(BULK_SECONDS),
-)
-def retry_failed() -> None:
-    """One op."""
-    retry_failed_jobs()
-
-
-@dg.job(
-    executor_def=dg.in_process_executor,
-    hooks=HOOKS,
-    description="Put dead letters back into the queue, each once, as `cogo replay dlq`.",
-    tags=max_runtime(REPLAY_SECONDS),
-)
-def replay_dlq() -> None:
-    """One op."""
-    replay_dead_letters()
-
-
-@dg.job(
-    executor_def=dg.in_process_executor,
-    hooks=HOOKS,
-    description="Take back jobs whose lease expired. Workers do this by themselves; this is for when none is alive.",
-    tags=max_runtime(RECOVERY_SECONDS),
-)
-def recover_leases() -> None:
-    """One op."""
-    recover_expired_leases()
-
-
-@dg.job(
-    executor_def=dg.in_process_executor,
-    hooks=HOOKS,
-    description="Let artifacts go whose time is up, as `cogo cleanup artifacts`.",
-    tags=max_runtime(BULK_SECONDS),
-)
-def cleanup_artifacts() -> None:
-    """One op."""
-    cleanup_old_artifacts()
-
-
-@dg.job(
-    executor_def=dg.in_process_executor,
-    hooks=HOOKS,
-    description="Delete jobs that ended long ago, as `cogo purge jobs`. A dry run unless told otherwise.",
-    tags=max_runtime(BULK_SECONDS),
-)
-def purge_jobs() -> None:
-    """One op."""
-    purge_old_jobs()
 
 
 def _run(

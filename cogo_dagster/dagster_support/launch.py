@@ -9,8 +9,7 @@ import dagster as dg
 from dagster_shared.error import SerializableErrorInfo
 
 from cogo_dagster.bootstrap.dagster_home import dagster_home
-from cogo_dagster.defs.jobs import process_jobs
-from cogo_dagster.defs.resources import CogoResource, WorkerResource
+from cogo_dagster.dagster_support.resources import CogoResource, WorkerResource
 from cogo_dagster.settings import PROJECT_ROOT, load_settings
 
 
@@ -29,10 +28,13 @@ class LaunchedRun:
     interrupted: bool = False
 
 
-def run_process_jobs(settings: Mapping[str, str], *, max_jobs: int | None = None) -> LaunchedRun:
+def run_process_jobs(
+    process_jobs: dg.JobDefinition, settings: Mapping[str, str], *, max_jobs: int | None = None
+) -> LaunchedRun:
     """Run `process_jobs` until the queue is empty.
 
     Args:
+        process_jobs: The job of that name.
         settings: Settings by environment name that win over the environment.
         max_jobs: End after this many jobs.
 

@@ -5,15 +5,9 @@ from datetime import datetime
 
 import dagster as dg
 
-from cogo_dagster.defs.gate import (
-    DAYS,
-    WEEKS,
-    check_health,
-    gate_snapshot,
-    snapshot_gate,
-    summarize_week,
-    weekly_message,
-)
+from cogo_dagster.dagster_support.jobs import OWNERS
+from cogo_dagster.defs.quality.assets import DAYS, WEEKS, gate_snapshot, weekly_message
+from cogo_dagster.defs.quality.jobs import check_health, snapshot_gate, summarize_week
 
 _DAYS_BACK = 14
 _WEEKS_BACK = 3
@@ -23,6 +17,7 @@ _WEEKS_BACK = 3
     job=snapshot_gate,
     cron_schedule="0 2 * * *",
     execution_timezone="UTC",
+    owners=OWNERS,
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="Keeps yesterday's numbers, and those of days whose tick was missed.",
 )
@@ -37,6 +32,7 @@ def nightly_gate_snapshot(context: dg.ScheduleEvaluationContext) -> list[dg.RunR
     job=summarize_week,
     cron_schedule="5 2 * * 1",
     execution_timezone="UTC",
+    owners=OWNERS,
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="Keeps last week's summary and enqueues the job that sends it, once a week.",
 )
@@ -52,6 +48,7 @@ hourly_health = dg.ScheduleDefinition(
     job=check_health,
     cron_schedule="20 * * * *",
     execution_timezone="UTC",
+    owners=OWNERS,
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="Probes the providers, and checks the queue and its database.",
 )

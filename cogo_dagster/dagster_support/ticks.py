@@ -34,6 +34,26 @@ def within(seconds: float, what: str, work: Callable[[], T]) -> T:
         raise TickTooLong(f"{what} has not ended within {seconds:g} s: the next tick tries again.") from None
 
 
+class Parts:
+    """Does the parts of a tick one after another, each within its time, and keeps what they raise for the end."""
+
+    def __init__(self) -> None:
+        self._errors: list[Exception] = []
+
+    def do(self, what: str, seconds: float, work: Callable[[], T]) -> T | None:
+        """Return what one part returns; None where it failed."""
+        try:
+            return within(seconds, what, work)
+        except Exception as error:  # noqa: BLE001 - raised at the end of the tick
+            self._errors.append(error)
+            return None
+
+    def raise_first(self) -> None:
+        """Let the tick fail if a part did: that is how Dagster's page, and the next tick, see it."""
+        if self._errors:
+            raise self._errors[0]
+
+
 def _answer(work: Callable[[], T], answers: "SimpleQueue[Callable[[], T]]") -> None:
     try:
         result = work()

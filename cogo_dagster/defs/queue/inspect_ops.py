@@ -1,4 +1,4 @@
-"""`inspect_job`: a few chosen jobs, step by step, each step an op of its own to look at.
+"""The ops of `inspect_job`: a few chosen jobs, step by step, each step an op of its own to look at.
 
 claim_chosen ─▶ execute_one ─▶ upload_one     one chain per job, each finished before the next begins
 """
@@ -14,10 +14,7 @@ from uuid import UUID, uuid4
 import dagster as dg
 from pydantic import Field
 
-from cogo_dagster.defs.hooks import HOOKS
-from cogo_dagster.defs.resources import CogoResource
-from cogo_dagster.defs.run_status import max_runtime
-from cogo_dagster.defs.worker_runs import LONGEST_JOB_SECONDS
+from cogo_dagster.dagster_support.resources import CogoResource
 from cogo_dagster.queue.artifacts import upload_artifacts
 from cogo_dagster.queue.executor import Executor, Workspace
 from cogo_dagster.queue.model import Job, Outcome, Settlement
@@ -83,17 +80,6 @@ def upload_one(cogo: CogoResource, attempt: tuple[EndedAttempt, str]) -> dg.Outp
     files = {row["name"]: dg.MetadataValue.path(row["address"]) for row in rows}
     status = settled.job_status if settled.status == "ok" else settled.status
     return dg.Output(None, metadata={**files, "job_id": str(job.id), "job_status": status or "gone"})
-
-
-@dg.job(
-    executor_def=dg.in_process_executor,
-    hooks=HOOKS,
-    description="Run a few chosen jobs step by step, for looking closely.",
-    tags={"dagster/max_retries": "0"} | max_runtime(2 * LONGEST_JOB_SECONDS),
-)
-def inspect_job() -> None:
-    """claim_chosen → execute_one → upload_one, one chain per job."""
-    claim_chosen().map(lambda job: upload_one(execute_one(job)))
 
 
 def _facts(job: Job) -> dict[str, dg.MetadataValue[Any]]:

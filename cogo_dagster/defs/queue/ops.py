@@ -14,10 +14,10 @@ from typing import Any, Final
 import dagster as dg
 from pydantic import Field
 
-from cogo_dagster.defs.reporting import RunReport
-from cogo_dagster.defs.resources import WorkerResource
-from cogo_dagster.defs.run_status import max_runtime
-from cogo_dagster.defs.worker_runs import (
+from cogo_dagster.dagster_support.reporting import RunReport
+from cogo_dagster.dagster_support.resources import WorkerResource
+from cogo_dagster.dagster_support.run_status import max_runtime
+from cogo_dagster.dagster_support.worker_runs import (
     DEPLOYMENT_TAG,
     READY_JOBS,
     SENSOR_TAG,
