@@ -1,43 +1,64 @@
 """What dagster.yaml names: Dagster's own storage and folders, placed by our settings.
 
 dagster.yaml cannot say "this variable, else the embedded server", so these classes take no configuration there and
-ask the settings instead. Connections are pooled: Dagster's stock storages open one per event, which makes an event
-five to seven times as dear. The pool is the process's: Dagster makes an instance for each tick of a sensor and never
-disposes of its engines, so that a pool for each would leave its connections open.
+ask the settings instead. Building the storage connects to nothing: see `storage_database`.
 """
 
-import os
 from pathlib import Path
-from threading import Lock
-from typing import Any, Final, Self
+from typing import Any, Self
 
+from dagster import DagsterInstance
+from dagster._core.storage.base_storage import DagsterStorage
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 from dagster._core.storage.root import LocalArtifactStorage
-from dagster._serdes import ConfigurableClassData
-from dagster_postgres import DagsterPostgresStorage
-from dagster_postgres.utils import create_pg_engine
+from dagster._serdes import ConfigurableClass, ConfigurableClassData
+from dagster_postgres import PostgresEventLogStorage, PostgresRunStorage, PostgresScheduleStorage
 from sqlalchemy.engine import Engine
 
-from cogo_dagster.bootstrap import dagster_storage_url, embedded_server
-from cogo_dagster.queue.errors import DatabaseUnavailable
+from cogo_dagster.bootstrap import dagster_storage_url
+from cogo_dagster.dagster_support.storage_database import NO_ADDRESS, StorageDatabase, databases
 from cogo_dagster.settings import PROJECT_ROOT, load_settings
 
-IDLE_CONNECTIONS: Final = 3
-"""What a process keeps open to Dagster's storage while it is idle."""
 
-_MAX_OVERFLOW: Final = 17
-_RECYCLE_SECONDS: Final = 1_800
-_SOCKET: Final = {
-    "connect_timeout": 10,
-    "keepalives_idle": 15,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 30_000,
-}
+class _Pooled:
+    """A part of Dagster's storage on the process's engine."""
+
+    _engine: Engine
+
+    def __init__(self, database: StorageDatabase) -> None:
+        super().__init__(NO_ADDRESS, should_autocreate_tables=False)  # type: ignore[call-arg]
+        self._database, self._engine = database, database.engine
+
+    def optimize_for_webserver(self, statement_timeout: int, pool_recycle: int, max_overflow: int) -> None:
+        """Use an engine of its own, as Dagster's webserver asks, on the same database."""
+        super().optimize_for_webserver(statement_timeout, pool_recycle, max_overflow)  # type: ignore[misc]
+        self._database.serve(self._engine)
 
 
-class CogoDagsterStorage(DagsterPostgresStorage):
+class _EventLog(_Pooled, PostgresEventLogStorage):
+    """The events."""
+
+
+class _Runs(_Pooled, PostgresRunStorage):
+    """The runs."""
+
+
+class _Schedules(_Pooled, PostgresScheduleStorage):
+    """The state of schedules and sensors."""
+
+
+class CogoDagsterStorage(DagsterStorage[DagsterInstance], ConfigurableClass):
     """Runs, events and schedules in DAGSTER_POSTGRES_URL, or in the embedded server's `dagster` database."""
+
+    def __init__(self, database: StorageDatabase, inst_data: ConfigurableClassData | None = None) -> None:
+        self._inst_data = inst_data
+        self._events, self._runs, self._schedules = _EventLog(database), _Runs(database), _Schedules(database)
+        super().__init__()  # type: ignore[no-untyped-call]
+
+    @property
+    def inst_data(self) -> ConfigurableClassData | None:
+        """How Dagster rebuilds the storage in another process."""
+        return self._inst_data
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
@@ -49,56 +70,27 @@ class CogoDagsterStorage(DagsterPostgresStorage):
         """Build the storage from the settings.
 
         Raises:
-            DatabaseUnavailable: The embedded server does not run: `cogo db start`.
+            SettingsError: DAGSTER_POSTGRES_URL is no Postgres URL.
         """
         settings = load_settings(PROJECT_ROOT / ".env")
-        if settings.dagster_postgres_url is None and not embedded_server(settings).status().running:
-            raise DatabaseUnavailable("The embedded database does not run: start it with `cogo db start`.")
-        url = dagster_storage_url(settings)
-        storage = cls(postgres_url=url, should_autocreate_tables=not _engines.has(url), inst_data=inst_data)
-        for part in (storage.event_log_storage, storage.run_storage, storage.schedule_storage):
-            part._engine = _engines.of(url)  # type: ignore[union-attr]  # noqa: SLF001 - a test guards the name
-        return storage
+        if settings.dagster_postgres_url is not None:
+            dagster_storage_url(settings)
+        return cls(databases.of(settings), inst_data)
 
+    @property
+    def event_log_storage(self) -> PostgresEventLogStorage:
+        """The events of runs and assets."""
+        return self._events
 
-class _Engines:
-    """The process's engines, one for each address whose tables are there."""
+    @property
+    def run_storage(self) -> PostgresRunStorage:
+        """The runs."""
+        return self._runs
 
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._by_url: dict[str, Engine] = {}
-
-    def has(self, url: str) -> bool:
-        """Whether this process has used the address before."""
-        return url in self._by_url
-
-    def of(self, url: str) -> Engine:
-        """Return the engine for an address."""
-        with self._lock:
-            if url not in self._by_url:
-                self._by_url[url] = _new_engine(url)
-            return self._by_url[url]
-
-    def forget(self) -> None:
-        """Leave the connections to the parent process: two that read from one socket would mix up their answers."""
-        for engine in self._by_url.values():
-            engine.dispose(close=False)
-        self._lock, self._by_url = Lock(), {}
-
-
-def _new_engine(url: str) -> Engine:
-    return create_pg_engine(
-        url,
-        isolation_level="AUTOCOMMIT",
-        pool_size=IDLE_CONNECTIONS,
-        max_overflow=_MAX_OVERFLOW,
-        pool_recycle=_RECYCLE_SECONDS,
-        connect_args=_SOCKET,
-    )
-
-
-_engines: Final = _Engines()
-os.register_at_fork(after_in_child=_engines.forget)
+    @property
+    def schedule_storage(self) -> PostgresScheduleStorage:
+        """The state of schedules and sensors."""
+        return self._schedules
 
 
 class CogoArtifactStorage(LocalArtifactStorage):

@@ -3,8 +3,8 @@
 import dagster as dg
 import psycopg
 
-from cogo_dagster.dagster_support.instance import IDLE_CONNECTIONS
 from cogo_dagster.dagster_support.resources import CogoResource
+from cogo_dagster.dagster_support.storage_database import IDLE_CONNECTIONS
 from cogo_dagster.defs.alerts.sensors import undelivered_alerts
 from cogo_dagster.defs.operators.sensors import expired_leases
 from cogo_dagster.defs.queue.sensors import ready_jobs, zombie_runs
