@@ -10,10 +10,10 @@ from cogo_dagster.dagster_support.resources import CogoResource
 from cogo_dagster.dagster_support.run_status import ENDED
 from cogo_dagster.dagster_support.worker_runs import count_starting, living_workers, newest_workers
 from cogo_dagster.executors.registry import families, left_to_others
-from cogo_dagster.supervision.capacity import Demand, demand, runnable_families
-from cogo_dagster.supervision.replays import is_after
 from cogo_dagster.queue.model import Json
 from cogo_dagster.settings import Settings
+from cogo_dagster.supervision.capacity import Demand, demand, runnable_families
+from cogo_dagster.supervision.replays import is_after
 
 _MAX_LETTERS: Final = 10_000
 _PAGE: Final = 1_000

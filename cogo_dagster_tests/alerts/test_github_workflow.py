@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 import yaml  # type: ignore[import-untyped]
 
-from cogo_dagster.alerts.model import Event, Message
+from cogo_dagster.alerts.messages import Event, Message
 from cogo_dagster.settings import PROJECT_ROOT
 from cogo_dagster_tests.alerts.github_server import TOKEN, GitHub, description
 from cogo_dagster_tests.alerts.messages import a_message, a_weekly, an_alert

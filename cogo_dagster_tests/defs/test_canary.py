@@ -12,7 +12,6 @@ import pytest
 
 from cogo_dagster.cli import main
 from cogo_dagster.defs.queue.jobs import process_jobs
-from cogo_dagster.vault.key_ring import new_key
 from cogo_dagster.executors.browser import build
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.executor import ExecutionFailed, Snooze, Workspace

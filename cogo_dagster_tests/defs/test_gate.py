@@ -13,7 +13,6 @@ from cogo_dagster.dagster_support.resources import CogoResource
 from cogo_dagster.defs.quality.assets import DAYS, WEEKS, gate_snapshot, provider_health, weekly_message, weekly_summary
 from cogo_dagster.defs.quality.schedules import missing, nightly_gate_snapshot, weekly_enqueue
 from cogo_dagster.defs.queue.checks import dlq_depth, lease_losses, oldest_queued_age
-from cogo_dagster.supervision import health_checks
 from cogo_dagster.quality.weeks import week_of
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.transports.base import Transport

@@ -29,7 +29,6 @@ from cogo_dagster.defs.alerts.jobs import deliver_alerts
 from cogo_dagster.defs.alerts.sensors import undelivered_alerts
 from cogo_dagster.defs.queue.jobs import process_jobs
 from cogo_dagster.defs.queue.sensors import ready_jobs, zombie_runs
-from cogo_dagster.supervision.zombies import Watch
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.settings import PROJECT_ROOT
 from cogo_dagster.supervision.zombies import Watch

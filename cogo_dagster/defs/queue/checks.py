@@ -7,7 +7,7 @@ import dagster as dg
 from cogo_dagster.dagster_support import asset_keys
 from cogo_dagster.dagster_support.resources import CogoResource
 from cogo_dagster.supervision import health_checks
-from cogo_dagster.supervision.health_checks import Finding
+from cogo_dagster.supervision.health_checks import CheckResult
 
 _SEVERITIES: Final = {"warn": dg.AssetCheckSeverity.WARN, "error": dg.AssetCheckSeverity.ERROR}
 
@@ -17,7 +17,7 @@ _SEVERITIES: Final = {"warn": dg.AssetCheckSeverity.WARN, "error": dg.AssetCheck
 )
 def dlq_depth(cogo: CogoResource) -> dg.AssetCheckResult:
     """Count the open letters."""
-    return _result(health.dlq_depth(cogo.queue.stats()))
+    return _result(health_checks.dlq_depth(cogo.queue.stats()))
 
 
 @dg.asset_check(
@@ -25,7 +25,7 @@ def dlq_depth(cogo: CogoResource) -> dg.AssetCheckResult:
 )
 def oldest_queued_age(cogo: CogoResource) -> dg.AssetCheckResult:
     """Look at the head of the queue."""
-    return _result(health.oldest_queued_age(cogo.queue.stats()))
+    return _result(health_checks.oldest_queued_age(cogo.queue.stats()))
 
 
 @dg.asset_check(
@@ -33,16 +33,16 @@ def oldest_queued_age(cogo: CogoResource) -> dg.AssetCheckResult:
 )
 def lease_losses(cogo: CogoResource) -> dg.AssetCheckResult:
     """Count the lost attempts."""
-    return _result(health.lease_losses(cogo.application.gates.numbers()["jobs"]))
+    return _result(health_checks.lease_losses(cogo.application.gates.numbers()["jobs"]))
 
 
 @dg.asset_check(asset=asset_keys.JOBS, description="Dead rows, old transactions, the age of transaction ids.")
 def database_health(cogo: CogoResource) -> dg.AssetCheckResult:
     """Look at the database."""
-    return _result(health.database_health(cogo.application.transport.call("database_health", {})))
+    return _result(health_checks.database_health(cogo.application.transport.call("database_health", {})))
 
 
-def _result(finding: Finding) -> dg.AssetCheckResult:
+def _result(finding: CheckResult) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         passed=finding.severity == "ok",
         severity=_SEVERITIES.get(finding.severity, dg.AssetCheckSeverity.WARN),
