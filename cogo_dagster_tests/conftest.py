@@ -3,6 +3,8 @@
 `major` chooses the server's version. It is 18 here; folders whose tests must pass on both versions override it.
 """
 
+import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -31,6 +33,12 @@ Age = Callable[[UUID | Job, float], None]
 
 Lose = Callable[..., None]
 """Lets the leases of jobs end, and takes the jobs back, while their worker runs."""
+
+
+def pytest_configure() -> None:
+    """Keep bytecode, whatever the caller says: the tests start hundreds of processes that import Dagster."""
+    sys.dont_write_bytecode = False
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_report_header() -> list[str]:
