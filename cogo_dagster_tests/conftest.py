@@ -22,6 +22,7 @@ from cogo_dagster.queue.model import Job
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.queue.transports.postgres import PostgresTransport
 from cogo_dagster_tests.programs import report
+from cogo_dagster_tests.prompt import end_servers_promptly
 from cogo_dagster_tests.servers import Major, TestServer, shared_server
 from cogo_dagster_tests.supabase.server import StandIn, supabase
 
@@ -39,6 +40,7 @@ def pytest_configure() -> None:
     """Keep bytecode, whatever the caller says: the tests start hundreds of processes that import Dagster."""
     sys.dont_write_bytecode = False
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    end_servers_promptly()
 
 
 def pytest_report_header() -> list[str]:
