@@ -1,5 +1,6 @@
 """`cogo list`: what is in the queue, newest first."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
@@ -25,6 +26,7 @@ from cogo_dagster.cli.options import ExecutorFilter, Limit, Since, TypePrefix, r
 from cogo_dagster.cli.output import JsonFlag, print_json
 from cogo_dagster.cli.tables import Column, Row, print_table
 from cogo_dagster.formatting.explanation import why as in_words
+from cogo_dagster.queue.rows.jobs import JobRow
 
 app = group("Show what is in the queue, who works on it, and what operators did.")
 
@@ -60,9 +62,8 @@ def jobs(
             since_seconds=since_seconds,
             max_jobs=limit,
         )
-        if why:
-            rows = _explained(application, rows)
-    _show(rows, WHY if why else JOBS, as_json, when_empty="No such jobs.")
+        shown = _explained(application, rows) if why else rows
+    _show(shown, WHY if why else JOBS, as_json, when_empty="No such jobs.")
 
 
 @app.command()
@@ -79,15 +80,15 @@ def artifacts(
     """Show artifacts and where they are."""
     with open_application(read_settings()) as application:
         rows = application.queue.list_artifacts(
-            job_id=str(job_id) if job_id else None,
+            job_id=job_id,
             status=status,
             type_prefix=type_prefix,
             executor_id=executor_id,
             since_seconds=since_seconds,
             max_artifacts=limit,
         )
-        rows = [row | {"address": application.address_of(row)} for row in rows]
-    _show(rows, ARTIFACTS, as_json, when_empty="No such artifacts.")
+        shown = [row.document | {"address": application.address_of(row)} for row in rows]
+    _show(shown, ARTIFACTS, as_json, when_empty="No such artifacts.")
 
 
 @app.command()
@@ -178,7 +179,7 @@ def operations(since_seconds: Since = None, limit: Limit = 50, as_json: JsonFlag
     _show(rows, OPERATIONS, as_json, when_empty="Nobody did anything.")
 
 
-def _show(rows: list[Row], columns: tuple[Column, ...], as_json: bool, *, when_empty: str) -> None:
+def _show(rows: Sequence[Row], columns: tuple[Column, ...], as_json: bool, *, when_empty: str) -> None:
     if as_json:
         print_json(rows)
     else:
@@ -189,7 +190,7 @@ def _split(given: list[str] | None) -> list[str] | None:
     return [word.strip() for part in given for word in part.split(",") if word.strip()] if given else None
 
 
-def _explained(application: Application, rows: list[Row]) -> list[Row]:
-    facts = {fact["job_id"]: fact for fact in application.queue.explain([UUID(row["id"]) for row in rows])}
+def _explained(application: Application, rows: Sequence[JobRow]) -> list[Row]:
+    facts = {fact.job_id: fact for fact in application.queue.explain([row.id for row in rows])}
     now = datetime.now(UTC)
-    return [{**row, "why": in_words(facts[row["id"]], now)} for row in rows if row["id"] in facts]
+    return [{**row.document, "why": in_words(facts[row.id], now)} for row in rows if row.id in facts]

@@ -8,6 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.rows.base import Row
 from cogo_dagster.text import printable
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
@@ -18,12 +19,16 @@ _STEERING: Final = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\
 
 def print_json(document: Json) -> None:
     """Print one document on standard output; what would steer a terminal is escaped as JSON does."""
-    typer.echo(_escaped(json.dumps(document, indent=2, ensure_ascii=False, default=str)))
+    typer.echo(_escaped(json.dumps(document, indent=2, ensure_ascii=False, default=_encodable)))
 
 
 def one_json_line(document: Json) -> str:
     """Return a document in one line, escaped alike."""
-    return _escaped(json.dumps(document, ensure_ascii=False, default=str))
+    return _escaped(json.dumps(document, ensure_ascii=False, default=_encodable))
+
+
+def _encodable(value: object) -> object:
+    return value.document if isinstance(value, Row) else str(value)
 
 
 def _escaped(text: str) -> str:

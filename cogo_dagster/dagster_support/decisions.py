@@ -55,7 +55,7 @@ def replay(letters: Sequence[Json], op_name: str, now: datetime, *, under_way: b
         return Decision(f"{len(letters)} open letters, {transient} of them transient: none is to be replayed now.")
     if under_way:
         return Decision("A replay is under way.")
-    job_ids = [letter["job_id"] for letter in chosen]
+    job_ids = [str(letter.job_id) for letter in chosen]
     return Decision("", 1, {op_name: {"job_ids": job_ids, "skip_unfit": True}})
 
 

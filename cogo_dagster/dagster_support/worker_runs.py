@@ -8,7 +8,7 @@ import dagster as dg
 from dagster._core.storage.dagster_run import RunRecord
 
 from cogo_dagster.queue.client import Queue
-from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.rows.workers import WorkerRow
 from cogo_dagster.supervision.zombies import WorkerRun, is_starting, worker_run
 
 PROCESS_JOBS: Final = "process_jobs"
@@ -36,11 +36,11 @@ def max_runtime_seconds(run_seconds: float, grace_seconds: float) -> int:
     return int(run_seconds + LONGEST_JOB_SECONDS + grace_seconds + _MARGIN_SECONDS)
 
 
-def living_workers(queue: Queue) -> list[Json]:
+def living_workers(queue: Queue) -> list[WorkerRow]:
     """Return all workers with a fresh heartbeat."""
-    workers: list[Json] = []
+    workers: list[WorkerRow] = []
     while len(workers) < _MOST_WORKERS:
-        before = {name: workers[-1][name] for name in ("started_at", "instance_id")} if workers else None
+        before = workers[-1].cursor("started_at", "instance_id") if workers else None
         page = queue.list_workers(alive_only=True, before=before, max_workers=_PAGE)
         workers += page
         if len(page) < _PAGE:
@@ -48,7 +48,7 @@ def living_workers(queue: Queue) -> list[Json]:
     return workers
 
 
-def newest_workers(queue: Queue) -> list[Json]:
+def newest_workers(queue: Queue) -> list[WorkerRow]:
     """Return the newest worker starts, dead ones too, newest first."""
     return queue.list_workers(max_workers=_PAGE)
 
@@ -59,7 +59,7 @@ def begun_runs(instance: dg.DagsterInstance, statuses: Sequence[dg.DagsterRunSta
     return sorted(instance.get_run_records(chosen), key=lambda record: record.storage_id)
 
 
-def with_workers(records: Sequence[RunRecord], workers: Sequence[Json]) -> list[WorkerRun]:
+def with_workers(records: Sequence[RunRecord], workers: Sequence[WorkerRow]) -> list[WorkerRun]:
     """Return runs with what the queue knows of their workers."""
     return [worker_run(record.dagster_run.run_id, _seconds_in_status(record), workers) for record in records]
 
@@ -71,14 +71,14 @@ def under_way(instance: dg.DagsterInstance, queue: Queue) -> list[str]:
     return [run.run_id for run in with_workers(records, workers) if run.alive or is_starting(run)]
 
 
-def count_starting(instance: dg.DagsterInstance, workers: Sequence[Json]) -> int:
+def count_starting(instance: dg.DagsterInstance, workers: Sequence[WorkerRow]) -> int:
     """Return how many runs have not registered a worker yet: those that wait in Dagster's queue, and those that begin.
 
     Args:
         workers: All worker starts of late, dead ones too: a run whose worker died at once is not starting.
     """
     queued = instance.get_runs_count(dg.RunsFilter(job_name=PROCESS_JOBS, statuses=[dg.DagsterRunStatus.QUEUED]))
-    registered = {worker["dagster_run_id"] for worker in workers}
+    registered = {worker.dagster_run_id for worker in workers}
     begun = dg.RunsFilter(
         job_name=PROCESS_JOBS,
         statuses=[dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED],

@@ -39,7 +39,7 @@ def lease_losses(cogo: CogoResource) -> dg.AssetCheckResult:
 @dg.asset_check(asset=asset_keys.JOBS, description="Dead rows, old transactions, the age of transaction ids.")
 def database_health(cogo: CogoResource) -> dg.AssetCheckResult:
     """Look at the database."""
-    return _result(health_checks.database_health(cogo.application.transport.call("database_health", {})))
+    return _result(health_checks.database_health(cogo.queue.database_health()))
 
 
 def _result(finding: CheckResult) -> dg.AssetCheckResult:
