@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.rows.dead_letters import DeadLetter
 from cogo_dagster.supervision.capacity import Demand, recovery_needed, workers_to_start
 from cogo_dagster.supervision.replays import ReplayPolicy, is_transient, worth_replaying
 
@@ -41,7 +41,7 @@ def recover(found: Demand, expired_leases: int) -> Decision:
     return Decision(reason, 1 if recovery_needed(found, expired_leases) else 0)
 
 
-def replay(letters: Sequence[Json], op_name: str, now: datetime, *, under_way: bool) -> Decision:
+def replay(letters: Sequence[DeadLetter], op_name: str, now: datetime, *, under_way: bool) -> Decision:
     """Decide whether to launch replay_dlq, and with which dead-lettered jobs.
 
     Args:
