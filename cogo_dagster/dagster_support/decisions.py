@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.rows.dead_letters import DeadLetter
 from cogo_dagster.supervision.capacity import Demand, recovery_needed, workers_to_start
 from cogo_dagster.supervision.replays import ReplayPolicy, is_transient, worth_replaying
