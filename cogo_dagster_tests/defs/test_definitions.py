@@ -1,15 +1,21 @@
 """The definitions load anywhere, and have the names that the documentation gives them."""
 
+import ast
+import importlib
 import json
+import re
 import subprocess
 import sys
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import dagster as dg
 import pytest
-from dagster_postgres import DagsterPostgresStorage
+from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
+from dagster_postgres import PostgresEventLogStorage, PostgresRunStorage, PostgresScheduleStorage
 
 from cogo_dagster.bootstrap import dagster_storage_url
+from cogo_dagster.dagster_support.storage_database import NO_ADDRESS
 from cogo_dagster.settings import PROJECT_ROOT, Settings, SettingsError, load_settings
 from cogo_dagster_tests.defs.loaded import defs
 
@@ -29,6 +35,25 @@ JOBS = {
 }
 SENSORS = {"ready_jobs", "dlq_replay", "expired_leases", "zombie_runs", "undelivered_alerts", "run_failure"}
 SCHEDULES = {"nightly_gate_snapshot", "weekly_enqueue", "hourly_health", "nightly_pruning"}
+
+ASSETS = {
+    "queue/pages",
+    "queue/jobs",
+    "queue/artifacts",
+    "quality/gate_runs",
+    "provider_health",
+    "gate_snapshot",
+    "weekly_summary",
+    "weekly_message",
+}
+CHECKS = {
+    "gate_snapshot:gate_q1",
+    "queue/jobs:dlq_depth",
+    "queue/jobs:oldest_queued_age",
+    "queue/jobs:lease_losses",
+    "queue/jobs:database_health",
+}
+PRIVATE: Final = re.compile(r"dagster\w*\._|dagster\w*\..*\._|dagster_shared\b|dagster_postgres\.")
 
 WATCHED_IMPORT = """
 import json, os, pkgutil, importlib, socket, sys
@@ -75,11 +100,37 @@ def test_importing_opens_no_socket_and_reads_none_of_our_variables() -> None:
 
 
 def test_the_definitions_have_their_names() -> None:
-    """Dagster jobs, sensors and schedules are called what the design calls them."""
-    assert names_of(defs.jobs) == JOBS
-    assert names_of(defs.sensors) == SENSORS
-    assert names_of(defs.schedules) == SCHEDULES
+    """They are a contract: code location, jobs, sensors, schedules, assets, checks and resources."""
+    repository = defs.get_repository_def()
+    assert repository.name == "__repository__"
+    assert names_of(repository.get_all_jobs()) - {"__ASSET_JOB"} == JOBS
+    assert names_of(repository.sensor_defs) == SENSORS
+    assert names_of(repository.schedule_defs) == SCHEDULES
+    assert {key.to_user_string() for key in repository.asset_graph.get_all_asset_keys()} == ASSETS
+    assert {key.to_user_string() for key in repository.asset_graph.asset_check_keys} == CHECKS
+    assert set(repository.get_top_level_resources()) == {"cogo", "worker"}
     dg.Definitions.validate_loadable(defs)
+
+
+def test_every_run_is_one_process() -> None:
+    """One executor for all, the job behind "Materialize" included."""
+    executors = {job.name: job.executor_def for job in defs.get_repository_def().get_all_jobs()}
+    assert len(executors) == len(JOBS) + 1
+    assert set(executors.values()) == {dg.in_process_executor}
+
+
+def test_every_job_of_one_op_has_the_name_of_its_op() -> None:
+    """The configuration of a run names the op: one name serves for both."""
+    for name in JOBS:
+        ops = [node.name for node in defs.resolve_job_def(name).nodes]
+        assert len(ops) > 1 or ops == [name] or ops[0] in ASSETS
+
+
+def test_every_asset_has_owners_and_kinds() -> None:
+    """Dagster's pages show whom to ask, and where an asset is."""
+    graph = defs.get_repository_def().asset_graph
+    nodes = [graph.get(key) for key in graph.get_all_asset_keys()]
+    assert [node.key for node in nodes if not node.owners or not node.kinds] == []
 
 
 def test_every_dagster_job_has_the_hooks() -> None:
@@ -120,12 +171,29 @@ def test_dagsters_storage_must_be_a_postgres_url(url: str) -> None:
     assert "secret" not in str(refused.value)
 
 
-def test_the_private_parts_of_dagster_that_we_use_are_there(dsn: str) -> None:
-    """A new Dagster release that moves what instance.py relies on fails here and not in somebody's deployment."""
-    assert dg.__version__ == "1.13.27", "Look at defs/instance.py before trusting a new release."
-    storage = DagsterPostgresStorage(postgres_url=dsn.replace("postgresql://", "postgresql+psycopg2://"))
-    for part in (storage.event_log_storage, storage.run_storage, storage.schedule_storage):
-        part.optimize_for_webserver(statement_timeout=0, pool_recycle=60, max_overflow=2)
-        engine: Any = getattr(part, "_engine")  # noqa: B009 - no type knows it
-        assert type(engine.pool).__name__ == "QueuePool"
-        engine.dispose()
+def private_imports() -> list[tuple[str, str, str]]:
+    """Return what our code imports from Dagster's private modules, as (our file, module, name)."""
+    found = []
+    for file in sorted((PROJECT_ROOT / "cogo_dagster").rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and PRIVATE.match(node.module or ""):
+                path = str(file.relative_to(PROJECT_ROOT))
+                found += [(path, node.module or "", alias.name) for alias in node.names]
+    return found
+
+
+@pytest.mark.parametrize(("file", "module", "name"), private_imports())
+def test_a_private_name_of_dagster_that_we_use_is_there(file: str, module: str, name: str) -> None:
+    """A release of Dagster that moves one fails here, with the file that needs another."""
+    assert hasattr(importlib.import_module(module), name), f"{file} imports {name} from {module}, which has it no more."
+
+
+def test_the_private_attributes_of_dagster_that_we_use_are_there(tmp_path: Path) -> None:
+    """`_engine` of the three storages (dagster_support/instance.py), `_base_dir` (dagster_support/pruning.py)."""
+    for part in (PostgresEventLogStorage, PostgresRunStorage, PostgresScheduleStorage):
+        storage = part(NO_ADDRESS, should_autocreate_tables=False)
+        before = vars(storage)["_engine"]
+        storage.optimize_for_webserver(statement_timeout=0, pool_recycle=60, max_overflow=2)
+        assert type(vars(storage)["_engine"].pool).__name__ == "QueuePool"
+        assert vars(storage)["_engine"] is not before
+    assert vars(LocalComputeLogManager(str(tmp_path)))["_base_dir"] == str(tmp_path)

@@ -5,7 +5,6 @@ from typing import Final
 import dagster as dg
 
 from cogo_dagster.alerts.delivery import PassReport
-from cogo_dagster.dagster_support.jobs import OWNERS
 from cogo_dagster.dagster_support.resources import CogoResource
 from cogo_dagster.dagster_support.run_failures import failure_of, record_runs, report_conditions, watch_schedules
 from cogo_dagster.dagster_support.ticks import TICK_SECONDS, Parts, within
@@ -35,7 +34,6 @@ def run_failure(context: dg.RunFailureSensorContext, cogo: CogoResource) -> None
         "Looks after what hooks and run_failure may have missed, says which schedules are due and which sensors fail, "
         "makes alerts of what went wrong, and delivers them itself, within 20 s a tick: no run has to be launched."
     ),
-    owners=OWNERS,
 )
 def undelivered_alerts(context: dg.SensorEvaluationContext, cogo: CogoResource) -> dg.SkipReason:
     """Record what is wrong, deliver, and call the dead man's switch; a part that fails keeps none of the others."""

@@ -6,7 +6,6 @@ import dagster as dg
 
 from cogo_dagster.dagster_support.backlog import is_under_way, open_letters, read_demand
 from cogo_dagster.dagster_support.decisions import launch, recover, replay
-from cogo_dagster.dagster_support.jobs import OWNERS
 from cogo_dagster.dagster_support.resources import CogoResource
 from cogo_dagster.dagster_support.ticks import TICK_SECONDS, within
 from cogo_dagster.defs.operators.jobs import REPLAY_SECONDS, recover_leases, replay_dlq
@@ -17,7 +16,6 @@ from cogo_dagster.defs.operators.jobs import REPLAY_SECONDS, recover_leases, rep
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Recovers expired leases when no worker is there to do it.",
-    owners=OWNERS,
 )
 def expired_leases(context: dg.SensorEvaluationContext, cogo: CogoResource) -> dg.SensorResult:
     """Launch recover_leases if leases have expired and no worker recovers them."""
@@ -34,7 +32,6 @@ def expired_leases(context: dg.SensorEvaluationContext, cogo: CogoResource) -> d
         "Replays dead letters that time may have healed: transient errors, after a cool-down, twice at most in a "
         "lineage. The rest waits for a person: `cogo list incidents`."
     ),
-    owners=OWNERS,
 )
 def dlq_replay(context: dg.SensorEvaluationContext, cogo: CogoResource) -> dg.SensorResult:
     """Launch replay_dlq with the letters that are worth it, unless such a run is under way."""

@@ -7,7 +7,6 @@ import dagster as dg
 
 from cogo_dagster.dagster_support import asset_keys
 from cogo_dagster.dagster_support.gate_metadata import day_metadata, week_metadata
-from cogo_dagster.dagster_support.jobs import OWNERS
 from cogo_dagster.dagster_support.resources import CogoResource
 from cogo_dagster.quality.weeks import day_start, is_news, week_of
 
@@ -20,13 +19,13 @@ gate_runs: Final = dg.AssetSpec(
     description="One row for each evaluation of a commit, by gate jobs or by `cogo gate record` in CI.",
     group_name="quality",
     kinds={"postgres"},
-    owners=OWNERS,
+    owners=asset_keys.OWNERS,
 )
 
 
 @dg.asset(
     group_name="quality",
-    owners=OWNERS,
+    owners=asset_keys.OWNERS,
     kinds={"http"},
     description="Whether the providers that jobs depend on answer, by one GET each.",
     freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=3)),
@@ -45,7 +44,7 @@ def provider_health(cogo: CogoResource) -> dg.MaterializeResult[None]:
     backfill_policy=dg.BackfillPolicy.single_run(),
     deps=[asset_keys.GATE_RUNS, asset_keys.JOBS, provider_health],
     group_name="quality",
-    owners=OWNERS,
+    owners=asset_keys.OWNERS,
     kinds={"sql", "pandas"},
     description=(
         "The numbers of a closed UTC day, kept for good. Computed again they are the same bytes; rows that came late "
@@ -67,7 +66,7 @@ def gate_snapshot(context: dg.AssetExecutionContext, cogo: CogoResource) -> None
     backfill_policy=dg.BackfillPolicy.single_run(),
     deps=[asset_keys.GATE_RUNS, asset_keys.JOBS, gate_snapshot],
     group_name="quality",
-    owners=OWNERS,
+    owners=asset_keys.OWNERS,
     kinds={"sql", "pandas"},
     description=(
         "An ISO week beside the week before, with its chart. Computed from the rows and not from the days' snapshots, "
@@ -89,7 +88,7 @@ def weekly_summary(context: dg.AssetExecutionContext, cogo: CogoResource) -> Non
     backfill_policy=dg.BackfillPolicy.single_run(),
     deps=[weekly_summary],
     group_name="quality",
-    owners=OWNERS,
+    owners=asset_keys.OWNERS,
     kinds={"postgres"},
     description=(
         "The job that sends a week to people: enqueued once, whoever asks how often. A week that ended more than "

@@ -5,7 +5,6 @@ from datetime import datetime
 
 import dagster as dg
 
-from cogo_dagster.dagster_support.jobs import OWNERS
 from cogo_dagster.defs.quality.assets import DAYS, WEEKS, gate_snapshot, weekly_message
 from cogo_dagster.defs.quality.jobs import check_health, snapshot_gate, summarize_week
 
@@ -17,7 +16,6 @@ _WEEKS_BACK = 3
     job=snapshot_gate,
     cron_schedule="0 2 * * *",
     execution_timezone="UTC",
-    owners=OWNERS,
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="Keeps yesterday's numbers, and those of days whose tick was missed.",
 )
@@ -32,7 +30,6 @@ def nightly_gate_snapshot(context: dg.ScheduleEvaluationContext) -> list[dg.RunR
     job=summarize_week,
     cron_schedule="5 2 * * 1",
     execution_timezone="UTC",
-    owners=OWNERS,
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="Keeps last week's summary and enqueues the job that sends it, once a week.",
 )
@@ -48,7 +45,6 @@ hourly_health = dg.ScheduleDefinition(
     job=check_health,
     cron_schedule="20 * * * *",
     execution_timezone="UTC",
-    owners=OWNERS,
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="Probes the providers, and checks the queue and its database.",
 )

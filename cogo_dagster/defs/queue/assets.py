@@ -5,14 +5,13 @@ from typing import Final
 import dagster as dg
 
 from cogo_dagster.dagster_support import asset_keys
-from cogo_dagster.dagster_support.jobs import OWNERS
 
 pages: Final = dg.AssetSpec(
     asset_keys.PAGES,
     description="The pages and designs that jobs look at, by their addresses.",
     group_name="queue",
     kinds={"html"},
-    owners=OWNERS,
+    owners=asset_keys.OWNERS,
 )
 
 jobs: Final = dg.AssetSpec(
@@ -21,7 +20,7 @@ jobs: Final = dg.AssetSpec(
     description="The table of jobs. Each run of process_jobs reports what it did as one materialization.",
     group_name="queue",
     kinds={"postgres"},
-    owners=OWNERS,
+    owners=asset_keys.OWNERS,
 )
 
 artifacts: Final = dg.AssetSpec(
@@ -30,5 +29,5 @@ artifacts: Final = dg.AssetSpec(
     description="Screenshots, PDFs, exports and reports, in a folder or in Supabase Storage.",
     group_name="queue",
     kinds={"file"},
-    owners=OWNERS,
+    owners=asset_keys.OWNERS,
 )

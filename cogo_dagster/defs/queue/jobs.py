@@ -3,7 +3,6 @@
 import dagster as dg
 
 from cogo_dagster.dagster_support.hooks import HOOKS
-from cogo_dagster.dagster_support.jobs import OWNERS
 from cogo_dagster.dagster_support.run_status import max_runtime
 from cogo_dagster.dagster_support.worker_runs import (
     LONGEST_GRACE_SECONDS,
@@ -18,7 +17,6 @@ from cogo_dagster.defs.queue.ops import DEFAULT_RUN_SECONDS, claim_jobs, execute
 @dg.job(
     name=PROCESS_JOBS,
     hooks=HOOKS,
-    owners=OWNERS,
     description=(
         "One worker: claims jobs from the queue, runs them and uploads their artifacts, until the queue has been "
         "empty for linger_seconds. Succeeds when the worker did its work, also when jobs failed."
@@ -33,7 +31,6 @@ def process_jobs() -> None:
 
 @dg.job(
     hooks=HOOKS,
-    owners=OWNERS,
     description="Run a few chosen jobs step by step, for looking closely.",
     tags={"dagster/max_retries": "0"} | max_runtime(2 * LONGEST_JOB_SECONDS),
 )

@@ -4,7 +4,6 @@ import dagster as dg
 
 from cogo_dagster.dagster_support.backlog import read_demand
 from cogo_dagster.dagster_support.decisions import launch, start_workers
-from cogo_dagster.dagster_support.jobs import OWNERS
 from cogo_dagster.dagster_support.resources import CogoResource
 from cogo_dagster.dagster_support.ticks import TICK_SECONDS, within
 from cogo_dagster.dagster_support.worker_runs import READY_JOBS
@@ -19,7 +18,6 @@ from cogo_dagster.supervision.zombies import Watch
     minimum_interval_seconds=5,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Keeps as many process_jobs runs going as the backlog asks for, at most COGO_MAX_WORKERS.",
-    owners=OWNERS,
 )
 def ready_jobs(context: dg.SensorEvaluationContext, cogo: CogoResource) -> dg.SensorResult:
     """Launch a worker run when jobs wait and too few workers are there or coming."""
@@ -35,7 +33,6 @@ def ready_jobs(context: dg.SensorEvaluationContext, cogo: CogoResource) -> dg.Se
         "Reports a run of process_jobs as failed whose worker has sent no heartbeat, once the database has answered "
         "for three heartbeats meanwhile. Its jobs come back by their leases."
     ),
-    owners=OWNERS,
 )
 def zombie_runs(context: dg.SensorEvaluationContext, cogo: CogoResource) -> dg.SensorResult:
     """Look at the runs that work, and end those that are dead."""
