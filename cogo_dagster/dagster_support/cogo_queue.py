@@ -1,0 +1,171 @@
+"""`CogoQueue`: run a job of the queue from any asset or op, and wait for its result."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, Final, Self, TypeAlias
+from uuid import UUID
+
+import dagster as dg
+from pydantic import PrivateAttr
+
+from cogo_dagster.bootstrap import Application, open_application
+from cogo_dagster.executors.registry import families, validate_payload
+from cogo_dagster.links import job_page
+from cogo_dagster.queue.errors import DatabaseUnavailable, QueueError
+from cogo_dagster.queue.model import Enqueued, Json, NewJob, family_of
+from cogo_dagster.redaction import hide_in_logs, redactor_of
+from cogo_dagster.settings import PROJECT_ROOT, load_settings
+
+Context: TypeAlias = dg.OpExecutionContext | dg.AssetExecutionContext
+Metadata: TypeAlias = Mapping[str, dg.MetadataValue[Any]]
+
+_ENDED: Final = ("succeeded", "failed", "cancelled")
+_FIRST_PAUSE_SECONDS: Final = 0.2
+_MAX_PAUSE_SECONDS: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class JobResult:
+    """What a job that succeeded left.
+
+    Attributes:
+        result: What its executor returned.
+        metadata: The result, the job's page and each artifact by its name, for a materialization or an output.
+    """
+
+    job_id: UUID
+    result: Json
+    metadata: Metadata
+
+
+class CogoQueue(dg.ConfigurableResource[Any]):
+    """The queue, for Dagster code outside this project.
+
+    Workers run the jobs: `cogo worker`, or the Dagster job process_jobs. A run that waits occupies no worker.
+
+    Attributes:
+        settings: Settings by environment name that win over the environment, as `{"COGO_DATABASE_URL": "…"}`.
+    """
+
+    settings: dict[str, str] = {}  # noqa: RUF012 - pydantic copies it
+
+    _application: Application = PrivateAttr()
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Self]:  # noqa: ARG002
+        """Open the queue for as long as the run lasts."""
+        with self.opened():
+            yield self
+
+    @contextmanager
+    def opened(self) -> Iterator[Self]:
+        """Open the queue; for code that has no resources.
+
+        Raises:
+            QueueError: The database cannot be reached, or is not migrated.
+            SettingsError: A setting is missing or wrong.
+        """
+        settings = load_settings(PROJECT_ROOT / ".env", **self.settings)
+        hide_in_logs(redactor_of(settings.secret_values()))
+        with open_application(settings) as application:
+            self._application = application
+            yield self
+
+    def run(self, job: NewJob, context: Context, *, timeout_seconds: float = 3_600) -> JobResult:
+        """Enqueue a job and wait until it has succeeded.
+
+        If the wait ends otherwise, because the Dagster run is terminated or the time is up, the job is cancelled,
+        unless another caller had enqueued it under the same idempotency key.
+
+        Args:
+            context: Of the op or asset that waits; its log and run are used.
+            timeout_seconds: Longest wait, the time in the queue and all attempts included.
+
+        Raises:
+            Failure: The job failed or was cancelled, with its error's class and message, or the time is up.
+            InvalidPayload: The executor of the type, if it is installed here, refuses the payload.
+            QueueError: The job cannot be enqueued.
+        """
+        if family_of(job.type) in families():
+            validate_payload(job.type, job.payload, self._application.settings)
+        [enqueued] = self._application.queue.enqueue([job])
+        context.log.info("%s job %s: %s.", job.type, enqueued.job_id, "enqueued" if enqueued.created else "known")
+        try:
+            row = self._wait(enqueued.job_id, context, time.monotonic() + timeout_seconds)
+        except BaseException:
+            self._cancel(enqueued, context)
+            raise
+        if row is None:
+            self._cancel(enqueued, context)
+            raise dg.Failure(
+                f"The {job.type} job {enqueued.job_id} has not ended within {timeout_seconds:g} s and is cancelled: "
+                "are there workers, and do they run its type? `cogo list jobs --why` says.",
+                metadata=self._place(enqueued.job_id),
+            )
+        if row["status"] != "succeeded":
+            raise dg.Failure(_sentence(row), metadata=self._place(enqueued.job_id) | _error(row))
+        return JobResult(enqueued.job_id, row["result"], self._metadata(row))
+
+    def _wait(self, job_id: UUID, context: Context, deadline: float) -> Json | None:
+        """Return the job once it has ended; None if it has not by the deadline."""
+        pause = _FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                rows = self._application.queue.get_jobs([job_id])
+            except DatabaseUnavailable as error:
+                context.log.warning("%s The job goes on; asking again.", error)
+            else:
+                if not rows:
+                    raise dg.Failure(f"The job {job_id} has been purged.")
+                if rows[0]["status"] in _ENDED:
+                    return rows[0]
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return None
+            time.sleep(min(pause, left))
+            pause = min(pause * 1.5, _MAX_PAUSE_SECONDS)
+
+    def _cancel(self, enqueued: Enqueued, context: Context) -> None:
+        if not enqueued.created:
+            return
+        with suppress(QueueError):  # its lease and its attempts end it anyway
+            self._application.queue.cancel(enqueued.job_id, actor=f"Dagster run {context.run_id}")
+
+    def _place(self, job_id: UUID) -> dict[str, dg.MetadataValue[Any]]:
+        page = job_page(self._application.settings, job_id)
+        return {
+            "job": dg.MetadataValue.url(page) if page else dg.MetadataValue.text(f"cogo job show {job_id}"),
+            "job_id": dg.MetadataValue.text(str(job_id)),
+        }
+
+    def _metadata(self, row: Json) -> Metadata:
+        files = {artifact["name"]: self._file(artifact) for artifact in row["artifacts"]}
+        lines = [
+            f"- [{artifact['name']}]({files[artifact['name']].value}), {artifact['size_bytes']:,} bytes"
+            for artifact in row["artifacts"]
+        ]
+        listed = {"artifacts": dg.MetadataValue.md("\n".join(lines))} if lines else {}
+        return {
+            **files,
+            **listed,
+            **self._place(UUID(row["id"])),
+            "attempts": dg.MetadataValue.int(row["attempts"]),
+            "run_seconds": dg.MetadataValue.float(round(row["run_seconds"] or 0.0, 3)),
+            "result": dg.MetadataValue.json(row["result"]),
+        }
+
+    def _file(self, artifact: Json) -> dg.MetadataValue[Any]:
+        url = self._application.artifact_url(artifact["id"])
+        return dg.MetadataValue.url(url) if url else dg.MetadataValue.path(self._application.address_of(artifact) or "")
+
+
+def _sentence(row: Json) -> str:
+    error = row["error"] or {}
+    reason = f": {error['class']}: {error['message']}" if error else "."
+    return f"The {row['type']} job {row['id']} is {row['status']} after {row['attempts']} attempts{reason}"
+
+
+def _error(row: Json) -> dict[str, dg.MetadataValue[Any]]:
+    return {"error": dg.MetadataValue.json(row["error"])} if row["error"] else {}
