@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cogo_dagster.dagster_support.browser_job import BrowserJob
     from cogo_dagster.dagster_support.cogo_queue import CogoQueue
+    from cogo_dagster.queue.model import NewJob
 
-__all__ = ["BrowserJob", "CogoQueue"]
+__all__ = ["BrowserJob", "CogoQueue", "NewJob"]
 
 _MODULES = {
     "BrowserJob": "cogo_dagster.dagster_support.browser_job",
     "CogoQueue": "cogo_dagster.dagster_support.cogo_queue",
+    "NewJob": "cogo_dagster.queue.model",
 }
 
 

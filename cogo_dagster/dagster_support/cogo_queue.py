@@ -15,6 +15,8 @@ from cogo_dagster.executors.registry import families, validate_payload
 from cogo_dagster.links import job_page
 from cogo_dagster.queue.errors import DatabaseUnavailable, QueueError
 from cogo_dagster.queue.model import Enqueued, Json, NewJob, family_of
+from cogo_dagster.queue.rows.artifacts import ArtifactRow
+from cogo_dagster.queue.rows.jobs import JobError, WholeJob
 from cogo_dagster.redaction import hide_in_logs, redactor_of
 from cogo_dagster.settings import PROJECT_ROOT, load_settings
 
@@ -104,11 +106,11 @@ class CogoQueue(dg.ConfigurableResource[Any]):
                 "are there workers, and do they run its type? `cogo list jobs --why` says.",
                 metadata=self._place(enqueued.job_id),
             )
-        if row["status"] != "succeeded":
+        if row.status != "succeeded":
             raise dg.Failure(_sentence(row), metadata=self._place(enqueued.job_id) | _error(row))
-        return JobResult(enqueued.job_id, row["result"], self._metadata(row))
+        return JobResult(enqueued.job_id, row.result, self._metadata(row))
 
-    def _wait(self, job_id: UUID, context: Context, deadline: float) -> Json | None:
+    def _wait(self, job_id: UUID, context: Context, deadline: float) -> WholeJob | None:
         """Return the job once it has ended; None if it has not by the deadline."""
         pause = _FIRST_PAUSE_SECONDS
         while True:
@@ -119,7 +121,7 @@ class CogoQueue(dg.ConfigurableResource[Any]):
             else:
                 if not rows:
                     raise dg.Failure(f"The job {job_id} has been purged.")
-                if rows[0]["status"] in _ENDED:
+                if rows[0].status in _ENDED:
                     return rows[0]
             left = deadline - time.monotonic()
             if left <= 0:
@@ -140,32 +142,36 @@ class CogoQueue(dg.ConfigurableResource[Any]):
             "job_id": dg.MetadataValue.text(str(job_id)),
         }
 
-    def _metadata(self, row: Json) -> Metadata:
-        files = {artifact["name"]: self._file(artifact) for artifact in row["artifacts"]}
+    def _metadata(self, row: WholeJob) -> Metadata:
+        files = {artifact.name or str(artifact.id): self._file(artifact) for artifact in row.artifacts}
         lines = [
-            f"- [{artifact['name']}]({files[artifact['name']].value}), {artifact['size_bytes']:,} bytes"
-            for artifact in row["artifacts"]
+            f"- [{name}]({file.value}), {artifact.size_bytes or 0:,} bytes"
+            for (name, file), artifact in zip(files.items(), row.artifacts, strict=True)
         ]
         listed = {"artifacts": dg.MetadataValue.md("\n".join(lines))} if lines else {}
         return {
             **files,
             **listed,
-            **self._place(UUID(row["id"])),
-            "attempts": dg.MetadataValue.int(row["attempts"]),
-            "run_seconds": dg.MetadataValue.float(round(row["run_seconds"] or 0.0, 3)),
-            "result": dg.MetadataValue.json(row["result"]),
+            **self._place(row.id),
+            "attempts": dg.MetadataValue.int(row.attempts),
+            "run_seconds": dg.MetadataValue.float(_seconds(row.run_seconds)),
+            "result": dg.MetadataValue.json(row.result),
         }
 
-    def _file(self, artifact: Json) -> dg.MetadataValue[Any]:
-        url = self._application.artifact_url(artifact["id"])
+    def _file(self, artifact: ArtifactRow) -> dg.MetadataValue[Any]:
+        url = self._application.artifact_url(artifact.id)
         return dg.MetadataValue.url(url) if url else dg.MetadataValue.path(self._application.address_of(artifact) or "")
 
 
-def _sentence(row: Json) -> str:
-    error = row["error"] or {}
-    reason = f": {error['class']}: {error['message']}" if error else "."
-    return f"The {row['type']} job {row['id']} is {row['status']} after {row['attempts']} attempts{reason}"
+def _sentence(row: WholeJob) -> str:
+    error = row.error
+    reason = f": {error.error_class}: {error.message}" if isinstance(error, JobError) else "."
+    return f"The {row.type} job {row.id} is {row.status} after {row.attempts} attempts{reason}"
 
 
-def _error(row: Json) -> dict[str, dg.MetadataValue[Any]]:
-    return {"error": dg.MetadataValue.json(row["error"])} if row["error"] else {}
+def _error(row: WholeJob) -> dict[str, dg.MetadataValue[Any]]:
+    return {"error": dg.MetadataValue.json(row["error"])} if row.error else {}
+
+
+def _seconds(value: object) -> float:
+    return round(float(value), 3) if isinstance(value, int | float) else 0.0

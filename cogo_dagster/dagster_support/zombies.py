@@ -31,7 +31,7 @@ def end_zombies(
     Returns:
         What to remember, and the ids of the runs that were ended.
     """
-    records = _own(begun_runs(instance, _BEGUN), str(cogo.queue.schema_version()["deployment_id"]))
+    records = _own(begun_runs(instance, _BEGUN), str(cogo.queue.schema_version().deployment_id))
     workers = [*living_workers(cogo.queue), *newest_workers(cogo.queue)] if records else []
     moment = datetime.now(UTC).timestamp() if now is None else now
     watch, dead = watch.look(with_workers(records, workers), moment)

@@ -1,17 +1,74 @@
 """Dagster's own storage: one pool of connections for a process, however many instances Dagster makes in it."""
 
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
 import dagster as dg
 import psycopg
+import pytest
+from dagster_postgres.utils import DagsterPostgresException
 
 from cogo_dagster.dagster_support.resources import CogoResource
-from cogo_dagster.dagster_support.storage_database import IDLE_CONNECTIONS
+from cogo_dagster.dagster_support.storage_database import IDLE_CONNECTIONS, databases
 from cogo_dagster.defs.alerts.sensors import undelivered_alerts
 from cogo_dagster.defs.operators.sensors import expired_leases
 from cogo_dagster.defs.queue.sensors import ready_jobs, zombie_runs
+from cogo_dagster.queue.embedded import EmbeddedServer
+from cogo_dagster.settings import PROJECT_ROOT
 from cogo_dagster_tests.conftest import assert_disconnected
 from cogo_dagster_tests.defs.loaded import defs
+from cogo_dagster_tests.servers import swept_home
 
 MOST_CONNECTIONS = 6
+
+FIRST_USE = """
+import sys
+from pathlib import Path
+import dagster as dg
+from cogo_dagster.queue.embedded import EmbeddedServer
+server = EmbeddedServer(Path(sys.argv[1]))
+with dg.DagsterInstance.get() as instance:
+    print(server.status().running)
+    print(len(instance.get_runs(limit=1)), server.status().running)
+"""
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """Lend a folder whose server is removed with it."""
+    with swept_home(uuid4().hex[:12]) as folder:
+        yield folder
+
+
+def test_the_storage_connects_at_its_first_use(
+    settings: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """An instance can be built while its database cannot be reached; what reads from it says so."""
+    unreachable = "postgresql://me@127.0.0.1:1/dagster"
+    for name, value in (settings | {"DAGSTER_POSTGRES_URL": unreachable, "COGO_HOME": str(tmp_path)}).items():
+        monkeypatch.setenv(name, value)
+    with (
+        dg.DagsterInstance.from_config(str(PROJECT_ROOT)) as instance,
+        pytest.raises(DagsterPostgresException, match="too many retries"),
+    ):
+        instance.get_runs(limit=1)
+    databases.close()
+
+
+def test_the_first_use_starts_the_embedded_server_and_the_end_stops_it(home: Path) -> None:
+    """With nothing running: `dagster` and `dg` need no command before them, and leave nothing behind."""
+    given = {"PATH": os.environ["PATH"], "HOME": str(home), "COGO_HOME": str(home), "DAGSTER_HOME": str(PROJECT_ROOT)}
+    command = [sys.executable, "-W", "ignore", "-c", FIRST_USE, str(home)]
+    done = subprocess.run(
+        command, env=given, cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=150, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.splitlines() == ["False", "0 True"]
+    assert not EmbeddedServer(home).status().running
 
 
 def connections(dsn: str) -> int:

@@ -13,9 +13,20 @@ from zipfile import ZipFile
 import pytest
 
 from cogo_dagster.settings import PROJECT_ROOT, is_root
+from cogo_dagster_tests.defs.test_definitions import ASSETS, JOBS
 from cogo_dagster_tests.servers import swept_home
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+
+LOAD = """
+import json
+from cogo_dagster.definitions import defs
+loaded = defs()
+repository = loaded.get_repository_def()
+jobs = [job.name for job in repository.get_all_jobs()]
+assets = [key.to_user_string() for key in repository.asset_graph.get_all_asset_keys()]
+print(json.dumps([loaded.component_tree.code_location_name, jobs, assets]))
+"""
 
 
 def built(folder: Path) -> Path:
@@ -95,6 +106,19 @@ def test_the_demo_runs_from_the_wheel(programs: Path, account: Path) -> None:
     assert list((account / "work").iterdir()) == []
     where = cogo(programs, account, "db", "destroy", "--json")
     assert str(account / ".cogo/postgres") in {folder["path"] for folder in json.loads(where.stdout)["folders"]}
+
+
+def test_the_definitions_load_from_the_wheel(programs: Path, account: Path) -> None:
+    """Without a pyproject.toml, from any folder, with the same names as in a clone."""
+    command = [str(programs / "python"), "-W", "ignore", "-c", LOAD]
+    done = subprocess.run(
+        command, cwd=account / "work", env={"HOME": str(account)}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    location, jobs, assets = json.loads(done.stdout)
+    assert location == "cogo"
+    assert set(jobs) == JOBS | {"__ASSET_JOB"}
+    assert set(assets) == ASSETS
 
 
 def test_the_code_that_runs_is_the_wheels(programs: Path, account: Path) -> None:

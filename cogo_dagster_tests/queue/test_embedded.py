@@ -37,6 +37,18 @@ with EmbeddedServer(Path(sys.argv[1]), durable=False).running():
     sys.stdin.read()
 """
 
+FORK = """
+import os, sys
+from pathlib import Path
+from cogo_dagster.queue.embedded import EmbeddedServer
+with EmbeddedServer(Path(sys.argv[1]), durable=False).running() as server:
+    child = os.fork()
+    if child == 0:
+        sys.exit()
+    os.waitpid(child, 0)
+    print(server.status().running)
+"""
+
 needs_root = pytest.mark.root("only root lends the server to another account")
 
 
@@ -87,6 +99,13 @@ def running_pid(server: EmbeddedServer) -> int:
 def kill(server: EmbeddedServer) -> None:
     """End the server as if the power went off."""
     os.kill(running_pid(server), signal.SIGKILL)
+
+
+def test_a_forked_child_leaves_the_server_to_its_parent(home: Path) -> None:
+    """The child has the parent's lock too; its end must not stop what the parent uses."""
+    command = [sys.executable, "-c", FORK, str(home)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert done.stdout == "True\n", done.stderr
 
 
 def test_the_first_start_makes_a_server_and_its_databases(server: EmbeddedServer) -> None:

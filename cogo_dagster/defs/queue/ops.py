@@ -93,7 +93,7 @@ def upload_artifacts(context: dg.OpExecutionContext, worker: WorkerResource) -> 
 def _tag(context: dg.OpExecutionContext, config: ProcessJobsConfig, worker: WorkerResource) -> None:
     """Say on the run whose queue it works on, and when Dagster is to end it although nobody knows of its worker."""
     seconds = max_runtime_seconds(config.run_seconds, worker.settings.grace_seconds)
-    deployment_id = str(worker.queue.schema_version()["deployment_id"])
+    deployment_id = str(worker.queue.schema_version().deployment_id)
     context.instance.add_run_tags(context.run_id, {DEPLOYMENT_TAG: deployment_id, **max_runtime(seconds)})
 
 
