@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 from uuid import uuid4
 
-from cogo_dagster.alerts.model import Message
+from cogo_dagster.alerts.messages import Message
 from cogo_dagster.alerts.receipt import Outcome, Receipt, from_failure
 from cogo_dagster.alerts.target import Target
 from cogo_dagster.net.webhooks import PostFailed, Webhooks, webhooks

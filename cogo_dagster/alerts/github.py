@@ -5,7 +5,7 @@ from typing import Final, Literal
 from urllib.parse import quote
 
 from cogo_dagster.alerts.github_issue import ALERT_LABEL, Issue, issue
-from cogo_dagster.alerts.model import Event, Message
+from cogo_dagster.alerts.messages import Event, Message
 from cogo_dagster.alerts.notice import notice
 from cogo_dagster.alerts.receipt import Outcome, Receipt, from_status, retry_after_seconds
 from cogo_dagster.alerts.target import Rate, digest_of

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from cogo_dagster.alerts.model import Event, Message
+from cogo_dagster.alerts.messages import Event, Message
 from cogo_dagster.alerts.notice import Entry, Link, Notice, cut, cut_to, fitting, further_links
 from cogo_dagster.queue.model import Json
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from standardwebhooks import Webhook
 
-from cogo_dagster.alerts.model import Event, Message, Time
+from cogo_dagster.alerts.messages import Event, Message, Time
 from cogo_dagster.alerts.notice import Entry, Notice, cut, notice
 from cogo_dagster.alerts.receipt import Outcome, Receipt, from_status
 from cogo_dagster.alerts.target import Rate, digest_of

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from cogo_dagster.alerts.model import Alert, Event, Message, Time
+from cogo_dagster.alerts.messages import Alert, Event, Message, Time
 from cogo_dagster.links import alerts_page, artifact_content, dagster_run, job_page
 from cogo_dagster.queue.decoding import Unreadable
 from cogo_dagster.settings import Settings

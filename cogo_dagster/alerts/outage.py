@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID, uuid5
 
-from cogo_dagster.alerts.model import Alert, Event, Message
+from cogo_dagster.alerts.messages import Alert, Event, Message
 from cogo_dagster.alerts.receipt import Outcome, Receipt, from_failure
 from cogo_dagster.alerts.target import Target
 from cogo_dagster.net.webhooks import PostFailed, webhooks

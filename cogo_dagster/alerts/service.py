@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 from functools import partial
 from uuid import UUID, uuid4
 
+from cogo_dagster.alerts.config import FindSecret, build_targets, no_secret
 from cogo_dagster.alerts.deadman import DeadManSwitch
 from cogo_dagster.alerts.delivery import Deliverer, PassReport
 from cogo_dagster.alerts.loop import AlertLoop
-from cogo_dagster.alerts.model import Alert, Announcement, Event, Message
+from cogo_dagster.alerts.messages import Alert, Announcement, Event, Message
 from cogo_dagster.alerts.outage import OutageWatch
 from cogo_dagster.alerts.receipt import Outcome, Receipt, from_failure
 from cogo_dagster.alerts.target import Target
-from cogo_dagster.alerts.targets import FindSecret, build_targets, no_secret
 from cogo_dagster.net.webhooks import PostFailed, webhooks
 from cogo_dagster.queue.ids import new_request_id
 from cogo_dagster.queue.model import Json

@@ -16,7 +16,7 @@ from slack_sdk.errors import SlackRequestError
 from slack_sdk.webhook import WebhookClient, WebhookResponse
 
 from cogo_dagster.alerts.chat_text import chat_text
-from cogo_dagster.alerts.model import Event, Message
+from cogo_dagster.alerts.messages import Event, Message
 from cogo_dagster.alerts.notice import Entry, Link, Notice, cut_to, fitting, further_links, notice, utf16_units
 from cogo_dagster.alerts.receipt import Outcome, Receipt, from_status
 from cogo_dagster.alerts.target import Rate, digest_of

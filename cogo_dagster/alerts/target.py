@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Protocol
 
-from cogo_dagster.alerts.model import Message
+from cogo_dagster.alerts.messages import Message
 from cogo_dagster.alerts.receipt import Receipt
 from cogo_dagster.net.webhooks import Webhooks
 

@@ -10,12 +10,11 @@ from uuid import UUID, uuid4
 from cogo_dagster.bootstrap.database import supabase_project, uses_rest, without_password
 from cogo_dagster.executors.errors import ExecutorUnavailable
 from cogo_dagster.executors.registry import broken_executors, build_executors
-from cogo_dagster.health.record import HealthRecord
-from cogo_dagster.insights.service import Insights
 from cogo_dagster.links import artifact_content, week_links
+from cogo_dagster.providers.record import HealthRecord
 from cogo_dagster.quality.announcement import announcement_of
 from cogo_dagster.quality.gates import GateService
-from cogo_dagster.quality.model import WeeklySummary
+from cogo_dagster.quality.records import WeeklySummary
 from cogo_dagster.quality.verdict import Threshold
 from cogo_dagster.quality.weeks import finished_week, start_of
 from cogo_dagster.queue.artifacts import ArtifactStore, sweep_artifacts
@@ -25,6 +24,7 @@ from cogo_dagster.queue.errors import QueueError
 from cogo_dagster.queue.executor import Executor, ExecutorPorts
 from cogo_dagster.queue.model import Enqueued, Json, NewJob
 from cogo_dagster.queue.rates import RateLimits
+from cogo_dagster.queue.stats import QueueStats
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.queue.worker import Observer, Worker, WorkerOptions
 from cogo_dagster.queue.worker.events import EventKind, Stage, WorkerEvent, ignore
@@ -34,9 +34,9 @@ from cogo_dagster.settings import Settings
 
 if TYPE_CHECKING:
     from cogo_dagster.alerts.service import Alerts
-    from cogo_dagster.edge.key_vault import KeyVault
-    from cogo_dagster.edge.router import Router
-    from cogo_dagster.health.probes import ProbeResult
+    from cogo_dagster.providers.probes import ProbeResult
+    from cogo_dagster.providers.router import Router
+    from cogo_dagster.vault.key_vault import KeyVault
 
 _POLL_SECONDS = 2
 _REST_POLL_SECONDS = 3
@@ -84,14 +84,14 @@ class Application:
     def vault_in(self, environment: str) -> "KeyVault":
         """Return the secrets of an environment; variables and the edge function speak for COGO_ENV only."""
         # The cryptography costs every command 0.1 s, and few need it; the HTTP client behind `edge` costs more.
-        from cogo_dagster.edge.build import build_vault  # noqa: PLC0415
+        from cogo_dagster.vault.build import build_vault  # noqa: PLC0415
 
         return build_vault(self.transport, self.settings, environment)
 
     @property
     def router(self) -> "Router":
         """Chooses providers."""
-        from cogo_dagster.edge.build import build_router  # noqa: PLC0415 - as above
+        from cogo_dagster.providers.router import build_router  # noqa: PLC0415 - as above
 
         return build_router(self.transport, self.settings)
 
@@ -105,7 +105,7 @@ class Application:
 
         Those are the registered ones, and the outside services that the settings use.
         """
-        from cogo_dagster.health.probes import probe_providers, service_targets, targets_of  # noqa: PLC0415 - as above
+        from cogo_dagster.providers.probes import probe_providers, service_targets, targets_of  # noqa: PLC0415 - as above
 
         targets = [*targets_of(self.router.providers()), *service_targets(self.settings)]
         results = probe_providers(targets, self.settings.provider_allowed_hosts) if targets else []
@@ -135,14 +135,14 @@ class Application:
 
     def _announce(self, *, again: bool = False, **announcement: Json) -> Json:
         """Tell every target something: `Announcement`'s attributes by name, for executors that know no alerts."""
-        from cogo_dagster.alerts.model import Announcement  # noqa: PLC0415
+        from cogo_dagster.alerts.messages import Announcement  # noqa: PLC0415
 
         return self.alerts.announce(Announcement(**announcement), again=again)
 
     @property
-    def insights(self) -> Insights:
+    def stats(self) -> QueueStats:
         """The queue's numbers."""
-        return Insights(self.transport)
+        return QueueStats(self.transport)
 
     def _weekly(self, week: str) -> Mapping[str, Json]:
         """Keep a week and its chart; return what an announcement of it is made of."""

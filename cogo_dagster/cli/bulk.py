@@ -17,8 +17,8 @@ from cogo_dagster.cli.output import print_json
 from cogo_dagster.cli.tables import Column, print_table
 from cogo_dagster.cli.words import BadInput
 from cogo_dagster.queue.bulk import Operation, Progress, Totals, ignore_progress, preview
+from cogo_dagster.queue.bulk_plan import Plan
 from cogo_dagster.queue.model import Json
-from cogo_dagster.queue.plan import Plan
 
 _SHOWN = 50
 

@@ -18,7 +18,7 @@ from cogo_dagster.cli.github_actions import add_to_summary, annotate
 from cogo_dagster.cli.groups import group
 from cogo_dagster.cli.options import read_settings
 from cogo_dagster.cli.output import JsonFlag, print_json
-from cogo_dagster.quality.model import GateSummary
+from cogo_dagster.quality.records import GateSummary
 from cogo_dagster.quality.summary import day_markdown
 from cogo_dagster.quality.verdict import q1 as judge
 

@@ -8,12 +8,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cogo_dagster.checkup import checkup, worst
 from cogo_dagster.cli.exit_codes import ExitCode
 from cogo_dagster.cli.options import read_settings
 from cogo_dagster.cli.output import JsonFlag, print_json
 from cogo_dagster.cli.words import one_line
-from cogo_dagster.health.findings import Finding, State
+from cogo_dagster.doctor.findings import Finding, State
+from cogo_dagster.doctor.run import checkup, worst
 
 _MARKS: Final = {
     State.FAILED: ("failed", "bold red"),

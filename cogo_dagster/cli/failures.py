@@ -9,7 +9,6 @@ import typer
 from cogo_dagster.cli.exit_codes import ExitCode
 from cogo_dagster.cli.words import one_line
 from cogo_dagster.drill.scratch import DrillFailed
-from cogo_dagster.edge.errors import InvalidReference, NoVaultKeys, VaultError
 from cogo_dagster.executors.errors import ExecutorUnavailable
 from cogo_dagster.quality.api import MetricsUnavailable
 from cogo_dagster.queue.artifacts import ArtifactStoreError
@@ -25,6 +24,7 @@ from cogo_dagster.queue.errors import (
 from cogo_dagster.queue.executor import InvalidPayload
 from cogo_dagster.queue.worker.worker import WorkerStuck
 from cogo_dagster.settings import SettingsError
+from cogo_dagster.vault.vault_errors import InvalidReference, NoVaultKeys, VaultError
 
 _CODES: tuple[tuple[type[Exception], ExitCode], ...] = (
     (AccessDenied, ExitCode.ACCESS_DENIED),

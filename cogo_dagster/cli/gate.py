@@ -12,7 +12,7 @@ from cogo_dagster.cli.options import Limit, Since, read_settings
 from cogo_dagster.cli.output import JsonFlag, print_json
 from cogo_dagster.cli.tables import Column, column, print_table
 from cogo_dagster.cli.words import distance
-from cogo_dagster.quality.model import GateRun, GateType
+from cogo_dagster.quality.records import GateRun, GateType
 
 app = group("Record what a quality gate found, and look at what was recorded.")
 

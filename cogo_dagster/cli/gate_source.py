@@ -7,7 +7,7 @@ import typer
 
 from cogo_dagster.bootstrap import open_application
 from cogo_dagster.quality.api import MetricsApi
-from cogo_dagster.quality.model import GateSummary
+from cogo_dagster.quality.records import GateSummary
 from cogo_dagster.quality.verdict import Threshold
 from cogo_dagster.settings import Settings, SettingsError
 

@@ -13,7 +13,7 @@ from cogo_dagster.cli.options import read_settings
 from cogo_dagster.cli.output import JsonFlag, print_json
 from cogo_dagster.cli.tables import Column, Row, column, print_facts, print_table
 from cogo_dagster.cli.words import distance, error_line, one_line, run_time, size
-from cogo_dagster.insights.why import why
+from cogo_dagster.formatting.explanation import why
 from cogo_dagster.queue.decoding import Unreadable
 from cogo_dagster.queue.errors import JobNotFound
 from cogo_dagster.queue.model import Json

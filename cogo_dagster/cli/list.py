@@ -24,7 +24,7 @@ from cogo_dagster.cli.list_columns import (
 from cogo_dagster.cli.options import ExecutorFilter, Limit, Since, TypePrefix, read_settings
 from cogo_dagster.cli.output import JsonFlag, print_json
 from cogo_dagster.cli.tables import Column, Row, print_table
-from cogo_dagster.insights.why import why as in_words
+from cogo_dagster.formatting.explanation import why as in_words
 
 app = group("Show what is in the queue, who works on it, and what operators did.")
 

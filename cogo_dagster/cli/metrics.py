@@ -18,7 +18,7 @@ from cogo_dagster.cli.groups import group
 from cogo_dagster.cli.options import read_settings
 from cogo_dagster.cli.output import JsonFlag, echo_markdown, print_json
 from cogo_dagster.cli.tables import Column, column, print_table
-from cogo_dagster.quality.model import Stored
+from cogo_dagster.quality.records import Stored
 from cogo_dagster.quality.summary import day_markdown
 from cogo_dagster.quality.verdict import backtest as replay
 from cogo_dagster.quality.weeks import day_start

@@ -4,15 +4,15 @@ from cogo_dagster.bootstrap import open_application
 from cogo_dagster.cli.options import read_settings
 from cogo_dagster.cli.output import JsonFlag, print_json
 from cogo_dagster.cli.tables import print_facts
-from cogo_dagster.insights.model import Numbers
-from cogo_dagster.insights.words import span
+from cogo_dagster.formatting.values import span
 from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.stats import Numbers
 
 
 def stats(*, as_json: JsonFlag = False) -> None:
     """Show the queue in numbers: what waits, runs, failed, was lost, and who is there to work."""
     with open_application(read_settings()) as application:
-        numbers = application.insights.numbers()
+        numbers = application.stats.numbers()
     if as_json:
         print_json(numbers.model_dump() | {"queued": numbers.queued})
     else:

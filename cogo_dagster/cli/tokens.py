@@ -12,7 +12,7 @@ from cogo_dagster.cli.options import read_settings
 from cogo_dagster.cli.output import JsonFlag, print_json
 from cogo_dagster.cli.tables import Column, column, print_table
 from cogo_dagster.cli.words import BadInput, distance, seconds_of
-from cogo_dagster.edge.access_tokens import ROLES, AccessTokens, Role
+from cogo_dagster.vault.access_tokens import ROLES, AccessTokens, Role
 
 app = group("Give people and programs a token of their own for the dashboard and its API.")
 

@@ -14,9 +14,9 @@ from cogo_dagster.cli.options import read_settings
 from cogo_dagster.cli.output import JsonFlag, print_json
 from cogo_dagster.cli.tables import Column, column, print_facts, print_table
 from cogo_dagster.cli.words import BadInput, distance
-from cogo_dagster.edge.build import vault_key_file, vault_keys
-from cogo_dagster.edge.key_ring import add_key, new_key
-from cogo_dagster.edge.key_vault import Rotation, check_reference, variable_of
+from cogo_dagster.vault.build import vault_key_file, vault_keys
+from cogo_dagster.vault.key_ring import add_key, new_key
+from cogo_dagster.vault.key_vault import Rotation, check_reference, variable_of
 
 app = group("Keep secrets, encrypted with a key that the database never sees.")
 

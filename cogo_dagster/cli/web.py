@@ -7,11 +7,11 @@ import typer
 from cogo_dagster.bootstrap import open_application
 from cogo_dagster.cli.options import read_settings
 from cogo_dagster.cli.output import JsonFlag, print_json
-from cogo_dagster.edge.access_tokens import AccessTokens
-from cogo_dagster.edge.admin_token import admin_token
-from cogo_dagster.edge.errors import VaultError
 from cogo_dagster.queue.errors import QueueError
 from cogo_dagster.settings import Settings, SettingsError
+from cogo_dagster.vault.access_tokens import AccessTokens
+from cogo_dagster.vault.admin_token import admin_token
+from cogo_dagster.vault.vault_errors import VaultError
 
 _HOW: Final = "make one with `cogo tokens create NAME --role admin`, or set QUALITY_NOTIFY_ADMIN_TOKEN"
 

@@ -2,7 +2,16 @@
 
 import typer
 
-from cogo_dagster.insights.words import NOTHING, distance, error_line, one_line, parse_duration, run_time, size, until
+from cogo_dagster.formatting.values import (
+    NOTHING,
+    distance,
+    error_line,
+    one_line,
+    parse_duration,
+    run_time,
+    size,
+    until,
+)
 
 __all__ = ["NOTHING", "BadInput", "distance", "error_line", "one_line", "run_time", "seconds_of", "size", "until"]
 

@@ -7,9 +7,9 @@ import dagster as dg
 from cogo_dagster.defs.gate import gate_snapshot
 from cogo_dagster.defs.reporting import JOBS_ASSET
 from cogo_dagster.defs.resources import CogoResource
-from cogo_dagster.quality import health
-from cogo_dagster.quality.health import Finding
-from cogo_dagster.quality.model import Stored
+from cogo_dagster.quality.records import Stored
+from cogo_dagster.supervision import health_checks
+from cogo_dagster.supervision.health_checks import Finding
 
 _SEVERITIES: Final = {"warn": dg.AssetCheckSeverity.WARN, "error": dg.AssetCheckSeverity.ERROR}
 
@@ -37,25 +37,25 @@ def gate_q1(context: dg.AssetCheckExecutionContext, cogo: CogoResource) -> dg.As
 @dg.asset_check(asset=JOBS_ASSET, description="Dead letters that wait for somebody: one warns, a hundred are an error.")
 def dlq_depth(cogo: CogoResource) -> dg.AssetCheckResult:
     """Count the open letters."""
-    return _result(health.dlq_depth(cogo.queue.stats()))
+    return _result(health_checks.dlq_depth(cogo.queue.stats()))
 
 
 @dg.asset_check(asset=JOBS_ASSET, description="How long the oldest due job has waited: a quarter of an hour, an hour.")
 def oldest_queued_age(cogo: CogoResource) -> dg.AssetCheckResult:
     """Look at the head of the queue."""
-    return _result(health.oldest_queued_age(cogo.queue.stats()))
+    return _result(health_checks.oldest_queued_age(cogo.queue.stats()))
 
 
 @dg.asset_check(asset=JOBS_ASSET, description="Attempts of the last 24 hours that lost their lease with their worker.")
 def lease_losses(cogo: CogoResource) -> dg.AssetCheckResult:
     """Count the lost attempts."""
-    return _result(health.lease_losses(cogo.application.gates.numbers()["jobs"]))
+    return _result(health_checks.lease_losses(cogo.application.gates.numbers()["jobs"]))
 
 
 @dg.asset_check(asset=JOBS_ASSET, description="Dead rows, old transactions, the age of transaction ids.")
 def database_health(cogo: CogoResource) -> dg.AssetCheckResult:
     """Look at the database."""
-    return _result(health.database_health(cogo.application.transport.call("database_health", {})))
+    return _result(health_checks.database_health(cogo.application.transport.call("database_health", {})))
 
 
 def _verdict(judged: Stored, *, newest: bool) -> dg.AssetCheckResult:

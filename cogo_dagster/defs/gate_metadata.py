@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from cogo_dagster.quality.frames import failures_frame, types_frame
-from cogo_dagster.quality.model import GateSummary, Stored, WeeklySummary
 from cogo_dagster.quality.pictures import week_chart
+from cogo_dagster.quality.records import GateSummary, Stored, WeeklySummary
 from cogo_dagster.quality.summary import day_markdown, measures
 from cogo_dagster.redaction import redact
 

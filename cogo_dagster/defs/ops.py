@@ -24,8 +24,8 @@ from cogo_dagster.defs.worker_runs import (
     max_runtime_seconds,
     under_way,
 )
-from cogo_dagster.insights.capacity import is_surplus
 from cogo_dagster.queue.worker import Stage
+from cogo_dagster.supervision.capacity import is_surplus
 
 DEFAULT_RUN_SECONDS: Final = 1_800.0
 

@@ -13,10 +13,10 @@ from cogo_dagster.defs.run_status import ENDED
 from cogo_dagster.defs.ticks import TICK_SECONDS, within
 from cogo_dagster.defs.worker_runs import READY_JOBS, count_starting, living_workers, newest_workers
 from cogo_dagster.executors.registry import families, left_to_others
-from cogo_dagster.insights.capacity import Demand, demand, recovery_needed, runnable_families, workers_to_start
-from cogo_dagster.insights.replays import ReplayPolicy, is_after, is_transient, worth_replaying
 from cogo_dagster.queue.model import Json
 from cogo_dagster.settings import Settings
+from cogo_dagster.supervision.capacity import Demand, demand, recovery_needed, runnable_families, workers_to_start
+from cogo_dagster.supervision.replays import ReplayPolicy, is_after, is_transient, worth_replaying
 
 _MOST_LETTERS: Final = 10_000
 _KNOWN_FOR: Final = timedelta(hours=1)

@@ -7,9 +7,9 @@ from typing import Final
 import dagster as dg
 from dagster._core.storage.dagster_run import RunRecord
 
-from cogo_dagster.insights.zombies import WorkerRun, is_starting, worker_run
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.model import Json
+from cogo_dagster.supervision.zombies import WorkerRun, is_starting, worker_run
 
 PROCESS_JOBS: Final = "process_jobs"
 READY_JOBS: Final = "ready_jobs"

@@ -9,7 +9,7 @@ from dagster._core.storage.dagster_run import RunRecord
 from cogo_dagster.defs.resources import CogoResource
 from cogo_dagster.defs.ticks import TICK_SECONDS, within
 from cogo_dagster.defs.worker_runs import DEPLOYMENT_TAG, begun_runs, living_workers, newest_workers, with_workers
-from cogo_dagster.insights.zombies import Watch, WorkerRun
+from cogo_dagster.supervision.zombies import Watch, WorkerRun
 
 _BEGUN: Final = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from cogo_dagster.quality.model import WeeklySummary
+from cogo_dagster.quality.records import WeeklySummary
 from cogo_dagster.queue.model import Json
 
 

@@ -13,7 +13,7 @@ from cogo_dagster.net.addresses import AllowList, InvalidAddress
 from cogo_dagster.net.client import Fetched, FetchFailed, fetch
 from cogo_dagster.net.dial import Dialer
 from cogo_dagster.net.proxy import MARK_HEADER, ForwardProxy
-from cogo_dagster.quality.model import GateSummary, WeeklySummary
+from cogo_dagster.quality.records import GateSummary, WeeklySummary
 
 T = TypeVar("T", bound=BaseModel)
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from cogo_dagster.quality.model import GateSummary
+from cogo_dagster.quality.records import GateSummary
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,8 +8,8 @@ from typing import Final
 from uuid import uuid4
 
 from cogo_dagster.quality import summary as words
-from cogo_dagster.quality.model import GateRun, GateSummary, GateType, Stored, WeeklySummary
 from cogo_dagster.quality.pictures import week_chart
+from cogo_dagster.quality.records import GateRun, GateSummary, GateType, Stored, WeeklySummary
 from cogo_dagster.quality.reports.report import Report, attempt_report
 from cogo_dagster.quality.verdict import Threshold, q1
 from cogo_dagster.quality.weeks import start_of, week_of

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Final
 
 from cogo_dagster.charts import HEIGHT, Panel, bars_panel, described, document, line_panel
-from cogo_dagster.quality.model import Day, GateSummary, WeeklySummary
+from cogo_dagster.quality.records import Day, GateSummary, WeeklySummary
 
 _GAP: Final = 8
 

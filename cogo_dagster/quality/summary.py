@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Final
 
-from cogo_dagster.quality.model import Failure, GateSummary, Window
+from cogo_dagster.quality.records import Failure, GateSummary, Window
 
 _MEASURES: Final[dict[str, Callable[[GateSummary], float | None]]] = {
     "pass_rate": lambda week: week.gate.pass_rate,

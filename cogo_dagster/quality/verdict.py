@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cogo_dagster.quality.model import Q1
+from cogo_dagster.quality.records import Q1
 from cogo_dagster.queue.model import Json
 
 

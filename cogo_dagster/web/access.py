@@ -10,8 +10,8 @@ from threading import Lock
 from typing import Final
 from uuid import UUID
 
-from cogo_dagster.edge.access_tokens import AccessTokens, Holder, Session, hashed, new_secret
-from cogo_dagster.edge.errors import VaultError
+from cogo_dagster.vault.access_tokens import AccessTokens, Holder, Session, hashed, new_secret
+from cogo_dagster.vault.vault_errors import VaultError
 from cogo_dagster.web.failures import Failures
 from cogo_dagster.web.token import AdminToken
 

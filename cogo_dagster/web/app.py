@@ -12,18 +12,18 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
 from cogo_dagster.bootstrap import Application, open_application
-from cogo_dagster.edge.access_tokens import AccessTokens
 from cogo_dagster.settings import Settings
+from cogo_dagster.vault.access_tokens import AccessTokens
 from cogo_dagster.web.access import Access, new_own_token
 from cogo_dagster.web.api import alerts as alerts_api
 from cogo_dagster.web.api import artifacts, dlq, health, jobs, metrics, tokens, workers
 from cogo_dagster.web.backend import Backend, Patience
 from cogo_dagster.web.clients import Forwarded
-from cogo_dagster.web.errors import answer_problems
+from cogo_dagster.web.dependencies import AccessRule, Web, anybody, rules_of
+from cogo_dagster.web.error_handlers import answer_problems
 from cogo_dagster.web.files import StaticFiles
 from cogo_dagster.web.headers import Guard, known_hosts, page_policy
 from cogo_dagster.web.pages import act, alerts, job, lists, live, login, overview
-from cogo_dagster.web.parts import AccessRule, Web, anybody, rules_of
 from cogo_dagster.web.render import Pages
 from cogo_dagster.web.token import AdminToken
 from cogo_dagster.web.traces import viewer_mount

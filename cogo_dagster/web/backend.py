@@ -9,10 +9,10 @@ from typing import Any, Final, TypeVar
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cogo_dagster.bootstrap import Application
-from cogo_dagster.insights.model import History, Numbers, StatusCounts
-from cogo_dagster.quality.model import GateSummary
+from cogo_dagster.quality.records import GateSummary
 from cogo_dagster.queue.errors import DatabaseUnavailable, QueueError, TransportError
 from cogo_dagster.queue.limits import call_limit
+from cogo_dagster.queue.stats import History, Numbers, StatusCounts
 
 T = TypeVar("T")
 
@@ -101,15 +101,15 @@ class Backend:
 
     def numbers(self) -> Numbers:
         """Return the first numbers, of this second."""
-        return self._fresh("numbers", 1, lambda application: application.insights.numbers())
+        return self._fresh("numbers", 1, lambda application: application.stats.numbers())
 
     def counts(self) -> StatusCounts:
         """Return how many jobs there are of each status, of the last seconds."""
-        return self._fresh("counts", 3, lambda application: application.insights.counts())
+        return self._fresh("counts", 3, lambda application: application.stats.counts())
 
     def history(self, hours: int = 24) -> History:
         """Return what ended in the last hours, as of the last quarter of a minute."""
-        return self._fresh(f"history {hours}", 15, lambda application: application.insights.history(hours))
+        return self._fresh(f"history {hours}", 15, lambda application: application.stats.history(hours))
 
     def gate(self) -> GateSummary:
         """Return the gate's last 24 hours, as of the last seconds."""

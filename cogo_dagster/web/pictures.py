@@ -5,8 +5,8 @@ from typing import Final
 
 from markupsafe import Markup
 
-from cogo_dagster.insights.model import Hour
-from cogo_dagster.quality.model import GateRun
+from cogo_dagster.quality.records import GateRun
+from cogo_dagster.queue.stats import Hour
 
 _HEIGHT: Final = 150
 _TOP: Final = 14

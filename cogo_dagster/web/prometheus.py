@@ -8,8 +8,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from cogo_dagster.insights.model import Latency, Numbers, StatusCounts, WorkerTotals
 from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.stats import Latency, Numbers, StatusCounts, WorkerTotals
 from cogo_dagster.text import printable
 from cogo_dagster.web.backend import Backend
 
@@ -29,10 +29,10 @@ class QueueCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Return every metric."""
-        insights = self._backend.application.insights
+        stats = self._backend.application.stats
         yield from _gauges(self._backend.numbers())
         yield _by_status(self._backend.counts())
-        yield from _totals(insights.worker_totals())
+        yield from _totals(stats.worker_totals())
         yield from _alerts(self._backend.application.alerts.target_health())
 
 

@@ -10,12 +10,12 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from cogo_dagster.insights.words import distance, error_line, one_line, run_time, size, span
+from cogo_dagster.formatting.values import distance, error_line, one_line, run_time, size, span
 from cogo_dagster.links import dagster_asset, dagster_run
 from cogo_dagster.queue.decoding import Unreadable, read_time
 from cogo_dagster.queue.model import Json
+from cogo_dagster.web.dependencies import is_open_here, session_of, web_of
 from cogo_dagster.web.files import StaticFiles
-from cogo_dagster.web.parts import is_open_here, session_of, web_of
 
 _DID: Final = {
     "cancelled": "The job is cancelled.",

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Self
 
-from cogo_dagster.insights.words import parse_duration
+from cogo_dagster.formatting.values import parse_duration
 from cogo_dagster.queue.model import Json
 
 STATUSES: Final = ("queued", "running", "succeeded", "failed", "cancelled")

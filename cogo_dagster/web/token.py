@@ -4,8 +4,8 @@ import time
 from threading import Lock
 from typing import Final
 
-from cogo_dagster.edge.admin_token import admin_token, token_of
 from cogo_dagster.settings import Settings
+from cogo_dagster.vault.admin_token import admin_token, token_of
 from cogo_dagster.web.backend import Backend
 
 _KEEP_SECONDS: Final = 1.0

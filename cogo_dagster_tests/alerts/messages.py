@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from cogo_dagster.alerts.model import Alert, Event, Message
+from cogo_dagster.alerts.messages import Alert, Event, Message
 from cogo_dagster.settings import Settings, load_settings
 
 NOW = datetime(2026, 11, 25, 3, 45, tzinfo=UTC)

@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote
 import pytest
 
 from cogo_dagster.alerts.delivery import _sending_seconds
-from cogo_dagster.alerts.model import Announcement
+from cogo_dagster.alerts.messages import Announcement
 from cogo_dagster.alerts.receipt import Outcome
 from cogo_dagster.alerts.service import Alerts
 from cogo_dagster.queue.client import Queue

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from cogo_dagster.alerts.github import EVENT_TYPE
-from cogo_dagster.alerts.model import Event, Message
+from cogo_dagster.alerts.messages import Event, Message
 from cogo_dagster.alerts.receipt import Outcome, Receipt
 from cogo_dagster.settings import PROJECT_ROOT
 from cogo_dagster_tests.alerts.github_server import TOKEN, GitHub, description

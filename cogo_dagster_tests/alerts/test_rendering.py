@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cogo_dagster.alerts import github_issue, google_chat, http, slack
-from cogo_dagster.alerts.model import Event, Message
+from cogo_dagster.alerts.messages import Event, Message
 from cogo_dagster.alerts.notice import notice
 from cogo_dagster_tests.alerts.messages import NOW, a_message, a_weekly, an_alert, settings, worst
 from cogo_dagster_tests.alerts.receivers import slack_faults

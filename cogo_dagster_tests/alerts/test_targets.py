@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from cogo_dagster.alerts.model import Message
+from cogo_dagster.alerts.config import build_targets
+from cogo_dagster.alerts.messages import Message
 from cogo_dagster.alerts.receipt import Outcome, Receipt, from_failure, retry_after_seconds
-from cogo_dagster.alerts.targets import build_targets
 from cogo_dagster.net.webhooks import PostFailed, webhooks
 from cogo_dagster.settings import SettingsError
 from cogo_dagster_tests.alerts.messages import MESSAGE_ID, NOW, a_message, a_weekly, settings, worst

@@ -8,7 +8,7 @@ from unittest import mock
 
 import pytest
 
-from cogo_dagster.edge.key_ring import new_key
+from cogo_dagster.vault.key_ring import new_key
 from cogo_dagster_tests.cli.terminal import Terminal, terminal
 from cogo_dagster_tests.cli.test_bad_input import refused
 from cogo_dagster_tests.conftest import Owner

@@ -12,12 +12,12 @@ import pytest
 
 from cogo_dagster.cli import main
 from cogo_dagster.defs.jobs import process_jobs
-from cogo_dagster.edge.key_ring import new_key
 from cogo_dagster.executors.browser import build
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.executor import ExecutionFailed, Snooze, Workspace
 from cogo_dagster.queue.model import ExecutionResult, Job
 from cogo_dagster.settings import load_settings
+from cogo_dagster.vault.key_ring import new_key
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.defs.conftest import Installed
 from cogo_dagster_tests.executors.site import serving

@@ -28,9 +28,9 @@ from cogo_dagster.defs.resources import CogoResource
 from cogo_dagster.defs.sensors import ready_jobs
 from cogo_dagster.defs.worker_runs import DEPLOYMENT_TAG
 from cogo_dagster.defs.zombies import end_zombies, zombie_runs
-from cogo_dagster.insights.zombies import Watch
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.settings import PROJECT_ROOT
+from cogo_dagster.supervision.zombies import Watch
 from cogo_dagster_tests.alerts.receivers import Reply, anything, receiving, until
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.defs.origins import of_job

@@ -10,9 +10,9 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from cogo_dagster.drill.acts import _invariants
 from cogo_dagster.drill.lost_replies import lose_replies
 from cogo_dagster.drill.proxy import LossyProxy, _listener_at
+from cogo_dagster.drill.scenarios import _invariants
 from cogo_dagster.drill.scratch import DrillFailed, scratch
 from cogo_dagster.queue.artifacts import FolderStore
 from cogo_dagster.queue.client import Queue

@@ -7,9 +7,9 @@ from uuid import UUID
 import pytest
 
 from cogo_dagster.bootstrap import open_application
-from cogo_dagster.checkup import checkup
+from cogo_dagster.doctor.findings import State
+from cogo_dagster.doctor.run import checkup
 from cogo_dagster.executors.registry import build_executors, lacking, left_to_others, load_executors, validate_payload
-from cogo_dagster.health.findings import State
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.executor import InvalidPayload
 from cogo_dagster.queue.transports.base import Transport

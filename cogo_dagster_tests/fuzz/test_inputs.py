@@ -16,11 +16,11 @@ from cogo_dagster.cli.exit_codes import ExitCode
 from cogo_dagster.executors.registry import families, validate_payload
 from cogo_dagster.quality.reports import ReportError, read_report
 from cogo_dagster.quality.reports.report import KINDS
+from cogo_dagster.queue.bulk_plan import Plan
 from cogo_dagster.queue.decoding import decode
 from cogo_dagster.queue.errors import InvalidArgument
 from cogo_dagster.queue.executor import ExecutionFailed, InvalidPayload, Snooze, Workspace
 from cogo_dagster.queue.model import ArtifactFile, ExecutionResult, Job, Outcome
-from cogo_dagster.queue.plan import Plan
 from cogo_dagster.queue.worker.attempt import run_attempt
 from cogo_dagster.redaction import redact
 from cogo_dagster.settings import load_settings

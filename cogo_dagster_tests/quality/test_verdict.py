@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cogo_dagster.quality.model import Window
+from cogo_dagster.quality.records import Window
 from cogo_dagster.quality.summary import _signed, window_title
 from cogo_dagster.quality.verdict import Threshold, backtest, q1
 from cogo_dagster.quality.weeks import day_start, start_of, week_of

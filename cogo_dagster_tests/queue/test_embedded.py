@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from cogo_dagster.queue.embedded import DatabaseUnavailable, EmbeddedServer, binaries, process
-from cogo_dagster.queue.embedded.errors import from_os_error
+from cogo_dagster.queue.embedded.server_errors import from_os_error
 from cogo_dagster_tests.servers import private_server, swept_home
 
 START = """

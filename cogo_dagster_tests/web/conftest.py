@@ -11,7 +11,6 @@ from fastapi import FastAPI
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
 from cogo_dagster.bootstrap import Application
-from cogo_dagster.edge.access_tokens import AccessTokens
 from cogo_dagster.executors.browser.find import find_browser
 from cogo_dagster.executors.browser.options import BrowserOptions
 from cogo_dagster.queue.artifacts import FolderStore
@@ -19,9 +18,10 @@ from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.settings import Settings, is_root, load_settings
+from cogo_dagster.vault.access_tokens import AccessTokens
 from cogo_dagster.web.access import Access
 from cogo_dagster.web.app import create_app
-from cogo_dagster.web.parts import Web
+from cogo_dagster.web.dependencies import Web
 from cogo_dagster.web.serve import listening, serving
 from cogo_dagster_tests.web.scene import Scene, history, lived_in
 

@@ -9,10 +9,10 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from cogo_dagster.edge.access_tokens import ROLES
 from cogo_dagster.quality.api import MetricsApi
 from cogo_dagster.queue.model import JobError, Json
 from cogo_dagster.settings import Settings
+from cogo_dagster.vault.access_tokens import ROLES
 from cogo_dagster.web import access
 from cogo_dagster.web.app import access_rules, create_app, require_rules
 from cogo_dagster_tests.conftest import Owner

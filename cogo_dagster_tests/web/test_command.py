@@ -16,11 +16,11 @@ import httpx
 import pytest
 
 from cogo_dagster.bootstrap import alert_loop
-from cogo_dagster.edge.key_ring import new_key
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.migrate import migrate
 from cogo_dagster.queue.model import Json
 from cogo_dagster.settings import PROJECT_ROOT, Settings, load_settings
+from cogo_dagster.vault.key_ring import new_key
 from cogo_dagster.web.app import create_app
 from cogo_dagster.web.serve import alerting, listening, serving
 from cogo_dagster_tests.alerts.receivers import anything, receiving, until

@@ -12,14 +12,14 @@ from playwright.sync_api import Browser, expect
 from pydantic import SecretStr
 
 from cogo_dagster.bootstrap import Application
-from cogo_dagster.edge.key_ring import new_key
 from cogo_dagster.settings import Settings
+from cogo_dagster.vault.key_ring import new_key
 from cogo_dagster.web.backend import Backend
 from cogo_dagster.web.pages import live
 from cogo_dagster.web.serve import log_without_secrets
 from cogo_dagster_tests.conftest import Owner
-from cogo_dagster_tests.edge.vaults import TOKEN as REFERENCE
 from cogo_dagster_tests.queue.steps import add
+from cogo_dagster_tests.vault.vaults import TOKEN as REFERENCE
 from cogo_dagster_tests.web.conftest import ADMIN, TOKEN, Serve, Site, logged_in, tokens_of
 from cogo_dagster_tests.web.scene import PIXEL, Scene
 from cogo_dagster_tests.web.test_access import log_out

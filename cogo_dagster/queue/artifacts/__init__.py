@@ -1,14 +1,14 @@
 """Artifacts: files that jobs leave, where they are stored, how they get there and how they go."""
 
-from cogo_dagster.queue.artifacts.errors import (
+from cogo_dagster.queue.artifacts.folder import FolderStore
+from cogo_dagster.queue.artifacts.store import ArtifactStore, StoredObject
+from cogo_dagster.queue.artifacts.store_errors import (
     ArtifactNotFound,
     ArtifactRejected,
     ArtifactStoreError,
     ArtifactStoreUnavailable,
     StoreNotOwned,
 )
-from cogo_dagster.queue.artifacts.folder import FolderStore
-from cogo_dagster.queue.artifacts.store import ArtifactStore, StoredObject
 from cogo_dagster.queue.artifacts.sweep import sweep_artifacts, sweep_unknown_objects
 from cogo_dagster.queue.artifacts.upload import upload_artifacts, upload_report
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
-from cogo_dagster.queue.artifacts.errors import ArtifactRejected, ArtifactStoreError
+from cogo_dagster.queue.artifacts.store_errors import ArtifactRejected, ArtifactStoreError
 from cogo_dagster.queue.model import ArtifactFile, Json
 from cogo_dagster.text import storable
 

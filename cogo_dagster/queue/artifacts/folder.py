@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import BinaryIO, Final
 from uuid import uuid4
 
-from cogo_dagster.queue.artifacts.errors import (
+from cogo_dagster.queue.artifacts.files import LocalFile
+from cogo_dagster.queue.artifacts.store import ArtifactStore, StoredObject
+from cogo_dagster.queue.artifacts.store_errors import (
     ArtifactNotFound,
     ArtifactRejected,
     ArtifactStoreError,
     ArtifactStoreUnavailable,
 )
-from cogo_dagster.queue.artifacts.files import LocalFile
-from cogo_dagster.queue.artifacts.store import ArtifactStore, StoredObject
 
 _TRIES: Final = 50
 _PERMANENT: Final = frozenset({errno.ENAMETOOLONG, errno.EFBIG})

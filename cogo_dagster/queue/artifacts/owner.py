@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Final, Protocol
 from uuid import uuid4
 
-from cogo_dagster.queue.artifacts.errors import ArtifactStoreUnavailable, StoreNotOwned
+from cogo_dagster.queue.artifacts.store_errors import ArtifactStoreUnavailable, StoreNotOwned
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.transports.base import Transport
 

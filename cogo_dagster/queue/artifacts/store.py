@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol, TypeVar
 
-from cogo_dagster.queue.artifacts.errors import (
+from cogo_dagster.queue.artifacts.files import LocalFile, measured
+from cogo_dagster.queue.artifacts.owner import Objects, Ownership, engine_keys
+from cogo_dagster.queue.artifacts.store_errors import (
     ArtifactNotFound,
     ArtifactStoreError,
     ArtifactStoreUnavailable,
     StoreNotOwned,
 )
-from cogo_dagster.queue.artifacts.files import LocalFile, measured
-from cogo_dagster.queue.artifacts.owner import Objects, Ownership, engine_keys
 from cogo_dagster.queue.errors import QueueError
 from cogo_dagster.queue.fault_points import UPLOAD, reach
 from cogo_dagster.queue.transports.base import Transport

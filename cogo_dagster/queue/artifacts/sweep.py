@@ -4,8 +4,8 @@ import itertools
 import time
 from typing import Final
 
-from cogo_dagster.queue.artifacts.errors import ArtifactStoreError
 from cogo_dagster.queue.artifacts.store import ArtifactStore
+from cogo_dagster.queue.artifacts.store_errors import ArtifactStoreError
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.model import Json
 

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from cogo_dagster.queue.artifacts.errors import ArtifactStoreError
 from cogo_dagster.queue.artifacts.files import CheckedArtifact, checked_artifact, checked_artifacts
 from cogo_dagster.queue.artifacts.store import ArtifactStore, StoredObject
+from cogo_dagster.queue.artifacts.store_errors import ArtifactStoreError
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.errors import LeaseLost, QueueError
 from cogo_dagster.queue.model import ArtifactFile, Job, Json

@@ -8,8 +8,8 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 from cogo_dagster.queue.embedded.account import Account
-from cogo_dagster.queue.embedded.errors import from_output
 from cogo_dagster.queue.embedded.files import Files
+from cogo_dagster.queue.embedded.server_errors import from_output
 from cogo_dagster.queue.embedded.shelter import make_place
 from cogo_dagster.queue.errors import DatabaseUnavailable
 

@@ -16,9 +16,9 @@ from cogo_dagster.queue.embedded import process
 from cogo_dagster.queue.embedded.account import choose_account
 from cogo_dagster.queue.embedded.binaries import installed_binaries, reachable_binaries
 from cogo_dagster.queue.embedded.cluster import USER, ensure_cluster
-from cogo_dagster.queue.embedded.errors import from_os_error, from_output
 from cogo_dagster.queue.embedded.files import Files, Owner, Postmaster, State
 from cogo_dagster.queue.embedded.locks import lock, locked, open_lock, try_lock
+from cogo_dagster.queue.embedded.server_errors import from_os_error, from_output
 from cogo_dagster.queue.errors import DatabaseUnavailable
 
 DATABASES = ("cogo", "dagster")

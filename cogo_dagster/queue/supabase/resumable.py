@@ -9,8 +9,8 @@ from typing import Final
 
 import httpx
 
-from cogo_dagster.queue.artifacts.errors import ArtifactStoreUnavailable
 from cogo_dagster.queue.artifacts.files import LocalFile
+from cogo_dagster.queue.artifacts.store_errors import ArtifactStoreUnavailable
 from cogo_dagster.queue.supabase.storage_api import StorageApi, StorageAway, StorageRefused
 
 PART_BYTES: Final = 6 * 1024 * 1024

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import httpx
 
-from cogo_dagster.queue.artifacts.errors import (
+from cogo_dagster.queue.artifacts.store_errors import (
     ArtifactNotFound,
     ArtifactRejected,
     ArtifactStoreError,

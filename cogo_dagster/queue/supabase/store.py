@@ -16,14 +16,14 @@ from urllib.parse import quote
 
 import httpx
 
-from cogo_dagster.queue.artifacts.errors import (
+from cogo_dagster.queue.artifacts.files import CHUNK_BYTES, LocalFile
+from cogo_dagster.queue.artifacts.store import ArtifactStore, StoredObject
+from cogo_dagster.queue.artifacts.store_errors import (
     ArtifactNotFound,
     ArtifactRejected,
     ArtifactStoreError,
     ArtifactStoreUnavailable,
 )
-from cogo_dagster.queue.artifacts.files import CHUNK_BYTES, LocalFile
-from cogo_dagster.queue.artifacts.store import ArtifactStore, StoredObject
 from cogo_dagster.queue.supabase.project import Project
 from cogo_dagster.queue.supabase.resumable import PART_BYTES, upload_in_parts
 from cogo_dagster.queue.supabase.storage_api import StorageApi, StorageRefused

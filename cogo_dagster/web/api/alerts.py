@@ -8,9 +8,9 @@ from cogo_dagster.bootstrap import Application
 from cogo_dagster.queue.errors import InvalidArgument
 from cogo_dagster.web.access import Refused
 from cogo_dagster.web.api.cursors import Before, PageSize, next_cursor, read_cursor
-from cogo_dagster.web.api.model import Alerts, AlertTargets, Notified
-from cogo_dagster.web.errors import problems
-from cogo_dagster.web.parts import Actor, AppPart, require_reader
+from cogo_dagster.web.api.schemas import Alerts, AlertTargets, Notified
+from cogo_dagster.web.dependencies import Actor, AppPart, require_reader
+from cogo_dagster.web.error_handlers import problems
 
 router = APIRouter(prefix="/api", tags=["alerts"])
 

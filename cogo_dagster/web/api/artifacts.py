@@ -9,11 +9,11 @@ from starlette.responses import Response
 from cogo_dagster.queue.errors import JobNotFound
 from cogo_dagster.queue.model import Json
 from cogo_dagster.web.api.cursors import Before, PageSize, next_cursor, read_cursor
-from cogo_dagster.web.api.model import NO_NULL, ArtifactRow, Artifacts
+from cogo_dagster.web.api.schemas import NO_NULL, ArtifactRow, Artifacts
 from cogo_dagster.web.content import content_of
-from cogo_dagster.web.errors import problems
+from cogo_dagster.web.dependencies import AppPart, require_reader
+from cogo_dagster.web.error_handlers import problems
 from cogo_dagster.web.headers import TRACES_HOST
-from cogo_dagster.web.parts import AppPart, require_reader
 
 router = APIRouter(prefix="/api/artifacts", tags=["artifacts"])
 

@@ -10,9 +10,9 @@ from pydantic import Field
 from cogo_dagster.queue.bulk import Operation
 from cogo_dagster.web.api.bulk import Filters, done
 from cogo_dagster.web.api.cursors import Before, PageSize, next_cursor, read_cursor
-from cogo_dagster.web.api.model import NO_NULL, DeadLetters, Done, Incidents
-from cogo_dagster.web.errors import problems
-from cogo_dagster.web.parts import Actor, AppPart, require_reader
+from cogo_dagster.web.api.schemas import NO_NULL, DeadLetters, Done, Incidents
+from cogo_dagster.web.dependencies import Actor, AppPart, require_reader
+from cogo_dagster.web.error_handlers import problems
 
 router = APIRouter(prefix="/api/dlq", tags=["dead letters"])
 

@@ -8,13 +8,13 @@ from prometheus_client.exposition import choose_encoder
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from cogo_dagster.insights.model import History, Numbers, StatusCounts
 from cogo_dagster.queue.errors import DatabaseUnavailable, QueueError
 from cogo_dagster.queue.limits import call_limit
+from cogo_dagster.queue.stats import History, Numbers, StatusCounts
 from cogo_dagster.settings import SettingsError
 from cogo_dagster.web.backend import PATIENCE_SECONDS, Backend
-from cogo_dagster.web.errors import problems
-from cogo_dagster.web.parts import WebPart, anybody, may_read, probed, require_reader, require_scraper, web_of
+from cogo_dagster.web.dependencies import WebPart, anybody, may_read, probed, require_reader, require_scraper, web_of
+from cogo_dagster.web.error_handlers import problems
 from cogo_dagster.web.prometheus import QueueCollector
 
 router = APIRouter(tags=["health and metrics"])

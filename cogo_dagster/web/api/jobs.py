@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool
 from starlette.responses import JSONResponse, Response
 
 from cogo_dagster.bootstrap import Application
-from cogo_dagster.insights.timeline import attempts_of
-from cogo_dagster.insights.why import why
+from cogo_dagster.formatting.explanation import why
+from cogo_dagster.formatting.timeline import attempts_of
 from cogo_dagster.queue.bulk import Operation
 from cogo_dagster.queue.errors import JobNotFound
 from cogo_dagster.queue.model import Json
@@ -18,9 +18,9 @@ from cogo_dagster.text import storable_json
 from cogo_dagster.web.api.artifacts import artifact_document
 from cogo_dagster.web.api.bulk import Filters, done
 from cogo_dagster.web.api.cursors import PageSize
-from cogo_dagster.web.api.model import NO_NULL, AttemptRow, Cancelled, Done, JobDetail, Jobs, Status
-from cogo_dagster.web.errors import problems
-from cogo_dagster.web.parts import Actor, AppPart, require_reader
+from cogo_dagster.web.api.schemas import NO_NULL, AttemptRow, Cancelled, Done, JobDetail, Jobs, Status
+from cogo_dagster.web.dependencies import Actor, AppPart, require_reader
+from cogo_dagster.web.error_handlers import problems
 
 router = APIRouter(prefix="/api/jobs", tags=["jobs"])
 

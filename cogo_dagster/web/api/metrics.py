@@ -6,13 +6,13 @@ from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel
 
 from cogo_dagster.bootstrap import Application
-from cogo_dagster.quality.model import GateRun, GateSummary, ProviderHealth, WeeklySummary
+from cogo_dagster.quality.records import GateRun, GateSummary, ProviderHealth, WeeklySummary
 from cogo_dagster.quality.summary import markdown
 from cogo_dagster.queue.errors import InvalidArgument
 from cogo_dagster.web.access import Refused
-from cogo_dagster.web.api.model import NO_NULL
-from cogo_dagster.web.errors import problems
-from cogo_dagster.web.parts import AppPart, anybody, may_read
+from cogo_dagster.web.api.schemas import NO_NULL
+from cogo_dagster.web.dependencies import AppPart, anybody, may_read
+from cogo_dagster.web.error_handlers import problems
 
 router = APIRouter(prefix="/api/metrics", tags=["quality gate"], dependencies=[Depends(anybody)])
 

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cogo_dagster.queue.errors import InvalidArgument
 from cogo_dagster.web.access import Refused
-from cogo_dagster.web.errors import problems
-from cogo_dagster.web.parts import Admin, WebPart, require_admin_reader
+from cogo_dagster.web.dependencies import Admin, WebPart, require_admin_reader
+from cogo_dagster.web.error_handlers import problems
 
 router = APIRouter(prefix="/api/tokens", tags=["access tokens"])
 

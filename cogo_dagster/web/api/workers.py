@@ -6,9 +6,9 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from cogo_dagster.web.api.cursors import Before, PageSize, next_cursor, read_cursor
-from cogo_dagster.web.api.model import NO_NULL, Operations, Paused, Workers
-from cogo_dagster.web.errors import problems
-from cogo_dagster.web.parts import Actor, AppPart, require_reader
+from cogo_dagster.web.api.schemas import NO_NULL, Operations, Paused, Workers
+from cogo_dagster.web.dependencies import Actor, AppPart, require_reader
+from cogo_dagster.web.error_handlers import problems
 
 router = APIRouter(prefix="/api", tags=["workers and operations"])
 

@@ -7,8 +7,8 @@ from starlette.responses import Response
 
 from cogo_dagster.web.api.alerts import notify
 from cogo_dagster.web.api.cursors import next_cursor, read_cursor
+from cogo_dagster.web.dependencies import AppPart, require_reader
 from cogo_dagster.web.pages.forms import Operator, back, form_of
-from cogo_dagster.web.parts import AppPart, require_reader
 from cogo_dagster.web.render import Pages
 
 router = APIRouter(prefix="/dashboard", include_in_schema=False)

@@ -7,10 +7,10 @@ from urllib.parse import parse_qsl, quote, urlsplit
 from fastapi import Depends, Request
 from starlette.responses import RedirectResponse
 
-from cogo_dagster.edge.access_tokens import Role
+from cogo_dagster.vault.access_tokens import Role
 from cogo_dagster.web.access import Refused
+from cogo_dagster.web.dependencies import check_role, rule, session_of, web_of
 from cogo_dagster.web.headers import is_same_origin, own_origins
-from cogo_dagster.web.parts import check_role, rule, session_of, web_of
 
 _MOST_BYTES = 10_000
 

@@ -10,12 +10,12 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from cogo_dagster.insights.timeline import attempts_of, timeline
+from cogo_dagster.formatting.timeline import attempts_of, timeline
 from cogo_dagster.queue.artifacts import ArtifactStore, ArtifactStoreError
 from cogo_dagster.queue.model import Json
 from cogo_dagster.web.api.jobs import no_such_job, reason
 from cogo_dagster.web.content import bare_type, first_text
-from cogo_dagster.web.parts import AppPart, require_reader, session_of, web_of
+from cogo_dagster.web.dependencies import AppPart, require_reader, session_of, web_of
 from cogo_dagster.web.render import Pages
 from cogo_dagster.web.traces import viewer_address
 

@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from cogo_dagster.queue.bulk import Operation, preview
 from cogo_dagster.web.api.bulk import MOST_AT_ONCE
 from cogo_dagster.web.api.cursors import next_cursor, read_cursor
-from cogo_dagster.web.parts import AppPart, WebPart, require_reader
+from cogo_dagster.web.dependencies import AppPart, WebPart, require_reader
 from cogo_dagster.web.render import Pages
 from cogo_dagster.web.search import QUALIFIERS, STATUSES, Search
 

@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 
 from cogo_dagster.queue.errors import QueueError
 from cogo_dagster.settings import SettingsError
-from cogo_dagster.web.parts import Web, WebPart, has_lost_access, require_reader
+from cogo_dagster.web.dependencies import Web, WebPart, has_lost_access, require_reader
 
 router = APIRouter(prefix="/dashboard", include_in_schema=False, dependencies=[Depends(require_reader)])
 

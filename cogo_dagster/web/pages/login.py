@@ -7,10 +7,10 @@ from urllib.parse import quote
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import HTMLResponse, Response
 
-from cogo_dagster.edge.access_tokens import Holder
+from cogo_dagster.vault.access_tokens import Holder
 from cogo_dagster.web.access import SESSION_COOKIE, SESSION_SECONDS, Refused, named
+from cogo_dagster.web.dependencies import Web, WebPart, anybody, client_of, session_of, web_of
 from cogo_dagster.web.pages.forms import FormPart, back, form_of, own_page
-from cogo_dagster.web.parts import Web, WebPart, anybody, client_of, session_of, web_of
 from cogo_dagster.web.render import Pages
 
 router = APIRouter(prefix="/dashboard", include_in_schema=False, dependencies=[Depends(anybody)])

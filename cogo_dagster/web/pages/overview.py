@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from cogo_dagster.bootstrap import Application
 from cogo_dagster.web.api.metrics import providers, with_addresses
-from cogo_dagster.web.parts import AppPart, WebPart, anybody, may_read
+from cogo_dagster.web.dependencies import AppPart, WebPart, anybody, may_read
 from cogo_dagster.web.pictures import bars, gate_latency, gate_trend
 from cogo_dagster.web.render import Pages
 

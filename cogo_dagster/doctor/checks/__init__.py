@@ -1,0 +1,1 @@
+"""What `cogo doctor` checks, one module for each thing that is checked."""

@@ -1,0 +1,116 @@
+"""Outside services that these settings use: Figma, and where alerts go. Nothing is sent to them."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from cogo_dagster.doctor.checks.github import HEADERS, GitHubTarget, check_github
+from cogo_dagster.doctor.findings import Finding, failed, ok, unused, warning
+from cogo_dagster.net.addresses import AllowList
+from cogo_dagster.net.get import NoAnswer, get
+from cogo_dagster.settings import Settings
+
+FindSecret = Callable[[str], str | None]
+
+FIGMA: Final = "https://api.figma.com"
+
+
+def check_figma(settings: Settings, api: str = FIGMA, allowed: AllowList | None = None) -> Iterator[Finding]:
+    """Say whether Figma knows the token."""
+    if settings.figma_api_token is None:
+        yield unused("figma", "FIGMA_API_TOKEN is not set: Figma jobs cannot run here.")
+        return
+    try:
+        token = settings.figma_api_token.get_secret_value()
+        answer = get(f"{api}/v1/me", {"x-figma-token": token}, allowed=allowed)
+    except NoAnswer as error:
+        yield failed("figma", f"Figma does not answer: {error}", "Check the network and https://status.figma.com.")
+        return
+    # The scopes that exports need do not include this address: "invalid scope" shows that the token is known.
+    if answer.status == 200 or (answer.status == 403 and b"scope" in answer.content.lower()):
+        yield ok("figma", "Figma knows the token.")
+    elif answer.status in (401, 403):
+        advice = "Make a new one with the scopes file_content:read and file_metadata:read."
+        yield failed("figma", "Figma refuses FIGMA_API_TOKEN: it is wrong or expired.", advice)
+    else:
+        yield warning("figma", f"Figma answers {answer.status}.", "Look at https://status.figma.com.")
+
+
+def check_webhooks(settings: Settings, find_secret: FindSecret) -> Iterator[Finding]:
+    """Say of each target whether it is configured and reachable.
+
+    Args:
+        find_secret: Looks into the key vault; raises LookupError where that cannot be done.
+    """
+    if not settings.webhook_types:
+        yield unused("webhooks", "WEBHOOK_TYPE is not set: alerts are recorded and not sent.")
+        return
+    allowed = AllowList.of(settings.webhook_allowed_hosts, "WEBHOOK_ALLOWED_HOSTS")
+    addresses: Mapping[str, tuple[str, SecretStr | None]] = {
+        "slack": ("SLACK_WEBHOOK_URL", settings.slack_webhook_url),
+        "http": ("WEBHOOK_URL", settings.webhook_url),
+        "googlechat": ("GOOGLE_CHAT_WEBHOOK_URL", settings.google_chat_webhook_url),
+    }
+    for kind in settings.webhook_types:
+        if kind == "github":
+            yield from _github(settings, allowed)
+        else:
+            variable, address = addresses[kind]
+            given = address.get_secret_value() if address else None
+            yield (
+                _vaulted(find_secret, allowed)
+                if kind == "googlechat" and not given
+                else _reached(kind, variable, given, allowed)
+            )
+
+
+def _github(settings: Settings, allowed: AllowList) -> Iterator[Finding]:
+    owner, repo, token = settings.github_owner, settings.github_repo, settings.github_token
+    if not owner or not repo or token is None:
+        missing = [name for name, given in _named(owner, repo, token) if not given]
+        advice = "Set them, or take github out of WEBHOOK_TYPE."
+        yield failed("github", f"WEBHOOK_TYPE names github, and {', '.join(missing)} is not set.", advice)
+        return
+    api = settings.github_api_url.rstrip("/")
+    headers = HEADERS | {"authorization": f"Bearer {token.get_secret_value()}"}
+    yield from check_github(
+        GitHubTarget(owner, repo, settings.github_delivery, lambda path: get(f"{api}{path}", headers, allowed=allowed))
+    )
+
+
+def _named(owner: str | None, repo: str | None, token: SecretStr | None) -> Iterator[tuple[str, bool]]:
+    yield "GITHUB_OWNER", bool(owner)
+    yield "GITHUB_REPO", bool(repo)
+    yield "GITHUB_TOKEN", token is not None
+
+
+def _vaulted(find_secret: FindSecret, allowed: AllowList) -> Finding:
+    check, reference = "webhook_googlechat", "googlechat:notify:webhook_url"
+    try:
+        address = find_secret(reference)
+    except LookupError as error:
+        return failed(check, f"The vault's {reference} cannot be read: {error.args[0]}", "Set GOOGLE_CHAT_WEBHOOK_URL.")
+    if address is None:
+        advice = "Keep it with `cogo vault set googlechat notify webhook_url`, or set GOOGLE_CHAT_WEBHOOK_URL."
+        return failed(check, f"WEBHOOK_TYPE names googlechat, and there is no {reference}.", advice)
+    return _reached("googlechat", f"the vault's {reference}", address, allowed)
+
+
+def _reached(kind: str, variable: str, address: str | None, allowed: AllowList) -> Finding:
+    """Ask the host's front page: the address itself would take it for a message."""
+    check = f"webhook_{kind}"
+    if address is None:
+        return failed(check, f"WEBHOOK_TYPE names {kind}, and {variable} is not set.", f"Set {variable}.")
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return failed(check, f"{variable} is no address.", "It begins with https://.")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        return failed(check, f"{variable} is no address.", "It begins with https://.")
+    try:
+        get(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/", allowed=allowed)
+    except NoAnswer as error:
+        return failed(check, f"{parts.hostname} does not answer: {error}", f"Check {variable} and the network.")
+    return ok(check, f"{parts.hostname} answers; `cogo alerts test {kind}` sends a message.")

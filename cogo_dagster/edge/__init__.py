@@ -1,1 +1,0 @@
-"""Clients of the edge functions: the key vault and the router."""

@@ -1,0 +1,1 @@
+"""Providers of outside services: which are registered, which to use, and whether they answer."""

@@ -1,0 +1,27 @@
+"""What probes found, kept in the database."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.transports.base import Transport
+
+if TYPE_CHECKING:
+    from cogo_dagster.providers.probes import ProbeResult
+
+
+@dataclass(frozen=True, slots=True)
+class HealthRecord:
+    """Keeps the last probe of each provider and capability. Every method raises `QueueError`."""
+
+    transport: Transport = field(repr=False)
+
+    def keep(self, results: "Sequence[ProbeResult]") -> dict[str, Json]:
+        """Keep results; return `recorded`, and `changed`: those whose health is another than before."""
+        call = {"results": [result.to_json() for result in results]}
+        return dict(self.transport.call("record_provider_health", call))
+
+    def providers(self) -> list[dict[str, Json]]:
+        """Return the last probe of each, those that fail first."""
+        return list(self.transport.call("list_provider_health", {}))

@@ -1,0 +1,141 @@
+"""The queue's numbers: what the API answers, the pages draw and the commands print, computed in one place."""
+
+from datetime import datetime
+
+from pydantic import BaseModel, Field
+
+from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.tolerant import Measure
+from cogo_dagster.queue.transports.base import Transport
+
+
+class Numbers(BaseModel):
+    """The first numbers somebody asks for. Those of waiting jobs stop at 10,000 a lane."""
+
+    ready: int = Field(description="Queued jobs that are due and not paused.")
+    ready_by_family: dict[str, int]
+    oldest_ready_seconds: float = Field(description="How long the oldest of them has been due.")
+    waiting: int = Field(description="Queued jobs whose time has not come.")
+    running: int
+    running_by_family: dict[str, int]
+    expired_leases: int = Field(description="Running jobs whose worker has not renewed in time.")
+    succeeded_24h: int
+    failed_24h: int
+    cancelled_24h: int
+    dlq_open: int = Field(description="Dead letters that were neither replayed nor retried.")
+    lease_losses_24h: int = Field(description="Attempts whose lease ran out: crashed or cut-off workers.")
+    paused: int
+    workers_alive: int
+    slots_alive: int
+    slots_free: int
+    slots_by_family: dict[str, int]
+
+    @property
+    def queued(self) -> int:
+        """All that waits, for whatever reason."""
+        return self.ready + self.waiting
+
+
+class Count(BaseModel):
+    """A number of rows; beyond 10,000 it is the planner's estimate."""
+
+    count: int
+    exact: bool
+
+
+class StatusCounts(BaseModel):
+    """How many jobs there are of each status."""
+
+    queued: Count
+    running: Count
+    succeeded: Count
+    failed: Count
+    cancelled: Count
+
+
+class Quantiles(BaseModel):
+    """The middle and the slow end, in seconds; None where nothing was measured."""
+
+    p50: Measure
+    p95: Measure
+
+
+class Hour(BaseModel):
+    """What ended within one hour."""
+
+    start: datetime
+    succeeded: int
+    failed: int
+    cancelled: int
+
+
+class FamilyHistory(BaseModel):
+    """What became of one family's jobs."""
+
+    family: str
+    succeeded: int
+    failed: int
+    run_p50: Measure
+    run_p95: Measure
+
+
+class ErrorCount(BaseModel):
+    """How often a class of error ended a job."""
+
+    error_class: str
+    count: int
+
+
+class History(BaseModel):
+    """What ended in the last hours."""
+
+    hours: list[Hour]
+    families: list[FamilyHistory]
+    errors: list[ErrorCount]
+    run_seconds: Quantiles
+    wait_seconds: Quantiles = Field(description="From enqueue to the first claim.")
+    complete: bool = Field(description="False where only the newest 50,000 of a status were read.")
+
+
+class Latency(BaseModel):
+    """A histogram: counts per bucket, not cumulative, with one more bucket than bounds."""
+
+    bounds_seconds: list[float]
+    counts: list[float]
+    sum_seconds: float
+
+
+class WorkerTotals(BaseModel):
+    """What all workers ever counted, added up."""
+
+    counters: dict[str, float]
+    latency: Latency | None
+
+
+class QueueStats:
+    """Asks the engine for numbers. Thread-safe; keeps nothing.
+
+    Every method raises `QueueError` (see `queue.errors`).
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def numbers(self) -> Numbers:
+        """Return the first numbers somebody asks for."""
+        return Numbers.model_validate(self._call("queue_numbers"))
+
+    def counts(self) -> StatusCounts:
+        """Return how many jobs there are of each status."""
+        return StatusCounts.model_validate(self._call("count_jobs"))
+
+    def history(self, hours: int = 24) -> History:
+        """Return what ended in the last hours, 1 to 168."""
+        return History.model_validate(self._call("job_history", hours=hours))
+
+    def worker_totals(self) -> WorkerTotals:
+        """Return the workers' counters and their histogram of run times, since there are workers."""
+        return WorkerTotals.model_validate(self._call("worker_totals"))
+
+    def _call(self, function: str, **arguments: Json) -> Json:
+        return self._transport.call(function, arguments)

@@ -1,0 +1,1 @@
+"""What Dagster's sensors and checks decide, as pure functions of the queue's numbers."""

@@ -1,0 +1,132 @@
+"""What goes wrong becomes a status and one sentence: JSON for programs, a page for people, never a traceback."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from cogo_dagster.queue.artifacts import ArtifactStoreError
+from cogo_dagster.queue.errors import (
+    AccessDenied,
+    DatabaseUnavailable,
+    DuplicateJob,
+    InvalidArgument,
+    InvalidTransition,
+    JobNotFound,
+    LeaseLost,
+    QueueError,
+    SchemaOutOfDate,
+    SchemaTooNew,
+    TransportError,
+)
+from cogo_dagster.redaction import redact
+from cogo_dagster.settings import SettingsError
+from cogo_dagster.vault.vault_errors import VaultError
+from cogo_dagster.web.access import Refused
+from cogo_dagster.web.api.schemas import Problem
+from cogo_dagster.web.dependencies import web_of
+from cogo_dagster.web.pages.forms import login_page
+
+logger = logging.getLogger(__name__)
+
+_STATUSES: Final[tuple[tuple[type[Exception], int], ...]] = (
+    (JobNotFound, 404),
+    (InvalidTransition, 409),
+    (DuplicateJob, 409),
+    (LeaseLost, 409),
+    (InvalidArgument, 422),
+    (AccessDenied, 503),
+    (DatabaseUnavailable, 503),
+    (TransportError, 503),
+    (SchemaOutOfDate, 503),
+    (SchemaTooNew, 503),
+    (SettingsError, 503),
+    (ArtifactStoreError, 502),
+    (VaultError, 503),
+    (QueueError, 503),
+)
+"""The first that fits counts."""
+
+_REST: Final = {"retry-after": "5"}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Describe the answers beside the good one, for OpenAPI; every handler may find the database gone."""
+    said = {
+        401: "The token is absent or wrong, and there is no session.",
+        403: "The token's role is too small, or there is no token at all on the server.",
+        404: "There is no such thing.",
+        409: "Its status does not allow this.",
+        422: "A value cannot be taken.",
+        429: "Too many wrong tokens.",
+        502: "The artifact store failed.",
+        503: "The database cannot be reached or used.",
+    }
+    return {status: {"model": Problem, "description": said[status]} for status in (*statuses, 503)}
+
+
+def answer_problems(app: FastAPI) -> None:
+    """Let an application answer what goes wrong."""
+    for kind in (QueueError, SettingsError, ArtifactStoreError, VaultError):
+        app.add_exception_handler(kind, _expected)
+    app.add_exception_handler(Refused, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+async def _expected(request: Request, error: Exception) -> Response:
+    status = next(status for kind, status in _STATUSES if isinstance(error, kind))
+    if isinstance(error, AccessDenied | DatabaseUnavailable | TransportError):
+        web_of(request).backend.failed(error)
+    return _answer(request, status, redact(str(error)), _REST if status == 503 else {})
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refused)  # noqa: S101 - registered for it
+    headers = {"retry-after": str(error.retry_seconds)} if error.retry_seconds else {}
+    if error.status == 401:
+        headers["www-authenticate"] = 'X-Admin-Token realm="cogo"'
+    return _answer(request, error.status, str(error), headers)
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for it
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
+    reason = first["msg"][:1].lower() + first["msg"][1:]
+    return _answer(request, 422, f"{where[:100]} cannot be taken: {reason}.", {})
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
+    if error.status_code == 400:  # what FastAPI says of a body that is no JSON
+        return _answer(request, 422, "The body cannot be taken: it is no JSON in UTF-8.", {})
+    sentence = {404: "There is nothing here.", 405: "This address does not take that method."}.get(error.status_code)
+    return _answer(request, error.status_code, sentence or str(error.detail), dict(error.headers or {}))
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    # Without the query: it may hold a signature or a login link.
+    logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return _answer(request, 500, "This server has a fault: its log has the details.", {})
+
+
+def _answer(request: Request, status: int, sentence: str, headers: Mapping[str, str]) -> Response:
+    if status == 401 and _is_looked_at(request):
+        return RedirectResponse(login_page(request), 303)
+    if request.url.path.startswith("/dashboard"):
+        return request.app.state.problem_page(request, status, sentence, headers)  # type: ignore[no-any-return]
+    return JSONResponse({"error": sentence}, status, headers=dict(headers))
+
+
+def _is_looked_at(request: Request) -> bool:
+    """Whether a person waits for a page: links in messages lead to artifacts, which are below /api."""
+    if request.url.path.startswith("/dashboard"):
+        return True
+    wanted = "text/html" in request.headers.get("accept", "")
+    return wanted and request.method == "GET" and "x-admin-token" not in request.headers

@@ -1,1 +1,0 @@
-"""Secrets, providers and the edge functions."""

@@ -1,0 +1,44 @@
+"""A job's life in order, from jobs that lived it."""
+
+from cogo_dagster.formatting.timeline import attempts_of, timeline
+from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.model import Outcome
+from cogo_dagster_tests.conftest import Age
+from cogo_dagster_tests.queue.steps import BROKEN, add, look, running_job, settle, take_one
+
+
+def test_a_job_that_waits_has_two_moments(queue: Queue) -> None:
+    """It was enqueued, and it is due."""
+    job = look(queue, add(queue, run_in_seconds=60))
+    assert [moment.kind for moment in timeline(job)] == ["created", "next"]
+    assert attempts_of(job) == []
+
+
+def test_every_attempt_is_told_once(queue: Queue, age: Age) -> None:
+    """One that failed, one that was lost, one that succeeded."""
+    first = running_job(queue)
+    settle(queue, first, Outcome.FAILED, error=BROKEN)
+    age(first, 3_600)
+    second = take_one(queue)
+    age(second, 3_600)
+    queue.recover()
+    third = take_one(queue)
+    settle(queue, third)
+    job = look(queue, third)
+    assert [(one.number, one.outcome) for one in attempts_of(job)] == [(1, "failed"), (2, "lost"), (3, "succeeded")]
+    kinds = [moment.kind for moment in timeline(job)]
+    assert (kinds.count("claimed"), kinds[-1]) == (3, "succeeded")
+
+
+def test_a_crash_on_the_last_attempt_is_told_once(queue: Queue, age: Age) -> None:
+    """The job's row and the superseded attempt say the same thing."""
+    job = running_job(queue, max_attempts=1)
+    age(job, 3_600)
+    queue.recover()
+    assert [(one.number, one.outcome) for one in attempts_of(look(queue, job))] == [(1, "lost")]
+
+
+def test_a_running_job_ends_with_its_lease(queue: Queue) -> None:
+    """What is to come is last."""
+    job = running_job(queue)
+    assert [moment.kind for moment in timeline(look(queue, job))] == ["created", "claimed", "lease"]

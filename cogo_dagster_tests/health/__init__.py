@@ -1,1 +1,0 @@
-"""Probes of providers, and the doctor."""

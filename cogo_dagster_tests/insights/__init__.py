@@ -1,1 +1,0 @@
-"""The numbers behind what others decide, as pure functions."""

@@ -1,0 +1,1 @@
+"""What sensors and checks decide, as pure functions."""
