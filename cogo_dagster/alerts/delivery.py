@@ -12,7 +12,7 @@ from typing import Final
 from uuid import uuid4
 
 from cogo_dagster.alerts.messages import Message
-from cogo_dagster.alerts.receipt import Outcome, Receipt, from_failure
+from cogo_dagster.alerts.receipt import DeliveryOutcome, Receipt, from_failure
 from cogo_dagster.alerts.target import Target
 from cogo_dagster.net.webhooks import PostFailed, Webhooks, webhooks
 from cogo_dagster.queue.model import Json
@@ -26,7 +26,7 @@ _PROMOTIONS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class DeliveryAttempt:
     """One message that was tried in a pass."""
 
     target: str
@@ -47,14 +47,14 @@ class PassReport:
     """
 
     promoted: dict[str, int] = field(default_factory=dict)
-    attempts: list[Attempt] = field(default_factory=list)
+    attempts: list[DeliveryAttempt] = field(default_factory=list)
     waiting: dict[str, float] = field(default_factory=dict)
     disabled: list[str] = field(default_factory=list)
 
     @property
     def delivered(self) -> int:
         """Messages that arrived."""
-        return sum(attempt.receipt.outcome is Outcome.DELIVERED for attempt in self.attempts)
+        return sum(attempt.receipt.outcome is DeliveryOutcome.DELIVERED for attempt in self.attempts)
 
     @property
     def failed(self) -> int:
@@ -154,14 +154,14 @@ class Deliverer:
             message = Message.from_json(answer["message"], self._hide)
             receipt = await self._try(target, message, sender, deadline)
             await self._settle(claim_id, receipt)
-            if receipt.outcome is Outcome.RELEASED:
+            if receipt.outcome is DeliveryOutcome.RELEASED:
                 return
-            report.attempts.append(Attempt(target.name, message.event.value, len(message.alerts), receipt))
+            report.attempts.append(DeliveryAttempt(target.name, message.event.value, len(message.alerts), receipt))
 
     async def _try(self, target: Target, message: Message, sender: Webhooks, deadline: float) -> Receipt:
         wait_seconds = await self._wait_for_turn(target, deadline)
         if wait_seconds:
-            return Receipt(Outcome.RELEASED, retry_after_seconds=wait_seconds)
+            return Receipt(DeliveryOutcome.RELEASED, retry_after_seconds=wait_seconds)
         try:
             receipt = await target.send(message, sender)
             # What a target answers is a stranger's text.
@@ -169,10 +169,10 @@ class Deliverer:
         except PostFailed as failure:
             return from_failure(failure)
         except SettingsError as error:
-            return Receipt(Outcome.RETRY, "settings", self._hide(str(error)))
+            return Receipt(DeliveryOutcome.RETRY, "settings", self._hide(str(error)))
         except Exception as error:  # noqa: BLE001 - a bug in rendering one message must not stop the others
             sentence = self._hide(f"The message could not be made: {type(error).__name__}.")
-            return Receipt(Outcome.RETRY, type(error).__name__, sentence)
+            return Receipt(DeliveryOutcome.RETRY, type(error).__name__, sentence)
 
     async def _wait_for_turn(self, target: Target, deadline: float) -> float:
         """Wait for the target's rate, which all processes share; return the seconds left if that is too long."""

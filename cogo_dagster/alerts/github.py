@@ -7,7 +7,7 @@ from urllib.parse import quote
 from cogo_dagster.alerts.github_issue import ALERT_LABEL, Issue, issue
 from cogo_dagster.alerts.messages import Event, Message
 from cogo_dagster.alerts.notice import notice
-from cogo_dagster.alerts.receipt import Outcome, Receipt, from_status, retry_after_seconds
+from cogo_dagster.alerts.receipt import DeliveryOutcome, Receipt, from_status, retry_after_seconds
 from cogo_dagster.alerts.target import Rate, digest_of
 from cogo_dagster.net.webhooks import Answer, Webhooks
 from cogo_dagster.queue.model import Json
@@ -131,12 +131,14 @@ class GitHubTarget:
         content = json.dumps(body).encode() if body is not None else None
         answer = await webhooks.send(method, f"{self._base}{path}", headers, content)
         receipt = read(answer, self._repository)
-        if receipt.outcome is not Outcome.DELIVERED:
+        if receipt.outcome is not DeliveryOutcome.DELIVERED:
             raise GitHubRefused(receipt)
         try:
             return json.loads(answer.body) if answer.body.strip() else None
         except ValueError:
-            raise GitHubRefused(Receipt(Outcome.RETRY, "unexpected_answer", "GitHub did not answer in JSON.")) from None
+            raise GitHubRefused(
+                Receipt(DeliveryOutcome.RETRY, "unexpected_answer", "GitHub did not answer in JSON.")
+            ) from None
 
 
 def read(answer: Answer, repository: str) -> Receipt:
@@ -145,10 +147,12 @@ def read(answer: Answer, repository: str) -> Receipt:
     limited = "retry-after" in headers or headers.get("x-ratelimit-remaining") == "0"
     if status == 429 or (status == 403 and (limited or "secondary rate limit" in answer.body)):
         wait = retry_after_seconds(headers) or _SECONDARY_WAIT_SECONDS
-        return Receipt(Outcome.RETRY, "rate_limited", "GitHub limits our rate: it is tried again.", status, wait)
+        return Receipt(
+            DeliveryOutcome.RETRY, "rate_limited", "GitHub limits our rate: it is tried again.", status, wait
+        )
     if status in (401, 403, 404):
         sentence = _refusal(answer, repository)
-        return Receipt(Outcome.DEAD, f"http_{status}", sentence, status)
+        return Receipt(DeliveryOutcome.DEAD, f"http_{status}", sentence, status)
     return from_status(answer, "GitHub", "GITHUB_OWNER and GITHUB_REPO")
 
 

@@ -23,7 +23,7 @@ from cogo_dagster.alerts.notice import (
     notice,
     utf16_units,
 )
-from cogo_dagster.alerts.receipt import Outcome, Receipt, from_status
+from cogo_dagster.alerts.receipt import DeliveryOutcome, Receipt, from_status
 from cogo_dagster.alerts.target import Rate, digest_of
 from cogo_dagster.net.webhooks import Answer, Webhooks
 from cogo_dagster.queue.model import Json
@@ -62,7 +62,7 @@ class GoogleChatTarget:
         thread = message.alerts[0].fingerprint if len(message.alerts) == 1 else message.message_id.hex
         body = render(message, notice(message, self._settings), thread)
         receipt = await self._post(body, message.message_id.hex, webhooks)
-        if receipt.outcome is Outcome.DEAD and receipt.status == 400 and "cardsV2" in body:
+        if receipt.outcome is DeliveryOutcome.DEAD and receipt.status == 400 and "cardsV2" in body:
             plain = {name: value for name, value in body.items() if name != "cardsV2"}
             return await self._post(plain, message.message_id.hex, webhooks)
         return receipt
@@ -85,7 +85,7 @@ def read(answer: Answer) -> Receipt:
             "webhooks off. Make a new one and set GOOGLE_CHAT_WEBHOOK_URL, or googlechat:notify:webhook_url in the key "
             "vault."
         )
-        return Receipt(Outcome.DEAD, (status or f"http_{answer.status}").lower(), sentence, answer.status)
+        return Receipt(DeliveryOutcome.DEAD, (status or f"http_{answer.status}").lower(), sentence, answer.status)
     return from_status(answer, "Google Chat", "GOOGLE_CHAT_WEBHOOK_URL")
 
 

@@ -11,7 +11,7 @@ from standardwebhooks import Webhook
 
 from cogo_dagster.alerts.messages import Event, Message, Time
 from cogo_dagster.alerts.notice import Entry, Notice, cut, notice
-from cogo_dagster.alerts.receipt import Outcome, Receipt, from_status
+from cogo_dagster.alerts.receipt import DeliveryOutcome, Receipt, from_status
 from cogo_dagster.alerts.target import Rate, digest_of
 from cogo_dagster.net.webhooks import Answer, Webhooks
 from cogo_dagster.queue.decoding import Unreadable
@@ -59,7 +59,7 @@ def read(answer: Answer) -> Receipt:
         sentence = (
             "The receiver answered 410, gone: it is disabled until WEBHOOK_URL changes or `cogo alerts replay http`."
         )
-        return Receipt(Outcome.GONE, "http_410", sentence, 410)
+        return Receipt(DeliveryOutcome.GONE, "http_410", sentence, 410)
     return from_status(answer, "The receiver", "WEBHOOK_URL")
 
 

@@ -16,7 +16,7 @@ from typing import Final
 from uuid import UUID, uuid5
 
 from cogo_dagster.alerts.messages import Alert, Event, Message
-from cogo_dagster.alerts.receipt import Outcome, Receipt, from_failure
+from cogo_dagster.alerts.receipt import DeliveryOutcome, Receipt, from_failure
 from cogo_dagster.alerts.target import Target
 from cogo_dagster.net.webhooks import PostFailed, webhooks
 from cogo_dagster.queue.embedded.locks import locked
@@ -80,7 +80,7 @@ class OutageWatch:
             outage.tried_at = now
             self._write(outage)
             receipts = asyncio.run(self._tell(untold, outage))
-            outage.told += [name for name, receipt in receipts.items() if receipt.outcome is Outcome.DELIVERED]
+            outage.told += [name for name, receipt in receipts.items() if receipt.outcome is DeliveryOutcome.DELIVERED]
             self._write(outage)
             return receipts
 
@@ -120,7 +120,7 @@ class OutageWatch:
                 except PostFailed as failure:
                     return from_failure(failure)
                 except Exception as error:  # noqa: BLE001 - one target's trouble is not another's
-                    return Receipt(Outcome.RETRY, type(error).__name__, self._hide(str(error)))
+                    return Receipt(DeliveryOutcome.RETRY, type(error).__name__, self._hide(str(error)))
 
             receipts = await asyncio.gather(*(one(target) for target in targets))
         return {target.name: receipt for target, receipt in zip(targets, receipts, strict=True)}

@@ -14,7 +14,7 @@ _TRANSIENT: Final = frozenset({408, 425, 429})
 _PERMANENT_FAILURES: Final = frozenset({"blocked_address", "invalid_url"})
 
 
-class Outcome(StrEnum):
+class DeliveryOutcome(StrEnum):
     """As `settle_alert_message` takes it."""
 
     DELIVERED = "delivered"
@@ -35,7 +35,7 @@ class Receipt:
         reference: What the target calls the message (an issue's number).
     """
 
-    outcome: Outcome
+    outcome: DeliveryOutcome
     error_class: str | None = None
     sentence: str | None = None
     status: int | None = None
@@ -45,7 +45,7 @@ class Receipt:
     @classmethod
     def delivered(cls, reference: str | None = None) -> Self:
         """The target has it."""
-        return cls(Outcome.DELIVERED, reference=reference)
+        return cls(DeliveryOutcome.DELIVERED, reference=reference)
 
     def error(self) -> dict[str, Json] | None:
         """Return the document that is stored with the delivery."""
@@ -55,13 +55,13 @@ class Receipt:
             "class": self.error_class,
             "message": self.sentence,
             "status": self.status,
-            "retryable": self.outcome is Outcome.RETRY,
+            "retryable": self.outcome is DeliveryOutcome.RETRY,
         }
 
 
 def from_failure(failure: PostFailed) -> Receipt:
     """Read a request that got no answer: again later, unless its address can never be reached."""
-    outcome = Outcome.DEAD if failure.kind in _PERMANENT_FAILURES else Outcome.RETRY
+    outcome = DeliveryOutcome.DEAD if failure.kind in _PERMANENT_FAILURES else DeliveryOutcome.RETRY
     return Receipt(outcome, failure.kind, failure.sentence)
 
 
@@ -78,14 +78,14 @@ def from_status(answer: Answer, what: str, variable: str) -> Receipt:
         return Receipt.delivered()
     if status in _TRANSIENT or status >= 500:
         sentence = f"{what} answered {status}: it is tried again."
-        return Receipt(Outcome.RETRY, f"http_{status}", sentence, status, retry_after_seconds(answer.headers))
+        return Receipt(DeliveryOutcome.RETRY, f"http_{status}", sentence, status, retry_after_seconds(answer.headers))
     if 300 <= status < 400:
         sentence = (
             f"{what} answered with a redirect ({status}), which is not followed: give {variable} the final address."
         )
-        return Receipt(Outcome.DEAD, f"http_{status}", sentence, status)
+        return Receipt(DeliveryOutcome.DEAD, f"http_{status}", sentence, status)
     return Receipt(
-        Outcome.DEAD, f"http_{status}", f"{what} refused the message with {status}: look at {variable}.", status
+        DeliveryOutcome.DEAD, f"http_{status}", f"{what} refused the message with {status}: look at {variable}.", status
     )
 
 

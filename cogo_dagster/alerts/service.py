@@ -13,7 +13,7 @@ from cogo_dagster.alerts.delivery import Deliverer, PassReport
 from cogo_dagster.alerts.loop import AlertLoop
 from cogo_dagster.alerts.messages import Alert, Announcement, Event, Message
 from cogo_dagster.alerts.outage import OutageWatch
-from cogo_dagster.alerts.receipt import Outcome, Receipt, from_failure
+from cogo_dagster.alerts.receipt import DeliveryOutcome, Receipt, from_failure
 from cogo_dagster.alerts.target import Target
 from cogo_dagster.net.webhooks import PostFailed, webhooks
 from cogo_dagster.queue.ids import new_request_id
@@ -295,4 +295,4 @@ def _given(filters: Mapping[str, Json]) -> dict[str, Json]:
 
 def delivered(receipts: Mapping[str, Receipt]) -> bool:
     """Whether every target has it."""
-    return all(receipt.outcome is Outcome.DELIVERED for receipt in receipts.values())
+    return all(receipt.outcome is DeliveryOutcome.DELIVERED for receipt in receipts.values())

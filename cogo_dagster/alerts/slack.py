@@ -18,7 +18,7 @@ from slack_sdk.webhook import WebhookClient, WebhookResponse
 from cogo_dagster.alerts.chat_text import chat_text
 from cogo_dagster.alerts.messages import Event, Message
 from cogo_dagster.alerts.notice import Entry, Link, Notice, cut_to, fitting, further_links, notice, utf16_units
-from cogo_dagster.alerts.receipt import Outcome, Receipt, from_status
+from cogo_dagster.alerts.receipt import DeliveryOutcome, Receipt, from_status
 from cogo_dagster.alerts.target import Rate, digest_of
 from cogo_dagster.net.webhooks import MAX_ANSWER_BYTES, Answer, PostFailed, Webhooks
 from cogo_dagster.queue.model import Json
@@ -70,7 +70,7 @@ class SlackTarget:
         """Post the message, as plain text where Slack does not take its blocks."""
         said = notice(message, self._settings)
         receipt = await self._post(render(said), webhooks)
-        if receipt.outcome is Outcome.DEAD and receipt.status == 400:
+        if receipt.outcome is DeliveryOutcome.DEAD and receipt.status == 400:
             return await self._post(plain(said), webhooks)
         return receipt
 
@@ -94,11 +94,13 @@ def read(answer: Answer) -> Receipt:
     """Read Slack's answer: the body's word first, since its statuses vary."""
     word = answer.body.strip()[:100]
     if 200 <= answer.status < 300 and word != "ok":
-        return Receipt(Outcome.RETRY, "unexpected_answer", "Slack's address did not answer `ok`.", answer.status)
+        return Receipt(
+            DeliveryOutcome.RETRY, "unexpected_answer", "Slack's address did not answer `ok`.", answer.status
+        )
     if word in _PERMANENT:
-        return Receipt(Outcome.DEAD, word, f"Slack answered {word}: {_PERMANENT[word]}.", answer.status)
+        return Receipt(DeliveryOutcome.DEAD, word, f"Slack answered {word}: {_PERMANENT[word]}.", answer.status)
     if word in _TRANSIENT:
-        return Receipt(Outcome.RETRY, word, f"Slack answered {word}: it is tried again.", answer.status)
+        return Receipt(DeliveryOutcome.RETRY, word, f"Slack answered {word}: it is tried again.", answer.status)
     return from_status(answer, "Slack", "SLACK_WEBHOOK_URL")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from cogo_dagster.bootstrap.database import embedded_server
-from cogo_dagster.queue.embedded.files import Files
+from cogo_dagster.queue.embedded.files import ServerFiles
 from cogo_dagster.queue.embedded.shelter import copies_of_programs, places_of
 from cogo_dagster.settings import PROJECT_ROOT, Settings, is_checkout
 
@@ -33,7 +33,7 @@ class Leftover:
 
 def leftovers(settings: Settings) -> list[Leftover]:
     """List what there is, removing nothing. Other programs' folders, as Playwright's cache, are not ours."""
-    files = Files(settings.home / "postgres")
+    files = ServerFiles(settings.home / "postgres")
     places = places_of(files)
     found = [(settings.home / name, what) for name, what in _IN_HOME.items()]
     found += [(place, "data of an embedded database") for place in places]

@@ -6,7 +6,7 @@ from uuid import UUID
 import typer
 
 from cogo_dagster.alerts.outage import is_away
-from cogo_dagster.alerts.receipt import Outcome, Receipt
+from cogo_dagster.alerts.receipt import DeliveryOutcome, Receipt
 from cogo_dagster.alerts.service import delivered
 from cogo_dagster.bootstrap import alerts_without_database, open_application
 from cogo_dagster.cli.alerts_columns import ALERTS, DELIVERIES, HEALTH, SILENCES
@@ -192,7 +192,7 @@ def replay(
 
 
 def _receipt_row(name: str, receipt: Receipt) -> dict[str, Any]:
-    return {"target": name, "delivered": receipt.outcome is Outcome.DELIVERED, "error": receipt.error()}
+    return {"target": name, "delivered": receipt.outcome is DeliveryOutcome.DELIVERED, "error": receipt.error()}
 
 
 def _say_told(told: Any) -> None:

@@ -17,7 +17,7 @@ from cogo_dagster.cli.output import print_json
 from cogo_dagster.cli.tables import Column, print_table
 from cogo_dagster.cli.words import BadInput
 from cogo_dagster.queue.bulk import Operation, Progress, Totals, ignore_progress, preview
-from cogo_dagster.queue.bulk_plan import Plan
+from cogo_dagster.queue.bulk_plan import BulkPlan
 from cogo_dagster.queue.model import Json
 
 _SHOWN = 50
@@ -115,7 +115,7 @@ def actor() -> str:
 def _act(application: Application, operation: Operation, mode: Mode, words: Words, *, quiet: bool) -> Totals:
     plan = None
     if mode.apply_file is not None:
-        plan = Plan.from_json(_read(mode.apply_file))
+        plan = BulkPlan.from_json(_read(mode.apply_file))
         plan.require(operation.function, application.queue.schema_version()["deployment_id"], datetime.now(UTC))
     with _progress(words, len(plan.items) if plan else mode.limit, quiet) as on_batch:
         return application.perform(
@@ -166,12 +166,12 @@ def _next_step(totals: Totals, mode: Mode) -> str:
     return "; --no-dry-run (or DRY_RUN=false) does it"
 
 
-def _plan(application: Application, operation: Operation, totals: Totals) -> Plan:
+def _plan(application: Application, operation: Operation, totals: Totals) -> BulkPlan:
     deployment_id = application.queue.schema_version()["deployment_id"]
-    return Plan(operation, totals.items, deployment_id, datetime.now(UTC), actor())
+    return BulkPlan(operation, totals.items, deployment_id, datetime.now(UTC), actor())
 
 
-def _write(file: Path, plan: Plan) -> None:
+def _write(file: Path, plan: BulkPlan) -> None:
     try:
         file.write_text(json.dumps(plan.to_json(), indent=1, ensure_ascii=False), encoding="utf-8")
     except OSError as error:

@@ -9,7 +9,7 @@ from cogo_dagster.defs.reporting import JOBS_ASSET
 from cogo_dagster.defs.resources import CogoResource
 from cogo_dagster.quality.records import Stored
 from cogo_dagster.supervision import health_checks
-from cogo_dagster.supervision.health_checks import Finding
+from cogo_dagster.supervision.health_checks import CheckResult
 
 _SEVERITIES: Final = {"warn": dg.AssetCheckSeverity.WARN, "error": dg.AssetCheckSeverity.ERROR}
 
@@ -74,7 +74,7 @@ def _verdict(judged: Stored, *, newest: bool) -> dg.AssetCheckResult:
     )
 
 
-def _result(finding: Finding) -> dg.AssetCheckResult:
+def _result(finding: CheckResult) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         passed=finding.severity == "ok",
         severity=_SEVERITIES.get(finding.severity, dg.AssetCheckSeverity.WARN),

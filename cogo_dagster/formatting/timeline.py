@@ -46,7 +46,7 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class JobAttempt:
     """One attempt, superseded or the last."""
 
     number: int
@@ -59,7 +59,7 @@ class Attempt:
     error: Json
 
 
-def attempts_of(job: Mapping[str, Json]) -> list[Attempt]:
+def attempts_of(job: Mapping[str, Json]) -> list[JobAttempt]:
     """Return every attempt of a whole job, as `get_jobs` returns it, oldest first."""
     earlier = [_attempt(row, row["attempt"], row["outcome"]) for row in job["superseded_attempts"]]
     if job["status"] == "queued" or not job["claimed_at"] or _is_told(job, earlier):
@@ -90,7 +90,7 @@ def _in_order(moments: list[Moment]) -> list[Moment]:
     return [moment for _, moment in sorted(placed, key=lambda pair: pair[0])]
 
 
-def _moments(attempt: Attempt) -> list[Moment]:
+def _moments(attempt: JobAttempt) -> list[Moment]:
     moments = []
     if attempt.claimed_at:
         claimed = f"Attempt {attempt.number} claimed by {attempt.worker_id or 'a worker without a name'}"
@@ -101,13 +101,13 @@ def _moments(attempt: Attempt) -> list[Moment]:
     return moments
 
 
-def _is_told(job: Mapping[str, Json], earlier: list[Attempt]) -> bool:
+def _is_told(job: Mapping[str, Json], earlier: list[JobAttempt]) -> bool:
     """Whether the claim that the row still names is a superseded one, as after a crash or a cancel while queued."""
     claimed_at = _time(job["claimed_at"])
     return any(attempt.claimed_at == claimed_at for attempt in earlier)
 
 
-def _note(attempt: Attempt) -> str | None:
+def _note(attempt: JobAttempt) -> str | None:
     if not attempt.error:
         return None
     if not isinstance(attempt.error, dict):
@@ -115,8 +115,8 @@ def _note(attempt: Attempt) -> str | None:
     return f"{attempt.error.get('class')}: {str(attempt.error.get('message')).partition(chr(10))[0]}"
 
 
-def _attempt(row: Mapping[str, Json], number: int, outcome: str) -> Attempt:
-    return Attempt(
+def _attempt(row: Mapping[str, Json], number: int, outcome: str) -> JobAttempt:
+    return JobAttempt(
         number=number,
         outcome=outcome,
         worker_id=row["worker_id"],

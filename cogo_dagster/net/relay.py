@@ -10,7 +10,7 @@ from cogo_dagster.net.http_head import BadHead, Head, HeadCut, encode_head, read
 CHUNK_BYTES = 64 * 1024
 
 
-class Silence:
+class IdleTimer:
     """Notices when nothing has moved in either direction for a while.
 
     Args:
@@ -34,7 +34,7 @@ class Silence:
 
 async def join(client: Connection, server: Connection, idle_seconds: float) -> None:
     """Copy both ways until both have ended, one breaks, or both are silent for *idle_seconds*."""
-    silence = Silence(idle_seconds)
+    silence = IdleTimer(idle_seconds)
     up = asyncio.create_task(_pump(client[0], server[1], silence, pass_end=True))
     down = asyncio.create_task(_pump(server[0], client[1], silence, pass_end=True))
     watch = asyncio.create_task(silence.reached())
@@ -55,7 +55,7 @@ async def exchange(client: Connection, server: Connection, method: str, body_byt
     Raises:
         BadHead: The server's answer is not HTTP/1.
     """
-    silence = Silence(idle_seconds)
+    silence = IdleTimer(idle_seconds)
     upload = asyncio.create_task(_pump(client[0], server[1], silence, body_bytes))
     gone = asyncio.create_task(_client_gone(upload, client[0]))
     download = asyncio.create_task(_respond(server[0], client[1], silence, method))
@@ -86,7 +86,7 @@ async def _client_gone(upload: asyncio.Task[None], reader: asyncio.StreamReader)
         pass  # a pipelined request: it was told `Connection: close` and has to ask again elsewhere
 
 
-async def _respond(server: asyncio.StreamReader, client: asyncio.StreamWriter, silence: Silence, method: str) -> None:
+async def _respond(server: asyncio.StreamReader, client: asyncio.StreamWriter, silence: IdleTimer, method: str) -> None:
     while True:
         head = await read_head(server, b"HTTP/")
         if head is None:
@@ -116,7 +116,7 @@ def _response_bytes(head: Head, method: str, status: str) -> int | None:
 async def _pump(
     reader: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
-    silence: Silence,
+    silence: IdleTimer,
     left_bytes: int | None = None,
     *,
     pass_end: bool = False,

@@ -74,7 +74,7 @@ class Window(_Model):
     hours: float
 
 
-class Quantiles(_Model):
+class GateQuantiles(_Model):
     """The median and the 95th percentile; None where nothing was measured."""
 
     p50: Measure = None
@@ -124,7 +124,7 @@ class TypeCounts(_Model):
     failed: int
 
 
-class Jobs(_Model):
+class JobCounts(_Model):
     """The jobs that ended in the window, and their attempts.
 
     Attributes:
@@ -145,7 +145,7 @@ class Jobs(_Model):
     attempts: int = 0
     retried: int = 0
     lost: int = 0
-    queue_wait_seconds: Quantiles
+    queue_wait_seconds: GateQuantiles
     by_type: list[TypeCounts] = Field(default_factory=list)
 
 
@@ -190,11 +190,11 @@ class GateSummary(_Model):
     q1: Q1
     gate: GateCounts
     gate_fix: GateCounts
-    build_seconds: Quantiles
-    test_seconds: Quantiles
+    build_seconds: GateQuantiles
+    test_seconds: GateQuantiles
     lint: Lint
     coverage_percent: Measure
-    jobs: Jobs
+    jobs: JobCounts
     top_failures: list[Failure]
     days: list[Day]
     providers: list[ProviderHealth] = Field(default_factory=list)

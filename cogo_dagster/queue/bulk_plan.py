@@ -17,7 +17,7 @@ _FORMAT: Final = "cogo plan 1"
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class BulkPlan:
     """What is to be done to which rows.
 
     Attributes:

@@ -10,7 +10,7 @@ Severity = Literal["ok", "warn", "error"]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """What a check says.
 
     Attributes:
@@ -23,40 +23,40 @@ class Finding:
     numbers: dict[str, float] = field(default_factory=dict)
 
 
-def dlq_depth(stats: Mapping[str, Json], *, warn: int = 1, error: int = 100) -> Finding:
+def dlq_depth(stats: Mapping[str, Json], *, warn: int = 1, error: int = 100) -> CheckResult:
     """Judge how many dead letters wait for somebody."""
     open_letters = stats["dlq_open"]
     what = f"{open_letters:,} dead letters are open"
-    return Finding(
+    return CheckResult(
         _grade(open_letters, warn, error),
         f"{what}: `cogo list incidents` groups them by cause." if open_letters else "No dead letter is open.",
         {"dlq_open": open_letters},
     )
 
 
-def oldest_queued_age(stats: Mapping[str, Json], *, warn: float = 900, error: float = 3_600) -> Finding:
+def oldest_queued_age(stats: Mapping[str, Json], *, warn: float = 900, error: float = 3_600) -> CheckResult:
     """Judge how long the oldest job that is due has waited."""
     seconds = round(stats["oldest_ready_seconds"], 1)
     hint = "" if seconds < warn else ": are there workers, and do they run its type? `cogo list jobs --why` says."
     sentence = f"The oldest of {stats['ready']:,} due jobs has waited {seconds:,.0f} s{hint or '.'}"
-    return Finding(
+    return CheckResult(
         _grade(seconds, warn, error),
         sentence if stats["ready"] else "No job is due.",
         {"oldest_ready_seconds": seconds, "ready": stats["ready"], "workers_alive": stats["workers_alive"]},
     )
 
 
-def lease_losses(jobs: Mapping[str, Json], *, warn: int = 1, error_share: float = 0.01) -> Finding:
+def lease_losses(jobs: Mapping[str, Json], *, warn: int = 1, error_share: float = 0.01) -> CheckResult:
     """Judge how many attempts of a day were lost with their worker."""
     lost, attempts = jobs["lost"], jobs["attempts"]
     share = lost / attempts if attempts else 0
     severity = "error" if lost >= warn and share > error_share else _grade(lost, warn, None)
     hint = ": look for workers that were killed or starved." if lost else "."
     sentence = f"{lost:,} of {attempts:,} attempts of the last 24 hours lost their lease{hint}"
-    return Finding(severity, sentence, {"lost": lost, "attempts": attempts})
+    return CheckResult(severity, sentence, {"lost": lost, "attempts": attempts})
 
 
-def database_health(numbers: Mapping[str, Json]) -> Finding:
+def database_health(numbers: Mapping[str, Json]) -> CheckResult:
     """Judge dead rows, old transactions and the age of transaction ids."""
     live, dead = numbers["jobs_live"], numbers["jobs_dead"]
     oldest, age = numbers["oldest_transaction_seconds"], numbers["transaction_id_age"]
@@ -74,7 +74,7 @@ def database_health(numbers: Mapping[str, Json]) -> Finding:
     severity: Severity = "error" if any(s == "error" for s, _ in found) else "warn" if found else "ok"
     sentence = "; ".join(words for _, words in found) or f"{live:,} jobs, {dead:,} dead rows, no old transaction"
     counted = {name: float(value) for name, value in numbers.items()}
-    return Finding(severity, f"{sentence[0].upper()}{sentence[1:].rstrip('.')}.", counted)
+    return CheckResult(severity, f"{sentence[0].upper()}{sentence[1:].rstrip('.')}.", counted)
 
 
 def _grade(value: float, warn: float, error: float | None) -> Severity:

@@ -43,7 +43,7 @@ class WorkerRun:
 
 
 @dataclass(frozen=True, slots=True)
-class Silence:
+class SilentWorker:
     """A worker that was found silent.
 
     Attributes:
@@ -64,14 +64,14 @@ class Watch:
     """What the looks so far have seen; the sensor's cursor."""
 
     looked_at: float = 0
-    silences: Mapping[str, Silence] = field(default_factory=dict)
+    silences: Mapping[str, SilentWorker] = field(default_factory=dict)
 
     @classmethod
     def from_text(cls, text: str | None) -> Self:
         """Read a cursor; one that cannot be read is a first look."""
         try:
             saved = json.loads(text or "")
-            return cls(saved["looked_at"], {run_id: Silence(*one) for run_id, one in saved["silences"].items()})
+            return cls(saved["looked_at"], {run_id: SilentWorker(*one) for run_id, one in saved["silences"].items()})
         except (ValueError, TypeError, KeyError, AttributeError):
             return cls()
 
@@ -131,14 +131,14 @@ def _is_silent(run: WorkerRun) -> bool:
     return not run.alive
 
 
-def _silence(run: WorkerRun, known: Silence | None, now: float) -> Silence:
+def _silence(run: WorkerRun, known: SilentWorker | None, now: float) -> SilentWorker:
     if known is None or known.last_heartbeat_at != run.last_heartbeat_at:
-        return Silence(run.last_heartbeat_at, now, now)
+        return SilentWorker(run.last_heartbeat_at, now, now)
     if now - known.counted_at < run.heartbeat_seconds:
         return known
-    return Silence(known.last_heartbeat_at, known.since, now, known.answers + 1)
+    return SilentWorker(known.last_heartbeat_at, known.since, now, known.answers + 1)
 
 
-def _is_dead(run: WorkerRun, silence: Silence) -> bool:
+def _is_dead(run: WorkerRun, silence: SilentWorker) -> bool:
     patience = _SIGNED_OFF_SECONDS if run.stopped else max(HEARTBEATS * run.heartbeat_seconds, _LEAST_SECONDS)
     return silence.answers > HEARTBEATS and silence.counted_at - silence.since >= patience

@@ -30,7 +30,7 @@ _GUESSES: Final = 10
 _GUESS_SECONDS: Final = 60.0
 
 
-class Refused(Exception):
+class RequestDenied(Exception):
     """The request may not do this; the message is one sentence that says what to do.
 
     Args:
@@ -90,23 +90,23 @@ class Access:
             client: Whose wrong tokens are counted together.
 
         Raises:
-            Refused: 401 without or with a wrong one, 429 after ten wrong ones of this client within a minute, 403 while
-                there is no token at all.
+            RequestDenied: 401 without or with a wrong one, 429 after ten wrong ones of this client within a minute,
+                403 while there is no token at all.
         """
         if given is None:
-            raise Refused(401, "This needs the header x-admin-token with an access token or the admin token.")
+            raise RequestDenied(401, "This needs the header x-admin-token with an access token or the admin token.")
         if (found := self._find(given)) is not None:
             return found
         wait = self._failures.add(client)
         if wait is not None:
-            raise Refused(429, f"Too many wrong tokens: try again in {wait} s.", retry_seconds=wait)
+            raise RequestDenied(429, f"Too many wrong tokens: try again in {wait} s.", retry_seconds=wait)
         if self.is_closed:
-            raise Refused(
+            raise RequestDenied(
                 403,
                 "This is closed while there is no token: set QUALITY_NOTIFY_ADMIN_TOKEN on the server, "
                 "or make one with `cogo tokens create`.",
             )
-        raise Refused(
+        raise RequestDenied(
             401,
             "This admin token is wrong: compare it with QUALITY_NOTIFY_ADMIN_TOKEN of the server, "
             "or see `cogo tokens list` for those that were made.",
@@ -143,12 +143,12 @@ class Access:
         """Take a login link.
 
         Raises:
-            Refused: 401 if it was used, is too old, or never was one.
+            RequestDenied: 401 if it was used, is too old, or never was one.
         """
         with self._lock:
             until = self._links.pop(hashed(ticket), 0.0)
         if time.monotonic() > until:
-            raise Refused(
+            raise RequestDenied(
                 401,
                 "This login link was used or is too old: log in with a token (`cogo tokens create NAME --role admin`), "
                 "or start `cogo dev` again.",

@@ -22,7 +22,7 @@ from cogo_dagster.web.clients import Forwarded
 from cogo_dagster.web.dependencies import AccessRule, Web, anybody, rules_of
 from cogo_dagster.web.error_handlers import answer_problems
 from cogo_dagster.web.files import StaticFiles
-from cogo_dagster.web.headers import Guard, known_hosts, page_policy
+from cogo_dagster.web.headers import RequestGuard, known_hosts, page_policy
 from cogo_dagster.web.pages import act, alerts, job, lists, live, login, overview
 from cogo_dagster.web.render import Pages
 from cogo_dagster.web.token import AdminToken
@@ -77,7 +77,7 @@ def create_app(
     app.state.problem_page = partial(_problem_page, pages)
     app.add_middleware(Patience)
     app.add_middleware(
-        Guard, hosts=known_hosts(settings, bound_to), policy=page_policy(settings), direct_only=open_here
+        RequestGuard, hosts=known_hosts(settings, bound_to), policy=page_policy(settings), direct_only=open_here
     )
     app.add_middleware(Forwarded, trusted=settings.web_trusted_proxies)  # the last one added is asked first
     answer_problems(app)

@@ -15,7 +15,7 @@ from cogo_dagster.queue.limits import call_limit
 from cogo_dagster.settings import Settings, SettingsError
 from cogo_dagster.vault.access_tokens import Holder, Role, Session
 from cogo_dagster.vault.vault_errors import VaultError
-from cogo_dagster.web.access import SESSION_COOKIE, Access, Refused, named
+from cogo_dagster.web.access import SESSION_COOKIE, Access, RequestDenied, named
 from cogo_dagster.web.backend import PATIENCE_SECONDS, Backend
 from cogo_dagster.web.clients import address_of, client_key
 
@@ -104,7 +104,7 @@ def may_read(request: Request) -> bool:
     except DatabaseUnavailable as error:
         web_of(request).backend.failed(error)  # so that what follows does not wait for it again
         return False
-    except (Refused, QueueError, VaultError, SettingsError):
+    except (RequestDenied, QueueError, VaultError, SettingsError):
         return False
 
 
@@ -114,7 +114,7 @@ def has_lost_access(request: Request) -> bool:
         del request.state.session
     try:
         return not is_open_here(request) and holder_of(request, request.headers.get("x-admin-token")) is None
-    except Refused:
+    except RequestDenied:
         return True
     except (QueueError, VaultError, SettingsError):
         return False
@@ -124,7 +124,7 @@ def holder_of(request: Request, given: str | None) -> Holder | None:
     """Return who asks: the holder of the token that was sent, else of the session, else of a signed address.
 
     Raises:
-        Refused: The token is wrong.
+        RequestDenied: The token is wrong.
     """
     if given is not None:
         return web_of(request).access.holder_of(as_sent(given), client_of(request))
@@ -155,7 +155,7 @@ def require_reader(
     """Let those who hold a token or have a session read.
 
     Raises:
-        Refused: Neither is there, or the token is wrong.
+        RequestDenied: Neither is there, or the token is wrong.
     """
     if x_admin_token is None and is_open_here(request):
         return
@@ -172,7 +172,7 @@ async def require_scraper(
     """Let those read the metrics who may read, or everybody with COGO_METRICS_OPEN=true.
 
     Raises:
-        Refused: As `require_reader`.
+        RequestDenied: As `require_reader`.
     """
     kind, _, bearer = (authorization or "").partition(" ")
     given = x_admin_token if x_admin_token is not None else bearer.strip() if kind.lower() == "bearer" else None
@@ -194,7 +194,7 @@ def require_operator(
     """Let an operator act by a token; a session alone is not enough here. Return the name for the log.
 
     Raises:
-        Refused: The token is absent or wrong, or its role is too small.
+        RequestDenied: The token is absent or wrong, or its role is too small.
     """
     return _actor(request, x_admin_token, x_actor, "operator")
 
@@ -217,7 +217,7 @@ def require_admin_reader(
     """Let administrators read, by token or session.
 
     Raises:
-        Refused: As `require_reader`, or the role is too small.
+        RequestDenied: As `require_reader`, or the role is too small.
     """
     holder = holder_of(request, x_admin_token)
     if holder is None:
@@ -229,10 +229,10 @@ def check_role(holder: Holder, role: Role) -> None:
     """Let pass who may.
 
     Raises:
-        Refused: The role is too small.
+        RequestDenied: The role is too small.
     """
     if not holder.may(role):
-        raise Refused(403, f"This needs the role {role}; {holder.name} has the role {holder.role}.")
+        raise RequestDenied(403, f"This needs the role {role}; {holder.name} has the role {holder.role}.")
 
 
 def _actor(request: Request, given: str | None, name: str | None, role: Role) -> str:
@@ -250,8 +250,10 @@ def _signed(request: Request) -> Holder | None:
     return access.signed_holder(str(artifact_id), given["session"], given["expires"], given["signature"])
 
 
-def _nobody() -> Refused:
-    return Refused(401, "This needs a session of the dashboard, or the header x-admin-token with an access token.")
+def _nobody() -> RequestDenied:
+    return RequestDenied(
+        401, "This needs a session of the dashboard, or the header x-admin-token with an access token."
+    )
 
 
 AppPart = Annotated[Application, Depends(application_of)]
@@ -259,4 +261,4 @@ WebPart = Annotated[Web, Depends(web_of)]
 Actor = Annotated[str, Depends(require_operator)]
 Admin = Annotated[str, Depends(require_admin)]
 
-__all__ = ["Actor", "Admin", "AppPart", "Refused", "Web", "WebPart", "require_reader", "session_of"]
+__all__ = ["Actor", "Admin", "AppPart", "RequestDenied", "Web", "WebPart", "require_reader", "session_of"]

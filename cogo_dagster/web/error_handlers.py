@@ -26,7 +26,7 @@ from cogo_dagster.queue.errors import (
 from cogo_dagster.redaction import redact
 from cogo_dagster.settings import SettingsError
 from cogo_dagster.vault.vault_errors import VaultError
-from cogo_dagster.web.access import Refused
+from cogo_dagster.web.access import RequestDenied
 from cogo_dagster.web.api.schemas import Problem
 from cogo_dagster.web.dependencies import web_of
 from cogo_dagster.web.pages.forms import login_page
@@ -73,7 +73,7 @@ def answer_problems(app: FastAPI) -> None:
     """Let an application answer what goes wrong."""
     for kind in (QueueError, SettingsError, ArtifactStoreError, VaultError):
         app.add_exception_handler(kind, _expected)
-    app.add_exception_handler(Refused, _refused)
+    app.add_exception_handler(RequestDenied, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _unexpected)
@@ -87,7 +87,7 @@ async def _expected(request: Request, error: Exception) -> Response:
 
 
 async def _refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Refused)  # noqa: S101 - registered for it
+    assert isinstance(error, RequestDenied)  # noqa: S101 - registered for it
     headers = {"retry-after": str(error.retry_seconds)} if error.retry_seconds else {}
     if error.status == 401:
         headers["www-authenticate"] = 'X-Admin-Token realm="cogo"'

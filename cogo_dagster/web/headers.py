@@ -62,7 +62,7 @@ def page_policy(settings: Settings) -> str:
     )
 
 
-class Guard:
+class RequestGuard:
     """Refuses requests under a name that is not ours (DNS rebinding) and puts the headers on every answer.
 
     Args:

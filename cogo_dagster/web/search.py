@@ -43,7 +43,7 @@ class Term:
 
 
 @dataclass(frozen=True, slots=True)
-class Search:
+class JobSearch:
     """What was typed, understood.
 
     Attributes:

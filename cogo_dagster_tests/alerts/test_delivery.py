@@ -12,7 +12,7 @@ import pytest
 
 from cogo_dagster.alerts.delivery import _sending_seconds
 from cogo_dagster.alerts.messages import Announcement
-from cogo_dagster.alerts.receipt import Outcome
+from cogo_dagster.alerts.receipt import DeliveryOutcome
 from cogo_dagster.alerts.service import Alerts
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.errors import DatabaseUnavailable
@@ -186,7 +186,7 @@ def test_a_test_message_is_sent_at_once_and_mends_the_health(
     refused = {"class": "http_410", "message": "Gone.", "retryable": False}
     transport.call("record_alert_target", {"target": "http", "outcome": "gone", "error": refused})
     receipts = alerts.test()
-    assert {receipt.outcome for receipt in receipts.values()} == {Outcome.DELIVERED}
+    assert {receipt.outcome for receipt in receipts.values()} == {DeliveryOutcome.DELIVERED}
     assert receivers["googlechat"].accepted[0].json == {"text": "COGO webhook test"}
     assert all(target["healthy"] for target in alerts.target_health()["targets"])
     receivers["slack"].down = Reply(404, "no_active_hooks")
@@ -203,7 +203,10 @@ def test_a_database_that_is_down_is_told_past_it_and_written_down_afterwards(
     receivers["slack"].down = Reply(500)
     _begin_earlier(tmp_path, 60)
     told = alerts.outage_watch().away(away)
-    assert {name for name, receipt in told.items() if receipt.outcome is Outcome.DELIVERED} == {"googlechat", "http"}
+    assert {name for name, receipt in told.items() if receipt.outcome is DeliveryOutcome.DELIVERED} == {
+        "googlechat",
+        "http",
+    }
     receivers["slack"].down = None
     _begin_earlier(tmp_path, 60)
     assert list(alerts.outage_watch().away(away)) == ["slack"]

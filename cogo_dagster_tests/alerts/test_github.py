@@ -10,7 +10,7 @@ import pytest
 
 from cogo_dagster.alerts.github import EVENT_TYPE
 from cogo_dagster.alerts.messages import Event, Message
-from cogo_dagster.alerts.receipt import Outcome, Receipt
+from cogo_dagster.alerts.receipt import DeliveryOutcome, Receipt
 from cogo_dagster.settings import PROJECT_ROOT
 from cogo_dagster_tests.alerts.github_server import TOKEN, GitHub, description
 from cogo_dagster_tests.alerts.messages import a_message, a_weekly, an_alert, worst
@@ -53,7 +53,7 @@ def another(message: Message, event: Event = Event.FIRING) -> Message:
 @pytest.mark.parametrize("message", [a_message(), worst(), a_weekly("# Week")], ids=["one", "worst", "weekly"])
 def test_a_dispatch_is_as_github_describes_it(receiver: Receiver, github: GitHub, message: Message) -> None:
     """One property of the payload, below its size, for the workflow that is shipped."""
-    assert tell(receiver, message, "dispatch").outcome is Outcome.DELIVERED
+    assert tell(receiver, message, "dispatch").outcome is DeliveryOutcome.DELIVERED
     assert github.faults == []
     [payload] = github.dispatches
     assert payload["event_type"] == EVENT_TYPE
@@ -118,7 +118,7 @@ def test_a_new_week_closes_the_one_before(receiver: Receiver, github: GitHub) ->
 def test_a_404_is_explained_as_the_runbook_does(receiver: Receiver, delivery: str) -> None:
     """Token access, SSO, owner and repository; and which token to prefer."""
     receipt = tell(receiver, a_message(), delivery, GITHUB_REPO="misspelt")
-    assert (receipt.outcome, receipt.error_class) == (Outcome.DEAD, "http_404")
+    assert (receipt.outcome, receipt.error_class) == (DeliveryOutcome.DEAD, "http_404")
     for words in ("acme/misspelt", "GITHUB_OWNER", "access", "SSO", "classic token", "`repo` and `workflow`", "Admin"):
         assert words in (receipt.sentence or "")
 
@@ -126,21 +126,25 @@ def test_a_404_is_explained_as_the_runbook_does(receiver: Receiver, delivery: st
 @pytest.mark.parametrize(
     ("reply", "outcome", "words"),
     [
-        (Reply(401, "{}"), Outcome.DEAD, "GITHUB_TOKEN is wrong"),
-        (Reply(403, "{}", {"X-GitHub-SSO": "required; url=https://x"}), Outcome.DEAD, "Configure SSO"),
-        (Reply(403, "{}", {"X-Accepted-GitHub-Permissions": "issues=write"}), Outcome.DEAD, "issues=write"),
-        (Reply(403, "{}", {"Retry-After": "60"}), Outcome.RETRY, "limits our rate"),
-        (Reply(403, '{"message": "You have exceeded a secondary rate limit"}'), Outcome.RETRY, "limits our rate"),
-        (Reply(429, "{}"), Outcome.RETRY, "limits our rate"),
-        (Reply(422, "{}"), Outcome.DEAD, "422"),
-        (Reply(502, "{}"), Outcome.RETRY, "502"),
+        (Reply(401, "{}"), DeliveryOutcome.DEAD, "GITHUB_TOKEN is wrong"),
+        (Reply(403, "{}", {"X-GitHub-SSO": "required; url=https://x"}), DeliveryOutcome.DEAD, "Configure SSO"),
+        (Reply(403, "{}", {"X-Accepted-GitHub-Permissions": "issues=write"}), DeliveryOutcome.DEAD, "issues=write"),
+        (Reply(403, "{}", {"Retry-After": "60"}), DeliveryOutcome.RETRY, "limits our rate"),
+        (
+            Reply(403, '{"message": "You have exceeded a secondary rate limit"}'),
+            DeliveryOutcome.RETRY,
+            "limits our rate",
+        ),
+        (Reply(429, "{}"), DeliveryOutcome.RETRY, "limits our rate"),
+        (Reply(422, "{}"), DeliveryOutcome.DEAD, "422"),
+        (Reply(502, "{}"), DeliveryOutcome.RETRY, "502"),
     ],
 )
-def test_refusals_are_told_apart(receiver: Receiver, reply: Reply, outcome: Outcome, words: str) -> None:
+def test_refusals_are_told_apart(receiver: Receiver, reply: Reply, outcome: DeliveryOutcome, words: str) -> None:
     """GitHub limits by 403 too; whatever it is, the token is not said."""
     receiver.next.append(reply)
     receipt = tell(receiver, a_message(), "dispatch")
     assert receipt.outcome is outcome
     assert words in (receipt.sentence or "")
-    assert outcome is not Outcome.RETRY or reply.status == 502 or receipt.retry_after_seconds == 60
+    assert outcome is not DeliveryOutcome.RETRY or reply.status == 502 or receipt.retry_after_seconds == 60
     assert TOKEN not in str(receipt)

@@ -11,7 +11,7 @@ import pytest
 
 from cogo_dagster.alerts.config import build_targets
 from cogo_dagster.alerts.messages import Message
-from cogo_dagster.alerts.receipt import Outcome, Receipt, from_failure, retry_after_seconds
+from cogo_dagster.alerts.receipt import DeliveryOutcome, Receipt, from_failure, retry_after_seconds
 from cogo_dagster.net.webhooks import PostFailed, webhooks
 from cogo_dagster.settings import SettingsError
 from cogo_dagster_tests.alerts.messages import MESSAGE_ID, NOW, a_message, a_weekly, settings, worst
@@ -73,7 +73,7 @@ def receiver(name: str) -> Iterator[Receiver]:
 @pytest.mark.parametrize("message", [a_message(), worst(), a_weekly("# Week\n\n| a | b |\n|---|---|\n| 1 | 2 |")])
 def test_the_vendor_takes_it(name: str, receiver: Receiver, message: Message) -> None:
     """One request, answered with success; the http target's signature verifies with the reference library."""
-    assert send(name, receiver, message).outcome is Outcome.DELIVERED
+    assert send(name, receiver, message).outcome is DeliveryOutcome.DELIVERED
     assert len(receiver.accepted) == len(receiver.requests) == 1
 
 
@@ -84,13 +84,13 @@ def test_the_vendor_takes_it(name: str, receiver: Receiver, message: Message) ->
 def test_what_is_not_taken_as_it_is_comes_as_plain_text(name: str, receiver: Receiver, message: Message) -> None:
     """After a 400, once: the words arrive, without blocks or cards."""
     receiver.next.append(Reply(400, "invalid_blocks" if name == "slack" else "{}"))
-    assert send(name, receiver, message).outcome is Outcome.DELIVERED
+    assert send(name, receiver, message).outcome is DeliveryOutcome.DELIVERED
     first, second = (request.json for request in receiver.requests)
     assert {"blocks", "cardsV2"} & set(first)
     assert not {"blocks", "cardsV2"} & set(second)
     assert message.alerts[0].title[:10] in second["text"] or len(message.alerts) > 1
     receiver.next += [Reply(400, "{}"), Reply(400, "{}")]
-    assert send(name, receiver, message).outcome is Outcome.DEAD
+    assert send(name, receiver, message).outcome is DeliveryOutcome.DEAD
     assert len(receiver.requests) == 4
 
 
@@ -99,21 +99,21 @@ def test_a_400_is_given_up_where_there_is_no_plainer_form(name: str, receiver: R
     """One request."""
     receiver.next.append(Reply(400, "{}"))
     receipt = send(name, receiver)
-    assert (receipt.outcome, receipt.error_class, len(receiver.requests)) == (Outcome.DEAD, "http_400", 1)
+    assert (receipt.outcome, receipt.error_class, len(receiver.requests)) == (DeliveryOutcome.DEAD, "http_400", 1)
 
 
 @each_target
 @pytest.mark.parametrize(
     ("reply", "outcome", "error_class"),
     [
-        (Reply(429, "rate_limited", {"Retry-After": "7"}), Outcome.RETRY, "http_429"),
-        (Reply(503), Outcome.RETRY, "http_503"),
-        (Reply(408), Outcome.RETRY, "http_408"),
-        (Reply(404, "nothing here"), Outcome.DEAD, "http_404"),
+        (Reply(429, "rate_limited", {"Retry-After": "7"}), DeliveryOutcome.RETRY, "http_429"),
+        (Reply(503), DeliveryOutcome.RETRY, "http_503"),
+        (Reply(408), DeliveryOutcome.RETRY, "http_408"),
+        (Reply(404, "nothing here"), DeliveryOutcome.DEAD, "http_404"),
     ],
 )
 def test_answers_are_told_apart(
-    name: str, receiver: Receiver, reply: Reply, outcome: Outcome, error_class: str
+    name: str, receiver: Receiver, reply: Reply, outcome: DeliveryOutcome, error_class: str
 ) -> None:
     """What passes is tried again, when it asks to be; what stays is given up at once. One request either way."""
     receiver.next.append(reply)
@@ -132,7 +132,7 @@ def test_a_redirect_is_not_followed(name: str, receiver: Receiver, status: int) 
         receipt = send(name, receiver, WEBHOOK_ALLOWED_HOSTS=f"{receiver.authority},{elsewhere.authority}")
         receiver.next.append(Reply(status, "", {"Location": receiver.url("/again")}))
         send(name, receiver)
-        assert (receipt.outcome, receipt.error_class) == (Outcome.DEAD, f"http_{status}")
+        assert (receipt.outcome, receipt.error_class) == (DeliveryOutcome.DEAD, f"http_{status}")
         assert elsewhere.requests == []
     assert len(receiver.requests) == 2
 
@@ -144,7 +144,7 @@ def test_a_receiver_that_never_ends_its_answer_is_left(name: str, receiver: Rece
     receiver.down = reply
     began = time.monotonic()
     receipt = send(name, receiver, seconds=1)
-    assert (receipt.outcome, receipt.error_class) == (Outcome.RETRY, "timeout")
+    assert (receipt.outcome, receipt.error_class) == (DeliveryOutcome.RETRY, "timeout")
     assert time.monotonic() - began < 8
 
 
@@ -160,14 +160,14 @@ def test_nobody_there_is_tried_again(name: str, receiver: Receiver) -> None:
     """A port that refuses."""
     receiver.server.server_close()
     receipt = send(name, receiver)
-    assert (receipt.outcome, receipt.error_class) == (Outcome.RETRY, "connection")
+    assert (receipt.outcome, receipt.error_class) == (DeliveryOutcome.RETRY, "connection")
 
 
 @each_target
 def test_a_private_address_is_refused_and_the_variable_named(name: str, receiver: Receiver) -> None:
     """The rules of addresses hold for webhooks too."""
     receipt = send(name, receiver, WEBHOOK_ALLOWED_HOSTS="")
-    assert (receipt.outcome, receipt.error_class) == (Outcome.DEAD, "blocked_address")
+    assert (receipt.outcome, receipt.error_class) == (DeliveryOutcome.DEAD, "blocked_address")
     assert "WEBHOOK_ALLOWED_HOSTS" in (receipt.sentence or "")
     assert receiver.requests == []
 
@@ -193,7 +193,7 @@ def test_slacks_word_counts_before_its_status(name: str, receiver: Receiver, wor
     """Its statuses vary between sources; a revoked webhook is dead whatever the number."""
     receiver.next.append(Reply(status, word))
     receipt = send(name, receiver)
-    assert (receipt.outcome, receipt.error_class) == (Outcome.DEAD, word)
+    assert (receipt.outcome, receipt.error_class) == (DeliveryOutcome.DEAD, word)
 
 
 @pytest.mark.parametrize("name", ["slack"])
@@ -207,14 +207,14 @@ def test_a_page_that_is_not_slack_is_no_success(name: str, receiver: Receiver) -
 def test_gone_disables_the_address(name: str, receiver: Receiver) -> None:
     """As Standard Webhooks says."""
     receiver.next.append(Reply(410))
-    assert send(name, receiver).outcome is Outcome.GONE
+    assert send(name, receiver).outcome is DeliveryOutcome.GONE
 
 
 @pytest.mark.parametrize("name", ["http"])
 def test_a_retry_keeps_its_id_and_signs_its_own_time(name: str, receiver: Receiver) -> None:
     """The id is the receiver's key against doubles."""
     for _ in range(2):
-        assert send(name, receiver).outcome is Outcome.DELIVERED
+        assert send(name, receiver).outcome is DeliveryOutcome.DELIVERED
     assert {request.headers["webhook-id"] for request in receiver.requests} == {f"msg_{MESSAGE_ID.hex}"}
     assert abs(int(receiver.requests[0].headers["webhook-timestamp"]) - time.time()) < 60
     document = receiver.requests[0].json
@@ -248,7 +248,7 @@ def test_chats_refusal_says_what_to_do(name: str, receiver: Receiver) -> None:
     body = json.dumps({"error": {"code": 404, "status": "NOT_FOUND", "message": "Space not found"}})
     receiver.next.append(Reply(404, body))
     receipt = send(name, receiver)
-    assert (receipt.outcome, receipt.error_class) == (Outcome.DEAD, "not_found")
+    assert (receipt.outcome, receipt.error_class) == (DeliveryOutcome.DEAD, "not_found")
     assert "GOOGLE_CHAT_WEBHOOK_URL" in (receipt.sentence or "")
 
 

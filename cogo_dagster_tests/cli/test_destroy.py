@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from cogo_dagster.queue.embedded import EmbeddedServer, binaries
-from cogo_dagster.queue.embedded.files import Files
+from cogo_dagster.queue.embedded.files import ServerFiles
 from cogo_dagster_tests.cli.terminal import Terminal, terminal
 from cogo_dagster_tests.servers import swept_home
 
@@ -34,7 +34,7 @@ def place(shelter: Path, name: str, home: Path | None, *, linked: bool) -> Path:
         (made / "home").write_text(str(home))
         home.mkdir(parents=True)
         if linked:
-            Files(home).data.symlink_to(made / "data")
+            ServerFiles(home).data.symlink_to(made / "data")
     return made
 
 

@@ -16,7 +16,7 @@ from cogo_dagster.cli.exit_codes import ExitCode
 from cogo_dagster.executors.registry import families, validate_payload
 from cogo_dagster.quality.reports import ReportError, read_report
 from cogo_dagster.quality.reports.report import KINDS
-from cogo_dagster.queue.bulk_plan import Plan
+from cogo_dagster.queue.bulk_plan import BulkPlan
 from cogo_dagster.queue.decoding import decode
 from cogo_dagster.queue.errors import InvalidArgument
 from cogo_dagster.queue.executor import ExecutionFailed, InvalidPayload, Snooze, Workspace
@@ -24,7 +24,7 @@ from cogo_dagster.queue.model import ArtifactFile, ExecutionResult, Job, Outcome
 from cogo_dagster.queue.worker.attempt import run_attempt
 from cogo_dagster.redaction import redact
 from cogo_dagster.settings import load_settings
-from cogo_dagster.web.access import Refused
+from cogo_dagster.web.access import RequestDenied
 from cogo_dagster.web.api.cursors import read_cursor
 from cogo_dagster_tests.cli.terminal import Terminal, terminal
 from cogo_dagster_tests.fuzz.strategies import TEXTS, as_base64, as_bytes, as_xml, documents
@@ -147,14 +147,14 @@ def test_a_plan_is_read_or_refused(document: Any) -> None:
     sound = {"format": "cogo plan 1", "operation": "purge_jobs", "arguments": {}, "items": []}
     for given_document in (document, {**sound, **document} if isinstance(document, dict) else sound):
         with contextlib.suppress(InvalidArgument):
-            Plan.from_json(given_document)
+            BulkPlan.from_json(given_document)
 
 
 @_cases()
 @given(cursor=st.one_of(TEXTS, documents().map(as_base64)))
 def test_a_cursor_is_read_or_refused(cursor: str) -> None:
     """A cursor that nobody made raises Refused and nothing else."""
-    with contextlib.suppress(Refused):
+    with contextlib.suppress(RequestDenied):
         read_cursor(cursor, "created_at", "id")
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cogo_dagster.queue.model import Json
-from cogo_dagster.web.search import Search
+from cogo_dagster.web.search import JobSearch
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from cogo_dagster.web.search import Search
 )
 def test_qualifiers_become_filters_and_the_rest_is_words(typed: str, filters: Json) -> None:
     """An address is no qualifier, though it has a colon."""
-    found = {name: value for name, value in Search.parse(typed).filters().items() if value is not None}
+    found = {name: value for name, value in JobSearch.parse(typed).filters().items() if value is not None}
     assert {name: value for name, value in found.items() if name != "statuses"} == filters
     assert found.get("statuses") == (["failed"] if "failed" in typed else None)
 
@@ -29,7 +29,7 @@ def test_qualifiers_become_filters_and_the_rest_is_words(typed: str, filters: Js
 @pytest.mark.parametrize("typed", ["status:done", "since:soon", 'type:""'])
 def test_a_term_that_cannot_be_used_is_told(typed: str) -> None:
     """In a sentence; the other terms still count."""
-    search = Search.parse(f"{typed} error:dns")
+    search = JobSearch.parse(f"{typed} error:dns")
     assert len(search.problems) == 1
     assert str(search) == "error:dns"
 
@@ -37,13 +37,13 @@ def test_a_term_that_cannot_be_used_is_told(typed: str) -> None:
 @given(st.text(max_size=80))
 def test_what_is_understood_is_written_as_it_is_understood(typed: str) -> None:
     """Never an error; and the text in the box finds the same."""
-    search = Search.parse(typed)
-    assert Search.parse(str(search)).filters() == search.filters()
+    search = JobSearch.parse(typed)
+    assert JobSearch.parse(str(search)).filters() == search.filters()
 
 
 def test_the_rail_changes_the_status_only() -> None:
     """Other filters stay."""
-    search = Search.parse("status:failed type:browser")
+    search = JobSearch.parse("status:failed type:browser")
     assert str(search.with_status("queued")) == "type:browser status:queued"
     assert str(search.with_status(None)) == "type:browser"
     assert str(search.without(search.terms[1])) == "status:failed"

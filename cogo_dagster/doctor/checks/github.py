@@ -23,7 +23,7 @@ _CHECK: Final = "github"
 
 
 @dataclass(frozen=True, slots=True)
-class GitHubTarget:
+class GitHubAccess:
     """What the settings say.
 
     Attributes:
@@ -42,7 +42,7 @@ class GitHubTarget:
         return f"{self.owner}/{self.repo}"
 
 
-def check_github(target: GitHubTarget) -> Iterator[Finding]:
+def check_github(target: GitHubAccess) -> Iterator[Finding]:
     """Say what keeps alerts from reaching the repository, or that nothing does."""
     try:
         user = target.get("/user")
@@ -58,7 +58,7 @@ def check_github(target: GitHubTarget) -> Iterator[Finding]:
         yield failed(_CHECK, f"GitHub does not answer: {error}", "Check the network, and GITHUB_API_URL if it is set.")
 
 
-def _unseen(target: GitHubTarget, user: Fetched, repository: Fetched) -> Finding:
+def _unseen(target: GitHubAccess, user: Fetched, repository: Fetched) -> Finding:
     """The token is good, and the repository is not to be seen."""
     sso = repository.headers.get("x-github-sso", "")
     if sso.startswith("required"):
@@ -97,7 +97,7 @@ def _unseen(target: GitHubTarget, user: Fetched, repository: Fetched) -> Finding
     )
 
 
-def _seen(target: GitHubTarget, user: Fetched, repository: Mapping[str, Any]) -> Iterator[Finding]:
+def _seen(target: GitHubAccess, user: Fetched, repository: Mapping[str, Any]) -> Iterator[Finding]:
     name = str(repository.get("full_name", target.repository))
     if name.lower() != target.repository.lower():
         owner, _, repo = name.partition("/")
@@ -116,7 +116,7 @@ def _seen(target: GitHubTarget, user: Fetched, repository: Mapping[str, Any]) ->
         yield _workflow(target, str(repository.get("default_branch", "main")))
 
 
-def _forbidden(target: GitHubTarget, user: Fetched, repository: Mapping[str, Any]) -> Finding | None:
+def _forbidden(target: GitHubAccess, user: Fetched, repository: Mapping[str, Any]) -> Finding | None:
     """The repository is there, and alerts cannot get in."""
     scopes, allowed = user.headers.get("x-oauth-scopes"), repository.get("permissions") or {}
     wanted = {"repo"} if repository.get("private") else {"repo", "public_repo"}
@@ -135,7 +135,7 @@ def _forbidden(target: GitHubTarget, user: Fetched, repository: Mapping[str, Any
     return None
 
 
-def _workflow(target: GitHubTarget, branch: str) -> Finding:
+def _workflow(target: GitHubAccess, branch: str) -> Finding:
     """A dispatch is accepted with 204 also where no workflow listens."""
     check = "github_workflow"
     answer = target.get(f"/repos/{target.owner}/{target.repo}/contents/.github/workflows/{WORKFLOW}?ref={branch}")
@@ -150,7 +150,7 @@ def _workflow(target: GitHubTarget, branch: str) -> Finding:
     return warning(check, f"GitHub does not say whether {WORKFLOW} is there ({answer.status}).", "Look yourself.")
 
 
-def _permission(target: GitHubTarget) -> str:
+def _permission(target: GitHubAccess) -> str:
     return "Contents: write" if target.delivery == "dispatch" else "Issues: write"
 
 

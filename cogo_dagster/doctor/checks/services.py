@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from cogo_dagster.doctor.checks.github import HEADERS, GitHubTarget, check_github
+from cogo_dagster.doctor.checks.github import HEADERS, GitHubAccess, check_github
 from cogo_dagster.doctor.findings import Finding, failed, ok, unused, warning
 from cogo_dagster.net.addresses import AllowList
 from cogo_dagster.net.get import NoAnswer, get
@@ -76,7 +76,7 @@ def _github(settings: Settings, allowed: AllowList) -> Iterator[Finding]:
     api = settings.github_api_url.rstrip("/")
     headers = HEADERS | {"authorization": f"Bearer {token.get_secret_value()}"}
     yield from check_github(
-        GitHubTarget(owner, repo, settings.github_delivery, lambda path: get(f"{api}{path}", headers, allowed=allowed))
+        GitHubAccess(owner, repo, settings.github_delivery, lambda path: get(f"{api}{path}", headers, allowed=allowed))
     )
 
 

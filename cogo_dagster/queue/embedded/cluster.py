@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 from cogo_dagster.queue.embedded.account import Account
-from cogo_dagster.queue.embedded.files import Files
+from cogo_dagster.queue.embedded.files import ServerFiles
 from cogo_dagster.queue.embedded.server_errors import from_output
 from cogo_dagster.queue.embedded.shelter import make_place
 from cogo_dagster.queue.errors import DatabaseUnavailable
@@ -20,7 +20,7 @@ USER = "cogo"
 ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 
 
-def ensure_cluster(files: Files, account: Account, binaries: Path, *, durable: bool) -> None:
+def ensure_cluster(files: ServerFiles, account: Account, binaries: Path, *, durable: bool) -> None:
     """Make the data folder if there is none; safe to repeat after a crash at any point.
 
     Raises:
@@ -40,7 +40,7 @@ def ensure_cluster(files: Files, account: Account, binaries: Path, *, durable: b
         )
 
 
-def _create(files: Files, account: Account, binaries: Path, *, durable: bool) -> None:
+def _create(files: ServerFiles, account: Account, binaries: Path, *, durable: bool) -> None:
     place = files.folder if account.reaches(files.folder) else make_place(files)
     fresh = place / "data.new"
     shutil.rmtree(fresh, ignore_errors=True)

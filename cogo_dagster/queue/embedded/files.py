@@ -14,7 +14,7 @@ Owner = Literal["explicit", "lease"]
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class ServerState:
     """What outlives a command.
 
     Attributes:
@@ -49,7 +49,7 @@ class Postmaster:
 
 
 @dataclass(frozen=True, slots=True)
-class Files:
+class ServerFiles:
     """The files of one server; `data` may be a link to where the server's account can reach it."""
 
     folder: Path
@@ -94,14 +94,14 @@ class Files:
             _write_private(self.password_file, secrets.token_hex(24))
         return self.password_file.read_text().strip()
 
-    def state(self) -> State:
+    def state(self) -> ServerState:
         """Return the state; that of a server never started when there is none."""
         try:
-            return State(**json.loads(self._state.read_text()))
+            return ServerState(**json.loads(self._state.read_text()))
         except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
-            return State()
+            return ServerState()
 
-    def save(self, state: State) -> None:
+    def save(self, state: ServerState) -> None:
         """Replace the state as a whole, if it differs."""
         if state != self.state():
             _write_private(self._state, json.dumps(asdict(state)))

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from cogo_dagster.queue.embedded.account import Account
 from cogo_dagster.queue.embedded.cluster import ENVIRONMENT
-from cogo_dagster.queue.embedded.files import Files, Postmaster, is_postmaster
+from cogo_dagster.queue.embedded.files import Postmaster, ServerFiles, is_postmaster
 from cogo_dagster.queue.embedded.locks import is_held, lock, open_lock
 from cogo_dagster.queue.errors import DatabaseUnavailable
 
@@ -21,7 +21,7 @@ POLL_SECONDS = 0.005
 LARGEST_LOG_BYTES = 5_000_000
 
 
-def is_alive(files: Files) -> bool:
+def is_alive(files: ServerFiles) -> bool:
     """Whether the server we started, or a child of it, still lives.
 
     They inherited a locked file, so neither a reused process number nor a restart of the machine can mislead.
@@ -29,7 +29,7 @@ def is_alive(files: Files) -> bool:
     return is_held(files.server_lock)
 
 
-def launch(files: Files, account: Account, command: Sequence[str]) -> int:
+def launch(files: ServerFiles, account: Account, command: Sequence[str]) -> int:
     """Start the server in a session of its own and return the log's length in bytes before it said anything."""
     _remove_stale_note(files)
     if files.log.exists() and files.log.stat().st_size > LARGEST_LOG_BYTES:
@@ -53,7 +53,7 @@ def launch(files: Files, account: Account, command: Sequence[str]) -> int:
     return before_bytes
 
 
-def terminate(files: Files) -> None:
+def terminate(files: ServerFiles) -> None:
     """Stop the server and wait for its end; nothing happens if none lives.
 
     Raises:
@@ -87,7 +87,7 @@ def choose_port(wanted: int | None) -> int:
     raise DatabaseUnavailable("No TCP port between 20000 and 30000 is free on 127.0.0.1: end what takes them.")
 
 
-def _remove_stale_note(files: Files) -> None:
+def _remove_stale_note(files: ServerFiles) -> None:
     note = files.data / "postmaster.pid"
     found = Postmaster.read(files.data)
     if found and is_postmaster(found.pid, files.data):

@@ -16,7 +16,7 @@ from cogo_dagster.queue.embedded import process
 from cogo_dagster.queue.embedded.account import choose_account
 from cogo_dagster.queue.embedded.binaries import installed_binaries, reachable_binaries
 from cogo_dagster.queue.embedded.cluster import USER, ensure_cluster
-from cogo_dagster.queue.embedded.files import Files, Owner, Postmaster, State
+from cogo_dagster.queue.embedded.files import Owner, Postmaster, ServerFiles, ServerState
 from cogo_dagster.queue.embedded.locks import lock, locked, open_lock, try_lock
 from cogo_dagster.queue.embedded.server_errors import from_os_error, from_output
 from cogo_dagster.queue.errors import DatabaseUnavailable
@@ -73,7 +73,7 @@ class EmbeddedServer:
     """
 
     def __init__(self, home: Path, *, binaries: Path | None = None, durable: bool = True) -> None:
-        self._files = Files(home.expanduser().resolve() / "postgres")
+        self._files = ServerFiles(home.expanduser().resolve() / "postgres")
         self._binaries = binaries
         self._durable = durable
 
@@ -245,7 +245,7 @@ class EmbeddedServer:
         binaries = reachable_binaries(self._binaries or installed_binaries(), account)
         ensure_cluster(self._files, account, binaries, durable=self._durable)
         port = process.choose_port(self._files.state().port)
-        self._files.save(State(port=port, owner=owner))
+        self._files.save(ServerState(port=port, owner=owner))
         settings = {**SETTINGS, "port": str(port), **({} if self._durable else THROWAWAY_SETTINGS)}
         options = [f"--{name}={value}" for name, value in settings.items()]
         command = [str(binaries / "postgres"), "-D", str(self._files.data.resolve()), *options]

@@ -9,14 +9,14 @@ from tempfile import mkdtemp
 from typing import Final
 
 from cogo_dagster.queue.embedded import binaries
-from cogo_dagster.queue.embedded.files import Files, Postmaster, is_postmaster
+from cogo_dagster.queue.embedded.files import Postmaster, ServerFiles, is_postmaster
 
 _PLACE: Final = re.compile(r"([0-9a-f]{12})-")
 _NOTE: Final = "home"
 """A file beside the data: the folder that links to it."""
 
 
-def make_place(files: Files) -> Path:
+def make_place(files: ServerFiles) -> Path:
     """Make a folder for the data of a home that the server's account cannot reach.
 
     Its name was never used before: data of an earlier home at the same path must not come back.
@@ -28,7 +28,7 @@ def make_place(files: Files) -> Path:
     return place
 
 
-def places_of(files: Files) -> list[Path]:
+def places_of(files: ServerFiles) -> list[Path]:
     """Return the folders of this home, and those whose home is gone; none of a server that runs."""
     return [place for place in _places() if _belongs_to(place, files) or _orphaned(place)]
 
@@ -40,7 +40,7 @@ def copies_of_programs(without: list[Path]) -> list[Path]:
     return [path for path in _entries() if path.name.startswith("binaries-")]
 
 
-def _belongs_to(place: Path, files: Files) -> bool:
+def _belongs_to(place: Path, files: ServerFiles) -> bool:
     linked = files.data.is_symlink() and files.data.readlink() == place / "data"
     return linked or (place.name.startswith(f"{_mark(files)}-") and not _runs(place))
 
@@ -48,7 +48,7 @@ def _belongs_to(place: Path, files: Files) -> bool:
 def _orphaned(place: Path) -> bool:
     """Whether its home links elsewhere, or is no more; a folder of an older release does not say what its home is."""
     try:
-        data = Files(Path((place / _NOTE).read_text(encoding="utf-8"))).data
+        data = ServerFiles(Path((place / _NOTE).read_text(encoding="utf-8"))).data
     except OSError:
         return False
     return not (data.is_symlink() and data.readlink() == place / "data") and not _runs(place)
@@ -67,5 +67,5 @@ def _entries() -> Iterator[Path]:
     return iter(sorted(binaries.SHELTER.iterdir()) if binaries.SHELTER.is_dir() else [])
 
 
-def _mark(files: Files) -> str:
+def _mark(files: ServerFiles) -> str:
     return hashlib.sha256(os.fsencode(files.folder)).hexdigest()[:12]

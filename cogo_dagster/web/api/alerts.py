@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Query
 
 from cogo_dagster.bootstrap import Application
 from cogo_dagster.queue.errors import InvalidArgument
-from cogo_dagster.web.access import Refused
+from cogo_dagster.web.access import RequestDenied
 from cogo_dagster.web.api.cursors import Before, PageSize, next_cursor, read_cursor
 from cogo_dagster.web.api.schemas import Alerts, AlertTargets, Notified
 from cogo_dagster.web.dependencies import Actor, AppPart, require_reader
@@ -54,12 +54,12 @@ def notify(application: Application, week: str | None, actor: str) -> Notified:
     """Announce a week.
 
     Raises:
-        Refused: There is no such week, or it is not over.
+        RequestDenied: There is no such week, or it is not over.
     """
     try:
         told = application.gates.weekly(week)
         answer = application.announce_week(told)
     except InvalidArgument as error:
-        raise Refused(404, str(error)) from None
+        raise RequestDenied(404, str(error)) from None
     application.queue.note("notify_weekly", actor, week=told.week, created=answer["created"])
     return Notified(week=told.week, targets=answer["targets"], created=answer["created"])

@@ -12,7 +12,7 @@ from uuid import UUID
 from fastapi import Query
 
 from cogo_dagster.queue.model import Json
-from cogo_dagster.web.access import Refused
+from cogo_dagster.web.access import RequestDenied
 
 _MOMENT: Final = re.compile(r"-?infinity|[0-9]{4,6}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,15}[+-][0-9:]{2,8}(?: BC)?")
 """What PostgreSQL writes, also of a time outside of Python's range."""
@@ -41,7 +41,7 @@ def read_cursor(cursor: str | None, time: str, id: str) -> dict[str, str] | None
     """Return what `next_cursor` made, as the engine takes it.
 
     Raises:
-        Refused: It is none, so that there is no such page (404).
+        RequestDenied: It is none, so that there is no such page (404).
     """
     if cursor is None:
         return None
@@ -51,4 +51,4 @@ def read_cursor(cursor: str | None, time: str, id: str) -> dict[str, str] | None
             datetime.fromisoformat(when)
         return {time: when, id: str(UUID(which))}
     except (binascii.Error, ValueError, TypeError, AttributeError):
-        raise Refused(404, "There is no such page: take `next` of the page before as it is.") from None
+        raise RequestDenied(404, "There is no such page: take `next` of the page before as it is.") from None

@@ -9,7 +9,7 @@ from cogo_dagster.bootstrap import Application
 from cogo_dagster.quality.records import GateRun, GateSummary, ProviderHealth, WeeklySummary
 from cogo_dagster.quality.summary import markdown
 from cogo_dagster.queue.errors import InvalidArgument
-from cogo_dagster.web.access import Refused
+from cogo_dagster.web.access import RequestDenied
 from cogo_dagster.web.api.schemas import NO_NULL
 from cogo_dagster.web.dependencies import AppPart, anybody, may_read
 from cogo_dagster.web.error_handlers import problems
@@ -73,7 +73,7 @@ def weekly(
     except InvalidArgument as error:
         if week is None:
             raise
-        raise Refused(404, str(error)) from None
+        raise RequestDenied(404, str(error)) from None
     if may_read(request):
         return found
     this, last = without_messages(found.this_week), without_messages(found.last_week)

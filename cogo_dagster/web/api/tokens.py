@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from cogo_dagster.queue.errors import InvalidArgument
-from cogo_dagster.web.access import Refused
+from cogo_dagster.web.access import RequestDenied
 from cogo_dagster.web.dependencies import Admin, WebPart, require_admin_reader
 from cogo_dagster.web.error_handlers import problems
 
@@ -77,7 +77,7 @@ def create_token(web: WebPart, actor: Admin, what: NewToken) -> MadeToken:
     try:
         token, row = tokens.create(what.name, what.role, expires_in_seconds=what.expires_in_seconds, actor=actor)
     except InvalidArgument as error:
-        raise Refused(409, str(error)) from None  # all but the name's being taken was checked before
+        raise RequestDenied(409, str(error)) from None  # all but the name's being taken was checked before
     return MadeToken.model_validate({**row, "token": token})
 
 

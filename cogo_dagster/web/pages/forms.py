@@ -8,7 +8,7 @@ from fastapi import Depends, Request
 from starlette.responses import RedirectResponse
 
 from cogo_dagster.vault.access_tokens import Role
-from cogo_dagster.web.access import Refused
+from cogo_dagster.web.access import RequestDenied
 from cogo_dagster.web.dependencies import check_role, rule, session_of, web_of
 from cogo_dagster.web.headers import is_same_origin, own_origins
 
@@ -19,7 +19,7 @@ _OURS = re.compile(r"/(?:dashboard/|api/|metrics$)[^\\\x00-\x20\x7f]*$")
 Form = dict[str, str]
 
 
-class NotLoggedIn(Refused):
+class NotLoggedIn(RequestDenied):
     """Nobody is logged in; the dashboard answers with the login page."""
 
 
@@ -27,10 +27,10 @@ async def form_of(request: Request) -> Form:
     """Return what a form of ours sent.
 
     Raises:
-        Refused: Another site sent it, or it is far too long.
+        RequestDenied: Another site sent it, or it is far too long.
     """
     if not is_same_origin(request, own_origins(web_of(request).settings)):
-        raise Refused(
+        raise RequestDenied(
             403,
             "This form came from another site: open the page here and try again. "
             "Behind a proxy, set METRICS_BASE to the address that people see.",
@@ -39,7 +39,7 @@ async def form_of(request: Request) -> Form:
     async for chunk in request.stream():
         content += chunk
         if len(content) > _MOST_BYTES:
-            raise Refused(403, "This form is too long.")
+            raise RequestDenied(403, "This form is too long.")
     return dict(parse_qsl(content.decode(errors="replace"), keep_blank_values=True))
 
 
@@ -49,7 +49,7 @@ def operator_of(request: Request) -> str:
 
     Raises:
         NotLoggedIn: Nobody is.
-        Refused: Their role is too small.
+        RequestDenied: Their role is too small.
     """
     return _logged_in(request, "operator")
 

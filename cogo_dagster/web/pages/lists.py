@@ -13,7 +13,7 @@ from cogo_dagster.web.api.bulk import MOST_AT_ONCE
 from cogo_dagster.web.api.cursors import next_cursor, read_cursor
 from cogo_dagster.web.dependencies import AppPart, WebPart, require_reader
 from cogo_dagster.web.render import Pages
-from cogo_dagster.web.search import QUALIFIERS, STATUSES, Search
+from cogo_dagster.web.search import QUALIFIERS, STATUSES, JobSearch
 
 router = APIRouter(prefix="/dashboard", include_in_schema=False, dependencies=[Depends(require_reader)])
 
@@ -33,7 +33,7 @@ def jobs(
     """Jobs by what was typed, newest first, beside the rail of statuses."""
     if job_id := _as_id(q):
         return RedirectResponse(f"/dashboard/jobs/{job_id}", 303)
-    search = Search.parse(q)
+    search = JobSearch.parse(q)
     filters = search.filters() | {"before_id": str(before) if before else None, "max_jobs": PAGE}
     found = application.queue.search_jobs(**filters)
     return _pages(request).page(

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import HTMLResponse, Response
 
 from cogo_dagster.vault.access_tokens import Holder
-from cogo_dagster.web.access import SESSION_COOKIE, SESSION_SECONDS, Refused, named
+from cogo_dagster.web.access import SESSION_COOKIE, SESSION_SECONDS, RequestDenied, named
 from cogo_dagster.web.dependencies import Web, WebPart, anybody, client_of, session_of, web_of
 from cogo_dagster.web.pages.forms import FormPart, back, form_of, own_page
 from cogo_dagster.web.render import Pages
@@ -42,7 +42,7 @@ def login(request: Request, web: WebPart, form: FormPart) -> Response:
     """Take a token and open a session."""
     try:
         holder = web.access.holder_of(form.get("token", "").strip(), client_of(request))
-    except Refused as refused:
+    except RequestDenied as refused:
         return _page(request, form.get("next"), str(refused), refused.status)
     known = Holder(named(holder, form.get("name")), holder.role, holder.token_id)
     return _with_session(request, web, known, form.get("next"))
@@ -60,7 +60,7 @@ def logout(request: Request, web: WebPart) -> Response:
 def _redeem(request: Request, web: Web, ticket: str, page: str | None) -> Response:
     try:
         holder = web.access.redeem(ticket, LINK_NAME)
-    except Refused as refused:
+    except RequestDenied as refused:
         # Pressed twice in one browser: the first time was enough.
         return back(own_page(page)) if session_of(request) else _page(request, page, str(refused), refused.status)
     return _with_session(request, web, holder, page)
