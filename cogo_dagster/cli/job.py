@@ -6,14 +6,12 @@ from uuid import UUID
 
 import typer
 
-from cogo_dagster.bootstrap import Application, open_application
+from cogo_dagster.bootstrap import Application
 from cogo_dagster.cli.bulk import actor
-from cogo_dagster.cli.groups import group
-from cogo_dagster.cli.options import read_settings
-from cogo_dagster.cli.output import JsonFlag, print_json
+from cogo_dagster.cli.command import Report, command, group
 from cogo_dagster.cli.tables import Column, Row, column, print_facts, print_table
-from cogo_dagster.cli.words import distance, error_line, one_line, run_time, size
 from cogo_dagster.formatting.explanation import why
+from cogo_dagster.formatting.values import distance, error_line, one_line, run_time, size
 from cogo_dagster.queue.decoding import Unreadable
 from cogo_dagster.queue.errors import JobNotFound
 from cogo_dagster.queue.model import Json
@@ -47,14 +45,24 @@ _ATTEMPTS = (
 )
 
 
-@app.command()
-def show(job_id: JobId, as_json: JsonFlag = False) -> None:
+@command(app)
+def show(application: Application, job_id: JobId) -> Report:
     """Show everything about one job: why it is where it is, payload, attempts, artifacts, error."""
-    with open_application(read_settings()) as application:
-        job = _look(application, job_id)
-    if as_json:
-        print_json(job)
-        return
+    job = _look(application, job_id)
+    return Report(job, lambda: _print(job))
+
+
+@command(app)
+def cancel(application: Application, job_id: JobId) -> Report:
+    """Cancel a queued job at once; ask a running one to stop."""
+    answer = application.queue.cancel(job_id, actor=actor())
+    if answer["status"] == "cancelled":
+        return Report(answer, f"Job {job_id} is cancelled.")
+    sentence = f"Job {job_id} is running: its worker stops it at the next renewal, unless it succeeds first."
+    return Report(answer, sentence)
+
+
+def _print(job: Row) -> None:
     print_facts(_facts(job))
     if job["superseded_attempts"]:
         typer.echo("\nEarlier attempts")
@@ -64,19 +72,6 @@ def show(job_id: JobId, as_json: JsonFlag = False) -> None:
         for artifact in job["artifacts"]:
             typer.echo(f"{one_line(artifact['name'])} ({size(artifact['size_bytes'])})")
             typer.echo(f"  {one_line(artifact['address'])}")
-
-
-@app.command()
-def cancel(job_id: JobId, as_json: JsonFlag = False) -> None:
-    """Cancel a queued job at once; ask a running one to stop."""
-    with open_application(read_settings()) as application:
-        answer = application.queue.cancel(job_id, actor=actor())
-    if as_json:
-        print_json(answer)
-    elif answer["status"] == "cancelled":
-        typer.echo(f"Job {job_id} is cancelled.")
-    else:
-        typer.echo(f"Job {job_id} is running: its worker stops it at the next renewal, unless it succeeds first.")
 
 
 def _look(application: Application, job_id: UUID) -> Json:

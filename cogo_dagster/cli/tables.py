@@ -1,5 +1,6 @@
 """Tables for people: as wide as the terminal, or whole where nobody reads them on one."""
 
+import functools
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cogo_dagster.cli.words import NOTHING, one_line
+from cogo_dagster.cli.command import Report, command
+from cogo_dagster.formatting.values import NOTHING, one_line
 from cogo_dagster.queue.model import Json
 from cogo_dagster.text import printable
 
@@ -39,6 +41,33 @@ class Column:
 def column(title: str, key: str | None = None, *, whole: bool = False) -> Column:
     """Return a column that shows one value of the row as it is; the title is its key unless one is given."""
     return Column(title, lambda row: _plain(row[key or title]), whole)
+
+
+def lists(
+    app: typer.Typer, columns: Sequence[Column], empty: str, *, name: str | None = None
+) -> Callable[[Callable[..., Sequence[Row]]], Callable[..., None]]:
+    """Make a command of a function that returns rows; see `command`.
+
+    Args:
+        app: The group it belongs to.
+        columns: What people see of a row; `--json` prints all of it.
+        empty: The sentence where there are none.
+        name: The command's name, where it is not the function's.
+    """
+
+    def register(function: Callable[..., Sequence[Row]]) -> Callable[..., None]:
+        @functools.wraps(function)
+        def report(*arguments: Json, **options: Json) -> Report:
+            return listed(function(*arguments, **options), columns, empty)
+
+        return command(app, name)(report)
+
+    return register
+
+
+def listed(rows: Sequence[Row], columns: Sequence[Column], empty: str) -> Report:
+    """Return the report of rows: a table, or a list of JSON objects."""
+    return Report(rows, lambda: print_table(rows, columns, when_empty=empty))
 
 
 def print_table(rows: Sequence[Row], columns: Sequence[Column], *, when_empty: str) -> None:
