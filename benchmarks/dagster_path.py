@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import dagster as dg
 import psycopg
+from cogo_dagster.defs.sensors import ready_jobs
 
 from benchmarks.experiments import Numbers, enqueue, template
 from benchmarks.measure import Meter
@@ -27,8 +28,7 @@ from benchmarks.peers import COGO, Peer
 from benchmarks.programs import Program, ProgramFailed
 from benchmarks.server import BenchServer, bench_server
 from cogo_dagster.bootstrap import open_application
-from cogo_dagster.defs.resources import CogoResource
-from cogo_dagster.defs.sensors import ready_jobs
+from cogo_dagster.dagster_support.resources import CogoResource
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.model import NewJob
 from cogo_dagster.queue.transports.postgres import PostgresTransport

@@ -66,6 +66,7 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = Field(None, alias="COGO_DATABASE_URL")
     home: Path = Field(default_factory=default_home, alias="COGO_HOME")
     dagster_postgres_url: SecretStr | None = Field(None, alias="DAGSTER_POSTGRES_URL")
+    dagster_home: Path | None = Field(None, alias="DAGSTER_HOME")
 
     # Worker
     worker_mode: Literal["db"] = Field("db", alias="WORKER_MODE")
@@ -142,10 +143,10 @@ class Settings(BaseSettings):
                 )
         return {name: value for name, value in given.items() if not isinstance(value, str) or value.strip()}
 
-    @field_validator("home", mode="after")
+    @field_validator("home", "dagster_home", mode="after")
     @classmethod
-    def _absolute(cls, home: Path) -> Path:
-        return home.expanduser().resolve()
+    def _absolute(cls, folder: Path | None) -> Path | None:
+        return folder.expanduser().resolve() if folder else None
 
     @field_validator(
         "browser_allowed_hosts",

@@ -3,6 +3,8 @@
 `major` chooses the server's version. It is 18 here; folders whose tests must pass on both versions override it.
 """
 
+import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -19,7 +21,9 @@ from cogo_dagster.queue.migrate import migrate
 from cogo_dagster.queue.model import Job
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.queue.transports.postgres import PostgresTransport
+from cogo_dagster_tests import machine
 from cogo_dagster_tests.programs import report
+from cogo_dagster_tests.prompt import end_servers_promptly
 from cogo_dagster_tests.servers import Major, TestServer, shared_server
 from cogo_dagster_tests.supabase.server import StandIn, supabase
 
@@ -31,6 +35,21 @@ Age = Callable[[UUID | Job, float], None]
 
 Lose = Callable[..., None]
 """Lets the leases of jobs end, and takes the jobs back, while their worker runs."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the marks of tests that only some machines can run, and prepare the processes that tests start."""
+    for mark, meaning in machine.MARKS.items():
+        config.addinivalue_line("markers", f"{mark}: {meaning}")
+    # Whatever the caller says: the tests start hundreds of processes that import Dagster.
+    sys.dont_write_bytecode = False
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    end_servers_promptly()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """End a test that this machine cannot run."""
+    machine.require(item)
 
 
 def pytest_report_header() -> list[str]:

@@ -5,6 +5,7 @@ Each is fetched once into a folder below the project's cache and kept; root on D
 
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from cogo_dagster.queue.embedded.locks import locked
@@ -20,32 +21,32 @@ def npm_package(name: str, version: str) -> Path:
     Raises:
         RuntimeError: There is no npm and no way to get it, or it cannot fetch the package.
     """
-    home = CACHE / f"{name.replace('/', '+')}-{version}"
-    folder = home / "node_modules" / name
+    return npm_packages(f"{name.replace('/', '+')}-{version}", [f"{name}@{version}"]) / name
+
+
+def npm_packages(key: str, packages: Sequence[str]) -> Path:
+    """Install packages (`name@version`) into one folder named by the key; return its `node_modules`.
+
+    Raises:
+        RuntimeError: There is no npm and no way to get it, or it cannot fetch a package.
+    """
+    home = CACHE / key
     CACHE.mkdir(parents=True, exist_ok=True)
     with locked(CACHE / "install.lock"):
         if not (home / "complete").exists():
-            _install(f"{name}@{version}", home)
+            _install(packages, home)
             (home / "complete").touch()
-    return folder
+    return home / "node_modules"
 
 
-def _install(package: str, home: Path) -> None:
+def _install(packages: Sequence[str], home: Path) -> None:
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)
-    command = [
-        npm_program(),
-        "install",
-        "--no-audit",
-        "--no-fund",
-        "--ignore-scripts",
-        "--no-package-lock",
-        "--prefix",
-        str(home),
-    ]
-    done = subprocess.run([*command, package], capture_output=True, text=True, check=False)
+    options = ["--no-audit", "--no-fund", "--ignore-scripts", "--no-package-lock", "--prefix", str(home)]
+    command = [npm_program(), "install", *options, *packages]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise RuntimeError(f"npm could not fetch {package}: {done.stderr.strip().splitlines()[-1:]}")
+        raise RuntimeError(f"npm could not fetch {', '.join(packages)}: {done.stderr.strip().splitlines()[-1:]}")
 
 
 def npm_program() -> str:

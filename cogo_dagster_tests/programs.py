@@ -14,6 +14,7 @@ from cogo_dagster_tests.apt import apt_install
 
 PROGRAMS: Final = {
     "npm": ("npm", "it comes with the development packages: `uv sync`"),
+    "node": ("nodejs", "it comes with the development packages: `uv sync`"),
     "pgbouncer": ("pgbouncer", "`sudo apt-get install pgbouncer`, or `brew install pgbouncer`"),
     "jq": ("jq", "`sudo apt-get install jq`, or `brew install jq`"),
     "curl": ("curl", "`sudo apt-get install curl`, or `brew install curl`"),

@@ -8,7 +8,8 @@ from dataclasses import asdict
 
 from benchmarks.peers import cogo, program
 from cogo_dagster import bootstrap
-from cogo_dagster.defs.launch import run_process_jobs
+from cogo_dagster.dagster_support.launch import run_process_jobs
+from cogo_dagster.defs.queue.jobs import process_jobs
 
 
 class DagsterRun(cogo.Cogo):
@@ -20,7 +21,7 @@ class DagsterRun(cogo.Cogo):
         bootstrap.build_executors = lambda _: [executor]  # type: ignore[assignment]
         settings = {"COGO_DATABASE_URL": self._dsn, "COGO_CONCURRENCY": str(cogo.CONCURRENCY)}
         began_at = time.monotonic()
-        run = await asyncio.to_thread(run_process_jobs, settings)
+        run = await asyncio.to_thread(run_process_jobs, process_jobs, settings)
         print("RESULT", json.dumps(asdict(run) | {"run_seconds": time.monotonic() - began_at}), flush=True)
 
 

@@ -24,6 +24,7 @@ from cogo_dagster.queue.errors import QueueError
 from cogo_dagster.queue.executor import Executor, ExecutorPorts
 from cogo_dagster.queue.model import Enqueued, Json, NewJob
 from cogo_dagster.queue.rates import RateLimits
+from cogo_dagster.queue.rows.artifacts import ArtifactRow
 from cogo_dagster.queue.stats import QueueStats
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.queue.worker import Observer, Worker, WorkerOptions
@@ -183,16 +184,16 @@ class Application:
 
     def _told_nobody(self, job_id: UUID, week: str) -> bool:
         """Whether a job has ended, and no target accepted the week or is still to be told."""
-        ended = any(row["status"] in ("succeeded", "failed", "cancelled") for row in self.queue.get_jobs([job_id]))
+        ended = any(row.status in ("succeeded", "failed", "cancelled") for row in self.queue.get_jobs([job_id]))
         return ended and not self.transport.call("announcement_is_settled", {"key": f"weekly:{week}"})
 
     def artifact_url(self, artifact_id: object) -> str | None:
         """Return the address that leads to an artifact's bytes; None while METRICS_BASE is unset."""
         return artifact_content(self.settings, artifact_id)
 
-    def address_of(self, artifact: Mapping[str, Json]) -> str | None:
+    def address_of(self, artifact: ArtifactRow) -> str | None:
         """Return where a person finds an artifact's file; None for a row of an older system that does not say."""
-        return self.store.address(artifact["storage_key"]) if artifact["storage_key"] else None
+        return self.store.address(artifact.storage_key) if artifact.storage_key else None
 
     def perform(
         self,

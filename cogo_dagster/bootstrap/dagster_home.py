@@ -1,4 +1,4 @@
-"""The folder that DAGSTER_HOME names: the checkout, or for an installed wheel one that can be written."""
+"""The folder that DAGSTER_HOME names, by default the one with the project's own dagster.yaml."""
 
 from pathlib import Path
 from typing import Final
@@ -10,7 +10,16 @@ INSTALLED: Final = Path(__file__).resolve().parent.parent / "_project"
 
 
 def dagster_home(settings: Settings) -> Path:
-    """Return the folder with dagster.yaml and workspace.yaml; made below COGO_HOME where there is no checkout.
+    """Return DAGSTER_HOME; `dagster_files` if it is not set.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    return settings.dagster_home or dagster_files(settings)
+
+
+def dagster_files(settings: Settings) -> Path:
+    """Return the folder with our dagster.yaml and workspace.yaml: the checkout, else one made below COGO_HOME.
 
     Raises:
         OSError: It cannot be made.

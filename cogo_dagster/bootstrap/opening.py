@@ -52,8 +52,7 @@ def _over_rest(settings: Settings, stack: ExitStack) -> Application:
     transport = SupabaseTransport(supabase_project(settings))
     stack.callback(transport.close)
     queue = Queue(transport)
-    version = queue.schema_version()
-    require_release(version["release"] if version else None, MIGRATE)
+    require_release(queue.schema_version().release, MIGRATE)
     _apply_limits(settings, queue)
     return Application(settings, None, transport, queue, _store(settings, queue, stack))
 

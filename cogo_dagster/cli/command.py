@@ -147,12 +147,18 @@ def registered(
 
 def print_json(document: Json) -> None:
     """Print one document on standard output; what would steer a terminal is escaped as JSON does."""
-    typer.echo(_escaped(json.dumps(document, indent=2, ensure_ascii=False, default=str)))
+    typer.echo(_escaped(json.dumps(document, indent=2, ensure_ascii=False, default=_encodable)))
 
 
 def one_json_line(document: Json) -> str:
     """Return a document in one line, escaped alike."""
-    return _escaped(json.dumps(document, ensure_ascii=False, default=str))
+    return _escaped(json.dumps(document, ensure_ascii=False, default=_encodable))
+
+
+def _encodable(value: object) -> object:
+    """Return the document of a row, and the text of any other value that JSON does not know."""
+    document = getattr(value, "document", None)
+    return str(value) if document is None else document
 
 
 def _escaped(text: str) -> str:

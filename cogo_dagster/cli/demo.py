@@ -30,7 +30,7 @@ from cogo_dagster.queue.model import Json, NewJob
 from cogo_dagster.settings import Settings, is_root
 
 if TYPE_CHECKING:
-    from cogo_dagster.defs.launch import LaunchedRun
+    from cogo_dagster.dagster_support.launch import LaunchedRun
 
 _EMBEDDED: Final = dict.fromkeys(
     ("COGO_DATABASE_URL", "SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY", "MAX_JOBS", "BROWSER_REAL_MODE"),
@@ -196,9 +196,11 @@ def _opened(settings: Settings, log: WorkerLog) -> Iterator[Application]:
 
 
 def _run(overrides: dict[str, str]) -> "LaunchedRun":
-    from cogo_dagster.defs.launch import run_process_jobs  # noqa: PLC0415 - Dagster takes two seconds to import
+    # Dagster takes two seconds to import.
+    from cogo_dagster.dagster_support.launch import run_process_jobs  # noqa: PLC0415
+    from cogo_dagster.defs.queue.jobs import process_jobs  # noqa: PLC0415
 
-    return run_process_jobs(overrides)
+    return run_process_jobs(process_jobs, overrides)
 
 
 def _document(application: Application, job_ids: Sequence[UUID], run: "LaunchedRun") -> dict[str, Json]:

@@ -12,7 +12,7 @@ import typer
 from fastapi import FastAPI
 
 from cogo_dagster.bootstrap import embedded_server, open_application
-from cogo_dagster.bootstrap.dagster_home import dagster_home
+from cogo_dagster.bootstrap.dagster_home import dagster_files, dagster_home
 from cogo_dagster.cli.child import Child, port_is_free
 from cogo_dagster.cli.command import JsonFlag, print_json
 from cogo_dagster.cli.options import read_settings
@@ -83,7 +83,7 @@ def _serve(settings: Settings, port: int, database_url: str, dashboard: Dashboar
         typer.echo(f"Log in       {dashboard.login_url()}")
         typer.echo(f"             (works once, for {LINK_SECONDS // 60} minutes; reading needs no login here)")
     typer.echo("Starting Dagster (its log: " + str(log_file) + ") …", err=True)
-    with Child("Dagster", command, dagster_home(settings), _environment(settings), log_file) as child:
+    with Child("Dagster", command, dagster_files(settings), _environment(settings), log_file) as child:
         child.wait_until_answers(f"{url}/server_info", _START_SECONDS)
         _start_replaying(url)
         if as_json:

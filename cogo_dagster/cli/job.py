@@ -79,9 +79,9 @@ def _look(application: Application, job_id: UUID) -> Json:
     if not found:
         raise JobNotFound(f"There is no job {job_id}: `cogo list jobs` shows those there are.")
     [job] = found
-    artifacts = [one | {"address": application.address_of(one)} for one in job["artifacts"]]
+    artifacts = [one.document | {"address": application.address_of(one)} for one in job.artifacts]
     reasons = [why(fact, datetime.now(UTC)) for fact in application.queue.explain([job_id])]
-    return job | {"artifacts": artifacts, "why": reasons[0] if reasons else None}
+    return job.document | {"artifacts": artifacts, "why": reasons[0] if reasons else None}
 
 
 def _facts(job: Row) -> dict[str, Json]:

@@ -1,5 +1,6 @@
 """`cogo list`: what is in the queue, newest first. `cogo stats`: the queue in numbers."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Final
@@ -14,6 +15,7 @@ from cogo_dagster.cli.tables import Column, Row, column, listed, lists, print_fa
 from cogo_dagster.formatting.explanation import why as in_words
 from cogo_dagster.formatting.values import NOTHING, distance, error_line, size, span, until
 from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.rows.jobs import JobRow
 from cogo_dagster.queue.stats import Numbers
 
 app = group("Show what is in the queue, who works on it, and what operators did.")
@@ -94,14 +96,14 @@ def artifacts(
 ) -> list[Row]:
     """Show artifacts and where they are."""
     rows = application.queue.list_artifacts(
-        job_id=str(job_id) if job_id else None,
+        job_id=job_id,
         status=status,
         type_prefix=type_prefix,
         executor_id=executor_id,
         since_seconds=since_seconds,
         max_artifacts=limit,
     )
-    return [row | {"address": application.address_of(row)} for row in rows]
+    return [row.document | {"address": application.address_of(row)} for row in rows]
 
 
 def _state(row: Row) -> str:
@@ -283,7 +285,7 @@ def _split(given: list[str] | None) -> list[str] | None:
     return [word.strip() for part in given for word in part.split(",") if word.strip()] if given else None
 
 
-def _explained(application: Application, rows: list[Row]) -> list[Row]:
-    facts = {fact["job_id"]: fact for fact in application.queue.explain([UUID(row["id"]) for row in rows])}
+def _explained(application: Application, rows: Sequence[JobRow]) -> list[Row]:
+    facts = {fact.job_id: fact for fact in application.queue.explain([row.id for row in rows])}
     now = datetime.now(UTC)
-    return [{**row, "why": in_words(facts[row["id"]], now)} for row in rows if row["id"] in facts]
+    return [{**row.document, "why": in_words(facts[row.id], now)} for row in rows if row.id in facts]

@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import typer
 from rich.console import Console
@@ -17,7 +17,7 @@ from cogo_dagster.formatting.values import NOTHING, one_line
 from cogo_dagster.queue.model import Json
 from cogo_dagster.text import printable
 
-Row = Mapping[str, Json]
+Row = Any
 
 _ENDLESS: Final = 100_000
 _MOST_CHARS: Final = 64_000

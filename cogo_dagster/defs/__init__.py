@@ -1,1 +1,1 @@
-"""The Dagster definitions: rims that read, call and report. Only here and in `definitions` is Dagster imported."""
+"""The Dagster definitions, by area. `definitions.py` loads every module of this folder."""

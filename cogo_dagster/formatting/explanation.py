@@ -4,83 +4,81 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Final
 
-from cogo_dagster.queue.decoding import read_time
-from cogo_dagster.queue.model import Json
-
-Fact = Mapping[str, Json]
+from cogo_dagster.queue.decoding import Unreadable
+from cogo_dagster.queue.rows.jobs import JobReason
 
 _LONG_LINE: Final = 1_000
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
-def why(fact: Fact, now: datetime) -> str:
+def why(fact: JobReason, now: datetime) -> str:
     """Word one answer of the SQL function `explain_jobs`.
 
     Args:
         fact: With `why`, and what belongs to it.
         now: With a time zone.
     """
-    told = _TOLD.get(fact["why"])
+    told = _TOLD.get(fact.why)
     if told:
         return told(fact, now)
-    return _PLAIN.get(fact["why"], f"has the status {fact['why']}, which is unreadable").format_map(fact)
+    plain = _PLAIN.get(fact.why)
+    return plain.format_map(vars(fact)) if plain else f"has the status {fact.why}, which is unreadable"
 
 
-def _paused(fact: Fact, now: datetime) -> str:
-    reason = f": {fact['reason']}" if fact["reason"] else ""
-    since = _span(now, fact["paused_at"])
+def _paused(fact: JobReason, now: datetime) -> str:
+    reason = f": {fact.reason}" if fact.reason else ""
+    since = _span(now, fact.paused_at)
     return (
-        f"{fact['kind']} {fact['name']} is paused for {since} by {fact['actor']}{reason}; "
-        f"`cogo resume {fact['kind']} {fact['name']}` lets it go on"
+        f"{fact.kind} {fact.name} is paused for {since} by {fact.actor}{reason}; "
+        f"`cogo resume {fact.kind} {fact.name}` lets it go on"
     )
 
 
-def _waiting(fact: Fact, now: datetime) -> str:
-    until = _span(fact["next_run_at"], now)
-    if fact.get("snoozed"):
-        return f"was put off, and waits {until} more: {fact['snoozed'].rstrip('.')}"
-    return f"waits {until} for its {'next attempt' if fact['attempts'] else 'time'}"
+def _waiting(fact: JobReason, now: datetime) -> str:
+    until = _span(fact.next_run_at, now)
+    if fact.snoozed:
+        return f"was put off, and waits {until} more: {fact.snoozed.rstrip('.')}"
+    return f"waits {until} for its {'next attempt' if fact.attempts else 'time'}"
 
 
-def _in_line(fact: Fact) -> str:
-    ahead = fact["ahead"]
+def _in_line(fact: JobReason) -> str:
+    ahead = fact.ahead or 0
     if not ahead:
         return "is due, and next in line"
     count = f"{ahead:,} or more" if ahead >= _LONG_LINE else str(ahead)
     return f"is due; {count} {'job is' if ahead == 1 else 'jobs are'} before it"
 
 
-def _no_executor(fact: Fact) -> str:
-    needed = _NEEDED.get(fact["family"])
-    return f"no worker alive runs {fact['family']} jobs" + (f": start one with {needed} set" if needed else "")
+def _no_executor(fact: JobReason) -> str:
+    needed = _NEEDED.get(fact.family or "")
+    return f"no worker alive runs {fact.family} jobs" + (f": start one with {needed} set" if needed else "")
 
 
-def _running(fact: Fact, now: datetime) -> str:
-    left = _span(fact["lease_expires_at"], now)
-    return f"runs on {fact['worker_id']}, whose lease lasts {left} more"
+def _running(fact: JobReason, now: datetime) -> str:
+    left = _span(fact.lease_expires_at, now)
+    return f"runs on {fact.worker_id}, whose lease lasts {left} more"
 
 
-def _lease_expired(fact: Fact, now: datetime) -> str:
-    ago = _span(now, fact["lease_expires_at"])
+def _lease_expired(fact: JobReason, now: datetime) -> str:
+    ago = _span(now, fact.lease_expires_at)
     return (
-        f"its worker {fact['worker_id']} has not renewed the lease that ended {ago} ago; "
+        f"its worker {fact.worker_id} has not renewed the lease that ended {ago} ago; "
         "any worker takes it back, or `cogo recover leases`"
     )
 
 
-def _failed(fact: Fact) -> str:
-    if fact.get("replayed_job_id"):
-        return f"has failed and was replayed as job {fact['replayed_job_id']}"
-    reason = str(fact.get("reason") or "failed").replace("_", " ")
+def _failed(fact: JobReason) -> str:
+    if fact.replayed_job_id:
+        return f"has failed and was replayed as job {fact.replayed_job_id}"
+    reason = str(fact.reason or "failed").replace("_", " ")
     return f"has failed ({reason}); `cogo replay dlq` or `cogo retry failed` runs it again"
 
 
-def _span(later: datetime | str, earlier: datetime | str) -> str:
+def _span(later: datetime | Unreadable | None, earlier: datetime | Unreadable | None) -> str:
     """Say how much lies between two times, of which a row may hold one that cannot be read."""
-    end, start = (time if isinstance(time, datetime) else read_time(time) for time in (later, earlier))
-    if isinstance(end, str) or isinstance(start, str):
+    if not isinstance(later, datetime) or not isinstance(earlier, datetime):
         return "an unreadable time"
-    seconds = max(0.0, (end - start).total_seconds())
+    seconds = max(0.0, (later - earlier).total_seconds())
     size, unit = next(((size, unit) for size, unit in _UNITS if seconds >= size), (1, "s"))
     return f"{int(seconds // size)} {unit}"
 
@@ -96,7 +94,7 @@ _PLAIN: Final[Mapping[str, str]] = {
     "cancelled": "was cancelled",
 }
 
-_TOLD: Final[Mapping[str, Callable[[Fact, datetime], str]]] = {
+_TOLD: Final[Mapping[str, Callable[[JobReason, datetime], str]]] = {
     "paused": _paused,
     "waiting": _waiting,
     "in_line": lambda fact, _: _in_line(fact),

@@ -1,13 +1,12 @@
 """A job's life as a line of moments. Pure: the engine has the facts, this puts them in order."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 from cogo_dagster.formatting.values import error_line
-from cogo_dagster.queue.decoding import Unreadable, read_time
-from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.decoding import Unreadable
+from cogo_dagster.queue.rows.jobs import JobError, JobRow, SupersededAttempt, WholeJob
 
 Time = datetime | Unreadable
 """A moment, or why a row's cannot be read."""
@@ -55,29 +54,29 @@ class JobAttempt:
     claimed_at: Time | None
     started_at: Time | None
     finished_at: Time | None
-    run_seconds: float | None
-    error: Json
+    run_seconds: float | Unreadable | None
+    error: JobError | Unreadable | None
 
 
-def attempts_of(job: Mapping[str, Json]) -> list[JobAttempt]:
+def attempts_of(job: WholeJob) -> list[JobAttempt]:
     """Return every attempt of a whole job, as `get_jobs` returns it, oldest first."""
-    earlier = [_attempt(row, row["attempt"], row["outcome"]) for row in job["superseded_attempts"]]
-    if job["status"] == "queued" or not job["claimed_at"] or _is_told(job, earlier):
+    earlier = [_attempt(row, row.attempt, row.outcome) for row in job.superseded_attempts]
+    if job.status == "queued" or not job.claimed_at or _is_told(job, earlier):
         return earlier
-    return [*earlier, _attempt(job, job["attempts"], job["status"])]
+    return [*earlier, _attempt(job, job.attempts, job.status)]
 
 
-def timeline(job: Mapping[str, Json]) -> list[Moment]:
+def timeline(job: WholeJob) -> list[Moment]:
     """Return the moments of a whole job, as `get_jobs` returns it, oldest first; what is to come is last."""
-    moments = [Moment(_time(job["created_at"]), "created", "Enqueued")]
+    moments = [Moment(job.created_at, "created", "Enqueued")]
     for attempt in attempts_of(job):
         moments += _moments(attempt)
-    if job["status"] == "queued":
-        moments.append(Moment(_time(job["next_run_at"]), "next", "Due"))
-    elif job["status"] == "cancelled" and not any(moment.kind == "cancelled" for moment in moments):
-        moments.append(Moment(_time(job["finished_at"]), "cancelled", "Cancelled"))
-    elif job["status"] == "running":
-        moments.append(Moment(_time(job["lease_expires_at"]), "lease", "Lease ends unless it is renewed"))
+    if job.status == "queued":
+        moments.append(Moment(job.next_run_at, "next", "Due"))
+    elif job.status == "cancelled" and not any(moment.kind == "cancelled" for moment in moments):
+        moments.append(Moment(_known(job.finished_at), "cancelled", "Cancelled"))
+    elif job.status == "running":
+        moments.append(Moment(_known(job.lease_expires_at), "lease", "Lease ends unless it is renewed"))
     return _in_order(moments)
 
 
@@ -101,36 +100,31 @@ def _moments(attempt: JobAttempt) -> list[Moment]:
     return moments
 
 
-def _is_told(job: Mapping[str, Json], earlier: list[JobAttempt]) -> bool:
+def _is_told(job: WholeJob, earlier: list[JobAttempt]) -> bool:
     """Whether the claim that the row still names is a superseded one, as after a crash or a cancel while queued."""
-    claimed_at = _time(job["claimed_at"])
-    return any(attempt.claimed_at == claimed_at for attempt in earlier)
+    return any(attempt.claimed_at == job.claimed_at for attempt in earlier)
 
 
 def _note(attempt: JobAttempt) -> str | None:
-    if not attempt.error:
+    if attempt.error is None:
         return None
-    if not isinstance(attempt.error, dict):
+    if not isinstance(attempt.error, JobError):
         return error_line(attempt.error)
-    return f"{attempt.error.get('class')}: {str(attempt.error.get('message')).partition(chr(10))[0]}"
+    return f"{attempt.error.error_class}: {str(attempt.error.message).partition(chr(10))[0]}"
 
 
-def _attempt(row: Mapping[str, Json], number: int, outcome: str) -> JobAttempt:
+def _attempt(row: SupersededAttempt | JobRow, number: int, outcome: str) -> JobAttempt:
     return JobAttempt(
         number=number,
         outcome=outcome,
-        worker_id=row["worker_id"],
-        claimed_at=_maybe(row["claimed_at"]),
-        started_at=_maybe(row["started_at"]),
-        finished_at=_maybe(row["finished_at"]),
-        run_seconds=row["run_seconds"],
-        error=row["error"],
+        worker_id=row.worker_id,
+        claimed_at=row.claimed_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        run_seconds=row.run_seconds,
+        error=row.error,
     )
 
 
-def _maybe(time: str | None) -> Time | None:
-    return _time(time) if time else None
-
-
-def _time(time: str | None) -> Time:
-    return read_time(time)
+def _known(time: Time | None) -> Time:
+    return Unreadable("unreadable: there is no time") if time is None else time

@@ -6,6 +6,7 @@ from typing import Final
 
 from cogo_dagster.queue.decoding import Unreadable, read_time
 from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.rows.jobs import JobError
 from cogo_dagster.text import printable
 
 NOTHING: Final = "-"
@@ -75,6 +76,8 @@ def size(size_bytes: int | None) -> str:
 
 def error_line(error: Json) -> str:
     """Say an error in one line: its class, then its message."""
+    if isinstance(error, JobError):
+        return one_line(f"{error.error_class or 'unknown'}: {error.message or 'no message'}")
     if not isinstance(error, dict):  # a row of an older system may hold anything
         return one_line(str(error)) if error else NOTHING
     return one_line(f"{error.get('class') or 'unknown'}: {error.get('message') or 'no message'}")

@@ -2,14 +2,15 @@
 
 from datetime import datetime
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.rows.base import Row
 from cogo_dagster.queue.tolerant import Measure
 from cogo_dagster.queue.transports.base import Transport
 
 
-class Numbers(BaseModel):
+class Numbers(Row):
     """The first numbers somebody asks for. Those of waiting jobs stop at 10,000 a lane."""
 
     ready: int = Field(description="Queued jobs that are due and not paused.")
@@ -29,6 +30,7 @@ class Numbers(BaseModel):
     slots_alive: int
     slots_free: int
     slots_by_family: dict[str, int]
+    running_by_instance: dict[str, int] = Field(exclude=True)
 
     @property
     def queued(self) -> int:
@@ -36,14 +38,14 @@ class Numbers(BaseModel):
         return self.ready + self.waiting
 
 
-class Count(BaseModel):
+class Count(Row):
     """A number of rows; beyond 10,000 it is the planner's estimate."""
 
     count: int
     exact: bool
 
 
-class StatusCounts(BaseModel):
+class StatusCounts(Row):
     """How many jobs there are of each status."""
 
     queued: Count
@@ -53,14 +55,14 @@ class StatusCounts(BaseModel):
     cancelled: Count
 
 
-class Quantiles(BaseModel):
+class Quantiles(Row):
     """The middle and the slow end, in seconds; None where nothing was measured."""
 
     p50: Measure
     p95: Measure
 
 
-class Hour(BaseModel):
+class Hour(Row):
     """What ended within one hour."""
 
     start: datetime
@@ -69,7 +71,7 @@ class Hour(BaseModel):
     cancelled: int
 
 
-class FamilyHistory(BaseModel):
+class FamilyHistory(Row):
     """What became of one family's jobs."""
 
     family: str
@@ -79,14 +81,14 @@ class FamilyHistory(BaseModel):
     run_p95: Measure
 
 
-class ErrorCount(BaseModel):
+class ErrorCount(Row):
     """How often a class of error ended a job."""
 
     error_class: str
     count: int
 
 
-class History(BaseModel):
+class History(Row):
     """What ended in the last hours."""
 
     hours: list[Hour]
@@ -97,7 +99,7 @@ class History(BaseModel):
     complete: bool = Field(description="False where only the newest 50,000 of a status were read.")
 
 
-class Latency(BaseModel):
+class Latency(Row):
     """A histogram: counts per bucket, not cumulative, with one more bucket than bounds."""
 
     bounds_seconds: list[float]
@@ -105,7 +107,7 @@ class Latency(BaseModel):
     sum_seconds: float
 
 
-class WorkerTotals(BaseModel):
+class WorkerTotals(Row):
     """What all workers ever counted, added up."""
 
     counters: dict[str, float]

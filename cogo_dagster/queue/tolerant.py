@@ -8,15 +8,22 @@ import math
 from datetime import datetime
 from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator, Field, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import BeforeValidator, Field, GetPydanticSchema, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic_core import core_schema
 
 from cogo_dagster.queue.decoding import Unreadable, read_time
 from cogo_dagster.text import storable_json
 
 _SHOWN_CHARS: Final = 60
 
-UnreadableText = Annotated[
+_PatternedText = Annotated[
     str, Field(pattern="^unreadable: ", description="Why the value cannot be read, behind `unreadable: `.")
+]
+UnreadableText = Annotated[
+    Unreadable,
+    GetPydanticSchema(
+        lambda _, handler: core_schema.no_info_after_validator_function(Unreadable, handler(_PatternedText))
+    ),
 ]
 
 

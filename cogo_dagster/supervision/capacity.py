@@ -1,10 +1,11 @@
 """How many workers to start for what waits. Pure: the sensor reads, this decides, Dagster launches."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.rows.stats import QueueStats
+from cogo_dagster.queue.rows.workers import WorkerRow
 
 JOBS_PER_WORKER: Final = 200
 """Waiting jobs that justify one more worker: a launch costs 5-8 s, time for some hundred light jobs."""
@@ -45,9 +46,9 @@ class Demand:
 
 
 def demand(
-    stats: Mapping[str, Json],
+    stats: QueueStats,
     runnable: Collection[str],
-    workers: Sequence[Mapping[str, Json]],
+    workers: Sequence[WorkerRow],
     ended_runs: Collection[str],
     workers_starting: int,
 ) -> Demand:
@@ -60,33 +61,31 @@ def demand(
         ended_runs: Ids of Dagster runs that have ended: their workers are gone, however fresh the heartbeat.
         workers_starting: See `Demand`.
     """
-    there = [worker for worker in workers if worker["dagster_run_id"] not in ended_runs]
-    instances = {worker["instance_id"] for worker in there}
-    ready = {family: n for family, n in stats["ready_by_family"].items() if family in runnable}
-    serving = [worker for worker in there if not ready or set(ready) & set(worker["families"])]
-    slots = sum(worker["concurrency"] for worker in serving)
+    there = [worker for worker in workers if worker.dagster_run_id not in ended_runs]
+    instances = {str(worker.instance_id) for worker in there}
+    ready = {family: n for family, n in stats.ready_by_family.items() if family in runnable}
+    serving = [worker for worker in there if not ready or set(ready) & set(worker.families)]
+    slots = sum(worker.concurrency for worker in serving)
     return Demand(
         ready=sum(ready.values()),
         # Who claimed without an instance id ("") sends no heartbeat either: expired leases tell when it is gone.
-        orphaned=sum(
-            n for instance, n in stats["running_by_instance"].items() if instance and instance not in instances
-        ),
+        orphaned=sum(n for instance, n in stats.running_by_instance.items() if instance and instance not in instances),
         workers_alive=len(serving),
         workers_starting=workers_starting,
-        runs_alive=sum(1 for worker in there if worker["dagster_run_id"]),
+        runs_alive=sum(1 for worker in there if worker.dagster_run_id),
         slots=slots,
-        slots_free=sum(max(worker["concurrency"] - worker["running"], 0) for worker in serving),
+        slots_free=sum(max(worker.concurrency - worker.running, 0) for worker in serving),
         oldest_seconds=_oldest_seconds(stats, runnable, sum(ready.values()), slots),
     )
 
 
-def _oldest_seconds(stats: Mapping[str, Json], runnable: Collection[str], ready: int, slots: int) -> float:
+def _oldest_seconds(stats: QueueStats, runnable: Collection[str], ready: int, slots: int) -> float:
     """Read how long the oldest ready job has waited; the number is of all families.
 
     With a family that nobody runs among them it says nothing of the others: then two rounds of jobs count as a wait.
     """
-    oldest = float(stats["oldest_ready_seconds"])
-    if {family for family, n in stats["ready_by_family"].items() if n} <= set(runnable):
+    oldest = stats.oldest_ready_seconds
+    if {family for family, n in stats.ready_by_family.items() if n} <= set(runnable):
         return oldest
     return min(oldest, PATIENCE_SECONDS) if ready >= 2 * slots else 0
 
@@ -118,7 +117,7 @@ def recovery_needed(demand: Demand, expired_leases: int) -> bool:
     return expired_leases > 0 and not demand.workers_alive and not demand.workers_starting
 
 
-def runnable_families(own: Collection[str], registered: Sequence[Collection[str]]) -> set[str]:
+def runnable_families(own: Collection[str], registered: Sequence[Collection[str | None]]) -> set[str]:
     """Return the families that a new worker can run.
 
     Runs may be launched on machines with other settings than the one that decides, so what the newest workers have
@@ -129,7 +128,7 @@ def runnable_families(own: Collection[str], registered: Sequence[Collection[str]
         registered: Families of the workers that were launched as runs lately, newest first.
     """
     newest = registered[:REGISTERED_WORKERS]
-    return {family for families in newest for family in families} if newest else set(own)
+    return {family for families in newest for family in families if family} if newest else set(own)
 
 
 def is_surplus(run_id: str, under_way: Sequence[str], max_workers: int) -> bool:

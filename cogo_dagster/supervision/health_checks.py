@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.rows.stats import DatabaseHealth, QueueStats
 
 Severity = Literal["ok", "warn", "error"]
 
@@ -23,9 +24,9 @@ class CheckResult:
     numbers: dict[str, float] = field(default_factory=dict)
 
 
-def dlq_depth(stats: Mapping[str, Json], *, warn: int = 1, error: int = 100) -> CheckResult:
+def dlq_depth(stats: QueueStats, *, warn: int = 1, error: int = 100) -> CheckResult:
     """Judge how many dead letters wait for somebody."""
-    open_letters = stats["dlq_open"]
+    open_letters = stats.dlq_open
     what = f"{open_letters:,} dead letters are open"
     return CheckResult(
         _grade(open_letters, warn, error),
@@ -34,15 +35,15 @@ def dlq_depth(stats: Mapping[str, Json], *, warn: int = 1, error: int = 100) -> 
     )
 
 
-def oldest_queued_age(stats: Mapping[str, Json], *, warn: float = 900, error: float = 3_600) -> CheckResult:
+def oldest_queued_age(stats: QueueStats, *, warn: float = 900, error: float = 3_600) -> CheckResult:
     """Judge how long the oldest job that is due has waited."""
-    seconds = round(stats["oldest_ready_seconds"], 1)
+    seconds = round(stats.oldest_ready_seconds, 1)
     hint = "" if seconds < warn else ": are there workers, and do they run its type? `cogo list jobs --why` says."
-    sentence = f"The oldest of {stats['ready']:,} due jobs has waited {seconds:,.0f} s{hint or '.'}"
+    sentence = f"The oldest of {stats.ready:,} due jobs has waited {seconds:,.0f} s{hint or '.'}"
     return CheckResult(
         _grade(seconds, warn, error),
-        sentence if stats["ready"] else "No job is due.",
-        {"oldest_ready_seconds": seconds, "ready": stats["ready"], "workers_alive": stats["workers_alive"]},
+        sentence if stats.ready else "No job is due.",
+        {"oldest_ready_seconds": seconds, "ready": stats.ready, "workers_alive": stats.workers_alive},
     )
 
 
@@ -56,10 +57,10 @@ def lease_losses(jobs: Mapping[str, Json], *, warn: int = 1, error_share: float 
     return CheckResult(severity, sentence, {"lost": lost, "attempts": attempts})
 
 
-def database_health(numbers: Mapping[str, Json]) -> CheckResult:
+def database_health(numbers: DatabaseHealth) -> CheckResult:
     """Judge dead rows, old transactions and the age of transaction ids."""
-    live, dead = numbers["jobs_live"], numbers["jobs_dead"]
-    oldest, age = numbers["oldest_transaction_seconds"], numbers["transaction_id_age"]
+    live, dead = numbers.jobs_live, numbers.jobs_dead
+    oldest, age = numbers.oldest_transaction_seconds, numbers.transaction_id_age
     trouble = [
         (
             dead > 20_000 and dead > live,
@@ -73,7 +74,7 @@ def database_health(numbers: Mapping[str, Json]) -> CheckResult:
     found = [(severity, words) for holds, severity, words in trouble if holds]
     severity: Severity = "error" if any(s == "error" for s, _ in found) else "warn" if found else "ok"
     sentence = "; ".join(words for _, words in found) or f"{live:,} jobs, {dead:,} dead rows, no old transaction"
-    counted = {name: float(value) for name, value in numbers.items()}
+    counted = {name: float(value) for name, value in numbers}
     return CheckResult(severity, f"{sentence[0].upper()}{sentence[1:].rstrip('.')}.", counted)
 
 

@@ -1,10 +1,12 @@
 """Which dead letters are worth another try without a person. Pure: the sensor reads, this decides, Dagster launches."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.decoding import Unreadable
+from cogo_dagster.queue.rows.dead_letters import DeadLetter
+from cogo_dagster.queue.rows.jobs import JobError
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,18 +24,16 @@ class ReplayPolicy:
     max_at_once: int = 200
 
 
-def is_transient(letter: Mapping[str, Json]) -> bool:
+def is_transient(letter: DeadLetter) -> bool:
     """Whether time may heal the error: the executor said so, and it was tried to the end.
 
     A job whose workers crashed is none of these: it may be what crashed them.
     """
-    error = letter["error"] or {}
-    return letter["reason"] == "out_of_attempts" and error.get("retryable") is True
+    retryable = isinstance(letter.error, JobError) and letter.error.retryable is True
+    return letter.reason == "out_of_attempts" and retryable
 
 
-def worth_replaying(
-    letters: Sequence[Mapping[str, Json]], policy: ReplayPolicy, now: datetime
-) -> list[Mapping[str, Json]]:
+def worth_replaying(letters: Sequence[DeadLetter], policy: ReplayPolicy, now: datetime) -> list[DeadLetter]:
     """Return the letters to replay now, oldest failure first.
 
     Args:
@@ -41,18 +41,16 @@ def worth_replaying(
         now: With a time zone.
     """
     chosen = [
-        letter
+        (letter.failed_at, letter.job_id, letter)
         for letter in letters
         if is_transient(letter)
-        and letter["replays"] < policy.max_replays
-        and not is_after(letter["failed_at"], now - policy.cooldown * 2 ** letter["replays"])
+        and letter.replays < policy.max_replays
+        and isinstance(letter.failed_at, datetime)
+        and letter.failed_at <= now - policy.cooldown * 2**letter.replays
     ]
-    return sorted(chosen, key=lambda letter: (letter["failed_at"], letter["job_id"]))[: policy.max_at_once]
+    return [letter for _, _, letter in sorted(chosen, key=lambda one: one[:2])[: policy.max_at_once]]
 
 
-def is_after(text: object, moment: datetime) -> bool:
+def is_after(time: datetime | Unreadable, moment: datetime) -> bool:
     """Whether a time that the database answered is later; one that Python cannot read, as `infinity`, is."""
-    try:
-        return datetime.fromisoformat(str(text)) > moment
-    except (ValueError, TypeError):
-        return True
+    return not isinstance(time, datetime) or time > moment

@@ -6,11 +6,12 @@ only after the database has answered for three heartbeats meanwhile.
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Self
 
-from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.rows.workers import WorkerRow
 
 LONGEST_GAP_SECONDS: Final = 45.0
 """Nobody looked for so long, or the database was away: what was seen before says nothing any more."""
@@ -99,24 +100,24 @@ class Watch:
         return Watch(now, silences), dead
 
 
-def worker_run(run_id: str, seconds: float, workers: Sequence[Mapping[str, Json]]) -> WorkerRun:
+def worker_run(run_id: str, seconds: float, workers: Sequence[WorkerRow]) -> WorkerRun:
     """Return a run with its newest worker.
 
     Args:
         seconds: How long the run has been in its status.
         workers: Rows of `list_workers`.
     """
-    own = [worker for worker in workers if worker["dagster_run_id"] == run_id]
+    own = [worker for worker in workers if worker.dagster_run_id == run_id]
     if not own:
         return WorkerRun(run_id, seconds)
-    worker = max(own, key=lambda row: str(row["started_at"]))
+    worker = max(own, key=lambda row: str(row.document["started_at"]))
     return WorkerRun(
         run_id,
         seconds,
-        str(worker["last_heartbeat_at"]),
-        alive=bool(worker["alive"]),
-        stopped=worker["stopped_at"] is not None,
-        heartbeat_seconds=float(worker["heartbeat_seconds"]),
+        str(worker.document["last_heartbeat_at"]),
+        alive=worker.alive,
+        stopped=worker.stopped_at is not None,
+        heartbeat_seconds=worker.heartbeat_seconds if isinstance(worker.heartbeat_seconds, float) else math.inf,
     )
 
 

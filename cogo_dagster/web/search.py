@@ -3,10 +3,9 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Final, Self, TypedDict
 
 from cogo_dagster.formatting.values import parse_duration
-from cogo_dagster.queue.model import Json
 
 STATUSES: Final = ("queued", "running", "succeeded", "failed", "cancelled")
 
@@ -20,14 +19,20 @@ QUALIFIERS: Final[Mapping[str, str]] = {
     "since": "created within 30m, 2h, 1d",
 }
 
-_ARGUMENTS: Final = {
-    "type": "type_prefix",
-    "error": "error_class",
-    "executor": "executor_id",
-    "worker": "worker_id",
-    "device": "device",
-}
 _TERM: Final = re.compile(r'(?:([A-Za-z]+):)?(?:"([^"]*)"|(\S+))')
+
+
+class Filters(TypedDict):
+    """Arguments of `Queue.search_jobs`."""
+
+    statuses: list[str] | None
+    type_prefix: str | None
+    error_class: str | None
+    executor_id: str | None
+    worker_id: str | None
+    device: str | None
+    since_seconds: float | None
+    words: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +82,19 @@ class JobSearch:
         """The statuses asked for; none means all."""
         return [status for term in self.terms if term.key == "status" for status in term.value.lower().split(",")]
 
-    def filters(self) -> dict[str, Json]:
-        """Return the arguments of the engine's `search_jobs`."""
-        given: dict[str, Json] = {"statuses": self.statuses or None}
-        for term in self.terms:
-            if term.key in _ARGUMENTS:
-                given[_ARGUMENTS[term.key]] = term.value
-            elif term.key == "since":
-                given["since_seconds"] = parse_duration(term.value)
-        words = " ".join(term.value for term in self.terms if not term.key)
-        return given | {"words": words or None}
+    def filters(self) -> Filters:
+        """Return the arguments of `Queue.search_jobs`; of a qualifier given twice the last counts."""
+        given = {term.key: term.value for term in self.terms}
+        return Filters(
+            statuses=self.statuses or None,
+            type_prefix=given.get("type"),
+            error_class=given.get("error"),
+            executor_id=given.get("executor"),
+            worker_id=given.get("worker"),
+            device=given.get("device"),
+            since_seconds=parse_duration(given["since"]) if "since" in given else None,
+            words=" ".join(term.value for term in self.terms if not term.key) or None,
+        )
 
     def without(self, gone: Term) -> Self:
         """Return it without one term."""

@@ -40,7 +40,7 @@ class GitHub:
     def __call__(self, request: Request) -> Reply:
         """Answer one request."""
         self.faults += faults(request)
-        if request.headers.get("authorization") != f"Bearer {TOKEN}":
+        if request.headers.get("authorization") not in (f"Bearer {TOKEN}", f"token {TOKEN}"):
             return Reply(401, '{"message": "Bad credentials"}')
         found = re.fullmatch(r"/repos/acme/shop/(.*)", request.path)
         if not found:

@@ -21,6 +21,7 @@ from cogo_dagster_tests.chaos.faults import Faults, Undo
 from cogo_dagster_tests.chaos.plan import Way, plan
 from cogo_dagster_tests.chaos.producer import Producer
 from cogo_dagster_tests.chaos.world import World, world
+from cogo_dagster_tests.processes import command_line
 
 _TICK_SECONDS: Final = 0.05
 _TOP_UP_SECONDS: Final = 0.5
@@ -149,13 +150,7 @@ def _tidy(here: World) -> list[str]:
     deadline = time.monotonic() + 10
     while (left := here.workers.left()) and time.monotonic() < deadline:
         time.sleep(0.2)
-    return [*found, *(f"The process {pid} is left: {_command(pid)}" for pid in left)]
-
-
-def _command(pid: int) -> str:
-    with suppress(OSError):
-        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
-    return "?"
+    return [*found, *(f"The process {pid} is left: {command_line(pid)}" for pid in left)]
 
 
 def _count(here: World, report: Report) -> None:

@@ -15,6 +15,7 @@ from typing import Final
 from cogo_dagster.cli.command import ExitCode
 from cogo_dagster.settings import PROJECT_ROOT
 from cogo_dagster_tests.chaos.effects import VARIABLE
+from cogo_dagster_tests.processes import started_with
 
 LEASE_SECONDS: Final = 5
 GRACE_SECONDS: Final = 3
@@ -127,14 +128,8 @@ class Workers:
         return [slot.process.pid for slot in self.slots if slot.process and not slot.stop_asked_at]
 
     def left(self) -> list[int]:
-        """Return the processes with this run's environment that still live (Linux)."""
-        mark, found = f"{VARIABLE}={self.environment[VARIABLE]}\0".encode(), []
-        for process in Path("/proc").glob("[0-9]*"):
-            with suppress(OSError):
-                alive = (process / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
-                if alive and mark in (process / "environ").read_bytes():
-                    found.append(int(process.name))
-        return found
+        """Return the processes with this run's environment that still live."""
+        return started_with(VARIABLE, self.environment[VARIABLE])
 
     def _start(self, slot: Slot) -> None:
         slot.log = self.folder / f"worker-{slot.number}-{time.monotonic_ns()}.log"

@@ -1,7 +1,6 @@
 """`cogo worker` as a process of its own, signalled, stopped and killed in mid-job."""
 
 import json
-import os
 import signal
 import socket
 import sys
@@ -223,7 +222,7 @@ def test_a_worker_that_slept_through_its_lease_is_refused(
     assert [artifact["address"] for artifact in done["artifacts"]] == cogo.objects()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="Only root is refused the sandbox.")
+@pytest.mark.root("only root is refused the sandbox")
 def test_root_is_told_about_the_sandbox(cogo: Terminal, enqueue: Enqueue) -> None:
     """The worker refuses to start, and no job pays for it."""
     job_id = enqueue()

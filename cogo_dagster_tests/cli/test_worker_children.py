@@ -12,10 +12,10 @@ import pytest
 
 from cogo_dagster.queue.workspace import sweep_workspaces
 from cogo_dagster_tests.cli.terminal import Terminal, eventually
-from cogo_dagster_tests.executors.bench import command_line, descendants
-from cogo_dagster_tests.executors.test_guard import DETACHED, lives, noted
+from cogo_dagster_tests.executors.test_guard import DETACHED, noted
+from cogo_dagster_tests.processes import command_line, descendants, lives
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="subreapers and /proc are Linux")
+pytestmark = pytest.mark.linux("elsewhere the guard ends the process group alone")
 
 
 @pytest.fixture

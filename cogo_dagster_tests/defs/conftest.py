@@ -7,8 +7,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from cogo_dagster.defs.instance import _engines
-from cogo_dagster.defs.resources import CogoResource, WorkerResource
+from cogo_dagster.dagster_support.resources import CogoResource, WorkerResource
+from cogo_dagster.dagster_support.storage_database import databases
 from cogo_dagster.queue.executor import Executor
 from cogo_dagster.settings import PROJECT_ROOT
 from cogo_dagster_tests.servers import TestServer
@@ -44,7 +44,7 @@ def persistent(
         warnings.simplefilter("ignore")  # of dagster's betas
         with dg.DagsterInstance.from_config(str(PROJECT_ROOT)) as instance:
             yield instance
-    _engines.forget()
+    databases.close()
 
 
 @pytest.fixture

@@ -18,10 +18,12 @@ from dagster._core.scheduler.instigation import (
 from dagster_shared.error import SerializableErrorInfo
 
 from cogo_dagster.alerts.service import Alerts
-from cogo_dagster.defs.alerts import conditions, deliver_alerts, failure_of, run_failure, undelivered_alerts
-from cogo_dagster.defs.hooks import HOOKS, error_class
-from cogo_dagster.defs.resources import CogoResource
-from cogo_dagster.defs.watched import _watched
+from cogo_dagster.dagster_support.hooks import HOOKS, error_class
+from cogo_dagster.dagster_support.resources import CogoResource
+from cogo_dagster.dagster_support.run_failures import conditions, failure_of
+from cogo_dagster.dagster_support.watched import _watched
+from cogo_dagster.defs.alerts.jobs import deliver_alerts
+from cogo_dagster.defs.alerts.sensors import run_failure, undelivered_alerts
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.settings import SettingsError, load_settings
@@ -189,7 +191,7 @@ def test_what_dagster_does_not_answer_keeps_no_message_back(
     instance: dg.DagsterInstance, queue: Queue, receiver: Receiver, http: CogoResource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Looking through the runs fails: the tick fails too, after it has delivered."""
-    monkeypatch.setattr("cogo_dagster.defs.alerts._recent_failures", _cannot)
+    monkeypatch.setattr("cogo_dagster.dagster_support.run_failures._recent_failures", _cannot)
     fail_job(queue)
     with pytest.raises(LookupError):
         tick(instance, http)

@@ -11,7 +11,7 @@ import dagster as dg
 import pytest
 
 from cogo_dagster.cli import main
-from cogo_dagster.defs.jobs import process_jobs
+from cogo_dagster.defs.queue.jobs import process_jobs
 from cogo_dagster.executors.browser import build
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.executor import ExecutionFailed, Snooze, Workspace

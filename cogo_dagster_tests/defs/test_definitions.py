@@ -10,8 +10,8 @@ import pytest
 from dagster_postgres import DagsterPostgresStorage
 
 from cogo_dagster.bootstrap import dagster_storage_url
-from cogo_dagster.definitions import defs
 from cogo_dagster.settings import PROJECT_ROOT, Settings, SettingsError, load_settings
+from cogo_dagster_tests.defs.loaded import defs
 
 JOBS = {
     "process_jobs",

@@ -9,19 +9,21 @@ import dagster as dg
 import pytest
 
 from cogo_dagster.bootstrap import open_application
-from cogo_dagster.definitions import defs
-from cogo_dagster.defs.checks import dlq_depth, lease_losses, oldest_queued_age
-from cogo_dagster.defs.gate import DAYS, WEEKS, gate_snapshot, provider_health, weekly_message, weekly_summary
-from cogo_dagster.defs.gate_schedules import missing, nightly_gate_snapshot, weekly_enqueue
-from cogo_dagster.defs.resources import CogoResource
+from cogo_dagster.dagster_support.resources import CogoResource
+from cogo_dagster.defs.quality.assets import DAYS, WEEKS, gate_snapshot, provider_health, weekly_message, weekly_summary
+from cogo_dagster.defs.quality.schedules import missing, nightly_gate_snapshot, weekly_enqueue
+from cogo_dagster.defs.queue.checks import dlq_depth, lease_losses, oldest_queued_age
 from cogo_dagster.quality.weeks import week_of
 from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.rows.stats import DatabaseHealth
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.settings import load_settings
 from cogo_dagster.supervision import health_checks
 from cogo_dagster_tests.conftest import Owner
+from cogo_dagster_tests.defs.loaded import defs
 from cogo_dagster_tests.quality.history import History, Run, a_month, same, shape
 from cogo_dagster_tests.queue.conformance.test_retry import failed_job
+from cogo_dagster_tests.queue.rows import queue_stats
 
 MONDAY = datetime(2026, 10, 5, tzinfo=UTC)
 GRAPH = [
@@ -215,21 +217,24 @@ def test_the_queues_checks_look_at_the_queue(launcher: Launcher, queue: Queue) -
 
 def test_what_is_not_well_is_graded() -> None:
     """By pure functions of the numbers."""
-    stats = {"dlq_open": 100, "oldest_ready_seconds": 1_000, "ready": 7, "workers_alive": 0}
+    stats = queue_stats(dlq_open=100, oldest_ready_seconds=1_000, ready=7, workers_alive=0)
     assert health_checks.dlq_depth(stats).severity == "error"
     assert health_checks.oldest_queued_age(stats).severity == "warn"
-    assert health_checks.oldest_queued_age(stats | {"oldest_ready_seconds": 9_999}).severity == "error"
+    assert health_checks.oldest_queued_age(stats.model_copy(update={"oldest_ready_seconds": 9_999})).severity == "error"
     assert health_checks.lease_losses({"lost": 1, "attempts": 1_000}).severity == "warn"
     assert health_checks.lease_losses({"lost": 50, "attempts": 1_000}).severity == "error"
-    well = {"jobs_live": 10, "jobs_dead": 5, "oldest_transaction_seconds": 1, "transaction_id_age": 9, "size_bytes": 1}
+    well = DatabaseHealth(jobs_live=10, jobs_dead=5, oldest_transaction_seconds=1, transaction_id_age=9, size_bytes=1)
     assert health_checks.database_health(well).severity == "ok"
-    assert health_checks.database_health(well | {"oldest_transaction_seconds": 20_000}).severity == "error"
-    assert health_checks.database_health(well | {"jobs_dead": 50_000}).severity == "warn"
+    assert (
+        health_checks.database_health(well.model_copy(update={"oldest_transaction_seconds": 20_000})).severity
+        == "error"
+    )
+    assert health_checks.database_health(well.model_copy(update={"jobs_dead": 50_000})).severity == "warn"
 
 
 def test_the_database_says_how_it_is(settings: dict[str, str]) -> None:
     """With the rights that a worker has."""
     with open_application(load_settings(None, **settings)) as application:
-        numbers = application.transport.call("database_health", {})
-    assert numbers["size_bytes"] > 1_000_000
+        numbers = application.queue.database_health()
+    assert numbers.size_bytes > 1_000_000
     assert health_checks.database_health(numbers).severity == "ok"

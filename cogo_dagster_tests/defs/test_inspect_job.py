@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from cogo_dagster.defs.inspect import inspect_job
+from cogo_dagster.defs.queue.jobs import inspect_job
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.executor import ExecutionFailed, Workspace
 from cogo_dagster.queue.model import ExecutionResult, Job

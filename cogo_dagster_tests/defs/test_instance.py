@@ -3,13 +3,13 @@
 import dagster as dg
 import psycopg
 
-from cogo_dagster.definitions import defs
-from cogo_dagster.defs.alerts import undelivered_alerts
-from cogo_dagster.defs.instance import IDLE_CONNECTIONS
-from cogo_dagster.defs.resources import CogoResource
-from cogo_dagster.defs.sensors import expired_leases, ready_jobs
-from cogo_dagster.defs.zombies import zombie_runs
+from cogo_dagster.dagster_support.resources import CogoResource
+from cogo_dagster.dagster_support.storage_database import IDLE_CONNECTIONS
+from cogo_dagster.defs.alerts.sensors import undelivered_alerts
+from cogo_dagster.defs.operators.sensors import expired_leases
+from cogo_dagster.defs.queue.sensors import ready_jobs, zombie_runs
 from cogo_dagster_tests.conftest import assert_disconnected
+from cogo_dagster_tests.defs.loaded import defs
 
 MOST_CONNECTIONS = 6
 

@@ -6,27 +6,19 @@ from uuid import UUID
 import dagster as dg
 import pytest
 
-from cogo_dagster.definitions import defs
-from cogo_dagster.defs.operators import replay_dlq
-from cogo_dagster.defs.resources import CogoResource
-from cogo_dagster.defs.sensors import dlq_replay
+from cogo_dagster.dagster_support.resources import CogoResource
+from cogo_dagster.defs.operators.jobs import replay_dlq
+from cogo_dagster.defs.operators.sensors import dlq_replay
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.model import Json, Outcome
 from cogo_dagster_tests.conftest import Owner
+from cogo_dagster_tests.defs.loaded import defs
 from cogo_dagster_tests.defs.test_process_jobs import metadata_of
 from cogo_dagster_tests.defs.test_sensors import Tick, keys, reason, tick
 from cogo_dagster_tests.queue.conformance.test_retry import failed_job
 from cogo_dagster_tests.queue.steps import BROKEN, dead_letters, look, running_job, settle, take_one
 
 __all__ = ["tick"]
-
-OPS = {
-    "retry_failed": "retry_failed_jobs",
-    "replay_dlq": "replay_dead_letters",
-    "cleanup_artifacts": "cleanup_old_artifacts",
-    "purge_jobs": "purge_old_jobs",
-    "recover_leases": "recover_expired_leases",
-}
 
 
 class Operators:
@@ -40,10 +32,10 @@ class Operators:
         result = defs.resolve_job_def(name).execute_in_process(
             instance=self._instance,
             resources={"cogo": self._cogo},
-            run_config={"ops": {OPS[name]: {"config": config}}},
+            run_config={"ops": {name: {"config": config}}},
         )
         assert result.success
-        return metadata_of(result, OPS[name])
+        return metadata_of(result, name)
 
 
 @pytest.fixture
@@ -105,7 +97,7 @@ def test_the_sensor_replays_what_time_may_have_healed(
     asked = tick(dlq_replay, None)
     assert keys(asked)[0].startswith("replay-")
     [request] = asked.run_requests or []
-    config = request.run_config["ops"]["replay_dead_letters"]["config"]
+    config = request.run_config["ops"]["replay_dlq"]["config"]
     assert config == {"job_ids": [str(healed)], "skip_unfit": True}
     assert operators.run("replay_dlq", **config)["changed"] == 1
     assert keys(tick(dlq_replay, asked.cursor)) == []
@@ -119,7 +111,7 @@ def test_a_dead_replay_holds_up_no_other(
     owner.execute("update public.jobs_dlq set failed_at = failed_at - interval '1 h'")
     instance.create_run_for_job(replay_dlq, status=dg.DagsterRunStatus.STARTED)
     assert reason(tick(dlq_replay, None)) == "A replay is under way."
-    monkeypatch.setattr("cogo_dagster.defs.sensors.REPLAY_SECONDS", -1)
+    monkeypatch.setattr("cogo_dagster.defs.operators.sensors.REPLAY_SECONDS", -1)
     assert len(keys(tick(dlq_replay, None))) == 1
 
 
@@ -133,7 +125,7 @@ def test_the_sensor_does_not_loop_on_poison(tick: Tick, operators: Operators, qu
         cursor = asked.cursor
         for request in asked.run_requests or []:
             launches += 1
-            operators.run("replay_dlq", **request.run_config["ops"]["replay_dead_letters"]["config"])
+            operators.run("replay_dlq", **request.run_config["ops"]["replay_dlq"]["config"])
             _fail(queue)
     assert launches == 2
     [letter] = dead_letters(queue)

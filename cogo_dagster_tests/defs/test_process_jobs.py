@@ -10,9 +10,9 @@ import dagster as dg
 import pytest
 from dagster._core.errors import DagsterExecutionInterruptedError
 
-from cogo_dagster.defs.engine import EngineThread
-from cogo_dagster.defs.jobs import process_jobs
-from cogo_dagster.defs.operators import recover_leases
+from cogo_dagster.dagster_support.engine import EngineThread
+from cogo_dagster.defs.operators.jobs import recover_leases
+from cogo_dagster.defs.queue.jobs import process_jobs
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.executor import ExecutionFailed, Workspace
 from cogo_dagster.queue.model import ExecutionResult, Job
@@ -235,9 +235,9 @@ def test_recover_leases_takes_back_what_expired(
         result = recover_leases.execute_in_process(
             instance=instance,
             resources={"cogo": resources["cogo"]},
-            run_config={"ops": {"recover_expired_leases": {"config": {"dry_run": dry_run}}}},
+            run_config={"ops": {"recover_leases": {"config": {"dry_run": dry_run}}}},
         )
-        shown = metadata_of(result, "recover_expired_leases")
+        shown = metadata_of(result, "recover_leases")
         assert (shown["matched"], shown["changed"]) == (1, 0 if dry_run else 1)
         assert look(queue, job)["status"] == status
 

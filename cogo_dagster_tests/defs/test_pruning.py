@@ -11,10 +11,10 @@ import pytest
 from dagster._core.storage.runs import SqlRunStorage
 from dagster._core.storage.runs.schema import RunsTable
 
-from cogo_dagster.definitions import defs
-from cogo_dagster.defs.gate import gate_snapshot, provider_health
-from cogo_dagster.defs.pruning import prune_event_log
-from cogo_dagster.defs.resources import CogoResource
+from cogo_dagster.dagster_support.resources import CogoResource
+from cogo_dagster.defs.maintenance.jobs import prune_event_log
+from cogo_dagster.defs.quality.assets import gate_snapshot, provider_health
+from cogo_dagster_tests.defs.loaded import defs
 
 
 @dg.op
@@ -46,7 +46,7 @@ def run_aged(instance: dg.DagsterInstance, days: int) -> str:
 
 def prune(instance: dg.DagsterInstance, cogo: CogoResource, **config: object) -> None:
     """Run the pruning to its end."""
-    ops = {"delete_old_runs": {"config": config}}
+    ops = {"prune_event_log": {"config": config}}
     done = prune_event_log.execute_in_process(instance=instance, run_config={"ops": ops}, resources={"cogo": cogo})
     assert done.success
 
@@ -113,7 +113,7 @@ def test_pages_of_runs_that_stay_are_passed(
     instance: dg.DagsterInstance, cogo: CogoResource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More runs with history than one page holds, and old ones behind them."""
-    monkeypatch.setattr("cogo_dagster.defs.pruning._BATCH", 2)
+    monkeypatch.setattr("cogo_dagster.dagster_support.pruning._BATCH", 2)
     for _ in range(3):
         made = dg.materialize([provider_health], instance=instance, resources={"cogo": cogo})
         make_old(instance, made.run_id, 30)

@@ -8,10 +8,12 @@ from dataclasses import replace
 import dagster as dg
 import pytest
 
-from cogo_dagster.defs.jobs import process_jobs
-from cogo_dagster.defs.resources import CogoResource
-from cogo_dagster.defs.sensors import expired_leases, ready_jobs, unserved
-from cogo_dagster.defs.ticks import TickTooLong, within
+from cogo_dagster.dagster_support.backlog import unserved
+from cogo_dagster.dagster_support.resources import CogoResource
+from cogo_dagster.dagster_support.ticks import TickTooLong, within
+from cogo_dagster.defs.operators.sensors import expired_leases
+from cogo_dagster.defs.queue.jobs import process_jobs
+from cogo_dagster.defs.queue.sensors import ready_jobs
 from cogo_dagster.queue.client import Queue, WorkerIdentity
 from cogo_dagster_tests.conftest import Age, Owner
 from cogo_dagster_tests.defs.origins import of_job
@@ -131,7 +133,7 @@ def test_a_run_that_waits_in_dagsters_queue_is_enough(
     instance.create_run_for_job(
         process_jobs, status=dg.DagsterRunStatus.QUEUED, remote_job_origin=of_job("process_jobs")
     )
-    monkeypatch.setattr("cogo_dagster.defs.worker_runs._STARTING_SECONDS", -1)
+    monkeypatch.setattr("cogo_dagster.dagster_support.worker_runs._STARTING_SECONDS", -1)
     add(queue)
     assert "1 starting" in reason(tick(ready_jobs, None))
 

@@ -22,12 +22,13 @@ from dagster._core.storage.tags import GRPC_INFO_TAG
 from dagster._daemon.monitoring.run_monitoring import execute_run_monitoring_iteration
 from dagster._grpc.client import DagsterGrpcClient
 
-from cogo_dagster.defs.alerts import deliver_alerts, undelivered_alerts
-from cogo_dagster.defs.jobs import process_jobs
-from cogo_dagster.defs.resources import CogoResource
-from cogo_dagster.defs.sensors import ready_jobs
-from cogo_dagster.defs.worker_runs import DEPLOYMENT_TAG
-from cogo_dagster.defs.zombies import end_zombies, zombie_runs
+from cogo_dagster.dagster_support.resources import CogoResource
+from cogo_dagster.dagster_support.worker_runs import DEPLOYMENT_TAG
+from cogo_dagster.dagster_support.zombies import end_zombies
+from cogo_dagster.defs.alerts.jobs import deliver_alerts
+from cogo_dagster.defs.alerts.sensors import undelivered_alerts
+from cogo_dagster.defs.queue.jobs import process_jobs
+from cogo_dagster.defs.queue.sensors import ready_jobs, zombie_runs
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.settings import PROJECT_ROOT
 from cogo_dagster.supervision.zombies import Watch

@@ -21,6 +21,7 @@ from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.transports.postgres import PostgresTransport
 from cogo_dagster.settings import PROJECT_ROOT, is_root
 from cogo_dagster_tests.cli.terminal import PROGRAM, Answer
+from cogo_dagster_tests.processes import started_with
 
 T = TypeVar("T")
 
@@ -63,15 +64,8 @@ class Home:
         return Answer(done.returncode, done.stdout, done.stderr)
 
     def processes(self) -> list[int]:
-        """Return the processes that live in this home (Linux)."""
-        mark = f"COGO_HOME={self.folder}\0".encode()
-        found = []
-        for process in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):
-                alive = (process / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
-                if alive and mark in (process / "environ").read_bytes() + b"\0":
-                    found.append(int(process.name))
-        return found
+        """Return the processes that live in this home."""
+        return started_with("COGO_HOME", str(self.folder))
 
 
 @dataclass(frozen=True)

@@ -105,37 +105,6 @@ def names(found: ExecutionResult | ExecutionFailed) -> set[str]:
     return {file.name for file in found.artifacts}
 
 
-def descendants(pid: int) -> set[int]:
-    """Every process below *pid* (Linux)."""
-    parents: dict[int, list[int]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        parents.setdefault(int(fields[1]), []).append(int(stat.parent.name))
-    found: set[int] = set()
-    waiting = [pid]
-    while waiting:
-        children = parents.get(waiting.pop(), [])
-        found.update(children)
-        waiting.extend(children)
-    return found
-
-
-def command_line(pid: int) -> str:
-    """The command line of a process; empty when it is gone or a zombie."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-    except OSError:
-        return ""
-
-
-def exists(pid: int) -> bool:
-    """Whether a process, or its zombie, is there."""
-    return Path(f"/proc/{pid}").exists()
-
-
 def eventually(condition: Callable[[], bool], timeout_seconds: float = 10) -> bool:
     """Wait for something outside this process, which tells nobody when it happens."""
     deadline = time.monotonic() + timeout_seconds

@@ -16,7 +16,7 @@ from cogo_dagster.executors.errors import ExecutorUnavailable
 from cogo_dagster.queue.executor import Interrupted
 from cogo_dagster.queue.stopping import STOP
 from cogo_dagster_tests.cli.terminal import eventually
-from cogo_dagster_tests.executors.test_guard import lives
+from cogo_dagster_tests.processes import lives
 
 APT_GET = """#!/bin/sh
 # Stands for apt-get and the dpkg it runs: both must get to their end.

@@ -22,19 +22,9 @@ from cogo_dagster.executors.browser.memory import tree_memory_bytes
 from cogo_dagster.executors.browser.process import RunningBrowser
 from cogo_dagster.queue.executor import ExecutionFailed, Interrupted
 from cogo_dagster.queue.stopping import STOP
-from cogo_dagster_tests.executors.bench import (
-    OPTIONS,
-    Bench,
-    bench,
-    command_line,
-    descendants,
-    eventually,
-    exists,
-    names,
-)
+from cogo_dagster_tests.executors.bench import OPTIONS, Bench, bench, eventually, names
 from cogo_dagster_tests.executors.site import Site
-
-pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes through /proc")
+from cogo_dagster_tests.processes import command_line, descendants, environment, exists
 
 ErrorT = TypeVar("ErrorT", bound=Exception)
 
@@ -222,6 +212,7 @@ def test_cancelling_while_the_browser_starts_does_not_lose_it(site: Site, folder
         assert len(pool._open) == 1
 
 
+@pytest.mark.linux("elsewhere nobody can say how much memory is anonymous")
 def test_a_browser_that_has_grown_too_big_is_replaced(site: Site, folder: Path) -> None:
     """Whatever its number of jobs: the next job gets a fresh one."""
     with bench(site, folder, replace(OPTIONS, memory_mb_per_browser=1)) as started:
@@ -297,15 +288,15 @@ def test_the_browser_sees_none_of_the_workers_secrets(
     with bench(site, folder) as started:
         started.run({"url": site.url()})
         children = descendants(os.getpid()) - before
-        environments = {pid: Path(f"/proc/{pid}/environ").read_bytes() for pid in children if command_line(pid)}
+        environments = {pid: environment(pid) for pid in children if command_line(pid)}
     assert len(environments) > 3
-    for pid, environment in environments.items():
-        assert canary.encode() not in environment, command_line(pid)
-    assert b"LC_ALL=C.UTF-8" in environments[started_driver(environments)]
+    for pid, variables in environments.items():
+        assert canary not in variables.values(), command_line(pid)
+    assert environments[started_driver(environments)]["LC_ALL"] == "C.UTF-8"
     assert "PLAYWRIGHT_NODEJS_PATH" not in os.environ
 
 
-def started_driver(environments: dict[int, bytes]) -> int:
+def started_driver(environments: dict[int, dict[str, str]]) -> int:
     """The driver's process id: the lowest of a fresh family."""
     return min(environments)
 

@@ -12,8 +12,9 @@ from cogo_dagster.executors.browser import executor as executor_module
 from cogo_dagster.executors.browser.executor import BrowserExecutor
 from cogo_dagster.executors.errors import ExecutorUnavailable
 from cogo_dagster.settings import load_settings
-from cogo_dagster_tests.executors.bench import OPTIONS, bench, command_line, names
+from cogo_dagster_tests.executors.bench import OPTIONS, bench, names
 from cogo_dagster_tests.executors.site import Site
+from cogo_dagster_tests.processes import command_line
 
 LONELY = [{"do": "click", "selector": "#nowhere", "timeout_ms": 100}]
 

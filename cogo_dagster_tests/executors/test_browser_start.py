@@ -19,6 +19,7 @@ from cogo_dagster.executors.errors import ExecutorUnavailable, SandboxUnavailabl
 from cogo_dagster_tests.executors.bench import OPTIONS, bench
 from cogo_dagster_tests.executors.site import Site
 from cogo_dagster_tests.executors.test_browser_settings import unavailable
+from cogo_dagster_tests.processes import environment
 
 USER = "user namespaces"
 
@@ -164,9 +165,8 @@ def test_a_job_notes_text_that_is_boxes(site: Site, folder: Path) -> None:
 def test_crash_reports_stay_with_the_profile(site: Site, folder: Path) -> None:
     """Debian's Chromium would keep them in the home folder."""
     with bench(site, folder) as started:
-        environment = Path(f"/proc/{started.running.browser_pid}/environ").read_bytes().split(b"\0")
-    variables = dict(entry.split(b"=", 1) for entry in environment if b"=" in entry)
-    assert variables[b"BREAKPAD_DUMP_LOCATION"] == variables[b"TMPDIR"]
+        variables = environment(started.running.browser_pid)
+    assert variables["BREAKPAD_DUMP_LOCATION"] == variables["TMPDIR"]
 
 
 def _not_reached(options: BrowserOptions, install: bool) -> NoReturn:

@@ -17,6 +17,7 @@ from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.stopping import STOP, StopSignal
 from cogo_dagster_tests.cli.terminal import eventually
 from cogo_dagster_tests.executors.gate_bench import PYTHON, Run, gates, git, repository, run, store
+from cogo_dagster_tests.processes import lives
 
 __all__ = ["gates", "repository", "run", "store"]
 
@@ -250,12 +251,3 @@ def test_a_cancelled_job_leaves_no_process(run: Run, tmp_path: Path) -> None:
     thread.join(60)
     assert len(stopped) == 1
     eventually(lambda: not lives(int(marker.read_text())))
-
-
-def lives(pid: int) -> bool:
-    """Whether a process runs; a dead one that nobody has waited for yet does not."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state not in "ZX"

@@ -15,9 +15,10 @@ import pytest
 from cogo_dagster.executors.gate.process import Ended, run
 from cogo_dagster.executors.guard import CommandEnded, GuardedCommand
 from cogo_dagster.queue.executor import ExecutionFailed
-from cogo_dagster_tests.executors.bench import descendants, eventually
+from cogo_dagster_tests.executors.bench import eventually
+from cogo_dagster_tests.processes import command_line, descendants, lives, open_files
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="subreapers and /proc are Linux")
+pytestmark = pytest.mark.linux("elsewhere the guard ends the process group alone")
 
 PYTHON = sys.executable
 ENV = {"PATH": os.environ["PATH"]}
@@ -75,14 +76,6 @@ def go(command: list[str], folder: Path, timeout_seconds: float = 60) -> Ended:
 def noted(note: Path) -> list[int]:
     """The pids in a file."""
     return [int(line) for line in note.read_text().splitlines()] if note.exists() else []
-
-
-def lives(pid: int) -> bool:
-    """Whether a process runs."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
 
 
 @contextlib.contextmanager
@@ -191,9 +184,7 @@ def test_a_signal_to_everything_ends_the_command_alone(tmp_path: Path) -> None:
 
 def is_sleep(pid: int) -> bool:
     """Whether a process runs the program sleep."""
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/comm").read_text() == "sleep\n"
-    return False
+    return command_line(pid).startswith("sleep ")
 
 
 def test_a_killed_guard_is_no_verdict(tmp_path: Path) -> None:
@@ -230,17 +221,10 @@ def test_output_is_bounded_and_never_blocks_the_loop(tmp_path: Path) -> None:
 def test_commands_leave_no_open_file_and_no_zombie(tmp_path: Path) -> None:
     """Twenty commands, well or badly ended: no descriptor and no zombie is left of them."""
     go(["true"], tmp_path)
-    before = len(list(Path("/proc/self/fd").iterdir()))
+    before = open_files()
     for _ in range(10):
         go(["true"], tmp_path)
         with pytest.raises(ExecutionFailed, match="cannot be started"):
             go(["no-such-program"], tmp_path)
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
-    assert [pid for pid in descendants(os.getpid()) if "program.py" in cmdline(pid) or not cmdline(pid)] == []
-
-
-def cmdline(pid: int) -> str:
-    """The command line; empty for a zombie."""
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/cmdline").read_text()
-    return ""
+    assert open_files() == before
+    assert [pid for pid in descendants(os.getpid()) if "program.py" in command_line(pid) or not command_line(pid)] == []

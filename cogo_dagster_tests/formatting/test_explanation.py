@@ -1,11 +1,13 @@
 """Why a job is where it is, in words."""
 
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 
 from cogo_dagster.formatting.explanation import why
 from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.rows.jobs import JobReason
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 SOON = (NOW + timedelta(minutes=4)).isoformat()
@@ -61,4 +63,4 @@ PAUSED = {"why": "paused", "kind": "type", "name": "browser", "paused_at": BEFOR
 )
 def test_each_fact_has_its_sentence(fact: Json, sentence: str) -> None:
     """That says what to do, where something can be done."""
-    assert why(fact, NOW) == sentence
+    assert why(JobReason.model_validate({"job_id": str(uuid4()), **fact}), NOW) == sentence

@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 
 from cogo_dagster.queue.client import Ask, Queue, Settled, WorkerIdentity
 from cogo_dagster.queue.model import Job, JobError, Json, NewJob, Outcome, Settlement
+from cogo_dagster.queue.rows.base import Row
 
 BROKEN = JobError("timeout", "The page did not load.")
 HOPELESS = JobError("not_found", "There is no such page.", retryable=False)
@@ -83,9 +84,14 @@ def settle(
 def look(queue: Queue, job: Job | UUID) -> Json:
     """Return the whole job as it is now."""
     [found] = queue.get_jobs([job.id if isinstance(job, Job) else job])
-    return found
+    return found.document
+
+
+def documents(rows: Sequence[Row]) -> list[Json]:
+    """Return rows as the database sent them."""
+    return [row.document for row in rows]
 
 
 def dead_letters(queue: Queue) -> list[Json]:
     """Return the open DLQ."""
-    return queue.list_dlq()
+    return documents(queue.list_dlq())

@@ -17,6 +17,7 @@ import pytest
 
 from cogo_dagster.queue.embedded import DatabaseUnavailable, EmbeddedServer, binaries, process
 from cogo_dagster.queue.embedded.server_errors import from_os_error
+from cogo_dagster_tests.processes import environment
 from cogo_dagster_tests.servers import private_server, swept_home
 
 START = """
@@ -30,13 +31,13 @@ USE_UNTIL_KILLED = """
 import sys
 from pathlib import Path
 from cogo_dagster.queue.embedded import EmbeddedServer
+from cogo_dagster_tests.processes import environment
 with EmbeddedServer(Path(sys.argv[1]), durable=False).running():
     print("using", flush=True)
     sys.stdin.read()
 """
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root lends the server to another account")
-needs_proc = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="reads /proc")
+needs_root = pytest.mark.root("only root lends the server to another account")
 
 
 @pytest.fixture
@@ -217,13 +218,12 @@ def test_the_password_is_private(started: EmbeddedServer) -> None:
     assert password.read_text() in started.dsn()
 
 
-@needs_proc
 def test_the_server_knows_none_of_our_secrets(server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """The server outlives the command that starts it, so it does not inherit its environment."""
     monkeypatch.setenv("SUPABASE_SERVICE_ROLE_KEY", "canary")
     monkeypatch.setenv("PGPORT", "1")
     server.start()
-    assert b"canary" not in Path(f"/proc/{running_pid(server)}/environ").read_bytes()
+    assert "canary" not in environment(running_pid(server)).values()
 
 
 @needs_root

@@ -16,7 +16,7 @@ from cogo_dagster.queue.model import Job, NewJob, Outcome
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.queue.transports.postgres import PostgresTransport
 from cogo_dagster_tests.conftest import Owner
-from cogo_dagster_tests.queue.steps import BROKEN, HOPELESS, a_worker, register, settle
+from cogo_dagster_tests.queue.steps import BROKEN, HOPELESS, a_worker, documents, register, settle
 from cogo_dagster_tests.servers import TestServer
 from cogo_dagster_tests.sql.schema import fingerprint
 
@@ -146,8 +146,8 @@ def test_artifacts_are_announced_finished_and_swept(queue: Queue) -> None:
         ready, pending = queue.create_artifacts(job, [FILE, {**FILE, "name": "b", "extension": "txt"}])
         queue.finish_artifacts(job, [ready["artifact_id"]])
         settle(queue, job)
-        assert len(queue.list_artifacts(job_id=str(job.id), status="ready")) == 1
-        assert queue.list_abandoned_artifacts(grace_seconds=0) == [pending]
+        assert len(queue.list_artifacts(job_id=job.id, status="ready")) == 1
+        assert documents(queue.list_abandoned_artifacts(grace_seconds=0)) == documents([pending])
         assert queue.delete_artifacts([pending["artifact_id"]]) == 1
 
 

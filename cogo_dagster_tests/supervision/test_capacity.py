@@ -1,10 +1,13 @@
 """How many workers are asked for: a table of cases, and what holds in all of them."""
 
+from uuid import NAMESPACE_URL, UUID, uuid5
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.rows.stats import QueueStats
+from cogo_dagster.queue.rows.workers import WorkerRow
 from cogo_dagster.supervision.capacity import (
     JOBS_PER_WORKER,
     REGISTERED_WORKERS,
@@ -15,6 +18,7 @@ from cogo_dagster.supervision.capacity import (
     runnable_families,
     workers_to_start,
 )
+from cogo_dagster_tests.queue.rows import queue_stats, worker_row
 
 counts = st.integers(min_value=0, max_value=100_000)
 few = st.integers(min_value=0, max_value=20)
@@ -33,28 +37,33 @@ demands = st.builds(
 
 def stats(
     ready: dict[str, int] | None = None, running: dict[str, int] | None = None, *, oldest_seconds: float = 0
-) -> dict[str, Json]:
+) -> QueueStats:
     """Return the queue's numbers as far as they matter here."""
     ready = ready or {}
-    return {
-        "ready": sum(ready.values()),
-        "ready_by_family": ready,
-        "running_by_instance": running or {},
-        "oldest_ready_seconds": oldest_seconds,
-    }
+    return queue_stats(
+        ready=sum(ready.values()),
+        ready_by_family=ready,
+        running_by_instance={_id(name): n for name, n in (running or {}).items()},
+        oldest_ready_seconds=oldest_seconds,
+    )
 
 
 def a_worker(
     instance: str, *families: str, run: str | None = None, concurrency: int = 4, running: int = 0
-) -> dict[str, Json]:
+) -> WorkerRow:
     """Return a living worker."""
-    return {
-        "instance_id": instance,
-        "families": list(families or ("browser",)),
-        "dagster_run_id": run,
-        "concurrency": concurrency,
-        "running": running,
-    }
+    return worker_row(
+        instance_id=UUID(_id(instance)),
+        families=list(families or ("browser",)),
+        dagster_run_id=run,
+        concurrency=concurrency,
+        running=running,
+    )
+
+
+def _id(instance: str) -> str:
+    """Return the id of a worker start by its name here; "" is none."""
+    return str(uuid5(NAMESPACE_URL, instance)) if instance else ""
 
 
 @pytest.mark.parametrize(

@@ -1,31 +1,42 @@
 """Which dead letters replay themselves: the decision alone, without a queue."""
 
 from datetime import UTC, datetime, timedelta
+from uuid import NAMESPACE_URL, uuid5
 
 import pytest
 
 from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.rows.dead_letters import DeadLetter
 from cogo_dagster.supervision.replays import ReplayPolicy, worth_replaying
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 POLICY = ReplayPolicy(cooldown=timedelta(minutes=15), max_replays=2, max_at_once=3)
 
 
-def letter(job_id: str = "a", minutes: float = 60, replays: int = 0, **changes: Json) -> Json:
+def letter(name: str = "a", minutes: float = 60, replays: int = 0, **changes: Json) -> DeadLetter:
     """Return an open letter that failed so many minutes ago with an error that may pass."""
     row = {
-        "job_id": job_id,
+        "job_id": str(uuid5(NAMESPACE_URL, name)),
+        "type": name,
+        "executor_id": None,
+        "attempts": 5,
+        "max_attempts": 5,
+        "fingerprint": "f",
+        "code_version": None,
         "failed_at": (NOW - timedelta(minutes=minutes)).isoformat(),
         "replays": replays,
+        "replayed_at": None,
+        "replayed_job_id": None,
+        "closed_at": None,
         "reason": "out_of_attempts",
         "error": {"class": "timeout", "message": "The page did not load.", "retryable": True},
     }
-    return row | changes
+    return DeadLetter.model_validate(row | changes)
 
 
-def chosen(*letters: Json) -> list[str]:
-    """Return the ids of those worth a replay."""
-    return [one["job_id"] for one in worth_replaying(letters, POLICY, NOW)]
+def chosen(*letters: DeadLetter) -> list[str | None]:
+    """Return the names of those worth a replay."""
+    return [one.type for one in worth_replaying(letters, POLICY, NOW)]
 
 
 def test_an_error_that_may_pass_is_replayed_after_the_cooldown() -> None:

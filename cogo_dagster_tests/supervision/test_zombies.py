@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.rows.workers import WorkerRow
 from cogo_dagster.supervision.zombies import LONGEST_GAP_SECONDS, Watch, WorkerRun, worker_run
+from cogo_dagster_tests.queue.rows import worker_row
 
 SILENT = WorkerRun("run", 600, "2026-11-27T08:00:00+00:00")
 WELL = replace(SILENT, alive=True)
@@ -76,15 +77,8 @@ def test_a_cursor_that_cannot_be_read_is_a_first_look(text: str | None) -> None:
 def test_the_newest_worker_of_a_run_speaks_for_it() -> None:
     """A run may have registered twice; workers of other runs are nothing to it."""
 
-    def row(run: str, started_at: str, *, alive: bool) -> dict[str, Json]:
-        return {
-            "dagster_run_id": run,
-            "started_at": started_at,
-            "last_heartbeat_at": started_at,
-            "alive": alive,
-            "stopped_at": None,
-            "heartbeat_seconds": 10,
-        }
+    def row(run: str, started_at: str, *, alive: bool) -> WorkerRow:
+        return worker_row(dagster_run_id=run, started_at=started_at, last_heartbeat_at=started_at, alive=alive)
 
     rows = [row("run", "2026-11-27T08:00", alive=False), row("run", "2026-11-27T09:00", alive=True)]
     assert worker_run("run", 1, [*rows, row("other", "2026-11-27T10:00", alive=False)]).alive

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol, TypeVar
+from uuid import UUID
 
 from cogo_dagster.queue.artifacts.files import LocalFile, measured
 from cogo_dagster.queue.artifacts.owner import Objects, Ownership, engine_keys
@@ -81,7 +82,7 @@ class ArtifactStore:
     def __init__(self, objects: ObjectStore) -> None:
         self._objects = objects
         self._ownership: Ownership | None = None
-        self.swept_until: str | None = None
+        self.swept_until: UUID | None = None
         self._walk: Iterator[str] | None = None
         self._walking = threading.Lock()
 

@@ -3,11 +3,12 @@
 import itertools
 import time
 from typing import Final
+from uuid import UUID
 
 from cogo_dagster.queue.artifacts.store import ArtifactStore
 from cogo_dagster.queue.artifacts.store_errors import ArtifactStoreError
 from cogo_dagster.queue.client import Queue
-from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.rows.artifacts import AbandonedArtifact
 
 _BATCH: Final = 500
 _MAX_SECONDS: Final = 60.0
@@ -34,8 +35,8 @@ def sweep_artifacts(
         if not confirmed:
             store.confirm_owner()
             confirmed = True
-        failures = store.delete_all(list({row["storage_key"]: None for row in rows if row["storage_key"]}))
-        kept = [row["artifact_id"] for row in rows if row["storage_key"] in failures]
+        failures = store.delete_all(list({row.storage_key: None for row in rows if row.storage_key}))
+        kept = [row.artifact_id for row in rows if row.storage_key in failures]
         swept += _forget(queue, rows, kept)
         failed |= failures
         after_id = kept[-1] if kept else after_id
@@ -81,8 +82,8 @@ def sweep_unknown_objects(
     return swept
 
 
-def _forget(queue: Queue, rows: list[Json], kept: list[str]) -> int:
-    gone = [row["artifact_id"] for row in rows if row["artifact_id"] not in set(kept)]
+def _forget(queue: Queue, rows: list[AbandonedArtifact], kept: list[UUID]) -> int:
+    gone = [row.artifact_id for row in rows if row.artifact_id not in set(kept)]
     return queue.delete_artifacts(gone) if gone else 0
 
 

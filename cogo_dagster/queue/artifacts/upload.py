@@ -16,6 +16,7 @@ from cogo_dagster.queue.artifacts.store_errors import ArtifactStoreError
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.errors import LeaseLost, QueueError
 from cogo_dagster.queue.model import ArtifactFile, Job, Json
+from cogo_dagster.queue.rows.artifacts import AnnouncedReport
 from cogo_dagster.queue.transports.base import Transport
 
 
@@ -41,14 +42,15 @@ def upload_artifacts(
     rows = queue.create_artifacts(job, drafts)
     try:
         for one, row in zip(checked, rows, strict=True):
-            _put(store, row["storage_key"], one)
-        queue.finish_artifacts(job, [row["artifact_id"] for row in rows])
+            _put(store, row.storage_key, one)
+        queue.finish_artifacts(job, [row.artifact_id for row in rows])
     except LeaseLost:
         with suppress(ArtifactStoreError, QueueError):  # the sweeper deletes what is left
-            store.delete_all([row["storage_key"] for row in rows])
+            store.delete_all([row.storage_key for row in rows])
         raise
     return [
-        draft | row | {"address": store.address(row["storage_key"])} for draft, row in zip(drafts, rows, strict=True)
+        draft | row.document | {"address": store.address(row.storage_key)}
+        for draft, row in zip(drafts, rows, strict=True)
     ]
 
 
@@ -63,11 +65,11 @@ def upload_report(transport: Transport, store: ArtifactStore, file: ArtifactFile
     store.belong_to(transport)
     draft = checked.announcement
     announced = ("name", "content_type", "size_bytes", "sha256", "extension")
-    row = transport.call("create_report", {name: draft[name] for name in announced})
-    if row["status"] != "ready":
-        _put(store, row["storage_key"], checked)
-        transport.call("finish_report", {"artifact_id": row["artifact_id"]})
-    return {**draft, **row, "status": "ready", "address": store.address(row["storage_key"])}
+    row = AnnouncedReport.model_validate(transport.call("create_report", {name: draft[name] for name in announced}))
+    if row.status != "ready":
+        _put(store, row.storage_key, checked)
+        transport.call("finish_report", {"artifact_id": str(row.artifact_id)})
+    return {**draft, **row.document, "status": "ready", "address": store.address(row.storage_key)}
 
 
 def _put(store: ArtifactStore, storage_key: str, one: CheckedArtifact) -> None:

@@ -1,5 +1,6 @@
 """The embedded server: started when somebody needs it, stopped by its last user."""
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -138,10 +139,12 @@ class EmbeddedServer:
         with use:
             lock(use, shared=True)
             self.start(explicit=keep)
+            user = os.getpid()
             try:
                 yield self
             finally:
-                if try_lock(use):
+                # A forked child shares the lock with its parent, which goes on using the server.
+                if os.getpid() == user and try_lock(use):
                     self._stop_leased()
 
     def status(self) -> ServerStatus:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
 from cogo_dagster.queue.errors import JobNotFound
-from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.rows import artifacts as rows_of
 from cogo_dagster.web.api.cursors import Before, PageSize, next_cursor, read_cursor
 from cogo_dagster.web.api.schemas import NO_NULL, ArtifactRow, Artifacts
 from cogo_dagster.web.content import content_of
@@ -34,7 +34,7 @@ def list_artifacts(
 ) -> Artifacts:
     """Artifacts that are ready, newest first."""
     rows = application.queue.list_artifacts(
-        job_id=str(job_id) if job_id else None,
+        job_id=job_id,
         status="ready",
         type_prefix=type,
         since_seconds=since_seconds,
@@ -76,19 +76,19 @@ def get_content(
     return content_of(application.store, row, download=download, here=here)
 
 
-def find(rows: list[Json], artifact_id: UUID) -> Json:
+def find(rows: list[rows_of.ArtifactRow], artifact_id: UUID) -> rows_of.ArtifactRow:
     """Return the one row.
 
     Raises:
         JobNotFound: There is none, or its bytes are gone.
     """
-    if not rows or not rows[0]["storage_key"]:
+    if not rows or not rows[0].storage_key:
         raise JobNotFound(f"There is no artifact {artifact_id}: it was cleaned up, or the id has a slip.")
-    if rows[0]["status"] != "ready":
+    if rows[0].status != "ready":
         raise JobNotFound(f"The artifact {artifact_id} is {rows[0]['status']}: only ready ones have content.")
     return rows[0]
 
 
-def artifact_document(row: Json) -> ArtifactRow:
+def artifact_document(row: rows_of.ArtifactRow) -> ArtifactRow:
     """Return a row as the API shows it; its storage key stays here."""
-    return ArtifactRow(**row, content_url=f"/api/artifacts/{row['id']}/content")
+    return ArtifactRow.model_validate({**row.document, "content_url": f"/api/artifacts/{row.id}/content"})

@@ -4,14 +4,14 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Final
 from uuid import UUID
 
 from fastapi import Query
 
-from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.rows.base import Row
 from cogo_dagster.web.access import RequestDenied
 
 _MOMENT: Final = re.compile(r"-?infinity|[0-9]{4,6}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,15}[+-][0-9:]{2,8}(?: BC)?")
@@ -23,7 +23,7 @@ Before = Annotated[str | None, Query(max_length=200, pattern=CURSOR, description
 PageSize = Annotated[int, Query(ge=1, le=200)]
 
 
-def next_cursor(rows: Sequence[Mapping[str, Json]], size: int, time: str, id: str) -> str | None:
+def next_cursor(rows: Sequence[Row], size: int, time: str, id: str) -> str | None:
     """Return the cursor after a page; None where the page is not full, so that nothing follows.
 
     Args:
@@ -33,7 +33,7 @@ def next_cursor(rows: Sequence[Mapping[str, Json]], size: int, time: str, id: st
     """
     if len(rows) < size:
         return None
-    last = json.dumps([rows[-1][time], rows[-1][id]], separators=(",", ":"))
+    last = json.dumps(list(rows[-1].cursor(time, id).values()), separators=(",", ":"))
     return base64.urlsafe_b64encode(last.encode()).decode().rstrip("=")
 
 

@@ -14,6 +14,7 @@ from cogo_dagster.formatting.timeline import attempts_of
 from cogo_dagster.queue.bulk import Operation
 from cogo_dagster.queue.errors import JobNotFound
 from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.rows.jobs import WholeJob
 from cogo_dagster.text import storable_json
 from cogo_dagster.web.api.artifacts import artifact_document
 from cogo_dagster.web.api.bulk import Filters, done
@@ -66,32 +67,31 @@ def list_jobs(
     limit: PageSize = 50,
 ) -> Jobs:
     """Jobs, newest first. A rare filter looks at 20,000 jobs a page; `looked_until` says how far back it came."""
-    filters = {
-        "statuses": status,
-        "type_prefix": type,
-        "executor_id": executor,
-        "worker_id": worker,
-        "device": device,
-        "error_class": error,
-        "words": q,
-        "since_seconds": since_seconds,
-        "before_id": str(before) if before else None,
-        "max_jobs": limit,
-    }
-    found = application.queue.search_jobs(**filters)
-    return Jobs(jobs=found["jobs"], next=found["before_id"], looked_until=found["looked_until"])
+    found = application.queue.search_jobs(
+        statuses=status,
+        type_prefix=type,
+        executor_id=executor,
+        worker_id=worker,
+        device=device,
+        error_class=error,
+        words=q,
+        since_seconds=since_seconds,
+        before_id=before,
+        max_jobs=limit,
+    )
+    return Jobs(jobs=found.jobs, next=found.before_id, looked_until=found.looked_until)
 
 
 @router.get("/{job_id}", dependencies=[Depends(require_reader)], responses=problems(401, 403, 404, 422, 429))
 def get_job(application: AppPart, job_id: JobId) -> JobDetail:
     """One job, whole: why it is where it is, payload, attempts, artifacts."""
     job, words = look(application, job_id)
-    return JobDetail(
-        **{name: value for name, value in job.items() if name not in ("artifacts", "superseded_attempts")},
-        why=words,
-        attempt_list=_attempts(job),
-        artifacts=[artifact_document(row) for row in job["artifacts"]],
-    )
+    of_its_own = {
+        "why": words,
+        "attempt_list": _attempts(job),
+        "artifacts": [artifact_document(row) for row in job.artifacts],
+    }
+    return JobDetail.model_validate({**job.document, **of_its_own})
 
 
 @router.get("/{job_id}/attempts", dependencies=[Depends(require_reader)], responses=problems(401, 403, 404, 422, 429))
@@ -109,13 +109,13 @@ _FILE: Final[dict[int | str, dict[str, Any]]] = {
 @router.get("/{job_id}/payload", dependencies=[Depends(require_reader)], response_class=Response, responses=_FILE)
 def get_payload(application: AppPart, job_id: JobId) -> Response:
     """A job's payload as a file: whole, where the job's page shows its beginning."""
-    return _file(whole(application, job_id)["payload"], f"payload-{job_id}.json")
+    return _file(whole(application, job_id).payload, f"payload-{job_id}.json")
 
 
 @router.get("/{job_id}/result", dependencies=[Depends(require_reader)], response_class=Response, responses=_FILE)
 def get_result(application: AppPart, job_id: JobId) -> Response:
     """A job's result as a file; null while there is none."""
-    return _file(whole(application, job_id)["result"], f"result-{job_id}.json")
+    return _file(whole(application, job_id).result, f"result-{job_id}.json")
 
 
 @router.post("/retry", responses=problems(401, 403, 404, 409, 422, 429))
@@ -136,10 +136,10 @@ def retry_job(application: AppPart, actor: Actor, job_id: JobId, how: RetryOne |
 @router.post("/{job_id}/cancel", responses=problems(401, 403, 404, 409, 422, 429))
 def cancel_job(application: AppPart, actor: Actor, job_id: JobId) -> Cancelled:
     """Cancel a queued job at once; ask a running one to stop, where success still wins."""
-    return Cancelled(**application.queue.cancel(job_id, actor=actor))
+    return application.queue.cancel(job_id, actor=actor)
 
 
-def look(application: Application, job_id: UUID) -> tuple[Json, str | None]:
+def look(application: Application, job_id: UUID) -> tuple[WholeJob, str | None]:
     """Return a whole job and why it is where it is.
 
     Raises:
@@ -148,7 +148,7 @@ def look(application: Application, job_id: UUID) -> tuple[Json, str | None]:
     return whole(application, job_id), reason(application, job_id)
 
 
-def whole(application: Application, job_id: UUID) -> Json:
+def whole(application: Application, job_id: UUID) -> WholeJob:
     """Return a whole job, however large it is.
 
     Raises:
@@ -175,5 +175,5 @@ def _file(document: Json, name: str) -> Response:
     return JSONResponse(storable_json(document)[0], headers={"content-disposition": f'attachment; filename="{name}"'})
 
 
-def _attempts(job: Json) -> list[AttemptRow]:
+def _attempts(job: WholeJob) -> list[AttemptRow]:
     return [AttemptRow.model_validate(attempt, from_attributes=True) for attempt in attempts_of(job)]

@@ -69,11 +69,12 @@ def list_operations(
 @router.post("/pause", responses=problems(401, 403, 422, 429))
 def pause(application: AppPart, actor: Actor, what: Pausable) -> Paused:
     """Claim no more of a type, or let an executor claim nothing; what runs goes on."""
-    return Paused(**application.queue.pause(what.kind, what.name, reason=what.reason, actor=actor))
+    change = application.queue.pause(what.kind, what.name, reason=what.reason, actor=actor)
+    return Paused(kind=change.kind, name=change.name, changed=change.changed)
 
 
 @router.post("/resume", responses=problems(401, 403, 422, 429))
 def resume(application: AppPart, actor: Actor, what: Pausable) -> Paused:
     """End a pause."""
     answer = application.queue.resume(what.kind, what.name, actor=actor)
-    return Paused(kind=what.kind, name=what.name, changed=answer["changed"])
+    return Paused(kind=what.kind, name=what.name, changed=answer.changed)

@@ -34,8 +34,7 @@ def jobs(
     if job_id := _as_id(q):
         return RedirectResponse(f"/dashboard/jobs/{job_id}", 303)
     search = JobSearch.parse(q)
-    filters = search.filters() | {"before_id": str(before) if before else None, "max_jobs": PAGE}
-    found = application.queue.search_jobs(**filters)
+    found = application.queue.search_jobs(**search.filters(), before_id=before, max_jobs=PAGE)
     return _pages(request).page(
         request,
         "jobs.html",
@@ -46,9 +45,9 @@ def jobs(
         search=search,
         chips=[(str(term), f"?{urlencode({'q': str(search.without(term))})}") for term in search.terms],
         link=lambda text: f"/dashboard/jobs?{urlencode({'q': str(text)})}",
-        jobs=found["jobs"],
-        looked_until=found["looked_until"],
-        following=_following(q=str(search), before=found["before_id"]),
+        jobs=found.jobs,
+        looked_until=found.looked_until,
+        following=_following(q=str(search), before=str(found.before_id) if found.before_id else None),
         is_first=before is None,
     )
 
@@ -70,7 +69,7 @@ def dlq(
         "dlq.html",
         title="Dead letters",
         incidents=incidents,
-        cause=next((one for one in incidents if one["fingerprint"] == fingerprint), None),
+        cause=next((one for one in incidents if one.fingerprint == fingerprint), None),
         fingerprint=fingerprint,
         letters=rows,
         following=_following(fingerprint=fingerprint, before=next_cursor(rows, PAGE, "failed_at", "job_id")),

@@ -1,7 +1,6 @@
 """A commit that tries everything: it finds no secret and changes nothing outside."""
 
 import os
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +10,7 @@ from cogo_dagster.executors.isolation import landlock
 from cogo_dagster.executors.isolation.machine import Isolation
 from cogo_dagster_tests.executors.isolation.bench import ALL, LANDLOCK, NAMESPACES, OLD_LANDLOCK, Machine, a_machine
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing isolates, and nothing is run")
+pytestmark = pytest.mark.linux("elsewhere nothing isolates, and nothing is run")
 
 
 def open_to(machine: Machine, ways: Isolation) -> set[str]:

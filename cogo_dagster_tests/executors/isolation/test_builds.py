@@ -1,10 +1,8 @@
 """Real builds work in isolation: npm, pip, git, pytest, servers of their own, and what they leave behind ends."""
 
 import json
-import os
 import signal
 import subprocess
-import sys
 import time
 import zipfile
 from collections.abc import Mapping
@@ -15,8 +13,9 @@ import pytest
 
 from cogo_dagster_tests.executors.isolation.bench import ALL, LANDLOCK, NAMESPACES, PACKAGES, Machine
 from cogo_dagster_tests.npm import npm_program
+from cogo_dagster_tests.processes import running
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing isolates, and nothing is run")
+pytestmark = pytest.mark.linux("elsewhere nothing isolates, and nothing is run")
 
 WAYS: Final = pytest.mark.parametrize("ways", [ALL, LANDLOCK, NAMESPACES], ids=["all", "landlock", "namespaces"])
 
@@ -145,19 +144,6 @@ def test_a_program_that_is_not_there_is_named_as_such(machine: Machine, ways: Ma
     """It is no failure of the isolation."""
     machine.offers(ways)
     assert "FileNotFoundError" in machine.run("no-such-program", ways=ways)["output"]
-
-
-def running(word: str) -> list[str]:
-    """The processes with a word on their command line."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            line = (entry / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if word.encode() in line and int(entry.name) != os.getpid():
-            found.append(entry.name)
-    return found
 
 
 @pytest.mark.parametrize("ways", [ALL, LANDLOCK], ids=["all", "landlock"])

@@ -4,7 +4,6 @@ import errno
 import os
 import socket
 import struct
-import sys
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +17,7 @@ from cogo_dagster.executors.isolation.paths import readable
 from cogo_dagster.executors.isolation.plan import Plan
 from cogo_dagster.executors.isolation.ports import ephemeral, listening, usable
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing isolates, and nothing is run")
+pytestmark = pytest.mark.linux("elsewhere nothing isolates, and nothing is run")
 
 ALLOWED: Final = 0
 PLAN: Final = Plan(("/usr",), ("/w",), "/r", True, 7, None, "ports", (80, 443, 444), (0, 40_000))

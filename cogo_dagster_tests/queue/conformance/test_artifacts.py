@@ -9,7 +9,7 @@ from cogo_dagster.queue.errors import InvalidArgument, LeaseLost
 from cogo_dagster.queue.model import Job, Json, Outcome
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster_tests.conftest import Age, Owner
-from cogo_dagster_tests.queue.steps import BROKEN, look, running_job, settle, take_one
+from cogo_dagster_tests.queue.steps import BROKEN, documents, look, running_job, settle, take_one
 
 SHA256 = "a" * 64
 PAGE: dict[str, Json] = {
@@ -35,7 +35,7 @@ def test_an_announced_file_is_pending_where_the_server_puts_it(queue: Queue) -> 
     assert shot["storage_key"] == f"jobs/{job.id}/{job.lease_token}/{'b' * 64}.png"
     assert page["storage_key"] == f"jobs/{job.id}/{job.lease_token}/{SHA256}.html"
     assert look(queue, job)["artifacts"] == []
-    assert {row["status"] for row in queue.list_artifacts(job_id=str(job.id))} == {"pending"}
+    assert {row["status"] for row in queue.list_artifacts(job_id=job.id)} == {"pending"}
 
 
 def test_a_finished_file_is_ready_with_its_facts(queue: Queue) -> None:
@@ -170,8 +170,8 @@ def test_a_file_is_abandoned_only_after_the_grace_time(queue: Queue, owner: Owne
     for row, minutes in ((first, 10), (second, 20)):
         older = "update public.artifacts set created_at = now() - make_interval(mins => %s) where id = %s"
         owner.execute(older, (minutes, row["artifact_id"]))
-    assert queue.list_abandoned_artifacts(grace_seconds=300, max_artifacts=1) == [second]
-    assert queue.list_abandoned_artifacts(grace_seconds=300) == [second, first]
+    assert documents(queue.list_abandoned_artifacts(grace_seconds=300, max_artifacts=1)) == documents([second])
+    assert documents(queue.list_abandoned_artifacts(grace_seconds=300)) == documents([second, first])
 
 
 def test_deleting_never_touches_a_ready_file(queue: Queue) -> None:
@@ -217,14 +217,14 @@ def test_two_files_of_one_content_are_deleted_independently(queue: Queue, owner:
     give_up = "update public.artifacts set status = %s where id = %s"
     owner.execute(give_up, ("orphaned", first["artifact_id"]))
     only_the_row = [{"artifact_id": first["artifact_id"], "storage_key": None}]
-    assert queue.list_abandoned_artifacts(grace_seconds=0) == only_the_row
+    assert documents(queue.list_abandoned_artifacts(grace_seconds=0)) == only_the_row
     owner.execute(give_up, ("expired", second["artifact_id"]))  # its object is kept on purpose
-    assert queue.list_abandoned_artifacts(grace_seconds=0) == only_the_row
+    assert documents(queue.list_abandoned_artifacts(grace_seconds=0)) == only_the_row
     owner.execute(give_up, ("orphaned", second["artifact_id"]))
     both = queue.list_abandoned_artifacts(grace_seconds=0)
     assert {row["artifact_id"] for row in both} == {first["artifact_id"], second["artifact_id"]}
     assert queue.delete_artifacts([first["artifact_id"]]) == 1
-    assert queue.list_abandoned_artifacts(grace_seconds=0) == [second]
+    assert documents(queue.list_abandoned_artifacts(grace_seconds=0)) == documents([second])
 
 
 def test_files_that_cannot_be_deleted_do_not_keep_the_others_waiting(queue: Queue, transport: Transport) -> None:

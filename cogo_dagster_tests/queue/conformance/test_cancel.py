@@ -13,7 +13,7 @@ from cogo_dagster_tests.queue.steps import BROKEN, HOPELESS, add, look, running_
 def test_a_queued_job_is_cancelled_at_once(queue: Queue) -> None:
     """It is over and never claimed."""
     job_id = add(queue)
-    assert queue.cancel(job_id) == {"job_id": str(job_id), "status": "cancelled", "cancel_requested": True}
+    assert queue.cancel(job_id).document == {"job_id": str(job_id), "status": "cancelled", "cancel_requested": True}
     assert look(queue, job_id)["finished_at"] is not None
     assert take(queue) == []
 
@@ -28,7 +28,7 @@ def test_a_job_waiting_for_its_retry_is_cancelled_at_once(queue: Queue) -> None:
 def test_a_running_job_is_asked_to_stop(queue: Queue) -> None:
     """It runs on until its worker says how it ended."""
     job = running_job(queue)
-    assert queue.cancel(job.id) == {"job_id": str(job.id), "status": "running", "cancel_requested": True}
+    assert queue.cancel(job.id).document == {"job_id": str(job.id), "status": "running", "cancel_requested": True}
     assert look(queue, job)["cancel_requested"] is True
 
 

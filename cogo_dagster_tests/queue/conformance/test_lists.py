@@ -1,5 +1,6 @@
 """Lists and numbers: what the command line, the web and the sensors read."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -9,6 +10,7 @@ from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.errors import InvalidArgument
 from cogo_dagster.queue.migrate import SCHEMA_RELEASE
 from cogo_dagster.queue.model import NewJob, Outcome
+from cogo_dagster.queue.rows.jobs import JobRow
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster_tests.conftest import Age, Owner
 from cogo_dagster_tests.queue.steps import (
@@ -55,7 +57,7 @@ def test_pages_of_jobs_follow_one_another(queue: Queue) -> None:
     """The last id of one page starts the next; together they are everything, once."""
     added = [job.job_id for job in queue.enqueue([NewJob("browser")] * 7)]
     pages: list[UUID] = []
-    while page := _ids(queue.list_jobs(max_jobs=3, before_id=str(pages[-1]) if pages else None)):
+    while page := _ids(queue.list_jobs(max_jobs=3, before_id=pages[-1] if pages else None)):
         pages += page
     assert pages == added[::-1]
 
@@ -114,7 +116,7 @@ def test_artifacts_are_listed_by_job_and_status(queue: Queue) -> None:
     for job in jobs:
         queue.create_artifacts(job, [file])
     assert [row["job_id"] for row in queue.list_artifacts()] == [str(job.id) for job in reversed(jobs)]
-    assert [row["job_id"] for row in queue.list_artifacts(job_id=str(jobs[0].id))] == [str(jobs[0].id)]
+    assert [row["job_id"] for row in queue.list_artifacts(job_id=jobs[0].id)] == [str(jobs[0].id)]
     assert queue.list_artifacts(status="ready") == []
     assert len(queue.list_artifacts(max_artifacts=1)) == 1
 
@@ -180,13 +182,13 @@ def test_running_jobs_are_counted_by_worker_start(queue: Queue) -> None:
 def test_the_schema_says_its_release_and_who_it_is(queue: Queue) -> None:
     """The id is this deployment's for ever."""
     version = queue.schema_version()
-    assert version["release"] == SCHEMA_RELEASE
-    assert UUID(version["deployment_id"])
+    assert version.release == SCHEMA_RELEASE
+    assert isinstance(version.deployment_id, UUID)
 
 
-def _ids(rows: list[dict[str, str]]) -> list[UUID]:
-    return [UUID(row["id"]) for row in rows]
+def _ids(rows: Sequence[JobRow]) -> list[UUID]:
+    return [row.id for row in rows]
 
 
-def _dead(queue: Queue, **filters: object) -> list[str]:
-    return [row["job_id"] for row in queue.list_dlq(**filters)]
+def _dead(queue: Queue, **filters: Any) -> list[str]:
+    return [str(row.job_id) for row in queue.list_dlq(**filters)]

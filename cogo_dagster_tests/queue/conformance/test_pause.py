@@ -10,7 +10,17 @@ from cogo_dagster.queue.errors import InvalidArgument
 from cogo_dagster.queue.model import JobError, Json, NewJob, Outcome
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster_tests.conftest import Age, Owner
-from cogo_dagster_tests.queue.steps import BROKEN, HOPELESS, a_worker, add, register, running_job, settle, take
+from cogo_dagster_tests.queue.steps import (
+    BROKEN,
+    HOPELESS,
+    a_worker,
+    add,
+    documents,
+    register,
+    running_job,
+    settle,
+    take,
+)
 
 
 def test_a_paused_type_is_not_claimed_until_it_is_resumed(queue: Queue) -> None:
@@ -164,10 +174,10 @@ def test_unknown_jobs_are_left_out(queue: Queue) -> None:
 
 
 def _why(queue: Queue) -> list[Json]:
-    return queue.explain([UUID(row["id"]) for row in queue.list_jobs()])
+    return documents(queue.explain([row.id for row in queue.list_jobs()]))
 
 
 def _fact(queue: Queue, job_id: UUID) -> Json:
     [fact] = queue.explain([job_id])
-    assert fact.pop("job_id") == str(job_id)
-    return fact
+    assert fact.job_id == job_id
+    return {name: value for name, value in fact.document.items() if name != "job_id"}

@@ -167,8 +167,8 @@ def test_pages_of_the_list_neither_repeat_nor_leave_out(queue: Queue) -> None:
     """Also where letters failed at the same moment."""
     jobs = {str(failed_job(queue)) for _ in range(5)}
     first = queue.list_dlq(max_jobs=2)
-    second = queue.list_dlq(max_jobs=2, before=first[-1])
-    third = queue.list_dlq(max_jobs=2, before=second[-1])
+    second = queue.list_dlq(max_jobs=2, before=first[-1].cursor("failed_at", "job_id"))
+    third = queue.list_dlq(max_jobs=2, before=second[-1].cursor("failed_at", "job_id"))
     assert {row["job_id"] for page in (first, second, third) for row in page} == jobs
 
 

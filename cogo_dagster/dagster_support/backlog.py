@@ -1,0 +1,82 @@
+"""What the queue's sensors read: what is due, who works on it, and the open dead letters."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import dagster as dg
+
+from cogo_dagster.dagster_support.resources import CogoResource
+from cogo_dagster.dagster_support.run_status import ENDED
+from cogo_dagster.dagster_support.worker_runs import count_starting, living_workers, newest_workers
+from cogo_dagster.executors.registry import families, left_to_others
+from cogo_dagster.queue.rows.dead_letters import DeadLetter
+from cogo_dagster.queue.rows.stats import QueueStats
+from cogo_dagster.queue.rows.workers import WorkerRow
+from cogo_dagster.settings import Settings
+from cogo_dagster.supervision.capacity import Demand, demand, runnable_families
+from cogo_dagster.supervision.replays import is_after
+
+_MAX_LETTERS: Final = 10_000
+_PAGE: Final = 1_000
+_KNOWN_FOR: Final = timedelta(hours=1)
+"""For this long a worker's registration says which families the next one can run; then another one is tried."""
+
+_LOADED_AT: Final = datetime.now(UTC)
+
+
+def read_demand(instance: dg.DagsterInstance, cogo: CogoResource) -> tuple[Demand, int]:
+    """Return the demand for workers, and the number of expired leases."""
+    stats = _stats(cogo)
+    alive, newest = living_workers(cogo.queue), newest_workers(cogo.queue)
+    runs = [worker.dagster_run_id for worker in alive if worker.dagster_run_id]
+    ended = instance.get_runs(dg.RunsFilter(run_ids=runs, statuses=ENDED)) if runs else []
+    found = demand(
+        stats,
+        _runnable(cogo.application.settings, newest),
+        alive,
+        {run.run_id for run in ended},
+        count_starting(instance, [*alive, *newest]),
+    )
+    return found, stats.expired_leases
+
+
+def unserved(cogo: CogoResource) -> dict[str, int]:
+    """Return how many jobs are due of each family that no worker runs and no new one would."""
+    due = _stats(cogo).ready_by_family
+    served = {family for worker in living_workers(cogo.queue) for family in worker.families}
+    runnable = _runnable(cogo.application.settings, newest_workers(cogo.queue))
+    return {family: n for family, n in due.items() if n and family not in served | runnable}
+
+
+def open_letters(cogo: CogoResource) -> list[DeadLetter]:
+    """Return the open dead letters, at most the newest ten thousand."""
+    letters: list[DeadLetter] = []
+    while len(letters) < _MAX_LETTERS:
+        before = letters[-1].cursor("failed_at", "job_id") if letters else None
+        page = cogo.queue.list_dlq(max_jobs=_PAGE, before=before)
+        if not page:
+            break
+        letters.extend(page)
+    return letters
+
+
+def is_under_way(instance: dg.DagsterInstance, job_name: str, max_seconds: float) -> bool:
+    """Whether a run of a Dagster job is queued or running; one that runs for longer than it may is dead."""
+    queued = dg.RunsFilter(job_name=job_name, statuses=[dg.DagsterRunStatus.QUEUED])
+    begun = dg.RunsFilter(
+        job_name=job_name,
+        statuses=[dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED],
+        updated_after=datetime.now(UTC) - timedelta(seconds=max_seconds),
+    )
+    return any(instance.get_runs(chosen, limit=1) for chosen in (queued, begun))
+
+
+def _stats(cogo: CogoResource) -> QueueStats:
+    # Without an executor id only unaddressed jobs are claimed; no address is empty.
+    return cogo.queue.stats(executor_id=cogo.application.settings.executor_id or "")
+
+
+def _runnable(settings: Settings, newest: list[WorkerRow]) -> set[str]:
+    since = max(datetime.now(UTC) - _KNOWN_FOR, _LOADED_AT)
+    registered = [worker.families for worker in newest if worker.dagster_run_id and is_after(worker.started_at, since)]
+    return runnable_families(families().keys() - left_to_others(settings).keys(), registered)

@@ -1,0 +1,75 @@
+"""What a sensor's tick decides: pure functions of what it has read, and their translation for Dagster."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.rows.dead_letters import DeadLetter
+from cogo_dagster.supervision.capacity import Demand, recovery_needed, workers_to_start
+from cogo_dagster.supervision.replays import ReplayPolicy, is_transient, worth_replaying
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to launch.
+
+    Attributes:
+        reason: Why nothing is launched; shown if `runs` is 0.
+        runs: Number of runs to request.
+        op_config: Configuration of each run, by op.
+    """
+
+    reason: str
+    runs: int = 0
+    op_config: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
+
+
+def start_workers(found: Demand, max_workers: int) -> Decision:
+    """Decide how many runs of process_jobs to launch."""
+    reason = (
+        f"{found.ready} due, {found.orphaned} orphaned, "
+        f"{found.workers_alive} workers alive, {found.workers_starting} starting."
+    )
+    return Decision(reason, workers_to_start(found, max_workers))
+
+
+def recover(found: Demand, expired_leases: int) -> Decision:
+    """Decide whether to launch recover_leases."""
+    reason = f"{expired_leases} expired leases, or workers that recover them."
+    return Decision(reason, 1 if recovery_needed(found, expired_leases) else 0)
+
+
+def replay(letters: Sequence[DeadLetter], op_name: str, now: datetime, *, under_way: bool) -> Decision:
+    """Decide whether to launch replay_dlq, and with which dead-lettered jobs.
+
+    Args:
+        letters: The open dead letters.
+        op_name: The op that takes their ids.
+        under_way: Whether a replay is queued or running.
+    """
+    chosen = worth_replaying(letters, ReplayPolicy(), now)
+    if not chosen:
+        transient = sum(map(is_transient, letters))
+        return Decision(f"{len(letters)} open letters, {transient} of them transient: none is to be replayed now.")
+    if under_way:
+        return Decision("A replay is under way.")
+    job_ids = [str(letter.job_id) for letter in chosen]
+    return Decision("", 1, {op_name: {"job_ids": job_ids, "skip_unfit": True}})
+
+
+def launch(kind: str, decision: Decision) -> dg.SensorResult:
+    """Return a decision as the result of a tick.
+
+    Args:
+        kind: Prefix of the run keys.
+    """
+    if not decision.runs:
+        return dg.SensorResult(skip_reason=dg.SkipReason(decision.reason))
+    ops = {name: {"config": dict(config)} for name, config in decision.op_config.items()}
+    run_config = {"ops": ops} if ops else None
+    # A number in the cursor would start again after a reset, and Dagster skips a run key that it has seen.
+    keys = [f"{kind}-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}" for _ in range(decision.runs)]
+    return dg.SensorResult(run_requests=[dg.RunRequest(run_key=key, run_config=run_config) for key in keys])

@@ -1,0 +1,64 @@
+"""Old runs of Dagster, the assets they hold events of, and the folders of their logs."""
+
+import shutil
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+import dagster as dg
+from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
+
+from cogo_dagster.dagster_support.run_status import ENDED
+
+_BATCH: Final = 100
+
+
+def old_runs(instance: dg.DagsterInstance, keep_days: int) -> Iterator[dg.DagsterRun]:
+    """Yield ended runs, oldest first; the one that was yielded may be deleted before the next is asked for."""
+    old = dg.RunsFilter(statuses=ENDED, created_before=datetime.now(UTC) - timedelta(days=keep_days))
+    cursor: str | None = None
+    while runs := instance.get_runs(old, cursor=cursor, limit=_BATCH, ascending=True):
+        yield from runs
+        stayed = [run.run_id for run in runs if instance.has_run(run.run_id)]
+        if not stayed:
+            continue  # the page is gone, and the next one begins where it did
+        cursor = stayed[-1]
+
+
+def assets_of(instance: dg.DagsterInstance, run_id: str) -> set[dg.AssetKey]:
+    """Return the assets that a run materialized or checked."""
+    types = {dg.DagsterEventType.ASSET_MATERIALIZATION, dg.DagsterEventType.ASSET_CHECK_EVALUATION}
+    events = [entry.dagster_event for entry in instance.all_logs(run_id, of_type=types)]
+    return {event.asset_key for event in events if event is not None and event.asset_key is not None}
+
+
+def delete_logs(instance: dg.DagsterInstance, keep_days: int) -> int:
+    """Delete the folders of what runs printed, of runs that are gone; return how many."""
+    manager = instance.compute_log_manager
+    if not isinstance(manager, LocalComputeLogManager):
+        return 0
+    folders = [folder for folder in _run_folders(Path(manager._base_dir)) if _is_old(folder, keep_days)]  # noqa: SLF001
+    gone = [folder for folder in folders if not instance.has_run(folder.name)]
+    for folder in gone:
+        shutil.rmtree(folder, ignore_errors=True)
+    return len(gone)
+
+
+def _run_folders(base: Path) -> Iterator[Path]:
+    for folder in base.iterdir() if base.is_dir() else ():
+        try:
+            UUID(folder.name)
+        except ValueError:
+            continue  # Dagster has folders of its own beside them
+        if folder.is_dir() and not folder.is_symlink():
+            yield folder
+
+
+def _is_old(folder: Path, keep_days: int) -> bool:
+    try:
+        return folder.stat().st_mtime < time.time() - timedelta(days=keep_days).total_seconds()
+    except OSError:
+        return False

@@ -1,0 +1,130 @@
+"""What a run of `process_jobs` shows of its jobs: a line for what takes seconds or fails, sums for floods."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Final
+
+import dagster as dg
+
+from cogo_dagster.dagster_support import asset_keys
+from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.worker import EventKind, Stage, WorkerEvent, WorkerReport
+
+_ALWAYS: Final = {EventKind.LEASE_LOST, EventKind.RECOVERED, EventKind.WARNING, EventKind.STAGE_FINISHED}
+_SLOW_SECONDS: Final = 0.5
+_FIRST_JOBS: Final = 20
+_TABLE_ROWS: Final = 200
+
+
+class RunReport:
+    """Collects the events of one run.
+
+    Args:
+        job_page: Where a job is looked at, by its id; None leads to the command instead.
+    """
+
+    def __init__(self, job_page: Callable[[object], str | None] = lambda _: None) -> None:
+        self._job_page = job_page
+        self._kinds: Counter[EventKind] = Counter()
+        self._outcomes: Counter[str] = Counter()
+        self._run_seconds: list[float] = []
+        self._artifact_count = 0
+        self._artifact_bytes = 0
+        self._rows: dict[str, dict[str, Json]] = {}
+
+    def add(self, event: WorkerEvent) -> None:
+        """Take one event into the sums."""
+        self._kinds[event.kind] += 1
+        if event.kind is EventKind.EXECUTED:
+            self._outcomes[event.data["outcome"]] += 1
+            self._run_seconds.append(event.data["run_seconds"])
+        elif event.kind is EventKind.UPLOADED:
+            self._artifact_count += len(event.data["artifacts"])
+            self._artifact_bytes += sum(row["size_bytes"] for row in event.data["artifacts"])
+        elif event.kind is EventKind.SETTLED:
+            self._add_row(event)
+
+    def is_worth_a_line(self, event: WorkerEvent) -> bool:
+        """Whether an event is shown by itself: trouble always, slow jobs always, others only at first."""
+        if event.kind in _ALWAYS or event.data.get("outcome") == "failed":
+            return True
+        slow = (event.data.get("run_seconds") or 0) >= _SLOW_SECONDS or event.kind is EventKind.UPLOADED
+        return slow or self._kinds[event.kind] <= _FIRST_JOBS
+
+    def log(self, context: dg.OpExecutionContext, event: WorkerEvent) -> None:
+        """Write one event to the run: a line, and for uploads an observation that links the files."""
+        trouble = event.kind in (EventKind.WARNING, EventKind.LEASE_LOST) or event.data.get("outcome") == "failed"
+        (context.log.warning if trouble else context.log.info)(event.message)
+        if event.kind is EventKind.UPLOADED and event.job is not None:
+            metadata = _artifact_metadata(event, self._job_page(event.job.id))
+            context.log_event(dg.AssetObservation(asset_keys.ARTIFACTS, metadata=metadata))
+
+    def stage_metadata(self, stage: Stage) -> dict[str, dg.MetadataValue]:
+        """Return the sums of one stage, for its op's output."""
+        if stage is Stage.CLAIM:
+            numbers: dict[str, float] = {"claimed": self._kinds[EventKind.CLAIMED]}
+        elif stage is Stage.EXECUTE:
+            numbers = {
+                **self._outcomes,
+                "run_seconds_p50": self._quantile(0.5),
+                "run_seconds_p95": self._quantile(0.95),
+            }
+        else:
+            numbers = {
+                "settled": self._kinds[EventKind.SETTLED],
+                "lease_lost": self._kinds[EventKind.LEASE_LOST],
+                "artifacts": self._artifact_count,
+                "artifact_bytes": self._artifact_bytes,
+            }
+        return {name: _number(value) for name, value in numbers.items()}
+
+    def materialization(self, report: WorkerReport) -> dg.AssetMaterialization:
+        """Return what the run did to the jobs table, with its last jobs as a table."""
+        metadata: dict[str, dg.MetadataValue] = {name: _number(n) for name, n in report.counters.items()}
+        metadata["elapsed_seconds"] = _number(report.elapsed_seconds)
+        metadata["ended_because"] = dg.MetadataValue.text(report.ended_because)
+        if self._rows:
+            records = [dg.TableRecord(row) for row in list(self._rows.values())[-_TABLE_ROWS:]]
+            metadata["jobs"] = dg.MetadataValue.table(records)
+        return dg.AssetMaterialization(asset_keys.JOBS, description="What one worker run did.", metadata=metadata)
+
+    def _add_row(self, event: WorkerEvent) -> None:
+        job = event.job
+        if job is None:
+            return
+        error = event.data["error"]
+        self._rows[str(job.id)] = {
+            "job_id": str(job.id),
+            "type": job.type,
+            "attempt": job.attempts,
+            "status": event.data["job_status"] or "",
+            "run_seconds": event.data["run_seconds"] or 0.0,
+            "error": error["message"] if error else "",
+            "look": self._job_page(job.id) or f"cogo job show {job.id}",
+        }
+        if len(self._rows) > 2 * _TABLE_ROWS:
+            for job_id in list(self._rows)[:_TABLE_ROWS]:
+                del self._rows[job_id]
+
+    def _quantile(self, share: float) -> float:
+        if not self._run_seconds:
+            return 0.0
+        ordered = sorted(self._run_seconds)
+        return ordered[min(int(share * len(ordered)), len(ordered) - 1)]
+
+
+def _artifact_metadata(event: WorkerEvent, page: str | None) -> dict[str, dg.MetadataValue]:
+    assert event.job is not None  # noqa: S101 - checked by the caller
+    links: dict[str, dg.MetadataValue] = {
+        row["name"]: dg.MetadataValue.path(row["address"]) for row in event.data["artifacts"]
+    }
+    return {
+        "job_id": dg.MetadataValue.text(str(event.job.id)),
+        "type": dg.MetadataValue.text(event.job.type),
+        "look": dg.MetadataValue.url(page) if page else dg.MetadataValue.text(f"cogo job show {event.job.id}"),
+        **links,
+    }
+
+
+def _number(value: float) -> dg.MetadataValue:
+    return dg.MetadataValue.int(value) if isinstance(value, int) else dg.MetadataValue.float(float(value))

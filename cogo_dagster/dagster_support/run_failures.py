@@ -1,0 +1,104 @@
+"""What failed in Dagster, in the terms of the alerts: runs, schedules that are late, sensors, missing executors."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import dagster as dg
+
+from cogo_dagster.dagster_support.backlog import unserved
+from cogo_dagster.dagster_support.hooks import error_class
+from cogo_dagster.dagster_support.resources import CogoResource
+from cogo_dagster.dagster_support.watched import failing_sensors, watched_schedules
+from cogo_dagster.executors.registry import left_to_others
+from cogo_dagster.queue.model import Json
+
+_LOOK_BACK: Final = timedelta(hours=6)
+_MAX_RUNS: Final = 200
+
+
+def record_runs(instance: dg.DagsterInstance, cogo: CogoResource) -> None:
+    """Record the runs that failed lately, and those that succeeded after a failure."""
+    alerts = cogo.application.alerts
+    alerts.record_run_failures(_recent_failures(instance))
+    alerts.record_run_successes(_recoveries(instance, alerts.list_alerts(status="firing", kind="run_failed")))
+
+
+def watch_schedules(instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, cogo: CogoResource) -> None:
+    """Record when each running schedule is due."""
+    cogo.application.alerts.watch_schedules(watched_schedules(instance, repository, datetime.now(UTC)))
+
+
+def report_conditions(instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, cogo: CogoResource) -> None:
+    """Report sensors that fail, and families of jobs that nobody runs."""
+    failing = failing_sensors(instance, {sensor.name for sensor in repository.sensor_defs})
+    found = conditions(failing, unserved(cogo), left_to_others(cogo.application.settings))
+    cogo.application.alerts.report_conditions("dagster", found)
+
+
+def conditions(
+    failing: Mapping[str, str], unserved: Mapping[str, int], left: Mapping[str, str]
+) -> list[dict[str, Json]]:
+    """Return what is wrong with sensors and executors, as `report_conditions` takes it.
+
+    Args:
+        failing: The sensors that fail, with their errors.
+        unserved: How many jobs are due of each family that nobody runs.
+        left: Why this code location runs no jobs of a family, by family.
+    """
+    found = [("sensor_failing", name, f"The sensor {name} fails", error) for name, error in failing.items()]
+    for family, count in unserved.items():
+        why = left.get(family, "Install its executor where workers run.")
+        found.append(
+            ("no_worker_for_family", family, f"No worker runs jobs of the family {family}", f"{count} are due. {why}")
+        )
+    return [
+        {"kind": kind, "subject": subject, "title": title, "error_message": message}
+        for kind, subject, title, message in found
+    ]
+
+
+def failure_of(run: dg.DagsterRun, steps: Iterable[dg.DagsterEvent], ended: str | None) -> dict[str, Json]:
+    """Describe a failed run: its first op that failed, else how it ended."""
+    base: dict[str, Json] = {"run_id": run.run_id, "job_name": run.job_name, "failed_seconds_ago": 0}
+    for step in steps:
+        data: Any = step.event_specific_data
+        error = getattr(data, "error", None)
+        cause = (error.cause or error) if error else None
+        name = cause.cls_name if cause and cause.cls_name else "unknown"
+        message = cause.message.strip().removeprefix(f"{name}: ") if cause else ended
+        op_name = (step.step_key or "").split("[")[0] or None
+        return {
+            **base,
+            "op_name": op_name,
+            "error_class": error_class(name.rpartition(".")[2]),
+            "error_message": message,
+        }
+    return {**base, "op_name": None, "error_class": "run_crashed", "error_message": ended or "The run ended by itself."}
+
+
+def _recent_failures(instance: dg.DagsterInstance) -> list[dict[str, Json]]:
+    """Look back: a hook or a sensor whose database was away has written nothing down."""
+    since = datetime.now(UTC) - _LOOK_BACK
+    failed = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=since)
+    found = []
+    for record in instance.get_run_records(failed, limit=_MAX_RUNS):
+        events = instance.get_records_for_run(record.dagster_run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+        steps = [one.event_log_entry.dagster_event for one in events.records]
+        ago = datetime.now(UTC).timestamp() - (record.end_time or datetime.now(UTC).timestamp())
+        failure = failure_of(record.dagster_run, [step for step in steps if step], None)
+        found.append({**failure, "failed_seconds_ago": max(ago, 0.0)})
+    return found
+
+
+def _recoveries(instance: dg.DagsterInstance, firing: Sequence[Mapping[str, Json]]) -> list[dict[str, Json]]:
+    """Return the Dagster jobs whose newest ended run succeeded; only what began after a failure will count."""
+    found = []
+    for job_name in {alert["subject"] for alert in firing}:
+        ended = dg.RunsFilter(job_name=job_name, statuses=[dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE])
+        for record in instance.get_run_records(ended, limit=1):
+            if record.dagster_run.status is dg.DagsterRunStatus.SUCCESS and record.start_time:
+                ago = datetime.now(UTC).timestamp() - record.start_time
+                run_id = record.dagster_run.run_id
+                found.append({"job_name": job_name, "op_name": None, "run_id": run_id, "seconds_ago": max(ago, 0.0)})
+    return found

@@ -1,0 +1,57 @@
+"""Sensors that see what hooks cannot, and deliver alerts."""
+
+from typing import Final
+
+import dagster as dg
+
+from cogo_dagster.alerts.delivery import PassReport
+from cogo_dagster.dagster_support.jobs import OWNERS
+from cogo_dagster.dagster_support.resources import CogoResource
+from cogo_dagster.dagster_support.run_failures import failure_of, record_runs, report_conditions, watch_schedules
+from cogo_dagster.dagster_support.ticks import TICK_SECONDS, Parts, within
+
+_LOOK_SECONDS: Final = 6.0
+_DELIVERY_SECONDS: Final = 20.0
+_SWITCH_SECONDS: Final = 11.0
+
+
+@dg.run_failure_sensor(
+    name="run_failure",
+    minimum_interval_seconds=5,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Writes down every run that fails, also one whose process was killed; the pass makes alerts of them.",
+)
+def run_failure(context: dg.RunFailureSensorContext, cogo: CogoResource) -> None:
+    """Write down one failed run."""
+    ended = context.failure_event.message
+    failure = failure_of(context.dagster_run, context.get_step_failure_events(), ended)
+    within(TICK_SECONDS, "Writing down a failed run", lambda: cogo.application.alerts.record_run_failures([failure]))
+
+
+@dg.sensor(
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description=(
+        "Looks after what hooks and run_failure may have missed, says which schedules are due and which sensors fail, "
+        "makes alerts of what went wrong, and delivers them itself, within 20 s a tick: no run has to be launched."
+    ),
+    owners=OWNERS,
+)
+def undelivered_alerts(context: dg.SensorEvaluationContext, cogo: CogoResource) -> dg.SkipReason:
+    """Record what is wrong, deliver, and call the dead man's switch; a part that fails keeps none of the others."""
+    instance, repository = context.instance, context.repository_def
+    parts = Parts()
+    parts.do("Reading Dagster's runs", _LOOK_SECONDS, lambda: record_runs(instance, cogo))
+    if repository is not None:
+        parts.do("Reading the schedules", _LOOK_SECONDS, lambda: watch_schedules(instance, repository, cogo))
+        parts.do("Reading the sensors", _LOOK_SECONDS, lambda: report_conditions(instance, repository, cogo))
+    report = parts.do("Delivering", _DELIVERY_SECONDS + 2, lambda: cogo.application.alerts.deliver(_DELIVERY_SECONDS))
+    parts.do("Calling the dead man's switch", _SWITCH_SECONDS, cogo.application.alerts.call_switch)
+    parts.raise_first()
+    return dg.SkipReason(_summary(report) if report else "Nothing was delivered.")
+
+
+def _summary(report: PassReport) -> str:
+    waiting = "".join(f" {name} is tried again in {seconds:.0f} s." for name, seconds in report.waiting.items())
+    found = sum(report.promoted.values())
+    return f"{found} failures found, {report.delivered} messages delivered, {report.failed} not.{waiting}"

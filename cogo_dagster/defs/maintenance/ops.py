@@ -1,0 +1,71 @@
+"""Deleting Dagster's old runs and events, which nothing else does: some 30 KB a job, kept for ever."""
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import dagster as dg
+from pydantic import Field
+
+from cogo_dagster.dagster_support import asset_keys
+from cogo_dagster.dagster_support.pruning import assets_of, delete_logs, old_runs
+from cogo_dagster.defs.quality.assets import gate_snapshot, provider_health, weekly_message, weekly_summary
+
+PRUNING_SECONDS: Final = 1_800
+
+_PARTITIONED: Final = {gate_snapshot.key, weekly_summary.key, weekly_message.key}
+_PROBED: Final = {provider_health.key, asset_keys.JOBS}
+
+_NO_HISTORY: Final = (
+    "process_jobs",
+    "inspect_job",
+    "retry_failed",
+    "replay_dlq",
+    "recover_leases",
+    "cleanup_artifacts",
+    "purge_jobs",
+    "deliver_alerts",
+    "prune_event_log",
+)
+"""Jobs whose runs hold no history of an asset that is worth keeping: their events need not be read."""
+
+
+class PruneConfig(dg.Config):
+    """What may go."""
+
+    keep_days: int = Field(14, ge=1, description="Runs that ended and are younger than this stay.")
+    keep_health_days: int = Field(400, ge=1, description="The same for runs with probes and checks of the queue.")
+    dry_run: bool = Field(False, description="Only count them.")
+
+
+@dg.op(description="Delete ended runs, their events and their logs; runs that hold an asset's history stay.")
+def prune_event_log(context: dg.OpExecutionContext, config: PruneConfig) -> None:
+    """Delete the oldest first, for half an hour at most, and report how many runs went and stayed."""
+    matched = changed = 0
+    ends_at = time.monotonic() + PRUNING_SECONDS
+    for run in old_runs(context.instance, config.keep_days):
+        if time.monotonic() > ends_at:
+            context.log.warning("The time is up: the next run goes on.")
+            break
+        if _holds_history(context.instance, run, config):
+            continue
+        matched += 1
+        if not config.dry_run:
+            context.instance.delete_run(run.run_id)
+            changed += 1
+    folders = 0 if config.dry_run else delete_logs(context.instance, config.keep_days)
+    context.add_output_metadata(
+        {"matched": matched, "changed": changed, "log_folders": folders, "dry_run": config.dry_run}
+    )
+
+
+def _holds_history(instance: dg.DagsterInstance, run: dg.DagsterRun, config: PruneConfig) -> bool:
+    """Whether deleting a run would take a day, a week or a plot's point from an asset's page."""
+    if run.job_name in _NO_HISTORY:
+        return False
+    assets = assets_of(instance, run.run_id)
+    if assets & _PARTITIONED:
+        return True
+    record = instance.get_run_record_by_id(run.run_id)
+    kept_since = datetime.now(UTC) - timedelta(days=config.keep_health_days)
+    return bool(assets & _PROBED) and record is not None and record.create_timestamp > kept_since

@@ -1,0 +1,1 @@
+"""The quality gate's assets, checks and schedules."""

@@ -1,0 +1,99 @@
+"""The ops of `inspect_job`: a few chosen jobs, step by step, each step an op of its own to look at.
+
+claim_chosen ─▶ execute_one ─▶ upload_one     one chain per job, each finished before the next begins
+"""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import dagster as dg
+from pydantic import Field
+
+from cogo_dagster.dagster_support.resources import CogoResource
+from cogo_dagster.queue.artifacts import upload_artifacts
+from cogo_dagster.queue.executor import Executor, Workspace
+from cogo_dagster.queue.model import Job, Outcome, Settlement
+from cogo_dagster.queue.worker.attempt import EndedAttempt, run_attempt
+
+
+class InspectConfig(dg.Config):
+    """Which jobs to look at."""
+
+    job_ids: list[str] = Field(min_length=1, max_length=20, description="Ids of queued jobs, also before their time.")
+    lease_seconds: int = Field(900, ge=5, le=86_400, description="Time for all of them; the leases are not renewed.")
+
+
+# Without rising priorities all jobs would be claimed, then all executed: breadth first.
+@dg.op(out=dg.DynamicOut(Job), tags={"dagster/priority": "1"}, description="Lease the chosen jobs.")
+def claim_chosen(
+    context: dg.OpExecutionContext, config: InspectConfig, cogo: CogoResource
+) -> Iterator[dg.DynamicOutput[Job]]:
+    """Yield one output per job that could be leased; fail when there is none."""
+    wanted = [UUID(job_id) for job_id in config.job_ids]
+    worker_id = f"inspect {context.run_id}"
+    jobs = cogo.queue.claim_chosen(uuid4(), wanted, worker_id, config.lease_seconds)
+    for missing in set(wanted) - {job.id for job in jobs}:
+        context.log.warning("Job %s is not queued: it is left alone.", missing)
+    if not jobs:
+        raise dg.Failure("None of these jobs is queued: choose queued ones (`cogo list jobs --status queued`).")
+    for job in jobs:
+        yield dg.DynamicOutput(job, mapping_key=job.id.hex, metadata=_facts(job))
+
+
+@dg.op(tags={"dagster/priority": "5"}, description="Run one attempt in its executor.")
+def execute_one(cogo: CogoResource, job: Job) -> dg.Output[tuple[EndedAttempt, str]]:
+    """Run the attempt; its files wait in a folder that the next op empties."""
+    folder = Path(tempfile.mkdtemp(prefix="cogo-inspect-"))
+    try:
+        ended = asyncio.run(
+            _run_once(cogo.application.executor(job.family), job, folder, cogo.application.settings.secret_values())
+        )
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        cogo.queue.settle([Settlement(job, Outcome.REQUEUED)])
+        raise
+    settlement = ended.settlement
+    metadata = {
+        "outcome": settlement.outcome.value,
+        "run_seconds": settlement.run_seconds or 0.0,
+        "error": settlement.error.to_json() if settlement.error else {},
+        "result": dg.MetadataValue.json(settlement.result),
+    }
+    return dg.Output((ended, str(folder)), metadata=metadata)
+
+
+@dg.op(tags={"dagster/priority": "9"}, description="Upload what the attempt left and settle the job.")
+def upload_one(cogo: CogoResource, attempt: tuple[EndedAttempt, str]) -> dg.Output[None]:
+    """Upload, settle, and show where the files are and what became of the job."""
+    ended, folder = attempt
+    try:
+        job = ended.settlement.job
+        rows = upload_artifacts(cogo.queue, cogo.application.store, job, ended.artifacts)
+        settled = cogo.queue.settle([ended.settlement])[0]
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    files = {row["name"]: dg.MetadataValue.path(row["address"]) for row in rows}
+    status = settled.job_status if settled.status == "ok" else settled.status
+    return dg.Output(None, metadata={**files, "job_id": str(job.id), "job_status": status or "gone"})
+
+
+def _facts(job: Job) -> dict[str, dg.MetadataValue[Any]]:
+    return {
+        "job_id": dg.MetadataValue.text(str(job.id)),
+        "type": dg.MetadataValue.text(job.type),
+        "attempt": dg.MetadataValue.int(job.attempts),
+        "payload": dg.MetadataValue.json(dict(job.payload)),
+    }
+
+
+async def _run_once(executor: Executor, job: Job, folder: Path, secrets: tuple[str, ...]) -> EndedAttempt:
+    try:
+        await executor.start()
+        return await run_attempt(executor, job, Workspace(folder), secrets)
+    finally:
+        await executor.stop()

@@ -1,0 +1,117 @@
+"""The stages of `process_jobs` as ops over one worker.
+
+    claim_jobs → execute_jobs → upload_artifacts
+
+The worker runs all its stages at once; each op follows its own stage to the end and reports it. Whichever op is
+being run logs what happens meanwhile, so that the run page is live.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, Final
+
+import dagster as dg
+from pydantic import Field
+
+from cogo_dagster.dagster_support.reporting import RunReport
+from cogo_dagster.dagster_support.resources import WorkerResource
+from cogo_dagster.dagster_support.run_status import max_runtime
+from cogo_dagster.dagster_support.worker_runs import (
+    DEPLOYMENT_TAG,
+    READY_JOBS,
+    SENSOR_TAG,
+    max_runtime_seconds,
+    under_way,
+)
+from cogo_dagster.queue.worker import Stage
+from cogo_dagster.supervision.capacity import is_surplus
+
+DEFAULT_RUN_SECONDS: Final = 1_800.0
+
+_WHOLE_ONLY: Final = (
+    "A part of these ops is no worker: launch the whole of process_jobs, with its own in-process executor."
+)
+
+
+class ProcessJobsConfig(dg.Config):
+    """How long and how much one run works."""
+
+    max_jobs: int | None = Field(None, ge=1, description="End after this many jobs; MAX_JOBS if left out.")
+    concurrency: int | None = Field(None, ge=1, le=1000, description="Jobs at once; COGO_CONCURRENCY if left out.")
+    linger_seconds: float = Field(60, ge=0, description="End once the queue has been empty this long.")
+    run_seconds: float = Field(
+        DEFAULT_RUN_SECONDS, gt=0, description="Claim no more after this long; the next run takes over."
+    )
+
+
+@dg.op(
+    out=dg.Out(dg.Nothing, is_required=False),
+    description="Start the worker and claim due jobs until the queue stays empty, the time is up or it is enough.",
+)
+def claim_jobs(
+    context: dg.OpExecutionContext, config: ProcessJobsConfig, worker: WorkerResource
+) -> Iterator[dg.Output[None]]:
+    """Follow the claim stage; a run that is one too many ends at once, and its other ops are skipped."""
+    _require_all_stages(context)
+    max_workers = worker.settings.max_workers
+    if context.run.tags.get(SENSOR_TAG) == READY_JOBS and is_surplus(
+        context.run_id, under_way(context.instance, worker.queue), max_workers
+    ):
+        context.log.info("%d older runs are at work, as many as COGO_MAX_WORKERS allows: nothing to do.", max_workers)
+        return
+    _tag(context, config, worker)
+    given: dict[str, Any] = {"max_jobs": config.max_jobs, "concurrency": config.concurrency}
+    options = replace(
+        worker.default_options(),
+        linger_seconds=config.linger_seconds,
+        run_seconds=config.run_seconds,
+        **{name: value for name, value in given.items() if value is not None},
+    )
+    worker.start(options, context.run_id)
+    yield _follow(context, worker, Stage.CLAIM)
+
+
+@dg.op(
+    ins={"claimed": dg.In(dg.Nothing)}, description="Follow the executions to their end and report what failed and why."
+)
+def execute_jobs(context: dg.OpExecutionContext, worker: WorkerResource) -> dg.Output[None]:
+    """Follow the execution stage."""
+    return _follow(context, worker, Stage.EXECUTE)
+
+
+@dg.op(
+    ins={"executed": dg.In(dg.Nothing)}, description="Follow the uploads and settlements to their end; sum up the run."
+)
+def upload_artifacts(context: dg.OpExecutionContext, worker: WorkerResource) -> dg.Output[None]:
+    """Follow the upload stage, then report the whole run as one materialization of the jobs table."""
+    output = _follow(context, worker, Stage.UPLOAD)
+    context.log_event(worker.run_report.materialization(worker.engine.report()))
+    return output
+
+
+def _tag(context: dg.OpExecutionContext, config: ProcessJobsConfig, worker: WorkerResource) -> None:
+    """Say on the run whose queue it works on, and when Dagster is to end it although nobody knows of its worker."""
+    seconds = max_runtime_seconds(config.run_seconds, worker.settings.grace_seconds)
+    deployment_id = str(worker.queue.schema_version()["deployment_id"])
+    context.instance.add_run_tags(context.run_id, {DEPLOYMENT_TAG: deployment_id, **max_runtime(seconds)})
+
+
+def _require_all_stages(context: dg.OpExecutionContext) -> None:
+    """Refuse to claim jobs that nobody would follow to their end."""
+    chosen = set(context.run.step_keys_to_execute or (node.name for node in context.job_def.nodes))
+    if not {claim_jobs.name, execute_jobs.name, upload_artifacts.name} <= chosen:
+        raise dg.Failure(_WHOLE_ONLY)
+
+
+def _follow(context: dg.OpExecutionContext, worker: WorkerResource, stage: Stage) -> dg.Output[None]:
+    if not worker.engine.started:
+        raise dg.Failure(_WHOLE_ONLY)
+    report: RunReport = worker.run_report
+    counts: Counter[str] = Counter()
+    for event in worker.engine.follow(stage):
+        counts[event.kind.value] += 1
+        report.add(event)
+        if report.is_worth_a_line(event):
+            report.log(context, event)
+    return dg.Output(None, metadata=report.stage_metadata(stage))

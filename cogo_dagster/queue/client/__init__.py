@@ -1,0 +1,16 @@
+"""The queue as Python sees it: one method per operation, each one call of the engine."""
+
+from cogo_dagster.queue.client.artifacts import ArtifactCalls
+from cogo_dagster.queue.client.jobs import JobCalls, content_key
+from cogo_dagster.queue.client.leases import Ask, LeaseCalls, Recovered, Settled, WorkerIdentity
+from cogo_dagster.queue.client.operations import OperatorCalls
+from cogo_dagster.queue.client.workers import WorkerCalls
+
+__all__ = ["Ask", "Queue", "Recovered", "Settled", "WorkerIdentity", "content_key"]
+
+
+class Queue(JobCalls, LeaseCalls, ArtifactCalls, WorkerCalls, OperatorCalls):
+    """The engine's client. Thread-safe; owns no connection of its own.
+
+    Every method raises `QueueError` (see `queue.errors`).
+    """

@@ -1,0 +1,151 @@
+"""Jobs in the hands of workers: claim, renew, settle, recover."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+from cogo_dagster.queue.client.calls import Calls
+from cogo_dagster.queue.model import Job, Settlement
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """How many jobs of one family a claim may return; `prefetch` marks jobs that will wait in the worker."""
+
+    family: str
+    max_jobs: int
+    prefetch: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The engine's answer to one settlement.
+
+    Attributes:
+        status: `ok`, `lease_lost` or `job_not_found`.
+        job_status: The job's status now (`queued` when it will be retried); None when there is no such job.
+    """
+
+    status: str
+    job_status: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What a recovery did to jobs whose lease had expired."""
+
+    requeued: int
+    failed: int
+    cancelled: int = 0
+
+    @property
+    def changed(self) -> int:
+        """All of them."""
+        return self.requeued + self.failed + self.cancelled
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerIdentity:
+    """Who claims: a stable label, and one id per process start, which the leases belong to."""
+
+    worker_id: str
+    instance_id: UUID
+    executor_id: str | None = None
+    dagster_run_id: str | None = None
+
+
+class LeaseCalls(Calls):
+    """What a worker does with jobs."""
+
+    def claim(
+        self,
+        claim_id: UUID,
+        asks: Sequence[Ask],
+        worker: WorkerIdentity,
+        *,
+        lease_seconds: int,
+        max_jobs: int = 1_000,
+        idle: bool | None = None,
+    ) -> list[Job]:
+        """Lease due jobs, by family. The same `claim_id` again returns the same jobs.
+
+        A claim whose leases were recovered gives nothing more: then this asks again under a new id.
+
+        Args:
+            claim_id: A new uuid for each claim.
+            asks: How many of which family; those named first are served first.
+            worker: Who claims.
+            lease_seconds: Length of the leases.
+            max_jobs: At most so many in all.
+            idle: Whether enqueues should wake this worker from now on; None leaves it.
+        """
+        answer = self._call(
+            "claim_jobs",
+            claim_id=str(claim_id),
+            families=[{"family": a.family, "max_jobs": a.max_jobs, "prefetch": a.prefetch} for a in asks],
+            worker_id=worker.worker_id,
+            instance_id=str(worker.instance_id),
+            executor_id=worker.executor_id,
+            lease_seconds=lease_seconds,
+            max_jobs=max_jobs,
+            idle=idle,
+        )
+        if answer.get("claim_ended"):
+            return self.claim(uuid4(), asks, worker, lease_seconds=lease_seconds, max_jobs=max_jobs, idle=idle)
+        return [Job.from_json(row) for row in answer["jobs"]]
+
+    def fail_unreadable(self, claim_id: UUID, *, every_one: bool = False) -> int:
+        """Fail the claimed jobs whose payload breaks the limits, for good, class `unreadable`; return how many.
+
+        Args:
+            claim_id: As the claim had it.
+            every_one: All jobs of the claim, because one of them cannot be decoded and none looks wrong.
+        """
+        failed: int = self._call("fail_unreadable_jobs", claim_id=str(claim_id), every_one=every_one)["failed"]
+        return failed
+
+    def next_due(self, families: Sequence[str], executor_id: str | None = None) -> float | None:
+        """Return in how many seconds the next job of these families becomes due; None when none waits for its time."""
+        seconds: float | None = self._call("next_due", families=list(families), executor_id=executor_id)["seconds"]
+        return seconds
+
+    def claim_chosen(self, claim_id: UUID, job_ids: Sequence[UUID], worker_id: str, lease_seconds: int) -> list[Job]:
+        """Lease these very jobs, also before their time; those that are not queued are left out."""
+        answer = self._call(
+            "claim_chosen_jobs",
+            claim_id=str(claim_id),
+            job_ids=[str(job_id) for job_id in job_ids],
+            worker_id=worker_id,
+            lease_seconds=lease_seconds,
+        )
+        return [Job.from_json(row) for row in answer["jobs"]]
+
+    def start(self, worker: WorkerIdentity, job_ids: Sequence[UUID]) -> None:
+        """Record which prefetched jobs run now, replacing the record before."""
+        self._call("start_jobs", instance_id=str(worker.instance_id), job_ids=[str(job_id) for job_id in job_ids])
+
+    def renew(self, jobs: Sequence[Job], lease_seconds: int) -> list[str]:
+        """Extend leases; return `ok`, `cancel_requested`, `lease_lost` or `job_not_found` for each job in order."""
+        leases = [{"job_id": str(job.id), "lease_token": str(job.lease_token)} for job in jobs]
+        statuses: list[str] = self._call("renew_leases", leases=leases, lease_seconds=lease_seconds)["statuses"]
+        return statuses
+
+    def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
+        """End attempts; one answer for each settlement in order. A refused one leaves the others standing."""
+        answer = self._call("settle_jobs", settlements=[settlement.to_json() for settlement in settlements])
+        return [Settled(*pair) for pair in zip(answer["statuses"], answer["job_statuses"], strict=True)]
+
+    def recover(self, batch_size: int = 500) -> Recovered:
+        """Take back all jobs whose lease expired, in batches."""
+        requeued = failed = cancelled = 0
+        while True:
+            answer = self._call("recover_leases", batch_size=batch_size)
+            requeued, failed = requeued + answer["requeued"], failed + answer["failed"]
+            cancelled += answer["cancelled"]
+            if not answer["more"]:
+                return Recovered(requeued, failed, cancelled)
+
+    def requeue_instance(self, worker: WorkerIdentity) -> int:
+        """Give back every job this worker start still holds; return how many."""
+        changed: int = self._call("requeue_instance", instance_id=str(worker.instance_id))["changed"]
+        return changed

@@ -1,0 +1,68 @@
+"""What operators do, and the queue in numbers."""
+
+from collections.abc import Mapping
+
+from cogo_dagster.queue.client.calls import Calls
+from cogo_dagster.queue.ids import new_request_id
+from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.rows.base import Cursor, read_list
+from cogo_dagster.queue.rows.operations import Operation, PausedChange, PausedRow, ResumedChange
+from cogo_dagster.queue.rows.stats import DatabaseHealth, QueueStats, SchemaVersion
+
+
+class OperatorCalls(Calls):
+    """What operators do and look at."""
+
+    def operate(self, function: str, arguments: Mapping[str, Json]) -> Json:
+        """Make one call of an operator's bulk function; see `queue.bulk`, which calls it batch by batch."""
+        return self._transport.call(function, arguments)
+
+    def pause(self, kind: str, name: str, *, reason: str | None = None, actor: str) -> PausedChange:
+        """Claim no more of a `type`, or let an `executor` id claim nothing."""
+        return PausedChange.model_validate(self._call("pause", kind=kind, name=name, reason=reason, actor=actor))
+
+    def resume(self, kind: str, name: str, *, actor: str) -> ResumedChange:
+        """End a pause."""
+        return ResumedChange.model_validate(self._call("resume", kind=kind, name=name, actor=actor))
+
+    def note(self, operation: str, actor: str, **done_to: Json) -> None:
+        """Write down in `operations_log` what somebody did where no function of its own does."""
+        self._call("note_operation", note_id=str(new_request_id()), operation=operation, actor=actor, filter=done_to)
+
+    def list_operations(
+        self,
+        *,
+        operation: str | None = None,
+        since_seconds: float | None = None,
+        before: Cursor | None = None,
+        max_operations: int = 50,
+    ) -> list[Operation]:
+        """Return what operators did, newest first.
+
+        Args:
+            before: `created_at` and `id` of the last row of the page before.
+        """
+        rows = self._list(
+            "list_operations",
+            operation=operation,
+            since_seconds=since_seconds,
+            before=before and dict(before),
+            max_operations=max_operations,
+        )
+        return read_list(Operation, rows)
+
+    def list_paused(self) -> list[PausedRow]:
+        """Return what is paused, newest first."""
+        return read_list(PausedRow, self._call("list_paused"))
+
+    def stats(self, executor_id: str | None = None) -> QueueStats:
+        """Return the queue in numbers; see the SQL function `queue_stats`."""
+        return QueueStats.model_validate(self._call("queue_stats", executor_id=executor_id))
+
+    def database_health(self) -> DatabaseHealth:
+        """Return what slows the database down before anything fails."""
+        return DatabaseHealth.model_validate(self._call("database_health"))
+
+    def schema_version(self) -> SchemaVersion:
+        """Return the release of the database's schema, and the deployment's id."""
+        return SchemaVersion.model_validate(self._call("schema_version"))

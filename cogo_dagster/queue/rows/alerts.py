@@ -1,0 +1,194 @@
+"""Alerts, their deliveries, silences and targets."""
+
+from uuid import UUID
+
+from pydantic import Field
+
+from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.rows.base import Row
+from cogo_dagster.queue.tolerant import Document, MaybeDocument, MaybeNumber, MaybeTime, Time, Value
+
+
+class Delivery(Row):
+    """What one target was told of one alert."""
+
+    target: str
+    status: str
+    event: str | None
+    attempts: int
+    announced_at: MaybeTime
+    next_attempt_at: MaybeTime
+    error: Value
+    announced_event: str | None = Field(exclude=True)
+
+
+class Alert(Row):
+    """Something that went wrong, or that everybody is told."""
+
+    id: UUID
+    fingerprint: str
+    kind: str
+    subject: str
+    status: str
+    title: str
+    error_class: str | None
+    error_message: str | None
+    count: int
+    first_seen_at: Time
+    last_seen_at: Time
+    resolved_at: MaybeTime
+    resolution: str | None
+    refs: Document
+    silenced: bool
+    inhibited: bool
+    deliveries: list[Delivery]
+    key: str | None = Field(exclude=True)
+    body: MaybeDocument = Field(exclude=True)
+
+
+class DeliveryRow(Row):
+    """What one target was told of one alert, in a list of deliveries.
+
+    Attributes:
+        next_attempt_at: None unless it is pending.
+        message_id: The message that it is part of.
+        reference: What the target calls the message.
+    """
+
+    alert_id: UUID
+    fingerprint: str
+    title: str
+    target: str
+    status: str
+    event: str | None
+    attempts: int
+    first_attempt_at: MaybeTime
+    next_attempt_at: MaybeTime
+    announced_event: str | None
+    announced_count: int
+    announced_at: MaybeTime
+    message_id: UUID | None
+    reference: str | None
+    error: Value
+    updated_at: Time
+
+
+class SilenceRow(Row):
+    """Alerts that nobody is told for a while: all that is given must fit."""
+
+    id: UUID
+    fingerprint: str | None
+    kind: str | None
+    subject_prefix: str | None
+    author: str
+    reason: str | None
+    created_at: Time
+    ends_at: Time
+    active: bool
+
+
+class NewSilence(Row):
+    """A silence that was made; `alerts` counts those that fire and fit."""
+
+    silence_id: UUID
+    ends_at: Time
+    alerts: int
+
+
+class EndedSilence(Row):
+    """What became of the end of a silence; `changed` is False where it had ended or never was."""
+
+    silence_id: UUID
+    changed: bool
+
+
+class AlertTarget(Row):
+    """How one target does."""
+
+    target: str
+    healthy: bool
+    disabled: bool
+    consecutive_failures: int
+    retry_at: MaybeTime
+    last_success_at: MaybeTime
+    last_failure_at: MaybeTime
+    last_error: Value
+    pending: int
+    oldest_pending_seconds: MaybeNumber
+    dead: int
+    delivered: int
+    failed: Value = Field(exclude=True)
+
+
+class AlertTargets(Row):
+    """How the targets do."""
+
+    targets: list[AlertTarget]
+    firing: int
+    undelivered: int = Field(description="Deliveries that are due.")
+    promoted_seconds_ago: MaybeNumber = Field(description="Since the last look at what failed.")
+
+
+class Announced(Row):
+    """What became of an announcement.
+
+    Attributes:
+        alert_id: None where there is no target.
+        created: Whether targets will be told because of this call.
+    """
+
+    alert_id: UUID | None
+    created: bool
+    targets: list[str]
+
+
+class ClaimedAlert(Row):
+    """An alert of a message.
+
+    Attributes:
+        new_count: How often since the target was last told.
+        announced_at: When that was.
+    """
+
+    id: UUID
+    fingerprint: str
+    kind: str
+    subject: str
+    status: str
+    title: str
+    error_class: str | None
+    error_message: str | None
+    count: int
+    new_count: int
+    first_seen_at: Time
+    last_seen_at: Time
+    resolved_at: MaybeTime
+    resolution: str | None
+    announced_at: MaybeTime
+    key: str | None
+    refs: dict[str, Json]
+    body: Json
+
+
+class ClaimedMessage(Row):
+    """A message that the deliverer may send until its claim expires."""
+
+    message_id: UUID
+    target: str
+    event: str
+    attempt: int
+    first_attempt_at: MaybeTime
+    alerts: list[ClaimedAlert]
+
+
+class MessageClaim(Row):
+    """The answer to a deliverer that asks for a target's next message.
+
+    Attributes:
+        wait_seconds: Until the target may be tried again.
+    """
+
+    message: ClaimedMessage | None
+    wait_seconds: float | None
+    disabled: bool
+    pending: int

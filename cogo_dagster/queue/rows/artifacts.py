@@ -1,0 +1,46 @@
+"""Files that jobs and gate runs leave."""
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from cogo_dagster.queue.rows.base import Row
+from cogo_dagster.queue.tolerant import MaybeTime, OrUnreadable, Time, UnreadableText
+
+
+class ArtifactRow(Row):
+    """A file that a job left, or a report without a job."""
+
+    id: UUID
+    job_id: UUID | None
+    attempt: int | None
+    name: str | None
+    content_type: str | None
+    size_bytes: int | None
+    sha256: str | None
+    status: Annotated[Literal["pending", "ready", "orphaned", "expired"] | UnreadableText, OrUnreadable]
+    created_at: Time
+    ready_at: MaybeTime
+    expires_at: MaybeTime
+    storage_key: str | None = Field(exclude=True, description="Where its bytes are in the store.")
+
+
+class AnnouncedArtifact(Row):
+    """A file that is about to be uploaded, and where to."""
+
+    artifact_id: UUID
+    storage_key: str
+
+
+class AnnouncedReport(AnnouncedArtifact):
+    """A file without a job, which may be there already."""
+
+    status: str
+
+
+class AbandonedArtifact(Row):
+    """A file whose attempt is gone; without a key only the row is to be deleted."""
+
+    artifact_id: UUID
+    storage_key: str | None

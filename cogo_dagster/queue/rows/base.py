@@ -1,0 +1,64 @@
+"""What all rows have in common."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, PrivateAttr, model_validator
+
+Cursor = Mapping[str, str]
+"""The columns that order a list, as the last row of the page before has them."""
+
+
+class Row(BaseModel):
+    """A document that a SQL function answered.
+
+    The schema of a type is built when the first document is read, not at import.
+    """
+
+    model_config = ConfigDict(frozen=True, defer_build=True, populate_by_name=True)
+
+    _document: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _keep_document(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        row = handler(value)
+        if isinstance(value, dict):
+            row._document = value  # noqa: SLF001 - the row's own
+        return row
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The document as the database sent it, with every key it has."""
+        return self._document
+
+    def cursor(self, *columns: str) -> Cursor:
+        """Return the columns of a list's order, as the engine takes them for the next page."""
+        return {name: self._document[name] for name in columns}
+
+    def __getitem__(self, key: str) -> Any:
+        return self._document[key]
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return a value of the document by its JSON key."""
+        return self._document.get(key, default)
+
+    def keys(self) -> Any:
+        """Return the document's JSON keys."""
+        return self._document.keys()
+
+    def items(self) -> Any:
+        """Return the document's JSON keys and values."""
+        return self._document.items()
+
+
+RowType = TypeVar("RowType", bound=Row)
+
+
+def read_list(row_type: type[RowType], documents: Sequence[Any]) -> list[RowType]:
+    """Return rows of one type.
+
+    Raises:
+        ValueError: A document is not what the SQL function is declared to return.
+    """
+    return [row_type.model_validate(document) for document in documents]

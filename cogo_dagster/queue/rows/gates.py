@@ -1,0 +1,63 @@
+"""Gate runs and the numbers of windows."""
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.rows.base import Row
+from cogo_dagster.queue.tolerant import Measure, OrUnreadable, Time, UnreadableText
+
+GateType = Literal["gate", "gate_fix"]
+GateStatus = Literal["pass", "fail"]
+
+
+class GateRunRow(Row):
+    """One evaluation of a commit; an artifact's id is None where the report is gone."""
+
+    gate_run_id: UUID
+    type: Annotated[GateType | UnreadableText, OrUnreadable]
+    status: Annotated[GateStatus | UnreadableText, OrUnreadable]
+    branch: str
+    commit_sha: str
+    pull_request: int | None
+    job_id: UUID | None
+    created_at: Time
+    build_seconds: Measure
+    test_seconds: Measure
+    lint_errors: int | None
+    lint_warnings: int | None
+    coverage_percent: Measure
+    tests_total: int | None
+    tests_failed: int | None
+    tests_flaky: int | None
+    branch_coverage_percent: Measure
+    report_notes: Annotated[dict[str, str] | UnreadableText | None, OrUnreadable]
+    eslint_artifact_id: UUID | None
+    coverage_artifact_id: UUID | None
+    junit_artifact_id: UUID | None
+
+
+class GateRunRecorded(Row):
+    """A gate run that was written down, and whether it is new."""
+
+    gate_run: GateRunRow
+    created: bool
+
+
+class StoredWindow(Row):
+    """The numbers of a window.
+
+    Attributes:
+        numbers: As the SQL function `gate_summary` returns them.
+        complete: No purge came before they were first computed.
+        revision: Counts from 1; 0 for numbers that are not kept.
+    """
+
+    window_start: Time
+    window_end: Time
+    branch: str
+    numbers: dict[str, Json]
+    providers: list[Json]
+    complete: bool
+    revision: int
+    computed_at: Time

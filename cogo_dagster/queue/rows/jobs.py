@@ -1,0 +1,170 @@
+"""Jobs and their attempts."""
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.rows.artifacts import ArtifactRow
+from cogo_dagster.queue.rows.base import Row
+from cogo_dagster.queue.tolerant import MaybeNumber, MaybeTime, OrUnreadable, Time, UnreadableText
+from cogo_dagster.text import storable_json
+
+Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+
+ShownStatus = Annotated[Status | UnreadableText, OrUnreadable]
+
+
+def _text(value: Json) -> str | None:
+    return value if value is None or isinstance(value, str) else str(value)[:2_000]
+
+
+Text = Annotated[str | None, BeforeValidator(_text)]
+
+
+class JobError(BaseModel):
+    """Why an attempt failed."""
+
+    model_config = ConfigDict(extra="allow", populate_by_name=True, defer_build=True)
+
+    error_class: Text = Field(None, alias="class")
+    message: Text = None
+    retryable: Annotated[bool | UnreadableText | None, OrUnreadable] = None
+    detail: Text = None
+
+
+ShownError = Annotated[
+    JobError | UnreadableText | None, OrUnreadable, BeforeValidator(lambda error: storable_json(error)[0])
+]
+
+
+class JobRow(Row):
+    """A job as lists show it."""
+
+    id: UUID
+    type: str
+    status: ShownStatus
+    executor_id: str | None
+    priority: int
+    attempts: int
+    max_attempts: int
+    next_run_at: Time
+    idempotency_key: str | None
+    worker_id: str | None
+    instance_id: UUID | None
+    lease_expires_at: MaybeTime
+    cancel_requested: bool
+    created_at: Time
+    claimed_at: MaybeTime
+    started_at: MaybeTime
+    finished_at: MaybeTime
+    run_seconds: MaybeNumber
+    error: ShownError
+    forced: bool = Field(exclude=True, description="It failed, and was counted as succeeded by BROWSER_FORCE_SUCCESS.")
+
+
+class FoundJob(JobRow):
+    """A job as a search shows it."""
+
+    subject: str | None = Field(description="What its payload is about: an address, a file, a command.")
+
+
+class FoundJobs(Row):
+    """A page of a search.
+
+    Attributes:
+        before_id: The cursor of the next page; None after the last.
+        looked_until: How far back an incomplete page has looked.
+    """
+
+    jobs: list[FoundJob]
+    before_id: UUID | None
+    looked_until: MaybeTime
+
+
+class SupersededAttempt(Row):
+    """An attempt that another one followed, or that a retry put behind it.
+
+    Attributes:
+        ended_job: The job had failed with it.
+    """
+
+    job_id: UUID
+    attempt: int
+    outcome: str
+    worker_id: str | None
+    instance_id: UUID | None
+    claimed_at: MaybeTime
+    started_at: MaybeTime
+    finished_at: Time
+    run_seconds: MaybeNumber
+    error: ShownError
+    ended_job: bool
+
+
+class WholeJob(JobRow):
+    """A job with all that belongs to it.
+
+    Attributes:
+        lost_attempts: How many attempts before the present one were lost in a row.
+        dagster_run_id: The run whose worker claimed it last.
+        replay_of: The dead job that it replays.
+        replayed_job_id: The job that replays it.
+        artifacts: Those that are ready.
+    """
+
+    payload: Json
+    result: Json
+    snoozes: int
+    lost_attempts: int
+    timeout_seconds: MaybeNumber
+    dagster_run_id: str | None
+    superseded_attempts: list[SupersededAttempt]
+    replay_of: UUID | None
+    replayed_job_id: UUID | None
+    artifacts: list[ArtifactRow]
+
+
+class LookedAtJob(WholeJob):
+    """A whole job without a long payload or result.
+
+    Attributes:
+        payload_start: The beginning of the payload's text, where the payload is left out.
+        result_start: The beginning of the result's text, where the result is left out.
+    """
+
+    payload_chars: int | None
+    payload_start: str | None
+    result_chars: int | None
+    result_start: str | None
+
+
+class JobReason(Row):
+    """Why a job is where it is; see the SQL function `explain_jobs`, which says what belongs to which `why`."""
+
+    job_id: UUID
+    why: str
+    kind: str | None = None
+    name: str | None = None
+    paused_at: MaybeTime = None
+    actor: str | None = None
+    reason: str | None = None
+    next_run_at: MaybeTime = None
+    attempts: int | None = None
+    snoozed: str | None = None
+    family: str | None = None
+    executor_id: str | None = None
+    slots: int | None = None
+    ahead: int | None = None
+    worker_id: str | None = None
+    lease_expires_at: MaybeTime = None
+    replayed_job_id: UUID | None = None
+
+
+class Cancelled(Row):
+    """What became of a cancel."""
+
+    job_id: UUID
+    status: Status
+    cancel_requested: bool

@@ -1,0 +1,50 @@
+"""What operators did, and what is paused."""
+
+from typing import Literal
+from uuid import UUID
+
+from cogo_dagster.queue.rows.base import Row
+from cogo_dagster.queue.tolerant import Document, Time
+
+Pausable = Literal["type", "executor"]
+
+
+class Operation(Row):
+    """What an operator did."""
+
+    id: UUID
+    operation: str
+    actor: str
+    filter: Document
+    matched: int
+    changed: int
+    skipped: int
+    created_at: Time
+    updated_at: Time
+
+
+class PausedRow(Row):
+    """A type or an executor id that is paused."""
+
+    kind: Pausable
+    name: str
+    reason: str | None
+    actor: str
+    paused_at: Time
+
+
+class PausedChange(Row):
+    """What became of a pause; `changed` is False where it was paused already."""
+
+    kind: Pausable
+    name: str
+    paused_at: Time
+    changed: bool
+
+
+class ResumedChange(Row):
+    """What became of a resume; `changed` is False where it was not paused."""
+
+    kind: Pausable
+    name: str
+    changed: bool

@@ -1,0 +1,42 @@
+"""Workers and their heartbeats."""
+
+from uuid import UUID
+
+from pydantic import Field
+
+from cogo_dagster.queue.rows.base import Row
+from cogo_dagster.queue.tolerant import Counters, MaybeDocument, MaybeTime, Number, Time
+
+
+class WorkerRow(Row):
+    """A worker's process start, with its device."""
+
+    instance_id: UUID
+    worker_id: str | None
+    executor_id: str | None
+    families: list[str | None]
+    hostname: str | None
+    pid: int | None
+    code_version: str | None
+    dagster_run_id: str | None
+    concurrency: int
+    running: int
+    alive: bool
+    started_at: Time
+    last_heartbeat_at: Time
+    stopped_at: MaybeTime
+    counters: Counters
+    device: MaybeDocument
+    heartbeat_seconds: Number = Field(exclude=True)
+    idle: bool = Field(exclude=True, description="Whether enqueues wake it.")
+    stuck_reason: str | None = Field(exclude=True, description="Why it could not continue and ended itself.")
+
+
+class Heartbeat(Row):
+    """A sign of life of a worker, with its counters at that time."""
+
+    worker_id: str | None
+    instance_id: UUID | None
+    running: int
+    counters: Counters
+    created_at: Time

@@ -1,0 +1,22 @@
+"""Tests that only some machines can run: elsewhere skipped with the reason, in continuous integration failed."""
+
+import os
+import sys
+from typing import Final
+
+import pytest
+
+from cogo_dagster_tests.programs import missing
+
+MARKS: Final = {
+    "linux(reason)": "what it looks at exists on Linux alone",
+    "root(reason)": "only root can do what it does",
+}
+
+
+def require(item: pytest.Item) -> None:
+    """End a test that this machine cannot run."""
+    lacking = {"linux": sys.platform != "linux", "root": os.geteuid() != 0}
+    for mark in item.iter_markers():
+        if lacking.get(mark.name):
+            missing(mark.name.capitalize(), mark.args[0])

@@ -1,0 +1,67 @@
+"""Processes of this machine, looked at in the same way on Linux and macOS."""
+
+import os
+from contextlib import suppress
+from typing import Final
+
+import psutil  # type: ignore[import-untyped]
+
+_ENDED: Final = frozenset({psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD})
+
+
+def exists(pid: int) -> bool:
+    """Whether a process, or its zombie, is there."""
+    return bool(psutil.pid_exists(pid))
+
+
+def lives(pid: int) -> bool:
+    """Whether a process runs; a dead one that nobody has waited for yet does not."""
+    try:
+        return psutil.Process(pid).status() not in _ENDED
+    except psutil.NoSuchProcess:
+        return False
+
+
+def descendants(pid: int) -> set[int]:
+    """Return every process below one."""
+    try:
+        return {child.pid for child in psutil.Process(pid).children(recursive=True)}
+    except psutil.NoSuchProcess:
+        return set()
+
+
+def command_line(pid: int) -> str:
+    """Return the command line of a process; empty when it is gone or a zombie."""
+    with suppress(psutil.Error):
+        return " ".join(psutil.Process(pid).cmdline())
+    return ""
+
+
+def environment(pid: int) -> dict[str, str]:
+    """Return the environment that a process was started with; empty where it has written over it, as Chromium does.
+
+    Raises:
+        AssertionError: No environment can be read here, not even our own.
+    """
+    assert psutil.Process().environ(), "No environment of a process can be read here."
+    return dict(psutil.Process(pid).environ())
+
+
+def started_with(name: str, value: str) -> list[int]:
+    """Return the living processes with a variable in the environment that they were started with."""
+    found = []
+    for pid in psutil.pids():
+        with suppress(psutil.Error):
+            if environment(pid).get(name) == value and lives(pid):
+                found.append(pid)
+    return found
+
+
+def running(word: str) -> list[int]:
+    """Return the processes, other than this one, with a word on their command line."""
+    return [pid for pid in psutil.pids() if pid != os.getpid() and word in command_line(pid)]
+
+
+def open_files() -> int:
+    """Return how many file descriptors this process has open."""
+    return int(psutil.Process().num_fds())
