@@ -77,8 +77,8 @@ _ALERTS: Final = (
     column("fingerprint", whole=True),
     Column("status", _state, whole=True),
     column("count", whole=True),
-    Column("first", lambda row: distance(row["first_seen_at"]), whole=True),
-    Column("last", lambda row: distance(row["last_seen_at"]), whole=True),
+    column("first", "first_seen_at", distance, whole=True),
+    column("last", "last_seen_at", distance, whole=True),
     column("title"),
     Column("told", _told),
     column("error", "error_message"),
@@ -107,8 +107,8 @@ _DELIVERIES: Final = (
     column("status", whole=True),
     column("event", whole=True),
     column("attempts", whole=True),
-    Column("told", lambda row: distance(row["announced_at"]), whole=True),
-    Column("next try", lambda row: distance(row["next_attempt_at"]), whole=True),
+    column("told", "announced_at", distance, whole=True),
+    column("next try", "next_attempt_at", distance, whole=True),
     column("title"),
     Column("error", lambda row: _error(row, "error")),
 )
@@ -132,8 +132,8 @@ _HEALTH: Final = (
     column("delivered", whole=True),
     column("pending", whole=True),
     column("dead", whole=True),
-    Column("last success", lambda row: distance(row["last_success_at"]), whole=True),
-    Column("next try", lambda row: distance(row["retry_at"]), whole=True),
+    column("last success", "last_success_at", distance, whole=True),
+    column("next try", "retry_at", distance, whole=True),
     Column("last error", lambda row: _error(row, "last_error")),
 )
 
@@ -224,7 +224,7 @@ def unsilence(
 
 _SILENCES: Final = (
     column("id", whole=True),
-    Column("ends", lambda row: distance(row["ends_at"]), whole=True),
+    column("ends", "ends_at", distance, whole=True),
     column("fingerprint"),
     column("kind"),
     column("subject", "subject_prefix"),

@@ -21,15 +21,15 @@ from cogo_dagster.bootstrap import (
 from cogo_dagster.bootstrap.leftovers import leftovers, remove
 from cogo_dagster.cli.command import BadInput, Report, command, group
 from cogo_dagster.cli.options import read_settings
-from cogo_dagster.cli.tables import Column, column, print_facts, print_table
+from cogo_dagster.cli.tables import column, print_facts, print_table
 from cogo_dagster.formatting.values import distance, size
 from cogo_dagster.queue import migrate as schema
 from cogo_dagster.queue.model import Json
 from cogo_dagster.settings import Settings
 
 _LEFT: Final = (
-    Column("folder", lambda row: str(row["path"]), whole=True),
-    Column("size", lambda row: size(row["size_bytes"]), whole=True),
+    column("folder", "path", str, whole=True),
+    column("size", "size_bytes", size, whole=True),
     column("what"),
 )
 

@@ -2,9 +2,9 @@
 
 import asyncio
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -27,6 +27,7 @@ from cogo_dagster.executors.registry import validate_payload
 from cogo_dagster.formatting.values import NOTHING, error_line
 from cogo_dagster.queue.errors import QueueError
 from cogo_dagster.queue.model import Json, NewJob
+from cogo_dagster.queue.rows.jobs import JobError, WholeJob
 from cogo_dagster.settings import Settings, is_root
 
 if TYPE_CHECKING:
@@ -80,10 +81,32 @@ COLUMNS: Final = (
     column("job", "id", whole=True),
     column("type"),
     column("status", whole=True),
-    Column("seconds", lambda job: f"{job['run_seconds']:.2f}" if job["run_seconds"] else NOTHING, whole=True),
-    Column("files", lambda job: str(len(job["artifacts"]))),
-    Column("error", lambda job: error_line(job["error"])),
+    Column("seconds", lambda job: f"{job.run_seconds:.2f}" if job.run_seconds else NOTHING, whole=True),
+    Column("files", lambda job: str(len(job.artifacts))),
+    column("error", "error", error_line),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What the demo's run left.
+
+    Attributes:
+        paths: Where people find an artifact, by its id.
+    """
+
+    jobs: Sequence[WholeJob]
+    paths: Mapping[UUID, str | None]
+    database_url: str
+    run: "LaunchedRun"
+
+    def to_json(self) -> dict[str, Json]:
+        """Return what `--json` prints."""
+        jobs = [
+            job.document | {"artifacts": [one.document | {"path": self.paths[one.id]} for one in job.artifacts]}
+            for job in self.jobs
+        ]
+        return {"jobs": jobs, "dagster_run_id": self.run.run_id, "database_url": self.database_url}
 
 
 def demo(
@@ -100,19 +123,22 @@ def demo(
         StopSignals(lambda _: None, partial(_end_process, log)) as signals,
         nullcontext() if url else _site() as site,
     ):
-        document, run = _performed(_visits(url) if url else _tour(site or ""), log, trusted=not url)
-    if signals.stopped_early or run.interrupted:
+        done = _performed(_visits(url) if url else _tour(site or ""), log, trusted=not url)
+    if signals.stopped_early or done.run.interrupted:
         log.line("interrupted", "The demo was interrupted; its jobs are cancelled.")
         raise typer.Exit(ExitCode.INTERRUPTED)
-    _show(document, run, as_json)
-    if failure := _failure(document["jobs"], run):
+    if as_json:
+        print_json(done.to_json())
+    else:
+        _show(done)
+    if failure := _failure(done):
         log.line("failed", failure)
         raise typer.Exit(ExitCode.FAILED)
     if not as_json:
         typer.echo(_NEXT)
 
 
-def _performed(jobs: Sequence[NewJob], log: WorkerLog, *, trusted: bool) -> "tuple[dict[str, Json], LaunchedRun]":
+def _performed(jobs: Sequence[NewJob], log: WorkerLog, *, trusted: bool) -> "Done":
     """Run the jobs on a worker of their own; none is left in the queue, whatever happens."""
     overrides = _overrides(jobs)
     settings = read_settings(**overrides)
@@ -128,15 +154,17 @@ def _performed(jobs: Sequence[NewJob], log: WorkerLog, *, trusted: bool) -> "tup
             run = _run(overrides)
         finally:
             _cancel(application, job_ids)
-        return _document(application, job_ids, run), run
+        ended = application.queue.get_jobs(job_ids)
+        paths = {artifact.id: application.address_of(artifact) for job in ended for artifact in job.artifacts}
+        return Done(ended, paths, application.public_dsn, run)
 
 
 def _cancel(application: Application, job_ids: Sequence[UUID]) -> None:
     """Leave no job of a site that is gone; without a database they wait for a worker that never comes."""
     with suppress(QueueError):
         for job in application.queue.get_jobs(job_ids):
-            if job["status"] in ("queued", "running"):
-                application.queue.cancel(UUID(job["id"]), actor="cogo demo")
+            if job.status in ("queued", "running"):
+                application.queue.cancel(job.id, actor="cogo demo")
 
 
 def _sandbox(settings: Settings, log: WorkerLog, *, trusted: bool) -> dict[str, str]:
@@ -203,35 +231,25 @@ def _run(overrides: dict[str, str]) -> "LaunchedRun":
     return run_process_jobs(process_jobs, overrides)
 
 
-def _document(application: Application, job_ids: Sequence[UUID], run: "LaunchedRun") -> dict[str, Json]:
-    jobs = application.queue.get_jobs(job_ids)
-    for job in jobs:
-        for artifact in job["artifacts"]:
-            artifact["path"] = application.address_of(artifact)
-    return {"jobs": jobs, "dagster_run_id": run.run_id, "database_url": application.public_dsn}
-
-
-def _failure(jobs: Sequence[Json], run: "LaunchedRun") -> str | None:
+def _failure(done: Done) -> str | None:
     """Say in one sentence why the demo failed; None when all succeeded."""
-    if run.error:
-        return f"The Dagster run failed: {run.error}"
-    missed = [job for job in jobs if job["status"] != "succeeded"]
+    if done.run.error:
+        return f"The Dagster run failed: {done.run.error}"
+    missed = [job for job in done.jobs if job.status != "succeeded"]
     if not missed:
         return None
-    reason = missed[0]["error"]["message"] if missed[0]["error"] else f"it is {missed[0]['status']}."
-    return f"{len(missed)} of {len(jobs)} jobs did not succeed: {reason}"
+    error = missed[0].error
+    reason = error.message if isinstance(error, JobError) else f"it is {missed[0].status}."
+    return f"{len(missed)} of {len(done.jobs)} jobs did not succeed: {reason}"
 
 
-def _show(document: dict[str, Json], run: "LaunchedRun", as_json: bool) -> None:
-    if as_json:
-        print_json(document)
-        return
-    print_table(document["jobs"], COLUMNS, when_empty="No jobs ran.")
+def _show(done: Done) -> None:
+    print_table(done.jobs, COLUMNS, when_empty="No jobs ran.")
     typer.echo()
-    for job in document["jobs"]:
-        for artifact in job["artifacts"]:
-            typer.echo(f"{artifact['path']}  ({artifact['name']}, {artifact['size_bytes']:,} bytes)")
-    typer.echo(f"\nDagster run {run.run_id} {'failed' if run.error else 'succeeded'}.")
+    for job in done.jobs:
+        for artifact in job.artifacts:
+            typer.echo(f"{done.paths[artifact.id]}  ({artifact.name}, {artifact.size_bytes:,} bytes)")
+    typer.echo(f"\nDagster run {done.run.run_id} {'failed' if done.run.error else 'succeeded'}.")
 
 
 @contextmanager

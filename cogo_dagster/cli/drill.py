@@ -8,7 +8,7 @@ import typer
 from cogo_dagster.bootstrap import uses_embedded_database, uses_rest, without_password
 from cogo_dagster.cli.command import BadInput, ExitCode, Report, command
 from cogo_dagster.cli.options import read_settings
-from cogo_dagster.cli.tables import Column, column, print_table
+from cogo_dagster.cli.tables import column, print_table
 from cogo_dagster.drill import drill as hold
 from cogo_dagster.drill import scratch
 from cogo_dagster.queue.client import Queue
@@ -17,7 +17,7 @@ from cogo_dagster.settings import Settings
 
 _COLUMNS = (
     column("promise", whole=True),
-    Column("held", lambda row: "yes" if row["held"] else "NO", whole=True),
+    column("held", show=lambda held: "yes" if held else "NO", whole=True),
     column("seen", "sentence"),
 )
 

@@ -9,7 +9,7 @@ import typer
 from cogo_dagster.bootstrap import Application, open_application
 from cogo_dagster.cli.command import Report, command, group
 from cogo_dagster.cli.options import Limit, Since
-from cogo_dagster.cli.tables import Column, Row, column, lists
+from cogo_dagster.cli.tables import Row, column, lists
 from cogo_dagster.formatting.values import distance
 from cogo_dagster.quality.api import MetricsApi
 from cogo_dagster.quality.records import GateRun, GateSummary, GateType
@@ -57,11 +57,11 @@ BranchOption = Annotated[str | None, typer.Option(help="The base branch; COGO_GA
 ReportFiles = list[Path] | None
 
 _RUNS = (
-    Column("at", lambda row: distance(row["created_at"]), whole=True),
+    column("at", "created_at", distance, whole=True),
     column("type", whole=True),
     column("status", whole=True),
     column("branch"),
-    Column("commit", lambda row: row["commit_sha"][:12], whole=True),
+    column("commit", "commit_sha", lambda sha: str(sha)[:12], whole=True),
     column("pull request", "pull_request"),
     column("lint errors", "lint_errors"),
     column("coverage", "coverage_percent"),

@@ -1,6 +1,5 @@
 """`cogo list`: what is in the queue, newest first. `cogo stats`: the queue in numbers."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Final
@@ -15,7 +14,9 @@ from cogo_dagster.cli.tables import Column, Row, column, listed, lists, print_fa
 from cogo_dagster.formatting.explanation import why as in_words
 from cogo_dagster.formatting.values import NOTHING, distance, error_line, size, span, until
 from cogo_dagster.queue.model import Json
-from cogo_dagster.queue.rows.jobs import JobRow
+from cogo_dagster.queue.rows.dead_letters import DeadLetter, Incident
+from cogo_dagster.queue.rows.operations import Operation, PausedRow
+from cogo_dagster.queue.rows.workers import Heartbeat, WorkerRow
 from cogo_dagster.queue.stats import Numbers
 
 app = group("Show what is in the queue, who works on it, and what operators did.")
@@ -30,20 +31,20 @@ class ArtifactStatus(StrEnum):
     EXPIRED = "expired"
 
 
-_ATTEMPTS: Final = Column("attempts", lambda row: f"{row['attempts']}/{row['max_attempts']}", whole=True)
-_ERROR: Final = Column("error", lambda row: error_line(row["error"]))
+_ATTEMPTS: Final = Column("attempts", lambda row: f"{row.attempts}/{row.max_attempts}", whole=True)
+_ERROR: Final = column("error", "error", error_line)
 _REASON: Final = column("reason")
 
 _JOBS: Final = (
     column("id", whole=True),
     column("type"),
-    Column("status", lambda row: f"{row['status']} (forced)" if row.get("forced") else str(row["status"]), whole=True),
+    Column("status", lambda row: f"{row.status} (forced)" if row.forced else row.status, whole=True),
     _ATTEMPTS,
-    Column("next run", lambda row: until(row["next_run_at"]) if row["status"] == "queued" else NOTHING, whole=True),
-    Column("created", lambda row: distance(row["created_at"]), whole=True),
+    Column("next run", lambda row: until(row.next_run_at) if row.status == "queued" else NOTHING, whole=True),
+    column("created", "created_at", distance, whole=True),
     _ERROR,
 )
-_WHY: Final = (*_JOBS[:4], Column("why", lambda row: str(row["why"])))
+_WHY: Final = (*_JOBS[:4], column("why"))
 
 
 @command(app)
@@ -70,20 +71,25 @@ def jobs(
         since_seconds=since_seconds,
         max_jobs=limit,
     )
-    return listed(_explained(application, rows) if why else rows, _WHY if why else _JOBS, "No such jobs.")
+    if not why:
+        return listed(rows, _JOBS, "No such jobs.")
+    facts = {fact.job_id: fact for fact in application.queue.explain([row.id for row in rows])}
+    now = datetime.now(UTC)
+    explained = [row for row in rows if row.id in facts]
+    return listed(explained, _WHY, "No such jobs.", [{"why": in_words(facts[row.id], now)} for row in explained])
 
 
 _ARTIFACTS: Final = (
     column("job", "job_id", whole=True),
     column("name"),
     column("status"),
-    Column("size", lambda row: size(row["size_bytes"]), whole=True),
-    Column("made", lambda row: distance(row["created_at"])),
+    column("size", "size_bytes", size, whole=True),
+    column("made", "created_at", distance),
     column("address"),
 )
 
 
-@lists(app, _ARTIFACTS, "No such artifacts.")
+@command(app)
 def artifacts(
     application: Application,
     job_id: Annotated[UUID | None, typer.Option("--job", help="Only this job's.")] = None,
@@ -93,7 +99,7 @@ def artifacts(
     executor_id: ExecutorFilter = None,
     since_seconds: Since = None,
     limit: Limit = 50,
-) -> list[Row]:
+) -> Report:
     """Show artifacts and where they are."""
     rows = application.queue.list_artifacts(
         job_id=job_id,
@@ -103,23 +109,24 @@ def artifacts(
         since_seconds=since_seconds,
         max_artifacts=limit,
     )
-    return [row.document | {"address": application.address_of(row)} for row in rows]
+    addresses = [{"address": application.address_of(row)} for row in rows]
+    return listed(rows, _ARTIFACTS, "No such artifacts.", addresses)
 
 
-def _state(row: Row) -> str:
-    if row["stopped_at"]:
+def _state(row: WorkerRow) -> str:
+    if row.stopped_at:
         return "stopped"
-    return "alive" if row["alive"] else "silent"
+    return "alive" if row.alive else "silent"
 
 
 _WORKERS: Final = (
     column("worker", "worker_id"),
     Column("state", _state, whole=True),
-    Column("running", lambda row: f"{row['running']}/{row['concurrency']}", whole=True),
-    Column("families", lambda row: ", ".join(str(family) for family in row["families"])),
+    Column("running", lambda row: f"{row.running}/{row.concurrency}", whole=True),
+    Column("families", lambda row: ", ".join(str(family) for family in row.families)),
     column("executor", "executor_id"),
-    Column("started", lambda row: distance(row["started_at"])),
-    Column("heartbeat", lambda row: distance(row["last_heartbeat_at"])),
+    column("started", "started_at", distance),
+    column("heartbeat", "last_heartbeat_at", distance),
     column("instance", "instance_id", whole=True),
 )
 
@@ -131,13 +138,13 @@ def workers(
         bool, typer.Option("--alive", help="Only those that have missed no more than three heartbeats.")
     ] = False,
     limit: Limit = 50,
-) -> list[Row]:
+) -> list[WorkerRow]:
     """Show worker starts and what each is doing."""
     return application.queue.list_workers(alive_only=alive, max_workers=limit)
 
 
-def _counted(row: Row) -> str:
-    counters = row["counters"] or {}
+def _counted(counters: object) -> str:
+    counters = counters or {}
     if not isinstance(counters, dict):
         return "unreadable: no counters"
     return " ".join(f"{name} {count}" for name, count in sorted(counters.items()) if count) or NOTHING
@@ -146,9 +153,9 @@ def _counted(row: Row) -> str:
 _HEARTBEATS: Final = (
     column("worker", "worker_id"),
     column("instance", "instance_id", whole=True),
-    Column("at", lambda row: distance(row["created_at"]), whole=True),
+    column("at", "created_at", distance, whole=True),
     column("running"),
-    Column("counters", _counted),
+    column("counters", show=_counted),
 )
 
 
@@ -157,7 +164,7 @@ def heartbeats(
     application: Application,
     worker_id: Annotated[str | None, typer.Option(envvar="WORKER_ID", help="Only this worker's.")] = None,
     limit: Limit = 50,
-) -> list[Row]:
+) -> list[Heartbeat]:
     """Show heartbeats of the last day."""
     return application.queue.list_heartbeats(worker_id=worker_id, max_heartbeats=limit)
 
@@ -168,8 +175,8 @@ _DLQ: Final = (
     _ATTEMPTS,
     _REASON,
     column("replays", whole=True),
-    Column("failed", lambda row: distance(row["failed_at"]), whole=True),
-    Column("replayed", lambda row: distance(row["replayed_at"] or row["closed_at"])),
+    column("failed", "failed_at", distance, whole=True),
+    Column("replayed", lambda row: distance(row.replayed_at or row.closed_at)),
     _ERROR,
 )
 _NO_DEAD_LETTERS: Final = "The dead-letter queue is empty."
@@ -185,7 +192,7 @@ def dlq(
     fingerprint: Fingerprint = None,
     everything: Annotated[bool, typer.Option("--all", help="Also what was replayed or retried since.")] = False,
     limit: Limit = 50,
-) -> list[Row]:
+) -> list[DeadLetter]:
     """Show jobs that failed for good and wait in the dead-letter queue."""
     return application.queue.list_dlq(
         type_prefix=type_prefix,
@@ -201,16 +208,16 @@ _INCIDENTS: Final = (
     column("fingerprint", whole=True),
     column("count", whole=True),
     column("type"),
-    Column("first", lambda row: distance(row["first_failed_at"]), whole=True),
-    Column("last", lambda row: distance(row["last_failed_at"]), whole=True),
-    Column("error", lambda row: f"{row['class']}: {row['message']}"),
+    column("first", "first_failed_at", distance, whole=True),
+    column("last", "last_failed_at", distance, whole=True),
+    Column("error", lambda row: f"{row.error_class}: {row.message}"),
 )
 
 
 @lists(app, _INCIDENTS, _NO_DEAD_LETTERS)
 def incidents(
     application: Application, type_prefix: TypePrefix = None, since_seconds: Since = None, limit: Limit = 50
-) -> list[Row]:
+) -> list[Incident]:
     """Show the dead-letter queue by the cause of the errors, the most frequent first."""
     return application.queue.list_incidents(type_prefix=type_prefix, since_seconds=since_seconds, max_incidents=limit)
 
@@ -218,21 +225,21 @@ def incidents(
 _PAUSED: Final = (
     column("kind", whole=True),
     column("name", whole=True),
-    Column("since", lambda row: distance(row["paused_at"]), whole=True),
+    column("since", "paused_at", distance, whole=True),
     column("by", "actor"),
     _REASON,
 )
 
 
 @lists(app, _PAUSED, "Nothing is paused.")
-def paused(application: Application) -> list[Row]:
+def paused(application: Application) -> list[PausedRow]:
     """Show what is paused, by whom and why."""
     return application.queue.list_paused()
 
 
 _LIMITS: Final = (
     column("name", whole=True),
-    Column("open again", lambda row: distance(row["open_until"]), whole=True),
+    column("open again", "open_until", distance, whole=True),
     _REASON,
 )
 
@@ -244,7 +251,7 @@ def limits(application: Application) -> list[Row]:
 
 
 _OPERATIONS: Final = (
-    Column("at", lambda row: distance(row["created_at"]), whole=True),
+    column("at", "created_at", distance, whole=True),
     column("operation", whole=True),
     column("by", "actor"),
     column("changed", whole=True),
@@ -254,7 +261,7 @@ _OPERATIONS: Final = (
 
 
 @lists(app, _OPERATIONS, "Nobody did anything.")
-def operations(application: Application, since_seconds: Since = None, limit: Limit = 50) -> list[Row]:
+def operations(application: Application, since_seconds: Since = None, limit: Limit = 50) -> list[Operation]:
     """Show what operators did: retries, replays, purges, pauses."""
     return application.queue.list_operations(since_seconds=since_seconds, max_operations=limit)
 
@@ -283,9 +290,3 @@ def _facts(numbers: Numbers) -> dict[str, Json]:
 
 def _split(given: list[str] | None) -> list[str] | None:
     return [word.strip() for part in given for word in part.split(",") if word.strip()] if given else None
-
-
-def _explained(application: Application, rows: Sequence[JobRow]) -> list[Row]:
-    facts = {fact.job_id: fact for fact in application.queue.explain([row.id for row in rows])}
-    now = datetime.now(UTC)
-    return [{**row.document, "why": in_words(facts[row.id], now)} for row in rows if row.id in facts]

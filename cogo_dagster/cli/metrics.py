@@ -61,9 +61,9 @@ def snapshot(
 
 _REPLAYED: Final = (
     column("day", whole=True),
-    column("verdict", whole=True),
-    Column("passed", lambda row: f"{row['passed']}/{row['runs']}", whole=True),
-    column("reason"),
+    Column("verdict", lambda day: day.q1.verdict, whole=True),
+    Column("passed", lambda day: f"{day.q1.passed}/{day.q1.runs}", whole=True),
+    Column("reason", lambda day: day.q1.reason),
 )
 
 
@@ -83,8 +83,8 @@ def backtest(
 
     def show() -> None:
         empty = "No day is kept yet: `cogo metrics snapshot --day 2026-11-24` keeps one."
-        print_table(rows, _REPLAYED, when_empty=empty)
-        counts = {verdict: sum(row["verdict"] == verdict for row in rows) for verdict in _WORDS}
+        print_table(replayed, _REPLAYED, when_empty=empty)
+        counts = {verdict: sum(row.q1.verdict == verdict for row in replayed) for verdict in _WORDS}
         if rows:
             typer.echo(
                 f"At {threshold.min_pass_rate:g} % of at least {threshold.min_runs} runs, {counts['fail']} of "

@@ -18,8 +18,8 @@ JobIds = Annotated[list[UUID] | None, typer.Argument(help="Only these jobs; all 
 
 _ENDED: Final = ("succeeded", "cancelled", "failed")
 _JOB: Final = (column("job", "id", whole=True), column("type"))
-_FAILED: Final = Column("failed", lambda row: distance(row["failed_at"]), whole=True)
-_ERROR: Final = Column("error", lambda row: error_line(row["error"]))
+_FAILED: Final = column("failed", "failed_at", distance, whole=True)
+_ERROR: Final = column("error", "error", error_line)
 
 retry = group("Give failed jobs another chance.")
 replay = group("Put dead letters back into the queue.")
@@ -125,7 +125,7 @@ _RECOVERED: Final = Words(
         *_JOB,
         Column("attempt", lambda row: f"{row['attempts']}/{row['max_attempts']}", whole=True),
         column("worker", "worker_id"),
-        Column("expired", lambda row: distance(row["lease_expires_at"]), whole=True),
+        column("expired", "lease_expires_at", distance, whole=True),
     ),
 )
 
@@ -148,8 +148,8 @@ _CLEANED: Final = Words(
     (
         column("job", "job_id", whole=True),
         column("name"),
-        Column("size", lambda row: size(row["size_bytes"]), whole=True),
-        Column("made", lambda row: distance(row["created_at"]), whole=True),
+        column("size", "size_bytes", size, whole=True),
+        column("made", "created_at", distance, whole=True),
         column("storage key", "storage_key"),
     ),
 )
@@ -203,7 +203,7 @@ _PURGED: Final = Words(
         *_JOB,
         column("status", whole=True),
         column("attempts", whole=True),
-        Column("ended", lambda row: distance(row["finished_at"]), whole=True),
+        column("ended", "finished_at", distance, whole=True),
     ),
 )
 

@@ -62,13 +62,13 @@ def limit(
 
 def _paused(application: Application, kind: str, name: str, reason: str | None) -> Report:
     answer = application.queue.pause(kind, name, reason=reason, actor=actor())
-    if answer["changed"]:
+    if answer.changed:
         return Report(answer, f"The {kind} {name} is paused; `cogo resume {kind} {name}` lets it go on.")
     return Report(answer, f"The {kind} {name} was paused already: `cogo list paused` says by whom.")
 
 
 def _resumed(application: Application, kind: str, name: str) -> Report:
     answer = application.queue.resume(kind, name, actor=actor())
-    if answer["changed"]:
+    if answer.changed:
         return Report(answer, f"The {kind} {name} goes on.")
     return Report(answer, f"The {kind} {name} was not paused: `cogo list paused` shows what is.")

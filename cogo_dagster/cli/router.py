@@ -32,7 +32,7 @@ _COLUMNS = (
     Column("cost", lambda row: NOTHING if row.get("cost") is None else f"{row['cost']}", whole=True),
     Column("health", lambda row: _health(row) if row.get("enabled", True) else "off", whole=True),
     Column("latency", lambda row: NOTHING if row["latency_ms"] is None else f"{row['latency_ms']:.0f} ms", whole=True),
-    Column("checked", lambda row: distance(row["checked_at"]), whole=True),
+    column("checked", "checked_at", distance, whole=True),
     column("error"),
 )
 

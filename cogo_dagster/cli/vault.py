@@ -10,7 +10,7 @@ from cogo_dagster.bootstrap import open_application
 from cogo_dagster.cli.bulk import actor
 from cogo_dagster.cli.command import BadInput, ExitCode, Report, command, group
 from cogo_dagster.cli.options import read_settings
-from cogo_dagster.cli.tables import Column, Row, column, lists, print_facts
+from cogo_dagster.cli.tables import Row, column, lists, print_facts
 from cogo_dagster.formatting.values import distance
 from cogo_dagster.vault.build import vault_key_file, vault_keys
 from cogo_dagster.vault.key_ring import add_key, new_key
@@ -29,7 +29,7 @@ _COLUMNS = (
     column("reference", whole=True),
     column("version", whole=True),
     column("key", "key_id", whole=True),
-    Column("updated", lambda row: distance(row["updated_at"]), whole=True),
+    column("updated", "updated_at", distance, whole=True),
 )
 
 

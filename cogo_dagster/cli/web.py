@@ -80,7 +80,7 @@ _TOKENS: Final = (
     column("name", whole=True),
     column("role", whole=True),
     column("state", whole=True),
-    Column("made", lambda row: distance(row["created_at"]), whole=True),
+    column("made", "created_at", distance, whole=True),
     Column("expires", lambda row: distance(row["expires_at"]) if row["expires_at"] else "never", whole=True),
     Column("last used", lambda row: distance(row["last_used_at"]) if row["last_used_at"] else "never", whole=True),
     column("made by", "created_by"),
