@@ -12,15 +12,13 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from importlib import import_module
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args, get_origin
 
-import typer
 from pydantic.fields import FieldInfo
 
-from cogo_dagster.cli.app import COMMANDS, GROUPS
-from cogo_dagster.cli.exit_codes import SUMMARY
+from cogo_dagster.cli.app import COMMANDS, load
+from cogo_dagster.cli.command import EXIT_CODES
 from cogo_dagster.queue import errors
 from cogo_dagster.queue.functions import FUNCTIONS
 from cogo_dagster.queue.migrate import grants, sql_folder
@@ -108,7 +106,7 @@ def commands_page() -> str:
         "Every command prints tables for people, or one JSON document on standard output with `--json`; logs and "
         "errors go to standard error.",
         "The colon spelling of the old scripts works too: `cogo list:jobs` is `cogo list jobs`.",
-        SUMMARY,
+        EXIT_CODES,
     )
     for words, command in commands().items():
         options = [parameter for parameter in command.params if parameter.name != "help"]
@@ -169,7 +167,7 @@ def errors_page() -> str:
     lines += ["| code | exception | after |", "|---|---|---|"]
     lines += [_rule_row(code, rule) for code, rule in errors.TABLE.items() if code not in SQLSTATES]
     lines += ["", "## Exit codes of the commands", "", "| code | meaning |", "|---|---|"]
-    lines += [_row(code, meaning) for code, meaning in re.findall(r"(\d+) ([^,.]+)", SUMMARY)]
+    lines += [_row(code, meaning) for code, meaning in re.findall(r"(\d+) ([^,.]+)", EXIT_CODES)]
     return _page(lines)
 
 
@@ -193,12 +191,7 @@ def settings() -> list[Setting]:
 
 def commands() -> dict[str, Any]:
     """Return every command by its words: `list jobs`, `worker`."""
-    app = typer.Typer()
-    for name in GROUPS:
-        app.add_typer(import_module(f"cogo_dagster.cli.{name}").app, name=name)
-    for name in COMMANDS:
-        app.command(name)(getattr(import_module(f"cogo_dagster.cli.{name}"), name))
-    return dict(_leaves(typer.main.get_command(app), ()))
+    return dict(leaf for name in COMMANDS for leaf in _leaves(load(name), (name,)))
 
 
 def functions() -> list[SqlFunction]:
@@ -275,6 +268,8 @@ def _option_row(parameter: Any) -> str:
 def _kind(descriptor: Any) -> str:
     """Say what an option takes: its limits where it has any, else what kind of word."""
     annotation, info = descriptor.annotation, descriptor.parameter_info
+    if get_origin(annotation) is Literal:
+        return ", ".join(str(value) for value in get_args(annotation))
     if inspect.isclass(annotation) and issubclass(annotation, Enum):
         return ", ".join(str(one.value) for one in annotation)
     if info.max is not None:

@@ -7,10 +7,11 @@ from urllib.parse import quote
 from cogo_dagster.alerts.github_issue import ALERT_LABEL, Issue, issue
 from cogo_dagster.alerts.messages import Event, Message
 from cogo_dagster.alerts.notice import notice
-from cogo_dagster.alerts.receipt import DeliveryOutcome, Receipt, from_status, retry_after_seconds
+from cogo_dagster.alerts.receipt import DeliveryOutcome, Receipt, from_status
 from cogo_dagster.alerts.target import Rate, digest_of
 from cogo_dagster.net.webhooks import Answer, Webhooks
 from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.retry_after import retry_after_seconds
 from cogo_dagster.settings import Settings
 
 EVENT_TYPE: Final = "cogo-alert"

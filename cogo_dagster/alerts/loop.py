@@ -1,13 +1,13 @@
 """Passes again and again in a thread of their own, beside whatever a process is there for."""
 
 import contextlib
-import random
 import threading
 from collections.abc import Callable, Iterator
 from typing import Final
 
 from cogo_dagster.alerts.deadman import DeadManFailed
 from cogo_dagster.alerts.outage import OutageWatch, is_away
+from cogo_dagster.queue.backoff import jittered
 from cogo_dagster.queue.errors import QueueError
 
 _PAUSE_SECONDS: Final = 10.0
@@ -73,7 +73,7 @@ class AlertLoop:
             self._tell(f"Nobody can be told that the database is away: {trouble}")
 
     def _run(self) -> None:
-        while not self._stopping.wait(self._pause_seconds * random.uniform(0.75, 1.25)):  # noqa: S311 - jitter
+        while not self._stopping.wait(jittered(self._pause_seconds, 0.75, 1.25)):
             self.once()
 
     def _tell(self, sentence: str) -> None:

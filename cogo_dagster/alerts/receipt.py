@@ -1,14 +1,12 @@
 """What became of one try to deliver a message, and how the usual answers are read."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Final, Self
 
 from cogo_dagster.net.webhooks import Answer, PostFailed
 from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.retry_after import retry_after_seconds
 
 _TRANSIENT: Final = frozenset({408, 425, 429})
 _PERMANENT_FAILURES: Final = frozenset({"blocked_address", "invalid_url"})
@@ -87,15 +85,3 @@ def from_status(answer: Answer, what: str, variable: str) -> Receipt:
     return Receipt(
         DeliveryOutcome.DEAD, f"http_{status}", f"{what} refused the message with {status}: look at {variable}.", status
     )
-
-
-def retry_after_seconds(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """Read Retry-After: seconds, or a date. None where there is none, or it cannot be read."""
-    given = headers.get("retry-after", "").strip()
-    if given.isdigit():
-        return float(given[:9])
-    try:
-        wait = parsedate_to_datetime(given) - (now or datetime.now(UTC))
-    except (ValueError, TypeError):
-        return None
-    return max(wait.total_seconds(), 0)

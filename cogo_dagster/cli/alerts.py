@@ -1,5 +1,7 @@
 """`cogo alerts`: what went wrong, who was told, and whether they can be."""
 
+from collections.abc import Mapping
+from enum import StrEnum
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -8,18 +10,42 @@ import typer
 from cogo_dagster.alerts.outage import is_away
 from cogo_dagster.alerts.receipt import DeliveryOutcome, Receipt
 from cogo_dagster.alerts.service import delivered
-from cogo_dagster.bootstrap import alerts_without_database, open_application
-from cogo_dagster.cli.alerts_columns import ALERTS, DELIVERIES, HEALTH, SILENCES
+from cogo_dagster.bootstrap import Application, alerts_without_database, open_application
 from cogo_dagster.cli.bulk import actor
-from cogo_dagster.cli.exit_codes import ExitCode
-from cogo_dagster.cli.groups import group
-from cogo_dagster.cli.options import Limit, Since, read_settings
-from cogo_dagster.cli.output import JsonFlag, print_json
-from cogo_dagster.cli.tables import print_table
-from cogo_dagster.cli.words import seconds_of
+from cogo_dagster.cli.command import ExitCode, Report, command, group
+from cogo_dagster.cli.options import Limit, Since, read_settings, seconds_of
+from cogo_dagster.cli.tables import Column, Row, column, lists, print_table
+from cogo_dagster.formatting.values import NOTHING, distance
 from cogo_dagster.queue.errors import QueueError
 
 app = group("Show alerts, deliver them, silence them, and test where they go.")
+
+
+class AlertStatus(StrEnum):
+    """Where an alert is in its life."""
+
+    FIRING = "firing"
+    RESOLVED = "resolved"
+    ANNOUNCED = "announced"
+
+
+class DeliveryStatus(StrEnum):
+    """Where a delivery is in its life."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+    SKIPPED = "skipped"
+
+
+class TargetName(StrEnum):
+    """Where messages go, as WEBHOOK_TYPE names it."""
+
+    SLACK = "slack"
+    GOOGLECHAT = "googlechat"
+    GITHUB = "github"
+    HTTP = "http"
+
 
 _NO_TARGETS: Final = "WEBHOOK_TYPE is not set: alerts are recorded, and sent to nobody."
 _Fingerprint = Annotated[str | None, typer.Option(help="Only of this cause.")]
@@ -29,56 +55,102 @@ _Kind = Annotated[
 ]
 
 
-@app.command("list")
+def _state(row: Row) -> str:
+    held = "silenced" if row["silenced"] else "held back" if row["inhibited"] else ""
+    return f"{row['status']}, {held}" if held else str(row["status"])
+
+
+def _told(row: Row) -> str:
+    return ", ".join(f"{one['target']} {one['status']}" for one in row["deliveries"]) or NOTHING
+
+
+def _target_state(row: Row) -> str:
+    return "disabled" if row["disabled"] else "healthy" if row["healthy"] else "failing"
+
+
+def _error(row: Row, key: str) -> str:
+    error = row[key]
+    return f"{error['class']}: {error['message']}" if error else NOTHING
+
+
+_ALERTS: Final = (
+    column("fingerprint", whole=True),
+    Column("status", _state, whole=True),
+    column("count", whole=True),
+    column("first", "first_seen_at", distance, whole=True),
+    column("last", "last_seen_at", distance, whole=True),
+    column("title"),
+    Column("told", _told),
+    column("error", "error_message"),
+)
+
+
+@lists(app, _ALERTS, "No such alerts.", name="list")
 def list_(
+    application: Application,
     *,
-    status: Annotated[str | None, typer.Option(help="firing, resolved or announced.")] = None,
+    status: Annotated[AlertStatus | None, typer.Option(help="Only in this state.")] = None,
     kind: _Kind = None,
     fingerprint: _Fingerprint = None,
     since_seconds: Since = None,
     limit: Limit = 50,
-    as_json: JsonFlag = False,
-) -> None:
+) -> list[Row]:
     """Show alerts, those seen last first, with what each target was told."""
-    with open_application(read_settings()) as application:
-        rows = application.alerts.list_alerts(
-            status=status, kind=kind, fingerprint=fingerprint, since_seconds=since_seconds, max_alerts=limit
-        )
-    print_json(rows) if as_json else print_table(rows, ALERTS, when_empty="No such alerts.")
+    return application.alerts.list_alerts(
+        status=status, kind=kind, fingerprint=fingerprint, since_seconds=since_seconds, max_alerts=limit
+    )
 
 
-@app.command()
+_DELIVERIES: Final = (
+    column("alert", "alert_id", whole=True),
+    column("target", whole=True),
+    column("status", whole=True),
+    column("event", whole=True),
+    column("attempts", whole=True),
+    column("told", "announced_at", distance, whole=True),
+    column("next try", "next_attempt_at", distance, whole=True),
+    column("title"),
+    Column("error", lambda row: _error(row, "error")),
+)
+
+
+@lists(app, _DELIVERIES, "No such deliveries.")
 def deliveries(
+    application: Application,
     *,
-    target: Annotated[str | None, typer.Option(help="Only to this target.")] = None,
-    status: Annotated[str | None, typer.Option(help="pending, delivered, dead or skipped.")] = None,
+    target: Annotated[TargetName | None, typer.Option(help="Only to this target.")] = None,
+    status: Annotated[DeliveryStatus | None, typer.Option(help="Only in this state.")] = None,
     limit: Limit = 50,
-    as_json: JsonFlag = False,
-) -> None:
+) -> list[Row]:
     """Show what each target was told, is to be told, and could not be told."""
-    with open_application(read_settings()) as application:
-        rows = application.alerts.list_deliveries(target=target, status=status, max_deliveries=limit)
-    print_json(rows) if as_json else print_table(rows, DELIVERIES, when_empty="No such deliveries.")
+    return application.alerts.list_deliveries(target=target, status=status, max_deliveries=limit)
 
 
-@app.command()
-def health(as_json: JsonFlag = False) -> None:
+_HEALTH: Final = (
+    column("target", whole=True),
+    Column("state", _target_state, whole=True),
+    column("delivered", whole=True),
+    column("pending", whole=True),
+    column("dead", whole=True),
+    column("last success", "last_success_at", distance, whole=True),
+    column("next try", "retry_at", distance, whole=True),
+    Column("last error", lambda row: _error(row, "last_error")),
+)
+
+
+@command(app)
+def health(application: Application) -> Report:
     """Show how each target does."""
-    with open_application(read_settings()) as application:
-        answer = application.alerts.target_health()
-    if as_json:
-        print_json(answer)
-    else:
-        print_table(answer["targets"], HEALTH, when_empty=_NO_TARGETS)
+    answer = application.alerts.target_health()
+    return Report(answer, lambda: print_table(answer["targets"], _HEALTH, when_empty=_NO_TARGETS))
 
 
-@app.command()
+@command(app)
 def deliver(
     max_seconds: Annotated[
         float, typer.Option("--for", parser=seconds_of, metavar="DURATION", help="End after so long.")
     ] = 45,
-    as_json: JsonFlag = False,
-) -> None:
+) -> Report:
     """Turn what went wrong into alerts and deliver what is due, once; exits with 1 if a message did not arrive."""
     settings = read_settings()
     try:
@@ -89,41 +161,31 @@ def deliver(
             told = alerts_without_database(settings).outage_watch().away(error, grace_seconds=0)
             _say_told(told)
         raise
-    if as_json:
-        print_json(report.to_json())
-    else:
-        promoted = sum(report.promoted.values())
-        typer.echo(f"{promoted} new failures; {report.delivered} messages delivered, {report.failed} not.")
-        for attempt in report.attempts:
-            if attempt.receipt.sentence:
-                typer.echo(f"{attempt.target}: {attempt.receipt.sentence}")
-        if not settings.webhook_types:
-            typer.echo(_NO_TARGETS)
-    if report.failed:
-        raise typer.Exit(ExitCode.FAILED)
+    promoted = sum(report.promoted.values())
+    lines = [f"{promoted} new failures; {report.delivered} messages delivered, {report.failed} not."]
+    lines += [f"{one.target}: {one.receipt.sentence}" for one in report.attempts if one.receipt.sentence]
+    if not settings.webhook_types:
+        lines.append(_NO_TARGETS)
+    return Report(report.to_json(), "\n".join(lines), ExitCode.FAILED if report.failed else ExitCode.OK)
 
 
-@app.command()
+@command(app)
 def test(
-    target: Annotated[
-        str | None, typer.Argument(help="slack, googlechat, github or http; all that are set up.")
-    ] = None,
-    as_json: JsonFlag = False,
-) -> None:
+    application: Application,
+    target: Annotated[TargetName | None, typer.Argument(help="This one; all that are set up if left out.")] = None,
+) -> Report:
     """Send a test message now, and say what became of it."""
-    with open_application(read_settings()) as application:
-        receipts = application.alerts.test(target)
-    if as_json:
-        print_json([_receipt_row(name, receipt) for name, receipt in receipts.items()])
-    else:
-        for name, receipt in receipts.items():
-            typer.echo(f"{name}: {receipt.sentence or 'delivered.'}")
-    if not delivered(receipts):
-        raise typer.Exit(ExitCode.FAILED)
+    receipts = application.alerts.test(target)
+    return Report(
+        [_receipt_row(name, receipt) for name, receipt in receipts.items()],
+        "\n".join(f"{name}: {receipt.sentence or 'delivered.'}" for name, receipt in receipts.items()),
+        ExitCode.OK if delivered(receipts) else ExitCode.FAILED,
+    )
 
 
-@app.command()
+@command(app)
 def silence(
+    application: Application,
     *,
     duration_seconds: Annotated[
         float, typer.Option("--for", parser=seconds_of, metavar="DURATION", help="Until then: 2h, 1d; 30 days at most.")
@@ -134,67 +196,69 @@ def silence(
         str | None, typer.Option("--subject", help="Only about what begins so: a type of job, a worker, a branch.")
     ] = None,
     reason: Annotated[str | None, typer.Option(help="Why, for whoever wonders.")] = None,
-    as_json: JsonFlag = False,
-) -> None:
+) -> Report:
     """Tell nobody of certain alerts for a while; they are counted, and told afterwards if they still stand."""
-    with open_application(read_settings()) as application:
-        answer = application.alerts.silence(
-            author=actor(),
-            duration_seconds=duration_seconds,
-            fingerprint=fingerprint,
-            kind=kind,
-            subject_prefix=subject_prefix,
-            reason=reason,
-        )
-    if as_json:
-        print_json(answer)
-    else:
-        typer.echo(f"Silenced until {answer['ends_at']} ({answer['alerts']} that fire now): {answer['silence_id']}.")
+    answer = application.alerts.silence(
+        author=actor(),
+        duration_seconds=duration_seconds,
+        fingerprint=fingerprint,
+        kind=kind,
+        subject_prefix=subject_prefix,
+        reason=reason,
+    )
+    sentence = f"Silenced until {answer['ends_at']} ({answer['alerts']} that fire now): {answer['silence_id']}."
+    return Report(answer, sentence)
 
 
-@app.command()
+@command(app)
 def unsilence(
-    silence_id: Annotated[UUID, typer.Argument(help="As `cogo alerts silences` shows it.")], as_json: JsonFlag = False
-) -> None:
+    application: Application,
+    silence_id: Annotated[UUID, typer.Argument(help="As `cogo alerts silences` shows it.")],
+) -> Report:
     """End a silence before its time."""
-    with open_application(read_settings()) as application:
-        answer = application.alerts.end_silence(silence_id, actor())
-    if as_json:
-        print_json(answer)
-    else:
-        typer.echo("The silence is over." if answer["changed"] else "There is no such silence, or it was over already.")
+    answer = application.alerts.end_silence(silence_id, actor())
+    return Report(
+        answer, "The silence is over." if answer["changed"] else "There is no such silence, or it was over already."
+    )
 
 
-@app.command()
+_SILENCES: Final = (
+    column("id", whole=True),
+    column("ends", "ends_at", distance, whole=True),
+    column("fingerprint"),
+    column("kind"),
+    column("subject", "subject_prefix"),
+    column("by", "author"),
+    column("reason"),
+)
+
+
+@lists(app, _SILENCES, "Nothing is silenced.")
 def silences(
+    application: Application,
     everything: Annotated[bool, typer.Option("--all", help="Also those that are over.")] = False,
-    as_json: JsonFlag = False,
-) -> None:
+) -> list[Row]:
     """Show silences, who made them and until when."""
-    with open_application(read_settings()) as application:
-        rows = application.alerts.list_silences(active_only=not everything)
-    print_json(rows) if as_json else print_table(rows, SILENCES, when_empty="Nothing is silenced.")
+    return application.alerts.list_silences(active_only=not everything)
 
 
-@app.command()
+@command(app)
 def replay(
-    target: Annotated[str | None, typer.Argument(help="Only what did not reach this target.")] = None,
+    application: Application,
+    target: Annotated[TargetName | None, typer.Argument(help="Only what did not reach this target.")] = None,
     alert_id: Annotated[UUID | None, typer.Option("--alert", help="Only of this alert.")] = None,
-    as_json: JsonFlag = False,
-) -> None:
+) -> Report:
     """Let dead deliveries be tried again, and enable targets that were switched off."""
-    with open_application(read_settings()) as application:
-        answer = application.alerts.replay(actor(), target=target, alert_id=alert_id)
-    if as_json:
-        print_json(answer)
-    else:
-        typer.echo(f"{answer['changed']} dead deliveries will be tried again; `cogo alerts deliver` does it now.")
+    answer = application.alerts.replay(actor(), target=target, alert_id=alert_id)
+    return Report(
+        answer, f"{answer['changed']} dead deliveries will be tried again; `cogo alerts deliver` does it now."
+    )
 
 
 def _receipt_row(name: str, receipt: Receipt) -> dict[str, Any]:
     return {"target": name, "delivered": receipt.outcome is DeliveryOutcome.DELIVERED, "error": receipt.error()}
 
 
-def _say_told(told: Any) -> None:
+def _say_told(told: Mapping[str, Receipt]) -> None:
     for name, receipt in told.items():
         typer.echo(f"{name}: {receipt.sentence or 'told that the database cannot be reached.'}", err=True)

@@ -1,26 +1,64 @@
-"""What the bulk commands have in common: dry run, plan, action, and how each is reported."""
+"""What the bulk commands have in common: their options, dry run, plan, action, and how each is reported."""
 
 import getpass
+import inspect
 import json
 import os
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated, Final
 
 import typer
 
-from cogo_dagster.bootstrap import Application
-from cogo_dagster.cli.output import print_json
+from cogo_dagster.bootstrap import Application, open_application
+from cogo_dagster.cli.command import BadInput, print_json, registered
+from cogo_dagster.cli.options import read_settings
 from cogo_dagster.cli.tables import Column, print_table
-from cogo_dagster.cli.words import BadInput
-from cogo_dagster.queue.bulk import Operation, Progress, Totals, ignore_progress, preview
+from cogo_dagster.queue.bulk import MAX_LIMIT, Operation, Progress, Totals, ignore_progress, preview
 from cogo_dagster.queue.bulk_plan import BulkPlan
 from cogo_dagster.queue.model import Json
 
 _SHOWN = 50
+
+Limit = Annotated[
+    int | None,
+    typer.Option(
+        "--limit",
+        min=1,
+        max=MAX_LIMIT,
+        envvar="LIMIT",
+        help=f"At most so many, up to {MAX_LIMIT:,}; all that match if left out.",
+    ),
+]
+DryRun = Annotated[
+    bool | None, typer.Option("--dry-run/--no-dry-run", envvar="DRY_RUN", help="Show what would happen, write nothing.")
+]
+PlanFile = Annotated[
+    Path | None, typer.Option("--plan", metavar="FILE", help="Write down what a dry run found, to do it later.")
+]
+ApplyFile = Annotated[
+    Path | None,
+    typer.Option("--apply", metavar="FILE", help="Do exactly what a plan says, but for what changed since."),
+]
+
+_CONTEXT: Final = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+
+
+def _option(name: str, annotation: object) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+_DRY_RUN: Final = _option("dry_run", DryRun)
+_PLANNED: Final = (
+    _option("limit", Limit),
+    _DRY_RUN,
+    _option("plan_file", PlanFile),
+    _option("apply_file", ApplyFile),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +113,51 @@ class Mode:
                 "--plan only writes a plan: leave out --no-dry-run (or DRY_RUN=false), then --apply the file."
             )
         return cls(plan_file is not None or (cautious if dry_run is None else dry_run), plan_file, None, limit)
+
+
+def bulk(
+    app: typer.Typer,
+    words: Words,
+    *,
+    cautious: bool = False,
+    planned: bool = True,
+    afterwards: Callable[[Totals, bool, bool], None] | None = None,
+) -> Callable[[Callable[..., Operation]], Callable[..., None]]:
+    """Make a bulk command of a function that returns the operation.
+
+    The command has the function's options, those of all bulk commands, and `--json`.
+
+    Args:
+        app: The group it belongs to.
+        words: How it speaks of what it does.
+        cautious: It is a dry run unless told otherwise.
+        planned: It takes a limit and plans; otherwise it does all there is to do.
+        afterwards: Called with the totals, whether it was a dry run, and whether JSON was asked for.
+    """
+
+    def register(function: Callable[..., Operation]) -> Callable[..., None]:
+        takes_flag = "as_json" in inspect.signature(function).parameters
+
+        def run_it(
+            *,
+            context: typer.Context,
+            as_json: bool,
+            dry_run: bool | None,
+            limit: int | None = None,
+            plan_file: Path | None = None,
+            apply_file: Path | None = None,
+            **options: Json,
+        ) -> None:
+            operation = function(**options, **({"as_json": as_json} if takes_flag else {}))
+            mode = Mode.of(context, dry_run, plan_file, apply_file, limit, cautious=cautious)
+            with open_application(read_settings()) as application:
+                totals = run(application, operation, mode, words, as_json=as_json)
+            if afterwards is not None:
+                afterwards(totals, mode.dry_run, as_json)
+
+        return registered(run_it, function, app, None, (*(_PLANNED if planned else (_DRY_RUN,)), _CONTEXT))
+
+    return register
 
 
 def run(application: Application, operation: Operation, mode: Mode, words: Words, *, as_json: bool) -> Totals:

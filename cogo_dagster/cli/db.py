@@ -19,107 +19,94 @@ from cogo_dagster.bootstrap import (
     without_password,
 )
 from cogo_dagster.bootstrap.leftovers import leftovers, remove
-from cogo_dagster.cli.groups import group
+from cogo_dagster.cli.command import BadInput, Report, command, group
 from cogo_dagster.cli.options import read_settings
-from cogo_dagster.cli.output import JsonFlag, print_json
-from cogo_dagster.cli.tables import Column, column, print_facts, print_table
-from cogo_dagster.cli.words import BadInput, distance, size
+from cogo_dagster.cli.tables import column, print_facts, print_table
+from cogo_dagster.formatting.values import distance, size
 from cogo_dagster.queue import migrate as schema
 from cogo_dagster.queue.model import Json
 from cogo_dagster.settings import Settings
 
 _LEFT: Final = (
-    Column("folder", lambda row: str(row["path"]), whole=True),
-    Column("size", lambda row: size(row["size_bytes"]), whole=True),
+    column("folder", "path", str, whole=True),
+    column("size", "size_bytes", size, whole=True),
     column("what"),
 )
 
 app = group("Start, migrate and look at the database.")
 
 
-@app.command()
-def migrate(as_json: JsonFlag = False) -> None:
+@command(app)
+def migrate() -> Report:
     """Bring the database to this release's schema; running it again changes nothing."""
     settings = read_settings()
     with _unmigrated(settings) as dsn:
         before = schema.migrate(dsn)
-    if as_json:
-        print_json({"changed": not before.current, "applied": before.pending, "release": schema.SCHEMA_RELEASE})
-    elif before.current:
-        typer.echo(f"{without_password(dsn)} is at release {schema.SCHEMA_RELEASE} already.")
-    else:
-        done = f"applied {len(before.pending)} migrations" if before.pending else "renewed the functions"
-        typer.echo(f"{without_password(dsn)} is at release {schema.SCHEMA_RELEASE} now: {done}.")
+    document = {"changed": not before.current, "applied": before.pending, "release": schema.SCHEMA_RELEASE}
+    if before.current:
+        return Report(document, f"{without_password(dsn)} is at release {schema.SCHEMA_RELEASE} already.")
+    done = f"applied {len(before.pending)} migrations" if before.pending else "renewed the functions"
+    return Report(document, f"{without_password(dsn)} is at release {schema.SCHEMA_RELEASE} now: {done}.")
 
 
-@app.command()
-def status(as_json: JsonFlag = False) -> None:
+@command(app)
+def status(*, as_json: bool) -> Report:
     """Show the database's server and how far it is migrated, starting nothing."""
     settings = read_settings()
     found = _rest(settings) if uses_rest(settings) else _direct(settings)
-    if as_json:
-        print_json(found)
-    else:
-        print_facts(_readable(found))
+    report = Report(found, lambda: print_facts(_readable(found)))
     if found["schema"] is not None and not uses_rest(settings):
+        # Shown first: where the schema is not current, the command fails.
+        report.show(as_json=as_json)
         schema.require_current(_dsn(settings))
+        raise typer.Exit
+    return report
 
 
-@app.command()
-def sql(as_json: JsonFlag = False) -> None:
+@command(app)
+def sql() -> Report:
     """Print one script for the Supabase SQL Editor; running it again changes nothing."""
     script = schema.editor_script()
-    if as_json:
-        print_json({"script": script})
-    else:
-        typer.echo(script, nl=False)
+    return Report({"script": script}, lambda: typer.echo(script, nl=False))
 
 
-@app.command()
+@command(app, "export-supabase")
 def export_supabase(
     output: Annotated[Path, typer.Option(help="The folder to write.")] = Path("supabase/migrations"),
-    as_json: JsonFlag = False,
-) -> None:
+) -> Report:
     """Write the folder that `supabase db push` reads."""
     try:
         files = schema.export_supabase(output)
     except OSError as error:
         raise BadInput(f"--output {output} cannot be written ({error.strerror}): name another folder.") from None
-    if as_json:
-        print_json({"folder": str(output.resolve()), "files": [file.name for file in files]})
-    else:
-        typer.echo(f"Wrote {len(files)} files to {output}: apply them with `supabase db push`.")
+    document = {"folder": str(output.resolve()), "files": [file.name for file in files]}
+    return Report(document, f"Wrote {len(files)} files to {output}: apply them with `supabase db push`.")
 
 
-@app.command()
-def start(as_json: JsonFlag = False) -> None:
+@command(app)
+def start() -> Report:
     """Start the embedded database, migrated, and leave it running."""
     settings = _with_embedded_database()
     started = not embedded_server(settings).status().running
     with open_database(settings, keep=True) as dsn:
         address = without_password(dsn)
-    if as_json:
-        print_json({"started": started, "address": address})
-    else:
-        typer.echo(f"{'Started' if started else 'Already running:'} {address}.")
+    sentence = f"{'Started' if started else 'Already running:'} {address}."
+    return Report({"started": started, "address": address}, sentence)
 
 
-@app.command()
-def stop(as_json: JsonFlag = False) -> None:
+@command(app)
+def stop() -> Report:
     """Stop the embedded database, whoever uses it."""
     stopped = embedded_server(_with_embedded_database()).stop()
-    if as_json:
-        print_json({"stopped": stopped})
-    else:
-        typer.echo("Stopped." if stopped else "It was not running.")
+    return Report({"stopped": stopped}, "Stopped." if stopped else "It was not running.")
 
 
-@app.command()
+@command(app)
 def destroy(
     *,
     yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False,
-    as_json: JsonFlag = False,
-) -> None:
+    as_json: bool,
+) -> Report:
     """List what this installation keeps on this machine, its database and files too, and delete it if you agree."""
     settings = _with_embedded_database()
     found = leftovers(settings)
@@ -131,11 +118,9 @@ def destroy(
             remove(settings, found)
         except OSError as error:
             raise BadInput(f"{error.filename} cannot be deleted ({error.strerror}): run this as its owner.") from None
-    if as_json:
-        listed = [{**asdict(one), "path": str(one.path)} for one in found]
-        print_json({"deleted": agreed, "folders": listed})
-    elif found:
-        typer.echo("All of it was deleted." if agreed else "Nothing was deleted; --yes does it.")
+    listed = [{**asdict(one), "path": str(one.path)} for one in found]
+    sentence = "All of it was deleted." if agreed else "Nothing was deleted; --yes does it."
+    return Report({"deleted": agreed, "folders": listed}, sentence if found else "")
 
 
 @contextmanager

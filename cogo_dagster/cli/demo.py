@@ -2,10 +2,12 @@
 
 import asyncio
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import TYPE_CHECKING, Annotated, Final
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
@@ -13,19 +15,19 @@ from uuid import UUID, uuid4
 import typer
 
 from cogo_dagster.bootstrap import Application, open_application
-from cogo_dagster.cli.demo_site import demo_site
+from cogo_dagster.cli.command import ExitCode, JsonFlag, print_json
 from cogo_dagster.cli.options import read_settings
-from cogo_dagster.cli.output import JsonFlag, print_json
 from cogo_dagster.cli.stop_signals import StopSignals
 from cogo_dagster.cli.tables import Column, column, print_table
-from cogo_dagster.cli.words import NOTHING, error_line
 from cogo_dagster.cli.worker_log import WorkerLog
 from cogo_dagster.executors.browser.options import BrowserOptions
 from cogo_dagster.executors.browser.trial import try_browser
 from cogo_dagster.executors.errors import SandboxUnavailable
 from cogo_dagster.executors.registry import validate_payload
+from cogo_dagster.formatting.values import NOTHING, error_line
 from cogo_dagster.queue.errors import QueueError
 from cogo_dagster.queue.model import Json, NewJob
+from cogo_dagster.queue.rows.jobs import JobError, WholeJob
 from cogo_dagster.settings import Settings, is_root
 
 if TYPE_CHECKING:
@@ -37,17 +39,74 @@ _EMBEDDED: Final = dict.fromkeys(
 )
 """The demo has a database and a browser of its own, whatever the environment says."""
 
-_INTERRUPTED: Final = 130
 _NEXT: Final = "Next: `uv run cogo dev` starts the Dagster UI and keeps a worker going; enqueue from another terminal."
+
+_PAGE: Final = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>COGO demo</title>
+<style>
+  body { font: 18px/1.5 system-ui, sans-serif; margin: 0; background: #0f172a; color: #e2e8f0 }
+  main { max-width: 44rem; margin: 4rem auto; padding: 0 1.5rem }
+  h1 { font-size: 2.4rem; margin: 0 0 .5rem } p { color: #94a3b8 }
+  .bar { display: flex; align-items: center; gap: 1rem; margin: .6rem 0 }
+  .bar b { width: 7rem } .bar i { display: block; height: 1.4rem; border-radius: .3rem; background: #38bdf8 }
+</style></head>
+<body><main><h1 id="title"></h1><p id="words"></p><div id="bars"></div></main>
+<script src="/page.js"></script></body></html>
+"""
+
+_SCRIPT: Final = """
+fetch('/data.json').then(answer => answer.json()).then(data => {
+  document.getElementById('title').textContent = data.title
+  document.getElementById('words').textContent = 'Everything on this page was drawn by JavaScript in a real browser.'
+  for (const [name, value] of data.stages) {
+    const bar = document.createElement('div'), label = document.createElement('b'), line = document.createElement('i')
+    bar.className = 'bar'; label.textContent = name; line.style.width = value + '%'
+    bar.append(label, line); document.getElementById('bars').append(bar)
+  }
+  document.body.dataset.ready = 'yes'
+})
+"""
+
+_DATA: Final = (
+    '{"title": "COGO Agent Core", "stages": [["claim", 30], ["execute", 85], ["upload", 45], ["settle", 20]]}'
+)
+
+_FILES: Final = {
+    "/": ("text/html; charset=utf-8", _PAGE),
+    "/page.js": ("text/javascript; charset=utf-8", _SCRIPT),
+    "/data.json": ("application/json", _DATA),
+}
 
 COLUMNS: Final = (
     column("job", "id", whole=True),
     column("type"),
     column("status", whole=True),
-    Column("seconds", lambda job: f"{job['run_seconds']:.2f}" if job["run_seconds"] else NOTHING, whole=True),
-    Column("files", lambda job: str(len(job["artifacts"]))),
-    Column("error", lambda job: error_line(job["error"])),
+    Column("seconds", lambda job: f"{job.run_seconds:.2f}" if job.run_seconds else NOTHING, whole=True),
+    Column("files", lambda job: str(len(job.artifacts))),
+    column("error", "error", error_line),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What the demo's run left.
+
+    Attributes:
+        paths: Where people find an artifact, by its id.
+    """
+
+    jobs: Sequence[WholeJob]
+    paths: Mapping[UUID, str | None]
+    database_url: str
+    run: "LaunchedRun"
+
+    def to_json(self) -> dict[str, Json]:
+        """Return what `--json` prints."""
+        jobs = [
+            job.document | {"artifacts": [one.document | {"path": self.paths[one.id]} for one in job.artifacts]}
+            for job in self.jobs
+        ]
+        return {"jobs": jobs, "dagster_run_id": self.run.run_id, "database_url": self.database_url}
 
 
 def demo(
@@ -62,21 +121,24 @@ def demo(
     log.attach()
     with (
         StopSignals(lambda _: None, partial(_end_process, log)) as signals,
-        nullcontext() if url else demo_site() as site,
+        nullcontext() if url else _site() as site,
     ):
-        document, run = _performed(_visits(url) if url else _tour(site or ""), log, trusted=not url)
-    if signals.stopped_early or run.interrupted:
+        done = _performed(_visits(url) if url else _tour(site or ""), log, trusted=not url)
+    if signals.stopped_early or done.run.interrupted:
         log.line("interrupted", "The demo was interrupted; its jobs are cancelled.")
-        raise typer.Exit(_INTERRUPTED)
-    _show(document, run, as_json)
-    if failure := _failure(document["jobs"], run):
+        raise typer.Exit(ExitCode.INTERRUPTED)
+    if as_json:
+        print_json(done.to_json())
+    else:
+        _show(done)
+    if failure := _failure(done):
         log.line("failed", failure)
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.FAILED)
     if not as_json:
         typer.echo(_NEXT)
 
 
-def _performed(jobs: Sequence[NewJob], log: WorkerLog, *, trusted: bool) -> "tuple[dict[str, Json], LaunchedRun]":
+def _performed(jobs: Sequence[NewJob], log: WorkerLog, *, trusted: bool) -> "Done":
     """Run the jobs on a worker of their own; none is left in the queue, whatever happens."""
     overrides = _overrides(jobs)
     settings = read_settings(**overrides)
@@ -92,15 +154,17 @@ def _performed(jobs: Sequence[NewJob], log: WorkerLog, *, trusted: bool) -> "tup
             run = _run(overrides)
         finally:
             _cancel(application, job_ids)
-        return _document(application, job_ids, run), run
+        ended = application.queue.get_jobs(job_ids)
+        paths = {artifact.id: application.address_of(artifact) for job in ended for artifact in job.artifacts}
+        return Done(ended, paths, application.public_dsn, run)
 
 
 def _cancel(application: Application, job_ids: Sequence[UUID]) -> None:
     """Leave no job of a site that is gone; without a database they wait for a worker that never comes."""
     with suppress(QueueError):
         for job in application.queue.get_jobs(job_ids):
-            if job["status"] in ("queued", "running"):
-                application.queue.cancel(UUID(job["id"]), actor="cogo demo")
+            if job.status in ("queued", "running"):
+                application.queue.cancel(job.id, actor="cogo demo")
 
 
 def _sandbox(settings: Settings, log: WorkerLog, *, trusted: bool) -> dict[str, str]:
@@ -126,7 +190,7 @@ def _sandbox(settings: Settings, log: WorkerLog, *, trusted: bool) -> dict[str, 
 
 def _end_process(log: WorkerLog, reason: str) -> None:
     log.line("ended", reason)
-    os._exit(_INTERRUPTED)
+    os._exit(ExitCode.INTERRUPTED)
 
 
 def _visits(urls: Sequence[str]) -> list[NewJob]:
@@ -167,32 +231,49 @@ def _run(overrides: dict[str, str]) -> "LaunchedRun":
     return run_process_jobs(process_jobs, overrides)
 
 
-def _document(application: Application, job_ids: Sequence[UUID], run: "LaunchedRun") -> dict[str, Json]:
-    jobs = application.queue.get_jobs(job_ids)
-    for job in jobs:
-        for artifact in job["artifacts"]:
-            artifact["path"] = application.address_of(artifact)
-    return {"jobs": jobs, "dagster_run_id": run.run_id, "database_url": application.public_dsn}
-
-
-def _failure(jobs: Sequence[Json], run: "LaunchedRun") -> str | None:
+def _failure(done: Done) -> str | None:
     """Say in one sentence why the demo failed; None when all succeeded."""
-    if run.error:
-        return f"The Dagster run failed: {run.error}"
-    missed = [job for job in jobs if job["status"] != "succeeded"]
+    if done.run.error:
+        return f"The Dagster run failed: {done.run.error}"
+    missed = [job for job in done.jobs if job.status != "succeeded"]
     if not missed:
         return None
-    reason = missed[0]["error"]["message"] if missed[0]["error"] else f"it is {missed[0]['status']}."
-    return f"{len(missed)} of {len(jobs)} jobs did not succeed: {reason}"
+    error = missed[0].error
+    reason = error.message if isinstance(error, JobError) else f"it is {missed[0].status}."
+    return f"{len(missed)} of {len(done.jobs)} jobs did not succeed: {reason}"
 
 
-def _show(document: dict[str, Json], run: "LaunchedRun", as_json: bool) -> None:
-    if as_json:
-        print_json(document)
-        return
-    print_table(document["jobs"], COLUMNS, when_empty="No jobs ran.")
+def _show(done: Done) -> None:
+    print_table(done.jobs, COLUMNS, when_empty="No jobs ran.")
     typer.echo()
-    for job in document["jobs"]:
-        for artifact in job["artifacts"]:
-            typer.echo(f"{artifact['path']}  ({artifact['name']}, {artifact['size_bytes']:,} bytes)")
-    typer.echo(f"\nDagster run {run.run_id} {'failed' if run.error else 'succeeded'}.")
+    for job in done.jobs:
+        for artifact in job.artifacts:
+            typer.echo(f"{done.paths[artifact.id]}  ({artifact.name}, {artifact.size_bytes:,} bytes)")
+    typer.echo(f"\nDagster run {done.run.run_id} {'failed' if done.run.error else 'succeeded'}.")
+
+
+@contextmanager
+def _site() -> Iterator[str]:
+    """Serve the site on a free loopback port; yield its address, without a slash at the end."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    thread = Thread(target=server.serve_forever, name="demo-site", daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(timeout=5)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        content_type, body = _FILES.get(self.path.partition("?")[0], ("text/plain", ""))
+        self.send_response(200 if body else 404)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body.encode())))
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing on stderr."""

@@ -14,8 +14,8 @@ from fastapi import FastAPI
 from cogo_dagster.bootstrap import embedded_server, open_application
 from cogo_dagster.bootstrap.dagster_home import dagster_files, dagster_home
 from cogo_dagster.cli.child import Child, port_is_free
+from cogo_dagster.cli.command import JsonFlag, print_json
 from cogo_dagster.cli.options import read_settings
-from cogo_dagster.cli.output import JsonFlag, print_json
 from cogo_dagster.settings import Settings, SettingsError, is_root
 from cogo_dagster.web.access import LINK_SECONDS, Access
 from cogo_dagster.web.app import create_app

@@ -3,17 +3,15 @@
 from dataclasses import asdict
 from typing import Final
 
-import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cogo_dagster.cli.exit_codes import ExitCode
+from cogo_dagster.cli.command import ExitCode, Report, command
 from cogo_dagster.cli.options import read_settings
-from cogo_dagster.cli.output import JsonFlag, print_json
-from cogo_dagster.cli.words import one_line
 from cogo_dagster.doctor.findings import Finding, State
 from cogo_dagster.doctor.run import checkup, worst
+from cogo_dagster.formatting.values import one_line
 
 _MARKS: Final = {
     State.FAILED: ("failed", "bold red"),
@@ -23,16 +21,16 @@ _MARKS: Final = {
 }
 
 
-def doctor(as_json: JsonFlag = False) -> None:
+@command()
+def doctor() -> Report:
     """Check everything that the settings use, and say what to do; exits with 1 if something does not work."""
     findings = checkup(read_settings())
     state = worst(findings)
-    if as_json:
-        print_json({"state": state, "checks": [asdict(finding) for finding in findings]})
-    else:
-        _print(findings)
-    if state is State.FAILED:
-        raise typer.Exit(ExitCode.FAILED)
+    return Report(
+        {"state": state, "checks": [asdict(finding) for finding in findings]},
+        lambda: _print(findings),
+        ExitCode.FAILED if state is State.FAILED else ExitCode.OK,
+    )
 
 
 def _print(findings: list[Finding]) -> None:

@@ -6,11 +6,9 @@ from typing import Annotated
 import typer
 
 from cogo_dagster.bootstrap import uses_embedded_database, uses_rest, without_password
-from cogo_dagster.cli.exit_codes import ExitCode
+from cogo_dagster.cli.command import BadInput, ExitCode, Report, command
 from cogo_dagster.cli.options import read_settings
-from cogo_dagster.cli.output import JsonFlag, print_json
-from cogo_dagster.cli.tables import Column, column, print_table
-from cogo_dagster.cli.words import BadInput
+from cogo_dagster.cli.tables import column, print_table
 from cogo_dagster.drill import drill as hold
 from cogo_dagster.drill import scratch
 from cogo_dagster.queue.client import Queue
@@ -19,17 +17,17 @@ from cogo_dagster.settings import Settings
 
 _COLUMNS = (
     column("promise", whole=True),
-    Column("held", lambda row: "yes" if row["held"] else "NO", whole=True),
+    column("held", show=lambda held: "yes" if held else "NO", whole=True),
     column("seen", "sentence"),
 )
 
 
+@command()
 def drill(
     embedded: Annotated[
         bool, typer.Option("--embedded", help="On a server of its own, whatever the settings name.")
     ] = False,
-    as_json: JsonFlag = False,
-) -> None:
+) -> Report:
     """Kill a worker, expire a lease, replay a dead letter twice and lose replies, on a scratch database."""
     own = None if embedded else _own_server(read_settings())
     with scratch(own) as place:
@@ -43,12 +41,11 @@ def drill(
             transport.close()
     rows = [asdict(observation) for observation in seen]
     held = all(observation.held for observation in seen)
-    if as_json:
-        print_json({"held": held, "database": database, "address": address, "promises": rows})
-    else:
-        print_table(rows, _COLUMNS, when_empty="")
-    if not held:
-        raise typer.Exit(ExitCode.FAILED)
+    return Report(
+        {"held": held, "database": database, "address": address, "promises": rows},
+        lambda: print_table(rows, _COLUMNS, when_empty=""),
+        ExitCode.OK if held else ExitCode.FAILED,
+    )
 
 
 def _own_server(settings: Settings) -> str | None:

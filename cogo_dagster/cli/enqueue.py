@@ -1,87 +1,232 @@
 """`cogo enqueue`: add one job, checked by the executor that will run it."""
 
-from typing import Annotated
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Final, NoReturn
 
 import typer
 
-from cogo_dagster.cli.enqueue_figma import figma
-from cogo_dagster.cli.enqueue_options import (
-    Address,
-    Key,
-    MaxAttempts,
-    Payload,
-    Priority,
-    RunIn,
-    enqueue_one,
-    read_payload,
-)
-from cogo_dagster.cli.groups import group
-from cogo_dagster.cli.options import read_settings
-from cogo_dagster.cli.output import JsonFlag
-from cogo_dagster.cli.words import BadInput
+from cogo_dagster.bootstrap import open_application
+from cogo_dagster.cli.command import BadInput, Report, command, group
+from cogo_dagster.cli.options import read_settings, seconds_of
 from cogo_dagster.executors.registry import validate_payload
 from cogo_dagster.queue.client import content_key
 from cogo_dagster.queue.model import Json, NewJob, family_of
+from cogo_dagster.settings import Settings
+from cogo_dagster.text import storable_json
 
 app = group("Add one job.")
 
 Url = Annotated[
     str | None, typer.Option("--url", envvar="BROWSER_TEST_URL", help="The page to open; needed unless in --payload.")
 ]
+Payload = Annotated[
+    str | None, typer.Option("--payload", metavar="JSON|@FILE", help="The whole payload; @- reads standard input.")
+]
+Priority = Annotated[int, typer.Option("--priority", min=0, max=9, help="0 runs first.")]
+MaxAttempts = Annotated[int, typer.Option("--max-attempts", min=1, max=100, help="Then it goes to the dead letters.")]
+RunIn = Annotated[
+    float, typer.Option("--run-in", parser=seconds_of, metavar="DURATION", help="Wait before the first run: 30m, 2h …")
+]
+Address = Annotated[str | None, typer.Option("--executor-id", help="Address it to one executor; else any takes it.")]
+Key = Annotated[str | None, typer.Option("--idempotency-key", help="A key of your own: one job per type and key.")]
 
-app.command()(figma)
+_FIGMA_EXAMPLE: Final = {"file_key": "AbC", "node_ids": ["1:2"]}
 
 
-@app.command()
-def browser(
+class Format(StrEnum):
+    """What nodes are rendered as."""
+
+    PNG = "png"
+    JPG = "jpg"
+    SVG = "svg"
+    PDF = "pdf"
+
+
+@command(app)
+def figma(
     *,
-    url: Url = None,
+    file_key: Annotated[
+        str | None,
+        typer.Option(envvar="FIGMA_FILE_KEY", help="The file's key, or its address; needed unless in --payload."),
+    ] = None,
+    node_ids: Annotated[
+        list[str] | None,
+        typer.Option("--node-id", envvar="FIGMA_NODE_IDS", help="A node, as 1:2 or 1-2; several by commas or again."),
+    ] = None,
+    image_format: Annotated[
+        Format | None, typer.Option("--format", envvar="FIGMA_FORMAT", help="Render the nodes as this.")
+    ] = None,
+    scale: Annotated[
+        float | None, typer.Option(envvar="FIGMA_SCALE", help="Render the nodes in this size, 0.01 to 4.")
+    ] = None,
+    version: Annotated[str | None, typer.Option(help="A version of the file's history; else as it is now.")] = None,
+    depth: Annotated[int | None, typer.Option(help="How many levels down the JSON goes, 1 to 100.")] = None,
     payload: Payload = None,
-    type: Annotated[str, typer.Option("--type", help="browser, or browser.pdf to keep a PDF too.")] = "browser",
+    job_type: Annotated[
+        str | None,
+        typer.Option(
+            "--type",
+            help="figma (the file), figma.nodes or figma.images; if left out, images with --format or --scale, "
+            "nodes with --node-id, else the file.",
+        ),
+    ] = None,
     executor_id: Address = None,
     idempotency_key: Key = None,
     priority: Priority = 5,
     max_attempts: MaxAttempts = 5,
     run_in_seconds: RunIn = 0,
-    as_json: JsonFlag = False,
-) -> None:
-    """Open a web page in a browser and keep what it shows."""
-    if family_of(type) != "browser":
-        raise BadInput(f"`cogo enqueue browser` makes jobs of type browser or browser.pdf, not {type!r}.")
-    settings = read_settings()
-    job = NewJob(
-        type,
-        validate_payload(type, _payload(payload, url), settings),
-        executor_id=executor_id,
-        priority=priority,
-        max_attempts=max_attempts,
-        idempotency_key=idempotency_key,
-        run_in_seconds=run_in_seconds,
+) -> Report:
+    """Export from Figma: a file's document, some of its nodes, or renderings of them."""
+    if file_key is None and payload is None:
+        raise BadInput("There is no file to export: give --file-key, --payload, or set FIGMA_FILE_KEY.")
+    options = {
+        "file_key": file_key,
+        "node_ids": [node for words in node_ids or () for node in words.split(",") if node] or None,
+        "format": image_format.value if image_format else None,
+        "scale": scale,
+        "version": version,
+        "depth": depth,
+    }
+    asked = _read_payload(payload, options, example=_FIGMA_EXAMPLE)
+    chosen = _of_family("figma", job_type or _figma_type(asked), "figma, figma.nodes or figma.images")
+    return _checked(
+        NewJob(
+            chosen,
+            asked,
+            executor_id=executor_id,
+            priority=priority,
+            max_attempts=max_attempts,
+            idempotency_key=idempotency_key,
+            run_in_seconds=run_in_seconds,
+        )
     )
-    enqueue_one(settings, job, as_json=as_json)
 
 
-@app.command()
+@command(app)
+def browser(
+    *,
+    url: Url = None,
+    payload: Payload = None,
+    job_type: Annotated[str, typer.Option("--type", help="browser, or browser.pdf to keep a PDF too.")] = "browser",
+    executor_id: Address = None,
+    idempotency_key: Key = None,
+    priority: Priority = 5,
+    max_attempts: MaxAttempts = 5,
+    run_in_seconds: RunIn = 0,
+) -> Report:
+    """Open a web page in a browser and keep what it shows."""
+    chosen = _of_family("browser", job_type, "browser or browser.pdf")
+    asked = _page_payload(payload, url)
+    return _checked(
+        NewJob(
+            chosen,
+            asked,
+            executor_id=executor_id,
+            priority=priority,
+            max_attempts=max_attempts,
+            idempotency_key=idempotency_key,
+            run_in_seconds=run_in_seconds,
+        )
+    )
+
+
+@command(app)
 def idempotent(
     *,
-    type: Annotated[str, typer.Option("--type", envvar="JOB_TYPE", help="What to run.")] = "browser",
+    job_type: Annotated[str, typer.Option("--type", envvar="JOB_TYPE", help="What to run.")] = "browser",
     url: Url = None,
     payload: Payload = None,
     executor_id: Annotated[str | None, typer.Option(envvar="EXECUTOR_ID", help="Address it to one executor.")] = None,
     idempotency_key: Annotated[
         str | None, typer.Option(envvar="IDEMPOTENCY_KEY", help="Instead of the SHA-256 of type, executor and payload.")
     ] = None,
-    as_json: JsonFlag = False,
-) -> None:
+) -> Report:
     """Add a job unless the same one is there already."""
     settings = read_settings()
-    checked = validate_payload(type, _payload(payload, url), settings)
-    key = idempotency_key or content_key(type, executor_id, checked)
-    enqueue_one(settings, NewJob(type, checked, executor_id=executor_id, idempotency_key=key), as_json=as_json)
+    checked = validate_payload(job_type, _page_payload(payload, url), settings)
+    key = idempotency_key or content_key(job_type, executor_id, checked)
+    return _enqueue(settings, NewJob(job_type, checked, executor_id=executor_id, idempotency_key=key))
 
 
-def _payload(text: str | None, url: str | None) -> Json:
+def _of_family(family: str, job_type: str, types: str) -> str:
+    if family_of(job_type) != family:
+        raise BadInput(f"`cogo enqueue {family}` makes jobs of type {types}, not {job_type!r}.")
+    return job_type
+
+
+def _checked(job: NewJob) -> Report:
+    settings = read_settings()
+    return _enqueue(settings, replace(job, payload=validate_payload(job.type, job.payload, settings)))
+
+
+def _enqueue(settings: Settings, job: NewJob) -> Report:
+    with open_application(settings) as application:
+        [enqueued] = application.queue.enqueue([job])
+    document = {"job_id": str(enqueued.job_id), "created": enqueued.created}
+    if enqueued.created:
+        return Report(document, f"Enqueued {job.type} job {enqueued.job_id}.")
+    sentence = f"There already is {job.type} job {enqueued.job_id} with this idempotency key: nothing was added."
+    return Report(document, sentence)
+
+
+def _page_payload(text: str | None, url: str | None) -> Json:
     """Return the payload as given; the address fills its place where it has none."""
     if text is None and url is None:
         raise BadInput("There is no page to open: give --url, --payload, or set BROWSER_TEST_URL.")
-    return read_payload(text, {"url": url}, example={"url": "https://example.com"})
+    return _read_payload(text, {"url": url}, example={"url": "https://example.com"})
+
+
+def _figma_type(payload: Json) -> str:
+    """Return the type that a payload without one means."""
+    if not isinstance(payload, dict):
+        return "figma"
+    if "format" in payload or "scale" in payload:
+        return "figma.images"
+    return "figma.nodes" if "node_ids" in payload or "node-id=" in str(payload.get("file_key")) else "figma"
+
+
+def _read_payload(text: str | None, options: Mapping[str, Json], *, example: Json) -> Json:
+    """Return the payload as given; options that are given fill their places where it has none.
+
+    Args:
+        text: JSON, `@` and a file, or `@-`; None is an empty payload.
+        options: By their names in the payload; None is not given.
+        example: Of a payload, for the sentence of an error.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    payload = {} if text is None else _parsed(_text_of(text), example)
+    return given | payload if isinstance(payload, dict) else payload
+
+
+def _text_of(given: str) -> str:
+    if not given.startswith("@"):
+        return given
+    if given == "@-":
+        return sys.stdin.read()
+    try:
+        return Path(given[1:]).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise BadInput(f"--payload cannot be read from {given[1:]} ({reason}): name a JSON file.") from None
+
+
+def _parsed(text: str, example: Json) -> Json:
+    try:
+        payload = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"--payload is not JSON ({error}): write it as '{json.dumps(example)}'.") from None
+    if storable_json(payload)[1]:
+        raise BadInput(
+            "--payload holds what cannot be stored (U+0000, half of a surrogate pair such as \\ud83d alone, a number "
+            "of more than 300 digits, or more than 200 levels): take it out."
+        )
+    return payload
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")

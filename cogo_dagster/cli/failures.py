@@ -6,10 +6,10 @@ from typing import Final
 
 import typer
 
-from cogo_dagster.cli.exit_codes import ExitCode
-from cogo_dagster.cli.words import one_line
+from cogo_dagster.cli.command import ExitCode
 from cogo_dagster.drill.scratch import DrillFailed
 from cogo_dagster.executors.errors import ExecutorUnavailable
+from cogo_dagster.formatting.values import one_line
 from cogo_dagster.quality.api import MetricsUnavailable
 from cogo_dagster.queue.artifacts import ArtifactStoreError
 from cogo_dagster.queue.errors import (

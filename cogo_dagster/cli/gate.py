@@ -1,4 +1,4 @@
-"""`cogo gate`: what a gate run found, written down by CI."""
+"""`cogo gate`: what a gate run found, written down by CI; and where other commands take the gate's numbers from."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -6,18 +6,20 @@ from typing import Annotated
 
 import typer
 
-from cogo_dagster.bootstrap import open_application
-from cogo_dagster.cli.groups import group
-from cogo_dagster.cli.options import Limit, Since, read_settings
-from cogo_dagster.cli.output import JsonFlag, print_json
-from cogo_dagster.cli.tables import Column, column, print_table
-from cogo_dagster.cli.words import distance
-from cogo_dagster.quality.records import GateRun, GateType
+from cogo_dagster.bootstrap import Application, open_application
+from cogo_dagster.cli.command import Report, command, group
+from cogo_dagster.cli.options import Limit, Since
+from cogo_dagster.cli.tables import Row, column, lists
+from cogo_dagster.formatting.values import distance
+from cogo_dagster.quality.api import MetricsApi
+from cogo_dagster.quality.records import GateRun, GateSummary, GateType
+from cogo_dagster.quality.verdict import Threshold
+from cogo_dagster.settings import Settings, SettingsError
 
 app = group("Record what a quality gate found, and look at what was recorded.")
 
 
-class Type(StrEnum):
+class RunType(StrEnum):
     """What was evaluated."""
 
     GATE = "gate"
@@ -31,14 +33,35 @@ class Status(StrEnum):
     FAIL = "fail"
 
 
+class Source(StrEnum):
+    """Where a command takes the gate's numbers from."""
+
+    API = "api"
+    DB = "db"
+
+
+SourceOption = Annotated[
+    Source, typer.Option("--source", help="api: the metrics API below METRICS_BASE. db: the database itself.")
+]
+MinPassRateOption = Annotated[
+    float | None,
+    typer.Option(
+        "--min-pass-rate", min=0, max=100, help="Per cent that must have passed; COGO_GATE_MIN_PASS_RATE if left out."
+    ),
+]
+MinRunsOption = Annotated[
+    int | None, typer.Option("--min-runs", min=1, help="Runs a verdict needs; COGO_GATE_MIN_RUNS if left out.")
+]
+BranchOption = Annotated[str | None, typer.Option(help="The base branch; COGO_GATE_BRANCH if left out.")]
+
 ReportFiles = list[Path] | None
 
 _RUNS = (
-    Column("at", lambda row: distance(row["created_at"]), whole=True),
+    column("at", "created_at", distance, whole=True),
     column("type", whole=True),
     column("status", whole=True),
     column("branch"),
-    Column("commit", lambda row: row["commit_sha"][:12], whole=True),
+    column("commit", "commit_sha", lambda sha: str(sha)[:12], whole=True),
     column("pull request", "pull_request"),
     column("lint errors", "lint_errors"),
     column("coverage", "coverage_percent"),
@@ -47,8 +70,9 @@ _RUNS = (
 )
 
 
-@app.command()
+@command(app)
 def record(
+    application: Application,
     *,
     status: Annotated[Status, typer.Option(help="Whether the commit passed.")],
     branch: Annotated[
@@ -57,7 +81,9 @@ def record(
     commit: Annotated[
         str, typer.Option("--commit", envvar="GITHUB_SHA", help="The commit: 7 to 64 hexadecimal digits.")
     ],
-    type: Annotated[Type, typer.Option("--type", help="gate_fix: evaluated after an automatic fix.")] = Type.GATE,
+    run_type: Annotated[
+        RunType, typer.Option("--type", help="gate_fix: evaluated after an automatic fix.")
+    ] = RunType.GATE,
     pull_request: Annotated[int | None, typer.Option(min=1, help="The pull request's number.")] = None,
     eslint: Annotated[
         ReportFiles, typer.Option(metavar="FILE", help="A lint report (ESLint, ruff, SARIF, Checkstyle …); repeatable.")
@@ -76,11 +102,10 @@ def record(
     test_seconds: Annotated[
         float | None, typer.Option(min=0, help="How long the tests took; else what the JUnit report says.")
     ] = None,
-    as_json: JsonFlag = False,
-) -> None:
+) -> Report:
     """Write down one evaluation of a commit, and keep its reports as artifacts."""
     run = {
-        "type": type.value,
+        "type": run_type.value,
         "status": status.value,
         "branch": branch,
         "commit_sha": commit.lower(),
@@ -89,39 +114,58 @@ def record(
         "test_seconds": test_seconds,
     }
     given = {"eslint": eslint, "coverage": coverage, "junit": junit}
-    with open_application(read_settings()) as application:
-        kept, _ = application.gates.record_reports(run, {kind: path for kind, path in given.items() if path})
-    if as_json:
-        print_json(kept.model_dump(mode="json"))
-    else:
-        typer.echo(_sentence(kept))
-    for kind, note in sorted(kept.notes.items()):
-        typer.echo(f"{kind}: {note}", err=True)
+    kept, _ = application.gates.record_reports(run, {kind: path for kind, path in given.items() if path})
+    notes = "\n".join(f"{kind}: {note}" for kind, note in sorted(kept.notes.items()))
+    return Report(kept.model_dump(mode="json"), _sentence(kept), error=notes or None)
 
 
-@app.command()
+@lists(app, _RUNS, "No such gate runs.")
 def runs(
+    application: Application,
     *,
-    type: Annotated[Type | None, typer.Option("--type", help="Only these.")] = None,
+    run_type: Annotated[RunType | None, typer.Option("--type", help="Only these.")] = None,
     branch: Annotated[str | None, typer.Option(help="Only of this branch.")] = None,
     status: Annotated[Status | None, typer.Option(help="Only those that ended so.")] = None,
     since_seconds: Since = None,
     limit: Limit = 50,
-    as_json: JsonFlag = False,
-) -> None:
+) -> list[Row]:
     """Show gate runs, newest first."""
     filters = {"branch": branch, "status": status and status.value, "since_seconds": since_seconds}
-    with open_application(read_settings()) as application:
-        found = application.gates.recent(_chosen(type), limit, **filters)
-    rows = [run.model_dump(mode="json") for run in found]
-    if as_json:
-        print_json(rows)
-    else:
-        print_table(rows, _RUNS, when_empty="No such gate runs.")
+    found = application.gates.recent(_chosen(run_type), limit, **filters)
+    return [run.model_dump(mode="json") for run in found]
 
 
-def _chosen(type: Type | None) -> GateType | None:
-    return None if type is None else "gate" if type is Type.GATE else "gate_fix"
+def chosen_threshold(settings: Settings, min_pass_rate: float | None, min_runs: int | None) -> Threshold:
+    """Return the threshold of the options, filled up by the settings."""
+    return Threshold(
+        settings.gate_min_pass_rate if min_pass_rate is None else min_pass_rate,
+        settings.gate_min_runs if min_runs is None else min_runs,
+    )
+
+
+def metrics_api(settings: Settings) -> MetricsApi:
+    """Return the API's client.
+
+    Raises:
+        SettingsError: METRICS_BASE is missing.
+    """
+    if not settings.metrics_base:
+        raise SettingsError(
+            "METRICS_BASE is not set: set it to the metrics API's address (https://ops.example.com) or use --source db."
+        )
+    return MetricsApi(settings.metrics_base, settings.admin_token)
+
+
+def read_summary(settings: Settings, source: Source, hours: float, branch: str | None) -> GateSummary:
+    """Return the numbers of the hours before now."""
+    if source is Source.API:
+        return metrics_api(settings).summary(hours, branch or settings.gate_branch)
+    with open_application(settings) as application:
+        return application.gates.summary(hours, branch)
+
+
+def _chosen(run_type: RunType | None) -> GateType | None:
+    return None if run_type is None else "gate" if run_type is RunType.GATE else "gate_fix"
 
 
 def _sentence(run: GateRun) -> str:

@@ -1,22 +1,23 @@
 """`cogo job`: one job, closely."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
 import typer
 
-from cogo_dagster.bootstrap import Application, open_application
+from cogo_dagster.bootstrap import Application
 from cogo_dagster.cli.bulk import actor
-from cogo_dagster.cli.groups import group
-from cogo_dagster.cli.options import read_settings
-from cogo_dagster.cli.output import JsonFlag, print_json
-from cogo_dagster.cli.tables import Column, Row, column, print_facts, print_table
-from cogo_dagster.cli.words import distance, error_line, one_line, run_time, size
+from cogo_dagster.cli.command import Report, command, group
+from cogo_dagster.cli.tables import column, print_facts, print_table
 from cogo_dagster.formatting.explanation import why
+from cogo_dagster.formatting.values import distance, error_line, one_line, run_time, size
 from cogo_dagster.queue.decoding import Unreadable
 from cogo_dagster.queue.errors import JobNotFound
 from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.rows.artifacts import ArtifactRow
+from cogo_dagster.queue.rows.jobs import WholeJob
 
 app = group("Look at one job, or cancel it.")
 
@@ -42,61 +43,56 @@ _ATTEMPTS = (
     column("attempt"),
     column("outcome"),
     column("worker", "worker_id"),
-    Column("ended", lambda row: distance(row["finished_at"])),
-    Column("error", lambda row: error_line(row["error"])),
+    column("ended", "finished_at", distance),
+    column("error", "error", error_line),
 )
 
 
-@app.command()
-def show(job_id: JobId, as_json: JsonFlag = False) -> None:
+@command(app)
+def show(application: Application, job_id: JobId) -> Report:
     """Show everything about one job: why it is where it is, payload, attempts, artifacts, error."""
-    with open_application(read_settings()) as application:
-        job = _look(application, job_id)
-    if as_json:
-        print_json(job)
-        return
-    print_facts(_facts(job))
-    if job["superseded_attempts"]:
-        typer.echo("\nEarlier attempts")
-        print_table(job["superseded_attempts"], _ATTEMPTS, when_empty="")
-    if job["artifacts"]:
-        typer.echo("\nArtifacts")
-        for artifact in job["artifacts"]:
-            typer.echo(f"{one_line(artifact['name'])} ({size(artifact['size_bytes'])})")
-            typer.echo(f"  {one_line(artifact['address'])}")
-
-
-@app.command()
-def cancel(job_id: JobId, as_json: JsonFlag = False) -> None:
-    """Cancel a queued job at once; ask a running one to stop."""
-    with open_application(read_settings()) as application:
-        answer = application.queue.cancel(job_id, actor=actor())
-    if as_json:
-        print_json(answer)
-    elif answer["status"] == "cancelled":
-        typer.echo(f"Job {job_id} is cancelled.")
-    else:
-        typer.echo(f"Job {job_id} is running: its worker stops it at the next renewal, unless it succeeds first.")
-
-
-def _look(application: Application, job_id: UUID) -> Json:
     found = application.queue.get_jobs([job_id])
     if not found:
         raise JobNotFound(f"There is no job {job_id}: `cogo list jobs` shows those there are.")
     [job] = found
-    artifacts = [one.document | {"address": application.address_of(one)} for one in job.artifacts]
+    artifacts = [(one, application.address_of(one)) for one in job.artifacts]
     reasons = [why(fact, datetime.now(UTC)) for fact in application.queue.explain([job_id])]
-    return job.document | {"artifacts": artifacts, "why": reasons[0] if reasons else None}
+    reason = reasons[0] if reasons else None
+    shown = {"artifacts": [one.document | {"address": address} for one, address in artifacts], "why": reason}
+    return Report(job.document | shown, lambda: _print(job, reason, artifacts))
 
 
-def _facts(job: Row) -> dict[str, Json]:
-    facts = {name: job[name] for name in _FACTS if job[name] is not None}
-    facts["attempts"] = f"{job['attempts']}/{job['max_attempts']}"
-    facts |= {name: _time(job[name]) for name in _TIMES if job[name]}
-    if job["run_seconds"] is not None:
-        facts["run"] = run_time(job["run_seconds"])
-    if job["error"]:
-        facts["error"] = error_line(job["error"])
+@command(app)
+def cancel(application: Application, job_id: JobId) -> Report:
+    """Cancel a queued job at once; ask a running one to stop."""
+    answer = application.queue.cancel(job_id, actor=actor())
+    if answer.status == "cancelled":
+        return Report(answer, f"Job {job_id} is cancelled.")
+    sentence = f"Job {job_id} is running: its worker stops it at the next renewal, unless it succeeds first."
+    return Report(answer, sentence)
+
+
+def _print(job: WholeJob, reason: str | None, artifacts: Sequence[tuple[ArtifactRow, str | None]]) -> None:
+    print_facts(_facts(job, reason))
+    if job.superseded_attempts:
+        typer.echo("\nEarlier attempts")
+        print_table(job.superseded_attempts, _ATTEMPTS, when_empty="")
+    if artifacts:
+        typer.echo("\nArtifacts")
+        for artifact, address in artifacts:
+            typer.echo(f"{one_line(artifact.name)} ({size(artifact.size_bytes)})")
+            typer.echo(f"  {one_line(address)}")
+
+
+def _facts(job: WholeJob, reason: str | None) -> dict[str, Json]:
+    document = job.document | {"why": reason}
+    facts = {name: document[name] for name in _FACTS if document[name] is not None}
+    facts["attempts"] = f"{job.attempts}/{job.max_attempts}"
+    facts |= {name: _time(document[name]) for name in _TIMES if document[name]}
+    if job.run_seconds is not None:
+        facts["run"] = run_time(job.run_seconds)
+    if job.error:
+        facts["error"] = error_line(job.error)
     return facts
 
 

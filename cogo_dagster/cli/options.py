@@ -1,14 +1,27 @@
 """Options that several commands share, and the settings they change."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cogo_dagster.cli.words import seconds_of
-from cogo_dagster.queue.bulk import MAX_LIMIT
+from cogo_dagster.formatting.values import parse_duration
 from cogo_dagster.queue.model import Json
 from cogo_dagster.settings import Settings, load_settings
+
+
+def seconds_of(given: str | float) -> float:
+    """Read a duration: `90`, `90s`, `30m`, `2h`, `1d`, `1w`.
+
+    Raises:
+        BadParameter: It is not one, or longer than ten years.
+    """
+    seconds = parse_duration(str(given))
+    if seconds is None:
+        raise typer.BadParameter(
+            f"{given!r} is not a duration of at most ten years: write it as 90s, 30m, 2h, 1d or 1w"
+        )
+    return seconds
+
 
 MAX_ROWS = 1_000
 """The engine returns no more rows at once."""
@@ -16,31 +29,12 @@ MAX_ROWS = 1_000
 Limit = Annotated[
     int, typer.Option("--limit", min=1, max=MAX_ROWS, envvar="LIMIT", help=f"At most so many rows, up to {MAX_ROWS:,}.")
 ]
-BulkLimit = Annotated[
-    int | None,
-    typer.Option(
-        "--limit",
-        min=1,
-        max=MAX_LIMIT,
-        envvar="LIMIT",
-        help=f"At most so many, up to {MAX_LIMIT:,}; all that match if left out.",
-    ),
-]
-DryRun = Annotated[
-    bool | None, typer.Option("--dry-run/--no-dry-run", envvar="DRY_RUN", help="Show what would happen, write nothing.")
-]
-PlanFile = Annotated[
-    Path | None, typer.Option("--plan", metavar="FILE", help="Write down what a dry run found, to do it later.")
-]
-ApplyFile = Annotated[
-    Path | None,
-    typer.Option("--apply", metavar="FILE", help="Do exactly what a plan says, but for what changed since."),
-]
 Since = Annotated[
     float | None,
     typer.Option("--since", parser=seconds_of, metavar="DURATION", help="Only of the last 30m, 2h, 1d …"),
 ]
 TypePrefix = Annotated[str | None, typer.Option("--type", help="Only types that begin so: browser has browser.pdf.")]
+Fingerprint = Annotated[str | None, typer.Option(help="Only of this cause, as `cogo list incidents` shows it.")]
 ExecutorFilter = Annotated[str | None, typer.Option("--executor", help="Only jobs addressed to this executor id.")]
 
 

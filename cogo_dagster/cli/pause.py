@@ -1,46 +1,74 @@
-"""`cogo pause`: claim no more of something until it is resumed."""
+"""`cogo pause` and `cogo resume`: claim no more of something, until it is resumed."""
 
 from typing import Annotated
 
 import typer
 
-from cogo_dagster.bootstrap import open_application
+from cogo_dagster.bootstrap import Application
 from cogo_dagster.cli.bulk import actor
-from cogo_dagster.cli.groups import group
-from cogo_dagster.cli.options import read_settings
-from cogo_dagster.cli.output import JsonFlag, print_json
+from cogo_dagster.cli.command import Report, command, group
 
-app = group("Claim no more jobs of a type, or by an executor, until `cogo resume`.")
+pause = group("Claim no more jobs of a type, or by an executor, until `cogo resume`.")
+resume = group("End a pause: of ours, or of an outside service.")
 
 Reason = Annotated[str | None, typer.Option(help="Why, for whoever finds it paused.")]
 
 
-@app.command()
-def type(
+@command(pause, "type")
+def pause_type(
+    application: Application,
     name: Annotated[str, typer.Argument(help="The type, with all below it: browser is browser.pdf too.")],
     reason: Reason = None,
-    as_json: JsonFlag = False,
-) -> None:
+) -> Report:
     """Claim no more jobs of a type; those that run go on."""
-    _pause("type", name, reason, as_json)
+    return _paused(application, "type", name, reason)
 
 
-@app.command()
-def executor(
+@command(pause, "executor")
+def pause_executor(
+    application: Application,
     name: Annotated[str, typer.Argument(help="The executor id: workers that serve it claim nothing.")],
     reason: Reason = None,
-    as_json: JsonFlag = False,
-) -> None:
+) -> Report:
     """Let the workers of an executor id claim nothing; what they run goes on."""
-    _pause("executor", name, reason, as_json)
+    return _paused(application, "executor", name, reason)
 
 
-def _pause(kind: str, name: str, reason: str | None, as_json: bool) -> None:
-    with open_application(read_settings()) as application:
-        answer = application.queue.pause(kind, name, reason=reason, actor=actor())
-    if as_json:
-        print_json(answer)
-    elif answer["changed"]:
-        typer.echo(f"The {kind} {name} is paused; `cogo resume {kind} {name}` lets it go on.")
-    else:
-        typer.echo(f"The {kind} {name} was paused already: `cogo list paused` says by whom.")
+@command(resume, "type")
+def resume_type(application: Application, name: Annotated[str, typer.Argument(help="The paused type.")]) -> Report:
+    """Let jobs of a type be claimed again."""
+    return _resumed(application, "type", name)
+
+
+@command(resume, "executor")
+def resume_executor(
+    application: Application, name: Annotated[str, typer.Argument(help="The paused executor id.")]
+) -> Report:
+    """Let the workers of an executor id claim again."""
+    return _resumed(application, "executor", name)
+
+
+@command(resume)
+def limit(
+    application: Application,
+    name: Annotated[str, typer.Argument(help="As `cogo list limits` shows it: figma:…:tier1.")],
+) -> Report:
+    """Ask an outside service again before its time, as after a change of plan; jobs it has put off stay so."""
+    was_open = any(row["name"] == name for row in application.rates.open_circuits())
+    application.rates.close_circuit(name)
+    sentence = f"{name} is asked again." if was_open else f"{name} was not held back: `cogo list limits` shows what is."
+    return Report({"kind": "limit", "name": name, "changed": was_open}, sentence)
+
+
+def _paused(application: Application, kind: str, name: str, reason: str | None) -> Report:
+    answer = application.queue.pause(kind, name, reason=reason, actor=actor())
+    if answer.changed:
+        return Report(answer, f"The {kind} {name} is paused; `cogo resume {kind} {name}` lets it go on.")
+    return Report(answer, f"The {kind} {name} was paused already: `cogo list paused` says by whom.")
+
+
+def _resumed(application: Application, kind: str, name: str) -> Report:
+    answer = application.queue.resume(kind, name, actor=actor())
+    if answer.changed:
+        return Report(answer, f"The {kind} {name} goes on.")
+    return Report(answer, f"The {kind} {name} was not paused: `cogo list paused` shows what is.")

@@ -1,17 +1,14 @@
 """`cogo router`: which provider to use."""
 
-from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
-from cogo_dagster.bootstrap import open_application
-from cogo_dagster.cli.exit_codes import ExitCode
-from cogo_dagster.cli.groups import group
-from cogo_dagster.cli.options import read_settings
-from cogo_dagster.cli.output import JsonFlag, print_json
-from cogo_dagster.cli.tables import Column, Row, column, print_facts, print_table
-from cogo_dagster.cli.words import NOTHING, distance, seconds_of
+from cogo_dagster.bootstrap import Application
+from cogo_dagster.cli.command import ExitCode, Report, command, group
+from cogo_dagster.cli.options import seconds_of
+from cogo_dagster.cli.tables import Column, Row, column, lists, print_facts, print_table
+from cogo_dagster.formatting.values import NOTHING, distance
 
 app = group("Choose a provider by capability, health and cost.")
 
@@ -32,36 +29,33 @@ def _health(row: Row) -> str:
 _COLUMNS = (
     column("provider", whole=True),
     column("capability", whole=True),
-    column("cost", whole=True),
+    Column("cost", lambda row: NOTHING if row.get("cost") is None else f"{row['cost']}", whole=True),
     Column("health", lambda row: _health(row) if row.get("enabled", True) else "off", whole=True),
     Column("latency", lambda row: NOTHING if row["latency_ms"] is None else f"{row['latency_ms']:.0f} ms", whole=True),
-    Column("checked", lambda row: distance(row["checked_at"]), whole=True),
+    column("checked", "checked_at", distance, whole=True),
     column("error"),
 )
 
 
-@app.command()
+@command(app)
 def select(
+    application: Application,
     capabilities: Capabilities = None,
     max_age_seconds: Annotated[
         float, typer.Option("--max-age", parser=seconds_of, metavar="DURATION", help="An older probe says nothing.")
     ] = 900,
-    as_json: JsonFlag = False,
-) -> None:
+) -> Report:
     """Choose a provider that has all these capabilities: healthy before unknown, then the cheapest."""
-    with open_application(read_settings()) as application:
-        answer = application.router.select(_some(capabilities), max_age_seconds)
-    if as_json:
-        print_json(answer)
-    else:
-        print_facts({name: answer[name] for name in ("provider", "reason", "cost", "latency_ms", "checked_at")})
+    answer = application.router.select(_some(capabilities), max_age_seconds)
+    facts = {name: answer[name] for name in ("provider", "reason", "cost", "latency_ms", "checked_at")}
     if answer["provider"] is None:
-        typer.echo(answer["reason"], err=True)
-        raise typer.Exit(ExitCode.FAILED)
+        return Report(answer, lambda: print_facts(facts), ExitCode.FAILED, answer["reason"])
+    return Report(answer, lambda: print_facts(facts))
 
 
-@app.command()
+@command(app)
 def add(
+    application: Application,
     provider: Provider,
     *,
     capabilities: Capabilities = None,
@@ -70,62 +64,47 @@ def add(
         float | None, typer.Option(min=0, help="In a unit all providers of the capability share; 0 for a new one.")
     ] = None,
     enabled: Annotated[bool | None, typer.Option("--on/--off", help="Whether it may be chosen.")] = None,
-    as_json: JsonFlag = False,
-) -> None:
+) -> Report:
     """Register a provider, or change what is given of one."""
-    with open_application(read_settings()) as application:
-        rows = [
-            application.router.add(provider, one, probe_url=url, cost=cost, enabled=enabled)
-            for one in _some(capabilities)
-        ]
-    if as_json:
-        print_json({"provider": provider, "changed": len(rows), "capabilities": rows})
-    else:
-        typer.echo(f"{provider} is registered for {', '.join(row['capability'] for row in rows)}.")
+    rows = [
+        application.router.add(provider, one, probe_url=url, cost=cost, enabled=enabled) for one in _some(capabilities)
+    ]
+    return Report(
+        {"provider": provider, "changed": len(rows), "capabilities": rows},
+        f"{provider} is registered for {', '.join(row['capability'] for row in rows)}.",
+    )
 
 
-@app.command()
-def remove(provider: Provider, capabilities: Capabilities = None, as_json: JsonFlag = False) -> None:
+@command(app)
+def remove(application: Application, provider: Provider, capabilities: Capabilities = None) -> Report:
     """Forget a provider: for these capabilities, or for all."""
-    with open_application(read_settings()) as application:
-        changed = sum(application.router.remove(provider, one) for one in capabilities or _ALL)
-    if as_json:
-        print_json({"provider": provider, "changed": changed})
-    else:
-        typer.echo(f"{provider} is forgotten." if changed else f"{provider} was not registered for that.")
+    changed = sum(application.router.remove(provider, one) for one in capabilities or _ALL)
+    sentence = f"{provider} is forgotten." if changed else f"{provider} was not registered for that."
+    return Report({"provider": provider, "changed": changed}, sentence)
 
 
-@app.command("list")
+@lists(app, _COLUMNS, "No providers: register one with `cogo router add`.", name="list")
 def list_(
-    capability: Annotated[str | None, typer.Option(help="Only for this.")] = None, as_json: JsonFlag = False
-) -> None:
+    application: Application, capability: Annotated[str | None, typer.Option(help="Only for this.")] = None
+) -> list[Row]:
     """Show what the router chooses from, with the last probe of each."""
-    with open_application(read_settings()) as application:
-        rows = application.router.providers(capability)
-    _show(rows, as_json, "No providers: register one with `cogo router add`.")
+    return [*application.router.providers(capability)]
 
 
-@app.command()
-def probe(as_json: JsonFlag = False) -> None:
+@command(app)
+def probe(application: Application) -> Report:
     """Ask all providers now whether they are there, and keep what they say."""
-    with open_application(read_settings()) as application:
-        results = application.probe_providers()
-        rows = application.health.providers() if results else []
-    if as_json:
-        healthy = sum(result.healthy for result in results)
-        print_json({"probed": len(results), "healthy": healthy, "results": [result.to_json() for result in results]})
-    else:
-        _show(rows, as_json, "Nothing to probe: give providers a --url with `cogo router add`.")
+    results = application.probe_providers()
+    rows = application.health.providers() if results else []
+    healthy = sum(result.healthy for result in results)
+    empty = "Nothing to probe: give providers a --url with `cogo router add`."
+    return Report(
+        {"probed": len(results), "healthy": healthy, "results": [result.to_json() for result in results]},
+        lambda: print_table(rows, _COLUMNS, when_empty=empty),
+    )
 
 
 def _some(capabilities: list[str] | None) -> list[str]:
     if not capabilities:
         raise typer.BadParameter("name at least one, as --capability chat", param_hint="--capability")
     return capabilities
-
-
-def _show(rows: Sequence[Row], as_json: bool, when_empty: str) -> None:
-    if as_json:
-        print_json(rows)
-    else:
-        print_table([{"cost": None} | dict(row) for row in rows], _COLUMNS, when_empty=when_empty)

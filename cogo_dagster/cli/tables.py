@@ -1,9 +1,11 @@
 """Tables for people: as wide as the terminal, or whole where nobody reads them on one."""
 
+import functools
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any, Final
 
 import typer
@@ -11,7 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cogo_dagster.cli.words import NOTHING, one_line
+from cogo_dagster.cli.command import Report, command
+from cogo_dagster.formatting.values import NOTHING, one_line
 from cogo_dagster.queue.model import Json
 from cogo_dagster.text import printable
 
@@ -36,9 +39,58 @@ class Column:
     whole: bool = False
 
 
-def column(title: str, key: str | None = None, *, whole: bool = False) -> Column:
-    """Return a column that shows one value of the row as it is; the title is its key unless one is given."""
-    return Column(title, lambda row: _plain(row[key or title]), whole)
+def column(
+    title: str, name: str | None = None, show: Callable[[Any], str] | None = None, *, whole: bool = False
+) -> Column:
+    """Return a column of one value of the row, an attribute or a key.
+
+    Args:
+        title: Above the column.
+        name: Of the value, where it is not the title.
+        show: Turns the value into text; by default it is shown as it is.
+        whole: See `Column`.
+    """
+    return Column(title, lambda row: (show or _plain)(_value(row, name or title)), whole)
+
+
+def lists(
+    app: typer.Typer, columns: Sequence[Column], empty: str, *, name: str | None = None
+) -> Callable[[Callable[..., Sequence[Row]]], Callable[..., None]]:
+    """Make a command of a function that returns rows; see `command`.
+
+    Args:
+        app: The group it belongs to.
+        columns: What people see of a row; `--json` prints all of it.
+        empty: The sentence where there are none.
+        name: The command's name, where it is not the function's.
+    """
+
+    def register(function: Callable[..., Sequence[Row]]) -> Callable[..., None]:
+        @functools.wraps(function)
+        def report(*arguments: Json, **options: Json) -> Report:
+            return listed(function(*arguments, **options), columns, empty)
+
+        return command(app, name)(report)
+
+    return register
+
+
+def listed(
+    rows: Sequence[Row], columns: Sequence[Column], empty: str, more: Sequence[Mapping[str, Json]] | None = None
+) -> Report:
+    """Return the report of rows: a table, or a list of JSON objects.
+
+    Args:
+        rows: As the queue returns them.
+        columns: What people see of a row.
+        empty: The sentence where there are none.
+        more: What each row has besides, for its columns and for JSON.
+    """
+    if more is None:
+        return Report(rows, lambda: print_table(rows, columns, when_empty=empty))
+    shown = [SimpleNamespace(**{**vars(row), **extra}) for row, extra in zip(rows, more, strict=True)]
+    documents = [{**row.document, **extra} for row, extra in zip(rows, more, strict=True)]
+    return Report(documents, lambda: print_table(shown, columns, when_empty=empty))
 
 
 def print_table(rows: Sequence[Row], columns: Sequence[Column], *, when_empty: str) -> None:
@@ -74,6 +126,10 @@ def _cell(column: Column, row: Row) -> str:
         return f"unreadable: {type(error).__name__}"
 
 
+def _value(row: Row, name: str) -> Any:
+    return row[name] if isinstance(row, Mapping) else getattr(row, name)
+
+
 def _cut(text: str) -> str:
     """Return the beginning of a very long text, and how much there is; `--json` prints all of it."""
     if len(text) <= _MOST_CHARS:
@@ -95,6 +151,6 @@ def _plain(value: Json) -> str:
     if isinstance(value, str):
         return value
     try:
-        return json.dumps(value, ensure_ascii=False)
+        return json.dumps(value, ensure_ascii=False, default=str)
     except (ValueError, RecursionError) as error:
         return f"unreadable: {type(error).__name__}"

@@ -8,12 +8,10 @@ import typer
 
 from cogo_dagster.bootstrap import open_application
 from cogo_dagster.cli.bulk import actor
-from cogo_dagster.cli.exit_codes import ExitCode
-from cogo_dagster.cli.groups import group
+from cogo_dagster.cli.command import BadInput, ExitCode, Report, command, group
 from cogo_dagster.cli.options import read_settings
-from cogo_dagster.cli.output import JsonFlag, print_json
-from cogo_dagster.cli.tables import Column, column, print_facts, print_table
-from cogo_dagster.cli.words import BadInput, distance
+from cogo_dagster.cli.tables import Row, column, lists, print_facts
+from cogo_dagster.formatting.values import distance
 from cogo_dagster.vault.build import vault_key_file, vault_keys
 from cogo_dagster.vault.key_ring import add_key, new_key
 from cogo_dagster.vault.key_vault import Rotation, check_reference, variable_of
@@ -31,11 +29,11 @@ _COLUMNS = (
     column("reference", whole=True),
     column("version", whole=True),
     column("key", "key_id", whole=True),
-    Column("updated", lambda row: distance(row["updated_at"]), whole=True),
+    column("updated", "updated_at", distance, whole=True),
 )
 
 
-@app.command("set")
+@command(app, "set")
 def set_(
     *,
     provider: Annotated[str, typer.Argument(help="Whose secret it is: googlechat.")],
@@ -49,8 +47,7 @@ def set_(
         typer.Argument(metavar="[ENVIRONMENT] [true|false]", help="As the old script took them."),
     ] = None,
     environment: Environment = None,
-    as_json: JsonFlag = False,
-) -> None:
+) -> Report:
     """Keep a secret; it is always encrypted."""
     reference = _joined([provider, usage, name])
     scope, unencrypted = _old_words(old_words or [], environment)
@@ -61,19 +58,15 @@ def set_(
         row = application.vault.put(reference, secret, actor())
     if unencrypted:
         typer.echo('The last word "false" asked for no encryption: secrets here are always encrypted.', err=True)
-    if as_json:
-        print_json(row)
-    else:
-        typer.echo(f"Kept {reference} in {row['environment']}, version {row['version']}, encrypted.")
+    return Report(row, f"Kept {reference} in {row['environment']}, version {row['version']}, encrypted.")
 
 
-@app.command()
+@command(app)
 def get(
     reference: Reference,
     environment: Environment = None,
     reveal: Annotated[bool, typer.Option("--reveal", help="Print the secret itself.")] = False,
-    as_json: JsonFlag = False,
-) -> None:
+) -> Report:
     """Say where a secret is found; with --reveal, print it."""
     asked = _joined(reference)
     with open_application(read_settings()) as application:
@@ -88,51 +81,40 @@ def get(
         "version": found.version,
         "updated_at": found.updated_at,
     }
-    if as_json:
-        print_json(facts | ({"value": found.value} if reveal else {}))
-    elif reveal:
-        typer.echo(found.value)
-    else:
-        print_facts(facts | {"value": "not shown; --reveal prints it"})
+    if reveal:
+        return Report(facts | {"value": found.value}, lambda: typer.echo(found.value))
+    return Report(facts, lambda: print_facts(facts | {"value": "not shown; --reveal prints it"}))
 
 
-@app.command("list")
+@lists(app, _COLUMNS, "No secrets are kept here.", name="list")
 def list_(
     environment: Environment = None,
     everywhere: Annotated[bool, typer.Option("--all", help="Of all environments.")] = False,
-    as_json: JsonFlag = False,
-) -> None:
+) -> list[Row]:
     """Show which secrets are kept; never their values."""
     with open_application(read_settings(COGO_ENV=environment)) as application:
         rows = application.vault.secrets(everywhere=everywhere)
-    rows = [row | {"variable": variable_of(row["reference"])} for row in rows]
-    if as_json:
-        print_json(rows)
-    else:
-        print_table(rows, _COLUMNS, when_empty="No secrets are kept here.")
+    return [row | {"variable": variable_of(row["reference"])} for row in rows]
 
 
-@app.command()
-def remove(reference: Reference, environment: Environment = None, as_json: JsonFlag = False) -> None:
+@command(app)
+def remove(reference: Reference, environment: Environment = None) -> Report:
     """Forget a secret."""
     asked = _joined(reference)
     with open_application(read_settings(COGO_ENV=environment)) as application:
         changed = application.vault.remove(asked, actor())
         scope = application.settings.env
-    if as_json:
-        print_json({"reference": asked, "environment": scope, "changed": changed})
-    else:
-        typer.echo(f"{asked} is {'forgotten' if changed else 'not kept'} in {scope}.")
+    document = {"reference": asked, "environment": scope, "changed": changed}
+    return Report(document, f"{asked} is {'forgotten' if changed else 'not kept'} in {scope}.")
 
 
-@app.command()
+@command(app)
 def rotate(
     make_key: Annotated[
         bool,
         typer.Option("--new-key", help="Make a new key first, where the keys are kept with the embedded database."),
     ] = False,
-    as_json: JsonFlag = False,
-) -> None:
+) -> Report:
     """Encrypt the secrets of all environments with the newest key; running it again does what is left."""
     settings = read_settings()
     vault_keys(settings)()
@@ -145,39 +127,31 @@ def rotate(
         add_key(vault_key_file(settings))
     with open_application(settings) as application:
         done = application.vault.rotate(actor())
-    if as_json:
-        print_json(
-            {"key_id": done.key_id, "changed": done.changed, "skipped": done.skipped, "unreadable": done.unreadable}
-        )
-    else:
-        typer.echo(_rotated(done))
-    if done.unreadable:
-        raise typer.Exit(ExitCode.FAILED)
+    return Report(
+        {"key_id": done.key_id, "changed": done.changed, "skipped": done.skipped, "unreadable": done.unreadable},
+        _rotated(done),
+        ExitCode.FAILED if done.unreadable else ExitCode.OK,
+    )
 
 
-@app.command()
-def new_token(as_json: JsonFlag = False) -> None:
+@command(app, "new-token")
+def new_token() -> Report:
     """Print an admin token: 64 hexadecimal digits, kept nowhere."""
-    _print_made("token", secrets.token_hex(32), as_json)
+    made = secrets.token_hex(32)
+    return Report({"token": made}, made)
 
 
-@app.command("new-key")
-def new_vault_key(as_json: JsonFlag = False) -> None:
+@command(app, "new-key")
+def new_vault_key() -> Report:
     """Print a key for COGO_VAULT_KEYS, kept nowhere."""
-    _print_made("key", new_key(), as_json)
+    made = new_key()
+    return Report({"key": made}, made)
 
 
 class NotKept(typer.TyperException):
     """There is no secret under that reference."""
 
     exit_code = ExitCode.FAILED
-
-
-def _print_made(kind: str, made: str, as_json: bool) -> None:
-    if as_json:
-        print_json({kind: made})
-    else:
-        typer.echo(made)
 
 
 def _joined(words: list[str]) -> str:

@@ -1,17 +1,24 @@
-"""`cogo web`: the metrics API and the dashboard."""
+"""`cogo web`: the metrics API and the dashboard. `cogo tokens`: who may use them, and what they may do."""
 
 from typing import Annotated, Final
 
 import typer
 
-from cogo_dagster.bootstrap import open_application
-from cogo_dagster.cli.options import read_settings
-from cogo_dagster.cli.output import JsonFlag, print_json
+from cogo_dagster.bootstrap import Application, open_application
+from cogo_dagster.cli.bulk import actor
+from cogo_dagster.cli.command import ExitCode, JsonFlag, Report, command, group, print_json
+from cogo_dagster.cli.options import read_settings, seconds_of
+from cogo_dagster.cli.tables import Column, Row, column, lists
+from cogo_dagster.formatting.values import distance
 from cogo_dagster.queue.errors import QueueError
 from cogo_dagster.settings import Settings, SettingsError
-from cogo_dagster.vault.access_tokens import AccessTokens
+from cogo_dagster.vault.access_tokens import AccessTokens, Role
 from cogo_dagster.vault.admin_token import admin_token
 from cogo_dagster.vault.vault_errors import VaultError
+
+tokens = group("Give people and programs a token of their own for the dashboard and its API.")
+
+Name = Annotated[str, typer.Argument(help="Whose it is: anna, ci, prometheus. The operations log names its holder so.")]
 
 _HOW: Final = "make one with `cogo tokens create NAME --role admin`, or set QUALITY_NOTIFY_ADMIN_TOKEN"
 
@@ -67,3 +74,57 @@ def _has_no_token(settings: Settings) -> bool:
             return not named and admin_token(settings, application.transport) is None
     except (QueueError, VaultError):
         return False
+
+
+_TOKENS: Final = (
+    column("name", whole=True),
+    column("role", whole=True),
+    column("state", whole=True),
+    column("made", "created_at", distance, whole=True),
+    Column("expires", lambda row: distance(row["expires_at"]) if row["expires_at"] else "never", whole=True),
+    Column("last used", lambda row: distance(row["last_used_at"]) if row["last_used_at"] else "never", whole=True),
+    column("made by", "created_by"),
+)
+
+
+@command(tokens)
+def create(
+    application: Application,
+    *,
+    name: Name,
+    role: Annotated[
+        Role, typer.Option(help="A viewer reads, an operator acts on jobs and alerts too, an admin does everything.")
+    ] = "viewer",
+    expires_in: Annotated[
+        float | None,
+        typer.Option("--expires-in", parser=seconds_of, metavar="DURATION", help="12h, 90d …; without it, never."),
+    ] = None,
+) -> Report:
+    """Make a token and print it, this once: only its hash is kept."""
+    token, row = AccessTokens(application.transport).create(name, role, expires_in_seconds=expires_in, actor=actor())
+
+    def show() -> None:
+        typer.echo(token)
+        typer.echo(f"{name} has the role {row['role']} with it. Keep it now: it is not shown again.", err=True)
+
+    return Report({**row, "token": token}, show)
+
+
+@lists(tokens, _TOKENS, "There are no named tokens: make one with `cogo tokens create`.", name="list")
+def list_tokens(
+    application: Application,
+    *,
+    live_only: Annotated[bool, typer.Option("--live", help="Neither revoked nor expired.")] = False,
+) -> list[Row]:
+    """Show which tokens there are, when they were last used, and never the tokens themselves."""
+    return [*AccessTokens(application.transport).rows(live_only=live_only)]
+
+
+@command(tokens)
+def revoke(application: Application, name: Name) -> Report:
+    """End a token, and every session of the dashboard that was opened with it."""
+    done = AccessTokens(application.transport).revoke(name, actor())
+    if done["changed"]:
+        return Report(done, f"The token of {name} is revoked; {done['sessions']} sessions ended with it.")
+    missing = f"There is no live token named {name}: see `cogo tokens list`."
+    return Report(done, lambda: typer.echo(missing, err=True), ExitCode.FAILED)

@@ -1,4 +1,4 @@
-"""`cogo weekly`: the summary of a week."""
+"""`cogo weekly` and `cogo notify`: the summary of a week, and how it is sent to people."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -6,13 +6,14 @@ from typing import Annotated
 import typer
 
 from cogo_dagster.bootstrap import open_application
-from cogo_dagster.cli.gate_source import BranchOption, Source, SourceOption, metrics_api
-from cogo_dagster.cli.groups import group
+from cogo_dagster.cli.command import ExitCode, Report, command, echo_markdown, group
+from cogo_dagster.cli.gate import BranchOption, Source, SourceOption, metrics_api
 from cogo_dagster.cli.options import read_settings
-from cogo_dagster.cli.output import JsonFlag, echo_markdown, print_json
 from cogo_dagster.quality.weeks import finished_week, start_of, week_of
+from cogo_dagster.settings import SettingsError
 
 app = group("How a week went, beside the week before.")
+notify = group("Tell people something through every target of WEBHOOK_TYPE.")
 
 WeekOption = Annotated[
     str | None, typer.Option("--week", metavar="WEEK", help="An ISO week, as 2026-W47; the last one if left out.")
@@ -21,33 +22,22 @@ WeekOption = Annotated[
 AgainFlag = Annotated[bool, typer.Option("--again", help="Send it once more, also to targets that accepted it.")]
 
 
-@app.command()
-def enqueue(*, week: WeekOption = None, again: AgainFlag = False, as_json: JsonFlag = False) -> None:
+@command(app)
+def enqueue(*, week: WeekOption = None, again: AgainFlag = False) -> Report:
     """Enqueue the job that sends a week to people; a second time it is the same job, until nobody was told by it."""
-    if week is not None:
-        finished_week(week, datetime.now(UTC))
+    given = week and finished_week(week, datetime.now(UTC))
     with open_application(read_settings()) as application:
-        chosen = week or application.gates.last_week()
+        chosen = given or application.gates.last_week()
         job = application.enqueue_week(chosen, again=again)
-    if as_json:
-        print_json({"job_id": str(job.job_id), "created": job.created, "week": chosen})
-    elif job.created:
-        typer.echo(f"Enqueued weekly_summary job {job.job_id} for {chosen}.")
-    else:
-        typer.echo(
-            f"There already is weekly_summary job {job.job_id} for {chosen}: nothing was added; "
-            "`--again` sends it once more."
-        )
+    document = {"job_id": str(job.job_id), "created": job.created, "week": chosen}
+    if job.created:
+        return Report(document, f"Enqueued weekly_summary job {job.job_id} for {chosen}.")
+    sentence = f"There already is weekly_summary job {job.job_id} for {chosen}: nothing was added; "
+    return Report(document, f"{sentence}`--again` sends it once more.")
 
 
-@app.command()
-def show(
-    *,
-    week: WeekOption = None,
-    branch: BranchOption = None,
-    source: SourceOption = Source.DB,
-    as_json: JsonFlag = False,
-) -> None:
+@command(app)
+def show(*, week: WeekOption = None, branch: BranchOption = None, source: SourceOption = Source.DB) -> Report:
     """Print a week's summary; sends nothing."""
     settings = read_settings()
     if source is Source.API:
@@ -55,7 +45,37 @@ def show(
     else:
         with open_application(settings) as application:
             found = application.gates.weekly(week, branch)
-    if as_json:
-        print_json(found.model_dump(mode="json"))
-    else:
-        echo_markdown(found.markdown)
+    return Report(found.model_dump(mode="json"), lambda: echo_markdown(found.markdown))
+
+
+@command(notify)
+def weekly(
+    *,
+    week: Annotated[str | None, typer.Option(help="As 2026-W47; the last whole week if left out.")] = None,
+    source: SourceOption = Source.API,
+    again: AgainFlag = False,
+) -> Report:
+    """Send the weekly summary, once per week: a second call sends it only where no target accepted it."""
+    settings = read_settings()
+    if not settings.webhook_types:
+        raise SettingsError("WEBHOOK_TYPE is not set: name at least one of github, slack, http, googlechat.")
+    chosen = week and finished_week(week, datetime.now(UTC))
+    told = metrics_api(settings).weekly(chosen) if source is Source.API else None
+    with open_application(settings) as application:
+        chart = None
+        if told is None:
+            told, chart = application.gates.publish_week(chosen or application.gates.last_week())
+        answer = application.announce_week(told, chart=chart, again=again)
+        report = application.alerts.deliver()
+        waiting = [
+            row["target"]
+            for row in application.alerts.list_deliveries(alert_id=answer["alert_id"])
+            if row["status"] != "delivered"
+        ]
+    errors = [f"{one.target}: {one.receipt.sentence}" for one in report.attempts if one.receipt.sentence]
+    said = "is announced to" if answer["created"] else "was announced before (`--again` sends it once more) to"
+    return Report(
+        {"key": f"weekly:{told.week}", **answer, "undelivered": waiting, "errors": errors},
+        "\n".join([f"The week {told.week} {said} {', '.join(answer['targets'])}.", *errors]),
+        ExitCode.FAILED if waiting else ExitCode.OK,
+    )

@@ -12,11 +12,9 @@ from typing import Annotated, Final
 import typer
 
 from cogo_dagster.bootstrap import Application, open_application, worker_options
-from cogo_dagster.cli.exit_codes import ExitCode
+from cogo_dagster.cli.command import ExitCode, JsonFlag, print_json
 from cogo_dagster.cli.options import read_settings
-from cogo_dagster.cli.output import JsonFlag, print_json
-from cogo_dagster.cli.shell import stop_with_shell
-from cogo_dagster.cli.stop_signals import StopSignals
+from cogo_dagster.cli.stop_signals import StopSignals, stop_with_shell
 from cogo_dagster.cli.worker_log import WorkerLog
 from cogo_dagster.executors.registry import lacking
 from cogo_dagster.queue.worker import WorkerReport, run_worker

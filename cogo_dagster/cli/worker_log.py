@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-from cogo_dagster.cli.output import one_json_line
-from cogo_dagster.cli.words import one_line
+from cogo_dagster.cli.command import one_json_line
+from cogo_dagster.formatting.values import one_line
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.worker import WorkerEvent
 from cogo_dagster.redaction import hide_in, redactor_of

@@ -36,7 +36,7 @@ def distance(time: object, now: datetime | None = None) -> str:
     """Say how far a time is from now: `in 4 min`, `2 h ago`; of one that cannot be read, that it cannot."""
     if time is None:
         return NOTHING
-    moment = time if isinstance(time, datetime) else read_time(time)
+    moment = time if isinstance(time, datetime | Unreadable) else read_time(time)
     if isinstance(moment, Unreadable):
         return moment
     seconds = (moment - (now or datetime.now(UTC))).total_seconds()

@@ -11,8 +11,9 @@ import pytest
 
 from cogo_dagster.alerts.config import build_targets
 from cogo_dagster.alerts.messages import Message
-from cogo_dagster.alerts.receipt import DeliveryOutcome, Receipt, from_failure, retry_after_seconds
+from cogo_dagster.alerts.receipt import DeliveryOutcome, Receipt, from_failure
 from cogo_dagster.net.webhooks import PostFailed, webhooks
+from cogo_dagster.queue.retry_after import retry_after_seconds
 from cogo_dagster.settings import SettingsError
 from cogo_dagster_tests.alerts.messages import MESSAGE_ID, NOW, a_message, a_weekly, settings, worst
 from cogo_dagster_tests.alerts.receivers import (

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from cogo_dagster.cli.exit_codes import ExitCode
+from cogo_dagster.cli.command import ExitCode
 from cogo_dagster.settings import PROJECT_ROOT
 from cogo_dagster_tests.chaos.effects import VARIABLE
 from cogo_dagster_tests.processes import started_with

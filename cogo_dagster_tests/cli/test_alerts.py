@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from cogo_dagster.cli.exit_codes import ExitCode
+from cogo_dagster.cli.command import ExitCode
 from cogo_dagster.queue.client import Queue
 from cogo_dagster_tests.alerts.receivers import Receiver, Reply, anything, google_chat, receiving
 from cogo_dagster_tests.alerts.steps import fail_job

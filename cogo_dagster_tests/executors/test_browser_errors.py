@@ -7,8 +7,8 @@ import pytest
 
 from cogo_dagster.executors.browser.artifacts import MAX_FILE_BYTES, MAX_FILES, Shelf
 from cogo_dagster.executors.browser.errors import classify, classify_status
-from cogo_dagster.net.retry_after import retry_after_seconds
 from cogo_dagster.queue.executor import ExecutionFailed
+from cogo_dagster.queue.retry_after import retry_after_seconds
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 

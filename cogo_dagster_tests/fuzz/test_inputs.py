@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cogo_dagster.cli.exit_codes import ExitCode
+from cogo_dagster.cli.command import ExitCode
 from cogo_dagster.executors.registry import families, validate_payload
 from cogo_dagster.quality.reports import ReportError, read_report
 from cogo_dagster.quality.reports.report import KINDS

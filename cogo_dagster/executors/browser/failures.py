@@ -6,8 +6,8 @@ from cogo_dagster.executors.browser.errors import Verdict, classify_status
 from cogo_dagster.net.addresses import DEFAULT_PORTS, InvalidAddress, split_host_port
 from cogo_dagster.net.dial import HopFailed
 from cogo_dagster.net.proxy import MARK_HEADER, ProxySession
-from cogo_dagster.net.retry_after import retry_after_seconds
 from cogo_dagster.queue.executor import ExecutionFailed
+from cogo_dagster.queue.retry_after import retry_after_seconds
 
 PERMANENT_HOPS = frozenset({"blocked_address", "invalid_url", "not_http", "headers"})
 

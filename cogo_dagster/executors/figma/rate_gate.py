@@ -10,15 +10,15 @@ seat) learns it from Figma: the circuit then stays open for as long as Figma say
 
 import asyncio
 import contextlib
-import random
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
-from cogo_dagster.net.retry_after import WEEK_SECONDS, retry_after_seconds
+from cogo_dagster.queue.backoff import jittered
 from cogo_dagster.queue.errors import QueueError
 from cogo_dagster.queue.executor import Snooze
 from cogo_dagster.queue.rates import Grant, Rate, RateLimits
+from cogo_dagster.queue.retry_after import WEEK_SECONDS, retry_after_seconds
 from cogo_dagster.redaction import redact
 
 _MINUTES_SECONDS: Final = 600.0
@@ -67,7 +67,7 @@ class RateGate:
                 raise Snooze(grant.reason or "Figma's rate limit is used up.", delay_seconds=_spread(grant))
             if asyncio.get_running_loop().time() + grant.wait_seconds > deadline:
                 raise Snooze("Other jobs use up what Figma allows in a minute.", delay_seconds=_spread(grant))
-            await asyncio.sleep(grant.wait_seconds * random.uniform(1, 1.25))  # noqa: S311 - jitter
+            await asyncio.sleep(jittered(grant.wait_seconds, 1, 1.25))
 
     async def refused(self, tier: Tier, headers: Mapping[str, str]) -> Snooze:
         """Open the circuit for as long as an answer 429 says, and return what ends the attempt."""
@@ -111,4 +111,4 @@ def refusal(tier: Tier, seconds: float, headers: Mapping[str, str]) -> str:
 
 def _spread(grant: Grant) -> float:
     """Return the wait, and up to a tenth more (at most a minute), so that not all come back at one moment."""
-    return grant.wait_seconds + random.uniform(0, min(max(grant.wait_seconds / 10, 1), 60))  # noqa: S311 - jitter
+    return grant.wait_seconds + jittered(min(max(grant.wait_seconds / 10, 1), 60), 0, 1)

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import random
 import time
 from collections.abc import Mapping
 from typing import Final
@@ -11,12 +10,14 @@ import httpx
 
 from cogo_dagster.queue.artifacts.files import LocalFile
 from cogo_dagster.queue.artifacts.store_errors import ArtifactStoreUnavailable
+from cogo_dagster.queue.backoff import Backoff
 from cogo_dagster.queue.supabase.storage_api import StorageApi, StorageAway, StorageRefused
 
 PART_BYTES: Final = 6 * 1024 * 1024
 """The only size Storage takes for all parts but the last; smaller files are uploaded in one request."""
 
 _RESUMPTIONS: Final = 5
+_BACKOFF: Final = Backoff(0.2, max_seconds=5)
 _TUS: Final[Mapping[str, str]] = {"Tus-Resumable": "1.0.0", "x-upsert": "true"}
 _PATH: Final = "/upload/resumable"
 
@@ -28,7 +29,7 @@ def upload_in_parts(api: StorageApi, storage_key: str, file: LocalFile, content_
         ArtifactStoreError: It did not come through, although it was resumed again and again.
     """
     upload = _begin(api, storage_key, file, content_type)
-    offset, stumbles, pause_seconds = 0, 0, 0.2
+    offset, failures, pauses = 0, 0, _BACKOFF.pauses()
     while offset < file.size_bytes:
         before = offset
         try:
@@ -41,10 +42,10 @@ def upload_in_parts(api: StorageApi, storage_key: str, file: LocalFile, content_
                 raise
             refused = error
         # 409: the server has another offset, because the answer to a part was lost.
-        stumbles += 1
-        if stumbles > _RESUMPTIONS:
+        failures += 1
+        if failures > _RESUMPTIONS:
             raise refused
-        time.sleep(pause_seconds * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
+        time.sleep(next(pauses))
         offset = _offset(api, upload, file.size_bytes)
 
 

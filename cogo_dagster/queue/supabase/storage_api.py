@@ -1,7 +1,6 @@
 """Requests to a project's Storage API, repeated where that is safe, with errors as one sentence."""
 
 import contextlib
-import random
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -15,6 +14,7 @@ from cogo_dagster.queue.artifacts.store_errors import (
     ArtifactStoreError,
     ArtifactStoreUnavailable,
 )
+from cogo_dagster.queue.backoff import Backoff
 from cogo_dagster.queue.errors import AccessDenied
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.supabase.project import Project
@@ -117,7 +117,7 @@ class StorageApi:
     ) -> None:
         self.url = f"{project.url}/storage/v1"
         self.bucket = bucket
-        self._first_pause_seconds = first_pause_seconds
+        self._backoff = Backoff(first_pause_seconds, factor=3)
         self._call_seconds = call_seconds
         self._http = project.http_client(timeout, headers=dict(project.headers))
 
@@ -153,7 +153,7 @@ class StorageApi:
     ) -> Iterator[httpx.Response]:
         """Send a request that may be repeated, and yield the answer while it comes in, or once it is there `whole`."""
         ends_at = time.monotonic() + self._seconds_for(len(options.get("content") or b""))
-        pause_seconds = self._first_pause_seconds
+        pauses = self._backoff.pauses()
         with contextlib.ExitStack() as stack:
             for tries_left in range(tries - 1, -1, -1):
                 try:
@@ -165,8 +165,7 @@ class StorageApi:
                 else:
                     yield response
                     return
-                time.sleep(pause_seconds * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
-                pause_seconds *= 3
+                time.sleep(next(pauses))
 
     def chunks(self, response: httpx.Response, chunk_bytes: int) -> Iterator[bytes]:
         """Yield the bytes of an answer as they come in, for as long as they may take."""

@@ -9,7 +9,6 @@ whenever a poll finds work that no call announced, they have to be seen to come 
 import asyncio
 import contextlib
 import logging
-import random
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
@@ -21,6 +20,7 @@ from realtime import (
     RealtimeSubscribeStates,
 )
 
+from cogo_dagster.queue.backoff import Backoff, jittered
 from cogo_dagster.queue.errors import QueueError
 from cogo_dagster.queue.supabase.project import Project
 from cogo_dagster.queue.threads import in_daemon_thread
@@ -83,7 +83,8 @@ class RealtimeWakeup:
 
     async def listen(self, woken: Callable[[], None], connected: Callable[[bool], None]) -> None:
         """Listen until cancelled; a connection that is not trusted any more is replaced by a new one."""
-        pause_seconds = _FIRST_PAUSE_SECONDS
+        backoff = Backoff(_FIRST_PAUSE_SECONDS, max_seconds=_LONGEST_PAUSE_SECONDS)
+        pauses = backoff.pauses()
         while True:
             line = self._line = _Line(woken, connected)
             try:
@@ -94,12 +95,10 @@ class RealtimeWakeup:
             finally:
                 connected(False)
             if line.proven_once:
-                pause_seconds, self._warned = _FIRST_PAUSE_SECONDS, False
+                pauses, self._warned = backoff.pauses(), False
             self._warn_once(reason)
-            if reason == _NO_BROADCAST:
-                pause_seconds = _WITHOUT_BROADCAST_SECONDS
-            await asyncio.sleep(pause_seconds * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
-            pause_seconds = min(pause_seconds * 2, _LONGEST_PAUSE_SECONDS)
+            without = reason == _NO_BROADCAST
+            await asyncio.sleep(jittered(_WITHOUT_BROADCAST_SECONDS) if without else next(pauses))
 
     def doubt(self) -> None:
         """Have the calls seen to come again."""

@@ -12,6 +12,7 @@ from supabase.lib.client_options import SyncClientOptions
 from cogo_dagster.queue.decoding import decode
 from cogo_dagster.queue.errors import TRIES, UNKNOWN, Rule, SchemaOutOfDate, rule_of, rule_of_exception
 from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.retry_after import retry_after_seconds
 from cogo_dagster.queue.supabase.bounded import exchange_limit
 from cogo_dagster.queue.supabase.project import Project
 from cogo_dagster.queue.transports.tries import Failed, encoded, logged, repeated
@@ -120,7 +121,7 @@ def _refusal(error: APIError, response: httpx.Response) -> Failed:
     code = str(error.code or "")
     message = str(error.message or "")
     if not code or code == str(response.status_code):
-        return logged(Failed(rule_of(status), status, _gateway_said(response), None, _retry_after_seconds(response)))
+        return logged(Failed(rule_of(status), status, _gateway_said(response), None, _asked_to_wait(response)))
     rule = rule_of("HTTP 401" if response.status_code == 401 or code == "42501" else code)
     if rule.kind is SchemaOutOfDate:
         rule = _OUT_OF_DATE
@@ -135,9 +136,8 @@ def _gateway_said(response: httpx.Response) -> str:
     return ""
 
 
-def _retry_after_seconds(response: httpx.Response) -> float:
-    asked = response.headers.get("retry-after", "")
-    return min(float(asked), _LONGEST_WAIT_SECONDS) if asked.isdecimal() else 0.0
+def _asked_to_wait(response: httpx.Response) -> float:
+    return retry_after_seconds(response.headers, most_seconds=_LONGEST_WAIT_SECONDS) or 0.0
 
 
 def _reason(error: Exception) -> str:

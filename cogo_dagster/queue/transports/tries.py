@@ -1,13 +1,12 @@
 """How often and how long a call is tried, whichever way it goes."""
 
-import itertools
 import json
 import logging
-import random
 import time
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
+from cogo_dagster.queue.backoff import Backoff
 from cogo_dagster.queue.errors import UNKNOWN, Rule, made, rule_of_exception
 from cogo_dagster.queue.limits import limited
 from cogo_dagster.queue.model import Json
@@ -78,13 +77,15 @@ def repeated(once: Callable[[float], T], *, tries: int, first_pause_seconds: flo
         QueueError: What the last failure means.
     """
     deadline = time.monotonic() + limited(seconds)
-    pause_seconds = first_pause_seconds
+    pauses = Backoff(first_pause_seconds, factor=3).pauses()
+    tried = 0
     seen: set[str] = set()
-    for tried in itertools.count(1):
+    while True:
+        tried += 1
         try:
             return once(deadline - time.monotonic())
         except Failed as failed:
-            rest_seconds = failed.at_least_seconds + pause_seconds * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
+            rest_seconds = failed.at_least_seconds + next(pauses)
             repeats = failed.code in seen
             enough = tried >= min(tries, failed.rule.tries) or (repeats and failed.rule.repeated)
             if enough or time.monotonic() + rest_seconds >= deadline:
@@ -92,5 +93,3 @@ def repeated(once: Callable[[float], T], *, tries: int, first_pause_seconds: flo
                 raise error from failed.__cause__
             seen.add(failed.code)
         time.sleep(rest_seconds)
-        pause_seconds *= 3
-    raise AssertionError("unreachable")
