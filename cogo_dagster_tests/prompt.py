@@ -23,4 +23,4 @@ class _Asyncio(SimpleNamespace):
 
 def end_servers_promptly() -> None:
     """Shorten the sleeps of the servers of this process."""
-    uvicorn.server.asyncio = _Asyncio()  # type: ignore[attr-defined, assignment]
+    vars(uvicorn.server)["asyncio"] = _Asyncio()

@@ -10,6 +10,7 @@ from _pytest.fixtures import FixtureFunctionDefinition
 
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.queue.transports.postgres import PostgresTransport
+from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.proofs.pooler import pooled
 from cogo_dagster_tests.queue import conformance
 from cogo_dagster_tests.queue.conformance.conftest import _empty as empty
@@ -31,6 +32,13 @@ def database(servers: Callable[[Major], TestServer]) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
+def emptying(database: str) -> Iterator[Owner]:
+    """Keep the connection that empties the database."""
+    with psycopg.connect(database, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="module")
 def by_way(database: str) -> Iterator[Transport]:
     """Call the engine by way of a pooler that takes another server connection for each call if it can."""
     with pooled(database, "transaction", role="service_role", round_robin=True) as address:
@@ -40,10 +48,10 @@ def by_way(database: str) -> Iterator[Transport]:
 
 
 @pytest.fixture
-def dsn(database: str) -> str:
+def dsn(database: str, emptying: Owner) -> str:
     """Empty the database; those who look at it do so directly."""
-    with psycopg.connect(database) as connection:
-        empty(connection)
+    with emptying.transaction():
+        empty(emptying)
     return database
 
 
