@@ -22,7 +22,7 @@ from cogo_dagster.queue.model import Job
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.queue.transports.postgres import PostgresTransport
 from cogo_dagster_tests import machine
-from cogo_dagster_tests.programs import report
+from cogo_dagster_tests.needs import prepare
 from cogo_dagster_tests.prompt import end_servers_promptly
 from cogo_dagster_tests.servers import Major, TestServer, shared_server
 from cogo_dagster_tests.supabase.server import StandIn, supabase
@@ -52,9 +52,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     machine.require(item)
 
 
-def pytest_report_header() -> list[str]:
-    """Say at the start what this machine lacks."""
-    return list(report())
+@pytest.hookimpl(trylast=True)  # after the header, before the workers start
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Say what will be installed, install it before a run of all tests, and say what was found."""
+    config = session.config
+    teller = config.pluginmanager.get_plugin("terminalreporter")
+    if teller is not None and not config.option.collectonly and not hasattr(config, "workerinput"):
+        prepare(teller.write_line, all_tests=config.args_source is not pytest.Config.ArgsSource.ARGS)
 
 
 @pytest.fixture(scope="session")

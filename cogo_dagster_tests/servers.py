@@ -21,7 +21,7 @@ from psycopg import sql
 from cogo_dagster.queue.embedded import EmbeddedServer
 from cogo_dagster.queue.embedded.locks import lock, locked, open_lock, try_lock
 from cogo_dagster_tests.apt import apt_install
-from cogo_dagster_tests.postgres15 import fetched_binaries
+from cogo_dagster_tests.postgres15 import fetched_binaries, kept_binaries
 from cogo_dagster_tests.programs import missing
 
 Major = Literal[15, 18]
@@ -150,16 +150,26 @@ def binaries(major: Major) -> Path | None:
     """
     if major == 18:
         return None
+    found = get_15()
+    if found is None:
+        missing("PostgreSQL 15", "install it (Debian 12: postgresql-15) or put its pg_config on the PATH")
+    return found
+
+
+def find_15() -> Path | None:
+    """Return the folder of the programs of version 15, if they are there."""
+    return _installed_15() or kept_binaries()
+
+
+def get_15() -> Path | None:
+    """Return the folder of the programs of version 15, got if need be; None where that is not possible."""
     HOMES.mkdir(mode=0o711, exist_ok=True)
     with locked(HOMES / "install.lock"):
         found = _installed_15()
         if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
             _install_15()
             found = _installed_15()
-        found = found or fetched_binaries()
-    if found is None:
-        missing("PostgreSQL 15", "install it (Debian 12: postgresql-15) or put its pg_config on the PATH")
-    return found
+        return found or fetched_binaries()
 
 
 def _installed_15() -> Path | None:

@@ -1,16 +1,18 @@
-"""A missing program is told at the start, skips tests on a person's machine, and fails them in CI."""
+"""What is missing is told before it is installed; what cannot be skips tests on a person's machine, and fails in CI."""
 
 import os
 
 import pytest
 
-from cogo_dagster_tests import programs
+from cogo_dagster_tests import needs, programs
+from cogo_dagster_tests.needs import Need
 
 
 @pytest.fixture
 def bare(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that has nothing, on which nothing can be installed."""
     monkeypatch.setattr(programs, "find", lambda _: None)
+    monkeypatch.setattr(needs, "find", lambda _: None)
     monkeypatch.setattr(programs, "apt_install", lambda *_: None)
     monkeypatch.delenv("CI", raising=False)
 
@@ -19,8 +21,10 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_person_is_told_and_the_test_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
     """With how to get it, in one table and in the reason."""
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    first, *lines = programs.report()
-    assert "the tests that need them are skipped" in first
+    said: list[str] = []
+    needs.prepare(said.append, all_tests=False)
+    first = next(number for number, line in enumerate(said) if "the tests that need them are skipped" in line)
+    lines = said[first + 1 :]
     assert [line.split()[0] for line in lines] == list(programs.PROGRAMS)
     with pytest.raises(pytest.skip.Exception, match="pgbouncer is missing: `sudo apt-get install pgbouncer`"):
         programs.required("pgbouncer")
@@ -34,7 +38,36 @@ def test_continuous_integration_fails(monkeypatch: pytest.MonkeyPatch) -> None:
         programs.required("jq", "curl")
 
 
-def test_a_whole_machine_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The table is for what is missing."""
-    monkeypatch.setattr(programs, "find", lambda name: f"/usr/bin/{name}")
-    assert list(programs.report()) == []
+def test_a_whole_machine_says_nothing_before() -> None:
+    """The first table is for what is missing."""
+    assert list(needs.before([], all_tests=True)) == []
+
+
+def test_what_is_installed_is_told_before_and_what_was_found_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the time that it takes; a run of a few tests installs nothing ahead."""
+    happened: list[str] = []
+    there: list[str] = []
+
+    def get() -> None:
+        happened.append("installed")
+        there.append("/usr/bin/tool")
+
+    tool = Need("tool", "apt-get install tool", 120, "", lambda: there[0] if there else None, get)
+    lost = Need("lost", "the npm registry", 10, "", lambda: None, _refused)
+    monkeypatch.setattr(needs, "needs", lambda: [tool, lost])
+    needs.prepare(happened.append, all_tests=False)
+    assert "when a test needs it, in about 2 min" in happened[0]
+    assert "installed" not in happened
+    happened.clear()
+    needs.prepare(happened.append, all_tests=True)
+    assert "before the first test" in happened[0]
+    assert [line.split() for line in happened[1:3]] == [
+        ["tool", "2", "min", "apt-get", "install", "tool"],
+        ["lost", "10", "s", "the", "npm", "registry"],
+    ]
+    assert happened[3:5] == ["installed", "lost: there is no network"]
+    assert [line.split() for line in happened[6:]] == [["tool", "/usr/bin/tool"], ["lost", "nothing"]]
+
+
+def _refused() -> None:
+    raise RuntimeError("there is no network")

@@ -17,7 +17,7 @@ TOKEN = "ghp_s3cr3tGitHubToken"
 @cache
 def description() -> dict[str, Any]:
     """GitHub's OpenAPI description."""
-    file = npm_package("@octokit/openapi", "23.0.0") / "generated" / "api.github.com.json"
+    file = npm_package("@octokit/openapi") / "generated" / "api.github.com.json"
     document: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return document
 

@@ -14,7 +14,6 @@ from referencing.jsonschema import DRAFT202012
 
 from cogo_dagster_tests.npm import npm_package
 
-VERSION = "0.43.0"
 _DOCUMENT = "urn:figma"
 _READERS: Mapping[str, Any] = {"number": float, "boolean": {"true": True, "false": False}.__getitem__, "string": str}
 
@@ -50,7 +49,7 @@ def mistakes_of_answer(method: str, path: str, status: int, body: Any) -> list[s
 
 @cache
 def _description() -> Any:
-    text = (npm_package("@figma/rest-api-spec", VERSION) / "openapi" / "openapi.yaml").read_text(encoding="utf-8")
+    text = (npm_package("@figma/rest-api-spec") / "openapi" / "openapi.yaml").read_text(encoding="utf-8")
     loaded = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     return json.loads(json.dumps(loaded, default=str))  # its examples have dates
 
