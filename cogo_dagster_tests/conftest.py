@@ -23,6 +23,7 @@ from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.queue.transports.postgres import PostgresTransport
 from cogo_dagster_tests import machine
 from cogo_dagster_tests.needs import prepare
+from cogo_dagster_tests.order import place, processes
 from cogo_dagster_tests.prompt import end_servers_promptly
 from cogo_dagster_tests.servers import Major, TestServer, shared_server
 from cogo_dagster_tests.supabase.server import StandIn, supabase
@@ -50,6 +51,16 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """End a test that this machine cannot run."""
     machine.require(item)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Run the tests in some processes more than there are cores."""
+    return processes()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest."""
+    items.sort(key=lambda item: place(item.path))
 
 
 @pytest.hookimpl(trylast=True)  # after the header, before the workers start

@@ -6,6 +6,7 @@ import pytest
 
 from cogo_dagster_tests import needs, programs
 from cogo_dagster_tests.needs import Need
+from cogo_dagster_tests.order import missing_files
 
 
 @pytest.fixture
@@ -67,6 +68,11 @@ def test_what_is_installed_is_told_before_and_what_was_found_after(monkeypatch: 
     ]
     assert happened[3:5] == ["installed", "lost: there is no network"]
     assert [line.split() for line in happened[6:]] == [["tool", "/usr/bin/tool"], ["lost", "nothing"]]
+
+
+def test_the_files_that_come_first_are_there() -> None:
+    """A file that was renamed is named anew, or it comes at the end again."""
+    assert missing_files() == []
 
 
 def _refused() -> None:

@@ -1,0 +1,59 @@
+"""How the tests are spread over processes: how many there are, and which files come first."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+MORE_THAN_CORES: Final = 2
+"""Half of the time a test waits: for a browser, a child, a lease. Others compute meanwhile."""
+
+MOST: Final = 6
+"""All processes share a server of 200 connections."""
+
+FIRST: Final = (
+    "e2e/test_dev.py",
+    "test_architecture.py",
+    "cli/test_worker.py",
+    "proofs/test_plans.py",
+    "e2e/test_demo.py",
+    "e2e/test_demo_failures.py",
+    "e2e/test_wheel.py",
+    "proofs/test_pooler_conformance.py",
+    "web/test_browser.py",
+    "defs/test_instance.py",
+    "defs/test_gate.py",
+    "defs/test_zombies.py",
+    "supabase/test_functions.py",
+    "supabase/test_workflow.py",
+    "executors/test_browser_lifecycle.py",
+    "executors/isolation/test_builds.py",
+    "executors/isolation/test_attack.py",
+    "executors/test_gate.py",
+    "test_supply_chain.py",
+    "chaos/test_chaos.py",
+    "alerts/test_storm.py",
+    "web/test_openapi.py",
+    "worker/test_fault_points.py",
+    "worker/test_containment.py",
+    "fuzz/test_inputs.py",
+)
+"""The files that take longest: a process that begins one of them at the end is waited for by the others."""
+
+_PLACES: Final = {name: number for number, name in enumerate(FIRST)}
+_ROOT: Final = Path(__file__).parent
+
+
+def processes() -> int:
+    """Return how many processes run the tests on this machine."""
+    return min((os.cpu_count() or 1) + MORE_THAN_CORES, MOST)
+
+
+def place(file: Path) -> int:
+    """Return where the tests of a file come; all that are not named come after those that are."""
+    return _PLACES.get(file.relative_to(_ROOT).as_posix(), len(FIRST))
+
+
+def missing_files() -> Sequence[str]:
+    """Return the names that lead to no file."""
+    return [name for name in FIRST if not (_ROOT / name).is_file()]
