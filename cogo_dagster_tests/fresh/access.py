@@ -9,6 +9,7 @@ from typing import Final
 _VARIABLES: Final = re.compile(
     r"(?i)(pip|uv|npm_config)_\w+|(https?|all|no)_proxy|(ssl_cert|requests_ca|curl_ca|node_extra_ca)\w*"
 )
+_TESTS: Final = "PYTEST_ADDOPTS"
 _NOT: Final = re.compile(r"(?i)uv(_run_recursion_depth|_no_sync|_project_environment|_cache_dir)?$|pip_cache_dir$")
 _SYSTEM: Final = ("/etc/pip.conf", "/etc/xdg/pip", "/etc/uv", "/etc/npmrc", "/etc/resolv.conf", "/etc/hosts")
 _OWN: Final = (".config/pip", ".config/uv", ".npmrc")
@@ -17,10 +18,11 @@ _PATHS: Final = re.compile(r"(?:^|(?<=[\s=:'\"])|(?<=file://))(/(?:etc|opt|usr/l
 
 
 def variables() -> dict[str, str]:
-    """Return the environment that package managers read."""
-    return {
+    """Return the environment that package managers and pytest read."""
+    ours = {
         name: value for name, value in os.environ.items() if _VARIABLES.fullmatch(name) and not _NOT.fullmatch(name)
     }
+    return ours | {_TESTS: os.environ.get(_TESTS, "-v")}  # each test's name, while it runs
 
 
 def shared_paths(home: str) -> dict[Path, str]:

@@ -55,8 +55,8 @@ def run_row(row: Row, base: Path, folder: Path) -> Outcome:
 
 def _outcome(row: Row, code: int, seconds: float, log: Path) -> Outcome:
     said = log.read_text(encoding="utf-8", errors="replace")
-    shown = row.what == "tests" or said.count(_SUCCEEDED) >= 3
-    if code == 0 and shown and "Traceback" not in said:
+    shown = row.what == "tests" or (said.count(_SUCCEEDED) >= 3 and "Traceback" not in said)
+    if code == 0 and shown:
         return Outcome(True, f"passed in {seconds:.0f} s")
     tail = "\n    ".join(said.splitlines()[-_TAIL_LINES:])
     return Outcome(False, f"FAILED with exit code {code} after {seconds:.0f} s: {log}\n    {tail}")
@@ -79,8 +79,9 @@ def _run(script: str, output: IO[bytes], limit_seconds: float) -> int:
         try:
             return machine.wait(limit_seconds)
         except subprocess.TimeoutExpired:
-            machine.kill()  # and with it, as it is the first process of its namespace, all of them
             return 124
+        finally:
+            machine.kill()  # and with it, as it is the parent of its namespace's first process, all of them
 
 
 def _script(row: Row, base: Path, layer: Path, folder: Path) -> str:
