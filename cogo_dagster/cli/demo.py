@@ -16,7 +16,7 @@ import typer
 
 from cogo_dagster.bootstrap import Application, open_application
 from cogo_dagster.cli.command import ExitCode, JsonFlag, print_json
-from cogo_dagster.cli.options import read_settings
+from cogo_dagster.cli.options import read_settings, typed
 from cogo_dagster.cli.stop_signals import StopSignals
 from cogo_dagster.cli.tables import Column, column, print_table
 from cogo_dagster.cli.worker_log import WorkerLog
@@ -39,7 +39,7 @@ _EMBEDDED: Final = dict.fromkeys(
 )
 """The demo has a database and a browser of its own, whatever the environment says."""
 
-_NEXT: Final = "Next: `uv run cogo dev` starts the Dagster UI and keeps a worker going; enqueue from another terminal."
+_NEXT: Final = "Next: `{}` starts the Dagster UI and keeps a worker going; enqueue from another terminal."
 
 _PAGE: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>COGO demo</title>
@@ -135,7 +135,7 @@ def demo(
         log.line("failed", failure)
         raise typer.Exit(ExitCode.FAILED)
     if not as_json:
-        typer.echo(_NEXT)
+        typer.echo(_NEXT.format(typed("dev")))
 
 
 def _performed(jobs: Sequence[NewJob], log: WorkerLog, *, trusted: bool) -> "Done":

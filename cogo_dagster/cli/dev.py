@@ -15,7 +15,7 @@ from cogo_dagster.bootstrap import embedded_server, open_application
 from cogo_dagster.bootstrap.dagster_home import dagster_files, dagster_home
 from cogo_dagster.cli.child import Child, port_is_free
 from cogo_dagster.cli.command import JsonFlag, print_json
-from cogo_dagster.cli.options import read_settings
+from cogo_dagster.cli.options import read_settings, typed
 from cogo_dagster.settings import Settings, SettingsError, is_root
 from cogo_dagster.web.access import LINK_SECONDS, Access
 from cogo_dagster.web.app import create_app
@@ -128,5 +128,5 @@ def _print_links(url: str, database_url: str) -> None:
     typer.echo(f"Runs         {url}/runs")
     typer.echo(f"Sensors      {url}/locations/cogo/sensors/ready_jobs")
     typer.echo(f"Database     {database_url}")
-    typer.echo("\nIn another terminal: uv run cogo enqueue browser --url https://example.com")
+    typer.echo(f"\nIn another terminal: {typed('enqueue browser --url https://example.com')}")
     typer.echo("Ctrl-C stops everything.")

@@ -6,7 +6,7 @@ import typer
 
 from cogo_dagster.formatting.values import parse_duration
 from cogo_dagster.queue.model import Json
-from cogo_dagster.settings import Settings, load_settings
+from cogo_dagster.settings import Settings, is_checkout, load_settings
 
 
 def seconds_of(given: str | float) -> float:
@@ -45,3 +45,8 @@ def read_settings(**options: Json) -> Settings:
         SettingsError: One sentence per wrong setting.
     """
     return load_settings(**{name: value for name, value in options.items() if value is not None})
+
+
+def typed(words: str) -> str:
+    """Return what to type for a command of ours: in a checkout uv finds the program, installed it is on the PATH."""
+    return f"uv run cogo {words}" if is_checkout() else f"cogo {words}"

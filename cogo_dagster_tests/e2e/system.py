@@ -125,12 +125,12 @@ class Dev:
 
 
 @contextmanager
-def running_dev(home: Home) -> Iterator[Dev]:
-    """Start `cogo dev` and wait until its UI answers; at the end nobody is left, whatever happened."""
+def running_dev(home: Home, program: Path = PROGRAM, folder: Path = PROJECT_ROOT) -> Iterator[Dev]:
+    """Start `cogo dev` in a folder and wait until its UI answers; at the end nobody is left, whatever happened."""
     port, web_port = _free_port(), _free_port()
     process = subprocess.Popen(
-        [PROGRAM, "dev", "--port", str(port), "--web-port", str(web_port), "--json"],
-        cwd=PROJECT_ROOT,
+        [program, "dev", "--port", str(port), "--web-port", str(web_port), "--json"],
+        cwd=folder,
         env=home.environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

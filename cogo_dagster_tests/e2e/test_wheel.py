@@ -6,14 +6,20 @@ import site
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 from zipfile import ZipFile
 
 import pytest
 
+from cogo_dagster.cli.options import typed
 from cogo_dagster.settings import PROJECT_ROOT, is_root
 from cogo_dagster_tests.defs.test_definitions import ASSETS, JOBS
+from cogo_dagster_tests.e2e.system import Home, running_dev
+from cogo_dagster_tests.executors.site import Site
+from cogo_dagster_tests.fresh.access import variables
+from cogo_dagster_tests.processes import started_with
 from cogo_dagster_tests.servers import swept_home
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
@@ -49,37 +55,65 @@ def programs(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Install the wheel beside what it depends on; the checkout cannot be imported there."""
     folder = tmp_path_factory.mktemp("installed")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    install: list[str | Path] = [
+        "uv",
+        "pip",
+        "install",
+        "-q",
+        "--no-config",
+        "--no-index",
+        "--no-deps",
+        "--python",
+        folder,
+        wheel,
+    ]
+    subprocess.run(install, check=True)
     [packages] = folder.glob("lib/python3*/site-packages")
-    with ZipFile(wheel) as archive:
-        archive.extractall(packages)
     (packages / "dependencies.pth").write_text("\n".join(site.getsitepackages()))
-    program = folder / "bin" / "cogo"
-    program.write_text(f"#!{folder}/bin/python\nimport sys\nfrom cogo_dagster.cli import main\nsys.exit(main())\n")
-    program.chmod(0o755)
-    return program.parent
+    return folder / "bin"
+
+
+@dataclass(frozen=True)
+class Account(Home):
+    """An account whose user has set nothing; another folder of it is worked in."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What every process gets."""
+        own = {"PATH": os.environ["PATH"], "HOME": str(self.folder.parent), "BROWSER_ALLOWED_HOSTS": self.allowed_host}
+        return own | ({"NO_SANDBOX": "true"} if is_root() else {})
+
+    @property
+    def work(self) -> Path:
+        """Where it types its commands."""
+        return self.folder.parent / "work"
+
+    def processes(self) -> list[int]:
+        """Return the processes of this account."""
+        return started_with("HOME", str(self.folder.parent))
+
+    def run(self, *command: str | Path, **more: str) -> str:
+        """Run a command to its end; return what it printed."""
+        done = subprocess.run(
+            command,
+            cwd=self.work,
+            env=self.environment | more,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=200,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
 
 @pytest.fixture
-def account() -> Iterator[Path]:
-    """Lend a home folder, with another to work in; not pytest's own, which the server of root cannot reach."""
+def account(site: Site) -> Iterator[Account]:
+    """Lend an account; not in pytest's own folder, which the server of root cannot reach."""
     with swept_home(uuid4().hex[:12]) as folder:
         (folder / "work").mkdir()
-        yield folder
-
-
-def cogo(programs: Path, account: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    """Run a command as somebody who has set nothing."""
-    environment = {"PATH": f"{programs}:{os.environ['PATH']}", "HOME": str(account)}
-    return subprocess.run(
-        ["cogo", *words],
-        cwd=account / "work",
-        env=environment | ({"NO_SANDBOX": "true"} if is_root() else {}),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
+        yield Account(folder / ".cogo", site.authority)
 
 
 def test_the_wheel_carries_what_is_not_code(wheel: Path) -> None:
@@ -95,34 +129,44 @@ def test_the_wheel_carries_what_is_not_code(wheel: Path) -> None:
         assert [file for file in files if f"{target}{file.removeprefix(source)}" not in names] == []
 
 
-def test_the_demo_runs_from_the_wheel(programs: Path, account: Path) -> None:
+def test_uvx_runs_the_demo(wheel: Path, account: Account) -> None:
     """From any folder, in which nothing is written; all that is kept is below the account's home."""
-    done = cogo(programs, account, "demo", "--json")
-    assert done.returncode == 0, done.stderr
-    jobs = json.loads(done.stdout)["jobs"]
+    # The tested versions, from the cache of who runs the tests.
+    cache = subprocess.run(["uv", "cache", "dir"], capture_output=True, text=True, check=True).stdout.strip()
+    ours = variables() | {"UV_CACHE_DIR": cache, "UV_CONSTRAINT": str(PROJECT_ROOT / "requirements.lock")}
+    uvx = ("uv", "tool", "run", "--python", sys.executable, "--from", str(wheel), "cogo")
+    jobs = json.loads(account.run(*uvx, "demo", "--json", **ours))["jobs"]
     assert [job["status"] for job in jobs] == ["succeeded"] * 3
     paths = [Path(artifact["path"]) for job in jobs for artifact in job["artifacts"]]
-    assert all(path.is_relative_to(account / ".cogo/artifacts") and path.is_file() for path in paths)
-    assert list((account / "work").iterdir()) == []
-    where = cogo(programs, account, "db", "destroy", "--json")
-    assert str(account / ".cogo/postgres") in {folder["path"] for folder in json.loads(where.stdout)["folders"]}
+    assert all(path.is_relative_to(account.folder / "artifacts") and path.is_file() for path in paths)
+    assert list(account.work.iterdir()) == []
+    folders = json.loads(account.run(*uvx, "db", "destroy", "--json", **ours))["folders"]
+    assert str(account.folder / "postgres") in {folder["path"] for folder in folders}
 
 
-def test_the_definitions_load_from_the_wheel(programs: Path, account: Path) -> None:
+def test_the_definitions_load_from_the_wheel(programs: Path, account: Account) -> None:
     """Without a pyproject.toml, from any folder, with the same names as in a clone."""
-    command = [str(programs / "python"), "-W", "ignore", "-c", LOAD]
-    done = subprocess.run(
-        command, cwd=account / "work", env={"HOME": str(account)}, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    location, jobs, assets = json.loads(done.stdout)
+    location, jobs, assets = json.loads(account.run(programs / "python", "-W", "ignore", "-c", LOAD))
     assert location == "cogo"
     assert set(jobs) == JOBS | {"__ASSET_JOB"}
     assert set(assets) == ASSETS
 
 
-def test_the_code_that_runs_is_the_wheels(programs: Path, account: Path) -> None:
-    """Not that of the checkout."""
-    command = [str(programs / "python"), "-c", "import cogo_dagster; print(cogo_dagster.__file__)"]
-    told = subprocess.run(command, cwd=account, capture_output=True, text=True, check=True).stdout
+def test_dagster_runs_jobs_from_the_wheel(programs: Path, account: Account, site: Site) -> None:
+    """`cogo dev` finds its code location and its workers from any folder."""
+    with running_dev(account, programs / "cogo", account.work) as dev:
+        job = account.run(programs / "cogo", "enqueue", "browser", "--url", site.url(), "--json")
+        job_id = json.loads(job)["job_id"]
+        dev.until(lambda: dev.job(job_id)["status"] == "succeeded", "the job succeeded", 120)
+        assert dev.interrupt() == 0
+    assert account.processes() == []
+    assert list(account.work.iterdir()) == []
+
+
+def test_the_code_that_runs_is_the_wheels(programs: Path, account: Account) -> None:
+    """Not that of the checkout, and the advice is for somebody without one."""
+    told = account.run(programs / "python", "-c", "import cogo_dagster; print(cogo_dagster.__file__)")
     assert Path(told.strip()).is_relative_to(programs.parent)
+    code = "from cogo_dagster.cli.options import typed; print(typed('dev'))"
+    assert account.run(programs / "python", "-c", code) == "cogo dev\n"
+    assert typed("dev") == "uv run cogo dev"
