@@ -89,7 +89,7 @@ def _item(item: Any) -> dict[str, Json]:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is not a text")
+        raise TypeError(f"{type(value).__name__} instead of a text")  # the value may be too deep to be printed
     return value
 
 

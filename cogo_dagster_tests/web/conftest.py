@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -96,28 +97,29 @@ def application(settings: Settings, dsn: str, transport: Transport, queue: Queue
     return Application(settings, dsn, transport, queue, FolderStore(settings.home / "artifacts"))
 
 
+@contextmanager
+def served(settings: Settings, application: Application, **options: Json) -> Iterator[Site]:
+    """Run a server over an application."""
+    seen = replace(application, settings=options.get("settings", settings))
+
+    @contextmanager
+    def opened() -> Iterator[Application]:
+        yield seen
+
+    given: Json = {"settings": settings, "open_it": opened, "keep_seconds": 0} | options
+    app = create_app(**given)
+    with (
+        listening("127.0.0.1", 0) as listener,
+        serving(app, listener) as url,
+        httpx.Client(base_url=url, timeout=30) as client,
+    ):
+        yield Site(url, client, application, app)
+
+
 @pytest.fixture
 def serve(settings: Settings, application: Application) -> Serve:
     """Start servers over the test's database, with other options where a test gives them."""
-
-    @contextmanager
-    def serve(**options: Json) -> Iterator[Site]:
-        seen = replace(application, settings=options.get("settings", settings))
-
-        @contextmanager
-        def opened() -> Iterator[Application]:
-            yield seen
-
-        given: Json = {"settings": settings, "open_it": opened, "keep_seconds": 0} | options
-        app = create_app(**given)
-        with (
-            listening("127.0.0.1", 0) as listener,
-            serving(app, listener) as url,
-            httpx.Client(base_url=url, timeout=30) as client,
-        ):
-            yield Site(url, client, application, app)
-
-    return serve
+    return partial(served, settings, application)
 
 
 @pytest.fixture

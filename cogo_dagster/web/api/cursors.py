@@ -50,5 +50,5 @@ def read_cursor(cursor: str | None, time: str, id: str) -> dict[str, str] | None
         if not _MOMENT.fullmatch(when):
             datetime.fromisoformat(when)
         return {time: when, id: str(UUID(which))}
-    except (binascii.Error, ValueError, TypeError, AttributeError):
+    except (binascii.Error, ValueError, TypeError, AttributeError, RecursionError):
         raise RequestDenied(404, "There is no such page: take `next` of the page before as it is.") from None

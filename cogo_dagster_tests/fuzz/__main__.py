@@ -1,0 +1,103 @@
+"""`python -m cogo_dagster_tests.fuzz [--cases N] [--seed S] [KIND …]`: generated input; exit 1 if it finds anything.
+
+The sum of cases is spread over the kinds. The same seed gives the same values.
+"""
+
+import argparse
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import Final, NoReturn
+
+import psycopg
+
+from cogo_dagster.queue.embedded import EmbeddedServer
+from cogo_dagster.queue.migrate import migrate
+from cogo_dagster_tests.fuzz.catalogue import KINDS
+from cogo_dagster_tests.fuzz.trial import Kind, Surroundings, Trial
+from cogo_dagster_tests.servers import TestServer, private_server
+
+_HANGS_SECONDS: Final = 60
+_ALL: Final = sum(cases for _, cases in KINDS.values())
+
+
+def main() -> int:
+    """Try the named kinds, or all."""
+    parser = argparse.ArgumentParser(prog="python -m cogo_dagster_tests.fuzz", description=__doc__)
+    parser.add_argument("kinds", nargs="*", metavar="KIND", help="only these; all by default")
+    parser.add_argument("--cases", type=int, default=100_000, help="in sum over all kinds")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    if unknown := set(given.kinds) - KINDS.keys():
+        parser.error(f"no such kind: {', '.join(sorted(unknown))}; there are {', '.join(KINDS)}")
+    began_at, tried, findings = time.monotonic(), 0, []
+    with _server() as server:
+        for name in given.kinds or KINDS:
+            kind, share = KINDS[name]
+            done = _tried(server, kind, max(round(given.cases * share / _ALL), 1), given.seed)
+            tried += done.tried
+            findings += [f"{name}: {finding}" for finding in done.findings]
+    _say(f"{tried:,} cases in {time.monotonic() - began_at:,.0f} s, seed {given.seed}: {len(findings)} findings")
+    for finding in findings:
+        _say(finding)
+    return 1 if findings else 0
+
+
+def _tried(server: TestServer, kind: Kind, cases: int, seed: int) -> Trial:
+    """Try one kind on a database and in a folder of its own."""
+    began_at = time.monotonic()
+    # Paths such as ../../etc/passwd stay inside.
+    with tempfile.TemporaryDirectory(prefix="cogo-fuzz-") as top, server.clone("migrated") as dsn:
+        folder = Path(top) / "a" / "b" / "c" / "d"
+        folder.mkdir(parents=True)
+        trial = Trial(Surroundings(folder, dsn), cases, seed, _alarmed)
+        with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+            kind(trial)
+    name = next(name for name, (one, _) in KINDS.items() if one is kind)
+    seconds = time.monotonic() - began_at
+    _say(f"{name}: {trial.tried:,} cases, {len(trial.findings)} findings, {seconds:,.0f} s")
+    return trial
+
+
+@contextmanager
+def _server() -> Iterator[TestServer]:
+    with private_server() as server:
+        started: EmbeddedServer = server
+        started.start()
+        with (
+            tempfile.TemporaryDirectory(prefix="cogo-fuzz-") as folder,
+            psycopg.connect(started.dsn("postgres"), autocommit=True) as admin,
+        ):
+            databases = TestServer(started, admin, Path(folder))
+            databases.template("migrated", migrate)
+            yield databases
+
+
+@contextmanager
+def _alarmed() -> Iterator[None]:
+    """Raise in a case that hangs."""
+
+    def hangs(*_: object) -> NoReturn:
+        raise TimeoutError(f"The case did not end within {_HANGS_SECONDS} s.")
+
+    before = signal.signal(signal.SIGALRM, hangs)
+    signal.alarm(_HANGS_SECONDS)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _say(sentence: str) -> None:
+    sys.stdout.write(f"{sentence}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
