@@ -7,12 +7,12 @@ from uuid import uuid4
 
 from hypothesis import strategies as st
 
-from cogo_dagster.executors.registry import families, validate_payload
+from cogo_dagster.executors.registry import load_executors
 from cogo_dagster.quality.reports import ReportError, read_report
 from cogo_dagster.quality.reports.report import KINDS
 from cogo_dagster.queue.decoding import decode
 from cogo_dagster.queue.errors import InvalidArgument
-from cogo_dagster.queue.executor import InvalidPayload
+from cogo_dagster.queue.executor import Executor, InvalidPayload
 from cogo_dagster.queue.bulk_plan import Plan
 from cogo_dagster.redaction import redact
 from cogo_dagster.settings import load_settings
@@ -36,15 +36,15 @@ _PLAN: Final = {
 
 def payloads(trial: Trial) -> None:
     """Each executor's check raises InvalidPayload and nothing else."""
-    environment = load_settings(None)
-    known = sorted(families())
+    executors = load_executors(load_settings(None)).executors
 
-    def check(case: tuple[str, Any]) -> None:
+    def check(case: tuple[Executor, Any]) -> None:
+        executor, payload = case
         with contextlib.suppress(InvalidPayload):
-            validate_payload(*case, environment)
+            executor.validate(executor.family, payload)
 
     keys = st.one_of(TEXTS, st.sampled_from(_PAYLOAD_KEYS))
-    trial.each(st.tuples(st.sampled_from(known), documents(keys)), check)
+    trial.each(st.tuples(st.sampled_from(executors), documents(keys)), check)
 
 
 def reports(trial: Trial) -> None:
