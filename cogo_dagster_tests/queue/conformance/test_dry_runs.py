@@ -3,11 +3,12 @@
 import pytest
 
 from cogo_dagster.queue.client import Queue
-from cogo_dagster.queue.model import Json, Outcome
+from cogo_dagster.queue.functions import FUNCTIONS
+from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.transports.base import Transport
-from cogo_dagster_tests.conftest import Age, Owner
-from cogo_dagster_tests.queue.conformance.test_retry import failed_job
-from cogo_dagster_tests.queue.steps import add, running_job, settle, take
+from cogo_dagster_tests.conftest import Owner
+from cogo_dagster_tests.queue.scenes import one_of_each
+from cogo_dagster_tests.rows import every_row
 
 OPERATIONS: dict[str, Json] = {
     "retry_failed": {},
@@ -19,44 +20,19 @@ OPERATIONS: dict[str, Json] = {
 ACTION: Json = {"id": "01a20e7e-05b7-7aaa-bad6-5ea8efa1a0bb", "batch": 0, "actor": "me"}
 
 
+def test_no_function_with_a_dry_run_is_left_out() -> None:
+    """One that is added is tried too."""
+    assert set(OPERATIONS) == {name for name, arguments in FUNCTIONS.items() if "dry_run" in arguments}
+
+
 @pytest.mark.parametrize("function", OPERATIONS)
-def test_a_dry_run_leaves_every_table_as_it_is(
-    transport: Transport, queue: Queue, owner: Owner, age: Age, function: str
-) -> None:
+def test_a_dry_run_leaves_every_table_as_it_is(transport: Transport, queue: Queue, owner: Owner, function: str) -> None:
     """It finds what the real run changes, with and without an action's id."""
-    _one_of_each(queue, owner, age)
-    before = _every_row(owner)
+    one_of_each(queue, owner)
+    before = every_row(owner)
     for action in (None, ACTION):
         answer = transport.call(function, OPERATIONS[function] | {"dry_run": True, "action": action})
         assert answer["matched"] > 0
-    assert _every_row(owner) == before
+    assert every_row(owner) == before
     assert transport.call(function, OPERATIONS[function] | {"dry_run": False, "action": ACTION})["changed"] > 0
-    assert _every_row(owner) != before
-
-
-def _one_of_each(queue: Queue, owner: Owner, age: Age) -> None:
-    failed_job(queue)
-    done = running_job(queue)
-    file: Json = {"name": "a", "content_type": "text/plain", "size_bytes": 1, "sha256": "a" * 64, "extension": "txt"}
-    [row] = queue.create_artifacts(done, [file])
-    queue.finish_artifacts(done, [row["artifact_id"]])
-    settle(queue, done)
-    queue.cancel(add(queue))
-    settle(queue, running_job(queue), Outcome.REQUEUED)
-    [running] = take(queue)
-    age(running, 3600)
-    owner.execute("update public.artifacts set created_at = created_at - interval '1 hour'")
-
-
-def _every_row(owner: Owner) -> dict[str, str]:
-    tables = owner.execute(
-        "select relname from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r' order by 1"
-    ).fetchall()
-    rows: dict[str, str] = {}
-    for (table,) in tables:
-        row = "t::text || t.xmin || t.ctid"
-        hashed = f"select md5(coalesce(string_agg({row}, '|' order by {row}), '')) from public.{table} t"
-        found = owner.execute(hashed.encode()).fetchone()
-        assert found is not None
-        rows[table] = found[0]
-    return rows
+    assert every_row(owner) != before

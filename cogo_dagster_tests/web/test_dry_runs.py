@@ -1,0 +1,52 @@
+"""The API's dry runs, and the preview of the dashboard, write nothing."""
+
+from typing import Final
+
+import pytest
+
+from cogo_dagster.queue.model import Json
+from cogo_dagster_tests.conftest import Owner
+from cogo_dagster_tests.queue.scenes import one_of_each
+from cogo_dagster_tests.rows import every_row
+from cogo_dagster_tests.web.conftest import ADMIN, Site
+
+PATHS: Final = ("/api/jobs/retry", "/api/dlq/replay")
+
+
+def test_no_address_with_a_dry_run_is_left_out(site: Site) -> None:
+    """One that is added is tried too."""
+    document = site.get("/api/openapi.json")
+    schemas = document["components"]["schemas"]
+
+    def takes_dry_run(operation: Json) -> bool:
+        content = operation.get("requestBody", {}).get("content", {})
+        return any("dry_run" in str(_resolved(schemas, one["schema"])) for one in content.values())
+
+    able = {path for path, methods in document["paths"].items() if any(map(takes_dry_run, methods.values()))}
+    assert set(PATHS) == able
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_dry_run_leaves_every_table_as_it_is(site: Site, owner: Owner, path: str) -> None:
+    """It is one unless told otherwise, and the real run changes what it found."""
+    one_of_each(site.queue, owner)
+    before = every_row(owner)
+    found = [site.post(path, body) for body in ({}, {"dry_run": True})]
+    assert {(answer["matched"], answer["changed"], answer["dry_run"]) for answer in found} == {(1, 0, True)}
+    assert every_row(owner) == before
+    assert site.post(path, {"dry_run": False})["changed"] == 1
+    assert every_row(owner) != before
+
+
+def test_the_preview_of_a_replay_leaves_every_table_as_it_is(site: Site, owner: Owner) -> None:
+    """It shows what would be replayed."""
+    one_of_each(site.queue, owner)
+    before = every_row(owner)
+    assert site.client.get("/dashboard/dlq/replay", headers=ADMIN).status_code == 200
+    assert every_row(owner) == before
+
+
+def _resolved(schemas: Json, schema: Json) -> Json:
+    """Return a schema with those that it names in place."""
+    named = [schema, *schema.get("anyOf", ()), *schema.get("allOf", ())]
+    return [schemas[one["$ref"].rpartition("/")[2]] if "$ref" in one else one for one in named]
