@@ -8,8 +8,9 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from functools import cache
 from io import StringIO
 from pathlib import Path
 from typing import Final, NoReturn
@@ -36,10 +37,12 @@ def main() -> int:
     if unknown := set(given.kinds) - KINDS.keys():
         parser.error(f"no such kind: {', '.join(sorted(unknown))}; there are {', '.join(KINDS)}")
     began_at, tried, findings = time.monotonic(), 0, []
-    with _server() as server:
+    with ExitStack() as started:
+        server = cache(lambda: started.enter_context(_server()))
         for name in given.kinds or KINDS:
             kind, share = KINDS[name]
             done = _tried(server, kind, max(round(given.cases * share / _ALL), 1), given.seed)
+            _say(f"{name}: {done.tried:,} cases, {len(done.findings)} findings, {time.monotonic() - began_at:,.0f} s")
             tried += done.tried
             findings += [f"{name}: {finding}" for finding in done.findings]
     _say(f"{tried:,} cases in {time.monotonic() - began_at:,.0f} s, seed {given.seed}: {len(findings)} findings")
@@ -48,19 +51,17 @@ def main() -> int:
     return 1 if findings else 0
 
 
-def _tried(server: TestServer, kind: Kind, cases: int, seed: int) -> Trial:
+def _tried(server: Callable[[], TestServer], kind: Kind, cases: int, seed: int) -> Trial:
     """Try one kind on a database and in a folder of its own."""
-    began_at = time.monotonic()
-    # Paths such as ../../etc/passwd stay inside.
-    with tempfile.TemporaryDirectory(prefix="cogo-fuzz-") as top, server.clone("migrated") as dsn:
+    with ExitStack() as used:
+        # Paths such as ../../etc/passwd stay inside.
+        top = used.enter_context(tempfile.TemporaryDirectory(prefix="cogo-fuzz-"))
         folder = Path(top) / "a" / "b" / "c" / "d"
         folder.mkdir(parents=True)
-        trial = Trial(Surroundings(folder, dsn), cases, seed, _alarmed)
+        database = cache(lambda: used.enter_context(server().clone("migrated")))
+        trial = Trial(Surroundings(folder, database), cases, seed, _alarmed)
         with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
             kind(trial)
-    name = next(name for name, (one, _) in KINDS.items() if one is kind)
-    seconds = time.monotonic() - began_at
-    _say(f"{name}: {trial.tried:,} cases, {len(trial.findings)} findings, {seconds:,.0f} s")
     return trial
 
 

@@ -19,7 +19,7 @@ def surroundings(tmp_path: Path, dsn: str) -> Surroundings:
     """Return a folder and a database for one kind."""
     folder = tmp_path / "a" / "b" / "c"
     folder.mkdir(parents=True)
-    return Surroundings(folder, dsn)
+    return Surroundings(folder, lambda: dsn)
 
 
 @pytest.mark.timeout(600)

@@ -25,11 +25,16 @@ class Surroundings:
 
     Attributes:
         folder: Files go there.
-        dsn: A migrated, empty database, as its owner.
+        database: Returns the URL of a migrated, empty database, as its owner; made when first asked for.
     """
 
     folder: Path
-    dsn: str
+    database: Callable[[], str]
+
+    @property
+    def dsn(self) -> str:
+        """The database."""
+        return self.database()
 
 
 @dataclass
