@@ -18,15 +18,18 @@ def main() -> int:
     parser.add_argument("--transport", choices=("postgres", "rest"), default="postgres")
     parser.add_argument("--workers", type=int, default=3, help="worker processes at once")
     parser.add_argument("--postgres", type=int, choices=(15, 18), default=18, help="version of the server")
+    parser.add_argument("--no-daemon", action="store_true", help="leave Dagster's daemon out; runs still take part")
     given = parser.parse_args()
-    order = Order(given.transport, given.seed, given.minutes * 60, given.workers, small_disk=True)
+    order = Order(
+        given.transport, given.seed, given.minutes * 60, given.workers, small_disk=True, daemon=not given.no_daemon
+    )
     folder = scratch()
     with private_server(given.postgres) as server:
         server.start()
         dsn = server.dsn("postgres")
         migrate(dsn)
-        report = run(dsn, folder, order, say=lambda sentence: sys.stderr.writelines([f"{sentence}\n"]))
-    if not report.violations:
+        report = run(dsn, folder, order, server=server, say=lambda sentence: sys.stderr.writelines([f"{sentence}\n"]))
+    if not report.violations and not report.ended_themselves:
         shutil.rmtree(folder, ignore_errors=True)
     sys.stdout.writelines(f"{line}\n" for line in lines(report))
     return 1 if report.violations else 0

@@ -6,7 +6,6 @@ create table chaos.audit (
     type text, old_status text, status text, old_token uuid, token uuid, old_attempts integer, attempts integer,
     max_attempts integer, expired boolean, cancel_requested boolean, error_class text, idempotency_key text
 );
-create index on chaos.audit (job_id);
 create function chaos.note() returns trigger language plpgsql security definer set search_path = '' as $$
 begin
     if tg_op = 'UPDATE' and old.status = new.status and old.lease_token is not distinct from new.lease_token then
@@ -32,3 +31,7 @@ begin
 end $$;
 create trigger chaos_cleanup after update on public.artifacts for each row
     when (old.status = 'ready' and new.status in ('expired', 'orphaned')) execute function chaos.note_cleanup();
+-- What the checks compare the tables with, filled after the run.
+create table chaos.effects (kind text not null, job_id uuid not null, token uuid not null, files integer not null);
+create table chaos.enqueued (job_id uuid primary key);
+create table chaos.objects (key text primary key, sha256 text, size_bytes bigint);

@@ -2,16 +2,14 @@
 
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 VARIABLE: Final = "COGO_CHAOS_EFFECTS"
 
 
-@dataclass(frozen=True, slots=True)
-class Effect:
+class Effect(NamedTuple):
     """What one execution did.
 
     Attributes:

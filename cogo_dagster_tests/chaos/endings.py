@@ -80,6 +80,7 @@ async def _kills_the_worker(workspace: Workspace) -> ExecutionResult:
 
 
 KILLS: Final = "kills the worker"
+SLOW: Final = ("blocks the loop", "ignores its cancellation")
 
 ENDINGS: Final[Mapping[str, Ending]] = {
     "returns none": _returning(lambda _: None),

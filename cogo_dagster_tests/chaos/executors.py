@@ -66,4 +66,4 @@ def build(settings: Settings) -> ChaosExecutor:
 
 def build_quick(settings: Settings) -> ChaosExecutor:
     """Make the executor of the family `chaos_quick`."""
-    return ChaosExecutor("chaos_quick", EffectLog(Path(os.environ[VARIABLE])), prefetch=20)
+    return ChaosExecutor("chaos_quick", EffectLog(Path(os.environ[VARIABLE])), prefetch=200)

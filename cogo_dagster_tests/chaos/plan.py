@@ -1,13 +1,16 @@
 """Which fault comes when: all of it follows from the seed."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 Way = Literal["postgres", "rest"]
 
-_GAP_SECONDS: Final = 1.2
+_GAP_SECONDS: Final = 0.9
+_STORM_SECONDS: Final = 10.0
+_CALM_SECONDS: Final = 20.0
+"""After each storm the workers get time for what has collected: a run is to make many attempts, too."""
 
 PROCESS_FAULTS: Final = {
     "kill": 6,
@@ -18,6 +21,7 @@ PROCESS_FAULTS: Final = {
     "SIGINT to the group": 2,
     "SIGTERM twice": 2,
 }
+CLOCK_FAULTS: Final = {"clock ahead": 2, "clock behind": 2, "clock fast": 2, "clock jumps": 2}
 DATABASE_FAULTS: Final = {
     "terminate backends": 5,
     "idle session timeout": 2,
@@ -25,7 +29,19 @@ DATABASE_FAULTS: Final = {
     "read-only": 3,
     "lock the jobs": 2,
 }
-LINK_FAULTS: Final = {"reset connections": 4, "half-open connections": 4, "network away": 3, "lose a reply": 12}
+SERVER_FAULTS: Final = {
+    "restart the server (fast)": 1,
+    "restart the server (immediate)": 1,
+    "kill -9 of the postmaster": 1,
+    "kill -9 of a server process": 1,
+}
+LINK_FAULTS: Final = {
+    "reset connections": 4,
+    "half-open connections": 4,
+    "network away": 3,
+    "latency": 3,
+    "lose a reply": 12,
+}
 REST_FAULTS: Final = {"delay requests": 3, "answer 503": 3, "answer 429": 2, "answer HTML": 2, "cut an answer short": 4}
 STORE_FAULTS: Final = {"store away": 3, "disk full": 2}
 OPERATOR: Final = {
@@ -40,6 +56,12 @@ OPERATOR: Final = {
     "dry runs": 2,
 }
 POISON: Final = {"poison row": 5}
+DAGSTER_FAULTS: Final = {
+    "kill a Dagster run": 2,
+    "terminate a Dagster run": 3,
+    "kill Dagster's daemon": 1,
+    "kill Dagster's machine": 1,
+}
 
 LOSABLE: Final = (
     "claim_jobs",
@@ -70,14 +92,43 @@ class Step:
     hold_seconds: float
 
 
-def plan(seed: int, seconds: float, way: Way) -> Sequence[Step]:
+def kinds(way: Way, *, server: bool = False, dagster: bool = False) -> Mapping[str, int]:
+    """Return how often each kind of fault comes, in proportion.
+
+    Args:
+        server: Whether the database server itself may be restarted.
+        dagster: Whether Dagster's daemon takes part.
+    """
+    chosen = PROCESS_FAULTS | CLOCK_FAULTS | DATABASE_FAULTS | LINK_FAULTS | STORE_FAULTS | OPERATOR | POISON
+    chosen |= REST_FAULTS if way == "rest" else {}
+    chosen |= SERVER_FAULTS if server else {}
+    return chosen | (DAGSTER_FAULTS if dagster else {})
+
+
+def plan(seed: int, seconds: float, way: Way, *, server: bool = False, dagster: bool = False) -> Sequence[Step]:
     """Return the faults of a run, the same for the same arguments."""
     chance = random.Random(f"{seed} {way}")
-    kinds = PROCESS_FAULTS | DATABASE_FAULTS | LINK_FAULTS | STORE_FAULTS | OPERATOR | POISON
-    if way == "rest":
-        kinds = {kind: weight for kind, weight in kinds.items() if kind != "half-open connections"} | REST_FAULTS
+    dealt = _dealt(chance, kinds(way, server=server, dagster=dagster))
     steps, now = [], 0.0
-    while (now := now + chance.expovariate(1 / _GAP_SECONDS)) < seconds:
-        [kind] = chance.choices(list(kinds), list(kinds.values()))
-        steps.append(Step(round(now, 3), kind, chance.randrange(1_000), round(chance.uniform(0.5, 4), 3)))
+    while (now := _next(now, chance.expovariate(1 / _GAP_SECONDS))) < seconds:
+        steps.append(Step(round(now, 3), next(dealt), chance.randrange(1_000), round(chance.uniform(0.3, 2.5), 3)))
     return steps
+
+
+def round_length(way: Way, *, server: bool = False, dagster: bool = False) -> int:
+    """Return how many faults it takes until each kind has surely been there."""
+    return sum(kinds(way, server=server, dagster=dagster).values())
+
+
+def _dealt(chance: random.Random, weights: Mapping[str, int]) -> Iterator[str]:
+    """Deal kinds like cards, so that each comes as often as its weight says in every round."""
+    while True:
+        cards = [kind for kind, weight in weights.items() for _ in range(weight)]
+        chance.shuffle(cards)
+        yield from cards
+
+
+def _next(now: float, gap_seconds: float) -> float:
+    then = now + gap_seconds
+    phase = then % (_STORM_SECONDS + _CALM_SECONDS)
+    return then if phase <= _STORM_SECONDS else then - phase + _STORM_SECONDS + _CALM_SECONDS

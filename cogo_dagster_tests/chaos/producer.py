@@ -1,21 +1,30 @@
 """Enqueues while the faults go on, and remembers what it was told is in the queue."""
 
 import random
+import threading
 from contextlib import suppress
 from typing import Final
 from uuid import UUID
 
+import psycopg
+
 from cogo_dagster.queue.errors import QueueError
 from cogo_dagster.queue.model import Json, NewJob
-from cogo_dagster_tests.chaos.endings import ENDINGS, KILLS
+from cogo_dagster_tests.chaos.endings import ENDINGS, KILLS, SLOW
 from cogo_dagster_tests.chaos.world import World
 
-_BACKLOG: Final = 300
-_BATCH: Final = 150
+_BACKLOG: Final = 4_000
+_BATCH: Final = 1_000
+_PAUSE_SECONDS: Final = 0.25
+_DEAR_SECONDS: Final = 0.5
+_QUICK_SHARE: Final = 0.94
+_CHEAP_ENDINGS: Final = tuple(ending for ending in ENDINGS if ending not in {KILLS, *SLOW})
 
 
 class Producer:
-    """Keeps the queue filled.
+    """Keeps the queue filled from a thread of its own.
+
+    Most jobs are cheap, so that many attempts are made; those that take a worker's time come at a rate of their own.
 
     Attributes:
         enqueued: The jobs that the queue said it took.
@@ -24,36 +33,62 @@ class Producer:
     def __init__(self, world: World, seed: int) -> None:
         self._world = world
         self._chance = random.Random(seed)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="producer", daemon=True)
         self.enqueued: set[UUID] = set()
 
-    def top_up(self) -> None:
-        """Add jobs if fewer than a few hundred wait."""
-        row = self._world.owner.execute("select count(*) from public.jobs where status = 'queued'").fetchone()
-        if row and row[0] < _BACKLOG:
-            with suppress(QueueError):  # the next round adds others
-                jobs = [self._job() for _ in range(_BATCH)]
-                self.enqueued |= {one.job_id for one in self._world.queue.enqueue(jobs)}
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
 
-    def _job(self) -> NewJob:
-        chance = self._chance
-        attempts = chance.choice((1, 2, 3, 5))
-        if chance.random() < 0.75:
-            return NewJob("chaos_quick", {}, max_attempts=attempts, priority=chance.randrange(10))
-        return NewJob("chaos", self._payload(), max_attempts=attempts, priority=chance.randrange(10))
+    def stop(self) -> None:
+        """End, and wait for it."""
+        self._ended.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        turn = 0
+        while not self._ended.wait(_PAUSE_SECONDS):
+            turn += 1
+            with suppress(QueueError, psycopg.Error):  # the next round adds others
+                self._top_up(dear=turn % round(_DEAR_SECONDS / _PAUSE_SECONDS) == 0)
+
+    def _top_up(self, *, dear: bool) -> None:
+        jobs = [NewJob("chaos", self._dear(), max_attempts=self._chance.choice((1, 2)))] if dear else []
+        if self._world.count("select count(*) from public.jobs where status = 'queued'") < _BACKLOG:
+            jobs += [self._cheap() for _ in range(_BATCH)]
+        if jobs:
+            self.enqueued |= {one.job_id for one in self._world.queue.enqueue(jobs)}
+
+    def _cheap(self) -> NewJob:
+        priority = self._chance.randrange(10)
+        if self._chance.random() < _QUICK_SHARE:
+            return NewJob("chaos_quick", {}, max_attempts=self._attempts(), priority=priority)
+        return NewJob("chaos", self._payload(), max_attempts=self._attempts(), priority=priority)
+
+    def _attempts(self) -> int:
+        return self._chance.choice((1, 2, 3, 5))
 
     def _payload(self) -> dict[str, Json]:
         chance = self._chance
-        kind = chance.choices(
-            ("succeed", "files", "slow", "fail", "snooze", "poison", KILLS), (30, 35, 2, 10, 8, 14, 0.3)
-        )[0]
-        match kind:
+        match chance.choices(("files", "fail", "snooze", "poison"), (55, 20, 15, 10))[0]:
             case "files":
-                return {"do": "succeed", "files": chance.randint(1, 3), "seconds": chance.uniform(0, 0.2)}
+                return {"do": "succeed", "files": chance.randint(1, 2)}
+            case "fail":
+                return {"do": "fail", "files": int(chance.random() < 0.1)}
+            case "poison":
+                return {"do": chance.choice(_CHEAP_ENDINGS)}
+            case kind:
+                return {"do": kind}
+
+    def _dear(self) -> dict[str, Json]:
+        """Return a payload whose execution takes seconds, or the whole worker."""
+        chance = self._chance
+        kind = chance.choices(("brief", "slow", KILLS, *SLOW), (70, 15, 1, *[3 for _ in SLOW]))[0]
+        match kind:
+            case "brief":
+                return {"do": "succeed", "files": chance.randint(0, 3), "seconds": chance.uniform(0, 0.5)}
             case "slow":
                 return {"do": "succeed", "files": 1, "seconds": chance.uniform(2, 8)}
-            case "fail":
-                return {"do": "fail", "files": chance.randint(0, 1)}
-            case "poison":
-                return {"do": chance.choice([ending for ending in ENDINGS if ending != KILLS])}
             case _:
                 return {"do": kind, "seconds": chance.uniform(0, 0.2)}

@@ -15,9 +15,15 @@ def lines(report: Report) -> Iterator[str]:
     """Yield the lines of a report."""
     order = report.order
     yield f"seed {order.seed}, transport {order.way}, {order.workers} workers, {order.seconds:g} s of faults"
-    yield f"{report.elapsed_seconds:.0f} s in all, {report.attempts:,} attempts: {_counts(report.endings)}"
-    yield f"{report.faults.total()} faults: {_counts(report.faults)}"
-    yield f"{report.exits.total()} worker processes ended, by exit code: {_counts(report.exits)}"
+    rate = report.attempts / max(report.elapsed_seconds, 1)
+    phases = ", ".join(f"{phase} {seconds:.0f} s" for phase, seconds in report.phases.items())
+    yield f"{report.elapsed_seconds:.0f} s in all ({phases})"
+    yield f"{report.attempts:,} attempts, {rate:.0f} a second, {report.fastest / 10:.0f} a second in the fastest ten"
+    yield f"attempts ended as: {_counts(report.endings)}"
+    yield f"{report.faults.total()} faults, {report.lost_replies} lost replies: {_counts(report.faults)}"
+    yield f"not possible when their turn came: {_counts(report.missed)}"
+    yield f"{report.exits.total()} processes ended, by exit code: {_counts(report.exits)}"
+    yield f"{report.runs.total()} runs of Dagster: {_counts(report.runs)}"
     yield from report.ended_themselves
     yield f"{len(report.violations)} violations"
     yield from report.violations[:_MOST]

@@ -13,18 +13,19 @@ from pathlib import Path
 from typing import Final
 
 from cogo_dagster.queue.artifacts import ArtifactStoreError, sweep_artifacts, sweep_unknown_objects
+from cogo_dagster.queue.embedded import EmbeddedServer
 from cogo_dagster.queue.errors import QueueError
 from cogo_dagster.queue.folders import sweep_folders
 from cogo_dagster.queue.workspace import PREFIX
 from cogo_dagster_tests.chaos.checker import violations
-from cogo_dagster_tests.chaos.faults import Faults, Undo
-from cogo_dagster_tests.chaos.plan import Way, plan
+from cogo_dagster_tests.chaos.faults import Faults
+from cogo_dagster_tests.chaos.lasting import Undo
+from cogo_dagster_tests.chaos.plan import Way, kinds, plan, round_length
 from cogo_dagster_tests.chaos.producer import Producer
 from cogo_dagster_tests.chaos.world import World, world
 from cogo_dagster_tests.processes import command_line
 
 _TICK_SECONDS: Final = 0.05
-_TOP_UP_SECONDS: Final = 0.5
 _HURRY_SECONDS: Final = 1.0
 
 
@@ -35,92 +36,131 @@ class Order:
     Attributes:
         seconds: How long faults happen; the drain comes after.
         drain_seconds: How long the workers may take to end all jobs and to beat again, in peace.
+        small_disk: Whether the artifacts get a disk of their own that can be filled.
+        daemon: Whether Dagster's daemon launches runs, too.
     """
 
     way: Way
     seed: int
     seconds: float
     workers: int = 3
-    drain_seconds: float = 180
+    drain_seconds: float = 240
     small_disk: bool = False
+    daemon: bool = False
 
 
 @dataclass
 class Report:
-    """What a run was and what it found."""
+    """What a run was and what it found.
+
+    Attributes:
+        missed: How many faults could not happen when their turn came.
+        fastest: Attempts in the ten seconds with most of them.
+    """
 
     order: Order
     faults: Counter[str] = field(default_factory=Counter)
+    missed: Counter[str] = field(default_factory=Counter)
+    lost_replies: int = 0
     exits: Counter[int] = field(default_factory=Counter)
+    runs: Counter[str] = field(default_factory=Counter)
     ended_themselves: list[str] = field(default_factory=list)
     attempts: int = 0
+    fastest: int = 0
     endings: Counter[str] = field(default_factory=Counter)
-    elapsed_seconds: float = 0.0
+    phases: dict[str, float] = field(default_factory=dict)
     violations: list[str] = field(default_factory=list)
 
+    @property
+    def elapsed_seconds(self) -> float:
+        """How long all of it took."""
+        return sum(self.phases.values())
 
-def run(dsn: str, folder: Path, order: Order, *, say: Callable[[str], None] = lambda _: None) -> Report:
+
+def run(
+    dsn: str,
+    folder: Path,
+    order: Order,
+    *,
+    server: EmbeddedServer | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Report:
     """Run one order on a migrated, empty database.
 
     Args:
         dsn: With all rights; settings of this database are changed and reset.
         folder: An empty folder.
+        server: The server of the database; given, it is restarted now and then.
         say: Told what goes on.
     """
-    began_at = time.monotonic()
-    with world(dsn, folder, order.way, order.workers, small_disk=order.small_disk) as here:
+    report, began_at = Report(order), time.monotonic()
+
+    def ended(phase: str) -> None:
+        nonlocal began_at
+        report.phases[phase], began_at = time.monotonic() - began_at, time.monotonic()
+        say(f"{phase}: {report.phases[phase]:.1f} s")
+
+    small = {"small_disk": order.small_disk, "server": server, "daemon": order.daemon}
+    with world(dsn, folder, order.way, order.workers, **small) as here:  # type: ignore[arg-type]
         faults, producer = Faults(here), Producer(here, order.seed)
+        ended("start")
         _storm(here, faults, producer, order)
-        say("The faults have ended; the jobs are drained.")
+        ended("faults")
         found = _drain(here, order)
+        ended("drain")
+        here.dagster.end()
+        found += here.dagster.finish()
         found += _tidy(here)
-        found += here.workers.troubles + violations(here, producer.enqueued)
-        workers = here.workers
-        report = Report(order, faults.done, workers.exits, workers.ended_themselves, violations=found)
+        ended("tidying")
+        report.faults, report.missed, report.exits = faults.done, faults.missed, here.workers.exits
+        report.ended_themselves, report.runs = here.workers.ended_themselves, Counter(here.dagster.counts())
+        report.lost_replies = here.trouble.lost_replies
         _count(here, report)
-    report.elapsed_seconds = time.monotonic() - began_at
+        report.violations = [
+            *found,
+            *here.workers.troubles,
+            *violations(here.owner, here.store, here.effects, producer.enqueued),
+            *_kinds_left_out(here, report),
+        ]
+        ended("checks")
     return report
 
 
 def _storm(here: World, faults: Faults, producer: Producer, order: Order) -> None:
-    begins_at, top_up_at = time.monotonic(), 0.0
-    steps = list(plan(order.seed, order.seconds, order.way))
+    steps = list(plan(order.seed, order.seconds, order.way, server=here.server is not None, dagster=order.daemon))
     undone: list[tuple[float, int, Undo]] = []
-    turn = itertools.count()
-    while (now := time.monotonic() - begins_at) < order.seconds or undone:
-        here.workers.look()
-        if now >= top_up_at and now < order.seconds:
-            producer.top_up()
-            top_up_at = now + _TOP_UP_SECONDS
-        while undone and undone[0][0] <= now:
-            heapq.heappop(undone)[2]()
-        while steps and steps[0].at_seconds <= now:
-            lasting = faults.begin(steps.pop(0))
-            if lasting is not None:
-                heapq.heappush(undone, (now + lasting[0], next(turn), lasting[1]))
-        time.sleep(_TICK_SECONDS)
+    turn, begins_at = itertools.count(), time.monotonic()
+    producer.start()
+    try:
+        while (now := time.monotonic() - begins_at) < order.seconds or undone:
+            here.workers.look()
+            here.dagster.look()
+            while undone and undone[0][0] <= now:
+                heapq.heappop(undone)[2]()
+            while steps and steps[0].at_seconds <= now:
+                lasting = faults.begin(steps.pop(0))
+                if lasting is not None:
+                    heapq.heappush(undone, (now + lasting[0], next(turn), lasting[1]))
+            time.sleep(_TICK_SECONDS)
+    finally:
+        producer.stop()
     faults.mend()
 
 
 def _drain(here: World, order: Order) -> list[str]:
     """Let the workers end every job, and see that all of them still work."""
-    began = here.owner.execute("select clock_timestamp()").fetchone()
-    assert began is not None
+    [[began]] = here.owner.execute("select clock_timestamp()")
     deadline, silent, left = time.monotonic() + order.drain_seconds, set[int](), 1
     hurried_at = 0.0
+    here.workers.no_more_runs = True
     while time.monotonic() < deadline:
         here.workers.look()
         if time.monotonic() >= hurried_at:
             hurried_at = time.monotonic() + _HURRY_SECONDS
             _hurry(here)
         left = _number(here, "select count(*) from public.jobs where status in ('queued', 'running')")
-        beating = {
-            row[0]
-            for row in here.owner.execute(
-                "select pid from public.workers where last_heartbeat_at > %s", began
-            ).fetchall()
-        }
-        silent = set(here.workers.alive_pids()) - beating
+        beating = here.owner.execute("select pid from public.workers where last_heartbeat_at > %s", (began,))
+        silent = set(here.workers.alive_pids()) - {int(str(pid)) for (pid,) in beating}
         if not left and not silent:
             break
         time.sleep(0.2)
@@ -153,18 +193,33 @@ def _tidy(here: World) -> list[str]:
     return [*found, *(f"The process {pid} is left: {command_line(pid)}" for pid in left)]
 
 
+def _kinds_left_out(here: World, report: Report) -> list[str]:
+    """Return the faults that never happened although their turn came, a fault of this command."""
+    order = report.order
+    chosen = {"server": here.server is not None, "dagster": order.daemon}
+    planned = plan(order.seed, order.seconds, order.way, **chosen)
+    if len(planned) < round_length(order.way, **chosen):
+        return []
+    left_out = [kind for kind in kinds(order.way, **chosen) if not report.faults[kind]]
+    left_out += [] if report.lost_replies else ["a reply that is lost"]
+    return [f"The fault never happened, so that this run shows nothing of it: {kind}." for kind in left_out]
+
+
 def _count(here: World, report: Report) -> None:
     report.attempts = _number(here, "select count(*) from chaos.audit where status = 'running'")
+    report.fastest = _number(
+        here,
+        "select coalesce(max(count), 0) from (select count(*) from chaos.audit where status = 'running'"
+        " group by date_bin('10 seconds', at, 'epoch')) s",
+    )
     rows = here.owner.execute(
         "select coalesce(status, 'deleted'), count(*) from chaos.audit where old_status = 'running' group by 1"
-    ).fetchall()
-    report.endings = Counter(dict(rows))
+    )
+    report.endings = Counter({str(status): int(str(count)) for status, count in rows})
 
 
 def _number(here: World, statement: str) -> int:
-    row = here.owner.execute(statement.encode()).fetchone()
-    assert row is not None
-    return int(row[0])
+    return int(str(here.owner.execute(statement)[0][0]))
 
 
 def scratch() -> Path:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Final
 
 from cogo_dagster.cli.command import ExitCode
 from cogo_dagster.settings import PROJECT_ROOT
+from cogo_dagster_tests.chaos.clocks import PATCH, Clock
 from cogo_dagster_tests.chaos.effects import VARIABLE
 from cogo_dagster_tests.processes import started_with
 
@@ -28,13 +29,22 @@ _ACCEPTED: Final = frozenset(
     {ExitCode.OK, ExitCode.DATABASE, ExitCode.STUCK, KILLED_BY_JOB, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT}
 )
 """Signals among them: SIGTERM and SIGINT before the handlers stand."""
+_TRACEBACK: Final = "Traceback (most recent call last)"
+_LOG_LINES: Final = 40
+"""How much of the log of a worker that ended itself as stuck is reported."""
 
 
 @dataclass
 class Slot:
-    """The place of one worker; when the process ends, another one is started."""
+    """The place of one worker; when the process ends, another one is started.
+
+    Attributes:
+        is_run: Whether it is a run of Dagster's, which ends by itself.
+    """
 
     number: int
+    clock: Clock
+    is_run: bool = False
     process: "subprocess.Popen[bytes] | None" = None
     log: Path = Path("/dev/null")
     stop_asked_at: float | None = None
@@ -44,9 +54,10 @@ class Slot:
 
 @dataclass
 class Workers:
-    """All worker processes of a run.
+    """All worker processes of a run: some of `cogo worker`, and one that is a run of Dagster's.
 
     Attributes:
+        dagster_command: Makes the command of the next run.
         exits: How many processes ended with which code.
         ended_themselves: Why workers ended as stuck, a sentence each.
         troubles: What no worker may do, a sentence each.
@@ -55,20 +66,24 @@ class Workers:
     folder: Path
     environment: Mapping[str, str]
     count: int
-    concurrency: int = 6
+    dagster_command: Callable[[], Sequence[str]]
+    dagster_environment: Mapping[str, str]
+    concurrency: int = 24
     exits: Counter[int] = field(default_factory=Counter)
     ended_themselves: list[str] = field(default_factory=list)
     troubles: list[str] = field(default_factory=list)
+    no_more_runs: bool = False
 
     def __post_init__(self) -> None:
-        self.slots = [Slot(number) for number in range(self.count)]
+        clocks = [Clock(self.folder / f"clock-{number}") for number in range(self.count + 1)]
+        self.slots = [Slot(number, clock, is_run=number == self.count) for number, clock in enumerate(clocks)]
         write_entry_points(self.folder / "plugins")
 
     def look(self, *, restart: bool = True) -> None:
         """Notice processes that ended, start others in their place, and give up those that do not end."""
         for slot in self.slots:
             if slot.process is None:
-                if restart and time.monotonic() >= slot.start_at:
+                if restart and time.monotonic() >= slot.start_at and not (slot.is_run and self.no_more_runs):
                     self._start(slot)
             elif (code := slot.process.poll()) is not None:
                 self._ended(slot, code)
@@ -77,10 +92,10 @@ class Workers:
                 slot.process.kill()
                 slot.stop_asked_at = None
 
-    def signal(self, slot: Slot, number: signal.Signals, *, group: bool = False) -> None:
-        """Send a signal, if somebody is there."""
+    def signal(self, slot: Slot, number: signal.Signals, *, group: bool = False) -> bool:
+        """Send a signal; return whether somebody is there."""
         if slot.process is None:
-            return
+            return False
         with suppress(ProcessLookupError):
             if group:
                 os.killpg(slot.process.pid, number)
@@ -88,11 +103,12 @@ class Workers:
                 slot.process.send_signal(number)
         if number in (signal.SIGTERM, signal.SIGINT):
             slot.stop_asked_at = slot.stop_asked_at or time.monotonic()
+        return True
 
-    def freeze(self, slot: Slot) -> None:
-        """Stop the process until `thaw`."""
+    def freeze(self, slot: Slot) -> bool:
+        """Stop the process until `thaw`; return whether there is one."""
         slot.frozen = slot.process is not None
-        self.signal(slot, signal.SIGSTOP)
+        return self.signal(slot, signal.SIGSTOP)
 
     def thaw(self, slot: Slot) -> None:
         """Let it go on; the time to end after a signal begins anew."""
@@ -124,8 +140,8 @@ class Workers:
                 slot.process.wait()
 
     def alive_pids(self) -> list[int]:
-        """Return the processes that run and were not asked to end."""
-        return [slot.process.pid for slot in self.slots if slot.process and not slot.stop_asked_at]
+        """Return the workers that run until they are asked to end, and were not."""
+        return [slot.process.pid for slot in self.slots if slot.process and not slot.stop_asked_at and not slot.is_run]
 
     def left(self) -> list[int]:
         """Return the processes with this run's environment that still live."""
@@ -133,11 +149,13 @@ class Workers:
 
     def _start(self, slot: Slot) -> None:
         slot.log = self.folder / f"worker-{slot.number}-{time.monotonic_ns()}.log"
+        command = [str(_PROGRAM), "worker", "--concurrency", str(self.concurrency)]
+        given = self.dagster_environment if slot.is_run else self.environment
         with slot.log.open("wb") as log:
             slot.process = subprocess.Popen(
-                [_PROGRAM, "worker", "--concurrency", str(self.concurrency)],
+                self.dagster_command() if slot.is_run else command,
                 cwd=self.folder,
-                env={**self.environment, "WORKER_ID": f"chaos-{slot.number}"},
+                env={**given, **slot.clock.environment(), "WORKER_ID": f"chaos-{slot.number}"},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -148,10 +166,12 @@ class Workers:
     def _ended(self, slot: Slot, code: int) -> None:
         self.exits[code] += 1
         said = slot.log.read_text(errors="replace")
-        if code not in _ACCEPTED or "Traceback (most recent call last)" in said.rpartition("event loop is blocked")[0]:
+        if slot.is_run:
+            pass  # how a run ended, Dagster's storage says
+        elif code not in _ACCEPTED or _TRACEBACK in said.rpartition("event loop is blocked")[0]:
             self.troubles.append(f"A worker ended with code {code}: {slot.log}: {said[-300:]!r}")
         elif code == ExitCode.STUCK:
-            self.ended_themselves.append(f"{slot.log}: {said.strip().splitlines()[-1]}")
+            self.ended_themselves.append("\n".join([f"{slot.log}:", *said.strip().splitlines()[-_LOG_LINES:]]))
         elif code not in (KILLED_BY_JOB, -signal.SIGKILL):
             slot.log.unlink()
         slot.process, slot.stop_asked_at, slot.frozen = None, None, False
@@ -172,6 +192,7 @@ def environment(folder: Path, database: Mapping[str, str]) -> dict[str, str]:
         "COGO_LEASE_SECONDS": str(LEASE_SECONDS),
         "COGO_GRACE_SECONDS": str(GRACE_SECONDS),
         "COGO_JOB_TIMEOUT_SECONDS": "20",
+        "COGO_CONCURRENCY": "24",
         "BROWSER_REAL_MODE": "false",
         VARIABLE: str(folder / "effects.log"),
     }
@@ -181,6 +202,7 @@ def write_entry_points(folder: Path) -> None:
     """Install the executors of the chaos runs where only these workers look."""
     metadata = folder / "cogo_chaos-0.dist-info"
     metadata.mkdir(parents=True, exist_ok=True)
+    (folder / "sitecustomize.py").write_text(PATCH)
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: cogo-chaos\nVersion: 0\n")
     module = "cogo_dagster_tests.chaos.executors"
     (metadata / "entry_points.txt").write_text(

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -9,21 +10,60 @@ from pathlib import Path
 from typing import Final
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from cogo_dagster.bootstrap import open_application
 from cogo_dagster.queue.artifacts import ArtifactStore
 from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.embedded import EmbeddedServer
 from cogo_dagster.queue.transports.postgres import PostgresTransport
 from cogo_dagster.settings import load_settings
+from cogo_dagster_tests.chaos.dagster_side import DagsterSide, dagster_side
 from cogo_dagster_tests.chaos.plan import Way
 from cogo_dagster_tests.chaos.workers import Workers, environment
-from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.supabase.keys import SERVICE_ROLE
 from cogo_dagster_tests.supabase.server import StandIn, supabase
 from cogo_dagster_tests.worker.faults import ProjectTrouble, Proxy, Trouble, proxied
 
-_AUDIT: Final = Path(__file__).with_name("audit.sql")
+AUDIT: Final = Path(__file__).with_name("audit.sql")
 _DISK: Final = "size=64m"
+_BACK_SECONDS: Final = 60.0
+
+Row = tuple[object, ...]
+
+
+class Owner:
+    """All rights, past the proxy; connects again when the server was restarted."""
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self.database = str(conninfo_to_dict(dsn)["dbname"])
+        self.connection = self._connect()
+
+    def execute(self, statement: str, arguments: tuple[object, ...] = ()) -> list[Row]:
+        """Run a statement, again if the connection is lost meanwhile; return its rows."""
+        deadline = time.monotonic() + _BACK_SECONDS
+        while True:
+            try:
+                cursor = self.connection.execute(statement.encode(), arguments or None)
+                return cursor.fetchall() if cursor.description else []
+            except psycopg.OperationalError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+                with suppress(psycopg.OperationalError):
+                    self.close()
+                    self.connection = self._connect()
+
+    def close(self) -> None:
+        """Disconnect."""
+        self.connection.close()
+
+    def _connect(self) -> "psycopg.Connection[Row]":
+        options = "-c default_transaction_read_only=off -c statement_timeout=0 -c idle_session_timeout=0"
+        return psycopg.connect(
+            self._dsn, autocommit=True, application_name="chaos", options=options, connect_timeout=10
+        )
 
 
 @dataclass
@@ -31,12 +71,13 @@ class World:
     """Everything that a run has.
 
     Attributes:
-        owner: All rights, past the proxy.
         queue: The rights of service_role, past the proxy: the operator's and the producer's.
         trouble: Stands between the workers and the database.
-        proxy: The same, over Postgres.
+        proxy: The same as TCP, before the database or before the project.
         stand_in: The project, over REST.
         full_disk: Whether the artifacts stand on a small disk of their own.
+        server: The database server, if the run may restart it.
+        dagster: Dagster's instance of this run.
     """
 
     dsn: str
@@ -46,10 +87,12 @@ class World:
     queue: Queue
     workers: Workers
     trouble: Trouble
-    proxy: Proxy | None
+    proxy: Proxy
     stand_in: StandIn | None
     store: ArtifactStore
     full_disk: bool
+    server: EmbeddedServer | None
+    dagster: DagsterSide
 
     @property
     def artifacts(self) -> Path:
@@ -66,52 +109,79 @@ class World:
         """The log of effects."""
         return self.folder / "effects.log"
 
+    def count(self, statement: str) -> int:
+        """Return the one number that a statement answers, on a connection of its own."""
+        with psycopg.connect(self.dsn, autocommit=True, application_name="chaos", connect_timeout=10) as connection:
+            row = connection.execute(statement.encode()).fetchone()
+        assert row is not None
+        return int(row[0])
+
 
 @contextmanager
-def world(dsn: str, folder: Path, way: Way, workers: int, *, small_disk: bool = False) -> Iterator[World]:
+def world(
+    dsn: str,
+    folder: Path,
+    way: Way,
+    workers: int,
+    *,
+    small_disk: bool = False,
+    server: EmbeddedServer | None = None,
+    daemon: bool = False,
+) -> Iterator[World]:
     """Build all of it over a migrated, empty database; everything ends with the block.
 
     Args:
         dsn: With all rights.
         folder: An empty folder.
-        workers: Worker processes.
+        workers: Worker processes; one more is a run of Dagster.
         small_disk: Put the artifacts on a disk of their own that can be filled, if this account may mount one.
+        server: The server of the database, if it may be restarted.
+        daemon: Let Dagster's daemon launch runs, too.
     """
     with ExitStack() as stack:
-        owner = stack.enter_context(
-            psycopg.connect(
-                dsn,
-                autocommit=True,
-                application_name="chaos",
-                options="-c default_transaction_read_only=off -c statement_timeout=0 -c idle_session_timeout=0",
-            )
-        )
-        owner.execute(_AUDIT.read_bytes())
+        owner = Owner(dsn)
+        stack.callback(owner.close)
+        owner.execute(AUDIT.read_text())
         owner.execute("grant usage on schema chaos to service_role")
         transport = PostgresTransport(dsn, role="service_role")
         stack.callback(transport.close)
-        proxy = stack.enter_context(proxied(dsn)) if way == "postgres" else None
-        stand_in = stack.enter_context(supabase(dsn)) if way == "rest" else None
-        if proxy is not None:
-            database, trouble = {"COGO_DATABASE_URL": proxy.dsn}, proxy
-            plain = {"COGO_DATABASE_URL": dsn}
+        trouble: Trouble
+        if way == "postgres":
+            stand_in, proxy = None, stack.enter_context(proxied(dsn))
+            trouble, plain = proxy, {"COGO_DATABASE_URL": dsn}
+            database = {"COGO_DATABASE_URL": proxy.dsn}
         else:
-            assert stand_in is not None
-            database, trouble = project(stand_in), ProjectTrouble(stand_in.faults)  # type: ignore[assignment]
-            plain = database
-        full_disk = small_disk and proxy is not None and stack.enter_context(_disk(folder / "home" / "artifacts"))
+            stand_in = stack.enter_context(supabase(dsn))
+            proxy = stack.enter_context(proxied(stand_in.url))
+            trouble, plain = ProjectTrouble(stand_in.faults), project(stand_in.url)
+            database = project(proxy.dsn)
+        full_disk = small_disk and stand_in is None and stack.enter_context(_disk(folder / "home" / "artifacts"))
         settings = load_settings(None, COGO_HOME=str(folder / "home"), **plain)
         application = stack.enter_context(open_application(settings))
-        crew = Workers(folder, environment(folder, database), workers)
+        given = environment(folder, database)
+        dagster = stack.enter_context(dagster_side(owner, dsn, folder, given, plain, daemon=daemon))
+        crew = Workers(folder, given, workers, dagster.command, dagster.environment)
         stack.callback(crew.kill)
         yield World(
-            dsn, folder, way, owner, Queue(transport), crew, trouble, proxy, stand_in, application.store, full_disk
+            dsn,
+            folder,
+            way,
+            owner,
+            Queue(transport),
+            crew,
+            trouble,
+            proxy,
+            stand_in,
+            application.store,
+            full_disk,
+            server,
+            dagster,
         )
 
 
-def project(stand_in: StandIn) -> dict[str, str]:
+def project(url: str) -> dict[str, str]:
     """Return the variables that lead to a project."""
-    return {"SUPABASE_URL": stand_in.url, "SUPABASE_SERVICE_ROLE_KEY": SERVICE_ROLE}
+    return {"SUPABASE_URL": url, "SUPABASE_SERVICE_ROLE_KEY": SERVICE_ROLE}
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final, Protocol
@@ -91,6 +92,7 @@ class Proxy:
     Attributes:
         lost_replies: How many replies were dropped so far.
         connections: How many connections were taken so far.
+        latency_seconds: How long each piece of an answer is kept back.
     """
 
     def __init__(self, dsn: str) -> None:
@@ -105,6 +107,7 @@ class Proxy:
         self._lose: bytes | None = None
         self.lost_replies = 0
         self.connections = 0
+        self.latency_seconds = 0.0
 
     @property
     def dsn(self) -> str:
@@ -134,6 +137,7 @@ class Proxy:
         """Let new connections through again."""
         with self._lock:
             self._cut = self._silent = False
+            self.latency_seconds = 0.0
 
     def is_silent(self, link: socket.socket) -> bool:
         """Whether what comes over a connection is swallowed."""
@@ -163,7 +167,11 @@ class Proxy:
             if self._cut:
                 return
             self.connections += 1
-            with socket.create_connection(self._target) as server:
+            try:
+                server = socket.create_connection(self._target)
+            except ConnectionRefusedError:  # the server is being restarted
+                return
+            with server:
                 link = _Link(self, client, server)
                 with self._lock:
                     self._links |= {client, server}
@@ -208,6 +216,8 @@ class _Link:
             while reply := self._server.recv(65536):
                 if self._proxy.is_silent(self._server):
                     continue
+                if self._proxy.latency_seconds:
+                    time.sleep(self._proxy.latency_seconds)
                 if not self._losing:
                     self._client.sendall(reply)
                 elif reply.endswith(_READY_FOR_QUERY):

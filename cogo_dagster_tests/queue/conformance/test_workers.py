@@ -88,6 +88,30 @@ def test_a_heartbeat_of_an_unknown_start_asks_it_to_register(queue: Queue) -> No
     assert queue.list_heartbeats() == []
 
 
+def test_a_late_heartbeat_changes_no_counter(queue: Queue) -> None:
+    """One that was sent earlier and is done later has smaller totals: those that came stay."""
+    worker = a_worker()
+    register(queue, worker)
+    queue.heartbeat(worker, 1, {"counters": {"claimed": 9, "succeeded": 7}})
+    assert queue.heartbeat(worker, 1, {"counters": {"claimed": 8, "succeeded": 7}}) is True
+    assert [row["counters"] for row in queue.list_workers()] == [{"claimed": 9, "succeeded": 7}]
+    assert len(queue.list_heartbeats()) == 1
+    queue.heartbeat(worker, 1, {"counters": {"claimed": 10, "succeeded": 7}})
+    assert [row["counters"] for row in queue.list_workers()] == [{"claimed": 10, "succeeded": 7}]
+
+
+def test_a_heartbeat_after_the_end_revives_no_worker(queue: Queue) -> None:
+    """It was sent before the worker signed off and is done afterwards."""
+    worker = a_worker()
+    register(queue, worker)
+    queue.stop_worker(worker)
+    assert queue.heartbeat(worker, 1, {"counters": {"claimed": 1}}) is True
+    [row] = queue.list_workers()
+    assert (row["alive"], row["running"]) == (False, 0)
+    assert row["stopped_at"] is not None
+    assert queue.list_heartbeats() == []
+
+
 def test_heartbeats_are_kept_for_a_day(queue: Queue, owner: Owner) -> None:
     """The next one removes what is older."""
     worker = a_worker()

@@ -1,0 +1,76 @@
+"""Clocks of worker processes that are wrong: libfaketime, told by a file which time it is.
+
+Only the wall clock is wrong. The monotonic one does not jump on any system, and libfaketime 0.9.10 breaks waits of
+Python's threads where it changes that too; where it does not, it breaks `time.sleep`, which `PATCH` mends.
+"""
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from cogo_dagster_tests.programs import required
+
+_RIGHT: Final = "+0"
+SPECIFICATIONS: Final[Mapping[str, tuple[str, ...]]] = {
+    "clock ahead": ("+45m",),
+    "clock behind": ("-45m",),
+    "clock fast": ("+0 x3",),
+    "clock jumps": ("+1d", "-1d", "+10", "-10"),
+}
+"""What each fault writes, one of them."""
+
+PATCH: Final = """import select, time
+
+def _sleep(seconds):
+    if seconds < 0:
+        raise ValueError("sleep length must be non-negative")
+    select.select([], [], [], seconds)
+
+time.sleep = _sleep
+"""
+"""The module `sitecustomize` of processes under libfaketime."""
+
+
+@cache
+def library() -> Path:
+    """Return the library to preload; root on Debian gets it installed."""
+    [program] = required("faketime")
+    # Beside the program: <prefix>/lib/<triple>/faketime on Debian, <prefix>/lib/faketime elsewhere.
+    prefix = Path(program).resolve().parent.parent
+    found = _libraries(prefix)
+    return next(found)
+
+
+def _libraries(prefix: Path) -> Iterator[Path]:
+    yield from sorted(prefix.glob("lib/**/faketime/libfaketimeMT.so.1"))
+    yield from sorted(prefix.glob("lib/**/libfaketimeMT*.dylib"))
+
+
+class Clock:
+    """The clock of one worker process and of those after it in its place."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self.say(_RIGHT)
+
+    def environment(self) -> dict[str, str]:
+        """Return what a process needs to have this clock."""
+        return {
+            "LD_PRELOAD": str(library()),
+            "FAKETIME_TIMESTAMP_FILE": str(self._file),
+            "FAKETIME_CACHE_DURATION": "1",
+            "DONT_FAKE_MONOTONIC": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "NO_FAKE_STAT": "1",
+        }
+
+    def say(self, specification: str) -> None:
+        """Change the time within a second; the file is replaced as a whole."""
+        new = self._file.with_suffix(".new")
+        new.write_text(f"{specification}\n")
+        new.replace(self._file)
+
+    def correct(self) -> None:
+        """Let the clock be right again."""
+        self.say(_RIGHT)

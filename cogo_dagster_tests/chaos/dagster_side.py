@@ -1,0 +1,230 @@
+"""Dagster in a run: its instance with a storage in the same server, runs of its jobs, and its daemon."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+from unittest import mock
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
+
+import dagster as dg
+
+from cogo_dagster.defs.instance import _engines
+from cogo_dagster.defs.resources import CogoResource
+from cogo_dagster.defs.zombies import end_zombies
+from cogo_dagster.insights.zombies import Watch
+from cogo_dagster.settings import PROJECT_ROOT
+
+BEGUN: Final = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+MARK: Final = "COGO_CHAOS_DAGSTER"
+
+_RUN_SECONDS: Final = 25
+_MOST_RUNS: Final = 2
+_END_SECONDS: Final = 20
+_LATER_SECONDS: Final = (*range(0, 60, 10), 1_000, 1_010, 1_020, 1_030, 4_000, 4_010, 4_020, 4_030)
+"""When the sensor looks after the end of the machine; the last ones are for runs that never registered a worker."""
+
+
+class Executes(Protocol):
+    """Whoever runs statements with all rights."""
+
+    def execute(self, statement: str, arguments: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
+        """Run one."""
+        ...
+
+
+@dataclass
+class DagsterSide:
+    """Dagster's part of a run.
+
+    Attributes:
+        instance: What the UI has.
+        environment: What Dagster's processes get.
+        terminated: How many runs were terminated by the way the UI takes.
+    """
+
+    owner: Executes
+    instance: dg.DagsterInstance
+    environment: Mapping[str, str]
+    plain: Mapping[str, str]
+    folder: Path
+    with_daemon: bool
+    terminated: int = 0
+    daemon: "subprocess.Popen[bytes] | None" = None
+    turn: int = 0
+
+    def command(self) -> list[str]:
+        """Return the command of the next run: mostly `process_jobs`, now and then an operators' job."""
+        self.turn += 1
+        job = "process_jobs"
+        config: dict[str, object] = {"ops": {"claim_jobs": {"config": {"run_seconds": float(_RUN_SECONDS)}}}}
+        if self.turn % 4 == 0:
+            job, config = self._operators_job()
+        file = self.folder / f"run-{self.turn}.yaml"
+        file.write_text(json.dumps(config))
+        words = ["job", "execute", "-m", "cogo_dagster.definitions", "-j", job, "-c", str(file)]
+        return [sys.executable, "-m", "dagster", *words]
+
+    def look(self) -> None:
+        """Start the daemon, again if it has ended."""
+        if not self.with_daemon or (self.daemon is not None and self.daemon.poll() is None):
+            return
+        log = (self.folder / "daemon.log").open("ab")
+        with log:
+            self.daemon = subprocess.Popen(
+                [sys.executable, "-m", "dagster._daemon", "run", "-w", "workspace.yaml"],
+                cwd=PROJECT_ROOT,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def kill_daemon(self, *, machine: bool) -> bool:
+        """Kill the daemon, or with it its code server and all runs it launched; return whether it was there."""
+        if self.daemon is None or self.daemon.poll() is not None:
+            return False
+        with suppress(ProcessLookupError):
+            (os.killpg if machine else os.kill)(self.daemon.pid, signal.SIGKILL)
+        self.daemon.wait()
+        return True
+
+    def kill_run(self) -> bool:
+        """Kill the process of a run that the daemon launched; return whether there was one."""
+        pids = self.owner.execute(
+            "select pid from public.workers where dagster_run_id is not null and stopped_at is null"
+            " order by last_heartbeat_at desc limit 4"
+        )
+        mine = {pid for pid in self.pids() if _is_child(pid)}
+        for (pid,) in pids:
+            if pid in mine:
+                with suppress(ProcessLookupError):
+                    os.kill(int(str(pid)), signal.SIGKILL)
+                    return True
+        return False
+
+    def terminate_run(self) -> bool:
+        """Terminate a run as the UI does; return whether there was one that could be."""
+        for run in self._runs([dg.DagsterRunStatus.STARTED]):
+            with suppress(Exception):  # its code server may be gone, its storage away
+                if self.instance.run_launcher.terminate(run.run_id):
+                    self.terminated += 1
+                    return True
+        return False
+
+    def pids(self) -> list[int]:
+        """Return the living processes of Dagster of this run (Linux)."""
+        mark, found = f"{MARK}={self.environment[MARK]}\0".encode(), []
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                alive = (process / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+                if alive and mark in (process / "environ").read_bytes():
+                    found.append(int(process.name))
+        return found
+
+    def end(self) -> None:
+        """Terminate what runs as the UI does, give it time to end, and then end the machine."""
+        self._until(lambda: bool(self.terminate_run()) is False, 10)
+        self._until(lambda: not self._runs([dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]), _END_SECONDS)
+        self.end_now()
+
+    def end_now(self) -> None:
+        """Leave no process, whatever happened."""
+        self.kill_daemon(machine=True)
+        self._until(self._kill_all, 10)
+
+    def finish(self) -> list[str]:
+        """Let the sensor look at what is left of the runs, whose machine is gone; return what goes on for ever."""
+        settings = {**self.plain, "COGO_HOME": self.environment["COGO_HOME"]}
+        with CogoResource(settings=settings).yield_for_execution(None) as cogo:  # type: ignore[arg-type]
+            watch, now = Watch(), time.time()
+            self.owner.execute("update public.workers set last_heartbeat_at = last_heartbeat_at - interval '1 minute'")
+            for second in _LATER_SECONDS:
+                watch, _ = end_zombies(self.instance, cogo, watch, now + second)
+        left = [run for run in self._runs(BEGUN) if run.job_name == "process_jobs"]
+        return [f"The Dagster run {run.run_id} of {run.job_name} is {run.status.value} for ever." for run in left]
+
+    def counts(self) -> dict[str, int]:
+        """Return how many runs ended how."""
+        counts: dict[str, int] = {}
+        for run in self.instance.get_runs():
+            name = f"{run.job_name} {run.status.value}"
+            counts[name] = counts.get(name, 0) + 1
+        return counts
+
+    def _runs(self, statuses: Sequence[dg.DagsterRunStatus]) -> Sequence[dg.DagsterRun]:
+        return self.instance.get_runs(dg.RunsFilter(statuses=list(statuses)))
+
+    def _kill_all(self) -> bool:
+        pids = self.pids()
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return not pids
+
+    def _until(self, done: Callable[[], bool], seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while not done() and time.monotonic() < deadline:
+            time.sleep(0.2)
+
+    def _operators_job(self) -> tuple[str, dict[str, object]]:
+        if self.turn % 8 == 0:
+            return "recover_leases", {}
+        rows = self.owner.execute(
+            "select job_id from public.jobs_dlq"
+            " where closed_at is null and replayed_at is null and not superseded limit 50"
+        )
+        config = {"job_ids": [str(row[0]) for row in rows] or None, "skip_unfit": bool(rows)}
+        return "replay_dlq", {"ops": {"replay_dead_letters": {"config": config}}}
+
+
+@contextmanager
+def dagster_side(
+    owner: Executes, dsn: str, folder: Path, given: Mapping[str, str], plain: Mapping[str, str], *, daemon: bool
+) -> Iterator[DagsterSide]:
+    """Make a database for Dagster's storage and open its instance; both are gone afterwards.
+
+    Args:
+        dsn: The queue's database, with all rights.
+        given: What worker processes get.
+        plain: What leads to the queue, past every trouble.
+        daemon: Whether Dagster's daemon runs.
+    """
+    name = f"chaos_dagster_{uuid4().hex[:8]}"
+    owner.execute(f"create database {name}")
+    url = urlunsplit(urlsplit(dsn)._replace(path=f"/{name}"))
+    environment = {
+        **given,
+        "DAGSTER_POSTGRES_URL": url,
+        "DAGSTER_HOME": str(PROJECT_ROOT),
+        "COGO_MAX_WORKERS": str(_MOST_RUNS),
+        MARK: name,
+    }
+    with ExitStack() as stack:
+        stack.callback(owner.execute, f"drop database if exists {name} with (force)")
+        stack.callback(_engines.forget)
+        seen = {key: environment[key] for key in ("DAGSTER_POSTGRES_URL", "DAGSTER_HOME", "COGO_HOME")}
+        stack.enter_context(mock.patch.dict(os.environ, seen))
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")  # of dagster's betas
+        instance = stack.enter_context(dg.DagsterInstance.from_config(str(PROJECT_ROOT)))
+        side = DagsterSide(owner, instance, environment, plain, folder, daemon)
+        stack.callback(side.end_now)
+        yield side
+
+
+def _is_child(pid: int) -> bool:
+    """Whether a process was launched by a code server, which spawns its runs."""
+    with suppress(OSError):
+        return b"multiprocessing" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return False
