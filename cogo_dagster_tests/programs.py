@@ -17,6 +17,7 @@ PROGRAMS: Final = {
     "pgbouncer": ("pgbouncer", "`sudo apt-get install pgbouncer`, or `brew install pgbouncer`"),
     "jq": ("jq", "`sudo apt-get install jq`, or `brew install jq`"),
     "curl": ("curl", "`sudo apt-get install curl`, or `brew install curl`"),
+    "faketime": ("faketime", "`sudo apt-get install faketime`"),
     "git": ("git", "`sudo apt-get install git`, or `xcode-select --install`"),
 }
 """Each with Debian's package and how a person gets it."""

@@ -4,7 +4,10 @@ import argparse
 import shutil
 import sys
 
+import pytest
+
 from cogo_dagster.queue.migrate import migrate
+from cogo_dagster_tests.chaos.clocks import library
 from cogo_dagster_tests.chaos.report import lines
 from cogo_dagster_tests.chaos.run import Order, run, scratch
 from cogo_dagster_tests.servers import private_server
@@ -23,6 +26,11 @@ def main() -> int:
     order = Order(
         given.transport, given.seed, given.minutes * 60, given.workers, small_disk=True, daemon=not given.no_daemon
     )
+    try:
+        library()
+    except (pytest.skip.Exception, pytest.fail.Exception) as lacking:
+        sys.stderr.write(f"{lacking}\n")
+        return 2
     folder = scratch()
     with private_server(given.postgres) as server:
         server.start()

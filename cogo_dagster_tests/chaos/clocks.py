@@ -4,12 +4,12 @@ Only the wall clock is wrong. The monotonic one does not jump on any system, and
 Python's threads where it changes that too; where it does not, it breaks `time.sleep`, which `PATCH` mends.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Final
 
-from cogo_dagster_tests.programs import required
+from cogo_dagster_tests.programs import missing, required
 
 _RIGHT: Final = "+0"
 SPECIFICATIONS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -37,14 +37,8 @@ def library() -> Path:
     """Return the library to preload; root on Debian gets it installed."""
     [program] = required("faketime")
     # Beside the program: <prefix>/lib/<triple>/faketime on Debian, <prefix>/lib/faketime elsewhere.
-    prefix = Path(program).resolve().parent.parent
-    found = _libraries(prefix)
-    return next(found)
-
-
-def _libraries(prefix: Path) -> Iterator[Path]:
-    yield from sorted(prefix.glob("lib/**/faketime/libfaketimeMT.so.1"))
-    yield from sorted(prefix.glob("lib/**/libfaketimeMT*.dylib"))
+    libraries = (Path(program).resolve().parent.parent / "lib").glob("**/faketime/libfaketimeMT.so.1")
+    return next(iter(libraries), None) or missing("libfaketimeMT.so.1", "install Debian's package libfaketime")
 
 
 class Clock:

@@ -5,24 +5,48 @@ from typing import Final
 
 import pytest
 
-from cogo_dagster_tests.chaos.plan import Way, plan
+from cogo_dagster.queue.migrate import migrate
+from cogo_dagster_tests.chaos.plan import CLOCK_FAULTS, SERVER_FAULTS, Way, kinds, plan, round_length
 from cogo_dagster_tests.chaos.report import lines
 from cogo_dagster_tests.chaos.run import Order, run
+from cogo_dagster_tests.servers import private_server
 
 _SECONDS: Final = 15
-_SEED: Final = 7
+_SEEDS: Final[dict[Way, int]] = {"postgres": 159, "rest": 14}
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("way", ["postgres", "rest"])
-def test_a_short_run_violates_nothing(way: Way, dsn: str, tmp_path: Path) -> None:
-    """Two workers, a quarter of a minute of faults, a drain: every invariant holds."""
-    report = run(dsn, tmp_path, Order(way, _SEED, _SECONDS, workers=2, drain_seconds=240))
+def test_a_short_run_violates_nothing(way: Way, tmp_path: Path) -> None:
+    """Two workers and a run of Dagster, a quarter of a minute of faults, a drain: every invariant holds."""
+    with private_server() as server:
+        server.start()
+        dsn = server.dsn("postgres")
+        migrate(dsn)
+        order = Order(way, _SEEDS[way], _SECONDS, workers=2, drain_seconds=240)
+        report = run(dsn, tmp_path, order, server=server)
     assert not report.violations, "\n".join(lines(report))
     assert report.attempts > 0
+
+
+@pytest.mark.parametrize("way", ["postgres", "rest"])
+def test_the_short_run_has_faults_of_each_sort(way: Way) -> None:
+    """A process is killed, a clock is wrong, and the server is restarted."""
+    planned = {step.kind for step in plan(_SEEDS[way], _SECONDS, way, server=True)}
+    assert planned & {"kill"}
+    assert planned & set(CLOCK_FAULTS)
+    assert planned & set(SERVER_FAULTS)
 
 
 def test_a_seed_gives_the_same_faults() -> None:
     """The sequence follows from the seed alone, and another seed gives another one."""
     assert plan(1, 60, "rest") == plan(1, 60, "rest")
     assert plan(1, 60, "rest") != plan(2, 60, "rest")
+
+
+@pytest.mark.parametrize("way", ["postgres", "rest"])
+def test_a_long_run_has_faults_of_each_kind(way: Way) -> None:
+    """Within the first round of faults, whatever the seed."""
+    steps = plan(3, 600, way, server=True, dagster=True)
+    first_round = steps[: round_length(way, server=True, dagster=True)]
+    assert {step.kind for step in first_round} == set(kinds(way, server=True, dagster=True))

@@ -125,8 +125,9 @@ def test_what_lies_outside_the_database_is_read(audited: Owner, tmp_path: Path) 
     log, missing = tmp_path / "effects.log", UUID(_OTHER)
     EffectLog(log).write("end", UUID(_JOB), UUID(_TOKEN))
     store = FolderStore(tmp_path / "artifacts")
-    (tmp_path / "artifacts" / "jobs").mkdir(parents=True, exist_ok=True)
-    (tmp_path / "artifacts" / "jobs" / "stray").write_bytes(b"?")
+    stray = tmp_path / "artifacts" / "reports" / f"{'a' * 64}.html"
+    stray.parent.mkdir(parents=True)
+    stray.write_bytes(b"?")
     found = {sentence.partition(": ")[0] for sentence in violations(audited, store, log, [missing])}
     assert found >= {
         "An execution succeeded and its attempt did not",
