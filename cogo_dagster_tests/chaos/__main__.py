@@ -1,6 +1,7 @@
 """`python -m cogo_dagster_tests.chaos --minutes N --seed S`: one run, its figures, and its violations last."""
 
 import argparse
+import logging
 import shutil
 import sys
 
@@ -31,6 +32,8 @@ def main() -> int:
     except (pytest.skip.Exception, pytest.fail.Exception) as lacking:
         sys.stderr.write(f"{lacking}\n")
         return 2
+    for noisy in ("psycopg.pool", "uvicorn.error"):  # they meet the faults
+        logging.getLogger(noisy).setLevel(logging.CRITICAL)
     folder = scratch()
     with private_server(given.postgres) as server:
         server.start()

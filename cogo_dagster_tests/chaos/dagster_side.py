@@ -1,6 +1,7 @@
 """Dagster in a run: its instance with a storage in the same server, runs of its jobs, and its daemon."""
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -11,12 +12,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Final, Protocol
 from unittest import mock
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import dagster as dg
+import psycopg
+from dagster._daemon.monitoring.run_monitoring import execute_run_monitoring_iteration
+from sqlalchemy.exc import DBAPIError
 
 from cogo_dagster.defs.instance import _engines
 from cogo_dagster.defs.resources import CogoResource
@@ -30,8 +35,13 @@ MARK: Final = "COGO_CHAOS_DAGSTER"
 _RUN_SECONDS: Final = 25
 _MOST_RUNS: Final = 2
 _END_SECONDS: Final = 20
-_LATER_SECONDS: Final = (*range(0, 60, 10), 1_000, 1_010, 1_020, 1_030, 4_000, 4_010, 4_020, 4_030)
-"""When the sensor looks after the end of the machine; the last ones are for runs that never registered a worker."""
+_STORAGE_SECONDS: Final = 30
+_LOOKS_AT_SECONDS: Final = range(0, 190, 10)
+"""When the sensor looks after the end of the machine: longer than the time that a worker has after it signed off."""
+_LATER: Final = (
+    "update public.runs set start_time = start_time - 86400, update_timestamp = update_timestamp - interval '1 day'"
+)
+"""So long no worker has registered, and no Dagster job may last."""
 
 
 class Executes(Protocol):
@@ -134,8 +144,8 @@ class DagsterSide:
 
     def end(self) -> None:
         """Terminate what runs as the UI does, give it time to end, and then end the machine."""
-        self._until(lambda: bool(self.terminate_run()) is False, 10)
-        self._until(lambda: not self._runs([dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]), _END_SECONDS)
+        self._until(lambda: not self.terminate_run(), 10)
+        self._until(lambda: not any(map(_is_child, self.pids())), _END_SECONDS)
         self.end_now()
 
     def end_now(self) -> None:
@@ -145,13 +155,18 @@ class DagsterSide:
 
     def finish(self) -> list[str]:
         """Let the sensor look at what is left of the runs, whose machine is gone; return what goes on for ever."""
+        self._runs(BEGUN)
         settings = {**self.plain, "COGO_HOME": self.environment["COGO_HOME"]}
         with CogoResource(settings=settings).yield_for_execution(None) as cogo:  # type: ignore[arg-type]
             watch, now = Watch(), time.time()
             self.owner.execute("update public.workers set last_heartbeat_at = last_heartbeat_at - interval '1 minute'")
-            for second in _LATER_SECONDS:
+            with psycopg.connect(self.environment["DAGSTER_POSTGRES_URL"], autocommit=True) as storage:
+                storage.execute(_LATER)
+            for second in _LOOKS_AT_SECONDS:
                 watch, _ = end_zombies(self.instance, cogo, watch, now + second)
-        left = [run for run in self._runs(BEGUN) if run.job_name == "process_jobs"]
+        monitored = SimpleNamespace(instance=self.instance, create_request_context=lambda: None)
+        list(execute_run_monitoring_iteration(monitored, logging.getLogger("chaos")))  # type: ignore[arg-type]
+        left = self._runs(BEGUN)
         return [f"The Dagster run {run.run_id} of {run.job_name} is {run.status.value} for ever." for run in left]
 
     def counts(self) -> dict[str, int]:
@@ -163,7 +178,15 @@ class DagsterSide:
         return counts
 
     def _runs(self, statuses: Sequence[dg.DagsterRunStatus]) -> Sequence[dg.DagsterRun]:
-        return self.instance.get_runs(dg.RunsFilter(statuses=list(statuses)))
+        """Return the runs with these statuses, as soon as the storage answers."""
+        deadline = time.monotonic() + _STORAGE_SECONDS
+        while True:
+            try:
+                return self.instance.get_runs(dg.RunsFilter(statuses=list(statuses)))
+            except DBAPIError:  # the server was restarted under its pool
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
 
     def _kill_all(self) -> bool:
         pids = self.pids()

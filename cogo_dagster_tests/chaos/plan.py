@@ -8,8 +8,8 @@ from typing import Final, Literal
 Way = Literal["postgres", "rest"]
 
 _GAP_SECONDS: Final = 0.9
-_STORM_SECONDS: Final = 10.0
-_CALM_SECONDS: Final = 20.0
+_STORM_SECONDS: Final = 15.0
+_CALM_SECONDS: Final = 40.0
 """After each storm the workers get time for what has collected: a run is to make many attempts, too."""
 
 PROCESS_FAULTS: Final = {

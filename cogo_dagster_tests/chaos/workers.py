@@ -29,6 +29,8 @@ _ACCEPTED: Final = frozenset(
     {ExitCode.OK, ExitCode.DATABASE, ExitCode.STUCK, KILLED_BY_JOB, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT}
 )
 """Signals among them: SIGTERM and SIGINT before the handlers stand."""
+_RUN_PAUSE_SECONDS: Final = 10.0
+"""A run of Dagster takes as long to start as thousands of jobs take."""
 _TRACEBACK: Final = "Traceback (most recent call last)"
 _LOG_LINES: Final = 40
 """How much of the log of a worker that ended itself as stuck is reported."""
@@ -175,7 +177,7 @@ class Workers:
         elif code not in (KILLED_BY_JOB, -signal.SIGKILL):
             slot.log.unlink()
         slot.process, slot.stop_asked_at, slot.frozen = None, None, False
-        slot.start_at = time.monotonic() + 0.5
+        slot.start_at = time.monotonic() + (_RUN_PAUSE_SECONDS if slot.is_run else 0.5)
 
 
 def environment(folder: Path, database: Mapping[str, str]) -> dict[str, str]:
