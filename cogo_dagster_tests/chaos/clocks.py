@@ -41,6 +41,14 @@ def library() -> Path:
     return next(iter(libraries), None) or missing("libfaketimeMT.so.1", "install Debian's package libfaketime")
 
 
+def sweep() -> None:
+    """Remove what libfaketime leaves in shared memory where its process was killed."""
+    for path in Path("/dev/shm").glob("*faketime_s*_*"):
+        pid = path.name.rpartition("_")[2]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            path.unlink(missing_ok=True)
+
+
 class Clock:
     """The clock of one worker process and of those after it in its place."""
 

@@ -18,6 +18,7 @@ from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.embedded import EmbeddedServer
 from cogo_dagster.queue.transports.postgres import PostgresTransport
 from cogo_dagster.settings import load_settings
+from cogo_dagster_tests.chaos.clocks import sweep
 from cogo_dagster_tests.chaos.dagster_side import DagsterSide, dagster_side
 from cogo_dagster_tests.chaos.plan import Way
 from cogo_dagster_tests.chaos.workers import Workers, environment
@@ -161,6 +162,7 @@ def world(
         given = environment(folder, database)
         dagster = stack.enter_context(dagster_side(owner, dsn, folder, given, plain, daemon=daemon))
         crew = Workers(folder, given, workers, dagster.command, dagster.environment)
+        stack.callback(sweep)
         stack.callback(crew.kill)
         yield World(
             dsn,
