@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
+import psycopg
+
 from cogo_dagster_tests.chaos.clocks import SPECIFICATIONS
 from cogo_dagster_tests.chaos.database_faults import DatabaseFaults
 from cogo_dagster_tests.chaos.lasting import ENDED, Fault, Lasting, NotPossible
@@ -63,7 +65,7 @@ class Faults:
             return None
         try:
             lasting = self._kinds[step.kind](step)
-        except NotPossible:
+        except (NotPossible, psycopg.OperationalError):  # the server may be recovering from the fault before
             self.missed[step.kind] += 1
             return None
         self.done[step.kind] += 1
