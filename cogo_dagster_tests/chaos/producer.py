@@ -13,11 +13,17 @@ from cogo_dagster.queue.model import Json, NewJob
 from cogo_dagster_tests.chaos.endings import ENDINGS, KILLS, SLOW
 from cogo_dagster_tests.chaos.world import World
 
-_BACKLOG: Final = 4_000
+_BACKLOG: Final = 3_000
+_MOST_WAITING: Final = 1_000
+"""Of the jobs that are not quick: what workers cannot keep up with under faults would be all that waits after a while."""
+_WAITING: Final = (
+    "select count(*) filter (where family = 'chaos_quick'), count(*) filter (where family = 'chaos')"
+    " from public.jobs where status = 'queued'"
+)
 _BATCH: Final = 1_000
 _PAUSE_SECONDS: Final = 0.25
 _DEAR_SECONDS: Final = 0.5
-_QUICK_SHARE: Final = 0.94
+_QUICK_SHARE: Final = 0.97
 _CHEAP_ENDINGS: Final = tuple(ending for ending in ENDINGS if ending not in {KILLS, *SLOW})
 
 
@@ -55,14 +61,15 @@ class Producer:
 
     def _top_up(self, *, dear: bool) -> None:
         jobs = [NewJob("chaos", self._dear(), max_attempts=self._chance.choice((1, 2)))] if dear else []
-        if self._world.count("select count(*) from public.jobs where status = 'queued'") < _BACKLOG:
-            jobs += [self._cheap() for _ in range(_BATCH)]
+        quick, others = self._world.numbers(_WAITING)
+        if quick < _BACKLOG:
+            jobs += [self._cheap(quick_only=others >= _MOST_WAITING) for _ in range(_BATCH)]
         if jobs:
             self.enqueued |= {one.job_id for one in self._world.queue.enqueue(jobs)}
 
-    def _cheap(self) -> NewJob:
+    def _cheap(self, *, quick_only: bool) -> NewJob:
         priority = self._chance.randrange(10)
-        if self._chance.random() < _QUICK_SHARE:
+        if self._chance.random() < _QUICK_SHARE or quick_only:
             return NewJob("chaos_quick", {}, max_attempts=self._attempts(), priority=priority)
         return NewJob("chaos", self._payload(), max_attempts=self._attempts(), priority=priority)
 
@@ -71,7 +78,7 @@ class Producer:
 
     def _payload(self) -> dict[str, Json]:
         chance = self._chance
-        match chance.choices(("files", "fail", "snooze", "poison"), (55, 20, 15, 10))[0]:
+        match chance.choices(("files", "fail", "snooze", "poison"), (70, 12, 9, 9))[0]:
             case "files":
                 return {"do": "succeed", "files": chance.randint(1, 2)}
             case "fail":

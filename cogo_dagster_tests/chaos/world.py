@@ -110,12 +110,12 @@ class World:
         """The log of effects."""
         return self.folder / "effects.log"
 
-    def count(self, statement: str) -> int:
-        """Return the one number that a statement answers, on a connection of its own."""
+    def numbers(self, statement: str) -> list[int]:
+        """Return the numbers that a statement answers, on a connection of its own."""
         with psycopg.connect(self.dsn, autocommit=True, application_name="chaos", connect_timeout=10) as connection:
             row = connection.execute(statement.encode()).fetchone()
         assert row is not None
-        return int(row[0])
+        return [int(number) for number in row]
 
 
 @contextmanager
