@@ -44,7 +44,7 @@ class Order:
     seed: int
     seconds: float
     workers: int = 3
-    drain_seconds: float = 240
+    drain_seconds: float = 900
     small_disk: bool = False
     daemon: bool = False
 
