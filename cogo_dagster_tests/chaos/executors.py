@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from cogo_dagster.queue.executor import ExecutionFailed, Snooze, Workspace
 from cogo_dagster.queue.model import ArtifactFile, ExecutionResult, Job
@@ -12,13 +12,16 @@ from cogo_dagster.settings import Settings
 from cogo_dagster_tests.chaos.effects import VARIABLE, EffectLog
 from cogo_dagster_tests.chaos.endings import ENDINGS
 
+_SLOTS: Final = 16
+_PREFETCH: Final = 400
+
 
 class ChaosExecutor:
     """Runs what the payload says; see `execute`."""
 
     def __init__(self, family: str, log: EffectLog, *, prefetch: int = 0) -> None:
         self.family = family
-        self.slots: int | None = None
+        self.slots = None if prefetch else _SLOTS
         self.prefetch = prefetch
         self.makes_artifacts = prefetch == 0
         self._log = log
@@ -66,4 +69,4 @@ def build(settings: Settings) -> ChaosExecutor:
 
 def build_quick(settings: Settings) -> ChaosExecutor:
     """Make the executor of the family `chaos_quick`."""
-    return ChaosExecutor("chaos_quick", EffectLog(Path(os.environ[VARIABLE])), prefetch=200)
+    return ChaosExecutor("chaos_quick", EffectLog(Path(os.environ[VARIABLE])), prefetch=_PREFETCH)

@@ -21,6 +21,8 @@ from cogo_dagster_tests.processes import started_with
 LEASE_SECONDS: Final = 5
 GRACE_SECONDS: Final = 3
 KILLED_BY_JOB: Final = 77
+CONCURRENCY: Final = 100
+"""Many, so that quick jobs are recorded and settled many at a time."""
 
 _PROGRAM: Final = Path(sys.executable).with_name("cogo")
 _STOP_SECONDS: Final = GRACE_SECONDS + 10 + 30
@@ -70,7 +72,7 @@ class Workers:
     count: int
     dagster_command: Callable[[], Sequence[str]]
     dagster_environment: Mapping[str, str]
-    concurrency: int = 24
+    concurrency: int = CONCURRENCY
     exits: Counter[int] = field(default_factory=Counter)
     ended_themselves: list[str] = field(default_factory=list)
     troubles: list[str] = field(default_factory=list)
@@ -194,7 +196,7 @@ def environment(folder: Path, database: Mapping[str, str]) -> dict[str, str]:
         "COGO_LEASE_SECONDS": str(LEASE_SECONDS),
         "COGO_GRACE_SECONDS": str(GRACE_SECONDS),
         "COGO_JOB_TIMEOUT_SECONDS": "20",
-        "COGO_CONCURRENCY": "24",
+        "COGO_CONCURRENCY": str(CONCURRENCY),
         "BROWSER_REAL_MODE": "false",
         VARIABLE: str(folder / "effects.log"),
     }
