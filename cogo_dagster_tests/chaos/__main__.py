@@ -3,7 +3,9 @@
 import argparse
 import logging
 import shutil
+import signal
 import sys
+from typing import NoReturn
 
 import pytest
 
@@ -14,8 +16,17 @@ from cogo_dagster_tests.chaos.run import Order, run, scratch
 from cogo_dagster_tests.servers import private_server
 
 
+def _end(*_: object) -> NoReturn:
+    """Leave no process behind, however often somebody asks for the end."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 def main() -> int:
     """Run, print, and return 1 if anything was violated."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _end)
     parser = argparse.ArgumentParser(prog="python -m cogo_dagster_tests.chaos", description=__doc__)
     parser.add_argument("--minutes", type=float, default=5, help="how long faults happen")
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same faults in the same order")

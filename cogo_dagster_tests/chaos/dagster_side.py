@@ -59,7 +59,6 @@ class DagsterSide:
     Attributes:
         instance: What the UI has.
         environment: What Dagster's processes get.
-        terminated: How many runs were terminated by the way the UI takes.
     """
 
     owner: Executes
@@ -68,7 +67,6 @@ class DagsterSide:
     plain: Mapping[str, str]
     folder: Path
     with_daemon: bool
-    terminated: int = 0
     daemon: "subprocess.Popen[bytes] | None" = None
     turn: int = 0
 
@@ -110,17 +108,17 @@ class DagsterSide:
         return True
 
     def kill_run(self) -> bool:
-        """Kill the process of a run that the daemon launched; return whether there was one."""
+        """Kill the process of a run, of one that the daemon launched if there is any; return whether there was one."""
         pids = self.owner.execute(
             "select pid from public.workers where dagster_run_id is not null and stopped_at is null"
             " order by last_heartbeat_at desc limit 4"
         )
-        mine = {pid for pid in self.pids() if _is_child(pid)}
-        for (pid,) in pids:
-            if pid in mine:
-                with suppress(ProcessLookupError):
-                    os.kill(int(str(pid)), signal.SIGKILL)
-                    return True
+        living = set(self.pids())
+        found = [pid for (pid,) in pids if isinstance(pid, int) and pid in living]
+        for pid in sorted(found, key=_is_child, reverse=True)[:1]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+                return True
         return False
 
     def terminate_run(self) -> bool:
@@ -128,7 +126,6 @@ class DagsterSide:
         for run in self._runs([dg.DagsterRunStatus.STARTED]):
             with suppress(Exception):  # its code server may be gone, its storage away
                 if self.instance.run_launcher.terminate(run.run_id):
-                    self.terminated += 1
                     return True
         return False
 

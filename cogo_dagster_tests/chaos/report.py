@@ -19,6 +19,7 @@ def lines(report: Report) -> Iterator[str]:
     phases = ", ".join(f"{phase} {seconds:.0f} s" for phase, seconds in report.phases.items())
     yield f"{report.elapsed_seconds:.0f} s in all ({phases})"
     yield f"{report.attempts:,} attempts, {rate:.0f} a second, {report.fastest / 10:.0f} a second in the fastest ten"
+    yield f"{report.by_dagster:,} of them and more by runs of Dagster"
     yield f"attempts ended as: {_counts(report.endings)}"
     yield f"{report.faults.total()} faults, {report.lost_replies} lost replies: {_counts(report.faults)}"
     yield f"not possible when their turn came: {_counts(report.missed)}"

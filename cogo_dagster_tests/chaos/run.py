@@ -56,6 +56,7 @@ class Report:
     Attributes:
         missed: How many faults could not happen when their turn came.
         fastest: Attempts in the ten seconds with most of them.
+        by_dagster: Attempts that runs of Dagster counted until their last heartbeat.
     """
 
     order: Order
@@ -67,6 +68,7 @@ class Report:
     ended_themselves: list[str] = field(default_factory=list)
     attempts: int = 0
     fastest: int = 0
+    by_dagster: int = 0
     endings: Counter[str] = field(default_factory=Counter)
     phases: dict[str, float] = field(default_factory=dict)
     violations: list[str] = field(default_factory=list)
@@ -211,6 +213,11 @@ def _count(here: World, report: Report) -> None:
         here,
         "select coalesce(max(count), 0) from (select count(*) from chaos.audit where status = 'running'"
         " group by date_bin('10 seconds', at, 'epoch')) s",
+    )
+    report.by_dagster = _number(
+        here,
+        "select coalesce(sum((m.counters ->> 'claimed')::bigint), 0) from public.worker_metrics m"
+        " join public.workers w using (instance_id) where w.dagster_run_id is not null",
     )
     rows = here.owner.execute(
         "select coalesce(status, 'deleted'), count(*) from chaos.audit where old_status = 'running' group by 1"
