@@ -12,6 +12,7 @@ from cogo_dagster.queue.rows.jobs import JobReason
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 SOON = (NOW + timedelta(minutes=4)).isoformat()
 BEFORE = (NOW - timedelta(hours=2)).isoformat()
+OTHER = "01900000-0000-7000-8000-000000000001"
 PAUSED = {"why": "paused", "kind": "type", "name": "browser", "paused_at": BEFORE, "actor": "anna"}
 
 
@@ -57,7 +58,10 @@ PAUSED = {"why": "paused", "kind": "type", "name": "browser", "paused_at": BEFOR
             {"why": "failed", "reason": "out_of_attempts", "replayed_job_id": None},
             "has failed (out of attempts); `cogo replay dlq` or `cogo retry failed` runs it again",
         ),
-        ({"why": "failed", "reason": "permanent", "replayed_job_id": "b"}, "has failed and was replayed as job b"),
+        (
+            {"why": "failed", "reason": "permanent", "replayed_job_id": OTHER},
+            f"has failed and was replayed as job {OTHER}",
+        ),
         ({"why": "failed"}, "has failed (failed); `cogo replay dlq` or `cogo retry failed` runs it again"),
     ],
 )

@@ -4,12 +4,12 @@ from cogo_dagster.formatting.timeline import attempts_of, timeline
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.model import Outcome
 from cogo_dagster_tests.conftest import Age
-from cogo_dagster_tests.queue.steps import BROKEN, add, look, running_job, settle, take_one
+from cogo_dagster_tests.queue.steps import BROKEN, add, running_job, settle, take_one, whole
 
 
 def test_a_job_that_waits_has_two_moments(queue: Queue) -> None:
     """It was enqueued, and it is due."""
-    job = look(queue, add(queue, run_in_seconds=60))
+    job = whole(queue, add(queue, run_in_seconds=60))
     assert [moment.kind for moment in timeline(job)] == ["created", "next"]
     assert attempts_of(job) == []
 
@@ -24,7 +24,7 @@ def test_every_attempt_is_told_once(queue: Queue, age: Age) -> None:
     queue.recover()
     third = take_one(queue)
     settle(queue, third)
-    job = look(queue, third)
+    job = whole(queue, third)
     assert [(one.number, one.outcome) for one in attempts_of(job)] == [(1, "failed"), (2, "lost"), (3, "succeeded")]
     kinds = [moment.kind for moment in timeline(job)]
     assert (kinds.count("claimed"), kinds[-1]) == (3, "succeeded")
@@ -35,10 +35,10 @@ def test_a_crash_on_the_last_attempt_is_told_once(queue: Queue, age: Age) -> Non
     job = running_job(queue, max_attempts=1)
     age(job, 3_600)
     queue.recover()
-    assert [(one.number, one.outcome) for one in attempts_of(look(queue, job))] == [(1, "lost")]
+    assert [(one.number, one.outcome) for one in attempts_of(whole(queue, job))] == [(1, "lost")]
 
 
 def test_a_running_job_ends_with_its_lease(queue: Queue) -> None:
     """What is to come is last."""
     job = running_job(queue)
-    assert [moment.kind for moment in timeline(look(queue, job))] == ["created", "claimed", "lease"]
+    assert [moment.kind for moment in timeline(whole(queue, job))] == ["created", "claimed", "lease"]

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 from cogo_dagster.queue.client import Ask, Queue, Settled, WorkerIdentity
 from cogo_dagster.queue.model import Job, JobError, Json, NewJob, Outcome, Settlement
 from cogo_dagster.queue.rows.base import Row
+from cogo_dagster.queue.rows.jobs import WholeJob
 
 BROKEN = JobError("timeout", "The page did not load.")
 HOPELESS = JobError("not_found", "There is no such page.", retryable=False)
@@ -81,10 +82,15 @@ def settle(
     return settled
 
 
-def look(queue: Queue, job: Job | UUID) -> Json:
+def whole(queue: Queue, job: Job | UUID) -> WholeJob:
     """Return the whole job as it is now."""
     [found] = queue.get_jobs([job.id if isinstance(job, Job) else job])
-    return found.document
+    return found
+
+
+def look(queue: Queue, job: Job | UUID) -> Json:
+    """Return the whole job as the database sends it now."""
+    return whole(queue, job).document
 
 
 def documents(rows: Sequence[Row]) -> list[Json]:
