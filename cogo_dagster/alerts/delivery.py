@@ -6,7 +6,7 @@ again under the same id: at least once, and a receiver that keeps ids takes it o
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 from uuid import uuid4
@@ -16,6 +16,8 @@ from cogo_dagster.alerts.receipt import DeliveryOutcome, Receipt, from_failure
 from cogo_dagster.alerts.target import Target
 from cogo_dagster.net.webhooks import PostFailed, Webhooks, webhooks
 from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.rates import Rate, RateLimits
+from cogo_dagster.queue.rows.alerts import MessageClaim, Promoted
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.settings import Settings, SettingsError
 
@@ -91,6 +93,7 @@ class Deliverer:
         self, transport: Transport, targets: Sequence[Target], settings: Settings, hide: Callable[[str], str]
     ) -> None:
         self._transport = transport
+        self._rates = RateLimits(transport)
         self._targets = targets
         self._settings = settings
         self._hide = hide
@@ -107,13 +110,11 @@ class Deliverer:
         """
         counts: dict[str, int] = {}
         for _ in range(_PROMOTIONS):
-            answer = self._transport.call(
-                "promote_alerts",
-                {"targets": self.configured(), "repeat_seconds": self._settings.alert_repeat_seconds},
-            )
-            for source, count in answer["promoted"].items():
+            given = {"targets": self.configured(), "repeat_seconds": self._settings.alert_repeat_seconds}
+            answer = Promoted.model_validate(self._transport.call("promote_alerts", given))
+            for source, count in answer.promoted.items():
                 counts[source] = counts.get(source, 0) + count
-            if not answer["more"]:
+            if not answer.more:
                 break
         return counts
 
@@ -145,13 +146,14 @@ class Deliverer:
             answer = await self._call(
                 "claim_alert_message", target=target.name, claim_id=claim_id, lease_seconds=_LEASE_SECONDS
             )
-            if answer["disabled"]:
+            claim = MessageClaim.model_validate(answer)
+            if claim.disabled:
                 report.disabled.append(target.name)
-            if answer["wait_seconds"]:
-                report.waiting[target.name] = answer["wait_seconds"]
-            if answer["message"] is None:
+            if claim.wait_seconds:
+                report.waiting[target.name] = claim.wait_seconds
+            if claim.message is None:
                 return
-            message = Message.from_json(answer["message"], self._hide)
+            message = Message.from_row(claim.message, self._hide)
             receipt = await self._try(target, message, sender, deadline)
             await self._settle(claim_id, receipt)
             if receipt.outcome is DeliveryOutcome.RELEASED:
@@ -177,15 +179,13 @@ class Deliverer:
     async def _wait_for_turn(self, target: Target, deadline: float) -> float:
         """Wait for the target's rate, which all processes share; return the seconds left if that is too long."""
         while True:
-            answer = await self._call(
-                "acquire_rate",
-                name=f"alerts:{target.name}",
-                capacity=target.rate.capacity,
-                refill_per_second=target.rate.per_second,
+            rate = target.rate
+            grant = await asyncio.to_thread(
+                self._rates.acquire, Rate(f"alerts:{target.name}", rate.capacity, rate.per_second)
             )
-            if answer["granted"]:
+            if grant.granted:
                 return 0
-            wait = max(float(answer["wait_seconds"]), 0.05)
+            wait = max(grant.wait_seconds, 0.05)
             if time.monotonic() + wait > deadline:
                 return wait
             await asyncio.sleep(wait)
@@ -200,9 +200,8 @@ class Deliverer:
             reference=receipt.reference,
         )
 
-    async def _call(self, function: str, **arguments: Json) -> Mapping[str, Json]:
-        answer: Mapping[str, Json] = await asyncio.to_thread(self._transport.call, function, arguments)
-        return answer
+    async def _call(self, function: str, **arguments: Json) -> Json:
+        return await asyncio.to_thread(self._transport.call, function, arguments)
 
 
 def _sending_seconds(max_seconds: float) -> float:

@@ -15,8 +15,9 @@ from enum import StrEnum
 from typing import Any, Final, Self
 from uuid import UUID
 
-from cogo_dagster.queue.decoding import Unreadable, read_time
+from cogo_dagster.queue.decoding import Unreadable
 from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.rows.alerts import ClaimedAlert, ClaimedMessage
 
 Time = datetime | Unreadable
 """A moment, or why a row's cannot be read."""
@@ -94,25 +95,25 @@ class Alert:
     body: Mapping[str, Any]
 
     @classmethod
-    def from_json(cls, row: Mapping[str, Json], hide: Callable[[str], str]) -> Self:
-        """Read an alert of a claimed message, with secrets hidden before anything is made of it."""
+    def from_row(cls, row: ClaimedAlert, hide: Callable[[str], str]) -> Self:
+        """Take an alert of a claimed message, with secrets hidden before anything is made of it."""
         return cls(
-            id=row["id"],
-            fingerprint=row["fingerprint"],
-            kind=row["kind"],
-            subject=hide(row["subject"]),
-            title=hide(row["title"]),
-            error_class=row["error_class"] and hide(row["error_class"]),
-            error_message=row["error_message"] and hide(row["error_message"]),
-            count=row["count"],
-            new_count=row["new_count"],
-            first_seen_at=read_time(row["first_seen_at"]),
-            last_seen_at=read_time(row["last_seen_at"]),
-            resolved_at=_time(row["resolved_at"]),
-            resolution=row["resolution"] and hide(row["resolution"]),
-            announced_at=_time(row["announced_at"]),
-            refs=row["refs"],
-            body=row["body"] or {},
+            id=str(row.id),
+            fingerprint=row.fingerprint,
+            kind=row.kind,
+            subject=hide(row.subject),
+            title=hide(row.title),
+            error_class=row.error_class and hide(row.error_class),
+            error_message=row.error_message and hide(row.error_message),
+            count=row.count,
+            new_count=row.new_count,
+            first_seen_at=row.first_seen_at,
+            last_seen_at=row.last_seen_at,
+            resolved_at=row.resolved_at,
+            resolution=row.resolution and hide(row.resolution),
+            announced_at=row.announced_at,
+            refs=row.refs,
+            body=row.body or {},
         )
 
 
@@ -132,16 +133,7 @@ class Message:
     alerts: tuple[Alert, ...]
 
     @classmethod
-    def from_json(cls, document: Mapping[str, Json], hide: Callable[[str], str]) -> Self:
-        """Read what `claim_alert_message` returns."""
-        return cls(
-            UUID(document["message_id"]),
-            document["target"],
-            Event(document["event"]),
-            document["attempt"],
-            tuple(Alert.from_json(row, hide) for row in document["alerts"]),
-        )
-
-
-def _time(text: str | None) -> Time | None:
-    return read_time(text) if text else None
+    def from_row(cls, row: ClaimedMessage, hide: Callable[[str], str]) -> Self:
+        """Take a claimed message."""
+        alerts = tuple(Alert.from_row(alert, hide) for alert in row.alerts)
+        return cls(row.message_id, row.target, Event(row.event), row.attempt, alerts)

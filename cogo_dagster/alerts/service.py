@@ -18,6 +18,17 @@ from cogo_dagster.alerts.target import Target
 from cogo_dagster.net.webhooks import PostFailed, webhooks
 from cogo_dagster.queue.ids import new_request_id
 from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.rows.alerts import Alert as AlertRow
+from cogo_dagster.queue.rows.alerts import (
+    AlertTargets,
+    Announced,
+    DeliveryRow,
+    EndedSilence,
+    NewSilence,
+    ReplayedDeliveries,
+    SilenceRow,
+)
+from cogo_dagster.queue.rows.base import Cursor, read_list
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.redaction import redactor_of
 from cogo_dagster.settings import Settings, SettingsError, secret_parts
@@ -60,21 +71,21 @@ class Alerts:
             self._secrets = tuple(dict.fromkeys((*self._secrets, secret, *secret_parts(secret))))
         return secret
 
-    def announce(self, announcement: Announcement, *, again: bool = False) -> Mapping[str, Json]:
+    def announce(self, announcement: Announcement, *, again: bool = False) -> Announced:
         """Tell every target, once per key; the next pass delivers it.
 
         Args:
             again: Tell those too that accepted it.
 
         Returns:
-            `alert_id`, `created` (false when a target accepted it before, or is still to be told) and `targets`;
-            without a target nothing is written down, and the id is None.
+            `created` is False when a target accepted it before, or is still to be told; without a target nothing is
+            written down, and the id is None.
 
         Raises:
             QueueError: The database is away, or the announcement is not acceptable.
             SettingsError: A target is not configured right.
         """
-        answer: Mapping[str, Json] = self._call(
+        answer = self._call(
             "announce",
             key=announcement.key,
             kind=announcement.kind,
@@ -83,7 +94,7 @@ class Alerts:
             targets=self._deliverer().configured(),
             **({"again": True} if again else {}),
         )
-        return answer
+        return Announced.model_validate(answer)
 
     def promote(self) -> Mapping[str, int]:
         """Turn what went wrong into alerts; deliver nothing.
@@ -151,20 +162,55 @@ class Alerts:
             self._call("record_alert_target", target=target, outcome=receipt.outcome.value, error=receipt.error())
         return receipts
 
-    def list_alerts(self, **filters: Json) -> list[Json]:
-        """Return alerts, newest first; see the SQL function `list_alerts`."""
-        rows: list[Json] = self._call("list_alerts", **_given(filters))
-        return rows
+    def list_alerts(
+        self,
+        *,
+        status: str | None = None,
+        kind: str | None = None,
+        fingerprint: str | None = None,
+        since_seconds: float | None = None,
+        before: Cursor | None = None,
+        max_alerts: int = 50,
+    ) -> list[AlertRow]:
+        """Return alerts, those seen last first.
 
-    def list_deliveries(self, **filters: Json) -> list[Json]:
-        """Return what targets were told; see the SQL function `list_alert_deliveries`."""
-        rows: list[Json] = self._call("list_alert_deliveries", **_given(filters))
-        return rows
+        Args:
+            status: firing, resolved or announced.
+            since_seconds: Seen within the last so many seconds.
+            before: `last_seen_at` and `id` of the last row of the page before.
+        """
+        rows = self._list(
+            "list_alerts",
+            status=status,
+            kind=kind,
+            fingerprint=fingerprint,
+            since_seconds=since_seconds,
+            before=before and dict(before),
+            max_alerts=max_alerts,
+        )
+        return read_list(AlertRow, rows)
 
-    def list_silences(self, *, active_only: bool = True) -> list[Json]:
+    def list_deliveries(
+        self,
+        *,
+        alert_id: UUID | None = None,
+        target: str | None = None,
+        status: str | None = None,
+        max_deliveries: int = 50,
+    ) -> list[DeliveryRow]:
+        """Return what targets were told and are to be told, changed last first."""
+        rows = self._list(
+            "list_alert_deliveries",
+            alert_id=alert_id and str(alert_id),
+            target=target,
+            status=status,
+            max_deliveries=max_deliveries,
+        )
+        return read_list(DeliveryRow, rows)
+
+    def list_silences(self, *, active_only: bool = True) -> list[SilenceRow]:
         """Return silences, those that end last first."""
-        rows: list[Json] = self._call("list_alert_silences", active_only=active_only)
-        return rows
+        return read_list(SilenceRow, self._call("list_alert_silences", active_only=active_only))
 
     def silence(
         self,
@@ -175,13 +221,13 @@ class Alerts:
         kind: str | None = None,
         subject_prefix: str | None = None,
         reason: str | None = None,
-    ) -> Mapping[str, Json]:
+    ) -> NewSilence:
         """Tell nobody of what fits, for a while.
 
         Raises:
             InvalidArgument: Nothing is named, or it would last too long.
         """
-        answer: Mapping[str, Json] = self._call(
+        answer = self._call(
             "silence_alerts",
             silence_id=str(new_request_id()),
             fingerprint=fingerprint,
@@ -191,12 +237,11 @@ class Alerts:
             author=author,
             reason=self.hide(reason) if reason else None,
         )
-        return answer
+        return NewSilence.model_validate(answer)
 
-    def end_silence(self, silence_id: UUID, actor: str) -> Mapping[str, Json]:
+    def end_silence(self, silence_id: UUID, actor: str) -> EndedSilence:
         """End a silence before its time."""
-        answer: Mapping[str, Json] = self._call("end_alert_silence", silence_id=str(silence_id), actor=actor)
-        return answer
+        return EndedSilence.model_validate(self._call("end_alert_silence", silence_id=str(silence_id), actor=actor))
 
     def replay(self, actor: str, *, target: str | None = None, alert_id: UUID | None = None) -> Mapping[str, Json]:
         """Let dead deliveries be tried again; returns how many."""
@@ -208,15 +253,15 @@ class Alerts:
                 alert_id=str(alert_id) if alert_id else None,
                 action={"id": action_id, "batch": batch, "actor": actor},
             )
-            changed += answer["changed"]
-            if not answer["more"]:
+            done = ReplayedDeliveries.model_validate(answer)
+            changed += done.changed
+            if not done.more:
                 break
         return {"matched": changed, "changed": changed, "dry_run": False}
 
-    def target_health(self) -> Mapping[str, Json]:
-        """Return how each target does; see the SQL function `alert_target_health`."""
-        answer: Mapping[str, Json] = self._call("alert_target_health")
-        return answer
+    def target_health(self) -> AlertTargets:
+        """Return how each target does that was used within a week."""
+        return AlertTargets.model_validate(self._call("alert_target_health"))
 
     def record_run_failures(self, failures: Sequence[Mapping[str, Json]]) -> int:
         """Write down Dagster runs that failed, each once; returns how many are new."""
@@ -264,6 +309,9 @@ class Alerts:
     def _call(self, function: str, **arguments: Json) -> Json:
         return self._transport.call(function, arguments)
 
+    def _list(self, function: str, **filters: Json) -> Json:
+        return self._call(function, **{name: value for name, value in filters.items() if value is not None})
+
 
 def _test_message(target: str) -> Message:
     now = datetime.now(UTC)
@@ -287,10 +335,6 @@ def _test_message(target: str) -> Message:
         body={"markdown": f"Sent from {platform.node()}: messages reach this place."},
     )
     return Message(message_id, target, Event.ANNOUNCEMENT, 1, (alert,))
-
-
-def _given(filters: Mapping[str, Json]) -> dict[str, Json]:
-    return {name: value for name, value in filters.items() if value is not None}
 
 
 def delivered(receipts: Mapping[str, Receipt]) -> bool:

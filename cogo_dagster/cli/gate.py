@@ -130,8 +130,9 @@ def runs(
     limit: Limit = 50,
 ) -> list[Row]:
     """Show gate runs, newest first."""
-    filters = {"branch": branch, "status": status and status.value, "since_seconds": since_seconds}
-    found = application.gates.recent(_chosen(run_type), limit, **filters)
+    found = application.gates.recent(
+        _chosen(run_type), limit, branch=branch, status=status and status.value, since_seconds=since_seconds
+    )
     return [run.model_dump(mode="json") for run in found]
 
 

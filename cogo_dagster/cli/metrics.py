@@ -108,7 +108,7 @@ def q1(
     settings = read_settings()
     threshold = chosen_threshold(settings, min_pass_rate, min_runs)
     found = read_summary(settings, source, hours, branch)
-    judged = found.model_copy(update={"q1": judge(found.model_dump(mode="json"), threshold)})
+    judged = found.model_copy(update={"q1": judge(found, threshold)})
     verdict, reason = judged.q1.verdict, judged.q1.reason
     _tell_github(judged)
     window = judged.window.model_dump(mode="json")

@@ -94,7 +94,7 @@ def list_(
     """Show which secrets are kept; never their values."""
     with open_application(read_settings(COGO_ENV=environment)) as application:
         rows = application.vault.secrets(everywhere=everywhere)
-    return [row | {"variable": variable_of(row["reference"])} for row in rows]
+    return [row.document | {"variable": variable_of(row.reference)} for row in rows]
 
 
 @command(app)

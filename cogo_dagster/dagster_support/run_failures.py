@@ -12,6 +12,7 @@ from cogo_dagster.dagster_support.resources import CogoResource
 from cogo_dagster.dagster_support.watched import failing_sensors, watched_schedules
 from cogo_dagster.executors.registry import left_to_others
 from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.rows.alerts import Alert
 
 _LOOK_BACK: Final = timedelta(hours=6)
 _MAX_RUNS: Final = 200
@@ -91,10 +92,10 @@ def _recent_failures(instance: dg.DagsterInstance) -> list[dict[str, Json]]:
     return found
 
 
-def _recoveries(instance: dg.DagsterInstance, firing: Sequence[Mapping[str, Json]]) -> list[dict[str, Json]]:
+def _recoveries(instance: dg.DagsterInstance, firing: Sequence[Alert]) -> list[dict[str, Json]]:
     """Return the Dagster jobs whose newest ended run succeeded; only what began after a failure will count."""
     found = []
-    for job_name in {alert["subject"] for alert in firing}:
+    for job_name in {alert.subject for alert in firing}:
         ended = dg.RunsFilter(job_name=job_name, statuses=[dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE])
         for record in instance.get_run_records(ended, limit=1):
             if record.dagster_run.status is dg.DagsterRunStatus.SUCCESS and record.start_time:

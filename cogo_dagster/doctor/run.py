@@ -63,7 +63,7 @@ def worst(findings: list[Finding]) -> State:
 def _of_database(application: Application) -> list[tuple[str, Check]]:
     return [
         ("database", lambda: _database(application)),
-        ("alerts", lambda: check_deliveries(application.transport.call("alert_target_health", {}))),
+        ("alerts", lambda: check_deliveries(application.alerts.target_health())),
         ("storage", lambda: check_storage(application.store)),
     ]
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
@@ -11,6 +11,7 @@ from cogo_dagster.net.dial import Dialer
 from cogo_dagster.net.get import NoAnswer, ask
 from cogo_dagster.net.proxy import ForwardProxy
 from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.rows.providers import ProbedProvider
 from cogo_dagster.redaction import redact
 from cogo_dagster.settings import Settings
 
@@ -48,12 +49,10 @@ class ProbeResult:
         return asdict(self)
 
 
-def targets_of(providers: Iterable[Mapping[str, Json]]) -> list[ProbeTarget]:
+def targets_of(providers: Iterable[ProbedProvider]) -> list[ProbeTarget]:
     """Return what to ask of registered providers; those without an address, or switched off, are left out."""
     return [
-        ProbeTarget(row["provider"], row["capability"], row["probe_url"])
-        for row in providers
-        if row["enabled"] and row["probe_url"]
+        ProbeTarget(row.provider, row.capability, row.probe_url) for row in providers if row.enabled and row.probe_url
     ]
 
 

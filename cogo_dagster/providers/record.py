@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.rows.base import read_list
+from cogo_dagster.queue.rows.providers import ProviderHealthRow
 from cogo_dagster.queue.transports.base import Transport
 
 if TYPE_CHECKING:
@@ -22,6 +24,6 @@ class HealthRecord:
         call = {"results": [result.to_json() for result in results]}
         return dict(self.transport.call("record_provider_health", call))
 
-    def providers(self) -> list[dict[str, Json]]:
+    def providers(self) -> list[ProviderHealthRow]:
         """Return the last probe of each, those that fail first."""
-        return list(self.transport.call("list_provider_health", {}))
+        return read_list(ProviderHealthRow, self.transport.call("list_provider_health", {}))

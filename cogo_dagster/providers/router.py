@@ -5,7 +5,11 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Protocol
 
+from pydantic import ValidationError
+
 from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.rows.base import read_list
+from cogo_dagster.queue.rows.providers import ChosenProvider, ProbedProvider, ProviderRow
 from cogo_dagster.queue.supabase.edge_functions import EdgeFailed, EdgeFunction, edge_function
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.settings import Settings
@@ -32,7 +36,7 @@ class Router:
     transport: Transport = field(repr=False)
     edge: Chooser | None = field(repr=False, default=None)
 
-    def select(self, capabilities: Sequence[str], max_age_seconds: float = 900) -> dict[str, Json]:
+    def select(self, capabilities: Sequence[str], max_age_seconds: float = 900) -> ChosenProvider:
         """Choose a provider that has all these capabilities; `provider` is None where there is none to choose.
 
         Args:
@@ -41,10 +45,10 @@ class Router:
         arguments: dict[str, Json] = {"capabilities": list(capabilities), "max_age_seconds": max_age_seconds}
         if self.edge is not None:
             try:
-                return dict(self.edge.select(arguments))
-            except EdgeFailed:
+                return ChosenProvider.model_validate(self.edge.select(arguments))
+            except (EdgeFailed, ValidationError):
                 pass  # the database gives the same answer
-        return dict(self.transport.call("select_provider", arguments))
+        return ChosenProvider.model_validate(self.transport.call("select_provider", arguments))
 
     def add(
         self,
@@ -54,7 +58,7 @@ class Router:
         probe_url: str | None = None,
         cost: float | None = None,
         enabled: bool | None = None,
-    ) -> dict[str, Json]:
+    ) -> ProviderRow:
         """Register a provider for a capability, or change how; None leaves what there is."""
         arguments = {
             "provider": provider,
@@ -63,15 +67,15 @@ class Router:
             "cost": cost,
             "enabled": enabled,
         }
-        return dict(self.transport.call("set_provider", arguments))
+        return ProviderRow.model_validate(self.transport.call("set_provider", arguments))
 
     def remove(self, provider: str, capability: str | None = None) -> int:
         """Forget a provider, for one capability or all; return for how many it was registered."""
         return int(self.transport.call("remove_provider", {"provider": provider, "capability": capability})["changed"])
 
-    def providers(self, capability: str | None = None) -> list[dict[str, Json]]:
+    def providers(self, capability: str | None = None) -> list[ProbedProvider]:
         """Return what is registered, with the last probe of each."""
-        return list(self.transport.call("list_providers", {"capability": capability}))
+        return read_list(ProbedProvider, self.transport.call("list_providers", {"capability": capability}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,20 +9,21 @@ from uuid import uuid4
 
 from cogo_dagster.quality import summary as words
 from cogo_dagster.quality.pictures import week_chart
-from cogo_dagster.quality.records import GateRun, GateSummary, GateType, Stored, WeeklySummary
+from cogo_dagster.quality.records import GateNumbers, GateRun, GateSummary, GateType, Stored, WeeklySummary
 from cogo_dagster.quality.reports.report import Report, attempt_report
 from cogo_dagster.quality.verdict import Threshold, q1
 from cogo_dagster.quality.weeks import start_of, week_of
 from cogo_dagster.queue.artifacts import ArtifactRejected, ArtifactStore, upload_report
 from cogo_dagster.queue.executor import ReportPaths
 from cogo_dagster.queue.model import ArtifactFile, Json
+from cogo_dagster.queue.rows.base import read_list
+from cogo_dagster.queue.rows.gates import GateRunRow, KeptWindow, RecordedGateRun, StoredWindow
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.text import storable
 
 Address = Callable[[str], str | None]
 """Where a person finds an artifact's content, by its id."""
 
-_REPORTS: Final = ("eslint", "coverage", "junit")
 _SETTLED: Final = timedelta(minutes=5)
 
 
@@ -50,8 +51,8 @@ class GateService:
 
     def record(self, run: Mapping[str, Json]) -> tuple[GateRun, bool]:
         """Write down one gate run; return it, and whether it is new. Repeatable by its `gate_run_id`."""
-        answer = self._transport.call("record_gate_run", {"run": dict(run)})
-        return self._run(answer["gate_run"]), answer["created"]
+        answer = RecordedGateRun.model_validate(self._transport.call("record_gate_run", {"run": dict(run)}))
+        return self._run(answer.gate_run), answer.created
 
     def record_reports(self, run: Mapping[str, Json], reports: Mapping[str, ReportPaths]) -> tuple[GateRun, bool]:
         """Read reports, keep them as artifacts, and write down one gate run; as `record`.
@@ -99,9 +100,22 @@ class GateService:
         except ArtifactRejected as error:
             return None, f"The report is not kept: {error}"
 
-    def recent(self, type: GateType | None = "gate_fix", limit: int = 3, **filters: Json) -> list[GateRun]:
-        """Return gate runs, newest first; further filters are the arguments of `list_gate_runs`."""
-        rows = self._transport.call("list_gate_runs", {"type": type, "max_runs": limit, **filters})
+    def recent(
+        self,
+        type: GateType | None = "gate_fix",
+        limit: int = 3,
+        *,
+        branch: str | None = None,
+        status: str | None = None,
+        since_seconds: float | None = None,
+    ) -> list[GateRun]:
+        """Return gate runs, newest first.
+
+        Args:
+            since_seconds: Recorded within the last so many seconds.
+        """
+        given = {"type": type, "branch": branch, "status": status, "since_seconds": since_seconds, "max_runs": limit}
+        rows = read_list(GateRunRow, self._transport.call("list_gate_runs", given))
         return [self._run(row) for row in rows]
 
     def summary(
@@ -116,9 +130,9 @@ class GateService:
 
         Providers' health is told for now only: just their last probe is known.
         """
-        numbers = self.numbers(hours, branch, start=start, end=end)
+        numbers = self._numbers(hours, branch, start=start, end=end)
         providers = [] if end else self._transport.call("list_provider_health", {})
-        return self.judged({**numbers, "providers": providers})
+        return self._judged({**numbers, "providers": providers})
 
     def numbers(
         self,
@@ -127,8 +141,13 @@ class GateService:
         *,
         start: datetime | None = None,
         end: datetime | None = None,
+    ) -> GateNumbers:
+        """Return what `summary` judges."""
+        return GateNumbers.model_validate(self._numbers(hours, branch, start=start, end=end))
+
+    def _numbers(
+        self, hours: float, branch: str | None, *, start: datetime | None = None, end: datetime | None = None
     ) -> Mapping[str, Json]:
-        """Return what `summary` judges, as the SQL function `gate_summary` returns it."""
         given = {
             "window_start": _text(start),
             "window_end": _text(end),
@@ -138,33 +157,33 @@ class GateService:
         numbers: Mapping[str, Json] = self._transport.call("gate_summary", given)
         return numbers
 
-    def judged(self, numbers: Mapping[str, Json]) -> GateSummary:
+    def _judged(self, numbers: Mapping[str, Json]) -> GateSummary:
         """Return numbers with the verdict on them."""
-        return GateSummary.model_validate({**numbers, "q1": q1(numbers, self.threshold)})
+        return GateSummary.model_validate({**numbers, "q1": q1(GateNumbers.model_validate(numbers), self.threshold)})
 
     def store_day(self, start: datetime, branch: str | None = None) -> Stored:
         """Compute a closed UTC day and keep it; see the SQL function `store_gate_snapshot` for what is kept when."""
         given = {"kind": "daily", "window_start": _text(start), "branch": branch or self.branch}
-        return self._stored(self._transport.call("store_gate_snapshot", given))
+        return self._stored(KeptWindow.model_validate(self._transport.call("store_gate_snapshot", given)))
 
     def store_rolling(self, branch: str | None = None) -> Stored:
         """Compute the last 24 hours and keep them."""
         given = {"kind": "rolling", "branch": branch or self.branch}
-        return self._stored(self._transport.call("store_gate_snapshot", given))
+        return self._stored(KeptWindow.model_validate(self._transport.call("store_gate_snapshot", given)))
 
     def snapshots(self, days: int = 30, branch: str | None = None) -> list[Stored]:
         """Return the newest stored days, newest first."""
         return [self._stored(row) for row in self._snapshot_rows(days, branch)]
 
-    def snapshot_numbers(self, days: int, branch: str | None = None) -> list[Mapping[str, Json]]:
+    def snapshot_numbers(self, days: int, branch: str | None = None) -> list[GateNumbers]:
         """Return the numbers of stored days without a verdict, for a backtest."""
-        return [row["numbers"] for row in self._snapshot_rows(days, branch)]
+        return [GateNumbers.model_validate(row.numbers) for row in self._snapshot_rows(days, branch)]
 
     def store_week(self, week: str, branch: str | None = None) -> tuple[WeeklySummary, str]:
         """Compute a week that is over and keep it; return it, and what became of what was kept before."""
         given = {"window_start": _text(start_of(week)), "branch": branch or self.branch}
-        outcome: str = self._transport.call("store_weekly_summary", given)["outcome"]
-        return self.weekly(week, branch), outcome
+        kept = KeptWindow.model_validate(self._transport.call("store_weekly_summary", given))
+        return self.weekly(week, branch), kept.outcome
 
     def publish_week(self, week: str | None = None, branch: str | None = None) -> tuple[WeeklySummary, str]:
         """Return a week and the id of its chart, which is kept as an artifact; a week that is over is kept itself."""
@@ -178,8 +197,7 @@ class GateService:
 
     def last_week(self) -> str:
         """Return the newest week that is over, by the database's clock."""
-        now = datetime.fromisoformat(self.numbers(hours=0.001)["window"]["end"])
-        return week_of(now - timedelta(days=7))
+        return week_of(self.numbers(hours=0.001).window.end - timedelta(days=7))
 
     def weekly(self, week: str | None = None, branch: str | None = None) -> WeeklySummary:
         """Return a week beside the week before, each as it was kept, else computed now; None: the last that is over."""
@@ -200,21 +218,25 @@ class GateService:
 
     def _week(self, week: str | None, branch: str | None) -> Stored:
         given = {"window_start": _text(start_of(week)) if week else None, "branch": branch or self.branch}
-        return self._stored(self._transport.call("weekly_numbers", given))
+        return self._stored(StoredWindow.model_validate(self._transport.call("weekly_numbers", given)))
 
-    def _snapshot_rows(self, days: int, branch: str | None) -> list[Mapping[str, Json]]:
+    def _snapshot_rows(self, days: int, branch: str | None) -> list[StoredWindow]:
         given = {"kind": "daily", "branch": branch or self.branch, "max_snapshots": days}
-        rows: list[Mapping[str, Json]] = self._transport.call("list_gate_snapshots", given)
-        return rows
+        return read_list(StoredWindow, self._transport.call("list_gate_snapshots", given))
 
-    def _stored(self, row: Mapping[str, Json]) -> Stored:
-        kept = {name: row.get(name) for name in ("outcome", "complete", "revision", "computed_at")}
-        return Stored.model_validate({**kept, "summary": self.judged(row["numbers"] | {"providers": row["providers"]})})
+    def _stored(self, row: StoredWindow) -> Stored:
+        return Stored(
+            outcome=row.outcome if isinstance(row, KeptWindow) else None,
+            complete=row.complete,
+            revision=row.revision,
+            computed_at=row.computed_at,
+            summary=self._judged(row.numbers | {"providers": row.providers}),
+        )
 
-    def _run(self, row: Mapping[str, Json]) -> GateRun:
-        ids = {name: row[f"{name}_artifact_id"] for name in _REPORTS}
-        urls = {f"{name}_url": self._address(id) if id else None for name, id in ids.items()}
-        return GateRun.model_validate({**row, **urls})
+    def _run(self, row: GateRunRow) -> GateRun:
+        ids = {"eslint": row.eslint_artifact_id, "coverage": row.coverage_artifact_id, "junit": row.junit_artifact_id}
+        urls = {f"{name}_url": self._address(str(id)) if id else None for name, id in ids.items()}
+        return GateRun.model_validate({**row.document, **urls})
 
 
 def _text(time: datetime | None) -> str | None:

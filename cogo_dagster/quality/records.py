@@ -180,6 +180,22 @@ class ProviderHealth(_Model):
     capability: str | None = None
 
 
+class GateNumbers(_Model):
+    """What the verdict and the checks look at, of the numbers of a window.
+
+    Attributes:
+        branch_known: A gate run was recorded on the branch, whenever.
+        branches: Those with gate runs in the window, most runs first.
+    """
+
+    window: Window
+    branch: str
+    branch_known: bool
+    branches: list[str]
+    gate: GateCounts
+    jobs: JobCounts
+
+
 class GateSummary(_Model):
     """The numbers of a window. Gate runs are those of `branch`; a gate_fix counts on every branch."""
 

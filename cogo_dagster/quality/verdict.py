@@ -1,10 +1,9 @@
 """The verdict on a pass rate, as pure functions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cogo_dagster.quality.records import Q1
-from cogo_dagster.queue.model import Json
+from cogo_dagster.quality.records import Q1, GateNumbers, GateSummary, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,47 +22,53 @@ class Replayed:
     q1: Q1
 
 
-def q1(numbers: Mapping[str, Json], threshold: Threshold) -> Q1:
+def q1(numbers: GateNumbers | GateSummary, threshold: Threshold) -> Q1:
     """Judge the gate runs of a summary.
 
     Args:
-        numbers: A document of the SQL function `gate_summary`.
+        numbers: Of a window.
         threshold: What is asked.
     """
-    gate = numbers["gate"]
-    runs, passed = gate["runs"], gate["passed"]
-    common = {
-        "pass_rate": gate["pass_rate"],
-        "min_pass_rate": threshold.min_pass_rate,
-        "runs": runs,
-        "min_runs": threshold.min_runs,
-        "passed": passed,
-        "failed": gate["failed"],
-    }
-    if runs < threshold.min_runs:
-        return Q1(verdict="not_computed", reason=_too_little(numbers, threshold), **common)
-    # In whole numbers: 69.999 % must not pass as 70.
-    passes = passed * 100 >= threshold.min_pass_rate * runs
-    words = f"{passed} of {runs} gate runs on {numbers['branch']} passed ({_per_cent(gate['pass_rate'])})"
-    asked = f"at least {_per_cent(threshold.min_pass_rate)} must"
-    return Q1(verdict="pass" if passes else "fail", reason=f"{words}; {asked}.", **common)
+    gate = numbers.gate
+    verdict, reason = _judged(numbers, threshold)
+    return Q1(
+        verdict=verdict,
+        pass_rate=gate.pass_rate,
+        min_pass_rate=threshold.min_pass_rate,
+        runs=gate.runs,
+        min_runs=threshold.min_runs,
+        passed=gate.passed,
+        failed=gate.failed,
+        reason=reason,
+    )
 
 
-def backtest(snapshots: Sequence[Mapping[str, Json]], threshold: Threshold) -> list[Replayed]:
+def backtest(snapshots: Sequence[GateNumbers], threshold: Threshold) -> list[Replayed]:
     """Say what a threshold would have said of past days, oldest first.
 
     Args:
-        snapshots: Documents of `gate_summary`, in any order.
+        snapshots: Numbers of days, in any order.
         threshold: The one to try.
     """
-    ordered = sorted(snapshots, key=lambda numbers: str(numbers["window"]["start"]))
-    return [Replayed(numbers["window"]["start"][:10], q1(numbers, threshold)) for numbers in ordered]
+    ordered = sorted(snapshots, key=lambda numbers: numbers.window.start)
+    return [Replayed(numbers.window.start.date().isoformat(), q1(numbers, threshold)) for numbers in ordered]
 
 
-def _too_little(numbers: Mapping[str, Json], threshold: Threshold) -> str:
-    branch, runs = numbers["branch"], numbers["gate"]["runs"]
-    if not numbers["branch_known"]:
-        others = ", ".join(numbers["branches"][:5])
+def _judged(numbers: GateNumbers | GateSummary, threshold: Threshold) -> tuple[Verdict, str]:
+    """Return the verdict and one sentence for people."""
+    gate = numbers.gate
+    if gate.runs < threshold.min_runs or gate.pass_rate is None:
+        return "not_computed", _too_little(numbers, threshold)
+    # In whole numbers: 69.999 % must not pass as 70.
+    passes = gate.passed * 100 >= threshold.min_pass_rate * gate.runs
+    words = f"{gate.passed} of {gate.runs} gate runs on {numbers.branch} passed ({_per_cent(gate.pass_rate)})"
+    return "pass" if passes else "fail", f"{words}; at least {_per_cent(threshold.min_pass_rate)} must."
+
+
+def _too_little(numbers: GateNumbers | GateSummary, threshold: Threshold) -> str:
+    branch, runs = numbers.branch, numbers.gate.runs
+    if not numbers.branch_known:
+        others = ", ".join(numbers.branches[:5])
         hint = f"runs were recorded on {others}" if others else "record one with `cogo gate record`"
         return f"No gate run was ever recorded on the branch {branch}: {hint}."
     counted = f"{runs} gate run{'s' if runs != 1 else ''}"

@@ -1,10 +1,11 @@
 """What outside services allow, kept in the database for all workers: a bucket of tokens and a circuit by name."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.decoding import Unreadable
+from cogo_dagster.queue.rows.base import read_list
+from cogo_dagster.queue.rows.rates import OpenedCircuit, RateGrant, RateLimitRow
 from cogo_dagster.queue.transports.base import Transport
 
 
@@ -35,7 +36,7 @@ class Grant:
 
     granted: bool
     wait_seconds: float
-    open_until: datetime | None = None
+    open_until: datetime | Unreadable | None = None
     reason: str | None = None
 
 
@@ -52,27 +53,25 @@ class RateLimits:
     def acquire(self, rate: Rate, cost: float = 1) -> Grant:
         """Ask for a call; one that is not granted took nothing."""
         arguments = {"name": rate.name, "capacity": rate.capacity, "refill_per_second": rate.refill_per_second}
-        answer = self._transport.call("acquire_rate", arguments | {"cost": cost})
-        circuit: Mapping[str, Json] = answer["circuit"] or {}
-        until = circuit.get("open_until")
+        row = RateGrant.model_validate(self._transport.call("acquire_rate", arguments | {"cost": cost}))
+        circuit = row.circuit
         return Grant(
-            answer["granted"],
-            answer["wait_seconds"],
-            datetime.fromisoformat(until) if until else None,
-            circuit.get("reason"),
+            row.granted,
+            row.wait_seconds,
+            circuit.open_until if circuit else None,
+            circuit.reason if circuit else None,
         )
 
-    def open_circuit(self, name: str, open_seconds: float, reason: str) -> datetime:
+    def open_circuit(self, name: str, open_seconds: float, reason: str) -> datetime | Unreadable:
         """Grant no call for so long, at most a year; a circuit that is open longer stays so. Return until when."""
         seconds = min(max(open_seconds, 0), 31_536_000)
-        answer = self._transport.call("open_circuit", {"name": name, "open_seconds": seconds, "reason": reason})
-        return datetime.fromisoformat(answer["open_until"])
+        given = {"name": name, "open_seconds": seconds, "reason": reason}
+        return OpenedCircuit.model_validate(self._transport.call("open_circuit", given)).open_until
 
     def close_circuit(self, name: str) -> None:
         """Grant calls again."""
         self._transport.call("close_circuit", {"name": name})
 
-    def open_circuits(self) -> list[Json]:
-        """Return `name`, `open_until` and `reason` of every open circuit."""
-        rows: list[Json] = self._transport.call("list_rate_limits", {"open_only": True})
-        return rows
+    def open_circuits(self) -> list[RateLimitRow]:
+        """Return every open circuit."""
+        return read_list(RateLimitRow, self._transport.call("list_rate_limits", {"open_only": True}))

@@ -1,10 +1,8 @@
 """Whether the queue is well, as pure functions of its numbers: what the asset checks say."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.rows.stats import DatabaseHealth, QueueStats
 
 Severity = Literal["ok", "warn", "error"]
@@ -47,9 +45,8 @@ def oldest_queued_age(stats: QueueStats, *, warn: float = 900, error: float = 3_
     )
 
 
-def lease_losses(jobs: Mapping[str, Json], *, warn: int = 1, error_share: float = 0.01) -> CheckResult:
+def lease_losses(lost: int, attempts: int, *, warn: int = 1, error_share: float = 0.01) -> CheckResult:
     """Judge how many attempts of a day were lost with their worker."""
-    lost, attempts = jobs["lost"], jobs["attempts"]
     share = lost / attempts if attempts else 0
     severity = "error" if lost >= warn and share > error_share else _grade(lost, warn, None)
     hint = ": look for workers that were killed or starved." if lost else "."

@@ -7,12 +7,13 @@ trying, and a slow hash would cost every request. A session's cookie is made and
 import hashlib
 import re
 import secrets
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 from uuid import uuid4
 
 from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.rows.access import AccessTokenRow, NewAccessTokenRow, RevokedTokenRow, WebSessionRow
+from cogo_dagster.queue.rows.base import read_list
 from cogo_dagster.queue.transports.base import Transport
 
 Role = Literal["viewer", "operator", "admin"]
@@ -65,14 +66,14 @@ class AccessTokens:
 
     def create(
         self, name: str, role: Role, *, expires_in_seconds: float | None = None, actor: str | None = None
-    ) -> tuple[str, Mapping[str, Json]]:
+    ) -> tuple[str, NewAccessTokenRow]:
         """Make a token; return it, which is kept nowhere, and its row.
 
         Raises:
             InvalidArgument: The name is taken by a live token, or a value is out of bounds.
         """
         token = f"cogo_{secrets.token_urlsafe(32)}"
-        row: Mapping[str, Json] = self.transport.call(
+        row = self.transport.call(
             "create_access_token",
             {
                 "token_id": str(uuid4()),
@@ -83,24 +84,27 @@ class AccessTokens:
                 "actor": actor,
             },
         )
-        return token, row
+        return token, NewAccessTokenRow.model_validate(row)
 
-    def rows(self, *, live_only: bool = False) -> list[dict[str, Json]]:
+    def rows(self, *, live_only: bool = False) -> list[AccessTokenRow]:
         """Return the tokens there are, at most 1,000, live ones first; never the tokens themselves."""
-        rows: list[dict[str, Json]] = self.transport.call("list_access_tokens", {"live_only": live_only})
-        return rows
+        return read_list(AccessTokenRow, self.transport.call("list_access_tokens", {"live_only": live_only}))
 
-    def revoke(self, name: str, actor: str | None = None) -> Mapping[str, Json]:
-        """End the live token of a name and its sessions; return {"name", "changed", "sessions"}."""
-        answer: Mapping[str, Json] = self.transport.call("revoke_access_token", {"name": name, "actor": actor})
-        return answer
+    def revoke(self, name: str, actor: str | None = None) -> RevokedTokenRow:
+        """End the live token of a name and its sessions."""
+        return RevokedTokenRow.model_validate(
+            self.transport.call("revoke_access_token", {"name": name, "actor": actor})
+        )
 
     def holder_of(self, token: str) -> Holder | None:
         """Return who holds a token, and write down that it was used; None if it is none of ours or no longer live."""
         if not _TOKEN.fullmatch(token):
             return None
-        row = self.transport.call("use_access_token", {"token_hash": hashed(token)})
-        return Holder(row["name"], row["role"], row["id"]) if row else None
+        answer = self.transport.call("use_access_token", {"token_hash": hashed(token)})
+        if answer is None:
+            return None
+        row = AccessTokenRow.model_validate(answer)
+        return Holder(row.name, row.role, str(row.id))
 
     def open_session(self, secret: str, holder: Holder, lifetime_seconds: float, seal: str | None) -> None:
         """Begin a session whose cookie has this value.
@@ -145,8 +149,9 @@ def hashed(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def _session(row: Json) -> Session | None:
-    if not row:
+def _session(answer: Json) -> Session | None:
+    if answer is None:
         return None
-    holder = Holder(row["holder"], row["role"], row["token_id"])
-    return Session(row["id"], row["session_hash"], holder, row["seal"])
+    row = WebSessionRow.model_validate(answer)
+    holder = Holder(row.holder, row.role, str(row.token_id) if row.token_id else None)
+    return Session(str(row.id), row.session_hash, holder, row.seal)

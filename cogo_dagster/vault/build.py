@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.supabase.edge_functions import EdgeFailed, EdgeFunction, edge_function
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.settings import Settings
-from cogo_dagster.vault.key_ring import KeyRing, kept_keys
-from cogo_dagster.vault.key_vault import KeyVault
+from cogo_dagster.vault.key_ring import KeyRing, Sealed, kept_keys
+from cogo_dagster.vault.key_vault import KeptSecret, KeyVault
 from cogo_dagster.vault.variables import no_variable, variable_in
 
 
@@ -20,15 +19,15 @@ class EdgeSecrets:
 
     function: EdgeFunction
 
-    def secret(self, environment: str, reference: str) -> Json:
-        """Return the row of a secret, or None; see `SecretSource`."""
+    def secret(self, environment: str, reference: str) -> KeptSecret | None:
+        """Return a secret as it was encrypted, or None; see `SecretSource`."""
         answer = self.function.call({"environment": environment, "reference": reference})
         row = answer.get("secret", "") if isinstance(answer, dict) else ""
         if row is None:
             return None
         if not isinstance(row, dict) or not all(isinstance(row.get(name), str) for name in ("ciphertext", "key_id")):
             raise EdgeFailed("The edge function key-vault answers something that is no secret.")
-        return {"version": None, "updated_at": None} | row
+        return KeptSecret(Sealed(row["ciphertext"], row["key_id"]), row.get("version"), row.get("updated_at"))
 
 
 def build_vault(transport: Transport, settings: Settings, environment: str) -> KeyVault:

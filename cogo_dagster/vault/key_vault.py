@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.rows.base import Cursor, read_list
+from cogo_dagster.queue.rows.secrets import RotatedSecrets, SealedSecret, SecretRow, StoredSecret, UnrotatedSecrets
 from cogo_dagster.queue.supabase.edge_functions import EdgeFailed
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.vault.key_ring import KeyRing, Sealed
@@ -24,9 +25,23 @@ _VARIABLES: Final = {"googlechat:notify:webhook_url": "GOOGLE_CHAT_WEBHOOK_URL"}
 class SecretSource(Protocol):
     """Somebody else who knows secrets by reference: the edge function."""
 
-    def secret(self, environment: str, reference: str) -> Json:
-        """Return the row as SQL's `get_secret` does, or None; raise EdgeFailed where there is no answer."""
+    def secret(self, environment: str, reference: str) -> "KeptSecret | None":
+        """Return a secret as it was encrypted, or None; raise EdgeFailed where there is no answer."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class KeptSecret:
+    """A secret as it was encrypted.
+
+    Attributes:
+        version: Which of the values it has had; None where the source does not say.
+        updated_at: As the source writes it.
+    """
+
+    sealed: Sealed
+    version: int | None = None
+    updated_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +109,14 @@ class KeyVault:
         value = self.variable(name)
         if value:
             return Secret(reference, self.environment, value, f"variable {name}")
-        row, source = self._row(reference)
-        if row is None:
+        kept, source = self._kept(reference)
+        if kept is None:
             return None
-        value = self.keys().open(self.environment, reference, Sealed(row["ciphertext"], row["key_id"]))
-        return Secret(reference, self.environment, value, source, row["version"], row["updated_at"])
+        value = self.keys().open(self.environment, reference, kept.sealed)
+        return Secret(reference, self.environment, value, source, kept.version, kept.updated_at)
 
-    def put(self, reference: str, value: str, actor: str | None = None) -> Json:
-        """Encrypt and keep a value; return the row, with `created`.
+    def put(self, reference: str, value: str, actor: str | None = None) -> StoredSecret:
+        """Encrypt and keep a value.
 
         Raises:
             VaultError: No key, or no value.
@@ -112,7 +127,7 @@ class KeyVault:
                 f"A secret must be text of 1 to {MOST_CHARACTERS:,} characters: encode bytes, in base64 for example."
             )
         sealed = self.keys().seal(self.environment, reference, value)
-        return self.transport.call(
+        answer = self.transport.call(
             "set_secret",
             {
                 "environment": self.environment,
@@ -122,6 +137,7 @@ class KeyVault:
                 "actor": actor,
             },
         )
+        return StoredSecret.model_validate(answer)
 
     def remove(self, reference: str, actor: str | None = None) -> bool:
         """Forget a secret; return whether there was one."""
@@ -129,12 +145,10 @@ class KeyVault:
         arguments = {"environment": self.environment, "reference": reference, "actor": actor}
         return bool(self.transport.call("delete_secret", arguments)["changed"])
 
-    def secrets(self, *, everywhere: bool = False) -> list[dict[str, Json]]:
+    def secrets(self, *, everywhere: bool = False) -> list[SecretRow]:
         """Return which secrets there are, without values, at most 1,000."""
-        rows: list[dict[str, Json]] = self.transport.call(
-            "list_secrets", {"environment": None if everywhere else self.environment}
-        )
-        return rows
+        given = {"environment": None if everywhere else self.environment}
+        return read_list(SecretRow, self.transport.call("list_secrets", given))
 
     def rotate(self, actor: str | None = None, batch_size: int = 100) -> Rotation:
         """Encrypt the secrets of all environments with the newest key, batch by batch.
@@ -143,30 +157,31 @@ class KeyVault:
         """
         ring = self.keys()
         done = Rotation(ring.newest)
-        after: Json = None
+        after: Cursor | None = None
         while True:
-            batch = self.transport.call(
-                "list_unrotated_secrets", {"key_id": ring.newest, "after": after, "batch_size": batch_size}
-            )
-            if fresh := [sealed for row in batch["secrets"] if (sealed := _again(ring, row, done))]:
+            given = {"key_id": ring.newest, "after": after, "batch_size": batch_size}
+            batch = UnrotatedSecrets.model_validate(self.transport.call("list_unrotated_secrets", given))
+            if fresh := [sealed for row in batch.secrets if (sealed := _again(ring, row, done))]:
                 arguments = {"secrets": fresh, "key_id": ring.newest, "actor": actor}
-                answer = self.transport.call("rotate_secrets", arguments)
-                done.changed += answer["changed"]
-                done.skipped += answer["skipped"]
-            if not batch["more"]:
+                answer = RotatedSecrets.model_validate(self.transport.call("rotate_secrets", arguments))
+                done.changed += answer.changed
+                done.skipped += answer.skipped
+            if not batch.more:
                 return done
-            after = {name: batch["secrets"][-1][name] for name in ("environment", "reference")}
+            after = batch.secrets[-1].cursor("environment", "reference")
 
-    def _row(self, reference: str) -> tuple[Json, str]:
+    def _kept(self, reference: str) -> tuple[KeptSecret | None, str]:
         """Ask the edge function, then the database: also where the function knows nothing."""
         if self.edge is not None:
             try:
-                row = self.edge.secret(self.environment, reference)
+                kept = self.edge.secret(self.environment, reference)
             except EdgeFailed:
-                row = None
-            if row is not None:
-                return row, "edge function"
-        return self.transport.call("get_secret", {"environment": self.environment, "reference": reference}), "database"
+                kept = None
+            if kept is not None:
+                return kept, "edge function"
+        given = {"environment": self.environment, "reference": reference}
+        answer = self.transport.call("get_secret", given)
+        return None if answer is None else _kept_secret(SealedSecret.model_validate(answer)), "database"
 
 
 def check_reference(reference: str) -> None:
@@ -197,16 +212,20 @@ def _unstorable(character: str) -> bool:
     return character == "\x00" or "\ud800" <= character <= "\udfff"
 
 
-def _again(ring: KeyRing, row: Json, done: Rotation) -> Json:
-    place = (row["environment"], row["reference"])
+def _kept_secret(row: SealedSecret) -> KeptSecret:
+    return KeptSecret(Sealed(row.ciphertext, row.key_id), row.version, row.document["updated_at"])
+
+
+def _again(ring: KeyRing, row: SealedSecret, done: Rotation) -> dict[str, str | int] | None:
+    place = (row.environment, row.reference)
     try:
-        sealed = ring.seal(*place, ring.open(*place, Sealed(row["ciphertext"], row["key_id"])))
+        sealed = ring.seal(*place, ring.open(*place, Sealed(row.ciphertext, row.key_id)))
     except VaultError:
         done.unreadable.append(" ".join(place))
         return None
     return {
         "environment": place[0],
         "reference": place[1],
-        "version": row["version"],
+        "version": row.version,
         "ciphertext": sealed.ciphertext,
     }

@@ -8,7 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.rows.alerts import AlertTargets
 from cogo_dagster.queue.stats import Latency, Numbers, StatusCounts, WorkerTotals
 from cogo_dagster.text import printable
 from cogo_dagster.web.backend import Backend
@@ -106,19 +106,17 @@ def _totals(totals: WorkerTotals) -> Iterator[Metric]:
         yield _histogram(totals.latency)
 
 
-def _alerts(health: Mapping[str, Json]) -> Iterator[Metric]:
-    yield GaugeMetricFamily("cogo_alerts_firing", "Alerts that fire.", value=health["firing"])
-    yield GaugeMetricFamily(
-        "cogo_alerts_undelivered", "Deliveries of alerts that are due.", value=health["undelivered"]
-    )
+def _alerts(health: AlertTargets) -> Iterator[Metric]:
+    yield GaugeMetricFamily("cogo_alerts_firing", "Alerts that fire.", value=health.firing)
+    yield GaugeMetricFamily("cogo_alerts_undelivered", "Deliveries of alerts that are due.", value=health.undelivered)
     healthy = GaugeMetricFamily("cogo_alert_target_healthy", "1 where a target can be reached.", labels=["target"])
     deliveries = GaugeMetricFamily(
         "cogo_alert_deliveries", "Deliveries by target and status, as kept.", labels=["target", "status"]
     )
-    for one in health["targets"]:
-        healthy.add_metric([one["target"]], float(one["healthy"]))
-        for status in ("pending", "delivered", "dead"):
-            deliveries.add_metric([one["target"], status], one[status])
+    for one in health.targets:
+        healthy.add_metric([one.target], float(one.healthy))
+        for status, count in (("pending", one.pending), ("delivered", one.delivered), ("dead", one.dead)):
+            deliveries.add_metric([one.target, status], count)
     yield healthy
     yield deliveries
 

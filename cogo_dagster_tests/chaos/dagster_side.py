@@ -23,11 +23,11 @@ import psycopg
 from dagster._daemon.monitoring.run_monitoring import execute_run_monitoring_iteration
 from sqlalchemy.exc import DBAPIError
 
-from cogo_dagster.defs.instance import _engines
-from cogo_dagster.defs.resources import CogoResource
-from cogo_dagster.defs.zombies import end_zombies
-from cogo_dagster.insights.zombies import Watch
+from cogo_dagster.dagster_support.resources import CogoResource
+from cogo_dagster.dagster_support.storage_database import databases
+from cogo_dagster.dagster_support.zombies import end_zombies
 from cogo_dagster.settings import PROJECT_ROOT
+from cogo_dagster.supervision.zombies import Watch
 
 BEGUN: Final = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 MARK: Final = "COGO_CHAOS_DAGSTER"
@@ -232,7 +232,7 @@ def dagster_side(
     }
     with ExitStack() as stack:
         stack.callback(owner.execute, f"drop database if exists {name} with (force)")
-        stack.callback(_engines.forget)
+        stack.callback(databases.forget)
         seen = {key: environment[key] for key in ("DAGSTER_POSTGRES_URL", "DAGSTER_HOME", "COGO_HOME")}
         stack.enter_context(mock.patch.dict(os.environ, seen))
         stack.enter_context(warnings.catch_warnings())

@@ -5,11 +5,11 @@ from typing import Final
 import dagster as dg
 import pytest
 
-from cogo_dagster.definitions import defs
-from cogo_dagster.defs.resources import CogoResource
+from cogo_dagster.dagster_support.resources import CogoResource
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.model import Json
 from cogo_dagster_tests.conftest import Owner
+from cogo_dagster_tests.defs.loaded import defs
 from cogo_dagster_tests.queue.scenes import one_of_each
 from cogo_dagster_tests.rows import every_row
 

@@ -221,8 +221,8 @@ def test_what_is_not_well_is_graded() -> None:
     assert health_checks.dlq_depth(stats).severity == "error"
     assert health_checks.oldest_queued_age(stats).severity == "warn"
     assert health_checks.oldest_queued_age(stats.model_copy(update={"oldest_ready_seconds": 9_999})).severity == "error"
-    assert health_checks.lease_losses({"lost": 1, "attempts": 1_000}).severity == "warn"
-    assert health_checks.lease_losses({"lost": 50, "attempts": 1_000}).severity == "error"
+    assert health_checks.lease_losses(1, 1_000).severity == "warn"
+    assert health_checks.lease_losses(50, 1_000).severity == "error"
     well = DatabaseHealth(jobs_live=10, jobs_dead=5, oldest_transaction_seconds=1, transaction_id_age=9, size_bytes=1)
     assert health_checks.database_health(well).severity == "ok"
     assert (

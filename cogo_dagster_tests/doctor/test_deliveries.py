@@ -4,6 +4,7 @@ from cogo_dagster.doctor.checks.deliveries import check_deliveries
 from cogo_dagster.doctor.findings import Finding
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.rows.alerts import AlertTargets
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster_tests.alerts.steps import claim, deliver, fail_job, let_pass, promote, settle
 from cogo_dagster_tests.conftest import Owner
@@ -13,7 +14,7 @@ BROKEN: dict[str, Json] = {"class": "no_service", "message": "Slack knows no suc
 
 def findings(transport: Transport) -> dict[str, Finding]:
     """Let the doctor look."""
-    found = check_deliveries(transport.call("alert_target_health", {}))
+    found = check_deliveries(AlertTargets.model_validate(transport.call("alert_target_health", {})))
     return {finding.check: finding for finding in found}
 
 

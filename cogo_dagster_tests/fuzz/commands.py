@@ -8,7 +8,7 @@ from unittest import mock
 import psycopg
 from hypothesis import strategies as st
 
-from cogo_dagster.cli.exit_codes import ExitCode
+from cogo_dagster.cli.command import ExitCode
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.model import NewJob
 from cogo_dagster.queue.transports.postgres import PostgresTransport

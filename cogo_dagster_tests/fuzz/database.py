@@ -16,7 +16,7 @@ from cogo_dagster.queue.errors import InvalidArgument, QueueError
 from cogo_dagster.queue.functions import FUNCTIONS
 from cogo_dagster.queue.model import NewJob, Outcome, Settlement
 from cogo_dagster.queue.transports.postgres import PostgresTransport
-from cogo_dagster.web.search import QUALIFIERS, Search
+from cogo_dagster.web.search import QUALIFIERS, JobSearch
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.fuzz.strategies import TEXTS, as_bytes, documents
 from cogo_dagster_tests.fuzz.trial import Trial
@@ -81,8 +81,8 @@ def searches(trial: Trial) -> None:
         terms = st.builds(lambda name, value: f"{name}:{value}", st.sampled_from(sorted(QUALIFIERS)), values)
 
         def check(words: list[str]) -> None:
-            search = Search.parse(" ".join(words).encode("utf-8", "replace").decode())  # as addresses are decoded
-            assert Search.parse(str(search)).filters() == search.filters()
+            search = JobSearch.parse(" ".join(words).encode("utf-8", "replace").decode())  # as addresses are decoded
+            assert JobSearch.parse(str(search)).filters() == search.filters()
             queue.search_jobs(**search.filters())
 
         trial.each(st.lists(st.one_of(values, terms), max_size=5), check)
@@ -110,7 +110,9 @@ def rows(trial: Trial) -> None:
             for job in claimed:
                 with contextlib.suppress(InvalidArgument):
                     queue.settle([Settlement(job, Outcome.SUCCEEDED)])
-            assert queue.look_at(sound)["status"] == "succeeded"
+            looked = queue.look_at(sound)
+            assert looked is not None
+            assert looked.status == "succeeded"
             for function in ("retry_failed", "replay_dlq", "cleanup_artifacts", "purge_jobs", "recover_leases"):
                 queue.transport.call(function, {"dry_run": True})
 

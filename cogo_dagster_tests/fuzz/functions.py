@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from cogo_dagster.executors.registry import load_executors
 from cogo_dagster.quality.reports import ReportError, read_report
 from cogo_dagster.quality.reports.report import KINDS
+from cogo_dagster.queue.bulk_plan import BulkPlan
 from cogo_dagster.queue.decoding import decode
 from cogo_dagster.queue.errors import InvalidArgument
 from cogo_dagster.queue.executor import Executor, InvalidPayload
-from cogo_dagster.queue.bulk_plan import Plan
 from cogo_dagster.redaction import redact
 from cogo_dagster.settings import load_settings
-from cogo_dagster.web.access import Refused
+from cogo_dagster.web.access import RequestDenied
 from cogo_dagster.web.api.cursors import read_cursor
 from cogo_dagster_tests.fuzz.strategies import TEXTS, as_base64, as_bytes, as_xml, documents
 from cogo_dagster_tests.fuzz.trial import Trial
@@ -66,7 +66,7 @@ def plans(trial: Trial) -> None:
 
     def check(changed: dict[str, Any]) -> None:
         with contextlib.suppress(InvalidArgument):
-            Plan.from_json(changed)
+            BulkPlan.from_json(changed)
 
     anything = documents(st.sampled_from(_PLAN_KEYS))
     damaged = st.dictionaries(st.sampled_from(_PLAN_KEYS), anything, max_size=3).map(lambda change: _PLAN | change)
@@ -74,10 +74,10 @@ def plans(trial: Trial) -> None:
 
 
 def cursors(trial: Trial) -> None:
-    """A cursor that nobody made raises Refused and nothing else."""
+    """A cursor that nobody made raises RequestDenied and nothing else."""
 
     def check(cursor: str) -> None:
-        with contextlib.suppress(Refused):
+        with contextlib.suppress(RequestDenied):
             read_cursor(cursor, "created_at", "id")
 
     trial.each(st.one_of(TEXTS, documents().map(as_base64)), check)

@@ -1,30 +1,33 @@
 """The verdict: pass, fail, or not computed; never a silent pass."""
 
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cogo_dagster.quality.records import Window
+from cogo_dagster.quality.records import GateCounts, GateNumbers, GateQuantiles, JobCounts, Window
 from cogo_dagster.quality.summary import _signed, window_title
 from cogo_dagster.quality.verdict import Threshold, backtest, q1
 from cogo_dagster.quality.weeks import day_start, start_of, week_of
 from cogo_dagster.queue.errors import InvalidArgument
 
 
-def numbers(passed: int, failed: int, *, known: bool = True, day: str = "2026-11-02") -> dict[str, Any]:
+def numbers(passed: int, failed: int, *, known: bool = True, day: str = "2026-11-02") -> GateNumbers:
     """Return what the verdict looks at."""
     runs = passed + failed
-    gate = {
-        "runs": runs,
-        "passed": passed,
-        "failed": failed,
-        "pass_rate": round(100 * passed / runs, 2) if runs else None,
-    }
-    window = {"start": f"{day}T00:00:00+00:00"}
-    return {"gate": gate, "branch": "main", "branch_known": known, "branches": ["develop"], "window": window}
+    rate = round(100 * passed / runs, 2) if runs else None
+    start = datetime.fromisoformat(f"{day}T00:00:00+00:00")
+    return GateNumbers(
+        gate=GateCounts(runs=runs, passed=passed, failed=failed, pass_rate=rate),
+        branch="main",
+        branch_known=known,
+        branches=["develop"],
+        window=Window(start=start, end=start + timedelta(days=1), hours=24),
+        jobs=JobCounts(
+            succeeded=0, failed=0, success_rate=None, first_try_rate=None, queue_wait_seconds=GateQuantiles()
+        ),
+    )
 
 
 @pytest.mark.parametrize(

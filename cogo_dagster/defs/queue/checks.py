@@ -33,7 +33,8 @@ def oldest_queued_age(cogo: CogoResource) -> dg.AssetCheckResult:
 )
 def lease_losses(cogo: CogoResource) -> dg.AssetCheckResult:
     """Count the lost attempts."""
-    return _result(health_checks.lease_losses(cogo.application.gates.numbers()["jobs"]))
+    jobs = cogo.application.gates.numbers().jobs
+    return _result(health_checks.lease_losses(jobs.lost, jobs.attempts))
 
 
 @dg.asset_check(asset=asset_keys.JOBS, description="Dead rows, old transactions, the age of transaction ids.")

@@ -1,13 +1,14 @@
 """What the database says of itself and of the work in it, read as findings."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 from cogo_dagster.doctor.findings import Finding, failed, ok, unused, warning
-from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.rows.stats import HealthFacts, QueueStats
 from cogo_dagster.queue.transports.base import Transport
 
 _SKEW_WARNING_SECONDS: Final = 5.0
@@ -25,8 +26,8 @@ class Facts:
         roundtrip_seconds: How long one call took; the skew is known to half of it.
     """
 
-    health: Mapping[str, Json]
-    stats: Mapping[str, Json]
+    health: HealthFacts
+    stats: QueueStats
     skew_seconds: float
     roundtrip_seconds: float
 
@@ -42,18 +43,19 @@ def read_facts(
     Raises:
         QueueError: It cannot be asked.
     """
-    transport.call("schema_version", {})  # the first call opens the connection, which takes longer
+    queue = Queue(transport)
+    queue.schema_version()  # the first call opens the connection, which takes longer
     started, sent_at = time.monotonic(), now()
-    health = transport.call("health_facts", {"key_ids": list(key_ids)})
+    health = queue.health_facts(key_ids)
     roundtrip_seconds = time.monotonic() - started
-    skew_seconds = (sent_at - datetime.fromisoformat(health["now"])).total_seconds() + roundtrip_seconds / 2
-    return Facts(health, transport.call("queue_stats", {}), skew_seconds, roundtrip_seconds)
+    skew_seconds = (sent_at - health.now).total_seconds() + roundtrip_seconds / 2
+    return Facts(health, queue.stats(), skew_seconds, roundtrip_seconds)
 
 
 def check_database(facts: Facts, *, where: str, pooled: bool) -> Iterator[Finding]:
     """Say how the server is, how far the clocks are apart, and what stands before it."""
-    connections, most = facts.health["connections"], facts.health["max_connections"]
-    version, took = facts.health["server_version"], f"{facts.roundtrip_seconds * 1000:.0f} ms"
+    connections, most = facts.health.connections, facts.health.max_connections
+    version, took = facts.health.server_version, f"{facts.roundtrip_seconds * 1000:.0f} ms"
     if connections > most * _BUSY_SHARE:
         advice = "Run fewer workers, or raise max_connections."
         yield warning("database", f"{connections} of {most} connections are taken.", advice)
@@ -72,9 +74,9 @@ def check_database(facts: Facts, *, where: str, pooled: bool) -> Iterator[Findin
 
 def check_work(facts: Facts) -> Iterator[Finding]:
     """Say whether somebody takes care of the jobs."""
-    orphaned, alive, ready = facts.health["orphaned_jobs"], facts.stats["workers_alive"], facts.stats["ready"]
+    orphaned, alive, ready = facts.health.orphaned_jobs, facts.stats.workers_alive, facts.stats.ready
     if orphaned:
-        minutes = (facts.health["oldest_orphan_seconds"] or 0) / 60
+        minutes = (facts.health.oldest_orphan_seconds or 0) / 60
         yield failed(
             "orphaned_jobs",
             f"{orphaned} running jobs lost their worker, the first {minutes:.0f} min ago, and nobody recovers them.",
@@ -97,7 +99,7 @@ def check_vault(facts: Facts, key_ids: Sequence[str], problem: str | None) -> It
     Args:
         problem: Why there are no keys, if there are none.
     """
-    kept, unreadable = facts.health["secrets"], facts.health["unreadable_secrets"]
+    kept, unreadable = facts.health.secrets, facts.health.unreadable_secrets
     if problem is not None and not kept:
         yield unused("vault", f"No secrets are kept. {problem}")
     elif problem is not None:
@@ -126,7 +128,7 @@ def _clock(facts: Facts) -> Finding:
 
 
 def _waiting_for_people(facts: Facts) -> Iterator[Finding]:
-    letters, paused = facts.stats["dlq_open"], facts.stats["paused"]
+    letters, paused = facts.stats.dlq_open, facts.stats.paused
     if letters:
         yield warning(
             "dlq", f"{letters} jobs are in the dead-letter queue.", "`cogo list incidents` groups them by cause."

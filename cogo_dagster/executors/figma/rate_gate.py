@@ -83,7 +83,7 @@ class RateGate:
     async def _check_file(self, tier: Tier) -> None:
         """Raise where the file's own circuit is open. A row is there only for a file that was refused."""
         name = self._file_name(tier)
-        if not any(row["name"] == name for row in await asyncio.to_thread(self._rates.open_circuits)):
+        if not any(row.name == name for row in await asyncio.to_thread(self._rates.open_circuits)):
             return
         grant = await asyncio.to_thread(self._rates.acquire, Rate(name, 1, 1), 0)
         if grant.open_until is not None:

@@ -1,13 +1,13 @@
 """What operators do, and the queue in numbers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from cogo_dagster.queue.client.calls import Calls
 from cogo_dagster.queue.ids import new_request_id
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.rows.base import Cursor, read_list
 from cogo_dagster.queue.rows.operations import Operation, PausedChange, PausedRow, ResumedChange
-from cogo_dagster.queue.rows.stats import DatabaseHealth, QueueStats, SchemaVersion
+from cogo_dagster.queue.rows.stats import DatabaseHealth, HealthFacts, QueueStats, SchemaVersion
 
 
 class OperatorCalls(Calls):
@@ -62,6 +62,14 @@ class OperatorCalls(Calls):
     def database_health(self) -> DatabaseHealth:
         """Return what slows the database down before anything fails."""
         return DatabaseHealth.model_validate(self._call("database_health"))
+
+    def health_facts(self, key_ids: Sequence[str]) -> HealthFacts:
+        """Return what the doctor asks the database.
+
+        Args:
+            key_ids: The vault's keys that the caller has.
+        """
+        return HealthFacts.model_validate(self._call("health_facts", key_ids=list(key_ids)))
 
     def schema_version(self) -> SchemaVersion:
         """Return the release of the database's schema, and the deployment's id."""

@@ -192,3 +192,22 @@ class MessageClaim(Row):
     wait_seconds: float | None
     disabled: bool
     pending: int
+
+
+class Promoted(Row):
+    """What one pass of promotion found.
+
+    Attributes:
+        promoted: How many alerts began or went on, by source; empty if another process is at it.
+        more: It did not reach the end.
+    """
+
+    promoted: dict[str, int]
+    more: bool
+
+
+class ReplayedDeliveries(Row):
+    """What one batch of replayed deliveries changed."""
+
+    changed: int
+    more: bool

@@ -1,5 +1,6 @@
 """Gate runs and the numbers of windows."""
 
+from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -37,7 +38,7 @@ class GateRunRow(Row):
     junit_artifact_id: UUID | None
 
 
-class GateRunRecorded(Row):
+class RecordedGateRun(Row):
     """A gate run that was written down, and whether it is new."""
 
     gate_run: GateRunRow
@@ -60,4 +61,14 @@ class StoredWindow(Row):
     providers: list[Json]
     complete: bool
     revision: int
-    computed_at: Time
+    computed_at: datetime
+
+
+class KeptWindow(StoredWindow):
+    """The numbers of a window that was computed and kept.
+
+    Attributes:
+        outcome: `stored`, `unchanged`, `kept` (rows were purged meanwhile: the stored ones stand) or `revised`.
+    """
+
+    outcome: str

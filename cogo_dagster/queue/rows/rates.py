@@ -19,11 +19,11 @@ class RateGrant(Row):
     circuit: Circuit | None
 
 
-class CircuitState(Row):
-    """A circuit after it was opened or closed."""
+class OpenedCircuit(Row):
+    """A circuit after it was opened."""
 
     name: str
-    open_until: MaybeTime
+    open_until: Time
 
 
 class RateLimitRow(Row):

@@ -35,3 +35,10 @@ class UnrotatedSecrets(Row):
 
     secrets: list[SealedSecret]
     more: bool
+
+
+class RotatedSecrets(Row):
+    """What became of a batch of secrets; `skipped` counts those that changed concurrently."""
+
+    changed: int
+    skipped: int

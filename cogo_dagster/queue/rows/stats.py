@@ -1,9 +1,9 @@
 """The queue and the database in numbers."""
 
+from datetime import datetime
 from uuid import UUID
 
 from cogo_dagster.queue.rows.base import Row
-from cogo_dagster.queue.tolerant import MaybeNumber, Time
 
 
 class QueueStats(Row):
@@ -47,12 +47,12 @@ class HealthFacts(Row):
         unreadable_secrets: Secrets encrypted with a key that the caller does not have.
     """
 
-    now: Time
+    now: datetime
     server_version: str
     connections: int
     max_connections: int
     orphaned_jobs: int
-    oldest_orphan_seconds: MaybeNumber
+    oldest_orphan_seconds: float | None
     secrets: int
     unreadable_secrets: int
 

@@ -39,7 +39,7 @@ def recent(
     ] = None,
 ) -> GateRuns:
     """The newest `gate_fix` runs, with absolute addresses of their reports that sign on click."""
-    runs = application.gates.recent("gate_fix", limit, **({"branch": branch} if branch else {}))
+    runs = application.gates.recent("gate_fix", limit, branch=branch)
     return GateRuns(runs=[with_addresses(request, run) for run in runs])
 
 

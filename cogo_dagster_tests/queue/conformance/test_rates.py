@@ -63,6 +63,7 @@ def test_an_open_circuit_grants_nothing_and_says_why(rates: RateLimits) -> None:
     answer = rates.acquire(SLOW, cost=0)
     assert (answer.granted, answer.open_until, answer.reason) == (False, until, "Figma allows no more calls.")
     assert 231_880 < answer.wait_seconds <= 231_890
+    assert isinstance(until, datetime)
     assert until - datetime.now(UTC) > timedelta(days=2.6)
 
 
@@ -71,7 +72,10 @@ def test_a_circuit_is_made_longer_and_never_shorter(rates: RateLimits) -> None:
     long = rates.open_circuit(SLOW.name, 1_000, "long")
     assert rates.open_circuit(SLOW.name, 10, "short") == long
     assert rates.acquire(SLOW).reason == "long"
-    assert rates.open_circuit(SLOW.name, 2_000, "longer") > long
+    longer = rates.open_circuit(SLOW.name, 2_000, "longer")
+    assert isinstance(longer, datetime)
+    assert isinstance(long, datetime)
+    assert longer > long
     assert rates.acquire(SLOW).reason == "longer"
 
 
