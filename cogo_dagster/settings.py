@@ -182,6 +182,11 @@ class Settings(BaseSettings):
         """Whether nothing names a database of the user's own."""
         return self.database_url is None and self.supabase_url is None
 
+    @property
+    def uses_rest(self) -> bool:
+        """Whether the queue is reached over a Supabase project's REST address: no Postgres address is given."""
+        return self.database_url is None and self.supabase_url is not None
+
     def secret_values(self) -> tuple[str, ...]:
         """Return every secret of these settings, to be hidden wherever it stands.
 

@@ -9,7 +9,6 @@ import pytest
 from cogo_dagster.bootstrap import (
     open_application,
     own_dsn,
-    uses_embedded_database,
     without_password,
     worker_options,
 )
@@ -29,14 +28,14 @@ NOTHING: dict[str, Any] = dict.fromkeys(("COGO_DATABASE_URL", *SUPABASE), "")
 
 def test_nothing_given_is_the_embedded_database() -> None:
     """Without any address the database is the one below COGO_HOME."""
-    assert uses_embedded_database(load_settings(**NOTHING))
+    assert load_settings(**NOTHING).uses_embedded_database
 
 
 @pytest.mark.parametrize("supabase", [{}, SUPABASE], ids=["alone", "with supabase"])
 def test_a_database_of_ones_own_is_used(supabase: dict[str, str]) -> None:
     """COGO_DATABASE_URL is the queue's database, also where the REST keys are given."""
     settings = load_settings(**{**NOTHING, **supabase, "COGO_DATABASE_URL": OWN})
-    assert not uses_embedded_database(settings)
+    assert not settings.uses_embedded_database
     assert own_dsn(settings) == OWN
 
 

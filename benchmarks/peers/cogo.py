@@ -12,9 +12,9 @@ from benchmarks.peers import program
 from cogo_dagster.queue.artifacts import FolderStore
 from cogo_dagster.queue.client import Queue, WorkerIdentity
 from cogo_dagster.queue.errors import QueueError
-from cogo_dagster.queue.executor import Workspace
+from cogo_dagster.queue.executor import Executor, Workspace
 from cogo_dagster.queue.migrate import migrate
-from cogo_dagster.queue.model import ExecutionResult, Job, Json, NewJob
+from cogo_dagster.queue.model import ExecutionResult, Job, NewJob
 from cogo_dagster.queue.transports.postgres import PostgresTransport
 from cogo_dagster.queue.worker import Worker, WorkerOptions
 from cogo_dagster.queue.worker.wakeup import ListenWakeup
@@ -23,27 +23,18 @@ CONCURRENCY: Final = int(os.environ.get("COGO_BENCHMARK_CONCURRENCY", "500"))
 PREFETCH: Final = int(os.environ.get("COGO_BENCHMARK_PREFETCH", "0"))
 
 
-class NoOp:
+class NoOp(Executor, family="noop"):
     """Runs the family `noop` through the harness's handler."""
 
-    family = "noop"
-    slots: int | None = None
     prefetch = PREFETCH
 
     def __init__(self, handler: program.Handler, go: program.Go) -> None:
         self._handler = handler
         self._go = go
 
-    def validate(self, type: str, payload: Json) -> dict[str, Json]:  # noqa: ARG002 - the protocol
-        """Take everything."""
-        return dict(payload)
-
     async def start(self) -> None:
         """Wait for the harness: the worker claims nothing before this returns."""
         await self._go()
-
-    async def stop(self) -> None:
-        """Hold nothing."""
 
     async def execute(self, job: Job, workspace: Workspace) -> ExecutionResult:  # noqa: ARG002 - the protocol
         """Count."""

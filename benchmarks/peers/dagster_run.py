@@ -7,9 +7,10 @@ import time
 from dataclasses import asdict
 
 from benchmarks.peers import cogo, program
-from cogo_dagster import bootstrap
+from cogo_dagster.bootstrap import application
 from cogo_dagster.dagster_support.launch import run_process_jobs
 from cogo_dagster.defs.queue.jobs import process_jobs
+from cogo_dagster.executors.registry import Loaded
 
 
 class DagsterRun(cogo.Cogo):
@@ -18,7 +19,7 @@ class DagsterRun(cogo.Cogo):
     async def work(self, handler: program.Handler, go: program.Go) -> None:
         """Run until the queue is empty; say what became of the run."""
         executor = cogo.NoOp(handler, go)
-        bootstrap.build_executors = lambda _: [executor]  # type: ignore[assignment]
+        application.load_executors = lambda _: Loaded([executor])
         settings = {"COGO_DATABASE_URL": self._dsn, "COGO_CONCURRENCY": str(cogo.CONCURRENCY)}
         began_at = time.monotonic()
         run = await asyncio.to_thread(run_process_jobs, process_jobs, settings)

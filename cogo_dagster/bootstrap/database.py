@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @contextmanager
 def open_database(settings: Settings, *, keep: bool = False) -> Iterator[str]:
     """Yield the DSN of the queue's database, started if it is the embedded one, at this release's schema."""
-    if uses_embedded_database(settings):
+    if settings.uses_embedded_database:
         with embedded_server(settings).running(keep=keep) as server:
             dsn = server.dsn()
             migrate(dsn)
@@ -27,16 +27,6 @@ def open_database(settings: Settings, *, keep: bool = False) -> Iterator[str]:
         dsn = own_dsn(settings)
         require_current(dsn)
         yield dsn
-
-
-def uses_embedded_database(settings: Settings) -> bool:
-    """Whether nothing names a database of the user's own."""
-    return settings.uses_embedded_database
-
-
-def uses_rest(settings: Settings) -> bool:
-    """Whether the queue is reached over a Supabase project's REST address, because no Postgres address is given."""
-    return settings.database_url is None and settings.supabase_url is not None
 
 
 def own_dsn(settings: Settings) -> str:

@@ -1,16 +1,15 @@
 """Opens the database that the settings choose, with what stands on it."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from cogo_dagster.bootstrap.application import Application
-from cogo_dagster.bootstrap.database import open_database, supabase_project, uses_embedded_database, uses_rest
+from cogo_dagster.bootstrap.database import open_database, supabase_project
 from cogo_dagster.queue.artifacts import ArtifactStore, FolderStore
 from cogo_dagster.queue.client import Queue
-from cogo_dagster.queue.errors import DatabaseUnavailable
 from cogo_dagster.queue.migrate import require_release
-from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.transports.base import NoDatabase
 from cogo_dagster.queue.transports.postgres import PostgresTransport, is_transaction_pooled
 from cogo_dagster.settings import Settings
 
@@ -32,11 +31,11 @@ def open_application(settings: Settings, *, keep_database: bool = False) -> Iter
         QueueError: The database cannot be reached, or is not migrated.
     """
     with ExitStack() as stack:
-        if uses_rest(settings):
+        if settings.uses_rest:
             yield _over_rest(settings, stack)
             return
         dsn = stack.enter_context(open_database(settings, keep=keep_database))
-        pooled = not uses_embedded_database(settings) and is_transaction_pooled(dsn)
+        pooled = not settings.uses_embedded_database and is_transaction_pooled(dsn)
         transport = PostgresTransport(dsn, max_connections=settings.pool_size, prepare=not pooled)
         stack.callback(transport.close)
         queue = Queue(transport)
@@ -106,15 +105,4 @@ def alerts_without_database(settings: Settings) -> "Alerts":
     """Return what can tell targets that the database is away, which is all it can do."""
     from cogo_dagster.alerts.service import Alerts  # noqa: PLC0415
 
-    return Alerts(_NoDatabase(), settings, lambda _: None)
-
-
-class _NoDatabase:
-    """A transport to nowhere."""
-
-    def call(self, function: str, arguments: Mapping[str, Json]) -> Json:  # noqa: ARG002
-        """Refuse."""
-        raise DatabaseUnavailable(f"There is no database to call {function} on.")
-
-    def close(self) -> None:
-        """There is nothing to close."""
+    return Alerts(NoDatabase(), settings, lambda _: None)

@@ -14,8 +14,6 @@ from cogo_dagster.bootstrap import (
     open_application,
     open_database,
     own_dsn,
-    uses_embedded_database,
-    uses_rest,
     without_password,
 )
 from cogo_dagster.bootstrap.leftovers import leftovers, remove
@@ -53,9 +51,9 @@ def migrate() -> Report:
 def status(*, as_json: bool) -> Report:
     """Show the database's server and how far it is migrated, starting nothing."""
     settings = read_settings()
-    found = _rest(settings) if uses_rest(settings) else _direct(settings)
+    found = _rest(settings) if settings.uses_rest else _direct(settings)
     report = Report(found, lambda: print_facts(_readable(found)))
-    if found["schema"] is not None and not uses_rest(settings):
+    if found["schema"] is not None and not settings.uses_rest:
         # Shown first: where the schema is not current, the command fails.
         report.show(as_json=as_json)
         schema.require_current(_dsn(settings))
@@ -126,10 +124,10 @@ def destroy(
 @contextmanager
 def _unmigrated(settings: Settings) -> Iterator[str]:
     """Yield the address of the database as it is, started if it is the embedded one."""
-    if uses_embedded_database(settings):
+    if settings.uses_embedded_database:
         with embedded_server(settings).running() as server:
             yield server.dsn()
-    elif uses_rest(settings):
+    elif settings.uses_rest:
         raise BadInput(
             "SUPABASE_URL alone gives no connection to migrate over: run the script that `cogo db sql` prints in the "
             "SQL Editor, or set COGO_DATABASE_URL."
@@ -140,17 +138,17 @@ def _unmigrated(settings: Settings) -> Iterator[str]:
 
 def _with_embedded_database() -> Settings:
     settings = read_settings()
-    if not uses_embedded_database(settings):
+    if not settings.uses_embedded_database:
         raise BadInput("The settings name a database of your own (COGO_DATABASE_URL, SUPABASE_URL): start it yourself.")
     return settings
 
 
 def _dsn(settings: Settings) -> str:
-    return embedded_server(settings).dsn() if uses_embedded_database(settings) else own_dsn(settings)
+    return embedded_server(settings).dsn() if settings.uses_embedded_database else own_dsn(settings)
 
 
 def _direct(settings: Settings) -> dict[str, Json]:
-    return _embedded(settings) if uses_embedded_database(settings) else _own(settings)
+    return _embedded(settings) if settings.uses_embedded_database else _own(settings)
 
 
 def _rest(settings: Settings) -> dict[str, Json]:

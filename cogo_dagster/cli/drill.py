@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cogo_dagster.bootstrap import uses_embedded_database, uses_rest, without_password
+from cogo_dagster.bootstrap import without_password
 from cogo_dagster.cli.command import BadInput, ExitCode, Report, command
 from cogo_dagster.cli.options import read_settings
 from cogo_dagster.cli.tables import column, print_table
@@ -49,9 +49,9 @@ def drill(
 
 
 def _own_server(settings: Settings) -> str | None:
-    if uses_embedded_database(settings):
+    if settings.uses_embedded_database:
         return None
-    if uses_rest(settings) or settings.database_url is None:
+    if settings.uses_rest or settings.database_url is None:
         raise BadInput(
             "SUPABASE_URL alone gives no connection to make a scratch database over, and this project's database would "
             "not be drilled: set COGO_DATABASE_URL to drill on its server, or drill another one with --embedded."

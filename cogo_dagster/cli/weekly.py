@@ -9,6 +9,7 @@ from cogo_dagster.bootstrap import open_application
 from cogo_dagster.cli.command import ExitCode, Report, command, echo_markdown, group
 from cogo_dagster.cli.gate import BranchOption, Source, SourceOption, metrics_api
 from cogo_dagster.cli.options import read_settings
+from cogo_dagster.quality.gates import PublishedWeek
 from cogo_dagster.quality.weeks import finished_week, start_of, week_of
 from cogo_dagster.settings import SettingsError
 
@@ -28,7 +29,7 @@ def enqueue(*, week: WeekOption = None, again: AgainFlag = False) -> Report:
     given = week and finished_week(week, datetime.now(UTC))
     with open_application(read_settings()) as application:
         chosen = given or application.gates.last_week()
-        job = application.enqueue_week(chosen, again=again)
+        job = application.weeks.enqueue(chosen, again=again)
     document = {"job_id": str(job.job_id), "created": job.created, "week": chosen}
     if job.created:
         return Report(document, f"Enqueued weekly_summary job {job.job_id} for {chosen}.")
@@ -60,22 +61,21 @@ def weekly(
     if not settings.webhook_types:
         raise SettingsError("WEBHOOK_TYPE is not set: name at least one of github, slack, http, googlechat.")
     chosen = week and finished_week(week, datetime.now(UTC))
-    told = metrics_api(settings).weekly(chosen) if source is Source.API else None
+    found = metrics_api(settings).weekly(chosen) if source is Source.API else None
     with open_application(settings) as application:
-        chart = None
-        if told is None:
-            told, chart = application.gates.publish_week(chosen or application.gates.last_week())
-        answer = application.announce_week(told, chart=chart, again=again)
+        weeks = application.weeks
+        published = PublishedWeek(found) if found else weeks.publish(chosen or application.gates.last_week())
+        answer = weeks.announce(published, again=again)
         report = application.alerts.deliver()
         waiting = [
-            row["target"]
-            for row in application.alerts.list_deliveries(alert_id=answer["alert_id"])
-            if row["status"] != "delivered"
+            row.target
+            for row in application.alerts.list_deliveries(alert_id=answer.alert_id)
+            if row.status != "delivered"
         ]
     errors = [f"{one.target}: {one.receipt.sentence}" for one in report.attempts if one.receipt.sentence]
-    said = "is announced to" if answer["created"] else "was announced before (`--again` sends it once more) to"
+    said = "is announced to" if answer.created else "was announced before (`--again` sends it once more) to"
     return Report(
-        {"key": f"weekly:{told.week}", **answer, "undelivered": waiting, "errors": errors},
-        "\n".join([f"The week {told.week} {said} {', '.join(answer['targets'])}.", *errors]),
+        {"key": f"weekly:{published.summary.week}", **answer.document, "undelivered": waiting, "errors": errors},
+        "\n".join([f"The week {published.summary.week} {said} {', '.join(answer.targets)}.", *errors]),
         ExitCode.FAILED if waiting else ExitCode.OK,
     )

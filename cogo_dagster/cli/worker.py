@@ -16,7 +16,7 @@ from cogo_dagster.cli.command import ExitCode, JsonFlag, print_json
 from cogo_dagster.cli.options import read_settings
 from cogo_dagster.cli.stop_signals import StopSignals, stop_with_shell
 from cogo_dagster.cli.worker_log import WorkerLog
-from cogo_dagster.executors.registry import lacking
+from cogo_dagster.executors.registry import installed_executors
 from cogo_dagster.queue.worker import WorkerReport, run_worker
 from cogo_dagster.settings import Settings
 
@@ -79,7 +79,7 @@ def _run(settings: Settings, signals: StopSignals, log: WorkerLog, *, drain: boo
         )
         signals.aim_at(worker, options.grace_seconds)
         log.line("started", f"Worker {settings.worker_id} works on {application.public_dsn}.")
-        for family, setting in lacking(settings).items():
+        for family, setting in installed_executors(settings).lacking.items():
             log.line("started", f"Jobs of the family {family} are left to other workers, since {setting} is not set.")
         with _alerting(application, log):
             return run_worker(worker)

@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError
 
 from cogo_dagster.dagster_support.cogo_queue import CogoQueue
 from cogo_dagster.executors.browser.payload import BrowserPayload
-from cogo_dagster.executors.mistakes import sentences
+from cogo_dagster.queue.executor import sentences
 from cogo_dagster.queue.model import NewJob
 
 

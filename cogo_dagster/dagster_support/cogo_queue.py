@@ -12,7 +12,7 @@ from pydantic import PrivateAttr
 
 from cogo_dagster.bootstrap import Application, open_application
 from cogo_dagster.executors.registry import families, validate_payload
-from cogo_dagster.links import job_page
+from cogo_dagster.links import artifact_content, job_page
 from cogo_dagster.queue.errors import DatabaseUnavailable, QueueError
 from cogo_dagster.queue.model import Enqueued, Json, NewJob, family_of
 from cogo_dagster.queue.rows.artifacts import ArtifactRow
@@ -159,7 +159,7 @@ class CogoQueue(dg.ConfigurableResource[Any]):
         }
 
     def _file(self, artifact: ArtifactRow) -> dg.MetadataValue[Any]:
-        url = self._application.artifact_url(artifact.id)
+        url = artifact_content(self._application.settings, artifact.id)
         return dg.MetadataValue.url(url) if url else dg.MetadataValue.path(self._application.address_of(artifact) or "")
 
 

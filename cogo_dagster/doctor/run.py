@@ -21,7 +21,7 @@ from cogo_dagster.doctor.findings import Check, Finding, State, examine, failed,
 from cogo_dagster.executors.browser.advice import fonts_advice
 from cogo_dagster.executors.errors import ExecutorUnavailable
 from cogo_dagster.executors.isolation.machine import isolation
-from cogo_dagster.executors.registry import load_executors
+from cogo_dagster.executors.registry import installed_executors
 from cogo_dagster.providers.router import edge_router
 from cogo_dagster.queue.connect import connect
 from cogo_dagster.queue.errors import QueueError, SchemaOutOfDate, SchemaTooNew
@@ -154,7 +154,7 @@ def _finder(application: Application | None) -> FindSecret:
 
 
 def _executors(settings: Settings) -> Iterator[Finding]:
-    loaded = load_executors(settings)
+    loaded = installed_executors(settings)
     for sentence in loaded.broken.values():
         advice = "Mend or remove the package; until then its jobs are left to other workers."
         yield failed("executors", sentence, advice)

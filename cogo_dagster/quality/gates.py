@@ -4,27 +4,36 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Final, NamedTuple, Self
 from uuid import uuid4
 
+from cogo_dagster.links import artifact_content
 from cogo_dagster.quality import summary as words
 from cogo_dagster.quality.pictures import week_chart
 from cogo_dagster.quality.records import GateNumbers, GateRun, GateSummary, GateType, Stored, WeeklySummary
+from cogo_dagster.quality.reports.paths import ReportPaths
 from cogo_dagster.quality.reports.report import Report, attempt_report
 from cogo_dagster.quality.verdict import Threshold, q1
 from cogo_dagster.quality.weeks import start_of, week_of
 from cogo_dagster.queue.artifacts import ArtifactRejected, ArtifactStore, upload_report
-from cogo_dagster.queue.executor import ReportPaths
 from cogo_dagster.queue.model import ArtifactFile, Json
 from cogo_dagster.queue.rows.base import read_list
 from cogo_dagster.queue.rows.gates import GateRunRow, KeptWindow, RecordedGateRun, StoredWindow
 from cogo_dagster.queue.transports.base import Transport
+from cogo_dagster.settings import Settings
 from cogo_dagster.text import storable
 
 Address = Callable[[str], str | None]
 """Where a person finds an artifact's content, by its id."""
 
 _SETTLED: Final = timedelta(minutes=5)
+
+
+class PublishedWeek(NamedTuple):
+    """A week, and the artifact that holds its chart; None where none was made."""
+
+    summary: WeeklySummary
+    chart_artifact_id: str | None = None
 
 
 class GateService:
@@ -48,6 +57,12 @@ class GateService:
         self.threshold = threshold
         self.branch = branch
         self._address = address
+
+    @classmethod
+    def of(cls, settings: Settings, transport: Transport, store: ArtifactStore) -> Self:
+        """Return the service that the settings describe."""
+        threshold = Threshold(settings.gate_min_pass_rate, settings.gate_min_runs)
+        return cls(transport, store, threshold, settings.gate_branch, lambda id: artifact_content(settings, id))
 
     def record(self, run: Mapping[str, Json]) -> tuple[GateRun, bool]:
         """Write down one gate run; return it, and whether it is new. Repeatable by its `gate_run_id`."""
@@ -185,15 +200,15 @@ class GateService:
         kept = KeptWindow.model_validate(self._transport.call("store_weekly_summary", given))
         return self.weekly(week, branch), kept.outcome
 
-    def publish_week(self, week: str | None = None, branch: str | None = None) -> tuple[WeeklySummary, str]:
-        """Return a week and the id of its chart, which is kept as an artifact; a week that is over is kept itself."""
+    def publish_week(self, week: str | None = None, branch: str | None = None) -> PublishedWeek:
+        """Return a week and its chart, which is kept as an artifact; a week that is over is kept itself."""
         found = self._week(week, branch)
         name = week_of(found.summary.window.start)
         # By the database's clock: numbers that are not kept were computed now.
         over = found.revision or found.computed_at - found.summary.window.end > _SETTLED
         told = self.store_week(name, branch)[0] if over else self.weekly(name, branch)
         chart = self.keep_file(f"week-{told.week}.svg", "image/svg+xml", week_chart(told), "svg")
-        return told, chart
+        return PublishedWeek(told, chart)
 
     def last_week(self) -> str:
         """Return the newest week that is over, by the database's clock."""

@@ -1,14 +1,23 @@
-"""What the worker asks of an executor: the protocol, and the ways an execution can end without success."""
+"""What the worker asks of an executor: the base class, and the ways an execution can end without success."""
 
-from collections.abc import Callable, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
+from types import NoneType
+from typing import Any, ClassVar, Final, Self, TypeVar
 
-from cogo_dagster.queue.artifacts import ArtifactStore
+from pydantic import BaseModel, ValidationError
+
+from cogo_dagster.queue.artifacts import ArtifactStore, FolderStore
+from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.model import ArtifactFile, ExecutionResult, Job, Json
-from cogo_dagster.queue.transports.base import Transport
-from cogo_dagster.queue.workspace import Workspace as Workspace  # noqa: PLC0414 - a part of the protocol
+from cogo_dagster.queue.transports.base import NoDatabase
+from cogo_dagster.queue.workspace import Workspace as Workspace  # noqa: PLC0414 - executors are given one
+from cogo_dagster.settings import Settings
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+_MAX_SENTENCES: Final = 5
 
 
 class InvalidPayload(ValueError):
@@ -69,63 +78,97 @@ class Interrupted(Exception):
     """
 
 
-ReportPaths = Path | Sequence[Path | Sequence[Path]]
-"""The files of one report. A sequence inside the sequence is what a folder or a pattern stood for: files of other
-formats among them are passed over."""
-
-
 @dataclass(frozen=True, slots=True)
-class ExecutorPorts:
-    """What an executor may use of the system around it.
+class ExecutorContext:
+    """What an executor may use of the system around it, given when it is built.
 
     Attributes:
-        transport: To the engine's functions; blocking, so call it in a thread.
+        queue: The engine's client; blocking, so call it in a thread.
         store: Where artifacts' bytes are; blocking too.
-        announce: Tells people something by every alert target; None where nothing does.
-        record_gate: Reads reports and records a gate run; blocking. Takes the run and its reports by kind.
-        weekly: Keeps a week and its chart; blocking. Takes the week, returns what `announce` takes by name.
     """
 
-    transport: Transport
+    settings: Settings
+    queue: Queue
     store: ArtifactStore
-    announce: Callable[..., object] | None = None
-    record_gate: Callable[[Mapping[str, Json], Mapping[str, ReportPaths]], Json] | None = None
-    weekly: Callable[[str], Mapping[str, Json]] | None = None
+
+    @classmethod
+    def offline(cls, settings: Settings) -> Self:
+        """Return a context without a database: executors can be built with it, and every call of its queue fails."""
+        return cls(settings, Queue(NoDatabase()), FolderStore(settings.home / "artifacts"))
 
 
-class Executor(Protocol):
+class Executor(ABC):
     """Runs one family of types inside the worker's asyncio loop.
 
-    Two more are optional: a method `use(ports: ExecutorPorts)`, called before `start`; and an attribute
-    `lacks: str | None`, the setting without which this machine leaves the family's jobs to other workers.
+    A subclass names its family as a class keyword: `class Words(Executor, family="words")`.
 
     Attributes:
         family: The types it runs: `family` itself and `family.anything`.
+        payload: The model of the family's payloads. Payloads are checked by it at enqueue, and the job's payload is an
+            instance of it in `execute`. None takes every JSON object as it is.
         slots: Jobs at once in one process; None means the worker's concurrency.
         prefetch: Jobs to claim beyond the free slots; 0 for heavy work.
+        makes_artifacts: Whether jobs may leave files. False lets them be claimed while the artifact store is away.
     """
 
-    family: str
-    slots: int | None
-    prefetch: int
+    family: str = ""
+    payload: ClassVar[type[BaseModel] | None] = None
+    slots: int | None = None
+    prefetch: int = 0
+    makes_artifacts: bool = True
 
-    def validate(self, type: str, payload: Json) -> dict[str, Json]:
-        """Return the payload as it will be stored, checked. Called at enqueue and before execution.
+    def __init_subclass__(cls, *, family: str | None = None, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if family is not None:
+            if not family or "." in family:
+                raise TypeError(f"{family!r} is no family of types: it is the part of a type before the first dot.")
+            cls.family = family
+
+    @classmethod
+    def build(cls, context: ExecutorContext) -> Self:  # noqa: ARG003 - for subclasses that need it
+        """Make the executor; nothing starts yet, and the database is not called.
+
+        Raises:
+            ExecutorUnavailable: A setting is wrong; one sentence that says what to correct.
+        """
+        return cls()
+
+    @classmethod
+    def validate(cls, type: str, payload: Json, settings: Settings) -> dict[str, Json]:  # noqa: ARG003 - as above
+        """Return the payload as it will be stored, checked. Called at enqueue, without an executor.
 
         Raises:
             InvalidPayload: One sentence that says what to correct.
         """
-        ...
+        if cls.payload is None:
+            return dict(_object(payload))
+        return parse_model(cls.payload, payload).model_dump(mode="json", exclude_unset=True)
 
-    async def start(self) -> None:
-        """Acquire what all executions share (a browser). Called once, before the first execution."""
-        ...
+    @property
+    def lacks(self) -> str | None:
+        """The setting without which this machine leaves the family's jobs to other workers."""
+        return None
 
-    async def stop(self) -> None:
+    def parse(self, type: str, payload: Json) -> Any:  # noqa: ARG002 - as above
+        """Return what `execute` gets as the job's payload. Called once, before it.
+
+        Raises:
+            InvalidPayload: The payload was not checked at enqueue, or under other settings.
+        """
+        return payload if self.payload is None else parse_model(self.payload, payload)
+
+    async def start(self) -> None:  # noqa: B027 - most executors share nothing
+        """Acquire what all executions share (a browser). Called once, before the first execution.
+
+        Raises:
+            ExecutorUnavailable: This machine cannot run the family; the worker does not start.
+        """
+
+    async def stop(self) -> None:  # noqa: B027 - as above
         """Release everything. Bounded in time; called once, also after a failed start."""
-        ...
 
-    async def execute(self, job: Job, workspace: Workspace) -> ExecutionResult:
+    @abstractmethod
+    async def execute(self, job: Job[Any], workspace: Workspace) -> ExecutionResult:
         """Run one attempt.
 
         Cancellation (`asyncio.CancelledError`) means the lease is lost or the worker stops: clean up and re-raise.
@@ -135,4 +178,47 @@ class Executor(Protocol):
             Snooze: Try later, attempt not consumed.
             Interrupted: The worker's stop ended what the attempt had started.
         """
-        ...
+
+
+def parse_model(model: type[_Model], payload: Json) -> _Model:
+    """Read a payload.
+
+    Raises:
+        InvalidPayload: One sentence for each of the first five mistakes.
+    """
+    try:
+        return model.model_validate(_object(payload))
+    except ValidationError as error:
+        raise InvalidPayload(sentences(error)) from None
+
+
+def _object(payload: Json) -> Mapping[str, Json]:
+    if not isinstance(payload, Mapping):
+        given = _JSON_NAMES.get(type(payload), "no JSON")
+        raise InvalidPayload(f"The payload must be a JSON object, but it is {given}.")
+    return payload
+
+
+_JSON_NAMES: Final = {
+    list: "an array",
+    str: "a string",
+    int: "a number",
+    float: "a number",
+    bool: "a boolean",
+    NoneType: "null",
+}
+
+
+def sentences(error: ValidationError) -> str:
+    """Return one sentence for each of the first five mistakes in a payload."""
+    return " ".join(_sentence(dict(problem)) for problem in error.errors()[:_MAX_SENTENCES])
+
+
+def _sentence(problem: dict[str, Any]) -> str:
+    reason = problem["msg"].removeprefix("Value error, ").rstrip(".")
+    place = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "missing":
+        return f"The payload has no {place}."
+    if problem["type"] == "extra_forbidden":
+        return f"The payload's {place} is not known."
+    return f"The payload's {place}: {reason}." if place else f"The payload is wrong: {reason}."

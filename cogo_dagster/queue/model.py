@@ -15,8 +15,10 @@ from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Generic, Self
 from uuid import UUID
+
+from typing_extensions import TypeVar
 
 from cogo_dagster.queue.decoding import read_time
 from cogo_dagster.redaction import redactor_of
@@ -25,6 +27,7 @@ from cogo_dagster.text import storable
 Json = Any
 """What `json.loads` returns: None, bool, int, float, str, list, dict."""
 
+PayloadT_co = TypeVar("PayloadT_co", covariant=True, default=Mapping[str, Json])
 
 MOST_CLASS_CHARS: Final = 200
 MOST_MESSAGE_CHARS: Final = 2_000
@@ -43,10 +46,11 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class Job(Generic[PayloadT_co]):
     """A claimed job: what an executor needs to run one attempt.
 
     Attributes:
+        payload: An instance of the executor's model of payloads; as claimed, and without a model, the JSON object.
         attempts: The number of this attempt, from 1.
         lease_token: Proof of the lease; every write about this attempt carries it.
         timeout_seconds: Longest run of one attempt; None takes the worker's limit.
@@ -55,7 +59,7 @@ class Job:
 
     id: UUID
     type: str
-    payload: Mapping[str, Json]
+    payload: PayloadT_co
     attempts: int
     max_attempts: int
     lease_token: UUID
@@ -184,7 +188,7 @@ class Settlement:
         uncounted: This snooze does not count towards the cap on snoozes: a dependency of ours is not available.
     """
 
-    job: Job
+    job: Job[Any]
     outcome: Outcome
     result: Json = None
     error: JobError | None = None

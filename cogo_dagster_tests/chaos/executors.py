@@ -4,11 +4,10 @@ import asyncio
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
-from cogo_dagster.queue.executor import ExecutionFailed, Snooze, Workspace
+from cogo_dagster.queue.executor import ExecutionFailed, Executor, ExecutorContext, Snooze, Workspace
 from cogo_dagster.queue.model import ArtifactFile, ExecutionResult, Job
-from cogo_dagster.settings import Settings
 from cogo_dagster_tests.chaos.effects import VARIABLE, EffectLog
 from cogo_dagster_tests.chaos.endings import ENDINGS
 
@@ -16,25 +15,16 @@ _SLOTS: Final = 16
 _PREFETCH: Final = 400
 
 
-class ChaosExecutor:
+class ChaosExecutor(Executor, family="chaos"):
     """Runs what the payload says; see `execute`."""
 
-    def __init__(self, family: str, log: EffectLog, *, prefetch: int = 0) -> None:
-        self.family = family
-        self.slots = None if prefetch else _SLOTS
-        self.prefetch = prefetch
-        self.makes_artifacts = prefetch == 0
+    def __init__(self, log: EffectLog) -> None:
         self._log = log
 
-    def validate(self, type: str, payload: Any) -> dict[str, Any]:  # noqa: ARG002 - the protocol
-        """Take everything."""
-        return dict(payload)
-
-    async def start(self) -> None:
-        """Nothing is shared."""
-
-    async def stop(self) -> None:
-        """Nothing to release."""
+    @classmethod
+    def build(cls, context: ExecutorContext) -> Self:  # noqa: ARG003 - the environment names the log
+        """Make the executor."""
+        return cls(EffectLog(Path(os.environ[VARIABLE])))
 
     async def execute(self, job: Job, workspace: Workspace) -> ExecutionResult:
         """Log the beginning, work, and log a success just before it is returned."""
@@ -62,11 +52,9 @@ def _files(what: str, payload: Mapping[str, Any], workspace: Workspace) -> list[
     return files
 
 
-def build(settings: Settings) -> ChaosExecutor:
-    """Make the executor of the family `chaos`."""
-    return ChaosExecutor("chaos", EffectLog(Path(os.environ[VARIABLE])))
+class ChaosQuickExecutor(ChaosExecutor, family="chaos_quick"):
+    """Prefetches, and leaves no files."""
 
-
-def build_quick(settings: Settings) -> ChaosExecutor:
-    """Make the executor of the family `chaos_quick`."""
-    return ChaosExecutor("chaos_quick", EffectLog(Path(os.environ[VARIABLE])), prefetch=_PREFETCH)
+    slots = None
+    prefetch = _PREFETCH
+    makes_artifacts = False

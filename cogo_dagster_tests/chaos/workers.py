@@ -210,5 +210,5 @@ def write_entry_points(folder: Path) -> None:
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: cogo-chaos\nVersion: 0\n")
     module = "cogo_dagster_tests.chaos.executors"
     (metadata / "entry_points.txt").write_text(
-        f"[cogo_dagster.executors]\nchaos = {module}:build\nchaos_quick = {module}:build_quick\n"
+        f"[cogo_dagster.executors]\nchaos = {module}:ChaosExecutor\nchaos_quick = {module}:ChaosQuickExecutor\n"
     )

@@ -9,6 +9,7 @@ import pytest
 
 from cogo_dagster.dagster_support.resources import CogoResource, WorkerResource
 from cogo_dagster.dagster_support.storage_database import databases
+from cogo_dagster.executors.registry import Loaded
 from cogo_dagster.queue.executor import Executor
 from cogo_dagster.settings import PROJECT_ROOT
 from cogo_dagster_tests.servers import TestServer
@@ -85,6 +86,6 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Installed:
     """Let the test say which executors there are."""
 
     def install(*executors: Executor) -> None:
-        monkeypatch.setattr("cogo_dagster.bootstrap.application.build_executors", lambda _: list(executors))
+        monkeypatch.setattr("cogo_dagster.bootstrap.application.load_executors", lambda _: Loaded(list(executors)))
 
     return install

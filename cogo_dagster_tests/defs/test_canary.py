@@ -12,9 +12,9 @@ import pytest
 
 from cogo_dagster.cli import main
 from cogo_dagster.defs.queue.jobs import process_jobs
-from cogo_dagster.executors.browser import build
+from cogo_dagster.executors.browser.executor import BrowserExecutor
 from cogo_dagster.queue.client import Queue
-from cogo_dagster.queue.executor import ExecutionFailed, Snooze, Workspace
+from cogo_dagster.queue.executor import ExecutionFailed, ExecutorContext, Snooze, Workspace
 from cogo_dagster.queue.model import ExecutionResult, Job
 from cogo_dagster.settings import load_settings
 from cogo_dagster.vault.key_ring import new_key
@@ -85,7 +85,7 @@ def test_a_secret_stands_nowhere_afterwards(  # noqa: PLR0917 - each is a door o
             monkeypatch.setenv(name, value)
         assert main(["vault", "set", "one", "more", "secret", IN_VAULT, "--json"]) == 0
         assert main(["enqueue", "browser", "--url", f"http://me:{IN_VAULT}@127.0.0.1/"]) == 2
-        install(FakeExecutor(leak, family="gate"), build(load_settings()))
+        install(FakeExecutor(leak, family="gate"), BrowserExecutor.build(ExecutorContext.offline(load_settings())))
         for how in ("snooze", "fail", "raise", "class"):
             add(queue, "gate", payload={"how": how})
         visit = {

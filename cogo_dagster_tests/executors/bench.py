@@ -47,7 +47,8 @@ class Bench:
         """Run one attempt; returns the result."""
         folder = self.folder / uuid.uuid4().hex
         folder.mkdir()
-        job = replace(job_of(payload, type), timeout_seconds=timeout_seconds, **job_fields)
+        read = self.executor.parse(type, payload)
+        job = replace(job_of(read, type), timeout_seconds=timeout_seconds, **job_fields)
         return await self.executor.execute(job, Workspace(folder))
 
     def run(
@@ -90,7 +91,7 @@ def bench(
             runner.run(executor.stop())
 
 
-def job_of(payload: dict[str, Any], type: str = "browser") -> Job:
+def job_of(payload: T, type: str = "browser") -> Job[T]:
     """A first attempt."""
     return Job(uuid.uuid4(), type, payload, attempts=1, max_attempts=5, lease_token=uuid.uuid4())
 

@@ -13,10 +13,10 @@ from cogo_dagster.executors.figma.executor import FigmaExecutor
 from cogo_dagster.executors.figma.options import FigmaOptions
 from cogo_dagster.queue.artifacts import FolderStore
 from cogo_dagster.queue.client import Queue
-from cogo_dagster.queue.executor import ExecutorPorts
 from cogo_dagster.queue.model import Json, NewJob
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.queue.worker import WorkerEvent
+from cogo_dagster.settings import load_settings
 from cogo_dagster_tests.executors.figma_server import FigmaStandIn, serving_figma
 from cogo_dagster_tests.worker.bench import Bench
 
@@ -50,13 +50,11 @@ class FigmaBench:
 
     def executor(self, transport: Transport | None = None, **options: Any) -> FigmaExecutor:
         """Build an executor."""
-        executor = FigmaExecutor(replace(self.options, **options))
-        executor.use(ExecutorPorts(transport or self.transport, self.store))
-        return executor
+        return FigmaExecutor(replace(self.options, **options), transport or self.transport, self.store)
 
     def enqueue(self, type: str = "figma.images", **payload: Json) -> UUID:
         """Add a job of the stand-in's file, checked as at enqueue."""
-        checked = self.executor().validate(type, {"file_key": "KEY", **payload})
+        checked = FigmaExecutor.validate(type, {"file_key": "KEY", **payload}, load_settings())
         return self.queue.enqueue([NewJob(type, checked)])[0].job_id
 
     def work(self, executor: FigmaExecutor | None = None) -> None:

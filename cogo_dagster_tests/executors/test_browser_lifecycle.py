@@ -335,7 +335,7 @@ async def main():
     await executor.start()
     print("ready", flush=True)
     await asyncio.to_thread(sys.stdin.readline)
-    done = await executor.execute(job_of({"url": f"http://{sys.argv[1]}/"}), Workspace())
+    done = await executor.execute(job_of(executor.parse("browser", {"url": f"http://{sys.argv[1]}/"})), Workspace())
     print(done.result["title"], executor._pool._current.jobs, flush=True)
     await executor.stop()
 asyncio.run(main())

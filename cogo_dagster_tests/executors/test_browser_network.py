@@ -25,9 +25,9 @@ def secret(shared: Bench, neighbour: Site) -> Iterator[Site]:
 def test_only_web_pages_are_opened(shared: Bench, url: str) -> None:
     """Other schemes are refused when the job is enqueued, as the address and as an action's."""
     with pytest.raises(InvalidPayload, match=r"must begin with http:// or https://"):
-        shared.executor.validate("browser", {"url": url})
+        shared.executor.parse("browser", {"url": url})
     with pytest.raises(InvalidPayload, match=r"actions\.0\.goto\.url: must begin with"):
-        shared.executor.validate("browser", {"url": "http://example.com", "actions": [{"do": "goto", "url": url}]})
+        shared.executor.parse("browser", {"url": "http://example.com", "actions": [{"do": "goto", "url": url}]})
 
 
 def test_a_private_address_is_refused_at_once(shared: Bench, secret: Site) -> None:
@@ -35,8 +35,8 @@ def test_a_private_address_is_refused_at_once(shared: Bench, secret: Site) -> No
     with pytest.raises(
         InvalidPayload, match=r"^127\.0\.0\.1 is a private address: add 127\.0\.0\.1 to BROWSER_ALLOWED_"
     ):
-        shared.executor.validate("browser", {"url": secret.url("/secret")})
-    assert shared.executor.validate("browser", {"url": shared.site.url()}) == {"url": shared.site.url()}
+        shared.executor.parse("browser", {"url": secret.url("/secret")})
+    assert shared.executor.parse("browser", {"url": shared.site.url()}).url == shared.site.url()
 
 
 def test_a_redirect_to_a_private_address_is_refused(shared: Bench, secret: Site) -> None:

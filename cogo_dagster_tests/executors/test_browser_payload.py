@@ -7,6 +7,7 @@ import pytest
 from cogo_dagster.executors.browser import BrowserOptions
 from cogo_dagster.executors.browser.executor import BrowserExecutor
 from cogo_dagster.queue.executor import InvalidPayload
+from cogo_dagster.settings import load_settings
 
 URL = "https://example.com/"
 
@@ -32,7 +33,7 @@ def executor() -> BrowserExecutor:
 )
 def test_a_good_payload_is_stored_as_it_was_given(executor: BrowserExecutor, payload: dict[str, Any]) -> None:
     """Defaults stay out of the row, so that the idempotency key depends on what was asked for only."""
-    assert executor.validate("browser", payload) == payload
+    assert executor.validate("browser", payload, load_settings()) == payload
 
 
 @pytest.mark.parametrize(
@@ -62,7 +63,7 @@ def test_a_good_payload_is_stored_as_it_was_given(executor: BrowserExecutor, pay
 def test_a_bad_payload_gets_a_sentence(executor: BrowserExecutor, payload: Any, sentence: str) -> None:
     """The sentence names the place and what is wrong with it."""
     with pytest.raises(InvalidPayload) as refused:
-        executor.validate("browser", payload)
+        executor.parse("browser", payload)
     assert sentence in str(refused.value)
     assert str(refused.value).endswith(".")
 
@@ -70,4 +71,4 @@ def test_a_bad_payload_gets_a_sentence(executor: BrowserExecutor, payload: Any, 
 def test_only_its_own_types_are_taken(executor: BrowserExecutor) -> None:
     """A misspelt type is refused when it is enqueued."""
     with pytest.raises(InvalidPayload, match=r"There is no type browser\.pfd"):
-        executor.validate("browser.pfd", {"url": URL})
+        executor.parse("browser.pfd", {"url": URL})

@@ -83,7 +83,7 @@ def executor() -> BrowserExecutor:
 def refusal(executor: BrowserExecutor, payload: dict[str, Any]) -> str:
     """Return the sentence with which a payload is rejected."""
     with pytest.raises(InvalidPayload) as refused:
-        executor.validate("browser", {"url": URL, **payload})
+        executor.parse("browser", {"url": URL, **payload})
     return str(refused.value)
 
 
@@ -121,7 +121,7 @@ SENT = [
 def test_a_header_that_is_taken_is_sent(shared: Bench, name: str) -> None:
     """As the site sees it."""
     payload = {"url": shared.site.url("/list"), "extra_headers": {name: "cogo"}, "screenshot": False, "html": False}
-    shared.executor.validate("browser", payload)
+    shared.executor.parse("browser", payload)
     shared.run(payload)
     assert shared.site.headers["/list"][name.lower()] == "cogo"
 
@@ -155,7 +155,7 @@ def test_a_time_zone_that_does_not_exist_is_rejected(executor: BrowserExecutor, 
 @pytest.mark.parametrize("name", ["Asia/Seoul", "UTC", "Etc/GMT+9", "America/Argentina/Buenos_Aires", "Asia/Calcutta"])
 def test_time_zones_that_exist_are_taken(executor: BrowserExecutor, name: str) -> None:
     """Old names too."""
-    assert executor.validate("browser", {"url": URL, "timezone": name})
+    assert executor.parse("browser", {"url": URL, "timezone": name})
 
 
 BAD_LOCALES = ["ko_KR", "xx", "zz-ZZ", "ko-ZZ", "ko-KRR", "en-Xxxx", "foo-bar", "C", "korean", "ko-", "", "en-US-"]
@@ -176,7 +176,7 @@ LOCALES = ["ko", "ko-KR", "en-us", "zh-Hant-TW", "es-419", "gsw-CH", "sr-Latn-RS
 @pytest.mark.parametrize("tag", LOCALES)
 def test_locales_that_exist_are_taken(executor: BrowserExecutor, tag: str) -> None:
     """With script, region, variant and extension."""
-    assert executor.validate("browser", {"url": URL, "locale": tag})
+    assert executor.parse("browser", {"url": URL, "locale": tag})
 
 
 FLOODS = {

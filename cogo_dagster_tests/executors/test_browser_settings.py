@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from cogo_dagster.executors.browser import BrowserOptions, build
+from cogo_dagster.executors.browser import BrowserOptions
 from cogo_dagster.executors.browser import executor as executor_module
 from cogo_dagster.executors.browser.executor import BrowserExecutor
 from cogo_dagster.executors.errors import ExecutorUnavailable
+from cogo_dagster.queue.executor import ExecutorContext
 from cogo_dagster.settings import load_settings
 from cogo_dagster_tests.executors.bench import OPTIONS, bench, names
 from cogo_dagster_tests.executors.site import Site
@@ -48,17 +49,17 @@ def test_the_variables_become_options(monkeypatch: pytest.MonkeyPatch) -> None:
     }
     for name, value in values.items():
         monkeypatch.setenv(name, value)
-    assert BrowserOptions.from_settings(load_settings(), ["demo:1"]) == BrowserOptions(
+    assert BrowserOptions.from_settings(load_settings()) == BrowserOptions(
         real_mode=False,
         headless=False,
         no_sandbox=True,
         channel="chrome",
         nav_timeout_ms=1234,
         force_success=True,
-        allowed_hosts=("intranet", "127.0.0.1:80", "demo:1"),
+        allowed_hosts=("intranet", "127.0.0.1:80"),
         concurrency=2,
     )
-    executor = build(load_settings())
+    executor = BrowserExecutor.build(ExecutorContext.offline(load_settings()))
     assert (executor.family, executor.slots, executor.prefetch) == ("browser", 2, 0)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from cogo_dagster.executors.browser import BrowserOptions
 from cogo_dagster.executors.browser.traces import clean_trace
+from cogo_dagster.queue.model import Job
 from cogo_dagster_tests.executors.bench import Bench, artifact, job_of, names
 
 CANARY = "canary-7f3a91d2"
@@ -98,7 +99,7 @@ def test_the_policy_decides_which_attempts_are_traced(
     policy: Any, attempts: int, max_attempts: int, traced: bool
 ) -> None:
     """The first of several attempts is not, unless every one is."""
-    job = replace(job_of({}), attempts=attempts, max_attempts=max_attempts)
+    job: Job = replace(job_of({}), attempts=attempts, max_attempts=max_attempts)
     assert BrowserOptions(trace=policy).traces(job) is traced
 
 

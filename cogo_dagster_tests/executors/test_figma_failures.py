@@ -16,8 +16,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from cogo_dagster.executors.errors import ExecutorUnavailable
-from cogo_dagster.executors.figma import build
+from cogo_dagster.executors.figma.executor import FigmaExecutor
 from cogo_dagster.net import client
+from cogo_dagster.queue.executor import ExecutorContext
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.settings import load_settings
 from cogo_dagster_tests.executors.figma_bench import TOKEN, FigmaBench, figma_bench
@@ -113,7 +114,7 @@ def test_the_settings_cannot_send_the_token_elsewhere(monkeypatch: pytest.Monkey
     """Whatever the environment holds, the API is Figma's and nothing private is allowed."""
     for name in ("FIGMA_API_URL", "FIGMA_BASE_URL", "BROWSER_ALLOWED_HOSTS", "WEBHOOK_ALLOWED_HOSTS", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1" if "HOSTS" not in name else "127.0.0.1")
-    options = build(load_settings(FIGMA_API_TOKEN=TOKEN))._options
+    options = FigmaExecutor.build(ExecutorContext.offline(load_settings(FIGMA_API_TOKEN=TOKEN)))._options
     assert (options.api, options.allowed_hosts) == ("https://api.figma.com", ())
 
 
@@ -249,9 +250,9 @@ class Broken:
 
 def test_a_machine_without_a_token_leaves_figma_to_others() -> None:
     """It lacks a setting; started all the same, it says which."""
-    executor = build(load_settings(FIGMA_API_TOKEN=""))
+    executor = FigmaExecutor.build(ExecutorContext.offline(load_settings(FIGMA_API_TOKEN="")))
     assert executor.lacks == "FIGMA_API_TOKEN"
-    assert executor.validate("figma", {"file_key": "KEY"}) == {"file_key": "KEY"}
+    assert executor.validate("figma", {"file_key": "KEY"}, load_settings()) == {"file_key": "KEY"}
     with pytest.raises(ExecutorUnavailable, match="FIGMA_API_TOKEN is not set"):
         asyncio.run(executor.start())
 
@@ -259,7 +260,7 @@ def test_a_machine_without_a_token_leaves_figma_to_others() -> None:
 @pytest.mark.parametrize("token", ["figd_ab cd", "figd_ab\ncd", "figd_äöü"])
 def test_a_token_that_cannot_be_one_keeps_the_worker_from_starting(token: str) -> None:
     """Without saying it: an HTTP library's own error would."""
-    executor = build(load_settings(FIGMA_API_TOKEN=token))
+    executor = FigmaExecutor.build(ExecutorContext.offline(load_settings(FIGMA_API_TOKEN=token)))
     with pytest.raises(ExecutorUnavailable) as refused:
         asyncio.run(executor.start())
     assert token not in str(refused.value)
@@ -267,7 +268,10 @@ def test_a_token_that_cannot_be_one_keeps_the_worker_from_starting(token: str) -
 
 def test_blanks_around_a_token_do_not_matter() -> None:
     """A file it was read from ends with a line break."""
-    assert build(load_settings(FIGMA_API_TOKEN=f" {TOKEN}\n"))._options.token == TOKEN
+    assert (
+        FigmaExecutor.build(ExecutorContext.offline(load_settings(FIGMA_API_TOKEN=f" {TOKEN}\n")))._options.token
+        == TOKEN
+    )
 
 
 def _everything(dsn: str) -> Iterator[str]:

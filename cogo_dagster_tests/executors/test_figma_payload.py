@@ -6,8 +6,8 @@ import pytest
 
 from cogo_dagster.executors.figma.executor import FigmaExecutor
 from cogo_dagster.executors.figma.identifiers import file_stem, node_id, split_link
-from cogo_dagster.executors.figma.options import FigmaOptions
-from cogo_dagster.queue.executor import InvalidPayload
+from cogo_dagster.queue.executor import ExecutorContext, InvalidPayload
+from cogo_dagster.settings import load_settings
 
 LINK = "https://www.figma.com/design/AbC123/Landing-page?node-id=12-345&t=FFhXL1uDluUxMH9W-4"
 
@@ -15,7 +15,7 @@ LINK = "https://www.figma.com/design/AbC123/Landing-page?node-id=12-345&t=FFhXL1
 @pytest.fixture
 def executor() -> FigmaExecutor:
     """Never started, and without a token: checking a payload needs none."""
-    return FigmaExecutor(FigmaOptions())
+    return FigmaExecutor.build(ExecutorContext.offline(load_settings()))
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_a_payload_is_stored_as_the_api_takes_it(
     executor: FigmaExecutor, type: str, payload: dict[str, Any], stored: dict[str, Any]
 ) -> None:
     """Both spellings of a node are one job, and defaults stay out of the row."""
-    assert executor.validate(type, payload) == stored
+    assert executor.validate(type, payload, load_settings()) == stored
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_a_wrong_payload_is_refused_with_a_sentence(
 ) -> None:
     """That names what to correct."""
     with pytest.raises(InvalidPayload) as refused:
-        executor.validate(type, payload)
+        executor.parse(type, payload)
     assert sentence in str(refused.value)
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from cogo_dagster.executors.gate.process import Ended, run
 from cogo_dagster.executors.guard import CommandEnded, GuardedCommand
 from cogo_dagster.executors.guard import program as guard_program
+from cogo_dagster.quality.gate_jobs.process import Ended, run
 from cogo_dagster.queue.executor import ExecutionFailed
 from cogo_dagster_tests.executors.bench import eventually
 from cogo_dagster_tests.processes import command_line, descendants, lives, open_files
@@ -57,7 +57,7 @@ while True:
 WORKER = """
 import asyncio, signal, sys
 from pathlib import Path
-from cogo_dagster.executors.gate.process import run
+from cogo_dagster.quality.gate_jobs.process import run
 for number in (1, 2, 15):
     signal.signal(number, lambda number, _: Path(sys.argv[1], f"signal-{number}").touch())
 asyncio.run(run("build", sys.argv[2:], Path(sys.argv[1]), {"PATH": "/usr/bin:/bin"}, 300))

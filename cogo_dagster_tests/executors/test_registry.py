@@ -9,7 +9,7 @@ import pytest
 from cogo_dagster.bootstrap import open_application
 from cogo_dagster.doctor.findings import State
 from cogo_dagster.doctor.run import checkup
-from cogo_dagster.executors.registry import build_executors, lacking, left_to_others, load_executors, validate_payload
+from cogo_dagster.executors.registry import installed_executors, left_to_others, validate_payload
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.executor import InvalidPayload
 from cogo_dagster.queue.transports.base import Transport
@@ -53,7 +53,7 @@ def settings(dsn: str, tmp_path: Path) -> Settings:
 
 def test_the_others_are_loaded_and_the_broken_are_named(broken: list[str], settings: Settings) -> None:
     """Each with one sentence, whatever it raised."""
-    loaded = load_executors(settings)
+    loaded = installed_executors(settings)
     assert [executor.family for executor in loaded.executors] == OWN
     assert sorted(loaded.broken) == sorted(broken)
     assert loaded.broken["broken_missing"] == (
@@ -62,9 +62,8 @@ def test_the_others_are_loaded_and_the_broken_are_named(broken: list[str], setti
     )
     assert loaded.broken["broken_raises"].endswith("ValueError: It needs.")
     assert loaded.broken["broken_mute"].endswith("Mute: its text cannot be read.")
-    assert len(build_executors(settings)) == len(OWN)
-    assert "FIGMA_API_TOKEN" in lacking(settings).values()
-    assert {*broken, *lacking(settings)} == set(left_to_others(settings))
+    assert "FIGMA_API_TOKEN" in loaded.lacking.values()
+    assert {*broken, *loaded.lacking} == set(left_to_others(settings))
 
 
 def test_a_payload_for_it_is_rejected_with_a_sentence(broken: list[str], settings: Settings) -> None:

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from hypothesis import strategies as st
 
-from cogo_dagster.executors.registry import load_executors
+from cogo_dagster.executors.registry import installed_executors
 from cogo_dagster.quality.reports import ReportError, read_report
 from cogo_dagster.quality.reports.report import KINDS
 from cogo_dagster.queue.bulk_plan import BulkPlan
@@ -36,12 +36,13 @@ _PLAN: Final = {
 
 def payloads(trial: Trial) -> None:
     """Each executor's check raises InvalidPayload and nothing else."""
-    executors = load_executors(load_settings(None)).executors
+    settings = load_settings(None)
+    executors = installed_executors(settings).executors
 
     def check(case: tuple[Executor, Any]) -> None:
         executor, payload = case
         with contextlib.suppress(InvalidPayload):
-            executor.validate(executor.family, payload)
+            executor.validate(executor.family, payload, settings)
 
     keys = st.one_of(TEXTS, st.sampled_from(_PAYLOAD_KEYS))
     trial.each(st.tuples(st.sampled_from(executors), documents(keys)), check)

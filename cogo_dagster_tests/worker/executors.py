@@ -5,8 +5,8 @@ import queue
 import threading
 from collections.abc import Awaitable, Callable
 
-from cogo_dagster.queue.executor import Workspace
-from cogo_dagster.queue.model import ArtifactFile, ExecutionResult, Job, Json
+from cogo_dagster.queue.executor import Executor, Workspace
+from cogo_dagster.queue.model import ArtifactFile, ExecutionResult, Job
 
 Body = Callable[[Job, Workspace], Awaitable[ExecutionResult]]
 
@@ -18,7 +18,7 @@ async def succeed(job: Job, workspace: Workspace) -> ExecutionResult:
     return ExecutionResult({"attempt": job.attempts})
 
 
-class FakeExecutor:
+class FakeExecutor(Executor):
     """Runs jobs through one function.
 
     Attributes:
@@ -39,10 +39,6 @@ class FakeExecutor:
         self.makes_artifacts = True
         self.starts = 0
         self.stops = 0
-
-    def validate(self, type: str, payload: Json) -> dict[str, Json]:  # noqa: ARG002 - the protocol
-        """Take everything."""
-        return dict(payload)
 
     async def start(self) -> None:
         """Count."""

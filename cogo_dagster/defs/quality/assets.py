@@ -8,6 +8,7 @@ import dagster as dg
 from cogo_dagster.dagster_support import asset_keys
 from cogo_dagster.dagster_support.gate_metadata import day_metadata, week_metadata
 from cogo_dagster.dagster_support.resources import CogoResource
+from cogo_dagster.links import artifact_content
 from cogo_dagster.quality.weeks import day_start, is_news, week_of
 
 DAYS: Final = dg.DailyPartitionsDefinition(start_date="2026-01-01", timezone="UTC")
@@ -78,7 +79,7 @@ def weekly_summary(context: dg.AssetExecutionContext, cogo: CogoResource) -> Non
     """Keep each week of the run, and its chart as an artifact."""
     for monday in context.partition_keys:
         week, chart = cogo.application.gates.publish_week(week_of(day_start(monday)))
-        metadata = week_metadata(week, cogo.application.artifact_url(chart))
+        metadata = week_metadata(week, artifact_content(cogo.application.settings, chart))
         context.add_asset_metadata(metadata, partition_key=monday)
         context.log.info("%s: %s", week.week, week.this_week.q1.reason)
 
@@ -103,7 +104,7 @@ def weekly_message(context: dg.AssetExecutionContext, cogo: CogoResource) -> Non
         if not is_news(start, datetime.now(UTC)):
             context.add_asset_metadata({"week": week, "history": True}, partition_key=monday)
             continue
-        job = cogo.application.enqueue_week(week)
+        job = cogo.application.weeks.enqueue(week)
         shown = {"week": week, "job_id": str(job.job_id), "created": job.created}
         context.add_asset_metadata(shown, partition_key=monday)
         context.log.info("%s: job %s %s.", week, job.job_id, "enqueued" if job.created else "was there already")

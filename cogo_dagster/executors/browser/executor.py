@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Collection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from cogo_dagster.executors.browser.advice import fonts_advice, sandbox_sentence
 from cogo_dagster.executors.browser.artifacts import Shelf
@@ -18,11 +18,11 @@ from cogo_dagster.executors.errors import ExecutorUnavailable, SandboxUnavailabl
 from cogo_dagster.net.addresses import AllowList, InvalidAddress
 from cogo_dagster.net.dial import Dialer, Resolver, system_resolver
 from cogo_dagster.net.proxy import ForwardProxy, ProxySession
-from cogo_dagster.queue.executor import ExecutionFailed, Interrupted, Workspace
+from cogo_dagster.queue.executor import ExecutionFailed, Executor, ExecutorContext, Interrupted, Workspace
 from cogo_dagster.queue.model import ExecutionResult, Job, Json
 from cogo_dagster.queue.stopping import STOP
 from cogo_dagster.redaction import redact
-from cogo_dagster.settings import is_root
+from cogo_dagster.settings import Settings, is_root
 
 if TYPE_CHECKING:
     from cogo_dagster.executors.browser.pool import BrowserPool
@@ -39,7 +39,7 @@ SIDE_EFFECTS = frozenset({"network", "connection", "aborted", "timeout", "browse
 """Classes of failures that a dying browser can cause first: its network process may be the first to go."""
 
 
-class BrowserExecutor:
+class BrowserExecutor(Executor, family="browser"):
     """Runs `browser` and `browser.pdf` jobs.
 
     Args:
@@ -47,23 +47,31 @@ class BrowserExecutor:
         resolver: How host names become addresses; tests give their own.
     """
 
-    family = "browser"
-    prefetch = 0
-
     def __init__(self, options: BrowserOptions, resolver: Resolver = system_resolver) -> None:
-        try:
-            self._allowed = AllowList.of(options.allowed_hosts)
-        except InvalidAddress as error:
-            raise ExecutorUnavailable(f"BROWSER_ALLOWED_HOSTS: {error}") from None
-        self.slots: int | None = options.concurrency
+        self._allowed = _allow_list(options.allowed_hosts)
+        self.slots = options.concurrency
         self._options = options
         self._proxy = ForwardProxy(Dialer(self._allowed, resolver))
         self._pool: BrowserPool | None = None
 
-    def validate(self, type: str, payload: Json) -> dict[str, Json]:
+    @classmethod
+    def build(cls, context: ExecutorContext) -> Self:
+        """Make the executor that the environment asks for.
+
+        Raises:
+            ExecutorUnavailable: BROWSER_ALLOWED_HOSTS holds something that is not a host.
+        """
+        return cls(BrowserOptions.from_settings(context.settings))
+
+    @classmethod
+    def validate(cls, type: str, payload: Json, settings: Settings) -> dict[str, Json]:
         """Return the payload as it was given, checked."""
-        request = parse_payload(type, payload, self._allowed)
+        request = parse_payload(type, payload, _allow_list(settings.browser_allowed_hosts))
         return request.model_dump(mode="json", include=request.model_fields_set & set(payload), exclude_unset=True)
+
+    def parse(self, type: str, payload: Json) -> BrowserPayload:
+        """Read the payload, under this machine's allowed hosts."""
+        return parse_payload(type, payload, self._allowed)
 
     async def start(self) -> None:
         """Start the proxy and, in real mode, find and start a browser.
@@ -114,19 +122,17 @@ class BrowserExecutor:
             await self._pool.stop()
         await self._proxy.stop()
 
-    async def execute(self, job: Job, workspace: Workspace) -> ExecutionResult:
+    async def execute(self, job: Job[BrowserPayload], workspace: Workspace) -> ExecutionResult:
         """Run one attempt.
 
         Raises:
-            InvalidPayload: The payload was not checked at enqueue, or under other settings.
             ExecutionFailed: As `errors.py` judges; never with `BROWSER_FORCE_SUCCESS`, which returns
                 `{"forced": true, "error": …}` instead.
             Interrupted: The worker's stop ended the browser under the job.
         """
-        request = parse_payload(job.type, job.payload, self._allowed)
         shelf = Shelf(workspace.folder)
         try:
-            result = await self._attempt(request, shelf, job)
+            result = await self._attempt(job, shelf)
             await asyncio.to_thread(self._clean, shelf)
         except ExecutionFailed as error:
             if _may_be_interrupted(error) and await STOP.explains(time.monotonic()):
@@ -146,8 +152,8 @@ class BrowserExecutor:
             except ValueError:
                 shelf.files.remove(file)
 
-    async def _attempt(self, request: BrowserPayload, shelf: Shelf, job: Job) -> Json:
-        limit_seconds = job.timeout_seconds or self._options.attempt_seconds
+    async def _attempt(self, job: Job[BrowserPayload], shelf: Shelf) -> Json:
+        request, limit_seconds = job.payload, job.timeout_seconds or self._options.attempt_seconds
         traced = self._options.traces(job) if request.trace is None else request.trace
         with self._proxy.session() as session:
             if self._pool is not None:
@@ -215,6 +221,18 @@ async def _guarded(attempt: "Attempt", limit_seconds: float) -> Json:
     finally:
         if not work.done():
             await asyncio.shield(attempt.abandon(work))
+
+
+def _allow_list(hosts: Collection[str]) -> AllowList:
+    """Read BROWSER_ALLOWED_HOSTS.
+
+    Raises:
+        ExecutorUnavailable: It holds something that is not a host.
+    """
+    try:
+        return AllowList.of(hosts)
+    except InvalidAddress as error:
+        raise ExecutorUnavailable(f"BROWSER_ALLOWED_HOSTS: {error}") from None
 
 
 def _may_be_interrupted(error: ExecutionFailed) -> bool:

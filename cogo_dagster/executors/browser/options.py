@@ -1,9 +1,8 @@
 """What a browser executor is told once, when it is built."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from cogo_dagster.queue.model import Job
 from cogo_dagster.settings import Settings, default_home
@@ -50,15 +49,15 @@ class BrowserOptions:
     home: Path = field(default_factory=default_home)
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
-    def traces(self, job: Job) -> bool:
+    def traces(self, job: Job[Any]) -> bool:
         """Whether this attempt of a job is traced unless its payload says otherwise."""
         if self.trace == "retries":
             return job.attempts > 1 or job.max_attempts == 1
         return self.trace == "always"
 
     @classmethod
-    def from_settings(cls, settings: Settings, extra_allowed_hosts: Iterable[str] = ()) -> Self:
-        """Take the browser's part of the settings; the demo adds its own site to the allowed hosts."""
+    def from_settings(cls, settings: Settings) -> Self:
+        """Take the browser's part of the settings."""
         return cls(
             real_mode=settings.browser_real_mode,
             headless=settings.headless,
@@ -67,7 +66,7 @@ class BrowserOptions:
             nav_timeout_ms=settings.browser_nav_timeout_ms,
             force_success=settings.browser_force_success,
             trace=settings.browser_trace,
-            allowed_hosts=(*settings.browser_allowed_hosts, *extra_allowed_hosts),
+            allowed_hosts=settings.browser_allowed_hosts,
             concurrency=settings.concurrency,
             home=settings.home,
             secrets=settings.secret_values(),

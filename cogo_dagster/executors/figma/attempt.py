@@ -4,17 +4,19 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from cogo_dagster.executors.figma.client import FigmaClient
-from cogo_dagster.executors.figma.errors import Refused
+from cogo_dagster.executors.figma.errors import FigmaRefused
 from cogo_dagster.executors.figma.export import NodeExport, export_file, verdict
-from cogo_dagster.executors.figma.files import Files
+from cogo_dagster.executors.figma.files import ExportedFiles
 from cogo_dagster.executors.figma.payload import FigmaRequest, FileRequest
-from cogo_dagster.queue.executor import ExecutorPorts, Workspace
+from cogo_dagster.queue.artifacts import ArtifactStore
+from cogo_dagster.queue.executor import Workspace
 from cogo_dagster.queue.model import ArtifactFile, Job, Json
+from cogo_dagster.queue.transports.base import Transport
 
 _NO_META: Final = "The token has no scope file_metadata:read, so files that other jobs made were not used."
 
 
-class Attempt:
+class FigmaAttempt:
     """Runs once.
 
     Args:
@@ -25,20 +27,21 @@ class Attempt:
     def __init__(
         self,
         client: FigmaClient,
-        request: FigmaRequest,
-        job: Job,
+        job: Job[FigmaRequest],
         workspace: Workspace,
+        transport: Transport,
+        store: ArtifactStore,
         *,
-        ports: ExecutorPorts,
         batch: int,
     ) -> None:
         self._client = client
-        self._ports = ports
-        self._request = request
         self._job = job
+        self._request = job.payload
+        self._transport = transport
+        self._store = store
         self._workspace = workspace
         self._batch = batch
-        self._files: Files | None = None
+        self._files: ExportedFiles | None = None
         self._meta: Mapping[str, Json] = {}
         self._notes: list[str] = []
 
@@ -51,7 +54,7 @@ class Attempt:
         """Export, and return the small JSON result.
 
         Raises:
-            Refused: Figma does not give what was asked for.
+            FigmaRefused: Figma does not give what was asked for.
             Snooze: The rate limit is used up.
             ExecutionFailed: Something is missing, see `export.verdict`; or the network failed.
         """
@@ -59,7 +62,7 @@ class Attempt:
         given = [self._job.type, self._request.file_key, version, self._request.parameters]
         if isinstance(self._request, FileRequest):
             given.append(list(self._request.node_ids))
-        self._files = Files(self._workspace.folder, self._ports, self._job, given)
+        self._files = ExportedFiles(self._workspace.folder, self._transport, self._store, self._job.id, given)
         if isinstance(self._request, FileRequest):
             document = await export_file(self._client, self._request, self._files)
             return self._result(self._files, document, {})
@@ -77,14 +80,14 @@ class Attempt:
             return ["pinned", self._request.version]
         try:
             self._meta = await self._client.meta(self._request.file_key)
-        except Refused as refused:
+        except FigmaRefused as refused:
             if not refused.lacks_scope:
                 raise
             self._notes.append(_NO_META)
         known = [self._meta.get("version"), self._meta.get("last_touched_at")]
         return known if any(known) else ["job", str(self._job.id)]
 
-    def _result(self, files: Files, document: Mapping[str, Json], failed: Mapping[str, str]) -> Json:
+    def _result(self, files: ExportedFiles, document: Mapping[str, Json], failed: Mapping[str, str]) -> Json:
         facts = {
             "file_key": self._request.file_key,
             "name": document.get("name") or self._meta.get("name"),

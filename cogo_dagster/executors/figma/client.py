@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, urlencode, urlsplit
 
-from cogo_dagster.executors.figma.errors import Refused, refused, words_of
+from cogo_dagster.executors.figma.errors import FigmaRefused, refused, words_of
 from cogo_dagster.executors.figma.options import FigmaOptions
 from cogo_dagster.executors.figma.rate_gate import RateGate, Tier
 from cogo_dagster.net.client import Fetched, FetchFailed, fetch
@@ -76,7 +76,7 @@ class FigmaClient:
         """Return a link for each node of the parameter `ids`, or null where rendering failed."""
         document = await self._call(Tier.EXPENSIVE, f"/v1/images/{quote(file_key)}", parameters)
         if document.body.get("err"):
-            raise Refused(400, words_of(document.content, self._token))
+            raise FigmaRefused(400, words_of(document.content, self._token))
         return _mapping(document, "images")
 
     async def download(self, link: str) -> bytes:
@@ -107,7 +107,7 @@ class FigmaClient:
         except ExecutionFailed as error:
             if error.error_class == "too_large":
                 limit = f"an answer of more than {MAX_JSON_BYTES // 1024**2} MiB"
-                raise Refused(413, limit) from error
+                raise FigmaRefused(413, limit) from error
             raise
         if answer.status == 429:
             raise await self._gate.refused(tier, answer.headers)
@@ -118,7 +118,7 @@ class FigmaClient:
         except (ValueError, RecursionError):
             body = None
         if not isinstance(body, dict):
-            raise Refused(200, "something that is no JSON object")
+            raise FigmaRefused(200, "something that is no JSON object")
         return Document(body, answer.content)
 
     async def _fetch(self, url: str, doing: str, headers: Mapping[str, str], max_bytes: int) -> Fetched:
@@ -159,7 +159,7 @@ def _unusable(doing: str, reason: str, kind: str) -> ExecutionFailed:
 def _mapping(document: Document, name: str) -> Mapping[str, Json]:
     found = document.body.get(name)
     if not isinstance(found, dict):
-        raise Refused(200, f"an answer without {name}")
+        raise FigmaRefused(200, f"an answer without {name}")
     return found
 
 

@@ -21,7 +21,7 @@ _SCOPE: Final = re.compile(
 _LONGEST: Final = 300
 
 
-class Refused(Exception):
+class FigmaRefused(Exception):
     """Figma answered, but not with what was asked for.
 
     Attributes:
@@ -61,13 +61,13 @@ class Refused(Exception):
         )
 
 
-def refused(status: int, content: bytes, token: str) -> Refused:
+def refused(status: int, content: bytes, token: str) -> FigmaRefused:
     """Return an answer that is no success as an error to raise."""
     try:
         by_figma = isinstance(json.loads(content[:10_000]), dict)
     except ValueError:
         by_figma = False
-    return Refused(status, words_of(content, token), by_figma=by_figma)
+    return FigmaRefused(status, words_of(content, token), by_figma=by_figma)
 
 
 def words_of(content: bytes, token: str) -> str:
@@ -83,7 +83,7 @@ def words_of(content: bytes, token: str) -> str:
     return redact(line, [token])[:_LONGEST] or "no reason given"
 
 
-def _judge(refused: Refused) -> tuple[str, bool, str]:
+def _judge(refused: FigmaRefused) -> tuple[str, bool, str]:
     """Return the class, whether time may heal it, and what to do."""
     status = refused.status
     if status == 401:
@@ -99,7 +99,7 @@ def _judge(refused: Refused) -> tuple[str, bool, str]:
     return "figma_answer", True, ""
 
 
-def _judge_403(refused: Refused) -> tuple[str, bool, str]:
+def _judge_403(refused: FigmaRefused) -> tuple[str, bool, str]:
     """Figma's own text says which of several causes it is."""
     words = refused.words.lower()
     if not refused.by_figma:

@@ -2,50 +2,64 @@
 
 import asyncio
 import traceback
+from typing import Self
 
 from cogo_dagster.executors.errors import ExecutorUnavailable
-from cogo_dagster.executors.figma.attempt import Attempt
+from cogo_dagster.executors.figma.attempt import FigmaAttempt
 from cogo_dagster.executors.figma.client import FigmaClient
-from cogo_dagster.executors.figma.errors import Refused
+from cogo_dagster.executors.figma.errors import FigmaRefused
 from cogo_dagster.executors.figma.options import FigmaOptions
 from cogo_dagster.executors.figma.payload import FigmaRequest, parse_payload
 from cogo_dagster.executors.figma.rate_gate import RateGate
 from cogo_dagster.net.addresses import AllowList
 from cogo_dagster.net.dial import Dialer
 from cogo_dagster.net.proxy import ForwardProxy
+from cogo_dagster.queue.artifacts import ArtifactStore
 from cogo_dagster.queue.errors import AccessDenied, DatabaseUnavailable, TransportError
-from cogo_dagster.queue.executor import ExecutionFailed, ExecutorPorts, Snooze, Workspace
+from cogo_dagster.queue.executor import ExecutionFailed, Executor, ExecutorContext, Snooze, Workspace
 from cogo_dagster.queue.model import ExecutionResult, Job, Json
 from cogo_dagster.queue.rates import RateLimits
+from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.redaction import redact
+from cogo_dagster.settings import Settings
 
 _DATABASE_SECONDS = 15.0
 
 
-class FigmaExecutor:
+class FigmaExecutor(Executor, family="figma"):
     """Runs `figma`, `figma.nodes` and `figma.images` jobs.
 
     Args:
         options: What the settings say.
+        transport: To the database, for rate limits and for what was made before.
+        store: Where that is.
     """
 
-    family = "figma"
-    prefetch = 0
-
-    def __init__(self, options: FigmaOptions) -> None:
+    def __init__(self, options: FigmaOptions, transport: Transport, store: ArtifactStore) -> None:
         self._options = options
-        self.slots: int | None = options.slots
-        self.lacks: str | None = None if options.token else "FIGMA_API_TOKEN"
+        self._transport = transport
+        self._store = store
+        self.slots = options.slots
         self._proxy = ForwardProxy(Dialer(AllowList(frozenset(options.allowed_hosts))))
-        self._ports: ExecutorPorts | None = None
 
-    def use(self, ports: ExecutorPorts) -> None:
-        """Take the database for rate limits, and the store for what was made before."""
-        self._ports = ports
+    @classmethod
+    def build(cls, context: ExecutorContext) -> Self:
+        """Make the executor that the environment asks for."""
+        return cls(FigmaOptions.from_settings(context.settings), context.queue.transport, context.store)
 
-    def validate(self, type: str, payload: Json) -> dict[str, Json]:
+    @classmethod
+    def validate(cls, type: str, payload: Json, settings: Settings) -> dict[str, Json]:  # noqa: ARG003 - needs none
         """Return the payload, checked, with file key and node ids as the API takes them."""
         return parse_payload(type, payload).model_dump(mode="json", exclude_unset=True)
+
+    @property
+    def lacks(self) -> str | None:
+        """The token."""
+        return None if self._options.token else "FIGMA_API_TOKEN"
+
+    def parse(self, type: str, payload: Json) -> FigmaRequest:
+        """Read the payload."""
+        return parse_payload(type, payload)
 
     async def start(self) -> None:
         """Start the proxy.
@@ -64,39 +78,33 @@ class FigmaExecutor:
         """Stop the proxy."""
         await self._proxy.stop()
 
-    async def execute(self, job: Job, workspace: Workspace) -> ExecutionResult:
+    async def execute(self, job: Job[FigmaRequest], workspace: Workspace) -> ExecutionResult:
         """Run one attempt; what came before it ended is kept, so that the next one goes on from there.
 
         Raises:
-            InvalidPayload: The payload was not checked at enqueue.
             Snooze: The rate limit is used up, or the database does not answer.
             ExecutionFailed: See `errors.py` and `export.verdict`.
         """
-        request = parse_payload(job.type, job.payload)
-        attempt = self._attempt(request, job, workspace)
+        attempt = self._attempt(job, workspace)
         try:
             async with asyncio.timeout(job.timeout_seconds or self._options.attempt_seconds):
                 result = await attempt.run()
         except Exception as error:  # noqa: BLE001 - whatever it says may hold the token
-            ending = self._ending(error, request)
+            ending = self._ending(error, job.payload)
             ending.artifacts = attempt.artifacts
             raise ending from None
         return ExecutionResult(result, attempt.artifacts)
 
-    def _attempt(self, request: FigmaRequest, job: Job, workspace: Workspace) -> Attempt:
-        if self._ports is None:
-            raise RuntimeError("The Figma executor was given no ports: call `use` first.")
-        options = self._options
-        gate = RateGate(
-            RateLimits(self._ports.transport), options.token_hash, options.patience_seconds, request.file_key
-        )
+    def _attempt(self, job: Job[FigmaRequest], workspace: Workspace) -> FigmaAttempt:
+        options, limits = self._options, RateLimits(self._transport)
+        gate = RateGate(limits, options.token_hash, options.patience_seconds, job.payload.file_key)
         client = FigmaClient(options, self._proxy, gate)
-        return Attempt(client, request, job, workspace, ports=self._ports, batch=options.batch)
+        return FigmaAttempt(client, job, workspace, self._transport, self._store, batch=options.batch)
 
     def _ending(self, error: Exception, request: FigmaRequest) -> Snooze | ExecutionFailed:
         if isinstance(error, Snooze | ExecutionFailed):
             return error
-        if isinstance(error, Refused):
+        if isinstance(error, FigmaRefused):
             return error.failure(f"Export of Figma file {request.file_key}")
         if isinstance(error, TimeoutError):
             message = "The attempt was stopped, since it took too long; the next one goes on from there."

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from cogo_dagster.executors.figma.client import FigmaClient, LinkExpired
-from cogo_dagster.executors.figma.errors import Refused
-from cogo_dagster.executors.figma.files import Files
+from cogo_dagster.executors.figma.errors import FigmaRefused
+from cogo_dagster.executors.figma.files import ExportedFiles
 from cogo_dagster.executors.figma.identifiers import file_stem, ids_characters
 from cogo_dagster.executors.figma.payload import FigmaRequest, ImagesRequest
 from cogo_dagster.queue.executor import ExecutionFailed
@@ -42,13 +42,13 @@ class NodeExport:
         passing: The nodes among them that another attempt may bring.
     """
 
-    def __init__(self, client: FigmaClient, request: FigmaRequest, files: Files, batch: int) -> None:
+    def __init__(self, client: FigmaClient, request: FigmaRequest, files: ExportedFiles, batch: int) -> None:
         self._client = client
         self._request = request
         self._files = files
         self._batch = batch
         self._halvings = 0
-        self._alone: list[Refused] = []
+        self._alone: list[FigmaRefused] = []
         self._downloads = asyncio.Semaphore(DOWNLOADS_AT_ONCE)
         self._format = request.format if isinstance(request, ImagesRequest) else "json"
         self.failed: dict[str, str] = {}
@@ -73,12 +73,12 @@ class NodeExport:
             return
         try:
             await (self._render(nodes) if isinstance(self._request, ImagesRequest) else self._read(nodes))
-        except Refused as refused:
+        except FigmaRefused as refused:
             if not refused.is_perhaps_too_large:
                 raise
             await self._with_less(nodes, refused)
 
-    async def _with_less(self, nodes: Sequence[str], refused: Refused) -> None:
+    async def _with_less(self, nodes: Sequence[str], refused: FigmaRefused) -> None:
         if len(nodes) > 1 and self._halvings < MOST_HALVINGS:
             self._halvings += 1
             if refused.is_too_large:  # no node breaks the call: later batches are as small from the start
@@ -155,7 +155,7 @@ class NodeExport:
         return f"{file_stem(node)}.{self._format}"
 
 
-async def export_file(client: FigmaClient, request: FigmaRequest, files: Files) -> Mapping[str, Json]:
+async def export_file(client: FigmaClient, request: FigmaRequest, files: ExportedFiles) -> Mapping[str, Json]:
     """Export the whole document as file.json; return what Figma says of it where it was asked."""
     await files.recall({"": "file.json"})
     if files.names:
@@ -166,7 +166,7 @@ async def export_file(client: FigmaClient, request: FigmaRequest, files: Files) 
     return document.body
 
 
-def verdict(export: NodeExport, files: Files, *, last_attempt: bool) -> None:
+def verdict(export: NodeExport, files: ExportedFiles, *, last_attempt: bool) -> None:
     """Judge an export of nodes by what is missing.
 
     Raises:

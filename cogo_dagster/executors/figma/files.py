@@ -13,10 +13,12 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
+from uuid import UUID
 
-from cogo_dagster.queue.artifacts import ArtifactStoreError
-from cogo_dagster.queue.executor import ExecutionFailed, ExecutorPorts
-from cogo_dagster.queue.model import ArtifactFile, Job, Json
+from cogo_dagster.queue.artifacts import ArtifactStore, ArtifactStoreError
+from cogo_dagster.queue.executor import ExecutionFailed
+from cogo_dagster.queue.model import ArtifactFile, Json
+from cogo_dagster.queue.transports.base import Transport
 
 logger = logging.getLogger(__name__)
 
@@ -31,20 +33,24 @@ CONTENT_TYPES: Final[Mapping[str, str]] = {
 }
 
 
-class Files:
+class ExportedFiles:
     """Collects the files of one attempt.
 
     Args:
         folder: Where they are written; empty and private.
-        ports: To look for what was made before.
-        job: Whose attempt it is.
+        transport: To look for what was made before.
+        store: Where that is.
+        job_id: The job of the attempt.
         subject: What all files share: type, file key, version, parameters; None of them secret.
     """
 
-    def __init__(self, folder: Path, ports: ExecutorPorts, job: Job, subject: Sequence[Json]) -> None:
+    def __init__(
+        self, folder: Path, transport: Transport, store: ArtifactStore, job_id: UUID, subject: Sequence[Json]
+    ) -> None:
         self._folder = folder
-        self._ports = ports
-        self._job = job
+        self._transport = transport
+        self._store = store
+        self._job_id = job_id
         self._subject = list(subject)
         self._total_bytes = 0
         self.names: dict[str, str] = {}
@@ -58,10 +64,10 @@ class Files:
             names: The file's name of each node.
         """
         keys = {self._key(node): node for node in names}
-        found = await asyncio.to_thread(self._ports.transport.call, "find_cached_artifacts", {"cache_keys": list(keys)})
+        found = await asyncio.to_thread(self._transport.call, "find_cached_artifacts", {"cache_keys": list(keys)})
         for key, row in found.items():
             node = keys[key]
-            if row["job_id"] == str(self._job.id) or await asyncio.to_thread(self._copy, node, names[node], row):
+            if row["job_id"] == str(self._job_id) or await asyncio.to_thread(self._copy, node, names[node], row):
                 self.names[node] = names[node]
                 self.cached += 1
 
@@ -83,7 +89,7 @@ class Files:
         target = self._folder / name
         try:
             self._count(row["size_bytes"])
-            with self._ports.store.open(row["storage_key"]) as source, target.open("wb") as copy:
+            with self._store.open(row["storage_key"]) as source, target.open("wb") as copy:
                 shutil.copyfileobj(source, copy)
             with target.open("rb") as written:
                 same = bool(hashlib.file_digest(written, "sha256").hexdigest() == row["sha256"])

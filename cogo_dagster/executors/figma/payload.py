@@ -22,8 +22,7 @@ from pydantic import (
 )
 
 from cogo_dagster.executors.figma.identifiers import ids_characters, node_id, split_link
-from cogo_dagster.executors.mistakes import sentences
-from cogo_dagster.queue.executor import InvalidPayload
+from cogo_dagster.queue.executor import InvalidPayload, sentences
 from cogo_dagster.queue.model import Json
 
 MAX_NODES: Final = 500

@@ -1,12 +1,15 @@
 """Which files a report is in: one file, the files of a folder, or those that a pattern matches."""
 
 import glob
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from cogo_dagster.quality.reports.files import refuse
-from cogo_dagster.queue.executor import ReportPaths
+
+ReportPaths = Path | Sequence[Path | Sequence[Path]]
+"""The files of one report. A sequence inside the sequence is what a folder or a pattern stood for: files of other
+formats among them are passed over."""
 
 MOST_FILES: Final = 10_000
 _NAMES: Final[Mapping[str, tuple[str, ...]]] = {

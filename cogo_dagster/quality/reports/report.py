@@ -13,8 +13,7 @@ from cogo_dagster.quality.reports.encoding import decoded
 from cogo_dagster.quality.reports.files import OtherFormat, ReportError, read_bytes, read_text, refuse
 from cogo_dagster.quality.reports.junit import read_junit
 from cogo_dagster.quality.reports.lint import read_lint
-from cogo_dagster.quality.reports.paths import expanded
-from cogo_dagster.queue.executor import ReportPaths
+from cogo_dagster.quality.reports.paths import ReportPaths, expanded
 from cogo_dagster.queue.model import Json
 from cogo_dagster.text import storable
 

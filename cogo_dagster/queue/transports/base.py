@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Protocol
 
+from cogo_dagster.queue.errors import DatabaseUnavailable
 from cogo_dagster.queue.model import Json
 
 
@@ -23,3 +24,14 @@ class Transport(Protocol):
     def close(self) -> None:
         """Release connections. Calling afterwards is an error."""
         ...
+
+
+class NoDatabase:
+    """A transport to nowhere: every call raises DatabaseUnavailable."""
+
+    def call(self, function: str, arguments: Mapping[str, Json]) -> Json:  # noqa: ARG002 - the protocol
+        """Refuse."""
+        raise DatabaseUnavailable(f"There is no database to call {function} on.")
+
+    def close(self) -> None:
+        """There is nothing to close."""

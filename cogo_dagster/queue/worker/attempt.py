@@ -5,8 +5,8 @@ import math
 import time
 import traceback
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
-from typing import Final, NamedTuple, TypeVar, cast
+from dataclasses import dataclass, replace
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from cogo_dagster.queue.decoding import PartlyUnreadable
 from cogo_dagster.queue.executor import ExecutionFailed, Executor, Interrupted, InvalidPayload, Snooze, Workspace
@@ -62,7 +62,7 @@ async def run_attempt(
         if isinstance(job.payload, PartlyUnreadable):
             ending = _failure(JobError("unreadable", _UNREADABLE, retryable=False))
         else:
-            ending = _success(await executor.execute(job, workspace))
+            ending = _success(await executor.execute(_parsed(executor, job), workspace))
             if ending.result is not None:
                 ending = ending._replace(result=await kept(ending.result, secrets, in_thread))
     except BaseException as problem:  # an executor's fault is not the worker's
@@ -76,6 +76,12 @@ async def run_attempt(
         artifacts = kept_files(artifacts, secrets)
     run_seconds = round(time.monotonic() - started_at, 6)
     return EndedAttempt(Settlement(job, outcome, result, error, delay_seconds, run_seconds), artifacts)
+
+
+def _parsed(executor: Executor, job: Job) -> Job[Any]:
+    """Return the job with its payload as the executor reads it."""
+    payload = executor.parse(job.type, job.payload)
+    return job if payload is job.payload else replace(job, payload=payload)
 
 
 def _failure(error: JobError) -> _Ending:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from cogo_dagster.queue.client import Ask
-from cogo_dagster.queue.executor import Executor, Workspace
+from cogo_dagster.queue.executor import Workspace
 from cogo_dagster.queue.model import ArtifactFile, JobError, Outcome, Settlement
 from cogo_dagster.queue.worker.attempt import EndedAttempt, run_attempt
 from cogo_dagster.queue.worker.events import EventKind, Stage
@@ -128,7 +128,7 @@ class Executions:
         families = [
             family
             for family, executor in self._state.executors.items()
-            if not (self._state.storage.away and makes_artifacts(executor))
+            if not (self._state.storage.away and executor.makes_artifacts)
         ]
         first = next(self._turn) % len(families) if families else 0
         return families[first:] + families[:first]
@@ -309,11 +309,6 @@ class Executions:
         for held in self._state.held:
             if held.task is not None and not held.given_up:
                 self._give_up(held)
-
-
-def makes_artifacts(executor: Executor) -> bool:
-    """Whether jobs of this executor may leave files; so does every one that does not say otherwise."""
-    return bool(getattr(executor, "makes_artifacts", True))
 
 
 def _broken_off(held: HeldJob, timeout_seconds: float) -> Settlement:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Query
 
 from cogo_dagster.bootstrap import Application
+from cogo_dagster.quality.gates import PublishedWeek
 from cogo_dagster.queue.errors import InvalidArgument
 from cogo_dagster.web.access import RequestDenied
 from cogo_dagster.web.api.cursors import Before, PageSize, next_cursor, read_cursor
@@ -58,7 +59,7 @@ def notify(application: Application, week: str | None, actor: str) -> Notified:
     """
     try:
         told = application.gates.weekly(week)
-        answer = application.announce_week(told)
+        answer = application.weeks.announce(PublishedWeek(told))
     except InvalidArgument as error:
         raise RequestDenied(404, str(error)) from None
     application.queue.note("notify_weekly", actor, week=told.week, created=answer["created"])

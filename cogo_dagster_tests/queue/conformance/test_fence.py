@@ -85,7 +85,7 @@ def test_one_stale_item_leaves_the_others_of_its_batch(queue: Queue, age: Age) -
     """The rest is settled, and each answer is at its place."""
     stale, good, bad = (running_job(queue) for _ in range(3))
     _taken_over(queue, stale, age)
-    unknown = Job(uuid4(), "browser", {}, 1, 1, uuid4())
+    unknown: Job = Job(uuid4(), "browser", {}, 1, 1, uuid4())
     answers = queue.settle(
         [
             Settlement(stale, Outcome.SUCCEEDED),
@@ -141,7 +141,7 @@ def test_a_single_call_raises_when_the_lease_is_lost(queue: Queue, transport: Tr
 @pytest.mark.parametrize("call", SINGLE_CALLS)
 def test_a_single_call_raises_when_there_is_no_such_job(transport: Transport, call: str) -> None:
     """The sentence names the id."""
-    unknown = Job(uuid4(), "browser", {}, 1, 1, uuid4())
+    unknown: Job = Job(uuid4(), "browser", {}, 1, 1, uuid4())
     with pytest.raises(JobNotFound, match=f"There is no job {unknown.id}"):
         transport.call(call, _arguments(unknown, call))
 

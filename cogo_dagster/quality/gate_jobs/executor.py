@@ -10,13 +10,15 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from pydantic import ValidationError
 
 from cogo_dagster.executors.errors import ExecutorUnavailable
-from cogo_dagster.executors.gate.checkout import borrowed_objects, clone
-from cogo_dagster.executors.gate.options import (
+from cogo_dagster.executors.isolation.confinement import Confinement, Needs, confinement
+from cogo_dagster.executors.isolation.machine import is_possible, isolation
+from cogo_dagster.quality.gate_jobs.checkout import borrowed_objects, clone
+from cogo_dagster.quality.gate_jobs.options import (
     STEPS,
     GatePayload,
     Repository,
@@ -25,54 +27,71 @@ from cogo_dagster.executors.gate.options import (
     is_branch,
     repositories,
 )
-from cogo_dagster.executors.gate.process import Ended, environment, run
-from cogo_dagster.executors.isolation.confinement import Confinement, Needs, confinement
-from cogo_dagster.executors.isolation.machine import is_possible, isolation
+from cogo_dagster.quality.gate_jobs.process import Ended, environment, run
+from cogo_dagster.quality.gates import GateService
+from cogo_dagster.quality.reports.paths import ReportPaths
 from cogo_dagster.queue.errors import InvalidArgument
 from cogo_dagster.queue.executor import (
     ExecutionFailed,
-    ExecutorPorts,
+    Executor,
+    ExecutorContext,
     Interrupted,
     InvalidPayload,
-    ReportPaths,
     Workspace,
 )
 from cogo_dagster.queue.model import ArtifactFile, ExecutionResult, Job, Json
 from cogo_dagster.queue.stopping import STOP
 from cogo_dagster.redaction import redact
+from cogo_dagster.settings import PROJECT_ROOT, Settings
 
 _LOG: Final = "gate.log"
 _NO_ISOLATION: Final = "COGO_GATE_UNISOLATED=true (this machine has no Landlock and no namespaces to isolate code with)"
 
 
-class GateExecutor:
-    """Runs one family, `gate` or `gate_fix`.
+class GateExecutor(Executor, family="gate"):
+    """Evaluates commits.
 
     Args:
+        gates: Records what was found.
         commands: COGO_GATE_COMMANDS.
         secrets: Hidden in the log.
         unisolated: Whether the commands run with the worker's rights.
         hidden: Folders and files that the commands never see.
     """
 
-    slots: int | None = 1  # builds and tests fill a machine by themselves
-    prefetch = 0
+    slots = 1  # builds and tests fill a machine by themselves
 
     def __init__(
         self,
-        family: str,
+        gates: GateService,
         commands: str | None,
         secrets: tuple[str, ...] = (),
         *,
         unisolated: bool = False,
         hidden: Sequence[Path] = (),
     ) -> None:
-        self.family = family
+        self._gates = gates
         self._secrets = secrets
         self._unisolated = unisolated
         self._hidden = hidden
         self._commands = commands
-        self._ports: ExecutorPorts | None = None
+
+    @classmethod
+    def build(cls, context: ExecutorContext) -> Self:
+        """Make the executor of COGO_GATE_COMMANDS; it records where the context's queue is."""
+        settings = context.settings
+        return cls(
+            GateService.of(settings, context.queue.transport, context.store),
+            settings.gate_commands,
+            settings.secret_values(),
+            unisolated=settings.gate_unisolated,
+            hidden=(settings.home, PROJECT_ROOT / ".env", PROJECT_ROOT / ".cogo", Path(".env").absolute()),
+        )
+
+    @classmethod
+    def validate(cls, type: str, payload: Json, settings: Settings) -> dict[str, Json]:
+        """Return the payload, checked; the repository only where this machine has the commands."""
+        return cls._parsed(type, payload, settings.gate_commands).model_dump(exclude_none=True)
 
     @property
     def lacks(self) -> str | None:
@@ -81,12 +100,12 @@ class GateExecutor:
             return "COGO_GATE_COMMANDS"
         return None if self._unisolated or is_possible() else _NO_ISOLATION
 
-    def use(self, ports: ExecutorPorts) -> None:
-        """Take what the system offers."""
-        self._ports = ports
+    def parse(self, type: str, payload: Json) -> GatePayload:
+        """Read the payload."""
+        return self._parsed(type, payload, self._commands)
 
-    def validate(self, type: str, payload: Json) -> dict[str, Json]:
-        """Return the payload, checked; the repository only where this machine has the commands."""
+    @classmethod
+    def _parsed(cls, type: str, payload: Json, commands: str | None) -> GatePayload:
         try:
             given = GatePayload.model_validate(payload)
         except ValidationError as error:
@@ -96,9 +115,9 @@ class GateExecutor:
             raise InvalidPayload(f"The {where} of a {type} job: {problem['msg']}; write it as {example}.") from None
         if not is_branch(given.branch):
             raise InvalidPayload(f"{given.branch!r} cannot be a branch: give its name alone, such as feature/login.")
-        if self._commands:
-            self._repository(given)
-        return given.model_dump(exclude_none=True)
+        if commands:
+            cls._repository(given, commands)
+        return given
 
     async def start(self) -> None:
         """Read the settings.
@@ -109,20 +128,16 @@ class GateExecutor:
         if self._commands:
             repositories(self._commands)
 
-    async def stop(self) -> None:
-        """Nothing is shared between jobs."""
-
-    async def execute(self, job: Job, workspace: Workspace) -> ExecutionResult:
+    async def execute(self, job: Job[GatePayload], workspace: Workspace) -> ExecutionResult:
         """Evaluate one commit and record it.
 
         Raises:
             ExecutionFailed: The commit could not be evaluated.
             Interrupted: The worker's stop ended a step.
         """
-        payload = GatePayload.model_validate(self.validate(job.type, job.payload))
-        if self._ports is None or self._ports.record_gate is None or not self._commands:
-            raise ExecutorUnavailable("Gate jobs need COGO_GATE_COMMANDS and a worker that can record gate runs.")
-        repository = self._repository(payload)
+        if not self._commands:
+            raise ExecutorUnavailable("Gate jobs need COGO_GATE_COMMANDS.")
+        payload, repository = job.payload, self._repository(job.payload, self._commands)
         area = workspace.folder.resolve() / "gate"  # a link on the way is not there for the commands
         area.mkdir(exist_ok=True)
         folder, commit = await clone(repository, payload, area)
@@ -144,11 +159,11 @@ class GateExecutor:
         }
         reports = _reports(repository, folder, area, log, passed=passed)
         try:
-            kept = await asyncio.to_thread(self._ports.record_gate, run, reports)
+            kept, _ = await asyncio.to_thread(self._gates.record_reports, run, reports)
         except InvalidArgument as error:
             raise ExecutionFailed(str(error), error_class="report", retryable=False, artifacts=[log]) from error
         told = [{"step": s.name, "exit_code": s.exit_code, "seconds": s.seconds} for s in steps]
-        return ExecutionResult({"gate_run": kept, "steps": told}, [log])
+        return ExecutionResult({"gate_run": kept.model_dump(mode="json"), "steps": told}, [log])
 
     async def _isolated_steps(self, repository: Repository, folder: Path, area: Path) -> list[Ended]:
         try:
@@ -199,12 +214,13 @@ class GateExecutor:
                 await _judge_stop(ended)
         return ended
 
-    def _repository(self, payload: GatePayload) -> Repository:
-        known = repositories(self._commands or "{}")
+    @classmethod
+    def _repository(cls, payload: GatePayload, commands: str) -> Repository:
+        known = repositories(commands)
         name = payload.repository or (next(iter(known)) if len(known) == 1 else None)
         if name is None or name not in known:
             raise InvalidPayload(f"The payload's repository must be one of COGO_GATE_COMMANDS: {', '.join(known)}.")
-        if self.family == "gate_fix" and known[name].fix is None:
+        if cls.family == "gate_fix" and known[name].fix is None:
             raise InvalidPayload(f"The repository {name} has no fix in COGO_GATE_COMMANDS: a gate_fix job needs one.")
         if not any(known[name].command(step) for step in ("build", "lint", "test")):
             raise InvalidPayload(f"The repository {name} has no build, lint or test in COGO_GATE_COMMANDS.")
@@ -215,6 +231,10 @@ class GateExecutor:
         told = [f"$ {s.name} (exit code {s.exit_code}, {s.seconds:g} s)\n{s.output}" for s in steps]
         path.write_text(redact("\n".join(told), self._secrets), encoding="utf-8")
         return ArtifactFile(_LOG, "text/plain", path)
+
+
+class GateFixExecutor(GateExecutor, family="gate_fix"):
+    """Runs the repository's fix before the other steps."""
 
 
 def _reports(

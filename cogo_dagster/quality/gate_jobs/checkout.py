@@ -5,8 +5,8 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from cogo_dagster.executors.gate.options import GatePayload, Repository, inside
-from cogo_dagster.executors.gate.process import Ended, environment, run
+from cogo_dagster.quality.gate_jobs.options import GatePayload, Repository, inside
+from cogo_dagster.quality.gate_jobs.process import Ended, environment, run
 from cogo_dagster.queue.executor import ExecutionFailed, Interrupted
 from cogo_dagster.queue.stopping import STOP
 from cogo_dagster.settings import is_root

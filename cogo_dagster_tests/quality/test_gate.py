@@ -9,17 +9,16 @@ from pathlib import Path
 import pytest
 
 from cogo_dagster.executors.errors import ExecutorUnavailable
-from cogo_dagster.executors.gate.executor import GateExecutor
 from cogo_dagster.quality.gates import GateService
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.executor import ExecutionFailed, Interrupted, InvalidPayload
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.stopping import STOP, StopSignal
 from cogo_dagster_tests.cli.terminal import eventually
-from cogo_dagster_tests.executors.gate_bench import PYTHON, Run, gates, git, repository, run, store
 from cogo_dagster_tests.processes import lives
+from cogo_dagster_tests.quality.gate_bench import PYTHON, Run, gate_executor, git, repository, run
 
-__all__ = ["gates", "repository", "run", "store"]
+__all__ = ["repository", "run"]
 
 RUFF = str(Path(PYTHON).with_name("ruff"))
 LINT = [RUFF, "check", "--isolated", "--output-format", "json", "-o", "lint.json", "."]
@@ -146,9 +145,9 @@ def test_several_reports_of_a_kind_are_read(run: Run, gates: GateService, tmp_pa
 )
 def test_a_payload_names_no_command(payload: Json, words: str) -> None:
     """It chooses a commit and a repository of the settings; anything else is refused at enqueue."""
-    executor = GateExecutor("gate", '{"it": {"checkout": "/x", "test": "true"}}')
+    executor = gate_executor('{"it": {"checkout": "/x", "test": "true"}}')
     with pytest.raises(InvalidPayload, match=words):
-        executor.validate("gate", payload)
+        executor.parse("gate", payload)
 
 
 @pytest.mark.parametrize(
@@ -165,12 +164,12 @@ def test_a_payload_names_no_command(payload: Json, words: str) -> None:
 def test_wrong_settings_keep_the_worker_from_starting(wrong: str) -> None:
     """With an example of right ones."""
     with pytest.raises(ExecutorUnavailable, match=r"COGO_GATE_COMMANDS.*write it as"):
-        asyncio.run(GateExecutor("gate", wrong).start())
+        asyncio.run(gate_executor(wrong).start())
 
 
 def test_without_commands_other_workers_take_the_jobs() -> None:
     """The setting is named."""
-    assert GateExecutor("gate", None).lacks == "COGO_GATE_COMMANDS"
+    assert gate_executor(None).lacks == "COGO_GATE_COMMANDS"
 
 
 @pytest.fixture
@@ -235,7 +234,7 @@ def test_a_cancelled_job_leaves_no_process(run: Run, tmp_path: Path) -> None:
     stopped: list[BaseException] = []
 
     async def cancelled() -> None:
-        from cogo_dagster.executors.gate.process import run as run_program  # noqa: PLC0415
+        from cogo_dagster.quality.gate_jobs.process import run as run_program  # noqa: PLC0415
 
         env = {"PATH": os.environ["PATH"]}
         task = asyncio.create_task(run_program("test", [PYTHON, "-c", parent], tmp_path, env, 300))

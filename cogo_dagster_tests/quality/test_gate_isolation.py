@@ -7,27 +7,24 @@ from pathlib import Path
 
 import pytest
 
-from cogo_dagster.executors.gate import build
-from cogo_dagster.executors.gate import executor as executor_module
-from cogo_dagster.executors.gate.executor import GateExecutor
 from cogo_dagster.executors.isolation.machine import isolation
+from cogo_dagster.quality.gate_jobs import executor as executor_module
 from cogo_dagster.quality.gates import GateService
 from cogo_dagster.queue.executor import ExecutionFailed
-from cogo_dagster.settings import load_settings
-from cogo_dagster_tests.executors.gate_bench import PYTHON, Run, gates, git, repository, run, store
+from cogo_dagster_tests.quality.gate_bench import PYTHON, Run, gate_executor, git, repository, run
 
-__all__ = ["gates", "repository", "run", "store"]
+__all__ = ["repository", "run"]
+
+COMMANDS = '{"it": {"checkout": "/x", "test": "true"}}'
 
 
 def test_without_isolation_other_workers_take_the_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Unless COGO_GATE_UNISOLATED says that a commit's code may read the worker's secrets."""
     monkeypatch.setattr(executor_module, "is_possible", lambda: False)
-    lacks = GateExecutor("gate", '{"it": {"checkout": "/x", "test": "true"}}').lacks
+    lacks = gate_executor(COMMANDS).lacks
     assert lacks is not None
     assert lacks.startswith("COGO_GATE_UNISOLATED=true (this machine has no Landlock")
-    commands = {"COGO_GATE_COMMANDS": '{"it": {"checkout": "/x", "test": "true"}}'}
-    assert build(load_settings(None, **commands, COGO_GATE_UNISOLATED="true")).lacks is None
-    assert build(load_settings(None, **commands)).lacks == lacks
+    assert gate_executor(COMMANDS, COGO_GATE_UNISOLATED="true").lacks is None
 
 
 READ_ALL = """

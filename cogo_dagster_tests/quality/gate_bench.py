@@ -6,19 +6,15 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from cogo_dagster.executors.gate.executor import GateExecutor
+from cogo_dagster.quality.gate_jobs.executor import GateExecutor, GateFixExecutor
 from cogo_dagster.quality.gates import GateService
-from cogo_dagster.queue.executor import ExecutorPorts, Workspace
+from cogo_dagster.queue.executor import ExecutorContext, Workspace
 from cogo_dagster.queue.model import ExecutionResult, Job, Json
-from cogo_dagster.queue.transports.base import Transport
-from cogo_dagster_tests.quality.conftest import gates, store
-
-__all__ = ["gates", "store"]
+from cogo_dagster.settings import load_settings
 
 PYTHON = sys.executable
 
@@ -46,11 +42,17 @@ def repository(tmp_path: Path) -> Path:
     return folder
 
 
+def gate_executor(commands: str | None, **settings: str) -> GateExecutor:
+    """Make an executor with these commands and without a database."""
+    given = {"COGO_GATE_COMMANDS": commands} if commands is not None else {}
+    return GateExecutor.build(ExecutorContext.offline(load_settings(None, **given, **settings)))
+
+
 Run = Callable[..., ExecutionResult]
 
 
 @pytest.fixture
-def run(repository: Path, gates: GateService, transport: Transport, store: Any, tmp_path: Path) -> Run:
+def run(repository: Path, gates: GateService, tmp_path: Path) -> Run:
     """Execute one job with the commands given."""
 
     def run(
@@ -61,10 +63,10 @@ def run(repository: Path, gates: GateService, transport: Transport, store: Any, 
         **commands: Json,
     ) -> ExecutionResult:
         given = json.dumps({"it": {"checkout": str(repository), **commands}})
-        executor = GateExecutor(family, given, unisolated=unisolated, hidden=hidden)
-        record = lambda run, reports: gates.record_reports(run, reports)[0].model_dump(mode="json")  # noqa: E731
-        executor.use(ExecutorPorts(transport, store, record_gate=record))
-        job = Job(uuid4(), family, payload or {"branch": "main"}, attempts=1, max_attempts=5, lease_token=uuid4())
+        kind = GateExecutor if family == "gate" else GateFixExecutor
+        executor = kind(gates, given, unisolated=unisolated, hidden=hidden)
+        read = executor.parse(family, payload or {"branch": "main"})
+        job = Job(uuid4(), family, read, attempts=1, max_attempts=5, lease_token=uuid4())
         folder = tmp_path / f"work-{job.id}"
         folder.mkdir()
         return asyncio.run(executor.execute(job, Workspace(folder)))

@@ -1,0 +1,115 @@
+"""weekly_summary jobs: a week is told once, by whoever announces."""
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from cogo_dagster.alerts.messages import Announcement
+from cogo_dagster.alerts.service import Alerts
+from cogo_dagster.quality.gates import GateService
+from cogo_dagster.quality.weekly import Announcer, WeeklySummaryExecutor, Weeks
+from cogo_dagster.queue.artifacts import FolderStore
+from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.executor import ExecutorContext, InvalidPayload, Workspace
+from cogo_dagster.queue.model import Job, Json
+from cogo_dagster.queue.transports.base import Transport
+from cogo_dagster.queue.weeks import week_of
+from cogo_dagster.settings import load_settings
+from cogo_dagster_tests.conftest import Owner
+from cogo_dagster_tests.quality.history import a_month
+
+
+class Board:
+    """Keeps announcements, once per key."""
+
+    def __init__(self) -> None:
+        self.told: dict[str, Announcement] = {}
+
+    def announce(self, announcement: Announcement, *, again: bool = False) -> Json:  # noqa: ARG002 - the protocol
+        """Take one."""
+        return {"created": self.told.setdefault(announcement.key, announcement) is announcement}
+
+
+def executed(gates: GateService, transport: Transport, board: Announcer, tmp_path: Path, payload: Json = None) -> Any:
+    """Run one job, of the week 41 of 2026."""
+    executor = WeeklySummaryExecutor(Weeks(gates, Queue(transport), lambda: board, {}))
+    given = executor.parse("weekly_summary", payload or {"week": "2026-W41"})
+    job = Job(uuid4(), "weekly_summary", given, attempts=1, max_attempts=5, lease_token=uuid4())
+    return asyncio.run(executor.execute(job, Workspace(tmp_path))).result
+
+
+def test_a_week_is_kept_and_announced(gates: GateService, transport: Transport, owner: Owner, tmp_path: Path) -> None:
+    """With its chart as an artifact; run twice it has the same key and the same chart."""
+    a_month(datetime(2026, 10, 5, tzinfo=UTC), days=7).write(owner)
+    board = Board()
+    first, second = (executed(gates, transport, board, tmp_path) for _ in range(2))
+    assert first["announced"] is True
+    assert first["chart_artifact_id"] == second["chart_artifact_id"]
+    [told] = board.told.values()
+    assert told.key == "weekly:2026-W41"
+    assert told.markdown.startswith("## Week 2026-W41")
+    [chart] = transport.call("list_artifacts", {})
+    assert (chart["name"], chart["content_type"], chart["status"]) == ("week-2026-W41.svg", "image/svg+xml", "ready")
+    assert len(transport.call("list_weekly_summaries", {})) == 1
+
+
+def test_without_a_target_the_job_says_that_nothing_was_announced(
+    gates: GateService, store: FolderStore, transport: Transport, tmp_path: Path
+) -> None:
+    """With the real alerts, and no target in the settings; the week is kept all the same."""
+    context = ExecutorContext(load_settings(WEBHOOK_TYPE=""), Queue(transport), store)
+    result = executed(gates, transport, Alerts(transport, context.settings), tmp_path)
+    assert result["announced"] is False
+    assert "WEBHOOK_TYPE" in result["reason"]
+    built = WeeklySummaryExecutor.build(context)
+    job = Job(uuid4(), "weekly_summary", built.parse("weekly_summary", {"week": "2026-W41"}), 1, 5, uuid4())
+    assert asyncio.run(built.execute(job, Workspace(tmp_path))).result == result
+    assert len(transport.call("list_weekly_summaries", {})) == 1
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {},
+        None,
+        {"week": "47"},
+        {"week": 7},
+        {"week": "2026-W41", "to": "x"},
+        {"week": "2026-W99"},
+        {"week": "2026-W00"},
+        {"week": "2026-W4\uff11"},
+        {"week": "2026-W41\n"},
+        {"week": "2026W41"},
+        {"week": "9999-W52"},
+        {"week": "2090-W01"},
+    ],
+)
+def test_a_payload_names_a_week(payload: Json) -> None:
+    """And nothing else."""
+    with pytest.raises(InvalidPayload, match="names a week"):
+        WeeklySummaryExecutor.validate("weekly_summary", payload, load_settings())
+
+
+def test_a_running_week_is_rejected_for_sending() -> None:
+    """Its numbers are not complete, and a week is sent once."""
+    running = week_of(datetime.now(UTC))
+    with pytest.raises(InvalidPayload, match=f"The week {running} is not over"):
+        WeeklySummaryExecutor.validate("weekly_summary", {"week": running}, load_settings())
+
+
+def test_again_reaches_the_announcement(gates: GateService, transport: Transport, tmp_path: Path) -> None:
+    """So that targets that accepted the week get it once more."""
+    told: list[bool] = []
+
+    class Ear:
+        def announce(self, announcement: Announcement, *, again: bool = False) -> Json:  # noqa: ARG002 - the protocol
+            told.append(again)
+            return {"targets": ["slack"]}
+
+    for payload in ({"week": "2026-W41"}, {"week": "2026-W41", "again": True}):
+        executed(gates, transport, Ear(), tmp_path, payload)
+    assert told == [False, True]
