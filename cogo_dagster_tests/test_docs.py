@@ -1,20 +1,16 @@
 """The documentation tells the code's story: generated pages are fresh, links lead somewhere, commands exist."""
 
-import asyncio
 import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
 
 import pytest
 
+from cogo_dagster import open_queue
 from cogo_dagster.executors.browser import errors as browser_errors
-from cogo_dagster.queue.executor import Workspace
 from cogo_dagster.queue.functions import FUNCTIONS
-from cogo_dagster.queue.model import Job
-from cogo_dagster.settings import PROJECT_ROOT, Settings, load_settings
+from cogo_dagster.settings import PROJECT_ROOT, Settings
 from docs import generate
 
 PAGES = sorted(
@@ -87,18 +83,16 @@ def test_the_readme_begins_with_something_to_run() -> None:
     assert 90 <= len(lines) <= 150
 
 
-def test_the_executor_in_contributing_runs(tmp_path: Path) -> None:
-    """The example is whole: it builds, checks a payload and runs a job."""
-    text = (PROJECT_ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    example = next(block for block in _blocks(text, "python") if "class " in block)
-    names: dict[str, Any] = {}
-    exec(compile(example, "CONTRIBUTING.md", "exec"), names)
-    executor = names["build"](load_settings())
-    payload = executor.validate("words", {"text": "one two three"})
-    job = Job(uuid4(), "words", payload, attempts=1, max_attempts=5, lease_token=uuid4())
-    done = asyncio.run(executor.execute(job, Workspace(tmp_path)))
-    assert done.result == {"words": 3}
-    assert [file.name for file in done.artifacts] == ["words.txt"]
+def test_a_job_is_enqueued_from_python_as_the_readme_shows(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In three lines, which run as they are."""
+    text = (PROJECT_ROOT / "README.md").read_text(encoding="utf-8")
+    [example] = _blocks(text, "python")
+    assert len([line for line in example.splitlines() if line]) == 3
+    monkeypatch.setenv("COGO_DATABASE_URL", dsn)
+    exec(compile(example, "README.md", "exec"), {})
+    with open_queue() as queue:
+        [row] = queue.list_jobs()
+    assert (row["type"], row["status"]) == ("browser", "queued")
 
 
 def test_the_pages_are_found() -> None:

@@ -8,7 +8,7 @@ from cogo_dagster.bootstrap.database import (
     own_dsn,
     without_password,
 )
-from cogo_dagster.bootstrap.opening import alert_loop, alerts_without_database, open_application
+from cogo_dagster.bootstrap.opening import alert_loop, alerts_without_database, open_application, open_queue
 from cogo_dagster.bootstrap.workers import worker_options
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "embedded_server",
     "open_application",
     "open_database",
+    "open_queue",
     "own_dsn",
     "without_password",
     "worker_options",

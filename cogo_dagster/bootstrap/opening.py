@@ -11,7 +11,7 @@ from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.migrate import require_release
 from cogo_dagster.queue.transports.base import NoDatabase
 from cogo_dagster.queue.transports.postgres import PostgresTransport, is_transaction_pooled
-from cogo_dagster.settings import Settings
+from cogo_dagster.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from cogo_dagster.alerts.loop import AlertLoop
@@ -41,6 +41,21 @@ def open_application(settings: Settings, *, keep_database: bool = False) -> Iter
         queue = Queue(transport)
         _apply_limits(settings, queue)
         yield Application(settings, dsn, transport, queue, _store(settings, queue, stack), pooled)
+
+
+@contextmanager
+def open_queue(settings: Settings | None = None) -> Iterator[Queue]:
+    """Open the queue that the settings choose, for enqueueing and looking from Python; close it at the end.
+
+    Args:
+        settings: Those of the environment and of `.env` by default.
+
+    Raises:
+        SettingsError: The settings choose a database this release cannot use.
+        QueueError: The database cannot be reached, or is not migrated.
+    """
+    with open_application(settings or load_settings()) as application:
+        yield application.queue
 
 
 def _over_rest(settings: Settings, stack: ExitStack) -> Application:

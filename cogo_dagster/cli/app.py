@@ -150,10 +150,11 @@ def load(name: str) -> Any:
 @command()
 def version() -> Report:
     """Print the version of this program."""
-    import importlib.metadata  # noqa: PLC0415 - costs every command 20 ms
     import platform  # noqa: PLC0415
 
-    number = importlib.metadata.version("cogo-dagster")
+    from cogo_dagster.release import code_version  # noqa: PLC0415 - costs every command 20 ms
+
+    number = code_version()
     return Report({"version": number, "python": platform.python_version()}, f"cogo-dagster {number}")
 
 

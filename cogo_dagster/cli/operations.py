@@ -1,6 +1,5 @@
 """`cogo retry`, `replay`, `recover`, `cleanup` and `purge`: what operators do to many jobs at once."""
 
-from importlib.metadata import version
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -13,6 +12,7 @@ from cogo_dagster.cli.options import ExecutorFilter, Fingerprint, Since, TypePre
 from cogo_dagster.cli.tables import Column, column
 from cogo_dagster.formatting.values import distance, error_line, size
 from cogo_dagster.queue.bulk import Operation, Totals
+from cogo_dagster.release import code_version
 
 JobIds = Annotated[list[UUID] | None, typer.Argument(help="Only these jobs; all that match if left out.")]
 
@@ -90,7 +90,7 @@ def _warn_of_same_release(totals: Totals, dry_run: bool, as_json: bool) -> None:
     same = totals.counts["same_code_version"]
     if same and (dry_run or totals.changed):
         typer.echo(
-            f"Warning: {same:,} of them failed on this very release ({version('cogo-dagster')}) and may fail again.",
+            f"Warning: {same:,} of them failed on this very release ({code_version()}) and may fail again.",
             err=True,
         )
 
@@ -113,7 +113,6 @@ def dlq(
             "since_seconds": since_seconds,
             "fingerprint": fingerprint,
             "job_ids": _texts(job_ids),
-            "code_version": version("cogo-dagster"),
         },
     )
 

@@ -11,6 +11,7 @@ from typing import Final
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.ids import new_request_id
 from cogo_dagster.queue.model import Json
+from cogo_dagster.release import code_version
 
 MAX_LIMIT: Final = 1_000_000
 """The most rows one action may be limited to; without a limit it takes all that match."""
@@ -32,8 +33,9 @@ class Operation:
 
     @property
     def given(self) -> dict[str, Json]:
-        """The arguments that are there."""
-        return {name: value for name, value in self.arguments.items() if value is not None}
+        """The arguments that are there; a replay also says which release of the code asks for it."""
+        given = {name: value for name, value in self.arguments.items() if value is not None}
+        return {"code_version": code_version()} | given if self.function == "replay_dlq" else given
 
 
 @dataclass(slots=True)

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager
 from functools import partial
-from importlib.metadata import version
 from typing import Final
 
 from fastapi import Depends, FastAPI, Request
@@ -12,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
 from cogo_dagster.bootstrap import Application, open_application
+from cogo_dagster.release import code_version
 from cogo_dagster.settings import Settings
 from cogo_dagster.vault.access_tokens import AccessTokens
 from cogo_dagster.web.access import Access, new_own_token
@@ -59,7 +59,7 @@ def create_app(
     pages = Pages(static)
     app = FastAPI(
         title="COGO operations",
-        version=version("cogo-dagster"),
+        version=code_version(),
         description=_ABOUT,
         lifespan=_lifespan,
         docs_url=None,  # its page comes from a CDN

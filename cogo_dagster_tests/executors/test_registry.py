@@ -1,19 +1,21 @@
 """Executors of strangers' packages: one that cannot be loaded costs its own jobs and nothing else."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 
-from cogo_dagster.bootstrap import open_application
+from cogo_dagster.bootstrap import open_application, worker_options
 from cogo_dagster.doctor.findings import State
 from cogo_dagster.doctor.run import checkup
 from cogo_dagster.executors.registry import installed_executors, left_to_others, validate_payload
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.executor import InvalidPayload
+from cogo_dagster.queue.model import NewJob
 from cogo_dagster.queue.transports.base import Transport
-from cogo_dagster.queue.worker import WorkerEvent
+from cogo_dagster.queue.worker import WorkerEvent, run_worker
 from cogo_dagster.settings import Settings, load_settings
 from cogo_dagster_tests.alerts.steps import alerts, promote
 from cogo_dagster_tests.cli.terminal import terminal
@@ -110,6 +112,63 @@ def test_the_doctor_names_it(broken: list[str], settings: Settings) -> None:
     found = [finding for finding in checkup(settings) if finding.check == "executors"]
     assert len(found) == len(broken)
     assert {finding.state for finding in found} == {State.FAILED}
+
+
+FORMER = """
+from cogo_dagster.queue.executor import ExecutionFailed, InvalidPayload, Workspace
+from cogo_dagster.queue.model import ArtifactFile, ExecutionResult, Job
+from cogo_dagster.settings import Settings
+
+class FormerWords:
+    family = "former"
+    slots = None
+    prefetch = 0
+
+    def use(self, ports):
+        self.ports = ports
+
+    def validate(self, type, payload):
+        if not isinstance(payload, dict) or not isinstance(payload.get("text"), str):
+            raise InvalidPayload("The payload must be an object with a text.")
+        return payload
+
+    async def start(self): pass
+
+    async def stop(self): pass
+
+    async def execute(self, job: Job, workspace: Workspace) -> ExecutionResult:
+        words = self.validate(job.type, job.payload)["text"].split()
+        path = workspace.folder / "words.txt"
+        path.write_text("\\n".join(words))
+        assert self.ports.transport.call("find_cached_artifacts", {"cache_keys": []}) == {}
+        return ExecutionResult({"words": len(words)}, [ArtifactFile("words.txt", "text/plain", path)])
+
+def build(settings: Settings) -> FormerWords:
+    return FormerWords()
+"""
+
+
+def test_an_executor_of_before_the_base_class_works(
+    settings: Settings, queue: Queue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plain class behind a function `build(settings)`: its payloads are checked, and its jobs run."""
+    (tmp_path / "cogo_former-1.0.dist-info").mkdir()
+    metadata = tmp_path / "cogo_former-1.0.dist-info"
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: cogo-former\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[cogo_dagster.executors]\nformer = cogo_former_words:build\n")
+    (tmp_path / "cogo_former_words.py").write_text(FORMER)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(InvalidPayload, match="an object with a text"):
+        validate_payload("former", {}, settings)
+    payload = validate_payload("former", {"text": "one two"}, settings)
+    [job] = queue.enqueue([NewJob("former", payload)])
+    with open_application(settings) as application:
+        options = replace(worker_options(settings), linger_seconds=0)
+        worker = application.worker(options=options, executors=[application.executor("former")])
+        assert run_worker(worker).counters["succeeded"] == 1
+    [row] = queue.get_jobs([job.job_id])
+    assert row["result"] == {"words": 2}
+    assert [artifact["name"] for artifact in row["artifacts"]] == ["words.txt"]
 
 
 @pytest.mark.usefixtures("broken")

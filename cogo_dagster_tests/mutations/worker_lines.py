@@ -63,15 +63,15 @@ WORKER_MUTATIONS: Final = (
     _worker(
         "a file that can never be stored is tried again",
         "upload",
-        '"artifact_rejected", error, retryable=False)',
-        '"artifact_rejected", error, retryable=True)',
+        "retryable=not rejected,",
+        "retryable=True,",
         "artifacts",
         "containment",
     ),
     _worker(
         "jobs that make files are claimed while the store is away",
         "execute",
-        "if not (self._state.storage.away and makes_artifacts(executor))",
+        "if not (self._state.storage.away and executor.makes_artifacts)",
         "if True",
         "artifacts",
     ),

@@ -1,6 +1,5 @@
 """The operators' ops: the options of a command as config, and the same code behind both."""
 
-from importlib.metadata import version
 from typing import Any, Final
 
 import dagster as dg
@@ -9,6 +8,7 @@ from pydantic import Field
 from cogo_dagster.dagster_support.resources import CogoResource
 from cogo_dagster.queue.bulk import MAX_LIMIT, Operation, Totals, preview
 from cogo_dagster.queue.model import Json
+from cogo_dagster.release import code_version
 
 _SHOWN: Final = 100
 
@@ -84,15 +84,14 @@ def retry_failed(context: dg.OpExecutionContext, config: RetryFailedConfig, cogo
 @dg.op(description="Put dead letters back into the queue, each once, as new jobs.")
 def replay_dlq(context: dg.OpExecutionContext, config: ReplayDlqConfig, cogo: CogoResource) -> None:
     """Replay, and report the counts and the new jobs."""
-    release = version("cogo-dagster")
-    operation = Operation("replay_dlq", config.filters() | {"fingerprint": config.fingerprint, "code_version": release})
+    operation = Operation("replay_dlq", config.filters() | {"fingerprint": config.fingerprint})
     named = [{"id": job_id} for job_id in config.job_ids or ()] if config.skip_unfit else None
     totals = _run(context, cogo, operation, dry_run=config.dry_run, limit=config.limit, items=named or None)
     if totals.counts["same_code_version"]:
         context.log.warning(
             "%d of them failed on this very release (%s) and may fail again.",
             totals.counts["same_code_version"],
-            release,
+            code_version(),
         )
 
 

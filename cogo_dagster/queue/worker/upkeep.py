@@ -7,7 +7,6 @@ import platform
 import random
 import time
 from collections.abc import Callable, Coroutine
-from importlib.metadata import version
 from typing import Any, Final
 
 from cogo_dagster.queue.artifacts import ArtifactStoreError, sweep_artifacts, sweep_unknown_objects
@@ -16,6 +15,7 @@ from cogo_dagster.queue.worker.events import EventKind, Stage
 from cogo_dagster.queue.worker.execute import Executions
 from cogo_dagster.queue.worker.state import WorkerState
 from cogo_dagster.queue.workspace import sweep_workspaces
+from cogo_dagster.release import code_version
 
 _SWEEPS_PER_WALK: Final = 30
 """Listing all objects costs much: one sweep in so many does it."""
@@ -39,7 +39,7 @@ class Upkeep:
             families=list(state.executors),
             concurrency=state.options.concurrency,
             pid=os.getpid(),
-            code_version=version("cogo-dagster"),
+            code_version=code_version(),
             heartbeat_seconds=state.options.heartbeat_seconds,
             device=_device(),
         )

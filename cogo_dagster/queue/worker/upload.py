@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Final
 
@@ -67,10 +68,8 @@ class Uploader:
             return await self._uploaded(finished)
         except AccessDenied:
             raise
-        except ArtifactRejected as error:
-            return self._without_artifacts(finished, "artifact_rejected", error, retryable=False)
         except Exception as error:  # noqa: BLE001 - one job's files must not end the worker
-            return self._without_artifacts(finished, "artifact_upload", error, retryable=True)
+            return self._without_artifacts(finished, error)
 
     async def _uploaded(self, finished: Finished) -> Settlement | None:
         state, job = self._state, finished.held.job
@@ -95,7 +94,7 @@ class Uploader:
                         job,
                     )
                 if failures == _TRIES:
-                    return self._without_artifacts(finished, "artifact_upload", error, retryable=True)
+                    return self._without_artifacts(finished, error)
                 await asyncio.sleep(_FIRST_PAUSE_SECONDS * 2 ** (failures - 1))
                 if not await self._store_is_back(finished, deadline):
                     return self._not_uploaded(finished)
@@ -146,16 +145,24 @@ class Uploader:
             uncounted=True,
         )
 
-    def _without_artifacts(
-        self, finished: Finished, error_class: str, error: Exception, *, retryable: bool
-    ) -> Settlement:
-        """A success whose files are lost is a failure; a failure stays what it is."""
-        job, settlement = finished.held.job, finished.settlement
-        sentence = str(error)[:2_000] or type(error).__name__
-        self._state.warn(f"The artifacts of {job.type} job {job.id} could not be uploaded: {sentence}", job)
-        if settlement.outcome is not Outcome.SUCCEEDED:
-            return settlement
-        reason = JobError(error_class, f"The artifacts could not be stored: {sentence}", retryable)
-        return replace(
-            settlement, outcome=Outcome.FAILED, result=None, error=reason.redacted(self._state.options.secrets)
-        )
+    def _without_artifacts(self, finished: Finished, error: Exception) -> Settlement:
+        job = finished.held.job
+        self._state.warn(f"The artifacts of {job.type} job {job.id} could not be uploaded: {_sentence(error)}", job)
+        return without_artifacts(finished.settlement, error, self._state.options.secrets)
+
+
+def without_artifacts(settlement: Settlement, error: Exception, secrets: Collection[str]) -> Settlement:
+    """Return the settlement of an attempt whose files could not be stored: a success becomes a failure."""
+    if settlement.outcome is not Outcome.SUCCEEDED:
+        return settlement
+    rejected = isinstance(error, ArtifactRejected)
+    reason = JobError(
+        "artifact_rejected" if rejected else "artifact_upload",
+        f"The artifacts could not be stored: {_sentence(error)}",
+        retryable=not rejected,
+    )
+    return replace(settlement, outcome=Outcome.FAILED, result=None, error=reason.redacted(secrets))
+
+
+def _sentence(error: Exception) -> str:
+    return str(error)[:2_000] or type(error).__name__

@@ -1,6 +1,5 @@
 """The dead-letter queue, read and replayed."""
 
-from importlib.metadata import version
 from typing import Annotated
 from uuid import UUID
 
@@ -66,7 +65,7 @@ def list_incidents(
 @router.post("/replay", responses=problems(401, 403, 404, 409, 422, 429))
 def replay_dlq(application: AppPart, actor: Actor, what: Replay) -> Done:
     """Put dead letters back into the queue, each once, as a new job. A dry run unless `dry_run` is false."""
-    arguments = what.arguments() | {"fingerprint": what.fingerprint, "code_version": version("cogo-dagster")}
+    arguments = what.arguments() | {"fingerprint": what.fingerprint}
     return done(application, Operation("replay_dlq", arguments), actor, what)
 
 
@@ -75,5 +74,4 @@ def replay_letter(
     application: AppPart, actor: Actor, job_id: Annotated[UUID, Path(description="The dead job's id.")]
 ) -> Done:
     """Put one dead letter back into the queue as a new job."""
-    arguments = {"job_ids": [str(job_id)], "code_version": version("cogo-dagster")}
-    return done(application, Operation("replay_dlq", arguments), actor, Filters(dry_run=False))
+    return done(application, Operation("replay_dlq", {"job_ids": [str(job_id)]}), actor, Filters(dry_run=False))

@@ -1,6 +1,5 @@
 """The dashboard's actions: forms of a logged-in operator, each written down in the log."""
 
-from importlib.metadata import version
 from uuid import UUID
 
 from fastapi import APIRouter, Depends
@@ -32,8 +31,7 @@ def retry(application: AppPart, form: FormPart, actor: Operator, job_id: UUID) -
 @router.post("/jobs/{job_id}/replay", dependencies=[Depends(form_of)])
 def replay_one(application: AppPart, actor: Operator, job_id: UUID) -> Response:
     """Put a dead letter back into the queue as a new job, and show that one."""
-    arguments = {"job_ids": [str(job_id)], "code_version": version("cogo-dagster")}
-    done = application.perform(Operation("replay_dlq", arguments), actor)
+    done = application.perform(Operation("replay_dlq", {"job_ids": [str(job_id)]}), actor)
     new_id = done.items[0]["job_id"] if done.items else job_id
     return back(f"/dashboard/jobs/{new_id}", "replayed", done.changed)
 
@@ -41,7 +39,7 @@ def replay_one(application: AppPart, actor: Operator, job_id: UUID) -> Response:
 @router.post("/dlq/replay")
 def replay(application: AppPart, form: FormPart, actor: Operator) -> Response:
     """Replay all dead letters of a cause, or all there are."""
-    arguments = {"fingerprint": form.get("fingerprint") or None, "code_version": version("cogo-dagster")}
+    arguments = {"fingerprint": form.get("fingerprint") or None}
     done = application.perform(Operation("replay_dlq", arguments), actor, limit=MOST_AT_ONCE)
     return back("/dashboard/dlq", "replayed", done.changed)
 

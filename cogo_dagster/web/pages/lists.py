@@ -1,6 +1,5 @@
 """Pages that list: jobs, dead letters, workers, what operators did."""
 
-from importlib.metadata import version
 from typing import Annotated, Final
 from urllib.parse import urlencode
 from uuid import UUID
@@ -81,7 +80,7 @@ def replay_preview(
     request: Request, application: AppPart, fingerprint: Annotated[str | None, Query(max_length=64)] = None
 ) -> Response:
     """What replaying all that match would do, before it is done."""
-    operation = Operation("replay_dlq", {"fingerprint": fingerprint, "code_version": version("cogo-dagster")})
+    operation = Operation("replay_dlq", {"fingerprint": fingerprint})
     found = preview(application.queue, operation, MOST_AT_ONCE)
     return _pages(request).page(
         request,

@@ -1,0 +1,93 @@
+"""The package of CONTRIBUTING, as its author would build, type-check, test and install it."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from uuid import UUID
+from zipfile import ZipFile
+
+import pytest
+
+from cogo_dagster.queue.client import Queue
+from cogo_dagster.settings import PROJECT_ROOT
+from cogo_dagster_tests.cli.terminal import terminal
+
+TOOLS = Path(sys.executable).parent
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write the files that CONTRIBUTING shows."""
+    text = (PROJECT_ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    section = text.split("## Adding an executor")[1].split("\n## ")[0]
+    folder = tmp_path_factory.mktemp("cogo-words")
+    files = re.findall(r"^`([^`\n]+)`:\n\n```\w+\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
+    for name, content in files:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(content, encoding="utf-8")
+    assert [name for name, _ in files] == ["pyproject.toml", "cogo_words/__init__.py", "test_words.py"]
+    return folder
+
+
+@pytest.fixture(scope="module")
+def installed(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel and install it into a folder for PYTHONPATH."""
+    built, folder = tmp_path_factory.mktemp("wheel"), tmp_path_factory.mktemp("site")
+    command = ["uv", "build", "-q", "--wheel", "--no-config", "--out-dir", str(built), str(source)]
+    subprocess.run(command, check=True, timeout=120)
+    [wheel] = built.glob("*.whl")
+    with ZipFile(wheel) as archive:
+        archive.extractall(folder)
+    return folder
+
+
+def checked(source: Path) -> "subprocess.CompletedProcess[str]":
+    """Type-check the package alone, with nothing of this project's configuration."""
+    command = [str(TOOLS / "mypy"), "--strict", "--config-file=", "--python-executable", sys.executable, "."]
+    return subprocess.run(command, cwd=source, capture_output=True, text=True, timeout=170, check=False)
+
+
+def test_the_package_is_typed_and_a_misspelt_attribute_is_found(source: Path) -> None:
+    """By `mypy --strict`: of the job, and of its payload."""
+    module = source / "cogo_words" / "__init__.py"
+    text = module.read_text(encoding="utf-8")
+    right = checked(source)
+    assert right.returncode == 0, right.stdout + right.stderr
+    try:
+        module.write_text(text.replace("job.payload.text", "job.payload.txet + job.typ"), encoding="utf-8")
+        wrong = checked(source)
+    finally:
+        module.write_text(text, encoding="utf-8")
+    assert '"WordsPayload" has no attribute "txet"' in wrong.stdout
+    assert '"Job[WordsPayload]" has no attribute "typ"' in wrong.stdout
+    assert wrong.returncode == 1
+
+
+def test_the_packages_own_test_passes(source: Path, installed: Path) -> None:
+    """It needs no database."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_words.py"]
+    environment = os.environ | {"PYTHONPATH": str(installed), "COGO_DATABASE_URL": "postgresql://127.0.0.1:1/none"}
+    done = subprocess.run(
+        command, cwd=source, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert "2 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_its_jobs_are_enqueued_and_run(
+    installed: Path, tmp_path: Path, dsn: str, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wrong payload is rejected with a sentence of the base class; a right one ends with its file."""
+    monkeypatch.syspath_prepend(str(installed))
+    cogo = terminal(tmp_path, dsn, {"PYTHONPATH": str(installed), "BROWSER_REAL_MODE": "false"})
+    refused = cogo.run("enqueue", "idempotent", "--type", "words", "--payload", "{}")
+    assert refused.code != 0
+    assert "The payload has no text." in refused.err
+    job = cogo.ok("enqueue", "idempotent", "--type", "words", "--payload", '{"text": "one two three"}')
+    with cogo.start("worker", "--drain") as worker:
+        done = worker.wait()
+    assert done.code == 0, done.err
+    [row] = queue.get_jobs([UUID(job["job_id"])])
+    assert (row["status"], row["result"]) == ("succeeded", {"words": 3})
+    assert [artifact["name"] for artifact in row["artifacts"]] == ["words.txt"]
