@@ -16,7 +16,7 @@ from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.executor import Executor, ExecutorContext
 from cogo_dagster.queue.model import Job, JobError, Json, Outcome, Settlement
 from cogo_dagster.queue.transports.base import NoDatabase
-from cogo_dagster.queue.worker.attempt import EndedAttempt, run_attempt
+from cogo_dagster.queue.worker.attempt import run_attempt
 from cogo_dagster.queue.worker.upload import without_artifacts
 from cogo_dagster.queue.workspace import Workspace
 from cogo_dagster.settings import Settings, load_settings
@@ -86,8 +86,8 @@ async def _run(executor: Executor, job: Job, store: "InMemoryStore", secrets: Se
     workspace = Workspace()
     try:
         await executor.start()
-        ended = await run_attempt(executor, job, workspace, secrets)
-        settlement, artifacts = await asyncio.to_thread(_uploaded, ended, workspace, store, secrets)
+        settlement = await run_attempt(executor, job, workspace, secrets)
+        settlement, artifacts = await asyncio.to_thread(_uploaded, settlement, workspace, store, secrets)
     finally:
         await executor.stop()
         workspace.remove()
@@ -102,18 +102,18 @@ async def _run(executor: Executor, job: Job, store: "InMemoryStore", secrets: Se
 
 
 def _uploaded(
-    ended: EndedAttempt, workspace: Workspace, store: "InMemoryStore", secrets: Sequence[str]
+    settlement: Settlement, workspace: Workspace, store: "InMemoryStore", secrets: Sequence[str]
 ) -> tuple[Settlement, dict[str, bytes]]:
     """Take the files as an upload does; return what is settled, and the files."""
     artifacts: dict[str, bytes] = {}
     try:
-        for one in checked_artifacts(ended.artifacts, workspace.folder if workspace.used else None):
+        for one in checked_artifacts(settlement.artifacts, workspace.folder if workspace.used else None):
             key = f"{len(artifacts)}/{one.file.name}"
             store.put(key, one.local, one.file.content_type)
             artifacts[one.file.name] = store.open(key).read()
     except ArtifactStoreError as error:
-        return without_artifacts(ended.settlement, error, secrets), {}
-    return ended.settlement, artifacts
+        return without_artifacts(settlement, error, secrets), {}
+    return settlement, artifacts
 
 
 class InMemoryStore(ArtifactStore):

@@ -178,14 +178,15 @@ class JobError:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for each job, and that would triple the time
 class Settlement:
-    """The end of one attempt, ready for `settle_jobs`.
+    """How one attempt ended, from its execution to `settle_jobs`.
 
     Attributes:
         delay_seconds: For a failure: the least wait before the retry (a Retry-After). For a snooze: the wait.
         run_seconds: How long the executor ran.
         uncounted: This snooze does not count towards the cap on snoozes: a dependency of ours is not available.
+        artifacts: The files that the attempt left, for the upload.
     """
 
     job: Job[Any]
@@ -195,6 +196,7 @@ class Settlement:
     delay_seconds: float | None = None
     run_seconds: float | None = None
     uncounted: bool = False
+    artifacts: tuple[ArtifactFile, ...] = ()
 
     def to_json(self) -> dict[str, Json]:
         """Return one element of the `settlements` argument of `settle_jobs`; what is left out is null there."""

@@ -58,7 +58,7 @@ def outcomes(trial: Trial) -> None:
             return cast("ExecutionResult", ending)
 
         ended = asyncio.run(run_attempt(FakeExecutor(body), _job(), Workspace()))
-        document = ended.settlement.to_json()
+        document = ended.to_json()
         assert document["outcome"] in set(Outcome)
         json.dumps({name: value for name, value in document.items() if name != "result"}, allow_nan=False)
 

@@ -241,7 +241,7 @@ def test_an_observer_that_fails_costs_no_job(bench: Bench, queue: Queue) -> None
     def broken(event: object) -> None:
         raise OSError("no space left on device")
 
-    running.worker._observer = broken
+    running.worker._state.observer = broken
     running.start()
     assert running.report().counters["succeeded"] == 1
     assert look(queue, job)["status"] == "succeeded"

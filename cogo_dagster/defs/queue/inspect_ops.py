@@ -18,7 +18,7 @@ from cogo_dagster.dagster_support.resources import CogoResource
 from cogo_dagster.queue.artifacts import upload_artifacts
 from cogo_dagster.queue.executor import Executor, Workspace
 from cogo_dagster.queue.model import Job, Outcome, Settlement
-from cogo_dagster.queue.worker.attempt import EndedAttempt, run_attempt
+from cogo_dagster.queue.worker.attempt import run_attempt
 
 
 class InspectConfig(dg.Config):
@@ -46,35 +46,34 @@ def claim_chosen(
 
 
 @dg.op(tags={"dagster/priority": "5"}, description="Run one attempt in its executor.")
-def execute_one(cogo: CogoResource, job: Job) -> dg.Output[tuple[EndedAttempt, str]]:
+def execute_one(cogo: CogoResource, job: Job) -> dg.Output[tuple[Settlement, str]]:
     """Run the attempt; its files wait in a folder that the next op empties."""
     folder = Path(tempfile.mkdtemp(prefix="cogo-inspect-"))
     try:
-        ended = asyncio.run(
+        settlement = asyncio.run(
             _run_once(cogo.application.executor(job.family), job, folder, cogo.application.settings.secret_values())
         )
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         cogo.queue.settle([Settlement(job, Outcome.REQUEUED)])
         raise
-    settlement = ended.settlement
     metadata = {
         "outcome": settlement.outcome.value,
         "run_seconds": settlement.run_seconds or 0.0,
         "error": settlement.error.to_json() if settlement.error else {},
         "result": dg.MetadataValue.json(settlement.result),
     }
-    return dg.Output((ended, str(folder)), metadata=metadata)
+    return dg.Output((settlement, str(folder)), metadata=metadata)
 
 
 @dg.op(tags={"dagster/priority": "9"}, description="Upload what the attempt left and settle the job.")
-def upload_one(cogo: CogoResource, attempt: tuple[EndedAttempt, str]) -> dg.Output[None]:
+def upload_one(cogo: CogoResource, attempt: tuple[Settlement, str]) -> dg.Output[None]:
     """Upload, settle, and show where the files are and what became of the job."""
-    ended, folder = attempt
+    settlement, folder = attempt
     try:
-        job = ended.settlement.job
-        rows = upload_artifacts(cogo.queue, cogo.application.store, job, ended.artifacts)
-        settled = cogo.queue.settle([ended.settlement])[0]
+        job = settlement.job
+        rows = upload_artifacts(cogo.queue, cogo.application.store, job, settlement.artifacts)
+        settled = cogo.queue.settle([settlement])[0]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     files = {row["name"]: dg.MetadataValue.path(row["address"]) for row in rows}
@@ -91,7 +90,7 @@ def _facts(job: Job) -> dict[str, dg.MetadataValue[Any]]:
     }
 
 
-async def _run_once(executor: Executor, job: Job, folder: Path, secrets: tuple[str, ...]) -> EndedAttempt:
+async def _run_once(executor: Executor, job: Job, folder: Path, secrets: tuple[str, ...]) -> Settlement:
     try:
         await executor.start()
         return await run_attempt(executor, job, Workspace(folder), secrets)

@@ -5,12 +5,12 @@ import math
 import time
 import traceback
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, replace
-from typing import Any, Final, NamedTuple, TypeVar, cast
+from dataclasses import replace
+from typing import Any, Final, TypeVar, cast
 
 from cogo_dagster.queue.decoding import PartlyUnreadable
 from cogo_dagster.queue.executor import ExecutionFailed, Executor, Interrupted, InvalidPayload, Snooze, Workspace
-from cogo_dagster.queue.model import ArtifactFile, ExecutionResult, Job, JobError, Json, Outcome, Settlement
+from cogo_dagster.queue.model import ArtifactFile, ExecutionResult, Job, JobError, Outcome, Settlement
 from cogo_dagster.queue.worker.results import InThread, kept, kept_files
 
 T = TypeVar("T")
@@ -28,54 +28,36 @@ _FRAMES: Final = 50
 _LONGEST_DELAY_SECONDS: Final = 31_536_000.0
 
 
-@dataclass(slots=True)  # not frozen: one is made for each job, and that would triple the time
-class EndedAttempt:
-    """How an attempt ended, and the files it leaves in its workspace."""
-
-    settlement: Settlement
-    artifacts: tuple[ArtifactFile, ...] = ()
-
-
-class _Ending(NamedTuple):
-    """What an execution came to."""
-
-    outcome: Outcome
-    result: Json = None
-    error: JobError | None = None
-    delay_seconds: float | None = None
-    artifacts: tuple[ArtifactFile, ...] = ()
-
-
 async def run_attempt(
     executor: Executor,
     job: Job,
     workspace: Workspace,
     secrets: Collection[str] = (),
     in_thread: InThread = asyncio.to_thread,
-) -> EndedAttempt:
-    """Run one attempt to its end. Whatever the executor does becomes an outcome without these secrets.
+) -> Settlement:
+    """Run one attempt to its end; return how it ended, with the files it left, and without these secrets.
 
-    Nothing is raised, also not `CancelledError`: whoever cancels this knows why, and reads the outcome accordingly.
+    Whatever the executor does becomes an outcome. Nothing is raised, also not `CancelledError`: what cancels this knows
+    why, and reads the outcome accordingly.
     """
     started_at = time.monotonic()
     try:
         if isinstance(job.payload, PartlyUnreadable):
-            ending = _failure(JobError("unreadable", _UNREADABLE, retryable=False))
+            settlement = _failure(job, JobError("unreadable", _UNREADABLE, retryable=False))
         else:
-            ending = _success(await executor.execute(_parsed(executor, job), workspace))
-            if ending.result is not None:
-                ending = ending._replace(result=await kept(ending.result, secrets, in_thread))
+            settlement = _success(job, await executor.execute(_parsed(executor, job), workspace))
+            if settlement.result is not None:
+                settlement.result = await kept(settlement.result, secrets, in_thread)
     except BaseException as problem:  # an executor's fault is not the worker's
         if isinstance(problem, GeneratorExit) and not _loop_is_running():
             raise  # this coroutine itself is being closed
-        ending = _ending(problem)
-    outcome, result, error, delay_seconds, artifacts = ending
-    if error is not None:
-        error = error.redacted(secrets)
-    if artifacts:
-        artifacts = kept_files(artifacts, secrets)
-    run_seconds = round(time.monotonic() - started_at, 6)
-    return EndedAttempt(Settlement(job, outcome, result, error, delay_seconds, run_seconds), artifacts)
+        settlement = _ending(job, problem)
+    if settlement.error is not None:
+        settlement.error = settlement.error.redacted(secrets)
+    if settlement.artifacts:
+        settlement.artifacts = kept_files(settlement.artifacts, secrets)
+    settlement.run_seconds = round(time.monotonic() - started_at, 6)
+    return settlement
 
 
 def _parsed(executor: Executor, job: Job) -> Job[Any]:
@@ -84,48 +66,50 @@ def _parsed(executor: Executor, job: Job) -> Job[Any]:
     return job if payload is job.payload else replace(job, payload=payload)
 
 
-def _failure(error: JobError) -> _Ending:
-    return _Ending(Outcome.FAILED, error=error)
+def _failure(job: Job, error: JobError) -> Settlement:
+    return Settlement(job, Outcome.FAILED, error=error)
 
 
-def _success(done: object) -> _Ending:
+def _success(job: Job, done: object) -> Settlement:
     if not isinstance(done, ExecutionResult):
-        return _failure(_invalid(f"The executor returned {_type_name(done)} instead of an ExecutionResult."))
+        return _failure(job, _invalid(f"The executor returned {_type_name(done)} instead of an ExecutionResult."))
     artifacts = _files(done.artifacts)
     if artifacts is None:
-        return _failure(_invalid("The executor returned artifacts that are not ArtifactFile objects."))
-    return _Ending(Outcome.SUCCEEDED, done.result, artifacts=artifacts)
+        return _failure(job, _invalid("The executor returned artifacts that are not ArtifactFile objects."))
+    return Settlement(job, Outcome.SUCCEEDED, done.result, artifacts=artifacts)
 
 
-def _ending(problem: BaseException) -> _Ending:
+def _ending(job: Job, problem: BaseException) -> Settlement:
     """Return the outcome that an exception stands for."""
     if isinstance(problem, Interrupted):
-        return _Ending(Outcome.REQUEUED)
+        return Settlement(job, Outcome.REQUEUED)
     if isinstance(problem, InvalidPayload):
-        return _failure(JobError("invalid_payload", _message(problem), retryable=False))
+        return _failure(job, JobError("invalid_payload", _message(problem), retryable=False))
     if isinstance(problem, Snooze):
-        return _snoozed(problem)
+        return _snoozed(job, problem)
     if isinstance(problem, ExecutionFailed):
-        return _known_failure(problem)
-    return _failure(JobError(_type_name(problem), _message(problem), detail=_traceback(problem)))
+        return _known_failure(job, problem)
+    return _failure(job, JobError(_type_name(problem), _message(problem), detail=_traceback(problem)))
 
 
-def _snoozed(snooze: Snooze) -> _Ending:
+def _snoozed(job: Job, snooze: Snooze) -> Settlement:
     delay_seconds, artifacts = _delay_seconds(snooze.delay_seconds), _files(snooze.artifacts)
     if delay_seconds is None or artifacts is None:
-        return _failure(_invalid("The executor raised a Snooze without a number of seconds, or with wrong files."))
+        sentence = "The executor raised a Snooze without a number of seconds, or with wrong files."
+        return _failure(job, _invalid(sentence))
     reason = JobError("snoozed", _text(snooze.reason, _MESSAGE_CHARACTERS))
-    return _Ending(Outcome.SNOOZED, error=reason, delay_seconds=delay_seconds, artifacts=artifacts)
+    return Settlement(job, Outcome.SNOOZED, error=reason, delay_seconds=delay_seconds, artifacts=artifacts)
 
 
-def _known_failure(failed: ExecutionFailed) -> _Ending:
+def _known_failure(job: Job, failed: ExecutionFailed) -> Settlement:
     error = JobError(
         _text(failed.error_class, 100) or "failed",
         _text(failed.message, _MESSAGE_CHARACTERS) or "The executor gave no message.",
         retryable=failed.retryable is not False,
         detail=_text(failed.detail, _DETAIL_CHARACTERS) if failed.detail is not None else None,
     )
-    return _Ending(
+    return Settlement(
+        job,
         Outcome.FAILED,
         error=error,
         delay_seconds=_delay_seconds(failed.delay_seconds),

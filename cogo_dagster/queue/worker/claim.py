@@ -11,7 +11,7 @@ from cogo_dagster.queue.errors import AccessDenied, DatabaseUnavailable, QueueEr
 from cogo_dagster.queue.model import Job
 from cogo_dagster.queue.worker.calls import Denial, finish_or_give_up, wait_for_any
 from cogo_dagster.queue.worker.events import EventKind, Stage
-from cogo_dagster.queue.worker.execute import Executions
+from cogo_dagster.queue.worker.execute import Runner
 from cogo_dagster.queue.worker.state import WorkerState
 
 _BUSY_STREAK = 3
@@ -30,9 +30,9 @@ _LONG_REST_SECONDS = 5.0
 class Claimer:
     """Claims until told to stop, out of time, at `max_jobs`, or lingering on an empty queue."""
 
-    def __init__(self, state: WorkerState, executions: Executions) -> None:
+    def __init__(self, state: WorkerState, runner: Runner) -> None:
         self._state = state
-        self._executions = executions
+        self._runner = runner
         self._claimed = 0
         self._streak = 0
         self._asked_once = False
@@ -49,8 +49,8 @@ class Claimer:
         while not (reason := self._reason_to_end()):
             await asyncio.sleep(max(self._last_claim_at + _CLAIM_GAP_SECONDS - time.monotonic(), 0))
             self._state.wake.clear()
-            self._executions.room.clear()
-            asks, room = self._executions.asks(self._remaining_jobs())
+            self._runner.room.clear()
+            asks, room = self._runner.asks(self._remaining_jobs())
             if not asks:
                 await self._wait_for_room()
                 continue
@@ -64,7 +64,7 @@ class Claimer:
             if jobs and self._polled:
                 self._state.doubt()
             self._polled = False
-            self._executions.hungry = len(jobs) == room
+            self._runner.hungry = len(jobs) == room
             if len(jobs) < room:
                 await self._rest()
         return reason
@@ -80,7 +80,7 @@ class Claimer:
             return "max_jobs"
         if self._until_time_is_up() == 0:
             return "run_seconds"
-        if self._executions.lost_slots * 2 >= options.concurrency:
+        if self._runner.lost_slots * 2 >= options.concurrency:
             return "slots_lost"
         lingered = options.linger_seconds is not None and now - self._last_busy_at >= options.linger_seconds
         return "drained" if lingered and self._nothing_due else None
@@ -89,7 +89,7 @@ class Claimer:
         limits = [_LONGEST_WAIT_SECONDS, self._until_time_is_up()]
         self._state.claims_alive_at = time.monotonic() + _LONGEST_WAIT_SECONDS
         await wait_for_any(
-            self._executions.room,
+            self._runner.room,
             self._state.stopping,
             timeout_seconds=min(seconds for seconds in limits if seconds is not None),
         )
@@ -167,7 +167,7 @@ class Claimer:
             state.tell(EventKind.CLAIMED, Stage.CLAIM, job)
             prefetch = bool(prefetched) and job.family in prefetched
             held = state.held.add(job, asked_at + state.options.lease_seconds, prefetched=prefetch)
-            self._executions.accept(held)
+            self._runner.accept(held)
         return jobs
 
     def _idle_word(self) -> bool | None:
@@ -195,8 +195,8 @@ class Claimer:
         limits = [pause_seconds, due_seconds, self._until_time_is_up()]
         rest_seconds = min(x for x in limits if x is not None)
         state.claims_alive_at = time.monotonic() + rest_seconds
-        await wait_for_any(state.wake, state.stopping, self._executions.room, timeout_seconds=rest_seconds)
-        called = state.wake.is_set() or self._executions.room.is_set()
+        await wait_for_any(state.wake, state.stopping, self._runner.room, timeout_seconds=rest_seconds)
+        called = state.wake.is_set() or self._runner.room.is_set()
         self._polled = state.wakeable and state.told_idle and rest_seconds == pause_seconds and not called
 
     async def _due_seconds(self) -> float | None:

@@ -5,13 +5,13 @@ import itertools
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from cogo_dagster.queue.client import Ask
 from cogo_dagster.queue.executor import Workspace
-from cogo_dagster.queue.model import ArtifactFile, JobError, Outcome, Settlement
-from cogo_dagster.queue.worker.attempt import EndedAttempt, run_attempt
+from cogo_dagster.queue.model import JobError, Outcome, Settlement
+from cogo_dagster.queue.worker.attempt import run_attempt
 from cogo_dagster.queue.worker.events import EventKind, Stage
 from cogo_dagster.queue.worker.held import Abandonment, HeldJob
 from cogo_dagster.queue.worker.state import Phase, WorkerState
@@ -25,17 +25,7 @@ _CANCELLATION_SECONDS: Final = 10.0
 _TICK_SECONDS: Final = 0.5
 
 
-@dataclass(slots=True)  # not frozen: one is made for each job, and that would triple the time
-class Finished:
-    """An attempt that ended, with the files it leaves in its workspace."""
-
-    held: HeldJob
-    settlement: Settlement
-    artifacts: tuple[ArtifactFile, ...]
-    workspace: Workspace
-
-
-class Executions:
+class Runner:
     """Runs jobs, at most `concurrency` at once and at most `slots` of a family.
 
     Args:
@@ -47,7 +37,7 @@ class Executions:
         lost_slots: Slots of executions that did not end after their cancellation.
     """
 
-    def __init__(self, state: WorkerState, hand_on: "Callable[[Finished], asyncio.Future[None] | None]") -> None:
+    def __init__(self, state: WorkerState, hand_on: "Callable[[HeldJob], asyncio.Future[None] | None]") -> None:
         self._state = state
         self._hand_on = hand_on
         self._running: Counter[str] = Counter()
@@ -197,19 +187,21 @@ class Executions:
     async def _execute(self, held: HeldJob) -> None:
         workspace = Workspace()
         executor, secrets = self._state.executors[held.family], self._state.options.secrets
-        ended = await run_attempt(executor, held.job, workspace, secrets, self._state.calls.once)
+        settlement = await run_attempt(executor, held.job, workspace, secrets, self._state.calls.once)
         held.task = None  # from here on nothing may cancel it: the outcome is decided
         if held.given_up:
             self.lost_slots -= 1
             await self._state.calls.once(workspace.remove)
             return
-        settlement = self._read(held, ended)
-        if settlement is None:
+        if held.abandoned is Abandonment.LEASE_LOST:
+            self._lost(held)
             await self._state.calls.once(workspace.remove)
             self._state.release(held)
             return
-        self._tell(settlement)
-        handed_on = self._hand_on(Finished(held, settlement, ended.artifacts, workspace))
+        held.settlement = self._judged(held, settlement)
+        held.workspace = workspace
+        self._tell(held.settlement)
+        handed_on = self._hand_on(held)
         if handed_on is not None:
             await handed_on
 
@@ -235,20 +227,18 @@ class Executions:
         if len(self._waiting) <= self._most_prefetch // 2:
             self.room.set()
 
-    def _read(self, held: HeldJob, ended: EndedAttempt) -> Settlement | None:
-        """Return the attempt's settlement; None when the lease was lost and there is nothing to settle."""
-        settlement = ended.settlement
+    def _judged(self, held: HeldJob, settlement: Settlement) -> Settlement:
+        """Return the settlement of an execution that has ended, in view of why it was cancelled if it was."""
         if held.abandoned is None:
             if settlement.outcome is not Outcome.REQUEUED or self._state.is_stopping():
                 return settlement
             error = JobError("interrupted", "The execution says that it was interrupted, but the worker runs on.")
             return replace(settlement, outcome=Outcome.FAILED, error=error)
-        if held.abandoned is Abandonment.LEASE_LOST:
-            self._lost(held)
-            return None
         if settlement.outcome is Outcome.SUCCEEDED:
             return settlement
-        return replace(_broken_off(held, self._timeout_of(held)), run_seconds=settlement.run_seconds)
+        broken_off = _broken_off(held, self._timeout_of(held))
+        broken_off.run_seconds, broken_off.artifacts = settlement.run_seconds, settlement.artifacts
+        return broken_off
 
     def _give_up(self, held: HeldJob) -> None:
         """Settle an execution that does not end, without it; its slot stays lost as long as it goes on."""
@@ -267,9 +257,9 @@ class Executions:
             self._lost(held)
             self._state.release(held)
             return
-        settlement = _broken_off(held, self._timeout_of(held))
-        self._tell(settlement)
-        self._hand_on(Finished(held, settlement, (), Workspace()))
+        held.settlement = _broken_off(held, self._timeout_of(held))
+        self._tell(held.settlement)
+        self._hand_on(held)
 
     def _timeout_of(self, held: HeldJob) -> float:
         return held.job.timeout_seconds or self._state.options.job_timeout_seconds
@@ -296,7 +286,8 @@ class Executions:
         if self._starter is not None:
             self._starter.cancel()
         for held in [*self._waiting, *self._alone]:
-            self._hand_on(Finished(held, Settlement(held.job, Outcome.REQUEUED), (), Workspace()))
+            held.settlement = Settlement(held.job, Outcome.REQUEUED)
+            self._hand_on(held)
         self._waiting.clear()
         self._alone.clear()
         for held in self._state.held:

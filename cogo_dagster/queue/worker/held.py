@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from cogo_dagster.queue.model import Job
+from cogo_dagster.queue.model import Job, Settlement
+from cogo_dagster.queue.workspace import Workspace
 
 
 class Abandonment(StrEnum):
@@ -31,6 +32,8 @@ class HeldJob:
         abandoned: Why the execution was cancelled.
         abandoned_at: Monotonic second of the cancellation.
         given_up: The execution did not end after its cancellation: its outcome was settled without it.
+        settlement: How the attempt ended; there once it has.
+        workspace: Where the attempt's files are, once it has ended; None where it left none.
     """
 
     job: Job
@@ -44,6 +47,8 @@ class HeldJob:
     started: bool = False
     has_slot: bool = False
     given_up: bool = False
+    settlement: Settlement = field(init=False)
+    workspace: Workspace | None = None
 
     def abandon(self, why: Abandonment) -> None:
         """Cancel the execution; the first reason stands."""

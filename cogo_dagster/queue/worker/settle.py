@@ -19,8 +19,6 @@ _TRIES: Final = 3
 _FIRST_PAUSE_SECONDS: Final = 0.3
 _LONGEST_PAUSE_SECONDS: Final = 5.0
 
-Item = tuple[HeldJob, Settlement]
-
 
 class _CallFails(Exception):
     """One call fails again and again while others succeed."""
@@ -31,12 +29,12 @@ class Settler:
 
     def __init__(self, state: WorkerState) -> None:
         self._state = state
-        self._waiting: asyncio.Queue[Item] = asyncio.Queue()
+        self._waiting: asyncio.Queue[HeldJob] = asyncio.Queue()
         self._alone: set[asyncio.Task[None]] = set()
 
-    def hand_on(self, held: HeldJob, settlement: Settlement) -> None:
+    def hand_on(self, held: HeldJob) -> None:
         """Take an ended attempt."""
-        self._waiting.put_nowait((held, settlement))
+        self._waiting.put_nowait(held)
 
     async def join(self) -> None:
         """Return when every attempt taken is settled."""
@@ -58,14 +56,14 @@ class Settler:
             for task in self._alone:
                 task.cancel()
 
-    async def _settled(self, batch: list[Item]) -> bool:
+    async def _settled(self, batch: list[HeldJob]) -> bool:
         """Settle a batch in one call; False when one of its items may be what fails it."""
         try:
-            answers = await self._call([settlement for _, settlement in batch])
+            answers = await self._call([held.settlement for held in batch])
         except (InvalidArgument, _CallFails, TypeError, ValueError, ArithmeticError, RecursionError):
             return False
-        for (held, settlement), settled in zip(batch, answers, strict=True):
-            self._record(settlement, settled)
+        for held, settled in zip(batch, answers, strict=True):
+            self._record(held.settlement, settled)
             self._state.release(held)
         return True
 
@@ -103,10 +101,10 @@ class Settler:
             return False
         return True
 
-    def _settle_apart(self, batch: list[Item]) -> None:
+    def _settle_apart(self, batch: list[HeldJob]) -> None:
         """Settle each on its own, beside the batches that follow."""
-        for item in batch:
-            task = asyncio.create_task(self._settle_alone(item), name="settle alone")
+        for held in batch:
+            task = asyncio.create_task(self._settle_alone(held), name="settle alone")
             self._alone.add(task)
             task.add_done_callback(self._alone_ended)
 
@@ -116,23 +114,22 @@ class Settler:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._state.warn(f"A settlement failed, and its lease will expire: {error!r}")
 
-    async def _settle_alone(self, item: Item) -> None:
+    async def _settle_alone(self, held: HeldJob) -> None:
         """Settle one attempt: as it is, else with less; if nothing is taken, its lease ends and the attempt counts."""
-        held, settlement = item
         try:
-            answers = await self._call([settlement])
+            [answer] = await self._call([held.settlement])
         except AccessDenied:
             raise
         except _CallFails:
-            settlement = _minimal(settlement)
+            held.settlement = _minimal(held.settlement)
         except Exception as error:  # noqa: BLE001 - whatever keeps it from being encoded or taken is its own
-            settlement = self._unstorable(settlement, error)
+            held.settlement = self._unstorable(held.settlement, error)
         else:
-            self._record(settlement, answers[0])
+            self._record(held.settlement, answer)
             self._state.release(held)
             return
         try:
-            [answer] = await self._call([settlement])
+            [answer] = await self._call([held.settlement])
         except AccessDenied:
             raise
         except Exception as error:  # noqa: BLE001 - as above
@@ -140,7 +137,7 @@ class Settler:
             self._state.expiring = True
             self._state.warn(f"No outcome of {job.type} job {job.id} can be settled, its lease expires: {error}", job)
         else:
-            self._record(settlement, answer)
+            self._record(held.settlement, answer)
         finally:
             self._state.release(held)
 

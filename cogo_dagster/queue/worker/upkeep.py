@@ -12,7 +12,7 @@ from typing import Any, Final
 from cogo_dagster.queue.artifacts import ArtifactStoreError, sweep_artifacts, sweep_unknown_objects
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.worker.events import EventKind, Stage
-from cogo_dagster.queue.worker.execute import Executions
+from cogo_dagster.queue.worker.execute import Runner
 from cogo_dagster.queue.worker.state import WorkerState
 from cogo_dagster.queue.workspace import sweep_workspaces
 from cogo_dagster.release import code_version
@@ -25,9 +25,9 @@ _RESTART_SECONDS: Final = 5.0
 class Upkeep:
     """The background loops of one worker; each runs until cancelled."""
 
-    def __init__(self, state: WorkerState, executions: Executions) -> None:
+    def __init__(self, state: WorkerState, runner: Runner) -> None:
         self._state = state
-        self._executions = executions
+        self._runner = runner
         self._sweeps = itertools.count(1)
 
     async def register(self) -> None:
@@ -54,7 +54,7 @@ class Upkeep:
         """Send one heartbeat; register again if the engine has forgotten us."""
         state = self._state
         known = await state.calls.patiently(
-            state.queue.heartbeat, state.identity, self._executions.running, state.metrics.to_json()
+            state.queue.heartbeat, state.identity, self._runner.running, state.metrics.to_json()
         )
         if not known:
             await self.register()

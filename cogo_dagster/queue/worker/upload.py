@@ -11,8 +11,7 @@ from cogo_dagster.queue.errors import AccessDenied, LeaseLost
 from cogo_dagster.queue.model import JobError, Json, Outcome, Settlement
 from cogo_dagster.queue.worker.calls import wait_for_any
 from cogo_dagster.queue.worker.events import EventKind, Stage
-from cogo_dagster.queue.worker.execute import Finished
-from cogo_dagster.queue.worker.held import Abandonment
+from cogo_dagster.queue.worker.held import Abandonment, HeldJob
 from cogo_dagster.queue.worker.settle import Settler
 from cogo_dagster.queue.worker.state import WorkerState
 
@@ -35,13 +34,13 @@ class Uploader:
     def __init__(self, state: WorkerState, settler: Settler, most_waiting: int) -> None:
         self._state = state
         self._settler = settler
-        self._waiting: asyncio.Queue[Finished] = asyncio.Queue(most_waiting)
+        self._waiting: asyncio.Queue[HeldJob] = asyncio.Queue(most_waiting)
 
-    def hand_on(self, finished: Finished) -> "asyncio.Future[None] | None":
+    def hand_on(self, held: HeldJob) -> "asyncio.Future[None] | None":
         """Take an ended attempt; a future means that there is no place yet."""
-        if finished.artifacts or finished.workspace.used:
-            return asyncio.ensure_future(self._waiting.put(finished))
-        self._settler.hand_on(finished.held, finished.settlement)
+        if held.settlement.artifacts or (held.workspace is not None and held.workspace.used):
+            return asyncio.ensure_future(self._waiting.put(held))
+        self._settler.hand_on(held)
         return None
 
     async def join(self) -> None:
@@ -51,40 +50,42 @@ class Uploader:
     async def run(self) -> None:
         """Work until cancelled; several may run side by side."""
         while True:
-            finished = await self._waiting.get()
+            held = await self._waiting.get()
             try:
-                settlement = await self._contained(finished) if finished.artifacts else finished.settlement
+                settlement = await self._contained(held) if held.settlement.artifacts else held.settlement
                 if settlement is None:
-                    self._state.release(finished.held)
+                    self._state.release(held)
                 else:
-                    self._settler.hand_on(finished.held, settlement)
-                await self._state.calls.once(finished.workspace.remove)
+                    held.settlement = settlement
+                    self._settler.hand_on(held)
+                if held.workspace is not None:
+                    await self._state.calls.once(held.workspace.remove)
             finally:
                 self._waiting.task_done()
 
-    async def _contained(self, finished: Finished) -> Settlement | None:
+    async def _contained(self, held: HeldJob) -> Settlement | None:
         """Return the settlement to make after the upload; None when the lease is lost. No fault of a file escapes."""
         try:
-            return await self._uploaded(finished)
+            return await self._uploaded(held)
         except AccessDenied:
             raise
         except Exception as error:  # noqa: BLE001 - one job's files must not end the worker
-            return self._without_artifacts(finished, error)
+            return self._without_artifacts(held, error)
 
-    async def _uploaded(self, finished: Finished) -> Settlement | None:
-        state, job = self._state, finished.held.job
+    async def _uploaded(self, held: HeldJob) -> Settlement | None:
+        state, job = self._state, held.job
         wait_seconds = state.options.store_wait_seconds
-        if finished.settlement.outcome is not Outcome.SUCCEEDED:
+        if held.settlement.outcome is not Outcome.SUCCEEDED:
             wait_seconds = min(wait_seconds, _FAILURE_WAIT_SECONDS)
         deadline = time.monotonic() + wait_seconds
-        folder = finished.workspace.folder if finished.workspace.used else None
+        folder = held.workspace.folder if held.workspace is not None and held.workspace.used else None
         for failures in range(1, _TRIES + 1):
             try:
                 rows = await state.calls.patiently(
-                    upload_artifacts, state.queue, state.store, job, finished.artifacts, folder
+                    upload_artifacts, state.queue, state.store, job, held.settlement.artifacts, folder
                 )
             except LeaseLost:
-                self._lost(finished)
+                self._lost(held)
                 return None
             except ArtifactStoreUnavailable as error:
                 if state.storage.note_lost():
@@ -94,19 +95,19 @@ class Uploader:
                         job,
                     )
                 if failures == _TRIES:
-                    return self._without_artifacts(finished, error)
+                    return self._without_artifacts(held, error)
                 await asyncio.sleep(_FIRST_PAUSE_SECONDS * 2 ** (failures - 1))
-                if not await self._store_is_back(finished, deadline):
-                    return self._not_uploaded(finished)
+                if not await self._store_is_back(held, deadline):
+                    return self._not_uploaded(held)
             else:
-                return self._uploaded_well(finished, rows)
+                return self._uploaded_well(held, rows)
         raise AssertionError("unreachable")
 
-    async def _store_is_back(self, finished: Finished, deadline: float) -> bool:
+    async def _store_is_back(self, held: HeldJob, deadline: float) -> bool:
         """Wait for the store; False when the lease is lost, the worker's end is near, or the wait was long enough."""
         state = self._state
         while not state.storage.back.is_set():
-            if finished.held.abandoned is Abandonment.LEASE_LOST or state.hurry.is_set():
+            if held.abandoned is Abandonment.LEASE_LOST or state.hurry.is_set():
                 return False
             now = time.monotonic()
             if state.claims_ended:
@@ -116,28 +117,28 @@ class Uploader:
             await wait_for_any(state.storage.back, state.hurry, timeout_seconds=min(_GLANCE_SECONDS, deadline - now))
         return True
 
-    def _uploaded_well(self, finished: Finished, rows: list[Json]) -> Settlement:
-        self._state.tell(EventKind.UPLOADED, Stage.UPLOAD, finished.held.job, artifacts=rows)
-        return finished.settlement
+    def _uploaded_well(self, held: HeldJob, rows: list[Json]) -> Settlement:
+        self._state.tell(EventKind.UPLOADED, Stage.UPLOAD, held.job, artifacts=rows)
+        return held.settlement
 
-    def _lost(self, finished: Finished) -> None:
-        job = finished.held.job
+    def _lost(self, held: HeldJob) -> None:
+        job = held.job
         self._state.metrics.count("lease_lost")
         sentence = f"The lease on {job.type} job {job.id} was lost before its artifacts were up: they are dropped."
         self._state.tell(EventKind.LEASE_LOST, Stage.UPLOAD, job, sentence)
 
-    def _not_uploaded(self, finished: Finished) -> Settlement | None:
+    def _not_uploaded(self, held: HeldJob) -> Settlement | None:
         """The store did not come back in time: a success runs again without consuming an attempt."""
-        if finished.held.abandoned is Abandonment.LEASE_LOST:
-            self._lost(finished)
+        if held.abandoned is Abandonment.LEASE_LOST:
+            self._lost(held)
             return None
-        if finished.settlement.outcome is not Outcome.SUCCEEDED:
-            return finished.settlement
+        if held.settlement.outcome is not Outcome.SUCCEEDED:
+            return held.settlement
         if self._state.hurry.is_set():
-            return replace(finished.settlement, outcome=Outcome.REQUEUED, result=None)
+            return replace(held.settlement, outcome=Outcome.REQUEUED, result=None)
         reason = JobError("store_unavailable", "The artifact store is not available: the job runs again later.")
         return replace(
-            finished.settlement,
+            held.settlement,
             outcome=Outcome.SNOOZED,
             result=None,
             error=reason,
@@ -145,10 +146,10 @@ class Uploader:
             uncounted=True,
         )
 
-    def _without_artifacts(self, finished: Finished, error: Exception) -> Settlement:
-        job = finished.held.job
+    def _without_artifacts(self, held: HeldJob, error: Exception) -> Settlement:
+        job = held.job
         self._state.warn(f"The artifacts of {job.type} job {job.id} could not be uploaded: {_sentence(error)}", job)
-        return without_artifacts(finished.settlement, error, self._state.options.secrets)
+        return without_artifacts(held.settlement, error, self._state.options.secrets)
 
 
 def without_artifacts(settlement: Settlement, error: Exception, secrets: Collection[str]) -> Settlement:

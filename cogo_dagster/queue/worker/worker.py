@@ -15,7 +15,7 @@ from cogo_dagster.queue.stopping import STOP
 from cogo_dagster.queue.worker.calls import Calls
 from cogo_dagster.queue.worker.claim import Claimer
 from cogo_dagster.queue.worker.events import EventKind, Observer, Stage, ignore
-from cogo_dagster.queue.worker.execute import Executions
+from cogo_dagster.queue.worker.execute import Runner
 from cogo_dagster.queue.worker.leases import LeaseKeeper
 from cogo_dagster.queue.worker.options import WorkerOptions, WorkerReport
 from cogo_dagster.queue.worker.settle import Settler
@@ -59,15 +59,11 @@ class Worker:
         observer: Observer = ignore,
         last_resort: Callable[[str], None] | None = None,
     ) -> None:
-        self._queue = queue
-        self._store = store
-        self._executors = {executor.family: executor for executor in executors}
-        self._identity = identity
-        self._options = options
+        by_family = {executor.family: executor for executor in executors}
+        calls = Calls(on_outage=lambda sentence: self._state.warn(f"{sentence} Trying again until it answers."))
+        self._state = WorkerState(queue, store, by_family, identity, options, observer, calls)
         self._wakeup = wakeup
-        self._observer = observer
         self._last_resort = last_resort or _ignore_reason
-        self._state: WorkerState | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop_asked: float | None = None
 
@@ -82,33 +78,25 @@ class Worker:
         """
         started_at = time.monotonic()
         self._loop = asyncio.get_running_loop()
-        state = self._state = WorkerState(
-            self._queue,
-            self._store,
-            self._executors,
-            self._identity,
-            self._options,
-            self._observer,
-            calls=Calls(on_outage=lambda sentence: state.warn(f"{sentence} Trying again until it answers.")),
-        )
+        state = self._state
         if self._stop_asked is not None:
             self._stop(self._stop_asked)
         else:
             STOP.forget()  # the stop of a worker that ran in this process before
         settler = Settler(state)
-        uploader = Uploader(state, settler, most_waiting=max(2 * self._options.concurrency, 8))
-        executions = Executions(state, uploader.hand_on)
-        upkeep = Upkeep(state, executions)
+        uploader = Uploader(state, settler, most_waiting=max(2 * state.options.concurrency, 8))
+        runner = Runner(state, uploader.hand_on)
+        upkeep = Upkeep(state, runner)
         async with contextlib.AsyncExitStack() as cleanup:
             cleanup.callback(state.calls.close)
             cleanup.push_async_callback(self._stop_executors)
             try:
-                for executor in self._executors.values():
+                for executor in state.executors.values():
                     await executor.start()
             except Interrupted:  # a stop during an installation, or while a browser began
                 return WorkerReport({}, time.monotonic() - started_at, "stopped")
             await upkeep.register()
-            reason = await self._work(state, executions, upkeep, uploader, settler)
+            reason = await self._work(runner, upkeep, uploader, settler)
             # Not after an error: a worker that ended unexpectedly refunds no attempt, and its silence is noticed.
             await self._sign_off(upkeep)
         return WorkerReport(dict(state.metrics.counters), time.monotonic() - started_at, reason)
@@ -119,33 +107,32 @@ class Worker:
         Args:
             grace_seconds: How long running jobs may go on; None takes the option's.
         """
-        grace = self._options.grace_seconds if grace_seconds is None else grace_seconds
-        if self._loop is None or self._state is None:
+        grace = self._state.options.grace_seconds if grace_seconds is None else grace_seconds
+        if self._loop is None:
             self._stop_asked = grace
         else:
             with contextlib.suppress(RuntimeError):  # the loop has ended already
                 self._loop.call_soon_threadsafe(self._stop, grace)
 
     def _stop(self, grace_seconds: float) -> None:
-        assert self._state is not None  # noqa: S101 - set before the loop can call this
         if self._state.stopping.is_set() or grace_seconds <= 0:
             self._state.end_now()
         else:
             asyncio.get_running_loop().call_later(grace_seconds, self._state.end_now)
         self._state.stopping.set()
 
-    async def _work(
-        self, state: WorkerState, executions: Executions, upkeep: Upkeep, uploader: Uploader, settler: Settler
-    ) -> str:
+    async def _work(self, runner: Runner, upkeep: Upkeep, uploader: Uploader, settler: Settler) -> str:
+        state = self._state
+        state.claims_alive_at = time.monotonic()  # however long the executors took to start
         failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         keeper = LeaseKeeper(state, denied=partial(_fail, failed))
         watchdog = Watchdog(state, end=lambda: _fail(failed, WorkerStuck(state.stuck)), last_resort=self._last_resort)
-        beside = [asyncio.create_task(run, name="beside") for run in self._beside(state, executions, upkeep)]
+        beside = [asyncio.create_task(run, name="beside") for run in self._beside(runner, upkeep)]
         beside += [
             asyncio.create_task(settler.run(), name="settle"),
             *(asyncio.create_task(uploader.run(), name="upload") for _ in range(_UPLOADERS)),
         ]
-        stages = asyncio.create_task(self._stages(state, executions, uploader, settler), name="stages")
+        stages = asyncio.create_task(self._stages(runner, uploader, settler), name="stages")
         watched: list[asyncio.Future[Any]] = [stages, failed, *beside]
         keeper.start()
         watchdog.start()
@@ -165,7 +152,8 @@ class Worker:
                 task.cancel()
             await asyncio.wait([stages, *beside], timeout=_LEFTOVER_SECONDS)
 
-    def _beside(self, state: WorkerState, executions: Executions, upkeep: Upkeep) -> list[Coroutine[Any, Any, None]]:
+    def _beside(self, runner: Runner, upkeep: Upkeep) -> list[Coroutine[Any, Any, None]]:
+        state = self._state
         loops: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
             "heartbeat": upkeep.heartbeat,
             "recovery": upkeep.recover,
@@ -175,20 +163,21 @@ class Worker:
             state.storage.watch,
             state.calls,
             state.store,
-            check_seconds=self._options.store_check_seconds,
-            room=executions.room,
+            check_seconds=state.options.store_check_seconds,
+            room=runner.room,
             say=state.warn,
         )
-        loops |= {"deadline": executions.keep_deadlines, "store": watch}
+        loops |= {"deadline": runner.keep_deadlines, "store": watch}
         if self._wakeup is not None:
             loops["wake-up"] = partial(self._listen, self._wakeup)
         return [kept_up(state, name, loop) for name, loop in loops.items()]
 
-    async def _stages(self, state: WorkerState, executions: Executions, uploader: Uploader, settler: Settler) -> str:
-        reason = await Claimer(state, executions).run()
+    async def _stages(self, runner: Runner, uploader: Uploader, settler: Settler) -> str:
+        state = self._state
+        reason = await Claimer(state, runner).run()
         state.claims_ended = True
         state.tell(EventKind.STAGE_FINISHED, Stage.CLAIM, None, f"Claiming ended: {reason}.", reason=reason)
-        await executions.finish()
+        await runner.finish()
         state.tell(EventKind.STAGE_FINISHED, Stage.EXECUTE, None, "All executions have ended.")
         await self._within(Phase.UPLOADS, uploader.join)
         await self._within(Phase.SETTLEMENTS, settler.join)
@@ -198,7 +187,6 @@ class Worker:
     async def _within(self, phase: Phase, join: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Await the end of a stage; once the worker hurries, only as long as the phase may take."""
         state = self._state
-        assert state is not None  # noqa: S101 - set before any task starts
         ended = asyncio.ensure_future(join())
         hurried = asyncio.ensure_future(state.hurry.wait())
         try:
@@ -211,7 +199,6 @@ class Worker:
 
     async def _listen(self, wakeup: Wakeup) -> None:
         state = self._state
-        assert state is not None  # noqa: S101 - set before any task starts
 
         def connected(stands: bool) -> None:
             state.wakeable = stands
@@ -225,26 +212,25 @@ class Worker:
     async def _sign_off(self, upkeep: Upkeep) -> None:
         """Give back what is still ours, send the last counters, end the heartbeat; never wait for a dead database."""
         state = self._state
-        assert state is not None  # noqa: S101
         with contextlib.suppress(Exception):  # the leases expire, and the row falls silent
             async with asyncio.timeout(state.seconds_left(Phase.SIGN_OFF)):
-                state.metrics.count("requeued", await self._give_back(state))
+                state.metrics.count("requeued", await self._give_back())
                 await upkeep.beat()
-                await state.calls.once(self._queue.stop_worker, self._identity)
+                await state.calls.once(state.queue.stop_worker, state.identity)
 
-    async def _give_back(self, state: WorkerState) -> int:
+    async def _give_back(self) -> int:
         """Requeue what is still ours, also what a claim leased whose answer was lost, but not what is to expire."""
+        state = self._state
         if not state.expiring:
-            return await state.calls.once(self._queue.requeue_instance, self._identity)
+            return await state.calls.once(state.queue.requeue_instance, state.identity)
         held = [Settlement(one.job, Outcome.REQUEUED) for one in state.held]
-        return len(await state.calls.once(self._queue.settle, held)) if held else 0
+        return len(await state.calls.once(state.queue.settle, held)) if held else 0
 
     async def _stop_executors(self) -> None:
-        await asyncio.gather(*(self._stop_executor(executor) for executor in self._executors.values()))
+        await asyncio.gather(*(self._stop_executor(executor) for executor in self._state.executors.values()))
 
     async def _stop_executor(self, executor: Executor) -> None:
         state = self._state
-        assert state is not None  # noqa: S101
         stop = asyncio.ensure_future(executor.stop())
         await asyncio.wait([stop], timeout=state.seconds_left(Phase.EXECUTOR_STOP))
         if not stop.done():
