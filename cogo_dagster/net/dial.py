@@ -8,6 +8,7 @@ import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from cogo_dagster.net.addresses import (
     AllowList,
@@ -22,7 +23,7 @@ from cogo_dagster.net.addresses import (
 Resolver = Callable[[str], Awaitable[Sequence[str]]]
 """From a host name to its addresses; raises OSError where it has none."""
 
-Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+P = TypeVar("P", bound=asyncio.Protocol)
 
 
 class HopFailed(Exception):
@@ -54,16 +55,14 @@ class Dialer:
     Attributes:
         allowed: Hosts that may be private.
         connect_seconds: Longest wait for the lookup, and again for the connection.
-        head_limit_bytes: Buffer of the reader, which bounds a response's head.
     """
 
     allowed: AllowList = field(default_factory=AllowList)
     resolver: Resolver = system_resolver
     connect_seconds: float = 10
-    head_limit_bytes: int = 256 * 1024
 
-    async def connect(self, host: str, port: int) -> Connection:
-        """Resolve, check and connect.
+    async def connect(self, host: str, port: int, protocol: Callable[[], P]) -> P:
+        """Resolve, check and connect; return the protocol of the open connection.
 
         Raises:
             HopFailed: Refused by the address rules, or not reachable.
@@ -77,7 +76,7 @@ class Dialer:
             raise HopFailed("invalid_url", authority, str(error)) from None
         except BlockedAddress as error:
             raise HopFailed("blocked_address", authority, str(error)) from None
-        return await self._open(addresses, port, authority)
+        return await self._open(addresses, port, authority, protocol)
 
     async def _resolve(self, host: str, authority: str) -> list[IPAddress]:
         literal = parse_address(host)
@@ -88,20 +87,22 @@ class Dialer:
                 found = await self.resolver(host)
         except TimeoutError:
             raise HopFailed("dns", authority, f"Looking up {host} took too long.") from None
-        except OSError as error:
-            raise HopFailed("dns", authority, f"{host} could not be resolved ({error.strerror or error}).") from None
+        except (OSError, UnicodeError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise HopFailed("dns", authority, f"{host} could not be resolved ({reason}).") from None
         addresses = list(dict.fromkeys(ipaddress.ip_address(text.partition("%")[0]) for text in found))
         if not addresses:
             raise HopFailed("dns", authority, f"{host} has no address.")
         return addresses
 
-    async def _open(self, addresses: Sequence[IPAddress], port: int, authority: str) -> Connection:
+    async def _open(self, addresses: Sequence[IPAddress], port: int, authority: str, protocol: Callable[[], P]) -> P:
+        loop = asyncio.get_running_loop()
         reason = "no address answered"
         try:
             async with asyncio.timeout(self.connect_seconds):
                 for address in addresses:
                     try:
-                        return await asyncio.open_connection(str(address), port, limit=self.head_limit_bytes)
+                        return (await loop.create_connection(protocol, str(address), port))[1]
                     except OSError as error:
                         reason = error.strerror or str(error)
         except TimeoutError:

@@ -1,6 +1,5 @@
 """The head of an HTTP/1 message: enough of RFC 9112 for a forward proxy, and strict where smugglers are not."""
 
-import asyncio
 import re
 from dataclasses import dataclass
 
@@ -46,44 +45,67 @@ class Head:
         """Return every value of a field; *name* in lower case."""
         return [value for key, value in self.fields if key.lower() == name]
 
-    def for_next_hop(self, start: str, **replaced: str) -> bytes:
-        """Return the bytes to send on: without what belongs to one hop, and with `Connection: close`.
+    def names_option(self, option: str) -> bool:
+        """Whether `Connection` or `Proxy-Connection` has this option."""
+        values = self.values("connection") + self.values("proxy-connection")
+        return any(option == one.strip().lower() for value in values for one in value.split(","))
+
+    def for_next_hop(self, start: str, *, connection: str, **replaced: str) -> bytes:
+        """Return the bytes to send on, without what belongs to one hop.
 
         Args:
             start: The new start line.
+            connection: The new value of `Connection`.
             replaced: Fields that take the place of those with the same name.
         """
         named = {key.lower() for value in self.values("connection") for key in value.split(",")}
         dropped = _HOP_BY_HOP | {name.strip() for name in named} | {name.lower() for name in replaced}
         kept = [(key, value) for key, value in self.fields if key.lower() not in dropped]
-        fields = [*replaced.items(), *kept, ("Connection", "close")]
+        fields = [*replaced.items(), *kept, ("Connection", connection)]
         return encode_head(start, fields)
 
 
-async def read_head(reader: asyncio.StreamReader, begins: bytes = b"") -> Head | None:
-    """Read one head; None at the end of the stream. The reader's own limit bounds its size.
+class HeadReader:
+    """Collects the bytes of one head.
 
     Args:
-        begins: What it has to begin with: anything else is told without waiting for the end of the head.
+        limit_bytes: Longest head.
+        begins: What it has to begin with: anything else is rejected before the end of the head.
 
-    Raises:
-        BadHead: Not a head, or longer than the limit (`HeadTooLong`), or cut (`HeadCut`).
+    Attributes:
+        rest: What followed the head.
     """
-    try:
-        first = await reader.readexactly(len(begins))
-        if first != begins:
-            raise BadHead(f"the head does not begin with {begins.decode()}")
-        raw = first + await reader.readuntil(b"\r\n\r\n")
-    except asyncio.IncompleteReadError as error:
-        if not error.partial.startswith(begins[: len(error.partial)]) and error.expected == len(begins):
-            raise BadHead(f"the head does not begin with {begins.decode()}") from None
-        if error.partial.strip() or (begins and error.expected is None):
-            raise HeadCut("the connection ended inside a head") from None
-        return None
-    except asyncio.LimitOverrunError:
-        raise HeadTooLong("the head is too long") from None
-    start, *lines = raw[:-4].decode("latin-1").split("\r\n")
-    return Head(start, tuple(_field(line) for line in lines))
+
+    def __init__(self, limit_bytes: int, begins: bytes = b"") -> None:
+        self.rest = b""
+        self._limit_bytes = limit_bytes
+        self._begins = begins
+        self._raw = b""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing has arrived."""
+        return not self._raw
+
+    def feed(self, data: bytes) -> Head | None:
+        """Add bytes; return the head once it is whole.
+
+        Raises:
+            BadHead: Not a head, or longer than the limit (`HeadTooLong`).
+        """
+        searched = max(0, len(self._raw) - 3)
+        self._raw += data
+        begun = self._raw[: len(self._begins)]
+        if not self._begins.startswith(begun):
+            raise BadHead(f"the head does not begin with {self._begins.decode()}")
+        end = self._raw.find(b"\r\n\r\n", searched)
+        if end + 4 > self._limit_bytes or (end < 0 and len(self._raw) > self._limit_bytes):
+            raise HeadTooLong("the head is too long")
+        if end < 0:
+            return None
+        self.rest = self._raw[end + 4 :]
+        start, *lines = self._raw[:end].decode("latin-1").split("\r\n")
+        return Head(start, tuple(_field(line) for line in lines))
 
 
 def encode_head(start: str, fields: list[tuple[str, str]]) -> bytes:

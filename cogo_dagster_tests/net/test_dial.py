@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 import pytest
 
 from cogo_dagster.net.addresses import IPAddress
-from cogo_dagster.net.dial import Connection, Dialer, HopFailed
+from cogo_dagster.net.dial import Dialer, HopFailed
 
 
 def names(answers: dict[str, list[str]]) -> Callable[[str], Awaitable[Sequence[str]]]:
@@ -27,7 +28,7 @@ class RecordingDialer(Dialer):
 
     opened: list[IPAddress] = field(default_factory=list)
 
-    async def _open(self, addresses: Sequence[IPAddress], port: int, authority: str) -> Connection:  # noqa: ARG002
+    async def _open(self, addresses: Sequence[IPAddress], port: int, authority: str, protocol: object) -> NoReturn:  # noqa: ARG002
         self.opened.extend(addresses)
         raise HopFailed("connection", authority, "not in this test")
 
@@ -39,11 +40,11 @@ def test_a_name_that_changes_its_address_is_pinned_then_refused() -> None:
         answers = {"rebind.example": ["93.184.216.34", "127.0.0.1"]}
         dialer = RecordingDialer(resolver=names(answers))
         with pytest.raises(HopFailed) as first:
-            await dialer.connect("rebind.example", 80)
+            await dialer.connect("rebind.example", 80, asyncio.Protocol)
         assert first.value.kind == "connection"
         assert answers == {"rebind.example": ["127.0.0.1"]}  # one lookup, not a second one for connecting
         with pytest.raises(HopFailed) as second:
-            await dialer.connect("rebind.example", 80)
+            await dialer.connect("rebind.example", 80, asyncio.Protocol)
         assert second.value.kind == "blocked_address"
         assert [str(address) for address in dialer.opened] == ["93.184.216.34"]
 
@@ -56,7 +57,7 @@ def test_every_address_of_a_name_is_checked() -> None:
     async def scenario() -> None:
         dialer = RecordingDialer(resolver=names({"mixed.example": ["93.184.216.34|10.0.0.1"]}))
         with pytest.raises(HopFailed) as refused:
-            await dialer.connect("mixed.example", 443)
+            await dialer.connect("mixed.example", 443, asyncio.Protocol)
         assert refused.value.kind == "blocked_address"
         assert dialer.opened == []
 
@@ -94,7 +95,7 @@ def test_a_public_name_of_a_private_address_is_refused(name: str, dot: str) -> N
     async def scenario() -> None:
         dialer = RecordingDialer(resolver=names({name + end: [PRIVATE_NAMES[name]] for end in ("", ".")}))
         with pytest.raises(HopFailed) as refused:
-            await dialer.connect(name + dot, 443)
+            await dialer.connect(name + dot, 443, asyncio.Protocol)
         assert refused.value.kind == "blocked_address"
         assert dialer.opened == []
 

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 import pytest
 
 from cogo_dagster.net.addresses import AllowList
-from cogo_dagster.net.dial import Connection, Dialer
+from cogo_dagster.net.dial import Dialer
 from cogo_dagster.net.proxy import ForwardProxy, ProxyLimits, ProxySession
 from cogo_dagster_tests.net.test_dial import names
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nok"
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -73,9 +74,9 @@ def credential(session: ProxySession) -> str:
 
 
 async def ask(proxy: ForwardProxy, head: str, body: bytes = b"") -> str:
-    """Send one request and return everything that comes back until the proxy hangs up."""
+    """Send one request as the last of its connection, and return everything that comes back."""
     reader, writer = await connect(proxy)
-    writer.write(f"{head}\r\n".encode() + body)
+    writer.write(f"{head}Connection: close\r\n\r\n".encode() + body)
     answer = await asyncio.wait_for(reader.read(), 10)
     writer.close()
     return answer.decode("latin-1")
@@ -96,7 +97,7 @@ def test_plain_http_is_passed_on_without_what_belongs_to_the_proxy() -> None:
         assert "Connection: close" in answer
         assert answer.endswith("ok")
         head = upstream.heads[0].decode()
-        assert head == f"GET /a?b=c HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nX: y\r\nConnection: close\r\n\r\n"
+        assert head == f"GET /a?b=c HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nX: y\r\nConnection: keep-alive\r\n\r\n"
 
     asyncio.run(scenario())
 

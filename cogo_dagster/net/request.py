@@ -1,0 +1,99 @@
+"""What a client asks a forward proxy for: one plain HTTP request in absolute form, or a tunnel."""
+
+from dataclasses import dataclass
+from typing import Self
+from urllib.parse import urlsplit
+
+from cogo_dagster.net.addresses import InvalidAddress, join_host_port, split_host_port
+from cogo_dagster.net.dial import HopFailed
+from cogo_dagster.net.http_head import BadHead, Head
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request.
+
+    Attributes:
+        head: The bytes for the server; empty for a tunnel.
+        body_bytes: Length of the body that follows.
+        keeps: Whether the client wants to send another request afterwards.
+    """
+
+    method: str
+    host: str
+    port: int
+    head: bytes = b""
+    body_bytes: int = 0
+    keeps: bool = True
+
+    @property
+    def authority(self) -> str:
+        """Host and port."""
+        return join_host_port(self.host, self.port)
+
+    @property
+    def is_tunnel(self) -> bool:
+        """Whether it is a CONNECT."""
+        return self.method == "CONNECT"
+
+    @classmethod
+    def of(cls, head: Head) -> Self:
+        """Read a head.
+
+        Raises:
+            BadHead: Two parsers could read it differently.
+            HopFailed: It asks for something that no forward proxy does.
+        """
+        method, target, version = _request_line(head)
+        if method == "CONNECT":
+            return cls(method, *_authority(target, None))
+        if version != "HTTP/1.1" or not target.lower().startswith("http://"):
+            raise HopFailed("invalid_url", target[:200], "Only absolute http:// requests and CONNECT are served.")
+        host, port, path = _http_target(target)
+        body_bytes = body_length(head)
+        to_server = head.for_next_hop(
+            f"{method} {path} HTTP/1.1",
+            connection="keep-alive",
+            Host=join_host_port(host, port).removesuffix(":80"),
+        )
+        return cls(method, host, port, to_server, body_bytes, not head.names_option("close"))
+
+
+def body_length(head: Head) -> int:
+    """Return the length of a request's body; two readings of it would let a second request be smuggled in.
+
+    Raises:
+        BadHead: It is not given by one plain Content-Length.
+    """
+    lengths = set(head.values("content-length"))
+    if head.values("transfer-encoding") or len(lengths) > 1 or not all(map(_is_plain, lengths)):
+        raise BadHead("a request body needs one plain Content-Length")
+    return int(lengths.pop()) if lengths else 0
+
+
+def _is_plain(length: str) -> bool:
+    return length.isascii() and length.isdigit() and len(length) < 19
+
+
+def _request_line(head: Head) -> tuple[str, str, str]:
+    parts = head.start.split(" ")
+    if len(parts) != 3 or not parts[0].isalpha():
+        raise BadHead("the request line is malformed")
+    return parts[0], parts[1], parts[2]
+
+
+def _authority(text: str, default_port: int | None) -> tuple[str, int]:
+    try:
+        return split_host_port(text, default_port)
+    except InvalidAddress as error:
+        raise HopFailed("invalid_url", text[:200], str(error)) from None
+
+
+def _http_target(target: str) -> tuple[str, int, str]:
+    try:
+        parts = urlsplit(target)
+    except ValueError:
+        raise HopFailed("invalid_url", target[:200], "The address is not a URL.") from None
+    host, port = _authority(parts.netloc, 80)
+    path = target.partition("#")[0].partition("://")[2].removeprefix(parts.netloc)
+    return host, port, path if path.startswith("/") else f"/{path}"
