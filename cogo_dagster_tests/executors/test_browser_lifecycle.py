@@ -136,7 +136,7 @@ def test_a_browser_that_hangs_is_killed(site: Site, folder: Path, monkeypatch: p
 def test_a_call_that_misses_the_browsers_death_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Playwright's connection can lose the answer to a call that waits when its browser dies."""
 
-    class Deaf(run.Attempt):
+    class Deaf(run.BrowserAttempt):
         """Waits for ever in a browser that is dead."""
 
         def __init__(self) -> None:

@@ -3,7 +3,6 @@
 import io
 import json
 import zipfile
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,7 @@ import pytest
 
 from cogo_dagster.executors.browser import BrowserOptions
 from cogo_dagster.executors.browser.traces import clean_trace
-from cogo_dagster.queue.model import Job
-from cogo_dagster_tests.executors.bench import Bench, artifact, job_of, names
+from cogo_dagster_tests.executors.bench import Bench, artifact, names
 
 CANARY = "canary-7f3a91d2"
 
@@ -99,8 +97,7 @@ def test_the_policy_decides_which_attempts_are_traced(
     policy: Any, attempts: int, max_attempts: int, traced: bool
 ) -> None:
     """The first of several attempts is not, unless every one is."""
-    job: Job = replace(job_of({}), attempts=attempts, max_attempts=max_attempts)
-    assert BrowserOptions(trace=policy).traces(job) is traced
+    assert BrowserOptions(trace=policy).traces(attempts, max_attempts) is traced
 
 
 def test_a_retry_leaves_a_trace_and_a_first_attempt_none(shared: Bench) -> None:

@@ -26,7 +26,7 @@ from cogo_dagster.settings import Settings, is_root
 
 if TYPE_CHECKING:
     from cogo_dagster.executors.browser.pool import BrowserPool
-    from cogo_dagster.executors.browser.run import Attempt
+    from cogo_dagster.executors.browser.run import BrowserAttempt
 
 logger = logging.getLogger(__name__)
 
@@ -154,7 +154,7 @@ class BrowserExecutor(Executor, family="browser"):
 
     async def _attempt(self, job: Job[BrowserPayload], shelf: Shelf) -> Json:
         request, limit_seconds = job.payload, job.timeout_seconds or self._options.attempt_seconds
-        traced = self._options.traces(job) if request.trace is None else request.trace
+        traced = self._options.traces(job.attempts, job.max_attempts) if request.trace is None else request.trace
         with self._proxy.session() as session:
             if self._pool is not None:
                 return await self._in_browser(self._pool, request, shelf, session, limit_seconds, traced=traced)
@@ -180,11 +180,11 @@ class BrowserExecutor(Executor, family="browser"):
         *,
         traced: bool,
     ) -> Json:
-        from cogo_dagster.executors.browser.run import Attempt  # noqa: PLC0415
+        from cogo_dagster.executors.browser.run import BrowserAttempt  # noqa: PLC0415
 
         try:
             async with pool.browser() as running:
-                attempt = Attempt(
+                attempt = BrowserAttempt(
                     running,
                     request,
                     shelf,
@@ -199,7 +199,7 @@ class BrowserExecutor(Executor, family="browser"):
             raise ExecutionFailed(str(error), error_class="browser_gone", retryable=True) from error
 
 
-async def _guarded(attempt: "Attempt", limit_seconds: float) -> Json:
+async def _guarded(attempt: "BrowserAttempt", limit_seconds: float) -> Json:
     """Run an attempt in a task of its own: a Playwright call must not be cancelled, only its context closed.
 
     It also has to be watched: a call that is waiting when the browser is killed sometimes never returns.
@@ -242,7 +242,7 @@ def _may_be_interrupted(error: ExecutionFailed) -> bool:
     return error.error_class in DEATHS
 
 
-def _result(work: "asyncio.Task[Json]", attempt: "Attempt") -> Json:
+def _result(work: "asyncio.Task[Json]", attempt: "BrowserAttempt") -> Json:
     """Return what the attempt returned; Playwright raises a bare Exception where its driver died under a call."""
     try:
         return work.result()

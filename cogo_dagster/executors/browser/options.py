@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
-from cogo_dagster.queue.model import Job
 from cogo_dagster.settings import Settings, default_home
 
 
@@ -49,10 +48,10 @@ class BrowserOptions:
     home: Path = field(default_factory=default_home)
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
-    def traces(self, job: Job[Any]) -> bool:
-        """Whether this attempt of a job is traced unless its payload says otherwise."""
+    def traces(self, attempt: int, max_attempts: int) -> bool:
+        """Whether an attempt is traced unless its payload says otherwise."""
         if self.trace == "retries":
-            return job.attempts > 1 or job.max_attempts == 1
+            return attempt > 1 or max_attempts == 1
         return self.trace == "always"
 
     @classmethod

@@ -49,7 +49,7 @@ T = TypeVar("T")
 Work = Callable[[], Coroutine[Any, Any, None]]
 
 
-class Attempt:
+class BrowserAttempt:
     """One run of one payload.
 
     Args:

@@ -13,8 +13,7 @@ from cogo_dagster.queue.executor import Workspace
 from cogo_dagster.queue.model import JobError, Outcome, Settlement
 from cogo_dagster.queue.worker.attempt import run_attempt
 from cogo_dagster.queue.worker.events import EventKind, Stage
-from cogo_dagster.queue.worker.held import Abandonment, HeldJob
-from cogo_dagster.queue.worker.state import Phase, WorkerState
+from cogo_dagster.queue.worker.state import Abandonment, HeldJob, Phase, WorkerState
 
 _LOST_ATTEMPTS_ALONE: Final = 2
 """A job whose attempts were lost so often in a row runs with nothing beside it: it may be what ends the workers."""

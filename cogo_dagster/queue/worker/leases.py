@@ -10,8 +10,7 @@ from typing import Final
 
 from cogo_dagster.queue.errors import AccessDenied
 from cogo_dagster.queue.worker.calls import Denial
-from cogo_dagster.queue.worker.held import Abandonment, HeldJob
-from cogo_dagster.queue.worker.state import WorkerState
+from cogo_dagster.queue.worker.state import Abandonment, HeldJob, WorkerState
 
 _OVERRUN_SECONDS: Final = 60.0
 """So long after its deadline an execution that still runs blocks the loop that would end it: its lease may expire."""

@@ -10,8 +10,7 @@ from cogo_dagster.queue.errors import AccessDenied, InvalidArgument, QueueError,
 from cogo_dagster.queue.model import JobError, Outcome, Settlement
 from cogo_dagster.queue.worker.calls import Denial
 from cogo_dagster.queue.worker.events import EventKind, Stage
-from cogo_dagster.queue.worker.held import HeldJob
-from cogo_dagster.queue.worker.state import WorkerState
+from cogo_dagster.queue.worker.state import HeldJob, WorkerState
 
 _BATCH: Final = 500
 _TRIES: Final = 3

@@ -11,9 +11,8 @@ from cogo_dagster.queue.errors import AccessDenied, LeaseLost
 from cogo_dagster.queue.model import JobError, Json, Outcome, Settlement
 from cogo_dagster.queue.worker.calls import wait_for_any
 from cogo_dagster.queue.worker.events import EventKind, Stage
-from cogo_dagster.queue.worker.held import Abandonment, HeldJob
 from cogo_dagster.queue.worker.settle import Settler
-from cogo_dagster.queue.worker.state import WorkerState
+from cogo_dagster.queue.worker.state import Abandonment, HeldJob, WorkerState
 
 _TRIES: Final = 5
 """Uploads of one attempt that fail although the store's check succeeds, before the attempt counts as failed."""
