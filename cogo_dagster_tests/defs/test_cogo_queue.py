@@ -132,7 +132,7 @@ def test_the_example_of_the_component_is_an_asset_with_a_schedule(
 def test_a_mistake_in_the_yaml_is_found_when_it_is_loaded() -> None:
     """`dg check defs` says what the browser executor would say of each job."""
     wrong = BrowserJob(asset="a/b", url="https://example.com", actions=[{"do": "clik", "selector": "#go"}])
-    with pytest.raises(dg.DagsterInvalidDefinitionError, match=r"^BrowserJob a/b: actions.*clik"):
+    with pytest.raises(dg.DagsterInvalidDefinitionError, match=r"^BrowserJob a/b: .*actions.*'clik'"):
         wrong.build_defs(dg.ComponentTree.for_test().load_context)
 
 
