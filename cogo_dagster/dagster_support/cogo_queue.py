@@ -170,7 +170,9 @@ def _sentence(row: WholeJob) -> str:
 
 
 def _error(row: WholeJob) -> dict[str, dg.MetadataValue[Any]]:
-    return {"error": dg.MetadataValue.json(row["error"])} if row.error else {}
+    if not isinstance(row.error, JobError):
+        return {}
+    return {"error": dg.MetadataValue.json(row.error.model_dump(mode="json", by_alias=True))}
 
 
 def _seconds(value: object) -> float:
