@@ -1,9 +1,9 @@
 """`CogoQueue`: run a job of the queue from any asset or op, and wait for its result."""
 
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from time import monotonic, sleep
 from typing import Any, Final, Self, TypeAlias
 from uuid import UUID
 
@@ -95,7 +95,7 @@ class CogoQueue(dg.ConfigurableResource[Any]):
         [enqueued] = self._application.queue.enqueue([job])
         context.log.info("%s job %s: %s.", job.type, enqueued.job_id, "enqueued" if enqueued.created else "known")
         try:
-            row = self._wait(enqueued.job_id, context, time.monotonic() + timeout_seconds)
+            row = self._wait(enqueued.job_id, context, monotonic() + timeout_seconds)
         except BaseException:
             self._cancel(enqueued, context)
             raise
@@ -123,17 +123,17 @@ class CogoQueue(dg.ConfigurableResource[Any]):
                     raise dg.Failure(f"The job {job_id} has been purged.")
                 if rows[0].status in _ENDED:
                     return rows[0]
-            left = deadline - time.monotonic()
+            left = deadline - monotonic()
             if left <= 0:
                 return None
-            time.sleep(min(pause, left))
+            sleep(min(pause, left))
             pause = min(pause * 1.5, _MAX_PAUSE_SECONDS)
 
     def _cancel(self, enqueued: Enqueued, context: Context) -> None:
         if not enqueued.created:
             return
         with suppress(QueueError):  # its lease and its attempts end it anyway
-            self._application.queue.cancel(enqueued.job_id, actor=f"Dagster run {context.run_id}")
+            self._application.queue.cancel(enqueued.job_id, actor=f"Dagster run {context.run.run_id}")
 
     def _place(self, job_id: UUID) -> dict[str, dg.MetadataValue[Any]]:
         page = job_page(self._application.settings, job_id)
@@ -170,7 +170,9 @@ def _sentence(row: WholeJob) -> str:
 
 
 def _error(row: WholeJob) -> dict[str, dg.MetadataValue[Any]]:
-    return {"error": dg.MetadataValue.json(row["error"])} if row.error else {}
+    if not isinstance(row.error, JobError):
+        return {}
+    return {"error": dg.MetadataValue.json(row.error.model_dump(mode="json", by_alias=True))}
 
 
 def _seconds(value: object) -> float:

@@ -4,13 +4,14 @@ They write one row each and send nothing. A run that crashes has no hook; the se
 counted once whoever was first.
 """
 
-from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final, cast
 
 import dagster as dg
 from dagster._core.errors import DagsterAssetCheckFailedError
 
 from cogo_dagster.alerts.service import Alerts
+from cogo_dagster.dagster_support.resources import CogoResource
+from cogo_dagster.dagster_support.run_status import seconds_since
 
 
 @dg.failure_hook(required_resource_keys={"cogo"}, name="alert_on_failure")
@@ -22,7 +23,7 @@ def alert_on_failure(context: dg.HookContext) -> None:
         "job_name": context.job_name,
         "op_name": context.op.name,
         "error_class": error_class(type(error).__name__) if error else "unknown",
-        "error_message": str(error) if error else "It failed without a word.",
+        "error_message": str(error) if error else "No error message.",
         "failed_seconds_ago": 0,
     }
     _alerts(context).record_run_failures([failure])
@@ -33,9 +34,8 @@ def resolve_on_success(context: dg.HookContext) -> None:
     """Say that an op succeeded, in a run that began after its last failure."""
     record = context.instance.get_run_record_by_id(context.run_id)
     started = record.start_time if record else None
-    seconds = datetime.now(UTC).timestamp() - started if started else 0.0
     success = {"job_name": context.job_name, "op_name": context.op.name, "run_id": context.run_id}
-    _alerts(context).record_run_successes([{**success, "seconds_ago": max(seconds, 0.0)}])
+    _alerts(context).record_run_successes([{**success, "seconds_ago": seconds_since(started)}])
 
 
 def error_class(name: str) -> str:
@@ -47,6 +47,4 @@ HOOKS: Final = {alert_on_failure, resolve_on_success}
 
 
 def _alerts(context: dg.HookContext) -> Alerts:
-    cogo: Any = context.resources.cogo
-    alerts: Alerts = cogo.application.alerts
-    return alerts
+    return cast("CogoResource", context.resources.cogo).application.alerts

@@ -7,6 +7,7 @@ from typing import Final
 import dagster as dg
 
 from cogo_dagster.dagster_support import asset_keys
+from cogo_dagster.dagster_support.metadata import number
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.worker import EventKind, Stage, WorkerEvent, WorkerReport
 
@@ -76,12 +77,12 @@ class RunReport:
                 "artifacts": self._artifact_count,
                 "artifact_bytes": self._artifact_bytes,
             }
-        return {name: _number(value) for name, value in numbers.items()}
+        return {name: number(value) for name, value in numbers.items()}
 
     def materialization(self, report: WorkerReport) -> dg.AssetMaterialization:
         """Return what the run did to the jobs table, with its last jobs as a table."""
-        metadata: dict[str, dg.MetadataValue] = {name: _number(n) for name, n in report.counters.items()}
-        metadata["elapsed_seconds"] = _number(report.elapsed_seconds)
+        metadata: dict[str, dg.MetadataValue] = {name: number(n) for name, n in report.counters.items()}
+        metadata["elapsed_seconds"] = number(report.elapsed_seconds)
         metadata["ended_because"] = dg.MetadataValue.text(report.ended_because)
         if self._rows:
             records = [dg.TableRecord(row) for row in list(self._rows.values())[-_TABLE_ROWS:]]
@@ -124,7 +125,3 @@ def _artifact_metadata(event: WorkerEvent, page: str | None) -> dict[str, dg.Met
         "look": dg.MetadataValue.url(page) if page else dg.MetadataValue.text(f"cogo job show {event.job.id}"),
         **links,
     }
-
-
-def _number(value: float) -> dg.MetadataValue:
-    return dg.MetadataValue.int(value) if isinstance(value, int) else dg.MetadataValue.float(float(value))

@@ -9,6 +9,7 @@ import dagster as dg
 from cogo_dagster.dagster_support.backlog import unserved
 from cogo_dagster.dagster_support.hooks import error_class
 from cogo_dagster.dagster_support.resources import CogoResource
+from cogo_dagster.dagster_support.run_status import seconds_since
 from cogo_dagster.dagster_support.watched import failing_sensors, watched_schedules
 from cogo_dagster.executors.registry import left_to_others
 from cogo_dagster.queue.model import Json
@@ -86,9 +87,8 @@ def _recent_failures(instance: dg.DagsterInstance) -> list[dict[str, Json]]:
     for record in instance.get_run_records(failed, limit=_MAX_RUNS):
         events = instance.get_records_for_run(record.dagster_run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
         steps = [one.event_log_entry.dagster_event for one in events.records]
-        ago = datetime.now(UTC).timestamp() - (record.end_time or datetime.now(UTC).timestamp())
         failure = failure_of(record.dagster_run, [step for step in steps if step], None)
-        found.append({**failure, "failed_seconds_ago": max(ago, 0.0)})
+        found.append({**failure, "failed_seconds_ago": seconds_since(record.end_time)})
     return found
 
 
@@ -99,7 +99,6 @@ def _recoveries(instance: dg.DagsterInstance, firing: Sequence[Alert]) -> list[d
         ended = dg.RunsFilter(job_name=job_name, statuses=[dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE])
         for record in instance.get_run_records(ended, limit=1):
             if record.dagster_run.status is dg.DagsterRunStatus.SUCCESS and record.start_time:
-                ago = datetime.now(UTC).timestamp() - record.start_time
-                run_id = record.dagster_run.run_id
-                found.append({"job_name": job_name, "op_name": None, "run_id": run_id, "seconds_ago": max(ago, 0.0)})
+                ago, run_id = seconds_since(record.start_time), record.dagster_run.run_id
+                found.append({"job_name": job_name, "op_name": None, "run_id": run_id, "seconds_ago": ago})
     return found

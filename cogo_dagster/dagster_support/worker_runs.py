@@ -7,6 +7,7 @@ from typing import Final
 import dagster as dg
 from dagster._core.storage.dagster_run import RunRecord
 
+from cogo_dagster.dagster_support.run_status import seconds_since
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.rows.workers import WorkerRow
 from cogo_dagster.supervision.zombies import WorkerRun, is_starting, worker_run
@@ -90,4 +91,4 @@ def count_starting(instance: dg.DagsterInstance, workers: Sequence[WorkerRow]) -
 def _seconds_in_status(record: RunRecord) -> float:
     # A run may have waited in Dagster's queue for hours before it began: its creation says nothing.
     since = record.start_time if record.dagster_run.status is dg.DagsterRunStatus.STARTED else None
-    return max(datetime.now(UTC).timestamp() - (since or record.update_timestamp.timestamp()), 0.0)
+    return seconds_since(since or record.update_timestamp.timestamp())
