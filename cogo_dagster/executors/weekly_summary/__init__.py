@@ -12,6 +12,7 @@ from cogo_dagster.queue.executor import ExecutionFailed, ExecutorPorts, InvalidP
 from cogo_dagster.queue.model import ExecutionResult, Job, Json
 from cogo_dagster.queue.weeks import finished_week
 from cogo_dagster.settings import Settings
+from cogo_dagster.validation import mistakes
 
 
 class WeeklyPayload(BaseModel):
@@ -54,7 +55,7 @@ class WeeklySummaryExecutor:
         try:
             return WeeklyPayload.model_validate(payload).model_dump(exclude_defaults=True)
         except ValidationError as error:
-            reasons = [str(one["ctx"]["error"]) for one in error.errors() if one["type"] == "value_error"]
+            reasons = [f"{one.reason}." for one in mistakes(error) if one.kind == "value_error"]
             example = f'The payload of a {type} job names a week: {{"week": "2026-W47"}}.'
             raise InvalidPayload(" ".join([*reasons, example])) from None
 
