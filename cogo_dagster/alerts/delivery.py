@@ -16,6 +16,7 @@ from cogo_dagster.alerts.receipt import DeliveryOutcome, Receipt, from_failure
 from cogo_dagster.alerts.target import Target
 from cogo_dagster.net.webhooks import PostFailed, Webhooks, webhooks
 from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.rates import RateLimits
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.settings import Settings, SettingsError
 
@@ -91,6 +92,7 @@ class Deliverer:
         self, transport: Transport, targets: Sequence[Target], settings: Settings, hide: Callable[[str], str]
     ) -> None:
         self._transport = transport
+        self._rates = RateLimits(transport)
         self._targets = targets
         self._settings = settings
         self._hide = hide
@@ -177,15 +179,10 @@ class Deliverer:
     async def _wait_for_turn(self, target: Target, deadline: float) -> float:
         """Wait for the target's rate, which all processes share; return the seconds left if that is too long."""
         while True:
-            answer = await self._call(
-                "acquire_rate",
-                name=f"alerts:{target.name}",
-                capacity=target.rate.capacity,
-                refill_per_second=target.rate.per_second,
-            )
-            if answer["granted"]:
+            grant = await asyncio.to_thread(self._rates.acquire, target.rate)
+            if grant.granted:
                 return 0
-            wait = max(float(answer["wait_seconds"]), 0.05)
+            wait = max(grant.wait_seconds, 0.05)
             if time.monotonic() + wait > deadline:
                 return wait
             await asyncio.sleep(wait)

@@ -24,9 +24,10 @@ from cogo_dagster.alerts.notice import (
     utf16_units,
 )
 from cogo_dagster.alerts.receipt import DeliveryOutcome, Receipt, from_status
-from cogo_dagster.alerts.target import Rate, digest_of
+from cogo_dagster.alerts.target import digest_of
 from cogo_dagster.net.webhooks import Answer, Webhooks
 from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.rates import Rate
 from cogo_dagster.settings import Settings
 
 _TEXT: Final = 3_900
@@ -46,7 +47,7 @@ class GoogleChatTarget:
     """
 
     name = "googlechat"
-    rate = Rate(capacity=1, per_second=0.9)
+    rate = Rate("alerts:googlechat", 1, 0.9)
 
     def __init__(self, address: Callable[[], str], settings: Settings) -> None:
         self._address = address

@@ -19,9 +19,10 @@ from cogo_dagster.alerts.chat_text import chat_text
 from cogo_dagster.alerts.messages import Event, Message
 from cogo_dagster.alerts.notice import Entry, Link, Notice, cut_to, fitting, further_links, notice, utf16_units
 from cogo_dagster.alerts.receipt import DeliveryOutcome, Receipt, from_status
-from cogo_dagster.alerts.target import Rate, digest_of
+from cogo_dagster.alerts.target import digest_of
 from cogo_dagster.net.webhooks import MAX_ANSWER_BYTES, Answer, PostFailed, Webhooks
 from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.rates import Rate
 from cogo_dagster.settings import Settings
 
 _HEADER: Final = 150
@@ -55,7 +56,7 @@ class SlackTarget:
     """One incoming webhook: one channel."""
 
     name = "slack"
-    rate = Rate(capacity=1, per_second=1)
+    rate = Rate("alerts:slack", 1, 1)
 
     def __init__(self, url: str, settings: Settings) -> None:
         self._url = url
