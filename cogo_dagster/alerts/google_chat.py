@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from cogo_dagster.alerts.chat_text import chat_text
-from cogo_dagster.alerts.messages import Event, Message
+from cogo_dagster.alerts.messages import TEST_TEXT, Event, Message
 from cogo_dagster.alerts.notice import (
     Entry,
     Link,
@@ -35,7 +35,6 @@ _BYTES: Final = 30_000
 _PARAGRAPH: Final = 2_500
 _ENTRIES: Final = 18_000
 _COLORS: Final = {Event.FIRING: "🔴", Event.REPEAT: "🟠", Event.RESOLVED: "🟢", Event.ANNOUNCEMENT: "📋"}
-TEST_TEXT: Final = "COGO webhook test"
 
 
 class GoogleChatTarget:

@@ -15,7 +15,7 @@ from urllib.request import HTTPRedirectHandler, HTTPSHandler, ProxyHandler, Requ
 from slack_sdk.errors import SlackRequestError
 from slack_sdk.webhook import WebhookClient, WebhookResponse
 
-from cogo_dagster.alerts.chat_text import chat_text
+from cogo_dagster.alerts.chat_text import QUOTES, chat_text
 from cogo_dagster.alerts.messages import Event, Message
 from cogo_dagster.alerts.notice import Entry, Link, Notice, cut_to, fitting, further_links, notice, utf16_units
 from cogo_dagster.alerts.receipt import DeliveryOutcome, Receipt, from_status
@@ -29,7 +29,6 @@ _HEADER: Final = 150
 _SECTION: Final = 2_900
 _WHOLE: Final = 12_000
 _FRAME: Final = 800
-_QUOTES: Final = "'''"
 _SIGNS: Final = {Event.FIRING: "🔴", Event.REPEAT: "🟠", Event.RESOLVED: "🟢", Event.ANNOUNCEMENT: "📋"}
 _TRANSIENT: Final = frozenset({"rollup_error"})
 _PERMANENT: Final = {
@@ -143,7 +142,7 @@ def _entry(entry: Entry, share: int, below: tuple[Link, ...]) -> str:
     sentence = _cut(entry.sentence, share // 4)
     links = " · ".join(_link(link) for link in entry.links[:3] if link not in below)
     left = share - utf16_units(title) - utf16_units(sentence) - 12
-    error = f"```{_cut(entry.error, min(left, 1_000)).replace('```', _QUOTES)}```" if entry.error else ""
+    error = f"```{_cut(entry.error, min(left, 1_000)).replace('```', QUOTES)}```" if entry.error else ""
     lines = [title, sentence, error]
     if utf16_units(links) <= left - utf16_units(error):
         lines.append(links)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from cogo_dagster.dagster_support.reporting import number
 from cogo_dagster.quality.frames import failures_frame, types_frame
 from cogo_dagster.quality.pictures import week_chart
 from cogo_dagster.quality.records import GateSummary, Stored, WeeklySummary
@@ -39,7 +40,7 @@ def week_metadata(week: WeeklySummary, chart_url: str | None) -> Metadata:
         "week": dg.MetadataValue.text(week.week),
         "complete": dg.MetadataValue.bool(week.complete),
         **numbers(week.this_week),
-        **{f"change_{name}": _number(value) for name, value in week.change.items() if value is not None},
+        **{f"change_{name}": number(value) for name, value in week.change.items() if value is not None},
         **tables(week.this_week),
         "json": dg.MetadataValue.json(week.model_dump(mode="json", exclude={"markdown"})),
     }
@@ -48,7 +49,7 @@ def week_metadata(week: WeeklySummary, chart_url: str | None) -> Metadata:
 
 def numbers(summary: GateSummary) -> Metadata:
     """Return every number there is; the UI plots them over the partitions."""
-    return {name: _number(value) for name, value in measures(summary).items() if value is not None}
+    return {name: number(value) for name, value in measures(summary).items() if value is not None}
 
 
 def tables(summary: GateSummary) -> Metadata:
@@ -70,7 +71,3 @@ def _cells(row: Mapping[Any, Any]) -> dict[str, Any]:
 
 def _kind(column: "pd.Series[Any]") -> str:
     return {"i": "int", "f": "float"}.get(column.dtype.kind, "string")
-
-
-def _number(value: float) -> dg.MetadataValue[Any]:
-    return dg.MetadataValue.int(value) if isinstance(value, int) else dg.MetadataValue.float(float(value))

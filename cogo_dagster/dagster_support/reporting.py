@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import dagster as dg
 
@@ -76,12 +76,12 @@ class RunReport:
                 "artifacts": self._artifact_count,
                 "artifact_bytes": self._artifact_bytes,
             }
-        return {name: _number(value) for name, value in numbers.items()}
+        return {name: number(value) for name, value in numbers.items()}
 
     def materialization(self, report: WorkerReport) -> dg.AssetMaterialization:
         """Return what the run did to the jobs table, with its last jobs as a table."""
-        metadata: dict[str, dg.MetadataValue] = {name: _number(n) for name, n in report.counters.items()}
-        metadata["elapsed_seconds"] = _number(report.elapsed_seconds)
+        metadata: dict[str, dg.MetadataValue] = {name: number(n) for name, n in report.counters.items()}
+        metadata["elapsed_seconds"] = number(report.elapsed_seconds)
         metadata["ended_because"] = dg.MetadataValue.text(report.ended_because)
         if self._rows:
             records = [dg.TableRecord(row) for row in list(self._rows.values())[-_TABLE_ROWS:]]
@@ -126,5 +126,6 @@ def _artifact_metadata(event: WorkerEvent, page: str | None) -> dict[str, dg.Met
     }
 
 
-def _number(value: float) -> dg.MetadataValue:
+def number(value: float) -> dg.MetadataValue[Any]:
+    """Return a number as metadata, which Dagster then draws over time."""
     return dg.MetadataValue.int(value) if isinstance(value, int) else dg.MetadataValue.float(float(value))
