@@ -16,6 +16,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from cogo_dagster.text import is_storable
+from cogo_dagster.validation import Mistake, mistakes
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
@@ -255,19 +256,16 @@ def load_settings(env_file: Path | None = None, **overrides: Any) -> Settings:
     try:
         return Settings(_env_file=env_file, **overrides)
     except ValidationError as error:
-        raise SettingsError(" ".join(_sentence(dict(problem)) for problem in error.errors())) from None
+        raise SettingsError(" ".join(_sentence(mistake) for mistake in mistakes(error))) from None
 
 
-def _sentence(problem: dict[str, Any]) -> str:
-    location = problem["loc"]
-    if not location:
-        return f"{problem['ctx']['error']!s}."
-    name = str(location[0])
-    given = problem["input"]
+def _sentence(mistake: Mistake) -> str:
+    if not mistake.place:
+        return f"{mistake.reason}."
+    name, given = mistake.place[0], mistake.given
     if name == "WORKER_MODE":
         return f"WORKER_MODE must be db (the only mode there is), but it is {given!r}: set it to db or leave it out."
-    reason = problem["msg"][0].lower() + problem["msg"][1:]
-    return f"{name} is {given!r}: {reason}; correct it in the environment or in .env."
+    return f"{name} is {given!r}: {mistake.lowered}; correct it in the environment or in .env."
 
 
 def is_root() -> bool:

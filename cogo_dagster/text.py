@@ -4,9 +4,10 @@ A lone surrogate comes from a page's script that cut an emoji in two, from a fil
 JSON; U+0000 from anywhere. Each becomes U+FFFD, the replacement character.
 """
 
+import json
 import math
 import re
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 Json = Any
 """What `json.loads` returns."""
@@ -45,11 +46,25 @@ def storable_json(value: Json) -> tuple[Json, bool]:
     return kept, kept is not value
 
 
+def parse_json(text: str) -> Json:
+    """Parse JSON as its standard has it, without NaN and Infinity.
+
+    Raises:
+        ValueError: It is not.
+        RecursionError: It is nested too deeply.
+    """
+    return json.loads(text, parse_constant=_reject_constant)
+
+
 def printable(text: str) -> str:
     """Return the text with the characters that steer a terminal or turn the writing escaped; line feeds stay."""
     if text.isascii() and text.isprintable():
         return text
     return _STEERING.sub(_escape, text)
+
+
+def _reject_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _escape(match: re.Match[str]) -> str:

@@ -3,6 +3,10 @@
 import re
 from collections.abc import Callable, Iterator
 from itertools import groupby
+from typing import Final
+
+QUOTES: Final = "'''"
+"""Stands for three backticks inside a code block, which would end it."""
 
 
 def chat_text(markdown: str, escape: Callable[[str], str], link: Callable[[str, str], str]) -> str:

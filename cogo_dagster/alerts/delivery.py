@@ -16,7 +16,7 @@ from cogo_dagster.alerts.receipt import DeliveryOutcome, Receipt, from_failure
 from cogo_dagster.alerts.target import Target
 from cogo_dagster.net.webhooks import PostFailed, Webhooks, webhooks
 from cogo_dagster.queue.model import Json
-from cogo_dagster.queue.rates import Rate, RateLimits
+from cogo_dagster.queue.rates import RateLimits
 from cogo_dagster.queue.rows.alerts import MessageClaim, Promoted
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.settings import Settings, SettingsError
@@ -179,10 +179,7 @@ class Deliverer:
     async def _wait_for_turn(self, target: Target, deadline: float) -> float:
         """Wait for the target's rate, which all processes share; return the seconds left if that is too long."""
         while True:
-            rate = target.rate
-            grant = await asyncio.to_thread(
-                self._rates.acquire, Rate(f"alerts:{target.name}", rate.capacity, rate.per_second)
-            )
+            grant = await asyncio.to_thread(self._rates.acquire, target.rate)
             if grant.granted:
                 return 0
             wait = max(grant.wait_seconds, 0.05)

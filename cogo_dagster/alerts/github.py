@@ -8,9 +8,10 @@ from cogo_dagster.alerts.github_issue import ALERT_LABEL, Issue, issue
 from cogo_dagster.alerts.messages import Event, Message
 from cogo_dagster.alerts.notice import notice
 from cogo_dagster.alerts.receipt import DeliveryOutcome, Receipt, from_status
-from cogo_dagster.alerts.target import Rate, digest_of
+from cogo_dagster.alerts.target import digest_of
 from cogo_dagster.net.webhooks import Answer, Webhooks
 from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.rates import Rate
 from cogo_dagster.queue.retry_after import retry_after_seconds
 from cogo_dagster.settings import Settings
 
@@ -41,7 +42,7 @@ class GitHubTarget:
         self._delivery = delivery
         self._settings = settings
         # GitHub asks for a second between requests that write, and an upsert makes three.
-        self.rate = Rate(capacity=1, per_second=1 if delivery == "dispatch" else 0.3)
+        self.rate = Rate("alerts:github", 1, 1 if delivery == "dispatch" else 0.3)
 
     @property
     def address_digest(self) -> str:

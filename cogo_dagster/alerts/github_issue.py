@@ -9,12 +9,12 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from cogo_dagster.alerts.chat_text import QUOTES
 from cogo_dagster.alerts.messages import Event, Message
 from cogo_dagster.alerts.notice import Entry, Link, Notice, cut, cut_to, fitting, further_links
 from cogo_dagster.queue.model import Json
 
 _TITLE: Final = 240
-_QUOTES: Final = "'''"
 _BODY_BYTES: Final = 48_000
 _LINKS: Final = 8_000
 _PAYLOAD: Final = 62_000
@@ -71,7 +71,7 @@ def issue(message: Message, said: Notice) -> Issue:
 def _entry(entry: Entry, share: int) -> str:
     title, sentence = _cut(entry.title, share * 3 // 10), _cut(entry.sentence, share // 4)
     left = share // 4
-    error = f"\n\n```text\n{_cut(entry.error, left, quiet=False).replace('```', _QUOTES)}\n```" if entry.error else ""
+    error = f"\n\n```text\n{_cut(entry.error, left, quiet=False).replace('```', QUOTES)}\n```" if entry.error else ""
     return f"**{title}**\n\n{sentence}{error}\n\n{_links(entry.links, left)}".rstrip()
 
 

@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from cogo_dagster.alerts.chat_text import chat_text
-from cogo_dagster.alerts.messages import Event, Message
+from cogo_dagster.alerts.messages import TEST_TEXT, Event, Message
 from cogo_dagster.alerts.notice import (
     Entry,
     Link,
@@ -24,9 +24,10 @@ from cogo_dagster.alerts.notice import (
     utf16_units,
 )
 from cogo_dagster.alerts.receipt import DeliveryOutcome, Receipt, from_status
-from cogo_dagster.alerts.target import Rate, digest_of
+from cogo_dagster.alerts.target import digest_of
 from cogo_dagster.net.webhooks import Answer, Webhooks
 from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.rates import Rate
 from cogo_dagster.settings import Settings
 
 _TEXT: Final = 3_900
@@ -34,7 +35,6 @@ _BYTES: Final = 30_000
 _PARAGRAPH: Final = 2_500
 _ENTRIES: Final = 18_000
 _COLORS: Final = {Event.FIRING: "🔴", Event.REPEAT: "🟠", Event.RESOLVED: "🟢", Event.ANNOUNCEMENT: "📋"}
-TEST_TEXT: Final = "COGO webhook test"
 
 
 class GoogleChatTarget:
@@ -46,7 +46,7 @@ class GoogleChatTarget:
     """
 
     name = "googlechat"
-    rate = Rate(capacity=1, per_second=0.9)
+    rate = Rate("alerts:googlechat", 1, 0.9)
 
     def __init__(self, address: Callable[[], str], settings: Settings) -> None:
         self._address = address

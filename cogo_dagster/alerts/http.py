@@ -12,10 +12,11 @@ from standardwebhooks import Webhook
 from cogo_dagster.alerts.messages import Event, Message, Time
 from cogo_dagster.alerts.notice import Entry, Notice, cut, notice
 from cogo_dagster.alerts.receipt import DeliveryOutcome, Receipt, from_status
-from cogo_dagster.alerts.target import Rate, digest_of
+from cogo_dagster.alerts.target import digest_of
 from cogo_dagster.net.webhooks import Answer, Webhooks
 from cogo_dagster.queue.decoding import Unreadable
 from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.rates import Rate
 from cogo_dagster.settings import Settings
 
 _BYTES: Final = 20_000
@@ -25,7 +26,7 @@ class HttpTarget:
     """One address of somebody's own."""
 
     name = "http"
-    rate = Rate(capacity=10, per_second=5)
+    rate = Rate("alerts:http", 10, 5)
 
     def __init__(self, url: str, secret: str | None, settings: Settings) -> None:
         self._url = url

@@ -24,6 +24,9 @@ Time = datetime | Unreadable
 
 _MARKDOWN_LIMIT: Final = 20_000
 
+TEST_TEXT: Final = "COGO webhook test"
+"""What a test message says."""
+
 
 class Event(StrEnum):
     """What a message says of its alerts."""

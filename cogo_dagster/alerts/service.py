@@ -11,7 +11,7 @@ from cogo_dagster.alerts.config import FindSecret, build_targets, no_secret
 from cogo_dagster.alerts.deadman import DeadManSwitch
 from cogo_dagster.alerts.delivery import Deliverer, PassReport
 from cogo_dagster.alerts.loop import AlertLoop
-from cogo_dagster.alerts.messages import Alert, Announcement, Event, Message
+from cogo_dagster.alerts.messages import TEST_TEXT, Alert, Announcement, Event, Message
 from cogo_dagster.alerts.outage import OutageWatch
 from cogo_dagster.alerts.receipt import DeliveryOutcome, Receipt, from_failure
 from cogo_dagster.alerts.target import Target
@@ -33,8 +33,6 @@ from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.redaction import redactor_of
 from cogo_dagster.settings import Settings, SettingsError, secret_parts
 from cogo_dagster.text import storable
-
-TEST_TEXT = "COGO webhook test"
 
 
 class Alerts:

@@ -15,20 +15,20 @@ from urllib.request import HTTPRedirectHandler, HTTPSHandler, ProxyHandler, Requ
 from slack_sdk.errors import SlackRequestError
 from slack_sdk.webhook import WebhookClient, WebhookResponse
 
-from cogo_dagster.alerts.chat_text import chat_text
+from cogo_dagster.alerts.chat_text import QUOTES, chat_text
 from cogo_dagster.alerts.messages import Event, Message
 from cogo_dagster.alerts.notice import Entry, Link, Notice, cut_to, fitting, further_links, notice, utf16_units
 from cogo_dagster.alerts.receipt import DeliveryOutcome, Receipt, from_status
-from cogo_dagster.alerts.target import Rate, digest_of
+from cogo_dagster.alerts.target import digest_of
 from cogo_dagster.net.webhooks import MAX_ANSWER_BYTES, Answer, PostFailed, Webhooks
 from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.rates import Rate
 from cogo_dagster.settings import Settings
 
 _HEADER: Final = 150
 _SECTION: Final = 2_900
 _WHOLE: Final = 12_000
 _FRAME: Final = 800
-_QUOTES: Final = "'''"
 _SIGNS: Final = {Event.FIRING: "🔴", Event.REPEAT: "🟠", Event.RESOLVED: "🟢", Event.ANNOUNCEMENT: "📋"}
 _TRANSIENT: Final = frozenset({"rollup_error"})
 _PERMANENT: Final = {
@@ -55,7 +55,7 @@ class SlackTarget:
     """One incoming webhook: one channel."""
 
     name = "slack"
-    rate = Rate(capacity=1, per_second=1)
+    rate = Rate("alerts:slack", 1, 1)
 
     def __init__(self, url: str, settings: Settings) -> None:
         self._url = url
@@ -142,7 +142,7 @@ def _entry(entry: Entry, share: int, below: tuple[Link, ...]) -> str:
     sentence = _cut(entry.sentence, share // 4)
     links = " · ".join(_link(link) for link in entry.links[:3] if link not in below)
     left = share - utf16_units(title) - utf16_units(sentence) - 12
-    error = f"```{_cut(entry.error, min(left, 1_000)).replace('```', _QUOTES)}```" if entry.error else ""
+    error = f"```{_cut(entry.error, min(left, 1_000)).replace('```', QUOTES)}```" if entry.error else ""
     lines = [title, sentence, error]
     if utf16_units(links) <= left - utf16_units(error):
         lines.append(links)

@@ -1,20 +1,12 @@
 """What the deliverer asks of a target."""
 
 import hashlib
-from dataclasses import dataclass
 from typing import Protocol
 
 from cogo_dagster.alerts.messages import Message
 from cogo_dagster.alerts.receipt import Receipt
 from cogo_dagster.net.webhooks import Webhooks
-
-
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """How fast a target may be sent to: so many at once, then so many a second."""
-
-    capacity: float
-    per_second: float
+from cogo_dagster.queue.rates import Rate
 
 
 class Target(Protocol):

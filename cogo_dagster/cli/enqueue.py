@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final, NoReturn
+from typing import Annotated, Final
 
 import typer
 
@@ -17,7 +17,7 @@ from cogo_dagster.executors.registry import validate_payload
 from cogo_dagster.queue.client import content_key
 from cogo_dagster.queue.model import Json, NewJob, family_of
 from cogo_dagster.settings import Settings
-from cogo_dagster.text import storable_json
+from cogo_dagster.text import parse_json, storable_json
 
 app = group("Add one job.")
 
@@ -217,7 +217,7 @@ def _text_of(given: str) -> str:
 
 def _parsed(text: str, example: Json) -> Json:
     try:
-        payload = json.loads(text, parse_constant=_refuse_constant)
+        payload = parse_json(text)
     except (ValueError, RecursionError) as error:
         raise BadInput(f"--payload is not JSON ({error}): write it as '{json.dumps(example)}'.") from None
     if storable_json(payload)[1]:
@@ -226,7 +226,3 @@ def _parsed(text: str, example: Json) -> Json:
             "of more than 300 digits, or more than 200 levels): take it out."
         )
     return payload
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON number")

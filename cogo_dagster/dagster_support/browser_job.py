@@ -17,8 +17,8 @@ from pydantic import Field, ValidationError
 
 from cogo_dagster.dagster_support.cogo_queue import CogoQueue
 from cogo_dagster.executors.browser.payload import BrowserPayload
-from cogo_dagster.queue.executor import sentences
 from cogo_dagster.queue.model import NewJob
+from cogo_dagster.validation import sentences
 
 
 class BrowserJob(dg.Component, dg.Model, dg.Resolvable):

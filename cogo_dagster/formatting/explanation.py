@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Final
 
+from cogo_dagster.formatting.values import span
 from cogo_dagster.queue.decoding import Unreadable
 from cogo_dagster.queue.rows.jobs import JobReason
 
 _LONG_LINE: Final = 1_000
-_UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
 def why(fact: JobReason, now: datetime) -> str:
@@ -78,9 +78,8 @@ def _span(later: datetime | Unreadable | None, earlier: datetime | Unreadable | 
     """Say how much lies between two times, of which a row may hold one that cannot be read."""
     if not isinstance(later, datetime) or not isinstance(earlier, datetime):
         return "an unreadable time"
-    seconds = max(0.0, (later - earlier).total_seconds())
-    size, unit = next(((size, unit) for size, unit in _UNITS if seconds >= size), (1, "s"))
-    return f"{int(seconds // size)} {unit}"
+    words = span(max(0.0, (later - earlier).total_seconds()))
+    return "0 s" if words == "now" else words
 
 
 _NEEDED: Final[Mapping[str, str]] = {"figma": "FIGMA_API_TOKEN"}

@@ -20,10 +20,12 @@ class FetchFailed(Exception):
         kind: `timeout`, `tls`, `redirects`, `invalid_url`, `too_large`, `body` (not in the encoding that its header
             names), `body_cut` (it ends early) or `connection`.
         target: Where a redirect leads that is neither http nor https.
+        by_proxy: The forward proxy refused or failed the request, and the kind and the sentence are its own.
     """
 
-    def __init__(self, kind: str, sentence: str, target: str | None = None) -> None:
+    def __init__(self, kind: str, sentence: str, target: str | None = None, *, by_proxy: bool = False) -> None:
         super().__init__(sentence)
+        self.by_proxy = by_proxy
         self.kind = kind
         self.sentence = sentence
         self.target = target

@@ -7,9 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 from cogo_dagster.net.addresses import AllowList
-from cogo_dagster.net.dial import Dialer
-from cogo_dagster.net.get import NoAnswer, ask
-from cogo_dagster.net.proxy import ForwardProxy
+from cogo_dagster.net.guarded import GuardedClient, NoAnswer, ask, guarded
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.rows.providers import ProbedProvider
 from cogo_dagster.redaction import redact
@@ -84,23 +82,20 @@ _Found = tuple[bool, float | None, str | None]
 
 
 async def _ask_all(urls: Sequence[str], allowed: AllowList, timeout_seconds: float) -> dict[str, _Found]:
-    proxy = await ForwardProxy(Dialer(allowed, connect_seconds=timeout_seconds)).start()
     turns = asyncio.Semaphore(_AT_ONCE)
 
-    async def in_turn(url: str) -> _Found:
+    async def in_turn(client: GuardedClient, url: str) -> _Found:
         async with turns:
-            return await _ask(url, proxy, timeout_seconds)
+            return await _ask(client, url, timeout_seconds)
 
-    try:
-        return dict(zip(urls, await asyncio.gather(*map(in_turn, urls)), strict=True))
-    finally:
-        await proxy.stop()
+    async with guarded(allowed, timeout_seconds) as client:
+        return dict(zip(urls, await asyncio.gather(*(in_turn(client, url) for url in urls)), strict=True))
 
 
-async def _ask(url: str, proxy: ForwardProxy, timeout_seconds: float) -> _Found:
+async def _ask(client: GuardedClient, url: str, timeout_seconds: float) -> _Found:
     started = time.monotonic()
     try:
-        answer = await ask(url, _AGENT, proxy, timeout_seconds)
+        answer = await ask(client, url, _AGENT, timeout_seconds)
     except NoAnswer as error:
         return False, None, redact(str(error))
     latency_ms = round((time.monotonic() - started) * 1000, 1)

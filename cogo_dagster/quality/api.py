@@ -10,9 +10,8 @@ from urllib.parse import urlencode, urlsplit
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from cogo_dagster.net.addresses import AllowList, InvalidAddress
-from cogo_dagster.net.client import Fetched, FetchFailed, fetch
-from cogo_dagster.net.dial import Dialer
-from cogo_dagster.net.proxy import MARK_HEADER, ForwardProxy
+from cogo_dagster.net.client import Fetched, FetchFailed
+from cogo_dagster.net.guarded import guarded
 from cogo_dagster.quality.records import GateSummary, WeeklySummary
 
 T = TypeVar("T", bound=BaseModel)
@@ -53,7 +52,8 @@ class MetricsApi:
         try:
             answer = asyncio.run(_fetch(url, self._base, self._headers()))
         except (FetchFailed, InvalidAddress) as error:
-            raise MetricsUnavailable(f"The metrics API gives no answer ({error}): is METRICS_BASE right?") from error
+            reason = str(error).rstrip(".")
+            raise MetricsUnavailable(f"The metrics API gives no answer ({reason}): is METRICS_BASE right?") from error
         if answer.status != 200:
             raise MetricsUnavailable(f"The metrics API answers {answer.status} for {path}: {_detail(answer)}")
         try:
@@ -71,23 +71,8 @@ async def _fetch(url: str, base: str, headers: Mapping[str, str]) -> Fetched:
     parts = urlsplit(base)
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
     allowed = AllowList.of([f"{host}:{parts.port or (443 if parts.scheme == 'https' else 80)}"], "METRICS_BASE")
-    proxy = await ForwardProxy(Dialer(allowed, connect_seconds=_SECONDS)).start()
-    try:
-        with proxy.session() as session:
-            answer = await fetch(
-                url,
-                proxy,
-                session,
-                timeout_seconds=_SECONDS,
-                max_bytes=_MOST_BYTES,
-                headers=headers,
-            )
-            if answer.headers.get(MARK_HEADER) == session.mark:
-                reason = session.failures[-1].sentence if session.failures else f"{url} is refused"
-                raise FetchFailed("connection", reason.rstrip("."))
-            return answer
-    finally:
-        await proxy.stop()
+    async with guarded(allowed, _SECONDS) as client:
+        return await client.get(url, headers, timeout_seconds=_SECONDS, max_bytes=_MOST_BYTES)
 
 
 def _detail(answer: Fetched) -> str:

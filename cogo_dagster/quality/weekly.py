@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 from uuid import UUID, uuid4
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
@@ -18,6 +18,7 @@ from cogo_dagster.queue.executor import ExecutionFailed, Executor, ExecutorConte
 from cogo_dagster.queue.model import Enqueued, ExecutionResult, Job, Json, NewJob
 from cogo_dagster.queue.rows.alerts import Announced
 from cogo_dagster.settings import Settings
+from cogo_dagster.validation import mistakes
 
 _NO_TARGET = "It is sent nowhere, because no alert target is configured: set WEBHOOK_TYPE, and enqueue it again."
 
@@ -171,7 +172,7 @@ def _parsed(type: str, payload: Json) -> WeeklyPayload:
     try:
         return WeeklyPayload.model_validate(payload)
     except ValidationError as error:
-        reasons: list[Any] = [str(one["ctx"]["error"]) for one in error.errors() if one["type"] == "value_error"]
+        reasons = [f"{one.reason}." for one in mistakes(error) if one.kind == "value_error"]
         example = f'The payload of a {type} job names a week: {{"week": "2026-W47"}}.'
         raise InvalidPayload(" ".join([*reasons, example])) from None
 

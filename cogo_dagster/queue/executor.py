@@ -14,10 +14,9 @@ from cogo_dagster.queue.model import ArtifactFile, ExecutionResult, Job, Json
 from cogo_dagster.queue.transports.base import NoDatabase
 from cogo_dagster.queue.workspace import Workspace as Workspace  # noqa: PLC0414 - executors are given one
 from cogo_dagster.settings import Settings
+from cogo_dagster.validation import sentences
 
 _Model = TypeVar("_Model", bound=BaseModel)
-
-_MAX_SENTENCES: Final = 5
 
 
 class InvalidPayload(ValueError):
@@ -207,18 +206,3 @@ _JSON_NAMES: Final = {
     bool: "a boolean",
     NoneType: "null",
 }
-
-
-def sentences(error: ValidationError) -> str:
-    """Return one sentence for each of the first five mistakes in a payload."""
-    return " ".join(_sentence(dict(problem)) for problem in error.errors()[:_MAX_SENTENCES])
-
-
-def _sentence(problem: dict[str, Any]) -> str:
-    reason = problem["msg"].removeprefix("Value error, ").rstrip(".")
-    place = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "missing":
-        return f"The payload has no {place}."
-    if problem["type"] == "extra_forbidden":
-        return f"The payload's {place} is not known."
-    return f"The payload's {place}: {reason}." if place else f"The payload is wrong: {reason}."

@@ -25,6 +25,7 @@ from cogo_dagster.queue.errors import (
 )
 from cogo_dagster.redaction import redact
 from cogo_dagster.settings import SettingsError
+from cogo_dagster.validation import mistakes
 from cogo_dagster.vault.vault_errors import VaultError
 from cogo_dagster.web.access import RequestDenied
 from cogo_dagster.web.api.schemas import Problem
@@ -96,10 +97,9 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for it
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
-    reason = first["msg"][:1].lower() + first["msg"][1:]
-    return _answer(request, 422, f"{where[:100]} cannot be taken: {reason}.", {})
+    first = mistakes(error)[0]
+    where = ".".join(first.place[1:]) or first.place[0]
+    return _answer(request, 422, f"{where[:100]} cannot be taken: {first.lowered}.", {})
 
 
 async def _http(request: Request, error: Exception) -> Response:

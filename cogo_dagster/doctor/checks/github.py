@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from cogo_dagster.doctor.findings import Finding, failed, ok, warning
 from cogo_dagster.net.client import Fetched
-from cogo_dagster.net.get import NoAnswer
+from cogo_dagster.net.guarded import NoAnswer
 
 HEADERS: Final = {
     "accept": "application/vnd.github+json",

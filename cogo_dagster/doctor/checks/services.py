@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from cogo_dagster.doctor.checks.github import HEADERS, GitHubAccess, check_github
 from cogo_dagster.doctor.findings import Finding, failed, ok, unused, warning
 from cogo_dagster.net.addresses import AllowList
-from cogo_dagster.net.get import NoAnswer, get
+from cogo_dagster.net.guarded import NoAnswer, get
 from cogo_dagster.settings import Settings
 
 FindSecret = Callable[[str], str | None]

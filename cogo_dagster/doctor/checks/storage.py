@@ -7,7 +7,7 @@ from typing import Final
 from uuid import uuid4
 
 from cogo_dagster.doctor.findings import Finding, failed, ok, warning
-from cogo_dagster.net.get import NoAnswer, get, trusting
+from cogo_dagster.net.guarded import NoAnswer, get, trusting
 from cogo_dagster.queue.artifacts import ArtifactStore, ArtifactStoreError, StoreNotOwned
 from cogo_dagster.queue.errors import QueueError
 

@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import quote, urlsplit
 
 from cogo_dagster.doctor.findings import Finding, failed, ok, unused, warning
-from cogo_dagster.net.get import NoAnswer, get, trusting
+from cogo_dagster.net.guarded import NoAnswer, get, trusting
 from cogo_dagster.queue.supabase.project import claims_of
 
 _WHERE: Final = "The keys are in the project's settings, API Keys."

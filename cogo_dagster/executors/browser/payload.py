@@ -16,8 +16,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from cogo_dagster.executors.browser.places import real_locale, real_timezone
 from cogo_dagster.net.addresses import AllowList, BlockedAddress, InvalidAddress, check_url
-from cogo_dagster.queue.executor import InvalidPayload, sentences
+from cogo_dagster.queue.executor import InvalidPayload
 from cogo_dagster.queue.model import Json
+from cogo_dagster.validation import sentences
 
 MAX_ACTIONS = 50
 MAX_WAIT_MS = 60_000

@@ -14,8 +14,9 @@ from urllib.parse import quote, urlencode, urlsplit
 from cogo_dagster.executors.figma.errors import FigmaRefused, refused, words_of
 from cogo_dagster.executors.figma.options import FigmaOptions
 from cogo_dagster.executors.figma.rate_gate import RateGate, Tier
-from cogo_dagster.net.client import Fetched, FetchFailed, fetch
-from cogo_dagster.net.proxy import MARK_HEADER, ForwardProxy
+from cogo_dagster.net.client import Fetched, FetchFailed
+from cogo_dagster.net.guarded import GuardedClient
+from cogo_dagster.net.proxy import ForwardProxy
 from cogo_dagster.queue.executor import ExecutionFailed
 from cogo_dagster.queue.model import Json
 
@@ -51,7 +52,7 @@ class FigmaClient:
 
     def __init__(self, options: FigmaOptions, proxy: ForwardProxy, gate: RateGate) -> None:
         self._options = options
-        self._proxy = proxy
+        self._http = GuardedClient(proxy)
         self._gate = gate
         self._token = options.token or ""
         self.calls: dict[str, int] = {}
@@ -122,24 +123,17 @@ class FigmaClient:
         return Document(body, answer.content)
 
     async def _fetch(self, url: str, doing: str, headers: Mapping[str, str], max_bytes: int) -> Fetched:
-        with self._proxy.session() as session:
-            try:
-                answer = await fetch(
-                    url,
-                    self._proxy,
-                    session,
-                    timeout_seconds=self._options.call_seconds,
-                    max_bytes=max_bytes,
-                    headers=headers,
-                    follow_redirects=False,
-                )
-            except FetchFailed as error:
-                if session.failures:
-                    raise _unusable(doing, session.failures[-1].sentence, session.failures[-1].kind) from None
-                raise _unusable(doing, _REASONS.get(error.kind, "the connection failed"), error.kind) from None
-            if answer.headers.get(MARK_HEADER) == session.mark and session.failures:
-                raise _unusable(doing, session.failures[-1].sentence, session.failures[-1].kind)
-            return answer
+        try:
+            return await self._http.get(
+                url,
+                headers,
+                timeout_seconds=self._options.call_seconds,
+                max_bytes=max_bytes,
+                follow_redirects=False,
+            )
+        except FetchFailed as error:
+            reason = error.sentence if error.by_proxy else _REASONS.get(error.kind, "the connection failed")
+            raise _unusable(doing, reason, error.kind) from None
 
 
 _REASONS: Final[Mapping[str, str]] = {

@@ -22,8 +22,9 @@ from pydantic import (
 )
 
 from cogo_dagster.executors.figma.identifiers import ids_characters, node_id, split_link
-from cogo_dagster.queue.executor import InvalidPayload, sentences
+from cogo_dagster.queue.executor import InvalidPayload
 from cogo_dagster.queue.model import Json
+from cogo_dagster.validation import sentences
 
 MAX_NODES: Final = 500
 MAX_FILE_IDS_CHARACTERS: Final = 6_000

@@ -43,6 +43,7 @@ from cogo_dagster.queue.model import ArtifactFile, ExecutionResult, Job, Json
 from cogo_dagster.queue.stopping import STOP
 from cogo_dagster.redaction import redact
 from cogo_dagster.settings import PROJECT_ROOT, Settings
+from cogo_dagster.validation import mistakes
 
 _LOG: Final = "gate.log"
 _NO_ISOLATION: Final = "COGO_GATE_UNISOLATED=true (this machine has no Landlock and no namespaces to isolate code with)"
@@ -109,10 +110,9 @@ class GateExecutor(Executor, family="gate"):
         try:
             given = GatePayload.model_validate(payload)
         except ValidationError as error:
-            problem = error.errors()[0]
-            where = ".".join(str(part) for part in problem["loc"]) or "payload"
-            example = '{"branch": "main", "repository": "shop"}'
-            raise InvalidPayload(f"The {where} of a {type} job: {problem['msg']}; write it as {example}.") from None
+            first, example = mistakes(error)[0], '{"branch": "main", "repository": "shop"}'
+            where = first.path or "payload"
+            raise InvalidPayload(f"The {where} of a {type} job: {first.reason}; write it as {example}.") from None
         if not is_branch(given.branch):
             raise InvalidPayload(f"{given.branch!r} cannot be a branch: give its name alone, such as feature/login.")
         if commands:

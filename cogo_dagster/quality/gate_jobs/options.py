@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from cogo_dagster.executors.errors import ExecutorUnavailable
+from cogo_dagster.validation import mistakes
 
 EXAMPLE: Final = (
     '{"shop": {"checkout": "/srv/shop", "lint": "npx eslint -f json -o eslint.json .", "test": "npm test"}}'
@@ -101,9 +102,8 @@ def repositories(text: str) -> Mapping[str, Repository]:
             raise ValueError("it must be an object with a repository at least")  # noqa: TRY301 - one sentence for all
         return {name: Repository.model_validate(one) for name, one in given.items()}
     except ValidationError as error:
-        problem = error.errors()[0]
-        where = ".".join(str(part) for part in problem["loc"])
-        raise ExecutorUnavailable(f"COGO_GATE_COMMANDS: {where}: {problem['msg']}; write it as {EXAMPLE}.") from None
+        first = mistakes(error)[0]
+        raise ExecutorUnavailable(f"COGO_GATE_COMMANDS: {first.path}: {first.reason}; write it as {EXAMPLE}.") from None
     except ValueError as error:
         raise ExecutorUnavailable(f"COGO_GATE_COMMANDS is not right ({error}): write it as {EXAMPLE}.") from None
 

@@ -1,6 +1,5 @@
 """Reading a file that a stranger wrote: a cap on its size, no entities, and one sentence for whatever is wrong."""
 
-import json
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from defusedxml.ElementTree import iterparse
 from cogo_dagster.quality.reports.encoding import TooLarge, cleaned_xml, decoded, unpacked
 from cogo_dagster.queue.errors import InvalidArgument
 from cogo_dagster.queue.model import Json
+from cogo_dagster.text import parse_json as strict_json
 
 MAX_BYTES: Final = 64 * 1024 * 1024
 MOST: Final = 2_000_000_000
@@ -70,7 +70,7 @@ def parse_json(path: Path, text: str) -> Json:
         ReportError: It is not, or not whole.
     """
     try:
-        return json.loads(text.strip("\0 \t\r\n\ufeff"), parse_constant=_no_constant)
+        return strict_json(text.strip("\0 \t\r\n\ufeff"))
     except RecursionError:
         refuse(path, "is nested too deeply to be a report")
     except ValueError as error:
@@ -182,10 +182,6 @@ def number_of(value: Json, convert: Callable[[Json], float] = float) -> float | 
     except (TypeError, ValueError, OverflowError):
         return None
     return number if abs(number) <= MOST else None  # NaN is not
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON number")
 
 
 class _Chunks:

@@ -90,3 +90,8 @@ def claims_of(key: str) -> dict[str, Any] | None:
     except ValueError:
         return None
     return claims if isinstance(claims, dict) else None
+
+
+def reason_of(error: Exception) -> str:
+    """Return what an error of the HTTP client says; some say nothing, and then their class does."""
+    return str(error) or type(error).__name__

@@ -17,7 +17,7 @@ from cogo_dagster.queue.artifacts.store_errors import (
 from cogo_dagster.queue.backoff import Backoff
 from cogo_dagster.queue.errors import AccessDenied
 from cogo_dagster.queue.model import Json
-from cogo_dagster.queue.supabase.project import Project
+from cogo_dagster.queue.supabase.project import Project, reason_of
 
 _TRIES: Final = 4
 _FIRST_PAUSE_SECONDS: Final = 0.3
@@ -194,7 +194,7 @@ class StorageApi:
                 return response
             content = b"".join(_until(ends_at, response.iter_bytes()))
         except (httpx.HTTPError, httpx.StreamError) as error:
-            raise StorageAway(f"Storage cannot be reached ({_reason(error)}).") from error
+            raise StorageAway(f"Storage cannot be reached ({reason_of(error).rstrip('.')}).") from error
         read = httpx.Response(response.status_code, headers=response.headers, content=content, request=response.request)
         if not response.is_success:
             raise self._refused(read)
@@ -236,7 +236,3 @@ def _told(response: httpx.Response) -> tuple[int, str, str]:
     status = int(told) if told.isdecimal() and len(told) == 3 else response.status_code
     code = body.get("code") or _BY_ERROR.get(str(body.get("error"))) or _BY_STATUS.get(status, "")
     return status, str(code), str(body.get("message", ""))[:500]
-
-
-def _reason(error: Exception) -> str:
-    return str(error).rstrip(".") or type(error).__name__

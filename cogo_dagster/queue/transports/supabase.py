@@ -14,7 +14,7 @@ from cogo_dagster.queue.errors import TRIES, UNKNOWN, Rule, SchemaOutOfDate, rul
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.retry_after import retry_after_seconds
 from cogo_dagster.queue.supabase.bounded import exchange_limit
-from cogo_dagster.queue.supabase.project import Project
+from cogo_dagster.queue.supabase.project import Project, reason_of
 from cogo_dagster.queue.transports.tries import Failed, encoded, logged, repeated
 
 _TRIES: Final = 5
@@ -94,11 +94,11 @@ class SupabaseTransport:
         except APIError as error:
             raise _refusal(error, self._seen.response) from error
         except httpx.HTTPError as error:
-            raise logged(Failed(rule_of_exception(error), type(error).__name__, _reason(error))) from error
+            raise logged(Failed(rule_of_exception(error), type(error).__name__, reason_of(error))) from error
         except Exception as error:
             if isinstance(error, ValueError | RecursionError) and self._seen.response is not None:
                 return _document("", self._seen.response)  # it has numbers or levels that supabase-py cannot read
-            raise logged(Failed(UNKNOWN, type(error).__name__, _reason(error))) from error
+            raise logged(Failed(UNKNOWN, type(error).__name__, reason_of(error))) from error
         return _document(answer.data, self._seen.response)
 
 
@@ -138,7 +138,3 @@ def _gateway_said(response: httpx.Response) -> str:
 
 def _asked_to_wait(response: httpx.Response) -> float:
     return retry_after_seconds(response.headers, most_seconds=_LONGEST_WAIT_SECONDS) or 0.0
-
-
-def _reason(error: Exception) -> str:
-    return str(error) or type(error).__name__

@@ -2,12 +2,12 @@
 
 import asyncio
 import queue
-import random
 import threading
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, ParamSpec, TypeVar
 
+from cogo_dagster.queue.backoff import Backoff
 from cogo_dagster.queue.errors import AccessDenied, DatabaseUnavailable, TransportError
 
 P = ParamSpec("P")
@@ -127,7 +127,8 @@ class Calls:
         return self._until_answered(self.once(function, *args, **kwargs), lambda: function(*args, **kwargs))
 
     async def _until_answered(self, first: "asyncio.Future[T]", again: Callable[[], T]) -> T:
-        pause_seconds, denial = _FIRST_PAUSE_SECONDS, Denial()
+        denial = Denial()
+        pauses = Backoff(_FIRST_PAUSE_SECONDS, max_seconds=_LONGEST_PAUSE_SECONDS).pauses()
         attempt = first
         while True:
             try:
@@ -135,8 +136,7 @@ class Calls:
             except (TransportError, DatabaseUnavailable, AccessDenied) as error:
                 denial.note(error)
                 self.note_failure(error)
-                await asyncio.sleep(pause_seconds * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
-                pause_seconds = min(pause_seconds * 2, _LONGEST_PAUSE_SECONDS)
+                await asyncio.sleep(next(pauses))
                 attempt = self.once(again)
             else:
                 self.note_success()

@@ -1,11 +1,11 @@
 """The first stage: claim as many jobs as there are free slots, wait when nothing is due."""
 
 import asyncio
-import random
 import time
 from collections.abc import Sequence
 from uuid import UUID, uuid4
 
+from cogo_dagster.queue.backoff import Backoff, jittered
 from cogo_dagster.queue.client import Ask
 from cogo_dagster.queue.errors import AccessDenied, DatabaseUnavailable, QueueError, SchemaOutOfDate, SchemaTooNew
 from cogo_dagster.queue.model import Job
@@ -102,7 +102,8 @@ class Claimer:
         """
         idle = self._idle_word()
         claim_id, asked_at = uuid4(), time.monotonic()
-        failures, pause_seconds = 0, _FIRST_PAUSE_SECONDS
+        failures = 0
+        pauses = Backoff(_FIRST_PAUSE_SECONDS, max_seconds=_LONGEST_PAUSE_SECONDS).pauses()
         while True:
             self._last_claim_at = time.monotonic()
             try:
@@ -117,8 +118,7 @@ class Claimer:
                 self._singly_until = time.monotonic() + _SINGLY_SECONDS
                 self._state.told_idle = False
                 return None
-            await asyncio.sleep(pause_seconds * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
-            pause_seconds = min(pause_seconds * 2, _LONGEST_PAUSE_SECONDS)
+            await asyncio.sleep(next(pauses))
             if time.monotonic() - asked_at >= self._state.options.lease_seconds:
                 claim_id, asked_at = uuid4(), time.monotonic()  # what the old one may have leased is expiring
 
@@ -187,7 +187,7 @@ class Claimer:
         options = state.options
         woken_poll_seconds = options.woken_poll_seconds or options.poll_seconds
         poll_seconds = woken_poll_seconds if state.wakeable else options.poll_seconds
-        pause_seconds = poll_seconds * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
+        pause_seconds = jittered(poll_seconds, 0.75, 1.25)
         if state.options.linger_seconds is not None and self._nothing_due:
             lingered = time.monotonic() - self._last_busy_at
             pause_seconds = min(pause_seconds, max(state.options.linger_seconds - lingered, 0))

@@ -1,10 +1,10 @@
 """The last stage: tell the engine how attempts ended, in batches, with a bound on the tries of each."""
 
 import asyncio
-import random
 from dataclasses import replace
 from typing import Final
 
+from cogo_dagster.queue.backoff import Backoff
 from cogo_dagster.queue.client import Settled
 from cogo_dagster.queue.errors import AccessDenied, InvalidArgument, QueueError, TransportError
 from cogo_dagster.queue.model import JobError, Outcome, Settlement
@@ -74,7 +74,8 @@ class Settler:
             _CallFails: It failed three times on new connections while other calls succeeded.
             AccessDenied: For half a minute.
         """
-        failures, pause_seconds, denial = 0, _FIRST_PAUSE_SECONDS, Denial()
+        failures, denial = 0, Denial()
+        pauses = Backoff(_FIRST_PAUSE_SECONDS, max_seconds=_LONGEST_PAUSE_SECONDS).pauses()
         while True:
             try:
                 answers = await self._state.calls.once(self._state.queue.settle, settlements)
@@ -87,8 +88,7 @@ class Settler:
                     failures += 1
                 if failures >= _TRIES:
                     raise _CallFails(str(error)) from error
-                await asyncio.sleep(pause_seconds * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
-                pause_seconds = min(pause_seconds * 2, _LONGEST_PAUSE_SECONDS)
+                await asyncio.sleep(next(pauses))
             else:
                 self._state.calls.note_success()
                 return answers

@@ -4,12 +4,12 @@ import asyncio
 import itertools
 import os
 import platform
-import random
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from cogo_dagster.queue.artifacts import ArtifactStoreError, sweep_artifacts, sweep_unknown_objects
+from cogo_dagster.queue.backoff import jittered
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.worker.events import EventKind, Stage
 from cogo_dagster.queue.worker.execute import Runner
@@ -66,14 +66,14 @@ class Upkeep:
         options = self._state.options
         while True:
             await self._recover_once()
-            await asyncio.sleep(options.recover_seconds * random.uniform(0.75, 1.25))  # noqa: S311 - jitter
+            await asyncio.sleep(jittered(options.recover_seconds, 0.75, 1.25))
 
     async def sweep(self) -> None:
         """Remove what lost attempts and dead workers left: folders at once, and then all of it now and then."""
         complained = ""
         while True:
             await self._state.calls.once(sweep_workspaces)
-            await asyncio.sleep(self._state.options.sweep_seconds * random.uniform(0.75, 1.25))  # noqa: S311 - jitter
+            await asyncio.sleep(jittered(self._state.options.sweep_seconds, 0.75, 1.25))
             try:
                 await self._state.calls.patiently(sweep_artifacts, self._state.queue, self._state.store)
                 if next(self._sweeps) % _SWEEPS_PER_WALK == 0:

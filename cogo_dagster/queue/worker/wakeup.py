@@ -8,6 +8,7 @@ from typing import Final, Protocol
 import psycopg
 from psycopg.pq import ExecStatus
 
+from cogo_dagster.queue.backoff import Backoff
 from cogo_dagster.queue.connect import Connection, connect
 from cogo_dagster.queue.threads import in_daemon_thread
 
@@ -51,15 +52,15 @@ class ListenWakeup:
 
     async def listen(self, woken: Callable[[], None], connected: Callable[[bool], None]) -> None:
         """Listen until cancelled."""
-        pause_seconds = _FIRST_PAUSE_SECONDS
+        backoff = Backoff(_FIRST_PAUSE_SECONDS, max_seconds=_LONGEST_PAUSE_SECONDS)
+        pauses = backoff.pauses()
         while True:
             try:
                 link = await in_daemon_thread(self._connect, lambda late: late.close())
             except Exception:  # noqa: BLE001 - whatever it is, it is tried again: polling goes on meanwhile
-                await asyncio.sleep(pause_seconds)
-                pause_seconds = min(pause_seconds * 2, _LONGEST_PAUSE_SECONDS)
+                await asyncio.sleep(next(pauses))
                 continue
-            pause_seconds = _FIRST_PAUSE_SECONDS
+            pauses = backoff.pauses()
             with contextlib.closing(link):
                 connected(True)
                 woken()  # something may have become due while nobody listened
