@@ -3,8 +3,6 @@
 `major` chooses the server's version. It is 18 here; folders whose tests must pass on both versions override it.
 """
 
-import os
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -24,8 +22,8 @@ from cogo_dagster.queue.transports.postgres import PostgresTransport
 from cogo_dagster_tests import machine
 from cogo_dagster_tests.needs import prepare
 from cogo_dagster_tests.order import place, processes
-from cogo_dagster_tests.prompt import end_servers_promptly
 from cogo_dagster_tests.servers import Major, TestServer, shared_server
+from cogo_dagster_tests.startup import after_collection, before_collection
 from cogo_dagster_tests.supabase.server import StandIn, supabase
 
 Owner = psycopg.Connection[tuple[Any, ...]]
@@ -39,13 +37,15 @@ Lose = Callable[..., None]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Name the marks of tests that only some machines can run, and prepare the processes that tests start."""
+    """Name the marks of tests that only some machines can run, and spend less time beside the tests."""
     for mark, meaning in machine.MARKS.items():
         config.addinivalue_line("markers", f"{mark}: {meaning}")
-    # Whatever the caller says: the tests start hundreds of processes that import Dagster.
-    sys.dont_write_bytecode = False
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    end_servers_promptly()
+    before_collection()
+
+
+def pytest_collection_finish() -> None:
+    """Let what was collected stay."""
+    after_collection()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
