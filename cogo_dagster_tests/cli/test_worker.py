@@ -138,6 +138,7 @@ def shell(ignored: str, line: str) -> list[str]:
     return ["sh", "-c", f"trap '' {ignored}\nexec sh -c \"$0\"" if ignored else 'exec sh -c "$0"', line]
 
 
+@pytest.mark.parametrize("way", ["postgres"])  # signals and the sandbox have nothing to do with the transport
 @pytest.mark.parametrize(
     ("line", "ignored"),
     [("'{cogo}' worker --json", ""), *(("'{cogo}' worker --json 2>&2 && exit 7", ignored) for ignored in IGNORED)],
@@ -156,6 +157,7 @@ def test_sigterm_reaches_a_worker_behind_a_shell(
     assert look(cogo, job_id)["attempts"] == 0
 
 
+@pytest.mark.parametrize("way", ["postgres"])  # signals and the sandbox have nothing to do with the transport
 @pytest.mark.parametrize("ignored", IGNORED)
 def test_a_background_worker_outlives_its_shell(cogo: Terminal, enqueue: Enqueue, site: SlowSite, ignored: str) -> None:
     """`sh -c 'cogo worker &'` ends at once, and the job is done."""
@@ -222,6 +224,7 @@ def test_a_worker_that_slept_through_its_lease_is_refused(
     assert [artifact["address"] for artifact in done["artifacts"]] == cogo.objects()
 
 
+@pytest.mark.parametrize("way", ["postgres"])  # signals and the sandbox have nothing to do with the transport
 @pytest.mark.root("only root is refused the sandbox")
 def test_root_is_told_about_the_sandbox(cogo: Terminal, enqueue: Enqueue) -> None:
     """The worker refuses to start, and no job pays for it."""

@@ -45,17 +45,27 @@ def older(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def old_dsn(server: TestServer, older: str) -> Iterator[str]:
     """Lend a database with an older schema and its rows."""
-    with server.clone() as dsn:
-        with psycopg.connect(dsn) as connection:
-            connection.execute((FOLDER / f"{older}.sql").read_bytes())
+    server.template(f"older_{older}", lambda dsn: _fill(dsn, older))
+    with server.clone(f"older_{older}") as dsn:
         yield dsn
 
 
 @pytest.fixture
-def dsn(old_dsn: str) -> str:
-    """Lend the same database, migrated."""
-    migrate(old_dsn)
-    return old_dsn
+def dsn(server: TestServer, older: str) -> Iterator[str]:
+    """Lend such a database, migrated."""
+
+    def build(dsn: str) -> None:
+        _fill(dsn, older)
+        migrate(dsn)
+
+    server.template(f"adopted_{older}", build)
+    with server.clone(f"adopted_{older}") as dsn:
+        yield dsn
+
+
+def _fill(dsn: str, older: str) -> None:
+    with psycopg.connect(dsn) as connection:
+        connection.execute((FOLDER / f"{older}.sql").read_bytes())
 
 
 def test_no_row_is_lost(old_dsn: str) -> None:
