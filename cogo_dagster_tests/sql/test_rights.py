@@ -54,11 +54,23 @@ INLINED = {
 @pytest.fixture(params=["closed", "open"])
 def owner(request: pytest.FixtureRequest, server: TestServer) -> Iterator[Owner]:
     """Connect to a database migrated with and without the default privileges of a Supabase project."""
-    with server.clone() as dsn, psycopg.connect(dsn, autocommit=True) as connection:
-        if request.param == "open":
+    template = migrated_template(server, request.param)
+    with server.clone(template) as dsn, psycopg.connect(dsn, autocommit=True) as connection:
+        yield connection
+
+
+def migrated_template(server: TestServer, privileges: str) -> str:
+    """Return the name of a migrated database with the default privileges `closed` or `open`."""
+    if privileges == "closed":
+        return "migrated"
+
+    def build(dsn: str) -> None:
+        with psycopg.connect(dsn, autocommit=True) as connection:
             connection.execute(OPEN_BY_DEFAULT)
         migrate(dsn)
-        yield connection
+
+    server.template("migrated_open", build)
+    return "migrated_open"
 
 
 def test_outsiders_may_call_no_function(owner: Owner) -> None:

@@ -7,15 +7,14 @@ from typing import Any, Final
 from uuid import uuid4
 
 import httpx
-import psycopg
 import pytest
 
 from cogo_dagster.queue.functions import FUNCTIONS
-from cogo_dagster.queue.migrate import migrate, sql_folder
+from cogo_dagster.queue.migrate import sql_folder
 from cogo_dagster.queue.model import Json
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.servers import TestServer
-from cogo_dagster_tests.sql.test_rights import OPEN_BY_DEFAULT
+from cogo_dagster_tests.sql.test_rights import migrated_template
 from cogo_dagster_tests.supabase.keys import ANON, PUBLISHABLE, SERVICE_ROLE, legacy_key
 from cogo_dagster_tests.supabase.server import StandIn, supabase
 
@@ -104,13 +103,8 @@ WIDEST: Final[Mapping[str, Mapping[str, Json]]] = {
 @pytest.fixture(params=["closed", "open"])
 def careless(request: pytest.FixtureRequest, server: TestServer) -> Iterator[StandIn]:
     """Run a project whose default privileges are the newer ones, or the older ones that give anon everything."""
-    with server.clone() as dsn:
-        if request.param == "open":
-            with psycopg.connect(dsn, autocommit=True) as connection:
-                connection.execute(OPEN_BY_DEFAULT)
-        migrate(dsn)
-        with supabase(dsn) as stand_in:
-            yield stand_in
+    with server.clone(migrated_template(server, request.param)) as dsn, supabase(dsn) as stand_in:
+        yield stand_in
 
 
 def call(client: httpx.Client, name: str, arguments: Mapping[str, Json]) -> httpx.Response:
