@@ -53,6 +53,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     machine.require(item)
 
 
+@pytest.hookimpl(optionalhook=True)  # of a plugin that can be turned off
 def pytest_xdist_auto_num_workers() -> int:
     """Run the tests in some processes more than there are cores."""
     return processes()

@@ -23,6 +23,8 @@ LAST_OF_RELEASE_3 = "20261125050003"
 
 SIX = "2025*.sql"
 
+WITH_ACCESS = generate.access_statements()
+
 
 @pytest.fixture
 def project(server: TestServer) -> Iterator[str]:
@@ -182,10 +184,10 @@ def test_a_new_migration_keeps_the_functions_it_replaces_until_the_last_file(
     assert "drop function if exists public.claim_one_job(text, text, integer);" in release.read_text()
 
 
-@pytest.mark.parametrize("path", generate.access_statements(), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", WITH_ACCESS, ids=lambda path: path.name)
 def test_the_access_statements_of_a_file_are_what_its_sql_asks_for(path: Path) -> None:
     """A table or function that is left out is an error; `uv run python -m docs.generate` writes it."""
-    assert path.read_text(encoding="utf-8") == generate.access_statements()[path]
+    assert path.read_text(encoding="utf-8") == WITH_ACCESS[path]
 
 
 @pytest.mark.parametrize(
