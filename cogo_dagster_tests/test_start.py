@@ -53,9 +53,11 @@ def test_fonts_are_installed_by_the_commands_of_the_page() -> None:
 
 
 def test_every_supported_python_is_tested_and_named() -> None:
-    """The range of pyproject.toml, in the README and in the matrix."""
-    least, most = re.findall(r"3\.(\d+)", tomllib.loads(text("pyproject.toml"))["project"]["requires-python"])
+    """The range of pyproject.toml, in its classifiers, in the README and in the matrix."""
+    project = tomllib.loads(text("pyproject.toml"))["project"]
+    least, most = re.findall(r"3\.(\d+)", project["requires-python"])
     supported = [f"3.{minor}" for minor in range(int(least), int(most))]
+    assert re.findall(r"Python :: (3\.\d+)", "\n".join(project["classifiers"])) == supported
     workflow = yaml.safe_load(text(".github/workflows/ci.yml"))
     assert workflow["jobs"]["test"]["strategy"]["matrix"]["python"] == supported
     for page in ("README.md", "docs/operations.md"):
