@@ -101,6 +101,7 @@ def _script(row: Row, base: Path, layer: Path, folder: Path) -> str:
     lines.append(f"git clone -q {shlex.quote(str(PROJECT_ROOT))} {root}/tmp/cogo")
     lines += [f"{enter} bash -ec {shlex.quote(_prepared(row, home))}"]
     lines += [f"{enter} {shlex.join(_typed(row))}"]
+    lines += ["exit"]  # bash stays the first process, and waits for orphans as an init does
     return "\n".join(lines)
 
 
