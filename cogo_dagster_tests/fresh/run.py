@@ -40,10 +40,11 @@ class Outcome:
 
 def run_row(row: Row, base: Path, folder: Path) -> Outcome:
     """Start the machine, type the commands, throw the machine away; the log stays."""
-    layer, log = folder / "layer", folder / f"{row.name.replace(' ', '-')}.log"
+    name = row.name.replace(" ", "-")
+    layer, log = folder / f"{name}.layer", folder / f"{name}.log"
     shutil.rmtree(layer, ignore_errors=True)
-    for name in ("upper", "work", "root"):
-        (layer / name).mkdir(parents=True)
+    for part in ("upper", "work", "root"):
+        (layer / part).mkdir(parents=True)
     started = time.monotonic()
     try:
         with log.open("wb") as output:
