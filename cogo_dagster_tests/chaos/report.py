@@ -22,6 +22,7 @@ def lines(report: Report) -> Iterator[str]:
     yield f"{report.by_dagster:,} of them and more by runs of Dagster"
     yield f"attempts ended as: {_counts(report.endings)}"
     yield f"{report.faults.total()} faults, {report.lost_replies} lost replies: {_counts(report.faults)}"
+    yield f"{report.odd_endings} executions that ended oddly"
     yield f"not possible when their turn came: {_counts(report.missed)}"
     yield f"{report.exits.total()} processes ended, by exit code: {_counts(report.exits)}"
     yield f"{report.runs.total()} runs of Dagster: {_counts(report.runs)}"

@@ -63,6 +63,7 @@ class Report:
     faults: Counter[str] = field(default_factory=Counter)
     missed: Counter[str] = field(default_factory=Counter)
     lost_replies: int = 0
+    odd_endings: int = 0
     exits: Counter[int] = field(default_factory=Counter)
     runs: Counter[str] = field(default_factory=Counter)
     ended_themselves: list[str] = field(default_factory=list)
@@ -118,12 +119,10 @@ def run(
         report.ended_themselves, report.runs = here.workers.ended_themselves, Counter(here.dagster.counts())
         report.lost_replies = here.trouble.lost_replies
         _count(here, report)
-        report.violations = [
-            *found,
-            *here.workers.troubles,
-            *violations(here.owner, here.store, here.effects, producer.enqueued),
-            *_kinds_left_out(here, report),
-        ]
+        found += here.workers.troubles
+        found += violations(here.owner, here.store, here.effects, producer.enqueued)
+        report.odd_endings = _number(here, "select count(*) from chaos.effects where kind = 'odd'")
+        report.violations = found + _kinds_left_out(here, report)
         ended("checks")
     return report
 
@@ -204,6 +203,7 @@ def _kinds_left_out(here: World, report: Report) -> list[str]:
         return []
     left_out = [kind for kind in kinds(order.way, **chosen) if not report.faults[kind]]
     left_out += [] if report.lost_replies else ["a reply that is lost"]
+    left_out += [] if report.odd_endings else ["an odd ending"]
     return [f"The fault never happened, so that this run shows nothing of it: {kind}." for kind in left_out]
 
 
