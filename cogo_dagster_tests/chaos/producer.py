@@ -14,7 +14,7 @@ from cogo_dagster_tests.chaos.endings import ENDINGS, KILLS, SLOW
 from cogo_dagster_tests.chaos.world import World
 
 _BACKLOG: Final = 3_000
-_MOST_WAITING: Final = 1_000
+_MOST_WAITING: Final = 300
 """Of the jobs that are not quick: what workers cannot keep up with would be all that waits after a while."""
 _WAITING: Final = (
     "select count(*) filter (where family = 'chaos_quick'), count(*) filter (where family = 'chaos')"
