@@ -66,7 +66,7 @@ def _over_rest(settings: Settings, stack: ExitStack) -> Application:
     transport = SupabaseTransport(supabase_project(settings))
     stack.callback(transport.close)
     queue = Queue(transport)
-    require_release(queue.schema_version().release, MIGRATE)
+    require_release(queue.schema_version(), MIGRATE)
     _apply_limits(settings, queue)
     return Application(settings, None, transport, queue, _store(settings, queue, stack))
 

@@ -13,11 +13,15 @@ from psycopg.rows import TupleRow
 
 from cogo_dagster.queue.connect import connected, first_line
 from cogo_dagster.queue.errors import AccessDenied, DatabaseUnavailable, QueueError, SchemaOutOfDate, SchemaTooNew
+from cogo_dagster.queue.rows.stats import SchemaVersion
 from cogo_dagster.queue.schema_access import Created, everything_created, with_access, without_dropped_functions
 from cogo_dagster.queue.schema_scripts import ROLES, grants_script, lock_script, mentioned
 
 SCHEMA_RELEASE: Final = 4
-"""Counts up with every change under sql/ that is released; a database with a higher one refuses older code."""
+"""Counts up with every change under sql/ that is released; older code never migrates a database with a higher one."""
+
+OLDEST_CLIENT_RELEASE: Final = 4
+"""The oldest release whose code works on this schema: raised by a change that breaks the calls of older workers."""
 
 _TRIES: Final = 3
 _LAST_OF_RELEASE_3: Final = "20261125050000"
@@ -146,18 +150,23 @@ def require_current(dsn: str) -> None:
         SchemaTooNew: Update this code.
     """
     with connected(dsn, application_name="cogo") as connection:
-        release = _release(connection)
-    require_release(release, "run `cogo db migrate`")
+        version = _version(connection)
+    require_release(version, "run `cogo db migrate`")
 
 
-def require_release(release: int | None, remedy: str) -> None:
-    """Refuse a database that is not at this release; the remedy ends the sentence.
+def require_release(version: SchemaVersion | None, remedy: str) -> None:
+    """Refuse a database that is older than this code, or too new for it; the remedy ends the sentence.
+
+    Args:
+        version: The answer of `schema_version`; None when the database was never migrated.
 
     Raises:
         SchemaOutOfDate: It has to be migrated.
         SchemaTooNew: Update this code.
     """
-    _refuse_newer(release)
+    release = version.release if version else None
+    oldest = version.oldest_client_release if version else None
+    _refuse_newer(release, release if oldest is None else oldest)
     if release is None or release < SCHEMA_RELEASE:
         have = "has no COGO schema" if release is None else f"is at release {release}, this code at {SCHEMA_RELEASE}"
         raise SchemaOutOfDate(f"The database {have}: {remedy}.")
@@ -246,17 +255,17 @@ def _status(connection: psycopg.Connection[TupleRow]) -> SchemaStatus:
     )
 
 
-def _release(connection: psycopg.Connection[TupleRow]) -> int | None:
+def _version(connection: psycopg.Connection[TupleRow]) -> SchemaVersion | None:
     """Ask as any role that may call the engine; only an owner sees the table of migrations."""
     try:
-        row = connection.execute("select public.schema_version() ->> 'release'").fetchone()
+        row = connection.execute("select public.schema_version()").fetchone()
     except (psycopg.errors.UndefinedFunction, psycopg.errors.UndefinedTable):
         return None
     except psycopg.errors.InsufficientPrivilege as error:
         raise AccessDenied(
             f"This role may not use the queue ({error.diag.message_primary}): connect as one that has service_role."
         ) from None
-    return int(row[0]) if row and row[0] else None
+    return SchemaVersion.model_validate(row[0]) if row and row[0] else None
 
 
 def _exists(connection: psycopg.Connection[TupleRow], relation: str) -> bool:
@@ -264,8 +273,8 @@ def _exists(connection: psycopg.Connection[TupleRow], relation: str) -> bool:
     return bool(row and row[0])
 
 
-def _refuse_newer(release: int | None) -> None:
-    if release is not None and release > SCHEMA_RELEASE:
+def _refuse_newer(release: int | None, needed: int | None) -> None:
+    if needed is not None and needed > SCHEMA_RELEASE:
         raise SchemaTooNew(
             f"The database is at release {release}, this code only knows {SCHEMA_RELEASE}: "
             "update the code; the database is left as it is."
@@ -283,7 +292,7 @@ def _migrate(connection: psycopg.Connection[TupleRow]) -> SchemaStatus:
     with connection.transaction():
         connection.execute("select pg_advisory_xact_lock(%s)", (_LOCK_KEY,))
         before = _status(connection)
-        _refuse_newer(before.release)
+        _refuse_newer(before.release, before.release)
         if not before.current:
             _apply(connection, before)
     return before
@@ -312,11 +321,14 @@ def _record_release() -> str:
     return f"""
 do $record$ begin
     if not exists (select from public.deployment) then
-        insert into public.deployment (release, functions_digest) values ({SCHEMA_RELEASE}, '{_functions_digest()}');
+        insert into public.deployment (release, oldest_client_release, functions_digest)
+        values ({SCHEMA_RELEASE}, {OLDEST_CLIENT_RELEASE}, '{_functions_digest()}');
     elsif not exists (select from public.deployment
-                      where release = {SCHEMA_RELEASE} and functions_digest = '{_functions_digest()}') then
+                      where release = {SCHEMA_RELEASE} and oldest_client_release = {OLDEST_CLIENT_RELEASE}
+                        and functions_digest = '{_functions_digest()}') then
         update public.deployment
-        set release = {SCHEMA_RELEASE}, functions_digest = '{_functions_digest()}', updated_at = now();
+        set release = {SCHEMA_RELEASE}, oldest_client_release = {OLDEST_CLIENT_RELEASE},
+            functions_digest = '{_functions_digest()}', updated_at = now();
     end if;
 end $record$;
 """  # noqa: S608 - our own constants

@@ -94,11 +94,33 @@ def test_an_older_release_is_refused(dsn: str, owner: Owner) -> None:
 
 def test_a_newer_database_is_left_as_it_is(dsn: str, owner: Owner) -> None:
     """Its functions are never replaced by older ones, and older code does not work on it."""
-    owner.execute("update public.deployment set release = 99, functions_digest = 'of the future'")
+    owner.execute(
+        "update public.deployment set release = 99, oldest_client_release = 98, functions_digest = 'of the future'"
+    )
     before = fingerprint(owner)
     for use in (migrate, require_current):
         with pytest.raises(SchemaTooNew, match=r"is at release 99.*update the code"):
             use(dsn)
+    assert fingerprint(owner) == before
+
+
+def test_a_newer_database_that_says_nothing_of_older_code_is_refused(dsn: str, owner: Owner) -> None:
+    """As one of a release that did not know of such a thing."""
+    owner.execute("update public.deployment set release = 99, oldest_client_release = null")
+    with pytest.raises(SchemaTooNew, match="is at release 99"):
+        require_current(dsn)
+
+
+def test_a_newer_database_that_takes_this_release_is_worked_on_but_not_migrated(dsn: str, owner: Owner) -> None:
+    """Workers of the last release go on after a migration; its command leaves the schema alone."""
+    owner.execute(
+        "update public.deployment set release = 99, oldest_client_release = %s, functions_digest = 'of the future'",
+        (SCHEMA_RELEASE,),
+    )
+    before = fingerprint(owner)
+    require_current(dsn)
+    with pytest.raises(SchemaTooNew, match=r"is at release 99.*update the code"):
+        migrate(dsn)
     assert fingerprint(owner) == before
 
 

@@ -1,10 +1,11 @@
 /*
- * Which release of sql/ this database carries, and its own id. Errors: none.
+ * Which release of sql/ this database carries, the oldest release of the code that may work on it (null: none but
+ * that one), and its own id. Errors: none.
  */
 create or replace function public.schema_version() returns jsonb
 language sql stable set search_path = '' as $$
-    select jsonb_build_object('release', d.release, 'functions_digest', d.functions_digest,
-                              'deployment_id', d.id) from public.deployment d limit 1
+    select jsonb_build_object('release', d.release, 'oldest_client_release', d.oldest_client_release,
+                              'functions_digest', d.functions_digest, 'deployment_id', d.id) from public.deployment d limit 1
 $$;
 
 comment on function public.schema_version is 'Release of the schema and id of this deployment.';

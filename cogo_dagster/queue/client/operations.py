@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from cogo_dagster.queue.client.calls import Calls
+from cogo_dagster.queue.errors import SchemaOutOfDate
 from cogo_dagster.queue.ids import new_request_id
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.rows.base import Cursor, read_list
@@ -72,5 +73,12 @@ class OperatorCalls(Calls):
         return HealthFacts.model_validate(self._call("health_facts", key_ids=list(key_ids)))
 
     def schema_version(self) -> SchemaVersion:
-        """Return the release of the database's schema, and the deployment's id."""
-        return SchemaVersion.model_validate(self._call("schema_version"))
+        """Return the release of the database's schema, and the deployment's id.
+
+        Raises:
+            SchemaOutOfDate: The database was never migrated.
+        """
+        answer = self._call("schema_version")
+        if answer is None:
+            raise SchemaOutOfDate("The database has no COGO schema: run `cogo db migrate`.")
+        return SchemaVersion.model_validate(answer)

@@ -33,9 +33,14 @@ class QueueStats(Row):
 
 
 class SchemaVersion(Row):
-    """Which release of the schema a database has, and which deployment it is."""
+    """Which release of the schema a database has, and which deployment it is.
+
+    Attributes:
+        oldest_client_release: The oldest release of the code that may work on it; None: only the schema's own.
+    """
 
     release: int
+    oldest_client_release: int | None = None
     deployment_id: UUID
 
 

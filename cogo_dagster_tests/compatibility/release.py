@@ -1,0 +1,70 @@
+"""The code of the last release, taken from the history of the repository."""
+
+import io
+import os
+import subprocess
+import sys
+import tarfile
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from cogo_dagster.settings import PROJECT_ROOT
+from cogo_dagster_tests.archives import extract
+from cogo_dagster_tests.programs import missing, required
+
+CLIENT: Final = Path(__file__).with_name("older_client.py")
+_RELEASES: Final = PROJECT_ROOT / "cogo_dagster_tests" / "releases.toml"
+
+
+@dataclass(frozen=True)
+class Release:
+    """A release, unpacked.
+
+    Attributes:
+        environment: Makes Python import the release's package instead of this one.
+    """
+
+    version: str
+    folder: Path
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What its processes are given."""
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        return kept | {"PYTHONPATH": str(self.folder), "PYTHONDONTWRITEBYTECODE": "1"}
+
+    def client(self, *words: str) -> list[str]:
+        """Return the command that runs the steps of `older_client.py` with the release's package."""
+        return [sys.executable, str(CLIENT), *words]
+
+    def run(self, *words: str) -> str:
+        """Run steps to their end; return what they print."""
+        done = subprocess.run(
+            self.client(*words), env=self.environment, capture_output=True, text=True, timeout=120, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+
+def last_release(folder: Path) -> Release:
+    """Unpack the last release into a folder; a clone without it skips the test, or fails it in CI."""
+    newest = tomllib.loads(_RELEASES.read_text())["release"][-1]
+    [git] = required("git")
+    archived = subprocess.run(
+        [git, "archive", newest["commit"], "cogo_dagster", "sql", "pyproject.toml"],
+        cwd=PROJECT_ROOT,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    if archived.returncode:
+        missing(
+            f"The commit {newest['commit']} of release {newest['version']}",
+            f"fetch the whole history (`git fetch --unshallow --tags`): {archived.stderr.decode().strip()}",
+        )
+    with tarfile.open(fileobj=io.BytesIO(archived.stdout)) as archive:
+        extract(archive, folder)
+    return Release(newest["version"], folder)

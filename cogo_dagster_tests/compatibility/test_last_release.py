@@ -1,0 +1,203 @@
+"""Workers of the last release go on while and after the schema is migrated, until they are updated."""
+
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final
+
+import psycopg
+import pytest
+
+from cogo_dagster.cli.command import ExitCode
+from cogo_dagster.queue.migrate import SCHEMA_RELEASE, migrate, status
+from cogo_dagster.settings import PROJECT_ROOT
+from cogo_dagster_tests.cli.slow_site import SlowSite, slow_site
+from cogo_dagster_tests.cli.terminal import Terminal, terminal
+from cogo_dagster_tests.compatibility.release import Release, last_release
+from cogo_dagster_tests.conftest import Owner
+
+_SIGNATURES: Final = """
+    select proname, prorettype::regtype::text, proretset, coalesce(proargnames, '{}'),
+           array(select t::regtype::text from unnest(proargtypes) with ordinality a (t, n) order by n), pronargdefaults
+    from pg_proc
+    where pronamespace = 'public'::regnamespace and has_function_privilege('service_role', oid, 'execute')
+"""
+_SECONDS: Final = 150
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory: pytest.TempPathFactory) -> Release:
+    """Unpack the last release."""
+    return last_release(tmp_path_factory.mktemp("release"))
+
+
+@pytest.fixture
+def older(release: Release, empty_dsn: str) -> str:
+    """Lend a database at the last release."""
+    release.run("migrate", empty_dsn)
+    return empty_dsn
+
+
+@pytest.fixture
+def site() -> Iterator[SlowSite]:
+    """A page that is answered at once."""
+    with slow_site() as site:
+        site.answer.set()
+        yield site
+
+
+@pytest.fixture
+def old_cogo(release: Release, tmp_path: Path, dsn: str, site: SlowSite) -> Terminal:
+    """The last release's commands on this schema."""
+    visiting = {"BROWSER_REAL_MODE": "false", "BROWSER_ALLOWED_HOSTS": site.authority}
+    return terminal(tmp_path, dsn, {**release.environment, **visiting})
+
+
+def test_the_steps_run_with_the_release_package(release: Release) -> None:
+    """And not with this one, which is installed beside it."""
+    where = subprocess.run(
+        [release.client()[0], "-c", "import cogo_dagster; print(cogo_dagster.__file__)"],
+        cwd=release.folder,
+        env=release.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert where.stdout.startswith(str(release.folder))
+
+
+def test_the_last_release_is_in_the_changelog() -> None:
+    """With its date, and what comes after it apart."""
+    newest = tomllib.loads((PROJECT_ROOT / "cogo_dagster_tests" / "releases.toml").read_text())["release"][-1]
+    headings = [line for line in (PROJECT_ROOT / "CHANGELOG.md").read_text().splitlines() if line.startswith("## ")]
+    assert headings[:2] == ["## [Unreleased]", f"## [{newest['version']}] - {newest['date']}"]
+
+
+def test_a_client_of_the_last_release_works_on_this_schema(release: Release, dsn: str) -> None:
+    """Enqueue, claim, renew, every outcome, files, operations, lists, heartbeat and the end."""
+    release.run("steps", dsn)
+
+
+@pytest.mark.timeout(300)
+def test_a_client_of_the_last_release_goes_on_while_the_schema_is_migrated(release: Release, older: str) -> None:
+    """With statements that it prepared before, on the same connection; no call of it fails."""
+    with subprocess.Popen(
+        release.client("beside", older),
+        env=release.environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as client:
+        assert client.stdin is not None
+        assert client.stdout is not None
+        try:
+            ready = client.stdout.readline()
+            if ready == "ready\n":
+                with ThreadPoolExecutor(1) as threads:
+                    threads.submit(_migrate_by_force, older).result(_SECONDS)
+            out, err = client.communicate("stop\n", timeout=_SECONDS)
+        finally:
+            client.kill()
+    assert client.returncode == 0, ready + out + err
+    assert status(older).current
+
+
+@pytest.mark.timeout(300)
+def test_a_worker_of_the_last_release_runs_jobs_on_this_schema(old_cogo: Terminal, site: SlowSite) -> None:
+    """Its own command, from the registration to the heartbeat of its end."""
+    for _ in range(3):
+        assert _run(old_cogo, "enqueue", "browser", "--url", site.url).code == 0
+    answer = _run(old_cogo, "worker", "--drain", "--json")
+    assert answer.code == 0, answer
+    assert answer.json["counters"]["succeeded"] == 3
+    listed = _run(old_cogo, "list", "jobs", "--json")
+    assert "succeeded" in listed.out
+
+
+def test_functions_that_the_last_release_calls_keep_their_names_and_arguments(release: Release, older: str) -> None:
+    """More arguments need a default; a function that is renamed keeps a wrapper for one release."""
+    with psycopg.connect(older, autocommit=True) as owner:
+        before = _signatures(owner)
+        migrate(older)
+        after = _signatures(owner)
+    assert before
+    gone = [name for name, one in before.items() if not any(_fits(one, other) for other in after.get(name, ()))]
+    assert gone == []
+
+
+def test_a_function_that_lost_an_argument_is_noticed(older: str) -> None:
+    """A renamed argument does not fit, a further one with a default does."""
+    with psycopg.connect(older, autocommit=True) as owner:
+        before = _signatures(owner)["send_wakeup"]
+        owner.execute(
+            "create function public.send_wakeup_2(further text default null) returns jsonb language sql as 'select null::jsonb'"
+        )
+        owner.execute(
+            "create function public.send_wakeup_3(further text) returns jsonb language sql as 'select null::jsonb'"
+        )
+        after = _signatures(owner)
+    assert [_fits(before, after[name][0]) for name in ("send_wakeup_2", "send_wakeup_3")] == [True, False]
+
+
+def test_the_last_release_refuses_a_schema_that_no_longer_takes_it(old_cogo: Terminal, dsn: str) -> None:
+    """With the exit code of the database, and what to do."""
+    with psycopg.connect(dsn, autocommit=True) as owner:
+        owner.execute("update public.deployment set release = 99, oldest_client_release = 99")
+    answer = _run(old_cogo, "worker", "--drain")
+    assert answer.code == ExitCode.DATABASE
+    assert "is at release 99" in answer.err
+    assert "update the code" in answer.err
+
+
+def test_this_code_refuses_a_schema_that_is_older(tmp_path: Path, dsn: str) -> None:
+    """With the exit code of the database, and the command that migrates it."""
+    with psycopg.connect(dsn, autocommit=True) as owner:
+        owner.execute("update public.deployment set release = %s", (SCHEMA_RELEASE - 1,))
+    answer = terminal(tmp_path, dsn, {}).run("list", "jobs")
+    assert answer.code == ExitCode.DATABASE
+    assert f"is at release {SCHEMA_RELEASE - 1}, this code at {SCHEMA_RELEASE}: run `cogo db migrate`" in answer.err
+
+
+def _migrate_by_force(dsn: str) -> None:
+    """Migrate, and once more all functions, also where the last release's are the same."""
+    migrate(dsn)
+    with psycopg.connect(dsn, autocommit=True) as owner:
+        owner.execute("update public.deployment set functions_digest = 'older'")
+    migrate(dsn)
+
+
+def _run(cogo: Terminal, *words: str) -> Any:
+    with cogo.start(*words) as process:
+        return process.wait(_SECONDS)
+
+
+Signature = tuple[str, bool, dict[str, str], int]
+"""What it returns, whether many, its arguments with their types in order, how many at the end have a default."""
+
+
+def _signatures(owner: Owner) -> dict[str, list[Signature]]:
+    found: dict[str, list[Signature]] = {}
+    for name, returned, many, names, types, defaults in owner.execute(_SIGNATURES.encode()).fetchall():
+        given = dict(zip(names[: len(types)], types, strict=True))
+        found.setdefault(name, []).append((returned, many, given, defaults))
+    return found
+
+
+def _fits(before: Signature | list[Signature], after: Signature) -> bool:
+    """Say whether a call by names that worked works."""
+    if isinstance(before, list):
+        return all(_fits(one, after) for one in before)
+    returned, many, arguments, defaults = after
+    optional = list(arguments)[len(arguments) - defaults :]
+    further = arguments.keys() - before[2].keys()
+    required_before = list(before[2])[: len(before[2]) - before[3]]
+    return (
+        (returned, many) == before[:2]
+        and all(arguments.get(name) == kind for name, kind in before[2].items())
+        and further <= set(optional)
+        and all(name in optional or name in required_before for name in before[2])
+    )
