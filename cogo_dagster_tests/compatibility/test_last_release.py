@@ -133,12 +133,8 @@ def test_a_function_that_lost_an_argument_is_noticed(older: str) -> None:
     """A renamed argument does not fit, a further one with a default does."""
     with psycopg.connect(older, autocommit=True) as owner:
         before = _signatures(owner)["send_wakeup"]
-        owner.execute(
-            "create function public.send_wakeup_2(further text default null) returns jsonb language sql as 'select null::jsonb'"
-        )
-        owner.execute(
-            "create function public.send_wakeup_3(further text) returns jsonb language sql as 'select null::jsonb'"
-        )
+        for name, argument in (("send_wakeup_2", "more text default null"), ("send_wakeup_3", "more text")):
+            owner.execute(f"create function public.{name}({argument}) returns jsonb return null::jsonb".encode())
         after = _signatures(owner)
     assert [_fits(before, after[name][0]) for name in ("send_wakeup_2", "send_wakeup_3")] == [True, False]
 

@@ -81,7 +81,7 @@ def pages(trial: Trial) -> None:
 
 def _described(trial: Trial, headers: Mapping[str, str]) -> None:
     with _site(trial.surroundings) as (site, owner):
-        document = from_url(f"{site.url}/api/openapi.json")
+        document = from_url(f"{site.url}/api/openapi.json", timeout=120)
         operations = [found.ok() for found in document.get_all_operations() if isinstance(found, Ok)]
         assert len(operations) > 20
         before = every_row(owner, but=_USES)
@@ -97,7 +97,7 @@ def _ask(trial: Trial, operation: Operation, mode: GenerationMode, headers: Mapp
         assume(mode is GenerationMode.POSITIVE or not re.search(r"\d\.0\b", str(case.body)))
         # Without a token on purpose: that is what is wrong with the request.
         bare = mode is GenerationMode.NEGATIVE and "x-admin-token" not in (case.headers or {})
-        case.call_and_validate(headers={} if bare else dict(headers))
+        case.call_and_validate(headers={} if bare else dict(headers), timeout=60)
 
     trial.each(operation.as_strategy(generation_mode=mode), check, share=share)
 

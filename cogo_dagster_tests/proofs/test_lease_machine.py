@@ -1,0 +1,101 @@
+"""The functions do what the lease protocol's model says in random orders, and a broken function is caught by it."""
+
+import os
+from collections.abc import Iterator
+from typing import Any, Final
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.transports.postgres import PostgresTransport
+from cogo_dagster_tests.proofs import lease_model
+from cogo_dagster_tests.proofs.lease_machine import LeaseMachine
+from cogo_dagster_tests.proofs.machine import Database
+
+EXAMPLES: Final = int(os.environ.get("COGO_PROOF_EXAMPLES", "0"))
+"""Unset: a short proof, the same every time. Set: as many runs as it says, other ones each time."""
+
+PROOF: Final = settings(
+    max_examples=EXAMPLES or 40,
+    stateful_step_count=50,
+    derandomize=not EXAMPLES,
+    phases=[Phase.generate, Phase.shrink],
+    database=None,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+
+BROKEN_FUNCTIONS: Final = {
+    "no fence": (
+        "settle_jobs",
+        "and j.lease_token = i.lease_token and j.lease_expires_at is not null",
+        "and j.lease_expires_at is not null",
+    ),
+    "attempts are counted late": ("claim_jobs", "attempts = j.attempts + 1", "attempts = j.attempts"),
+    "a crash gives the attempt back": (
+        "recover_leases",
+        "when e.untouched and not j.cancel_requested",
+        "when not j.cancel_requested",
+    ),
+    "a claim cannot be repeated": ("claim_jobs", "if answer is null then", "if true then"),
+    "a claim lives on after its lease": ("claim_jobs", "where e.claim_id = claim_jobs.claim_id)", "where false)"),
+    "a settlement cannot be repeated": (
+        "settle_jobs",
+        "when j.lease_token = i.lease_token and (j.status = i.outcome",
+        "when false and (j.status = i.outcome",
+    ),
+    "a good lease is taken back": ("recover_leases", "and j.lease_expires_at < at", ""),
+}
+"""For each protocol without one of its rules, a function without it."""
+
+STEPS: Final = {
+    *("begins to claim", "repeats its claim", "learns that its claim has ended", "claims job N"),
+    *("claims job N, reply lost", "succeeds", "renews", "fails", "stops in order", "learns that its lease is lost"),
+    *("settles", "settles, reply lost", "repeats its settlement", "is refused", "crashes"),
+}
+
+
+@pytest.fixture
+def database(dsn: str) -> Iterator[Database]:
+    """Lend a queue with a connection of its owner."""
+    transport = PostgresTransport(dsn, role="service_role", max_connections=1)
+    with psycopg.connect(dsn, autocommit=True) as owner:
+        yield Database(Queue(transport), owner)
+    transport.close()
+
+
+@pytest.mark.timeout(600)
+def test_the_database_does_what_the_model_says(database: Database) -> None:
+    """After every step both agree, and every kind of step of the model was made."""
+    LeaseMachine.visited.clear()
+    _run(database, PROOF)
+    made = {name.removeprefix("worker N ") for name in LeaseMachine.visited}
+    assert made == STEPS | {"lease of job N expires", "recovered"}
+
+
+def test_every_broken_protocol_has_its_broken_function() -> None:
+    """One that is added to the model is tried at the database too."""
+    assert BROKEN_FUNCTIONS.keys() == lease_model.BROKEN.keys()
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", BROKEN_FUNCTIONS)
+def test_a_function_without_a_rule_is_caught(database: Database, name: str) -> None:
+    """The model notices: some order of steps ends where both disagree."""
+    function, sound, broken = BROKEN_FUNCTIONS[name]
+    [(source,)] = database.owner.execute(
+        "select pg_get_functiondef(oid) from pg_proc where proname = %s", (function,)
+    ).fetchall()
+    assert sound in source
+    database.owner.execute(source.replace(sound, broken).encode())
+    hasty = settings(PROOF, max_examples=400, derandomize=True, phases=[Phase.generate])
+    with pytest.raises(AssertionError):
+        _run(database, hasty)
+
+
+def _run(database: Database, how: settings) -> None:
+    machine: Any = lambda: LeaseMachine(database)  # noqa: E731 - a class, says the signature; whatever makes one, the code
+    run_state_machine_as_test(machine, settings=how)
