@@ -20,11 +20,14 @@ CALLS: Final = (
     "requeue_instance",
     "stop_worker",
 )
-"""The calls of a worker that commit something."""
+"""The calls that a worker commits something with whatever its jobs are."""
+
+RARE_CALLS: Final = ("delete_artifacts",)
+"""Those that it makes where somebody left files."""
 
 UPLOAD: Final = "upload"
 
-POINTS: Final = tuple(f"{when} {what}" for what in (*CALLS, UPLOAD) for when in ("before", "after"))
+POINTS: Final = tuple(f"{when} {what}" for what in (*CALLS, UPLOAD, *RARE_CALLS) for when in ("before", "after"))
 """All names: `before settle_jobs` is reached when nothing has been sent, `after settle_jobs` when it is committed."""
 
 _handlers: dict[str, Callable[[], None]] = {}

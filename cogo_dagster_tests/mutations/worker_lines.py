@@ -51,7 +51,6 @@ WORKER_MUTATIONS: Final = (
         "one.abandon(Abandonment.LEASE_LOST)",
         "pass",
         "leases",
-        "outcomes",
     ),
     _worker(
         "nothing is renewed",

@@ -1,6 +1,8 @@
 """A worker meets a failure, or its end, before and after everything it commits or stores: nothing is lost."""
 
 import asyncio
+import inspect
+import re
 from collections.abc import Callable
 from typing import Final
 from uuid import UUID
@@ -11,17 +13,22 @@ from cogo_dagster.queue.artifacts import ArtifactStoreUnavailable
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.errors import TransportError
 from cogo_dagster.queue.executor import Workspace
-from cogo_dagster.queue.fault_points import POINTS, at
+from cogo_dagster.queue.fault_points import CALLS, POINTS, RARE_CALLS, at
 from cogo_dagster.queue.model import ExecutionResult, Job
+from cogo_dagster.settings import PROJECT_ROOT
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.queue.steps import add
-from cogo_dagster_tests.worker.bench import Bench
+from cogo_dagster_tests.worker.bench import Bench, eventually
 from cogo_dagster_tests.worker.executors import FakeExecutor, a_file
 
 _UPKEEP: Final = {"lease_seconds": 2, "heartbeat_seconds": 0.1, "recover_seconds": 0.1}
 _BESIDE: Final = ("renew_leases", "recover_leases", "record_heartbeat")
 _SURVIVED: Final = ("renew_leases", "start_jobs")
 """An exception there ends a thread or a task and not the worker: only a kill would end it, as in the chaos runs."""
+_RARE: Final = [point for point in POINTS if point.endswith(RARE_CALLS)]
+_COMMON: Final = [point for point in POINTS if point not in _RARE]
+_LAST_WORDS: Final = {"report_stuck_worker"}
+"""Said by a worker that ends itself at once: what fails there changes nothing."""
 _PATIENCE_SECONDS: Final = 20.0
 
 
@@ -86,7 +93,7 @@ def whole(owner: Owner, jobs: list[UUID]) -> Callable[[], None]:
     return check
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", _COMMON)
 def test_one_failure_costs_nothing(
     bench: Bench, queue: Queue, jobs: list[UUID], whole: Callable[[], None], point: str
 ) -> None:
@@ -101,7 +108,7 @@ def test_one_failure_costs_nothing(
     assert report.counters["succeeded"] == len(jobs)
 
 
-@pytest.mark.parametrize("point", [point for point in POINTS if not point.endswith(_SURVIVED)])
+@pytest.mark.parametrize("point", [point for point in _COMMON if not point.endswith(_SURVIVED)])
 def test_an_end_there_costs_at_most_one_attempt(
     bench: Bench, owner: Owner, jobs: list[UUID], whole: Callable[[], None], point: str
 ) -> None:
@@ -124,6 +131,37 @@ def test_an_unknown_error_stalls_no_prefetched_job(bench: Bench, jobs: list[UUID
         bench.drain(executor("before start_jobs", once), concurrency=2, **_UPKEEP)
     assert once.reached
     whole()
+
+
+@pytest.mark.parametrize("point", _RARE)
+def test_a_sweep_that_fails_there_is_made_again(bench: Bench, owner: Owner, point: str) -> None:
+    """The connection breaks there: no row of an abandoned file is left."""
+    owner.execute(
+        "insert into public.artifacts (status, name, storage_key, created_at)"
+        " values ('orphaned', 'a.txt', 'jobs/a.txt', now() - interval '1 day')"
+    )
+    once = Once(TransportError("The connection broke."))
+
+    def swept() -> bool:
+        return owner.execute("select count(*) from public.artifacts").fetchone() == (0,)
+
+    with at(point, once), bench.running(FakeExecutor(), sweep_seconds=0.1):
+        eventually(lambda: once.reached and swept(), "the file was swept")
+
+
+def test_no_call_that_commits_is_left_out(owner: Owner) -> None:
+    """What a worker's modules call through the queue is a place, unless it only reads."""
+    package = PROJECT_ROOT / "cogo_dagster" / "queue"
+    files = [
+        *(package / "worker").glob("*.py"),
+        package / "artifacts" / "upload.py",
+        package / "artifacts" / "sweep.py",
+    ]
+    named = {name for file in files for name in re.findall(r"\bqueue\.(\w+)", file.read_text())}
+    methods = [getattr(Queue, name) for name in sorted(named) if callable(getattr(Queue, name, None))]
+    called = {name for one in methods for name in re.findall(r'_call\(\s*"(\w+)"', inspect.getsource(one))}
+    stable = {name for (name,) in owner.execute("select proname from pg_proc where provolatile <> 'v'").fetchall()}
+    assert called - stable == {*CALLS, *RARE_CALLS} | _LAST_WORDS
 
 
 def test_there_is_no_other_place() -> None:

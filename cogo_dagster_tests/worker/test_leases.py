@@ -1,8 +1,14 @@
 """A lease is kept while its job runs; who has lost it stops, and leaves nothing behind."""
 
+import threading
+from collections.abc import Callable
+
+import pytest
+
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.model import Outcome
 from cogo_dagster.queue.worker import EventKind
+from cogo_dagster.queue.worker.leases import LeaseKeeper
 from cogo_dagster_tests.conftest import Age, Lose
 from cogo_dagster_tests.queue.steps import add, look, settle, take
 from cogo_dagster_tests.worker.bench import Bench, eventually
@@ -50,6 +56,33 @@ def test_a_lost_lease_stops_the_execution_and_the_new_owner_stands(bench: Bench,
     settle(queue, taken, Outcome.SUCCEEDED, result={"by": "the new owner"})
     assert look(queue, job)["result"] == {"by": "the new owner"}
     assert [attempt["outcome"] for attempt in look(queue, job)["superseded_attempts"]] == ["lost"]
+
+
+@pytest.fixture
+def renew(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Let leases be renewed when the test says so, and at no other time."""
+    asked = threading.Event()
+
+    def run(keeper: LeaseKeeper) -> None:
+        asked.wait(60)
+        keeper._renew_once()
+
+    monkeypatch.setattr(LeaseKeeper, "_run", run)
+    return asked.set
+
+
+def test_a_renewal_that_finds_the_lease_lost_stops_the_execution(
+    bench: Bench, queue: Queue, lose: Lose, renew: Callable[[], None]
+) -> None:
+    """At once, and not when the lease would have ended by the worker's own clock, which is in an hour."""
+    job, gate = add(queue), Gate()
+    with bench.running(FakeExecutor(gate), lease_seconds=3600, max_jobs=1) as running:
+        gate.arrived()
+        lose(job)
+        renew()
+        report = running.report()
+    assert [held.id for held in gate.cancelled] == [job]
+    assert report.counters["lease_lost"] == 1
 
 
 def test_a_lease_lost_after_the_execution_refuses_the_result(bench: Bench, queue: Queue, lose: Lose) -> None:
