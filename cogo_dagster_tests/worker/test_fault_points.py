@@ -29,6 +29,8 @@ _RARE: Final = [point for point in POINTS if point.endswith(RARE_CALLS)]
 _COMMON: Final = [point for point in POINTS if point not in _RARE]
 _LAST_WORDS: Final = {"report_stuck_worker"}
 """Said by a worker that ends itself at once: what fails there changes nothing."""
+_READS: Final = {"next_due"}
+"""Not stable, since it asks the clock, and writes nothing."""
 _PATIENCE_SECONDS: Final = 20.0
 
 
@@ -157,11 +159,11 @@ def test_no_call_that_commits_is_left_out(owner: Owner) -> None:
         package / "artifacts" / "upload.py",
         package / "artifacts" / "sweep.py",
     ]
-    named = {name for file in files for name in re.findall(r"\bqueue\.(\w+)", file.read_text())}
+    named = {name for file in files for name in re.findall(r"queue\.(\w+)", file.read_text())}
     methods = [getattr(Queue, name) for name in sorted(named) if callable(getattr(Queue, name, None))]
     called = {name for one in methods for name in re.findall(r'_call\(\s*"(\w+)"', inspect.getsource(one))}
     stable = {name for (name,) in owner.execute("select proname from pg_proc where provolatile <> 'v'").fetchall()}
-    assert called - stable == {*CALLS, *RARE_CALLS} | _LAST_WORDS
+    assert called - stable - _READS == {*CALLS, *RARE_CALLS} | _LAST_WORDS
 
 
 def test_there_is_no_other_place() -> None:
