@@ -198,16 +198,22 @@ class Promoted(Row):
     """What one pass of promotion found.
 
     Attributes:
-        promoted: How many alerts began or went on, by source; empty if another process is at it.
+        busy: Another process is at it.
+        promoted: How many alerts began or went on, by source.
+        planned: How many deliveries are to be made because of it.
         more: It did not reach the end.
     """
 
+    busy: bool
     promoted: dict[str, int]
+    planned: int
     more: bool
 
 
 class ReplayedDeliveries(Row):
     """What one batch of replayed deliveries changed."""
 
+    matched: int
     changed: int
+    skipped: int
     more: bool

@@ -40,5 +40,6 @@ class UnrotatedSecrets(Row):
 class RotatedSecrets(Row):
     """What became of a batch of secrets; `skipped` counts those that changed concurrently."""
 
+    matched: int
     changed: int
     skipped: int

@@ -37,11 +37,13 @@ class SchemaVersion(Row):
 
     Attributes:
         oldest_client_release: The oldest release of the code that may work on it; None: only the schema's own.
+        functions_digest: Of the SQL functions' files as they were applied last.
     """
 
     release: int
     oldest_client_release: int | None = None
     deployment_id: UUID
+    functions_digest: str | None = None
 
 
 class HealthFacts(Row):
