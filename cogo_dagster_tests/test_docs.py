@@ -11,7 +11,7 @@ from cogo_dagster import open_queue
 from cogo_dagster.executors.browser import errors as browser_errors
 from cogo_dagster.queue.functions import FUNCTIONS
 from cogo_dagster.settings import PROJECT_ROOT, Settings
-from docs import generate
+from docs import generate, sql_functions
 
 PAGES = sorted(
     [
@@ -26,8 +26,8 @@ each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.rel
 
 
 def test_the_generated_pages_are_what_the_code_says() -> None:
-    """A stale page is refused; `uv run python -m docs.generate` mends it."""
-    for path, text in generate.pages().items():
+    """A stale page or module is rejected; `uv run python -m docs.generate` renews it."""
+    for path, text in (generate.pages() | generate.modules()).items():
         assert path.read_text(encoding="utf-8") == text, path.name
 
 
@@ -41,7 +41,7 @@ def test_every_sql_function_is_documented() -> None:
     """The page has a heading for each function of the catalogue, and says what it does."""
     text = (generate.FOLDER / "sql-functions.md").read_text(encoding="utf-8")
     assert [name for name in FUNCTIONS if f"### {name}\n" not in text] == []
-    assert [function.name for function in generate.functions() if not function.header] == []
+    assert [function.name for function in sql_functions.functions() if not function.header] == []
 
 
 def test_every_class_of_browser_error_is_explained() -> None:

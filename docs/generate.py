@@ -20,10 +20,10 @@ from pydantic.fields import FieldInfo
 from cogo_dagster.cli.app import COMMANDS, load
 from cogo_dagster.cli.command import EXIT_CODES
 from cogo_dagster.queue import errors
-from cogo_dagster.queue.functions import FUNCTIONS
 from cogo_dagster.queue.migrate import grants, sql_folder
 from cogo_dagster.queue.schema_access import with_access
 from cogo_dagster.settings import PROJECT_ROOT, Settings
+from docs.sql_functions import catalogue, functions, signature
 
 FOLDER: Final = PROJECT_ROOT / "docs" / "reference"
 
@@ -46,27 +46,6 @@ class Setting:
     name: str
     section: str
     meaning: str
-
-
-@dataclass(frozen=True, slots=True)
-class SqlFunction:
-    """One file of sql/functions.
-
-    Attributes:
-        header: The comment at the top of the file.
-        arguments: Each as it is declared: `max_jobs integer default 50`.
-        raises: The codes that its header names.
-    """
-
-    name: str
-    header: str
-    arguments: tuple[str, ...]
-    returns: str
-
-    @property
-    def raises(self) -> tuple[str, ...]:
-        """The codes of our own class that the header names."""
-        return tuple(sorted(set(re.findall(r"CQ\d{3}", self.header))))
 
 
 def pages() -> dict[Path, str]:
@@ -128,14 +107,14 @@ def functions_page() -> str:
         "All are in schema `public`; the source of each is `sql/functions/<name>.sql`.",
         "Codes of errors are explained in [errors](errors.md).",
     )
-    helpers = [function for function in functions() if function.name not in FUNCTIONS]
+    helpers = [function for function in functions() if function.is_internal]
     for title, group in (
-        ("Operations", [function for function in functions() if function.name in FUNCTIONS]),
+        ("Operations", [function for function in functions() if not function.is_internal]),
         ("Helpers, called by the operations only", helpers),
     ):
         lines += ["", f"## {title}"]
         for function in group:
-            lines += ["", f"### {function.name}", "", "```sql", _signature(function), "```", ""]
+            lines += ["", f"### {function.name}", "", "```sql", signature(function), "```", ""]
             lines += ["```text", function.header, "```"]
     return _page(lines)
 
@@ -152,7 +131,7 @@ def errors_page() -> str:
     lines += ["", "## Codes of the engine", "", "| SQLSTATE | exception | meaning | raised by |", "|---|---|---|---|"]
     for code in SQLSTATES:
         kind = type(errors.error_from_sqlstate(code, ""))
-        callers = ", ".join(f"`{f.name}`" for f in functions() if code in f.raises and f.name in FUNCTIONS)
+        callers = ", ".join(f"`{f.name}`" for f in functions() if code in f.raises and not f.is_internal)
         lines.append(f"| {code} | `{kind.__name__}` | {_first_line(kind)} | {callers} |")
     tree = inspect.cleandoc(errors.__doc__ or "").partition("\n\n")[2].partition("\n\n")[0]
     lines += ["", "## Exceptions of the client", "", "```text", tree, "```", ""]
@@ -194,9 +173,9 @@ def commands() -> dict[str, Any]:
     return dict(leaf for name in COMMANDS for leaf in _leaves(load(name), (name,)))
 
 
-def functions() -> list[SqlFunction]:
-    """Read every file of sql/functions."""
-    return [_read_function(path) for path in sorted((sql_folder() / "functions").glob("*.sql"))]
+def modules() -> dict[Path, str]:
+    """Return every generated module by its path."""
+    return {PROJECT_ROOT / "cogo_dagster" / "queue" / "functions.py": catalogue()}
 
 
 def access_statements() -> dict[Path, str]:
@@ -207,9 +186,9 @@ def access_statements() -> dict[Path, str]:
 
 
 def main() -> None:
-    """Write the pages, and the access statements of the SQL files."""
+    """Write the pages, the modules, and the access statements of the SQL files."""
     FOLDER.mkdir(exist_ok=True)
-    for path, text in {**pages(), **access_statements()}.items():
+    for path, text in {**pages(), **modules(), **access_statements()}.items():
         path.write_text(text, encoding="utf-8")
         sys.stdout.write(f"Wrote {path.relative_to(PROJECT_ROOT)}.\n")
 
@@ -284,24 +263,6 @@ def _kind(descriptor: Any) -> str:
 
 def _row(*cells: str) -> str:
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
-
-
-def _read_function(path: Path) -> SqlFunction:
-    text = path.read_text(encoding="utf-8")
-    comment = re.match(r"/\*\n(.*?)\n \*/", text, re.DOTALL)
-    declared = re.search(r"create or replace function public\.(\w+)\((.*?)\)\s+returns (\S+)", text, re.DOTALL)
-    if comment is None or declared is None or declared[1] != path.stem:
-        raise ValueError(f"{path.name} needs a comment at its top and the function that its name promises.")
-    header = "\n".join(line.removeprefix(" *").removeprefix(" ") for line in comment[1].splitlines())
-    arguments = tuple(part.strip() for part in declared[2].replace("\n", " ").split(",") if part.strip())
-    return SqlFunction(declared[1], header, arguments, declared[3])
-
-
-def _signature(function: SqlFunction) -> str:
-    if len(function.arguments) < 2:
-        return f"{function.name}({''.join(function.arguments)}) returns {function.returns}"
-    inside = ",\n".join(f"    {' '.join(argument.split())}" for argument in function.arguments)
-    return f"{function.name}(\n{inside}\n) returns {function.returns}"
 
 
 def _error_classes() -> list[type[errors.QueueError]]:

@@ -1,6 +1,6 @@
 """The catalogue of the engine's SQL functions: names, argument names and their SQL types.
 
-A test holds it against the database; the transports and the reference page read it.
+Generated from sql/functions: run `uv run python -m docs.generate` after a change there.
 """
 
 from collections.abc import Mapping
@@ -72,7 +72,6 @@ FUNCTIONS: Mapping[str, Mapping[str, str]] = {
     "end_web_session": {"session_hash": "text"},
     "enqueue_jobs": {"jobs": "jsonb", "request_id": "uuid"},
     "explain_jobs": {"job_ids": "jsonb"},
-    "fail_unreadable_jobs": {"claim_id": "uuid", "every_one": "boolean"},
     "fail_job": {
         "job_id": "uuid",
         "lease_token": "uuid",
@@ -80,6 +79,7 @@ FUNCTIONS: Mapping[str, Mapping[str, str]] = {
         "retryable": "boolean",
         "delay_seconds": "double precision",
     },
+    "fail_unreadable_jobs": {"claim_id": "uuid", "every_one": "boolean"},
     "find_cached_artifacts": {"cache_keys": "jsonb"},
     "finish_artifacts": {"job_id": "uuid", "lease_token": "uuid", "artifact_ids": "jsonb"},
     "finish_report": {"artifact_id": "uuid"},
@@ -164,8 +164,8 @@ FUNCTIONS: Mapping[str, Mapping[str, str]] = {
     "list_weekly_summaries": {"branch": "text", "max_weeks": "integer"},
     "list_workers": {"alive_only": "boolean", "before": "jsonb", "max_workers": "integer"},
     "look_at_job": {"job_id": "uuid", "most_chars": "integer"},
-    "note_operation": {"note_id": "uuid", "operation": "text", "actor": "text", "filter": "jsonb"},
     "next_due": {"families": "jsonb", "executor_id": "text"},
+    "note_operation": {"note_id": "uuid", "operation": "text", "actor": "text", "filter": "jsonb"},
     "open_circuit": {"name": "text", "open_seconds": "double precision", "reason": "text"},
     "open_web_session": {
         "session_hash": "text",

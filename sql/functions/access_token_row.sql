@@ -1,5 +1,7 @@
 /*
  * A named token as lists show it: without its hash. `state` is live, expired or revoked.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.access_token_row(token public.access_tokens) returns jsonb
 language sql stable set search_path = '' as $$

@@ -1,6 +1,8 @@
 /*
  * An alert as lists and messages show it. `refs` says where to look closer, with the newest artifact of the job and the
  * Dagster run that its worker was, where there are any.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.alert_document(alert public.alerts) returns jsonb
 language sql stable set search_path = '' as $$

@@ -1,6 +1,8 @@
 /*
  * The fingerprint of what has a name: a worker, a schedule, a branch. 16 hexadecimal digits. Jobs that failed have
  * that of their error: see error_fingerprint.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.alert_fingerprint(kind text, subject text) returns text
 language sql immutable set search_path = '' as $$

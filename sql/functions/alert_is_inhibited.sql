@@ -3,6 +3,8 @@
  * while the database was unreachable and two minutes longer, jobs of lost workers while a worker is dead, jobs of a family
  * whose provider of the same name cannot be reached. If it still stands when its cause is over, it is told then.
  * Errors: none.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.alert_is_inhibited(alert public.alerts, at timestamptz) returns boolean
 language sql stable set search_path = '' as $$

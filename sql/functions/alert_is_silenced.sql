@@ -1,5 +1,7 @@
 /*
  * Whether somebody silenced an alert at a time, or at any time since. Errors: none.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.alert_is_silenced(alert public.alerts, since timestamptz) returns boolean
 language sql stable set search_path = '' as $$

@@ -1,5 +1,7 @@
 /*
  * An artifact as lists and pages show it.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.artifact_row(artifact public.artifacts) returns jsonb
 language sql stable as $$

@@ -4,6 +4,8 @@
  *
  *     attempts   1        2         3         4          9 and later
  *     seconds    5-10     10-20     20-40     40-80      1280-2560, then 1800-3600
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.backoff_seconds(attempts integer) returns double precision
 language sql volatile set search_path = '' as $$

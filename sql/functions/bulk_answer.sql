@@ -1,6 +1,8 @@
 /*
  * What a bulk operation says of one batch. Where rows were named, all of them matched, and the untouched are skipped.
  * A batch that changed nothing is the last: what it met is in other hands.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.bulk_answer(named uuid[], candidates uuid[], changed integer, batch_size integer) returns jsonb
 language sql immutable set search_path = '' as $$

@@ -5,6 +5,8 @@
  * items        [{"id", "version"}, …]: these rows of a plan, of which those that changed since are skipped
  * batch_size   1 to 1,000
  * Errors: CQ005.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.bulk_arguments(job_ids jsonb, items jsonb, batch_size integer) returns uuid[]
 language plpgsql immutable set search_path = '' as $$

@@ -1,6 +1,8 @@
 /*
  * Reject metrics of a heartbeat that no sum can take: {"counters": {name: number from 0}, "latency": {"bounds_seconds",
  * "counts": numbers from 0, "sum_seconds"}}, other keys as they are, 100,000 bytes in all. Null is none. Errors: CQ005.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.check_metrics(metrics jsonb) returns void
 language plpgsql stable set search_path = '' as $$

@@ -1,6 +1,8 @@
 /*
  * Reject ids of workers and executors that lists cannot show: empty, longer than 200 characters, or with control
  * characters. Null is none. `name` begins the sentence. Errors: CQ005.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.check_worker_id(id text, name text default 'worker_id') returns void
 language plpgsql immutable set search_path = '' as $$

@@ -1,6 +1,8 @@
 /*
  * A document as it is given, if it keeps the limits of json_fault. `name` begins the sentence of the error.
  * Errors: CQ005.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.checked_json(document jsonb, name text) returns jsonb
 language plpgsql stable set search_path = '' as $$

@@ -1,5 +1,7 @@
 /*
  * A job as its worker receives it.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.claimed_job(job public.jobs) returns json
 language sql stable as $$

@@ -1,6 +1,8 @@
 /*
  * The counters of a document: its numbers from 0 to 10^15. What else somebody wrote there is left out, since a sum or a
  * page must not fail because of one row.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.counters_of(document jsonb) returns jsonb
 language sql immutable set search_path = '' as $$

@@ -1,5 +1,7 @@
 /*
  * A dead letter as lists show it. `replays`: how many replays it has behind it.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.dead_letter(letter public.jobs_dlq) returns jsonb
 language sql stable as $$

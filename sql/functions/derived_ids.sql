@@ -1,6 +1,8 @@
 /*
  * The ids of `id_count` jobs enqueued under one request: the request's uuid, counted on in its last 32 bits.
  * The same request gives the same ids, so a repeated call finds its own rows.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.derived_ids(request_id uuid, id_count integer) returns uuid[]
 language sql immutable set search_path = '' as $$

@@ -3,6 +3,8 @@
  * its message without what differs from job to job (ids, numbers, quoted words). Of addresses the host and the path's
  * pattern count: no query, and <n> for ids and numbers in the path. 16 hexadecimal digits.
  * jobs_dlq.fingerprint keeps it: a change here needs a migration that makes that column anew.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.error_fingerprint(type text, error jsonb) returns text
 language sql immutable set search_path = '' as $$

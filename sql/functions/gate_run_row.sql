@@ -1,5 +1,7 @@
 /*
  * A gate run as lists and pages show it. A report whose artifact is gone has no id any more.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.gate_run_row(run public.gate_runs) returns jsonb
 language sql stable set search_path = '' set timezone = 'UTC' as $$

@@ -1,6 +1,8 @@
 /*
  * Refuse an argument from inside an expression. Costs nothing where it is not reached.
  * Errors: always CQ005.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.invalid_argument(sentence text) returns jsonb
 language plpgsql set search_path = '' as $$

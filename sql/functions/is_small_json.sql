@@ -1,6 +1,8 @@
 /*
  * Whether a document is so short that it can neither be nested too deep nor hold too long a number: the guard before
  * json_fault, a fifth of a microsecond for 70 bytes. The stored size comes first: the text of a short document may be long.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.is_small_json(document jsonb) returns boolean
 language sql stable as $$

@@ -1,5 +1,7 @@
 /*
  * A job as lists and pages show it. "forced": its failure was counted as a success, by BROWSER_FORCE_SUCCESS.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.job_row(job public.jobs) returns jsonb
 language sql stable as $$

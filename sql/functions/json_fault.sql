@@ -4,6 +4,8 @@
  * in it has more than 300 digits: what every client can decode.
  *
  * In this order, since each step bounds what the next one costs: 12 bytes hold a number of 131,000 digits.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.json_fault(document jsonb) returns text
 language plpgsql stable set search_path = '' as $$

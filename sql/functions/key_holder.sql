@@ -1,6 +1,8 @@
 /*
  * The job that holds the key under which a letter would be replayed, if it does other work than the letter's: another
  * payload or executor id, or it is the replay of another letter. Null where the letter can be replayed.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.key_holder(letter public.jobs_dlq) returns uuid
 language sql stable as $$

@@ -7,6 +7,8 @@
  * answer      {"matched", "changed", "skipped", …}: what the operation returns
  *
  * Errors: CQ005 the action's id belongs to another operation.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.log_operation(action jsonb, operation text, filter jsonb, answer jsonb) returns jsonb
 language plpgsql set search_path = '' as $$

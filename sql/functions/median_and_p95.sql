@@ -1,5 +1,7 @@
 /*
  * Two quantiles as percentile_cont returns them, as a document with milliseconds as its last digits.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.median_and_p95(quantiles double precision[]) returns jsonb
 language sql immutable set search_path = '' as $$

@@ -1,5 +1,7 @@
 /*
  * The rows that an enqueue adds, in the order given, with their defaults. Errors: CQ005.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.new_jobs(jobs jsonb, ids uuid[], at timestamptz)
 returns table (id uuid, type text, payload jsonb, executor_id text, priority integer, max_attempts integer,

@@ -1,5 +1,7 @@
 /*
  * Write down that a named token was used, at most once a minute.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.note_token_use(token_id uuid) returns void
 language sql volatile set search_path = '' as $$

@@ -1,6 +1,8 @@
 /*
  * What a claim must leave alone: a regular expression that the paused types match, each with all below it;
  * one that matches everything where the executor is paused; null where nothing is.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.paused_types(executor_id text) returns text
 language sql stable set search_path = '' as $$

@@ -1,5 +1,7 @@
 /*
  * A share in per cent with two decimals; null of nothing.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.per_cent(part bigint, whole bigint) returns double precision
 language sql immutable set search_path = '' as $$

@@ -8,6 +8,8 @@
  * Never told and over: still told, unless it was silenced or held back all the while; then it is skipped.
  * A dead row wakes up when the alert goes on after repeat_seconds. Rows that somebody is sending are left alone.
  * Returns how many rows changed. Errors: none.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.plan_alert_deliveries(repeat_seconds double precision) returns integer
 language plpgsql set search_path = '' as $$

@@ -2,6 +2,8 @@
  * A part of promote_alerts: reported conditions are alerts until nobody reports them any more; a reporter that has not
  * been heard of for a day is taken for gone. Kinds: sensor_failing, executor_unavailable, no_worker_for_family.
  * See report_conditions. Returns how many are new. Errors: none.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.promote_conditions() returns integer
 language plpgsql set search_path = '' as $$

@@ -2,6 +2,8 @@
  * A part of promote_alerts: dead letters that were never promoted, each counted once to the alert of its cause, and the
  * alerts whose letters were all retried, replayed or purged, or which nothing was added to for a day, are over.
  * Returns how many letters were promoted. Errors: none.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.promote_dead_letters(batch_size integer) returns integer
 language plpgsql set search_path = '' set plan_cache_mode = force_custom_plan as $$

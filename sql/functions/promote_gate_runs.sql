@@ -2,6 +2,8 @@
  * A part of promote_alerts: gate runs of the last week that were never looked at, in their order. One that failed is
  * counted to the alert of its type and branch, one that passed ends it.
  * Returns how many runs were looked at. Errors: none.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.promote_gate_runs(batch_size integer) returns integer
 language plpgsql set search_path = '' as $$

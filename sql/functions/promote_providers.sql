@@ -1,6 +1,8 @@
 /*
  * A part of promote_alerts: providers whose newest probe, at most an hour old, says unhealthy are alerts until it says
  * healthy. Returns how many are new. Errors: none.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.promote_providers() returns integer
 language plpgsql set search_path = '' as $$

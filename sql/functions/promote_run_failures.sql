@@ -1,6 +1,8 @@
 /*
  * A part of promote_alerts: Dagster runs that failed, each counted once to the alert of its Dagster job, op and class of
  * error. See record_run_failures and record_run_successes. Returns how many were promoted. Errors: none.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.promote_run_failures(batch_size integer) returns integer
 language plpgsql set search_path = '' as $$

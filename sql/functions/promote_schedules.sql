@@ -1,6 +1,8 @@
 /*
  * A part of promote_alerts: watched schedules that have not ticked a quarter of an hour after their time are alerts until
  * they tick, or are watched no more. See watch_schedules. Returns how many are new. Errors: none.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.promote_schedules() returns integer
 language plpgsql set search_path = '' as $$

@@ -1,6 +1,8 @@
 /*
  * A part of promote_alerts: a target that is disabled, refuses us or has failed three times in a row is an alert for the
  * other targets until a message reaches it. Returns how many are new. Errors: none.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.promote_targets() returns integer
 language plpgsql set search_path = '' as $$

@@ -2,6 +2,8 @@
  * A part of promote_alerts: workers that fell silent within the last day without signing off are alerts, until a start
  * with their name is alive or signs off. Within two minutes of a restart of the database, silence says nothing.
  * Returns how many are new. Errors: none.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.promote_workers() returns integer
 language plpgsql set search_path = '' as $$

@@ -2,6 +2,8 @@
  * Something is wrong: count it to the alert that fires with this fingerprint, or begin a new one.
  * One that was resolved less than ten minutes ago fires again instead, so that what flaps does not flood.
  * Only the promotion pass calls it, under its lock. Returns the alert's id. Errors: none.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.raise_alert(
     fingerprint text, kind text, subject text, title text, error_class text, error_message text, occurrences bigint,

@@ -1,6 +1,8 @@
 /*
  * A document as a page shows it: as it is, or, where it breaks the limits of json_fault, {"unreadable": why} in its place,
  * so that a page neither carries 60 MB nor meets a number that its reader cannot decode.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.readable_json(document jsonb) returns jsonb
 language plpgsql stable set search_path = '' as $$

@@ -2,6 +2,8 @@
  * Text with what looks like a secret hidden, as `redaction.redact` in Python does it: tokens of known makes, credentials
  * in headers and words such as password=…, user names and passwords in addresses, query strings.
  * What alerts copy out of other tables goes through here. Errors: none.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.redacted(given text) returns text
 language sql immutable set search_path = '' as $$

@@ -1,5 +1,7 @@
 /*
  * Refuse what is no name of a provider or a capability. Errors: CQ005.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.refuse_provider(provider text, capability text) returns void
 language plpgsql immutable set search_path = '' as $$

@@ -1,5 +1,7 @@
 /*
  * Refuse a name that no rate limit can have. Errors: CQ005.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.refuse_rate_name(name text) returns void
 language plpgsql immutable set search_path = '' as $$

@@ -1,5 +1,7 @@
 /*
  * Refuse what is no scope or no reference of a secret. Errors: CQ005.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.refuse_reference(environment text, reference text) returns void
 language plpgsql immutable set search_path = '' as $$

@@ -1,5 +1,7 @@
 /*
  * Refuse names that no type and no executor can have. Errors: CQ005.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.refuse_unpausable(kind text, name text) returns void
 language plpgsql immutable set search_path = '' as $$

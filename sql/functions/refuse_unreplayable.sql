@@ -1,6 +1,8 @@
 /*
  * Refuse named jobs that replay_dlq cannot take, all of them for the first.
  * Errors: CQ001 no dead letter, CQ003 replayed or retried since.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.refuse_unreplayable(job_ids uuid[]) returns void
 language plpgsql stable set search_path = '' as $$

@@ -1,6 +1,8 @@
 /*
  * Refuse named jobs that retry_failed cannot take, all of them for the first.
  * Errors: CQ001 unknown, CQ003 not failed, or replayed as another job.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.refuse_unretryable(job_ids uuid[]) returns void
 language plpgsql stable set search_path = '' as $$

@@ -3,6 +3,8 @@
  *
  * targets   [{"target": "slack", "address_digest": "…"}]
  * Errors: CQ005.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.register_alert_targets(targets jsonb) returns integer
 language plpgsql set search_path = '' as $$

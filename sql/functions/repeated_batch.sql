@@ -4,6 +4,8 @@
  *
  * action   {"id": uuid, "batch": number from 0, "actor": text}; null is an action of one batch
  * Errors: CQ005.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.repeated_batch(action jsonb) returns jsonb
 language plpgsql set search_path = '' as $$

@@ -1,5 +1,7 @@
 /*
  * How many replays a dead letter has behind it: 0 for a job that was enqueued, 1 for the replay of one, and so on.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.replay_count(job_id uuid) returns integer
 language sql stable set search_path = '' as $$

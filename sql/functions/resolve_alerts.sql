@@ -1,6 +1,8 @@
 /*
  * These alerts are over, for the reason given. Those that do not fire any more are left alone.
  * Only the promotion pass calls it, under its lock. Returns how many changed. Errors: none.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.resolve_alerts(alert_ids uuid[], resolution text) returns integer
 language plpgsql set search_path = '' as $$

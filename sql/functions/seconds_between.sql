@@ -1,6 +1,8 @@
 /*
  * The seconds from one time to another, below 0 where they are in the other order; null where one is missing or infinite:
  * before PostgreSQL 17 infinite times cannot be subtracted.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.seconds_between(earlier timestamptz, later timestamptz) returns double precision
 language sql immutable as $$

@@ -1,5 +1,7 @@
 /*
  * A secret as lists show it: without its ciphertext.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.secret_row(secret public.secrets) returns jsonb
 language sql stable as $$

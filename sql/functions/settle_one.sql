@@ -1,6 +1,8 @@
 /*
  * End one attempt, or raise why not. The single-job calls below stand on it.
  * Returns {"job_id", "status"}. Errors: CQ001 no such job, CQ002 lease lost, CQ005.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.settle_one(settlement jsonb) returns jsonb
 language plpgsql set search_path = '' as $$

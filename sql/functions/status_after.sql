@@ -1,6 +1,8 @@
 /*
  * The status a running job takes when its attempt ends: the one decision of settle_jobs, pure.
  * Success wins over a cancel request; the 100th snooze counts as a failure for good.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.status_after(
     outcome text, retryable boolean, cancel_requested boolean, attempts integer, max_attempts integer, snoozes integer

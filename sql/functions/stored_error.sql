@@ -2,6 +2,8 @@
  * An error as it is kept, whatever was handed in: a document with a class of at most 100 characters, since an index holds
  * it, a message of at most 10,000 and a detail of at most 100,000. Other keys are kept if the document keeps the limits
  * of json_fault. So no outcome is lost because its error is too long.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.stored_error(error jsonb) returns jsonb
 language plpgsql stable set search_path = '' as $$

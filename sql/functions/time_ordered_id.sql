@@ -2,6 +2,8 @@
  * A uuid that sorts by the time it was made (RFC 9562, version 7): 48 bits of Unix milliseconds, the version, 12 bits
  * of the millisecond's fraction (its method 3), then the random half of a version 4 uuid.
  * PostgreSQL has one of its own from 18 on.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.time_ordered_id() returns uuid
 language sql volatile set search_path = '' as $$

@@ -1,6 +1,8 @@
 /*
  * Tell idle workers that something is due. Silent while nobody is idle: a NOTIFY per enqueue would make
  * commits queue behind one another. Polling is the truth; this only shortens the wait. Errors: none.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.wake_workers() returns jsonb
 language plpgsql set search_path = '' as $$

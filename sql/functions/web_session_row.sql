@@ -1,5 +1,7 @@
 /*
  * A session as the web server needs it; null once it has ended, has expired, or its token is no longer live.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.web_session_row(session public.web_sessions) returns jsonb
 language sql stable set search_path = '' as $$

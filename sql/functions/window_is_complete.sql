@@ -1,5 +1,7 @@
 /*
  * Whether no purge can have taken rows of a window that begins then.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.window_is_complete(window_start timestamptz) returns boolean
 language sql stable set search_path = '' as $$

@@ -5,6 +5,8 @@
  *   unchanged   the same again
  *   kept        some rows are gone (a purge): what was computed while they were there stands
  *   revised     rows came late, or this release counts otherwise: the new numbers, and a higher revision
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.window_outcome(stored jsonb, stored_sources jsonb, numbers jsonb, sources jsonb) returns text
 language sql immutable set search_path = '' as $$

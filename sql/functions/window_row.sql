@@ -1,5 +1,7 @@
 /*
  * The stored numbers of a window as lists return them.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.window_row(
     window_start timestamptz, window_end timestamptz, branch text, numbers jsonb, providers jsonb, complete boolean,

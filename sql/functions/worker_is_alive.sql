@@ -1,5 +1,7 @@
 /*
  * Whether a worker start is alive: not stopped, not stuck, and no more than three heartbeats missed.
+ *
+ * Internal: other functions call it.
  */
 create or replace function public.worker_is_alive(worker public.workers) returns boolean
 language sql stable as $$
