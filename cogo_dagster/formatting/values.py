@@ -56,6 +56,8 @@ def run_time(seconds: object) -> str:
     """Say a run time: `12 ms`, `3.4 s`, `2 min 5 s`; of what is no number of seconds, that it cannot be read."""
     if seconds is None:
         return NOTHING
+    if isinstance(seconds, Unreadable):
+        return seconds
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not -1e12 < seconds < 1e12:
         return Unreadable(f"unreadable: {str(seconds)[:40]!r} is no number of seconds")
     if seconds < 1:

@@ -55,6 +55,8 @@ def read_time(text: object) -> datetime | Unreadable:
     PostgreSQL knows moments that Python does not: infinity, the year 11026, the time before Christ. Years 1 and 9999
     count as unreadable too, because a change of the time zone leads out of Python's range.
     """
+    if isinstance(text, Unreadable):
+        return text
     try:
         moment = datetime.fromisoformat(text) if isinstance(text, str) else None
     except ValueError:

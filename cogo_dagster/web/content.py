@@ -8,7 +8,8 @@ from urllib.parse import quote
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from cogo_dagster.queue.artifacts import ArtifactStore
-from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.artifacts.store_errors import ArtifactNotFound
+from cogo_dagster.queue.rows.artifacts import ArtifactRow
 
 SIGNED_SECONDS: Final = 300
 
@@ -27,7 +28,7 @@ _SHOWN: Final = {
 """What a browser may show, and as what; all else is saved."""
 
 
-def content_of(store: ArtifactStore, row: Json, *, download: bool, here: bool = False) -> Response:
+def content_of(store: ArtifactStore, row: ArtifactRow, *, download: bool, here: bool = False) -> Response:
     """Answer with an artifact's bytes, or with a signed address of them.
 
     Args:
@@ -37,9 +38,11 @@ def content_of(store: ArtifactStore, row: Json, *, download: bool, here: bool = 
     Raises:
         ArtifactStoreError: The store does not have it.
     """
-    shown = None if download else _SHOWN.get(bare_type(row["content_type"]))
-    name = row["name"] or row["id"]
-    signed = None if here else store.signed_url(row["storage_key"], SIGNED_SECONDS, None if shown else name)
+    if row.storage_key is None:
+        raise ArtifactNotFound(f"The artifact {row.id} has no object in the store.")
+    shown = None if download else _SHOWN.get(bare_type(row.content_type))
+    name = row.name or str(row.id)
+    signed = None if here else store.signed_url(row.storage_key, SIGNED_SECONDS, None if shown else name)
     if signed is not None:
         return RedirectResponse(signed, 303)
     headers = {
@@ -48,19 +51,19 @@ def content_of(store: ArtifactStore, row: Json, *, download: bool, here: bool = 
         # Content never changes under its id.
         "cache-control": "private, max-age=3600",
     }
-    if row["size_bytes"] is not None:
-        headers["content-length"] = str(row["size_bytes"])
-    file = store.open(row["storage_key"])
+    if row.size_bytes is not None:
+        headers["content-length"] = str(row.size_bytes)
+    file = store.open(row.storage_key)
     return StreamingResponse(_chunks(file), media_type=shown or "application/octet-stream", headers=headers)
 
 
-def first_text(store: ArtifactStore, row: Json, most_bytes: int) -> tuple[str, bool]:
+def first_text(store: ArtifactStore, storage_key: str, most_bytes: int) -> tuple[str, bool]:
     """Return the beginning of an artifact as text, and whether that is all.
 
     Raises:
         ArtifactStoreError: The store does not have it.
     """
-    with store.open(row["storage_key"]) as file:
+    with store.open(storage_key) as file:
         content = file.read(most_bytes + 1)
     return content[:most_bytes].decode(errors="replace"), len(content) <= most_bytes
 

@@ -14,6 +14,7 @@ from cogo_dagster.formatting.values import distance, error_line, one_line, run_t
 from cogo_dagster.links import dagster_asset, dagster_run
 from cogo_dagster.queue.decoding import Unreadable, read_time
 from cogo_dagster.queue.model import Json
+from cogo_dagster.supervision.replays import is_after
 from cogo_dagster.web.dependencies import is_open_here, session_of, web_of
 from cogo_dagster.web.files import StaticFiles
 
@@ -65,6 +66,7 @@ class Pages:
             items=items,
             short=short,
             tojson_plain=in_json,
+            is_after=is_after,
         )
 
     def page(

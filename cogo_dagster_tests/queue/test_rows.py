@@ -9,9 +9,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from cogo_dagster.vault.access_tokens import hashed
-from cogo_dagster.insights import model as numbers
 from cogo_dagster.queue import rows
+from cogo_dagster.queue import stats as numbers
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.model import Job, Json, Outcome
 from cogo_dagster.queue.rows import (
@@ -30,6 +29,7 @@ from cogo_dagster.queue.rows import (
 )
 from cogo_dagster.queue.rows.base import Row
 from cogo_dagster.queue.transports.base import Transport
+from cogo_dagster.vault.access_tokens import hashed
 from cogo_dagster_tests.alerts.steps import promote
 from cogo_dagster_tests.conftest import Age
 from cogo_dagster_tests.queue.conformance.test_gate_runs import a_run, record

@@ -34,7 +34,7 @@ def list_alerts(
 @router.get("/alerts/targets", dependencies=[Depends(require_reader)], responses=problems(401, 403, 422, 429))
 def targets(application: AppPart) -> AlertTargets:
     """How each target does: whether it can be reached, and what waits for it."""
-    return AlertTargets.model_validate(application.alerts.target_health())
+    return application.alerts.target_health()
 
 
 @router.post("/notify/weekly", responses=problems(401, 403, 404, 422, 429))
@@ -62,5 +62,5 @@ def notify(application: Application, week: str | None, actor: str) -> Notified:
         answer = application.weeks.announce(PublishedWeek(told))
     except InvalidArgument as error:
         raise RequestDenied(404, str(error)) from None
-    application.queue.note("notify_weekly", actor, week=told.week, created=answer["created"])
-    return Notified(week=told.week, targets=answer["targets"], created=answer["created"])
+    application.queue.note("notify_weekly", actor, week=told.week, created=answer.created)
+    return Notified(week=told.week, targets=answer.targets, created=answer.created)

@@ -70,7 +70,7 @@ def _readiness(request: Request) -> Readiness:
         known = may_read(request)
         try:
             application = backend.application
-            version, targets = application.queue.schema_version(), application.alerts.target_health()["targets"]
+            version, targets = application.queue.schema_version(), application.alerts.target_health().targets
         except (QueueError, SettingsError) as error:
             if known:
                 raise
@@ -79,7 +79,11 @@ def _readiness(request: Request) -> Readiness:
             raise HTTPException(503, "This server is not ready.", _REST) from None
     if not known:
         return Readiness()
-    return Readiness(**version, unreachable_targets=[one["target"] for one in targets if not one["healthy"]])
+    return Readiness(
+        release=version.release,
+        deployment_id=str(version.deployment_id),
+        unreachable_targets=[one.target for one in targets if not one.healthy],
+    )
 
 
 def _metrics(backend: Backend, accept: str) -> Response:

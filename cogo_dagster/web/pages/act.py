@@ -17,7 +17,7 @@ router = APIRouter(prefix="/dashboard", include_in_schema=False)
 def cancel(application: AppPart, actor: Operator, job_id: UUID) -> Response:
     """Cancel a queued job, or ask a running one to stop."""
     answer = application.queue.cancel(job_id, actor=actor)
-    return back(f"/dashboard/jobs/{job_id}", "cancelled" if answer["status"] == "cancelled" else "asked")
+    return back(f"/dashboard/jobs/{job_id}", "cancelled" if answer.status == "cancelled" else "asked")
 
 
 @router.post("/jobs/{job_id}/retry")

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from cogo_dagster.formatting.timeline import attempts_of, timeline
 from cogo_dagster.queue.artifacts import ArtifactStore, ArtifactStoreError
-from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.rows.artifacts import ArtifactRow
 from cogo_dagster.web.api.jobs import no_such_job, reason
 from cogo_dagster.web.content import bare_type, first_text
 from cogo_dagster.web.dependencies import AppPart, require_reader, session_of, web_of
@@ -36,7 +36,7 @@ class Exhibit:
         viewer: Where a trace is looked at.
     """
 
-    row: Json
+    row: ArtifactRow
     kind: str
     text: str | None = None
     whole: bool = True
@@ -53,24 +53,24 @@ def job(request: Request, application: AppPart, job_id: UUID) -> Response:
     return pages.page(
         request,
         "job.html",
-        title=f"{found['type']} {str(job_id)[-8:]}",
+        title=f"{found.type} {str(job_id)[-8:]}",
         job=found,
         why=reason(application, job_id),
         attempts=attempts_of(found),
         timeline=timeline(found),
-        exhibits=[_exhibit(request, application.store, row) for row in found["artifacts"]],
+        exhibits=[_exhibit(request, application.store, row) for row in found.artifacts],
     )
 
 
-def _exhibit(request: Request, store: ArtifactStore, row: Json) -> Exhibit:
-    kind = bare_type(row["content_type"])
+def _exhibit(request: Request, store: ArtifactStore, row: ArtifactRow) -> Exhibit:
+    kind = bare_type(row.content_type)
     if kind.startswith("image/") and kind != "image/svg+xml":
         return Exhibit(row, "image")
-    if kind == "application/zip" and str(row["name"]).endswith("trace.zip"):
-        return Exhibit(row, "trace", viewer=viewer_address(request, row["id"], _signed(request, row["id"])))
-    if kind in _TEXTS and row["storage_key"]:
+    if kind == "application/zip" and (row.name or "").endswith("trace.zip"):
+        return Exhibit(row, "trace", viewer=viewer_address(request, str(row.id), _signed(request, str(row.id))))
+    if kind in _TEXTS and row.storage_key:
         with contextlib.suppress(ArtifactStoreError):
-            text, whole = first_text(store, row, _READ_BYTES)
+            text, whole = first_text(store, row.storage_key, _READ_BYTES)
             return Exhibit(row, "text", _readable(kind, text, whole=whole), whole)
     return Exhibit(row, "file")
 

@@ -50,5 +50,5 @@ def _rows(application: Application) -> dict[str, Any]:
 def _rows_without_messages(application: Application) -> dict[str, Any]:
     rows = _rows(application)
     quiet = [provider.model_copy(update={"error": None}) for provider in rows["providers"]]
-    causes = [incident | {"message": None} for incident in rows["incidents"]]
+    causes = [incident.model_copy(update={"message": None}) for incident in rows["incidents"]]
     return rows | {"paused": [], "providers": quiet, "incidents": causes}
