@@ -5,11 +5,10 @@ stop. It is the only alert that does not need this system to be alive.
 """
 
 import asyncio
-from collections.abc import Mapping
 from typing import Final
 
 from cogo_dagster.net.webhooks import PostFailed, webhooks
-from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.rows.alerts import DeadmanClaim
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.settings import Settings
 
@@ -43,8 +42,10 @@ class DeadManSwitch:
         url = self._settings.deadman_url
         if url is None:
             return False
-        answer: Mapping[str, Json] = self._transport.call("claim_deadman_ping", {"interval_seconds": INTERVAL_SECONDS})
-        if not answer["claimed"]:
+        claim = DeadmanClaim.model_validate(
+            self._transport.call("claim_deadman_ping", {"interval_seconds": INTERVAL_SECONDS})
+        )
+        if not claim.claimed:
             return False
         asyncio.run(self._call(url.get_secret_value()))
         return True

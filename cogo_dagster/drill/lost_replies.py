@@ -7,7 +7,8 @@ from uuid import uuid4
 from cogo_dagster.drill.observation import Observation
 from cogo_dagster.drill.proxy import LossyProxy, lossy_proxy
 from cogo_dagster.queue.client import Queue
-from cogo_dagster.queue.model import Job, Json, NewJob, Outcome, Settlement
+from cogo_dagster.queue.model import Job, NewJob, Outcome, Settlement
+from cogo_dagster.queue.rows.jobs import JobRow
 from cogo_dagster.queue.transports.postgres import PostgresTransport
 
 _JOBS: Final = 3
@@ -45,18 +46,18 @@ def _observed(queue: Queue, lossy: Queue, proxy: LossyProxy) -> Observation:
         "a_lost_reply_does_nothing_twice",
         once and proxy.lost == 3,
         f"{proxy.lost} of 3 replies were lost after the commit; the repeats left {len(rows)} jobs for {_JOBS} "
-        f"and {sum(row['attempts'] for row in rows)} attempts.",
+        f"and {sum(row.attempts for row in rows)} attempts.",
     )
 
 
-def _is_done_once(rows: list[Json], claimed: list[Job]) -> bool:
-    attempts = [(row["status"], row["attempts"]) for row in rows]
+def _is_done_once(rows: list[JobRow], claimed: list[Job]) -> bool:
+    attempts = [(row.status, row.attempts) for row in rows]
     return len(claimed) == _JOBS and attempts == [("succeeded", 1)] * _JOBS
 
 
 def _statuses(queue: Queue) -> set[str]:
-    return {row["status"] for row in _rows(queue)}
+    return {str(row.status) for row in _rows(queue)}
 
 
-def _rows(queue: Queue) -> list[Json]:
-    return [row for row in queue.list_jobs(max_jobs=1_000) if row["type"] == _TYPE]
+def _rows(queue: Queue) -> list[JobRow]:
+    return [row for row in queue.list_jobs(max_jobs=1_000) if row.type == _TYPE]

@@ -18,7 +18,9 @@ from cogo_dagster.drill.site import HeldSite, held_site
 from cogo_dagster.queue.artifacts import ArtifactStoreError, FolderStore
 from cogo_dagster.queue.bulk import Operation, perform
 from cogo_dagster.queue.client import Queue
-from cogo_dagster.queue.model import Job, JobError, Json, NewJob, Outcome, Settlement
+from cogo_dagster.queue.model import Job, JobError, NewJob, Outcome, Settlement
+from cogo_dagster.queue.rows.artifacts import ArtifactRow
+from cogo_dagster.queue.rows.jobs import JobRow
 
 _PATIENCE_SECONDS: Final = 90.0
 _LEASE_SECONDS: Final = 5
@@ -66,13 +68,13 @@ def _a_worker_is_killed(queue: Queue, place: Scratch) -> Iterator[Observation]:
                     f"The second worker did not end; its log says: {_log(place, 'drill-second')}"
                 ) from None
     rows = queue.get_jobs(ids)
-    done = [row for row in rows if row["status"] == "succeeded"]
+    done = [row for row in rows if row.status == "succeeded"]
     yield Observation(
         "nothing_is_lost",
         len(done) == _VISITS and code == 0,
         f"The worker was killed with {_VISITS} jobs in hand; the other one finished {len(done)} of them.",
     )
-    attempts = [row["attempts"] for row in rows]
+    attempts = [row.attempts for row in rows]
     yield Observation(
         "a_crash_consumes_an_attempt",
         attempts == [2] * _VISITS,
@@ -95,7 +97,7 @@ def _a_lease_expires(queue: Queue) -> Iterator[Observation]:
     [row] = queue.get_jobs([job_id])
     yield Observation(
         "a_stale_worker_is_refused",
-        (late.status, renewed, good.status, row["result"]) == ("lease_lost", "lease_lost", "ok", {"by": "fresh"}),
+        (late.status, renewed, good.status, row.result) == ("lease_lost", "lease_lost", "ok", {"by": "fresh"}),
         f"The stale worker was told {renewed} and {late.status}; the result is that of the newer attempt.",
     )
 
@@ -105,7 +107,7 @@ def _a_letter_is_replayed_twice(queue: Queue) -> Iterator[Observation]:
     job = _claimed(queue, job_id, lease_seconds=60)
     queue.settle([Settlement(job, Outcome.FAILED, error=JobError("drill", "Broken on purpose.", retryable=False))])
     changed = [perform(queue, Operation("replay_dlq", {}), "cogo drill").changed for _ in range(2)]
-    keys = [row["idempotency_key"] for row in queue.list_jobs(max_jobs=1_000)]
+    keys = [row.idempotency_key for row in queue.list_jobs(max_jobs=1_000)]
     copies = keys.count(f"dlq:{job_id}")
     yield Observation(
         "a_letter_is_replayed_once",
@@ -115,13 +117,13 @@ def _a_letter_is_replayed_twice(queue: Queue) -> Iterator[Observation]:
 
 
 def _invariants(queue: Queue, store: FolderStore) -> Iterator[Observation]:
-    rows = queue.get_jobs([UUID(row["id"]) for row in queue.list_jobs(max_jobs=1_000)])
-    running = [row["id"] for row in rows if row["status"] == "running"]
+    rows = queue.get_jobs([row.id for row in queue.list_jobs(max_jobs=1_000)])
+    running = [row.id for row in rows if row.status == "running"]
     yield Observation("nothing_hangs", not running, f"{len(running)} of {len(rows)} jobs still run.")
-    odd = [row["id"] for row in rows if _ended(row) and row["attempts"] != len(row["superseded_attempts"]) + 1]
+    odd = [row.id for row in rows if _ended(row) and row.attempts != len(row.superseded_attempts) + 1]
     yield Observation("every_attempt_is_accounted_for", not odd, f"{len(odd)} of {len(rows)} jobs miss an attempt.")
-    artifacts = [artifact for row in rows for artifact in row["artifacts"]]
-    odd_files = [artifact["name"] for artifact in artifacts if not _is_whole(store, artifact)]
+    artifacts = [artifact for row in rows for artifact in row.artifacts]
+    odd_files = [artifact.name for artifact in artifacts if not _is_whole(store, artifact)]
     yield Observation(
         "every_artifact_is_there",
         not odd_files and bool(artifacts),
@@ -129,18 +131,20 @@ def _invariants(queue: Queue, store: FolderStore) -> Iterator[Observation]:
     )
 
 
-def _ended(row: Json) -> bool:
-    return row["status"] in ("succeeded", "failed", "cancelled")
+def _ended(row: JobRow) -> bool:
+    return row.status in ("succeeded", "failed", "cancelled")
 
 
-def _is_whole(store: FolderStore, artifact: Json) -> bool:
+def _is_whole(store: FolderStore, artifact: ArtifactRow) -> bool:
+    if artifact.storage_key is None:
+        return False
     try:
-        with store.open(artifact["storage_key"]) as file:
+        with store.open(artifact.storage_key) as file:
             digest, size_bytes = hashlib.sha256(), 0
             while chunk := file.read(_CHUNK_BYTES):
                 digest.update(chunk)
                 size_bytes += len(chunk)
-        return (digest.hexdigest(), size_bytes) == (artifact["sha256"], artifact["size_bytes"])
+        return (digest.hexdigest(), size_bytes) == (artifact.sha256, artifact.size_bytes)
     except (ArtifactStoreError, OSError):
         return False
 

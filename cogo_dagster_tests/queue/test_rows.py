@@ -176,6 +176,7 @@ CASES: Final[list[tuple[type[Row], Call]]] = [
     (alerts.MessageClaim, calls("claim_alert_message", target="slack", claim_id=str(uuid4()))),
     (alerts.Promoted, calls("promote_alerts", targets=[])),
     (alerts.ReplayedDeliveries, calls("replay_alert_deliveries")),
+    (alerts.DeadmanClaim, calls("claim_deadman_ping", interval_seconds=60)),
     (gates.GateRunRow, calls("list_gate_runs")),
     (gates.RecordedGateRun, calls("record_gate_run", run=a_run())),
     (gates.StoredWindow, calls("list_gate_snapshots", kind="rolling")),

@@ -18,6 +18,7 @@ from uuid import UUID
 from cogo_dagster.queue.artifacts import ArtifactStore, ArtifactStoreError
 from cogo_dagster.queue.executor import ExecutionFailed
 from cogo_dagster.queue.model import ArtifactFile, Json
+from cogo_dagster.queue.rows.artifacts import ArtifactRow
 from cogo_dagster.queue.transports.base import Transport
 
 logger = logging.getLogger(__name__)
@@ -65,9 +66,9 @@ class ExportedFiles:
         """
         keys = {self._key(node): node for node in names}
         found = await asyncio.to_thread(self._transport.call, "find_cached_artifacts", {"cache_keys": list(keys)})
-        for key, row in found.items():
-            node = keys[key]
-            if row["job_id"] == str(self._job_id) or await asyncio.to_thread(self._copy, node, names[node], row):
+        for key, document in found.items():
+            node, row = keys[key], ArtifactRow.model_validate(document)
+            if row.job_id == self._job_id or await asyncio.to_thread(self._copy, node, names[node], row):
                 self.names[node] = names[node]
                 self.cached += 1
 
@@ -85,14 +86,14 @@ class ExportedFiles:
         await asyncio.to_thread((self._folder / name).write_bytes, content)
         self._record(node, name)
 
-    def _copy(self, node: str, name: str, row: Mapping[str, Json]) -> bool:
+    def _copy(self, node: str, name: str, row: ArtifactRow) -> bool:
         target = self._folder / name
         try:
-            self._count(row["size_bytes"])
-            with self._store.open(row["storage_key"]) as source, target.open("wb") as copy:
+            self._count(row.size_bytes or 0)
+            with self._store.open(row.storage_key or "") as source, target.open("wb") as copy:
                 shutil.copyfileobj(source, copy)
             with target.open("rb") as written:
-                same = bool(hashlib.file_digest(written, "sha256").hexdigest() == row["sha256"])
+                same = bool(hashlib.file_digest(written, "sha256").hexdigest() == row.sha256)
         except (ArtifactStoreError, OSError) as error:
             logger.info("A file made before cannot be read, and is made anew: %s", error)
             same = False
@@ -100,7 +101,7 @@ class ExportedFiles:
             self._record(node, name)
         else:
             target.unlink(missing_ok=True)
-            self._total_bytes -= row["size_bytes"]
+            self._total_bytes -= row.size_bytes or 0
         return same
 
     def _count(self, size_bytes: int) -> None:

@@ -217,3 +217,15 @@ class ReplayedDeliveries(Row):
     changed: int
     skipped: int
     more: bool
+
+
+class DeadmanClaim(Row):
+    """Whether the caller is to call the dead man's switch now.
+
+    Attributes:
+        working: Whether the system works; if not, `reason` says why.
+    """
+
+    claimed: bool
+    working: bool
+    reason: str | None
