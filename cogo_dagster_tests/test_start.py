@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -12,6 +13,7 @@ import yaml  # type: ignore[import-untyped]
 
 from cogo_dagster.executors.browser.advice import fonts_advice
 from cogo_dagster.settings import PROJECT_ROOT
+from cogo_dagster_tests.fresh import run
 from cogo_dagster_tests.fresh.access import shared_paths
 from cogo_dagster_tests.fresh.readme import start
 from cogo_dagster_tests.fresh.rows import all_rows
@@ -70,6 +72,16 @@ def test_the_demo_is_tried_for_every_account_and_kind_of_machine() -> None:
     assert len({row.name for row in rows}) == len(rows)
     assert [row.what for row in rows].count("demo") == 8
     assert [row.suite for row in rows if row.what == "tests"] == ["bookworm", "trixie"]
+
+
+@pytest.mark.root("only root starts a bare machine")
+def test_the_first_process_of_a_bare_machine_waits_for_orphans(tmp_path: Path) -> None:
+    """As an init does: tests look for zombies."""
+    last = run._script(all_rows()[0], tmp_path, tmp_path, tmp_path).splitlines()[-1]
+    orphan = "(setsid sh -c 'sleep 0.1; exit' &); sleep 0.5; ps -A -o stat= | grep -c Z || true"
+    script = f"su root -c {shlex.quote(orphan)}\n{last}"
+    machine = ["unshare", "--mount-proc", "--pid", "--fork", "bash", "-c", script]
+    assert subprocess.run(machine, capture_output=True, text=True, check=False).stdout == "0\n"
 
 
 def test_no_folder_is_shared_twice() -> None:
