@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml  # type: ignore[import-untyped]
 
-from cogo_dagster.executors.browser.advice import fonts_advice
+from cogo_dagster.executors.browser import advice
 from cogo_dagster.settings import PROJECT_ROOT
 from cogo_dagster_tests.fresh import run
 from cogo_dagster_tests.fresh.access import shared_paths
@@ -47,10 +48,12 @@ def test_continuous_integration_runs_the_command_of_the_readme() -> None:
     assert workflow["jobs"]["test"]["steps"][-1]["run"] == "bash .ci/run"
 
 
-def test_fonts_are_installed_by_the_commands_of_the_page() -> None:
+def test_fonts_are_installed_by_the_commands_of_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a worker advises, the page explains."""
-    advised = re.findall(r"`([^`]+)`", fonts_advice())
-    assert advised
+    monkeypatch.setattr(advice, "as_root", lambda command: f"sudo {command}")
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    advised = re.findall(r"`([^`]+)`", advice.fonts_advice())
+    assert len(advised) == 2
     assert [command for command in advised if command.removeprefix("sudo ") not in text("docs/operations.md")] == []
 
 

@@ -216,6 +216,14 @@ def test_the_commands_that_are_advised_can_be_typed(monkeypatch: pytest.MonkeyPa
     assert advice.browser_commands() == f"{whole}, or the package of Google Chrome"
 
 
+def test_without_sudo_and_uv_what_is_advised_can_be_typed_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Debian has no sudo where root has a password; an installation by pip has no uv."""
+    monkeypatch.setattr(advice, "is_root", lambda: False)
+    monkeypatch.setattr(shutil, "which", lambda name: None if name in {"sudo", "uv"} else f"/usr/bin/{name}")
+    assert advice.as_root("apt-get install chromium") == "su -c 'apt-get install chromium'"
+    assert f"or without root `{sys.executable} -m pip install --no-deps" in advice.fonts_advice()
+
+
 def test_downloads_go_below_the_home_where_the_cache_cannot_be_written(bare: Path, tmp_path: Path) -> None:
     """And are found there again."""
     own = tmp_path / "cogo/browsers"

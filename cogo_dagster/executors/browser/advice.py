@@ -15,7 +15,7 @@ _PACKAGES: Final = {"libatomic.so.1": "libatomic1", "libstdc++.so.6": "libstdc++
 """Debian's packages of the libraries that Node.js needs."""
 
 _OWN_FONTS: Final = (
-    "uv pip install --no-deps --target ~/.local/share/fonts manimgx-fonts-cjk==2026.9.26.post1 "
+    "pip install --no-deps --target ~/.local/share/fonts manimgx-fonts-cjk==2026.9.26.post1 "
     "manimgx-fonts==2026.9.26.post1"
 )
 """Packages that hold Noto fonts and nothing else, under the SIL Open Font License."""
@@ -24,8 +24,10 @@ FONT_PACKAGES: Final = ("fonts-noto-cjk", "fonts-noto-color-emoji")
 
 
 def as_root(command: str) -> str:
-    """Return the command as the account of this process types it."""
-    return command if is_root() or not shutil.which("sudo") else f"sudo {command}"
+    """Return the command as the account of this process types it: `su` asks for root's password."""
+    if is_root():
+        return command
+    return f"sudo {command}" if shutil.which("sudo") else f"su -c {shlex.quote(command)}"
 
 
 def playwright_command(*words: str) -> str:
@@ -62,9 +64,10 @@ def browser_libraries_command(wanted: str = "chromium-headless-shell") -> str:
 
 def fonts_advice() -> str:
     """Say how fonts for every script get onto this machine, also without root."""
+    own = f"uv {_OWN_FONTS}" if shutil.which("uv") else f"{shlex.quote(sys.executable)} -m {_OWN_FONTS}"
     if shutil.which("apt-get"):
-        return f"Run `{as_root('apt-get install ' + ' '.join(FONT_PACKAGES))}`, or without root `{_OWN_FONTS}`."
-    return f"Install the Noto fonts (CJK and Color Emoji), or run `{_OWN_FONTS}`."
+        return f"Run `{as_root('apt-get install ' + ' '.join(FONT_PACKAGES))}`, or without root `{own}`."
+    return f"Install the Noto fonts (CJK and Color Emoji), or run `{own}`."
 
 
 def sandbox_sentence(*, root: bool) -> str:
