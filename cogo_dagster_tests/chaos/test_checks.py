@@ -73,7 +73,7 @@ BROKEN: Final[Mapping[str, str]] = {
         + _noted("null", "'queued'", more="idempotency_key='dlq:1'").replace(_JOB, _OTHER)
     ),
     "A replayed letter has no job": _FAILED + _LETTER + "update public.jobs_dlq set replayed_at = now();",
-    "A file of a lost attempt is ready": _HEALTHY + f"{_ROW} '{_TOKEN}', 1, 'lost', now());",
+    "A file of an attempt that was lost or given back is ready": _HEALTHY + f"{_ROW} '{_TOKEN}', 1, 'lost', now());",
     "A file of an attempt that is not the winning one is ready beside a success": (
         _HEALTHY + f"update public.artifacts set lease_token = '{_OTHER}';"
     ),

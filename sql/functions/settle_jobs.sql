@@ -10,7 +10,8 @@
  *               `uncounted`: true where something all jobs depend on is missing, such as the artifact store: such a
  *               snooze does not count towards the 100
  *   requeued    running -> queued now, attempt given back: for an orderly stop and for jobs that never started, not
- *               for a crash, whose attempts end with their lease and count
+ *               for a crash, whose attempts end with their lease and count. Files that the attempt has uploaded already
+ *               become `orphaned`
  *   cancelled   running -> cancelled; so does any outcome but success when a cancel was requested
  *
  * A result keeps the limits of json_fault; of an error, what is too long is cut: see stored_error.
@@ -27,6 +28,8 @@ language plpgsql set search_path = '' set enable_seqscan = off set enable_hashjo
 declare
     at timestamptz := clock_timestamp();
     done bigint[];
+    released uuid[];
+    tokens uuid[];
     statuses jsonb;
     answer jsonb;
 begin
@@ -93,7 +96,21 @@ begin
             attempts = excluded.attempts, max_attempts = excluded.max_attempts, reason = excluded.reason, error = excluded.error,
             failed_at = excluded.failed_at, code_version = excluded.code_version, closed_at = null
     )
-    select array_agg(u.position), jsonb_agg(u.status order by u.position) into done, answer from updated u;
+    select array_agg(u.position), jsonb_agg(u.status order by u.position),
+        array_agg(u.id) filter (where u.outcome = 'requeued' and u.status = 'queued'),
+        array_agg(u.token) filter (where u.outcome = 'requeued' and u.status = 'queued')
+    into done, answer, released, tokens from updated u;
+
+    -- In a statement of its own, which sees what was finished before the jobs were locked.
+    if released is not null then
+        with doomed as materialized (
+            select a.id from unnest(released, tokens) as held (job_id, lease_token)
+            join public.artifacts a on a.job_id = held.job_id and a.lease_token = held.lease_token
+            where a.status in ('pending', 'ready')
+            order by a.id for update of a
+        )
+        update public.artifacts a set status = 'orphaned' from doomed where a.id = doomed.id;
+    end if;
 
     if cardinality(done) = jsonb_array_length(settle_jobs.settlements) then
         return jsonb_build_object('statuses', array_fill('ok'::text, array[cardinality(done)]), 'job_statuses', answer);

@@ -143,6 +143,19 @@ def test_recovery_orphans_the_files_of_the_lost_attempt(queue: Queue, age: Age) 
     assert len(queue.list_abandoned_artifacts(grace_seconds=0)) == 2
 
 
+def test_giving_an_attempt_back_orphans_its_files(queue: Queue) -> None:
+    """The worker stopped after the upload and before the settlement: the next attempt makes files of its own."""
+    job = running_job(queue)
+    _uploaded(queue, job, PAGE)
+    queue.create_artifacts(job, [SHOT])
+    settle(queue, job, Outcome.REQUEUED)
+    assert {row["status"] for row in queue.list_artifacts()} == {"orphaned"}
+    again = take_one(queue)
+    _uploaded(queue, again, PAGE)
+    settle(queue, again, Outcome.SUCCEEDED)
+    assert [row["status"] for row in look(queue, job)["artifacts"]] == ["ready"]
+
+
 def test_the_files_of_a_failed_attempt_stay(queue: Queue) -> None:
     """They tell what went wrong."""
     job = running_job(queue)
