@@ -20,7 +20,7 @@ from uuid import uuid4
 
 import dagster as dg
 import psycopg
-from dagster._daemon.monitoring.run_monitoring import execute_run_monitoring_iteration
+from dagster._daemon.monitoring import run_monitoring
 from sqlalchemy.exc import DBAPIError
 
 from cogo_dagster.dagster_support.resources import CogoResource
@@ -42,6 +42,7 @@ _LATER: Final = (
     "update public.runs set start_time = start_time - 86400, update_timestamp = update_timestamp - interval '1 day'"
 )
 """So long no worker has registered, and no Dagster job may last."""
+_DAY_SECONDS: Final = 86_400
 
 
 class Executes(Protocol):
@@ -162,7 +163,10 @@ class DagsterSide:
             for second in _LOOKS_AT_SECONDS:
                 watch, _ = end_zombies(self.instance, cogo, watch, now + second)
         monitored = SimpleNamespace(instance=self.instance, create_request_context=lambda: None)
-        list(execute_run_monitoring_iteration(monitored, logging.getLogger("chaos")))  # type: ignore[arg-type]
+        tomorrow = SimpleNamespace(time=lambda: time.time() + _DAY_SECONDS)
+        with mock.patch.object(run_monitoring, "time", tomorrow):
+            looks = run_monitoring.execute_run_monitoring_iteration(monitored, logging.getLogger("chaos"))  # type: ignore[arg-type]
+            list(looks)
         left = self._runs(BEGUN)
         return [f"The Dagster run {run.run_id} of {run.job_name} is {run.status.value} for ever." for run in left]
 

@@ -1,6 +1,7 @@
 """The worker processes of a run: started, signalled, restarted when they end, and looked at afterwards."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -34,6 +35,7 @@ _ACCEPTED: Final = frozenset(
 _RUN_PAUSE_SECONDS: Final = 10.0
 """A run of Dagster takes as long to start as thousands of jobs take."""
 _TRACEBACK: Final = "Traceback (most recent call last)"
+_OF_A_JOB: Final = re.compile(r"\S+ (claimed|executed|settled|uploaded|lease_lost) ")
 _LOG_LINES: Final = 40
 """How much of the log of a worker that ended itself as stuck is reported."""
 
@@ -92,7 +94,8 @@ class Workers:
             elif (code := slot.process.poll()) is not None:
                 self._ended(slot, code)
             elif slot.stop_asked_at and not slot.frozen and time.monotonic() - slot.stop_asked_at > _STOP_SECONDS:
-                self.troubles.append(f"A worker has not ended {_STOP_SECONDS} s after its signal: {slot.log}.")
+                if not slot.is_run:  # how long Dagster takes to end its process is Dagster's
+                    self.troubles.append(f"A worker has not ended {_STOP_SECONDS} s after its signal: {slot.log}.")
                 slot.process.kill()
                 slot.stop_asked_at = None
 
@@ -175,7 +178,8 @@ class Workers:
         elif code not in _ACCEPTED or _TRACEBACK in said.rpartition("event loop is blocked")[0]:
             self.troubles.append(f"A worker ended with code {code}: {slot.log}: {said[-300:]!r}")
         elif code == ExitCode.STUCK:
-            self.ended_themselves.append("\n".join([f"{slot.log}:", *said.strip().splitlines()[-_LOG_LINES:]]))
+            lines = [line for line in said.splitlines() if not _OF_A_JOB.match(line)]
+            self.ended_themselves.append("\n".join([f"{slot.log}:", *lines[-_LOG_LINES:]]))
         elif code not in (KILLED_BY_JOB, -signal.SIGKILL):
             slot.log.unlink()
         slot.process, slot.stop_asked_at, slot.frozen = None, None, False
