@@ -63,7 +63,8 @@ CHECKS: Final[dict[str, str]] = {
             select from chaos.audit a where a.idempotency_key = 'dlq:' || d.job_id and a.old_status is null)""",
     "A file of an attempt that was lost or given back is ready": """
         select f.id, f.job_id from public.artifacts f join public.job_attempts t
-        on t.job_id = f.job_id and t.lease_token = f.lease_token where f.status = 'ready' and t.outcome in ('lost', 'released')""",
+        on t.job_id = f.job_id and t.lease_token = f.lease_token
+        where f.status = 'ready' and t.outcome in ('lost', 'released')""",
     "A file of an attempt that is not the winning one is ready beside a success": """
         select f.id, f.job_id from public.artifacts f join public.jobs j on j.id = f.job_id
         where f.status = 'ready' and j.status = 'succeeded' and f.lease_token <> j.lease_token
