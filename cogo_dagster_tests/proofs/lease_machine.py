@@ -44,7 +44,16 @@ class LeaseMachine(RuleBasedStateMachine):
     @rule(pick=st.integers(0, 999))
     def step(self, pick: int) -> None:
         """A worker does something, or a lease expires: whatever the model allows."""
-        steps = self._steps()
+        self._go(self._steps(), pick)
+
+    @precondition(lambda self: self._expiries())
+    @rule(pick=st.integers(0, 999))
+    def lose_a_lease(self, pick: int) -> None:
+        """A worker is cut off for longer than its lease, and does not know it."""
+        self._go(self._expiries(), pick)
+        self.recover()
+
+    def _go(self, steps: list[tuple[str, State]], pick: int) -> None:
         name, after = steps[pick % len(steps)]
         self._count(re.sub(r"\d+", "N", name))
         _, number, what = name.split(" ", 2) if name.startswith("worker") else ("", "0", name)
@@ -74,6 +83,9 @@ class LeaseMachine(RuleBasedStateMachine):
 
     def _steps(self) -> list[tuple[str, State]]:
         return [step for step in successors(_PROTOCOL, self.state) if not _RECOVERED.fullmatch(step[0])]
+
+    def _expiries(self) -> list[tuple[str, State]]:
+        return [step for step in self._steps() if step[0].startswith("lease of job")]
 
     def _expected(self, job: Job) -> tuple[str, int, UUID | None, bool]:
         token = job.token if job.status == "running" else job.settled_by if job.status == "succeeded" else 0
