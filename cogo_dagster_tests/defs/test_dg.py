@@ -3,15 +3,26 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
+from cogo_dagster.queue.embedded import EmbeddedServer
 from cogo_dagster.settings import PROJECT_ROOT
+from cogo_dagster_tests.servers import swept_home
 
 DG = Path(sys.executable).with_name("dg")
 
 pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """Lend a folder whose server is removed with it."""
+    with swept_home(uuid4().hex[:12]) as folder:
+        yield folder
 
 
 def dg(home: Path, *words: str) -> "subprocess.CompletedProcess[str]":
@@ -23,20 +34,20 @@ def dg(home: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def test_the_definitions_pass_dgs_check(tmp_path: Path) -> None:
-    """Without a database, which the check does not start."""
-    done = dg(tmp_path, "check", "defs")
+def test_the_definitions_pass_dgs_check(home: Path) -> None:
+    """Dagster asks its storage for the state of definitions: the database is started for that, and stopped again."""
+    done = dg(home, "check", "defs")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "All definitions loaded successfully." in done.stdout
-    assert not (tmp_path / "postgres").exists()
+    assert not EmbeddedServer(home).status().running
 
 
-def test_dg_lists_the_definitions_and_the_component(tmp_path: Path) -> None:
+def test_dg_lists_the_definitions_and_the_component(home: Path) -> None:
     """Under the names that they have in the UI and in YAML."""
-    listed = dg(tmp_path, "list", "defs", "--json")
+    listed = dg(home, "list", "defs", "--json")
     assert listed.returncode == 0, listed.stderr
     assert '"process_jobs"' in listed.stdout
     assert '"gate_snapshot"' in listed.stdout
-    components = dg(tmp_path, "list", "components", "--json")
+    components = dg(home, "list", "components", "--json")
     assert "cogo_dagster.BrowserJob" in components.stdout, components.stdout + components.stderr
-    assert not (tmp_path / "postgres").exists()
+    assert not EmbeddedServer(home).status().running
