@@ -62,14 +62,14 @@ def line_panel(
     for place, value in zip(places, values, strict=True):
         if place is not None and value is not None:
             low = threshold is not None and value < threshold
-            parts.append(f'<circle class="{"low" if low else "dot"}" cx="{place[0]:.1f}" cy="{place[1]:.1f}" r="3"/>')
+            parts.append(circle(*place, 3, "low" if low else "dot"))
             if count <= 14:
-                parts.append(_text(place[0], place[1] - 7, _number(value), "middle"))
+                parts.append(text(place[0], place[1] - 7, _number(value), "middle"))
     if threshold is not None:
         y = panel.y(threshold / most)
         right = panel.width - _RIGHT
-        parts.append(f'<line class="threshold" x1="{_LEFT}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(_text(right, y - 4, f"at least {_number(threshold)}{unit}", "end", "threshold-label"))
+        parts.append(rule(_LEFT, right, y, "threshold"))
+        parts.append(text(right, y - 4, f"at least {_number(threshold)}{unit}", "end", "threshold-label"))
     return "".join(parts)
 
 
@@ -88,12 +88,10 @@ def bars_panel(
             value = series[name][at]
             top, bottom = panel.y((below + value) / most), panel.y(below / most)
             if value:
-                parts.append(
-                    f'<rect class="{kind}" x="{x:.1f}" y="{top:.1f}" width="{wide:.1f}" height="{bottom - top:.1f}"/>'
-                )
+                parts.append(rect(kind, x, top, wide, bottom - top))
             below += value
         if count <= 14 and sums[at]:
-            parts.append(_text(x + wide / 2, panel.y(sums[at] / most) - 4, _number(sums[at]), "middle"))
+            parts.append(text(x + wide / 2, panel.y(sums[at] / most) - 4, _number(sums[at]), "middle"))
     return "".join(parts)
 
 
@@ -114,15 +112,15 @@ def described(labels: Sequence[str], values: Sequence[float | None], unit: str) 
 
 
 def _frame(panel: Panel, labels: Sequence[str], most: float, unit: str) -> str:
-    parts = [_text(_LEFT, panel.top + 16, panel.title, "start", "title")]
+    parts = [text(_LEFT, panel.top + 16, panel.title, "start", "title")]
     for share in (0.0, 0.5, 1.0):
         y = panel.y(share)
-        parts.append(f'<line class="grid" x1="{_LEFT}" x2="{panel.width - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(_text(_LEFT - 6, y + 4, f"{_number(most * share)}{unit.strip()}", "end", "quiet"))
+        parts.append(rule(_LEFT, panel.width - _RIGHT, y, "grid"))
+        parts.append(text(_LEFT - 6, y + 4, f"{_number(most * share)}{unit.strip()}", "end", "quiet"))
     every = max(1, -(-len(labels) // 10))
     floor = panel.top + panel.height - 10
     places = range(0, len(labels), every)
-    parts += [_text(panel.x(at, len(labels)), floor, labels[at], "middle", "quiet") for at in places]
+    parts += [text(panel.x(at, len(labels)), floor, labels[at], "middle", "quiet") for at in places]
     return "".join(parts)
 
 
@@ -130,8 +128,8 @@ def _legend(panel: Panel, names: Sequence[str], classes: Sequence[str]) -> str:
     parts, x = [], float(panel.width - _RIGHT)
     for name, kind in reversed(list(zip(names, classes, strict=False))):
         x -= 6.5 * len(name) + 24
-        parts.append(f'<rect class="{kind}" x="{x:.1f}" y="{panel.top + 7}" width="10" height="10"/>')
-        parts.append(_text(x + 14, panel.top + 16, name, "start"))
+        parts.append(rect(kind, x, panel.top + 7, 10, 10))
+        parts.append(text(x + 14, panel.top + 16, name, "start"))
     return "".join(parts)
 
 
@@ -145,9 +143,35 @@ def _path(places: Sequence[tuple[float, float] | None]) -> str:
     return f'<path class="line" d="{"".join(steps)}"/>' if steps else ""
 
 
-def _text(x: float, y: float, words: str, anchor: str, kind: str | None = None) -> str:
-    named = f' class="{kind}"' if kind else ""
-    return f'<text{named} x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
+def text(x: float, y: float, words: str, anchor: str = "start", kind: str | None = None) -> str:
+    """Return words at a place; `anchor` says which end of them stands there."""
+    return f'<text{_class(kind)} x="{_short(x)}" y="{_short(y)}" text-anchor="{anchor}">{escape(words)}</text>'
+
+
+def rule(left: float, right: float, y: float, kind: str | None = None) -> str:
+    """Return a line from left to right."""
+    return f'<line{_class(kind)} x1="{_short(left)}" x2="{_short(right)}" y1="{_short(y)}" y2="{_short(y)}"/>'
+
+
+def rect(kind: str, x: float, y: float, width: float, height: float, *, radius: int = 0, title: str = "") -> str:
+    """Return a rectangle; a title is shown while somebody points at it."""
+    head = f'<rect class="{kind}" x="{_short(x)}" y="{_short(y)}" width="{_short(width)}" height="{_short(height)}"'
+    round_corners = f' rx="{radius}"' if radius else ""
+    return f"{head}{round_corners}><title>{escape(title)}</title></rect>" if title else f"{head}{round_corners}/>"
+
+
+def circle(x: float, y: float, radius: float, kind: str | None = None) -> str:
+    """Return a dot."""
+    return f'<circle{_class(kind)} cx="{_short(x)}" cy="{_short(y)}" r="{_short(radius)}"/>'
+
+
+def _short(value: float) -> str:
+    """Return a coordinate; a tenth is less than anybody sees."""
+    return f"{value:.1f}".removesuffix(".0")
+
+
+def _class(kind: str | None) -> str:
+    return f' class="{kind}"' if kind else ""
 
 
 def _ceiling(value: float) -> float:

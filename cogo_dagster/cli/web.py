@@ -12,7 +12,7 @@ from cogo_dagster.cli.tables import Column, Row, column, lists
 from cogo_dagster.formatting.values import distance
 from cogo_dagster.queue.errors import QueueError
 from cogo_dagster.settings import Settings, SettingsError
-from cogo_dagster.vault.access_tokens import AccessTokens, Role
+from cogo_dagster.vault.access_tokens import ROLES, AccessTokens, Role
 from cogo_dagster.vault.admin_token import admin_token
 from cogo_dagster.vault.vault_errors import VaultError
 
@@ -87,13 +87,25 @@ _TOKENS: Final = (
 )
 
 
+def _role(given: str) -> Role:
+    for role in ROLES:
+        if role == given:
+            return role
+    raise typer.BadParameter(f"{given!r} is no role: choose viewer, operator or admin")
+
+
 @command(tokens)
 def create(
     application: Application,
     *,
     name: Name,
     role: Annotated[
-        Role, typer.Option(help="A viewer reads, an operator acts on jobs and alerts too, an admin does everything.")
+        Role,
+        typer.Option(
+            parser=_role,
+            metavar="[viewer|operator|admin]",
+            help="A viewer reads, an operator acts on jobs and alerts too, an admin does everything.",
+        ),
     ] = "viewer",
     expires_in: Annotated[
         float | None,

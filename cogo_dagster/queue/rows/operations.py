@@ -1,10 +1,10 @@
 """What operators did, and what is paused."""
 
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from cogo_dagster.queue.rows.base import Row
-from cogo_dagster.queue.tolerant import Document, Time
+from cogo_dagster.queue.tolerant import Document, OrUnreadable, Time, UnreadableText
 
 Pausable = Literal["type", "executor"]
 
@@ -26,7 +26,7 @@ class Operation(Row):
 class PausedRow(Row):
     """A type or an executor id that is paused."""
 
-    kind: Pausable
+    kind: Annotated[Pausable | UnreadableText, OrUnreadable]
     name: str
     reason: str | None
     actor: str
