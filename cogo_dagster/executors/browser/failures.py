@@ -27,25 +27,29 @@ def hop_failed(doing: str, hop: HopFailed) -> ExecutionFailed:
     return ExecutionFailed(f"{doing}: {hop.sentence}", error_class=hop.kind, retryable=hop.kind not in PERMANENT_HOPS)
 
 
-def check_answer(doing: str, url: str, status: int, headers: Mapping[str, str], session: ProxySession) -> None:
-    """Judge the answer to a navigation.
+def wrong_answer(
+    url: str, status: int, headers: Mapping[str, str], session: ProxySession
+) -> HopFailed | Verdict | None:
+    """Return what is wrong with the answer to a navigation: the proxy gave it, or its status is 400 or above.
 
     Args:
         url: Where the answer came from, after redirects.
         headers: Names in lower case.
-
-    Raises:
-        ExecutionFailed: The proxy answered in the server's place, or the status is 400 or above.
     """
     if headers.get(MARK_HEADER) == session.mark:
         hop = failure_behind(session, url, None)
         if hop is not None:
-            raise hop_failed(doing, hop)
-    if status >= 400:
-        verdict = classify_status(status)
-        error = failed(doing, verdict)
-        error.delay_seconds = retry_after_seconds(headers) if verdict.retryable else None
-        raise error
+            return hop
+    return classify_status(status) if status >= 400 else None
+
+
+def answer_failed(doing: str, wrong: HopFailed | Verdict, headers: Mapping[str, str]) -> ExecutionFailed:
+    """Tell what `wrong_answer` found, with the wait that the server asks for."""
+    if isinstance(wrong, HopFailed):
+        return hop_failed(doing, wrong)
+    error = failed(doing, wrong)
+    error.delay_seconds = retry_after_seconds(headers) if wrong.retryable else None
+    return error
 
 
 def failure_behind(session: ProxySession, url: str, before: HopFailed | None) -> HopFailed | None:

@@ -6,7 +6,7 @@ import re
 from cogo_dagster.executors.browser.artifacts import MAX_FILE_BYTES, Shelf
 from cogo_dagster.executors.browser.charsets import as_file, decoded, page_charset
 from cogo_dagster.executors.browser.errors import NO_DOCUMENT, Verdict, no_document
-from cogo_dagster.executors.browser.failures import check_answer, failed, failure_behind, hop_failed
+from cogo_dagster.executors.browser.failures import answer_failed, failed, failure_behind, hop_failed, wrong_answer
 from cogo_dagster.executors.browser.payload import BrowserPayload
 from cogo_dagster.net.client import FetchFailed, fetch
 from cogo_dagster.net.proxy import ForwardProxy, ProxySession
@@ -38,7 +38,8 @@ async def fetch_page(
         )
     except FetchFailed as error:
         raise _judge(doing, request.url, session, error) from error
-    check_answer(doing, page.url, page.status, page.headers, session)
+    if (wrong := wrong_answer(page.url, page.status, page.headers, session)) is not None:
+        raise answer_failed(doing, wrong, page.headers)
     if page.status in NO_DOCUMENT:
         raise failed(doing, no_document(page.status))
     content_type = page.headers.get("content-type", "")

@@ -10,7 +10,7 @@ from cogo_dagster.executors.browser import payload as asked
 from cogo_dagster.executors.browser.artifacts import MAX_FILE_BYTES, Shelf
 from cogo_dagster.executors.browser.errors import NAVIGATED_AWAY
 from cogo_dagster.executors.browser.events import Events
-from cogo_dagster.executors.browser.failures import check_answer
+from cogo_dagster.executors.browser.failures import answer_failed, wrong_answer
 from cogo_dagster.executors.browser.pictures import most_height, page_size, picture_of, picture_of_element
 from cogo_dagster.executors.browser.tasks import bounded, unless
 from cogo_dagster.net.proxy import ProxySession
@@ -80,7 +80,9 @@ class Visit:
         response = await unless(going, self.events.broken)
         if response is not None:
             self.status = response.status
-            check_answer(describe(step), response.url, response.status, response.headers, self.session)
+            wrong = wrong_answer(response.url, response.status, response.headers, self.session)
+            if wrong is not None:
+                raise answer_failed(describe(step), wrong, response.headers)
         if self.scrolls:
             await self.scroll(timeout_ms)
 
