@@ -76,7 +76,8 @@ def check_work(facts: Facts) -> Iterator[Finding]:
     """Say whether somebody takes care of the jobs."""
     orphaned, alive, ready = facts.health.orphaned_jobs, facts.stats.workers_alive, facts.stats.ready
     if orphaned:
-        minutes = (facts.health.oldest_orphan_seconds or 0) / 60
+        oldest = facts.health.oldest_orphan_seconds
+        minutes = oldest / 60 if isinstance(oldest, float) else 0
         yield failed(
             "orphaned_jobs",
             f"{orphaned} running jobs lost their worker, the first {minutes:.0f} min ago, and nobody recovers them.",

@@ -4,6 +4,7 @@ from datetime import datetime
 from uuid import UUID
 
 from cogo_dagster.queue.rows.base import Row
+from cogo_dagster.queue.tolerant import MaybeNumber
 
 
 class QueueStats(Row):
@@ -59,7 +60,7 @@ class HealthFacts(Row):
     connections: int
     max_connections: int
     orphaned_jobs: int
-    oldest_orphan_seconds: float | None
+    oldest_orphan_seconds: MaybeNumber
     secrets: int
     unreadable_secrets: int
 
