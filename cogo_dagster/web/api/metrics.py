@@ -99,4 +99,4 @@ def with_addresses(request: Request, run: GateRun) -> GateRun:
 
 def providers(application: Application) -> list[ProviderHealth]:
     """Return the last probe of each provider, those that fail first."""
-    return [ProviderHealth.model_validate(row) for row in application.health.providers()]
+    return [ProviderHealth.model_validate(row.document) for row in application.health.providers()]

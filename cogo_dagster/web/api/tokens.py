@@ -67,7 +67,7 @@ class RevokedToken(BaseModel):
 @router.get("", dependencies=[Depends(require_admin_reader)], responses=problems(401, 403, 422, 429))
 def list_tokens(web: WebPart) -> Tokens:
     """Tokens, live ones first."""
-    return Tokens(tokens=web.access.tokens.rows())
+    return Tokens(tokens=[TokenRow.model_validate(row.document) for row in web.access.tokens.rows()])
 
 
 @router.post("", responses=problems(401, 403, 409, 422, 429))
@@ -78,7 +78,7 @@ def create_token(web: WebPart, actor: Admin, what: NewToken) -> MadeToken:
         token, row = tokens.create(what.name, what.role, expires_in_seconds=what.expires_in_seconds, actor=actor)
     except InvalidArgument as error:
         raise RequestDenied(409, str(error)) from None  # all but the name's being taken was checked before
-    return MadeToken.model_validate({**row, "token": token})
+    return MadeToken.model_validate({**row.document, "token": token})
 
 
 @router.post("/{name}/revoke", responses=problems(401, 403, 422, 429))
@@ -86,4 +86,4 @@ def revoke_token(
     web: WebPart, actor: Admin, name: Annotated[str, Path(pattern=_NAME, description="The token's name.")]
 ) -> RevokedToken:
     """End a token and the sessions that were opened with it."""
-    return RevokedToken.model_validate(web.access.tokens.revoke(name, actor))
+    return RevokedToken.model_validate(web.access.tokens.revoke(name, actor).document)
