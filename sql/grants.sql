@@ -105,6 +105,7 @@ begin
         where p.pronamespace = 'public'::regnamespace and p.proname = any (array[
             'access_token_row',
             'acquire_rate',
+            'add_dead_letters',
             'alert_document',
             'alert_fingerprint',
             'alert_is_inhibited',

@@ -25,6 +25,7 @@ declare
     tokens uuid[];
     instances uuid[];
     unstarted boolean[];
+    dead uuid[];
     requeued integer;
     failed integer;
     cancelled integer;
@@ -87,20 +88,13 @@ begin
         from updated u
         order by u.id
         on conflict (job_id, lease_token) do nothing
-    ), buried as (
-        insert into public.jobs_dlq as dead (job_id, type, payload, executor_id, priority, max_attempts, timeout_seconds,
-                                             attempts, reason, error, failed_at, created_at, code_version)
-        select u.id, u.type, u.payload, u.executor_id, u.priority, u.max_attempts, u.timeout_seconds, u.attempts,
-               'crashed', u.error, at, at, (select w.code_version from public.workers w where w.instance_id = u.instance_id)
-        from updated u where u.status = 'failed'
-        order by u.id
-        on conflict (job_id) where not superseded do update set
-            attempts = excluded.attempts, max_attempts = excluded.max_attempts, reason = excluded.reason, error = excluded.error,
-            failed_at = excluded.failed_at, code_version = excluded.code_version, closed_at = null
     )
     select count(*) filter (where u.status = 'queued'), count(*) filter (where u.status = 'failed'),
-           count(*) filter (where u.status = 'cancelled')
-    into requeued, failed, cancelled from updated u;
+           count(*) filter (where u.status = 'cancelled'), array_agg(u.id) filter (where u.status = 'failed')
+    into requeued, failed, cancelled, dead from updated u;
+    if dead is not null then
+        perform public.add_dead_letters(dead, array_fill('crashed'::text, array[cardinality(dead)]), at);
+    end if;
 
     if cardinality(taken) > 0 then
         with doomed as materialized (

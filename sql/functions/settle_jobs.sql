@@ -30,6 +30,8 @@ declare
     done bigint[];
     released uuid[];
     tokens uuid[];
+    dead uuid[];
+    reasons text[];
     statuses jsonb;
     answer jsonb;
 begin
@@ -52,10 +54,13 @@ begin
         order by s.job_id
     ), updated as (
         update public.jobs j set
-            status = public.status_after(i.ending, i.retryable, j.cancel_requested, j.attempts, j.max_attempts, j.snoozes),
-            attempts = j.attempts - case when i.outcome in ('snoozed', 'requeued')
-                and public.status_after(i.ending, i.retryable, j.cancel_requested, j.attempts, j.max_attempts, j.snoozes)
-                    = 'queued' then 1 else 0 end,
+            (status, attempts, lease_token, finished_at) = (
+                select following.status,
+                    j.attempts - case when i.outcome in ('snoozed', 'requeued') and following.status = 'queued' then 1 else 0 end,
+                    case when following.status <> 'queued' then j.lease_token end,
+                    case when following.status <> 'queued' then at end
+                from (select public.status_after(i.ending, i.retryable, j.cancel_requested, j.attempts, j.max_attempts,
+                                                 j.snoozes) as status) following),
             snoozes = case when i.outcome = 'snoozed' and i.uncounted is not true then j.snoozes + 1 else j.snoozes end,
             lost_attempts = case when i.outcome = 'requeued' then j.lost_attempts else 0 end,
             next_run_at = case
@@ -64,11 +69,7 @@ begin
                 when i.outcome = 'snoozed' then at + make_interval(secs => least(greatest(coalesce(i.delay_seconds, 1), 0), 31536000))
                 when i.outcome = 'requeued' then at
                 else j.next_run_at end,
-            lease_token = case when public.status_after(i.ending, i.retryable, j.cancel_requested, j.attempts,
-                                                        j.max_attempts, j.snoozes) <> 'queued' then j.lease_token end,
             lease_expires_at = null,
-            finished_at = case when public.status_after(i.ending, i.retryable, j.cancel_requested, j.attempts,
-                                                        j.max_attempts, j.snoozes) <> 'queued' then at end,
             started_at = coalesce(j.started_at, at - make_interval(secs => i.run_seconds)),
             run_seconds = i.run_seconds,
             result = i.result,
@@ -84,22 +85,18 @@ begin
                u.worker_id, u.instance_id, u.claimed_at, u.started_at, at, u.run_seconds, u.error
         from updated u where u.status = 'queued'
         on conflict (job_id, lease_token) do nothing
-    ), buried as (
-        insert into public.jobs_dlq as dead (job_id, type, payload, executor_id, priority, max_attempts, timeout_seconds,
-                                             attempts, reason, error, failed_at, created_at, code_version)
-        select u.id, u.type, u.payload, u.executor_id, u.priority, u.max_attempts, u.timeout_seconds, u.attempts,
-               case when u.outcome = 'snoozed' then 'snoozed_too_often'
-                    when u.attempts >= u.max_attempts then 'out_of_attempts' else 'permanent' end,
-               u.error, at, at, (select w.code_version from public.workers w where w.instance_id = u.instance_id)
-        from updated u where u.status = 'failed'
-        on conflict (job_id) where not superseded do update set
-            attempts = excluded.attempts, max_attempts = excluded.max_attempts, reason = excluded.reason, error = excluded.error,
-            failed_at = excluded.failed_at, code_version = excluded.code_version, closed_at = null
     )
     select array_agg(u.position), jsonb_agg(u.status order by u.position),
+        array_agg(u.id) filter (where u.status = 'failed'),
+        array_agg(case when u.outcome = 'snoozed' then 'snoozed_too_often'
+                       when u.attempts >= u.max_attempts then 'out_of_attempts' else 'permanent' end)
+            filter (where u.status = 'failed'),
         array_agg(u.id) filter (where u.outcome = 'requeued' and u.status = 'queued'),
         array_agg(u.token) filter (where u.outcome = 'requeued' and u.status = 'queued')
-    into done, answer, released, tokens from updated u;
+    into done, answer, dead, reasons, released, tokens from updated u;
+    if dead is not null then
+        perform public.add_dead_letters(dead, reasons, at);
+    end if;
 
     -- In a statement of its own, which sees what was finished before the jobs were locked.
     if released is not null then
