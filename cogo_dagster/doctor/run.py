@@ -222,7 +222,7 @@ def _admin_token(settings: Settings, application: Application | None) -> Iterato
     except (VaultError, QueueError) as error:
         yield warning("admin_token", str(error), "Until then the dashboard cannot use the vault's admin token.")
         return
-    yield from check_admin_token(found, [row["name"] for row in named])
+    yield from check_admin_token(found, [row.name for row in named])
 
 
 def check_admin_token(found: AdminTokens, named: list[str]) -> Iterator[Finding]:
