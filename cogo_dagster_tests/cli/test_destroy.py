@@ -1,5 +1,6 @@
 """`cogo db destroy`: everything that is left behind is listed, and removed when somebody agrees."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -100,3 +101,32 @@ def test_a_database_of_ones_own_is_not_destroyed(machine: Terminal) -> None:
     answer = machine.run("db", "destroy", "--yes", COGO_DATABASE_URL="postgresql://localhost/mine")
     assert answer.code == 2
     assert (machine.folder / "home/postgres").exists()
+
+
+def test_an_account_lists_nothing_of_roots(machine: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may not delete it, nor look into the homes that are named there."""
+    shelter = machine.folder.parent / "shelter"
+    orphan = place(shelter, "0123456789ab-orphan", machine.folder / "gone", linked=False)
+    (shelter / "binaries-1").mkdir()
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: path != shelter and access(path, mode))
+    paths = [Path(folder["path"]) for folder in machine.ok("db", "destroy")["folders"]]
+    assert machine.folder / "home/postgres" in paths
+    assert [path for path in paths if path.is_relative_to(shelter)] == []
+    assert orphan.exists()
+
+
+def test_a_home_that_cannot_be_looked_into_is_not_gone(machine: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a network's file system that is closed to root: its data stays."""
+    shelter = machine.folder.parent / "shelter"
+    home = machine.folder / "closed"
+    kept = place(shelter, "0123456789ab-kept", home, linked=True)
+    is_symlink = Path.is_symlink
+
+    def closed(path: Path) -> bool:
+        if path.is_relative_to(home):
+            raise PermissionError(13, "Permission denied", str(path))
+        return is_symlink(path)
+
+    monkeypatch.setattr(Path, "is_symlink", closed)
+    assert str(kept) not in {folder["path"] for folder in machine.ok("db", "destroy")["folders"]}

@@ -55,7 +55,7 @@ def programs(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Install the wheel beside what it depends on; the checkout cannot be imported there."""
     folder = tmp_path_factory.mktemp("installed")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
-    install: list[str | Path] = [
+    install = [
         "uv",
         "pip",
         "install",
@@ -64,8 +64,8 @@ def programs(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "--no-index",
         "--no-deps",
         "--python",
-        folder,
-        wheel,
+        str(folder),
+        str(wheel),
     ]
     subprocess.run(install, check=True)
     [packages] = folder.glob("lib/python3*/site-packages")

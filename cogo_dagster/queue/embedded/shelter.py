@@ -49,9 +49,10 @@ def _orphaned(place: Path) -> bool:
     """Whether its home links elsewhere, or is no more; a folder of an older release does not say what its home is."""
     try:
         data = ServerFiles(Path((place / _NOTE).read_text(encoding="utf-8"))).data
+        linked = data.is_symlink() and data.readlink() == place / "data"
     except OSError:
         return False
-    return not (data.is_symlink() and data.readlink() == place / "data") and not _runs(place)
+    return not linked and not _runs(place)
 
 
 def _runs(place: Path) -> bool:
@@ -64,7 +65,9 @@ def _places() -> list[Path]:
 
 
 def _entries() -> Iterator[Path]:
-    return iter(sorted(binaries.SHELTER.iterdir()) if binaries.SHELTER.is_dir() else [])
+    """Yield what is kept there, in the order of the names; nothing to an account that has no part in it."""
+    if os.access(binaries.SHELTER, os.W_OK):
+        yield from sorted(binaries.SHELTER.iterdir())
 
 
 def _mark(files: ServerFiles) -> str:
