@@ -48,7 +48,7 @@ def main() -> int:
     folder = scratch()
     with private_server(given.postgres) as server:
         server.start()
-        dsn = server.dsn("postgres")
+        dsn = server.dsn("cogo")
         migrate(dsn)
         report = run(dsn, folder, order, server=server, say=lambda sentence: sys.stderr.writelines([f"{sentence}\n"]))
     if not report.violations and not report.ended_themselves:

@@ -21,7 +21,7 @@ def test_a_short_run_violates_nothing(way: Way, tmp_path: Path) -> None:
     """Two workers and a run of Dagster, a quarter of a minute of faults, a drain: every invariant holds."""
     with private_server() as server:
         server.start()
-        dsn = server.dsn("postgres")
+        dsn = server.dsn("cogo")
         migrate(dsn)
         order = Order(way, _SEEDS[way], _SECONDS, workers=2, drain_seconds=240)
         report = run(dsn, tmp_path, order, server=server)
