@@ -144,3 +144,18 @@ def _wrong_with(line: str) -> str | None:
     } | {"--help"}
     unknown = [word for word in words if word.startswith("--") and word not in known]
     return f"`cogo {name}` has no {', '.join(unknown)}." if unknown else None
+
+
+def test_every_invariant_names_tests_that_exist() -> None:
+    """I1 to I14, each with a file or a function of it."""
+    page = (PROJECT_ROOT / "docs" / "job-lifecycle.md").read_text()
+    rows = re.findall(r"^\| (I\d+) \| [^|]+ \| (.+) \|$", page, re.MULTILINE)
+    assert [number for number, _ in rows] == [f"I{number}" for number in range(1, 15)]
+    for number, cell in rows:
+        named = re.findall(r"`([\w/]*(?:\.py)?)(?:::(\w+))?`", cell)
+        assert named, number
+        path = ""
+        for given, function in named:
+            path = given or path
+            text = (PROJECT_ROOT / "cogo_dagster_tests" / path).read_text()
+            assert not function or f"def {function}(" in text, f"{number}: {path}::{function}"
