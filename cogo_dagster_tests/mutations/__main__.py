@@ -66,14 +66,17 @@ def _is_detected(mutation: Mutation, project: Path) -> bool:
     sound = file.read_text()
     file.write_text(mutated(sound, mutation))
     try:
-        detected = next((test for test in mutation.tests if _fails(project, [test])), None)
+        detected = next(
+            (f"{Path(test).name}{how}" for test in mutation.tests if (how := _fails(project, [test]))), None
+        )
     finally:
         file.write_text(sound)
-    _say(f"{'detected by ' + Path(detected).name if detected else 'SURVIVED'}: {mutation.name}")
+    _say(f"{f'detected by {detected}' if detected else 'SURVIVED'}: {mutation.name}")
     return detected is not None
 
 
-def _fails(project: Path, tests: Sequence[str]) -> bool:
+def _fails(project: Path, tests: Sequence[str]) -> str | None:
+    """Return how the tests noticed: a test that failed, or one that did not end, as on a machine under load; or None."""
     words = [sys.executable, "-m", "pytest", *tests, "-n", "0", "-x", "-q", "-p", "no:cacheprovider", *_ONE_OF_FOUR]
     environment = {**os.environ, "PYTHONPATH": str(project), "PYTHONDONTWRITEBYTECODE": "1"}
     try:
@@ -87,10 +90,13 @@ def _fails(project: Path, tests: Sequence[str]) -> bool:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return True
+        return f" (not ended after {_TIMEOUT_SECONDS} s)"
     if done.returncode not in (0, _TESTS_FAILED) and "Timeout" not in done.stdout + done.stderr:
         raise RuntimeError(f"The tests could not be run:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
-    return done.returncode != 0
+    if not done.returncode:
+        return None
+    failed = next((line.split(" - ")[0] for line in done.stdout.splitlines() if line.startswith("FAILED ")), "")
+    return f" {failed.rpartition('::')[2]}{' (timed out)' if 'Timeout' in done.stdout else ''}"
 
 
 def _say(sentence: str) -> None:
