@@ -76,7 +76,7 @@ def _is_detected(mutation: Mutation, project: Path) -> bool:
 
 
 def _fails(project: Path, tests: Sequence[str]) -> str | None:
-    """Return how the tests noticed: a test that failed, or one that did not end, as on a machine under load; or None."""
+    """Return how the tests noticed: one failed, or did not end, as also happens on a busy machine; None if none did."""
     words = [sys.executable, "-m", "pytest", *tests, "-n", "0", "-x", "-q", "-p", "no:cacheprovider", *_ONE_OF_FOUR]
     environment = {**os.environ, "PYTHONPATH": str(project), "PYTHONDONTWRITEBYTECODE": "1"}
     try:
