@@ -20,7 +20,7 @@ EXAMPLES: Final = int(os.environ.get("COGO_PROOF_EXAMPLES", "0"))
 
 PROOF: Final = settings(
     max_examples=EXAMPLES or 40,
-    stateful_step_count=50,
+    stateful_step_count=100,
     derandomize=not EXAMPLES,
     phases=[Phase.generate, Phase.shrink],
     database=None,

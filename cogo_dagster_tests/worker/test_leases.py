@@ -80,7 +80,7 @@ def test_a_renewal_that_finds_the_lease_lost_stops_the_execution(
         gate.arrived()
         lose(job)
         renew()
-        report = running.report()
+        report = running.report(30)
     assert [held.id for held in gate.cancelled] == [job]
     assert report.counters["lease_lost"] == 1
 
