@@ -19,8 +19,8 @@ EXAMPLES: Final = int(os.environ.get("COGO_PROOF_EXAMPLES", "0"))
 """Unset: a short proof, the same every time. Set: as many runs as it says, other ones each time."""
 
 PROOF: Final = settings(
-    max_examples=EXAMPLES or 40,
-    stateful_step_count=100,
+    max_examples=EXAMPLES or 150,
+    stateful_step_count=40,
     derandomize=not EXAMPLES,
     phases=[Phase.generate, Phase.shrink],
     database=None,
