@@ -59,7 +59,7 @@ def test_a_job_passes_few_modules_and_the_page_lists_them(tmp_path: Path, dsn: s
     assert {name for (name,) in rows} == {"page.html", "screenshot.png"}
     found = sorted(passed | then_passed)
     assert len(found) <= MOST_MODULES, found
-    assert found == listed()
+    assert found == listed(), "\n".join(found)
 
 
 def listed() -> list[str]:
