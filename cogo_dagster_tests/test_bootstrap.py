@@ -44,7 +44,7 @@ def test_rest_keys_alone_open_the_queue_over_rest(dsn: str, tmp_path: Path) -> N
     with supabase(dsn) as stand_in:
         settings = load_settings(**{**NOTHING, **_keys(stand_in), "COGO_HOME": str(tmp_path)})
         with open_application(settings) as application:
-            assert application.queue.stats()["ready"] == 0
+            assert application.queue.stats().document["ready"] == 0
             assert (application.dsn, application.public_dsn) == (None, stand_in.url)
             (tmp_path / "a.txt").write_text("hello")
             stored = application.store.put("jobs/a/a.txt", tmp_path / "a.txt", "text/plain")
@@ -103,7 +103,7 @@ def test_the_embedded_database_comes_migrated_and_goes_with_its_last_user() -> N
     with swept_home("bootstrap") as home:
         settings = load_settings(**{**NOTHING, "COGO_HOME": str(home)})
         with open_application(settings) as application:
-            assert application.queue.stats()["ready"] == 0
+            assert application.queue.stats().document["ready"] == 0
             assert EmbeddedServer(home).status().running
             assert application.public_dsn.startswith("postgresql://cogo@127.0.0.1:")
         assert not EmbeddedServer(home).status().running

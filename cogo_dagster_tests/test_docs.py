@@ -92,7 +92,7 @@ def test_a_job_is_enqueued_from_python_as_the_readme_shows(dsn: str, monkeypatch
     exec(compile(example, "README.md", "exec"), {})
     with open_queue() as queue:
         [row] = queue.list_jobs()
-    assert (row["type"], row["status"]) == ("browser", "queued")
+    assert (row.document["type"], row.document["status"]) == ("browser", "queued")
 
 
 def test_the_pages_are_found() -> None:

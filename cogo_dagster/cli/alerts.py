@@ -16,7 +16,10 @@ from cogo_dagster.cli.command import ExitCode, Report, command, group
 from cogo_dagster.cli.options import Limit, Since, read_settings, seconds_of
 from cogo_dagster.cli.tables import Column, Row, column, lists, print_table
 from cogo_dagster.formatting.values import NOTHING, distance
+from cogo_dagster.queue.decoding import Unreadable
 from cogo_dagster.queue.errors import QueueError
+from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.rows.alerts import Alert, AlertTarget
 
 app = group("Show alerts, deliver them, silence them, and test where they go.")
 
@@ -55,22 +58,21 @@ _Kind = Annotated[
 ]
 
 
-def _state(row: Row) -> str:
-    held = "silenced" if row["silenced"] else "held back" if row["inhibited"] else ""
-    return f"{row['status']}, {held}" if held else str(row["status"])
+def _state(alert: Alert) -> str:
+    held = "silenced" if alert.silenced else "held back" if alert.inhibited else ""
+    return f"{alert.status}, {held}" if held else alert.status
 
 
-def _told(row: Row) -> str:
-    return ", ".join(f"{one['target']} {one['status']}" for one in row["deliveries"]) or NOTHING
+def _deliveries(alert: Alert) -> str:
+    return ", ".join(f"{one.target} {one.status}" for one in alert.deliveries) or NOTHING
 
 
-def _target_state(row: Row) -> str:
-    return "disabled" if row["disabled"] else "healthy" if row["healthy"] else "failing"
+def _target_state(target: AlertTarget) -> str:
+    return "disabled" if target.disabled else "healthy" if target.healthy else "failing"
 
 
-def _error(row: Row, key: str) -> str:
-    error = row[key]
-    return f"{error['class']}: {error['message']}" if error else NOTHING
+def _error(error: Json | Unreadable) -> str:
+    return f"{error['class']}: {error['message']}" if isinstance(error, dict) else str(error or NOTHING)
 
 
 _ALERTS: Final = (
@@ -80,7 +82,7 @@ _ALERTS: Final = (
     column("first", "first_seen_at", distance, whole=True),
     column("last", "last_seen_at", distance, whole=True),
     column("title"),
-    Column("told", _told),
+    Column("told", _deliveries),
     column("error", "error_message"),
 )
 
@@ -110,7 +112,7 @@ _DELIVERIES: Final = (
     column("told", "announced_at", distance, whole=True),
     column("next try", "next_attempt_at", distance, whole=True),
     column("title"),
-    Column("error", lambda row: _error(row, "error")),
+    column("error", show=_error),
 )
 
 
@@ -134,7 +136,7 @@ _HEALTH: Final = (
     column("dead", whole=True),
     column("last success", "last_success_at", distance, whole=True),
     column("next try", "retry_at", distance, whole=True),
-    Column("last error", lambda row: _error(row, "last_error")),
+    column("last error", "last_error", _error),
 )
 
 
@@ -142,7 +144,7 @@ _HEALTH: Final = (
 def health(application: Application) -> Report:
     """Show how each target does."""
     answer = application.alerts.target_health()
-    return Report(answer, lambda: print_table(answer["targets"], _HEALTH, when_empty=_NO_TARGETS))
+    return Report(answer, lambda: print_table(answer.targets, _HEALTH, when_empty=_NO_TARGETS))
 
 
 @command(app)
@@ -206,7 +208,7 @@ def silence(
         subject_prefix=subject_prefix,
         reason=reason,
     )
-    sentence = f"Silenced until {answer['ends_at']} ({answer['alerts']} that fire now): {answer['silence_id']}."
+    sentence = f"Silenced until {answer.ends_at} ({answer.alerts} that fire now): {answer.silence_id}."
     return Report(answer, sentence)
 
 
@@ -218,7 +220,7 @@ def unsilence(
     """End a silence before its time."""
     answer = application.alerts.end_silence(silence_id, actor())
     return Report(
-        answer, "The silence is over." if answer["changed"] else "There is no such silence, or it was over already."
+        answer, "The silence is over." if answer.changed else "There is no such silence, or it was over already."
     )
 
 

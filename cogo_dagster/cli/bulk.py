@@ -199,7 +199,7 @@ def _act(application: Application, operation: Operation, mode: Mode, words: Word
     plan = None
     if mode.apply_file is not None:
         plan = BulkPlan.from_json(_read(mode.apply_file))
-        plan.require(operation.function, application.queue.schema_version()["deployment_id"], datetime.now(UTC))
+        plan.require(operation.function, str(application.queue.schema_version().deployment_id), datetime.now(UTC))
     with _progress(words, len(plan.items) if plan else mode.limit, quiet) as on_batch:
         return application.perform(
             plan.operation if plan else operation,
@@ -250,7 +250,7 @@ def _next_step(totals: Totals, mode: Mode) -> str:
 
 
 def _plan(application: Application, operation: Operation, totals: Totals) -> BulkPlan:
-    deployment_id = application.queue.schema_version()["deployment_id"]
+    deployment_id = str(application.queue.schema_version().deployment_id)
     return BulkPlan(operation, totals.items, deployment_id, datetime.now(UTC), actor())
 
 

@@ -154,7 +154,7 @@ def _direct(settings: Settings) -> dict[str, Json]:
 def _rest(settings: Settings) -> dict[str, Json]:
     """Ask over REST, which knows the release and not the single migrations; a wrong release is refused on the way."""
     with open_application(settings) as application:
-        release = application.queue.schema_version()["release"]
+        release = application.queue.schema_version().release
         found = {"release": release, "pending": [], "current": True, "code_release": schema.SCHEMA_RELEASE}
         return {"database": "supabase", "address": application.public_dsn, "server": None, "schema": found}
 

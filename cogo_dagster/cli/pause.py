@@ -54,7 +54,7 @@ def limit(
     name: Annotated[str, typer.Argument(help="As `cogo list limits` shows it: figma:…:tier1.")],
 ) -> Report:
     """Ask an outside service again before its time, as after a change of plan; jobs it has put off stay so."""
-    was_open = any(row["name"] == name for row in application.rates.open_circuits())
+    was_open = any(row.name == name for row in application.rates.open_circuits())
     application.rates.close_circuit(name)
     sentence = f"{name} is asked again." if was_open else f"{name} was not held back: `cogo list limits` shows what is."
     return Report({"kind": "limit", "name": name, "changed": was_open}, sentence)

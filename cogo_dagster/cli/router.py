@@ -9,6 +9,8 @@ from cogo_dagster.cli.command import ExitCode, Report, command, group
 from cogo_dagster.cli.options import seconds_of
 from cogo_dagster.cli.tables import Column, Row, column, lists, print_facts, print_table
 from cogo_dagster.formatting.values import NOTHING, distance
+from cogo_dagster.queue.decoding import Unreadable
+from cogo_dagster.queue.rows.providers import ProbedProvider, ProviderHealthRow
 
 app = group("Choose a provider by capability, health and cost.")
 
@@ -20,18 +22,28 @@ Capabilities = Annotated[
 _ALL: tuple[None] = (None,)
 
 
-def _health(row: Row) -> str:
-    if row["healthy"] is None:
+def _health(row: ProbedProvider | ProviderHealthRow) -> str:
+    if isinstance(row, ProbedProvider) and not row.enabled:
+        return "off"
+    if row.healthy is None:
         return "not probed"
-    return "healthy" if row["healthy"] else "failing"
+    return "healthy" if row.healthy else "failing"
+
+
+def _cost(row: ProbedProvider | ProviderHealthRow) -> str:
+    return f"{row.cost}" if isinstance(row, ProbedProvider) else NOTHING
+
+
+def _milliseconds(latency: float | Unreadable | None) -> str:
+    return f"{latency:.0f} ms" if isinstance(latency, int | float) else str(latency or NOTHING)
 
 
 _COLUMNS = (
     column("provider", whole=True),
     column("capability", whole=True),
-    Column("cost", lambda row: NOTHING if row.get("cost") is None else f"{row['cost']}", whole=True),
-    Column("health", lambda row: _health(row) if row.get("enabled", True) else "off", whole=True),
-    Column("latency", lambda row: NOTHING if row["latency_ms"] is None else f"{row['latency_ms']:.0f} ms", whole=True),
+    Column("cost", _cost, whole=True),
+    Column("health", _health, whole=True),
+    column("latency", "latency_ms", _milliseconds, whole=True),
     column("checked", "checked_at", distance, whole=True),
     column("error"),
 )
@@ -47,9 +59,9 @@ def select(
 ) -> Report:
     """Choose a provider that has all these capabilities: healthy before unknown, then the cheapest."""
     answer = application.router.select(_some(capabilities), max_age_seconds)
-    facts = {name: answer[name] for name in ("provider", "reason", "cost", "latency_ms", "checked_at")}
-    if answer["provider"] is None:
-        return Report(answer, lambda: print_facts(facts), ExitCode.FAILED, answer["reason"])
+    facts = {name: answer.document.get(name) for name in ("provider", "reason", "cost", "latency_ms", "checked_at")}
+    if answer.provider is None:
+        return Report(answer, lambda: print_facts(facts), ExitCode.FAILED, answer.reason)
     return Report(answer, lambda: print_facts(facts))
 
 
@@ -71,7 +83,7 @@ def add(
     ]
     return Report(
         {"provider": provider, "changed": len(rows), "capabilities": rows},
-        f"{provider} is registered for {', '.join(row['capability'] for row in rows)}.",
+        f"{provider} is registered for {', '.join(row.capability for row in rows)}.",
     )
 
 

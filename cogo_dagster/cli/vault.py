@@ -58,7 +58,7 @@ def set_(
         row = application.vault.put(reference, secret, actor())
     if unencrypted:
         typer.echo('The last word "false" asked for no encryption: secrets here are always encrypted.', err=True)
-    return Report(row, f"Kept {reference} in {row['environment']}, version {row['version']}, encrypted.")
+    return Report(row, f"Kept {reference} in {row.environment}, version {row.version}, encrypted.")
 
 
 @command(app)

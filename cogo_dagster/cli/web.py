@@ -1,5 +1,6 @@
 """`cogo web`: the metrics API and the dashboard. `cogo tokens`: who may use them, and what they may do."""
 
+from datetime import datetime
 from typing import Annotated, Final
 
 import typer
@@ -8,8 +9,9 @@ from cogo_dagster.bootstrap import Application, open_application
 from cogo_dagster.cli.bulk import actor
 from cogo_dagster.cli.command import ExitCode, JsonFlag, Report, command, group, print_json
 from cogo_dagster.cli.options import read_settings, seconds_of
-from cogo_dagster.cli.tables import Column, Row, column, lists
+from cogo_dagster.cli.tables import Row, column, lists
 from cogo_dagster.formatting.values import distance
+from cogo_dagster.queue.decoding import Unreadable
 from cogo_dagster.queue.errors import QueueError
 from cogo_dagster.settings import Settings, SettingsError
 from cogo_dagster.vault.access_tokens import ROLES, AccessTokens, Role
@@ -76,13 +78,17 @@ def _has_no_token(settings: Settings) -> bool:
         return False
 
 
+def _or_never(time: datetime | Unreadable | None) -> str:
+    return distance(time) if time else "never"
+
+
 _TOKENS: Final = (
     column("name", whole=True),
     column("role", whole=True),
     column("state", whole=True),
     column("made", "created_at", distance, whole=True),
-    Column("expires", lambda row: distance(row["expires_at"]) if row["expires_at"] else "never", whole=True),
-    Column("last used", lambda row: distance(row["last_used_at"]) if row["last_used_at"] else "never", whole=True),
+    column("expires", "expires_at", _or_never, whole=True),
+    column("last used", "last_used_at", _or_never, whole=True),
     column("made by", "created_by"),
 )
 
@@ -117,9 +123,9 @@ def create(
 
     def show() -> None:
         typer.echo(token)
-        typer.echo(f"{name} has the role {row['role']} with it. Keep it now: it is not shown again.", err=True)
+        typer.echo(f"{name} has the role {row.role} with it. Keep it now: it is not shown again.", err=True)
 
-    return Report({**row, "token": token}, show)
+    return Report({**row.document, "token": token}, show)
 
 
 @lists(tokens, _TOKENS, "There are no named tokens: make one with `cogo tokens create`.", name="list")
@@ -136,7 +142,7 @@ def list_tokens(
 def revoke(application: Application, name: Name) -> Report:
     """End a token, and every session of the dashboard that was opened with it."""
     done = AccessTokens(application.transport).revoke(name, actor())
-    if done["changed"]:
-        return Report(done, f"The token of {name} is revoked; {done['sessions']} sessions ended with it.")
+    if done.changed:
+        return Report(done, f"The token of {name} is revoked; {done.sessions} sessions ended with it.")
     missing = f"There is no live token named {name}: see `cogo tokens list`."
     return Report(done, lambda: typer.echo(missing, err=True), ExitCode.FAILED)

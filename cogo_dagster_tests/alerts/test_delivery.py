@@ -123,7 +123,7 @@ def test_a_target_that_is_down_holds_nobody_else_and_loses_nothing(
     for _ in range(2):
         let_pass(owner, 400)
         alerts.deliver()
-    health = {one["target"]: one for one in alerts.target_health()["targets"]}
+    health = {one["target"]: one for one in alerts.target_health().document["targets"]}
     assert (health["http"]["healthy"], health["slack"]["healthy"]) == (False, True)
     assert health["http"]["failed"] == {"http_503": 3}
     alerts.deliver()
@@ -163,15 +163,15 @@ def test_what_a_rate_does_not_allow_is_put_back(
     assert len(receivers["http"].accepted) == 3
     assert len(receivers["slack"].requests) == 0
     assert report.failed == 0
-    pending = [row for row in alerts.list_deliveries() if row["target"] == "slack"]
-    assert [(row["status"], row["attempts"]) for row in pending] == [("pending", 0)] * 3
+    pending = [row for row in alerts.list_deliveries() if row.document["target"] == "slack"]
+    assert [(row.document["status"], row.document["attempts"]) for row in pending] == [("pending", 0)] * 3
 
 
 def test_an_announcement_goes_everywhere_once(alerts: Alerts, receivers: dict[str, Receiver]) -> None:
     """Whoever announces it again with the same key."""
     weekly = Announcement("weekly:2026-W47", "weekly", "Week 47", "# Fine", facts={"Jobs": "12"})
-    assert alerts.announce(weekly)["created"]
-    assert not alerts.announce(weekly)["created"]
+    assert alerts.announce(weekly).document["created"]
+    assert not alerts.announce(weekly).document["created"]
     alerts.deliver()
     alerts.deliver()
     assert [len(receiver.accepted) for receiver in receivers.values()] == [1, 1, 1]
@@ -188,7 +188,7 @@ def test_a_test_message_is_sent_at_once_and_mends_the_health(
     receipts = alerts.test()
     assert {receipt.outcome for receipt in receipts.values()} == {DeliveryOutcome.DELIVERED}
     assert receivers["googlechat"].accepted[0].json == {"text": "COGO webhook test"}
-    assert all(target["healthy"] for target in alerts.target_health()["targets"])
+    assert all(target["healthy"] for target in alerts.target_health().document["targets"])
     receivers["slack"].down = Reply(404, "no_active_hooks")
     assert alerts.test("slack")["slack"].error_class == "no_active_hooks"
 
@@ -217,7 +217,11 @@ def test_a_database_that_is_down_is_told_past_it_and_written_down_afterwards(
     alerts.outage_watch().answers(transport)
     alerts.outage_watch().answers(transport)
     [row] = alerts.list_alerts()
-    assert (row["kind"], row["status"], row["resolution"]) == ("database_down", "resolved", "It answers again.")
+    assert (row.document["kind"], row.document["status"], row.document["resolution"]) == (
+        "database_down",
+        "resolved",
+        "It answers again.",
+    )
     alerts.deliver()
     assert [request.json["type"] for request in receivers["http"].accepted] == ["alert.firing", "alert.resolved"]
 

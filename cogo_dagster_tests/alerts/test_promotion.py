@@ -112,7 +112,7 @@ def test_a_stuck_worker_is_an_alert_at_once(transport: Transport, queue: Queue, 
     register(queue, a_worker("stuck"))
     for row in queue.list_workers():
         transport.call(
-            "report_stuck_worker", {"instance_id": row["instance_id"], "reason": "Nothing could be claimed."}
+            "report_stuck_worker", {"instance_id": row.document["instance_id"], "reason": "Nothing could be claimed."}
         )
     _let_the_server_be_old(owner)
     assert promote(transport)["promoted"]["workers"] == 1

@@ -93,7 +93,7 @@ def test_a_worker_without_a_token_runs_the_rest_and_leaves_figma_waiting(
     assert answer.code == 0
     assert "figma are left to other workers, since FIGMA_API_TOKEN is not set" in capfd.readouterr().err
     [job] = queue.list_jobs()
-    assert (job["status"], job["attempts"]) == ("queued", 0)
+    assert (job.document["status"], job.document["attempts"]) == ("queued", 0)
     [worker] = queue.list_workers(alive_only=False, max_workers=10)
-    assert "figma" not in worker["families"]
-    assert "browser" in worker["families"]
+    assert "figma" not in worker.document["families"]
+    assert "browser" in worker.document["families"]

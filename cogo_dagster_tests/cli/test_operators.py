@@ -213,7 +213,7 @@ def test_cleanup_artifacts_deletes_files_or_spares_them(
     done = cogo.ok("cleanup:artifacts", ARTIFACT_DELETE_STORAGE=str(delete).lower())
     assert (done["matched"], done["changed"]) == (1, 1)
     assert len(cogo.objects()) == (0 if delete else 1)
-    assert [row["status"] for row in queue.list_artifacts()] == ([] if delete else ["expired"])
+    assert [row.document["status"] for row in queue.list_artifacts()] == ([] if delete else ["expired"])
     assert cogo.ok("cleanup:artifacts")["matched"] == 0
 
 

@@ -86,11 +86,11 @@ def test_an_op_that_fails_is_an_alert_and_its_success_ends_it(
     run_id = run(instance, cogo, fails=True)
     alerts.promote()
     [row] = alerts.list_alerts()
-    assert (row["kind"], row["title"]) == ("run_failed", "The Dagster job moody_job fails in moody")
-    assert (row["error_class"], row["refs"]["run_id"]) == ("KeyError", run_id)
+    assert (row.document["kind"], row.document["title"]) == ("run_failed", "The Dagster job moody_job fails in moody")
+    assert (row.document["error_class"], row.document["refs"].document["run_id"]) == ("KeyError", run_id)
     assert SECRET not in str(row)
     run(instance, cogo, fails=False)
-    assert alerts.list_alerts()[0]["status"] == "resolved"
+    assert alerts.list_alerts()[0].document["status"] == "resolved"
 
 
 def test_a_red_gate_is_told_apart_from_a_broken_pipeline() -> None:
@@ -120,7 +120,7 @@ def test_the_hook_and_the_sensor_count_a_run_once(
         run_failure(failed)
     tick(instance, cogo)
     [row] = alerts.list_alerts()
-    assert row["count"] == 1
+    assert row.document["count"] == 1
 
 
 def test_a_run_that_crashed_has_no_hook_and_is_seen_all_the_same(
@@ -131,12 +131,15 @@ def test_a_run_that_crashed_has_no_hook_and_is_seen_all_the_same(
     instance.report_run_failed(crashed)
     tick(instance, cogo)
     [row] = alerts.list_alerts()
-    assert (row["title"], row["error_class"]) == ("A run of the Dagster job moody_job crashed", "run_crashed")
+    assert (row.document["title"], row.document["error_class"]) == (
+        "A run of the Dagster job moody_job crashed",
+        "run_crashed",
+    )
     tick(instance, cogo)
-    assert alerts.list_alerts()[0]["count"] == 1
+    assert alerts.list_alerts()[0].document["count"] == 1
     run(instance, cogo, fails=False)
     tick(instance, cogo)
-    assert alerts.list_alerts()[0]["status"] == "resolved"
+    assert alerts.list_alerts()[0].document["status"] == "resolved"
 
 
 def test_hook_and_sensor_describe_an_op_alike(instance: dg.DagsterInstance, cogo: CogoResource) -> None:
@@ -205,7 +208,7 @@ def test_a_target_without_its_address_keeps_no_alert_from_being_recorded(
     fail_job(queue)
     with pytest.raises(SettingsError, match="SLACK_WEBHOOK_URL is not set"):
         tick(instance, CogoResource(settings=settings | {"WEBHOOK_TYPE": "slack", "SLACK_WEBHOOK_URL": ""}))
-    assert [row["kind"] for row in alerts.list_alerts()] == ["job_failed"]
+    assert [row.document["kind"] for row in alerts.list_alerts()] == ["job_failed"]
 
 
 def test_a_sensor_that_keeps_failing_is_an_alert(
@@ -221,12 +224,12 @@ def test_a_sensor_that_keeps_failing_is_an_alert(
     _ticked(persistent, state, TickStatus.FAILURE, f"password={SECRET} is wrong")
     tick(persistent, cogo, definitions)
     [row] = alerts.list_alerts()
-    assert (row["kind"], row["title"]) == ("sensor_failing", "The sensor broken_sensor fails")
-    assert "is wrong" in row["error_message"]
+    assert (row.document["kind"], row.document["title"]) == ("sensor_failing", "The sensor broken_sensor fails")
+    assert "is wrong" in row.document["error_message"]
     assert SECRET not in str(row)
     _ticked(persistent, state, TickStatus.SKIPPED)
     tick(persistent, cogo, definitions)
-    assert alerts.list_alerts()[0]["status"] == "resolved"
+    assert alerts.list_alerts()[0].document["status"] == "resolved"
 
 
 def test_jobs_of_a_family_that_nobody_runs_are_an_alert(
@@ -237,8 +240,8 @@ def test_jobs_of_a_family_that_nobody_runs_are_an_alert(
     definitions = dg.Definitions(jobs=[moody_job], resources={"cogo": cogo})
     tick(persistent, cogo, definitions)
     [row] = alerts.list_alerts()
-    assert (row["kind"], row["subject"]) == ("no_worker_for_family", "nobodys")
-    assert row["error_message"] == "1 are due. Install its executor where workers run."
+    assert (row.document["kind"], row.document["subject"]) == ("no_worker_for_family", "nobodys")
+    assert row.document["error_message"] == "1 are due. Install its executor where workers run."
 
 
 def test_the_condition_names_the_setting_that_is_missing() -> None:

@@ -143,7 +143,7 @@ def test_a_week_is_kept_and_its_message_enqueued_once(launcher: Launcher, owner:
         assert launcher.run("summarize_week", f"{monday:%Y-%m-%d}").success
     [job] = queue.list_jobs(type_prefix="weekly_summary")
     week = week_of(monday)
-    assert job["idempotency_key"] == f"weekly:{week}"
+    assert job.document["idempotency_key"] == f"weekly:{week}"
     assert launcher.shown(weekly_message.key, f"{monday:%Y-%m-%d}")["created"] is False
     shown = launcher.shown(weekly_summary.key, f"{monday:%Y-%m-%d}")
     assert shown["summary"].startswith(f"## Week {week}")

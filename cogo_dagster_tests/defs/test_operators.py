@@ -60,7 +60,7 @@ def test_retry_failed_shows_its_counts(operators: Operators, queue: Queue) -> No
     assert (shown["matched"], shown["changed"], shown["skipped"]) == (1, 1, 0)
     assert (look(queue, job_id)["status"], look(queue, job_id)["attempts"]) == ("queued", 0)
     [logged] = queue.list_operations()
-    assert logged["actor"].startswith("Dagster run ")
+    assert logged.document["actor"].startswith("Dagster run ")
 
 
 def test_replay_dlq_shows_the_new_jobs(operators: Operators, queue: Queue) -> None:
@@ -78,7 +78,7 @@ def test_cleanup_and_purge_act(operators: Operators, queue: Queue, owner: Owner)
     owner.execute("insert into public.artifacts (status, name, storage_key) values ('ready', 'page.png', 'jobs/x')")
     assert operators.run("purge_jobs", ttl_days=0, dry_run=False)["changed"] == 1
     assert operators.run("cleanup_artifacts", ttl_days=0, delete_storage=False)["changed"] == 1
-    assert [row["status"] for row in queue.list_artifacts()] == ["expired"]
+    assert [row.document["status"] for row in queue.list_artifacts()] == ["expired"]
 
 
 def test_the_sensor_is_stopped_until_somebody_starts_it() -> None:

@@ -86,11 +86,11 @@ def test_the_run_succeeds_also_when_jobs_fail(runs: Runs, queue: Queue, install:
     result = runs.run()
 
     assert result.success
-    assert [job["status"] for job in queue.get_jobs([*well, odd])] == ["succeeded", "succeeded", "failed"]
-    assert {job["dagster_run_id"] for job in queue.get_jobs(well)} == {result.run_id}
+    assert [job.document["status"] for job in queue.get_jobs([*well, odd])] == ["succeeded", "succeeded", "failed"]
+    assert {job.document["dagster_run_id"] for job in queue.get_jobs(well)} == {result.run_id}
     assert len(queue.list_dlq()) == 1
     [worker] = queue.list_workers()
-    assert (worker["dagster_run_id"], worker["alive"]) == (result.run_id, False)
+    assert (worker.document["dagster_run_id"], worker.document["alive"]) == (result.run_id, False)
 
 
 def test_each_op_shows_its_stage(runs: Runs, queue: Queue, install: Installed) -> None:
@@ -180,7 +180,7 @@ def test_the_run_config_is_honoured(runs: Runs, queue: Queue, install: Installed
     assert materialized.metadata["ended_because"].value == "max_jobs"
     assert len(executor.ran) == 5
     assert executor.most <= 2
-    assert queue.stats()["ready"] == 4
+    assert queue.stats().document["ready"] == 4
 
 
 def test_a_worker_that_cannot_start_fails_the_run(runs: Runs, queue: Queue, install: Installed) -> None:
@@ -222,7 +222,7 @@ def test_an_interrupted_run_gives_its_jobs_back_at_once(
     row = look(queue, job)
     assert (row["status"], row["attempts"], row["lease_expires_at"]) == ("queued", 0, None)
     assert [held.id for held in gate.cancelled] == [job]
-    assert [worker["alive"] for worker in queue.list_workers()] == [False]
+    assert [worker.document["alive"] for worker in queue.list_workers()] == [False]
 
 
 def test_recover_leases_takes_back_what_expired(
@@ -271,5 +271,5 @@ def test_a_run_says_whose_queue_it_works_on_and_when_to_end_it(runs: Runs, queue
     install(FakeExecutor())
     run = runs.instance.get_run_by_id(runs.run(run_seconds=60).run_id)
     assert run is not None
-    assert run.tags["cogo/deployment"] == str(queue.schema_version()["deployment_id"])
+    assert run.tags["cogo/deployment"] == str(queue.schema_version().document["deployment_id"])
     assert int(run.tags["dagster/max_runtime"]) >= 60 + 86_400 + 5

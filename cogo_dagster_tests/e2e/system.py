@@ -96,7 +96,7 @@ class Dev:
             return eventually(look, what, seconds)
         except AssertionError as error:
             log = (self.home.folder / "dagster" / "dev.log").read_text(errors="replace")
-            jobs = [(job["status"], job["error"]) for job in self.queue.list_jobs()]
+            jobs = [(job.document["status"], job.document["error"]) for job in self.queue.list_jobs()]
             raise AssertionError(f"{error}\n{jobs}\n{log[-3000:]}") from None
 
     def told(self) -> Json:

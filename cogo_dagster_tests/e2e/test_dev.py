@@ -144,8 +144,8 @@ def test_another_run_finishes_the_job_of_a_killed_one(dev: Dev, site: Site) -> N
     job_id = a_slow_job(dev, site, "/killed")
     site.pages["/killed"] = DONE
     before = dev.job(job_id)
-    [worker] = [row for row in dev.queue.list_workers() if row["instance_id"] == before["instance_id"]]
-    os.kill(worker["pid"], signal.SIGKILL)
+    [worker] = [row for row in dev.queue.list_workers() if row.document["instance_id"] == before["instance_id"]]
+    os.kill(worker.document["pid"], signal.SIGKILL)
 
     job = ended(dev, job_id)
 
@@ -155,8 +155,8 @@ def test_another_run_finishes_the_job_of_a_killed_one(dev: Dev, site: Site) -> N
     store = FolderStore(dev.home.folder / "artifacts")
     sweep_artifacts(dev.queue, store, grace_seconds=0)
     rows = dev.queue.list_artifacts(max_artifacts=1000)
-    assert {row["status"] for row in rows} == {"ready"}
-    assert all(Path(store.address(row["storage_key"])).is_file() for row in rows)
+    assert {row.document["status"] for row in rows} == {"ready"}
+    assert all(Path(store.address(row.document["storage_key"])).is_file() for row in rows)
 
 
 def test_ctrl_c_ends_everything(dev: Dev, site: Site) -> None:
@@ -170,4 +170,4 @@ def test_ctrl_c_ends_everything(dev: Dev, site: Site) -> None:
         transport = PostgresTransport(server.dsn())  # the one before has lost its connections
         [job] = Queue(transport).get_jobs([UUID(job_id)])
         transport.close()
-    assert (job["status"], job["attempts"], job["lease_expires_at"]) == ("queued", 0, None)
+    assert (job.document["status"], job.document["attempts"], job.document["lease_expires_at"]) == ("queued", 0, None)

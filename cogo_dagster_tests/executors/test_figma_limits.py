@@ -198,5 +198,5 @@ def _seconds(row: Json) -> float:
 def _let_go_on(figma: FigmaBench) -> None:
     """Close the circuit, as after the wait, and make what was put off due."""
     for circuit in RateLimits(figma.transport).open_circuits():
-        RateLimits(figma.transport).close_circuit(circuit["name"])
+        RateLimits(figma.transport).close_circuit(circuit.document["name"])
     figma.make_due()

@@ -89,5 +89,5 @@ def test_its_jobs_are_enqueued_and_run(
         done = worker.wait()
     assert done.code == 0, done.err
     [row] = queue.get_jobs([UUID(job["job_id"])])
-    assert (row["status"], row["result"]) == ("succeeded", {"words": 3})
-    assert [artifact["name"] for artifact in row["artifacts"]] == ["words.txt"]
+    assert (row.document["status"], row.document["result"]) == ("succeeded", {"words": 3})
+    assert [artifact["name"] for artifact in row.document["artifacts"]] == ["words.txt"]

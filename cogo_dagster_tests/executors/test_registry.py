@@ -167,8 +167,8 @@ def test_an_executor_of_before_the_base_class_works(
         worker = application.worker(options=options, executors=[application.executor("former")])
         assert run_worker(worker).counters["succeeded"] == 1
     [row] = queue.get_jobs([job.job_id])
-    assert row["result"] == {"words": 2}
-    assert [artifact["name"] for artifact in row["artifacts"]] == ["words.txt"]
+    assert row.document["result"] == {"words": 2}
+    assert [artifact["name"] for artifact in row.document["artifacts"]] == ["words.txt"]
 
 
 @pytest.mark.usefixtures("broken")
@@ -182,4 +182,4 @@ def test_commands_work_beside_it(tmp_path: Path, dsn: str, queue: Queue) -> None
     assert done.code == 0, done.err
     assert "The executor broken_syntax (cogo_broken_syntax:build) cannot be loaded: SyntaxError" in done.err
     [row] = queue.get_jobs([UUID(job["job_id"])])
-    assert row["attempts"] == 1
+    assert row.document["attempts"] == 1

@@ -180,7 +180,10 @@ class QueueMachine(RuleBasedStateMachine):
         job = self.jobs[pick % len(self.jobs)]
         if job.cancel():
             answer = self.queue.cancel(job.id)
-            assert (answer["status"], answer["cancel_requested"]) == (job.status, job.cancel_requested)
+            assert (answer.document["status"], answer.document["cancel_requested"]) == (
+                job.status,
+                job.cancel_requested,
+            )
         else:
             with pytest.raises(InvalidTransition):
                 self.queue.cancel(job.id)

@@ -109,7 +109,7 @@ class OperatorMachine(QueueMachine):
         answer = (
             self.queue.pause(kind, name, actor="machine") if stop else self.queue.resume(kind, name, actor="machine")
         )
-        assert answer["changed"] == ((what in self.paused) is not stop)
+        assert answer.document["changed"] == ((what in self.paused) is not stop)
         (self.paused.add if stop else self.paused.discard)(what)
 
     @rule()

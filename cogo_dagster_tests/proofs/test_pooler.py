@@ -46,7 +46,9 @@ def test_a_worker_behind_a_pooler_runs_every_job(
             worker = app.worker(observer=events.append, options=OPTIONS, executors=[FakeExecutor()])
             report = asyncio.run(worker.run())
     assert (report.counters["succeeded"], report.ended_because) == (200, "drained")
-    assert {(job["status"], job["attempts"]) for job in queue.list_jobs(max_jobs=500)} == {("succeeded", 1)}
+    assert {(job.document["status"], job.document["attempts"]) for job in queue.list_jobs(max_jobs=500)} == {
+        ("succeeded", 1)
+    }
     said = [event.message for event in events if event.kind is EventKind.WARNING]
     assert len(said) == warnings
     assert all("COGO_DATABASE_URL" in sentence and "polls" in sentence for sentence in said)

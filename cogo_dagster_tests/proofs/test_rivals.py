@@ -151,7 +151,7 @@ def work_off(queue: Queue, crowd: list[Running]) -> None:
 
 def _is_done(queue: Queue) -> bool:
     numbers = queue.stats()
-    return {numbers["ready"], numbers["waiting"], numbers["running"]} == {0}
+    return {numbers.document["ready"], numbers.document["waiting"], numbers.document["running"]} == {0}
 
 
 def renew_some(session: Owner) -> None:

@@ -197,9 +197,9 @@ def test_reports_become_artifacts_of_the_run(gates: GateService, queue: Queue, s
     assert (first.coverage_percent, first.tests_total, first.test_seconds) == (second.coverage_percent, tests, 9.5)
     assert first.junit_url == f"https://ops/api/artifacts/{first.junit_artifact_id}"
     assert first.junit_artifact_id == second.junit_artifact_id
-    kept = {row["id"]: row for row in queue.list_artifacts()}
+    kept = {row.document["id"]: row for row in queue.list_artifacts()}
     assert len(kept) == 2
-    with store.open(kept[first.junit_artifact_id]["storage_key"]) as read:
+    with store.open(kept[first.junit_artifact_id].document["storage_key"]) as read:
         assert read.read() == reports["junit"].read_bytes()
 
 
@@ -228,8 +228,8 @@ def test_an_unreadable_report_keeps_no_run_from_being_recorded(  # noqa: PLR0917
     assert words in kept.notes["junit"]
     assert gates.recent(None) == [kept]
     if content:
-        [row] = [row for row in queue.list_artifacts() if row["id"] == kept.junit_artifact_id]
-        with store.open(row["storage_key"]) as read:
+        [row] = [row for row in queue.list_artifacts() if row.document["id"] == kept.junit_artifact_id]
+        with store.open(row.document["storage_key"]) as read:
             assert read.read() == content
 
 
@@ -242,7 +242,7 @@ def test_a_report_that_is_too_large_is_kept_in_part(
     kept, _ = gates.record_reports(a_run(status="fail"), {"junit": path})
     assert "are read at most" in kept.notes["junit"]
     [row] = queue.list_artifacts()
-    assert row["size_bytes"] == 2**20
+    assert row.document["size_bytes"] == 2**20
 
 
 def test_several_reports_of_a_kind_are_kept_as_one_archive(gates: GateService, queue: Queue, tmp_path: Path) -> None:
@@ -252,4 +252,4 @@ def test_several_reports_of_a_kind_are_kept_as_one_archive(gates: GateService, q
     kept = [gates.record_reports(a_run(), {"junit": [tmp_path / "a.xml", tmp_path / "b.xml"]})[0] for _ in range(2)]
     assert [run.tests_total for run in kept] == [2, 2]
     [row] = queue.list_artifacts()
-    assert (row["name"], row["content_type"]) == ("junit.zip", "application/zip")
+    assert (row.document["name"], row.document["content_type"]) == ("junit.zip", "application/zip")

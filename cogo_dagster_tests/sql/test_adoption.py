@@ -87,7 +87,7 @@ def test_the_columns_of_the_old_code_are_kept(dsn: str, owner: Owner, older: str
 
 def test_statuses_are_spoken_in_one_vocabulary(queue: Queue, older: str) -> None:
     """Waiting, processing, done: each has its word."""
-    assert Counter(row["status"] for row in queue.list_jobs()) == JOBS_AFTER[older]
+    assert Counter(row.document["status"] for row in queue.list_jobs()) == JOBS_AFTER[older]
 
 
 def test_queued_jobs_are_claimed_and_completed(queue: Queue, older: str) -> None:
@@ -123,10 +123,10 @@ def test_old_dead_letters_are_listed_and_new_ones_join_them(queue: Queue) -> Non
     """Each job once, the newest first, with a time for each."""
     old = queue.list_dlq()
     assert len(old) == 1
-    assert old[0]["failed_at"] is not None
+    assert old[0].document["failed_at"] is not None
     job = _claimed_new_job(queue, NewJob("gate", executor_id="mac"))
     settle(queue, job, Outcome.FAILED, error=HOPELESS)
-    assert [row["job_id"] for row in queue.list_dlq()] == [str(job.id), old[0]["job_id"]]
+    assert [row.document["job_id"] for row in queue.list_dlq()] == [str(job.id), old[0].document["job_id"]]
 
 
 def test_a_recovered_old_job_that_fails_again_keeps_its_history(queue: Queue) -> None:
@@ -134,13 +134,13 @@ def test_a_recovered_old_job_that_fails_again_keeps_its_history(queue: Queue) ->
     queue.recover()
     for job in queue.claim(uuid4(), [Ask("browser", 10)], a_worker(), lease_seconds=60):
         assert settle(queue, job, Outcome.FAILED, error=BROKEN).status == "ok"
-    assert all(row["attempts"] >= 1 for row in queue.list_jobs(statuses=["failed"]))
+    assert all(row.document["attempts"] >= 1 for row in queue.list_jobs(statuses=["failed"]))
 
 
 def test_old_errors_are_documents(queue: Queue) -> None:
     """What was text has become the message."""
     [failed] = queue.list_jobs(statuses=["failed"])
-    assert failed["error"]["message"] in {"It broke.", "x"}
+    assert failed.document["error"].document["message"] in {"It broke.", "x"}
 
 
 def test_keys_are_the_types_own(queue: Queue) -> None:
@@ -154,11 +154,11 @@ def test_artifacts_are_announced_finished_and_swept(queue: Queue) -> None:
     for _ in range(2):
         job = _claimed_new_job(queue, NewJob("gate"))
         ready, pending = queue.create_artifacts(job, [FILE, {**FILE, "name": "b", "extension": "txt"}])
-        queue.finish_artifacts(job, [ready["artifact_id"]])
+        queue.finish_artifacts(job, [ready.document["artifact_id"]])
         settle(queue, job)
         assert len(queue.list_artifacts(job_id=job.id, status="ready")) == 1
         assert documents(queue.list_abandoned_artifacts(grace_seconds=0)) == documents([pending])
-        assert queue.delete_artifacts([pending["artifact_id"]]) == 1
+        assert queue.delete_artifacts([pending.document["artifact_id"]]) == 1
 
 
 def test_an_old_worker_that_comes_back_registers_and_beats(queue: Queue) -> None:
@@ -167,8 +167,8 @@ def test_an_old_worker_that_comes_back_registers_and_beats(queue: Queue) -> None
     register(queue, worker)
     for _ in range(2):
         assert queue.heartbeat(worker, 1, {"counters": {"ok": 1}})
-    assert len([row for row in queue.list_heartbeats(worker_id="old-worker") if row["running"] == 1]) == 2
-    assert [row["device"]["hostname"] for row in queue.list_workers(alive_only=True)] == ["box"]
+    assert len([row for row in queue.list_heartbeats(worker_id="old-worker") if row.document["running"] == 1]) == 2
+    assert [row.document["device"].document["hostname"] for row in queue.list_workers(alive_only=True)] == ["box"]
 
 
 def test_only_the_service_role_is_let_in(dsn: str, owner: Owner) -> None:

@@ -51,7 +51,7 @@ def test_a_letter_is_either_replayed_or_retried(queue: Queue, owner: Owner, firs
         assert replayed["changed"] + retried["changed"] <= LETTERS
         rows = queue.get_jobs(ids)
         for row in rows:
-            assert (row["status"] == "queued") + (row["replayed_job_id"] is not None) <= 1
+            assert (row.document["status"] == "queued") + (row.document["replayed_job_id"] is not None) <= 1
         first.call_and_commit("replay_dlq")
         assert dead_letters(queue) == []
         assert len(queue.list_jobs(statuses=["queued"])) == LETTERS

@@ -35,7 +35,7 @@ def test_a_claim_repeated_while_the_first_still_runs_waits_for_it(
     repeated = second.call_and_wait("claim_jobs", **claim)
     first.commit()
     assert repeated.result() == answer
-    assert queue.stats()["ready"] == 2
+    assert queue.stats().document["ready"] == 2
 
 
 def test_an_enqueue_waits_for_the_other_with_its_key(queue: Queue, first: Session, second: Session) -> None:
@@ -55,7 +55,7 @@ def test_an_enqueue_takes_over_from_one_that_rolled_back(queue: Queue, first: Se
     first.rollback()
     [job] = made.result()["jobs"]
     assert job["created"] is True
-    assert [row["id"] for row in queue.list_jobs()] == [job["job_id"]]
+    assert [row.document["id"] for row in queue.list_jobs()] == [job["job_id"]]
 
 
 def test_a_settlement_that_meets_a_recovery_is_refused(queue: Queue, age: Age, first: Session, second: Session) -> None:
@@ -155,7 +155,7 @@ def test_a_recovery_passes_over_a_job_whose_file_is_being_finished(
     assert second.call_and_commit("recover_leases")["changed"] == 0
     first.commit()
     assert second.call_and_commit("recover_leases")["changed"] == 1
-    assert [row["status"] for row in queue.list_artifacts()] == ["orphaned"]
+    assert [row.document["status"] for row in queue.list_artifacts()] == ["orphaned"]
 
 
 def test_a_file_made_since_a_recovery_began_is_not_left_ready(
@@ -168,11 +168,11 @@ def test_a_file_made_since_a_recovery_began_is_not_left_ready(
     recovered = first.call_and_wait("recover_leases")
     second.call_and_commit("create_artifacts", **_lease(job), artifacts=[_FILE])
     [artifact] = queue.list_artifacts()
-    finished = second.begin("finish_artifacts", **_finish(job, artifact["id"]))
+    finished = second.begin("finish_artifacts", **_finish(job, artifact.document["id"]))
     owner.execute("select pg_advisory_unlock(42)")
     assert recovered.result()["changed"] == 2
     assert isinstance(finished.exception() or psycopg.Error(), psycopg.Error)
-    assert [row["status"] for row in queue.list_artifacts()] == ["orphaned"]
+    assert [row.document["status"] for row in queue.list_artifacts()] == ["orphaned"]
 
 
 def test_a_purge_looks_again_before_it_deletes(queue: Queue, owner: Owner, age: Age, first: Session) -> None:
@@ -188,7 +188,7 @@ def test_a_purge_looks_again_before_it_deletes(queue: Queue, owner: Owner, age: 
         owner.execute("update public.jobs set status = 'queued', finished_at = null where id = %s", (revived.id,))
         owner.execute("update public.jobs set finished_at = now() where id = %s", (renewed.id,))
     assert (purged.result()["changed"], purged.result()["skipped"]) == (1, 2)
-    assert {row["id"] for row in queue.list_jobs()} == {str(revived.id), str(renewed.id)}
+    assert {row.document["id"] for row in queue.list_jobs()} == {str(revived.id), str(renewed.id)}
 
 
 def test_settling_and_renewing_the_same_jobs_does_not_deadlock(queue: Queue, first: Session, second: Session) -> None:
@@ -229,7 +229,7 @@ def test_settling_and_recovering_the_same_jobs_agree(
             lambda: first.call_and_commit("settle_jobs", settlements=settlements),  # noqa: B023
             lambda: second.call_and_commit("recover_leases"),
         )
-        statuses = [row["status"] for row in queue.get_jobs([job.id for job in jobs])]
+        statuses = [row.document["status"] for row in queue.get_jobs([job.id for job in jobs])]
         assert [status == "succeeded" for status in statuses] == [word == "ok" for word in settled["statuses"]]
         assert recovered["requeued"] == statuses.count("queued")
         owner.execute("delete from public.jobs")
@@ -287,7 +287,7 @@ def _success(job: Job) -> dict[str, Json]:
 def _with_artifact(queue: Queue, age: Age) -> tuple[Job, str]:
     job = _expired(queue, age)
     [row] = queue.create_artifacts(job, [_FILE])
-    artifact_id: str = row["artifact_id"]
+    artifact_id: str = row.document["artifact_id"]
     return job, artifact_id
 
 

@@ -117,7 +117,7 @@ def test_a_name_that_no_database_takes_is_made_storable(queue: Queue, file: Path
     """It is text from outside as any other."""
     store = FolderStore(tmp_path / "artifacts")
     [row] = upload_artifacts(queue, store, running_job(queue), [artifact(file, name=name)])
-    assert row["name"] == queue.list_artifacts()[0]["name"] == name[:5] + "\ufffd.txt"
+    assert row["name"] == queue.list_artifacts()[0].document["name"] == name[:5] + "\ufffd.txt"
 
 
 def test_two_files_of_one_name_are_rejected(file: Path) -> None:

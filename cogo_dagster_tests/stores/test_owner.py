@@ -109,7 +109,7 @@ def test_an_upgraded_store_of_two_databases_is_nobodys(
 def test_a_marker_of_the_release_before_is_taken_over(place: Place, queue: Queue, tmp_path: Path) -> None:
     """It held the deployment's id and nothing else."""
     keep(queue, place.store(), tmp_path, "old")
-    place.write_marker(queue.schema_version()["deployment_id"].encode())
+    place.write_marker(queue.schema_version().document["deployment_id"].encode())
     for _ in range(2):
         place.age()
         assert sweep_unknown_objects(queue, place.store()) == 0

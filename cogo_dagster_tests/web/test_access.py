@@ -248,7 +248,11 @@ def test_an_operator_is_named_in_the_log(site: Site) -> None:
     with httpx.Client(base_url=site.url, cookies={"cogo_session": site.cookie("Bert", token)}) as browser:
         assert browser.post("/dashboard/pause", data=what, headers={"origin": site.url}).status_code == 303
     site.post("/api/resume", what)
-    actors = [one["actor"] for one in site.queue.list_operations() if one["operation"] in ("pause", "resume")]
+    actors = [
+        one.document["actor"]
+        for one in site.queue.list_operations()
+        if one.document["operation"] in ("pause", "resume")
+    ]
     assert actors == ["api:tester", "web:deploy-bot (Bert)", "api:deploy-bot (anna)", "api:deploy-bot"]
 
 
@@ -265,7 +269,7 @@ def test_administrators_make_and_revoke_tokens(site: Site) -> None:
     assert "named anna: revoke it" in site.post("/api/tokens", {"name": "anna", "role": "viewer"}, status=409)["error"]
     assert site.post("/api/tokens/anna/revoke") == {"name": "anna", "changed": True, "sessions": 0}
     assert site.client.get("/api/jobs", headers=headers).status_code == 401
-    assert [one["operation"] for one in site.queue.list_operations()] == ["revoke_token", "create_token"]
+    assert [one.document["operation"] for one in site.queue.list_operations()] == ["revoke_token", "create_token"]
 
 
 def test_who_may_not_read_sees_numbers_only(site: Site, application_words: list[str]) -> None:

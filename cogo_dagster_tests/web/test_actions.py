@@ -158,7 +158,7 @@ def test_a_form_of_another_site_is_refused(site: Site) -> None:
         assert look(site.queue, job)["status"] == "queued"
         assert browser.post(path, headers=own).status_code == 303
     assert look(site.queue, job)["status"] == "cancelled"
-    assert site.queue.list_operations()[0]["actor"] == "web:Anna"
+    assert site.queue.list_operations()[0].document["actor"] == "web:Anna"
 
 
 def test_a_session_ends_with_its_token(serve: Serve, settings: Settings) -> None:
@@ -185,7 +185,10 @@ def test_a_week_is_announced_once(site: Site, owner: Owner) -> None:
     first, second = site.post("/api/notify/weekly"), site.post("/api/notify/weekly")
     assert (first["created"], second["created"], first["week"]) == (True, False, second["week"])
     assert first["targets"] == ["slack"]
-    assert [(one["operation"], one["actor"], one["filter"]["created"]) for one in site.queue.list_operations()] == [
+    assert [
+        (one.document["operation"], one.document["actor"], one.document["filter"].document["created"])
+        for one in site.queue.list_operations()
+    ] == [
         ("notify_weekly", "api:tester", False),
         ("notify_weekly", "api:tester", True),
     ]

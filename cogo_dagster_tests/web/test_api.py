@@ -132,7 +132,7 @@ def test_a_file_that_is_gone_from_the_store_is_a_sentence(site: Site, scene: Sce
     """502 and no traceback."""
     [file] = site.get("/api/artifacts", job_id=str(scene.done), limit=1)["artifacts"]
     [row] = site.queue.get_artifacts([UUID(file["id"])])
-    site.application.store.delete(row["storage_key"])
+    site.application.store.delete(row.document["storage_key"])
     answer = site.read(file["content_url"])
     assert answer.status_code == 502
     assert "cannot be read" in answer.json()["error"]

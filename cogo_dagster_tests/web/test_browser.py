@@ -198,12 +198,12 @@ def test_a_job_is_cancelled_retried_and_replayed(page: Page, scene: Scene, site:
     page.get_by_role("button", name="Retry").click()
     expect(page.locator("h1 .status")).to_have_text("queued")
     [letter] = site.queue.list_dlq(max_jobs=1)
-    page.goto(f"/dashboard/jobs/{letter['job_id']}")
+    page.goto(f"/dashboard/jobs/{letter.document['job_id']}")
     page.get_by_role("button", name="Replay as a new job").click()
     expect(page.locator("#facts")).to_contain_text("Replay of")
     page.goto("/dashboard/log")
     expect(page.locator(".row.op")).to_have_count(4)
-    assert {one["actor"] for one in site.queue.list_operations(max_operations=3)} == {"web:Anna"}
+    assert {one.document["actor"] for one in site.queue.list_operations(max_operations=3)} == {"web:Anna"}
 
 
 def test_all_dead_letters_of_a_cause_are_replayed_after_a_preview(page: Page, scene: Scene, site: Site) -> None:
@@ -315,7 +315,7 @@ def test_what_strangers_sent_is_only_text(page: Page, scene: Scene, site: Site, 
         assert page.locator("img[src=x], iframe, a[href^='javascript'], [onload], [onerror]").count() == 0
     page.goto(f"/dashboard/dlq?fingerprint={job['id']}")
     for cause in site.queue.list_incidents():
-        page.goto("/dashboard/dlq?fingerprint=" + (cause["fingerprint"] or ""))
+        page.goto("/dashboard/dlq?fingerprint=" + (cause.document["fingerprint"] or ""))
     page.goto(f"/dashboard/jobs/{scene.dead}")
     expect(page.locator("#payload")).to_contain_text("alert" if "alert" in poison else "7*7")
 

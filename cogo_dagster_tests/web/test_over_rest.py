@@ -83,4 +83,4 @@ def test_numbers_pages_and_actions_are_the_same(over_rest: Application, url: str
             assert client.get(f"/dashboard/{path}").status_code == 200, path
         assert client.get("/api/metrics/gate/summary").json()["q1"]["verdict"] == "not_computed"
         assert client.post(f"/api/jobs/{dead}/retry").status_code == 200
-    assert [job["status"] for job in over_rest.queue.list_jobs()] == ["queued"]
+    assert [job.document["status"] for job in over_rest.queue.list_jobs()] == ["queued"]

@@ -91,7 +91,7 @@ def test_people_log_in_and_act_through_a_proxy(
             path = f"/dashboard/jobs/{job}/cancel"
             assert browser.post(path, headers=cookie | {said: foreign}).status_code == 403
             assert browser.post(path, headers=cookie | {said: own}).status_code == 303
-        assert site.queue.list_operations()[0]["actor"] == "web:Anna"
+        assert site.queue.list_operations()[0].document["actor"] == "web:Anna"
 
 
 def test_on_a_developers_machine_reading_needs_no_session(dev: Site, scene: Scene) -> None:
@@ -144,7 +144,7 @@ def test_a_login_link_works_once_and_soon(dev: Site) -> None:
     assert "samesite=strict" in cookie
     job = add(dev.queue)
     assert dev.client.post(f"/dashboard/jobs/{job}/cancel", headers={"origin": dev.url}).status_code == 303
-    assert dev.queue.list_operations()[0]["actor"] == "web:cogo dev"
+    assert dev.queue.list_operations()[0].document["actor"] == "web:cogo dev"
     assert dev.client.get(link).status_code == 303  # in the browser that has the session
     with httpx.Client(base_url=dev.url) as another:
         again = another.get(link)

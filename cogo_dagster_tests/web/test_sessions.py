@@ -107,7 +107,7 @@ def test_the_use_of_a_token_is_written_down_once_a_minute(site: Site, owner: Own
     cookie = site.cookie(token=token)
 
     def last_used() -> object:
-        return tokens_of(site).rows()[0]["last_used_at"]
+        return tokens_of(site).rows()[0].document["last_used_at"]
 
     first = last_used()
     assert first is not None

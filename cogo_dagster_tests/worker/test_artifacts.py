@@ -97,7 +97,7 @@ def test_a_crash_between_two_steps_leaves_nothing(
     job = running_job(queue)
     with pytest.raises(Crash):
         upload_artifacts(Queue(Watched(transport, crash)), broken, job, files)
-    assert {row["status"] for row in queue.list_artifacts()} == {"pending"}
+    assert {row.document["status"] for row in queue.list_artifacts()} == {"pending"}
     assert len(objects(tmp_path)) == {"after the row": 0, "after the upload": 1, "before ready": 2}[point]
     assert sweep_artifacts(queue, store, grace_seconds=0) == 0, "The attempt still runs."
 
@@ -112,7 +112,7 @@ def test_a_crash_between_ready_and_the_settlement_leaves_nothing(
 ) -> None:
     """Files that were ready belong to an attempt that never ended: they go with it."""
     upload_artifacts(queue, store, running_job(queue), files)
-    assert {row["status"] for row in queue.list_artifacts()} == {"ready"}
+    assert {row.document["status"] for row in queue.list_artifacts()} == {"ready"}
     _lose_lease(queue, owner)
     assert sweep_artifacts(queue, store) == 2
     assert (queue.list_artifacts(), objects(tmp_path)) == ([], [])
@@ -184,7 +184,7 @@ def test_a_lease_lost_during_the_upload_leaves_no_object(
     with pytest.raises(LeaseLost):
         upload_artifacts(Queue(Watched(transport, lose)), store, job, files)
     assert objects(tmp_path) == []
-    assert {row["status"] for row in queue.list_artifacts()} == {"orphaned"}
+    assert {row.document["status"] for row in queue.list_artifacts()} == {"orphaned"}
 
 
 def test_finished_work_is_kept_while_the_store_is_not_available(bench: Bench, queue: Queue, tmp_path: Path) -> None:
@@ -196,10 +196,10 @@ def test_finished_work_is_kept_while_the_store_is_not_available(bench: Bench, qu
         eventually(lambda: running.told(EventKind.WARNING), "the worker noticed")
         assert str(obstacle) in running.told(EventKind.WARNING)[0].message
         jobs.append(add(queue))
-        assert (queue.stats()["running"], len(executor.ran)) == (1, 1)
+        assert (queue.stats().document["running"], len(executor.ran)) == (1, 1)
         obstacle.unlink()
         report = running.report()
-    assert {(row["status"], row["attempts"]) for row in queue.get_jobs(jobs)} == {("succeeded", 1)}
+    assert {(row.document["status"], row.document["attempts"]) for row in queue.get_jobs(jobs)} == {("succeeded", 1)}
     assert (len(executor.ran), report.counters["succeeded"]) == (2, 2)
 
 
@@ -297,7 +297,7 @@ def test_a_store_that_holds_other_bytes_is_not_believed(
     job = running_job(queue)
     with pytest.raises(ArtifactStoreError, match="other bytes"):
         upload_artifacts(queue, Rotten(tmp_path / "artifacts"), job, files)
-    assert {row["status"] for row in queue.list_artifacts()} == {"pending"}
+    assert {row.document["status"] for row in queue.list_artifacts()} == {"pending"}
     shutil.rmtree(tmp_path / "artifacts")
     assert len(upload_artifacts(queue, store, job, files)) == 2
-    assert {row["status"] for row in queue.list_artifacts()} == {"ready"}
+    assert {row.document["status"] for row in queue.list_artifacts()} == {"ready"}

@@ -228,7 +228,7 @@ def test_an_executor_that_blocks_the_loop_costs_no_other_lease(bench: Bench, que
         eventually(lambda: running.told(EventKind.WARNING), "the block was logged")
         assert queue.recover().changed == 0
         report = running.report()
-    assert {(row["status"], row["attempts"]) for row in queue.get_jobs(jobs)} == {("succeeded", 1)}
+    assert {(row.document["status"], row.document["attempts"]) for row in queue.get_jobs(jobs)} == {("succeeded", 1)}
     assert report.counters.get("lease_lost", 0) == 0
     assert any("time.sleep(5)" in event.message for event in running.told(EventKind.WARNING))
 

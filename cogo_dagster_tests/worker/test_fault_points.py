@@ -106,7 +106,7 @@ def test_one_failure_costs_nothing(
         report = bench.drain(executor(point, once), concurrency=2, **_UPKEEP)
     assert once.reached
     whole()
-    assert {job["attempts"] for job in queue.get_jobs(jobs)} == {1}
+    assert {job.document["attempts"] for job in queue.get_jobs(jobs)} == {1}
     assert report.counters["succeeded"] == len(jobs)
 
 
@@ -118,12 +118,14 @@ def test_an_end_there_costs_at_most_one_attempt(
     once = Once(Died())
     with at(point, once), pytest.raises(Died):
         bench.drain(executor(point, once), concurrency=2, **_UPKEEP)
-    while any(job["status"] != "succeeded" for job in bench.queue.get_jobs(jobs)):  # a late claim may still take some
+    while any(
+        job.document["status"] != "succeeded" for job in bench.queue.get_jobs(jobs)
+    ):  # a late claim may still take some
         owner.execute("update public.jobs set lease_expires_at = now() - interval '1 s' where status = 'running'")
         bench.queue.recover()
         bench.drain(executor(point, once), concurrency=2)
     whole()
-    assert all(job["attempts"] in (1, 2) for job in bench.queue.get_jobs(jobs))
+    assert all(job.document["attempts"] in (1, 2) for job in bench.queue.get_jobs(jobs))
 
 
 def test_an_unknown_error_stalls_no_prefetched_job(bench: Bench, jobs: list[UUID], whole: Callable[[], None]) -> None:

@@ -104,7 +104,7 @@ def test_a_cancel_request_reaches_the_running_job(bench: Bench, queue: Queue) ->
     job, gate = add(queue), Gate()
     with bench.running(FakeExecutor(gate), lease_seconds=LEASE_SECONDS, max_jobs=1) as running:
         gate.arrived()
-        assert queue.cancel(job)["cancel_requested"]
+        assert queue.cancel(job).document["cancel_requested"]
         report = running.report()
     assert [held.id for held in gate.cancelled] == [job]
     assert look(queue, job)["status"] == "cancelled"

@@ -40,7 +40,7 @@ def test_a_job_lost_twice_in_a_row_runs_with_nothing_beside_it(
     executor = FakeExecutor(count, prefetch=prefetch)
     bench.drain(executor, concurrency=4)
     assert beside[suspect] == 1
-    assert {row["status"] for row in queue.get_jobs([suspect, *others])} == {"succeeded"}
+    assert {row.document["status"] for row in queue.get_jobs([suspect, *others])} == {"succeeded"}
 
 
 def test_a_job_that_waits_to_run_alone_goes_back_at_a_stop(bench: Bench, queue: Queue, lose: Lose) -> None:

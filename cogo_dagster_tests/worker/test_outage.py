@@ -58,10 +58,10 @@ def test_a_worker_outlives_an_outage(bench: Bench, queue: Queue, distant: Queue,
         proxy.cut()
         gate.open()
         eventually(lambda: running.told(EventKind.WARNING), "the worker noticed")
-        assert queue.stats()["running"] == 4
+        assert queue.stats().document["running"] == 4
         proxy.mend()
         report = running.report()
-    assert {(job["status"], job["attempts"]) for job in queue.get_jobs(jobs)} == {("succeeded", 1)}
+    assert {(job.document["status"], job.document["attempts"]) for job in queue.get_jobs(jobs)} == {("succeeded", 1)}
     assert report.counters["succeeded"] == len(executor.ran) == 20
     assert report.counters.get("lease_lost", 0) == 0
 
@@ -79,8 +79,8 @@ def test_a_lost_reply_changes_nothing(bench: Bench, queue: Queue, distant: Queue
 
     assert proxy.lost_replies == 1
     rows = queue.get_jobs(jobs)
-    assert {(job["status"], job["attempts"]) for job in rows} == {("succeeded", 1)}
-    assert [len(job["artifacts"]) for job in rows] == [1] * 6
+    assert {(job.document["status"], job.document["attempts"]) for job in rows} == {("succeeded", 1)}
+    assert [len(job.document["artifacts"]) for job in rows] == [1] * 6
     assert len(executor.ran) == report.counters["succeeded"] == report.counters["claimed"] == 6
 
 
@@ -107,4 +107,4 @@ def test_a_stop_does_not_wait_for_a_dead_database(bench: Bench, queue: Queue, di
         proxy.cut()
         running.worker.request_stop(0)
         assert running.report(seconds=12).ended_because == "stopped"
-    assert queue.stats()["running"] == 1
+    assert queue.stats().document["running"] == 1

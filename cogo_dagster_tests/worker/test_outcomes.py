@@ -171,7 +171,7 @@ def test_a_result_that_cannot_be_stored_fails_that_job_only(bench: Bench, queue:
 
     row = look(queue, odd)
     assert (row["status"], row["error"]["class"]) == ("failed", "unstorable_result")
-    assert {job["status"] for job in queue.get_jobs(plain)} == {"succeeded"}
+    assert {job.document["status"] for job in queue.get_jobs(plain)} == {"succeeded"}
     assert (report.counters["failed"], report.counters["succeeded"]) == (1, 5)
 
 

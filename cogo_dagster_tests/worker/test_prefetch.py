@@ -24,7 +24,7 @@ def test_all_prefetched_jobs_run_once(bench: Bench, queue: Queue) -> None:
     assert report.counters["succeeded"] == 200
     assert sorted(job.id for job in executor.ran) == sorted(jobs)
     assert executor.most <= 3
-    assert {job["attempts"] for job in queue.get_jobs(jobs)} == {1}
+    assert {job.document["attempts"] for job in queue.get_jobs(jobs)} == {1}
 
 
 def test_a_start_is_recorded_before_the_job_runs(bench: Bench, queue: Queue, owner: Owner) -> None:
@@ -74,7 +74,7 @@ def test_a_prefetched_job_that_never_started_is_not_charged(bench: Bench, queue:
     gate = Gate()
     with bench.running(FakeExecutor(gate, prefetch=6), concurrency=2, lease_seconds=3600):
         begun = {gate.arrived().id, gate.arrived().id}
-        eventually(lambda: queue.stats()["running"] == 8, "the others were prefetched")
+        eventually(lambda: queue.stats().document["running"] == 8, "the others were prefetched")
         lose(*jobs)
     assert {job: look(queue, job)["attempts"] for job in jobs} == {job: int(job in begun) for job in jobs}
 
@@ -85,8 +85,8 @@ def test_waiting_jobs_go_back_at_a_stop(bench: Bench, queue: Queue) -> None:
     gate = Gate()
     with bench.running(FakeExecutor(gate, prefetch=6), concurrency=2) as running:
         gate.arrived(), gate.arrived()
-        eventually(lambda: queue.stats()["running"] == 8, "the others were prefetched")
+        eventually(lambda: queue.stats().document["running"] == 8, "the others were prefetched")
         running.worker.request_stop(0)
         assert running.report().counters["requeued"] == 8
-    assert {(job["status"], job["attempts"]) for job in queue.get_jobs(jobs)} == {("queued", 0)}
+    assert {(job.document["status"], job.document["attempts"]) for job in queue.get_jobs(jobs)} == {("queued", 0)}
     assert len(gate.cancelled) == 2

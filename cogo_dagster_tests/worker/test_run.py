@@ -20,8 +20,8 @@ def test_a_worker_runs_what_is_due_and_ends_drained(bench: Bench, queue: Queue) 
 
     assert report.ended_because == "drained"
     assert {"claimed": 7, "succeeded": 7}.items() <= report.counters.items()
-    assert {job["status"] for job in queue.get_jobs(due)} == {"succeeded"}
-    assert {job["attempts"] for job in queue.get_jobs(due)} == {1}
+    assert {job.document["status"] for job in queue.get_jobs(due)} == {"succeeded"}
+    assert {job.document["attempts"] for job in queue.get_jobs(due)} == {1}
     assert look(queue, due[0])["result"] == {"attempt": 1}
     assert look(queue, later)["status"] == "queued"
     assert sorted(job.id for job in executor.ran) == sorted(due)
@@ -43,8 +43,8 @@ def test_max_jobs_is_never_exceeded(bench: Bench, queue: Queue) -> None:
 
     assert report.ended_because == "max_jobs"
     assert len(executor.ran) == report.counters["succeeded"] == 3
-    untouched = [job for job in queue.get_jobs(jobs) if job["status"] == "queued"]
-    assert [job["attempts"] for job in untouched] == [0, 0, 0]
+    untouched = [job for job in queue.get_jobs(jobs) if job.document["status"] == "queued"]
+    assert [job.document["attempts"] for job in untouched] == [0, 0, 0]
 
 
 def test_max_jobs_of_a_prefetching_worker_all_run(bench: Bench, queue: Queue) -> None:

@@ -119,7 +119,7 @@ def test_an_executor_that_ignores_the_cancellation_is_left_behind(
             assert begun.wait(30)
             running.worker.request_stop(0)
             eventually(lambda: given_back(look(queue, job)), "the job was given back")
-            eventually(lambda: queue.list_workers()[0]["stopped_at"], "the worker said goodbye")
+            eventually(lambda: queue.list_workers()[0].document["stopped_at"], "the worker said goodbye")
             end.set()
             assert running.report().counters["requeued"] == 1
     finally:
@@ -132,6 +132,6 @@ def test_a_stop_says_goodbye(bench: Bench, queue: Queue) -> None:
     add(queue)
     bench.drain(FakeExecutor())
     [worker] = queue.list_workers()
-    assert worker["stopped_at"] is not None
-    assert (worker["alive"], worker["idle"], worker["running"]) == (False, False, 0)
-    assert worker["counters"]["succeeded"] == 1
+    assert worker.document["stopped_at"] is not None
+    assert (worker.document["alive"], worker.document["idle"], worker.document["running"]) == (False, False, 0)
+    assert worker.document["counters"].document["succeeded"] == 1

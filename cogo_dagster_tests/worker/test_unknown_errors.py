@@ -103,7 +103,7 @@ def test_a_claim_that_fails_as_a_whole_is_repeated_one_job_at_a_time(
     jobs = [add(queue) for _ in range(3)]
     unsteady = failing(transport, lambda called, given: called == "claim_jobs" and given["max_jobs"] > 1)
     bench.drain(FakeExecutor(), queue=unsteady)
-    assert {row["status"] for row in queue.get_jobs(jobs)} == {"succeeded"}
+    assert {row.document["status"] for row in queue.get_jobs(jobs)} == {"succeeded"}
 
 
 def test_a_worker_that_is_refused_for_good_ends(
@@ -132,8 +132,8 @@ def test_a_worker_whose_claims_fail_for_good_says_so_and_ends(bench: Bench, queu
         running.report()
     assert any("Nothing could be claimed" in event.message for event in running.told(EventKind.WARNING))
     [row] = queue.list_workers()
-    assert (row["stopped_at"], row["alive"]) == (None, False)
-    assert "Nothing could be claimed" in row["stuck_reason"]
+    assert (row.document["stopped_at"], row.document["alive"]) == (None, False)
+    assert "Nothing could be claimed" in row.document["stuck_reason"]
 
 
 def test_an_unexpected_end_refunds_nothing(bench: Bench, queue: Queue, transport: Transport) -> None:
@@ -161,7 +161,7 @@ def test_a_drain_ends_when_nothing_is_due_and_not_before(bench: Bench, queue: Qu
         poll_seconds=3600,
     )
     assert report.counters["succeeded"] == 65
-    assert {row["status"] for row in queue.get_jobs([*narrow, *wide])} == {"succeeded"}
+    assert {row.document["status"] for row in queue.get_jobs([*narrow, *wide])} == {"succeeded"}
 
 
 def test_a_drain_waits_for_what_it_holds(bench: Bench, queue: Queue) -> None:

@@ -58,11 +58,16 @@ def test_a_worker_registers_itself_and_its_device(bench: Bench, queue: Queue, ow
     identity = WorkerIdentity("desk", uuid4(), "desk-1", "a-run")
     bench.drain(FakeExecutor(family="gate"), FakeExecutor(family="figma"), identity=identity, concurrency=3)
     [worker] = queue.list_workers()
-    told = (worker["worker_id"], worker["executor_id"], worker["dagster_run_id"], worker["concurrency"])
+    told = (
+        worker.document["worker_id"],
+        worker.document["executor_id"],
+        worker.document["dagster_run_id"],
+        worker.document["concurrency"],
+    )
     assert told == ("desk", "desk-1", "a-run", 3)
-    assert sorted(worker["families"]) == ["figma", "gate"]
-    assert worker["instance_id"] == str(identity.instance_id)
-    assert {"hostname", "platform", "python", "cpu_count"} <= worker["device"].keys()
+    assert sorted(worker.document["families"]) == ["figma", "gate"]
+    assert worker.document["instance_id"] == str(identity.instance_id)
+    assert {"hostname", "platform", "python", "cpu_count"} <= worker.document["device"].keys()
     assert owner.execute("select id from public.executors").fetchall() == [("desk-1",)]
 
 
@@ -73,13 +78,16 @@ def test_heartbeats_say_what_runs(bench: Bench, queue: Queue) -> None:
         add(queue)
     with bench.running(FakeExecutor(gate), heartbeat_seconds=0.1, max_jobs=2) as running:
         gate.arrived(), gate.arrived()
-        eventually(lambda: [beat["running"] for beat in queue.list_heartbeats()][:1] == [2], "a heartbeat told of both")
+        eventually(
+            lambda: [beat.document["running"] for beat in queue.list_heartbeats()][:1] == [2],
+            "a heartbeat told of both",
+        )
         gate.open()
         running.report()
     beats = queue.list_heartbeats()
-    assert beats[0]["running"] == 0
-    assert beats[0]["counters"]["succeeded"] == 2
-    assert {beat["worker_id"] for beat in beats} == {"worker"}
+    assert beats[0].document["running"] == 0
+    assert beats[0].document["counters"].document["succeeded"] == 2
+    assert {beat.document["worker_id"] for beat in beats} == {"worker"}
 
 
 def test_a_forgotten_worker_registers_again(bench: Bench, queue: Queue, owner: Owner) -> None:
@@ -89,7 +97,7 @@ def test_a_forgotten_worker_registers_again(bench: Bench, queue: Queue, owner: O
         owner.execute("delete from public.workers")
         eventually(lambda: queue.list_workers(alive_only=True), "the worker registered again")
         [worker] = queue.list_workers()
-        assert worker["instance_id"] == str(running.identity.instance_id)
+        assert worker.document["instance_id"] == str(running.identity.instance_id)
 
 
 def is_stored(bench: Bench, row: Json) -> bool:
@@ -109,7 +117,7 @@ def test_what_a_dead_attempt_left_is_swept(bench: Bench, queue: Queue, tmp_path:
 
     with bench.running(FakeExecutor(), recover_seconds=0.1, sweep_seconds=0.1) as running:
         eventually(lambda: running.told(EventKind.RECOVERED), "the job was recovered")
-        assert [row["status"] for row in queue.list_artifacts()] == ["orphaned"]
+        assert [row.document["status"] for row in queue.list_artifacts()] == ["orphaned"]
         assert is_stored(bench, row), "It is younger than the grace."
         owner.execute("update public.artifacts set created_at = created_at - interval '1 hour'")
         eventually(lambda: not queue.list_artifacts(), "the row was swept")

@@ -24,7 +24,7 @@ def way() -> str:
 
 def is_idle(queue: Queue) -> bool:
     """Whether a worker says that it wants to be woken."""
-    return any(worker["idle"] for worker in queue.list_workers(alive_only=True))
+    return any(worker.document["idle"] for worker in queue.list_workers(alive_only=True))
 
 
 def test_an_idle_worker_is_woken(bench: Bench, queue: Queue, dsn: str) -> None:

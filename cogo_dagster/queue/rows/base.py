@@ -36,21 +36,6 @@ class Row(BaseModel):
         """Return the columns of a list's order, as the engine takes them for the next page."""
         return {name: self._document[name] for name in columns}
 
-    def __getitem__(self, key: str) -> Any:
-        return self._document[key]
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """Return a value of the document by its JSON key."""
-        return self._document.get(key, default)
-
-    def keys(self) -> Any:
-        """Return the document's JSON keys."""
-        return self._document.keys()
-
-    def items(self) -> Any:
-        """Return the document's JSON keys and values."""
-        return self._document.items()
-
 
 RowType = TypeVar("RowType", bound=Row)
 

@@ -85,7 +85,7 @@ def find(rows: list[rows_of.ArtifactRow], artifact_id: UUID) -> rows_of.Artifact
     if not rows or not rows[0].storage_key:
         raise JobNotFound(f"There is no artifact {artifact_id}: it was cleaned up, or the id has a slip.")
     if rows[0].status != "ready":
-        raise JobNotFound(f"The artifact {artifact_id} is {rows[0]['status']}: only ready ones have content.")
+        raise JobNotFound(f"The artifact {artifact_id} is {rows[0].status}: only ready ones have content.")
     return rows[0]
 
 

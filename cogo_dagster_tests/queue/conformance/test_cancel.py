@@ -22,7 +22,7 @@ def test_a_job_waiting_for_its_retry_is_cancelled_at_once(queue: Queue) -> None:
     """Its backoff does not matter."""
     job = running_job(queue)
     settle(queue, job, Outcome.FAILED, error=BROKEN)
-    assert queue.cancel(job.id)["status"] == "cancelled"
+    assert queue.cancel(job.id).document["status"] == "cancelled"
 
 
 def test_a_running_job_is_asked_to_stop(queue: Queue) -> None:

@@ -130,7 +130,7 @@ def test_the_same_claim_id_returns_the_same_jobs(queue: Queue) -> None:
     first = take(queue, 2, claim_id=claim_id)
     assert take(queue, 2, claim_id=claim_id) == first
     assert [job.attempts for job in first] == [1, 1]
-    assert queue.stats()["ready"] == 2
+    assert queue.stats().document["ready"] == 2
 
 
 def test_a_repeated_claim_leaves_out_what_has_ended(queue: Queue) -> None:

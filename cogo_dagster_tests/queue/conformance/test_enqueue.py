@@ -41,7 +41,7 @@ def test_more_jobs_than_one_call_takes_are_enqueued_in_order(queue: Queue) -> No
     """2,500 jobs go in three calls, and the ids still rise with the order."""
     added = queue.enqueue([NewJob("browser", {"number": number}) for number in range(2_500)])
     assert len({job.job_id for job in added}) == 2_500
-    assert queue.stats()["ready"] == 2_500
+    assert queue.stats().document["ready"] == 2_500
     assert [job.payload["number"] for job in take(queue, 3)] == [0, 1, 2]
 
 
@@ -57,7 +57,7 @@ def test_the_same_key_with_the_same_content_finds_the_first_job(queue: Queue) ->
     [first], [second] = queue.enqueue([job]), queue.enqueue([job])
     assert (first.created, second.created) == (True, False)
     assert first.job_id == second.job_id
-    assert queue.stats()["ready"] == 1
+    assert queue.stats().document["ready"] == 1
 
 
 @pytest.mark.parametrize("change", [{"payload": {"url": "other"}}, {"executor_id": "mac"}], ids=["payload", "executor"])
@@ -105,7 +105,7 @@ def test_a_repeated_request_adds_nothing(transport: Transport, queue: Queue) -> 
     request = {"jobs": [{"type": "browser"}, {"type": "figma"}], "request_id": str(uuid4())}
     first = transport.call("enqueue_jobs", request)
     assert transport.call("enqueue_jobs", request) == first
-    assert queue.stats()["ready"] == 2
+    assert queue.stats().document["ready"] == 2
 
 
 def test_a_batch_is_all_or_none(queue: Queue) -> None:
@@ -182,7 +182,7 @@ def test_fifty_threads_with_one_key_make_one_job(queue: Queue, dsn: str) -> None
 
     ids = _run_together(50, enqueue)
     [row] = queue.list_jobs()
-    assert {job_id for job_id in ids if job_id} == {UUID(row["id"])}
+    assert {job_id for job_id in ids if job_id} == {UUID(row.document["id"])}
 
 
 def _run_together(threads: int, call: Callable[[int], UUID | None]) -> list[UUID | None]:

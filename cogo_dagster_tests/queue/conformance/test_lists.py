@@ -91,7 +91,7 @@ def test_a_job_names_the_dagster_run_that_runs_it(queue: Queue, transport: Trans
     transport.call("register_worker", arguments)
     add(queue)
     [job] = take(queue, worker=worker)
-    assert [row["dagster_run_id"] for row in queue.get_jobs([job.id])] == ["abc"]
+    assert [row.document["dagster_run_id"] for row in queue.get_jobs([job.id])] == ["abc"]
 
 
 def test_the_dlq_is_listed_newest_failure_first(queue: Queue, owner: Owner) -> None:
@@ -115,8 +115,8 @@ def test_artifacts_are_listed_by_job_and_status(queue: Queue) -> None:
     file = {"name": "page.html", "content_type": "text/html", "size_bytes": 1, "sha256": "a" * 64, "extension": "html"}
     for job in jobs:
         queue.create_artifacts(job, [file])
-    assert [row["job_id"] for row in queue.list_artifacts()] == [str(job.id) for job in reversed(jobs)]
-    assert [row["job_id"] for row in queue.list_artifacts(job_id=jobs[0].id)] == [str(jobs[0].id)]
+    assert [row.document["job_id"] for row in queue.list_artifacts()] == [str(job.id) for job in reversed(jobs)]
+    assert [row.document["job_id"] for row in queue.list_artifacts(job_id=jobs[0].id)] == [str(jobs[0].id)]
     assert queue.list_artifacts(status="ready") == []
     assert len(queue.list_artifacts(max_artifacts=1)) == 1
 
@@ -138,10 +138,10 @@ def test_the_numbers_add_up(queue: Queue, age: Age) -> None:
     add(queue, run_in_seconds=60)
     age(ready[0], 120)
     stats = queue.stats()
-    assert (stats["ready"], stats["ready_by_family"]) == (3, {"browser": 2, "figma": 1})
-    assert (stats["waiting"], stats["running"], stats["expired_leases"]) == (2, 2, 1)
-    assert (stats["succeeded_24h"], stats["failed_24h"], stats["dlq_open"]) == (1, 1, 1)
-    assert 120 <= stats["oldest_ready_seconds"] < 180
+    assert (stats.document["ready"], stats.document["ready_by_family"]) == (3, {"browser": 2, "figma": 1})
+    assert (stats.document["waiting"], stats.document["running"], stats.document["expired_leases"]) == (2, 2, 1)
+    assert (stats.document["succeeded_24h"], stats.document["failed_24h"], stats.document["dlq_open"]) == (1, 1, 1)
+    assert 120 <= stats.document["oldest_ready_seconds"] < 180
 
 
 def test_yesterdays_ends_are_not_todays(queue: Queue, age: Age) -> None:
@@ -149,15 +149,15 @@ def test_yesterdays_ends_are_not_todays(queue: Queue, age: Age) -> None:
     job = running_job(queue)
     settle(queue, job)
     age(job, 25 * 3600)
-    assert queue.stats()["succeeded_24h"] == 0
+    assert queue.stats().document["succeeded_24h"] == 0
 
 
 def test_ready_counts_what_an_executor_would_be_given(queue: Queue) -> None:
     """Its own and unaddressed jobs; without an executor, all."""
     for executor_id in (None, "mac", "linux"):
         add(queue, executor_id=executor_id)
-    assert queue.stats()["ready"] == 3
-    assert queue.stats("mac")["ready"] == 2
+    assert queue.stats().document["ready"] == 3
+    assert queue.stats("mac").document["ready"] == 2
 
 
 def test_slots_are_those_of_living_workers(queue: Queue) -> None:
@@ -168,7 +168,7 @@ def test_slots_are_those_of_living_workers(queue: Queue) -> None:
     queue.heartbeat(busy, 3, {})
     queue.stop_worker(stopped)
     stats = queue.stats()
-    assert (stats["workers_alive"], stats["slots_alive"], stats["slots_free"]) == (1, 4, 1)
+    assert (stats.document["workers_alive"], stats.document["slots_alive"], stats.document["slots_free"]) == (1, 4, 1)
 
 
 def test_running_jobs_are_counted_by_worker_start(queue: Queue) -> None:
@@ -176,7 +176,7 @@ def test_running_jobs_are_counted_by_worker_start(queue: Queue) -> None:
     worker = a_worker()
     add(queue), add(queue)
     take(queue, worker=worker)
-    assert queue.stats()["running_by_instance"] == {str(worker.instance_id): 2}
+    assert queue.stats().document["running_by_instance"] == {str(worker.instance_id): 2}
 
 
 def test_the_schema_says_its_release_and_who_it_is(queue: Queue) -> None:

@@ -75,18 +75,27 @@ def test_what_is_paused_is_not_ready(queue: Queue) -> None:
     queue.pause("type", "browser.pdf", actor="me")
     queue.pause("type", "gate", actor="me")
     stats = queue.stats()
-    assert (stats["ready"], stats["ready_by_family"], stats["paused"]) == (1, {"browser": 1}, 2)
+    assert (stats.document["ready"], stats.document["ready_by_family"], stats.document["paused"]) == (
+        1,
+        {"browser": 1},
+        2,
+    )
 
 
 def test_pausing_twice_changes_nothing_and_says_so(queue: Queue) -> None:
     """The first to pause stays the one who did."""
-    assert queue.pause("type", "browser", reason="broken", actor="anna")["changed"] is True
-    assert queue.pause("type", "browser", actor="ben")["changed"] is False
+    assert queue.pause("type", "browser", reason="broken", actor="anna").document["changed"] is True
+    assert queue.pause("type", "browser", actor="ben").document["changed"] is False
     [paused] = queue.list_paused()
-    assert (paused["kind"], paused["name"], paused["actor"], paused["reason"]) == ("type", "browser", "anna", "broken")
-    assert queue.resume("type", "browser", actor="ben")["changed"] is True
-    assert queue.resume("type", "browser", actor="ben")["changed"] is False
-    assert [(one["operation"], one["actor"]) for one in queue.list_operations()] == [
+    assert (paused.document["kind"], paused.document["name"], paused.document["actor"], paused.document["reason"]) == (
+        "type",
+        "browser",
+        "anna",
+        "broken",
+    )
+    assert queue.resume("type", "browser", actor="ben").document["changed"] is True
+    assert queue.resume("type", "browser", actor="ben").document["changed"] is False
+    assert [(one.document["operation"], one.document["actor"]) for one in queue.list_operations()] == [
         ("resume", "ben"),
         ("pause", "anna"),
     ]

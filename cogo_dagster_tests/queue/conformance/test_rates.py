@@ -101,7 +101,7 @@ def test_open_circuits_are_listed(rates: RateLimits) -> None:
     rates.acquire(Rate("alerts:http", 1, 1))
     rates.open_circuit(SLOW.name, 1_000, "full")
     [row] = rates.open_circuits()
-    assert (row["name"], row["reason"]) == (SLOW.name, "full")
+    assert (row.document["name"], row.document["reason"]) == (SLOW.name, "full")
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def test_a_replay_that_fails_has_a_letter_of_its_own_and_can_be_replayed(queue: 
         perform(queue, REPLAY, "me")
         settle(queue, take_one(queue), Outcome.FAILED, error=HOPELESS)
     assert len(queue.list_jobs()) == 4
-    assert [letter["replays"] for letter in queue.list_dlq(open_only=False)] == [3, 2, 1, 0]
+    assert [letter.document["replays"] for letter in queue.list_dlq(open_only=False)] == [3, 2, 1, 0]
 
 
 def test_purging_in_between_changes_nothing(queue: Queue) -> None:
@@ -148,7 +148,7 @@ def test_letters_are_grouped_by_the_cause_of_their_error(queue: Queue, transport
     _fail_with(queue, JobError("dns", messages[0]))
     _fail_with(queue, JobError("timeout", messages[0]), "gate")
     incidents = queue.list_incidents()
-    assert [(one["count"], one["class"], one["type"]) for one in incidents] == [
+    assert [(one.document["count"], one.document["class"], one.document["type"]) for one in incidents] == [
         (2, "timeout", "browser"),
         (1, "timeout", "gate"),
         (1, "dns", "browser"),
@@ -157,8 +157,11 @@ def test_letters_are_grouped_by_the_cause_of_their_error(queue: Queue, transport
     promote(transport)
     owner.execute("update public.alerts set first_seen_at = first_seen_at - interval '1 day'")
     kept = queue.list_incidents()
-    assert all(one["first_failed_at"] < before["first_failed_at"] for one, before in zip(kept, incidents, strict=True))
-    fingerprint = incidents[0]["fingerprint"]
+    assert all(
+        one.document["first_failed_at"] < before.document["first_failed_at"]
+        for one, before in zip(kept, incidents, strict=True)
+    )
+    fingerprint = incidents[0].document["fingerprint"]
     assert len(queue.list_dlq(fingerprint=fingerprint)) == 2
     assert perform(queue, Operation("replay_dlq", {"fingerprint": fingerprint}), "me").changed == 2
 
@@ -169,7 +172,7 @@ def test_pages_of_the_list_neither_repeat_nor_leave_out(queue: Queue) -> None:
     first = queue.list_dlq(max_jobs=2)
     second = queue.list_dlq(max_jobs=2, before=first[-1].cursor("failed_at", "job_id"))
     third = queue.list_dlq(max_jobs=2, before=second[-1].cursor("failed_at", "job_id"))
-    assert {row["job_id"] for page in (first, second, third) for row in page} == jobs
+    assert {row.document["job_id"] for page in (first, second, third) for row in page} == jobs
 
 
 def _fail_with(queue: Queue, error: JobError, type: str = "browser") -> None:

@@ -30,7 +30,7 @@ def test_a_report_goes_where_its_content_says(transport: Transport, queue: Queue
     for _ in range(2):
         transport.call("finish_report", {"artifact_id": row["artifact_id"]})
     [kept] = queue.list_artifacts(status="ready")
-    assert (kept["name"], kept["job_id"], kept["sha256"]) == ("junit.xml", None, SHA256)
+    assert (kept.document["name"], kept.document["job_id"], kept.document["sha256"]) == ("junit.xml", None, SHA256)
 
 
 def test_the_same_content_is_one_artifact(transport: Transport, owner: Owner) -> None:
@@ -53,7 +53,7 @@ def test_what_was_never_finished_is_swept_after_a_quarter_of_an_hour(
     with pytest.raises(InvalidArgument, match="upload it again"):
         transport.call("finish_report", {"artifact_id": row["artifact_id"]})
     make_older(owner, 2)
-    assert [one["artifact_id"] for one in queue.list_abandoned_artifacts(0)] == [row["artifact_id"]]
+    assert [one.document["artifact_id"] for one in queue.list_abandoned_artifacts(0)] == [row["artifact_id"]]
     assert queue.delete_artifacts([row["artifact_id"]]) == 1
 
 

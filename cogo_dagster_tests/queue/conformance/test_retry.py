@@ -139,7 +139,11 @@ def test_a_batch_that_is_repeated_answers_the_same_and_does_nothing(queue: Queue
     assert first["changed"] == 2
     assert len(dead_letters(queue)) == 2
     [logged] = queue.list_operations()
-    assert (logged["operation"], logged["actor"], logged["changed"]) == ("retry_failed", "me", 2)
+    assert (logged.document["operation"], logged.document["actor"], logged.document["changed"]) == (
+        "retry_failed",
+        "me",
+        2,
+    )
 
 
 def test_an_action_id_of_another_operation_is_refused(queue: Queue, transport: Transport) -> None:

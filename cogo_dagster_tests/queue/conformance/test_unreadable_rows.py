@@ -52,7 +52,7 @@ def test_a_payload_written_past_the_checks_is_shown_as_unreadable(
     assert look(queue, bad)["payload"]["unreadable"].startswith("It ")
     assert [row["id"] for row in transport.call("search_jobs", {"words": "needle"})["jobs"]] == [str(good)]
     assert {row["id"] for row in transport.call("list_jobs", {})} == {str(bad), str(good)}
-    assert [row["why"] for row in queue.explain([bad])] == ["no_worker"]
+    assert [row.document["why"] for row in queue.explain([bad])] == ["no_worker"]
 
 
 def test_every_job_of_a_claim_can_be_failed(queue: Queue) -> None:
@@ -220,7 +220,7 @@ def _one_of_each(transport: Transport, queue: Queue) -> None:
     running = running_job(queue)
     file: Json = {"name": "a", "content_type": "text/plain", "size_bytes": 1, "sha256": "a" * 64, "extension": "txt"}
     [row] = queue.create_artifacts(running, [file])
-    queue.finish_artifacts(running, [row["artifact_id"]])
+    queue.finish_artifacts(running, [row.document["artifact_id"]])
     record(transport)
     add(queue)
 

@@ -20,14 +20,18 @@ def test_a_registered_worker_is_alive_with_its_device(queue: Queue) -> None:
     worker = a_worker("box-1", executor_id="mac")
     register(queue, worker, families=["browser", "figma"], concurrency=3)
     [row] = queue.list_workers()
-    assert (row["worker_id"], row["instance_id"], row["executor_id"]) == ("box-1", str(worker.instance_id), "mac")
-    assert (row["families"], row["concurrency"], row["alive"], row["hostname"]) == (
+    assert (row.document["worker_id"], row.document["instance_id"], row.document["executor_id"]) == (
+        "box-1",
+        str(worker.instance_id),
+        "mac",
+    )
+    assert (row.document["families"], row.document["concurrency"], row.document["alive"], row.document["hostname"]) == (
         ["browser", "figma"],
         3,
         True,
         "box",
     )
-    assert (row["code_version"], row["device"]) == ("1.2.3", {"hostname": "box", "cpu_count": 2})
+    assert (row.document["code_version"], row.document["device"]) == ("1.2.3", {"hostname": "box", "cpu_count": 2})
 
 
 def test_registering_twice_is_registering_once(queue: Queue, owner: Owner) -> None:
@@ -44,7 +48,10 @@ def test_each_start_of_a_worker_has_its_own_row(queue: Queue) -> None:
     first, second = a_worker("box"), a_worker("box")
     for worker in (first, second):
         register(queue, worker)
-    assert [row["instance_id"] for row in queue.list_workers()] == [str(second.instance_id), str(first.instance_id)]
+    assert [row.document["instance_id"] for row in queue.list_workers()] == [
+        str(second.instance_id),
+        str(first.instance_id),
+    ]
     assert len(queue.list_workers(max_workers=1)) == 1
 
 
@@ -63,12 +70,12 @@ def test_a_heartbeat_says_what_the_worker_does(queue: Queue) -> None:
     assert queue.heartbeat(worker, 1, METRICS) is True
     assert queue.heartbeat(other, 0, {}) is True
     mine = queue.list_heartbeats(worker_id="box-1")
-    assert [row["running"] for row in mine] == [1, 2]
-    assert mine[0]["counters"] == {"succeeded": 3}
-    assert [row["worker_id"] for row in queue.list_heartbeats()] == ["box-2", "box-1", "box-1"]
+    assert [row.document["running"] for row in mine] == [1, 2]
+    assert mine[0].document["counters"] == {"succeeded": 3}
+    assert [row.document["worker_id"] for row in queue.list_heartbeats()] == ["box-2", "box-1", "box-1"]
     assert len(queue.list_heartbeats(max_heartbeats=2)) == 2
-    [listed] = [row for row in queue.list_workers() if row["worker_id"] == "box-1"]
-    assert (listed["running"], listed["counters"]) == (1, {"succeeded": 3})
+    [listed] = [row for row in queue.list_workers() if row.document["worker_id"] == "box-1"]
+    assert (listed.document["running"], listed.document["counters"]) == (1, {"succeeded": 3})
 
 
 def test_a_heartbeat_moves_forward(queue: Queue) -> None:
@@ -78,7 +85,7 @@ def test_a_heartbeat_moves_forward(queue: Queue) -> None:
     seen = []
     for _ in range(3):
         assert queue.heartbeat(worker, 0, METRICS)
-        seen.append(queue.list_workers()[0]["last_heartbeat_at"])
+        seen.append(queue.list_workers()[0].document["last_heartbeat_at"])
     assert seen == sorted(set(seen))
 
 
@@ -94,10 +101,10 @@ def test_a_late_heartbeat_changes_no_counter(queue: Queue) -> None:
     register(queue, worker)
     queue.heartbeat(worker, 1, {"counters": {"claimed": 9, "succeeded": 7}})
     assert queue.heartbeat(worker, 1, {"counters": {"claimed": 8, "succeeded": 7}}) is True
-    assert [row["counters"] for row in queue.list_workers()] == [{"claimed": 9, "succeeded": 7}]
+    assert [row.document["counters"] for row in queue.list_workers()] == [{"claimed": 9, "succeeded": 7}]
     assert len(queue.list_heartbeats()) == 1
     queue.heartbeat(worker, 1, {"counters": {"claimed": 10, "succeeded": 7}})
-    assert [row["counters"] for row in queue.list_workers()] == [{"claimed": 10, "succeeded": 7}]
+    assert [row.document["counters"] for row in queue.list_workers()] == [{"claimed": 10, "succeeded": 7}]
 
 
 def test_a_heartbeat_after_the_end_revives_no_worker(queue: Queue) -> None:
@@ -107,8 +114,8 @@ def test_a_heartbeat_after_the_end_revives_no_worker(queue: Queue) -> None:
     queue.stop_worker(worker)
     assert queue.heartbeat(worker, 1, {"counters": {"claimed": 1}}) is True
     [row] = queue.list_workers()
-    assert (row["alive"], row["running"]) == (False, 0)
-    assert row["stopped_at"] is not None
+    assert (row.document["alive"], row.document["running"]) == (False, 0)
+    assert row.document["stopped_at"] is not None
     assert queue.list_heartbeats() == []
 
 
@@ -119,7 +126,7 @@ def test_heartbeats_are_kept_for_a_day(queue: Queue, owner: Owner) -> None:
     queue.heartbeat(worker, 1, {})
     owner.execute("update public.worker_heartbeats set created_at = now() - interval '25 hours'")
     queue.heartbeat(worker, 2, {})
-    assert [row["running"] for row in queue.list_heartbeats()] == [2]
+    assert [row.document["running"] for row in queue.list_heartbeats()] == [2]
 
 
 def test_a_worker_that_misses_its_heartbeats_is_not_alive(queue: Queue, owner: Owner) -> None:
@@ -127,10 +134,10 @@ def test_a_worker_that_misses_its_heartbeats_is_not_alive(queue: Queue, owner: O
     worker = a_worker()
     register(queue, worker)
     owner.execute("update public.workers set last_heartbeat_at = now() - interval '31 seconds'")
-    assert [row["alive"] for row in queue.list_workers()] == [False]
+    assert [row.document["alive"] for row in queue.list_workers()] == [False]
     assert queue.list_workers(alive_only=True) == []
     queue.heartbeat(worker, 0, {})
-    assert [row["alive"] for row in queue.list_workers(alive_only=True)] == [True]
+    assert [row.document["alive"] for row in queue.list_workers(alive_only=True)] == [True]
 
 
 def test_a_stopped_worker_is_not_alive(queue: Queue) -> None:
@@ -139,7 +146,7 @@ def test_a_stopped_worker_is_not_alive(queue: Queue) -> None:
     register(queue, worker)
     queue.stop_worker(worker)
     assert queue.list_workers(alive_only=True) == []
-    assert [row["stopped_at"] is not None for row in queue.list_workers()] == [True]
+    assert [row.document["stopped_at"] is not None for row in queue.list_workers()] == [True]
 
 
 @pytest.fixture
