@@ -61,7 +61,7 @@ class JobRow(Row):
     finished_at: MaybeTime
     run_seconds: MaybeNumber
     error: ShownError
-    forced: bool = Field(exclude=True, description="It failed, and was counted as succeeded by BROWSER_FORCE_SUCCESS.")
+    forced: bool = Field(description="It failed, and was counted as succeeded by BROWSER_FORCE_SUCCESS.")
 
 
 class FoundJob(JobRow):

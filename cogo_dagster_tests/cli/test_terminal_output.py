@@ -1,0 +1,56 @@
+"""What people read on a terminal: Markdown without its signs, and a forced success as one."""
+
+import os
+import pty
+import subprocess
+import sys
+
+import pytest
+
+from cogo_dagster.executors.browser.executor import forced
+from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.executor import ExecutionFailed
+from cogo_dagster_tests.cli.terminal import Terminal
+from cogo_dagster_tests.queue.steps import running_job, settle
+
+MARKDOWN = (
+    "# Week 2026-W47\n\n**Passed** 7 of 9 runs, see [the gate](https://ops.example.com/gate).\n\n```\na  1\n```\n"
+)
+PRINT = "import sys; from cogo_dagster.cli.command import echo_markdown; echo_markdown(sys.argv[1])"
+
+
+def printed(*, on_terminal: bool) -> str:
+    """Print Markdown as a command does, into a terminal or into a pipe."""
+    command = [sys.executable, "-c", PRINT, MARKDOWN]
+    if not on_terminal:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    ours, theirs = pty.openpty()
+    with os.fdopen(ours, "rb", buffering=0) as terminal:
+        subprocess.run(command, stdout=theirs, check=True)
+        os.close(theirs)
+        return terminal.read(65_536).decode().replace("\r\n", "\n")
+
+
+def test_a_terminal_shows_markdown_without_its_signs() -> None:
+    """Headings, bold text, links and blocks are plain text there."""
+    text = printed(on_terminal=True)
+    assert "Week 2026-W47" in text
+    assert "Passed 7 of 9 runs, see the gate (https://ops.example.com/gate)." in text
+    assert "a  1" in text
+    assert not any(sign in text for sign in ("#", "**", "](", "```"))
+
+
+def test_a_pipe_gets_the_markdown_itself() -> None:
+    """Another program reads it."""
+    assert printed(on_terminal=False) == f"{MARKDOWN}\n"
+
+
+@pytest.mark.parametrize("way", ["postgres"])
+def test_a_forced_success_is_listed_as_one(cogo: Terminal, queue: Queue) -> None:
+    """The table says that the success was forced, and the document too."""
+    job = running_job(queue)
+    error = ExecutionFailed("The page answered 502.", error_class="http_status", retryable=True)
+    settle(queue, job, result=forced(error))
+    assert "succeeded (forced)" in cogo.run("list", "jobs").out
+    [row] = cogo.ok("list", "jobs")
+    assert row["forced"] is True

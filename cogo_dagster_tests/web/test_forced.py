@@ -1,0 +1,37 @@
+"""A failure that BROWSER_FORCE_SUCCESS counts as a success is shown as what it is, wherever the job is shown."""
+
+from uuid import UUID
+
+import pytest
+
+from cogo_dagster.executors.browser.executor import forced
+from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.executor import ExecutionFailed
+from cogo_dagster_tests.queue.steps import running_job, settle
+from cogo_dagster_tests.web.conftest import ADMIN, Site
+
+FAILURE = ExecutionFailed("The page answered 502.", error_class="http_status", retryable=True)
+
+
+@pytest.fixture
+def job_id(queue: Queue) -> UUID:
+    """A job whose failure was counted as a success."""
+    job = running_job(queue)
+    settle(queue, job, result=forced(FAILURE))
+    return job.id
+
+
+def test_the_pages_show_the_status_and_the_error(site: Site, job_id: UUID) -> None:
+    """The list and the job's page say that the success was forced; the page says what failed."""
+    for address in ("/dashboard/jobs", f"/dashboard/jobs/{job_id}"):
+        assert "succeeded (forced)" in site.client.get(address, headers=ADMIN).text
+    page = site.client.get(f"/dashboard/jobs/{job_id}", headers=ADMIN).text
+    assert "The page answered 502." in page
+    assert "BROWSER_FORCE_SUCCESS" in page
+
+
+def test_the_api_says_so(site: Site, job_id: UUID) -> None:
+    """In the list and in the job itself."""
+    [row] = site.get("/api/jobs", status="succeeded")["jobs"]
+    assert (row["id"], row["forced"]) == (str(job_id), True)
+    assert site.get(f"/api/jobs/{job_id}")["forced"] is True
