@@ -78,7 +78,7 @@ class FigmaBench:
     def look(self, job_id: UUID) -> Json:
         """Return a job's row."""
         [row] = self.queue.get_jobs([job_id])
-        return row
+        return row.document
 
     def content(self, row: Json, name: str) -> bytes:
         """Read one of a job's artifacts; one of that name is there."""

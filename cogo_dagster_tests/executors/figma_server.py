@@ -22,6 +22,7 @@ PICTURES = {
 
 Headers = dict[str, str]
 Given = tuple[int, Any, Headers]
+_NEVER: Given = (0, b"", {})
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class FigmaStandIn:
         unrenderable: Nodes whose rendering fails.
         poison: Nodes that make every call fail in which they are.
         most: More nodes in one call than this are too large.
-        too_large: How a call fails that is too large.
+        too_large: How a call fails that is too large; None: it is not answered while the test runs.
         next: Answers given before any other, first one first; None lets one call pass.
         expired: How many links stop working before one works, by node.
         elsewhere: Links of these nodes lead there.
@@ -59,7 +60,7 @@ class FigmaStandIn:
     unrenderable: set[str] = field(default_factory=set)
     poison: set[str] = field(default_factory=set)
     most: int = 1_000
-    too_large: Given = (400, {"status": 400, "err": "Render timeout, try requesting fewer or smaller images"}, {})
+    too_large: Given | None = (400, {"status": 400, "err": "Render timeout, try requesting fewer images"}, {})
     next: list[Given | None] = field(default_factory=list)
     expired: Counter[str] = field(default_factory=Counter)
     elsewhere: dict[str, str] = field(default_factory=dict)
@@ -67,6 +68,7 @@ class FigmaStandIn:
     downloads: list[Asked] = field(default_factory=list)
     mistakes: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    ended: threading.Event = field(default_factory=threading.Event)
     port: int = 0
     tls: ssl.SSLContext | None = None
 
@@ -95,7 +97,7 @@ class FigmaStandIn:
         if asked.path.split("/")[3] != "KEY":
             return 404, {"status": 404, "err": "Not found"}, {}
         if "ids" in asked.query and (len(asked.ids) > self.most or self.poison & set(asked.ids)):
-            return self.too_large
+            return self.too_large or _NEVER
         return 200, self._body(asked), {}
 
     def _body(self, asked: Asked) -> Any:
@@ -151,6 +153,7 @@ def serving_figma(**options: Any) -> Iterator[FigmaStandIn]:
     try:
         yield figma
     finally:
+        figma.ended.set()
         server.shutdown()
         server.server_close()
         thread.join()
@@ -166,6 +169,10 @@ def _handler(figma: FigmaStandIn) -> type[BaseHTTPRequestHandler]:
                 api = parts.path.startswith("/v1/")
                 (figma.asked if api else figma.downloads).append(asked)
                 status, content, headers = self._answer(asked, parse_qsl(parts.query)) if api else self._stored(asked)
+            if (status, content) == _NEVER[:2]:
+                figma.ended.wait(60)
+                self.close_connection = True
+                return
             self.send_response(status)
             for name, value in ({"Content-Length": str(len(content))} | headers).items():
                 self.send_header(name, value)

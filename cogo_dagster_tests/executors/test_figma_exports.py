@@ -190,6 +190,27 @@ def test_a_server_that_says_too_much_at_once_is_asked_for_less(
     assert (row["status"], row["attempts"], len(row["result"]["files"])) == ("succeeded", 1, count)
 
 
+def test_a_batch_that_is_not_answered_in_time_is_halved(figma: FigmaBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rendering of too much at once is perhaps never answered; in one attempt all nodes are exported all the same."""
+    monkeypatch.setattr(rate_gate, "CALLS_PER_MINUTE", dict.fromkeys(rate_gate.Tier, 10_000))
+    figma.figma.most, figma.figma.too_large = 5, None
+    job = figma.enqueue(node_ids=[f"1:{n}" for n in range(1, 9)])
+    figma.work(figma.executor(call_seconds=0.5))
+    row = figma.look(job)
+    assert (row["status"], row["attempts"], len(row["result"]["files"])) == ("succeeded", 1, 8)
+    assert [len(batch) for batch in figma.figma.batches()] == [8, 4, 4]
+
+
+def test_a_node_that_is_never_answered_is_tried_again(figma: FigmaBench) -> None:
+    """Nothing came of the job: it fails as a timeout, and another attempt may help."""
+    figma.figma.most, figma.figma.too_large = 0, None
+    job = figma.enqueue(node_ids=["1:1", "1:2"])
+    figma.work(figma.executor(call_seconds=0.3))
+    error = figma.look(job)["error"]
+    assert (error["class"], error["retryable"]) == ("timeout", True)
+    assert "Figma gave no answer within 0.3 s" in error["message"]
+
+
 def test_the_ids_of_a_batch_are_bounded_by_their_length_too(figma: FigmaBench) -> None:
     """Ids of nested instances are long, and an address has its limits."""
     nodes = [f"I1:{n}" + ";123456:123456" * 20 for n in range(30)]

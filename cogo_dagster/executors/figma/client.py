@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, urlencode, urlsplit
 
-from cogo_dagster.executors.figma.errors import FigmaRefused, refused, words_of
+from cogo_dagster.executors.figma.errors import FigmaRefused, FigmaTimeout, refused, words_of
 from cogo_dagster.executors.figma.options import FigmaOptions
 from cogo_dagster.executors.figma.rate_gate import RateGate, Tier
 from cogo_dagster.net.client import Fetched, FetchFailed
@@ -88,8 +88,12 @@ class FigmaClient:
             ExecutionFailed: It cannot be had; retryable or not.
         """
         if urlsplit(link).scheme != urlsplit(self._options.api).scheme:
-            raise _unusable("a link of Figma's", "its scheme is not https", "invalid_url")
-        answer = await self._fetch(link, f"fetch a rendering from {_place(link)}", {}, MAX_IMAGE_BYTES)
+            message = "a link of Figma's: its scheme is not https."
+            raise ExecutionFailed(message, error_class="invalid_url", retryable=False)
+        try:
+            answer = await self._get(link, {}, MAX_IMAGE_BYTES)
+        except FetchFailed as error:
+            raise _unusable(f"fetch a rendering from {_place(link)}", error) from None
         if answer.status in _EXPIRED:
             raise LinkExpired
         if answer.status != 200:
@@ -104,12 +108,14 @@ class FigmaClient:
         url = f"{self._options.api}{path}" + (f"?{query}" if query else "")
         headers = {"x-figma-token": self._token, "accept": "application/json"}
         try:
-            answer = await self._fetch(url, f"ask Figma for {path}", headers, MAX_JSON_BYTES)
-        except ExecutionFailed as error:
-            if error.error_class == "too_large":
+            answer = await self._get(url, headers, MAX_JSON_BYTES)
+        except FetchFailed as error:
+            if error.kind == "too_large":
                 limit = f"an answer of more than {MAX_JSON_BYTES // 1024**2} MiB"
                 raise FigmaRefused(413, limit) from error
-            raise
+            if error.kind == "timeout" and not error.by_proxy:
+                raise FigmaTimeout(self._options.call_seconds) from error
+            raise _unusable(f"ask Figma for {path}", error) from None
         if answer.status == 429:
             raise await self._gate.refused(tier, answer.headers)
         if answer.status != 200:
@@ -122,18 +128,10 @@ class FigmaClient:
             raise FigmaRefused(200, "something that is no JSON object")
         return Document(body, answer.content)
 
-    async def _fetch(self, url: str, doing: str, headers: Mapping[str, str], max_bytes: int) -> Fetched:
-        try:
-            return await self._http.get(
-                url,
-                headers,
-                timeout_seconds=self._options.call_seconds,
-                max_bytes=max_bytes,
-                follow_redirects=False,
-            )
-        except FetchFailed as error:
-            reason = error.sentence if error.by_proxy else _REASONS.get(error.kind, "the connection failed")
-            raise _unusable(doing, reason, error.kind) from None
+    async def _get(self, url: str, headers: Mapping[str, str], max_bytes: int) -> Fetched:
+        return await self._http.get(
+            url, headers, timeout_seconds=self._options.call_seconds, max_bytes=max_bytes, follow_redirects=False
+        )
 
 
 _REASONS: Final[Mapping[str, str]] = {
@@ -144,10 +142,11 @@ _REASONS: Final[Mapping[str, str]] = {
 }
 
 
-def _unusable(doing: str, reason: str, kind: str) -> ExecutionFailed:
+def _unusable(doing: str, error: FetchFailed) -> ExecutionFailed:
+    reason = error.sentence if error.by_proxy else _REASONS.get(error.kind, "the connection failed")
     # Without the allow-list's name: nothing can allow Figma's links to lead to a private address.
     sentence = reason.partition(": add ")[0].rstrip(".")
-    return ExecutionFailed(f"{doing}: {sentence}.", error_class=kind, retryable=kind not in _PERMANENT)
+    return ExecutionFailed(f"{doing}: {sentence}.", error_class=error.kind, retryable=error.kind not in _PERMANENT)
 
 
 def _mapping(document: Document, name: str) -> Mapping[str, Json]:

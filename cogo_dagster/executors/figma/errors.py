@@ -19,6 +19,7 @@ _SCOPE: Final = re.compile(
     r"requires? (?:the |one of )?([a-z_]+:[a-z]+(?:(?:,| or|, or) [a-z_]+:[a-z]+)*) scope", re.IGNORECASE
 )
 _LONGEST: Final = 300
+_ASK_FOR_LESS: Final = ": ask for less at once (depth, figma.nodes)"
 
 
 class FigmaRefused(Exception):
@@ -51,14 +52,36 @@ class FigmaRefused(Exception):
         """Whether the token is right and may not do this."""
         return self.status == 403 and self.by_figma and re.search(r"\bscope", self.words, re.IGNORECASE) is not None
 
+    @property
+    def answer(self) -> str:
+        """What Figma did."""
+        return f"Figma answered {self.status} ({self.words})"
+
     def failure(self, doing: str) -> ExecutionFailed:
         """Return what the job fails with."""
         error_class, retryable, advice = _judge(self)
         return ExecutionFailed(
-            f"{doing}: Figma answered {self.status} ({self.words}){advice}.",
+            f"{doing}: {self.answer}{advice}.",
             error_class=error_class,
             retryable=retryable,
         )
+
+
+class FigmaTimeout(FigmaRefused):
+    """Figma was asked and did not answer in time; asking for less can help, as with its own 504."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(504, f"no answer within {seconds:g} s", by_figma=False)
+
+    @property
+    def answer(self) -> str:
+        """What Figma did."""
+        return f"Figma gave {self.words}"
+
+    def failure(self, doing: str) -> ExecutionFailed:
+        """Return what the job fails with."""
+        sentence = f"{doing}: {self.answer}{_ASK_FOR_LESS}."
+        return ExecutionFailed(sentence, error_class="timeout", retryable=True)
 
 
 def refused(status: int, content: bytes, token: str) -> FigmaRefused:
@@ -93,7 +116,7 @@ def _judge(refused: FigmaRefused) -> tuple[str, bool, str]:
     if status == 404:
         return "figma_not_found", False, ": check the file's key and version"
     if status == 400 or refused.is_too_large:
-        return "figma_request", status == 408, ": ask for less at once (depth, figma.nodes), or correct the payload"
+        return "figma_request", status == 408, f"{_ASK_FOR_LESS}, or correct the payload"
     if status >= 500 or status == 425:
         return "figma_server", True, ""
     return "figma_answer", True, ""

@@ -90,7 +90,7 @@ class NodeExport:
         if refused.status >= 500 and not self._files.names and len(self._alone) > 1:
             raise refused  # even single nodes, and nothing has come yet: this is an outage
         for node in nodes:
-            self.failed[node] = f"Figma answered {refused.status} ({refused.words})"
+            self.failed[node] = refused.answer
 
     async def _read(self, nodes: Sequence[str]) -> None:
         answer = await self._client.nodes(self._request.file_key, self._query(nodes))
