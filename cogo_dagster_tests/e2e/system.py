@@ -88,7 +88,7 @@ class Dev:
     def job(self, job_id: str) -> Json:
         """Return a job as it is now."""
         [job] = self.queue.get_jobs([UUID(job_id)])
-        return job
+        return job.document
 
     def until(self, look: Callable[[], T], what: str, seconds: float = 60) -> T:
         """Look until what is seen is true, and return it; tell what Dagster logged last when that never happens."""

@@ -16,6 +16,7 @@ from cogo_dagster.queue.artifacts import FolderStore
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.executor import ExecutorContext, InvalidPayload, Workspace
 from cogo_dagster.queue.model import Job, Json
+from cogo_dagster.queue.rows.alerts import Announced
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.queue.weeks import week_of
 from cogo_dagster.settings import load_settings
@@ -29,9 +30,10 @@ class Board:
     def __init__(self) -> None:
         self.told: dict[str, Announcement] = {}
 
-    def announce(self, announcement: Announcement, *, again: bool = False) -> Json:  # noqa: ARG002 - the protocol
+    def announce(self, announcement: Announcement, *, again: bool = False) -> Announced:  # noqa: ARG002 - the protocol
         """Take one."""
-        return {"created": self.told.setdefault(announcement.key, announcement) is announcement}
+        created = self.told.setdefault(announcement.key, announcement) is announcement
+        return Announced.model_validate({"alert_id": None, "created": created, "targets": ["slack"]})
 
 
 def executed(gates: GateService, transport: Transport, board: Announcer, tmp_path: Path, payload: Json = None) -> Any:
@@ -106,9 +108,9 @@ def test_again_reaches_the_announcement(gates: GateService, transport: Transport
     told: list[bool] = []
 
     class Ear:
-        def announce(self, announcement: Announcement, *, again: bool = False) -> Json:  # noqa: ARG002 - the protocol
+        def announce(self, announcement: Announcement, *, again: bool = False) -> Announced:  # noqa: ARG002 - the protocol
             told.append(again)
-            return {"targets": ["slack"]}
+            return Announced.model_validate({"alert_id": None, "created": True, "targets": ["slack"]})
 
     for payload in ({"week": "2026-W41"}, {"week": "2026-W41", "again": True}):
         executed(gates, transport, Ear(), tmp_path, payload)
