@@ -105,7 +105,7 @@ def test_a_database_that_is_not_migrated(nowhere: Terminal, empty_dsn: str) -> N
 
 def test_a_database_newer_than_this_code(cogo: Terminal, owner: Owner) -> None:
     """Neither used nor migrated down."""
-    owner.execute("update public.deployment set release = 999")
+    owner.execute("update public.deployment set release = 999, oldest_client_release = 999")
     refused(cogo.run("list", "jobs"), 4, "999", "update the code")
     refused(cogo.run("db", "migrate"), 4, "999", "left as it is")
 

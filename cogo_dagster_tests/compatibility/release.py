@@ -67,4 +67,18 @@ def last_release(folder: Path) -> Release:
         )
     with tarfile.open(fileobj=io.BytesIO(archived.stdout)) as archive:
         extract(archive, folder)
+    _describe(folder)
     return Release(newest["version"], folder)
+
+
+def _describe(folder: Path) -> None:
+    """Give the release's package the metadata of a distribution: by its entry points it finds its own executors."""
+    project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    metadata = folder / f"cogo_dagster-{project['version']}.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text(f"Metadata-Version: 2.4\nName: cogo-dagster\nVersion: {project['version']}\n")
+    groups = {"console_scripts": project["scripts"], **project["entry-points"]}
+    lines = [
+        line for group, points in groups.items() for line in (f"[{group}]", *(f"{k} = {v}" for k, v in points.items()))
+    ]
+    (metadata / "entry_points.txt").write_text("\n".join(lines) + "\n")

@@ -74,7 +74,7 @@ def test_pages_of_jobs_follow_one_another(queue: Queue) -> None:
 def test_a_wrong_filter_is_refused(queue: Queue, wrong: dict[str, Any], sentence: str) -> None:
     """With a sentence."""
     with pytest.raises(InvalidArgument, match=sentence):
-        queue.list_jobs(**wrong)
+        queue.transport.call("list_jobs", wrong)
 
 
 def test_jobs_are_got_in_the_order_asked(queue: Queue) -> None:
