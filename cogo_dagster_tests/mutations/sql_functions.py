@@ -148,8 +148,8 @@ SQL_MUTATIONS: Final = (
     _sql(
         "a snooze costs an attempt",
         "settle_jobs",
-        "i.outcome in ('snoozed', 'requeued')\n",
-        "i.outcome = 'requeued'\n",
+        "i.outcome in ('snoozed', 'requeued') and following.status",
+        "i.outcome = 'requeued' and following.status",
         "settle",
     ),
     _sql(
@@ -160,10 +160,10 @@ SQL_MUTATIONS: Final = (
         "settle",
     ),
     _sql(
-        "the dead are not buried",
+        "a failed job is not dead-lettered",
         "settle_jobs",
-        "from updated u where u.status = 'failed'",
-        "from updated u where false",
+        "if dead is not null then",
+        "if false then",
         "settle",
     ),
     _sql(
@@ -234,8 +234,8 @@ SQL_MUTATIONS: Final = (
         "cogo_dagster_tests/sql/test_operator_races.py",
     ),
     _sql(
-        "a lost letter stays closed",
-        "recover_leases",
+        "a closed dead letter stays closed",
+        "add_dead_letters",
         "code_version = excluded.code_version, closed_at = null",
         "code_version = excluded.code_version",
         "retry",

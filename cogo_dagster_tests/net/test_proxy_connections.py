@@ -57,6 +57,14 @@ async def response(connection: Connection) -> tuple[str, bytes]:
     return head, await asyncio.wait_for(connection[0].readexactly(length), 10)
 
 
+async def until_the_end(connection: Connection) -> bytes:
+    """Read until the proxy hangs up; with bytes on the way that it does not read, the system resets the connection."""
+    try:
+        return await connection[0].read()
+    except ConnectionResetError:
+        return b""
+
+
 def run(scenario: Callable[[], Awaitable[None]]) -> None:
     """Run a scenario; whatever it leaves behind must not raise when it is collected."""
     asyncio.run(scenario())  # type: ignore[arg-type]
@@ -333,7 +341,7 @@ def test_a_client_that_sends_a_head_byte_by_byte_is_ended() -> None:
                 for _ in range(requests_before):
                     client[1].write(get(port, session))
                     await response(client)
-                reading = asyncio.ensure_future(client[0].read())
+                reading = asyncio.ensure_future(until_the_end(client))
                 for byte in get(port, session)[:-1]:
                     if reading.done():
                         break
