@@ -43,13 +43,13 @@ BREAKAGES: Final = {
     "attempts are not counted": ("claim_jobs", "attempts = j.attempts + 1", "attempts = j.attempts"),
     "a claim cannot be repeated": ("claim_jobs", "if answer is null then", "if true then"),
     "the worst come first": ("claim_jobs", "generate_series(0, 9)", "generate_series(9, 0, -1)"),
-    "a snooze is an attempt": ("settle_jobs", "i.outcome in ('snoozed', 'requeued')\n", "i.outcome = 'requeued'\n"),
-    "a retry comes at once": ("settle_jobs", "public.backoff_seconds(j.attempts)", "0"),
-    "the dead are not buried": (
+    "a snooze is an attempt": (
         "settle_jobs",
-        "from updated u where u.status = 'failed'",
-        "from updated u where false",
+        "i.outcome in ('snoozed', 'requeued') and following.status",
+        "i.outcome = 'requeued' and following.status",
     ),
+    "a retry comes at once": ("settle_jobs", "public.backoff_seconds(j.attempts)", "0"),
+    "a failed job is not dead-lettered": ("settle_jobs", "if dead is not null then", "if false then"),
     "a pause stops nothing": ("claim_jobs", "public.paused_types(claim_jobs.executor_id)", "null"),
     "a letter is replayed twice": (
         "replay_dlq",
