@@ -17,6 +17,7 @@ import pytest
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.migrate import migrate
 from cogo_dagster.queue.model import Job
+from cogo_dagster.queue.stopping import STOP
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.queue.transports.postgres import PostgresTransport
 from cogo_dagster_tests import machine
@@ -71,6 +72,13 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     teller = config.pluginmanager.get_plugin("terminalreporter")
     if teller is not None and not config.option.collectonly and not hasattr(config, "workerinput"):
         prepare(teller.write_line, all_tests=config.args_source is not pytest.Config.ArgsSource.ARGS)
+
+
+@pytest.fixture(autouse=True)
+def no_stop_is_remembered() -> Iterator[None]:
+    """Forget stop signals after each test: an executor takes what ends after one for interrupted."""
+    yield
+    STOP.forget()
 
 
 @pytest.fixture(scope="session")

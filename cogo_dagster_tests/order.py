@@ -29,14 +29,14 @@ FIRST: Final = (
     "executors/test_browser_lifecycle.py",
     "executors/isolation/test_builds.py",
     "executors/isolation/test_attack.py",
-    "executors/test_gate.py",
+    "quality/test_gate.py",
     "test_supply_chain.py",
     "chaos/test_chaos.py",
     "alerts/test_storm.py",
     "web/test_openapi.py",
     "worker/test_fault_points.py",
     "worker/test_containment.py",
-    "fuzz/test_inputs.py",
+    "fuzz/test_fuzz.py",
 )
 """The files that take longest: a process that begins one of them at the end is waited for by the others."""
 

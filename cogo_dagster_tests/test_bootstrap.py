@@ -85,7 +85,7 @@ def test_a_project_of_another_release_is_refused(
     dsn: str, owner: Owner, release: int, error: type[Exception], remedy: str
 ) -> None:
     """Older or newer than this code, as over a connection."""
-    owner.execute("update public.deployment set release = %s", (release,))
+    owner.execute("update public.deployment set release = %s, oldest_client_release = %s", (release, release))
     with (
         supabase(dsn) as stand_in,
         pytest.raises(error, match=remedy),

@@ -87,7 +87,7 @@ def test_an_op_that_fails_is_an_alert_and_its_success_ends_it(
     alerts.promote()
     [row] = alerts.list_alerts()
     assert (row.document["kind"], row.document["title"]) == ("run_failed", "The Dagster job moody_job fails in moody")
-    assert (row.document["error_class"], row.document["refs"].document["run_id"]) == ("KeyError", run_id)
+    assert (row.document["error_class"], row.document["refs"]["run_id"]) == ("KeyError", run_id)
     assert SECRET not in str(row)
     run(instance, cogo, fails=False)
     assert alerts.list_alerts()[0].document["status"] == "resolved"

@@ -101,7 +101,7 @@ def test_a_secret_stands_nowhere_afterwards(  # noqa: PLR0917 - each is a door o
             raise_on_error=False,
         )
     assert run.success
-    assert {job.document["error"].document["class"] for job in queue.list_jobs() if job.document["error"]} == {
+    assert {job.document["error"]["class"] for job in queue.list_jobs() if job.document["error"]} == {
         "leak",
         "leak [hidden]",
         "RuntimeError",

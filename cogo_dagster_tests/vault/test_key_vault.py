@@ -1,16 +1,13 @@
 """The vault on a real database: who is asked first, what is kept, and rotation that loses nothing."""
 
-from typing import Any
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.supabase.edge_functions import EdgeFailed
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.vault.key_ring import KeyRing, new_key
-from cogo_dagster.vault.key_vault import KeyVault, variable_of
+from cogo_dagster.vault.key_vault import KeptSecret, KeyVault, variable_of
 from cogo_dagster.vault.vault_errors import InvalidReference, NoVaultKeys, VaultError
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.vault.vaults import TOKEN, Breaking, ring, vault
@@ -19,17 +16,17 @@ CANARY = "canary-7f3a91d2"
 
 
 class Edge:
-    """An edge function that answers with a row, or not at all."""
+    """An edge function that has a secret, or none, or does not answer."""
 
-    def __init__(self, row: Json = None, *, fails: bool = False) -> None:
-        self._row, self._fails = row, fails
+    def __init__(self, kept: KeptSecret | None = None, *, fails: bool = False) -> None:
+        self._kept, self._fails = kept, fails
 
-    def secret(self, environment: str, reference: str) -> Any:
+    def secret(self, environment: str, reference: str) -> KeptSecret | None:
         """Answer."""
         assert (environment, reference) == ("dev", TOKEN)
         if self._fails:
             raise EdgeFailed("It is away.")
-        return self._row
+        return self._kept
 
 
 def with_edge(kept: KeyVault, edge: Edge) -> KeyVault:
@@ -54,9 +51,9 @@ def test_the_variable_wins_then_the_edge_function_then_the_database(transport: T
     kept = vault(transport, keys)
     kept.put(TOKEN, "from the database")
     elsewhere = keys.seal("dev", TOKEN, "from the edge")
-    row = {"ciphertext": elsewhere.ciphertext, "key_id": keys.newest, "version": 7, "updated_at": None}
-    edge = with_edge(kept, Edge(row))
-    variable = with_edge(vault(transport, keys, {"QUALITY_NOTIFY_ADMIN_TOKEN": "from the variable"}), Edge(row))
+    sealed = KeptSecret(elsewhere, version=7)
+    edge = with_edge(kept, Edge(sealed))
+    variable = with_edge(vault(transport, keys, {"QUALITY_NOTIFY_ADMIN_TOKEN": "from the variable"}), Edge(sealed))
     assert [variable.get(TOKEN), edge.get(TOKEN), kept.get(TOKEN)] == [
         "from the variable",
         "from the edge",

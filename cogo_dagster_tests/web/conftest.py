@@ -98,7 +98,7 @@ def application(settings: Settings, dsn: str, transport: Transport, queue: Queue
 
 
 @contextmanager
-def served(settings: Settings, application: Application, **options: Json) -> Iterator[Site]:
+def served(settings: Settings, application: Application, /, **options: Json) -> Iterator[Site]:
     """Run a server over an application."""
     seen = replace(application, settings=options.get("settings", settings))
 

@@ -186,7 +186,7 @@ def test_a_week_is_announced_once(site: Site, owner: Owner) -> None:
     assert (first["created"], second["created"], first["week"]) == (True, False, second["week"])
     assert first["targets"] == ["slack"]
     assert [
-        (one.document["operation"], one.document["actor"], one.document["filter"].document["created"])
+        (one.document["operation"], one.document["actor"], one.document["filter"]["created"])
         for one in site.queue.list_operations()
     ] == [
         ("notify_weekly", "api:tester", False),

@@ -43,7 +43,7 @@ def test_what_outlives_the_grace_is_requeued_with_its_attempt(bench: Bench, queu
         gate.arrived(), gate.arrived()
         running.worker.request_stop(grace_seconds=0.1)
         report = running.report()
-    assert all(given_back(job) for job in queue.get_jobs(jobs))
+    assert all(given_back(job.document) for job in queue.get_jobs(jobs))
     assert (report.ended_because, report.counters["requeued"]) == ("stopped", 2)
     assert sorted(job.id for job in gate.cancelled) == sorted(jobs)
     [attempt] = look(queue, jobs[0])["superseded_attempts"]
@@ -134,4 +134,4 @@ def test_a_stop_says_goodbye(bench: Bench, queue: Queue) -> None:
     [worker] = queue.list_workers()
     assert worker.document["stopped_at"] is not None
     assert (worker.document["alive"], worker.document["idle"], worker.document["running"]) == (False, False, 0)
-    assert worker.document["counters"].document["succeeded"] == 1
+    assert worker.document["counters"]["succeeded"] == 1

@@ -86,7 +86,7 @@ def test_heartbeats_say_what_runs(bench: Bench, queue: Queue) -> None:
         running.report()
     beats = queue.list_heartbeats()
     assert beats[0].document["running"] == 0
-    assert beats[0].document["counters"].document["succeeded"] == 2
+    assert beats[0].document["counters"]["succeeded"] == 2
     assert {beat.document["worker_id"] for beat in beats} == {"worker"}
 
 
