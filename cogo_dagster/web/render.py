@@ -75,7 +75,7 @@ class Pages:
         template: str,
         status: int = 200,
         headers: Mapping[str, str] | None = None,
-        **context: Any,
+        **context: object,
     ) -> HTMLResponse:
         """Answer with a page."""
         web = web_of(request)
@@ -90,6 +90,10 @@ class Pages:
             **_FRAME | _frame(request, status) | context,
         )
         return HTMLResponse(text, status, headers=dict(headers or {}))
+
+    def problem(self, request: Request, status: int, sentence: str, headers: Mapping[str, str]) -> HTMLResponse:
+        """Answer with a page that says what went wrong."""
+        return self.page(request, "problem.html", status, headers, code=status, sentence=sentence)
 
 
 def _frame(request: Request, status: int) -> dict[str, Any]:

@@ -13,10 +13,9 @@ from starlette.responses import Response
 from cogo_dagster.formatting.timeline import attempts_of, timeline
 from cogo_dagster.queue.artifacts import ArtifactStore, ArtifactStoreError
 from cogo_dagster.queue.rows.artifacts import ArtifactRow
-from cogo_dagster.web.api.jobs import no_such_job, reason
 from cogo_dagster.web.content import bare_type, first_text
 from cogo_dagster.web.dependencies import AppPart, require_reader, session_of, web_of
-from cogo_dagster.web.render import Pages
+from cogo_dagster.web.lookups import no_such_job, reason
 from cogo_dagster.web.traces import viewer_address
 
 router = APIRouter(prefix="/dashboard", include_in_schema=False, dependencies=[Depends(require_reader)])
@@ -49,8 +48,7 @@ def job(request: Request, application: AppPart, job_id: UUID) -> Response:
     found = application.queue.look_at(job_id)
     if found is None:
         raise no_such_job(job_id)
-    pages: Pages = request.app.state.pages
-    return pages.page(
+    return web_of(request).pages.page(
         request,
         "job.html",
         title=f"{found.type} {str(job_id)[-8:]}",
