@@ -89,6 +89,7 @@ def replay_preview(
         found=found,
         same_code_version=found.counts["same_code_version"],
         most=MOST_AT_ONCE,
+        is_cut=found.matched >= MOST_AT_ONCE,
         shown=found.items[:20],
     )
 
