@@ -7,7 +7,7 @@ MOST_CHARS = 120
 
 def test_no_line_of_a_template_is_longer_than_120_characters() -> None:
     """So that a change shows which element it changed."""
-    templates = [entry for entry in files("cogo_dagster.web").joinpath("templates").iterdir()]
+    templates = list(files("cogo_dagster.web").joinpath("templates").iterdir())
     long = [
         f"{entry.name}:{number}"
         for entry in templates
