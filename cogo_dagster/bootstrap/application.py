@@ -18,7 +18,7 @@ from cogo_dagster.queue.executor import Executor, ExecutorContext
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.rates import RateLimits
 from cogo_dagster.queue.rows.artifacts import ArtifactRow
-from cogo_dagster.queue.stats import QueueStats
+from cogo_dagster.queue.stats import QueueNumbers
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.queue.worker import Observer, Worker, WorkerOptions
 from cogo_dagster.queue.worker.events import ignore
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from cogo_dagster.providers.router import Router
     from cogo_dagster.quality.gates import GateService
     from cogo_dagster.quality.weekly import Weeks
-    from cogo_dagster.queue.stats import QueueStats
+    from cogo_dagster.queue.stats import QueueNumbers
     from cogo_dagster.vault.key_vault import KeyVault
 
 _POLLS_ONLY: Final = (
@@ -129,11 +129,11 @@ class Application:
         return Alerts(self.transport, self.settings, self.vault.get)
 
     @cached_property
-    def stats(self) -> "QueueStats":
+    def stats(self) -> "QueueNumbers":
         """The queue's numbers."""
-        from cogo_dagster.queue.stats import QueueStats  # noqa: PLC0415
+        from cogo_dagster.queue.stats import QueueNumbers  # noqa: PLC0415
 
-        return QueueStats(self.transport)
+        return QueueNumbers(self.transport)
 
     def address_of(self, artifact: ArtifactRow) -> str | None:
         """Return where a person finds an artifact's file; None for a row of an older system that does not say."""

@@ -17,8 +17,9 @@ from cogo_dagster.cli.child import Child, port_is_free
 from cogo_dagster.cli.command import JsonFlag, print_json
 from cogo_dagster.cli.options import read_settings, typed
 from cogo_dagster.settings import Settings, SettingsError, is_root
-from cogo_dagster.web.access import LINK_SECONDS, Access
+from cogo_dagster.web.access import LINK_SECONDS
 from cogo_dagster.web.app import create_app
+from cogo_dagster.web.dependencies import web_of_app
 from cogo_dagster.web.serve import address, listening, serving
 
 _START_SECONDS: Final = 120.0
@@ -69,8 +70,7 @@ def _seen_here(settings: Settings, dagster_url: str, web_url: str) -> Settings:
 
 
 def _login_url(app: FastAPI, web_url: str) -> str:
-    access: Access = app.state.web.access
-    return f"{web_url}/dashboard/login?ticket={access.new_login_link()}"
+    return f"{web_url}/dashboard/login?ticket={web_of_app(app).access.new_login_link()}"
 
 
 def _serve(settings: Settings, port: int, database_url: str, dashboard: Dashboard, as_json: bool) -> None:

@@ -114,7 +114,7 @@ class WorkerTotals(Row):
     latency: Latency | None
 
 
-class QueueStats:
+class QueueNumbers:
     """Asks the engine for numbers. Thread-safe; keeps nothing.
 
     Every method raises `QueueError` (see `queue.errors`).

@@ -1,14 +1,14 @@
 """The web application: the metrics API and the dashboard over one database."""
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager
 from functools import partial
 from typing import Final
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, FastAPI
 from fastapi.routing import iter_route_contexts
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import RedirectResponse
 
 from cogo_dagster.bootstrap import Application, open_application
 from cogo_dagster.release import code_version
@@ -19,7 +19,7 @@ from cogo_dagster.web.api import alerts as alerts_api
 from cogo_dagster.web.api import artifacts, dlq, health, jobs, metrics, tokens, workers
 from cogo_dagster.web.backend import Backend, Patience
 from cogo_dagster.web.clients import Forwarded
-from cogo_dagster.web.dependencies import AccessRule, Web, anybody, rules_of
+from cogo_dagster.web.dependencies import AccessRule, Web, anybody, rules_of, web_of_app
 from cogo_dagster.web.error_handlers import answer_problems
 from cogo_dagster.web.files import StaticFiles
 from cogo_dagster.web.headers import RequestGuard, known_hosts, page_policy
@@ -56,7 +56,6 @@ def create_app(
     """
     backend = Backend(open_it or partial(open_application, settings), keep_seconds=keep_seconds)
     static = StaticFiles()
-    pages = Pages(static)
     app = FastAPI(
         title="COGO operations",
         version=code_version(),
@@ -72,9 +71,7 @@ def create_app(
         own_token=new_own_token() if open_here and settings.admin_token is None else None,
         open_here=open_here,
     )
-    app.state.web = Web(settings, backend, access)
-    app.state.pages = pages
-    app.state.problem_page = partial(_problem_page, pages)
+    app.state.web = Web(settings, backend, access, Pages(static))
     app.add_middleware(Patience)
     app.add_middleware(
         RequestGuard, hosts=known_hosts(settings, bound_to), policy=page_policy(settings), direct_only=open_here
@@ -130,12 +127,8 @@ def access_rules(app: FastAPI) -> Iterator[tuple[str, set[AccessRule]]]:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
-    await run_in_threadpool(app.state.web.backend.close)
+    await run_in_threadpool(web_of_app(app).backend.close)
 
 
 def _home() -> RedirectResponse:
     return RedirectResponse("/dashboard/local", 307)
-
-
-def _problem_page(pages: Pages, request: Request, status: int, sentence: str, headers: Mapping[str, str]) -> Response:
-    return pages.page(request, "problem.html", status, headers, code=status, sentence=sentence)

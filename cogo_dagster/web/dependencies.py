@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Final, Literal, TypeVar
+from typing import Annotated, Final, Literal, Protocol, TypeVar
 
 from anyio import CapacityLimiter, to_thread
-from fastapi import Depends, Header, Request, Security
+from fastapi import Depends, FastAPI, Header, Request, Response, Security
 from fastapi.dependencies.models import Dependant
 from fastapi.security import APIKeyHeader
 
@@ -38,6 +38,25 @@ _PROBES: Final = CapacityLimiter(8)
 _RULES: Final[dict[object, AccessRule]] = {}
 
 
+class PageRenderer(Protocol):
+    """Makes the dashboard's pages: `web.render.Pages`."""
+
+    def page(
+        self,
+        request: Request,
+        template: str,
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
+        **context: object,
+    ) -> Response:
+        """Answer with a page."""
+        ...
+
+    def problem(self, request: Request, status: int, sentence: str, headers: Mapping[str, str]) -> Response:
+        """Answer with a page that says what went wrong."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Web:
     """What one server is made of."""
@@ -45,6 +64,7 @@ class Web:
     settings: Settings
     backend: Backend
     access: Access
+    pages: PageRenderer
 
 
 def rule(name: AccessRule) -> Callable[[T], T]:
@@ -63,10 +83,15 @@ def rules_of(dependant: Dependant) -> set[AccessRule]:
     return found.union(*(rules_of(one) for one in dependant.dependencies))
 
 
+def web_of_app(app: FastAPI) -> Web:
+    """Return the parts of the server that an application is for."""
+    web: Web = app.state.web
+    return web
+
+
 def web_of(request: Request) -> Web:
     """Return the server's parts."""
-    web: Web = request.app.state.web
-    return web
+    return web_of_app(request.app)
 
 
 def client_of(request: Request) -> str:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -28,9 +28,8 @@ from cogo_dagster.settings import SettingsError
 from cogo_dagster.validation import mistakes
 from cogo_dagster.vault.vault_errors import VaultError
 from cogo_dagster.web.access import RequestDenied
-from cogo_dagster.web.api.schemas import Problem
+from cogo_dagster.web.addresses import login_page
 from cogo_dagster.web.dependencies import web_of
-from cogo_dagster.web.pages.forms import login_page
 
 logger = logging.getLogger(__name__)
 
@@ -55,29 +54,14 @@ _STATUSES: Final[tuple[tuple[type[Exception], int], ...]] = (
 _REST: Final = {"retry-after": "5"}
 
 
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Describe the answers beside the good one, for OpenAPI; every handler may find the database gone."""
-    said = {
-        401: "The token is absent or wrong, and there is no session.",
-        403: "The token's role is too small, or there is no token at all on the server.",
-        404: "There is no such thing.",
-        409: "Its status does not allow this.",
-        422: "A value cannot be taken.",
-        429: "Too many wrong tokens.",
-        502: "The artifact store failed.",
-        503: "The database cannot be reached or used.",
-    }
-    return {status: {"model": Problem, "description": said[status]} for status in (*statuses, 503)}
-
-
 def answer_problems(app: FastAPI) -> None:
     """Let an application answer what goes wrong."""
     for kind in (QueueError, SettingsError, ArtifactStoreError, VaultError):
-        app.add_exception_handler(kind, _expected)
-    app.add_exception_handler(RequestDenied, _refused)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _unexpected)
+        app.exception_handler(kind)(_expected)
+    app.exception_handler(RequestDenied)(_refused)
+    app.exception_handler(RequestValidationError)(_invalid)
+    app.exception_handler(HTTPException)(_http)
+    app.exception_handler(Exception)(_unexpected)
 
 
 async def _expected(request: Request, error: Exception) -> Response:
@@ -87,23 +71,20 @@ async def _expected(request: Request, error: Exception) -> Response:
     return _answer(request, status, redact(str(error)), _REST if status == 503 else {})
 
 
-async def _refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestDenied)  # noqa: S101 - registered for it
+async def _refused(request: Request, error: RequestDenied) -> Response:
     headers = {"retry-after": str(error.retry_seconds)} if error.retry_seconds else {}
     if error.status == 401:
         headers["www-authenticate"] = 'X-Admin-Token realm="cogo"'
     return _answer(request, error.status, str(error), headers)
 
 
-async def _invalid(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for it
+async def _invalid(request: Request, error: RequestValidationError) -> Response:
     first = mistakes(error)[0]
     where = ".".join(first.place[1:]) or first.place[0]
     return _answer(request, 422, f"{where[:100]} cannot be taken: {first.lowered}.", {})
 
 
-async def _http(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
+async def _http(request: Request, error: HTTPException) -> Response:
     if error.status_code == 400:  # what FastAPI says of a body that is no JSON
         return _answer(request, 422, "The body cannot be taken: it is no JSON in UTF-8.", {})
     sentence = {404: "There is nothing here.", 405: "This address does not take that method."}.get(error.status_code)
@@ -120,7 +101,7 @@ def _answer(request: Request, status: int, sentence: str, headers: Mapping[str, 
     if status == 401 and _is_looked_at(request):
         return RedirectResponse(login_page(request), 303)
     if request.url.path.startswith("/dashboard"):
-        return request.app.state.problem_page(request, status, sentence, headers)  # type: ignore[no-any-return]
+        return web_of(request).pages.problem(request, status, sentence, headers)
     return JSONResponse({"error": sentence}, status, headers=dict(headers))
 
 

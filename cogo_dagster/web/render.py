@@ -1,20 +1,16 @@
 """Templates become pages: everything escaped, every page with the same frame."""
 
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from jinja2 import ChainableUndefined, Environment, PackageLoader
-from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from cogo_dagster.formatting.values import distance, error_line, one_line, run_time, size, span
+from cogo_dagster.formatting.values import error_line, one_line, size, span
 from cogo_dagster.links import dagster_asset, dagster_run
-from cogo_dagster.queue.decoding import Unreadable, read_time
-from cogo_dagster.queue.model import Json
-from cogo_dagster.supervision.replays import is_after
+from cogo_dagster.web import filters, views
 from cogo_dagster.web.dependencies import is_open_here, session_of, web_of
 from cogo_dagster.web.files import StaticFiles
 
@@ -34,6 +30,7 @@ _DID: Final = {
 }
 """What a page says after an action."""
 
+_HEADINGS: Final = {404: "Not here", 503: "The database does not answer"}
 
 _FRAME: Final = {"session": None, "acts": False, "follows": False, "numbers": None}
 
@@ -49,24 +46,51 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.globals["static"] = static.address
+        self._environment.globals.update(
+            static=static.address,
+            tabs=views.TABS,
+            icon=views.icon,
+            job_search=views.job_search,
+        )
+        self._environment.tests.update(stopping=views.is_stopping, without_worker=views.has_no_worker)
         self._environment.filters.update(
-            ago=ago,
-            clock=clock,
-            seconds=in_seconds,
-            span=span,
-            size=size,
+            about=views.about,
+            age=views.age,
+            ago=filters.ago,
+            alert_job=views.alert_job,
+            alert_state=views.alert_state,
+            clock=filters.clock,
+            compact=filters.compact,
+            cut=filters.cut,
             error_line=error_line,
+            gate_reports=views.gate_reports,
+            gate_tests=views.gate_tests,
+            in_json=filters.in_json,
+            items=filters.items,
+            known=views.known,
             line=one_line,
-            with_code=with_code,
-            number=number,
-            compact=compact,
-            pretty=pretty,
-            cut=cut,
-            items=items,
-            short=short,
-            tojson_plain=in_json,
-            is_after=is_after,
+            machine=views.machine,
+            number=filters.number,
+            other_facts=views.other_facts,
+            percent=views.percent,
+            plain=filters.plain,
+            pretty=filters.pretty,
+            probe_state=views.probe_state,
+            progress=views.progress,
+            seconds=filters.in_seconds,
+            short=filters.short,
+            size=size,
+            slots_in_use=views.slots_in_use,
+            spaced=views.spaced,
+            span=span,
+            status_icon=views.status_icon,
+            target_state=views.target_state,
+            text_or_error=views.text_or_error,
+            tiles=views.tiles,
+            verdict_state=views.verdict_state,
+            with_code=filters.with_code,
+            with_gaps=views.with_gaps,
+            worker_state=views.worker_state,
         )
 
     def page(
@@ -75,13 +99,13 @@ class Pages:
         template: str,
         status: int = 200,
         headers: Mapping[str, str] | None = None,
-        **context: Any,
+        **context: object,
     ) -> HTMLResponse:
         """Answer with a page."""
         web = web_of(request)
         text = self._environment.get_template(template).render(
             path=request.url.path,
-            address=request.url.path + (f"?{request.url.query}" if request.url.query else ""),
+            address=_address(request),
             now=datetime.now(UTC),
             settings=web.settings,
             dagster_run=lambda run_id: dagster_run(web.settings, run_id),
@@ -90,6 +114,26 @@ class Pages:
             **_FRAME | _frame(request, status) | context,
         )
         return HTMLResponse(text, status, headers=dict(headers or {}))
+
+    def problem(self, request: Request, status: int, sentence: str, headers: Mapping[str, str]) -> HTMLResponse:
+        """Answer with a page that says what went wrong."""
+        again = status >= 500
+        return self.page(
+            request,
+            "problem.html",
+            status,
+            headers,
+            title="Trouble" if again else "Not here",
+            code=status,
+            heading=_HEADINGS.get(status, "That did not work"),
+            sentence=sentence,
+            way_on=_address(request) if again and not did(request) else "/dashboard/local",
+            button="Try again" if again else "Overview",
+        )
+
+
+def _address(request: Request) -> str:
+    return request.url.path + (f"?{request.url.query}" if request.url.query else "")
 
 
 def _frame(request: Request, status: int) -> dict[str, Any]:
@@ -110,95 +154,3 @@ def did(request: Request) -> str | None:
     sentence = _DID.get(request.query_params.get("did", ""))
     count = request.query_params.get("n", "")
     return sentence.format(n=count if count.isdecimal() and len(count) < 10 else "Some") if sentence else None
-
-
-def ago(time: str | datetime | None) -> Markup | str:
-    """Return a time as its distance from now, with the time itself for whoever asks."""
-    if time is None:
-        return "-"
-    moment = time if isinstance(time, datetime) else read_time(time)
-    if isinstance(moment, Unreadable):
-        return unreadable(moment)
-    moment = moment.astimezone(UTC)
-    return Markup('<time datetime="{}" title="{}" data-ago>{}</time>').format(
-        moment.isoformat(timespec="seconds"), moment.strftime("%Y-%m-%d %H:%M:%S UTC"), distance(moment)
-    )
-
-
-def clock(time: datetime | Unreadable) -> Markup:
-    """Return a time of day, with the date for whoever asks."""
-    if isinstance(time, Unreadable):
-        return unreadable(time)
-    moment = time.astimezone(UTC)
-    return Markup('<time datetime="{}" title="{}">{}</time>').format(
-        moment.isoformat(timespec="seconds"), moment.strftime("%Y-%m-%d %H:%M:%S UTC"), moment.strftime("%H:%M:%S")
-    )
-
-
-def unreadable(reason: str) -> Markup:
-    """Say that a value cannot be read, with the reason for whoever asks."""
-    return Markup('<span class="muted" title="{}">unreadable</span>').format(reason)
-
-
-def in_seconds(value: object) -> Markup | str:
-    """Say a run time: `12 ms`, `3.4 s`, `2 min 5 s`."""
-    words = run_time(value)
-    return unreadable(words) if isinstance(words, Unreadable) else words
-
-
-def with_code(sentence: str) -> Markup:
-    """Return a sentence with what stands between backticks as code."""
-    parts = sentence.split("`")
-    return Markup("").join(Markup("<code>{}</code>").format(part) if at % 2 else part for at, part in enumerate(parts))
-
-
-def number(value: object) -> str:
-    """Write a number with thin gaps between thousands; what is none, as it is."""
-    if not isinstance(value, int | float) or not -1e30 < value < 1e30:
-        return cut(value, 60)
-    return f"{value:,}".replace(",", "\u2009")
-
-
-def compact(value: int) -> str:
-    """Write a count in few letters: 9,870 as it is, 12k, 1.3M."""
-    if value < 10_000:
-        return number(value)
-    return f"{value / 1000:.0f}k" if value < 999_500 else f"{value / 1_000_000:.1f}M"
-
-
-def in_json(document: Json) -> str:
-    """Write a document in one line, or its beginning."""
-    return cut(_json(document), 1_000)
-
-
-def pretty(document: Json) -> str:
-    """Write a document to be read."""
-    return _json(document, indent=2)
-
-
-def _json(document: Json, indent: int | None = None) -> str:
-    try:
-        return json.dumps(document, indent=indent, ensure_ascii=False)
-    except (ValueError, RecursionError) as error:
-        return f"unreadable: {type(error).__name__}"
-
-
-def cut(value: object, most_chars: int) -> str:
-    """Return a value as text, or the beginning of it."""
-    try:
-        text = str(value)
-    except ValueError:
-        return "unreadable: a number of more than 4,300 digits"
-    return text if len(text) <= most_chars else f"{text[: most_chars - 1]}…"
-
-
-def short(id: object) -> str:
-    """Return the end of an id, which tells neighbours apart: ids made together begin alike."""
-    return str(id)[-8:]
-
-
-def items(document: Json) -> list[tuple[str, Json]]:
-    """Return an object's members; of what is no object, one that says so."""
-    if isinstance(document, dict):
-        return list(document.items())
-    return [("unreadable", document)]

@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from cogo_dagster.bootstrap import alert_loop
 from cogo_dagster.redaction import redact
 from cogo_dagster.settings import Settings, SettingsError
+from cogo_dagster.web.dependencies import web_of_app
 
 _GRACE_SECONDS: Final = 3
 _START_SECONDS: Final = 20.0
@@ -86,7 +87,7 @@ def alerting(settings: Settings, app: FastAPI, say: Callable[[str], None], pause
     if not settings.webhook_types and settings.deadman_url is None:
         yield
         return
-    with alert_loop(settings, lambda: app.state.web.backend.application.alerts, say, pause_seconds).running():
+    with alert_loop(settings, lambda: web_of_app(app).backend.application.alerts, say, pause_seconds).running():
         yield
 
 

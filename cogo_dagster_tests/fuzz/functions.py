@@ -17,7 +17,7 @@ from cogo_dagster.queue.executor import Executor, InvalidPayload
 from cogo_dagster.redaction import redact
 from cogo_dagster.settings import load_settings
 from cogo_dagster.web.access import RequestDenied
-from cogo_dagster.web.api.cursors import read_cursor
+from cogo_dagster.web.cursors import read_cursor
 from cogo_dagster_tests.fuzz.strategies import TEXTS, as_base64, as_bytes, as_xml, documents
 from cogo_dagster_tests.fuzz.trial import Trial
 

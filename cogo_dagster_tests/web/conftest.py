@@ -22,7 +22,7 @@ from cogo_dagster.settings import Settings, is_root, load_settings
 from cogo_dagster.vault.access_tokens import AccessTokens
 from cogo_dagster.web.access import Access
 from cogo_dagster.web.app import create_app
-from cogo_dagster.web.dependencies import Web
+from cogo_dagster.web.dependencies import web_of_app
 from cogo_dagster.web.serve import listening, serving
 from cogo_dagster_tests.web.scene import Scene, history, lived_in
 
@@ -47,8 +47,7 @@ class Site:
     @property
     def access(self) -> Access:
         """What decides who may do what."""
-        web: Web = self.app.state.web
-        return web.access
+        return web_of_app(self.app).access
 
     @property
     def queue(self) -> Queue:

@@ -277,7 +277,9 @@ def test_who_may_not_read_sees_numbers_only(site: Site, application_words: list[
     paths = ("/dashboard/local", "/api/metrics/gate/summary?hours=24", "/api/metrics/quality/gate/recent")
     week = "/api/metrics/weekly/summary?week=" + site.get("/api/metrics/weekly/summary", week=this_week())["week"]
     for path in (*paths, week):
-        text = site.client.get(path).text
+        answer = site.client.get(path)
+        assert answer.status_code == 200, path
+        text = answer.text
         assert [word for word in application_words if word in text] == [], path
     known = "".join(site.client.get(path, headers=ADMIN).text for path in (*paths, week))
     assert [word for word in application_words if word not in known] == []

@@ -22,6 +22,7 @@ from cogo_dagster.queue.model import Json
 from cogo_dagster.settings import PROJECT_ROOT, Settings, load_settings
 from cogo_dagster.vault.key_ring import new_key
 from cogo_dagster.web.app import create_app
+from cogo_dagster.web.dependencies import web_of_app
 from cogo_dagster.web.serve import alerting, listening, serving
 from cogo_dagster_tests.alerts.receivers import anything, receiving, until
 from cogo_dagster_tests.alerts.steps import fail_job
@@ -222,7 +223,7 @@ def test_a_database_that_is_away_is_told_past_it(tmp_path: Path) -> None:
             WEBHOOK_ALLOWED_HOSTS=receiver.authority,
         )
         said: list[str] = []
-        loop = alert_loop(given, lambda: create_app(given).state.web.backend.application.alerts, said.append)
+        loop = alert_loop(given, lambda: web_of_app(create_app(given)).backend.application.alerts, said.append)
         with mock.patch("cogo_dagster.alerts.outage.time.time", side_effect=count(1_000_000, 60)):
             loop.once()
             loop.once()

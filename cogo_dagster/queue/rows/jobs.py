@@ -63,6 +63,11 @@ class JobRow(Row):
     error: ShownError
     forced: bool = Field(description="It failed, and was counted as succeeded by BROWSER_FORCE_SUCCESS.")
 
+    @property
+    def shown_error(self) -> JobError | UnreadableText | None:
+        """The error of the last attempt, unless the job succeeded."""
+        return None if self.status == "succeeded" else self.error
+
 
 class FoundJob(JobRow):
     """A job as a search shows it."""
@@ -124,6 +129,12 @@ class WholeJob(JobRow):
     replay_of: UUID | None
     replayed_job_id: UUID | None
     artifacts: list[ArtifactRow]
+
+    @property
+    def subject(self) -> Json:
+        """What the payload is about, as a search shows it: an address, a file, a command."""
+        given = self.payload if isinstance(self.payload, dict) else {}
+        return given.get("url") or given.get("file_key") or given.get("command")
 
 
 class LookedAtJob(WholeJob):

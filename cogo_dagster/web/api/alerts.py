@@ -4,19 +4,16 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query
 
-from cogo_dagster.bootstrap import Application
-from cogo_dagster.quality.gates import PublishedWeek
-from cogo_dagster.queue.errors import InvalidArgument
-from cogo_dagster.web.access import RequestDenied
-from cogo_dagster.web.api.cursors import Before, PageSize, next_cursor, read_cursor
+from cogo_dagster.web.actions import notify
 from cogo_dagster.web.api.schemas import Alerts, AlertTargets, Notified
+from cogo_dagster.web.cursors import Before, PageSize, next_cursor, read_cursor
 from cogo_dagster.web.dependencies import Actor, AppPart, require_reader
-from cogo_dagster.web.error_handlers import problems
+from cogo_dagster.web.problems import problems
 
-router = APIRouter(prefix="/api", tags=["alerts"])
+router = APIRouter(prefix="/api", tags=["alerts"], responses=problems(401, 403, 422, 429))
 
 
-@router.get("/alerts", dependencies=[Depends(require_reader)], responses=problems(401, 403, 404, 422, 429))
+@router.get("/alerts", dependencies=[Depends(require_reader)], responses=problems(404))
 def list_alerts(
     application: AppPart,
     *,
@@ -31,13 +28,13 @@ def list_alerts(
     return Alerts(alerts=rows, next=next_cursor(rows, limit, "last_seen_at", "id"))
 
 
-@router.get("/alerts/targets", dependencies=[Depends(require_reader)], responses=problems(401, 403, 422, 429))
+@router.get("/alerts/targets", dependencies=[Depends(require_reader)])
 def targets(application: AppPart) -> AlertTargets:
     """How each target does: whether it can be reached, and what waits for it."""
     return application.alerts.target_health()
 
 
-@router.post("/notify/weekly", responses=problems(401, 403, 404, 422, 429))
+@router.post("/notify/weekly", responses=problems(404))
 def notify_weekly(
     application: AppPart,
     actor: Actor,
@@ -48,19 +45,4 @@ def notify_weekly(
     ] = None,
 ) -> Notified:
     """Tell every target the week's summary, once a week however often it is asked."""
-    return notify(application, week, actor)
-
-
-def notify(application: Application, week: str | None, actor: str) -> Notified:
-    """Announce a week.
-
-    Raises:
-        RequestDenied: There is no such week, or it is not over.
-    """
-    try:
-        told = application.gates.weekly(week)
-        answer = application.weeks.announce(PublishedWeek(told))
-    except InvalidArgument as error:
-        raise RequestDenied(404, str(error)) from None
-    application.queue.note("notify_weekly", actor, week=told.week, created=answer.created)
-    return Notified(week=told.week, targets=answer.targets, created=answer.created)
+    return Notified.model_validate(notify(application, week, actor), from_attributes=True)

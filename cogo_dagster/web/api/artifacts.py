@@ -8,19 +8,19 @@ from starlette.responses import Response
 
 from cogo_dagster.queue.errors import JobNotFound
 from cogo_dagster.queue.rows import artifacts as rows_of
-from cogo_dagster.web.api.cursors import Before, PageSize, next_cursor, read_cursor
 from cogo_dagster.web.api.schemas import NO_NULL, ArtifactRow, Artifacts
 from cogo_dagster.web.content import content_of
+from cogo_dagster.web.cursors import Before, PageSize, next_cursor, read_cursor
 from cogo_dagster.web.dependencies import AppPart, require_reader
-from cogo_dagster.web.error_handlers import problems
 from cogo_dagster.web.headers import TRACES_HOST
+from cogo_dagster.web.problems import problems
 
-router = APIRouter(prefix="/api/artifacts", tags=["artifacts"])
+router = APIRouter(prefix="/api/artifacts", tags=["artifacts"], responses=problems(401, 403, 422, 429))
 
 ArtifactId = Annotated[UUID, Path(description="The artifact's id.")]
 
 
-@router.get("", dependencies=[Depends(require_reader)], responses=problems(401, 403, 404, 422, 429))
+@router.get("", dependencies=[Depends(require_reader)], responses=problems(404))
 def list_artifacts(
     application: AppPart,
     *,
@@ -46,7 +46,7 @@ def list_artifacts(
     )
 
 
-@router.get("/{artifact_id}", dependencies=[Depends(require_reader)], responses=problems(401, 403, 404, 422, 429))
+@router.get("/{artifact_id}", dependencies=[Depends(require_reader)], responses=problems(404))
 def get_artifact(application: AppPart, artifact_id: ArtifactId) -> ArtifactRow:
     """One artifact's row."""
     return artifact_document(find(application.queue.get_artifacts([artifact_id]), artifact_id))
@@ -59,7 +59,7 @@ def get_artifact(application: AppPart, artifact_id: ArtifactId) -> ArtifactRow:
     responses={
         200: {"description": "The bytes.", "content": {"*/*": {}}},
         303: {"description": "A signed address of the bytes, good for some minutes."},
-        **problems(401, 403, 404, 422, 429, 502),
+        **problems(404, 502),
     },
 )
 def get_content(

@@ -8,10 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool
 from cogo_dagster.bootstrap import Application
 from cogo_dagster.queue.bulk import Operation, preview
 from cogo_dagster.queue.model import Json
+from cogo_dagster.web.actions import MOST_AT_ONCE
 from cogo_dagster.web.api.schemas import NO_NULL, Done
-
-MOST_AT_ONCE: Final = 10_000
-"""Rows one request may change: it answers within seconds. Ask again for more."""
 
 _SHOWN: Final = 100
 

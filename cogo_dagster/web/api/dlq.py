@@ -8,12 +8,12 @@ from pydantic import Field
 
 from cogo_dagster.queue.bulk import Operation
 from cogo_dagster.web.api.bulk import Filters, done
-from cogo_dagster.web.api.cursors import Before, PageSize, next_cursor, read_cursor
 from cogo_dagster.web.api.schemas import NO_NULL, DeadLetters, Done, Incidents
+from cogo_dagster.web.cursors import Before, PageSize, next_cursor, read_cursor
 from cogo_dagster.web.dependencies import Actor, AppPart, require_reader
-from cogo_dagster.web.error_handlers import problems
+from cogo_dagster.web.problems import problems
 
-router = APIRouter(prefix="/api/dlq", tags=["dead letters"])
+router = APIRouter(prefix="/api/dlq", tags=["dead letters"], responses=problems(401, 403, 422, 429))
 
 Word = Annotated[str | None, Query(max_length=200, pattern=NO_NULL)]
 
@@ -24,7 +24,7 @@ class Replay(Filters):
     fingerprint: str | None = Field(None, max_length=64, pattern=NO_NULL, description="Only of this cause.")
 
 
-@router.get("", dependencies=[Depends(require_reader)], responses=problems(401, 403, 404, 422, 429))
+@router.get("", dependencies=[Depends(require_reader)], responses=problems(404))
 def list_dlq(
     application: AppPart,
     *,
@@ -49,7 +49,7 @@ def list_dlq(
     return DeadLetters(dead_letters=rows, next=next_cursor(rows, limit, "failed_at", "job_id"))
 
 
-@router.get("/incidents", dependencies=[Depends(require_reader)], responses=problems(401, 403, 422, 429))
+@router.get("/incidents", dependencies=[Depends(require_reader)])
 def list_incidents(
     application: AppPart,
     *,
@@ -62,14 +62,14 @@ def list_incidents(
     return Incidents(incidents=rows)
 
 
-@router.post("/replay", responses=problems(401, 403, 404, 409, 422, 429))
+@router.post("/replay", responses=problems(404, 409))
 def replay_dlq(application: AppPart, actor: Actor, what: Replay) -> Done:
     """Put dead letters back into the queue, each once, as a new job. A dry run unless `dry_run` is false."""
     arguments = what.arguments() | {"fingerprint": what.fingerprint}
     return done(application, Operation("replay_dlq", arguments), actor, what)
 
 
-@router.post("/{job_id}/replay", responses=problems(401, 403, 404, 409, 422, 429))
+@router.post("/{job_id}/replay", responses=problems(404, 409))
 def replay_letter(
     application: AppPart, actor: Actor, job_id: Annotated[UUID, Path(description="The dead job's id.")]
 ) -> Done:

@@ -14,7 +14,7 @@ from cogo_dagster.queue.stats import History, Numbers, StatusCounts
 from cogo_dagster.settings import SettingsError
 from cogo_dagster.web.backend import PATIENCE_SECONDS, Backend
 from cogo_dagster.web.dependencies import WebPart, anybody, may_read, probed, require_reader, require_scraper, web_of
-from cogo_dagster.web.error_handlers import problems
+from cogo_dagster.web.problems import problems
 from cogo_dagster.web.prometheus import QueueCollector
 
 router = APIRouter(tags=["health and metrics"])

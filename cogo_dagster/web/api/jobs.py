@@ -1,6 +1,5 @@
 """Jobs and their attempts, read and acted upon."""
 
-from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -9,21 +8,20 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool
 from starlette.responses import JSONResponse, Response
 
 from cogo_dagster.bootstrap import Application
-from cogo_dagster.formatting.explanation import why
 from cogo_dagster.formatting.timeline import attempts_of
 from cogo_dagster.queue.bulk import Operation
-from cogo_dagster.queue.errors import JobNotFound
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.rows.jobs import WholeJob
 from cogo_dagster.text import storable_json
 from cogo_dagster.web.api.artifacts import artifact_document
 from cogo_dagster.web.api.bulk import Filters, done
-from cogo_dagster.web.api.cursors import PageSize
 from cogo_dagster.web.api.schemas import NO_NULL, AttemptRow, Cancelled, Done, JobDetail, Jobs, Status
+from cogo_dagster.web.cursors import PageSize
 from cogo_dagster.web.dependencies import Actor, AppPart, require_reader
-from cogo_dagster.web.error_handlers import problems
+from cogo_dagster.web.lookups import no_such_job, reason
+from cogo_dagster.web.problems import problems
 
-router = APIRouter(prefix="/api/jobs", tags=["jobs"])
+router = APIRouter(prefix="/api/jobs", tags=["jobs"], responses=problems(401, 403, 422, 429))
 
 Word = Annotated[str | None, Query(max_length=200, pattern=NO_NULL)]
 JobId = Annotated[UUID, Path(description="The job's id.")]
@@ -47,7 +45,7 @@ class RetryOne(BaseModel):
     )
 
 
-@router.get("", dependencies=[Depends(require_reader)], responses=problems(401, 403, 422, 429))
+@router.get("", dependencies=[Depends(require_reader)])
 def list_jobs(
     application: AppPart,
     *,
@@ -82,7 +80,7 @@ def list_jobs(
     return Jobs(jobs=found.jobs, next=found.before_id, looked_until=found.looked_until)
 
 
-@router.get("/{job_id}", dependencies=[Depends(require_reader)], responses=problems(401, 403, 404, 422, 429))
+@router.get("/{job_id}", dependencies=[Depends(require_reader)], responses=problems(404))
 def get_job(application: AppPart, job_id: JobId) -> JobDetail:
     """One job, whole: why it is where it is, payload, attempts, artifacts."""
     job, words = look(application, job_id)
@@ -94,7 +92,7 @@ def get_job(application: AppPart, job_id: JobId) -> JobDetail:
     return JobDetail.model_validate({**job.document, **of_its_own})
 
 
-@router.get("/{job_id}/attempts", dependencies=[Depends(require_reader)], responses=problems(401, 403, 404, 422, 429))
+@router.get("/{job_id}/attempts", dependencies=[Depends(require_reader)], responses=problems(404))
 def get_attempts(application: AppPart, job_id: JobId) -> list[AttemptRow]:
     """Every attempt of a job, oldest first."""
     return _attempts(look(application, job_id)[0])
@@ -102,7 +100,7 @@ def get_attempts(application: AppPart, job_id: JobId) -> list[AttemptRow]:
 
 _FILE: Final[dict[int | str, dict[str, Any]]] = {
     200: {"description": "The JSON document.", "content": {"application/json": {}}},
-    **problems(401, 403, 404, 422, 429),
+    **problems(404),
 }
 
 
@@ -118,14 +116,14 @@ def get_result(application: AppPart, job_id: JobId) -> Response:
     return _file(whole(application, job_id).result, f"result-{job_id}.json")
 
 
-@router.post("/retry", responses=problems(401, 403, 404, 409, 422, 429))
+@router.post("/retry", responses=problems(404, 409))
 def retry_failed(application: AppPart, actor: Actor, what: Retry) -> Done:
     """Put failed jobs back into the queue, each under its own id. A dry run unless `dry_run` is false."""
     operation = Operation("retry_failed", what.arguments() | {"reset_attempts": what.reset_attempts})
     return done(application, operation, actor, what)
 
 
-@router.post("/{job_id}/retry", responses=problems(401, 403, 404, 409, 422, 429))
+@router.post("/{job_id}/retry", responses=problems(404, 409))
 def retry_job(application: AppPart, actor: Actor, job_id: JobId, how: RetryOne | None = None) -> Done:
     """Put one failed job back into the queue."""
     reset = how.reset_attempts if how else False
@@ -133,7 +131,7 @@ def retry_job(application: AppPart, actor: Actor, job_id: JobId, how: RetryOne |
     return done(application, operation, actor, Filters(dry_run=False))
 
 
-@router.post("/{job_id}/cancel", responses=problems(401, 403, 404, 409, 422, 429))
+@router.post("/{job_id}/cancel", responses=problems(404, 409))
 def cancel_job(application: AppPart, actor: Actor, job_id: JobId) -> Cancelled:
     """Cancel a queued job at once; ask a running one to stop, where success still wins."""
     return application.queue.cancel(job_id, actor=actor)
@@ -158,17 +156,6 @@ def whole(application: Application, job_id: UUID) -> WholeJob:
     if not found:
         raise no_such_job(job_id)
     return found[0]
-
-
-def no_such_job(job_id: UUID) -> JobNotFound:
-    """Say that there is no such job."""
-    return JobNotFound(f"There is no job {job_id}: it was purged, or the id has a slip.")
-
-
-def reason(application: Application, job_id: UUID) -> str | None:
-    """Return why a job is where it is, in words."""
-    reasons = [why(fact, datetime.now(UTC)) for fact in application.queue.explain([job_id])]
-    return reasons[0] if reasons else None
 
 
 def _file(document: Json, name: str) -> Response:

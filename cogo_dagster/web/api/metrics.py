@@ -5,14 +5,14 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel
 
-from cogo_dagster.bootstrap import Application
-from cogo_dagster.quality.records import GateRun, GateSummary, ProviderHealth, WeeklySummary
+from cogo_dagster.quality.records import GateRun, GateSummary, WeeklySummary
 from cogo_dagster.quality.summary import markdown
 from cogo_dagster.queue.errors import InvalidArgument
 from cogo_dagster.web.access import RequestDenied
 from cogo_dagster.web.api.schemas import NO_NULL
 from cogo_dagster.web.dependencies import AppPart, anybody, may_read
-from cogo_dagster.web.error_handlers import problems
+from cogo_dagster.web.lookups import providers, with_addresses
+from cogo_dagster.web.problems import problems
 
 router = APIRouter(prefix="/api/metrics", tags=["quality gate"], dependencies=[Depends(anybody)])
 
@@ -86,17 +86,3 @@ def without_messages(summary: GateSummary) -> GateSummary:
     failures = [failure.model_copy(update={"message": ""}) for failure in summary.top_failures]
     quiet = [provider.model_copy(update={"error": None}) for provider in summary.providers]
     return summary.model_copy(update={"top_failures": failures, "providers": quiet})
-
-
-def with_addresses(request: Request, run: GateRun) -> GateRun:
-    """Return a gate run whose addresses lead back to where it was asked for, also while METRICS_BASE is unset."""
-    base = (request.app.state.web.settings.metrics_base or str(request.base_url)).rstrip("/")
-    ids = {name: getattr(run, f"{name}_artifact_id") for name in ("eslint", "coverage", "junit")}
-    return run.model_copy(
-        update={f"{name}_url": f"{base}/api/artifacts/{id}/content" if id else None for name, id in ids.items()}
-    )
-
-
-def providers(application: Application) -> list[ProviderHealth]:
-    """Return the last probe of each provider, those that fail first."""
-    return [ProviderHealth.model_validate(row.document) for row in application.health.providers()]

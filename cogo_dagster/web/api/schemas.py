@@ -30,12 +30,6 @@ NO_NULL = r"^[^\u0000]*$"
 """Text that the database can hold."""
 
 
-class Problem(BaseModel):
-    """What went wrong: one sentence that says what to do."""
-
-    error: str
-
-
 class AttemptRow(BaseModel):
     """One attempt of a job."""
 

@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from cogo_dagster.queue.errors import InvalidArgument
 from cogo_dagster.web.access import RequestDenied
 from cogo_dagster.web.dependencies import Admin, WebPart, require_admin_reader
-from cogo_dagster.web.error_handlers import problems
+from cogo_dagster.web.problems import problems
 
-router = APIRouter(prefix="/api/tokens", tags=["access tokens"])
+router = APIRouter(prefix="/api/tokens", tags=["access tokens"], responses=problems(401, 403, 422, 429))
 
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,79}$"
 
@@ -64,13 +64,13 @@ class RevokedToken(BaseModel):
     sessions: int = Field(description="Sessions of the dashboard that ended with it.")
 
 
-@router.get("", dependencies=[Depends(require_admin_reader)], responses=problems(401, 403, 422, 429))
+@router.get("", dependencies=[Depends(require_admin_reader)])
 def list_tokens(web: WebPart) -> Tokens:
     """Tokens, live ones first."""
     return Tokens(tokens=[TokenRow.model_validate(row.document) for row in web.access.tokens.rows()])
 
 
-@router.post("", responses=problems(401, 403, 409, 422, 429))
+@router.post("", responses=problems(409))
 def create_token(web: WebPart, actor: Admin, what: NewToken) -> MadeToken:
     """Make a token; it is said once and kept nowhere."""
     tokens = web.access.tokens
@@ -81,7 +81,7 @@ def create_token(web: WebPart, actor: Admin, what: NewToken) -> MadeToken:
     return MadeToken.model_validate({**row.document, "token": token})
 
 
-@router.post("/{name}/revoke", responses=problems(401, 403, 422, 429))
+@router.post("/{name}/revoke")
 def revoke_token(
     web: WebPart, actor: Admin, name: Annotated[str, Path(pattern=_NAME, description="The token's name.")]
 ) -> RevokedToken:

@@ -5,12 +5,12 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from cogo_dagster.web.api.cursors import Before, PageSize, next_cursor, read_cursor
 from cogo_dagster.web.api.schemas import NO_NULL, Operations, Paused, Workers
+from cogo_dagster.web.cursors import Before, PageSize, next_cursor, read_cursor
 from cogo_dagster.web.dependencies import Actor, AppPart, require_reader
-from cogo_dagster.web.error_handlers import problems
+from cogo_dagster.web.problems import problems
 
-router = APIRouter(prefix="/api", tags=["workers and operations"])
+router = APIRouter(prefix="/api", tags=["workers and operations"], responses=problems(401, 403, 422, 429))
 
 
 class PausableType(BaseModel):
@@ -36,7 +36,7 @@ class PausableExecutor(BaseModel):
 Pausable = Annotated[PausableType | PausableExecutor, Field(discriminator="kind")]
 
 
-@router.get("/workers", dependencies=[Depends(require_reader)], responses=problems(401, 403, 404, 422, 429))
+@router.get("/workers", dependencies=[Depends(require_reader)], responses=problems(404))
 def list_workers(
     application: AppPart,
     *,
@@ -51,7 +51,7 @@ def list_workers(
     return Workers(workers=rows, next=next_cursor(rows, limit, "started_at", "instance_id"))
 
 
-@router.get("/operations", dependencies=[Depends(require_reader)], responses=problems(401, 403, 404, 422, 429))
+@router.get("/operations", dependencies=[Depends(require_reader)], responses=problems(404))
 def list_operations(
     application: AppPart,
     *,
@@ -66,14 +66,14 @@ def list_operations(
     return Operations(operations=rows, next=next_cursor(rows, limit, "created_at", "id"))
 
 
-@router.post("/pause", responses=problems(401, 403, 422, 429))
+@router.post("/pause")
 def pause(application: AppPart, actor: Actor, what: Pausable) -> Paused:
     """Claim no more of a type, or let an executor claim nothing; what runs goes on."""
     change = application.queue.pause(what.kind, what.name, reason=what.reason, actor=actor)
     return Paused(kind=change.kind, name=change.name, changed=change.changed)
 
 
-@router.post("/resume", responses=problems(401, 403, 422, 429))
+@router.post("/resume")
 def resume(application: AppPart, actor: Actor, what: Pausable) -> Paused:
     """End a pause."""
     answer = application.queue.resume(what.kind, what.name, actor=actor)

@@ -6,9 +6,10 @@ from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from cogo_dagster.queue.bulk import Operation
-from cogo_dagster.web.api.bulk import MOST_AT_ONCE
+from cogo_dagster.web.actions import MOST_AT_ONCE
+from cogo_dagster.web.addresses import own_page
 from cogo_dagster.web.dependencies import AppPart
-from cogo_dagster.web.pages.forms import FormPart, Operator, back, form_of, own_page
+from cogo_dagster.web.pages.forms import FormPart, Operator, back, form_of
 
 router = APIRouter(prefix="/dashboard", include_in_schema=False)
 

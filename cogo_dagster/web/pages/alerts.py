@@ -5,11 +5,10 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
-from cogo_dagster.web.api.alerts import notify
-from cogo_dagster.web.api.cursors import next_cursor, read_cursor
-from cogo_dagster.web.dependencies import AppPart, require_reader
+from cogo_dagster.web.actions import notify
+from cogo_dagster.web.cursors import next_cursor, read_cursor
+from cogo_dagster.web.dependencies import AppPart, require_reader, web_of
 from cogo_dagster.web.pages.forms import Operator, back, form_of
-from cogo_dagster.web.render import Pages
 
 router = APIRouter(prefix="/dashboard", include_in_schema=False)
 
@@ -23,8 +22,7 @@ def alerts(
     """What fires, what was sent where, and whether the targets can be reached."""
     rows = application.alerts.list_alerts(before=read_cursor(before, "last_seen_at", "id"), max_alerts=PAGE)
     cursor = next_cursor(rows, PAGE, "last_seen_at", "id")
-    pages: Pages = request.app.state.pages
-    return pages.page(
+    return web_of(request).pages.page(
         request,
         "alerts.html",
         title="Alerts",

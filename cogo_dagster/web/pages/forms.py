@@ -1,8 +1,7 @@
 """What a form of the dashboard must prove before it acts: that it is ours, and who sent it."""
 
-import re
 from typing import Annotated
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl
 
 from fastapi import Depends, Request
 from starlette.responses import RedirectResponse
@@ -13,8 +12,6 @@ from cogo_dagster.web.dependencies import check_role, rule, session_of, web_of
 from cogo_dagster.web.headers import is_same_origin, own_origins
 
 _MOST_BYTES = 10_000
-
-_OURS = re.compile(r"/(?:dashboard/|api/|metrics$)[^\\\x00-\x20\x7f]*$")
 
 Form = dict[str, str]
 
@@ -72,30 +69,3 @@ def back(address: str, did: str | None = None, n: int | None = None) -> Redirect
         return RedirectResponse(address, 303)
     mark = f"did={did}" + (f"&n={n}" if n is not None else "")
     return RedirectResponse(f"{address}{'&' if '?' in address else '?'}{mark}", 303)
-
-
-def own_page(address: str | None, default: str = "/dashboard/local") -> str:
-    """Return an address if it is one of ours that can be read, without what a page said before."""
-    try:
-        parts = urlsplit(address or "")
-    except ValueError:
-        return default
-    if parts.scheme or parts.netloc or not _OURS.match(parts.path):
-        return default
-    query = "&".join(word for word in parts.query.split("&") if word and not word.startswith(("did=", "n=")))
-    return parts.path + (f"?{query}" if query else "")
-
-
-def login_page(request: Request) -> str:
-    """Return the login page that leads back here."""
-    here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    # What was posted is not repeated: its page asks again.
-    page = here if request.method in ("GET", "HEAD") else _page_before(request)
-    return f"/dashboard/login?next={quote(page, safe='')}"
-
-
-def _page_before(request: Request) -> str:
-    try:
-        return own_page(urlsplit(request.headers.get("referer", "")).path)
-    except ValueError:
-        return own_page(None)

@@ -4,7 +4,7 @@ import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
@@ -13,10 +13,10 @@ from starlette.responses import Response
 from cogo_dagster.formatting.timeline import attempts_of, timeline
 from cogo_dagster.queue.artifacts import ArtifactStore, ArtifactStoreError
 from cogo_dagster.queue.rows.artifacts import ArtifactRow
-from cogo_dagster.web.api.jobs import no_such_job, reason
+from cogo_dagster.queue.rows.jobs import LookedAtJob
 from cogo_dagster.web.content import bare_type, first_text
 from cogo_dagster.web.dependencies import AppPart, require_reader, session_of, web_of
-from cogo_dagster.web.render import Pages
+from cogo_dagster.web.lookups import no_such_job, reason
 from cogo_dagster.web.traces import viewer_address
 
 router = APIRouter(prefix="/dashboard", include_in_schema=False, dependencies=[Depends(require_reader)])
@@ -30,7 +30,7 @@ class Exhibit:
     """An artifact as the page shows it.
 
     Attributes:
-        kind: `image`, `text`, `trace` or `file`.
+        kind: `image`, `text`, `trace`, `pdf` or `file`.
         text: The beginning of a text.
         whole: Whether that is all of it.
         viewer: Where a trace is looked at.
@@ -42,6 +42,46 @@ class Exhibit:
     whole: bool = True
     viewer: str | None = None
 
+    @property
+    def is_wide(self) -> bool:
+        """Whether it takes the page's whole width."""
+        return self.kind in ("image", "text", "trace")
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a text is shown without a click."""
+        return "json" in (self.row.content_type or "")
+
+    @property
+    def summary(self) -> str:
+        """What a text is."""
+        what = "HTML source" if "html" in (self.row.content_type or "") else "Content"
+        return what if self.whole else f"{what}, the first {_READ_BYTES // 1024} kB"
+
+
+@dataclass(frozen=True, slots=True)
+class JobActions:
+    """What an operator can do with a job.
+
+    Attributes:
+        cancel: What cancelling is called; None where there is nothing to cancel.
+        retry: Whether it can be put back, or replayed.
+    """
+
+    cancel: str | None
+    retry: bool
+    after_login: bool
+
+    @classmethod
+    def of(cls, job: LookedAtJob) -> Self:
+        """Return what the job's status allows."""
+        names = {"queued": "Cancel", "running": "Ask it to stop"}
+        return cls(
+            cancel=None if job.cancel_requested else names.get(job.status),
+            retry=job.status == "failed" and not job.replayed_job_id,
+            after_login=job.status in ("queued", "running", "failed"),
+        )
+
 
 @router.get("/jobs/{job_id}")
 def job(request: Request, application: AppPart, job_id: UUID) -> Response:
@@ -49,12 +89,12 @@ def job(request: Request, application: AppPart, job_id: UUID) -> Response:
     found = application.queue.look_at(job_id)
     if found is None:
         raise no_such_job(job_id)
-    pages: Pages = request.app.state.pages
-    return pages.page(
+    return web_of(request).pages.page(
         request,
         "job.html",
         title=f"{found.type} {str(job_id)[-8:]}",
         job=found,
+        can=JobActions.of(found),
         why=reason(application, job_id),
         attempts=attempts_of(found),
         timeline=timeline(found),
@@ -68,6 +108,8 @@ def _exhibit(request: Request, store: ArtifactStore, row: ArtifactRow) -> Exhibi
         return Exhibit(row, "image")
     if kind == "application/zip" and (row.name or "").endswith("trace.zip"):
         return Exhibit(row, "trace", viewer=viewer_address(request, str(row.id), _signed(request, str(row.id))))
+    if "pdf" in kind:
+        return Exhibit(row, "pdf")
     if kind in _TEXTS and row.storage_key:
         with contextlib.suppress(ArtifactStoreError):
             text, whole = first_text(store, row.storage_key, _READ_BYTES)

@@ -8,10 +8,9 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import RedirectResponse, Response
 
 from cogo_dagster.queue.bulk import Operation, preview
-from cogo_dagster.web.api.bulk import MOST_AT_ONCE
-from cogo_dagster.web.api.cursors import next_cursor, read_cursor
-from cogo_dagster.web.dependencies import AppPart, WebPart, require_reader
-from cogo_dagster.web.render import Pages
+from cogo_dagster.web.actions import MOST_AT_ONCE
+from cogo_dagster.web.cursors import next_cursor, read_cursor
+from cogo_dagster.web.dependencies import AppPart, WebPart, require_reader, web_of
 from cogo_dagster.web.search import QUALIFIERS, STATUSES, JobSearch
 
 router = APIRouter(prefix="/dashboard", include_in_schema=False, dependencies=[Depends(require_reader)])
@@ -34,7 +33,7 @@ def jobs(
         return RedirectResponse(f"/dashboard/jobs/{job_id}", 303)
     search = JobSearch.parse(q)
     found = application.queue.search_jobs(**search.filters(), before_id=before, max_jobs=PAGE)
-    return _pages(request).page(
+    return web_of(request).pages.page(
         request,
         "jobs.html",
         title="Jobs",
@@ -63,7 +62,7 @@ def dlq(
         fingerprint=fingerprint, before=read_cursor(before, "failed_at", "job_id"), max_jobs=PAGE
     )
     incidents = application.queue.list_incidents(max_incidents=PAGE)
-    return _pages(request).page(
+    return web_of(request).pages.page(
         request,
         "dlq.html",
         title="Dead letters",
@@ -82,7 +81,7 @@ def replay_preview(
     """What replaying all that match would do, before it is done."""
     operation = Operation("replay_dlq", {"fingerprint": fingerprint})
     found = preview(application.queue, operation, MOST_AT_ONCE)
-    return _pages(request).page(
+    return web_of(request).pages.page(
         request,
         "replay.html",
         title="Replay dead letters",
@@ -90,6 +89,7 @@ def replay_preview(
         found=found,
         same_code_version=found.counts["same_code_version"],
         most=MOST_AT_ONCE,
+        is_cut=found.matched >= MOST_AT_ONCE,
         shown=found.items[:20],
     )
 
@@ -98,7 +98,7 @@ def replay_preview(
 def workers(request: Request, application: AppPart, before: Cursor = None) -> Response:
     """Workers and their devices, and what is paused."""
     rows = application.queue.list_workers(before=read_cursor(before, "started_at", "instance_id"), max_workers=PAGE)
-    return _pages(request).page(
+    return web_of(request).pages.page(
         request,
         "workers.html",
         title="Workers",
@@ -112,18 +112,13 @@ def workers(request: Request, application: AppPart, before: Cursor = None) -> Re
 def log(request: Request, application: AppPart, before: Cursor = None) -> Response:
     """What operators did."""
     rows = application.queue.list_operations(before=read_cursor(before, "created_at", "id"), max_operations=PAGE)
-    return _pages(request).page(
+    return web_of(request).pages.page(
         request,
         "log.html",
         title="Log",
         operations=rows,
         following=_following(before=next_cursor(rows, PAGE, "created_at", "id")),
     )
-
-
-def _pages(request: Request) -> Pages:
-    pages: Pages = request.app.state.pages
-    return pages
 
 
 def _following(*, before: str | None, **kept: str | None) -> str | None:

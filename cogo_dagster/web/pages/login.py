@@ -9,9 +9,9 @@ from starlette.responses import HTMLResponse, Response
 
 from cogo_dagster.vault.access_tokens import Holder
 from cogo_dagster.web.access import SESSION_COOKIE, SESSION_SECONDS, RequestDenied, named
+from cogo_dagster.web.addresses import own_page
 from cogo_dagster.web.dependencies import Web, WebPart, anybody, client_of, session_of, web_of
-from cogo_dagster.web.pages.forms import FormPart, back, form_of, own_page
-from cogo_dagster.web.render import Pages
+from cogo_dagster.web.pages.forms import FormPart, back, form_of
 
 router = APIRouter(prefix="/dashboard", include_in_schema=False, dependencies=[Depends(anybody)])
 
@@ -89,8 +89,7 @@ def _again(page: str) -> Response:
 
 
 def _page(request: Request, page: str | None, problem: str | None, status: int) -> Response:
-    pages: Pages = request.app.state.pages
-    return pages.page(
+    return web_of(request).pages.page(
         request,
         "login.html",
         status,

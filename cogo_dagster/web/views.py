@@ -1,0 +1,283 @@
+"""How templates show rows: the words, icons, colours and addresses of what they place. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+from typing import Final
+from urllib.parse import quote
+
+from markupsafe import Markup
+
+from cogo_dagster.formatting.timeline import Moment
+from cogo_dagster.formatting.values import error_line, one_line, span
+from cogo_dagster.quality.records import GateRun
+from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.rows.alerts import Alert, AlertTarget
+from cogo_dagster.queue.rows.jobs import FoundJob, JobRow
+from cogo_dagster.queue.rows.workers import WorkerRow
+from cogo_dagster.queue.stats import Numbers
+from cogo_dagster.supervision.replays import is_after
+from cogo_dagster.web.filters import ago, in_seconds, number
+from cogo_dagster.web.search import STATUSES
+
+UNKNOWN: Final = "\u2013"
+
+_ICONS: Final = dict(zip(STATUSES, STATUSES, strict=True)) | {
+    "lost": "warn",
+    "pass": "succeeded",
+    "fail": "failed",
+    "released": "queued",
+    "snoozed": "queued",
+}
+
+_COUNTED: Final = 10_000
+"""Waiting jobs of a lane are counted up to here."""
+
+_SHOWN_DEVICE: Final = frozenset({"hostname", "cpu_count", "platform"})
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A state as a label: a word, the status whose colour it has, and its icon."""
+
+    word: str
+    tone: str
+    icon: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tab:
+    """A page of the navigation; `brief` is its name on a narrow screen."""
+
+    href: str
+    icon: str
+    name: str
+    brief: str | None = None
+
+    def is_current(self, path: str) -> bool:
+        """Whether a path is this page or one below it."""
+        return path == self.href or path.startswith(f"{self.href}/")
+
+
+TABS: Final = (
+    Tab("/dashboard/local", "home", "Overview"),
+    Tab("/dashboard/jobs", "jobs", "Jobs"),
+    Tab("/dashboard/dlq", "dlq", "Dead letters", "DLQ"),
+    Tab("/dashboard/workers", "workers", "Workers"),
+    Tab("/dashboard/alerts", "alerts", "Alerts"),
+    Tab("/dashboard/log", "log", "Log"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A number of the queue's strip, and the search that lists what it counts."""
+
+    label: str
+    value: str
+    note: str
+    href: str
+    tone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A report of a gate run: its number, and where it is kept."""
+
+    words: str
+    url: str | None
+
+
+def icon(name: str) -> Markup:
+    """Return an icon of the sprite."""
+    return Markup('<svg aria-hidden="true"><use href="#i-{}"/></svg>').format(name)
+
+
+def spaced(name: object) -> str:
+    """Return a name with underscores as words."""
+    return str(name).replace("_", " ")
+
+
+def status_icon(status: str) -> str:
+    """Return the icon of a job's status, an attempt's outcome or a gate run's status."""
+    return _ICONS.get(status, "queued")
+
+
+def job_search(**qualifiers: str | None) -> str:
+    """Return the address of a search for jobs, with values in quotation marks."""
+    words = " ".join(f'{name}:"{value or ""}"' for name, value in qualifiers.items())
+    return f"/dashboard/jobs?q={quote(words)}"
+
+
+def tiles(numbers: Numbers) -> list[Tile]:
+    """Return the queue's strip."""
+    more = "+" if numbers.ready >= _COUNTED or numbers.waiting >= _COUNTED else ""
+    late = numbers.oldest_ready_seconds
+    search = "/dashboard/jobs?q="
+    return [
+        Tile("Queued", number(numbers.queued) + more, f"{number(numbers.ready)} due", f"{search}status:queued"),
+        Tile(
+            "Oldest due",
+            span(late) if numbers.ready else UNKNOWN,
+            "waiting" if numbers.ready else "nothing waits",
+            f"{search}status:queued",
+            "bad" if late > 900 else "warn" if late > 120 else "",
+        ),
+        Tile(
+            "Running",
+            number(numbers.running),
+            f"of {number(numbers.slots_alive)} slots",
+            f"{search}status:running",
+            "warn" if numbers.expired_leases else "",
+        ),
+        Tile(
+            "Succeeded",
+            number(numbers.succeeded_24h),
+            "in 24 h",
+            f"{search}status:succeeded+since:1d",
+            "good" if numbers.succeeded_24h else "",
+        ),
+        Tile(
+            "Failed",
+            number(numbers.failed_24h),
+            "in 24 h",
+            f"{search}status:failed+since:1d",
+            "bad" if numbers.failed_24h else "",
+        ),
+        Tile("Dead letters", number(numbers.dlq_open), "open", "/dashboard/dlq", "bad" if numbers.dlq_open else ""),
+        Tile(
+            "Lease losses",
+            number(numbers.lease_losses_24h),
+            "in 24 h",
+            f"{search}error:crashed+since:1d",
+            "warn" if numbers.lease_losses_24h else "",
+        ),
+        Tile(
+            "Workers",
+            number(numbers.workers_alive),
+            f"{number(numbers.slots_free)} slots free",
+            "/dashboard/workers",
+            "bad" if has_no_worker(numbers) else "",
+        ),
+    ]
+
+
+def has_no_worker(numbers: Numbers) -> bool:
+    """Whether jobs wait and no worker is alive."""
+    return not numbers.workers_alive and numbers.queued > 0
+
+
+def is_stopping(job: JobRow) -> bool:
+    """Whether a running job was asked to stop."""
+    return job.cancel_requested and job.status == "running"
+
+
+def about(job: FoundJob) -> str:
+    """Return what a job is about, in one line: its subject, else its key."""
+    return one_line(job.subject) if job.subject else job.idempotency_key or ""
+
+
+def progress(job: JobRow, now: datetime) -> Markup | str:
+    """Return when a job runs next, where it runs, or how long it ran."""
+    if job.status == "queued":
+        return Markup("next {}").format(ago(job.next_run_at)) if is_after(job.next_run_at, now) else "due"
+    if job.status == "running":
+        return f"on {job.worker_id or '?'}"
+    return "" if job.run_seconds is None else in_seconds(job.run_seconds)
+
+
+def age(job: JobRow) -> Markup | str:
+    """Return when a job changed its status last."""
+    return ago(job.finished_at or job.claimed_at or job.created_at)
+
+
+def with_gaps(moments: Sequence[Moment]) -> list[tuple[Moment, float | None]]:
+    """Return each moment with the seconds since the one before, where at least a millisecond passed."""
+    gaps = [after.seconds_since(before) for before, after in pairwise(moments)]
+    return list(zip(moments, [None, *(gap if gap and gap >= 0.001 else None for gap in gaps)], strict=True))
+
+
+def alert_state(alert: Alert) -> State:
+    """Return what an alert's status looks like."""
+    word = "silenced" if alert.silenced else alert.status
+    tone = {"firing": "failed", "resolved": "succeeded"}.get(alert.status)
+    return State(word, tone or "queued", tone or "alerts")
+
+
+def alert_job(alert: Alert) -> str | None:
+    """Return the id of the job that an alert is about."""
+    job_id = alert.refs.get("job_id") if isinstance(alert.refs, dict) else None
+    return str(job_id) if job_id else None
+
+
+def target_state(target: AlertTarget) -> State:
+    """Return what the health of an alert target looks like."""
+    if target.healthy:
+        return State("reachable", "succeeded", "succeeded")
+    return State("switched off" if target.disabled else "failing", "failed", "failed")
+
+
+def text_or_error(error: Json) -> str:
+    """Return an error in one line; a text as it is."""
+    return error if isinstance(error, str) else error_line(error)
+
+
+def probe_state(healthy: bool) -> State:
+    """Return what the last probe of a provider looks like."""
+    return State("healthy", "succeeded", "succeeded") if healthy else State("failing", "failed", "failed")
+
+
+def verdict_state(verdict: str) -> State:
+    """Return what the gate's verdict looks like."""
+    words = {"pass": "Passed", "fail": "Failed"}
+    return State(words.get(verdict, "Not computed"), verdict, status_icon(verdict))
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """Write a share of a hundred, a dash where it is unknown."""
+    return UNKNOWN if value is None else f"{value:.{digits}f} %"
+
+
+def known(value: object) -> object:
+    """Return a value, a dash where it is unknown."""
+    return UNKNOWN if value is None else value
+
+
+def gate_reports(run: GateRun) -> list[Report]:
+    """Return the lint and coverage reports of a gate run."""
+    lint = None if run.lint_errors is None else f"{run.lint_errors} errors"
+    coverage = None if run.coverage_percent is None else percent(run.coverage_percent)
+    given = ((lint, run.eslint_url), (coverage, run.coverage_url))
+    return [Report(words or ("report" if url else UNKNOWN), url) for words, url in given]
+
+
+def gate_tests(run: GateRun) -> str:
+    """Return how many tests of a gate run passed: `118/120`."""
+    return UNKNOWN if run.tests_total is None else f"{run.tests_total - (run.tests_failed or 0)}/{run.tests_total}"
+
+
+def worker_state(worker: WorkerRow) -> State:
+    """Return whether a worker is alive."""
+    if worker.alive:
+        return State("alive", "succeeded", "succeeded")
+    return State("stopped", "cancelled", "cancelled") if worker.stopped_at else State("silent", "failed", "failed")
+
+
+def slots_in_use(worker: WorkerRow) -> int:
+    """Return how many jobs a worker runs; none once it is gone."""
+    return worker.running if worker.alive else 0
+
+
+def machine(worker: WorkerRow) -> str:
+    """Return the processors and the platform of a worker's device, each behind a comma."""
+    device = worker.device if isinstance(worker.device, dict) else {}
+    cpus, platform = device.get("cpu_count"), device.get("platform")
+    return (f", {cpus} CPUs" if cpus else "") + (f", {platform}" if platform else "")
+
+
+def other_facts(worker: WorkerRow) -> list[tuple[str, Json]]:
+    """Return what else a worker's device reports."""
+    if isinstance(worker.device, dict):
+        return [(name, value) for name, value in worker.device.items() if name not in _SHOWN_DEVICE]
+    return [("unreadable", worker.device)] if worker.device else []
