@@ -104,7 +104,8 @@ def functions_page() -> str:
         "The engine.",
         "Call them by name from any client with the rights of `service_role`: arguments are scalars or `jsonb`, and "
         "each returns one `jsonb` document.",
-        "All are in schema `public`; the source of each is `sql/functions/<name>.sql`.",
+        "They are in schema `public`, the helpers in schema `cogo_internal`, which no API exposes; the source of each "
+        "is `sql/functions/<name>.sql`.",
         "Codes of errors are explained in [errors](errors.md).",
     )
     helpers = [function for function in functions() if function.is_internal]

@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import Final
 
 from cogo_dagster.queue.migrate import sql_folder
+from cogo_dagster.queue.schema_access import INTERNAL
 
 _COMMA: Final = re.compile(r",(?=(?:[^']*'[^']*')*[^']*$)")
 """Between arguments, not within the text of a default."""
 
 _INTERNAL: Final = "Internal: other functions call it."
+
+IN_PUBLIC: Final = {"error_fingerprint": "the generated column jobs_dlq.fingerprint stands on it"}
+"""Internal functions that are not in schema cogo_internal, with the reason."""
 
 _LINE: Final = 120
 
@@ -89,9 +93,13 @@ def _argument(declared: str) -> tuple[str, str]:
 def _read_function(path: Path) -> SqlFunction:
     text = path.read_text(encoding="utf-8")
     comment = re.match(r"/\*\n(.*?)\n \*/", text, re.DOTALL)
-    declared = re.search(r"create or replace function public\.(\w+)\((.*?)\)\s+returns (\S+)", text, re.DOTALL)
-    if comment is None or declared is None or declared[1] != path.stem:
+    declared = re.search(r"create or replace function (\w+)\.(\w+)\((.*?)\)\s+returns (\S+)", text, re.DOTALL)
+    if comment is None or declared is None or declared[2] != path.stem:
         raise ValueError(f"{path.name} needs a comment at its top and the function that its name promises.")
     header = "\n".join(line.removeprefix(" *").removeprefix(" ") for line in comment[1].splitlines())
-    arguments = tuple(part.strip() for part in _COMMA.split(declared[2].replace("\n", " ")) if part.strip())
-    return SqlFunction(declared[1], header, arguments, declared[3])
+    arguments = tuple(part.strip() for part in _COMMA.split(declared[3].replace("\n", " ")) if part.strip())
+    function = SqlFunction(declared[2], header, arguments, declared[4])
+    schema = INTERNAL if function.is_internal and function.name not in IN_PUBLIC else "public"
+    if declared[1] != schema:
+        raise ValueError(f"{path.name} has to create its function in schema {schema}, as its header says.")
+    return function

@@ -97,12 +97,27 @@ begin
 end $$;
 
 do $$
+begin
+    if to_regnamespace('cogo_internal') is null then
+        return;
+    end if;
+    if has_schema_privilege('anon', 'cogo_internal', 'usage, create')
+        or has_schema_privilege('authenticated', 'cogo_internal', 'usage, create') then
+        revoke all on schema cogo_internal from public, anon, authenticated;
+    end if;
+    if not has_schema_privilege('service_role', 'cogo_internal', 'usage') then
+        grant usage on schema cogo_internal to service_role;
+    end if;
+end $$;
+
+do $$
 declare
     ours regprocedure;
 begin
     for ours in
         select p.oid::regprocedure from pg_catalog.pg_proc p
-        where p.pronamespace = 'public'::regnamespace and p.proname = any (array[
+        join pg_catalog.pg_namespace n on n.oid = p.pronamespace and n.nspname in ('public', 'cogo_internal')
+        where p.proname = any (array[
             'access_token_row',
             'acquire_rate',
             'add_dead_letters',

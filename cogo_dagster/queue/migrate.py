@@ -15,7 +15,7 @@ from cogo_dagster.queue.connect import connected, first_line
 from cogo_dagster.queue.errors import AccessDenied, DatabaseUnavailable, QueueError, SchemaOutOfDate, SchemaTooNew
 from cogo_dagster.queue.rows.stats import SchemaVersion
 from cogo_dagster.queue.schema_access import Created, everything_created, with_access, without_dropped_functions
-from cogo_dagster.queue.schema_scripts import ROLES, grants_script, lock_script, mentioned
+from cogo_dagster.queue.schema_scripts import ROLES, drop_script, grants_script, guarded, lock_script, mentioned
 
 SCHEMA_RELEASE: Final = 4
 """Counts up with every change under sql/ that is released; older code never migrates a database with a higher one."""
@@ -27,6 +27,7 @@ _TRIES: Final = 3
 _LAST_OF_RELEASE_3: Final = "20261125050000"
 
 _LOCK_KEY: Final = 0x434F474F  # "COGO"
+_DROP_REPLACED: Final = drop_script(_LOCK_KEY + 1)
 _STATEMENT_SECONDS: Final = 1800.0
 
 _HISTORY_TABLE: Final = """
@@ -111,7 +112,7 @@ def migrate(dsn: str) -> SchemaStatus:
     """
     with connected(dsn, wait_seconds=_STATEMENT_SECONDS, application_name="cogo migrate") as connection:
         try:
-            return _migrate_with_retries(connection)
+            before = _migrate_with_retries(connection)
         except psycopg.errors.InsufficientPrivilege as error:
             raise AccessDenied(
                 f"This role may not change the schema ({error.diag.message_primary}): migrate as the database's owner."
@@ -124,6 +125,9 @@ def migrate(dsn: str) -> SchemaStatus:
         except psycopg.Error as error:
             said = " ".join(filter(None, (error.diag.message_primary, error.diag.message_hint))) or first_line(error)
             raise QueueError(f"The migration failed and nothing was changed: {said}") from error
+        with suppress(psycopg.Error):  # the next call tries again
+            connection.execute(_DROP_REPLACED.encode())
+    return before
 
 
 def status(dsn: str) -> SchemaStatus:
@@ -173,22 +177,30 @@ def require_release(version: SchemaVersion | None, remedy: str) -> None:
 
 
 def editor_script() -> str:
-    """Return one script for the Supabase SQL Editor; running it again changes nothing."""
+    """Return one script for the Supabase SQL Editor; running it again changes nothing.
+
+    Its second transaction drops the functions that the first has replaced.
+    """
     steps = [
         "begin;",
         f"select pg_advisory_xact_lock({_LOCK_KEY});",
         _HISTORY_TABLE,
         *_preparations(migrations(), recorded=True),
-        *(_guarded(migration) for migration in migrations()),
+        *(guarded(one.version, one.name, one.statements) for one in migrations()),
         functions_script(),
         _record_release(),
+        "commit;",
+        "begin;",
+        _DROP_REPLACED,
         "commit;",
     ]
     return "\n".join(steps) + "\n"
 
 
 def export_supabase(folder: Path) -> list[Path]:
-    """Write the folder that `supabase db push` reads: the migrations, then functions and grants, one file a release.
+    """Write the folder that `supabase db push` reads: the migrations, then two files a release.
+
+    The first has functions and grants, the second drops the functions that they replace.
 
     Each file leaves the database closed to everybody but service_role, and the functions that were there working.
 
@@ -209,6 +221,7 @@ def export_supabase(folder: Path) -> list[Path]:
     last = int(migrations()[-1].version) + SCHEMA_RELEASE
     release = [*_exported([], "\n".join(dropped)), functions_script(), _record_release()]
     files[f"{last}_cogo_release_{SCHEMA_RELEASE}"] = release
+    files[f"{last + 1}_cogo_release_{SCHEMA_RELEASE}_drop_replaced"] = [_DROP_REPLACED]
     return [_written(folder / f"{name}.sql", [*parts, "reset lock_timeout;"]) for name, parts in files.items()]
 
 
@@ -332,16 +345,3 @@ do $record$ begin
     end if;
 end $record$;
 """  # noqa: S608 - our own constants
-
-
-def _guarded(migration: Migration) -> str:
-    tag = f"$migration_{migration.version}$"
-    return (
-        f"do $guard$ begin\n"
-        f"if not exists (select from supabase_migrations.schema_migrations "
-        f"where version = '{migration.version}') then\n"
-        f"execute {tag}{migration.statements}{tag};\n"
-        f"insert into supabase_migrations.schema_migrations (version, name) "
-        f"values ('{migration.version}', '{migration.name}');\n"
-        f"end if;\nend $guard$;"
-    )

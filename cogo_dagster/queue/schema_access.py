@@ -15,7 +15,9 @@ _TOKEN: Final = re.compile(
 )
 COMMENT: Final = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 _TABLE: Final = re.compile(r"create\s+(?:unlogged\s+)?table\s+(?:if\s+not\s+exists\s+)?public\.(\w+)\b", re.IGNORECASE)
-_FUNCTION: Final = re.compile(r"create\s+(?:or\s+replace\s+)?function\s+public\.(\w+)\s*\(", re.IGNORECASE)
+_FUNCTION: Final = re.compile(
+    r"create\s+(?:or\s+replace\s+)?function\s+(public|cogo_internal)\.(\w+)\s*\(", re.IGNORECASE
+)
 _ALTERED: Final = re.compile(r"alter\s+table\s+(?:if\s+exists\s+)?public\.(\w+)\b", re.IGNORECASE)
 _SEQUENCE: Final = re.compile(r"\bas\s+identity\b|\b(?:big|small)?serial\b", re.IGNORECASE)
 _CREATION: Final = re.compile(
@@ -26,6 +28,9 @@ _CREATION: Final = re.compile(
 _DROPPED: Final = re.compile(r"\s*drop\s+function\s+if\s+exists\s+public\.", re.IGNORECASE)
 _STRING: Final = re.compile(r"'(?:[^']|'')*'")
 _WRITTEN: Final = re.compile(r"\ndo \$access\$ begin\n.*?\nend \$access\$;", re.DOTALL)
+
+INTERNAL: Final = "cogo_internal"
+"""The schema of the functions that only other functions call; no API exposes it."""
 
 OTHERS: Final = "public, anon, authenticated"
 """Whose rights are revoked, by name: from public alone leaves what Supabase granted anon directly."""
@@ -45,16 +50,18 @@ class UncoveredObject(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """What a script creates in schema public.
+    """What a script creates in the schemas public and cogo_internal.
 
     Attributes:
-        functions: Each with its argument types: `job_row(public.jobs)`.
+        functions: Of schema public, each with its argument types: `get_jobs(jsonb)`.
+        internals: Functions of schema cogo_internal, in the same form.
         sequences_of: Tables that are there already and get a sequence.
         by_itself: The statement creates objects under names that are computed, and revokes their rights itself.
     """
 
     tables: tuple[str, ...] = ()
     functions: tuple[str, ...] = ()
+    internals: tuple[str, ...] = ()
     sequences_of: tuple[str, ...] = ()
     by_itself: bool = False
 
@@ -92,14 +99,17 @@ def created(statement: str) -> Created:
     """Return what one statement creates.
 
     Raises:
-        UncoveredObject: Something else than a table or function of schema public, or under a name that is computed.
+        UncoveredObject: Something else than a table of schema public or a function of public or cogo_internal, or
+            under a name that is computed.
     """
     code = COMMENT.sub(" ", statement).strip()
     creations = len(_CREATION.findall(code))
     if table := _TABLE.match(code):
         found = Created(tables=(table[1],))
     elif function := _FUNCTION.match(code):
-        found = Created(functions=(f"{function[1]}({', '.join(_types(code[function.end() :]))})",))
+        signature = f"{function[2]}({', '.join(_types(code[function.end() :]))})"
+        internal = function[1].lower() == INTERNAL
+        found = Created(internals=(signature,)) if internal else Created(functions=(signature,))
     elif (altered := _ALTERED.match(code)) and _SEQUENCE.search(code):
         found, creations = Created(sequences_of=(altered[1],)), creations + 1
     else:
@@ -118,6 +128,7 @@ def everything_created(scripts: Iterable[str]) -> Created:
     return Created(
         tables=tuple(sorted({name for one in found for name in one.tables})),
         functions=tuple(sorted({name for one in found for name in one.functions})),
+        internals=tuple(sorted({name for one in found for name in one.internals})),
     )
 
 
@@ -157,7 +168,8 @@ def _beginning(code: str) -> str:
 def _access(found: Created) -> Iterator[str]:
     yield from map(_table_access, found.tables)
     yield from map(_sequence_access, found.sequences_of)
-    yield from map(_function_access, found.functions)
+    yield from (_function_access("public", signature) for signature in found.functions)
+    yield from (_function_access(INTERNAL, signature) for signature in found.internals)
 
 
 def _table_access(name: str) -> str:
@@ -181,9 +193,9 @@ def _sequence_access(table: str) -> str:
     return f"do $access$ begin\n{_SEQUENCES.format(table=table)}\nend $access$;"
 
 
-def _function_access(signature: str) -> str:
+def _function_access(schema: str, signature: str) -> str:
     return f"""\
 do $access$ begin
-    revoke all on function public.{signature} from {OTHERS};
-    grant execute on function public.{signature} to service_role;
+    revoke all on function {schema}.{signature} from {OTHERS};
+    grant execute on function {schema}.{signature} to service_role;
 end $access$;"""

@@ -1,10 +1,10 @@
-"""Scripts over all tables and functions of the schema: their rights, and the locks of a migration."""
+"""Scripts over all tables and functions: their rights, the locks of a migration, and what it drops afterwards."""
 
 import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from cogo_dagster.queue.schema_access import COMMENT, OTHERS, Created
+from cogo_dagster.queue.schema_access import COMMENT, INTERNAL, OTHERS, Created
 
 ROLES: Final = """\
 do $roles$
@@ -25,6 +25,9 @@ end $roles$;
 grant usage on schema public to service_role;
 """
 """Before the first access statement: Supabase has these roles, another Postgres may not."""
+
+REPLACED: Final = "Replaced: dropped after the calls that began before."
+"""The comment by which a migration marks a function that nothing calls any more once it is done."""
 
 _WRONG_RIGHTS: Final = """\
 not (select c.relrowsecurity from pg_catalog.pg_class c where c.oid = ours)
@@ -82,12 +85,27 @@ TABLES
 end $$;
 
 do $$
+begin
+    if to_regnamespace('{INTERNAL}') is null then
+        return;
+    end if;
+    if has_schema_privilege('anon', '{INTERNAL}', 'usage, create')
+        or has_schema_privilege('authenticated', '{INTERNAL}', 'usage, create') then
+        revoke all on schema {INTERNAL} from {OTHERS};
+    end if;
+    if not has_schema_privilege('service_role', '{INTERNAL}', 'usage') then
+        grant usage on schema {INTERNAL} to service_role;
+    end if;
+end $$;
+
+do $$
 declare
     ours regprocedure;
 begin
     for ours in
         select p.oid::regprocedure from pg_catalog.pg_proc p
-        where p.pronamespace = 'public'::regnamespace and p.proname = any (array[
+        join pg_catalog.pg_namespace n on n.oid = p.pronamespace and n.nspname in ('public', '{INTERNAL}')
+        where p.proname = any (array[
 FUNCTIONS
         ]::text[])
     loop
@@ -146,12 +164,48 @@ end $lock$;
 """  # noqa: S608 - our own names
 
 
+_DROP_REPLACED: Final = f"""\
+do $replaced$
+declare
+    replaced constant regprocedure[] := array(
+        select p.oid::regprocedure from pg_catalog.pg_proc p
+        where p.pronamespace = 'public'::regnamespace and obj_description(p.oid, 'pg_proc') = '{REPLACED}');
+    ends_at constant timestamptz := clock_timestamp() + interval '10 seconds';
+    older text[];
+    one regprocedure;
+begin
+    if replaced = '{{}}' or not pg_try_advisory_xact_lock(KEY) then
+        return;
+    end if;
+    older := array(select l.virtualtransaction from pg_catalog.pg_locks l
+                   join pg_catalog.pg_stat_activity a on a.pid = l.pid and a.datname = current_database()
+                   where l.locktype = 'virtualxid' and l.granted and l.pid <> pg_backend_pid());
+    while exists (select from pg_catalog.pg_locks l
+                  where l.locktype = 'virtualxid' and l.granted and l.virtualtransaction = any (older)) loop
+        if clock_timestamp() > ends_at then
+            raise warning 'A long transaction may still call replaced functions: run this again later to drop them.';
+            return;
+        end if;
+        perform pg_sleep(0.02);
+    end loop;
+    foreach one in array replaced loop
+        begin
+            execute format('drop function if exists %s', one);
+        exception when dependent_objects_still_exist then
+            raise warning '% stays: other objects depend on it.', one;
+        end;
+    end loop;
+    notify pgrst, 'reload schema';
+end $replaced$;
+"""  # noqa: S608 - our own names
+
+
 def grants_script(ours: Created) -> str:
     """Return the script that sets the rights of all tables and functions right, whoever changed them.
 
     Where nothing is wrong it changes nothing and locks nothing. Objects that are not there yet are passed over.
     """
-    names = [one.partition("(")[0] for one in ours.functions]
+    names = sorted(one.partition("(")[0] for one in (*ours.functions, *ours.internals))
     return (
         _GRANTS.replace("ROLES\n", ROLES)
         .replace("TABLES", _listed(ours.tables))
@@ -174,6 +228,30 @@ def lock_script(touched: Mapping[str, Iterable[str]], ours: Created, *, recorded
     applied = "where version not in (select m.version from supabase_migrations.schema_migrations m)" if recorded else ""
     changed = f"select name from (values {', '.join(pairs)}) t (version, name) {applied}"  # noqa: S608 - our own names
     return _LOCK.replace("TABLES", _listed(ours.tables)).replace("CHANGED", changed if pairs else "null")
+
+
+def drop_script(lock_key: int) -> str:
+    """Return the statement that drops the functions which a migration marked as replaced.
+
+    It has to be a transaction of its own, after that of the migration. It waits ten seconds at most for the
+    transactions that are under way, since a call that began before names the old functions; else they stay.
+
+    Args:
+        lock_key: Of an advisory lock: one session at a time drops them.
+    """
+    return _DROP_REPLACED.replace("KEY", str(lock_key))
+
+
+def guarded(version: str, name: str, statements: str) -> str:
+    """Return the statement that applies and records a migration, unless it is recorded."""
+    tag = f"$migration_{version}$"
+    return (
+        f"do $guard$ begin\n"
+        f"if not exists (select from supabase_migrations.schema_migrations where version = '{version}') then\n"
+        f"execute {tag}{statements}{tag};\n"
+        f"insert into supabase_migrations.schema_migrations (version, name) values ('{version}', '{name}');\n"
+        f"end if;\nend $guard$;"
+    )
 
 
 def mentioned(script: str, names: Iterable[str]) -> tuple[str, ...]:

@@ -77,7 +77,7 @@ SQL_MUTATIONS: Final = (
     _sql(
         "a pause stops nothing",
         "claim_jobs",
-        "paused_types := public.paused_types(claim_jobs.executor_id);",
+        "paused_types := cogo_internal.paused_types(claim_jobs.executor_id);",
         "paused_types := null;",
         "pause",
     ),
@@ -155,7 +155,7 @@ SQL_MUTATIONS: Final = (
     _sql(
         "a retry comes at once",
         "settle_jobs",
-        "public.backoff_seconds(j.attempts)",
+        "cogo_internal.backoff_seconds(j.attempts)",
         "0::double precision",
         "settle",
     ),
@@ -185,7 +185,8 @@ SQL_MUTATIONS: Final = (
         "a dry run of a purge writes a log row",
         "purge_jobs",
         "    if purge_jobs.dry_run then\n",
-        "    if purge_jobs.dry_run then\n        perform public.log_operation(purge_jobs.action, 'purge_jobs', '{}',"
+        "    if purge_jobs.dry_run then\n"
+        "        perform cogo_internal.log_operation(purge_jobs.action, 'purge_jobs', '{}',"
         ' \'{"matched": 0, "changed": 0, "skipped": 0}\');\n',
         "dry_runs",
     ),
@@ -213,7 +214,7 @@ SQL_MUTATIONS: Final = (
     _sql(
         "a replay closes a letter whose key other work holds",
         "replay_dlq",
-        "          and public.key_holder(d) is null\n        returning",
+        "          and cogo_internal.key_holder(d) is null\n        returning",
         "        returning",
         "replay",
         "cogo_dagster_tests/sql/test_operator_races.py",

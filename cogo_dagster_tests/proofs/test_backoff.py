@@ -81,5 +81,5 @@ def test_jobs_that_failed_together_do_not_return_together(database: Owner, attem
 
 def draw(database: Owner, attempts: int, count: int = DRAWS) -> list[float]:
     """Return so many waits after one attempt."""
-    query = "select public.backoff_seconds(%s::integer) from generate_series(1, %s)"
+    query = "select cogo_internal.backoff_seconds(%s::integer) from generate_series(1, %s)"
     return [row[0] for row in database.execute(query, (attempts, count))]

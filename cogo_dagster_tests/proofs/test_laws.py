@@ -48,9 +48,9 @@ BREAKAGES: Final = {
         "i.outcome in ('snoozed', 'requeued') and following.status",
         "i.outcome = 'requeued' and following.status",
     ),
-    "a retry comes at once": ("settle_jobs", "public.backoff_seconds(j.attempts)", "0"),
+    "a retry comes at once": ("settle_jobs", "cogo_internal.backoff_seconds(j.attempts)", "0"),
     "a failed job is not dead-lettered": ("settle_jobs", "if dead is not null then", "if false then"),
-    "a pause stops nothing": ("claim_jobs", "public.paused_types(claim_jobs.executor_id)", "null"),
+    "a pause stops nothing": ("claim_jobs", "cogo_internal.paused_types(claim_jobs.executor_id)", "null"),
     "a letter is replayed twice": (
         "replay_dlq",
         "set replayed_at = at, replayed_job_id = j.id",

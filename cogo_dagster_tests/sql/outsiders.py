@@ -51,11 +51,14 @@ select format('%s may %s %s', role, wanted, object) from unnest(array['anon', 'a
     from pg_class where relkind = 'S' and relnamespace = 'public'::regnamespace
     union all
     select oid::regprocedure::text, oid, 'execute', 'function'
-    from pg_proc where pronamespace = 'public'::regnamespace
+    from pg_proc where pronamespace = any (array[to_regnamespace('public'), to_regnamespace('cogo_internal')])
+    union all
+    select nspname, oid, unnest(array['usage', 'create']), 'schema' from pg_namespace where nspname = 'cogo_internal'
 ) found
 where case kind when 'column' then has_any_column_privilege(role, oid, wanted)
                 when 'table' then has_table_privilege(role, oid, wanted)
                 when 'sequence' then has_sequence_privilege(role, oid, wanted)
+                when 'schema' then has_schema_privilege(role, oid, wanted)
                 else has_function_privilege(role, oid, wanted) end
 union all
 select format('%s has no row level security', oid::regclass) from pg_class
@@ -67,7 +70,7 @@ where schemaname = 'public' and roles <> array['service_role']::name[]
 
 
 def what_outsiders_may_do(owner: Owner) -> list[str]:
-    """Return each right that anon and authenticated have in schema public, and each table that is open in itself."""
+    """Return each right that anon and authenticated have in our schemas, and each table that is open in itself."""
     return [row[0] for row in owner.execute(_RIGHTS.encode())] + list(_tables_they_read(owner))
 
 

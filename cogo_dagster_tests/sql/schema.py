@@ -17,7 +17,7 @@ _QUERIES = {
     "function": """
         select oid::regprocedure, pg_get_function_result(oid), provolatile, prosecdef, proconfig, obj_description(oid),
                md5(pg_get_functiondef(oid))
-        from pg_proc where pronamespace = 'public'::regnamespace""",
+        from pg_proc where pronamespace in ('public'::regnamespace, 'cogo_internal'::regnamespace)""",
     "policy": "select tablename, policyname, roles, cmd, qual, with_check from pg_policies where schemaname = 'public'",
     "table": """
         select relname, relkind, relrowsecurity, reloptions from pg_class
@@ -26,7 +26,10 @@ _QUERIES = {
     # Each version has its own rights of an owner: what counts is what others may.
     "right": """
         select owned.name, grantee::regrole, privilege_type
-        from (select oid::regprocedure::text, proacl from pg_proc where pronamespace = 'public'::regnamespace
+        from (select oid::regprocedure::text, proacl from pg_proc
+              where pronamespace in ('public'::regnamespace, 'cogo_internal'::regnamespace)
+              union all
+              select nspname, nspacl from pg_namespace where nspname = 'cogo_internal'
               union all
               select relname, relacl from pg_class where relnamespace = 'public'::regnamespace) owned (name, acl),
              aclexplode(owned.acl)
@@ -37,7 +40,7 @@ _QUERIES = {
 
 
 def fingerprint(connection: Owner) -> set[str]:
-    """Return every part of schema public, one line each."""
+    """Return every part of the schemas public and cogo_internal, one line each."""
     return {
         f"{kind} {' | '.join(map(str, row))}"
         for kind, query in _QUERIES.items()

@@ -4,9 +4,12 @@ from cogo_dagster.queue.functions import FUNCTIONS
 from cogo_dagster.queue.migrate import sql_folder
 from cogo_dagster_tests.conftest import Owner
 from docs import sql_functions
+from docs.sql_functions import IN_PUBLIC
 
 # Parts of others, which nobody calls by name.
 PARTS = {function.name for function in sql_functions.functions() if function.is_internal}
+
+OURS = "pronamespace in ('public'::regnamespace, 'cogo_internal'::regnamespace)"
 
 
 def test_the_catalogue_names_every_argument_in_order_with_its_type(owner: Owner) -> None:
@@ -14,7 +17,7 @@ def test_the_catalogue_names_every_argument_in_order_with_its_type(owner: Owner)
     in_database = owner.execute(
         "select proname, array(select format_type(t, null) from unnest(proargtypes) t), coalesce(proargnames, '{}')"
         " from pg_proc where pronamespace = 'public'::regnamespace and proname <> all (%s)",
-        (list(PARTS),),
+        (list(IN_PUBLIC),),
     )
     declared = {name: dict(zip(names, types, strict=True)) for name, types, names in in_database}
     assert declared == {name: dict(arguments) for name, arguments in FUNCTIONS.items()}
@@ -23,10 +26,19 @@ def test_the_catalogue_names_every_argument_in_order_with_its_type(owner: Owner)
 
 def test_each_function_has_a_file_of_its_name(owner: Owner) -> None:
     """One function per file, no overloads, nothing left over."""
-    in_database = owner.execute("select proname from pg_proc where pronamespace = 'public'::regnamespace").fetchall()
+    in_database = owner.execute(f"select proname from pg_proc where {OURS}".encode()).fetchall()
     files = [(path.stem,) for path in (sql_folder() / "functions").glob("*.sql")]
     assert sorted(in_database) == sorted(files)
     assert {name for (name,) in files} == set(FUNCTIONS) | PARTS
+
+
+def test_what_only_functions_call_is_in_the_internal_schema(owner: Owner) -> None:
+    """No API shows it, but for those that have a reason to be in public."""
+    query = "select proname from pg_proc where pronamespace = %s::regnamespace"
+    found = {schema: {name for (name,) in owner.execute(query, (schema,))} for schema in ("public", "cogo_internal")}
+    assert found["public"] & PARTS == set(IN_PUBLIC)
+    assert found["cogo_internal"] == PARTS - set(IN_PUBLIC)
+    assert all(IN_PUBLIC.values())
 
 
 def test_every_call_of_the_catalogue_returns_one_json_document(owner: Owner) -> None:
@@ -34,23 +46,21 @@ def test_every_call_of_the_catalogue_returns_one_json_document(owner: Owner) -> 
     others = owner.execute(
         "select proname from pg_proc where pronamespace = 'public'::regnamespace and proname <> all (%s)"
         " and (prorettype not in ('jsonb'::regtype, 'json'::regtype) or proretset)",
-        (list(PARTS),),
+        (list(IN_PUBLIC),),
     )
     assert others.fetchall() == []
 
 
 def test_every_function_and_table_is_described(owner: Owner) -> None:
     """The reference page and Studio show the comments."""
-    silent = owner.execute(
-        "select proname from pg_proc where pronamespace = 'public'::regnamespace and obj_description(oid) is null"
-    )
+    silent = owner.execute(f"select proname from pg_proc where {OURS} and obj_description(oid) is null".encode())
     assert silent.fetchall() == []
 
 
 def test_a_function_that_forbids_a_plan_forbids_jit(owner: Owner) -> None:
     """Before PostgreSQL 18 a forbidden step makes a plan look dear enough to compile: 1.5 s for each call."""
     compiled = owner.execute(
-        "select proname from pg_proc where pronamespace = 'public'::regnamespace"
-        " and proconfig::text like '%enable_%' and array_position(proconfig, 'jit=off') is null"
+        f"select proname from pg_proc where {OURS}"
+        " and proconfig::text like '%enable_%' and array_position(proconfig, 'jit=off') is null".encode()
     )
     assert compiled.fetchall() == []

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from cogo_dagster.queue.migrate import editor_script, migrate, schema_objects, status
-from cogo_dagster.queue.schema_scripts import lock_script
+from cogo_dagster.queue.schema_scripts import REPLACED, drop_script, lock_script
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.sql.outsiders import what_outsiders_may_do
 
@@ -49,7 +49,7 @@ def thread() -> Iterator[ThreadPoolExecutor]:
 
 def test_the_editor_script_run_again_locks_no_table(other: psycopg.Connection) -> None:
     """Not even against writers."""
-    other.execute(editor_script().removeprefix("begin;").removesuffix("commit;\n").encode())
+    other.execute(editor_script().replace("begin;\n", "").replace("commit;\n", "").encode())
     assert other.execute(LOCKS).fetchall() == []
 
 
@@ -128,6 +128,29 @@ def test_a_migration_that_cannot_have_a_table_names_who_holds_it(owner: Owner, o
         owner.execute(once.encode())
 
 
+def test_a_replaced_function_outlasts_the_calls_that_began_before(
+    dsn: str, owner: Owner, other: psycopg.Connection
+) -> None:
+    """It stays while they run, and the next migration drops it."""
+    _replace(owner, "public.called_before()")
+    other.execute("select public.called_before()")
+    owner.execute(drop_script(1).replace("10 seconds", "0 seconds").encode())
+    assert other.execute("select public.called_before()").fetchone() == (1,)
+    other.commit()
+    assert migrate(dsn).current
+    assert owner.execute("select to_regproc('public.called_before')").fetchone() == (None,)
+
+
+def test_a_replaced_function_that_a_view_calls_stays(owner: Owner) -> None:
+    """And the others go."""
+    _replace(owner, "public.called_before()")
+    _replace(owner, "public.viewed_before()")
+    owner.execute("create view public.somebodys as select public.viewed_before()")
+    owner.execute(drop_script(1).encode())
+    found = owner.execute("select to_regproc('public.called_before'), to_regproc('public.viewed_before')::text")
+    assert found.fetchone() == (None, "viewed_before")
+
+
 def test_rights_that_somebody_changed_are_set_right_by_the_script(owner: Owner) -> None:
     """Policies, row level security, tables, columns, sequences and functions."""
     owner.execute(
@@ -139,6 +162,11 @@ def test_rights_that_somebody_changed_are_set_right_by_the_script(owner: Owner) 
     owner.execute(editor_script().encode())
     assert what_outsiders_may_do(owner) == []
     assert owner.execute("select has_table_privilege('service_role', 'public.paused', 'insert')").fetchone() == (True,)
+
+
+def _replace(owner: Owner, function: str) -> None:
+    owner.execute(f"create function {function} returns int language sql as 'select 1'".encode())
+    owner.execute(f"comment on function {function} is '{REPLACED}'".encode())
 
 
 def _wait_until_blocked(blocker: psycopg.Connection, looking: Owner, migrating: "Future[Any]") -> None:

@@ -11,6 +11,8 @@ from cogo_dagster.queue.functions import FUNCTIONS
 from cogo_dagster.queue.migrate import migrate, sql_folder
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.servers import TestServer
+from docs import sql_functions
+from docs.sql_functions import IN_PUBLIC
 
 OUTSIDERS = ("anon", "authenticated")
 
@@ -88,6 +90,30 @@ def test_outsiders_are_refused_when_they_call(owner: Owner) -> None:
                 owner.execute(sql.SQL("select {}({})").format(sql.Identifier("public", name), nulls))
 
 
+def test_outsiders_are_refused_the_internal_schema(owner: Owner) -> None:
+    """Function by function, by calling it: the schema is closed, and each function as well."""
+    calls = owner.execute(
+        "select proname, array(select format_type(t, null) from unnest(proargtypes) t)"
+        " from pg_proc where pronamespace = 'cogo_internal'::regnamespace"
+    ).fetchall()
+    assert len(calls) == len([one for one in sql_functions.functions() if one.is_internal]) - len(IN_PUBLIC)
+    for refusal in ("schema cogo_internal", "function"):
+        for role in OUTSIDERS:
+            owner.execute(sql.SQL("set role {}").format(sql.Identifier(role)))
+            for name, types in calls:
+                nulls = ", ".join(
+                    f"null::{one if '.' in one or one not in _tables(owner) else f'public.{one}'}" for one in types
+                )
+                with pytest.raises(psycopg.errors.InsufficientPrivilege, match=refusal):
+                    owner.execute(f"select cogo_internal.{name}({nulls})".encode())
+            owner.execute("reset role")
+        # Somebody opens the schema: the functions are still closed, and the next migration closes it.
+        owner.execute("grant usage on schema cogo_internal to anon, authenticated")
+    owner.execute((sql_folder() / "grants.sql").read_bytes())
+    allowed = "select has_schema_privilege(role, 'cogo_internal', 'usage, create') from unnest(%s::text[]) role"
+    assert owner.execute(allowed, ([*OUTSIDERS, "service_role"],)).fetchall() == [(False,), (False,), (True,)]
+
+
 def test_outsiders_may_touch_no_table(owner: Owner) -> None:
     """Neither read nor write, truncate, reference or trigger."""
     for right in ("select", "insert", "update", "delete", "truncate", "references", "trigger"):
@@ -134,13 +160,13 @@ def test_policies_let_in_the_service_role_alone(owner: Owner) -> None:
 
 def test_no_function_runs_with_its_owners_rights(owner: Owner) -> None:
     """Security invoker, all of them."""
-    assert _column(owner, "select proname from pg_proc p where {} and prosecdef", "pronamespace") == []
+    assert _column(owner, "select proname from pg_proc p where {} and prosecdef", _OURS) == []
 
 
 def test_every_function_fixes_its_search_path(owner: Owner) -> None:
     """Except those that are inlined."""
     unset = "select proname from pg_proc where {} and array_position(proconfig, 'search_path=\"\"') is null"
-    assert set(_column(owner, unset, "pronamespace")) == INLINED
+    assert set(_column(owner, unset, _OURS)) == INLINED
 
 
 def test_there_are_no_views_that_could_leak(owner: Owner) -> None:
@@ -158,10 +184,12 @@ def test_a_policy_somebody_added_is_gone_after_the_next_migration(owner: Owner) 
     assert _allowed(owner, "table", OUTSIDERS, "select") == set()
 
 
+_OURS = "pronamespace in ('public'::regnamespace, 'cogo_internal'::regnamespace)"
+
 Kind = Literal["function", "table", "sequence"]
 
 _LISTED: dict[Kind, str] = {
-    "function": "select proname, oid from pg_proc where pronamespace = 'public'::regnamespace",
+    "function": f"select proname, oid from pg_proc where {_OURS}",
     "table": "select relname, oid from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r'",
     "sequence": "select relname, oid from pg_class where relnamespace = 'public'::regnamespace and relkind = 'S'",
 }
@@ -176,13 +204,13 @@ def _allowed(owner: Owner, kind: Kind, roles: Any, right: str = "execute") -> se
 
 
 def _functions(owner: Owner) -> list[str]:
-    return _column(owner, "select proname from pg_proc where {} order by 1", "pronamespace")
+    return _column(owner, "select proname from pg_proc where {} order by 1", _OURS)
 
 
 def _tables(owner: Owner) -> list[str]:
     return _column(owner, "select relname from pg_class where {} and relkind = 'r' order by 1")
 
 
-def _column(owner: Owner, query: str, schema: str = "relnamespace") -> list[str]:
-    rows = owner.execute(query.format(f"{schema} = 'public'::regnamespace").encode())
+def _column(owner: Owner, query: str, ours: str = "relnamespace = 'public'::regnamespace") -> list[str]:
+    rows = owner.execute(query.format(ours).encode())
     return [row[0] for row in rows]

@@ -3,7 +3,7 @@
  *
  * Internal: other functions call it.
  */
-create or replace function public.access_token_row(token public.access_tokens) returns jsonb
+create or replace function cogo_internal.access_token_row(token public.access_tokens) returns jsonb
 language sql stable set search_path = '' as $$
     select jsonb_build_object(
         'id', token.id, 'name', token.name, 'role', token.role,
@@ -13,4 +13,4 @@ language sql stable set search_path = '' as $$
         'last_used_at', token.last_used_at, 'revoked_at', token.revoked_at, 'revoked_by', token.revoked_by)
 $$;
 
-comment on function public.access_token_row is 'A named token without its hash.';
+comment on function cogo_internal.access_token_row is 'A named token without its hash.';

@@ -20,13 +20,13 @@ declare
     level double precision;
     granted boolean;
 begin
-    perform public.refuse_rate_name(acquire_rate.name);
+    perform cogo_internal.refuse_rate_name(acquire_rate.name);
     -- Not a number is larger than all numbers here, and null is between nothing.
     if (acquire_rate.capacity > 0 and acquire_rate.capacity <= 1e9
         and acquire_rate.refill_per_second >= 1e-9 and acquire_rate.refill_per_second <= 1e9
         and acquire_rate.cost >= 0 and acquire_rate.cost <= acquire_rate.capacity) is not true
     then
-        perform public.invalid_argument('capacity must be above 0, refill_per_second at least 1e-9, both at most 1e9, '
+        perform cogo_internal.invalid_argument('capacity must be above 0, refill_per_second at least 1e-9, both at most 1e9, '
             'and cost between 0 and the capacity.');
     end if;
 
@@ -34,12 +34,12 @@ begin
     select * into bucket from public.rate_limits r where r.name = acquire_rate.name for update;
     at := clock_timestamp();  -- what came back while this call waited for the row is counted
     if bucket.open_until > at then
-        return jsonb_build_object('granted', false, 'wait_seconds', coalesce(public.seconds_between(at, bucket.open_until), 31536000),
+        return jsonb_build_object('granted', false, 'wait_seconds', coalesce(cogo_internal.seconds_between(at, bucket.open_until), 31536000),
             'circuit', jsonb_build_object('open_until', bucket.open_until, 'reason', bucket.reason));
     end if;
 
     level := least(acquire_rate.capacity, coalesce(bucket.tokens, acquire_rate.capacity) + acquire_rate.refill_per_second
-        * greatest(coalesce(public.seconds_between(bucket.refilled_at, at), 0), 0)::double precision);
+        * greatest(coalesce(cogo_internal.seconds_between(bucket.refilled_at, at), 0), 0)::double precision);
     granted := level >= acquire_rate.cost;
     if granted then
         level := level - acquire_rate.cost;

@@ -8,7 +8,7 @@
  *
  * Internal: other functions call it.
  */
-create or replace function public.add_dead_letters(job_ids uuid[], reasons text[], failed_at timestamptz) returns void
+create or replace function cogo_internal.add_dead_letters(job_ids uuid[], reasons text[], failed_at timestamptz) returns void
 language plpgsql set search_path = '' set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
 #variable_conflict use_column
 begin
@@ -25,4 +25,4 @@ begin
         failed_at = excluded.failed_at, code_version = excluded.code_version, closed_at = null;
 end $$;
 
-comment on function public.add_dead_letters is 'Put jobs that failed for good into the dead-letter queue.';
+comment on function cogo_internal.add_dead_letters is 'Put jobs that failed for good into the dead-letter queue.';

@@ -4,7 +4,7 @@
  *
  * Internal: other functions call it.
  */
-create or replace function public.alert_document(alert public.alerts) returns jsonb
+create or replace function cogo_internal.alert_document(alert public.alerts) returns jsonb
 language sql stable set search_path = '' as $$
     select jsonb_build_object(
         'id', alert.id, 'fingerprint', alert.fingerprint, 'kind', alert.kind, 'subject', alert.subject,
@@ -22,4 +22,4 @@ language sql stable set search_path = '' as $$
                       then (alert.refs ->> 'job_id')::uuid end as id) job
 $$;
 
-comment on function public.alert_document is 'The document a list returns for one alert.';
+comment on function cogo_internal.alert_document is 'The document a list returns for one alert.';

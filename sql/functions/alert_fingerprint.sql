@@ -4,9 +4,9 @@
  *
  * Internal: other functions call it.
  */
-create or replace function public.alert_fingerprint(kind text, subject text) returns text
+create or replace function cogo_internal.alert_fingerprint(kind text, subject text) returns text
 language sql immutable set search_path = '' as $$
     select left(md5(alert_fingerprint.kind || E'\n' || alert_fingerprint.subject), 16)
 $$;
 
-comment on function public.alert_fingerprint is 'The fingerprint of an alert about something with a name.';
+comment on function cogo_internal.alert_fingerprint is 'The fingerprint of an alert about something with a name.';

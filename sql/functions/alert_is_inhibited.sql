@@ -6,7 +6,7 @@
  *
  * Internal: other functions call it.
  */
-create or replace function public.alert_is_inhibited(alert public.alerts, at timestamptz) returns boolean
+create or replace function cogo_internal.alert_is_inhibited(alert public.alerts, at timestamptz) returns boolean
 language sql stable set search_path = '' as $$
     select alert.kind in ('job_failed', 'worker_dead') and alert.first_seen_at > alert_is_inhibited.at - interval '1 hour'
         and exists (
@@ -21,4 +21,4 @@ language sql stable set search_path = '' as $$
                   else false end)
 $$;
 
-comment on function public.alert_is_inhibited is 'Whether a greater alert explains this one.';
+comment on function cogo_internal.alert_is_inhibited is 'Whether a greater alert explains this one.';

@@ -3,7 +3,7 @@
  *
  * Internal: other functions call it.
  */
-create or replace function public.alert_is_silenced(alert public.alerts, since timestamptz) returns boolean
+create or replace function cogo_internal.alert_is_silenced(alert public.alerts, since timestamptz) returns boolean
 language sql stable set search_path = '' as $$
     select exists (
         select from public.alert_silences s
@@ -13,4 +13,4 @@ language sql stable set search_path = '' as $$
           and (s.subject_prefix is null or starts_with(alert.subject, s.subject_prefix)))
 $$;
 
-comment on function public.alert_is_silenced is 'Whether an alert is silenced.';
+comment on function cogo_internal.alert_is_silenced is 'Whether an alert is silenced.';

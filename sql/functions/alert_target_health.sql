@@ -24,10 +24,10 @@ begin
                 'delivered', t.delivered, 'failed', t.failed) order by t.target), '[]')
             from public.alert_targets t
             cross join lateral (
-                select count(*) as pending, coalesce(public.seconds_between(min(d.created_at), at), 0) as oldest_seconds
+                select count(*) as pending, coalesce(cogo_internal.seconds_between(min(d.created_at), at), 0) as oldest_seconds
                 from public.alert_deliveries d where d.target = t.target and d.status = 'pending') waiting
             where t.last_seen_at > at - interval '7 days'),
-        'promoted_seconds_ago', (select public.seconds_between(c.seen_at, at) from public.alert_cursors c where c.source = 'promote_alerts'),
+        'promoted_seconds_ago', (select cogo_internal.seconds_between(c.seen_at, at) from public.alert_cursors c where c.source = 'promote_alerts'),
         'firing', (select count(*) from public.alerts a where a.status = 'firing'),
         'undelivered', (select count(*) from public.alert_deliveries d
                         join public.alert_targets t on t.target = d.target and t.disabled_at is null

@@ -17,19 +17,19 @@ create or replace function public.announce(
 language plpgsql set search_path = '' as $$
 declare
     at timestamptz := clock_timestamp();
-    told_id uuid := public.time_ordered_id();
+    told_id uuid := cogo_internal.time_ordered_id();
     tell boolean;
 begin
     if coalesce(length(announce.key), 0) not between 1 and 200 or announce.kind !~ '^[a-z][a-z0-9_]{0,40}$'
        or coalesce(length(announce.title), 0) not between 1 and 300 or jsonb_typeof(announce.body) is distinct from 'object' then
-        perform public.invalid_argument('An announcement needs a key (1 to 200 characters), a kind, a title (1 to 300) and a body.');
+        perform cogo_internal.invalid_argument('An announcement needs a key (1 to 200 characters), a kind, a title (1 to 300) and a body.');
     end if;
-    perform public.checked_json(announce.body, 'The body');
-    perform public.register_alert_targets(announce.targets);
+    perform cogo_internal.checked_json(announce.body, 'The body');
+    perform cogo_internal.register_alert_targets(announce.targets);
     tell := exists (select from public.alert_targets t where t.last_seen_at > at - interval '7 days');
     if tell then
         insert into public.alerts (id, fingerprint, kind, subject, status, title, first_seen_at, last_seen_at, key, body)
-        values (told_id, public.alert_fingerprint(announce.kind, announce.key), announce.kind, announce.key, 'announced',
+        values (told_id, cogo_internal.alert_fingerprint(announce.kind, announce.key), announce.kind, announce.key, 'announced',
                 announce.title, at, at, announce.key, announce.body)
         on conflict do nothing;
         if not found then

@@ -3,7 +3,7 @@
  *
  * Internal: other functions call it.
  */
-create or replace function public.artifact_row(artifact public.artifacts) returns jsonb
+create or replace function cogo_internal.artifact_row(artifact public.artifacts) returns jsonb
 language sql stable as $$
     select pg_catalog.jsonb_build_object(
         'id', artifact.id, 'job_id', artifact.job_id, 'attempt', artifact.attempt, 'name', artifact.name,
@@ -12,4 +12,4 @@ language sql stable as $$
         'ready_at', artifact.ready_at, 'expires_at', artifact.expires_at)
 $$;
 
-comment on function public.artifact_row is 'The document a list returns for one artifact.';
+comment on function cogo_internal.artifact_row is 'The document a list returns for one artifact.';

@@ -7,10 +7,10 @@
  *
  * Internal: other functions call it.
  */
-create or replace function public.backoff_seconds(attempts integer) returns double precision
+create or replace function cogo_internal.backoff_seconds(attempts integer) returns double precision
 language sql volatile set search_path = '' as $$
     select ceiling_seconds / 2 * (1 + random())
     from (select least(10 * power(2, least(greatest(backoff_seconds.attempts, 1), 30) - 1), 3600)) as t (ceiling_seconds)
 $$;
 
-comment on function public.backoff_seconds is 'Seconds to wait after a failed attempt: exponential, capped, with equal jitter.';
+comment on function cogo_internal.backoff_seconds is 'Seconds to wait after a failed attempt: exponential, capped, with equal jitter.';

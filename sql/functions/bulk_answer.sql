@@ -4,7 +4,7 @@
  *
  * Internal: other functions call it.
  */
-create or replace function public.bulk_answer(named uuid[], candidates uuid[], changed integer, batch_size integer) returns jsonb
+create or replace function cogo_internal.bulk_answer(named uuid[], candidates uuid[], changed integer, batch_size integer) returns jsonb
 language sql immutable set search_path = '' as $$
     select jsonb_build_object(
         'matched', counted.matched, 'changed', bulk_answer.changed, 'skipped', counted.matched - bulk_answer.changed,
@@ -12,4 +12,4 @@ language sql immutable set search_path = '' as $$
     from (select coalesce(cardinality(bulk_answer.named), cardinality(bulk_answer.candidates))) as counted (matched)
 $$;
 
-comment on function public.bulk_answer is 'What a bulk operation says of one batch.';
+comment on function cogo_internal.bulk_answer is 'What a bulk operation says of one batch.';

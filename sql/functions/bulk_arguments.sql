@@ -8,21 +8,21 @@
  *
  * Internal: other functions call it.
  */
-create or replace function public.bulk_arguments(job_ids jsonb, items jsonb, batch_size integer) returns uuid[]
+create or replace function cogo_internal.bulk_arguments(job_ids jsonb, items jsonb, batch_size integer) returns uuid[]
 language plpgsql immutable set search_path = '' as $$
 begin
     if bulk_arguments.batch_size is null or bulk_arguments.batch_size not between 1 and 1000 then
-        perform public.invalid_argument('batch_size must be 1 to 1000.');
+        perform cogo_internal.invalid_argument('batch_size must be 1 to 1000.');
     end if;
     if bulk_arguments.job_ids is not null and bulk_arguments.items is not null then
-        perform public.invalid_argument('Give job_ids or items, not both.');
+        perform cogo_internal.invalid_argument('Give job_ids or items, not both.');
     end if;
     if coalesce(jsonb_typeof(bulk_arguments.job_ids), 'array') <> 'array'
        or coalesce(jsonb_typeof(bulk_arguments.items), 'array') <> 'array' then
-        perform public.invalid_argument('job_ids must be an array of uuids, and items an array such as [{"id": a uuid, "version": "…"}].');
+        perform cogo_internal.invalid_argument('job_ids must be an array of uuids, and items an array such as [{"id": a uuid, "version": "…"}].');
     end if;
     if coalesce(jsonb_array_length(bulk_arguments.job_ids), jsonb_array_length(bulk_arguments.items), 0) > 1000 then
-        perform public.invalid_argument('At most 1,000 rows can be named in one call.');
+        perform cogo_internal.invalid_argument('At most 1,000 rows can be named in one call.');
     end if;
     return case
         when bulk_arguments.job_ids is not null
@@ -32,4 +32,4 @@ begin
     end;
 end $$;
 
-comment on function public.bulk_arguments is 'Refuse what no bulk operation takes; the ids that were named.';
+comment on function cogo_internal.bulk_arguments is 'Refuse what no bulk operation takes; the ids that were named.';

@@ -21,8 +21,8 @@ begin
     where j.id = cancel_job.job_id and (j.status = 'queued' or j.status = 'running' and not j.cancel_requested)
     returning j.* into job;
     if found then
-        perform public.log_operation(
-            jsonb_build_object('id', public.time_ordered_id(), 'actor', coalesce(cancel_job.actor, session_user)), 'cancel_job',
+        perform cogo_internal.log_operation(
+            jsonb_build_object('id', cogo_internal.time_ordered_id(), 'actor', coalesce(cancel_job.actor, session_user)), 'cancel_job',
             jsonb_build_object('job_id', job.id, 'type', job.type), '{"matched": 1, "changed": 1, "skipped": 0}');
     else
         select * into job from public.jobs j where j.id = cancel_job.job_id;

@@ -4,7 +4,7 @@
  *
  * Internal: other functions call it.
  */
-create or replace function public.check_metrics(metrics jsonb) returns void
+create or replace function cogo_internal.check_metrics(metrics jsonb) returns void
 language plpgsql stable set search_path = '' as $$
 declare
     number constant jsonpath := 'strict $ ? (@.type() == "number" && @ >= 0 && @ <= 1000000000000000)';
@@ -16,15 +16,15 @@ begin
     end if;
     perform case
         when jsonb_typeof(check_metrics.metrics) <> 'object'
-            then public.invalid_argument('metrics must be an object such as {"counters": {"claimed": 3}}.')
-        when octet_length(public.checked_json(check_metrics.metrics, 'metrics')::text) > 100000
-            then public.invalid_argument('metrics must have at most 100,000 bytes.')
+            then cogo_internal.invalid_argument('metrics must be an object such as {"counters": {"claimed": 3}}.')
+        when octet_length(cogo_internal.checked_json(check_metrics.metrics, 'metrics')::text) > 100000
+            then cogo_internal.invalid_argument('metrics must have at most 100,000 bytes.')
         when jsonb_typeof(counters) <> 'object' or jsonb_typeof(latency) <> 'object'
-            then public.invalid_argument('counters and latency must be objects.')
+            then cogo_internal.invalid_argument('counters and latency must be objects.')
     end;
     if exists (select from jsonb_each(counters) as c (name, value)
                where length(c.name) > 100 or not jsonb_path_exists(c.value, number)) then
-        perform public.invalid_argument('Counters must be numbers from 0, with names of at most 100 characters.');
+        perform cogo_internal.invalid_argument('Counters must be numbers from 0, with names of at most 100 characters.');
     end if;
     if latency <> '{}' and (
         jsonb_typeof(latency -> 'bounds_seconds') is distinct from 'array'
@@ -33,8 +33,8 @@ begin
         or exists (select from jsonb_array_elements((latency -> 'bounds_seconds') || (latency -> 'counts')) as n (value)
                    where not jsonb_path_exists(n.value, number)))
     then
-        perform public.invalid_argument('latency must have bounds_seconds, counts and sum_seconds, all numbers from 0.');
+        perform cogo_internal.invalid_argument('latency must have bounds_seconds, counts and sum_seconds, all numbers from 0.');
     end if;
 end $$;
 
-comment on function public.check_metrics is 'Reject metrics of a heartbeat that no sum can take.';
+comment on function cogo_internal.check_metrics is 'Reject metrics of a heartbeat that no sum can take.';

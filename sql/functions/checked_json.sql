@@ -4,15 +4,15 @@
  *
  * Internal: other functions call it.
  */
-create or replace function public.checked_json(document jsonb, name text) returns jsonb
+create or replace function cogo_internal.checked_json(document jsonb, name text) returns jsonb
 language plpgsql stable set search_path = '' as $$
 declare
-    fault constant text := public.json_fault(checked_json.document);
+    fault constant text := cogo_internal.json_fault(checked_json.document);
 begin
     if fault is not null then
-        perform public.invalid_argument(format('%s %s.', checked_json.name, fault));
+        perform cogo_internal.invalid_argument(format('%s %s.', checked_json.name, fault));
     end if;
     return checked_json.document;
 end $$;
 
-comment on function public.checked_json is 'A document that keeps the limits, or CQ005.';
+comment on function cogo_internal.checked_json is 'A document that keeps the limits, or CQ005.';

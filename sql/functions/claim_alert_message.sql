@@ -26,13 +26,13 @@ declare
     most constant integer := 25;
 begin
     if claim_alert_message.claim_id is null or coalesce(claim_alert_message.lease_seconds, 0) not between 1 and 3600 then
-        perform public.invalid_argument('claim_id must be a uuid, and lease_seconds 1 to 3600.');
+        perform cogo_internal.invalid_argument('claim_id must be a uuid, and lease_seconds 1 to 3600.');
     end if;
     perform pg_advisory_xact_lock(hashtextextended('cogo alerts ' || claim_alert_message.target, 0));
     select t.* into receiver from public.alert_targets t where t.target = claim_alert_message.target;
     answer := jsonb_build_object(
         'message', null, 'disabled', receiver.disabled_at is not null,
-        'wait_seconds', case when receiver.retry_at > at then public.seconds_between(at, receiver.retry_at) end,
+        'wait_seconds', case when receiver.retry_at > at then cogo_internal.seconds_between(at, receiver.retry_at) end,
         'pending', (select count(*) from public.alert_deliveries d
                     where d.target = claim_alert_message.target and d.status = 'pending'));
 
@@ -57,7 +57,7 @@ begin
             where d.target = claim_alert_message.target and d.status = 'pending' and d.message_id is null
               and d.next_attempt_at <= at
               and (d.event in ('resolved', 'announcement')
-                   or not public.alert_is_silenced(a, at) and not public.alert_is_inhibited(a, at))
+                   or not cogo_internal.alert_is_silenced(a, at) and not cogo_internal.alert_is_inhibited(a, at))
               and (recent < 5 or d.updated_at < at - interval '30 seconds' or d.event = 'announcement'
                    or a.kind in ('database_down', 'target_failing'))
             order by urgent desc, d.event = 'announcement' desc, d.updated_at, d.alert_id
@@ -79,7 +79,7 @@ begin
             select min(d.next_attempt_at) from public.alert_deliveries d
             where d.target = claim_alert_message.target and d.alert_id = any (chosen)))
         then
-            begun := public.time_ordered_id();
+            begun := cogo_internal.time_ordered_id();
             update public.alert_deliveries d set message_id = begun, message_count = a.count
             from public.alerts a
             where a.id = d.alert_id and d.alert_id = any (chosen) and d.target = claim_alert_message.target
@@ -99,7 +99,7 @@ begin
     select answer || jsonb_build_object('message', case when count(*) > 0 then jsonb_build_object(
         'message_id', begun, 'target', claim_alert_message.target, 'event', min(d.event), 'attempt', max(d.attempts),
         'first_attempt_at', min(d.first_attempt_at),
-        'alerts', jsonb_agg(public.alert_document(a) || jsonb_build_object(
+        'alerts', jsonb_agg(cogo_internal.alert_document(a) || jsonb_build_object(
             'count', d.message_count, 'new_count', d.message_count - d.announced_count, 'announced_at', d.announced_at)
             order by d.message_count desc, a.id)) end)
     into answer

@@ -15,12 +15,12 @@ declare
     answer jsonb;
 begin
     if claim_chosen_jobs.claim_id is null or jsonb_typeof(claim_chosen_jobs.job_ids) is distinct from 'array' then
-        perform public.invalid_argument('claim_id must be a uuid, and job_ids an array of uuids.');
+        perform cogo_internal.invalid_argument('claim_id must be a uuid, and job_ids an array of uuids.');
     end if;
     if claim_chosen_jobs.lease_seconds is null or claim_chosen_jobs.lease_seconds not between 1 and 86400 then
-        perform public.invalid_argument('lease_seconds must be 1 to 86400.');
+        perform cogo_internal.invalid_argument('lease_seconds must be 1 to 86400.');
     end if;
-    perform public.check_worker_id(claim_chosen_jobs.worker_id);
+    perform cogo_internal.check_worker_id(claim_chosen_jobs.worker_id);
     if exists (select from public.ended_claims e where e.claim_id = claim_chosen_jobs.claim_id) then
         return '{"jobs": [], "claim_ended": true}';
     end if;
@@ -41,7 +41,7 @@ begin
         finished_at = null
     from free where j.id = free.id;
 
-    select jsonb_agg(public.claimed_job(j) order by array_position(wanted, j.id)) into answer
+    select jsonb_agg(cogo_internal.claimed_job(j) order by array_position(wanted, j.id)) into answer
     from public.jobs j
     where j.id = any (wanted) and j.lease_token = claim_chosen_jobs.claim_id and j.status = 'running';
     return jsonb_build_object('jobs', coalesce(answer, '[]'));

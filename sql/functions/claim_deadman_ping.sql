@@ -16,7 +16,7 @@ declare
     waiting jsonb;
 begin
     if coalesce(claim_deadman_ping.interval_seconds, 0) <= 0 then
-        perform public.invalid_argument('interval_seconds must be above 0.');
+        perform cogo_internal.invalid_argument('interval_seconds must be above 0.');
     end if;
     if not exists (select from public.alert_cursors c
                    where c.source = 'promote_alerts' and c.seen_at > at - interval '5 minutes') then
@@ -24,14 +24,14 @@ begin
     elsif exists (
         select from public.alerts a
         where a.status = 'firing' and a.first_seen_at < at - interval '15 minutes'
-          and not public.alert_is_silenced(a, at) and not public.alert_is_inhibited(a, at)
+          and not cogo_internal.alert_is_silenced(a, at) and not cogo_internal.alert_is_inhibited(a, at)
           and exists (select from public.alert_deliveries d
                       where d.alert_id = a.id and d.status in ('pending', 'dead') and d.created_at < at - interval '15 minutes')
           and not exists (select from public.alert_deliveries d
                           where d.alert_id = a.id and (d.status in ('delivered', 'skipped') or d.announced_event is not null)))
     then
         reason := 'An alert has waited a quarter of an hour for its first delivery.';
-    elsif not exists (select from public.workers w where w.stopped_at is null and public.worker_is_alive(w)) then
+    elsif not exists (select from public.workers w where w.stopped_at is null and cogo_internal.worker_is_alive(w)) then
         waiting := public.queue_stats(count_limit => 1);
         if (waiting ->> 'ready')::bigint > 0 and (waiting ->> 'oldest_ready_seconds')::double precision > 600 then
             reason := 'Jobs have been due for ten minutes, and no worker is alive.';

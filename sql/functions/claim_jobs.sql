@@ -39,27 +39,27 @@ declare
     paused_types text;
 begin
     if claim_jobs.lease_seconds is null or claim_jobs.lease_seconds not between 1 and 86400 then
-        perform public.invalid_argument('lease_seconds must be 1 to 86400.');
+        perform cogo_internal.invalid_argument('lease_seconds must be 1 to 86400.');
     end if;
     if claim_jobs.claim_id is null or jsonb_typeof(claim_jobs.families) is distinct from 'array' then
-        perform public.invalid_argument('claim_id must be a uuid, and families an array such as [{"family": "browser", "max_jobs": 4}].');
+        perform cogo_internal.invalid_argument('claim_id must be a uuid, and families an array such as [{"family": "browser", "max_jobs": 4}].');
     end if;
     if claim_jobs.max_jobs is null or claim_jobs.max_jobs < 0 then
-        perform public.invalid_argument('max_jobs must be 0 or more.');
+        perform cogo_internal.invalid_argument('max_jobs must be 0 or more.');
     end if;
     -- Spelled out, where check_worker_id would do: an expression is cheaper than a call.
     if length(claim_jobs.worker_id) not between 1 and 200 or claim_jobs.worker_id ~ '[\x01-\x1f\x7f-\x9f]' then
-        perform public.check_worker_id(claim_jobs.worker_id);
+        perform cogo_internal.check_worker_id(claim_jobs.worker_id);
     end if;
     lease_end := at + make_interval(secs => claim_jobs.lease_seconds);
 
     -- A repeat may overtake a first call whose connection broke: it waits for it, and finds what it claimed.
     perform pg_advisory_xact_lock(hashtextextended(claim_jobs.claim_id::text, 0));
-    select json_agg(public.claimed_job(j) order by j.priority, j.next_run_at) into answer
+    select json_agg(cogo_internal.claimed_job(j) order by j.priority, j.next_run_at) into answer
     from public.jobs j where j.lease_token = claim_jobs.claim_id and j.status = 'running';
 
     if answer is null then
-        paused_types := public.paused_types(claim_jobs.executor_id);
+        paused_types := cogo_internal.paused_types(claim_jobs.executor_id);
         with due as materialized (
             select lane.id, coalesce(ask.prefetch, false) as prefetch
             from jsonb_to_recordset(claim_jobs.families) as ask (family text, max_jobs integer, prefetch boolean)
@@ -104,7 +104,7 @@ begin
             from due where j.id = due.id
             returning j as job
         )
-        select json_agg(public.claimed_job(c.job) order by (c.job).priority, (c.job).next_run_at) into answer
+        select json_agg(cogo_internal.claimed_job(c.job) order by (c.job).priority, (c.job).next_run_at) into answer
         from claimed c;
         if answer is null and exists (select from public.ended_claims e where e.claim_id = claim_jobs.claim_id) then
             return '{"jobs": [], "claim_ended": true}';

@@ -14,7 +14,7 @@ declare
     next_family text;
     paused_types text;
 begin
-    paused_types := public.paused_types(claim_one_job.executor_id);
+    paused_types := cogo_internal.paused_types(claim_one_job.executor_id);
 
     -- The family whose first due job comes first; a recursive step per family instead of a scan of the queue.
     with recursive known as (

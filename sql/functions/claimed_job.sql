@@ -3,7 +3,7 @@
  *
  * Internal: other functions call it.
  */
-create or replace function public.claimed_job(job public.jobs) returns json
+create or replace function cogo_internal.claimed_job(job public.jobs) returns json
 language sql stable as $$
     select pg_catalog.json_build_object(
         'id', job.id, 'type', job.type, 'payload', job.payload, 'attempts', job.attempts,
@@ -12,4 +12,4 @@ language sql stable as $$
         'timeout_seconds', job.timeout_seconds, 'created_at', job.created_at, 'lost_attempts', job.lost_attempts)
 $$;
 
-comment on function public.claimed_job is 'The document a claim returns for one job.';
+comment on function cogo_internal.claimed_job is 'The document a claim returns for one job.';

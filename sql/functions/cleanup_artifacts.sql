@@ -20,18 +20,18 @@ language plpgsql set search_path = '' set plan_cache_mode = force_custom_plan as
 declare
     at timestamptz := clock_timestamp();
     cutoff timestamptz;
-    named constant uuid[] := public.bulk_arguments(null, cleanup_artifacts.items, cleanup_artifacts.batch_size);
+    named constant uuid[] := cogo_internal.bulk_arguments(null, cleanup_artifacts.items, cleanup_artifacts.batch_size);
     answer jsonb;
     listed jsonb;
     candidates uuid[];
     changed integer;
 begin
     if cleanup_artifacts.older_than_days is null or cleanup_artifacts.older_than_days not between 0 and 36500 then
-        perform public.invalid_argument('older_than_days must be 0 to 36500.');
+        perform cogo_internal.invalid_argument('older_than_days must be 0 to 36500.');
     end if;
     cutoff := at - make_interval(secs => cleanup_artifacts.older_than_days * 86400);
     if not cleanup_artifacts.dry_run then
-        answer := public.repeated_batch(cleanup_artifacts.action);
+        answer := cogo_internal.repeated_batch(cleanup_artifacts.action);
         if answer is not null then
             return answer;
         end if;
@@ -77,11 +77,11 @@ begin
     from taken where a.id = taken.id;
     get diagnostics changed = row_count;
 
-    return public.log_operation(
+    return cogo_internal.log_operation(
         cleanup_artifacts.action, 'cleanup_artifacts',
         jsonb_build_object('older_than_days', cleanup_artifacts.older_than_days, 'delete_objects', cleanup_artifacts.delete_objects,
                            'planned', case when cleanup_artifacts.items is not null then true end),
-        public.bulk_answer(named, candidates, changed, cleanup_artifacts.batch_size));
+        cogo_internal.bulk_answer(named, candidates, changed, cleanup_artifacts.batch_size));
 end $$;
 
 comment on function public.cleanup_artifacts is 'Let artifacts go whose time is up.';

@@ -4,7 +4,7 @@
  */
 create or replace function public.complete_job(job_id uuid, lease_token uuid, result jsonb default null) returns jsonb
 language sql set search_path = '' as $$
-    select public.settle_one(jsonb_build_object('job_id', complete_job.job_id, 'lease_token', complete_job.lease_token,
+    select cogo_internal.settle_one(jsonb_build_object('job_id', complete_job.job_id, 'lease_token', complete_job.lease_token,
                                                 'outcome', 'succeeded', 'result', complete_job.result))
 $$;
 

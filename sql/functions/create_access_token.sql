@@ -18,17 +18,17 @@ declare
     moment timestamptz := clock_timestamp();
 begin
     if create_access_token.token_id is null then
-        perform public.invalid_argument('token_id must be a new uuid.');
+        perform cogo_internal.invalid_argument('token_id must be a new uuid.');
     elsif create_access_token.name is null or create_access_token.name !~ '^[A-Za-z0-9][A-Za-z0-9._@-]{0,79}$' then
-        perform public.invalid_argument(
+        perform cogo_internal.invalid_argument(
             'The name must have 1 to 80 letters, digits or one of . _ @ -, and begin with a letter or digit.');
     elsif create_access_token.role is null or create_access_token.role not in ('viewer', 'operator', 'admin') then
-        perform public.invalid_argument('The role must be viewer, operator or admin.');
+        perform cogo_internal.invalid_argument('The role must be viewer, operator or admin.');
     elsif create_access_token.token_hash is null or create_access_token.token_hash !~ '^[0-9a-f]{64}$' then
-        perform public.invalid_argument('token_hash must be a SHA-256 in hexadecimal digits.');
+        perform cogo_internal.invalid_argument('token_hash must be a SHA-256 in hexadecimal digits.');
     elsif create_access_token.expires_in_seconds is not null
         and not (create_access_token.expires_in_seconds > 0 and create_access_token.expires_in_seconds <= 315360000) then
-        perform public.invalid_argument('expires_in_seconds must be more than 0 and at most ten years.');
+        perform cogo_internal.invalid_argument('expires_in_seconds must be more than 0 and at most ten years.');
     end if;
     -- An expired token keeps nobody from using its name again.
     update public.access_tokens t set revoked_at = t.expires_at
@@ -42,17 +42,17 @@ begin
         select t.* into kept from public.access_tokens t
         where t.id = create_access_token.token_id and t.token_hash = create_access_token.token_hash;
         if not found then
-            perform public.invalid_argument(format(
+            perform cogo_internal.invalid_argument(format(
                 'There is a token named %s: revoke it first, or choose another name.', create_access_token.name));
         end if;
-        return public.access_token_row(kept) || jsonb_build_object('created', false);
+        return cogo_internal.access_token_row(kept) || jsonb_build_object('created', false);
     end if;
     select t.* into kept from public.access_tokens t where t.id = create_access_token.token_id;
-    perform public.log_operation(
-        jsonb_build_object('id', public.time_ordered_id(), 'actor', kept.created_by), 'create_token',
+    perform cogo_internal.log_operation(
+        jsonb_build_object('id', cogo_internal.time_ordered_id(), 'actor', kept.created_by), 'create_token',
         jsonb_build_object('name', kept.name, 'role', kept.role, 'expires_at', kept.expires_at),
         '{"matched": 1, "changed": 1, "skipped": 0}');
-    return public.access_token_row(kept) || jsonb_build_object('created', true);
+    return cogo_internal.access_token_row(kept) || jsonb_build_object('created', true);
 end $$;
 
 comment on function public.create_access_token is 'Keep the hash of a new named token.';

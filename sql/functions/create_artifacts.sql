@@ -27,31 +27,31 @@ begin
     end if;
 
     if jsonb_typeof(create_artifacts.artifacts) is distinct from 'array' or jsonb_array_length(create_artifacts.artifacts) > 10000 then
-        perform public.invalid_argument('artifacts must be an array of at most 10,000 files.');
+        perform cogo_internal.invalid_argument('artifacts must be an array of at most 10,000 files.');
     end if;
     if (select count(distinct i ->> 'name') from jsonb_array_elements(create_artifacts.artifacts) i)
         <> jsonb_array_length(create_artifacts.artifacts)
     then
-        perform public.invalid_argument('Each artifact needs a name of its own.');
+        perform cogo_internal.invalid_argument('Each artifact needs a name of its own.');
     end if;
     perform case
         when length(i ->> 'name') not between 1 and 255
-            then public.invalid_argument('The name of an artifact must have 1 to 255 characters.')
+            then cogo_internal.invalid_argument('The name of an artifact must have 1 to 255 characters.')
         when length(i ->> 'content_type') > 255
-            then public.invalid_argument('The content type of an artifact must have at most 255 characters.')
+            then cogo_internal.invalid_argument('The content type of an artifact must have at most 255 characters.')
         when length(i ->> 'cache_key') > 500
-            then public.invalid_argument('The cache key of an artifact must have at most 500 characters.')
+            then cogo_internal.invalid_argument('The cache key of an artifact must have at most 500 characters.')
         when (i ->> 'size_bytes')::numeric not between 0 and 1e15
-            then public.invalid_argument('size_bytes must be 0 or more.')
+            then cogo_internal.invalid_argument('size_bytes must be 0 or more.')
     end
     from jsonb_array_elements(create_artifacts.artifacts) i;
 
     with item as materialized (
         select i.*, format('jobs/%s/%s/%s.%s', create_artifacts.job_id, create_artifacts.lease_token,
             case when i.sha256 ~ '^[0-9a-f]{64}$' then i.sha256
-                else public.invalid_argument('sha256 must be 64 hexadecimal digits.')::text end,
+                else cogo_internal.invalid_argument('sha256 must be 64 hexadecimal digits.')::text end,
             case when i.extension ~ '^[a-z0-9]{1,10}$' then i.extension
-                else public.invalid_argument('The extension must be 1 to 10 lower-case letters or digits.')::text end) as storage_key
+                else cogo_internal.invalid_argument('The extension must be 1 to 10 lower-case letters or digits.')::text end) as storage_key
         from rows from (jsonb_to_recordset(create_artifacts.artifacts) as (
             name text, content_type text, size_bytes bigint, sha256 text, extension text, cache_key text
         )) with ordinality as i (name, content_type, size_bytes, sha256, extension, cache_key, position)

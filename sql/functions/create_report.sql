@@ -16,14 +16,14 @@ declare
 begin
     perform case
         when create_report.sha256 is null or create_report.sha256 !~ '^[0-9a-f]{64}$'
-            then public.invalid_argument('sha256 must be 64 hexadecimal digits.')
+            then cogo_internal.invalid_argument('sha256 must be 64 hexadecimal digits.')
         when create_report.extension is null or create_report.extension !~ '^[a-z0-9]{1,10}$'
-            then public.invalid_argument('The extension must be 1 to 10 lower-case letters or digits.')
+            then cogo_internal.invalid_argument('The extension must be 1 to 10 lower-case letters or digits.')
         when coalesce(length(create_report.name), 0) not between 1 and 255
-            then public.invalid_argument('The name must have 1 to 255 characters.')
+            then cogo_internal.invalid_argument('The name must have 1 to 255 characters.')
         when length(create_report.content_type) > 255
-            then public.invalid_argument('The content type must have at most 255 characters.')
-        when create_report.size_bytes < 0 then public.invalid_argument('size_bytes must be 0 or more.')
+            then cogo_internal.invalid_argument('The content type must have at most 255 characters.')
+        when create_report.size_bytes < 0 then cogo_internal.invalid_argument('size_bytes must be 0 or more.')
     end;
     key := format('reports/%s.%s', create_report.sha256, create_report.extension);
     perform pg_advisory_xact_lock(hashtextextended(key, 0));

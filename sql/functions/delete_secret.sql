@@ -7,13 +7,13 @@ language plpgsql set search_path = '' as $$
 declare
     removed boolean;
 begin
-    perform public.refuse_reference(delete_secret.environment, delete_secret.reference);
+    perform cogo_internal.refuse_reference(delete_secret.environment, delete_secret.reference);
     delete from public.secrets s
     where s.environment = delete_secret.environment and s.reference = delete_secret.reference;
     removed := found;
     if removed then
-        perform public.log_operation(
-            jsonb_build_object('id', public.time_ordered_id(), 'actor', coalesce(delete_secret.actor, session_user)),
+        perform cogo_internal.log_operation(
+            jsonb_build_object('id', cogo_internal.time_ordered_id(), 'actor', coalesce(delete_secret.actor, session_user)),
             'delete_secret',
             jsonb_build_object('environment', delete_secret.environment, 'reference', delete_secret.reference),
             '{"matched": 1, "changed": 1, "skipped": 0}');

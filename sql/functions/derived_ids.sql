@@ -4,7 +4,7 @@
  *
  * Internal: other functions call it.
  */
-create or replace function public.derived_ids(request_id uuid, id_count integer) returns uuid[]
+create or replace function cogo_internal.derived_ids(request_id uuid, id_count integer) returns uuid[]
 language sql immutable set search_path = '' as $$
     select coalesce(array_agg((hex.prefix || lpad(to_hex((hex.tail + n) % 4294967296), 8, '0'))::uuid order by n), '{}')
     from (select left(replace(derived_ids.request_id::text, '-', ''), 24),
@@ -12,4 +12,4 @@ language sql immutable set search_path = '' as $$
     cross join generate_series(0, derived_ids.id_count - 1) as n
 $$;
 
-comment on function public.derived_ids is 'The ids of the jobs of one enqueue request, in order.';
+comment on function cogo_internal.derived_ids is 'The ids of the jobs of one enqueue request, in order.';

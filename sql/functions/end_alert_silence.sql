@@ -10,8 +10,8 @@ begin
     update public.alert_silences s set ends_at = at where s.id = end_alert_silence.silence_id and s.ends_at > at;
     ended := found;
     if ended then
-        perform public.log_operation(
-            jsonb_build_object('id', public.time_ordered_id(), 'actor', coalesce(end_alert_silence.actor, session_user)),
+        perform cogo_internal.log_operation(
+            jsonb_build_object('id', cogo_internal.time_ordered_id(), 'actor', coalesce(end_alert_silence.actor, session_user)),
             'end_alert_silence', jsonb_build_object('silence_id', end_alert_silence.silence_id),
             '{"matched": 1, "changed": 1, "skipped": 0}');
     end if;

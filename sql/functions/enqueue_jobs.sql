@@ -14,8 +14,8 @@ language plpgsql set search_path = '' as $$
 declare
     at timestamptz := clock_timestamp();
     given integer := case when jsonb_typeof(enqueue_jobs.jobs) = 'array' then jsonb_array_length(enqueue_jobs.jobs)
-        else public.invalid_argument('jobs must be an array of job objects.')::text::integer end;
-    ids uuid[] := public.derived_ids(coalesce(enqueue_jobs.request_id, public.time_ordered_id()), given);
+        else cogo_internal.invalid_argument('jobs must be an array of job objects.')::text::integer end;
+    ids uuid[] := cogo_internal.derived_ids(coalesce(enqueue_jobs.request_id, cogo_internal.time_ordered_id()), given);
     added integer;
     answer jsonb;
 begin
@@ -24,7 +24,7 @@ begin
         begin
             insert into public.jobs (id, type, payload, executor_id, priority, max_attempts, idempotency_key,
                                      timeout_seconds, created_at, next_run_at)
-            select * from public.new_jobs(enqueue_jobs.jobs, ids, at);
+            select * from cogo_internal.new_jobs(enqueue_jobs.jobs, ids, at);
             added := given;
         exception when unique_violation then
             added := 0;
@@ -38,7 +38,7 @@ begin
                                      timeout_seconds, created_at, next_run_at)
             select n.id, n.type, n.payload, n.executor_id, n.priority, n.max_attempts, n.idempotency_key,
                    n.timeout_seconds, n.created_at, n.next_run_at
-            from public.new_jobs(enqueue_jobs.jobs, ids, at) with ordinality as n (
+            from cogo_internal.new_jobs(enqueue_jobs.jobs, ids, at) with ordinality as n (
                 id, type, payload, executor_id, priority, max_attempts, idempotency_key, timeout_seconds, created_at,
                 next_run_at, position)
             -- Whoever enqueues the same keys waits for us: in one order for all, or two would wait for each other.
@@ -47,7 +47,7 @@ begin
             get diagnostics added = row_count;
         end if;
         if added = given then
-            perform public.wake_workers();
+            perform cogo_internal.wake_workers();
             return (select json_build_object('jobs', coalesce(json_agg(json_build_object('job_id', u.id, 'created', true)
                                                                        order by u.position), '[]'))
                     from unnest(ids) with ordinality as u (id, position));
@@ -70,7 +70,7 @@ begin
     end loop;
 
     if answer is null or jsonb_array_length(answer) <> given then
-        perform public.invalid_argument('A job with this idempotency key was purged meanwhile: enqueue again.');
+        perform cogo_internal.invalid_argument('A job with this idempotency key was purged meanwhile: enqueue again.');
     end if;
     if answer @> '[{"same": false}]' then
         raise exception using errcode = 'CQ004',
@@ -78,7 +78,7 @@ begin
                              jsonb_path_query_first(answer, '$[*] ? (@.same == false).job_id') #>> '{}'),
             detail = jsonb_path_query_first(answer, '$[*] ? (@.same == false).job_id') #>> '{}';
     end if;
-    perform public.wake_workers();
+    perform cogo_internal.wake_workers();
     return json_build_object('jobs', (select jsonb_agg(a.job - 'same' order by a.position)
                                       from jsonb_array_elements(answer) with ordinality as a (job, position)));
 end $$;

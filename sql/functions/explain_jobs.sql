@@ -28,7 +28,7 @@ declare
     answer jsonb;
 begin
     if jsonb_typeof(explain_jobs.job_ids) is distinct from 'array' or jsonb_array_length(explain_jobs.job_ids) > 1000 then
-        perform public.invalid_argument('job_ids must be an array of at most 1,000 uuids.');
+        perform cogo_internal.invalid_argument('job_ids must be an array of at most 1,000 uuids.');
     end if;
     select jsonb_agg(jsonb_build_object('job_id', j.id) || case
             when j.status = 'running' then jsonb_build_object(
@@ -79,7 +79,7 @@ begin
         from public.workers w
         cross join lateral (select j.family = any (w.families)
             and (j.executor_id is null or j.executor_id is not distinct from w.executor_id) as fits) able
-        where w.stopped_at is null and public.worker_is_alive(w)
+        where w.stopped_at is null and cogo_internal.worker_is_alive(w)
     ) serving;
     return coalesce(answer, '[]');
 end $$;

@@ -20,7 +20,7 @@ begin
             coalesce(format('The payload %s.', held.fault), 'The worker could not decode this job.'))) order by held.id)
     into settlements
     from (
-        select j.id, j.lease_token, public.json_fault(j.payload) as fault from public.jobs j
+        select j.id, j.lease_token, cogo_internal.json_fault(j.payload) as fault from public.jobs j
         where j.lease_token = fail_unreadable_jobs.claim_id and j.status = 'running'
     ) held
     where fail_unreadable_jobs.every_one or held.fault is not null;

@@ -13,9 +13,9 @@ begin
     if jsonb_typeof(find_cached_artifacts.cache_keys) is distinct from 'array'
        or jsonb_array_length(find_cached_artifacts.cache_keys) > 1000
     then
-        perform public.invalid_argument('cache_keys must be an array of at most 1,000 texts.');
+        perform cogo_internal.invalid_argument('cache_keys must be an array of at most 1,000 texts.');
     end if;
-    select jsonb_object_agg(asked.key, public.artifact_row(found.artifact)) into answer
+    select jsonb_object_agg(asked.key, cogo_internal.artifact_row(found.artifact)) into answer
     from jsonb_array_elements_text(find_cached_artifacts.cache_keys) as asked (key)
     cross join lateral (
         select a as artifact from public.artifacts a

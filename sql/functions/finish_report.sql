@@ -12,7 +12,7 @@ begin
       and (a.status = 'ready' or a.status = 'pending' and a.created_at > clock_timestamp() - interval '10 minutes');
     get diagnostics changed = row_count;
     if changed = 0 then
-        perform public.invalid_argument('The report was announced more than ten minutes ago, or never: upload it again.');
+        perform cogo_internal.invalid_argument('The report was announced more than ten minutes ago, or never: upload it again.');
     end if;
     return jsonb_build_object('changed', changed);
 end $$;

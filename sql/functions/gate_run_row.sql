@@ -3,7 +3,7 @@
  *
  * Internal: other functions call it.
  */
-create or replace function public.gate_run_row(run public.gate_runs) returns jsonb
+create or replace function cogo_internal.gate_run_row(run public.gate_runs) returns jsonb
 language sql stable set search_path = '' set timezone = 'UTC' as $$
     select jsonb_build_object(
         'gate_run_id', run.id, 'type', run.type, 'status', run.status, 'branch', run.branch,
@@ -17,4 +17,4 @@ language sql stable set search_path = '' set timezone = 'UTC' as $$
         'junit_artifact_id', (select a.id from public.artifacts a where a.id = run.junit_artifact_id and a.status = 'ready'))
 $$;
 
-comment on function public.gate_run_row is 'The document a list returns for one gate run.';
+comment on function cogo_internal.gate_run_row is 'The document a list returns for one gate run.';

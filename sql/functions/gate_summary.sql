@@ -33,10 +33,10 @@ declare
     failures jsonb;
 begin
     if window_start >= window_end or window_end - window_start > interval '31 days' then
-        perform public.invalid_argument('The window must end after it begins, and span at most 31 days.');
+        perform cogo_internal.invalid_argument('The window must end after it begins, and span at most 31 days.');
     end if;
     if coalesce(length(gate_summary.branch), 0) not between 1 and 255 then
-        perform public.invalid_argument('The branch must have 1 to 255 characters.');
+        perform cogo_internal.invalid_argument('The branch must have 1 to 255 characters.');
     end if;
 
     with run as materialized (
@@ -54,15 +54,15 @@ begin
         'gate', (select jsonb_build_object(
             'runs', count(*), 'passed', count(*) filter (where o.status = 'pass'),
             'failed', count(*) filter (where o.status = 'fail'),
-            'pass_rate', public.per_cent(count(*) filter (where o.status = 'pass'), count(*))) from ours o),
+            'pass_rate', cogo_internal.per_cent(count(*) filter (where o.status = 'pass'), count(*))) from ours o),
         'gate_fix', (select jsonb_build_object(
             'runs', count(*), 'passed', count(*) filter (where r.status = 'pass'),
             'failed', count(*) filter (where r.status = 'fail'),
-            'pass_rate', public.per_cent(count(*) filter (where r.status = 'pass'), count(*)))
+            'pass_rate', cogo_internal.per_cent(count(*) filter (where r.status = 'pass'), count(*)))
             from run r where r.type = 'gate_fix'),
-        'build_seconds', (select public.median_and_p95(percentile_cont(array[0.5, 0.95]) within group (order by o.build_seconds))
+        'build_seconds', (select cogo_internal.median_and_p95(percentile_cont(array[0.5, 0.95]) within group (order by o.build_seconds))
                           from ours o),
-        'test_seconds', (select public.median_and_p95(percentile_cont(array[0.5, 0.95]) within group (order by o.test_seconds))
+        'test_seconds', (select cogo_internal.median_and_p95(percentile_cont(array[0.5, 0.95]) within group (order by o.test_seconds))
                          from ours o),
         'lint', coalesce((select jsonb_build_object('errors', o.lint_errors, 'warnings', o.lint_warnings)
                           from ours o where o.lint_errors is not null order by o.created_at desc, o.id desc limit 1),
@@ -104,8 +104,8 @@ begin
     )
     select jsonb_build_object(
         'succeeded', t.succeeded, 'failed', t.failed, 'cancelled', t.cancelled, 'forced', t.forced,
-        'success_rate', public.per_cent(t.succeeded, t.succeeded + t.failed),
-        'first_try_rate', public.per_cent(t.first_try, t.succeeded + t.failed),
+        'success_rate', cogo_internal.per_cent(t.succeeded, t.succeeded + t.failed),
+        'first_try_rate', cogo_internal.per_cent(t.first_try, t.succeeded + t.failed),
         'attempts', (select coalesce(sum(e.attempts), 0) from ended e) + (select coalesce(sum(s.n), 0) from superseded s),
         'retried', (select coalesce(sum(s.retried), 0) from superseded s),
         'lost', (select coalesce(sum(s.n), 0) from superseded s where s.outcome = 'lost'),
@@ -125,7 +125,7 @@ begin
 
     -- Of the attempt that succeeded: a failed job's row is rewritten when it is retried.
     select percentile_cont(array[0.5, 0.95]) within group (
-        order by greatest(public.seconds_between(j.next_run_at, coalesce(j.started_at, j.claimed_at)), 0))
+        order by greatest(cogo_internal.seconds_between(j.next_run_at, coalesce(j.started_at, j.claimed_at)), 0))
     into waits
     from public.jobs j
     where j.status = 'succeeded' and j.finished_at >= window_start and j.finished_at < window_end
@@ -166,7 +166,7 @@ begin
     return gates - array['days', 'runs'] || jsonb_build_object(
         'window', jsonb_build_object('start', window_start, 'end', window_end,
                                      'hours', round(date_part('epoch', window_end - window_start)::numeric / 3600, 3)),
-        'jobs', jobs - 'days' || jsonb_build_object('queue_wait_seconds', public.median_and_p95(waits)),
+        'jobs', jobs - 'days' || jsonb_build_object('queue_wait_seconds', cogo_internal.median_and_p95(waits)),
         'top_failures', coalesce(failures, '[]'),
         'days', (select coalesce(jsonb_agg(jsonb_build_object(
             'day', k.day, 'gate_passed', coalesce((gates #> array['days', k.day] -> 'passed')::bigint, 0),

@@ -4,14 +4,14 @@
  */
 create or replace function public.get_jobs(job_ids jsonb) returns jsonb
 language sql stable set search_path = '' as $$
-    select coalesce(jsonb_agg(public.job_row(j) || jsonb_build_object(
-        'payload', public.readable_json(j.payload), 'result', public.readable_json(j.result), 'snoozes', j.snoozes, 'lost_attempts', j.lost_attempts, 'timeout_seconds', j.timeout_seconds,
+    select coalesce(jsonb_agg(cogo_internal.job_row(j) || jsonb_build_object(
+        'payload', cogo_internal.readable_json(j.payload), 'result', cogo_internal.readable_json(j.result), 'snoozes', j.snoozes, 'lost_attempts', j.lost_attempts, 'timeout_seconds', j.timeout_seconds,
         'dagster_run_id', (select w.dagster_run_id from public.workers w where w.instance_id = j.instance_id),
         'superseded_attempts', (select coalesce(jsonb_agg(to_jsonb(a) - 'lease_token' order by a.finished_at), '[]')
                                 from public.job_attempts a where a.job_id = j.id),
         'replay_of', (select d.job_id from public.jobs_dlq d where d.replayed_job_id = j.id),
         'replayed_job_id', (select d.replayed_job_id from public.jobs_dlq d where d.job_id = j.id and not d.superseded),
-        'artifacts', (select coalesce(jsonb_agg(public.artifact_row(a) order by a.name), '[]')
+        'artifacts', (select coalesce(jsonb_agg(cogo_internal.artifact_row(a) order by a.name), '[]')
                       from public.artifacts a where a.job_id = j.id and a.status = 'ready')) order by given.position), '[]')
     from jsonb_array_elements_text(get_jobs.job_ids) with ordinality as given (id, position)
     join public.jobs j on j.id = given.id::uuid

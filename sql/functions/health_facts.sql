@@ -13,7 +13,7 @@ declare
     orphaned bigint;
     oldest double precision;
 begin
-    select count(*), public.seconds_between(min(j.lease_expires_at), at) into orphaned, oldest
+    select count(*), cogo_internal.seconds_between(min(j.lease_expires_at), at) into orphaned, oldest
     from public.jobs j
     where j.status = 'running'
       and j.lease_expires_at < at - make_interval(secs => least(greatest(health_facts.orphan_seconds, 0), 31536000));

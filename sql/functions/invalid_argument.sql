@@ -4,10 +4,10 @@
  *
  * Internal: other functions call it.
  */
-create or replace function public.invalid_argument(sentence text) returns jsonb
+create or replace function cogo_internal.invalid_argument(sentence text) returns jsonb
 language plpgsql set search_path = '' as $$
 begin
     raise exception using errcode = 'CQ005', message = sentence;
 end $$;
 
-comment on function public.invalid_argument is 'Raise CQ005 with one sentence.';
+comment on function cogo_internal.invalid_argument is 'Raise CQ005 with one sentence.';

@@ -16,13 +16,13 @@ declare
     answer jsonb;
 begin
     if job_history.hours is null or job_history.hours not between 1 and 168 then
-        perform public.invalid_argument('hours must be 1 to 168.');
+        perform cogo_internal.invalid_argument('hours must be 1 to 168.');
     end if;
     with ended as materialized (
         select e.* from unnest(array['succeeded', 'failed', 'cancelled']) as word (status)
         cross join lateral (
             select j.status, j.family, date_trunc('hour', j.finished_at, 'UTC') as hour, j.run_seconds,
-                case when j.attempts = 1 then public.seconds_between(j.created_at, j.claimed_at) end as wait_seconds,
+                case when j.attempts = 1 then cogo_internal.seconds_between(j.created_at, j.claimed_at) end as wait_seconds,
                 j.error ->> 'class' as error_class
             from public.jobs j
             where j.status in ('succeeded', 'failed', 'cancelled') and j.status = word.status and j.finished_at >= first_hour

@@ -3,7 +3,7 @@
  *
  * Internal: other functions call it.
  */
-create or replace function public.job_row(job public.jobs) returns jsonb
+create or replace function cogo_internal.job_row(job public.jobs) returns jsonb
 language sql stable as $$
     select pg_catalog.jsonb_build_object(
         'id', job.id, 'type', job.type, 'status', job.status, 'executor_id', job.executor_id, 'priority', job.priority,
@@ -15,4 +15,4 @@ language sql stable as $$
         'forced', job.status = 'succeeded' and coalesce(job.result @> '{"forced": true}', false))
 $$;
 
-comment on function public.job_row is 'The document a list returns for one job.';
+comment on function cogo_internal.job_row is 'The document a list returns for one job.';

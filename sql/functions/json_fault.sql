@@ -7,7 +7,7 @@
  *
  * Internal: other functions call it.
  */
-create or replace function public.json_fault(document jsonb) returns text
+create or replace function cogo_internal.json_fault(document jsonb) returns text
 language plpgsql stable set search_path = '' as $$
 declare
     written text;
@@ -36,4 +36,4 @@ begin
     return null;
 end $$;
 
-comment on function public.json_fault is 'Why a document is not stored; null where nothing is wrong.';
+comment on function cogo_internal.json_fault is 'Why a document is not stored; null where nothing is wrong.';

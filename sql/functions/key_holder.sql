@@ -4,7 +4,7 @@
  *
  * Internal: other functions call it.
  */
-create or replace function public.key_holder(letter public.jobs_dlq) returns uuid
+create or replace function cogo_internal.key_holder(letter public.jobs_dlq) returns uuid
 language sql stable as $$
     select j.id from public.jobs j
     where j.type = letter.type and j.idempotency_key = 'dlq:' operator(pg_catalog.||) letter.job_id::text
@@ -13,4 +13,4 @@ language sql stable as $$
                       where other.replayed_job_id = j.id and other.job_id <> letter.job_id))
 $$;
 
-comment on function public.key_holder is 'The job whose idempotency key keeps a letter from being replayed.';
+comment on function cogo_internal.key_holder is 'The job whose idempotency key keeps a letter from being replayed.';

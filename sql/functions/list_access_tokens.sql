@@ -7,7 +7,7 @@
  */
 create or replace function public.list_access_tokens(live_only boolean default false, max_tokens integer default 1000) returns jsonb
 language sql stable set search_path = '' as $$
-    select coalesce(jsonb_agg(public.access_token_row(found.t)
+    select coalesce(jsonb_agg(cogo_internal.access_token_row(found.t)
                               order by found.ended, (found.t).name, (found.t).created_at desc), '[]')
     from (
         select t, t.revoked_at is not null or coalesce(t.expires_at <= now(), false) as ended

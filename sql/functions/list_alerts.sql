@@ -18,9 +18,9 @@ declare
     at timestamptz := clock_timestamp();
 begin
     return (
-        select coalesce(jsonb_agg(public.alert_document(found.alert) || jsonb_build_object(
-            'silenced', (found.alert).status = 'firing' and public.alert_is_silenced(found.alert, at),
-            'inhibited', (found.alert).status = 'firing' and public.alert_is_inhibited(found.alert, at),
+        select coalesce(jsonb_agg(cogo_internal.alert_document(found.alert) || jsonb_build_object(
+            'silenced', (found.alert).status = 'firing' and cogo_internal.alert_is_silenced(found.alert, at),
+            'inhibited', (found.alert).status = 'firing' and cogo_internal.alert_is_inhibited(found.alert, at),
             'deliveries', (
                 select coalesce(jsonb_agg(jsonb_build_object(
                     'target', d.target, 'status', d.status, 'event', d.event, 'attempts', d.attempts,

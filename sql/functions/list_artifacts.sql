@@ -12,7 +12,7 @@ declare
     at timestamptz := clock_timestamp();
     answer jsonb;
 begin
-    select jsonb_agg(public.artifact_row(found.artifact) order by (found.artifact).created_at desc, (found.artifact).id desc) into answer
+    select jsonb_agg(cogo_internal.artifact_row(found.artifact) order by (found.artifact).created_at desc, (found.artifact).id desc) into answer
     from (
         select a as artifact from public.artifacts a
         where (list_artifacts.job_id is null or a.job_id = list_artifacts.job_id)

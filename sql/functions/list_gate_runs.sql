@@ -13,7 +13,7 @@ declare
     at timestamptz := clock_timestamp();
     answer jsonb;
 begin
-    select jsonb_agg(public.gate_run_row(found.run) order by (found.run).created_at desc, (found.run).id desc) into answer
+    select jsonb_agg(cogo_internal.gate_run_row(found.run) order by (found.run).created_at desc, (found.run).id desc) into answer
     from (
         select r as run from public.gate_runs r
         where (list_gate_runs.type is null or r.type = list_gate_runs.type)

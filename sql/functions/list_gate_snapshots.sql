@@ -10,7 +10,7 @@ create or replace function public.list_gate_snapshots(
     kind text default 'daily', branch text default 'main', since timestamptz default null, max_snapshots integer default 30
 ) returns jsonb
 language sql stable set search_path = '' as $$
-    select coalesce(jsonb_agg(public.window_row(found.window_start, found.window_end, found.branch, found.numbers, found.providers, found.complete,
+    select coalesce(jsonb_agg(cogo_internal.window_row(found.window_start, found.window_end, found.branch, found.numbers, found.providers, found.complete,
                                                 found.revision, found.computed_at) order by found.window_start desc), '[]')
     from (
         select * from public.gate_snapshots s

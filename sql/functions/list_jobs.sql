@@ -21,10 +21,10 @@ declare
 begin
     select s into unknown from unnest(wanted) s where s not in ('queued', 'running', 'succeeded', 'failed', 'cancelled');
     if unknown is not null then
-        perform public.invalid_argument(format(
+        perform cogo_internal.invalid_argument(format(
             'The status %s is unknown: use queued, running, succeeded, failed or cancelled.', quote_literal(unknown)));
     end if;
-    select jsonb_agg(public.job_row(found.job) order by (found.job).id desc) into answer
+    select jsonb_agg(cogo_internal.job_row(found.job) order by (found.job).id desc) into answer
     from (
         select j as job from public.jobs j
         where (cardinality(wanted) = 0 or j.status = any (wanted))

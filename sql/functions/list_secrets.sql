@@ -3,7 +3,7 @@
  */
 create or replace function public.list_secrets(environment text default null, max_secrets integer default 1000) returns jsonb
 language sql stable set search_path = '' as $$
-    select coalesce(jsonb_agg(public.secret_row(found.s) order by (found.s).environment, (found.s).reference), '[]')
+    select coalesce(jsonb_agg(cogo_internal.secret_row(found.s) order by (found.s).environment, (found.s).reference), '[]')
     from (
         select s from public.secrets s
         where list_secrets.environment is null or s.environment = list_secrets.environment

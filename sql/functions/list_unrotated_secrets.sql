@@ -13,9 +13,9 @@ declare
     most integer := least(greatest(coalesce(batch_size, 100), 1), 1000);
 begin
     if list_unrotated_secrets.key_id is null then
-        perform public.invalid_argument('key_id must have 12 hexadecimal digits.');
+        perform cogo_internal.invalid_argument('key_id must have 12 hexadecimal digits.');
     end if;
-    select coalesce(jsonb_agg(public.secret_row(found.s) || jsonb_build_object('ciphertext', (found.s).ciphertext)
+    select coalesce(jsonb_agg(cogo_internal.secret_row(found.s) || jsonb_build_object('ciphertext', (found.s).ciphertext)
                               order by (found.s).environment, (found.s).reference), '[]')
     into found_rows
     from (

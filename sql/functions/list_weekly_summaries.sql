@@ -4,7 +4,7 @@
  */
 create or replace function public.list_weekly_summaries(branch text default 'main', max_weeks integer default 12) returns jsonb
 language sql stable set search_path = '' as $$
-    select coalesce(jsonb_agg(public.window_row(found.window_start, found.window_end, found.branch, found.numbers, found.providers, found.complete,
+    select coalesce(jsonb_agg(cogo_internal.window_row(found.window_start, found.window_end, found.branch, found.numbers, found.providers, found.complete,
                                                 found.revision, found.computed_at) order by found.window_start desc), '[]')
     from (
         select * from public.weekly_summaries w

@@ -9,12 +9,12 @@ create or replace function public.list_workers(
 language sql stable set search_path = '' as $$
     select coalesce(jsonb_agg(to_jsonb(found) - 'started_job_ids' order by found.started_at desc, found.instance_id desc), '[]')
     from (
-        select w.*, d.device, case when m.instance_id is not null then public.counters_of(m.counters) end as counters,
-            public.worker_is_alive(w) as alive
+        select w.*, d.device, case when m.instance_id is not null then cogo_internal.counters_of(m.counters) end as counters,
+            cogo_internal.worker_is_alive(w) as alive
         from public.workers w
         left join public.worker_devices d on d.worker_id = w.worker_id
         left join public.worker_metrics m on m.instance_id = w.instance_id
-        where (not list_workers.alive_only or w.stopped_at is null and public.worker_is_alive(w))
+        where (not list_workers.alive_only or w.stopped_at is null and cogo_internal.worker_is_alive(w))
           and (list_workers.before is null
                or (w.started_at, w.instance_id) < ((list_workers.before ->> 'started_at')::timestamptz,
                                                    (list_workers.before ->> 'instance_id')::uuid))

@@ -10,11 +10,11 @@
  *
  * Internal: other functions call it.
  */
-create or replace function public.log_operation(action jsonb, operation text, filter jsonb, answer jsonb) returns jsonb
+create or replace function cogo_internal.log_operation(action jsonb, operation text, filter jsonb, answer jsonb) returns jsonb
 language plpgsql set search_path = '' as $$
 begin
     insert into public.operations_log as l (id, operation, actor, filter, matched, changed, skipped, batches, answer)
-    values (coalesce((log_operation.action ->> 'id')::uuid, public.time_ordered_id()), log_operation.operation,
+    values (coalesce((log_operation.action ->> 'id')::uuid, cogo_internal.time_ordered_id()), log_operation.operation,
             left(coalesce(log_operation.action ->> 'actor', session_user), 200), jsonb_strip_nulls(log_operation.filter),
             (log_operation.answer ->> 'matched')::integer, (log_operation.answer ->> 'changed')::integer,
             (log_operation.answer ->> 'skipped')::integer,
@@ -25,9 +25,9 @@ begin
         updated_at = clock_timestamp()
     where l.operation = excluded.operation;
     if not found then
-        perform public.invalid_argument('This action id belongs to another operation: use a new uuid for each action.');
+        perform cogo_internal.invalid_argument('This action id belongs to another operation: use a new uuid for each action.');
     end if;
     return log_operation.answer;
 end $$;
 
-comment on function public.log_operation is 'Write down what an operator''s action did.';
+comment on function cogo_internal.log_operation is 'Write down what an operator''s action did.';

@@ -14,7 +14,7 @@ declare
     soonest timestamptz;
 begin
     if jsonb_typeof(next_due.families) is distinct from 'array' then
-        perform public.invalid_argument('families must be an array such as ["browser"].');
+        perform cogo_internal.invalid_argument('families must be an array such as ["browser"].');
     end if;
     select min(lane.next_run_at) into soonest
     from jsonb_array_elements_text(next_due.families) as family (name)
@@ -30,7 +30,7 @@ begin
            and j.priority = level.priority and j.next_run_at > at
          order by j.executor_id, j.next_run_at limit 1)  -- as in claim_jobs
     ) lane;
-    return jsonb_build_object('seconds', public.seconds_between(at, soonest));
+    return jsonb_build_object('seconds', cogo_internal.seconds_between(at, soonest));
 end $$;
 
 comment on function public.next_due is 'In how many seconds the next job of these families becomes due.';

@@ -11,10 +11,10 @@ create or replace function public.note_operation(note_id uuid, operation text, a
 language plpgsql set search_path = '' as $$
 begin
     if coalesce(note_operation.operation, '') !~ '^[a-z][a-z0-9_]{0,60}$' or coalesce(note_operation.actor, '') = '' then
-        perform public.invalid_argument('operation must be a lower-case word, and actor must not be empty.');
+        perform cogo_internal.invalid_argument('operation must be a lower-case word, and actor must not be empty.');
     end if;
-    if octet_length(public.checked_json(note_operation.filter, 'filter')::text) > 100000 then
-        perform public.invalid_argument('filter must have at most 100,000 bytes.');
+    if octet_length(cogo_internal.checked_json(note_operation.filter, 'filter')::text) > 100000 then
+        perform cogo_internal.invalid_argument('filter must have at most 100,000 bytes.');
     end if;
     insert into public.operations_log (id, operation, actor, filter, matched, changed, skipped, batches)
     values (note_operation.note_id, note_operation.operation, left(note_operation.actor, 200), coalesce(note_operation.filter, '{}'), 1, 1, 0, 1)

@@ -12,9 +12,9 @@ language plpgsql set search_path = '' as $$
 declare
     until timestamptz;
 begin
-    perform public.refuse_rate_name(open_circuit.name);
+    perform cogo_internal.refuse_rate_name(open_circuit.name);
     if (open_circuit.open_seconds >= 0 and open_circuit.open_seconds <= 31536000) is not true then
-        perform public.invalid_argument('open_seconds must be 0 to 31536000.');
+        perform cogo_internal.invalid_argument('open_seconds must be 0 to 31536000.');
     end if;
     insert into public.rate_limits as r (name, open_until, reason)
     values (open_circuit.name, clock_timestamp() + make_interval(secs => open_circuit.open_seconds),

@@ -11,14 +11,14 @@ declare
     found_row public.paused;
     added boolean;
 begin
-    perform public.refuse_unpausable(pause.kind, pause.name);
+    perform cogo_internal.refuse_unpausable(pause.kind, pause.name);
     insert into public.paused as p (kind, name, reason, actor)
     values (pause.kind, pause.name, left(pause.reason, 1000), left(coalesce(pause.actor, session_user), 200))
     on conflict do nothing;
     added := found;
     if added then
-        perform public.log_operation(
-            jsonb_build_object('id', public.time_ordered_id(), 'actor', coalesce(pause.actor, session_user)), 'pause',
+        perform cogo_internal.log_operation(
+            jsonb_build_object('id', cogo_internal.time_ordered_id(), 'actor', coalesce(pause.actor, session_user)), 'pause',
             jsonb_build_object('kind', pause.kind, 'name', pause.name, 'reason', left(pause.reason, 1000)),
             '{"matched": 1, "changed": 1, "skipped": 0}');
     end if;

@@ -4,7 +4,7 @@
  *
  * Internal: other functions call it.
  */
-create or replace function public.paused_types(executor_id text) returns text
+create or replace function cogo_internal.paused_types(executor_id text) returns text
 language sql stable set search_path = '' as $$
     select case when bool_or(p.kind = 'executor') then ''
         else '^(' || string_agg(replace(p.name, '.', '\.'), '|') || ')(\.|$)' end
@@ -12,4 +12,4 @@ language sql stable set search_path = '' as $$
     where p.kind = 'type' or p.name = paused_types.executor_id
 $$;
 
-comment on function public.paused_types is 'What a claim must leave alone, as a regular expression.';
+comment on function cogo_internal.paused_types is 'What a claim must leave alone, as a regular expression.';

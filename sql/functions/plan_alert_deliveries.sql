@@ -11,7 +11,7 @@
  *
  * Internal: other functions call it.
  */
-create or replace function public.plan_alert_deliveries(repeat_seconds double precision) returns integer
+create or replace function cogo_internal.plan_alert_deliveries(repeat_seconds double precision) returns integer
 language plpgsql set search_path = '' as $$
 declare
     at timestamptz := clock_timestamp();
@@ -43,7 +43,7 @@ begin
             when d.status = 'pending' and d.event = 'repeat' and a.status = 'resolved' then 'resolved'
             when d.status = 'pending' and d.event = 'resolved' and a.status = 'firing' then 'repeat'
             when d.status = 'pending' and d.event = 'firing' and a.status = 'resolved'
-                 and (public.alert_is_silenced(a, d.created_at) or public.alert_is_inhibited(a, a.resolved_at)) then 'skip'
+                 and (cogo_internal.alert_is_silenced(a, d.created_at) or cogo_internal.alert_is_inhibited(a, a.resolved_at)) then 'skip'
             when d.status = 'dead' and a.status = 'firing' and a.count > coalesce(d.message_count, 0)
                  and d.updated_at < at - make_interval(secs => plan_alert_deliveries.repeat_seconds)
                  and exists (select from public.alert_targets t where t.target = d.target and t.disabled_at is null)
@@ -64,4 +64,4 @@ begin
     return added + changed;
 end $$;
 
-comment on function public.plan_alert_deliveries is 'What each target is to be told next.';
+comment on function cogo_internal.plan_alert_deliveries is 'What each target is to be told next.';

@@ -19,21 +19,21 @@ declare
     counts jsonb;
 begin
     if coalesce(promote_alerts.repeat_seconds, 0) <= 0 or coalesce(promote_alerts.batch_size, 0) not between 1 and 10000 then
-        perform public.invalid_argument('repeat_seconds must be above 0, and batch_size 1 to 10000.');
+        perform cogo_internal.invalid_argument('repeat_seconds must be above 0, and batch_size 1 to 10000.');
     end if;
     if not pg_try_advisory_xact_lock(hashtextextended('cogo promote_alerts', 0)) then
         return '{"busy": true, "promoted": {}, "planned": 0, "more": false}';
     end if;
-    perform public.register_alert_targets(promote_alerts.targets);
+    perform cogo_internal.register_alert_targets(promote_alerts.targets);
     counts := jsonb_build_object(
-        'dead_letters', public.promote_dead_letters(promote_alerts.batch_size),
-        'gate_runs', public.promote_gate_runs(promote_alerts.batch_size),
-        'workers', public.promote_workers(),
-        'providers', public.promote_providers(),
-        'runs', public.promote_run_failures(promote_alerts.batch_size),
-        'schedules', public.promote_schedules(),
-        'conditions', public.promote_conditions(),
-        'targets', public.promote_targets());
+        'dead_letters', cogo_internal.promote_dead_letters(promote_alerts.batch_size),
+        'gate_runs', cogo_internal.promote_gate_runs(promote_alerts.batch_size),
+        'workers', cogo_internal.promote_workers(),
+        'providers', cogo_internal.promote_providers(),
+        'runs', cogo_internal.promote_run_failures(promote_alerts.batch_size),
+        'schedules', cogo_internal.promote_schedules(),
+        'conditions', cogo_internal.promote_conditions(),
+        'targets', cogo_internal.promote_targets());
     insert into public.alert_cursors as c (source, seen_at) values ('promote_alerts', at)
     on conflict (source) do update set seen_at = at;
     -- What somebody replays or sends at this moment is left to the next pass: waiting for it here, with the targets
@@ -46,7 +46,7 @@ begin
       and not exists (select from public.alert_deliveries d where d.alert_id = a.id);
     delete from public.run_failures f where f.recorded_at < at - interval '90 days' and f.promoted_at is not null;
     return jsonb_build_object(
-        'busy', false, 'promoted', counts, 'planned', public.plan_alert_deliveries(promote_alerts.repeat_seconds),
+        'busy', false, 'promoted', counts, 'planned', cogo_internal.plan_alert_deliveries(promote_alerts.repeat_seconds),
         'more', (counts ->> 'dead_letters')::integer >= promote_alerts.batch_size
              or (counts ->> 'gate_runs')::integer >= promote_alerts.batch_size
              or (counts ->> 'runs')::integer >= promote_alerts.batch_size);

@@ -5,7 +5,7 @@
  *
  * Internal: other functions call it.
  */
-create or replace function public.promote_conditions() returns integer
+create or replace function cogo_internal.promote_conditions() returns integer
 language plpgsql set search_path = '' as $$
 declare
     at timestamptz := clock_timestamp();
@@ -18,7 +18,7 @@ begin
            where old.seen_at < at - interval '1 day'
            order by old.scope, old.kind, old.subject for update skip locked) gone
     where (w.scope, w.kind, w.subject) = (gone.scope, gone.kind, gone.subject);
-    perform public.resolve_alerts(
+    perform cogo_internal.resolve_alerts(
         array(select a.id from public.alerts a
               where a.kind in ('sensor_failing', 'executor_unavailable', 'no_worker_for_family') and a.status = 'firing'
                 and not exists (select from public.watched_conditions w where w.kind = a.kind and w.subject = a.subject)),
@@ -32,12 +32,12 @@ begin
                           where a.kind = w.kind and a.subject = w.subject and a.status = 'firing')
         group by 1, 2
     loop
-        perform public.raise_alert(
-            public.alert_fingerprint(found.kind, found.subject), found.kind, found.subject, found.title, found.kind,
+        perform cogo_internal.raise_alert(
+            cogo_internal.alert_fingerprint(found.kind, found.subject), found.kind, found.subject, found.title, found.kind,
             found.error_message, 1, found.began_at, found.seen_at);
         promoted := promoted + 1;
     end loop;
     return promoted;
 end $$;
 
-comment on function public.promote_conditions is 'Reported conditions become alerts.';
+comment on function cogo_internal.promote_conditions is 'Reported conditions become alerts.';

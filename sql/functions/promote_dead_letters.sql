@@ -5,7 +5,7 @@
  *
  * Internal: other functions call it.
  */
-create or replace function public.promote_dead_letters(batch_size integer) returns integer
+create or replace function cogo_internal.promote_dead_letters(batch_size integer) returns integer
 language plpgsql set search_path = '' set plan_cache_mode = force_custom_plan as $$
 declare
     at timestamptz := clock_timestamp();
@@ -33,7 +33,7 @@ begin
             (array_agg(l.job_id order by l.failed_at desc))[1] as job_id
         from letter l group by 1
     loop
-        perform public.raise_alert(
+        perform cogo_internal.raise_alert(
             cause.fingerprint, 'job_failed', coalesce(cause.type, 'unknown'),
             format('Jobs of type %s fail: %s', coalesce(cause.type, 'unknown'), coalesce(cause.error ->> 'class', 'unknown')),
             cause.error ->> 'class', cause.error ->> 'message', cause.letters, coalesce(cause.first_failed_at, at),
@@ -50,18 +50,18 @@ begin
               where not d.superseded and d.closed_at is null and d.replayed_at is null
               order by d.failed_at desc limit most) o;
         if looked_at < most then
-            perform public.resolve_alerts(
+            perform cogo_internal.resolve_alerts(
                 array(select a.id from public.alerts a
                       where a.kind = 'job_failed' and a.status = 'firing' and a.last_seen_at < at - interval '1 minute'
                         and not a.fingerprint = any (coalesce(open_causes, '{}'))),
                 'All its dead letters were retried, replayed or removed.');
         end if;
     end if;
-    perform public.resolve_alerts(
+    perform cogo_internal.resolve_alerts(
         array(select a.id from public.alerts a
               where a.kind = 'job_failed' and a.status = 'firing' and a.last_seen_at < at - interval '1 day'),
         'No new failure for a day; its dead letters still wait.');
     return promoted;
 end $$;
 
-comment on function public.promote_dead_letters is 'Dead letters become alerts.';
+comment on function cogo_internal.promote_dead_letters is 'Dead letters become alerts.';

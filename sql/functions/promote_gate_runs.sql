@@ -5,7 +5,7 @@
  *
  * Internal: other functions call it.
  */
-create or replace function public.promote_gate_runs(batch_size integer) returns integer
+create or replace function cogo_internal.promote_gate_runs(batch_size integer) returns integer
 language plpgsql set search_path = '' as $$
 declare
     at timestamptz := clock_timestamp();
@@ -22,9 +22,9 @@ begin
         limit promote_gate_runs.batch_size
     loop
         insert into public.alert_promotions (source, key) values ('gate_runs', gate.id::text);
-        mark := public.alert_fingerprint('gate_failed', gate.type || ' ' || gate.branch);
+        mark := cogo_internal.alert_fingerprint('gate_failed', gate.type || ' ' || gate.branch);
         if gate.status = 'fail' then
-            perform public.raise_alert(
+            perform cogo_internal.raise_alert(
                 mark, 'gate_failed', gate.branch,
                 format('The quality %s failed on %s', replace(gate.type, '_', ' '), gate.branch),
                 'gate_failed',
@@ -32,7 +32,7 @@ begin
                           gate.tests_failed || ' failed tests') || '.',
                 1, gate.created_at, gate.created_at, jsonb_strip_nulls(jsonb_build_object('job_id', gate.job_id, 'artifact_id', gate.report_id)));
         else
-            perform public.resolve_alerts(
+            perform cogo_internal.resolve_alerts(
                 array(select a.id from public.alerts a where a.fingerprint = mark and a.status = 'firing'),
                 format('Commit %s passed.', left(gate.commit_sha, 12)));
         end if;
@@ -42,4 +42,4 @@ begin
     return promoted;
 end $$;
 
-comment on function public.promote_gate_runs is 'Failed gate runs become alerts.';
+comment on function cogo_internal.promote_gate_runs is 'Failed gate runs become alerts.';

@@ -4,7 +4,7 @@
  *
  * Internal: other functions call it.
  */
-create or replace function public.promote_providers() returns integer
+create or replace function cogo_internal.promote_providers() returns integer
 language plpgsql set search_path = '' as $$
 declare
     at timestamptz := clock_timestamp();
@@ -19,13 +19,13 @@ begin
         where p.checked_at > at - interval '1 hour'
         group by p.provider
     loop
-        mark := public.alert_fingerprint('provider_unreachable', probe.provider);
+        mark := cogo_internal.alert_fingerprint('provider_unreachable', probe.provider);
         if probe.healthy then
-            perform public.resolve_alerts(
+            perform cogo_internal.resolve_alerts(
                 array(select a.id from public.alerts a where a.fingerprint = mark and a.status = 'firing'), 'It answers again.');
         elsif not exists (select from public.alerts a
                           where a.fingerprint = mark and a.status = 'firing' and a.last_seen_at >= probe.checked_at) then
-            perform public.raise_alert(
+            perform cogo_internal.raise_alert(
                 mark, 'provider_unreachable', probe.provider, format('Provider %s cannot be reached', probe.provider),
                 'provider_unreachable', probe.error, 1, probe.checked_at, probe.checked_at);
             promoted := promoted + 1;
@@ -34,4 +34,4 @@ begin
     return promoted;
 end $$;
 
-comment on function public.promote_providers is 'Unreachable providers become alerts.';
+comment on function cogo_internal.promote_providers is 'Unreachable providers become alerts.';

@@ -4,7 +4,7 @@
  *
  * Internal: other functions call it.
  */
-create or replace function public.promote_run_failures(batch_size integer) returns integer
+create or replace function cogo_internal.promote_run_failures(batch_size integer) returns integer
 language plpgsql set search_path = '' as $$
 declare
     at timestamptz := clock_timestamp();
@@ -23,8 +23,8 @@ begin
             (array_agg(f.run_id order by f.failed_at desc))[1] as run_id
         from failed f group by 1, 2, 3
     loop
-        perform public.raise_alert(
-            public.alert_fingerprint('run_failed', concat_ws(E'\n', cause.job_name, cause.op_name, cause.error_class)),
+        perform cogo_internal.raise_alert(
+            cogo_internal.alert_fingerprint('run_failed', concat_ws(E'\n', cause.job_name, cause.op_name, cause.error_class)),
             'run_failed', cause.job_name,
             case when cause.op_name is null then format('A run of the Dagster job %s crashed', cause.job_name)
                  else format('The Dagster job %s fails in %s', cause.job_name, cause.op_name) end,
@@ -32,11 +32,11 @@ begin
             jsonb_strip_nulls(jsonb_build_object('run_id', cause.run_id, 'op_name', cause.op_name)));
         promoted := promoted + cause.runs;
     end loop;
-    perform public.resolve_alerts(
+    perform cogo_internal.resolve_alerts(
         array(select a.id from public.alerts a
               where a.kind = 'run_failed' and a.status = 'firing' and a.last_seen_at < at - interval '7 days'),
         'It has not failed again for a week.');
     return promoted;
 end $$;
 
-comment on function public.promote_run_failures is 'Failed Dagster runs become alerts.';
+comment on function cogo_internal.promote_run_failures is 'Failed Dagster runs become alerts.';

@@ -4,14 +4,14 @@
  *
  * Internal: other functions call it.
  */
-create or replace function public.promote_schedules() returns integer
+create or replace function cogo_internal.promote_schedules() returns integer
 language plpgsql set search_path = '' as $$
 declare
     at timestamptz := clock_timestamp();
     late record;
     promoted integer := 0;
 begin
-    perform public.resolve_alerts(
+    perform cogo_internal.resolve_alerts(
         array(select a.id from public.alerts a
               where a.kind = 'schedule_missed' and a.status = 'firing'
                 and not exists (select from public.watched_schedules w where w.name = a.subject and w.due_at < at - interval '15 minutes')),
@@ -22,8 +22,8 @@ begin
           and not exists (select from public.alerts a
                           where a.kind = 'schedule_missed' and a.subject = w.name and a.status = 'firing')
     loop
-        perform public.raise_alert(
-            public.alert_fingerprint('schedule_missed', late.name), 'schedule_missed', late.name,
+        perform cogo_internal.raise_alert(
+            cogo_internal.alert_fingerprint('schedule_missed', late.name), 'schedule_missed', late.name,
             format('Schedule %s missed its time', late.name), 'schedule_missed',
             coalesce(late.error, format('It was due at %s and did not tick: does Dagster''s daemon run?',
                                         to_char(late.due_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI "UTC"'))),
@@ -33,4 +33,4 @@ begin
     return promoted;
 end $$;
 
-comment on function public.promote_schedules is 'Schedules that missed their time become alerts.';
+comment on function cogo_internal.promote_schedules is 'Schedules that missed their time become alerts.';

@@ -4,14 +4,14 @@
  *
  * Internal: other functions call it.
  */
-create or replace function public.promote_targets() returns integer
+create or replace function cogo_internal.promote_targets() returns integer
 language plpgsql set search_path = '' as $$
 declare
     at timestamptz := clock_timestamp();
     failing record;
     promoted integer := 0;
 begin
-    perform public.resolve_alerts(
+    perform cogo_internal.resolve_alerts(
         array(select a.id from public.alerts a join public.alert_targets t on t.target = a.subject
               where a.kind = 'target_failing' and a.status = 'firing' and t.consecutive_failures = 0 and t.disabled_at is null),
         'Messages reach it again.');
@@ -23,8 +23,8 @@ begin
           and not exists (select from public.alerts a
                           where a.kind = 'target_failing' and a.subject = t.target and a.status = 'firing')
     loop
-        perform public.raise_alert(
-            public.alert_fingerprint('target_failing', failing.target), 'target_failing', failing.target,
+        perform cogo_internal.raise_alert(
+            cogo_internal.alert_fingerprint('target_failing', failing.target), 'target_failing', failing.target,
             format('Alerts do not reach %s', failing.target), failing.last_error ->> 'class', failing.last_error ->> 'message',
             1, coalesce(failing.last_failure_at, at), coalesce(failing.last_failure_at, at));
         promoted := promoted + 1;
@@ -32,4 +32,4 @@ begin
     return promoted;
 end $$;
 
-comment on function public.promote_targets is 'Targets that messages do not reach become alerts for the others.';
+comment on function cogo_internal.promote_targets is 'Targets that messages do not reach become alerts for the others.';

@@ -18,7 +18,7 @@ create or replace function public.purge_jobs(
 language plpgsql set search_path = '' set plan_cache_mode = force_custom_plan as $$
 declare
     cutoff timestamptz;
-    named constant uuid[] := public.bulk_arguments(null, purge_jobs.items, purge_jobs.batch_size);
+    named constant uuid[] := cogo_internal.bulk_arguments(null, purge_jobs.items, purge_jobs.batch_size);
     wanted text[];
     answer jsonb;
     listed jsonb;
@@ -26,18 +26,18 @@ declare
     taken uuid[];
 begin
     if purge_jobs.older_than_days is null or purge_jobs.older_than_days not between 0 and 36500 then
-        perform public.invalid_argument('older_than_days must be 0 to 36500.');
+        perform cogo_internal.invalid_argument('older_than_days must be 0 to 36500.');
     end if;
     if jsonb_typeof(purge_jobs.statuses) is distinct from 'array' or jsonb_array_length(purge_jobs.statuses) = 0
        or not purge_jobs.statuses <@ '["succeeded", "cancelled", "failed"]' then
-        perform public.invalid_argument(format(
+        perform cogo_internal.invalid_argument(format(
             'Only ended jobs can be purged: statuses must be some of succeeded, cancelled and failed, not %s.',
             purge_jobs.statuses));
     end if;
     cutoff := clock_timestamp() - make_interval(secs => purge_jobs.older_than_days * 86400);
     wanted := array(select distinct jsonb_array_elements_text(purge_jobs.statuses));
     if not purge_jobs.dry_run then
-        answer := public.repeated_batch(purge_jobs.action);
+        answer := cogo_internal.repeated_batch(purge_jobs.action);
         if answer is not null then
             return answer;
         end if;
@@ -83,11 +83,11 @@ begin
     delete from public.job_attempts a where a.job_id = any (taken);
     delete from public.jobs j where j.id = any (taken);
 
-    return public.log_operation(
+    return cogo_internal.log_operation(
         purge_jobs.action, 'purge_jobs',
         jsonb_build_object('older_than_days', purge_jobs.older_than_days, 'statuses', purge_jobs.statuses,
                            'planned', case when purge_jobs.items is not null then true end),
-        public.bulk_answer(named, candidates, cardinality(taken), purge_jobs.batch_size));
+        cogo_internal.bulk_answer(named, candidates, cardinality(taken), purge_jobs.batch_size));
 end $$;
 
 comment on function public.purge_jobs is 'Delete jobs that ended long ago; a dry run by default.';

@@ -17,7 +17,7 @@ begin
             select j.family, count(*) as n from public.jobs j where j.status = 'running' group by 1) r),
         'slots_by_family', (select coalesce(jsonb_object_agg(s.family, s.slots), '{}') from (
             select f.family, sum(w.concurrency) as slots from public.workers w, unnest(w.families) as f (family)
-            where f.family is not null and w.stopped_at is null and public.worker_is_alive(w) group by 1) s));
+            where f.family is not null and w.stopped_at is null and cogo_internal.worker_is_alive(w) group by 1) s));
 end $$;
 
 comment on function public.queue_numbers is 'The first numbers somebody asks for.';

@@ -18,7 +18,7 @@ declare
     oldest timestamptz;
     waiting bigint;
     answer jsonb;
-    paused_types constant text := public.paused_types(queue_stats.executor_id);
+    paused_types constant text := cogo_internal.paused_types(queue_stats.executor_id);
 begin
     -- The lanes there are, one step each: those of a family by address, the unaddressed one last, then the next family.
     with recursive known as (
@@ -81,7 +81,7 @@ begin
     select jsonb_build_object(
         'ready', (select coalesce(sum(value::bigint), 0) from jsonb_each_text(ready)),
         'ready_by_family', ready,
-        'oldest_ready_seconds', coalesce(public.seconds_between(oldest, at), 0),
+        'oldest_ready_seconds', coalesce(cogo_internal.seconds_between(oldest, at), 0),
         'waiting', waiting,
         'running', (select count(*) from public.jobs j where j.status = 'running'),
         'running_by_instance', (select coalesce(jsonb_object_agg(r.instance, r.n), '{}') from (
@@ -100,7 +100,7 @@ begin
         'slots_free', coalesce(sum(greatest(w.concurrency::bigint - w.running, 0)), 0))
     into answer
     from public.workers w
-    where public.worker_is_alive(w);
+    where cogo_internal.worker_is_alive(w);
     return answer;
 end $$;
 

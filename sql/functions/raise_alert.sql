@@ -5,14 +5,14 @@
  *
  * Internal: other functions call it.
  */
-create or replace function public.raise_alert(
+create or replace function cogo_internal.raise_alert(
     fingerprint text, kind text, subject text, title text, error_class text, error_message text, occurrences bigint,
     first_seen_at timestamptz, last_seen_at timestamptz, refs jsonb default '{}'
 ) returns uuid
 language plpgsql set search_path = '' as $$
 declare
     at timestamptz := clock_timestamp();
-    message text := left(split_part(public.redacted(left(raise_alert.error_message, 4000)), E'\n', 1), 1000);
+    message text := left(split_part(cogo_internal.redacted(left(raise_alert.error_message, 4000)), E'\n', 1), 1000);
     found_id uuid;
 begin
     update public.alerts a set
@@ -30,7 +30,7 @@ begin
     if found_id is null then
         insert into public.alerts (id, fingerprint, kind, subject, status, title, error_class, error_message, count,
                                    first_seen_at, last_seen_at, refs)
-        values (public.time_ordered_id(), raise_alert.fingerprint, raise_alert.kind, left(raise_alert.subject, 200), 'firing',
+        values (cogo_internal.time_ordered_id(), raise_alert.fingerprint, raise_alert.kind, left(raise_alert.subject, 200), 'firing',
                 left(raise_alert.title, 300), raise_alert.error_class, message, raise_alert.occurrences,
                 raise_alert.first_seen_at, raise_alert.last_seen_at, coalesce(raise_alert.refs, '{}'))
         returning id into found_id;
@@ -38,4 +38,4 @@ begin
     return found_id;
 end $$;
 
-comment on function public.raise_alert is 'Count a failure to its alert, or begin one.';
+comment on function cogo_internal.raise_alert is 'Count a failure to its alert, or begin one.';

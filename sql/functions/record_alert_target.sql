@@ -13,9 +13,9 @@ declare
     class constant text := left(coalesce(record_alert_target.error ->> 'class', 'unknown'), 100);
     failures integer;
 begin
-    perform public.checked_json(record_alert_target.error, 'The error');
+    perform cogo_internal.checked_json(record_alert_target.error, 'The error');
     if coalesce(record_alert_target.outcome, '') not in ('delivered', 'retry', 'dead', 'gone', 'released') then
-        perform public.invalid_argument('The outcome must be delivered, retry, dead, gone or released.');
+        perform cogo_internal.invalid_argument('The outcome must be delivered, retry, dead, gone or released.');
     end if;
     update public.alert_targets t set
         consecutive_failures = case when bad then t.consecutive_failures + 1

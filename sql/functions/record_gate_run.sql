@@ -21,29 +21,29 @@ declare
     added integer;
 begin
     perform case
-        when given.id is null then public.invalid_argument('A gate run needs a gate_run_id: a new uuid.')
+        when given.id is null then cogo_internal.invalid_argument('A gate run needs a gate_run_id: a new uuid.')
         when given.type is null or given.type not in ('gate', 'gate_fix')
-            then public.invalid_argument('The type of a gate run must be gate or gate_fix.')
+            then cogo_internal.invalid_argument('The type of a gate run must be gate or gate_fix.')
         when given.status is null or given.status not in ('pass', 'fail')
-            then public.invalid_argument('The status of a gate run must be pass or fail.')
+            then cogo_internal.invalid_argument('The status of a gate run must be pass or fail.')
         when coalesce(length(given.branch), 0) not between 1 and 255
-            then public.invalid_argument('The branch must have 1 to 255 characters.')
+            then cogo_internal.invalid_argument('The branch must have 1 to 255 characters.')
         when given.commit_sha is null or given.commit_sha !~ '^[0-9a-f]{7,64}$'
-            then public.invalid_argument('The commit must be 7 to 64 hexadecimal digits.')
-        when given.pull_request < 1 then public.invalid_argument('The pull request must be a number above 0.')
+            then cogo_internal.invalid_argument('The commit must be 7 to 64 hexadecimal digits.')
+        when given.pull_request < 1 then cogo_internal.invalid_argument('The pull request must be a number above 0.')
         when given.build_seconds not between 0 and 31536000 or given.test_seconds not between 0 and 31536000
-            then public.invalid_argument('build_seconds and test_seconds must be 0 to a year.')
+            then cogo_internal.invalid_argument('build_seconds and test_seconds must be 0 to a year.')
         when least(given.lint_errors, given.lint_warnings, given.tests_total, given.tests_failed, given.tests_flaky) < 0
-            then public.invalid_argument('Counts must not be below 0.')
-        when given.tests_failed > given.tests_total then public.invalid_argument('No more tests can fail than ran.')
+            then cogo_internal.invalid_argument('Counts must not be below 0.')
+        when given.tests_failed > given.tests_total then cogo_internal.invalid_argument('No more tests can fail than ran.')
         when given.coverage_percent not between 0 and 100 or given.branch_coverage_percent not between 0 and 100
-            then public.invalid_argument('coverage_percent and branch_coverage_percent must be 0 to 100.')
+            then cogo_internal.invalid_argument('coverage_percent and branch_coverage_percent must be 0 to 100.')
         when jsonb_typeof(given.report_notes) <> 'object' or length(given.report_notes::text) > 20000
-            then public.invalid_argument('report_notes must be an object of at most 20,000 characters.')
+            then cogo_internal.invalid_argument('report_notes must be an object of at most 20,000 characters.')
         when exists (select from unnest(array[given.eslint_artifact_id, given.coverage_artifact_id, given.junit_artifact_id]) as a (id)
                      where a.id is not null and not exists (select from public.artifacts found
                                                             where found.id = a.id and found.status = 'ready'))
-            then public.invalid_argument('A report of the gate run is no ready artifact: upload it first.')
+            then cogo_internal.invalid_argument('A report of the gate run is no ready artifact: upload it first.')
     end;
     given.created_at := clock_timestamp();
     if given.lease_token is not null then
@@ -63,7 +63,7 @@ begin
     insert into public.gate_runs values (given.*) on conflict (id) do nothing;
     get diagnostics added = row_count;
     select * into kept from public.gate_runs r where r.id = given.id;
-    return jsonb_build_object('gate_run', public.gate_run_row(kept), 'created', added = 1);
+    return jsonb_build_object('gate_run', cogo_internal.gate_run_row(kept), 'created', added = 1);
 end $$;
 
 comment on function public.record_gate_run is 'Write down one evaluation of a commit.';

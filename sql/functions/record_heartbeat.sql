@@ -18,9 +18,9 @@ declare
     worker public.workers;
     counters jsonb := coalesce(record_heartbeat.metrics -> 'counters', '{}');
 begin
-    perform public.check_metrics(record_heartbeat.metrics);
+    perform cogo_internal.check_metrics(record_heartbeat.metrics);
     if record_heartbeat.running is null or record_heartbeat.running not between 0 and 1000000 then
-        perform public.invalid_argument('running must be 0 to 1000000.');
+        perform cogo_internal.invalid_argument('running must be 0 to 1000000.');
     end if;
     update public.workers w set last_heartbeat_at = at, running = record_heartbeat.running
     where w.instance_id = record_heartbeat.instance_id and w.stopped_at is null
@@ -36,7 +36,7 @@ begin
     set counters = excluded.counters, latency = excluded.latency, updated_at = at
     -- Totals only grow, so a smaller sum was sent earlier.
     where (select coalesce(sum(c.value::numeric), 0) from jsonb_each_text(excluded.counters) as c)
-       >= (select coalesce(sum(c.value::numeric), 0) from jsonb_each_text(public.counters_of(m.counters)) as c);
+       >= (select coalesce(sum(c.value::numeric), 0) from jsonb_each_text(cogo_internal.counters_of(m.counters)) as c);
     if not found then
         return '{"known": true}';
     end if;

@@ -20,13 +20,13 @@ declare
 begin
     if record_outage.outage_id is null or coalesce(length(record_outage.host), 0) not between 1 and 200 or began > ended
        or began is null or ended is null then
-        perform public.invalid_argument('An outage needs an id, a host, and a beginning before its end.');
+        perform cogo_internal.invalid_argument('An outage needs an id, a host, and a beginning before its end.');
     end if;
     insert into public.alerts (id, fingerprint, kind, subject, status, title, error_class, error_message, first_seen_at,
                                last_seen_at, resolved_at, resolution)
-    values (record_outage.outage_id, public.alert_fingerprint('database_down', record_outage.host), 'database_down',
+    values (record_outage.outage_id, cogo_internal.alert_fingerprint('database_down', record_outage.host), 'database_down',
             record_outage.host, 'resolved', format('The database could not be reached from %s', record_outage.host),
-            'database_down', left(split_part(public.redacted(record_outage.error_message), E'\n', 1), 1000), began, ended, ended,
+            'database_down', left(split_part(cogo_internal.redacted(record_outage.error_message), E'\n', 1), 1000), began, ended, ended,
             'It answers again.')
     on conflict do nothing;
     if not found then

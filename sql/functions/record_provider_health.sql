@@ -14,13 +14,13 @@ declare
 begin
     if jsonb_typeof(record_provider_health.results) is distinct from 'array'
        or jsonb_array_length(record_provider_health.results) > 1000 then
-        perform public.invalid_argument('results must be a list of at most 1,000 probes.');
+        perform cogo_internal.invalid_argument('results must be a list of at most 1,000 probes.');
     end if;
-    perform public.refuse_provider(given ->> 'provider', given ->> 'capability')
+    perform cogo_internal.refuse_provider(given ->> 'provider', given ->> 'capability')
     from jsonb_array_elements(record_provider_health.results) given;
     if exists (select from jsonb_array_elements(record_provider_health.results) given
                where jsonb_typeof(given -> 'healthy') is distinct from 'boolean') then
-        perform public.invalid_argument('Each result must say whether the provider is healthy: true or false.');
+        perform cogo_internal.invalid_argument('Each result must say whether the provider is healthy: true or false.');
     end if;
     with given as (
         select distinct on (g.provider, g.capability) g.*

@@ -14,12 +14,12 @@ declare
 begin
     if jsonb_typeof(record_run_failures.failures) is distinct from 'array'
        or jsonb_array_length(record_run_failures.failures) > 1000 then
-        perform public.invalid_argument('failures must be an array of at most 1,000 objects.');
+        perform cogo_internal.invalid_argument('failures must be an array of at most 1,000 objects.');
     end if;
     insert into public.run_failures as f (run_id, job_name, op_name, error_class, error_message, failed_at, recorded_at)
     select distinct on (g.run_id)
         case when g.run_id is null or g.job_name is null
-             then public.invalid_argument('Each failure needs a run_id and a job_name.')::text else left(g.run_id, 200) end,
+             then cogo_internal.invalid_argument('Each failure needs a run_id and a job_name.')::text else left(g.run_id, 200) end,
         left(g.job_name, 200), left(g.op_name, 200), coalesce(left(g.error_class, 200), 'unknown'), left(g.error_message, 1000),
         at - make_interval(secs => greatest(coalesce(g.failed_seconds_ago, 0), 0)), at
     from jsonb_to_recordset(record_run_failures.failures) as g (

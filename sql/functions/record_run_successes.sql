@@ -12,11 +12,11 @@ declare
     at timestamptz := clock_timestamp();
 begin
     if jsonb_typeof(record_run_successes.successes) is distinct from 'array' then
-        perform public.invalid_argument('successes must be an array.');
+        perform cogo_internal.invalid_argument('successes must be an array.');
     end if;
     -- The pass locks alerts in an order of its own: one of both at a time.
     perform pg_advisory_xact_lock(hashtextextended('cogo promote_alerts', 0));
-    return jsonb_build_object('resolved', public.resolve_alerts(
+    return jsonb_build_object('resolved', cogo_internal.resolve_alerts(
         array(select a.id from public.alerts a
               join jsonb_to_recordset(record_run_successes.successes) as g (
                   job_name text, op_name text, run_id text, seconds_ago double precision)

@@ -32,7 +32,7 @@ declare
     answer jsonb;
 begin
     if recover_leases.batch_size is null or recover_leases.batch_size not between 1 and 10000 then
-        perform public.invalid_argument('batch_size must be 1 to 10000.');
+        perform cogo_internal.invalid_argument('batch_size must be 1 to 10000.');
     end if;
     if recover_leases.dry_run then
         return (
@@ -43,7 +43,7 @@ begin
                   where j.status = 'running' and j.lease_expires_at < at
                   order by j.lease_expires_at limit recover_leases.batch_size) expired);
     end if;
-    answer := public.repeated_batch(recover_leases.action);
+    answer := cogo_internal.repeated_batch(recover_leases.action);
     if answer is not null then
         return answer;
     end if;
@@ -93,7 +93,7 @@ begin
            count(*) filter (where u.status = 'cancelled'), array_agg(u.id) filter (where u.status = 'failed')
     into requeued, failed, cancelled, dead from updated u;
     if dead is not null then
-        perform public.add_dead_letters(dead, array_fill('crashed'::text, array[cardinality(dead)]), at);
+        perform cogo_internal.add_dead_letters(dead, array_fill('crashed'::text, array[cardinality(dead)]), at);
     end if;
 
     if cardinality(taken) > 0 then
@@ -115,7 +115,7 @@ begin
     end if;
 
     if requeued > 0 then
-        perform public.wake_workers();
+        perform cogo_internal.wake_workers();
     end if;
     answer := jsonb_build_object(
         'matched', requeued + failed + cancelled, 'changed', requeued + failed + cancelled, 'skipped', 0, 'requeued', requeued,
@@ -123,7 +123,7 @@ begin
     if recover_leases.action is null then
         return answer;
     end if;
-    return public.log_operation(recover_leases.action, 'recover_leases', '{}', answer);
+    return cogo_internal.log_operation(recover_leases.action, 'recover_leases', '{}', answer);
 end $$;
 
 comment on function public.recover_leases is 'Take back jobs whose lease expired.';

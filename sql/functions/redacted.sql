@@ -5,7 +5,7 @@
  *
  * Internal: other functions call it.
  */
-create or replace function public.redacted(given text) returns text
+create or replace function cogo_internal.redacted(given text) returns text
 language sql immutable set search_path = '' as $$
     select
         regexp_replace(
@@ -28,4 +28,4 @@ language sql immutable set search_path = '' as $$
             '[^\s"'',;&}]{4,}', '\1\2[hidden]', 'gi')
 $$;
 
-comment on function public.redacted is 'Text with what looks like a secret hidden.';
+comment on function cogo_internal.redacted is 'Text with what looks like a secret hidden.';

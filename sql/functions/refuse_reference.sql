@@ -3,15 +3,15 @@
  *
  * Internal: other functions call it.
  */
-create or replace function public.refuse_reference(environment text, reference text) returns void
+create or replace function cogo_internal.refuse_reference(environment text, reference text) returns void
 language plpgsql immutable set search_path = '' as $$
 begin
     if refuse_reference.environment is null or refuse_reference.environment !~ '^[a-z][a-z0-9_-]{0,30}$' then
-        perform public.invalid_argument('The environment must be a lower-case word such as dev or prod.');
+        perform cogo_internal.invalid_argument('The environment must be a lower-case word such as dev or prod.');
     elsif refuse_reference.reference is null
         or refuse_reference.reference !~ '^[a-z][a-z0-9_-]{0,62}(:[a-z][a-z0-9_-]{0,62}){2}$' then
-        perform public.invalid_argument('The reference must be provider:usage:name in lower case, such as quality:notify:admin_token.');
+        perform cogo_internal.invalid_argument('The reference must be provider:usage:name in lower case, such as quality:notify:admin_token.');
     end if;
 end $$;
 
-comment on function public.refuse_reference is 'Refuse what is no scope or no reference of a secret.';
+comment on function cogo_internal.refuse_reference is 'Refuse what is no scope or no reference of a secret.';

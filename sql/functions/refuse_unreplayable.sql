@@ -4,7 +4,7 @@
  *
  * Internal: other functions call it.
  */
-create or replace function public.refuse_unreplayable(job_ids uuid[]) returns void
+create or replace function cogo_internal.refuse_unreplayable(job_ids uuid[]) returns void
 language plpgsql stable set search_path = '' as $$
 declare
     unfit record;
@@ -29,4 +29,4 @@ begin
         message = format('Job %s was retried since it failed: nothing was replayed.', unfit.id);
 end $$;
 
-comment on function public.refuse_unreplayable is 'Refuse named jobs that cannot be replayed.';
+comment on function cogo_internal.refuse_unreplayable is 'Refuse named jobs that cannot be replayed.';

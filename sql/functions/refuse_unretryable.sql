@@ -4,7 +4,7 @@
  *
  * Internal: other functions call it.
  */
-create or replace function public.refuse_unretryable(job_ids uuid[]) returns void
+create or replace function cogo_internal.refuse_unretryable(job_ids uuid[]) returns void
 language plpgsql stable set search_path = '' as $$
 declare
     unfit record;
@@ -29,4 +29,4 @@ begin
                          unfit.id, coalesce(unfit.replayed_job_id::text, 'of an older release'));
 end $$;
 
-comment on function public.refuse_unretryable is 'Refuse named jobs that cannot be retried.';
+comment on function cogo_internal.refuse_unretryable is 'Refuse named jobs that cannot be retried.';

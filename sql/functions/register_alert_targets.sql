@@ -6,19 +6,19 @@
  *
  * Internal: other functions call it.
  */
-create or replace function public.register_alert_targets(targets jsonb) returns integer
+create or replace function cogo_internal.register_alert_targets(targets jsonb) returns integer
 language plpgsql set search_path = '' as $$
 declare
     at timestamptz := clock_timestamp();
     changed integer;
 begin
     if jsonb_typeof(coalesce(register_alert_targets.targets, '[]')) <> 'array' then
-        perform public.invalid_argument('targets must be an array such as [{"target": "slack"}].');
+        perform cogo_internal.invalid_argument('targets must be an array such as [{"target": "slack"}].');
     end if;
     insert into public.alert_targets as t (target, address_digest, first_seen_at, last_seen_at)
     select distinct on (g.target) g.target, g.address_digest, at, at
     from jsonb_to_recordset(coalesce(register_alert_targets.targets, '[]')) as g (target text, address_digest text)
-    where g.target ~ '^[a-z][a-z0-9_-]{0,40}$' or public.invalid_argument('A target''s name must be lower-case letters.')::boolean
+    where g.target ~ '^[a-z][a-z0-9_-]{0,40}$' or cogo_internal.invalid_argument('A target''s name must be lower-case letters.')::boolean
     order by g.target
     on conflict (target) do update set
         last_seen_at = at, address_digest = excluded.address_digest,
@@ -30,4 +30,4 @@ begin
     return changed;
 end $$;
 
-comment on function public.register_alert_targets is 'These targets are configured somewhere.';
+comment on function cogo_internal.register_alert_targets is 'These targets are configured somewhere.';

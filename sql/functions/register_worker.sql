@@ -18,26 +18,26 @@ declare
     at timestamptz := clock_timestamp();
 begin
     if coalesce(register_worker.worker_id, '') = '' then
-        perform public.invalid_argument('worker_id must not be empty.');
+        perform cogo_internal.invalid_argument('worker_id must not be empty.');
     end if;
-    perform public.check_worker_id(register_worker.worker_id);
-    perform public.check_worker_id(register_worker.executor_id, 'executor_id');
+    perform cogo_internal.check_worker_id(register_worker.worker_id);
+    perform cogo_internal.check_worker_id(register_worker.executor_id, 'executor_id');
     perform case
         when jsonb_typeof(register_worker.families) is distinct from 'array' or jsonb_array_length(register_worker.families) > 1000
              or octet_length(register_worker.families::text) > 100000
-            then public.invalid_argument('families must be an array of at most 1,000 names.')
+            then cogo_internal.invalid_argument('families must be an array of at most 1,000 names.')
         when register_worker.concurrency is null or register_worker.concurrency not between 0 and 100000
-            then public.invalid_argument('concurrency must be 0 to 100000.')
+            then cogo_internal.invalid_argument('concurrency must be 0 to 100000.')
         when (register_worker.heartbeat_seconds > 0 and register_worker.heartbeat_seconds <= 86400) is not true
-            then public.invalid_argument('heartbeat_seconds must be above 0 and at most a day.')
+            then cogo_internal.invalid_argument('heartbeat_seconds must be above 0 and at most a day.')
         when length(register_worker.code_version) > 200 or length(register_worker.dagster_run_id) > 200
              or length(register_worker.device ->> 'hostname') > 255
-            then public.invalid_argument('code_version and dagster_run_id must have at most 200 characters, the hostname 255.')
+            then cogo_internal.invalid_argument('code_version and dagster_run_id must have at most 200 characters, the hostname 255.')
         when jsonb_typeof(coalesce(register_worker.device, '{}')) <> 'object'
-            then public.invalid_argument('device must be an object of at most 20,000 bytes.')
-        when not public.is_small_json(register_worker.device)
-             and octet_length(public.checked_json(register_worker.device, 'device')::text) > 20000
-            then public.invalid_argument('device must be an object of at most 20,000 bytes.')
+            then cogo_internal.invalid_argument('device must be an object of at most 20,000 bytes.')
+        when not cogo_internal.is_small_json(register_worker.device)
+             and octet_length(cogo_internal.checked_json(register_worker.device, 'device')::text) > 20000
+            then cogo_internal.invalid_argument('device must be an object of at most 20,000 bytes.')
     end;
     insert into public.workers as w (instance_id, worker_id, executor_id, families, hostname, pid, code_version,
                                      dagster_run_id, concurrency, heartbeat_seconds, started_at, last_heartbeat_at)

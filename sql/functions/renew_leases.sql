@@ -15,7 +15,7 @@ declare
     answer jsonb;
 begin
     if renew_leases.lease_seconds is null or renew_leases.lease_seconds not between 1 and 86400 then
-        perform public.invalid_argument('lease_seconds must be 1 to 86400.');
+        perform cogo_internal.invalid_argument('lease_seconds must be 1 to 86400.');
     end if;
     lease_end := clock_timestamp() + make_interval(secs => renew_leases.lease_seconds);
 

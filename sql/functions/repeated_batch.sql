@@ -7,14 +7,14 @@
  *
  * Internal: other functions call it.
  */
-create or replace function public.repeated_batch(action jsonb) returns jsonb
+create or replace function cogo_internal.repeated_batch(action jsonb) returns jsonb
 language plpgsql set search_path = '' as $$
 begin
     if repeated_batch.action is null then
         return null;
     end if;
     if repeated_batch.action ->> 'id' is null or coalesce((repeated_batch.action ->> 'batch')::integer, 0) < 0 then
-        perform public.invalid_argument('action must be an object such as {"id": a uuid, "batch": 0, "actor": "who"}.');
+        perform cogo_internal.invalid_argument('action must be an object such as {"id": a uuid, "batch": 0, "actor": "who"}.');
     end if;
     perform pg_advisory_xact_lock(hashtextextended('action ' || (repeated_batch.action ->> 'id'), 0));
     return (select l.answer from public.operations_log l
@@ -22,4 +22,4 @@ begin
               and l.batches > coalesce((repeated_batch.action ->> 'batch')::integer, 0));
 end $$;
 
-comment on function public.repeated_batch is 'The answer of a batch that is done already.';
+comment on function cogo_internal.repeated_batch is 'The answer of a batch that is done already.';

@@ -16,9 +16,9 @@ declare
     answer jsonb;
 begin
     if coalesce(replay_alert_deliveries.batch_size, 0) not between 1 and 1000 then
-        perform public.invalid_argument('batch_size must be 1 to 1000.');
+        perform cogo_internal.invalid_argument('batch_size must be 1 to 1000.');
     end if;
-    answer := public.repeated_batch(replay_alert_deliveries.action);
+    answer := cogo_internal.repeated_batch(replay_alert_deliveries.action);
     if answer is not null then
         return answer;
     end if;
@@ -44,7 +44,7 @@ begin
     end if;
     answer := jsonb_build_object('matched', changed, 'changed', changed, 'skipped', 0,
                                  'more', changed >= replay_alert_deliveries.batch_size);
-    return public.log_operation(
+    return cogo_internal.log_operation(
         replay_alert_deliveries.action, 'replay_alert_deliveries',
         jsonb_build_object('target', replay_alert_deliveries.target, 'alert_id', replay_alert_deliveries.alert_id), answer);
 end $$;

@@ -3,7 +3,7 @@
  *
  * Internal: other functions call it.
  */
-create or replace function public.replay_count(job_id uuid) returns integer
+create or replace function cogo_internal.replay_count(job_id uuid) returns integer
 language sql stable set search_path = '' as $$
     with recursive lineage as (
         select d.job_id, 1 as steps from public.jobs_dlq d where d.replayed_job_id = replay_count.job_id
@@ -14,4 +14,4 @@ language sql stable set search_path = '' as $$
     select coalesce(max(l.steps), 0) from lineage l
 $$;
 
-comment on function public.replay_count is 'How many replays a job has behind it.';
+comment on function cogo_internal.replay_count is 'How many replays a job has behind it.';

@@ -28,7 +28,7 @@ language plpgsql
 set search_path = '' set plan_cache_mode = force_custom_plan set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
 declare
     at timestamptz := clock_timestamp();
-    named constant uuid[] := public.bulk_arguments(replay_dlq.job_ids, replay_dlq.items, replay_dlq.batch_size);
+    named constant uuid[] := cogo_internal.bulk_arguments(replay_dlq.job_ids, replay_dlq.items, replay_dlq.batch_size);
     answer jsonb;
     listed jsonb;
     same_code_version bigint;
@@ -38,20 +38,20 @@ declare
     passed_over jsonb := '[]';
 begin
     if not replay_dlq.dry_run then
-        answer := public.repeated_batch(replay_dlq.action);
+        answer := cogo_internal.repeated_batch(replay_dlq.action);
         if answer is not null then
             return answer;
         end if;
     end if;
     if replay_dlq.job_ids is not null then
-        perform public.refuse_unreplayable(named);
+        perform cogo_internal.refuse_unreplayable(named);
     end if;
 
     select coalesce(array_agg(f.job_id order by f.failed_at, f.job_id), '{}'),
         coalesce(jsonb_agg(jsonb_build_object(
             'id', f.job_id, 'version', f.version, 'type', f.type, 'executor_id', f.executor_id,
             'idempotency_key', 'dlq:' || f.job_id, 'reason', f.reason, 'error', f.error, 'failed_at', f.failed_at,
-            'replays', public.replay_count(f.job_id), 'same_code_version', f.same_code_version)
+            'replays', cogo_internal.replay_count(f.job_id), 'same_code_version', f.same_code_version)
             order by f.failed_at, f.job_id), '[]'),
         count(*) filter (where f.same_code_version)
     into candidates, listed, same_code_version
@@ -65,7 +65,7 @@ begin
           and (replay_dlq.since_seconds is null or d.failed_at >= at - make_interval(secs => replay_dlq.since_seconds))
           and (replay_dlq.fingerprint is null or d.fingerprint = replay_dlq.fingerprint)
           and not exists (select from public.jobs j
-                          where j.type = d.type and j.idempotency_key = 'dlq:' || d.job_id and public.key_holder(d) = j.id)
+                          where j.type = d.type and j.idempotency_key = 'dlq:' || d.job_id and cogo_internal.key_holder(d) = j.id)
           and (replay_dlq.after is null or d.failed_at >= (replay_dlq.after ->> 'at')::timestamptz
                and (d.failed_at, d.job_id) > ((replay_dlq.after ->> 'at')::timestamptz, (replay_dlq.after ->> 'id')::uuid))
         order by d.failed_at, d.job_id
@@ -90,7 +90,7 @@ begin
                 limit 10000
             ) oldest
             join public.jobs j on j.type = (oldest.letter).type and j.idempotency_key = 'dlq:' || (oldest.letter).job_id
-            where public.key_holder(oldest.letter) = j.id
+            where cogo_internal.key_holder(oldest.letter) = j.id
             order by 2, 1
             limit 100
         ) f;
@@ -114,7 +114,7 @@ begin
         order by d.job_id for update skip locked);
 
     -- The ids say the order of the failures; the rows are added in the order of their keys, as enqueue_jobs adds them.
-    made := public.derived_ids(public.time_ordered_id(), cardinality(taken));
+    made := cogo_internal.derived_ids(cogo_internal.time_ordered_id(), cardinality(taken));
     insert into public.jobs (id, type, payload, executor_id, priority, max_attempts, timeout_seconds, idempotency_key,
                              created_at, next_run_at)
     select made[f.place], f.type, coalesce(f.payload, '{}'), f.executor_id, least(greatest(coalesce(f.priority, 5), 0), 9),
@@ -131,7 +131,7 @@ begin
         update public.jobs_dlq d set replayed_at = at, replayed_job_id = j.id
         from public.jobs j
         where d.job_id = any (taken) and not d.superseded and j.type = d.type and j.idempotency_key = 'dlq:' || d.job_id
-          and public.key_holder(d) is null
+          and cogo_internal.key_holder(d) is null
         returning d.job_id, d.failed_at, d.replayed_job_id
     )
     select coalesce(jsonb_agg(jsonb_build_object('id', r.job_id, 'job_id', r.replayed_job_id)
@@ -139,14 +139,14 @@ begin
     into listed from replayed r;
 
     if cardinality(taken) > 0 then
-        perform public.wake_workers();
+        perform cogo_internal.wake_workers();
     end if;
-    return public.log_operation(
+    return cogo_internal.log_operation(
         replay_dlq.action, 'replay_dlq',
         jsonb_build_object('type_prefix', replay_dlq.type_prefix, 'executor_id', replay_dlq.executor_id,
                            'since_seconds', replay_dlq.since_seconds, 'fingerprint', replay_dlq.fingerprint,
                            'job_ids', replay_dlq.job_ids, 'planned', case when replay_dlq.items is not null then true end),
-        public.bulk_answer(named, candidates, jsonb_array_length(listed), replay_dlq.batch_size)
+        cogo_internal.bulk_answer(named, candidates, jsonb_array_length(listed), replay_dlq.batch_size)
             || jsonb_build_object('items', listed, 'skipped_items', passed_over, 'same_code_version', same_code_version)
             || case when named is null and passed_over <> '[]' then jsonb_build_object(
                 'matched', cardinality(candidates) + jsonb_array_length(passed_over),

@@ -15,11 +15,11 @@ declare
 begin
     if coalesce(report_conditions.scope, '') = '' or jsonb_typeof(report_conditions.conditions) is distinct from 'array'
        or jsonb_array_length(report_conditions.conditions) > 1000 then
-        perform public.invalid_argument('scope must not be empty, and conditions must be an array of at most 1,000 objects.');
+        perform cogo_internal.invalid_argument('scope must not be empty, and conditions must be an array of at most 1,000 objects.');
     end if;
     if jsonb_path_exists(report_conditions.conditions,
         '$[*] ? (!(@.kind == "sensor_failing" || @.kind == "executor_unavailable" || @.kind == "no_worker_for_family"))') then
-        perform public.invalid_argument('kind must be sensor_failing, executor_unavailable or no_worker_for_family.');
+        perform cogo_internal.invalid_argument('kind must be sensor_failing, executor_unavailable or no_worker_for_family.');
     end if;
     -- One report of a scope at a time, so that rows are locked in one order.
     perform pg_advisory_xact_lock(hashtextextended('cogo report_conditions ' || report_conditions.scope, 0));

@@ -4,7 +4,7 @@
  */
 create or replace function public.requeue_job(job_id uuid, lease_token uuid) returns jsonb
 language sql set search_path = '' as $$
-    select public.settle_one(jsonb_build_object('job_id', requeue_job.job_id, 'lease_token', requeue_job.lease_token,
+    select cogo_internal.settle_one(jsonb_build_object('job_id', requeue_job.job_id, 'lease_token', requeue_job.lease_token,
                                                 'outcome', 'requeued'))
 $$;
 

@@ -4,7 +4,7 @@
  *
  * Internal: other functions call it.
  */
-create or replace function public.resolve_alerts(alert_ids uuid[], resolution text) returns integer
+create or replace function cogo_internal.resolve_alerts(alert_ids uuid[], resolution text) returns integer
 language plpgsql set search_path = '' as $$
 declare
     at timestamptz := clock_timestamp();
@@ -16,4 +16,4 @@ begin
     return changed;
 end $$;
 
-comment on function public.resolve_alerts is 'These alerts are over.';
+comment on function cogo_internal.resolve_alerts is 'These alerts are over.';

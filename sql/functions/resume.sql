@@ -7,14 +7,14 @@ language plpgsql set search_path = '' as $$
 declare
     removed boolean;
 begin
-    perform public.refuse_unpausable(resume.kind, resume.name);
+    perform cogo_internal.refuse_unpausable(resume.kind, resume.name);
     delete from public.paused p where p.kind = resume.kind and p.name = resume.name;
     removed := found;
     if removed then
-        perform public.log_operation(
-            jsonb_build_object('id', public.time_ordered_id(), 'actor', coalesce(resume.actor, session_user)), 'resume',
+        perform cogo_internal.log_operation(
+            jsonb_build_object('id', cogo_internal.time_ordered_id(), 'actor', coalesce(resume.actor, session_user)), 'resume',
             jsonb_build_object('kind', resume.kind, 'name', resume.name), '{"matched": 1, "changed": 1, "skipped": 0}');
-        perform public.wake_workers();
+        perform cogo_internal.wake_workers();
     end if;
     return jsonb_build_object('kind', resume.kind, 'name', resume.name, 'changed', removed);
 end $$;

@@ -23,20 +23,20 @@ create or replace function public.retry_failed(
 language plpgsql set search_path = '' set plan_cache_mode = force_custom_plan as $$
 declare
     at timestamptz := clock_timestamp();
-    named constant uuid[] := public.bulk_arguments(retry_failed.job_ids, retry_failed.items, retry_failed.batch_size);
+    named constant uuid[] := cogo_internal.bulk_arguments(retry_failed.job_ids, retry_failed.items, retry_failed.batch_size);
     answer jsonb;
     listed jsonb;
     candidates uuid[];
     taken uuid[];
 begin
     if not retry_failed.dry_run then
-        answer := public.repeated_batch(retry_failed.action);
+        answer := cogo_internal.repeated_batch(retry_failed.action);
         if answer is not null then
             return answer;
         end if;
     end if;
     if retry_failed.job_ids is not null then
-        perform public.refuse_unretryable(named);
+        perform cogo_internal.refuse_unretryable(named);
     end if;
 
     select coalesce(array_agg(f.id order by f.finished_at, f.id), '{}'),
@@ -112,15 +112,15 @@ begin
     update public.jobs_dlq d set closed_at = at where d.job_id = any (taken) and not d.superseded;
 
     if cardinality(taken) > 0 then
-        perform public.wake_workers();
+        perform cogo_internal.wake_workers();
     end if;
-    return public.log_operation(
+    return cogo_internal.log_operation(
         retry_failed.action, 'retry_failed',
         jsonb_build_object('type_prefix', retry_failed.type_prefix, 'executor_id', retry_failed.executor_id,
                            'since_seconds', retry_failed.since_seconds, 'job_ids', retry_failed.job_ids,
                            'planned', case when retry_failed.items is not null then true end,
                            'reset_attempts', retry_failed.reset_attempts),
-        public.bulk_answer(named, candidates, cardinality(taken), retry_failed.batch_size));
+        cogo_internal.bulk_answer(named, candidates, cardinality(taken), retry_failed.batch_size));
 end $$;
 
 comment on function public.retry_failed is 'Put failed jobs back into the queue; a dry run by default.';

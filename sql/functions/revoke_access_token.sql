@@ -11,7 +11,7 @@ declare
     ended integer := 0;
 begin
     if revoke_access_token.name is null then
-        perform public.invalid_argument('name must be the name of a token.');
+        perform cogo_internal.invalid_argument('name must be the name of a token.');
     end if;
     update public.access_tokens t
     set revoked_at = clock_timestamp(), revoked_by = coalesce(revoke_access_token.actor, session_user)
@@ -20,8 +20,8 @@ begin
     if revoked is not null then
         update public.web_sessions s set ended_at = clock_timestamp() where s.token_id = revoked and s.ended_at is null;
         get diagnostics ended = row_count;
-        perform public.log_operation(
-            jsonb_build_object('id', public.time_ordered_id(), 'actor', coalesce(revoke_access_token.actor, session_user)),
+        perform cogo_internal.log_operation(
+            jsonb_build_object('id', cogo_internal.time_ordered_id(), 'actor', coalesce(revoke_access_token.actor, session_user)),
             'revoke_token', jsonb_build_object('name', revoke_access_token.name),
             '{"matched": 1, "changed": 1, "skipped": 0}');
     end if;

@@ -15,10 +15,10 @@ declare
 begin
     if jsonb_typeof(rotate_secrets.secrets) is distinct from 'array' or rotate_secrets.key_id is null
        or rotate_secrets.key_id !~ '^[0-9a-f]{12}$' then
-        perform public.invalid_argument('secrets must be a list, and key_id must have 12 hexadecimal digits.');
+        perform cogo_internal.invalid_argument('secrets must be a list, and key_id must have 12 hexadecimal digits.');
     elsif exists (select from jsonb_array_elements(rotate_secrets.secrets) given
                   where (given ->> 'ciphertext' ~ '^gAAAA[A-Za-z0-9_-]{60,}={0,2}$') is not true) then
-        perform public.invalid_argument('Each ciphertext must be a Fernet token: encrypt the value before it is kept.');
+        perform cogo_internal.invalid_argument('Each ciphertext must be a Fernet token: encrypt the value before it is kept.');
     end if;
     matched := jsonb_array_length(rotate_secrets.secrets);
     with given as (
@@ -37,8 +37,8 @@ begin
     get diagnostics changed = row_count;
     answer := jsonb_build_object('matched', matched, 'changed', changed, 'skipped', matched - changed);
     if changed > 0 then
-        perform public.log_operation(
-            jsonb_build_object('id', public.time_ordered_id(), 'actor', coalesce(rotate_secrets.actor, session_user)),
+        perform cogo_internal.log_operation(
+            jsonb_build_object('id', cogo_internal.time_ordered_id(), 'actor', coalesce(rotate_secrets.actor, session_user)),
             'rotate_secrets', jsonb_build_object('key_id', rotate_secrets.key_id), answer);
     end if;
     return answer;

@@ -20,7 +20,7 @@ declare
     replacement uuid := coalesce(rotate_store_marker.next, gen_random_uuid());
 begin
     if rotate_store_marker.store_id is null then
-        perform public.invalid_argument('store_id must be a uuid.');
+        perform cogo_internal.invalid_argument('store_id must be a uuid.');
     end if;
     if rotate_store_marker.seen is null then
         insert into public.artifact_stores (id, marker, registered_at, rotated_at)

@@ -35,7 +35,7 @@ declare
     last_seen record;
 begin
     if exists (select from unnest(wanted) s where s not in ('queued', 'running', 'succeeded', 'failed', 'cancelled')) then
-        perform public.invalid_argument('A status is unknown: use queued, running, succeeded, failed or cancelled.');
+        perform cogo_internal.invalid_argument('A status is unknown: use queued, running, succeeded, failed or cancelled.');
     end if;
     source := case
         when search_jobs.error_class is not null then 'j.error is not null and j.error ->> ''class'' = $3'
@@ -47,7 +47,7 @@ begin
         else 'true' end;
     source := format('from public.jobs j where %s and ($1 is null or j.id < $1) order by j.id desc limit $2', source);
 
-    execute 'select jsonb_agg(public.job_row(f.job) || jsonb_build_object(''subject'', left(coalesce(
+    execute 'select jsonb_agg(cogo_internal.job_row(f.job) || jsonb_build_object(''subject'', left(coalesce(
                 (f.job).payload ->> ''url'', (f.job).payload ->> ''file_key'', (f.job).payload ->> ''command''), 300)) order by (f.job).id desc), count(*), (array_agg((f.job).id order by (f.job).id))[1]
         from (select w.job from (select j as job, j.* ' || source || ') w
               where (cardinality($4) = 0 or w.status = any ($4))
@@ -58,8 +58,8 @@ begin
                 and ($8 is null or w.instance_id in (select k.instance_id from public.workers k where k.hostname = $8))
                 and ($9 is null or w.created_at >= $9)
                 and ($10 is null or starts_with(w.id::text, $10) or strpos(lower(w.idempotency_key), $10) > 0
-                     or strpos(lower(w.error ->> ''message''), $10) > 0 or strpos(lower(case when public.is_small_json(w.payload) then w.payload
-                         else public.readable_json(w.payload) end::text), $10) > 0)
+                     or strpos(lower(w.error ->> ''message''), $10) > 0 or strpos(lower(case when cogo_internal.is_small_json(w.payload) then w.payload
+                         else cogo_internal.readable_json(w.payload) end::text), $10) > 0)
               order by w.id desc limit $11) f'
     into found_jobs, found_count, last_id
     using search_jobs.before_id, look_at, search_jobs.error_class, wanted, search_jobs.type_prefix, search_jobs.executor_id,

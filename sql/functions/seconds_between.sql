@@ -4,10 +4,10 @@
  *
  * Internal: other functions call it.
  */
-create or replace function public.seconds_between(earlier timestamptz, later timestamptz) returns double precision
+create or replace function cogo_internal.seconds_between(earlier timestamptz, later timestamptz) returns double precision
 language sql immutable as $$
     select case when pg_catalog.isfinite(earlier) and pg_catalog.isfinite(later)
         then extract(epoch from later - earlier)::double precision end
 $$;
 
-comment on function public.seconds_between is 'Seconds from one time to another; null for infinite ones.';
+comment on function cogo_internal.seconds_between is 'Seconds from one time to another; null for infinite ones.';

@@ -20,7 +20,7 @@ begin
     if jsonb_typeof(select_provider.capabilities) is distinct from 'array'
        or jsonb_array_length(select_provider.capabilities) not between 1 and 20
        or exists (select from jsonb_array_elements(select_provider.capabilities) c where jsonb_typeof(c) <> 'string') then
-        perform public.invalid_argument('capabilities must be a list of 1 to 20 words such as ["chat"].');
+        perform cogo_internal.invalid_argument('capabilities must be a list of 1 to 20 words such as ["chat"].');
     end if;
     select array_agg(distinct c) into wanted from jsonb_array_elements_text(select_provider.capabilities) c;
     oldest := clock_timestamp() - make_interval(secs => least(greatest(coalesce(max_age_seconds, 900), 0), 31536000));

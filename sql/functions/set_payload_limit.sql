@@ -11,7 +11,7 @@ declare
     changed boolean;
 begin
     if set_payload_limit.max_bytes not between 1000 and 100000000 then
-        perform public.invalid_argument('max_bytes must be 1000 to 100000000.');
+        perform cogo_internal.invalid_argument('max_bytes must be 1000 to 100000000.');
     end if;
     update public.deployment d set max_payload_bytes = set_payload_limit.max_bytes
     where d.max_payload_bytes <> set_payload_limit.max_bytes;

@@ -14,11 +14,11 @@ language plpgsql set search_path = '' as $$
 declare
     kept public.providers;
 begin
-    perform public.refuse_provider(set_provider.provider, set_provider.capability);
+    perform cogo_internal.refuse_provider(set_provider.provider, set_provider.capability);
     if set_provider.probe_url !~ '^https?://[^[:space:]@]+$' or length(set_provider.probe_url) > 2000 then
-        perform public.invalid_argument('The probe address must begin with http:// or https:// and carry no user name.');
+        perform cogo_internal.invalid_argument('The probe address must begin with http:// or https:// and carry no user name.');
     elsif set_provider.cost < 0 or set_provider.cost in ('Infinity', 'NaN') then
-        perform public.invalid_argument('The cost must be a number from 0.');
+        perform cogo_internal.invalid_argument('The cost must be a number from 0.');
     end if;
     insert into public.providers as p (provider, capability, probe_url, cost, enabled)
     values (set_provider.provider, set_provider.capability, set_provider.probe_url,

@@ -15,12 +15,12 @@ declare
     kept public.secrets;
     changed boolean;
 begin
-    perform public.refuse_reference(set_secret.environment, set_secret.reference);
+    perform cogo_internal.refuse_reference(set_secret.environment, set_secret.reference);
     if set_secret.ciphertext is null or set_secret.ciphertext !~ '^gAAAA[A-Za-z0-9_-]{60,}={0,2}$'
        or length(set_secret.ciphertext) > 100000 then
-        perform public.invalid_argument('The ciphertext must be a Fernet token: encrypt the value before it is kept.');
+        perform cogo_internal.invalid_argument('The ciphertext must be a Fernet token: encrypt the value before it is kept.');
     elsif set_secret.key_id is null or set_secret.key_id !~ '^[0-9a-f]{12}$' then
-        perform public.invalid_argument('key_id must have 12 hexadecimal digits.');
+        perform cogo_internal.invalid_argument('key_id must have 12 hexadecimal digits.');
     end if;
     insert into public.secrets as s (environment, reference, ciphertext, key_id)
     values (set_secret.environment, set_secret.reference, set_secret.ciphertext, set_secret.key_id)
@@ -32,12 +32,12 @@ begin
     select * into kept from public.secrets s
     where s.environment = set_secret.environment and s.reference = set_secret.reference;
     if changed then
-        perform public.log_operation(
-            jsonb_build_object('id', public.time_ordered_id(), 'actor', coalesce(set_secret.actor, session_user)),
+        perform cogo_internal.log_operation(
+            jsonb_build_object('id', cogo_internal.time_ordered_id(), 'actor', coalesce(set_secret.actor, session_user)),
             'set_secret', jsonb_build_object('environment', set_secret.environment, 'reference', set_secret.reference),
             '{"matched": 1, "changed": 1, "skipped": 0}');
     end if;
-    return public.secret_row(kept) || jsonb_build_object('created', kept.version = 1, 'changed', changed);
+    return cogo_internal.secret_row(kept) || jsonb_build_object('created', kept.version = 1, 'changed', changed);
 end $$;
 
 comment on function public.set_secret is 'Keep a secret, encrypted by the caller.';

@@ -26,7 +26,7 @@ declare
     asked constant interval := make_interval(secs => least(greatest(coalesce(settle_alert_message.retry_after_seconds, 0), 0), 3600));
 begin
     if coalesce(settle_alert_message.outcome, '') not in ('delivered', 'retry', 'dead', 'gone', 'released') then
-        perform public.invalid_argument('The outcome must be delivered, retry, dead, gone or released.');
+        perform cogo_internal.invalid_argument('The outcome must be delivered, retry, dead, gone or released.');
     end if;
     perform pg_advisory_xact_lock(hashtextextended('cogo alerts ' || d.target, 0))
     from (select distinct x.target from public.alert_deliveries x where x.claim_token = settle_alert_message.claim_id) d;

@@ -39,9 +39,9 @@ begin
     with item as materialized (
         select s.job_id, s.lease_token, s.outcome, s.retryable, s.delay_seconds, s.uncounted, s.position,
             case when s.outcome = 'snoozed' and s.uncounted then 'requeued' else s.outcome end as ending,
-            case when s.result is null or public.is_small_json(s.result) then s.result
-                else public.checked_json(s.result, 'The result') end as result,
-            case when s.error is not null then public.stored_error(s.error) end as error,
+            case when s.result is null or cogo_internal.is_small_json(s.result) then s.result
+                else cogo_internal.checked_json(s.result, 'The result') end as result,
+            case when s.error is not null then cogo_internal.stored_error(s.error) end as error,
             case when s.run_seconds between 0 and 31536000 then s.run_seconds end as run_seconds
         from rows from (jsonb_to_recordset(settle_jobs.settlements) as (
             job_id uuid, lease_token uuid, outcome text, result jsonb, error jsonb, retryable boolean,
@@ -49,7 +49,7 @@ begin
         )) with ordinality as s (job_id, lease_token, outcome, result, error, retryable, delay_seconds, run_seconds,
                                  uncounted, position)
         where s.outcome in ('succeeded', 'failed', 'snoozed', 'requeued', 'cancelled')
-           or public.invalid_argument(format('The outcome %s must be succeeded, failed, snoozed, requeued or cancelled.',
+           or cogo_internal.invalid_argument(format('The outcome %s must be succeeded, failed, snoozed, requeued or cancelled.',
                                              coalesce(s.outcome, 'null')))::boolean
         order by s.job_id
     ), updated as (
@@ -59,12 +59,12 @@ begin
                     j.attempts - case when i.outcome in ('snoozed', 'requeued') and following.status = 'queued' then 1 else 0 end,
                     case when following.status <> 'queued' then j.lease_token end,
                     case when following.status <> 'queued' then at end
-                from (select public.status_after(i.ending, i.retryable, j.cancel_requested, j.attempts, j.max_attempts,
+                from (select cogo_internal.status_after(i.ending, i.retryable, j.cancel_requested, j.attempts, j.max_attempts,
                                                  j.snoozes) as status) following),
             snoozes = case when i.outcome = 'snoozed' and i.uncounted is not true then j.snoozes + 1 else j.snoozes end,
             lost_attempts = case when i.outcome = 'requeued' then j.lost_attempts else 0 end,
             next_run_at = case
-                when i.outcome = 'failed' then at + make_interval(secs => greatest(public.backoff_seconds(j.attempts),
+                when i.outcome = 'failed' then at + make_interval(secs => greatest(cogo_internal.backoff_seconds(j.attempts),
                                                                                    least(coalesce(i.delay_seconds, 0), 31536000)))
                 when i.outcome = 'snoozed' then at + make_interval(secs => least(greatest(coalesce(i.delay_seconds, 1), 0), 31536000))
                 when i.outcome = 'requeued' then at
@@ -95,7 +95,7 @@ begin
         array_agg(u.token) filter (where u.outcome = 'requeued' and u.status = 'queued')
     into done, answer, dead, reasons, released, tokens from updated u;
     if dead is not null then
-        perform public.add_dead_letters(dead, reasons, at);
+        perform cogo_internal.add_dead_letters(dead, reasons, at);
     end if;
 
     -- In a statement of its own, which sees what was finished before the jobs were locked.

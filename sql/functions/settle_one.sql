@@ -4,7 +4,7 @@
  *
  * Internal: other functions call it.
  */
-create or replace function public.settle_one(settlement jsonb) returns jsonb
+create or replace function cogo_internal.settle_one(settlement jsonb) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
     answer jsonb := public.settle_jobs(jsonb_build_array(settle_one.settlement));
@@ -21,4 +21,4 @@ begin
     end case;
 end $$;
 
-comment on function public.settle_one is 'End one attempt, or raise why not.';
+comment on function cogo_internal.settle_one is 'End one attempt, or raise why not.';

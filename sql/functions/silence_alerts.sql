@@ -18,13 +18,13 @@ declare
     until timestamptz;
 begin
     if coalesce(silence_alerts.fingerprint, silence_alerts.kind, silence_alerts.subject_prefix) is null then
-        perform public.invalid_argument('Say what to silence: a fingerprint, a kind or how the subject begins.');
+        perform cogo_internal.invalid_argument('Say what to silence: a fingerprint, a kind or how the subject begins.');
     end if;
     if coalesce(silence_alerts.duration_seconds, 0) <= 0 or silence_alerts.duration_seconds > 2592000 then
-        perform public.invalid_argument('A silence ends: give it more than nothing and at most 30 days.');
+        perform cogo_internal.invalid_argument('A silence ends: give it more than nothing and at most 30 days.');
     end if;
     if silence_alerts.silence_id is null or coalesce(length(silence_alerts.author), 0) = 0 then
-        perform public.invalid_argument('A silence has an id and an author.');
+        perform cogo_internal.invalid_argument('A silence has an id and an author.');
     end if;
     insert into public.alert_silences as s (id, fingerprint, kind, subject_prefix, author, reason, created_at, ends_at)
     values (silence_alerts.silence_id, silence_alerts.fingerprint, silence_alerts.kind, silence_alerts.subject_prefix,
@@ -32,8 +32,8 @@ begin
             at + make_interval(secs => silence_alerts.duration_seconds))
     on conflict (id) do nothing;
     if found then
-        perform public.log_operation(
-            jsonb_build_object('id', public.time_ordered_id(), 'actor', silence_alerts.author), 'silence_alerts',
+        perform cogo_internal.log_operation(
+            jsonb_build_object('id', cogo_internal.time_ordered_id(), 'actor', silence_alerts.author), 'silence_alerts',
             jsonb_build_object('fingerprint', silence_alerts.fingerprint, 'kind', silence_alerts.kind,
                                'subject_prefix', silence_alerts.subject_prefix, 'reason', left(silence_alerts.reason, 1000)),
             '{"matched": 1, "changed": 1, "skipped": 0}');

@@ -4,7 +4,7 @@
  */
 create or replace function public.snooze_job(job_id uuid, lease_token uuid, delay_seconds double precision) returns jsonb
 language sql set search_path = '' as $$
-    select public.settle_one(jsonb_build_object('job_id', snooze_job.job_id, 'lease_token', snooze_job.lease_token,
+    select cogo_internal.settle_one(jsonb_build_object('job_id', snooze_job.job_id, 'lease_token', snooze_job.lease_token,
         'outcome', 'snoozed', 'delay_seconds', snooze_job.delay_seconds))
 $$;
 

@@ -4,7 +4,7 @@
  *
  * Internal: other functions call it.
  */
-create or replace function public.status_after(
+create or replace function cogo_internal.status_after(
     outcome text, retryable boolean, cancel_requested boolean, attempts integer, max_attempts integer, snoozes integer
 ) returns text
 language sql immutable
@@ -16,4 +16,4 @@ return case
     else 'queued'
 end;
 
-comment on function public.status_after is 'The status a running job takes when its attempt ends.';
+comment on function cogo_internal.status_after is 'The status a running job takes when its attempt ends.';

@@ -25,25 +25,25 @@ declare
 begin
     perform case
         when store_gate_snapshot.kind is null or store_gate_snapshot.kind not in ('daily', 'rolling')
-            then public.invalid_argument('The kind of a snapshot must be daily or rolling.')
+            then cogo_internal.invalid_argument('The kind of a snapshot must be daily or rolling.')
         when first is null or store_gate_snapshot.kind = 'daily' and first <> date_trunc('day', first)
-            then public.invalid_argument('A daily snapshot begins at midnight UTC of its day.')
+            then cogo_internal.invalid_argument('A daily snapshot begins at midnight UTC of its day.')
         when store_gate_snapshot.kind = 'daily' and ending > at - interval '5 minutes'
-            then public.invalid_argument(format('The day %s is not over: its snapshot can be made from %s UTC on.',
+            then cogo_internal.invalid_argument(format('The day %s is not over: its snapshot can be made from %s UTC on.',
                 to_char(first, 'YYYY-MM-DD'), to_char(ending + interval '5 minutes', 'YYYY-MM-DD HH24:MI')))
     end;
     computed := public.gate_summary(first, ending, store_gate_snapshot.branch);
     -- Two at once: the second waits for the first one's row and then compares itself with it.
     insert into public.gate_snapshots (kind, branch, window_start, window_end, numbers, sources, providers, complete, computed_at)
     values (store_gate_snapshot.kind, store_gate_snapshot.branch, first, ending, computed - 'sources', computed -> 'sources',
-            public.list_provider_health(), public.window_is_complete(first), at)
+            public.list_provider_health(), cogo_internal.window_is_complete(first), at)
     on conflict (kind, branch, window_start) do nothing
     returning * into kept;
     if kept.branch is null then
         select * into kept from public.gate_snapshots s
         where s.kind = store_gate_snapshot.kind and s.branch = store_gate_snapshot.branch and s.window_start = first
         for update;
-        outcome := public.window_outcome(kept.numbers, kept.sources, computed - 'sources', computed -> 'sources');
+        outcome := cogo_internal.window_outcome(kept.numbers, kept.sources, computed - 'sources', computed -> 'sources');
     end if;
     if outcome = 'revised' then
         update public.gate_snapshots s set numbers = computed - 'sources', sources = computed -> 'sources',
@@ -51,7 +51,7 @@ begin
         where s.kind = kept.kind and s.branch = kept.branch and s.window_start = first
         returning * into kept;
     end if;
-    return public.window_row(kept.window_start, kept.window_end, kept.branch, kept.numbers, kept.providers, kept.complete, kept.revision,
+    return cogo_internal.window_row(kept.window_start, kept.window_end, kept.branch, kept.numbers, kept.providers, kept.complete, kept.revision,
                              kept.computed_at) || jsonb_build_object('outcome', outcome);
 end $$;
 

@@ -21,21 +21,21 @@ declare
     outcome text := 'stored';
 begin
     perform case
-        when first <> date_trunc('week', first) then public.invalid_argument('A week begins on Monday at 00:00 UTC.')
+        when first <> date_trunc('week', first) then cogo_internal.invalid_argument('A week begins on Monday at 00:00 UTC.')
         when ending > at - interval '5 minutes'
-            then public.invalid_argument(format('The week of %s is not over: its summary can be made from %s UTC on.',
+            then cogo_internal.invalid_argument(format('The week of %s is not over: its summary can be made from %s UTC on.',
                 to_char(first, 'YYYY-MM-DD'), to_char(ending + interval '5 minutes', 'YYYY-MM-DD HH24:MI')))
     end;
     computed := public.gate_summary(first, ending, store_weekly_summary.branch);
     insert into public.weekly_summaries (branch, window_start, window_end, numbers, sources, providers, complete, computed_at)
     values (store_weekly_summary.branch, first, ending, computed - 'sources', computed -> 'sources',
-            public.list_provider_health(), public.window_is_complete(first), at)
+            public.list_provider_health(), cogo_internal.window_is_complete(first), at)
     on conflict (branch, window_start) do nothing
     returning * into kept;
     if kept.branch is null then
         select * into kept from public.weekly_summaries w
         where w.branch = store_weekly_summary.branch and w.window_start = first for update;
-        outcome := public.window_outcome(kept.numbers, kept.sources, computed - 'sources', computed -> 'sources');
+        outcome := cogo_internal.window_outcome(kept.numbers, kept.sources, computed - 'sources', computed -> 'sources');
     end if;
     if outcome = 'revised' then
         update public.weekly_summaries w set numbers = computed - 'sources', sources = computed -> 'sources',
@@ -43,7 +43,7 @@ begin
         where w.branch = kept.branch and w.window_start = first
         returning * into kept;
     end if;
-    return public.window_row(kept.window_start, kept.window_end, kept.branch, kept.numbers, kept.providers, kept.complete, kept.revision,
+    return cogo_internal.window_row(kept.window_start, kept.window_end, kept.branch, kept.numbers, kept.providers, kept.complete, kept.revision,
                              kept.computed_at) || jsonb_build_object('outcome', outcome);
 end $$;
 

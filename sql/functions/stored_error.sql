@@ -5,14 +5,14 @@
  *
  * Internal: other functions call it.
  */
-create or replace function public.stored_error(error jsonb) returns jsonb
+create or replace function cogo_internal.stored_error(error jsonb) returns jsonb
 language plpgsql stable set search_path = '' as $$
 begin
     if jsonb_typeof(stored_error.error) = 'object'
        and coalesce(length(stored_error.error ->> 'class'), 0) <= 100
        and coalesce(length(stored_error.error ->> 'message'), 0) <= 10000
        and coalesce(length(stored_error.error ->> 'detail'), 0) <= 100000
-       and (public.is_small_json(stored_error.error) or public.json_fault(stored_error.error) is null)
+       and (cogo_internal.is_small_json(stored_error.error) or cogo_internal.json_fault(stored_error.error) is null)
     then
         return stored_error.error;
     elsif jsonb_typeof(stored_error.error) = 'object' then
@@ -28,4 +28,4 @@ begin
     return jsonb_build_object('class', 'unknown', 'message', left(stored_error.error #>> '{}', 10000));
 end $$;
 
-comment on function public.stored_error is 'An error as it is kept, cut to what the tables hold.';
+comment on function cogo_internal.stored_error is 'An error as it is kept, cut to what the tables hold.';

@@ -15,8 +15,8 @@ begin
     if not found then
         return null;
     end if;
-    perform public.note_token_use(kept.id);
-    return public.access_token_row(kept);
+    perform cogo_internal.note_token_use(kept.id);
+    return cogo_internal.access_token_row(kept);
 end $$;
 
 comment on function public.use_access_token is 'The live token of a hash.';

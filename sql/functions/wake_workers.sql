@@ -4,15 +4,15 @@
  *
  * Internal: other functions call it.
  */
-create or replace function public.wake_workers() returns jsonb
+create or replace function cogo_internal.wake_workers() returns jsonb
 language plpgsql set search_path = '' as $$
 begin
     if exists (select from public.workers w
-               where w.idle and public.worker_is_alive(w)) then
+               where w.idle and cogo_internal.worker_is_alive(w)) then
         perform public.send_wakeup();
         return 'true';
     end if;
     return 'false';
 end $$;
 
-comment on function public.wake_workers is 'Call the workers if a living one says it is idle.';
+comment on function cogo_internal.wake_workers is 'Call the workers if a living one says it is idle.';

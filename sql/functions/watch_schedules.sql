@@ -12,7 +12,7 @@ declare
     at timestamptz := clock_timestamp();
 begin
     if jsonb_typeof(watch_schedules.schedules) is distinct from 'array' then
-        perform public.invalid_argument('schedules must be an array such as [{"name": "nightly", "due_in_seconds": 60}].');
+        perform cogo_internal.invalid_argument('schedules must be an array such as [{"name": "nightly", "due_in_seconds": 60}].');
     end if;
     perform pg_advisory_xact_lock(hashtextextended('cogo watch_schedules', 0));
     insert into public.watched_schedules as w (name, due_at, last_tick_at, error, seen_at)

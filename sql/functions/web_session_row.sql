@@ -3,7 +3,7 @@
  *
  * Internal: other functions call it.
  */
-create or replace function public.web_session_row(session public.web_sessions) returns jsonb
+create or replace function cogo_internal.web_session_row(session public.web_sessions) returns jsonb
 language sql stable set search_path = '' as $$
     select jsonb_build_object(
         'id', session.id, 'session_hash', session.session_hash, 'token_id', session.token_id, 'seal', session.seal,
@@ -16,4 +16,4 @@ language sql stable set search_path = '' as $$
             and (t.expires_at is null or t.expires_at > clock_timestamp())))
 $$;
 
-comment on function public.web_session_row is 'A session that is live.';
+comment on function cogo_internal.web_session_row is 'A session that is live.';

@@ -16,17 +16,17 @@ declare
     computed jsonb;
 begin
     perform case
-        when first <> date_trunc('week', first) then public.invalid_argument('A week begins on Monday at 00:00 UTC.')
-        when first > at then public.invalid_argument(format('The week of %s has not begun.', to_char(first, 'YYYY-MM-DD')))
+        when first <> date_trunc('week', first) then cogo_internal.invalid_argument('A week begins on Monday at 00:00 UTC.')
+        when first > at then cogo_internal.invalid_argument(format('The week of %s has not begun.', to_char(first, 'YYYY-MM-DD')))
     end;
     select * into kept from public.weekly_summaries w where w.branch = weekly_numbers.branch and w.window_start = first;
     if kept.branch is not null then
-        return public.window_row(kept.window_start, kept.window_end, kept.branch, kept.numbers, kept.providers, kept.complete, kept.revision,
+        return cogo_internal.window_row(kept.window_start, kept.window_end, kept.branch, kept.numbers, kept.providers, kept.complete, kept.revision,
                                  kept.computed_at);
     end if;
     computed := public.gate_summary(first, ending, weekly_numbers.branch);
-    return public.window_row(first, ending, weekly_numbers.branch, computed - 'sources', public.list_provider_health(),
-                             ending <= at and public.window_is_complete(first), 0, at);
+    return cogo_internal.window_row(first, ending, weekly_numbers.branch, computed - 'sources', public.list_provider_health(),
+                             ending <= at and cogo_internal.window_is_complete(first), 0, at);
 end $$;
 
 comment on function public.weekly_numbers is 'An ISO week''s numbers, stored or computed.';

@@ -3,7 +3,7 @@
  *
  * Internal: other functions call it.
  */
-create or replace function public.window_is_complete(window_start timestamptz) returns boolean
+create or replace function cogo_internal.window_is_complete(window_start timestamptz) returns boolean
 language sql stable set search_path = '' as $$
     select not exists (
         select from public.operations_log l
@@ -13,4 +13,4 @@ language sql stable set search_path = '' as $$
               > window_is_complete.window_start)
 $$;
 
-comment on function public.window_is_complete is 'Whether no purge can have taken rows of a window.';
+comment on function cogo_internal.window_is_complete is 'Whether no purge can have taken rows of a window.';

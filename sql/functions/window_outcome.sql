@@ -8,7 +8,7 @@
  *
  * Internal: other functions call it.
  */
-create or replace function public.window_outcome(stored jsonb, stored_sources jsonb, numbers jsonb, sources jsonb) returns text
+create or replace function cogo_internal.window_outcome(stored jsonb, stored_sources jsonb, numbers jsonb, sources jsonb) returns text
 language sql immutable set search_path = '' as $$
     select case
         when window_outcome.stored is null then 'stored'
@@ -18,4 +18,4 @@ language sql immutable set search_path = '' as $$
         else 'revised' end
 $$;
 
-comment on function public.window_outcome is 'What becomes of the stored numbers of a window.';
+comment on function cogo_internal.window_outcome is 'What becomes of the stored numbers of a window.';

@@ -3,7 +3,7 @@
  *
  * Internal: other functions call it.
  */
-create or replace function public.window_row(
+create or replace function cogo_internal.window_row(
     window_start timestamptz, window_end timestamptz, branch text, numbers jsonb, providers jsonb, complete boolean,
     revision integer, computed_at timestamptz
 ) returns jsonb
@@ -14,4 +14,4 @@ language sql stable set search_path = '' set timezone = 'UTC' as $$
         'computed_at', window_row.computed_at)
 $$;
 
-comment on function public.window_row is 'The document a list returns for one window.';
+comment on function cogo_internal.window_row is 'The document a list returns for one window.';

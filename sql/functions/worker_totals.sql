@@ -25,7 +25,7 @@ language sql stable set search_path = '' as $$
     select jsonb_build_object(
         'counters', (select coalesce(jsonb_object_agg(t.name, t.n), '{}') from (
             select c.key as name, sum(c.value::numeric) as n from public.worker_metrics m
-            cross join lateral jsonb_each(public.counters_of(m.counters)) as c (key, value) group by c.key) t),
+            cross join lateral jsonb_each(cogo_internal.counters_of(m.counters)) as c (key, value) group by c.key) t),
         'latency', (select jsonb_build_object(
             'bounds_seconds', newest.bounds,
             'counts', (select jsonb_agg(s.n order by s.position) from summed s),
