@@ -17,6 +17,7 @@ from cogo_dagster_tests.servers import TestServer
 from cogo_dagster_tests.sql.test_rights import migrated_template
 from cogo_dagster_tests.supabase.keys import ANON, PUBLISHABLE, SERVICE_ROLE, legacy_key
 from cogo_dagster_tests.supabase.server import StandIn, supabase
+from docs.sql_functions import IN_PUBLIC, functions
 
 ROWS: Final = 100_000
 MOST_SECONDS: Final = 8.0
@@ -137,6 +138,15 @@ def test_every_function_answers_with_one_document_or_a_refusal(stand_in: StandIn
             assert answer.headers["content-type"].startswith("application/json"), name
             assert answer.status_code == 200 or _is_refusal(answer), (name, answer.status_code, answer.text)
     assert stand_in.postgrest.endless == []
+
+
+def test_no_internal_function_can_be_called_over_rest(stand_in: StandIn) -> None:
+    """Not even with the service key: their schema is not exposed."""
+    with service(stand_in) as client:
+        for one in functions():
+            if one.is_internal and one.name not in IN_PUBLIC:
+                answer = call(client, one.name, dict.fromkeys(argument.split()[0] for argument in one.arguments))
+                assert (answer.status_code, answer.json()["code"]) == (404, "PGRST202"), one.name
 
 
 def _is_refusal(answer: httpx.Response) -> bool:
