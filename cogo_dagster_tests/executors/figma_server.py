@@ -44,7 +44,8 @@ class FigmaStandIn:
     """A running stand-in.
 
     Attributes:
-        nodes: What the one file holds; its key is `KEY`.
+        keys: The files there are.
+        nodes: What each of them holds.
         unrenderable: Nodes whose rendering fails.
         poison: Nodes that make every call fail in which they are.
         most: More nodes in one call than this are too large.
@@ -56,6 +57,7 @@ class FigmaStandIn:
     """
 
     version: str = "1001"
+    keys: tuple[str, ...] = ("KEY",)
     nodes: dict[str, str] = field(default_factory=lambda: {f"1:{n}": f"Frame {n}" for n in range(1, 201)})
     unrenderable: set[str] = field(default_factory=set)
     poison: set[str] = field(default_factory=set)
@@ -94,7 +96,7 @@ class FigmaStandIn:
         """Answer the API."""
         if self.next and (given := self.next.pop(0)) is not None:
             return given
-        if asked.path.split("/")[3] != "KEY":
+        if asked.path.split("/")[3] not in self.keys:
             return 404, {"status": 404, "err": "Not found"}, {}
         if "ids" in asked.query and (len(asked.ids) > self.most or self.poison & set(asked.ids)):
             return self.too_large or _NEVER

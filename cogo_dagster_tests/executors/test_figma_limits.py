@@ -78,6 +78,16 @@ def test_a_limit_of_one_files_plan_stops_no_other_file(figma: FigmaBench) -> Non
             asyncio.run(gate.enter(Tier.EXPENSIVE))
 
 
+def test_a_file_of_another_plan_is_exported_meanwhile(figma: FigmaBench) -> None:
+    """The job of the first file is put off for days; that of the second file, with the same token, succeeds."""
+    figma.figma.keys = ("KEY", "OTHER")
+    figma.figma.next = [None, DAYS]
+    first = figma.run(node_ids=["1:1"])
+    second = figma.run(file_key="OTHER", node_ids=["1:1"])
+    assert (first["status"], first["attempts"]) == ("queued", 0)
+    assert (second["status"], second["attempts"], len(second["result"]["files"])) == ("succeeded", 1, 1)
+
+
 def test_what_came_before_the_refusal_is_kept(figma: FigmaBench) -> None:
     """Of three batches the second was refused: after the wait, only the last two are asked for."""
     figma.figma.next = [None, None, DAYS]
