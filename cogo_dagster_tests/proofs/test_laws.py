@@ -97,7 +97,7 @@ def test_a_broken_law_is_noticed(database: Database, breakage: str) -> None:
     ).fetchall()
     assert sound in source
     database.owner.execute(source.replace(sound, broken).encode())
-    hasty = settings(PROOF, max_examples=400, derandomize=True, phases=[Phase.generate])
+    hasty = settings(PROOF, max_examples=1_000, derandomize=True, phases=[Phase.generate])
     with pytest.raises(AssertionError):
         run(database, hasty)
 

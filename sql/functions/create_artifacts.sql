@@ -16,7 +16,7 @@ declare
     attempt integer;
     answer jsonb;
 begin
-    -- This call and finish_artifacts lock the attempt's rows in orders of their own: one at a time.
+    -- Two calls may wait for each other's new rows: one at a time.
     perform pg_advisory_xact_lock(hashtextextended(
         'cogo artifacts ' || create_artifacts.job_id || ' ' || create_artifacts.lease_token, 0));
     select j.attempts into attempt from public.jobs j
@@ -45,6 +45,11 @@ begin
             then cogo_internal.invalid_argument('size_bytes must be 0 or more.')
     end
     from jsonb_array_elements(create_artifacts.artifacts) i;
+
+    -- A repeated call updates rows in the order of their names; all other functions lock them in that of their ids.
+    perform from public.artifacts a
+    where a.job_id = create_artifacts.job_id and a.lease_token = create_artifacts.lease_token
+    order by a.id for update;
 
     with item as materialized (
         select i.*, format('jobs/%s/%s/%s.%s', create_artifacts.job_id, create_artifacts.lease_token,
