@@ -32,7 +32,7 @@ def test_the_status_is_that_of_the_last_document(shared: Bench, way: str) -> Non
     page, actions = SENDS[way]
     shared.site.pages["/away"] = f"<title>First</title><p>x</p>{page}"
     error = shared.fail({"url": shared.site.url("/away"), "actions": actions})
-    assert (error.error_class, error.retryable) == ("http_status", False)
+    assert (error.error_class, error.retryable) == ("http_status", False), (error.message, error.detail)
     assert error.message.startswith(f"the last document, {shared.site.url('/status/404')}")
     assert error.message.endswith(": the server answered 404.")
     assert {"screenshot.png", "page.html", "evidence.json"} <= names(error)
