@@ -4,9 +4,10 @@ import json
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from playwright.async_api import Error, Locator, Page
 
 from cogo_dagster.executors.browser.steps import Visit
 from cogo_dagster.queue.executor import ExecutionFailed
@@ -36,6 +37,28 @@ def test_the_status_is_that_of_the_last_document(shared: Bench, way: str) -> Non
     assert error.message.startswith(f"the last document, {shared.site.url('/status/404')}")
     assert error.message.endswith(": the server answered 404.")
     assert {"screenshot.png", "page.html", "evidence.json"} <= names(error)
+
+
+@pytest.mark.parametrize("selector", [None, "p"])
+def test_a_picture_that_chromium_could_not_take_is_taken_again(
+    shared: Bench, selector: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once; the second time it is what it is."""
+    shared.site.pages["/busy"] = "<p>x</p>"
+    of: type = Page if selector is None else Locator
+    taken, real = [], of.screenshot  # type: ignore[attr-defined]
+
+    async def busy(self: Page | Locator, **options: Any) -> bytes:
+        taken.append(options)
+        if len(taken) == 1:
+            raise Error("Page.screenshot: Protocol error (Page.captureScreenshot): Unable to capture screenshot")
+        return cast("bytes", await real(self, **options))
+
+    monkeypatch.setattr(of, "screenshot", busy)
+    actions = [] if selector is None else [{"do": "screenshot", "name": "part", "selector": selector}]
+    found = shared.run({"url": shared.site.url("/busy"), "actions": actions, "screenshot": selector is None})
+    assert len(taken) == 2
+    assert {artifact.name for artifact in found.artifacts} >= {"screenshot.png" if selector is None else "part.png"}
 
 
 def test_a_server_error_after_a_click_is_tried_again(shared: Bench) -> None:

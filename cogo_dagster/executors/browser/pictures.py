@@ -1,9 +1,10 @@
 """Screenshots, also of pages that never come to rest and of pages higher than the browser's usual limit."""
 
 import base64
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from playwright.async_api import FloatRect, Locator, Page
+from playwright.async_api import Error, FloatRect, Locator, Page
 from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from cogo_dagster.executors.browser.tasks import bounded
@@ -15,6 +16,7 @@ MAX_SCREENSHOT_AREA: Final = 128_000_000
 READY_MS: Final = 10_000
 """Longest wait for a page that holds its picture back, as one whose fonts never come."""
 
+_NOT_CAPTURED: Final = "Unable to capture screenshot"
 _SIZE = "() => [document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
 
 
@@ -29,7 +31,7 @@ async def picture_of(page: Page, clip: FloatRect | None, full_page: bool, timeou
     """
     ready_ms = min(timeout_ms / 2, READY_MS)
     try:
-        return await page.screenshot(full_page=full_page, clip=clip, timeout=ready_ms), False
+        return await _captured(lambda: page.screenshot(full_page=full_page, clip=clip, timeout=ready_ms)), False
     except PlaywrightTimeout:
         if clip is None and full_page:
             width, height = await page_size(page, timeout_ms)
@@ -41,13 +43,23 @@ async def picture_of_element(locator: Locator, timeout_ms: int) -> tuple[bytes, 
     """Return a PNG of one element, likewise."""
     ready_ms = min(timeout_ms / 2, READY_MS)
     try:
-        return await locator.screenshot(timeout=ready_ms), False
+        return await _captured(lambda: locator.screenshot(timeout=ready_ms)), False
     except PlaywrightTimeout:
         left_seconds = (timeout_ms - ready_ms) / 1000
         await locator.wait_for(state="visible", timeout=timeout_ms - ready_ms)
         box = await bounded(locator.evaluate(_BOX), left_seconds)
         clip: FloatRect = {"x": box[0], "y": box[1], "width": max(box[2], 1), "height": max(box[3], 1)}
         return await bounded(_drawn_now(locator.page, clip), left_seconds), True
+
+
+async def _captured(take: Callable[[], Awaitable[bytes]]) -> bytes:
+    """Take a picture, and once more where Chromium had no frame to show, as on a busy machine."""
+    try:
+        return await take()
+    except Error as error:
+        if _NOT_CAPTURED not in error.message:
+            raise
+    return await take()
 
 
 async def page_size(page: Page, timeout_ms: int) -> tuple[int, int]:
