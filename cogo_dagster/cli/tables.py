@@ -148,8 +148,8 @@ def _print(table: Table) -> None:
 def _plain(value: Json) -> str:
     if value is None or value == "":
         return NOTHING
-    if isinstance(value, str):
-        return value
+    if not isinstance(value, bool | int | float | list | dict):  # an id, a time, or what could not be read
+        return str(value)
     try:
         return json.dumps(value, ensure_ascii=False, default=str)
     except (ValueError, RecursionError) as error:

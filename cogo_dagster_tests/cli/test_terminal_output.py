@@ -47,10 +47,12 @@ def test_a_pipe_gets_the_markdown_itself() -> None:
 
 @pytest.mark.parametrize("way", ["postgres"])
 def test_a_forced_success_is_listed_as_one(cogo: Terminal, queue: Queue) -> None:
-    """The table says that the success was forced, and the document too."""
+    """The table begins with the id and says that the success was forced; the document says so too."""
     job = running_job(queue)
     error = ExecutionFailed("The page answered 502.", error_class="http_status", retryable=True)
     settle(queue, job, result=forced(error))
-    assert "succeeded (forced)" in cogo.run("list", "jobs").out
+    table = cogo.run("list", "jobs").out
+    assert "succeeded (forced)" in table
+    assert table.splitlines()[1].startswith(f"{job.id} ")
     [row] = cogo.ok("list", "jobs")
     assert row["forced"] is True
