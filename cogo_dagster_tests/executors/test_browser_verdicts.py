@@ -44,7 +44,7 @@ def test_a_picture_that_chromium_could_not_take_is_taken_again(
     shared: Bench, selector: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Once; the second time it is what it is."""
-    shared.site.pages["/busy"] = "<p>x</p>"
+    shared.site.pages["/drawn"] = "<p>x</p>"
     of: type = Page if selector is None else Locator
     taken, real = [], of.screenshot  # type: ignore[attr-defined]
 
@@ -56,7 +56,7 @@ def test_a_picture_that_chromium_could_not_take_is_taken_again(
 
     monkeypatch.setattr(of, "screenshot", busy)
     actions = [] if selector is None else [{"do": "screenshot", "name": "part", "selector": selector}]
-    found = shared.run({"url": shared.site.url("/busy"), "actions": actions, "screenshot": selector is None})
+    found = shared.run({"url": shared.site.url("/drawn"), "actions": actions, "screenshot": selector is None})
     assert len(taken) == 2
     assert {artifact.name for artifact in found.artifacts} >= {"screenshot.png" if selector is None else "part.png"}
 
