@@ -3,7 +3,7 @@
 import re
 from typing import Final, Protocol
 
-from cogo_dagster.net.http_head import Head
+from cogo_dagster.net.http_head import Head, plain_length
 
 MAX_LINE_BYTES: Final = 16 * 1024
 """Longest line between two chunks: a size with its extensions, or one trailer field."""
@@ -116,6 +116,5 @@ def response_body(head: Head, method: str, status: str) -> Body:
     if codings:
         return ChunkedBody() if codings[-1] == "chunked" and not head.values("content-length") else EndlessBody()
     lengths = set(head.values("content-length"))
-    if len(lengths) == 1 and (length := lengths.pop()).isascii() and length.isdigit() and len(length) < 19:
-        return SizedBody(int(length))
-    return EndlessBody()
+    size_bytes = plain_length(lengths.pop()) if len(lengths) == 1 else None
+    return EndlessBody() if size_bytes is None else SizedBody(size_bytes)

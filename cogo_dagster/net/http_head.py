@@ -80,7 +80,7 @@ class HeadReader:
         self.rest = b""
         self._limit_bytes = limit_bytes
         self._begins = begins
-        self._raw = b""
+        self._raw = bytearray()  # a head may arrive byte by byte
 
     @property
     def is_empty(self) -> bool:
@@ -103,9 +103,14 @@ class HeadReader:
             raise HeadTooLong("the head is too long")
         if end < 0:
             return None
-        self.rest = self._raw[end + 4 :]
+        self.rest = bytes(self._raw[end + 4 :])
         start, *lines = self._raw[:end].decode("latin-1").split("\r\n")
         return Head(start, tuple(_field(line) for line in lines))
+
+
+def plain_length(text: str) -> int | None:
+    """Return the value of a Content-Length that all parsers read alike; None for any other text."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
 def encode_head(start: str, fields: list[tuple[str, str]]) -> bytes:

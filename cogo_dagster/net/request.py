@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from cogo_dagster.net.addresses import InvalidAddress, join_host_port, split_host_port
 from cogo_dagster.net.dial import HopFailed
-from cogo_dagster.net.http_head import BadHead, Head
+from cogo_dagster.net.http_head import BadHead, Head, plain_length
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +65,11 @@ def body_length(head: Head) -> int:
     Raises:
         BadHead: It is not given by one plain Content-Length.
     """
-    lengths = set(head.values("content-length"))
-    if head.values("transfer-encoding") or len(lengths) > 1 or not all(map(_is_plain, lengths)):
+    [first, *others] = set(head.values("content-length")) or {"0"}
+    size_bytes = plain_length(first)
+    if size_bytes is None or others or head.values("transfer-encoding"):
         raise BadHead("a request body needs one plain Content-Length")
-    return int(lengths.pop()) if lengths else 0
-
-
-def _is_plain(length: str) -> bool:
-    return length.isascii() and length.isdigit() and len(length) < 19
+    return size_bytes
 
 
 def _request_line(head: Head) -> tuple[str, str, str]:
