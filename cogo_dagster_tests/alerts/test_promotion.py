@@ -239,7 +239,7 @@ def test_letters_from_before_alerts_are_no_news(owner: Owner) -> None:
 
 def _let_the_server_be_old(owner: Owner) -> None:
     """Within two minutes of its start silence says nothing: replace the clock of this one function's rule."""
-    body = owner.execute("select pg_get_functiondef('cogo_internal.promote_workers()'::regprocedure)").fetchone()
+    body = owner.execute("select pg_get_functiondef('cogo_internal.raise_worker_alerts()'::regprocedure)").fetchone()
     assert body is not None
     owner.execute(body[0].replace("pg_postmaster_start_time() > at - interval '2 minutes'", "false").encode())
 

@@ -91,14 +91,14 @@ SQL_MUTATIONS: Final = (
     _sql(
         "a crash gives the attempt back",
         "recover_leases",
-        "when e.untouched and not j.cancel_requested then 1",
+        "when e.never_started and not j.cancel_requested then 1",
         "when not j.cancel_requested then 1",
         "recover",
     ),
     _sql(
         "the last lost attempt is tried again",
         "recover_leases",
-        "when j.attempts >= j.max_attempts and not e.untouched then 'failed'",
+        "when j.attempts >= j.max_attempts and not e.never_started then 'failed'",
         "when false then 'failed'",
         "recover",
     ),

@@ -36,7 +36,7 @@ BREAKAGES: Final = {
     "anybody may renew": ("renew_leases", "j.lease_token = i.lease_token and j.lease_expires_at", "j.lease_expires_at"),
     "a crash costs nothing": (
         "recover_leases",
-        "when e.untouched and not j.cancel_requested",
+        "when e.never_started and not j.cancel_requested",
         "when not j.cancel_requested",
     ),
     "a good lease is taken back": ("recover_leases", "and j.lease_expires_at < at", ""),

@@ -64,3 +64,18 @@ def test_a_function_that_forbids_a_plan_forbids_jit(owner: Owner) -> None:
         " and proconfig::text like '%enable_%' and array_position(proconfig, 'jit=off') is null".encode()
     )
     assert compiled.fetchall() == []
+
+
+def test_the_old_name_of_a_renamed_function_is_the_same_call(owner: Owner) -> None:
+    """`promote_alerts` takes the arguments of `evaluate_alerts`, raises the same alerts, and returns the same keys."""
+    assert FUNCTIONS["promote_alerts"] == FUNCTIONS["evaluate_alerts"]
+    owner.execute(
+        "insert into public.run_failures (run_id, job_name, error_class, failed_at)"
+        " values ('one', 'process_jobs', 'unknown', now())"
+    )
+    old = owner.execute("select public.promote_alerts('[]', 1800, 10)").fetchone()
+    new = owner.execute("select public.evaluate_alerts('[]', 1800, 10)").fetchone()
+    assert old is not None
+    assert new is not None
+    assert old[0].keys() == new[0].keys()
+    assert (old[0]["promoted"]["runs"], new[0]["promoted"]["runs"]) == (1, 0)

@@ -136,7 +136,7 @@ def calls(rows: Rows, order: int) -> dict[str, Call]:
         "rotate_secrets": ("rotate_secrets", {"secrets": secrets, "key_id": KEY_ID}),
         "record_run_failures": ("record_run_failures", {"failures": runs}),
         "record_run_successes": ("record_run_successes", {"successes": [{"job_name": "process_jobs"}]}),
-        "promote_alerts": ("promote_alerts", {"targets": targets}),
+        "evaluate_alerts": ("evaluate_alerts", {"targets": targets}),
         "announce": ("announce", {"key": "k", "kind": "weekly", "title": "t", "body": {}, "targets": targets}),
         "claim_alert_message": ("claim_alert_message", {"target": "t1", "claim_id": str(uuid4())}),
         "replay_alert_deliveries": ("replay_alert_deliveries", {}),
@@ -231,7 +231,7 @@ def test_a_function_of_few_rows_deadlocks_with_none_of_many(
 ) -> None:
     """Against itself, and against each of those that lock rows of the same tables."""
     rows = Rows(queue, owner)
-    many = ("promote_alerts", "replay_alert_deliveries", "rotate_secrets", "remove_provider", "register_worker")
+    many = ("evaluate_alerts", "replay_alert_deliveries", "rotate_secrets", "remove_provider", "register_worker")
     few = calls_of_few_rows(rows, 1)
     for one in few:
         mine, forth = few[one]
@@ -264,7 +264,7 @@ PAIRS: Final = [
     ("retry_failed", "replay_dlq"),
     ("record_heartbeat", "record_heartbeat"),
     ("record_provider_health", "record_provider_health"),
-    ("promote_alerts", "replay_alert_deliveries"),
+    ("evaluate_alerts", "replay_alert_deliveries"),
 ]
 
 

@@ -42,7 +42,7 @@ alter default privileges in schema public grant all on sequences to anon, authen
 INLINED = {
     "artifact_row",
     "claimed_job",
-    "dead_letter",
+    "dead_letter_row",
     "is_small_json",
     "job_row",
     "key_holder",

@@ -20,7 +20,7 @@ declare
     level double precision;
     granted boolean;
 begin
-    perform cogo_internal.refuse_rate_name(acquire_rate.name);
+    perform cogo_internal.check_rate_name(acquire_rate.name);
     -- Not a number is larger than all numbers here, and null is between nothing.
     if (acquire_rate.capacity > 0 and acquire_rate.capacity <= 1e9
         and acquire_rate.refill_per_second >= 1e-9 and acquire_rate.refill_per_second <= 1e9

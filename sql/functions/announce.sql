@@ -5,7 +5,7 @@
  * key       "weekly:2026-W47"
  * kind      "weekly"
  * body      {"markdown", "facts": [{"name", "value"}], "links": [{"title", "url"}], "image_artifact_id"}, redacted by the caller
- * targets   As promote_alerts takes them: those the caller serves. Others that were seen in the last week are told too.
+ * targets   As evaluate_alerts takes them: those the caller serves. Others that were seen in the last week are told too.
  * again     Tell all of them once more, also those that accepted it.
  *
  * Returns {"alert_id", "created" whether targets will be told because of this call, "targets": […]}; alert_id is null

@@ -2,7 +2,7 @@
  * Whether to call the dead man's switch now: the system works, and nobody has called it within interval_seconds. Who is
  * told to call it has claimed this interval.
  *
- * It works while this answers, failures are looked for (promote_alerts within five minutes), alerts arrive (none that fires
+ * It works while this answers, failures are looked for (evaluate_alerts within five minutes), alerts arrive (none that fires
  * for a quarter of an hour, and is not silenced or held back, still waits for its first delivery to any target), and jobs
  * that have been due for ten minutes have a worker that is alive.
  *

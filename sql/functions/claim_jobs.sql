@@ -76,14 +76,14 @@ begin
                         limit ask.max_jobs
                         for update skip locked) mine
                     union all
-                    select anybodys.id from (
+                    select unaddressed.id from (
                         select j.id from public.jobs j
                         where j.status = 'queued' and j.family = ask.family and j.executor_id is null
                           and j.priority = level.priority and j.next_run_at <= at
                           and (paused_types is null or j.type !~ paused_types)
                         order by j.executor_id, j.next_run_at  -- `is null` does not tell the planner that it is constant
                         limit ask.max_jobs
-                        for update skip locked) anybodys
+                        for update skip locked) unaddressed
                 ) queued
                 limit ask.max_jobs
             ) lane

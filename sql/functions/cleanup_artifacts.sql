@@ -81,7 +81,7 @@ begin
         cleanup_artifacts.action, 'cleanup_artifacts',
         jsonb_build_object('older_than_days', cleanup_artifacts.older_than_days, 'delete_objects', cleanup_artifacts.delete_objects,
                            'planned', case when cleanup_artifacts.items is not null then true end),
-        cogo_internal.bulk_answer(named, candidates, changed, cleanup_artifacts.batch_size));
+        cogo_internal.bulk_result(named, candidates, changed, cleanup_artifacts.batch_size));
 end $$;
 
 comment on function public.cleanup_artifacts is 'Let artifacts go whose time is up.';

@@ -5,7 +5,7 @@
 create or replace function public.close_circuit(name text) returns jsonb
 language plpgsql set search_path = '' as $$
 begin
-    perform cogo_internal.refuse_rate_name(close_circuit.name);
+    perform cogo_internal.check_rate_name(close_circuit.name);
     update public.rate_limits r set open_until = null, reason = null where r.name = close_circuit.name;
     return jsonb_build_object('name', close_circuit.name, 'open_until', null);
 end $$;

@@ -7,7 +7,7 @@ language plpgsql set search_path = '' as $$
 declare
     removed boolean;
 begin
-    perform cogo_internal.refuse_reference(delete_secret.environment, delete_secret.reference);
+    perform cogo_internal.check_reference(delete_secret.environment, delete_secret.reference);
     delete from public.secrets s
     where s.environment = delete_secret.environment and s.reference = delete_secret.reference;
     removed := found;

@@ -54,11 +54,11 @@ begin
         'gate', (select jsonb_build_object(
             'runs', count(*), 'passed', count(*) filter (where o.status = 'pass'),
             'failed', count(*) filter (where o.status = 'fail'),
-            'pass_rate', cogo_internal.per_cent(count(*) filter (where o.status = 'pass'), count(*))) from ours o),
+            'pass_rate', cogo_internal.percentage(count(*) filter (where o.status = 'pass'), count(*))) from ours o),
         'gate_fix', (select jsonb_build_object(
             'runs', count(*), 'passed', count(*) filter (where r.status = 'pass'),
             'failed', count(*) filter (where r.status = 'fail'),
-            'pass_rate', cogo_internal.per_cent(count(*) filter (where r.status = 'pass'), count(*)))
+            'pass_rate', cogo_internal.percentage(count(*) filter (where r.status = 'pass'), count(*)))
             from run r where r.type = 'gate_fix'),
         'build_seconds', (select cogo_internal.median_and_p95(percentile_cont(array[0.5, 0.95]) within group (order by o.build_seconds))
                           from ours o),
@@ -104,8 +104,8 @@ begin
     )
     select jsonb_build_object(
         'succeeded', t.succeeded, 'failed', t.failed, 'cancelled', t.cancelled, 'forced', t.forced,
-        'success_rate', cogo_internal.per_cent(t.succeeded, t.succeeded + t.failed),
-        'first_try_rate', cogo_internal.per_cent(t.first_try, t.succeeded + t.failed),
+        'success_rate', cogo_internal.percentage(t.succeeded, t.succeeded + t.failed),
+        'first_try_rate', cogo_internal.percentage(t.first_try, t.succeeded + t.failed),
         'attempts', (select coalesce(sum(e.attempts), 0) from ended e) + (select coalesce(sum(s.n), 0) from superseded s),
         'retried', (select coalesce(sum(s.retried), 0) from superseded s),
         'lost', (select coalesce(sum(s.n), 0) from superseded s where s.outcome = 'lost'),

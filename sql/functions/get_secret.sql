@@ -5,7 +5,7 @@
 create or replace function public.get_secret(environment text, reference text) returns jsonb
 language plpgsql stable set search_path = '' as $$
 begin
-    perform cogo_internal.refuse_reference(get_secret.environment, get_secret.reference);
+    perform cogo_internal.check_reference(get_secret.environment, get_secret.reference);
     return (
         select cogo_internal.secret_row(s) || jsonb_build_object('ciphertext', s.ciphertext) from public.secrets s
         where s.environment = get_secret.environment and s.reference = get_secret.reference);

@@ -16,7 +16,7 @@ declare
     at timestamptz := clock_timestamp();
     answer jsonb;
 begin
-    select jsonb_agg(cogo_internal.dead_letter(found.letter) order by (found.letter).failed_at desc, (found.letter).job_id desc) into answer
+    select jsonb_agg(cogo_internal.dead_letter_row(found.letter) order by (found.letter).failed_at desc, (found.letter).job_id desc) into answer
     from (
         select d as letter from public.jobs_dlq d
         where not d.superseded

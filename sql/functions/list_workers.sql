@@ -9,7 +9,7 @@ create or replace function public.list_workers(
 language sql stable set search_path = '' as $$
     select coalesce(jsonb_agg(to_jsonb(found) - 'started_job_ids' order by found.started_at desc, found.instance_id desc), '[]')
     from (
-        select w.*, d.device, case when m.instance_id is not null then cogo_internal.counters_of(m.counters) end as counters,
+        select w.*, d.device, case when m.instance_id is not null then cogo_internal.valid_counters(m.counters) end as counters,
             cogo_internal.worker_is_alive(w) as alive
         from public.workers w
         left join public.worker_devices d on d.worker_id = w.worker_id

@@ -12,7 +12,7 @@ language plpgsql set search_path = '' as $$
 declare
     until timestamptz;
 begin
-    perform cogo_internal.refuse_rate_name(open_circuit.name);
+    perform cogo_internal.check_rate_name(open_circuit.name);
     if (open_circuit.open_seconds >= 0 and open_circuit.open_seconds <= 31536000) is not true then
         perform cogo_internal.invalid_argument('open_seconds must be 0 to 31536000.');
     end if;

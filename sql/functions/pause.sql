@@ -11,7 +11,7 @@ declare
     found_row public.paused;
     added boolean;
 begin
-    perform cogo_internal.refuse_unpausable(pause.kind, pause.name);
+    perform cogo_internal.check_pausable(pause.kind, pause.name);
     insert into public.paused as p (kind, name, reason, actor)
     values (pause.kind, pause.name, left(pause.reason, 1000), left(coalesce(pause.actor, session_user), 200))
     on conflict do nothing;

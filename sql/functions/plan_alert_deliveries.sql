@@ -1,5 +1,5 @@
 /*
- * A part of promote_alerts: what each target is to be told next. One row per alert and target.
+ * A part of evaluate_alerts: what each target is to be told next. One row per alert and target.
  *
  *   firing     never told, or resolved when last told and firing again (ten minutes apart)
  *   repeat     it went on since, and the last word is repeat_seconds old

@@ -87,7 +87,7 @@ begin
         purge_jobs.action, 'purge_jobs',
         jsonb_build_object('older_than_days', purge_jobs.older_than_days, 'statuses', purge_jobs.statuses,
                            'planned', case when purge_jobs.items is not null then true end),
-        cogo_internal.bulk_answer(named, candidates, cardinality(taken), purge_jobs.batch_size));
+        cogo_internal.bulk_result(named, candidates, cardinality(taken), purge_jobs.batch_size));
 end $$;
 
 comment on function public.purge_jobs is 'Delete jobs that ended long ago; a dry run by default.';

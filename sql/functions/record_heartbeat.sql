@@ -36,7 +36,7 @@ begin
     set counters = excluded.counters, latency = excluded.latency, updated_at = at
     -- Totals only grow, so a smaller sum was sent earlier.
     where (select coalesce(sum(c.value::numeric), 0) from jsonb_each_text(excluded.counters) as c)
-       >= (select coalesce(sum(c.value::numeric), 0) from jsonb_each_text(cogo_internal.counters_of(m.counters)) as c);
+       >= (select coalesce(sum(c.value::numeric), 0) from jsonb_each_text(cogo_internal.valid_counters(m.counters)) as c);
     if not found then
         return '{"known": true}';
     end if;

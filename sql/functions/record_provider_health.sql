@@ -16,7 +16,7 @@ begin
        or jsonb_array_length(record_provider_health.results) > 1000 then
         perform cogo_internal.invalid_argument('results must be a list of at most 1,000 probes.');
     end if;
-    perform cogo_internal.refuse_provider(given ->> 'provider', given ->> 'capability')
+    perform cogo_internal.check_provider(given ->> 'provider', given ->> 'capability')
     from jsonb_array_elements(record_provider_health.results) given;
     if exists (select from jsonb_array_elements(record_provider_health.results) given
                where jsonb_typeof(given -> 'healthy') is distinct from 'boolean') then

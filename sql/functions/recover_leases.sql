@@ -61,30 +61,30 @@ begin
     ) e;
 
     with expired as materialized (
-        select held.id, held.token, held.unstarted and not coalesce(held.id = any (w.started_job_ids), true) as untouched
+        select held.id, held.token, held.unstarted and not coalesce(held.id = any (w.started_job_ids), true) as never_started
         from unnest(taken, tokens, instances, unstarted) as held (id, token, instance_id, unstarted)
         left join public.workers w on w.instance_id = held.instance_id
     ), updated as (
         update public.jobs j set
             status = case
                 when j.cancel_requested then 'cancelled'
-                when j.attempts >= j.max_attempts and not e.untouched then 'failed'
+                when j.attempts >= j.max_attempts and not e.never_started then 'failed'
                 else 'queued' end,
-            attempts = j.attempts - case when e.untouched and not j.cancel_requested then 1 else 0 end,
-            lost_attempts = case when e.untouched then j.lost_attempts else least(j.lost_attempts + 1, 32767) end,
+            attempts = j.attempts - case when e.never_started and not j.cancel_requested then 1 else 0 end,
+            lost_attempts = case when e.never_started then j.lost_attempts else least(j.lost_attempts + 1, 32767) end,
             next_run_at = at,
             lease_token = null,
             lease_expires_at = null,
-            finished_at = case when j.cancel_requested or j.attempts >= j.max_attempts and not e.untouched then at end,
-            error = case when e.untouched then j.error else crashed end
+            finished_at = case when j.cancel_requested or j.attempts >= j.max_attempts and not e.never_started then at end,
+            error = case when e.never_started then j.error else crashed end
         from expired e where j.id = e.id
-        returning j.*, e.token, e.untouched
+        returning j.*, e.token, e.never_started
     ), lost as (
         insert into public.job_attempts (job_id, lease_token, attempt, outcome, worker_id, instance_id, claimed_at,
                                          started_at, finished_at, error)
-        select u.id, u.token, u.attempts + case when u.untouched and u.status = 'queued' then 1 else 0 end,
-               case when u.untouched then 'released' else 'lost' end,
-               u.worker_id, u.instance_id, u.claimed_at, u.started_at, at, case when u.untouched then null else crashed end
+        select u.id, u.token, u.attempts + case when u.never_started and u.status = 'queued' then 1 else 0 end,
+               case when u.never_started then 'released' else 'lost' end,
+               u.worker_id, u.instance_id, u.claimed_at, u.started_at, at, case when u.never_started then null else crashed end
         from updated u
         order by u.id
         on conflict (job_id, lease_token) do nothing

@@ -44,7 +44,7 @@ begin
         end if;
     end if;
     if replay_dlq.job_ids is not null then
-        perform cogo_internal.refuse_unreplayable(named);
+        perform cogo_internal.check_replayable(named);
     end if;
 
     select coalesce(array_agg(f.job_id order by f.failed_at, f.job_id), '{}'),
@@ -146,7 +146,7 @@ begin
         jsonb_build_object('type_prefix', replay_dlq.type_prefix, 'executor_id', replay_dlq.executor_id,
                            'since_seconds', replay_dlq.since_seconds, 'fingerprint', replay_dlq.fingerprint,
                            'job_ids', replay_dlq.job_ids, 'planned', case when replay_dlq.items is not null then true end),
-        cogo_internal.bulk_answer(named, candidates, jsonb_array_length(listed), replay_dlq.batch_size)
+        cogo_internal.bulk_result(named, candidates, jsonb_array_length(listed), replay_dlq.batch_size)
             || jsonb_build_object('items', listed, 'skipped_items', passed_over, 'same_code_version', same_code_version)
             || case when named is null and passed_over <> '[]' then jsonb_build_object(
                 'matched', cardinality(candidates) + jsonb_array_length(passed_over),

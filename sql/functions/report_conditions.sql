@@ -3,7 +3,7 @@
  * loaded. The promotion pass makes alerts of them; one that is left out at the next report is over.
  *
  * scope        Who reports, so that two reporters do not end each other's conditions
- * conditions   [{"kind", "subject", "title", "error_message" or null}], redacted by the caller; kinds as in promote_conditions
+ * conditions   [{"kind", "subject", "title", "error_message" or null}], redacted by the caller; kinds as in raise_condition_alerts
  *
  * Returns {"reported"}. Errors: CQ005.
  */

@@ -7,7 +7,7 @@ language plpgsql set search_path = '' as $$
 declare
     removed boolean;
 begin
-    perform cogo_internal.refuse_unpausable(resume.kind, resume.name);
+    perform cogo_internal.check_pausable(resume.kind, resume.name);
     delete from public.paused p where p.kind = resume.kind and p.name = resume.name;
     removed := found;
     if removed then

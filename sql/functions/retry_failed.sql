@@ -36,7 +36,7 @@ begin
         end if;
     end if;
     if retry_failed.job_ids is not null then
-        perform cogo_internal.refuse_unretryable(named);
+        perform cogo_internal.check_retryable(named);
     end if;
 
     select coalesce(array_agg(f.id order by f.finished_at, f.id), '{}'),
@@ -120,7 +120,7 @@ begin
                            'since_seconds', retry_failed.since_seconds, 'job_ids', retry_failed.job_ids,
                            'planned', case when retry_failed.items is not null then true end,
                            'reset_attempts', retry_failed.reset_attempts),
-        cogo_internal.bulk_answer(named, candidates, cardinality(taken), retry_failed.batch_size));
+        cogo_internal.bulk_result(named, candidates, cardinality(taken), retry_failed.batch_size));
 end $$;
 
 comment on function public.retry_failed is 'Put failed jobs back into the queue; a dry run by default.';

@@ -14,7 +14,7 @@ language plpgsql set search_path = '' as $$
 declare
     kept public.providers;
 begin
-    perform cogo_internal.refuse_provider(set_provider.provider, set_provider.capability);
+    perform cogo_internal.check_provider(set_provider.provider, set_provider.capability);
     if set_provider.probe_url !~ '^https?://[^[:space:]@]+$' or length(set_provider.probe_url) > 2000 then
         perform cogo_internal.invalid_argument('The probe address must begin with http:// or https:// and carry no user name.');
     elsif set_provider.cost < 0 or set_provider.cost in ('Infinity', 'NaN') then

@@ -15,7 +15,7 @@ declare
     kept public.secrets;
     changed boolean;
 begin
-    perform cogo_internal.refuse_reference(set_secret.environment, set_secret.reference);
+    perform cogo_internal.check_reference(set_secret.environment, set_secret.reference);
     if set_secret.ciphertext is null or set_secret.ciphertext !~ '^gAAAA[A-Za-z0-9_-]{60,}={0,2}$'
        or length(set_secret.ciphertext) > 100000 then
         perform cogo_internal.invalid_argument('The ciphertext must be a Fernet token: encrypt the value before it is kept.');

@@ -15,7 +15,7 @@ begin
     if not found then
         return null;
     end if;
-    perform cogo_internal.note_token_use(kept.id);
+    perform cogo_internal.record_token_use(kept.id);
     return cogo_internal.access_token_row(kept);
 end $$;
 

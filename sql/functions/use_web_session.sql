@@ -22,7 +22,7 @@ begin
     end if;
     row := cogo_internal.web_session_row(kept);
     if row is not null and kept.token_id is not null and use_web_session.session_hash is not null then
-        perform cogo_internal.note_token_use(kept.token_id);
+        perform cogo_internal.record_token_use(kept.token_id);
     end if;
     return row;
 end $$;

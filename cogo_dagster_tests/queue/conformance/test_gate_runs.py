@@ -132,14 +132,14 @@ def test_a_newer_attempts_verdict_takes_the_place_of_an_older_ones(transport: Tr
     """The first attempt said its word and was given back before it was settled: the second one counts."""
     first = running_job(queue, "gate")
     assert record(transport, status="fail", **of_attempt(first))["created"] is True
-    transport.call("promote_alerts", {})
+    transport.call("evaluate_alerts", {})
     settle(queue, first, Outcome.REQUEUED)
     [second] = take(queue, families=["gate"])
     answer = record(transport, status="pass", **of_attempt(second))
     assert (answer["created"], answer["gate_run"]["status"]) == (True, "pass")
     [run] = transport.call("list_gate_runs", {})
     assert run["status"] == "pass"
-    transport.call("promote_alerts", {})
+    transport.call("evaluate_alerts", {})
     assert [alert["status"] for alert in transport.call("list_alerts", {"kind": "gate_failed"})] == ["resolved"]
 
 

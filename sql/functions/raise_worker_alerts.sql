@@ -1,11 +1,11 @@
 /*
- * A part of promote_alerts: workers that fell silent within the last day without signing off are alerts, until a start
+ * A part of evaluate_alerts: workers that fell silent within the last day without signing off are alerts, until a start
  * with their name is alive or signs off. Within two minutes of a restart of the database, silence says nothing.
  * Returns how many are new. Errors: none.
  *
  * Internal: other functions call it.
  */
-create or replace function cogo_internal.promote_workers() returns integer
+create or replace function cogo_internal.raise_worker_alerts() returns integer
 language plpgsql set search_path = '' as $$
 declare
     at timestamptz := clock_timestamp();
@@ -50,4 +50,4 @@ begin
     return promoted;
 end $$;
 
-comment on function cogo_internal.promote_workers is 'Workers that fell silent become alerts.';
+comment on function cogo_internal.raise_worker_alerts is 'Workers that fell silent become alerts.';

@@ -3,7 +3,7 @@
  *
  * Internal: other functions call it.
  */
-create or replace function cogo_internal.dead_letter(letter public.jobs_dlq) returns jsonb
+create or replace function cogo_internal.dead_letter_row(letter public.jobs_dlq) returns jsonb
 language sql stable as $$
     select pg_catalog.jsonb_build_object(
         'job_id', letter.job_id, 'type', letter.type, 'executor_id', letter.executor_id, 'attempts', letter.attempts,
@@ -13,4 +13,4 @@ language sql stable as $$
         'replayed_job_id', letter.replayed_job_id, 'closed_at', letter.closed_at)
 $$;
 
-comment on function cogo_internal.dead_letter is 'The document a list returns for one dead letter.';
+comment on function cogo_internal.dead_letter_row is 'The document a list returns for one dead letter.';

@@ -1,11 +1,11 @@
 /*
- * A part of promote_alerts: gate runs of the last week that were never looked at, in their order. One that failed is
+ * A part of evaluate_alerts: gate runs of the last week that were never looked at, in their order. One that failed is
  * counted to the alert of its type and branch, one that passed ends it.
  * Returns how many runs were looked at. Errors: none.
  *
  * Internal: other functions call it.
  */
-create or replace function cogo_internal.promote_gate_runs(batch_size integer) returns integer
+create or replace function cogo_internal.raise_gate_run_alerts(batch_size integer) returns integer
 language plpgsql set search_path = '' as $$
 declare
     at timestamptz := clock_timestamp();
@@ -19,7 +19,7 @@ begin
         where g.created_at > at - interval '7 days'
           and not exists (select from public.alert_promotions p where p.source = 'gate_runs' and p.key = g.id::text)
         order by g.created_at, g.id
-        limit promote_gate_runs.batch_size
+        limit raise_gate_run_alerts.batch_size
     loop
         insert into public.alert_promotions (source, key) values ('gate_runs', gate.id::text);
         mark := cogo_internal.alert_fingerprint('gate_failed', gate.type || ' ' || gate.branch);
@@ -42,4 +42,4 @@ begin
     return promoted;
 end $$;
 
-comment on function cogo_internal.promote_gate_runs is 'Failed gate runs become alerts.';
+comment on function cogo_internal.raise_gate_run_alerts is 'Failed gate runs become alerts.';

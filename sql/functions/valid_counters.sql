@@ -4,11 +4,11 @@
  *
  * Internal: other functions call it.
  */
-create or replace function cogo_internal.counters_of(document jsonb) returns jsonb
+create or replace function cogo_internal.valid_counters(document jsonb) returns jsonb
 language sql immutable set search_path = '' as $$
     select coalesce(jsonb_object_agg(c.key, c.value), '{}')
-    from jsonb_each(case when jsonb_typeof(counters_of.document) = 'object' then counters_of.document else '{}' end) as c (key, value)
+    from jsonb_each(case when jsonb_typeof(valid_counters.document) = 'object' then valid_counters.document else '{}' end) as c (key, value)
     where case when jsonb_typeof(c.value) = 'number' then c.value::numeric between 0 and 1e15 end
 $$;
 
-comment on function cogo_internal.counters_of is 'The counters of a document, without what is none.';
+comment on function cogo_internal.valid_counters is 'The counters of a document, without what is none.';

@@ -1,10 +1,10 @@
 /*
- * A part of promote_alerts: providers whose newest probe, at most an hour old, says unhealthy are alerts until it says
+ * A part of evaluate_alerts: providers whose newest probe, at most an hour old, says unhealthy are alerts until it says
  * healthy. Returns how many are new. Errors: none.
  *
  * Internal: other functions call it.
  */
-create or replace function cogo_internal.promote_providers() returns integer
+create or replace function cogo_internal.raise_provider_alerts() returns integer
 language plpgsql set search_path = '' as $$
 declare
     at timestamptz := clock_timestamp();
@@ -34,4 +34,4 @@ begin
     return promoted;
 end $$;
 
-comment on function cogo_internal.promote_providers is 'Unreachable providers become alerts.';
+comment on function cogo_internal.raise_provider_alerts is 'Unreachable providers become alerts.';

@@ -1,11 +1,11 @@
 /*
- * A part of promote_alerts: dead letters that were never promoted, each counted once to the alert of its cause, and the
+ * A part of evaluate_alerts: dead letters that were never promoted, each counted once to the alert of its cause, and the
  * alerts whose letters were all retried, replayed or purged, or which nothing was added to for a day, are over.
  * Returns how many letters were promoted. Errors: none.
  *
  * Internal: other functions call it.
  */
-create or replace function cogo_internal.promote_dead_letters(batch_size integer) returns integer
+create or replace function cogo_internal.raise_dead_letter_alerts(batch_size integer) returns integer
 language plpgsql set search_path = '' set plan_cache_mode = force_custom_plan as $$
 declare
     at timestamptz := clock_timestamp();
@@ -20,7 +20,7 @@ begin
             select d.job_id, d.type, d.error, d.failed_at from public.jobs_dlq d
             where not d.superseded and d.alerted_failed_at is distinct from d.failed_at
             order by d.failed_at
-            limit promote_dead_letters.batch_size
+            limit raise_dead_letter_alerts.batch_size
             for update skip locked
         ), marked as (
             update public.jobs_dlq d set alerted_failed_at = letter.failed_at
@@ -64,4 +64,4 @@ begin
     return promoted;
 end $$;
 
-comment on function cogo_internal.promote_dead_letters is 'Dead letters become alerts.';
+comment on function cogo_internal.raise_dead_letter_alerts is 'Dead letters become alerts.';

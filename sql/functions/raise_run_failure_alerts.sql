@@ -1,10 +1,10 @@
 /*
- * A part of promote_alerts: Dagster runs that failed, each counted once to the alert of its Dagster job, op and class of
+ * A part of evaluate_alerts: Dagster runs that failed, each counted once to the alert of its Dagster job, op and class of
  * error. See record_run_failures and record_run_successes. Returns how many were promoted. Errors: none.
  *
  * Internal: other functions call it.
  */
-create or replace function cogo_internal.promote_run_failures(batch_size integer) returns integer
+create or replace function cogo_internal.raise_run_failure_alerts(batch_size integer) returns integer
 language plpgsql set search_path = '' as $$
 declare
     at timestamptz := clock_timestamp();
@@ -15,7 +15,7 @@ begin
         with failed as (
             update public.run_failures f set promoted_at = at
             where f.run_id in (select u.run_id from public.run_failures u where u.promoted_at is null
-                               order by u.recorded_at limit promote_run_failures.batch_size for update skip locked)
+                               order by u.recorded_at limit raise_run_failure_alerts.batch_size for update skip locked)
             returning f.*
         )
         select f.job_name, f.op_name, f.error_class, count(*) as runs, min(f.failed_at) as first_failed_at,
@@ -39,4 +39,4 @@ begin
     return promoted;
 end $$;
 
-comment on function cogo_internal.promote_run_failures is 'Failed Dagster runs become alerts.';
+comment on function cogo_internal.raise_run_failure_alerts is 'Failed Dagster runs become alerts.';

@@ -1,10 +1,10 @@
 /*
- * A part of promote_alerts: a target that is disabled, refuses us or has failed three times in a row is an alert for the
+ * A part of evaluate_alerts: a target that is disabled, refuses us or has failed three times in a row is an alert for the
  * other targets until a message reaches it. Returns how many are new. Errors: none.
  *
  * Internal: other functions call it.
  */
-create or replace function cogo_internal.promote_targets() returns integer
+create or replace function cogo_internal.raise_target_alerts() returns integer
 language plpgsql set search_path = '' as $$
 declare
     at timestamptz := clock_timestamp();
@@ -32,4 +32,4 @@ begin
     return promoted;
 end $$;
 
-comment on function cogo_internal.promote_targets is 'Targets that messages do not reach become alerts for the others.';
+comment on function cogo_internal.raise_target_alerts is 'Targets that messages do not reach become alerts for the others.';

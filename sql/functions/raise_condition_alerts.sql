@@ -1,11 +1,11 @@
 /*
- * A part of promote_alerts: reported conditions are alerts until nobody reports them any more; a reporter that has not
+ * A part of evaluate_alerts: reported conditions are alerts until nobody reports them any more; a reporter that has not
  * been heard of for a day is taken for gone. Kinds: sensor_failing, executor_unavailable, no_worker_for_family.
  * See report_conditions. Returns how many are new. Errors: none.
  *
  * Internal: other functions call it.
  */
-create or replace function cogo_internal.promote_conditions() returns integer
+create or replace function cogo_internal.raise_condition_alerts() returns integer
 language plpgsql set search_path = '' as $$
 declare
     at timestamptz := clock_timestamp();
@@ -40,4 +40,4 @@ begin
     return promoted;
 end $$;
 
-comment on function cogo_internal.promote_conditions is 'Reported conditions become alerts.';
+comment on function cogo_internal.raise_condition_alerts is 'Reported conditions become alerts.';

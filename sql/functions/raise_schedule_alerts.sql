@@ -1,10 +1,10 @@
 /*
- * A part of promote_alerts: watched schedules that have not ticked a quarter of an hour after their time are alerts until
+ * A part of evaluate_alerts: watched schedules that have not ticked a quarter of an hour after their time are alerts until
  * they tick, or are watched no more. See watch_schedules. Returns how many are new. Errors: none.
  *
  * Internal: other functions call it.
  */
-create or replace function cogo_internal.promote_schedules() returns integer
+create or replace function cogo_internal.raise_schedule_alerts() returns integer
 language plpgsql set search_path = '' as $$
 declare
     at timestamptz := clock_timestamp();
@@ -33,4 +33,4 @@ begin
     return promoted;
 end $$;
 
-comment on function cogo_internal.promote_schedules is 'Schedules that missed their time become alerts.';
+comment on function cogo_internal.raise_schedule_alerts is 'Schedules that missed their time become alerts.';
