@@ -79,7 +79,7 @@ class ProjectTrouble:
 
     def mend(self) -> None:
         """Let new connections through again."""
-        self._faults.mend()
+        self._faults.clear()
 
     def lose_reply_to(self, word: str) -> None:
         """Let the next call of this function be done, and drop its answer."""

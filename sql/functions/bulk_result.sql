@@ -1,6 +1,6 @@
 /*
- * What a bulk operation says of one batch. Where rows were named, all of them matched, and the untouched are skipped.
- * A batch that changed nothing is the last: what it met is in other hands.
+ * The result of one batch of a bulk operation. If rows were named, all of them count as matched, and those that were not
+ * changed as skipped. A batch that changed nothing is the last one: other sessions hold the rows it found.
  *
  * Internal: other functions call it.
  */
@@ -12,4 +12,4 @@ language sql immutable set search_path = '' as $$
     from (select coalesce(cardinality(bulk_result.named), cardinality(bulk_result.candidates))) as counted (matched)
 $$;
 
-comment on function cogo_internal.bulk_result is 'What a bulk operation says of one batch.';
+comment on function cogo_internal.bulk_result is 'The result of one batch of a bulk operation.';

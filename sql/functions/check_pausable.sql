@@ -1,5 +1,5 @@
 /*
- * Refuse names that no type and no executor can have. Errors: CQ005.
+ * Check the name of a type or an executor to pause. Errors: CQ005.
  *
  * Internal: other functions call it.
  */
@@ -16,4 +16,4 @@ begin
     end if;
 end $$;
 
-comment on function cogo_internal.check_pausable is 'Refuse names that no type and no executor can have.';
+comment on function cogo_internal.check_pausable is 'Check the name of a type or an executor to pause.';

@@ -1,5 +1,5 @@
 /*
- * Refuse what is no name of a provider or a capability. Errors: CQ005.
+ * Check the names of a provider and a capability. Errors: CQ005.
  *
  * Internal: other functions call it.
  */
@@ -13,4 +13,4 @@ begin
     end if;
 end $$;
 
-comment on function cogo_internal.check_provider is 'Refuse what is no name of a provider or a capability.';
+comment on function cogo_internal.check_provider is 'Check the names of a provider and a capability.';

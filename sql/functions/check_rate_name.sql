@@ -1,5 +1,5 @@
 /*
- * Refuse a name that no rate limit can have. Errors: CQ005.
+ * Check the name of a rate limit. Errors: CQ005.
  *
  * Internal: other functions call it.
  */
@@ -11,4 +11,4 @@ begin
     end if;
 end $$;
 
-comment on function cogo_internal.check_rate_name is 'Refuse a name that no rate limit can have.';
+comment on function cogo_internal.check_rate_name is 'Check the name of a rate limit.';

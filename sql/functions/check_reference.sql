@@ -1,5 +1,5 @@
 /*
- * Refuse what is no scope or no reference of a secret. Errors: CQ005.
+ * Check the environment and the reference of a secret. Errors: CQ005.
  *
  * Internal: other functions call it.
  */
@@ -14,4 +14,4 @@ begin
     end if;
 end $$;
 
-comment on function cogo_internal.check_reference is 'Refuse what is no scope or no reference of a secret.';
+comment on function cogo_internal.check_reference is 'Check the environment and the reference of a secret.';

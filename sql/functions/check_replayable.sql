@@ -1,6 +1,6 @@
 /*
- * Refuse named jobs that replay_dlq cannot take, all of them for the first.
- * Errors: CQ001 no dead letter, CQ003 replayed or retried since.
+ * Check that the named jobs can be replayed; the error is about the first that cannot.
+ * Errors: CQ001 not dead-lettered, CQ003 replayed or retried since.
  *
  * Internal: other functions call it.
  */
@@ -29,4 +29,4 @@ begin
         message = format('Job %s was retried since it failed: nothing was replayed.', ineligible.id);
 end $$;
 
-comment on function cogo_internal.check_replayable is 'Refuse named jobs that cannot be replayed.';
+comment on function cogo_internal.check_replayable is 'Check that the named jobs can be replayed.';

@@ -1,5 +1,5 @@
 /*
- * Refuse named jobs that retry_failed cannot take, all of them for the first.
+ * Check that the named jobs can be retried; the error is about the first that cannot.
  * Errors: CQ001 unknown, CQ003 not failed, or replayed as another job.
  *
  * Internal: other functions call it.
@@ -29,4 +29,4 @@ begin
                          ineligible.id, coalesce(ineligible.replayed_job_id::text, 'of an older release'));
 end $$;
 
-comment on function cogo_internal.check_retryable is 'Refuse named jobs that cannot be retried.';
+comment on function cogo_internal.check_retryable is 'Check that the named jobs can be retried.';

@@ -1,14 +1,13 @@
 /*
- * Turn what went wrong into alerts, and alerts into what each target is to be told. Anybody may call it at any time;
- * one at a time does it, the others are told that it is busy. Each failure is counted once, however often it is called.
+ * Raise alerts for failures, resolve those that are over, and plan what each target receives. Any process may call it at
+ * any time; one call runs at a time, the others return `busy`. Each failure is counted once, however often it is called.
  *
- * targets         [{"target", "address_digest"}]: those that the caller serves
- * repeat_seconds  A failure that goes on is said again after so long, as ×N since
- * batch_size      At most so many dead letters, gate runs and runs each
+ * targets         [{"target", "address_digest"}]: those of the caller
+ * repeat_seconds  An alert that goes on is delivered again after this time, as ×N since
+ * batch_size      The maximum number of dead-lettered jobs, gate runs and Dagster runs each
  *
- * Returns {"busy", "promoted": {"dead_letters", "gate_runs", "workers", "providers", "runs", "schedules",
- * "conditions", "targets"},
- * "planned", "more"}; call again while `more`. Errors: CQ005.
+ * Returns {"busy", "promoted": how many failures became alerts, by source: {"dead_letters", "gate_runs", "workers",
+ * "providers", "runs", "schedules", "conditions", "targets"}, "planned", "more"}; call again while `more`. Errors: CQ005.
  */
 create or replace function public.evaluate_alerts(
     targets jsonb default '[]', repeat_seconds double precision default 1800, batch_size integer default 5000
@@ -36,8 +35,8 @@ begin
         'targets', cogo_internal.raise_target_alerts());
     insert into public.alert_cursors as c (source, seen_at) values ('promote_alerts', at)
     on conflict (source) do update set seen_at = at;
-    -- What somebody replays or sends at this moment is left to the next pass: waiting for it here, with the targets
-    -- locked, could be waiting for each other.
+    -- `skip locked`: waiting here, with the targets locked, for a delivery that is being sent or replayed could
+    -- deadlock.
     delete from public.alert_deliveries d where (d.alert_id, d.target) in (
         select old.alert_id, old.target from public.alert_deliveries old join public.alerts a on a.id = old.alert_id
         where a.last_seen_at < at - interval '90 days' and a.status <> 'firing' for update of old skip locked);
@@ -52,4 +51,4 @@ begin
              or (counts ->> 'runs')::integer >= evaluate_alerts.batch_size);
 end $$;
 
-comment on function public.evaluate_alerts is 'Turn what went wrong into alerts, each failure once.';
+comment on function public.evaluate_alerts is 'Raise alerts for failures, each once, and plan their deliveries.';

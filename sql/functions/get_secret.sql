@@ -1,5 +1,5 @@
 /*
- * One secret, as it was encrypted; null when there is none under this reference.
+ * One secret with its ciphertext; null if there is none of this reference.
  * Returns {"environment", "reference", "key_id", "version", "created_at", "updated_at", "ciphertext"}. Errors: CQ005.
  */
 create or replace function public.get_secret(environment text, reference text) returns jsonb
@@ -11,4 +11,4 @@ begin
         where s.environment = get_secret.environment and s.reference = get_secret.reference);
 end $$;
 
-comment on function public.get_secret is 'One secret, encrypted.';
+comment on function public.get_secret is 'One secret, with its ciphertext.';

@@ -1,5 +1,5 @@
 /*
- * Heartbeats of the last day, newest first; of one worker where `worker_id` is given.
+ * Heartbeats of the last day, newest first; of one worker if `worker_id` is given.
  */
 create or replace function public.list_heartbeats(worker_id text default null, max_heartbeats integer default 50) returns jsonb
 language sql stable set search_path = '' as $$

@@ -1,7 +1,7 @@
 /*
- * Worker starts, newest first, with their device. `alive`: see worker_is_alive.
+ * Worker instances, newest first, with their device. `alive`: see worker_is_alive.
  *
- * before   {"started_at", "instance_id"} of the last worker of the page before, for the next page
+ * before   {"started_at", "instance_id"} of the last instance of the previous page, for the next page
  */
 create or replace function public.list_workers(
     alive_only boolean default false, before jsonb default null, max_workers integer default 50
@@ -23,4 +23,4 @@ language sql stable set search_path = '' as $$
     ) found
 $$;
 
-comment on function public.list_workers is 'Worker starts, newest first.';
+comment on function public.list_workers is 'Worker instances, newest first.';

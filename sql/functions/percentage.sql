@@ -1,5 +1,5 @@
 /*
- * A share in per cent with two decimals; null of nothing.
+ * A share as a percentage with two decimals; null if the whole is 0.
  *
  * Internal: other functions call it.
  */
@@ -8,4 +8,4 @@ language sql immutable set search_path = '' as $$
     select case when percentage.whole > 0 then round(100.0 * percentage.part / percentage.whole, 2)::double precision end
 $$;
 
-comment on function cogo_internal.percentage is 'A share in per cent; null of nothing.';
+comment on function cogo_internal.percentage is 'A share as a percentage; null if the whole is 0.';

@@ -1,5 +1,5 @@
 /*
- * The old name of evaluate_alerts, with the same arguments and result. Deprecated: removed in the next release.
+ * The old name of evaluate_alerts, with the same arguments and result. Deprecated: it will be removed in the next release.
  * Errors: CQ005.
  */
 create or replace function public.promote_alerts(

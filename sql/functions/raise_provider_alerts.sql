@@ -1,6 +1,6 @@
 /*
- * A part of evaluate_alerts: providers whose newest probe, at most an hour old, says unhealthy are alerts until it says
- * healthy. Returns how many are new. Errors: none.
+ * A part of evaluate_alerts: raise an alert for each provider whose newest probe, at most an hour old, is unhealthy, until
+ * one is healthy. Returns how many alerts are new. Errors: none.
  *
  * Internal: other functions call it.
  */
@@ -9,8 +9,8 @@ language plpgsql set search_path = '' as $$
 declare
     at timestamptz := clock_timestamp();
     probe record;
-    mark text;
-    promoted integer := 0;
+    alert_key text;
+    raised integer := 0;
 begin
     for probe in
         select p.provider, bool_and(p.healthy) as healthy, max(p.checked_at) as checked_at,
@@ -19,19 +19,19 @@ begin
         where p.checked_at > at - interval '1 hour'
         group by p.provider
     loop
-        mark := cogo_internal.alert_fingerprint('provider_unreachable', probe.provider);
+        alert_key := cogo_internal.alert_fingerprint('provider_unreachable', probe.provider);
         if probe.healthy then
             perform cogo_internal.resolve_alerts(
-                array(select a.id from public.alerts a where a.fingerprint = mark and a.status = 'firing'), 'It answers again.');
+                array(select a.id from public.alerts a where a.fingerprint = alert_key and a.status = 'firing'), 'It responds again.');
         elsif not exists (select from public.alerts a
-                          where a.fingerprint = mark and a.status = 'firing' and a.last_seen_at >= probe.checked_at) then
+                          where a.fingerprint = alert_key and a.status = 'firing' and a.last_seen_at >= probe.checked_at) then
             perform cogo_internal.raise_alert(
-                mark, 'provider_unreachable', probe.provider, format('Provider %s cannot be reached', probe.provider),
+                alert_key, 'provider_unreachable', probe.provider, format('Provider %s cannot be reached', probe.provider),
                 'provider_unreachable', probe.error, 1, probe.checked_at, probe.checked_at);
-            promoted := promoted + 1;
+            raised := raised + 1;
         end if;
     end loop;
-    return promoted;
+    return raised;
 end $$;
 
-comment on function cogo_internal.raise_provider_alerts is 'Unreachable providers become alerts.';
+comment on function cogo_internal.raise_provider_alerts is 'Raise alerts for unreachable providers.';

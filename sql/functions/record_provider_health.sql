@@ -1,8 +1,9 @@
 /*
- * Keep what probes found; the last one of each provider and capability stands. What nobody has probed for a week goes.
+ * Store the results of probes; the last one of each provider and capability is kept. Results older than a week are
+ * deleted.
  *
  * results   [{"provider", "capability", "healthy", "latency_ms", "error"}], at most 1,000
- * Returns {"recorded", "changed": [{"provider", "capability", "healthy"}]}: those whose health is another than before.
+ * Returns {"recorded", "changed": [{"provider", "capability", "healthy"}]}: those whose health changed.
  * Errors: CQ005.
  */
 create or replace function public.record_provider_health(results jsonb) returns jsonb
@@ -49,4 +50,4 @@ begin
     return jsonb_build_object('recorded', recorded, 'changed', changed);
 end $$;
 
-comment on function public.record_provider_health is 'Keep what probes of providers found.';
+comment on function public.record_provider_health is 'Store the results of probes of providers.';

@@ -1,5 +1,5 @@
 /*
- * Write down that a named token was used, at most once a minute.
+ * Record the use of a named token, at most once a minute.
  *
  * Internal: other functions call it.
  */
@@ -10,4 +10,4 @@ language sql volatile set search_path = '' as $$
       and (t.last_used_at is null or t.last_used_at < clock_timestamp() - interval '1 minute')
 $$;
 
-comment on function cogo_internal.record_token_use is 'Write down that a named token was used.';
+comment on function cogo_internal.record_token_use is 'Record the use of a named token.';

@@ -1,16 +1,16 @@
 /*
- * Take back jobs whose lease expired: their worker crashed, was killed or cut off. The attempt was counted at
- * claim, so a crash consumes one: running -> queued now, or failed with a DLQ row when it was the last.
- * A prefetched job that never started gets its attempt back, so that one crashing job does not use up its neighbours'.
+ * Recover running jobs whose lease expired: their worker crashed, was killed or lost its connection. The attempt was
+ * counted at claim, so a crash consumes one: running -> queued now, or failed with a DLQ row if it was the last.
+ * A prefetched job that never started gets its attempt back, so that one crashing job does not use up those of others.
  *
- * One that was to be cancelled is cancelled. Files of a lost attempt become `orphaned`, and its claim gives nothing more:
- * see claim_jobs. `lost_attempts` of a job counts such ends in a row.
+ * A job with a cancel request is cancelled. Files of a lost attempt become `orphaned`, and its claim returns no more jobs:
+ * see claim_jobs. `lost_attempts` counts the consecutive lost attempts of a job.
  *
  * dry_run   write nothing: return {"items": [{"id", "type", "worker_id", "attempts", "max_attempts",
  *           "lease_expires_at"}] of the first batch, "matched" in all, "more": false}
- * action    an operator's, to be written down: see repeated_batch. Workers have none.
+ * action    an operator's, to be recorded: see repeated_batch. Workers pass none.
  *
- * Anybody may call it at any time, several at once too. Returns {"changed", "requeued", "failed", "cancelled", "more"};
+ * Any process may call it at any time, also concurrently. Returns {"changed", "requeued", "failed", "cancelled", "more"};
  * call again while `more`. Errors: CQ005.
  */
 create or replace function public.recover_leases(
@@ -48,7 +48,7 @@ begin
         return answer;
     end if;
 
-    -- Locked in a statement of its own: the next ones see what was committed until then, such as an artifact that was
+    -- Locked in a separate statement: the next ones see what was committed until then, such as an artifact that was
     -- finished between this statement's snapshot and its lock.
     select coalesce(array_agg(e.id), '{}'), coalesce(array_agg(e.lease_token), '{}'), array_agg(e.instance_id),
         array_agg(e.started_at is null)
@@ -97,18 +97,18 @@ begin
     end if;
 
     if cardinality(taken) > 0 then
-        with doomed as materialized (
+        with orphaned as materialized (
             select a.id from unnest(taken, tokens) as held (job_id, lease_token)
             join public.artifacts a on a.job_id = held.job_id and a.lease_token = held.lease_token
             where a.status in ('pending', 'ready')
             order by a.id for update of a
         )
-        update public.artifacts a set status = 'orphaned' from doomed where a.id = doomed.id;
+        update public.artifacts a set status = 'orphaned' from orphaned where a.id = orphaned.id;
 
         insert into public.ended_claims (claim_id, ended_at)
         select distinct on (token) token, at from unnest(tokens) as token order by token
         on conflict (claim_id) do nothing;
-        -- Nobody repeats a claim for so long.
+        -- No worker repeats a claim for that long.
         delete from public.ended_claims e where e.claim_id in (
             select old.claim_id from public.ended_claims old where old.ended_at < at - interval '7 days'
             order by old.claim_id for update skip locked);
@@ -126,4 +126,4 @@ begin
     return cogo_internal.log_operation(recover_leases.action, 'recover_leases', '{}', answer);
 end $$;
 
-comment on function public.recover_leases is 'Take back jobs whose lease expired.';
+comment on function public.recover_leases is 'Recover jobs whose lease expired.';

@@ -1,6 +1,6 @@
 /*
- * The counters of a document: its numbers from 0 to 10^15. What else somebody wrote there is left out, since a sum or a
- * page must not fail because of one row.
+ * The valid counters of a document: its numbers from 0 to 10^15. Other values are left out, so that no sum or page fails
+ * because of one row.
  *
  * Internal: other functions call it.
  */
@@ -11,4 +11,4 @@ language sql immutable set search_path = '' as $$
     where case when jsonb_typeof(c.value) = 'number' then c.value::numeric between 0 and 1e15 end
 $$;
 
-comment on function cogo_internal.valid_counters is 'The counters of a document, without what is none.';
+comment on function cogo_internal.valid_counters is 'The valid counters of a document.';

@@ -116,8 +116,8 @@ def test_one_lease_does_not_finish_the_files_of_another(queue: Queue) -> None:
         ({"sha256": None}, "sha256 must be 64 hexadecimal digits"),
         ({"extension": "../x"}, "The extension must be 1 to 10 lower-case letters or digits"),
         ({"extension": None}, "The extension must be 1 to 10 lower-case letters or digits"),
-        ({"name": None}, "Each artifact needs a name of its own"),
-        ({"name": "shot.png"}, "Each artifact needs a name of its own"),
+        ({"name": None}, "Each artifact needs a unique name"),
+        ({"name": "shot.png"}, "Each artifact needs a unique name"),
         ({"name": ""}, "name of an artifact must have 1 to 255 characters"),
         ({"name": "x" * 256}, "name of an artifact must have 1 to 255 characters"),
         ({"content_type": "x" * 256}, "at most 255 characters"),
@@ -217,7 +217,7 @@ def test_a_ready_file_is_found_by_what_it_is_a_copy_of(queue: Queue, transport: 
 @pytest.mark.parametrize("wrong", [None, "home", ["x"] * 1_001])
 def test_cached_files_are_asked_for_in_a_list_of_bounded_length(transport: Transport, wrong: Json) -> None:
     """With a sentence that says so."""
-    with pytest.raises(InvalidArgument, match="at most 1,000 texts"):
+    with pytest.raises(InvalidArgument, match="at most 1,000 strings"):
         transport.call("find_cached_artifacts", {"cache_keys": wrong})
 
 

@@ -84,7 +84,7 @@ def test_recording_twice_is_recording_once(transport: Transport) -> None:
         ({"test_seconds": "NaN"}, "test_seconds"),
         ({"lint_errors": -1}, "Counts"),
         ({"coverage_percent": 101}, "coverage_percent"),
-        ({"eslint_artifact_id": str(uuid4())}, "no ready artifact"),
+        ({"eslint_artifact_id": str(uuid4())}, "not a ready artifact"),
         ({"job_id": "x"}, "cannot be taken"),
     ],
 )
