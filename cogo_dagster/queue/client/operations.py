@@ -6,7 +6,7 @@ from cogo_dagster.queue.errors import SchemaOutOfDate
 from cogo_dagster.queue.ids import new_request_id
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.rows.base import Cursor, read_list
-from cogo_dagster.queue.rows.operations import Operation, PausedChange, PausedRow, ResumedChange
+from cogo_dagster.queue.rows.operations import OperationRow, PausedChange, PausedRow, ResumedChange
 from cogo_dagster.queue.rows.stats import DatabaseHealth, HealthFacts, QueueStats, SchemaVersion
 from cogo_dagster.queue.transports.base import Transport, without_none
 
@@ -46,7 +46,7 @@ class OperatorCalls:
         since_seconds: float | None = None,
         before: Cursor | None = None,
         max_operations: int = 50,
-    ) -> list[Operation]:
+    ) -> list[OperationRow]:
         """Return what operators did, newest first.
 
         Args:
@@ -61,7 +61,7 @@ class OperatorCalls:
                 max_operations=max_operations,
             ),
         )
-        return read_list(Operation, rows)
+        return read_list(OperationRow, rows)
 
     def list_paused(self) -> list[PausedRow]:
         """Return what is paused, newest first."""
