@@ -26,7 +26,7 @@ from cogo_dagster.executors.errors import SandboxUnavailable
 from cogo_dagster.executors.registry import validate_payload
 from cogo_dagster.formatting.values import NOTHING, error_line
 from cogo_dagster.queue.errors import QueueError
-from cogo_dagster.queue.model import Json, NewJob
+from cogo_dagster.queue.model import JsonValue, NewJob
 from cogo_dagster.queue.rows.jobs import StoredError, WholeJob
 from cogo_dagster.settings import Settings, is_root
 
@@ -100,7 +100,7 @@ class DemoResult:
     database_url: str
     run: "LaunchedRun"
 
-    def to_json(self) -> dict[str, Json]:
+    def to_json(self) -> dict[str, JsonValue]:
         """Return what `--json` prints."""
         jobs = [
             job.document | {"artifacts": [one.document | {"path": self.paths[one.id]} for one in job.artifacts]}
@@ -209,7 +209,7 @@ def _tour(site: str) -> list[NewJob]:
 
 
 def _overrides(jobs: Sequence[NewJob]) -> dict[str, str]:
-    hosts = ",".join(sorted({urlsplit(job.payload["url"]).netloc.rpartition("@")[2] for job in jobs} - {""}))
+    hosts = ",".join(sorted({urlsplit(str(job.payload["url"])).netloc.rpartition("@")[2] for job in jobs} - {""}))
     sandbox = {"NO_SANDBOX": "true"} if is_root() else {}
     # A worker of its own, so that no other takes these jobs, also if the demo is killed.
     own = {"EXECUTOR_ID": f"demo-{uuid4().hex[:12]}", "BROWSER_ALLOWED_HOSTS": hosts}

@@ -7,7 +7,7 @@ from typing import Final
 from uuid import UUID
 
 from cogo_dagster.queue.ids import new_request_id
-from cogo_dagster.queue.model import Enqueued, Json, NewJob
+from cogo_dagster.queue.model import Enqueued, JsonValue, NewJob
 from cogo_dagster.queue.rows.base import Cursor, read_list
 from cogo_dagster.queue.rows.dead_letters import DeadLetter, Incident
 from cogo_dagster.queue.rows.jobs import Cancelled, FoundJobs, JobReason, JobRow, LookedAtJob, WholeJob
@@ -66,7 +66,7 @@ class JobCalls:
                 type_prefix=type_prefix,
                 executor_id=executor_id,
                 since_seconds=since_seconds,
-                before_id=before_id and str(before_id),
+                before_id=None if before_id is None else str(before_id),
                 max_jobs=max_jobs,
             ),
         )
@@ -106,7 +106,7 @@ class JobCalls:
                 error_class=error_class,
                 since_seconds=since_seconds,
                 words=words,
-                before_id=before_id and str(before_id),
+                before_id=None if before_id is None else str(before_id),
                 max_jobs=max_jobs,
             ),
         )
@@ -173,7 +173,7 @@ class JobCalls:
         self._transport.call("set_payload_limit", {"max_bytes": max_bytes})
 
 
-def content_key(type: str, executor_id: str | None, payload: Mapping[str, Json]) -> str:
+def content_key(type: str, executor_id: str | None, payload: Mapping[str, JsonValue]) -> str:
     """Return the idempotency key of a job's content: SHA-256 of its canonical JSON, in hexadecimal."""
     canonical = json.dumps([type, executor_id, payload], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
