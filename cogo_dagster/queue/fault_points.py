@@ -1,6 +1,6 @@
-"""Named places before and after everything that a worker commits or stores, where a test can make something happen.
+"""Named points before and after each commit or upload of a worker, at which tests inject faults.
 
-In production nothing is registered, and a place costs one look into an empty dictionary.
+In production no handler is registered, and a point costs one lookup in an empty dictionary.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,31 +20,31 @@ CALLS: Final = (
     "requeue_instance",
     "stop_worker",
 )
-"""The calls that a worker commits something with whatever its jobs are."""
+"""The calls by which every worker commits."""
 
 RARE_CALLS: Final = ("delete_artifacts",)
-"""Those that it makes where somebody left files."""
+"""The calls that a worker makes only if there are files to delete."""
 
 UPLOAD: Final = "upload"
 
 POINTS: Final = tuple(f"{when} {what}" for what in (*CALLS, UPLOAD, *RARE_CALLS) for when in ("before", "after"))
-"""All names: `before settle_jobs` is reached when nothing has been sent, `after settle_jobs` when it is committed."""
+"""All names: `before settle_jobs` is reached before the call is sent, `after settle_jobs` after the commit."""
 
 _handlers: dict[str, Callable[[], None]] = {}
 
 
 def reach(when: str, what: str) -> None:
-    """Let happen what a test has registered for this place; whatever it raises is raised here."""
+    """Call the handler that a test has registered for this point; its exceptions are raised here."""
     if _handlers and (handler := _handlers.get(f"{when} {what}")) is not None:
         handler()
 
 
 @contextmanager
 def at(point: str, handler: Callable[[], None]) -> Iterator[None]:
-    """Call the handler whenever the place is reached, in the thread that reaches it.
+    """Call the handler whenever the point is reached, in the thread that reaches it.
 
     Raises:
-        KeyError: There is no such place.
+        KeyError: There is no such point.
     """
     if point not in POINTS:
         raise KeyError(point)

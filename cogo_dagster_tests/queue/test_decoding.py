@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cogo_dagster.queue.decoding import MOST_LEVELS, PartlyUnreadable, Unreadable, decode, read_time
+from cogo_dagster.queue.decoding import MAX_LEVELS, PartlyUnreadable, Unreadable, decode, read_time
 from cogo_dagster_tests.conftest import Owner
 
 HUGE = "1" + "0" * 5_000
@@ -51,8 +51,8 @@ def test_one_huge_number_changes_nothing_beside_it(value: Any, indent: str) -> N
         (f'{{"a": {HUGE}}}', ["a"]),
         (f'{{"a": -{HUGE}}}', ["a"]),
         (f'{{"a": [1, [{HUGE}]]}}', ["a", 1, 0]),
-        ('{"a": ' + "[" * 1_200 + "]" * 1_200 + "}", ["a", *[0] * (MOST_LEVELS - 1)]),
-        ('{"a": ' * 100_000 + "1" + "}" * 100_000, ["a"] * MOST_LEVELS),
+        ('{"a": ' + "[" * 1_200 + "]" * 1_200 + "}", ["a", *[0] * (MAX_LEVELS - 1)]),
+        ('{"a": ' * 100_000 + "1" + "}" * 100_000, ["a"] * MAX_LEVELS),
     ],
     ids=["number", "negative", "in lists", "lists", "objects"],
 )

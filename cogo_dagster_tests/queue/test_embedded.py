@@ -198,7 +198,7 @@ def test_a_server_started_by_hand_is_left_alone(server: EmbeddedServer) -> None:
     by_hand = running_pid(server)
     lock = server.status().data_folder.parent / "server.lock"
     lock.rename(lock.with_name("hidden"))
-    with pytest.raises(DatabaseUnavailable, match=rf"started by hand \(process {by_hand}\)"):
+    with pytest.raises(DatabaseUnavailable, match=rf"Another server \(process {by_hand}\)"):
         server.start()
     lock.with_name("hidden").rename(lock)
     assert running_pid(server) == by_hand
@@ -226,7 +226,7 @@ def test_a_lost_password_is_explained(server: EmbeddedServer) -> None:
     server.start()
     server.stop()
     (server.status().log_file.parent / "password").write_text("another")
-    with pytest.raises(DatabaseUnavailable, match=r"refuses the password in .*password: bring the right one back"):
+    with pytest.raises(DatabaseUnavailable, match=r"rejected the password in .*password: restore the right one"):
         server.start()
 
 
@@ -247,8 +247,8 @@ def test_the_server_knows_none_of_our_secrets(server: EmbeddedServer, monkeypatc
 
 @needs_root
 def test_root_opens_no_private_folder(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Under a folder that only root may enter, data and programs go to the shelter, and the folder stays closed."""
-    monkeypatch.setattr(binaries, "SHELTER", home / "shelter")
+    """Under a folder that only root may enter, data and programs go to the system folder; the folder stays closed."""
+    monkeypatch.setattr(binaries, "SYSTEM_FOLDER", home / "system_folder")
     private = home / "private"
     private.mkdir(mode=0o700)
     package = binaries.installed_binaries().parent.parent
@@ -259,7 +259,7 @@ def test_root_opens_no_private_folder(home: Path, monkeypatch: pytest.MonkeyPatc
     try:
         assert server.start()
         assert ask(server, "select 1") == 1
-        assert server.status().data_folder.is_relative_to(home / "shelter")
+        assert server.status().data_folder.is_relative_to(home / "system_folder")
         assert (private / "clone" / ".cogo" / "postgres" / "data").is_symlink()
         assert stat.S_IMODE(private.stat().st_mode) == 0o700
         assert server.status().data_folder.stat().st_uid != 0
@@ -273,7 +273,7 @@ def test_a_shelter_that_is_gone_is_not_replaced_silently(home: Path) -> None:
     folder = home / "postgres"
     folder.mkdir()
     (folder / "data").symlink_to(home / "gone")
-    with pytest.raises(DatabaseUnavailable, match="files are gone from"):
+    with pytest.raises(DatabaseUnavailable, match="files are missing at"):
         EmbeddedServer(home).start()
     (folder / "data").unlink()
 
@@ -384,7 +384,7 @@ def test_the_systems_errors_become_advice(number: int, advice: str) -> None:
 
 def test_the_log_does_not_grow_for_ever(server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """A start begins a new log when the old one is large, and keeps the old one once."""
-    monkeypatch.setattr(process, "LARGEST_LOG_BYTES", 10)
+    monkeypatch.setattr(process, "MAX_LOG_BYTES", 10)
     server.start()
     server.stop()
     server.start()

@@ -18,7 +18,7 @@ from cogo_dagster.queue.errors import (
     QueueError,
     SchemaOutOfDate,
     TransportError,
-    made,
+    error_of,
     rule_of,
     rule_of_exception,
 )
@@ -164,7 +164,7 @@ def test_what_json_cannot_say_is_an_invalid_argument(transport: Transport, value
     for _ in range(5_000):
         deep = [deep]
     for argument in (value, deep, 10**5_000):
-        with pytest.raises(InvalidArgument, match=r"^An argument cannot be taken"):
+        with pytest.raises(InvalidArgument, match=r"^Invalid argument"):
             transport.call("enqueue_jobs", {"jobs": argument})
 
 
@@ -189,8 +189,8 @@ def test_answers_of_a_gateway_mean_what_the_table_says(code: str, kind: type[Que
 def test_what_repeats_is_the_items_fault_only_then() -> None:
     """A statement too complex, a body too large: once may be chance."""
     for code in ("54001", "HTTP 413"):
-        assert type(made(rule_of(code), code, "too large")) is TransportError
-        assert type(made(rule_of(code), code, "too large", repeats=True)) is InvalidArgument
+        assert type(error_of(rule_of(code), code, "too large")) is TransportError
+        assert type(error_of(rule_of(code), code, "too large", repeats=True)) is InvalidArgument
 
 
 def test_exceptions_are_told_by_their_class() -> None:
@@ -203,7 +203,7 @@ def test_exceptions_are_told_by_their_class() -> None:
 def test_every_sentence_of_the_table_can_be_made() -> None:
     """Whatever the database says, braces included."""
     for code, rule in TABLE.items():
-        assert str(made(rule, code, "a {brace} and 100 %."))
+        assert str(error_of(rule, code, "a {brace} and 100 %."))
 
 
 @pytest.mark.parametrize("value", ["'1e5000'::numeric", "(repeat('[', 1200) || repeat(']', 1200))::jsonb"])

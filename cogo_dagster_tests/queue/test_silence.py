@@ -207,7 +207,7 @@ def test_a_password_that_is_refused_is_told_from_a_server_that_is_away() -> None
         dsn = server.dsn("postgres")
         with psycopg.connect(dsn, autocommit=True) as owner:
             owner.execute("create role nobody_special login password 'right'")
-        with pytest.raises(AccessDenied, match=r"refuses the login .*password authentication failed"):
+        with pytest.raises(AccessDenied, match=r"rejected the login .*password authentication failed"):
             connect(dsn, user="nobody_special", password="wrong")
         with pytest.raises(DatabaseUnavailable, match="does not exist"):
             connect(dsn, dbname="nowhere")

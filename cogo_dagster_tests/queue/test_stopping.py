@@ -56,10 +56,10 @@ def test_no_stop_is_waited_for_longer_than_a_second() -> None:
 
 def test_the_first_signal_counts() -> None:
     """A second one does not make an earlier death a failure."""
-    STOP.forget()
+    STOP.reset()
     note_stop()
     first = stopped_at()
     note_stop()
     assert stopped_at() == first is not None
-    STOP.forget()
+    STOP.reset()
     assert stopped_at() is None

@@ -152,7 +152,7 @@ def test_an_answer_that_never_comes_ends_in_time(stand_in: StandIn) -> None:
 def test_a_key_the_gateway_does_not_know_is_told(stand_in: StandIn, key: str) -> None:
     """Its 401 has no code; the sentence says which variable holds what."""
     transport = SupabaseTransport(stand_in.project(key), **QUICK)
-    with pytest.raises(AccessDenied, match="SUPABASE_SERVICE_ROLE_KEY the secret key"):
+    with pytest.raises(AccessDenied, match="SUPABASE_SERVICE_ROLE_KEY to the secret key"):
         transport.call("queue_stats", {})
     assert len(stand_in.faults.requests) == 1, "A wrong key is not tried again."
     transport.close()
@@ -229,7 +229,7 @@ def test_a_redirect_is_not_followed_with_the_key(rest: SupabaseTransport, stand_
 def test_an_address_of_something_else_is_told(rest: SupabaseTransport, stand_in: StandIn) -> None:
     """A 404 that is not PostgREST's means that SUPABASE_URL leads elsewhere."""
     stand_in.faults.order("answer", "queue_stats", status=404, body=b"not here", content_type="text/plain")
-    with pytest.raises(DatabaseUnavailable, match="does not lead to a Supabase project"):
+    with pytest.raises(DatabaseUnavailable, match="is not the address of a Supabase API"):
         rest.call("queue_stats", {})
 
 
@@ -261,7 +261,7 @@ def test_a_call_that_takes_too_long_did_nothing(rest: SupabaseTransport, dsn: st
     """A lock held for longer than the database waits ends the call; nothing was done, and it is not an engine's bug."""
     with psycopg.connect(dsn) as blocker:
         blocker.execute("lock table public.jobs")
-        with pytest.raises(DatabaseUnavailable, match="gave up on the call"):
+        with pytest.raises(DatabaseUnavailable, match="cancelled the call"):
             add(Queue(rest))
     assert Queue(rest).list_jobs() == []
 

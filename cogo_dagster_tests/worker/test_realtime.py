@@ -62,7 +62,7 @@ def rest(stand_in: StandIn) -> Iterator[Queue]:
 def calls(stand_in: StandIn, rest: Queue, warnings: list[str], key: str = SERVICE_ROLE) -> RealtimeWakeup:
     """Return the wake-up with short waits."""
     project = stand_in.project(key)
-    return RealtimeWakeup(project, rest.send_wakeup, warnings.append, check_seconds=0.3, proof_seconds=1.0)
+    return RealtimeWakeup(project, rest.send_wakeup, warnings.append, check_seconds=0.3, verify_seconds=1.0)
 
 
 def runs_at_once(rest: Queue, running: Running) -> None:
@@ -99,7 +99,7 @@ def test_what_becomes_due_with_time_runs_in_time(bench: Bench, stand_in: StandIn
         return await succeed(job, workspace)
 
     executor = FakeExecutor(snooze_once)
-    wakeup = RealtimeWakeup(stand_in.project(), send_wakeup, warnings.append, check_seconds=0.3, proof_seconds=1.0)
+    wakeup = RealtimeWakeup(stand_in.project(), send_wakeup, warnings.append, check_seconds=0.3, verify_seconds=1.0)
     with bench.running(executor, queue=rest, wakeup=wakeup, **ONLY_CALLS) as running:
         runs_at_once(rest, running)
         asked = len(asked_for_calls)
@@ -154,7 +154,7 @@ def test_a_server_that_went_quiet_is_found_out(
         job = add(rest)
         eventually(lambda: look(rest, job)["status"] == "succeeded", "the job ran")
         eventually(lambda: warnings, "the silence was noticed")
-        assert "no call arrives" in warnings[0]
+        assert "no wake-up arrives" in warnings[0]
         channels.silent = False
         runs_at_once(rest, running)
 

@@ -71,7 +71,7 @@ class RateGate:
 
     async def refused(self, tier: Tier, headers: Mapping[str, str]) -> Snooze:
         """Open the circuit for as long as an answer 429 says, and return what ends the attempt."""
-        said = retry_after_seconds(headers, most_seconds=WEEK_SECONDS)
+        said = retry_after_seconds(headers, max_seconds=WEEK_SECONDS)
         seconds = max(said, 1.0) if said is not None else _UNSAID_SECONDS
         reason = refusal(tier, seconds, headers)
         of_file = seconds > _MINUTES_SECONDS or headers.get("x-figma-rate-limit-type") == "low"

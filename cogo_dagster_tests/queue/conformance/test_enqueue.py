@@ -124,7 +124,7 @@ def test_a_batch_is_all_or_none(queue: Queue) -> None:
         ({"type": "b" * 101}, "must be lower-case words"),
         ({"payload": [1]}, "The payload must be a JSON object."),
         ({"payload": "text"}, "The payload must be a JSON object."),
-        ({"payload": {"text": "\0"}}, "An argument cannot be taken"),
+        ({"payload": {"text": "\0"}}, "Invalid argument"),
         ({"priority": -1}, r"The priority must be 0 \(first\) to 9."),
         ({"priority": 10}, r"The priority must be 0 \(first\) to 9."),
         ({"priority": "soon"}, "invalid input syntax for type integer"),
