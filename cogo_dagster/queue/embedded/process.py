@@ -59,11 +59,11 @@ def terminate(files: ServerFiles) -> None:
     Raises:
         DatabaseUnavailable: It does not stop.
     """
-    for number, patience_seconds in STOP_SECONDS:
+    for number, timeout_seconds in STOP_SECONDS:
         found = Postmaster.read(files.data)
         if found and is_postmaster(found.pid, files.data):
             os.kill(found.pid, number)
-        deadline = time.monotonic() + patience_seconds
+        deadline = time.monotonic() + timeout_seconds
         while is_alive(files):
             if time.monotonic() > deadline:
                 break

@@ -79,5 +79,5 @@ def _offset(api: StorageApi, upload: str, size_bytes: int) -> int:
 
 
 def _offset_of(answer: httpx.Response, size_bytes: int, otherwise: int) -> int:
-    told = answer.headers.get("upload-offset", "")
-    return min(int(told), size_bytes) if told.isascii() and told.isdigit() and len(told) < 19 else otherwise
+    header = answer.headers.get("upload-offset", "")
+    return min(int(header), size_bytes) if header.isascii() and header.isdigit() and len(header) < 19 else otherwise

@@ -169,8 +169,8 @@ class StorageApi:
 
     def chunks(self, response: httpx.Response, chunk_bytes: int) -> Iterator[bytes]:
         """Yield the bytes of a response as they arrive, within the time limit."""
-        told = response.headers.get("content-length", "")
-        ends_at = time.monotonic() + self._seconds_for(int(told) if told.isdecimal() else 0)
+        length = response.headers.get("content-length", "")
+        ends_at = time.monotonic() + self._seconds_for(int(length) if length.isdecimal() else 0)
         return _until(ends_at, response.iter_bytes(chunk_bytes))
 
     def make_bucket(self) -> None:
@@ -232,7 +232,7 @@ def _parse_error(response: httpx.Response) -> tuple[int, str, str]:
     if not isinstance(body, dict):
         status = response.status_code
         return status, _BY_STATUS.get(status, ""), response.text.strip()[:200] or response.reason_phrase
-    told = str(body.get("statusCode", ""))
-    status = int(told) if told.isdecimal() and len(told) == 3 else response.status_code
+    status_code = str(body.get("statusCode", ""))
+    status = int(status_code) if status_code.isdecimal() and len(status_code) == 3 else response.status_code
     code = body.get("code") or _BY_ERROR.get(str(body.get("error"))) or _BY_STATUS.get(status, "")
     return status, str(code), str(body.get("message", ""))[:500]

@@ -296,6 +296,6 @@ def _parsing(where: str) -> Iterator[None]:
 
 def _is_old(row: Any, answer: httpx.Response, older_than_seconds: float) -> bool:
     stored_at = datetime.fromisoformat(row["updated_at"] or row["created_at"])
-    told = answer.headers.get("date")
-    now = parsedate_to_datetime(told) if told else datetime.now(UTC)
+    date = answer.headers.get("date")
+    now = parsedate_to_datetime(date) if date else datetime.now(UTC)
     return stored_at < now - timedelta(seconds=older_than_seconds)
