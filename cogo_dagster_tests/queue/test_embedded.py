@@ -376,7 +376,7 @@ def test_a_server_never_started_has_no_address(tmp_path: Path) -> None:
     [(errno.ENOSPC, "disk is full"), (errno.EACCES, "run as the owner"), (errno.EROFS, "read-only"), (errno.EIO, ".")],
 )
 def test_the_systems_errors_become_advice(number: int, advice: str) -> None:
-    """An error of the operating system becomes one sentence that says what to do."""
+    """An error of the operating system becomes one message that says what to do."""
     said = str(from_os_error(OSError(number, os.strerror(number), "/data"), "start the database"))
     assert said.startswith("Cannot start the database (/data): ")
     assert advice in said

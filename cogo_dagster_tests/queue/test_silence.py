@@ -106,7 +106,7 @@ def test_a_server_that_takes_connections_and_says_nothing_is_given_up(mute: int,
 
 
 def test_a_connection_that_breaks_while_the_pooler_is_looked_for_is_told(dsn: str) -> None:
-    """By an error of the queue, which commands report in one sentence."""
+    """By an error of the queue, which commands report in one message."""
     with pooled(dsn, "transaction") as address, proxied(address) as proxy:
         proxy.lose_reply_to("pg_backend_pid")
         with pytest.raises(TransportError, match="connection to the database broke"):

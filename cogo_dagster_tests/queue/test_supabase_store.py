@@ -203,7 +203,7 @@ def test_deleting_takes_what_is_not_there(store: SupabaseStore, stand_in: StandI
 
 
 @pytest.mark.parametrize(
-    ("key", "sentence"),
+    ("key", "message"),
     [
         (ANON, "has no access to it"),
         (legacy_key("service_role", secret=ANOTHER_SECRET), "rejected the key"),
@@ -212,13 +212,13 @@ def test_deleting_takes_what_is_not_there(store: SupabaseStore, stand_in: StandI
     ],
     ids=["anon", "forged", "expired", "unknown"],
 )
-def test_a_wrong_key_is_told(stand_in: StandIn, hello: Path, key: str, sentence: str) -> None:
-    """Storage answers 400 to everything; the sentence comes from the code inside."""
+def test_a_wrong_key_is_told(stand_in: StandIn, hello: Path, key: str, message: str) -> None:
+    """Storage answers 400 to everything; the message comes from the code inside."""
     store = SupabaseStore(stand_in.project(key), "artifacts", **QUICK)
     kind = ArtifactStoreUnavailable if key == ANON else AccessDenied
-    with pytest.raises(kind, match=sentence):
+    with pytest.raises(kind, match=message):
         store.put(a_key(), hello, "text/plain")
-    with pytest.raises(kind, match=sentence):
+    with pytest.raises(kind, match=message):
         store.check()
     store.close()
 
@@ -272,7 +272,7 @@ def test_all_old_keys_are_walked(store: SupabaseStore, stand_in: StandIn, hello:
 def test_a_page_in_storages_place_is_trouble_and_no_listing(
     store: SupabaseStore, stand_in: StandIn, hello: Path
 ) -> None:
-    """HTML that claims success ends the walk with a sentence, not the worker with a bug."""
+    """HTML that claims success ends the walk with a message, not the worker with a bug."""
     store.put(a_key(), hello, "text/plain")
     stand_in.faults.order("answer", "/object/list", status=200, times=9)
     with pytest.raises(ArtifactStoreUnavailable, match="in its place"):

@@ -39,7 +39,7 @@ def closed_port() -> Iterator[int]:
 
 
 def test_a_server_that_is_not_there_is_named(closed_port: int) -> None:
-    """The sentence says where we looked and what to check."""
+    """The message says where we looked and what to check."""
     transport = PostgresTransport(f"postgresql://somebody@127.0.0.1:{closed_port}/cogo")
     with pytest.raises(DatabaseUnavailable, match=rf"cannot be reached.*{closed_port}.*check COGO_DATABASE_URL"):
         transport.call("queue_stats", {})
@@ -47,7 +47,7 @@ def test_a_server_that_is_not_there_is_named(closed_port: int) -> None:
 
 
 def test_an_address_that_is_none_is_refused() -> None:
-    """The sentence shows what one looks like."""
+    """The message shows what one looks like."""
     transport = PostgresTransport("postgres//typo")
     with pytest.raises(DatabaseUnavailable, match=r"not a Postgres address.*write it as postgresql://"):
         transport.call("queue_stats", {})
@@ -119,7 +119,7 @@ def test_a_call_cut_off_in_the_middle_is_repeated(dsn: str, owner: Owner) -> Non
 
 
 def test_a_database_that_was_never_migrated_says_so(empty_dsn: str) -> None:
-    """The sentence names the command."""
+    """The message names the command."""
     transport = PostgresTransport(empty_dsn)
     with pytest.raises(SchemaOutOfDate, match="run `cogo db migrate`"):
         transport.call("queue_stats", {})
@@ -127,7 +127,7 @@ def test_a_database_that_was_never_migrated_says_so(empty_dsn: str) -> None:
 
 
 def test_a_role_without_rights_says_so(dsn: str) -> None:
-    """The sentence names the role to have."""
+    """The message names the role to have."""
     transport = PostgresTransport(dsn, role="anon")
     with pytest.raises(AccessDenied, match=r"permission denied.*connect as a role that has service_role"):
         transport.call("queue_stats", {})

@@ -87,7 +87,7 @@ def test_a_gateway_in_trouble_is_asked_again(
 
 
 def test_trouble_that_lasts_is_told(rest: SupabaseTransport, stand_in: StandIn) -> None:
-    """After five tries the sentence says what stood in the way, and that the outcome is open."""
+    """After five tries the message says what stood in the way, and that the outcome is open."""
     fault = stand_in.faults.order("answer", "queue_stats", times=99, status=502)
     with pytest.raises(TransportError, match="HTTP 502"):
         rest.call("queue_stats", {})
@@ -123,7 +123,7 @@ def test_a_wait_the_server_asks_for_is_kept(
 
 
 def test_an_address_where_nothing_listens_is_told() -> None:
-    """Nothing was done, and the sentence names the variable."""
+    """Nothing was done, and the message names the variable."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     transport = SupabaseTransport(Project(f"http://127.0.0.1:{port}", SERVICE_ROLE), **QUICK)
@@ -150,7 +150,7 @@ def test_an_answer_that_never_comes_ends_in_time(stand_in: StandIn) -> None:
     ids=["secret of another project", "jwt of another project"],
 )
 def test_a_key_the_gateway_does_not_know_is_told(stand_in: StandIn, key: str) -> None:
-    """Its 401 has no code; the sentence says which variable holds what."""
+    """Its 401 has no code; the message says which variable holds what."""
     transport = SupabaseTransport(stand_in.project(key), **QUICK)
     with pytest.raises(AccessDenied, match="SUPABASE_SERVICE_ROLE_KEY to the secret key"):
         transport.call("queue_stats", {})
@@ -179,7 +179,7 @@ def test_a_key_postgrest_refuses_is_told(dsn: str, key: str, reason: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("key", "sentence"),
+    ("key", "message"),
     [
         (ANON, "holds the anon key"),
         (legacy_key("authenticated"), "holds the authenticated key"),
@@ -188,9 +188,9 @@ def test_a_key_postgrest_refuses_is_told(dsn: str, key: str, reason: str) -> Non
         ("schlüssel", "is not a key"),
     ],
 )
-def test_a_key_that_may_do_nothing_is_noticed_before_anything_is_sent(key: str, sentence: str) -> None:
+def test_a_key_that_may_do_nothing_is_noticed_before_anything_is_sent(key: str, message: str) -> None:
     """The anon or publishable key in the wrong variable is a common slip."""
-    with pytest.raises(SettingsError, match=f"SUPABASE_SERVICE_ROLE_KEY {sentence}"):
+    with pytest.raises(SettingsError, match=f"SUPABASE_SERVICE_ROLE_KEY {message}"):
         checked_project(AN_ADDRESS, key)
 
 
@@ -212,14 +212,14 @@ def test_the_address_is_taken_in_each_form_people_copy(given: str, url: str) -> 
     "url", ["postgresql://postgres:secret@db.abc.supabase.co:5432/postgres", "abc.supabase.co", "ftp://abc", "https://"]
 )
 def test_an_address_that_is_none_is_told(url: str) -> None:
-    """The sentence names the variable and does not repeat a password."""
+    """The message names the variable and does not repeat a password."""
     with pytest.raises(SettingsError, match="SUPABASE_URL") as refused:
         checked_project(url, SERVICE_ROLE)
     assert "secret" not in str(refused.value)
 
 
 def test_a_redirect_is_not_followed_with_the_key(rest: SupabaseTransport, stand_in: StandIn) -> None:
-    """The sentence names the address to set instead."""
+    """The message names the address to set instead."""
     location = b"https://elsewhere.example/rest/v1/rpc/queue_stats?apikey=x"
     stand_in.faults.order("answer", "queue_stats", status=301, headers=((b"location", location),))
     with pytest.raises(DatabaseUnavailable, match=r"redirected to https://elsewhere.example/rest/v1/rpc/queue_stats:"):
@@ -234,7 +234,7 @@ def test_an_address_of_something_else_is_told(rest: SupabaseTransport, stand_in:
 
 
 def test_a_database_that_was_never_migrated_says_so(empty_dsn: str) -> None:
-    """The sentence names the command for a project one has no connection to."""
+    """The message names the command for a project one has no connection to."""
     with supabase(empty_dsn) as stand_in:
         transport = SupabaseTransport(stand_in.project())
         with pytest.raises(SchemaOutOfDate, match="`cogo db sql` prints"):
@@ -282,7 +282,7 @@ def test_threads_share_one_client(rest: SupabaseTransport) -> None:
 
 
 def test_keys_appear_in_no_error(stand_in: StandIn) -> None:
-    """Neither the sentence nor what it came from holds the key."""
+    """Neither the message nor what it came from holds the key."""
     transport = SupabaseTransport(stand_in.project(), **QUICK)
     stand_in.faults.cut()
     with pytest.raises(QueueError) as refused:
