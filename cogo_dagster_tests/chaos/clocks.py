@@ -1,7 +1,7 @@
 """Clocks of worker processes that are wrong: libfaketime, told by a file which time it is.
 
 Only the wall clock is wrong. The monotonic one does not jump on any system, and libfaketime 0.9.10 breaks waits of
-Python's threads where it changes that too; where it does not, it breaks `time.sleep`, which `PATCH` mends.
+Python's threads where it changes that too; where it does not, it breaks `time.sleep`, which `PATCH` repairs.
 """
 
 from collections.abc import Mapping

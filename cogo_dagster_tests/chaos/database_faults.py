@@ -62,7 +62,7 @@ class DatabaseFaults:
             "poison row": self._poison,
         }
 
-    def mend(self) -> None:
+    def restore(self) -> None:
         """Set everything back."""
         self._world.owner.execute(f"alter database {self._world.owner.database} reset all")
         self._terminate_backends()

@@ -71,12 +71,12 @@ class Faults:
         self.done[step.kind] += 1
         return None if lasting is ENDED else lasting
 
-    def mend(self) -> None:
+    def restore(self) -> None:
         """End what has no end of its own."""
         self._operators.close()
-        self._world.trouble.mend()
-        self._world.proxy.mend()
-        self._database.mend()
+        self._world.trouble.restore()
+        self._world.proxy.restore()
+        self._database.restore()
         for slot in self._world.workers.slots:
             slot.clock.correct()
 
@@ -109,17 +109,17 @@ class Faults:
     def _cut(self, step: Step) -> Lasting:
         trouble = self._world.trouble
         trouble.cut()
-        return (0.05 if step.kind == "reset connections" else step.hold_seconds), trouble.mend
+        return (0.05 if step.kind == "reset connections" else step.hold_seconds), trouble.restore
 
     def _silence(self, step: Step) -> Lasting:
         proxy = self._world.proxy
         proxy.silence(new_too=step.target % 3 == 0)
-        return step.hold_seconds, proxy.mend
+        return step.hold_seconds, proxy.restore
 
     def _latency(self, step: Step) -> Lasting:
         proxy = self._world.proxy
         proxy.latency_seconds = 0.02 + step.target % 10 / 50
-        return step.hold_seconds, proxy.mend
+        return step.hold_seconds, proxy.restore
 
     def _lose_reply(self, step: Step) -> Lasting:
         self._world.trouble.lose_reply_to(LOSABLE[step.target % len(LOSABLE)])

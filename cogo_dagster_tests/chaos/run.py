@@ -145,7 +145,7 @@ def _storm(here: World, faults: Faults, producer: Producer, order: Order) -> Non
             time.sleep(_TICK_SECONDS)
     finally:
         producer.stop()
-    faults.mend()
+    faults.restore()
 
 
 def _drain(here: World, order: Order) -> list[str]:

@@ -90,7 +90,7 @@ def test_every_job_runs_once_and_nobody_deadlocks(
         ("succeeded", 1, JOBS)
     ]
     assert owner.execute("select count(*) from public.job_attempts").fetchone() == (0,)
-    assert [event.message for worker in crowd for event in worker.told(EventKind.WARNING)] == []
+    assert [event.message for worker in crowd for event in worker.events_of(EventKind.WARNING)] == []
 
 
 def test_leases_lost_in_the_crowd_are_taken_back_without_deadlock(
@@ -106,7 +106,7 @@ def test_leases_lost_in_the_crowd_are_taken_back_without_deadlock(
     lost = owner.execute("select count(*) from public.job_attempts where outcome = 'lost'").fetchone()
     spent = owner.execute("select sum(attempts - 1) from public.jobs").fetchone()
     assert lost == spent != (0,)
-    assert [event.message for worker in crowd for event in worker.told(EventKind.WARNING)] == []
+    assert [event.message for worker in crowd for event in worker.events_of(EventKind.WARNING)] == []
 
 
 def test_a_deadlock_would_be_counted(hasty_dsn: str, owner: Owner, queue: Queue) -> None:

@@ -240,7 +240,7 @@ def _jobs_of_every_reason(queue: Queue) -> Iterator[UUID]:
     """Yield jobs, each while its reason holds."""
     yield running_job(queue).id
     yield failed_job(queue)
-    yield add(queue, "nobody")  # no_worker
+    yield add(queue, "unserved")  # no_worker
     worker = a_worker()
     register(queue, worker, families=["browser"])
     yield add(queue, "figma")  # no_executor

@@ -93,7 +93,7 @@ def test_a_call_ends_if_every_connection_is_unresponsive(distant: PostgresTransp
 @pytest.mark.parametrize("function", ["connect", "is_transaction_pooled", "call"])
 def test_a_connect_to_an_unresponsive_server_times_out(mute: int, function: str) -> None:
     """The server accepts the connection and does not respond to the login."""
-    dsn = f"postgresql://somebody:word@127.0.0.1:{mute},localhost:{mute},127.0.0.1:{mute}/cogo"
+    dsn = f"postgresql://user:word@127.0.0.1:{mute},localhost:{mute},127.0.0.1:{mute}/cogo"
     ways: dict[str, Callable[[], object]] = {
         "connect": lambda: connect(dsn),
         "is_transaction_pooled": lambda: is_transaction_pooled(dsn),
@@ -206,9 +206,9 @@ def test_a_rejected_password_is_distinguished_from_an_unreachable_server() -> No
         server.start()
         dsn = server.dsn("postgres")
         with psycopg.connect(dsn, autocommit=True) as owner:
-            owner.execute("create role nobody_special login password 'right'")
+            owner.execute("create role test_login login password 'right'")
         with pytest.raises(AccessDenied, match=r"rejected the login .*password authentication failed"):
-            connect(dsn, user="nobody_special", password="wrong")
+            connect(dsn, user="test_login", password="wrong")
         with pytest.raises(DatabaseUnavailable, match="does not exist"):
             connect(dsn, dbname="nowhere")
 

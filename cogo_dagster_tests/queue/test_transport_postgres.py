@@ -40,7 +40,7 @@ def closed_port() -> Iterator[int]:
 
 def test_an_unreachable_server_is_reported(closed_port: int) -> None:
     """The message has host and port, and what to check."""
-    transport = PostgresTransport(f"postgresql://somebody@127.0.0.1:{closed_port}/cogo")
+    transport = PostgresTransport(f"postgresql://user@127.0.0.1:{closed_port}/cogo")
     with pytest.raises(DatabaseUnavailable, match=rf"cannot be reached.*{closed_port}.*check COGO_DATABASE_URL"):
         transport.call("queue_stats", {})
     transport.close()

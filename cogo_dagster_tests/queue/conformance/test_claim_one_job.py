@@ -42,9 +42,11 @@ def test_jobs_come_by_priority_over_all_families(queue: Queue, transport: Transp
 
 def test_an_executor_gets_its_own_and_unaddressed_jobs(queue: Queue, transport: Transport) -> None:
     """Jobs of another executor are not claimed."""
-    mine, anybodys = add(queue, "figma", executor_id="mac"), add(queue, "browser")
+    mine, unaddressed = add(queue, "figma", executor_id="mac"), add(queue, "browser")
     add(queue, "browser", executor_id="linux")
-    assert sorted(_drained(transport, {"executor_id": "mac", "worker_id": "box"})) == sorted([str(mine), str(anybodys)])
+    assert sorted(_drained(transport, {"executor_id": "mac", "worker_id": "box"})) == sorted(
+        [str(mine), str(unaddressed)]
+    )
 
 
 def test_an_invalid_lease_is_rejected(queue: Queue, transport: Transport) -> None:

@@ -114,12 +114,12 @@ def test_a_superseded_failure_counts_as_a_retry(transport: Transport, queue: Que
 
 def test_failures_with_one_cause_are_counted_together(transport: Transport, owner: Owner) -> None:
     """Fingerprints ignore numbers, and distinguish families and words."""
-    told = ["Page 7 is gone.", "Page 12 is gone.", "Page 12 is gone.", "Word 0x1f is bad.", "Word 1x1f is bad."]
-    jobs = [Ended("browser", "failed", MONDAY, error=("gone", message)) for message in told]
-    History([*jobs, Ended("figma", "failed", MONDAY, error=("gone", told[0]))]).write(owner)
+    messages = ["Page 7 is gone.", "Page 12 is gone.", "Page 12 is gone.", "Word 0x1f is bad.", "Word 1x1f is bad."]
+    jobs = [Ended("browser", "failed", MONDAY, error=("gone", message)) for message in messages]
+    History([*jobs, Ended("figma", "failed", MONDAY, error=("gone", messages[0]))]).write(owner)
     found = [(f["family"], f["message"], f["count"]) for f in summary(transport, MONDAY, MONDAY + DAY)["top_failures"]]
     assert found[0] == ("browser", "Page 12 is gone.", 3)
-    assert sorted(found[1:]) == [("browser", told[3], 1), ("browser", told[4], 1), ("figma", told[0], 1)]
+    assert sorted(found[1:]) == [("browser", messages[3], 1), ("browser", messages[4], 1), ("figma", messages[0], 1)]
 
 
 def test_a_day_computed_again_is_identical(transport: Transport, owner: Owner) -> None:

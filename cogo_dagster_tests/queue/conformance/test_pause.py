@@ -44,10 +44,10 @@ def test_a_paused_subtype_does_not_pause_its_family(queue: Queue) -> None:
 def test_a_paused_executor_claims_nothing(queue: Queue) -> None:
     """Neither its own nor unaddressed jobs are claimed; other workers still claim."""
     queue.enqueue([NewJob("browser", executor_id="mac")])
-    anybodys = add(queue)
+    unaddressed = add(queue)
     queue.pause("executor", "mac", actor="me")
     assert take(queue, worker=a_worker(executor_id="mac")) == []
-    assert [job.id for job in take(queue)] == [anybodys]
+    assert [job.id for job in take(queue)] == [unaddressed]
 
 
 def test_claim_one_job_respects_a_pause(queue: Queue, transport: Transport) -> None:
@@ -129,7 +129,7 @@ def test_a_due_job_names_the_missing_worker(queue: Queue) -> None:
     assert _fact(queue, job) == {"why": "no_worker"}
     register(queue, a_worker("gates"), families=("gate",))
     assert _fact(queue, job) == {"why": "no_executor", "family": "browser"}
-    register(queue, a_worker("anybody"))
+    register(queue, a_worker("other"))
     assert _fact(queue, job) == {"why": "no_address", "executor_id": "mac"}
     mac = a_worker("mac", "mac")
     register(queue, mac, concurrency=2)

@@ -34,14 +34,14 @@ def order(answer: Any) -> list[str]:
 
 def test_the_cheapest_healthy_provider_is_chosen(transport: Transport) -> None:
     """An unhealthy one is not chosen, however cheap; one without a probe ranks after the healthy ones."""
-    for provider, cost in (("failing", 1.0), ("unknown", 2.0), ("dear", 9.0), ("fair", 5.0)):
+    for provider, cost in (("failing", 1.0), ("unknown", 2.0), ("expensive", 9.0), ("fair", 5.0)):
         register(transport, provider, cost)
     probed(transport, "failing", False, error="It answers 503.")
-    probed(transport, "dear", True)
+    probed(transport, "expensive", True)
     probed(transport, "fair", True)
     answer = select(transport)
     assert (answer["provider"], answer["cost"], answer["healthy"]) == ("fair", 5, True)
-    assert order(answer) == ["fair", "dear", "unknown", "failing"]
+    assert order(answer) == ["fair", "expensive", "unknown", "failing"]
     assert answer["candidates"][-1]["error"] == "It answers 503."
     assert answer["reason"] == "fair is the cheapest healthy provider of chat."
 
@@ -80,15 +80,15 @@ def test_an_old_probe_is_ignored(transport: Transport, owner: Owner) -> None:
 
 def test_a_reason_is_returned_if_there_is_no_candidate(transport: Transport) -> None:
     """No provider is registered, or none is healthy."""
-    nobody = select(transport, "paint")
-    assert (nobody["provider"], nobody["candidates"]) == (None, [])
-    assert "No provider is registered for paint" in nobody["reason"]
+    answer = select(transport, "paint")
+    assert (answer["provider"], answer["candidates"]) == (None, [])
+    assert "No provider is registered for paint" in answer["reason"]
     register(transport, "failing", 1)
     probed(transport, "failing", False)
-    nobody = select(transport)
-    assert (nobody["provider"], order(nobody)) == (None, ["failing"])
-    assert "No provider of chat is healthy" in nobody["reason"]
-    assert set(nobody) == set(select(transport, "paint"))
+    answer = select(transport)
+    assert (answer["provider"], order(answer)) == (None, ["failing"])
+    assert "No provider of chat is healthy" in answer["reason"]
+    assert set(answer) == set(select(transport, "paint"))
 
 
 def test_a_disabled_provider_is_not_chosen_and_keeps_its_fields(transport: Transport) -> None:

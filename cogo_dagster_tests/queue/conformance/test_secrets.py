@@ -112,9 +112,9 @@ def test_rotating_keeps_the_version_and_a_concurrently_set_value(transport: Tran
     call = {"secrets": [row | {"ciphertext": sealed("n")} for row in read], "key_id": NEW, "actor": "me"}
     assert transport.call("rotate_secrets", call) == {"matched": 2, "changed": 1, "skipped": 1}
     assert transport.call("rotate_secrets", call) == {"matched": 2, "changed": 0, "skipped": 2}
-    rotated, set_meanwhile = get(transport, "p:u:a"), get(transport, "p:u:b")
+    rotated, set_concurrently = get(transport, "p:u:a"), get(transport, "p:u:b")
     assert (rotated["ciphertext"], rotated["key_id"], rotated["version"]) == (sealed("n"), NEW, 1)
-    assert (set_meanwhile["ciphertext"], set_meanwhile["key_id"]) == (sealed("z"), OLD)
+    assert (set_concurrently["ciphertext"], set_concurrently["key_id"]) == (sealed("z"), OLD)
 
 
 def test_a_rotation_to_plaintext_is_rejected(transport: Transport) -> None:

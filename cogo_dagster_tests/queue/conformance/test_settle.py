@@ -73,11 +73,11 @@ def test_the_wait_doubles_with_each_attempt(
 
 def test_a_retry_after_is_the_minimum_delay(queue: Queue, owner: Owner) -> None:
     """A longer delay overrides the backoff; a shorter one has no effect."""
-    patient, hasty = running_job(queue), running_job(queue)
-    settle(queue, patient, Outcome.FAILED, error=BROKEN, delay_seconds=5_000)
-    settle(queue, hasty, Outcome.FAILED, error=BROKEN, delay_seconds=0.5)
-    assert _wait_seconds(owner, str(patient.id)) == pytest.approx(5_000)
-    assert _wait_seconds(owner, str(hasty.id)) >= 5
+    delayed, immediate = running_job(queue), running_job(queue)
+    settle(queue, delayed, Outcome.FAILED, error=BROKEN, delay_seconds=5_000)
+    settle(queue, immediate, Outcome.FAILED, error=BROKEN, delay_seconds=0.5)
+    assert _wait_seconds(owner, str(delayed.id)) == pytest.approx(5_000)
+    assert _wait_seconds(owner, str(immediate.id)) >= 5
 
 
 def test_the_last_attempt_is_dead_lettered_with_all_fields(queue: Queue) -> None:
