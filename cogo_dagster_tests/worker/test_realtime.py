@@ -127,14 +127,14 @@ def test_without_realtime_the_worker_polls_and_joins_later(
 ) -> None:
     """While the server rejects connections, a job waits for a poll only; the warning is logged once."""
     warnings: list[str] = []
-    channels.refusing = True
+    channels.rejecting = True
     with bench.running(
         FakeExecutor(), queue=rest, wakeup=calls(stand_in, rest, warnings), **POLLS_WHILE_ALONE
     ) as running:
         eventually(lambda: warnings, "it was said")
         job = add(rest)
         eventually(lambda: look(rest, job)["status"] == "succeeded", "the job ran")
-        channels.refusing = False
+        channels.rejecting = False
         runs_at_once(rest, running)
     assert len(warnings) == 1
     assert "it polls" in warnings[0]
