@@ -69,7 +69,7 @@ def _harm(running: RunningBrowser, what: str) -> None:
 @pytest.mark.parametrize("signalled_first", ["worker", "browser"])
 def test_a_death_around_a_stop_is_an_interruption(site: Site, folder: Path, victim: str, signalled_first: str) -> None:
     """A signal to every process of a cgroup reaches the browser before or after its worker: no failure of the job."""
-    STOP.forget()
+    STOP.reset()
     with bench(site, folder) as started:
         try:
             if signalled_first == "worker":
@@ -78,7 +78,7 @@ def test_a_death_around_a_stop_is_an_interruption(site: Site, folder: Path, vict
             else:
                 in_mid_job(started, victim, Interrupted, threading.Timer(0.3, STOP.note_stop).start)
         finally:
-            STOP.forget()
+            STOP.reset()
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_death_in_mid_job_costs_one_attempt(site: Site, folder: Path, victim: 
 
 def test_a_request_that_a_dying_browser_broke_is_an_interruption(site: Site, folder: Path) -> None:
     """Its network process can end before it does: after a stop that is no failure of the site."""
-    STOP.forget()
+    STOP.reset()
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
     closed = f"http://{address}/"
@@ -109,7 +109,7 @@ def test_a_request_that_a_dying_browser_broke_is_an_interruption(site: Site, fol
             with pytest.raises(Interrupted):
                 started.run({"url": closed})
         finally:
-            STOP.forget()
+            STOP.reset()
 
 
 def test_a_browser_that_hangs_is_killed(site: Site, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

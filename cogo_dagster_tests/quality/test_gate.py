@@ -175,9 +175,9 @@ def test_without_commands_other_workers_take_the_jobs() -> None:
 @pytest.fixture
 def stop() -> Iterator[StopSignal]:
     """The process's stop, as if no signal had come yet."""
-    STOP.forget()
+    STOP.reset()
     yield STOP
-    STOP.forget()
+    STOP.reset()
 
 
 ENDS = ["os.kill(os.getpid(), 15)", "sys.exit(143)", "sys.exit(1)"]

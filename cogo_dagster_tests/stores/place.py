@@ -70,7 +70,7 @@ class Place:
 
     def give_back(self) -> None:
         """End that."""
-        self.stand_in.faults.mend()
+        self.stand_in.faults.restore()
         if self.folder.is_file():
             self.folder.unlink()
 

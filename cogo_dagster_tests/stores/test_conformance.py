@@ -28,7 +28,7 @@ from cogo_dagster_tests.stores.place import Place, keep, read
 def store(place: Place, queue: Queue) -> ArtifactStore:
     """Open the store for the test's database."""
     store = place.store()
-    store.belong_to(queue.transport)
+    store.bind(queue.transport)
     return store
 
 
@@ -183,5 +183,5 @@ def test_addresses_lead_to_the_files_of_a_shared_store(
     other = database()
     key = keep(other, place.store(), tmp_path, "second")
     store = place.store()
-    store.belong_to(other.transport)
+    store.bind(other.transport)
     assert store.address(key).endswith(next(name for name in place.files() if name.endswith(key)))

@@ -59,7 +59,7 @@ class Faults:
         """Break every connection that a request comes over, until mended."""
         self._cut = True
 
-    def mend(self) -> None:
+    def restore(self) -> None:
         """End all trouble."""
         with self._lock:
             self._cut = False

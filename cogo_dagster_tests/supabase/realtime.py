@@ -63,7 +63,7 @@ class Realtime:
     """All connections. Orders may come from any thread.
 
     Attributes:
-        refusing: Turn new connections away.
+        rejecting: Whether to reject new connections.
         silent: Send nothing more, while connections stay open.
         private_only: Let nobody join a public channel, as a project's settings may say.
         joins: Joins so far.
@@ -73,7 +73,7 @@ class Realtime:
         self._dsn = dsn
         self._links: set[Link] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self.refusing = False
+        self.rejecting = False
         self.silent = False
         self.private_only = False
         self.joins = 0
@@ -94,7 +94,7 @@ class Realtime:
     async def serve(self, socket: WebSocket) -> None:
         """Serve one client until it goes."""
         self._loop = asyncio.get_running_loop()
-        if self.refusing or not is_known(socket):
+        if self.rejecting or not is_known(socket):
             await socket.close(1008)
             return
         await socket.accept()

@@ -22,7 +22,7 @@ from cogo_dagster.queue.retry_after import WEEK_SECONDS, retry_after_seconds
 from cogo_dagster.redaction import redact
 
 _MINUTES_SECONDS: Final = 600.0
-_UNSAID_SECONDS: Final = 60.0
+_DEFAULT_RETRY_AFTER_SECONDS: Final = 60.0
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
 
@@ -71,8 +71,8 @@ class RateGate:
 
     async def refused(self, tier: Tier, headers: Mapping[str, str]) -> Snooze:
         """Open the circuit for the time that a response 429 gives, and return the snooze that ends the attempt."""
-        said = retry_after_seconds(headers, most_seconds=WEEK_SECONDS)
-        seconds = max(said, 1.0) if said is not None else _UNSAID_SECONDS
+        said = retry_after_seconds(headers, max_seconds=WEEK_SECONDS)
+        seconds = max(said, 1.0) if said is not None else _DEFAULT_RETRY_AFTER_SECONDS
         reason = refusal(tier, seconds, headers)
         of_file = seconds > _MINUTES_SECONDS or headers.get("x-figma-rate-limit-type") == "low"
         name = self._file_name(tier) if of_file and self._file_key else self._name(tier)
