@@ -109,7 +109,7 @@ class Guard:
     def _prepare(self) -> None:
         with contextlib.suppress(PermissionError):  # already a session leader
             os.setsid()
-        # Handled, not ignored: exec resets handled signals to the default, so the command gets the default even under nohup.
+        # Handled, not ignored: exec resets handled signals, so the command gets the default even under nohup.
         for number in signal.valid_signals():
             if number in _CAUGHT or signal.getsignal(number) is signal.SIG_IGN:
                 signal.signal(number, _do_nothing)
