@@ -1,4 +1,4 @@
-"""The browser executor: what the worker sees of all this."""
+"""The browser executor."""
 
 import asyncio
 import logging
@@ -32,19 +32,19 @@ logger = logging.getLogger(__name__)
 
 WATCH_SECONDS = 1.0
 EVIDENCE_SECONDS = 15.0
-"""Longest wait for what shows how an attempt reached its limit."""
+"""How long to collect evidence after an attempt has reached its time limit."""
 DEATHS = frozenset({"driver_gone", "browser_gone", "page_crash"})
-"""Classes of failures that a signal to the browser's processes causes."""
+"""Error classes that a signal to the browser's processes causes."""
 SIDE_EFFECTS = frozenset({"network", "connection", "aborted", "timeout", "browser_error", "unsettled", "body"})
-"""Classes of failures that a dying browser can cause first: its network process may be the first to go."""
+"""Error classes that a dying browser can cause before it is gone: its network process may end first."""
 
 
 class BrowserExecutor(Executor, family="browser"):
     """Runs `browser` and `browser.pdf` jobs.
 
     Args:
-        options: What the settings say.
-        resolver: How host names become addresses; tests give their own.
+        options: The browser's part of the settings.
+        resolver: Resolves host names; tests pass their own.
     """
 
     def __init__(self, options: BrowserOptions, resolver: Resolver = system_resolver) -> None:
@@ -56,28 +56,28 @@ class BrowserExecutor(Executor, family="browser"):
 
     @classmethod
     def build(cls, context: ExecutorContext) -> Self:
-        """Make the executor that the environment asks for.
+        """Build the executor from the settings.
 
         Raises:
-            ExecutorUnavailable: BROWSER_ALLOWED_HOSTS holds something that is not a host.
+            ExecutorUnavailable: BROWSER_ALLOWED_HOSTS contains an invalid host.
         """
         return cls(BrowserOptions.from_settings(context.settings))
 
     @classmethod
     def validate(cls, type: str, payload: Json, settings: Settings) -> dict[str, Json]:
-        """Return the payload as it was given, checked."""
+        """Validate the payload and return it as it was given."""
         request = parse_payload(type, payload, _allow_list(settings.browser_allowed_hosts))
         return request.model_dump(mode="json", include=request.model_fields_set & set(payload), exclude_unset=True)
 
     def parse(self, type: str, payload: Json) -> BrowserPayload:
-        """Read the payload, under this machine's allowed hosts."""
+        """Parse the payload, with this machine's allowed hosts."""
         return parse_payload(type, payload, self._allowed)
 
     async def start(self) -> None:
         """Start the proxy and, in real mode, find and start a browser.
 
         Raises:
-            ExecutorUnavailable: One sentence that says what to correct.
+            ExecutorUnavailable: No browser can be started; the message says what to do.
             Interrupted: The worker is being stopped.
         """
         await self._proxy.start()
@@ -95,15 +95,15 @@ class BrowserExecutor(Executor, family="browser"):
             self._pool = await self._started(choice)
         if self.scripts_without_glyphs:
             boxes = ", ".join(self.scripts_without_glyphs)
-            logger.warning("%s text is shown as boxes, since no font has its glyphs. %s", boxes, fonts_advice())
+            logger.warning("%s text is rendered as boxes: no installed font has its glyphs. %s", boxes, fonts_advice())
 
     @property
     def scripts_without_glyphs(self) -> tuple[str, ...]:
-        """What pages show as boxes here, since no font has it; known once it is started."""
+        """The scripts that no installed font has glyphs for; known once the executor is started."""
         return self._pool.scripts_without_glyphs if self._pool is not None else ()
 
     async def _started(self, choice: BrowserChoice) -> "BrowserPool":
-        # Playwright takes a third of a second to import, which commands that only enqueue should not pay.
+        # Importing Playwright takes 0.3 s, which commands that only enqueue do not need.
         from cogo_dagster.executors.browser.pool import BrowserPool  # noqa: PLC0415
 
         pool = BrowserPool(choice, self._options, self._proxy.url)
@@ -112,23 +112,23 @@ class BrowserExecutor(Executor, family="browser"):
         except BaseException as error:
             await pool.stop()
             if isinstance(error, ExecutorUnavailable) and await STOP.explains(time.monotonic()):
-                raise Interrupted("The browser was ended by the stop of the worker while it started.") from error
+                raise Interrupted("The worker was stopped while the browser was starting.") from error
             raise
         return pool
 
     async def stop(self) -> None:
-        """Close browsers and proxy."""
+        """Close the browsers and the proxy."""
         if self._pool is not None:
             await self._pool.stop()
         await self._proxy.stop()
 
     async def execute(self, job: Job[BrowserPayload], workspace: Workspace) -> ExecutionResult:
-        """Run one attempt.
+        """Execute one attempt.
 
         Raises:
-            ExecutionFailed: As `errors.py` judges; never with `BROWSER_FORCE_SUCCESS`, which returns
+            ExecutionFailed: As `errors.py` classifies it; never with `BROWSER_FORCE_SUCCESS`, which returns
                 `{"forced": true, "error": …}` instead.
-            Interrupted: The worker's stop ended the browser under the job.
+            Interrupted: The browser ended because the worker was being stopped.
         """
         shelf = Shelf(workspace.folder)
         try:
@@ -136,7 +136,7 @@ class BrowserExecutor(Executor, family="browser"):
             await asyncio.to_thread(self._clean, shelf)
         except ExecutionFailed as error:
             if _may_be_interrupted(error) and await STOP.explains(time.monotonic()):
-                raise Interrupted("The browser was ended by the stop of the worker.") from error
+                raise Interrupted("The browser ended because the worker was being stopped.") from error
             await asyncio.to_thread(self._clean, shelf)
             error.artifacts = tuple(shelf.files)
             if not self._options.force_success:
@@ -145,7 +145,7 @@ class BrowserExecutor(Executor, family="browser"):
         return ExecutionResult(result, tuple(shelf.files))
 
     def _clean(self, shelf: Shelf) -> None:
-        """Take credentials out of the trace; one that cannot be read is not kept."""
+        """Remove credentials from the trace; a trace that cannot be read is not kept."""
         for file in [file for file in shelf.files if file.name == "trace.zip"]:
             try:
                 clean_trace(file.path, self._options.secrets)
@@ -158,7 +158,7 @@ class BrowserExecutor(Executor, family="browser"):
         with self._proxy.session() as session:
             if self._pool is not None:
                 return await self._in_browser(self._pool, request, shelf, session, limit_seconds, traced=traced)
-            # httpx is slow to import too.
+            # Importing httpx is slow too.
             from cogo_dagster.executors.browser.fetch import fetch_page  # noqa: PLC0415
 
             page = fetch_page(
@@ -200,9 +200,9 @@ class BrowserExecutor(Executor, family="browser"):
 
 
 async def _guarded(attempt: "BrowserAttempt", limit_seconds: float) -> Json:
-    """Run an attempt in a task of its own: a Playwright call must not be cancelled, only its context closed.
+    """Run an attempt in its own task, since a Playwright call must not be cancelled: only its context can be closed.
 
-    It also has to be watched: a call that is waiting when the browser is killed sometimes never returns.
+    The browser's processes are also watched: a call that is waiting when the browser is killed sometimes never returns.
     """
     work = asyncio.create_task(attempt.run())
     deadline = asyncio.get_running_loop().time() + limit_seconds
@@ -224,10 +224,10 @@ async def _guarded(attempt: "BrowserAttempt", limit_seconds: float) -> Json:
 
 
 def _allow_list(hosts: Collection[str]) -> AllowList:
-    """Read BROWSER_ALLOWED_HOSTS.
+    """Parse BROWSER_ALLOWED_HOSTS.
 
     Raises:
-        ExecutorUnavailable: It holds something that is not a host.
+        ExecutorUnavailable: It contains an invalid host.
     """
     try:
         return AllowList.of(hosts)
@@ -236,14 +236,14 @@ def _allow_list(hosts: Collection[str]) -> AllowList:
 
 
 def _may_be_interrupted(error: ExecutionFailed) -> bool:
-    """Whether a stop of the worker, if there is one, may be why an attempt failed."""
+    """Return whether stopping the worker may have caused this failure."""
     if error.error_class in SIDE_EFFECTS:
         return error.retryable and STOP.stopped_at() is not None
     return error.error_class in DEATHS
 
 
 def _result(work: "asyncio.Task[Json]", attempt: "BrowserAttempt") -> Json:
-    """Return what the attempt returned; Playwright raises a bare Exception where its driver died under a call."""
+    """Return the attempt's result. Playwright raises a plain Exception if its driver dies during a call."""
     try:
         return work.result()
     except Exception as error:
@@ -255,10 +255,10 @@ def _result(work: "asyncio.Task[Json]", attempt: "BrowserAttempt") -> Json:
 
 def _out_of_time(limit_seconds: float) -> ExecutionFailed:
     return ExecutionFailed(
-        f"The attempt was stopped after its limit of {limit_seconds:g} seconds.", error_class="timeout", retryable=True
+        f"The attempt exceeded its time limit of {limit_seconds:g} seconds.", error_class="timeout", retryable=True
     )
 
 
 def forced(error: ExecutionFailed, secrets: Collection[str] = ()) -> Json:
-    """Return the result of a failure that `BROWSER_FORCE_SUCCESS` settles as a success."""
+    """Return the result of a failure that `BROWSER_FORCE_SUCCESS` turns into a success."""
     return {"forced": True, "error": {"class": error.error_class, "message": redact(error.message, secrets)}}

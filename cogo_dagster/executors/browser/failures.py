@@ -1,4 +1,4 @@
-"""Turn what went wrong in one job into the `ExecutionFailed` that the worker settles."""
+"""Converts failures of one job into `ExecutionFailed`."""
 
 from collections.abc import Mapping
 
@@ -13,7 +13,7 @@ PERMANENT_HOPS = frozenset({"blocked_address", "invalid_url", "not_http", "heade
 
 
 def failed(doing: str, verdict: Verdict, detail: str | None = None) -> ExecutionFailed:
-    """Say what was being done and why it did not work."""
+    """Return the error for an operation that failed."""
     return ExecutionFailed(
         f"{doing}: {verdict.sentence}.",
         error_class=verdict.error_class,
@@ -23,18 +23,18 @@ def failed(doing: str, verdict: Verdict, detail: str | None = None) -> Execution
 
 
 def hop_failed(doing: str, hop: HopFailed) -> ExecutionFailed:
-    """Tell what the proxy refused or could not reach."""
+    """Return the error for a host that the proxy blocked or could not reach."""
     return ExecutionFailed(f"{doing}: {hop.sentence}", error_class=hop.kind, retryable=hop.kind not in PERMANENT_HOPS)
 
 
 def wrong_answer(
     url: str, status: int, headers: Mapping[str, str], session: ProxySession
 ) -> HopFailed | Verdict | None:
-    """Return what is wrong with the answer to a navigation: the proxy gave it, or its status is 400 or above.
+    """Return why the response to a navigation is a failure: the proxy sent it, or its status is 400 or above.
 
     Args:
-        url: Where the answer came from, after redirects.
-        headers: Names in lower case.
+        url: The URL after redirects.
+        headers: With names in lower case.
     """
     if headers.get(MARK_HEADER) == session.mark:
         hop = failure_behind(session, url, None)
@@ -44,7 +44,7 @@ def wrong_answer(
 
 
 def answer_failed(doing: str, wrong: HopFailed | Verdict, headers: Mapping[str, str]) -> ExecutionFailed:
-    """Tell what `wrong_answer` found, with the wait that the server asks for."""
+    """Return the error for what `wrong_answer` found, with the delay that Retry-After asks for."""
     if isinstance(wrong, HopFailed):
         return hop_failed(doing, wrong)
     error = failed(doing, wrong)
@@ -53,9 +53,9 @@ def answer_failed(doing: str, wrong: HopFailed | Verdict, headers: Mapping[str, 
 
 
 def failure_behind(session: ProxySession, url: str, before: HopFailed | None) -> HopFailed | None:
-    """Return the hop that explains why *url* did not load: its own host's failure, else the newest after *before*.
+    """Return the failed hop because of which *url* did not load: that of its host, else the latest after *before*.
 
-    A redirect's target fails under a host that the caller never named.
+    The target of a redirect fails under a host that the caller did not name.
     """
     newest = session.failures[-1] if session.failures else None
     if newest is before:
@@ -64,22 +64,22 @@ def failure_behind(session: ProxySession, url: str, before: HopFailed | None) ->
 
 
 def newest_failure(session: ProxySession) -> HopFailed | None:
-    """Return the latest failure so far, to compare with afterwards."""
+    """Return the latest failed hop so far."""
     return session.failures[-1] if session.failures else None
 
 
 def check_document(url: str, status: int | None, session: ProxySession) -> None:
-    """Judge the document that a page shows at the end, however it came to it.
+    """Check the document that a page shows at the end.
 
     Raises:
-        ExecutionFailed: It is the browser's own page of an error, the proxy's, or has a status of 400 or above.
+        ExecutionFailed: It is an error page of the browser or of the proxy, or its status is 400 or above.
     """
     doing = f"the last document, {url[:300]}"
     newest = newest_failure(session)
     if url.startswith("chrome-error:"):
         if newest is not None:
             raise hop_failed(doing, newest)
-        raise failed(doing, Verdict("network", True, "the address that the page went on to did not load"))
+        raise failed(doing, Verdict("network", True, "the URL that the page navigated to did not load"))
     if status is None or status < 400:
         return
     hop = session.failure_at(_authority(url))

@@ -1,4 +1,4 @@
-"""`BROWSER_REAL_MODE=false`: the page over plain HTTP, for machines without a browser."""
+"""`BROWSER_REAL_MODE=false`: fetches the page over plain HTTP, on machines without a browser."""
 
 import html
 import re
@@ -21,10 +21,10 @@ RETRYABLE_KINDS = frozenset({"timeout", "connection", "body_cut"})
 async def fetch_page(
     request: BrowserPayload, shelf: Shelf, *, proxy: ForwardProxy, session: ProxySession, nav_timeout_ms: int
 ) -> Json:
-    """Keep page.html as the server sent it; return the small JSON result.
+    """Save page.html as the server sent it and return the JSON result.
 
     Raises:
-        ExecutionFailed: No answer, or a status of 400 or above.
+        ExecutionFailed: There was no response, or its status is 400 or above.
     """
     doing = f"fetch {request.url[:300]}"
     try:

@@ -1,11 +1,11 @@
-"""Find a Chromium-family browser on this machine, or install one.
+"""Finds a Chromium-based browser on this machine, or installs one.
 
-The order: what `BROWSER_CHANNEL` names; a headless shell, a Chrome or a Chromium of the system; a build that Playwright
-downloaded; then, if installing is allowed, Playwright's, and the distribution's package where we are root.
-A candidate counts only if it runs `--version`.
+The order is: the browser that `BROWSER_CHANNEL` names; a headless shell, Chrome or Chromium of the system; a build
+that Playwright downloaded; then, if installing is allowed, Playwright's download, and the distribution's package if
+the worker is root. A candidate is used only if it runs with `--version`.
 
-A headless shell is Chromium without what a window needs: a page costs a third of the processor time. It is what
-Playwright itself takes for headless pages; the channel `chromium` asks for the whole browser.
+A headless shell is Chromium without a user interface: a page costs a third of the CPU time. Playwright uses it for
+headless pages by default; the channel `chromium` selects the full browser.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ from cogo_dagster.executors.errors import ExecutorUnavailable
 from cogo_dagster.settings import is_root
 
 SHELL_NAMES = ("/usr/lib/chromium/chromium-headless-shell", "chromium-headless-shell", "chrome-headless-shell")
-"""Debian's own path first: what it has on PATH is a script that stays between us and the browser."""
+"""Debian's path comes first: the program on PATH is a script that remains the parent of the browser."""
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "/Applications/Chromium.app/Contents/MacOS/Chromium")
 CHROME_NAMES = (
@@ -53,7 +53,7 @@ CHANNELS: dict[str, tuple[str, ...]] = {
     "msedge-dev": ("microsoft-edge-dev",),
     "chromium": CHROMIUM_NAMES,
 }
-"""Programs by channel, on PATH or absolute."""
+"""Executables by channel: names on PATH or absolute paths."""
 
 PLAYWRIGHT_SHELLS = ("*/chrome-headless-shell", "*/headless_shell")
 PLAYWRIGHT_PROGRAMS = (
@@ -67,15 +67,15 @@ _APT_GET = ("apt-get", "-o", f"DPkg::Lock::Timeout={APT_LOCK_SECONDS}", "-qq")
 
 
 class DoesNotRun(Exception):
-    """A program that is there does not run; the message is what it said."""
+    """An installed program does not run; the message is its output."""
 
 
 @dataclass(frozen=True, slots=True)
 class BrowserChoice:
-    """A browser that answered `--version`.
+    """A browser that runs.
 
     Attributes:
-        version: As the program says it: `Chromium 156.0.8078.79`.
+        version: As printed by `--version`: `Chromium 156.0.8078.79`.
         source: `setting`, `system`, `playwright` or `installed`.
     """
 
@@ -86,12 +86,12 @@ class BrowserChoice:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What to look for, and where.
+    """Which browser to look for, and where.
 
     Attributes:
-        channel: As `BROWSER_CHANNEL` names it; None takes any.
-        shell: Whether a headless shell is wanted first.
-        own_folder: Where downloads are kept if Playwright's cache cannot be written.
+        channel: The value of `BROWSER_CHANNEL`; None accepts any.
+        shell: Whether a headless shell is preferred.
+        own_folder: The folder for downloads if Playwright's cache is not writable.
     """
 
     channel: str | None
@@ -99,14 +99,14 @@ class Search:
     own_folder: Path
 
     def present(self) -> BrowserChoice | None:
-        """Return the first program that runs."""
+        """Return the first candidate that runs."""
         for path, source in self._candidates():
             with contextlib.suppress(DoesNotRun):
                 return BrowserChoice(path, browser_version(path), source)
         return None
 
     def broken(self) -> dict[Path, str]:
-        """Return why each program that is there does not run."""
+        """Return the candidates that do not run, each with the reason."""
         found = {}
         for path, _ in self._candidates():
             try:
@@ -116,7 +116,7 @@ class Search:
         return found
 
     def builds(self, kind: str, programs: tuple[str, ...]) -> list[Path]:
-        """Return the programs of Playwright's own builds of a kind, newest revision first."""
+        """Return the executables of Playwright's builds of a kind, newest revision first."""
         folder = os.environ.get("PLAYWRIGHT_BROWSERS_PATH")
         caches = [Path(folder).expanduser()] if folder else [_playwright_cache(), self.own_folder]
         builds = [build for cache in caches for build in cache.glob(f"{kind}-*")]
@@ -124,7 +124,7 @@ class Search:
         return [program for build in builds for pattern in programs for program in build.glob(pattern)]
 
     def download_environment(self) -> dict[str, str]:
-        """Return what tells Playwright where to put a browser, if its own place cannot be written."""
+        """Return the variable that makes Playwright download to `own_folder`, if its cache is not writable."""
         cache = _playwright_cache()
         parent = next(folder for folder in (cache, *cache.parents) if folder.exists())
         if "PLAYWRIGHT_BROWSERS_PATH" in os.environ or os.access(parent, os.W_OK | os.X_OK):
@@ -142,10 +142,10 @@ class Search:
 
 
 def find_browser(options: BrowserOptions, install: bool) -> BrowserChoice:
-    """Choose the browser to run; with *install*, get one where there is none. Blocks: minutes when it installs.
+    """Return the browser to run; with *install*, install one if there is none. Blocks; an installation takes minutes.
 
     Raises:
-        ExecutorUnavailable: None can be had, or the one that was asked for does not run.
+        ExecutorUnavailable: There is no browser and none can be installed, or the configured one does not run.
         Interrupted: The worker is being stopped.
     """
     if options.channel and options.channel not in CHANNELS:
@@ -159,20 +159,20 @@ def find_browser(options: BrowserOptions, install: bool) -> BrowserChoice:
         return choice
     if options.channel:
         raise ExecutorUnavailable(
-            f"BROWSER_CHANNEL is {options.channel} but it is not installed here: install it, "
-            "or leave the variable out to use any Chromium."
+            f"BROWSER_CHANNEL is {options.channel}, which is not installed: install it, "
+            "or unset the variable to use any Chromium."
         )
     raise ExecutorUnavailable(_nothing_runs(search.broken(), problems, install=install))
 
 
 def browser_version(program: Path) -> str:
-    """Return what `program --version` says.
+    """Return the version that `program --version` prints.
 
     Raises:
-        DoesNotRun: It does not, with what it said.
+        DoesNotRun: The program failed; the message is its output.
     """
     try:
-        done = subprocess.run(  # noqa: S603 - a program the operator named or the system installed
+        done = subprocess.run(  # noqa: S603 - a program that the operator or the system installed
             [program, "--version"],
             capture_output=True,
             text=True,
@@ -182,7 +182,7 @@ def browser_version(program: Path) -> str:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise DoesNotRun(f"it said nothing for {VERSION_SECONDS} s") from None
+        raise DoesNotRun(f"no output within {VERSION_SECONDS} s") from None
     except OSError as error:
         raise DoesNotRun(error.strerror or str(error)) from None
     match = re.search(r"[A-Za-z][\w ]* \d+(\.\d+)+", done.stdout)
@@ -193,14 +193,14 @@ def browser_version(program: Path) -> str:
 
 
 def _nothing_runs(broken: dict[Path, str], problems: Sequence[str], *, install: bool) -> str:
-    """Say why there is no browser, and what to type."""
+    """Return why there is no browser, and how to install one."""
     for program, said in broken.items():
         if library := missing_library(said):
             return (
-                f"{program} does not start, since the library {library} is missing: "
-                f"run `{browser_libraries_command()}`, then start again."
+                f"{program} does not start: the library {library} is missing. "
+                f"Run `{browser_libraries_command()}`, then start again."
             )
-    begin = "No Chrome or Chromium was found" + (" and none could be installed" if install else "")
+    begin = "No Chrome or Chromium was found" + (", and none could be installed" if install else "")
     reasons = [*problems[:1], *(f"{program} does not run: {said}" for program, said in list(broken.items())[:1])]
     why = f" ({'; '.join(reasons)})" if reasons else ""
     path = "or set BROWSER_CHANNEL to the path of its executable"
@@ -222,7 +222,7 @@ def _named(program: str) -> BrowserChoice:
 
 
 def _install(search: Search, folder: Path) -> tuple[BrowserChoice | None, list[str]]:
-    """Install a browser; return it, or why there is none."""
+    """Install a browser; return it, or the reasons why there is none."""
     wanted = "chromium-headless-shell" if search.shell else "chromium"
     playwright, environment = [sys.executable, "-m", "playwright"], search.download_environment()
     search = search if search.shell else replace(search, channel="chromium")
@@ -243,14 +243,14 @@ def _install(search: Search, folder: Path) -> tuple[BrowserChoice | None, list[s
 
 def _install_package(steps: Installer, wanted: str, present: Callable[[], BrowserChoice | None]) -> None:
     steps.run(Step("Reading the package lists", [*_APT_GET, "update"]))
-    for package in dict.fromkeys((wanted, "chromium")):  # older releases have no package of the shell
+    for package in dict.fromkeys((wanted, "chromium")):  # older releases have no package for the shell
         if present() is None:
             install = [*_APT_GET, "install", "-y", "--no-install-recommends", package, *APT_FONTS]
             steps.run(Step(f"Installing the package {package}", install))
 
 
 def install_fonts(folder: Path) -> None:
-    """Install fonts for every script where we may; a failure is only logged. Blocks."""
+    """Install fonts for every script if permitted; a failure is only logged. Blocks."""
     if not _can_apt():
         return
     with installer(folder) as steps:
@@ -264,7 +264,7 @@ def _downloaded(search: Search) -> list[Path]:
 
 
 def _playwright_cache() -> Path:
-    """Return where Playwright keeps its downloads, unless it is told otherwise."""
+    """Return Playwright's default download folder."""
     if sys.platform == "darwin":
         return Path("~/Library/Caches/ms-playwright").expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "ms-playwright"

@@ -1,4 +1,4 @@
-"""Why a document did not come: what the browser's own message leaves out."""
+"""Finds out why a navigation failed when the browser's message does not say."""
 
 import re
 from urllib.parse import urljoin
@@ -20,9 +20,9 @@ _UNEXPLAINED = re.compile(r"ERR_(ABORTED|UNSAFE_REDIRECT|INVALID_REDIRECT|UNKNOW
 async def explained(
     events: Events, message: str, wait_until: str, *, proxy: ForwardProxy, session: ProxySession
 ) -> Verdict | None:
-    """Return a better verdict on a navigation that failed with *message*, if there is one.
+    """Return a more specific classification of a navigation that failed with *message*, if there is one.
 
-    Where the browser tells neither status nor address, the document is asked for once more over plain HTTP.
+    If the browser reports neither status nor URL, the document is requested again over plain HTTP.
     """
     failed, late = events.failed, re.search(r"Timeout [\d.]+ ?ms exceeded", message)
     if not late and not _UNEXPLAINED.search(message):
@@ -31,7 +31,7 @@ async def explained(
         return unopenable(failed.url)
     if late:
         return unsettled(wait_until, events.navigations, message) if events.navigations else None
-    if failed is None:  # nothing is told of an answer without a document
+    if failed is None:  # the browser reports no failed request for a response without a document
         address = _ADDRESS.search(message)
         return await _asked_again(address[1], proxy, session) if address else None
     try:

@@ -1,4 +1,4 @@
-"""The Node.js that runs Playwright's driver: which one, and whether it runs here."""
+"""The Node.js that runs Playwright's driver."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ _OTHERWISE: Final = "or set PLAYWRIGHT_NODEJS_PATH to another Node.js"
 
 
 def node_program() -> str:
-    """Return Playwright's own Node.js, or the one the operator named."""
+    """Return the program that PLAYWRIGHT_NODEJS_PATH names, or Playwright's own Node.js."""
     spec = find_spec("playwright")
     folders = (spec.submodule_search_locations or []) if spec else []
     bundled = [str(path) for path in (Path(folder) / "driver" / "node" for folder in folders) if path.is_file()]
@@ -23,10 +23,10 @@ def node_program() -> str:
 
 
 def check_node() -> None:
-    """Run Node.js once, before anything that depends on it.
+    """Check that Node.js runs, before anything that depends on it.
 
     Raises:
-        ExecutorUnavailable: It does not run; the sentence says what is missing and how to get it.
+        ExecutorUnavailable: It does not run; the message says what is missing and how to install it.
     """
     node = node_program()
     try:
@@ -41,7 +41,7 @@ def check_node() -> None:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise ExecutorUnavailable(_sentence(node, f"it said nothing for {_START_SECONDS} s")) from None
+        raise ExecutorUnavailable(_sentence(node, f"no output within {_START_SECONDS} s")) from None
     except OSError as error:
         raise ExecutorUnavailable(_sentence(node, error.strerror or str(error))) from None
     if done.returncode:
@@ -49,8 +49,8 @@ def check_node() -> None:
 
 
 def _sentence(node: str, said: str) -> str:
-    begin = f"Playwright's driver does not start, since its Node.js ({node}) does not run"
+    begin = f"Playwright's driver does not start: its Node.js ({node}) does not run"
     library = missing_library(said)
     if library:
-        return f"{begin}: the library {library} is missing: run `{library_command(library)}`, {_OTHERWISE}."
-    return f"{begin}: {said.splitlines()[-1]}: install Playwright again, {_OTHERWISE}."
+        return f"{begin}, since the library {library} is missing. Run `{library_command(library)}`, {_OTHERWISE}."
+        return f"{begin} ({said.splitlines()[-1]}). Reinstall Playwright, {_OTHERWISE}."

@@ -1,6 +1,6 @@
-"""One attempt in a browser: a fresh context, the steps, the artifacts, and evidence if it fails.
+"""One attempt in a browser: a new context, the steps, the artifacts, and evidence if it fails.
 
-The trace holds what the page saw; `traces.py` takes its credentials out before it is kept.
+The trace contains credentials, which `traces.py` removes before it is kept.
 """
 
 import asyncio
@@ -41,23 +41,23 @@ REPLY_SECONDS = 1
 MAX_RESULT_CHARS = 16_000
 
 UNEXPLAINED = frozenset({"aborted", "invalid_url", "timeout"})
-"""Classes of failed navigations of which more can be found out."""
+"""Error classes of navigations for which `navigation.py` may find the cause."""
 CHANGES = (asked.Click, asked.Fill, asked.Press, asked.Select, asked.WaitFor, asked.Wait)
-"""Actions after which a page may have more to scroll through."""
+"""Actions after which a page may have more lazy content."""
 
 T = TypeVar("T")
 Work = Callable[[], Coroutine[Any, Any, None]]
 
 
 class BrowserAttempt:
-    """One run of one payload.
+    """Runs one payload once.
 
     Args:
         running: The browser to run it in.
-        proxy: Where all requests go; *session* holds the credentials.
-        nav_timeout_ms: Longest wait of a step where the payload names none.
-        without_glyphs: Scripts that this machine shows as boxes.
-        traced: Whether a trace is recorded; it is kept if the attempt fails, or if the payload asks for it.
+        proxy: The proxy for all requests; *session* has its credentials.
+        nav_timeout_ms: Timeout of a step for which the payload has none.
+        without_glyphs: Scripts that are rendered as boxes on this machine.
+        traced: Whether a trace is recorded; it is kept if the attempt fails or the payload asks for it.
     """
 
     def __init__(
@@ -88,10 +88,10 @@ class BrowserAttempt:
         self._evidence = False
 
     async def run(self) -> Json:
-        """Do all steps; return the small JSON result.
+        """Run all steps and return the JSON result.
 
         Raises:
-            ExecutionFailed: A step failed; the evidence is on the shelf.
+            ExecutionFailed: A step failed; the evidence has been collected.
         """
         try:
             visit = await self._step("open a browser context", self._begin())
@@ -105,40 +105,40 @@ class BrowserAttempt:
             await self.close()
 
     async def close(self) -> None:
-        """Close the context and with it every page; a browser in which that hangs serves no further job."""
+        """Close the context with its pages; a browser in which this hangs gets no further job."""
         context, self._context = self._context, None
         if context is not None and not await settled(context.close(), CLOSE_SECONDS):
             self._running.suspect = True
 
     async def abandon(self, work: "asyncio.Task[Json]") -> None:
-        """End *work*, the task of `run`, by closing its context under it; kill the browser if that hangs."""
+        """End *work*, the task of `run`, by closing its context; kill the browser if that hangs."""
         self._abandoned = True
         work.add_done_callback(read_error)
         if self._running.died() is not None:
-            return  # closing the dead browser's driver will end it
+            return  # closing the dead browser's driver ends it
         await self.close()
         if self._running.suspect:
             self._running.kill()
         await asyncio.wait({work}, timeout=REPLY_SECONDS)
-        # A navigation that ends while its context closes never returns in Playwright 1.65: its reply names an object
-        # that is gone already. Nothing is under way any more, so this cancels no call.
+        # A navigation that ends while its context closes never returns in Playwright 1.65: its reply refers to an
+        # object that no longer exists. No call is in progress any more, so this cancels none.
         work.cancel()
         await self._running.absorb_error()
 
     def died(self) -> ExecutionFailed | None:
-        """How the attempt fails because its browser died, if it did."""
+        """Return the failure of the attempt if its browser died."""
         verdict = self._running.died()
         return failed(self._doing, verdict) if verdict else None
 
     async def keep_evidence(self, error: ExecutionFailed) -> None:
-        """Put on the shelf what shows how the attempt failed, as far as it can be had; add the notes to the error."""
+        """Collect as much evidence of the failure as possible, and add the notes to the error."""
         visit = self._visit
         if visit is None or self._evidence:
             return
-        self._evidence = True  # the limit of the attempt and a failing step can come together
+        self._evidence = True  # a failed step and the time limit can both call this
         if self._running.died() is None:
             await self._keep_trace()
-        # Side by side: in a page that hangs each of them takes its whole time.
+        # Concurrently: if the page hangs, each of them takes its whole timeout.
         tries = [asyncio.ensure_future(self._why_missing(*step)) for step in self._evidence_steps(visit)]
         await asyncio.wait(tries)
         record = await self._record(visit)
@@ -153,20 +153,20 @@ class BrowserAttempt:
         yield "page.html", lambda: visit.html(EVIDENCE_MS)
 
     async def _why_missing(self, name: str, keep: Work) -> str | None:
-        """Keep one file of the evidence, or return a sentence about why there is none."""
+        """Save one file of the evidence, or return a note on why it is missing."""
         if name in self._shelf:
             return None
         dead = self._running.died()
         if dead is not None:
-            return f"There is no {name}: {dead.sentence}."
+            return f"{name} is missing: {dead.sentence}."
         try:
             await keep()
-        except Exception as reason:  # noqa: BLE001 - Playwright raises a bare one where its driver dies
-            return f"There is no {name}: {first_line(str(reason))}."
+        except Exception as reason:  # noqa: BLE001 - Playwright raises a plain Exception if its driver dies
+            return f"{name} is missing: {first_line(str(reason))}."
         return None
 
     async def _record(self, visit: Visit) -> dict[str, Any]:
-        """What every attempt leaves, well or not: steps, notes and errors."""
+        """Return the steps, notes and errors of the attempt."""
         notes = list(visit.notes)
         errors: dict[str, Json] = {}
         if self._running.died() is None:
@@ -176,7 +176,7 @@ class BrowserAttempt:
         return {"steps": self._steps, "refused": refusals(self._session), "notes": notes, **errors}
 
     async def _keep_trace(self) -> None:
-        """Put trace.zip on the shelf, if it can be had."""
+        """Save trace.zip, if the browser responds."""
         if self._context is None or not self._traced:
             return
         await settled(self._context.tracing.stop(path=self._shelf.path("trace.zip")), EVIDENCE_SECONDS)
@@ -225,7 +225,7 @@ class BrowserAttempt:
             raise failures[0]
 
     def _last_steps(self, visit: Visit) -> list[tuple[str, Work]]:
-        """What is kept at the end; one that fails does not keep the others from being done."""
+        """Return the steps that save artifacts at the end; all of them run even if one fails."""
         request, timeout_ms = self._request, self._timeout_ms
         steps: list[tuple[bool | None, str, Work]] = [
             (True, "extract", lambda: self._keep_extracted(visit)),
@@ -244,7 +244,7 @@ class BrowserAttempt:
             self._shelf.add_json("extracted.json", visit.extracted)
 
     async def _step(self, doing: str, work: Coroutine[Any, Any, T]) -> T:
-        """Time one step, and judge what it raises."""
+        """Run and time one step, and classify its error."""
         self._doing = doing
         before, started = newest_failure(self._session), time.monotonic()
         try:
@@ -252,7 +252,7 @@ class BrowserAttempt:
         except ExecutionFailed:
             raise
         except Exception as error:
-            # Playwright raises a bare one where its driver dies, at times before the process is gone.
+            # Playwright raises a plain Exception if its driver dies, sometimes before the process is gone.
             if not (isinstance(error, Error | StepTimeout) or DRIVER_GONE.search(str(error))):
                 raise
             raise await self._judge(doing, str(error), before) from error
@@ -306,7 +306,7 @@ class BrowserAttempt:
         return found
 
     async def _note_boxes(self, visit: Visit) -> None:
-        """Say which text of the page is boxes; without this note if the page does not answer."""
+        """Note the scripts that are rendered as boxes, unless the page does not respond."""
         with contextlib.suppress(Error, StepTimeout):
             boxes = await bounded(boxed_scripts(visit.page, self._without_glyphs), EVIDENCE_SECONDS)
             if boxes:
@@ -314,7 +314,7 @@ class BrowserAttempt:
 
 
 def context_options(request: asked.BrowserPayload) -> dict[str, Any]:
-    """Return the arguments of `new_context`: what the payload asked for, and what no page may have."""
+    """Return the arguments of `new_context`: those of the payload, and restrictions for every page."""
     headers = {name: value for name, value in request.extra_headers.items() if name.lower() != "cookie"}
     options = {
         "viewport": request.viewport.model_dump(),
@@ -333,17 +333,17 @@ def context_options(request: asked.BrowserPayload) -> dict[str, Any]:
 
 
 def small(extracted: dict[str, Json]) -> Json:
-    """Return what was extracted if it fits a row; it is whole in extracted.json in any case."""
+    """Return the extracted values if they fit in a row; extracted.json always has all of them."""
     return extracted if len(json.dumps(extracted)) <= MAX_RESULT_CHARS else {"truncated": sorted(extracted)}
 
 
 def unreached(session: ProxySession) -> list[Json]:
-    """Return the hosts that a part of the page asked for and that did not answer, the latest ten."""
+    """Return the latest ten hosts that the page requested and that could not be reached."""
     hops = [hop for hop in session.failures if hop.kind != "blocked_address"]
     return [{"url": hop.authority, "reason": hop.sentence} for hop in hops[-10:]]
 
 
 def refusals(session: ProxySession) -> list[str]:
-    """Return why hosts were refused that the page asked for on its own, each once, at most ten."""
+    """Return why hosts that the page requested were blocked, without duplicates, at most ten."""
     sentences = [hop.sentence for hop in session.failures if hop.kind == "blocked_address"]
     return list(dict.fromkeys(sentences))[:10]

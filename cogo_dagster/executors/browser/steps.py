@@ -1,4 +1,4 @@
-"""What each action does to the page."""
+"""Performs the actions of a payload on a page."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ MAX_MATCHES = 1_000
 MAX_TEXT_CHARS = 100_000
 DOCUMENT_TRIES: Final = 5
 BOM: Final = b"\xef\xbb\xbf"
-"""Before page.html: the document may name another encoding, and a browser believes this mark first."""
+"""Written before page.html: the document may declare another encoding, and the mark takes precedence over it."""
 
 _ATTRIBUTES = "(elements, name) => elements.map(element => element.getAttribute(name))"
 
@@ -52,13 +52,13 @@ _SCROLL = """async ([limitMs, limitPx]) => {
 
 @dataclass(slots=True)
 class Visit:
-    """One job's page and what it has yielded.
+    """The page of one attempt and its results so far.
 
     Attributes:
-        timeout_ms: Longest wait of a step that names none.
-        scrolls: Whether every page that is opened is scrolled through.
+        timeout_ms: Timeout of a step that has none.
+        scrolls: Whether to scroll through every page that is opened.
         status: HTTP status of the latest `goto`.
-        notes: What the reader of the result should know, one sentence each.
+        notes: Notes for the result.
     """
 
     page: Page
@@ -73,7 +73,7 @@ class Visit:
     notes: list[str] = field(default_factory=list)
 
     async def open(self, step: asked.Goto) -> None:
-        """Navigate, and judge the answer."""
+        """Navigate and check the response."""
         self.events.expect()
         timeout_ms = step.timeout_ms or self.timeout_ms
         going = self.page.goto(step.url, wait_until=step.wait_until or self.wait_until, timeout=timeout_ms)
@@ -87,14 +87,14 @@ class Visit:
             await self.scroll(timeout_ms)
 
     async def scroll(self, timeout_ms: int) -> None:
-        """Scroll to the end and back to the top, and wait for the images that this has loaded."""
+        """Scroll to the end and back to the top, and wait until the images have loaded."""
         limit_ms = timeout_ms * 0.8
         limit_px = most_height(1)
         if not await bounded(self.page.evaluate(_SCROLL, [limit_ms, limit_px]), timeout_ms / 1000):
-            self.note(f"The page was scrolled through for {limit_ms / 1000:g} s or {limit_px} pixels, not to its end.")
+            self.note(f"Scrolling stopped after {limit_ms / 1000:g} s or {limit_px} pixels, before the end of the page.")
 
     async def document(self) -> tuple[str, int | None]:
-        """Return title and HTTP status of the document that is shown now, however the page came to it."""
+        """Return the title and HTTP status of the current document, also after client-side redirects."""
         for tries_left in reversed(range(DOCUMENT_TRIES)):
             try:
                 title, status = await bounded(self.page.evaluate(_DOCUMENT), self.timeout_ms / 1000)
@@ -108,7 +108,7 @@ class Visit:
         return title if isinstance(title, str) else "", status if known else None
 
     async def screenshot(self, name: str, *, full_page: bool, timeout_ms: int) -> None:
-        """Keep a picture of the window or of the whole page, as much of it as the browser draws and fits a file."""
+        """Save a screenshot of the window or the whole page, up to the limits of the browser and of an artifact."""
         clip: FloatRect | None = None
         width, height, shown = 0, 0, 0
         if full_page:
@@ -126,26 +126,26 @@ class Visit:
         self._keep_picture(name, picture, hasty)
 
     async def screenshot_of(self, name: str, selector: str, *, timeout_ms: int) -> None:
-        """Keep a picture of the first element that matches."""
+        """Save a screenshot of the first matching element."""
         self._keep_picture(name, *await picture_of_element(self.page.locator(selector).first, timeout_ms))
 
     def _keep_picture(self, name: str, picture: bytes, hasty: bool) -> None:
         if hasty:
-            self.note(f"{name}.png was taken as the page was: it was not ready in time, as when a font does not load.")
+            self.note(f"{name}.png was taken before the page was ready, for example because a font did not load.")
         self.shelf.add(f"{name}.png", picture)
 
     async def html(self, timeout_ms: int) -> None:
-        """Keep the document as it is now, in UTF-8 with a byte order mark."""
+        """Save the current document, in UTF-8 with a byte order mark."""
         content = await bounded(self.page.content(), timeout_ms / 1000)
         self.shelf.add("page.html", BOM + self.storable("page.html", content).encode())
 
     def note(self, sentence: str) -> None:
-        """Tell the reader of the result, once."""
+        """Add a note, unless it is there already."""
         if sentence not in self.notes:
             self.notes.append(sentence)
 
     def storable(self, where: str, value: T) -> T:
-        """Return what a page yielded as it can be stored, and note where that is not what the page has."""
+        """Return *value* with characters that cannot be stored replaced, and note the replacement."""
         kept, changed = storable_json(value)
         if changed:
             self.note(
@@ -154,19 +154,19 @@ class Visit:
         return cast("T", kept)
 
     async def pdf(self, name: str, *, timeout_ms: int) -> None:
-        """Keep the page as it would be printed, in the size that its `@page` names."""
+        """Save the page as it would be printed, in the size of its `@page` rule."""
         printing = self.page.pdf(print_background=True, prefer_css_page_size=True)
         self.shelf.add(f"{name}.pdf", await bounded(printing, timeout_ms / 1000))
 
 
 def describe(step: Any) -> str:
-    """Name a step for a person: `click #go`, `goto https://…`; never a value that was typed in."""
+    """Return a description of a step such as `click #go`; it never contains a value that was filled in."""
     targets = (getattr(step, name, None) for name in ("url", "selector", "text", "name", "key"))
     return " ".join([step.do, *filter(None, targets)][:2])[:300]
 
 
 async def perform(visit: Visit, step: Any) -> None:
-    """Do one action; raises what Playwright raises."""
+    """Perform one action; Playwright's errors propagate."""
     await _ACTIONS[type(step)](visit, step, step.timeout_ms or visit.timeout_ms)
 
 
@@ -201,7 +201,7 @@ async def _wait_for(visit: Visit, step: asked.WaitFor, timeout_ms: int) -> None:
     await locator.first.wait_for(state=step.state, timeout=timeout_ms)
 
 
-async def _wait(visit: Visit, step: asked.Wait, timeout_ms: int) -> None:  # noqa: ARG001 - every action has the same form
+async def _wait(visit: Visit, step: asked.Wait, timeout_ms: int) -> None:  # noqa: ARG001 - all actions have the same signature
     await visit.page.wait_for_timeout(step.ms)
 
 
@@ -230,7 +230,7 @@ async def _extract(visit: Visit, step: asked.Extract, timeout_ms: int) -> None:
         timeout_ms / 1000,
     )
     if len(values) > MAX_MATCHES:
-        visit.note(f"{step.name} holds the first {MAX_MATCHES} of {len(values)} matches.")
+        visit.note(f"{step.name} has the first {MAX_MATCHES} of {len(values)} matches.")
     kept = [value[:MAX_TEXT_CHARS] if isinstance(value, str) else value for value in values[:MAX_MATCHES]]
     visit.extracted[step.name] = visit.storable(step.name, kept if step.all else kept[0])
 

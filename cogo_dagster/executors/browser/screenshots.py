@@ -1,4 +1,4 @@
-"""Screenshots, also of pages that never come to rest and of pages higher than the browser's usual limit."""
+"""Screenshots, also of pages that never become ready and of pages above the browser's usual height limit."""
 
 import base64
 from collections.abc import Awaitable, Callable
@@ -10,24 +10,24 @@ from playwright.async_api import TimeoutError as PlaywrightTimeout
 from cogo_dagster.executors.browser.tasks import bounded
 
 MAX_SCREENSHOT_PX: Final = 60_000
-"""Tallest picture. Chromium 156 draws pages of 60,000 px right, of 100,000 px not: the rest is blank or repeated."""
+"""Maximum height. Chromium 156 renders 60,000 px correctly; of 100,000 px a part is blank or repeated."""
 MAX_SCREENSHOT_AREA: Final = 128_000_000
-"""Most pixels of a picture: each takes four bytes in the browser, and again while it is compressed."""
+"""Maximum number of pixels: each takes four bytes in the browser, and four more during compression."""
 READY_MS: Final = 10_000
-"""Longest wait for a page that holds its picture back, as one whose fonts never come."""
+"""How long to wait for a page to be ready; a font that never loads delays the screenshot."""
 
 _NOT_CAPTURED: Final = "Unable to capture screenshot"
 _SIZE = "() => [document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
 
 
 async def picture_of(page: Page, clip: FloatRect | None, full_page: bool, timeout_ms: int) -> tuple[bytes, bool]:
-    """Return a PNG, and whether it was taken without waiting for the page to be ready.
+    """Return a PNG, and whether it was taken before the page was ready.
 
     Args:
-        clip: The part of the page; None for the window, or all of it with *full_page*.
+        clip: A part of the page; None for the window, or for the whole page with *full_page*.
 
     Raises:
-        StepTimeout: The browser did not answer in *timeout_ms*.
+        StepTimeout: The browser did not respond within *timeout_ms*.
     """
     ready_ms = min(timeout_ms / 2, READY_MS)
     try:
@@ -40,7 +40,7 @@ async def picture_of(page: Page, clip: FloatRect | None, full_page: bool, timeou
 
 
 async def picture_of_element(locator: Locator, timeout_ms: int) -> tuple[bytes, bool]:
-    """Return a PNG of one element, likewise."""
+    """Return a PNG of one element, and whether it was taken before the page was ready."""
     ready_ms = min(timeout_ms / 2, READY_MS)
     try:
         return await _captured(lambda: locator.screenshot(timeout=ready_ms)), False
@@ -53,7 +53,7 @@ async def picture_of_element(locator: Locator, timeout_ms: int) -> tuple[bytes, 
 
 
 async def _captured(take: Callable[[], Awaitable[bytes]]) -> bytes:
-    """Take a picture, and once more where Chromium had no frame to show, as on a busy machine."""
+    """Take a screenshot; retry once if Chromium had no frame yet, which happens on a busy machine."""
     try:
         return await take()
     except Error as error:
@@ -63,18 +63,18 @@ async def _captured(take: Callable[[], Awaitable[bytes]]) -> bytes:
 
 
 async def page_size(page: Page, timeout_ms: int) -> tuple[int, int]:
-    """Return width and height of the page's content in CSS pixels."""
+    """Return the width and height of the page's content in CSS pixels."""
     width, height = await bounded(page.evaluate(_SIZE), timeout_ms / 1000)
     return int(width), int(height)
 
 
 def most_height(width: int) -> int:
-    """Return how many rows a picture of so many columns may have."""
+    """Return the maximum height of a screenshot with this width, in pixels."""
     return min(MAX_SCREENSHOT_PX, MAX_SCREENSHOT_AREA // max(width, 1))
 
 
 async def _drawn_now(page: Page, clip: FloatRect | None) -> bytes:
-    """Ask Chromium itself, which waits for nothing."""
+    """Capture with Chromium's own command, which does not wait for the page to be ready."""
     options: dict[str, Any] = {"format": "png"}
     if clip is not None:
         options |= {"clip": {**clip, "scale": 1}, "captureBeyondViewport": True}
