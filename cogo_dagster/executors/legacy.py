@@ -9,7 +9,7 @@ from cogo_dagster.queue.model import ExecutionResult, Job, Json
 from cogo_dagster.queue.workspace import Workspace
 
 
-class FormerExecutor(Executor):
+class LegacyExecutor(Executor):
     """Adapts such an executor, by duck typing.
 
     Args:

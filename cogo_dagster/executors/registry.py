@@ -4,7 +4,7 @@
 browser = "cogo_dagster.executors.browser.executor:BrowserExecutor"     # a subclass of Executor
 
 An entry point that cannot be loaded, or whose `build` raises, affects only the jobs of its family.
-An entry point may also name a function, as packages did before the class `Executor` existed; see `former`.
+An entry point may also name a function, as packages did before the class `Executor` existed; see `legacy`.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
 from cogo_dagster.executors.errors import ExecutorUnavailable
-from cogo_dagster.executors.former import FormerExecutor
+from cogo_dagster.executors.legacy import LegacyExecutor
 from cogo_dagster.queue.executor import Executor, ExecutorContext, InvalidPayload
 from cogo_dagster.queue.model import Json, family_of
 from cogo_dagster.settings import Settings
@@ -85,7 +85,7 @@ def validate_payload(type: str, payload: Json, settings: Settings) -> dict[str, 
         executor = _class_of(point) or _built(point, ExecutorContext.offline(settings))
     except ExecutorUnavailable as error:
         raise InvalidPayload(f"The payload cannot be validated. {error}") from error
-    if isinstance(executor, FormerExecutor):
+    if isinstance(executor, LegacyExecutor):
         return executor.checked(type, payload)
     return executor.validate(type, payload, settings)
 
@@ -106,7 +106,7 @@ def _class_of(point: EntryPoint) -> type[Executor] | None:
 def _built(point: EntryPoint, context: ExecutorContext) -> Executor:
     executor = _class_of(point)
     try:
-        built = FormerExecutor.of(point.load(), context) if executor is None else executor.build(context)
+        built = LegacyExecutor.of(point.load(), context) if executor is None else executor.build(context)
         _check(built, point.name)
     except ExecutorUnavailable:
         raise  # its message says what to do
@@ -122,11 +122,11 @@ def _check(executor: Executor, family: str) -> None:
 
 
 def _unavailable(point: EntryPoint, error: BaseException) -> ExecutorUnavailable:
-    reason = f"{type(error).__name__}: {_said(error)}"
+    reason = f"{type(error).__name__}: {_error_text(error)}"
     return ExecutorUnavailable(f"The executor {point.name} ({point.value}) cannot be loaded: {reason}.")
 
 
-def _said(error: BaseException) -> str:
+def _error_text(error: BaseException) -> str:
     try:
         return str(error).strip().split("\n", 1)[0].rstrip(".")[:500] or "no error message"
     except Exception:  # noqa: BLE001 - the __str__ of a third-party exception may raise

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cogo_dagster.executors.browser.artifacts import MAX_FILE_BYTES, MAX_FILES, Shelf
+from cogo_dagster.executors.browser.artifacts import MAX_FILE_BYTES, MAX_FILES, ArtifactCollector
 from cogo_dagster.executors.browser.errors import classify, classify_status
 from cogo_dagster.queue.executor import ExecutionFailed
 from cogo_dagster.queue.retry_after import retry_after_seconds
@@ -57,8 +57,8 @@ def test_messages_have_classes(message: str, error_class: str, retryable: bool) 
     """What can pass is tried again, what cannot is not, and the sentence holds no call log."""
     verdict = classify(message)
     assert (verdict.error_class, verdict.retryable) == (error_class, retryable)
-    assert "\n" not in verdict.sentence
-    assert verdict.sentence
+    assert "\n" not in verdict.message
+    assert verdict.message
 
 
 @pytest.mark.parametrize(
@@ -90,15 +90,15 @@ def test_retry_after_is_read_in_both_forms(value: str, seconds: float | None) ->
 
 def test_artifacts_are_limited(tmp_path: Path) -> None:
     """Too large and too many are permanent failures with a sentence, and leave no file behind."""
-    shelf = Shelf(tmp_path)
+    collector = ArtifactCollector(tmp_path)
     with pytest.raises(ExecutionFailed, match=r"big\.png has 26,214,401 bytes, but an artifact may have 26,214,400"):
-        shelf.add("big.png", bytes(MAX_FILE_BYTES + 1))
-    shelf.path("trace.zip").write_bytes(bytes(MAX_FILE_BYTES + 1))
+        collector.add("big.png", bytes(MAX_FILE_BYTES + 1))
+    collector.path("trace.zip").write_bytes(bytes(MAX_FILE_BYTES + 1))
     with pytest.raises(ExecutionFailed) as refused:
-        shelf.take("trace.zip")
+        collector.take("trace.zip")
     assert (refused.value.error_class, refused.value.retryable) == ("artifact_limit", False)
     assert list(tmp_path.iterdir()) == []
     for number in range(MAX_FILES):
-        shelf.add(f"{number}.png", b"x")
+        collector.add(f"{number}.png", b"x")
     with pytest.raises(ExecutionFailed, match="25 is the limit"):
-        shelf.add("more.png", b"x")
+        collector.add("more.png", b"x")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cogo_dagster.executors.browser import pictures
+from cogo_dagster.executors.browser import screenshots
 from cogo_dagster.executors.browser.charsets import as_file, decoded, page_charset
 from cogo_dagster_tests.executors.bench import OPTIONS, Bench, artifact, bench
 from cogo_dagster_tests.executors.rawserver import answering
@@ -142,7 +142,7 @@ def test_a_page_beyond_the_limit_is_cut_and_noted(shared: Bench) -> None:
     """What the browser would draw blank is left out."""
     shared.site.pages["/higher"] = TALL.format(height=100_000)
     found = shared.run({"url": shared.site.url("/higher"), "full_page": True, "viewport": {"width": 200}})
-    assert rows(artifact(found, "screenshot.png"))[1] == pictures.MAX_SCREENSHOT_PX
+    assert rows(artifact(found, "screenshot.png"))[1] == screenshots.MAX_SCREENSHOT_PX
     assert found.result["notes"] == ["screenshot.png shows the upper 60000 of 100100 pixels."]
 
 

@@ -128,18 +128,18 @@ def test_two_at_once_install_once(bare: Path, tmp_path: Path, monkeypatch: pytes
     """The second waits for the first and finds what it installed."""
     runs: list[str] = []
     both = threading.Barrier(2, timeout=10)
-    present = find.Search.present
+    first_working = find.Search.first_working
 
     def look(search: find.Search) -> find.BrowserChoice | None:
         """Let both look before either installs."""
-        found = present(search)
+        found = first_working(search)
         if threading.current_thread() not in seen:
             seen.add(threading.current_thread())
             both.wait()
         return found
 
     def install(_: Installer, step: Step) -> None:
-        runs.append(step.what)
+        runs.append(step.title)
         program(bare / "cogo-chromium")
 
     seen: set[threading.Thread] = set()
@@ -232,6 +232,6 @@ def test_downloads_go_below_the_home_where_the_cache_cannot_be_written(bare: Pat
     (tmp_path / ".cache").symlink_to("/proc/self")  # where nobody can make a folder
     assert search.download_environment() == {"PLAYWRIGHT_BROWSERS_PATH": str(own)}
     shell = program(own / "chromium_headless_shell-9/linux/chrome-headless-shell")
-    found = search.present()
+    found = search.first_working()
     assert found is not None
     assert found.executable_path == shell

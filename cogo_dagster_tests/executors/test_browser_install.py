@@ -111,7 +111,7 @@ def test_a_download_ends_with_the_stop(machine: Path) -> None:
 @pytest.mark.parametrize("packages", [False, True])
 def test_a_step_is_not_waited_for_for_ever(machine: Path, monkeypatch: pytest.MonkeyPatch, packages: bool) -> None:
     """A download is ended; packages are left to their installation, and the sentence says where its log is."""
-    monkeypatch.setattr(install, "STEP_SECONDS", 0.5)
+    monkeypatch.setattr(install, "STEP_TIMEOUT_SECONDS", 0.5)
     with (
         pytest.raises(ExecutorUnavailable, match=r"took longer than .* see .*install-browser.log"),
         installer(machine / "install") as steps,
@@ -123,13 +123,13 @@ def test_a_step_is_not_waited_for_for_ever(machine: Path, monkeypatch: pytest.Mo
 def test_another_installation_is_not_waited_for_for_ever(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor after a stop."""
     with installer(machine / "install"):
-        monkeypatch.setattr(install, "STEP_SECONDS", 0.2)
+        monkeypatch.setattr(install, "STEP_TIMEOUT_SECONDS", 0.2)
         with (
             pytest.raises(ExecutorUnavailable, match="Another process has been installing"),
             installer(machine / "install"),
         ):
             raise AssertionError
-        monkeypatch.setattr(install, "STEP_SECONDS", 60)
+        monkeypatch.setattr(install, "STEP_TIMEOUT_SECONDS", 60)
         STOP.note_stop()
         with pytest.raises(Interrupted), installer(machine / "install"):
             raise AssertionError
@@ -163,7 +163,7 @@ def test_apt_waits_for_other_programs_for_a_while(machine: Path) -> None:
 
 def test_a_download_to_which_nothing_comes_is_ended(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever else it writes; the reason is kept."""
-    monkeypatch.setattr(install, "STALL_SECONDS", 0.5)
+    monkeypatch.setattr(install, "STALL_TIMEOUT_SECONDS", 0.5)
     monkeypatch.setattr(install, "REPORT_SECONDS", 0.1)
     trying = "echo $$ > ~/download.pid; while :; do echo 'Error, trying again'; sleep 0.05; done"
     with installer(machine / "install") as steps:

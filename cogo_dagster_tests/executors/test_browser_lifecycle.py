@@ -114,8 +114,8 @@ def test_a_request_that_a_dying_browser_broke_is_an_interruption(site: Site, fol
 
 def test_a_browser_that_hangs_is_killed(site: Site, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """At the job's limit a browser that answers nothing is ended, and the next job gets another."""
-    monkeypatch.setattr(run, "CLOSE_SECONDS", 0.5)
-    monkeypatch.setattr(run, "EVIDENCE_SECONDS", 0.5)
+    monkeypatch.setattr(run, "CLOSE_TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr(run, "EVIDENCE_TIMEOUT_SECONDS", 0.5)
     with bench(site, folder) as started:
         hung = started.running
 
@@ -155,7 +155,7 @@ def test_a_call_that_misses_the_browsers_death_is_not_waited_for(monkeypatch: py
     monkeypatch.setattr(executor, "WATCH_SECONDS", 0.01)
     attempt = Deaf()
     with pytest.raises(ExecutionFailed, match=r"It died\."):
-        asyncio.run(asyncio.wait_for(executor._guarded(attempt, 60), 10))
+        asyncio.run(asyncio.wait_for(executor._run_watched(attempt, 60), 10))
     assert attempt.abandoned
 
 

@@ -124,7 +124,7 @@ def test_every_way_out_of_a_missing_sandbox_is_named(monkeypatch: pytest.MonkeyP
 def test_a_browser_without_a_library_is_not_called_a_broken_driver() -> None:
     """The library, and the command that installs it."""
     message = "x: error while loading shared libraries: libnss3.so: cannot open shared object file"
-    said = process._launch_sentence(message, BrowserChoice(Path("/b"), "Chromium 1.0", "playwright"))
+    said = process._launch_message(message, BrowserChoice(Path("/b"), "Chromium 1.0", "playwright"))
     assert said.startswith("/b does not start, since the library libnss3.so is missing: run `")
 
 

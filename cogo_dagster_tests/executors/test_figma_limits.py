@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cogo_dagster.executors.figma.rate_gate import RateGate, Tier, refusal
+from cogo_dagster.executors.figma.rate_gate import RateGate, Tier, rate_limit_message
 from cogo_dagster.queue.errors import TransportError
 from cogo_dagster.queue.executor import Snooze
 from cogo_dagster.queue.model import Json
@@ -67,15 +67,15 @@ def test_a_limit_of_one_files_plan_stops_no_other_file(figma: FigmaBench) -> Non
     rates = RateLimits(figma.transport)
     token = figma.executor()._options.token_hash
     first, second = (RateGate(rates, token, 0.0, key) for key in ("KEY", "OTHER"))
-    asyncio.run(first.refused(Tier.EXPENSIVE, {k.lower(): v for k, v in DAYS[2].items()}))
+    asyncio.run(first.rate_limited(Tier.EXPENSIVE, {k.lower(): v for k, v in DAYS[2].items()}))
     with pytest.raises(Snooze, match="plan starter"):
-        asyncio.run(first.enter(Tier.EXPENSIVE))
-    asyncio.run(second.enter(Tier.EXPENSIVE))
-    asyncio.run(first.enter(Tier.CHEAP))
-    asyncio.run(second.refused(Tier.EXPENSIVE, {"retry-after": "30", "x-figma-rate-limit-type": "high"}))
+        asyncio.run(first.acquire(Tier.EXPENSIVE))
+    asyncio.run(second.acquire(Tier.EXPENSIVE))
+    asyncio.run(first.acquire(Tier.CHEAP))
+    asyncio.run(second.rate_limited(Tier.EXPENSIVE, {"retry-after": "30", "x-figma-rate-limit-type": "high"}))
     for gate in (second, RateGate(rates, token, 0.0, "THIRD")):
         with pytest.raises(Snooze, match="for 30 s"):
-            asyncio.run(gate.enter(Tier.EXPENSIVE))
+            asyncio.run(gate.acquire(Tier.EXPENSIVE))
 
 
 def test_a_file_of_another_plan_is_exported_meanwhile(figma: FigmaBench) -> None:
@@ -137,14 +137,14 @@ def test_a_refusal_that_says_nothing_sensible_is_waited_out_sensibly(
 def test_calls_that_a_minute_does_not_hold_wait_or_are_put_off(figma: FigmaBench, owner: Any) -> None:
     """The bucket is empty and another worker would have to wait for a token longer than it has patience."""
     rates = RateLimits(figma.transport)
-    gate = RateGate(rates, "0123456789ab", patience_seconds=0.0)
+    gate = RateGate(rates, "0123456789ab", max_wait_seconds=0.0)
     for _ in range(10):
-        asyncio.run(gate.enter(Tier.EXPENSIVE))
+        asyncio.run(gate.acquire(Tier.EXPENSIVE))
     with pytest.raises(Snooze, match="Other jobs use up") as put_off:
-        asyncio.run(gate.enter(Tier.EXPENSIVE))
+        asyncio.run(gate.acquire(Tier.EXPENSIVE))
     assert 0 < put_off.value.delay_seconds < 10
     owner.execute("update public.rate_limits set refilled_at = refilled_at - interval '5.9 seconds'")
-    asyncio.run(RateGate(rates, "0123456789ab", patience_seconds=30).enter(Tier.EXPENSIVE))
+    asyncio.run(RateGate(rates, "0123456789ab", max_wait_seconds=30).acquire(Tier.EXPENSIVE))
 
 
 def test_a_database_that_is_away_consumes_no_attempt(figma: FigmaBench) -> None:
@@ -181,7 +181,7 @@ def test_a_circuit_that_cannot_be_opened_still_puts_the_job_off(figma: FigmaBenc
 )
 def test_a_refusal_is_one_sentence(headers: dict[str, str], sentence: str) -> None:
     """With what Figma's headers say, and nothing secret."""
-    assert refusal(Tier.EXPENSIVE, 5_400, headers) == sentence
+    assert rate_limit_message(Tier.EXPENSIVE, 5_400, headers) == sentence
 
 
 class Deaf:

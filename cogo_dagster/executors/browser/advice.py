@@ -30,10 +30,12 @@ def as_root(command: str) -> str:
     return f"sudo {command}" if shutil.which("sudo") else f"su -c {shlex.quote(command)}"
 
 
-def playwright_command(*words: str) -> str:
+def playwright_command(*arguments: str) -> str:
     """Return a command of this installation's Playwright that works in any working directory."""
     program = Path(sys.executable).with_name("playwright")
-    return shlex.join([str(program), *words] if program.is_file() else [sys.executable, "-m", "playwright", *words])
+    return shlex.join(
+        [str(program), *arguments] if program.is_file() else [sys.executable, "-m", "playwright", *arguments]
+    )
 
 
 def browser_commands() -> str:
@@ -46,9 +48,9 @@ def browser_commands() -> str:
     return f"`{whole}`, or the package of Google Chrome"
 
 
-def missing_library(said: str) -> str | None:
+def missing_library(output: str) -> str | None:
     """Return the shared library that the loader reports as missing in a program's output, or None."""
-    found = _LOADER.search(said)
+    found = _LOADER.search(output)
     return found[1] if found else None
 
 
@@ -70,7 +72,7 @@ def fonts_advice() -> str:
     return f"Install the Noto fonts (CJK and Color Emoji), or run `{own}`."
 
 
-def sandbox_sentence(*, root: bool) -> str:
+def sandbox_message(*, root: bool) -> str:
     """Return why Chromium's sandbox does not work here, and the remedies.
 
     Args:

@@ -20,7 +20,7 @@ CONTENT_TYPES = {
 }
 
 
-class Shelf:
+class ArtifactCollector:
     """Collects artifacts in one folder.
 
     Args:

@@ -28,7 +28,7 @@ _PRESCAN_BYTES: Final = 1_024
 
 
 def page_charset(content: bytes, content_type: str) -> str:
-    """Return Python's name of the encoding: from the byte order mark, Content-Type or `<meta>`, else UTF-8 or Windows-1252."""
+    """Return Python's name of the encoding: byte order mark, Content-Type, `<meta>`, else UTF-8 or Windows-1252."""
     of_file = _file_charset(content)
     if content.startswith(tuple(bom for bom, _ in _BOMS)):
         return of_file

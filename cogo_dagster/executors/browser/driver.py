@@ -16,7 +16,7 @@ from pathlib import Path
 from cogo_dagster.executors.browser.environment import clean_environment
 from cogo_dagster.executors.browser.node import node_program
 from cogo_dagster.executors.errors import ExecutorUnavailable
-from cogo_dagster.executors.guard import words
+from cogo_dagster.executors.guard import guard_command
 from cogo_dagster.queue.folders import LockedFolder, sweep_folders
 
 PREFIX = "cogo-browser-"
@@ -58,7 +58,7 @@ def clean_driver(scratch: Path) -> Iterator[None]:
     own = {"TMPDIR": str(scratch), "BREAKPAD_DUMP_LOCATION": str(scratch)}
     variables = clean_environment(os.environ) | own
     assignments = " ".join(shlex.quote(f"{name}={value}") for name, value in variables.items())
-    guarded = words(
+    guarded = guard_command(
         [node_program()],
         worker_pid=os.getpid(),
         grace_seconds=GRACE_SECONDS,
@@ -84,7 +84,7 @@ def clean_driver(scratch: Path) -> Iterator[None]:
             os.environ["PLAYWRIGHT_NODEJS_PATH"] = before
 
 
-def noted_pid(scratch: Path) -> int:
+def read_driver_pid(scratch: Path) -> int:
     """Return the process id of the driver that was started through the script.
 
     Raises:

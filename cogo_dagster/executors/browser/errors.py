@@ -11,17 +11,17 @@ RETRYABLE_STATUSES = frozenset({408, 425, 429})
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Failure:
     """A classified failure.
 
     Attributes:
         error_class: Short, stable name for grouping.
-        sentence: What happened; continues "goto https://…: ".
+        message: What happened; continues "goto https://…: ".
     """
 
     error_class: str
     retryable: bool
-    sentence: str
+    message: str
 
 
 DRIVER_GONE = re.compile(r"reading from the driver|driver process|Connection closed")
@@ -90,35 +90,35 @@ NO_DOCUMENT = frozenset({204, 205, 304})
 """Statuses for which a browser does not navigate."""
 
 
-def classify(message: str) -> Verdict:
+def classify(message: str) -> Failure:
     """Classify the message of a Playwright error; an unknown message is retryable."""
-    for pattern, error_class, retryable, sentence in _RULES:
+    for pattern, error_class, retryable, description in _RULES:
         if re.search(pattern, message):
-            return Verdict(error_class, retryable, f"{sentence} ({first_line(message)})")
-    return Verdict("browser_error", True, first_line(message))
+            return Failure(error_class, retryable, f"{description} ({first_line(message)})")
+    return Failure("browser_error", True, first_line(message))
 
 
-def no_document(status: int) -> Verdict:
+def no_document(status: int) -> Failure:
     """Classify a status without a document; a retry would not change it."""
-    return Verdict("no_document", False, f"the server responded with {status}, which has no document")
+    return Failure("no_document", False, f"the server responded with {status}, which has no document")
 
 
-def unopenable(target: str) -> Verdict:
+def unsupported_url(target: str) -> Failure:
     """Classify a redirect to a URL that a browser cannot open."""
-    return Verdict("invalid_url", False, f"it redirects to {first_line(target)}, which a browser cannot open")
+    return Failure("invalid_url", False, f"it redirects to {first_line(target)}, which a browser cannot open")
 
 
-def unsettled(wait_until: str, navigations: int, message: str) -> Verdict:
+def unsettled(wait_until: str, navigations: int, message: str) -> Failure:
     """Classify a navigation whose document arrived in time but did not reach the state *wait_until*."""
     loaded = f"the page loaded {navigations} documents" if navigations > 1 else "the page loaded"
-    sentence = f"{loaded} but did not reach {wait_until!r} in time ({first_line(message)})"
-    return Verdict("unsettled", True, f"{sentence}; set wait_until to an earlier state")
+    description = f"{loaded} but did not reach {wait_until!r} in time ({first_line(message)})"
+    return Failure("unsettled", True, f"{description}; set wait_until to an earlier state")
 
 
-def classify_status(status: int) -> Verdict:
+def classify_status(status: int) -> Failure:
     """Classify the HTTP status (400 or above) of a page; server errors and rate limits are retryable."""
     retryable = status >= 500 or status in RETRYABLE_STATUSES
-    return Verdict("http_status", retryable, f"the server responded with {status}")
+    return Failure("http_status", retryable, f"the server responded with {status}")
 
 
 def first_line(message: str) -> str:

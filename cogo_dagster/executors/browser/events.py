@@ -11,13 +11,13 @@ from typing import Any, Final, TypeVar
 
 from playwright.async_api import BrowserContext, Dialog, Download, Error, Frame, Page, Request
 
-from cogo_dagster.executors.browser.tasks import bounded, read_error
+from cogo_dagster.executors.browser.tasks import retrieve_exception, with_timeout
 from cogo_dagster.queue.model import Json
 from cogo_dagster.text import storable, storable_json
 
-MOST_SHOWN: Final = 3
-MOST_LISTED: Final = 20
-LIST_SECONDS: Final = 2
+MAX_NOTES_PER_KIND: Final = 3
+MAX_ERRORS_PER_KIND: Final = 20
+LIST_TIMEOUT_SECONDS: Final = 2
 BROKEN_BODIES: Final = ("ERR_CONTENT_", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_HTTP2_", "ERR_QUIC_")
 _SERVICE_WORKER = "Service Worker registration blocked by Playwright"
 
@@ -43,7 +43,7 @@ class Events:
         self._notes: dict[str, list[str]] = defaultdict(list)
         self._counts: dict[str, int] = defaultdict(int)
         self._tabs: list[Page] = []
-        self._requests: deque[Json] = deque(maxlen=MOST_LISTED)
+        self._requests: deque[Json] = deque(maxlen=MAX_ERRORS_PER_KIND)
         self.navigations = 0
         self.failed: Request | None = None
         self.broken: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -62,17 +62,17 @@ class Events:
         """Return notes on events that the job did not handle, and the latest errors by kind."""
         console = [(message.type, message.text) for message in await _listed(self._page.console_messages())]
         page_errors = [str(error) for error in await _listed(self._page.page_errors())]
-        notes = self._sentences()
+        notes = self._note_texts()
         if any(text == _SERVICE_WORKER for _, text in console):
             notes.append("The page tried to register a service worker. Jobs block service workers, so it may not work.")
         errors: dict[str, Json] = {
-            "console_errors": [_cut(text) for kind, text in console if kind == "error"][-MOST_LISTED:],
-            "page_errors": [_cut(error) for error in page_errors][-MOST_LISTED:],
+            "console_errors": [_cut(text) for kind, text in console if kind == "error"][-MAX_ERRORS_PER_KIND:],
+            "page_errors": [_cut(error) for error in page_errors][-MAX_ERRORS_PER_KIND:],
             "failed_requests": list(self._requests),
         }
         return [storable(note) for note in notes], storable_json(errors)[0]
 
-    def _sentences(self) -> list[str]:
+    def _note_texts(self) -> list[str]:
         shown = dict(self._notes)
         if self._tabs:
             shown["new tab"] = [f"The page opened a new tab, which was ignored: {_cut(tab.url)}" for tab in self._tabs]
@@ -83,15 +83,15 @@ class Events:
                 notes.append(f"{self._counts[kind] - len(texts)} more events of this kind: {kind}.")
         return notes
 
-    def _note(self, kind: str, sentence: str) -> None:
+    def _note(self, kind: str, text: str) -> None:
         self._counts[kind] += 1
-        if len(self._notes[kind]) < MOST_SHOWN:
-            self._notes[kind].append(sentence)
+        if len(self._notes[kind]) < MAX_NOTES_PER_KIND:
+            self._notes[kind].append(text)
 
     def _tab(self, tab: Page) -> None:
         if tab is not self._page:
             self._counts["new tab"] += 1
-            if len(self._tabs) < MOST_SHOWN:
+            if len(self._tabs) < MAX_NOTES_PER_KIND:
                 self._tabs.append(tab)
             tab.on("download", self._download)
 
@@ -99,8 +99,8 @@ class Events:
         accepted = self._accept or dialog.type == "beforeunload"
         outcome = "accepted." if accepted else 'dismissed; set "dialogs": "accept" to accept dialogs.'
         self._note("dialog", f"The {dialog.type} dialog {_cut(dialog.message)!r} was {outcome}")
-        answer = asyncio.ensure_future(dialog.accept() if accepted else dialog.dismiss())
-        answer.add_done_callback(read_error)
+        reply = asyncio.ensure_future(dialog.accept() if accepted else dialog.dismiss())
+        reply.add_done_callback(retrieve_exception)
 
     def _download(self, download: Download) -> None:
         name, url = _cut(download.suggested_filename), _cut(download.url)
@@ -136,6 +136,6 @@ def _cut(text: str) -> str:
 async def _listed(call: Coroutine[Any, Any, list[T]]) -> list[T]:
     """Return what the driver has recorded, or nothing if it does not respond."""
     try:
-        return await bounded(call, LIST_SECONDS)
+        return await with_timeout(call, LIST_TIMEOUT_SECONDS)
     except Exception:  # noqa: BLE001 - Playwright raises a plain Exception if its driver dies
         return []

@@ -25,7 +25,7 @@ from cogo_dagster.executors.browser.advice import (
     missing_library,
 )
 from cogo_dagster.executors.browser.environment import clean_environment
-from cogo_dagster.executors.browser.install import APT_LOCK_SECONDS, Installer, Step, installer
+from cogo_dagster.executors.browser.install import APT_LOCK_TIMEOUT_SECONDS, Installer, Step, installer
 from cogo_dagster.executors.browser.options import BrowserOptions
 from cogo_dagster.executors.errors import ExecutorUnavailable
 from cogo_dagster.settings import is_root
@@ -62,11 +62,11 @@ PLAYWRIGHT_PROGRAMS = (
     "*/*.app/Contents/MacOS/Google Chrome for Testing",
 )
 APT_FONTS = ("fonts-dejavu-core", "fonts-liberation", *FONT_PACKAGES)
-VERSION_SECONDS = 30
-_APT_GET = ("apt-get", "-o", f"DPkg::Lock::Timeout={APT_LOCK_SECONDS}", "-qq")
+VERSION_TIMEOUT_SECONDS = 30
+_APT_GET = ("apt-get", "-o", f"DPkg::Lock::Timeout={APT_LOCK_TIMEOUT_SECONDS}", "-qq")
 
 
-class DoesNotRun(Exception):
+class NotRunnable(Exception):
     """An installed program does not run; the message is its output."""
 
 
@@ -98,10 +98,10 @@ class Search:
     shell: bool
     own_folder: Path
 
-    def present(self) -> BrowserChoice | None:
+    def first_working(self) -> BrowserChoice | None:
         """Return the first candidate that runs."""
         for path, source in self._candidates():
-            with contextlib.suppress(DoesNotRun):
+            with contextlib.suppress(NotRunnable):
                 return BrowserChoice(path, browser_version(path), source)
         return None
 
@@ -111,7 +111,7 @@ class Search:
         for path, _ in self._candidates():
             try:
                 browser_version(path)
-            except DoesNotRun as error:
+            except NotRunnable as error:
                 found[path] = str(error)
         return found
 
@@ -149,10 +149,10 @@ def find_browser(options: BrowserOptions, install: bool) -> BrowserChoice:
         Interrupted: The worker is being stopped.
     """
     if options.channel and options.channel not in CHANNELS:
-        return _named(options.channel)
+        return _browser_at(options.channel)
     search = Search(options.channel, options.headless and options.channel is None, options.home / "browsers")
     problems: list[str] = []
-    choice = search.present()
+    choice = search.first_working()
     if choice is None and install and options.channel in (None, "chromium"):
         choice, problems = _install(search, options.home / "install")
     if choice is not None:
@@ -162,14 +162,14 @@ def find_browser(options: BrowserOptions, install: bool) -> BrowserChoice:
             f"BROWSER_CHANNEL is {options.channel}, which is not installed: install it, "
             "or unset the variable to use any Chromium."
         )
-    raise ExecutorUnavailable(_nothing_runs(search.broken(), problems, install=install))
+    raise ExecutorUnavailable(_no_browser_message(search.broken(), problems, install=install))
 
 
 def browser_version(program: Path) -> str:
     """Return the version that `program --version` prints.
 
     Raises:
-        DoesNotRun: The program failed; the message is its output.
+        NotRunnable: The program failed; the message is its output.
     """
     try:
         done = subprocess.run(  # noqa: S603 - a program that the operator or the system installed
@@ -177,37 +177,37 @@ def browser_version(program: Path) -> str:
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=VERSION_SECONDS,
+            timeout=VERSION_TIMEOUT_SECONDS,
             env=clean_environment(os.environ),
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise DoesNotRun(f"no output within {VERSION_SECONDS} s") from None
+        raise NotRunnable(f"no output within {VERSION_TIMEOUT_SECONDS} s") from None
     except OSError as error:
-        raise DoesNotRun(error.strerror or str(error)) from None
+        raise NotRunnable(error.strerror or str(error)) from None
     match = re.search(r"[A-Za-z][\w ]* \d+(\.\d+)+", done.stdout)
     if done.returncode or not match:
-        said = (done.stderr.strip() or done.stdout.strip()).splitlines()
-        raise DoesNotRun(said[0] if said else f"exit code {done.returncode}")
+        output = (done.stderr.strip() or done.stdout.strip()).splitlines()
+        raise NotRunnable(output[0] if output else f"exit code {done.returncode}")
     return match[0]
 
 
-def _nothing_runs(broken: dict[Path, str], problems: Sequence[str], *, install: bool) -> str:
+def _no_browser_message(broken: dict[Path, str], problems: Sequence[str], *, install: bool) -> str:
     """Return why there is no browser, and how to install one."""
-    for program, said in broken.items():
-        if library := missing_library(said):
+    for program, output in broken.items():
+        if library := missing_library(output):
             return (
                 f"{program} does not start: the library {library} is missing. "
                 f"Run `{browser_libraries_command()}`, then start again."
             )
     begin = "No Chrome or Chromium was found" + (", and none could be installed" if install else "")
-    reasons = [*problems[:1], *(f"{program} does not run: {said}" for program, said in list(broken.items())[:1])]
+    reasons = [*problems[:1], *(f"{program} does not run: {output}" for program, output in list(broken.items())[:1])]
     why = f" ({'; '.join(reasons)})" if reasons else ""
     path = "or set BROWSER_CHANNEL to the path of its executable"
     return f"{begin}{why}: install one ({browser_commands()}) {path}."
 
 
-def _named(program: str) -> BrowserChoice:
+def _browser_at(program: str) -> BrowserChoice:
     path = Path(program).expanduser()
     if not path.is_file():
         raise ExecutorUnavailable(
@@ -215,7 +215,7 @@ def _named(program: str) -> BrowserChoice:
         )
     try:
         return BrowserChoice(path, browser_version(path), "setting")
-    except DoesNotRun as error:
+    except NotRunnable as error:
         raise ExecutorUnavailable(
             f"BROWSER_CHANNEL is {program}, but `{program} --version` does not run: {error}."
         ) from None
@@ -228,23 +228,23 @@ def _install(search: Search, folder: Path) -> tuple[BrowserChoice | None, list[s
     search = search if search.shell else replace(search, channel="chromium")
     with installer(folder) as steps:
         # Another process may have installed one while this one waited for the lock.
-        choice = search.present()
+        choice = search.first_working()
         if choice is not None:
             return choice, []
         download = [*playwright, "install", wanted]
         steps.run(Step("Downloading Chromium with Playwright", download, packages=False, environment=environment))
-        if _can_apt() and _downloaded(search) and search.present() is None:
+        if _can_apt() and _downloaded(search) and search.first_working() is None:
             steps.run(Step("Installing the libraries Chromium needs", [*playwright, "install-deps", wanted]))
-        if _can_apt() and search.present() is None:
-            _install_package(steps, wanted, search.present)
-        found = search.present()
+        if _can_apt() and search.first_working() is None:
+            _install_package(steps, wanted, search.first_working)
+        found = search.first_working()
     return (BrowserChoice(found.executable_path, found.version, "installed") if found else None), steps.problems
 
 
-def _install_package(steps: Installer, wanted: str, present: Callable[[], BrowserChoice | None]) -> None:
+def _install_package(steps: Installer, wanted: str, first_working: Callable[[], BrowserChoice | None]) -> None:
     steps.run(Step("Reading the package lists", [*_APT_GET, "update"]))
     for package in dict.fromkeys((wanted, "chromium")):  # older releases have no package for the shell
-        if present() is None:
+        if first_working() is None:
             install = [*_APT_GET, "install", "-y", "--no-install-recommends", package, *APT_FONTS]
             steps.run(Step(f"Installing the package {package}", install))
 

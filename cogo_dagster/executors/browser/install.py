@@ -25,20 +25,20 @@ from cogo_dagster.queue.stopping import STOP
 
 logger = logging.getLogger(__name__)
 
-STEP_SECONDS = 900.0
+STEP_TIMEOUT_SECONDS = 900.0
 """How long to wait for a step, or for another process that is installing a browser."""
 
-APT_LOCK_SECONDS = 600
+APT_LOCK_TIMEOUT_SECONDS = 600
 """How long apt-get waits for another program that is installing packages."""
 
-STALL_SECONDS = 120.0
+STALL_TIMEOUT_SECONDS = 120.0
 """A download without progress for this long is ended: Playwright's own retries take 15 minutes."""
 
 REPORT_SECONDS = 15.0
 """How often to log the progress of a step."""
 
 _RETRY_SECONDS: Final = 2.0
-_GLANCE_SECONDS: Final = 0.1
+_POLL_SECONDS: Final = 0.1
 _PER_CENT: Final = re.compile(r"\d+% of [\d.]+ \w+")
 _IGNORING_SIGNALS: Final = ("/bin/sh", "-c", "trap '' HUP INT TERM; exec \"$@\"", "sh")
 _LOCKED: Final = ("Could not get lock", "Unable to acquire the dpkg frontend lock", "Unable to lock")
@@ -55,7 +55,7 @@ class Step:
         environment: Variables in addition to those of the installer.
     """
 
-    what: str
+    title: str
     command: Sequence[str]
     packages: bool = True
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -85,16 +85,16 @@ class Installer:
             ExecutorUnavailable: The step timed out, or the system's packages need a manual repair.
             Interrupted: The worker is being stopped.
         """
-        logger.warning("%s. This happens once and can take a few minutes.", step.what)
-        deadline = time.monotonic() + STEP_SECONDS
+        logger.warning("%s. This happens once and can take a few minutes.", step.title)
+        deadline = time.monotonic() + STEP_TIMEOUT_SECONDS
         while (problem := self._run(step, deadline)) is not None:
-            if not any(words in problem for words in _LOCKED) or time.monotonic() + _RETRY_SECONDS > deadline:
+            if not any(marker in problem for marker in _LOCKED) or time.monotonic() + _RETRY_SECONDS > deadline:
                 break
-            logger.warning("%s: waiting for another program that is installing packages.", step.what)
-            _pause(_RETRY_SECONDS)
+            logger.warning("%s: waiting for another program that is installing packages.", step.title)
+            _sleep(_RETRY_SECONDS)
         if problem is None:
             return
-        self.problems.append(f"{step.what} failed: {_reason(problem)}")
+        self.problems.append(f"{step.title} failed: {_reason(problem)}")
         logger.warning("%s", self.problems[-1])
         if _INTERRUPTED in problem:
             raise ExecutorUnavailable(
@@ -104,7 +104,7 @@ class Installer:
 
     def _run(self, step: Step, deadline: float) -> str | None:
         """Run a step once; return its output if it failed."""
-        self._apt_config.write_text(f'DPkg::Lock::Timeout "{APT_LOCK_SECONDS}";\n', encoding="utf-8")
+        self._apt_config.write_text(f'DPkg::Lock::Timeout "{APT_LOCK_TIMEOUT_SECONDS}";\n', encoding="utf-8")
         own = {"LC_ALL": "C", "APT_CONFIG": str(self._apt_config)}
         with self._log.open("wb") as log:  # a file, since a step may outlive this process, whose pipe would be closed
             try:
@@ -123,8 +123,8 @@ class Installer:
         stalled = self._wait(process, step, deadline)
         if stalled:
             return stalled
-        said = self._log.read_text(encoding="utf-8", errors="replace")
-        return (said or f"exit code {process.returncode}") if process.returncode else None
+        output = self._log.read_text(encoding="utf-8", errors="replace")
+        return (output or f"exit code {process.returncode}") if process.returncode else None
 
     def _wait(self, process: "subprocess.Popen[bytes]", step: Step, deadline: float) -> str | None:
         """Wait for the process to end; return the reason if a stalled download was killed."""
@@ -132,19 +132,20 @@ class Installer:
         try:
             while True:
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(_GLANCE_SECONDS)
+                    process.wait(_POLL_SECONDS)
                     return None
-                _stop_if_asked()
+                _raise_if_stopping()
                 progress.report()
                 if not step.packages and progress.stalled:
                     _kill(process)
-                    return f"no progress for {STALL_SECONDS:.0f} s"
+                    return f"no progress for {STALL_TIMEOUT_SECONDS:.0f} s"
                 if time.monotonic() > deadline:
-                    message = f"{step.what} took longer than {STEP_SECONDS:.0f} s: see {self._log}, then start again."
+                    limit = f"{STEP_TIMEOUT_SECONDS:.0f} s"
+                    message = f"{step.title} took longer than {limit}: see {self._log}, then start again."
                     raise ExecutorUnavailable(message)  # noqa: TRY301 - cleaned up like a stop
         except BaseException:
             if step.packages:
-                logger.warning("%s continues as process %s; its log is %s.", step.what, process.pid, self._log)
+                logger.warning("%s continues as process %s; its log is %s.", step.title, process.pid, self._log)
             else:
                 _kill(process)
             raise
@@ -168,17 +169,17 @@ class _Progress:
         if now - self._reported_at < REPORT_SECONDS:
             return
         self._reported_at = now
-        said = self._log.read_text(encoding="utf-8", errors="replace")
-        arrived = (_PER_CENT.findall(said) or [""])[-1]
+        output = self._log.read_text(encoding="utf-8", errors="replace")
+        arrived = (_PER_CENT.findall(output) or [""])[-1]
         if arrived != self._arrived:
             self._arrived, self._arrived_at = arrived, now
-        last = arrived or (said.strip().splitlines() or ["no output yet"])[-1]
-        logger.info("%s: %s", self._step.what, last[:200])
+        last = arrived or (output.strip().splitlines() or ["no output yet"])[-1]
+        logger.info("%s: %s", self._step.title, last[:200])
 
     @property
     def stalled(self) -> bool:
-        """Whether there was no progress for `STALL_SECONDS`."""
-        return time.monotonic() - self._arrived_at > STALL_SECONDS
+        """Whether there was no progress for `STALL_TIMEOUT_SECONDS`."""
+        return time.monotonic() - self._arrived_at > STALL_TIMEOUT_SECONDS
 
 
 @contextlib.contextmanager
@@ -201,7 +202,7 @@ def installer(folder: Path) -> Iterator[Installer]:
             "folder."
         ) from error
     with lock:
-        _take(lock)
+        _acquire(lock)
         try:
             yield Installer(folder, lock)
         except OSError as error:
@@ -216,34 +217,34 @@ def _kill(process: "subprocess.Popen[bytes]") -> None:
     process.wait()
 
 
-def _take(lock: IO[str]) -> None:
-    deadline = time.monotonic() + STEP_SECONDS
+def _acquire(lock: IO[str]) -> None:
+    deadline = time.monotonic() + STEP_TIMEOUT_SECONDS
     while True:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > deadline:
                 raise ExecutorUnavailable(
-                    f"Another process has been installing a browser for {STEP_SECONDS:.0f} s: "
+                    f"Another process has been installing a browser for {STEP_TIMEOUT_SECONDS:.0f} s: "
                     f"see {Path(lock.name).with_suffix('.log')}, then start again."
                 ) from None
-            _pause(_GLANCE_SECONDS)
+            _sleep(_POLL_SECONDS)
         else:
             return
 
 
-def _pause(seconds: float) -> None:
+def _sleep(seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while (left_seconds := deadline - time.monotonic()) > 0:
-        _stop_if_asked()
-        time.sleep(min(left_seconds, _GLANCE_SECONDS))
+        _raise_if_stopping()
+        time.sleep(min(left_seconds, _POLL_SECONDS))
 
 
-def _stop_if_asked() -> None:
+def _raise_if_stopping() -> None:
     if STOP.stopped_at() is not None:
         raise Interrupted("The worker was stopped while it was installing a browser.")
 
 
-def _reason(said: str) -> str:
-    lines = said.strip().splitlines() or [said]
+def _reason(output: str) -> str:
+    lines = output.strip().splitlines() or [output]
     return next((line for line in lines if "error" in line.lower() or line.startswith("E: ")), lines[-1])

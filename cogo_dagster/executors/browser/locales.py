@@ -55,7 +55,7 @@ _LOCALE: Final = re.compile(
 )
 
 
-def real_timezone(name: str) -> str:
+def check_timezone(name: str) -> str:
     """Return *name* if it is a time zone, or if this machine has no time zone data.
 
     Raises:
@@ -64,12 +64,12 @@ def real_timezone(name: str) -> str:
     zones = _zones()
     if not zones or name in zones:
         return name
-    near = difflib.get_close_matches(name, zones, n=1)
-    hint = f"did you mean {near[0]}?" if near else "names are like Asia/Seoul"
+    matches = difflib.get_close_matches(name, zones, n=1)
+    hint = f"did you mean {matches[0]}?" if matches else "names are like Asia/Seoul"
     raise ValueError(f"{name!r} is not a time zone; {hint}")
 
 
-def real_locale(tag: str) -> str:
+def check_locale(tag: str) -> str:
     """Return *tag* if its language, script and region exist.
 
     Raises:

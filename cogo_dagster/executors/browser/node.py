@@ -10,7 +10,7 @@ from cogo_dagster.executors.browser.advice import library_command, missing_libra
 from cogo_dagster.executors.browser.environment import clean_environment
 from cogo_dagster.executors.errors import ExecutorUnavailable
 
-_START_SECONDS: Final = 60
+_START_TIMEOUT_SECONDS: Final = 60
 _OTHERWISE: Final = "or set PLAYWRIGHT_NODEJS_PATH to another Node.js"
 
 
@@ -36,21 +36,21 @@ def check_node() -> None:
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=_START_SECONDS,
+            timeout=_START_TIMEOUT_SECONDS,
             env=clean_environment(os.environ),
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise ExecutorUnavailable(_sentence(node, f"no output within {_START_SECONDS} s")) from None
+        raise ExecutorUnavailable(_message(node, f"no output within {_START_TIMEOUT_SECONDS} s")) from None
     except OSError as error:
-        raise ExecutorUnavailable(_sentence(node, error.strerror or str(error))) from None
+        raise ExecutorUnavailable(_message(node, error.strerror or str(error))) from None
     if done.returncode:
-        raise ExecutorUnavailable(_sentence(node, done.stderr.strip() or f"exit code {done.returncode}"))
+        raise ExecutorUnavailable(_message(node, done.stderr.strip() or f"exit code {done.returncode}"))
 
 
-def _sentence(node: str, said: str) -> str:
+def _message(node: str, output: str) -> str:
     begin = f"Playwright's driver does not start: its Node.js ({node}) does not run"
-    library = missing_library(said)
+    library = missing_library(output)
     if library:
         return f"{begin}, since the library {library} is missing. Run `{library_command(library)}`, {_OTHERWISE}."
-        return f"{begin} ({said.splitlines()[-1]}). Reinstall Playwright, {_OTHERWISE}."
+    return f"{begin} ({output.splitlines()[-1]}). Reinstall Playwright, {_OTHERWISE}."

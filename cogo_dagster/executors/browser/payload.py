@@ -14,7 +14,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from cogo_dagster.executors.browser.places import real_locale, real_timezone
+from cogo_dagster.executors.browser.locales import check_locale, check_timezone
 from cogo_dagster.net.addresses import AllowList, BlockedAddress, InvalidAddress, check_url
 from cogo_dagster.queue.executor import InvalidPayload
 from cogo_dagster.queue.model import Json
@@ -36,13 +36,13 @@ _COOKIES = re.compile(
 WaitUntil = Literal["commit", "domcontentloaded", "load", "networkidle"]
 
 
-def _web_url(url: str) -> str:
+def _check_web_url(url: str) -> str:
     if re.match(r"https?://", url, re.IGNORECASE) is None:
         raise ValueError("must start with http:// or https://")
     return url
 
 
-def _headers_that_are_sent(headers: dict[str, str]) -> dict[str, str]:
+def _check_headers(headers: dict[str, str]) -> dict[str, str]:
     for name, value in headers.items():
         if re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) is None or re.fullmatch(r"[\t\x20-\x7e]*", value) is None:
             raise ValueError(f"{name!r} is not a valid header: names and values must be printable ASCII")
@@ -57,7 +57,7 @@ def _headers_that_are_sent(headers: dict[str, str]) -> dict[str, str]:
     return headers
 
 
-WebUrl = Annotated[str, Field(max_length=8_192), AfterValidator(_web_url)]
+WebUrl = Annotated[str, Field(max_length=8_192), AfterValidator(_check_web_url)]
 Selector = Annotated[str, Field(min_length=1, max_length=2_000)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 TimeoutMs = Annotated[int, Field(ge=1, le=600_000)]
@@ -120,7 +120,7 @@ class WaitFor(_Action):
     state: Literal["attached", "detached", "visible", "hidden"] = "visible"
 
     @model_validator(mode="after")
-    def _one_target(self) -> Self:
+    def _check_one_target(self) -> Self:
         if sum(target is not None for target in (self.selector, self.text, self.url)) != 1:
             raise ValueError("wait_for takes exactly one of selector, text and url")
         return self
@@ -210,10 +210,10 @@ class BrowserPayload(_Strict):
     timeout_ms: TimeoutMs | None = None
     viewport: Viewport = Viewport()
     user_agent: Annotated[str, Field(min_length=1, max_length=1_000, pattern=r"^[\x20-\x7e]+$")] | None = None
-    locale: Annotated[str, Field(max_length=100), AfterValidator(real_locale)] | None = None
-    timezone: Annotated[str, Field(max_length=100), AfterValidator(real_timezone)] | None = None
+    locale: Annotated[str, Field(max_length=100), AfterValidator(check_locale)] | None = None
+    timezone: Annotated[str, Field(max_length=100), AfterValidator(check_timezone)] | None = None
     color_scheme: Literal["light", "dark", "no-preference"] | None = None
-    extra_headers: Annotated[dict[str, str], Field(max_length=50), AfterValidator(_headers_that_are_sent)] = {}
+    extra_headers: Annotated[dict[str, str], Field(max_length=50), AfterValidator(_check_headers)] = {}
 
     @property
     def cookies(self) -> dict[str, str]:
@@ -223,7 +223,7 @@ class BrowserPayload(_Strict):
         return {name: value for name, _, value in pairs}
 
     @model_validator(mode="after")
-    def _one_value_per_header(self) -> Self:
+    def _check_duplicate_headers(self) -> Self:
         sent = {name.lower() for name in self.extra_headers}
         for field, name in (("locale", "accept-language"), ("user_agent", "user-agent")):
             if getattr(self, field) is not None and name in sent:
@@ -231,7 +231,7 @@ class BrowserPayload(_Strict):
         return self
 
     @model_validator(mode="after")
-    def _names_differ(self) -> Self:
+    def _check_names(self) -> Self:
         names = [
             f"{action.name}.{action.do}" for action in self.actions if isinstance(action, Screenshot | Pdf | Extract)
         ]

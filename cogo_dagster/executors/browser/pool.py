@@ -12,8 +12,8 @@ from cogo_dagster.executors.browser.memory import tree_memory_bytes
 from cogo_dagster.executors.browser.options import BrowserOptions
 from cogo_dagster.executors.browser.process import RunningBrowser
 
-STOP_LAUNCH_SECONDS = 10
-FONTS_SECONDS = 20
+STOP_LAUNCH_TIMEOUT_SECONDS = 10
+FONTS_TIMEOUT_SECONDS = 20
 
 
 class BrowserPool:
@@ -46,7 +46,7 @@ class BrowserPool:
         await self._replace()
         if self._current is not None:
             with contextlib.suppress(Error, TimeoutError):  # only a note is missing then
-                async with asyncio.timeout(FONTS_SECONDS):
+                async with asyncio.timeout(FONTS_TIMEOUT_SECONDS):
                     self.scripts_without_glyphs = await scripts_without_glyphs(self._current.browser)
 
     async def stop(self) -> None:
@@ -54,7 +54,7 @@ class BrowserPool:
         self._stopped = True
         self._current = None
         if self._launching is not None:
-            await asyncio.wait({self._launching}, timeout=STOP_LAUNCH_SECONDS)
+            await asyncio.wait({self._launching}, timeout=STOP_LAUNCH_TIMEOUT_SECONDS)
         for running in list(self._open):
             self._close(running)
         if self._closing:
@@ -68,7 +68,7 @@ class BrowserPool:
             ExecutorUnavailable: A new browser was needed and does not start.
         """
         async with self._change:
-            if self._current is None or not await self._fit(self._current):
+            if self._current is None or not await self._is_usable(self._current):
                 await self._replace()
             running = self._current
             assert running is not None  # noqa: S101 - _replace sets it or raises
@@ -81,7 +81,7 @@ class BrowserPool:
             if running is not self._current and running.in_use == 0:
                 self._close(running)
 
-    async def _fit(self, running: RunningBrowser) -> bool:
+    async def _is_usable(self, running: RunningBrowser) -> bool:
         if not running.alive or running.jobs >= self._options.jobs_per_browser:
             return False
         # In a thread: it reads a file of every process of the machine.

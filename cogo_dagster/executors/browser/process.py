@@ -9,22 +9,22 @@ from typing import Any, Self
 
 from playwright.async_api import Browser, Error, Playwright, async_playwright
 
-from cogo_dagster.executors.browser.advice import browser_libraries_command, missing_library, sandbox_sentence
-from cogo_dagster.executors.browser.driver import clean_driver, noted_pid, process_exists, scratch_folder
-from cogo_dagster.executors.browser.errors import DRIVER_GONE, Verdict
+from cogo_dagster.executors.browser.advice import browser_libraries_command, missing_library, sandbox_message
+from cogo_dagster.executors.browser.driver import clean_driver, process_exists, read_driver_pid, scratch_folder
+from cogo_dagster.executors.browser.errors import DRIVER_GONE, Failure
 from cogo_dagster.executors.browser.find import BrowserChoice
 from cogo_dagster.executors.browser.options import BrowserOptions
-from cogo_dagster.executors.browser.tasks import settled
+from cogo_dagster.executors.browser.tasks import ends_within
 from cogo_dagster.executors.errors import ExecutorUnavailable, SandboxUnavailable
 from cogo_dagster.queue.folders import LockedFolder
 from cogo_dagster.settings import is_root
 
-LAUNCH_MS = 60_000
+LAUNCH_TIMEOUT_MS = 60_000
 _NO_SANDBOX = re.compile(
     r"without --no-sandbox|No usable sandbox|sandbox is not supported|setuid sandbox|Failed to move to new namespace",
     re.IGNORECASE,
 )
-CLOSE_SECONDS = 5
+CLOSE_TIMEOUT_SECONDS = 5
 
 CHROMIUM_FLAGS = (
     "--disable-quic",  # UDP would bypass the proxy
@@ -54,7 +54,7 @@ class RunningBrowser:
         self.browser = browser
         self.jobs = 0
         self.in_use = 0
-        self.suspect = False
+        self.unhealthy = False
         self.driver_pid, self.browser_pid = pids
         self._driver = driver
         self._scratch = scratch
@@ -69,12 +69,12 @@ class RunningBrowser:
         try:
             scratch = await asyncio.to_thread(scratch_folder)
         except OSError as error:
-            raise ExecutorUnavailable(_scratch_sentence(error)) from error
+            raise ExecutorUnavailable(_scratch_message(error)) from error
         driver: Playwright | None = None
         try:
             with clean_driver(scratch.path):
                 driver = await async_playwright().start()
-            driver_pid = noted_pid(scratch.path)
+            driver_pid = read_driver_pid(scratch.path)
             browser = await driver.chromium.launch(
                 executable_path=choice.executable_path,
                 headless=options.headless,
@@ -85,17 +85,17 @@ class RunningBrowser:
                 handle_sigint=False,
                 handle_sigterm=False,
                 handle_sighup=False,
-                timeout=LAUNCH_MS,
+                timeout=LAUNCH_TIMEOUT_MS,
             )
             return cls(driver, browser, scratch, (driver_pid, await _browser_pid(browser)))
         except BaseException as error:
             if driver is not None:
-                await settled(driver.stop(), CLOSE_SECONDS)
+                await ends_within(driver.stop(), CLOSE_TIMEOUT_SECONDS)
             await asyncio.to_thread(scratch.remove)
             if isinstance(error, Error):
                 raise _unavailable(error.message, choice) from error
             if isinstance(error, OSError):
-                raise ExecutorUnavailable(_scratch_sentence(error)) from error
+                raise ExecutorUnavailable(_scratch_message(error)) from error
             if DRIVER_GONE.search(str(error)):  # Playwright raises a plain Exception here
                 raise ExecutorUnavailable("Playwright's driver exited while it was starting the browser.") from error
             raise
@@ -103,35 +103,35 @@ class RunningBrowser:
     @property
     def alive(self) -> bool:
         """Whether it can be used for another job."""
-        return not self.suspect and self.died() is None
+        return not self.unhealthy and self.died() is None
 
-    def died(self) -> Verdict | None:
+    def died(self) -> Failure | None:
         """Return which process died, if any; more reliable than the error of the call that was running."""
         if not process_exists(self.driver_pid):
-            return Verdict("driver_gone", True, "the Playwright driver died")
+            return Failure("driver_gone", True, "the Playwright driver died")
         if not (self.browser.is_connected() and process_exists(self.browser_pid)):
-            return Verdict("browser_gone", True, "the browser died")
+            return Failure("browser_gone", True, "the browser died")
         return None
 
-    async def absorb_error(self) -> None:
+    async def flush_stale_error(self) -> None:
         """Make a call whose result is ignored.
 
         Playwright raises an error that belongs to no call in the next call, which must not be a call of another job.
         """
         if self.alive:
-            await settled(_browser_pid(self.browser), CLOSE_SECONDS)
+            await ends_within(_browser_pid(self.browser), CLOSE_TIMEOUT_SECONDS)
 
     def kill(self) -> None:
         """Kill the browser with everything that runs in it."""
-        self.suspect = True
+        self.unhealthy = True
         _kill_group(self.browser_pid)
 
     async def close(self) -> None:
-        """Close browser and driver, gracefully if they respond, within about twice `CLOSE_SECONDS`."""
+        """Close browser and driver, gracefully if they respond, within about twice `CLOSE_TIMEOUT_SECONDS`."""
         healthy = self.alive
-        if not (await settled(self.browser.close(), CLOSE_SECONDS) and healthy):
+        if not (await ends_within(self.browser.close(), CLOSE_TIMEOUT_SECONDS) and healthy):
             _kill_group(self.browser_pid)
-        if not await settled(self._driver.stop(), CLOSE_SECONDS):
+        if not await ends_within(self._driver.stop(), CLOSE_TIMEOUT_SECONDS):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.driver_pid, signal.SIGKILL)
         await asyncio.to_thread(self._scratch.remove)
@@ -150,7 +150,7 @@ def _kill_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
-def _scratch_sentence(error: OSError) -> str:
+def _scratch_message(error: OSError) -> str:
     place = f" ({error.filename})" if error.filename else ""
     return (
         f"The browser's temporary files cannot be written{place}: {error.strerror or error}. Free some disk space, or "
@@ -160,11 +160,11 @@ def _scratch_sentence(error: OSError) -> str:
 
 def _unavailable(message: str, choice: BrowserChoice) -> ExecutorUnavailable:
     if _NO_SANDBOX.search(message):
-        return SandboxUnavailable(sandbox_sentence(root=is_root()))
-    return ExecutorUnavailable(_launch_sentence(message, choice))
+        return SandboxUnavailable(sandbox_message(root=is_root()))
+    return ExecutorUnavailable(_launch_message(message, choice))
 
 
-def _launch_sentence(message: str, choice: BrowserChoice) -> str:
+def _launch_message(message: str, choice: BrowserChoice) -> str:
     if re.search(r"XServer|\$DISPLAY|ozone_platform|cannot open display", message):
         return "HEADLESS=false needs a display, and there is none: set HEADLESS=true, or run under xvfb-run."
     if "Node.js" in message:

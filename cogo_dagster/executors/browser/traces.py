@@ -23,7 +23,7 @@ _NAMES: Final = frozenset(
     }
 )
 _LISTS: Final = frozenset({"cookies"})
-_LEAST_CHARACTERS: Final = 6
+_MIN_SECRET_LENGTH: Final = 6
 
 
 def clean_trace(trace: Path, secrets: Collection[str]) -> None:
@@ -37,7 +37,7 @@ def clean_trace(trace: Path, secrets: Collection[str]) -> None:
         ValueError: The file is not a trace and must not be kept.
     """
     fresh = trace.with_suffix(".clean")
-    hidden = [secret.encode() for secret in sorted(secrets, key=len, reverse=True) if len(secret) >= _LEAST_CHARACTERS]
+    hidden = [secret.encode() for secret in sorted(secrets, key=len, reverse=True) if len(secret) >= _MIN_SECRET_LENGTH]
     try:
         with zipfile.ZipFile(trace) as given, zipfile.ZipFile(fresh, "w", zipfile.ZIP_DEFLATED) as cleaned:
             for entry in given.infolist():

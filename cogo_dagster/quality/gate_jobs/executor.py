@@ -15,7 +15,7 @@ from typing import Final, Self
 from pydantic import ValidationError
 
 from cogo_dagster.executors.errors import ExecutorUnavailable
-from cogo_dagster.executors.isolation.confinement import Confinement, Needs, confinement
+from cogo_dagster.executors.isolation.confinement import Confinement, Requirements, confinement
 from cogo_dagster.executors.isolation.machine import is_possible, isolation
 from cogo_dagster.quality.gate_jobs.checkout import borrowed_objects, clone
 from cogo_dagster.quality.gate_jobs.options import (
@@ -169,7 +169,7 @@ class GateExecutor(Executor, family="gate"):
         try:
             with await self._confinement(repository, area) as confined:
                 if confined is not None:
-                    await asyncio.to_thread(confined.hand_over)
+                    await asyncio.to_thread(confined.change_owner)
                 return await self._steps(repository, folder, area / "home", confined)
         except OSError as error:
             sentence = f"The commands could not be isolated ({error}); `cogo doctor` says what this machine offers."
@@ -178,12 +178,12 @@ class GateExecutor(Executor, family="gate"):
     async def _confinement(self, repository: Repository, area: Path) -> AbstractContextManager[Confinement | None]:
         if self._unisolated:
             return nullcontext()
-        ways = await asyncio.to_thread(isolation)
-        if not ways.possible:
+        mechanisms = await asyncio.to_thread(isolation)
+        if not mechanisms.possible:
             sentence = f"The commands are not run, since isolation needs {_NO_ISOLATION}."
             raise ExecutionFailed(sentence, error_class="isolation", retryable=True)
         others = [one.checkout for one in repositories(self._commands or "{}").values()]
-        needs = Needs(
+        requirements = Requirements(
             commands=[words for step in STEPS if (words := repository.command(step))],
             env=environment(area / "home", repository.env),
             read=repository.read,
@@ -192,7 +192,7 @@ class GateExecutor(Executor, family="gate"):
             unrestricted_network=repository.unrestricted_network,
             hidden=[*self._hidden, *others],
         )
-        return confinement(area, needs, ways)
+        return confinement(area, requirements, mechanisms)
 
     async def _steps(
         self, repository: Repository, folder: Path, home: Path, confined: Confinement | None

@@ -10,12 +10,12 @@ from typing import Final
 import pytest
 
 from cogo_dagster.executors.isolation import landlock, seccomp
-from cogo_dagster.executors.isolation.accounts import NoAccount, borrowed
-from cogo_dagster.executors.isolation.launcher import filter_of
+from cogo_dagster.executors.isolation.accounts import NoAccount, reserved_account
+from cogo_dagster.executors.isolation.launcher import seccomp_filter
 from cogo_dagster.executors.isolation.machine import Isolation
 from cogo_dagster.executors.isolation.paths import readable
 from cogo_dagster.executors.isolation.plan import Plan
-from cogo_dagster.executors.isolation.ports import ephemeral, listening, usable
+from cogo_dagster.executors.isolation.ports import ephemeral, listening, usable_ports
 
 pytestmark = pytest.mark.linux("elsewhere nothing isolates, and nothing is run")
 
@@ -104,7 +104,7 @@ NO_SPACES: Final = PLAN._replace(namespaces=False)
 )  # fmt: skip
 def test_the_filter_covers_what_the_other_ways_leave_open(plan: Plan, refused: set[str]) -> None:
     """Sockets with a path and abstract ones, all networks, IPC, limits, and cutting files."""
-    chosen = filter_of(plan)
+    chosen = seccomp_filter(plan)
     assert {name for name in chosen._fields if getattr(chosen, name)} == refused
 
 
@@ -154,7 +154,7 @@ def test_ports_are_those_of_the_web_and_free_ones() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         taken = server.getsockname()[1]
         assert taken in listening()
-        connect, listen = usable([8_080], {"HTTPS_PROXY": "http://proxy:3128", "PORT": "5432"})
+        connect, listen = usable_ports([8_080], {"HTTPS_PROXY": "http://proxy:3128", "PORT": "5432"})
     assert {53, 80, 443, 8_080, 3_128} <= set(connect)
     assert {0, 8_080} <= set(listen)
     assert not {taken, 3_000, 5_432, 8_780} & (set(connect) | set(listen))
@@ -164,20 +164,23 @@ def test_ports_are_those_of_the_web_and_free_ones() -> None:
 def test_an_account_is_lent_to_one_at_a_time(tmp_path: Path) -> None:
     """Not even the same process gets it twice; when all are taken, it is said."""
     range_of_two = range(64_298, 64_300)
-    with borrowed(range_of_two, [tmp_path]) as first, borrowed(range_of_two, [tmp_path]) as second:
+    with reserved_account(range_of_two, [tmp_path]) as first, reserved_account(range_of_two, [tmp_path]) as second:
         assert {first, second} == set(range_of_two)
-        with pytest.raises(NoAccount, match="64298 to 64299"), borrowed(range_of_two, [tmp_path]):
+        with pytest.raises(NoAccount, match="64298 to 64299"), reserved_account(range_of_two, [tmp_path]):
             pass
-    with borrowed(range(64_298, 64_299), [tmp_path]) as again:
+    with reserved_account(range(64_298, 64_299), [tmp_path]) as again:
         assert again == 64_298
 
 
 def test_accounts_that_somebody_has_are_not_lent(tmp_path: Path) -> None:
     """Neither a named one nor one that a process runs as; and a stranger's folder holds no locks."""
-    with pytest.raises(NoAccount), borrowed(range(os.getuid(), os.getuid() + 1), [tmp_path]):
+    with pytest.raises(NoAccount), reserved_account(range(os.getuid(), os.getuid() + 1), [tmp_path]):
         pass
     (tmp_path / "link").symlink_to(tmp_path)
-    with pytest.raises(NoAccount, match="no folder for locks"), borrowed(range(64_298, 64_300), [tmp_path / "link"]):
+    with (
+        pytest.raises(NoAccount, match="no folder for locks"),
+        reserved_account(range(64_298, 64_300), [tmp_path / "link"]),
+    ):
         pass
 
 
@@ -189,5 +192,5 @@ def test_what_a_machine_lacks_is_said() -> None:
     for words in ("no network", "modes, times", "signals", "names of all processes", "empty files"):
         assert words in old
     assert not Isolation(root=True, landlock=0, namespaces=False).possible
-    both = Isolation(root=True, landlock=6, namespaces=True).sentence()
+    both = Isolation(root=True, landlock=6, namespaces=True).description()
     assert both == "Gate commands are isolated with an account of their own, namespaces and Landlock (version 6)."

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from cogo_dagster.executors.guard import GuardedCommand
-from cogo_dagster.executors.isolation.confinement import IsolationFailed, Needs, confinement
+from cogo_dagster.executors.isolation.confinement import IsolationFailed, Requirements, confinement
 from cogo_dagster.executors.isolation.machine import isolation
 
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -145,9 +145,9 @@ async def isolated(area: Path, command: list[str], env: dict[str, str], given: d
         ended = await guarded.wait()
         await guarded.end()
         return {"exit_code": ended.exit_code, "output": ended.output.decode(errors="replace"), "left": ended.left}
-    needs = Needs([command], env, [Path(path) for path in given["read"]], hidden=[Path(given["top"], "worker")])
+    needs = Requirements([command], env, [Path(path) for path in given["read"]], hidden=[Path(given["top"], "worker")])
     with confinement(area, needs, ways) as place:
-        place.hand_over()
+        place.change_owner()
         confined = place.confine(command)
         guarded = GuardedCommand.start(
             confined.command, folder, {**env, **confined.variables}, grace_seconds=1, kept_bytes=100_000

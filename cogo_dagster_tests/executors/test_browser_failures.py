@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 from playwright.async_api import Error, Locator, Page
 
-from cogo_dagster.executors.browser.steps import Visit
+from cogo_dagster.executors.browser.steps import PageSession
 from cogo_dagster.queue.executor import ExecutionFailed
 from cogo_dagster_tests.executors.bench import OPTIONS, Bench, artifact, bench, names
 from cogo_dagster_tests.executors.rawserver import answering
@@ -221,13 +221,13 @@ def test_a_font_that_never_comes_does_not_cost_the_picture(shared: Bench) -> Non
 def test_a_last_step_that_fails_does_not_cost_the_others(shared: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A PDF over the limit: the job fails, with picture, HTML, and what was extracted."""
 
-    async def refuse(self: Visit, name: str, *, full_page: bool, timeout_ms: int) -> None:
+    async def refuse(self: PageSession, name: str, *, full_page: bool, timeout_ms: int) -> None:
         if full_page:
             raise ExecutionFailed("no", error_class="artifact_limit", retryable=False)
         await draw(self, name, full_page=full_page, timeout_ms=timeout_ms)
 
-    draw = Visit.screenshot
-    monkeypatch.setattr(Visit, "screenshot", refuse)
+    draw = PageSession.screenshot
+    monkeypatch.setattr(PageSession, "screenshot", refuse)
     actions = [{"do": "extract", "name": "h", "selector": "h1"}]
     payload: dict[str, Any] = {"url": shared.site.url("/"), "full_page": True, "pdf": True, "actions": actions}
     error = shared.fail(payload)
