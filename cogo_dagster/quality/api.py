@@ -1,4 +1,4 @@
-"""The gate's numbers from the metrics API of another machine: the same documents as from the database."""
+"""Reads the gate's numbers from the metrics API of another machine, in the same form as from the database."""
 
 import asyncio
 import json
@@ -21,17 +21,17 @@ _MOST_BYTES: Final = 10_000_000
 
 
 class MetricsUnavailable(Exception):
-    """The metrics API gives no answer that can be used; the message is one sentence that says what to do."""
+    """The metrics API is unreachable or its response is invalid; the message says what to do."""
 
 
 class MetricsApi:
-    """Reads the metrics API below METRICS_BASE, which may be a private address: it is the operator's own.
+    """Reads the metrics API at METRICS_BASE, which may be a private address.
 
     Every method raises `MetricsUnavailable`.
 
     Args:
-        token: The admin token, if there is one: without it, failures come without their messages. It is sent over TLS
-            or to this machine only.
+        token: The admin token, if any; without it, failures have no messages. It is sent only over TLS or to this
+            machine.
     """
 
     def __init__(self, base: str, token: SecretStr | None = None) -> None:
@@ -39,11 +39,11 @@ class MetricsApi:
         self._token = token if token and _keeps_secrets(self._base) else None
 
     def summary(self, hours: float = 24, branch: str | None = None) -> GateSummary:
-        """Return the numbers of the hours before now."""
+        """Return the numbers of the last *hours*."""
         return self._get("/api/metrics/gate/summary", {"hours": f"{hours:g}", "branch": branch}, GateSummary)
 
     def weekly(self, week: str | None = None, branch: str | None = None) -> WeeklySummary:
-        """Return a week beside the week before."""
+        """Return a week with the previous week."""
         return self._get("/api/metrics/weekly/summary", {"week": week, "branch": branch}, WeeklySummary)
 
     def _get(self, path: str, query: Mapping[str, str | None], model: type[T]) -> T:
@@ -53,14 +53,14 @@ class MetricsApi:
             answer = asyncio.run(_fetch(url, self._base, self._headers()))
         except (FetchFailed, InvalidAddress) as error:
             reason = str(error).rstrip(".")
-            raise MetricsUnavailable(f"The metrics API gives no answer ({reason}): is METRICS_BASE right?") from error
+            raise MetricsUnavailable(f"The metrics API is unreachable ({reason}): check METRICS_BASE.") from error
         if answer.status != 200:
-            raise MetricsUnavailable(f"The metrics API answers {answer.status} for {path}: {_detail(answer)}")
+            raise MetricsUnavailable(f"The metrics API responded with {answer.status} to {path}: {_detail(answer)}")
         try:
             return model.model_validate_json(answer.content)
         except ValidationError:
-            sentence = f"{self._base} answers {path} with something else: METRICS_BASE must be a COGO metrics API."
-            raise MetricsUnavailable(sentence) from None
+            message = f"The response of {self._base} to {path} is invalid: METRICS_BASE must be a COGO metrics API."
+            raise MetricsUnavailable(message) from None
 
     def _headers(self) -> dict[str, str]:
         token = {"x-admin-token": self._token.get_secret_value()} if self._token else {}
@@ -81,7 +81,7 @@ def _detail(answer: Fetched) -> str:
         said = document.get("detail") or document.get("title") or ""
     except (ValueError, AttributeError):
         said = ""
-    return " ".join(str(said).split())[:200] or "look at its log."
+    return " ".join(str(said).split())[:200] or "see its log."
 
 
 def _keeps_secrets(base: str) -> bool:

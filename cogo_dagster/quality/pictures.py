@@ -10,7 +10,7 @@ _GAP: Final = 8
 
 
 def week_chart(week: WeeklySummary) -> str:
-    """Draw a week in one file: the gate's pass rate with its threshold, gate runs and jobs day by day."""
+    """Return an SVG chart of a week: the pass rate with its threshold, gate runs and jobs by day."""
     days = _all_days(week.this_week)
     labels = [f"{day.day[8:]}.{day.day[5:7]}." for day in days]
     rates = [_rate(day.gate_passed, day.gate_failed) for day in days]
@@ -40,7 +40,7 @@ def _titles(week: str) -> tuple[str, str, str]:
 
 
 def _all_days(summary: GateSummary) -> list[Day]:
-    """Return the window's days, those without anything too."""
+    """Return all days of the window, including empty ones."""
     known = {day.day: day for day in summary.days}
     count = round(summary.window.hours / 24)
     names = [f"{summary.window.start + timedelta(days=at):%Y-%m-%d}" for at in range(count)]

@@ -48,12 +48,12 @@ class FakeFigma:
         nodes: The nodes of each file, with their names.
         unrenderable: Nodes that cannot be rendered.
         poison: Nodes that make every call that names them fail.
-        most: The maximum number of nodes in one call.
+        max_nodes: The maximum number of nodes in one call.
         too_large: The response to a larger call; None never responds.
         next: Responses to the next calls, in order; None handles one call as usual.
         expired: The number of links that are expired before one works, by node.
         elsewhere: Links of these nodes, by node.
-        mistakes: Violations of Figma's OpenAPI document; checked at the end of a test.
+        errors: Violations of Figma's OpenAPI document; checked at the end of a test.
     """
 
     version: str = "1001"
@@ -143,7 +143,7 @@ _DOCUMENT = {"id": "0:0", "name": "Document", "type": "DOCUMENT", "scrollBehavio
 
 @contextmanager
 def serving_figma(**options: Any) -> Iterator[FakeFigma]:
-    """Run a fake, and check its request and responses against Figma's OpenAPI document at the end."""
+    """Run a fake, and check its requests and responses against Figma's OpenAPI document at the end."""
     figma = FakeFigma(**options)
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(figma))
     server.daemon_threads = True

@@ -1,4 +1,4 @@
-"""A clone of one commit for one job: the repository itself is never touched."""
+"""Clones one commit for one job; the repository itself is not modified."""
 
 import contextlib
 import stat
@@ -18,19 +18,19 @@ _MOST_ALTERNATES: Final = 10
 
 
 async def clone(repository: Repository, payload: GatePayload, workspace: Path) -> tuple[Path, str]:
-    """Check the commit out below the workspace; return the folder to work in, and the commit.
+    """Check out the commit in the workspace; return the working folder and the commit.
 
-    The checkout borrows the repository's objects, unless the account of the commands could not read them.
+    The clone shares the repository's objects (`--shared`), unless the account of the commands cannot read them.
 
     Raises:
-        ExecutionFailed: There is no such repository, branch, commit or folder.
+        ExecutionFailed: The repository, branch, commit or folder does not exist.
     """
     source, target = repository.checkout, workspace / "checkout"
     home = workspace / "home"
     home.mkdir(exist_ok=True)
     env = environment(home, {"GIT_CONFIG_NOSYSTEM": "1"} | repository.env)
     if not source.is_dir():
-        raise _failed(f"The checkout {source} is not on this worker: correct COGO_GATE_COMMANDS.")
+        raise _failed(f"The checkout {source} does not exist on this worker: correct COGO_GATE_COMMANDS.")
     if repository.fetch:
         await _git(["fetch", "--quiet", "--prune", "origin"], source, env)
     commit = await _commit(payload, source, env)
@@ -44,7 +44,7 @@ async def clone(repository: Repository, payload: GatePayload, workspace: Path) -
 
 
 def borrowed_objects(checkout: Path) -> list[Path]:
-    """Return the folders of objects that a clone borrows from other repositories, and these from others."""
+    """Return the object folders that a clone shares with other repositories, transitively."""
     found: list[Path] = []
     waiting = [checkout / ".git" / "objects"]
     while waiting and len(found) < _MOST_ALTERNATES:
@@ -58,7 +58,7 @@ def borrowed_objects(checkout: Path) -> list[Path]:
 
 
 def _is_open_to_all(source: Path) -> bool:
-    """Whether every account may read a repository's objects; the folders above them are let out of account."""
+    """Return whether every account may read a repository's objects; parent folders are not checked."""
     folders = [folder for name in (".git/objects", "objects") if (folder := source / name).is_dir()]
     inside = [entry for folder in folders for entry in (folder, *folder.glob("*"), *folder.glob("pack/*"))]
     return bool(inside) and all(_is_read_by_all(entry.stat().st_mode) for entry in inside)
@@ -70,7 +70,7 @@ def _is_read_by_all(mode: int) -> bool:
 
 
 async def _commit(payload: GatePayload, source: Path, env: dict[str, str]) -> str:
-    """Return the whole name of the commit that is asked for: a fetched branch is newer than a local one."""
+    """Return the full hash of the requested commit; a fetched branch takes precedence over a local one."""
     branch = payload.branch
     wanted = [payload.commit] if payload.commit else [f"refs/remotes/origin/{branch}", f"refs/heads/{branch}"]
     for name in wanted:
@@ -88,7 +88,7 @@ async def _git(words: list[str], folder: Path, env: dict[str, str]) -> None:
     done = await _run(words, folder, env)
     if done.exit_code:
         if await STOP.explains(done.ended_at):
-            raise Interrupted(f"git {words[0]} failed while the worker was being stopped.")
+            raise Interrupted(f"git {words[0]} ended because the worker was being stopped.")
         last = done.output.strip().splitlines()[-1:]
         raise ExecutionFailed(
             f"git {words[0]} failed: {' '.join(last)[:300]}", error_class="checkout", retryable=words[0] == "fetch"
@@ -96,7 +96,7 @@ async def _git(words: list[str], folder: Path, env: dict[str, str]) -> None:
 
 
 async def _run(words: list[str], folder: Path, env: dict[str, str]) -> Ended:
-    # A repository of another account is trusted as the settings name it; its hooks are not run.
+    # A repository of another account is trusted, since the settings name it; its hooks are not run.
     safe = ["-c", "safe.directory=*", "-c", "core.hooksPath=/dev/null"]
     return await run("git", ["git", *safe, *words], folder, env, _GIT_SECONDS)
 

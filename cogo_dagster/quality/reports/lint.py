@@ -1,7 +1,7 @@
-"""Lint reports as linters write them.
+"""Lint reports.
 
-JSON of ESLint (also `json-with-metadata`), ruff, biome, oxlint, stylelint, pylint; JSON of one finding a line (mypy,
-ruff); SARIF; Checkstyle; the rows `path:line:column: message` of ruff, flake8, pylint and mypy.
+Formats: JSON of ESLint (also `json-with-metadata`), ruff, biome, oxlint, stylelint, pylint; JSON lines (mypy, ruff);
+SARIF; Checkstyle; text rows `path:line:column: message` of ruff, flake8, pylint and mypy.
 """
 
 import json
@@ -18,8 +18,8 @@ Pair = tuple[int, int]
 """Errors and warnings."""
 
 _KNOWN: Final = (
-    "`eslint -f json -o FILE`, `ruff check --output-format json -o FILE`, SARIF, Checkstyle and the JSON of biome, "
-    "oxlint, stylelint and pylint are read"
+    "use `eslint -f json -o FILE`, `ruff check --output-format json -o FILE`, SARIF, Checkstyle or the JSON of biome, "
+    "oxlint, stylelint or pylint"
 )
 _WORDS: Final = {
     **dict.fromkeys(("error", "fatal", "err", "blocker", "critical", "major", "failure"), (1, 0)),
@@ -28,10 +28,10 @@ _WORDS: Final = {
 
 
 def read_lint(files: Sequence[tuple[Path, str]]) -> tuple[dict[str, Json], list[str]]:
-    """Return `lint_errors` and `lint_warnings` of all of them; no notes.
+    """Return `lint_errors` and `lint_warnings` of all files; no notes.
 
     Raises:
-        ReportError: One of them is no such report.
+        ReportError: A file is not a lint report.
     """
     pairs = [_read(path, text) for path, text in files]
     path = files[0][0]
@@ -51,7 +51,7 @@ def _read(path: Path, text: str) -> Pair:
 
 
 def _json_rows(text: str) -> list[Json] | None:
-    """Return the findings of a report with one object a line; None where it is something else."""
+    """Return the findings of a report in JSON lines, or None if it has another format."""
     rows = [row for row in text.splitlines() if row.strip()]
     if not rows[0].startswith("{") or not rows[0].rstrip().endswith("}") or (len(rows) == 1 and '"runs"' in rows[0]):
         return None
@@ -67,11 +67,11 @@ def _document(path: Path, document: Json) -> Pair:
     if isinstance(document, dict):
         return _object(path, document)
     if not isinstance(document, list) or not all(isinstance(row, dict) for row in document):
-        raise other_format(path, f"is no lint report: {_KNOWN}")
+        raise other_format(path, f"is not a lint report: {_KNOWN}")
     for names, read in _LISTS:
         if all(all(name in row for name in names) for row in document):
             return _total(path, [read(path, row) for row in document])
-    raise other_format(path, f"is JSON of no linter that is known, neither ESLint's nor ruff's: {_KNOWN}")
+    raise other_format(path, f"is JSON of an unknown linter: {_KNOWN}")
 
 
 def _object(path: Path, document: dict[str, Json]) -> Pair:
@@ -86,10 +86,10 @@ def _object(path: Path, document: dict[str, Json]) -> Pair:
     if isinstance(document.get("diagnostics"), list):
         given = [row for row in document["diagnostics"] if isinstance(row, dict)]
         source = document.get("source")
-        if isinstance(source, dict) and source.get("name") == "ruff":  # rdjson calls every violation a warning
+        if isinstance(source, dict) and source.get("name") == "ruff":  # its rdjson reports every violation as a warning
             return _total(path, [(1, 0) for _ in given])
         return _total(path, [_worded(row.get("severity") or document.get("severity")) for row in given])
-    raise other_format(path, f"is no lint report: {_KNOWN}")
+    raise other_format(path, f"is not a lint report: {_KNOWN}")
 
 
 def _checkstyle(path: Path, text: str) -> Pair:
@@ -99,11 +99,11 @@ def _checkstyle(path: Path, text: str) -> Pair:
         if root is None:
             root = str(element.tag)
             if root != "checkstyle":
-                raise other_format(path, f"is XML of <{root[:40]}>, not Checkstyle's <checkstyle>")
+                raise other_format(path, f"is XML with the root <{root[:40]}>, not Checkstyle's <checkstyle>")
         elif element.tag == "error":
             found = _worded(element.get("severity") or "error")
             errors, warnings = errors + found[0], warnings + found[1]
-        elif element.tag == "exception":  # a file that the linter could not read
+        elif element.tag == "exception":  # a file that the linter could not parse
             errors += 1
     return errors, warnings
 
@@ -120,7 +120,7 @@ def _stylelint(path: Path, row: dict[str, Json]) -> Pair:
 
 
 def _ruff(path: Path, row: dict[str, Json]) -> Pair:  # noqa: ARG001 - as the others
-    """Ruff calls what it finds a violation; only a newer one may say that it is a warning."""
+    """Count a violation of ruff as an error unless it has the severity of a warning, as in newer versions."""
     return _worded(row.get("severity")) if row.get("severity") in ("warning", "info") else (1, 0)
 
 
@@ -142,7 +142,7 @@ _LISTS: Final[tuple[tuple[tuple[str, ...], Callable[[Path, dict[str, Json]], Pai
 
 
 def _worded(severity: Json) -> Pair:
-    """Return what a word counts as; what merely informs counts as neither."""
+    """Return the counts of a severity; informational findings count as neither."""
     return _WORDS.get(str(severity).lower(), (0, 0))
 
 
