@@ -16,8 +16,8 @@ from cogo_dagster.quality.records import GateSummary, WeeklySummary
 
 T = TypeVar("T", bound=BaseModel)
 
-_SECONDS: Final = 30.0
-_MOST_BYTES: Final = 10_000_000
+_TIMEOUT_SECONDS: Final = 30.0
+_MAX_BYTES: Final = 10_000_000
 
 
 class MetricsUnavailable(Exception):
@@ -36,7 +36,7 @@ class MetricsApi:
 
     def __init__(self, base: str, token: SecretStr | None = None) -> None:
         self._base = base.rstrip("/")
-        self._token = token if token and _keeps_secrets(self._base) else None
+        self._token = token if token and _is_confidential(self._base) else None
 
     def summary(self, hours: float = 24, branch: str | None = None) -> GateSummary:
         """Return the numbers of the last *hours*."""
@@ -50,14 +50,16 @@ class MetricsApi:
         given = urlencode({name: value for name, value in query.items() if value is not None})
         url = f"{self._base}{path}" + (f"?{given}" if given else "")
         try:
-            answer = asyncio.run(_fetch(url, self._base, self._headers()))
+            response = asyncio.run(_fetch(url, self._base, self._headers()))
         except (FetchFailed, InvalidAddress) as error:
             reason = str(error).rstrip(".")
             raise MetricsUnavailable(f"The metrics API is unreachable ({reason}): check METRICS_BASE.") from error
-        if answer.status != 200:
-            raise MetricsUnavailable(f"The metrics API responded with {answer.status} to {path}: {_detail(answer)}")
+        if response.status != 200:
+            raise MetricsUnavailable(
+                f"The metrics API responded with {response.status} to {path}: {_error_detail(response)}"
+            )
         try:
-            return model.model_validate_json(answer.content)
+            return model.model_validate_json(response.content)
         except ValidationError:
             message = f"The response of {self._base} to {path} is invalid: METRICS_BASE must be a COGO metrics API."
             raise MetricsUnavailable(message) from None
@@ -71,20 +73,20 @@ async def _fetch(url: str, base: str, headers: Mapping[str, str]) -> Fetched:
     parts = urlsplit(base)
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
     allowed = AllowList.of([f"{host}:{parts.port or (443 if parts.scheme == 'https' else 80)}"], "METRICS_BASE")
-    async with guarded(allowed, _SECONDS) as client:
-        return await client.get(url, headers, timeout_seconds=_SECONDS, max_bytes=_MOST_BYTES)
+    async with guarded(allowed, _TIMEOUT_SECONDS) as client:
+        return await client.get(url, headers, timeout_seconds=_TIMEOUT_SECONDS, max_bytes=_MAX_BYTES)
 
 
-def _detail(answer: Fetched) -> str:
+def _error_detail(response: Fetched) -> str:
     try:
-        document: Any = json.loads(answer.content)
-        said = document.get("detail") or document.get("title") or ""
+        document: Any = json.loads(response.content)
+        detail = document.get("detail") or document.get("title") or ""
     except (ValueError, AttributeError):
-        said = ""
-    return " ".join(str(said).split())[:200] or "see its log."
+        detail = ""
+    return " ".join(str(detail).split())[:200] or "see its log."
 
 
-def _keeps_secrets(base: str) -> bool:
+def _is_confidential(base: str) -> bool:
     parts = urlsplit(base)
     if parts.scheme == "https" or parts.hostname == "localhost":
         return True

@@ -8,12 +8,12 @@ from typing import Final, NamedTuple, Self
 from uuid import uuid4
 
 from cogo_dagster.links import artifact_content
-from cogo_dagster.quality import summary as words
-from cogo_dagster.quality.pictures import week_chart
 from cogo_dagster.quality.records import GateNumbers, GateRun, GateSummary, GateType, Stored, WeeklySummary
 from cogo_dagster.quality.reports.paths import ReportPaths
 from cogo_dagster.quality.reports.report import Report, attempt_report
+from cogo_dagster.quality.summary import change, markdown
 from cogo_dagster.quality.verdict import Threshold, q1
+from cogo_dagster.quality.week_chart import week_chart
 from cogo_dagster.quality.weeks import start_of, week_of
 from cogo_dagster.queue.artifacts import ArtifactRejected, ArtifactStore, upload_report
 from cogo_dagster.queue.model import ArtifactFile, Json
@@ -26,7 +26,7 @@ from cogo_dagster.text import storable
 Address = Callable[[str], str | None]
 """Returns the URL of an artifact's content, by its id."""
 
-_SETTLED: Final = timedelta(minutes=5)
+_SETTLE_TIME: Final = timedelta(minutes=5)
 
 
 class PublishedWeek(NamedTuple):
@@ -87,8 +87,8 @@ class GateService:
         for report in read:
             kept, note = self._keep(report)
             facts |= {**report.facts, f"{report.kind}_artifact_id": kept}
-            if said := " ".join(filter(None, (*report.notes, note))):
-                notes[report.kind] = storable(said)[:2_000]
+            if note_text := " ".join(filter(None, (*report.notes, note))):
+                notes[report.kind] = storable(note_text)[:2_000]
         facts |= {"report_notes": notes} if notes else {}
         given = {name: value for name, value in run.items() if value is not None}
         return self.record({"gate_run_id": str(uuid4()), **facts, **given})
@@ -147,7 +147,7 @@ class GateService:
         """
         numbers = self._numbers(hours, branch, start=start, end=end)
         providers = [] if end else self._transport.call("list_provider_health", {})
-        return self._judged({**numbers, "providers": providers})
+        return self._with_q1({**numbers, "providers": providers})
 
     def numbers(
         self,
@@ -172,7 +172,7 @@ class GateService:
         numbers: Mapping[str, Json] = self._transport.call("gate_summary", given)
         return numbers
 
-    def _judged(self, numbers: Mapping[str, Json]) -> GateSummary:
+    def _with_q1(self, numbers: Mapping[str, Json]) -> GateSummary:
         """Return the numbers with Q1."""
         return GateSummary.model_validate({**numbers, "q1": q1(GateNumbers.model_validate(numbers), self.threshold)})
 
@@ -205,7 +205,7 @@ class GateService:
         found = self._week(week, branch)
         name = week_of(found.summary.window.start)
         # By the database's clock: numbers that are not stored were computed now.
-        over = found.revision or found.computed_at - found.summary.window.end > _SETTLED
+        over = found.revision or found.computed_at - found.summary.window.end > _SETTLE_TIME
         summary = self.store_week(name, branch)[0] if over else self.weekly(name, branch)
         chart = self.keep_file(f"week-{summary.week}.svg", "image/svg+xml", week_chart(summary), "svg")
         return PublishedWeek(summary, chart)
@@ -227,8 +227,8 @@ class GateService:
             complete=this.complete,
             this_week=this.summary,
             last_week=last.summary,
-            change=words.change(this.summary, last.summary),
-            markdown=words.markdown(chosen, this.summary, last.summary, complete=this.complete),
+            change=change(this.summary, last.summary),
+            markdown=markdown(chosen, this.summary, last.summary, complete=this.complete),
         )
 
     def _week(self, week: str | None, branch: str | None) -> Stored:
@@ -245,7 +245,7 @@ class GateService:
             complete=row.complete,
             revision=row.revision,
             computed_at=row.computed_at,
-            summary=self._judged(row.numbers | {"providers": row.providers}),
+            summary=self._with_q1(row.numbers | {"providers": row.providers}),
         )
 
     def _run(self, row: GateRunRow) -> GateRun:

@@ -93,9 +93,9 @@ def _failures(this: Sequence[Failure], last: Sequence[Failure]) -> list[str]:
     known = {failure.fingerprint for failure in last}
     lines = ["", "| failures | count | |", "|---|---:|---|"]
     for failure in this:
-        news = "" if failure.fingerprint in known else "new"
-        words = ": ".join(filter(None, (failure.family, failure.error_class, failure.message)))
-        lines.append(f"| {_cell(words)} | {failure.count:,} | {news} |")
+        marker = "" if failure.fingerprint in known else "new"
+        text = ": ".join(filter(None, (failure.family, failure.error_class, failure.message)))
+        lines.append(f"| {_cell(text)} | {failure.count:,} | {marker} |")
     return lines
 
 
@@ -103,7 +103,7 @@ def _cell(text: str) -> str:
     """Return the text escaped and shortened for a table cell."""
     flat = " ".join(text.split())
     short = flat if len(flat) <= 120 else flat[:119] + "…"
-    return "".join(f"\\{letter}" if letter in "\\|`*_[]<>~#" else letter for letter in short)
+    return "".join(f"\\{character}" if character in "\\|`*_[]<>~#" else character for character in short)
 
 
 def _difference(this: float | None, last: float | None) -> float | None:

@@ -15,7 +15,7 @@ class Threshold:
 
 
 @dataclass(frozen=True, slots=True)
-class Replayed:
+class BacktestDay:
     """Q1 of a past window with another threshold."""
 
     day: str
@@ -30,7 +30,7 @@ def q1(numbers: GateNumbers | GateSummary, threshold: Threshold) -> Q1:
         threshold: The threshold.
     """
     gate = numbers.gate
-    verdict, reason = _judged(numbers, threshold)
+    verdict, reason = _decide(numbers, threshold)
     return Q1(
         verdict=verdict,
         pass_rate=gate.pass_rate,
@@ -43,7 +43,7 @@ def q1(numbers: GateNumbers | GateSummary, threshold: Threshold) -> Q1:
     )
 
 
-def backtest(snapshots: Sequence[GateNumbers], threshold: Threshold) -> list[Replayed]:
+def backtest(snapshots: Sequence[GateNumbers], threshold: Threshold) -> list[BacktestDay]:
     """Return Q1 of past days with another threshold, oldest first.
 
     Args:
@@ -51,21 +51,21 @@ def backtest(snapshots: Sequence[GateNumbers], threshold: Threshold) -> list[Rep
         threshold: The threshold to evaluate.
     """
     ordered = sorted(snapshots, key=lambda numbers: numbers.window.start)
-    return [Replayed(numbers.window.start.date().isoformat(), q1(numbers, threshold)) for numbers in ordered]
+    return [BacktestDay(numbers.window.start.date().isoformat(), q1(numbers, threshold)) for numbers in ordered]
 
 
-def _judged(numbers: GateNumbers | GateSummary, threshold: Threshold) -> tuple[Verdict, str]:
+def _decide(numbers: GateNumbers | GateSummary, threshold: Threshold) -> tuple[Verdict, str]:
     """Return the verdict and its reason."""
     gate = numbers.gate
     if gate.runs < threshold.min_runs or gate.pass_rate is None:
-        return "not_computed", _too_little(numbers, threshold)
+        return "not_computed", _not_computed_reason(numbers, threshold)
     # Without rounding: 69.999 % must not pass as 70.
     passes = gate.passed * 100 >= threshold.min_pass_rate * gate.runs
-    words = f"{gate.passed} of {gate.runs} gate runs on {numbers.branch} passed ({_per_cent(gate.pass_rate)})"
-    return "pass" if passes else "fail", f"{words}; the minimum is {_per_cent(threshold.min_pass_rate)}."
+    counts = f"{gate.passed} of {gate.runs} gate runs on {numbers.branch} passed ({_per_cent(gate.pass_rate)})"
+    return "pass" if passes else "fail", f"{counts}; the minimum is {_per_cent(threshold.min_pass_rate)}."
 
 
-def _too_little(numbers: GateNumbers | GateSummary, threshold: Threshold) -> str:
+def _not_computed_reason(numbers: GateNumbers | GateSummary, threshold: Threshold) -> str:
     branch, runs = numbers.branch, numbers.gate.runs
     if not numbers.branch_known:
         others = ", ".join(numbers.branches[:5])

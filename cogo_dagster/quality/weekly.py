@@ -96,7 +96,7 @@ class Weeks:
         key = f"weekly:{week}"
         while True:
             job = self._add({"week": week}, key)
-            if job.created or not self._reached_nobody(job.job_id, week):
+            if job.created or not self._was_not_delivered(job.job_id, week):
                 return job
             key = f"weekly:{week}:{job.job_id}"  # the key of the follow-up job is the same for concurrent callers
 
@@ -104,7 +104,7 @@ class Weeks:
         [job] = self._queue.enqueue([NewJob("weekly_summary", payload, idempotency_key=key)])
         return job
 
-    def _reached_nobody(self, job_id: UUID, week: str) -> bool:
+    def _was_not_delivered(self, job_id: UUID, week: str) -> bool:
         """Return whether a job has finished, and no target has accepted the week or has a pending delivery."""
         ended = any(row.status in ("succeeded", "failed", "cancelled") for row in self._queue.get_jobs([job_id]))
         return ended and not self._queue.transport.call("announcement_is_settled", {"key": f"weekly:{week}"})
@@ -148,27 +148,29 @@ class WeeklySummaryExecutor(Executor, family="weekly_summary"):
     @classmethod
     def validate(cls, type: str, payload: Json, settings: Settings) -> dict[str, Json]:  # noqa: ARG003 - not needed
         """Validate the payload and return it."""
-        return _parsed(type, payload).model_dump(exclude_defaults=True)
+        return _parse(type, payload).model_dump(exclude_defaults=True)
 
     def parse(self, type: str, payload: Json) -> WeeklyPayload:
         """Parse the payload."""
-        return _parsed(type, payload)
+        return _parse(type, payload)
 
     async def execute(self, job: Job[WeeklyPayload], workspace: Workspace) -> ExecutionResult:  # noqa: ARG002 - no file is written
         """Store and announce one week."""
         try:
             week = await asyncio.to_thread(self._weeks.publish, job.payload.week)
-            answer = await asyncio.to_thread(self._weeks.announce, week, again=job.payload.again)
+            announced = await asyncio.to_thread(self._weeks.announce, week, again=job.payload.again)
         except InvalidArgument as error:
             raise ExecutionFailed(str(error), error_class="invalid_week", retryable=False) from error
         title = self._weeks.announcement(week).title
         result = {"week": job.payload.week, "title": title, "chart_artifact_id": week.chart_artifact_id}
-        if not answer.targets:
-            return ExecutionResult(result | {"announced": False, "reason": _NO_TARGET, "announcement": answer.document})
-        return ExecutionResult(result | {"announced": True, "announcement": answer.document})
+        if not announced.targets:
+            return ExecutionResult(
+                result | {"announced": False, "reason": _NO_TARGET, "announcement": announced.document}
+            )
+        return ExecutionResult(result | {"announced": True, "announcement": announced.document})
 
 
-def _parsed(type: str, payload: Json) -> WeeklyPayload:
+def _parse(type: str, payload: Json) -> WeeklyPayload:
     try:
         return WeeklyPayload.model_validate(payload)
     except ValidationError as error:

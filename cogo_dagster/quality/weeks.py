@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from cogo_dagster.queue.errors import InvalidArgument
 from cogo_dagster.queue.weeks import finished_week, start_of, week_of
 
-__all__ = ["day_start", "finished_week", "is_news", "start_of", "week_of"]
+__all__ = ["day_start", "finished_week", "is_recent", "start_of", "week_of"]
 
 
 def day_start(day: str) -> datetime:
@@ -21,6 +21,6 @@ def day_start(day: str) -> datetime:
     return datetime(found.year, found.month, found.day, tzinfo=UTC)
 
 
-def is_news(week_start: datetime, now: datetime) -> bool:
+def is_recent(week_start: datetime, now: datetime) -> bool:
     """Return whether a week is recent enough to be announced: it ended at most two weeks ago."""
     return now - (week_start + timedelta(days=7)) <= timedelta(days=14)

@@ -14,7 +14,7 @@ import pytest
 
 from cogo_dagster.executors.guard import CommandEnded, GuardedCommand
 from cogo_dagster.executors.guard import program as guard_program
-from cogo_dagster.quality.gate_jobs.process import Ended, run
+from cogo_dagster.quality.gate_jobs.process import StepResult, run
 from cogo_dagster.queue.executor import ExecutionFailed
 from cogo_dagster_tests.executors.bench import eventually
 from cogo_dagster_tests.processes import command_line, descendants, lives, open_files
@@ -69,7 +69,7 @@ def program(code: str, *words: str) -> list[str]:
     return [PYTHON, "-c", code, *words]
 
 
-def go(command: list[str], folder: Path, timeout_seconds: float = 60) -> Ended:
+def go(command: list[str], folder: Path, timeout_seconds: float = 60) -> StepResult:
     """Run a command like a step of a gate job."""
     return asyncio.run(run("step", command, folder, ENV, timeout_seconds))
 
@@ -207,7 +207,7 @@ def test_output_is_bounded_and_never_blocks_the_loop(tmp_path: Path) -> None:
     code = "import os\nfor _ in range(3200): os.write(1, bytes(range(256)) * 256)\nos.write(1, b'the end')"
     longest_seconds = 0.0
 
-    async def scenario() -> Ended:
+    async def scenario() -> StepResult:
         nonlocal longest_seconds
         work = asyncio.create_task(run("step", program(code), tmp_path, ENV, 60))
         while not work.done():

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from cogo_dagster.executors.errors import ExecutorUnavailable
 from cogo_dagster.executors.isolation.confinement import Confinement, Requirements, confinement
 from cogo_dagster.executors.isolation.machine import is_possible, isolation
-from cogo_dagster.quality.gate_jobs.checkout import borrowed_objects, clone
+from cogo_dagster.quality.gate_jobs.checkout import clone, shared_objects
 from cogo_dagster.quality.gate_jobs.options import (
     STEPS,
     GatePayload,
@@ -27,7 +27,7 @@ from cogo_dagster.quality.gate_jobs.options import (
     is_branch,
     repositories,
 )
-from cogo_dagster.quality.gate_jobs.process import Ended, environment, run
+from cogo_dagster.quality.gate_jobs.process import StepResult, environment, run
 from cogo_dagster.quality.gates import GateService
 from cogo_dagster.quality.reports.paths import ReportPaths
 from cogo_dagster.queue.errors import InvalidArgument
@@ -147,7 +147,7 @@ class GateExecutor(Executor, family="gate"):
         folder, commit = await clone(repository, payload, area)
         steps = await self._isolated_steps(repository, folder, area)
         passed = not any(step.exit_code for step in steps)
-        await _judge_stop(steps)
+        await _check_not_stopped(steps)
         log = await asyncio.to_thread(self._log, steps, workspace.folder)
         run = {
             "gate_run_id": str(job.id),
@@ -169,7 +169,7 @@ class GateExecutor(Executor, family="gate"):
         results = [{"step": s.name, "exit_code": s.exit_code, "seconds": s.seconds} for s in steps]
         return ExecutionResult({"gate_run": kept.model_dump(mode="json"), "steps": results}, [log])
 
-    async def _isolated_steps(self, repository: Repository, folder: Path, area: Path) -> list[Ended]:
+    async def _isolated_steps(self, repository: Repository, folder: Path, area: Path) -> list[StepResult]:
         try:
             with await self._confinement(repository, area) as confined:
                 if confined is not None:
@@ -188,10 +188,10 @@ class GateExecutor(Executor, family="gate"):
             raise ExecutionFailed(message, error_class="isolation", retryable=True)
         others = [one.checkout for one in repositories(self._commands or "{}").values()]
         requirements = Requirements(
-            commands=[words for step in STEPS if (words := repository.command(step))],
+            commands=[arguments for step in STEPS if (arguments := repository.command(step))],
             env=environment(area / "home", repository.env),
             read=repository.read,
-            objects=await asyncio.to_thread(borrowed_objects, area / "checkout"),
+            objects=await asyncio.to_thread(shared_objects, area / "checkout"),
             ports=repository.ports,
             unrestricted_network=repository.unrestricted_network,
             hidden=[*self._hidden, *others],
@@ -200,9 +200,9 @@ class GateExecutor(Executor, family="gate"):
 
     async def _steps(
         self, repository: Repository, folder: Path, home: Path, confined: Confinement | None
-    ) -> list[Ended]:
+    ) -> list[StepResult]:
         """Run the steps; tests are skipped after a failed build, lint is not."""
-        ended: list[Ended] = []
+        ended: list[StepResult] = []
         env = environment(home, repository.env)
         for step in STEPS:
             command = repository.command(step)
@@ -215,7 +215,7 @@ class GateExecutor(Executor, family="gate"):
                 continue
             ended.append(await run(step, command, folder, env, repository.timeout_seconds, confinement=confined))
             if STOP.stopped_at() is not None:
-                await _judge_stop(ended)
+                await _check_not_stopped(ended)
         return ended
 
     @classmethod
@@ -230,7 +230,7 @@ class GateExecutor(Executor, family="gate"):
             raise InvalidPayload(f"COGO_GATE_COMMANDS has no build, lint or test command for {name}.")
         return known[name]
 
-    def _log(self, steps: list[Ended], folder: Path) -> ArtifactFile:
+    def _log(self, steps: list[StepResult], folder: Path) -> ArtifactFile:
         path = (
             Path(tempfile.mkdtemp(dir=folder)) / _LOG
         )  # a new folder: the commands could have created something at a known path
@@ -263,7 +263,7 @@ def _reports(
     return found
 
 
-async def _judge_stop(steps: list[Ended]) -> None:
+async def _check_not_stopped(steps: list[StepResult]) -> None:
     """Check that no failed step may have been ended by stopping the worker: npm and make exit with 1 on a signal.
 
     Raises:
@@ -274,5 +274,5 @@ async def _judge_stop(steps: list[Ended]) -> None:
             raise Interrupted(f"{step.name} ended because the worker was being stopped.")
 
 
-def _seconds(steps: list[Ended], name: str) -> float | None:
+def _seconds(steps: list[StepResult], name: str) -> float | None:
     return next((step.seconds for step in steps if step.name == name), None)

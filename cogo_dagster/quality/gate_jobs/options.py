@@ -23,18 +23,18 @@ Step = Literal["fix", "build", "lint", "test"]
 STEPS: Final[tuple[Step, ...]] = ("fix", "build", "lint", "test")
 
 
-def _words(command: Any) -> Any:
+def _split_command(command: Any) -> Any:
     return shlex.split(command) if isinstance(command, str) else command
 
 
-def _several(names: Any) -> Any:
+def _as_list(names: Any) -> Any:
     return [names] if isinstance(names, str) else names
 
 
-Command = Annotated[list[str], BeforeValidator(_words), Field(min_length=1)]
+Command = Annotated[list[str], BeforeValidator(_split_command), Field(min_length=1)]
 
 
-ReportNames = Annotated[list[str], BeforeValidator(_several), Field(min_length=1)]
+ReportNames = Annotated[list[str], BeforeValidator(_as_list), Field(min_length=1)]
 
 
 class Repository(BaseModel):
@@ -69,8 +69,8 @@ class Repository(BaseModel):
 
     def command(self, step: Step) -> list[str] | None:
         """Return the command of a step, if there is one."""
-        words: list[str] | None = getattr(self, step)
-        return words
+        arguments: list[str] | None = getattr(self, step)
+        return arguments
 
 
 class GatePayload(BaseModel):

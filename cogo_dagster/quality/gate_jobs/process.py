@@ -18,12 +18,12 @@ logger = logging.getLogger(__name__)
 
 _GRACE_SECONDS: Final = 4.0
 _SHELL_SIGNALS: Final = 128
-_MOST_BYTES: Final = 4 * 1024 * 1024
-_PASSED_ON: Final = ("PATH", "LANG", "LC_ALL", "TZ")
+_MAX_OUTPUT_BYTES: Final = 4 * 1024 * 1024
+_INHERITED: Final = ("PATH", "LANG", "LC_ALL", "TZ")
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class StepResult:
     """The result of a program.
 
     Attributes:
@@ -40,7 +40,7 @@ class Ended:
 
 def environment(home: Path, extra: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of a program: it contains no setting of the worker, and so no secret."""
-    kept = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    kept = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     own = {"HOME": str(home), "TMPDIR": str(home), "CI": "true", "GIT_TERMINAL_PROMPT": "0"}
     return {**kept, **own, **extra}
 
@@ -53,7 +53,7 @@ async def run(
     timeout_seconds: float,
     *,
     confinement: Confinement | None = None,
-) -> Ended:
+) -> StepResult:
     """Run a program until it and all its descendants have ended.
 
     Args:
@@ -66,9 +66,9 @@ async def run(
     """
     began = time.monotonic()
     confined = await asyncio.to_thread(confinement.confine, command) if confinement else None
-    words, variables = (confined.command, {**env, **confined.variables}) if confined else (command, env)
+    arguments, variables = (confined.command, {**env, **confined.variables}) if confined else (command, env)
     try:
-        ended = await _run(name, words, folder, variables, timeout_seconds)
+        ended = await _run(name, arguments, folder, variables, timeout_seconds)
         if confined:
             confined.check(ended.exit_code)
     except OSError as error:
@@ -78,19 +78,19 @@ async def run(
         raise ExecutionFailed(message, error_class="isolation", retryable=True) from error
     if ended.left:
         logger.warning("%s: %s processes could not be killed.", name, ended.left)
-    if _died_by_signal(ended.exit_code) and await STOP.explains(ended.ended_at):
+    if _ended_by_signal(ended.exit_code) and await STOP.explains(ended.ended_at):
         raise Interrupted(f"{name} ended because the worker was being stopped.")
     if ended.exit_code is None:
         message = f"{name} has no exit code: its guard process was killed."
         raise ExecutionFailed(message, error_class="guard_gone", retryable=True)
     output = ended.output.decode(errors="replace")
-    return Ended(name, ended.exit_code, round(ended.ended_at - began, 3), output, ended.ended_at)
+    return StepResult(name, ended.exit_code, round(ended.ended_at - began, 3), output, ended.ended_at)
 
 
 async def _run(
-    name: str, words: Sequence[str], folder: Path, env: Mapping[str, str], timeout_seconds: float
+    name: str, arguments: Sequence[str], folder: Path, env: Mapping[str, str], timeout_seconds: float
 ) -> CommandEnded:
-    guarded = GuardedCommand.start(words, folder, env, grace_seconds=_GRACE_SECONDS, kept_bytes=_MOST_BYTES)
+    guarded = GuardedCommand.start(arguments, folder, env, grace_seconds=_GRACE_SECONDS, kept_bytes=_MAX_OUTPUT_BYTES)
     try:
         async with asyncio.timeout(timeout_seconds):
             ended = await guarded.wait()
@@ -110,6 +110,6 @@ def _not_started(name: str, command: Sequence[str], error: OSError) -> Execution
     return ExecutionFailed(message, error_class="command", retryable=False)
 
 
-def _died_by_signal(exit_code: int | None) -> bool:
+def _ended_by_signal(exit_code: int | None) -> bool:
     """Return whether a signal ended the program or its child: shells exit with 128 plus the signal number."""
     return exit_code is None or exit_code < 0 or exit_code > _SHELL_SIGNALS

@@ -7,10 +7,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from cogo_dagster.quality.reports.counts import Counts, Coverage
 from cogo_dagster.quality.reports.coverage_xml import read_xml
-from cogo_dagster.quality.reports.files import number_of, other_format, parse_json, refuse, share
+from cogo_dagster.quality.reports.files import check_percentage, number_of, other_format, parse_json, raise_error
 from cogo_dagster.quality.reports.lcov import read_go, read_lcov
-from cogo_dagster.quality.reports.shares import Counts, Coverage
 from cogo_dagster.queue.model import Json
 
 _KNOWN = "use coverage.py's JSON, istanbul's summary, Cobertura, Clover, JaCoCo, lcov or Go's profile"
@@ -33,11 +33,11 @@ def read_coverage(files: Sequence[tuple[Path, str]]) -> tuple[dict[str, Json], l
     else:
         found = [_read(one, text) for one, text in files]
     if len(found) == 1 and found[0].percent is not None:
-        return {"coverage_percent": share(path, found[0].percent)}, []
+        return {"coverage_percent": check_percentage(path, found[0].percent)}, []
     lines = _total(path, [one.lines for one in found])
     branches = _total(path, [one.branches for one in found])
     if not lines.valid:
-        refuse(path, "has no measured lines: run the tests with coverage")
+        raise_error(path, "has no measured lines: run the tests with coverage")
     facts: dict[str, Json] = {"coverage_percent": lines.percent}
     return facts | ({"branch_coverage_percent": branches.percent} if branches.valid else {}), []
 
@@ -45,10 +45,10 @@ def read_coverage(files: Sequence[tuple[Path, str]]) -> tuple[dict[str, Json], l
 def _total(path: Path, counts: Sequence[Counts | None]) -> Counts:
     known = [one for one in counts if one is not None]
     if len(known) < len(counts):
-        refuse(path, "has no counts and cannot be combined with others: use one report for everything")
+        raise_error(path, "has no counts and cannot be combined with others: use one report for everything")
     total = Counts(sum(one.covered for one in known), sum(one.valid for one in known))
     if not 0 <= total.covered <= total.valid:
-        refuse(path, f"has invalid counts ({total.covered} of {total.valid} covered): regenerate the report")
+        raise_error(path, f"has invalid counts ({total.covered} of {total.valid} covered): regenerate the report")
     return total
 
 
@@ -91,7 +91,7 @@ def _coverage_py(path: Path, totals: dict[str, Json]) -> Coverage:
 
 def _shares(path: Path, lines: Counts | None, branches: Counts | None, percent: Json) -> Coverage:
     if lines is None:
-        return Coverage(percent=share(path, percent), lines=None)
+        return Coverage(percent=check_percentage(path, percent), lines=None)
     return Coverage(lines, branches or Counts(0, 0))
 
 

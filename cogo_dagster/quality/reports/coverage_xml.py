@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Final
 from xml.etree.ElementTree import Element
 
-from cogo_dagster.quality.reports.files import count_in, events, number_of, other_format, share
-from cogo_dagster.quality.reports.shares import Counts, Coverage
+from cogo_dagster.quality.reports.counts import Counts, Coverage
+from cogo_dagster.quality.reports.files import check_percentage, count_in, events, number_of, other_format
 
 _CONDITIONS: Final = re.compile(r"\((\d{1,9})/(\d{1,9})\)", re.ASCII)
 Events = Iterator[tuple[str, Element, int]]
@@ -44,15 +44,15 @@ def _look(path: Path, text: str) -> tuple[str, Mapping[str, str], str]:
 
 def _cobertura(path: Path, root: Mapping[str, str], found: Events) -> Coverage:
     lines, branches = _counts(root, "lines-covered", "lines-valid"), _counts(root, "branches-covered", "branches-valid")
-    counted, conditions, anything = _cobertura_lines(found)
-    lines = lines or (counted if counted.valid else None)
+    check_count, conditions, anything = _cobertura_lines(found)
+    lines = lines or (check_count if check_count.valid else None)
     branches = branches or conditions
     if lines is not None:
         return Coverage(lines, branches)
     rate = number_of(root.get("line-rate"))
     if rate in (0, 1) and not anything:
         return Coverage()  # tools write this if nothing was measured
-    return Coverage(None, None, share(path, None if rate is None else rate * 100))
+    return Coverage(None, None, check_percentage(path, None if rate is None else rate * 100))
 
 
 def _cobertura_lines(found: Events) -> tuple[Counts, Counts, bool]:

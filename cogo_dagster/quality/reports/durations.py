@@ -8,7 +8,7 @@ _SPACES: Final = re.compile(r"[\s_'\u00a0\u2019\u202f]")
 _UNIT: Final = re.compile(r"(?P<number>.*?)\s*(?P<unit>ms|sec|secs|seconds|s|)", re.IGNORECASE | re.DOTALL)
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,3})?", re.ASCII | re.IGNORECASE)
 _THOUSANDS: Final = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+", re.ASCII)
-_MOST_SECONDS: Final = 31_536_000.0
+_MAX_SECONDS: Final = 31_536_000.0
 
 
 def seconds_of(times: Iterable[str]) -> tuple[float | None, list[str]]:
@@ -18,14 +18,14 @@ def seconds_of(times: Iterable[str]) -> tuple[float | None, list[str]]:
     """
     given = [time.strip() for time in times]
     decimal_comma = _has_decimal_comma(given)
-    total, unread = 0.0, list[str]()
+    total, invalid = 0.0, list[str]()
     for time in given:
         seconds = _seconds(time, decimal_comma=decimal_comma)
-        if seconds is None or total + seconds > _MOST_SECONDS:
-            unread.append(time)
+        if seconds is None or total + seconds > _MAX_SECONDS:
+            invalid.append(time)
         else:
             total += max(seconds, 0.0)
-    return (total if given and len(unread) < len(given) else None), unread
+    return (total if given and len(invalid) < len(given) else None), invalid
 
 
 def _has_decimal_comma(times: Sequence[str]) -> bool:

@@ -25,7 +25,7 @@ class TooLarge(Exception):
     """The decompressed content is too large."""
 
 
-def unpacked(content: bytes, max_bytes: int) -> bytes:
+def decompress(content: bytes, max_bytes: int) -> bytes:
     """Return the decompressed bytes, or the bytes unchanged if they are not gzip.
 
     Raises:

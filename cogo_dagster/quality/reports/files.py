@@ -9,14 +9,14 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import iterparse
 
-from cogo_dagster.quality.reports.encoding import TooLarge, cleaned_xml, decoded, unpacked
+from cogo_dagster.quality.reports.encoding import TooLarge, cleaned_xml, decoded, decompress
 from cogo_dagster.queue.errors import InvalidArgument
 from cogo_dagster.queue.model import Json
 from cogo_dagster.text import parse_json as strict_json
 
 MAX_BYTES: Final = 64 * 1024 * 1024
-MOST: Final = 2_000_000_000
-_MOST_DEPTH: Final = 200
+MAX_COUNT: Final = 2_000_000_000
+_MAX_DEPTH: Final = 200
 
 
 class ReportError(InvalidArgument):
@@ -36,19 +36,19 @@ def read_bytes(path: Path) -> bytes:
     limit = f"the limit is {MAX_BYTES // 2**20} MiB: make the report smaller"
     try:
         if path.exists() and not path.is_file() and not path.is_dir():
-            refuse(path, "is not a regular file")
+            raise_error(path, "is not a regular file")
         size_bytes = path.stat().st_size
         if size_bytes > MAX_BYTES:
-            refuse(path, f"has {size_bytes / 2**20:,.0f} MiB; {limit}")
-        return unpacked(path.read_bytes()[: MAX_BYTES + 1], MAX_BYTES)
+            raise_error(path, f"has {size_bytes / 2**20:,.0f} MiB; {limit}")
+        return decompress(path.read_bytes()[: MAX_BYTES + 1], MAX_BYTES)
     except OSError as error:
-        refuse(path, f"cannot be read ({error.strerror}): name an existing file")
+        raise_error(path, f"cannot be read ({error.strerror}): name an existing file")
     except ValueError:
-        refuse(path, "cannot be read (its name has a U+0000): name an existing file")
+        raise_error(path, "cannot be read (its name has a U+0000): name an existing file")
     except TooLarge:
-        refuse(path, f"is too large after decompression; {limit}")
+        raise_error(path, f"is too large after decompression; {limit}")
     except zlib.error as error:
-        refuse(path, f"is a damaged gzip archive ({str(error)[:80]}): regenerate the report")
+        raise_error(path, f"is a damaged gzip archive ({str(error)[:80]}): regenerate the report")
 
 
 def read_text(path: Path) -> str:
@@ -59,7 +59,7 @@ def read_text(path: Path) -> str:
     """
     text = decoded(read_bytes(path))
     if not text.strip("\0 \t\r\n\ufeff"):
-        refuse(path, "is empty: check whether the tool failed")
+        raise_error(path, "is empty: check whether the tool failed")
     return text
 
 
@@ -72,18 +72,18 @@ def parse_json(path: Path, text: str) -> Json:
     try:
         return strict_json(text.strip("\0 \t\r\n\ufeff"))
     except RecursionError:
-        refuse(path, "is nested too deeply to be a report")
+        raise_error(path, "is nested too deeply to be a report")
     except ValueError as error:
         if not text.lstrip().startswith(("[", "{")):
             raise other_format(
                 path,
-                "is not JSON, or begins with other output: make the tool write the file, for example with its option -o",
+                "is not JSON, or begins with other output: make the tool write the file, as with its option -o",
             ) from None
-        refuse(path, f"is not valid JSON ({str(error).splitlines()[0][:120]}): regenerate the report")
+        raise_error(path, f"is not valid JSON ({str(error).splitlines()[0][:120]}): regenerate the report")
 
 
 def elements(path: Path, text: str, keep: str = "testcase") -> Iterator[Element]:
-    """Yield the elements of an XML report: the root at its start, others at their end. They are cleared afterwards.
+    """Yield the elements of an XML report: the root at its start, others at their end; they are then cleared.
 
     Args:
         keep: The children of elements with this name are kept until the element ends.
@@ -108,8 +108,8 @@ def events(path: Path, text: str, keep: str) -> Iterator[tuple[str, Element, int
             if event == "start":
                 element.tag = element.tag.rpartition("}")[2]
                 parents.append(element)
-                if len(parents) > _MOST_DEPTH:
-                    refuse(path, "is nested too deeply to be a report")
+                if len(parents) > _MAX_DEPTH:
+                    raise_error(path, "is nested too deeply to be a report")
                 yield event, element, len(parents)
             else:
                 yield event, element, len(parents)
@@ -117,53 +117,53 @@ def events(path: Path, text: str, keep: str) -> Iterator[tuple[str, Element, int
                 if parents and parents[-1].tag != keep:
                     del parents[-1][:]
     except DefusedXmlException:
-        refuse(path, "declares XML entities, which are not allowed")
+        raise_error(path, "declares XML entities, which are not allowed")
     except (ParseError, LookupError, ValueError) as error:
-        refuse(path, f"is not valid XML ({str(error)[:120]}): regenerate the report")
+        raise_error(path, f"is not valid XML ({str(error)[:120]}): regenerate the report")
 
 
-def refuse(path: Path, what: str) -> NoReturn:
+def raise_error(path: Path, what: str) -> NoReturn:
     """Raise an error about a report.
 
     Raises:
         ReportError: Always.
     """
-    raise refusal(path, what)
+    raise report_error(path, what)
 
 
-def refusal(path: Path, what: str) -> ReportError:
+def report_error(path: Path, what: str) -> ReportError:
     """Return an error about a report."""
-    return ReportError(f"The report {shown(path)} {what}.")
+    return ReportError(f"The report {safe_name(path)} {what}.")
 
 
 def other_format(path: Path, what: str) -> OtherFormat:
     """Return an error about a file with another format."""
-    return OtherFormat(f"The report {shown(path)} {what}.")
+    return OtherFormat(f"The report {safe_name(path)} {what}.")
 
 
-def shown(path: Path) -> str:
+def safe_name(path: Path) -> str:
     """Return the file name, safe for messages and archives."""
     return path.name.encode("utf-8", "replace").decode()[:100].replace("\0", "?") or str(path)
 
 
-def counted(path: Path, value: Json, what: str) -> int:
+def check_count(path: Path, value: Json, what: str) -> int:
     """Return *value* if it is a count.
 
     Raises:
         ReportError: It is not.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST:
-        refuse(path, f"has {str(value)[:40]!r} as the number of {what}: regenerate the report")
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_COUNT:
+        raise_error(path, f"has {str(value)[:40]!r} as the number of {what}: regenerate the report")
     return value
 
 
 def count_in(value: str | None) -> int | None:
     """Return the count in an attribute, or None if it is missing or invalid."""
     text = (value or "").strip().replace(",", "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 10 and int(text) <= MOST else None
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 10 and int(text) <= MAX_COUNT else None
 
 
-def share(path: Path, value: Json) -> float:
+def check_percentage(path: Path, value: Json) -> float:
     """Return a percentage, rounded to two decimals.
 
     Raises:
@@ -171,7 +171,7 @@ def share(path: Path, value: Json) -> float:
     """
     number = number_of(value)
     if number is None or not 0 <= number <= 100:
-        refuse(path, f"has {str(value)[:40]!r} as the coverage: regenerate the report")
+        raise_error(path, f"has {str(value)[:40]!r} as the coverage: regenerate the report")
     return round(number, 2)
 
 
@@ -181,7 +181,7 @@ def number_of(value: Json, convert: Callable[[Json], float] = float) -> float | 
         number = convert(value)
     except (TypeError, ValueError, OverflowError):
         return None
-    return number if abs(number) <= MOST else None  # false for NaN
+    return number if abs(number) <= MAX_COUNT else None  # false for NaN
 
 
 class _Chunks:

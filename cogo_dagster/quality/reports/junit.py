@@ -12,14 +12,14 @@ from typing import Final
 from xml.etree.ElementTree import Element
 
 from cogo_dagster.quality.reports.durations import seconds_of
-from cogo_dagster.quality.reports.files import count_in, events, other_format, shown
+from cogo_dagster.quality.reports.files import count_in, events, other_format, safe_name
 from cogo_dagster.queue.model import Json
 
 _FAILED: Final = frozenset({"failure", "error", "rerunFailure", "rerunError"})
 _FLAKY: Final = frozenset({"flakyFailure", "flakyError"})
 _NOT_RUN: Final = frozenset({"skipped", "disabled", "ignored", "notrun", "pending"})
-_FAILED_WORDS: Final = frozenset({"fail", "failed", "failure", "error", "errored", "broken"})
-_NOT_RUN_WORDS: Final = frozenset(
+_FAILED_VALUES: Final = frozenset({"fail", "failed", "failure", "error", "errored", "broken"})
+_NOT_RUN_VALUES: Final = frozenset(
     {"notrun", "not_run", "not-run", "disabled", "skip", "skipped", "suppressed", "ignored", "pending", "untested"}
 )
 
@@ -29,7 +29,7 @@ Key = tuple[str, ...]
 
 @dataclass(slots=True)
 class _Suite:
-    claimed: int
+    reported: int
     failed: int = 0
 
 
@@ -82,10 +82,10 @@ def read_junit(files: Sequence[tuple[Path, str]]) -> tuple[dict[str, Json], list
     notes: list[str] = []
     seconds: list[float] = []
     for (path, _), one in zip(files, found, strict=True):
-        total, unread = seconds_of(one.times)
-        if unread:
-            times = "time" if len(unread) == 1 else "times"
-            notes.append(f"The report {shown(path)} has {len(unread):,} invalid {times} ({unread[0][:40]!r}).")
+        total, invalid = seconds_of(one.times)
+        if invalid:
+            times = "time" if len(invalid) == 1 else "times"
+            notes.append(f"The report {safe_name(path)} has {len(invalid):,} invalid {times} ({invalid[0][:40]!r}).")
         if total is not None:
             seconds.append(total)
     if seconds and not notes:
@@ -96,14 +96,14 @@ def read_junit(files: Sequence[tuple[Path, str]]) -> tuple[dict[str, Json], list
 def outcome_of(case: Element) -> tuple[str, bool]:
     """Return the outcome of a test case, and whether it is marked as flaky."""
     tags = {child.tag for child in case}
-    words = {(case.get(name) or "").strip().lower() for name in ("status", "result")}
+    values = {(case.get(name) or "").strip().lower() for name in ("status", "result")}
     if tags & _FAILED:
         return FAILED, False
     if tags & _FLAKY:
         return PASSED, True
-    if tags & _NOT_RUN or words & _NOT_RUN_WORDS or (case.get("executed") or "").lower() == "false":
+    if tags & _NOT_RUN or values & _NOT_RUN_VALUES or (case.get("executed") or "").lower() == "false":
         return NOT_RUN, False
-    return (FAILED if words & _FAILED_WORDS else PASSED), False
+    return (FAILED if values & _FAILED_VALUES else PASSED), False
 
 
 def _read(path: Path, text: str) -> Tests:
@@ -117,7 +117,7 @@ def _read(path: Path, text: str) -> Tests:
             raise other_format(path, f"is XML with the root <{str(element.tag)[:40]}>, not JUnit's <testsuites>")
         if element.tag in ("testsuites", "testsuite"):
             if event == "start":
-                suites.append(_Suite(_claimed(element)))
+                suites.append(_Suite(_reported(element)))
                 names.append(element)
             else:
                 names.pop()
@@ -143,14 +143,14 @@ def _count(tests: Tests, element: Element, suites: list[Element], depth: int) ->
 def _close(tests: Tests, suites: list[_Suite]) -> None:
     """End a suite. If it reports failures and none of its cases has failed, they happened outside the tests."""
     ended = suites.pop()
-    if ended.claimed and not ended.failed:
-        tests.outside += ended.claimed
-        ended.failed = ended.claimed
+    if ended.reported and not ended.failed:
+        tests.outside += ended.reported
+        ended.failed = ended.reported
     if suites:
         suites[-1].failed += ended.failed
 
 
-def _claimed(suite: Element) -> int:
+def _reported(suite: Element) -> int:
     return sum(count_in(suite.get(name)) or 0 for name in ("failures", "errors"))
 
 

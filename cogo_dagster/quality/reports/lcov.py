@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from cogo_dagster.quality.reports.files import MOST, number_of, refuse
-from cogo_dagster.quality.reports.shares import Counts, Coverage
+from cogo_dagster.quality.reports.counts import Counts, Coverage
+from cogo_dagster.quality.reports.files import MAX_COUNT, number_of, raise_error
 
 _BLOCK: Final = re.compile(r"(\S.*:\d+\.\d+,\d+\.\d+) (\d{1,9}) (\d{1,18})", re.ASCII)
 
@@ -23,7 +23,7 @@ class _Source:
 
     lines: dict[str, bool] = field(default_factory=dict)
     branches: dict[str, bool] = field(default_factory=dict)
-    claims: dict[str, int] = field(default_factory=dict)
+    totals: dict[str, int] = field(default_factory=dict)
 
     def add(self, name: str, value: str) -> None:
         """Add a row of a record."""
@@ -33,13 +33,13 @@ class _Source:
             where, _, taken = value.rpartition(",")
             _mark(self.branches, where, taken)
         elif name in ("LF", "LH", "BRF", "BRH") and value.strip().isascii() and value.strip().isdigit():
-            self.claims[name] = max(self.claims.get(name, 0), min(int(value.strip()[:12]), MOST * 1_000))
+            self.totals[name] = max(self.totals.get(name, 0), min(int(value.strip()[:12]), MAX_COUNT * 1_000))
 
     def counts(self, found: dict[str, bool], valid: str, covered: str) -> Counts:
         """Return the counts of the lines or branches, or the totals if there are none."""
         if found:
             return Counts(sum(found.values()), len(found))
-        return Counts(self.claims.get(covered, 0), self.claims.get(valid, 0))
+        return Counts(self.totals.get(covered, 0), self.totals.get(valid, 0))
 
 
 def read_lcov(files: Sequence[tuple[Path, str]]) -> Coverage:
@@ -51,13 +51,13 @@ def read_lcov(files: Sequence[tuple[Path, str]]) -> Coverage:
     sources: dict[str, _Source] = {}
     for path, text in files:
         if not text.rstrip("\0 \t\r\n").endswith("end_of_record"):
-            refuse(path, "is truncated: it does not end with end_of_record")
+            raise_error(path, "is truncated: it does not end with end_of_record")
         for source, name, value in _rows(text):
             sources.setdefault(source, _Source()).add(name, value)
     lines = _sum([one.counts(one.lines, "LF", "LH") for one in sources.values()])
     branches = _sum([one.counts(one.branches, "BRF", "BRH") for one in sources.values()])
-    if max(lines.valid, branches.valid) > MOST:
-        refuse(files[0][0], "has impossibly large counts")
+    if max(lines.valid, branches.valid) > MAX_COUNT:
+        raise_error(files[0][0], "has impossibly large counts")
     return Coverage(lines, branches)
 
 
@@ -76,7 +76,7 @@ def read_go(files: Sequence[tuple[Path, str]]) -> Coverage:
                 sizes[block[1]] = int(block[2])
                 _mark(run, block[1], block[3])
             elif row.strip() and not row.strip().startswith("mode:"):
-                refuse(path, f"has the invalid row {row.strip()[:60]!r}: regenerate the report")
+                raise_error(path, f"has the invalid row {row.strip()[:60]!r}: regenerate the report")
     return Coverage(Counts(sum(sizes[block] for block, hit in run.items() if hit), sum(sizes.values())))
 
 

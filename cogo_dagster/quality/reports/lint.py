@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from cogo_dagster.quality.reports.files import counted, elements, other_format, parse_json
+from cogo_dagster.quality.reports.files import check_count, elements, other_format, parse_json
 from cogo_dagster.quality.reports.lint_text import read_rows
 from cogo_dagster.quality.reports.sarif import read_sarif
 from cogo_dagster.queue.model import Json
@@ -21,7 +21,7 @@ _KNOWN: Final = (
     "use `eslint -f json -o FILE`, `ruff check --output-format json -o FILE`, SARIF, Checkstyle or the JSON of biome, "
     "oxlint, stylelint or pylint"
 )
-_WORDS: Final = {
+_SEVERITIES: Final = {
     **dict.fromkeys(("error", "fatal", "err", "blocker", "critical", "major", "failure"), (1, 0)),
     **dict.fromkeys(("warning", "warn", "minor", "convention", "refactor"), (0, 1)),
 }
@@ -36,7 +36,10 @@ def read_lint(files: Sequence[tuple[Path, str]]) -> tuple[dict[str, Json], list[
     pairs = [_read(path, text) for path, text in files]
     path = files[0][0]
     errors, warnings = (sum(pair[at] for pair in pairs) for at in (0, 1))
-    return {"lint_errors": counted(path, errors, "errors"), "lint_warnings": counted(path, warnings, "warnings")}, []
+    return {
+        "lint_errors": check_count(path, errors, "errors"),
+        "lint_warnings": check_count(path, warnings, "warnings"),
+    }, []
 
 
 def _read(path: Path, text: str) -> Pair:
@@ -82,13 +85,13 @@ def _object(path: Path, document: dict[str, Json]) -> Pair:
             return _document(path, document[name])
     summary = document.get("summary")
     if isinstance(summary, dict) and "errors" in summary and "warnings" in summary:
-        return counted(path, summary["errors"], "errors"), counted(path, summary["warnings"], "warnings")
+        return check_count(path, summary["errors"], "errors"), check_count(path, summary["warnings"], "warnings")
     if isinstance(document.get("diagnostics"), list):
         given = [row for row in document["diagnostics"] if isinstance(row, dict)]
         source = document.get("source")
         if isinstance(source, dict) and source.get("name") == "ruff":  # its rdjson reports every violation as a warning
             return _total(path, [(1, 0) for _ in given])
-        return _total(path, [_worded(row.get("severity") or document.get("severity")) for row in given])
+        return _total(path, [_severity_counts(row.get("severity") or document.get("severity")) for row in given])
     raise other_format(path, f"is not a lint report: {_KNOWN}")
 
 
@@ -101,7 +104,7 @@ def _checkstyle(path: Path, text: str) -> Pair:
             if root != "checkstyle":
                 raise other_format(path, f"is XML with the root <{root[:40]}>, not Checkstyle's <checkstyle>")
         elif element.tag == "error":
-            found = _worded(element.get("severity") or "error")
+            found = _severity_counts(element.get("severity") or "error")
             errors, warnings = errors + found[0], warnings + found[1]
         elif element.tag == "exception":  # a file that the linter could not parse
             errors += 1
@@ -109,27 +112,27 @@ def _checkstyle(path: Path, text: str) -> Pair:
 
 
 def _eslint(path: Path, row: dict[str, Json]) -> Pair:
-    return counted(path, row["errorCount"], "errors"), counted(path, row.get("warningCount", 0), "warnings")
+    return check_count(path, row["errorCount"], "errors"), check_count(path, row.get("warningCount", 0), "warnings")
 
 
 def _stylelint(path: Path, row: dict[str, Json]) -> Pair:
     given = row["warnings"] if isinstance(row["warnings"], list) else []
-    found = [_worded(one.get("severity")) for one in given if isinstance(one, dict)]
+    found = [_severity_counts(one.get("severity")) for one in given if isinstance(one, dict)]
     broken = row.get("parseErrors") if isinstance(row.get("parseErrors"), list) else []
     return _total(path, [*found, *((1, 0) for _ in broken or [])])
 
 
 def _ruff(path: Path, row: dict[str, Json]) -> Pair:  # noqa: ARG001 - as the others
     """Count a violation of ruff as an error unless it has the severity of a warning, as in newer versions."""
-    return _worded(row.get("severity")) if row.get("severity") in ("warning", "info") else (1, 0)
+    return _severity_counts(row.get("severity")) if row.get("severity") in ("warning", "info") else (1, 0)
 
 
 def _typed(path: Path, row: dict[str, Json]) -> Pair:  # noqa: ARG001 - as the others
-    return _worded(row["type"])
+    return _severity_counts(row["type"])
 
 
 def _severe(path: Path, row: dict[str, Json]) -> Pair:  # noqa: ARG001 - as the others
-    return _worded(row["severity"])
+    return _severity_counts(row["severity"])
 
 
 _LISTS: Final[tuple[tuple[tuple[str, ...], Callable[[Path, dict[str, Json]], Pair]], ...]] = (
@@ -141,12 +144,12 @@ _LISTS: Final[tuple[tuple[tuple[str, ...], Callable[[Path, dict[str, Json]], Pai
 )
 
 
-def _worded(severity: Json) -> Pair:
+def _severity_counts(severity: Json) -> Pair:
     """Return the counts of a severity; informational findings count as neither."""
-    return _WORDS.get(str(severity).lower(), (0, 0))
+    return _SEVERITIES.get(str(severity).lower(), (0, 0))
 
 
 def _total(path: Path, pairs: Sequence[Pair]) -> Pair:
     errors = sum(pair[0] for pair in pairs)
     warnings = sum(pair[1] for pair in pairs)
-    return counted(path, errors, "errors"), counted(path, warnings, "warnings")
+    return check_count(path, errors, "errors"), check_count(path, warnings, "warnings")

@@ -10,10 +10,10 @@ from typing import Final
 from cogo_dagster.quality.reports import files as report_files
 from cogo_dagster.quality.reports.coverage import read_coverage
 from cogo_dagster.quality.reports.encoding import decoded
-from cogo_dagster.quality.reports.files import OtherFormat, ReportError, read_bytes, read_text, refuse
+from cogo_dagster.quality.reports.files import OtherFormat, ReportError, raise_error, read_bytes, read_text
 from cogo_dagster.quality.reports.junit import read_junit
 from cogo_dagster.quality.reports.lint import read_lint
-from cogo_dagster.quality.reports.paths import ReportPaths, expanded
+from cogo_dagster.quality.reports.paths import ReportPaths, expand
 from cogo_dagster.queue.model import Json
 from cogo_dagster.text import storable
 
@@ -50,14 +50,14 @@ class Report:
         return _TYPES.get(self.extension, "text/plain")
 
     def content(self) -> bytes:
-        """Return the bytes to store: the file, a ZIP archive of several files, or the start of a file that is too large."""
+        """Return the bytes to store: the file, a ZIP archive of several, or the start of one that is too large."""
         if self.extension != "zip":
             return _content(self.paths[0]) if self.paths else b""
         archive = io.BytesIO()
         with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as target:
             for number, path in enumerate(self.paths):
                 entry = zipfile.ZipInfo(
-                    f"{number + 1:05d}-{report_files.shown(path)}"
+                    f"{number + 1:05d}-{report_files.safe_name(path)}"
                 )  # without timestamps, for identical bytes
                 entry.compress_type = zipfile.ZIP_DEFLATED
                 target.writestr(entry, _content(path))
@@ -69,12 +69,12 @@ def read_report(kind: str, paths: ReportPaths) -> Report:
 
     Args:
         kind: eslint, coverage or junit.
-        paths: See `paths.expanded`.
+        paths: See `paths.expand`.
 
     Raises:
         ReportError: It cannot be read.
     """
-    found = expanded(kind, paths)
+    found = expand(kind, paths)
     texts: list[tuple[Path, str]] = []
     characters = 0
     for path, named in found:
@@ -83,9 +83,11 @@ def read_report(kind: str, paths: ReportPaths) -> Report:
             texts.append((path, text))
             characters += len(text)
         if characters > report_files.MAX_BYTES:
-            refuse(path, f"exceeds the total limit of {report_files.MAX_BYTES // 2**20} MiB: make the report smaller")
+            raise_error(
+                path, f"exceeds the total limit of {report_files.MAX_BYTES // 2**20} MiB: make the report smaller"
+            )
     if not texts:
-        refuse(_first(paths), f"has no {kind} report among its files: name the files")
+        raise_error(_first(paths), f"has no {kind} report among its files: name the files")
     facts, notes = KINDS[kind](texts)
     read = tuple(path for path, _ in texts)
     return Report(kind, read, facts, _extension(texts[0][1], len(read)), tuple(notes))
@@ -97,7 +99,9 @@ def attempt_report(kind: str, paths: ReportPaths) -> Report:
         return read_report(kind, paths)
     except Exception as error:  # noqa: BLE001 - an invalid report must not prevent recording the run
         known = isinstance(error, ReportError)
-        reason = str(error) if known else f"The report {report_files.shown(_first(paths))} cannot be read ({error!r})."
+        reason = (
+            str(error) if known else f"The report {report_files.safe_name(_first(paths))} cannot be read ({error!r})."
+        )
         kept = tuple(path for path in _existing(kind, paths) if _content(path))
         start = decoded(_content(kept[0])[:4_000]) if kept else ""
         note = storable(f"report unread: {reason}")
@@ -120,7 +124,7 @@ def _text_of(kind: str, path: Path, *, alone: bool) -> str | None:
 
 def _existing(kind: str, paths: ReportPaths) -> list[Path]:
     try:
-        return [path for path, _ in expanded(kind, paths)]
+        return [path for path, _ in expand(kind, paths)]
     except (ReportError, OSError, ValueError):
         return []
 

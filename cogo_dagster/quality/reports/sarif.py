@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from cogo_dagster.quality.reports.files import counted
+from cogo_dagster.quality.reports.files import check_count
 from cogo_dagster.queue.model import Json
 
 _LEVELS: Final = ("error", "warning")
@@ -28,7 +28,7 @@ def read_sarif(path: Path, document: dict[str, Json]) -> tuple[int, int]:
             if notice.get("level") == "error"
         ]
     errors, warnings = (levels.count(level) for level in _LEVELS)
-    return counted(path, errors, "errors"), counted(path, warnings, "warnings")
+    return check_count(path, errors, "errors"), check_count(path, warnings, "warnings")
 
 
 def _counts(result: dict[str, Json]) -> bool:

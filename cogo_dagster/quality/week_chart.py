@@ -15,9 +15,9 @@ def week_chart(week: WeeklySummary) -> str:
     labels = [f"{day.day[8:]}.{day.day[5:7]}." for day in days]
     rates = [_rate(day.gate_passed, day.gate_failed) for day in days]
     panels = [Panel(title, at * (HEIGHT + _GAP)) for at, title in enumerate(_titles(week.week))]
-    least = week.this_week.q1.min_pass_rate
+    threshold = week.this_week.q1.min_pass_rate
     shapes = [
-        line_panel(panels[0], labels, rates, most=100, unit=" %", threshold=least),
+        line_panel(panels[0], labels, rates, most=100, unit=" %", threshold=threshold),
         bars_panel(
             panels[1],
             labels,
@@ -31,8 +31,8 @@ def week_chart(week: WeeklySummary) -> str:
             ("good", "bad"),
         ),
     ]
-    said = f"Pass rate: {described(labels, rates, ' %')}. {week.this_week.q1.reason}"
-    return document(shapes, 3 * HEIGHT + 2 * _GAP, f"Week {week.week}", said, standalone=True)
+    description = f"Pass rate: {described(labels, rates, ' %')}. {week.this_week.q1.reason}"
+    return document(shapes, 3 * HEIGHT + 2 * _GAP, f"Week {week.week}", description, standalone=True)
 
 
 def _titles(week: str) -> tuple[str, str, str]:
