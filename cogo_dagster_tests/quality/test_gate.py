@@ -173,7 +173,7 @@ def test_without_commands_the_setting_is_reported() -> None:
 @pytest.fixture
 def stop() -> Iterator[StopSignal]:
     """The stop signal of the process, not set."""
-    STOP.forget()
+    STOP.reset()
     yield STOP
     STOP.reset()
 

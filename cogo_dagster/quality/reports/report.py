@@ -27,7 +27,7 @@ _KEPT_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class GateReport:
     """A report.
 
     Attributes:
@@ -64,7 +64,7 @@ class Report:
         return archive.getvalue()
 
 
-def read_report(kind: str, paths: ReportPaths) -> Report:
+def read_report(kind: str, paths: ReportPaths) -> GateReport:
     """Read a report, which may have several files.
 
     Args:
@@ -93,7 +93,7 @@ def read_report(kind: str, paths: ReportPaths) -> Report:
     return GateReport(kind, read, facts, _extension(texts[0][1], len(read)), tuple(notes))
 
 
-def attempt_report(kind: str, paths: ReportPaths) -> Report:
+def attempt_report(kind: str, paths: ReportPaths) -> GateReport:
     """Read a report; on an error return a report with its files and a note, without facts."""
     try:
         return read_report(kind, paths)

@@ -114,9 +114,9 @@ def test_a_superseded_failure_counts_as_a_retry(transport: Transport, queue: Que
 
 def test_failures_of_one_cause_are_counted_together(transport: Transport, owner: Owner) -> None:
     """As their fingerprints say: numbers do not tell them apart, families and words do."""
-    told = ["Page 7 is gone.", "Page 12 is gone.", "Page 12 is gone.", "Word 0x1f is bad.", "Word 1x1f is bad."]
-    jobs = [FinishedJob("browser", "failed", MONDAY, error=("gone", message)) for message in told]
-    History([*jobs, FinishedJob("figma", "failed", MONDAY, error=("gone", told[0]))]).write(owner)
+    messages = ["Page 7 is gone.", "Page 12 is gone.", "Page 12 is gone.", "Word 0x1f is bad.", "Word 1x1f is bad."]
+    jobs = [FinishedJob("browser", "failed", MONDAY, error=("gone", message)) for message in messages]
+    History([*jobs, FinishedJob("figma", "failed", MONDAY, error=("gone", messages[0]))]).write(owner)
     found = [(f["family"], f["message"], f["count"]) for f in summary(transport, MONDAY, MONDAY + DAY)["top_failures"]]
     assert found[0] == ("browser", "Page 12 is gone.", 3)
     assert sorted(found[1:]) == [("browser", messages[3], 1), ("browser", messages[4], 1), ("figma", messages[0], 1)]
