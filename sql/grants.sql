@@ -1,7 +1,7 @@
 -- Generated: run `uv run python -m docs.generate` after a change.
--- Applied last and after every change of a function: nobody may do anything, then service_role may.
+-- Applied last and after every change of a function: revokes all privileges, then grants them to service_role.
 -- Revoked from public, anon and authenticated by name: from public alone leaves what Supabase granted anon directly.
--- What is right already is left alone: policies and row level security lock a table against everybody.
+-- Correct privileges are left unchanged: policies and row level security would lock a table exclusively.
 
 do $roles$
 declare

@@ -147,7 +147,7 @@ def test_a_bucket_for_images_only_is_usable(store: SupabaseStore, stand_in: Stan
     stand_in.storage.buckets["artifacts"].allowed_mime_types = ["image/*"]
     job = running_job(queue)
     assert upload_artifacts(queue, store, job, [ArtifactFile("hello.png", "image/png", hello)])
-    with pytest.raises(ArtifactRejected, match="does not take this type"):
+    with pytest.raises(ArtifactRejected, match="does not accept this type"):
         upload_artifacts(queue, store, job, [ArtifactFile("hello.bin", "application/octet-stream", hello)])
 
 

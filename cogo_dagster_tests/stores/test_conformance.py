@@ -28,7 +28,7 @@ from cogo_dagster_tests.stores.place import Place, read, upload
 def store(place: Place, queue: Queue) -> ArtifactStore:
     """Open the store for the test's database."""
     store = place.store()
-    store.belong_to(queue.transport)
+    store.bind(queue.transport)
     return store
 
 
@@ -156,8 +156,8 @@ def test_undeletable_objects_do_not_keep_the_others(
     settle(queue, job)
     for number, row in enumerate(made):
         older = "update public.artifacts set created_at = now() - make_interval(secs => 9000 - %s) where id = %s"
-        owner.execute(older, (number, row.document["artifact_id"]))
-    undeletable = {row.document["storage_key"] for row in made[:1_005]}
+        owner.execute(older, (number, row.artifact_id))
+    undeletable = {row.storage_key for row in made[:1_005]}
     place.make_undeletable(undeletable, monkeypatch)
     store = place.store()
     for count in (1_005,) if max_seconds is None else (500, 500, 5):
@@ -183,5 +183,5 @@ def test_addresses_in_a_shared_store_are_correct(
     other = database()
     key = upload(other, place.store(), tmp_path, "second")
     store = place.store()
-    store.belong_to(other.transport)
+    store.bind(other.transport)
     assert store.address(key).endswith(next(name for name in place.files() if name.endswith(key)))

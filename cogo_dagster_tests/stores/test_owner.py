@@ -40,7 +40,7 @@ def test_two_databases_share_a_store_and_keep_all_their_files(
     assert len(before) == 6
     for one in (first, second):
         store = place.store()
-        store.belong_to(one.transport)
+        store.bind(one.transport)
         assert [read(store, key) for key in kept[one]] == ["0", "1", "the same report"]
 
 
@@ -101,7 +101,7 @@ def test_an_upgraded_store_of_two_databases_has_no_owner(
     assert len(place.files()) == 4
     for one, key in old.items():
         store = place.store()
-        store.belong_to(one.transport)
+        store.bind(one.transport)
         assert read(store, key) == {first: "first", second: "second"}[one]
         assert store.has_unowned_objects()
 
@@ -131,7 +131,7 @@ def test_a_copy_of_the_database_stops_sweeps(  # noqa: PLR0917
                 sweep_unknown_objects(one, place.store())
         assert key in place.files()
         store = place.store()
-        store.belong_to(second.transport)
+        store.bind(second.transport)
         store.adopt()
         assert sweep_unknown_objects(second, store) == 0
         with pytest.raises(StoreNotOwned):
@@ -192,7 +192,7 @@ def _confirm_and_crash(place: Place, queue: Queue, patch: pytest.MonkeyPatch, po
     transport = queue.transport if point.endswith("store") else Watched(queue.transport, call)
     if point == "after the database":
         transport = CrashingAfter(queue.transport)
-    store.belong_to(transport)
+    store.bind(transport)
     store.confirm_owner()
 
 
@@ -233,7 +233,7 @@ def test_an_unreadable_marker_stops_sweeping_until_it_is_adopted(place: Place, q
     place.age()
     assert sweep_unknown_objects(queue, place.store()) == 0
     store = place.store()
-    store.belong_to(queue.transport)
+    store.bind(queue.transport)
     assert [read(store, key), read(store, newer)] == ["old", "new"]
     store.adopt()
     assert sweep_unknown_objects(queue, place.store()) == 0
@@ -246,7 +246,7 @@ def test_a_store_of_another_database_cannot_be_adopted(
     """Its files would be deleted as unknown objects."""
     upload(queue, place.store(), tmp_path, "mine")
     store = place.store()
-    store.belong_to(database().transport)
+    store.bind(database().transport)
     with pytest.raises(StoreNotOwned, match="cannot be adopted"):
         store.adopt()
 
