@@ -12,7 +12,7 @@ from cogo_dagster.quality import summary as words
 from cogo_dagster.quality.pictures import week_chart
 from cogo_dagster.quality.records import GateNumbers, GateRun, GateSummary, GateType, Stored, WeeklySummary
 from cogo_dagster.quality.reports.paths import ReportPaths
-from cogo_dagster.quality.reports.report import Report, attempt_report
+from cogo_dagster.quality.reports.report import GateReport, attempt_report
 from cogo_dagster.quality.verdict import Threshold, q1
 from cogo_dagster.quality.weeks import start_of, week_of
 from cogo_dagster.queue.artifacts import ArtifactRejected, ArtifactStore, upload_report
@@ -104,7 +104,7 @@ class GateService:
             row = upload_report(self._transport, self._store, ArtifactFile(name, content_type, path))
         return str(row["artifact_id"])
 
-    def _keep(self, report: Report) -> tuple[str | None, str | None]:
+    def _keep(self, report: GateReport) -> tuple[str | None, str | None]:
         """Keep a report's files; return the artifact's id, and a sentence where the store never takes it."""
         # The row's extension is that of what the file holds: a stranger named it.
         content, extension = report.content(), report.extension

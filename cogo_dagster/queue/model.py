@@ -15,7 +15,7 @@ from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, Generic, Self
+from typing import Any, Final, Generic, Self, TypeAlias
 from uuid import UUID
 
 from typing_extensions import TypeVar
@@ -24,8 +24,11 @@ from cogo_dagster.queue.decoding import read_time
 from cogo_dagster.redaction import redactor_of
 from cogo_dagster.text import storable
 
+JsonValue: TypeAlias = "bool | int | float | str | Sequence[JsonValue] | Mapping[str, JsonValue] | None"
+"""What can be written as JSON."""
+
 Json = Any
-"""The result of `json.loads`: None, bool, int, float, str, list, dict."""
+"""A value that was read from JSON, and is validated where it is used."""
 
 PayloadT_co = TypeVar("PayloadT_co", covariant=True, default=Mapping[str, Json])
 
@@ -168,7 +171,7 @@ class JobError:
             detail=hide(self.detail, MAX_DETAIL_CHARS) if self.detail else None,
         )
 
-    def to_json(self) -> dict[str, Json]:
+    def to_json(self) -> dict[str, JsonValue]:
         """Return the document for `jobs.error`."""
         return {
             "class": storable(self.error_class[:MAX_CLASS_CHARS]),
@@ -199,9 +202,9 @@ class Settlement:
     uncounted: bool = False
     artifacts: tuple[ArtifactFile, ...] = ()
 
-    def to_json(self) -> dict[str, Json]:
+    def to_json(self) -> dict[str, JsonValue]:
         """Return an element of the `settlements` argument of `settle_jobs`; omitted keys are null there."""
-        document: dict[str, Json] = {
+        document: dict[str, JsonValue] = {
             "job_id": str(self.job.id),
             "lease_token": str(self.job.lease_token),
             "outcome": self.outcome,
@@ -230,7 +233,7 @@ class NewJob:
     """
 
     type: str
-    payload: Mapping[str, Json] = field(default_factory=dict)
+    payload: Mapping[str, JsonValue] = field(default_factory=dict)
     executor_id: str | None = None
     priority: int = 5
     max_attempts: int = 5
@@ -238,9 +241,9 @@ class NewJob:
     run_in_seconds: float = 0
     timeout_seconds: float | None = None
 
-    def to_json(self) -> dict[str, Json]:
+    def to_json(self) -> dict[str, JsonValue]:
         """Return an element of the `jobs` argument of `enqueue_jobs`; omitted keys get their defaults there."""
-        document: dict[str, Json] = {"type": self.type, "payload": dict(self.payload)}
+        document: dict[str, JsonValue] = {"type": self.type, "payload": dict(self.payload)}
         for name, default in _NEW_JOB_DEFAULTS:
             if (value := getattr(self, name)) != default:
                 document[name] = value

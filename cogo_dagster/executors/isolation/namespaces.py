@@ -37,7 +37,7 @@ def enter(*, as_root: bool, network: bool) -> None:
         as_root: Whether this process is root and needs no user namespace.
         network: Whether to create a network namespace with only a loopback interface.
 
-        Raises:
+    Raises:
             OSError: This machine does not allow it.
     """
     uid, gid = os.getuid(), os.getgid()

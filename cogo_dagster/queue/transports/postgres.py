@@ -75,7 +75,7 @@ class PostgresTransport:
     def connection(self) -> None:
         """None: psycopg's adaptation context requires the attribute."""
 
-    def call(self, function: str, arguments: Mapping[str, Json]) -> Json:
+    def call(self, function: str, arguments: Mapping[str, object]) -> Json:
         """Call one function; see `Transport.call`."""
         document = encoded(arguments)
         statement = _statement(function, tuple(arguments))
