@@ -26,7 +26,7 @@ def text(name: str) -> str:
 
 
 def test_the_commands_work_without_a_system_pip() -> None:
-    """The tool uv is installed into the environment of the project, which `uv run` uses; the demo needs no extra packages."""
+    """The tool uv is installed into the environment of `uv run`; the demo needs no development packages."""
     typed = start()
     assert typed.install == "python3 -m venv .venv && . .venv/bin/activate && pip install uv"
     assert typed.demo == "uv run --no-dev cogo demo"

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from psycopg.rows import dict_row
 
-from cogo_dagster.queue.client import Ask, Queue, WorkerIdentity
+from cogo_dagster.queue.client import ClaimRequest, Queue, WorkerIdentity
 from cogo_dagster.queue.errors import DuplicateJob, InvalidTransition
 from cogo_dagster.queue.model import Job, Json, NewJob, Outcome, Settlement
 from cogo_dagster_tests.conftest import Owner
@@ -124,8 +124,8 @@ class QueueMachine(RuleBasedStateMachine):
         identity, worker = self.workers[pick % len(self.workers)]
         stopped = {("type", family), ("executor", worker.executor_id)} & self.paused
         expected = [] if stopped else claimable(self.jobs, family, worker, self._next_runs())[:max_jobs]
-        token, asks = uuid4(), [Ask(family, max_jobs, prefetch)]
-        claimed = self.queue.claim(token, asks, identity, lease_seconds=FAR_AWAY)
+        token, requests = uuid4(), [ClaimRequest(family, max_jobs, prefetch)]
+        claimed = self.queue.claim(token, requests, identity, lease_seconds=FAR_AWAY)
         assert {job.id for job in claimed} == {job.id for job in expected}
         assert {job.lease_token for job in claimed} <= {token}
         for job in expected:
@@ -134,7 +134,7 @@ class QueueMachine(RuleBasedStateMachine):
             assert given.attempts == job.attempts
             self.attempts.append((job, given))
         if claimed:
-            assert self.queue.claim(token, asks, identity, lease_seconds=FAR_AWAY) == claimed
+            assert self.queue.claim(token, requests, identity, lease_seconds=FAR_AWAY) == claimed
 
     @precondition(lambda self: self.attempts)
     @rule(pick=PICK, who=WHO, outcome=st.sampled_from(Outcome), retryable=st.booleans(), twice=st.booleans())
@@ -310,7 +310,9 @@ class QueueMachine(RuleBasedStateMachine):
             if job.status == "queued":
                 self._make_due(job)
         identity, worker = self.workers[1]
-        while jobs := self.queue.claim(uuid4(), [Ask(f, 9) for f in FAMILIES], identity, lease_seconds=FAR_AWAY):
+        while jobs := self.queue.claim(
+            uuid4(), [ClaimRequest(f, 9) for f in FAMILIES], identity, lease_seconds=FAR_AWAY
+        ):
             for given in jobs:
                 [job] = [one for one in self.jobs if one.id == given.id]
                 job.claim(worker, given.lease_token, prefetch=False)

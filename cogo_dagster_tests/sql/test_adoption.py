@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from cogo_dagster.queue.client import Ask, Queue
+from cogo_dagster.queue.client import ClaimRequest, Queue
 from cogo_dagster.queue.errors import QueueError
 from cogo_dagster.queue.migrate import editor_script, migrate, require_current, status
 from cogo_dagster.queue.model import Job, NewJob, Outcome
@@ -93,7 +93,7 @@ def test_statuses_are_spoken_in_one_vocabulary(queue: Queue, older: str) -> None
 def test_queued_jobs_are_claimed_and_completed(queue: Queue, older: str) -> None:
     """Those addressed to an executor by the worker that serves it, with the payload they had."""
     worker = a_worker(executor_id=EXECUTOR[older])
-    jobs = queue.claim(uuid4(), [Ask("browser", 10), Ask("figma", 10)], worker, lease_seconds=60)
+    jobs = queue.claim(uuid4(), [ClaimRequest("browser", 10), ClaimRequest("figma", 10)], worker, lease_seconds=60)
     assert {(job.type, job.payload.get("url"), job.executor_id) for job in jobs} == {
         ("browser", "one", None),
         ("figma", None, EXECUTOR[older]),
@@ -105,7 +105,7 @@ def test_running_jobs_of_the_old_workers_are_recovered(queue: Queue, older: str)
     """They were drained or are dead: the lease is over at once, and the jobs run again."""
     running = JOBS_AFTER[older]["running"]
     assert queue.recover().requeued == running
-    jobs = queue.claim(uuid4(), [Ask("browser", 10)], a_worker(), lease_seconds=60)
+    jobs = queue.claim(uuid4(), [ClaimRequest("browser", 10)], a_worker(), lease_seconds=60)
     assert len(jobs) == running + 1
 
 
@@ -132,7 +132,7 @@ def test_old_dead_letters_are_listed_and_new_ones_join_them(queue: Queue) -> Non
 def test_a_recovered_old_job_that_fails_again_keeps_its_history(queue: Queue) -> None:
     """Attempts go on from where they were."""
     queue.recover()
-    for job in queue.claim(uuid4(), [Ask("browser", 10)], a_worker(), lease_seconds=60):
+    for job in queue.claim(uuid4(), [ClaimRequest("browser", 10)], a_worker(), lease_seconds=60):
         assert settle(queue, job, Outcome.FAILED, error=BROKEN).status == "ok"
     assert all(row.document["attempts"] >= 1 for row in queue.list_jobs(statuses=["failed"]))
 
@@ -239,7 +239,7 @@ def transport(dsn: str) -> Iterator[Transport]:
 
 def _claimed_new_job(queue: Queue, job: NewJob) -> Job:
     [added] = queue.enqueue([job])
-    [claimed] = queue.claim(uuid4(), [Ask("gate", 1)], a_worker(executor_id="mac"), lease_seconds=60)
+    [claimed] = queue.claim(uuid4(), [ClaimRequest("gate", 1)], a_worker(executor_id="mac"), lease_seconds=60)
     assert claimed.id == added.job_id
     return claimed
 
