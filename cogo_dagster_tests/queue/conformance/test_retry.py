@@ -188,7 +188,7 @@ def test_named_jobs_are_all_retried_or_none(queue: Queue) -> None:
         ({"batch_size": 1001}, "batch_size must be 1 to 1000"),
         ({"job_ids": {}}, "job_ids must be an array"),
         ({"job_ids": [], "items": []}, "not both"),
-        ({"job_ids": ["x"]}, "cannot be taken"),
+        ({"job_ids": ["x"]}, "Invalid argument"),
         ({"dry_run": False, "action": {"batch": 0}}, "action must be an object"),
     ],
 )
