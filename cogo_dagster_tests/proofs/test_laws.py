@@ -40,7 +40,7 @@ BREAKAGES: Final = {
     ),
     "a crash costs no attempt": (
         "recover_leases",
-        "when e.untouched and not j.cancel_requested",
+        "when e.never_started and not j.cancel_requested",
         "when not j.cancel_requested",
     ),
     "an unexpired lease is recovered": ("recover_leases", "and j.lease_expires_at < at", ""),

@@ -37,7 +37,7 @@ BROKEN_FUNCTIONS: Final = {
     "attempts are counted late": ("claim_jobs", "attempts = j.attempts + 1", "attempts = j.attempts"),
     "a crash refunds the attempt": (
         "recover_leases",
-        "when e.untouched and not j.cancel_requested",
+        "when e.never_started and not j.cancel_requested",
         "when not j.cancel_requested",
     ),
     "a claim cannot be repeated": ("claim_jobs", "if answer is null then", "if true then"),

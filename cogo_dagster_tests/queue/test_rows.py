@@ -163,7 +163,7 @@ CASES: Final[list[tuple[type[Row], Call]]] = [
     (alerts.AlertTargets, calls("alert_target_health")),
     (alerts.Announced, calls("announce", **ANNOUNCEMENT)),
     (alerts.MessageClaim, calls("claim_alert_message", target="slack", claim_id=str(uuid4()))),
-    (alerts.Promoted, calls("promote_alerts", targets=[])),
+    (alerts.Promoted, calls("evaluate_alerts", targets=[])),
     (alerts.ReplayedDeliveries, calls("replay_alert_deliveries")),
     (alerts.DeadmanClaim, calls("claim_deadman_ping", interval_seconds=60)),
     (gates.GateRunRow, calls("list_gate_runs")),

@@ -79,7 +79,7 @@ class ProjectTrouble:
 
     def restore(self) -> None:
         """Accept new connections again."""
-        self._faults.restore()
+        self._faults.clear()
 
     def lose_reply_to(self, word: str) -> None:
         """Let the next call of this function be executed, and drop its reply."""

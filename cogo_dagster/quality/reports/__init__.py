@@ -1,4 +1,4 @@
-"""What tools leave behind: lint, coverage and test reports, read with suspicion."""
+"""Parses lint, coverage and test reports, which are untrusted input."""
 
 from cogo_dagster.quality.reports.files import ReportError
 from cogo_dagster.quality.reports.report import GateReport, attempt_report, read_report

@@ -116,8 +116,8 @@ def test_a_lease_cannot_finish_artifacts_of_another(queue: Queue) -> None:
         ({"sha256": None}, "sha256 must be 64 hexadecimal digits"),
         ({"extension": "../x"}, "The extension must be 1 to 10 lower-case letters or digits"),
         ({"extension": None}, "The extension must be 1 to 10 lower-case letters or digits"),
-        ({"name": None}, "Each artifact needs a name of its own"),
-        ({"name": "shot.png"}, "Each artifact needs a name of its own"),
+        ({"name": None}, "Each artifact needs a unique name"),
+        ({"name": "shot.png"}, "Each artifact needs a unique name"),
         ({"name": ""}, "name of an artifact must have 1 to 255 characters"),
         ({"name": "x" * 256}, "name of an artifact must have 1 to 255 characters"),
         ({"content_type": "x" * 256}, "at most 255 characters"),
@@ -217,7 +217,7 @@ def test_a_ready_artifact_is_found_by_its_cache_key(queue: Queue, transport: Tra
 @pytest.mark.parametrize("wrong", [None, "home", ["x"] * 1_001])
 def test_the_number_of_cache_keys_is_limited(transport: Transport, wrong: Json) -> None:
     """Other arguments are rejected with a message."""
-    with pytest.raises(InvalidArgument, match="at most 1,000 texts"):
+    with pytest.raises(InvalidArgument, match="at most 1,000 strings"):
         transport.call("find_cached_artifacts", {"cache_keys": wrong})
 
 

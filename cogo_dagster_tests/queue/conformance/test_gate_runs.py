@@ -84,7 +84,7 @@ def test_recording_is_idempotent(transport: Transport) -> None:
         ({"test_seconds": "NaN"}, "test_seconds"),
         ({"lint_errors": -1}, "Counts"),
         ({"coverage_percent": 101}, "coverage_percent"),
-        ({"eslint_artifact_id": str(uuid4())}, "no ready artifact"),
+        ({"eslint_artifact_id": str(uuid4())}, "not a ready artifact"),
         ({"job_id": "x"}, "Invalid argument"),
     ],
 )
@@ -132,14 +132,14 @@ def test_a_newer_attempts_run_replaces_an_older_one(transport: Transport, queue:
     """The first attempt recorded its run and was requeued before its settlement: the second one counts."""
     first = running_job(queue, "gate")
     assert record(transport, status="fail", **of_attempt(first))["created"] is True
-    transport.call("promote_alerts", {})
+    transport.call("evaluate_alerts", {})
     settle(queue, first, Outcome.REQUEUED)
     [second] = take(queue, families=["gate"])
     answer = record(transport, status="pass", **of_attempt(second))
     assert (answer["created"], answer["gate_run"]["status"]) == (True, "pass")
     [run] = transport.call("list_gate_runs", {})
     assert run["status"] == "pass"
-    transport.call("promote_alerts", {})
+    transport.call("evaluate_alerts", {})
     assert [alert["status"] for alert in transport.call("list_alerts", {"kind": "gate_failed"})] == ["resolved"]
 
 

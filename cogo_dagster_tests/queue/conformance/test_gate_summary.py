@@ -10,7 +10,7 @@ from cogo_dagster.queue.errors import InvalidArgument
 from cogo_dagster.queue.model import Outcome
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster_tests.conftest import Owner
-from cogo_dagster_tests.quality.history import Attempt, Ended, History, Run, a_month, same, shape
+from cogo_dagster_tests.quality.history import Attempt, FinishedJob, History, Run, a_month, same, shape
 from cogo_dagster_tests.queue.steps import BROKEN, HOPELESS, running_job, settle
 
 MONDAY = datetime(2026, 10, 5, tzinfo=UTC)
@@ -44,7 +44,7 @@ def test_a_window_includes_its_start_and_excludes_its_end(transport: Transport, 
     """A row at midnight belongs to the day that begins."""
     moments = (MONDAY - timedelta(microseconds=1), MONDAY, MONDAY + DAY - timedelta(microseconds=1), MONDAY + DAY)
     History(
-        [Ended("browser", "succeeded", at) for at in moments], [Run("gate", "pass", "main", at) for at in moments]
+        [FinishedJob("browser", "succeeded", at) for at in moments], [Run("gate", "pass", "main", at) for at in moments]
     ).write(owner)
     numbers = summary(transport, MONDAY, MONDAY + DAY)
     assert (numbers["jobs"]["succeeded"], numbers["gate"]["runs"]) == (2, 2)
@@ -112,11 +112,11 @@ def test_a_superseded_failure_counts_as_a_retry(transport: Transport, queue: Que
     assert [(f["error_class"], f["count"]) for f in numbers["top_failures"]] == [("timeout", 1)]
 
 
-def test_failures_with_one_cause_are_counted_together(transport: Transport, owner: Owner) -> None:
-    """Fingerprints ignore numbers, and distinguish families and words."""
+def test_failures_of_one_cause_are_counted_together(transport: Transport, owner: Owner) -> None:
+    """As their fingerprints say: numbers do not tell them apart, families and words do."""
     messages = ["Page 7 is gone.", "Page 12 is gone.", "Page 12 is gone.", "Word 0x1f is bad.", "Word 1x1f is bad."]
-    jobs = [Ended("browser", "failed", MONDAY, error=("gone", message)) for message in messages]
-    History([*jobs, Ended("figma", "failed", MONDAY, error=("gone", messages[0]))]).write(owner)
+    jobs = [FinishedJob("browser", "failed", MONDAY, error=("gone", message)) for message in messages]
+    History([*jobs, FinishedJob("figma", "failed", MONDAY, error=("gone", messages[0]))]).write(owner)
     found = [(f["family"], f["message"], f["count"]) for f in summary(transport, MONDAY, MONDAY + DAY)["top_failures"]]
     assert found[0] == ("browser", "Page 12 is gone.", 3)
     assert sorted(found[1:]) == [("browser", messages[3], 1), ("browser", messages[4], 1), ("figma", messages[0], 1)]
@@ -137,7 +137,7 @@ def test_late_rows_make_a_revision(transport: Transport, owner: Owner) -> None:
     """A transaction open at midnight commits later: the day is computed again as a revision."""
     a_month(MONDAY, days=1).write(owner)
     first = store(transport, MONDAY)
-    History([Ended("browser", "succeeded", MONDAY + timedelta(hours=3))]).write(owner)
+    History([FinishedJob("browser", "succeeded", MONDAY + timedelta(hours=3))]).write(owner)
     again = store(transport, MONDAY)
     assert (again["outcome"], again["revision"]) == ("revised", 2)
     assert again["numbers"]["jobs"]["succeeded"] == first["numbers"]["jobs"]["succeeded"] + 1
@@ -210,6 +210,8 @@ def test_forced_successes_are_excluded_from_rates(transport: Transport, owner: O
     """They are counted separately."""
     at = MONDAY + timedelta(hours=1)
     lost = Attempt("lost", at, ("lease_expired", "The worker vanished."))
-    History([Ended("browser", "forced", at), Ended("browser", "succeeded", at, 2, earlier=(lost,))]).write(owner)
+    History([FinishedJob("browser", "forced", at), FinishedJob("browser", "succeeded", at, 2, earlier=(lost,))]).write(
+        owner
+    )
     jobs = summary(transport, MONDAY, MONDAY + DAY)["jobs"]
     assert (jobs["forced"], jobs["succeeded"], jobs["success_rate"], jobs["first_try_rate"]) == (1, 1, 100, 0)

@@ -85,10 +85,10 @@ def test_a_planned_job_that_was_retried_is_kept(queue: Queue) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"statuses": ["queued"]}, "Only ended jobs can be purged"),
-        ({"statuses": ["succeeded", "running"]}, "Only ended jobs can be purged"),
-        ({"statuses": []}, "Only ended jobs can be purged"),
-        ({"statuses": None}, "Only ended jobs can be purged"),
+        ({"statuses": ["queued"]}, "Only finished jobs can be purged"),
+        ({"statuses": ["succeeded", "running"]}, "Only finished jobs can be purged"),
+        ({"statuses": []}, "Only finished jobs can be purged"),
+        ({"statuses": None}, "Only finished jobs can be purged"),
         ({"older_than_days": -1}, "older_than_days must be"),
         ({"older_than_days": None}, "older_than_days must be"),
     ],

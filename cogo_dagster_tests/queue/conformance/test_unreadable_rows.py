@@ -124,7 +124,7 @@ READERS: list[tuple[str, Json]] = [
     ("replay_dlq", {"dry_run": True}),
     ("purge_jobs", {}),
     ("cleanup_artifacts", {"dry_run": True}),
-    ("promote_alerts", {}),
+    ("evaluate_alerts", {}),
 ]
 
 

@@ -1,4 +1,4 @@
-"""Time zones and locales that exist: a browser takes any language of the right form and shows the default instead."""
+"""Checks time zones and locales: a browser accepts any well-formed language and falls back to the default."""
 
 import difflib
 import re
@@ -7,7 +7,7 @@ from functools import cache
 from typing import Final
 
 _ABSENT_ZONES: Final = frozenset({"localtime", "posixrules", "Factory"})
-"""Names that zone databases have and browsers do not."""
+"""Names in zone databases that browsers do not know."""
 
 
 def _words(text: str) -> frozenset[str]:
@@ -15,19 +15,19 @@ def _words(text: str) -> frozenset[str]:
 
 
 _LANGUAGES: Final = _words(
-    # ISO 639-1 and the codes it has replaced
+    # ISO 639-1 and replaced codes
     "aa ab ae af ak am an ar as av ay az ba be bg bh bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de dv dz ee el en "
     "eo es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ie ig ii ik in io is it iu iw "
     "ja ji jv jw ka kg ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv mg mh mi mk ml mn mo mr ms mt "
     "my na nb nd ne ng nl nn no nr nv ny oc oj om or os pa pi pl ps pt qu rm rn ro ru rw sa sc sd se sg sh si sk sl sm "
     "sn so sq sr ss st su sv sw ta te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu "
-    # languages of three letters in the Unicode locale data
+    # three-letter codes in the Unicode locale data
     "agq asa ast bal bem bez bho blo brx ccp ceb cgg chr ckb cnr csb csw dav dgo dje doi dsb dua dyo ebu ewo fil fur "
     "gan gez gom gsw guz hak haw hmn hnj hsb hsn jbo jgo jmc kab kam kcg kde kea kgp khq kkj kln kmr kok ksb ksf ksh "
     "kxv lag lij lkt lmo lrc ltg luo lus luy lzh mai mas mer mfe mgh mgo mic mni mua mus myv mzn nan naq nds nmg nnh "
     "nqo nso nus nyn oka osa pap pcm pis prg quc raj rof rwk sah saq sat sbp scn seh ses shi shn sid skr sma smj smn "
     "sms ssy syr szl teo tig tok tpi trv trw twq tzm vai vec vmw vun wae wal wbp wuu xnr xog yav yrl yue zgh "
-    # three letters for languages that also have two
+    # three-letter codes of languages that also have a two-letter code
     "afr amh ara asm aze bel ben bos bul cat ces cmn cym dan deu ell eng epo est eus fas fin fra gla gle glg guj hat "
     "hau heb hin hrv hun hye ibo ind isl ita jav jpn kan kat kaz khm kin kir kor lao lav lit ltz mal mar mkd mlg mlt "
     "mon mri msa mya nep nld nno nob nor ori pan pol por pus ron rus san sin slk slv sna som sot spa sqi srp swa swe "
@@ -55,25 +55,25 @@ _LOCALE: Final = re.compile(
 )
 
 
-def real_timezone(name: str) -> str:
-    """Return the name of a time zone that exists.
+def check_timezone(name: str) -> str:
+    """Return *name* if it is a time zone, or if this machine has no time zone data.
 
     Raises:
-        ValueError: There is no such zone; where this machine has no zone data, the browser decides.
+        ValueError: There is no such time zone.
     """
     zones = _zones()
     if not zones or name in zones:
         return name
-    near = difflib.get_close_matches(name, zones, n=1)
-    hint = f"did you mean {near[0]}?" if near else "names are like Asia/Seoul"
+    matches = difflib.get_close_matches(name, zones, n=1)
+    hint = f"did you mean {matches[0]}?" if matches else "names are like Asia/Seoul"
     raise ValueError(f"{name!r} is not a time zone; {hint}")
 
 
-def real_locale(tag: str) -> str:
-    """Return a locale whose language, script and region exist.
+def check_locale(tag: str) -> str:
+    """Return *tag* if its language, script and region exist.
 
     Raises:
-        ValueError: One of them does not, or the form is not that of BCP 47.
+        ValueError: One of them does not exist, or the tag is not well-formed (BCP 47).
     """
     parts = _LOCALE.fullmatch(tag.lower())
     if parts is None:
@@ -85,7 +85,7 @@ def real_locale(tag: str) -> str:
 
 
 def _hyphens(tag: str) -> str:
-    """What was probably meant by `ko_KR` or `ko_KR.UTF-8`."""
+    """Return the tag that `ko_KR` or `ko_KR.UTF-8` probably means."""
     meant = tag.partition(".")[0].partition("@")[0].replace("_", "-")
     return meant if re.fullmatch(r"[A-Za-z]{2,3}-[A-Za-z]{2}", meant) else "ko-KR"
 

@@ -1,4 +1,4 @@
-"""Figma's own description of its API, against which every request and every answer in these tests is held."""
+"""Validates the requests and responses of these tests against Figma's OpenAPI document."""
 
 import json
 import re
@@ -18,29 +18,29 @@ _DOCUMENT = "urn:figma"
 _READERS: Mapping[str, Any] = {"number": float, "boolean": {"true": True, "false": False}.__getitem__, "string": str}
 
 
-def mistakes_of_request(method: str, path: str, query: Sequence[tuple[str, str]], token: str | None) -> list[str]:
-    """Return what is wrong with a request: an unknown path or parameter, a value outside its schema, no token."""
+def request_errors(method: str, path: str, query: Sequence[tuple[str, str]], token: str | None) -> list[str]:
+    """Return the errors of a request: an unknown path or parameter, an invalid value, no token."""
     operation = _operation(method, path)
     if operation is None:
-        return [f"{method} {path} is not described."]
+        return [f"Unknown operation {method} {path}."]
     parameters = {p["name"]: p for p in operation["parameters"] if p["in"] == "query"}
     given = dict(query)
-    mistakes = [f"{name} is given twice." for name in given if sum(name == other for other, _ in query) > 1]
-    mistakes += [f"The parameter {name} is not described." for name in given.keys() - parameters.keys()]
-    mistakes += [f"{name} is missing." for name, p in parameters.items() if p.get("required") and name not in given]
+    errors = [f"{name} is given twice." for name in given if sum(name == other for other, _ in query) > 1]
+    errors += [f"Unknown parameter {name}." for name in given.keys() - parameters.keys()]
+    errors += [f"{name} is missing." for name, p in parameters.items() if p.get("required") and name not in given]
     for name in given.keys() & parameters.keys():
-        mistakes += _mistakes_of_value(name, given[name], parameters[name]["schema"])
-    return mistakes if token else [*mistakes, "There is no token."]
+        errors += _value_errors(name, given[name], parameters[name]["schema"])
+    return errors if token else [*errors, "There is no token."]
 
 
-def mistakes_of_answer(method: str, path: str, status: int, body: Any) -> list[str]:
-    """Return how an answer differs from what is described.
+def response_errors(method: str, path: str, status: int, body: Any) -> list[str]:
+    """Return how a response differs from the OpenAPI document.
 
-    The description forgets that a node which is not there is null; Figma's guide and its answers say so.
+    The document does not say that a missing node is null; Figma's guide and its responses do.
     """
     operation = _operation(method, path)
     if operation is None or str(status) not in operation["responses"]:
-        return [f"{method} {path} has no answer {status}."]
+        return [f"{method} {path} has no response {status}."]
     if isinstance(body, dict) and isinstance(body.get("nodes"), dict):
         body = body | {"nodes": {node: value for node, value in body["nodes"].items() if value is not None}}
     reference = operation["responses"][str(status)]["$ref"]
@@ -69,9 +69,9 @@ def _validator(reference: str) -> Draft202012Validator:
     return Draft202012Validator(schema, registry=registry, format_checker=FormatChecker())
 
 
-def _mistakes_of_value(name: str, text: str, schema: Mapping[str, Any]) -> list[str]:
+def _value_errors(name: str, text: str, schema: Mapping[str, Any]) -> list[str]:
     try:
         value = _READERS[schema["type"]](text)
     except (KeyError, ValueError):
-        return [f"{name} is {text!r}, which is no {schema['type']}."]
+        return [f"{name} is {text!r}, which is not a {schema['type']}."]
     return [f"{name}: {error.message}" for error in Draft202012Validator(schema).iter_errors(value)]

@@ -1,4 +1,4 @@
-"""The verdict follows the last document, and says what the browser does not."""
+"""Classification by the last document, and causes that the browser does not report."""
 
 import json
 import time
@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 from playwright.async_api import Error, Locator, Page
 
-from cogo_dagster.executors.browser.steps import Visit
+from cogo_dagster.executors.browser.steps import PageSession
 from cogo_dagster.queue.executor import ExecutionFailed
 from cogo_dagster_tests.executors.bench import OPTIONS, Bench, artifact, bench, names
 from cogo_dagster_tests.executors.rawserver import answering
@@ -28,22 +28,22 @@ SENDS = {
 
 
 @pytest.mark.parametrize("way", SENDS)
-def test_the_status_is_that_of_the_last_document(shared: Bench, way: str) -> None:
-    """However the page came to it; what was drawn and extracted is kept."""
+def test_the_status_of_the_last_document_counts(shared: Bench, way: str) -> None:
+    """The status of the last document fails the job, whatever led to it, and the artifacts are kept."""
     page, actions = SENDS[way]
     shared.site.pages["/away"] = f"<title>First</title><p>x</p>{page}"
     error = shared.fail({"url": shared.site.url("/away"), "actions": actions})
     assert (error.error_class, error.retryable) == ("http_status", False), (error.message, error.detail)
     assert error.message.startswith(f"the last document, {shared.site.url('/status/404')}")
-    assert error.message.endswith(": the server answered 404.")
+    assert error.message.endswith(": the server responded with 404.")
     assert {"screenshot.png", "page.html", "evidence.json"} <= names(error)
 
 
 @pytest.mark.parametrize("selector", [None, "p"])
-def test_a_picture_that_chromium_could_not_take_is_taken_again(
+def test_a_screenshot_that_could_not_be_captured_is_retried(
     shared: Bench, selector: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once; the second time it is what it is."""
+    """A screenshot that Chromium could not capture is retried once."""
     shared.site.pages["/drawn"] = "<p>x</p>"
     of: type = Page if selector is None else Locator
     taken, real = [], of.screenshot  # type: ignore[attr-defined]
@@ -61,22 +61,22 @@ def test_a_picture_that_chromium_could_not_take_is_taken_again(
     assert {artifact.name for artifact in found.artifacts} >= {"screenshot.png" if selector is None else "part.png"}
 
 
-def test_a_server_error_after_a_click_is_tried_again(shared: Bench) -> None:
-    """As it is where the address itself answers so."""
+def test_a_server_error_after_a_click_is_retryable(shared: Bench) -> None:
+    """A server error after a click is retryable."""
     shared.site.pages["/away"] = "<a id='a' href='/status/503'>x</a>"
     error = shared.fail({"url": shared.site.url("/away"), "actions": [{"do": "click", "selector": "#a"}]})
     assert (error.error_class, error.retryable) == ("http_status", True)
 
 
-def test_a_slow_answer_to_a_click_is_the_last_document(shared: Bench) -> None:
-    """The job does not end on the page before."""
+def test_a_slow_response_to_a_click_is_waited_for(shared: Bench) -> None:
+    """A slow response to a click is waited for and fails the job."""
     shared.site.pages["/away"] = "<title>First</title><a id='a' href='/slow/500'>x</a>"
     error = shared.fail({"url": shared.site.url("/away"), "actions": [{"do": "click", "selector": "#a"}]})
     assert error.error_class == "http_status"
 
 
-def test_an_error_that_was_left_again_is_none(shared: Bench) -> None:
-    """Only the last document counts; addresses that a script writes have its status."""
+def test_an_error_page_that_was_left_does_not_fail_the_job(shared: Bench) -> None:
+    """An error page that was left again does not fail the job; pushState does not change the status."""
     shared.site.pages["/away"] = "<a id='a' href='/status/404'>x</a>"
     shared.site.pages["/back"] = "<title>Back</title><script>history.pushState(0, '', '/pushed')</script>"
     actions = [{"do": "click", "selector": "#a"}, {"do": "goto", "url": shared.site.url("/back")}]
@@ -85,22 +85,22 @@ def test_an_error_that_was_left_again_is_none(shared: Bench) -> None:
     assert found.result["url"] == shared.site.url("/pushed")
 
 
-def test_a_page_that_was_not_modified_is_a_page(shared: Bench) -> None:
-    """The second visit is answered with 304 to the browser's own question, and shows the page it has."""
+def test_a_revalidated_page_is_a_success(shared: Bench) -> None:
+    """A 304 response to the browser's own revalidation is a success."""
     actions = [{"do": "goto", "url": shared.site.url("/tagged")}]
     found = shared.run({"url": shared.site.url("/tagged"), "actions": actions})
     assert (found.result["title"], found.result["status"]) == ("Tagged", 200)
 
 
-def test_a_script_that_leads_to_a_dead_host_fails(shared: Bench) -> None:
-    """The browser's own error page is no result."""
+def test_a_script_that_navigates_to_an_unreachable_host_fails(shared: Bench) -> None:
+    """A script that navigates to an unreachable host fails the job."""
     shared.site.pages["/away"] = "<script>location = 'http://127.0.0.1:1/'</script>"
     error = shared.fail({"url": shared.site.url("/away")})
     assert error.error_class in ("blocked_address", "network", "connection", "invalid_url")
 
 
 def test_a_click_that_leads_to_a_private_address_fails(shared: Bench, neighbour: Site) -> None:
-    """The proxy's refusal is no page."""
+    """A click that leads to a private address fails the job."""
     shared.site.pages["/away"] = f"<a id='a' href='{neighbour.url('/')}'>x</a>"
     error = shared.fail({"url": shared.site.url("/away"), "actions": [{"do": "click", "selector": "#a"}]})
     assert (error.error_class, error.retryable) == ("blocked_address", False)
@@ -109,11 +109,11 @@ def test_a_click_that_leads_to_a_private_address_fails(shared: Bench, neighbour:
 
 @pytest.mark.parametrize("status", [204, 205, 304])
 @pytest.mark.parametrize("before", ["", "/to?"])
-def test_an_answer_without_a_document_is_permanent(shared: Bench, status: int, before: str) -> None:
-    """Also behind a redirect; the sentence has the status."""
+def test_a_response_without_a_document_is_permanent(shared: Bench, status: int, before: str) -> None:
+    """A response without a document is permanent, also behind a redirect; the message has the status."""
     error = shared.fail({"url": shared.site.url(f"{before}/status/{status}")})
     assert (error.error_class, error.retryable) == ("no_document", False)
-    assert f"the server answered {status}, which brings no page" in error.message
+    assert f"the server responded with {status}, which has no document" in error.message
 
 
 TARGETS = [
@@ -127,11 +127,11 @@ TARGETS = [
 
 
 @pytest.mark.parametrize("target", [*TARGETS, "javascript:1", "tel:+1", "file:///etc/passwd", "blob:http://x/1"])
-def test_a_redirect_out_of_the_web_says_where_it_leads(shared: Bench, target: str) -> None:
-    """Permanent, with the address."""
+def test_a_redirect_to_another_scheme_is_reported_with_its_url(shared: Bench, target: str) -> None:
+    """A redirect to a scheme other than http and https is permanent, and the message has the URL."""
     error = shared.fail({"url": shared.site.url(f"/to?{target}")})
     assert (error.error_class, error.retryable) == ("invalid_url", False)
-    assert f"it leads to {target}" in error.message
+    assert f"it redirects to {target}" in error.message
 
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"
@@ -156,7 +156,7 @@ REPLIES = {
 
 @pytest.mark.parametrize("reply", REPLIES)
 def test_broken_servers_have_classes(open_bench: Bench, reply: str) -> None:
-    """A server without HTTP, heads over the limit, bodies that cannot be read: at once, not at the time limit."""
+    """Invalid HTTP, oversized headers and broken bodies fail at once, not at the timeout."""
     content, error_class, retryable = REPLIES[reply]
     with answering(content, close=reply != "ssh") as authority:
         started = time.monotonic()
@@ -166,8 +166,8 @@ def test_broken_servers_have_classes(open_bench: Bench, reply: str) -> None:
 
 
 @pytest.mark.parametrize("reply", ["gzip", "short"])
-def test_a_broken_body_is_noticed_without_waiting_for_it(open_bench: Bench, reply: str) -> None:
-    """Also where the navigation itself counted as done before."""
+def test_a_broken_body_is_detected_after_the_navigation(open_bench: Bench, reply: str) -> None:
+    """A broken body fails the job even if the navigation has already succeeded."""
     content, error_class, _ = REPLIES[reply]
     with answering(content) as authority:
         error = open_bench.fail({"url": f"http://{authority}/", "wait_until": "commit"})
@@ -182,8 +182,8 @@ UNSETTLED = {
 
 
 @pytest.mark.parametrize("kind", UNSETTLED)
-def test_a_page_that_does_not_settle_has_a_class(shared: Bench, kind: str) -> None:
-    """It came, but goes on: the sentence names what was waited for."""
+def test_a_page_that_does_not_reach_its_state_has_a_class(shared: Bench, kind: str) -> None:
+    """A page that does not reach the state in time is retryable, and the message names the state."""
     page, wait_until = UNSETTLED[kind]
     shared.site.pages["/restless"] = f"<title>Restless</title>{page}"
     error = shared.fail({"url": shared.site.url("/restless"), "wait_until": wait_until, "timeout_ms": 1_500})
@@ -191,12 +191,12 @@ def test_a_page_that_does_not_settle_has_a_class(shared: Bench, kind: str) -> No
     assert repr(wait_until) in error.message
 
 
-def test_a_script_that_leads_out_of_the_web_is_named(shared: Bench) -> None:
-    """Chromium then fires no load event; the time limit alone would not say why."""
+def test_a_script_that_navigates_to_another_scheme_is_reported(shared: Bench) -> None:
+    """A script that navigates to another scheme is reported with the URL, not only as a timeout."""
     shared.site.pages["/deep"] = "<script>location = 'myapp://open'</script>"
     error = shared.fail({"url": shared.site.url("/deep"), "timeout_ms": 1_500})
     assert (error.error_class, error.retryable) == ("invalid_url", False)
-    assert "it leads to myapp://open" in error.message
+    assert "it redirects to myapp://open" in error.message
 
 
 FONT = (
@@ -205,8 +205,8 @@ FONT = (
 )
 
 
-def test_a_font_that_never_comes_does_not_cost_the_picture(shared: Bench) -> None:
-    """Window, whole page and element are drawn with another font, and the result says so."""
+def test_screenshots_are_taken_if_a_font_does_not_load(shared: Bench) -> None:
+    """If a font never loads, screenshots are taken with another font, with notes."""
     shared.site.pages["/font"] = FONT
     actions = [
         {"do": "screenshot", "name": "whole", "full_page": True},
@@ -215,19 +215,19 @@ def test_a_font_that_never_comes_does_not_cost_the_picture(shared: Bench) -> Non
     payload = {"url": shared.site.url("/font"), "wait_until": "domcontentloaded", "timeout_ms": 3_000}
     found = shared.run({**payload, "actions": actions})
     assert names(found) == {"screenshot.png", "whole.png", "element.png", "page.html"}
-    assert sum("was not ready in time" in note for note in found.result["notes"]) == 3
+    assert sum("before the page was ready" in note for note in found.result["notes"]) == 3
 
 
-def test_a_last_step_that_fails_does_not_cost_the_others(shared: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A PDF over the limit: the job fails, with picture, HTML, and what was extracted."""
+def test_final_steps_run_even_if_one_fails(shared: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If one final step fails, the others still run and their artifacts are kept."""
 
-    async def refuse(self: Visit, name: str, *, full_page: bool, timeout_ms: int) -> None:
+    async def refuse(self: PageSession, name: str, *, full_page: bool, timeout_ms: int) -> None:
         if full_page:
             raise ExecutionFailed("no", error_class="artifact_limit", retryable=False)
         await draw(self, name, full_page=full_page, timeout_ms=timeout_ms)
 
-    draw = Visit.screenshot
-    monkeypatch.setattr(Visit, "screenshot", refuse)
+    draw = PageSession.screenshot
+    monkeypatch.setattr(PageSession, "screenshot", refuse)
     actions = [{"do": "extract", "name": "h", "selector": "h1"}]
     payload: dict[str, Any] = {"url": shared.site.url("/"), "full_page": True, "pdf": True, "actions": actions}
     error = shared.fail(payload)
@@ -235,8 +235,8 @@ def test_a_last_step_that_fails_does_not_cost_the_others(shared: Bench, monkeypa
     assert {"page.html", "page.pdf", "extracted.json", "screenshot.png"} <= names(error)
 
 
-def test_a_failure_says_what_happened(shared: Bench) -> None:
-    """Steps with times, errors of console and page, failed requests and notes: in evidence.json."""
+def test_a_failure_records_its_evidence(shared: Bench) -> None:
+    """evidence.json has the timed steps, console and page errors, failed requests and notes."""
     shared.site.pages["/noisy"] = (
         "<script>console.error('cannot'); setTimeout(() => { throw Error('thrown') }); alert('hello')</script>"
         "<img src='/cut'>"
@@ -249,18 +249,18 @@ def test_a_failure_says_what_happened(shared: Bench) -> None:
     assert "cannot" in record["console_errors"]
     assert record["page_errors"] == ["thrown"]
     assert record["failed_requests"][0]["url"] == shared.site.authority
-    assert "The dialog alert 'hello' was dismissed" in str(error.detail)
+    assert "The alert dialog 'hello' was dismissed" in str(error.detail)
 
 
-def test_a_failure_without_a_picture_says_why(shared: Bench) -> None:
-    """An endless script lets nobody draw; the next job works."""
+def test_missing_evidence_is_explained(shared: Bench) -> None:
+    """If a page hangs, the detail says why evidence is missing, and the next job works."""
     error = shared.fail({"url": shared.site.url("/busy"), "wait_until": "commit"}, timeout_seconds=2)
-    assert "There is no page.html: " in str(error.detail)
+    assert "page.html is missing: " in str(error.detail)
     assert shared.run({"url": shared.site.url()}).result["status"] == 200
 
 
-def test_http_mode_judges_likewise(site: Site, folder: Path) -> None:
-    """Without a browser: statuses without a document, redirects out of the web, servers without HTTP."""
+def test_http_mode_has_the_same_classes(site: Site, folder: Path) -> None:
+    """Without a browser, the same failures have the same classes."""
     options = replace(OPTIONS, real_mode=False, allowed_hosts=("127.0.0.1",))
     with bench(site, folder, options) as http:
         error = http.fail({"url": site.url("/status/204")})

@@ -10,14 +10,14 @@ _GAP: Final = 8
 
 
 def week_chart(week: WeeklySummary) -> str:
-    """Draw a week in one file: the gate's pass rate with its threshold, gate runs and jobs day by day."""
+    """Return an SVG chart of a week: the pass rate with its threshold, gate runs and jobs by day."""
     days = _all_days(week.this_week)
     labels = [f"{day.day[8:]}.{day.day[5:7]}." for day in days]
     rates = [_rate(day.gate_passed, day.gate_failed) for day in days]
     panels = [Panel(title, at * (HEIGHT + _GAP)) for at, title in enumerate(_titles(week.week))]
-    least = week.this_week.q1.min_pass_rate
+    threshold = week.this_week.q1.min_pass_rate
     shapes = [
-        line_panel(panels[0], labels, rates, most=100, unit=" %", threshold=least),
+        line_panel(panels[0], labels, rates, most=100, unit=" %", threshold=threshold),
         bars_panel(
             panels[1],
             labels,
@@ -31,8 +31,8 @@ def week_chart(week: WeeklySummary) -> str:
             ("good", "bad"),
         ),
     ]
-    said = f"Pass rate: {described(labels, rates, ' %')}. {week.this_week.q1.reason}"
-    return document(shapes, 3 * HEIGHT + 2 * _GAP, f"Week {week.week}", said, standalone=True)
+    description = f"Pass rate: {described(labels, rates, ' %')}. {week.this_week.q1.reason}"
+    return document(shapes, 3 * HEIGHT + 2 * _GAP, f"Week {week.week}", description, standalone=True)
 
 
 def _titles(week: str) -> tuple[str, str, str]:
@@ -40,7 +40,7 @@ def _titles(week: str) -> tuple[str, str, str]:
 
 
 def _all_days(summary: GateSummary) -> list[Day]:
-    """Return the window's days, those without anything too."""
+    """Return all days of the window, including empty ones."""
     known = {day.day: day for day in summary.days}
     count = round(summary.window.hours / 24)
     names = [f"{summary.window.start + timedelta(days=at):%Y-%m-%d}" for at in range(count)]

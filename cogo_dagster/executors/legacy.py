@@ -1,4 +1,4 @@
-"""Executors of packages that were written before the class `Executor`: plain classes, made by `build(settings)`."""
+"""Support for executors written before the class `Executor` existed: plain classes, created by `build(settings)`."""
 
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -9,12 +9,12 @@ from cogo_dagster.queue.model import ExecutionResult, Job, Json
 from cogo_dagster.queue.workspace import Workspace
 
 
-class FormerExecutor(Executor):
-    """Runs jobs through such an executor, whose members are found by name.
+class LegacyExecutor(Executor):
+    """Adapts such an executor, by duck typing.
 
     Args:
         executor: What the package's `build` returned.
-        context: Given to the executor's `use`, if it has one.
+        context: Passed to the executor's method `use`, if it has one.
     """
 
     def __init__(self, executor: Any, context: ExecutorContext) -> None:
@@ -29,38 +29,38 @@ class FormerExecutor(Executor):
 
     @classmethod
     def of(cls, build: Callable[..., Any], context: ExecutorContext) -> "Executor | Self":
-        """Call the package's `build`, and return an executor.
+        """Call the package's `build` and return an executor.
 
         Raises:
-            TypeError: It returned something else.
+            TypeError: `build` returned something else.
         """
         made = build(context.settings)
         if isinstance(made, Executor):
             return made
         if not isinstance(getattr(made, "family", None), str) or not callable(getattr(made, "execute", None)):
-            raise TypeError("what it builds is not an executor: name a subclass of cogo_dagster.Executor")
+            raise TypeError("its build function does not return an executor: name a subclass of cogo_dagster.Executor")
         return cls(made, context)
 
     @property
     def lacks(self) -> str | None:
-        """As the executor says, where it says so."""
+        """The executor's own `lacks`, if it has one."""
         setting: str | None = getattr(self._executor, "lacks", None)
         return setting
 
     def checked(self, type: str, payload: Json) -> dict[str, Json]:
-        """Return the payload as the executor's own `validate` does."""
+        """Validate the payload with the executor's own `validate`."""
         stored: dict[str, Json] = self._executor.validate(type, payload)
         return stored
 
     async def start(self) -> None:
-        """Start it."""
+        """Start the executor."""
         await self._executor.start()
 
     async def stop(self) -> None:
-        """Stop it."""
+        """Stop the executor."""
         await self._executor.stop()
 
     async def execute(self, job: Job, workspace: Workspace) -> ExecutionResult:
-        """Run one attempt in it."""
+        """Execute one attempt."""
         result: ExecutionResult = await self._executor.execute(job, workspace)
         return result
