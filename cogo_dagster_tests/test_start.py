@@ -89,7 +89,7 @@ def test_the_first_process_of_a_minimal_machine_reaps_orphans(tmp_path: Path) ->
 
 def test_no_folder_is_shared_twice() -> None:
     """A minimal machine gets the configuration of package indexes, each file once."""
-    shared = shared_paths("/home/somebody")
+    shared = shared_paths("/home/user")
     assert Path("/etc/resolv.conf") in shared
     assert [path for path in shared if shared.keys() & set(path.parents)] == []
 
