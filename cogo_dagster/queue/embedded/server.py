@@ -226,10 +226,10 @@ class EmbeddedServer:
         deadline = time.monotonic() + START_SECONDS
         while not (version := self._version()):
             if not process.is_alive(self._files):
-                said = self._files.log.read_bytes()[log_from_bytes:].decode(errors="replace") if launched else ""
+                output = self._files.log.read_bytes()[log_from_bytes:].decode(errors="replace") if launched else ""
                 # Another process may take the port between the choice and the server's start.
-                if launched and "could not bind" not in said:
-                    raise from_output(said, "start the database", self._files.log)
+                if launched and "could not bind" not in output:
+                    raise from_output(output, "start the database", self._files.log)
                 log_from_bytes, launched = self._launch(owner), True
             if time.monotonic() > deadline:
                 raise DatabaseUnavailable(
