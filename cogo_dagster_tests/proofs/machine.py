@@ -20,7 +20,7 @@ from cogo_dagster.queue.errors import DuplicateJob, InvalidTransition
 from cogo_dagster.queue.model import Job, Json, NewJob, Outcome, Settlement
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.proofs.model import ENDED, MAX_SNOOZES, ModelJob, ModelWorker, claimable
-from cogo_dagster_tests.queue.steps import BROKEN, HOPELESS, register
+from cogo_dagster_tests.queue.steps import BROKEN, PERMANENT, register
 
 FAMILIES: Final = ("browser", "figma")
 ADDRESSES: Final = (None, "mac", None)
@@ -276,7 +276,7 @@ class QueueMachine(RuleBasedStateMachine):
         type(self).steps += 1
         rows = {row["id"]: row for row in self._rows("select *, lease_expires_at < now() as expired from public.jobs")}
         attempts = self._rows("select job_id, lease_token, outcome from public.job_attempts")
-        letters = self._rows(
+        dlq_rows = self._rows(
             "select job_id, reason from public.jobs_dlq"
             " where not superseded and closed_at is null and replayed_at is null"
         )
@@ -291,7 +291,7 @@ class QueueMachine(RuleBasedStateMachine):
             assert len(ended) + (row["lease_token"] is not None) == job.claims  # I4: each attempt is recorded once
             if row["status"] in ENDED:
                 assert self.ends.setdefault(job.id, row) == row  # I3
-        assert {row["job_id"]: row["reason"] for row in letters} == {
+        assert {row["job_id"]: row["reason"] for row in dlq_rows} == {
             j.id: j.reason for j in (*self.jobs, *self.purged) if j.replayable
         }  # I1
 
@@ -323,7 +323,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     def _settle(self, job: ModelJob, given: Job, outcome: Outcome, retryable: bool, times: int) -> None:
         held = job.status == "running" and job.token == given.lease_token
-        error = BROKEN if retryable else HOPELESS
+        error = BROKEN if retryable else PERMANENT
         settlement = Settlement(given, outcome, error=error, delay_seconds=FAR_AWAY, run_seconds=1)
         for _ in range(times):
             allowed = job.settle(given.lease_token, outcome.value, retryable=retryable)

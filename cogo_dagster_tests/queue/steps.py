@@ -10,7 +10,7 @@ from cogo_dagster.queue.rows.base import Row
 from cogo_dagster.queue.rows.jobs import WholeJob
 
 BROKEN = JobError("timeout", "The page did not load.")
-HOPELESS = JobError("not_found", "There is no such page.", retryable=False)
+PERMANENT = JobError("not_found", "There is no such page.", retryable=False)
 
 
 def a_worker(worker_id: str = "worker", executor_id: str | None = None) -> WorkerIdentity:

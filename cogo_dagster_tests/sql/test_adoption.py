@@ -16,7 +16,7 @@ from cogo_dagster.queue.model import Job, NewJob, Outcome
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.queue.transports.postgres import PostgresTransport
 from cogo_dagster_tests.conftest import Owner
-from cogo_dagster_tests.queue.steps import BROKEN, HOPELESS, a_worker, documents, register, settle
+from cogo_dagster_tests.queue.steps import BROKEN, PERMANENT, a_worker, documents, register, settle
 from cogo_dagster_tests.servers import TestServer
 from cogo_dagster_tests.sql.schema import fingerprint
 
@@ -125,7 +125,7 @@ def test_old_and_new_dead_lettered_jobs_are_listed(queue: Queue) -> None:
     assert len(old) == 1
     assert old[0].document["failed_at"] is not None
     job = _claimed_new_job(queue, NewJob("gate", executor_id="mac"))
-    settle(queue, job, Outcome.FAILED, error=HOPELESS)
+    settle(queue, job, Outcome.FAILED, error=PERMANENT)
     assert [row.document["job_id"] for row in queue.list_dlq()] == [str(job.id), old[0].document["job_id"]]
 
 
