@@ -76,7 +76,7 @@ def _percent(text: str, *, lower: bool = False, every: int = 1) -> str:
 
 
 FORMS = {
-    "as it is": KNOWN,
+    "unchanged": KNOWN,
     "percent-encoded": quote(KNOWN, safe=""),
     "percent-encoded in lower case": re.sub("%..", lambda escape: escape[0].lower(), quote(KNOWN, safe="")),
     "every byte": _percent(KNOWN),
@@ -85,7 +85,7 @@ FORMS = {
     "of a form": quote_plus(KNOWN),
     "twice percent-encoded": quote(quote(KNOWN, safe=""), safe=""),
     "in JSON": json.dumps(KNOWN)[1:-1],
-    "in JSON as it is": json.dumps(KNOWN, ensure_ascii=False)[1:-1],
+    "in JSON without escapes": json.dumps(KNOWN, ensure_ascii=False)[1:-1],
     "in JSON in JSON": json.dumps(json.dumps(KNOWN)[1:-1])[1:-1],
     "in JSON, percent-encoded": quote(json.dumps(KNOWN)[1:-1], safe=""),
     "every letter in JSON": "".join(f"\\u{ord(letter):04x}" for letter in KNOWN),

@@ -117,7 +117,7 @@ class EmbeddedServer:
         """
         if not self._files.folder.exists():
             return
-        with self._explained("look at the database's users"), open_lock(self._files.users_lock) as use:
+        with self._explained("check the users of the database"), open_lock(self._files.users_lock) as use:
             if not try_lock(use):
                 raise DatabaseUnavailable(
                     f"Other processes use the database in {self._files.folder}: stop `cogo dev` and the workers."
