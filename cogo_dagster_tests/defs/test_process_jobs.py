@@ -179,7 +179,7 @@ def test_the_run_config_is_honoured(runs: Runs, queue: Queue, install: Installed
     [materialized] = result.asset_materializations_for_node("upload_artifacts")
     assert materialized.metadata["ended_because"].value == "max_jobs"
     assert len(executor.ran) == 5
-    assert executor.most <= 2
+    assert executor.max_running <= 2
     assert queue.stats().document["ready"] == 4
 
 

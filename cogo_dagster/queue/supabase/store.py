@@ -113,7 +113,7 @@ class BucketObjects:
     def signed_url(self, name: str, expires_seconds: int, download_name: str | None) -> str | None:
         """Return an absolute URL that gives anyone access to the object for a limited time."""
         with _parsing(self.where):
-            answer, _ = self._api.ask(self._api.object_path(name, "/sign"), {"expiresIn": expires_seconds})
+            answer, _ = self._api.query(self._api.object_path(name, "/sign"), {"expiresIn": expires_seconds})
             signed = str(answer["signedURL"])
         download = f"&download={quote(download_name, safe='')}" if download_name else ""
         return f"{self._api.url}{signed}{download}"
@@ -258,20 +258,20 @@ class BucketObjects:
         return {}
 
     def _listed(self, prefix: str, older_than_seconds: float) -> Iterator[str]:
-        asked: dict[str, Any] = {"prefix": prefix, "limit": _PAGE, "with_delimiter": False}
+        body: dict[str, Any] = {"prefix": prefix, "limit": _PAGE, "with_delimiter": False}
         while True:
-            page, answer = self._api.ask(f"/object/list-v2/{quote(self._api.bucket)}", asked)
+            page, answer = self._api.query(f"/object/list-v2/{quote(self._api.bucket)}", body)
             yield from (row["name"] for row in page["objects"] if _is_old(row, answer, older_than_seconds))
-            if not page["hasNext"] or page["nextCursor"] == asked.get("cursor"):
+            if not page["hasNext"] or page["nextCursor"] == body.get("cursor"):
                 return
-            asked["cursor"] = page["nextCursor"]
+            body["cursor"] = page["nextCursor"]
 
     def _walked(self, folder: str, older_than_seconds: float) -> Iterator[str]:
         rows: dict[str, Any] = {}
         while True:
             order = {"column": "name", "order": "asc"}
-            asked = {"prefix": folder, "limit": _PAGE, "offset": len(rows), "sortBy": order}
-            page, answer = self._api.ask(f"/object/list/{quote(self._api.bucket)}", asked)
+            body = {"prefix": folder, "limit": _PAGE, "offset": len(rows), "sortBy": order}
+            page, answer = self._api.query(f"/object/list/{quote(self._api.bucket)}", body)
             before = len(rows)
             rows |= {row["name"]: row for row in page}
             if len(page) < _PAGE or len(rows) == before:

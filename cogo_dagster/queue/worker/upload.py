@@ -80,7 +80,7 @@ class Uploader:
         folder = held.workspace.folder if held.workspace is not None and held.workspace.used else None
         for failures in range(1, _TRIES + 1):
             try:
-                rows = await state.calls.patiently(
+                rows = await state.calls.with_retry(
                     upload_artifacts, state.queue, state.store, job, held.settlement.artifacts, folder
                 )
             except LeaseLost:

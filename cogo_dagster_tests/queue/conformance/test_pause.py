@@ -12,7 +12,7 @@ from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster_tests.conftest import Age, Owner
 from cogo_dagster_tests.queue.steps import (
     BROKEN,
-    HOPELESS,
+    PERMANENT,
     a_worker,
     add,
     documents,
@@ -173,7 +173,7 @@ def test_a_finished_job_has_its_outcome(queue: Queue, owner: Owner) -> None:
     assert _fact(queue, good.id) == {"why": "succeeded"}
     assert _fact(queue, bad.id) == {"why": "failed", "reason": "out_of_attempts", "replayed_job_id": None}
     worse = running_job(queue)
-    settle(queue, worse, Outcome.FAILED, error=HOPELESS)
+    settle(queue, worse, Outcome.FAILED, error=PERMANENT)
     assert _fact(queue, worse.id)["reason"] == "permanent"
 
 
