@@ -10,7 +10,7 @@ from uuid import uuid4
 from cogo_dagster.links import artifact_content
 from cogo_dagster.quality.records import GateNumbers, GateRun, GateSummary, GateType, Stored, WeeklySummary
 from cogo_dagster.quality.reports.paths import ReportPaths
-from cogo_dagster.quality.reports.report import Report, attempt_report
+from cogo_dagster.quality.reports.report import GateReport, attempt_report
 from cogo_dagster.quality.summary import change, markdown
 from cogo_dagster.quality.verdict import Threshold, q1
 from cogo_dagster.quality.week_chart import week_chart
@@ -104,7 +104,7 @@ class GateService:
             row = upload_report(self._transport, self._store, ArtifactFile(name, content_type, path))
         return str(row["artifact_id"])
 
-    def _keep(self, report: Report) -> tuple[str | None, str | None]:
+    def _keep(self, report: GateReport) -> tuple[str | None, str | None]:
         """Store a report's files; return the artifact's id, or a note if the store rejects the report."""
         # The extension follows from the content: the file name is untrusted.
         content, extension = report.content(), report.extension

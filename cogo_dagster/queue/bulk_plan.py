@@ -8,7 +8,7 @@ from uuid import UUID
 
 from cogo_dagster.queue.bulk import Operation
 from cogo_dagster.queue.errors import InvalidArgument
-from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.model import Json, JsonValue
 
 LONGEST_AGE: Final = timedelta(hours=24)
 """An older plan describes a queue that is no more."""
@@ -31,7 +31,7 @@ class BulkPlan:
     made_at: datetime
     made_by: str
 
-    def to_json(self) -> dict[str, Json]:
+    def to_json(self) -> dict[str, JsonValue]:
         """Return the document that a plan file holds."""
         return {
             "format": _FORMAT,

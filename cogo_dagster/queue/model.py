@@ -15,7 +15,7 @@ from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, Generic, Self
+from typing import Any, Final, Generic, Self, TypeAlias
 from uuid import UUID
 
 from typing_extensions import TypeVar
@@ -24,8 +24,11 @@ from cogo_dagster.queue.decoding import read_time
 from cogo_dagster.redaction import redactor_of
 from cogo_dagster.text import storable
 
+JsonValue: TypeAlias = "bool | int | float | str | Sequence[JsonValue] | Mapping[str, JsonValue] | None"
+"""What can be written as JSON."""
+
 Json = Any
-"""What `json.loads` returns: None, bool, int, float, str, list, dict."""
+"""What was read from JSON and is validated where it is used."""
 
 PayloadT_co = TypeVar("PayloadT_co", covariant=True, default=Mapping[str, Json])
 
@@ -168,7 +171,7 @@ class JobError:
             detail=hide(self.detail, MOST_DETAIL_CHARS) if self.detail else None,
         )
 
-    def to_json(self) -> dict[str, Json]:
+    def to_json(self) -> dict[str, JsonValue]:
         """Return the document stored in `jobs.error`."""
         return {
             "class": storable(self.error_class[:MOST_CLASS_CHARS]),
@@ -198,9 +201,9 @@ class Settlement:
     uncounted: bool = False
     artifacts: tuple[ArtifactFile, ...] = ()
 
-    def to_json(self) -> dict[str, Json]:
+    def to_json(self) -> dict[str, JsonValue]:
         """Return one element of the `settlements` argument of `settle_jobs`; what is left out is null there."""
-        document: dict[str, Json] = {
+        document: dict[str, JsonValue] = {
             "job_id": str(self.job.id),
             "lease_token": str(self.job.lease_token),
             "outcome": self.outcome,
@@ -229,7 +232,7 @@ class NewJob:
     """
 
     type: str
-    payload: Mapping[str, Json] = field(default_factory=dict)
+    payload: Mapping[str, JsonValue] = field(default_factory=dict)
     executor_id: str | None = None
     priority: int = 5
     max_attempts: int = 5
@@ -237,9 +240,9 @@ class NewJob:
     run_in_seconds: float = 0
     timeout_seconds: float | None = None
 
-    def to_json(self) -> dict[str, Json]:
+    def to_json(self) -> dict[str, JsonValue]:
         """Return one element of the `jobs` argument of `enqueue_jobs`; what is left out has its default there."""
-        document: dict[str, Json] = {"type": self.type, "payload": dict(self.payload)}
+        document: dict[str, JsonValue] = {"type": self.type, "payload": dict(self.payload)}
         for name, default in _NEW_JOB_DEFAULTS:
             if (value := getattr(self, name)) != default:
                 document[name] = value

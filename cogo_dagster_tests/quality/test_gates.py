@@ -23,7 +23,8 @@ moments = st.integers(-3_600_000_000, (DAYS * 86_400 + 3_600) * 1_000_000 - 1).m
 midnights = st.integers(0, DAYS).map(lambda day: MONDAY + timedelta(days=day))
 jobs = st.builds(
     FinishedJob, type=st.sampled_from(["browser", "figma"]),
-    status=st.sampled_from(["succeeded", "failed", "cancelled"]), finished_at=moments | midnights, attempts=st.integers(1, 3),
+    status=st.sampled_from(["succeeded", "failed", "cancelled"]),
+    finished_at=moments | midnights, attempts=st.integers(1, 3),
 )  # fmt: skip
 runs = st.builds(
     Run, type=st.sampled_from(["gate", "gate_fix"]), status=st.sampled_from(["pass", "fail"]), branch=st.just("main"),

@@ -27,7 +27,7 @@ _KEPT_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class GateReport:
     """A report.
 
     Attributes:
@@ -64,7 +64,7 @@ class Report:
         return archive.getvalue()
 
 
-def read_report(kind: str, paths: ReportPaths) -> Report:
+def read_report(kind: str, paths: ReportPaths) -> GateReport:
     """Read a report, which may have several files.
 
     Args:
@@ -90,10 +90,10 @@ def read_report(kind: str, paths: ReportPaths) -> Report:
         raise_error(_first(paths), f"has no {kind} report among its files: name the files")
     facts, notes = KINDS[kind](texts)
     read = tuple(path for path, _ in texts)
-    return Report(kind, read, facts, _extension(texts[0][1], len(read)), tuple(notes))
+    return GateReport(kind, read, facts, _extension(texts[0][1], len(read)), tuple(notes))
 
 
-def attempt_report(kind: str, paths: ReportPaths) -> Report:
+def attempt_report(kind: str, paths: ReportPaths) -> GateReport:
     """Read a report; on an error return a report with its files and a note, without facts."""
     try:
         return read_report(kind, paths)
@@ -105,7 +105,7 @@ def attempt_report(kind: str, paths: ReportPaths) -> Report:
         kept = tuple(path for path in _existing(kind, paths) if _content(path))
         start = decoded(_content(kept[0])[:4_000]) if kept else ""
         note = storable(f"report unread: {reason}")
-        return Report(kind, kept, {}, _extension(start, len(kept)), (note[:1_000],))
+        return GateReport(kind, kept, {}, _extension(start, len(kept)), (note[:1_000],))
 
 
 def _text_of(kind: str, path: Path, *, alone: bool) -> str | None:

@@ -79,14 +79,14 @@ class RealtimeWakeup:
         self._check_seconds = check_seconds
         self._proof_seconds = proof_seconds
         self._warned = False
-        self._line: _Line | None = None
+        self._line: _RealtimeConnection | None = None
 
     async def listen(self, woken: Callable[[], None], connected: Callable[[bool], None]) -> None:
         """Listen until cancelled; a connection that is not trusted any more is replaced by a new one."""
         backoff = Backoff(_FIRST_PAUSE_SECONDS, max_seconds=_LONGEST_PAUSE_SECONDS)
         pauses = backoff.pauses()
         while True:
-            line = self._line = _Line(woken, connected)
+            line = self._line = _RealtimeConnection(woken, connected)
             try:
                 async with self._joined(line):
                     reason = await self._supervise(line)
@@ -106,7 +106,7 @@ class RealtimeWakeup:
             self._line.distrust()
 
     @contextlib.asynccontextmanager
-    async def _joined(self, line: "_Line") -> AsyncIterator[None]:
+    async def _joined(self, line: "_RealtimeConnection") -> AsyncIterator[None]:
         client = AsyncRealtimeClient(
             f"{self._project.url}/realtime/v1", self._project.key, auto_reconnect=True, max_retries=_MOST_RETRIES
         )
@@ -122,7 +122,7 @@ class RealtimeWakeup:
                 async with asyncio.timeout(5):
                     await client.close()
 
-    async def _supervise(self, line: "_Line") -> str:
+    async def _supervise(self, line: "_RealtimeConnection") -> str:
         """Look after one connection until it is not to be trusted any more; return why."""
         began_at = well_at = time.monotonic()
         while time.monotonic() - began_at < _RENEW_SECONDS:
@@ -137,7 +137,7 @@ class RealtimeWakeup:
                 await asyncio.wait_for(line.changed.wait(), self._check_seconds)
         return ""
 
-    async def _prove(self, line: "_Line") -> str:
+    async def _prove(self, line: "_RealtimeConnection") -> str:
         """Have a call sent and see it come; return what is wrong, if anything."""
         for _ in range(_CALLS):
             try:
@@ -161,7 +161,7 @@ class RealtimeWakeup:
 _NO_BROADCAST: Final = "This database has no realtime.send"
 
 
-class _Line:
+class _RealtimeConnection:
     """One connection with its channel. What the client calls runs in its reader, so it only sets signals."""
 
     def __init__(self, woken: Callable[[], None], connected: Callable[[bool], None]) -> None:

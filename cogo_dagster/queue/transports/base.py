@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from cogo_dagster.queue.errors import DatabaseUnavailable
-from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.model import Json, JsonValue
 
 
 class Transport(Protocol):
     """Calls SQL functions by name. Safe to use from several threads."""
 
-    def call(self, function: str, arguments: Mapping[str, Json]) -> Json:
+    def call(self, function: str, arguments: Mapping[str, object]) -> Json:
         """Call one function of the catalogue and return its JSON document.
 
         Args:
@@ -26,10 +26,15 @@ class Transport(Protocol):
         ...
 
 
+def without_none(**arguments: JsonValue) -> dict[str, JsonValue]:
+    """Return the arguments that are not None: of the others the function takes its defaults."""
+    return {name: value for name, value in arguments.items() if value is not None}
+
+
 class NoDatabase:
     """A transport to nowhere: every call raises DatabaseUnavailable."""
 
-    def call(self, function: str, arguments: Mapping[str, Json]) -> Json:  # noqa: ARG002 - the protocol
+    def call(self, function: str, arguments: Mapping[str, object]) -> Json:  # noqa: ARG002 - the protocol
         """Refuse."""
         raise DatabaseUnavailable(f"There is no database to call {function} on.")
 

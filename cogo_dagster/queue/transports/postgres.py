@@ -75,7 +75,7 @@ class PostgresTransport:
     def connection(self) -> None:
         """No connection of its own, as an adaptation context of psycopg must say."""
 
-    def call(self, function: str, arguments: Mapping[str, Json]) -> Json:
+    def call(self, function: str, arguments: Mapping[str, object]) -> Json:
         """Call one function; see `Transport.call`."""
         document = encoded(arguments)
         statement = _statement(function, tuple(arguments))

@@ -66,7 +66,7 @@ class SupabaseTransport:
         )
         self._rest = self._client.postgrest  # made here, since two threads would make two
 
-    def call(self, function: str, arguments: Mapping[str, Json]) -> Json:
+    def call(self, function: str, arguments: Mapping[str, object]) -> Json:
         """Call one function; see `Transport.call`."""
         # As strict as over a connection: supabase-py would quietly make text of bytes and dates.
         encoded(arguments, for_http=True)
@@ -84,13 +84,13 @@ class SupabaseTransport:
     def _see(self, response: httpx.Response) -> None:
         self._seen.response = response
 
-    def _once(self, function: str, arguments: Mapping[str, Json], seconds: float) -> Json:
+    def _once(self, function: str, arguments: Mapping[str, object], seconds: float) -> Json:
         if self._http.is_closed:
             raise Failed(_CLOSED, "closed", "")
         self._seen.response = None
         try:
             with exchange_limit(min(seconds, _TRY_SECONDS)):
-                answer = self._rest.rpc(function, dict(arguments)).execute()
+                answer = self._rest.rpc(function, dict[str, Any](arguments)).execute()
         except APIError as error:
             raise _refusal(error, self._seen.response) from error
         except httpx.HTTPError as error:

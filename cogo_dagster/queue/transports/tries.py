@@ -9,7 +9,6 @@ from typing import TypeVar
 from cogo_dagster.queue.backoff import Backoff
 from cogo_dagster.queue.errors import UNKNOWN, Rule, made, rule_of_exception
 from cogo_dagster.queue.limits import limited
-from cogo_dagster.queue.model import Json
 
 T = TypeVar("T")
 
@@ -45,7 +44,7 @@ def logged(failed: Failed) -> Failed:
     return failed
 
 
-def encoded(arguments: Mapping[str, Json], *, for_http: bool = False) -> str:
+def encoded(arguments: Mapping[str, object], *, for_http: bool = False) -> str:
     """Return the arguments as JSON.
 
     Args:

@@ -65,7 +65,7 @@ class ListenWakeup:
                 connected(True)
                 woken()  # something may have become due while nobody listened
                 try:
-                    await _Line(link, woken).follow(self._probe_seconds, self._answer_seconds)
+                    await _ListenConnection(link, woken).follow(self._probe_seconds, self._answer_seconds)
                 finally:
                     connected(False)
 
@@ -110,7 +110,7 @@ def _require_writable(link: Connection) -> None:
         raise psycopg.OperationalError("the server takes no writes")
 
 
-class _Line:
+class _ListenConnection:
     """One connection, read and asked by the loop itself: nothing here blocks."""
 
     def __init__(self, link: Connection, woken: Callable[[], None]) -> None:
