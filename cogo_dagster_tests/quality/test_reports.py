@@ -120,7 +120,7 @@ def test_each_format_is_read(tmp_path: Path, kind: str, text: str, facts: dict[s
 
 
 @pytest.mark.parametrize(
-    ("kind", "text", "words"),
+    ("kind", "text", "expected"),
     [
         ("junit", BOMB, "declares XML entities"),
         ("junit", OUTSIDE, "declares XML entities"),
@@ -204,7 +204,7 @@ def test_reports_become_artifacts_of_the_run(gates: GateService, queue: Queue, s
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "expected"),
     [
         (b"<testsuites><testsuite>", "not valid XML"),
         (b"", "is empty"),
