@@ -140,8 +140,8 @@ def _sample(pid: int, step: _Step) -> None:
 
 
 def _steps_table(name: str, jobs: int, steps: list[_Step]) -> list[str]:
-    head = (f"{name}: jobs", "own resident MiB", "with all below it, anonymous MiB: median (max)", "processes")
-    lines = [f"| {' | '.join(head)} | zombies below it | left to init |", f"| --- |{' ---: |' * 5}"]
+    head = (f"{name}: jobs", "resident MiB", "anonymous MiB of the process tree: median (max)", "processes")
+    lines = [f"| {' | '.join(head)} | zombie descendants | orphans |", f"| --- |{' ---: |' * 5}"]
     for number, step in enumerate(steps):
         if step.own:
             tree = f"{statistics.median(step.tree):.0f} ({max(step.tree):.0f})"
