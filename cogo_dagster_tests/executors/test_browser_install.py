@@ -48,9 +48,9 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
     monkeypatch.setenv("HOME", str(tmp_path))
-    STOP.forget()
+    STOP.reset()
     yield tmp_path
-    STOP.forget()
+    STOP.reset()
     (tmp_path / "go").touch()
     for note in tmp_path.glob("*.pid"):
         eventually(lambda: not lives(int(note.read_text())))  # noqa: B023 - called in this round

@@ -71,7 +71,7 @@ def test_a_browser_that_dies_around_a_stop_is_an_interruption(
     site: Site, folder: Path, victim: str, signalled_first: str
 ) -> None:
     """If a stop signals every process of a cgroup, in any order, the job is interrupted and does not fail."""
-    STOP.forget()
+    STOP.reset()
     with bench(site, folder) as started:
         try:
             if signalled_first == "worker":
@@ -80,7 +80,7 @@ def test_a_browser_that_dies_around_a_stop_is_an_interruption(
             else:
                 in_mid_job(started, victim, Interrupted, threading.Timer(0.3, STOP.note_stop).start)
         finally:
-            STOP.forget()
+            STOP.reset()
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_a_browser_that_dies_fails_one_attempt(site: Site, folder: Path, victim:
 
 def test_a_network_error_after_a_stop_is_an_interruption(site: Site, folder: Path) -> None:
     """After a stop, a network error is an interruption: the browser's network process may end first."""
-    STOP.forget()
+    STOP.reset()
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
     closed = f"http://{address}/"
@@ -111,7 +111,7 @@ def test_a_network_error_after_a_stop_is_an_interruption(site: Site, folder: Pat
             with pytest.raises(Interrupted):
                 started.run({"url": closed})
         finally:
-            STOP.forget()
+            STOP.reset()
 
 
 def test_a_browser_that_hangs_is_killed(site: Site, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -173,9 +173,9 @@ def test_without_commands_the_setting_is_reported() -> None:
 @pytest.fixture
 def stop() -> Iterator[StopSignal]:
     """The stop signal of the process, not set."""
-    STOP.forget()
+    STOP.reset()
     yield STOP
-    STOP.forget()
+    STOP.reset()
 
 
 ENDS = ["os.kill(os.getpid(), 15)", "sys.exit(143)", "sys.exit(1)"]

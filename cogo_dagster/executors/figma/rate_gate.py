@@ -73,7 +73,7 @@ class RateGate:
 
     async def rate_limited(self, tier: Tier, headers: Mapping[str, str]) -> Snooze:
         """Open the circuit for the time that a response 429 gives, and return the snooze that ends the attempt."""
-        retry_after = retry_after_seconds(headers, most_seconds=WEEK_SECONDS)
+        retry_after = retry_after_seconds(headers, max_seconds=WEEK_SECONDS)
         seconds = max(retry_after, 1.0) if retry_after is not None else _DEFAULT_CIRCUIT_SECONDS
         reason = rate_limit_message(tier, seconds, headers)
         of_file = seconds > _MAX_TOKEN_CIRCUIT_SECONDS or headers.get("x-figma-rate-limit-type") == "low"

@@ -1,4 +1,4 @@
-"""How often and how long a call is tried, whichever way it goes."""
+"""Retries of calls, shared by the transports."""
 
 import json
 import logging
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from cogo_dagster.queue.backoff import Backoff
-from cogo_dagster.queue.errors import UNKNOWN, Rule, made, rule_of_exception
+from cogo_dagster.queue.errors import UNKNOWN, Rule, error_of, rule_of_exception
 from cogo_dagster.queue.limits import limited
 
 T = TypeVar("T")
@@ -16,14 +16,14 @@ logger = logging.getLogger(__name__)
 
 
 class Failed(Exception):
-    """One try has failed.
+    """One attempt of a call failed.
 
     Attributes:
-        rule: What the error means.
+        rule: How to handle the error.
         code: SQLSTATE, PostgREST code, HTTP status or class.
-        message: What was said.
-        detail: Of the engine's error.
-        at_least_seconds: How long the server asked to wait.
+        message: The message of the server or driver.
+        detail: The detail of the queue's error.
+        at_least_seconds: Minimum pause that the server requested.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Failed(Exception):
 
 
 def logged(failed: Failed) -> Failed:
-    """Log an error that nobody foresaw; return it."""
+    """Log an unknown error; return it."""
     if failed.rule is UNKNOWN:
         logger.warning("The database answered %s (%s): the call is repeated.", failed.code, failed.message)
     return failed
@@ -48,32 +48,32 @@ def encoded(arguments: Mapping[str, object], *, for_http: bool = False) -> str:
     """Return the arguments as JSON.
 
     Args:
-        arguments: Of a call.
-        for_http: Refuse what httpx refuses too: NaN, and halves of surrogate pairs.
+        arguments: The arguments of a call.
+        for_http: Reject what httpx rejects too: NaN and lone surrogates.
 
     Raises:
-        InvalidArgument: JSON cannot say them.
+        InvalidArgument: The arguments cannot be encoded as JSON.
     """
     try:
         text = json.dumps(arguments, separators=(",", ":"), allow_nan=not for_http, ensure_ascii=not for_http)
         if for_http:
             text.encode()
     except (TypeError, ValueError, RecursionError) as error:
-        raise made(rule_of_exception(error), type(error).__name__, str(error)) from error
+        raise error_of(rule_of_exception(error), type(error).__name__, str(error)) from error
     return text
 
 
-def repeated(once: Callable[[float], T], *, tries: int, first_pause_seconds: float, seconds: float) -> T:
-    """Try until there is an answer, or the error's rule, the number of tries or the time says to stop.
+def with_retries(once: Callable[[float], T], *, tries: int, first_pause_seconds: float, seconds: float) -> T:
+    """Call until it succeeds or the error's rule, the number of attempts or the time limit ends the retries.
 
     Args:
-        once: One try, given the seconds that are left; raises `Failed`.
-        tries: At most.
-        first_pause_seconds: Wait before the second try; each further wait is three times as long.
-        seconds: For all tries and pauses together; the caller's `call_limit` may be lower.
+        once: Makes one attempt with the remaining seconds; raises `Failed`.
+        tries: Maximum number of attempts.
+        first_pause_seconds: Pause before the second attempt; each further pause is three times as long.
+        seconds: Limit of all attempts and pauses together; the caller's `call_limit` may be lower.
 
     Raises:
-        QueueError: What the last failure means.
+        QueueError: The error of the last attempt.
     """
     deadline = time.monotonic() + limited(seconds)
     pauses = Backoff(first_pause_seconds, factor=3).pauses()
@@ -88,7 +88,7 @@ def repeated(once: Callable[[float], T], *, tries: int, first_pause_seconds: flo
             repeats = failed.code in seen
             enough = tried >= min(tries, failed.rule.tries) or (repeats and failed.rule.repeated)
             if enough or time.monotonic() + rest_seconds >= deadline:
-                error = made(failed.rule, failed.code, failed.message, failed.detail, repeats=repeats)
+                error = error_of(failed.rule, failed.code, failed.message, failed.detail, repeats=repeats)
                 raise error from failed.__cause__
             seen.add(failed.code)
         time.sleep(rest_seconds)

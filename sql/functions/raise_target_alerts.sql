@@ -1,15 +1,15 @@
 /*
- * A part of promote_alerts: a target that is disabled, refuses us or has failed three times in a row is an alert for the
- * other targets until a message reaches it. Returns how many are new. Errors: none.
+ * A part of evaluate_alerts: raise an alert, for the other targets, about a target that is disabled, rejects messages or
+ * has failed three times in a row, until a message reaches it. Returns how many alerts are new. Errors: none.
  *
  * Internal: other functions call it.
  */
-create or replace function cogo_internal.promote_targets() returns integer
+create or replace function cogo_internal.raise_target_alerts() returns integer
 language plpgsql set search_path = '' as $$
 declare
     at timestamptz := clock_timestamp();
     failing record;
-    promoted integer := 0;
+    raised integer := 0;
 begin
     perform cogo_internal.resolve_alerts(
         array(select a.id from public.alerts a join public.alert_targets t on t.target = a.subject
@@ -27,9 +27,9 @@ begin
             cogo_internal.alert_fingerprint('target_failing', failing.target), 'target_failing', failing.target,
             format('Alerts do not reach %s', failing.target), failing.last_error ->> 'class', failing.last_error ->> 'message',
             1, coalesce(failing.last_failure_at, at), coalesce(failing.last_failure_at, at));
-        promoted := promoted + 1;
+        raised := raised + 1;
     end loop;
-    return promoted;
+    return raised;
 end $$;
 
-comment on function cogo_internal.promote_targets is 'Targets that messages do not reach become alerts for the others.';
+comment on function cogo_internal.raise_target_alerts is 'Raise alerts for targets that messages do not reach.';

@@ -1,4 +1,4 @@
-"""Error answers of PostgREST: its statuses by SQLSTATE, its body, its header."""
+"""Error responses of PostgREST: status by SQLSTATE, body and header."""
 
 import json
 from collections.abc import Mapping
@@ -44,16 +44,16 @@ CLASSES: Final = {
 
 
 @dataclass(frozen=True)
-class Answer:
-    """A whole HTTP answer."""
+class RawResponse:
+    """A complete HTTP response."""
 
     status: int
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
 
 
-class Refused(Exception):
-    """An error answer."""
+class ErrorResponse(Exception):
+    """An error response of PostgREST."""
 
     def __init__(
         self, status: int, code: str, message: str, *more: Any, headers: Mapping[str, str] | None = None
@@ -63,26 +63,33 @@ class Refused(Exception):
         document = {"code": code, "details": details, "hint": hint, "message": message}
         named = (("content-type", "application/json; charset=utf-8"), ("proxy-status", f"PostgREST; error={code}"))
         body = json.dumps(document, separators=(",", ":")).encode()
-        self.answer = Answer(status, body, (*named, *(headers or {}).items()))
+        self.answer = RawResponse(status, body, (*named, *(headers or {}).items()))
 
 
-def refuse(error: psycopg.Error, role: str) -> NoReturn:
-    """Answer what an error of the database becomes.
+def raise_error_response(error: psycopg.Error, role: str) -> NoReturn:
+    """Raise the response to an error of the database.
 
     Raises:
-        Refused: Always.
+        ErrorResponse: Always.
     """
     diag, state = error.diag, error.sqlstate
     message = diag.message_primary or str(error)
     if state is None:
-        raise Refused(503, "PGRST001", "Database client error. Retrying the connection.", headers={"retry-after": "0"})
+        raise ErrorResponse(
+            503, "PGRST001", "Database client error. Retrying the connection.", headers={"retry-after": "0"}
+        )
     if state == "PGRST":
-        _refuse_as_told(message, diag.message_detail or "{}")
-    again = {"retry-after": "0"}
+        _raise_custom_response(message, diag.message_detail or "{}")
+    retry_after = {"retry-after": "0"}
     if state.startswith("PT") and state[2:].isdigit():
         status = int(state[2:])
-        raise Refused(
-            status, state, message, diag.message_detail, diag.message_hint, headers=again if status == 503 else None
+        raise ErrorResponse(
+            status,
+            state,
+            message,
+            diag.message_detail,
+            diag.message_hint,
+            headers=retry_after if status == 503 else None,
         )
     if state == "42501":
         status = 401 if role == "anon" else 403
@@ -90,13 +97,13 @@ def refuse(error: psycopg.Error, role: str) -> NoReturn:
         status = 401
     else:
         status = STATUSES.get(state) or CLASSES.get(state[:2], 400)
-    raise Refused(
-        status, state, message, diag.message_detail, diag.message_hint, headers=again if status == 503 else None
+    raise ErrorResponse(
+        status, state, message, diag.message_detail, diag.message_hint, headers=retry_after if status == 503 else None
     )
 
 
-def _refuse_as_told(message: str, detail: str) -> NoReturn:
-    told, how = json.loads(message), json.loads(detail)
-    raise Refused(
-        how["status"], told["code"], told["message"], told.get("details"), told.get("hint"), headers=how.get("headers")
+def _raise_custom_response(message: str, detail: str) -> NoReturn:
+    body, how = json.loads(message), json.loads(detail)
+    raise ErrorResponse(
+        how["status"], body["code"], body["message"], body.get("details"), body.get("hint"), headers=how.get("headers")
     )

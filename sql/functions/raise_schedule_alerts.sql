@@ -1,21 +1,21 @@
 /*
- * A part of promote_alerts: watched schedules that have not ticked a quarter of an hour after their time are alerts until
- * they tick, or are watched no more. See watch_schedules. Returns how many are new. Errors: none.
+ * A part of evaluate_alerts: raise an alert for each watched schedule that has not ticked 15 minutes after its due time,
+ * until it ticks or is no longer watched. See watch_schedules. Returns how many alerts are new. Errors: none.
  *
  * Internal: other functions call it.
  */
-create or replace function cogo_internal.promote_schedules() returns integer
+create or replace function cogo_internal.raise_schedule_alerts() returns integer
 language plpgsql set search_path = '' as $$
 declare
     at timestamptz := clock_timestamp();
     late record;
-    promoted integer := 0;
+    raised integer := 0;
 begin
     perform cogo_internal.resolve_alerts(
         array(select a.id from public.alerts a
               where a.kind = 'schedule_missed' and a.status = 'firing'
                 and not exists (select from public.watched_schedules w where w.name = a.subject and w.due_at < at - interval '15 minutes')),
-        'It has ticked again, or is stopped.');
+        'It ticked again, or was stopped.');
     for late in
         select w.* from public.watched_schedules w
         where w.due_at < at - interval '15 minutes'
@@ -25,12 +25,12 @@ begin
         perform cogo_internal.raise_alert(
             cogo_internal.alert_fingerprint('schedule_missed', late.name), 'schedule_missed', late.name,
             format('Schedule %s missed its time', late.name), 'schedule_missed',
-            coalesce(late.error, format('It was due at %s and did not tick: does Dagster''s daemon run?',
+            coalesce(late.error, format('It was due at %s and did not tick. Check that the Dagster daemon is running.',
                                         to_char(late.due_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI "UTC"'))),
             1, late.due_at, late.due_at);
-        promoted := promoted + 1;
+        raised := raised + 1;
     end loop;
-    return promoted;
+    return raised;
 end $$;
 
-comment on function cogo_internal.promote_schedules is 'Schedules that missed their time become alerts.';
+comment on function cogo_internal.raise_schedule_alerts is 'Raise alerts for schedules that missed their time.';

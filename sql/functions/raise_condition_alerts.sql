@@ -1,18 +1,18 @@
 /*
- * A part of promote_alerts: reported conditions are alerts until nobody reports them any more; a reporter that has not
- * been heard of for a day is taken for gone. Kinds: sensor_failing, executor_unavailable, no_worker_for_family.
- * See report_conditions. Returns how many are new. Errors: none.
+ * A part of evaluate_alerts: raise an alert for each reported condition until it is no longer reported; a report that was
+ * not renewed for a day is deleted. Kinds: sensor_failing, executor_unavailable, no_worker_for_family.
+ * See report_conditions. Returns how many alerts are new. Errors: none.
  *
  * Internal: other functions call it.
  */
-create or replace function cogo_internal.promote_conditions() returns integer
+create or replace function cogo_internal.raise_condition_alerts() returns integer
 language plpgsql set search_path = '' as $$
 declare
     at timestamptz := clock_timestamp();
     found record;
-    promoted integer := 0;
+    raised integer := 0;
 begin
-    -- Rows that somebody reports at this moment are left alone, so that the two never wait for each other.
+    -- `skip locked`: waiting for a row that is being reported could deadlock.
     delete from public.watched_conditions w
     using (select old.scope, old.kind, old.subject from public.watched_conditions old
            where old.seen_at < at - interval '1 day'
@@ -22,7 +22,7 @@ begin
         array(select a.id from public.alerts a
               where a.kind in ('sensor_failing', 'executor_unavailable', 'no_worker_for_family') and a.status = 'firing'
                 and not exists (select from public.watched_conditions w where w.kind = a.kind and w.subject = a.subject)),
-        'It is not reported any more.');
+        'It is no longer reported.');
     for found in
         select w.kind, w.subject, min(w.began_at) as began_at, max(w.seen_at) as seen_at,
             (array_agg(w.title order by w.seen_at desc))[1] as title,
@@ -35,9 +35,9 @@ begin
         perform cogo_internal.raise_alert(
             cogo_internal.alert_fingerprint(found.kind, found.subject), found.kind, found.subject, found.title, found.kind,
             found.error_message, 1, found.began_at, found.seen_at);
-        promoted := promoted + 1;
+        raised := raised + 1;
     end loop;
-    return promoted;
+    return raised;
 end $$;
 
-comment on function cogo_internal.promote_conditions is 'Reported conditions become alerts.';
+comment on function cogo_internal.raise_condition_alerts is 'Raise alerts for reported conditions.';

@@ -1,21 +1,21 @@
 /*
- * A part of promote_alerts: Dagster runs that failed, each counted once to the alert of its Dagster job, op and class of
- * error. See record_run_failures and record_run_successes. Returns how many were promoted. Errors: none.
+ * A part of evaluate_alerts: count each failed Dagster run once to the alert of its Dagster job, op and error class.
+ * See record_run_failures and record_run_successes. Returns how many runs were counted. Errors: none.
  *
  * Internal: other functions call it.
  */
-create or replace function cogo_internal.promote_run_failures(batch_size integer) returns integer
+create or replace function cogo_internal.raise_run_failure_alerts(batch_size integer) returns integer
 language plpgsql set search_path = '' as $$
 declare
     at timestamptz := clock_timestamp();
     cause record;
-    promoted integer := 0;
+    counted integer := 0;
 begin
     for cause in
         with failed as (
             update public.run_failures f set promoted_at = at
             where f.run_id in (select u.run_id from public.run_failures u where u.promoted_at is null
-                               order by u.recorded_at limit promote_run_failures.batch_size for update skip locked)
+                               order by u.recorded_at limit raise_run_failure_alerts.batch_size for update skip locked)
             returning f.*
         )
         select f.job_name, f.op_name, f.error_class, count(*) as runs, min(f.failed_at) as first_failed_at,
@@ -30,13 +30,13 @@ begin
                  else format('The Dagster job %s fails in %s', cause.job_name, cause.op_name) end,
             cause.error_class, cause.message, cause.runs, cause.first_failed_at, cause.last_failed_at,
             jsonb_strip_nulls(jsonb_build_object('run_id', cause.run_id, 'op_name', cause.op_name)));
-        promoted := promoted + cause.runs;
+        counted := counted + cause.runs;
     end loop;
     perform cogo_internal.resolve_alerts(
         array(select a.id from public.alerts a
               where a.kind = 'run_failed' and a.status = 'firing' and a.last_seen_at < at - interval '7 days'),
         'It has not failed again for a week.');
-    return promoted;
+    return counted;
 end $$;
 
-comment on function cogo_internal.promote_run_failures is 'Failed Dagster runs become alerts.';
+comment on function cogo_internal.raise_run_failure_alerts is 'Raise alerts for failed Dagster runs.';

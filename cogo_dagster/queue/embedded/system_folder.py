@@ -1,4 +1,4 @@
-"""What root keeps of embedded servers outside their homes, and to whom it belongs."""
+"""The folders that root keeps outside the homes of embedded servers, and their owners."""
 
 import hashlib
 import os
@@ -13,28 +13,28 @@ from cogo_dagster.queue.embedded.files import Postmaster, ServerFiles, is_postma
 
 _PLACE: Final = re.compile(r"([0-9a-f]{12})-")
 _NOTE: Final = "home"
-"""A file beside the data: the folder that links to it."""
+"""A file beside the data that names the folder that links to it."""
 
 
 def make_place(files: ServerFiles) -> Path:
-    """Make a folder for the data of a home that the server's account cannot reach.
+    """Create a folder for the data of a home that the server's account cannot access.
 
-    Its name was never used before: data of an earlier home at the same path must not come back.
+    Its name is unique, so that data of an earlier home at the same path is not used again.
     """
-    binaries.SHELTER.mkdir(parents=True, exist_ok=True)
-    place = Path(mkdtemp(prefix=f"{_mark(files)}-", dir=binaries.SHELTER))
+    binaries.SYSTEM_FOLDER.mkdir(parents=True, exist_ok=True)
+    place = Path(mkdtemp(prefix=f"{_mark(files)}-", dir=binaries.SYSTEM_FOLDER))
     place.chmod(0o711)
     (place / _NOTE).write_text(str(files.folder), encoding="utf-8")
     return place
 
 
 def places_of(files: ServerFiles) -> list[Path]:
-    """Return the folders of this home, and those whose home is gone; none of a server that runs."""
+    """Return the folders of this home and those whose home is gone, except those of a running server."""
     return [place for place in _places() if _belongs_to(place, files) or _orphaned(place)]
 
 
 def copies_of_programs(without: list[Path]) -> list[Path]:
-    """Return the copies of PostgreSQL's programs, if no folder but these needs them."""
+    """Return the copies of PostgreSQL's programs, if only these folders need them."""
     if any(place not in without for place in _places()):
         return []
     return [path for path in _entries() if path.name.startswith("binaries-")]
@@ -46,7 +46,7 @@ def _belongs_to(place: Path, files: ServerFiles) -> bool:
 
 
 def _orphaned(place: Path) -> bool:
-    """Whether its home links elsewhere, or is no more; a folder of an older release does not say what its home is."""
+    """Whether its home links elsewhere or is gone; a folder of an older release does not name its home."""
     try:
         data = ServerFiles(Path((place / _NOTE).read_text(encoding="utf-8"))).data
         linked = data.is_symlink() and data.readlink() == place / "data"
@@ -65,9 +65,9 @@ def _places() -> list[Path]:
 
 
 def _entries() -> Iterator[Path]:
-    """Yield what is kept there, in the order of the names; nothing to an account that has no part in it."""
-    if os.access(binaries.SHELTER, os.W_OK):
-        yield from sorted(binaries.SHELTER.iterdir())
+    """Yield the folder's entries sorted by name; nothing for an account without access."""
+    if os.access(binaries.SYSTEM_FOLDER, os.W_OK):
+        yield from sorted(binaries.SYSTEM_FOLDER.iterdir())
 
 
 def _mark(files: ServerFiles) -> str:
