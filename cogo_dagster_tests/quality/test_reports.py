@@ -135,7 +135,7 @@ def test_each_format_is_read(tmp_path: Path, kind: str, text: str, facts: dict[s
         ("coverage", '{"total": {"lines": {"pct": "Unknown"}}}', "no measured lines"),
         ("coverage", '{"a": NaN}', "not valid JSON"),
         ("coverage", "SF:a.js\nLF:10\nLH:5\n", "is truncated"),
-        ("coverage", "SF:a.js\nLF:1\nLH:2\nend_of_record", "as the coverage"),
+        ("coverage", "SF:a.js\nLF:1\nLH:2\nend_of_record", "invalid counts"),
         ("coverage", "hello", "is not a coverage report"),
         ("eslint", "[" * 100_000, "JSON|nested"),
         ("eslint", '[{"messages": [], "errorCount": -1}]', "as the number of errors"),
