@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, BinaryIO, Final, cast
@@ -120,20 +120,22 @@ class BucketObjects:
 
     def open(self, name: str) -> BinaryIO:
         """Download an object into a temporary file, which is deleted when it is closed."""
-        for tries_left in (1, 0):
-            copy = cast("BinaryIO", tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES))  # noqa: SIM115 - closed by the caller
-            try:
-                self._download(name, copy)
-            except BaseException as error:
-                copy.close()
-                if not isinstance(error, httpx.HTTPError | httpx.StreamError):
-                    raise
-                if not tries_left:
-                    raise ArtifactStoreUnavailable(f"The download of {name} was interrupted: try again.") from error
-            else:
-                copy.seek(0)
-                return copy
-        raise AssertionError
+        with suppress(httpx.HTTPError, httpx.StreamError):
+            return self._copy(name)
+        try:
+            return self._copy(name)
+        except (httpx.HTTPError, httpx.StreamError) as error:
+            raise ArtifactStoreUnavailable(f"The download of {name} was interrupted: try again.") from error
+
+    def _copy(self, name: str) -> BinaryIO:
+        copy = cast("BinaryIO", tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES))  # noqa: SIM115 - closed by the caller
+        try:
+            self._download(name, copy)
+        except BaseException:
+            copy.close()
+            raise
+        copy.seek(0)
+        return copy
 
     def names(self, prefix: str, older_than_seconds: float) -> Iterator[str]:
         """List the objects below a prefix; their age is measured by Storage's clock.

@@ -137,7 +137,8 @@ def test_the_same_claim_id_returns_the_same_jobs(queue: Queue) -> None:
 
 def test_a_repeated_claim_omits_finished_jobs(queue: Queue) -> None:
     """Only jobs that still run under the claim are returned."""
-    add(queue), add(queue)
+    add(queue)
+    add(queue)
     claim_id = uuid4()
     first, second = take(queue, 2, claim_id=claim_id)
     settle(queue, first)

@@ -174,7 +174,8 @@ def test_slots_are_those_of_living_workers(queue: Queue) -> None:
 def test_running_jobs_are_counted_by_worker_start(queue: Queue) -> None:
     """The counts show a sensor which worker holds which jobs."""
     worker = a_worker()
-    add(queue), add(queue)
+    add(queue)
+    add(queue)
     take(queue, worker=worker)
     assert queue.stats().document["running_by_instance"] == {str(worker.instance_id): 2}
 
