@@ -93,7 +93,7 @@ def test_trouble_is_tried_once_more(status: int) -> None:
         assert function(there).call({}) == {"fine": True}
     with site(lambda _: (status, {}, b"<html>")) as there:
         edge = function(there, clock=lambda: now[0])
-        assert f"answers {status}" in failure(lambda: edge.call({}))
+        assert f"returned {status}" in failure(lambda: edge.call({}))
         assert "a moment ago" in failure(lambda: edge.call({}))
         assert len(there.requests) == 2
         now[0] = 61
@@ -126,7 +126,7 @@ def test_a_redirect_is_not_followed() -> None:
     """The keys would go along."""
     with site(answering({})) as elsewhere:
         with site(lambda _: (307, {"location": elsewhere.url}, b"")) as there:
-            assert "answers 307" in failure(lambda: function(there).call({}))
+            assert "returned 307" in failure(lambda: function(there).call({}))
         assert elsewhere.requests == []
 
 
