@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cogo_dagster.cli.app import spelled_out
+from cogo_dagster.cli.app import expand_colons
 from cogo_dagster.queue.client import Queue, content_key
 from cogo_dagster.queue.model import NewJob
 from cogo_dagster_tests.cli.terminal import PROGRAM, Terminal, terminal
@@ -34,7 +34,7 @@ URL = "https://example.com/"
 )
 def test_colons_are_spaces_in_the_first_word_only(given: str, meant: str) -> None:
     """The runbook's script names work for every command there is or will be."""
-    assert spelled_out(given.split()) == meant.split()
+    assert expand_colons(given.split()) == meant.split()
 
 
 @pytest.mark.parametrize("words", [["list:jobs"], ["list", "jobs"], ["list:dlq"], ["list:heartbeats"]])
