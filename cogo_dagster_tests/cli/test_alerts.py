@@ -23,7 +23,7 @@ def receiver() -> Iterator[Receiver]:
 
 def http_target(receiver: Receiver) -> dict[str, str]:
     """Return the environment of an HTTP target at the receiver."""
-    return {"WEBHOOK_TYPE": "http_target", "WEBHOOK_URL": receiver.url(), "WEBHOOK_ALLOWED_HOSTS": receiver.authority}
+    return {"WEBHOOK_TYPE": "http", "WEBHOOK_URL": receiver.url(), "WEBHOOK_ALLOWED_HOSTS": receiver.authority}
 
 
 def test_a_failure_is_delivered_and_listed(cogo: Terminal, queue: Queue, receiver: Receiver) -> None:
@@ -34,7 +34,7 @@ def test_a_failure_is_delivered_and_listed(cogo: Terminal, queue: Queue, receive
     assert cogo.ok("alerts:deliver", **http_target(receiver))["delivered"] == 0
     [row] = cogo.ok("alerts", "list", "--status", "firing")
     assert [one["status"] for one in row["deliveries"]] == ["delivered"]
-    assert "http_target delivered" in cogo.run("alerts", "list").out
+    assert "http delivered" in cogo.run("alerts", "list").out
     assert cogo.ok("alerts", "health")["targets"][0]["healthy"]
 
 
@@ -46,7 +46,7 @@ def test_a_failed_delivery_is_reported_and_can_be_replayed(cogo: Terminal, queue
     assert (answer.code, "The receiver refused the message with 404" in answer.out) == (ExitCode.FAILED, True)
     assert cogo.ok("alerts", "deliveries", "--status", "dead")[0]["error"]["class"] == "http_404"
     receiver.down = None
-    assert cogo.ok("alerts", "replay", "http_target") == {"matched": 1, "changed": 1, "dry_run": False}
+    assert cogo.ok("alerts", "replay", "http") == {"matched": 1, "changed": 1, "dry_run": False}
     assert cogo.ok("alerts", "deliver", **http_target(receiver))["delivered"] >= 1
 
 

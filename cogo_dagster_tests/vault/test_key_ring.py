@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cogo_dagster.vault.key_ring import KeyRing, Sealed, add_key, kept_keys, new_key
+from cogo_dagster.vault.key_ring import KeyRing, Sealed, add_key, load_keys, new_key
 from cogo_dagster.vault.vault_errors import NoVaultKeys, VaultError
 from cogo_dagster_tests.vault.vaults import ring
 
@@ -16,8 +16,8 @@ KEY = "c29tZXRoaW5nIHRoYXQgaXMgMzIgYnl0ZXMgbG9uZyE="
 def test_keys_are_made_once_and_only_their_owner_may_read_them(tmp_path: Path) -> None:
     """The second call finds the first one's."""
     file = tmp_path / "home" / "vault" / "keys"
-    first = kept_keys(file)
-    assert kept_keys(file).key_ids == first.key_ids
+    first = load_keys(file)
+    assert load_keys(file).key_ids == first.key_ids
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
@@ -28,7 +28,7 @@ def test_many_who_start_at_once_agree_on_one_key(tmp_path: Path) -> None:
 
     def ask() -> None:
         start.wait()
-        found.append(kept_keys(file).key_ids)
+        found.append(load_keys(file).key_ids)
 
     threads = [threading.Thread(target=ask) for _ in range(16)]
     for thread in threads:
@@ -43,7 +43,7 @@ def test_many_who_start_at_once_agree_on_one_key(tmp_path: Path) -> None:
 def test_a_new_key_encrypts_and_the_old_ones_still_decrypt(tmp_path: Path) -> None:
     """Newest first."""
     file = tmp_path / "keys"
-    old = kept_keys(file)
+    old = load_keys(file)
     sealed = old.seal("dev", "p:u:n", "value")
     both = add_key(file)
     assert both.key_ids == (both.newest, old.newest)
@@ -54,19 +54,19 @@ def test_a_new_key_encrypts_and_the_old_ones_still_decrypt(tmp_path: Path) -> No
 def test_a_file_that_others_may_read_is_refused(tmp_path: Path) -> None:
     """With the command that mends it."""
     file = tmp_path / "keys"
-    kept_keys(file)
+    load_keys(file)
     file.chmod(0o640)
     with pytest.raises(NoVaultKeys, match=f"chmod 600 {file}"):
-        kept_keys(file)
+        load_keys(file)
 
 
 def test_a_file_that_was_emptied_is_not_replaced(tmp_path: Path) -> None:
     """A new key would hide that the old one is lost."""
     file = tmp_path / "keys"
-    kept_keys(file)
+    load_keys(file)
     file.write_text("")
     with pytest.raises(NoVaultKeys):
-        kept_keys(file)
+        load_keys(file)
 
 
 @pytest.mark.parametrize("text", ["", " , ,", "secret", KEY[:-2], f"{KEY},wrong"])

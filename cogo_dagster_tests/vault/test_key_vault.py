@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from cogo_dagster.queue.supabase.edge_functions import EdgeFailed
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.vault.key_ring import KeyRing, new_key
-from cogo_dagster.vault.key_vault import KeptSecret, KeyVault, variable_of
+from cogo_dagster.vault.key_vault import EncryptedSecret, KeyVault, variable_of
 from cogo_dagster.vault.vault_errors import InvalidReference, NoVaultKeys, VaultError
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.vault.vaults import TOKEN, Breaking, ring, vault
@@ -18,10 +18,10 @@ CANARY = "canary-7f3a91d2"
 class Edge:
     """An edge function that has a secret, or none, or does not answer."""
 
-    def __init__(self, kept: KeptSecret | None = None, *, fails: bool = False) -> None:
+    def __init__(self, kept: EncryptedSecret | None = None, *, fails: bool = False) -> None:
         self._kept, self._fails = kept, fails
 
-    def secret(self, environment: str, reference: str) -> KeptSecret | None:
+    def secret(self, environment: str, reference: str) -> EncryptedSecret | None:
         """Answer."""
         assert (environment, reference) == ("dev", TOKEN)
         if self._fails:
@@ -51,7 +51,7 @@ def test_the_variable_wins_then_the_edge_function_then_the_database(transport: T
     kept = vault(transport, keys)
     kept.put(TOKEN, "from the database")
     elsewhere = keys.seal("dev", TOKEN, "from the edge")
-    sealed = KeptSecret(elsewhere, version=7)
+    sealed = EncryptedSecret(elsewhere, version=7)
     edge = with_edge(kept, Edge(sealed))
     variable = with_edge(vault(transport, keys, {"QUALITY_NOTIFY_ADMIN_TOKEN": "from the variable"}), Edge(sealed))
     assert [variable.get(TOKEN), edge.get(TOKEN), kept.get(TOKEN)] == [
