@@ -11,7 +11,7 @@ from cogo_dagster.cli.command import one_json_line
 from cogo_dagster.formatting.values import one_line
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.worker import WorkerEvent
-from cogo_dagster.redaction import hide_in, redactor_of
+from cogo_dagster.redaction import redact_handler, redactor_of
 
 _STANDARD_ERROR: Final = 2
 
@@ -36,7 +36,7 @@ class WorkerLog(logging.Handler):
         self.close()
         with contextlib.suppress(OSError):  # standard error is closed
             self._output = os.dup(_STANDARD_ERROR)
-        hide_in(self, redactor_of(tuple(secrets)))
+        redact_handler(self, redactor_of(tuple(secrets)))
         logging.basicConfig(handlers=[self], level=logging.WARNING)
         logging.getLogger("cogo_dagster").setLevel(logging.INFO)
 

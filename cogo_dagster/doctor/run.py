@@ -239,7 +239,7 @@ def check_admin_token(found: AdminTokens, named: list[str]) -> Iterator[Finding]
         named: Names of the live access tokens.
     """
     if found.token is None and not named:
-        message = "There is no admin token and no named token: login to the dashboard is not possible."
+        message = "There is neither an admin token nor a named token, so login to the dashboard is not possible."
         yield unused("admin_token", message)
     elif found.token is None:
         yield ok("admin_token", f"No admin token; live named tokens: {len(named)}.")

@@ -61,7 +61,7 @@ def test_a_payload_is_stored_as_the_api_takes_it(
         ("figma.images", {"file_key": "AbC", "node_ids": ["0:0"]}, "has no picture"),
         ("figma.nodes", {"file_key": "AbC", "node_ids": ["\uff11:2"]}, "is not a node id"),
         ("figma", {"file_key": "AbC", "depth": 0}, "The payload's depth: "),
-        ("figma", {"file_key": "AbC", "format": "png"}, "The payload's format is not known."),
+        ("figma", {"file_key": "AbC", "format": "png"}, "The payload's format is unknown."),
         ("figma", {"file_key": "AbC", "version": "1&ids=2"}, "The payload's version: "),
         ("figma.nodes", {"file_key": "AbC"}, "The payload has no node_ids."),
         ("figma.nodes", {"file_key": "AbC", "node_ids": []}, "The payload's node_ids: name at least one node"),
