@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 from cogo_dagster.net.addresses import AllowList
-from cogo_dagster.net.guarded import GuardedClient, NoAnswer, ask, guarded
+from cogo_dagster.net.guarded import GuardedClient, RequestFailed, guarded, request
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.rows.providers import ProbedProvider
 from cogo_dagster.redaction import redact
@@ -96,8 +96,8 @@ async def _probe_all(urls: Sequence[str], allowed: AllowList, timeout_seconds: f
 async def _probe(client: GuardedClient, url: str, timeout_seconds: float) -> _Found:
     started = time.monotonic()
     try:
-        response = await ask(client, url, _AGENT, timeout_seconds)
-    except NoAnswer as error:
+        response = await request(client, url, _AGENT, timeout_seconds)
+    except RequestFailed as error:
         return False, None, redact(str(error))
     latency_ms = round((time.monotonic() - started) * 1000, 1)
     if response.status >= 500 or response.status == _TOO_MANY_REQUESTS:

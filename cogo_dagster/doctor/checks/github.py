@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from cogo_dagster.doctor.findings import Finding, failed, ok, warning
 from cogo_dagster.net.client import Fetched
-from cogo_dagster.net.guarded import NoAnswer
+from cogo_dagster.net.guarded import RequestFailed
 
 HEADERS: Final = {
     "accept": "application/vnd.github+json",
@@ -54,7 +54,7 @@ def check_github(target: GitHubAccess) -> Iterator[Finding]:
             yield _inaccessible(target, user, repository)
             return
         yield from _accessible(target, user, _body(repository))
-    except NoAnswer as error:
+    except RequestFailed as error:
         yield failed(_CHECK, f"GitHub does not respond: {error}", "Check the network, and GITHUB_API_URL if it is set.")
 
 

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from cogo_dagster.doctor.checks.github import HEADERS, GitHubAccess, check_github
 from cogo_dagster.doctor.findings import Finding, failed, ok, unused, warning
 from cogo_dagster.net.addresses import AllowList
-from cogo_dagster.net.guarded import NoAnswer, get
+from cogo_dagster.net.guarded import RequestFailed, get
 from cogo_dagster.settings import Settings
 
 FindSecret = Callable[[str], str | None]
@@ -25,7 +25,7 @@ def check_figma(settings: Settings, api: str = FIGMA, allowed: AllowList | None 
     try:
         token = settings.figma_api_token.get_secret_value()
         response = get(f"{api}/v1/me", {"x-figma-token": token}, allowed=allowed)
-    except NoAnswer as error:
+    except RequestFailed as error:
         yield failed("figma", f"Figma does not respond: {error}", "Check the network and https://status.figma.com.")
         return
     # The scopes for exports do not include this endpoint: "invalid scope" shows that the token is valid.
@@ -113,6 +113,6 @@ def _check_url(kind: str, variable: str, address: str | None, allowed: AllowList
         return failed(check, f"{variable} is not a URL.", "Use a URL with https://.")
     try:
         get(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/", allowed=allowed)
-    except NoAnswer as error:
+    except RequestFailed as error:
         return failed(check, f"{parts.hostname} does not respond: {error}", f"Check {variable} and the network.")
     return ok(check, f"{parts.hostname} responds; `cogo alerts test {kind}` sends a message.")

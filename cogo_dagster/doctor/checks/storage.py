@@ -7,7 +7,7 @@ from typing import Final
 from uuid import uuid4
 
 from cogo_dagster.doctor.findings import Finding, failed, ok, warning
-from cogo_dagster.net.guarded import NoAnswer, get, trusting
+from cogo_dagster.net.guarded import RequestFailed, allow_host_of, get
 from cogo_dagster.queue.artifacts import ArtifactStore, ArtifactStoreError, StoreNotOwned
 from cogo_dagster.queue.errors import QueueError
 
@@ -66,8 +66,8 @@ def _read_back(store: ArtifactStore, key: str) -> Iterator[Finding]:
         yield ok("signed_url", "Not needed: artifacts are read from a folder.")
         return
     try:
-        response = get(url, allowed=trusting(url))
-    except NoAnswer as error:
+        response = get(url, allowed=allow_host_of(url))
+    except RequestFailed as error:
         yield failed("signed_url", f"A signed URL does not respond: {error}", _ADVICE)
         return
     if response.status == 200 and response.content == _CONTENT:

@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import quote, urlsplit
 
 from cogo_dagster.doctor.findings import Finding, failed, ok, unused, warning
-from cogo_dagster.net.guarded import NoAnswer, get, trusting
+from cogo_dagster.net.guarded import RequestFailed, allow_host_of, get
 from cogo_dagster.queue.supabase.project import claims_of
 
 _WHERE: Final = "The keys are shown in the settings of the project, under API Keys."
@@ -57,8 +57,8 @@ def check_rest(url: str, service: str) -> Iterator[Finding]:
     """Request the schema release over REST."""
     try:
         headers = {"apikey": service, "authorization": f"Bearer {service}", "user-agent": "cogo-dagster doctor"}
-        response = get(f"{url.rstrip('/')}/rest/v1/rpc/schema_version", headers, allowed=trusting(url))
-    except NoAnswer as error:
+        response = get(f"{url.rstrip('/')}/rest/v1/rpc/schema_version", headers, allowed=allow_host_of(url))
+    except RequestFailed as error:
         yield failed(
             "rest", f"The project does not respond: {error}", "Check SUPABASE_URL, and that the project is not paused."
         )
