@@ -68,4 +68,4 @@ def report_broken(loaded: Loaded, settings: Settings, transport: Transport, obse
 
 def warning(message: str) -> WorkerEvent:
     """Return a message as a warning event of the worker."""
-    return WorkerEvent(EventKind.WARNING, Stage.CLAIM, sentence=message)
+    return WorkerEvent(EventKind.WARNING, Stage.CLAIM, text=message)

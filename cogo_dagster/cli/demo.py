@@ -26,8 +26,8 @@ from cogo_dagster.executors.errors import SandboxUnavailable
 from cogo_dagster.executors.registry import validate_payload
 from cogo_dagster.formatting.values import NOTHING, error_line
 from cogo_dagster.queue.errors import QueueError
-from cogo_dagster.queue.model import Json, NewJob
-from cogo_dagster.queue.rows.jobs import JobError, WholeJob
+from cogo_dagster.queue.model import JsonValue, NewJob
+from cogo_dagster.queue.rows.jobs import StoredError, WholeJob
 from cogo_dagster.settings import Settings, is_root
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class DemoResult:
     database_url: str
     run: "LaunchedRun"
 
-    def to_json(self) -> dict[str, Json]:
+    def to_json(self) -> dict[str, JsonValue]:
         """Return what `--json` prints."""
         jobs = [
             job.document | {"artifacts": [one.document | {"path": self.paths[one.id]} for one in job.artifacts]}
@@ -209,7 +209,7 @@ def _site_jobs(site: str) -> list[NewJob]:
 
 
 def _overrides(jobs: Sequence[NewJob]) -> dict[str, str]:
-    hosts = ",".join(sorted({urlsplit(job.payload["url"]).netloc.rpartition("@")[2] for job in jobs} - {""}))
+    hosts = ",".join(sorted({urlsplit(str(job.payload["url"])).netloc.rpartition("@")[2] for job in jobs} - {""}))
     sandbox = {"NO_SANDBOX": "true"} if is_root() else {}
     # Addressed to a dedicated worker, so that no other worker claims these jobs, even if the demo is killed.
     own = {"EXECUTOR_ID": f"demo-{uuid4().hex[:12]}", "BROWSER_ALLOWED_HOSTS": hosts}
@@ -239,7 +239,7 @@ def _failure(result: DemoResult) -> str | None:
     if not unsuccessful:
         return None
     error = unsuccessful[0].error
-    reason = error.message if isinstance(error, JobError) else f"status {unsuccessful[0].status}."
+    reason = error.message if isinstance(error, StoredError) else f"status {unsuccessful[0].status}."
     return f"{len(unsuccessful)} of {len(result.jobs)} jobs did not succeed: {reason}"
 
 

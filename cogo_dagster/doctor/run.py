@@ -196,10 +196,10 @@ def _gate_isolation(settings: Settings) -> Iterator[Finding]:
         yield failed(check, message, "Run gate jobs on Linux 5.13 or newer, or set COGO_GATE_UNISOLATED=true.")
     elif gaps := available.gaps():
         yield warning(
-            check, f"{available.sentence()} But {'; '.join(gaps)}.", "Use a newer kernel, or allow namespaces."
+            check, f"{available.description()} But {'; '.join(gaps)}.", "Use a newer kernel, or allow namespaces."
         )
     else:
-        yield ok(check, available.sentence())
+        yield ok(check, available.description())
 
 
 def _dagster(settings: Settings) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from cogo_dagster.queue.decoding import Unreadable
 from cogo_dagster.queue.rows.dead_letters import DeadLetter
-from cogo_dagster.queue.rows.jobs import JobError
+from cogo_dagster.queue.rows.jobs import StoredError
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ def is_transient(job: DeadLetter) -> bool:
 
     A job whose workers crashed is not transient: it may have crashed them.
     """
-    retryable = isinstance(job.error, JobError) and job.error.retryable is True
+    retryable = isinstance(job.error, StoredError) and job.error.retryable is True
     return job.reason == "out_of_attempts" and retryable
 
 

@@ -1,7 +1,7 @@
 """Named access tokens with a role, and sessions of the dashboard.
 
 The database stores hashes only. A token has 256 random bits, so that SHA-256 without a salt is enough: it cannot be
-found by brute force, and a slow hash would slow down every request. Session cookies are created and stored likewise.
+found by brute force, and a slow hash would slow down every request. WebSession cookies are created and stored likewise.
 """
 
 import hashlib
@@ -44,7 +44,7 @@ class Holder:
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class WebSession:
     """A live session.
 
     Attributes:
@@ -113,7 +113,7 @@ class AccessTokens:
             secret: Value of the cookie.
             holder: Holder of the token of the login.
             lifetime_seconds: Time until the session expires.
-            seal: Seal of a session with the admin token; see `Session`.
+            seal: Seal of a session with the admin token; see `WebSession`.
         """
         self.transport.call(
             "open_web_session",
@@ -126,13 +126,13 @@ class AccessTokens:
             },
         )
 
-    def session_of(self, secret: str) -> Session | None:
+    def session_of(self, secret: str) -> WebSession | None:
         """Return the live session of a cookie."""
         if not _SECRET.fullmatch(secret):
             return None
         return _session(self.transport.call("use_web_session", {"session_hash": hashed(secret)}))
 
-    def session_by_id(self, session_id: str) -> Session | None:
+    def session_by_id(self, session_id: str) -> WebSession | None:
         """Return a live session by ID, as named in a signed URL."""
         return _session(self.transport.call("use_web_session", {"session_id": session_id}))
 
@@ -152,9 +152,9 @@ def hashed(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def _session(document: Json) -> Session | None:
+def _session(document: Json) -> WebSession | None:
     if document is None:
         return None
     row = WebSessionRow.model_validate(document)
     holder = Holder(row.holder, row.role, str(row.token_id) if row.token_id else None)
-    return Session(str(row.id), row.session_hash, holder, row.seal)
+    return WebSession(str(row.id), row.session_hash, holder, row.seal)

@@ -87,7 +87,7 @@ def test_an_unknown_branch_is_not_computed(cogo: Terminal, gates: GateService) -
     record(gates, "pass")
     answer = cogo.run(*BY_DB, "--branch", "mian")
     assert answer.code == 3
-    assert "No gate run was ever recorded on the branch mian: runs were recorded on main." in answer.out
+    assert "No gate run was recorded on the branch mian: runs were recorded on main." in answer.out
 
 
 def test_github_actions_gets_an_annotation_and_a_page(cogo: Terminal, gates: GateService, tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_a_snapshot_is_stored_and_printed(
 
 
 @pytest.mark.parametrize(
-    ("day", "message"), [("2026-13-01", "is no day"), (f"{datetime.now(UTC):%Y-%m-%d}", "is not over")]
+    ("day", "message"), [("2026-13-01", "is not a date"), (f"{datetime.now(UTC):%Y-%m-%d}", "is not over")]
 )
 def test_an_invalid_or_unfinished_day_is_rejected(cogo: Terminal, day: str, message: str) -> None:
     """The exit code is 2, and nothing is stored."""

@@ -17,7 +17,7 @@ from cogo_dagster_tests.servers import swept_home
 def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
     """Yield a terminal of an account with an embedded database and files outside of COGO_HOME."""
     with swept_home(uuid4().hex[:12]) as base:  # pytest's own folder is private, and root's servers run as another
-        monkeypatch.setattr(binaries, "SHELTER", base / "shelter")
+        monkeypatch.setattr(binaries, "SYSTEM_FOLDER", base / "system_folder")
         folder = base / "work"
         folder.mkdir()
         (base / ".config/chromium/Crash Reports").mkdir(parents=True)
@@ -27,9 +27,9 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
         yield terminal(folder, None, {"HOME": str(base)})
 
 
-def place_data(shelter: Path, name: str, home: Path | None, *, linked: bool) -> Path:
-    """Create a data folder in the shelter; an earlier release did not record its home."""
-    created = shelter / name
+def place_data(system_folder: Path, name: str, home: Path | None, *, linked: bool) -> Path:
+    """Create a data folder in the system folder; an earlier release did not record its home."""
+    created = system_folder / name
     (created / "data").mkdir(parents=True)
     if home is not None:
         (created / "home").write_text(str(home))
@@ -57,10 +57,10 @@ def test_all_data_is_listed_and_nothing_deleted(machine: Terminal) -> None:
 
 def test_listed_data_is_deleted(machine: Terminal) -> None:
     """Data of removed homes is deleted too; data that other homes use, or may use, stays."""
-    shelter = machine.folder.parent / "shelter"
-    orphan = place_data(shelter, "0123456789ab-orphan", machine.folder / "gone", linked=False)
-    used = place_data(shelter, "0123456789ab-used", machine.folder / "other/postgres", linked=True)
-    unknown = place_data(shelter, "0123456789ab-older", None, linked=False)
+    system_folder = machine.folder.parent / "system_folder"
+    orphan = place_data(system_folder, "0123456789ab-orphan", machine.folder / "gone", linked=False)
+    used = place_data(system_folder, "0123456789ab-used", machine.folder / "other/postgres", linked=True)
+    unknown = place_data(system_folder, "0123456789ab-older", None, linked=False)
     done = machine.ok("db", "destroy", "--yes")
     assert done["deleted"] is True
     assert [folder["path"] for folder in done["folders"] if Path(folder["path"]).exists()] == []
@@ -69,22 +69,22 @@ def test_listed_data_is_deleted(machine: Terminal) -> None:
     assert not orphan.exists()
     assert used.exists()
     assert unknown.exists()
-    assert [path.name for path in shelter.iterdir() if (path / "home").exists()] == ["0123456789ab-used"]
+    assert [path.name for path in system_folder.iterdir() if (path / "home").exists()] == ["0123456789ab-used"]
     assert machine.ok("db", "destroy")["folders"] == []
 
 
 def test_copied_binaries_are_deleted_with_the_last_home(machine: Terminal) -> None:
-    """Binaries in the shelter stay as long as another home uses them."""
-    shelter = machine.folder.parent / "shelter"
-    (shelter / "binaries-1").mkdir(parents=True)
-    other = place_data(shelter, "0123456789ab-used", machine.folder / "other/postgres", linked=True)
+    """Binaries in the system folder stay as long as another home uses them."""
+    system_folder = machine.folder.parent / "system_folder"
+    (system_folder / "binaries-1").mkdir(parents=True)
+    other = place_data(system_folder, "0123456789ab-used", machine.folder / "other/postgres", linked=True)
     listed = [folder["path"] for folder in machine.ok("db", "destroy")["folders"]]
-    assert str(shelter / "binaries-1") not in listed
+    assert str(system_folder / "binaries-1") not in listed
     (other / "data").rmdir()
     (other / "home").unlink()
     other.rmdir()
     listed = [folder["path"] for folder in machine.ok("db", "destroy")["folders"]]
-    assert str(shelter / "binaries-1") in listed
+    assert str(system_folder / "binaries-1") in listed
 
 
 def test_a_database_in_use_is_not_deleted(machine: Terminal) -> None:
@@ -104,23 +104,23 @@ def test_an_external_database_is_not_destroyed(machine: Terminal) -> None:
 
 
 def test_an_account_does_not_list_data_of_root(machine: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An account that may not write to the shelter lists nothing of it."""
-    shelter = machine.folder.parent / "shelter"
-    orphan = place_data(shelter, "0123456789ab-orphan", machine.folder / "gone", linked=False)
-    (shelter / "binaries-1").mkdir()
+    """An account that may not write to the system folder lists nothing of it."""
+    system_folder = machine.folder.parent / "system_folder"
+    orphan = place_data(system_folder, "0123456789ab-orphan", machine.folder / "gone", linked=False)
+    (system_folder / "binaries-1").mkdir()
     access = os.access
-    monkeypatch.setattr(os, "access", lambda path, mode: path != shelter and access(path, mode))
+    monkeypatch.setattr(os, "access", lambda path, mode: path != system_folder and access(path, mode))
     paths = [Path(folder["path"]) for folder in machine.ok("db", "destroy")["folders"]]
     assert machine.folder / "home/postgres" in paths
-    assert [path for path in paths if path.is_relative_to(shelter)] == []
+    assert [path for path in paths if path.is_relative_to(system_folder)] == []
     assert orphan.exists()
 
 
 def test_data_of_an_unreadable_home_is_not_listed(machine: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     """A home that cannot be read, as on a network file system closed to root, counts as in use."""
-    shelter = machine.folder.parent / "shelter"
+    system_folder = machine.folder.parent / "system_folder"
     home = machine.folder / "closed"
-    data = place_data(shelter, "0123456789ab-data", home, linked=True)
+    data = place_data(system_folder, "0123456789ab-data", home, linked=True)
     is_symlink = Path.is_symlink
 
     def closed(path: Path) -> bool:

@@ -185,7 +185,7 @@ def test_a_store_that_is_not_writable_is_reported(tmp_path: Path) -> None:
 def test_a_store_of_another_database_is_reported(queue: Queue, tmp_path: Path) -> None:
     """The advice names the command that changes the owner."""
     store = FolderStore(tmp_path / "store")
-    store.belong_to(queue.transport)
+    store.bind(queue.transport)
     assert [found.state for found in check_storage(store)] == ["ok"] * 3
     marker = tmp_path / "store" / "cogo" / "deployment"
     marker.write_text(json.dumps(json.loads(marker.read_text()) | {"marker": str(uuid4())}))
@@ -201,7 +201,7 @@ def test_unowned_objects_of_an_earlier_release_are_reported(queue: Queue, tmp_pa
     stray.parent.mkdir(parents=True)
     stray.touch()
     store = FolderStore(tmp_path / "store")
-    store.belong_to(queue.transport)
+    store.bind(queue.transport)
     found = {found.check: found for found in check_storage(store)}["artifact_owner"]
     assert (found.state, "--adopt-store" in str(found.advice)) == ("warning", True)
 
@@ -214,7 +214,7 @@ def test_a_public_or_missing_bucket_is_reported(stand_in: StandIn, fault: str) -
     [found] = check_storage(store)
     store.close()
     assert (found.check, found.state) == ("storage", "failed")
-    assert {"public": "make it private", "missing": "artifcts is not there"}[fault] in found.sentence
+    assert {"public": "make it private", "missing": "artifcts does not exist"}[fault] in found.sentence
     assert set(stand_in.storage.buckets) == {"artifacts"}
 
 

@@ -112,13 +112,13 @@ def test_a_timeout_is_retried_once() -> None:
     with site(answer) as there:
         message = failure(lambda: function(there, timeout_seconds=0.2).call({}))
         released.set()
-    assert "does not answer (ReadTimeout)" in message
+    assert "did not respond (ReadTimeout)" in message
 
 
 def test_a_rejection_is_not_retried() -> None:
     """A retry after 401, 403 or 404 would not change the result."""
     with site(responding({"code": "ADMIN_TOKEN", "error": "no"}, 403)) as there:
-        assert "answers 403 (ADMIN_TOKEN)" in failure(lambda: function(there).call({}))
+        assert "returned 403 (ADMIN_TOKEN)" in failure(lambda: function(there).call({}))
         assert len(there.requests) == 1
 
 
