@@ -23,11 +23,11 @@ class FetchFailed(Exception):
         by_proxy: Whether the forward proxy blocked or failed the request; then kind and message are those of the proxy.
     """
 
-    def __init__(self, kind: str, sentence: str, target: str | None = None, *, by_proxy: bool = False) -> None:
-        super().__init__(sentence)
+    def __init__(self, kind: str, message: str, target: str | None = None, *, by_proxy: bool = False) -> None:
+        super().__init__(message)
         self.by_proxy = by_proxy
         self.kind = kind
-        self.sentence = sentence
+        self.message = message
         self.target = target
 
 

@@ -32,14 +32,14 @@ class HopFailed(Exception):
     Attributes:
         kind: `blocked_address`, `invalid_url`, `dns`, `timeout`, `connection`, `not_http` or `headers`.
         authority: The requested host:port.
-        sentence: The reason, as one sentence.
+        message: The reason, as one sentence.
     """
 
-    def __init__(self, kind: str, authority: str, sentence: str) -> None:
-        super().__init__(sentence)
+    def __init__(self, kind: str, authority: str, message: str) -> None:
+        super().__init__(message)
         self.kind = kind
         self.authority = authority
-        self.sentence = sentence
+        self.message = message
 
 
 async def system_resolver(host: str) -> list[str]:

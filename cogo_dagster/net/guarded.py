@@ -52,10 +52,10 @@ class GuardedClient:
                 if not session.failures:
                     raise
                 failure = session.failures[-1]
-                raise FetchFailed(failure.kind, failure.sentence, by_proxy=True) from error
+                raise FetchFailed(failure.kind, failure.message, by_proxy=True) from error
             if session.failures and response.headers.get(MARK_HEADER) == session.mark:
                 failure = session.failures[-1]
-                raise FetchFailed(failure.kind, failure.sentence, by_proxy=True)
+                raise FetchFailed(failure.kind, failure.message, by_proxy=True)
             return response
 
 
@@ -90,7 +90,7 @@ async def request(client: GuardedClient, url: str, headers: Mapping[str, str], t
     except TimeoutError:
         raise RequestFailed(f"No response within {timeout_seconds:g} s.") from None
     except FetchFailed as error:
-        raise RequestFailed(error.sentence) from None
+        raise RequestFailed(error.message) from None
 
 
 def get(

@@ -115,7 +115,7 @@ class Webhooks:
         """Return the failure of a request, from the proxy if it recorded one."""
         if session.failures:
             recorded = session.failures[-1]
-            return PostFailed(recorded.kind, recorded.sentence)
+            return PostFailed(recorded.kind, recorded.message)
         if isinstance(error, (httpx.TimeoutException, TimeoutError)):
             return PostFailed("timeout", f"No complete response within {self.deadline_seconds:g} s.")
         tls = any(mark in str(error) for mark in ("CERTIFICATE", "SSL"))
@@ -128,7 +128,7 @@ class Webhooks:
             PostFailed: The response is from the proxy, which blocked or failed the request.
         """
         if session.failures and headers.get(MARK_HEADER) == session.mark:
-            raise PostFailed(session.failures[-1].kind, session.failures[-1].sentence)
+            raise PostFailed(session.failures[-1].kind, session.failures[-1].message)
 
 
 @contextlib.asynccontextmanager
