@@ -27,7 +27,7 @@ from cogo_dagster_tests.executors.site import Site
 
 
 @pytest.mark.parametrize(
-    ("answer", "status", "error_class", "words"),
+    ("answer", "status", "error_class", "expected"),
     [
         ((403, {"status": 403, "err": "Invalid token"}, {}), "failed", "figma_token", "set FIGMA_API_TOKEN to a valid"),
         (
