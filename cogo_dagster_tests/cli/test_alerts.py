@@ -114,7 +114,7 @@ def test_a_week_is_announced_once_from_either_source(cogo: Terminal, receiver: R
         assert (again["created"], api.requests[0].path) == (False, "/api/metrics/weekly/summary")
         api.down = Reply(503)
         failed = cogo.run("notify", "weekly", METRICS_BASE=api.url(), **http_target(receiver))
-    assert (failed.code, "answers 503" in failed.err) == (ExitCode.DATABASE, True)
+    assert (failed.code, "responded with 503" in failed.err) == (ExitCode.DATABASE, True)
     assert len(receiver.accepted) == 1
     running = cogo.run("notify:weekly:sb", "--week", f"{datetime.now(UTC):%G-W%V}", **http_target(receiver))
     assert (running.code, "is not over" in running.err) == (ExitCode.BAD_INPUT, True)

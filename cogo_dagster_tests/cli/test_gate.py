@@ -38,7 +38,7 @@ def test_a_run_with_an_unreadable_report_is_recorded(cogo: Terminal, status: str
     minimum = ("gate", "record", "--status", status, "--branch", "main", "--commit", COMMIT)
     answer = cogo.run(*minimum, "--junit", "cut.xml", "--eslint", "none.json")
     assert answer.code == 0
-    assert "report unread: The report cut.xml is not whole XML" in answer.err
+    assert "report unread: The report cut.xml is not valid XML" in answer.err
     assert "report unread: The report none.json cannot be read (No such file or directory)" in answer.err
     [run] = cogo.ok("gate", "runs")
     assert (run["status"], sorted(run["report_notes"])) == (status, ["eslint", "junit"])

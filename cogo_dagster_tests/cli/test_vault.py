@@ -83,7 +83,7 @@ def test_without_a_key_secrets_are_rejected(cogo: Terminal) -> None:
     """The message names COGO_VAULT_KEYS before a secret is read from the terminal."""
     assert_rejected(cogo.run("vault", "set", *TOKEN, CANARY), 2, "COGO_VAULT_KEYS")
     assert_rejected(cogo.run("vault", "rotate"), 2, "COGO_VAULT_KEYS")
-    assert_rejected(cogo.run("vault", "set", *TOKEN, CANARY, COGO_VAULT_KEYS="secret"), 2, "no Fernet key")
+    assert_rejected(cogo.run("vault", "set", *TOKEN, CANARY, COGO_VAULT_KEYS="secret"), 2, "not a Fernet key")
 
 
 def test_a_secret_with_a_missing_key_cannot_be_read(keyed: Terminal, cogo: Terminal) -> None:
