@@ -10,7 +10,7 @@ from cogo_dagster.doctor.findings import Finding, failed, ok, warning
 Bad = Callable[[str, str, str], Finding]
 
 _GIB: Final = 1024**3
-_MIN_BYTES: Final = 1 * _GIB
+_MIN_BYTES: Final = _GIB
 _LOW_BYTES: Final = 5 * _GIB
 
 
