@@ -25,7 +25,7 @@ def failed(operation: str, failure: Failure, detail: str | None = None) -> Execu
 def hop_failed(operation: str, hop: HopFailed) -> ExecutionFailed:
     """Return the error for a host that the proxy blocked or could not reach."""
     return ExecutionFailed(
-        f"{operation}: {hop.sentence}", error_class=hop.kind, retryable=hop.kind not in PERMANENT_HOPS
+        f"{operation}: {hop.message}", error_class=hop.kind, retryable=hop.kind not in PERMANENT_HOPS
     )
 
 

@@ -82,5 +82,5 @@ def _classify(operation: str, url: str, session: ProxySession, error: FetchFaile
     if hop is not None:
         return hop_failed(operation, hop)
     return failed(
-        operation, Failure(error.kind.removesuffix("_cut"), error.kind in RETRYABLE_KINDS, error.sentence.rstrip("."))
+        operation, Failure(error.kind.removesuffix("_cut"), error.kind in RETRYABLE_KINDS, error.message.rstrip("."))
     )

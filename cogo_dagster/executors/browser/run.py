@@ -351,10 +351,10 @@ def truncated(extracted: dict[str, Json]) -> Json:
 def unreachable_hosts(session: ProxySession) -> list[Json]:
     """Return the latest ten hosts that the page requested and that could not be reached."""
     hops = [hop for hop in session.failures if hop.kind != "blocked_address"]
-    return [{"url": hop.authority, "reason": hop.sentence} for hop in hops[-10:]]
+    return [{"url": hop.authority, "reason": hop.message} for hop in hops[-10:]]
 
 
 def blocked_reasons(session: ProxySession) -> list[str]:
     """Return why hosts that the page requested were blocked, without duplicates, at most ten."""
-    reasons = [hop.sentence for hop in session.failures if hop.kind == "blocked_address"]
+    reasons = [hop.message for hop in session.failures if hop.kind == "blocked_address"]
     return list(dict.fromkeys(reasons))[:10]
