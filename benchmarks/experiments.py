@@ -19,7 +19,6 @@ Numbers = dict[str, Any]
 
 TIMEOUT_SECONDS: Final = 240.0
 POLL_SECONDS: Final = 0.002
-FINISHED_ROWS: Final = 1_000_000
 PICKUP_JOBS: Final = 200
 PICKUP_WARM_UP: Final = 5
 PICKUP_PAUSE_SECONDS: Final = 0.03

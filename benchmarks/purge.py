@@ -18,7 +18,7 @@ import psycopg
 from benchmarks.gate import fill
 from benchmarks.server import bench_server
 from cogo_dagster.queue.bulk import Operation, perform
-from cogo_dagster.queue.client import Ask, Queue, WorkerIdentity
+from cogo_dagster.queue.client import ClaimRequest, Queue, WorkerIdentity
 from cogo_dagster.queue.migrate import migrate
 from cogo_dagster.queue.model import NewJob, Outcome, Settlement
 from cogo_dagster.queue.transports.postgres import PostgresTransport
@@ -72,7 +72,7 @@ def _claims(dsn: str, should_continue: Callable[[], bool]) -> tuple[float, float
     while should_continue():
         queue.enqueue([NewJob("browser") for _ in range(BATCH)])
         began = time.perf_counter()
-        jobs = queue.claim(uuid4(), [Ask("browser", BATCH)], worker, lease_seconds=60, max_jobs=BATCH)
+        jobs = queue.claim(uuid4(), [ClaimRequest("browser", BATCH)], worker, lease_seconds=60, max_jobs=BATCH)
         taken.append((time.perf_counter() - began) * 1000)
         queue.settle([Settlement(job, Outcome.SUCCEEDED) for job in jobs])
     transport.close()
