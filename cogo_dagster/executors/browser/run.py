@@ -15,7 +15,7 @@ from playwright.async_api import BrowserContext, Error, ProxySettings
 
 from cogo_dagster.executors.browser import payload
 from cogo_dagster.executors.browser.artifacts import ArtifactCollector
-from cogo_dagster.executors.browser.errors import DRIVER_GONE, Failure, classify, first_line
+from cogo_dagster.executors.browser.errors import DRIVER_GONE, BrowserFailure, classify, first_line
 from cogo_dagster.executors.browser.events import Events
 from cogo_dagster.executors.browser.failures import (
     check_document,
@@ -283,7 +283,7 @@ class BrowserAttempt:
             failure = await self._diagnose(message) or failure
         return failed(operation, failure, detail=message)
 
-    async def _diagnose(self, message: str) -> Failure | None:
+    async def _diagnose(self, message: str) -> BrowserFailure | None:
         if self._page_session is None or self._running.died() is not None:
             return None
         wait_until = re.search(r'waiting until "(\w+)"', message)
