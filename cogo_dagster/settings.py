@@ -3,7 +3,6 @@
 The names are those of the operations runbook; `.env.example` describes each of them.
 """
 
-import json
 import os
 import platform
 import re
@@ -15,7 +14,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from cogo_dagster.text import is_storable
+from cogo_dagster.text import is_storable, load_json
 from cogo_dagster.validation import Mistake, mistakes
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
@@ -228,8 +227,8 @@ def secret_parts(address: str) -> list[str]:
 def _gate_values(commands: str | None) -> list[str]:
     """Return the secret values of `env` in COGO_GATE_COMMANDS; plain words and numbers only by names such as TOKEN."""
     try:
-        repositories = json.loads(commands or "{}")
-    except (ValueError, RecursionError):
+        repositories = load_json(commands or "{}")
+    except ValueError:
         return []  # reported when the commands are parsed
     entries = repositories.values() if isinstance(repositories, dict) else ()
     variables = [one["env"] for one in entries if isinstance(one, dict) and isinstance(one.get("env"), dict)]

@@ -16,6 +16,7 @@ REPLACEMENT: Final = "\ufffd"
 MAX_LEVELS: Final = 200
 """Maximum nesting of documents, because `json.dumps` and parsers fail on deep ones."""
 
+_NESTED: Final = "it is nested too deeply"
 _MAX_BITS: Final = 996  # 300 digits
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 _CONTROL_CHARACTERS: Final = re.compile(
@@ -46,14 +47,28 @@ def storable_json(value: Json) -> tuple[Json, bool]:
     return kept, kept is not value
 
 
+def load_json(text: str | bytes) -> Json:
+    """Parse JSON from outside.
+
+    Raises:
+        ValueError: The text is not JSON, or is nested too deeply; `json.loads` raises RecursionError for the latter.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError(_NESTED) from None
+
+
 def parse_json(text: str) -> Json:
     """Parse standard JSON, without NaN and Infinity.
 
     Raises:
-        ValueError: The text is not valid JSON.
-        RecursionError: The document is nested too deeply.
+        ValueError: The text is not standard JSON, or is nested too deeply.
     """
-    return json.loads(text, parse_constant=_reject_constant)
+    try:
+        return json.loads(text, parse_constant=_reject_constant)
+    except RecursionError:
+        raise ValueError(_NESTED) from None
 
 
 def printable(text: str) -> str:

@@ -21,6 +21,7 @@ from cogo_dagster.cli.tables import Column, print_table
 from cogo_dagster.queue.bulk import MAX_LIMIT, Operation, Progress, Totals, ignore_progress, preview
 from cogo_dagster.queue.bulk_plan import BulkPlan
 from cogo_dagster.queue.model import Json
+from cogo_dagster.text import load_json
 
 _SHOWN = 50
 
@@ -266,7 +267,7 @@ def _write(file: Path, plan: BulkPlan) -> None:
 
 def _read(file: Path) -> Json:
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        return load_json(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise BadInput(
             f"The plan cannot be read from {file} ({error.strerror}): create one with --plan FILE."

@@ -233,7 +233,7 @@ def _text_of(given: str) -> str:
 def _parsed(text: str, example: Json) -> Json:
     try:
         payload = parse_json(text)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise BadInput(f"--payload is not JSON ({error}): write it as '{json.dumps(example)}'.") from None
     if storable_json(payload)[1]:
         raise BadInput(

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final, Self
 
 from cogo_dagster.queue.rows.workers import WorkerRow
+from cogo_dagster.text import load_json
 
 MAX_GAP_SECONDS: Final = 45.0
 """Observations older than this are dropped: the sensor did not run, or the database was unreachable."""
@@ -72,7 +73,7 @@ class Watch:
     def from_text(cls, text: str | None) -> Self:
         """Parse a cursor; an invalid one is an empty state."""
         try:
-            saved = json.loads(text or "")
+            saved = load_json(text or "")
             return cls(saved["looked_at"], {run_id: SilentWorker(*one) for run_id, one in saved["silences"].items()})
         except (ValueError, TypeError, KeyError, AttributeError):
             return cls()

@@ -1,6 +1,7 @@
 """Invalid input: one message on standard error with advice, nothing on standard output, and the right exit code."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -48,6 +49,14 @@ def test_a_malformed_payload_is_rejected(nowhere: Terminal, payload: str) -> Non
 def test_a_payload_that_cannot_be_stored_is_rejected(nowhere: Terminal, payload: str) -> None:
     """Lone surrogates, U+0000, and too long numbers or too deep values are rejected without a connection."""
     assert_rejected(nowhere.run("enqueue", "browser", "--payload", payload), 2, "--payload")
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, "{", "\ufeff", "[]", '{"format": "cogo plan 1"}'], ids=range(5))
+def test_a_file_that_is_not_a_plan_is_rejected(nowhere: Terminal, tmp_path: Path, content: str) -> None:
+    """The message says how to create one."""
+    plan = tmp_path / "plan.json"
+    plan.write_text(content, encoding="utf-8")
+    assert_rejected(nowhere.run("purge", "jobs", "--apply", str(plan)), 2, "--plan")
 
 
 @pytest.mark.parametrize("arguments", [("list", "jobs", "--type", "a\udcff"), ("pause", "type", "x\0y"), ("\udc80",)])

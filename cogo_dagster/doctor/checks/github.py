@@ -4,7 +4,6 @@ GitHub responds with 404 in all these cases, so as not to reveal private reposit
 separately. No dispatch is sent, because a successful one would raise an alert.
 """
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -12,6 +11,7 @@ from typing import Any, Final
 from cogo_dagster.doctor.findings import Finding, failed, ok, warning
 from cogo_dagster.net.client import Fetched
 from cogo_dagster.net.guarded import RequestFailed
+from cogo_dagster.text import load_json
 
 HEADERS: Final = {
     "accept": "application/vnd.github+json",
@@ -164,7 +164,7 @@ def _split(scopes: str) -> list[str]:
 
 def _body(response: Fetched) -> Mapping[str, Any]:
     try:
-        body = json.loads(response.content)
+        body = load_json(response.content)
     except ValueError:
         return {}
     return body if isinstance(body, dict) else {}

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlsplit
 from cogo_dagster.doctor.findings import Finding, failed, ok, unused, warning
 from cogo_dagster.net.guarded import RequestFailed, allow_host_of, get
 from cogo_dagster.queue.supabase.project import claims_of
+from cogo_dagster.text import load_json
 
 _WHERE: Final = "The keys are shown in the settings of the project, under API Keys."
 
@@ -93,7 +94,7 @@ def check_realtime(url: str, key: str, timeout_seconds: float = 10) -> Iterator[
             socket.send(json.dumps(join | {"payload": {"config": {"private": True}, "access_token": key}}))
             deadline = time.monotonic() + timeout_seconds
             while True:
-                reply = json.loads(socket.recv(max(0.1, deadline - time.monotonic())))
+                reply = load_json(socket.recv(max(0.1, deadline - time.monotonic())))
                 if reply.get("event") == "phx_reply" and reply.get("ref") == "1":
                     break
     except (OSError, TimeoutError, ValueError, WebSocketException) as error:
