@@ -72,7 +72,7 @@ def weekly(
             for row in application.alerts.list_deliveries(alert_id=answer.alert_id)
             if row.status != "delivered"
         ]
-    errors = [f"{one.target}: {one.receipt.sentence}" for one in report.attempts if one.receipt.sentence]
+    errors = [f"{one.target}: {one.receipt.message}" for one in report.attempts if one.receipt.message]
     said = "is announced to" if answer.created else "was announced before (`--again` sends it once more) to"
     return Report(
         {"key": f"weekly:{published.summary.week}", **answer.document, "undelivered": waiting, "errors": errors},
