@@ -1,4 +1,4 @@
-"""Dagster's `dg` in a clone where nothing runs and nothing is set."""
+"""Dagster's `dg` in a clone without services and settings."""
 
 import os
 import subprocess
@@ -20,13 +20,13 @@ pytestmark = pytest.mark.timeout(240)
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    """Lend a folder whose server is removed with it."""
+    """Return a home folder, whose server is removed with it."""
     with swept_home(uuid4().hex[:12]) as folder:
         yield folder
 
 
 def dg(home: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    """Run `dg` in the project's folder, as somebody who has set nothing."""
+    """Run `dg` in the project's folder without settings."""
     environment = {"PATH": os.environ["PATH"], "HOME": str(home), "COGO_HOME": str(home), "COLUMNS": "400"}
     environment["VIRTUAL_ENV"] = sys.prefix
     return subprocess.run(
@@ -35,7 +35,7 @@ def dg(home: Path, *words: str) -> "subprocess.CompletedProcess[str]":
 
 
 def test_the_definitions_pass_dgs_check(home: Path) -> None:
-    """Dagster asks its storage for the state of definitions: the database is started for that, and stopped again."""
+    """The check starts the embedded server for Dagster's storage, and stops it afterwards."""
     done = dg(home, "check", "defs")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "All definitions loaded successfully." in done.stdout
@@ -43,7 +43,7 @@ def test_the_definitions_pass_dgs_check(home: Path) -> None:
 
 
 def test_dg_lists_the_definitions_and_the_component(home: Path) -> None:
-    """Under the names that they have in the UI and in YAML."""
+    """`dg list` shows the definitions and the component under their names."""
     listed = dg(home, "list", "defs", "--json")
     assert listed.returncode == 0, listed.stderr
     assert '"process_jobs"' in listed.stdout
