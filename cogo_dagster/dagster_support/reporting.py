@@ -54,8 +54,8 @@ class RunReport:
 
     def log(self, context: dg.OpExecutionContext, event: WorkerEvent) -> None:
         """Log an event; for an upload, also record an observation with links to the files."""
-        trouble = event.kind in (EventKind.WARNING, EventKind.LEASE_LOST) or event.data.get("outcome") == "failed"
-        (context.log.warning if trouble else context.log.info)(event.message)
+        is_warning = event.kind in (EventKind.WARNING, EventKind.LEASE_LOST) or event.data.get("outcome") == "failed"
+        (context.log.warning if is_warning else context.log.info)(event.message)
         if event.kind is EventKind.UPLOADED and event.job is not None:
             metadata = _artifact_metadata(event, self._job_page(event.job.id))
             context.log_event(dg.AssetObservation(asset_keys.ARTIFACTS, metadata=metadata))

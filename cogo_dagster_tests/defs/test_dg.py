@@ -25,12 +25,12 @@ def home() -> Iterator[Path]:
         yield folder
 
 
-def dg(home: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+def dg(home: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """Run `dg` in the project's folder without settings."""
     environment = {"PATH": os.environ["PATH"], "HOME": str(home), "COGO_HOME": str(home), "COLUMNS": "400"}
     environment["VIRTUAL_ENV"] = sys.prefix
     return subprocess.run(
-        [DG, *words], cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, timeout=200, check=False
+        [DG, *arguments], cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, timeout=200, check=False
     )
 
 

@@ -49,10 +49,10 @@ class Home:
             "NO_SANDBOX": str(is_root()).lower(),
         }
 
-    def cogo(self, *words: str, seconds: float = 90) -> Answer:
+    def cogo(self, *arguments: str, seconds: float = 90) -> Answer:
         """Run a command and wait for it."""
         done = subprocess.run(
-            [PROGRAM, *words],
+            [PROGRAM, *arguments],
             cwd=PROJECT_ROOT,
             env=self.environment,
             stdin=subprocess.DEVNULL,

@@ -40,40 +40,40 @@ each_page = pytest.mark.parametrize("path", PAGES.values(), ids=list(PAGES))
 
 
 @pytest.fixture
-def trouble() -> list[str]:
+def errors() -> list[str]:
     """Collect what a page must not cause: errors, blocked scripts, dialogs."""
     return []
 
 
 @pytest.fixture
-def page(browser: Browser, site: Site, trouble: list[str]) -> Iterator[Page]:
+def page(browser: Browser, site: Site, errors: list[str]) -> Iterator[Page]:
     """Open a page on the server, and fail the test if it causes errors."""
     context = browser.new_context(base_url=site.url, viewport={"width": 1280, "height": 800})
     logged_in(context, site)
     page = context.new_page()
-    watch(page, trouble)
+    watch(page, errors)
     yield page
     context.close()
-    assert trouble == []
+    assert errors == []
 
 
-def watch(page: Page, trouble: list[str]) -> None:
+def watch(page: Page, errors: list[str]) -> None:
     """Record the errors of a page."""
-    page.on("pageerror", lambda error: trouble.append(f"error {error}"))
-    page.on("dialog", lambda dialog: note_dialog(dialog, trouble))
-    page.on("console", lambda message: note_console(message, trouble))
+    page.on("pageerror", lambda error: errors.append(f"error {error}"))
+    page.on("dialog", lambda dialog: note_dialog(dialog, errors))
+    page.on("console", lambda message: note_console(message, errors))
 
 
-def note_dialog(dialog: Dialog, trouble: list[str]) -> None:
+def note_dialog(dialog: Dialog, errors: list[str]) -> None:
     """Record a dialog: only an injected script opens one."""
-    trouble.append(f"dialog {dialog.message}")
+    errors.append(f"dialog {dialog.message}")
     dialog.dismiss()
 
 
-def note_console(message: ConsoleMessage, trouble: list[str]) -> None:
+def note_console(message: ConsoleMessage, errors: list[str]) -> None:
     """Record console errors, such as blocked scripts, but not the statuses that tests expect."""
     if message.type == "error" and not re.search(r"status of 40[14]", message.text):
-        trouble.append(f"{message.type} {message.text}")
+        errors.append(f"{message.type} {message.text}")
 
 
 def log_in(page: Page, token: str = TOKEN) -> None:
@@ -112,14 +112,14 @@ def test_pages_are_accessible(site: Site, populated: Population, browser: Browse
 
 def test_pages_load_nothing_from_other_origins(page: Page, populated: Population, site: Site) -> None:
     """All requests go to this server, and pages contain no inline script or style."""
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    requested: list[str] = []
+    page.on("request", lambda request: requested.append(request.url))
     for name, path in PAGES.items():
         page.goto(address(path, populated))
         assert page.locator("[style]").count() == 0, name
         assert page.locator("script:not([src])").count() == 0, name
-    assert len(asked) > len(PAGES)
-    assert [url for url in asked if not url.startswith((site.url, "data:"))] == []
+    assert len(requested) > len(PAGES)
+    assert [url for url in requested if not url.startswith((site.url, "data:"))] == []
 
 
 def test_the_numbers_link_to_matching_lists(page: Page, populated: Population) -> None:
@@ -386,7 +386,7 @@ def test_100000_jobs_are_paginated(page: Page, site: Site, owner: Owner) -> None
 
 
 def test_a_trace_opens_in_playwrights_viewer(
-    browser: Browser, site: Site, populated: Population, tmp_path: Path, trouble: list[str]
+    browser: Browser, site: Site, populated: Population, tmp_path: Path, errors: list[str]
 ) -> None:
     """A real trace opens on an origin without a session, and shows its action."""
     recorded = browser.new_context()
@@ -401,7 +401,7 @@ def test_a_trace_opens_in_playwrights_viewer(
     job = with_files(site.queue, site.application.store, running_job(site.queue), folder, tmp_path / "made.zip")
     context = browser.new_context(base_url=site.url)
     page = context.new_page()
-    watch(page, trouble)
+    watch(page, errors)
     log_in(page)
     page.goto(f"/dashboard/jobs/{job}")
     with context.expect_page() as opened:

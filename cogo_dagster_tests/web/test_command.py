@@ -36,10 +36,10 @@ def environment(dsn: str, home: Path, **more: str) -> dict[str, str]:
     return {"PATH": os.environ["PATH"], "HOME": str(home), "COGO_HOME": str(home), "COGO_DATABASE_URL": dsn} | more
 
 
-def cogo(dsn: str, home: Path, *words: str, **more: str) -> "subprocess.CompletedProcess[str]":
+def cogo(dsn: str, home: Path, *arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
     """Run a command and wait for it."""
     return subprocess.run(
-        [PROGRAM, *words],
+        [PROGRAM, *arguments],
         cwd=PROJECT_ROOT,
         env=environment(dsn, home, **more),
         capture_output=True,
@@ -50,10 +50,10 @@ def cogo(dsn: str, home: Path, *words: str, **more: str) -> "subprocess.Complete
 
 
 @contextmanager
-def running(words: list[str], given: dict[str, str]) -> Iterator["subprocess.Popen[str]"]:
+def running(arguments: list[str], given: dict[str, str]) -> Iterator["subprocess.Popen[str]"]:
     """Start a command; kill it at the end of the block."""
     process = subprocess.Popen(
-        [PROGRAM, *words], cwd=PROJECT_ROOT, env=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [PROGRAM, *arguments], cwd=PROJECT_ROOT, env=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     try:
         yield process
@@ -94,8 +94,8 @@ def test_any_token_allows_listening_on_all_addresses(dsn: str, tmp_path: Path) -
     key = {"COGO_VAULT_KEYS": new_key()}
     places = (("vault", "set", "quality", "notify", "admin_token", TOKEN), ("tokens", "create", "anna"))
     undo = (("vault", "remove", "quality:notify:admin_token"), ("tokens", "revoke", "anna"))
-    for words, back in zip(places, undo, strict=True):
-        assert cogo(dsn, tmp_path, *words, **key).returncode == 0
+    for arguments, back in zip(places, undo, strict=True):
+        assert cogo(dsn, tmp_path, *arguments, **key).returncode == 0
         with running(
             ["web", "--host", "0.0.0.0", "--port", "0", "--json"], environment(dsn, tmp_path, **key)
         ) as process:

@@ -61,16 +61,16 @@ def test_an_artifact_is_signed_on_request_and_shown_on_its_jobs_page(
             True,
         )
     assert httpx.get(led.headers["location"]).content == PIXEL
-    trouble: list[str] = []
+    errors: list[str] = []
     page = browser.new_page(base_url=url)
-    watch(page, trouble)
+    watch(page, errors)
     log_in(page)
     page.goto(f"/dashboard/jobs/{job_id}")
     shown = page.locator("img[src*='/content']")
     expect(shown).to_be_visible()
     assert shown.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
     page.close()
-    assert trouble == []
+    assert errors == []
 
 
 def test_reads_and_actions_work_over_rest(over_rest: Application, url: str) -> None:

@@ -190,13 +190,13 @@ def test_the_open_page_causes_no_failed_requests(site: Site, populated: Populati
     """Without a session, the overview shows numbers without errors, and its links lead to the login page."""
     context = browser.new_context(base_url=site.url)
     page = context.new_page()
-    trouble: list[str] = []
-    page.on("console", lambda message: trouble.append(message.text))
-    page.on("response", lambda answer: trouble.append(answer.url) if answer.status >= 300 else None)
+    errors: list[str] = []
+    page.on("console", lambda message: errors.append(message.text))
+    page.on("response", lambda answer: errors.append(answer.url) if answer.status >= 300 else None)
     page.goto("/dashboard/local")
     expect(page.locator(".tile", has_text="Dead-lettered").locator("b")).to_have_text("5")
     assert "orders" not in page.content()
-    assert trouble == []
+    assert errors == []
     page.locator(".tile", has_text="Failed").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Log in")
     context.close()

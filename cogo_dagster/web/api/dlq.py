@@ -13,7 +13,7 @@ from cogo_dagster.web.cursors import Before, PageSize, next_cursor, read_cursor
 from cogo_dagster.web.dependencies import Actor, ApplicationDep, require_reader
 from cogo_dagster.web.problems import problems
 
-router = APIRouter(prefix="/api/dlq", tags=["dead letters"], responses=problems(401, 403, 422, 429))
+router = APIRouter(prefix="/api/dlq", tags=["dead-letter queue"], responses=problems(401, 403, 422, 429))
 
 Text = Annotated[str | None, Query(max_length=200, pattern=NO_NULL)]
 

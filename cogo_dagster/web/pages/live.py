@@ -32,7 +32,7 @@ _AGES: Final = {"oldest_ready_seconds"}
 
 @router.get("/live")
 async def live(request: Request, web: WebDep, job: UUID | None = None) -> EventSourceResponse:
-    """Stream a `change` event with a hash whenever the data of pages has changed; `trouble` on database errors."""
+    """Stream a `change` event with a hash whenever the data of pages has changed; `unavailable` on database errors."""
     return EventSourceResponse(_changes(request, web, job), ping=15, headers={"x-accel-buffering": "no"})
 
 
@@ -46,7 +46,7 @@ async def _changes(request: Request, web: Web, job: UUID | None) -> AsyncIterato
         try:
             event, mark = "change", await run_in_threadpool(mark_of, web, job)
         except (QueueError, SettingsError):
-            event, mark = "trouble", "The database cannot be reached."
+            event, mark = "unavailable", "The database cannot be reached."
         if (event, mark) != before:
             before = (event, mark)
             yield ServerSentEvent(event=event, data=mark)

@@ -99,7 +99,7 @@ function follow() {
     else show("live", "live");
     live.mark = event.data;
   });
-  live.source.addEventListener("trouble", () => show("lost", "no database"));
+  live.source.addEventListener("unavailable", () => show("lost", "no database"));
   live.source.addEventListener("error", () => {
     if (live.following && live.source.readyState === EventSource.CLOSED) poll();
     else if (live.following) show("polling", "connecting");
