@@ -1,10 +1,12 @@
 """Time limits for sensor ticks: a tick that does not end would block Dagster's daemon."""
 
 import contextvars
-import threading
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
+from concurrent.futures import wait
+from functools import partial
 from typing import Final, TypeVar
+
+from cogo_dagster.queue.threads import started
 
 T = TypeVar("T")
 
@@ -25,13 +27,10 @@ def within(seconds: float, what: str, work: Callable[[], T]) -> T:
     Raises:
         TickTooLong: The time is up.
     """
-    answers: SimpleQueue[Callable[[], T]] = SimpleQueue()
-    context = contextvars.copy_context()
-    threading.Thread(target=context.run, args=(_answer, work, answers), name="cogo-tick", daemon=True).start()
-    try:
-        return answers.get(timeout=seconds)()
-    except Empty:
-        raise TickTooLong(f"{what} took longer than {seconds:g} s; the next tick tries again.") from None
+    future = started(partial(contextvars.copy_context().run, work))
+    if not wait([future], timeout=seconds).done:
+        raise TickTooLong(f"{what} took longer than {seconds:g} s; the next tick tries again.")
+    return future.result()
 
 
 class Parts:
@@ -52,17 +51,3 @@ class Parts:
         """Raise the first error of the parts, so that the tick fails and Dagster shows it."""
         if self._errors:
             raise self._errors[0]
-
-
-def _answer(work: Callable[[], T], answers: "SimpleQueue[Callable[[], T]]") -> None:
-    try:
-        result = work()
-    except BaseException as error:  # noqa: BLE001 - raised in the waiting thread
-        raised = error
-
-        def raise_it() -> T:
-            raise raised
-
-        answers.put(raise_it)
-    else:
-        answers.put(lambda: result)

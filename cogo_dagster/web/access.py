@@ -10,7 +10,7 @@ from threading import Lock
 from typing import Final
 from uuid import UUID
 
-from cogo_dagster.vault.access_tokens import AccessTokens, Holder, Session, hashed, new_secret
+from cogo_dagster.vault.access_tokens import AccessTokens, Holder, WebSession, hashed, new_secret
 from cogo_dagster.vault.vault_errors import VaultError
 from cogo_dagster.web.failures import Failures
 from cogo_dagster.web.token import AdminToken
@@ -121,7 +121,7 @@ class Access:
         self.tokens.open_session(secret, holder, SESSION_SECONDS, _seal(token, secret) if token else None)
         return secret
 
-    def session(self, cookie: str | None) -> Session | None:
+    def session(self, cookie: str | None) -> WebSession | None:
         """Return the session of a cookie; None if it is invalid or has ended, or if its token is no longer valid."""
         found = self.tokens.session_of(cookie) if cookie else None
         if found is None or cookie is None or found.seal is None:
@@ -157,7 +157,7 @@ class Access:
             )
         return Holder(actor_name(name), "admin")
 
-    def sign(self, session: Session, artifact_id: str) -> dict[str, str]:
+    def sign(self, session: WebSession, artifact_id: str) -> dict[str, str]:
         """Return query parameters that authorize reading one artifact without a cookie, while the session lasts."""
         expires = str(int(time.time()) + SIGNED_SECONDS)
         return {
@@ -225,7 +225,7 @@ def _seal(token: str, cookie: str) -> str:
     return hmac.new(_digest(token), f"cogo session {cookie}".encode(), hashlib.sha256).hexdigest()
 
 
-def _signature(session: Session, artifact_id: str, expires: str) -> str:
+def _signature(session: WebSession, artifact_id: str, expires: str) -> str:
     return hmac.new(session.session_hash.encode(), f"{artifact_id} {expires}".encode(), hashlib.sha256).hexdigest()
 
 

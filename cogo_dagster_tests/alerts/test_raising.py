@@ -61,7 +61,10 @@ def test_an_alert_resolves_when_its_jobs_are_handled(transport: Transport, queue
     let_pass(owner, 120)
     evaluate(transport)
     [row] = alerts(transport)
-    assert (row["status"], row["resolution"]) == ("resolved", "All its dead letters were retried, replayed or removed.")
+    assert (row["status"], row["resolution"]) == (
+        "resolved",
+        "All its dead-lettered jobs were retried, replayed or removed.",
+    )
 
 
 def test_an_alert_resolves_after_a_day_without_failures(transport: Transport, queue: Queue, owner: Owner) -> None:
@@ -70,7 +73,7 @@ def test_an_alert_resolves_after_a_day_without_failures(transport: Transport, qu
     evaluate(transport)
     let_pass(owner, 86_500)
     evaluate(transport)
-    assert alerts(transport)[0]["resolution"] == "No new failure for a day; its dead letters still wait."
+    assert alerts(transport)[0]["resolution"] == "No new failure for a day; its dead-lettered jobs are still open."
 
 
 def test_an_alert_that_fires_again_within_ten_minutes_is_the_same(
@@ -192,7 +195,7 @@ def test_an_unhealthy_provider_is_an_alert_until_it_recovers(transport: Transpor
     assert (row["title"], row["count"]) == ("Provider figma cannot be reached", 2)
     transport.call("record_provider_health", {"results": [{**down, "healthy": True, "error": None, "latency_ms": 5}]})
     evaluate(transport)
-    assert alerts(transport)[0]["resolution"] == "It answers again."
+    assert alerts(transport)[0]["resolution"] == "It responds again."
 
 
 def test_a_failing_target_is_reported_to_the_others(transport: Transport, owner: Owner) -> None:
@@ -241,7 +244,7 @@ def test_rows_from_before_the_migration_raise_no_alerts(owner: Owner) -> None:
 
 def _ignore_the_servers_uptime(owner: Owner) -> None:
     """Remove the rule that ignores silent workers in the first two minutes after the start of the server."""
-    body = owner.execute("select pg_get_functiondef('cogo_internal.promote_workers()'::regprocedure)").fetchone()
+    body = owner.execute("select pg_get_functiondef('cogo_internal.raise_worker_alerts()'::regprocedure)").fetchone()
     assert body is not None
     owner.execute(body[0].replace("pg_postmaster_start_time() > at - interval '2 minutes'", "false").encode())
 
