@@ -25,6 +25,11 @@ def evaluate(transport: Transport, targets: list[dict[str, str]] | None = None, 
     return transport.call("evaluate_alerts", {"targets": ONE if targets is None else targets, **arguments})
 
 
+def raised(transport: Transport) -> Json:
+    """Raise alerts for new failures; return the number of failures by source."""
+    return evaluate(transport)["promoted"]
+
+
 def alerts(transport: Transport, **filters: Json) -> list[Any]:
     """Return alerts, newest first."""
     rows: list[Any] = transport.call("list_alerts", filters)

@@ -7,7 +7,7 @@ import pytest
 
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.transports.base import Transport
-from cogo_dagster_tests.alerts.steps import ONE, alerts, deliver, evaluate, fail_job, let_pass
+from cogo_dagster_tests.alerts.steps import ONE, alerts, deliver, evaluate, fail_job, let_pass, raised
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.queue.steps import a_worker, register
 from cogo_dagster_tests.test_redaction import HOLDERS, SECRET
@@ -20,7 +20,7 @@ def test_dead_lettered_jobs_of_one_cause_are_one_alert(transport: Transport, que
     for number in range(3):
         fail_job(queue, message=f"The page {number} did not load.")
     fail_job(queue, "dns", "No such host.")
-    assert evaluate(transport)["promoted"]["dead_letters"] == 4
+    assert raised(transport)["dead_letters"] == 4
     found = {row["error_class"]: row for row in alerts(transport)}
     assert {name: row["count"] for name, row in found.items()} == {"timeout": 3, "dns": 1}
     assert found["timeout"]["title"] == "Jobs of type browser fail: timeout"
@@ -31,9 +31,9 @@ def test_a_dead_lettered_job_is_counted_once(transport: Transport, queue: Queue,
     """Repeated evaluations count a failure once; a second failure of the job after a retry is counted again."""
     job = fail_job(queue)
     evaluate(transport)
-    assert evaluate(transport)["promoted"]["dead_letters"] == 0
+    assert raised(transport)["dead_letters"] == 0
     owner.execute("update public.jobs_dlq set failed_at = clock_timestamp() where job_id = %s", [job.id])
-    assert evaluate(transport)["promoted"]["dead_letters"] == 1
+    assert raised(transport)["dead_letters"] == 1
     assert [row["count"] for row in alerts(transport)] == [2]
 
 
@@ -45,8 +45,8 @@ def test_rows_that_commit_late_are_not_missed(transport: Transport, queue: Queue
             " values (gen_random_uuid(), 'gate', '{\"class\": \"slow\"}', clock_timestamp())"
         )
         fail_job(queue)
-        assert evaluate(transport)["promoted"]["dead_letters"] == 1
-    assert evaluate(transport)["promoted"]["dead_letters"] == 1
+        assert raised(transport)["dead_letters"] == 1
+    assert raised(transport)["dead_letters"] == 1
 
 
 def test_an_alert_resolves_when_its_jobs_are_handled(transport: Transport, queue: Queue, owner: Owner) -> None:
@@ -104,8 +104,8 @@ def test_a_silent_worker_is_an_alert_until_it_starts_again(transport: Transport,
     queue.stop_worker(left)
     owner.execute("update public.workers set last_heartbeat_at = clock_timestamp() - interval '5 minutes'")
     _ignore_the_servers_uptime(owner)
-    assert evaluate(transport)["promoted"]["workers"] == 1
-    assert evaluate(transport)["promoted"]["workers"] == 0
+    assert raised(transport)["workers"] == 1
+    assert raised(transport)["workers"] == 0
     assert [(row["kind"], row["subject"]) for row in alerts(transport)] == [("worker_dead", "gone")]
     register(queue, a_worker("gone"))
     evaluate(transport)
@@ -120,7 +120,7 @@ def test_a_stuck_worker_is_an_alert_at_once(transport: Transport, queue: Queue, 
             "report_stuck_worker", {"instance_id": row.document["instance_id"], "reason": "Nothing could be claimed."}
         )
     _ignore_the_servers_uptime(owner)
-    assert evaluate(transport)["promoted"]["workers"] == 1
+    assert raised(transport)["workers"] == 1
     [alert] = alerts(transport)
     assert (alert["kind"], alert["subject"], alert["title"]) == (
         "worker_dead",
@@ -172,8 +172,8 @@ def test_a_failed_gate_is_an_alert_until_it_passes(transport: Transport) -> None
     for status, commit in (("fail", "a" * 40), ("fail", "b" * 40)):
         _gate(transport, status, commit)
     _gate(transport, "fail", "c" * 40, branch="feature")
-    assert evaluate(transport)["promoted"]["gate_runs"] == 3
-    assert evaluate(transport)["promoted"]["gate_runs"] == 0
+    assert raised(transport)["gate_runs"] == 3
+    assert raised(transport)["gate_runs"] == 0
     found = {row["subject"]: row for row in alerts(transport)}
     assert {branch: row["count"] for branch, row in found.items()} == {"main": 2, "feature": 1}
     assert found["main"]["error_message"] == "Commit bbbbbbbbbbbb, 3 lint errors, 1 failed tests."
