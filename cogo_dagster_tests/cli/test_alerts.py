@@ -114,7 +114,7 @@ def test_the_week_is_told_once_whichever_the_source(cogo: Terminal, receiver: Re
         assert (again["created"], api.requests[0].path) == (False, "/api/metrics/weekly/summary")
         api.down = Reply(503)
         failed = cogo.run("notify", "weekly", METRICS_BASE=api.url(), **http(receiver))
-    assert (failed.code, "answers 503" in failed.err) == (ExitCode.DATABASE, True)
+    assert (failed.code, "responded with 503" in failed.err) == (ExitCode.DATABASE, True)
     assert len(receiver.accepted) == 1
     running = cogo.run("notify:weekly:sb", "--week", f"{datetime.now(UTC):%G-W%V}", **http(receiver))
     assert (running.code, "is not over" in running.err) == (ExitCode.BAD_INPUT, True)
