@@ -285,5 +285,3 @@ ApplicationDep = Annotated[Application, Depends(application_of)]
 WebDep = Annotated[Web, Depends(web_of)]
 Actor = Annotated[str, Depends(require_operator)]
 Admin = Annotated[str, Depends(require_admin)]
-
-__all__ = ["Actor", "Admin", "ApplicationDep", "RequestDenied", "Web", "WebDep", "require_reader", "session_of"]

@@ -9,8 +9,8 @@ from cogo_dagster.quality.records import GateRun, GateSummary, WeeklySummary
 from cogo_dagster.quality.summary import markdown
 from cogo_dagster.queue.errors import InvalidArgument
 from cogo_dagster.web.access import RequestDenied
-from cogo_dagster.web.api.schemas import NO_NULL
-from cogo_dagster.web.dependencies import ApplicationDep, allow_anonymous, may_read
+from cogo_dagster.web.api.schemas import NO_NULL, Week
+from cogo_dagster.web.dependencies import ApplicationDep, may_read
 from cogo_dagster.web.lookups import providers, with_addresses
 from cogo_dagster.web.problems import problems
 
@@ -61,10 +61,7 @@ def weekly(
     request: Request,
     application: ApplicationDep,
     *,
-    week: Annotated[
-        str | None,
-        Query(pattern="^[0-9]{4}-W[0-9]{2}$", description="ISO week, such as 2026-W47; default: the last full week."),
-    ] = None,
+    week: Week = None,
     branch: Branch = None,
 ) -> WeeklySummary:
     """An ISO week compared with the week before. Error messages are left out without a token."""

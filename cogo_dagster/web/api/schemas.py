@@ -1,8 +1,9 @@
 """Response models of the API. `next` is the cursor of the next page, null on the last one."""
 
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
+from fastapi import Query
 from pydantic import BaseModel, Field
 
 from cogo_dagster.queue.rows.alerts import AlertRow, AlertTargets
@@ -28,6 +29,12 @@ __all__ = [
 
 NO_NULL = r"^[^\u0000]*$"
 """Text without NUL, which PostgreSQL cannot store."""
+
+Week = Annotated[
+    str | None,
+    Query(pattern="^[0-9]{4}-W[0-9]{2}$", description="ISO week, such as 2026-W47; default: the last full week."),
+]
+"""A week in a query; `quality.weeks.start_of` says whether there is one."""
 
 
 class AttemptRow(BaseModel):

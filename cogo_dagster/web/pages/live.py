@@ -61,6 +61,6 @@ def mark_of(web: Web, job: UUID | None) -> str:
     """
     seen = web.backend.numbers().model_dump(exclude=_AGES)
     if job is not None:
-        job_row = web.backend.application.queue.look_at(job, _MARK_CHARS)
+        job_row = web.backend.application.queue.get_truncated_job(job, _MARK_CHARS)
         seen["job"] = job_row and job_row.document
     return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()[:16]
