@@ -10,7 +10,7 @@ from cogo_dagster.quality.summary import markdown
 from cogo_dagster.queue.errors import InvalidArgument
 from cogo_dagster.web.access import RequestDenied
 from cogo_dagster.web.api.schemas import NO_NULL, Week
-from cogo_dagster.web.dependencies import ApplicationDep, may_read
+from cogo_dagster.web.dependencies import ApplicationDep, allow_anonymous, may_read
 from cogo_dagster.web.lookups import providers, with_addresses
 from cogo_dagster.web.problems import problems
 
