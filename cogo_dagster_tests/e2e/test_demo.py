@@ -56,5 +56,5 @@ def test_the_demo_of_a_broken_page_fails_with_a_message(home: Home, site: Site) 
     last = answer.err.strip().splitlines()[-1]
     assert "1 of 1 jobs did not succeed" in last
     assert site.url("/status/500") in last
-    assert "answered 500." in last
+    assert "responded with 500." in last
     assert "Traceback" not in answer.err
