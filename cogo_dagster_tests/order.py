@@ -32,7 +32,7 @@ FIRST: Final = (
     "quality/test_gate.py",
     "test_supply_chain.py",
     "chaos/test_chaos.py",
-    "alerts/test_storm.py",
+    "alerts/test_load.py",
     "web/test_openapi.py",
     "worker/test_fault_points.py",
     "worker/test_containment.py",

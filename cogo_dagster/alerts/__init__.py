@@ -1,1 +1,1 @@
-"""What went wrong, told to people: promoted from durable rows, delivered or accounted for."""
+"""Alerts: raised from failures in the database, then delivered to targets."""

@@ -1,4 +1,4 @@
-"""Markdown as Slack and Google Chat write it: `*bold*` and code blocks, no headings, no tables."""
+"""Converts Markdown to the markup of Slack and Google Chat: `*bold*` and code blocks, no headings or tables."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Final
 
 QUOTES: Final = "'''"
-"""Stands for three backticks inside a code block, which would end it."""
+"""Replaces three backticks inside a code block, which would end the block."""
 
 
 def chat_text(markdown: str, escape: Callable[[str], str], link: Callable[[str, str], str]) -> str:
@@ -14,8 +14,8 @@ def chat_text(markdown: str, escape: Callable[[str], str], link: Callable[[str, 
 
     Args:
         markdown: Headings become bold lines, tables code blocks, `**bold**` `*bold*`.
-        escape: Takes the meaning from characters that the chat gives one.
-        link: Writes a title and an address as a link.
+        escape: Escapes the chat's control characters.
+        link: Formats a title and a URL as a link.
     """
     return "\n".join(_blocks(markdown, escape, link))
 
@@ -58,5 +58,5 @@ def _table(rows: list[list[str]], escape: Callable[[str], str]) -> Iterator[str]
 
 
 def _unescaped(text: str) -> str:
-    """Return text without Markdown's backslashes, which chats show."""
+    """Remove Markdown's backslash escapes, which chats would show."""
     return re.sub(r"\\([\\|`*_\[\]<>~#])", r"\1", text)

@@ -1,4 +1,4 @@
-"""The targets that the settings choose; a missing variable is an error at the start, not at the first alert."""
+"""Builds the alert targets of the settings. A missing variable is an error at start."""
 
 import base64
 import binascii
@@ -20,23 +20,23 @@ T = TypeVar("T")
 
 GOOGLE_CHAT_REFERENCE: Final = "googlechat:notify:webhook_url"
 FindSecret = Callable[[str], str | None]
-"""From a key-vault reference to its value; None where there is none."""
+"""Returns the value of a key-vault reference; None if there is none."""
 
 
 def no_secret(reference: str) -> str | None:  # noqa: ARG001
-    """Find nothing: where there is no key vault."""
+    """Return None: the lookup where there is no key vault."""
     return None
 
 
 def build_targets(settings: Settings, find_secret: FindSecret = no_secret) -> tuple[Target, ...]:
-    """Build what WEBHOOK_TYPE names.
+    """Build the targets in WEBHOOK_TYPE.
 
     Args:
-        settings: The environment's.
-        find_secret: The key vault, asked for Google Chat's address when the environment has none.
+        settings: The settings.
+        find_secret: Lookup in the key vault, for Google Chat's URL if the environment has none.
 
     Raises:
-        SettingsError: A variable of a chosen type is missing or wrong.
+        SettingsError: A variable of a chosen target is missing or invalid.
     """
     try:
         AllowList.of(settings.webhook_allowed_hosts, ALLOW_VARIABLE)
@@ -94,8 +94,8 @@ def _signing(settings: Settings) -> str | None:
         key = b""
     if not secret.startswith("whsec_") or not 24 <= len(key) <= 64:
         raise SettingsError(
-            "WEBHOOK_SECRET is not a Standard Webhooks secret: whsec_ and 24 to 64 bytes in base64; "
-            'make one with `printf "whsec_%s\\n" "$(openssl rand -base64 32)"`.'
+            "WEBHOOK_SECRET is not a Standard Webhooks secret (whsec_ and 24 to 64 bytes in base64): "
+            'create one with `printf "whsec_%s\\n" "$(openssl rand -base64 32)"`.'
         )
     return secret
 
@@ -107,10 +107,10 @@ def _address(given: SecretStr | None, target: str, variable: str) -> str:
 
 
 def _checked(url: str, variable: str) -> str:
-    if not url.lower().startswith(("https://", "http://")) or any(letter.isspace() for letter in url):
-        raise SettingsError(f"{variable} is not a web address: it begins with https:// and has no spaces.")
+    if not url.lower().startswith(("https://", "http://")) or any(char.isspace() for char in url):
+        raise SettingsError(f"{variable} is not a URL: it must start with https:// and contain no spaces.")
     return url
 
 
 def _missing(target: str, variable: str) -> str:
-    return f"WEBHOOK_TYPE names {target}, but {variable} is not set: set it, or take {target} out of WEBHOOK_TYPE."
+    return f"WEBHOOK_TYPE names {target}, but {variable} is not set: set it, or remove {target} from WEBHOOK_TYPE."

@@ -1,7 +1,7 @@
-"""The dead man's switch: an address that is called every minute while the system works, and not called otherwise.
+"""The dead man's switch: a URL that is called every minute while the system works.
 
-Who is behind the address (healthchecks.io, Dead Man's Snitch, an Alertmanager elsewhere) tells people when the calls
-stop. It is the only alert that does not need this system to be alive.
+The service behind the URL (healthchecks.io, Dead Man's Snitch, an Alertmanager on another machine) alerts when the
+calls stop. This is the only alert that works while this system is down.
 """
 
 import asyncio
@@ -17,15 +17,15 @@ _SEND_SECONDS: Final = 10.0
 
 
 class DeadManFailed(Exception):
-    """The address did not take the call; the message says why, without the address, which is a secret."""
+    """The call failed. The message gives the reason, without the URL, which is a secret."""
 
 
 class DeadManSwitch:
-    """Calls COGO_DEADMAN_URL. All processes share one interval, which is claimed in the database.
+    """Calls COGO_DEADMAN_URL once per interval; all processes share the interval through the database.
 
     Args:
-        transport: The database.
-        settings: For the address and WEBHOOK_ALLOWED_HOSTS.
+        transport: Connection to the database.
+        settings: For the URL and WEBHOOK_ALLOWED_HOSTS.
     """
 
     def __init__(self, transport: Transport, settings: Settings) -> None:
@@ -33,11 +33,11 @@ class DeadManSwitch:
         self._settings = settings
 
     def call_if_due(self) -> bool:
-        """Call the address if the system works and nobody has called it within a minute; return whether it was called.
+        """Call the URL unless a process called it within the last minute; return whether it was called.
 
         Raises:
-            QueueError: The database is away, so that the call does not happen.
-            DeadManFailed: The address did not take it.
+            QueueError: The database is unreachable, so the URL was not called.
+            DeadManFailed: The call failed.
         """
         url = self._settings.deadman_url
         if url is None:
@@ -55,6 +55,6 @@ class DeadManSwitch:
             async with webhooks(self._settings.webhook_allowed_hosts, _SEND_SECONDS) as sender:
                 answer = await sender.send("GET", url, {"User-Agent": "cogo-dagster"})
         except PostFailed as failure:
-            raise DeadManFailed(f"The address in COGO_DEADMAN_URL cannot be called: {failure.sentence}") from None
+            raise DeadManFailed(f"The call of COGO_DEADMAN_URL failed: {failure.sentence}") from None
         if not 200 <= answer.status < 300:
-            raise DeadManFailed(f"The address in COGO_DEADMAN_URL answered with status {answer.status}.")
+            raise DeadManFailed(f"COGO_DEADMAN_URL responded with status {answer.status}.")

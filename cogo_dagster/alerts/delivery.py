@@ -1,7 +1,7 @@
-"""One bounded pass: promote what went wrong, then send what each target is to be told. Anybody may run one, any time.
+"""A delivery pass: raise alerts for failures, then send due messages to each target. Passes may run concurrently.
 
-A message is claimed, sent, settled. Whoever is killed in between leaves a claim that expires, and the message is sent
-again under the same id: at least once, and a receiver that keeps ids takes it once.
+A message is claimed, sent and settled. If the process dies in between, the claim expires and the message is sent again
+with the same id: delivery is at least once, and a receiver can deduplicate by id.
 """
 
 import asyncio
@@ -17,19 +17,19 @@ from cogo_dagster.alerts.target import Target
 from cogo_dagster.net.webhooks import PostFailed, Webhooks, webhooks
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.rates import RateLimits
-from cogo_dagster.queue.rows.alerts import MessageClaim, Promoted
+from cogo_dagster.queue.rows.alerts import AlertEvaluation, MessageClaim
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.settings import Settings, SettingsError
 
 _LEASE_SECONDS: Final = 90
 _SEND_SECONDS: Final = 15.0
 _BEGIN_SECONDS: Final = 5.0
-_PROMOTIONS: Final = 20
+_MAX_EVALUATIONS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryAttempt:
-    """One message that was tried in a pass."""
+    """A message that was sent, or tried, in a pass."""
 
     target: str
     event: str
@@ -39,34 +39,34 @@ class DeliveryAttempt:
 
 @dataclass(slots=True)
 class PassReport:
-    """What a pass did.
+    """Result of a pass.
 
     Attributes:
-        promoted: How many failures became alerts, by source.
-        attempts: The messages tried, in order.
-        waiting: Seconds until a target may be tried again, by target.
-        disabled: Targets that are switched off.
+        raised: Number of failures that raised an alert, by source.
+        attempts: The messages that were tried, in order.
+        waiting: Seconds until the next attempt, by target.
+        disabled: Targets that are disabled.
     """
 
-    promoted: dict[str, int] = field(default_factory=dict)
+    raised: dict[str, int] = field(default_factory=dict)
     attempts: list[DeliveryAttempt] = field(default_factory=list)
     waiting: dict[str, float] = field(default_factory=dict)
     disabled: list[str] = field(default_factory=list)
 
     @property
     def delivered(self) -> int:
-        """Messages that arrived."""
+        """Number of delivered messages."""
         return sum(attempt.receipt.outcome is DeliveryOutcome.DELIVERED for attempt in self.attempts)
 
     @property
     def failed(self) -> int:
-        """Messages that did not."""
+        """Number of messages that were not delivered."""
         return len(self.attempts) - self.delivered
 
     def to_json(self) -> dict[str, Json]:
-        """Return the document that commands print."""
+        """Return the pass as the JSON document that commands print."""
         return {
-            "promoted": self.promoted,
+            "promoted": self.raised,
             "delivered": self.delivered,
             "failed": self.failed,
             "attempts": [
@@ -80,13 +80,13 @@ class PassReport:
 
 
 class Deliverer:
-    """Runs passes for the targets that are configured here.
+    """Runs delivery passes for the configured targets.
 
     Args:
-        transport: The database.
-        targets: Where messages go; without any, a pass only promotes.
-        settings: For allowed hosts and the time between repeats.
-        hide: Takes secrets out of text before anything is rendered.
+        transport: Connection to the database.
+        targets: Where messages are sent; without targets, a pass only raises alerts.
+        settings: For allowed hosts and the interval of repeats.
+        hide: Redacts secrets in a text before it is rendered.
     """
 
     def __init__(
@@ -99,19 +99,19 @@ class Deliverer:
         self._hide = hide
 
     def configured(self) -> list[dict[str, str | None]]:
-        """Return the targets as the engine takes them; one whose address cannot be found now has no digest."""
+        """Return the targets as arguments of SQL functions; without a digest if the address cannot be determined."""
         return [{"target": one.name, "address_digest": _digest(one)} for one in self._targets]
 
-    def promote(self) -> dict[str, int]:
-        """Turn what went wrong into alerts; return the counts by source, empty if somebody else is at it.
+    def evaluate(self) -> dict[str, int]:
+        """Raise alerts for new failures; return the counts by source, empty if another pass is doing it.
 
         Raises:
-            QueueError: The database is away.
+            QueueError: The database is unreachable.
         """
         counts: dict[str, int] = {}
-        for _ in range(_PROMOTIONS):
+        for _ in range(_MAX_EVALUATIONS):
             given = {"targets": self.configured(), "repeat_seconds": self._settings.alert_repeat_seconds}
-            answer = Promoted.model_validate(self._transport.call("evaluate_alerts", given))
+            answer = AlertEvaluation.model_validate(self._transport.call("evaluate_alerts", given))
             for source, count in answer.promoted.items():
                 counts[source] = counts.get(source, 0) + count
             if not answer.more:
@@ -119,15 +119,15 @@ class Deliverer:
         return counts
 
     def run(self, max_seconds: float = 45) -> PassReport:
-        """Promote and deliver until nothing is due or the time is up.
+        """Raise alerts and deliver until nothing is due or the time is up.
 
         Args:
-            max_seconds: From 20 on, the whole pass ends within it, also where each message takes its longest.
+            max_seconds: Limit of the whole pass, timeouts of messages included, if it is at least 20.
 
         Raises:
-            QueueError: The database is away.
+            QueueError: The database is unreachable.
         """
-        report = PassReport(promoted=self.promote())
+        report = PassReport(raised=self.evaluate())
         if self._targets:
             asyncio.run(self._deliver(report, time.monotonic() + _sending_seconds(max_seconds)))
         return report
@@ -135,7 +135,7 @@ class Deliverer:
     async def _deliver(self, report: PassReport, deadline: float) -> None:
         async with webhooks(self._settings.webhook_allowed_hosts, _SEND_SECONDS) as sender:
             loops = (self._serve(target, sender, report, deadline) for target in self._targets)
-            # One target's trouble is not another's: each is served to its end before an error is raised.
+            # Targets are independent: each is served to its end before an error is raised.
             problems = [one for one in await asyncio.gather(*loops, return_exceptions=True) if one is not None]
         if problems:
             raise problems[0]
@@ -166,18 +166,18 @@ class Deliverer:
             return Receipt(DeliveryOutcome.RELEASED, retry_after_seconds=wait_seconds)
         try:
             receipt = await target.send(message, sender)
-            # What a target answers is a stranger's text.
-            return replace(receipt, sentence=receipt.sentence and self._hide(receipt.sentence))
+            # The response of a target is untrusted text.
+            return replace(receipt, message=receipt.message and self._hide(receipt.message))
         except PostFailed as failure:
             return from_failure(failure)
         except SettingsError as error:
             return Receipt(DeliveryOutcome.RETRY, "settings", self._hide(str(error)))
         except Exception as error:  # noqa: BLE001 - a bug in rendering one message must not stop the others
-            sentence = self._hide(f"The message could not be made: {type(error).__name__}.")
-            return Receipt(DeliveryOutcome.RETRY, type(error).__name__, sentence)
+            text = self._hide(f"The message could not be rendered: {type(error).__name__}.")
+            return Receipt(DeliveryOutcome.RETRY, type(error).__name__, text)
 
     async def _wait_for_turn(self, target: Target, deadline: float) -> float:
-        """Wait for the target's rate, which all processes share; return the seconds left if that is too long."""
+        """Wait for the target's rate limit, shared by all processes; return the seconds left if that is too long."""
         while True:
             grant = await asyncio.to_thread(self._rates.acquire, target.rate)
             if grant.granted:
@@ -202,12 +202,12 @@ class Deliverer:
 
 
 def _sending_seconds(max_seconds: float) -> float:
-    """Return how long messages are begun: one that begins last still has its whole deadline within the pass."""
+    """Return how long a pass starts messages: the last one started has its full timeout within the pass."""
     return max(max_seconds - _SEND_SECONDS, min(max_seconds, _BEGIN_SECONDS))
 
 
 def _digest(target: Target) -> str | None:
     try:
         return target.address_digest
-    except Exception:  # noqa: BLE001 - the key vault's trouble: the message that is tried will say so
+    except Exception:  # noqa: BLE001 - the key vault failed: sending a message reports it
         return None

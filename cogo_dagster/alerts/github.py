@@ -1,4 +1,4 @@
-"""GitHub: a repository_dispatch event for the workflow alert-issues.yml, or the Issues API directly."""
+"""GitHub target: sends a repository_dispatch event to the workflow alert-issues.yml, or uses the Issues API."""
 
 import json
 from typing import Final, Literal
@@ -20,16 +20,16 @@ _VERSION: Final = "2022-11-28"
 _SECONDARY_WAIT_SECONDS: Final = 60.0
 
 
-class GitHubRefused(Exception):
-    """An answer that ends the delivery."""
+class GitHubError(Exception):
+    """A response other than success."""
 
     def __init__(self, receipt: Receipt) -> None:
-        super().__init__(receipt.sentence)
+        super().__init__(receipt.message)
         self.receipt = receipt
 
 
 class GitHubTarget:
-    """One repository."""
+    """A repository."""
 
     name = "github"
 
@@ -41,16 +41,16 @@ class GitHubTarget:
         self._token = token
         self._delivery = delivery
         self._settings = settings
-        # GitHub asks for a second between requests that write, and an upsert makes three.
+        # GitHub recommends one second between writes; updating an issue takes three.
         self.rate = Rate("alerts:github", 1, 1 if delivery == "dispatch" else 0.3)
 
     @property
     def address_digest(self) -> str:
-        """Tells one repository, token and way from another."""
+        """Identifies the repository, token and mode of delivery."""
         return digest_of(self._base, self._token, self._delivery)
 
     async def send(self, message: Message, webhooks: Webhooks) -> Receipt:
-        """Tell the repository."""
+        """Send a message as a repository_dispatch event or as an issue."""
         wanted = issue(message, notice(message, self._settings))
         try:
             if self._delivery == "dispatch":
@@ -58,8 +58,8 @@ class GitHubTarget:
                 await self._call(webhooks, "POST", "/dispatches", payload)
                 return Receipt.delivered()
             return Receipt.delivered(await self._upsert(webhooks, wanted))
-        except GitHubRefused as refused:
-            return refused.receipt
+        except GitHubError as error:
+            return error.receipt
 
     async def _upsert(self, webhooks: Webhooks, wanted: Issue) -> str | None:
         found = await self._open_issues(webhooks, wanted.labels[0])
@@ -104,7 +104,7 @@ class GitHubTarget:
         return [one for one in found if "pull_request" not in one]
 
     async def _has(self, webhooks: Webhooks, one: Json, mark: str) -> bool:
-        """Whether the issue or one of its last comments is this very message."""
+        """Whether the issue or one of its latest comments is this message."""
         if mark in (one["body"] or ""):
             return True
         page = max(1, -(-one.get("comments", 0) // 100))
@@ -134,45 +134,42 @@ class GitHubTarget:
         answer = await webhooks.send(method, f"{self._base}{path}", headers, content)
         receipt = read(answer, self._repository)
         if receipt.outcome is not DeliveryOutcome.DELIVERED:
-            raise GitHubRefused(receipt)
+            raise GitHubError(receipt)
         try:
             return json.loads(answer.body) if answer.body.strip() else None
         except ValueError:
-            raise GitHubRefused(
-                Receipt(DeliveryOutcome.RETRY, "unexpected_answer", "GitHub did not answer in JSON.")
+            raise GitHubError(
+                Receipt(DeliveryOutcome.RETRY, "unexpected_answer", "GitHub did not respond with JSON.")
             ) from None
 
 
 def read(answer: Answer, repository: str) -> Receipt:
-    """Read GitHub's answer: it limits by 403 as well as 429, and hides by 404 what a token may not see."""
+    """Interpret a response. GitHub rate-limits with 403 or 429, and responds 404 to a token without access."""
     headers, status = answer.headers, answer.status
     limited = "retry-after" in headers or headers.get("x-ratelimit-remaining") == "0"
     if status == 429 or (status == 403 and (limited or "secondary rate limit" in answer.body)):
         wait = retry_after_seconds(headers) or _SECONDARY_WAIT_SECONDS
-        return Receipt(
-            DeliveryOutcome.RETRY, "rate_limited", "GitHub limits our rate: it is tried again.", status, wait
-        )
+        return Receipt(DeliveryOutcome.RETRY, "rate_limited", "GitHub limits the request rate; retrying.", status, wait)
     if status in (401, 403, 404):
-        sentence = _refusal(answer, repository)
-        return Receipt(DeliveryOutcome.DEAD, f"http_{status}", sentence, status)
+        return Receipt(DeliveryOutcome.DEAD, f"http_{status}", _access_error(answer, repository), status)
     return from_status(answer, "GitHub", "GITHUB_OWNER and GITHUB_REPO")
 
 
-def _refusal(answer: Answer, repository: str) -> str:
+def _access_error(answer: Answer, repository: str) -> str:
     if answer.status == 401:
-        return "GitHub answered 401: GITHUB_TOKEN is wrong, expired or revoked; set a new one."
+        return "GitHub responded with 401: GITHUB_TOKEN is wrong, expired or revoked; set a new one."
     if "x-github-sso" in answer.headers:
         return (
-            f"GitHub answered {answer.status}: authorise GITHUB_TOKEN for the organisation's SSO "
+            f"GitHub responded with {answer.status}: authorise GITHUB_TOKEN for the organisation's SSO "
             "(token settings, Configure SSO)."
         )
     if answer.status == 403:
         needed = answer.headers.get(
             "x-accepted-github-permissions", "contents=write (dispatch) or issues=write (issues)"
         )
-        return f"GitHub answered 403 for {repository}: GITHUB_TOKEN lacks a permission; it needs {needed[:100]}."
+        return f"GitHub responded with 403 for {repository}: GITHUB_TOKEN lacks a permission; it needs {needed[:100]}."
     return (
-        f"GitHub answered 404 for {repository}: GITHUB_OWNER and GITHUB_REPO do not match, the token has no access to "
-        "the repository, or it is not authorised for the organisation's SSO. Prefer a classic token with `repo` and "
-        "`workflow`, of a collaborator with Admin."
+        f"GitHub responded with 404 for {repository}: GITHUB_OWNER or GITHUB_REPO is wrong, the token has no access to "
+        "the repository, or it is not authorised for the organisation's SSO. A classic token with `repo` and "
+        "`workflow`, of a collaborator with the role Admin, works."
     )

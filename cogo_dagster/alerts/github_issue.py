@@ -1,7 +1,7 @@
-"""An alert as a GitHub issue: title, body, labels. One issue per fingerprint; a storm shares one.
+"""Renders an alert as a GitHub issue: title, body, labels. One issue per fingerprint; alerts of one message share one.
 
-GitHub takes 65,535 characters of payload, 65,536 of body and 50 of a label. What comes from errors is put where it
-mentions nobody.
+GitHub's limits are 65,535 characters of payload, 65,536 of body and 50 of a label. Mentions in error messages are
+broken, so that the text of an error notifies no one.
 """
 
 import json
@@ -24,13 +24,13 @@ ALERT_LABEL: Final = "alert"
 
 @dataclass(frozen=True, slots=True)
 class Issue:
-    """What the workflow or the Issues API is to do.
+    """What the workflow or the Issues API should do.
 
     Attributes:
-        event: `firing` and `repeat` open an issue or comment on the open one; `resolved` comments, takes the label
-            away and closes it once it has no such label left; `announcement` opens one and closes the one before.
-        labels: One per fingerprint, by which the issue is found again.
-        mark: Stands in the body, so that a message that arrives twice is written once.
+        event: `firing` and `repeat` open an issue or comment on the open one; `resolved` comments, removes the label,
+            and closes the issue once no alert label is left; `announcement` opens one and closes the previous one.
+        labels: One per fingerprint; they identify the issue.
+        mark: Comment in the body by which a repeated message is recognized.
     """
 
     event: Event
@@ -40,7 +40,7 @@ class Issue:
     mark: str
 
     def to_json(self) -> dict[str, JsonValue]:
-        """Return the one property of the workflow's payload."""
+        """Return the value of `alert` in the workflow's payload."""
         return {
             "event": self.event.value,
             "title": self.title,
@@ -50,29 +50,29 @@ class Issue:
         }
 
 
-def issue(message: Message, said: Notice) -> Issue:
-    """Say a message as an issue or a comment on it."""
+def issue(message: Message, content: Notice) -> Issue:
+    """Render a message as an issue, or as a comment on one."""
     mark = f"<!-- cogo-message {message.message_id} -->"
     if message.event is Event.ANNOUNCEMENT:
         labels: tuple[str, ...] = (f"announcement:{message.alerts[0].kind}"[:50],)
-        facts = "".join(f"- **{name}:** {value}\n" for name, value in said.facts)
-        text = _cut(f"{facts}\n{said.markdown}", _BODY_BYTES - _LINKS)
-        text = f"{text}\n\n{_links(further_links(said, text)[:20], _LINKS)}"
+        facts = "".join(f"- **{name}:** {value}\n" for name, value in content.facts)
+        text = _cut(f"{facts}\n{content.markdown}", _BODY_BYTES - _LINKS)
+        text = f"{text}\n\n{_links(further_links(content, text)[:20], _LINKS)}"
     else:
         labels = tuple(f"alert:{alert.fingerprint}"[:50] for alert in message.alerts)
-        # Every alert of the message counts as told, so every one has its share of the room.
-        share = _BODY_BYTES // len(said.entries)
-        text = "\n\n".join(_entry(entry, share) for entry in said.entries)
-    title = cut(_quiet(said.headline), _TITLE)
+        # Each alert of the message will be marked as delivered, so each gets an equal share of the body.
+        share = _BODY_BYTES // len(content.entries)
+        text = "\n\n".join(_entry(entry, share) for entry in content.entries)
+    title = cut(_quiet(content.headline), _TITLE)
     left = _PAYLOAD - sum(_size(part) + 4 for part in (title, *labels, mark, mark))
     return Issue(message.event, title, f"{cut_to(text, left, _size)}\n\n{mark}", labels, mark)
 
 
 def _entry(entry: Entry, share: int) -> str:
-    title, sentence = _cut(entry.title, share * 3 // 10), _cut(entry.sentence, share // 4)
+    title, summary = _cut(entry.title, share * 3 // 10), _cut(entry.summary, share // 4)
     left = share // 4
     error = f"\n\n```text\n{_cut(entry.error, left, quiet=False).replace('```', QUOTES)}\n```" if entry.error else ""
-    return f"**{title}**\n\n{sentence}{error}\n\n{_links(entry.links, left)}".rstrip()
+    return f"**{title}**\n\n{summary}{error}\n\n{_links(entry.links, left)}".rstrip()
 
 
 def _cut(text: str, limit: int, *, quiet: bool = True) -> str:
@@ -81,15 +81,15 @@ def _cut(text: str, limit: int, *, quiet: bool = True) -> str:
 
 
 def _links(links: tuple[Link, ...], limit: int) -> str:
-    """Return the first links that fit; a link that is cut leads nowhere."""
+    """Return as many whole links as fit; a truncated link would be broken."""
     return " · ".join(fitting([f"[{link.title}]({link.url})" for link in links], limit, lambda one: _size(one) + 4))
 
 
 def _size(part: str) -> int:
-    """Return how many characters text has inside the payload, which is JSON."""
+    """Return the size of a text within the JSON payload."""
     return len(json.dumps(part)) - 2
 
 
 def _quiet(text: str) -> str:
-    """Break mentions of people and of other issues: nobody is to be called by the text of an error."""
+    """Break mentions of users and references to issues, so that an error message notifies no one."""
     return _MENTION.sub("\\1\u200b", text)

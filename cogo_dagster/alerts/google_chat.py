@@ -1,7 +1,7 @@
-"""Google Chat: incoming webhooks with cards, one thread per fingerprint.
+"""Google Chat target: incoming webhooks with cards, one thread per fingerprint.
 
 Limits (https://developers.google.com/workspace/chat/api/reference/rest/v1/spaces.messages): 32,000 bytes a message,
-4,096 characters of text in some deployments; one message a second for all webhooks of a space.
+4,096 characters of text in some deployments; one message per second for all webhooks of a space.
 """
 
 import html
@@ -38,10 +38,10 @@ _COLORS: Final = {Event.FIRING: "🔴", Event.REPEAT: "🟠", Event.RESOLVED: "�
 
 
 class GoogleChatTarget:
-    """One webhook of a space.
+    """A webhook of a space.
 
     Args:
-        address: Finds the webhook's address: the environment's, else the key vault's, looked up when it is needed.
+        address: Returns the URL of the webhook, from the environment or the key vault; called when it is needed.
         settings: For links.
     """
 
@@ -54,7 +54,7 @@ class GoogleChatTarget:
 
     @property
     def address_digest(self) -> str:
-        """Tells one webhook from another."""
+        """Identifies the webhook."""
         return digest_of(self._address())
 
     async def send(self, message: Message, webhooks: Webhooks) -> Receipt:
@@ -75,60 +75,60 @@ class GoogleChatTarget:
 
 
 def read(answer: Answer) -> Receipt:
-    """Read Chat's answer: by status, with Google's own word for the class of the error."""
+    """Interpret a response: its HTTP status, and Google's error status as the error class."""
     if 200 <= answer.status < 300:
         return Receipt.delivered(_field(answer.body, "name"))
     status = _field(answer.body, "status")
     if answer.status in (401, 403, 404):
-        sentence = (
-            f"Google Chat answered {answer.status}: the webhook or its space is gone, or an admin has switched "
-            "webhooks off. Make a new one and set GOOGLE_CHAT_WEBHOOK_URL, or googlechat:notify:webhook_url in the key "
-            "vault."
+        message = (
+            f"Google Chat responded with {answer.status}: the webhook or its space was deleted, or an administrator "
+            "has disabled webhooks. Create a new webhook and set GOOGLE_CHAT_WEBHOOK_URL, or "
+            "googlechat:notify:webhook_url in the key vault."
         )
-        return Receipt(DeliveryOutcome.DEAD, (status or f"http_{answer.status}").lower(), sentence, answer.status)
+        return Receipt(DeliveryOutcome.DEAD, (status or f"http_{answer.status}").lower(), message, answer.status)
     return from_status(answer, "Google Chat", "GOOGLE_CHAT_WEBHOOK_URL")
 
 
-def render(message: Message, said: Notice, thread: str) -> dict[str, Json]:
+def render(message: Message, content: Notice, thread: str) -> dict[str, Json]:
     """Return the body of the request, within Chat's limits."""
-    if said.event is Event.ANNOUNCEMENT and message.alerts[0].kind == "test":
+    if content.event is Event.ANNOUNCEMENT and message.alerts[0].kind == "test":
         return {"text": TEST_TEXT}
-    headline = f"{_COLORS[said.event]} {_plain(said.headline)}"
+    headline = f"{_COLORS[content.event]} {_plain(content.headline)}"
     body: dict[str, Json] = {"thread": {"threadKey": thread}}
-    if said.event is Event.ANNOUNCEMENT:
-        lines = chat_text(said.markdown, _plain, lambda title, url: f"<{url}|{_plain(title)}>").split("\n")
+    if content.event is Event.ANNOUNCEMENT:
+        lines = chat_text(content.markdown, _plain, lambda title, url: f"<{url}|{_plain(title)}>").split("\n")
         body["text"] = "\n".join(fitting([f"*{headline}*", *lines], _TEXT, utf16_units))
     else:
         body["text"] = cut_to(headline, _TEXT, utf16_units)
-    card = {"header": {"title": cut(headline, 200)}, "sections": [{"widgets": _widgets(said)}]}
-    whole = body | {"cardsV2": [{"cardId": thread[:64], "card": card}]} if said.entries or said.facts else body
+    card = {"header": {"title": cut(headline, 200)}, "sections": [{"widgets": _widgets(content)}]}
+    whole = body | {"cardsV2": [{"cardId": thread[:64], "card": card}]} if content.entries or content.facts else body
     return whole if _bytes(whole) <= _BYTES else body
 
 
-def _widgets(said: Notice) -> list[Json]:
-    buttons = [_button(link) for link in further_links(said, said.markdown)[:6]]
+def _widgets(content: Notice) -> list[Json]:
+    buttons = [_button(link) for link in further_links(content, content.markdown)[:6]]
     facts = [
-        {"decoratedText": {"topLabel": cut(name, 100), "text": _cut(value, 600)}} for name, value in said.facts[:10]
+        {"decoratedText": {"topLabel": cut(name, 100), "text": _cut(value, 600)}} for name, value in content.facts[:10]
     ]
-    # Every alert of the message counts as told, so every one has its share of the room.
-    share = min(_PARAGRAPH, _ENTRIES // max(len(said.entries), 1))
+    # Each alert of the message will be marked as delivered, so each gets an equal share of the card.
+    share = min(_PARAGRAPH, _ENTRIES // max(len(content.entries), 1))
     return [
         *facts,
-        *({"textParagraph": {"text": _paragraph(entry, share, said.links)}} for entry in said.entries),
+        *({"textParagraph": {"text": _paragraph(entry, share, content.links)}} for entry in content.entries),
         *([{"buttonList": {"buttons": buttons}}] if buttons else []),
     ]
 
 
 def _paragraph(entry: Entry, share: int, below: tuple[Link, ...]) -> str:
-    title, sentence = _cut(entry.title, share * 3 // 10), _cut(entry.sentence, share // 4)
+    title, summary = _cut(entry.title, share * 3 // 10), _cut(entry.summary, share // 4)
     links = " · ".join(
         f'<a href="{html.escape(link.url)}">{html.escape(link.title)}</a>'
         for link in entry.links[:3]
         if link not in below
     )
-    left = share - _bytes(title) - _bytes(sentence) - 40
+    left = share - _bytes(title) - _bytes(summary) - 40
     error = f"<br><i>{_cut(entry.error, left)}</i>" if entry.error else ""
-    text = f"<b>{title}</b><br>{sentence}{error}"
+    text = f"<b>{title}</b><br>{summary}{error}"
     return f"{text}<br>{links}" if _bytes(links) <= left - _bytes(error) else text
 
 
@@ -145,12 +145,12 @@ def _button(link: Link) -> Json:
 
 
 def _plain(text: str) -> str:
-    """Take the meaning from mentions such as <users/all>, which text of Chat knows no escape for."""
+    """Replace angle brackets, so that text such as <users/all> is no mention; Chat has no escape for them."""
     return text.replace("<", "‹").replace(">", "›")
 
 
 def _with_query(url: str, request_id: str) -> str:
-    """Ask for the reply to go into the thread, and for a repeated request not to make a second message."""
+    """Add parameters: reply in the thread, and deduplicate repeated requests."""
     parts = urlsplit(url)
     ours = {"messageReplyOption": "REPLY_MESSAGE_FALLBACK_TO_NEW_THREAD", "requestId": request_id}
     given = [(name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if name not in ours]
@@ -158,7 +158,7 @@ def _with_query(url: str, request_id: str) -> str:
 
 
 def _field(body: str, name: str) -> str | None:
-    """Read a field of an answer, which may be wrapped in `error`."""
+    """Return a string field of a response, which may be wrapped in `error`."""
     try:
         document = json.loads(body)
     except ValueError:

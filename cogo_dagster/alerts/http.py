@@ -1,4 +1,4 @@
-"""Any address: the alert as a JSON document, signed after Standard Webhooks where there is a secret.
+"""HTTP target: posts the alert as JSON, signed according to Standard Webhooks if there is a secret.
 
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 """
@@ -23,7 +23,7 @@ _BYTES: Final = 20_000
 
 
 class HttpTarget:
-    """One address of somebody's own."""
+    """A URL of the operator's choice."""
 
     name = "http"
     rate = Rate("alerts:http", 10, 5)
@@ -35,11 +35,11 @@ class HttpTarget:
 
     @property
     def address_digest(self) -> str:
-        """Tells one address from another."""
+        """Identifies the URL."""
         return digest_of(self._url)
 
     async def send(self, message: Message, webhooks: Webhooks) -> Receipt:
-        """Post the document; the id is the message's on every try, the time and signature are this one's."""
+        """Post the document. Retries have the same id, with a new timestamp and signature."""
         now = datetime.now(UTC)
         content = json.dumps(render(message, notice(message, self._settings), now), ensure_ascii=False)
         message_id = f"msg_{message.message_id.hex}"
@@ -55,28 +55,29 @@ class HttpTarget:
 
 
 def read(answer: Answer) -> Receipt:
-    """Read an answer as Standard Webhooks says: 2xx is success, 410 means never again."""
+    """Interpret a response according to Standard Webhooks: 2xx is success, 410 disables the target."""
     if answer.status == 410:
-        sentence = (
-            "The receiver answered 410, gone: it is disabled until WEBHOOK_URL changes or `cogo alerts replay http`."
+        message = (
+            "The receiver responded with 410 (gone): the target is disabled until WEBHOOK_URL changes, or until "
+            "`cogo alerts replay http`."
         )
-        return Receipt(DeliveryOutcome.GONE, "http_410", sentence, 410)
+        return Receipt(DeliveryOutcome.GONE, "http_410", message, 410)
     return from_status(answer, "The receiver", "WEBHOOK_URL")
 
 
-def render(message: Message, said: Notice, now: datetime) -> dict[str, Json]:
-    """Return the document, within the size that receivers expect."""
+def render(message: Message, content: Notice, now: datetime) -> dict[str, Json]:
+    """Return the document, shortened to the size that receivers accept."""
     kind = f"announcement.{message.alerts[0].kind}" if message.event is Event.ANNOUNCEMENT else f"alert.{message.event}"
     data: dict[str, Json] = {
         "message_id": str(message.message_id),
-        "title": said.headline,
-        "alerts": [_alert(entry) for entry in said.entries],
+        "title": content.headline,
+        "alerts": [_alert(entry) for entry in content.entries],
     }
     if message.event is Event.ANNOUNCEMENT:
         data |= {
-            "markdown": cut(said.markdown, 12_000),
-            "facts": [{"name": name, "value": value} for name, value in said.facts[:50]],
-            "links": [{"title": link.title, "url": link.url} for link in said.links[:20]],
+            "markdown": cut(content.markdown, 12_000),
+            "facts": [{"name": name, "value": value} for name, value in content.facts[:50]],
+            "links": [{"title": link.title, "url": link.url} for link in content.links[:20]],
         }
     whole = {"type": kind, "timestamp": now.isoformat(), "data": data}
     for shorten in (_without_links, _with_short_errors, _with_short_text):

@@ -1,4 +1,4 @@
-"""Passes again and again in a thread of their own, beside whatever a process is there for."""
+"""Runs delivery passes periodically in a background thread of a long-running process."""
 
 import contextlib
 import threading
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from cogo_dagster.alerts.deadman import DeadManFailed
-from cogo_dagster.alerts.outage import OutageWatch, is_away
+from cogo_dagster.alerts.outage import OutageWatch, is_unreachable
 from cogo_dagster.queue.backoff import jittered
 from cogo_dagster.queue.errors import QueueError
 
@@ -16,14 +16,14 @@ _STOP_SECONDS: Final = 20.0
 
 
 class AlertLoop:
-    """Runs a pass every ten seconds or so. Its trouble is said once, and never reaches the process it lives in.
+    """Runs a pass about every ten seconds. An error is reported once, and never ends the process.
 
     Args:
-        deliver: Does one pass of at most so many seconds.
-        call_switch: Calls the dead man's switch if that is due.
-        watch: Tells of a database that is away.
-        say: Where a sentence about trouble goes.
-        pause_seconds: Between two passes, with jitter, so that several processes spread.
+        deliver: Runs a pass of at most the given number of seconds.
+        call_switch: Calls the dead man's switch if it is due.
+        watch: Reports an unreachable database to the targets.
+        say: Called with messages about failures.
+        pause_seconds: Pause between two passes, with jitter.
     """
 
     def __init__(
@@ -40,11 +40,11 @@ class AlertLoop:
         self._say = say
         self._pause_seconds = pause_seconds
         self._stopping = threading.Event()
-        self._said: set[str] = set()
+        self._reported: set[str] = set()
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
-        """Run for as long as the block lasts; a pass under way is waited for, a while."""
+        """Run in a thread until the block ends; then wait for the current pass, up to 20 s."""
         thread = threading.Thread(target=self._run, name="cogo-alerts", daemon=True)
         thread.start()
         try:
@@ -54,29 +54,29 @@ class AlertLoop:
             thread.join(_STOP_SECONDS)
 
     def once(self) -> None:
-        """Do one pass, whatever happens."""
+        """Run one pass; never raises."""
         try:
             self._deliver(_PASS_SECONDS)
             self._call_switch()
-            self._said.clear()
+            self._reported.clear()
         except DeadManFailed as error:
-            self._tell(str(error))
-        except Exception as error:  # noqa: BLE001 - the process has other work
-            self._tell(f"Alerts are not delivered: {error}")
-            if isinstance(error, QueueError) and is_away(error):
-                self._tell_past_the_database(error)
+            self._report(str(error))
+        except Exception as error:  # noqa: BLE001 - alerts must not end the process
+            self._report(f"Alerts are not delivered: {error}")
+            if isinstance(error, QueueError) and is_unreachable(error):
+                self._report_outage(error)
 
-    def _tell_past_the_database(self, error: QueueError) -> None:
+    def _report_outage(self, error: QueueError) -> None:
         try:
-            self._watch.away(error)
-        except Exception as trouble:  # noqa: BLE001 - a full disk, say: the next pass tries again
-            self._tell(f"Nobody can be told that the database is away: {trouble}")
+            self._watch.database_down(error)
+        except Exception as failure:  # noqa: BLE001 - for example a full disk: the next pass tries again
+            self._report(f"The outage of the database cannot be reported: {failure}")
 
     def _run(self) -> None:
         while not self._stopping.wait(jittered(self._pause_seconds, 0.75, 1.25)):
             self.once()
 
-    def _tell(self, sentence: str) -> None:
-        if sentence not in self._said:
-            self._said.add(sentence)
-            self._say(sentence)
+    def _report(self, message: str) -> None:
+        if message not in self._reported:
+            self._reported.add(message)
+            self._say(message)

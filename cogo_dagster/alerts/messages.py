@@ -1,11 +1,11 @@
-"""The words of alerts.
+"""The data model of alerts.
 
-alert         one episode of something wrong: it fires, counts what goes on, and is resolved
-fingerprint   the same for failures that have one cause; threads, labels and silences go by it
-target        where messages go: slack, googlechat, github, http
-message       what is sent to one target at once: one alert, several alike, or an announcement
-delivery      what one target was told of one alert
-announcement  something told once that is no failure, such as the weekly summary
+alert         an episode of one condition: it fires, counts occurrences, and resolves
+fingerprint   identifies the cause; threads, labels and silences use it
+target        where messages are delivered: slack, googlechat, github, http
+message       one request to a target: an alert, several alerts of one event, or an announcement
+delivery      the message of one alert to one target
+announcement  a message that is sent once and is no failure, such as the weekly summary
 """
 
 from collections.abc import Callable, Mapping
@@ -20,34 +20,34 @@ from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.rows.alerts import ClaimedAlert, ClaimedMessage
 
 Time = datetime | Unreadable
-"""A moment, or why a row's cannot be read."""
+"""A timestamp, or why the row's cannot be read."""
 
 _MARKDOWN_LIMIT: Final = 20_000
 
 TEST_TEXT: Final = "COGO webhook test"
-"""What a test message says."""
+"""Text of a test message."""
 
 
 class Event(StrEnum):
-    """What a message says of its alerts."""
+    """What has happened to the alerts of a message."""
 
     FIRING = "firing"
-    REPEAT = "repeat"  # it went on since the last word
+    REPEAT = "repeat"  # it has occurred again since the last message
     RESOLVED = "resolved"
     ANNOUNCEMENT = "announcement"
 
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """Something to tell every target once.
+    """A message to all targets, sent once.
 
     Attributes:
-        key: Told once per key: `weekly:2026-W47`.
-        kind: `weekly`, `test`: one lower-case word.
-        markdown: The text; tables and headings are fine.
-        facts: Short names and values, shown first.
-        links: Titles and addresses.
-        image_artifact_id: A picture that is linked.
+        key: Identifies the announcement, such as `weekly:2026-W47`.
+        kind: `weekly` or `test`; one lower-case word.
+        markdown: Text; may contain headings and tables.
+        facts: Short names and values, shown before the text.
+        links: Titles and URLs.
+        image_artifact_id: Artifact with an image to link.
     """
 
     key: str
@@ -59,7 +59,7 @@ class Announcement:
     image_artifact_id: str | None = None
 
     def body(self, hide: Callable[[str], str]) -> dict[str, Json]:
-        """Return the document that is stored, with secrets hidden."""
+        """Return the document to store, with secrets redacted."""
         return {
             "markdown": hide(self.markdown)[:_MARKDOWN_LIMIT],
             "facts": [{"name": hide(name), "value": hide(value)} for name, value in self.facts.items()],
@@ -70,14 +70,14 @@ class Announcement:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """An alert as a message says it, or as lists show it.
+    """An alert in a message.
 
     Attributes:
-        count: How often so far.
-        new_count: How often since the target was last told.
-        announced_at: When that was.
-        refs: Where to look closer: `job_id`, `run_id`, `artifact_id`.
-        body: What an announcement says.
+        count: Number of occurrences.
+        new_count: Number of occurrences since the last message to the target.
+        announced_at: Time of the last message to the target.
+        refs: References for links: `job_id`, `run_id`, `artifact_id`.
+        body: Content of an announcement.
     """
 
     id: str
@@ -99,7 +99,7 @@ class Alert:
 
     @classmethod
     def from_row(cls, row: ClaimedAlert, hide: Callable[[str], str]) -> Self:
-        """Take an alert of a claimed message, with secrets hidden before anything is made of it."""
+        """Convert an alert of a claimed message, with secrets redacted."""
         return cls(
             id=str(row.id),
             fingerprint=row.fingerprint,
@@ -122,11 +122,11 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message for one target.
+    """A message to a target.
 
     Attributes:
-        message_id: The same on every retry, for receivers that know what they have.
-        attempt: The number of this try, from 1.
+        message_id: The same on every retry, so that receivers can deduplicate.
+        attempt: Number of the attempt, from 1.
     """
 
     message_id: UUID
@@ -137,6 +137,6 @@ class Message:
 
     @classmethod
     def from_row(cls, row: ClaimedMessage, hide: Callable[[str], str]) -> Self:
-        """Take a claimed message."""
+        """Convert a claimed message, with secrets redacted."""
         alerts = tuple(Alert.from_row(alert, hide) for alert in row.alerts)
         return cls(row.message_id, row.target, Event(row.event), row.attempt, alerts)

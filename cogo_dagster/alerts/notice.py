@@ -1,6 +1,6 @@
-"""What a message says, before any target's own form: a headline, sentences, facts, links.
+"""Renders a message independently of its target: headline, summaries, facts, links.
 
-Everything that comes in is redacted already; nothing here knows a target's limits.
+All input is redacted before; limits of targets are applied afterwards.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +22,7 @@ _STATES: Final[Mapping[Event, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A page to look closer."""
+    """A link to further details."""
 
     title: str
     url: str
@@ -30,28 +30,28 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One alert of a message.
+    """An alert of a message.
 
     Attributes:
-        sentence: Since when, how often, or how it ended.
-        error: Class and first line of the error; None where there is none.
+        summary: How often and when it occurred, and how it was resolved.
+        error: Class and first line of the error, if there is one.
     """
 
     alert: Alert
     title: str
-    sentence: str
+    summary: str
     error: str | None
     links: tuple[Link, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A whole message.
+    """The content of a message.
 
     Attributes:
-        headline: One line that stands alone: a notification, an issue's title.
-        entries: Its alerts; empty for an announcement.
-        markdown: An announcement's text; empty for alerts.
+        headline: One line, used as notification text or issue title.
+        entries: The alerts; empty for an announcement.
+        markdown: Text of an announcement; empty for alerts.
         facts: Short names and values.
     """
 
@@ -64,7 +64,7 @@ class Notice:
 
 
 def notice(message: Message, settings: Settings) -> Notice:
-    """Say a message in words."""
+    """Render a message."""
     if message.event is Event.ANNOUNCEMENT:
         return _announcement(message.alerts[0], settings)
     entries = tuple(_entry(alert, message.event, settings) for alert in message.alerts)
@@ -77,36 +77,37 @@ def _headline(message: Message) -> str:
     state = _STATES[message.event]
     if len(message.alerts) > 1:
         failures = sum(alert.new_count for alert in message.alerts)
-        times = "" if message.event is Event.RESOLVED else f", {failures:,} times"
-        return f"{state}: {len(message.alerts)} kinds of failure{times}"
+        failures_text = "" if message.event is Event.RESOLVED else f", {failures:,} failures"
+        return f"{state}: {len(message.alerts)} causes{failures_text}"
     times = f" (×{first.new_count:,})" if message.event is not Event.RESOLVED and first.new_count > 1 else ""
     return f"{state}: {first.title}{times}"
 
 
 def _entry(alert: Alert, event: Event, settings: Settings) -> Entry:
     parts = [part for part in (alert.error_class, alert.error_message) if part]
-    # A class that only repeats the kind says nothing.
+    # An error class that equals the kind adds nothing.
     shown = parts[1:] if parts[:1] == [alert.kind] and len(parts) > 1 else parts
-    return Entry(alert, alert.title, _sentence(alert, event), ": ".join(shown) or None, _links(alert, settings))
+    return Entry(alert, alert.title, _summary(alert, event), ": ".join(shown) or None, _links(alert, settings))
 
 
-def _sentence(alert: Alert, event: Event) -> str:
+def _summary(alert: Alert, event: Event) -> str:
     since = when(alert.first_seen_at)
     if event is Event.RESOLVED:
-        ended = f", until {when(alert.resolved_at)}" if alert.resolved_at else ""
-        return f"From {since}{ended}, {_times(alert.count)}. {alert.resolution or ''}".strip()
+        ended = f" until {when(alert.resolved_at)}" if alert.resolved_at else ""
+        return f"Occurred {_times(alert.count)} from {since}{ended}. {alert.resolution or ''}".strip()
     if event is Event.REPEAT and alert.announced_at:
-        return f"×{alert.new_count:,} since {when(alert.announced_at)}; {_times(alert.count)} in all since {since}."
+        announced = when(alert.announced_at)
+        return f"Occurred {_times(alert.new_count)} since {announced}, {alert.count:,} in total since {since}."
     if alert.count == 1:
-        return f"Since {since}, once so far."
-    return f"Since {since}, {_times(alert.count)}, last at {when(alert.last_seen_at)}."
+        return f"Occurred once, at {since}."
+    return f"Occurred {_times(alert.count)} since {since}, last at {when(alert.last_seen_at)}."
 
 
 def _facts(message: Message) -> tuple[tuple[str, str], ...]:
     if len(message.alerts) > 1:
         return ()
     alert = message.alerts[0]
-    return (("What", alert.subject), ("Since", when(alert.first_seen_at)), ("How often", f"{alert.count:,}"))
+    return (("Subject", alert.subject), ("Since", when(alert.first_seen_at)), ("Count", f"{alert.count:,}"))
 
 
 def _links(alert: Alert, settings: Settings) -> tuple[Link, ...]:
@@ -144,34 +145,34 @@ def _times(count: int) -> str:
 
 
 def when(time: Time) -> str:
-    """Write a time as people in several time zones can read it."""
+    """Format a time in UTC."""
     if isinstance(time, Unreadable):
         return "an unreadable time"
     return f"{time:%Y-%m-%d %H:%M} UTC"
 
 
 def cut(text: str, limit: int) -> str:
-    """Shorten text to a number of characters, and show that it was."""
+    """Truncate a text to a number of characters, ending with an ellipsis."""
     return text if len(text) <= limit else f"{text[: max(limit - 1, 0)]}…"
 
 
 def utf16_units(text: str) -> int:
-    """Return how long text is as JavaScript and Java count it, and with them Slack: an emoji counts twice."""
-    return len(text) + sum(letter > "\uffff" for letter in text)
+    """Return the length of a text in UTF-16 code units, in which Slack counts; an emoji has two."""
+    return len(text) + sum(char > "\uffff" for char in text)
 
 
-def further_links(said: Notice, shown: str) -> tuple[Link, ...]:
-    """Return a message's links without those that its text shows already."""
-    return tuple(link for link in said.links if link.url not in shown)
+def further_links(content: Notice, shown: str) -> tuple[Link, ...]:
+    """Return the links of a message that its text does not contain."""
+    return tuple(link for link in content.links if link.url not in shown)
 
 
 def cut_to(text: str, limit: int, measure: Callable[[str], int]) -> str:
-    """Shorten text until what becomes of it in a target's own form is small enough.
+    """Truncate a text so that its encoded form fits a limit.
 
     Args:
-        text: As it is said.
-        limit: The most that it may measure.
-        measure: How much it is once it is escaped and encoded.
+        text: Text before encoding.
+        limit: Maximum of `measure`.
+        measure: Returns the size of a text after escaping and encoding.
     """
     length = min(len(text), max(limit, 1))
     while measure(shown := cut(text, length)) > limit and length > 1:
@@ -180,7 +181,7 @@ def cut_to(text: str, limit: int, measure: Callable[[str], int]) -> str:
 
 
 def fitting(pieces: Sequence[str], limit: int, measure: Callable[[str], int] = len) -> list[str]:
-    """Return the first pieces that fit a limit together, one for each line break counted."""
+    """Return the first pieces that fit a limit, each counted with one line break."""
     kept: list[str] = []
     for piece in pieces:
         limit -= measure(piece) + 1

@@ -1,7 +1,7 @@
-"""A database that is down is reported past the database: straight to the targets, remembered in a file.
+"""Reports an unreachable database to the alert targets directly; the state is kept in a file.
 
-The file is shared by the processes of a machine, so that each target is told once per outage and machine. When the
-database answers again, what happened is written into it, and it tells the targets that it is over.
+The file is shared by the processes of a machine, so that each target is notified once per outage and machine. When the
+database responds again, the outage is recorded in it, and the usual delivery reports the end.
 """
 
 import asyncio
@@ -32,28 +32,28 @@ _SEND_SECONDS: Final = 15.0
 
 @dataclass(slots=True)
 class Outage:
-    """What the file says. Times are this machine's clock, seconds since 1970."""
+    """Content of the file. Times are seconds since the epoch on this machine's clock."""
 
     outage_id: str
     started_at: float
     error: str
-    told: list[str] = field(default_factory=list)
+    notified: list[str] = field(default_factory=list)
     tried_at: float = 0
 
 
-def is_away(error: BaseException) -> bool:
-    """Whether an error means that nobody can work with the database, rather than that it refuses one call."""
+def is_unreachable(error: BaseException) -> bool:
+    """Whether an error means that the database cannot be used at all, rather than that one call failed."""
     return isinstance(error, (AccessDenied, DatabaseUnavailable, TransportError))
 
 
 class OutageWatch:
-    """Tells targets past the database.
+    """Reports outages of the database to the targets.
 
     Args:
-        targets: Where messages go.
+        targets: Where messages are sent.
         settings: For the file's folder, links and allowed hosts.
-        hide: Takes secrets out of text.
-        host: This machine's name.
+        hide: Redacts secrets in a text.
+        host: Name of this machine.
     """
 
     def __init__(self, targets: Sequence[Target], settings: Settings, hide: Callable[[str], str], host: str) -> None:
@@ -63,32 +63,34 @@ class OutageWatch:
         self._host = host
         self._file = settings.home / "alerts" / "outage.json"
 
-    def away(self, error: QueueError, *, grace_seconds: float = GRACE_SECONDS) -> Mapping[str, Receipt]:
-        """The database cannot be reached: after some grace, tell each target once.
+    def database_down(self, error: QueueError, *, grace_seconds: float = GRACE_SECONDS) -> Mapping[str, Receipt]:
+        """Record that the database is unreachable; after the grace period, notify each target once.
 
         Returns:
-            What became of the messages that were tried now.
+            Receipts of the messages that were tried in this call.
         """
         with self._locked():
             outage = self._read() or Outage(str(new_request_id()), time.time(), self._hide(str(error)))
             self._write(outage)
             now = time.time()
             due = now - outage.started_at >= grace_seconds and now - outage.tried_at >= _AGAIN_SECONDS
-            untold = [target for target in self._targets if target.name not in outage.told]
-            if not due or not untold:
+            pending = [target for target in self._targets if target.name not in outage.notified]
+            if not due or not pending:
                 return {}
             outage.tried_at = now
             self._write(outage)
-            receipts = asyncio.run(self._tell(untold, outage))
-            outage.told += [name for name, receipt in receipts.items() if receipt.outcome is DeliveryOutcome.DELIVERED]
+            receipts = asyncio.run(self._send(pending, outage))
+            outage.notified += [
+                name for name, receipt in receipts.items() if receipt.outcome is DeliveryOutcome.DELIVERED
+            ]
             self._write(outage)
             return receipts
 
-    def answers(self, transport: Transport) -> None:
-        """The database answers: write down the outage there was, if any, and forget it.
+    def database_up(self, transport: Transport) -> None:
+        """Record the outage, if there was one, in the database that responds again, and delete the file.
 
         Raises:
-            QueueError: It is away again.
+            QueueError: The database is unreachable again.
         """
         if not self._file.exists():
             return
@@ -97,7 +99,7 @@ class OutageWatch:
             if outage is None:
                 return
             seconds = max(time.time() - outage.started_at, 0)
-            if outage.told or seconds >= GRACE_SECONDS:
+            if outage.notified or seconds >= GRACE_SECONDS:
                 transport.call(
                     "record_outage",
                     {
@@ -106,12 +108,12 @@ class OutageWatch:
                         "started_seconds_ago": seconds,
                         "ended_seconds_ago": 0,
                         "error_message": outage.error,
-                        "told": outage.told,
+                        "told": outage.notified,
                     },
                 )
             self._file.unlink(missing_ok=True)
 
-    async def _tell(self, targets: Sequence[Target], outage: Outage) -> dict[str, Receipt]:
+    async def _send(self, targets: Sequence[Target], outage: Outage) -> dict[str, Receipt]:
         async with webhooks(self._settings.webhook_allowed_hosts, _SEND_SECONDS) as sender:
 
             async def one(target: Target) -> Receipt:
@@ -119,7 +121,7 @@ class OutageWatch:
                     return await target.send(self._message(target.name, outage), sender)
                 except PostFailed as failure:
                     return from_failure(failure)
-                except Exception as error:  # noqa: BLE001 - one target's trouble is not another's
+                except Exception as error:  # noqa: BLE001 - targets are independent
                     return Receipt(DeliveryOutcome.RETRY, type(error).__name__, self._hide(str(error)))
 
             receipts = await asyncio.gather(*(one(target) for target in targets))

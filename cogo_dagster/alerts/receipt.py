@@ -1,4 +1,4 @@
-"""What became of one try to deliver a message, and how the usual answers are read."""
+"""Result of an attempt to deliver a message, and the interpretation of common responses."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,75 +13,75 @@ _PERMANENT_FAILURES: Final = frozenset({"blocked_address", "invalid_url"})
 
 
 class DeliveryOutcome(StrEnum):
-    """As `settle_alert_message` takes it."""
+    """Outcomes of `settle_alert_message`."""
 
     DELIVERED = "delivered"
     RETRY = "retry"
     DEAD = "dead"
-    GONE = "gone"  # dead, and the target is disabled
-    RELEASED = "released"  # not tried
+    GONE = "gone"  # as dead, and the target is disabled
+    RELEASED = "released"  # not attempted
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The end of one try.
+    """Result of an attempt.
 
     Attributes:
-        error_class: Short stable name, counted in metrics: `http_404`, `timeout`, `no_active_hooks`.
-        sentence: Why, and what to do; no address and no secret.
-        retry_after_seconds: What the target asked for.
-        reference: What the target calls the message (an issue's number).
+        error_class: Short stable name for metrics: `http_404`, `timeout`, `no_active_hooks`.
+        message: Reason and remedy, without addresses and secrets.
+        retry_after_seconds: Delay that the target asked for.
+        reference: Identifier of the message at the target, such as an issue number.
     """
 
     outcome: DeliveryOutcome
     error_class: str | None = None
-    sentence: str | None = None
+    message: str | None = None
     status: int | None = None
     retry_after_seconds: float | None = None
     reference: str | None = None
 
     @classmethod
     def delivered(cls, reference: str | None = None) -> Self:
-        """The target has it."""
+        """Return the receipt of a delivered message."""
         return cls(DeliveryOutcome.DELIVERED, reference=reference)
 
     def error(self) -> dict[str, Json] | None:
-        """Return the document that is stored with the delivery."""
+        """Return the error document that is stored with the delivery."""
         if self.error_class is None:
             return None
         return {
             "class": self.error_class,
-            "message": self.sentence,
+            "message": self.message,
             "status": self.status,
             "retryable": self.outcome is DeliveryOutcome.RETRY,
         }
 
 
 def from_failure(failure: PostFailed) -> Receipt:
-    """Read a request that got no answer: again later, unless its address can never be reached."""
+    """Convert a request without a response: retried, unless its address is not allowed or invalid."""
     outcome = DeliveryOutcome.DEAD if failure.kind in _PERMANENT_FAILURES else DeliveryOutcome.RETRY
     return Receipt(outcome, failure.kind, failure.sentence)
 
 
 def from_status(answer: Answer, what: str, variable: str) -> Receipt:
-    """Read an answer by its status alone.
+    """Interpret a response by its status.
 
     Args:
-        answer: What the target said.
-        what: The target in a sentence: `Slack`.
-        variable: The setting to look at when it refuses.
+        answer: Response of the target.
+        what: Name of the target in messages: `Slack`.
+        variable: The setting to check after an error.
     """
     status = answer.status
     if 200 <= status < 300:
         return Receipt.delivered()
     if status in _TRANSIENT or status >= 500:
-        sentence = f"{what} answered {status}: it is tried again."
-        return Receipt(DeliveryOutcome.RETRY, f"http_{status}", sentence, status, retry_after_seconds(answer.headers))
+        message = f"{what} responded with {status}; retrying."
+        return Receipt(DeliveryOutcome.RETRY, f"http_{status}", message, status, retry_after_seconds(answer.headers))
     if 300 <= status < 400:
-        sentence = (
-            f"{what} answered with a redirect ({status}), which is not followed: give {variable} the final address."
+        message = (
+            f"{what} responded with a redirect ({status}), which is not followed: set {variable} to the final URL."
         )
-        return Receipt(DeliveryOutcome.DEAD, f"http_{status}", sentence, status)
+        return Receipt(DeliveryOutcome.DEAD, f"http_{status}", message, status)
     return Receipt(
-        DeliveryOutcome.DEAD, f"http_{status}", f"{what} refused the message with {status}: look at {variable}.", status
+        DeliveryOutcome.DEAD, f"http_{status}", f"{what} rejected the message with {status}: check {variable}.", status
     )

@@ -1,4 +1,4 @@
-"""Alerts as the rims use them: announce, deliver, look, silence, replay, test."""
+"""The alert service, used by the command line, the dashboard and Dagster."""
 
 import asyncio
 import platform
@@ -36,12 +36,12 @@ from cogo_dagster.text import storable
 
 
 class Alerts:
-    """The service.
+    """Announces, delivers, lists, silences and replays alerts.
 
     Args:
-        transport: The database.
-        settings: The environment's.
-        find_secret: The key vault.
+        transport: Connection to the database.
+        settings: The settings.
+        find_secret: Lookup in the key vault.
     """
 
     def __init__(self, transport: Transport, settings: Settings, find_secret: FindSecret = no_secret) -> None:
@@ -51,37 +51,37 @@ class Alerts:
         self._secrets = settings.secret_values()
 
     def hide(self, text: str) -> str:
-        """Return text as it may be told and stored: without secrets, any target's address among them."""
+        """Redact secrets, addresses of targets included, and characters that PostgreSQL cannot store."""
         return storable(redactor_of(self._secrets).text(text))
 
     def targets(self) -> tuple[Target, ...]:
-        """Return where messages go.
+        """Return the targets in WEBHOOK_TYPE.
 
         Raises:
-            SettingsError: A variable of a chosen type is missing or wrong.
+            SettingsError: A variable of a chosen target is missing or invalid.
         """
         return build_targets(self._settings, no_secret if self._find_secret is no_secret else self._found)
 
     def _found(self, reference: str) -> str | None:
-        """Look into the key vault; what is found there is hidden from then on, as an address of the settings is."""
+        """Look up a secret in the key vault, and redact it from then on."""
         secret = self._find_secret(reference)
         if secret:
             self._secrets = tuple(dict.fromkeys((*self._secrets, secret, *secret_parts(secret))))
         return secret
 
     def announce(self, announcement: Announcement, *, again: bool = False) -> Announced:
-        """Tell every target, once per key; the next pass delivers it.
+        """Create an announcement for all targets, once per key. The next pass delivers it.
 
         Args:
-            again: Tell those too that accepted it.
+            again: Send it again to targets that received it.
 
         Returns:
-            `created` is False when a target accepted it before, or is still to be told; without a target nothing is
-            written down, and the id is None.
+            `created` is False if the announcement exists, delivered or pending. Without targets nothing is stored, and
+            the id is None.
 
         Raises:
-            QueueError: The database is away, or the announcement is not acceptable.
-            SettingsError: A target is not configured right.
+            QueueError: The database is unreachable, or the announcement is invalid.
+            SettingsError: A target is misconfigured.
         """
         answer = self._call(
             "announce",
@@ -94,66 +94,68 @@ class Alerts:
         )
         return Announced.model_validate(answer)
 
-    def promote(self) -> Mapping[str, int]:
-        """Turn what went wrong into alerts; deliver nothing.
+    def evaluate(self) -> Mapping[str, int]:
+        """Raise alerts for new failures, without delivering them.
 
         Raises:
-            QueueError: The database is away.
-            SettingsError: A target is not configured right.
+            QueueError: The database is unreachable.
+            SettingsError: A target is misconfigured.
         """
-        return self._deliverer().promote()
+        return self._deliverer().evaluate()
 
     def deliver(self, max_seconds: float = 45) -> PassReport:
-        """Do one pass: promote and deliver.
+        """Run one pass: raise alerts and deliver them.
 
         Raises:
-            QueueError: The database is away.
-            SettingsError: A target is not configured right.
+            QueueError: The database is unreachable.
+            SettingsError: A target is misconfigured; alerts are raised before that.
         """
         try:
             deliverer = self._deliverer()
         except SettingsError:
-            Deliverer(self._transport, (), self._settings, self.hide).promote()  # recorded all the same
+            Deliverer(self._transport, (), self._settings, self.hide).evaluate()
             raise
         return self._pass(deliverer, self.outage_watch(), max_seconds)
 
     def call_switch(self) -> bool:
-        """Call COGO_DEADMAN_URL if the system works and it was not called within a minute.
+        """Call COGO_DEADMAN_URL unless it was called within the last minute.
 
         Raises:
-            QueueError: The database is away.
-            DeadManFailed: The address did not take the call.
+            QueueError: The database is unreachable.
+            DeadManFailed: The call failed.
         """
         return DeadManSwitch(self._transport, self._settings).call_if_due()
 
     def loop(self, say: Callable[[str], None]) -> AlertLoop:
-        """Return passes again and again, for a process that lives long.
+        """Return a loop of passes, for a long-running process.
 
         Raises:
-            SettingsError: A target is not configured right.
+            SettingsError: A target is misconfigured.
         """
         deliverer, watch = self._deliverer(), self.outage_watch()
         return AlertLoop(partial(self._pass, deliverer, watch), self.call_switch, watch, say)
 
     def outage_watch(self) -> OutageWatch:
-        """Return what tells targets past the database.
+        """Return the watch that reports an unreachable database.
 
         Raises:
-            SettingsError: A target is not configured right.
+            SettingsError: A target is misconfigured.
         """
-        return OutageWatch(self.targets(), self._settings, self.hide, platform.node() or "a machine without a name")
+        return OutageWatch(self.targets(), self._settings, self.hide, platform.node() or "an unnamed host")
 
     def test(self, name: str | None = None) -> Mapping[str, Receipt]:
-        """Send a test message straight to one target, or to all.
+        """Send a test message to one target or to all, without the outbox.
 
         Raises:
-            SettingsError: It is not among WEBHOOK_TYPE, or not configured right.
+            SettingsError: The target is not in WEBHOOK_TYPE, or is misconfigured.
         """
         targets = [target for target in self.targets() if name in (None, target.name)]
         if not targets:
             chosen = ", ".join(self._settings.webhook_types) or "none"
             raise SettingsError(
-                f"WEBHOOK_TYPE names {chosen}: add {name} to it." if name else "WEBHOOK_TYPE is not set: name a target."
+                f"WEBHOOK_TYPE is {chosen}: add {name} to it."
+                if name
+                else "WEBHOOK_TYPE is not set: set it to a target."
             )
         receipts = asyncio.run(self._test(targets))
         for target, receipt in receipts.items():
@@ -170,12 +172,12 @@ class Alerts:
         before: Cursor | None = None,
         max_alerts: int = 50,
     ) -> list[AlertRow]:
-        """Return alerts, those seen last first.
+        """Return alerts, last seen first.
 
         Args:
             status: firing, resolved or announced.
-            since_seconds: Seen within the last so many seconds.
-            before: `last_seen_at` and `id` of the last row of the page before.
+            since_seconds: Seen within the last N seconds.
+            before: `last_seen_at` and `id` of the last row of the previous page.
         """
         rows = self._list(
             "list_alerts",
@@ -196,7 +198,7 @@ class Alerts:
         status: str | None = None,
         max_deliveries: int = 50,
     ) -> list[DeliveryRow]:
-        """Return what targets were told and are to be told, changed last first."""
+        """Return deliveries, last changed first."""
         rows = self._list(
             "list_alert_deliveries",
             alert_id=alert_id and str(alert_id),
@@ -220,10 +222,10 @@ class Alerts:
         subject_prefix: str | None = None,
         reason: str | None = None,
     ) -> NewSilence:
-        """Tell nobody of what fits, for a while.
+        """Stop deliveries of matching alerts for a time.
 
         Raises:
-            InvalidArgument: Nothing is named, or it would last too long.
+            InvalidArgument: No criterion is given, or the duration is too long.
         """
         answer = self._call(
             "silence_alerts",
@@ -238,11 +240,11 @@ class Alerts:
         return NewSilence.model_validate(answer)
 
     def end_silence(self, silence_id: UUID, actor: str) -> EndedSilence:
-        """End a silence before its time."""
+        """End a silence early."""
         return EndedSilence.model_validate(self._call("end_alert_silence", silence_id=str(silence_id), actor=actor))
 
     def replay(self, actor: str, *, target: str | None = None, alert_id: UUID | None = None) -> Mapping[str, Json]:
-        """Let dead deliveries be tried again; returns how many."""
+        """Make dead deliveries pending again; return their number."""
         action_id, changed = str(new_request_id()), 0
         for batch in range(10_000):
             answer = self._call(
@@ -258,11 +260,11 @@ class Alerts:
         return {"matched": changed, "changed": changed, "dry_run": False}
 
     def target_health(self) -> AlertTargets:
-        """Return how each target does that was used within a week."""
+        """Return the health of the targets that were used in the last week."""
         return AlertTargets.model_validate(self._call("alert_target_health"))
 
     def record_run_failures(self, failures: Sequence[Mapping[str, Json]]) -> int:
-        """Write down Dagster runs that failed, each once; returns how many are new."""
+        """Record failed Dagster runs, each once; return the number of new ones."""
         shown = [
             {**one, "error_class": self._line(one["error_class"]), "error_message": self._line(one["error_message"])}
             for one in failures
@@ -270,16 +272,16 @@ class Alerts:
         return int(self._call("record_run_failures", failures=shown)["recorded"])
 
     def record_run_successes(self, successes: Sequence[Mapping[str, Json]]) -> int:
-        """Say what succeeded in Dagster; returns how many alerts are over."""
+        """Record successful Dagster runs; return the number of alerts that they resolved."""
         return int(self._call("record_run_successes", successes=list(successes))["resolved"])
 
     def report_conditions(self, scope: str, conditions: Sequence[Mapping[str, Json]]) -> None:
-        """Say all that is wrong at one place now; see the SQL function `report_conditions`."""
+        """Report all conditions that hold in a scope now; see the SQL function `report_conditions`."""
         shown = [{**one, "error_message": self._line(one["error_message"])} for one in conditions]
         self._call("report_conditions", scope=scope, conditions=shown)
 
     def watch_schedules(self, schedules: Sequence[Mapping[str, Json]]) -> None:
-        """Say which schedules are on and when each is due."""
+        """Report the schedules that are on, and when each is due."""
         shown = [{**one, "error": self._line(one["error"])} for one in schedules]
         self._call("watch_schedules", schedules=shown)
 
@@ -298,7 +300,7 @@ class Alerts:
 
     def _pass(self, deliverer: Deliverer, watch: OutageWatch, max_seconds: float) -> PassReport:
         report = deliverer.run(max_seconds)
-        watch.answers(self._transport)
+        watch.database_up(self._transport)
         return report
 
     def _deliverer(self) -> Deliverer:
@@ -330,11 +332,11 @@ def _test_message(target: str) -> Message:
         resolution=None,
         announced_at=None,
         refs={},
-        body={"markdown": f"Sent from {platform.node()}: messages reach this place."},
+        body={"markdown": f"Sent from {platform.node()}: this target receives messages."},
     )
     return Message(message_id, target, Event.ANNOUNCEMENT, 1, (alert,))
 
 
 def delivered(receipts: Mapping[str, Receipt]) -> bool:
-    """Whether every target has it."""
+    """Whether all targets received the message."""
     return all(receipt.outcome is DeliveryOutcome.DELIVERED for receipt in receipts.values())

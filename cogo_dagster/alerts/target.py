@@ -1,4 +1,4 @@
-"""What the deliverer asks of a target."""
+"""The interface of alert targets."""
 
 import hashlib
 from typing import Protocol
@@ -10,11 +10,11 @@ from cogo_dagster.queue.rates import Rate
 
 
 class Target(Protocol):
-    """Somewhere messages go.
+    """A receiver of messages.
 
     Attributes:
-        name: As WEBHOOK_TYPE names it.
-        rate: Kept by all processes together.
+        name: Name in WEBHOOK_TYPE.
+        rate: Rate limit, shared by all processes.
     """
 
     name: str
@@ -22,14 +22,14 @@ class Target(Protocol):
 
     @property
     def address_digest(self) -> str:
-        """Tells one address from another without being one."""
+        """Digest that identifies the address without revealing it."""
         ...
 
     async def send(self, message: Message, webhooks: Webhooks) -> Receipt:
-        """Try once to deliver; whatever the target answers becomes a receipt.
+        """Try once to deliver a message; any response becomes a receipt.
 
         Raises:
-            PostFailed: There was no answer.
+            PostFailed: There was no response.
         """
         ...
 

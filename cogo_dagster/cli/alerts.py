@@ -7,7 +7,7 @@ from uuid import UUID
 
 import typer
 
-from cogo_dagster.alerts.outage import is_away
+from cogo_dagster.alerts.outage import is_unreachable
 from cogo_dagster.alerts.receipt import DeliveryOutcome, Receipt
 from cogo_dagster.alerts.service import delivered
 from cogo_dagster.bootstrap import Application, alerts_without_database, open_application
@@ -161,13 +161,13 @@ def deliver(
         with open_application(settings) as application:
             report = application.alerts.deliver(max_seconds)
     except QueueError as error:
-        if is_away(error):
-            receipts = alerts_without_database(settings).outage_watch().away(error, grace_seconds=0)
+        if is_unreachable(error):
+            receipts = alerts_without_database(settings).outage_watch().database_down(error, grace_seconds=0)
             _print_receipts(receipts)
         raise
-    promoted = sum(report.promoted.values())
-    lines = [f"{promoted} new failures; {report.delivered} messages delivered, {report.failed} failed."]
-    lines += [f"{one.target}: {one.receipt.sentence}" for one in report.attempts if one.receipt.sentence]
+    raised = sum(report.raised.values())
+    lines = [f"{raised} new failures; {report.delivered} messages delivered, {report.failed} failed."]
+    lines += [f"{one.target}: {one.receipt.message}" for one in report.attempts if one.receipt.message]
     if not settings.webhook_types:
         lines.append(_NO_TARGETS)
     return Report(report.to_json(), "\n".join(lines), ExitCode.FAILED if report.failed else ExitCode.OK)
@@ -182,7 +182,7 @@ def test(
     receipts = application.alerts.test(target)
     return Report(
         [_receipt_row(name, receipt) for name, receipt in receipts.items()],
-        "\n".join(f"{name}: {receipt.sentence or 'delivered.'}" for name, receipt in receipts.items()),
+        "\n".join(f"{name}: {receipt.message or 'delivered.'}" for name, receipt in receipts.items()),
         ExitCode.OK if delivered(receipts) else ExitCode.FAILED,
     )
 
@@ -261,4 +261,4 @@ def _receipt_row(name: str, receipt: Receipt) -> dict[str, Any]:
 
 def _print_receipts(receipts: Mapping[str, Receipt]) -> None:
     for name, receipt in receipts.items():
-        typer.echo(f"{name}: {receipt.sentence or 'notified that the database is unreachable.'}", err=True)
+        typer.echo(f"{name}: {receipt.message or 'notified that the database is unreachable.'}", err=True)

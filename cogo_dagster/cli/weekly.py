@@ -74,7 +74,7 @@ def weekly(
             for row in application.alerts.list_deliveries(alert_id=answer.alert_id)
             if row.status != "delivered"
         ]
-    errors = [f"{one.target}: {one.receipt.sentence}" for one in report.attempts if one.receipt.sentence]
+    errors = [f"{one.target}: {one.receipt.message}" for one in report.attempts if one.receipt.message]
     state = "was announced to" if answer.created else "had already been announced (use --again to send it again) to"
     return Report(
         {"key": f"weekly:{published.summary.week}", **answer.document, "undelivered": waiting, "errors": errors},

@@ -1,1 +1,1 @@
-"""What the definitions are built from: resources, storage, hooks, reading and reporting. No definition is here."""
+"""Building blocks of the Dagster definitions: resources, storage, hooks, reports. It contains no definitions."""

@@ -1,4 +1,4 @@
-"""Keys of assets that more than one area names, and what all assets have in common."""
+"""Asset keys that several areas use, and properties common to all assets."""
 
 from typing import Final
 
@@ -10,4 +10,4 @@ ARTIFACTS: Final = dg.AssetKey(["queue", "artifacts"])
 GATE_RUNS: Final = dg.AssetKey(["quality", "gate_runs"])
 
 OWNERS: Final = ["team:cogo-operations"]
-"""The owners of the assets. Those of jobs, schedules and sensors are beta in Dagster: every load would warn."""
+"""Owners of the assets. Owners of jobs, schedules and sensors are beta in Dagster: they would warn at every load."""

@@ -1,4 +1,4 @@
-"""What the queue's sensors read: what is due, who works on it, and the open dead letters."""
+"""Reads what the queue's sensors decide on: due jobs, workers, and the dead-letter queue."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -16,16 +16,16 @@ from cogo_dagster.settings import Settings
 from cogo_dagster.supervision.capacity import Demand, demand, runnable_families
 from cogo_dagster.supervision.replays import is_after
 
-_MAX_LETTERS: Final = 10_000
+_MAX_DEAD_LETTERED: Final = 10_000
 _PAGE: Final = 1_000
 _KNOWN_FOR: Final = timedelta(hours=1)
-"""For this long a worker's registration says which families the next one can run; then another one is tried."""
+"""How long a worker's registration is taken as the families that new workers can run; then one is launched to see."""
 
 _LOADED_AT: Final = datetime.now(UTC)
 
 
 def read_demand(instance: dg.DagsterInstance, cogo: CogoResource) -> tuple[Demand, int]:
-    """Return the demand for workers, and the number of expired leases."""
+    """Return the demand for workers and the number of expired leases."""
     stats = _stats(cogo)
     alive, newest = living_workers(cogo.queue), newest_workers(cogo.queue)
     runs = [worker.dagster_run_id for worker in alive if worker.dagster_run_id]
@@ -41,27 +41,27 @@ def read_demand(instance: dg.DagsterInstance, cogo: CogoResource) -> tuple[Deman
 
 
 def unserved(cogo: CogoResource) -> dict[str, int]:
-    """Return how many jobs are due of each family that no worker runs and no new one would."""
+    """Return the number of due jobs by family, for families that no worker, present or new, can run."""
     due = _stats(cogo).ready_by_family
     served = {family for worker in living_workers(cogo.queue) for family in worker.families}
     runnable = _runnable(cogo.application.settings, newest_workers(cogo.queue))
     return {family: n for family, n in due.items() if n and family not in served | runnable}
 
 
-def open_letters(cogo: CogoResource) -> list[DeadLetter]:
-    """Return the open dead letters, at most the newest ten thousand."""
-    letters: list[DeadLetter] = []
-    while len(letters) < _MAX_LETTERS:
-        before = letters[-1].cursor("failed_at", "job_id") if letters else None
+def open_dead_lettered(cogo: CogoResource) -> list[DeadLetter]:
+    """Return the open dead-lettered jobs, at most the newest ten thousand."""
+    found: list[DeadLetter] = []
+    while len(found) < _MAX_DEAD_LETTERED:
+        before = found[-1].cursor("failed_at", "job_id") if found else None
         page = cogo.queue.list_dlq(max_jobs=_PAGE, before=before)
         if not page:
             break
-        letters.extend(page)
-    return letters
+        found.extend(page)
+    return found
 
 
 def is_under_way(instance: dg.DagsterInstance, job_name: str, max_seconds: float) -> bool:
-    """Whether a run of a Dagster job is queued or running; one that runs for longer than it may is dead."""
+    """Whether a run of a Dagster job is queued or running. A run older than its maximum runtime counts as dead."""
     queued = dg.RunsFilter(job_name=job_name, statuses=[dg.DagsterRunStatus.QUEUED])
     begun = dg.RunsFilter(
         job_name=job_name,
@@ -72,7 +72,7 @@ def is_under_way(instance: dg.DagsterInstance, job_name: str, max_seconds: float
 
 
 def _stats(cogo: CogoResource) -> QueueStats:
-    # Without an executor id only unaddressed jobs are claimed; no address is empty.
+    # Without an EXECUTOR_ID a worker claims unaddressed jobs only; no job is addressed to an empty id.
     return cogo.queue.stats(executor_id=cogo.application.settings.executor_id or "")
 
 

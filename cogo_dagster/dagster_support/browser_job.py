@@ -1,4 +1,4 @@
-"""`BrowserJob`: a page that the queue's browser visits, as an asset with a schedule, written in YAML.
+"""`BrowserJob`: a component that makes a browser job of the queue an asset with a schedule.
 
 type: cogo_dagster.BrowserJob
 attributes:
@@ -22,35 +22,36 @@ from cogo_dagster.validation import validation_messages
 
 
 class BrowserJob(dg.Component, dg.Model, dg.Resolvable):
-    """A browser job of the queue as an asset: each materialization enqueues it, waits, and shows its artifacts."""
+    """A browser job of the queue as an asset. Materializing it enqueues the job, waits, and records its artifacts."""
 
-    asset: Annotated[str, Field(description="Key of the asset, its parts separated by slashes.")]
-    url: Annotated[str, Field(description="The page to open; http or https.")]
+    asset: Annotated[str, Field(description="Asset key; parts are separated by slashes.")]
+    url: Annotated[str, Field(description="URL to open; http or https.")]
     actions: list[dict[str, Any]] = Field(
-        default_factory=list, description="What to do on the page, in order, as in the payload of a browser job."
+        default_factory=list, description="Actions on the page, in order, as in the payload of a browser job."
     )
     options: dict[str, Any] = Field(
-        default_factory=dict, description="Other fields of the payload: viewport, pdf, full_page, extra_headers, …"
+        default_factory=dict,
+        description="Other fields of the payload: viewport, pdf, full_page, extra_headers and others.",
     )
-    schedule: Annotated[str | None, Field(description="When to materialize, in cron's syntax; else never.")] = None
+    schedule: Annotated[str | None, Field(description="Cron schedule; default: none.")] = None
     timezone: Annotated[str, Field(description="Time zone of the schedule.")] = "UTC"
-    schedule_status: Annotated[
-        Literal["running", "stopped"], Field(description="Whether the schedule runs unless somebody stops it.")
-    ] = "running"
-    executor_id: Annotated[str | None, Field(description="Only workers with this EXECUTOR_ID run the job.")] = None
-    max_attempts: Annotated[int, Field(ge=1, le=1_000, description="Attempts before the job has failed.")] = 3
-    timeout_seconds: Annotated[float, Field(gt=0, description="Longest wait for the job, all attempts included.")] = (
+    schedule_status: Annotated[Literal["running", "stopped"], Field(description="Default status of the schedule.")] = (
+        "running"
+    )
+    executor_id: Annotated[str | None, Field(description="Executor id that the job is addressed to.")] = None
+    max_attempts: Annotated[int, Field(ge=1, le=1_000, description="Maximum number of attempts.")] = 3
+    timeout_seconds: Annotated[float, Field(gt=0, description="Maximum wait for the job, all attempts included.")] = (
         3_600
     )
     group: Annotated[str | None, Field(description="Group of the asset.")] = None
-    description: Annotated[str | None, Field(description="Description of the asset; the address by default.")] = None
+    description: Annotated[str | None, Field(description="Description of the asset; default: the URL.")] = None
     owners: list[str] = Field(default_factory=list, description="Owners of the asset.")
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:  # noqa: ARG002
         """Return the asset, and its schedule if there is one.
 
         Raises:
-            DagsterInvalidDefinitionError: The browser executor would refuse the payload.
+            DagsterInvalidDefinitionError: The payload is invalid.
         """
         key = dg.AssetKey(self.asset.split("/"))
         job = NewJob("browser", self._payload(), executor_id=self.executor_id, max_attempts=self.max_attempts)
@@ -61,7 +62,7 @@ class BrowserJob(dg.Component, dg.Model, dg.Resolvable):
             group_name=self.group,
             kinds={"html"},
             owners=self.owners,
-            description=self.description or f"What the browser found at {self.url}.",
+            description=self.description or f"Artifacts of the browser at {self.url}.",
         )
         def page(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
             with CogoQueue().opened() as queue:

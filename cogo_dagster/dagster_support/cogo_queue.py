@@ -1,4 +1,4 @@
-"""`CogoQueue`: run a job of the queue from any asset or op, and wait for its result."""
+"""`CogoQueue`: a resource that runs a job of the queue from any asset or op, and waits for its result."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -30,11 +30,11 @@ _MAX_PAUSE_SECONDS: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class JobResult:
-    """What a job that succeeded left.
+    """The result of a job that succeeded.
 
     Attributes:
-        result: What its executor returned.
-        metadata: The result, the job's page and each artifact by its name, for a materialization or an output.
+        result: Result of the executor.
+        metadata: The result, a link to the job and its artifacts by name, for a materialization or an output.
     """
 
     job_id: UUID
@@ -43,12 +43,12 @@ class JobResult:
 
 
 class CogoQueue(dg.ConfigurableResource[Any]):
-    """The queue, for Dagster code outside this project.
+    """The queue, for Dagster code outside of this project.
 
-    Workers run the jobs: `cogo worker`, or the Dagster job process_jobs. A run that waits occupies no worker.
+    Workers run the jobs: `cogo worker`, or the Dagster job process_jobs. A waiting run does not occupy a worker.
 
     Attributes:
-        settings: Settings by environment name that win over the environment, as `{"COGO_DATABASE_URL": "…"}`.
+        settings: Settings by environment name, which override the environment, such as `{"COGO_DATABASE_URL": "…"}`.
     """
 
     settings: dict[str, str] = {}  # noqa: RUF012 - pydantic copies it
@@ -57,17 +57,17 @@ class CogoQueue(dg.ConfigurableResource[Any]):
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Self]:  # noqa: ARG002
-        """Open the queue for as long as the run lasts."""
+        """Open the queue for the duration of the run."""
         with self.opened():
             yield self
 
     @contextmanager
     def opened(self) -> Iterator[Self]:
-        """Open the queue; for code that has no resources.
+        """Open the queue, in code that has no resources.
 
         Raises:
             QueueError: The database cannot be reached, or is not migrated.
-            SettingsError: A setting is missing or wrong.
+            SettingsError: A setting is missing or invalid.
         """
         settings = load_settings(PROJECT_ROOT / ".env", **self.settings)
         redact_logs(redactor_of(settings.secret_values()))
@@ -76,24 +76,24 @@ class CogoQueue(dg.ConfigurableResource[Any]):
             yield self
 
     def run(self, job: NewJob, context: Context, *, timeout_seconds: float = 3_600) -> JobResult:
-        """Enqueue a job and wait until it has succeeded.
+        """Enqueue a job and wait until it succeeds.
 
-        If the wait ends otherwise, because the Dagster run is terminated or the time is up, the job is cancelled,
-        unless another caller had enqueued it under the same idempotency key.
+        If the wait ends earlier, because the Dagster run is terminated or the time is up, the job is cancelled, unless
+        it was enqueued before, by another caller with the same idempotency key.
 
         Args:
-            context: Of the op or asset that waits; its log and run are used.
-            timeout_seconds: Longest wait, the time in the queue and all attempts included.
+            context: Context of the op or asset; its log and run are used.
+            timeout_seconds: Maximum wait, including the time in the queue and all attempts.
 
         Raises:
-            Failure: The job failed or was cancelled, with its error's class and message, or the time is up.
-            InvalidPayload: The executor of the type, if it is installed here, refuses the payload.
+            Failure: The job failed (with the error in the message) or was cancelled, or the time is up.
+            InvalidPayload: The payload is invalid; checked if the executor of the type is installed.
             QueueError: The job cannot be enqueued.
         """
         if family_of(job.type) in families():
             validate_payload(job.type, job.payload, self._application.settings)
         [enqueued] = self._application.queue.enqueue([job])
-        context.log.info("%s job %s: %s.", job.type, enqueued.job_id, "enqueued" if enqueued.created else "known")
+        context.log.info("%s job %s %s.", job.type, enqueued.job_id, "enqueued" if enqueued.created else "exists")
         try:
             row = self._wait(enqueued.job_id, context, monotonic() + timeout_seconds)
         except BaseException:
@@ -102,25 +102,25 @@ class CogoQueue(dg.ConfigurableResource[Any]):
         if row is None:
             self._cancel(enqueued, context)
             raise dg.Failure(
-                f"The {job.type} job {enqueued.job_id} has not ended within {timeout_seconds:g} s and is cancelled: "
-                "are there workers, and do they run its type? `cogo list jobs --why` says.",
+                f"The {job.type} job {enqueued.job_id} did not finish within {timeout_seconds:g} s and was cancelled. "
+                "Check that workers run and serve its type; `cogo list jobs --why` shows the reason.",
                 metadata=self._place(enqueued.job_id),
             )
         if row.status != "succeeded":
-            raise dg.Failure(_sentence(row), metadata=self._place(enqueued.job_id) | _error(row))
+            raise dg.Failure(_failure_message(row), metadata=self._place(enqueued.job_id) | _error(row))
         return JobResult(enqueued.job_id, row.result, self._metadata(row))
 
     def _wait(self, job_id: UUID, context: Context, deadline: float) -> WholeJob | None:
-        """Return the job once it has ended; None if it has not by the deadline."""
+        """Return the job once it has finished; None at the deadline."""
         pause = _FIRST_PAUSE_SECONDS
         while True:
             try:
                 rows = self._application.queue.get_jobs([job_id])
             except DatabaseUnavailable as error:
-                context.log.warning("%s The job goes on; asking again.", error)
+                context.log.warning("%s The job continues; retrying.", error)
             else:
                 if not rows:
-                    raise dg.Failure(f"The job {job_id} has been purged.")
+                    raise dg.Failure(f"The job {job_id} was purged.")
                 if rows[0].status in _ENDED:
                     return rows[0]
             left = deadline - monotonic()
@@ -132,7 +132,7 @@ class CogoQueue(dg.ConfigurableResource[Any]):
     def _cancel(self, enqueued: Enqueued, context: Context) -> None:
         if not enqueued.created:
             return
-        with suppress(QueueError):  # its lease and its attempts end it anyway
+        with suppress(QueueError):  # the job ends by its timeout and maximum attempts in any case
             self._application.queue.cancel(enqueued.job_id, actor=f"Dagster run {context.run.run_id}")
 
     def _place(self, job_id: UUID) -> dict[str, dg.MetadataValue[Any]]:
@@ -163,10 +163,11 @@ class CogoQueue(dg.ConfigurableResource[Any]):
         return dg.MetadataValue.url(url) if url else dg.MetadataValue.path(self._application.address_of(artifact) or "")
 
 
-def _sentence(row: WholeJob) -> str:
+def _failure_message(row: WholeJob) -> str:
     error = row.error
     reason = f": {error.error_class}: {error.message}" if isinstance(error, StoredError) else "."
-    return f"The {row.type} job {row.id} is {row.status} after {row.attempts} attempts{reason}"
+    attempts = f"{row.attempts} {'attempt' if row.attempts == 1 else 'attempts'}"
+    return f"The {row.type} job {row.id} is {row.status} after {attempts}{reason}"
 
 
 def _error(row: WholeJob) -> dict[str, dg.MetadataValue[Any]]:

@@ -1,4 +1,4 @@
-"""What a sensor's tick decides: pure functions of what it has read, and their translation for Dagster."""
+"""Decisions of sensors: pure functions of what was read, and their conversion to Dagster's results."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ class Decision:
     """What to launch.
 
     Attributes:
-        reason: Why nothing is launched; shown if `runs` is 0.
+        reason: Skip reason if `runs` is 0.
         runs: Number of runs to request.
         op_config: Configuration of each run, by op.
     """
@@ -38,30 +38,32 @@ def start_workers(found: Demand, max_workers: int) -> Decision:
 
 def recover(found: Demand, expired_leases: int) -> Decision:
     """Decide whether to launch recover_leases."""
-    reason = f"{expired_leases} expired leases, or workers that recover them."
+    reason = f"{expired_leases} expired leases; none, or a worker will recover them."
     return Decision(reason, 1 if recovery_needed(found, expired_leases) else 0)
 
 
-def replay(letters: Sequence[DeadLetter], op_name: str, now: datetime, *, under_way: bool) -> Decision:
+def replay(dead_lettered: Sequence[DeadLetter], op_name: str, now: datetime, *, under_way: bool) -> Decision:
     """Decide whether to launch replay_dlq, and with which dead-lettered jobs.
 
     Args:
-        letters: The open dead letters.
-        op_name: The op that takes their ids.
+        dead_lettered: The open dead-lettered jobs.
+        op_name: The op that is configured with their ids.
         under_way: Whether a replay is queued or running.
     """
-    chosen = jobs_to_replay(letters, ReplayPolicy(), now)
+    chosen = jobs_to_replay(dead_lettered, ReplayPolicy(), now)
     if not chosen:
-        transient = sum(map(is_transient, letters))
-        return Decision(f"{len(letters)} open letters, {transient} of them transient: none is to be replayed now.")
+        transient = sum(map(is_transient, dead_lettered))
+        return Decision(
+            f"{len(dead_lettered)} open dead-lettered jobs, {transient} of them transient; none is due now."
+        )
     if under_way:
-        return Decision("A replay is under way.")
-    job_ids = [str(letter.job_id) for letter in chosen]
+        return Decision("A replay is queued or running.")
+    job_ids = [str(job.job_id) for job in chosen]
     return Decision("", 1, {op_name: {"job_ids": job_ids, "skip_unfit": True}})
 
 
 def launch(kind: str, decision: Decision) -> dg.SensorResult:
-    """Return a decision as the result of a tick.
+    """Convert a decision to the result of a tick.
 
     Args:
         kind: Prefix of the run keys.
@@ -70,6 +72,6 @@ def launch(kind: str, decision: Decision) -> dg.SensorResult:
         return dg.SensorResult(skip_reason=dg.SkipReason(decision.reason))
     ops = {name: {"config": dict(config)} for name, config in decision.op_config.items()}
     run_config = {"ops": ops} if ops else None
-    # A number in the cursor would start again after a reset, and Dagster skips a run key that it has seen.
+    # A counter in the cursor would restart after a reset, and Dagster skips run keys that it has seen.
     keys = [f"{kind}-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}" for _ in range(decision.runs)]
     return dg.SensorResult(run_requests=[dg.RunRequest(run_key=key, run_config=run_config) for key in keys])

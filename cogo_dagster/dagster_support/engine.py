@@ -1,4 +1,4 @@
-"""The worker as a Dagster run holds it: the same engine as `cogo worker`, in a thread, followed stage by stage."""
+"""The worker of a Dagster run: the worker of `cogo worker` in a thread, followed stage by stage."""
 
 import queue
 import threading
@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from cogo_dagster.queue.stopping import note_stop
 from cogo_dagster.queue.worker import EventKind, Stage, Worker, WorkerEvent, WorkerReport, WorkerStuck, run_worker
 
-_GLANCE_SECONDS = 0.2
+_POLL_SECONDS = 0.2
 _STOP_SECONDS = 60.0
 
 
 class EngineThread:
-    """Runs one worker in a thread with an event loop of its own, and passes its events on."""
+    """Runs a worker in a thread with its own event loop, and queues its events."""
 
     def __init__(self) -> None:
         self._events: queue.SimpleQueue[WorkerEvent] = queue.SimpleQueue()
@@ -29,24 +29,24 @@ class EngineThread:
         return self._thread is not None
 
     def observe(self, event: WorkerEvent) -> None:
-        """The observer to give to the worker."""
+        """Queue an event; the worker's observer."""
         self._events.put(event)
 
     def start(self, worker: Worker) -> None:
-        """Begin to work."""
+        """Start the worker."""
         self._worker = worker
         self._thread = threading.Thread(target=self._run, args=(worker,), name="cogo-worker", daemon=True)
         self._thread.start()
 
     def follow(self, stage: Stage) -> Iterator[WorkerEvent]:
-        """Yield events as they come until the stage has finished.
+        """Yield events until the stage has finished.
 
         Raises:
-            Exception: What ended the worker before its time.
+            Exception: The error that ended the worker early.
         """
         while stage not in self._finished_stages:
             try:
-                event = self._events.get(timeout=_GLANCE_SECONDS)
+                event = self._events.get(timeout=_POLL_SECONDS)
             except queue.Empty:
                 if self._thread is None or self._ended.is_set():
                     self._raise_error()
@@ -57,27 +57,27 @@ class EngineThread:
             yield event
 
     def report(self) -> WorkerReport:
-        """Return what the worker did, after its last stage.
+        """Wait for the worker to end, and return its report.
 
         Raises:
-            Exception: What ended the worker before its time.
+            Exception: The error that ended the worker early.
         """
         if self._thread is not None:
             self._ended.wait(_STOP_SECONDS)
         self._raise_error()
         if self._report is None:
-            raise TimeoutError(f"The worker's stages have ended, but the worker has not within {_STOP_SECONDS:g} s.")
+            raise TimeoutError(f"All stages have finished, but the worker did not end within {_STOP_SECONDS:g} s.")
         return self._report
 
     def stop_now(self) -> None:
-        """Requeue what runs and end; for a run that is interrupted or failed."""
+        """Requeue running jobs and end; for a run that was interrupted or failed."""
         if self._thread is not None and not self._ended.is_set() and self._worker is not None:
             note_stop()
             self._worker.request_stop(0)
             self._ended.wait(_STOP_SECONDS)
 
     def give_up(self, reason: str) -> None:
-        """End the run with an error although the worker's thread goes on: its event loop is blocked for good."""
+        """End the run with an error while the thread keeps running, because its event loop is blocked."""
         self._error = WorkerStuck(reason)
         self._ended.set()
 

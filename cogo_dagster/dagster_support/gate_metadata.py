@@ -1,4 +1,4 @@
-"""What the gate's assets show in the Dagster UI: numbers that plot, tables, words to read."""
+"""Metadata of the gate's assets in the Dagster UI: numbers to plot, tables, Markdown."""
 
 import base64
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ Metadata = dict[str, dg.MetadataValue[Any]]
 
 
 def day_metadata(stored: Stored) -> Metadata:
-    """Return what a day's materialization shows."""
+    """Return the metadata of a day's materialization."""
     summary = stored.summary
     kept = {
         "verdict": dg.MetadataValue.text(summary.q1.verdict),
@@ -32,7 +32,7 @@ def day_metadata(stored: Stored) -> Metadata:
 
 
 def week_metadata(week: WeeklySummary, chart_url: str | None) -> Metadata:
-    """Return what a week's materialization shows."""
+    """Return the metadata of a week's materialization."""
     picture = base64.b64encode(week_chart(week).encode()).decode()
     shown: Metadata = {
         "summary": dg.MetadataValue.md(week.markdown),
@@ -48,12 +48,12 @@ def week_metadata(week: WeeklySummary, chart_url: str | None) -> Metadata:
 
 
 def numbers(summary: GateSummary) -> Metadata:
-    """Return every number there is; the UI plots them over the partitions."""
+    """Return all numbers that are known; the UI plots them over the partitions."""
     return {name: number(value) for name, value in measures(summary).items() if value is not None}
 
 
 def tables(summary: GateSummary) -> Metadata:
-    """Return jobs by type and failures as tables."""
+    """Return tables of jobs by type and of failures."""
     return {"jobs_by_type": _table(types_frame(summary)), "top_failures": _table(failures_frame(summary))}
 
 

@@ -1,7 +1,7 @@
-"""Hooks of every Dagster job: an op that fails is written down at once, one that succeeds ends its alert.
+"""Hooks of all Dagster jobs: a failed op is recorded at once, and a success resolves its alert.
 
-They write one row each and send nothing. A run that crashes has no hook; the sensor `run_failure` sees it, and a run is
-counted once whoever was first.
+They write one row and send nothing. Hooks do not run if the process of a run crashes; then the sensor `run_failure`
+records the failure. Each run is counted once.
 """
 
 from typing import Final, cast
@@ -16,7 +16,7 @@ from cogo_dagster.dagster_support.run_status import seconds_since
 
 @dg.failure_hook(required_resource_keys={"cogo"}, name="alert_on_failure")
 def alert_on_failure(context: dg.HookContext) -> None:
-    """Write down that an op failed."""
+    """Record that an op failed."""
     error = context.op_exception
     failure = {
         "run_id": context.run_id,
@@ -31,7 +31,7 @@ def alert_on_failure(context: dg.HookContext) -> None:
 
 @dg.success_hook(required_resource_keys={"cogo"}, name="resolve_on_success")
 def resolve_on_success(context: dg.HookContext) -> None:
-    """Say that an op succeeded, in a run that began after its last failure."""
+    """Record that an op succeeded, in a run that started after its last failure."""
     record = context.instance.get_run_record_by_id(context.run_id)
     started = record.start_time if record else None
     success = {"job_name": context.job_name, "op_name": context.op.name, "run_id": context.run_id}
@@ -39,7 +39,7 @@ def resolve_on_success(context: dg.HookContext) -> None:
 
 
 def error_class(name: str) -> str:
-    """Return the class an alert names: a check that says no is a red gate, and no broken pipeline."""
+    """Return the error class of an alert. A failed asset check is `check_failed`: a red gate, not a broken pipeline."""
     return "check_failed" if name == DagsterAssetCheckFailedError.__name__ else name
 
 

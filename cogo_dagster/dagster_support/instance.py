@@ -1,7 +1,7 @@
-"""What dagster.yaml names: Dagster's own storage and folders, placed by our settings.
+"""Classes for dagster.yaml: Dagster's own storage and folders, located by the project's settings.
 
-dagster.yaml cannot say "this variable, else the embedded server", so these classes take no configuration there and
-ask the settings instead. Building the storage connects to nothing: see `storage_database`.
+dagster.yaml has no syntax for "this variable, else the embedded server", so these classes take no configuration and
+read the settings. Building the storage does not connect to it; see `storage_database`.
 """
 
 from pathlib import Path
@@ -21,7 +21,7 @@ from cogo_dagster.settings import PROJECT_ROOT, load_settings
 
 
 class _Pooled:
-    """A part of Dagster's storage on the process's engine."""
+    """A part of Dagster's storage that uses the engine of the process."""
 
     _engine: Engine
 
@@ -30,21 +30,21 @@ class _Pooled:
         self._database, self._engine = database, database.engine
 
     def optimize_for_webserver(self, statement_timeout: int, pool_recycle: int, max_overflow: int) -> None:
-        """Use an engine of its own, as Dagster's webserver asks, on the same database."""
+        """Use a separate engine for the webserver, on the same database."""
         super().optimize_for_webserver(statement_timeout, pool_recycle, max_overflow)  # type: ignore[misc]
         self._database.serve(self._engine)
 
 
 class _EventLog(_Pooled, PostgresEventLogStorage):
-    """The events."""
+    """Event log."""
 
 
 class _Runs(_Pooled, PostgresRunStorage):
-    """The runs."""
+    """Runs."""
 
 
 class _Schedules(_Pooled, PostgresScheduleStorage):
-    """The state of schedules and sensors."""
+    """Schedules and sensors."""
 
 
 class CogoDagsterStorage(DagsterStorage[DagsterInstance], ConfigurableClass):
@@ -57,12 +57,12 @@ class CogoDagsterStorage(DagsterStorage[DagsterInstance], ConfigurableClass):
 
     @property
     def inst_data(self) -> ConfigurableClassData | None:
-        """How Dagster rebuilds the storage in another process."""
+        """Configuration with which Dagster rebuilds the storage in another process."""
         return self._inst_data
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
-        """Nothing is configured in dagster.yaml."""
+        """Return an empty schema: dagster.yaml configures nothing."""
         return {}
 
     @classmethod
@@ -70,7 +70,7 @@ class CogoDagsterStorage(DagsterStorage[DagsterInstance], ConfigurableClass):
         """Build the storage from the settings.
 
         Raises:
-            SettingsError: DAGSTER_POSTGRES_URL is no Postgres URL.
+            SettingsError: DAGSTER_POSTGRES_URL is not a Postgres URL.
         """
         settings = load_settings(PROJECT_ROOT / ".env")
         if settings.dagster_postgres_url is not None:
@@ -79,7 +79,7 @@ class CogoDagsterStorage(DagsterStorage[DagsterInstance], ConfigurableClass):
 
     @property
     def event_log_storage(self) -> PostgresEventLogStorage:
-        """The events of runs and assets."""
+        """The event log."""
         return self._events
 
     @property
@@ -94,11 +94,11 @@ class CogoDagsterStorage(DagsterStorage[DagsterInstance], ConfigurableClass):
 
 
 class CogoArtifactStorage(LocalArtifactStorage):
-    """Dagster's own files, below COGO_HOME."""
+    """Dagster's file storage, below COGO_HOME."""
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
-        """Nothing is configured in dagster.yaml."""
+        """Return an empty schema: dagster.yaml configures nothing."""
         return {}
 
     @classmethod
@@ -108,11 +108,11 @@ class CogoArtifactStorage(LocalArtifactStorage):
 
 
 class CogoComputeLogs(LocalComputeLogManager):
-    """What runs print, below COGO_HOME."""
+    """The output of runs, below COGO_HOME."""
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
-        """Nothing is configured in dagster.yaml."""
+        """Return an empty schema: dagster.yaml configures nothing."""
         return {}
 
     @classmethod

@@ -1,4 +1,4 @@
-"""What all Dagster jobs have in common."""
+"""Helpers for the definition of Dagster jobs."""
 
 import dagster as dg
 
@@ -7,11 +7,11 @@ from cogo_dagster.dagster_support.run_status import max_runtime
 
 
 def one_op_job(op: dg.OpDefinition, description: str, max_seconds: float) -> dg.JobDefinition:
-    """Return a job of one op, with the op's name.
+    """Return a Dagster job with one op, under the op's name.
 
     Args:
-        max_seconds: Dagster ends a run that lasts longer.
+        max_seconds: Dagster ends a longer run.
     """
-    # Names of ops and graphs are one namespace in Dagster; the graph's own is shown nowhere.
+    # Ops and graphs share one namespace in Dagster; the name of the graph is not displayed.
     graph = dg.GraphDefinition(name=f"{op.name}_graph", node_defs=[op])
     return graph.to_job(name=op.name, hooks=HOOKS, description=description, tags=max_runtime(max_seconds))

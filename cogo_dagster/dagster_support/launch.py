@@ -1,4 +1,4 @@
-"""Running a Dagster job from a command: on the persistent instance, in this process, seen in the UI like any other."""
+"""Runs a Dagster job from a command, in this process, on the persistent instance, so that the UI shows it."""
 
 import os
 import warnings
@@ -18,7 +18,7 @@ class LaunchedRun:
     """A finished run.
 
     Attributes:
-        error: The first line of what failed it.
+        error: First line of the error.
         interrupted: Whether a signal ended it.
     """
 
@@ -34,15 +34,15 @@ def run_process_jobs(
     """Run `process_jobs` until the queue is empty.
 
     Args:
-        process_jobs: The job of that name.
-        settings: Settings by environment name that win over the environment.
-        max_jobs: End after this many jobs.
+        process_jobs: The Dagster job of that name.
+        settings: Settings by environment name, which override the environment.
+        max_jobs: Maximum number of jobs.
 
     Raises:
-        DatabaseUnavailable: The embedded server does not run.
+        DatabaseUnavailable: The embedded server is not running.
     """
     home = str(dagster_home(load_settings(PROJECT_ROOT / ".env", **settings)))
-    os.environ.setdefault("DAGSTER_HOME", home)  # Dagster's own code asks for it in places
+    os.environ.setdefault("DAGSTER_HOME", home)  # Dagster's own code reads it in some places
     cogo = CogoResource(settings=dict(settings))
     config = {"linger_seconds": 0.0, "run_seconds": 3600.0, "max_jobs": max_jobs}
     with warnings.catch_warnings(), dg.DagsterInstance.from_config(home) as instance:
@@ -60,7 +60,7 @@ def run_process_jobs(
     if error is None:
         return LaunchedRun(result.run_id, result.success, None)
     interrupted = error.cls_name == "DagsterExecutionInterruptedError"
-    return LaunchedRun(result.run_id, result.success, _sentence(error), interrupted)
+    return LaunchedRun(result.run_id, result.success, _message(error), interrupted)
 
 
 def _first_error(result: dg.ExecuteInProcessResult) -> SerializableErrorInfo | None:
@@ -71,8 +71,8 @@ def _first_error(result: dg.ExecuteInProcessResult) -> SerializableErrorInfo | N
     return None
 
 
-def _sentence(error: SerializableErrorInfo) -> str:
+def _message(error: SerializableErrorInfo) -> str:
     """Return the first line of an error without its class."""
     line = error.message.strip().split("\n", 1)[0]
-    name, colon, said = line.partition(": ")
-    return said if colon and error.cls_name and name.endswith(error.cls_name) else line
+    name, colon, text = line.partition(": ")
+    return text if colon and error.cls_name and name.endswith(error.cls_name) else line

@@ -1,4 +1,4 @@
-"""Metadata that several definitions show."""
+"""Metadata that several definitions use."""
 
 from typing import Any
 
@@ -6,5 +6,5 @@ import dagster as dg
 
 
 def number(value: float) -> dg.MetadataValue[Any]:
-    """Return a number that Dagster plots; whole numbers stay whole."""
+    """Return a number that Dagster plots; integers stay integers."""
     return dg.MetadataValue.int(value) if isinstance(value, int) else dg.MetadataValue.float(float(value))

@@ -1,4 +1,4 @@
-"""Old runs of Dagster, the assets they hold events of, and the folders of their logs."""
+"""Old Dagster runs, the assets of their events, and the folders of their logs."""
 
 import shutil
 import time
@@ -17,14 +17,14 @@ _BATCH: Final = 100
 
 
 def old_runs(instance: dg.DagsterInstance, keep_days: int) -> Iterator[dg.DagsterRun]:
-    """Yield ended runs, oldest first; the one that was yielded may be deleted before the next is asked for."""
+    """Yield finished runs, oldest first. The caller may delete a run before it requests the next one."""
     old = dg.RunsFilter(statuses=ENDED, created_before=datetime.now(UTC) - timedelta(days=keep_days))
     cursor: str | None = None
     while runs := instance.get_runs(old, cursor=cursor, limit=_BATCH, ascending=True):
         yield from runs
         stayed = [run.run_id for run in runs if instance.has_run(run.run_id)]
         if not stayed:
-            continue  # the page is gone, and the next one begins where it did
+            continue  # the whole page was deleted: the next page starts at the same cursor
         cursor = stayed[-1]
 
 
@@ -36,7 +36,7 @@ def assets_of(instance: dg.DagsterInstance, run_id: str) -> set[dg.AssetKey]:
 
 
 def delete_logs(instance: dg.DagsterInstance, keep_days: int) -> int:
-    """Delete the folders of what runs printed, of runs that are gone; return how many."""
+    """Delete the log folders of deleted runs; return their number."""
     manager = instance.compute_log_manager
     if not isinstance(manager, LocalComputeLogManager):
         return 0
@@ -52,7 +52,7 @@ def _run_folders(base: Path) -> Iterator[Path]:
         try:
             UUID(folder.name)
         except ValueError:
-            continue  # Dagster has folders of its own beside them
+            continue  # folders of Dagster itself
         if folder.is_dir() and not folder.is_symlink():
             yield folder
 

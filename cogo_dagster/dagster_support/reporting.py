@@ -1,4 +1,4 @@
-"""What a run of `process_jobs` shows of its jobs: a line for what takes seconds or fails, sums for floods."""
+"""What a run of `process_jobs` shows: a line for each slow or failed job, counts for the rest."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ class RunReport:
     """Collects the events of one run.
 
     Args:
-        job_page: Where a job is looked at, by its id; None leads to the command instead.
+        job_page: Returns the URL of a job; if it is None, the command that shows the job is given.
     """
 
     def __init__(self, job_page: Callable[[object], str | None] = lambda _: None) -> None:
@@ -34,7 +34,7 @@ class RunReport:
         self._rows: dict[str, dict[str, Json]] = {}
 
     def add(self, event: WorkerEvent) -> None:
-        """Take one event into the sums."""
+        """Count an event."""
         self._kinds[event.kind] += 1
         if event.kind is EventKind.EXECUTED:
             self._outcomes[event.data["outcome"]] += 1
@@ -46,22 +46,22 @@ class RunReport:
             self._add_row(event)
 
     def is_worth_a_line(self, event: WorkerEvent) -> bool:
-        """Whether an event is shown by itself: trouble always, slow jobs always, others only at first."""
+        """Whether an event is logged: problems and slow jobs always, others only the first ones."""
         if event.kind in _ALWAYS or event.data.get("outcome") == "failed":
             return True
         slow = (event.data.get("run_seconds") or 0) >= _SLOW_SECONDS or event.kind is EventKind.UPLOADED
         return slow or self._kinds[event.kind] <= _FIRST_JOBS
 
     def log(self, context: dg.OpExecutionContext, event: WorkerEvent) -> None:
-        """Write one event to the run: a line, and for uploads an observation that links the files."""
-        trouble = event.kind in (EventKind.WARNING, EventKind.LEASE_LOST) or event.data.get("outcome") == "failed"
-        (context.log.warning if trouble else context.log.info)(event.message)
+        """Log an event; for an upload, also record an observation with links to the files."""
+        is_warning = event.kind in (EventKind.WARNING, EventKind.LEASE_LOST) or event.data.get("outcome") == "failed"
+        (context.log.warning if is_warning else context.log.info)(event.message)
         if event.kind is EventKind.UPLOADED and event.job is not None:
             metadata = _artifact_metadata(event.job, event.data["artifacts"], self._job_page(event.job.id))
             context.log_event(dg.AssetObservation(asset_keys.ARTIFACTS, metadata=metadata))
 
     def stage_metadata(self, stage: Stage) -> dict[str, dg.MetadataValue]:
-        """Return the sums of one stage, for its op's output."""
+        """Return the counts of a stage, for the output of its op."""
         if stage is Stage.CLAIM:
             numbers: dict[str, float] = {"claimed": self._kinds[EventKind.CLAIMED]}
         elif stage is Stage.EXECUTE:
@@ -80,14 +80,14 @@ class RunReport:
         return {name: number(value) for name, value in numbers.items()}
 
     def materialization(self, report: WorkerReport) -> dg.AssetMaterialization:
-        """Return what the run did to the jobs table, with its last jobs as a table."""
+        """Return the materialization of the jobs table, with a table of the last jobs."""
         metadata: dict[str, dg.MetadataValue] = {name: number(n) for name, n in report.counters.items()}
         metadata["elapsed_seconds"] = number(report.elapsed_seconds)
         metadata["ended_because"] = dg.MetadataValue.text(report.ended_because)
         if self._rows:
             records = [dg.TableRecord(row) for row in list(self._rows.values())[-_TABLE_ROWS:]]
             metadata["jobs"] = dg.MetadataValue.table(records)
-        return dg.AssetMaterialization(asset_keys.JOBS, description="What one worker run did.", metadata=metadata)
+        return dg.AssetMaterialization(asset_keys.JOBS, description="Work of one worker run.", metadata=metadata)
 
     def _add_row(self, event: WorkerEvent) -> None:
         job = event.job

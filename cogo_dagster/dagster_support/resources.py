@@ -1,4 +1,4 @@
-"""What the ops and sensors work with."""
+"""Resources of the ops and sensors."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,10 +19,10 @@ from cogo_dagster.settings import PROJECT_ROOT, Settings, load_settings
 
 
 class CogoResource(dg.ConfigurableResource[Any]):
-    """The queue and its artifacts, opened for one run or one sensor tick.
+    """The queue and its artifacts, opened for a run or a sensor tick.
 
     Attributes:
-        settings: Settings by environment name that win over the environment, as `{"COGO_CONCURRENCY": "16"}`.
+        settings: Settings by environment name, which override the environment, such as `{"COGO_CONCURRENCY": "16"}`.
     """
 
     settings: dict[str, str] = {}  # noqa: RUF012 - pydantic copies it
@@ -31,7 +31,7 @@ class CogoResource(dg.ConfigurableResource[Any]):
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["CogoResource"]:  # noqa: ARG002
-        """Open the application for as long as the run or tick lasts."""
+        """Open the application for the duration of the run or tick."""
         settings = load_settings(PROJECT_ROOT / ".env", **self.settings)
         redact_logs(redactor_of(settings.secret_values()))
         with open_application(settings) as application:
@@ -40,19 +40,19 @@ class CogoResource(dg.ConfigurableResource[Any]):
 
     @property
     def application(self) -> Application:
-        """Everything the settings chose."""
+        """The services that the settings describe."""
         return self._application
 
     @property
     def queue(self) -> Queue:
-        """The engine's client."""
+        """The client of the queue."""
         return self._application.queue
 
 
 class WorkerResource(dg.ConfigurableResource[Any]):
-    """One worker per run, over the same engine as `cogo worker`.
+    """One worker per run; the same worker as that of `cogo worker`.
 
-    Its teardown is the graceful stop: when a run is interrupted, jobs that still run are requeued at once.
+    Its teardown requeues jobs that still run, also when the run is interrupted.
     """
 
     cogo: dg.ResourceDependency[CogoResource]
@@ -62,7 +62,7 @@ class WorkerResource(dg.ConfigurableResource[Any]):
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["WorkerResource"]:  # noqa: ARG002
-        """Hold the engine; end it however the run ends."""
+        """Create the worker's thread, and stop the worker when the run ends."""
         self._engine = EngineThread()
         self._run_report = RunReport(partial(job_page, self.cogo.application.settings))
         try:
@@ -72,22 +72,22 @@ class WorkerResource(dg.ConfigurableResource[Any]):
 
     @property
     def settings(self) -> Settings:
-        """What the run works by."""
+        """The settings of the run."""
         return self.cogo.application.settings
 
     @property
     def queue(self) -> Queue:
-        """The engine's client."""
+        """The client of the queue."""
         return self.cogo.queue
 
     @property
     def engine(self) -> EngineThread:
-        """The running worker."""
+        """The thread of the worker."""
         return self._engine
 
     @property
     def run_report(self) -> RunReport:
-        """What the run has shown so far."""
+        """The report of the run so far."""
         return self._run_report
 
     def start(self, options: WorkerOptions, dagster_run_id: str) -> None:
@@ -102,5 +102,5 @@ class WorkerResource(dg.ConfigurableResource[Any]):
         )
 
     def default_options(self) -> WorkerOptions:
-        """Return how a worker works by the settings."""
+        """Return the worker options of the settings."""
         return worker_options(self.cogo.application.settings)

@@ -1,4 +1,4 @@
-"""What failed in Dagster, in the terms of the alerts: runs, schedules that are late, sensors, missing executors."""
+"""Failures in Dagster, in the form that alerts take: runs, late schedules, sensors, missing executors."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ _MAX_RUNS: Final = 200
 
 
 def record_runs(instance: dg.DagsterInstance, cogo: CogoResource) -> None:
-    """Record the runs that failed lately, and those that succeeded after a failure."""
+    """Record runs that failed recently, and successes after a failure."""
     alerts = cogo.application.alerts
     alerts.record_run_failures(_recent_failures(instance))
     alerts.record_run_successes(_recoveries(instance, alerts.list_alerts(status="firing", kind="run_failed")))
@@ -32,7 +32,7 @@ def watch_schedules(instance: dg.DagsterInstance, repository: dg.RepositoryDefin
 
 
 def report_conditions(instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, cogo: CogoResource) -> None:
-    """Report sensors that fail, and families of jobs that nobody runs."""
+    """Report failing sensors, and families of jobs that no worker can run."""
     failing = failing_sensors(instance, {sensor.name for sensor in repository.sensor_defs})
     found = conditions(failing, unserved(cogo), left_to_others(cogo.application.settings))
     cogo.application.alerts.report_conditions("dagster", found)
@@ -41,18 +41,23 @@ def report_conditions(instance: dg.DagsterInstance, repository: dg.RepositoryDef
 def conditions(
     failing: Mapping[str, str], unserved: Mapping[str, int], left: Mapping[str, str]
 ) -> list[dict[str, Json]]:
-    """Return what is wrong with sensors and executors, as `report_conditions` takes it.
+    """Return the conditions of sensors and executors, as `report_conditions` takes them.
 
     Args:
-        failing: The sensors that fail, with their errors.
-        unserved: How many jobs are due of each family that nobody runs.
-        left: Why this code location runs no jobs of a family, by family.
+        failing: Failing sensors with their errors.
+        unserved: Number of due jobs by family, for families that no worker can run.
+        left: Reason why this code location does not run a family, by family.
     """
-    found = [("sensor_failing", name, f"The sensor {name} fails", error) for name, error in failing.items()]
+    found = [("sensor_failing", name, f"The sensor {name} is failing", error) for name, error in failing.items()]
     for family, count in unserved.items():
-        why = left.get(family, "Install its executor where workers run.")
+        why = left.get(family, "Install its executor on a machine with workers.")
         found.append(
-            ("no_worker_for_family", family, f"No worker runs jobs of the family {family}", f"{count} are due. {why}")
+            (
+                "no_worker_for_family",
+                family,
+                f"No worker can run jobs of the family {family}",
+                f"{count} {'job is' if count == 1 else 'jobs are'} due. {why}",
+            )
         )
     return [
         {"kind": kind, "subject": subject, "title": title, "error_message": message}
@@ -61,7 +66,7 @@ def conditions(
 
 
 def failure_of(run: dg.DagsterRun, steps: Iterable[dg.DagsterEvent], ended: str | None) -> dict[str, Json]:
-    """Describe a failed run: its first op that failed, else how it ended."""
+    """Describe a failed run by its first failed op, else by how it ended."""
     base: dict[str, Json] = {"run_id": run.run_id, "job_name": run.job_name, "failed_seconds_ago": 0}
     for step in steps:
         data: Any = step.event_specific_data
@@ -76,11 +81,16 @@ def failure_of(run: dg.DagsterRun, steps: Iterable[dg.DagsterEvent], ended: str 
             "error_class": error_class(name.rpartition(".")[2]),
             "error_message": message,
         }
-    return {**base, "op_name": None, "error_class": "run_crashed", "error_message": ended or "The run ended by itself."}
+    return {
+        **base,
+        "op_name": None,
+        "error_class": "run_crashed",
+        "error_message": ended or "The run ended unexpectedly.",
+    }
 
 
 def _recent_failures(instance: dg.DagsterInstance) -> list[dict[str, Json]]:
-    """Look back: a hook or a sensor whose database was away has written nothing down."""
+    """Return recent failures again: hooks and sensors record nothing while the database is unreachable."""
     since = datetime.now(UTC) - _LOOK_BACK
     failed = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=since)
     found = []
@@ -93,7 +103,7 @@ def _recent_failures(instance: dg.DagsterInstance) -> list[dict[str, Json]]:
 
 
 def _recoveries(instance: dg.DagsterInstance, firing: Sequence[AlertRow]) -> list[dict[str, Json]]:
-    """Return the Dagster jobs whose newest ended run succeeded; only what began after a failure will count."""
+    """Return the Dagster jobs whose last finished run succeeded; SQL ignores runs started before the failure."""
     found = []
     for job_name in {alert.subject for alert in firing}:
         ended = dg.RunsFilter(job_name=job_name, statuses=[dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE])

@@ -1,4 +1,4 @@
-"""Where a Dagster run stands, and when Dagster ends it by itself."""
+"""Statuses and maximum runtimes of Dagster runs."""
 
 from datetime import UTC, datetime
 from typing import Final
@@ -10,10 +10,10 @@ ENDED: Final = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.Dag
 
 
 def max_runtime(seconds: float) -> dict[str, str]:
-    """Return the tag after which Dagster's run monitoring ends a run: the only end of one whose host died."""
+    """Return the tag after which run monitoring ends a run. Nothing else ends a run whose host has died."""
     return {MAX_RUNTIME_SECONDS_TAG: str(int(seconds))}
 
 
 def seconds_since(timestamp: float | None) -> float:
-    """Return the seconds since a time of Dagster's, in seconds since 1970; 0 for none, and for one to come."""
+    """Return the seconds since a timestamp, at least 0; 0 without one."""
     return max(datetime.now(UTC).timestamp() - timestamp, 0.0) if timestamp else 0.0

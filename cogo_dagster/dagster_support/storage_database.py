@@ -1,8 +1,8 @@
-"""The database of Dagster's own storage, opened at the first connection of a process and not before.
+"""The database of Dagster's own storage, opened when a process connects first.
 
 Connections are pooled: the stock storages open one per event, which makes an event five to seven times as expensive.
-The pool is the process's: Dagster makes an instance for each tick of a sensor and never disposes of its engines, so a
-pool for each would leave its connections open.
+There is one pool per process: Dagster creates an instance for each tick of a sensor and never disposes of its engines,
+so that a pool per instance would leak connections.
 """
 
 import atexit
@@ -20,10 +20,10 @@ from cogo_dagster.bootstrap import dagster_storage_url, embedded_server
 from cogo_dagster.settings import Settings
 
 NO_ADDRESS: Final = "postgresql+psycopg2://"
-"""The address that engines are made with; the real one is known once the embedded server runs."""
+"""The URL that engines are created with; the real one is known once the embedded server runs."""
 
 IDLE_CONNECTIONS: Final = 3
-"""What a process keeps open to Dagster's storage while it is idle."""
+"""Connections to Dagster's storage that an idle process keeps open."""
 
 _MAX_OVERFLOW: Final = 17
 _RECYCLE_SECONDS: Final = 1_800
@@ -37,9 +37,9 @@ _SOCKET: Final = {
 
 
 class StorageDatabase:
-    """Dagster's database by the settings: DAGSTER_POSTGRES_URL, else `dagster` on the embedded server.
+    """Dagster's database: DAGSTER_POSTGRES_URL, else `dagster` on the embedded server.
 
-    The first connection starts the embedded server, which stays until the process ends, and creates the tables.
+    The first connection starts the embedded server, until the process ends, and creates the tables.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -58,16 +58,16 @@ class StorageDatabase:
         self.serve(self.engine)
 
     def serve(self, engine: Engine) -> None:
-        """Let an engine made with NO_ADDRESS connect to this database."""
+        """Connect an engine that was created with NO_ADDRESS to this database."""
         event.listen(engine, "do_connect", self._address)
 
     def close(self) -> None:
-        """Close the connections, and stop the embedded server if nobody else uses it."""
+        """Close the connections, and stop the embedded server unless other processes use it."""
         self.engine.dispose()
         self._use.close()
 
     def forget(self) -> None:
-        """Leave the connections to the parent process: two that read from one socket would mix up their answers."""
+        """Drop the connections after a fork, without closing them: they belong to the parent process."""
         self.engine.dispose(close=False)
         self._lock = Lock()
 
@@ -75,13 +75,13 @@ class StorageDatabase:
         with self._lock:
             if not self._is_open:
                 self._open()
-        # Read each time: the embedded server's port may change when it is restarted.
+        # Computed for each connection: a restart of the embedded server may change its port.
         address, given = dialect.create_connect_args(make_url(dagster_storage_url(self._settings)))
         arguments[:] = address
         parameters.update({**given, **parameters})
 
     def _open(self) -> None:
-        """Start the embedded server if it is the one, and create Dagster's tables.
+        """Start the embedded server if it is used, and create Dagster's tables.
 
         Raises:
             DatabaseUnavailable: The embedded server cannot be started.
@@ -96,27 +96,27 @@ class StorageDatabase:
 
 
 class _Databases:
-    """The databases that this process has used, one for each that the settings can name."""
+    """The databases that this process has used, by settings."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._found: dict[tuple[str, str], StorageDatabase] = {}
 
     def of(self, settings: Settings) -> StorageDatabase:
-        """Return the database that the settings name."""
+        """Return the database of the settings."""
         given = settings.dagster_postgres_url
         key = (given.get_secret_value(), "") if given else ("", str(settings.home))
         with self._lock:
             return self._found.setdefault(key, StorageDatabase(settings))
 
     def close(self) -> None:
-        """Close them all."""
+        """Close all databases."""
         for database in self._found.values():
             database.close()
         self._found = {}
 
     def forget(self) -> None:
-        """Leave them to the parent process."""
+        """Drop all connections after a fork."""
         self._lock = Lock()
         for database in self._found.values():
             database.forget()

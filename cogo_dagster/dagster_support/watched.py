@@ -1,4 +1,4 @@
-"""Which schedules are on and when each is due to tick after its last tick, and which sensors fail."""
+"""Finds running schedules with their next due tick, and failing sensors."""
 
 from collections.abc import Collection, Iterator
 from datetime import datetime
@@ -18,9 +18,9 @@ _ENDED_TICKS: Final = [TickStatus.SUCCESS, TickStatus.SKIPPED, TickStatus.FAILUR
 def watched_schedules(
     instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, now: datetime
 ) -> list[dict[str, Json]]:
-    """Return the running schedules of the project as `watch_schedules` takes them.
+    """Return the project's running schedules, as `watch_schedules` takes them.
 
-    A schedule that was never seen by the daemon has no state and cannot be late.
+    A schedule that the daemon has never evaluated has no state and cannot be late.
     """
     names = {schedule.name: schedule for schedule in repository.schedule_defs}
     found = []
@@ -32,10 +32,10 @@ def watched_schedules(
 
 
 def failing_sensors(instance: dg.DagsterInstance, names: Collection[str]) -> dict[str, str]:
-    """Return the running sensors of these names whose last two ticks failed, with the last one's error.
+    """Return the running sensors whose last two ticks failed, with the last error.
 
-    A sensor that raises is no run and so fails no run: nothing else would say it. One failed tick is no news: the
-    database restarted, or the code was loaded again.
+    A sensor that raises starts no run, so no failed run reports it. A single failed tick is ignored: a restart of the
+    database or a reload of the code location causes one.
     """
     found = {}
     for state in _running(instance, InstigatorType.SENSOR):
@@ -50,7 +50,7 @@ def failing_sensors(instance: dg.DagsterInstance, names: Collection[str]) -> dic
 
 def _error_of(tick: InstigatorTick) -> str:
     error = tick.error
-    return (error.cause or error).message.strip() if error else "The tick failed and gave no reason."
+    return (error.cause or error).message.strip() if error else "The tick failed without an error message."
 
 
 def _running(instance: dg.DagsterInstance, instigator_type: InstigatorType) -> Iterator[InstigatorState]:
@@ -72,7 +72,7 @@ def _watched(
     started = data.start_timestamp if isinstance(data, ScheduleInstigatorData) else None
     failed = tick is not None and tick.status == TickStatus.FAILURE
     ticked = tick.timestamp if tick is not None else None
-    # A tick that failed did not do what the schedule is for: it is due since then.
+    # A failed tick has not launched its run, so the schedule is due since that tick.
     last = max(ticked or 0.0, started or 0.0) or now.timestamp()
     due = ticked if failed and ticked else _next(schedule, last)
     return {
@@ -84,6 +84,6 @@ def _watched(
 
 
 def _next(schedule: dg.ScheduleDefinition, after: float) -> float:
-    # The iterator begins with a time that fits exactly, which is the tick that was.
+    # The iterator starts with a time equal to its argument, which would be the last tick.
     times = schedule_execution_time_iterator(after + 1, schedule.cron_schedule, schedule.execution_timezone or "UTC")
     return next(times).timestamp()

@@ -1,4 +1,4 @@
-"""Ends runs whose process is gone although Dagster says that they work."""
+"""Ends runs whose process is gone while Dagster shows them as running."""
 
 from datetime import UTC, datetime
 from typing import Final
@@ -22,14 +22,14 @@ _BEGUN: Final = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.D
 def end_zombies(
     instance: dg.DagsterInstance, cogo: CogoResource, watch: Watch, now: float | None = None
 ) -> tuple[Watch, list[str]]:
-    """Take one look.
+    """Check all runs once.
 
     Args:
-        watch: What the looks before have seen.
-        now: Seconds since 1970; this moment if left out.
+        watch: State of the previous checks.
+        now: Seconds since the epoch; default: the current time.
 
     Returns:
-        What to remember, and the ids of the runs that were ended.
+        The state for the next check, and the ids of the runs that were ended.
     """
     records = _own(begun_runs(instance, _BEGUN), str(cogo.queue.schema_version().deployment_id))
     workers = [*living_workers(cogo.queue), *newest_workers(cogo.queue)] if records else []
@@ -39,20 +39,20 @@ def end_zombies(
 
 
 def _own(records: list[RunRecord], deployment_id: str) -> list[RunRecord]:
-    # A run of another queue that shares Dagster's storage has its worker there, and none that we could see.
+    # The worker of another deployment's run is registered in that deployment's queue.
     return [record for record in records if record.dagster_run.tags.get(DEPLOYMENT_TAG, deployment_id) == deployment_id]
 
 
 def _end(instance: dg.DagsterInstance, dead: WorkerRun) -> bool:
     run = instance.get_run_by_id(dead.run_id)
     if run is None or run.status not in _BEGUN:
-        return False  # it has ended meanwhile
+        return False  # it has ended since
     if run.status is dg.DagsterRunStatus.CANCELING:
-        instance.report_run_canceled(run, "Its process ended before it could say that it is canceled.")
+        instance.report_run_canceled(run, "The process of the run ended before it reported the cancellation.")
         return True
     if dead.last_heartbeat_at is None:
-        sentence = "It has not registered a worker: its process ended, or cannot reach the queue's database."
+        message = "No worker was registered: the process of the run ended, or cannot reach the queue's database."
     else:
-        sentence = f"Its worker is silent since {dead.last_heartbeat_at}: its process or its machine is gone."
-    instance.report_run_failed(run, f"{sentence} Its jobs come back by themselves.")
+        message = f"No heartbeat of the worker since {dead.last_heartbeat_at}: its process or its machine is gone."
+    instance.report_run_failed(run, f"{message} Its jobs are requeued when their leases expire.")
     return True

@@ -1,1 +1,1 @@
-"""The Dagster definitions, by area. `definitions.py` loads every module of this folder."""
+"""The Dagster definitions, by area. `definitions.py` loads all modules in this folder."""

@@ -1,4 +1,4 @@
-"""The resources and the executor of all definitions."""
+"""Resources and executor of all definitions."""
 
 import dagster as dg
 
@@ -7,7 +7,7 @@ from cogo_dagster.dagster_support.resources import CogoResource, WorkerResource
 
 @dg.definitions
 def resources() -> dg.Definitions:
-    """Open the queue by the settings, and run all ops of a run in its process."""
+    """Provide the queue as a resource, and run all ops of a run in one process."""
     cogo = CogoResource()
     return dg.Definitions(
         resources={"cogo": cogo, "worker": WorkerResource(cogo=cogo)}, executor=dg.in_process_executor

@@ -1,4 +1,4 @@
-"""Authentication: tokens, the sessions that stand for them in a browser, and limits on failures."""
+"""Authentication: tokens, browser sessions, login links, and a limit on failed attempts."""
 
 import hashlib
 import hmac
@@ -19,39 +19,41 @@ SESSION_COOKIE: Final = "cogo_session"
 SESSION_SECONDS: Final = 12 * 3_600
 
 LINK_SECONDS: Final = 600
-"""So long the login link of `cogo dev` works, once."""
+"""How long the login link of `cogo dev` is valid; it works once."""
 
 SIGNED_SECONDS: Final = 3_600
-"""So long the signed address of an artifact works, and never longer than the session it was made for."""
+"""How long a signed artifact URL is valid; it also ends with its session."""
 
 _ADMIN: Final = Holder("admin", "admin")
 
-_GUESSES: Final = 10
-_GUESS_SECONDS: Final = 60.0
+_MAX_FAILURES: Final = 10
+_FAILURE_WINDOW_SECONDS: Final = 60.0
 
 
 class RequestDenied(Exception):
-    """The request may not do this; the message is one sentence that says what to do.
+    """The request is not allowed. The message says what to do.
 
     Args:
         status: 401, 403, 404, 409 or 429.
-        retry_seconds: When to come back.
+        retry_seconds: Value of Retry-After.
     """
 
-    def __init__(self, status: int, sentence: str, *, retry_seconds: int | None = None) -> None:
-        super().__init__(sentence)
+    def __init__(self, status: int, message: str, *, retry_seconds: int | None = None) -> None:
+        super().__init__(message)
         self.status = status
         self.retry_seconds = retry_seconds
 
 
 class Access:
-    """Finds out who asks. Whatever asks the database raises QueueError, and VaultError where the vault is unreadable.
+    """Authenticates requests.
+
+    Methods that query the database raise QueueError; they raise VaultError if the vault cannot be read.
 
     Args:
-        admin_token: Knows the admin token; asked each time, so that it can be changed.
-        tokens: Returns the named tokens and the sessions.
-        own_token: One more admin token, of this process alone: `cogo dev` makes it for the sessions of its login link.
-        open_here: Whether requests from this machine may read without a session; only `cogo dev` says so.
+        admin_token: Returns the admin token; called for each check, so that the token can be rotated.
+        tokens: Returns the store of named tokens and sessions.
+        own_token: A second admin token of this process only: `cogo dev` needs one for the sessions of its login link.
+        open_here: Whether requests from this machine may read without a session; set by `cogo dev` only.
     """
 
     def __init__(
@@ -66,7 +68,7 @@ class Access:
         self._tokens = tokens
         self._own_token = own_token
         self.open_here = open_here
-        self._failures = Failures(_GUESSES, _GUESS_SECONDS)
+        self._failures = Failures(_MAX_FAILURES, _FAILURE_WINDOW_SECONDS)
         self._links: dict[str, float] = {}
         self._lock = Lock()
 
@@ -77,50 +79,50 @@ class Access:
 
     @property
     def is_closed(self) -> bool:
-        """Whether there is no token at all, so that nobody can log in."""
+        """Whether no token exists, so that login is impossible."""
         try:
             return next(self._admin_tokens(), None) is None and not self.tokens.rows(live_only=True)
         except VaultError:
-            return False  # it has one, which cannot be read here
+            return False  # the vault holds a token that cannot be decrypted here
 
     def holder_of(self, given: str | None, client: str) -> Holder:
-        """Return who holds a token. Tokens are compared before failures are counted: a right one is always accepted.
+        """Return the holder of a token. Comparison precedes rate limiting, so a valid token is always accepted.
 
         Args:
-            client: Whose wrong tokens are counted together.
+            client: Key under which failed attempts are counted.
 
         Raises:
-            RequestDenied: 401 without or with a wrong one, 429 after ten wrong ones of this client within a minute,
-                403 while there is no token at all.
+            RequestDenied: 401 if the token is missing or wrong, 429 after ten wrong tokens of this client in a minute,
+                403 while no token exists.
         """
         if given is None:
-            raise RequestDenied(401, "This needs the header x-admin-token with an access token or the admin token.")
+            raise RequestDenied(401, "Send an access token or the admin token in the header x-admin-token.")
         if (found := self._find(given)) is not None:
             return found
         wait = self._failures.add(client)
         if wait is not None:
-            raise RequestDenied(429, f"Too many wrong tokens: try again in {wait} s.", retry_seconds=wait)
+            raise RequestDenied(429, f"Too many wrong tokens. Try again in {wait} s.", retry_seconds=wait)
         if self.is_closed:
             raise RequestDenied(
                 403,
-                "This is closed while there is no token: set QUALITY_NOTIFY_ADMIN_TOKEN on the server, "
-                "or make one with `cogo tokens create`.",
+                "Authentication is disabled because no token exists: set QUALITY_NOTIFY_ADMIN_TOKEN on the server, "
+                "or create one with `cogo tokens create`.",
             )
         raise RequestDenied(
             401,
-            "This admin token is wrong: compare it with QUALITY_NOTIFY_ADMIN_TOKEN of the server, "
-            "or see `cogo tokens list` for those that were made.",
+            "The token is wrong. Compare it with QUALITY_NOTIFY_ADMIN_TOKEN of the server, "
+            "or list the access tokens with `cogo tokens list`.",
         )
 
     def open_session(self, holder: Holder) -> str:
-        """Begin a session of somebody who has shown a token; return its cookie's value."""
+        """Create a session for an authenticated holder; return the cookie's value."""
         secret = new_secret()
         token = None if holder.token_id else next(self._admin_tokens(), None)
         self.tokens.open_session(secret, holder, SESSION_SECONDS, _seal(token, secret) if token else None)
         return secret
 
     def session(self, cookie: str | None) -> WebSession | None:
-        """Return the session of a cookie; None if it is wrong, has ended, or its token does not count any more."""
+        """Return the session of a cookie; None if it is invalid or has ended, or if its token is no longer valid."""
         found = self.tokens.session_of(cookie) if cookie else None
         if found is None or cookie is None or found.seal is None:
             return found
@@ -128,35 +130,35 @@ class Access:
         return found if fits else None
 
     def end_session(self, cookie: str | None) -> None:
-        """End the session of a cookie on every server."""
+        """End the session of a cookie, on every server."""
         if cookie:
             self.tokens.end_session(cookie)
 
     def new_login_link(self) -> str:
-        """Return a word that opens one session of an administrator, once and soon."""
+        """Return a secret that opens one admin session within `LINK_SECONDS`."""
         ticket = new_secret()
         with self._lock:
             self._links[hashed(ticket)] = time.monotonic() + LINK_SECONDS
         return ticket
 
     def redeem(self, ticket: str, name: str) -> Holder:
-        """Take a login link.
+        """Exchange the secret of a login link for a holder.
 
         Raises:
-            RequestDenied: 401 if it was used, is too old, or never was one.
+            RequestDenied: 401 if it is unknown, expired or was used before.
         """
         with self._lock:
             until = self._links.pop(hashed(ticket), 0.0)
         if time.monotonic() > until:
             raise RequestDenied(
                 401,
-                "This login link was used or is too old: log in with a token (`cogo tokens create NAME --role admin`), "
-                "or start `cogo dev` again.",
+                "The login link has expired or was used. Log in with a token (`cogo tokens create NAME --role admin`), "
+                "or restart `cogo dev`.",
             )
         return Holder(actor_name(name), "admin")
 
     def sign(self, session: WebSession, artifact_id: str) -> dict[str, str]:
-        """Return the parameters of an address that shows one artifact without the cookie, while the session lasts."""
+        """Return query parameters that authorize reading one artifact without a cookie, while the session lasts."""
         expires = str(int(time.time()) + SIGNED_SECONDS)
         return {
             "session": session.id,
@@ -165,7 +167,7 @@ class Access:
         }
 
     def signed_holder(self, artifact_id: str, session_id: str, expires: str, signature: str) -> Holder | None:
-        """Return for whom an address was signed; None where it was not, is too old, or the session has ended."""
+        """Return the holder for whom a URL was signed; None if it is invalid or expired, or the session has ended."""
         if not expires.isdecimal() or len(expires) > 12 or int(expires) < time.time() or not _is_uuid(session_id):
             return None
         session = self.tokens.session_by_id(session_id)
@@ -179,7 +181,7 @@ class Access:
             return _ADMIN
         if (found := self.tokens.holder_of(given)) is not None:
             return found
-        # The vault comes last: where it cannot be read, named tokens work all the same.
+        # The vault is tried last, so that named tokens work while it cannot be read.
         return _ADMIN if any(_same(given, token) for token in self._admin_tokens()) else None
 
     def _admin_tokens(self) -> Iterator[str]:
@@ -190,16 +192,16 @@ class Access:
 
 
 def actor_name(given: str | None) -> str:
-    """Return a name fit for the log: printable, at most 80 letters, `admin` where there is none."""
-    plain = re.sub(r"\s+", " ", "".join(letter if letter.isprintable() else " " for letter in given or "")).strip()
+    """Return a name for the log: printable, at most 80 characters, `admin` if none is given."""
+    plain = re.sub(r"\s+", " ", "".join(char if char.isprintable() else " " for char in given or "")).strip()
     return plain[:80] or "admin"
 
 
 def named(holder: Holder, given: str | None) -> str:
-    """Return who acts, as the log keeps it: the holder of a named token, and whoever they say they are.
+    """Return the actor for the log: the token's holder, and the name that the request gives.
 
     Args:
-        given: What somebody says of themselves; of the admin token's holder nothing else is known.
+        given: Name in the request. It replaces the holder's name for the admin token, which has no name of its own.
     """
     if holder.token_id is None:
         return actor_name(given) if given and given.strip() else holder.name
@@ -207,7 +209,7 @@ def named(holder: Holder, given: str | None) -> str:
 
 
 def new_own_token() -> str:
-    """Make a token for this process alone."""
+    """Return a random token for this process."""
     return secrets.token_hex(32)
 
 

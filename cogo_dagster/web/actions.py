@@ -1,4 +1,4 @@
-"""Actions that the API and the dashboard share."""
+"""Actions shared by the API and the dashboard."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -8,13 +8,13 @@ from cogo_dagster.quality.gates import PublishedWeek
 from cogo_dagster.queue.errors import InvalidArgument
 from cogo_dagster.web.access import RequestDenied
 
-MOST_AT_ONCE: Final = 10_000
-"""Rows one request may change: it answers within seconds. Ask again for more."""
+MAX_ROWS: Final = 10_000
+"""Rows that one request may change, so that it ends within seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class NotifiedWeek:
-    """What became of a weekly notice; `created` is False where the week was announced before."""
+    """Result of announcing a week; `created` is False if the week was announced before."""
 
     week: str
     targets: list[str]
@@ -22,15 +22,15 @@ class NotifiedWeek:
 
 
 def notify(application: Application, week: str | None, actor: str) -> NotifiedWeek:
-    """Announce a week.
+    """Announce a weekly summary.
 
     Raises:
-        RequestDenied: There is no such week, or it is not over.
+        RequestDenied: 404 if the week does not exist or is not over.
     """
     try:
-        told = application.gates.weekly(week)
-        answer = application.weeks.announce(PublishedWeek(told))
+        summary = application.gates.weekly(week)
+        answer = application.weeks.announce(PublishedWeek(summary))
     except InvalidArgument as error:
         raise RequestDenied(404, str(error)) from None
-    application.queue.note("notify_weekly", actor, week=told.week, created=answer.created)
-    return NotifiedWeek(told.week, answer.targets, answer.created)
+    application.queue.note("notify_weekly", actor, week=summary.week, created=answer.created)
+    return NotifiedWeek(summary.week, answer.targets, answer.created)

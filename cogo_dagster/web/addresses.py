@@ -1,4 +1,4 @@
-"""Addresses of this server that an answer may lead to."""
+"""Addresses of this server that are safe to redirect to."""
 
 import re
 from typing import Final
@@ -10,21 +10,21 @@ _OURS: Final = re.compile(r"/(?:dashboard/|api/|metrics$)[^\\\x00-\x20\x7f]*$")
 
 
 def own_page(address: str | None, default: str = "/dashboard/local") -> str:
-    """Return an address if it is one of ours that can be read, without what a page said before."""
+    """Return an address if it is a page of this server, else the default. The flash parameters are removed."""
     try:
         parts = urlsplit(address or "")
     except ValueError:
         return default
     if parts.scheme or parts.netloc or not _OURS.match(parts.path):
         return default
-    query = "&".join(word for word in parts.query.split("&") if word and not word.startswith(("did=", "n=")))
+    query = "&".join(part for part in parts.query.split("&") if part and not part.startswith(("did=", "n=")))
     return parts.path + (f"?{query}" if query else "")
 
 
 def login_page(request: Request) -> str:
-    """Return the login page that leads back here."""
+    """Return the address of the login page, which redirects back afterwards."""
     here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    # What was posted is not repeated: its page asks again.
+    # A POST is not repeated after login: the user sends the form again.
     page = here if request.method in ("GET", "HEAD") else _page_before(request)
     return f"/dashboard/login?next={quote(page, safe='')}"
 

@@ -17,9 +17,9 @@ from cogo_dagster.vault.access_tokens import AccessTokens
 from cogo_dagster.web.access import Access, new_own_token
 from cogo_dagster.web.api import alerts as alerts_api
 from cogo_dagster.web.api import artifacts, dlq, health, jobs, metrics, tokens, workers
-from cogo_dagster.web.backend import Backend, Patience
+from cogo_dagster.web.backend import Backend, ReadTimeout
 from cogo_dagster.web.clients import Forwarded
-from cogo_dagster.web.dependencies import AccessRule, Web, anybody, rules_of, web_of_app
+from cogo_dagster.web.dependencies import AccessRule, Web, allow_anonymous, rules_of, web_of_app
 from cogo_dagster.web.error_handlers import answer_problems
 from cogo_dagster.web.files import StaticFiles
 from cogo_dagster.web.headers import RequestGuard, known_hosts, page_policy
@@ -29,12 +29,12 @@ from cogo_dagster.web.token import AdminToken
 from cogo_dagster.web.traces import viewer_mount
 
 _ABOUT = (
-    "The queue's numbers, its rows with cursors for those with a token, and actions for operators. "
-    'Every answer beside a good one is `{"error": one sentence that says what to do}`.'
+    "The queue's numbers, its rows with cursors (with a token), and actions for operators. "
+    'Every error response is `{"error": message}`; the message says what to do.'
 )
 
 _OPEN_TO_ALL: Final = frozenset({"/api/openapi.json", "/static", "/traces"})
-"""Routes that know no rules: what describes the API, and files that are the same for everybody."""
+"""Routes without a rule: the API's description, and static files."""
 
 
 def create_app(
@@ -48,11 +48,11 @@ def create_app(
     """Build the application; the database is opened when the first request needs it.
 
     Args:
-        open_it: Opens what stands behind it; by default what the settings choose.
-        bound_to: The address it will listen on, which is also a name it answers to.
-        open_here: Let this machine read without a session, and answer to nobody else: `cogo dev`. It has an admin token
-            of its own then, for the sessions of its login links, unless the environment has one.
-        keep_seconds: How long numbers are kept for everybody who looks; 0 asks the database each time.
+        open_it: Opens the application; default: the one that the settings describe.
+        bound_to: The address that the server listens on; it is also an accepted host name.
+        open_here: Let this machine read without a session, and reject other hosts (`cogo dev`). Unless the environment
+            sets an admin token, the process then creates one for the sessions of its login links.
+        keep_seconds: How long numbers are cached for all clients; 0 queries the database each time.
     """
     backend = Backend(open_it or partial(open_application, settings), keep_seconds=keep_seconds)
     static = StaticFiles()
@@ -61,7 +61,7 @@ def create_app(
         version=code_version(),
         description=_ABOUT,
         lifespan=_lifespan,
-        docs_url=None,  # its page comes from a CDN
+        docs_url=None,  # Swagger UI loads from a CDN
         redoc_url=None,
         openapi_url="/api/openapi.json",
     )
@@ -72,11 +72,11 @@ def create_app(
         open_here=open_here,
     )
     app.state.web = Web(settings, backend, access, Pages(static))
-    app.add_middleware(Patience)
+    app.add_middleware(ReadTimeout)
     app.add_middleware(
         RequestGuard, hosts=known_hosts(settings, bound_to), policy=page_policy(settings), direct_only=open_here
     )
-    app.add_middleware(Forwarded, trusted=settings.web_trusted_proxies)  # the last one added is asked first
+    app.add_middleware(Forwarded, trusted=settings.web_trusted_proxies)  # the last one added runs first
     answer_problems(app)
     for part in (
         metrics,
@@ -98,24 +98,24 @@ def create_app(
         app.include_router(part.router)
     app.router.routes += [static.mount(), viewer_mount()]
     for path in ("/", "/dashboard"):
-        app.add_api_route(path, _home, include_in_schema=False, dependencies=[Depends(anybody)])
+        app.add_api_route(path, _home, include_in_schema=False, dependencies=[Depends(allow_anonymous)])
     require_rules(app)
     return app
 
 
 def require_rules(app: FastAPI) -> None:
-    """Check that every route says who may ask for it.
+    """Check that every route has exactly one access rule.
 
     Raises:
-        RuntimeError: One does not; nobody decided whether it is for everybody.
+        RuntimeError: A route has none or several, so its access is undefined.
     """
     undecided = [path for path, rules in access_rules(app) if len(rules) != 1]
     if undecided:
-        raise RuntimeError(f"These routes do not say who may ask for them: {', '.join(undecided)}.")
+        raise RuntimeError(f"These routes have no access rule, or several: {', '.join(undecided)}.")
 
 
 def access_rules(app: FastAPI) -> Iterator[tuple[str, set[AccessRule]]]:
-    """Return every route of the application, as `GET /api/jobs`, with its rules."""
+    """Yield every route of the application, as `GET /api/jobs`, with its access rules."""
     for route in iter_route_contexts(app.routes):
         path = route.path or ""
         for method in sorted(getattr(route, "methods", None) or {"GET"}):

@@ -1,4 +1,4 @@
-"""What stands behind the pages: the application, opened when it is first asked for and again after an outage."""
+"""The application behind the server: opened by the first request, and again after an outage."""
 
 import time
 from collections.abc import Callable
@@ -16,40 +16,40 @@ from cogo_dagster.queue.stats import History, Numbers, StatusCounts
 
 T = TypeVar("T")
 
-PATIENCE_SECONDS: Final = 2.5
-"""For the first sign of the database; whoever has seen it waits for an answer as long as others do."""
+PROBE_TIMEOUT_SECONDS: Final = 2.5
+"""Limit of the first call after a pause; later calls have the usual limits."""
 
-_REST_SECONDS: Final = 2.0
-"""So long after a failure nobody asks an absent database again: each question takes time."""
+_RETRY_DELAY_SECONDS: Final = 2.0
+"""How long after a failure requests fail at once instead of trying the database again."""
 
-READ_SECONDS: Final = 10.0
-"""For each call that a page or an answer is made of; the database itself ends one after 8 s."""
+READ_TIMEOUT_SECONDS: Final = 10.0
+"""Limit of each call of a read request; the server's statement_timeout is 8 s."""
 
-_TRUST_SECONDS: Final = 1.0
-"""So long after an answer nobody asks first whether the database is there."""
+_FRESH_SECONDS: Final = 1.0
+"""How long after a successful call the database is taken as reachable without a probe."""
 
 
-class Patience:
-    """Limits how long reading waits for the database, so that a silent one does not keep the threads."""
+class ReadTimeout:
+    """Limits how long GET requests wait for the database, so that an unresponsive one does not use up the threads."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request."""
+        """Handle a request."""
         if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD"):
             await self._app(scope, receive, send)
             return
-        with call_limit(READ_SECONDS):
+        with call_limit(READ_TIMEOUT_SECONDS):
             await self._app(scope, receive, send)
 
 
 class Backend:
-    """Lends the application to requests.
+    """Provides the application to requests.
 
     Args:
-        open_it: Opens the application; called again after it failed.
-        keep_seconds: How long a number stays good for everybody who looks; 0 asks each time.
+        open_it: Opens the application; called again after a failure.
+        keep_seconds: How long numbers are cached for all clients; 0 queries the database each time.
     """
 
     def __init__(
@@ -62,62 +62,62 @@ class Backend:
         self._application: Application | None = None
         self._failed: tuple[float, Exception] | None = None
         self._answered_at: float | None = None
-        self._kept: dict[str, tuple[float, Any]] = {}
-        self._asking: dict[str, Lock] = {}
+        self._cache: dict[str, tuple[float, Any]] = {}
+        self._query_locks: dict[str, Lock] = {}
 
     @property
     def application(self) -> Application:
-        """The application, over a database that has just answered.
+        """The application, over a database that responded within the last second.
 
-        One of those who ask finds that out, for all, within seconds: an absent database, or one that keeps its
-        connections and says nothing, takes no other thread.
+        One request probes the database for all others, so that an unreachable or unresponsive database blocks
+        a single thread.
 
         Raises:
             QueueError: The database cannot be reached or used.
-            SettingsError: The settings choose one that cannot be used.
+            SettingsError: The settings describe a database that cannot be used.
         """
-        self._refuse_while_resting()
+        self._raise_while_backing_off()
         application = self._application
-        if application is not None and self._trusted:
+        if application is not None and self._recently_probed:
             return application
         with self._lock:
-            self._refuse_while_resting()
+            self._raise_while_backing_off()
             try:
-                return self._seen_application()
+                return self._probed_application()
             except Exception as error:
-                self._rest(error)
+                self._back_off(error)
                 raise
 
-    def look(self) -> None:
-        """Ask now whether the database is there, for an answer within seconds; raises as `application` does."""
+    def probe(self) -> None:
+        """Probe the database now, within seconds; raises as `application` does."""
         self._answered_at = None
         _ = self.application
 
     def failed(self, error: Exception) -> None:
-        """Take note of a call's failure. Where its outcome is open, the next to ask looks first what is wrong."""
+        """Record that a call failed. If its outcome is unknown, the next request probes the database first."""
         self._answered_at = None
         if not isinstance(error, TransportError):
-            self._rest(error)
+            self._back_off(error)
 
     def numbers(self) -> Numbers:
-        """Return the first numbers, of this second."""
-        return self._fresh("numbers", 1, lambda application: application.stats.numbers())
+        """Return the queue's numbers, at most a second old."""
+        return self._cached("numbers", 1, lambda application: application.stats.numbers())
 
     def counts(self) -> StatusCounts:
-        """Return how many jobs there are of each status, of the last seconds."""
-        return self._fresh("counts", 3, lambda application: application.stats.counts())
+        """Return the number of jobs by status, at most 3 s old."""
+        return self._cached("counts", 3, lambda application: application.stats.counts())
 
     def history(self, hours: int = 24) -> History:
-        """Return what ended in the last hours, as of the last quarter of a minute."""
-        return self._fresh(f"history {hours}", 15, lambda application: application.stats.history(hours))
+        """Return what finished in the last hours, at most 15 s old."""
+        return self._cached(f"history {hours}", 15, lambda application: application.stats.history(hours))
 
     def gate(self) -> GateSummary:
-        """Return the gate's last 24 hours, as of the last seconds."""
-        return self._fresh("gate", 10, lambda application: application.gates.summary())
+        """Return the gate's last 24 hours, at most 10 s old."""
+        return self._cached("gate", 10, lambda application: application.gates.summary())
 
-    def open_page(self, ask: Callable[[Application], T]) -> T:
-        """Return the rows of the page that needs no session, as of the last seconds: visitors cost one query."""
-        return self._fresh("open page", 5, ask)
+    def open_page(self, query: Callable[[Application], T]) -> T:
+        """Return the rows of the page that needs no session, at most 5 s old: one query serves all visitors."""
+        return self._cached("open page", 5, query)
 
     def close(self) -> None:
         """Close the application if it was opened."""
@@ -125,39 +125,39 @@ class Backend:
             self._application = None
             self._stack.close()
 
-    def _fresh(self, name: str, seconds: float, ask: Callable[[Application], T]) -> T:
-        # One of those who look asks, the others wait for its answer.
-        with self._asking.setdefault(name, Lock()):
-            kept = self._kept.get(name)
-            if kept is not None and time.monotonic() - kept[0] < seconds * self._keep_seconds:
-                value: T = kept[1]
+    def _cached(self, name: str, seconds: float, query: Callable[[Application], T]) -> T:
+        # One request queries the database; concurrent ones wait for its result.
+        with self._query_locks.setdefault(name, Lock()):
+            cached = self._cache.get(name)
+            if cached is not None and time.monotonic() - cached[0] < seconds * self._keep_seconds:
+                value: T = cached[1]
                 return value
-            value = ask(self.application)
-            self._kept[name] = (time.monotonic(), value)
+            value = query(self.application)
+            self._cache[name] = (time.monotonic(), value)
             return value
 
-    def _seen_application(self) -> Application:
-        with call_limit(PATIENCE_SECONDS):
+    def _probed_application(self) -> Application:
+        with call_limit(PROBE_TIMEOUT_SECONDS):
             if self._application is None:
                 self._application = self._stack.enter_context(self._open())
-            elif not self._trusted:
+            elif not self._recently_probed:
                 self._application.queue.schema_version()
         self._answered_at = time.monotonic()
         return self._application
 
-    def _rest(self, error: Exception) -> None:
-        if not self._resting:  # an answer from memory prolongs nothing
+    def _back_off(self, error: Exception) -> None:
+        if not self._backing_off:  # an error from the cache does not extend the delay
             self._failed = (time.monotonic(), error)
 
     @property
-    def _trusted(self) -> bool:
-        return self._answered_at is not None and time.monotonic() - self._answered_at < _TRUST_SECONDS
+    def _recently_probed(self) -> bool:
+        return self._answered_at is not None and time.monotonic() - self._answered_at < _FRESH_SECONDS
 
     @property
-    def _resting(self) -> bool:
-        return self._failed is not None and time.monotonic() - self._failed[0] < _REST_SECONDS
+    def _backing_off(self) -> bool:
+        return self._failed is not None and time.monotonic() - self._failed[0] < _RETRY_DELAY_SECONDS
 
-    def _refuse_while_resting(self) -> None:
-        if self._resting and self._failed is not None:
+    def _raise_while_backing_off(self) -> None:
+        if self._backing_off and self._failed is not None:
             error = self._failed[1]
             raise error if isinstance(error, QueueError) else DatabaseUnavailable(str(error))

@@ -1,7 +1,7 @@
-"""Whose request it is: the address of the client, and the scheme that its browser used.
+"""Client address and scheme of a request behind a proxy.
 
-A forwarded address counts only where the sender is a proxy that COGO_WEB_TRUSTED_PROXIES names: anybody else may write
-whatever they like into that header.
+X-Forwarded-For counts only if the sender is a proxy in COGO_WEB_TRUSTED_PROXIES: any other client can write
+anything into it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,14 +15,14 @@ Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
 
 _SITE_BITS: Final = 64
-"""One customer has a whole /64 of IPv6, so that is one client."""
+"""Prefix length of IPv6 clients: providers assign a /64 to one customer."""
 
 
 class Forwarded:
-    """Puts the client's address and scheme into the scope of each request.
+    """Middleware that puts the client's address and scheme into the scope of each request.
 
     Args:
-        trusted: Networks, as `10.0.0.0/8`, whose X-Forwarded-For and X-Forwarded-Proto count.
+        trusted: Networks, such as `10.0.0.0/8`, whose X-Forwarded-For and X-Forwarded-Proto are used.
     """
 
     def __init__(self, app: ASGIApp, *, trusted: Iterable[str]) -> None:
@@ -30,7 +30,7 @@ class Forwarded:
         self._trusted = tuple(ip_network(one, strict=False) for one in trusted)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on."""
+        """Handle a request."""
         if scope["type"] == "http" and scope.get("client"):
             scope = {**scope, **self._seen(scope)}
         await self._app(scope, receive, send)
@@ -44,18 +44,18 @@ class Forwarded:
         if trusted:
             hops = ",".join(headers.getlist("x-forwarded-for")).split(",")
             seen["client"] = (str(client_address(peer, hops, self._trusted)), 0)
-        # On this machine anybody could speak https to us through a proxy: the scheme opens nothing.
+        # The scheme grants no access, so a proxy on this machine need not be listed.
         if (trusted or peer.is_loopback) and headers.get("x-forwarded-proto", "").strip().lower() == "https":
             seen["scheme"] = "https"
         return seen
 
 
 def client_address(peer: Address, hops: Sequence[str], trusted: Sequence[Network]) -> Address:
-    """Return the last hop before the proxies that are trusted.
+    """Return the nearest hop that is not a trusted proxy.
 
     Args:
-        peer: Who is connected; itself a trusted proxy.
-        hops: X-Forwarded-For, the nearest hop last. What is no address ends the search: it was made up.
+        peer: Address of the connection, which is a trusted proxy.
+        hops: X-Forwarded-For, the nearest hop last. The search ends at an entry that is no address.
     """
     client = peer
     for hop in reversed(hops):
@@ -69,7 +69,7 @@ def client_address(peer: Address, hops: Sequence[str], trusted: Sequence[Network
 
 
 def address_of(text: str) -> Address | None:
-    """Read an address, with a port or without: `10.0.0.1:80`, `[::1]:80`; None for what is none."""
+    """Parse an address with or without a port: `10.0.0.1:80`, `[::1]:80`; None if it is invalid."""
     plain = text.strip()
     if plain.startswith("["):
         plain = plain[1:].partition("]")[0]
@@ -83,7 +83,7 @@ def address_of(text: str) -> Address | None:
 
 
 def client_key(host: str | None) -> str:
-    """Return what one client is counted under: its IPv4 address, or its network of IPv6."""
+    """Return the key under which a client is counted: its IPv4 address, or its IPv6 network."""
     found = address_of(host or "")
     if isinstance(found, IPv6Address):
         return str(ip_network((found, _SITE_BITS), strict=False))

@@ -1,4 +1,4 @@
-"""An artifact's bytes on their way to a browser, which must not run what a stranger's page left in them."""
+"""Serves artifact content. A browser must not run scripts that a captured page left in it."""
 
 import re
 from collections.abc import Iterator
@@ -21,22 +21,22 @@ _SHOWN: Final = {
     "image/webp": "image/webp",
     "image/gif": "image/gif",
     "application/pdf": "application/pdf",
-    # These would run or be restyled as what they are; as plain text they are read.
+    # Served with their own types, HTML and the like would run; as text/plain they are shown as source.
     "application/json": "application/json",
     "text/plain": "text/plain; charset=utf-8",
 }
-"""What a browser may show, and as what; all else is saved."""
+"""Content types that are shown inline, and the type that is sent; all others are attachments."""
 
 
 def content_of(store: ArtifactStore, row: ArtifactRow, *, download: bool, here: bool = False) -> Response:
-    """Answer with an artifact's bytes, or with a signed address of them.
+    """Return a response with an artifact's content, or a redirect to a signed URL.
 
     Args:
-        download: Save it also where it could be shown.
-        here: Never lead elsewhere.
+        download: Send an attachment even if the type could be shown inline.
+        here: Do not redirect.
 
     Raises:
-        ArtifactStoreError: The store does not have it.
+        ArtifactStoreError: The store does not have the object.
     """
     if row.storage_key is None:
         raise ArtifactNotFound(f"The artifact {row.id} has no object in the store.")
@@ -48,7 +48,7 @@ def content_of(store: ArtifactStore, row: ArtifactRow, *, download: bool, here: 
     headers = {
         "content-disposition": f"{'inline' if shown else 'attachment'}; {_file_name(name)}",
         "content-security-policy": _policy(shown),
-        # Content never changes under its id.
+        # An artifact's content never changes.
         "cache-control": "private, max-age=3600",
     }
     if row.size_bytes is not None:
@@ -57,15 +57,15 @@ def content_of(store: ArtifactStore, row: ArtifactRow, *, download: bool, here: 
     return StreamingResponse(_chunks(file), media_type=shown or "application/octet-stream", headers=headers)
 
 
-def first_text(store: ArtifactStore, storage_key: str, most_bytes: int) -> tuple[str, bool]:
-    """Return the beginning of an artifact as text, and whether that is all.
+def first_text(store: ArtifactStore, storage_key: str, max_bytes: int) -> tuple[str, bool]:
+    """Return the beginning of an artifact as text, and whether it is complete.
 
     Raises:
-        ArtifactStoreError: The store does not have it.
+        ArtifactStoreError: The store does not have the object.
     """
     with store.open(storage_key) as file:
-        content = file.read(most_bytes + 1)
-    return content[:most_bytes].decode(errors="replace"), len(content) <= most_bytes
+        content = file.read(max_bytes + 1)
+    return content[:max_bytes].decode(errors="replace"), len(content) <= max_bytes
 
 
 def bare_type(content_type: str | None) -> str:
@@ -74,7 +74,7 @@ def bare_type(content_type: str | None) -> str:
 
 
 def _policy(shown: str | None) -> str:
-    # A sandboxed document has no built-in viewer for PDF, whose scripts that viewer keeps to itself.
+    # The browser's PDF viewer does not run in a sandboxed document; it isolates scripts of the PDF itself.
     sandbox = "" if shown == "application/pdf" else "; sandbox"
     return f"default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:{sandbox}"
 

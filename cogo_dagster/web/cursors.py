@@ -1,4 +1,4 @@
-"""Cursors: the last row of a page, as a word that fits an address."""
+"""Pagination cursors: the last row of a page, encoded for URLs."""
 
 import base64
 import binascii
@@ -15,21 +15,21 @@ from cogo_dagster.queue.rows.base import Row
 from cogo_dagster.web.access import RequestDenied
 
 _MOMENT: Final = re.compile(r"-?infinity|[0-9]{4,6}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,15}[+-][0-9:]{2,8}(?: BC)?")
-"""What PostgreSQL writes, also of a time outside of Python's range."""
+"""A timestamp as PostgreSQL writes it, including those out of Python's range."""
 
 CURSOR: Final = r"^[A-Za-z0-9_-]+$"
 
-Before = Annotated[str | None, Query(max_length=200, pattern=CURSOR, description="`next` of the page before.")]
+Before = Annotated[str | None, Query(max_length=200, pattern=CURSOR, description="`next` of the previous page.")]
 PageSize = Annotated[int, Query(ge=1, le=200)]
 
 
 def next_cursor(rows: Sequence[Row], size: int, time: str, id: str) -> str | None:
-    """Return the cursor after a page; None where the page is not full, so that nothing follows.
+    """Return the cursor after a page; None if the page is not full, so that it is the last.
 
     Args:
-        size: How many rows were asked for.
-        time: The column that orders the rows, newest first.
-        id: The column that decides between equal times.
+        size: Maximum number of rows of the page.
+        time: Column that the rows are sorted by, newest first.
+        id: Column that breaks ties.
     """
     if len(rows) < size:
         return None
@@ -38,10 +38,10 @@ def next_cursor(rows: Sequence[Row], size: int, time: str, id: str) -> str | Non
 
 
 def read_cursor(cursor: str | None, time: str, id: str) -> dict[str, str] | None:
-    """Return what `next_cursor` made, as the engine takes it.
+    """Decode a cursor of `next_cursor` to the argument of the SQL function.
 
     Raises:
-        RequestDenied: It is none, so that there is no such page (404).
+        RequestDenied: 404 if the cursor is invalid.
     """
     if cursor is None:
         return None
@@ -51,4 +51,4 @@ def read_cursor(cursor: str | None, time: str, id: str) -> dict[str, str] | None
             datetime.fromisoformat(when)
         return {time: when, id: str(UUID(which))}
     except (binascii.Error, ValueError, TypeError, AttributeError, RecursionError):
-        raise RequestDenied(404, "There is no such page: take `next` of the page before as it is.") from None
+        raise RequestDenied(404, "There is no such page. Pass `next` of the previous page unchanged.") from None

@@ -1,4 +1,4 @@
-"""What handlers take from the application they run in, and the rules that say who may ask for a route."""
+"""Dependencies of the route handlers, and the access rules of routes."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,19 +16,19 @@ from cogo_dagster.settings import Settings, SettingsError
 from cogo_dagster.vault.access_tokens import Holder, Role, WebSession
 from cogo_dagster.vault.vault_errors import VaultError
 from cogo_dagster.web.access import SESSION_COOKIE, Access, RequestDenied, named
-from cogo_dagster.web.backend import PATIENCE_SECONDS, Backend
+from cogo_dagster.web.backend import PROBE_TIMEOUT_SECONDS, Backend
 from cogo_dagster.web.clients import address_of, client_key
 
 _ADMIN_TOKEN: Final = APIKeyHeader(
     name="x-admin-token",
     scheme_name="access token",
-    description="A token made with `cogo tokens create`, or the admin token: QUALITY_NOTIFY_ADMIN_TOKEN, else the "
+    description="An access token (`cogo tokens create`), or the admin token: QUALITY_NOTIFY_ADMIN_TOKEN, else the "
     "vault's quality:notify:admin_token.",
     auto_error=False,
 )
 
 AccessRule = Literal["open", "metrics", "viewer", "operator", "admin"]
-"""Who may ask: anybody; Prometheus; or at least this role."""
+"""Who may call a route: anyone; Prometheus; or holders of at least this role."""
 
 T = TypeVar("T", bound=Callable[..., object])
 P = TypeVar("P")
@@ -39,7 +39,7 @@ _RULES: Final[dict[object, AccessRule]] = {}
 
 
 class PageRenderer(Protocol):
-    """Makes the dashboard's pages: `web.render.Pages`."""
+    """Renders the dashboard's pages: `web.render.Pages`."""
 
     def page(
         self,
@@ -49,17 +49,17 @@ class PageRenderer(Protocol):
         headers: Mapping[str, str] | None = None,
         **context: object,
     ) -> Response:
-        """Answer with a page."""
+        """Return a page as a response."""
         ...
 
-    def problem(self, request: Request, status: int, sentence: str, headers: Mapping[str, str]) -> Response:
-        """Answer with a page that says what went wrong."""
+    def problem(self, request: Request, status: int, message: str, headers: Mapping[str, str]) -> Response:
+        """Return an error page as a response."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Web:
-    """What one server is made of."""
+    """The components of a server."""
 
     settings: Settings
     backend: Backend
@@ -68,7 +68,7 @@ class Web:
 
 
 def rule(name: AccessRule) -> Callable[[T], T]:
-    """Mark a dependency as what decides who may ask for a route."""
+    """Mark a dependency as the access rule of the routes that use it."""
 
     def mark(dependency: T) -> T:
         _RULES[dependency] = name
@@ -78,29 +78,29 @@ def rule(name: AccessRule) -> Callable[[T], T]:
 
 
 def rules_of(dependant: Dependant) -> set[AccessRule]:
-    """Return the rules that a route depends on; a route without one must not be served."""
+    """Return the access rules that a route depends on; a route without one must not be served."""
     found = {_RULES[dependant.call]} if dependant.call in _RULES else set()
     return found.union(*(rules_of(one) for one in dependant.dependencies))
 
 
 def web_of_app(app: FastAPI) -> Web:
-    """Return the parts of the server that an application is for."""
+    """Return the components of an application's server."""
     web: Web = app.state.web
     return web
 
 
 def web_of(request: Request) -> Web:
-    """Return the server's parts."""
+    """Return the components of the server that handles a request."""
     return web_of_app(request.app)
 
 
 def client_of(request: Request) -> str:
-    """Return whom wrong tokens are counted under."""
+    """Return the key under which failed attempts of a client are counted."""
     return client_key(request.client.host if request.client else None)
 
 
 def session_of(request: Request) -> WebSession | None:
-    """Return who is logged in to the dashboard, if anybody is; the database is asked once a request."""
+    """Return the dashboard session, if there is one; the database is queried once per request."""
     if not hasattr(request.state, "session"):
         request.state.session = web_of(request).access.session(request.cookies.get(SESSION_COOKIE))
     session: WebSession | None = request.state.session
@@ -117,24 +117,24 @@ def application_of(request: Request) -> Application:
 
 
 def is_open_here(request: Request) -> bool:
-    """Whether this is `cogo dev`, asked from this machine, where reading needs no session."""
+    """Whether reading needs no session: `cogo dev`, and a request from this machine."""
     peer = address_of(request.client.host) if request.client else None
     return web_of(request).access.open_here and peer is not None and peer.is_loopback
 
 
 def may_read(request: Request) -> bool:
-    """Whether whoever asks may see more than an open route shows; a wrong token, or no database, is no error."""
+    """Whether the client may see more than an open route shows. A wrong token or an unreachable database means no."""
     try:
         return is_open_here(request) or holder_of(request, request.headers.get("x-admin-token")) is not None
     except DatabaseUnavailable as error:
-        web_of(request).backend.failed(error)  # so that what follows does not wait for it again
+        web_of(request).backend.failed(error)  # so that later calls of this request fail at once
         return False
     except (RequestDenied, QueueError, VaultError, SettingsError):
         return False
 
 
 def has_lost_access(request: Request) -> bool:
-    """Whether whoever was let in may not read any more; a database that cannot be asked ends nobody's session."""
+    """Whether a client that was authorized may no longer read. An unreachable database ends no session."""
     if hasattr(request.state, "session"):
         del request.state.session
     try:
@@ -146,7 +146,7 @@ def has_lost_access(request: Request) -> bool:
 
 
 def holder_of(request: Request, given: str | None) -> Holder | None:
-    """Return who asks: the holder of the token that was sent, else of the session, else of a signed address.
+    """Return the holder of the token in the request, else of the session, else of a signed URL.
 
     Raises:
         RequestDenied: The token is wrong.
@@ -158,43 +158,45 @@ def holder_of(request: Request, given: str | None) -> Holder | None:
 
 
 def as_sent(header: str) -> str:
-    """Return a header's text as its sender wrote it: it was read as Latin-1, and is UTF-8 wherever people type it."""
+    """Decode a header as UTF-8, which clients send; Starlette decodes it as Latin-1."""
     return header.encode("latin-1", "replace").decode("utf-8", "surrogateescape")
 
 
 async def probed(probe: Callable[[], P]) -> P:
-    """Answer a probe in threads that no page may take: those may all wait for the database."""
+    """Run a probe in a thread of its own pool: pages waiting for the database may occupy all others."""
     return await to_thread.run_sync(probe, limiter=_PROBES)
 
 
 @rule("open")
-async def anybody() -> None:  # not in a thread: those may all wait for the database
-    """Let everybody ask; what the route answers must be fit for everybody."""
+async def allow_anonymous() -> None:  # async, since all threads may be waiting for the database
+    """Allow all requests; the route must not return anything confidential."""
 
 
 @rule("viewer")
 def require_reader(
     request: Request,
-    x_admin_token: Annotated[str | None, Header(description="A token of any role; a browser has a session.")] = None,
+    x_admin_token: Annotated[str | None, Header(description="A token of any role; or use a session.")] = None,
 ) -> None:
-    """Let those who hold a token or have a session read.
+    """Require a token of any role, or a session.
 
     Raises:
-        RequestDenied: Neither is there, or the token is wrong.
+        RequestDenied: Both are missing, or the token is wrong.
     """
     if x_admin_token is None and is_open_here(request):
         return
     if holder_of(request, x_admin_token) is None:
-        raise _nobody()
+        raise _unauthenticated()
 
 
 @rule("metrics")
 async def require_scraper(
     request: Request,
     x_admin_token: Annotated[str | None, Header(description="A token of any role.")] = None,
-    authorization: Annotated[str | None, Header(description="Or `Bearer` and the token, as of Prometheus.")] = None,
+    authorization: Annotated[
+        str | None, Header(description="Alternative: `Bearer` and the token, as Prometheus sends it.")
+    ] = None,
 ) -> None:
-    """Let those read the metrics who may read, or everybody with COGO_METRICS_OPEN=true.
+    """Require a token or a session for the metrics, unless COGO_METRICS_OPEN=true.
 
     Raises:
         RequestDenied: As `require_reader`.
@@ -206,7 +208,7 @@ async def require_scraper(
 
 
 def _check_scraper(request: Request, given: str | None) -> None:
-    with call_limit(PATIENCE_SECONDS):
+    with call_limit(PROBE_TIMEOUT_SECONDS):
         require_reader(request, given)
 
 
@@ -214,12 +216,12 @@ def _check_scraper(request: Request, given: str | None) -> None:
 def require_operator(
     request: Request,
     x_admin_token: Annotated[str | None, Security(_ADMIN_TOKEN)],
-    x_actor: Annotated[str | None, Header(description="Who does this, as the log keeps it.", max_length=200)] = None,
+    x_actor: Annotated[str | None, Header(description="Actor for the operations log.", max_length=200)] = None,
 ) -> str:
-    """Let an operator act by a token; a session alone is not enough here. Return the name for the log.
+    """Require a token of an operator, since a session alone could be used by CSRF. Return the actor for the log.
 
     Raises:
-        RequestDenied: The token is absent or wrong, or its role is too small.
+        RequestDenied: The token is missing or wrong, or its role does not suffice.
     """
     return _actor(request, x_admin_token, x_actor, "operator")
 
@@ -228,33 +230,33 @@ def require_operator(
 def require_admin(
     request: Request,
     x_admin_token: Annotated[str | None, Security(_ADMIN_TOKEN)],
-    x_actor: Annotated[str | None, Header(description="Who does this, as the log keeps it.", max_length=200)] = None,
+    x_actor: Annotated[str | None, Header(description="Actor for the operations log.", max_length=200)] = None,
 ) -> str:
-    """Let an administrator act by a token; as `require_operator`."""
+    """Require a token of an administrator; as `require_operator`."""
     return _actor(request, x_admin_token, x_actor, "admin")
 
 
 @rule("admin")
 def require_admin_reader(
     request: Request,
-    x_admin_token: Annotated[str | None, Header(description="A token of an administrator.")] = None,
+    x_admin_token: Annotated[str | None, Header(description="A token of an administrator; or use a session.")] = None,
 ) -> None:
-    """Let administrators read, by token or session.
+    """Require a token or a session of an administrator.
 
     Raises:
-        RequestDenied: As `require_reader`, or the role is too small.
+        RequestDenied: As `require_reader`, or the role does not suffice.
     """
     holder = holder_of(request, x_admin_token)
     if holder is None:
-        raise _nobody()
+        raise _unauthenticated()
     check_role(holder, "admin")
 
 
 def check_role(holder: Holder, role: Role) -> None:
-    """Let pass who may.
+    """Check that a holder has at least a role.
 
     Raises:
-        RequestDenied: The role is too small.
+        RequestDenied: The role does not suffice.
     """
     if not holder.may(role):
         raise RequestDenied(403, f"This needs the role {role}; {holder.name} has the role {holder.role}.")
@@ -275,13 +277,11 @@ def _signed(request: Request) -> Holder | None:
     return access.signed_holder(str(artifact_id), given["session"], given["expires"], given["signature"])
 
 
-def _nobody() -> RequestDenied:
-    return RequestDenied(
-        401, "This needs a session of the dashboard, or the header x-admin-token with an access token."
-    )
+def _unauthenticated() -> RequestDenied:
+    return RequestDenied(401, "Log in to the dashboard, or send an access token in the header x-admin-token.")
 
 
-AppPart = Annotated[Application, Depends(application_of)]
-WebPart = Annotated[Web, Depends(web_of)]
+ApplicationDep = Annotated[Application, Depends(application_of)]
+WebDep = Annotated[Web, Depends(web_of)]
 Actor = Annotated[str, Depends(require_operator)]
 Admin = Annotated[str, Depends(require_admin)]

@@ -1,4 +1,4 @@
-"""What goes wrong becomes a status and one sentence: JSON for programs, a page for people, never a traceback."""
+"""Maps exceptions to a status and a message: JSON for the API, a page for the dashboard, never a traceback."""
 
 import logging
 from collections.abc import Mapping
@@ -49,16 +49,16 @@ _STATUSES: Final[tuple[tuple[type[Exception], int], ...]] = (
     (VaultError, 503),
     (QueueError, 503),
 )
-"""The first that fits counts."""
+"""The first match counts."""
 
-_REST: Final = {"retry-after": "5"}
+_RETRY_AFTER: Final = {"retry-after": "5"}
 
 
 def answer_problems(app: FastAPI) -> None:
-    """Let an application answer what goes wrong."""
+    """Install the exception handlers of an application."""
     for kind in (QueueError, SettingsError, ArtifactStoreError, VaultError):
         app.exception_handler(kind)(_expected)
-    app.exception_handler(RequestDenied)(_refused)
+    app.exception_handler(RequestDenied)(_denied)
     app.exception_handler(RequestValidationError)(_invalid)
     app.exception_handler(HTTPException)(_http)
     app.exception_handler(Exception)(_unexpected)
@@ -68,10 +68,10 @@ async def _expected(request: Request, error: Exception) -> Response:
     status = next(status for kind, status in _STATUSES if isinstance(error, kind))
     if isinstance(error, AccessDenied | DatabaseUnavailable | TransportError):
         web_of(request).backend.failed(error)
-    return _answer(request, status, redact(str(error)), _REST if status == 503 else {})
+    return _answer(request, status, redact(str(error)), _RETRY_AFTER if status == 503 else {})
 
 
-async def _refused(request: Request, error: RequestDenied) -> Response:
+async def _denied(request: Request, error: RequestDenied) -> Response:
     headers = {"retry-after": str(error.retry_seconds)} if error.retry_seconds else {}
     if error.status == 401:
         headers["www-authenticate"] = 'X-Admin-Token realm="cogo"'
@@ -81,32 +81,32 @@ async def _refused(request: Request, error: RequestDenied) -> Response:
 async def _invalid(request: Request, error: RequestValidationError) -> Response:
     first = mistakes(error)[0]
     where = ".".join(first.place[1:]) or first.place[0]
-    return _answer(request, 422, f"{where[:100]} cannot be taken: {first.lowered}.", {})
+    return _answer(request, 422, f"Invalid {where[:100]}: {first.lowered}.", {})
 
 
 async def _http(request: Request, error: HTTPException) -> Response:
-    if error.status_code == 400:  # what FastAPI says of a body that is no JSON
-        return _answer(request, 422, "The body cannot be taken: it is no JSON in UTF-8.", {})
-    sentence = {404: "There is nothing here.", 405: "This address does not take that method."}.get(error.status_code)
-    return _answer(request, error.status_code, sentence or str(error.detail), dict(error.headers or {}))
+    if error.status_code == 400:  # FastAPI raises it for a body that is not JSON
+        return _answer(request, 422, "The body must be JSON in UTF-8.", {})
+    message = {404: "Not found.", 405: "Method not allowed."}.get(error.status_code)
+    return _answer(request, error.status_code, message or str(error.detail), dict(error.headers or {}))
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
-    # Without the query: it may hold a signature or a login link.
+    # Without the query string, which may contain a signature or a login link.
     logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return _answer(request, 500, "This server has a fault: its log has the details.", {})
+    return _answer(request, 500, "Internal server error; see the log of the server.", {})
 
 
-def _answer(request: Request, status: int, sentence: str, headers: Mapping[str, str]) -> Response:
+def _answer(request: Request, status: int, message: str, headers: Mapping[str, str]) -> Response:
     if status == 401 and _is_looked_at(request):
         return RedirectResponse(login_page(request), 303)
     if request.url.path.startswith("/dashboard"):
-        return web_of(request).pages.problem(request, status, sentence, headers)
-    return JSONResponse({"error": sentence}, status, headers=dict(headers))
+        return web_of(request).pages.problem(request, status, message, headers)
+    return JSONResponse({"error": message}, status, headers=dict(headers))
 
 
 def _is_looked_at(request: Request) -> bool:
-    """Whether a person waits for a page: links in messages lead to artifacts, which are below /api."""
+    """Whether a browser requests a page; links in messages point to artifacts, which are below /api."""
     if request.url.path.startswith("/dashboard"):
         return True
     wanted = "text/html" in request.headers.get("accept", "")

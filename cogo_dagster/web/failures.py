@@ -8,8 +8,8 @@ from typing import Final
 
 logger = logging.getLogger(__name__)
 
-_MOST_CLIENTS: Final = 10_000
-"""So many are remembered; those seen longest ago are forgotten."""
+_MAX_CLIENTS: Final = 10_000
+"""Number of clients that are remembered; the least recently seen are evicted."""
 
 
 class Failures:
@@ -18,29 +18,29 @@ class Failures:
     Tokens are compared before failures are counted, so that a right token is always accepted.
 
     Args:
-        most: So many wrong tokens are answered 401 within `seconds`.
+        max_failures: Number of wrong tokens in `seconds` after which a client is rate-limited.
     """
 
-    def __init__(self, most: int, seconds: float) -> None:
-        self._most = most
+    def __init__(self, max_failures: int, seconds: float) -> None:
+        self._max_failures = max_failures
         self._seconds = seconds
         self._times: OrderedDict[str, deque[float]] = OrderedDict()
         self._lock = Lock()
 
     def add(self, client: str) -> int | None:
-        """Count one more; return in how many seconds to come back, None while there were few."""
+        """Count a failure; return the seconds until the next attempt if the client is rate-limited, else None."""
         now = time.monotonic()
         with self._lock:
-            times = self._times.setdefault(client, deque(maxlen=self._most + 1))
+            times = self._times.setdefault(client, deque(maxlen=self._max_failures + 1))
             self._times.move_to_end(client)
             while times and now - times[0] > self._seconds:
                 times.popleft()
             was = len(times)
             times.append(now)
-            if len(self._times) > _MOST_CLIENTS:
+            if len(self._times) > _MAX_CLIENTS:
                 self._times.popitem(last=False)
-        if was < self._most:
+        if was < self._max_failures:
             return None
-        if was == self._most:
-            logger.warning("%d wrong tokens in %d s came from %s.", self._most, self._seconds, client)
+        if was == self._max_failures:
+            logger.warning("%d wrong tokens in %d s came from %s.", self._max_failures, self._seconds, client)
         return int(self._seconds - (now - times[0])) + 1

@@ -1,4 +1,4 @@
-"""The pages' own style and script, under names that change with their content so that browsers may keep them."""
+"""The static files, served under names that contain a hash of their content so that browsers can cache them."""
 
 import hashlib
 import mimetypes
@@ -10,19 +10,19 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 
-_FOR_EVER: Final = "public, max-age=31536000, immutable"
+_IMMUTABLE: Final = "public, max-age=31536000, immutable"
 
 
 @dataclass(frozen=True, slots=True)
 class StaticFile:
-    """One file, in memory."""
+    """A file in memory."""
 
     content: bytes
     content_type: str
 
 
 class StaticFiles:
-    """Every file of the folder `static`, by its hashed name."""
+    """All files of the folder `static`, by hashed name."""
 
     def __init__(self) -> None:
         self._by_name: dict[str, StaticFile] = {}
@@ -36,15 +36,15 @@ class StaticFiles:
             self._hashed[entry.name] = hashed
 
     def address(self, name: str) -> str:
-        """Return where a file is served."""
+        """Return the address of a file."""
         return f"/static/{self._hashed[name]}"
 
     def mount(self) -> Mount:
-        """Return the routes."""
+        """Return the route of the static files."""
         return Mount("/static", routes=[Route("/{name}", self._serve)])
 
     async def _serve(self, request: Request) -> Response:
         file = self._by_name.get(request.path_params["name"])
         if file is None:
-            return PlainTextResponse("There is no such file.\n", 404)
-        return Response(file.content, media_type=file.content_type, headers={"cache-control": _FOR_EVER})
+            return PlainTextResponse("Not found.\n", 404)
+        return Response(file.content, media_type=file.content_type, headers={"cache-control": _IMMUTABLE})

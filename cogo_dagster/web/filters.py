@@ -1,4 +1,4 @@
-"""Values as templates show them: everything that is no markup is escaped by the template."""
+"""Template filters. They return text, which the template escapes, or `Markup`."""
 
 import json
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ from cogo_dagster.queue.model import Json
 
 
 def ago(time: str | datetime | None) -> Markup | str:
-    """Return a time as its distance from now, with the time itself for whoever asks."""
+    """Return a time relative to now, with the absolute time as a tooltip."""
     if time is None:
         return "-"
     moment = time if isinstance(time, datetime) else read_time(time)
@@ -24,7 +24,7 @@ def ago(time: str | datetime | None) -> Markup | str:
 
 
 def clock(time: datetime | Unreadable) -> Markup:
-    """Return a time of day, with the date for whoever asks."""
+    """Return a time of day, with the date as a tooltip."""
     if isinstance(time, Unreadable):
         return unreadable(time)
     moment = time.astimezone(UTC)
@@ -34,43 +34,43 @@ def clock(time: datetime | Unreadable) -> Markup:
 
 
 def unreadable(reason: str) -> Markup:
-    """Say that a value cannot be read, with the reason for whoever asks."""
+    """Return `unreadable` with the reason as a tooltip."""
     return Markup('<span class="muted" title="{}">unreadable</span>').format(reason)
 
 
 def in_seconds(value: object) -> Markup | str:
-    """Say a run time: `12 ms`, `3.4 s`, `2 min 5 s`."""
-    words = run_time(value)
-    return unreadable(words) if isinstance(words, Unreadable) else words
+    """Format a run time: `12 ms`, `3.4 s`, `2 min 5 s`."""
+    text = run_time(value)
+    return unreadable(text) if isinstance(text, Unreadable) else text
 
 
-def with_code(sentence: str) -> Markup:
-    """Return a sentence with what stands between backticks as code."""
-    parts = sentence.split("`")
+def with_code(message: str) -> Markup:
+    """Return a message with text between backticks as `<code>`."""
+    parts = message.split("`")
     return Markup("").join(Markup("<code>{}</code>").format(part) if at % 2 else part for at, part in enumerate(parts))
 
 
 def number(value: object) -> str:
-    """Write a number with thin gaps between thousands; what is none, as it is."""
+    """Format a number with thin spaces between thousands; return any other value as text."""
     if not isinstance(value, int | float) or not -1e30 < value < 1e30:
         return cut(value, 60)
     return f"{value:,}".replace(",", "\u2009")
 
 
 def compact(value: int) -> str:
-    """Write a count in few letters: 9,870 as it is, 12k, 1.3M."""
+    """Format a count in few characters: 9,870 in full, 12k, 1.3M."""
     if value < 10_000:
         return number(value)
     return f"{value / 1000:.0f}k" if value < 999_500 else f"{value / 1_000_000:.1f}M"
 
 
 def in_json(document: Json) -> str:
-    """Write a document in one line, or its beginning."""
+    """Return a document as one line of JSON, truncated."""
     return cut(_json(document), 1_000)
 
 
 def pretty(document: Json) -> str:
-    """Write a document to be read."""
+    """Return a document as indented JSON."""
     return _json(document, indent=2)
 
 
@@ -81,27 +81,27 @@ def _json(document: Json, indent: int | None = None) -> str:
         return f"unreadable: {type(error).__name__}"
 
 
-def cut(value: object, most_chars: int) -> str:
-    """Return a value as text, or the beginning of it."""
+def cut(value: object, max_chars: int) -> str:
+    """Return a value as text, truncated."""
     try:
         text = str(value)
     except ValueError:
         return "unreadable: a number of more than 4,300 digits"
-    return text if len(text) <= most_chars else f"{text[: most_chars - 1]}…"
+    return text if len(text) <= max_chars else f"{text[: max_chars - 1]}…"
 
 
 def plain(value: Json) -> str:
-    """Write a value in few letters: a text as it is, anything else as JSON."""
+    """Return a value as short text: a string as it is, anything else as JSON."""
     return cut(value if isinstance(value, str) else in_json(value), 300)
 
 
 def short(id: object) -> str:
-    """Return the end of an id, which tells neighbours apart: ids made together begin alike."""
+    """Return the last 8 characters of an id; UUIDv7s of the same time share a prefix."""
     return str(id)[-8:]
 
 
 def items(document: Json) -> list[tuple[str, Json]]:
-    """Return an object's members; of what is no object, one that says so."""
+    """Return the members of an object; for any other document, one member named `unreadable`."""
     if isinstance(document, dict):
         return list(document.items())
     return [("unreadable", document)]

@@ -1,4 +1,4 @@
-"""What every request must bring and every answer carries: a known host, and headers that keep a page to itself."""
+"""Middleware that checks the Host header and sets security headers, and the checks of a form's origin."""
 
 import re
 from collections.abc import Collection
@@ -15,10 +15,10 @@ from cogo_dagster.settings import Settings
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 TRACES_HOST: Final = "traces.localhost"
-"""Another origin on this machine: traces hold what strangers' pages sent, and this one has no session."""
+"""Another origin on this machine, without a session: traces contain content of captured pages."""
 
-MOST_BYTES: Final = 2_000_000
-"""So long the body of a request may be."""
+MAX_BODY_BYTES: Final = 2_000_000
+"""Maximum size of a request body."""
 
 _HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
 
@@ -35,27 +35,27 @@ _HEADERS: Final = {
 _FORWARDED: Final = frozenset(
     {"forwarded", "via", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip", "cf-connecting-ip"}
 )
-"""What proxies write, beside all that begins with x-forwarded."""
+"""Headers that proxies add, besides those that start with x-forwarded."""
 
 
 def known_hosts(settings: Settings, bound_to: str = "127.0.0.1") -> frozenset[str]:
-    """Return the names this server answers to.
+    """Return the host names that this server accepts.
 
     Args:
-        settings: COGO_WEB_HOSTS and METRICS_BASE name others.
-        bound_to: The address it listens on, which is a name unless it means all of them.
+        settings: COGO_WEB_HOSTS and METRICS_BASE add names.
+        bound_to: The address that the server listens on, accepted unless it is a wildcard.
     """
     base = urlsplit(settings.metrics_base or "").hostname
-    bound = {bound_to} if bound_to not in ("0.0.0.0", "::", "") else set()  # noqa: S104 - recognised, not bound
+    bound = {bound_to} if bound_to not in ("0.0.0.0", "::", "") else set()  # noqa: S104 - compared, not bound
     return LOOPBACK | {TRACES_HOST} | bound | set(settings.web_hosts) | ({base} if base else set())
 
 
 def page_policy(settings: Settings) -> str:
-    """Return the Content-Security-Policy of our own pages: nothing inline, nothing from elsewhere."""
+    """Return the Content-Security-Policy of the dashboard: nothing inline, nothing from other origins."""
     images = "'self' data:"
     if settings.supabase_url:
         parts = urlsplit(settings.supabase_url)
-        images += f" {parts.scheme}://{parts.netloc}"  # signed addresses of screenshots lead there
+        images += f" {parts.scheme}://{parts.netloc}"  # signed URLs of screenshots
     return (
         f"default-src 'none'; script-src 'self'; style-src 'self'; img-src {images}; connect-src 'self'; "
         "font-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -63,12 +63,12 @@ def page_policy(settings: Settings) -> str:
 
 
 class RequestGuard:
-    """Refuses requests under a name that is not ours (DNS rebinding) and puts the headers on every answer.
+    """Middleware that rejects unknown Host headers (DNS rebinding) and sets security headers.
 
     Args:
-        hosts: The names this server answers to.
-        direct_only: Refuse what a proxy passed on, and answer to this machine's own names only: `cogo dev`, which lets
-            this machine read without a session.
+        hosts: Accepted host names.
+        direct_only: Reject requests that came through a proxy, and accept only loopback names (`cogo dev`, where this
+            machine reads without a session).
     """
 
     def __init__(self, app: ASGIApp, *, hosts: Collection[str], policy: str, direct_only: bool = False) -> None:
@@ -78,36 +78,36 @@ class RequestGuard:
         self._direct_only = direct_only
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or refuse it."""
+        """Handle a request, or reject it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        refusal = self._refusal(Request(scope))
-        await (refusal or self._app)(scope, _bounded(receive), self._with_headers(send))
+        rejection = self._rejection(Request(scope))
+        await (rejection or self._app)(scope, _bounded(receive), self._with_headers(send))
 
-    def _refusal(self, request: Request) -> PlainTextResponse | None:
-        # As it was sent: one that is malformed would be taken for the address we listen on.
+    def _rejection(self, request: Request) -> PlainTextResponse | None:
+        # The header itself: for a malformed one, Starlette returns the address of the socket.
         sent = _HOST.fullmatch(request.headers.get("host", ""))
         host = sent[1].strip("[]").lower() if sent else ""
         if self._direct_only and _was_passed_on(request):
             return PlainTextResponse(
-                "A proxy passed this on, and `cogo dev` serves this machine only: run `cogo web` behind the proxy.\n",
+                "`cogo dev` does not serve requests through a proxy: run `cogo web` behind the proxy.\n",
                 status_code=403,
             )
         if self._direct_only and host not in self._hosts:
             return PlainTextResponse(
-                f"`cogo dev` does not answer to the name {host[:100]!r}: open it as localhost, or run `cogo web`.\n",
+                f"`cogo dev` does not accept the host name {host[:100]!r}: use localhost, or run `cogo web`.\n",
                 status_code=421,
             )
         if host not in self._hosts:
             return PlainTextResponse(
-                f"This server does not answer to the name {host[:100]!r}: use another, or add it to COGO_WEB_HOSTS.\n",
+                f"Unknown host name {host[:100]!r}: use another, or add it to COGO_WEB_HOSTS.\n",
                 status_code=421,
             )
-        if _declared_bytes(request) > MOST_BYTES:
-            return PlainTextResponse(f"A body may have at most {MOST_BYTES:,} bytes.\n", status_code=413)
+        if _declared_bytes(request) > MAX_BODY_BYTES:
+            return PlainTextResponse(f"The request body exceeds {MAX_BODY_BYTES:,} bytes.\n", status_code=413)
         if host == TRACES_HOST and not _is_for_traces(request):
-            return PlainTextResponse("Only traces are shown under this name.\n", status_code=404)
+            return PlainTextResponse("This host name serves traces only.\n", status_code=404)
         return None
 
     def _with_headers(self, send: Send) -> Send:
@@ -129,14 +129,14 @@ def _declared_bytes(request: Request) -> int:
 
 
 def _bounded(receive: Receive) -> Receive:
-    """End a body that says nothing of its length once it is too long: bodies are read before anybody is known."""
+    """Cut off a body without Content-Length at the limit; bodies are read before the client is authenticated."""
     taken = 0
 
     async def receiving() -> Message:
         nonlocal taken
         message = await receive()
         taken += len(message.get("body", b""))
-        return message if taken <= MOST_BYTES else {"type": "http.disconnect"}
+        return message if taken <= MAX_BODY_BYTES else {"type": "http.disconnect"}
 
     return receiving
 
@@ -149,16 +149,16 @@ def _is_for_traces(request: Request) -> bool:
 
 
 def _was_passed_on(request: Request) -> bool:
-    # No browser and no client of today speaks HTTP/1.0: nginx does, which adds no header by default.
+    # nginx forwards with HTTP/1.0 and adds no header by default; browsers and HTTP clients do not use HTTP/1.0.
     return request.scope.get("http_version") == "1.0" or any(
         name.startswith("x-forwarded") or name in _FORWARDED for name in request.headers
     )
 
 
 def own_origins(settings: Settings) -> frozenset[str]:
-    """Return the origins of this server's pages beside the one that a request names in its Host header.
+    """Return the origins of this server's pages in addition to the one in a request's Host header.
 
-    A proxy may send its own name as Host, and may end TLS without saying so.
+    A proxy may send its own name as Host, and may terminate TLS without a header.
     """
     base = urlsplit(settings.metrics_base or "")
     named = {f"{base.scheme}://{base.netloc}".lower()} if base.netloc else set()
@@ -166,12 +166,12 @@ def own_origins(settings: Settings) -> frozenset[str]:
 
 
 def is_same_origin(request: Request, others: Collection[str] = ()) -> bool:
-    """Whether a form of our own pages sent this: browsers say so, and what does not say is refused.
+    """Whether a page of this server sent a form. A request without evidence is rejected.
 
     Args:
-        others: More origins that are ours.
+        others: Further origins of this server.
     """
-    # Pages cannot write this header: only the browser does, and it knows the address that the user sees.
+    # Pages cannot set this header; the browser does, and it knows the address that the user sees.
     if request.headers.get("sec-fetch-site"):
         return request.headers["sec-fetch-site"] == "same-origin"
     origin = request.headers.get("origin", "").lower()

@@ -1,4 +1,4 @@
-"""Pictures for the dashboard, which can be read without a legend. Pure."""
+"""SVG charts of the dashboard, with labels instead of legends. Pure."""
 
 from collections.abc import Sequence
 from html import escape
@@ -17,83 +17,83 @@ _KINDS: Final = ("succeeded", "failed", "cancelled")
 
 
 def bars(hours: Sequence[Hour], width: int = 1_000) -> Markup:
-    """Draw what ended within each hour, the newest on the right.
+    """Draw the number of jobs that finished in each hour, newest on the right.
 
     Args:
-        width: In the units of its letters: a narrow screen needs a narrow picture.
+        width: Width in SVG units; a narrow screen needs a narrow chart, so that labels stay legible.
     """
-    most = max((hour.succeeded + hour.failed + hour.cancelled for hour in hours), default=0)
+    highest = max((hour.succeeded + hour.failed + hour.cancelled for hour in hours), default=0)
     total = {kind: sum(getattr(hour, kind) for hour in hours) for kind in _KINDS}
     step = (width - _LEFT) / max(len(hours), 1)
-    parts = [_scale(most, width)]
+    parts = [_scale(highest, width)]
     for at, hour in enumerate(hours):
-        parts.append(_bar(hour, _LEFT + at * step, step, most))
+        parts.append(_bar(hour, _LEFT + at * step, step, highest))
         if hour.start.hour % (4 if width > 500 else 6) == 0:
             parts.append(text(_LEFT + (at + 0.5) * step, _HEIGHT + 14, f"{hour.start:%H:%M}", "middle"))
-    words = ", ".join(f"{number:,} {kind}" for kind, number in total.items())
-    return _picture("bars", f'viewBox="0 0 {width} {_HEIGHT + 20}"', words, parts)
+    label = ", ".join(f"{number:,} {kind}" for kind, number in total.items())
+    return _picture("bars", f'viewBox="0 0 {width} {_HEIGHT + 20}"', label, parts)
 
 
 def gate_trend(runs: Sequence[GateRun]) -> Markup:
-    """Draw gate runs as posts, the newest on the right: whole ones passed, short ones failed."""
+    """Draw gate runs as bars, newest on the right: long bars passed, short ones failed."""
     parts = []
     for at, run in enumerate(reversed(runs)):
         passed = run.status == "pass"
         height = 36 if passed else 16
-        words = f"{run.status} {run.commit_sha[:8]}"
+        label = f"{run.status} {run.commit_sha[:8]}"
         kind = "succeeded" if passed else "failed"
-        parts.append(rect(kind, at * 12, 38 - height, 9, height, radius=2, title=words))
+        parts.append(rect(kind, at * 12, 38 - height, 9, height, radius=2, title=label))
     passes = sum(run.status == "pass" for run in runs)
     place = f'viewBox="0 0 {max(len(runs) * 12, 240)} 40" preserveAspectRatio="xMinYMid"'
-    return _picture("trend", place, f"The last {len(runs)} gate runs: {passes} passed", parts)
+    return _picture("trend", place, f"Last {len(runs)} gate runs: {passes} passed", parts)
 
 
 def gate_latency(runs: Sequence[GateRun]) -> Markup:
-    """Draw how long builds and tests took, the newest on the right; the lines carry their names."""
+    """Draw the duration of builds and tests, newest on the right, as labelled lines."""
     series = {
         "build": [run.build_seconds for run in reversed(runs)],
         "test": [run.test_seconds for run in reversed(runs)],
     }
-    most = max((value for values in series.values() for value in values if value is not None), default=0)
+    highest = max((value for values in series.values() for value in values if value is not None), default=0)
     parts = []
-    if most:
+    if highest:
         for share in (0, 0.5, 1):
             parts.append(rule(_LEFT, 455, 120 - share * 108))
-            parts.append(text(_LEFT - 6, 124 - share * 108, f"{most * share:,.0f} s", "end"))
-        parts += [_line(name, values, most) for name, values in series.items()]
-    words = f"Build and test seconds of the last {len(runs)} gate runs, at most {most:,.0f} s"
-    return _picture("bars lines", 'viewBox="0 0 500 130"', words, parts)
+            parts.append(text(_LEFT - 6, 124 - share * 108, f"{highest * share:,.0f} s", "end"))
+        parts += [_line(name, values, highest) for name, values in series.items()]
+    label = f"Build and test seconds of the last {len(runs)} gate runs, maximum {highest:,.0f} s"
+    return _picture("bars lines", 'viewBox="0 0 500 130"', label, parts)
 
 
-def _picture(kind: str, place: str, words: str, parts: Sequence[str]) -> Markup:
-    head = f'<svg class="chart {kind}" {place} role="img" aria-label="{escape(words)}">'
-    return Markup(f"{head}{''.join(parts)}</svg>")  # noqa: S704 - the shapes escape what they show
+def _picture(kind: str, place: str, label: str, parts: Sequence[str]) -> Markup:
+    head = f'<svg class="chart {kind}" {place} role="img" aria-label="{escape(label)}">'
+    return Markup(f"{head}{''.join(parts)}</svg>")  # noqa: S704 - the shapes escape their text
 
 
-def _scale(most: int, width: int) -> str:
+def _scale(highest: int, width: int) -> str:
     parts = []
-    for value in dict.fromkeys((0, most // 2, most)):
-        y = _HEIGHT - (value / most * (_HEIGHT - _TOP) if most else 0)
+    for value in dict.fromkeys((0, highest // 2, highest)):
+        y = _HEIGHT - (value / highest * (_HEIGHT - _TOP) if highest else 0)
         parts += [rule(_LEFT, width, y), text(_LEFT - 6, y + 4, f"{value:,}", "end")]
     return "".join(parts)
 
 
-def _bar(hour: Hour, x: float, step: float, most: int) -> str:
+def _bar(hour: Hour, x: float, step: float, highest: int) -> str:
     y = float(_HEIGHT)
     counts = f"{hour.succeeded:,} succeeded, {hour.failed:,} failed, {hour.cancelled:,} cancelled"
     parts = [f"<title>{hour.start:%H:%M}: {counts}</title>"]
     for kind in _KINDS:
         value = getattr(hour, kind)
         if value:
-            height = max(value / most * (_HEIGHT - _TOP), 1.5)
+            height = max(value / highest * (_HEIGHT - _TOP), 1.5)
             y -= height
             parts.append(rect(kind, x + step * 0.14, y, step * 0.72, height))
     return f"<g>{''.join(parts)}</g>"
 
 
-def _line(name: str, values: Sequence[float | None], most: float) -> str:
+def _line(name: str, values: Sequence[float | None], highest: float) -> str:
     step = 405 / max(len(values) - 1, 1)
-    points = [(48 + at * step, 120 - value / most * 108) for at, value in enumerate(values) if value is not None]
+    points = [(48 + at * step, 120 - value / highest * 108) for at, value in enumerate(values) if value is not None]
     if not points:
         return ""
     dots = "".join(circle(x, y, 2.4) for x, y in points)

@@ -1,4 +1,4 @@
-"""What the API answers when it cannot do what was asked, as the OpenAPI document describes it."""
+"""Error responses of the API, as the OpenAPI document describes them."""
 
 from typing import Any
 
@@ -6,21 +6,21 @@ from pydantic import BaseModel
 
 
 class Problem(BaseModel):
-    """What went wrong: one sentence that says what to do."""
+    """An error response. The message says what to do."""
 
     error: str
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Describe the answers beside the good one, for OpenAPI; every handler may find the database gone."""
-    said = {
-        401: "The token is absent or wrong, and there is no session.",
-        403: "The token's role is too small, or there is no token at all on the server.",
-        404: "There is no such thing.",
-        409: "Its status does not allow this.",
-        422: "A value cannot be taken.",
+    """Return the error responses of a route for OpenAPI; every route may return 503."""
+    descriptions = {
+        401: "The token is missing or wrong, and there is no session.",
+        403: "The role of the token does not suffice, or the server has no token.",
+        404: "Not found.",
+        409: "The state of the resource does not allow this.",
+        422: "A value is invalid.",
         429: "Too many wrong tokens.",
         502: "The artifact store failed.",
         503: "The database cannot be reached or used.",
     }
-    return {status: {"model": Problem, "description": said[status]} for status in (*statuses, 503)}
+    return {status: {"model": Problem, "description": descriptions[status]} for status in (*statuses, 503)}

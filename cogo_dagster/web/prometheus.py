@@ -1,4 +1,4 @@
-"""The queue's numbers as Prometheus takes them, read from the database at each scrape; no job's id is a label."""
+"""Prometheus metrics, read from the database at each scrape. Labels contain no job ids."""
 
 from collections.abc import Iterator, Mapping
 from itertools import accumulate
@@ -18,17 +18,17 @@ _OUTCOMES: Final = ("succeeded", "retried", "failed", "snoozed", "requeued", "ca
 
 
 class QueueCollector(Collector):
-    """Reads the numbers when it is asked to collect."""
+    """Collects the queue's metrics at scrape time."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
 
     def describe(self) -> Iterator[Metric]:
-        """Name nothing beforehand: registering must not ask the database."""
+        """Return nothing, so that registration does not query the database."""
         return iter(())
 
     def collect(self) -> Iterator[Metric]:
-        """Return every metric."""
+        """Yield every metric."""
         stats = self._backend.application.stats
         yield from _gauges(self._backend.numbers())
         yield _by_status(self._backend.counts())
@@ -38,41 +38,41 @@ class QueueCollector(Collector):
 
 def _gauges(numbers: Numbers) -> Iterator[Metric]:
     plain = (
-        ("cogo_queue_ready_jobs", "Queued jobs that are due; counting stops at 10,000 a lane.", numbers.ready),
-        ("cogo_queue_waiting_jobs", "Queued jobs whose time has not come; counting stops at 10,000.", numbers.waiting),
-        ("cogo_queue_oldest_ready_seconds", "How long the oldest due job has waited.", numbers.oldest_ready_seconds),
+        ("cogo_queue_ready_jobs", "Queued jobs that are due, counted up to 10,000 per lane.", numbers.ready),
+        ("cogo_queue_waiting_jobs", "Queued jobs that are not due yet, counted up to 10,000.", numbers.waiting),
+        ("cogo_queue_oldest_ready_seconds", "Wait of the oldest due job.", numbers.oldest_ready_seconds),
         ("cogo_jobs_running", "Running jobs.", numbers.running),
-        ("cogo_jobs_lease_expired", "Running jobs whose worker has not renewed in time.", numbers.expired_leases),
-        ("cogo_dlq_open", "Dead letters neither replayed nor retried.", numbers.dlq_open),
+        ("cogo_jobs_lease_expired", "Running jobs whose lease has expired.", numbers.expired_leases),
+        ("cogo_dlq_open", "Dead-lettered jobs that were neither replayed nor retried.", numbers.dlq_open),
         ("cogo_jobs_succeeded_24h", "Jobs that succeeded in the last 24 hours.", numbers.succeeded_24h),
-        ("cogo_jobs_failed_24h", "Jobs that failed for good in the last 24 hours.", numbers.failed_24h),
-        ("cogo_lease_losses_24h", "Attempts whose lease ran out in the last 24 hours.", numbers.lease_losses_24h),
-        ("cogo_workers_alive", "Workers with a fresh heartbeat.", numbers.workers_alive),
-        ("cogo_worker_slots", "Jobs the workers alive can run at once.", numbers.slots_alive),
-        ("cogo_worker_slots_free", "How many more they could take now.", numbers.slots_free),
-        ("cogo_paused", "Types and executors that are paused.", numbers.paused),
+        ("cogo_jobs_failed_24h", "Jobs that were dead-lettered in the last 24 hours.", numbers.failed_24h),
+        ("cogo_lease_losses_24h", "Attempts whose lease expired in the last 24 hours.", numbers.lease_losses_24h),
+        ("cogo_workers_alive", "Workers with a recent heartbeat.", numbers.workers_alive),
+        ("cogo_worker_slots", "Slots of the live workers.", numbers.slots_alive),
+        ("cogo_worker_slots_free", "Free slots of the live workers.", numbers.slots_free),
+        ("cogo_paused", "Paused types and executors.", numbers.paused),
         (
             "cogo_browser_slots",
-            "Browser jobs the workers alive can run at once: the browser pool.",
+            "Slots of the live workers for browser jobs.",
             numbers.slots_by_family.get("browser", 0),
         ),
-        ("cogo_browser_running", "Browser jobs that run now.", numbers.running_by_family.get("browser", 0)),
+        ("cogo_browser_running", "Running browser jobs.", numbers.running_by_family.get("browser", 0)),
     )
-    for name, words, value in plain:
-        yield GaugeMetricFamily(name, words, value=value)
+    for name, documentation, value in plain:
+        yield GaugeMetricFamily(name, documentation, value=value)
     yield _by_family("cogo_queue_ready_jobs_by_family", "Queued jobs that are due.", numbers.ready_by_family)
     yield _by_family("cogo_jobs_running_by_family", "Running jobs.", numbers.running_by_family)
 
 
-def _by_family(name: str, words: str, values: Mapping[str, int]) -> GaugeMetricFamily:
-    metric = GaugeMetricFamily(name, words, labels=["family"])
+def _by_family(name: str, documentation: str, values: Mapping[str, int]) -> GaugeMetricFamily:
+    metric = GaugeMetricFamily(name, documentation, labels=["family"])
     for family, value in sorted(_by_label(values).items()):
         metric.add_metric([family], value)
     return metric
 
 
 def _by_label(values: Mapping[str, float]) -> dict[str, float]:
-    """Return values by names that are fit for labels: what a row holds may be a megabyte, or steer a terminal."""
+    """Return values by printable, truncated label; a name in a row may be a megabyte or contain control characters."""
     by_label: dict[str, float] = {}
     for name, value in values.items():
         label = printable(name)[:_LABEL_CHARS]
@@ -81,37 +81,37 @@ def _by_label(values: Mapping[str, float]) -> dict[str, float]:
 
 
 def _by_status(counts: StatusCounts) -> GaugeMetricFamily:
-    metric = GaugeMetricFamily("cogo_jobs", "Jobs in the table; beyond 10,000 an estimate.", labels=["status"])
+    metric = GaugeMetricFamily("cogo_jobs", "Jobs by status; an estimate above 10,000.", labels=["status"])
     for status, count in counts:
         metric.add_metric([status], count.count)
     return metric
 
 
 def _totals(totals: WorkerTotals) -> Iterator[Metric]:
-    outcomes = CounterMetricFamily("cogo_attempts", "Attempts that workers ended, by outcome.", labels=["outcome"])
+    outcomes = CounterMetricFamily("cogo_attempts", "Attempts that workers finished, by outcome.", labels=["outcome"])
     for outcome in _OUTCOMES:
         outcomes.add_metric([outcome], totals.counters.get(outcome, 0))
     yield outcomes
     events = CounterMetricFamily(
-        "cogo_worker_events", "What workers counted: claimed, lease_lost, recovered …", labels=["event"]
+        "cogo_worker_events", "Events of workers: claimed, lease_lost, recovered and others.", labels=["event"]
     )
     for event, count in sorted(_by_label(totals.counters).items()):
         if event not in _OUTCOMES:
             events.add_metric([event], count)
     yield events
     yield CounterMetricFamily(
-        "cogo_lease_losses", "Times a worker learned that a lease was lost.", value=totals.counters.get("lease_lost", 0)
+        "cogo_lease_losses", "Lease losses that workers noticed.", value=totals.counters.get("lease_lost", 0)
     )
     if totals.latency is not None:
         yield _histogram(totals.latency)
 
 
 def _alerts(health: AlertTargets) -> Iterator[Metric]:
-    yield GaugeMetricFamily("cogo_alerts_firing", "Alerts that fire.", value=health.firing)
-    yield GaugeMetricFamily("cogo_alerts_undelivered", "Deliveries of alerts that are due.", value=health.undelivered)
-    healthy = GaugeMetricFamily("cogo_alert_target_healthy", "1 where a target can be reached.", labels=["target"])
+    yield GaugeMetricFamily("cogo_alerts_firing", "Firing alerts.", value=health.firing)
+    yield GaugeMetricFamily("cogo_alerts_undelivered", "Alert deliveries that are due.", value=health.undelivered)
+    healthy = GaugeMetricFamily("cogo_alert_target_healthy", "1 if the target is reachable.", labels=["target"])
     deliveries = GaugeMetricFamily(
-        "cogo_alert_deliveries", "Deliveries by target and status, as kept.", labels=["target", "status"]
+        "cogo_alert_deliveries", "Alert deliveries in the table, by target and status.", labels=["target", "status"]
     )
     for one in health.targets:
         healthy.add_metric([one.target], float(one.healthy))
@@ -125,5 +125,5 @@ def _histogram(latency: Latency) -> HistogramMetricFamily:
     bounds = [*(str(float(bound)) for bound in latency.bounds_seconds), "+Inf"]
     buckets = list(zip(bounds, accumulate(map(float, latency.counts)), strict=True))
     return HistogramMetricFamily(
-        "cogo_job_run_seconds", "How long executions ran.", buckets=buckets, sum_value=latency.sum_seconds
+        "cogo_job_run_seconds", "Run time of executions.", buckets=buckets, sum_value=latency.sum_seconds
     )

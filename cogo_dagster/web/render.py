@@ -1,4 +1,4 @@
-"""Templates become pages: everything escaped, every page with the same frame."""
+"""Renders templates with autoescaping, in one layout."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -15,28 +15,28 @@ from cogo_dagster.web.dependencies import is_open_here, session_of, web_of
 from cogo_dagster.web.files import StaticFiles
 
 _DID: Final = {
-    "cancelled": "The job is cancelled.",
-    "asked": "The worker was asked to stop; success still wins.",
-    "retried": "{n} put back into the queue.",
-    "replayed": "{n} replayed as new jobs.",
-    "paused": "Paused: nothing more of it is claimed.",
-    "resumed": "Resumed: it is claimed again.",
-    "notified": "The weekly summary is on its way to {n} targets.",
-    "notified_nobody": "No alert target is configured, so nobody was told: set WEBHOOK_TYPE.",
-    "notified_before": "Everybody was told of this week before.",
-    "login": "You can act now, for twelve hours.",
-    "login_viewer": "You can read now, for twelve hours.",
+    "cancelled": "Job cancelled.",
+    "asked": "Cancellation requested. If the job succeeds first, it stays succeeded.",
+    "retried": "Jobs requeued: {n}.",
+    "replayed": "Jobs replayed: {n}.",
+    "paused": "Paused. No more jobs are claimed.",
+    "resumed": "Resumed.",
+    "notified": "The weekly summary is being delivered; targets: {n}.",
+    "not_notified": "The weekly summary was not delivered: no alert target is configured. Set WEBHOOK_TYPE.",
+    "notified_before": "The summary of this week was announced before.",
+    "login": "You are logged in for twelve hours.",
+    "login_viewer": "You are logged in for twelve hours, with read access.",
     "logout": "You are logged out.",
 }
-"""What a page says after an action."""
+"""Flash messages after an action."""
 
-_HEADINGS: Final = {404: "Not here", 503: "The database does not answer"}
+_HEADINGS: Final = {404: "Not found", 503: "The database is unreachable"}
 
-_FRAME: Final = {"session": None, "acts": False, "follows": False, "numbers": None}
+_FRAME: Final = {"session": None, "may_act": False, "follows": False, "numbers": None}
 
 
 class Pages:
-    """Makes pages."""
+    """Renders the dashboard's pages."""
 
     def __init__(self, static: StaticFiles) -> None:
         self._environment = Environment(
@@ -101,7 +101,7 @@ class Pages:
         headers: Mapping[str, str] | None = None,
         **context: object,
     ) -> HTMLResponse:
-        """Answer with a page."""
+        """Render a page."""
         web = web_of(request)
         text = self._environment.get_template(template).render(
             path=request.url.path,
@@ -115,20 +115,20 @@ class Pages:
         )
         return HTMLResponse(text, status, headers=dict(headers or {}))
 
-    def problem(self, request: Request, status: int, sentence: str, headers: Mapping[str, str]) -> HTMLResponse:
-        """Answer with a page that says what went wrong."""
-        again = status >= 500
+    def problem(self, request: Request, status: int, message: str, headers: Mapping[str, str]) -> HTMLResponse:
+        """Render an error page."""
+        is_temporary = status >= 500
         return self.page(
             request,
             "problem.html",
             status,
             headers,
-            title="Trouble" if again else "Not here",
+            title="Error" if is_temporary else "Not found",
             code=status,
-            heading=_HEADINGS.get(status, "That did not work"),
-            sentence=sentence,
-            way_on=_address(request) if again and not did(request) else "/dashboard/local",
-            button="Try again" if again else "Overview",
+            heading=_HEADINGS.get(status, "Request failed"),
+            message=message,
+            next_url=_address(request) if is_temporary and not did(request) else "/dashboard/local",
+            button="Try again" if is_temporary else "Overview",
         )
 
 
@@ -137,20 +137,20 @@ def _address(request: Request) -> str:
 
 
 def _frame(request: Request, status: int) -> dict[str, Any]:
-    """Return what the frame of a page shows; of a page about trouble, nothing that needs the database."""
+    """Return the variables of the layout; on an error page, none that need the database."""
     if status >= 400:
         return {}
     session = session_of(request)
     return {
         "session": session,
-        "acts": session is not None and session.holder.may("operator"),
+        "may_act": session is not None and session.holder.may("operator"),
         "follows": session is not None or is_open_here(request),
         "numbers": web_of(request).backend.numbers(),
     }
 
 
 def did(request: Request) -> str | None:
-    """Return what the action before this page did, if there was one."""
-    sentence = _DID.get(request.query_params.get("did", ""))
+    """Return the flash message of the previous action, if there was one."""
+    message = _DID.get(request.query_params.get("did", ""))
     count = request.query_params.get("n", "")
-    return sentence.format(n=count if count.isdecimal() and len(count) < 10 else "Some") if sentence else None
+    return message.format(n=count if count.isdecimal() and len(count) < 10 else "?") if message else None

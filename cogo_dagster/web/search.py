@@ -1,4 +1,4 @@
-"""What somebody types into the search: `type:browser status:failed error:timeout` and plain words. Pure."""
+"""Parses job searches: `type:browser status:failed error:timeout` and free text. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -10,13 +10,13 @@ from cogo_dagster.formatting.values import parse_duration
 STATUSES: Final = ("queued", "running", "succeeded", "failed", "cancelled")
 
 QUALIFIERS: Final[Mapping[str, str]] = {
-    "status": "queued, running, succeeded, failed, cancelled; several with commas",
-    "type": "browser has browser.pdf too",
-    "error": "the class of the last error, as timeout",
-    "executor": "addressed to this executor id",
-    "worker": "claimed by this worker, last",
-    "device": "claimed on the host of this name, last",
-    "since": "created within 30m, 2h, 1d",
+    "status": "queued, running, succeeded, failed or cancelled; separate several with commas",
+    "type": "type prefix: browser includes browser.pdf",
+    "error": "class of the last error, such as timeout",
+    "executor": "executor id that the job is addressed to",
+    "worker": "worker of the last attempt",
+    "device": "host name of the last attempt's worker",
+    "since": "created within the last 30m, 2h, 1d",
 }
 
 _TERM: Final = re.compile(r'(?:([A-Za-z]+):)?(?:"([^"]*)"|(\S+))')
@@ -37,7 +37,7 @@ class SearchFilters(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One qualifier, or a word (then `key` is empty)."""
+    """A qualifier with its value, or free text (with an empty `key`)."""
 
     key: str
     value: str
@@ -49,10 +49,10 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class JobSearch:
-    """What was typed, understood.
+    """A parsed search.
 
     Attributes:
-        problems: A sentence for each term that cannot be used; the others still count.
+        problems: A message for each invalid term; the valid terms apply.
     """
 
     terms: tuple[Term, ...] = ()
@@ -60,12 +60,12 @@ class JobSearch:
 
     @classmethod
     def parse(cls, typed: str) -> Self:
-        """Understand what was typed; never raises."""
+        """Parse a search; never raises."""
         terms, problems = [], []
         for key, quoted, plain in _TERM.findall(typed.replace("\0", " ")[:500]):
             term = Term(key.lower(), quoted or plain)
             if term.key and term.key not in QUALIFIERS:
-                # An address has a colon too.
+                # Not a qualifier but text with a colon, such as a URL.
                 term = Term("", f"{key}:{term.value}")
             problem = _problem(term)
             if problem:
@@ -79,11 +79,11 @@ class JobSearch:
 
     @property
     def statuses(self) -> list[str]:
-        """The statuses asked for; none means all."""
+        """The statuses of the search; empty for all."""
         return [status for term in self.terms if term.key == "status" for status in term.value.lower().split(",")]
 
     def filters(self) -> SearchFilters:
-        """Return the arguments of `Queue.search_jobs`; of a qualifier given twice the last counts."""
+        """Return the arguments of `Queue.search_jobs`; the last of repeated qualifiers wins."""
         given = {term.key: term.value for term in self.terms}
         return SearchFilters(
             statuses=self.statuses or None,
@@ -97,11 +97,11 @@ class JobSearch:
         )
 
     def without(self, gone: Term) -> Self:
-        """Return it without one term."""
+        """Return the search without a term."""
         return type(self)(tuple(term for term in self.terms if term != gone))
 
     def with_status(self, status: str | None) -> Self:
-        """Return it for one status only, or for all of them."""
+        """Return the search for a single status, or for all."""
         others = tuple(term for term in self.terms if term.key != "status")
         return type(self)((*others, Term("status", status)) if status else others)
 
@@ -110,9 +110,9 @@ def _problem(term: Term) -> str | None:
     if term.key == "status":
         wrong = [word for word in term.value.lower().split(",") if word not in STATUSES]
         if wrong:
-            return f"{wrong[0]!r} is no status: use {', '.join(STATUSES)}."
+            return f"Unknown status {wrong[0]!r}: use {', '.join(STATUSES)}."
     if term.key == "since" and parse_duration(term.value) is None:
-        return f"{term.value!r} is no duration: write since:30m, since:2h or since:1d."
+        return f"Invalid duration {term.value!r}: write since:30m, since:2h or since:1d."
     if term.key and not term.value:
-        return f"{term.key}: has no value: write {term.key}:something."
+        return f"{term.key}: has no value."
     return None

@@ -1,4 +1,4 @@
-"""Serving the application: alone until a signal, or beside something else."""
+"""Serves the application in the foreground, or in a thread."""
 
 import logging
 import socket
@@ -19,11 +19,11 @@ from cogo_dagster.web.dependencies import web_of_app
 
 _GRACE_SECONDS: Final = 3
 _START_SECONDS: Final = 20.0
-_MOST_LOGGED: Final = 20_000
+_MAX_LOGGED_CHARS: Final = 20_000
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address."""
+    """Whether an address is reachable from this machine only."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -31,10 +31,10 @@ def is_loopback(host: str) -> bool:
 
 
 def listening(host: str, port: int) -> socket.socket:
-    """Return a socket that listens; port 0 takes any.
+    """Return a listening socket; port 0 takes any free port.
 
     Raises:
-        SettingsError: The port is taken, or the address is not of this machine.
+        SettingsError: The port is in use, or the address is not one of this machine.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family)
@@ -44,24 +44,24 @@ def listening(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise SettingsError(
-            f"The dashboard cannot listen on {host}:{port} ({error.strerror}): choose another with --port or --host."
+            f"Cannot listen on {host}:{port} ({error.strerror}): choose another address with --port or --host."
         ) from None
     return listener
 
 
 class _Redacted(logging.Formatter):
-    """Hides secrets in a record, and in the traceback that belongs to it."""
+    """Hides secrets in log records and their tracebacks."""
 
     def __init__(self, secrets: tuple[str, ...]) -> None:
         super().__init__("%(levelname)s:     %(message)s")
         self._secrets = secrets
 
     def format(self, record: logging.LogRecord) -> str:
-        return redact(super().format(record)[:_MOST_LOGGED], self._secrets)
+        return redact(super().format(record)[:_MAX_LOGGED_CHARS], self._secrets)
 
 
 def log_without_secrets(settings: Settings) -> None:
-    """Let this process log to standard error, warnings and worse, without the settings' secrets."""
+    """Log warnings and errors of this process to standard error, without the secrets of the settings."""
     handler = logging.StreamHandler()
     handler.setFormatter(_Redacted(settings.secret_values()))
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
@@ -74,15 +74,15 @@ def serve(app: FastAPI, listener: socket.socket) -> None:
 
 @contextmanager
 def alerting(settings: Settings, app: FastAPI, say: Callable[[str], None], pause_seconds: float = 10) -> Iterator[None]:
-    """Deliver alerts and call the dead man's switch while it is entered, if the settings name any of them.
+    """Deliver alerts and call the dead man's switch in the background, if the settings configure either.
 
     Args:
-        app: Whose database is used.
-        say: Where a sentence about trouble goes.
-        pause_seconds: Between two passes.
+        app: Application whose database is used.
+        say: Called with messages about failures.
+        pause_seconds: Pause between two passes.
 
     Raises:
-        SettingsError: A target is not configured right.
+        SettingsError: A target is misconfigured.
     """
     if not settings.webhook_types and settings.deadman_url is None:
         yield
@@ -93,10 +93,10 @@ def alerting(settings: Settings, app: FastAPI, say: Callable[[str], None], pause
 
 @contextmanager
 def serving(app: FastAPI, listener: socket.socket) -> Iterator[str]:
-    """Serve in a thread while it is entered; yield the address.
+    """Serve in a thread; yield the address.
 
     Raises:
-        SettingsError: It did not start.
+        SettingsError: The server did not start.
     """
     server = uvicorn.Server(_config(app))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="cogo-web", daemon=True)
@@ -104,7 +104,7 @@ def serving(app: FastAPI, listener: socket.socket) -> Iterator[str]:
     deadline = time.monotonic() + _START_SECONDS
     while not server.started:
         if not thread.is_alive() or time.monotonic() > deadline:
-            raise SettingsError("The dashboard did not start: run `cogo web` to see why.")
+            raise SettingsError("The dashboard did not start: run `cogo web` to see the error.")
         time.sleep(0.01)
     try:
         yield address(listener)
@@ -114,7 +114,7 @@ def serving(app: FastAPI, listener: socket.socket) -> Iterator[str]:
 
 
 def address(listener: socket.socket) -> str:
-    """Return the address of what listens."""
+    """Return the URL of a listening socket."""
     host, port = listener.getsockname()[:2]
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
@@ -126,6 +126,6 @@ def _config(app: FastAPI) -> uvicorn.Config:
         log_level="warning",
         access_log=False,
         server_header=False,
-        proxy_headers=False,  # whose count is decided in web/clients.py
+        proxy_headers=False,  # web/clients.py reads them
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )

@@ -1,4 +1,4 @@
-"""The admin token as the server knows it."""
+"""The admin token of the server."""
 
 import time
 from threading import Lock
@@ -9,11 +9,11 @@ from cogo_dagster.vault.admin_token import admin_token, token_of
 from cogo_dagster.web.backend import Backend
 
 _KEEP_SECONDS: Final = 1.0
-"""So long the vault's token is kept: another one counts, and this one does not, within a second."""
+"""How long the vault's token is cached: a rotation takes effect within this time."""
 
 
 class AdminToken:
-    """Finds the token; the vault's is asked for again after a second, on every server."""
+    """Returns the admin token; the vault's token is read again after a second, on every server."""
 
     def __init__(self, settings: Settings, backend: Backend) -> None:
         self._settings = settings
@@ -23,14 +23,14 @@ class AdminToken:
 
     @property
     def given(self) -> str | None:
-        """The environment's token, which needs no database."""
+        """The token of the environment, which needs no database."""
         return token_of(self._settings)
 
     def __call__(self) -> str | None:
-        """Return the token; None while none is set.
+        """Return the token; None if none is set.
 
         Raises:
-            QueueError: The vault's database cannot be asked.
+            QueueError: The database of the vault cannot be reached.
             VaultError: The vault's token cannot be decrypted.
         """
         if self.given is not None:

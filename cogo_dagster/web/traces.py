@@ -1,7 +1,7 @@
-"""Playwright's own trace viewer, which the package `playwright` brings along, served from here.
+"""Serves Playwright's trace viewer, which is part of the package `playwright`.
 
-It shows what strangers' pages sent, so it lives under a name of its own (`traces.localhost`), where no session is.
-Browsers know that name as this machine; beyond this machine a trace is downloaded instead.
+A trace contains content of captured pages, so the viewer has an origin of its own (`traces.localhost`) without a
+session. Browsers resolve that name to the loopback address; on other machines a trace is downloaded instead.
 """
 
 import mimetypes
@@ -26,10 +26,10 @@ _POLICY: Final = (
 
 
 def viewer_address(request: Request, artifact_id: str, signed: Mapping[str, str]) -> str | None:
-    """Return where a trace can be looked at; None beyond this machine.
+    """Return the URL that shows a trace; None if the request is not for a loopback address.
 
     Args:
-        signed: Parameters that let the viewer read this one artifact: it has no session.
+        signed: Query parameters that authorize reading this artifact, since the viewer has no session.
     """
     if request.url.hostname not in LOOPBACK:
         return None
@@ -39,17 +39,17 @@ def viewer_address(request: Request, artifact_id: str, signed: Mapping[str, str]
 
 
 def viewer_mount() -> Mount:
-    """Return the viewer's routes."""
+    """Return the route of the viewer."""
     return Mount("/traces", routes=[Route("/{name:path}", _serve)])
 
 
 async def _serve(request: Request) -> Response:
     folder = _folder()
     if request.url.hostname != TRACES_HOST or folder is None:
-        return PlainTextResponse("There is nothing here.\n", 404)
+        return PlainTextResponse("Not found.\n", 404)
     path = (folder / request.path_params["name"]).resolve()
     if not path.is_relative_to(folder) or not path.is_file():
-        return PlainTextResponse("There is no such file.\n", 404)
+        return PlainTextResponse("Not found.\n", 404)
     kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     headers = {"content-security-policy": _POLICY, "x-frame-options": "SAMEORIGIN", "cache-control": "no-cache"}
     return FileResponse(path, media_type=kind, headers=headers)

@@ -1,4 +1,4 @@
-"""How templates show rows: the words, icons, colours and addresses of what they place. Pure."""
+"""Values that templates derive from rows: labels, icons, colours and addresses. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,23 +32,23 @@ _ICONS: Final = dict(zip(STATUSES, STATUSES, strict=True)) | {
 }
 
 _COUNTED: Final = 10_000
-"""Waiting jobs of a lane are counted up to here."""
+"""Queued jobs of a lane are counted up to this number."""
 
 _SHOWN_DEVICE: Final = frozenset({"hostname", "cpu_count", "platform"})
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A state as a label: a word, the status whose colour it has, and its icon."""
+    """A label: text, the status that gives its colour, and its icon."""
 
-    word: str
+    label: str
     tone: str
     icon: str
 
 
 @dataclass(frozen=True, slots=True)
 class Tab:
-    """A page of the navigation; `brief` is its name on a narrow screen."""
+    """A page of the navigation; `brief` is its label on a narrow screen."""
 
     href: str
     icon: str
@@ -56,14 +56,14 @@ class Tab:
     brief: str | None = None
 
     def is_current(self, path: str) -> bool:
-        """Whether a path is this page or one below it."""
+        """Whether a path is this page or below it."""
         return path == self.href or path.startswith(f"{self.href}/")
 
 
 TABS: Final = (
     Tab("/dashboard/local", "home", "Overview"),
     Tab("/dashboard/jobs", "jobs", "Jobs"),
-    Tab("/dashboard/dlq", "dlq", "Dead letters", "DLQ"),
+    Tab("/dashboard/dlq", "dlq", "Dead-letter queue", "DLQ"),
     Tab("/dashboard/workers", "workers", "Workers"),
     Tab("/dashboard/alerts", "alerts", "Alerts"),
     Tab("/dashboard/log", "log", "Log"),
@@ -72,7 +72,7 @@ TABS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A number of the queue's strip, and the search that lists what it counts."""
+    """A number at the top of the overview, with a link to the jobs it counts."""
 
     label: str
     value: str
@@ -83,19 +83,19 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class ReportLink:
-    """A report of a gate run: its number, and where it is kept."""
+    """A report of a gate run: label and URL."""
 
-    words: str
+    label: str
     url: str | None
 
 
 def icon(name: str) -> Markup:
-    """Return an icon of the sprite."""
+    """Return an icon of the sprite `icons.html`."""
     return Markup('<svg aria-hidden="true"><use href="#i-{}"/></svg>').format(name)
 
 
 def spaced(name: object) -> str:
-    """Return a name with underscores as words."""
+    """Replace underscores by spaces."""
     return str(name).replace("_", " ")
 
 
@@ -105,13 +105,13 @@ def status_icon(status: str) -> str:
 
 
 def job_search(**qualifiers: str | None) -> str:
-    """Return the address of a search for jobs, with values in quotation marks."""
-    words = " ".join(f'{name}:"{value or ""}"' for name, value in qualifiers.items())
-    return f"/dashboard/jobs?q={quote(words)}"
+    """Return the address of a job search, with quoted values."""
+    search = " ".join(f'{name}:"{value or ""}"' for name, value in qualifiers.items())
+    return f"/dashboard/jobs?q={quote(search)}"
 
 
 def tiles(numbers: Numbers) -> list[Tile]:
-    """Return the queue's strip."""
+    """Return the numbers at the top of the overview."""
     more = "+" if numbers.ready >= _COUNTED or numbers.waiting >= _COUNTED else ""
     late = numbers.oldest_ready_seconds
     search = "/dashboard/jobs?q="
@@ -120,7 +120,7 @@ def tiles(numbers: Numbers) -> list[Tile]:
         Tile(
             "Oldest due",
             span(late) if numbers.ready else UNKNOWN,
-            "waiting" if numbers.ready else "nothing waits",
+            "waiting" if numbers.ready else "no due jobs",
             f"{search}status:queued",
             "bad" if late > 900 else "warn" if late > 120 else "",
         ),
@@ -145,7 +145,7 @@ def tiles(numbers: Numbers) -> list[Tile]:
             f"{search}status:failed+since:1d",
             "bad" if numbers.failed_24h else "",
         ),
-        Tile("Dead letters", number(numbers.dlq_open), "open", "/dashboard/dlq", "bad" if numbers.dlq_open else ""),
+        Tile("Dead-lettered", number(numbers.dlq_open), "open", "/dashboard/dlq", "bad" if numbers.dlq_open else ""),
         Tile(
             "Lease losses",
             number(numbers.lease_losses_24h),
@@ -164,22 +164,22 @@ def tiles(numbers: Numbers) -> list[Tile]:
 
 
 def has_no_worker(numbers: Numbers) -> bool:
-    """Whether jobs wait and no worker is alive."""
+    """Whether jobs are queued and no worker is alive."""
     return not numbers.workers_alive and numbers.queued > 0
 
 
 def is_stopping(job: JobRow) -> bool:
-    """Whether a running job was asked to stop."""
+    """Whether cancellation of a running job was requested."""
     return job.cancel_requested and job.status == "running"
 
 
 def about(job: FoundJob) -> str:
-    """Return what a job is about, in one line: its subject, else its key."""
+    """Return a one-line description of a job: its subject, else its idempotency key."""
     return one_line(job.subject) if job.subject else job.idempotency_key or ""
 
 
 def progress(job: JobRow, now: datetime) -> Markup | str:
-    """Return when a job runs next, where it runs, or how long it ran."""
+    """Return the next run of a queued job, the worker of a running one, or the run time of a finished one."""
     if job.status == "queued":
         return Markup("next {}").format(ago(job.next_run_at)) if is_after(job.next_run_at, now) else "due"
     if job.status == "running":
@@ -188,18 +188,18 @@ def progress(job: JobRow, now: datetime) -> Markup | str:
 
 
 def age(job: JobRow) -> Markup | str:
-    """Return when a job changed its status last."""
+    """Return the time of the last change of status."""
     return ago(job.finished_at or job.claimed_at or job.created_at)
 
 
 def with_gaps(moments: Sequence[Moment]) -> list[tuple[Moment, float | None]]:
-    """Return each moment with the seconds since the one before, where at least a millisecond passed."""
+    """Return each moment with the seconds since the previous one, if at least a millisecond."""
     gaps = [after.seconds_since(before) for before, after in pairwise(moments)]
     return list(zip(moments, [None, *(gap if gap and gap >= 0.001 else None for gap in gaps)], strict=True))
 
 
 def alert_state(alert: AlertRow) -> Label:
-    """Return what an alert's status looks like."""
+    """Return the label of an alert."""
     word = "silenced" if alert.silenced else alert.status
     tone = {"firing": "failed", "resolved": "succeeded"}.get(alert.status)
     return Label(word, tone or "queued", tone or "alerts")
@@ -212,72 +212,72 @@ def alert_job(alert: AlertRow) -> str | None:
 
 
 def target_state(target: AlertTarget) -> Label:
-    """Return what the health of an alert target looks like."""
+    """Return the label of an alert target."""
     if target.healthy:
         return Label("reachable", "succeeded", "succeeded")
     return Label("switched off" if target.disabled else "failing", "failed", "failed")
 
 
 def text_or_error(error: Json) -> str:
-    """Return an error in one line; a text as it is."""
+    """Return an error as one line, or a text unchanged."""
     return error if isinstance(error, str) else error_line(error)
 
 
 def probe_state(healthy: bool) -> Label:
-    """Return what the last probe of a provider looks like."""
+    """Return the label of a provider."""
     return Label("healthy", "succeeded", "succeeded") if healthy else Label("failing", "failed", "failed")
 
 
 def verdict_state(verdict: str) -> Label:
-    """Return what the gate's verdict looks like."""
+    """Return the label of the gate's verdict."""
     words = {"pass": "Passed", "fail": "Failed"}
     return Label(words.get(verdict, "Not computed"), verdict, status_icon(verdict))
 
 
 def percent(value: float | None, digits: int = 1) -> str:
-    """Write a share of a hundred, a dash where it is unknown."""
+    """Format a percentage; a dash if it is unknown."""
     return UNKNOWN if value is None else f"{value:.{digits}f} %"
 
 
 def known(value: object) -> object:
-    """Return a value, a dash where it is unknown."""
+    """Return a value; a dash if it is None."""
     return UNKNOWN if value is None else value
 
 
 def gate_reports(run: GateRun) -> list[ReportLink]:
     """Return the lint and coverage reports of a gate run."""
-    lint = None if run.lint_errors is None else f"{run.lint_errors} errors"
+    lint = None if run.lint_errors is None else f"{run.lint_errors} {'error' if run.lint_errors == 1 else 'errors'}"
     coverage = None if run.coverage_percent is None else percent(run.coverage_percent)
     given = ((lint, run.eslint_url), (coverage, run.coverage_url))
     return [ReportLink(words or ("report" if url else UNKNOWN), url) for words, url in given]
 
 
 def gate_tests(run: GateRun) -> str:
-    """Return how many tests of a gate run passed: `118/120`."""
+    """Return passed and total tests of a gate run: `118/120`."""
     return UNKNOWN if run.tests_total is None else f"{run.tests_total - (run.tests_failed or 0)}/{run.tests_total}"
 
 
 def worker_state(worker: WorkerRow) -> Label:
-    """Return whether a worker is alive."""
+    """Return the label of a worker."""
     if worker.alive:
         return Label("alive", "succeeded", "succeeded")
     return Label("stopped", "cancelled", "cancelled") if worker.stopped_at else Label("silent", "failed", "failed")
 
 
 def slots_in_use(worker: WorkerRow) -> int:
-    """Return how many jobs a worker runs; none once it is gone."""
+    """Return the number of jobs that a worker runs; 0 if it is not alive."""
     return worker.running if worker.alive else 0
 
 
 def machine(worker: WorkerRow) -> str:
-    """Return the processors and the platform of a worker's device, each behind a comma."""
+    """Return the CPU count and platform of a worker's device, each after a comma."""
     device = worker.device if isinstance(worker.device, dict) else {}
     cpus, platform = device.get("cpu_count"), device.get("platform")
     return (f", {cpus} CPUs" if cpus else "") + (f", {platform}" if platform else "")
 
 
 def other_facts(worker: WorkerRow) -> list[tuple[str, Json]]:
-    """Return what else a worker's device reports."""
+    """Return the other facts that a worker's device reports."""
     if isinstance(worker.device, dict):
         return [(name, value) for name, value in worker.device.items() if name not in _SHOWN_DEVICE]
     return [("unreadable", worker.device)] if worker.device else []

@@ -1,1 +1,1 @@
-"""Alerts: from failure to message, on real databases and over real HTTP."""
+"""Tests of alerts with real databases and real HTTP requests."""

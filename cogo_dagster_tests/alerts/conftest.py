@@ -1,4 +1,4 @@
-"""One database per version for all tests of this folder, emptied before each, as the conformance tests have it."""
+"""Fixtures: one database per PostgreSQL version, emptied before each test, as in the conformance tests."""
 
 from cogo_dagster_tests.queue.conformance.conftest import databases, dsn, emptied, transport, transports
 

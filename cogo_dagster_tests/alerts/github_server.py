@@ -1,4 +1,4 @@
-"""GitHub as far as alerts use it: issues with state, and every request held against GitHub's own description."""
+"""A stand-in for GitHub's issues API, which validates every request against GitHub's OpenAPI description."""
 
 import json
 import re
@@ -16,19 +16,19 @@ TOKEN = "ghp_s3cr3tGitHubToken"
 
 @cache
 def description() -> dict[str, Any]:
-    """GitHub's OpenAPI description."""
+    """Return GitHub's OpenAPI description."""
     file = npm_package("@octokit/openapi") / "generated" / "api.github.com.json"
     document: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return document
 
 
 class GitHub:
-    """One repository, `acme/shop`.
+    """A repository, `acme/shop`.
 
     Attributes:
-        issues: By number.
-        dispatches: The payloads that arrived.
-        faults: What GitHub's description would refuse.
+        issues: The issues, by number from 1.
+        dispatches: Payloads of repository_dispatch events.
+        faults: Violations of GitHub's description.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class GitHub:
         self.faults: list[str] = []
 
     def __call__(self, request: Request) -> Reply:
-        """Answer one request."""
+        """Handle a request."""
         self.faults += faults(request)
         if request.headers.get("authorization") not in (f"Bearer {TOKEN}", f"token {TOKEN}"):
             return Reply(401, '{"message": "Bad credentials"}')
@@ -83,11 +83,11 @@ class GitHub:
 
 
 def faults(request: Request) -> list[str]:
-    """What is wrong with a request by GitHub's description: path, method, body, query."""
+    """Return violations of GitHub's description: path, method, body, query."""
     found = [f"no {name}" for name in ("user-agent", "accept", "x-github-api-version") if not request.headers.get(name)]
     path = next((path for path in description()["paths"] if _fits(path, request)), None)
     if path is None:
-        return [*found, f"{request.method} {request.path} is not described"]
+        return [*found, f"{request.method} {request.path} is not in the description"]
     operation = description()["paths"][path][request.method.lower()]
     queries = {_resolved(one)["name"] for one in operation.get("parameters", ()) if _resolved(one)["in"] == "query"}
     found += [f"{path}: no query {name}" for name in set(request.query) - queries]

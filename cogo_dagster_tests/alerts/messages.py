@@ -1,4 +1,4 @@
-"""Messages for tests of what targets are sent, worse than any that will come."""
+"""Messages for tests of targets, including extreme ones."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,14 +12,14 @@ MESSAGE_ID = UUID("01a20e8d-6047-7fe9-a6e2-8fdf820b9ed8")
 
 
 def settings(**given: Any) -> Settings:
-    """Settings with pages to link to."""
+    """Return settings with URLs for links."""
     return load_settings(
         METRICS_BASE="https://ops.example.com", COGO_DAGSTER_URL="https://dagster.example.com", **given
     )
 
 
 def an_alert(number: int = 0, **changed: Any) -> Alert:
-    """One alert."""
+    """Return an alert."""
     facts: dict[str, Any] = {
         "id": f"01a20e8d-6047-7fe9-a6e2-{number:012x}",
         "fingerprint": f"{number:016x}",
@@ -42,12 +42,12 @@ def an_alert(number: int = 0, **changed: Any) -> Alert:
 
 
 def a_message(*alerts: Alert, event: Event = Event.FIRING, target: str = "slack") -> Message:
-    """One message."""
+    """Return a message."""
     return Message(MESSAGE_ID, target, event, 1, alerts or (an_alert(),))
 
 
 def a_weekly(markdown: str, **body: Any) -> Message:
-    """An announcement."""
+    """Return an announcement."""
     alert = an_alert(kind="weekly", title="Week 47", body={"markdown": markdown, **body})
     return a_message(alert, event=Event.ANNOUNCEMENT)
 
@@ -56,7 +56,7 @@ HOSTILE = "<!channel> @everyone #1 & `x` ``` <users/all> <https://evil.example|c
 
 
 def worst(event: Event = Event.FIRING, count: int = 25) -> Message:
-    """As many alerts as a message holds, each with all that a column takes, of characters that grow when escaped."""
+    """Return a message with the maximum number of alerts, long columns, and characters that are escaped."""
     alerts = (
         an_alert(
             number,

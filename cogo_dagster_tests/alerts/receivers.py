@@ -1,4 +1,4 @@
-"""Receivers that answer as the vendors do, over real HTTP on 127.0.0.1."""
+"""Receivers that respond as the vendors do, over HTTP on 127.0.0.1."""
 
 import json
 import threading
@@ -16,7 +16,7 @@ from standardwebhooks import Webhook
 
 @dataclass(frozen=True)
 class Request:
-    """What arrived."""
+    """A received request."""
 
     method: str
     target: str
@@ -25,23 +25,23 @@ class Request:
 
     @property
     def path(self) -> str:
-        """Without the query."""
+        """The path without the query."""
         return urlsplit(self.target).path
 
     @property
     def query(self) -> dict[str, str]:
-        """The query's last values."""
+        """The query; the last value of repeated parameters."""
         return {name: values[-1] for name, values in parse_qs(urlsplit(self.target).query).items()}
 
     @property
     def json(self) -> Any:
-        """The body."""
+        """The body as JSON."""
         return json.loads(self.body)
 
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer; `hang` sends nothing until the receiver ends, `drip` a byte now and then for ever."""
+    """A response. `hang` sends nothing until the receiver ends; `drip` sends a byte at a time without end."""
 
     status: int = 200
     body: str = ""
@@ -50,21 +50,21 @@ class Reply:
     drip: bool = False
 
 
-Judge = Callable[[Request], Reply]
+Handler = Callable[[Request], Reply]
 
 
 class Receiver:
     """A running receiver.
 
     Attributes:
-        requests: All that arrived, refused ones too.
-        accepted: Those that were answered with 2xx.
-        next: Replies that come first, one request each.
-        down: While set, every request is answered by it.
+        requests: All requests.
+        accepted: Requests that got a 2xx response.
+        next: Replies to the next requests, one each.
+        down: Reply to every request while it is set.
     """
 
-    def __init__(self, judge: Judge) -> None:
-        self.judge = judge
+    def __init__(self, handler: Handler) -> None:
+        self.handler = handler
         self.requests: list[Request] = []
         self.accepted: list[Request] = []
         self.next: deque[Reply] = deque()
@@ -80,23 +80,23 @@ class Receiver:
         return f"127.0.0.1:{self.server.server_port}"
 
     def url(self, path: str = "/") -> str:
-        """An address here."""
+        """Return a URL of the receiver."""
         return f"http://{self.authority}{path}"
 
     def answer(self, request: Request) -> Reply:
-        """Answer one request."""
+        """Record a request and return the reply."""
         with self._lock:
             self.requests.append(request)
-            reply = self.down or (self.next.popleft() if self.next else self.judge(request))
+            reply = self.down or (self.next.popleft() if self.next else self.handler(request))
             if 200 <= reply.status < 300 and not reply.hang and not reply.drip:
                 self.accepted.append(request)
             return reply
 
 
 @contextmanager
-def receiving(judge: Judge) -> Iterator[Receiver]:
-    """Serve in a thread."""
-    receiver = Receiver(judge)
+def receiving(handler: Handler) -> Iterator[Receiver]:
+    """Run a receiver in a thread."""
+    receiver = Receiver(handler)
     threading.Thread(target=receiver.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     try:
         yield receiver
@@ -107,7 +107,7 @@ def receiving(judge: Judge) -> Iterator[Receiver]:
 
 
 def slack(request: Request) -> Reply:
-    """An incoming webhook: plain words, and the limits of Block Kit."""
+    """Respond as an incoming webhook of Slack: error codes as text, and the limits of Block Kit."""
     if request.path != "/services/T0/B0/s3cr3tSlackPath":
         return Reply(404, "no_service")
     try:
@@ -120,7 +120,7 @@ def slack(request: Request) -> Reply:
 
 
 def slack_faults(blocks: list[Any]) -> list[str]:
-    """What Slack would refuse."""
+    """Return violations of Slack's limits."""
     faults = ["too many blocks"] if len(blocks) > 50 else []
     whole = 0
     for block in blocks:
@@ -134,7 +134,7 @@ def slack_faults(blocks: list[Any]) -> list[str]:
 
 
 def google_chat(request: Request) -> Reply:
-    """A space's webhook: credentials in the query, JSON errors, the limits of a message."""
+    """Respond as a webhook of Google Chat: credentials in the query, JSON errors, and the limits of a message."""
     query = request.query
     if query.get("key") != "k1" or query.get("token") != "s3cr3tChatToken":
         return Reply(401, json.dumps({"error": {"code": 401, "message": "bad token", "status": "UNAUTHENTICATED"}}))
@@ -145,24 +145,24 @@ def google_chat(request: Request) -> Reply:
     return Reply(200, json.dumps(name))
 
 
-def signed_http(secret: str) -> Judge:
-    """A receiver that verifies with the reference library."""
+def signed_http(secret: str) -> Handler:
+    """Return a handler that verifies signatures with the reference library."""
     verifier = Webhook(secret)
 
-    def judge(request: Request) -> Reply:
+    def handle(request: Request) -> Reply:
         verifier.verify(request.body, dict(request.headers))
         return Reply(204)
 
-    return judge
+    return handle
 
 
 def anything(_: Request) -> Reply:
-    """Take whatever comes."""
+    """Accept any request."""
     return Reply(200, "ok")
 
 
 def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
+    class HttpHandler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def handle_one(self) -> None:
@@ -171,7 +171,7 @@ def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
             request = Request(self.command, self.path, headers, self.rfile.read(length))
             try:
                 reply = receiver.answer(request)
-            except Exception as error:  # noqa: BLE001 - as a server does
+            except Exception as error:  # noqa: BLE001 - a failed verification is a 401
                 reply = Reply(401, f"{type(error).__name__}: {error}")
             self._send(reply)
 
@@ -195,15 +195,15 @@ def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
                 self.wfile.write(content)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
-    return Handler
+    return HttpHandler
 
 
-def until(look: Callable[[], Any], seconds: float = 20) -> Any:
-    """Look again and again until what is seen is true."""
+def until(probe: Callable[[], Any], seconds: float = 20) -> Any:
+    """Poll until the result is true, and return it."""
     deadline = time.monotonic() + seconds
-    while not (seen := look()):
-        assert time.monotonic() < deadline, f"{seconds:g} s have passed without it."
+    while not (seen := probe()):
+        assert time.monotonic() < deadline, f"The condition did not hold within {seconds:g} s."
         time.sleep(0.02)
     return seen

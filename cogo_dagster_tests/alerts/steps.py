@@ -1,4 +1,4 @@
-"""The steps most tests of alerts take."""
+"""Steps of the tests of alerts."""
 
 from typing import Any
 from uuid import UUID, uuid4
@@ -14,15 +14,20 @@ TWO = [*ONE, {"target": "http", "address_digest": "b"}]
 
 
 def fail_job(queue: Queue, error_class: str = "timeout", message: str = "The page did not load.") -> Job:
-    """Let a job of the browser fail for good: one dead letter."""
+    """Create a dead-lettered job of type browser."""
     job = running_job(queue, max_attempts=1)
     queue.settle([Settlement(job, Outcome.FAILED, error=JobError(error_class, message))])
     return job
 
 
-def promote(transport: Transport, targets: list[dict[str, str]] | None = None, **arguments: Json) -> Json:
-    """Run the pass."""
+def evaluate(transport: Transport, targets: list[dict[str, str]] | None = None, **arguments: Json) -> Json:
+    """Raise alerts for new failures."""
     return transport.call("evaluate_alerts", {"targets": ONE if targets is None else targets, **arguments})
+
+
+def raised(transport: Transport) -> Json:
+    """Raise alerts for new failures; return the number of failures by source."""
+    return evaluate(transport)["promoted"]
 
 
 def alerts(transport: Transport, **filters: Json) -> list[Any]:
@@ -32,19 +37,19 @@ def alerts(transport: Transport, **filters: Json) -> list[Any]:
 
 
 def claim(transport: Transport, target: str = "slack", claim_id: UUID | None = None) -> tuple[str, Any]:
-    """Claim the next message; return the claim's id and the message or None."""
+    """Claim the next message; return the claim id and the message, or None."""
     given = str(claim_id or uuid4())
     answer = transport.call("claim_alert_message", {"target": target, "claim_id": given})
     return given, answer["message"]
 
 
 def settle(transport: Transport, claim_id: str, outcome: str = "delivered", **more: Json) -> Json:
-    """End the sending of a message."""
+    """Settle a claimed message."""
     return transport.call("settle_alert_message", {"claim_id": claim_id, "outcome": outcome, **more})
 
 
 def deliver(transport: Transport, target: str = "slack") -> list[Any]:
-    """Claim and deliver all that is due; return the messages."""
+    """Claim and settle all due messages; return them."""
     messages: list[Any] = []
     while True:
         claim_id, message = claim(transport, target)
@@ -55,7 +60,7 @@ def deliver(transport: Transport, target: str = "slack") -> list[Any]:
 
 
 def let_pass(owner: Owner, seconds: float) -> None:
-    """Make every alert and delivery older instead of sleeping."""
+    """Move the timestamps of alerts and deliveries into the past, instead of sleeping."""
     owner.execute(
         "update public.alerts set first_seen_at = first_seen_at - passed, last_seen_at = last_seen_at - passed,"
         " resolved_at = resolved_at - passed from make_interval(secs => %s) as passed",

@@ -1,4 +1,4 @@
-"""Announcements: told once, and an announcement counts when a target accepted it."""
+"""Announcements: sent once per key, and announced once a target has accepted it."""
 
 import threading
 
@@ -14,18 +14,18 @@ KEY = "weekly:2026-W41"
 
 
 def announce(transport: Transport, targets: list[dict[str, str]], title: str = "t", **more: Json) -> Json:
-    """Announce one week."""
+    """Announce a week."""
     given = {"key": KEY, "kind": "weekly", "title": title, "body": {"markdown": title}, "targets": targets}
     return transport.call("announce", {**given, **more})
 
 
 def settled(transport: Transport) -> Json:
-    """Ask whether it needs no other attempt."""
+    """Return whether the announcement needs no further attempt."""
     return transport.call("announcement_is_settled", {"key": KEY})
 
 
 def test_without_a_target_nothing_counts_as_announced(transport: Transport) -> None:
-    """A target that is configured later is told."""
+    """Without targets, nothing is stored; a target that is configured later gets the announcement."""
     assert announce(transport, []) == {"alert_id": None, "created": False, "targets": []}
     assert (transport.call("list_alerts", {}), settled(transport)) == ([], None)
     assert announce(transport, ONE)["created"] is True
@@ -33,8 +33,8 @@ def test_without_a_target_nothing_counts_as_announced(transport: Transport) -> N
     assert settled(transport) is True
 
 
-def test_what_no_target_accepted_is_announced_again(transport: Transport) -> None:
-    """With what is known now; while a target is still to be told nothing changes."""
+def test_an_announcement_that_no_target_accepted_is_sent_again(transport: Transport) -> None:
+    """While a delivery is pending, a repeated announcement changes nothing; after all are dead, it is sent again."""
     announce(transport, ONE, "first")
     assert announce(transport, TWO, "second")["created"] is False
     claim_id, _ = claim(transport)
@@ -47,8 +47,8 @@ def test_what_no_target_accepted_is_announced_again(transport: Transport) -> Non
     assert announce(transport, TWO)["created"] is False
 
 
-def test_again_tells_those_too_that_accepted_it(transport: Transport) -> None:
-    """Because somebody asked for it."""
+def test_again_sends_to_targets_that_accepted_it(transport: Transport) -> None:
+    """With `again`, the announcement is delivered to all targets a second time."""
     announce(transport, ONE)
     assert (len(deliver(transport)), len(deliver(transport))) == (1, 0)
     assert announce(transport, TWO)["created"] is False
@@ -56,8 +56,8 @@ def test_again_tells_those_too_that_accepted_it(transport: Transport) -> None:
     assert [len(deliver(transport, target)) for target in ("slack", "http")] == [1, 1]
 
 
-def test_two_who_announce_at_the_same_time_tell_once(transport: Transport) -> None:
-    """The second waits for the first and finds the deliveries that are due."""
+def test_concurrent_announcements_are_delivered_once(transport: Transport) -> None:
+    """A concurrent call waits for the first one and finds its pending deliveries."""
     answers: list[Json] = []
     threads = [threading.Thread(target=lambda: answers.append(announce(transport, ONE))) for _ in range(4)]
     for thread in threads:

@@ -1,32 +1,32 @@
-"""Conditions that last: reported as a whole by whoever sees them, alerts while they are reported."""
+"""Conditions: each reporter reports all conditions of its scope, and an alert fires while one is reported."""
 
 import pytest
 
 from cogo_dagster.queue.errors import InvalidArgument
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.transports.base import Transport
-from cogo_dagster_tests.alerts.steps import alerts, promote
+from cogo_dagster_tests.alerts.steps import alerts, evaluate
 from cogo_dagster_tests.conftest import Owner
 
 
 def a_condition(subject: str = "ready_jobs", kind: str = "sensor_failing", message: str = "ValueError: no") -> Json:
-    """Return one condition."""
+    """Return a condition."""
     return {"kind": kind, "subject": subject, "title": f"The sensor {subject} fails", "error_message": message}
 
 
 def report(transport: Transport, *conditions: Json, scope: str = "dagster") -> Json:
-    """Report all there is."""
+    """Report all conditions of a scope."""
     return transport.call("report_conditions", {"scope": scope, "conditions": list(conditions)})
 
 
 def firing(transport: Transport) -> list[str]:
-    """Promote; return the subjects of what fires."""
-    promote(transport)
+    """Raise alerts; return the subjects of the firing ones."""
+    evaluate(transport)
     return sorted(row["subject"] for row in alerts(transport, status="firing"))
 
 
-def test_a_condition_is_one_alert_until_it_is_left_out(transport: Transport) -> None:
-    """However often it is reported and promoted."""
+def test_a_condition_is_one_alert_while_it_is_reported(transport: Transport) -> None:
+    """Repeated reports do not increase the count; the alert resolves when the condition is no longer reported."""
     for _ in range(3):
         report(transport, a_condition())
         assert firing(transport) == ["ready_jobs"]
@@ -37,8 +37,8 @@ def test_a_condition_is_one_alert_until_it_is_left_out(transport: Transport) -> 
     assert alerts(transport)[0]["resolution"] == "It is no longer reported."
 
 
-def test_reporters_do_not_end_each_others_conditions(transport: Transport) -> None:
-    """Two machines lack the same package: it is over when both have it."""
+def test_scopes_are_independent(transport: Transport) -> None:
+    """A condition that two scopes report resolves when neither reports it."""
     report(transport, a_condition("a"), scope="one")
     report(transport, a_condition("a"), a_condition("b"), scope="two")
     assert firing(transport) == ["a", "b"]
@@ -48,8 +48,8 @@ def test_reporters_do_not_end_each_others_conditions(transport: Transport) -> No
     assert firing(transport) == []
 
 
-def test_a_reporter_that_is_gone_for_a_day_reports_no_more(transport: Transport, owner: Owner) -> None:
-    """Its machine was removed."""
+def test_reports_expire_after_a_day(transport: Transport, owner: Owner) -> None:
+    """A scope that has not reported for a day, such as that of a removed machine, has no conditions."""
     report(transport, a_condition())
     assert firing(transport) == ["ready_jobs"]
     owner.execute("update public.watched_conditions set seen_at = seen_at - interval '25 hours'")
@@ -60,14 +60,14 @@ def test_a_reporter_that_is_gone_for_a_day_reports_no_more(transport: Transport,
     ("scope", "conditions"),
     [("", []), ("dagster", {}), ("dagster", [{"kind": "else"}]), ("dagster", [{}]), ("dagster", None)],
 )
-def test_what_is_no_report_is_refused(transport: Transport, scope: str, conditions: Json) -> None:
-    """With a sentence, before anything is written."""
+def test_an_invalid_report_is_rejected(transport: Transport, scope: str, conditions: Json) -> None:
+    """An invalid scope or condition raises InvalidArgument."""
     with pytest.raises(InvalidArgument):
         transport.call("report_conditions", {"scope": scope, "conditions": conditions})
 
 
-def test_secrets_and_long_texts_are_cut(transport: Transport) -> None:
-    """Strangers' exceptions may say anything."""
+def test_secrets_are_redacted_and_long_texts_truncated(transport: Transport) -> None:
+    """Subjects are truncated and secrets in error messages redacted."""
     report(transport, a_condition("s" * 500, message="password=hunter2hunter2 " + "x" * 5_000))
     assert firing(transport) == ["s" * 200]
     assert "hunter2hunter2" not in str(alerts(transport))

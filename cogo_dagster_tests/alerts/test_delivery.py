@@ -1,4 +1,4 @@
-"""The whole way: from a dead letter to a receiver, through outages of targets and of the database."""
+"""Delivery from a dead-lettered job to a receiver, with outages of targets and of the database."""
 
 import base64
 import json
@@ -24,18 +24,18 @@ from cogo_dagster_tests.alerts.test_targets import CHAT_PATH, SLACK_PATH
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.test_redaction import SECRET
 
-JUDGES = {"slack": slack, "googlechat": google_chat, "http": anything}
+HANDLERS = {"slack": slack, "googlechat": google_chat, "http": anything}
 
 
 @pytest.fixture
 def receivers() -> Iterator[dict[str, Receiver]]:
-    """One per target."""
+    """Run a receiver per target."""
     with ExitStack() as stack:
-        yield {name: stack.enter_context(receiving(judge)) for name, judge in JUDGES.items()}
+        yield {name: stack.enter_context(receiving(handler)) for name, handler in HANDLERS.items()}
 
 
 def given(receivers: dict[str, Receiver], home: Path, **more: str) -> dict[str, str]:
-    """The environment that leads to them."""
+    """Return the environment with the URLs of the receivers."""
     return {
         "WEBHOOK_TYPE": ",".join(receivers),
         "SLACK_WEBHOOK_URL": receivers["slack"].url(SLACK_PATH),
@@ -49,17 +49,17 @@ def given(receivers: dict[str, Receiver], home: Path, **more: str) -> dict[str, 
 
 @pytest.fixture
 def alerts(transport: Transport, receivers: dict[str, Receiver], tmp_path: Path) -> Alerts:
-    """The service with all three."""
+    """Return the service with all three targets."""
     return Alerts(transport, settings(**given(receivers, tmp_path)))
 
 
-def test_every_target_is_told_and_what_is_told_is_redacted(
+def test_all_targets_get_the_alert_without_secrets(
     alerts: Alerts, queue: Queue, receivers: dict[str, Receiver], owner: Owner
 ) -> None:
-    """One pass; no secret in any message or row, and no address in any row."""
-    fail_job(queue, message=f"Refused with password={SECRET} at {receivers['slack'].url(SLACK_PATH)}.")
+    """One pass delivers to all targets; no secret is in a message or row, and no URL in a row."""
+    fail_job(queue, message=f"Rejected with password={SECRET} at {receivers['slack'].url(SLACK_PATH)}.")
     report = alerts.deliver()
-    assert (report.promoted["dead_letters"], report.delivered, report.failed) == (1, 3, 0)
+    assert (report.raised["dead_letters"], report.delivered, report.failed) == (1, 3, 0)
     for receiver in receivers.values():
         [request] = receiver.accepted
         assert SECRET.encode() not in request.body
@@ -73,34 +73,34 @@ def test_every_target_is_told_and_what_is_told_is_redacted(
     assert not any(SECRET in row[0] or "s3cr3tChat" in row[0] or "s3cr3tHook" in row[0] for row in rows)
 
 
-def test_no_target_is_told_the_address_of_another(
+def test_messages_do_not_contain_urls_of_targets(
     alerts: Alerts, queue: Queue, receivers: dict[str, Receiver], tmp_path: Path
 ) -> None:
-    """Neither as it is nor percent-encoded, in base64 or in a document; its path and its token alone are hidden too."""
+    """URLs of targets in an error message are redacted, also percent-encoded, in base64 or JSON, or in part."""
     variables = given(receivers, tmp_path)
     addresses = [variables[name] for name in ("SLACK_WEBHOOK_URL", "GOOGLE_CHAT_WEBHOOK_URL", "WEBHOOK_URL")]
     for address in addresses:
         tail = address.split("/", 3)[3]
         forms = (address, quote(address, safe=""), quote(quote(address, safe=""), safe=""), json.dumps([address]), tail)
         for form in (*forms, base64.b64encode(b"GET " + address.encode()).decode(), tail.rpartition("=")[2]):
-            fail_job(queue, message=f"Refused by {form}")
+            fail_job(queue, message=f"Rejected by {form}")
     report = alerts.deliver()
     assert report.delivered
-    told = b"\n".join(request.body for receiver in receivers.values() for request in receiver.accepted).decode()
-    told = unquote(unquote(told.replace("\\", "")))
-    assert "[hidden]" in told
-    assert [canary for canary in ("s3cr3tHook", SLACK_PATH.strip("/"), "s3cr3tChat") if canary in told] == []
+    sent = b"\n".join(request.body for receiver in receivers.values() for request in receiver.accepted).decode()
+    sent = unquote(unquote(sent.replace("\\", "")))
+    assert "[hidden]" in sent
+    assert [canary for canary in ("s3cr3tHook", SLACK_PATH.strip("/"), "s3cr3tChat") if canary in sent] == []
     for address in addresses:
-        assert base64.b64encode(address.encode()[8:-8]).decode()[4:-4] not in told
+        assert base64.b64encode(address.encode()[8:-8]).decode()[4:-4] not in sent
 
 
-def test_one_alert_that_cannot_be_read_holds_no_other(
+def test_an_unreadable_alert_does_not_block_others(
     alerts: Alerts, queue: Queue, receivers: dict[str, Receiver], owner: Owner
 ) -> None:
-    """Times beyond any, and references that are none: everything is told all the same."""
+    """An alert with unreadable times and references is delivered, marked as such, and so are others."""
     fail_job(queue)
     fail_job(queue, "other", "Another one.")
-    alerts.promote()
+    alerts.evaluate()
     owner.execute("alter table public.alerts drop constraint if exists alerts_dates_known")
     owner.execute(
         "update public.alerts set first_seen_at = '-infinity', last_seen_at = '11026-01-01',"
@@ -108,15 +108,15 @@ def test_one_alert_that_cannot_be_read_holds_no_other(
     )
     assert alerts.deliver().failed == 0
     for receiver in receivers.values():
-        told = b"".join(request.body for request in receiver.accepted)
-        assert b"Another one." in told
-        assert b"unreadable" in told
+        sent = b"".join(request.body for request in receiver.accepted)
+        assert b"Another one." in sent
+        assert b"unreadable" in sent
 
 
-def test_a_target_that_is_down_holds_nobody_else_and_loses_nothing(
+def test_an_outage_of_a_target_loses_nothing_and_affects_no_other(
     alerts: Alerts, queue: Queue, receivers: dict[str, Receiver], owner: Owner
 ) -> None:
-    """It is told later, under the same id; and its trouble is told to the others."""
+    """The message is delivered after the outage, with the same id; the other targets get an alert about it."""
     receivers["http"].down = Reply(503)
     fail_job(queue)
     alerts.deliver()
@@ -135,12 +135,12 @@ def test_a_target_that_is_down_holds_nobody_else_and_loses_nothing(
     assert len({request.headers["webhook-id"] for request in receivers["http"].requests}) == 1
 
 
-def test_a_killed_deliverer_leaves_a_claim_that_expires(
+def test_the_claim_of_a_killed_deliverer_expires(
     alerts: Alerts, queue: Queue, receivers: dict[str, Receiver], transport: Transport, owner: Owner
 ) -> None:
-    """Killed after the message arrived and before it was written down: sent again, with the id it had."""
+    """A message that was claimed and not settled is sent again after the claim expires, with the same id."""
     fail_job(queue)
-    alerts.promote()
+    alerts.evaluate()
     claimed = transport.call(
         "claim_alert_message", {"target": "http", "claim_id": "00000000-0000-4000-8000-000000000001"}
     )
@@ -152,12 +152,12 @@ def test_a_killed_deliverer_leaves_a_claim_that_expires(
     assert request.json["data"]["message_id"] == claimed["message"]["message_id"]
 
 
-def test_what_a_rate_does_not_allow_is_put_back(
+def test_a_rate_limited_message_is_released(
     alerts: Alerts, queue: Queue, receivers: dict[str, Receiver], transport: Transport
 ) -> None:
-    """The rate is shared by all processes; a message that had no turn was not tried, and the others go on."""
-    for letter in "abc":
-        fail_job(queue, f"kind_{letter}")
+    """Messages over the target's rate limit stay pending without an attempt; other targets are not affected."""
+    for name in "abc":
+        fail_job(queue, f"kind_{name}")
     transport.call("open_circuit", {"name": "alerts:slack", "open_seconds": 600, "reason": "a test"})
     report = alerts.deliver(max_seconds=30)
     assert len(receivers["http"].accepted) == 3
@@ -167,8 +167,8 @@ def test_what_a_rate_does_not_allow_is_put_back(
     assert [(row.document["status"], row.document["attempts"]) for row in pending] == [("pending", 0)] * 3
 
 
-def test_an_announcement_goes_everywhere_once(alerts: Alerts, receivers: dict[str, Receiver]) -> None:
-    """Whoever announces it again with the same key."""
+def test_an_announcement_is_delivered_once_per_target(alerts: Alerts, receivers: dict[str, Receiver]) -> None:
+    """A second announcement with the same key is not delivered."""
     weekly = Announcement("weekly:2026-W47", "weekly", "Week 47", "# Fine", facts={"Jobs": "12"})
     assert alerts.announce(weekly).document["created"]
     assert not alerts.announce(weekly).document["created"]
@@ -178,13 +178,13 @@ def test_an_announcement_goes_everywhere_once(alerts: Alerts, receivers: dict[st
     assert receivers["http"].accepted[0].json["type"] == "announcement.weekly"
 
 
-def test_a_test_message_is_sent_at_once_and_mends_the_health(
+def test_a_test_message_resets_the_health_of_a_target(
     alerts: Alerts, receivers: dict[str, Receiver], transport: Transport
 ) -> None:
-    """To one target or to all; Google Chat gets the runbook's text."""
-    alerts.promote()
-    refused = {"class": "http_410", "message": "Gone.", "retryable": False}
-    transport.call("record_alert_target", {"target": "http", "outcome": "gone", "error": refused})
+    """Test messages go to one target or to all, and a delivered one makes a disabled target healthy."""
+    alerts.evaluate()
+    gone = {"class": "http_410", "message": "Gone.", "retryable": False}
+    transport.call("record_alert_target", {"target": "http", "outcome": "gone", "error": gone})
     receipts = alerts.test()
     assert {receipt.outcome for receipt in receipts.values()} == {DeliveryOutcome.DELIVERED}
     assert receivers["googlechat"].accepted[0].json == {"text": "COGO webhook test"}
@@ -193,29 +193,29 @@ def test_a_test_message_is_sent_at_once_and_mends_the_health(
     assert alerts.test("slack")["slack"].error_class == "no_active_hooks"
 
 
-def test_a_database_that_is_down_is_told_past_it_and_written_down_afterwards(
+def test_an_outage_of_the_database_is_reported_and_recorded(
     alerts: Alerts, receivers: dict[str, Receiver], transport: Transport, tmp_path: Path, owner: Owner
 ) -> None:
-    """Once per target and outage, also by another process; the end is told to those who heard of the beginning."""
-    alerts.promote()
-    away = DatabaseUnavailable(f"The database cannot be reached (password={SECRET}).")
-    assert alerts.outage_watch().away(away) == {}
+    """Each target is notified once per outage, by any process; the targets that were notified get the resolution."""
+    alerts.evaluate()
+    unreachable = DatabaseUnavailable(f"The database cannot be reached (password={SECRET}).")
+    assert alerts.outage_watch().database_down(unreachable) == {}
     receivers["slack"].down = Reply(500)
-    _begin_earlier(tmp_path, 60)
-    told = alerts.outage_watch().away(away)
-    assert {name for name, receipt in told.items() if receipt.outcome is DeliveryOutcome.DELIVERED} == {
+    _start_earlier(tmp_path, 60)
+    receipts = alerts.outage_watch().database_down(unreachable)
+    assert {name for name, receipt in receipts.items() if receipt.outcome is DeliveryOutcome.DELIVERED} == {
         "googlechat",
         "http",
     }
     receivers["slack"].down = None
-    _begin_earlier(tmp_path, 60)
-    assert list(alerts.outage_watch().away(away)) == ["slack"]
-    assert alerts.outage_watch().away(away) == {}
+    _start_earlier(tmp_path, 60)
+    assert list(alerts.outage_watch().database_down(unreachable)) == ["slack"]
+    assert alerts.outage_watch().database_down(unreachable) == {}
     body = receivers["http"].accepted[0].json
     assert (body["type"], body["data"]["alerts"][0]["kind"]) == ("alert.firing", "database_down")
     assert SECRET not in str(body)
-    alerts.outage_watch().answers(transport)
-    alerts.outage_watch().answers(transport)
+    alerts.outage_watch().database_up(transport)
+    alerts.outage_watch().database_up(transport)
     [row] = alerts.list_alerts()
     assert (row.document["kind"], row.document["status"], row.document["resolution"]) == (
         "database_down",
@@ -226,42 +226,40 @@ def test_a_database_that_is_down_is_told_past_it_and_written_down_afterwards(
     assert [request.json["type"] for request in receivers["http"].accepted] == ["alert.firing", "alert.resolved"]
 
 
-def test_a_blip_of_the_database_is_nobodys_news(
-    alerts: Alerts, transport: Transport, receivers: dict[str, Receiver]
-) -> None:
-    """Shorter than the grace: nothing is told and nothing written down."""
-    alerts.outage_watch().away(DatabaseUnavailable("It restarts."))
-    alerts.outage_watch().answers(transport)
+def test_a_short_outage_is_not_reported(alerts: Alerts, transport: Transport, receivers: dict[str, Receiver]) -> None:
+    """An outage within the grace period is neither sent nor recorded."""
+    alerts.outage_watch().database_down(DatabaseUnavailable("The database restarts."))
+    alerts.outage_watch().database_up(transport)
     assert alerts.list_alerts() == []
     assert all(receiver.requests == [] for receiver in receivers.values())
 
 
-def test_the_loop_says_its_trouble_once_and_goes_on(alerts: Alerts, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever a pass raises, the process it lives in does not hear of it but by a sentence."""
-    said: list[str] = []
-    loop = alerts.loop(said.append)
+def test_the_loop_reports_an_error_once_and_continues(alerts: Alerts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exception in a pass is reported once and does not propagate."""
+    reported: list[str] = []
+    loop = alerts.loop(reported.append)
     monkeypatch.setattr(loop, "_deliver", _raise)
     loop.once()
     loop.once()
-    assert said == ["Alerts are not delivered: no room"]
+    assert reported == ["Alerts are not delivered: no space left"]
 
 
-@pytest.mark.parametrize(("max_seconds", "begins_until"), [(20, 5), (45, 30), (600, 585), (1, 1), (12, 5)])
-def test_a_pass_ends_in_its_time(max_seconds: float, begins_until: float) -> None:
-    """No message is begun so late that its 15 s would end after the pass; a short pass begins some all the same."""
-    assert _sending_seconds(max_seconds) == begins_until
+@pytest.mark.parametrize(("max_seconds", "starts_until"), [(20, 5), (45, 30), (600, 585), (1, 1), (12, 5)])
+def test_a_pass_ends_within_its_limit(max_seconds: float, starts_until: float) -> None:
+    """Messages are started early enough for their timeout of 15 s; a short pass starts some, too."""
+    assert _sending_seconds(max_seconds) == starts_until
 
 
-def test_without_targets_a_pass_only_promotes(transport: Transport, queue: Queue) -> None:
-    """What fails is written down all the same."""
-    quiet = Alerts(transport, settings())
+def test_without_targets_a_pass_raises_alerts(transport: Transport, queue: Queue) -> None:
+    """Failures are recorded as alerts if no target is configured."""
+    without_targets = Alerts(transport, settings())
     fail_job(queue)
-    assert quiet.deliver().promoted["dead_letters"] == 1
-    assert len(quiet.list_alerts()) == 1
+    assert without_targets.deliver().raised["dead_letters"] == 1
+    assert len(without_targets.list_alerts()) == 1
 
 
-def _begin_earlier(home: Path, seconds: float) -> None:
-    """Make the outage older instead of sleeping."""
+def _start_earlier(home: Path, seconds: float) -> None:
+    """Move the start of the outage into the past, instead of sleeping."""
     file = home / "alerts" / "outage.json"
     outage: dict[str, Any] = json.loads(file.read_text())
     outage["started_at"] -= seconds
@@ -270,4 +268,4 @@ def _begin_earlier(home: Path, seconds: float) -> None:
 
 
 def _raise(*_: object) -> None:
-    raise OSError("no room")
+    raise OSError("no space left")

@@ -1,4 +1,4 @@
-"""GitHub: requests as its own description has them, one issue per cause, and refusals explained."""
+"""The GitHub target: valid requests, one issue per cause, and messages for errors."""
 
 import re
 from collections.abc import Iterator
@@ -20,14 +20,14 @@ from cogo_dagster_tests.alerts.test_targets import send
 
 @pytest.fixture
 def github() -> GitHub:
-    """The repository."""
+    """Return the repository."""
     return GitHub()
 
 
 @pytest.fixture
 def receiver(github: GitHub) -> Iterator[Receiver]:
-    """The API."""
-    description()  # reading it takes longer than a request may
+    """Run the API."""
+    description()  # loading it takes longer than the timeout of a request
     with receiving(github) as receiver:
         yield receiver
 
@@ -46,13 +46,13 @@ def tell(receiver: Receiver, message: Message, delivery: str = "issues", **given
 
 
 def another(message: Message, event: Event = Event.FIRING) -> Message:
-    """A later message about the same alerts."""
+    """Return a later message about the same alerts."""
     return replace(message, message_id=uuid4(), event=event)
 
 
 @pytest.mark.parametrize("message", [a_message(), worst(), a_weekly("# Week")], ids=["one", "worst", "weekly"])
-def test_a_dispatch_is_as_github_describes_it(receiver: Receiver, github: GitHub, message: Message) -> None:
-    """One property of the payload, below its size, for the workflow that is shipped."""
+def test_a_dispatch_matches_githubs_description(receiver: Receiver, github: GitHub, message: Message) -> None:
+    """The event is valid, and its payload has the single property that the workflow reads."""
     assert tell(receiver, message, "dispatch").outcome is DeliveryOutcome.DELIVERED
     assert github.faults == []
     [payload] = github.dispatches
@@ -60,8 +60,8 @@ def test_a_dispatch_is_as_github_describes_it(receiver: Receiver, github: GitHub
     assert set(payload["client_payload"]) == {"alert"}
 
 
-def test_the_workflow_listens_to_what_is_sent() -> None:
-    """Its event, and every field it takes out of the payload; nothing of it is put into a script's text."""
+def test_the_workflow_handles_what_is_sent() -> None:
+    """The workflow has the event type, reads every field of the payload, and interpolates nothing into its script."""
     text = (PROJECT_ROOT / ".github" / "workflows" / "alert-issues.yml").read_text(encoding="utf-8")
     assert f"types: [{EVENT_TYPE}]" in text
     assert "const { event, title, body, labels, mark } = context.payload.client_payload.alert" in text
@@ -72,7 +72,7 @@ def test_the_workflow_listens_to_what_is_sent() -> None:
 
 
 def test_one_issue_per_cause_commented_and_closed(receiver: Receiver, github: GitHub) -> None:
-    """Opened, told that it goes on, closed with the reason."""
+    """Firing opens an issue, a repeat comments on it, a resolution closes it with a reason."""
     first = a_message()
     assert tell(receiver, first).reference == "#1"
     tell(receiver, another(first, Event.REPEAT))
@@ -84,8 +84,8 @@ def test_one_issue_per_cause_commented_and_closed(receiver: Receiver, github: Gi
     assert github.faults == []
 
 
-def test_a_message_that_arrives_twice_is_written_once(receiver: Receiver, github: GitHub) -> None:
-    """Its reply was lost: the same id again adds nothing."""
+def test_a_repeated_message_is_written_once(receiver: Receiver, github: GitHub) -> None:
+    """Sending a message again with the same id adds neither an issue nor a comment."""
     first = a_message()
     for _ in range(2):
         tell(receiver, first)
@@ -95,10 +95,10 @@ def test_a_message_that_arrives_twice_is_written_once(receiver: Receiver, github
     assert (len(github.issues), len(github.comments)) == (1, 1)
 
 
-def test_a_storm_shares_an_issue_until_the_last_is_over(receiver: Receiver, github: GitHub) -> None:
-    """Each kind takes its label away when it ends."""
-    storm = a_message(*(an_alert(number) for number in range(3)))
-    tell(receiver, storm)
+def test_several_alerts_share_an_issue_until_all_are_resolved(receiver: Receiver, github: GitHub) -> None:
+    """Each resolution removes a label; the last one closes the issue."""
+    several = a_message(*(an_alert(number) for number in range(3)))
+    tell(receiver, several)
     for number in range(3):
         assert github.issues[0]["state"] == "open"
         tell(receiver, another(a_message(an_alert(number)), Event.RESOLVED))
@@ -107,44 +107,46 @@ def test_a_storm_shares_an_issue_until_the_last_is_over(receiver: Receiver, gith
     assert github.faults == []
 
 
-def test_a_new_week_closes_the_one_before(receiver: Receiver, github: GitHub) -> None:
-    """One open summary at a time."""
+def test_a_weekly_summary_closes_the_previous_one(receiver: Receiver, github: GitHub) -> None:
+    """Only the last summary is open."""
     for _ in range(2):
         tell(receiver, another(a_weekly("# Week"), Event.ANNOUNCEMENT))
     assert [issue["state"] for issue in github.issues] == ["closed", "open"]
 
 
 @pytest.mark.parametrize("delivery", ["dispatch", "issues"])
-def test_a_404_is_explained_as_the_runbook_does(receiver: Receiver, delivery: str) -> None:
-    """Token access, SSO, owner and repository; and which token to prefer."""
+def test_a_404_is_explained(receiver: Receiver, delivery: str) -> None:
+    """The message names the repository, the settings, and the required kind of token."""
     receipt = tell(receiver, a_message(), delivery, GITHUB_REPO="misspelt")
     assert (receipt.outcome, receipt.error_class) == (DeliveryOutcome.DEAD, "http_404")
-    for words in ("acme/misspelt", "GITHUB_OWNER", "access", "SSO", "classic token", "`repo` and `workflow`", "Admin"):
-        assert words in (receipt.sentence or "")
+    for text in ("acme/misspelt", "GITHUB_OWNER", "access", "SSO", "classic token", "`repo` and `workflow`", "Admin"):
+        assert text in (receipt.message or "")
 
 
 @pytest.mark.parametrize(
-    ("reply", "outcome", "words"),
+    ("reply", "outcome", "text"),
     [
         (Reply(401, "{}"), DeliveryOutcome.DEAD, "GITHUB_TOKEN is wrong"),
         (Reply(403, "{}", {"X-GitHub-SSO": "required; url=https://x"}), DeliveryOutcome.DEAD, "Configure SSO"),
         (Reply(403, "{}", {"X-Accepted-GitHub-Permissions": "issues=write"}), DeliveryOutcome.DEAD, "issues=write"),
-        (Reply(403, "{}", {"Retry-After": "60"}), DeliveryOutcome.RETRY, "limits our rate"),
+        (Reply(403, "{}", {"Retry-After": "60"}), DeliveryOutcome.RETRY, "limits the request rate"),
         (
             Reply(403, '{"message": "You have exceeded a secondary rate limit"}'),
             DeliveryOutcome.RETRY,
-            "limits our rate",
+            "limits the request rate",
         ),
-        (Reply(429, "{}"), DeliveryOutcome.RETRY, "limits our rate"),
+        (Reply(429, "{}"), DeliveryOutcome.RETRY, "limits the request rate"),
         (Reply(422, "{}"), DeliveryOutcome.DEAD, "422"),
         (Reply(502, "{}"), DeliveryOutcome.RETRY, "502"),
     ],
 )
-def test_refusals_are_told_apart(receiver: Receiver, reply: Reply, outcome: DeliveryOutcome, words: str) -> None:
-    """GitHub limits by 403 too; whatever it is, the token is not said."""
+def test_error_responses_are_distinguished(
+    receiver: Receiver, reply: Reply, outcome: DeliveryOutcome, text: str
+) -> None:
+    """Rate limits (also as 403) are retried, other errors are dead; no message contains the token."""
     receiver.next.append(reply)
     receipt = tell(receiver, a_message(), "dispatch")
     assert receipt.outcome is outcome
-    assert words in (receipt.sentence or "")
+    assert text in (receipt.message or "")
     assert outcome is not DeliveryOutcome.RETRY or reply.status == 502 or receipt.retry_after_seconds == 60
     assert TOKEN not in str(receipt)

@@ -1,4 +1,4 @@
-"""The workflow that is shipped: its script runs in Node.js with GitHub's own client against the repository."""
+"""The script of the workflow, run in Node.js with Octokit against the stand-in for GitHub."""
 
 import json
 import re
@@ -29,7 +29,7 @@ const github = new Octokit({ auth: token, baseUrl: url, userAgent: 'actions/gith
 github.hook.before('request', options => { options.headers['x-github-api-version'] = '2022-11-28' })
 const context = { payload: { client_payload: payload }, repo: { owner: 'acme', repo: 'shop' } }
 const AsyncFunction = (async () => {}).constructor
-// Waiting takes no time here; how often the script waits is seen in its requests.
+// Timers fire at once; the number of retries is visible in the requests.
 const immediately = callback => setImmediate(callback)
 new AsyncFunction('github', 'context', 'setTimeout', script)(github, context, immediately)
   .catch(error => { console.error(error); process.exit(1) })
@@ -38,27 +38,27 @@ new AsyncFunction('github', 'context', 'setTimeout', script)(github, context, im
 
 @pytest.fixture
 def github() -> GitHub:
-    """The repository."""
+    """Return the repository."""
     return GitHub()
 
 
 @pytest.fixture
 def receiver(github: GitHub) -> Iterator[Receiver]:
-    """Its API."""
+    """Run the API."""
     description()
     with receiving(github) as receiver:
         yield receiver
 
 
 def dispatched(receiver: Receiver, github: GitHub, message: Message) -> dict[str, Any]:
-    """Deliver a message as an event, and return the event's payload."""
+    """Deliver a message as an event; return the payload."""
     tell(receiver, message, "dispatch")
     payload: dict[str, Any] = github.dispatches[-1]["client_payload"]
     return payload
 
 
 def run_workflow(receiver: Receiver, payload: dict[str, Any]) -> None:
-    """Run the workflow's script once on the payload of an event."""
+    """Run the workflow's script on a payload."""
     text = (PROJECT_ROOT / ".github" / "workflows" / "alert-issues.yml").read_text(encoding="utf-8")
     [step] = yaml.safe_load(text)["jobs"]["upsert"]["steps"]
     given = {
@@ -82,12 +82,12 @@ def run_workflow(receiver: Receiver, payload: dict[str, Any]) -> None:
 
 
 def deliver(receiver: Receiver, github: GitHub, message: Message) -> None:
-    """Deliver a message by the event and the workflow."""
+    """Deliver a message through the event and the workflow."""
     run_workflow(receiver, dispatched(receiver, github, message))
 
 
 def test_a_cause_has_one_issue_that_closes_when_it_resolves(receiver: Receiver, github: GitHub) -> None:
-    """Firing opens it, a repeat and a repeated run comment once, resolved closes it."""
+    """Firing opens an issue; a repeat comments once, also if its run is repeated; a resolution closes the issue."""
     first = a_message()
     deliver(receiver, github, first)
     repeat = dispatched(receiver, github, another(first, Event.REPEAT))
@@ -101,7 +101,7 @@ def test_a_cause_has_one_issue_that_closes_when_it_resolves(receiver: Receiver, 
 
 
 def test_an_issue_of_several_alerts_closes_with_the_last(receiver: Receiver, github: GitHub) -> None:
-    """Each alert that resolves takes its label away."""
+    """Each resolution removes a label; the last one closes the issue."""
     deliver(receiver, github, a_message(*(an_alert(number) for number in range(2))))
     deliver(receiver, github, another(a_message(an_alert(0)), Event.RESOLVED))
     assert github.issues[0]["state"] == "open"
@@ -110,8 +110,8 @@ def test_an_issue_of_several_alerts_closes_with_the_last(receiver: Receiver, git
     assert github.faults == []
 
 
-def test_a_summary_replaces_the_one_before(receiver: Receiver, github: GitHub) -> None:
-    """One announcement is open at a time, and a repeated run opens no second one."""
+def test_a_summary_replaces_the_previous_one(receiver: Receiver, github: GitHub) -> None:
+    """Only the last summary is open, and a repeated run opens no second issue."""
     for week in ("# Week 47", "# Week 48"):
         payload = dispatched(receiver, github, another(a_weekly(week), Event.ANNOUNCEMENT))
         run_workflow(receiver, payload)
@@ -121,13 +121,13 @@ def test_a_summary_replaces_the_one_before(receiver: Receiver, github: GitHub) -
 
 
 def test_a_resolution_waits_for_the_run_that_opens_the_issue(receiver: Receiver, github: GitHub) -> None:
-    """A message of several alerts is another run: the issue that it opens meanwhile is found and closed."""
+    """If the issue does not exist yet, because another run is creating it, the script retries until it does."""
     first = a_message()
     firing = dispatched(receiver, github, first)["alert"]
     resolved = dispatched(receiver, github, another(first, Event.RESOLVED))
     looks: list[Request] = []
 
-    def judge(request: Request) -> Reply:
+    def handle(request: Request) -> Reply:
         if request.method == "GET" and re.search(r"/issues$", request.path):
             looks.append(request)
             if len(looks) == 2:
@@ -136,7 +136,7 @@ def test_a_resolution_waits_for_the_run_that_opens_the_issue(receiver: Receiver,
                 github.issues.append({**issue, "state": "open", "comments": 0})
         return github(request)
 
-    with receiving(judge) as other:
+    with receiving(handle) as other:
         run_workflow(other, resolved)
     assert [issue["state"] for issue in github.issues] == ["closed"]
     assert len(looks) == 2

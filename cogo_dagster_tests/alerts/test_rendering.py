@@ -1,4 +1,4 @@
-"""What each target is sent says what people need, and stays within the target's limits whatever comes."""
+"""Rendering for each target: the content of messages, and the limits of targets with extreme input."""
 
 import json
 from datetime import timedelta
@@ -26,23 +26,23 @@ EVERY = [
 
 
 def slack_body(message: Message) -> dict[str, Any]:
-    """Render for Slack."""
+    """Render a message for Slack."""
     return slack.render(notice(message, SETTINGS))
 
 
 def chat_body(message: Message) -> dict[str, Any]:
-    """Render for Google Chat."""
+    """Render a message for Google Chat."""
     return google_chat.render(message, notice(message, SETTINGS), message.alerts[0].fingerprint)
 
 
 def text_of(body: Any) -> str:
-    """All the words of a request."""
+    """Return all text of a request."""
     return json.dumps(body, ensure_ascii=False)
 
 
 @pytest.mark.parametrize("message", EVERY)
-def test_slack_takes_the_worst(message: Message) -> None:
-    """Blocks, sections and the whole are within its limits, and nobody is called."""
+def test_slack_accepts_extreme_messages(message: Message) -> None:
+    """Blocks, sections and their total are within Slack's limits, and mentions are escaped."""
     body = slack_body(message)
     assert slack_faults(body["blocks"]) == []
     assert len(body["text"]) < 40_000
@@ -54,8 +54,8 @@ def test_slack_takes_the_worst(message: Message) -> None:
 
 
 @pytest.mark.parametrize("message", EVERY)
-def test_google_chat_takes_the_worst(message: Message) -> None:
-    """Text and bytes are within its limits, and nobody is called."""
+def test_google_chat_accepts_extreme_messages(message: Message) -> None:
+    """Text and total size are within Google Chat's limits, and mentions are escaped."""
     body = chat_body(message)
     assert len(body["text"]) <= 4_000
     assert len(json.dumps(body, ensure_ascii=False).encode()) <= 32_000
@@ -66,8 +66,8 @@ def test_google_chat_takes_the_worst(message: Message) -> None:
 
 
 @pytest.mark.parametrize("message", EVERY)
-def test_github_takes_the_worst(message: Message) -> None:
-    """Title, body, labels and the whole payload are within its limits, and nobody is called."""
+def test_github_accepts_extreme_messages(message: Message) -> None:
+    """Title, body, labels and payload are within GitHub's limits, and mentions are broken."""
     issue = github_issue.issue(message, notice(message, SETTINGS))
     payload = {"event_type": "cogo-alert", "client_payload": {"alert": issue.to_json()}}
     assert len(json.dumps(payload).encode()) < 64_000
@@ -80,8 +80,8 @@ def test_github_takes_the_worst(message: Message) -> None:
 
 
 @pytest.mark.parametrize("message", EVERY)
-def test_http_takes_the_worst(message: Message) -> None:
-    """The document is below 20 kB, and names every alert."""
+def test_http_documents_are_limited(message: Message) -> None:
+    """The document has at most 20 kB and contains every alert."""
     body = http.render(message, notice(message, SETTINGS), NOW)
     assert len(json.dumps(body, ensure_ascii=False).encode()) <= 20_000
     if message.event is not Event.ANNOUNCEMENT:
@@ -89,10 +89,10 @@ def test_http_takes_the_worst(message: Message) -> None:
 
 
 @pytest.mark.parametrize("render", [slack_body, chat_body], ids=["slack", "googlechat"])
-def test_a_message_says_what_since_when_how_often_and_where_to_look(render: Any) -> None:
-    """And the first line of the error."""
+def test_a_message_has_title_count_times_error_and_links(render: Any) -> None:
+    """A message for a firing alert contains what an operator needs."""
     text = text_of(render(a_message()))
-    for words in (
+    for part in (
         "Failing: Jobs of type browser.pdf fail: timeout",
         "(×12)",
         "2026-11-25 02:45 UTC",
@@ -102,37 +102,39 @@ def test_a_message_says_what_since_when_how_often_and_where_to_look(render: Any)
         "https://ops.example.com/dashboard/jobs/j-1",
         "https://ops.example.com/api/artifacts/a-1/content",
     ):
-        assert words in text
+        assert part in text
 
 
-def test_what_goes_on_is_said_as_times_since() -> None:
-    """With the whole count beside it."""
+def test_a_repeat_has_the_new_and_the_total_count() -> None:
+    """The summary of a repeat has the number of occurrences since the last message, and in total."""
     alert = an_alert(new_count=8, count=20, announced_at=NOW - timedelta(minutes=30))
-    said = notice(a_message(alert, event=Event.REPEAT), SETTINGS)
-    assert said.headline == "Still failing: Jobs of type browser.pdf fail: timeout (×8)"
-    assert said.entries[0].sentence == "×8 since 2026-11-25 03:15 UTC; 20 times in all since 2026-11-25 02:45 UTC."
-
-
-def test_the_end_says_how_it_ended() -> None:
-    """From when until when, and why it counts as over."""
-    alert = an_alert(resolved_at=NOW, resolution="Commit abc passed.")
-    said = notice(a_message(alert, event=Event.RESOLVED), SETTINGS)
-    assert said.headline.startswith("Resolved: ")
-    assert said.entries[0].sentence == (
-        "From 2026-11-25 02:45 UTC, until 2026-11-25 03:45 UTC, 12 times. Commit abc passed."
+    content = notice(a_message(alert, event=Event.REPEAT), SETTINGS)
+    assert content.headline == "Still failing: Jobs of type browser.pdf fail: timeout (×8)"
+    assert content.entries[0].summary == (
+        "Occurred 8 times since 2026-11-25 03:15 UTC, 20 in total since 2026-11-25 02:45 UTC."
     )
 
 
-def test_a_storm_names_every_kind() -> None:
-    """One headline with the sum, one entry for each."""
-    alerts = [an_alert(number, title=f"Kind {number}", new_count=500) for number in range(20)]
+def test_a_resolution_has_its_reason() -> None:
+    """The summary of a resolved alert has its period, the count, and the reason of the resolution."""
+    alert = an_alert(resolved_at=NOW, resolution="Commit abc passed.")
+    content = notice(a_message(alert, event=Event.RESOLVED), SETTINGS)
+    assert content.headline.startswith("Resolved: ")
+    assert content.entries[0].summary == (
+        "Occurred 12 times from 2026-11-25 02:45 UTC until 2026-11-25 03:45 UTC. Commit abc passed."
+    )
+
+
+def test_a_message_of_many_alerts_lists_all() -> None:
+    """The headline has the total, and each alert has an entry."""
+    alerts = [an_alert(number, title=f"Cause {number}", new_count=500) for number in range(20)]
     body = slack_body(a_message(*alerts))
-    assert body["text"] == "Failing: 20 kinds of failure, 10,000 times"
-    assert [number for number in range(20) if f"*Kind {number}*" not in text_of(body)] == []
+    assert body["text"] == "Failing: 20 causes, 10,000 failures"
+    assert [number for number in range(20) if f"*Cause {number}*" not in text_of(body)] == []
 
 
 def test_a_weekly_summary_is_readable_in_chats() -> None:
-    """Headings are bold, tables keep their columns, links are links."""
+    """Headings become bold, tables stay aligned, links become links."""
     body = slack_body(a_weekly(WEEK))
     text = body["blocks"][1]["text"]["text"]
     assert "*Week 47*" in text
@@ -141,15 +143,15 @@ def test_a_weekly_summary_is_readable_in_chats() -> None:
     assert "<https://ops.example.com/w|the page>" in chat_body(a_weekly(WEEK))["text"]
 
 
-def test_the_test_message_is_the_runbooks() -> None:
-    """Word for word, as its curl sends it."""
+def test_the_test_message_in_google_chat_is_plain() -> None:
+    """The test message has the documented text and nothing else."""
     message = a_message(an_alert(kind="test", title="COGO webhook test"), event=Event.ANNOUNCEMENT)
     assert chat_body(message) == {"text": "COGO webhook test"}
 
 
 @given(st.text(max_size=400), st.text(max_size=400), st.text(max_size=3000))
 def test_any_text_can_be_sent(title: str, error: str, markdown: str) -> None:
-    """No text of anybody's breaks a limit or the making of a message."""
+    """Arbitrary text neither exceeds a limit nor raises."""
     for message in (a_message(an_alert(title=title or "x", error_message=error)), a_weekly(markdown)):
         assert slack_faults(slack_body(message)["blocks"]) == []
         assert len(json.dumps(chat_body(message), ensure_ascii=False).encode(errors="replace")) <= 32_000
@@ -158,8 +160,8 @@ def test_any_text_can_be_sent(title: str, error: str, markdown: str) -> None:
 
 
 @pytest.mark.parametrize("length", [140, 149, 150, 151, 300])
-def test_slack_counts_an_emoji_twice(length: int) -> None:
-    """Its limits are of UTF-16 units: a header of 150 characters with one emoji has 151."""
+def test_slack_limits_count_utf16_units(length: int) -> None:
+    """Slack counts UTF-16 units: a header of 150 characters, one of them an emoji, has 151."""
     for title in ("🔥" * length, "x" * length, "🔥" + "x" * length):
         body = slack_body(a_message(an_alert(title=title, error_message="🔥" * 3_000)))
         assert slack_faults(body["blocks"]) == []
@@ -168,7 +170,7 @@ def test_slack_counts_an_emoji_twice(length: int) -> None:
 
 @pytest.mark.parametrize("render", [slack_body, chat_body], ids=["slack", "googlechat"])
 def test_each_link_is_shown_once(render: Any) -> None:
-    """In the text of an alert or below it."""
+    """A link is either in the text of an alert or below it."""
     week = a_weekly(WEEK, links=[{"title": "Page", "url": "https://ops.example.com/w"}])
     for message in (a_message(), a_message(an_alert(), an_alert(1, refs={"job_id": "j-2"})), week):
         text = text_of(render(message))
@@ -177,7 +179,7 @@ def test_each_link_is_shown_once(render: Any) -> None:
 
 
 def test_markdown_escapes_are_not_shown_in_chats() -> None:
-    """A table's cell may hold an escaped bar, and a name underscores."""
+    """Escaped bars in table cells and escaped underscores are shown without backslashes."""
     text = slack_body(a_weekly("| a | b |\n|---|---|\n| x\\|y | snake\\_case |\n\nplain \\# sign"))["blocks"][1][
         "text"
     ]["text"]
@@ -186,7 +188,7 @@ def test_markdown_escapes_are_not_shown_in_chats() -> None:
 
 
 def test_headings_stay_headings_on_github() -> None:
-    """Only what would mention a person or an issue is broken."""
+    """Only mentions of users and references to issues are broken."""
     body = github_issue.issue(week := a_weekly("## Week 47\n\nsee #12 and @team"), notice(week, SETTINGS)).body
     assert "## Week 47" in body
     assert "#12" not in body
@@ -201,7 +203,7 @@ def test_headings_stay_headings_on_github() -> None:
         {"links": [{"title": "a", "url": "https://ops.example.com/" + "x" * 7_000}] * 20},
     ],
 )
-def test_github_takes_whatever_facts_and_links_there_are(body: dict[str, Any]) -> None:
+def test_github_accepts_extreme_facts_and_links(body: dict[str, Any]) -> None:
     """The payload stays below 65,535 characters."""
     refs = {"job_id": "j" * 30_000, "run_id": "r" * 30_000}
     for message in (a_weekly("é" * 100_000, **body), a_message(*(an_alert(number, refs=refs) for number in range(25)))):

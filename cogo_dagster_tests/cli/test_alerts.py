@@ -43,7 +43,7 @@ def test_a_failed_delivery_is_reported_and_can_be_replayed(cogo: Terminal, queue
     fail_job(queue)
     receiver.down = Reply(404)
     answer = cogo.run("alerts", "deliver", **http_target(receiver))
-    assert (answer.code, "The receiver refused the message with 404" in answer.out) == (ExitCode.FAILED, True)
+    assert (answer.code, "The receiver rejected the message with 404" in answer.out) == (ExitCode.FAILED, True)
     assert cogo.ok("alerts", "deliveries", "--status", "dead")[0]["error"]["class"] == "http_404"
     receiver.down = None
     assert cogo.ok("alerts", "replay", "http") == {"matched": 1, "changed": 1, "dry_run": False}

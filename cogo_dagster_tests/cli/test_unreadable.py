@@ -14,7 +14,7 @@ from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.poisons import poison
 from cogo_dagster_tests.queue.steps import add
 from cogo_dagster_tests.servers import Major
-from cogo_dagster_tests.web.scene import lived_in
+from cogo_dagster_tests.web.population import populate
 
 UNLIMITED = (("list", "paused"), ("list", "limits"), ("alerts", "silences"))
 LIMITED = (
@@ -43,7 +43,7 @@ def poisoned(transport: Transport, queue: Queue, owner: Owner, dsn: str, tmp_pat
     folder.mkdir()
     settings = load_settings(COGO_DATABASE_URL=dsn, COGO_HOME=str(tmp_path / "home"))
     store = FolderStore(tmp_path / "home" / "artifacts")
-    lived_in(Application(settings, dsn, transport, queue, store).queue, store, folder)
+    populate(Application(settings, dsn, transport, queue, store).queue, store, folder)
     poison(owner)
     return owner
 

@@ -1,1 +1,1 @@
-"""The Dagster definitions: loaded bare, run in process on the real queue, and the sensors that launch them."""
+"""Tests of the Dagster definitions: loading, runs in process on a real queue, and sensors."""

@@ -1,4 +1,4 @@
-"""The resources as Dagster builds them, on the test's database, with executors of the test's own."""
+"""Fixtures: Dagster's resources on the test's database, with the test's executors."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -17,19 +17,19 @@ from cogo_dagster_tests.supabase.keys import SERVICE_ROLE
 from cogo_dagster_tests.supabase.server import supabase
 
 Installed = Callable[..., None]
-"""Replaces the executors that are installed."""
+"""Replaces the installed executors."""
 
 
 @pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:
-    """Keep runs and events in memory."""
+    """Return an instance in memory."""
     with dg.DagsterInstance.ephemeral() as instance:
         yield instance
 
 
 @pytest.fixture
 def dagster_dsn(server: TestServer) -> Iterator[str]:
-    """Lend an empty database for Dagster's own storage."""
+    """Create an empty database for Dagster's own storage."""
     with server.clone() as dsn:
         yield dsn
 
@@ -38,30 +38,30 @@ def dagster_dsn(server: TestServer) -> Iterator[str]:
 def persistent(
     settings: dict[str, str], dagster_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[dg.DagsterInstance]:
-    """Keep runs and events where dagster.yaml says, in a database of the test's own."""
+    """Return the instance of dagster.yaml, on a database of the test."""
     for name, value in (settings | {"DAGSTER_POSTGRES_URL": dagster_dsn, "DAGSTER_HOME": str(PROJECT_ROOT)}).items():
         monkeypatch.setenv(name, value)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of dagster's betas
+        warnings.simplefilter("ignore")  # Dagster warns about beta features
         with dg.DagsterInstance.from_config(str(PROJECT_ROOT)) as instance:
             yield instance
     databases.close()
 
 
 @pytest.fixture
-def way() -> str:
-    """Say what the settings name: a Postgres, or a Supabase project; modules that must not care override it."""
+def database_kind() -> str:
+    """Return `postgres` or `supabase`; modules override it to run with one of them or both."""
     return "postgres"
 
 
 @pytest.fixture
-def settings(way: str, dsn: str, tmp_path: Path) -> Iterator[dict[str, str]]:
-    """Choose the test's database and a folder of its own, whatever the environment says."""
+def settings(database_kind: str, dsn: str, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """Return settings for the test's database and a folder, independent of the environment."""
     chosen = {"COGO_HOME": str(tmp_path), "COGO_GRACE_SECONDS": "5", "WORKER_ID": "run"}
     unset = dict.fromkeys(
         ("COGO_DATABASE_URL", "SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY", "EXECUTOR_ID", "MAX_JOBS"), ""
     )
-    if way == "postgres":
+    if database_kind == "postgres":
         yield {**unset, **chosen, "COGO_DATABASE_URL": dsn}
         return
     with supabase(dsn) as stand_in:
@@ -71,7 +71,7 @@ def settings(way: str, dsn: str, tmp_path: Path) -> Iterator[dict[str, str]]:
 
 @pytest.fixture
 def cogo(settings: dict[str, str]) -> CogoResource:
-    """Return the resource that opens the application."""
+    """Return the resource of the application."""
     return CogoResource(settings=settings)
 
 
@@ -83,7 +83,7 @@ def resources(cogo: CogoResource) -> dict[str, object]:
 
 @pytest.fixture
 def install(monkeypatch: pytest.MonkeyPatch) -> Installed:
-    """Let the test say which executors there are."""
+    """Return a function that replaces the installed executors."""
 
     def install(*executors: Executor) -> None:
         monkeypatch.setattr("cogo_dagster.bootstrap.application.load_executors", lambda _: Loaded(list(executors)))

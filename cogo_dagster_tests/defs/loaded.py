@@ -1,4 +1,4 @@
-"""The project's definitions, loaded once for a process."""
+"""The project's definitions, loaded once per process."""
 
 from cogo_dagster.definitions import defs as load
 

@@ -1,4 +1,4 @@
-"""Where Dagster found a job or a sensor, as its own records name it: the project's code location."""
+"""Origins of jobs and sensors in Dagster's records."""
 
 from dagster._core.remote_origin import (
     ManagedGrpcPythonEnvCodeLocationOrigin,
@@ -15,7 +15,7 @@ _REPOSITORY = RemoteRepositoryOrigin(
 
 
 def of_job(name: str) -> RemoteJobOrigin:
-    """Return the origin of a Dagster job; a run that is queued needs it."""
+    """Return the origin of a Dagster job; queued runs need one."""
     return RemoteJobOrigin(_REPOSITORY, name)
 
 

@@ -1,4 +1,4 @@
-"""From a Dagster failure to an alert: hooks, sensors, schedules, on the real queue's database."""
+"""From a failure in Dagster to an alert: hooks, sensors and schedules, with a real database."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -35,35 +35,35 @@ from cogo_dagster_tests.test_redaction import SECRET
 
 
 @dg.op(config_schema={"fails": bool})
-def moody(context: dg.OpExecutionContext) -> None:
-    """Fail if told so."""
+def flaky(context: dg.OpExecutionContext) -> None:
+    """Fail if the configuration says so."""
     if context.op_config["fails"]:
         raise KeyError(f"password={SECRET}")
 
 
 @dg.job(hooks=HOOKS)
-def moody_job() -> None:
-    """One op."""
-    moody()
+def flaky_job() -> None:
+    """Run one op."""
+    flaky()
 
 
 @pytest.fixture
 def alerts(transport: Transport) -> Alerts:
-    """The service, without targets."""
+    """Return the service without targets."""
     return Alerts(transport, load_settings())
 
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    """Takes whatever comes."""
+    """Run a receiver."""
     with receiving(anything) as receiver:
         yield receiver
 
 
 def run(instance: dg.DagsterInstance, cogo: CogoResource, *, fails: bool) -> str:
-    """Run the moody job; return the run's id."""
-    config = {"ops": {"moody": {"config": {"fails": fails}}}}
-    done = moody_job.execute_in_process(
+    """Run the flaky job; return the run's id."""
+    config = {"ops": {"flaky": {"config": {"fails": fails}}}}
+    done = flaky_job.execute_in_process(
         run_config=config, instance=instance, resources={"cogo": cogo}, raise_on_error=False
     )
     assert done.success is not fails
@@ -71,7 +71,7 @@ def run(instance: dg.DagsterInstance, cogo: CogoResource, *, fails: bool) -> str
 
 
 def tick(instance: dg.DagsterInstance, cogo: CogoResource, repository: dg.Definitions | None = None) -> str:
-    """Evaluate undelivered_alerts once; return what it says."""
+    """Evaluate undelivered_alerts once; return its skip message."""
     found = repository.get_repository_def() if repository else None
     with dg.build_sensor_context(instance=instance, repository_def=found, resources={"cogo": cogo}) as context:
         result = undelivered_alerts(context)
@@ -79,22 +79,22 @@ def tick(instance: dg.DagsterInstance, cogo: CogoResource, repository: dg.Defini
     return result.skip_message or ""
 
 
-def test_an_op_that_fails_is_an_alert_and_its_success_ends_it(
+def test_a_failed_op_is_an_alert_until_it_succeeds(
     instance: dg.DagsterInstance, cogo: CogoResource, alerts: Alerts
 ) -> None:
-    """With the run to look at, and without the secret that the exception held."""
+    """The alert links the run, and secrets in the exception are redacted."""
     run_id = run(instance, cogo, fails=True)
-    alerts.promote()
+    alerts.evaluate()
     [row] = alerts.list_alerts()
-    assert (row.document["kind"], row.document["title"]) == ("run_failed", "The Dagster job moody_job fails in moody")
+    assert (row.document["kind"], row.document["title"]) == ("run_failed", "The Dagster job flaky_job fails in flaky")
     assert (row.document["error_class"], row.document["refs"]["run_id"]) == ("KeyError", run_id)
     assert SECRET not in str(row)
     run(instance, cogo, fails=False)
     assert alerts.list_alerts()[0].document["status"] == "resolved"
 
 
-def test_a_red_gate_is_told_apart_from_a_broken_pipeline() -> None:
-    """A blocking check that says no fails its run; the alert names the check, and other errors by their own class."""
+def test_a_failed_check_has_its_own_error_class() -> None:
+    """A failed blocking check is `check_failed`; other errors keep the name of their class."""
     assert error_class("DagsterAssetCheckFailedError") == "check_failed"
     assert error_class("KeyError") == "KeyError"
 
@@ -102,7 +102,7 @@ def test_a_red_gate_is_told_apart_from_a_broken_pipeline() -> None:
 def test_the_hook_and_the_sensor_count_a_run_once(
     instance: dg.DagsterInstance, cogo: CogoResource, alerts: Alerts
 ) -> None:
-    """The sensor comes after the hook, for the same run."""
+    """If both report the same run, the alert counts it once."""
     run_id = run(instance, cogo, fails=True)
     dagster_run = instance.get_run_by_id(run_id)
     assert dagster_run is not None
@@ -123,16 +123,14 @@ def test_the_hook_and_the_sensor_count_a_run_once(
     assert row.document["count"] == 1
 
 
-def test_a_run_that_crashed_has_no_hook_and_is_seen_all_the_same(
-    instance: dg.DagsterInstance, cogo: CogoResource, alerts: Alerts
-) -> None:
-    """Its process was killed: no op failed, the run did. A later run that succeeds ends the alert."""
-    crashed = instance.create_run_for_job(moody_job, run_config={"ops": {"moody": {"config": {"fails": True}}}})
+def test_a_crashed_run_is_an_alert(instance: dg.DagsterInstance, cogo: CogoResource, alerts: Alerts) -> None:
+    """A run whose process was killed has no hook; the sensor records it, and a later success resolves the alert."""
+    crashed = instance.create_run_for_job(flaky_job, run_config={"ops": {"flaky": {"config": {"fails": True}}}})
     instance.report_run_failed(crashed)
     tick(instance, cogo)
     [row] = alerts.list_alerts()
     assert (row.document["title"], row.document["error_class"]) == (
-        "A run of the Dagster job moody_job crashed",
+        "A run of the Dagster job flaky_job crashed",
         "run_crashed",
     )
     tick(instance, cogo)
@@ -142,58 +140,56 @@ def test_a_run_that_crashed_has_no_hook_and_is_seen_all_the_same(
     assert alerts.list_alerts()[0].document["status"] == "resolved"
 
 
-def test_hook_and_sensor_describe_an_op_alike(instance: dg.DagsterInstance, cogo: CogoResource) -> None:
-    """Same op, same class: whoever is first, the fingerprint is the same."""
+def test_hook_and_sensor_describe_a_failure_alike(instance: dg.DagsterInstance, cogo: CogoResource) -> None:
+    """Op and error class are equal, so that the fingerprint does not depend on which reports first."""
     run_id = run(instance, cogo, fails=True)
     dagster_run = instance.get_run_by_id(run_id)
     assert dagster_run is not None
     found = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.STEP_FAILURE).records
     steps = [one.event_log_entry.dagster_event for one in found]
     described = failure_of(dagster_run, [step for step in steps if step], None)
-    assert (described["op_name"], described["error_class"]) == ("moody", "KeyError")
+    assert (described["op_name"], described["error_class"]) == ("flaky", "KeyError")
 
 
 @pytest.fixture
 def http(receiver: Receiver, settings: dict[str, str]) -> CogoResource:
-    """The resource whose alerts go to it."""
+    """Return a resource with the receiver as the only target."""
     target = {"WEBHOOK_TYPE": "http", "WEBHOOK_URL": receiver.url(), "WEBHOOK_ALLOWED_HOSTS": receiver.authority}
     return CogoResource(settings=settings | target)
 
 
-def test_the_sensor_delivers_by_itself(
+def test_the_sensor_delivers_in_its_tick(
     instance: dg.DagsterInstance, queue: Queue, receiver: Receiver, http: CogoResource
 ) -> None:
-    """No run is launched for it: the machines that launch runs may be what is down."""
-    instance.create_run_for_job(deliver_alerts, status=dg.DagsterRunStatus.STARTED)  # a dead one, say
+    """A tick delivers without launching a run."""
+    instance.create_run_for_job(deliver_alerts, status=dg.DagsterRunStatus.STARTED)  # for example a dead one
     fail_job(queue)
-    assert tick(instance, http) == "1 failures found, 1 messages delivered, 0 not."
+    assert tick(instance, http) == "1 failures found, 1 messages delivered, 0 failed."
     assert len(receiver.accepted) == 1
-    assert tick(instance, http) == "0 failures found, 0 messages delivered, 0 not."
+    assert tick(instance, http) == "0 failures found, 0 messages delivered, 0 failed."
 
 
-def test_people_can_still_run_a_delivery(
-    instance: dg.DagsterInstance, queue: Queue, receiver: Receiver, http: CogoResource
-) -> None:
-    """The Dagster job does what the sensor does."""
+def test_the_job_delivers(instance: dg.DagsterInstance, queue: Queue, receiver: Receiver, http: CogoResource) -> None:
+    """The Dagster job deliver_alerts delivers like the sensor."""
     fail_job(queue)
     assert deliver_alerts.execute_in_process(instance=instance, resources={"cogo": http}).success
     assert len(receiver.accepted) == 1
 
 
-def test_messages_for_a_target_that_is_configured_no_more_do_nothing(
+def test_messages_to_a_removed_target_are_ignored(
     instance: dg.DagsterInstance, cogo: CogoResource, queue: Queue, receiver: Receiver, http: CogoResource
 ) -> None:
-    """They wait; no tick launches a run or fails because of them."""
+    """Messages to a target that is no longer configured stay pending; ticks succeed and launch nothing."""
     receiver.down = Reply(503)
     fail_job(queue)
-    assert "1 not. http is tried again in" in tick(instance, http)
-    assert tick(instance, cogo) == "0 failures found, 0 messages delivered, 0 not."
+    assert "1 failed. http is retried in" in tick(instance, http)
+    assert tick(instance, cogo) == "0 failures found, 0 messages delivered, 0 failed."
 
 
-def test_what_dagster_does_not_answer_keeps_no_message_back(
+def test_an_error_of_dagsters_storage_does_not_prevent_delivery(
     instance: dg.DagsterInstance, queue: Queue, receiver: Receiver, http: CogoResource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Looking through the runs fails: the tick fails too, after it has delivered."""
+    """If reading the runs fails, the tick delivers and then fails."""
     monkeypatch.setattr("cogo_dagster.dagster_support.run_failures._recent_failures", _cannot)
     fail_job(queue)
     with pytest.raises(LookupError):
@@ -201,21 +197,19 @@ def test_what_dagster_does_not_answer_keeps_no_message_back(
     assert len(receiver.accepted) == 1
 
 
-def test_a_target_without_its_address_keeps_no_alert_from_being_recorded(
+def test_a_misconfigured_target_does_not_prevent_recording(
     instance: dg.DagsterInstance, settings: dict[str, str], queue: Queue, alerts: Alerts
 ) -> None:
-    """The tick fails with the sentence that says what to set; what went wrong is an alert to look at."""
+    """The tick fails with a message that names the setting; the alert is recorded."""
     fail_job(queue)
     with pytest.raises(SettingsError, match="SLACK_WEBHOOK_URL is not set"):
         tick(instance, CogoResource(settings=settings | {"WEBHOOK_TYPE": "slack", "SLACK_WEBHOOK_URL": ""}))
     assert [row.document["kind"] for row in alerts.list_alerts()] == ["job_failed"]
 
 
-def test_a_sensor_that_keeps_failing_is_an_alert(
-    persistent: dg.DagsterInstance, cogo: CogoResource, alerts: Alerts
-) -> None:
-    """Its ticks are no runs, so that nothing else would say it; one tick that succeeds ends the alert."""
-    definitions = dg.Definitions(sensors=[broken_sensor], jobs=[moody_job], resources={"cogo": cogo})
+def test_a_failing_sensor_is_an_alert(persistent: dg.DagsterInstance, cogo: CogoResource, alerts: Alerts) -> None:
+    """Two failed ticks in a row raise an alert; a tick that succeeds resolves it."""
+    definitions = dg.Definitions(sensors=[broken_sensor], jobs=[flaky_job], resources={"cogo": cogo})
     state = InstigatorState(of_sensor("broken_sensor"), InstigatorType.SENSOR, InstigatorStatus.RUNNING)
     persistent.add_instigator_state(state)
     _ticked(persistent, state, TickStatus.FAILURE, f"password={SECRET} is wrong")
@@ -224,7 +218,7 @@ def test_a_sensor_that_keeps_failing_is_an_alert(
     _ticked(persistent, state, TickStatus.FAILURE, f"password={SECRET} is wrong")
     tick(persistent, cogo, definitions)
     [row] = alerts.list_alerts()
-    assert (row.document["kind"], row.document["title"]) == ("sensor_failing", "The sensor broken_sensor fails")
+    assert (row.document["kind"], row.document["title"]) == ("sensor_failing", "The sensor broken_sensor is failing")
     assert "is wrong" in row.document["error_message"]
     assert SECRET not in str(row)
     _ticked(persistent, state, TickStatus.SKIPPED)
@@ -232,29 +226,31 @@ def test_a_sensor_that_keeps_failing_is_an_alert(
     assert alerts.list_alerts()[0].document["status"] == "resolved"
 
 
-def test_jobs_of_a_family_that_nobody_runs_are_an_alert(
+def test_jobs_that_no_worker_can_run_are_an_alert(
     persistent: dg.DagsterInstance, cogo: CogoResource, queue: Queue, alerts: Alerts
 ) -> None:
-    """Nothing is launched for them, so somebody has to hear of it."""
-    add(queue, type="nobodys")
-    definitions = dg.Definitions(jobs=[moody_job], resources={"cogo": cogo})
+    """Due jobs of a family without an executor launch nothing and raise an alert."""
+    add(queue, type="unserved")
+    definitions = dg.Definitions(jobs=[flaky_job], resources={"cogo": cogo})
     tick(persistent, cogo, definitions)
     [row] = alerts.list_alerts()
-    assert (row.document["kind"], row.document["subject"]) == ("no_worker_for_family", "nobodys")
-    assert row.document["error_message"] == "1 are due. Install its executor where workers run."
+    assert (row.document["kind"], row.document["subject"]) == ("no_worker_for_family", "unserved")
+    assert row.document["error_message"] == "1 job is due. Install its executor on a machine with workers."
 
 
-def test_the_condition_names_the_setting_that_is_missing() -> None:
-    """What this code location lacks is most likely what the workers lack."""
+def test_the_condition_names_the_missing_setting() -> None:
+    """The message has the reason why this code location does not run the family."""
     [found] = conditions(
         {}, {"figma": 3}, {"figma": "Jobs of the family figma need FIGMA_API_TOKEN, which is not set."}
     )
-    assert found["error_message"] == "3 are due. Jobs of the family figma need FIGMA_API_TOKEN, which is not set."
+    assert found["error_message"] == (
+        "3 jobs are due. Jobs of the family figma need FIGMA_API_TOKEN, which is not set."
+    )
 
 
-@dg.sensor(job=moody_job)
+@dg.sensor(job=flaky_job)
 def broken_sensor(context: dg.SensorEvaluationContext) -> None:
-    """Raise, as far as Dagster's record is concerned."""
+    """Do nothing; its failed ticks are inserted."""
 
 
 def _ticked(instance: dg.DagsterInstance, state: InstigatorState, status: TickStatus, message: str = "") -> None:
@@ -273,15 +269,15 @@ def _ticked(instance: dg.DagsterInstance, state: InstigatorState, status: TickSt
 
 
 def _cannot(*_: object) -> None:
-    raise LookupError("Dagster's storage is away.")
+    raise LookupError("Dagster's storage is unreachable.")
 
 
-NIGHTLY = dg.ScheduleDefinition(name="nightly", job=moody_job, cron_schedule="0 2 * * *", execution_timezone="UTC")
+NIGHTLY = dg.ScheduleDefinition(name="nightly", job=flaky_job, cron_schedule="0 2 * * *", execution_timezone="UTC")
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 
 
 def state_since(moment: datetime) -> InstigatorState:
-    """A running schedule."""
+    """Return the state of a running schedule."""
     data = ScheduleInstigatorData("0 2 * * *", moment.timestamp())
     return _State(data)  # type: ignore[return-value]
 
@@ -302,7 +298,7 @@ class _State:
     ids=["it ticked", "a day is missing", "the tick failed", "it never ticked"],
 )
 def test_a_schedule_is_due_after_its_last_tick(last: datetime | None, status: TickStatus | None, late: bool) -> None:
-    """And one whose tick failed is due since then."""
+    """A schedule is due at its next time after the last tick; after a failed tick, since that tick."""
     ticked: Any = None
     if last and status:
         ticked = SimpleNamespace(status=status, timestamp=last.timestamp(), error=None)

@@ -1,4 +1,4 @@
-"""Canaries through the whole system: secrets go in at every door, and stand nowhere that it keeps or shows."""
+"""Secrets in settings, vault, payloads and errors do not appear in tables, files, events or logs."""
 
 import base64
 import json
@@ -42,28 +42,28 @@ UNKNOWN = (
 
 
 async def leak(job: Job, workspace: Workspace) -> ExecutionResult:
-    """End in the way the payload says, with every secret in the words."""
+    """Fail or snooze as the payload says, with all secrets in the message."""
     known = [*SECRETS.values(), GATE_VALUE]
     encoded = [form for secret in known for form in _forms(secret)]
-    words = " ".join([*known, UNKNOWN, quote(UNKNOWN, safe=""), *encoded])
-    logging.getLogger("somebody.else").warning("%s and the cause", words)
+    text = " ".join([*known, UNKNOWN, quote(UNKNOWN, safe=""), *encoded])
+    logging.getLogger("another.library").warning("%s and the cause", text)
     if job.payload["how"] == "class":
-        raise ExecutionFailed("A class of its own.", error_class=f"leak {GATE_VALUE}", retryable=False)
+        raise ExecutionFailed("A secret in the class.", error_class=f"leak {GATE_VALUE}", retryable=False)
     if job.payload["how"] == "snooze":
-        raise Snooze(words, delay_seconds=3_600)
+        raise Snooze(text, delay_seconds=3_600)
     if job.payload["how"] == "fail":
-        raise ExecutionFailed(words, error_class="leak", retryable=False, detail=words)
-    raise RuntimeError(words)
+        raise ExecutionFailed(text, error_class="leak", retryable=False, detail=text)
+    raise RuntimeError(text)
 
 
 def _forms(secret: str) -> list[str]:
-    """Return a secret as an address, a header and a document would hold it."""
+    """Return a secret percent-encoded and in base64."""
     every = "".join(f"%{byte:02x}" for byte in secret.encode())
     encoded = (base64.b64encode(b"x" * before + secret.encode()).decode() for before in range(3))
     return [quote(secret, safe=""), every, *encoded, base64.urlsafe_b64encode(secret.encode()).decode().rstrip("=")]
 
 
-def test_a_secret_stands_nowhere_afterwards(  # noqa: PLR0917 - each is a door or a window
+def test_secrets_are_redacted_everywhere(  # noqa: PLR0917 - each fixture is an input or an output
     settings: dict[str, str],
     resources: dict[str, object],
     instance: dg.DagsterInstance,
@@ -75,7 +75,7 @@ def test_a_secret_stands_nowhere_afterwards(  # noqa: PLR0917 - each is a door o
     capfd: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:
-    """Not in a table, an artifact, Dagster's event log or a log: from settings, vault, errors and headers."""
+    """Secrets are in no table, artifact, event log or log, wherever they came from."""
     caplog.set_level(logging.DEBUG)
     key = new_key()
     with serving() as site:
@@ -108,7 +108,7 @@ def test_a_secret_stands_nowhere_afterwards(  # noqa: PLR0917 - each is a door o
         "snoozed",
         "timeout",
     }
-    # What somebody writes into a payload is kept as it is: it is what the job is.
+    # A payload is stored as given; it is removed here.
     owner.execute("update public.jobs set payload = '{}' where id = %s", (page,))
     kept = _tables(owner) + _events(instance, run.run_id) + caplog.text + "".join(capfd.readouterr())
     files = _files(tmp_path)
@@ -137,7 +137,7 @@ def _events(instance: dg.DagsterInstance, run_id: str) -> str:
 
 
 def _files(folder: Path) -> bytes:
-    """Return everything that lies in files, and within archives."""
+    """Return the content of all files, including members of archives."""
     found = b""
     for path in folder.rglob("*"):
         if path.is_file() and zipfile.is_zipfile(path):

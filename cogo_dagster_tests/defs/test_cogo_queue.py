@@ -1,4 +1,4 @@
-"""Jobs of the queue run from other Dagster code: the resource, the component, and the example projects."""
+"""Jobs run from other Dagster code: the resource, the component, and the example projects."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -31,8 +31,8 @@ EXAMPLES = PROJECT_ROOT / "examples"
 
 @pytest.fixture
 def given(settings: dict[str, str], queue: Queue, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Put the test's settings into the environment, where code outside this project finds them."""
-    del queue  # asked for so that its connections are counted after ours are closed
+    """Set the test's settings in the environment, where code of other projects reads them."""
+    del queue  # requested so that its connections are counted after the ones here are closed
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     return settings
@@ -40,7 +40,7 @@ def given(settings: dict[str, str], queue: Queue, monkeypatch: pytest.MonkeyPatc
 
 @contextmanager
 def working() -> Iterator[None]:
-    """Keep a worker going in a thread, as `cogo worker` does."""
+    """Run a worker in a thread, as `cogo worker` does."""
     engine = EngineThread()
     with open_application(load_settings()) as application:
         engine.start(
@@ -54,7 +54,7 @@ def working() -> Iterator[None]:
 
 @pytest.fixture
 def site(given: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    """Serve pages that the browser may visit."""
+    """Serve pages for the browser."""
     del given
     with serving() as site:
         monkeypatch.setenv("BROWSER_ALLOWED_HOSTS", site.authority)
@@ -64,7 +64,7 @@ def site(given: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Sit
 
 @pytest.fixture
 def load_example(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], dg.Definitions]]:
-    """Load an example project as `dg` does, from its own folder."""
+    """Return a function that loads an example project, as `dg` does."""
     loaded: list[str] = []
 
     def load(name: str) -> dg.Definitions:
@@ -80,16 +80,16 @@ def load_example(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], dg
 
 
 def metadata_of(result: dg.ExecuteInProcessResult, key: str) -> dict[str, dg.MetadataValue]:
-    """Return what an asset's materialization shows."""
+    """Return the metadata of an asset's materialization."""
     [event] = [one for one in result.get_asset_materialization_events() if one.asset_key == dg.AssetKey(key.split("/"))]
     return dict(event.materialization.metadata)
 
 
 @pytest.mark.timeout(240)
-def test_the_example_of_the_resource_keeps_what_the_browser_found(
+def test_the_resource_example_runs_a_browser_job(
     load_example: Callable[[str], dg.Definitions], site: Site, instance: dg.DagsterInstance
 ) -> None:
-    """An asset of another project gets the result of a real browser job, and shows its artifacts."""
+    """An asset of another project gets the result of a browser job, and its metadata has the artifacts."""
     definitions = load_example("queue_resource")
     with working():
         result = definitions.resolve_implicit_global_asset_job_def().execute_in_process(
@@ -105,13 +105,13 @@ def test_the_example_of_the_resource_keeps_what_the_browser_found(
 
 
 @pytest.mark.timeout(240)
-def test_the_example_of_the_component_is_an_asset_with_a_schedule(
+def test_the_component_example_is_an_asset_with_a_schedule(
     load_example: Callable[[str], dg.Definitions],
     site: Site,
     instance: dg.DagsterInstance,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """From YAML alone: its schedule asks for a run, and the run keeps the page's files as links."""
+    """The component's schedule launches a run, whose metadata links the artifacts."""
     monkeypatch.setenv("SITE_URL", site.url())
     monkeypatch.setenv("METRICS_BASE", "https://cogo.example.com")
     definitions = load_example("browser_job")
@@ -129,21 +129,21 @@ def test_the_example_of_the_component_is_an_asset_with_a_schedule(
     assert (node.group_name, node.owners, node.kinds) == ("example", ["team:web"], {"html"})
 
 
-def test_a_mistake_in_the_yaml_is_found_when_it_is_loaded() -> None:
-    """`dg check defs` says what the browser executor would say of each job."""
+def test_an_invalid_payload_in_yaml_is_found_at_load() -> None:
+    """Loading the component validates the payload as the browser executor does."""
     wrong = BrowserJob(asset="a/b", url="https://example.com", actions=[{"do": "clik", "selector": "#go"}])
     with pytest.raises(dg.DagsterInvalidDefinitionError, match=r"^BrowserJob a/b: .*actions.*'clik'"):
         wrong.build_defs(dg.ComponentTree.for_test().load_context)
 
 
 def test_dg_finds_the_component_by_its_public_name() -> None:
-    """`dg list components` shows it, and YAML names it so."""
+    """`dg list components` shows the component under the name used in YAML."""
     assert discover_entry_point_package_objects()[EnvRegistryKey("cogo_dagster", "BrowserJob")] is BrowserJob
     assert cogo_dagster.CogoQueue is CogoQueue
 
 
-async def refuse(job: Job, workspace: Workspace) -> ExecutionResult:
-    """Fail for good."""
+async def fail(job: Job, workspace: Workspace) -> ExecutionResult:
+    """Fail permanently."""
     raise ExecutionFailed("The page is gone.", error_class="http_404", retryable=False)
 
 
@@ -158,7 +158,7 @@ def run_an_asset(instance: dg.DagsterInstance, job: NewJob, seconds: float = 60)
 
 
 def failure_of(result: dg.ExecuteInProcessResult) -> str:
-    """Return what a failed run says."""
+    """Return the error message of a failed run."""
     [event] = [one for one in result.all_events if one.is_step_failure]
     error = event.step_failure_data.error
     assert error is not None
@@ -167,42 +167,42 @@ def failure_of(result: dg.ExecuteInProcessResult) -> str:
 
 @pytest.mark.usefixtures("given")
 def test_a_failed_job_fails_the_run_with_its_error(install: Installed, instance: dg.DagsterInstance) -> None:
-    """The class and the message of the job's error are the run's, and its metadata leads to the job."""
-    install(FakeExecutor(refuse, family="shop"))
+    """The run's error has the class and the message of the job's error, and its metadata links the job."""
+    install(FakeExecutor(fail, family="shop"))
     with working():
         result = run_an_asset(instance, NewJob("shop", {}))
     assert not result.success
-    assert "is failed after 1 attempts: http_404: The page is gone." in failure_of(result)
+    assert "is failed after 1 attempt: http_404: The page is gone." in failure_of(result)
     [event] = [one for one in result.all_events if one.is_step_failure]
-    told = event.step_failure_data.user_failure_data
-    assert told is not None
-    assert set(told.metadata) == {"job", "job_id", "error"}
+    failure = event.step_failure_data.user_failure_data
+    assert failure is not None
+    assert set(failure.metadata) == {"job", "job_id", "error"}
 
 
 def only_job(queue: Queue) -> UUID:
-    """Return the id of the one job there is."""
+    """Return the id of the only job."""
     [row] = queue.list_jobs()
     return row.id
 
 
 @pytest.mark.usefixtures("given")
-def test_a_wait_that_is_too_long_cancels_the_job(queue: Queue, instance: dg.DagsterInstance) -> None:
-    """Without a worker the run fails after its time, says what to look at, and leaves no job behind."""
+def test_a_timeout_cancels_the_job(queue: Queue, instance: dg.DagsterInstance) -> None:
+    """Without a worker, the run fails after the timeout with a hint, and the job is cancelled."""
     result = run_an_asset(instance, NewJob("shop", {}), 0.3)
-    assert "has not ended within 0.3 s and is cancelled: are there workers" in failure_of(result)
+    assert "did not finish within 0.3 s and was cancelled. Check that workers run" in failure_of(result)
     assert look(queue, only_job(queue))["status"] == "cancelled"
 
 
 @pytest.mark.usefixtures("given")
 @pytest.mark.parametrize(("key", "status"), [(None, "cancelled"), ("shared", "queued")])
-def test_a_terminated_run_cancels_its_job_and_nobody_elses(
+def test_a_terminated_run_cancels_only_its_own_job(
     queue: Queue,
     instance: dg.DagsterInstance,
     monkeypatch: pytest.MonkeyPatch,
     key: str | None,
     status: str,
 ) -> None:
-    """Dagster interrupts the wait; a job that another caller had enqueued goes on."""
+    """If Dagster interrupts the wait, the job is cancelled unless another caller had enqueued it."""
     if key:
         add(queue, "shop", idempotency_key=key)
 
@@ -215,8 +215,8 @@ def test_a_terminated_run_cancels_its_job_and_nobody_elses(
 
 
 @pytest.mark.usefixtures("given")
-def test_a_payload_that_the_executor_refuses_is_not_enqueued(queue: Queue, instance: dg.DagsterInstance) -> None:
-    """The asset fails at once, with the sentence of the command line."""
+def test_an_invalid_payload_is_not_enqueued(queue: Queue, instance: dg.DagsterInstance) -> None:
+    """The asset fails at once with InvalidPayload."""
     result = run_an_asset(instance, NewJob("browser", {"url": "ftp://example.com"}))
     assert InvalidPayload.__name__ in failure_of(result)
     assert queue.list_jobs() == []

@@ -1,4 +1,4 @@
-"""The definitions load anywhere, and have the names that the documentation gives them."""
+"""The definitions load without an environment, and have their documented names."""
 
 import ast
 import importlib
@@ -63,9 +63,9 @@ def watched(self, name):
     read.add(name)
     return own(self, name)
 os._Environ.__getitem__ = watched
-def refuse(*_, **__):
+def no_network(*_, **__):
     raise SystemExit("A socket was opened.")
-socket.socket.connect = socket.socket.bind = socket.getaddrinfo = refuse
+socket.socket.connect = socket.socket.bind = socket.getaddrinfo = no_network
 import cogo_dagster
 for module in pkgutil.walk_packages(cogo_dagster.__path__, "cogo_dagster."):
     importlib.import_module(module.name)
@@ -79,7 +79,7 @@ def names_of(definitions: Any) -> set[str]:
 
 
 def bare_python(program: str) -> subprocess.CompletedProcess[str]:
-    """Run a program with nothing in its environment."""
+    """Run a program with an almost empty environment."""
     return subprocess.run(
         [sys.executable, "-W", "ignore", "-c", program],
         cwd=PROJECT_ROOT,
@@ -91,8 +91,8 @@ def bare_python(program: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_importing_opens_no_socket_and_reads_none_of_our_variables() -> None:
-    """With an empty environment every module can be imported, without a connection and without asking the settings."""
+def test_importing_opens_no_socket_and_reads_no_settings() -> None:
+    """With an empty environment, all modules can be imported without a connection and without reading settings."""
     done = bare_python(WATCHED_IMPORT)
     assert done.returncode == 0, done.stderr[-2000:]
     ours = {str(field.alias) for field in Settings.model_fields.values()}
@@ -100,7 +100,7 @@ def test_importing_opens_no_socket_and_reads_none_of_our_variables() -> None:
 
 
 def test_the_definitions_have_their_names() -> None:
-    """They are a contract: code location, jobs, sensors, schedules, assets, checks and resources."""
+    """The names of the code location, jobs, sensors, schedules, assets, checks and resources are a contract."""
     repository = defs.get_repository_def()
     assert repository.name == "__repository__"
     assert names_of(repository.get_all_jobs()) - {"__ASSET_JOB"} == JOBS
@@ -113,35 +113,35 @@ def test_the_definitions_have_their_names() -> None:
 
 
 def test_every_run_is_one_process() -> None:
-    """One executor for all, the job behind "Materialize" included."""
+    """All Dagster jobs, including that of "Materialize", use the in-process executor."""
     executors = {job.name: job.executor_def for job in defs.get_repository_def().get_all_jobs()}
     assert len(executors) == len(JOBS) + 1
     assert set(executors.values()) == {dg.in_process_executor}
 
 
-def test_every_job_of_one_op_has_the_name_of_its_op() -> None:
-    """The configuration of a run names the op: one name serves for both."""
+def test_jobs_of_one_op_have_the_name_of_the_op() -> None:
+    """The run configuration names the op, so that one name serves for both."""
     for name in JOBS:
         ops = [node.name for node in defs.resolve_job_def(name).nodes]
         assert len(ops) > 1 or ops == [name] or ops[0] in ASSETS
 
 
 def test_every_asset_has_owners_and_kinds() -> None:
-    """Dagster's pages show whom to ask, and where an asset is."""
+    """Every asset has an owner and a kind for Dagster's pages."""
     graph = defs.get_repository_def().asset_graph
     nodes = [graph.get(key) for key in graph.get_all_asset_keys()]
     assert [node.key for node in nodes if not node.owners or not node.kinds] == []
 
 
 def test_every_dagster_job_has_the_hooks() -> None:
-    """An op that fails anywhere is an alert, and one that succeeds ends it."""
+    """Every Dagster job has the hooks that raise and resolve alerts."""
     for name in JOBS:
         hooks = {hook.name for hook in defs.resolve_job_def(name).hook_defs}
         assert hooks == {"alert_on_failure", "resolve_on_success"}, name
 
 
 def test_process_jobs_is_a_chain_of_three_ops_in_one_process() -> None:
-    """The stages are ops in order; the executor is pinned, since the worker lives in the process of the run."""
+    """The stages are ops in order, in the in-process executor, since the worker lives in the process of the run."""
     job = defs.resolve_job_def("process_jobs")
     assert [node.name for node in job.nodes_in_topological_order] == ["claim_jobs", "execute_jobs", "upload_artifacts"]
     assert job.executor_def is dg.in_process_executor
@@ -157,22 +157,22 @@ def test_process_jobs_is_a_chain_of_three_ops_in_one_process() -> None:
         "postgresql+psycopg2://me:secret@db:5432/dagster",
     ],
 )
-def test_dagsters_storage_speaks_psycopg2(url: str) -> None:
-    """However the address is written, the driver is the one that dagster-postgres works with."""
+def test_dagsters_storage_uses_psycopg2(url: str) -> None:
+    """URLs with any driver are converted to the driver of dagster-postgres."""
     settings = load_settings(DAGSTER_POSTGRES_URL=url)
     assert dagster_storage_url(settings) == "postgresql+psycopg2://me:secret@db:5432/dagster"
 
 
 @pytest.mark.parametrize("url", ["host=db dbname=dagster password=secret", "mysql://me:secret@db/dagster", "dagster"])
 def test_dagsters_storage_must_be_a_postgres_url(url: str) -> None:
-    """Anything else is refused in a sentence that names the variable and keeps the password to itself."""
-    with pytest.raises(SettingsError, match="DAGSTER_POSTGRES_URL") as refused:
+    """Other values are rejected with a message that names the variable, without the password."""
+    with pytest.raises(SettingsError, match="DAGSTER_POSTGRES_URL") as raised:
         dagster_storage_url(load_settings(DAGSTER_POSTGRES_URL=url))
-    assert "secret" not in str(refused.value)
+    assert "secret" not in str(raised.value)
 
 
 def private_imports() -> list[tuple[str, str, str]]:
-    """Return what our code imports from Dagster's private modules, as (our file, module, name)."""
+    """Return imports from Dagster's private modules, as (file, module, name)."""
     found = []
     for file in sorted((PROJECT_ROOT / "cogo_dagster").rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
@@ -183,12 +183,12 @@ def private_imports() -> list[tuple[str, str, str]]:
 
 
 @pytest.mark.parametrize(("file", "module", "name"), private_imports())
-def test_a_private_name_of_dagster_that_we_use_is_there(file: str, module: str, name: str) -> None:
-    """A release of Dagster that moves one fails here, with the file that needs another."""
-    assert hasattr(importlib.import_module(module), name), f"{file} imports {name} from {module}, which has it no more."
+def test_imported_private_names_of_dagster_exist(file: str, module: str, name: str) -> None:
+    """A Dagster release that removes a private name fails here, with the file that imports it."""
+    assert hasattr(importlib.import_module(module), name), f"{file} imports {name}, which {module} no longer has."
 
 
-def test_the_private_attributes_of_dagster_that_we_use_are_there(tmp_path: Path) -> None:
+def test_used_private_attributes_of_dagster_exist(tmp_path: Path) -> None:
     """`_engine` of the three storages (dagster_support/instance.py), `_base_dir` (dagster_support/pruning.py)."""
     for part in (PostgresEventLogStorage, PostgresRunStorage, PostgresScheduleStorage):
         storage = part(NO_ADDRESS, should_autocreate_tables=False)

@@ -1,4 +1,4 @@
-"""Dagster's `dg` in a clone where nothing runs and nothing is set."""
+"""Dagster's `dg` in a clone without services and settings."""
 
 import os
 import subprocess
@@ -20,22 +20,22 @@ pytestmark = pytest.mark.timeout(240)
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    """Lend a folder whose server is removed with it."""
+    """Return a home folder, whose server is removed with it."""
     with swept_home(uuid4().hex[:12]) as folder:
         yield folder
 
 
-def dg(home: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    """Run `dg` in the project's folder, as somebody who has set nothing."""
+def dg(home: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run `dg` in the project's folder without settings."""
     environment = {"PATH": os.environ["PATH"], "HOME": str(home), "COGO_HOME": str(home), "COLUMNS": "400"}
     environment["VIRTUAL_ENV"] = sys.prefix
     return subprocess.run(
-        [DG, *words], cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, timeout=200, check=False
+        [DG, *arguments], cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, timeout=200, check=False
     )
 
 
 def test_the_definitions_pass_dgs_check(home: Path) -> None:
-    """Dagster asks its storage for the state of definitions: the database is started for that, and stopped again."""
+    """The check starts the embedded server for Dagster's storage, and stops it afterwards."""
     done = dg(home, "check", "defs")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "All definitions loaded successfully." in done.stdout
@@ -43,7 +43,7 @@ def test_the_definitions_pass_dgs_check(home: Path) -> None:
 
 
 def test_dg_lists_the_definitions_and_the_component(home: Path) -> None:
-    """Under the names that they have in the UI and in YAML."""
+    """`dg list` shows the definitions and the component under their names."""
     listed = dg(home, "list", "defs", "--json")
     assert listed.returncode == 0, listed.stderr
     assert '"process_jobs"' in listed.stdout

@@ -1,4 +1,4 @@
-"""Dry runs of the Dagster jobs write nothing but their own run: no row of the queue, and no other run goes."""
+"""Dry runs of the Dagster jobs change no row of the queue and delete no run."""
 
 from typing import Final
 
@@ -23,16 +23,16 @@ CONFIGS: Final[dict[str, Json]] = {
 }
 
 
-def test_no_job_with_a_dry_run_is_left_out() -> None:
-    """One that is added is tried too."""
+def test_every_job_with_a_dry_run_is_listed() -> None:
+    """CONFIGS contains all Dagster jobs with an option `dry_run`."""
     assert set(CONFIGS) == {job.name for job in defs.resolve_all_job_defs() if _op_with_dry_run(job)}
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_a_dry_run_leaves_every_table_as_it_is(
+def test_a_dry_run_changes_no_table(
     instance: dg.DagsterInstance, cogo: CogoResource, queue: Queue, owner: Owner, name: str
 ) -> None:
-    """The real run after it changes what it found; pruning is about Dagster's tables and changes none of these."""
+    """The dry run changes nothing; the real run does, except for pruning, which concerns Dagster's own tables."""
     one_of_each(queue, owner)
     before = every_row(owner)
     _run(instance, cogo, name, dry_run=True)
@@ -50,7 +50,7 @@ def _run(instance: dg.DagsterInstance, cogo: CogoResource, name: str, *, dry_run
 
 
 def _op_with_dry_run(job: dg.JobDefinition) -> str:
-    """Return the name of the op that takes one, or nothing."""
+    """Return the name of the op with an option `dry_run`, or an empty string."""
     for node in job.nodes:
         definition = node.definition
         if isinstance(definition, dg.OpDefinition):

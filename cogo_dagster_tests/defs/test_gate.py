@@ -1,4 +1,4 @@
-"""The gate's assets, checks and schedules, on a month of history."""
+"""Assets, checks and schedules of the quality gate, with a month of test data."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -38,13 +38,13 @@ GRAPH = [
 
 
 class Launcher:
-    """Runs the gate's Dagster jobs in this process."""
+    """Runs the gate's Dagster jobs in process."""
 
     def __init__(self, instance: dg.DagsterInstance, cogo: CogoResource) -> None:
         self.instance, self._cogo = instance, cogo
 
     def run(self, name: str, first: str | None = None, last: str | None = None) -> dg.ExecuteInProcessResult:
-        """Run one, for a partition or a range of them."""
+        """Run a Dagster job, for a partition or a range of partitions."""
         span = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last} if last else {}
         return defs.resolve_job_def(name).execute_in_process(
             instance=self.instance,
@@ -55,7 +55,7 @@ class Launcher:
         )
 
     def shown(self, key: dg.AssetKey, partition: str | None = None) -> dict[str, Any]:
-        """Return the metadata of the newest materialization."""
+        """Return the metadata of the last materialization."""
         partitions = [partition] if partition else None
         filters = dg.AssetRecordsFilter(asset_key=key, asset_partitions=partitions)
         [record] = self.instance.fetch_materializations(filters, limit=1).records
@@ -65,12 +65,12 @@ class Launcher:
 
 @pytest.fixture
 def launcher(instance: dg.DagsterInstance, cogo: CogoResource) -> Launcher:
-    """Launch on the test's database."""
+    """Return a launcher on the test's database."""
     return Launcher(instance, cogo)
 
 
 def a_day(count: int, passed: int, day: datetime = MONDAY) -> History:
-    """Return a day of gate runs."""
+    """Return a day with gate runs."""
     statuses = ["pass"] * passed + ["fail"] * (count - passed)
     return History(
         runs=[Run("gate", status, "main", day + timedelta(hours=i + 1)) for i, status in enumerate(statuses)]
@@ -78,12 +78,12 @@ def a_day(count: int, passed: int, day: datetime = MONDAY) -> History:
 
 
 def verdicts(result: dg.ExecuteInProcessResult) -> list[tuple[bool, str]]:
-    """Return what the checks said: passed, and how bad."""
+    """Return the results of the asset checks: passed and severity."""
     return [(one.passed, one.severity.value) for one in result.get_asset_check_evaluations()]
 
 
 def test_a_month_is_backfilled_in_one_run(launcher: Launcher, owner: Owner, transport: Transport) -> None:
-    """Each day has numbers of its own, as an independent computation has them; a second run changes no byte."""
+    """Each day has the numbers of an independent computation; a second run changes no byte."""
     month = a_month(MONDAY)
     month.write(owner)
     assert launcher.run("snapshot_gate", "2026-10-05", "2026-11-03").success
@@ -101,8 +101,8 @@ def test_a_month_is_backfilled_in_one_run(launcher: Launcher, owner: Owner, tran
     assert launcher.shown(gate_snapshot.key, "2026-10-05")["outcome"] == "unchanged"
 
 
-def test_a_day_shows_numbers_a_table_and_words(launcher: Launcher, owner: Owner) -> None:
-    """Numbers plot in the UI, tables have columns, the words are markdown."""
+def test_a_day_has_numbers_tables_and_markdown(launcher: Launcher, owner: Owner) -> None:
+    """The metadata of a day has numbers as int or float, and a summary in Markdown."""
     a_month(MONDAY, days=1).write(owner)
     launcher.run("snapshot_gate", "2026-10-05")
     shown = launcher.shown(gate_snapshot.key, "2026-10-05")
@@ -114,10 +114,10 @@ def test_a_day_shows_numbers_a_table_and_words(launcher: Launcher, owner: Owner)
 @pytest.mark.parametrize(
     ("count", "passed", "expected"), [(5, 5, (True, "WARN")), (5, 1, (False, "ERROR")), (4, 4, (False, "WARN"))]
 )
-def test_the_check_is_green_red_or_not_computed(
+def test_the_check_passes_fails_or_is_not_computed(
     launcher: Launcher, owner: Owner, count: int, passed: int, expected: tuple[bool, str]
 ) -> None:
-    """A red one blocks: the run fails, though the day is kept; too little data never passes."""
+    """A failure on the newest day fails the run, though the day is stored; too little data is a warning."""
     a_day(count, passed).write(owner)
     result = launcher.run("snapshot_gate", "2026-10-05")
     assert verdicts(result) == [expected]
@@ -125,8 +125,8 @@ def test_the_check_is_green_red_or_not_computed(
     assert launcher.shown(gate_snapshot.key, "2026-10-05")["gate_runs"] == count
 
 
-def test_a_red_day_of_the_past_blocks_nothing(launcher: Launcher, owner: Owner) -> None:
-    """A backfill does not fail because the gate once did."""
+def test_a_failure_on_an_older_day_does_not_block(launcher: Launcher, owner: Owner) -> None:
+    """A failure on a day that is not the newest is a warning, so that backfills succeed."""
     a_day(5, 1).write(owner)
     a_day(5, 5, MONDAY + timedelta(days=1)).write(owner)
     assert launcher.run("snapshot_gate", "2026-10-06").success
@@ -134,8 +134,8 @@ def test_a_red_day_of_the_past_blocks_nothing(launcher: Launcher, owner: Owner) 
     assert (past.success, verdicts(past)) == (True, [(False, "WARN")])
 
 
-def test_a_week_is_kept_and_its_message_enqueued_once(launcher: Launcher, owner: Owner, queue: Queue) -> None:
-    """However often the week is made."""
+def test_a_week_is_stored_and_its_message_enqueued_once(launcher: Launcher, owner: Owner, queue: Queue) -> None:
+    """Materializing a week twice stores its summary and enqueues one job."""
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     monday = today - timedelta(days=today.weekday() + 7)
     a_month(monday - timedelta(days=7), days=14).write(owner)
@@ -151,47 +151,47 @@ def test_a_week_is_kept_and_its_message_enqueued_once(launcher: Launcher, owner:
     assert shown["chart"].startswith(f"![Week {week}](data:image/svg+xml;base64,")
 
 
-def test_history_is_kept_and_not_sent(launcher: Launcher, queue: Queue) -> None:
-    """A backfill of old weeks bothers nobody."""
+def test_old_weeks_are_stored_and_not_sent(launcher: Launcher, queue: Queue) -> None:
+    """A backfill of old weeks enqueues no messages."""
     assert launcher.run("summarize_week", "2026-10-05", "2026-10-19").success
     assert queue.list_jobs() == []
     assert launcher.shown(weekly_message.key, "2026-10-12") == {"week": "2026-W42", "history": True}
 
 
-def test_the_graph_leads_from_pages_to_the_message() -> None:
-    """URL → screenshot → gate run → snapshot → weekly summary."""
+def test_the_asset_graph_leads_from_pages_to_the_message() -> None:
+    """Each asset of the chain depends on the one before."""
     graph = defs.resolve_asset_graph()
     for upper, lower in pairwise(GRAPH):
         assert dg.AssetKey(upper) in graph.get(dg.AssetKey(lower)).parent_keys, (upper, lower)
 
 
 @pytest.fixture
-def kept_instance(tmp_path: Path) -> dg.DagsterInstance:
-    """Keep runs and events on disk, as schedules need it."""
+def local_instance(tmp_path: Path) -> dg.DagsterInstance:
+    """Return an instance on disk, which schedules need."""
     return dg.DagsterInstance.local_temp(str(tmp_path))
 
 
-def test_the_schedules_ask_at_the_runbooks_times(kept_instance: dg.DagsterInstance) -> None:
-    """02:00 for yesterday, Monday 02:05 for last week, in UTC, running from the start."""
+def test_the_schedules_request_yesterday_and_last_week(local_instance: dg.DagsterInstance) -> None:
+    """The schedules run at 02:00 and on Monday at 02:05 UTC, by default, and request one partition each."""
     assert (nightly_gate_snapshot.cron_schedule, weekly_enqueue.cron_schedule) == ("0 2 * * *", "5 2 * * 1")
     for schedule in (nightly_gate_snapshot, weekly_enqueue):
         assert schedule.execution_timezone == "UTC"
         assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
-    assert asked(nightly_gate_snapshot, kept_instance, datetime(2026, 11, 24, 2, tzinfo=UTC)) == ["2026-11-23"]
-    assert asked(weekly_enqueue, kept_instance, datetime(2026, 11, 23, 2, 5, tzinfo=UTC)) == ["2026-11-16"]
+    assert requested(nightly_gate_snapshot, local_instance, datetime(2026, 11, 24, 2, tzinfo=UTC)) == ["2026-11-23"]
+    assert requested(weekly_enqueue, local_instance, datetime(2026, 11, 23, 2, 5, tzinfo=UTC)) == ["2026-11-16"]
 
 
-def test_a_missed_tick_is_caught_up(kept_instance: dg.DagsterInstance) -> None:
-    """The days since the first one that was made, and no history from before."""
+def test_missed_partitions_are_requested(local_instance: dg.DagsterInstance) -> None:
+    """A tick requests missing days since the first materialized one, and none before it."""
     for day in ("2026-11-18", "2026-11-20"):
-        kept_instance.report_runless_asset_event(dg.AssetMaterialization(gate_snapshot.key, partition=day))
-    days = asked(nightly_gate_snapshot, kept_instance, datetime(2026, 11, 24, 2, tzinfo=UTC))
+        local_instance.report_runless_asset_event(dg.AssetMaterialization(gate_snapshot.key, partition=day))
+    days = requested(nightly_gate_snapshot, local_instance, datetime(2026, 11, 24, 2, tzinfo=UTC))
     assert days == ["2026-11-19", "2026-11-21", "2026-11-22", "2026-11-23"]
     assert missing(["a", "b"], ["a", "b"]) == ["b"]
 
 
-def asked(schedule: dg.ScheduleDefinition, instance: dg.DagsterInstance, at: datetime) -> list[str]:
-    """Return the partitions a tick asks for."""
+def requested(schedule: dg.ScheduleDefinition, instance: dg.DagsterInstance, at: datetime) -> list[str]:
+    """Return the partitions that a tick requests."""
     repository = defs.get_repository_def()
     context = dg.build_schedule_context(instance, scheduled_execution_time=at, repository_def=repository)
     found = schedule.evaluate_tick(context).run_requests or []
@@ -199,24 +199,24 @@ def asked(schedule: dg.ScheduleDefinition, instance: dg.DagsterInstance, at: dat
 
 
 def test_the_partitions_are_utc_days_and_iso_weeks() -> None:
-    """A week begins on Monday."""
+    """The partitions are UTC days, and weeks that start on Monday."""
     assert DAYS.get_partition_keys(datetime(2026, 11, 24, 0, 1, tzinfo=UTC))[-1] == "2026-11-23"
     assert WEEKS.get_partition_keys(datetime(2026, 11, 23, 0, 1, tzinfo=UTC))[-1] == "2026-11-16"
 
 
-def test_the_queues_checks_look_at_the_queue(launcher: Launcher, queue: Queue) -> None:
-    """All four in one run, with the probes; a dead letter warns and fails no run."""
+def test_the_queues_checks_evaluate_the_queue(launcher: Launcher, queue: Queue) -> None:
+    """All four checks run with the probes; a dead-lettered job is a warning and does not fail the run."""
     failed_job(queue)
     result = launcher.run("check_health")
     assert result.success
-    said = {one.check_name: one.passed for one in result.get_asset_check_evaluations()}
-    assert said == {"dlq_depth": False, "oldest_queued_age": True, "lease_losses": True, "database_health": True}
+    results = {one.check_name: one.passed for one in result.get_asset_check_evaluations()}
+    assert results == {"dlq_depth": False, "oldest_queued_age": True, "lease_losses": True, "database_health": True}
     assert launcher.shown(provider_health.key) == {"healthy": 0, "unhealthy": 0}
-    assert {check.check_key.name for check in (dlq_depth, oldest_queued_age, lease_losses)} < set(said)
+    assert {check.check_key.name for check in (dlq_depth, oldest_queued_age, lease_losses)} < set(results)
 
 
-def test_what_is_not_well_is_graded() -> None:
-    """By pure functions of the numbers."""
+def test_checks_have_severities() -> None:
+    """Pure functions map the numbers to `ok`, `warn` or `error`."""
     stats = queue_stats(dlq_open=100, oldest_ready_seconds=1_000, ready=7, workers_alive=0)
     assert health_checks.dlq_depth(stats).severity == "error"
     assert health_checks.oldest_queued_age(stats).severity == "warn"
@@ -232,8 +232,8 @@ def test_what_is_not_well_is_graded() -> None:
     assert health_checks.database_health(well.model_copy(update={"jobs_dead": 50_000})).severity == "warn"
 
 
-def test_the_database_says_how_it_is(settings: dict[str, str]) -> None:
-    """With the rights that a worker has."""
+def test_database_health_works_with_the_rights_of_a_worker(settings: dict[str, str]) -> None:
+    """The numbers are readable for the application's role, and a new database is healthy."""
     with open_application(load_settings(None, **settings)) as application:
         numbers = application.queue.database_health()
     assert numbers.size_bytes > 1_000_000

@@ -1,4 +1,4 @@
-"""`inspect_job`: chosen jobs, one step after another."""
+"""`inspect_job` runs chosen jobs step by step."""
 
 import dagster as dg
 
@@ -12,7 +12,7 @@ from cogo_dagster_tests.worker.executors import FakeExecutor, a_file
 
 
 def run(instance: dg.DagsterInstance, resources: dict[str, object], *job_ids: object) -> dg.ExecuteInProcessResult:
-    """Run it for these jobs to the end."""
+    """Run inspect_job for some jobs."""
     return inspect_job.execute_in_process(
         instance=instance,
         resources=resources,
@@ -24,18 +24,18 @@ def run(instance: dg.DagsterInstance, resources: dict[str, object], *job_ids: ob
     )
 
 
-async def leave_a_page(job: Job, workspace: Workspace) -> ExecutionResult:
-    """Leave one file, or fail where the payload says so."""
+async def leave_a_file(job: Job, workspace: Workspace) -> ExecutionResult:
+    """Return one file, or fail if the payload says so."""
     if job.payload.get("odd"):
         raise ExecutionFailed("odd", error_class="odd", retryable=False)
     return ExecutionResult({"seen": True}, [a_file(workspace)])
 
 
-def test_chosen_jobs_run_one_chain_after_the_other(
+def test_chosen_jobs_run_one_chain_after_another(
     instance: dg.DagsterInstance, resources: dict[str, object], install: Installed, queue: Queue
 ) -> None:
-    """Only the chosen ones run, each claimed, executed and uploaded before the next, also before their time."""
-    install(FakeExecutor(leave_a_page))
+    """Only chosen jobs run, due or not; each is uploaded before the next one is executed."""
+    install(FakeExecutor(leave_a_file))
     later, odd, other = add(queue, run_in_seconds=3600), add(queue, payload={"odd": True}), add(queue)
 
     result = run(instance, resources, later, odd)
@@ -47,15 +47,15 @@ def test_chosen_jobs_run_one_chain_after_the_other(
     assert len(look(queue, later)["artifacts"]) == 1
 
 
-def test_jobs_that_are_not_queued_are_left_alone(
+def test_jobs_that_are_not_queued_are_skipped(
     instance: dg.DagsterInstance, resources: dict[str, object], install: Installed, queue: Queue
 ) -> None:
-    """A running job keeps its worker, and a run that finds nothing to do says so."""
-    install(FakeExecutor(leave_a_page))
+    """A running job keeps its lease, and a run without a queued job fails."""
+    install(FakeExecutor(leave_a_file))
     running = running_job(queue)
 
     result = run(instance, resources, running.id)
 
     assert not result.success
     assert look(queue, running.id)["lease_expires_at"] is not None
-    assert not run(instance, resources).success  # no job was chosen
+    assert not run(instance, resources).success  # without jobs

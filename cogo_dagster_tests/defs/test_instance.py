@@ -1,4 +1,4 @@
-"""Dagster's own storage: one pool of connections for a process, however many instances Dagster makes in it."""
+"""Dagster's own storage: one connection pool per process, shared by all instances in it."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ from cogo_dagster_tests.conftest import assert_disconnected
 from cogo_dagster_tests.defs.loaded import defs
 from cogo_dagster_tests.servers import swept_home
 
-MOST_CONNECTIONS = 6
+MAX_CONNECTIONS = 6
 
 FIRST_USE = """
 import sys
@@ -39,7 +39,7 @@ with dg.DagsterInstance.get() as instance:
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    """Lend a folder whose server is removed with it."""
+    """Return a home folder, whose server is removed with it."""
     with swept_home(uuid4().hex[:12]) as folder:
         yield folder
 
@@ -47,7 +47,7 @@ def home() -> Iterator[Path]:
 def test_the_storage_connects_at_its_first_use(
     settings: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """An instance can be built while its database cannot be reached; what reads from it says so."""
+    """An instance can be created while its database is unreachable; reading from it raises."""
     unreachable = "postgresql://me@127.0.0.1:1/dagster"
     for name, value in (settings | {"DAGSTER_POSTGRES_URL": unreachable, "COGO_HOME": str(tmp_path)}).items():
         monkeypatch.setenv(name, value)
@@ -59,8 +59,8 @@ def test_the_storage_connects_at_its_first_use(
     databases.close()
 
 
-def test_the_first_use_starts_the_embedded_server_and_the_end_stops_it(home: Path) -> None:
-    """With nothing running: `dagster` and `dg` need no command before them, and leave nothing behind."""
+def test_the_first_use_starts_the_embedded_server_until_exit(home: Path) -> None:
+    """`dagster` and `dg` work without a command before them: the server starts on first use and stops at exit."""
     given = {"PATH": os.environ["PATH"], "HOME": str(home), "COGO_HOME": str(home), "DAGSTER_HOME": str(PROJECT_ROOT)}
     command = [sys.executable, "-W", "ignore", "-c", FIRST_USE, str(home)]
     done = subprocess.run(
@@ -72,7 +72,7 @@ def test_the_first_use_starts_the_embedded_server_and_the_end_stops_it(home: Pat
 
 
 def connections(dsn: str) -> int:
-    """Count the connections to a database, this one apart."""
+    """Return the number of other connections to a database."""
     with psycopg.connect(dsn) as connection:
         found = connection.execute(
             "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
@@ -82,17 +82,17 @@ def connections(dsn: str) -> int:
 
 
 def test_instances_of_a_process_share_their_connections(persistent: dg.DagsterInstance, dagster_dsn: str) -> None:
-    """Dagster makes an instance for each tick of each sensor: fifty of them keep open what one does."""
+    """Fifty instances, as Dagster creates them for ticks, keep no more connections open than one."""
     kept = [dg.DagsterInstance.from_ref(persistent.get_ref()) for _ in range(50)]
     for instance in kept:
         instance.get_runs(limit=1)
         instance.event_log_storage.get_maximum_record_id()
         instance.all_instigator_state()
-    assert connections(dagster_dsn) <= IDLE_CONNECTIONS <= MOST_CONNECTIONS
+    assert connections(dagster_dsn) <= IDLE_CONNECTIONS <= MAX_CONNECTIONS
 
 
-def test_dagsters_storages_use_the_engine_they_are_given(persistent: dg.DagsterInstance, dagster_dsn: str) -> None:
-    """The name of their private attribute is the one that our storage sets: another one would bring NullPool back."""
+def test_dagsters_storages_use_the_shared_engine(persistent: dg.DagsterInstance, dagster_dsn: str) -> None:
+    """The three storages have the engine in their private attribute `_engine`, instead of one with NullPool."""
     assert connections(dagster_dsn) <= 1
     parts = (persistent.event_log_storage, persistent.run_storage, persistent.schedule_storage)
     assert len({id(getattr(part, "_engine", None)) for part in parts}) == 1
@@ -103,22 +103,22 @@ def test_dagsters_storages_use_the_engine_they_are_given(persistent: dg.DagsterI
 def test_ticks_leave_no_connections_behind(
     persistent: dg.DagsterInstance, cogo: CogoResource, dagster_dsn: str, dsn: str
 ) -> None:
-    """A hundred ticks, each with an instance and an application of its own, as the code server makes them."""
+    """A hundred ticks, each with its own instance and application as in the code server, leave none open."""
     sensors = [ready_jobs, expired_leases, zombie_runs, undelivered_alerts]
-    most = 0
+    highest = 0
     for number in range(100):
         with (
             dg.DagsterInstance.from_ref(persistent.get_ref()) as instance,
             dg.build_sensor_context(instance=instance, resources={"cogo": cogo}) as context,
         ):
             sensors[number % len(sensors)](context)
-        most = max(most, connections(dagster_dsn))
-    assert most <= IDLE_CONNECTIONS
+        highest = max(highest, connections(dagster_dsn))
+    assert highest <= IDLE_CONNECTIONS
     assert_disconnected(dsn)
 
 
-def test_every_dagster_job_has_a_time_to_end(persistent: dg.DagsterInstance) -> None:
-    """A run whose machine died has no other end, except the runs of process_jobs; assets by hand have the default."""
+def test_every_dagster_job_has_a_maximum_runtime(persistent: dg.DagsterInstance) -> None:
+    """Only the maximum runtime ends a run whose machine died; materializations by hand have the default of 4 h."""
     without = [job.name for job in defs.jobs or () if "dagster/max_runtime" not in (job.tags or {})]
     assert without == []
     assert (persistent.run_monitoring_enabled, persistent.run_monitoring_max_runtime_seconds) == (True, 14_400)

@@ -1,4 +1,4 @@
-"""The operators' Dagster jobs: the same code as the commands, seen in the run's metadata."""
+"""The operators' Dagster jobs and the sensor dlq_replay."""
 
 from typing import Any
 from uuid import UUID
@@ -22,13 +22,13 @@ __all__ = ["tick"]
 
 
 class Operators:
-    """Launches the operators' Dagster jobs."""
+    """Runs the operators' Dagster jobs."""
 
     def __init__(self, instance: dg.DagsterInstance, cogo: CogoResource) -> None:
         self._instance, self._cogo = instance, cogo
 
     def run(self, name: str, **config: Json) -> Any:
-        """Run one to its success; return the metadata of its op."""
+        """Run a Dagster job that must succeed; return the metadata of its op."""
         result = defs.resolve_job_def(name).execute_in_process(
             instance=self._instance,
             resources={"cogo": self._cogo},
@@ -40,13 +40,13 @@ class Operators:
 
 @pytest.fixture
 def operators(instance: dg.DagsterInstance, cogo: CogoResource) -> Operators:
-    """Launch on the test's database."""
+    """Return a launcher on the test's database."""
     return Operators(instance, cogo)
 
 
 @pytest.mark.parametrize("name", ["retry_failed", "purge_jobs"])
-def test_what_is_dangerous_is_a_dry_run_by_default(operators: Operators, queue: Queue, name: str) -> None:
-    """Launched without config it changes nothing."""
+def test_retry_and_purge_are_dry_runs_by_default(operators: Operators, queue: Queue, name: str) -> None:
+    """Without configuration, retry_failed and purge_jobs change nothing."""
     settle(queue, running_job(queue))
     failed_job(queue)
     shown = operators.run(name)
@@ -54,7 +54,7 @@ def test_what_is_dangerous_is_a_dry_run_by_default(operators: Operators, queue: 
 
 
 def test_retry_failed_shows_its_counts(operators: Operators, queue: Queue) -> None:
-    """As the command does."""
+    """The metadata has the counts, and the operations log names the run."""
     job_id = failed_job(queue, max_attempts=1)
     shown = operators.run("retry_failed", dry_run=False, reset_attempts=True)
     assert (shown["matched"], shown["changed"], shown["skipped"]) == (1, 1, 0)
@@ -64,7 +64,7 @@ def test_retry_failed_shows_its_counts(operators: Operators, queue: Queue) -> No
 
 
 def test_replay_dlq_shows_the_new_jobs(operators: Operators, queue: Queue) -> None:
-    """Each old one with its new one."""
+    """The metadata has a row for each replayed job with the id of the new one."""
     old = failed_job(queue)
     shown = operators.run("replay_dlq")
     [made] = shown["items"]
@@ -73,7 +73,7 @@ def test_replay_dlq_shows_the_new_jobs(operators: Operators, queue: Queue) -> No
 
 
 def test_cleanup_and_purge_act(operators: Operators, queue: Queue, owner: Owner) -> None:
-    """With the options of the commands."""
+    """cleanup_artifacts and purge_jobs use the options of the commands."""
     settle(queue, running_job(queue))
     owner.execute("insert into public.artifacts (status, name, storage_key) values ('ready', 'page.png', 'jobs/x')")
     assert operators.run("purge_jobs", ttl_days=0, dry_run=False)["changed"] == 1
@@ -81,60 +81,58 @@ def test_cleanup_and_purge_act(operators: Operators, queue: Queue, owner: Owner)
     assert [row.document["status"] for row in queue.list_artifacts()] == ["expired"]
 
 
-def test_the_sensor_is_stopped_until_somebody_starts_it() -> None:
-    """Replaying by itself is a decision."""
+def test_the_sensor_is_stopped_by_default() -> None:
+    """Automatic replays must be started by an operator."""
     assert dlq_replay.default_status is dg.DefaultSensorStatus.STOPPED
 
 
-def test_the_sensor_replays_what_time_may_have_healed(
-    tick: Tick, operators: Operators, queue: Queue, owner: Owner
-) -> None:
-    """And only that; the run it asks for does it, and the next look finds nothing."""
-    healed = _out_of_attempts(queue)
-    failed_job(queue)  # for good
-    assert reason(tick(dlq_replay, None)) == "2 open letters, 1 of them transient: none is to be replayed now."
+def test_the_sensor_replays_transient_failures(tick: Tick, operators: Operators, queue: Queue, owner: Owner) -> None:
+    """After the cool-down, jobs with transient errors are replayed once, and no others."""
+    transient = _out_of_attempts(queue)
+    failed_job(queue)  # permanently
+    assert reason(tick(dlq_replay, None)) == "2 open dead-lettered jobs, 1 of them transient; none is due now."
     owner.execute("update public.jobs_dlq set failed_at = failed_at - interval '1 h'")
-    asked = tick(dlq_replay, None)
-    assert keys(asked)[0].startswith("replay-")
-    [request] = asked.run_requests or []
+    requested = tick(dlq_replay, None)
+    assert keys(requested)[0].startswith("replay-")
+    [request] = requested.run_requests or []
     config = request.run_config["ops"]["replay_dlq"]["config"]
-    assert config == {"job_ids": [str(healed)], "skip_unfit": True}
+    assert config == {"job_ids": [str(transient)], "skip_unfit": True}
     assert operators.run("replay_dlq", **config)["changed"] == 1
-    assert keys(tick(dlq_replay, asked.cursor)) == []
+    assert keys(tick(dlq_replay, requested.cursor)) == []
 
 
-def test_a_dead_replay_holds_up_no_other(
+def test_a_dead_replay_does_not_block_others(
     tick: Tick, queue: Queue, instance: dg.DagsterInstance, owner: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run that is STARTED counts for as long as it may last: its machine may have died with it."""
+    """A started run counts as running for its maximum runtime only, since its machine may have died."""
     _out_of_attempts(queue)
     owner.execute("update public.jobs_dlq set failed_at = failed_at - interval '1 h'")
     instance.create_run_for_job(replay_dlq, status=dg.DagsterRunStatus.STARTED)
-    assert reason(tick(dlq_replay, None)) == "A replay is under way."
+    assert reason(tick(dlq_replay, None)) == "A replay is queued or running."
     monkeypatch.setattr("cogo_dagster.defs.operators.sensors.REPLAY_SECONDS", -1)
     assert len(keys(tick(dlq_replay, None))) == 1
 
 
-def test_the_sensor_does_not_loop_on_poison(tick: Tick, operators: Operators, queue: Queue, owner: Owner) -> None:
-    """What fails again and again is replayed twice, then it waits for a person."""
+def test_the_sensor_replays_a_job_twice_at_most(tick: Tick, operators: Operators, queue: Queue, owner: Owner) -> None:
+    """A job that keeps failing is replayed twice; then it stays in the dead-letter queue."""
     _out_of_attempts(queue)
     cursor, launches = None, 0
     for _ in range(5):
         owner.execute("update public.jobs_dlq set failed_at = failed_at - interval '1 d'")
-        asked = tick(dlq_replay, cursor)
-        cursor = asked.cursor
-        for request in asked.run_requests or []:
+        requested = tick(dlq_replay, cursor)
+        cursor = requested.cursor
+        for request in requested.run_requests or []:
             launches += 1
             operators.run("replay_dlq", **request.run_config["ops"]["replay_dlq"]["config"])
             _fail(queue)
     assert launches == 2
-    [letter] = dead_letters(queue)
-    assert letter["replays"] == 2
+    [dead_lettered] = dead_letters(queue)
+    assert dead_lettered["replays"] == 2
     assert len(queue.list_jobs()) == 3
 
 
-def test_a_letter_that_somebody_took_meanwhile_is_skipped(operators: Operators, queue: Queue) -> None:
-    """Between the sensor's look and its run an operator retried it."""
+def test_a_job_that_was_retried_since_is_skipped(operators: Operators, queue: Queue) -> None:
+    """With `skip_unfit`, a job that an operator retried after the sensor's tick is skipped."""
     job_id = failed_job(queue)
     operators.run("retry_failed", dry_run=False)
     shown = operators.run("replay_dlq", job_ids=[str(job_id)], skip_unfit=True)

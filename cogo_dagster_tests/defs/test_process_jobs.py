@@ -1,4 +1,4 @@
-"""`process_jobs` in process, on the real queue: what it does, what it shows, and what it leaves when interrupted."""
+"""`process_jobs` in process, with a real queue: outcomes, metadata, and interruption."""
 
 import asyncio
 import logging
@@ -26,14 +26,14 @@ OPS = ["claim_jobs", "execute_jobs", "upload_artifacts"]
 
 
 class Runs:
-    """Runs the Dagster job and looks at what it left."""
+    """Runs the Dagster job and reads its logs."""
 
     def __init__(self, instance: dg.DagsterInstance, resources: dict[str, object]) -> None:
         self.instance = instance
         self._resources = resources
 
     def run(self, ops: Sequence[str] | None = None, **config: object) -> dg.ExecuteInProcessResult:
-        """Run it to the end."""
+        """Run process_jobs until it ends."""
         claim = {"claim_jobs": {"config": {"linger_seconds": 0.0, **config}}}
         return process_jobs.execute_in_process(
             instance=self.instance,
@@ -47,39 +47,39 @@ class Runs:
         )
 
     def lines(self, result: dg.ExecuteInProcessResult, level: int) -> list[str]:
-        """Return what the run's log says at one level."""
+        """Return the messages of the run's log with a level."""
         entries = self.instance.all_logs(result.run_id)
         return [entry.user_message for entry in entries if entry.level == level and entry.dagster_event is None]
 
 
 @pytest.fixture(params=["postgres", "supabase"])
-def way(request: pytest.FixtureRequest) -> str:
-    """Work over both transports, chosen by nothing but the settings."""
+def database_kind(request: pytest.FixtureRequest) -> str:
+    """Run with both transports, which the settings select."""
     chosen: str = request.param
     return chosen
 
 
 @pytest.fixture
 def runs(instance: dg.DagsterInstance, resources: dict[str, object]) -> Runs:
-    """Return what runs the Dagster job."""
+    """Return a runner of the Dagster job."""
     return Runs(instance, resources)
 
 
 async def odd_ones_fail(job: Job, workspace: Workspace) -> ExecutionResult:
-    """Fail for good where the payload says so, else leave a file."""
+    """Fail permanently if the payload says so, else return a file."""
     if job.payload.get("odd"):
         raise ExecutionFailed("There is no such page.", error_class="http_status", retryable=False)
     return ExecutionResult({"done": True}, [a_file(workspace)])
 
 
 def metadata_of(result: dg.ExecuteInProcessResult, op: str) -> dict[str, Any]:
-    """Return what an op shows with its output."""
+    """Return the metadata of an op's output."""
     [output] = [event for event in result.events_for_node(op) if event.event_type_value == "STEP_OUTPUT"]
     return {name: value.value for name, value in output.step_output_data.metadata.items()}
 
 
-def test_the_run_succeeds_also_when_jobs_fail(runs: Runs, queue: Queue, install: Installed) -> None:
-    """The worker did its work: two jobs succeeded, one is in the DLQ, and the run's id is on them."""
+def test_the_run_succeeds_if_jobs_fail(runs: Runs, queue: Queue, install: Installed) -> None:
+    """With two succeeded jobs and a dead-lettered one, the run succeeds, and its id is on the jobs."""
     install(FakeExecutor(odd_ones_fail))
     well, odd = [add(queue), add(queue)], add(queue, payload={"odd": True})
 
@@ -93,8 +93,8 @@ def test_the_run_succeeds_also_when_jobs_fail(runs: Runs, queue: Queue, install:
     assert (worker.document["dagster_run_id"], worker.document["alive"]) == (result.run_id, False)
 
 
-def test_each_op_shows_its_stage(runs: Runs, queue: Queue, install: Installed) -> None:
-    """Counts, timings and sizes stand with the output of the op they belong to."""
+def test_each_op_reports_its_stage(runs: Runs, queue: Queue, install: Installed) -> None:
+    """The output of each op has the counts, times and sizes of its stage."""
     install(FakeExecutor(odd_ones_fail))
     add(queue)
     add(queue)
@@ -111,7 +111,7 @@ def test_each_op_shows_its_stage(runs: Runs, queue: Queue, install: Installed) -
 
 
 def test_the_run_materializes_the_jobs_table_once(runs: Runs, queue: Queue, install: Installed) -> None:
-    """One materialization of queue/jobs has the counters and a row for each job; each upload links its files."""
+    """The materialization of queue/jobs has the counters and a row per job; each upload is an observation."""
     install(FakeExecutor(odd_ones_fail))
     jobs = [add(queue), add(queue, payload={"odd": True})]
 
@@ -131,8 +131,8 @@ def test_the_run_materializes_the_jobs_table_once(runs: Runs, queue: Queue, inst
     assert len(observed) == 1
 
 
-def test_failures_are_warnings_of_the_run(runs: Runs, queue: Queue, install: Installed) -> None:
-    """A failed job is a warning line with its reason; jobs that end well are not."""
+def test_failed_jobs_are_warnings_in_the_log(runs: Runs, queue: Queue, install: Installed) -> None:
+    """A failed job is logged as a warning with its error; other jobs are not."""
     install(FakeExecutor(odd_ones_fail))
     well, odd = add(queue), add(queue, payload={"odd": True})
     warnings = runs.lines(runs.run(), logging.WARNING)
@@ -140,8 +140,8 @@ def test_failures_are_warnings_of_the_run(runs: Runs, queue: Queue, install: Ins
     assert not any(str(well) in line for line in warnings)
 
 
-def test_a_flood_leaves_few_events(runs: Runs, queue: Queue, install: Installed) -> None:
-    """Five hundred quick jobs are sums and a sample of lines; the table has the last two hundred."""
+def test_many_quick_jobs_leave_few_events(runs: Runs, queue: Queue, install: Installed) -> None:
+    """500 quick jobs are counted and sampled in the log; the table has the last 200."""
     install(FakeExecutor())
     for _ in range(500):
         add(queue)
@@ -157,8 +157,8 @@ def test_a_flood_leaves_few_events(runs: Runs, queue: Queue, install: Installed)
 
 
 @pytest.mark.parametrize("ops", [OPS[:1], OPS[:2], OPS[1:], OPS[2:]], ids="+".join)
-def test_a_subset_of_the_ops_is_refused(runs: Runs, queue: Queue, install: Installed, ops: list[str]) -> None:
-    """Part of a worker is none: the run fails with a sentence that says what to launch, and claims nothing."""
+def test_a_subset_of_the_ops_is_rejected(runs: Runs, queue: Queue, install: Installed, ops: list[str]) -> None:
+    """The run fails with a message that says what to launch, and claims nothing."""
     executor = FakeExecutor()
     install(executor)
     job = add(queue)
@@ -167,12 +167,12 @@ def test_a_subset_of_the_ops_is_refused(runs: Runs, queue: Queue, install: Insta
     [failure] = [event for event in result.all_events if event.event_type_value == "STEP_FAILURE"]
     error = failure.step_failure_data.error
     assert error is not None
-    assert "launch the whole of process_jobs" in (error.cause or error).message
+    assert "launch all of process_jobs" in (error.cause or error).message
     assert (look(queue, job)["attempts"], executor.ran) == (0, [])
 
 
-def test_the_run_config_is_honoured(runs: Runs, queue: Queue, install: Installed) -> None:
-    """No more jobs than max_jobs, no more at once than concurrency."""
+def test_the_run_config_is_applied(runs: Runs, queue: Queue, install: Installed) -> None:
+    """The run respects max_jobs and concurrency."""
     executor = FakeExecutor()
     install(executor)
     for _ in range(9):
@@ -186,7 +186,7 @@ def test_the_run_config_is_honoured(runs: Runs, queue: Queue, install: Installed
 
 
 def test_a_worker_that_cannot_start_fails_the_run(runs: Runs, queue: Queue, install: Installed) -> None:
-    """What keeps the executor from starting is the reason of the failed op; no job was touched."""
+    """An error at the start of an executor fails the op claim_jobs, and no job is claimed."""
 
     class Broken(FakeExecutor):
         async def start(self) -> None:
@@ -203,14 +203,14 @@ def test_a_worker_that_cannot_start_fails_the_run(runs: Runs, queue: Queue, inst
 
 
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt, DagsterExecutionInterruptedError])
-def test_an_interrupted_run_gives_its_jobs_back_at_once(
+def test_an_interrupted_run_requeues_its_jobs(
     runs: Runs,
     queue: Queue,
     install: Installed,
     monkeypatch: pytest.MonkeyPatch,
     interruption: type[BaseException],
 ) -> None:
-    """Interrupted while a job runs, the job is queued again with its attempt and no lease before the run has ended."""
+    """Before the run ends, its running job is queued again, without a lease and with its attempt given back."""
     gate = Gate()
     install(FakeExecutor(gate))
     job = add(queue)
@@ -227,7 +227,7 @@ def test_an_interrupted_run_gives_its_jobs_back_at_once(
     assert [worker.document["alive"] for worker in queue.list_workers()] == [False]
 
 
-def test_recover_leases_takes_back_what_expired(
+def test_recover_leases_recovers_expired_leases(
     instance: dg.DagsterInstance, resources: dict[str, object], queue: Queue, age: Age
 ) -> None:
     """The Dagster job counts in a dry run, and recovers otherwise."""
@@ -245,13 +245,13 @@ def test_recover_leases_takes_back_what_expired(
 
 
 class WorkerStuck(Exception):
-    """As the worker raises it when its claim loop has stopped."""
+    """Raised by the worker if its claim loop is stuck."""
 
 
-def test_a_worker_that_ends_itself_as_stuck_fails_the_run(
+def test_a_stuck_worker_fails_the_run(
     runs: Runs, queue: Queue, install: Installed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With its sentence, and at once: what it is stuck in, a call in a thread, would be waited for in vain."""
+    """The run fails with the worker's message, without waiting for its blocked thread."""
     never = threading.Event()
 
     async def stuck(worker: Worker) -> None:
@@ -268,8 +268,8 @@ def test_a_worker_that_ends_itself_as_stuck_fails_the_run(
     assert "WorkerStuck: No job was claimed for 60 s" in str(failed.step_failure_data.error)
 
 
-def test_a_run_says_whose_queue_it_works_on_and_when_to_end_it(runs: Runs, queue: Queue, install: Installed) -> None:
-    """Dagster's run monitoring ends it then: after run_seconds, the longest job, and the grace."""
+def test_a_run_is_tagged_with_its_deployment_and_runtime(runs: Runs, queue: Queue, install: Installed) -> None:
+    """The maximum runtime is the sum of run_seconds, the longest job, the grace period and a margin."""
     install(FakeExecutor())
     run = runs.instance.get_run_by_id(runs.run(run_seconds=60).run_id)
     assert run is not None

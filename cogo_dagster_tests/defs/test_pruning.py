@@ -1,4 +1,4 @@
-"""Dagster's own event log is pruned by age, and the assets keep their history."""
+"""Pruning of Dagster's event log by age, which keeps the history of assets."""
 
 import os
 import time
@@ -24,12 +24,12 @@ def nothing() -> None:
 
 @dg.job
 def a_job() -> None:
-    """Leave a run."""
+    """Create a run."""
     nothing()
 
 
 def make_old(instance: dg.DagsterInstance, run_id: str, days: int) -> None:
-    """Let a run have been created so many days ago."""
+    """Set the creation time of a run into the past."""
     storage = instance.run_storage
     assert isinstance(storage, SqlRunStorage)
     created = (datetime.now(UTC) - timedelta(days=days)).replace(tzinfo=None)
@@ -38,21 +38,21 @@ def make_old(instance: dg.DagsterInstance, run_id: str, days: int) -> None:
 
 
 def run_aged(instance: dg.DagsterInstance, days: int) -> str:
-    """Leave a finished run that was created so many days ago; return its id."""
+    """Create a finished run with a creation time in the past; return its id."""
     run_id = a_job.execute_in_process(instance=instance).run_id
     make_old(instance, run_id, days)
     return run_id
 
 
 def prune(instance: dg.DagsterInstance, cogo: CogoResource, **config: object) -> None:
-    """Run the pruning to its end."""
+    """Run prune_event_log."""
     ops = {"prune_event_log": {"config": config}}
     done = prune_event_log.execute_in_process(instance=instance, run_config={"ops": ops}, resources={"cogo": cogo})
     assert done.success
 
 
-def test_only_old_runs_go(instance: dg.DagsterInstance, cogo: CogoResource) -> None:
-    """A run of three weeks goes with its events, one of yesterday stays; a dry run deletes nothing."""
+def test_only_old_runs_are_deleted(instance: dg.DagsterInstance, cogo: CogoResource) -> None:
+    """An old run is deleted with its events, a recent one is kept; a dry run deletes nothing."""
     old, young = run_aged(instance, 21), run_aged(instance, 1)
     prune(instance, cogo, keep_days=14, dry_run=True)
     assert instance.has_run(old)
@@ -62,8 +62,8 @@ def test_only_old_runs_go(instance: dg.DagsterInstance, cogo: CogoResource) -> N
     assert instance.has_run(young)
 
 
-def test_materialized_days_and_their_checks_stay(instance: dg.DagsterInstance, cogo: CogoResource) -> None:
-    """They are what Dagster's pages and schedules know of a day: without them it would be missing."""
+def test_materialized_days_and_their_checks_are_kept(instance: dg.DagsterInstance, cogo: CogoResource) -> None:
+    """Runs with materialized partitions are kept at any age, since pages and schedules read their events."""
     days = ["2026-11-01", "2026-11-02", "2026-11-03"]
     job = defs.resolve_job_def("snapshot_gate")
     for day in days:
@@ -80,13 +80,13 @@ def test_materialized_days_and_their_checks_stay(instance: dg.DagsterInstance, c
 
 
 def gate_snapshot_checks(instance: dg.DagsterInstance) -> list[object]:
-    """Return the newest record of the gate's check."""
+    """Return the last record of the check gate_q1."""
     key = dg.AssetCheckKey(gate_snapshot.key, "gate_q1")
     return list(instance.event_log_storage.get_asset_check_execution_history(key, limit=1))
 
 
-def test_a_year_of_probes_stays(instance: dg.DagsterInstance, cogo: CogoResource) -> None:
-    """They plot on the asset's page; an hourly run would otherwise stay for ever."""
+def test_probes_are_kept_for_400_days(instance: dg.DagsterInstance, cogo: CogoResource) -> None:
+    """Runs with probes are kept for their plots, and deleted after `keep_health_days`."""
     runs = [dg.materialize([provider_health], instance=instance, resources={"cogo": cogo}).run_id for _ in range(2)]
     make_old(instance, runs[0], 401)
     make_old(instance, runs[1], 300)
@@ -94,8 +94,8 @@ def test_a_year_of_probes_stays(instance: dg.DagsterInstance, cogo: CogoResource
     assert [instance.has_run(run_id) for run_id in runs] == [False, True]
 
 
-def test_what_deleted_runs_have_printed_goes_too(persistent: dg.DagsterInstance, cogo: CogoResource) -> None:
-    """Also of runs that went before; a young folder, one of a run that is there, and others stay."""
+def test_logs_of_deleted_runs_are_deleted(persistent: dg.DagsterInstance, cogo: CogoResource) -> None:
+    """Old log folders of deleted runs are deleted; recent folders, folders of existing runs, and others are kept."""
     logs = Path(persistent.root_directory) / "logs"
     old, kept = run_aged(persistent, 21), run_aged(persistent, 1)
     names = [old, kept, str(uuid4()), str(uuid4()), "not-a-run"]
@@ -109,10 +109,10 @@ def test_what_deleted_runs_have_printed_goes_too(persistent: dg.DagsterInstance,
     assert not {old, names[2]} & {folder.name for folder in logs.iterdir()}
 
 
-def test_pages_of_runs_that_stay_are_passed(
+def test_kept_runs_do_not_stop_the_pagination(
     instance: dg.DagsterInstance, cogo: CogoResource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """More runs with history than one page holds, and old ones behind them."""
+    """Old runs after more kept runs than a page holds are deleted, too."""
     monkeypatch.setattr("cogo_dagster.dagster_support.pruning._BATCH", 2)
     for _ in range(3):
         made = dg.materialize([provider_health], instance=instance, resources={"cogo": cogo})

@@ -1,4 +1,4 @@
-"""The sensors on the real queue: what makes them launch, and what keeps them quiet."""
+"""The sensors with a real queue: what they launch, and when they skip."""
 
 import os
 import threading
@@ -23,15 +23,15 @@ Tick = Callable[[dg.SensorDefinition, str | None], dg.SensorResult]
 
 
 @pytest.fixture(params=["postgres", "supabase"])
-def way(request: pytest.FixtureRequest) -> str:
-    """Work over both transports, chosen by nothing but the settings."""
+def database_kind(request: pytest.FixtureRequest) -> str:
+    """Run with both transports, which the settings select."""
     chosen: str = request.param
     return chosen
 
 
 @pytest.fixture
 def tick(instance: dg.DagsterInstance, cogo: CogoResource) -> Tick:
-    """Evaluate a sensor once, after a cursor."""
+    """Return a function that evaluates a sensor once, with a cursor."""
 
     def tick(sensor: dg.SensorDefinition, cursor: str | None = None) -> dg.SensorResult:
         with dg.build_sensor_context(instance=instance, cursor=cursor, resources={"cogo": cogo}) as context:
@@ -43,23 +43,23 @@ def tick(instance: dg.DagsterInstance, cogo: CogoResource) -> Tick:
 
 
 def keys(result: dg.SensorResult) -> list[str]:
-    """Return the run keys asked for."""
+    """Return the requested run keys."""
     return [request.run_key or "" for request in result.run_requests or []]
 
 
 def launched(result: dg.SensorResult) -> int:
-    """Return how many runs are asked for."""
+    """Return the number of requested runs."""
     return len(keys(result))
 
 
 def reason(result: dg.SensorResult) -> str:
-    """Return why nothing was asked for."""
+    """Return the skip reason."""
     assert isinstance(result.skip_reason, dg.SkipReason)
     return result.skip_reason.skip_message or ""
 
 
-def test_a_due_job_launches_a_worker_under_a_new_key(tick: Tick, queue: Queue) -> None:
-    """No launch had its key before, also after somebody reset the cursor: Dagster skips a key that it has seen."""
+def test_a_due_job_launches_a_run_with_a_new_key(tick: Tick, queue: Queue) -> None:
+    """Run keys do not repeat, also after a reset of the cursor, since Dagster skips keys that it has seen."""
     add(queue)
     first, second, third = tick(ready_jobs, None), tick(ready_jobs, "7"), tick(ready_jobs, None)
     assert len({*keys(first), *keys(second), *keys(third)}) == 3
@@ -67,28 +67,28 @@ def test_a_due_job_launches_a_worker_under_a_new_key(tick: Tick, queue: Queue) -
 
 
 def test_an_empty_queue_launches_nothing(tick: Tick) -> None:
-    """The tick says what it saw."""
+    """The skip reason has the numbers."""
     result = tick(ready_jobs, "7")
     assert launched(result) == 0
     assert reason(result) == "0 due, 0 orphaned, 0 workers alive, 0 starting."
 
 
-def test_a_living_worker_is_enough(tick: Tick, queue: Queue) -> None:
-    """Whoever started it, a worker with a fresh heartbeat will take the job."""
+def test_a_live_worker_suppresses_a_launch(tick: Tick, queue: Queue) -> None:
+    """A worker with a recent heartbeat will claim the job, wherever it runs."""
     register(queue, a_worker())
     add(queue)
     assert "1 due, 0 orphaned, 1 workers alive" in reason(tick(ready_jobs, None))
 
 
-def test_a_run_that_is_starting_is_enough(tick: Tick, queue: Queue, instance: dg.DagsterInstance) -> None:
-    """A launch takes seconds: until its worker has registered, the run itself counts."""
+def test_a_starting_run_suppresses_a_launch(tick: Tick, queue: Queue, instance: dg.DagsterInstance) -> None:
+    """A run counts as a worker until its worker has registered."""
     instance.create_run_for_job(process_jobs, status=dg.DagsterRunStatus.STARTING)
     add(queue)
     assert "1 starting" in reason(tick(ready_jobs, None))
 
 
 def test_jobs_of_a_killed_run_launch_a_worker(tick: Tick, queue: Queue, instance: dg.DagsterInstance) -> None:
-    """The run has failed although its heartbeat is fresh: its running job is an orphan, and somebody must be there."""
+    """A worker whose run has failed is gone although its heartbeat is recent; its running job is orphaned."""
     run = instance.create_run_for_job(process_jobs, status=dg.DagsterRunStatus.FAILURE)
     worker = replace(a_worker(), dagster_run_id=run.run_id)
     register(queue, worker)
@@ -97,39 +97,39 @@ def test_jobs_of_a_killed_run_launch_a_worker(tick: Tick, queue: Queue, instance
     assert launched(tick(ready_jobs, None)) == 1
 
 
-@pytest.mark.parametrize("options", [{"type": "nobodys"}, {"executor_id": "somewhere-else"}], ids=["type", "address"])
-def test_jobs_that_a_run_could_not_claim_launch_nothing(tick: Tick, queue: Queue, options: dict[str, str]) -> None:
-    """A type without executor, or the address of another: run after run would wait for it in vain."""
+@pytest.mark.parametrize("options", [{"type": "unserved"}, {"executor_id": "somewhere-else"}], ids=["type", "address"])
+def test_jobs_that_no_run_could_claim_launch_nothing(tick: Tick, queue: Queue, options: dict[str, str]) -> None:
+    """Jobs of a type without an executor, or addressed to another executor id, are not counted as due."""
     add(queue, **options)
     assert "0 due" in reason(tick(ready_jobs, None))
 
 
-def test_expired_leases_are_recovered_when_nobody_is_there(tick: Tick, queue: Queue, age: Age) -> None:
-    """Without a worker the sensor launches the recovery; with one it leaves it to it."""
+def test_expired_leases_launch_a_recovery_without_workers(tick: Tick, queue: Queue, age: Age) -> None:
+    """The sensor launches recover_leases only while no worker is alive."""
     age(running_job(queue), 3600)
     assert launched(tick(expired_leases, None)) == 1
     register(queue, a_worker())
     assert launched(tick(expired_leases, None)) == 0
 
 
-def test_no_expired_leases_no_recovery(tick: Tick, queue: Queue) -> None:
-    """A lease that holds needs nothing."""
+def test_valid_leases_launch_no_recovery(tick: Tick, queue: Queue) -> None:
+    """A running job with a valid lease launches nothing."""
     running_job(queue)
     assert reason(tick(expired_leases, None)).startswith("0 expired leases")
 
 
 def a_run_of(queue: Queue, instance: dg.DagsterInstance, *families: str) -> WorkerIdentity:
-    """Let a run of process_jobs register its worker."""
+    """Create a run of process_jobs with a registered worker."""
     run = instance.create_run_for_job(process_jobs, status=dg.DagsterRunStatus.STARTED)
     worker = replace(a_worker(), dagster_run_id=run.run_id)
     register(queue, worker, families=families)
     return worker
 
 
-def test_a_run_that_waits_in_dagsters_queue_is_enough(
+def test_a_run_in_dagsters_queue_suppresses_a_launch(
     tick: Tick, queue: Queue, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However long it waits: more of them would all begin together once there is room, past COGO_MAX_WORKERS."""
+    """A queued run counts however long it waits; otherwise more runs than COGO_MAX_WORKERS could start together."""
     instance.create_run_for_job(
         process_jobs, status=dg.DagsterRunStatus.QUEUED, remote_job_origin=of_job("process_jobs")
     )
@@ -138,10 +138,10 @@ def test_a_run_that_waits_in_dagsters_queue_is_enough(
     assert "1 starting" in reason(tick(ready_jobs, None))
 
 
-def test_a_run_whose_worker_died_at_once_is_not_starting(
+def test_a_run_whose_worker_has_died_is_not_starting(
     tick: Tick, queue: Queue, instance: dg.DagsterInstance, owner: Owner
 ) -> None:
-    """Its worker has registered and is silent: another one is launched at once, and not after three minutes."""
+    """Its worker was registered and is silent, so another run is launched without waiting for three minutes."""
     a_run_of(queue, instance, "browser")
     add(queue)
     assert launched(tick(ready_jobs, None)) == 0
@@ -149,10 +149,10 @@ def test_a_run_whose_worker_died_at_once_is_not_starting(
     assert launched(tick(ready_jobs, None)) == 1
 
 
-def test_a_family_that_no_worker_takes_launches_no_runs(
+def test_a_family_that_no_worker_runs_launches_no_runs(
     tick: Tick, queue: Queue, instance: dg.DagsterInstance, cogo: CogoResource, owner: Owner
 ) -> None:
-    """The code location could run it and the machines of the workers cannot: run after run would leave it."""
+    """If recent workers did not register the family, further runs would not claim its jobs either."""
     add(queue, type="weekly_summary")
     assert launched(tick(ready_jobs, None)) == 1
     a_run_of(queue, instance, "browser")
@@ -164,10 +164,10 @@ def test_a_family_that_no_worker_takes_launches_no_runs(
     assert launched(tick(ready_jobs, None)) == 1
 
 
-def test_workers_of_other_families_fill_the_maximum(
+def test_workers_of_other_families_count_towards_the_maximum(
     tick: Tick, queue: Queue, instance: dg.DagsterInstance, owner: Owner
 ) -> None:
-    """COGO_MAX_WORKERS is how many runs there may be at all, two by default."""
+    """COGO_MAX_WORKERS limits all runs, whatever their families; the default is two."""
     a_run_of(queue, instance, "browser")
     owner.execute("update public.workers set last_heartbeat_at = now() - interval '1 minute'")
     add(queue)
@@ -177,10 +177,10 @@ def test_workers_of_other_families_fill_the_maximum(
     assert launched(tick(ready_jobs, None)) == 0
 
 
-def test_a_tick_ends_in_time_whatever_it_waits_for() -> None:
-    """A database that says nothing would hold up the daemon; the tick fails with a sentence instead."""
+def test_a_tick_has_a_time_limit() -> None:
+    """Work that exceeds its limit raises TickTooLong; results and other exceptions are passed on."""
     ended = threading.Event()
-    with pytest.raises(TickTooLong, match=r"^Reading the queue has not ended within 0\.05 s"):
+    with pytest.raises(TickTooLong, match=r"^Reading the queue took longer than 0\.05 s"):
         within(0.05, "Reading the queue", lambda: ended.wait(20))
     ended.set()
     with pytest.raises(KeyError):

@@ -1,4 +1,4 @@
-"""Runs whose processes are gone: killed for real, seen by the queue, ended in Dagster, and told of."""
+"""Runs whose processes were killed: detected through the queue, ended in Dagster, and reported."""
 
 import json
 import logging
@@ -37,22 +37,22 @@ from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.defs.origins import of_job
 from cogo_dagster_tests.queue.steps import a_worker, add, look, register
 
-Look = Callable[[float], list[str]]
+CheckRuns = Callable[[float], list[str]]
 
 
 @pytest.fixture
-def look_at(instance: dg.DagsterInstance, cogo: CogoResource, queue: Queue) -> Iterator[Look]:
-    """Look for dead runs again and again, at a second of the looker's clock; what was seen goes through the cursor."""
-    del queue  # asked for so that its connections are counted after ours are closed
+def check_runs(instance: dg.DagsterInstance, cogo: CogoResource, queue: Queue) -> Iterator[CheckRuns]:
+    """Return a function that checks for dead runs at a given second; the state is kept as in the sensor's cursor."""
+    del queue  # requested so that its connections are counted after the ones here are closed
     with cogo.yield_for_execution(None) as opened:  # type: ignore[arg-type]
         seen = [Watch().to_text()]
 
-        def look_at(second: float) -> list[str]:
+        def check_runs(second: float) -> list[str]:
             watch, ended = end_zombies(instance, opened, Watch.from_text(seen[-1]), 1_000_000 + second)
             seen.append(watch.to_text())
             return ended
 
-        yield look_at
+        yield check_runs
 
 
 def a_run(
@@ -61,60 +61,60 @@ def a_run(
     status: dg.DagsterRunStatus = dg.DagsterRunStatus.STARTED,
     tags: dict[str, str] | None = None,
 ) -> str:
-    """Leave a run with a living worker; return its id."""
+    """Create a run with a live worker; return its id."""
     run = instance.create_run_for_job(process_jobs, status=status, tags=tags)
     register(queue, replace(a_worker(), dagster_run_id=run.run_id))
     return run.run_id
 
 
 def silence(owner: Owner, seconds: float = 60) -> None:
-    """Make all heartbeats older instead of waiting."""
+    """Move all heartbeats into the past, instead of waiting."""
     owner.execute("update public.workers set last_heartbeat_at = now() - make_interval(secs => %s)", (seconds,))
 
 
 def status_of(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRunStatus:
-    """Return where a run stands."""
+    """Return the status of a run."""
     run = instance.get_run_by_id(run_id)
     assert run is not None
     return run.status
 
 
 def test_a_run_with_a_silent_worker_is_failed(
-    look_at: Look, instance: dg.DagsterInstance, queue: Queue, owner: Owner
+    check_runs: CheckRuns, instance: dg.DagsterInstance, queue: Queue, owner: Owner
 ) -> None:
-    """After the database has answered for three heartbeats; one with a living worker is left alone."""
+    """The run is failed after three heartbeat intervals with a responding database; one with a live worker is not."""
     dead, well = a_run(instance, queue), a_run(instance, queue)
     owner.execute(
         "update public.workers set last_heartbeat_at = now() - interval '1 minute' where dagster_run_id = %s", (dead,)
     )
-    assert [look_at(second) for second in (0, 10, 20, 30, 40)] == [[], [], [], [dead], []]
+    assert [check_runs(second) for second in (0, 10, 20, 30, 40)] == [[], [], [], [dead], []]
     assert status_of(instance, dead) is dg.DagsterRunStatus.FAILURE
     assert status_of(instance, well) is dg.DagsterRunStatus.STARTED
 
 
-def test_a_run_that_is_being_canceled_is_canceled(
-    look_at: Look, instance: dg.DagsterInstance, queue: Queue, owner: Owner
+def test_a_dead_run_in_state_canceling_is_canceled(
+    check_runs: CheckRuns, instance: dg.DagsterInstance, queue: Queue, owner: Owner
 ) -> None:
-    """Somebody asked for it, and its process died before it could say so: no failure, and no alert."""
+    """A run whose process died during its cancellation is canceled, not failed, and raises no alert."""
     run_id = a_run(instance, queue, dg.DagsterRunStatus.CANCELING)
     silence(owner)
-    assert [look_at(second) for second in (0, 10, 20, 30)][-1] == [run_id]
+    assert [check_runs(second) for second in (0, 10, 20, 30)][-1] == [run_id]
     assert status_of(instance, run_id) is dg.DagsterRunStatus.CANCELED
 
 
-def test_a_run_of_another_queue_is_left_alone(
-    look_at: Look, instance: dg.DagsterInstance, queue: Queue, owner: Owner
+def test_a_run_of_another_deployment_is_ignored(
+    check_runs: CheckRuns, instance: dg.DagsterInstance, queue: Queue, owner: Owner
 ) -> None:
-    """Two queues may share Dagster's storage, and each knows its own workers only."""
+    """Runs of another queue that shares Dagster's storage are not checked."""
     a_run(instance, queue, tags={DEPLOYMENT_TAG: "another"})
     silence(owner)
-    assert [look_at(second) for second in (0, 10, 20, 30)] == [[], [], [], []]
+    assert [check_runs(second) for second in (0, 10, 20, 30)] == [[], [], [], []]
 
 
-def test_the_sensor_keeps_what_it_has_seen_in_its_cursor(
+def test_the_sensor_keeps_its_state_in_the_cursor(
     instance: dg.DagsterInstance, cogo: CogoResource, queue: Queue, owner: Owner
 ) -> None:
-    """A tick is a look; the code server may have been restarted between two."""
+    """The silences are in the cursor, so that a restart of the code server does not lose them."""
     a_run(instance, queue)
     silence(owner)
     with dg.build_sensor_context(instance=instance, resources={"cogo": cogo}) as context:
@@ -123,10 +123,10 @@ def test_the_sensor_keeps_what_it_has_seen_in_its_cursor(
     assert len(Watch.from_text(result.cursor).silences) == 1
 
 
-def test_runs_that_begin_together_are_no_more_than_there_may_be(
+def test_a_run_in_excess_of_the_maximum_ends_at_once(
     instance: dg.DagsterInstance, resources: dict[str, object], queue: Queue
 ) -> None:
-    """Two are at work, as COGO_MAX_WORKERS allows: a third that waited in Dagster's queue ends at once, and well."""
+    """With two working runs, the maximum, a third run succeeds without starting a worker."""
     add(queue)
     by_sensor = {"dagster/sensor_name": ready_jobs.name}
     a_run(instance, queue, tags=by_sensor)
@@ -137,13 +137,13 @@ def test_runs_that_begin_together_are_no_more_than_there_may_be(
         "execute_jobs",
         "upload_artifacts",
     ]
-    assert any("2 older runs are at work" in entry.user_message for entry in instance.all_logs(late.run_id))
+    assert any("2 older runs are working" in entry.user_message for entry in instance.all_logs(late.run_id))
     assert len(queue.list_workers()) == 1
 
 
 @contextmanager
 def code_server() -> Iterator[tuple["subprocess.Popen[bytes]", int]]:
-    """Start the project's code server in a process group of its own; yield it with its port."""
+    """Start a code server in its own process group; yield it with its port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -162,26 +162,26 @@ def code_server() -> Iterator[tuple["subprocess.Popen[bytes]", int]]:
 
 
 def kill_all(server: "subprocess.Popen[bytes]") -> None:
-    """Kill the code server and the runs it has started, as the end of their machine does."""
+    """Kill a code server with its runs, as the failure of a machine does."""
     if server.poll() is None:
         os.killpg(server.pid, signal.SIGKILL)
         server.wait(20)
 
 
 def is_listening(port: int) -> bool:
-    """Whether somebody takes connections."""
+    """Whether a port accepts connections."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def test_the_end_of_a_machine_is_seen_ended_and_told(
+def test_the_failure_of_a_machine_is_detected_and_reported(
     persistent: dg.DagsterInstance,
     settings: dict[str, str],
     queue: Queue,
     owner: Owner,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Run and code server are killed with -9: Dagster goes on to say STARTED until the sensor looks."""
+    """Run and code server are killed; Dagster shows STARTED until zombie_runs fails the run, which raises an alert."""
     with receiving(lambda _: Reply(hang=True)) as site, receiving(anything) as receiver:
         monkeypatch.setenv("BROWSER_REAL_MODE", "false")
         monkeypatch.setenv("BROWSER_ALLOWED_HOSTS", site.authority)
@@ -207,17 +207,19 @@ def test_the_end_of_a_machine_is_seen_ended_and_told(
         assert any(b"A run of the Dagster job process_jobs crashed" in request.body for request in receiver.accepted)
 
 
-def test_other_runs_end_by_the_time_they_may_last(persistent: dg.DagsterInstance) -> None:
-    """Their code server is gone with them: Dagster's run monitoring fails to ask it, and ends them all the same."""
-    nobody = json.dumps({"host": "127.0.0.1", "port": 1})
+def test_other_runs_end_by_their_maximum_runtime(persistent: dg.DagsterInstance) -> None:
+    """Run monitoring ends a run after its maximum runtime although its code server cannot be reached."""
+    unreachable = json.dumps({"host": "127.0.0.1", "port": 1})
     runs = {
         seconds: persistent.create_run_for_job(
-            deliver_alerts, status=dg.DagsterRunStatus.STARTED, tags={**deliver_alerts.tags, GRPC_INFO_TAG: nobody}
+            deliver_alerts,
+            status=dg.DagsterRunStatus.STARTED,
+            tags={**deliver_alerts.tags, GRPC_INFO_TAG: unreachable},
         ).run_id
         for seconds in (800, 1_000)
     }
     for seconds, run_id in runs.items():
-        begun_before(persistent, run_id, seconds)
+        start_earlier(persistent, run_id, seconds)
     context = SimpleNamespace(instance=persistent, create_request_context=lambda: None)
     assert list(execute_run_monitoring_iteration(context, logging.getLogger())) == [None, None]  # type: ignore[arg-type]
     assert [status_of(persistent, run_id) for run_id in runs.values()] == [
@@ -226,8 +228,8 @@ def test_other_runs_end_by_the_time_they_may_last(persistent: dg.DagsterInstance
     ]
 
 
-def begun_before(instance: dg.DagsterInstance, run_id: str, seconds: float) -> None:
-    """Let a run have begun so long ago."""
+def start_earlier(instance: dg.DagsterInstance, run_id: str, seconds: float) -> None:
+    """Set the start of a run into the past."""
     storage = instance.run_storage
     assert isinstance(storage, SqlRunStorage)
     with storage.connect() as connection:

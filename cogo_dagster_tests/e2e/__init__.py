@@ -1,1 +1,1 @@
-"""The whole system as its users start it: separate processes, a real browser, the Dagster UI."""
+"""Tests of the whole system: separate processes, a real browser, the Dagster UI."""

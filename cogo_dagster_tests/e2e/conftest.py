@@ -1,4 +1,4 @@
-"""A home of the test's own, and a site on this machine that its jobs may visit."""
+"""Fixtures: a home folder, and a website on this machine for browser jobs."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,34 +12,34 @@ from cogo_dagster_tests.servers import swept_home
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Name the mark of these tests."""
+    """Register the marker `e2e`."""
     config.addinivalue_line("markers", "e2e: starts the whole system; takes tens of seconds")
 
 
 @contextmanager
 def a_home(site: Site) -> Iterator[Home]:
-    """Use a home folder that is removed with its database."""
-    # Not pytest's own folder: that one is private, and root's servers run as somebody else.
+    """Create a home folder, which is removed with its database."""
+    # Not in pytest's temporary folder, which is private: as root, the servers run as another user.
     with swept_home(uuid4().hex[:12]) as folder:
         yield Home(folder, site.authority)
 
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
-    """Serve pages."""
+    """Run a website."""
     with serving() as site:
         yield site
 
 
 @pytest.fixture
 def home(site: Site) -> Iterator[Home]:
-    """Lend an empty home."""
+    """Return an empty home folder."""
     with a_home(site) as home:
         yield home
 
 
 @pytest.fixture(scope="module")
 def dev(site: Site) -> Iterator[Dev]:
-    """Start `cogo dev` once for the tests of a module."""
+    """Run `cogo dev` for the tests of a module."""
     with a_home(site) as home, running_dev(home) as dev:
         yield dev

@@ -1,4 +1,4 @@
-"""`cogo` as a user starts it, and a look at all that it starts."""
+"""Runs `cogo` as a user does, and finds the processes that it starts."""
 
 import contextlib
 import json
@@ -30,14 +30,14 @@ LEASE_SECONDS = 10
 
 @dataclass(frozen=True)
 class Home:
-    """A home folder and the environment that leads to it; nothing else of the caller's settings gets in."""
+    """A home folder and its environment, independent of the caller's settings."""
 
     folder: Path
     allowed_host: str
 
     @property
     def environment(self) -> dict[str, str]:
-        """What every process gets."""
+        """The environment of all processes."""
         return {
             "PATH": os.environ["PATH"],
             "HOME": os.environ.get("HOME", "/"),
@@ -49,10 +49,10 @@ class Home:
             "NO_SANDBOX": str(is_root()).lower(),
         }
 
-    def cogo(self, *words: str, seconds: float = 90) -> Answer:
-        """Run a command to its end."""
+    def cogo(self, *arguments: str, seconds: float = 90) -> Answer:
+        """Run a command and wait for it."""
         done = subprocess.run(
-            [PROGRAM, *words],
+            [PROGRAM, *arguments],
             cwd=PROJECT_ROOT,
             env=self.environment,
             stdin=subprocess.DEVNULL,
@@ -64,7 +64,7 @@ class Home:
         return Answer(done.returncode, done.stdout, done.stderr)
 
     def processes(self) -> list[int]:
-        """Return the processes that live in this home."""
+        """Return the ids of the processes of this home."""
         return started_with("COGO_HOME", str(self.folder))
 
 
@@ -79,38 +79,38 @@ class Dev:
     queue: Queue
 
     def enqueue(self, url: str, **payload: Json) -> str:
-        """Enqueue a browser job from another process; return its id."""
+        """Enqueue a browser job with the command; return its id."""
         document = json.dumps({"url": url, **payload})
         answer = self.home.cogo("enqueue", "browser", "--payload", document, "--json")
         assert answer.code == 0, answer.err
         return str(answer.json["job_id"])
 
     def job(self, job_id: str) -> Json:
-        """Return a job as it is now."""
+        """Return a job."""
         [job] = self.queue.get_jobs([UUID(job_id)])
         return job.document
 
-    def until(self, look: Callable[[], T], what: str, seconds: float = 60) -> T:
-        """Look until what is seen is true, and return it; tell what Dagster logged last when that never happens."""
+    def until(self, probe: Callable[[], T], what: str, seconds: float = 60) -> T:
+        """Poll until the result is true, and return it; on a timeout, raise with the end of Dagster's log."""
         try:
-            return eventually(look, what, seconds)
+            return eventually(probe, what, seconds)
         except AssertionError as error:
             log = (self.home.folder / "dagster" / "dev.log").read_text(errors="replace")
             jobs = [(job.document["status"], job.document["error"]) for job in self.queue.list_jobs()]
             raise AssertionError(f"{error}\n{jobs}\n{log[-3000:]}") from None
 
-    def told(self) -> Json:
-        """Return the document that it printed; it can be read once."""
+    def printed(self) -> Json:
+        """Return the document that `cogo dev` printed; it can be read once."""
         assert self.process.stdout is not None
         text = ""
         while not text.rstrip().endswith("}"):
             line = self.process.stdout.readline()
-            assert line, "`cogo dev` ended by itself."
+            assert line, "`cogo dev` ended unexpectedly."
             text += line
         return json.loads(text)
 
     def graphql(self, query: str, **variables: str) -> Json:
-        """Ask the Dagster webserver."""
+        """Query the Dagster webserver."""
         body = json.dumps({"query": query, "variables": variables}).encode()
         request = urllib.request.Request(f"{self.url}/graphql", body, {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=30) as answer:
@@ -119,14 +119,14 @@ class Dev:
         return document["data"]
 
     def interrupt(self) -> int:
-        """Press Ctrl-C; return the exit code."""
+        """Send SIGINT; return the exit code."""
         os.killpg(self.process.pid, signal.SIGINT)
         return self.process.wait(60)
 
 
 @contextmanager
 def running_dev(home: Home, program: Path = PROGRAM, folder: Path = PROJECT_ROOT) -> Iterator[Dev]:
-    """Start `cogo dev` in a folder and wait until its UI answers; at the end nobody is left, whatever happened."""
+    """Start `cogo dev` in a folder and wait for its UI; kill all its processes at the end."""
     port, web_port = _free_port(), _free_port()
     process = subprocess.Popen(
         [program, "dev", "--port", str(port), "--web-port", str(web_port), "--json"],
@@ -140,8 +140,8 @@ def running_dev(home: Home, program: Path = PROGRAM, folder: Path = PROJECT_ROOT
     )
     try:
         url = f"http://127.0.0.1:{port}"
-        eventually(lambda: _answers(f"{url}/server_info") or process.poll() is not None, "the UI answered", 120)
-        assert process.poll() is None, "`cogo dev` ended by itself."
+        eventually(lambda: _responds(f"{url}/server_info") or process.poll() is not None, "the UI responded", 120)
+        assert process.poll() is None, "`cogo dev` ended unexpectedly."
         transport = PostgresTransport(EmbeddedServer(home.folder).dsn())
         yield Dev(home, url, f"http://127.0.0.1:{web_port}", process, Queue(transport))
         transport.close()
@@ -155,16 +155,16 @@ def running_dev(home: Home, program: Path = PROGRAM, folder: Path = PROJECT_ROOT
         process.communicate(timeout=30)
 
 
-def eventually(look: Callable[[], T], what: str, seconds: float = 60) -> T:
-    """Look again and again at something outside this process until what is seen is true; return it."""
+def eventually(probe: Callable[[], T], what: str, seconds: float = 60) -> T:
+    """Poll something outside of this process until the result is true, and return it."""
     deadline = time.monotonic() + seconds
-    while not (seen := look()):
-        assert time.monotonic() < deadline, f"It never happened that {what}."
+    while not (seen := probe()):
+        assert time.monotonic() < deadline, f"Not within {seconds:g} s: {what}."
         time.sleep(0.1)
     return seen
 
 
-def _answers(url: str) -> bool:
+def _responds(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=2):
             return True

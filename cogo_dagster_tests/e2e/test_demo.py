@@ -15,8 +15,8 @@ pytestmark = pytest.mark.e2e
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def test_the_demo_leaves_what_it_says(home: Home) -> None:
-    """It exits 0, every file is as its row says, the run with its three ops is in Dagster's storage, nobody is left."""
+def test_the_demo_leaves_what_it_reports(home: Home) -> None:
+    """It exits with 0, the files match their rows, the run is in Dagster's storage, and no process is left."""
     answer = home.cogo("demo", "--json")
 
     assert answer.code == 0, answer.err
@@ -49,12 +49,12 @@ def test_the_demo_leaves_what_it_says(home: Home) -> None:
         assert steps == ["claim_jobs", "execute_jobs", "upload_artifacts"]
 
 
-def test_the_demo_of_a_broken_page_fails_with_a_sentence(home: Home, site: Site) -> None:
-    """A page that answers 500 makes the demo exit 1; its last line says which page answered what."""
+def test_the_demo_of_a_broken_page_fails_with_a_message(home: Home, site: Site) -> None:
+    """If a page returns 500, the demo exits with 1, and its last line names the page and the status."""
     answer = home.cogo("demo", "--url", site.url("/status/500"))
     assert answer.code == 1
     last = answer.err.strip().splitlines()[-1]
     assert "1 of 1 jobs did not succeed" in last
     assert site.url("/status/500") in last
-    assert "answered 500." in last
+    assert "responded with 500." in last
     assert "Traceback" not in answer.err

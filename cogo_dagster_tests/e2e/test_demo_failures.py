@@ -1,4 +1,4 @@
-"""`cogo demo` where something is missing: one sentence, and no job is left for the next worker."""
+"""`cogo demo` if something is missing: one message, and no queued jobs remain."""
 
 import os
 import shutil
@@ -27,7 +27,7 @@ exec {node} "$@"
 
 @contextmanager
 def demo(home: Home, **environment: str) -> Iterator["subprocess.Popen[str]"]:
-    """Start the demo with settings of one's own; nobody is left of it."""
+    """Start the demo with additional settings; kill its processes at the end."""
     process = subprocess.Popen(
         [PROGRAM, "demo"],
         env=home.environment | environment,
@@ -46,20 +46,20 @@ def demo(home: Home, **environment: str) -> Iterator["subprocess.Popen[str]"]:
 
 
 def ended(process: "subprocess.Popen[str]") -> Answer:
-    """Wait for its end."""
+    """Wait for the process to end."""
     out, err = process.communicate(timeout=120)
     return Answer(process.returncode, out, err)
 
 
 def jobs(home: Home) -> list[tuple[str, str | None]]:
-    """Return the status and the address of each job."""
+    """Return the status and executor id of each job."""
     server = EmbeddedServer(home.folder)
     with server.running(), psycopg.connect(server.dsn()) as connection:
         return connection.execute("select status, executor_id from public.jobs").fetchall()
 
 
 def test_without_a_browser_nothing_is_enqueued(home: Home) -> None:
-    """The sentence is the last line, once, and nothing is said of what comes next."""
+    """The error message is the last line and printed once, and no job is enqueued."""
     with demo(home, BROWSER_CHANNEL="/nowhere/chromium") as process:
         answer = ended(process)
     assert answer.code == 1
@@ -70,7 +70,7 @@ def test_without_a_browser_nothing_is_enqueued(home: Home) -> None:
 
 
 def test_a_run_that_fails_leaves_no_jobs(home: Home, tmp_path: Path) -> None:
-    """What broke after the jobs were enqueued is on the terminal, though Dagster takes the step's output."""
+    """An error after enqueueing is printed although Dagster captures the step's output, and the jobs are cancelled."""
     from cogo_dagster.executors.browser.node import node_program  # noqa: PLC0415 - reads the environment
 
     node = tmp_path / "node"
@@ -89,7 +89,7 @@ def test_a_run_that_fails_leaves_no_jobs(home: Home, tmp_path: Path) -> None:
 
 
 def test_ctrl_c_ends_an_installation(home: Home, tmp_path: Path) -> None:
-    """Within seconds, in one line, with nothing enqueued."""
+    """SIGINT ends the installation of the browser within seconds, with one line and no jobs."""
     node = tmp_path / "node"
     node.write_text(f"#!/bin/sh\n[ $1 = --version ] && exit\necho $$ > {tmp_path}/pid\nexec sleep 300\n")
     node.chmod(0o755)
@@ -108,8 +108,8 @@ def test_ctrl_c_ends_an_installation(home: Home, tmp_path: Path) -> None:
     assert jobs(home) == []
 
 
-def test_lines_reach_the_terminal_while_somebody_takes_standard_error() -> None:
-    """Dagster does, for the log of a step."""
+def test_log_lines_reach_the_terminal_if_standard_error_is_captured() -> None:
+    """Dagster redirects standard error for the log of a step; the worker's log uses a duplicate."""
     program = (
         "import os; from cogo_dagster.cli.worker_log import WorkerLog\n"
         "log = WorkerLog(as_json=False); log.attach(); os.dup2(os.open(os.devnull, os.O_WRONLY), 2)\n"

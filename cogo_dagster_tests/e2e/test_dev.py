@@ -1,4 +1,4 @@
-"""`cogo dev`: the sensor starts workers, the UI shows them, and no way of ending them loses a job."""
+"""`cogo dev`: the sensor launches workers, the UI shows them, and terminating or killing them loses no job."""
 
 import os
 import signal
@@ -37,12 +37,12 @@ DONE = "<title>Done</title><p id='done'>done</p>"
 
 
 def run_of(dev: Dev, job_id: str) -> Json:
-    """Return the Dagster run that works on a job, as GraphQL shows it."""
+    """Return the Dagster run of a job from GraphQL."""
     return dev.graphql(RUN, id=dev.job(job_id)["dagster_run_id"])["runOrError"]
 
 
 def a_slow_job(dev: Dev, site: Site, path: str) -> str:
-    """Enqueue a job whose page is never done, and wait until its browser is there."""
+    """Enqueue a job whose page never finishes, and wait until its browser has opened it."""
     site.pages[path] = STILL
     site.reached.clear()
     job_id = dev.enqueue(site.url(path), actions=[{"do": "wait_for", "selector": "#done", "timeout_ms": 100_000}])
@@ -52,12 +52,12 @@ def a_slow_job(dev: Dev, site: Site, path: str) -> str:
 
 
 def ended(dev: Dev, job_id: str) -> Json:
-    """Wait for a job's end."""
+    """Wait for a job to finish."""
     return dev.until(lambda: (job := dev.job(job_id))["status"] in {"succeeded", "failed"} and job, "the job ended", 90)
 
 
 def test_an_enqueued_job_is_run_by_a_dagster_run(dev: Dev, site: Site, tmp_path: Path) -> None:
-    """The ready_jobs sensor launches process_jobs for a job of another process; its page shows the three ops."""
+    """The sensor ready_jobs launches process_jobs for a job of another process; the run page shows its three ops."""
     job_id = dev.enqueue(site.url("/"))
     assert ended(dev, job_id)["status"] == "succeeded"
 
@@ -71,7 +71,7 @@ def test_an_enqueued_job_is_run_by_a_dagster_run(dev: Dev, site: Site, tmp_path:
         )
         page = browser.new_page(viewport={"width": 1400, "height": 900})
         page.goto(f"{dev.url}/runs/{dev.job(job_id)['dagster_run_id']}", timeout=60_000)
-        # The other views leave out what has yet to start. An event: a tip under the mouse would take the click.
+        # The other views omit ops that have not started. A dispatched event, since a tooltip would intercept a click.
         page.get_by_role("img", name="gantt_flat").dispatch_event("click")
         for op in OPS:
             expect(page.get_by_text(op, exact=True).first).to_be_visible(timeout=30_000)
@@ -81,20 +81,20 @@ def test_an_enqueued_job_is_run_by_a_dagster_run(dev: Dev, site: Site, tmp_path:
 
 
 def test_the_login_link_logs_in(dev: Dev, site: Site) -> None:
-    """Reading works at once; the printed link makes this browser an operator's, once."""
-    told = dev.told()
-    assert told["dashboard_url"] == f"{dev.web_url}/dashboard/local"
+    """Reading needs no login; the printed link creates a session of an operator, once."""
+    printed = dev.printed()
+    assert printed["dashboard_url"] == f"{dev.web_url}/dashboard/local"
     assert httpx.get(f"{dev.web_url}/api/jobs").status_code == 200
     assert httpx.get(f"{dev.web_url}/api/jobs", headers={"x-real-ip": "203.0.113.9"}).status_code == 403
     with httpx.Client() as browser:
-        assert browser.get(told["login_url"]).headers["location"] == "/dashboard/local?did=login"
+        assert browser.get(printed["login_url"]).headers["location"] == "/dashboard/local?did=login"
         page = browser.get(f"{dev.web_url}/dashboard/workers").text
     assert "Log out cogo dev" in page
-    assert httpx.get(told["login_url"]).status_code == 401
+    assert httpx.get(printed["login_url"]).status_code == 401
 
 
-def test_the_dagster_ui_launches_process_jobs_and_the_dashboard_shows_what_it_did(dev: Dev, site: Site) -> None:
-    """Launched from the launchpad, the run succeeds; the job's page on the dashboard and its run lead to each other."""
+def test_the_dagster_ui_launches_process_jobs(dev: Dev, site: Site) -> None:
+    """A run from the launchpad succeeds, and the job's page on the dashboard links the run."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=find_browser(BrowserOptions(), install=True).executable_path, chromium_sandbox=False
@@ -118,20 +118,22 @@ def test_the_dagster_ui_launches_process_jobs_and_the_dashboard_shows_what_it_di
         browser.close()
 
 
-def test_dead_letters_replay_themselves_on_ones_own_machine(dev: Dev) -> None:
-    """The sensor that is stopped everywhere else runs here."""
-    dev.until(lambda: dev.graphql(SENSOR)["sensorOrError"]["sensorState"]["status"] == "RUNNING", "the sensor ran")
+def test_the_replay_sensor_runs_in_cogo_dev(dev: Dev) -> None:
+    """The sensor dlq_replay, stopped by default, is started by `cogo dev`."""
+    dev.until(
+        lambda: dev.graphql(SENSOR)["sensorOrError"]["sensorState"]["status"] == "RUNNING", "the sensor is running"
+    )
 
 
-def test_terminating_a_run_gives_its_job_back(dev: Dev, site: Site) -> None:
-    """Terminated in the UI, the run requeues its job within seconds: no attempt is used, no lease is left."""
+def test_terminating_a_run_requeues_its_job(dev: Dev, site: Site) -> None:
+    """A run that is terminated in the UI requeues its job within seconds, without a lease or a used attempt."""
     job_id = a_slow_job(dev, site, "/terminated")
     site.pages["/terminated"] = DONE
     before = dev.job(job_id)
     answer = dev.graphql(TERMINATE, id=before["dagster_run_id"])
     assert answer["terminateRun"]["__typename"] == "TerminateRunSuccess"
 
-    released = dev.until(lambda: dev.job(job_id)["superseded_attempts"], "the job was given back", 20)
+    released = dev.until(lambda: dev.job(job_id)["superseded_attempts"], "the job was requeued", 20)
     assert [(attempt["outcome"], attempt["attempt"]) for attempt in released] == [("released", 1)]
     job = ended(dev, job_id)
     assert (job["status"], job["attempts"]) == ("succeeded", 1)
@@ -139,8 +141,8 @@ def test_terminating_a_run_gives_its_job_back(dev: Dev, site: Site) -> None:
     assert dev.graphql(RUN, id=before["dagster_run_id"])["runOrError"]["status"] == "CANCELED"
 
 
-def test_another_run_finishes_the_job_of_a_killed_one(dev: Dev, site: Site) -> None:
-    """Killed with -9, a run's job is recovered when its lease expires, and succeeds once; no file is left over."""
+def test_another_run_finishes_the_job_of_a_killed_run(dev: Dev, site: Site) -> None:
+    """The job of a run that was killed is recovered after its lease expires, and succeeds; no file is left over."""
     job_id = a_slow_job(dev, site, "/killed")
     site.pages["/killed"] = DONE
     before = dev.job(job_id)
@@ -159,15 +161,15 @@ def test_another_run_finishes_the_job_of_a_killed_one(dev: Dev, site: Site) -> N
     assert all(Path(store.address(row.document["storage_key"])).is_file() for row in rows)
 
 
-def test_ctrl_c_ends_everything(dev: Dev, site: Site) -> None:
-    """With a job running, one Ctrl-C requeues it, ends every process and stops the database."""
+def test_sigint_ends_everything(dev: Dev, site: Site) -> None:
+    """One SIGINT requeues the running job, ends all processes and stops the database."""
     job_id = a_slow_job(dev, site, "/interrupted")
     assert dev.interrupt() == 0
     assert dev.home.processes() == []
     server = EmbeddedServer(dev.home.folder)
     assert not server.status().running
     with server.running():
-        transport = PostgresTransport(server.dsn())  # the one before has lost its connections
+        transport = PostgresTransport(server.dsn())  # the previous one has lost its connections
         [job] = Queue(transport).get_jobs([UUID(job_id)])
         transport.close()
     assert (job.document["status"], job.document["attempts"], job.document["lease_expires_at"]) == ("queued", 0, None)

@@ -1,4 +1,4 @@
-"""The wheel, installed without a checkout: it carries all it needs, and its commands work from any folder."""
+"""The wheel, installed without a checkout: it is complete, and its commands work in any folder."""
 
 import json
 import os
@@ -36,7 +36,7 @@ print(json.dumps([loaded.component_tree.code_location_name, jobs, assets]))
 
 
 def built(folder: Path) -> Path:
-    """Build the wheel."""
+    """Build the wheel in a folder."""
     command = ["uv", "build", "-q", "--wheel", "--no-config", "--out-dir", str(folder), str(PROJECT_ROOT)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -46,13 +46,13 @@ def built(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the wheel."""
+    """Build the wheel."""
     return built(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")
 def programs(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Install the wheel beside what it depends on; the checkout cannot be imported there."""
+    """Install the wheel with access to its dependencies, but not to the checkout; return the folder of programs."""
     folder = tmp_path_factory.mktemp("installed")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     install = [
@@ -75,25 +75,25 @@ def programs(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @dataclass(frozen=True)
 class Account(Home):
-    """An account whose user has set nothing; another folder of it is worked in."""
+    """A user account without settings, with a working folder beside the home folder."""
 
     @property
     def environment(self) -> dict[str, str]:
-        """What every process gets."""
+        """The environment of all processes."""
         own = {"PATH": os.environ["PATH"], "HOME": str(self.folder.parent), "BROWSER_ALLOWED_HOSTS": self.allowed_host}
         return own | ({"NO_SANDBOX": "true"} if is_root() else {})
 
     @property
     def work(self) -> Path:
-        """Where it types its commands."""
+        """The working folder."""
         return self.folder.parent / "work"
 
     def processes(self) -> list[int]:
-        """Return the processes of this account."""
+        """Return the ids of the processes of this account."""
         return started_with("HOME", str(self.folder.parent))
 
     def run(self, *command: str | Path, **more: str) -> str:
-        """Run a command to its end; return what it printed."""
+        """Run a command that must succeed; return its output."""
         done = subprocess.run(
             command,
             cwd=self.work,
@@ -110,14 +110,14 @@ class Account(Home):
 
 @pytest.fixture
 def account(site: Site) -> Iterator[Account]:
-    """Lend an account; not in pytest's own folder, which the server of root cannot reach."""
+    """Create an account, not in pytest's temporary folder, which the server cannot access when root runs the tests."""
     with swept_home(uuid4().hex[:12]) as folder:
         (folder / "work").mkdir()
         yield Account(folder / ".cogo", site.authority)
 
 
-def test_the_wheel_carries_what_is_not_code(wheel: Path) -> None:
-    """Dagster's files, the SQL, templates and what the dashboard serves."""
+def test_the_wheel_contains_all_data_files(wheel: Path) -> None:
+    """The wheel has Dagster's files, the SQL, templates and static files."""
     with ZipFile(wheel) as archive:
         names = set(archive.namelist())
     assert {"cogo_dagster/_project/dagster.yaml", "cogo_dagster/_project/workspace.yaml"} <= names
@@ -130,8 +130,8 @@ def test_the_wheel_carries_what_is_not_code(wheel: Path) -> None:
 
 
 def test_uvx_runs_the_demo(wheel: Path, account: Account) -> None:
-    """From any folder, in which nothing is written; all that is kept is below the account's home."""
-    # The tested versions, from the cache of who runs the tests.
+    """The demo runs in any folder, writes nothing there, and keeps its files below the account's home."""
+    # The locked versions, from the cache of the user who runs the tests.
     cache = subprocess.run(["uv", "cache", "dir"], capture_output=True, text=True, check=True).stdout.strip()
     ours = variables() | {"UV_CACHE_DIR": cache, "UV_CONSTRAINT": str(PROJECT_ROOT / "requirements.lock")}
     uvx = ("uv", "tool", "run", "--python", sys.executable, "--from", str(wheel), "cogo")
@@ -145,7 +145,7 @@ def test_uvx_runs_the_demo(wheel: Path, account: Account) -> None:
 
 
 def test_the_definitions_load_from_the_wheel(programs: Path, account: Account) -> None:
-    """Without a pyproject.toml, from any folder, with the same names as in a clone."""
+    """The definitions load without a pyproject.toml, from any folder, with the same names as in a clone."""
     location, jobs, assets = json.loads(account.run(programs / "python", "-W", "ignore", "-c", LOAD))
     assert location == "cogo"
     assert set(jobs) == JOBS | {"__ASSET_JOB"}
@@ -163,10 +163,10 @@ def test_dagster_runs_jobs_from_the_wheel(programs: Path, account: Account, site
     assert list(account.work.iterdir()) == []
 
 
-def test_the_code_that_runs_is_the_wheels(programs: Path, account: Account) -> None:
-    """Not that of the checkout, and the advice is for somebody without one."""
-    told = account.run(programs / "python", "-c", "import cogo_dagster; print(cogo_dagster.__file__)")
-    assert Path(told.strip()).is_relative_to(programs.parent)
+def test_the_wheels_code_is_used(programs: Path, account: Account) -> None:
+    """The package is imported from the wheel, and hints do not mention `uv run`, which needs a checkout."""
+    file = account.run(programs / "python", "-c", "import cogo_dagster; print(cogo_dagster.__file__)")
+    assert Path(file.strip()).is_relative_to(programs.parent)
     code = "from cogo_dagster.cli.options import typed; print(typed('dev'))"
     assert account.run(programs / "python", "-c", code) == "cogo dev\n"
     assert typed("dev") == "uv run cogo dev"

@@ -17,7 +17,7 @@ from cogo_dagster.queue.model import NewJob
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.queue.worker import WorkerEvent, run_worker
 from cogo_dagster.settings import Settings, load_settings
-from cogo_dagster_tests.alerts.steps import alerts, promote
+from cogo_dagster_tests.alerts.steps import alerts, evaluate
 from cogo_dagster_tests.cli.terminal import terminal
 
 OWN = ["browser", "figma", "gate", "gate_fix", "weekly_summary"]
@@ -88,7 +88,7 @@ def test_a_broken_executor_raises_a_warning_and_an_alert(
     assert warnings[0].startswith(
         "The executor broken_exits (cogo_broken_exits:build) cannot be loaded: SystemExit: 3."
     )
-    promote(transport)
+    evaluate(transport)
     rows = alerts(transport)
     assert {row["kind"] for row in rows} == {"executor_unavailable"}
     assert "Worker box cannot load the executor broken_syntax" in {row["title"] for row in rows}
@@ -101,11 +101,11 @@ def test_the_alert_is_resolved_once_the_executor_loads(
     """The alert is resolved when a worker starts without the broken package."""
     with open_application(settings) as application:
         application.worker()
-        promote(transport)
+        evaluate(transport)
         assert len(alerts(transport, status="firing")) == len(broken)
         monkeypatch.setattr(sys, "path", [path for path in sys.path if not path.endswith("/site")])
         application.worker()
-    promote(transport)
+    evaluate(transport)
     assert alerts(transport, status="firing") == []
 
 

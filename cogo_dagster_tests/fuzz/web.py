@@ -30,7 +30,7 @@ from cogo_dagster_tests.fuzz.strategies import TEXTS, as_bytes, documents
 from cogo_dagster_tests.fuzz.trial import Surroundings, Trial
 from cogo_dagster_tests.rows import every_row
 from cogo_dagster_tests.web.conftest import ADMIN, TOKEN, Site, served
-from cogo_dagster_tests.web.scene import history, lived_in
+from cogo_dagster_tests.web.population import history, populate
 
 _USES: Final = ("access_tokens", "web_sessions")
 """Tables that record the last use of a token or a session."""
@@ -130,7 +130,7 @@ def _site(surroundings: Surroundings) -> Iterator[tuple[Site, "psycopg.Connectio
     application = Application(settings, surroundings.dsn, transport, Queue(transport), store)
     try:
         history(surroundings.dsn, rows=60)
-        lived_in(application.queue, store, files)
+        populate(application.queue, store, files)
         with (
             mock.patch.object(access, "_GUESSES", 10**9),
             served(settings, application) as site,

@@ -30,7 +30,7 @@ from cogo_dagster.queue.rows import (
 from cogo_dagster.queue.rows.base import Row
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.vault.access_tokens import hashed
-from cogo_dagster_tests.alerts.steps import promote
+from cogo_dagster_tests.alerts.steps import evaluate
 from cogo_dagster_tests.conftest import Age
 from cogo_dagster_tests.queue.conformance.test_gate_runs import a_run, record
 from cogo_dagster_tests.queue.conformance.test_retry import failed_job
@@ -101,7 +101,7 @@ class Seeded:
         self.running: Job = running_job(queue)
         queue.pause("type", "gate", reason="broken", actor="me")
         record(transport)
-        promote(transport)
+        evaluate(transport)
         transport.call("silence_alerts", SILENCE)
         keep(transport)
         transport.call("set_provider", PROVIDER)
@@ -163,7 +163,7 @@ CASES: Final[list[tuple[type[Row], Call]]] = [
     (alerts.AlertTargets, calls("alert_target_health")),
     (alerts.Announced, calls("announce", **ANNOUNCEMENT)),
     (alerts.MessageClaim, calls("claim_alert_message", target="slack", claim_id=str(uuid4()))),
-    (alerts.Promoted, calls("evaluate_alerts", targets=[])),
+    (alerts.AlertEvaluation, calls("evaluate_alerts", targets=[])),
     (alerts.ReplayedDeliveries, calls("replay_alert_deliveries")),
     (alerts.DeadmanClaim, calls("claim_deadman_ping", interval_seconds=60)),
     (gates.GateRunRow, calls("list_gate_runs")),

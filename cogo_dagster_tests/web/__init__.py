@@ -1,1 +1,1 @@
-"""The dashboard and the API, over a real database, in a real browser."""
+"""Tests of the dashboard and the API with a real database and a real browser."""

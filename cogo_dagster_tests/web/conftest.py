@@ -1,4 +1,4 @@
-"""A server of the test's own, and what a client needs to talk to it."""
+"""Fixtures: a server for each test, and clients for it."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -24,7 +24,7 @@ from cogo_dagster.web.access import Access
 from cogo_dagster.web.app import create_app
 from cogo_dagster.web.dependencies import web_of_app
 from cogo_dagster.web.serve import listening, serving
-from cogo_dagster_tests.web.scene import Scene, history, lived_in
+from cogo_dagster_tests.web.population import Population, history, populate
 
 TOKEN = "0123456789abcdef" * 4
 
@@ -36,7 +36,7 @@ class Site:
     """A running server.
 
     Attributes:
-        client: Talks to it as a program on this machine does.
+        client: HTTP client without a session.
     """
 
     url: str
@@ -46,26 +46,26 @@ class Site:
 
     @property
     def access(self) -> Access:
-        """What decides who may do what."""
+        """The access control of the server."""
         return web_of_app(self.app).access
 
     @property
     def queue(self) -> Queue:
-        """The queue behind it."""
+        """The queue of the server."""
         return self.application.queue
 
     def get(self, path: str, **parameters: Json) -> Json:
-        """Read with the admin token and return the document of a good answer."""
+        """GET with the admin token; return the document of a 200 response."""
         answer = self.read(path, **parameters)
         assert answer.status_code == 200, answer.text
         return answer.json()
 
     def read(self, path: str, **parameters: Json) -> httpx.Response:
-        """Ask with the admin token."""
+        """GET with the admin token."""
         return self.client.get(path, params=parameters, headers=ADMIN)
 
     def cookie(self, name: str = "", token: str | None = None) -> str:
-        """Log in and return the value of the session's cookie."""
+        """Log in and return the value of the session cookie."""
         with httpx.Client(base_url=self.url) as browser:
             form = {"token": token or TOKEN, "name": name}
             answer = browser.post("/dashboard/login", data=form, headers={"origin": self.url})
@@ -73,7 +73,7 @@ class Site:
         return str(answer.cookies["cogo_session"])
 
     def post(self, path: str, body: Json = None, *, status: int = 200) -> Json:
-        """Act with the admin token and return the document."""
+        """POST with the admin token; return the document."""
         answer = self.client.post(path, json=body, headers=ADMIN)
         assert answer.status_code == status, answer.text
         return answer.json()
@@ -84,7 +84,7 @@ Serve = Callable[..., AbstractContextManager[Site]]
 
 @pytest.fixture
 def settings(dsn: str, tmp_path: Path) -> Settings:
-    """Return settings with a token, and nothing of the caller's environment that leads elsewhere."""
+    """Return settings with a token, independent of the caller's environment."""
     return load_settings(
         COGO_DATABASE_URL=dsn, COGO_HOME=str(tmp_path / "home"), QUALITY_NOTIFY_ADMIN_TOKEN=TOKEN, METRICS_BASE=""
     )
@@ -92,13 +92,13 @@ def settings(dsn: str, tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def application(settings: Settings, dsn: str, transport: Transport, queue: Queue) -> Application:
-    """Return the application on the test's database, with the rights of service_role only."""
+    """Return the application on the test's database, with the rights of service_role."""
     return Application(settings, dsn, transport, queue, FolderStore(settings.home / "artifacts"))
 
 
 @contextmanager
 def served(settings: Settings, application: Application, /, **options: Json) -> Iterator[Site]:
-    """Run a server over an application."""
+    """Run a server for an application."""
     seen = replace(application, settings=options.get("settings", settings))
 
     @contextmanager
@@ -117,39 +117,40 @@ def served(settings: Settings, application: Application, /, **options: Json) -> 
 
 @pytest.fixture
 def serve(settings: Settings, application: Application) -> Serve:
-    """Start servers over the test's database, with other options where a test gives them."""
+    """Return a function that starts servers on the test's database, with options."""
     return partial(served, settings, application)
 
 
 @pytest.fixture
 def site(serve: Serve) -> Iterator[Site]:
-    """Lend a running server."""
+    """Start a server."""
     with serve() as site:
         yield site
 
 
 @pytest.fixture
-def scene(application: Application, dsn: str, tmp_path: Path) -> Scene:
+def populated(application: Application, dsn: str, tmp_path: Path) -> Population:
+    """Populate the queue."""
     """Let the queue have lived."""
     history(dsn)
     folder = tmp_path / "files"
     folder.mkdir()
-    return lived_in(application.queue, application.store, folder)
+    return populate(application.queue, application.store, folder)
 
 
 def tokens_of(site: Site) -> AccessTokens:
-    """Return the named tokens of a server's database."""
+    """Return the access tokens in a server's database."""
     return AccessTokens(site.application.transport)
 
 
 def logged_in(context: BrowserContext, site: Site, name: str = "Anna") -> None:
-    """Give a browser a session, as logging in does."""
+    """Give a browser context a session."""
     context.add_cookies([{"name": "cogo_session", "value": site.cookie(name), "url": site.url}])
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Start a browser once."""
+    """Start a browser for the module."""
     program = find_browser(BrowserOptions(), install=True).executable_path
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, chromium_sandbox=not is_root())

@@ -1,8 +1,8 @@
-"""A reverse proxy that sends what stock nginx or stock Caddy sends to the server behind it, and nothing else.
+"""A reverse proxy that forwards requests as nginx or Caddy with default settings do.
 
 nginx with `proxy_pass http://127.0.0.1:8780;` alone: HTTP/1.0, `Host` is the address of the server behind it,
 `Connection: close`, no header about the client. Caddy with `reverse_proxy 127.0.0.1:8780`: HTTP/1.1, the client's
-own `Host`, and X-Forwarded-For, -Proto and -Host, where those that the client sent are replaced; `Via` since 2.9.
+`Host`, and X-Forwarded-For, -Proto and -Host, which replace those of the client; `Via` since 2.9.
 """
 
 import http.client
@@ -21,7 +21,7 @@ _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "te", "upgrade",
 
 @dataclass(frozen=True)
 class Passed:
-    """What the proxy sent on, as the server behind it reads it."""
+    """A forwarded request as the server receives it."""
 
     protocol: str
     headers: dict[str, str]
@@ -34,10 +34,10 @@ class _OldConnection(http.client.HTTPConnection):
 
 @contextmanager
 def reverse_proxy(upstream: str, kind: Kind, *, public_scheme: str = "http") -> Iterator[str]:
-    """Pass requests on to an address; yield the proxy's own.
+    """Forward requests to an address; yield the address of the proxy.
 
     Args:
-        public_scheme: How clients speak to the proxy, as it tells the server.
+        public_scheme: Scheme of the clients, reported to the server.
     """
     target = urlsplit(upstream).netloc
 
@@ -65,7 +65,7 @@ def reverse_proxy(upstream: str, kind: Kind, *, public_scheme: str = "http") -> 
         do_GET = do_POST = do_HEAD = _pass_on  # noqa: N815 - the names that the standard library calls
 
         def log_message(self, format: str, *arguments: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)

@@ -1,4 +1,4 @@
-"""Every route against everybody who may ask: which status each gets."""
+"""Access control: the status that every route returns for every kind of client."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,11 +17,11 @@ from cogo_dagster.web import access
 from cogo_dagster.web.app import access_rules, create_app, require_rules
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.web.conftest import ADMIN, Serve, Site, tokens_of
-from cogo_dagster_tests.web.scene import failing
+from cogo_dagster_tests.web.population import failing
 
 Rule = Literal["open", "metrics", "viewer", "operator", "admin"]
 
-# Who may ask for a route, and the status that whoever may gets for an id that nobody has.
+# The rule of each route, and the status for a client that is allowed, with an unknown id.
 ROUTES: dict[str, tuple[Rule, int]] = {
     "GET /": ("open", 307),
     "GET /dashboard": ("open", 307),
@@ -85,16 +85,16 @@ ROUTES: dict[str, tuple[Rule, int]] = {
 }
 
 LOGIN = "login"
-"""Not a status: the answer leads to the login page."""
+"""Not a status: a redirect to the login page."""
 
 
 @dataclass(frozen=True)
-class Visitor:
-    """Somebody who asks.
+class Client:
+    """A client of the server.
 
     Attributes:
-        role: What their token or session is good for; None for nothing.
-        cookie: Of a session, where they come with one instead of a token.
+        role: Role of the token or session; None for none.
+        cookie: Session cookie, for a client without a token.
     """
 
     headers: dict[str, str]
@@ -102,13 +102,13 @@ class Visitor:
     cookie: str | None = None
 
     def expected(self, route: str) -> int | str:
-        """Return the status this visitor gets for a route."""
+        """Return the status that this client should get for a route."""
         method, _, path = route.partition(" ")
         rule, allowed = ROUTES[route]
         page = path.startswith("/dashboard")
         if rule == "open":
             return allowed
-        # Forms want a session; actions of the API want a token, since a browser sends its cookie by itself.
+        # Forms need a session; actions of the API need a token, since browsers send cookies by themselves.
         sent = self.cookie if page and method == "POST" else self.headers if method == "POST" else True
         if self.role is None or not sent:
             return LOGIN if page else 401
@@ -118,14 +118,14 @@ class Visitor:
 
 
 @pytest.fixture
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let wrong tokens be tried without end."""
-    monkeypatch.setattr(access, "_GUESSES", 1_000_000)
+def no_rate_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Switch off the rate limit on wrong tokens."""
+    monkeypatch.setattr(access, "_MAX_FAILURES", 1_000_000)
 
 
 @pytest.fixture
-def visitors(site: Site, owner: Owner) -> dict[str, Visitor]:
-    """Return everybody who may ask; those whose token or session has ended had a good one before."""
+def clients(site: Site, owner: Owner) -> dict[str, Client]:
+    """Return all kinds of clients; expired and revoked tokens and sessions were valid before."""
     tokens = tokens_of(site)
     made = {role: tokens.create(role, role)[0] for role in ROLES}
     expired, revoked = tokens.create("late", "admin", expires_in_seconds=60)[0], tokens.create("gone", "admin")[0]
@@ -134,70 +134,70 @@ def visitors(site: Site, owner: Owner) -> dict[str, Visitor]:
     log_out(site, logged_out)
     tokens.revoke("gone")
     owner.execute("update public.access_tokens set expires_at = now() - interval '1 s' where name = 'late'")
-    by_token = {role: Visitor({"x-admin-token": token}, role) for role, token in made.items()}
-    by_session = {f"session of the {role}": Visitor({}, role, site.cookie(token=token)) for role, token in made.items()}
+    by_token = {role: Client({"x-admin-token": token}, role) for role, token in made.items()}
+    by_session = {f"session of the {role}": Client({}, role, site.cookie(token=token)) for role, token in made.items()}
     return {
-        "no token": Visitor({}),
-        "wrong token": Visitor({"x-admin-token": "0" * 64}),
-        "wrong named token": Visitor({"x-admin-token": "cogo_" + "A" * 43}),
-        "expired token": Visitor({"x-admin-token": expired}),
-        "revoked token": Visitor({"x-admin-token": revoked}),
+        "no token": Client({}),
+        "wrong token": Client({"x-admin-token": "0" * 64}),
+        "wrong named token": Client({"x-admin-token": "cogo_" + "A" * 43}),
+        "expired token": Client({"x-admin-token": expired}),
+        "revoked token": Client({"x-admin-token": revoked}),
         **by_token,
-        "admin token": Visitor(ADMIN, "admin"),
-        "session": Visitor({}, "admin", site.cookie()),
+        "admin token": Client(ADMIN, "admin"),
+        "session": Client({}, "admin", site.cookie()),
         **by_session,
-        "session that was logged out": Visitor({}, None, logged_out),
-        "session of the revoked token": Visitor({}, None, session_of_revoked),
-        "session of the expired token": Visitor({}, None, session_of_expired),
-        "session that somebody made up": Visitor({}, None, "A" * 43),
+        "session that was logged out": Client({}, None, logged_out),
+        "session of the revoked token": Client({}, None, session_of_revoked),
+        "session of the expired token": Client({}, None, session_of_expired),
+        "forged session": Client({}, None, "A" * 43),
     }
 
 
 def log_out(site: Site, cookie: str) -> None:
-    """Press the button of a browser that has this cookie."""
+    """Log out a browser with this cookie."""
     with httpx.Client(base_url=site.url, cookies={"cogo_session": cookie}) as browser:
         assert browser.post("/dashboard/logout", headers={"origin": site.url}).status_code == 303
 
 
-def seen(site: Site, route: str, visitor: Visitor) -> int | str:
-    """Ask, and return the status, or that it leads to the login page."""
+def seen(site: Site, route: str, client: Client) -> int | str:
+    """Send a request; return its status, or LOGIN for a redirect to the login page."""
     method, _, path = route.partition(" ")
     for name in ("job_id", "artifact_id"):
         path = path.replace(f"{{{name}}}", str(uuid4()))
-    path = path.replace("{name}", "nobody")
+    path = path.replace("{name}", "unknown")
     page = path.startswith("/dashboard")
     body: Json = {"data": {"token": ""}} if page else {"json": {}}
     given = body if method == "POST" and not path.endswith(("cancel", "weekly", "revoke")) else {}
-    cookies = {"cookie": f"cogo_session={visitor.cookie}"} if visitor.cookie else {}
-    headers = visitor.headers | cookies | ({"origin": site.url} if page else {})
+    cookies = {"cookie": f"cogo_session={client.cookie}"} if client.cookie else {}
+    headers = client.headers | cookies | ({"origin": site.url} if page else {})
     with site.client.stream(method, path, headers=headers, **given) as answer:
         led = answer.headers.get("location", "")
         return LOGIN if led.startswith("/dashboard/login") else answer.status_code
 
 
-@pytest.mark.usefixtures("patient")
-def test_every_route_answers_everybody_as_decided(site: Site, visitors: dict[str, Visitor]) -> None:
-    """Each route of the application times each visitor; none answers whom it should not, and none with a fault."""
+@pytest.mark.usefixtures("no_rate_limit")
+def test_every_route_applies_its_rule_to_every_client(site: Site, clients: dict[str, Client]) -> None:
+    """Each route with each client returns the expected status."""
     wrong = {
-        (route, name): (status, visitor.expected(route))
-        for route in sorted(ROUTES, key=lambda route: route == "POST /dashboard/logout")  # which ends their sessions
-        for name, visitor in visitors.items()
-        if (status := seen(site, route, visitor)) != visitor.expected(route)
+        (route, name): (status, client.expected(route))
+        for route in sorted(ROUTES, key=lambda route: route == "POST /dashboard/logout")  # it ends their sessions
+        for name, client in clients.items()
+        if (status := seen(site, route, client)) != client.expected(route)
     }
     assert wrong == {}
 
 
-def test_every_route_is_decided(settings: Settings) -> None:
-    """A new route without a line above fails here, and so does a line without its route."""
+def test_every_route_is_listed(settings: Settings) -> None:
+    """The table above lists exactly the routes of the application, with their rules."""
     decided = {route: {rule} for route, (rule, _) in ROUTES.items()}
     assert dict(access_rules(create_app(settings))) == decided
 
 
-def test_a_route_without_a_rule_is_not_served(settings: Settings) -> None:
-    """The application does not start with it."""
+def test_a_route_without_a_rule_is_rejected(settings: Settings) -> None:
+    """`require_rules` raises for a route without an access rule."""
 
     def everything() -> None:
-        """Answer whoever asks."""
+        """Return nothing."""
 
     app = create_app(settings)
     app.add_api_route("/api/everything", everything)
@@ -205,31 +205,31 @@ def test_a_route_without_a_rule_is_not_served(settings: Settings) -> None:
         require_rules(app)
 
 
-def test_metrics_take_a_bearer_token_too(site: Site) -> None:
-    """As Prometheus sends it; no other route does."""
+def test_metrics_accept_a_bearer_token(site: Site) -> None:
+    """/metrics accepts a bearer token, as Prometheus sends it; other routes do not."""
     token, _ = tokens_of(site).create("prometheus", "viewer")
     for sent, status in ((f"Bearer {token}", 200), ("Bearer wrong", 401), (f"Basic {token}", 401), ("Bearer", 401)):
         assert site.client.get("/metrics", headers={"authorization": sent}).status_code == status, sent
     assert site.client.get("/api/jobs", headers={"authorization": f"Bearer {token}"}).status_code == 401
 
 
-def test_metrics_are_open_where_the_settings_say_so(serve: Serve, settings: Settings) -> None:
-    """COGO_METRICS_OPEN opens /metrics, and nothing else."""
+def test_metrics_are_public_if_the_settings_say_so(serve: Serve, settings: Settings) -> None:
+    """COGO_METRICS_OPEN opens /metrics and no other route."""
     with serve(settings=settings.model_copy(update={"metrics_open": True})) as site:
         assert site.client.get("/metrics").status_code == 200
         for path in ("/api/metrics/queue", "/api/jobs"):
             assert site.client.get(path).status_code == 401
 
 
-def test_readiness_says_no_more_than_that_without_a_token(site: Site) -> None:
-    """One word; with a token, the release, the deployment and the targets. A wrong token turns no probe red."""
+def test_readiness_has_no_details_without_a_token(site: Site) -> None:
+    """Without a token, or with a wrong one, /readyz returns the status only; with one, also release and targets."""
     assert site.client.get("/readyz").json() == {"status": "ok"}
     assert site.client.get("/readyz", headers={"x-admin-token": "wrong"}).json() == {"status": "ok"}
     assert site.get("/readyz").keys() == {"status", "release", "deployment_id", "unreachable_targets"}
 
 
-def test_wrong_tokens_of_anybody_keep_no_right_one_out(site: Site) -> None:
-    """Thirty wrong ones: 401, then 429; the admin token and a named one work all the while, by header and by form."""
+def test_wrong_tokens_do_not_lock_out_valid_ones(site: Site) -> None:
+    """Thirty wrong tokens get 401, then 429; the admin token and an access token keep working, by header and form."""
     named, _ = tokens_of(site).create("ci", "viewer")
     wrong = [site.client.get("/api/jobs", headers={"x-admin-token": f"{n:064x}"}).status_code for n in range(30)]
     assert wrong == [401] * 10 + [429] * 20
@@ -238,8 +238,8 @@ def test_wrong_tokens_of_anybody_keep_no_right_one_out(site: Site) -> None:
         assert site.cookie(token=token)
 
 
-def test_an_operator_is_named_in_the_log(site: Site) -> None:
-    """The holder of the token, with whoever they say they are; nobody else by saying so."""
+def test_the_log_names_the_holder_of_a_token(site: Site) -> None:
+    """The actor in the log is the token's holder, followed by the name that the request gives."""
     token, _ = tokens_of(site).create("deploy-bot", "operator")
     what = {"kind": "type", "name": "browser"}
     for path, actor in (("/api/pause", None), ("/api/resume", "anna")):
@@ -256,8 +256,8 @@ def test_an_operator_is_named_in_the_log(site: Site) -> None:
     assert actors == ["api:tester", "web:deploy-bot (Bert)", "api:deploy-bot (anna)", "api:deploy-bot"]
 
 
-def test_administrators_make_and_revoke_tokens(site: Site) -> None:
-    """The token is said once, works at once, is listed without itself, and is refused after its revocation."""
+def test_administrators_create_and_revoke_tokens(site: Site) -> None:
+    """A new token works at once, is never listed with its secret, and is rejected after its revocation."""
     made = site.post("/api/tokens", {"name": "anna", "role": "operator", "expires_in_seconds": 3600})
     headers = {"x-admin-token": made["token"]}
     assert site.client.get("/api/jobs", headers=headers).status_code == 200
@@ -272,21 +272,21 @@ def test_administrators_make_and_revoke_tokens(site: Site) -> None:
     assert [one.document["operation"] for one in site.queue.list_operations()] == ["revoke_token", "create_token"]
 
 
-def test_who_may_not_read_sees_numbers_only(site: Site, application_words: list[str]) -> None:
-    """What jobs were about, what operators wrote and what probes found is on no open page and in no open document."""
+def test_open_pages_have_no_confidential_text(site: Site, confidential: list[str]) -> None:
+    """Error messages, reasons of pauses and operators' names are shown to clients with a token only."""
     paths = ("/dashboard/local", "/api/metrics/gate/summary?hours=24", "/api/metrics/quality/gate/recent")
     week = "/api/metrics/weekly/summary?week=" + site.get("/api/metrics/weekly/summary", week=this_week())["week"]
     for path in (*paths, week):
         answer = site.client.get(path)
         assert answer.status_code == 200, path
-        text = answer.text
-        assert [word for word in application_words if word in text] == [], path
+        body = answer.text
+        assert [text for text in confidential if text in body] == [], path
     known = "".join(site.client.get(path, headers=ADMIN).text for path in (*paths, week))
-    assert [word for word in application_words if word not in known] == []
+    assert [text for text in confidential if text not in known] == []
 
 
-def test_commands_that_read_the_api_show_the_admin_token(site: Site, application_words: list[str]) -> None:
-    """Then failures have their messages; it goes over TLS or to this machine only."""
+def test_commands_send_the_admin_token_to_the_api(site: Site, confidential: list[str]) -> None:
+    """With the admin token, failures have messages; the token is sent over TLS or to the loopback address only."""
     token = SecretStr(ADMIN["x-admin-token"])
     assert [one.message for one in MetricsApi(site.url, token).summary().top_failures] == ["word-of-a-job"]
     assert [one.message for one in MetricsApi(site.url).summary().top_failures] == [""]
@@ -299,14 +299,14 @@ def test_commands_that_read_the_api_show_the_admin_token(site: Site, application
 
 
 def this_week() -> str:
-    """Return the ISO week that runs."""
+    """Return the current ISO week."""
     year, week, _ = datetime.now(UTC).isocalendar()
     return f"{year}-W{week:02}"
 
 
 @pytest.fixture
-def application_words(site: Site, owner: Owner) -> list[str]:
-    """Let a job fail, a type be paused and a probe fail, each with a word that only readers should see."""
+def confidential(site: Site, owner: Owner) -> list[str]:
+    """Create a failed job, a pause and a failed probe, each with a text that only authorized clients may see."""
     failing(site.queue, JobError("timeout", "word-of-a-job"), payload={"url": "https://word-of-a-payload.example"})
     site.queue.pause("type", "browser", reason="word-of-a-pause", actor="word-of-an-operator")
     owner.execute(

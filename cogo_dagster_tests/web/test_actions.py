@@ -1,4 +1,4 @@
-"""Actions: who may, what they do, and that each is written down."""
+"""Actions of the API and the dashboard: authorization, effects, and the operations log."""
 
 import httpx
 import pytest
@@ -9,7 +9,7 @@ from cogo_dagster.settings import Settings
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.queue.steps import add, look, running_job
 from cogo_dagster_tests.web.conftest import ADMIN, TOKEN, Serve, Site
-from cogo_dagster_tests.web.scene import HTTP, TIMEOUT, failing
+from cogo_dagster_tests.web.population import HTTP, TIMEOUT, failing
 
 ACTIONS: list[tuple[str, Json]] = [
     ("/api/jobs/{id}/cancel", None),
@@ -28,8 +28,8 @@ each_action = pytest.mark.parametrize(("path", "body"), ACTIONS, ids=[path for p
 @pytest.mark.parametrize(
     "headers", [{}, {"x-admin-token": "wrong"}, {"x-admin-token": ""}, {"authorization": f"Bearer {TOKEN}"}]
 )
-def test_nobody_acts_without_the_token(site: Site, path: str, body: Json, headers: dict[str, str]) -> None:
-    """401, and nothing is done."""
+def test_actions_need_a_token(site: Site, path: str, body: Json, headers: dict[str, str]) -> None:
+    """Without a valid token, an action returns 401 and changes nothing."""
     job = failing(site.queue, TIMEOUT)
     answer = site.client.post(path.format(id=job), json=body, headers=headers)
     assert answer.status_code == 401
@@ -37,8 +37,10 @@ def test_nobody_acts_without_the_token(site: Site, path: str, body: Json, header
 
 
 @each_action
-def test_actions_are_closed_while_no_token_is_set(serve: Serve, settings: Settings, path: str, body: Json) -> None:
-    """403, also for whoever sends one."""
+def test_actions_are_disabled_without_a_token_on_the_server(
+    serve: Serve, settings: Settings, path: str, body: Json
+) -> None:
+    """While the server has no token, an action returns 403, whatever token is sent."""
     closed = settings.model_copy(update={"admin_token": None})
     with serve(settings=closed) as site:
         answer = site.client.post(path.format(id=add(site.queue)), json=body, headers=ADMIN)
@@ -46,16 +48,16 @@ def test_actions_are_closed_while_no_token_is_set(serve: Serve, settings: Settin
     assert "QUALITY_NOTIFY_ADMIN_TOKEN" in answer.json()["error"]
 
 
-def test_guessing_is_slowed_down(site: Site) -> None:
-    """The eleventh wrong token of a client within a minute is told to wait; the right one never is."""
+def test_wrong_tokens_are_rate_limited(site: Site) -> None:
+    """The eleventh wrong token in a minute gets 429 with Retry-After; the valid token is never rate-limited."""
     wrong = [site.client.post("/api/dlq/replay", json={}, headers={"x-admin-token": str(n)}) for n in range(11)]
     assert [answer.status_code for answer in wrong] == [401] * 10 + [429]
     assert 0 < int(wrong[-1].headers["retry-after"]) <= 61
     assert site.client.post("/api/dlq/replay", json={}, headers=ADMIN).status_code == 200
 
 
-def test_a_cancel_is_done_and_written_down(site: Site) -> None:
-    """A queued job ends at once; the log says who did it, once."""
+def test_a_cancel_is_logged_once(site: Site) -> None:
+    """A queued job is cancelled at once; the second request changes nothing and is not logged."""
     job = add(site.queue)
     assert site.post(f"/api/jobs/{job}/cancel")["status"] == "cancelled"
     assert site.post(f"/api/jobs/{job}/cancel")["status"] == "cancelled"
@@ -63,21 +65,21 @@ def test_a_cancel_is_done_and_written_down(site: Site) -> None:
     assert (entry["operation"], entry["actor"], entry["filter"]["job_id"]) == ("cancel_job", "api:tester", str(job))
 
 
-def test_a_running_job_is_asked_to_stop(site: Site) -> None:
-    """It runs on until its worker learns of it."""
+def test_cancelling_a_running_job_requests_cancellation(site: Site) -> None:
+    """The job stays running, with `cancel_requested` set."""
     job = running_job(site.queue)
     answer = site.post(f"/api/jobs/{job.id}/cancel")
     assert (answer["status"], answer["cancel_requested"]) == ("running", True)
 
 
-def test_an_ended_job_cannot_be_cancelled(site: Site) -> None:
-    """409 and why."""
+def test_a_finished_job_cannot_be_cancelled(site: Site) -> None:
+    """Cancelling a failed job returns 409 with a message."""
     job = failing(site.queue, TIMEOUT)
     assert "cannot be cancelled" in site.post(f"/api/jobs/{job}/cancel", status=409)["error"]
 
 
-def test_a_retry_puts_the_job_back(site: Site) -> None:
-    """Under its own id, with one attempt granted, or counted from zero."""
+def test_a_retry_requeues_the_job(site: Site) -> None:
+    """The job keeps its id, with one more attempt allowed, or with the attempts reset."""
     first, second = failing(site.queue, TIMEOUT), failing(site.queue, TIMEOUT)
     assert site.post(f"/api/jobs/{first}/retry")["changed"] == 1
     assert site.post(f"/api/jobs/{second}/retry", {"reset_attempts": True})["changed"] == 1
@@ -88,8 +90,8 @@ def test_a_retry_puts_the_job_back(site: Site) -> None:
     assert "only failed jobs can be retried" in site.post(f"/api/jobs/{first}/retry", status=409)["error"]
 
 
-def test_a_bulk_replay_is_a_dry_run_first(site: Site) -> None:
-    """The preview counts and writes nothing; then exactly those of the cause are replayed, once."""
+def test_a_bulk_replay_is_a_dry_run_by_default(site: Site) -> None:
+    """The dry run counts and changes nothing; then exactly the jobs of the cause are replayed, once."""
     for _ in range(3):
         failing(site.queue, HTTP)
     failing(site.queue, TIMEOUT)
@@ -105,14 +107,14 @@ def test_a_bulk_replay_is_a_dry_run_first(site: Site) -> None:
 
 
 def test_a_bulk_retry_respects_its_limit(site: Site) -> None:
-    """Two of three, oldest failure first."""
+    """With a limit of two, the two oldest of three failures are retried."""
     jobs = [failing(site.queue, TIMEOUT) for _ in range(3)]
     assert site.post("/api/jobs/retry", {"limit": 2, "dry_run": False})["changed"] == 2
     assert [look(site.queue, job)["status"] for job in jobs] == ["queued", "queued", "failed"]
 
 
-def test_a_pause_and_its_end_are_written_down(site: Site) -> None:
-    """The second of each changes nothing."""
+def test_pause_and_resume_are_logged_once(site: Site) -> None:
+    """A repeated pause or resume changes nothing and is not logged."""
     what = {"kind": "type", "name": "browser"}
     assert [site.post("/api/pause", what | {"reason": "night"})["changed"] for _ in range(2)] == [True, False]
     assert [site.post("/api/resume", what)["changed"] for _ in range(2)] == [True, False]
@@ -130,15 +132,15 @@ def test_a_pause_and_its_end_are_written_down(site: Site) -> None:
         ("/api/dlq/replay", {"fingerprint": "a\u0000b"}),
     ],
 )
-def test_bad_input_is_one_sentence(site: Site, path: str, body: Json) -> None:
-    """422, and what cannot be taken."""
-    sentence = site.post(path, body, status=422)["error"]
-    assert sentence.endswith((".", "…"))
-    assert "\n" not in sentence
+def test_invalid_input_is_rejected_with_a_message(site: Site, path: str, body: Json) -> None:
+    """Invalid input returns 422 with a one-line message."""
+    message = site.post(path, body, status=422)["error"]
+    assert message.endswith((".", "…"))
+    assert "\n" not in message
 
 
-def test_a_form_of_another_site_is_refused(site: Site) -> None:
-    """A session alone is no proof: the form must be ours."""
+def test_a_form_of_another_site_is_rejected(site: Site) -> None:
+    """A session is not enough: the form must come from the same origin."""
     token = {"token": TOKEN, "name": "Anna"}
     own = {"origin": site.url}
     with httpx.Client(base_url=site.url) as browser:
@@ -162,7 +164,7 @@ def test_a_form_of_another_site_is_refused(site: Site) -> None:
 
 
 def test_a_session_ends_with_its_token(serve: Serve, settings: Settings) -> None:
-    """A cookie of the old token opens nothing once there is a new one, nor does one that was tampered with."""
+    """A session of the admin token ends when the token is changed; a modified cookie is invalid."""
     with serve() as site:
         answer = site.client.post("/dashboard/login", data={"token": TOKEN}, headers={"origin": site.url})
         cookie = answer.cookies["cogo_session"]
@@ -178,7 +180,7 @@ def test_a_session_ends_with_its_token(serve: Serve, settings: Settings) -> None
 
 
 def test_a_week_is_announced_once(site: Site, owner: Owner) -> None:
-    """However often it is asked; the log of alerts has it, for every target."""
+    """Repeated requests announce a week once; the alerts list it, with a delivery to every target."""
     owner.execute(
         "insert into public.alert_targets (target, first_seen_at, last_seen_at) values ('slack', now(), now())"
     )
@@ -198,7 +200,7 @@ def test_a_week_is_announced_once(site: Site, owner: Owner) -> None:
     assert site.post("/api/notify/weekly?week=2090-W01", status=404)["error"].endswith("has not begun.")
 
 
-def test_a_week_is_announced_by_nobody_without_the_token(site: Site) -> None:
-    """The protected endpoint of the runbook."""
+def test_announcing_a_week_needs_a_token(site: Site) -> None:
+    """Without a token, the request returns 401 and announces nothing."""
     assert site.client.post("/api/notify/weekly").status_code == 401
     assert site.get("/api/alerts")["alerts"] == []

@@ -1,4 +1,4 @@
-"""The API's reads: pages with cursors, whole jobs, bytes on click, numbers for Prometheus."""
+"""Reads of the API: pages with cursors, jobs with details, content of artifacts, metrics for Prometheus."""
 
 import re
 from uuid import UUID, uuid4
@@ -11,11 +11,11 @@ from cogo_dagster.queue.model import Json
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.queue.steps import a_worker, add, register, running_job, take
 from cogo_dagster_tests.web.conftest import ADMIN, Site
-from cogo_dagster_tests.web.scene import HTTP, PIXEL, Scene, failing
+from cogo_dagster_tests.web.population import HTTP, PIXEL, Population, failing
 
 
 def all_pages(site: Site, path: str, name: str, **parameters: Json) -> list[Json]:
-    """Follow the cursor to the end."""
+    """Return the rows of all pages."""
     rows: list[Json] = []
     before: str | None = ""
     while before is not None:
@@ -26,8 +26,8 @@ def all_pages(site: Site, path: str, name: str, **parameters: Json) -> list[Json
     return rows
 
 
-def test_the_cursor_of_jobs_leads_past_every_job_once(site: Site) -> None:
-    """Pages of two, newest first, until there is no next one."""
+def test_the_cursor_of_jobs_visits_every_job_once(site: Site) -> None:
+    """Pages of two jobs, newest first, up to the page without a next one."""
     ids = [str(add(site.queue)) for _ in range(5)]
     assert [row["id"] for row in all_pages(site, "/api/jobs", "jobs", limit=2)] == ids[::-1]
 
@@ -47,15 +47,15 @@ def test_the_cursor_of_jobs_leads_past_every_job_once(site: Site) -> None:
         ({"error": "no_such_class"}, set()),
     ],
 )
-def test_jobs_are_found_by_what_is_asked(site: Site, scene: Scene, filters: Json, found: set[str]) -> None:
-    """Each filter, alone and with another, finds the jobs it says and no other of the scene."""
-    ours = {str(getattr(scene, name)): name for name in ("done", "dead", "running", "waiting", "queued")}
+def test_filters_find_the_matching_jobs(site: Site, populated: Population, filters: Json, found: set[str]) -> None:
+    """Each filter, alone or combined, finds exactly the matching jobs."""
+    ours = {str(getattr(populated, name)): name for name in ("done", "dead", "running", "waiting", "queued")}
     rows = all_pages(site, "/api/jobs", "jobs", limit=200, since_seconds=600, **filters)
     assert {ours[row["id"]] for row in rows if row["id"] in ours} == found
 
 
 def test_jobs_are_found_by_the_device_that_claimed_them(site: Site, queue: Queue) -> None:
-    """The worker's host names its jobs."""
+    """The filter `device` matches the host name of the worker that claimed a job."""
     worker = a_worker("w")
     register(queue, worker)
     other, mine = add(queue, type="figma"), add(queue)
@@ -65,8 +65,8 @@ def test_jobs_are_found_by_the_device_that_claimed_them(site: Site, queue: Queue
     assert str(other) not in str(rows)
 
 
-def test_a_rare_filter_looks_at_so_many_jobs_and_says_how_far_it_came(site: Site, owner: Owner) -> None:
-    """21,000 jobs of others: the first page is empty but has a cursor, which leads to the one."""
+def test_a_search_stops_after_20000_jobs(site: Site, owner: Owner) -> None:
+    """After 21,000 other jobs, the first page is empty, reports how far it searched, and its cursor finds the job."""
     rare = add(site.queue, "figma")
     owner.execute(
         "insert into public.jobs (id, type, status, attempts, finished_at)"
@@ -80,28 +80,28 @@ def test_a_rare_filter_looks_at_so_many_jobs_and_says_how_far_it_came(site: Site
     assert (second["next"], second["looked_until"]) == (None, None)
 
 
-def test_a_whole_job_says_why_it_is_where_it_is(site: Site, scene: Scene) -> None:
-    """A job that waits, with its payload, and no attempt yet."""
-    job = site.get(f"/api/jobs/{scene.waiting}")
+def test_a_job_has_the_reason_for_its_state(site: Site, populated: Population) -> None:
+    """A queued job that is not due has its payload, the reason why it waits, and no attempts."""
+    job = site.get(f"/api/jobs/{populated.waiting}")
     assert re.fullmatch(r"waits \d min for its time", job["why"])
     assert job["payload"] == {"url": "https://later.example.com/"}
     assert job["attempt_list"] == []
 
 
-def test_a_whole_job_has_its_attempts_and_files(site: Site, scene: Scene) -> None:
-    """The attempt that failed for good, and the files that a success left."""
-    dead = site.get(f"/api/jobs/{scene.dead}/attempts")
+def test_a_job_has_its_attempts_and_artifacts(site: Site, populated: Population) -> None:
+    """A dead-lettered job has its attempt with the error; a succeeded one has its artifacts, without storage keys."""
+    dead = site.get(f"/api/jobs/{populated.dead}/attempts")
     assert [(one["number"], one["outcome"], one["error"]["class"]) for one in dead] == [(1, "failed", "timeout")]
-    done = site.get(f"/api/jobs/{scene.done}")
+    done = site.get(f"/api/jobs/{populated.done}")
     assert {file["name"] for file in done["artifacts"]} == {"data.json", "page.html", "screenshot.png", "trace.zip"}
     assert not any("storage_key" in file for file in done["artifacts"])
 
 
 def test_an_unknown_job_is_not_found(site: Site) -> None:
-    """404 and one sentence."""
+    """An unknown id returns 404 with a message."""
     answer = site.read(f"/api/jobs/{uuid4()}")
     assert answer.status_code == 404
-    assert answer.json()["error"].startswith("There is no job ")
+    assert answer.json()["error"].endswith("It may have been purged; check the id.")
 
 
 @pytest.mark.parametrize(
@@ -113,11 +113,11 @@ def test_an_unknown_job_is_not_found(site: Site) -> None:
         ("trace.zip", "application/octet-stream", "attachment"),
     ],
 )
-def test_bytes_are_shown_only_where_nothing_in_them_can_run(
-    site: Site, scene: Scene, name: str, kind: str, disposition: str
+def test_only_content_that_cannot_run_scripts_is_shown_inline(
+    site: Site, populated: Population, name: str, kind: str, disposition: str
 ) -> None:
-    """A stranger's HTML is saved, never opened here; all of it is sandboxed and taken as what it says."""
-    [file] = [one for one in site.get(f"/api/jobs/{scene.done}")["artifacts"] if one["name"] == name]
+    """HTML is sent as an attachment; all content is sandboxed and has `nosniff`."""
+    [file] = [one for one in site.get(f"/api/jobs/{populated.done}")["artifacts"] if one["name"] == name]
     answer = site.read(file["content_url"])
     assert answer.headers["content-type"] == kind
     assert answer.headers["content-disposition"].startswith(f'{disposition}; filename="{name}"')
@@ -128,9 +128,9 @@ def test_bytes_are_shown_only_where_nothing_in_them_can_run(
         assert answer.content == PIXEL
 
 
-def test_a_file_that_is_gone_from_the_store_is_a_sentence(site: Site, scene: Scene) -> None:
-    """502 and no traceback."""
-    [file] = site.get("/api/artifacts", job_id=str(scene.done), limit=1)["artifacts"]
+def test_an_object_missing_in_the_store_is_a_502(site: Site, populated: Population) -> None:
+    """The response is 502 with a message."""
+    [file] = site.get("/api/artifacts", job_id=str(populated.done), limit=1)["artifacts"]
     [row] = site.queue.get_artifacts([UUID(file["id"])])
     site.application.store.delete(row.document["storage_key"])
     answer = site.read(file["content_url"])
@@ -138,14 +138,14 @@ def test_a_file_that_is_gone_from_the_store_is_a_sentence(site: Site, scene: Sce
     assert "cannot be read" in answer.json()["error"]
 
 
-def test_the_cursor_of_artifacts_leads_past_every_file_once(site: Site, scene: Scene) -> None:
-    """Four files that were made in one statement, one at a time."""
-    rows = all_pages(site, "/api/artifacts", "artifacts", limit=1, job_id=str(scene.done))
+def test_the_cursor_of_artifacts_visits_every_artifact_once(site: Site, populated: Population) -> None:
+    """Four artifacts with the same creation time, in pages of one."""
+    rows = all_pages(site, "/api/artifacts", "artifacts", limit=1, job_id=str(populated.done))
     assert len({row["id"] for row in rows}) == len(rows) == 4
 
 
-def test_the_cursor_of_dead_letters_leads_past_every_letter_once(site: Site, scene: Scene) -> None:
-    """Five letters of three causes: two hosts that answer with other statuses are apart."""
+def test_the_cursor_of_the_dlq_visits_every_job_once(site: Site, populated: Population) -> None:
+    """Five dead-lettered jobs of three causes; errors with different HTTP statuses are different causes."""
     rows = all_pages(site, "/api/dlq", "dead_letters", limit=2)
     assert len({row["job_id"] for row in rows}) == len(rows) == 5
     causes = site.get("/api/dlq/incidents")["incidents"]
@@ -158,8 +158,8 @@ def test_the_cursor_of_dead_letters_leads_past_every_letter_once(site: Site, sce
     assert len(one_cause) == 3
 
 
-def test_the_cursor_of_workers_leads_past_every_start_once(site: Site, queue: Queue) -> None:
-    """Three starts, newest first."""
+def test_the_cursor_of_workers_visits_every_start_once(site: Site, queue: Queue) -> None:
+    """Three workers, newest first, in pages of one."""
     workers = [a_worker(f"w{number}") for number in range(3)]
     for worker in workers:
         register(queue, worker)
@@ -169,16 +169,16 @@ def test_the_cursor_of_workers_leads_past_every_start_once(site: Site, queue: Qu
 
 
 @pytest.mark.parametrize("cursor", ["x", "W10", "WzEsMl0", "eyJhIjoxfQ"])
-def test_a_cursor_of_somebody_elses_is_refused(site: Site, cursor: str) -> None:
-    """404 and what to do."""
+def test_an_invalid_cursor_is_rejected(site: Site, cursor: str) -> None:
+    """An invalid cursor returns 404 with a message."""
     for path in ("/api/dlq", "/api/artifacts", "/api/workers", "/api/operations"):
         answer = site.read(path, before=cursor)
         assert answer.status_code == 404
-        assert "take `next`" in answer.json()["error"]
+        assert "Pass `next`" in answer.json()["error"]
 
 
-def test_prometheus_reads_the_queue_and_no_id(site: Site, scene: Scene) -> None:
-    """Gauges, counters and a histogram with cumulative buckets; no job's id anywhere."""
+def test_prometheus_metrics_have_no_job_ids(site: Site, populated: Population) -> None:
+    """Gauges, counters and a histogram with cumulative buckets, without ids."""
     text = site.read("/metrics").text
     families = {family.name: family for family in text_string_to_metric_families(text)}
     values = {name: family.samples[0].value for name, family in families.items() if len(family.samples) == 1}
@@ -194,16 +194,16 @@ def test_prometheus_reads_the_queue_and_no_id(site: Site, scene: Scene) -> None:
     assert not re.search(r"[0-9a-f]{8}-[0-9a-f]{4}", text)
 
 
-def test_prometheus_may_ask_for_openmetrics(site: Site) -> None:
-    """The newer text format ends in a mark of its own."""
+def test_metrics_are_available_as_openmetrics(site: Site) -> None:
+    """With the Accept header of OpenMetrics, the response has its content type and end marker."""
     wanted = {"accept": "application/openmetrics-text; version=1.0.0"}
     answer = site.client.get("/metrics", headers=ADMIN | wanted)
     assert answer.headers["content-type"].startswith("application/openmetrics-text")
     assert answer.text.endswith("# EOF\n")
 
 
-def test_history_has_every_hour_and_counts_what_ended(site: Site, scene: Scene) -> None:
-    """24 hours without gaps, and as many failures as the strip says or fewer by those before the first full hour."""
+def test_history_has_every_hour_and_counts_finished_jobs(site: Site, populated: Population) -> None:
+    """24 hours without gaps, whose sums equal those of the families."""
     history = site.get("/api/metrics/jobs/history")
     assert len(history["hours"]) == 24
     ended = sum(hour["succeeded"] + hour["failed"] for hour in history["hours"])
@@ -213,7 +213,7 @@ def test_history_has_every_hour_and_counts_what_ended(site: Site, scene: Scene) 
 
 
 def test_counts_are_exact_up_to_ten_thousand(site: Site, owner: Owner) -> None:
-    """Beyond it, the planner's estimate, marked as one."""
+    """Above 10,000, a count is the planner's estimate and marked as inexact."""
     owner.execute(
         "insert into public.jobs (type, status, attempts, finished_at)"
         " select 'browser', 'succeeded', 1, now() from generate_series(1, 12000); "
@@ -227,7 +227,7 @@ def test_counts_are_exact_up_to_ten_thousand(site: Site, owner: Owner) -> None:
     assert 11_000 < counts["succeeded"]["count"] < 13_000
 
 
-def test_healthz_and_readyz_answer(site: Site) -> None:
-    """The process, and the database's release."""
+def test_healthz_and_readyz_respond(site: Site) -> None:
+    """/healthz reports the process, /readyz the release of the database."""
     assert site.get("/healthz") == {"status": "ok"}
     assert site.get("/readyz")["release"] >= 3

@@ -1,4 +1,4 @@
-"""The dashboard in a real browser: pages, keys, actions, live updates, and what strangers sent."""
+"""The dashboard in a real browser: pages, keyboard shortcuts, actions, live updates, and untrusted content."""
 
 import re
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.npm import npm_package
 from cogo_dagster_tests.queue.steps import add, look, running_job, settle, take_one
 from cogo_dagster_tests.web.conftest import ADMIN, TOKEN, Serve, Site, logged_in
-from cogo_dagster_tests.web.scene import Scene, gate_history, with_files
+from cogo_dagster_tests.web.population import Population, gate_history, with_files
 
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
@@ -27,57 +27,57 @@ PAGES = {
     "dead job": "/dashboard/jobs/{dead}",
     "running job": "/dashboard/jobs/{running}",
     "waiting job": "/dashboard/jobs/{waiting}",
-    "dead letters": "/dashboard/dlq",
+    "dead-letter queue": "/dashboard/dlq",
     "replay": "/dashboard/dlq/replay",
     "workers": "/dashboard/workers",
     "alerts": "/dashboard/alerts",
     "log": "/dashboard/log",
     "login": "/dashboard/login",
-    "not here": "/dashboard/jobs/01234567-89ab-7def-8123-456789abcdef",
+    "not found": "/dashboard/jobs/01234567-89ab-7def-8123-456789abcdef",
 }
 
 each_page = pytest.mark.parametrize("path", PAGES.values(), ids=list(PAGES))
 
 
 @pytest.fixture
-def trouble() -> list[str]:
-    """Collect what a page should never say: errors, refused scripts, dialogs."""
+def errors() -> list[str]:
+    """Collect what a page must not cause: errors, blocked scripts, dialogs."""
     return []
 
 
 @pytest.fixture
-def page(browser: Browser, site: Site, trouble: list[str]) -> Iterator[Page]:
-    """Open a tab whose addresses begin at the server, and note every complaint."""
+def page(browser: Browser, site: Site, errors: list[str]) -> Iterator[Page]:
+    """Open a page on the server, and fail the test if it causes errors."""
     context = browser.new_context(base_url=site.url, viewport={"width": 1280, "height": 800})
     logged_in(context, site)
     page = context.new_page()
-    watch(page, trouble)
+    watch(page, errors)
     yield page
     context.close()
-    assert trouble == []
+    assert errors == []
 
 
-def watch(page: Page, trouble: list[str]) -> None:
-    """Note every complaint of a page."""
-    page.on("pageerror", lambda error: trouble.append(f"error {error}"))
-    page.on("dialog", lambda dialog: note_dialog(dialog, trouble))
-    page.on("console", lambda message: note_console(message, trouble))
+def watch(page: Page, errors: list[str]) -> None:
+    """Record the errors of a page."""
+    page.on("pageerror", lambda error: errors.append(f"error {error}"))
+    page.on("dialog", lambda dialog: note_dialog(dialog, errors))
+    page.on("console", lambda message: note_console(message, errors))
 
 
-def note_dialog(dialog: Dialog, trouble: list[str]) -> None:
-    """A script ran that is not ours."""
-    trouble.append(f"dialog {dialog.message}")
+def note_dialog(dialog: Dialog, errors: list[str]) -> None:
+    """Record a dialog: only an injected script opens one."""
+    errors.append(f"dialog {dialog.message}")
     dialog.dismiss()
 
 
-def note_console(message: ConsoleMessage, trouble: list[str]) -> None:
-    """Refused scripts and styles are errors; answers that a test asks for are not."""
+def note_console(message: ConsoleMessage, errors: list[str]) -> None:
+    """Record console errors, such as blocked scripts, but not the statuses that tests expect."""
     if message.type == "error" and not re.search(r"status of 40[14]", message.text):
-        trouble.append(f"{message.type} {message.text}")
+        errors.append(f"{message.type} {message.text}")
 
 
 def log_in(page: Page, token: str = TOKEN) -> None:
-    """Show the token, as Anna."""
+    """Log in as Anna."""
     page.context.clear_cookies()
     page.goto("/dashboard/login?next=/dashboard/jobs")
     page.get_by_label("Admin token").fill(token)
@@ -85,20 +85,20 @@ def log_in(page: Page, token: str = TOKEN) -> None:
     page.get_by_role("button", name="Log in").click()
 
 
-def address(path: str, scene: Scene) -> str:
-    """Fill a path in."""
-    return path.format(**{name: getattr(scene, name) for name in ("done", "dead", "running", "waiting")})
+def address(path: str, populated: Population) -> str:
+    """Insert the ids of the test data into a path."""
+    return path.format(**{name: getattr(populated, name) for name in ("done", "dead", "running", "waiting")})
 
 
 @each_page
-def test_pages_are_accessible(site: Site, scene: Scene, browser: Browser, path: str) -> None:
-    """axe-core finds nothing, wide or on a phone, light or dark, and nothing is wider than 360 pixels."""
+def test_pages_are_accessible(site: Site, populated: Population, browser: Browser, path: str) -> None:
+    """axe-core finds no violation, wide and narrow, light and dark, and no page is wider than the viewport."""
     gate_history(site.application)
     axe = (npm_package("axe-core") / "axe.min.js").read_text(encoding="utf-8")
-    context = browser.new_context(base_url=site.url, bypass_csp=True)  # for axe, which is put in as a script
+    context = browser.new_context(base_url=site.url, bypass_csp=True)  # axe is injected as a script
     page = context.new_page()
     log_in(page)
-    page.goto(address(path, scene))
+    page.goto(address(path, populated))
     page.evaluate(axe)
     for width, height in ((1280, 800), (360, 740)):
         page.set_viewport_size({"width": width, "height": height})
@@ -110,20 +110,20 @@ def test_pages_are_accessible(site: Site, scene: Scene, browser: Browser, path: 
     context.close()
 
 
-def test_pages_load_nothing_from_elsewhere(page: Page, scene: Scene, site: Site) -> None:
-    """Every request goes to this server, and no script or style stands in a page."""
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+def test_pages_load_nothing_from_other_origins(page: Page, populated: Population, site: Site) -> None:
+    """All requests go to this server, and pages contain no inline script or style."""
+    requested: list[str] = []
+    page.on("request", lambda request: requested.append(request.url))
     for name, path in PAGES.items():
-        page.goto(address(path, scene))
+        page.goto(address(path, populated))
         assert page.locator("[style]").count() == 0, name
         assert page.locator("script:not([src])").count() == 0, name
-    assert len(asked) > len(PAGES)
-    assert [url for url in asked if not url.startswith((site.url, "data:"))] == []
+    assert len(requested) > len(PAGES)
+    assert [url for url in requested if not url.startswith((site.url, "data:"))] == []
 
 
-def test_the_strip_leads_to_the_lists_behind_its_numbers(page: Page, scene: Scene) -> None:
-    """Each number is a link, and the list shows as many."""
+def test_the_numbers_link_to_matching_lists(page: Page, populated: Population) -> None:
+    """Each number at the top links to a search with as many results."""
     for tile, heading in (("Failed", "status:failed"), ("Running", "status:running"), ("Queued", "status:queued")):
         page.goto("/dashboard/local")
         number = page.locator(".tile", has_text=tile).locator("b").inner_text()
@@ -132,8 +132,8 @@ def test_the_strip_leads_to_the_lists_behind_its_numbers(page: Page, scene: Scen
         expect(page.locator(".rows > li")).to_have_count(int(number))
 
 
-def test_a_search_is_kept_in_the_address_and_taken_apart_by_its_chips(page: Page, scene: Scene) -> None:
-    """Type, look, take a filter away."""
+def test_a_search_is_in_the_address_and_its_filters_can_be_removed(page: Page, populated: Population) -> None:
+    """A search sets the address and shows its filters; removing a filter changes the results."""
     page.goto("/dashboard/jobs")
     page.keyboard.press("/")
     page.keyboard.type("type:browser status:failed error:timeout")
@@ -144,18 +144,18 @@ def test_a_search_is_kept_in_the_address_and_taken_apart_by_its_chips(page: Page
     page.locator(".chip", has_text="error:timeout").click()
     expect(page.locator(".rows > li")).to_have_count(17)
     page.goto("/dashboard/jobs?q=status:nonsense")
-    expect(page.locator(".banner")).to_contain_text("'nonsense' is no status")
+    expect(page.locator(".banner")).to_contain_text("Unknown status 'nonsense'")
 
 
-def test_an_id_in_the_search_leads_to_its_job(page: Page, scene: Scene) -> None:
-    """Pasted whole."""
-    page.goto(f"/dashboard/jobs?q={scene.dead}")
-    expect(page).to_have_url(re.compile(f"/dashboard/jobs/{scene.dead}"))
+def test_searching_an_id_opens_its_job(page: Page, populated: Population) -> None:
+    """A search for a full id redirects to the job's page."""
+    page.goto(f"/dashboard/jobs?q={populated.dead}")
+    expect(page).to_have_url(re.compile(f"/dashboard/jobs/{populated.dead}"))
     expect(page.locator(".why")).to_contain_text("has failed")
 
 
-def test_keys_move_through_rows_and_pages(page: Page, scene: Scene) -> None:
-    """j, j, Enter opens the second job; g d goes to the dead letters; ? explains."""
+def test_keyboard_shortcuts_move_through_rows_and_pages(page: Page, populated: Population) -> None:
+    """j, j, Enter opens the second job; g d opens the dead-letter queue; ? opens the help."""
     page.goto("/dashboard/jobs")
     second = page.locator("[data-row]").nth(1).get_attribute("href")
     page.keyboard.press("j")
@@ -169,9 +169,9 @@ def test_keys_move_through_rows_and_pages(page: Page, scene: Scene) -> None:
     expect(page.get_by_role("dialog")).to_be_visible()
 
 
-def test_a_job_shows_what_it_left(page: Page, scene: Scene) -> None:
-    """The screenshot is there, HTML is read as text, data too, and the trace opens in Playwright's viewer."""
-    page.goto(f"/dashboard/jobs/{scene.done}")
+def test_a_job_shows_its_artifacts(page: Page, populated: Population) -> None:
+    """The screenshot is shown as an image, HTML and JSON as text."""
+    page.goto(f"/dashboard/jobs/{populated.done}")
     assert page.locator(".shot img").evaluate("image => image.decode().then(() => image.naturalWidth)") == 1
     page.get_by_text("HTML source").click()
     expect(page.locator("pre", has_text="<title>Example</title>")).to_be_visible()
@@ -179,26 +179,26 @@ def test_a_job_shows_what_it_left(page: Page, scene: Scene) -> None:
     expect(page.locator("#timeline")).to_contain_text("Attempt 1 succeeded")
 
 
-def test_a_wrong_token_opens_nothing(page: Page, scene: Scene, site: Site) -> None:
-    """The page says so, and a job's page asks for a token again."""
+def test_a_wrong_token_does_not_log_in(page: Page, populated: Population, site: Site) -> None:
+    """The login page shows an error, and other pages still require a login."""
     log_in(page, "wrong")
-    expect(page.locator("#problem")).to_contain_text("This admin token is wrong")
-    page.goto(f"/dashboard/jobs/{scene.dead}")
+    expect(page.locator("#problem")).to_contain_text("The token is wrong")
+    page.goto(f"/dashboard/jobs/{populated.dead}")
     expect(page.get_by_role("heading", level=1)).to_have_text("Log in")
 
 
-def test_a_job_is_cancelled_retried_and_replayed(page: Page, scene: Scene, site: Site) -> None:
-    """Each by its button, each said and written down with the operator's name."""
+def test_a_job_is_cancelled_retried_and_replayed(page: Page, populated: Population, site: Site) -> None:
+    """Each button works, shows a message, and is logged under the operator's name."""
     log_in(page)
-    page.goto(f"/dashboard/jobs/{scene.waiting}")
+    page.goto(f"/dashboard/jobs/{populated.waiting}")
     page.get_by_role("button", name="Cancel").click()
-    expect(page.get_by_role("status")).to_contain_text("The job is cancelled.")
+    expect(page.get_by_role("status")).to_contain_text("Job cancelled.")
     expect(page.locator("h1 .status")).to_have_text("cancelled")
-    page.goto(f"/dashboard/jobs/{scene.dead}")
+    page.goto(f"/dashboard/jobs/{populated.dead}")
     page.get_by_role("button", name="Retry").click()
     expect(page.locator("h1 .status")).to_have_text("queued")
-    [letter] = site.queue.list_dlq(max_jobs=1)
-    page.goto(f"/dashboard/jobs/{letter.document['job_id']}")
+    [dead_lettered] = site.queue.list_dlq(max_jobs=1)
+    page.goto(f"/dashboard/jobs/{dead_lettered.document['job_id']}")
     page.get_by_role("button", name="Replay as a new job").click()
     expect(page.locator("#facts")).to_contain_text("Replay of")
     page.goto("/dashboard/log")
@@ -206,25 +206,25 @@ def test_a_job_is_cancelled_retried_and_replayed(page: Page, scene: Scene, site:
     assert {one.document["actor"] for one in site.queue.list_operations(max_operations=3)} == {"web:Anna"}
 
 
-def test_all_dead_letters_of_a_cause_are_replayed_after_a_preview(page: Page, scene: Scene, site: Site) -> None:
-    """The preview counts and lists them; the button does it; the others stay."""
+def test_all_jobs_of_a_cause_are_replayed_after_a_preview(page: Page, populated: Population, site: Site) -> None:
+    """The preview counts and lists the jobs; the button replays them and no others."""
     log_in(page)
     page.goto("/dashboard/dlq")
     page.locator(".cause", has_text="answered 502").get_by_role("link", name="Replay all").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Replay 3 dead letters?")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Replay 3 dead-lettered jobs?")
     expect(page.locator(".rows > li")).to_have_count(3)
     assert site.queue.list_operations(operation="replay_dlq") == []
     page.get_by_role("button", name="Replay 3 now").click()
-    expect(page.get_by_role("status")).to_contain_text("3 replayed as new jobs.")
+    expect(page.get_by_role("status")).to_contain_text("Jobs replayed: 3.")
     expect(page.locator(".cause")).to_have_count(2)
 
 
 def test_a_type_is_paused_and_resumed(page: Page, site: Site) -> None:
-    """From the workers' page; every page warns meanwhile."""
+    """A pause on the workers' page shows a banner on other pages until it is resumed."""
     log_in(page)
     page.goto("/dashboard/workers")
     page.get_by_label("Name").fill("browser")
-    page.get_by_label("Why").fill("the site is down")
+    page.get_by_label("Reason").fill("the site is down")
     page.get_by_role("button", name="Pause").click()
     expect(page.locator("#paused-list")).to_contain_text("the site is down")
     page.goto("/dashboard/local")
@@ -234,8 +234,8 @@ def test_a_type_is_paused_and_resumed(page: Page, site: Site) -> None:
     expect(page.locator("#paused-list")).to_contain_text("Nothing is paused.")
 
 
-def test_pages_follow_the_queue(page: Page, site: Site) -> None:
-    """A job comes, runs and ends: the strip, the list and the job's page show it without a reload."""
+def test_pages_update_live(page: Page, site: Site) -> None:
+    """A job appears, runs and finishes in the list without a reload."""
     page.goto("/dashboard/jobs")
     expect(page.locator("#live")).to_have_text("live")
     page.evaluate("window.untouched = true")
@@ -249,20 +249,20 @@ def test_pages_follow_the_queue(page: Page, site: Site) -> None:
     assert page.evaluate("window.untouched")
 
 
-def test_what_changes_before_a_page_follows_is_shown(page: Page, site: Site) -> None:
-    """A job that comes after the page was made and before it hears of changes appears all the same."""
+def test_a_change_before_the_event_stream_is_shown(page: Page, site: Site) -> None:
+    """A job that is enqueued after the page was rendered, before its event stream opens, appears."""
 
-    def add_then_go_on(route: Route) -> None:
+    def add_and_continue(route: Route) -> None:
         add(site.queue)
         route.continue_()
 
-    page.route("**/dashboard/live*", add_then_go_on)
+    page.route("**/dashboard/live*", add_and_continue)
     page.goto("/dashboard/jobs")
     expect(page.locator(".rows > li")).to_have_count(1)
 
 
-def test_a_page_that_is_paused_stays_as_it_is(page: Page, site: Site) -> None:
-    """P stops following; p again takes over what came meanwhile."""
+def test_a_paused_page_does_not_change(page: Page, site: Site) -> None:
+    """The key p pauses live updates; p again resumes them and shows what has changed."""
     page.goto("/dashboard/jobs")
     expect(page.locator("#live")).to_have_text("live")
     page.keyboard.press("p")
@@ -272,8 +272,8 @@ def test_a_page_that_is_paused_stays_as_it_is(page: Page, site: Site) -> None:
     expect(page.locator(".rows > li")).to_have_count(1)
 
 
-def test_a_page_polls_where_no_events_come(page: Page, site: Site) -> None:
-    """The stream is refused, as by a proxy: the page asks for itself every ten seconds."""
+def test_a_page_polls_without_an_event_stream(page: Page, site: Site) -> None:
+    """If the event stream is not available, the page fetches itself every ten seconds."""
     page.clock.install()
     page.route("**/dashboard/live*", lambda route: route.fulfill(status=204))
     page.goto("/dashboard/jobs")
@@ -283,8 +283,8 @@ def test_a_page_polls_where_no_events_come(page: Page, site: Site) -> None:
     expect(page.locator(".rows > li")).to_have_count(1)
 
 
-def test_the_theme_is_kept(page: Page, site: Site) -> None:
-    """T makes it dark, also after a reload."""
+def test_the_theme_is_saved(page: Page, site: Site) -> None:
+    """The key t switches to dark, which persists over a reload."""
     page.goto("/dashboard/jobs")
     page.keyboard.press("t")
     page.reload()
@@ -304,24 +304,24 @@ XSS = (
 
 
 @pytest.mark.parametrize("poison", XSS, ids=range(len(XSS)))
-def test_what_strangers_sent_is_only_text(page: Page, scene: Scene, site: Site, owner: Owner, poison: str) -> None:
-    """The text in every column of every table that can hold one: no dialog, no element of it, no refused script."""
+def test_untrusted_text_is_escaped(page: Page, populated: Population, site: Site, owner: Owner, poison: str) -> None:
+    """With the text in every possible column, no page opens a dialog, contains an element of it, or runs its script."""
     gate_history(site.application)
     taint(owner, poison)
     log_in(page)
-    job = look(site.queue, scene.dead)
+    job = look(site.queue, populated.dead)
     for path in PAGES.values():
-        page.goto(address(path, scene))
+        page.goto(address(path, populated))
         assert page.locator("img[src=x], iframe, a[href^='javascript'], [onload], [onerror]").count() == 0
     page.goto(f"/dashboard/dlq?fingerprint={job['id']}")
     for cause in site.queue.list_incidents():
         page.goto("/dashboard/dlq?fingerprint=" + (cause.document["fingerprint"] or ""))
-    page.goto(f"/dashboard/jobs/{scene.dead}")
+    page.goto(f"/dashboard/jobs/{populated.dead}")
     expect(page.locator("#payload")).to_contain_text("alert" if "alert" in poison else "7*7")
 
 
 def taint(owner: Owner, poison: str) -> None:
-    """Write a text into every column of text or JSON, where no constraint forbids it."""
+    """Write a text into every text and JSON column that accepts it."""
     columns = owner.execute(
         "select table_name, column_name, data_type from information_schema.columns"
         " where table_schema = 'public' and data_type in ('text', 'jsonb') and is_generated = 'NEVER'"
@@ -330,7 +330,7 @@ def taint(owner: Owner, poison: str) -> None:
     ).fetchall()
     tainted = 0
     for table, column, kind in columns:
-        # A status is one of five, a key is a place in the store, and a paused type is checked to be no pattern.
+        # These columns are validated: a status, a storage key, and a type without wildcards.
         if (table, column) in {("jobs", "status"), ("artifacts", "storage_key"), ("paused", "name")}:
             continue
         value = (
@@ -341,7 +341,7 @@ def taint(owner: Owner, poison: str) -> None:
         )
         arguments = [poison] * value.count("%s")
         if table == "worker_metrics":
-            continue  # numbers only: anything else is refused below
+            continue  # numeric; other values are rejected below
         try:
             owner.execute(f'update public.{table} set "{column}" = {value}'.encode(), arguments)
             tainted += 1
@@ -350,8 +350,8 @@ def taint(owner: Owner, poison: str) -> None:
     assert tainted > 40
 
 
-def test_the_log_in_never_leads_elsewhere(page: Page, site: Site) -> None:
-    """An address of another site as `next` leads to the overview."""
+def test_the_login_does_not_redirect_to_other_sites(page: Page, site: Site) -> None:
+    """If `next` is an address of another site, the login redirects to the overview."""
     for place in ("https://evil.example/", "//evil.example/", "/\\evil.example", "javascript:alert(1)"):
         page.context.clear_cookies()
         page.goto(f"/dashboard/login?next={place}")
@@ -360,8 +360,8 @@ def test_the_log_in_never_leads_elsewhere(page: Page, site: Site) -> None:
         expect(page).to_have_url(re.compile(f"^{re.escape(site.url)}/dashboard/local"))
 
 
-def test_a_hundred_thousand_jobs_are_a_page_of_fifty(page: Page, site: Site, owner: Owner) -> None:
-    """The list, the failed ones of them, and the overview come at once, with cursors."""
+def test_100000_jobs_are_paginated(page: Page, site: Site, owner: Owner) -> None:
+    """With 100,000 jobs, the list, a search and the overview show pages of fifty."""
     owner.execute(
         """insert into public.jobs (id, type, status, attempts, finished_at, error)
            select (lpad(to_hex((extract(epoch from now()) * 1000)::bigint - n), 12, '0') || '70008000'
@@ -385,10 +385,10 @@ def test_a_hundred_thousand_jobs_are_a_page_of_fifty(page: Page, site: Site, own
     expect(page.locator(".tile", has_text="Succeeded").locator("b")).to_have_text(re.compile(r"43.\d\d\d|42.\d\d\d"))
 
 
-def test_a_trace_opens_in_playwrights_own_viewer(
-    browser: Browser, site: Site, scene: Scene, tmp_path: Path, trouble: list[str]
+def test_a_trace_opens_in_playwrights_viewer(
+    browser: Browser, site: Site, populated: Population, tmp_path: Path, errors: list[str]
 ) -> None:
-    """A real trace, under a name that has no session, shows the action that made it."""
+    """A real trace opens on an origin without a session, and shows its action."""
     recorded = browser.new_context()
     recorded.tracing.start(screenshots=True, snapshots=True)
     tab = recorded.new_page()
@@ -401,7 +401,7 @@ def test_a_trace_opens_in_playwrights_own_viewer(
     job = with_files(site.queue, site.application.store, running_job(site.queue), folder, tmp_path / "made.zip")
     context = browser.new_context(base_url=site.url)
     page = context.new_page()
-    watch(page, trouble)
+    watch(page, errors)
     log_in(page)
     page.goto(f"/dashboard/jobs/{job}")
     with context.expect_page() as opened:
@@ -413,21 +413,21 @@ def test_a_trace_opens_in_playwrights_own_viewer(
     context.close()
 
 
-def test_a_database_that_is_down_is_a_sentence(serve: Serve, browser: Browser, site: Site) -> None:
-    """503, a page that says so, and no traceback; JSON for programs."""
+def test_an_unreachable_database_is_a_503(serve: Serve, browser: Browser, site: Site) -> None:
+    """Pages and the API respond with 503 and a message, without a traceback."""
 
-    def gone() -> None:
+    def unreachable() -> None:
         raise DatabaseUnavailable(
             "The database cannot be reached (Connection refused): start it, or check its address."
         )
 
-    with serve(open_it=gone) as broken:
+    with serve(open_it=unreachable) as broken:
         context = browser.new_context(base_url=broken.url)
         page = context.new_page()
         answer = page.goto("/dashboard/local")
         assert answer is not None
         assert answer.status == 503
-        expect(page.locator("#sentence")).to_have_text(re.compile("^The database cannot be reached"))
+        expect(page.locator("#message")).to_have_text(re.compile("^The database cannot be reached"))
         for path in ("/api/jobs", "/metrics", "/readyz", "/api/metrics/gate/summary"):
             refused = broken.client.get(path, headers=ADMIN)
             assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")

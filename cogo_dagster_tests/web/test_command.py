@@ -1,4 +1,4 @@
-"""`cogo web` and `cogo stats` as a user starts them, and a server whose database goes and comes back."""
+"""`cogo web` and `cogo stats` as processes, and a server during an outage of its database."""
 
 import json
 import os
@@ -32,14 +32,14 @@ from cogo_dagster_tests.web.conftest import ADMIN, TOKEN, Serve
 
 
 def environment(dsn: str, home: Path, **more: str) -> dict[str, str]:
-    """Return what the command gets, and nothing of the caller's settings."""
+    """Return the environment of a command, without the caller's settings."""
     return {"PATH": os.environ["PATH"], "HOME": str(home), "COGO_HOME": str(home), "COGO_DATABASE_URL": dsn} | more
 
 
-def cogo(dsn: str, home: Path, *words: str, **more: str) -> "subprocess.CompletedProcess[str]":
-    """Run a command to its end."""
+def cogo(dsn: str, home: Path, *arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command and wait for it."""
     return subprocess.run(
-        [PROGRAM, *words],
+        [PROGRAM, *arguments],
         cwd=PROJECT_ROOT,
         env=environment(dsn, home, **more),
         capture_output=True,
@@ -50,10 +50,10 @@ def cogo(dsn: str, home: Path, *words: str, **more: str) -> "subprocess.Complete
 
 
 @contextmanager
-def running(words: list[str], given: dict[str, str]) -> Iterator["subprocess.Popen[str]"]:
-    """Start a command; at the end it is gone."""
+def running(arguments: list[str], given: dict[str, str]) -> Iterator["subprocess.Popen[str]"]:
+    """Start a command; kill it at the end of the block."""
     process = subprocess.Popen(
-        [PROGRAM, *words], cwd=PROJECT_ROOT, env=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [PROGRAM, *arguments], cwd=PROJECT_ROOT, env=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     try:
         yield process
@@ -63,7 +63,7 @@ def running(words: list[str], given: dict[str, str]) -> Iterator["subprocess.Pop
 
 
 def document_of(process: "subprocess.Popen[str]") -> Json:
-    """Return the document that a server prints when it listens."""
+    """Return the JSON document that a server prints at start."""
     assert process.stdout is not None
     text = ""
     while not text.rstrip().endswith("}"):
@@ -74,7 +74,7 @@ def document_of(process: "subprocess.Popen[str]") -> Json:
 
 
 def test_the_command_serves_until_it_is_interrupted(dsn: str, tmp_path: Path) -> None:
-    """It prints its address as JSON, answers there, and Ctrl-C ends it."""
+    """The command prints its address as JSON, serves there, and ends on SIGINT."""
     with running(["web", "--port", "0", "--json"], environment(dsn, tmp_path)) as process:
         url = document_of(process)["url"]
         until_ready(httpx.Client(base_url=url))
@@ -82,20 +82,20 @@ def test_the_command_serves_until_it_is_interrupted(dsn: str, tmp_path: Path) ->
         assert process.wait(20) in (0, 130)
 
 
-def test_others_are_not_let_in_without_a_token(dsn: str, tmp_path: Path) -> None:
-    """It refuses to listen beyond this machine, and says what to set."""
+def test_listening_on_all_addresses_needs_a_token(dsn: str, tmp_path: Path) -> None:
+    """Without a token, `--host 0.0.0.0` is rejected with a message that names the setting."""
     done = cogo(dsn, tmp_path, "web", "--host", "0.0.0.0", "--port", "0")
     assert (done.returncode, done.stdout) == (2, "")
     assert "QUALITY_NOTIFY_ADMIN_TOKEN" in done.stderr
 
 
-def test_a_token_anywhere_lets_it_listen_for_others(dsn: str, tmp_path: Path) -> None:
-    """The vault's, or a named one: as good as the environment's."""
+def test_any_token_allows_listening_on_all_addresses(dsn: str, tmp_path: Path) -> None:
+    """The admin token in the vault, or an access token, is sufficient."""
     key = {"COGO_VAULT_KEYS": new_key()}
     places = (("vault", "set", "quality", "notify", "admin_token", TOKEN), ("tokens", "create", "anna"))
     undo = (("vault", "remove", "quality:notify:admin_token"), ("tokens", "revoke", "anna"))
-    for words, back in zip(places, undo, strict=True):
-        assert cogo(dsn, tmp_path, *words, **key).returncode == 0
+    for arguments, back in zip(places, undo, strict=True):
+        assert cogo(dsn, tmp_path, *arguments, **key).returncode == 0
         with running(
             ["web", "--host", "0.0.0.0", "--port", "0", "--json"], environment(dsn, tmp_path, **key)
         ) as process:
@@ -105,7 +105,7 @@ def test_a_token_anywhere_lets_it_listen_for_others(dsn: str, tmp_path: Path) ->
 
 
 def test_the_servers_output_has_no_secret(dsn: str, tmp_path: Path) -> None:
-    """Whatever was sent, right or wrong, well formed or not: no token, cookie or query is in what it writes."""
+    """Tokens, cookies and query strings, valid or not, do not appear in the output of the server."""
     given = environment(dsn, tmp_path, QUALITY_NOTIFY_ADMIN_TOKEN=TOKEN)
     with running(["web", "--port", "0", "--json"], given) as process:
         url = document_of(process)["url"]
@@ -128,28 +128,28 @@ def test_the_servers_output_has_no_secret(dsn: str, tmp_path: Path) -> None:
     assert [secret for secret in (TOKEN, cookie, "canary-of-a-query") if secret in out + err] == []
 
 
-def test_a_port_that_is_taken_is_a_sentence(dsn: str, tmp_path: Path) -> None:
-    """No traceback, exit code 2."""
+def test_a_port_in_use_is_reported(dsn: str, tmp_path: Path) -> None:
+    """The command ends with exit code 2 and a message without a traceback."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
         done = cogo(dsn, tmp_path, "web", "--port", port)
     assert done.returncode == 2
-    assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
+    assert f"Cannot listen on 127.0.0.1:{port}" in done.stderr
 
 
-def test_stats_are_the_dashboards_numbers(dsn: str, tmp_path: Path, serve: Serve) -> None:
-    """The same ones."""
+def test_stats_equal_the_dashboards_numbers(dsn: str, tmp_path: Path, serve: Serve) -> None:
+    """`cogo stats --json` and the API return the same numbers."""
     done = cogo(dsn, tmp_path, "stats", "--json")
-    said = json.loads(done.stdout)
+    printed = json.loads(done.stdout)
     with serve() as site:
-        assert {name: said[name] for name in said if name != "queued"} == site.get("/api/metrics/queue")
+        assert {name: printed[name] for name in printed if name != "queued"} == site.get("/api/metrics/queue")
 
 
 @pytest.mark.timeout(120)
-def test_a_database_that_goes_and_comes_back(tmp_path: Path) -> None:
-    """503 and a sentence while it is away, also when it is away at the start; then everything works again."""
+def test_the_server_recovers_from_outages_of_the_database(tmp_path: Path) -> None:
+    """Routes return 503 while the database is unreachable, at start or later, and work again afterwards."""
     with private_server() as server:
         server.start()
         dsn = server.dsn()
@@ -179,7 +179,7 @@ def test_a_database_that_goes_and_comes_back(tmp_path: Path) -> None:
 
 
 def until_ready(client: httpx.Client) -> None:
-    """Wait for the server to listen and to find its database."""
+    """Wait until the server is ready."""
     deadline = time.monotonic() + 30
     while not is_ready(client):
         assert time.monotonic() < deadline
@@ -187,7 +187,7 @@ def until_ready(client: httpx.Client) -> None:
 
 
 def test_the_server_delivers_alerts(dsn: str, queue: Queue, tmp_path: Path) -> None:
-    """With WEBHOOK_TYPE set: it needs no worker and no Dagster, and says what is wrong without ending."""
+    """With WEBHOOK_TYPE set, the server delivers alerts and calls the dead man's switch without reporting errors."""
     fail_job(queue)
     with receiving(anything) as receiver:
         given = load_settings(
@@ -198,42 +198,42 @@ def test_the_server_delivers_alerts(dsn: str, queue: Queue, tmp_path: Path) -> N
             WEBHOOK_ALLOWED_HOSTS=receiver.authority,
             COGO_DEADMAN_URL=receiver.url("/alive"),
         )
-        said: list[str] = []
+        reported: list[str] = []
         app = create_app(given)
-        with listening("127.0.0.1", 0) as listener, serving(app, listener), alerting(given, app, said.append, 0.02):
+        with listening("127.0.0.1", 0) as listener, serving(app, listener), alerting(given, app, reported.append, 0.02):
             until(lambda: {request.path for request in receiver.accepted} == {"/hook", "/alive"})
-    assert said == []
+    assert reported == []
     assert [request.path for request in receiver.accepted].count("/hook") == 1
 
 
-def test_a_target_without_its_address_is_an_error_at_the_start(dsn: str, tmp_path: Path) -> None:
-    """And not at the first alert."""
+def test_a_target_without_a_url_is_an_error_at_start(dsn: str, tmp_path: Path) -> None:
+    """`cogo web` ends with exit code 2 if the URL of a target is missing."""
     done = cogo(dsn, tmp_path, "web", "--port", "0", WEBHOOK_TYPE="slack")
     assert (done.returncode, "SLACK_WEBHOOK_URL is not set" in done.stderr) == (2, True)
 
 
-def test_a_database_that_is_away_is_told_past_it(tmp_path: Path) -> None:
-    """The server starts, keeps trying, and the targets hear of the outage."""
+def test_an_unreachable_database_is_reported_to_the_targets(tmp_path: Path) -> None:
+    """The loop keeps trying, and the targets are notified of the outage once."""
     with receiving(anything) as receiver:
         given = load_settings(
-            COGO_DATABASE_URL="postgresql://nobody@127.0.0.1:1/nothing",
+            COGO_DATABASE_URL="postgresql://unknown@127.0.0.1:1/nothing",
             COGO_HOME=str(tmp_path),
             WEBHOOK_TYPE="http",
             WEBHOOK_URL=receiver.url(),
             WEBHOOK_ALLOWED_HOSTS=receiver.authority,
         )
-        said: list[str] = []
-        loop = alert_loop(given, lambda: web_of_app(create_app(given)).backend.application.alerts, said.append)
+        reported: list[str] = []
+        loop = alert_loop(given, lambda: web_of_app(create_app(given)).backend.application.alerts, reported.append)
         with mock.patch("cogo_dagster.alerts.outage.time.time", side_effect=count(1_000_000, 60)):
             loop.once()
             loop.once()
         assert len(receiver.accepted) == 1
         assert b"The database cannot be reached" in receiver.accepted[0].body
-        assert said[0].startswith("Alerts are not delivered: ")
+        assert reported[0].startswith("Alerts are not delivered: ")
 
 
 def is_ready(client: httpx.Client) -> bool:
-    """Whether a server listens and has its database."""
+    """Whether a server is ready."""
     try:
         return client.get("/readyz").status_code == 200
     except httpx.ConnectError:

@@ -1,4 +1,4 @@
-"""The API's dry runs, and the preview of the dashboard, write nothing."""
+"""Dry runs of the API, and the preview of the dashboard, change nothing."""
 
 from typing import Final
 
@@ -13,8 +13,8 @@ from cogo_dagster_tests.web.conftest import ADMIN, Site
 PATHS: Final = ("/api/jobs/retry", "/api/dlq/replay")
 
 
-def test_no_address_with_a_dry_run_is_left_out(site: Site) -> None:
-    """One that is added is tried too."""
+def test_every_route_with_a_dry_run_is_listed(site: Site) -> None:
+    """PATHS contains all routes whose body has `dry_run`."""
     document = site.get("/api/openapi.json")
     schemas = document["components"]["schemas"]
 
@@ -27,8 +27,8 @@ def test_no_address_with_a_dry_run_is_left_out(site: Site) -> None:
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_dry_run_leaves_every_table_as_it_is(site: Site, owner: Owner, path: str) -> None:
-    """It is one unless told otherwise, and the real run changes what it found."""
+def test_a_dry_run_changes_no_table(site: Site, owner: Owner, path: str) -> None:
+    """A request without `dry_run` is a dry run; the real run changes what the dry run found."""
     one_of_each(site.queue, owner)
     before = every_row(owner)
     found = [site.post(path, body) for body in ({}, {"dry_run": True})]
@@ -38,8 +38,8 @@ def test_a_dry_run_leaves_every_table_as_it_is(site: Site, owner: Owner, path: s
     assert every_row(owner) != before
 
 
-def test_the_preview_of_a_replay_leaves_every_table_as_it_is(site: Site, owner: Owner) -> None:
-    """It shows what would be replayed."""
+def test_the_preview_of_a_replay_changes_no_table(site: Site, owner: Owner) -> None:
+    """The page of the preview leaves all rows unchanged."""
     one_of_each(site.queue, owner)
     before = every_row(owner)
     assert site.client.get("/dashboard/dlq/replay", headers=ADMIN).status_code == 200
@@ -47,6 +47,6 @@ def test_the_preview_of_a_replay_leaves_every_table_as_it_is(site: Site, owner: 
 
 
 def _resolved(schemas: Json, schema: Json) -> Json:
-    """Return a schema with those that it names in place."""
+    """Return a schema with its references replaced."""
     named = [schema, *schema.get("anyOf", ()), *schema.get("allOf", ())]
     return [schemas[one["$ref"].rpartition("/")[2]] if "$ref" in one else one for one in named]

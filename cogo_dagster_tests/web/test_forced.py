@@ -1,4 +1,4 @@
-"""A failure that BROWSER_FORCE_SUCCESS counts as a success is shown as what it is, wherever the job is shown."""
+"""A failure that BROWSER_FORCE_SUCCESS counts as a success is marked as forced wherever the job is shown."""
 
 from uuid import UUID
 
@@ -15,14 +15,14 @@ FAILURE = ExecutionFailed("The page answered 502.", error_class="http_status", r
 
 @pytest.fixture
 def job_id(queue: Queue) -> UUID:
-    """A job whose failure was counted as a success."""
+    """Return a job whose failure was counted as a success."""
     job = running_job(queue)
     settle(queue, job, result=forced(FAILURE))
     return job.id
 
 
 def test_the_pages_show_the_status_and_the_error(site: Site, job_id: UUID) -> None:
-    """The list and the job's page say that the success was forced; the page says what failed."""
+    """The list and the job's page mark the success as forced; the job's page shows the error."""
     for address in ("/dashboard/jobs", f"/dashboard/jobs/{job_id}"):
         assert "succeeded (forced)" in site.client.get(address, headers=ADMIN).text
     page = site.client.get(f"/dashboard/jobs/{job_id}", headers=ADMIN).text
@@ -30,8 +30,8 @@ def test_the_pages_show_the_status_and_the_error(site: Site, job_id: UUID) -> No
     assert "BROWSER_FORCE_SUCCESS" in page
 
 
-def test_the_api_says_so(site: Site, job_id: UUID) -> None:
-    """In the list and in the job itself."""
+def test_the_api_marks_the_success_as_forced(site: Site, job_id: UUID) -> None:
+    """The list and the job have `forced` set."""
     [row] = site.get("/api/jobs", status="succeeded")["jobs"]
     assert (row["id"], row["forced"]) == (str(job_id), True)
     assert site.get(f"/api/jobs/{job_id}")["forced"] is True

@@ -1,4 +1,4 @@
-"""The runbook's three endpoints: what CI, the weekly notice and the dashboard read."""
+"""The endpoints of the quality gate, which CI, the weekly summary and the dashboard read."""
 
 import re
 from pathlib import Path
@@ -7,11 +7,11 @@ from cogo_dagster.queue.artifacts import upload_report
 from cogo_dagster.queue.model import ArtifactFile, Json
 from cogo_dagster.settings import Settings
 from cogo_dagster_tests.web.conftest import Serve, Site
-from cogo_dagster_tests.web.scene import PIXEL, gate_history
+from cogo_dagster_tests.web.population import PIXEL, gate_history
 
 
-def test_recent_has_the_newest_fixes_only(site: Site) -> None:
-    """gate_fix runs, newest first, three unless more are asked for."""
+def test_recent_has_the_latest_fixes_only(site: Site) -> None:
+    """Runs of gate_fix, newest first, three by default."""
     gate_history(site.application)
     runs = site.get("/api/metrics/quality/gate/recent")["runs"]
     assert [(run["type"], run["branch"]) for run in runs] == [("gate_fix", f"fix/{n}") for n in (2, 1, 0)]
@@ -19,8 +19,10 @@ def test_recent_has_the_newest_fixes_only(site: Site) -> None:
     assert site.client.get("/api/metrics/quality/gate/recent", params={"limit": 0}).status_code == 422
 
 
-def test_reports_of_a_fix_sign_on_click(serve: Serve, settings: Settings, site: Site, tmp_path: Path) -> None:
-    """Absolute addresses: of METRICS_BASE, else of the server that was asked; they lead to the bytes."""
+def test_report_urls_are_absolute_and_signed_on_request(
+    serve: Serve, settings: Settings, site: Site, tmp_path: Path
+) -> None:
+    """Report URLs are based on METRICS_BASE, else on the request, and lead to the content."""
     artifact_id = a_report(site, tmp_path)
     site.application.gates.record(
         {
@@ -41,8 +43,8 @@ def test_reports_of_a_fix_sign_on_click(serve: Serve, settings: Settings, site: 
     assert run["coverage_url"] is None
 
 
-def test_the_summary_judges_the_last_day(site: Site) -> None:
-    """Not computed without runs; passed with 25 of 30."""
+def test_the_summary_evaluates_the_last_day(site: Site) -> None:
+    """The verdict is `not_computed` without runs, and `pass` with 25 of 30."""
     before = site.get("/api/metrics/gate/summary")
     assert (before["q1"]["verdict"], before["window"]["hours"]) == ("not_computed", 24)
     gate_history(site.application)
@@ -52,8 +54,8 @@ def test_the_summary_judges_the_last_day(site: Site) -> None:
     assert site.get("/api/metrics/gate/summary", branch="other")["q1"]["runs"] == 0
 
 
-def test_the_weekly_summary_is_markdown_beside_its_numbers(site: Site) -> None:
-    """The last week that is over, and any by name."""
+def test_the_weekly_summary_has_markdown_and_numbers(site: Site) -> None:
+    """The default is the last full week; any other can be requested, except future and invalid ones."""
     week: Json = site.get("/api/metrics/weekly/summary")
     assert re.fullmatch(r"20\d\d-W\d\d", week["week"])
     assert week["markdown"].startswith(f"## Week {week['week']}")
@@ -63,7 +65,7 @@ def test_the_weekly_summary_is_markdown_beside_its_numbers(site: Site) -> None:
 
 
 def a_report(site: Site, folder: Path) -> str:
-    """Keep a file without a job, as the gate does."""
+    """Upload a report without a job, as the gate does."""
     path = folder / "eslint.png"
     path.write_bytes(PIXEL)
     kept = upload_report(site.application.transport, site.application.store, ArtifactFile(path.name, "image/png", path))

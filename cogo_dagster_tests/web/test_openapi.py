@@ -1,4 +1,4 @@
-"""The OpenAPI document is true: whatever it allows is answered as it says, and nothing else is."""
+"""The OpenAPI document matches the API: valid requests get the documented responses, invalid ones are rejected."""
 
 import re
 from collections.abc import Iterator
@@ -16,24 +16,24 @@ from schemathesis.openapi.loaders import from_url
 from schemathesis.schemas import APIOperation, BaseSchema
 
 from cogo_dagster.web import access
-from cogo_dagster.web.headers import MOST_BYTES
+from cogo_dagster.web.headers import MAX_BODY_BYTES
 from cogo_dagster_tests.web.conftest import TOKEN, Serve, Site
-from cogo_dagster_tests.web.scene import Scene
+from cogo_dagster_tests.web.population import Population
 
 EXAMPLES = 25
 
 
 @pytest.fixture
-def document(serve: Serve, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Iterator[BaseSchema]:
-    """Load the document of a server that lets wrong tokens be tried without end."""
-    monkeypatch.setattr(access, "_GUESSES", 1_000_000)
+def document(serve: Serve, populated: Population, monkeypatch: pytest.MonkeyPatch) -> Iterator[BaseSchema]:
+    """Load the document of a server without a rate limit on wrong tokens."""
+    monkeypatch.setattr(access, "_MAX_FAILURES", 1_000_000)
     with serve() as site:
         yield from_url(f"{site.url}/api/openapi.json")
 
 
 @pytest.mark.timeout(900)
-def test_every_address_answers_as_the_document_says(document: BaseSchema) -> None:
-    """Statuses, types and shapes of answers; refusals of what it forbids; never a server's fault."""
+def test_every_route_responds_as_documented(document: BaseSchema) -> None:
+    """Responses match the documented statuses and schemas, invalid requests are rejected, and none returns 500."""
     operations = [result.ok() for result in document.get_all_operations() if isinstance(result, Ok)]
     found = [str(group) for operation in operations for mode in GenerationMode if (group := fuzz(operation, mode))]
     assert not found, "\n\n".join(found)
@@ -41,51 +41,51 @@ def test_every_address_answers_as_the_document_says(document: BaseSchema) -> Non
 
 
 def fuzz(operation: "APIOperation[Any, Any, Any, Any]", mode: GenerationMode) -> FailureGroup | None:
-    """Ask one address with what the document allows, or with what it forbids; return what is wrong."""
+    """Call a route with generated valid or invalid requests; return the failures."""
 
     @given(case=operation.as_strategy(generation_mode=mode))
     @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
-    def asked(case: "schemathesis.Case[Any]") -> None:
-        # JSON knows no difference between 5 and 5.0; the generator of wrong values does.
+    def call(case: "schemathesis.Case[Any]") -> None:
+        # JSON does not distinguish 5 from 5.0, but the generator of invalid values does.
         assume(mode is GenerationMode.POSITIVE or not re.search(r"\d\.0\b", str(case.body)))
-        # Without a token on purpose: that is what is wrong with the request.
+        # A missing token may be what makes a request invalid.
         bare = mode is GenerationMode.NEGATIVE and "x-admin-token" not in (case.headers or {})
         case.call_and_validate(headers={} if bare else {"x-admin-token": TOKEN})
 
     try:
-        asked()
+        call()
     except Unsatisfiable:
-        assert mode is GenerationMode.NEGATIVE  # nothing can be wrong with it
+        assert mode is GenerationMode.NEGATIVE  # the route accepts any request
     except FailureGroup as group:
         return group
     return None
 
 
-def test_the_document_names_every_address(site: Site) -> None:
-    """The runbook's among them; the dashboard's pages are not for programs."""
+def test_the_document_lists_every_api_route(site: Site) -> None:
+    """The document has the routes of the API and none of the dashboard."""
     document = site.get("/api/openapi.json")
     assert {"/metrics", "/healthz", "/readyz", "/api/jobs", "/api/dlq/replay"} <= set(document["paths"])
     assert not [path for path in document["paths"] if path.startswith("/dashboard")]
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/api/nowhere", "/static/x.css", "/traces/index.html"])
-def test_what_is_not_there_is_not_found(site: Site, path: str) -> None:
-    """404, without a word about the server."""
+def test_unknown_paths_are_not_found(site: Site, path: str) -> None:
+    """An unknown path returns 404 without a Server header."""
     answer = site.client.get(path)
     assert answer.status_code == 404
     assert "server" not in answer.headers
 
 
-def test_a_body_without_end_is_refused(site: Site) -> None:
-    """By its declared length, or once it is longer: bodies are read before a token is asked for."""
+def test_a_large_body_is_rejected(site: Site) -> None:
+    """A body is rejected by its Content-Length, or when it exceeds the limit, before authentication."""
     path = f"{site.url}/api/jobs/retry"
-    assert httpx.post(path, content=b" " * (MOST_BYTES + 1)).status_code == 413
+    assert httpx.post(path, content=b" " * (MAX_BODY_BYTES + 1)).status_code == 413
     assert httpx.post(path, content=iter([b" " * 100_000] * 30)).status_code in (401, 422)
     assert site.post("/api/jobs/retry", {})["dry_run"] is True
 
 
-def test_a_host_that_is_not_ours_is_refused(site: Site) -> None:
-    """A name that somebody else's DNS leads here gets nothing (421)."""
+def test_an_unknown_host_is_rejected(site: Site) -> None:
+    """A request with a foreign Host header gets 400 or 421 (DNS rebinding)."""
     for host in ("evil.example", "127.0.0.1.evil.example:80", "[", "localhost@evil"):
         answer = httpx.get(f"{site.url}/healthz", headers={"host": host})
         assert answer.status_code in (400, 421), host

@@ -1,4 +1,4 @@
-"""The API and the dashboard with a Supabase project's keys alone: the queue over REST, artifacts in its Storage."""
+"""The API and the dashboard over a Supabase project: the queue over REST, artifacts in Storage."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,13 +16,13 @@ from cogo_dagster_tests.queue.steps import running_job
 from cogo_dagster_tests.supabase.keys import SERVICE_ROLE
 from cogo_dagster_tests.supabase.server import StandIn
 from cogo_dagster_tests.web.conftest import ADMIN, TOKEN
-from cogo_dagster_tests.web.scene import PIXEL, failing, with_files
+from cogo_dagster_tests.web.population import PIXEL, failing, with_files
 from cogo_dagster_tests.web.test_browser import log_in, watch
 
 
 @pytest.fixture
 def keys_only(stand_in: StandIn, tmp_path: Path) -> Settings:
-    """Return settings that know of no Postgres address."""
+    """Return settings without a Postgres URL."""
     return load_settings(
         COGO_DATABASE_URL="",
         SUPABASE_URL=stand_in.url,
@@ -42,15 +42,15 @@ def over_rest(keys_only: Settings) -> Iterator[Application]:
 
 @pytest.fixture
 def url(keys_only: Settings) -> Iterator[str]:
-    """Run the server as `cogo web` does."""
+    """Run a server as `cogo web` does."""
     with listening("127.0.0.1", 0) as listener, serving(create_app(keys_only), listener) as url:
         yield url
 
 
-def test_an_artifact_is_signed_on_click_and_shown_on_its_jobs_page(
+def test_an_artifact_is_signed_on_request_and_shown_on_its_jobs_page(
     over_rest: Application, stand_in: StandIn, url: str, browser: Browser, tmp_path: Path
 ) -> None:
-    """The API leads to Storage, a program follows it to the bytes, and a browser shows the screenshot inline."""
+    """The API redirects to Storage; a client gets the bytes there, and a browser shows the screenshot."""
     job_id = with_files(over_rest.queue, over_rest.store, running_job(over_rest.queue), tmp_path)
     with httpx.Client(base_url=url, headers=ADMIN) as client:
         rows = client.get(f"/api/jobs/{job_id}").json()["artifacts"]
@@ -61,20 +61,20 @@ def test_an_artifact_is_signed_on_click_and_shown_on_its_jobs_page(
             True,
         )
     assert httpx.get(led.headers["location"]).content == PIXEL
-    trouble: list[str] = []
+    errors: list[str] = []
     page = browser.new_page(base_url=url)
-    watch(page, trouble)
+    watch(page, errors)
     log_in(page)
     page.goto(f"/dashboard/jobs/{job_id}")
     shown = page.locator("img[src*='/content']")
     expect(shown).to_be_visible()
     assert shown.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
     page.close()
-    assert trouble == []
+    assert errors == []
 
 
-def test_numbers_pages_and_actions_are_the_same(over_rest: Application, url: str) -> None:
-    """Every read answers, and an action of an operator reaches the queue."""
+def test_reads_and_actions_work_over_rest(over_rest: Application, url: str) -> None:
+    """Every read succeeds, and an action of an operator reaches the queue."""
     dead = failing(over_rest.queue, JobError("dns", "The name does not resolve."))
     with httpx.Client(base_url=url, headers=ADMIN) as client:
         for path in ("/healthz", "/readyz", "/metrics", "/api/jobs", "/api/dlq", "/api/workers", "/api/alerts"):

@@ -1,4 +1,4 @@
-"""Behind reverse proxies as people set them up, and on a developer's machine."""
+"""The server behind reverse proxies with common configurations, and on a developer's machine."""
 
 from collections.abc import Iterator
 from ipaddress import ip_network
@@ -11,8 +11,8 @@ from cogo_dagster.web.clients import address_of as read
 from cogo_dagster.web.clients import client_address, client_key
 from cogo_dagster_tests.queue.steps import add
 from cogo_dagster_tests.web.conftest import ADMIN, TOKEN, Serve, Site
+from cogo_dagster_tests.web.population import Population
 from cogo_dagster_tests.web.reverse_proxy import Kind, reverse_proxy
-from cogo_dagster_tests.web.scene import Scene
 
 CLOSED = (
     "/api/jobs",
@@ -46,59 +46,59 @@ HEADERS = (
 
 @pytest.fixture
 def dev(serve: Serve) -> Iterator[Site]:
-    """Serve as `cogo dev` does."""
+    """Run a server as `cogo dev` does."""
     with serve(open_here=True) as site:
         yield site
 
 
 @pytest.mark.parametrize("kind", ["nginx", "caddy"])
-def test_behind_a_proxy_nothing_is_read_without_a_session(
-    serve: Serve, settings: Settings, scene: Scene, kind: Kind
+def test_behind_a_proxy_reading_needs_a_session(
+    serve: Serve, settings: Settings, populated: Population, kind: Kind
 ) -> None:
-    """401 or the login page; the addresses of the runbook answer; with a token everything does."""
+    """Without a session, closed routes return 401 or the login page and open ones 200; with a token, all work."""
     known = settings.model_copy(update={"web_hosts": ("ops.example.com",)})
     with serve(settings=known) as site, reverse_proxy(site.url, kind) as public:
         headers = {"host": "ops.example.com", "x-forwarded-for": "127.0.0.1"}
         for path in CLOSED:
-            answer = httpx.get(public + path.format(done=scene.done), headers=headers)
+            answer = httpx.get(public + path.format(done=populated.done), headers=headers)
             led = answer.headers.get("location", "").startswith("/dashboard/login")
             assert (answer.status_code, led) in ((401, False), (303, True)), path
         for path in ("/healthz", "/readyz", "/dashboard/local", "/api/metrics/gate/summary"):
             assert httpx.get(public + path, headers=headers).status_code == 200, path
-        assert httpx.get(f"{public}/api/jobs/{scene.done}", headers=headers | ADMIN).status_code == 200
+        assert httpx.get(f"{public}/api/jobs/{populated.done}", headers=headers | ADMIN).status_code == 200
 
 
 @pytest.mark.parametrize(
     ("kind", "scheme"), [("nginx", "http"), ("nginx", "https"), ("caddy", "http"), ("caddy", "https")]
 )
-@pytest.mark.parametrize("said", ["origin", "sec-fetch-site"])
-def test_people_log_in_and_act_through_a_proxy(
-    serve: Serve, settings: Settings, kind: Kind, scheme: str, said: str
+@pytest.mark.parametrize("header", ["origin", "sec-fetch-site"])
+def test_operators_log_in_and_act_through_a_proxy(
+    serve: Serve, settings: Settings, kind: Kind, scheme: str, header: str
 ) -> None:
-    """Their browser names the public address, which nginx does not pass on; a form of another site is refused."""
+    """Forms of the public address are accepted although nginx does not forward it; forms of other sites are not."""
     known = settings.model_copy(update={"web_hosts": ("ops.example.com",)})
-    own = {"origin": f"{scheme}://ops.example.com", "sec-fetch-site": "same-origin"}[said]
-    foreign = {"origin": f"{scheme}://evil.example", "sec-fetch-site": "same-site"}[said]
+    own = {"origin": f"{scheme}://ops.example.com", "sec-fetch-site": "same-origin"}[header]
+    foreign = {"origin": f"{scheme}://evil.example", "sec-fetch-site": "same-site"}[header]
     with serve(settings=known) as site, reverse_proxy(site.url, kind, public_scheme=scheme) as public:
         job = add(site.queue)
         with httpx.Client(base_url=public, headers={"host": "ops.example.com"}) as browser:
             form = {"token": TOKEN, "name": "Anna"}
-            assert browser.post("/dashboard/login", data=form, headers={said: foreign}).status_code == 403
-            answer = browser.post("/dashboard/login", data=form, headers={said: own})
+            assert browser.post("/dashboard/login", data=form, headers={header: foreign}).status_code == 403
+            answer = browser.post("/dashboard/login", data=form, headers={header: own})
             assert answer.status_code == 303
             assert ("secure" in answer.headers["set-cookie"].lower()) is (kind == "caddy" and scheme == "https")
             cookie = {"cookie": f"cogo_session={answer.cookies['cogo_session']}"}
             path = f"/dashboard/jobs/{job}/cancel"
-            assert browser.post(path, headers=cookie | {said: foreign}).status_code == 403
-            assert browser.post(path, headers=cookie | {said: own}).status_code == 303
+            assert browser.post(path, headers=cookie | {header: foreign}).status_code == 403
+            assert browser.post(path, headers=cookie | {header: own}).status_code == 303
         assert site.queue.list_operations()[0].document["actor"] == "web:Anna"
 
 
-def test_on_a_developers_machine_reading_needs_no_session(dev: Site, scene: Scene) -> None:
-    """By any of this machine's names; acting does, and a wrong token opens nothing."""
+def test_cogo_dev_reads_without_a_session(dev: Site, populated: Population) -> None:
+    """Reads by any loopback name need no session; actions do, and a wrong token is rejected."""
     for host in (dev.url.removeprefix("http://"), "localhost:1", "[::1]:1"):
         for path in CLOSED:
-            with dev.client.stream("GET", path.format(done=scene.done), headers={"host": host}) as answer:
+            with dev.client.stream("GET", path.format(done=populated.done), headers={"host": host}) as answer:
                 assert answer.status_code == 200, path
     assert dev.client.get("/api/jobs", headers={"x-admin-token": "wrong"}).status_code == 401
     job = add(dev.queue)
@@ -109,32 +109,32 @@ def test_on_a_developers_machine_reading_needs_no_session(dev: Site, scene: Scen
 
 
 @pytest.mark.parametrize("headers", HEADERS, ids=lambda headers: next(iter(headers)))
-def test_a_developers_machine_answers_no_proxy(dev: Site, headers: dict[str, str]) -> None:
-    """Whatever a proxy writes is refused, on every route, and said."""
+def test_cogo_dev_rejects_proxy_headers(dev: Site, headers: dict[str, str]) -> None:
+    """A request with any header of a proxy gets 403 with a hint, on every route."""
     for path in ("/api/jobs", "/dashboard/local", "/healthz"):
         answer = dev.client.get(path, headers=headers)
         assert (answer.status_code, "cogo web" in answer.text) == (403, True)
 
 
 @pytest.mark.parametrize("kind", ["nginx", "caddy"])
-def test_a_developers_machine_answers_no_stock_proxy(serve: Serve, settings: Settings, kind: Kind) -> None:
-    """Also where a proxy writes nothing: nginx speaks HTTP/1.0 to what is behind it."""
+def test_cogo_dev_rejects_default_proxies(serve: Serve, settings: Settings, kind: Kind) -> None:
+    """nginx, which adds no header by default, is recognized by HTTP/1.0."""
     known = settings.model_copy(update={"web_hosts": ("ops.example.com",), "metrics_base": "http://ops.example.com"})
     with serve(settings=known, open_here=True) as site, reverse_proxy(site.url, kind) as public:
         for host in ("ops.example.com", "127.0.0.1"):
             assert httpx.get(f"{public}/api/jobs", headers={"host": host}).status_code == 403
 
 
-def test_a_developers_machine_answers_to_its_own_names_only(serve: Serve, settings: Settings) -> None:
-    """Not to names of the settings either: they are for others."""
+def test_cogo_dev_accepts_loopback_names_only(serve: Serve, settings: Settings) -> None:
+    """Host names of the settings are not accepted either."""
     known = settings.model_copy(update={"web_hosts": ("ops.example.com",), "metrics_base": "http://m.example.com"})
     with serve(settings=known, open_here=True) as site:
         for host in ("ops.example.com", "m.example.com", "evil.example", "127.0.0.1.evil.example", "10.0.0.1"):
             assert site.client.get("/api/jobs", headers={"host": host}).status_code == 421, host
 
 
-def test_a_login_link_works_once_and_soon(dev: Site) -> None:
-    """It sets the session's cookie and leads to the dashboard; the second time, and later, it does not."""
+def test_a_login_link_works_once_and_expires(dev: Site) -> None:
+    """The link creates a session once; a used, expired or unknown one gets 401."""
     access = dev.access
     link = f"/dashboard/login?ticket={access.new_login_link()}"
     first = dev.client.get(link)
@@ -155,18 +155,18 @@ def test_a_login_link_works_once_and_soon(dev: Site) -> None:
             assert another.get(f"/dashboard/login?ticket={ticket}").status_code == 401
 
 
-def test_sessions_of_a_developers_machine_end_with_it(serve: Serve, settings: Settings) -> None:
-    """Each start has a token of its own, unless the environment has one."""
+def test_sessions_of_cogo_dev_end_with_the_process(serve: Serve, settings: Settings) -> None:
+    """Each process has its own admin token, so that sessions of a previous one are invalid."""
     bare = settings.model_copy(update={"admin_token": None})
     with serve(settings=bare, open_here=True) as site:
         ticket = site.access.new_login_link()
         cookie = site.client.get(f"/dashboard/login?ticket={ticket}").cookies["cogo_session"]
-        assert acts(site, cookie)
+        assert can_act(site, cookie)
     with serve(settings=bare, open_here=True) as site:
-        assert not acts(site, cookie)
+        assert not can_act(site, cookie)
 
 
-def acts(site: Site, cookie: str) -> bool:
+def can_act(site: Site, cookie: str) -> bool:
     """Whether a session may act."""
     headers = {"origin": site.url, "cookie": f"cogo_session={cookie}"}
     answer = site.client.post(f"/dashboard/jobs/{add(site.queue)}/cancel", headers=headers)
@@ -191,7 +191,7 @@ def acts(site: Site, cookie: str) -> bool:
 def test_the_client_is_the_last_hop_before_trusted_proxies(
     peer: str, forwarded: str, trusted: str, client: str
 ) -> None:
-    """What a client wrote itself stands further left, and does not count."""
+    """Entries that a client wrote itself are further left and are ignored."""
     networks = [ip_network(trusted)]
     address = read(peer)
     assert address is not None
@@ -202,7 +202,7 @@ def test_the_client_is_the_last_hop_before_trusted_proxies(
 def test_forwarded_addresses_count_from_trusted_proxies_only(
     serve: Serve, settings: Settings, trusted: str, statuses: set[int]
 ) -> None:
-    """Otherwise everybody behind one address is one client, whatever they write about themselves."""
+    """X-Forwarded-For of other clients is ignored: they share one rate limit."""
     known = settings.model_copy(update={"web_trusted_proxies": tuple(filter(None, [trusted]))})
     with serve(settings=known) as site:
         for number in range(10):
@@ -212,14 +212,14 @@ def test_forwarded_addresses_count_from_trusted_proxies_only(
         assert {site.client.get("/api/jobs", headers=wrong).status_code} == statuses
 
 
-def test_one_customer_of_ipv6_is_one_client() -> None:
-    """A /64 is counted together, and an IPv4-mapped address as the IPv4 address."""
+def test_an_ipv6_network_is_one_client() -> None:
+    """A /64 is one client, and an IPv4-mapped address is the same client as the IPv4 address."""
     assert client_key("2001:db8::1") == client_key("2001:db8::ffff:1") != client_key("2001:db8:0:1::1")
     assert client_key("::ffff:203.0.113.9") == client_key("203.0.113.9")
     assert client_key(None) == client_key("testclient") == "unknown"
 
 
-def test_a_network_that_is_none_is_a_sentence() -> None:
-    """Named, with what was given."""
+def test_an_invalid_network_is_reported() -> None:
+    """The message names the setting and the value."""
     with pytest.raises(SettingsError, match=r"^COGO_WEB_TRUSTED_PROXIES is .*'proxy' does not appear"):
         load_settings(COGO_WEB_TRUSTED_PROXIES="10.0.0.0/8, proxy")

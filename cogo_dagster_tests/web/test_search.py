@@ -1,4 +1,4 @@
-"""What somebody types into the search, understood without a database."""
+"""Parsing of job searches, without a database."""
 
 import pytest
 from hypothesis import given
@@ -19,30 +19,30 @@ from cogo_dagster.web.search import JobSearch
         ("https://example.com/a", {"words": "https://example.com/a"}),
     ],
 )
-def test_qualifiers_become_filters_and_the_rest_is_words(typed: str, filters: Json) -> None:
-    """An address is no qualifier, though it has a colon."""
+def test_qualifiers_become_filters_and_the_rest_is_text(typed: str, filters: Json) -> None:
+    """Known qualifiers become filters; a URL is text although it has a colon."""
     found = {name: value for name, value in JobSearch.parse(typed).filters().items() if value is not None}
     assert {name: value for name, value in found.items() if name != "statuses"} == filters
     assert found.get("statuses") == (["failed"] if "failed" in typed else None)
 
 
 @pytest.mark.parametrize("typed", ["status:done", "since:soon", 'type:""'])
-def test_a_term_that_cannot_be_used_is_told(typed: str) -> None:
-    """In a sentence; the other terms still count."""
+def test_an_invalid_term_is_reported(typed: str) -> None:
+    """An invalid term yields one message; the valid terms apply."""
     search = JobSearch.parse(f"{typed} error:dns")
     assert len(search.problems) == 1
     assert str(search) == "error:dns"
 
 
 @given(st.text(max_size=80))
-def test_what_is_understood_is_written_as_it_is_understood(typed: str) -> None:
-    """Never an error; and the text in the box finds the same."""
+def test_parsing_is_idempotent(typed: str) -> None:
+    """Parsing never raises, and the text of a parsed search has the same filters."""
     search = JobSearch.parse(typed)
     assert JobSearch.parse(str(search)).filters() == search.filters()
 
 
-def test_the_rail_changes_the_status_only() -> None:
-    """Other filters stay."""
+def test_a_link_of_the_status_list_changes_the_status_only() -> None:
+    """The other filters are kept."""
     search = JobSearch.parse("status:failed type:browser")
     assert str(search.with_status("queued")) == "type:browser status:queued"
     assert str(search.with_status(None)) == "type:browser"

@@ -1,4 +1,4 @@
-"""Sessions: they end on every server, survive a restart, lead back to where a link pointed, and stay out of the log."""
+"""Sessions: they end on all servers, survive restarts, keep deep links working, and stay out of the log."""
 
 import hashlib
 import logging
@@ -21,26 +21,26 @@ from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.queue.steps import add
 from cogo_dagster_tests.vault.vaults import TOKEN as REFERENCE
 from cogo_dagster_tests.web.conftest import ADMIN, TOKEN, Serve, Site, logged_in, tokens_of
-from cogo_dagster_tests.web.scene import PIXEL, Scene
+from cogo_dagster_tests.web.population import PIXEL, Population
 from cogo_dagster_tests.web.test_access import log_out
 
 NEW = "f" * 64
 
 
 def reads(site: Site, cookie: str) -> bool:
-    """Whether a session lets somebody read."""
+    """Whether a session may read."""
     answer = site.client.get("/api/jobs", headers={"cookie": f"cogo_session={cookie}"})
     assert answer.status_code in (200, 401)
     return answer.status_code == 200
 
 
-def takes(site: Site, token: str) -> bool:
-    """Whether a token lets somebody read."""
+def accepts(site: Site, token: str) -> bool:
+    """Whether a token may read."""
     return site.client.get("/api/jobs", headers={"x-admin-token": token}).status_code == 200
 
 
-def test_a_log_out_ends_the_session_on_every_server(serve: Serve) -> None:
-    """Whoever kept the cookie has nothing; other sessions go on, and a restart ends none."""
+def test_a_logout_ends_the_session_on_all_servers(serve: Serve) -> None:
+    """A kept cookie is invalid after the logout; other sessions continue, also after a restart."""
     with serve() as first, serve() as second:
         kept, other = first.cookie(), second.cookie()
         assert reads(second, kept)
@@ -57,7 +57,7 @@ def test_a_log_out_ends_the_session_on_every_server(serve: Serve) -> None:
 
 
 def test_a_new_admin_token_ends_the_sessions_of_the_old_one(serve: Serve, settings: Settings) -> None:
-    """Those of named tokens go on."""
+    """Sessions of access tokens continue."""
     with serve() as site:
         by_admin, (named, _) = site.cookie(), tokens_of(site).create("anna", "viewer")
         by_name = site.cookie(token=named)
@@ -67,42 +67,42 @@ def test_a_new_admin_token_ends_the_sessions_of_the_old_one(serve: Serve, settin
         assert not reads(site, by_name)
 
 
-def test_the_vaults_admin_token_is_as_good_as_the_environments(
+def test_the_vaults_admin_token_works_like_the_environments(
     serve: Serve, settings: Settings, application: Application
 ) -> None:
-    """Another one counts within a second and ends the sessions; where both are set, the environment's counts."""
+    """A new token takes effect within a second and ends the sessions; the environment's token takes precedence."""
     bare = settings.model_copy(update={"admin_token": None, "vault_keys": SecretStr(new_key())})
     vault = replace(application, settings=bare).vault
     vault.put(REFERENCE, TOKEN)
     with serve(settings=bare) as site:
         cookie = site.cookie()
-        assert takes(site, TOKEN)
+        assert accepts(site, TOKEN)
         vault.put(REFERENCE, NEW)
-        site.access._admin_token._kept = None  # a second later
-        assert (takes(site, TOKEN), takes(site, NEW), reads(site, cookie)) == (False, True, False)
+        site.access._admin_token._kept = None  # expires the cached token
+        assert (accepts(site, TOKEN), accepts(site, NEW), reads(site, cookie)) == (False, True, False)
     both = bare.model_copy(update={"admin_token": SecretStr(TOKEN)})
     with serve(settings=both) as site:
-        assert (takes(site, TOKEN), takes(site, NEW)) == (True, False)
+        assert (accepts(site, TOKEN), accepts(site, NEW)) == (True, False)
 
 
-def test_a_vault_that_cannot_be_read_keeps_no_named_token_out(
+def test_named_tokens_work_while_the_vault_cannot_be_read(
     serve: Serve, settings: Settings, application: Application
 ) -> None:
-    """The key is lost: others are told so with 503."""
+    """With a lost vault key, access tokens work; the admin token gets 503 with the reason."""
     bare = settings.model_copy(update={"admin_token": None, "vault_keys": SecretStr(new_key())})
     replace(application, settings=bare).vault.put(REFERENCE, TOKEN)
     lost = bare.model_copy(update={"vault_keys": SecretStr(new_key())})
     with serve(settings=lost) as site:
         named, _ = tokens_of(site).create("anna", "viewer")
-        assert takes(site, named)
+        assert accepts(site, named)
         assert reads(site, site.cookie(token=named))
         answer = site.client.get("/api/jobs", headers=ADMIN)
         assert (answer.status_code, "is encrypted with the key" in answer.json()["error"]) == (503, True)
         assert site.client.get("/dashboard/local").status_code == 200
 
 
-def test_the_use_of_a_token_is_written_down_once_a_minute(site: Site, owner: Owner) -> None:
-    """By header and by session alike."""
+def test_the_use_of_a_token_is_recorded_once_a_minute(site: Site, owner: Owner) -> None:
+    """Use by header and by session updates `last_used_at` at most once a minute."""
     token, _ = tokens_of(site).create("anna", "viewer")
     cookie = site.cookie(token=token)
 
@@ -111,10 +111,10 @@ def test_the_use_of_a_token_is_written_down_once_a_minute(site: Site, owner: Own
 
     first = last_used()
     assert first is not None
-    assert takes(site, token)
+    assert accepts(site, token)
     assert reads(site, cookie)
     assert last_used() == first
-    for use in (partial(takes, site, token), partial(reads, site, cookie)):
+    for use in (partial(accepts, site, token), partial(reads, site, cookie)):
         owner.execute("update public.access_tokens set last_used_at = now() - interval '61 s'")
         aged = last_used()
         assert use()
@@ -122,7 +122,7 @@ def test_the_use_of_a_token_is_written_down_once_a_minute(site: Site, owner: Own
 
 
 def test_the_database_holds_neither_tokens_nor_cookies(site: Site, owner: Owner) -> None:
-    """Hashes only; and of the admin token nothing that could be tried."""
+    """The tables contain hashes only, and no unkeyed hash of the admin token."""
     token, _ = tokens_of(site).create("anna", "viewer")
     cookies = site.cookie(), site.cookie(token=token)
     rows = owner.execute(
@@ -135,8 +135,8 @@ def test_the_database_holds_neither_tokens_nor_cookies(site: Site, owner: Owner)
     assert hashlib.sha256(TOKEN.encode()).hexdigest() not in text
 
 
-def test_a_link_to_an_artifact_leads_through_the_log_in(site: Site, scene: Scene, browser: Browser) -> None:
-    """As alerts and chats carry it: the login page, then the file. A program gets 401 instead."""
+def test_a_link_to_an_artifact_leads_through_the_login(site: Site, populated: Population, browser: Browser) -> None:
+    """A browser is redirected to the login page, then to the file; an HTTP client gets 401."""
     [file] = [one for one in site.get("/api/artifacts")["artifacts"] if one["name"] == "screenshot.png"]
     link = f"{site.url}{file['content_url']}"
     assert httpx.get(link).status_code == 401
@@ -152,31 +152,31 @@ def test_a_link_to_an_artifact_leads_through_the_log_in(site: Site, scene: Scene
     context.close()
 
 
-def test_a_link_on_another_site_finds_the_session(site: Site, scene: Scene, browser: Browser) -> None:
-    """Browsers leave a strict cookie out of what another site leads to: no second log-in is asked for."""
+def test_a_link_from_another_site_uses_the_session(site: Site, populated: Population, browser: Browser) -> None:
+    """Browsers withhold a strict cookie on cross-site navigation; the page opens without a second login."""
     context = browser.new_context()
     logged_in(context, site)
     page = context.new_page()
     page.route(
         "http://chat.example/",
         lambda route: route.fulfill(
-            content_type="text/html", body=f"<a href='{site.url}/dashboard/jobs/{scene.dead}'>job</a>"
+            content_type="text/html", body=f"<a href='{site.url}/dashboard/jobs/{populated.dead}'>job</a>"
         ),
     )
     page.goto("http://chat.example/")
     page.get_by_role("link", name="job").click()
-    expect(page).to_have_url(re.compile(f"/dashboard/jobs/{scene.dead}"))
+    expect(page).to_have_url(re.compile(f"/dashboard/jobs/{populated.dead}"))
     expect(page.locator("#payload")).to_contain_text("shop.example.com")
     context.close()
 
 
-def test_a_viewer_sees_no_button(site: Site, scene: Scene, browser: Browser) -> None:
-    """And is told why; the pages follow the queue all the same."""
+def test_a_viewer_sees_no_buttons(site: Site, populated: Population, browser: Browser) -> None:
+    """Pages show no buttons to a viewer, give the reason, and update live."""
     token, _ = tokens_of(site).create("visitor", "viewer")
     context = browser.new_context(base_url=site.url)
     context.add_cookies([{"name": "cogo_session", "value": site.cookie(token=token), "url": site.url}])
     page = context.new_page()
-    for path in (f"/dashboard/jobs/{scene.dead}", "/dashboard/workers", "/dashboard/alerts", "/dashboard/dlq"):
+    for path in (f"/dashboard/jobs/{populated.dead}", "/dashboard/workers", "/dashboard/alerts", "/dashboard/dlq"):
         page.goto(path)
         buttons = page.locator("main button:visible")
         assert buttons.count() == 0, path
@@ -186,24 +186,24 @@ def test_a_viewer_sees_no_button(site: Site, scene: Scene, browser: Browser) -> 
     context.close()
 
 
-def test_the_open_page_shows_numbers_and_asks_for_nothing(site: Site, scene: Scene, browser: Browser) -> None:
-    """Without a session: no error in the console, no request that is refused, and links that ask for a session."""
+def test_the_open_page_causes_no_failed_requests(site: Site, populated: Population, browser: Browser) -> None:
+    """Without a session, the overview shows numbers without errors, and its links lead to the login page."""
     context = browser.new_context(base_url=site.url)
     page = context.new_page()
-    trouble: list[str] = []
-    page.on("console", lambda message: trouble.append(message.text))
-    page.on("response", lambda answer: trouble.append(answer.url) if answer.status >= 300 else None)
+    errors: list[str] = []
+    page.on("console", lambda message: errors.append(message.text))
+    page.on("response", lambda answer: errors.append(answer.url) if answer.status >= 300 else None)
     page.goto("/dashboard/local")
-    expect(page.locator(".tile", has_text="Dead letters").locator("b")).to_have_text("5")
+    expect(page.locator(".tile", has_text="Dead-lettered").locator("b")).to_have_text("5")
     assert "orders" not in page.content()
-    assert trouble == []
+    assert errors == []
     page.locator(".tile", has_text="Failed").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Log in")
     context.close()
 
 
-def test_a_signed_address_shows_one_artifact_while_its_session_lasts(site: Site, scene: Scene, owner: Owner) -> None:
-    """No other artifact, no other route, not longer than its hour, not after the log-out."""
+def test_a_signed_url_shows_one_artifact_during_its_session(site: Site, populated: Population, owner: Owner) -> None:
+    """A signed URL works for its artifact only, not with changed parameters, and not after the logout."""
     cookie = site.cookie()
     session = site.access.session(cookie)
     assert session is not None
@@ -222,21 +222,21 @@ def test_a_signed_address_shows_one_artifact_while_its_session_lasts(site: Site,
     assert status(one) == 401
 
 
-def test_a_stream_ends_soon_after_its_session(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pages that were open then learn nothing more."""
-    monkeypatch.setattr(live, "GLANCE_SECONDS", 0.02)
+def test_an_event_stream_ends_with_its_session(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The event stream of a page is closed soon after the logout."""
+    monkeypatch.setattr(live, "POLL_SECONDS", 0.02)
     cookie = site.cookie()
     with site.client.stream("GET", "/dashboard/live", headers={"cookie": f"cogo_session={cookie}"}) as answer:
         lines = answer.iter_lines()
         assert next(lines) == "event: change"
         log_out(site, cookie)
         for _ in lines:
-            pass  # to its end
+            pass  # until the server closes the stream
     assert answer.status_code == 200
 
 
-def test_the_log_has_no_secret(settings: Settings, capfd: pytest.CaptureFixture[str]) -> None:
-    """Tokens, cookies and login links, wherever they were sent, are not in what the server writes, faults included."""
+def test_the_log_has_no_secrets(settings: Settings, capfd: pytest.CaptureFixture[str]) -> None:
+    """Tokens and passwords are redacted in log messages and tracebacks."""
     named = "cogo_" + "B" * 43
     root = logging.getLogger()
     before = root.handlers[:], root.level
@@ -247,15 +247,15 @@ def test_the_log_has_no_secret(settings: Settings, capfd: pytest.CaptureFixture[
         logging.getLogger("uvicorn.error").error("GET /%s failed with %s", TOKEN, named, exc_info=error)
     finally:
         root.handlers, root.level = before
-    said = capfd.readouterr().err
-    assert "RuntimeError" in said
-    assert [secret for secret in (TOKEN, "hunter22", named) if secret in said] == []
+    logged = capfd.readouterr().err
+    assert "RuntimeError" in logged
+    assert [secret for secret in (TOKEN, "hunter22", named) if secret in logged] == []
 
 
-def test_a_fault_is_logged_without_its_address(
+def test_an_internal_error_is_logged_without_the_query(
     serve: Serve, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What somebody put into an address is not written; the route is."""
+    """The log has the route of a failed request, without its query string."""
 
     def fail(_: Backend) -> None:
         raise ZeroDivisionError
@@ -265,4 +265,4 @@ def test_a_fault_is_logged_without_its_address(
         answer = site.client.get("/api/metrics/queue?signature=canary-in-an-address", headers=ADMIN)
     assert answer.status_code == 500
     assert "GET /api/metrics/queue failed" in caplog.text
-    assert [word for word in ("canary-in-an-address", TOKEN) if word in caplog.text] == []
+    assert [text for text in ("canary-in-an-address", TOKEN) if text in caplog.text] == []

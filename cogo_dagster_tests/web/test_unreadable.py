@@ -1,4 +1,4 @@
-"""A row that cannot be read harms nobody: pages, lists and scrapes answer beside every value that a column can hold."""
+"""Unreadable values in any column do not break pages, lists or metrics."""
 
 import re
 
@@ -10,7 +10,7 @@ from cogo_dagster_tests.poisons import ESC, poison
 from cogo_dagster_tests.queue.steps import add
 from cogo_dagster_tests.servers import Major
 from cogo_dagster_tests.web.conftest import ADMIN, Site
-from cogo_dagster_tests.web.scene import Scene
+from cogo_dagster_tests.web.population import Population
 
 PLAIN = (
     *("/metrics", "/readyz", "/healthz", "/dashboard/local", "/dashboard/dlq/replay", "/dashboard/dlq"),
@@ -30,21 +30,21 @@ PAGES = ("/dashboard/jobs", "/dashboard/workers", "/dashboard/alerts", "/dashboa
 
 @pytest.fixture(params=[15, 18])
 def major(request: pytest.FixtureRequest) -> Major:
-    """Choose the version of PostgreSQL: 17 and later compute with infinite times, 15 and 16 raise."""
+    """Return the PostgreSQL version: 17 and later compute with infinite times, 15 and 16 raise."""
     version: Major = request.param
     return version
 
 
 @pytest.mark.timeout(300)
-def test_every_page_list_and_scrape_answers(site: Site, scene: Scene, owner: Owner) -> None:
-    """With 200 and all rows, on every page of every list, and for each job."""
+def test_every_page_list_and_metric_responds(site: Site, populated: Population, owner: Owner) -> None:
+    """All pages of all lists, and each job, return 200."""
     assert poison(owner) > 600
     wrong = [
-        f"{path}: {answer.status_code} {_sentence(answer)}"
+        f"{path}: {answer.status_code} {_message(answer)}"
         for path, answer in _answers(site)
         if answer.status_code != 200
     ]
-    assert not wrong, f"{len(wrong)} answers, as\n" + "\n".join(wrong)[:6_000]
+    assert not wrong, f"{len(wrong)} responses, such as\n" + "\n".join(wrong)[:6_000]
 
 
 def _answers(site: Site) -> list[tuple[str, httpx.Response]]:
@@ -90,12 +90,12 @@ def _get(site: Site, path: str) -> httpx.Response:
     return answer
 
 
-def _sentence(answer: httpx.Response) -> str:
-    return answer.text.partition('id="sentence">')[2].partition("</p>")[0] or answer.text[:200]
+def _message(answer: httpx.Response) -> str:
+    return answer.text.partition('id="message">')[2].partition("</p>")[0] or answer.text[:200]
 
 
-def test_a_page_shows_the_beginning_of_a_large_payload_and_leads_to_all_of_it(site: Site, owner: Owner) -> None:
-    """Of 900 kB the page has 64 kB, and so has its result; the files have everything, and a list nothing of it."""
+def test_a_large_payload_is_truncated_on_the_page(site: Site, owner: Owner) -> None:
+    """The page shows 64 kB of a payload and a result of 900 kB and links to the whole; the list contains neither."""
     job = add(site.queue, payload={"url": "https://example.com/"})
     owner.execute(
         "update public.jobs set payload = jsonb_build_object('long', repeat('p', 900000)),"
@@ -104,16 +104,16 @@ def test_a_page_shows_the_beginning_of_a_large_payload_and_leads_to_all_of_it(si
     page = _get(site, f"/dashboard/jobs/{job}")
     assert page.status_code == 200
     assert 2 * 64_000 < len(page.content) < 2 * 64_000 + 50_000
-    for document, letter in (("payload", "p"), ("result", "r")):
+    for document, char in (("payload", "p"), ("result", "r")):
         assert f'href="/api/jobs/{job}/{document}"' in page.text
         whole = _get(site, f"/api/jobs/{job}/{document}")
-        assert whole.json() == {"long": letter * 900_000}
+        assert whole.json() == {"long": char * 900_000}
         assert whole.headers["content-disposition"] == f'attachment; filename="{document}-{job}.json"'
     assert len(_get(site, "/api/jobs").content) < 5_000
 
 
-def test_a_small_payload_is_shown_whole(site: Site) -> None:
-    """Without a word about downloads."""
+def test_a_small_payload_is_shown_completely(site: Site) -> None:
+    """The page shows the payload without a download link."""
     job = add(site.queue, payload={"url": "https://example.com/", "note": "short"})
     page = _get(site, f"/dashboard/jobs/{job}")
     assert "short" in page.text

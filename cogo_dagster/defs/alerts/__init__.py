@@ -1,1 +1,1 @@
-"""The delivery of alerts."""
+"""Delivery of alerts."""

@@ -9,7 +9,7 @@ _DELIVERING_SECONDS: Final = 900
 
 deliver_alerts = one_op_job(
     ops.deliver_alerts,
-    "Deliver alerts, as `cogo alerts deliver`: for people. The sensor undelivered_alerts, `cogo web` and "
-    "`cogo worker` deliver by themselves.",
+    "Raise and deliver alerts, as `cogo alerts deliver`, for manual use. The sensor undelivered_alerts, `cogo web` and "
+    "`cogo worker` deliver periodically.",
     _DELIVERING_SECONDS,
 )

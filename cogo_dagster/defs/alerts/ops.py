@@ -7,16 +7,16 @@ from cogo_dagster.dagster_support.resources import CogoResource
 
 
 class DeliverConfig(dg.Config):
-    """How long a pass may last."""
+    """Duration of a pass."""
 
-    max_seconds: float = Field(45, gt=0, le=600, description="End after so long; what is left waits for the next pass.")
+    max_seconds: float = Field(45, gt=0, le=600, description="Time limit; the next pass delivers the rest.")
 
 
-@dg.op(description="Turn what went wrong into alerts, and deliver what is due.")
+@dg.op(description="Raise alerts for new failures, and deliver due messages.")
 def deliver_alerts(context: dg.OpExecutionContext, config: DeliverConfig, cogo: CogoResource) -> None:
-    """Do one pass. A target that fails is an alert of its own for the others, not a failure of this run."""
+    """Run one pass. A failing target raises an alert on the other targets and does not fail this run."""
     report = cogo.application.alerts.deliver(config.max_seconds)
     for attempt in report.attempts:
-        if attempt.receipt.sentence:
-            context.log.warning("%s: %s", attempt.target, attempt.receipt.sentence)
-    context.add_output_metadata({**report.promoted, "delivered": report.delivered, "failed": report.failed})
+        if attempt.receipt.message:
+            context.log.warning("%s: %s", attempt.target, attempt.receipt.message)
+    context.add_output_metadata({**report.raised, "delivered": report.delivered, "failed": report.failed})

@@ -1,4 +1,4 @@
-"""Sensors that see what hooks cannot, and deliver alerts."""
+"""Sensors that record failures which hooks cannot see, and deliver alerts."""
 
 from typing import Final
 
@@ -18,25 +18,25 @@ _SWITCH_SECONDS: Final = 11.0
     name="run_failure",
     minimum_interval_seconds=5,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Writes down every run that fails, also one whose process was killed; the pass makes alerts of them.",
+    description="Records every run that fails, also if its process was killed. A delivery pass raises the alert.",
 )
 def run_failure(context: dg.RunFailureSensorContext, cogo: CogoResource) -> None:
-    """Write down one failed run."""
+    """Record a failed run."""
     ended = context.failure_event.message
     failure = failure_of(context.dagster_run, context.get_step_failure_events(), ended)
-    within(TICK_SECONDS, "Writing down a failed run", lambda: cogo.application.alerts.record_run_failures([failure]))
+    within(TICK_SECONDS, "Recording a failed run", lambda: cogo.application.alerts.record_run_failures([failure]))
 
 
 @dg.sensor(
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description=(
-        "Looks after what hooks and run_failure may have missed, says which schedules are due and which sensors fail, "
-        "makes alerts of what went wrong, and delivers them itself, within 20 s a tick: no run has to be launched."
+        "Records failures that hooks and run_failure have missed, late schedules and failing sensors, raises alerts "
+        "for them and delivers them in the tick, within 20 s, without launching a run."
     ),
 )
 def undelivered_alerts(context: dg.SensorEvaluationContext, cogo: CogoResource) -> dg.SkipReason:
-    """Record what is wrong, deliver, and call the dead man's switch; a part that fails keeps none of the others."""
+    """Record failures, deliver alerts, and call the dead man's switch. A failing part does not prevent the others."""
     instance, repository = context.instance, context.repository_def
     parts = Parts()
     parts.do("Reading Dagster's runs", _LOOK_SECONDS, lambda: record_runs(instance, cogo))
@@ -50,6 +50,6 @@ def undelivered_alerts(context: dg.SensorEvaluationContext, cogo: CogoResource) 
 
 
 def _summary(report: PassReport) -> str:
-    waiting = "".join(f" {name} is tried again in {seconds:.0f} s." for name, seconds in report.waiting.items())
-    found = sum(report.promoted.values())
-    return f"{found} failures found, {report.delivered} messages delivered, {report.failed} not.{waiting}"
+    waiting = "".join(f" {name} is retried in {seconds:.0f} s." for name, seconds in report.waiting.items())
+    found = sum(report.raised.values())
+    return f"{found} failures found, {report.delivered} messages delivered, {report.failed} failed.{waiting}"

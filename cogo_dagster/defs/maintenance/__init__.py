@@ -1,1 +1,1 @@
-"""Keeping Dagster's own storage small."""
+"""Maintenance of Dagster's own storage."""

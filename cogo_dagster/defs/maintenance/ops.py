@@ -1,4 +1,4 @@
-"""Deleting Dagster's old runs and events, which nothing else does: some 30 KB a job, kept for ever."""
+"""Deletes old Dagster runs and their events: about 30 KB per job, which Dagster itself keeps forever."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -27,25 +27,27 @@ _NO_HISTORY: Final = (
     "deliver_alerts",
     "prune_event_log",
 )
-"""Jobs whose runs hold no history of an asset that is worth keeping: their events need not be read."""
+"""Dagster jobs without asset history worth keeping: the events of their runs need not be read."""
 
 
 class PruneConfig(dg.Config):
-    """What may go."""
+    """Which runs to delete."""
 
-    keep_days: int = Field(14, ge=1, description="Runs that ended and are younger than this stay.")
-    keep_health_days: int = Field(400, ge=1, description="The same for runs with probes and checks of the queue.")
-    dry_run: bool = Field(False, description="Only count them.")
+    keep_days: int = Field(14, ge=1, description="Keep finished runs younger than this.")
+    keep_health_days: int = Field(
+        400, ge=1, description="The same for runs with provider probes and checks of the queue."
+    )
+    dry_run: bool = Field(False, description="Count the runs without deleting them.")
 
 
-@dg.op(description="Delete ended runs, their events and their logs; runs that hold an asset's history stay.")
+@dg.op(description="Delete finished runs with their events and logs, except runs with the history of an asset.")
 def prune_event_log(context: dg.OpExecutionContext, config: PruneConfig) -> None:
-    """Delete the oldest first, for half an hour at most, and report how many runs went and stayed."""
+    """Delete runs, oldest first, for half an hour at most, and report the counts."""
     matched = changed = 0
     ends_at = time.monotonic() + PRUNING_SECONDS
     for run in old_runs(context.instance, config.keep_days):
         if time.monotonic() > ends_at:
-            context.log.warning("The time is up: the next run goes on.")
+            context.log.warning("The time limit is reached; the next run continues.")
             break
         if _holds_history(context.instance, run, config):
             continue
@@ -60,7 +62,7 @@ def prune_event_log(context: dg.OpExecutionContext, config: PruneConfig) -> None
 
 
 def _holds_history(instance: dg.DagsterInstance, run: dg.DagsterRun, config: PruneConfig) -> bool:
-    """Whether deleting a run would take a day, a week or a plot's point from an asset's page."""
+    """Whether a run holds a day, a week or a data point on an asset's page."""
     if run.job_name in _NO_HISTORY:
         return False
     assets = assets_of(instance, run.run_id)

@@ -1,4 +1,4 @@
-"""When old runs are deleted."""
+"""Schedule of the deletion of old runs."""
 
 import dagster as dg
 
@@ -10,5 +10,5 @@ nightly_pruning = dg.ScheduleDefinition(
     cron_schedule="30 3 * * *",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Keeps Dagster's own database from growing for ever.",
+    description="Deletes old runs and events from Dagster's own database.",
 )

@@ -1,4 +1,4 @@
-"""The operators' ops: the options of a command as config, and the same code behind both."""
+"""The operators' ops. Their configuration corresponds to the options of a command, and they run the same code."""
 
 from typing import Any, Final
 
@@ -14,21 +14,23 @@ _SHOWN: Final = 100
 
 
 class BulkConfig(dg.Config):
-    """What every operator's op takes."""
+    """Configuration of all bulk operations."""
 
-    limit: int | None = Field(None, ge=1, le=MAX_LIMIT, description="At most so many; all that match if left out.")
+    limit: int | None = Field(None, ge=1, le=MAX_LIMIT, description="Maximum number of rows; default: no limit.")
 
 
 class ChoosingConfig(BulkConfig):
-    """Filters over jobs."""
+    """Selects jobs."""
 
-    type_prefix: str | None = Field(None, description="Only types that begin so.")
-    executor_id: str | None = Field(None, description="Only jobs addressed to this executor id.")
-    since_seconds: float | None = Field(None, gt=0, description="Only what failed within the last so many seconds.")
-    job_ids: list[str] | None = Field(None, max_length=1000, description="Only these jobs; all of them must fit.")
+    type_prefix: str | None = Field(None, description="Type prefix.")
+    executor_id: str | None = Field(None, description="Executor id that the jobs are addressed to.")
+    since_seconds: float | None = Field(None, gt=0, description="Failed within the last N seconds.")
+    job_ids: list[str] | None = Field(
+        None, max_length=1000, description="Only these jobs; an error if one does not match."
+    )
 
     def filters(self) -> dict[str, Json]:
-        """Return them as the SQL functions take them."""
+        """Return the filters as arguments of the SQL functions."""
         return {
             "type_prefix": self.type_prefix,
             "executor_id": self.executor_id,
@@ -38,50 +40,50 @@ class ChoosingConfig(BulkConfig):
 
 
 class RetryFailedConfig(ChoosingConfig):
-    """Which failed jobs get another chance."""
+    """Which failed jobs to retry."""
 
-    reset_attempts: bool = Field(False, description="Count attempts from zero; else one more where they are used up.")
-    dry_run: bool = Field(True, description="Show what would happen, write nothing.")
+    reset_attempts: bool = Field(False, description="Reset the number of attempts; default: allow one more attempt.")
+    dry_run: bool = Field(True, description="Report what would change, without changing it.")
 
 
 class ReplayDlqConfig(ChoosingConfig):
-    """Which dead letters become new jobs."""
+    """Which dead-lettered jobs to replay."""
 
-    fingerprint: str | None = Field(None, description="Only of this cause, as `cogo list incidents` shows it.")
-    skip_unfit: bool = Field(False, description="Leave out those of job_ids that were replayed or retried meanwhile.")
-    dry_run: bool = Field(False, description="Show what would happen, write nothing.")
+    fingerprint: str | None = Field(None, description="Fingerprint of the cause, from `cogo list incidents`.")
+    skip_unfit: bool = Field(False, description="Skip jobs in job_ids that were replayed or retried since.")
+    dry_run: bool = Field(False, description="Report what would change, without changing it.")
 
 
 class RecoverLeasesConfig(dg.Config):
-    """What to recover."""
+    """Options of the recovery."""
 
-    dry_run: bool = Field(False, description="Show what would happen, write nothing.")
+    dry_run: bool = Field(False, description="Report what would change, without changing it.")
 
 
 class CleanupArtifactsConfig(BulkConfig):
-    """Which artifacts go."""
+    """Which artifacts to delete."""
 
-    ttl_days: float = Field(30, ge=0, le=36_500, description="Those made so long ago, unless they say otherwise.")
-    delete_storage: bool = Field(True, description="Delete the files too; else the rows say expired.")
-    dry_run: bool = Field(False, description="Show what would happen, write nothing.")
+    ttl_days: float = Field(30, ge=0, le=36_500, description="Minimum age in days; a per-artifact TTL overrides it.")
+    delete_storage: bool = Field(True, description="Delete the objects, too; otherwise only mark the rows as expired.")
+    dry_run: bool = Field(False, description="Report what would change, without changing it.")
 
 
 class PurgeJobsConfig(BulkConfig):
-    """Which ended jobs go."""
+    """Which finished jobs to delete."""
 
-    ttl_days: float = Field(30, ge=0, le=36_500, description="Those that ended so long ago.")
-    statuses: list[str] = Field(["succeeded", "cancelled"], description="Of succeeded, cancelled and failed.")
-    dry_run: bool = Field(True, description="Show what would happen, write nothing.")
+    ttl_days: float = Field(30, ge=0, le=36_500, description="Minimum days since the job finished.")
+    statuses: list[str] = Field(["succeeded", "cancelled"], description="Any of succeeded, cancelled and failed.")
+    dry_run: bool = Field(True, description="Report what would change, without changing it.")
 
 
-@dg.op(description="Put failed jobs back into the queue, under their own ids. A dry run unless told otherwise.")
+@dg.op(description="Retry failed jobs under their own ids. A dry run by default.")
 def retry_failed(context: dg.OpExecutionContext, config: RetryFailedConfig, cogo: CogoResource) -> None:
     """Retry, and report the counts."""
     operation = Operation("retry_failed", config.filters() | {"reset_attempts": config.reset_attempts})
     _run(context, cogo, operation, dry_run=config.dry_run, limit=config.limit)
 
 
-@dg.op(description="Put dead letters back into the queue, each once, as new jobs.")
+@dg.op(description="Replay dead-lettered jobs, each once, as new jobs.")
 def replay_dlq(context: dg.OpExecutionContext, config: ReplayDlqConfig, cogo: CogoResource) -> None:
     """Replay, and report the counts and the new jobs."""
     operation = Operation("replay_dlq", config.filters() | {"fingerprint": config.fingerprint})
@@ -89,28 +91,28 @@ def replay_dlq(context: dg.OpExecutionContext, config: ReplayDlqConfig, cogo: Co
     totals = _run(context, cogo, operation, dry_run=config.dry_run, limit=config.limit, items=named or None)
     if totals.counts["same_code_version"]:
         context.log.warning(
-            "%d of them failed on this very release (%s) and may fail again.",
+            "%d of them failed on the current release (%s) and may fail again.",
             totals.counts["same_code_version"],
             code_version(),
         )
 
 
-@dg.op(description="Take back jobs whose lease expired because their worker is gone.")
+@dg.op(description="Recover jobs whose lease has expired because their worker is gone.")
 def recover_leases(context: dg.OpExecutionContext, config: RecoverLeasesConfig, cogo: CogoResource) -> None:
-    """Recover, and report how many were requeued, failed for good or cancelled."""
+    """Recover, and report the counts: requeued, dead-lettered, cancelled."""
     _run(context, cogo, Operation("recover_leases"), dry_run=config.dry_run, limit=None)
 
 
-@dg.op(description="Let artifacts go whose time is up, with their files unless told otherwise.")
+@dg.op(description="Delete expired artifacts; by default with their objects.")
 def cleanup_artifacts(context: dg.OpExecutionContext, config: CleanupArtifactsConfig, cogo: CogoResource) -> None:
-    """Clean up, and report the counts."""
+    """Delete, and report the counts."""
     arguments = {"older_than_days": config.ttl_days, "delete_objects": config.delete_storage}
     _run(context, cogo, Operation("cleanup_artifacts", arguments), dry_run=config.dry_run, limit=config.limit)
 
 
-@dg.op(description="Delete jobs that ended long ago. A dry run unless told otherwise.")
+@dg.op(description="Delete old finished jobs. A dry run by default.")
 def purge_jobs(context: dg.OpExecutionContext, config: PurgeJobsConfig, cogo: CogoResource) -> None:
-    """Purge, and report the counts."""
+    """Delete, and report the counts."""
     arguments = {"older_than_days": config.ttl_days, "statuses": config.statuses}
     _run(context, cogo, Operation("purge_jobs", arguments), dry_run=config.dry_run, limit=config.limit)
 

@@ -1,10 +1,10 @@
-"""Sensors that launch an operator's Dagster job: read, ask a pure function, launch."""
+"""Sensors that launch an operator's Dagster job. The decisions are in `decisions`."""
 
 from datetime import UTC, datetime
 
 import dagster as dg
 
-from cogo_dagster.dagster_support.backlog import is_under_way, open_letters, read_demand
+from cogo_dagster.dagster_support.backlog import is_under_way, open_dead_lettered, read_demand
 from cogo_dagster.dagster_support.decisions import launch, recover, replay
 from cogo_dagster.dagster_support.resources import CogoResource
 from cogo_dagster.dagster_support.ticks import TICK_SECONDS, within
@@ -15,7 +15,7 @@ from cogo_dagster.defs.operators.jobs import REPLAY_SECONDS, recover_leases, rep
     job=recover_leases,
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Recovers expired leases when no worker is there to do it.",
+    description="Launches recover_leases if leases have expired and no worker recovers them.",
 )
 def expired_leases(context: dg.SensorEvaluationContext, cogo: CogoResource) -> dg.SensorResult:
     """Launch recover_leases if leases have expired and no worker recovers them."""
@@ -29,12 +29,12 @@ def expired_leases(context: dg.SensorEvaluationContext, cogo: CogoResource) -> d
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.STOPPED,
     description=(
-        "Replays dead letters that time may have healed: transient errors, after a cool-down, twice at most in a "
-        "lineage. The rest waits for a person: `cogo list incidents`."
+        "Replays dead-lettered jobs with transient errors, after a cool-down, at most twice per lineage. The others "
+        "need an operator: `cogo list incidents`."
     ),
 )
 def dlq_replay(context: dg.SensorEvaluationContext, cogo: CogoResource) -> dg.SensorResult:
-    """Launch replay_dlq with the letters that are worth it, unless such a run is under way."""
-    letters = within(TICK_SECONDS, "Reading the dead letters", lambda: open_letters(cogo))
+    """Launch replay_dlq for eligible jobs, unless such a run is queued or running."""
+    dead_lettered = within(TICK_SECONDS, "Reading the dead-letter queue", lambda: open_dead_lettered(cogo))
     under_way = is_under_way(context.instance, replay_dlq.name, REPLAY_SECONDS)
-    return launch("replay", replay(letters, replay_dlq.name, datetime.now(UTC), under_way=under_way))
+    return launch("replay", replay(dead_lettered, replay_dlq.name, datetime.now(UTC), under_way=under_way))

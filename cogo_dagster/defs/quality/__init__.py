@@ -1,1 +1,1 @@
-"""The quality gate's assets, checks and schedules."""
+"""Assets, checks and schedules of the quality gate."""

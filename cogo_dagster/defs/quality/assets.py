@@ -1,4 +1,4 @@
-"""The gate's assets: recorded runs, closed days, weeks and the message about a week."""
+"""The gate's assets: gate runs, days, weeks, and the weekly message."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -17,7 +17,7 @@ WEEKS: Final = dg.WeeklyPartitionsDefinition(start_date="2026-01-05", day_offset
 gate_runs: Final = dg.AssetSpec(
     asset_keys.GATE_RUNS,
     deps=[asset_keys.ARTIFACTS, asset_keys.JOBS],
-    description="One row for each evaluation of a commit, by gate jobs or by `cogo gate record` in CI.",
+    description="One row per evaluation of a commit, by gate jobs or by `cogo gate record` in CI.",
     group_name="quality",
     kinds={"postgres"},
     owners=asset_keys.OWNERS,
@@ -28,11 +28,11 @@ gate_runs: Final = dg.AssetSpec(
     group_name="quality",
     owners=asset_keys.OWNERS,
     kinds={"http"},
-    description="Whether the providers that jobs depend on answer, by one GET each.",
+    description="Whether the providers that jobs depend on respond to a GET request.",
     freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=3)),
 )
 def provider_health(cogo: CogoResource) -> dg.MaterializeResult[None]:
-    """Probe them all, and keep what was found."""
+    """Probe all providers and record the results."""
     found = cogo.application.probe_providers()
     healthy = sum(result.healthy for result in found)
     rows = [dg.TableRecord(dict(result.to_json())) for result in found]
@@ -48,13 +48,13 @@ def provider_health(cogo: CogoResource) -> dg.MaterializeResult[None]:
     owners=asset_keys.OWNERS,
     kinds={"sql", "pandas"},
     description=(
-        "The numbers of a closed UTC day, kept for good. Computed again they are the same bytes; rows that came late "
-        "make a revision; after a purge the stored day stands."
+        "The numbers of a past UTC day, kept forever. Computing a day again gives the same bytes; rows that arrived "
+        "late create a revision; after a purge of jobs, the stored day is kept."
     ),
     freshness_policy=dg.FreshnessPolicy.cron(deadline_cron="0 4 * * *", lower_bound_delta=timedelta(hours=2)),
 )
 def gate_snapshot(context: dg.AssetExecutionContext, cogo: CogoResource) -> None:
-    """Keep each day of the run; a month is one run."""
+    """Store each day of the run's partitions; a backfill of a month is one run."""
     gates = cogo.application.gates
     for day in context.partition_keys:
         stored = gates.store_day(day_start(day))
@@ -70,13 +70,13 @@ def gate_snapshot(context: dg.AssetExecutionContext, cogo: CogoResource) -> None
     owners=asset_keys.OWNERS,
     kinds={"sql", "pandas"},
     description=(
-        "An ISO week beside the week before, with its chart. Computed from the rows and not from the days' snapshots, "
-        "so that it does not race the one of Sunday."
+        "An ISO week compared with the week before, with a chart. It is computed from the rows, not from the days' "
+        "snapshots, so that it does not depend on Sunday's snapshot."
     ),
     freshness_policy=dg.FreshnessPolicy.cron(deadline_cron="0 6 * * 1", lower_bound_delta=timedelta(hours=4)),
 )
 def weekly_summary(context: dg.AssetExecutionContext, cogo: CogoResource) -> None:
-    """Keep each week of the run, and its chart as an artifact."""
+    """Store each week of the run's partitions, and its chart as an artifact."""
     for monday in context.partition_keys:
         week, chart = cogo.application.gates.publish_week(week_of(day_start(monday)))
         metadata = week_metadata(week, artifact_content(cogo.application.settings, chart))
@@ -92,12 +92,12 @@ def weekly_summary(context: dg.AssetExecutionContext, cogo: CogoResource) -> Non
     owners=asset_keys.OWNERS,
     kinds={"postgres"},
     description=(
-        "The job that sends a week to people: enqueued once, whoever asks how often. A week that ended more than "
-        "two weeks ago is history and is not sent from here; `cogo weekly enqueue --week` would."
+        "The job that sends the summary of a week, enqueued once. A week that ended more than two weeks ago is not "
+        "sent from here; use `cogo weekly enqueue --week`."
     ),
 )
 def weekly_message(context: dg.AssetExecutionContext, cogo: CogoResource) -> None:
-    """Enqueue the job, unless it is there or the week is history."""
+    """Enqueue the job, unless it exists or the week is too old."""
     for monday in context.partition_keys:
         start = day_start(monday)
         week = week_of(start)
@@ -107,4 +107,4 @@ def weekly_message(context: dg.AssetExecutionContext, cogo: CogoResource) -> Non
         job = cogo.application.weeks.enqueue(week)
         shown = {"week": week, "job_id": str(job.job_id), "created": job.created}
         context.add_asset_metadata(shown, partition_key=monday)
-        context.log.info("%s: job %s %s.", week, job.job_id, "enqueued" if job.created else "was there already")
+        context.log.info("%s: job %s %s.", week, job.job_id, "enqueued" if job.created else "exists already")

@@ -1,4 +1,4 @@
-"""The gate's verdict on a day."""
+"""The asset check Q1 of a day."""
 
 import dagster as dg
 
@@ -11,19 +11,19 @@ from cogo_dagster.quality.records import Stored
     asset=gate_snapshot,
     blocking=True,
     description=(
-        "Q1: enough of the day's gate runs passed. Red on the newest closed day is an error, which fails the run and "
-        "holds back what follows; red on an older day, and too little data for a verdict, are warnings."
+        "Q1: enough of the day's gate runs passed. On the newest day a failure is an error, which fails the run and "
+        "blocks downstream assets; a failure on an older day, or too little data, is a warning."
     ),
 )
 def gate_q1(context: dg.AssetCheckExecutionContext, cogo: CogoResource) -> dg.AssetCheckResult:
-    """Judge the newest day of the run; without one, the newest that is kept."""
+    """Evaluate the newest day of the run; without partitions, the newest stored day."""
     kept = cogo.application.gates.snapshots(1_000)
     op = context.op_execution_context
     days = set(op.partition_keys) if op.has_partition_key or op.has_partition_key_range else None
     judged = next((day for day in kept if days is None or f"{day.summary.window.start:%Y-%m-%d}" in days), None)
     if judged is None:
-        sentence = "No day is kept yet: materialize gate_snapshot first."
-        return dg.AssetCheckResult(passed=False, severity=dg.AssetCheckSeverity.WARN, description=sentence)
+        message = "No day is stored yet: materialize gate_snapshot first."
+        return dg.AssetCheckResult(passed=False, severity=dg.AssetCheckSeverity.WARN, description=message)
     return _verdict(judged, newest=judged is kept[0])
 
 

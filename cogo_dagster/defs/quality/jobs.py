@@ -16,14 +16,14 @@ snapshot_gate = dg.define_asset_job(
     "snapshot_gate",
     dg.AssetSelection.assets(gate_snapshot),
     hooks=HOOKS,
-    description="Keep a closed day's numbers, and judge them.",
+    description="Store the numbers of a past day, and check Q1.",
     tags=max_runtime(_KEEPING_SECONDS),
 )
 summarize_week = dg.define_asset_job(
     "summarize_week",
     dg.AssetSelection.assets(weekly_summary, weekly_message),
     hooks=HOOKS,
-    description="Keep a week's numbers, then enqueue the job that sends them.",
+    description="Store the summary of a week, then enqueue the job that sends it.",
     tags=max_runtime(_KEEPING_SECONDS),
 )
 check_health = dg.define_asset_job(

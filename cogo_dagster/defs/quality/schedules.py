@@ -1,4 +1,4 @@
-"""The runbook's schedules. A tick that was missed is caught up by its partition at the next one."""
+"""The gate's schedules. A missed tick's partition is requested by the next tick."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -17,10 +17,10 @@ _WEEKS_BACK = 3
     cron_schedule="0 2 * * *",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Keeps yesterday's numbers, and those of days whose tick was missed.",
+    description="Stores the numbers of yesterday, and of days whose tick was missed.",
 )
 def nightly_gate_snapshot(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]:
-    """Ask for each day that is due."""
+    """Request each day that is due."""
     now = context.scheduled_execution_time
     keys = DAYS.get_partition_keys(now)[-_DAYS_BACK:]
     return _requests(missing(keys, context.instance.get_materialized_partitions(gate_snapshot.key)), now)
@@ -31,10 +31,10 @@ def nightly_gate_snapshot(context: dg.ScheduleEvaluationContext) -> list[dg.RunR
     cron_schedule="5 2 * * 1",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Keeps last week's summary and enqueues the job that sends it, once a week.",
+    description="Stores the summary of last week and enqueues the job that sends it, once a week.",
 )
 def weekly_enqueue(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]:
-    """Ask for each week that is due."""
+    """Request each week that is due."""
     now = context.scheduled_execution_time
     keys = WEEKS.get_partition_keys(now)[-_WEEKS_BACK:]
     return _requests(missing(keys, context.instance.get_materialized_partitions(weekly_message.key)), now)
@@ -51,14 +51,14 @@ hourly_health = dg.ScheduleDefinition(
 
 
 def missing(keys: Sequence[str], done: Collection[str]) -> list[str]:
-    """Return what a tick asks for: the newest partition, and those since the first one that was ever made.
+    """Return the partitions that a tick requests: the newest one, and missing ones since the first materialized one.
 
-    What was before the first is history of a time without this schedule: a backfill, if somebody wants it.
+    Older partitions precede the use of this schedule; a backfill can create them.
     """
     first = min(done, default=keys[-1]) if keys else ""
     return [key for key in keys if (key not in done and key >= first) or key == keys[-1]]
 
 
 def _requests(keys: list[str], now: datetime) -> list[dg.RunRequest]:
-    # One tick asks once for a partition, and the next tick may ask again.
+    # A partition is requested once per tick; the next tick may request it again.
     return [dg.RunRequest(run_key=f"{key}@{now:%Y-%m-%dT%H:%M}", partition_key=key) for key in keys]

@@ -1,1 +1,1 @@
-"""The queue's assets, the Dagster jobs that work on it, and the sensors that launch them."""
+"""Assets of the queue, the Dagster jobs that process it, and the sensors that launch them."""

@@ -1,4 +1,4 @@
-"""What the queue holds, as assets that its workers report on."""
+"""The queue's tables and files as assets, on which workers report."""
 
 from typing import Final
 
@@ -8,7 +8,7 @@ from cogo_dagster.dagster_support import asset_keys
 
 pages: Final = dg.AssetSpec(
     asset_keys.PAGES,
-    description="The pages and designs that jobs look at, by their addresses.",
+    description="Pages and designs that jobs process, by URL.",
     group_name="queue",
     kinds={"html"},
     owners=asset_keys.OWNERS,
@@ -17,7 +17,7 @@ pages: Final = dg.AssetSpec(
 jobs: Final = dg.AssetSpec(
     asset_keys.JOBS,
     deps=[asset_keys.PAGES],
-    description="The table of jobs. Each run of process_jobs reports what it did as one materialization.",
+    description="The jobs table. Each run of process_jobs reports its work as a materialization.",
     group_name="queue",
     kinds={"postgres"},
     owners=asset_keys.OWNERS,

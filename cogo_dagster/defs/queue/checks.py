@@ -13,33 +13,33 @@ _SEVERITIES: Final = {"warn": dg.AssetCheckSeverity.WARN, "error": dg.AssetCheck
 
 
 @dg.asset_check(
-    asset=asset_keys.JOBS, description="Dead letters that wait for somebody: one warns, a hundred are an error."
+    asset=asset_keys.JOBS, description="Number of open dead-lettered jobs: a warning from 1, an error from 100."
 )
 def dlq_depth(cogo: CogoResource) -> dg.AssetCheckResult:
-    """Count the open letters."""
+    """Check the size of the dead-letter queue."""
     return _result(health_checks.dlq_depth(cogo.queue.stats()))
 
 
 @dg.asset_check(
-    asset=asset_keys.JOBS, description="How long the oldest due job has waited: a quarter of an hour, an hour."
+    asset=asset_keys.JOBS, description="Wait of the oldest due job: a warning from 15 minutes, an error from an hour."
 )
 def oldest_queued_age(cogo: CogoResource) -> dg.AssetCheckResult:
-    """Look at the head of the queue."""
+    """Check the wait of the oldest due job."""
     return _result(health_checks.oldest_queued_age(cogo.queue.stats()))
 
 
 @dg.asset_check(
-    asset=asset_keys.JOBS, description="Attempts of the last 24 hours that lost their lease with their worker."
+    asset=asset_keys.JOBS, description="Attempts in the last 24 hours that lost their lease with their worker."
 )
 def lease_losses(cogo: CogoResource) -> dg.AssetCheckResult:
-    """Count the lost attempts."""
+    """Check the number of lost leases."""
     jobs = cogo.application.gates.numbers().jobs
     return _result(health_checks.lease_losses(jobs.lost, jobs.attempts))
 
 
-@dg.asset_check(asset=asset_keys.JOBS, description="Dead rows, old transactions, the age of transaction ids.")
+@dg.asset_check(asset=asset_keys.JOBS, description="Dead rows, old transactions, age of transaction ids.")
 def database_health(cogo: CogoResource) -> dg.AssetCheckResult:
-    """Look at the database."""
+    """Check the database."""
     return _result(health_checks.database_health(cogo.queue.database_health()))
 
 

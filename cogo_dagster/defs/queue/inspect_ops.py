@@ -1,6 +1,6 @@
-"""The ops of `inspect_job`: a few chosen jobs, step by step, each step an op of its own to look at.
+"""The ops of `inspect_job`, which runs chosen jobs step by step; each step is an op.
 
-claim_chosen ─▶ execute_one ─▶ upload_one     one chain per job, each finished before the next begins
+claim_chosen ─▶ execute_one ─▶ upload_one     one chain per job; a chain finishes before the next one starts
 """
 
 import asyncio
@@ -22,32 +22,32 @@ from cogo_dagster.queue.worker.attempt import run_attempt
 
 
 class InspectConfig(dg.Config):
-    """Which jobs to look at."""
+    """Which jobs to run."""
 
-    job_ids: list[str] = Field(min_length=1, max_length=20, description="Ids of queued jobs, also before their time.")
-    lease_seconds: int = Field(900, ge=5, le=86_400, description="Time for all of them; the leases are not renewed.")
+    job_ids: list[str] = Field(min_length=1, max_length=20, description="Ids of queued jobs; they need not be due.")
+    lease_seconds: int = Field(900, ge=5, le=86_400, description="Lease for all of the jobs; it is not renewed.")
 
 
-# Without rising priorities all jobs would be claimed, then all executed: breadth first.
-@dg.op(out=dg.DynamicOut(Job), tags={"dagster/priority": "1"}, description="Lease the chosen jobs.")
+# Without rising priorities, all jobs would be claimed first, then all executed.
+@dg.op(out=dg.DynamicOut(Job), tags={"dagster/priority": "1"}, description="Claim the chosen jobs.")
 def claim_chosen(
     context: dg.OpExecutionContext, config: InspectConfig, cogo: CogoResource
 ) -> Iterator[dg.DynamicOutput[Job]]:
-    """Yield one output per job that could be leased; fail when there is none."""
+    """Yield one output per claimed job; fail if there is none."""
     wanted = [UUID(job_id) for job_id in config.job_ids]
     worker_id = f"inspect {context.run_id}"
     jobs = cogo.queue.claim_chosen(uuid4(), wanted, worker_id, config.lease_seconds)
     for missing in set(wanted) - {job.id for job in jobs}:
-        context.log.warning("Job %s is not queued: it is left alone.", missing)
+        context.log.warning("Job %s is not queued; it is skipped.", missing)
     if not jobs:
-        raise dg.Failure("None of these jobs is queued: choose queued ones (`cogo list jobs --status queued`).")
+        raise dg.Failure("None of these jobs is queued. Choose queued jobs (`cogo list jobs --status queued`).")
     for job in jobs:
         yield dg.DynamicOutput(job, mapping_key=job.id.hex, metadata=_facts(job))
 
 
-@dg.op(tags={"dagster/priority": "5"}, description="Run one attempt in its executor.")
+@dg.op(tags={"dagster/priority": "5"}, description="Run one attempt.")
 def execute_one(cogo: CogoResource, job: Job) -> dg.Output[tuple[Settlement, str]]:
-    """Run the attempt; its files wait in a folder that the next op empties."""
+    """Run the attempt; its files stay in a folder that the next op deletes."""
     folder = Path(tempfile.mkdtemp(prefix="cogo-inspect-"))
     try:
         settlement = asyncio.run(
@@ -66,9 +66,9 @@ def execute_one(cogo: CogoResource, job: Job) -> dg.Output[tuple[Settlement, str
     return dg.Output((settlement, str(folder)), metadata=metadata)
 
 
-@dg.op(tags={"dagster/priority": "9"}, description="Upload what the attempt left and settle the job.")
+@dg.op(tags={"dagster/priority": "9"}, description="Upload the files of the attempt and settle the job.")
 def upload_one(cogo: CogoResource, attempt: tuple[Settlement, str]) -> dg.Output[None]:
-    """Upload, settle, and show where the files are and what became of the job."""
+    """Upload and settle; report the locations of the files and the job's status."""
     settlement, folder = attempt
     try:
         job = settlement.job

@@ -1,12 +1,12 @@
-"""The Dagster job that is a worker, and the one that runs chosen jobs step by step."""
+"""The Dagster job that runs a worker, and the one that runs chosen jobs step by step."""
 
 import dagster as dg
 
 from cogo_dagster.dagster_support.hooks import HOOKS
 from cogo_dagster.dagster_support.run_status import max_runtime
 from cogo_dagster.dagster_support.worker_runs import (
-    LONGEST_GRACE_SECONDS,
-    LONGEST_JOB_SECONDS,
+    MAX_GRACE_SECONDS,
+    MAX_JOB_SECONDS,
     PROCESS_JOBS,
     max_runtime_seconds,
 )
@@ -18,11 +18,11 @@ from cogo_dagster.defs.queue.ops import DEFAULT_RUN_SECONDS, claim_jobs, execute
     name=PROCESS_JOBS,
     hooks=HOOKS,
     description=(
-        "One worker: claims jobs from the queue, runs them and uploads their artifacts, until the queue has been "
-        "empty for linger_seconds. Succeeds when the worker did its work, also when jobs failed."
+        "A worker: claims jobs, runs them and uploads their artifacts, until the queue has been empty for "
+        "linger_seconds. Succeeds if the worker did its work, even if jobs failed."
     ),
-    # The queue owns the retries: a run that is repeated would claim other jobs.
-    tags={"dagster/max_retries": "0"} | max_runtime(max_runtime_seconds(DEFAULT_RUN_SECONDS, LONGEST_GRACE_SECONDS)),
+    # The queue retries jobs; a retried run would claim other jobs.
+    tags={"dagster/max_retries": "0"} | max_runtime(max_runtime_seconds(DEFAULT_RUN_SECONDS, MAX_GRACE_SECONDS)),
 )
 def process_jobs() -> None:
     """claim_jobs → execute_jobs → upload_artifacts, over one worker."""
@@ -31,8 +31,8 @@ def process_jobs() -> None:
 
 @dg.job(
     hooks=HOOKS,
-    description="Run a few chosen jobs step by step, for looking closely.",
-    tags={"dagster/max_retries": "0"} | max_runtime(2 * LONGEST_JOB_SECONDS),
+    description="Run a few chosen jobs step by step, to inspect them.",
+    tags={"dagster/max_retries": "0"} | max_runtime(2 * MAX_JOB_SECONDS),
 )
 def inspect_job() -> None:
     """claim_chosen → execute_one → upload_one, one chain per job."""

@@ -2,8 +2,8 @@
 
     claim_jobs → execute_jobs → upload_artifacts
 
-The worker runs all its stages at once; each op follows its own stage to the end and reports it. Whichever op is
-being run logs what happens meanwhile, so that the run page is live.
+The stages of the worker run concurrently; each op follows its own stage to the end and reports it. The current op logs
+the events of all stages, so that the run page is live.
 """
 
 from collections import Counter
@@ -29,36 +29,34 @@ from cogo_dagster.supervision.capacity import is_surplus
 
 DEFAULT_RUN_SECONDS: Final = 1_800.0
 
-_WHOLE_ONLY: Final = (
-    "A part of these ops is no worker: launch the whole of process_jobs, with its own in-process executor."
-)
+_WHOLE_ONLY: Final = "These ops cannot run separately: launch all of process_jobs, with the in-process executor."
 
 
 class ProcessJobsConfig(dg.Config):
-    """How long and how much one run works."""
+    """Limits of a run."""
 
-    max_jobs: int | None = Field(None, ge=1, description="End after this many jobs; MAX_JOBS if left out.")
-    concurrency: int | None = Field(None, ge=1, le=1000, description="Jobs at once; COGO_CONCURRENCY if left out.")
-    linger_seconds: float = Field(60, ge=0, description="End once the queue has been empty this long.")
+    max_jobs: int | None = Field(None, ge=1, description="Maximum number of jobs; default: MAX_JOBS.")
+    concurrency: int | None = Field(None, ge=1, le=1000, description="Number of slots; default: COGO_CONCURRENCY.")
+    linger_seconds: float = Field(60, ge=0, description="End after the queue has been empty for this long.")
     run_seconds: float = Field(
-        DEFAULT_RUN_SECONDS, gt=0, description="Claim no more after this long; the next run takes over."
+        DEFAULT_RUN_SECONDS, gt=0, description="Stop claiming after this long; another run takes over."
     )
 
 
 @dg.op(
     out=dg.Out(dg.Nothing, is_required=False),
-    description="Start the worker and claim due jobs until the queue stays empty, the time is up or it is enough.",
+    description="Start the worker and claim due jobs until the queue stays empty or a limit is reached.",
 )
 def claim_jobs(
     context: dg.OpExecutionContext, config: ProcessJobsConfig, worker: WorkerResource
 ) -> Iterator[dg.Output[None]]:
-    """Follow the claim stage; a run that is one too many ends at once, and its other ops are skipped."""
+    """Follow the claim stage. A run in excess of COGO_MAX_WORKERS ends at once, and its other ops are skipped."""
     _require_all_stages(context)
     max_workers = worker.settings.max_workers
     if context.run.tags.get(SENSOR_TAG) == READY_JOBS and is_surplus(
         context.run_id, under_way(context.instance, worker.queue), max_workers
     ):
-        context.log.info("%d older runs are at work, as many as COGO_MAX_WORKERS allows: nothing to do.", max_workers)
+        context.log.info("%d older runs are working, the maximum of COGO_MAX_WORKERS: nothing to do.", max_workers)
         return
     _tag(context, config, worker)
     given: dict[str, Any] = {"max_jobs": config.max_jobs, "concurrency": config.concurrency}
@@ -72,33 +70,31 @@ def claim_jobs(
     yield _follow(context, worker, Stage.CLAIM)
 
 
-@dg.op(
-    ins={"claimed": dg.In(dg.Nothing)}, description="Follow the executions to their end and report what failed and why."
-)
+@dg.op(ins={"claimed": dg.In(dg.Nothing)}, description="Follow the executions to the end and report the outcomes.")
 def execute_jobs(context: dg.OpExecutionContext, worker: WorkerResource) -> dg.Output[None]:
     """Follow the execution stage."""
     return _follow(context, worker, Stage.EXECUTE)
 
 
 @dg.op(
-    ins={"executed": dg.In(dg.Nothing)}, description="Follow the uploads and settlements to their end; sum up the run."
+    ins={"executed": dg.In(dg.Nothing)}, description="Follow uploads and settlements to the end; report the whole run."
 )
 def upload_artifacts(context: dg.OpExecutionContext, worker: WorkerResource) -> dg.Output[None]:
-    """Follow the upload stage, then report the whole run as one materialization of the jobs table."""
+    """Follow the upload stage, then report the run as a materialization of the jobs table."""
     output = _follow(context, worker, Stage.UPLOAD)
     context.log_event(worker.run_report.materialization(worker.engine.report()))
     return output
 
 
 def _tag(context: dg.OpExecutionContext, config: ProcessJobsConfig, worker: WorkerResource) -> None:
-    """Say on the run whose queue it works on, and when Dagster is to end it although nobody knows of its worker."""
+    """Tag the run with its deployment, and with its maximum runtime, which ends it even if its worker is lost."""
     seconds = max_runtime_seconds(config.run_seconds, worker.settings.grace_seconds)
     deployment_id = str(worker.queue.schema_version().deployment_id)
     context.instance.add_run_tags(context.run_id, {DEPLOYMENT_TAG: deployment_id, **max_runtime(seconds)})
 
 
 def _require_all_stages(context: dg.OpExecutionContext) -> None:
-    """Refuse to claim jobs that nobody would follow to their end."""
+    """Check that all ops of the job run: an op alone would claim jobs and not finish them."""
     chosen = set(context.run.step_keys_to_execute or (node.name for node in context.job_def.nodes))
     if not {claim_jobs.name, execute_jobs.name, upload_artifacts.name} <= chosen:
         raise dg.Failure(_WHOLE_ONLY)

@@ -1,4 +1,4 @@
-"""Sensors of the queue: read, ask a pure function, launch."""
+"""Sensors of the queue. The decisions are in `decisions`."""
 
 import dagster as dg
 
@@ -17,10 +17,10 @@ from cogo_dagster.supervision.zombies import Watch
     job=process_jobs,
     minimum_interval_seconds=5,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Keeps as many process_jobs runs going as the backlog asks for, at most COGO_MAX_WORKERS.",
+    description="Launches runs of process_jobs according to the backlog, at most COGO_MAX_WORKERS.",
 )
 def ready_jobs(context: dg.SensorEvaluationContext, cogo: CogoResource) -> dg.SensorResult:
-    """Launch a worker run when jobs wait and too few workers are there or coming."""
+    """Launch a run of process_jobs if jobs are due and there are too few workers, starting ones included."""
     instance = context.instance
     found, _ = within(TICK_SECONDS, "Reading the queue", lambda: read_demand(instance, cogo))
     return launch("worker", start_workers(found, cogo.application.settings.max_workers))
@@ -30,13 +30,13 @@ def ready_jobs(context: dg.SensorEvaluationContext, cogo: CogoResource) -> dg.Se
     minimum_interval_seconds=10,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description=(
-        "Reports a run of process_jobs as failed whose worker has sent no heartbeat, once the database has answered "
-        "for three heartbeats meanwhile. Its jobs come back by their leases."
+        "Reports a run of process_jobs as failed if its worker has sent no heartbeat while the database responded for "
+        "three heartbeat intervals. Its jobs are requeued when their leases expire."
     ),
 )
 def zombie_runs(context: dg.SensorEvaluationContext, cogo: CogoResource) -> dg.SensorResult:
-    """Look at the runs that work, and end those that are dead."""
+    """End runs of process_jobs whose worker is dead."""
     instance, watch = context.instance, Watch.from_text(context.cursor)
-    watch, ended = within(TICK_SECONDS, "Looking for dead runs", lambda: end_zombies(instance, cogo, watch))
-    reason = f"{len(watch.silences)} runs have a silent worker, {len(ended)} were ended."
+    watch, ended = within(TICK_SECONDS, "Checking for dead runs", lambda: end_zombies(instance, cogo, watch))
+    reason = f"{len(watch.silences)} runs with a silent worker, {len(ended)} ended."
     return dg.SensorResult(skip_reason=dg.SkipReason(reason), cursor=watch.to_text())

@@ -194,14 +194,14 @@ class MessageClaim(Row):
     pending: int
 
 
-class Promoted(Row):
-    """What one pass of promotion found.
+class AlertEvaluation(Row):
+    """Result of an evaluation.
 
     Attributes:
-        busy: Another process is at it.
-        promoted: How many alerts began or went on, by source.
-        planned: How many deliveries are to be made because of it.
-        more: It did not reach the end.
+        busy: Whether another evaluation is running.
+        promoted: Number of failures that raised an alert, by source.
+        planned: Number of deliveries that were planned.
+        more: Whether failures are left to evaluate.
     """
 
     busy: bool

@@ -1,1 +1,1 @@
-"""The API: reads as JSON with cursors, and actions for those with the admin token."""
+"""The JSON API: reads with cursors, and actions for operators."""

@@ -1,4 +1,4 @@
-"""Artifacts: their rows, and their bytes on click."""
+"""Artifacts: their rows and their content."""
 
 from typing import Annotated
 from uuid import UUID
@@ -11,28 +11,26 @@ from cogo_dagster.queue.rows.artifacts import ArtifactRow
 from cogo_dagster.web.api.schemas import NO_NULL, ArtifactDetail, ArtifactPage
 from cogo_dagster.web.content import content_of
 from cogo_dagster.web.cursors import Before, PageSize, next_cursor, read_cursor
-from cogo_dagster.web.dependencies import AppPart, require_reader
+from cogo_dagster.web.dependencies import ApplicationDep, require_reader
 from cogo_dagster.web.headers import TRACES_HOST
 from cogo_dagster.web.problems import problems
 
 router = APIRouter(prefix="/api/artifacts", tags=["artifacts"], responses=problems(401, 403, 422, 429))
 
-ArtifactId = Annotated[UUID, Path(description="The artifact's id.")]
+ArtifactId = Annotated[UUID, Path(description="Artifact id.")]
 
 
 @router.get("", dependencies=[Depends(require_reader)], responses=problems(404))
 def list_artifacts(
-    application: AppPart,
+    application: ApplicationDep,
     *,
     job_id: UUID | None = None,
-    type: Annotated[
-        str | None, Query(max_length=200, pattern=NO_NULL, description="Only of jobs whose type begins so.")
-    ] = None,
+    type: Annotated[str | None, Query(max_length=200, pattern=NO_NULL, description="Type prefix of the job.")] = None,
     since_seconds: Annotated[float | None, Query(ge=0, le=315_360_000)] = None,
     before: Before = None,
     limit: PageSize = 50,
 ) -> ArtifactPage:
-    """Artifacts that are ready, newest first."""
+    """Ready artifacts, newest first."""
     rows = application.queue.list_artifacts(
         job_id=job_id,
         status="ready",
@@ -47,8 +45,8 @@ def list_artifacts(
 
 
 @router.get("/{artifact_id}", dependencies=[Depends(require_reader)], responses=problems(404))
-def get_artifact(application: AppPart, artifact_id: ArtifactId) -> ArtifactDetail:
-    """One artifact's row."""
+def get_artifact(application: ApplicationDep, artifact_id: ArtifactId) -> ArtifactDetail:
+    """The row of an artifact."""
     return artifact_document(find(application.queue.get_artifacts([artifact_id]), artifact_id))
 
 
@@ -58,37 +56,37 @@ def get_artifact(application: AppPart, artifact_id: ArtifactId) -> ArtifactDetai
     response_class=Response,
     responses={
         200: {"description": "The bytes.", "content": {"*/*": {}}},
-        303: {"description": "A signed address of the bytes, good for some minutes."},
+        303: {"description": "Redirect to a signed URL, valid for some minutes."},
         **problems(404, 502),
     },
 )
 def get_content(
     request: Request,
-    application: AppPart,
+    application: ApplicationDep,
     artifact_id: ArtifactId,
     *,
-    download: Annotated[bool, Query(description="Save it instead of showing it.")] = False,
+    download: Annotated[bool, Query(description="Send it as an attachment.")] = False,
 ) -> Response:
-    """An artifact's bytes: from here, or by an address that is signed now."""
+    """The content of an artifact, or a redirect to a signed URL."""
     row = find(application.queue.get_artifacts([artifact_id]), artifact_id)
-    # Traces are read by a page of another origin, which no store allows.
+    # The trace viewer runs on another origin, which no artifact store allows (CORS).
     here = request.url.hostname == TRACES_HOST
     return content_of(application.store, row, download=download, here=here)
 
 
 def find(rows: list[ArtifactRow], artifact_id: UUID) -> ArtifactRow:
-    """Return the one row.
+    """Return the first row.
 
     Raises:
-        JobNotFound: There is none, or its bytes are gone.
+        JobNotFound: There is none, or its object was deleted.
     """
     if not rows or not rows[0].storage_key:
-        raise JobNotFound(f"There is no artifact {artifact_id}: it was cleaned up, or the id has a slip.")
+        raise JobNotFound(f"Artifact {artifact_id} not found. It may have been deleted; check the id.")
     if rows[0].status != "ready":
-        raise JobNotFound(f"The artifact {artifact_id} is {rows[0].status}: only ready ones have content.")
+        raise JobNotFound(f"Artifact {artifact_id} is {rows[0].status}; only ready artifacts have content.")
     return rows[0]
 
 
 def artifact_document(row: ArtifactRow) -> ArtifactDetail:
-    """Return a row as the API shows it; its storage key stays here."""
+    """Return a row as the API shows it, without its storage key."""
     return ArtifactDetail.model_validate({**row.document, "content_url": f"/api/artifacts/{row.id}/content"})

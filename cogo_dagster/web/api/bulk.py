@@ -1,4 +1,4 @@
-"""Bulk actions over HTTP: a dry run first, a bound on one request, every one in the log."""
+"""Bulk actions over HTTP: dry run by default, limited per request, recorded in the operations log."""
 
 from typing import Final
 from uuid import UUID
@@ -8,28 +8,28 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool
 from cogo_dagster.bootstrap import Application
 from cogo_dagster.queue.bulk import Operation, preview
 from cogo_dagster.queue.model import Json
-from cogo_dagster.web.actions import MOST_AT_ONCE
+from cogo_dagster.web.actions import MAX_ROWS
 from cogo_dagster.web.api.schemas import NO_NULL, Done
 
 _SHOWN: Final = 100
 
 
 class Filters(BaseModel):
-    """To which rows; all that match, up to `limit`."""
+    """Selects rows; all that match, up to `limit`."""
 
     model_config = ConfigDict(extra="forbid")
 
-    type: str | None = Field(None, max_length=200, pattern=NO_NULL, description="Only types that begin so.")
+    type: str | None = Field(None, max_length=200, pattern=NO_NULL, description="Type prefix.")
     executor: str | None = Field(
-        None, max_length=200, pattern=NO_NULL, description="Only those addressed to this executor id."
+        None, max_length=200, pattern=NO_NULL, description="Executor id that the jobs are addressed to."
     )
-    since_seconds: float | None = Field(None, ge=0, le=315_360_000, description="Failed within so long.")
-    job_ids: list[UUID] | None = Field(None, min_length=1, max_length=1000, description="Only these.")
-    limit: int = Field(MOST_AT_ONCE, ge=1, le=MOST_AT_ONCE, description="At most so many in one request.")
-    dry_run: StrictBool = Field(True, description="Say what would happen, write nothing.")
+    since_seconds: float | None = Field(None, ge=0, le=315_360_000, description="Failed within the last N seconds.")
+    job_ids: list[UUID] | None = Field(None, min_length=1, max_length=1000, description="Only these jobs.")
+    limit: int = Field(MAX_ROWS, ge=1, le=MAX_ROWS, description="Maximum number of rows.")
+    dry_run: StrictBool = Field(True, description="Report what would change, without changing it.")
 
     def arguments(self) -> dict[str, Json]:
-        """Return them as the engine takes them."""
+        """Return the filters as arguments of the SQL function."""
         return {
             "type_prefix": self.type,
             "executor_id": self.executor,
@@ -39,10 +39,10 @@ class Filters(BaseModel):
 
 
 def done(application: Application, operation: Operation, actor: str, what: Filters) -> Done:
-    """Do it, or say what would happen.
+    """Perform an operation, or preview it if `dry_run` is set.
 
     Raises:
-        QueueError: An argument is refused, or a named row does not fit.
+        QueueError: An argument is invalid, or a named row cannot be changed.
     """
     if what.dry_run:
         totals = preview(application.queue, operation, what.limit)

@@ -1,4 +1,4 @@
-"""The dead-letter queue, read and replayed."""
+"""The dead-letter queue: list and replay."""
 
 from typing import Annotated
 from uuid import UUID
@@ -10,33 +10,33 @@ from cogo_dagster.queue.bulk import Operation
 from cogo_dagster.web.api.bulk import Filters, done
 from cogo_dagster.web.api.schemas import NO_NULL, DeadLetterPage, Done, Incidents
 from cogo_dagster.web.cursors import Before, PageSize, next_cursor, read_cursor
-from cogo_dagster.web.dependencies import Actor, AppPart, require_reader
+from cogo_dagster.web.dependencies import Actor, ApplicationDep, require_reader
 from cogo_dagster.web.problems import problems
 
-router = APIRouter(prefix="/api/dlq", tags=["dead letters"], responses=problems(401, 403, 422, 429))
+router = APIRouter(prefix="/api/dlq", tags=["dead-letter queue"], responses=problems(401, 403, 422, 429))
 
-Word = Annotated[str | None, Query(max_length=200, pattern=NO_NULL)]
+Text = Annotated[str | None, Query(max_length=200, pattern=NO_NULL)]
 
 
 class Replay(Filters):
-    """Which dead letters to replay."""
+    """Which dead-lettered jobs to replay."""
 
-    fingerprint: str | None = Field(None, max_length=64, pattern=NO_NULL, description="Only of this cause.")
+    fingerprint: str | None = Field(None, max_length=64, pattern=NO_NULL, description="Fingerprint of the cause.")
 
 
 @router.get("", dependencies=[Depends(require_reader)], responses=problems(404))
 def list_dlq(
-    application: AppPart,
+    application: ApplicationDep,
     *,
-    type: Annotated[str | None, Query(max_length=200, pattern=NO_NULL, description="Only types that begin so.")] = None,
-    executor: Word = None,
+    type: Annotated[str | None, Query(max_length=200, pattern=NO_NULL, description="Type prefix.")] = None,
+    executor: Text = None,
     fingerprint: Annotated[str | None, Query(max_length=64, pattern=NO_NULL)] = None,
     since_seconds: Annotated[float | None, Query(ge=0, le=315_360_000)] = None,
-    open_only: Annotated[bool, Query(description="Neither replayed nor retried since.")] = True,
+    open_only: Annotated[bool, Query(description="Only jobs that were neither replayed nor retried.")] = True,
     before: Before = None,
     limit: PageSize = 50,
 ) -> DeadLetterPage:
-    """Dead letters, newest failure first."""
+    """Dead-lettered jobs, newest failure first."""
     rows = application.queue.list_dlq(
         type_prefix=type,
         executor_id=executor,
@@ -51,27 +51,27 @@ def list_dlq(
 
 @router.get("/incidents", dependencies=[Depends(require_reader)])
 def list_incidents(
-    application: AppPart,
+    application: ApplicationDep,
     *,
-    type: Annotated[str | None, Query(max_length=200, pattern=NO_NULL, description="Only types that begin so.")] = None,
+    type: Annotated[str | None, Query(max_length=200, pattern=NO_NULL, description="Type prefix.")] = None,
     since_seconds: Annotated[float | None, Query(ge=0, le=315_360_000)] = None,
     limit: PageSize = 50,
 ) -> Incidents:
-    """The open dead letters by the cause of their error, the most frequent first."""
+    """Open dead-lettered jobs grouped by cause, most frequent first."""
     rows = application.queue.list_incidents(type_prefix=type, since_seconds=since_seconds, max_incidents=limit)
     return Incidents(incidents=rows)
 
 
 @router.post("/replay", responses=problems(404, 409))
-def replay_dlq(application: AppPart, actor: Actor, what: Replay) -> Done:
-    """Put dead letters back into the queue, each once, as a new job. A dry run unless `dry_run` is false."""
+def replay_dlq(application: ApplicationDep, actor: Actor, what: Replay) -> Done:
+    """Enqueue dead-lettered jobs again, each once, as new jobs. A dry run unless `dry_run` is false."""
     arguments = what.arguments() | {"fingerprint": what.fingerprint}
     return done(application, Operation("replay_dlq", arguments), actor, what)
 
 
 @router.post("/{job_id}/replay", responses=problems(404, 409))
-def replay_letter(
-    application: AppPart, actor: Actor, job_id: Annotated[UUID, Path(description="The dead job's id.")]
+def replay_job(
+    application: ApplicationDep, actor: Actor, job_id: Annotated[UUID, Path(description="Id of the dead-lettered job.")]
 ) -> Done:
-    """Put one dead letter back into the queue as a new job."""
+    """Enqueue one dead-lettered job again, as a new job."""
     return done(application, Operation("replay_dlq", {"job_ids": [str(job_id)]}), actor, Filters(dry_run=False))

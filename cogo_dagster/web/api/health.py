@@ -1,4 +1,4 @@
-"""Whether the server lives, whether it can serve, and its numbers for Prometheus."""
+"""Liveness, readiness, and metrics for Prometheus."""
 
 from typing import Annotated, Final, Literal
 
@@ -12,41 +12,49 @@ from cogo_dagster.queue.errors import DatabaseUnavailable, QueueError
 from cogo_dagster.queue.limits import call_limit
 from cogo_dagster.queue.stats import History, Numbers, StatusCounts
 from cogo_dagster.settings import SettingsError
-from cogo_dagster.web.backend import PATIENCE_SECONDS, Backend
-from cogo_dagster.web.dependencies import WebPart, anybody, may_read, probed, require_reader, require_scraper, web_of
+from cogo_dagster.web.backend import PROBE_TIMEOUT_SECONDS, Backend
+from cogo_dagster.web.dependencies import (
+    WebDep,
+    allow_anonymous,
+    may_read,
+    probed,
+    require_reader,
+    require_scraper,
+    web_of,
+)
 from cogo_dagster.web.problems import problems
 from cogo_dagster.web.prometheus import QueueCollector
 
 router = APIRouter(tags=["health and metrics"])
 
 _READERS: Final = [Depends(require_reader)]
-_REST: Final = {"retry-after": "5"}
+_RETRY_AFTER: Final = {"retry-after": "5"}
 
 
 class Health(BaseModel):
-    """The process answers."""
+    """The process responds."""
 
     status: Literal["ok"] = "ok"
 
 
 class Readiness(BaseModel):
-    """The database answers, at this release; whoever may not read learns that only."""
+    """The database responds and its schema release is supported. Details only for those who may read."""
 
     status: Literal["ok"] = "ok"
     release: int | None = None
     deployment_id: str | None = None
-    unreachable_targets: list[str] | None = Field(None, description="Of alerts; the server is ready all the same.")
+    unreachable_targets: list[str] | None = Field(None, description="Alert targets; they do not affect readiness.")
 
 
-@router.get("/healthz", dependencies=[Depends(anybody)])
+@router.get("/healthz", dependencies=[Depends(allow_anonymous)])
 async def healthz() -> Health:  # not in a thread: those may all wait for the database
-    """Whether this process answers; asks nothing else."""
+    """Liveness: responds without using the database."""
     return Health()
 
 
-@router.get("/readyz", dependencies=[Depends(anybody)], responses=problems(), response_model_exclude_none=True)
+@router.get("/readyz", dependencies=[Depends(allow_anonymous)], responses=problems(), response_model_exclude_none=True)
 async def readyz(request: Request) -> Readiness:
-    """Whether the database answers, at a release this code can use; with a token, which one, and what is unwell."""
+    """Readiness: whether the database responds and its schema is supported. With a token, also details."""
     return await probed(lambda: _readiness(request))
 
 
@@ -55,18 +63,18 @@ async def readyz(request: Request) -> Readiness:
     dependencies=[Depends(require_scraper)],
     response_class=Response,
     responses={
-        200: {"description": "Prometheus' text format.", "content": {"text/plain": {}}},
+        200: {"description": "Prometheus text format.", "content": {"text/plain": {}}},
         **problems(401, 403, 429),
     },
 )
 async def metrics(request: Request, accept: Annotated[str, Header()] = "") -> Response:
-    """The queue in numbers, read from the database now, as Prometheus' text format or OpenMetrics."""
+    """Metrics in Prometheus text format or OpenMetrics, read from the database at each scrape."""
     return await probed(lambda: _metrics(web_of(request).backend, accept))
 
 
 def _readiness(request: Request) -> Readiness:
     backend = web_of(request).backend
-    with call_limit(PATIENCE_SECONDS):
+    with call_limit(PROBE_TIMEOUT_SECONDS):
         known = may_read(request)
         try:
             application = backend.application
@@ -76,7 +84,7 @@ def _readiness(request: Request) -> Readiness:
                 raise
             if isinstance(error, DatabaseUnavailable):
                 backend.failed(error)
-            raise HTTPException(503, "This server is not ready.", _REST) from None
+            raise HTTPException(503, "This server is not ready.", _RETRY_AFTER) from None
     if not known:
         return Readiness()
     return Readiness(
@@ -87,7 +95,7 @@ def _readiness(request: Request) -> Readiness:
 
 
 def _metrics(backend: Backend, accept: str) -> Response:
-    backend.look()
+    backend.probe()
     registry = CollectorRegistry()
     registry.register(QueueCollector(backend))
     encode, content_type = choose_encoder(accept)
@@ -95,18 +103,18 @@ def _metrics(backend: Backend, accept: str) -> Response:
 
 
 @router.get("/api/metrics/queue", dependencies=_READERS, responses=problems(401, 403, 429), tags=["health and metrics"])
-def queue_numbers(web: WebPart) -> Numbers:
-    """The numbers of the dashboard's strip."""
+def queue_numbers(web: WebDep) -> Numbers:
+    """The numbers at the top of the dashboard."""
     return web.backend.numbers()
 
 
 @router.get("/api/metrics/jobs/counts", dependencies=_READERS, responses=problems(401, 403, 429))
-def job_counts(web: WebPart) -> StatusCounts:
-    """How many jobs there are of each status; beyond 10,000 an estimate."""
+def job_counts(web: WebDep) -> StatusCounts:
+    """Number of jobs by status; an estimate above 10,000."""
     return web.backend.counts()
 
 
 @router.get("/api/metrics/jobs/history", dependencies=_READERS, responses=problems(401, 403, 429))
-def job_history(web: WebPart) -> History:
-    """What ended in the last 24 hours, by the hour, by family and by error."""
+def job_history(web: WebDep) -> History:
+    """Jobs that finished in the last 24 hours, by hour, family and error."""
     return web.backend.history(24)

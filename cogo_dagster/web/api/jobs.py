@@ -1,4 +1,4 @@
-"""Jobs and their attempts, read and acted upon."""
+"""Jobs and their attempts: list, read, retry, cancel."""
 
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -17,54 +17,53 @@ from cogo_dagster.web.api.artifacts import artifact_document
 from cogo_dagster.web.api.bulk import Filters, done
 from cogo_dagster.web.api.schemas import NO_NULL, AttemptRow, Cancelled, Done, JobDetail, JobPage, Status
 from cogo_dagster.web.cursors import PageSize
-from cogo_dagster.web.dependencies import Actor, AppPart, require_reader
+from cogo_dagster.web.dependencies import Actor, ApplicationDep, require_reader
 from cogo_dagster.web.lookups import no_such_job, reason
 from cogo_dagster.web.problems import problems
 
 router = APIRouter(prefix="/api/jobs", tags=["jobs"], responses=problems(401, 403, 422, 429))
 
-Word = Annotated[str | None, Query(max_length=200, pattern=NO_NULL)]
-JobId = Annotated[UUID, Path(description="The job's id.")]
+Text = Annotated[str | None, Query(max_length=200, pattern=NO_NULL)]
+JobId = Annotated[UUID, Path(description="Job id.")]
 
 
 class Retry(Filters):
-    """Which failed jobs to put back, and how."""
+    """Which failed jobs to retry, and how."""
 
     reset_attempts: StrictBool = Field(
-        False, description="Count attempts from zero again, instead of granting one more."
+        False, description="Reset the number of attempts to 0, instead of allowing one more."
     )
 
 
 class RetryOne(BaseModel):
-    """How to put a failed job back."""
+    """How to retry a failed job."""
 
     model_config = ConfigDict(extra="forbid")
 
     reset_attempts: StrictBool = Field(
-        False, description="Count attempts from zero again, instead of granting one more."
+        False, description="Reset the number of attempts to 0, instead of allowing one more."
     )
 
 
 @router.get("", dependencies=[Depends(require_reader)])
 def list_jobs(
-    application: AppPart,
+    application: ApplicationDep,
     *,
-    status: Annotated[list[Status] | None, Query(max_length=5, description="Only these.")] = None,
-    type: Annotated[str | None, Query(max_length=200, pattern=NO_NULL, description="Only types that begin so.")] = None,
-    executor: Word = None,
-    worker: Word = None,
-    device: Word = None,
-    error: Annotated[
-        str | None, Query(max_length=200, pattern=NO_NULL, description="The class of the last error.")
-    ] = None,
+    status: Annotated[list[Status] | None, Query(max_length=5, description="Only these statuses.")] = None,
+    type: Annotated[str | None, Query(max_length=200, pattern=NO_NULL, description="Type prefix.")] = None,
+    executor: Text = None,
+    worker: Text = None,
+    device: Text = None,
+    error: Annotated[str | None, Query(max_length=200, pattern=NO_NULL, description="Class of the last error.")] = None,
     q: Annotated[
-        str | None, Query(max_length=200, pattern=NO_NULL, description="Words within id, key, error or payload.")
+        str | None,
+        Query(max_length=200, pattern=NO_NULL, description="Text in the id, idempotency key, error or payload."),
     ] = None,
     since_seconds: Annotated[float | None, Query(ge=0, le=315_360_000)] = None,
-    before: Annotated[UUID | None, Query(description="`next` of the page before.")] = None,
+    before: Annotated[UUID | None, Query(description="`next` of the previous page.")] = None,
     limit: PageSize = 50,
 ) -> JobPage:
-    """Jobs, newest first. A rare filter looks at 20,000 jobs a page; `looked_until` says how far back it came."""
+    """Jobs, newest first. A search reads at most 20,000 jobs a page; `looked_until` is set if it stopped there."""
     found = application.queue.search_jobs(
         statuses=status,
         type_prefix=type,
@@ -81,11 +80,11 @@ def list_jobs(
 
 
 @router.get("/{job_id}", dependencies=[Depends(require_reader)], responses=problems(404))
-def get_job(application: AppPart, job_id: JobId) -> JobDetail:
-    """One job, whole: why it is where it is, payload, attempts, artifacts."""
-    job, words = look(application, job_id)
+def get_job(application: ApplicationDep, job_id: JobId) -> JobDetail:
+    """A job with its payload, attempts and artifacts, and the reason for its state."""
+    job, why = job_and_reason(application, job_id)
     of_its_own = {
-        "why": words,
+        "why": why,
         "attempt_list": _attempts(job),
         "artifacts": [artifact_document(row) for row in job.artifacts],
     }
@@ -93,9 +92,9 @@ def get_job(application: AppPart, job_id: JobId) -> JobDetail:
 
 
 @router.get("/{job_id}/attempts", dependencies=[Depends(require_reader)], responses=problems(404))
-def get_attempts(application: AppPart, job_id: JobId) -> list[AttemptRow]:
+def get_attempts(application: ApplicationDep, job_id: JobId) -> list[AttemptRow]:
     """Every attempt of a job, oldest first."""
-    return _attempts(look(application, job_id)[0])
+    return _attempts(job_and_reason(application, job_id)[0])
 
 
 _FILE: Final[dict[int | str, dict[str, Any]]] = {
@@ -105,52 +104,52 @@ _FILE: Final[dict[int | str, dict[str, Any]]] = {
 
 
 @router.get("/{job_id}/payload", dependencies=[Depends(require_reader)], response_class=Response, responses=_FILE)
-def get_payload(application: AppPart, job_id: JobId) -> Response:
-    """A job's payload as a file: whole, where the job's page shows its beginning."""
-    return _file(whole(application, job_id).payload, f"payload-{job_id}.json")
+def get_payload(application: ApplicationDep, job_id: JobId) -> Response:
+    """A job's whole payload as a file."""
+    return _file(find_job(application, job_id).payload, f"payload-{job_id}.json")
 
 
 @router.get("/{job_id}/result", dependencies=[Depends(require_reader)], response_class=Response, responses=_FILE)
-def get_result(application: AppPart, job_id: JobId) -> Response:
-    """A job's result as a file; null while there is none."""
-    return _file(whole(application, job_id).result, f"result-{job_id}.json")
+def get_result(application: ApplicationDep, job_id: JobId) -> Response:
+    """A job's result as a file; null if there is none."""
+    return _file(find_job(application, job_id).result, f"result-{job_id}.json")
 
 
 @router.post("/retry", responses=problems(404, 409))
-def retry_failed(application: AppPart, actor: Actor, what: Retry) -> Done:
-    """Put failed jobs back into the queue, each under its own id. A dry run unless `dry_run` is false."""
+def retry_failed(application: ApplicationDep, actor: Actor, what: Retry) -> Done:
+    """Retry failed jobs under their own ids. A dry run unless `dry_run` is false."""
     operation = Operation("retry_failed", what.arguments() | {"reset_attempts": what.reset_attempts})
     return done(application, operation, actor, what)
 
 
 @router.post("/{job_id}/retry", responses=problems(404, 409))
-def retry_job(application: AppPart, actor: Actor, job_id: JobId, how: RetryOne | None = None) -> Done:
-    """Put one failed job back into the queue."""
+def retry_job(application: ApplicationDep, actor: Actor, job_id: JobId, how: RetryOne | None = None) -> Done:
+    """Retry one failed job."""
     reset = how.reset_attempts if how else False
     operation = Operation("retry_failed", {"job_ids": [str(job_id)], "reset_attempts": reset})
     return done(application, operation, actor, Filters(dry_run=False))
 
 
 @router.post("/{job_id}/cancel", responses=problems(404, 409))
-def cancel_job(application: AppPart, actor: Actor, job_id: JobId) -> Cancelled:
-    """Cancel a queued job at once; ask a running one to stop, where success still wins."""
+def cancel_job(application: ApplicationDep, actor: Actor, job_id: JobId) -> Cancelled:
+    """Cancel a queued job, or request cancellation of a running one, which may still succeed."""
     return application.queue.cancel(job_id, actor=actor)
 
 
-def look(application: Application, job_id: UUID) -> tuple[WholeJob, str | None]:
-    """Return a whole job and why it is where it is.
+def job_and_reason(application: Application, job_id: UUID) -> tuple[WholeJob, str | None]:
+    """Return a whole job and the reason for its state.
 
     Raises:
-        JobNotFound: There is none.
+        JobNotFound: There is no such job.
     """
-    return whole(application, job_id), reason(application, job_id)
+    return find_job(application, job_id), reason(application, job_id)
 
 
-def whole(application: Application, job_id: UUID) -> WholeJob:
-    """Return a whole job, however large it is.
+def find_job(application: Application, job_id: UUID) -> WholeJob:
+    """Return a job with its whole payload and result.
 
     Raises:
-        JobNotFound: There is none.
+        JobNotFound: There is no such job.
     """
     found = application.queue.get_jobs([job_id])
     if not found:

@@ -1,4 +1,4 @@
-"""The gate's numbers, as CI, the weekly notice and the runbook's scripts ask for them."""
+"""Quality-gate metrics for CI, the weekly summary and scripts."""
 
 from typing import Annotated
 
@@ -10,15 +10,15 @@ from cogo_dagster.quality.summary import markdown
 from cogo_dagster.queue.errors import InvalidArgument
 from cogo_dagster.web.access import RequestDenied
 from cogo_dagster.web.api.schemas import NO_NULL, Week
-from cogo_dagster.web.dependencies import AppPart, anybody, may_read
+from cogo_dagster.web.dependencies import ApplicationDep, allow_anonymous, may_read
 from cogo_dagster.web.lookups import providers, with_addresses
 from cogo_dagster.web.problems import problems
 
-router = APIRouter(prefix="/api/metrics", tags=["quality gate"], dependencies=[Depends(anybody)])
+router = APIRouter(prefix="/api/metrics", tags=["quality gate"], dependencies=[Depends(allow_anonymous)])
 
 Branch = Annotated[
     str | None,
-    Query(min_length=1, max_length=255, pattern=NO_NULL, description="The base branch; COGO_GATE_BRANCH if left out."),
+    Query(min_length=1, max_length=255, pattern=NO_NULL, description="Base branch; default: COGO_GATE_BRANCH."),
 ]
 
 
@@ -31,14 +31,14 @@ class GateRuns(BaseModel):
 @router.get("/quality/gate/recent", responses=problems(422))
 def recent(
     request: Request,
-    application: AppPart,
+    application: ApplicationDep,
     *,
     limit: Annotated[int, Query(ge=1, le=100)] = 3,
     branch: Annotated[
-        str | None, Query(min_length=1, max_length=255, pattern=NO_NULL, description="All if left out.")
+        str | None, Query(min_length=1, max_length=255, pattern=NO_NULL, description="Base branch; default: all.")
     ] = None,
 ) -> GateRuns:
-    """The newest `gate_fix` runs, with absolute addresses of their reports that sign on click."""
+    """The latest `gate_fix` runs, with absolute report URLs that redirect to signed ones."""
     runs = application.gates.recent("gate_fix", limit, branch=branch)
     return GateRuns(runs=[with_addresses(request, run) for run in runs])
 
@@ -46,12 +46,12 @@ def recent(
 @router.get("/gate/summary", responses=problems(422))
 def summary(
     request: Request,
-    application: AppPart,
+    application: ApplicationDep,
     *,
-    hours: Annotated[float, Query(ge=0.1, le=744, description="So many hours before now.")] = 24,
+    hours: Annotated[float, Query(ge=0.1, le=744, description="Length of the window, which ends now.")] = 24,
     branch: Branch = None,
 ) -> GateSummary:
-    """The gate's verdict on the last hours, and the numbers behind it; without a token, no messages of errors."""
+    """Q1 of the window and the numbers behind it. Error messages are left out without a token."""
     found = application.gates.summary(hours, branch).model_copy(update={"providers": providers(application)})
     return found if may_read(request) else without_messages(found)
 
@@ -59,12 +59,12 @@ def summary(
 @router.get("/weekly/summary", responses=problems(404, 422))
 def weekly(
     request: Request,
-    application: AppPart,
+    application: ApplicationDep,
     *,
     week: Week = None,
     branch: Branch = None,
 ) -> WeeklySummary:
-    """An ISO week beside the week before; without a token, no messages of errors."""
+    """An ISO week compared with the week before. Error messages are left out without a token."""
     try:
         found = application.gates.weekly(week, branch)
     except InvalidArgument as error:
@@ -74,12 +74,12 @@ def weekly(
     if may_read(request):
         return found
     this, last = without_messages(found.this_week), without_messages(found.last_week)
-    words = markdown(found.week, this, last, complete=found.complete)
-    return found.model_copy(update={"this_week": this, "last_week": last, "markdown": words})
+    text = markdown(found.week, this, last, complete=found.complete)
+    return found.model_copy(update={"this_week": this, "last_week": last, "markdown": text})
 
 
 def without_messages(summary: GateSummary) -> GateSummary:
-    """Return the numbers without the messages of errors, which may hold what jobs were about."""
+    """Return a summary without error messages, which may contain data of jobs."""
     failures = [failure.model_copy(update={"message": ""}) for failure in summary.top_failures]
-    quiet = [provider.model_copy(update={"error": None}) for provider in summary.providers]
-    return summary.model_copy(update={"top_failures": failures, "providers": quiet})
+    probes = [provider.model_copy(update={"error": None}) for provider in summary.providers]
+    return summary.model_copy(update={"top_failures": failures, "providers": probes})

@@ -1,4 +1,4 @@
-"""The API's documents: rows of the engine and pages of them; `next` is the cursor of the next page, null at the end."""
+"""Response models of the API. `next` is the cursor of the next page, null on the last one."""
 
 from typing import Annotated, Literal
 from uuid import UUID
@@ -28,11 +28,11 @@ __all__ = [
 ]
 
 NO_NULL = r"^[^\u0000]*$"
-"""Text that the database can hold."""
+"""Text without NUL, which PostgreSQL cannot store."""
 
 Week = Annotated[
     str | None,
-    Query(pattern="^[0-9]{4}-W[0-9]{2}$", description="As 2026-W47; the last that is over if left out."),
+    Query(pattern="^[0-9]{4}-W[0-9]{2}$", description="ISO week, such as 2026-W47; default: the last full week."),
 ]
 """A week in a query; `quality.weeks.start_of` says whether there is one."""
 
@@ -42,7 +42,7 @@ class AttemptRow(BaseModel):
 
     number: int
     outcome: str = Field(
-        description="succeeded, failed, cancelled, running; of a superseded one also lost, released, snoozed."
+        description="succeeded, failed, cancelled or running; a superseded attempt also lost, released or snoozed."
     )
     worker_id: str | None
     claimed_at: MaybeTime
@@ -53,13 +53,13 @@ class AttemptRow(BaseModel):
 
 
 class ArtifactDetail(ArtifactRow):
-    """A file that a job left, or a report without a job."""
+    """An artifact of a job, or a report that belongs to no job."""
 
-    content_url: str = Field(description="Leads to the bytes; what it leads to is signed when it is asked for.")
+    content_url: str = Field(description="Redirects to a signed URL of the content, or returns it.")
 
 
 class JobDetail(JobRow):
-    """A whole job."""
+    """A job with all its columns."""
 
     payload: Document
     result: Value
@@ -68,7 +68,7 @@ class JobDetail(JobRow):
     dagster_run_id: str | None
     replay_of: UUID | None
     replayed_job_id: UUID | None
-    why: str | None = Field(description="Why it is where it is, in a sentence.")
+    why: str | None = Field(description="Reason for the job's state.")
     attempt_list: list[AttemptRow]
     artifacts: list[ArtifactDetail]
 
@@ -79,7 +79,7 @@ class JobPage(BaseModel):
     jobs: list[FoundJob]
     next: UUID | None
     looked_until: MaybeTime = Field(
-        description="A rare filter looks at 20,000 jobs a page: how far back it has come, if not to the end."
+        description="Set if the search stopped after 20,000 jobs: creation time of the last one read."
     )
 
 
@@ -98,37 +98,37 @@ class DeadLetterPage(BaseModel):
 
 
 class Incidents(BaseModel):
-    """The causes of the open dead letters."""
+    """Causes of open dead-lettered jobs."""
 
     incidents: list[Incident]
 
 
 class WorkerPage(BaseModel):
-    """A page of worker starts."""
+    """A page of workers; each start is a row."""
 
     workers: list[WorkerRow]
     next: str | None
 
 
 class OperationPage(BaseModel):
-    """A page of what operators did."""
+    """A page of the operations log."""
 
     operations: list[OperationRow]
     next: str | None
 
 
 class Done(BaseModel):
-    """What a bulk action did, or would do."""
+    """Result of a bulk action or of its dry run."""
 
     matched: int
     changed: int
     skipped: int
     dry_run: bool
-    items: list[Document] = Field(description="The first hundred rows: what becomes of each.")
+    items: list[Document] = Field(description="The first 100 rows, with the result for each.")
 
 
 class Paused(BaseModel):
-    """What became of a pause or a resume."""
+    """Result of a pause or a resume."""
 
     kind: Literal["type", "executor"]
     name: str
@@ -143,8 +143,8 @@ class AlertPage(BaseModel):
 
 
 class Notified(BaseModel):
-    """What became of a weekly notice."""
+    """Result of announcing a weekly summary."""
 
     week: str
     targets: list[str]
-    created: bool = Field(description="False when this week was announced before.")
+    created: bool = Field(description="False if the week was announced before.")

@@ -1,4 +1,4 @@
-"""Named tokens: administrators make, list and revoke them."""
+"""Access tokens: administrators create, list and revoke them."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cogo_dagster.queue.errors import InvalidArgument
 from cogo_dagster.web.access import RequestDenied
-from cogo_dagster.web.dependencies import Admin, WebPart, require_admin_reader
+from cogo_dagster.web.dependencies import Admin, WebDep, require_admin_reader
 from cogo_dagster.web.problems import problems
 
 router = APIRouter(prefix="/api/tokens", tags=["access tokens"], responses=problems(401, 403, 422, 429))
@@ -20,17 +20,17 @@ Role = Literal["viewer", "operator", "admin"]
 
 
 class NewToken(BaseModel):
-    """Whose token it is, and what it may."""
+    """Name, role and lifetime of a token to create."""
 
     model_config = ConfigDict(extra="forbid")
 
-    name: str = Field(pattern=_NAME, description="As the operations log names its holder.")
-    role: Role = Field(description="viewer: reads. operator: acts on jobs and alerts too. admin: everything.")
-    expires_in_seconds: float | None = Field(None, gt=0, le=315_360_000, description="Null: it does not expire.")
+    name: str = Field(pattern=_NAME, description="Name of the holder in the operations log.")
+    role: Role = Field(description="viewer: read. operator: also act on jobs and alerts. admin: everything.")
+    expires_in_seconds: float | None = Field(None, gt=0, le=315_360_000, description="Null: the token does not expire.")
 
 
 class TokenRow(BaseModel):
-    """A named token, without the token."""
+    """An access token, without its secret."""
 
     id: UUID
     name: str
@@ -39,51 +39,51 @@ class TokenRow(BaseModel):
     created_at: datetime
     created_by: str | None
     expires_at: datetime | None
-    last_used_at: datetime | None = Field(description="Written at most once a minute.")
+    last_used_at: datetime | None = Field(description="Updated at most once a minute.")
     revoked_at: datetime | None
     revoked_by: str | None
 
 
 class Tokens(BaseModel):
-    """The tokens there are and were."""
+    """All tokens: live, expired and revoked."""
 
     tokens: list[TokenRow]
 
 
 class MadeToken(TokenRow):
-    """A new token, said this once."""
+    """A new token, with its secret. The secret is not shown again."""
 
     token: str
 
 
 class RevokedToken(BaseModel):
-    """What became of a revocation."""
+    """Result of a revocation."""
 
     name: str
-    changed: bool = Field(description="False where no live token has the name.")
-    sessions: int = Field(description="Sessions of the dashboard that ended with it.")
+    changed: bool = Field(description="False if no live token has the name.")
+    sessions: int = Field(description="Number of dashboard sessions that were ended.")
 
 
 @router.get("", dependencies=[Depends(require_admin_reader)])
-def list_tokens(web: WebPart) -> Tokens:
+def list_tokens(web: WebDep) -> Tokens:
     """Tokens, live ones first."""
     return Tokens(tokens=[TokenRow.model_validate(row.document) for row in web.access.tokens.rows()])
 
 
 @router.post("", responses=problems(409))
-def create_token(web: WebPart, actor: Admin, what: NewToken) -> MadeToken:
-    """Make a token; it is said once and kept nowhere."""
+def create_token(web: WebDep, actor: Admin, what: NewToken) -> MadeToken:
+    """Create a token. Its secret is in this response only; the server stores a hash."""
     tokens = web.access.tokens
     try:
         token, row = tokens.create(what.name, what.role, expires_in_seconds=what.expires_in_seconds, actor=actor)
     except InvalidArgument as error:
-        raise RequestDenied(409, str(error)) from None  # all but the name's being taken was checked before
+        raise RequestDenied(409, str(error)) from None  # the model has checked all but whether the name is taken
     return MadeToken.model_validate({**row.document, "token": token})
 
 
 @router.post("/{name}/revoke")
 def revoke_token(
-    web: WebPart, actor: Admin, name: Annotated[str, Path(pattern=_NAME, description="The token's name.")]
+    web: WebDep, actor: Admin, name: Annotated[str, Path(pattern=_NAME, description="Name of the token.")]
 ) -> RevokedToken:
-    """End a token and the sessions that were opened with it."""
+    """Revoke a token and end the sessions that were opened with it."""
     return RevokedToken.model_validate(web.access.tokens.revoke(name, actor).document)

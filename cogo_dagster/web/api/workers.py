@@ -1,4 +1,4 @@
-"""Workers, what is paused, and what operators did."""
+"""Workers, pauses, and the operations log."""
 
 from typing import Annotated, Literal
 
@@ -7,20 +7,20 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cogo_dagster.web.api.schemas import NO_NULL, OperationPage, Paused, WorkerPage
 from cogo_dagster.web.cursors import Before, PageSize, next_cursor, read_cursor
-from cogo_dagster.web.dependencies import Actor, AppPart, require_reader
+from cogo_dagster.web.dependencies import Actor, ApplicationDep, require_reader
 from cogo_dagster.web.problems import problems
 
 router = APIRouter(prefix="/api", tags=["workers and operations"], responses=problems(401, 403, 422, 429))
 
 
 class PausableType(BaseModel):
-    """A type, with all below it."""
+    """A job type, including the types below it."""
 
     model_config = ConfigDict(extra="forbid")
 
     kind: Literal["type"]
     name: str = Field(max_length=200, pattern=r"^[a-z][a-z0-9_]*(\.[a-z0-9_]+)*$")
-    reason: str | None = Field(None, max_length=500, pattern=NO_NULL, description="For whoever finds it paused.")
+    reason: str | None = Field(None, max_length=500, pattern=NO_NULL, description="Shown while the type is paused.")
 
 
 class PausableExecutor(BaseModel):
@@ -30,7 +30,7 @@ class PausableExecutor(BaseModel):
 
     kind: Literal["executor"]
     name: str = Field(min_length=1, max_length=200, pattern=NO_NULL)
-    reason: str | None = Field(None, max_length=500, pattern=NO_NULL, description="For whoever finds it paused.")
+    reason: str | None = Field(None, max_length=500, pattern=NO_NULL, description="Shown while the executor is paused.")
 
 
 Pausable = Annotated[PausableType | PausableExecutor, Field(discriminator="kind")]
@@ -38,13 +38,13 @@ Pausable = Annotated[PausableType | PausableExecutor, Field(discriminator="kind"
 
 @router.get("/workers", dependencies=[Depends(require_reader)], responses=problems(404))
 def list_workers(
-    application: AppPart,
+    application: ApplicationDep,
     *,
     alive_only: bool = False,
     before: Before = None,
     limit: PageSize = 50,
 ) -> WorkerPage:
-    """Worker starts, newest first, with their device."""
+    """Workers, last started first, with their devices."""
     rows = application.queue.list_workers(
         alive_only=alive_only, before=read_cursor(before, "started_at", "instance_id"), max_workers=limit
     )
@@ -53,13 +53,13 @@ def list_workers(
 
 @router.get("/operations", dependencies=[Depends(require_reader)], responses=problems(404))
 def list_operations(
-    application: AppPart,
+    application: ApplicationDep,
     *,
     operation: Annotated[str | None, Query(max_length=100, pattern=NO_NULL)] = None,
     before: Before = None,
     limit: PageSize = 50,
 ) -> OperationPage:
-    """What operators did, newest first: who, what, to what, and how many rows changed."""
+    """Operations, newest first: actor, operation, filter and number of rows changed."""
     rows = application.queue.list_operations(
         operation=operation, before=read_cursor(before, "created_at", "id"), max_operations=limit
     )
@@ -67,14 +67,14 @@ def list_operations(
 
 
 @router.post("/pause")
-def pause(application: AppPart, actor: Actor, what: Pausable) -> Paused:
-    """Claim no more of a type, or let an executor claim nothing; what runs goes on."""
+def pause(application: ApplicationDep, actor: Actor, what: Pausable) -> Paused:
+    """Pause a type or an executor: its jobs are not claimed until it is resumed. Running jobs continue."""
     change = application.queue.pause(what.kind, what.name, reason=what.reason, actor=actor)
     return Paused(kind=change.kind, name=change.name, changed=change.changed)
 
 
 @router.post("/resume")
-def resume(application: AppPart, actor: Actor, what: Pausable) -> Paused:
+def resume(application: ApplicationDep, actor: Actor, what: Pausable) -> Paused:
     """End a pause."""
     answer = application.queue.resume(what.kind, what.name, actor=actor)
     return Paused(kind=what.kind, name=what.name, changed=answer.changed)

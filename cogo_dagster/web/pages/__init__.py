@@ -1,1 +1,1 @@
-"""The dashboard: pages made here, live by the browser asking for them again."""
+"""The dashboard: pages rendered by the server; a script reloads them when something has changed."""

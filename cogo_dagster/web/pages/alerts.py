@@ -1,4 +1,4 @@
-"""Alerts, their deliveries and their targets."""
+"""Page of the alerts, their deliveries and targets."""
 
 from typing import Annotated, Final
 
@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from cogo_dagster.web.actions import notify
 from cogo_dagster.web.cursors import next_cursor, read_cursor
-from cogo_dagster.web.dependencies import AppPart, require_reader, web_of
+from cogo_dagster.web.dependencies import ApplicationDep, require_reader, web_of
 from cogo_dagster.web.pages.forms import Operator, back, form_of
 
 router = APIRouter(prefix="/dashboard", include_in_schema=False)
@@ -17,9 +17,9 @@ PAGE: Final = 50
 
 @router.get("/alerts", dependencies=[Depends(require_reader)])
 def alerts(
-    request: Request, application: AppPart, before: Annotated[str | None, Query(max_length=200)] = None
+    request: Request, application: ApplicationDep, before: Annotated[str | None, Query(max_length=200)] = None
 ) -> Response:
-    """What fires, what was sent where, and whether the targets can be reached."""
+    """Alerts, their deliveries, and the health of the targets."""
     rows = application.alerts.list_alerts(before=read_cursor(before, "last_seen_at", "id"), max_alerts=PAGE)
     cursor = next_cursor(rows, PAGE, "last_seen_at", "id")
     return web_of(request).pages.page(
@@ -34,8 +34,8 @@ def alerts(
 
 
 @router.post("/notify/weekly", dependencies=[Depends(form_of)])
-def notify_weekly(application: AppPart, actor: Operator) -> Response:
-    """Tell every target the summary of the last week that is over."""
-    told = notify(application, None, actor)
-    word = "notified" if told.created else "notified_before" if told.targets else "notified_nobody"
-    return back("/dashboard/alerts", word, len(told.targets))
+def notify_weekly(application: ApplicationDep, actor: Operator) -> Response:
+    """Announce the summary of the last full week to all targets."""
+    week = notify(application, None, actor)
+    outcome = "notified" if week.created else "notified_before" if week.targets else "not_notified"
+    return back("/dashboard/alerts", outcome, len(week.targets))

@@ -1,4 +1,4 @@
-"""What a form of the dashboard must prove before it acts: that it is ours, and who sent it."""
+"""Checks of the dashboard's forms: their origin and the session."""
 
 from typing import Annotated
 from urllib.parse import parse_qsl
@@ -11,42 +11,42 @@ from cogo_dagster.web.access import RequestDenied
 from cogo_dagster.web.dependencies import check_role, rule, session_of, web_of
 from cogo_dagster.web.headers import is_same_origin, own_origins
 
-_MOST_BYTES = 10_000
+_MAX_FORM_BYTES = 10_000
 
 Form = dict[str, str]
 
 
 class NotLoggedIn(RequestDenied):
-    """Nobody is logged in; the dashboard answers with the login page."""
+    """There is no session; the dashboard redirects to the login page."""
 
 
 async def form_of(request: Request) -> Form:
-    """Return what a form of ours sent.
+    """Return the fields of a form.
 
     Raises:
-        RequestDenied: Another site sent it, or it is far too long.
+        RequestDenied: The form was sent by another site, or is too long.
     """
     if not is_same_origin(request, own_origins(web_of(request).settings)):
         raise RequestDenied(
             403,
-            "This form came from another site: open the page here and try again. "
-            "Behind a proxy, set METRICS_BASE to the address that people see.",
+            "This form was sent from another site. Open the page here and try again. "
+            "Behind a proxy, set METRICS_BASE to the address that browsers use.",
         )
     content = b""
     async for chunk in request.stream():
         content += chunk
-        if len(content) > _MOST_BYTES:
-            raise RequestDenied(403, "This form is too long.")
+        if len(content) > _MAX_FORM_BYTES:
+            raise RequestDenied(403, "The form is too long.")
     return dict(parse_qsl(content.decode(errors="replace"), keep_blank_values=True))
 
 
 @rule("operator")
 def operator_of(request: Request) -> str:
-    """Return who is logged in, as the log keeps it.
+    """Return the logged-in operator as the actor for the log.
 
     Raises:
-        NotLoggedIn: Nobody is.
-        RequestDenied: Their role is too small.
+        NotLoggedIn: There is no session.
+        RequestDenied: The role does not suffice.
     """
     return _logged_in(request, "operator")
 
@@ -54,17 +54,17 @@ def operator_of(request: Request) -> str:
 def _logged_in(request: Request, role: Role) -> str:
     session = session_of(request)
     if session is None:
-        raise NotLoggedIn(401, "Log in to act.")
+        raise NotLoggedIn(401, "Log in to make changes.")
     check_role(session.holder, role)
     return f"web:{session.holder.name}"
 
 
-FormPart = Annotated[Form, Depends(form_of)]
+FormDep = Annotated[Form, Depends(form_of)]
 Operator = Annotated[str, Depends(operator_of)]
 
 
 def back(address: str, did: str | None = None, n: int | None = None) -> RedirectResponse:
-    """Lead back to a page of the dashboard, which then says what was done; or to another address, as it is."""
+    """Redirect to a page of the dashboard with a flash message, or to another address without one."""
     if did is None or not address.startswith("/dashboard/"):
         return RedirectResponse(address, 303)
     mark = f"did={did}" + (f"&n={n}" if n is not None else "")

@@ -1,4 +1,4 @@
-"""One job: why it is where it is, its attempts, and what they left behind."""
+"""Page of one job: the reason for its state, its attempts and its artifacts."""
 
 import contextlib
 import json
@@ -15,7 +15,7 @@ from cogo_dagster.queue.artifacts import ArtifactStore, ArtifactStoreError
 from cogo_dagster.queue.rows.artifacts import ArtifactRow
 from cogo_dagster.queue.rows.jobs import TruncatedJob
 from cogo_dagster.web.content import bare_type, first_text
-from cogo_dagster.web.dependencies import AppPart, require_reader, session_of, web_of
+from cogo_dagster.web.dependencies import ApplicationDep, require_reader, session_of, web_of
 from cogo_dagster.web.lookups import no_such_job, reason
 from cogo_dagster.web.traces import viewer_address
 
@@ -26,14 +26,14 @@ _TEXTS: Final = {"text/html", "text/plain", "application/json", "text/csv", "tex
 
 
 @dataclass(frozen=True, slots=True)
-class Exhibit:
-    """An artifact as the page shows it.
+class Preview:
+    """Preview of an artifact.
 
     Attributes:
         kind: `image`, `text`, `trace`, `pdf` or `file`.
         text: The beginning of a text.
-        whole: Whether that is all of it.
-        viewer: Where a trace is looked at.
+        whole: Whether `text` is complete.
+        viewer: Address of the trace viewer.
     """
 
     row: ArtifactRow
@@ -44,28 +44,29 @@ class Exhibit:
 
     @property
     def is_wide(self) -> bool:
-        """Whether it takes the page's whole width."""
+        """Whether the preview takes the full width of the page."""
         return self.kind in ("image", "text", "trace")
 
     @property
     def is_open(self) -> bool:
-        """Whether a text is shown without a click."""
+        """Whether a text is expanded initially."""
         return "json" in (self.row.content_type or "")
 
     @property
     def summary(self) -> str:
-        """What a text is."""
+        """Heading of a text."""
         what = "HTML source" if "html" in (self.row.content_type or "") else "Content"
-        return what if self.whole else f"{what}, the first {_READ_BYTES // 1024} kB"
+        return what if self.whole else f"{what}, first {_READ_BYTES // 1024} kB"
 
 
 @dataclass(frozen=True, slots=True)
 class JobActions:
-    """What an operator can do with a job.
+    """Actions that a job allows.
 
     Attributes:
-        cancel: What cancelling is called; None where there is nothing to cancel.
-        retry: Whether it can be put back, or replayed.
+        cancel: Label of the cancel button; None if the job cannot be cancelled.
+        retry: Whether the job can be retried or replayed.
+        after_login: Whether an operator could act, so that the page offers to log in.
     """
 
     cancel: str | None
@@ -74,8 +75,8 @@ class JobActions:
 
     @classmethod
     def of(cls, job: TruncatedJob) -> Self:
-        """Return what the job's status allows."""
-        names = {"queued": "Cancel", "running": "Ask it to stop"}
+        """Return the actions that the job's status allows."""
+        names = {"queued": "Cancel", "running": "Request cancellation"}
         return cls(
             cancel=None if job.cancel_requested else names.get(job.status),
             retry=job.status == "failed" and not job.replayed_job_id,
@@ -84,8 +85,8 @@ class JobActions:
 
 
 @router.get("/jobs/{job_id}")
-def job(request: Request, application: AppPart, job_id: UUID) -> Response:
-    """Everything about one job."""
+def job(request: Request, application: ApplicationDep, job_id: UUID) -> Response:
+    """Page of one job."""
     found = application.queue.get_truncated_job(job_id)
     if found is None:
         raise no_such_job(job_id)
@@ -98,23 +99,23 @@ def job(request: Request, application: AppPart, job_id: UUID) -> Response:
         why=reason(application, job_id),
         attempts=attempts_of(found),
         timeline=timeline(found),
-        exhibits=[_exhibit(request, application.store, row) for row in found.artifacts],
+        previews=[_preview(request, application.store, row) for row in found.artifacts],
     )
 
 
-def _exhibit(request: Request, store: ArtifactStore, row: ArtifactRow) -> Exhibit:
+def _preview(request: Request, store: ArtifactStore, row: ArtifactRow) -> Preview:
     kind = bare_type(row.content_type)
     if kind.startswith("image/") and kind != "image/svg+xml":
-        return Exhibit(row, "image")
+        return Preview(row, "image")
     if kind == "application/zip" and (row.name or "").endswith("trace.zip"):
-        return Exhibit(row, "trace", viewer=viewer_address(request, str(row.id), _signed(request, str(row.id))))
+        return Preview(row, "trace", viewer=viewer_address(request, str(row.id), _signed(request, str(row.id))))
     if "pdf" in kind:
-        return Exhibit(row, "pdf")
+        return Preview(row, "pdf")
     if kind in _TEXTS and row.storage_key:
         with contextlib.suppress(ArtifactStoreError):
             text, whole = first_text(store, row.storage_key, _READ_BYTES)
-            return Exhibit(row, "text", _readable(kind, text, whole=whole), whole)
-    return Exhibit(row, "file")
+            return Preview(row, "text", _readable(kind, text, whole=whole), whole)
+    return Preview(row, "file")
 
 
 def _signed(request: Request, artifact_id: str) -> Mapping[str, str]:

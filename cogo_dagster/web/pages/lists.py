@@ -1,4 +1,4 @@
-"""Pages that list: jobs, dead letters, workers, what operators did."""
+"""Pages of jobs, dead-lettered jobs, workers and operations."""
 
 from typing import Annotated, Final
 from urllib.parse import urlencode
@@ -8,9 +8,9 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import RedirectResponse, Response
 
 from cogo_dagster.queue.bulk import Operation, preview
-from cogo_dagster.web.actions import MOST_AT_ONCE
+from cogo_dagster.web.actions import MAX_ROWS
 from cogo_dagster.web.cursors import next_cursor, read_cursor
-from cogo_dagster.web.dependencies import AppPart, WebPart, require_reader, web_of
+from cogo_dagster.web.dependencies import ApplicationDep, WebDep, require_reader, web_of
 from cogo_dagster.web.search import QUALIFIERS, STATUSES, JobSearch
 
 router = APIRouter(prefix="/dashboard", include_in_schema=False, dependencies=[Depends(require_reader)])
@@ -23,12 +23,12 @@ Cursor = Annotated[str | None, Query(max_length=200)]
 @router.get("/jobs")
 def jobs(
     request: Request,
-    web: WebPart,
-    application: AppPart,
+    web: WebDep,
+    application: ApplicationDep,
     q: Annotated[str, Query(max_length=500)] = "",
     before: UUID | None = None,
 ) -> Response:
-    """Jobs by what was typed, newest first, beside the rail of statuses."""
+    """Jobs that match a search, newest first, with counts by status."""
     if job_id := _as_id(q):
         return RedirectResponse(f"/dashboard/jobs/{job_id}", 303)
     search = JobSearch.parse(q)
@@ -53,11 +53,11 @@ def jobs(
 @router.get("/dlq")
 def dlq(
     request: Request,
-    application: AppPart,
+    application: ApplicationDep,
     fingerprint: Annotated[str | None, Query(max_length=64)] = None,
     before: Cursor = None,
 ) -> Response:
-    """Dead letters by their cause; of one cause, each letter."""
+    """Causes in the dead-letter queue, or the jobs of one cause."""
     rows = application.queue.list_dlq(
         fingerprint=fingerprint, before=read_cursor(before, "failed_at", "job_id"), max_jobs=PAGE
     )
@@ -65,38 +65,38 @@ def dlq(
     return web_of(request).pages.page(
         request,
         "dlq.html",
-        title="Dead letters",
+        title="Dead-letter queue",
         incidents=incidents,
         cause=next((one for one in incidents if one.fingerprint == fingerprint), None),
         fingerprint=fingerprint,
-        letters=rows,
+        dead_lettered=rows,
         following=_following(fingerprint=fingerprint, before=next_cursor(rows, PAGE, "failed_at", "job_id")),
     )
 
 
 @router.get("/dlq/replay")
 def replay_preview(
-    request: Request, application: AppPart, fingerprint: Annotated[str | None, Query(max_length=64)] = None
+    request: Request, application: ApplicationDep, fingerprint: Annotated[str | None, Query(max_length=64)] = None
 ) -> Response:
-    """What replaying all that match would do, before it is done."""
+    """Preview of a replay, to be confirmed."""
     operation = Operation("replay_dlq", {"fingerprint": fingerprint})
-    found = preview(application.queue, operation, MOST_AT_ONCE)
+    found = preview(application.queue, operation, MAX_ROWS)
     return web_of(request).pages.page(
         request,
         "replay.html",
-        title="Replay dead letters",
+        title="Replay",
         fingerprint=fingerprint,
         found=found,
         same_code_version=found.counts["same_code_version"],
-        most=MOST_AT_ONCE,
-        is_cut=found.matched >= MOST_AT_ONCE,
+        limit=MAX_ROWS,
+        is_cut=found.matched >= MAX_ROWS,
         shown=found.items[:20],
     )
 
 
 @router.get("/workers")
-def workers(request: Request, application: AppPart, before: Cursor = None) -> Response:
-    """Workers and their devices, and what is paused."""
+def workers(request: Request, application: ApplicationDep, before: Cursor = None) -> Response:
+    """Workers with their devices, and pauses."""
     rows = application.queue.list_workers(before=read_cursor(before, "started_at", "instance_id"), max_workers=PAGE)
     return web_of(request).pages.page(
         request,
@@ -109,8 +109,8 @@ def workers(request: Request, application: AppPart, before: Cursor = None) -> Re
 
 
 @router.get("/log")
-def log(request: Request, application: AppPart, before: Cursor = None) -> Response:
-    """What operators did."""
+def log(request: Request, application: ApplicationDep, before: Cursor = None) -> Response:
+    """The operations log."""
     rows = application.queue.list_operations(before=read_cursor(before, "created_at", "id"), max_operations=PAGE)
     return web_of(request).pages.page(
         request,

@@ -1,4 +1,4 @@
-"""Live pages: the server says that something changed, the page asks for itself again."""
+"""Server-sent events that tell a page to reload."""
 
 import asyncio
 import hashlib
@@ -14,53 +14,53 @@ from starlette.concurrency import run_in_threadpool
 
 from cogo_dagster.queue.errors import QueueError
 from cogo_dagster.settings import SettingsError
-from cogo_dagster.web.dependencies import Web, WebPart, has_lost_access, require_reader
+from cogo_dagster.web.dependencies import Web, WebDep, has_lost_access, require_reader
 
 router = APIRouter(prefix="/dashboard", include_in_schema=False, dependencies=[Depends(require_reader)])
 
-GLANCE_SECONDS: Final = 2.0
+POLL_SECONDS: Final = 2.0
 
 _MARK_CHARS: Final = 1_000
-"""Of a payload and a result, whose length tells as well."""
+"""Characters of a payload and a result in the hash; their lengths are in it, too."""
 
-_GLANCES_PER_CHECK: Final = 5
-"""So often somebody is asked for again whose session may have ended meanwhile."""
+_POLLS_PER_CHECK: Final = 5
+"""Polls between two checks that the session is still valid."""
 
 _AGES: Final = {"oldest_ready_seconds"}
-"""What changes although nothing happens."""
+"""Numbers that change without an event."""
 
 
 @router.get("/live")
-async def live(request: Request, web: WebPart, job: UUID | None = None) -> EventSourceResponse:
-    """Send a `change` with a mark each time what pages show has changed, and a `trouble` when nobody knows."""
+async def live(request: Request, web: WebDep, job: UUID | None = None) -> EventSourceResponse:
+    """Stream a `change` event with a hash whenever the data of pages has changed; `unavailable` on database errors."""
     return EventSourceResponse(_changes(request, web, job), ping=15, headers={"x-accel-buffering": "no"})
 
 
 async def _changes(request: Request, web: Web, job: UUID | None) -> AsyncIterator[ServerSentEvent]:
     before = None
-    for glance in count():
+    for polls in count():
         if await request.is_disconnected():
             return
-        if glance and glance % _GLANCES_PER_CHECK == 0 and await run_in_threadpool(has_lost_access, request):
+        if polls and polls % _POLLS_PER_CHECK == 0 and await run_in_threadpool(has_lost_access, request):
             return
         try:
             event, mark = "change", await run_in_threadpool(mark_of, web, job)
         except (QueueError, SettingsError):
-            event, mark = "trouble", "The database cannot be reached."
+            event, mark = "unavailable", "The database cannot be reached."
         if (event, mark) != before:
             before = (event, mark)
             yield ServerSentEvent(event=event, data=mark)
-        await asyncio.sleep(GLANCE_SECONDS)
+        await asyncio.sleep(POLL_SECONDS)
 
 
 def mark_of(web: Web, job: UUID | None) -> str:
-    """Return a short text that differs once something changed.
+    """Return a hash of what a page shows.
 
     Raises:
-        QueueError: The database cannot be asked.
+        QueueError: The database cannot be reached.
     """
     seen = web.backend.numbers().model_dump(exclude=_AGES)
     if job is not None:
-        look = web.backend.application.queue.get_truncated_job(job, _MARK_CHARS)
-        seen["job"] = look and look.document
+        job_row = web.backend.application.queue.get_truncated_job(job, _MARK_CHARS)
+        seen["job"] = job_row and job_row.document
     return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()[:16]

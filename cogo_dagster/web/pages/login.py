@@ -1,4 +1,4 @@
-"""Logging in: a token or a login link once, then a session that only this browser has."""
+"""Login and logout: a token or a login link is exchanged for a session cookie."""
 
 from html import escape
 from typing import Annotated, Final
@@ -10,47 +10,47 @@ from starlette.responses import HTMLResponse, Response
 from cogo_dagster.vault.access_tokens import Holder
 from cogo_dagster.web.access import SESSION_COOKIE, SESSION_SECONDS, RequestDenied, named
 from cogo_dagster.web.addresses import own_page
-from cogo_dagster.web.dependencies import Web, WebPart, anybody, client_of, session_of, web_of
-from cogo_dagster.web.pages.forms import FormPart, back, form_of
+from cogo_dagster.web.dependencies import Web, WebDep, allow_anonymous, client_of, session_of, web_of
+from cogo_dagster.web.pages.forms import FormDep, back, form_of
 
-router = APIRouter(prefix="/dashboard", include_in_schema=False, dependencies=[Depends(anybody)])
+router = APIRouter(prefix="/dashboard", include_in_schema=False, dependencies=[Depends(allow_anonymous)])
 
 LINK_NAME: Final = "cogo dev"
-"""Whose the sessions of login links are, as the operations log says."""
+"""Holder of the sessions of login links, as the operations log shows it."""
 
 
 @router.get("/login")
 def ask(
     request: Request,
-    web: WebPart,
+    web: WebDep,
     page: Annotated[str | None, Query(alias="next", max_length=600)] = None,
     ticket: Annotated[str | None, Query(max_length=100)] = None,
 ) -> Response:
-    """Ask for a token; let those in who have a session, or a login link that is new."""
+    """Show the login form, or redeem a login link. A client with a session is redirected to the page it wanted."""
     if ticket is not None:
         return _redeem(request, web, ticket, page)
-    # Browsers leave our cookie out where another site led here: asked again from here, they send it.
+    # On a cross-site navigation, browsers withhold a SameSite=Strict cookie; a refresh from this origin sends it.
     if request.headers.get("sec-fetch-site") == "cross-site" and SESSION_COOKIE not in request.cookies:
-        return _again(own_page(page))
+        return _refresh(own_page(page))
     if page is not None and session_of(request) is not None:
         return back(own_page(page))
     return _page(request, page, None, 200)
 
 
 @router.post("/login")
-def login(request: Request, web: WebPart, form: FormPart) -> Response:
-    """Take a token and open a session."""
+def login(request: Request, web: WebDep, form: FormDep) -> Response:
+    """Check a token and open a session."""
     try:
         holder = web.access.holder_of(form.get("token", "").strip(), client_of(request))
-    except RequestDenied as refused:
-        return _page(request, form.get("next"), str(refused), refused.status)
+    except RequestDenied as denied:
+        return _page(request, form.get("next"), str(denied), denied.status)
     known = Holder(named(holder, form.get("name")), holder.role, holder.token_id)
     return _with_session(request, web, known, form.get("next"))
 
 
 @router.post("/logout", dependencies=[Depends(form_of)])
-def logout(request: Request, web: WebPart) -> Response:
-    """End the session, in this browser and on every server."""
+def logout(request: Request, web: WebDep) -> Response:
+    """End the session on every server, and delete the cookie."""
     web.access.end_session(request.cookies.get(SESSION_COOKIE))
     answer = back("/dashboard/local", "logout")
     answer.delete_cookie(SESSION_COOKIE, path="/", httponly=True, samesite="strict")
@@ -60,9 +60,9 @@ def logout(request: Request, web: WebPart) -> Response:
 def _redeem(request: Request, web: Web, ticket: str, page: str | None) -> Response:
     try:
         holder = web.access.redeem(ticket, LINK_NAME)
-    except RequestDenied as refused:
-        # Pressed twice in one browser: the first time was enough.
-        return back(own_page(page)) if session_of(request) else _page(request, page, str(refused), refused.status)
+    except RequestDenied as denied:
+        # The link may be opened twice in one browser; the first time created the session.
+        return back(own_page(page)) if session_of(request) else _page(request, page, str(denied), denied.status)
     return _with_session(request, web, holder, page)
 
 
@@ -80,11 +80,11 @@ def _with_session(request: Request, web: Web, holder: Holder, page: str | None) 
     return answer
 
 
-def _again(page: str) -> Response:
+def _refresh(page: str) -> Response:
     address = escape(f"/dashboard/login?next={quote(page, safe='')}", quote=True)
     return HTMLResponse(
         f'<!doctype html><title>COGO</title><meta http-equiv="refresh" content="0;url={address}">'
-        f'<p><a href="{address}">Go on</a></p>'
+        f'<p><a href="{address}">Continue</a></p>'
     )
 
 

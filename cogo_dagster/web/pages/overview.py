@@ -1,4 +1,4 @@
-"""`/dashboard/local`: how things stand, in one look."""
+"""`/dashboard/local`: the overview."""
 
 from dataclasses import dataclass, replace
 
@@ -9,16 +9,16 @@ from cogo_dagster.bootstrap import Application
 from cogo_dagster.quality.records import GateRun, ProviderHealth
 from cogo_dagster.queue.rows.dead_letters import Incident
 from cogo_dagster.queue.rows.operations import PausedRow
-from cogo_dagster.web.dependencies import AppPart, WebPart, anybody, may_read
+from cogo_dagster.web.dependencies import ApplicationDep, WebDep, allow_anonymous, may_read
 from cogo_dagster.web.lookups import providers, with_addresses
 from cogo_dagster.web.pictures import bars, gate_latency, gate_trend
 
-router = APIRouter(prefix="/dashboard", include_in_schema=False, dependencies=[Depends(anybody)])
+router = APIRouter(prefix="/dashboard", include_in_schema=False, dependencies=[Depends(allow_anonymous)])
 
 
 @dataclass(frozen=True, slots=True)
 class OverviewRows:
-    """What the overview lists."""
+    """Rows on the overview."""
 
     paused: list[PausedRow]
     gate_runs: list[GateRun]
@@ -28,10 +28,10 @@ class OverviewRows:
 
 
 @router.get("/local")
-def local(request: Request, web: WebPart, application: AppPart) -> Response:
-    """The gate and its trend, the queue's strip, latencies, the last fixes, providers, the causes of failure.
+def local(request: Request, web: WebDep, application: ApplicationDep) -> Response:
+    """Overview: quality gate, queue statistics, latencies, recent fixes, provider health, causes of failures.
 
-    Without a session it shows aggregates only: no messages of errors, no reasons of pauses, no names of operators.
+    Without a session it shows aggregates only: no error messages, reasons of pauses, or names of operators.
     """
     rows = _rows(application) if may_read(request) else web.backend.open_page(_rows_without_messages)
     history = web.backend.history()

@@ -1,18 +1,18 @@
-// Live pages, keys, theme. Every page works without it.
+// Live updates, keyboard shortcuts, theme. Every page works without this script.
 "use strict";
 
 const GATHER_MS = 250, POLL_MS = 10_000, AGO_MS = 10_000;
 const $ = (selector) => document.querySelector(selector);
 
-/* Live: the server says that something changed, then the page asks for itself and takes over what differs. */
+/* Live updates: on an event of the server, the page is fetched again and changed regions are replaced. */
 const live = { following: true, source: null, timer: null, mark: null, busy: false, again: false };
 const liveButton = $("#live");
 
-function say(state, words) {
+function show(state, label) {
   liveButton.hidden = false;
   liveButton.dataset.state = state;
   liveButton.setAttribute("aria-pressed", String(state !== "paused"));
-  liveButton.querySelector("span").textContent = words;
+  liveButton.querySelector("span").textContent = label;
 }
 
 function isBusy(region) {
@@ -22,7 +22,7 @@ function isBusy(region) {
   return Boolean(selection && !selection.isCollapsed && region.contains(selection.anchorNode));
 }
 
-function takeOver(fresh) {
+function update(fresh) {
   const active = document.activeElement && document.activeElement.closest("[id]");
   const focused = active && active.id;
   const href = document.activeElement && document.activeElement.getAttribute && document.activeElement.getAttribute("href");
@@ -47,7 +47,7 @@ function takeOver(fresh) {
   }
 }
 
-// Distances from now change by themselves: they are no news.
+// Relative times change without an event, so they are not compared.
 function plain(element) {
   const copy = element.cloneNode(true);
   copy.querySelectorAll("time").forEach((time) => { time.textContent = ""; });
@@ -68,14 +68,14 @@ async function refresh() {
     const answer = await fetch(location.pathname + location.search, { headers: { accept: "text/html" }, redirect: "error" });
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     if (answer.ok) {
-      takeOver(fresh);
-      tellAgo();
-      if (live.source && live.source.readyState === EventSource.OPEN) say("live", "live");
+      update(fresh);
+      updateAges();
+      if (live.source && live.source.readyState === EventSource.OPEN) show("live", "live");
     } else {
-      say("lost", "no answer");
+      show("lost", "no response");
     }
   } catch {
-    say("lost", "no answer");
+    show("lost", "no response");
   } finally {
     live.busy = false;
     if (live.again) { live.again = false; setTimeout(refresh, GATHER_MS); }
@@ -84,7 +84,7 @@ async function refresh() {
 
 function poll() {
   clearInterval(live.timer);
-  say("polling", "polling");
+  show("polling", "polling");
   live.timer = setInterval(() => { if (!document.hidden) refresh(); }, POLL_MS);
 }
 
@@ -92,64 +92,64 @@ function follow() {
   live.following = true;
   const job = document.body.dataset.job;
   live.source = new EventSource("/dashboard/live" + (job ? `?job=${encodeURIComponent(job)}` : ""));
-  live.source.addEventListener("open", () => { clearInterval(live.timer); say("live", "live"); });
+  live.source.addEventListener("open", () => { clearInterval(live.timer); show("live", "live"); });
   live.source.addEventListener("change", (event) => {
-    // The first mark counts as a change: something may have come since this page was made.
+    // The first event counts as a change: data may have changed since the page was rendered.
     if (live.mark !== event.data) setTimeout(refresh, GATHER_MS);
-    else say("live", "live");
+    else show("live", "live");
     live.mark = event.data;
   });
-  live.source.addEventListener("trouble", () => say("lost", "no database"));
+  live.source.addEventListener("unavailable", () => show("lost", "no database"));
   live.source.addEventListener("error", () => {
     if (live.following && live.source.readyState === EventSource.CLOSED) poll();
-    else if (live.following) say("polling", "connecting");
+    else if (live.following) show("polling", "connecting");
   });
 }
 
-function rest() {
+function pause() {
   live.following = false;
   if (live.source) live.source.close();
   clearInterval(live.timer);
-  say("paused", "paused");
+  show("paused", "paused");
 }
 
 function toggleLive() {
-  if (live.following) rest();
+  if (live.following) pause();
   else { live.mark = null; refresh(); follow(); }
 }
 
 if (liveButton && $("[data-live]") && !$(".problem") && document.body.dataset.follows !== undefined) {
   liveButton.addEventListener("click", toggleLive);
   if (window.EventSource) follow(); else poll();
-  // A phone that wakes up has missed what came meanwhile.
+  // A suspended device has missed events.
   document.addEventListener("visibilitychange", () => { if (!document.hidden && live.following) refresh(); });
   addEventListener("pagehide", () => { if (live.source) live.source.close(); });
   addEventListener("pageshow", (event) => { if (event.persisted && live.following) { live.mark = null; follow(); refresh(); } });
 }
 
-/* Distances from now, in words. */
+/* Relative times. */
 const UNITS = [[86_400, "d"], [3_600, "h"], [60, "min"], [1, "s"]];
-function tellAgo() {
+function updateAges() {
   for (const time of document.querySelectorAll("time[data-ago]")) {
     const seconds = (new Date(time.dateTime) - Date.now()) / 1000;
     const unit = UNITS.find(([size]) => Math.abs(seconds) >= size);
-    const words = unit ? `${Math.floor(Math.abs(seconds) / unit[0])} ${unit[1]}` : "now";
-    time.textContent = !unit ? words : seconds > 0 ? `in ${words}` : `${words} ago`;
+    const text = unit ? `${Math.floor(Math.abs(seconds) / unit[0])} ${unit[1]}` : "now";
+    time.textContent = !unit ? text : seconds > 0 ? `in ${text}` : `${text} ago`;
   }
 }
-setInterval(tellAgo, AGO_MS);
+setInterval(updateAges, AGO_MS);
 
-/* Light or dark. */
+/* Theme. */
 function toggleTheme() {
   const root = document.documentElement;
   const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   root.dataset.theme = dark ? "light" : "dark";
-  try { localStorage.setItem("theme", root.dataset.theme); } catch { /* only for this page, then */ }
+  try { localStorage.setItem("theme", root.dataset.theme); } catch { /* not available: the theme lasts until the next page */ }
 }
 $("#theme").hidden = false;
 $("#theme").addEventListener("click", toggleTheme);
 
-/* Keys. */
+/* Keyboard shortcuts. */
 const help = $("#help");
 $("#keys").hidden = false;
 $("#keys").addEventListener("click", () => help.showModal());
@@ -186,8 +186,8 @@ document.addEventListener("keydown", (event) => {
 });
 if (location.hash === "#q" && $("#q")) $("#q").focus();
 
-// What was done is said once: a reload or a copied address does not say it again.
-if ($("#said")) {
+// A flash message is shown once: without its parameters, a reload or a copied address does not repeat it.
+if ($("#flash")) {
   const address = new URL(location.href);
   address.searchParams.delete("did");
   address.searchParams.delete("n");

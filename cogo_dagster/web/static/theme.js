@@ -1,6 +1,6 @@
-// Before the first paint, so that nobody is blinded at night.
+// Runs before the first paint, so that a dark page does not flash white.
 "use strict";
 try {
   const theme = localStorage.getItem("theme");
   if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;
-} catch { /* storage is closed: the system's choice stands */ }
+} catch { /* localStorage is not available: the system's theme applies */ }

@@ -9,7 +9,7 @@ from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.errors import InvalidTransition, JobNotFound
 from cogo_dagster.queue.model import JobError, Json, NewJob, Outcome
 from cogo_dagster.queue.transports.base import Transport
-from cogo_dagster_tests.alerts.steps import promote
+from cogo_dagster_tests.alerts.steps import evaluate
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.queue.conformance.test_retry import failed_job
 from cogo_dagster_tests.queue.steps import (
@@ -154,7 +154,7 @@ def test_dead_lettered_jobs_are_grouped_by_fingerprint(queue: Queue, transport: 
         (1, "dns", "browser"),
         (1, "timeout", "browser"),
     ]
-    promote(transport)
+    evaluate(transport)
     owner.execute("update public.alerts set first_seen_at = first_seen_at - interval '1 day'")
     kept = queue.list_incidents()
     assert all(

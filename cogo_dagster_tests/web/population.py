@@ -1,4 +1,4 @@
-"""A queue that has lived: jobs of every status, failures with causes, files, workers, a pause, an operator."""
+"""Test data: jobs of every status, failures with causes, files, workers, a pause, an operator."""
 
 import io
 import json
@@ -44,12 +44,12 @@ _HISTORY = """
 
 
 @dataclass(frozen=True)
-class Scene:
-    """The jobs that a test looks at.
+class Population:
+    """The jobs that tests use.
 
     Attributes:
         done: Succeeded, with a screenshot, HTML, data and a trace.
-        dead: Failed for good with a timeout, after five attempts.
+        dead: Dead-lettered with a timeout, after its single attempt.
     """
 
     done: UUID
@@ -61,14 +61,14 @@ class Scene:
 
 
 def history(dsn: str, rows: int = 600) -> None:
-    """Fill the last 24 hours with jobs that ended."""
+    """Insert finished jobs over the last 24 hours."""
     with psycopg.connect(dsn, autocommit=True) as owner:
         owner.execute(_HISTORY.format(rows=rows).encode())
         owner.execute("analyze public.jobs")
 
 
-def lived_in(queue: Queue, store: ArtifactStore, folder: Path) -> Scene:
-    """Make the scene through the queue itself."""
+def populate(queue: Queue, store: ArtifactStore, folder: Path) -> Population:
+    """Create the jobs through the queue's client."""
     worker = a_worker("worker-1", "mac-1")
     register(queue, worker, families=("browser", "figma"), concurrency=4)
     queue.heartbeat(
@@ -90,11 +90,11 @@ def lived_in(queue: Queue, store: ArtifactStore, folder: Path) -> Scene:
     waiting = add(queue, payload={"url": "https://later.example.com/"}, run_in_seconds=250)
     queued = add(queue, "figma", payload={"file_key": "abc123"}, executor_id="mac-1", idempotency_key="figma:abc123")
     queue.pause("type", "gate", reason="the runner is being moved", actor="anna")
-    return Scene(done, dead, running.id, waiting, queued, worker)
+    return Population(done, dead, running.id, waiting, queued, worker)
 
 
 def gate_history(application: Application) -> None:
-    """Let the gate have judged thirty commits, and three automatic fixes, and a probe have found a provider down."""
+    """Record thirty gate runs and three automatic fixes."""
     for number in range(30):
         run = {
             "gate_run_id": str(uuid4()),
@@ -117,14 +117,14 @@ def gate_history(application: Application) -> None:
 
 
 def failing(queue: Queue, error: JobError, **options: Json) -> UUID:
-    """Enqueue a job that fails until it is dead."""
+    """Create a dead-lettered job."""
     job = running_job(queue, max_attempts=1, **options)
     settle(queue, job, Outcome.FAILED, error=error, run_seconds=30.0)
     return job.id
 
 
 def with_files(queue: Queue, store: ArtifactStore, job: Job, folder: Path, trace_file: Path | None = None) -> UUID:
-    """Let a job succeed and leave one file of each kind; a real trace where there is one."""
+    """Let a job succeed with one file of each kind; with a real trace if one is given."""
     trace = io.BytesIO(trace_file.read_bytes() if trace_file else b"")
     if trace_file is None:
         with zipfile.ZipFile(trace, "w") as archive:
@@ -144,4 +144,4 @@ def with_files(queue: Queue, store: ArtifactStore, job: Job, folder: Path, trace
     return job.id
 
 
-__all__ = ["Scene", "failing", "history", "lived_in", "take", "with_files"]
+__all__ = ["Population", "failing", "history", "populate", "take", "with_files"]

@@ -1,6 +1,6 @@
-"""A storm: thousands of failures of twenty kinds, every target down for part of the time, the deliverer killed twice.
+"""A load test: thousands of failures with twenty causes, outages of all targets, and a deliverer that is killed twice.
 
-The short form is a test; the long one is `uv run python -m cogo_dagster_tests.alerts.storm`, some six minutes.
+The short version is a test; the long one is `uv run python -m cogo_dagster_tests.alerts.load`, about six minutes.
 """
 
 import contextlib
@@ -38,13 +38,13 @@ DOWN = {
     "googlechat": Reply(503, "{}"),
     "http": Reply(hang=True),
 }
-JUDGES = {"slack": slack, "googlechat": google_chat, "http": anything}
+HANDLERS = {"slack": slack, "googlechat": google_chat, "http": anything}
 TABLES = ("alerts", "alert_deliveries", "alert_targets", "operations_log", "run_failures")
 
 
 @dataclass
-class Storm:
-    """What happened."""
+class Load:
+    """Parameters and results of a load test."""
 
     failures: int
     killed: int = 0
@@ -53,7 +53,7 @@ class Storm:
     logs: str = ""
 
     def messages(self) -> dict[str, int]:
-        """Messages that each target took."""
+        """Return the number of messages that each target accepted."""
         return {name: len(receiver.accepted) for name, receiver in self.receivers.items()}
 
 
@@ -61,11 +61,11 @@ class Storm:
 def listening() -> Iterator[dict[str, Receiver]]:
     """Run a receiver for each target."""
     with ExitStack() as stack:
-        yield {name: stack.enter_context(receiving(judge)) for name, judge in JUDGES.items()}
+        yield {name: stack.enter_context(receiving(handler)) for name, handler in HANDLERS.items()}
 
 
 def environment(receivers: dict[str, Receiver]) -> dict[str, str]:
-    """What leads the deliverer to them."""
+    """Return the environment of the deliverer."""
     return {
         "WEBHOOK_TYPE": ",".join(receivers),
         "SLACK_WEBHOOK_URL": receivers["slack"].url(SLACK_PATH),
@@ -77,7 +77,7 @@ def environment(receivers: dict[str, Receiver]) -> dict[str, str]:
 
 
 def fail_jobs(queue: Queue, count: int, seconds: float) -> None:
-    """Let so many jobs fail for good, of twenty kinds, spread over the time; each error holds a secret."""
+    """Create dead-lettered jobs with twenty causes, spread over the time; each error contains a secret."""
     began = time.monotonic()
     for first in range(0, count, 100):
         size = min(100, count - first)
@@ -90,15 +90,15 @@ def fail_jobs(queue: Queue, count: int, seconds: float) -> None:
 
 def _error(number: int) -> JobError:
     kind = "abcdefghijklmnopqrst"[number % KINDS]
-    return JobError(f"kind_{kind}", f"Attempt {number} was refused: token={SECRET}")
+    return JobError(f"kind_{kind}", f"Attempt {number} was rejected: token={SECRET}")
 
 
 def deliver_until(
-    cogo: Terminal, storm: Storm, kills: int, finished: Callable[[], bool], settled: Callable[[], bool]
+    cogo: Terminal, load: Load, kills: int, finished: Callable[[], bool], settled: Callable[[], bool]
 ) -> None:
-    """Run `cogo alerts deliver` again and again; kill it -9 in the middle, so many times; end when nothing is due."""
+    """Run `cogo alerts deliver` until nothing is due; kill the process with SIGKILL the given number of times."""
     dice = random.Random(7)
-    while not (finished() and storm.killed == kills and settled()):
+    while not (finished() and load.killed == kills and settled()):
         log = cogo.folder / "deliver.log"
         with log.open("a") as out:
             process = subprocess.Popen(
@@ -108,56 +108,56 @@ def deliver_until(
                 stdout=out,
                 stderr=out,
             )
-            before = sum(len(receiver.requests) for receiver in storm.receivers.values())
+            before = sum(len(receiver.requests) for receiver in load.receivers.values())
             while process.poll() is None:
-                sent = sum(len(receiver.requests) for receiver in storm.receivers.values()) - before
-                if storm.killed < kills and sent and dice.random() < 0.3:
+                sent = sum(len(receiver.requests) for receiver in load.receivers.values()) - before
+                if load.killed < kills and sent and dice.random() < 0.3:
                     process.send_signal(signal.SIGKILL)
-                    storm.killed += 1
+                    load.killed += 1
                 time.sleep(0.1)
         time.sleep(0.5)
-        storm.logs = log.read_text()
+        load.logs = log.read_text()
 
 
-def verify(owner: "psycopg.Connection[tuple[object, ...]]", storm: Storm) -> list[str]:
-    """Return what is wrong: lost, told wrongly, or secret."""
+def verify(owner: "psycopg.Connection[tuple[object, ...]]", load: Load) -> list[str]:
+    """Return violations: lost or wrongly counted failures, and secrets."""
     wrong = []
     rows = owner.execute("select error_class, count from public.alerts where kind = 'job_failed'").fetchall()
     counts = {str(error_class): int(str(count)) for error_class, count in rows}
-    if len(counts) != KINDS or sum(counts.values()) != storm.failures:
-        wrong.append(f"the alerts count {counts}")
+    if len(counts) != KINDS or sum(counts.values()) != load.failures:
+        wrong.append(f"counts of the alerts: {counts}")
     behind = owner.execute(
         "select d.target, a.error_class, d.status, d.announced_count, a.count from public.alert_deliveries d"
         " join public.alerts a on a.id = d.alert_id where a.kind = 'job_failed'"
         " and (d.status <> 'delivered' or d.announced_count <> a.count)"
     ).fetchall()
-    wrong += [f"not told: {row}" for row in behind]
+    wrong += [f"not delivered: {row}" for row in behind]
     planned = owner.execute(
         "select count(*) from public.alert_deliveries d join public.alerts a on a.id = d.alert_id"
         " where a.kind = 'job_failed'"
     ).fetchone()
-    if planned != (KINDS * len(JUDGES),):
+    if planned != (KINDS * len(HANDLERS),):
         wrong.append(f"{planned} deliveries of job_failed")
-    told: Counter[str] = Counter()
+    delivered: Counter[str] = Counter()
     known: set[str] = set()
-    for request in storm.receivers["http"].accepted:
+    for request in load.receivers["http"].accepted:
         message = request.json["data"]
         if message["message_id"] not in known:
             known.add(message["message_id"])
-            told.update({a["fingerprint"]: a["new_count"] for a in message["alerts"] if a["kind"] == "job_failed"})
-    if sum(told.values()) != storm.failures:
-        wrong.append(f"the http receiver heard of {sum(told.values())} failures")
+            delivered.update({a["fingerprint"]: a["new_count"] for a in message["alerts"] if a["kind"] == "job_failed"})
+    if sum(delivered.values()) != load.failures:
+        wrong.append(f"the http receiver got {sum(delivered.values())} failures")
     dump = "".join(
         str(owner.execute(f"select to_jsonb(t)::text from public.{table} t".encode()).fetchall()) for table in TABLES
     )
-    bodies = b"".join(request.body for receiver in storm.receivers.values() for request in receiver.requests)
-    for place, text in (("a row", dump), ("a log", storm.logs), ("a message", bodies.decode())):
+    bodies = b"".join(request.body for receiver in load.receivers.values() for request in receiver.requests)
+    for place, text in (("a row", dump), ("a log", load.logs), ("a message", bodies.decode())):
         wrong += [f"{secret} is in {place}" for secret in (SECRET, "s3cr3t") if secret in text]
     return wrong
 
 
 def outages(receivers: dict[str, Receiver], seconds: float) -> threading.Thread:
-    """Take each target down for a third of the time, one after the other, overlapping."""
+    """Take each target down for a third of the time, one after another, with overlaps."""
 
     def run() -> None:
         for name, reply in DOWN.items():
@@ -172,27 +172,25 @@ def outages(receivers: dict[str, Receiver], seconds: float) -> threading.Thread:
     return thread
 
 
-def run_storm(dsn: str, folder: Path, *, failures: int, seconds: float, settled: Callable[[Storm], bool]) -> Storm:
-    """Fail jobs, break targets, kill the deliverer twice, and go on until nothing is due."""
-    storm = Storm(failures)
+def run_load(dsn: str, folder: Path, *, failures: int, seconds: float, settled: Callable[[Load], bool]) -> Load:
+    """Fail jobs, take targets down, kill the deliverer twice, and deliver until nothing is due."""
+    load = Load(failures)
     began = time.monotonic()
     with listening() as receivers:
-        storm.receivers = receivers
+        load.receivers = receivers
         transport = PostgresTransport(dsn)
         failing = threading.Thread(target=fail_jobs, args=(Queue(transport), failures, seconds), daemon=True)
         failing.start()
         breaking = outages(receivers, seconds)
         cogo = terminal(folder, dsn, environment(receivers))
-        deliver_until(
-            cogo, storm, 2, lambda: not failing.is_alive() and not breaking.is_alive(), lambda: settled(storm)
-        )
+        deliver_until(cogo, load, 2, lambda: not failing.is_alive() and not breaking.is_alive(), lambda: settled(load))
         transport.close()
-    storm.seconds = time.monotonic() - began
-    return storm
+    load.seconds = time.monotonic() - began
+    return load
 
 
 def main() -> int:
-    """Run the long form and say what was seen."""
+    """Run the long version and print a report."""
     with private_server() as server, tempfile.TemporaryDirectory() as folder:
         server.start()
         dsn = server.dsn("cogo")
@@ -200,17 +198,17 @@ def main() -> int:
         with psycopg.connect(dsn, autocommit=True) as owner:
             deadline = time.monotonic() + 900
 
-            def settled(storm: Storm) -> bool:
-                return not verify(owner, storm) or time.monotonic() > deadline
+            def settled(load: Load) -> bool:
+                return not verify(owner, load) or time.monotonic() > deadline
 
-            storm = run_storm(dsn, Path(folder), failures=10_000, seconds=60, settled=settled)
-            wrong = verify(owner, storm)
+            load = run_load(dsn, Path(folder), failures=10_000, seconds=60, settled=settled)
+            wrong = verify(owner, load)
         report = {
-            "failures": storm.failures,
-            "seconds": round(storm.seconds),
-            "killed": storm.killed,
-            "messages": storm.messages(),
-            "requests": {name: len(receiver.requests) for name, receiver in storm.receivers.items()},
+            "failures": load.failures,
+            "seconds": round(load.seconds),
+            "killed": load.killed,
+            "messages": load.messages(),
+            "requests": {name: len(receiver.requests) for name, receiver in load.receivers.items()},
             "wrong": wrong,
         }
         sys.stdout.write(json.dumps(report, indent=2) + "\n")

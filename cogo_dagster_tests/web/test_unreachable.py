@@ -1,4 +1,4 @@
-"""The web server while its database is away, silent, or has ended the sessions that idled."""
+"""The web server while its database is unreachable or unresponsive, or has ended idle sessions."""
 
 import time
 from collections.abc import Iterator
@@ -24,12 +24,12 @@ from cogo_dagster_tests.worker.faults import Proxy, proxied
 PROBES = ("/readyz", "/metrics")
 
 SOON_SECONDS = 5.0
-"""A probe answers within 3 s; a machine busy with other tests may need a little longer."""
+"""A probe responds within 3 s; a machine that runs other tests may need longer."""
 
 
 @pytest.fixture(params=["postgres", "supabase"])
 def proxy(request: pytest.FixtureRequest, dsn: str) -> Iterator[Proxy]:
-    """Stand before the test's database, or before a project on it."""
+    """Put a proxy in front of the test's database, or of a Supabase project on it."""
     with ExitStack() as stack:
         if request.param == "supabase":
             stand_in: StandIn = request.getfixturevalue("stand_in")
@@ -39,8 +39,8 @@ def proxy(request: pytest.FixtureRequest, dsn: str) -> Iterator[Proxy]:
 
 
 @pytest.fixture
-def distant(proxy: Proxy, tmp_path: Path) -> Settings:
-    """Return settings that lead through the proxy."""
+def behind_proxy(proxy: Proxy, tmp_path: Path) -> Settings:
+    """Return settings that connect through the proxy."""
     where: dict[str, Any] = (
         {"SUPABASE_URL": proxy.dsn, "SUPABASE_SERVICE_ROLE_KEY": SERVICE_ROLE, "COGO_DATABASE_URL": ""}
         if proxy.dsn.startswith("http")
@@ -50,19 +50,19 @@ def distant(proxy: Proxy, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def client(distant: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[httpx.Client]:
-    """Run the server as `cogo web` does, with less patience, and talk to it."""
-    monkeypatch.setattr(backend, "READ_SECONDS", 4.0)
+def client(behind_proxy: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[httpx.Client]:
+    """Run a server as `cogo web` does, with a shorter read timeout, and return a client for it."""
+    monkeypatch.setattr(backend, "READ_TIMEOUT_SECONDS", 4.0)
     with (
         listening("127.0.0.1", 0) as listener,
-        serving(create_app(distant), listener) as url,
+        serving(create_app(behind_proxy), listener) as url,
         httpx.Client(base_url=url, timeout=30, headers={"x-admin-token": TOKEN}) as client,
     ):
         yield client
 
 
-def test_silence_takes_neither_the_threads_nor_the_probes(client: httpx.Client, proxy: Proxy) -> None:
-    """While fifty pages are asked for, the server lives, says within seconds that it is not ready, and recovers."""
+def test_probes_respond_while_the_database_is_unresponsive(client: httpx.Client, proxy: Proxy) -> None:
+    """With fifty pages pending, /healthz responds, /readyz and /metrics return 503 in time, and the server recovers."""
     assert client.get("/readyz").status_code == 200
     proxy.silence(new_too=True)
     with ThreadPoolExecutor(50) as readers:
@@ -73,15 +73,15 @@ def test_silence_takes_neither_the_threads_nor_the_probes(client: httpx.Client, 
             assert time.monotonic() - began < SOON_SECONDS, path
         assert {page.result().status_code for page in pages} == {503}
     proxy.restore()
-    eventually(lambda: client.get("/readyz").status_code == 200, "the server was ready again")
+    eventually(lambda: client.get("/readyz").status_code == 200, "the server became ready again")
 
 
 @pytest.mark.parametrize("path", PROBES)
 @pytest.mark.parametrize("seen_before", [False, True])
-def test_a_probe_answers_soon_though_the_database_is_away(
+def test_probes_respond_in_time_while_the_database_is_unreachable(
     client: httpx.Client, proxy: Proxy, path: str, seen_before: bool
 ) -> None:
-    """At once after it went, or when it was never there."""
+    """A probe returns 503 within seconds, whether or not the database was reachable before."""
     if seen_before:
         assert client.get(path).status_code == 200
     proxy.cut()
@@ -92,10 +92,10 @@ def test_a_probe_answers_soon_though_the_database_is_away(
 
 
 @pytest.mark.parametrize("proxy", ["postgres"], indirect=True)
-def test_sessions_that_idled_away_cost_no_answer(client: httpx.Client, owner: Owner) -> None:
-    """The first request after the database has ended them is served like any other."""
+def test_ended_idle_sessions_cause_no_error(client: httpx.Client, owner: Owner) -> None:
+    """The first request after the database has ended idle sessions succeeds."""
     owner.execute(f"alter database {owner.info.dbname} set idle_session_timeout = '200ms'")
     connected = "select count(*) from pg_stat_activity where datname = current_database() and application_name = 'cogo'"
     for path in ("/readyz", "/api/jobs", "/metrics", "/dashboard/jobs"):
         assert client.get(path).status_code == 200, path
-        eventually(lambda: owner.execute(connected).fetchone() == (0,), "the server ended the sessions")
+        eventually(lambda: owner.execute(connected).fetchone() == (0,), "the database ended the sessions")
