@@ -14,6 +14,7 @@ from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.rates import Rate
 from cogo_dagster.queue.retry_after import retry_after_seconds
 from cogo_dagster.settings import Settings
+from cogo_dagster.text import load_json
 
 EVENT_TYPE: Final = "cogo-alert"
 _VERSION: Final = "2022-11-28"
@@ -136,7 +137,7 @@ class GitHubTarget:
         if receipt.outcome is not DeliveryOutcome.DELIVERED:
             raise GitHubError(receipt)
         try:
-            return json.loads(answer.body) if answer.body.strip() else None
+            return load_json(answer.body) if answer.body.strip() else None
         except ValueError:
             raise GitHubError(
                 Receipt(DeliveryOutcome.RETRY, "unexpected_answer", "GitHub did not respond with JSON.")

@@ -29,6 +29,7 @@ from cogo_dagster.net.webhooks import Answer, Webhooks
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.rates import Rate
 from cogo_dagster.settings import Settings
+from cogo_dagster.text import load_json
 
 _TEXT: Final = 3_900
 _BYTES: Final = 30_000
@@ -160,7 +161,7 @@ def _with_query(url: str, request_id: str) -> str:
 def _field(body: str, name: str) -> str | None:
     """Return a string field of a response, which may be wrapped in `error`."""
     try:
-        document = json.loads(body)
+        document = load_json(body)
     except ValueError:
         return None
     if not isinstance(document, dict):

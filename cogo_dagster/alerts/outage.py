@@ -24,6 +24,7 @@ from cogo_dagster.queue.errors import AccessDenied, DatabaseUnavailable, QueueEr
 from cogo_dagster.queue.ids import new_request_id
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.settings import Settings
+from cogo_dagster.text import load_json
 
 GRACE_SECONDS: Final = 30.0
 _AGAIN_SECONDS: Final = 15.0
@@ -155,7 +156,7 @@ class OutageWatch:
 
     def _read(self) -> Outage | None:
         try:
-            return Outage(**json.loads(self._file.read_text(encoding="utf-8")))
+            return Outage(**load_json(self._file.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return None
 

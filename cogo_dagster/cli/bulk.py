@@ -87,12 +87,13 @@ class Mode:
     """How a bulk command runs: dry run, dry run with a plan, execution, or execution of a plan.
 
     Raises:
-        BadInput: The options contradict each other.
+        BadInput: The options contradict each other, or the plan cannot be read.
+        InvalidArgument: The file does not hold a plan.
     """
 
     dry_run: bool
     plan_file: Path | None = None
-    apply_file: Path | None = None
+    plan: BulkPlan | None = None
     limit: int | None = None
 
     @classmethod
@@ -109,7 +110,7 @@ class Mode:
         """Return the mode that the options select."""
         if apply_file is not None:
             _check_apply_options(context, dry_run)
-            return cls(dry_run=False, apply_file=apply_file)
+            return cls(dry_run=False, plan=BulkPlan.from_json(_read(apply_file)))
         if plan_file is not None and dry_run is False:
             raise BadInput(
                 "--plan is a dry run: remove --no-dry-run (or DRY_RUN=false), then run --apply with the file."
@@ -200,9 +201,8 @@ def actor() -> str:
 
 
 def _act(application: Application, operation: Operation, mode: Mode, labels: Labels, *, quiet: bool) -> Totals:
-    plan = None
-    if mode.apply_file is not None:
-        plan = BulkPlan.from_json(_read(mode.apply_file))
+    plan = mode.plan
+    if plan is not None:
         plan.require(operation.function, str(application.queue.schema_version().deployment_id), datetime.now(UTC))
     with _progress(labels, len(plan.items) if plan else mode.limit, quiet) as on_batch:
         return application.perform(

@@ -51,7 +51,7 @@ class BulkPlan:
             InvalidArgument: It is not a plan, or damaged.
         """
         if not isinstance(document, dict) or document.get("format") != _FORMAT:
-            raise InvalidArgument(f"This file is not a plan ({_FORMAT!r} is missing): make one with --plan FILE.")
+            raise InvalidArgument(f"This file is not a plan ({_FORMAT!r} is missing): create one with --plan FILE.")
         try:
             return cls(
                 operation=Operation(_text(document["operation"]), dict(document["arguments"])),
@@ -61,7 +61,9 @@ class BulkPlan:
                 made_by=_text(document["made_by"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise InvalidArgument(f"This plan is damaged ({type(error).__name__}: {error}): make a new one.") from None
+            raise InvalidArgument(
+                f"This plan is damaged ({type(error).__name__}: {error}): create a new one with --plan FILE."
+            ) from None
 
     def require(self, function: str, deployment_id: str, now: datetime) -> None:
         """Check that the plan is for this function and database, and not too old.
@@ -79,7 +81,7 @@ class BulkPlan:
         if not -timedelta(minutes=10) <= now - self.made_at <= MAX_AGE:
             raise InvalidArgument(
                 f"This plan is stale (made at {self.made_at:%Y-%m-%d %H:%M} UTC, valid for 24 hours): "
-                "nothing was done; make a new one."
+                "nothing was done; create a new one with --plan FILE."
             )
 
 

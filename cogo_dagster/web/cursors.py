@@ -12,6 +12,7 @@ from uuid import UUID
 from fastapi import Query
 
 from cogo_dagster.queue.rows.base import Row
+from cogo_dagster.text import load_json
 from cogo_dagster.web.access import RequestDenied
 
 _MOMENT: Final = re.compile(r"-?infinity|[0-9]{4,6}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,15}[+-][0-9:]{2,8}(?: BC)?")
@@ -46,9 +47,9 @@ def read_cursor(cursor: str | None, time: str, id: str) -> dict[str, str] | None
     if cursor is None:
         return None
     try:
-        when, which = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
+        when, which = load_json(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
         if not _MOMENT.fullmatch(when):
             datetime.fromisoformat(when)
         return {time: when, id: str(UUID(which))}
-    except (binascii.Error, ValueError, TypeError, AttributeError, RecursionError):
+    except (binascii.Error, ValueError, TypeError, AttributeError):
         raise RequestDenied(404, "There is no such page. Pass `next` of the previous page unchanged.") from None

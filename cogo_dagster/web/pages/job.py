@@ -14,6 +14,7 @@ from cogo_dagster.formatting.timeline import attempts_of, timeline
 from cogo_dagster.queue.artifacts import ArtifactStore, ArtifactStoreError
 from cogo_dagster.queue.rows.artifacts import ArtifactRow
 from cogo_dagster.queue.rows.jobs import TruncatedJob
+from cogo_dagster.text import load_json
 from cogo_dagster.web.content import bare_type, first_text
 from cogo_dagster.web.dependencies import ApplicationDep, require_reader, session_of, web_of
 from cogo_dagster.web.lookups import no_such_job, reason
@@ -125,6 +126,6 @@ def _signed(request: Request, artifact_id: str) -> Mapping[str, str]:
 
 def _readable(kind: str, text: str, *, whole: bool) -> str:
     if kind == "application/json" and whole:
-        with contextlib.suppress(ValueError):
-            return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+        with contextlib.suppress(ValueError, RecursionError):  # an indented document is written recursively
+            return json.dumps(load_json(text), indent=2, ensure_ascii=False)
     return text
