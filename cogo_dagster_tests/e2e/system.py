@@ -19,7 +19,7 @@ from cogo_dagster.queue.embedded import EmbeddedServer
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.transports.postgres import PostgresTransport
 from cogo_dagster.settings import PROJECT_ROOT, is_root
-from cogo_dagster_tests.cli.terminal import PROGRAM, Answer
+from cogo_dagster_tests.cli.terminal import PROGRAM, Answer, Terminal
 from cogo_dagster_tests.ports import reserved_port
 from cogo_dagster_tests.processes import started_with
 
@@ -79,11 +79,10 @@ class Dev:
     queue: Queue
 
     def enqueue(self, url: str, **payload: Json) -> str:
-        """Enqueue a browser job from another process; return its id."""
+        """Enqueue a browser job from this process; return its id."""
         document = json.dumps({"url": url, **payload})
-        answer = self.home.cogo("enqueue", "browser", "--payload", document, "--json")
-        assert answer.code == 0, answer.err
-        return str(answer.json["job_id"])
+        enqueued = Terminal(PROJECT_ROOT, self.home.environment).ok("enqueue", "browser", "--payload", document)
+        return str(enqueued["job_id"])
 
     def job(self, job_id: str) -> Json:
         """Return a job as it is now."""
