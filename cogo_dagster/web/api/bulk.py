@@ -23,9 +23,9 @@ class Filters(BaseModel):
     executor: str | None = Field(
         None, max_length=200, pattern=NO_NULL, description="Only those addressed to this executor id."
     )
-    since_seconds: float | None = Field(None, ge=0, le=315_360_000, description="Failed within so long.")
+    since_seconds: float | None = Field(None, strict=True, ge=0, le=315_360_000, description="Failed within so long.")
     job_ids: list[UUID] | None = Field(None, min_length=1, max_length=1000, description="Only these.")
-    limit: int = Field(MOST_AT_ONCE, ge=1, le=MOST_AT_ONCE, description="At most so many in one request.")
+    limit: int = Field(MOST_AT_ONCE, strict=True, ge=1, le=MOST_AT_ONCE, description="At most so many in one request.")
     dry_run: StrictBool = Field(True, description="Say what would happen, write nothing.")
 
     def arguments(self) -> dict[str, Json]:

@@ -26,7 +26,9 @@ class NewToken(BaseModel):
 
     name: str = Field(pattern=_NAME, description="As the operations log names its holder.")
     role: Role = Field(description="viewer: reads. operator: acts on jobs and alerts too. admin: everything.")
-    expires_in_seconds: float | None = Field(None, gt=0, le=315_360_000, description="Null: it does not expire.")
+    expires_in_seconds: float | None = Field(
+        None, strict=True, gt=0, le=315_360_000, description="Null: it does not expire."
+    )
 
 
 class TokenRow(BaseModel):
