@@ -1,4 +1,4 @@
-"""A server that answers every request with bytes of the test's choice, well-formed or not."""
+"""A server that responds to every request with given bytes, valid HTTP or not."""
 
 import socket
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from cogo_dagster_tests.ports import accepting
 
 @contextmanager
 def answering(reply: bytes, *, close: bool = True) -> Iterator[str]:
-    """Serve *reply* on 127.0.0.1, then close, or say no more; yields host:port."""
+    """Serve *reply* on 127.0.0.1, then close the connection or leave it open; yield host:port."""
 
     def answer(client: socket.socket) -> None:
         with client, suppress(OSError):
