@@ -59,10 +59,12 @@ class QueueMachine(RuleBasedStateMachine):
     """One run: three workers and a few jobs, in any order.
 
     Attributes:
+        sixth_priority: The priority of the sixth job that `begin` creates.
         steps: Number of steps of all runs of this process.
         drained: Number of runs that were drained.
     """
 
+    sixth_priority: ClassVar[int] = 5
     steps: ClassVar[int] = 0
     drained: ClassVar[int] = 0
 
@@ -85,9 +87,9 @@ class QueueMachine(RuleBasedStateMachine):
 
     @initialize(count=st.integers(1, 6), prefetch=st.booleans())
     def begin(self, count: int, prefetch: bool) -> None:
-        """Create some jobs, and claim some of them; the last of six has the highest priority."""
+        """Create some jobs, and claim some of them."""
         for number in range(count):
-            self.enqueue("browser", 0 if number == 5 else 5, None, 1 + number % 3)
+            self.enqueue("browser", self.sixth_priority if number == 5 else 5, None, 1 + number % 3)
         self.claim(0, "browser", 3, prefetch)
 
     @rule(
