@@ -199,7 +199,7 @@ def test_a_signal_to_everything_ends_the_command_alone(tmp_path: Path) -> None:
         command = GuardedCommand.start(["sh", "-c", script], tmp_path, ENV, grace_seconds=1, kept_bytes=100)
         try:
             assert await asyncio.to_thread(eventually, note.exists)
-            for pid in missing_folder(note):  # the guard, then the command
+            for pid in pids_in(note):  # the guard, then the command
                 os.kill(pid, signal.SIGTERM)
             return await command.wait()
         finally:
