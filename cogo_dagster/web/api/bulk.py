@@ -1,9 +1,10 @@
 """Bulk actions over HTTP: a dry run first, a bound on one request, every one in the log."""
 
-from typing import Final
+from typing import Annotated, Final
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
+from pydantic_core import PydanticCustomError
 
 from cogo_dagster.bootstrap import Application
 from cogo_dagster.queue.bulk import Operation, preview
@@ -12,6 +13,13 @@ from cogo_dagster.web.actions import MOST_AT_ONCE
 from cogo_dagster.web.api.schemas import NO_NULL, Done
 
 _SHOWN: Final = 100
+
+
+def _checked_number(value: object) -> object:
+    """JSON's 5.0 is an integer, which `strict` would refuse; true and "5" are none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise PydanticCustomError("int_type", "Input should be a valid integer")
+    return value
 
 
 class Filters(BaseModel):
@@ -25,7 +33,9 @@ class Filters(BaseModel):
     )
     since_seconds: float | None = Field(None, strict=True, ge=0, le=315_360_000, description="Failed within so long.")
     job_ids: list[UUID] | None = Field(None, min_length=1, max_length=1000, description="Only these.")
-    limit: int = Field(MOST_AT_ONCE, strict=True, ge=1, le=MOST_AT_ONCE, description="At most so many in one request.")
+    limit: Annotated[int, BeforeValidator(_checked_number)] = Field(
+        MOST_AT_ONCE, ge=1, le=MOST_AT_ONCE, description="At most so many in one request."
+    )
     dry_run: StrictBool = Field(True, description="Say what would happen, write nothing.")
 
     def arguments(self) -> dict[str, Json]:
