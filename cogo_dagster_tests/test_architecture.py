@@ -41,6 +41,30 @@ def test_a_class_name_names_one_class() -> None:
     assert {name: found for name, found in places.items() if len(found) > 1} == {}
 
 
+JSON_OF_OUR_OWN = {
+    "decoded_views.py": "a string that it encoded",
+    "executors/guard/command.py": "its child's pipe",
+    "executors/guard/program.py": "its parent's argument",
+    "executors/isolation/confinement.py": "its child's pipe",
+    "executors/isolation/plan.py": "its parent's argument",
+    "vault/key_ring.py": "a document that it sealed",
+    "queue/decoding.py": "catches RecursionError itself",
+    "testing.py": "a document that it encoded",
+    "text.py": "defines load_json",
+}
+
+
+def test_json_from_outside_is_loaded_by_one_function() -> None:
+    """`json.loads` raises RecursionError for deep nesting, which callers that expect ValueError do not catch."""
+    package = ROOT / "cogo_dagster"
+    used = {
+        str(path.relative_to(package))
+        for path in package.rglob("*.py")
+        if re.search(r"\bjson\.loads?\b", path.read_text(encoding="utf-8"))
+    }
+    assert used - JSON_OF_OUR_OWN.keys() == set()
+
+
 def test_the_lock_pins_the_resolved_packages() -> None:
     """It has every required package at the installed version, and no others."""
     assert _pinned_here() == _installed("cogo-dagster")

@@ -1,12 +1,13 @@
 """External text becomes storable, and valid text is returned unchanged."""
 
 import json
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cogo_dagster.text import printable, storable, storable_json
+from cogo_dagster.text import load_json, parse_json, printable, storable, storable_json
 from cogo_dagster_tests.conftest import Owner
 
 ANY = st.text(st.characters())  # surrogates and U+0000 too
@@ -58,3 +59,11 @@ def test_a_document_becomes_storable(owner: Owner) -> None:
 def test_control_characters_of_terminals_are_escaped() -> None:
     """ESC, C1, DEL, direction overrides and lone surrogates are escaped; line feeds and letters are kept."""
     assert printable("a\x1b[2J\x9b\x7f\u202e\ud83d\tb\n한글 🎉") == "a\\x1b[2J\\x9b\\x7f\\u202e\\ud83d b\n한글 🎉"
+
+
+@pytest.mark.parametrize("parse", [load_json, parse_json])
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "{", ""])
+def test_invalid_json_raises_one_kind_of_error(parse: Callable[[str], object], text: str) -> None:
+    """Deep nesting, for which `json.loads` raises RecursionError, included."""
+    with pytest.raises(ValueError, match=r"."):
+        parse(text)

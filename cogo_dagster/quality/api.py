@@ -1,7 +1,6 @@
 """Reads the gate's numbers from the metrics API of another machine, in the same form as from the database."""
 
 import asyncio
-import json
 from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Any, Final, TypeVar
@@ -13,6 +12,7 @@ from cogo_dagster.net.addresses import AllowList, InvalidAddress
 from cogo_dagster.net.client import Fetched, FetchFailed
 from cogo_dagster.net.guarded import guarded
 from cogo_dagster.quality.records import GateSummary, WeeklySummary
+from cogo_dagster.text import load_json
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -79,7 +79,7 @@ async def _fetch(url: str, base: str, headers: Mapping[str, str]) -> Fetched:
 
 def _error_detail(response: Fetched) -> str:
     try:
-        document: Any = json.loads(response.content)
+        document: Any = load_json(response.content)
         detail = document.get("detail") or document.get("title") or ""
     except (ValueError, AttributeError):
         detail = ""

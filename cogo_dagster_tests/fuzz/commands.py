@@ -12,6 +12,7 @@ from cogo_dagster.cli.command import ExitCode
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.model import NewJob
 from cogo_dagster.queue.transports.postgres import PostgresTransport
+from cogo_dagster.text import storable
 from cogo_dagster_tests.cli.terminal import Answer, Terminal, terminal
 from cogo_dagster_tests.fuzz.strategies import TEXTS, as_bytes, documents
 from cogo_dagster_tests.fuzz.trial import Trial
@@ -50,7 +51,8 @@ def options(trial: Trial) -> None:
     assert not _NOT_TRIED.keys() - commands().keys()
     cogo = terminal(trial.surroundings.folder, trial.surroundings.dsn, {})
     variables = ("COGO_POOL_SIZE", "WORKER_ID", "DRY_RUN", "JOB_TYPE", "COGO_GATE_COMMANDS", "LOG_LEVEL")
-    settings = st.dictionaries(st.sampled_from(variables), _VALUES, max_size=1)
+    # The environment of a process holds no lone surrogate.
+    settings = st.dictionaries(st.sampled_from(variables), _VALUES.map(storable), max_size=1)
     with _filled(trial.surroundings.dsn) as owner:
 
         def check(case: tuple[list[str], dict[str, str]]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cogo_dagster.redaction import HIDDEN
+from cogo_dagster.text import load_json
 
 _NAMES: Final = frozenset(
     {
@@ -57,7 +58,7 @@ def clean_trace(trace: Path, secrets: Collection[str]) -> None:
 def _clean_line(line: bytes) -> bytes:
     if not line.strip():
         return line
-    return json.dumps(_clean(json.loads(line)), ensure_ascii=False, separators=(",", ":")).encode()
+    return json.dumps(_clean(load_json(line)), ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _clean(value: Any, within: str = "") -> Any:

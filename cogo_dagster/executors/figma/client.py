@@ -5,7 +5,6 @@ links to rendered images are signed and need no credentials.
 """
 
 import asyncio
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -19,6 +18,7 @@ from cogo_dagster.net.guarded import GuardedClient
 from cogo_dagster.net.proxy import ForwardProxy
 from cogo_dagster.queue.executor import ExecutionFailed
 from cogo_dagster.queue.model import Json
+from cogo_dagster.text import load_json
 
 MAX_JSON_BYTES: Final = 256 * 1024**2
 MAX_IMAGE_BYTES: Final = 100 * 1024**2
@@ -121,8 +121,8 @@ class FigmaClient:
         if response.status != 200:
             raise figma_error(response.status, response.content, self._token)
         try:
-            body = await asyncio.to_thread(json.loads, response.content)
-        except (ValueError, RecursionError):
+            body = await asyncio.to_thread(load_json, response.content)
+        except ValueError:
             body = None
         if not isinstance(body, dict):
             raise FigmaError(200, "not a JSON object")
@@ -143,7 +143,7 @@ _REASONS: Final[Mapping[str, str]] = {
 
 
 def _fetch_error(operation: str, error: FetchFailed) -> ExecutionFailed:
-    reason = error.sentence if error.by_proxy else _REASONS.get(error.kind, "the connection failed")
+    reason = error.message if error.by_proxy else _REASONS.get(error.kind, "the connection failed")
     # Without the advice to use an allow-list: there is none for Figma's links.
     message = f"{operation}: {reason.partition(': add ')[0].rstrip('.')}."
     return ExecutionFailed(message, error_class=error.kind, retryable=error.kind not in _PERMANENT)

@@ -4,12 +4,12 @@ Figma uses two formats, `{"status": 403, "err": "…"}` and `{"error": true, "st
 between uses others.
 """
 
-import json
 import re
 from typing import Final
 
 from cogo_dagster.queue.executor import ExecutionFailed
 from cogo_dagster.redaction import redact
+from cogo_dagster.text import load_json
 
 _TOO_LARGE: Final = frozenset({408, 413, 414, 431})
 """Statuses that always mean that the request or response is too large."""
@@ -87,7 +87,7 @@ class FigmaTimeout(FigmaError):
 def figma_error(status: int, content: bytes, token: str) -> FigmaError:
     """Return the error for an unsuccessful response."""
     try:
-        by_figma = isinstance(json.loads(content[:10_000]), dict)
+        by_figma = isinstance(load_json(content[:10_000]), dict)
     except ValueError:
         by_figma = False
     return FigmaError(status, error_message(content, token), by_figma=by_figma)
@@ -97,7 +97,7 @@ def error_message(content: bytes, token: str) -> str:
     """Return the error message in a response body, on one line and without secrets."""
     text = content[:10_000].decode("utf-8", "replace")
     try:
-        body = json.loads(text)
+        body = load_json(text)
     except ValueError:
         body = None
     if isinstance(body, dict):

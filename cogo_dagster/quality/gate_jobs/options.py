@@ -1,7 +1,6 @@
 """Options of gate jobs: COGO_GATE_COMMANDS defines the commands; a payload can only select a repository."""
 
 import glob
-import json
 import re
 import shlex
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from cogo_dagster.executors.errors import ExecutorUnavailable
+from cogo_dagster.text import load_json
 from cogo_dagster.validation import mistakes
 
 EXAMPLE: Final = (
@@ -98,7 +98,7 @@ def repositories(text: str) -> Mapping[str, Repository]:
         ExecutorUnavailable: It is invalid.
     """
     try:
-        given = json.loads(text)
+        given = load_json(text)
         if not isinstance(given, dict) or not given:
             raise ValueError("it must be an object with at least one repository")  # noqa: TRY301 - one message for both
         return {name: Repository.model_validate(one) for name, one in given.items()}

@@ -4,7 +4,6 @@ Formats: JSON of ESLint (also `json-with-metadata`), ruff, biome, oxlint, stylel
 SARIF; Checkstyle; text rows `path:line:column: message` of ruff, flake8, pylint and mypy.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -13,6 +12,7 @@ from cogo_dagster.quality.reports.files import check_count, elements, other_form
 from cogo_dagster.quality.reports.lint_text import read_rows
 from cogo_dagster.quality.reports.sarif import read_sarif
 from cogo_dagster.queue.model import Json
+from cogo_dagster.text import load_json
 
 Pair = tuple[int, int]
 """Errors and warnings."""
@@ -59,8 +59,8 @@ def _json_rows(text: str) -> list[Json] | None:
     if not rows[0].startswith("{") or not rows[0].rstrip().endswith("}") or (len(rows) == 1 and '"runs"' in rows[0]):
         return None
     try:
-        found = [json.loads(row) for row in rows]
-    except (ValueError, RecursionError):
+        found = [load_json(row) for row in rows]
+    except ValueError:
         return None
     finding = all(isinstance(row, dict) and ("filename" in row or "file" in row) for row in found)
     return found if finding else None

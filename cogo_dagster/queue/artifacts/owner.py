@@ -22,6 +22,7 @@ from uuid import uuid4
 from cogo_dagster.queue.artifacts.store_errors import ArtifactStoreUnavailable, StoreNotOwned
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.transports.base import Transport
+from cogo_dagster.text import load_json
 
 MARKER_NAME: Final = "cogo/deployment"
 
@@ -84,11 +85,11 @@ class Marker:
         if re.fullmatch(r"[\w -]{1,100}", text):
             return cls(text)
         try:
-            given = json.loads(text)
+            given = load_json(text)
             return cls(
                 str(given["deployment_id"]), str(given["store_id"]), str(given["marker"]), bool(given["disputed"])
             )
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        except (ValueError, TypeError, KeyError, AttributeError):
             return cls("")
 
     def to_bytes(self) -> bytes:

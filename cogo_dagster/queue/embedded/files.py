@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, Self
 
+from cogo_dagster.text import load_json
+
 Owner = Literal["explicit", "lease"]
 """Who stops the server: `explicit`, the user of `cogo db start`; `lease`, the last process that uses it."""
 
@@ -97,7 +99,7 @@ class ServerFiles:
     def state(self) -> ServerState:
         """Return the state; the default if the server was never started."""
         try:
-            return ServerState(**json.loads(self._state.read_text()))
+            return ServerState(**load_json(self._state.read_text()))
         except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
             return ServerState()
 

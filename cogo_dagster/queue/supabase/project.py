@@ -1,7 +1,6 @@
 """The address and the service key of a Supabase project, validated before anything is sent."""
 
 import base64
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,6 +10,7 @@ import httpx
 
 from cogo_dagster.queue.supabase.bounded import bounded
 from cogo_dagster.settings import SettingsError
+from cogo_dagster.text import load_json
 
 _KEY: Final = "SUPABASE_SERVICE_ROLE_KEY"
 _SERVICE_PATHS: Final = ("/rest/v1", "/storage/v1", "/realtime/v1", "/auth/v1", "/functions/v1")
@@ -86,7 +86,7 @@ def claims_of(key: str) -> dict[str, Any] | None:
     if len(parts) != 3:
         return None
     try:
-        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        claims = load_json(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
     except ValueError:
         return None
     return claims if isinstance(claims, dict) else None
