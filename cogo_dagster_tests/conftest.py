@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
@@ -23,7 +23,7 @@ from cogo_dagster.queue.transports.postgres import PostgresTransport
 from cogo_dagster_tests import machine
 from cogo_dagster_tests.needs import prepare
 from cogo_dagster_tests.order import place, processes
-from cogo_dagster_tests.servers import Major, TestServer, shared_server
+from cogo_dagster_tests.servers import Major, TestServer, shared_server, swept_home
 from cogo_dagster_tests.startup import after_collection, before_collection
 from cogo_dagster_tests.supabase.server import StandIn, supabase
 
@@ -119,6 +119,16 @@ def empty_dsn(server: TestServer) -> Iterator[str]:
     """Yield the URL of a database that was never migrated, as its owner."""
     with server.clone() as dsn:
         yield dsn
+
+
+@pytest.fixture
+def embedded_home() -> Iterator[Path]:
+    """Lend a home folder for an embedded server, which is stopped and removed with all its files.
+
+    Not pytest's own folder: that one is private, so the server of root keeps its files outside of it.
+    """
+    with swept_home(uuid4().hex[:12]) as home:
+        yield home
 
 
 @pytest.fixture

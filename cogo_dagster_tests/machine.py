@@ -13,6 +13,12 @@ MARKS: Final = {
     "root(reason)": "only root can do this",
 }
 
+USER_NAMESPACES: Final = (
+    "User namespaces",
+    "allow them as docs/operations.md says; in Docker, --privileged",
+)
+LANDLOCK: Final = ("Landlock", "start Linux 5.13 or newer with it")
+
 
 def require(item: pytest.Item) -> None:
     """Skip or fail a test that this machine cannot run."""

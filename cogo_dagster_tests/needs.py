@@ -18,10 +18,12 @@ from cogo_dagster.executors.browser.options import BrowserOptions
 from cogo_dagster.executors.errors import ExecutorUnavailable
 from cogo_dagster_tests.npm import PACKAGES, is_fetched, npm_package
 from cogo_dagster_tests.programs import PROGRAMS, find, get
+from cogo_dagster_tests.quality.real_reports import TESTED, is_reported, package_reports
 from cogo_dagster_tests.servers import find_15, get_15
 
 _APT_SECONDS: Final = 15
 _NPM_SECONDS: Final = 10
+_REPORTS_SECONDS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,14 @@ def needs() -> list[Need]:
         ),
         *(_program(name) for name in PROGRAMS),
         *(_package(name) for name in PACKAGES),
+        Need(
+            f"reports of {TESTED.replace('==', ' ')}",
+            "the Python package index",
+            _REPORTS_SECONDS,
+            "let uv reach a package index",
+            lambda: ".cogo/sdist" if is_reported() else None,
+            package_reports,
+        ),
     ]
 
 

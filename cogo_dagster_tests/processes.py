@@ -1,6 +1,7 @@
 """Processes of this machine, inspected in the same way on Linux and macOS."""
 
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final
 
@@ -47,6 +48,16 @@ def environment(pid: int) -> dict[str, str]:
     return dict(psutil.Process(pid).environ())
 
 
+def environments(pids: Iterable[int]) -> dict[int, dict[str, str]]:
+    """Return the environments of those processes that live."""
+    found = {}
+    for pid in pids:
+        with suppress(psutil.NoSuchProcess):
+            if command_line(pid):
+                found[pid] = environment(pid)
+    return found
+
+
 def started_with(name: str, value: str) -> list[int]:
     """Return the living processes with a variable in their initial environment."""
     found = []
@@ -60,8 +71,3 @@ def started_with(name: str, value: str) -> list[int]:
 def running(word: str) -> list[int]:
     """Return the other processes with a word on their command line."""
     return [pid for pid in psutil.pids() if pid != os.getpid() and word in command_line(pid)]
-
-
-def open_files() -> int:
-    """Return the number of open file descriptors of this process."""
-    return int(psutil.Process().num_fds())

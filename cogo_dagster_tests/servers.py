@@ -65,14 +65,19 @@ class TestServer:
         """Return the URL of a database, as its owner."""
         return self._server.dsn(database)
 
-    def template(self, name: str, build: Callable[[str], object]) -> None:
-        """Create a template once per run: `build` gets the URL of an empty database and must close its connections."""
+    def template(self, name: str, build: Callable[[str], object], *, based_on: str = "template1") -> None:
+        """Create a template once per run.
+
+        Args:
+            build: Gets the URL of a new database and must close its connections.
+            based_on: The template of the new database; by default it is empty.
+        """
         building = f"{name}_building"
         with locked(self._folder / f"template.{name}.lock"):
             if self._admin.execute("select 1 from pg_database where datname = %s", [name]).fetchone():
                 return
             self._run("drop database if exists {} with (force)", building)
-            self._run("create database {}", building)
+            self._run("create database {} template {} strategy file_copy", building, based_on)
             build(self.dsn(building))
             self._run("alter database {} rename to {}", building, name)
 

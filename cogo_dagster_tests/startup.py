@@ -3,19 +3,27 @@
 import asyncio
 import gc
 import os
+import ssl
 import sys
+from functools import cache
 from types import SimpleNamespace
 from typing import Any, Final
 
+import httpx
 import uvicorn.server
+from httpx._transports import default as transports
 
 _LOOK_SECONDS: Final = 0.005
+
+_OBJECTS: Final = 20_000
+"""How many objects are made between two collections: with Python's 700, a quarter of a web test's time goes there."""
 
 
 def before_collection() -> None:
     """Prepare this process and the environment of its children."""
     _keep_bytecode()
     _end_servers_promptly()
+    _read_authorities_once()
     # jsonschema imports it for the format `iri`, which no schema here has; compiling its grammars takes two seconds.
     sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
     gc.disable()  # during the creation of a hundred thousand permanent objects
@@ -25,6 +33,7 @@ def after_collection() -> None:
     """Exclude permanent objects from garbage collection."""
     gc.enable()
     gc.freeze()
+    gc.set_threshold(_OBJECTS, 10, 10)
 
 
 def _keep_bytecode() -> None:
@@ -48,3 +57,21 @@ class _Asyncio(SimpleNamespace):
 def _end_servers_promptly() -> None:
     """Make uvicorn, which polls ten times a second whether to stop, poll more often."""
     vars(uvicorn.server)["asyncio"] = _Asyncio()
+
+
+def _read_authorities_once() -> None:
+    """Every client of httpx reads them anew, in 20 ms of processor time, and thousands of tests make clients."""
+    create = httpx.create_ssl_context
+
+    @cache
+    def kept(trust_env: bool, *named: str | None) -> ssl.SSLContext:
+        return create(trust_env=trust_env)
+
+    def create_ssl_context(
+        verify: ssl.SSLContext | str | bool = True, cert: Any = None, trust_env: bool = True
+    ) -> ssl.SSLContext:
+        if verify is not True or cert is not None:
+            return create(verify, cert, trust_env)
+        return kept(trust_env, *map(os.environ.get, ("SSL_CERT_FILE", "SSL_CERT_DIR")))
+
+    vars(transports)["create_ssl_context"] = create_ssl_context

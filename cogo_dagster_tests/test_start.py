@@ -1,6 +1,5 @@
 """The installation instructions are the same everywhere; `cogo_dagster_tests.fresh` executes them."""
 
-import os
 import re
 import shlex
 import shutil
@@ -14,10 +13,12 @@ import yaml  # type: ignore[import-untyped]
 
 from cogo_dagster.executors.browser import advice
 from cogo_dagster.settings import PROJECT_ROOT
+from cogo_dagster_tests import machine
 from cogo_dagster_tests.fresh import run
 from cogo_dagster_tests.fresh.access import shared_paths
 from cogo_dagster_tests.fresh.readme import start
 from cogo_dagster_tests.fresh.rows import all_rows
+from cogo_dagster_tests.programs import missing
 
 
 def text(name: str) -> str:
@@ -83,8 +84,8 @@ def test_the_first_process_of_a_minimal_machine_reaps_orphans(tmp_path: Path) ->
     last = run._script(all_rows()[0], tmp_path, tmp_path, tmp_path).splitlines()[-1]
     orphan = "(setsid sh -c 'sleep 0.1; exit' &); sleep 0.5; ps -A -o stat= | grep -c Z || true"
     script = f"su root -c {shlex.quote(orphan)}\n{last}"
-    machine = ["unshare", "--mount-proc", "--pid", "--fork", "bash", "-c", script]
-    assert subprocess.run(machine, capture_output=True, text=True, check=False).stdout == "0\n"
+    command = ["unshare", "--mount-proc", "--pid", "--fork", "bash", "-c", script]
+    assert subprocess.run(command, capture_output=True, text=True, check=False).stdout == "0\n"
 
 
 def test_no_folder_is_shared_twice() -> None:
@@ -94,13 +95,12 @@ def test_no_folder_is_shared_twice() -> None:
     assert [path for path in shared if shared.keys() & set(path.parents)] == []
 
 
-@pytest.mark.skipif(
-    os.geteuid() != 0 or subprocess.run(["unshare", "--user", "true"], check=False).returncode != 0,
-    reason="Only root outside a container can change the root directory and filter its system calls.",
-)
+@pytest.mark.root("only root can change the root directory and filter system calls")
 @pytest.mark.parametrize(("namespaces", "made"), [("allowed", True), ("denied", False)])
 def test_only_user_namespaces_are_denied(namespaces: str, made: bool) -> None:
     """As under Docker's default profile, other processes and threads start normally."""
+    if subprocess.run(["unshare", "--user", "true"], capture_output=True, check=False).returncode:
+        missing(*machine.USER_NAMESPACES)
     enter = [sys.executable, "-m", "cogo_dagster_tests.fresh.enter", "/", namespaces]
     done = subprocess.run([*enter, "unshare", "--user", "true"], cwd=PROJECT_ROOT, capture_output=True, check=False)
     assert (done.returncode == 0) is made

@@ -83,12 +83,14 @@ def lossy_proxy(dsn: str, folder: Path) -> Iterator[tuple[LossyProxy, str]]:
         # The name is kept for the verification of certificates; the address is that of the proxy.
         over = {"host": host, "hostaddr": "127.0.0.1", "port": str(listener.getsockname()[1])}
     proxy = LossyProxy(server)
-    threading.Thread(target=proxy.serve, args=(listener,), name="drill-proxy", daemon=True).start()
+    serving = threading.Thread(target=proxy.serve, args=(listener,), name="drill-proxy", daemon=True)
+    serving.start()
     try:
         yield proxy, make_conninfo(dsn, **over)
     finally:
         with contextlib.suppress(OSError):
             listener.shutdown(socket.SHUT_RDWR)  # wakes accept
+        serving.join(1)  # before its descriptor may be another listener's
         listener.close()
 
 

@@ -171,9 +171,9 @@ def test_db_sql_and_export_need_no_database(nowhere: Terminal) -> None:
     assert sorted(exported["files"]) == sorted(path.name for path in (nowhere.folder / "out").iterdir())
 
 
-def test_the_embedded_database_is_started_and_stopped(tmp_path: Path) -> None:
+def test_the_embedded_database_is_started_and_stopped(tmp_path: Path, embedded_home: Path) -> None:
     """Without a database setting the embedded one is used, and its address is printed without the password."""
-    here = terminal(tmp_path, None, {})
+    here = terminal(tmp_path, None, {"COGO_HOME": str(embedded_home)})
     try:
         assert here.ok("db", "status")["server"]["running"] is False
         started = here.ok("db", "start")

@@ -143,13 +143,13 @@ def test_new_key_is_a_valid_vault_key(keyed: Terminal) -> None:
     assert keyed.ok("vault", "set", *TOKEN, CANARY, COGO_VAULT_KEYS=key)["created"] is True
 
 
-def test_the_embedded_database_creates_its_key(tmp_path: Path) -> None:
+def test_the_embedded_database_creates_its_key(tmp_path: Path, embedded_home: Path) -> None:
     """The key is stored beside the database, readable by its owner only, and rotation adds another."""
-    embedded = terminal(tmp_path, None, {})
+    embedded = terminal(tmp_path, None, {"COGO_HOME": str(embedded_home)})
     embedded.ok("db", "start")
     try:
         embedded.ok("vault", "set", *TOKEN, CANARY)
-        file = tmp_path / "home" / "vault" / "keys"
+        file = embedded_home / "vault" / "keys"
         assert file.stat().st_mode & 0o777 == 0o600
         assert embedded.ok("vault", "rotate", "--new-key")["changed"] == 1
         assert len(file.read_text().split()) == 2

@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import time
 import urllib.request
@@ -20,7 +19,8 @@ from cogo_dagster.queue.embedded import EmbeddedServer
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.transports.postgres import PostgresTransport
 from cogo_dagster.settings import PROJECT_ROOT, is_root
-from cogo_dagster_tests.cli.terminal import PROGRAM, Answer
+from cogo_dagster_tests.cli.terminal import PROGRAM, Answer, Terminal
+from cogo_dagster_tests.ports import reserved_port
 from cogo_dagster_tests.processes import started_with
 
 T = TypeVar("T")
@@ -79,11 +79,10 @@ class Dev:
     queue: Queue
 
     def enqueue(self, url: str, **payload: Json) -> str:
-        """Enqueue a browser job with the command; return its id."""
+        """Enqueue a browser job from this process; return its id."""
         document = json.dumps({"url": url, **payload})
-        answer = self.home.cogo("enqueue", "browser", "--payload", document, "--json")
-        assert answer.code == 0, answer.err
-        return str(answer.json["job_id"])
+        enqueued = Terminal(PROJECT_ROOT, self.home.environment).ok("enqueue", "browser", "--payload", document)
+        return str(enqueued["job_id"])
 
     def job(self, job_id: str) -> Json:
         """Return a job."""
@@ -127,32 +126,32 @@ class Dev:
 @contextmanager
 def running_dev(home: Home, program: Path = PROGRAM, folder: Path = PROJECT_ROOT) -> Iterator[Dev]:
     """Start `cogo dev` in a folder and wait for its UI; kill all its processes at the end."""
-    port, web_port = _free_port(), _free_port()
-    process = subprocess.Popen(
-        [program, "dev", "--port", str(port), "--web-port", str(web_port), "--json"],
-        cwd=folder,
-        env=home.environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        url = f"http://127.0.0.1:{port}"
-        eventually(lambda: _responds(f"{url}/server_info") or process.poll() is not None, "the UI responded", 120)
-        assert process.poll() is None, "`cogo dev` ended unexpectedly."
-        transport = PostgresTransport(EmbeddedServer(home.folder).dsn())
-        yield Dev(home, url, f"http://127.0.0.1:{web_port}", process, Queue(transport))
-        transport.close()
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGINT)
-            process.wait(60)
-    finally:
-        for pid in {process.pid, *home.processes()}:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        process.communicate(timeout=30)
+    with reserved_port() as port, reserved_port() as web_port:
+        process = subprocess.Popen(
+            [program, "dev", "--port", str(port), "--web-port", str(web_port), "--json"],
+            cwd=folder,
+            env=home.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            url = f"http://127.0.0.1:{port}"
+            eventually(lambda: _responds(f"{url}/server_info") or process.poll() is not None, "the UI responded", 120)
+            assert process.poll() is None, "`cogo dev` ended by itself."
+            transport = PostgresTransport(EmbeddedServer(home.folder).dsn())
+            yield Dev(home, url, f"http://127.0.0.1:{web_port}", process, Queue(transport))
+            transport.close()
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGINT)
+                process.wait(60)
+        finally:
+            for pid in {process.pid, *home.processes()}:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            process.communicate(timeout=30)
 
 
 def eventually(probe: Callable[[], T], what: str, seconds: float = 60) -> T:
@@ -170,9 +169,3 @@ def _responds(url: str) -> bool:
             return True
     except OSError:
         return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -24,7 +24,7 @@ from cogo_dagster.queue.executor import ExecutionFailed, Interrupted
 from cogo_dagster.queue.stopping import STOP
 from cogo_dagster_tests.executors.bench import OPTIONS, Bench, bench, eventually, names
 from cogo_dagster_tests.executors.site import Site
-from cogo_dagster_tests.processes import command_line, descendants, environment, exists
+from cogo_dagster_tests.processes import command_line, descendants, environments, exists
 
 ErrorT = TypeVar("ErrorT", bound=Exception)
 
@@ -289,12 +289,11 @@ def test_the_browser_sees_none_of_the_workers_secrets(
     before = descendants(os.getpid())
     with bench(site, folder) as started:
         started.run({"url": site.url()})
-        children = descendants(os.getpid()) - before
-        environments = {pid: environment(pid) for pid in children if command_line(pid)}
-    assert len(environments) > 3
-    for pid, variables in environments.items():
+        found = environments(descendants(os.getpid()) - before)
+    assert len(found) > 3
+    for pid, variables in found.items():
         assert canary not in variables.values(), command_line(pid)
-    assert environments[started_driver(environments)]["LC_ALL"] == "C.UTF-8"
+    assert found[started_driver(found)]["LC_ALL"] == "C.UTF-8"
     assert "PLAYWRIGHT_NODEJS_PATH" not in os.environ
 
 

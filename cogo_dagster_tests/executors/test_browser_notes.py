@@ -187,7 +187,7 @@ FLOODS = {
     "popups": "<script>setInterval(() => { for (let i = 0; i < 20; i++) window.open('/list') }, 100)</script>",
     "downloads": "<a id='a' href='/download' download></a><script>setInterval(() => a.click(), 5)</script>",
     "failed requests": "<script>setInterval(() => { for (let i = 0; i < 50; i++) fetch('/cut') }, 10)</script>",
-    "console": "<script>setInterval(() => { for (let i = 0; i < 99; i++) console.error('x'.repeat(999)) }, 5)</script>",
+    "console": "<script>setInterval(() => { for (let i = 0; i < 20; i++) console.error('x'.repeat(999)) }, 9)</script>",
     "workers": "<script>setInterval(() => navigator.serviceWorker.register('/s.js'), 1)</script>",
 }
 

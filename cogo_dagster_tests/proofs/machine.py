@@ -59,10 +59,12 @@ class QueueMachine(RuleBasedStateMachine):
     """One run: three workers and a few jobs, in any order.
 
     Attributes:
+        sixth_priority: The priority of the sixth job that `begin` creates.
         steps: Number of steps of all runs of this process.
         drained: Number of runs that were drained.
     """
 
+    sixth_priority: ClassVar[int] = 5
     steps: ClassVar[int] = 0
     drained: ClassVar[int] = 0
 
@@ -87,7 +89,7 @@ class QueueMachine(RuleBasedStateMachine):
     def begin(self, count: int, prefetch: bool) -> None:
         """Create some jobs, and claim some of them."""
         for number in range(count):
-            self.enqueue("browser", 5, None, 1 + number % 3)
+            self.enqueue("browser", self.sixth_priority if number == 5 else 5, None, 1 + number % 3)
         self.claim(0, "browser", 3, prefetch)
 
     @rule(

@@ -2,7 +2,6 @@
 
 import os
 import pwd
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 
 from cogo_dagster.queue.embedded.locks import locked
+from cogo_dagster_tests.ports import reserved_port
 from cogo_dagster_tests.programs import required
 from cogo_dagster_tests.servers import HOMES
 
@@ -46,8 +46,7 @@ def pooled(dsn: str, mode: Mode, *, role: str | None = None, round_robin: bool =
         round_robin: Whether to use the server connection that was idle longest, instead of the last one returned.
     """
     program, address = pgbouncer(), urlsplit(dsn)
-    with TemporaryDirectory(prefix="cogo-pooler-") as folder:
-        port = _free_port()
+    with TemporaryDirectory(prefix="cogo-pooler-") as folder, reserved_port() as port:
         configuration = Path(folder, "pgbouncer.ini")
         configuration.write_text(
             _CONFIGURATION.format(
@@ -82,12 +81,6 @@ def pgbouncer() -> str:
     with locked(HOMES / "install.lock"):
         [found] = required("pgbouncer")
     return found
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-        return port
 
 
 def _await(dsn: str, process: "subprocess.Popen[bytes]") -> None:

@@ -5,12 +5,12 @@ Plans and blocks are measured by auto_explain and not times, so the results are 
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from uuid import uuid4
 
 import psycopg
 import pytest
 
-from cogo_dagster.queue.migrate import migrate
 from cogo_dagster.queue.model import Json
 from cogo_dagster_tests.proofs.backlogs import BACKLOGS, DUE, RUNNING, fill
 from cogo_dagster_tests.proofs.plans import Explained, Explainer, open_explainer
@@ -66,11 +66,7 @@ def backlog(request: pytest.FixtureRequest, servers: Callable[[Major], TestServe
     """Fill a database once per run, and yield a copy for the tests of this module."""
     major, rows, kind = request.param
 
-    def build(dsn: str) -> None:
-        migrate(dsn)
-        fill(dsn, kind, rows)
-
-    servers(major).template(f"{kind}_{rows}", build)
+    servers(major).template(f"{kind}_{rows}", partial(fill, backlog=kind, rows=rows), based_on="migrated")
     with servers(major).clone(f"{kind}_{rows}") as dsn:
         with psycopg.connect(dsn, autocommit=True) as owner:
             held = owner.execute("select id::text, lease_token::text from public.jobs where status = 'running'")

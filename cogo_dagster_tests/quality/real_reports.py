@@ -12,6 +12,7 @@ from cogo_dagster_tests.archives import extract
 from cogo_dagster_tests.npm import CACHE, npm_package
 
 TESTED = "six==1.17.0"
+_HOME = CACHE.parent / "sdist" / TESTED
 
 _RULES = """
 export default [{files: ["**/*.js"], rules: {"no-var": "error", "no-unused-vars": "warn", "prefer-const": "error"}}];
@@ -34,14 +35,22 @@ def eslint_report(folder: Path) -> Path:
 
 
 def package_reports() -> Path:
-    """Return a folder with coverage and JUnit reports of a PyPI package's own tests, created once in all formats."""
-    home = CACHE.parent / "sdist" / TESTED
-    home.mkdir(parents=True, exist_ok=True)
-    with locked(home.parent / "sdist.lock"):
-        if not (home / "complete").exists():
-            _test(home)
-            (home / "complete").touch()
-    return home
+    """Return a folder with coverage and JUnit reports of a PyPI package's own tests, created once in all formats.
+
+    Raises:
+        RuntimeError: A command of those that make them failed.
+    """
+    _HOME.parent.mkdir(parents=True, exist_ok=True)
+    with locked(_HOME.parent / "sdist.lock"):
+        if not is_reported():
+            _test(_HOME)
+            (_HOME / "complete").touch()
+    return _HOME
+
+
+def is_reported() -> bool:
+    """Whether the reports are there."""
+    return (_HOME / "complete").exists()
 
 
 def _test(home: Path) -> None:
@@ -80,4 +89,5 @@ def _test(home: Path) -> None:
 def _do(command: list[str], folder: Path) -> None:
     clean = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "PYTEST_ADDOPTS")}
     done = subprocess.run(command, cwd=folder, env=clean, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{command}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
+    if done.returncode:
+        raise RuntimeError(f"{command}: {done.stdout[-2000:]}{done.stderr[-2000:]}")

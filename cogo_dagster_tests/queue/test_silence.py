@@ -6,7 +6,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
 
 import httpx
 import psycopg
@@ -22,6 +21,7 @@ from cogo_dagster.queue.transports.pool import Pool
 from cogo_dagster.queue.transports.postgres import PostgresTransport, is_transaction_pooled
 from cogo_dagster.queue.transports.supabase import SupabaseTransport
 from cogo_dagster_tests.conftest import Owner
+from cogo_dagster_tests.ports import accepting
 from cogo_dagster_tests.proofs.pooler import pooled
 from cogo_dagster_tests.queue.steps import add
 from cogo_dagster_tests.servers import private_server
@@ -246,9 +246,15 @@ def test_a_failed_connect_releases_its_permit() -> None:
 @pytest.mark.parametrize("dripping", [False, True])
 def test_a_call_to_an_unresponsive_project_times_out(dripping: bool) -> None:
     """Neither silence nor a byte from time to time extends the limit."""
-    with closing(socket.create_server(("127.0.0.1", 0), backlog=50)) as listener:
-        threading.Thread(target=_drip, args=(listener, dripping), daemon=True).start()
-        project = Project(f"http://127.0.0.1:{listener.getsockname()[1]}", SERVICE_ROLE)
+    held = []
+
+    def take(link: socket.socket) -> None:
+        held.append(link)
+        if dripping:
+            threading.Thread(target=_drip_into, args=(link,), daemon=True).start()
+
+    with accepting(take) as port:
+        project = Project(f"http://127.0.0.1:{port}", SERVICE_ROLE)
         transport = SupabaseTransport(project, timeout=httpx.Timeout(20), first_pause_seconds=0.01)
         began = time.monotonic()
         with call_limit(0.5), pytest.raises(TransportError):
@@ -290,18 +296,6 @@ def _raiser(error: BaseException) -> object:
         raise error
 
     return fail
-
-
-def _drip(listener: socket.socket, dripping: bool) -> None:
-    held = []
-    while True:
-        try:
-            link, _ = listener.accept()
-        except OSError:
-            return
-        held.append(link)
-        if dripping:
-            threading.Thread(target=_drip_into, args=(link,), daemon=True).start()
 
 
 def _drip_into(link: socket.socket) -> None:

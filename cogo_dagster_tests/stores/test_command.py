@@ -34,15 +34,15 @@ def test_a_command_adopts_a_store(dsn: str, queue: Queue, owner: Owner, tmp_path
     assert not address.exists()
 
 
-def test_the_demo_database_and_another_one_keep_their_files(dsn: str, tmp_path: Path) -> None:
+def test_the_demo_database_and_another_one_keep_their_files(dsn: str, tmp_path: Path, embedded_home: Path) -> None:
     """With one COGO_HOME, in the order of the README, each database can read its files after both have swept."""
     kept: dict[str, tuple[str, str]] = {}
     orders = (("", "demo"), (dsn, "mine"), ("", "demo again"), (dsn, "mine again"))
     for database_url, text in orders:
-        given = UNSET | {"COGO_HOME": str(tmp_path / "home"), "COGO_DATABASE_URL": database_url}
+        given = UNSET | {"COGO_HOME": str(embedded_home), "COGO_DATABASE_URL": database_url}
         with open_application(load_settings(**given), keep_database=text == "demo") as application:
             kept[text] = database_url, upload(application.queue, application.store, tmp_path, text)
-            for path in (tmp_path / "home" / "artifacts").rglob("*"):
+            for path in (embedded_home / "artifacts").rglob("*"):
                 os.utime(path, (0, 0))
             assert sweep_unknown_objects(application.queue, application.store) == 0
             assert sweep_artifacts(application.queue, application.store, grace_seconds=0) == 0
@@ -50,5 +50,5 @@ def test_the_demo_database_and_another_one_keep_their_files(dsn: str, tmp_path: 
                 if url == database_url:
                     assert read(application.store, key) == stored_text
                     assert Path(application.store.address(key)).read_text() == stored_text
-    files = [path.read_text() for path in (tmp_path / "home" / "artifacts").rglob("*.txt")]
+    files = [path.read_text() for path in (embedded_home / "artifacts").rglob("*.txt")]
     assert sorted(files) == sorted(kept)

@@ -127,6 +127,8 @@ def test_pause_and_resume_are_logged_once(site: Site) -> None:
         ("/api/pause", {"kind": "type", "name": "Not A Type"}),
         ("/api/pause", {"kind": "planet", "name": "x"}),
         ("/api/jobs/retry", {"limit": 0}),
+        ("/api/jobs/retry", {"limit": True}),
+        ("/api/jobs/retry", {"since_seconds": True}),
         ("/api/jobs/retry", {"unknown": 1}),
         ("/api/dlq/replay", {"job_ids": ["x"]}),
         ("/api/dlq/replay", {"fingerprint": "a\u0000b"}),

@@ -26,7 +26,7 @@ from cogo_dagster.web.dependencies import web_of_app
 from cogo_dagster.web.serve import alerting, listening, serving
 from cogo_dagster_tests.alerts.receivers import anything, receiving, until
 from cogo_dagster_tests.alerts.steps import fail_job
-from cogo_dagster_tests.cli.terminal import PROGRAM
+from cogo_dagster_tests.cli.terminal import PROGRAM, Answer, terminal
 from cogo_dagster_tests.servers import private_server
 from cogo_dagster_tests.web.conftest import ADMIN, TOKEN, Serve
 
@@ -36,17 +36,9 @@ def environment(dsn: str, home: Path, **more: str) -> dict[str, str]:
     return {"PATH": os.environ["PATH"], "HOME": str(home), "COGO_HOME": str(home), "COGO_DATABASE_URL": dsn} | more
 
 
-def cogo(dsn: str, home: Path, *arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
-    """Run a command and wait for it."""
-    return subprocess.run(
-        [PROGRAM, *arguments],
-        cwd=PROJECT_ROOT,
-        env=environment(dsn, home, **more),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+def cogo(dsn: str, home: Path, *words: str, **more: str) -> Answer:
+    """Run a command in this process."""
+    return terminal(home, dsn, {"HOME": str(home), "COGO_HOME": str(home)} | more).run(*words)
 
 
 @contextmanager
@@ -85,8 +77,8 @@ def test_the_command_serves_until_it_is_interrupted(dsn: str, tmp_path: Path) ->
 def test_listening_on_all_addresses_needs_a_token(dsn: str, tmp_path: Path) -> None:
     """Without a token, `--host 0.0.0.0` is rejected with a message that names the setting."""
     done = cogo(dsn, tmp_path, "web", "--host", "0.0.0.0", "--port", "0")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "QUALITY_NOTIFY_ADMIN_TOKEN" in done.stderr
+    assert (done.code, done.out) == (2, "")
+    assert "QUALITY_NOTIFY_ADMIN_TOKEN" in done.err
 
 
 def test_any_token_allows_listening_on_all_addresses(dsn: str, tmp_path: Path) -> None:
@@ -94,14 +86,14 @@ def test_any_token_allows_listening_on_all_addresses(dsn: str, tmp_path: Path) -
     key = {"COGO_VAULT_KEYS": new_key()}
     places = (("vault", "set", "quality", "notify", "admin_token", TOKEN), ("tokens", "create", "anna"))
     undo = (("vault", "remove", "quality:notify:admin_token"), ("tokens", "revoke", "anna"))
-    for arguments, back in zip(places, undo, strict=True):
-        assert cogo(dsn, tmp_path, *arguments, **key).returncode == 0
+    for words, back in zip(places, undo, strict=True):
+        assert cogo(dsn, tmp_path, *words, **key).code == 0
         with running(
             ["web", "--host", "0.0.0.0", "--port", "0", "--json"], environment(dsn, tmp_path, **key)
         ) as process:
             assert document_of(process)["exposed"] is True
-        assert cogo(dsn, tmp_path, *back, **key).returncode == 0
-    assert cogo(dsn, tmp_path, "web", "--host", "0.0.0.0", "--port", "0", **key).returncode == 2
+        assert cogo(dsn, tmp_path, *back, **key).code == 0
+    assert cogo(dsn, tmp_path, "web", "--host", "0.0.0.0", "--port", "0", **key).code == 2
 
 
 def test_the_servers_output_has_no_secret(dsn: str, tmp_path: Path) -> None:
@@ -135,14 +127,14 @@ def test_a_port_in_use_is_reported(dsn: str, tmp_path: Path) -> None:
         taken.listen()
         port = str(taken.getsockname()[1])
         done = cogo(dsn, tmp_path, "web", "--port", port)
-    assert done.returncode == 2
-    assert f"Cannot listen on 127.0.0.1:{port}" in done.stderr
+    assert done.code == 2
+    assert f"Cannot listen on 127.0.0.1:{port}" in done.err
 
 
 def test_stats_equal_the_dashboards_numbers(dsn: str, tmp_path: Path, serve: Serve) -> None:
     """`cogo stats --json` and the API return the same numbers."""
     done = cogo(dsn, tmp_path, "stats", "--json")
-    printed = json.loads(done.stdout)
+    printed = json.loads(done.out)
     with serve() as site:
         assert {name: printed[name] for name in printed if name != "queued"} == site.get("/api/metrics/queue")
 
@@ -209,7 +201,7 @@ def test_the_server_delivers_alerts(dsn: str, queue: Queue, tmp_path: Path) -> N
 def test_a_target_without_a_url_is_an_error_at_start(dsn: str, tmp_path: Path) -> None:
     """`cogo web` ends with exit code 2 if the URL of a target is missing."""
     done = cogo(dsn, tmp_path, "web", "--port", "0", WEBHOOK_TYPE="slack")
-    assert (done.returncode, "SLACK_WEBHOOK_URL is not set" in done.stderr) == (2, True)
+    assert (done.code, "SLACK_WEBHOOK_URL is not set" in done.err) == (2, True)
 
 
 def test_an_unreachable_database_is_reported_to_the_targets(tmp_path: Path) -> None:

@@ -99,6 +99,8 @@ class Proxy:
         self._parts = urlsplit(dsn)
         self._target = self._parts.hostname or "", self._parts.port or 0
         self._listener = socket.create_server(("127.0.0.1", 0))
+        self._address = self._listener.getsockname()
+        self._ended = False
         self._lock = threading.Lock()
         self._links: set[socket.socket] = set()
         self._silenced: set[socket.socket] = set()
@@ -113,7 +115,7 @@ class Proxy:
     def dsn(self) -> str:
         """The server's address through the proxy."""
         user, at, _ = self._parts.netloc.rpartition("@")
-        return urlunsplit(self._parts._replace(netloc=f"{user}{at}127.0.0.1:{self._listener.getsockname()[1]}"))
+        return urlunsplit(self._parts._replace(netloc=f"{user}{at}127.0.0.1:{self._address[1]}"))
 
     def cut(self) -> None:
         """Break every connection, and every new one."""
@@ -148,18 +150,20 @@ class Proxy:
         self._lose = word.encode()
 
     def serve(self) -> None:
-        """Accept connections until closed."""
-        while True:
-            try:
+        """Accept connections until closed; then close the listener."""
+        with self._listener:
+            while True:
                 client, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._connect, args=(client,), daemon=True).start()
+                if self._ended:
+                    client.close()
+                    return
+                threading.Thread(target=self._connect, args=(client,), daemon=True).start()
 
     def close(self) -> None:
         """Stop the proxy."""
-        _shut(self._listener)
-        self._listener.close()
+        self._ended = True
+        with contextlib.suppress(OSError):
+            socket.create_connection(self._address, 5).close()  # wakes it
         self.cut()
 
     def _connect(self, client: socket.socket) -> None:

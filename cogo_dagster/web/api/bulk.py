@@ -1,9 +1,10 @@
 """Bulk actions over HTTP: dry run by default, limited per request, recorded in the operations log."""
 
-from typing import Final
+from typing import Annotated, Final
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
+from pydantic_core import PydanticCustomError
 
 from cogo_dagster.bootstrap import Application
 from cogo_dagster.queue.bulk import Operation, preview
@@ -12,6 +13,13 @@ from cogo_dagster.web.actions import MAX_ROWS
 from cogo_dagster.web.api.schemas import NO_NULL, Done
 
 _SHOWN: Final = 100
+
+
+def _checked_number(value: object) -> object:
+    """JSON's 5.0 is an integer, which `strict` would refuse; true and "5" are none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise PydanticCustomError("int_type", "Input should be a valid integer")
+    return value
 
 
 class Filters(BaseModel):
@@ -23,9 +31,13 @@ class Filters(BaseModel):
     executor: str | None = Field(
         None, max_length=200, pattern=NO_NULL, description="Executor id that the jobs are addressed to."
     )
-    since_seconds: float | None = Field(None, ge=0, le=315_360_000, description="Failed within the last N seconds.")
+    since_seconds: float | None = Field(
+        None, strict=True, ge=0, le=315_360_000, description="Failed within the last N seconds."
+    )
     job_ids: list[UUID] | None = Field(None, min_length=1, max_length=1000, description="Only these jobs.")
-    limit: int = Field(MAX_ROWS, ge=1, le=MAX_ROWS, description="Maximum number of rows.")
+    limit: Annotated[int, BeforeValidator(_checked_number)] = Field(
+        MAX_ROWS, ge=1, le=MAX_ROWS, description="Maximum number of rows."
+    )
     dry_run: StrictBool = Field(True, description="Report what would change, without changing it.")
 
     def arguments(self) -> dict[str, Json]:

@@ -26,7 +26,9 @@ class NewToken(BaseModel):
 
     name: str = Field(pattern=_NAME, description="Name of the holder in the operations log.")
     role: Role = Field(description="viewer: read. operator: also act on jobs and alerts. admin: everything.")
-    expires_in_seconds: float | None = Field(None, gt=0, le=315_360_000, description="Null: the token does not expire.")
+    expires_in_seconds: float | None = Field(
+        None, strict=True, gt=0, le=315_360_000, description="Null: the token does not expire."
+    )
 
 
 class TokenRow(BaseModel):
