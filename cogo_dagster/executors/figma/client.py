@@ -1,7 +1,7 @@
-"""The calls of Figma's REST API that jobs make, and the download of what it rendered.
+"""The client of Figma's REST API, and the download of rendered images.
 
-Everything goes through the forward proxy and its address rules. The token goes to the API only, and never after a
-redirect; links to renderings are signed, so that nothing else is sent with them.
+All requests use the forward proxy and its address rules. The token is sent only to the API, never after a redirect;
+links to rendered images are signed and need no credentials.
 """
 
 import asyncio
@@ -27,27 +27,27 @@ _EXPIRED: Final = frozenset({400, 403, 404, 410})
 
 
 class LinkExpired(Exception):
-    """The storage behind a rendering's link does not give it any more: a new link is needed."""
+    """The signed link of a rendered image has expired: a new link is needed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A JSON answer, with its bytes as they came."""
+    """A JSON response with its original bytes."""
 
     body: Mapping[str, Json]
     content: bytes
 
 
 class FigmaClient:
-    """Calls for one attempt of one job.
+    """Makes the API calls of one attempt of one job.
 
     Args:
-        options: Address and token.
-        proxy: Started.
-        gate: Asked before each call of the API.
+        options: Base URL and token.
+        proxy: A started proxy.
+        gate: The rate limit, checked before each API call.
 
     Attributes:
-        calls: How many calls of the API were made, by tier.
+        calls: The number of API calls by tier.
     """
 
     def __init__(self, options: FigmaOptions, proxy: ForwardProxy, gate: RateGate) -> None:
@@ -58,7 +58,7 @@ class FigmaClient:
         self.calls: dict[str, int] = {}
 
     async def meta(self, file_key: str) -> Mapping[str, Json]:
-        """Return the file's `name`, `version`, `last_touched_at` and so on: cheap."""
+        """Return the file's metadata, such as `name`, `version` and `last_touched_at`; a cheap call."""
         document = await self._call(Tier.CHEAP, f"/v1/files/{quote(file_key)}/meta", {})
         return _mapping(document, "file")
 
@@ -69,36 +69,36 @@ class FigmaClient:
         return document
 
     async def nodes(self, file_key: str, parameters: Mapping[str, str]) -> Mapping[str, Json]:
-        """Return each node of the parameter `ids`, or null where there is none."""
+        """Return each node of the parameter `ids`; null for a node that does not exist."""
         document = await self._call(Tier.EXPENSIVE, f"/v1/files/{quote(file_key)}/nodes", parameters)
         return _mapping(document, "nodes")
 
     async def images(self, file_key: str, parameters: Mapping[str, str]) -> Mapping[str, Json]:
-        """Return a link for each node of the parameter `ids`, or null where rendering failed."""
+        """Return a link for each node of the parameter `ids`; null for a node that cannot be rendered."""
         document = await self._call(Tier.EXPENSIVE, f"/v1/images/{quote(file_key)}", parameters)
         if document.body.get("err"):
             raise FigmaRefused(400, words_of(document.content, self._token))
         return _mapping(document, "images")
 
     async def download(self, link: str) -> bytes:
-        """Return a rendering.
+        """Download a rendered image.
 
         Raises:
             LinkExpired: A new link is needed.
-            ExecutionFailed: It cannot be had; retryable or not.
+            ExecutionFailed: The download failed.
         """
         if urlsplit(link).scheme != urlsplit(self._options.api).scheme:
-            message = "a link of Figma's: its scheme is not https."
+            message = "fetch a rendered image: the scheme of Figma's link is not https."
             raise ExecutionFailed(message, error_class="invalid_url", retryable=False)
         try:
             answer = await self._get(link, {}, MAX_IMAGE_BYTES)
         except FetchFailed as error:
-            raise _unusable(f"fetch a rendering from {_place(link)}", error) from None
+            raise _unusable(f"fetch a rendered image from {_place(link)}", error) from None
         if answer.status in _EXPIRED:
             raise LinkExpired
         if answer.status != 200:
-            sentence = f"fetch a rendering from {_place(link)}: the storage answered {answer.status}."
-            raise ExecutionFailed(sentence, error_class="http_status", retryable=True)
+            message = f"fetch a rendered image from {_place(link)}: the server responded with {answer.status}."
+            raise ExecutionFailed(message, error_class="http_status", retryable=True)
         return answer.content
 
     async def _call(self, tier: Tier, path: str, parameters: Mapping[str, str]) -> Document:
@@ -111,11 +111,11 @@ class FigmaClient:
             answer = await self._get(url, headers, MAX_JSON_BYTES)
         except FetchFailed as error:
             if error.kind == "too_large":
-                limit = f"an answer of more than {MAX_JSON_BYTES // 1024**2} MiB"
+                limit = f"a response of more than {MAX_JSON_BYTES // 1024**2} MiB"
                 raise FigmaRefused(413, limit) from error
             if error.kind == "timeout" and not error.by_proxy:
                 raise FigmaTimeout(self._options.call_seconds) from error
-            raise _unusable(f"ask Figma for {path}", error) from None
+            raise _unusable(f"request {path} from Figma", error) from None
         if answer.status == 429:
             raise await self._gate.refused(tier, answer.headers)
         if answer.status != 200:
@@ -125,7 +125,7 @@ class FigmaClient:
         except (ValueError, RecursionError):
             body = None
         if not isinstance(body, dict):
-            raise FigmaRefused(200, "something that is no JSON object")
+            raise FigmaRefused(200, "not a JSON object")
         return Document(body, answer.content)
 
     async def _get(self, url: str, headers: Mapping[str, str], max_bytes: int) -> Fetched:
@@ -135,27 +135,27 @@ class FigmaClient:
 
 
 _REASONS: Final[Mapping[str, str]] = {
-    "timeout": "no answer in time",
-    "tls": "the TLS certificate or handshake is not acceptable",
-    "too_large": "the answer is over the limit",
-    "invalid_url": "the address cannot be used",
+    "timeout": "the request timed out",
+    "tls": "the TLS certificate or handshake is invalid",
+    "too_large": "the response is too large",
+    "invalid_url": "the URL is invalid",
 }
 
 
 def _unusable(doing: str, error: FetchFailed) -> ExecutionFailed:
     reason = error.sentence if error.by_proxy else _REASONS.get(error.kind, "the connection failed")
-    # Without the allow-list's name: nothing can allow Figma's links to lead to a private address.
-    sentence = reason.partition(": add ")[0].rstrip(".")
-    return ExecutionFailed(f"{doing}: {sentence}.", error_class=error.kind, retryable=error.kind not in _PERMANENT)
+    # Without the advice to use an allow-list: there is none for Figma's links.
+    message = f"{doing}: {reason.partition(': add ')[0].rstrip('.')}."
+    return ExecutionFailed(message, error_class=error.kind, retryable=error.kind not in _PERMANENT)
 
 
 def _mapping(document: Document, name: str) -> Mapping[str, Json]:
     found = document.body.get(name)
     if not isinstance(found, dict):
-        raise FigmaRefused(200, f"an answer without {name}")
+        raise FigmaRefused(200, f"no {name} in the response")
     return found
 
 
 def _place(link: str) -> str:
-    """Return the host of a link: its path and query are what it is signed with."""
-    return urlsplit(link).hostname or "nowhere"
+    """Return the host of a link; its path and query contain the signature."""
+    return urlsplit(link).hostname or "an unknown host"

@@ -1,12 +1,11 @@
-"""The guard process: runs one program and ends everything that it started, also what detached itself.
+"""The guard process: runs one program and ends all its descendants, daemonized ones included.
 
 It is a child of the worker and the parent of the program. On Linux it is the subreaper of its descendants
-(prctl(2), PR_SET_CHILD_SUBREAPER): a process that a dying parent leaves behind becomes the guard's child, be it in
-another session or not, so that no children left means no descendants left. Elsewhere the program's process group is
-all it can find. It ends them when the program has ended, when the worker closes the guard's standard input, and when
-the worker dies.
+(prctl(2), PR_SET_CHILD_SUBREAPER): an orphaned process becomes the guard's child, even in another session, so that no
+children left means no descendants left. On other systems it can only find the program's process group. It ends the
+descendants when the program has ended, when the worker closes the guard's standard input, and when the worker dies.
 
-The file is run by its path with `python -I -S`, as the modules it imports are all it costs: about 15 ms.
+The file is run by its path with `python -I -S` and imports few modules, so that it starts in about 15 ms.
 """
 
 import contextlib
@@ -20,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 KILL_SECONDS: Final = 5.0
-"""How long to try to end what is left; what belongs to another account or hangs in the kernel stays."""
+"""How long to try to kill descendants; those of another account or stuck in the kernel remain."""
 
 _ORPHAN_GRACE_SECONDS: Final = 1.0
 _GLANCE_SECONDS: Final = 1.0
@@ -44,12 +43,12 @@ def words(
     """Return the command line that runs a command under a guard.
 
     Args:
-        worker_pid: The process that starts the guard, and whose death ends the command.
-        grace_seconds: How long the command may take after SIGTERM; at most a second once the worker is dead.
-        kept_bytes: So many bytes of the end of the output are reported (`command.py` reads them), and the guard's
-            standard input means "go on". None leaves the three standard files to the command.
-        pid_file: Gets the command's process id.
-        remove: A folder to delete at the very end.
+        worker_pid: The process that starts the guard; its death ends the command.
+        grace_seconds: How long the command may take to exit after SIGTERM; at most a second if the worker is dead.
+        kept_bytes: How many bytes of the end of the output are reported to `command.py`; the command runs while the
+            guard's standard input is open. None leaves the three standard streams to the command.
+        pid_file: Receives the command's process id.
+        remove: A folder to delete at the end.
     """
     options = {
         "worker_pid": worker_pid,
@@ -65,7 +64,7 @@ class Guard:
     """Runs one command.
 
     Args:
-        options: As `words` gives them.
+        options: As encoded by `words`.
     """
 
     def __init__(self, options: Mapping[str, Any], command: Sequence[str]) -> None:
@@ -108,9 +107,9 @@ class Guard:
         return self._exit_code if self._exit_code is not None else -signal.SIGKILL
 
     def _prepare(self) -> None:
-        with contextlib.suppress(PermissionError):  # a session's leader already
+        with contextlib.suppress(PermissionError):  # already a session leader
             os.setsid()
-        # Caught rather than ignored: what is caught is back at its default in the command, also under nohup.
+        # Handled, not ignored: exec resets handled signals to the default, so the command gets the default even under nohup.
         for number in signal.valid_signals():
             if number in _CAUGHT or signal.getsignal(number) is signal.SIG_IGN:
                 signal.signal(number, _do_nothing)
@@ -118,17 +117,17 @@ class Guard:
         for end in (self._wake, self._wake_writer):
             os.set_blocking(end, False)
         signal.set_wakeup_fd(self._wake_writer, warn_on_full_buffer=False)
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())  # the worker blocks signals while it starts us
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())  # the worker blocks signals while it starts the guard
         if self._libc is not None:
             self._libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         self._poll.register(self._wake, select.POLLIN)
-        with contextlib.suppress(OSError, AttributeError):  # no such process, or no such call
+        with contextlib.suppress(OSError, AttributeError):  # no such process, or pidfd_open is not supported
             self._worker = os.pidfd_open(self._worker_pid)
             self._poll.register(self._worker, select.POLLIN)
         self._orphaned = os.getppid() != self._worker_pid
 
     def _start(self) -> int | None:
-        """Start the command; return the error's number if it cannot be started."""
+        """Start the command; return the errno if it cannot be started."""
         failed_reader, failed_writer = os.pipe()
         output_writer = -1
         if self._kept_bytes is not None:
@@ -155,26 +154,26 @@ class Guard:
                 os.dup2(output, 1)
                 os.dup2(output, 2)
             signal.set_wakeup_fd(-1)
-            os.execvp(self._command[0], list(self._command))  # noqa: S606 - what it is for
+            os.execvp(self._command[0], list(self._command))  # noqa: S606 - the purpose of this module
         except OSError as error:
             os.write(failed, str(error.errno).encode())
         finally:
             os._exit(127)
 
     def _take_over_files(self, output_writer: int) -> None:
-        """Listen to the worker on standard input; or leave the standard files to the command alone."""
+        """Watch standard input for the worker's hang-up, or leave the standard streams to the command."""
         if output_writer >= 0:
             os.close(output_writer)
             os.set_blocking(self._output, False)
             self._poll.register(self._output, select.POLLIN)
-            self._poll.register(0, 0)  # hang-up only: the worker writes nothing
+            self._poll.register(0, 0)  # hang-up only: the worker does not write
             return
         nothing = os.open(os.devnull, os.O_RDWR)
         for number in (0, 1, 2):
             os.dup2(nothing, number)
 
     def _turn(self, seconds: float) -> None:
-        """Wait for anything to happen, at most so long, and note it."""
+        """Wait for an event, at most *seconds*, and handle it."""
         happened = {number for number, _ in self._poll.poll(seconds * 1_000)}
         if self._wake in happened:
             with contextlib.suppress(BlockingIOError):
@@ -200,11 +199,11 @@ class Guard:
             self._childless = True
 
     def _read_output(self) -> None:
-        """Read what the command printed, until there is no more for now; keep the last part of it."""
+        """Read the available output of the command; keep the last `kept_bytes` of it."""
         if self._output < 0:
             return
-        assert self._kept_bytes is not None  # noqa: S101 - there is output only then
-        for _ in range(64):  # then look at what else has happened
+        assert self._kept_bytes is not None  # noqa: S101 - there is a pipe only then
+        for _ in range(64):  # bounded, so that other events are handled
             try:
                 piece = os.read(self._output, 65_536)
             except BlockingIOError:
@@ -226,7 +225,7 @@ class Guard:
             self._turn(left)
 
     def _end_all(self) -> int:
-        """Kill every descendant; return how many could not be ended."""
+        """Kill every descendant; return how many could not be killed."""
         deadline = time.monotonic() + KILL_SECONDS
         self._reap()
         while not self._childless and time.monotonic() < deadline:
@@ -239,7 +238,7 @@ class Guard:
         self._write(json.dumps(line).encode() + b"\n")
 
     def _write(self, content: bytes) -> None:
-        """Write to the worker, if somebody reads there."""
+        """Write to the worker, unless it has closed the pipe."""
         if self._kept_bytes is None:
             return
         left = memoryview(content[-self._kept_bytes :])
@@ -249,7 +248,7 @@ class Guard:
 
 
 def _libc() -> Any:
-    """Return the C library on Linux, for prctl; None without ctypes, which some builds of Python lack."""
+    """Return the C library on Linux, for prctl; None if this build of Python has no ctypes."""
     if sys.platform != "linux":
         return None
     try:
@@ -261,7 +260,7 @@ def _libc() -> Any:
 
 
 def _do_nothing(*_: object) -> None:
-    """Handle a signal: the guard ends by what it sees, never by a signal."""
+    """Signal handler: the wakeup file descriptor wakes the loop, and no signal ends the guard."""
 
 
 def _kill_group(leader: int, number: signal.Signals) -> None:
@@ -276,7 +275,7 @@ def _kill_all(pids: set[int], number: signal.Signals = signal.SIGKILL) -> None:
 
 
 def _stopped_descendants() -> set[int]:
-    """Return our descendants, each stopped first, so that none starts another while they are killed."""
+    """Stop all descendants and return them, so that none forks while they are killed."""
     stopped: set[int] = set()
     for _ in range(100):
         fresh = _descendants() - stopped
@@ -288,7 +287,7 @@ def _stopped_descendants() -> set[int]:
 
 
 def _descendants() -> set[int]:
-    """Return every process below this one; none where there is no /proc (proc(5))."""
+    """Return all descendants of this process; empty without /proc (proc(5))."""
     parents = None if sys.platform != "linux" or _children_are_listed() else _parents()
     found: set[int] = set()
     waiting = [os.getpid()]
@@ -305,9 +304,9 @@ def _children_are_listed() -> bool:
 
 
 def _children(pid: int) -> list[int]:
-    """Return the children of a process, in microseconds: a look at all processes takes 10 ms and more.
+    """Return the children of a process, in microseconds; scanning all processes takes 10 ms and more.
 
-    A command that becomes another process every millisecond is caught only by who is as fast.
+    A command that forks and exits every millisecond can only be caught this way.
     """
     found: list[int] = []
     with contextlib.suppress(OSError):  # no such process, or no /proc
@@ -318,18 +317,18 @@ def _children(pid: int) -> list[int]:
 
 
 def _parents() -> dict[int, list[int]]:
-    """Return the children of each process, where the kernel does not list them (CONFIG_PROC_CHILDREN)."""
+    """Return the children of each process, for kernels without CONFIG_PROC_CHILDREN."""
     found: dict[int, list[int]] = {}
     for name in filter(str.isdigit, os.listdir("/proc")):  # noqa: PTH208 - as above
         with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb") as stat:  # noqa: PTH123 - as above
-            # The program's name, in parentheses, may hold anything; the parent follows it.
+            # The program's name in parentheses may contain any character; the fields follow it.
             fields = stat.read().rpartition(b")")[2].split()
             found.setdefault(int(fields[1]), []).append(int(name))
     return found
 
 
 def _remove(folder: str) -> None:
-    import shutil  # noqa: PLC0415 - only needed here, and slow to import
+    import shutil  # noqa: PLC0415 - slow to import
 
     shutil.rmtree(folder, ignore_errors=True)
 

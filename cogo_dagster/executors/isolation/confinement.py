@@ -1,4 +1,4 @@
-"""One job's confinement: the account it borrows, the folder it gets, and the words that go before its commands."""
+"""The isolation of one job: its account, its folder, and the launcher arguments for its commands."""
 
 import json
 import os
@@ -17,21 +17,21 @@ from cogo_dagster.executors.isolation.ports import usable
 
 
 class IsolationFailed(Exception):
-    """A command was not run, since it could not be isolated."""
+    """A command was not run because it could not be isolated."""
 
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What the commands of a repository need.
+    """What the commands of a repository may access.
 
     Attributes:
-        commands: The words of each.
-        env: Their variables.
+        commands: The argument list of each command.
+        env: Their environment variables.
         read: Folders and files that they may read besides the system and its toolchains.
-        objects: Folders of Git objects that the checkout borrows; not subject to `hidden`.
-        ports: TCP ports besides the usual.
+        objects: Folders of Git objects that the checkout shares; not subject to `hidden`.
+        ports: TCP ports besides the default ones.
         unrestricted_network: Whether they may reach every address and port that the worker can.
-        hidden: Folders and files that they may not read, although they are inside a folder that they may.
+        hidden: Folders and files that they may not read, even inside a readable folder.
     """
 
     commands: Sequence[Sequence[str]]
@@ -45,12 +45,12 @@ class Needs:
 
 @dataclass(frozen=True, slots=True)
 class Confined:
-    """A command with the words that isolate it.
+    """A command wrapped by the launcher.
 
     Attributes:
-        command: To be run in the place of the command.
-        report: Where the launcher says what went wrong.
-        variables: To be set for it.
+        command: The argument list to run instead of the command.
+        report: The file to which the launcher writes an error.
+        variables: Additional environment variables.
     """
 
     command: list[str]
@@ -58,11 +58,11 @@ class Confined:
     variables: Mapping[str, str] = field(default_factory=dict)
 
     def check(self, exit_code: int | None) -> None:
-        """Raise what kept the command from being started, if something did.
+        """Raise the error that the launcher reported, if any.
 
         Raises:
-            IsolationFailed: It could not be isolated.
-            OSError: It is isolated, and cannot be started.
+            IsolationFailed: The command could not be isolated.
+            OSError: The command was isolated but could not be started.
         """
         told = self.report.read_text() if exit_code == FAILED and self.report.is_file() else ""
         if not told:
@@ -77,13 +77,13 @@ class Confined:
 
 @dataclass(frozen=True, slots=True)
 class Confinement:
-    """A job's place.
+    """The isolation of one job.
 
     Attributes:
-        area: The folder that belongs to its commands.
-        ways: What this machine offers.
-        uid: The borrowed account; None where the worker is not root.
-        readable: What its commands may read.
+        area: The folder that its commands own.
+        ways: The mechanisms that this machine supports.
+        uid: The reserved account; None if the worker is not root.
+        readable: The paths that its commands may read.
     """
 
     area: Path
@@ -93,22 +93,22 @@ class Confinement:
     readable: tuple[str, ...]
 
     def hand_over(self) -> None:
-        """Give the area, with all that is in it, to the account of the commands. Blocks.
+        """Change the owner of the area and its content to the account of the commands. Blocks.
 
         Raises:
-            OSError: It cannot be given away.
+            OSError: The owner cannot be changed.
         """
         self.area.chmod(0o700)
         if self.uid is None:
             return
-        self.area.parent.chmod(0o711)  # the account is let through to the area, and sees nothing else
+        self.area.parent.chmod(0o711)  # the account may traverse it to the area, and not list it
         for _, folders, files, place in os.fwalk(self.area):
             for name in (*folders, *files):
                 os.chown(name, self.uid, self.uid, dir_fd=place, follow_symlinks=False)
         os.chown(self.area, self.uid, self.uid)
 
     def confine(self, command: Sequence[str]) -> Confined:
-        """Return what to run in the place of a command."""
+        """Return the launcher command for a command."""
         report, path = tempfile.mkstemp(prefix="isolation-", dir=self.area.parent)
         os.close(report)
         network = self._network()
@@ -124,7 +124,7 @@ class Confinement:
             connect,
             listen,
         )
-        # Git ends where the system's configuration is there and cannot be read; in namespaces it is not there.
+        # Git fails if the system's configuration exists and is unreadable; in namespaces it does not exist.
         variables = {} if self.ways.namespaces else {"GIT_CONFIG_NOSYSTEM": "1"}
         return Confined([*launcher(plan), *command], Path(path), variables)
 
@@ -136,13 +136,13 @@ class Confinement:
 
 @contextmanager
 def confinement(area: Path, needs: Needs, ways: Isolation) -> Iterator[Confinement]:
-    """Prepare the isolation of a job's commands; blocks for some milliseconds.
+    """Prepare the isolation of a job's commands. Blocks for some milliseconds.
 
     Args:
-        area: Exists; it and what is in it is all that the commands may write.
+        area: An existing folder, the only one that the commands may write to.
 
     Raises:
-        NoAccount: As root, where every account is taken.
+        NoAccount: The worker is root, and all accounts are in use.
     """
     allowed = readable(needs.commands, needs.env, needs.read, needs.hidden)
     allowed = tuple(dict.fromkeys([*allowed, *(os.path.realpath(folder) for folder in needs.objects)]))

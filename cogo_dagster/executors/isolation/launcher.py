@@ -1,7 +1,8 @@
-"""Isolates itself as a plan says and then becomes a command: a process between the guard and the command.
+"""The process between the guard and a command: isolates itself as a plan says and then executes the command.
 
-With namespaces there are three: this one stays outside and hands the exit code on, the first process of the process
-namespace waits for its orphans and ends them all by its own end, and the third becomes the command.
+With namespaces there are three processes: this one stays outside and passes on the exit code; the first process of the
+PID namespace reaps orphans, and the kernel kills all processes of the namespace when it exits; the third executes the
+command.
 """
 
 import contextlib
@@ -9,23 +10,23 @@ import json
 import os
 import signal
 import sys
-import warnings  # noqa: F401 - execvp asks for it, when our own libraries may be out of sight
+import warnings  # noqa: F401 - execvp imports it, possibly when the library folders are no longer visible
 from typing import Final, NoReturn
 
 from cogo_dagster.executors.isolation import landlock, namespaces, seccomp, syscalls
 from cogo_dagster.executors.isolation.plan import Plan
 
 FAILED: Final = 125
-"""The exit code where the isolation cannot be set up; the plan's report has the reason."""
+"""The exit code if the isolation cannot be set up; the plan's report has the reason."""
 
 _DEVICES: Final = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 _TERMINALS: Final = ("/dev/ptmx", "/dev/pts")
 _ENDING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
-_OWN_FOLDERS: Final = ("/tmp", "/dev/shm")  # noqa: S108 - of the namespace alone
+_OWN_FOLDERS: Final = ("/tmp", "/dev/shm")  # noqa: S108 - private to the namespace
 
 
 def main(arguments: list[str]) -> NoReturn:
-    """Run the command that follows the plan; without one, only try the plan."""
+    """Run the command that follows the plan; without a command, only test the plan."""
     plan, command = Plan.loads(arguments[0]), arguments[1:]
     folder = os.getcwd()  # noqa: PTH109 - pathlib is slow to import
     report = os.open(plan.report, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -39,7 +40,7 @@ def main(arguments: list[str]) -> NoReturn:
 
 
 class _NotStarted(OSError):
-    """The isolation is complete, and the command cannot be started."""
+    """The isolation is complete, but the command cannot be started."""
 
 
 def _fail(report: int, error: OSError) -> NoReturn:
@@ -52,7 +53,7 @@ def _fail(report: int, error: OSError) -> NoReturn:
 def _in_namespaces(plan: Plan, command: list[str], folder: str, report: int) -> NoReturn:
     namespaces.enter(as_root=plan.uid is not None, network=plan.network == "none")
     reader, writer = os.pipe()
-    for number in _ENDING:  # they are the command's, which is in our process group, and takes none of our handlers
+    for number in _ENDING:  # the command, in the same process group, gets them too, with default handlers
         signal.signal(number, _do_nothing)
     first = os.fork()
     if not first:
@@ -66,7 +67,7 @@ def _in_namespaces(plan: Plan, command: list[str], folder: str, report: int) -> 
 
 
 def _be_first(plan: Plan, command: list[str], folder: str, report: int, writer: int) -> NoReturn:
-    """Be the first process of the namespace: when it ends, the kernel kills what is left in it."""
+    """Run as the first process of the namespace: when it exits, the kernel kills the others."""
     try:
         uid, gid = plan.uid or os.getuid(), plan.uid or os.getgid()
         namespaces.build_root(plan.read, plan.write, uid, gid)
@@ -97,14 +98,14 @@ def _reap_until(child: int) -> int:
 
 
 def _become(plan: Plan, command: list[str], folder: str) -> NoReturn:
-    """Give up what the plan takes, and become the command."""
+    """Drop privileges as the plan says, and execute the command."""
     syscalls.drop_bounding_set()
     if plan.uid is not None:
         os.setgroups([])
         os.setresgid(plan.uid, plan.uid, plan.uid)
         os.setresuid(plan.uid, plan.uid, plan.uid)
         if not plan.namespaces:
-            _die_with_parent()  # a change of the account forgets it
+            _die_with_parent()  # changing the uid resets it
     syscalls.drop_capabilities()
     syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
     os.chdir(folder)
@@ -115,7 +116,7 @@ def _become(plan: Plan, command: list[str], folder: str) -> NoReturn:
     if not command:
         os._exit(0)
     try:
-        os.execvp(command[0], command)  # noqa: S606 - what it is for
+        os.execvp(command[0], command)  # noqa: S606 - the purpose of this module
     except OSError as error:
         raise _NotStarted(error.errno, error.strerror) from error
 
@@ -136,9 +137,11 @@ def _rules(plan: Plan) -> landlock.Rules:
 
 
 def filter_of(plan: Plan) -> seccomp.Filter:
-    """Return what the filter of system calls has to refuse, as neither Landlock nor a namespace does."""
+    """Return the system calls to block that neither Landlock nor a namespace restricts."""
     scoped = plan.landlock >= landlock.SCOPE_ABI or (plan.namespaces and plan.network == "none")
-    private = plan.namespaces or plan.uid is not None  # sockets with a path are out of sight, or closed to the account
+    private = (
+        plan.namespaces or plan.uid is not None
+    )  # sockets with a path are not visible, or not accessible to the account
     return seccomp.Filter(
         unix=not (scoped and private),
         internet=plan.network == "none" and not plan.namespaces,
@@ -156,16 +159,16 @@ def _die_with_parent() -> None:
 
 
 def _do_nothing(*_: object) -> None:
-    """Handle a signal that is meant for the command."""
+    """Ignore a signal that is meant for the command."""
 
 
 def _end_as(status: int) -> NoReturn:
-    """End as the command did."""
+    """Exit the same way as the command did."""
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
         with contextlib.suppress(OSError, ValueError):
             signal.signal(number, signal.SIG_DFL)
-        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)  # it has left no core of its own
+        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)  # the command has already dumped core
         os.kill(os.getpid(), number)
     os._exit(os.waitstatus_to_exitcode(status))
 

@@ -1,4 +1,4 @@
-"""Which folders and files an isolated command may read: the system, its toolchains, and nothing of the worker's."""
+"""The paths that an isolated command may read: the system and its toolchains, but no file of the worker."""
 
 import os
 import shutil
@@ -58,7 +58,7 @@ _ETC: Final = (
     "terminfo",
     "timezone",
 )
-"""What libraries and compilers need; the rest of /etc, also what every account may read, can hold secrets."""
+"""What libraries and compilers need; other files in /etc, even world-readable ones, can contain secrets."""
 
 _TOOLS: Final = (
     ".asdf",
@@ -80,7 +80,7 @@ _TOOLS: Final = (
     ".volta/tools",
     "go/bin",
 )
-"""Where toolchains are in a home folder: for those the PATH or a command leads into."""
+"""Toolchain folders in a home folder; readable only if PATH or a command refers to them."""
 
 _BESIDE_BIN: Final = ("bin", "include", "lib", "lib64", "libexec", "pyvenv.cfg")
 _MOST_LINKS: Final = 40
@@ -89,13 +89,13 @@ _MOST_LINKS: Final = 40
 def readable(
     commands: Iterable[Sequence[str]], env: Mapping[str, str], extra: Iterable[Path], hidden: Iterable[Path]
 ) -> tuple[str, ...]:
-    """Return what commands may read and execute.
+    """Return the paths that commands may read and execute.
 
     Args:
-        commands: Their programs' folders are included.
-        env: Its PATH is.
-        extra: Further folders and files.
-        hidden: Folders and files that are left out, although they are inside of another.
+        commands: The folders of their programs are included.
+        env: The folders of its PATH are included.
+        extra: Additional folders and files.
+        hidden: Folders and files that are excluded, even inside an included folder.
     """
     wanted = [Path(path) for path in _SYSTEM] + [Path("/etc", name) for name in _ETC]
     wanted += [*_toolchains(commands, env), *extra]
@@ -118,16 +118,16 @@ def _toolchains(commands: Iterable[Sequence[str]], env: Mapping[str, str]) -> It
 
 
 def _has_home(folder: Path) -> bool:
-    """Whether a folder is, or has inside, somebody's home or everything: a PATH may name it by mistake."""
+    """Return whether a folder is or contains a home folder or a system folder that PATH names by mistake."""
     return folder.resolve() in {Path("/"), *_home().parents, _home(), Path("/etc"), Path("/var"), Path("/tmp")}  # noqa: S108
 
 
 def _home() -> Path:
-    return Path(os.path.expanduser("~"))  # noqa: PTH111 - it may be unknown
+    return Path(os.path.expanduser("~"))  # noqa: PTH111 - Path.home() raises if it is unknown
 
 
 def _base_of(environment: Path) -> set[Path]:
-    """Return where the Python of a virtual environment is installed."""
+    """Return the installation folder of a virtual environment's Python."""
     python = environment / "bin" / "python"
     if not (environment / "pyvenv.cfg").is_file() or not python.exists():
         return set()
@@ -142,7 +142,7 @@ def _of_home(used: set[Path]) -> Iterator[Path]:
 
 
 def _steps(path: Path) -> Iterator[Path]:
-    """Return the symbolic links on the way to a path, and where it really is."""
+    """Return the symbolic links in a path, and the resolved path."""
     for _ in range(_MOST_LINKS):
         link = next((place for place in (*reversed(path.parents), path) if place.is_symlink()), None)
         if link is None:
@@ -155,7 +155,7 @@ def _steps(path: Path) -> Iterator[Path]:
 
 
 def _without(path: Path, hidden: set[Path]) -> Iterator[Path]:
-    """Return a path, or of a folder with something hidden inside what else is in it."""
+    """Return a path; for a folder that contains a hidden path, its other content."""
     real = path if path.is_symlink() else Path(os.path.realpath(path))
     if any(real.is_relative_to(secret) for secret in hidden):
         return

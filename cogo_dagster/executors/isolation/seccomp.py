@@ -1,4 +1,4 @@
-"""A filter of system calls (seccomp(2)) for what neither Landlock nor a namespace takes away."""
+"""A system call filter (seccomp(2)) for what neither Landlock nor a namespace restricts."""
 
 import ctypes
 import errno
@@ -20,13 +20,13 @@ _ERRNO: Final = 0x0005_0000
 _X32: Final = 0x4000_0000
 _MSG_FASTOPEN: Final = 0x2000_0000
 _PROTOCOLS: Final = (0, 1, 6, 17, 58)
-"""Of the internet: ICMP, TCP, UDP, ICMPv6. Landlock's ports are those of TCP, and MPTCP reaches a TCP server too."""
+"""IP, ICMP, TCP, UDP, ICMPv6. Not MPTCP: Landlock restricts only the ports of TCP, and MPTCP reaches TCP servers."""
 _AF_NETLINK: Final = 16
 _TYPE_OF_SOCKET: Final = 0xF
 
 
 class _Machine(NamedTuple):
-    """The numbers of one machine's calls."""
+    """The system call numbers of one architecture."""
 
     architecture: int
     socket: int
@@ -60,23 +60,23 @@ _MACHINES: Final = {
         others=(30, 118, 119, 122, 140, 238, 239, 261, 274, 440),
     ),
 }
-"""`sending`: calls that send to an address, and where their flags are. `always`: keyrings, perf, bpf, userfaultfd.
-`ipc`: System V IPC and message queues. `others`: limits and priorities of the process in the first argument, 0 for
-oneself."""
+"""`sending`: calls that send to an address, with the offset of their flags. `always`: keyrings, perf, bpf,
+userfaultfd. `ipc`: System V IPC and message queues. `others`: limits and priorities of the process in the first
+argument; 0 is the calling process."""
 _IO_URING_SETUP: Final = 425
 _OF_ACCOUNTS: Final = {141: 2, 140: 2, 251: 3, 30: 3}
-"""Calls that take a kind and a process, and the kind that means all processes of an account."""
+"""Calls whose first argument is a kind and whose second is a process; the kind that means all processes of a user."""
 
 
 class Filter(NamedTuple):
-    """What to refuse besides keyrings, perf, bpf, io_uring and unusual families of sockets.
+    """What to block besides keyrings, perf, bpf, io_uring and uncommon socket families.
 
     Attributes:
         unix: Unix sockets, except connected pairs.
-        internet: Sockets of IPv4 and IPv6.
+        internet: IPv4 and IPv6 sockets.
         ipc: System V IPC and message queues.
-        others: To change limits and priorities of other processes.
-        truncate: To cut files that are not open.
+        others: Changing limits and priorities of other processes.
+        truncate: truncate(2), which needs no open file.
     """
 
     unix: bool = False
@@ -87,7 +87,7 @@ class Filter(NamedTuple):
 
 
 def available() -> bool:
-    """Whether the calls of this machine are known."""
+    """Return whether this machine's architecture is supported."""
     return os.uname().machine in _MACHINES
 
 
@@ -97,10 +97,10 @@ def program(chosen: Filter, machine: str) -> bytes:
 
 
 def restrict(chosen: Filter) -> None:
-    """Refuse these calls from now on, for this process and its children. PR_SET_NO_NEW_PRIVS must be set.
+    """Block these calls for this process and its children. PR_SET_NO_NEW_PRIVS must be set.
 
     Raises:
-        OSError: The kernel does not do it.
+        OSError: The kernel rejects the filter.
     """
     code = program(chosen, os.uname().machine)
     kept = ctypes.create_string_buffer(code, len(code))
@@ -110,12 +110,12 @@ def restrict(chosen: Filter) -> None:
 
 def _instructions(chosen: Filter, machine: _Machine) -> Iterator[tuple[int, int, int, int]]:
     yield _LOAD, 0, 0, _ARCHITECTURE
-    yield _EQUAL, 1, 0, machine.architecture  # calls of 32-bit programs have other numbers
+    yield _EQUAL, 1, 0, machine.architecture  # system calls of 32-bit programs have other numbers
     yield _refuse(errno.ENOSYS)
     yield _LOAD, 0, 0, _NUMBER
     yield _AT_LEAST, 0, 1, _X32
     yield _refuse(errno.ENOSYS)
-    yield from _call(_IO_URING_SETUP, errno.ENOSYS)  # it makes sockets without socket(2); programs do without it
+    yield from _call(_IO_URING_SETUP, errno.ENOSYS)  # it creates sockets without socket(2); programs fall back
     more = (*(machine.ipc if chosen.ipc else ()), *((machine.truncate,) if chosen.truncate else ()))
     for number in (*machine.always, *more):
         yield from _call(number, errno.EPERM)
@@ -149,7 +149,7 @@ def _of_other(number: int) -> Iterator[tuple[int, int, int, int]]:
 
 
 def _fast_open(number: int, flags: int) -> Iterator[tuple[int, int, int, int]]:
-    """Refuse to connect by sending, which is not seen as a connection everywhere; programs then use connect(2)."""
+    """Block TCP Fast Open, which not every check treats as a connection; programs fall back to connect(2)."""
     yield _EQUAL, 0, 4, number
     yield _LOAD, 0, 0, flags
     yield _ANY_BIT, 0, 1, _MSG_FASTOPEN
@@ -158,8 +158,8 @@ def _fast_open(number: int, flags: int) -> Iterator[tuple[int, int, int, int]]:
 
 
 def _sockets(chosen: Filter, machine: _Machine) -> Iterator[tuple[int, int, int, int]]:
-    """Allow the families of sockets that builds need, and of the internet's protocols the usual ones."""
-    others = [_AF_NETLINK] if chosen.unix else [_AF_NETLINK, socket.AF_UNIX]  # getaddrinfo(3) needs the first
+    """Allow the socket families that builds need, and the common IP protocols."""
+    others = [_AF_NETLINK] if chosen.unix else [_AF_NETLINK, socket.AF_UNIX]  # getaddrinfo(3) needs AF_NETLINK
     internet = [] if chosen.internet else [socket.AF_INET, socket.AF_INET6]
     rest = len(_PROTOCOLS) + 2 if internet else 0
     yield _EQUAL, 0, len(others) + len(internet) + rest + 3, machine.socket
@@ -178,7 +178,7 @@ def _sockets(chosen: Filter, machine: _Machine) -> Iterator[tuple[int, int, int,
 
 
 def _pairs(machine: _Machine) -> Iterator[tuple[int, int, int, int]]:
-    """Refuse pairs of datagram sockets: these can be connected again, to any address."""
+    """Block pairs of datagram sockets, which can be reconnected to any address."""
     yield _EQUAL, 0, 5, machine.socketpair
     yield _LOAD, 0, 0, _SECOND
     yield _AND, 0, 0, _TYPE_OF_SOCKET
