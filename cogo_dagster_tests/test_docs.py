@@ -168,7 +168,8 @@ def _prose(page: Path) -> str:
 
 def _links(page: Path) -> list[str]:
     found = re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`]*`", "", _prose(page)))
-    return [link for link in found if not re.match(r"https?://|mailto:", link)]
+    # GitHub resolves `../../actions/` from a file to the repository's workflows.
+    return [link for link in found if not re.match(r"https?://|mailto:|\.\./\.\./actions/", link)]
 
 
 def _leads_somewhere(page: Path, link: str) -> bool:
