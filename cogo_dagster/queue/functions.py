@@ -71,6 +71,7 @@ FUNCTIONS: Mapping[str, Mapping[str, str]] = {
     "end_alert_silence": {"silence_id": "uuid", "actor": "text"},
     "end_web_session": {"session_hash": "text"},
     "enqueue_jobs": {"jobs": "jsonb", "request_id": "uuid"},
+    "evaluate_alerts": {"targets": "jsonb", "repeat_seconds": "double precision", "batch_size": "integer"},
     "explain_jobs": {"job_ids": "jsonb"},
     "fail_job": {
         "job_id": "uuid",

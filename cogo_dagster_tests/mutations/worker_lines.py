@@ -1,4 +1,4 @@
-"""Mutations of the lines on which the worker's promises hang."""
+"""Mutations of critical lines of the worker."""
 
 from typing import Final
 
@@ -16,17 +16,17 @@ WORKER_MUTATIONS: Final = (
     _worker(
         "a repeated claim has a new id",
         "claim",
-        "jobs = await self._ask(claim_id, asks, room, idle)",
-        "jobs = await self._ask(uuid4(), asks, room, idle)",
+        "jobs = await self._claim_once(claim_id, requests, capacity, idle)",
+        "jobs = await self._claim_once(uuid4(), requests, capacity, idle)",
         "outage",
         "fault_points",
     ),
     _worker(
-        "a worker that ends unexpectedly gives back what it holds",
+        "a worker that ends unexpectedly requeues its jobs",
         "worker",
         "cleanup.push_async_callback(self._stop_executors)\n",
         "cleanup.push_async_callback(self._stop_executors)\n"
-        "            cleanup.push_async_callback(lambda: self._sign_off(upkeep))\n",
+        "            cleanup.push_async_callback(lambda: self._deregister(upkeep))\n",
         "unknown_errors",
         "fault_points",
     ),
@@ -39,9 +39,9 @@ WORKER_MUTATIONS: Final = (
         "outage",
     ),
     _worker(
-        "a job that loses attempts runs beside others",
+        "a job that loses attempts runs concurrently with others",
         "execute",
-        "if held.job.lost_attempts >= _LOST_ATTEMPTS_ALONE:",
+        "if held.job.lost_attempts >= _EXCLUSIVE_AFTER_LOST_ATTEMPTS:",
         "if False:",
         "lost_attempts",
     ),
@@ -60,7 +60,7 @@ WORKER_MUTATIONS: Final = (
         "leases",
     ),
     _worker(
-        "a file that can never be stored is tried again",
+        "an upload that can never succeed is retried",
         "upload",
         "retryable=not rejected,",
         "retryable=True,",
@@ -68,9 +68,9 @@ WORKER_MUTATIONS: Final = (
         "containment",
     ),
     _worker(
-        "jobs that make files are claimed while the store is away",
+        "jobs that make files are claimed while the store is unavailable",
         "execute",
-        "if not (self._state.storage.away and executor.makes_artifacts)",
+        "if not (self._state.storage.unavailable and executor.makes_artifacts)",
         "if True",
         "artifacts",
     ),
@@ -89,7 +89,7 @@ WORKER_MUTATIONS: Final = (
         "prefetch",
     ),
     _worker(
-        "an execution may run for ever",
+        "an execution may run forever",
         "execute",
         "held.abandon(Abandonment.TIMEOUT)",
         "pass",
@@ -98,7 +98,7 @@ WORKER_MUTATIONS: Final = (
     _worker(
         "a drained worker leaves due jobs",
         "claim",
-        "self._nothing_due = not jobs and idle and len(asks) == len(self._state.executors)",
+        "self._nothing_due = not jobs and idle and len(requests) == len(self._state.executors)",
         "self._nothing_due = not jobs",
         "run",
         "outcomes",

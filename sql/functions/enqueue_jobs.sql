@@ -2,12 +2,12 @@
  * Add jobs; all or none.
  *
  * jobs        [{type, payload, executor_id, priority, max_attempts, idempotency_key, run_in_seconds, timeout_seconds}]
- * request_id  A uuid of the caller's that makes the call repeatable: the jobs' ids are made from it.
+ * request_id  A uuid that makes the call repeatable: the ids of the jobs are derived from it.
  *
- * A payload has at most 1,000,000 bytes (see set_payload_limit), 100 levels and 300 digits a number: see json_fault.
+ * A payload has at most 1,000,000 bytes (see set_payload_limit), 100 levels and 300 digits per number: see json_fault.
  *
- * Returns {"jobs": [{"job_id", "created"}]} in the order given. `created` is false where an idempotency key
- * found the job that already holds it. Errors: CQ004 same key, other content; CQ005 an argument.
+ * Returns {"jobs": [{"job_id", "created"}]} in the order given. `created` is false if a job with the idempotency key
+ * exists; its id is returned. Errors: CQ004 same key, other content; CQ005 an argument.
  */
 create or replace function public.enqueue_jobs(jobs jsonb, request_id uuid default null) returns json
 language plpgsql set search_path = '' as $$
@@ -19,7 +19,7 @@ declare
     added integer;
     answer jsonb;
 begin
-    -- With nothing to be in conflict with but a repetition of this call: the plain insert costs a fifth less.
+    -- Without keys only a repetition of this call can conflict: the plain insert costs a fifth less.
     if not jsonb_path_exists(enqueue_jobs.jobs, '$[*].idempotency_key ? (@ != null)') then
         begin
             insert into public.jobs (id, type, payload, executor_id, priority, max_attempts, idempotency_key,
@@ -31,7 +31,7 @@ begin
         end;
     end if;
 
-    -- A second round is needed only where a key's holder was purged while we waited for it.
+    -- A second round is needed only if a job with the same key was purged while this call waited for it.
     for round in 1..3 loop
         if added is distinct from given then
             insert into public.jobs (id, type, payload, executor_id, priority, max_attempts, idempotency_key,
@@ -41,7 +41,7 @@ begin
             from cogo_internal.new_jobs(enqueue_jobs.jobs, ids, at) with ordinality as n (
                 id, type, payload, executor_id, priority, max_attempts, idempotency_key, timeout_seconds, created_at,
                 next_run_at, position)
-            -- Whoever enqueues the same keys waits for us: in one order for all, or two would wait for each other.
+            -- Calls with the same keys wait for each other: in one order for all, they cannot deadlock.
             order by n.type, n.idempotency_key, n.position
             on conflict do nothing;
             get diagnostics added = row_count;
@@ -70,7 +70,7 @@ begin
     end loop;
 
     if answer is null or jsonb_array_length(answer) <> given then
-        perform cogo_internal.invalid_argument('A job with this idempotency key was purged meanwhile: enqueue again.');
+        perform cogo_internal.invalid_argument('The job with this idempotency key was purged during the call: enqueue again.');
     end if;
     if answer @> '[{"same": false}]' then
         raise exception using errcode = 'CQ004',

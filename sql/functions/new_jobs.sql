@@ -1,5 +1,5 @@
 /*
- * The rows that an enqueue adds, in the order given, with their defaults. Errors: CQ005.
+ * The rows that enqueue_jobs adds, in the order given, with their defaults. Errors: CQ005.
  *
  * Internal: other functions call it.
  */
@@ -40,4 +40,4 @@ language sql stable set search_path = '' as $$
     order by i.position
 $$;
 
-comment on function cogo_internal.new_jobs is 'The rows that an enqueue adds.';
+comment on function cogo_internal.new_jobs is 'The rows that enqueue_jobs adds.';

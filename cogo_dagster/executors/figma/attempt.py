@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from cogo_dagster.executors.figma.client import FigmaClient
-from cogo_dagster.executors.figma.errors import FigmaRefused
-from cogo_dagster.executors.figma.export import NodeExport, export_file, verdict
+from cogo_dagster.executors.figma.errors import FigmaError
+from cogo_dagster.executors.figma.export import NodeExport, check_complete, export_file
 from cogo_dagster.executors.figma.files import ExportedFiles
 from cogo_dagster.executors.figma.payload import FigmaRequest, FileRequest
 from cogo_dagster.queue.artifacts import ArtifactStore
@@ -13,7 +13,7 @@ from cogo_dagster.queue.executor import Workspace
 from cogo_dagster.queue.model import ArtifactFile, Job, Json
 from cogo_dagster.queue.transports.base import Transport
 
-_NO_META: Final = "The token lacks the scope file_metadata:read, so cached files of other jobs were not used."
+_NO_METADATA: Final = "The token lacks the scope file_metadata:read, so cached files of other jobs were not used."
 
 
 class FigmaAttempt:
@@ -48,15 +48,15 @@ class FigmaAttempt:
     @property
     def artifacts(self) -> Sequence[ArtifactFile]:
         """The files exported so far."""
-        return tuple(self._files.made) if self._files is not None else ()
+        return tuple(self._files.added) if self._files is not None else ()
 
     async def run(self) -> Json:
         """Export and return the JSON result.
 
         Raises:
-            FigmaRefused: Figma responded with an error.
+            FigmaError: Figma responded with an error.
             Snooze: The rate limit is exhausted.
-            ExecutionFailed: Nodes are missing, see `export.verdict`, or the network failed.
+            ExecutionFailed: Nodes are missing, see `export.check_complete`, or the network failed.
         """
         version = await self._version()
         given = [self._job.type, self._request.file_key, version, self._request.parameters]
@@ -68,7 +68,7 @@ class FigmaAttempt:
             return self._result(self._files, document, {})
         export = NodeExport(self._client, self._request, self._files, self._batch)
         await export.run()
-        verdict(export, self._files, last_attempt=self._job.attempts >= self._job.max_attempts)
+        check_complete(export, self._files, last_attempt=self._job.attempts >= self._job.max_attempts)
         return self._result(self._files, {}, export.failed)
 
     async def _version(self) -> Json:
@@ -80,10 +80,10 @@ class FigmaAttempt:
             return ["pinned", self._request.version]
         try:
             self._meta = await self._client.meta(self._request.file_key)
-        except FigmaRefused as refused:
-            if not refused.lacks_scope:
+        except FigmaError as error:
+            if not error.lacks_scope:
                 raise
-            self._notes.append(_NO_META)
+            self._notes.append(_NO_METADATA)
         known = [self._meta.get("version"), self._meta.get("last_touched_at")]
         return known if any(known) else ["job", str(self._job.id)]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, urlencode, urlsplit
 
-from cogo_dagster.executors.figma.errors import FigmaRefused, FigmaTimeout, refused, words_of
+from cogo_dagster.executors.figma.errors import FigmaError, FigmaTimeout, error_message, figma_error
 from cogo_dagster.executors.figma.options import FigmaOptions
 from cogo_dagster.executors.figma.rate_gate import RateGate, Tier
 from cogo_dagster.net.client import Fetched, FetchFailed
@@ -23,7 +23,7 @@ from cogo_dagster.queue.model import Json
 MAX_JSON_BYTES: Final = 256 * 1024**2
 MAX_IMAGE_BYTES: Final = 100 * 1024**2
 _PERMANENT: Final = frozenset({"blocked_address", "invalid_url", "too_large", "tls", "redirects"})
-_EXPIRED: Final = frozenset({400, 403, 404, 410})
+_EXPIRED_STATUSES: Final = frozenset({400, 403, 404, 410})
 
 
 class LinkExpired(Exception):
@@ -77,7 +77,7 @@ class FigmaClient:
         """Return a link for each node of the parameter `ids`; null for a node that cannot be rendered."""
         document = await self._call(Tier.EXPENSIVE, f"/v1/images/{quote(file_key)}", parameters)
         if document.body.get("err"):
-            raise FigmaRefused(400, words_of(document.content, self._token))
+            raise FigmaError(400, error_message(document.content, self._token))
         return _mapping(document, "images")
 
     async def download(self, link: str) -> bytes:
@@ -91,42 +91,42 @@ class FigmaClient:
             message = "fetch a rendered image: the scheme of Figma's link is not https."
             raise ExecutionFailed(message, error_class="invalid_url", retryable=False)
         try:
-            answer = await self._get(link, {}, MAX_IMAGE_BYTES)
+            response = await self._get(link, {}, MAX_IMAGE_BYTES)
         except FetchFailed as error:
-            raise _unusable(f"fetch a rendered image from {_place(link)}", error) from None
-        if answer.status in _EXPIRED:
+            raise _fetch_error(f"fetch a rendered image from {_host(link)}", error) from None
+        if response.status in _EXPIRED_STATUSES:
             raise LinkExpired
-        if answer.status != 200:
-            message = f"fetch a rendered image from {_place(link)}: the server responded with {answer.status}."
+        if response.status != 200:
+            message = f"fetch a rendered image from {_host(link)}: the server responded with {response.status}."
             raise ExecutionFailed(message, error_class="http_status", retryable=True)
-        return answer.content
+        return response.content
 
     async def _call(self, tier: Tier, path: str, parameters: Mapping[str, str]) -> Document:
-        await self._gate.enter(tier)
+        await self._gate.acquire(tier)
         self.calls[tier] = self.calls.get(tier, 0) + 1
         query = urlencode(parameters, safe=",")
         url = f"{self._options.api}{path}" + (f"?{query}" if query else "")
         headers = {"x-figma-token": self._token, "accept": "application/json"}
         try:
-            answer = await self._get(url, headers, MAX_JSON_BYTES)
+            response = await self._get(url, headers, MAX_JSON_BYTES)
         except FetchFailed as error:
             if error.kind == "too_large":
                 limit = f"a response of more than {MAX_JSON_BYTES // 1024**2} MiB"
-                raise FigmaRefused(413, limit) from error
+                raise FigmaError(413, limit) from error
             if error.kind == "timeout" and not error.by_proxy:
                 raise FigmaTimeout(self._options.call_seconds) from error
-            raise _unusable(f"request {path} from Figma", error) from None
-        if answer.status == 429:
-            raise await self._gate.refused(tier, answer.headers)
-        if answer.status != 200:
-            raise refused(answer.status, answer.content, self._token)
+            raise _fetch_error(f"request {path} from Figma", error) from None
+        if response.status == 429:
+            raise await self._gate.rate_limited(tier, response.headers)
+        if response.status != 200:
+            raise figma_error(response.status, response.content, self._token)
         try:
-            body = await asyncio.to_thread(json.loads, answer.content)
+            body = await asyncio.to_thread(json.loads, response.content)
         except (ValueError, RecursionError):
             body = None
         if not isinstance(body, dict):
-            raise FigmaRefused(200, "not a JSON object")
-        return Document(body, answer.content)
+            raise FigmaError(200, "not a JSON object")
+        return Document(body, response.content)
 
     async def _get(self, url: str, headers: Mapping[str, str], max_bytes: int) -> Fetched:
         return await self._http.get(
@@ -142,20 +142,20 @@ _REASONS: Final[Mapping[str, str]] = {
 }
 
 
-def _unusable(doing: str, error: FetchFailed) -> ExecutionFailed:
+def _fetch_error(operation: str, error: FetchFailed) -> ExecutionFailed:
     reason = error.sentence if error.by_proxy else _REASONS.get(error.kind, "the connection failed")
     # Without the advice to use an allow-list: there is none for Figma's links.
-    message = f"{doing}: {reason.partition(': add ')[0].rstrip('.')}."
+    message = f"{operation}: {reason.partition(': add ')[0].rstrip('.')}."
     return ExecutionFailed(message, error_class=error.kind, retryable=error.kind not in _PERMANENT)
 
 
 def _mapping(document: Document, name: str) -> Mapping[str, Json]:
     found = document.body.get(name)
     if not isinstance(found, dict):
-        raise FigmaRefused(200, f"no {name} in the response")
+        raise FigmaError(200, f"no {name} in the response")
     return found
 
 
-def _place(link: str) -> str:
+def _host(link: str) -> str:
     """Return the host of a link; its path and query contain the signature."""
     return urlsplit(link).hostname or "an unknown host"

@@ -14,15 +14,15 @@ from cogo_dagster.redaction import redact
 _TOO_LARGE: Final = frozenset({408, 413, 414, 431})
 """Statuses that always mean that the request or response is too large."""
 
-_PERHAPS_TOO_LARGE: Final = _TOO_LARGE | {400, 500, 502, 504, 524}
+_MAYBE_TOO_LARGE: Final = _TOO_LARGE | {400, 500, 502, 504, 524}
 _SCOPE: Final = re.compile(
     r"requires? (?:the |one of )?([a-z_]+:[a-z]+(?:(?:,| or|, or) [a-z_]+:[a-z]+)*) scope", re.IGNORECASE
 )
-_LONGEST: Final = 300
-_ASK_FOR_LESS: Final = ": make a smaller request (depth, figma.nodes)"
+_MAX_MESSAGE_CHARS: Final = 300
+_SMALLER_REQUEST: Final = ": make a smaller request (depth, figma.nodes)"
 
 
-class FigmaRefused(Exception):
+class FigmaError(Exception):
     """Figma responded with an error.
 
     Attributes:
@@ -31,16 +31,16 @@ class FigmaRefused(Exception):
         by_figma: False if the response has none of Figma's formats: something in between sent it.
     """
 
-    def __init__(self, status: int, words: str, *, by_figma: bool = True) -> None:
-        super().__init__(words)
+    def __init__(self, status: int, message: str, *, by_figma: bool = True) -> None:
+        super().__init__(message)
         self.status = status
-        self.words = words
+        self.message = message
         self.by_figma = by_figma
 
     @property
-    def is_perhaps_too_large(self) -> bool:
+    def may_be_too_large(self) -> bool:
         """Whether a smaller request may succeed: rendering that takes too long also ends with 400 or 500."""
-        return self.status in _PERHAPS_TOO_LARGE
+        return self.status in _MAYBE_TOO_LARGE
 
     @property
     def is_too_large(self) -> bool:
@@ -50,50 +50,50 @@ class FigmaRefused(Exception):
     @property
     def lacks_scope(self) -> bool:
         """Whether the token is valid and lacks a scope."""
-        return self.status == 403 and self.by_figma and re.search(r"\bscope", self.words, re.IGNORECASE) is not None
+        return self.status == 403 and self.by_figma and re.search(r"\bscope", self.message, re.IGNORECASE) is not None
 
     @property
-    def answer(self) -> str:
+    def summary(self) -> str:
         """What happened, for messages."""
-        return f"Figma responded with {self.status} ({self.words})"
+        return f"Figma responded with {self.status} ({self.message})"
 
-    def failure(self, doing: str) -> ExecutionFailed:
+    def failure(self, operation: str) -> ExecutionFailed:
         """Return the error that the job fails with."""
-        error_class, retryable, advice = _judge(self)
+        error_class, retryable, advice = _classify(self)
         return ExecutionFailed(
-            f"{doing}: {self.answer}{advice}.",
+            f"{operation}: {self.summary}{advice}.",
             error_class=error_class,
             retryable=retryable,
         )
 
 
-class FigmaTimeout(FigmaRefused):
+class FigmaTimeout(FigmaError):
     """Figma did not respond in time; a smaller request may succeed, as after Figma's own 504."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(504, f"did not respond within {seconds:g} s", by_figma=False)
 
     @property
-    def answer(self) -> str:
+    def summary(self) -> str:
         """What happened, for messages."""
-        return f"Figma {self.words}"
+        return f"Figma {self.message}"
 
-    def failure(self, doing: str) -> ExecutionFailed:
+    def failure(self, operation: str) -> ExecutionFailed:
         """Return the error that the job fails with."""
-        message = f"{doing}: {self.answer}{_ASK_FOR_LESS}."
+        message = f"{operation}: {self.summary}{_SMALLER_REQUEST}."
         return ExecutionFailed(message, error_class="timeout", retryable=True)
 
 
-def refused(status: int, content: bytes, token: str) -> FigmaRefused:
+def figma_error(status: int, content: bytes, token: str) -> FigmaError:
     """Return the error for an unsuccessful response."""
     try:
         by_figma = isinstance(json.loads(content[:10_000]), dict)
     except ValueError:
         by_figma = False
-    return FigmaRefused(status, words_of(content, token), by_figma=by_figma)
+    return FigmaError(status, error_message(content, token), by_figma=by_figma)
 
 
-def words_of(content: bytes, token: str) -> str:
+def error_message(content: bytes, token: str) -> str:
     """Return the error message in a response body, on one line and without secrets."""
     text = content[:10_000].decode("utf-8", "replace")
     try:
@@ -103,45 +103,45 @@ def words_of(content: bytes, token: str) -> str:
     if isinstance(body, dict):
         text = next((body[key] for key in ("err", "message") if isinstance(body.get(key), str)), "no error message")
     line = " ".join(re.sub(r"<[^>]*>", " ", text).split()).rstrip(".")
-    return redact(line, [token])[:_LONGEST] or "no error message"
+    return redact(line, [token])[:_MAX_MESSAGE_CHARS] or "no error message"
 
 
-def _judge(refused: FigmaRefused) -> tuple[str, bool, str]:
+def _classify(error: FigmaError) -> tuple[str, bool, str]:
     """Return the error class, whether the error is retryable, and what to do."""
-    status = refused.status
+    status = error.status
     if status == 401:
         return "figma_token", False, _NEW_TOKEN
     if status == 403:
-        return _judge_403(refused)
+        return _classify_403(error)
     if status == 404:
         return "figma_not_found", False, ": check the file key and the version"
-    if status == 400 or refused.is_too_large:
-        return "figma_request", status == 408, f"{_ASK_FOR_LESS}, or correct the payload"
+    if status == 400 or error.is_too_large:
+        return "figma_request", status == 408, f"{_SMALLER_REQUEST}, or correct the payload"
     if status >= 500 or status == 425:
         return "figma_server", True, ""
     return "figma_answer", True, ""
 
 
-def _judge_403(refused: FigmaRefused) -> tuple[str, bool, str]:
+def _classify_403(error: FigmaError) -> tuple[str, bool, str]:
     """Classify a 403 by Figma's error message: it has several causes."""
-    words = refused.words.lower()
-    if not refused.by_figma:
+    message = error.message.lower()
+    if not error.by_figma:
         return (
             "figma_blocked",
             True,
             ": this response is from a proxy or firewall, not from Figma; allow api.figma.com there",
         )
-    if refused.lacks_scope:
-        found = _SCOPE.search(refused.words)
+    if error.lacks_scope:
+        found = _SCOPE.search(error.message)
         needed = found[1] if found else "file_content:read"
         return "figma_token", False, f": set FIGMA_API_TOKEN to a token with the scope {needed}"
-    if "export" in words or "copy" in words:
+    if "export" in message or "copy" in message:
         return (
             "figma_forbidden",
             False,
             ": the file's owner has restricted copying and exporting; ask the owner to allow it",
         )
-    if re.search(r"\btoken\b", words):
+    if re.search(r"\btoken\b", message):
         return "figma_token", False, _NEW_TOKEN
     return "figma_forbidden", False, ": give the token's user access to the file"
 

@@ -7,7 +7,7 @@ from typing import Self
 from cogo_dagster.executors.errors import ExecutorUnavailable
 from cogo_dagster.executors.figma.attempt import FigmaAttempt
 from cogo_dagster.executors.figma.client import FigmaClient
-from cogo_dagster.executors.figma.errors import FigmaRefused
+from cogo_dagster.executors.figma.errors import FigmaError
 from cogo_dagster.executors.figma.options import FigmaOptions
 from cogo_dagster.executors.figma.payload import FigmaRequest, parse_payload
 from cogo_dagster.executors.figma.rate_gate import RateGate
@@ -83,28 +83,28 @@ class FigmaExecutor(Executor, family="figma"):
 
         Raises:
             Snooze: The rate limit is exhausted, or the database is unreachable.
-            ExecutionFailed: See `errors.py` and `export.verdict`.
+            ExecutionFailed: See `errors.py` and `export.check_complete`.
         """
         attempt = self._attempt(job, workspace)
         try:
             async with asyncio.timeout(job.timeout_seconds or self._options.attempt_seconds):
                 result = await attempt.run()
         except Exception as error:  # noqa: BLE001 - any message may contain the token
-            ending = self._ending(error, job.payload)
-            ending.artifacts = attempt.artifacts
-            raise ending from None
+            outcome = self._to_outcome(error, job.payload)
+            outcome.artifacts = attempt.artifacts
+            raise outcome from None
         return ExecutionResult(result, attempt.artifacts)
 
     def _attempt(self, job: Job[FigmaRequest], workspace: Workspace) -> FigmaAttempt:
         options, limits = self._options, RateLimits(self._transport)
-        gate = RateGate(limits, options.token_hash, options.patience_seconds, job.payload.file_key)
+        gate = RateGate(limits, options.token_hash, options.max_wait_seconds, job.payload.file_key)
         client = FigmaClient(options, self._proxy, gate)
         return FigmaAttempt(client, job, workspace, self._transport, self._store, batch=options.batch)
 
-    def _ending(self, error: Exception, request: FigmaRequest) -> Snooze | ExecutionFailed:
+    def _to_outcome(self, error: Exception, request: FigmaRequest) -> Snooze | ExecutionFailed:
         if isinstance(error, Snooze | ExecutionFailed):
             return error
-        if isinstance(error, FigmaRefused):
+        if isinstance(error, FigmaError):
             return error.failure(f"Export of Figma file {request.file_key}")
         if isinstance(error, TimeoutError):
             message = "The attempt exceeded its time limit; the next attempt continues from there."

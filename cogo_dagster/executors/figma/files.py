@@ -55,10 +55,10 @@ class ExportedFiles:
         self._subject = list(subject)
         self._total_bytes = 0
         self.names: dict[str, str] = {}
-        self.made: list[ArtifactFile] = []
+        self.added: list[ArtifactFile] = []
         self.cached = 0
 
-    async def recall(self, names: Mapping[str, str]) -> None:
+    async def load_cached(self, names: Mapping[str, str]) -> None:
         """Take files from the cache.
 
         Args:
@@ -72,11 +72,11 @@ class ExportedFiles:
                 self.names[node] = names[node]
                 self.cached += 1
 
-    async def keep_json(self, node: str, name: str, value: Json) -> None:
-        """Write a JSON value; see `keep`."""
-        await self.keep(node, name, json.dumps(value, ensure_ascii=False).encode())
+    async def write_json(self, node: str, name: str, value: Json) -> None:
+        """Write a JSON value; see `write`."""
+        await self.write(node, name, json.dumps(value, ensure_ascii=False).encode())
 
-    async def keep(self, node: str, name: str, content: bytes) -> None:
+    async def write(self, node: str, name: str, content: bytes) -> None:
         """Write a file.
 
         Raises:
@@ -115,7 +115,7 @@ class ExportedFiles:
 
     def _record(self, node: str, name: str) -> None:
         content_type = CONTENT_TYPES[name.rpartition(".")[2]]
-        self.made.append(ArtifactFile(name, content_type, self._folder / name, self._key(node)))
+        self.added.append(ArtifactFile(name, content_type, self._folder / name, self._key(node)))
         self.names[node] = name
 
     def _key(self, node: str) -> str:

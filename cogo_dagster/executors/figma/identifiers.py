@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import Final
 from urllib.parse import parse_qs, quote, urlsplit
 
-_MOST_STEM: Final = 180
+_MAX_STEM_LENGTH: Final = 180
 _LINK: Final = re.compile(r"^https?://", re.IGNORECASE)
 # FigJam boards, slides and the like are files too; community pages, teams and projects are not.
 _PATH: Final = re.compile(
@@ -51,7 +51,9 @@ def node_id(text: str) -> str:
 def file_stem(node: str) -> str:
     """Return a unique file name for a node: `I5:6;1:2` becomes `I5-6_1-2`; a long one ends with a digest."""
     stem = node.replace(":", "-").replace(";", "_")
-    return stem if len(stem) <= _MOST_STEM else f"{stem[:_MOST_STEM]}_{sha256(node.encode()).hexdigest()[:16]}"
+    return (
+        stem if len(stem) <= _MAX_STEM_LENGTH else f"{stem[:_MAX_STEM_LENGTH]}_{sha256(node.encode()).hexdigest()[:16]}"
+    )
 
 
 def ids_characters(nodes: Sequence[str]) -> int:

@@ -20,7 +20,7 @@ class FigmaOptions:
         slots: Number of concurrent jobs; Figma allows about ten calls a minute in total.
         call_seconds: Timeout of one call; Figma takes up to a minute to render.
         attempt_seconds: Time limit of an attempt of a job without its own limit.
-        patience_seconds: A job that would wait longer for the rate limit is snoozed.
+        max_wait_seconds: A job that would wait longer for the rate limit is snoozed.
         batch: The maximum number of nodes per call.
     """
 
@@ -30,7 +30,7 @@ class FigmaOptions:
     slots: int = 2
     call_seconds: float = 120
     attempt_seconds: float = 1_800
-    patience_seconds: float = 60
+    max_wait_seconds: float = 60
     batch: int = 50
 
     @classmethod

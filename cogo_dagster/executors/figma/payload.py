@@ -31,14 +31,14 @@ MAX_FILE_IDS_CHARACTERS: Final = 6_000
 _IDENTITY: Final = frozenset({"file_key", "node_ids"})
 
 
-def _listed(given: Any) -> Any:
+def _require_list(given: Any) -> Any:
     if not isinstance(given, list | tuple):
         raise ValueError('must be a list, such as ["1:2"]')  # noqa: TRY004 - pydantic does not handle TypeError
     return given
 
 
 NodeId = Annotated[str, Field(max_length=400), AfterValidator(node_id)]
-NodeIds = Annotated[tuple[NodeId, ...], BeforeValidator(_listed), Field(max_length=MAX_NODES)]
+NodeIds = Annotated[tuple[NodeId, ...], BeforeValidator(_require_list), Field(max_length=MAX_NODES)]
 Depth = Annotated[int, Field(ge=1, le=100)]
 Format = Literal["png", "jpg", "svg", "pdf"]
 
@@ -61,7 +61,7 @@ class FigmaRequest(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _node_of_link(cls, given: Any) -> Any:
+    def _split_link(cls, given: Any) -> Any:
         if not isinstance(given, dict) or not isinstance(given.get("file_key"), str):
             return given
         try:
@@ -73,7 +73,7 @@ class FigmaRequest(BaseModel):
 
     @field_validator("node_ids", mode="after")
     @classmethod
-    def _once(cls, ids: tuple[str, ...]) -> tuple[str, ...]:
+    def _without_duplicates(cls, ids: tuple[str, ...]) -> tuple[str, ...]:
         if cls.needs_nodes and not ids:
             raise ValueError("name at least one node, such as 1:2")
         return tuple(dict.fromkeys(ids))
@@ -82,7 +82,7 @@ class FigmaRequest(BaseModel):
     def parameters(self) -> dict[str, str]:
         """The other query parameters, in Figma's spelling; fields that were not set are omitted."""
         given = self.model_dump(exclude_none=True, exclude_unset=True, exclude=set(_IDENTITY))
-        return {name: _spelled(value) for name, value in sorted(given.items())}
+        return {name: _query_value(value) for name, value in sorted(given.items())}
 
 
 class FileRequest(FigmaRequest):
@@ -106,7 +106,7 @@ class FileRequest(FigmaRequest):
 
     @field_validator("node_ids", mode="after")
     @classmethod
-    def _fits_an_address(cls, ids: tuple[str, ...]) -> tuple[str, ...]:
+    def _check_url_length(cls, ids: tuple[str, ...]) -> tuple[str, ...]:
         if ids_characters(ids) > MAX_FILE_IDS_CHARACTERS:
             raise ValueError("has too many ids for one call: use figma.nodes, which makes calls in batches")
         return ids
@@ -140,16 +140,16 @@ class ImagesRequest(FigmaRequest):
 
     @field_validator("node_ids", mode="after")
     @classmethod
-    def _is_drawn(cls, ids: tuple[str, ...]) -> tuple[str, ...]:
+    def _check_not_document(cls, ids: tuple[str, ...]) -> tuple[str, ...]:
         if "0:0" in ids:
             raise ValueError("0:0 is the document, which cannot be rendered: name a page or a frame")
         return ids
 
     @model_validator(mode="after")
-    def _fits_the_format(self) -> Self:
-        wrong = [name for name in self.model_fields_set if name.startswith("svg_") and self.format != "svg"]
-        if wrong:
-            raise ValueError(f"{min(wrong)} requires format svg, and the format is {self.format}")
+    def _check_format(self) -> Self:
+        invalid = [name for name in self.model_fields_set if name.startswith("svg_") and self.format != "svg"]
+        if invalid:
+            raise ValueError(f"{min(invalid)} requires format svg, and the format is {self.format}")
         return self
 
 
@@ -176,7 +176,7 @@ def parse_payload(type: str, payload: Json) -> FigmaRequest:
         raise InvalidPayload(sentences(error)) from None
 
 
-def _spelled(value: Json) -> str:
+def _query_value(value: Json) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return f"{value:g}" if isinstance(value, float) else str(value)

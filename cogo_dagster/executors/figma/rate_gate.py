@@ -21,8 +21,8 @@ from cogo_dagster.queue.rates import Grant, Rate, RateLimits
 from cogo_dagster.queue.retry_after import WEEK_SECONDS, retry_after_seconds
 from cogo_dagster.redaction import redact
 
-_MINUTES_SECONDS: Final = 600.0
-_UNSAID_SECONDS: Final = 60.0
+_MAX_TOKEN_CIRCUIT_SECONDS: Final = 600.0
+_DEFAULT_CIRCUIT_SECONDS: Final = 60.0
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
 
@@ -43,16 +43,16 @@ class RateGate:
         rates: The shared rate limits.
         token_hash: Identifies the API token.
         file_key: The file that is requested.
-        patience_seconds: The maximum time to wait; a longer wait snoozes the job.
+        max_wait_seconds: The maximum time to wait; a longer wait snoozes the job.
     """
 
-    def __init__(self, rates: RateLimits, token_hash: str, patience_seconds: float, file_key: str = "") -> None:
+    def __init__(self, rates: RateLimits, token_hash: str, max_wait_seconds: float, file_key: str = "") -> None:
         self._rates = rates
         self._token_hash = token_hash
-        self._patience_seconds = patience_seconds
+        self._max_wait_seconds = max_wait_seconds
         self._file_key = file_key
 
-    async def enter(self, tier: Tier) -> None:
+    async def acquire(self, tier: Tier) -> None:
         """Wait until a call is allowed.
 
         Raises:
@@ -61,24 +61,26 @@ class RateGate:
         minute = CALLS_PER_MINUTE[tier]
         rate = Rate(self._name(tier), minute, minute / 60)
         await self._check_file(tier)
-        deadline = asyncio.get_running_loop().time() + self._patience_seconds
+        deadline = asyncio.get_running_loop().time() + self._max_wait_seconds
         while not (grant := await asyncio.to_thread(self._rates.acquire, rate)).granted:
             if grant.open_until is not None:
-                raise Snooze(grant.reason or "Figma's rate limit is exhausted.", delay_seconds=_spread(grant))
+                raise Snooze(grant.reason or "Figma's rate limit is exhausted.", delay_seconds=_with_jitter(grant))
             if asyncio.get_running_loop().time() + grant.wait_seconds > deadline:
-                raise Snooze("Other jobs have exhausted Figma's rate limit per minute.", delay_seconds=_spread(grant))
+                raise Snooze(
+                    "Other jobs have exhausted Figma's rate limit per minute.", delay_seconds=_with_jitter(grant)
+                )
             await asyncio.sleep(jittered(grant.wait_seconds, 1, 1.25))
 
-    async def refused(self, tier: Tier, headers: Mapping[str, str]) -> Snooze:
+    async def rate_limited(self, tier: Tier, headers: Mapping[str, str]) -> Snooze:
         """Open the circuit for the time that a response 429 gives, and return the snooze that ends the attempt."""
-        said = retry_after_seconds(headers, most_seconds=WEEK_SECONDS)
-        seconds = max(said, 1.0) if said is not None else _UNSAID_SECONDS
-        reason = refusal(tier, seconds, headers)
-        of_file = seconds > _MINUTES_SECONDS or headers.get("x-figma-rate-limit-type") == "low"
+        retry_after = retry_after_seconds(headers, max_seconds=WEEK_SECONDS)
+        seconds = max(retry_after, 1.0) if retry_after is not None else _DEFAULT_CIRCUIT_SECONDS
+        reason = rate_limit_message(tier, seconds, headers)
+        of_file = seconds > _MAX_TOKEN_CIRCUIT_SECONDS or headers.get("x-figma-rate-limit-type") == "low"
         name = self._file_name(tier) if of_file and self._file_key else self._name(tier)
         with contextlib.suppress(QueueError):  # the next call then gets the 429 from Figma
             await asyncio.to_thread(self._rates.open_circuit, name, seconds, reason)
-        return Snooze(reason, delay_seconds=_spread(Grant(False, seconds)))
+        return Snooze(reason, delay_seconds=_with_jitter(Grant(False, seconds)))
 
     async def _check_file(self, tier: Tier) -> None:
         """Raise Snooze if the file's circuit is open. Only a file that got a 429 has a row."""
@@ -87,7 +89,7 @@ class RateGate:
             return
         grant = await asyncio.to_thread(self._rates.acquire, Rate(name, 1, 1), 0)
         if grant.open_until is not None:
-            raise Snooze(grant.reason or "Figma's rate limit is exhausted.", delay_seconds=_spread(grant))
+            raise Snooze(grant.reason or "Figma's rate limit is exhausted.", delay_seconds=_with_jitter(grant))
 
     def _name(self, tier: Tier) -> str:
         return f"figma:{self._token_hash}:{tier}"
@@ -96,7 +98,7 @@ class RateGate:
         return f"{self._name(tier)}:{self._file_key}"
 
 
-def refusal(tier: Tier, seconds: float, headers: Mapping[str, str]) -> str:
+def rate_limit_message(tier: Tier, seconds: float, headers: Mapping[str, str]) -> str:
     """Return the message for a response 429, with the details in its headers."""
     facts = {
         "plan": headers.get("x-figma-plan-tier"),
@@ -109,6 +111,6 @@ def refusal(tier: Tier, seconds: float, headers: Mapping[str, str]) -> str:
     return f"Figma allows no calls of {tier} for {seconds / size:.3g} {unit}" + (f" ({known})." if known else ".")
 
 
-def _spread(grant: Grant) -> float:
+def _with_jitter(grant: Grant) -> float:
     """Return the wait with up to 10 % jitter (at most a minute), so that jobs do not resume at the same time."""
     return grant.wait_seconds + jittered(min(max(grant.wait_seconds / 10, 1), 60), 0, 1)

@@ -4,6 +4,6 @@
 """
 
 from cogo_dagster.executors.guard.command import CommandEnded, GuardedCommand
-from cogo_dagster.executors.guard.program import words
+from cogo_dagster.executors.guard.program import guard_command
 
-__all__ = ["CommandEnded", "GuardedCommand", "words"]
+__all__ = ["CommandEnded", "GuardedCommand", "guard_command"]

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, Self
 
-from cogo_dagster.executors.guard.program import KILL_SECONDS, words
+from cogo_dagster.executors.guard.program import KILL_SECONDS, guard_command
 
 _MARGIN_SECONDS: Final = 2.0
-_GLANCE_SECONDS: Final = 0.005
+_POLL_SECONDS: Final = 0.005
 _STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -64,7 +64,7 @@ class GuardedCommand:
         Raises:
             OSError: The guard cannot be started.
         """
-        line = words(command, worker_pid=os.getpid(), grace_seconds=grace_seconds, kept_bytes=kept_bytes)
+        line = guard_command(command, worker_pid=os.getpid(), grace_seconds=grace_seconds, kept_bytes=kept_bytes)
         # No signal may end the guard before it has installed its handlers and unblocks them.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
         try:
@@ -102,7 +102,7 @@ class GuardedCommand:
         await asyncio.wait({self._reading}, timeout=self._end_seconds)
         deadline = time.monotonic() + _MARGIN_SECONDS
         while self._guard.poll() is None and time.monotonic() < deadline and self._reading.done():  # noqa: ASYNC110
-            await asyncio.sleep(_GLANCE_SECONDS)
+            await asyncio.sleep(_POLL_SECONDS)
         if self._guard.poll() is None:  # it hangs
             self._guard.kill()
             self._guard.wait()

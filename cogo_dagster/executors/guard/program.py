@@ -22,7 +22,7 @@ KILL_SECONDS: Final = 5.0
 """How long to try to kill descendants; those of another account or stuck in the kernel remain."""
 
 _ORPHAN_GRACE_SECONDS: Final = 1.0
-_GLANCE_SECONDS: Final = 1.0
+_POLL_SECONDS: Final = 1.0
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _CAUGHT: Final = frozenset(
@@ -31,7 +31,7 @@ _CAUGHT: Final = frozenset(
 )
 
 
-def words(
+def guard_command(
     command: Sequence[str],
     *,
     worker_pid: int,
@@ -64,7 +64,7 @@ class Guard:
     """Runs one command.
 
     Args:
-        options: As encoded by `words`.
+        options: As encoded by `guard_command`.
     """
 
     def __init__(self, options: Mapping[str, Any], command: Sequence[str]) -> None:
@@ -79,7 +79,7 @@ class Guard:
         self._child = 0
         self._exit_code: int | None = None
         self._childless = False
-        self._told_to_end = False
+        self._end_requested = False
         self._orphaned = False
         self._output = -1
         self._printed = bytearray()
@@ -94,11 +94,11 @@ class Guard:
             self._report({"errno": problem})
             return 127
         self._report({"pid": self._child})
-        while self._exit_code is None and not (self._told_to_end or self._orphaned):
-            self._turn(_GLANCE_SECONDS)
+        while self._exit_code is None and not (self._end_requested or self._orphaned):
+            self._wait_for_event(_POLL_SECONDS)
         if self._exit_code is None:
-            self._end_politely()
-        left = self._end_all()
+            self._terminate()
+        left = self._kill_descendants()
         self._read_output()
         self._report({"exit_code": self._exit_code, "left": left})
         self._write(bytes(self._printed))
@@ -109,10 +109,10 @@ class Guard:
     def _prepare(self) -> None:
         with contextlib.suppress(PermissionError):  # already a session leader
             os.setsid()
-        # Handled, not ignored: exec resets handled signals to the default, so the command gets the default even under nohup.
+        # Handled, not ignored: exec resets handled signals, so that the command has the defaults even under nohup.
         for number in signal.valid_signals():
             if number in _CAUGHT or signal.getsignal(number) is signal.SIG_IGN:
-                signal.signal(number, _do_nothing)
+                signal.signal(number, _ignore_signal)
         self._wake, self._wake_writer = os.pipe()
         for end in (self._wake, self._wake_writer):
             os.set_blocking(end, False)
@@ -139,7 +139,7 @@ class Guard:
         if self._pid_file is not None:
             with open(self._pid_file, "w") as note:  # noqa: PTH123 - pathlib is slow to import
                 note.write(str(self._child))
-        self._take_over_files(output_writer)
+        self._set_up_streams(output_writer)
         problem = os.read(failed_reader, 16)
         os.close(failed_reader)
         return int(problem) if problem else None
@@ -160,7 +160,7 @@ class Guard:
         finally:
             os._exit(127)
 
-    def _take_over_files(self, output_writer: int) -> None:
+    def _set_up_streams(self, output_writer: int) -> None:
         """Watch standard input for the worker's hang-up, or leave the standard streams to the command."""
         if output_writer >= 0:
             os.close(output_writer)
@@ -172,14 +172,14 @@ class Guard:
         for number in (0, 1, 2):
             os.dup2(nothing, number)
 
-    def _turn(self, seconds: float) -> None:
+    def _wait_for_event(self, seconds: float) -> None:
         """Wait for an event, at most *seconds*, and handle it."""
         happened = {number for number, _ in self._poll.poll(seconds * 1_000)}
         if self._wake in happened:
             with contextlib.suppress(BlockingIOError):
                 os.read(self._wake, 4_096)
         if 0 in happened:
-            self._told_to_end = True
+            self._end_requested = True
             self._poll.unregister(0)
         if self._worker in happened:
             self._poll.unregister(self._worker)
@@ -217,21 +217,21 @@ class Guard:
         if len(self._printed) > 2 * self._kept_bytes:
             del self._printed[: -self._kept_bytes]
 
-    def _end_politely(self) -> None:
+    def _terminate(self) -> None:
         _kill_group(self._child, signal.SIGTERM)
         grace_seconds = min(self._grace_seconds, _ORPHAN_GRACE_SECONDS) if self._orphaned else self._grace_seconds
         deadline = time.monotonic() + grace_seconds
         while self._exit_code is None and (left := deadline - time.monotonic()) > 0:
-            self._turn(left)
+            self._wait_for_event(left)
 
-    def _end_all(self) -> int:
+    def _kill_descendants(self) -> int:
         """Kill every descendant; return how many could not be killed."""
         deadline = time.monotonic() + KILL_SECONDS
         self._reap()
         while not self._childless and time.monotonic() < deadline:
             _kill_all(_stopped_descendants())
             _kill_group(self._child, signal.SIGKILL)
-            self._turn(0.02)
+            self._wait_for_event(0.02)
         return 0 if self._childless else len(_descendants())
 
     def _report(self, line: Mapping[str, int | None]) -> None:
@@ -259,7 +259,7 @@ def _libc() -> Any:
         return None
 
 
-def _do_nothing(*_: object) -> None:
+def _ignore_signal(*_: object) -> None:
     """Signal handler: the wakeup file descriptor wakes the loop, and no signal ends the guard."""
 
 

@@ -22,7 +22,7 @@ class NoAccount(OSError):
 
 
 @contextmanager
-def borrowed(uids: range = UIDS, folders: Sequence[Path] = _LOCKS) -> Iterator[int]:
+def reserved_account(uids: range = UIDS, folders: Sequence[Path] = _LOCKS) -> Iterator[int]:
     """Reserve an account, with a group of the same number, that no process uses.
 
     Args:
@@ -31,8 +31,8 @@ def borrowed(uids: range = UIDS, folders: Sequence[Path] = _LOCKS) -> Iterator[i
     Raises:
         NoAccount: All accounts are in use, or no folder for locks can be created.
     """
-    folder = _own_folder(folders)
-    busy = _running()
+    folder = _lock_folder(folders)
+    busy = _uids_in_use()
     for uid in uids:
         if uid in busy or _has_name(uid):
             continue
@@ -45,13 +45,13 @@ def borrowed(uids: range = UIDS, folders: Sequence[Path] = _LOCKS) -> Iterator[i
         try:
             yield uid
         finally:
-            _forget(uid)
+            _clear_shared_memory(uid)
             os.close(lock)
         return
     raise NoAccount(f"all accounts from {uids.start} to {uids.stop - 1} are in use")
 
 
-def _own_folder(folders: Sequence[Path]) -> Path:
+def _lock_folder(folders: Sequence[Path]) -> Path:
     for folder in folders:
         with contextlib.suppress(OSError):
             folder.mkdir(mode=0o700, exist_ok=True)
@@ -69,7 +69,7 @@ def _has_name(uid: int) -> bool:
     return True
 
 
-def _running() -> set[int]:
+def _uids_in_use() -> set[int]:
     """Return the uids of all processes."""
     found = set()
     for entry in os.scandir("/proc"):
@@ -81,7 +81,7 @@ def _running() -> set[int]:
     return found
 
 
-def _forget(uid: int) -> None:
+def _clear_shared_memory(uid: int) -> None:
     """Delete the command's files in shared memory, which the next command with this account could read."""
     try:
         left = [Path(entry.path) for entry in os.scandir("/dev/shm") if entry.stat(follow_symlinks=False).st_uid == uid]  # noqa: S108

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cogo_dagster.executors.isolation.accounts import borrowed
+from cogo_dagster.executors.isolation.accounts import reserved_account
 from cogo_dagster.executors.isolation.launcher import FAILED
 from cogo_dagster.executors.isolation.machine import Isolation, launcher
 from cogo_dagster.executors.isolation.paths import readable
 from cogo_dagster.executors.isolation.plan import Network, Plan
-from cogo_dagster.executors.isolation.ports import usable
+from cogo_dagster.executors.isolation.ports import usable_ports
 
 
 class IsolationFailed(Exception):
@@ -21,7 +21,7 @@ class IsolationFailed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Needs:
+class Requirements:
     """What the commands of a repository may access.
 
     Attributes:
@@ -44,7 +44,7 @@ class Needs:
 
 
 @dataclass(frozen=True, slots=True)
-class Confined:
+class ConfinedCommand:
     """A command wrapped by the launcher.
 
     Attributes:
@@ -64,10 +64,10 @@ class Confined:
             IsolationFailed: The command could not be isolated.
             OSError: The command was isolated but could not be started.
         """
-        told = self.report.read_text() if exit_code == FAILED and self.report.is_file() else ""
-        if not told:
+        error = self.report.read_text() if exit_code == FAILED and self.report.is_file() else ""
+        if not error:
             return
-        problem = json.loads(told)
+        problem = json.loads(error)
         reason = os.strerror(problem["errno"] or 0)
         if problem["isolated"]:
             raise OSError(problem["errno"], reason)
@@ -87,12 +87,12 @@ class Confinement:
     """
 
     area: Path
-    ways: Isolation
+    mechanisms: Isolation
     uid: int | None
-    needs: Needs
+    requirements: Requirements
     readable: tuple[str, ...]
 
-    def hand_over(self) -> None:
+    def change_owner(self) -> None:
         """Change the owner of the area and its content to the account of the commands. Blocks.
 
         Raises:
@@ -107,35 +107,37 @@ class Confinement:
                 os.chown(name, self.uid, self.uid, dir_fd=place, follow_symlinks=False)
         os.chown(self.area, self.uid, self.uid)
 
-    def confine(self, command: Sequence[str]) -> Confined:
+    def confine(self, command: Sequence[str]) -> ConfinedCommand:
         """Return the launcher command for a command."""
         report, path = tempfile.mkstemp(prefix="isolation-", dir=self.area.parent)
         os.close(report)
         network = self._network()
-        connect, listen = usable(self.needs.ports, self.needs.env) if network == "ports" else ((), ())
+        connect, listen = (
+            usable_ports(self.requirements.ports, self.requirements.env) if network == "ports" else ((), ())
+        )
         plan = Plan(
             self.readable,
             (os.path.realpath(self.area),),
             path,
-            self.ways.namespaces,
-            self.ways.landlock,
+            self.mechanisms.namespaces,
+            self.mechanisms.landlock,
             self.uid,
             network,
             connect,
             listen,
         )
         # Git fails if the system's configuration exists and is unreadable; in namespaces it does not exist.
-        variables = {} if self.ways.namespaces else {"GIT_CONFIG_NOSYSTEM": "1"}
-        return Confined([*launcher(plan), *command], Path(path), variables)
+        variables = {} if self.mechanisms.namespaces else {"GIT_CONFIG_NOSYSTEM": "1"}
+        return ConfinedCommand([*launcher(plan), *command], Path(path), variables)
 
     def _network(self) -> Network:
-        if self.needs.unrestricted_network:
+        if self.requirements.unrestricted_network:
             return "host"
-        return "ports" if self.ways.restricts_ports else "none"
+        return "ports" if self.mechanisms.restricts_ports else "none"
 
 
 @contextmanager
-def confinement(area: Path, needs: Needs, ways: Isolation) -> Iterator[Confinement]:
+def confinement(area: Path, requirements: Requirements, mechanisms: Isolation) -> Iterator[Confinement]:
     """Prepare the isolation of a job's commands. Blocks for some milliseconds.
 
     Args:
@@ -144,10 +146,10 @@ def confinement(area: Path, needs: Needs, ways: Isolation) -> Iterator[Confineme
     Raises:
         NoAccount: The worker is root, and all accounts are in use.
     """
-    allowed = readable(needs.commands, needs.env, needs.read, needs.hidden)
-    allowed = tuple(dict.fromkeys([*allowed, *(os.path.realpath(folder) for folder in needs.objects)]))
-    if not ways.root:
-        yield Confinement(area, ways, None, needs, allowed)
+    allowed = readable(requirements.commands, requirements.env, requirements.read, requirements.hidden)
+    allowed = tuple(dict.fromkeys([*allowed, *(os.path.realpath(folder) for folder in requirements.objects)]))
+    if not mechanisms.root:
+        yield Confinement(area, mechanisms, None, requirements, allowed)
         return
-    with borrowed() as uid:
-        yield Confinement(area, ways, uid, needs, allowed)
+    with reserved_account() as uid:
+        yield Confinement(area, mechanisms, uid, requirements, allowed)

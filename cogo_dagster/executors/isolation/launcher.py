@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> NoReturn:
         os.umask(0o022)
         if plan.namespaces:
             _in_namespaces(plan, command, folder, report)
-        _become(plan, command, folder)
+        _exec_command(plan, command, folder)
     except OSError as error:
         _fail(report, error)
 
@@ -45,8 +45,8 @@ class _NotStarted(OSError):
 
 def _fail(report: int, error: OSError) -> NoReturn:
     where = error.filename if isinstance(error.filename, str) else None
-    told = {"isolated": isinstance(error, _NotStarted), "errno": error.errno, "where": where}
-    os.write(report, json.dumps(told).encode())
+    content = {"isolated": isinstance(error, _NotStarted), "errno": error.errno, "where": where}
+    os.write(report, json.dumps(content).encode())
     os._exit(FAILED)
 
 
@@ -54,26 +54,26 @@ def _in_namespaces(plan: Plan, command: list[str], folder: str, report: int) -> 
     namespaces.enter(as_root=plan.uid is not None, network=plan.network == "none")
     reader, writer = os.pipe()
     for number in _ENDING:  # the command, in the same process group, gets them too, with default handlers
-        signal.signal(number, _do_nothing)
+        signal.signal(number, _ignore_signal)
     first = os.fork()
     if not first:
         os.close(reader)
         _die_with_parent()
-        _be_first(plan, command, folder, report, writer)
+        _run_init(plan, command, folder, report, writer)
     os.close(writer)
     status = os.read(reader, 16)
     os.waitpid(first, 0)
-    _end_as(int(status) if status else signal.SIGKILL)
+    _exit_like(int(status) if status else signal.SIGKILL)
 
 
-def _be_first(plan: Plan, command: list[str], folder: str, report: int, writer: int) -> NoReturn:
+def _run_init(plan: Plan, command: list[str], folder: str, report: int, writer: int) -> NoReturn:
     """Run as the first process of the namespace: when it exits, the kernel kills the others."""
     try:
         uid, gid = plan.uid or os.getuid(), plan.uid or os.getgid()
         namespaces.build_root(plan.read, plan.write, uid, gid)
         child = os.fork()
         if not child:
-            _become_reporting(plan, command, folder, report)
+            _exec_or_report(plan, command, folder, report)
         status = _reap_until(child)
         os.write(writer, str(status).encode())
         os._exit(0)
@@ -82,10 +82,10 @@ def _be_first(plan: Plan, command: list[str], folder: str, report: int, writer: 
         _fail(report, error)
 
 
-def _become_reporting(plan: Plan, command: list[str], folder: str, report: int) -> NoReturn:
+def _exec_or_report(plan: Plan, command: list[str], folder: str, report: int) -> NoReturn:
     try:
         _die_with_parent()
-        _become(plan, command, folder)
+        _exec_command(plan, command, folder)
     except OSError as error:
         _fail(report, error)
 
@@ -97,7 +97,7 @@ def _reap_until(child: int) -> int:
             return status
 
 
-def _become(plan: Plan, command: list[str], folder: str) -> NoReturn:
+def _exec_command(plan: Plan, command: list[str], folder: str) -> NoReturn:
     """Drop privileges as the plan says, and execute the command."""
     syscalls.drop_bounding_set()
     if plan.uid is not None:
@@ -112,7 +112,7 @@ def _become(plan: Plan, command: list[str], folder: str) -> NoReturn:
     if plan.landlock:
         landlock.restrict(_rules(plan), plan.landlock)
     if seccomp.available():
-        seccomp.restrict(filter_of(plan))
+        seccomp.restrict(seccomp_filter(plan))
     if not command:
         os._exit(0)
     try:
@@ -136,12 +136,11 @@ def _rules(plan: Plan) -> landlock.Rules:
     )
 
 
-def filter_of(plan: Plan) -> seccomp.Filter:
+def seccomp_filter(plan: Plan) -> seccomp.Filter:
     """Return the system calls to block that neither Landlock nor a namespace restricts."""
     scoped = plan.landlock >= landlock.SCOPE_ABI or (plan.namespaces and plan.network == "none")
-    private = (
-        plan.namespaces or plan.uid is not None
-    )  # sockets with a path are not visible, or not accessible to the account
+    # Unix sockets with a path are then not visible, or not accessible to the account.
+    private = plan.namespaces or plan.uid is not None
     return seccomp.Filter(
         unix=not (scoped and private),
         internet=plan.network == "none" and not plan.namespaces,
@@ -158,11 +157,11 @@ def _die_with_parent() -> None:
         os._exit(FAILED)
 
 
-def _do_nothing(*_: object) -> None:
+def _ignore_signal(*_: object) -> None:
     """Ignore a signal that is meant for the command."""
 
 
-def _end_as(status: int) -> NoReturn:
+def _exit_like(status: int) -> NoReturn:
     """Exit the same way as the command did."""
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)

@@ -52,12 +52,13 @@ class Isolation:
         """Whether TCP ports can be allowed individually."""
         return self.landlock >= landlock.NET_ABI
 
-    def sentence(self) -> str:
+    def description(self) -> str:
         """Return a description of the mechanisms in use."""
-        ways = ["a separate account"] if self.root else []
-        ways += ["namespaces"] if self.namespaces else []
-        ways += [f"Landlock (version {self.landlock})"] if self.landlock else []
-        return f"Gate commands are isolated with {', '.join(ways[:-1])}{' and ' if ways[1:] else ''}{ways[-1]}."
+        mechanisms = ["a separate account"] if self.root else []
+        mechanisms += ["namespaces"] if self.namespaces else []
+        mechanisms += [f"Landlock (version {self.landlock})"] if self.landlock else []
+        separator = " and " if mechanisms[1:] else ""
+        return f"Gate commands are isolated with {', '.join(mechanisms[:-1])}{separator}{mechanisms[-1]}."
 
     def gaps(self) -> list[str]:
         """Return what is not protected, or does not work, on this machine."""

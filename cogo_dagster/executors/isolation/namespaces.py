@@ -18,7 +18,7 @@ _DEVICES: Final = ("null", "zero", "full", "random", "urandom")
 _LINKS: Final = {"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1"}
 _SIOCSIFFLAGS: Final = 0x8914
 _IFF_UP: Final = 1
-_KEPT: Final = {
+_LOCKED_FLAGS: Final = {
     "ro": calls.MS_RDONLY,
     "nosuid": calls.MS_NOSUID,
     "nodev": calls.MS_NODEV,
@@ -37,7 +37,7 @@ def enter(*, as_root: bool, network: bool) -> None:
         as_root: Whether this process is root and needs no user namespace.
         network: Whether to create a network namespace with only a loopback interface.
 
-        Raises:
+    Raises:
             OSError: This machine does not allow it.
     """
     uid, gid = os.getuid(), os.getgid()
@@ -67,7 +67,7 @@ def build_root(read: Iterable[str], write: Iterable[str], uid: int, gid: int) ->
     os.chdir("/")
     os.mkdir(_NEW)  # noqa: PTH102
     calls.mount("tmpfs", _NEW, "tmpfs", calls.MS_NOSUID | calls.MS_NODEV, "mode=0755")
-    _own_folders(uid, gid)
+    _system_folders(uid, gid)
     chosen = [*((path, False) for path in read), *((path, True) for path in write)]
     for path, writable in sorted(chosen):  # a folder before its content
         _bind(path, writable=writable)
@@ -79,7 +79,7 @@ def build_root(read: Iterable[str], write: Iterable[str], uid: int, gid: int) ->
     os.chdir("/")
 
 
-def _own_folders(uid: int, gid: int) -> None:
+def _system_folders(uid: int, gid: int) -> None:
     """Create /proc, /dev, /tmp, and /etc/passwd and /etc/group with two accounts."""
     for name, mode in (("proc", 0o555), ("dev", 0o755), ("tmp", 0o755), ("etc", 0o755)):
         os.mkdir(f"{_NEW}/{name}", mode)  # noqa: PTH102
@@ -145,7 +145,7 @@ def _mounts_below(target: str) -> list[tuple[str, int]]:
             fields = line.split()
             place = _unescaped(fields[4])
             if place == target or place.startswith(f"{target}/"):
-                found.append((place, sum(_KEPT.get(word, 0) for word in fields[5].split(","))))
+                found.append((place, sum(_LOCKED_FLAGS.get(word, 0) for word in fields[5].split(","))))
     return found
 
 

@@ -83,7 +83,7 @@ _TOOLS: Final = (
 """Toolchain folders in a home folder; readable only if PATH or a command refers to them."""
 
 _BESIDE_BIN: Final = ("bin", "include", "lib", "lib64", "libexec", "pyvenv.cfg")
-_MOST_LINKS: Final = 40
+_MAX_LINKS: Final = 40
 
 
 def readable(
@@ -100,7 +100,7 @@ def readable(
     wanted = [Path(path) for path in _SYSTEM] + [Path("/etc", name) for name in _ETC]
     wanted += [*_toolchains(commands, env), *extra]
     secret = {Path(os.path.realpath(path)) for path in hidden if os.path.lexists(path)}
-    found = (place for path in wanted for step in _steps(path) for place in _without(step, secret))
+    found = (place for path in wanted for step in _resolve_links(path) for place in _excluding(step, secret))
     return tuple(dict.fromkeys(str(place) for place in found))
 
 
@@ -110,11 +110,11 @@ def _toolchains(commands: Iterable[Sequence[str]], env: Mapping[str, str]) -> It
     programs = {Path(found) for words in commands if (found := shutil.which(words[0], path=search))}
     used = {*folders, *(one.parent for one in programs), *(one.resolve().parent for one in programs)}
     prefixes = {Path(sys.prefix), Path(sys.base_prefix), *(folder.parent for folder in used if folder.name == "bin")}
-    prefixes |= {base for prefix in prefixes for base in _base_of(prefix)}
+    prefixes |= {base for prefix in prefixes for base in _base_prefix(prefix)}
     yield from (folder for folder in folders if not _has_home(folder))
     yield from programs
     yield from (prefix / name for prefix in sorted(prefixes) for name in _BESIDE_BIN)
-    yield from _of_home(used | prefixes)
+    yield from _home_toolchains(used | prefixes)
 
 
 def _has_home(folder: Path) -> bool:
@@ -126,7 +126,7 @@ def _home() -> Path:
     return Path(os.path.expanduser("~"))  # noqa: PTH111 - Path.home() raises if it is unknown
 
 
-def _base_of(environment: Path) -> set[Path]:
+def _base_prefix(environment: Path) -> set[Path]:
     """Return the installation folder of a virtual environment's Python."""
     python = environment / "bin" / "python"
     if not (environment / "pyvenv.cfg").is_file() or not python.exists():
@@ -134,16 +134,16 @@ def _base_of(environment: Path) -> set[Path]:
     return {python.resolve().parent.parent}
 
 
-def _of_home(used: set[Path]) -> Iterator[Path]:
+def _home_toolchains(used: set[Path]) -> Iterator[Path]:
     for name in _TOOLS:
         top = _home() / Path(name).parts[0]
         if any(path.is_relative_to(top) or path.resolve().is_relative_to(top) for path in used):
             yield _home() / name
 
 
-def _steps(path: Path) -> Iterator[Path]:
+def _resolve_links(path: Path) -> Iterator[Path]:
     """Return the symbolic links in a path, and the resolved path."""
-    for _ in range(_MOST_LINKS):
+    for _ in range(_MAX_LINKS):
         link = next((place for place in (*reversed(path.parents), path) if place.is_symlink()), None)
         if link is None:
             if path.exists():
@@ -154,7 +154,7 @@ def _steps(path: Path) -> Iterator[Path]:
         path = Path(os.path.normpath(link.parent / link.readlink() / rest))
 
 
-def _without(path: Path, hidden: set[Path]) -> Iterator[Path]:
+def _excluding(path: Path, hidden: set[Path]) -> Iterator[Path]:
     """Return a path; for a folder that contains a hidden path, its other content."""
     real = path if path.is_symlink() else Path(os.path.realpath(path))
     if any(real.is_relative_to(secret) for secret in hidden):
@@ -167,5 +167,5 @@ def _without(path: Path, hidden: set[Path]) -> Iterator[Path]:
     except OSError:
         return
     for one in inside:
-        for step in _steps(one):
-            yield from _without(step, hidden)
+        for step in _resolve_links(one):
+            yield from _excluding(step, hidden)

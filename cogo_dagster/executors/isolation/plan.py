@@ -34,7 +34,7 @@ class Plan(NamedTuple):
 
     def dumps(self) -> str:
         """Return the plan as JSON; ports as ranges, since there may be thousands."""
-        return json.dumps([*self[:7], runs(self.connect), runs(self.listen)])
+        return json.dumps([*self[:7], port_ranges(self.connect), port_ranges(self.listen)])
 
     @classmethod
     def loads(cls, text: str) -> "Plan":
@@ -44,7 +44,7 @@ class Plan(NamedTuple):
         return cls(*own, spaces, version, uid, network, _ports(connect), _ports(listen))
 
 
-def runs(ports: tuple[int, ...]) -> list[list[int]]:
+def port_ranges(ports: tuple[int, ...]) -> list[list[int]]:
     """Return the first and last port of each range of consecutive ports."""
     found: list[list[int]] = []
     for port in sorted(set(ports)):
@@ -55,5 +55,5 @@ def runs(ports: tuple[int, ...]) -> list[list[int]]:
     return found
 
 
-def _ports(runs: list[list[int]]) -> tuple[int, ...]:
-    return tuple(port for first, last in runs for port in range(first, last + 1))
+def _ports(port_ranges: list[list[int]]) -> tuple[int, ...]:
+    return tuple(port for first, last in port_ranges for port in range(first, last + 1))

@@ -12,7 +12,7 @@ _LISTENING: Final = "0A"
 _DEFAULT_RANGE: Final = range(32_768, 61_000)
 
 
-def usable(more: Iterable[int], env: Mapping[str, str]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def usable_ports(more: Iterable[int], env: Mapping[str, str]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the ports to connect to and the ports to listen on.
 
     Both include the kernel's ephemeral port range, except ports that are listened on at present.

@@ -111,53 +111,53 @@ def restrict(chosen: Filter) -> None:
 def _instructions(chosen: Filter, machine: _Machine) -> Iterator[tuple[int, int, int, int]]:
     yield _LOAD, 0, 0, _ARCHITECTURE
     yield _EQUAL, 1, 0, machine.architecture  # system calls of 32-bit programs have other numbers
-    yield _refuse(errno.ENOSYS)
+    yield _deny(errno.ENOSYS)
     yield _LOAD, 0, 0, _NUMBER
     yield _AT_LEAST, 0, 1, _X32
-    yield _refuse(errno.ENOSYS)
-    yield from _call(_IO_URING_SETUP, errno.ENOSYS)  # it creates sockets without socket(2); programs fall back
+    yield _deny(errno.ENOSYS)
+    yield from _deny_call(_IO_URING_SETUP, errno.ENOSYS)  # it creates sockets without socket(2); programs fall back
     more = (*(machine.ipc if chosen.ipc else ()), *((machine.truncate,) if chosen.truncate else ()))
     for number in (*machine.always, *more):
-        yield from _call(number, errno.EPERM)
+        yield from _deny_call(number, errno.EPERM)
     if chosen.others:
         for number in machine.others:
-            yield from _of_other(number)
+            yield from _deny_for_others(number)
     for number, flags in machine.sending.items():
-        yield from _fast_open(number, flags)
-    yield from _sockets(chosen, machine)
+        yield from _deny_fast_open(number, flags)
+    yield from _restrict_sockets(chosen, machine)
     if chosen.unix:
-        yield from _pairs(machine)
+        yield from _deny_datagram_pairs(machine)
     yield _RETURN, 0, 0, _ALLOW
 
 
-def _call(number: int, error: int) -> Iterator[tuple[int, int, int, int]]:
+def _deny_call(number: int, error: int) -> Iterator[tuple[int, int, int, int]]:
     yield _EQUAL, 0, 1, number
-    yield _refuse(error)
+    yield _deny(error)
 
 
-def _of_other(number: int) -> Iterator[tuple[int, int, int, int]]:
+def _deny_for_others(number: int) -> Iterator[tuple[int, int, int, int]]:
     of_account = _OF_ACCOUNTS.get(number)
     yield _EQUAL, 0, 4 if of_account is None else 7, number
     if of_account is not None:
         yield _LOAD, 0, 0, _FIRST
         yield _EQUAL, 0, 1, of_account
-        yield _refuse(errno.EPERM)
+        yield _deny(errno.EPERM)
     yield _LOAD, 0, 0, _FIRST if of_account is None else _SECOND
     yield _EQUAL, 1, 0, 0
-    yield _refuse(errno.EPERM)
+    yield _deny(errno.EPERM)
     yield _LOAD, 0, 0, _NUMBER
 
 
-def _fast_open(number: int, flags: int) -> Iterator[tuple[int, int, int, int]]:
+def _deny_fast_open(number: int, flags: int) -> Iterator[tuple[int, int, int, int]]:
     """Block TCP Fast Open, which not every check treats as a connection; programs fall back to connect(2)."""
     yield _EQUAL, 0, 4, number
     yield _LOAD, 0, 0, flags
     yield _ANY_BIT, 0, 1, _MSG_FASTOPEN
-    yield _refuse(errno.EOPNOTSUPP)
+    yield _deny(errno.EOPNOTSUPP)
     yield _LOAD, 0, 0, _NUMBER
 
 
-def _sockets(chosen: Filter, machine: _Machine) -> Iterator[tuple[int, int, int, int]]:
+def _restrict_sockets(chosen: Filter, machine: _Machine) -> Iterator[tuple[int, int, int, int]]:
     """Allow the socket families that builds need, and the common IP protocols."""
     others = [_AF_NETLINK] if chosen.unix else [_AF_NETLINK, socket.AF_UNIX]  # getaddrinfo(3) needs AF_NETLINK
     internet = [] if chosen.internet else [socket.AF_INET, socket.AF_INET6]
@@ -168,24 +168,24 @@ def _sockets(chosen: Filter, machine: _Machine) -> Iterator[tuple[int, int, int,
         yield _EQUAL, len(others) - index + len(internet) + rest, 0, family
     for index, family in enumerate(internet):
         yield _EQUAL, len(internet) - index, 0, family
-    yield _refuse(errno.EACCES)
+    yield _deny(errno.EACCES)
     if internet:
         yield _LOAD, 0, 0, _THIRD
         for index, protocol in enumerate(_PROTOCOLS):
             yield _EQUAL, len(_PROTOCOLS) - index, 0, protocol
-        yield _refuse(errno.EPROTONOSUPPORT)
+        yield _deny(errno.EPROTONOSUPPORT)
     yield _LOAD, 0, 0, _NUMBER
 
 
-def _pairs(machine: _Machine) -> Iterator[tuple[int, int, int, int]]:
+def _deny_datagram_pairs(machine: _Machine) -> Iterator[tuple[int, int, int, int]]:
     """Block pairs of datagram sockets, which can be reconnected to any address."""
     yield _EQUAL, 0, 5, machine.socketpair
     yield _LOAD, 0, 0, _SECOND
     yield _AND, 0, 0, _TYPE_OF_SOCKET
     yield _EQUAL, 0, 1, socket.SOCK_DGRAM
-    yield _refuse(errno.EACCES)
+    yield _deny(errno.EACCES)
     yield _LOAD, 0, 0, _NUMBER
 
 
-def _refuse(error: int) -> tuple[int, int, int, int]:
+def _deny(error: int) -> tuple[int, int, int, int]:
     return _RETURN, 0, 0, _ERRNO | error

@@ -73,7 +73,7 @@ def pivot_root(new: str, old: str) -> None:
 
 
 def prctl(option: int, *arguments: int) -> None:
-    """Call prctl(2)."""
+    """Change an attribute of this process (the manual page is in section 2)."""
     whole = [ctypes.c_ulong(one) for one in (*arguments, 0, 0, 0, 0)[:4]]
     _checked(_libc().prctl(option, *whole))
 
