@@ -57,7 +57,7 @@ def main() -> None:
         stack.callback(release.set)
         _fill(application.queue, site, environment)
         browser = stack.enter_context(_browser())
-        for name, take in _pictures(application.queue, addresses).items():
+        for name, take in _pictures(addresses).items():
             _write(FOLDER / f"{name}.png", take(browser))
 
 
@@ -76,12 +76,10 @@ def _fill(queue: Queue, site: str, environment: Mapping[str, str]) -> None:
     _until(lambda: len(queue.list_jobs(statuses=["running"])) > 1, "two jobs run")
 
 
-def _pictures(queue: Queue, addresses: Mapping[str, str]) -> dict[str, Callable[[Browser], bytes]]:
-    [done, *_] = queue.list_jobs(statuses=["succeeded"], type_prefix="browser")
+def _pictures(addresses: Mapping[str, str]) -> dict[str, Callable[[Browser], bytes]]:
     dashboard = addresses["dashboard_url"]
     return {
         "dashboard": lambda browser: _picture(browser, dashboard, _settled),
-        "job": lambda browser: _picture(browser, dashboard.replace("/local", f"/jobs/{done.id}"), _settled),
         "dagster": lambda browser: _picture(
             browser, f"{addresses['dagster_url']}/locations/cogo/jobs/process_jobs", _drawn
         ),
