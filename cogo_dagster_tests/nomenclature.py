@@ -16,6 +16,11 @@ PAGE = "docs/nomenclature.md"
 SUFFIXES = {".css", ".html", ".js", ".md", ".py", ".sh", ".sql", ".toml", ".yaml", ".yml", ""}
 EXEMPT = (PAGE, "sql/migrations/", "docs/nomenclature", "cogo_dagster_tests/nomenclature.py")
 """The page itself, and files that are never edited once they are released."""
+KEPT_NAMES = re.compile(
+    r"\b(?:alert_promotions|promote_alerts|promoted_at|promoted_seconds_ago|run_failures_unpromoted)\b"
+    r"|\brecord_outage\.told\b|\btold(?= jsonb| +\[\")"
+)
+"""Tables, columns, keys, arguments and deprecated functions of the database whose names cannot change."""
 QUOTES = [('"', '"'), ("'", "'"), ("`", "`")]
 
 
@@ -44,7 +49,7 @@ def pattern_of(words: Iterable[str]) -> re.Pattern[str]:
 def findings_in(path: str, text: str, pattern: re.Pattern[str]) -> Iterator[Finding]:
     """Yield each rejected word of a text, with its line."""
     for number, line in enumerate(text.splitlines(), start=1):
-        for match in pattern.finditer(line):
+        for match in pattern.finditer(KEPT_NAMES.sub(lambda kept: "x" * len(kept[0]), line)):
             around = line[max(match.start() - 1, 0) : match.start()], line[match.end() : match.end() + 1]
             if around not in QUOTES:
                 yield Finding(path, number, match[0], line.strip())

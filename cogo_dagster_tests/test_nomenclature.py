@@ -59,6 +59,22 @@ def test_a_word_ends_where_its_letters_end(line: str, expected: list[str]) -> No
     assert words_in(line) == expected
 
 
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("select public.promote_alerts('[]')", []),
+        ("row.promoted_seconds_ago", []),
+        ("record_outage.told ? t.target", []),
+        ("promote_letters, promoted", ["promote", "promoted"]),
+        ("told", ["told"]),
+    ],
+)
+def test_names_in_the_database_are_accepted(line: str, expected: list[str]) -> None:
+    """A rejected word in a name that cannot change is accepted; other uses of the word are not."""
+    pattern = nomenclature.pattern_of(["promote", "promoted", "told"])
+    assert [finding.word for finding in nomenclature.findings_in("a.sql", line, pattern)] == expected
+
+
 def test_tracked_text_files_are_searched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from uuid import UUID, uuid4
 
 from cogo_dagster.queue.backoff import Backoff, jittered
-from cogo_dagster.queue.client import Ask
+from cogo_dagster.queue.client import ClaimRequest
 from cogo_dagster.queue.errors import AccessDenied, DatabaseUnavailable, QueueError, SchemaOutOfDate, SchemaTooNew
 from cogo_dagster.queue.model import Job
 from cogo_dagster.queue.worker.calls import Denial, finish_or_give_up, wait_for_any
@@ -94,7 +94,7 @@ class Claimer:
             timeout_seconds=min(seconds for seconds in limits if seconds is not None),
         )
 
-    async def _claim(self, requests: Sequence[Ask], capacity: int) -> list[Job] | None:
+    async def _claim(self, requests: Sequence[ClaimRequest], capacity: int) -> list[Job] | None:
         """Claim once, repeating the call until it succeeds; return None if the claim is abandoned.
 
         A claim that fails three times while the database answers other calls is abandoned, and for a minute jobs are
@@ -123,7 +123,7 @@ class Claimer:
                 claim_id, requested_at = uuid4(), time.monotonic()  # leases taken under the old id are expiring
 
     def _claim_once(
-        self, claim_id: UUID, requests: Sequence[Ask], capacity: int, idle: bool | None
+        self, claim_id: UUID, requests: Sequence[ClaimRequest], capacity: int, idle: bool | None
     ) -> "asyncio.Future[list[Job]]":
         return self._state.calls.once(
             self._state.queue.claim,
@@ -155,7 +155,7 @@ class Claimer:
             return False
         return True
 
-    def _accept(self, jobs: list[Job], requests: Sequence[Ask], requested_at: float) -> list[Job]:
+    def _accept(self, jobs: list[Job], requests: Sequence[ClaimRequest], requested_at: float) -> list[Job]:
         state = self._state
         state.calls.note_success()
         self._denial.end()
@@ -203,7 +203,7 @@ class Claimer:
 
     async def _due_seconds(self) -> float | None:
         state = self._state
-        call = state.calls.patiently(state.queue.next_due, list(state.executors), state.identity.executor_id)
+        call = state.calls.with_retry(state.queue.next_due, list(state.executors), state.identity.executor_id)
         return await finish_or_give_up(call, state.stopping, _LAST_CLAIM_SECONDS)
 
     def _remaining_jobs(self) -> int | None:
