@@ -1,7 +1,7 @@
-"""COGO Agent Core's operations system: a fenced Postgres job queue run as a Dagster project.
+"""Operations of COGO Agent Core: a Postgres job queue with fenced leases, as a Dagster project.
 
-The names below are what other packages may use; each is imported when it is first asked for. Everything else may change
-without notice. `cogo_dagster.testing` is for the tests of executors.
+The names below and `cogo_dagster.testing`, for tests of executors, are the public API. Everything else may change
+without notice. Each name is imported at first use.
 """
 
 from importlib import import_module
@@ -61,7 +61,7 @@ _MODULES: Final = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used: Dagster alone takes two seconds."""
+    """Import a public name at first use, because importing Dagster takes two seconds."""
     if name == "__version__":
         return import_module("cogo_dagster.release").code_version()
     if name not in _MODULES:
@@ -70,5 +70,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """Return the public names, for completion, and for `dg`, which looks through them for components."""
+    """Return the public names, for completion and for `dg`, which searches them for components."""
     return sorted({*globals(), *__all__})

@@ -1,8 +1,8 @@
-"""Charts as SVG, for pages and for files that are opened by themselves. Pure functions of numbers.
+"""SVG charts, for pages and for standalone files. Pure functions.
 
-Shapes carry classes and no styles, so that a page with a strict Content-Security-Policy may have them inline; a
-standalone one brings its own stylesheet, for light and dark. Labels stand on the chart, and a title and a description
-say the same to those who do not see it.
+Elements have classes and no style attributes, so that charts can be inlined under a strict Content-Security-Policy; a
+standalone chart includes a stylesheet for light and dark color schemes. For accessibility, charts have a title and a
+description with the values.
 """
 
 import math
@@ -29,19 +29,19 @@ svg.chart{font:12px system-ui,sans-serif;background:#fff;color:#1f2937}
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """What a chart draws in: its place and what it is called."""
+    """Position, size and title of a chart."""
 
     title: str
     top: int = 0
     width: int = WIDTH
     height: int = HEIGHT
 
-    def x(self, place: float, count: int) -> float:
-        """Return the middle of a column."""
-        return _LEFT + (place + 0.5) * (self.width - _LEFT - _RIGHT) / max(count, 1)
+    def x(self, index: float, count: int) -> float:
+        """Return the x coordinate of the center of a column."""
+        return _LEFT + (index + 0.5) * (self.width - _LEFT - _RIGHT) / max(count, 1)
 
     def y(self, share: float) -> float:
-        """Return the height of a share of the scale."""
+        """Return the y coordinate of a value between 0 and 1."""
         floor = self.top + self.height - _BOTTOM
         return floor - share * (self.height - _TOP - _BOTTOM)
 
@@ -51,22 +51,24 @@ def line_panel(
     labels: Sequence[str],
     values: Sequence[float | None],
     *,
-    most: float,
+    maximum: float,
     unit: str,
     threshold: float | None = None,
 ) -> str:
-    """Return the shapes of a line."""
+    """Return the elements of a line chart."""
     count = len(labels)
-    places = [None if value is None else (panel.x(at, count), panel.y(value / most)) for at, value in enumerate(values)]
-    parts = [_frame(panel, labels, most, unit), _path(places)]
-    for place, value in zip(places, values, strict=True):
-        if place is not None and value is not None:
+    points = [
+        None if value is None else (panel.x(at, count), panel.y(value / maximum)) for at, value in enumerate(values)
+    ]
+    parts = [_frame(panel, labels, maximum, unit), _path(points)]
+    for point, value in zip(points, values, strict=True):
+        if point is not None and value is not None:
             low = threshold is not None and value < threshold
-            parts.append(circle(*place, 3, "low" if low else "dot"))
+            parts.append(circle(*point, 3, "low" if low else "dot"))
             if count <= 14:
-                parts.append(text(place[0], place[1] - 7, _number(value), "middle"))
+                parts.append(text(point[0], point[1] - 7, _number(value), "middle"))
     if threshold is not None:
-        y = panel.y(threshold / most)
+        y = panel.y(threshold / maximum)
         right = panel.width - _RIGHT
         parts.append(rule(_LEFT, right, y, "threshold"))
         parts.append(text(right, y - 4, f"at least {_number(threshold)}{unit}", "end", "threshold-label"))
@@ -76,29 +78,29 @@ def line_panel(
 def bars_panel(
     panel: Panel, labels: Sequence[str], series: Mapping[str, Sequence[float]], classes: Sequence[str]
 ) -> str:
-    """Return the shapes of columns."""
+    """Return the elements of a stacked bar chart."""
     count = len(labels)
     sums = [sum(values[at] for values in series.values()) for at in range(count)]
-    most = _ceiling(max([*sums, 1]))
+    maximum = _ceiling(max([*sums, 1]))
     wide = min(0.7 * (panel.width - _LEFT - _RIGHT) / max(count, 1), 60)
-    parts = [_frame(panel, labels, most, ""), _legend(panel, list(series), classes)]
+    parts = [_frame(panel, labels, maximum, ""), _legend(panel, list(series), classes)]
     for at in range(count):
         x, below = panel.x(at, count) - wide / 2, 0.0
         for name, kind in zip(series, classes, strict=False):
             value = series[name][at]
-            top, bottom = panel.y((below + value) / most), panel.y(below / most)
+            top, bottom = panel.y((below + value) / maximum), panel.y(below / maximum)
             if value:
                 parts.append(rect(kind, x, top, wide, bottom - top))
             below += value
         if count <= 14 and sums[at]:
-            parts.append(text(x + wide / 2, panel.y(sums[at] / most) - 4, _number(sums[at]), "middle"))
+            parts.append(text(x + wide / 2, panel.y(sums[at] / maximum) - 4, _number(sums[at]), "middle"))
     return "".join(parts)
 
 
 def document(
     panels: Sequence[str], height: int, title: str, description: str, *, width: int = WIDTH, standalone: bool = False
 ) -> str:
-    """Put shapes into one drawing that says what it shows."""
+    """Return an SVG document with a title and a description."""
     name = ' xmlns="http://www.w3.org/2000/svg"'
     style = f"<style>{STYLESHEET.strip()}</style>" if standalone else ""
     head = f'<svg{name} class="chart" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img">'
@@ -106,21 +108,21 @@ def document(
 
 
 def described(labels: Sequence[str], values: Sequence[float | None], unit: str) -> str:
-    """Say a series in words."""
+    """Return a series as text."""
     pairs = zip(labels, values, strict=True)
     return ", ".join(f"{label} {'none' if value is None else _number(value) + unit}".strip() for label, value in pairs)
 
 
-def _frame(panel: Panel, labels: Sequence[str], most: float, unit: str) -> str:
+def _frame(panel: Panel, labels: Sequence[str], maximum: float, unit: str) -> str:
     parts = [text(_LEFT, panel.top + 16, panel.title, "start", "title")]
     for share in (0.0, 0.5, 1.0):
         y = panel.y(share)
         parts.append(rule(_LEFT, panel.width - _RIGHT, y, "grid"))
-        parts.append(text(_LEFT - 6, y + 4, f"{_number(most * share)}{unit.strip()}", "end", "quiet"))
+        parts.append(text(_LEFT - 6, y + 4, f"{_number(maximum * share)}{unit.strip()}", "end", "quiet"))
     every = max(1, -(-len(labels) // 10))
     floor = panel.top + panel.height - 10
-    places = range(0, len(labels), every)
-    parts += [text(panel.x(at, len(labels)), floor, labels[at], "middle", "quiet") for at in places]
+    shown = range(0, len(labels), every)
+    parts += [text(panel.x(at, len(labels)), floor, labels[at], "middle", "quiet") for at in shown]
     return "".join(parts)
 
 
@@ -133,40 +135,40 @@ def _legend(panel: Panel, names: Sequence[str], classes: Sequence[str]) -> str:
     return "".join(parts)
 
 
-def _path(places: Sequence[tuple[float, float] | None]) -> str:
-    """Return a line through the places there are, lifted where one is missing."""
+def _path(points: Sequence[tuple[float, float] | None]) -> str:
+    """Return a line through the points, interrupted at missing ones."""
     steps, drawing = [], False
-    for place in places:
-        if place is not None:
-            steps.append(f"{'L' if drawing else 'M'}{place[0]:.1f} {place[1]:.1f}")
-        drawing = place is not None
+    for point in points:
+        if point is not None:
+            steps.append(f"{'L' if drawing else 'M'}{point[0]:.1f} {point[1]:.1f}")
+        drawing = point is not None
     return f'<path class="line" d="{"".join(steps)}"/>' if steps else ""
 
 
-def text(x: float, y: float, words: str, anchor: str = "start", kind: str | None = None) -> str:
-    """Return words at a place; `anchor` says which end of them stands there."""
-    return f'<text{_class(kind)} x="{_short(x)}" y="{_short(y)}" text-anchor="{anchor}">{escape(words)}</text>'
+def text(x: float, y: float, content: str, anchor: str = "start", kind: str | None = None) -> str:
+    """Return a text element; `anchor` is its `text-anchor`."""
+    return f'<text{_class(kind)} x="{_short(x)}" y="{_short(y)}" text-anchor="{anchor}">{escape(content)}</text>'
 
 
 def rule(left: float, right: float, y: float, kind: str | None = None) -> str:
-    """Return a line from left to right."""
+    """Return a horizontal line."""
     return f'<line{_class(kind)} x1="{_short(left)}" x2="{_short(right)}" y1="{_short(y)}" y2="{_short(y)}"/>'
 
 
 def rect(kind: str, x: float, y: float, width: float, height: float, *, radius: int = 0, title: str = "") -> str:
-    """Return a rectangle; a title is shown while somebody points at it."""
+    """Return a rectangle; the title is its tooltip."""
     head = f'<rect class="{kind}" x="{_short(x)}" y="{_short(y)}" width="{_short(width)}" height="{_short(height)}"'
     round_corners = f' rx="{radius}"' if radius else ""
     return f"{head}{round_corners}><title>{escape(title)}</title></rect>" if title else f"{head}{round_corners}/>"
 
 
 def circle(x: float, y: float, radius: float, kind: str | None = None) -> str:
-    """Return a dot."""
+    """Return a circle."""
     return f'<circle{_class(kind)} cx="{_short(x)}" cy="{_short(y)}" r="{_short(radius)}"/>'
 
 
 def _short(value: float) -> str:
-    """Return a coordinate; a tenth is less than anybody sees."""
+    """Format a coordinate with at most one decimal place."""
     return f"{value:.1f}".removesuffix(".0")
 
 
@@ -175,7 +177,7 @@ def _class(kind: str | None) -> str:
 
 
 def _ceiling(value: float) -> float:
-    """Return an even round number that is as high, so that the middle of the scale is round too."""
+    """Return a round upper bound of the scale whose half is round too."""
     size = 10.0 ** math.floor(math.log10(value))
     return max(2.0, next(step * size for step in (1, 2, 3, 4, 5, 6, 8, 10) if step * size >= value))
 

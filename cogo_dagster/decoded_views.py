@@ -1,7 +1,7 @@
-"""Text as it reads once its escapes are undone, with the way back: where a secret is percent-encoded or JSON-escaped.
+"""Decoded views of a text, to find secrets that are percent-encoded or escaped.
 
-A view is the text with one kind of escape decoded. What is found in it has a place in the text itself, so that the
-escapes, and nothing beside them, can be hidden.
+A view is the text with one kind of escape decoded. A span of a view is mapped to the span of the original text, so that
+exactly the escaped secret can be redacted.
 """
 
 import base64
@@ -18,7 +18,7 @@ _LEVELS: Final = 2
 
 @dataclass(slots=True)
 class Escapes:
-    """Where the escapes of a text were, in order: what became of each, and what it was."""
+    """Positions of the decoded escapes of a text in order: in the view, and in its parent."""
 
     starts: list[int] = field(default_factory=list)
     ends: list[int] = field(default_factory=list)
@@ -26,19 +26,19 @@ class Escapes:
     parent_ends: list[int] = field(default_factory=list)
 
     def add(self, start: int, end: int, parent_start: int, parent_end: int) -> None:
-        """Note one more."""
+        """Add an escape."""
         self.starts.append(start)
         self.ends.append(end)
         self.parent_starts.append(parent_start)
         self.parent_ends.append(parent_end)
 
     def start(self, at: int) -> int:
-        """Return where in the parent begins what begins here."""
+        """Return the start in the parent of what starts here."""
         last = bisect_right(self.starts, at) - 1
         return self.parent_starts[last] if last >= 0 and at < self.ends[last] else self._after(last, at)
 
     def end(self, at: int) -> int:
-        """Return where in the parent ends what ends here."""
+        """Return the end in the parent of what ends here."""
         last = bisect_left(self.starts, at) - 1
         return self.parent_ends[last] if last >= 0 and at <= self.ends[last] else self._after(last, at)
 
@@ -48,11 +48,11 @@ class Escapes:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A text, and where it came from.
+    """A text, and how it was decoded.
 
     Attributes:
-        unfolded: Line breaks are taken out, so that nothing but a known secret can be told.
-        parent: What it was decoded from; None for the text itself.
+        unfolded: Whether line breaks were removed, in which case only known secrets can be detected.
+        parent: The text from which it was decoded; None for the original text.
     """
 
     text: str
@@ -61,14 +61,14 @@ class View:
     escapes: Escapes | None = None
 
     def span(self, start: int, end: int) -> tuple[int, int]:
-        """Return the place in the text itself of what stands from `start` to `end` here, escapes whole."""
+        """Return the span of the original text for a span of this view, with complete escapes."""
         if self.parent is None or self.escapes is None:
             return start, end
         return self.parent.span(self.escapes.start(start), self.escapes.end(end))
 
 
 def views(text: str) -> Iterator[View]:
-    """Return the text as it is, then with each kind of escape decoded, also within another: `%2541`."""
+    """Yield the text, and views of it with each kind of escape decoded, also nested ones such as `%2541`."""
     level = [View(text)]
     seen = {text}
     for _ in range(_LEVELS):
@@ -78,17 +78,17 @@ def views(text: str) -> Iterator[View]:
 
 
 def base64_forms(secret: str) -> Iterator[str]:
-    """Return what is certain of the secret in base64, wherever it begins within what was encoded; in both alphabets.
+    """Yield the base64 forms of a secret in both alphabets, for all three offsets within encoded data.
 
-    The characters at its ends that depend on its neighbours are left out: at most one on either side.
+    Characters at the ends that depend on adjacent data are left out, at most one on either side.
     """
     content = secret.encode(errors="replace")
     for before in range(3):
         encoded = base64.b64encode(b"\0" * before + content).decode().rstrip("=")
-        certain = encoded[(0, 2, 3)[before] : len(encoded) - bool((before + len(content)) % 3)]
-        yield certain
-        if "+" in certain or "/" in certain:
-            yield certain.replace("+", "-").replace("/", "_")
+        fixed = encoded[(0, 2, 3)[before] : len(encoded) - bool((before + len(content)) % 3)]
+        yield fixed
+        if "+" in fixed or "/" in fixed:
+            yield fixed.replace("+", "-").replace("/", "_")
 
 
 def _seen(text: str, seen: set[str]) -> bool:

@@ -1,4 +1,4 @@
-"""The Dagster definitions of the project: everything below `defs/`."""
+"""The Dagster definitions of the project: all modules of `defs/`."""
 
 from pathlib import Path
 
@@ -7,5 +7,5 @@ import dagster as dg
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """Load the modules of `defs/`, as `dg.toml` says."""
+    """Load the modules of `defs/`, as configured in `dg.toml`."""
     return dg.load_from_defs_folder(path_within_project=Path(__file__).parent)

@@ -1,4 +1,4 @@
-"""Addresses of the pages where people look closer: ours and Dagster's."""
+"""URLs of pages of the dashboard and of the Dagster UI."""
 
 from urllib.parse import quote
 
@@ -6,36 +6,36 @@ from cogo_dagster.settings import Settings
 
 
 def job_page(settings: Settings, job_id: object) -> str | None:
-    """Return the dashboard's page of a job; None while METRICS_BASE is unset."""
-    return _ours(settings, f"/dashboard/jobs/{job_id}")
+    """Return the URL of a job in the dashboard; None if METRICS_BASE is not set."""
+    return _dashboard_url(settings, f"/dashboard/jobs/{job_id}")
 
 
 def artifact_content(settings: Settings, artifact_id: object) -> str | None:
-    """Return the address that signs on click and leads to an artifact's bytes; None while METRICS_BASE is unset."""
-    return _ours(settings, f"/api/artifacts/{artifact_id}/content")
+    """Return the URL that redirects to the signed URL of an artifact; None if METRICS_BASE is not set."""
+    return _dashboard_url(settings, f"/api/artifacts/{artifact_id}/content")
 
 
 def alerts_page(settings: Settings) -> str | None:
-    """Return the dashboard's page of alerts; None while METRICS_BASE is unset."""
-    return _ours(settings, "/dashboard/alerts")
+    """Return the URL of the alerts in the dashboard; None if METRICS_BASE is not set."""
+    return _dashboard_url(settings, "/dashboard/alerts")
 
 
 def dagster_run(settings: Settings, run_id: object) -> str:
-    """Return the Dagster UI's page of a run."""
+    """Return the URL of a run in the Dagster UI."""
     return f"{settings.dagster_url.rstrip('/')}/runs/{run_id}"
 
 
 def dagster_asset(settings: Settings, *key: str) -> str:
-    """Return the Dagster UI's page of an asset."""
+    """Return the URL of an asset in the Dagster UI."""
     return f"{settings.dagster_url.rstrip('/')}/assets/{'/'.join(quote(part, safe='') for part in key)}"
 
 
 def week_links(settings: Settings) -> dict[str, str]:
-    """Return what a weekly message links: the asset in Dagster, and the dashboard once METRICS_BASE is set."""
+    """Return the links of a weekly summary: the asset in Dagster, and the dashboard if METRICS_BASE is set."""
     links = {"Weekly summary": dagster_asset(settings, "weekly_summary")}
-    dashboard = _ours(settings, "/dashboard/local")
+    dashboard = _dashboard_url(settings, "/dashboard/local")
     return links | {"Dashboard": dashboard} if dashboard else links
 
 
-def _ours(settings: Settings, path: str) -> str | None:
+def _dashboard_url(settings: Settings, path: str) -> str | None:
     return f"{settings.metrics_base.rstrip('/')}{path}" if settings.metrics_base else None

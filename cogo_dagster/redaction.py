@@ -1,7 +1,7 @@
-"""Takes secrets out of text before it is kept or sent. The time it takes grows as the text does, whatever the text.
+"""Redacts secrets in text before it is stored or sent. The running time is linear in the length of any text.
 
-Text is looked at in slices, each of which takes a few milliseconds: `re` holds the interpreter's lock, so that a thread
-would not help an event loop. No pattern can scan the same run of characters more than a few times.
+Text is processed in slices of a few milliseconds each: `re` holds the global interpreter lock, so that a thread would
+not unblock an event loop. No pattern scans the same characters more than a few times.
 """
 
 import logging
@@ -16,9 +16,9 @@ from cogo_dagster.decoded_views import View, base64_forms, views
 HIDDEN: Final = "[hidden]"
 SLICE_CHARS: Final = 60_000
 
-_LEAST_CHARS: Final = 6
-_LEAST_OVERLAP: Final = 4_096
-_MOST_OVERLAP: Final = 30_000
+_MIN_CHARS: Final = 6
+_MIN_OVERLAP: Final = 4_096
+_MAX_OVERLAP: Final = 30_000
 _CHARS_PER_ESCAPE: Final = 6  # \u0041
 _LINE_CHARS: Final = 12
 
@@ -27,9 +27,9 @@ Span = tuple[int, int]
 
 _BETWEEN: Final = r"""\\{0,4}["']?\s{0,8}[:=]\s{0,8}\\{0,4}["']?"""
 _VALUE: Final = r"""(?:[^\s"',;}\\]|\\(?!["']))"""
-_HOLDERS: Final = (
-    # Each begins with a fixed word and hides the group `hidden`. Possessive quantifiers do not come back; where a run
-    # could be scanned again from its middle, a second alternative passes over the whole of it.
+_PATTERN_SOURCES: Final = (
+    # Each has a keyword, without which it is skipped, and redacts the group `hidden`. Possessive quantifiers do not
+    # backtrack; where a match could start again in the middle of a run, a second alternative consumes the whole run.
     (
         ("_", "-", "akia", "aiza"),
         r"""(?<![A-Za-z0-9])(?P<hidden>
@@ -68,47 +68,47 @@ _HOLDERS: Final = (
             |access[_-]?key){_BETWEEN})(?P<hidden>(?:(?!&){_VALUE}){{4,}}+)""",
     ),
     (("://",), r"""://(?P<hidden>[^\s/"'<>]*)@"""),  # user name and password
-    (("?",), r"""://[^\s?\#"'<>]++(?:\?(?P<hidden>[^\s\#"'<>]++))?"""),  # services put their tokens into queries
+    (("?",), r"""://[^\s?\#"'<>]++(?:\?(?P<hidden>[^\s\#"'<>]++))?"""),  # query strings often contain tokens
     (
         ("hooks.slack", "api/webhooks", "webhook.office"),
         r"""(?i:hooks\.slack\.com/(?:services|workflows|triggers)/|/api/webhooks/|webhook\.office\.com/)
             (?P<hidden>[^\s"'<>]++)""",
     ),
 )
-_PATTERNS: Final = tuple((words, re.compile(pattern, re.VERBOSE)) for words, pattern in _HOLDERS)
+_PATTERNS: Final = tuple((words, re.compile(pattern, re.VERBOSE)) for words, pattern in _PATTERN_SOURCES)
 _REST: Final = re.compile(r"""[^\s"',;&}<>]*+""")
-_BASE64_NEIGHBOUR: Final = re.compile(r"[A-Za-z0-9+/_-]")
+_BASE64_CHARACTER: Final = re.compile(r"[A-Za-z0-9+/_-]")
 _PADDING: Final = re.compile(r"={0,2}")
 
 
 class Redactor:
-    """Hides what looks like a secret, and every form of secrets that are known; made once, used often.
+    """Redacts text that looks like a secret, and known secrets in every encoding. Create it once, because that is slow.
 
-    Known secrets are found as they are, percent-encoded in whole or in part, in base64 of either alphabet at any
-    offset, with JSON's or HTML's escapes, across line breaks, and one encoding within another.
+    Known secrets are found verbatim, fully or partially percent-encoded, in both base64 alphabets at any offset, with
+    JSON or HTML escapes, across line breaks, and with nested encodings.
 
     Args:
-        secrets: Values to hide wherever they stand; those under six characters are left.
-        known_only: Hide nothing else: for data that somebody asked for, in which every address has its query.
+        secrets: Values to redact; those shorter than six characters are ignored.
+        known_only: Redact known secrets only: for requested data, in which query strings must stay.
     """
 
     def __init__(self, secrets: Iterable[str] = (), *, known_only: bool = False) -> None:
         self._known_only = known_only
-        known = {form for secret in secrets for form in _with_lines(secret) if len(form) >= _LEAST_CHARS}
+        known = {form for secret in secrets for form in _with_lines(secret) if len(form) >= _MIN_CHARS}
         self._plain = sorted(known, key=len, reverse=True)
         self._encoded = sorted({form for secret in known for form in base64_forms(secret)}, key=len, reverse=True)
         longest = len(self._plain[0]) if self._plain else 0
-        self._overlap = min(max(_CHARS_PER_ESCAPE * longest, _LEAST_OVERLAP), _MOST_OVERLAP)
+        self._overlap = min(max(_CHARS_PER_ESCAPE * longest, _MIN_OVERLAP), _MAX_OVERLAP)
 
     def text(self, text: str) -> str:
-        """Return the text with secrets hidden; the same object where there are none."""
-        if len(text) < _LEAST_CHARS:
+        """Return the redacted text; the same object if there are no secrets."""
+        if len(text) < _MIN_CHARS:
             return text
         pieces = list(self.slices(text))
         return pieces[0] if len(pieces) == 1 else "".join(pieces)
 
     def slices(self, text: str) -> Iterator[str]:
-        """Return the same piece by piece, some milliseconds each, so that an event loop can go on between them."""
+        """Yield the redacted text in pieces of a few milliseconds each, so that an event loop is not blocked."""
         spans: list[Span] = []
         done = at = 0
         while at < len(text) or not at:
@@ -120,23 +120,23 @@ class Redactor:
             piece, done, spans = _written(text, done, safe, spans)
             yield piece
 
-    def beginning(self, text: str, most_chars: int) -> str:
-        """Return the first characters of the redacted text; what stands far behind them is not looked at.
+    def beginning(self, text: str, max_chars: int) -> str:
+        """Return the first characters of the redacted text, without processing the rest.
 
-        A text that is cut first and redacted afterwards would keep the first half of a secret at the cut.
+        Truncating before redacting would keep the first half of a secret at the cut.
         """
         kept: list[str] = []
         length = 0
         for piece in self.slices(text):
             kept.append(piece)
             length += len(piece)
-            if length >= most_chars:
+            if length >= max_chars:
                 break
         whole = kept[0] if len(kept) == 1 else "".join(kept)
-        return whole if len(whole) <= most_chars else whole[:most_chars]
+        return whole if len(whole) <= max_chars else whole[:max_chars]
 
     def json(self, value: Json) -> Json:
-        """Return a document with secrets hidden in every text, names of members too; itself where there are none."""
+        """Return a document with all strings redacted, including keys; the same object if there are no secrets."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, dict):
@@ -156,7 +156,7 @@ class Redactor:
         return kept if changed else given
 
     def _member(self, name: Json, value: Json) -> Json:
-        """Hide a value that is a secret by the name it has: {"password": "…"}."""
+        """Redact a value whose key names a secret, such as {"password": "…"}."""
         if self._known_only or not isinstance(value, str) or not isinstance(name, str):
             return self.json(value)
         return HIDDEN if _names_a_secret(name) and len(value) >= 4 else self.json(value)
@@ -185,47 +185,47 @@ class Redactor:
         for form in self._encoded:
             at = view.text.find(form)
             while at >= 0:
-                start, end = _with_neighbours(view.text, at, at + len(form))
+                start, end = _with_adjacent(view.text, at, at + len(form))
                 yield view.span(start, end)
                 at = view.text.find(form, end)
 
 
 @lru_cache(maxsize=64)
 def redactor_of(secrets: tuple[str, ...], *, known_only: bool = False) -> Redactor:
-    """Return the redactor of these secrets, made once in a process."""
+    """Return the redactor of these secrets, cached per process."""
     return Redactor(secrets, known_only=known_only)
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
-    """Return the text with what looks like a secret hidden.
+    """Return the text with secrets redacted.
 
-    Hidden are tokens of known makes, credentials in headers, words such as `password=…`, user names and passwords in
-    addresses, and whole query strings, which are where services put their tokens.
+    Redacted are tokens of known formats, credentials in headers, assignments such as `password=…`, user names and
+    passwords in URLs, and complete query strings, which often contain tokens.
 
     Args:
-        text: Anything a log, a row or a message would hold.
-        secrets: Values known to be secret, hidden in every encoding; see `Redactor`.
+        text: Text of a log, a row or a message.
+        secrets: Known secrets, redacted in every encoding; see `Redactor`.
     """
     return redactor_of(tuple(secrets)).text(text)
 
 
 def redact_json(value: Json, secrets: Iterable[str] = ()) -> Json:
-    """Return a document with the same hidden in each of its texts."""
+    """Return a document with secrets redacted in all strings."""
     return redactor_of(tuple(secrets)).json(value)
 
 
 class RedactingFilter(logging.Filter):
-    """Hides secrets in what any logger says. It belongs to a handler: a logger's filter does not see its children."""
+    """Redacts log records. Must be added to a handler, because filters of a logger do not apply to its children."""
 
     def __init__(self, redactor: Redactor) -> None:
         super().__init__()
         self._redactor = redactor
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Rewrite a record's message and traceback; every record passes."""
+        """Redact the message and traceback of a record; all records pass."""
         try:
             record.msg = self._redactor.text(record.getMessage())
-        except Exception:  # noqa: BLE001 - a foreign logger's wrong arguments must not end who logs
+        except Exception:  # noqa: BLE001 - invalid arguments of another library must not raise here
             record.msg = self._redactor.text(str(record.msg))
         record.args = None
         if record.exc_info and record.exc_info[1] is not None and not record.exc_text:
@@ -235,14 +235,14 @@ class RedactingFilter(logging.Filter):
         return True
 
 
-def hide_in_logs(redactor: Redactor) -> None:
-    """Let the process's own handlers hide secrets: those of the root logger, and that of last resort."""
+def redact_logs(redactor: Redactor) -> None:
+    """Redact the output of the handlers of the root logger, and of the handler of last resort."""
     for handler in (*logging.getLogger().handlers, *filter(None, [logging.lastResort])):
-        hide_in(handler, redactor)
+        redact_handler(handler, redactor)
 
 
-def hide_in(handler: logging.Handler, redactor: Redactor) -> None:
-    """Let a handler hide secrets; the newest redactor replaces the one before."""
+def redact_handler(handler: logging.Handler, redactor: Redactor) -> None:
+    """Redact the output of a handler; replaces an earlier redactor."""
     for old in [one for one in handler.filters if isinstance(one, RedactingFilter)]:
         handler.removeFilter(old)
     handler.addFilter(RedactingFilter(redactor))
@@ -259,7 +259,7 @@ def _names_a_secret(name: str) -> bool:
 
 
 def _with_lines(secret: str) -> Iterator[str]:
-    """Return a secret, as forms write its spaces, and its longer lines, as of a key in PEM."""
+    """Yield a secret, its form encoding of spaces, and its longer lines, for keys in PEM format."""
     yield secret
     if " " in secret:
         yield secret.replace(" ", "+")
@@ -276,18 +276,18 @@ def _looks_secret(view: View) -> Iterator[Span]:
                     yield view.span(*match.span("hidden"))
 
 
-def _with_neighbours(text: str, start: int, end: int) -> Span:
-    """Take in the characters on either side that hold some bits of what was encoded, and the padding."""
-    if start and _BASE64_NEIGHBOUR.match(text, start - 1):
+def _with_adjacent(text: str, start: int, end: int) -> Span:
+    """Extend a span by adjacent base64 characters that contain bits of the secret, and by the padding."""
+    if start and _BASE64_CHARACTER.match(text, start - 1):
         start -= 1
-    if _BASE64_NEIGHBOUR.match(text, end):
+    if _BASE64_CHARACTER.match(text, end):
         end += 1
     padding = _PADDING.match(text, end)
     return start, padding.end() if padding else end
 
 
 def _extended(text: str, start: int, end: int, slice_end: int) -> Span:
-    """Let what reaches the end of a slice go on to where the word ends."""
+    """Extend a span at the end of a slice to the end of the word."""
     if end < slice_end or end >= len(text):
         return start, end
     rest = _REST.match(text, end)
@@ -305,7 +305,7 @@ def _merged(spans: list[Span]) -> list[Span]:
 
 
 def _written(text: str, done: int, safe: int, spans: list[Span]) -> tuple[str, int, list[Span]]:
-    """Write what no later slice can change, up to `safe`; return it, how far it is, and the spans that are left."""
+    """Return the final text up to `safe`, its end, and the remaining spans."""
     if not done and safe == len(text) and not spans:
         return text, safe, []
     pieces: list[str] = []

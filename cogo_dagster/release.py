@@ -1,4 +1,4 @@
-"""Which release of the code runs."""
+"""The release of this code."""
 
 from functools import cache
 from importlib.metadata import version
@@ -6,5 +6,5 @@ from importlib.metadata import version
 
 @cache
 def code_version() -> str:
-    """Return the release as its distribution's metadata has it."""
+    """Return the version from the metadata of the distribution."""
     return version("cogo-dagster")

@@ -1,6 +1,6 @@
-"""Everything the environment decides, read once and passed on.
+"""Settings from environment variables, read once and passed on.
 
-The names are the operations runbook's; `.env.example` explains each of them.
+The names are those of the operations runbook; `.env.example` describes each of them.
 """
 
 import json
@@ -21,16 +21,16 @@ from cogo_dagster.validation import Mistake, mistakes
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 _PASSWORD: Final = re.compile(r"\bpassword\s*=\s*'?([^'\s&]+)")
-_WEB_ADDRESS: Final = re.compile(r"https?://[^\s/]\S*$", re.IGNORECASE)
-_ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^\s\[\]]*$")
+_WEB_URL: Final = re.compile(r"https?://[^\s/]\S*$", re.IGNORECASE)
+_URL: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^\s\[\]]*$")
 _SECRET_NAME: Final = re.compile(r"(?i)TOKEN|KEY|SECRET|PASS|AUTH|CREDENTIAL|PWD|DSN|URL")
-_PLAIN_WORD: Final = re.compile(r"[A-Za-z]*|[0-9.:,]*")
+_PLAIN_VALUE: Final = re.compile(r"[A-Za-z]*|[0-9.:,]*")
 
 WebhookType = Literal["github", "slack", "http", "googlechat"]
 
 
 class SettingsError(Exception):
-    """A setting is missing or wrong; the message says which and what to do."""
+    """A setting is missing or invalid; the message names it and says what to do."""
 
 
 def _default_worker_id() -> str:
@@ -38,17 +38,17 @@ def _default_worker_id() -> str:
 
 
 def is_checkout() -> bool:
-    """Whether this is a clone of the project, as opposed to an installed wheel."""
+    """Whether this is a clone of the repository, not an installed wheel."""
     return (PROJECT_ROOT / "dagster.yaml").is_file()
 
 
 def default_home() -> Path:
-    """Return where everything is kept by default: in the checkout, else in the account's home folder."""
+    """Return the default data folder: `.cogo` in a checkout, else in the home folder of the account."""
     return PROJECT_ROOT / ".cogo" if is_checkout() else Path("~/.cogo").expanduser()
 
 
 class Settings(BaseSettings):
-    """The environment as one frozen object. Durations are in seconds unless the name says `_ms` or `_days`."""
+    """The settings, immutable. Durations are in seconds unless the name ends in `_ms` or `_days`."""
 
     model_config = SettingsConfigDict(
         frozen=True,
@@ -126,7 +126,7 @@ class Settings(BaseSettings):
     key_vault_url: str | None = Field(None, alias="KEY_VAULT_URL")
     provider_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field((), alias="PROVIDER_ALLOWED_HOSTS")
 
-    # Addresses of what people look at
+    # URLs and access
     metrics_base: str | None = Field(None, alias="METRICS_BASE")
     dagster_url: str = Field("http://127.0.0.1:3000", alias="COGO_DAGSTER_URL")
     web_hosts: Annotated[tuple[str, ...], NoDecode] = Field((), alias="COGO_WEB_HOSTS")
@@ -135,13 +135,11 @@ class Settings(BaseSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def _without_blanks(cls, given: Any) -> Any:
-        """A blank value means that the setting is not given, so that an override can take one away."""
+    def _drop_blanks(cls, given: Any) -> Any:
+        """Drop blank values, so that an override can unset a variable."""
         for name, value in given.items():
             if isinstance(value, str) and not is_storable(value):
-                raise ValueError(
-                    f"{name} is not text in UTF-8 without U+0000: correct it in the environment or in .env"
-                )
+                raise ValueError(f"{name} is not UTF-8 text without U+0000: correct it in the environment or in .env")
         return {name: value for name, value in given.items() if not isinstance(value, str) or value.strip()}
 
     @field_validator("home", "dagster_home", mode="after")
@@ -166,43 +164,43 @@ class Settings(BaseSettings):
 
     @field_validator("deadman_url", mode="after")
     @classmethod
-    def _web_address(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not _WEB_ADDRESS.match(value.get_secret_value()):
-            raise ValueError("it is not a web address: it begins with https:// or http:// and has no spaces")
+    def _check_web_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not _WEB_URL.match(value.get_secret_value()):
+            raise ValueError("it is not a URL: use one with https:// or http:// and without spaces")
         return value
 
     @field_validator("web_trusted_proxies", mode="after")
     @classmethod
-    def _networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
+    def _check_networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
         for network in networks:
             ip_network(network, strict=False)
         return networks
 
     @property
     def uses_embedded_database(self) -> bool:
-        """Whether nothing names a database of the user's own."""
+        """Whether no other database is configured."""
         return self.database_url is None and self.supabase_url is None
 
     @property
     def uses_rest(self) -> bool:
-        """Whether the queue is reached over a Supabase project's REST address: no Postgres address is given."""
+        """Whether the queue is accessed over the REST API of Supabase, because no connection string is set."""
         return self.database_url is None and self.supabase_url is not None
 
     def secret_values(self) -> tuple[str, ...]:
-        """Return every secret of these settings, to be hidden wherever it stands.
+        """Return all secrets of the settings, for redaction.
 
-        Passwords, paths and queries within secret addresses too, and the variables that gate commands are given.
+        Includes passwords, paths and queries of secret URLs, and the environment of gate commands.
         """
         given = [value.get_secret_value() for _, value in self if isinstance(value, SecretStr)]
-        passwords = [unquote(urlsplit(text).password or "") for text in given if _ADDRESS.match(text)]
+        passwords = [unquote(urlsplit(text).password or "") for text in given if _URL.match(text)]
         passwords += [found for text in given for found in _PASSWORD.findall(text)]
-        parts = [part for text in given if _WEB_ADDRESS.match(text) for part in secret_parts(text)]
+        parts = [part for text in given if _WEB_URL.match(text) for part in secret_parts(text)]
         keys = self.vault_keys.get_secret_value().replace(",", " ").split() if self.vault_keys else []
         values = (*given, *passwords, *parts, *keys, *_gate_values(self.gate_commands))
         return tuple(dict.fromkeys(value for value in values if value))
 
     @model_validator(mode="after")
-    def _supabase_whole(self) -> Self:
+    def _check_supabase(self) -> Self:
         if self.supabase_url and not self.supabase_service_role_key:
             raise ValueError(
                 "SUPABASE_URL is set but SUPABASE_SERVICE_ROLE_KEY is not: "
@@ -214,9 +212,9 @@ class Settings(BaseSettings):
 
 
 def secret_parts(address: str) -> list[str]:
-    """Return what of a webhook's address lets its holder post: the path and each value of the query, where it is long.
+    """Return the secret parts of a webhook URL: the path and the values of the query, if long enough.
 
-    A path of plain words, as /webhooks/alerts, is none: it would take these words out of every text.
+    A path without digits, such as /webhooks/alerts, is not secret: these words would be redacted in every text.
     """
     try:
         parts = urlsplit(address)
@@ -224,50 +222,50 @@ def secret_parts(address: str) -> list[str]:
         return []
     path = parts.path.strip("/")
     found = [path, path.rpartition("/")[2], *(value for _, value in parse_qsl(parts.query))]
-    return [part for part in found if len(part) >= 12 and any(letter.isdigit() for letter in part)]
+    return [part for part in found if len(part) >= 12 and any(character.isdigit() for character in part)]
 
 
 def _gate_values(commands: str | None) -> list[str]:
-    """Return the values of `env` in COGO_GATE_COMMANDS; a plain word or number is one only by a name such as TOKEN."""
+    """Return the secret values of `env` in COGO_GATE_COMMANDS; plain words and numbers only by names such as TOKEN."""
     try:
         repositories = json.loads(commands or "{}")
     except (ValueError, RecursionError):
-        return []  # whoever reads the commands says what is wrong with them
-    known = repositories.values() if isinstance(repositories, dict) else ()
-    variables = [one["env"] for one in known if isinstance(one, dict) and isinstance(one.get("env"), dict)]
+        return []  # reported when the commands are parsed
+    entries = repositories.values() if isinstance(repositories, dict) else ()
+    variables = [one["env"] for one in entries if isinstance(one, dict) and isinstance(one.get("env"), dict)]
     return [
         value
         for env in variables
         for name, value in env.items()
-        if isinstance(value, str) and (_SECRET_NAME.search(name) or not _PLAIN_WORD.fullmatch(value))
+        if isinstance(value, str) and (_SECRET_NAME.search(name) or not _PLAIN_VALUE.fullmatch(value))
     ]
 
 
 def load_settings(env_file: Path | None = None, **overrides: Any) -> Settings:
-    """Read the environment.
+    """Load the settings from the environment.
 
     Args:
-        env_file: A dotenv file whose values the environment overrides; read only if it exists.
-        overrides: Values by environment name that win over both, as `COGO_LEASE_SECONDS=5`.
+        env_file: A dotenv file with lower precedence than the environment; ignored if it does not exist.
+        overrides: Values by variable name with higher precedence, such as `COGO_LEASE_SECONDS=5`.
 
     Raises:
-        SettingsError: One sentence per wrong setting.
+        SettingsError: A setting is invalid; one message per setting.
     """
     try:
         return Settings(_env_file=env_file, **overrides)
     except ValidationError as error:
-        raise SettingsError(" ".join(_sentence(mistake) for mistake in mistakes(error))) from None
+        raise SettingsError(" ".join(_message(mistake) for mistake in mistakes(error))) from None
 
 
-def _sentence(mistake: Mistake) -> str:
+def _message(mistake: Mistake) -> str:
     if not mistake.place:
         return f"{mistake.reason}."
     name, given = mistake.place[0], mistake.given
     if name == "WORKER_MODE":
-        return f"WORKER_MODE must be db (the only mode there is), but it is {given!r}: set it to db or leave it out."
+        return f"WORKER_MODE must be db (the only mode), but it is {given!r}: set it to db or unset it."
     return f"{name} is {given!r}: {mistake.lowered}; correct it in the environment or in .env."
 
 
 def is_root() -> bool:
-    """Whether this process runs as root, which needs care with browsers and database servers."""
+    """Whether this process runs as root, as which browsers and database servers do not start normally."""
     return hasattr(os, "geteuid") and os.geteuid() == 0

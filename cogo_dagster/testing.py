@@ -1,4 +1,4 @@
-"""For the tests of executors: one job through an executor, without a database and without a worker process."""
+"""Helpers for tests of executors: run one job without a database and without a worker process."""
 
 import asyncio
 import hashlib
@@ -28,15 +28,15 @@ _LEASE: Final = uuid4()
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """How one attempt ended, as the worker would settle it.
+    """Outcome of one attempt, as the worker would settle it.
 
     Attributes:
         outcome: `succeeded`, `failed`, `snoozed` or `requeued`.
-        result: Of a success.
-        error: Why it failed or was put off; `error.retryable` says whether a failure is tried again.
-        delay_seconds: The wait that a failure or a snooze asks for.
-        run_seconds: How long `execute` ran.
-        artifacts: The files it left, whole, by name.
+        result: Result of a success.
+        error: Reason of a failure or snooze; a failure is retried if `error.retryable`.
+        delay_seconds: Requested delay before the next attempt.
+        run_seconds: Duration of `execute`.
+        artifacts: Content of the artifacts by name.
     """
 
     outcome: Outcome
@@ -57,19 +57,23 @@ def run_job(
     timeout_seconds: float | None = None,
     settings: Settings | None = None,
 ) -> RunOutcome:
-    """Run one attempt of one job: check the payload as at enqueue, start, execute, take the files, stop.
+    """Run one attempt of one job: validate the payload, start, execute, collect the artifacts, stop.
 
-    Endings are judged by the worker's own code: whatever the executor returns or raises becomes the outcome that it
-    becomes in production. Only what the database decides is left out, such as the status after a failure. Deadlines are
-    the executor's own; the worker's, which is ten seconds later, is not kept.
+    Results and exceptions of the executor become outcomes by the same code as in the worker. Decisions of the database
+    are not simulated, such as the status after a failure. The timeout is enforced by the executor only, not by the
+    worker, which cancels ten seconds later.
 
     Args:
-        executor: A class is built with a context without a database.
-        type: The job's; the executor's family by default.
-        settings: The environment's by default.
+        executor: An executor, or a class to build with a context without a database.
+        payload: Payload of the job.
+        type: Type of the job; the family of the executor by default.
+        attempt: Number of the attempt, from 1.
+        max_attempts: Maximum number of attempts.
+        timeout_seconds: Timeout of the job.
+        settings: Settings; read from the environment by default.
 
     Raises:
-        InvalidPayload: The payload would not be enqueued.
+        InvalidPayload: The payload is rejected by the executor.
         ExecutorUnavailable: The executor cannot start.
     """
     chosen = settings or load_settings()
@@ -104,7 +108,7 @@ async def _run(executor: Executor, job: Job, store: "InMemoryStore", secrets: Se
 def _uploaded(
     settlement: Settlement, workspace: Workspace, store: "InMemoryStore", secrets: Sequence[str]
 ) -> tuple[Settlement, dict[str, bytes]]:
-    """Take the files as an upload does; return what is settled, and the files."""
+    """Collect the artifacts as an upload does; return the settlement and the content of the artifacts."""
     artifacts: dict[str, bytes] = {}
     try:
         for one in checked_artifacts(settlement.artifacts, workspace.folder if workspace.used else None):
@@ -117,70 +121,72 @@ def _uploaded(
 
 
 class InMemoryStore(ArtifactStore):
-    """Artifacts in this process's memory, for tests of what reads and writes them."""
+    """An artifact store in memory, for tests."""
 
     def __init__(self) -> None:
         super().__init__(_MemoryObjects())
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _StoredBytes:
     content: bytes
     stored_at: float
 
 
 class _MemoryObjects:
-    """Objects in a dictionary; see `ObjectStore`."""
+    """Objects in memory; see `ObjectStore`."""
 
-    where = "The store in memory"
+    where = "The in-memory store"
 
     def __init__(self) -> None:
-        self._objects: dict[str, _Kept] = {}
+        self._objects: dict[str, _StoredBytes] = {}
 
     def close(self) -> None:
-        """There is nothing to close."""
+        """Do nothing."""
 
     def check(self) -> None:
-        """It always takes files."""
+        """Do nothing: the store is always usable."""
 
-    def put(self, name: str, file: LocalFile, content_type: str) -> StoredObject:  # noqa: ARG002 - the row keeps the type
-        """Keep a copy."""
+    def put(self, name: str, file: LocalFile, content_type: str) -> StoredObject:  # noqa: ARG002 - the type is stored in the row
+        """Store a copy."""
         content = b"".join(file.chunks())
-        self._objects[name] = _Kept(content, time.time())
+        self._objects[name] = _StoredBytes(content, time.time())
         return StoredObject(len(content), hashlib.sha256(content).hexdigest())
 
     def open(self, name: str) -> BinaryIO:
-        """Return the content as a file."""
+        """Return the content as a file object."""
         if name not in self._objects:
-            raise ArtifactNotFound(f"The artifact {name} cannot be read: it is not in the store in memory.")
+            raise ArtifactNotFound(f"The artifact {name} cannot be read: it is not in the in-memory store.")
         return io.BytesIO(self._objects[name].content)
 
     def delete(self, names: Sequence[str]) -> Mapping[str, ArtifactStoreError]:
-        """Forget objects."""
+        """Delete objects."""
         for name in names:
             self._objects.pop(name, None)
         return {}
 
     def address(self, names: Sequence[str]) -> str:
-        """Return an address that says where it is."""
+        """Return a `memory:` address."""
         return f"memory:{next((name for name in names if name in self._objects), names[0])}"
 
     def signed_url(self, name: str, expires_seconds: int, download_name: str | None) -> str | None:  # noqa: ARG002
-        """Return None: nothing outside of this process reaches it."""
+        """Return None: the store is not accessible from other processes."""
         return None
 
     def names(self, prefix: str, older_than_seconds: float) -> Iterator[str]:
-        """Yield the names that begin so, of objects stored so long ago."""
+        """Yield the names with a prefix of objects older than an age in seconds."""
         before = time.time() - older_than_seconds
-        yield from [name for name, kept in self._objects.items() if name.startswith(prefix) and kept.stored_at < before]
+        yield from [
+            name for name, stored in self._objects.items() if name.startswith(prefix) and stored.stored_at < before
+        ]
 
     def read_marker(self, name: str) -> bytes | None:
-        """Return an object's content."""
+        """Return the content of an object, or None."""
         return self._objects[name].content if name in self._objects else None
 
     def write_marker(self, name: str, content: bytes, *, replace: bool) -> bool:
-        """Keep a small object."""
+        """Store a small object; return False if it exists and `replace` is False."""
         if name in self._objects and not replace:
             return False
-        self._objects[name] = _Kept(content, time.time())
+        self._objects[name] = _StoredBytes(content, time.time())
         return True

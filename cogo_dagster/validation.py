@@ -1,29 +1,29 @@
-"""What is wrong with a document, as pydantic finds it, in sentences."""
+"""Formats validation errors of pydantic as messages."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-_MAX_SENTENCES: Final = 5
+_MAX_MESSAGES: Final = 5
 
 
 class Invalid(Protocol):
-    """An error of pydantic's, or of a framework that carries its findings."""
+    """A validation error of pydantic, or of a framework that wraps one."""
 
     def errors(self) -> Sequence[Any]:
-        """Return what is wrong, one mapping per place."""
+        """Return the errors, one mapping per location."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """One thing that is wrong.
+    """One validation error.
 
     Attributes:
-        kind: Pydantic's name of it, such as `missing`.
-        place: The keys that lead there.
-        reason: Why, without a full stop.
-        given: What stands there.
+        kind: Type of the error in pydantic, such as `missing`.
+        place: Path of keys to the value.
+        reason: Message, without a full stop.
+        given: The invalid value.
     """
 
     kind: str
@@ -33,36 +33,38 @@ class Mistake:
 
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> "Mistake":
-        """Read one of pydantic's findings; a check of our own says why in its own words."""
+        """Return the error of a mapping of pydantic, without the prefix of custom validators."""
         reason = str(found["msg"]).removeprefix("Value error, ").rstrip(".")
         return cls(found["type"], tuple(str(part) for part in found["loc"]), reason, found.get("input"))
 
     @property
     def path(self) -> str:
-        """The place as people write it."""
+        """Return the path joined by dots."""
         return ".".join(self.place)
 
     @property
     def lowered(self) -> str:
-        """The reason as the end of a sentence."""
+        """Return the reason starting with a lower-case letter."""
         return self.reason[:1].lower() + self.reason[1:]
 
-    def sentence(self, subject: str) -> str:
-        """Say it of a subject: `payload`."""
+    def message(self, subject: str) -> str:
+        """Return a message about a subject, such as `payload`."""
         if self.kind == "missing":
             return f"The {subject} has no {self.path}."
         if self.kind == "extra_forbidden":
-            return f"The {subject}'s {self.path} is not known."
+            return f"The {subject}'s {self.path} is unknown."
         return (
-            f"The {subject}'s {self.path}: {self.reason}." if self.place else f"The {subject} is wrong: {self.reason}."
+            f"The {subject}'s {self.path}: {self.reason}."
+            if self.place
+            else f"The {subject} is invalid: {self.reason}."
         )
 
 
 def mistakes(error: Invalid) -> list[Mistake]:
-    """Return all that is wrong."""
+    """Return all validation errors."""
     return [Mistake.of(found) for found in error.errors()]
 
 
-def sentences(error: Invalid, subject: str = "payload") -> str:
-    """Return one sentence per mistake, of the first five."""
-    return " ".join(mistake.sentence(subject) for mistake in mistakes(error)[:_MAX_SENTENCES])
+def validation_messages(error: Invalid, subject: str = "payload") -> str:
+    """Return one message per validation error, for at most five."""
+    return " ".join(mistake.message(subject) for mistake in mistakes(error)[:_MAX_MESSAGES])

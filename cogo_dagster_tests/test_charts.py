@@ -28,7 +28,7 @@ def line(
     standalone: bool = False,
 ) -> str:
     """Return a chart with one line of percentages."""
-    shapes = line_panel(Panel(title), labels, values, most=100, unit=" %", threshold=threshold)
+    shapes = line_panel(Panel(title), labels, values, maximum=100, unit=" %", threshold=threshold)
     return document([shapes], HEIGHT, title, described(labels, values, " %"), standalone=standalone)
 
 

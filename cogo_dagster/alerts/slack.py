@@ -20,7 +20,7 @@ from cogo_dagster.alerts.messages import Event, Message
 from cogo_dagster.alerts.notice import Entry, Link, Notice, cut_to, fitting, further_links, notice, utf16_units
 from cogo_dagster.alerts.receipt import DeliveryOutcome, Receipt, from_status
 from cogo_dagster.alerts.target import digest_of
-from cogo_dagster.net.webhooks import MAX_ANSWER_BYTES, Answer, PostFailed, Webhooks
+from cogo_dagster.net.webhooks import MAX_RESPONSE_BYTES, Answer, PostFailed, Webhooks
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.rates import Rate
 from cogo_dagster.settings import Settings
@@ -86,7 +86,7 @@ class SlackTarget:
             except (URLError, HTTPException, TimeoutError, OSError, ValueError) as error:
                 raise webhooks.failure(session, error) from None
             answer = Answer(response.status_code, {k.lower(): v for k, v in response.headers.items()}, response.body)
-            webhooks.refuse_proxys_own(session, answer.headers)
+            webhooks.check_origin(session, answer.headers)
         return read(answer)
 
 
@@ -181,5 +181,5 @@ class _Client(WebhookClient):
         proxies = ProxyHandler({"http": str(self.proxy), "https": str(self.proxy)})
         opener = build_opener(proxies, HTTPSHandler(context=self.ssl), _NoRedirect())
         with opener.open(req, timeout=self.timeout) as response:
-            body = response.read(MAX_ANSWER_BYTES).decode(errors="replace")
+            body = response.read(MAX_RESPONSE_BYTES).decode(errors="replace")
             return WebhookResponse(url=url, status_code=response.status, body=body, headers=dict(response.headers))

@@ -1,4 +1,4 @@
-"""Settings become objects here and nowhere else."""
+"""Builds the objects of the application from the settings; nothing else does."""
 
 from cogo_dagster.bootstrap.application import Application
 from cogo_dagster.bootstrap.database import (

@@ -1,4 +1,4 @@
-"""What the rims work with while the database is open: every service, built when it is first asked for."""
+"""The application: all services on an open database, each created at first use."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 from cogo_dagster.bootstrap.database import supabase_project, without_password
-from cogo_dagster.bootstrap.workers import able_executors, report_broken, warning, worker_options
+from cogo_dagster.bootstrap.workers import report_broken, usable_executors, warning, worker_options
 from cogo_dagster.executors.errors import ExecutorUnavailable
 from cogo_dagster.executors.registry import load_executors
 from cogo_dagster.links import week_links
@@ -25,8 +25,7 @@ from cogo_dagster.queue.worker.events import ignore
 from cogo_dagster.queue.worker.wakeup import ListenWakeup, NoWakeup, Wakeup
 from cogo_dagster.settings import Settings
 
-# The quality gate's numbers, the targets' libraries and the cryptography cost every command 0.1 s each, and few
-# commands need them.
+# Each of these takes 0.1 s to import, and few commands need them.
 if TYPE_CHECKING:
     from cogo_dagster.alerts.service import Alerts
     from cogo_dagster.providers.probes import ProbeResult
@@ -38,19 +37,18 @@ if TYPE_CHECKING:
     from cogo_dagster.vault.key_vault import KeyVault
 
 _POLLS_ONLY: Final = (
-    "A transaction pooler stands before the database, so enqueues cannot wake this worker: it polls. "
-    "For jobs to start at once, give COGO_DATABASE_URL the direct or session-mode address (port 5432 on Supabase)."
+    "COGO_DATABASE_URL is a transaction pooler: notifications do not arrive, and this worker polls. "
+    "For immediate starts of jobs set it to the direct or session-mode address (port 5432 on Supabase)."
 )
 
 
-@dataclass(frozen=True)  # no slots: services are kept in the instance's dictionary
+@dataclass(frozen=True)  # no slots: cached_property needs the instance dictionary
 class Application:
-    """What the rims work with while the database is open.
+    """All services on an open database.
 
     Attributes:
-        dsn: The queue's database, with its password: for connecting, not for showing. None where only REST keys are
-            given.
-        pooled: Whether a transaction pooler stands before it: no prepared statements, no LISTEN.
+        dsn: Connection string of the queue's database, with its password; None if the queue is accessed over REST.
+        pooled: Whether the connection uses a transaction pooler: no prepared statements, no LISTEN.
     """
 
     settings: Settings
@@ -62,44 +60,41 @@ class Application:
 
     @property
     def public_dsn(self) -> str:
-        """The database's address without its password; over REST, the project's."""
+        """Return the connection string without password, or the URL of the Supabase project."""
         return without_password(self.dsn) if self.dsn else str(self.settings.supabase_url)
 
     @cached_property
     def rates(self) -> RateLimits:
-        """What outside services allow."""
+        """Return the rate limits of external services."""
         return RateLimits(self.transport)
 
     @cached_property
     def vault(self) -> "KeyVault":
-        """The secrets of this environment (COGO_ENV)."""
+        """Return the vault of the environment COGO_ENV."""
         return self.vault_in(self.settings.env)
 
     def vault_in(self, environment: str) -> "KeyVault":
-        """Return the secrets of an environment; variables and the edge function speak for COGO_ENV only."""
+        """Return the vault of an environment; variables and the edge function apply to COGO_ENV only."""
         from cogo_dagster.vault.build import build_vault  # noqa: PLC0415
 
         return build_vault(self.transport, self.settings, environment)
 
     @cached_property
     def router(self) -> "Router":
-        """Chooses providers."""
+        """Return the router of providers."""
         from cogo_dagster.providers.router import build_router  # noqa: PLC0415
 
         return build_router(self.transport, self.settings)
 
     @cached_property
     def health(self) -> "HealthRecord":
-        """What probes of providers found."""
+        """Return the stored health of providers."""
         from cogo_dagster.providers.record import HealthRecord  # noqa: PLC0415
 
         return HealthRecord(self.transport)
 
     def probe_providers(self) -> "list[ProbeResult]":
-        """Ask every provider whether it is there, and keep what they say.
-
-        Those are the registered ones, and the outside services that the settings use.
-        """
+        """Probe all registered providers and the external services that the settings use, and store the results."""
         from cogo_dagster.providers.probes import probe_providers, service_targets, targets_of  # noqa: PLC0415
 
         targets = [*targets_of(self.router.providers()), *service_targets(self.settings)]
@@ -109,34 +104,34 @@ class Application:
 
     @cached_property
     def gates(self) -> "GateService":
-        """The quality gate's runs and numbers."""
+        """Return the service of the quality gate."""
         from cogo_dagster.quality.gates import GateService  # noqa: PLC0415
 
         return GateService.of(self.settings, self.transport, self.store)
 
     @cached_property
     def weeks(self) -> "Weeks":
-        """Sends finished weeks of the gate."""
+        """Return the service of weekly summaries."""
         from cogo_dagster.quality.weekly import Weeks  # noqa: PLC0415
 
         return Weeks(self.gates, self.queue, lambda: self.alerts, week_links(self.settings))
 
     @cached_property
     def alerts(self) -> "Alerts":
-        """What went wrong, and whom to tell."""
+        """Return the service of alerts."""
         from cogo_dagster.alerts.service import Alerts  # noqa: PLC0415
 
         return Alerts(self.transport, self.settings, self.vault.get)
 
     @cached_property
     def stats(self) -> "QueueNumbers":
-        """The queue's numbers."""
+        """Return the statistics of the queue."""
         from cogo_dagster.queue.stats import QueueNumbers  # noqa: PLC0415
 
         return QueueNumbers(self.transport)
 
     def address_of(self, artifact: ArtifactRow) -> str | None:
-        """Return where a person finds an artifact's file; None for a row of an older system that does not say."""
+        """Return the address of an artifact; None for a row of an older system without a storage key."""
         return self.store.address(artifact.storage_key) if artifact.storage_key else None
 
     def perform(
@@ -148,11 +143,11 @@ class Application:
         items: Sequence[Mapping[str, Json]] | None = None,
         on_batch: Progress = ignore_progress,
     ) -> Totals:
-        """Do a bulk operation to all rows that match, or to these items of a plan.
+        """Run a bulk operation on all matching rows, or on the items of a plan.
 
         Raises:
             QueueError: See `queue.bulk`.
-            ArtifactStoreError: The rows are marked, but some objects could not be deleted; the sweeper tries again.
+            ArtifactStoreError: The rows are updated, but some objects could not be deleted; a later sweep deletes them.
         """
         if items is None:
             totals = perform(self.queue, operation, actor, limit=limit, on_batch=on_batch)
@@ -164,21 +159,21 @@ class Application:
 
     @property
     def executor_context(self) -> ExecutorContext:
-        """What executors are built with."""
+        """Return the context with which executors are built."""
         return ExecutorContext(self.settings, self.queue, self.store)
 
     def executor(self, family: str) -> Executor:
         """Build the executor of one family.
 
         Raises:
-            ExecutorUnavailable: Nothing installed here runs it.
+            ExecutorUnavailable: No installed executor runs the family.
         """
         loaded = load_executors(self.executor_context)
         for executor in loaded.executors:
             if executor.family == family:
                 return executor
         raise ExecutorUnavailable(
-            loaded.broken.get(family, f"Nothing here runs jobs of the family {family}: install its executor.")
+            loaded.broken.get(family, f"No executor of the family {family} is installed: install its package.")
         )
 
     def worker(
@@ -190,19 +185,22 @@ class Application:
         dagster_run_id: str | None = None,
         last_resort: Callable[[str], None] | None = None,
     ) -> Worker:
-        """Build one worker start.
+        """Build a worker.
 
         Args:
-            executors: Instead of those installed here that lack no setting.
-            last_resort: Ends a process whose event loop is blocked for good; see `Worker`.
+            observer: Called with the events of the worker.
+            options: Options; from the settings by default.
+            executors: Executors to use; all installed ones without a missing setting by default.
+            dagster_run_id: ID of the Dagster run that the worker belongs to.
+            last_resort: Ends a process whose event loop is blocked forever; see `Worker`.
 
         Raises:
-            ExecutorUnavailable: Every one of them lacks a setting.
+            ExecutorUnavailable: All executors lack a setting.
         """
         if executors is None:
             loaded = load_executors(self.executor_context)
             report_broken(loaded, self.settings, self.transport, observer)
-            executors = able_executors(loaded)
+            executors = usable_executors(loaded)
         identity = WorkerIdentity(self.settings.worker_id, uuid4(), self.settings.executor_id, dagster_run_id)
         return Worker(
             self.queue,
@@ -217,8 +215,8 @@ class Application:
 
     def _wakeup(self, observer: Observer) -> Wakeup:
         if self.dsn is None:
-            from cogo_dagster.queue.supabase.wakeup import RealtimeWakeup  # noqa: PLC0415 - a websocket client
+            from cogo_dagster.queue.supabase.wakeup import RealtimeWakeup  # noqa: PLC0415 - imports a websocket client
 
             project = supabase_project(self.settings)
-            return RealtimeWakeup(project, self.queue.send_wakeup, lambda sentence: observer(warning(sentence)))
+            return RealtimeWakeup(project, self.queue.send_wakeup, lambda message: observer(warning(message)))
         return NoWakeup(lambda: observer(warning(_POLLS_ONLY))) if self.pooled else ListenWakeup(self.dsn)

@@ -1,4 +1,4 @@
-"""The folder that DAGSTER_HOME names, by default the one with the project's own dagster.yaml."""
+"""The folder DAGSTER_HOME, by default the one with the dagster.yaml of the project."""
 
 from pathlib import Path
 from typing import Final
@@ -6,23 +6,23 @@ from typing import Final
 from cogo_dagster.settings import PROJECT_ROOT, Settings, is_checkout
 
 INSTALLED: Final = Path(__file__).resolve().parent.parent / "_project"
-"""Where the wheel carries dagster.yaml and workspace.yaml."""
+"""Folder of dagster.yaml and workspace.yaml in the wheel."""
 
 
 def dagster_home(settings: Settings) -> Path:
-    """Return DAGSTER_HOME; `dagster_files` if it is not set.
+    """Return DAGSTER_HOME, or `dagster_files` if it is not set.
 
     Raises:
-        OSError: It cannot be made.
+        OSError: The folder cannot be created.
     """
     return settings.dagster_home or dagster_files(settings)
 
 
 def dagster_files(settings: Settings) -> Path:
-    """Return the folder with our dagster.yaml and workspace.yaml: the checkout, else one made below COGO_HOME.
+    """Return the folder of dagster.yaml and workspace.yaml: the checkout, or else one created in COGO_HOME.
 
     Raises:
-        OSError: It cannot be made.
+        OSError: The folder cannot be created.
     """
     if is_checkout():
         return PROJECT_ROOT

@@ -1,4 +1,4 @@
-"""Which database the settings choose, and how it is reached."""
+"""Selects the database by the settings."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def open_database(settings: Settings, *, keep: bool = False) -> Iterator[str]:
-    """Yield the DSN of the queue's database, started if it is the embedded one, at this release's schema."""
+    """Yield the connection string of the queue's database; starts and migrates an embedded one, checks others."""
     if settings.uses_embedded_database:
         with embedded_server(settings).running(keep=keep) as server:
             dsn = server.dsn()
@@ -30,56 +30,56 @@ def open_database(settings: Settings, *, keep: bool = False) -> Iterator[str]:
 
 
 def own_dsn(settings: Settings) -> str:
-    """Return the DSN of the user's own database.
+    """Return COGO_DATABASE_URL.
 
     Raises:
-        SettingsError: Only REST keys are given, and what is asked needs a connection.
+        SettingsError: It is not set, so that the database is accessible over REST only.
     """
     if settings.database_url is None:
         raise SettingsError(
-            "SUPABASE_URL gives a REST address and no connection: set COGO_DATABASE_URL to the project's Postgres "
-            "connection string for this."
+            "This needs a connection to the database, which SUPABASE_URL does not give: set COGO_DATABASE_URL to the "
+            "Postgres connection string of the project."
         )
     return settings.database_url.get_secret_value()
 
 
 def embedded_server(settings: Settings) -> EmbeddedServer:
-    """Return the launcher of the embedded database; starts nothing."""
+    """Return the embedded server without starting it."""
     return EmbeddedServer(settings.home)
 
 
 def dagster_storage_url(settings: Settings) -> str:
-    """Return the SQLAlchemy address of Dagster's own storage: DAGSTER_POSTGRES_URL, else the embedded server.
+    """Return the SQLAlchemy URL of Dagster's storage: DAGSTER_POSTGRES_URL, or the embedded server.
 
-    The driver is named, because SQLAlchemy 2.1 takes psycopg 3 for a bare `postgresql://`, whose NOTIFY with a
-    bound parameter fails on the first event of every run.
+    The URL names the driver, because SQLAlchemy 2.1 uses psycopg 3 for `postgresql://`, with which Dagster's NOTIFY
+    with a bound parameter fails at the first event of every run.
 
     Raises:
-        SettingsError: DAGSTER_POSTGRES_URL is no Postgres URL.
+        SettingsError: DAGSTER_POSTGRES_URL is not a Postgres URL.
     """
     if settings.dagster_postgres_url is None:
         return embedded_server(settings).dsn("dagster", scheme="postgresql+psycopg2")
     scheme, _, rest = settings.dagster_postgres_url.get_secret_value().partition("://")
     if not rest or scheme.partition("+")[0] not in ("postgres", "postgresql"):
         raise SettingsError(
-            "DAGSTER_POSTGRES_URL is not a Postgres URL: write it as postgresql://user:password@host:5432/dagster."
+            "DAGSTER_POSTGRES_URL is not a Postgres URL: use postgresql://user:password@host:5432/dagster."
         )
     return f"postgresql+psycopg2://{rest}"
 
 
 def supabase_project(settings: Settings) -> "Project":
-    """Return the project whose address and key are given."""
-    from cogo_dagster.queue.supabase.project import checked_project  # noqa: PLC0415 - an HTTP client nobody else needs
+    """Return the Supabase project of the settings."""
+    from cogo_dagster.queue.supabase.project import checked_project  # noqa: PLC0415 - imports an HTTP client
 
     key = settings.supabase_service_role_key
     return checked_project(str(settings.supabase_url), key.get_secret_value() if key else "")
 
 
 def without_password(dsn: str) -> str:
-    """Return a database address that may be shown."""
+    """Return a connection string without password, for output."""
     parts = urlsplit(dsn)
     if not parts.scheme:
-        words = conninfo_to_dict(dsn)
-        return make_conninfo("", **{name: value for name, value in words.items() if "password" not in name})
+        parameters = conninfo_to_dict(dsn)
+        return make_conninfo("", **{name: value for name, value in parameters.items() if "password" not in name})
     user, at, host = parts.netloc.rpartition("@")
     return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}{at}{host}", query=""))

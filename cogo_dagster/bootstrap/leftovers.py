@@ -1,4 +1,4 @@
-"""Everything that this installation has written on this machine, to be listed and removed."""
+"""Lists and deletes all data of this installation on this machine."""
 
 import shutil
 from dataclasses import dataclass
@@ -12,19 +12,19 @@ from cogo_dagster.settings import PROJECT_ROOT, Settings, is_checkout
 
 _IN_HOME: Final = {
     "postgres": "the embedded database",
-    "artifacts": "files that jobs left",
-    "dagster": "Dagster's logs and files",
-    "browsers": "a browser that was downloaded",
-    "install": "the log of installations",
-    "npm": "packages that the tests fetched",
-    "sdist": "a source archive that the tests fetched",
+    "artifacts": "artifacts of jobs",
+    "dagster": "logs and files of Dagster",
+    "browsers": "a downloaded browser",
+    "install": "logs of installations",
+    "npm": "packages downloaded by tests",
+    "sdist": "a source archive downloaded by tests",
 }
 _IN_PROJECT: Final = ("logs", ".logs_queue", ".telemetry", ".nux")
 
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """A folder, with what is in it and how large that is."""
+    """A folder, with a description and its size."""
 
     path: Path
     what: str
@@ -32,12 +32,12 @@ class Leftover:
 
 
 def leftovers(settings: Settings) -> list[Leftover]:
-    """List what there is, removing nothing. Other programs' folders, as Playwright's cache, are not ours."""
+    """Return the existing folders. Folders of other programs, such as Playwright's cache, are not included."""
     files = ServerFiles(settings.home / "postgres")
-    places = places_of(files)
+    data_folders = places_of(files)
     found = [(settings.home / name, what) for name, what in _IN_HOME.items()]
-    found += [(place, "data of an embedded database") for place in places]
-    found += [(path, "a copy of PostgreSQL's programs") for path in copies_of_programs(places)]
+    found += [(folder, "data of an embedded database") for folder in data_folders]
+    found += [(path, "a copy of the binaries of PostgreSQL") for path in copies_of_programs(data_folders)]
     if is_checkout():
         found += [(PROJECT_ROOT / name, "written by Dagster") for name in _IN_PROJECT]
     found += [(path, "crash reports of a browser") for path in _crash_reports()]
@@ -45,11 +45,11 @@ def leftovers(settings: Settings) -> list[Leftover]:
 
 
 def remove(settings: Settings, found: list[Leftover]) -> None:
-    """Stop the embedded server, and delete what was found.
+    """Stop the embedded server, and delete the folders.
 
     Raises:
-        DatabaseUnavailable: The server does not stop, or others use it.
-        OSError: Something cannot be deleted.
+        DatabaseUnavailable: The server does not stop, or is in use.
+        OSError: A folder cannot be deleted.
     """
     server = embedded_server(settings)
     server.check_unused()
@@ -61,7 +61,7 @@ def remove(settings: Settings, found: list[Leftover]) -> None:
 
 
 def _crash_reports() -> list[Path]:
-    """Return Chromium's folder of the account where it holds nothing else: earlier releases made it."""
+    """Return the Chromium folder of the account if it has only crash reports, as created by earlier releases."""
     folder = Path("~/.config/chromium").expanduser()
     names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     return [folder] if names and names <= {"Crash Reports"} else []

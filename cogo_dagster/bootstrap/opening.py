@@ -1,4 +1,4 @@
-"""Opens the database that the settings choose, with what stands on it."""
+"""Opens the database that the settings select, and the services on it."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 @contextmanager
 def open_application(settings: Settings, *, keep_database: bool = False) -> Iterator[Application]:
-    """Open the database that the settings choose, migrated, and what stands on it; close it at the end.
+    """Open the database that the settings select, and the services on it; close them at the end.
 
     Args:
         settings: From `load_settings`.
-        keep_database: Leave the embedded server running when we are its last user.
+        keep_database: Keep the embedded server running after its last user.
 
     Raises:
-        SettingsError: The settings choose a database this release cannot use.
-        QueueError: The database cannot be reached, or is not migrated.
+        SettingsError: The settings are inconsistent.
+        QueueError: The database is unreachable, or not migrated.
     """
     with ExitStack() as stack:
         if settings.uses_rest:
@@ -45,22 +45,22 @@ def open_application(settings: Settings, *, keep_database: bool = False) -> Iter
 
 @contextmanager
 def open_queue(settings: Settings | None = None) -> Iterator[Queue]:
-    """Open the queue that the settings choose, for enqueueing and looking from Python; close it at the end.
+    """Open the queue that the settings select, to enqueue and read jobs from Python; close it at the end.
 
     Args:
-        settings: Those of the environment and of `.env` by default.
+        settings: Settings; read from the environment by default.
 
     Raises:
-        SettingsError: The settings choose a database this release cannot use.
-        QueueError: The database cannot be reached, or is not migrated.
+        SettingsError: The settings are inconsistent.
+        QueueError: The database is unreachable, or not migrated.
     """
     with open_application(settings or load_settings()) as application:
         yield application.queue
 
 
 def _over_rest(settings: Settings, stack: ExitStack) -> Application:
-    """Open the queue over a Supabase project's REST address."""
-    # supabase-py takes two seconds to import, which nobody else should pay.
+    """Open the queue over the REST API of a Supabase project."""
+    # supabase-py takes two seconds to import.
     from cogo_dagster.queue.transports.supabase import MIGRATE, SupabaseTransport  # noqa: PLC0415
 
     transport = SupabaseTransport(supabase_project(settings))
@@ -72,13 +72,13 @@ def _over_rest(settings: Settings, stack: ExitStack) -> Application:
 
 
 def _apply_limits(settings: Settings, queue: Queue) -> None:
-    """Write down a limit that the settings name, since the database holds it for all who enqueue."""
+    """Store the payload limit of the settings, if set, in the database, where it applies to all clients."""
     if settings.max_payload_bytes is not None:
         queue.set_payload_limit(settings.max_payload_bytes)
 
 
 def _store(settings: Settings, queue: Queue, stack: ExitStack) -> ArtifactStore:
-    """Return where artifacts go: the project's Storage where its keys are given, else a folder."""
+    """Return the artifact store: Supabase Storage if configured, or else a folder."""
     store = _store_of(settings)
     store.bind(queue.transport)
     stack.callback(store.close)
@@ -88,7 +88,7 @@ def _store(settings: Settings, queue: Queue, stack: ExitStack) -> ArtifactStore:
 def _store_of(settings: Settings) -> ArtifactStore:
     if settings.supabase_url is None:
         return FolderStore(settings.home / "artifacts")
-    from cogo_dagster.queue.supabase.store import SupabaseStore  # noqa: PLC0415 - an HTTP client nobody else needs
+    from cogo_dagster.queue.supabase.store import SupabaseStore  # noqa: PLC0415 - imports an HTTP client
 
     return SupabaseStore(
         supabase_project(settings), settings.artifact_bucket, create_bucket=settings.artifact_bucket_create
@@ -98,15 +98,16 @@ def _store_of(settings: Settings) -> ArtifactStore:
 def alert_loop(
     settings: Settings, alerts: "Callable[[], Alerts]", say: Callable[[str], None], pause_seconds: float = 10
 ) -> "AlertLoop":
-    """Return deliveries again and again, for a process that opens the database when it is first needed.
+    """Return a loop of deliveries, for a process that opens the database at first use.
 
     Args:
-        alerts: Opens the database where that is due, and returns what delivers; called for each pass.
-        say: Where a sentence about trouble goes.
-        pause_seconds: Between two passes.
+        settings: Settings with the targets.
+        alerts: Returns the service of alerts, and opens the database if necessary; called in each iteration.
+        say: Called with messages about errors.
+        pause_seconds: Delay between iterations.
 
     Raises:
-        SettingsError: A target is not configured right.
+        SettingsError: A target is not configured correctly.
     """
     from cogo_dagster.alerts.loop import AlertLoop  # noqa: PLC0415
 
@@ -117,7 +118,7 @@ def alert_loop(
 
 
 def alerts_without_database(settings: Settings) -> "Alerts":
-    """Return what can tell targets that the database is away, which is all it can do."""
+    """Return the service of alerts without a database, which can only report that the database is unreachable."""
     from cogo_dagster.alerts.service import Alerts  # noqa: PLC0415
 
     return Alerts(NoDatabase(), settings, lambda _: None)

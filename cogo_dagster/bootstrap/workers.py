@@ -1,4 +1,4 @@
-"""Settings become a worker: its executors, its options, and what wakes it."""
+"""Builds executors and options of a worker from the settings."""
 
 import contextlib
 from typing import Final
@@ -15,11 +15,11 @@ from cogo_dagster.settings import Settings
 _POLL_SECONDS: Final = 2
 _REST_POLL_SECONDS: Final = 3
 _REST_WOKEN_POLL_SECONDS: Final = 20
-"""A request costs more than a statement; a job that becomes due with time, as a retry does, may wait as long."""
+"""Requests are more expensive than statements; jobs that become due later, such as retries, may wait as long."""
 
 
 def worker_options(settings: Settings) -> WorkerOptions:
-    """Return how a worker works by these settings."""
+    """Return the options of a worker."""
     return WorkerOptions(
         concurrency=settings.concurrency,
         lease_seconds=settings.lease_seconds,
@@ -33,39 +33,39 @@ def worker_options(settings: Settings) -> WorkerOptions:
     )
 
 
-def able_executors(loaded: Loaded) -> list[Executor]:
-    """Return the executors that lack no setting here.
+def usable_executors(loaded: Loaded) -> list[Executor]:
+    """Return the executors without a missing setting.
 
     Raises:
-        ExecutorUnavailable: There is none, although some are installed.
+        ExecutorUnavailable: All installed executors are unusable.
     """
-    able = [executor for executor in loaded.executors if not executor.lacks]
-    if loaded.executors and not able:
-        raise ExecutorUnavailable(f"This machine can run no jobs at all: set {', '.join(loaded.lacking.values())}.")
-    if not able and loaded.broken:
-        raise ExecutorUnavailable(f"This machine can run no jobs at all. {' '.join(loaded.broken.values())}")
-    return able
+    usable = [executor for executor in loaded.executors if not executor.lacks]
+    if loaded.executors and not usable:
+        raise ExecutorUnavailable(f"No executor is usable: set {', '.join(loaded.lacking.values())}.")
+    if not usable and loaded.broken:
+        raise ExecutorUnavailable(f"No executor is usable. {' '.join(loaded.broken.values())}")
+    return usable
 
 
 def report_broken(loaded: Loaded, settings: Settings, transport: Transport, observer: Observer) -> None:
-    """Say which executors cannot be loaded: in the worker's log, and as conditions that become alerts."""
-    for sentence in loaded.broken.values():
-        observer(warning(f"{sentence} Its jobs are left to other workers."))
+    """Report executors that cannot be loaded, as warnings of the worker and as conditions for alerts."""
+    for message in loaded.broken.values():
+        observer(warning(f"{message} This worker does not claim its jobs."))
     worker_id = settings.worker_id
     conditions = [
         {
             "kind": "executor_unavailable",
             "subject": f"{family} on {worker_id}",
             "title": f"Worker {worker_id} cannot load the executor {family}",
-            "error_message": redact(sentence, settings.secret_values()),
+            "error_message": redact(message, settings.secret_values()),
         }
-        for family, sentence in loaded.broken.items()
+        for family, message in loaded.broken.items()
     ]
     with contextlib.suppress(QueueError):  # the worker works without the alert
-        # Not over `alerts`, whose libraries cost every start 0.2 s.
+        # Called directly, because importing `alerts` takes 0.2 s.
         transport.call("report_conditions", {"scope": f"worker {worker_id}", "conditions": conditions})
 
 
-def warning(sentence: str) -> WorkerEvent:
-    """Return a sentence as an event of the worker."""
-    return WorkerEvent(EventKind.WARNING, Stage.CLAIM, text=sentence)
+def warning(message: str) -> WorkerEvent:
+    """Return a message as a warning event of the worker."""
+    return WorkerEvent(EventKind.WARNING, Stage.CLAIM, text=message)

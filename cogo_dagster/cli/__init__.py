@@ -1,6 +1,6 @@
-"""The terminal's rim: commands read options, call what bootstrap built, and report. They decide nothing.
+"""Entry points of the command line: commands read options, call the services that bootstrap builds, and print reports.
 
-One module per noun; `app` lists them and imports only the one that is called.
+There is one module per noun; `app` lists the modules and imports only the one whose command is called.
 """
 
 from cogo_dagster.cli.app import main

@@ -1,4 +1,4 @@
-"""`cogo alerts`: what went wrong, who was told, and whether they can be."""
+"""`cogo alerts`: show, deliver, silence and replay alerts, and check their targets."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -21,11 +21,11 @@ from cogo_dagster.queue.errors import QueueError
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.rows.alerts import AlertRow, AlertTarget
 
-app = group("Show alerts, deliver them, silence them, and test where they go.")
+app = group("Show, deliver and silence alerts, and test the targets.")
 
 
 class AlertStatus(StrEnum):
-    """Where an alert is in its life."""
+    """Status of an alert."""
 
     FIRING = "firing"
     RESOLVED = "resolved"
@@ -33,7 +33,7 @@ class AlertStatus(StrEnum):
 
 
 class DeliveryStatus(StrEnum):
-    """Where a delivery is in its life."""
+    """Status of a delivery."""
 
     PENDING = "pending"
     DELIVERED = "delivered"
@@ -42,7 +42,7 @@ class DeliveryStatus(StrEnum):
 
 
 class TargetName(StrEnum):
-    """Where messages go, as WEBHOOK_TYPE names it."""
+    """A value of WEBHOOK_TYPE."""
 
     SLACK = "slack"
     GOOGLECHAT = "googlechat"
@@ -50,17 +50,19 @@ class TargetName(StrEnum):
     HTTP = "http"
 
 
-_NO_TARGETS: Final = "WEBHOOK_TYPE is not set: alerts are recorded, and sent to nobody."
-_Fingerprint = Annotated[str | None, typer.Option(help="Only of this cause.")]
+_NO_TARGETS: Final = "WEBHOOK_TYPE is not set: alerts are recorded but not delivered."
+_Fingerprint = Annotated[str | None, typer.Option(help="Only alerts with this fingerprint.")]
 _Kind = Annotated[
     str | None,
-    typer.Option(help="job_failed, run_failed, gate_failed, worker_dead, provider_unreachable, schedule_missed …"),
+    typer.Option(
+        help="Kind: job_failed, run_failed, gate_failed, worker_dead, provider_unreachable, schedule_missed …"
+    ),
 ]
 
 
 def _state(alert: AlertRow) -> str:
-    held = "silenced" if alert.silenced else "held back" if alert.inhibited else ""
-    return f"{alert.status}, {held}" if held else alert.status
+    suppressed = "silenced" if alert.silenced else "inhibited" if alert.inhibited else ""
+    return f"{alert.status}, {suppressed}" if suppressed else alert.status
 
 
 def _deliveries(alert: AlertRow) -> str:
@@ -82,22 +84,22 @@ _ALERTS: Final = (
     column("first", "first_seen_at", distance, whole=True),
     column("last", "last_seen_at", distance, whole=True),
     column("title"),
-    Column("told", _deliveries),
+    Column("deliveries", _deliveries),
     column("error", "error_message"),
 )
 
 
-@lists(app, _ALERTS, "No such alerts.", name="list")
+@lists(app, _ALERTS, "No matching alerts.", name="list")
 def list_(
     application: Application,
     *,
-    status: Annotated[AlertStatus | None, typer.Option(help="Only in this state.")] = None,
+    status: Annotated[AlertStatus | None, typer.Option(help="Only this status.")] = None,
     kind: _Kind = None,
     fingerprint: _Fingerprint = None,
     since_seconds: Since = None,
     limit: Limit = 50,
 ) -> list[Row]:
-    """Show alerts, those seen last first, with what each target was told."""
+    """Show alerts and their deliveries, most recently seen first."""
     return application.alerts.list_alerts(
         status=status, kind=kind, fingerprint=fingerprint, since_seconds=since_seconds, max_alerts=limit
     )
@@ -109,22 +111,22 @@ _DELIVERIES: Final = (
     column("status", whole=True),
     column("event", whole=True),
     column("attempts", whole=True),
-    column("told", "announced_at", distance, whole=True),
-    column("next try", "next_attempt_at", distance, whole=True),
+    column("sent", "announced_at", distance, whole=True),
+    column("next attempt", "next_attempt_at", distance, whole=True),
     column("title"),
     column("error", show=_error),
 )
 
 
-@lists(app, _DELIVERIES, "No such deliveries.")
+@lists(app, _DELIVERIES, "No matching deliveries.")
 def deliveries(
     application: Application,
     *,
-    target: Annotated[TargetName | None, typer.Option(help="Only to this target.")] = None,
-    status: Annotated[DeliveryStatus | None, typer.Option(help="Only in this state.")] = None,
+    target: Annotated[TargetName | None, typer.Option(help="Only this target.")] = None,
+    status: Annotated[DeliveryStatus | None, typer.Option(help="Only this status.")] = None,
     limit: Limit = 50,
 ) -> list[Row]:
-    """Show what each target was told, is to be told, and could not be told."""
+    """Show deliveries: pending, delivered, dead and skipped."""
     return application.alerts.list_deliveries(target=target, status=status, max_deliveries=limit)
 
 
@@ -135,14 +137,14 @@ _HEALTH: Final = (
     column("pending", whole=True),
     column("dead", whole=True),
     column("last success", "last_success_at", distance, whole=True),
-    column("next try", "retry_at", distance, whole=True),
+    column("next attempt", "retry_at", distance, whole=True),
     column("last error", "last_error", _error),
 )
 
 
 @command(app)
 def health(application: Application) -> Report:
-    """Show how each target does."""
+    """Show the health of each target."""
     answer = application.alerts.target_health()
     return Report(answer, lambda: print_table(answer.targets, _HEALTH, when_empty=_NO_TARGETS))
 
@@ -150,21 +152,21 @@ def health(application: Application) -> Report:
 @command(app)
 def deliver(
     max_seconds: Annotated[
-        float, typer.Option("--for", parser=seconds_of, metavar="DURATION", help="End after so long.")
+        float, typer.Option("--for", parser=seconds_of, metavar="DURATION", help="Stop after this time.")
     ] = 45,
 ) -> Report:
-    """Turn what went wrong into alerts and deliver what is due, once; exits with 1 if a message did not arrive."""
+    """Raise alerts for new failures and deliver due messages once; exit with 1 if a delivery failed."""
     settings = read_settings()
     try:
         with open_application(settings) as application:
             report = application.alerts.deliver(max_seconds)
     except QueueError as error:
         if is_away(error):
-            told = alerts_without_database(settings).outage_watch().away(error, grace_seconds=0)
-            _say_told(told)
+            receipts = alerts_without_database(settings).outage_watch().away(error, grace_seconds=0)
+            _print_receipts(receipts)
         raise
     promoted = sum(report.promoted.values())
-    lines = [f"{promoted} new failures; {report.delivered} messages delivered, {report.failed} not."]
+    lines = [f"{promoted} new failures; {report.delivered} messages delivered, {report.failed} failed."]
     lines += [f"{one.target}: {one.receipt.sentence}" for one in report.attempts if one.receipt.sentence]
     if not settings.webhook_types:
         lines.append(_NO_TARGETS)
@@ -174,9 +176,9 @@ def deliver(
 @command(app)
 def test(
     application: Application,
-    target: Annotated[TargetName | None, typer.Argument(help="This one; all that are set up if left out.")] = None,
+    target: Annotated[TargetName | None, typer.Argument(help="Target to test; all by default.")] = None,
 ) -> Report:
-    """Send a test message now, and say what became of it."""
+    """Send a test message to each target and report whether it was delivered."""
     receipts = application.alerts.test(target)
     return Report(
         [_receipt_row(name, receipt) for name, receipt in receipts.items()],
@@ -190,16 +192,16 @@ def silence(
     application: Application,
     *,
     duration_seconds: Annotated[
-        float, typer.Option("--for", parser=seconds_of, metavar="DURATION", help="Until then: 2h, 1d; 30 days at most.")
+        float, typer.Option("--for", parser=seconds_of, metavar="DURATION", help="Duration: 2h, 1d; at most 30 days.")
     ],
     fingerprint: _Fingerprint = None,
     kind: _Kind = None,
     subject_prefix: Annotated[
-        str | None, typer.Option("--subject", help="Only about what begins so: a type of job, a worker, a branch.")
+        str | None, typer.Option("--subject", help="Only subjects with this prefix: a job type, a worker, a branch.")
     ] = None,
-    reason: Annotated[str | None, typer.Option(help="Why, for whoever wonders.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Reason, shown in `cogo alerts silences`.")] = None,
 ) -> Report:
-    """Tell nobody of certain alerts for a while; they are counted, and told afterwards if they still stand."""
+    """Stop deliveries of matching alerts for a while; those still firing at the end are delivered then."""
     answer = application.alerts.silence(
         author=actor(),
         duration_seconds=duration_seconds,
@@ -208,20 +210,18 @@ def silence(
         subject_prefix=subject_prefix,
         reason=reason,
     )
-    sentence = f"Silenced until {answer.ends_at} ({answer.alerts} that fire now): {answer.silence_id}."
-    return Report(answer, sentence)
+    message = f"Silence {answer.silence_id} created until {answer.ends_at}; firing alerts that match: {answer.alerts}."
+    return Report(answer, message)
 
 
 @command(app)
 def unsilence(
     application: Application,
-    silence_id: Annotated[UUID, typer.Argument(help="As `cogo alerts silences` shows it.")],
+    silence_id: Annotated[UUID, typer.Argument(help="ID of the silence, from `cogo alerts silences`.")],
 ) -> Report:
-    """End a silence before its time."""
+    """End a silence early."""
     answer = application.alerts.end_silence(silence_id, actor())
-    return Report(
-        answer, "The silence is over." if answer.changed else "There is no such silence, or it was over already."
-    )
+    return Report(answer, "Silence ended." if answer.changed else "Silence not found, or it has already ended.")
 
 
 _SILENCES: Final = (
@@ -235,32 +235,30 @@ _SILENCES: Final = (
 )
 
 
-@lists(app, _SILENCES, "Nothing is silenced.")
+@lists(app, _SILENCES, "No active silences.")
 def silences(
     application: Application,
-    everything: Annotated[bool, typer.Option("--all", help="Also those that are over.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Include ended silences.")] = False,
 ) -> list[Row]:
-    """Show silences, who made them and until when."""
+    """Show silences with their author and end."""
     return application.alerts.list_silences(active_only=not everything)
 
 
 @command(app)
 def replay(
     application: Application,
-    target: Annotated[TargetName | None, typer.Argument(help="Only what did not reach this target.")] = None,
-    alert_id: Annotated[UUID | None, typer.Option("--alert", help="Only of this alert.")] = None,
+    target: Annotated[TargetName | None, typer.Argument(help="Only deliveries to this target.")] = None,
+    alert_id: Annotated[UUID | None, typer.Option("--alert", help="Only deliveries of this alert.")] = None,
 ) -> Report:
-    """Let dead deliveries be tried again, and enable targets that were switched off."""
+    """Schedule dead deliveries again, and enable targets that were disabled."""
     answer = application.alerts.replay(actor(), target=target, alert_id=alert_id)
-    return Report(
-        answer, f"{answer['changed']} dead deliveries will be tried again; `cogo alerts deliver` does it now."
-    )
+    return Report(answer, f"Rescheduled {answer['changed']} dead deliveries; `cogo alerts deliver` sends them now.")
 
 
 def _receipt_row(name: str, receipt: Receipt) -> dict[str, Any]:
     return {"target": name, "delivered": receipt.outcome is DeliveryOutcome.DELIVERED, "error": receipt.error()}
 
 
-def _say_told(told: Mapping[str, Receipt]) -> None:
-    for name, receipt in told.items():
-        typer.echo(f"{name}: {receipt.sentence or 'told that the database cannot be reached.'}", err=True)
+def _print_receipts(receipts: Mapping[str, Receipt]) -> None:
+    for name, receipt in receipts.items():
+        typer.echo(f"{name}: {receipt.sentence or 'notified that the database is unreachable.'}", err=True)

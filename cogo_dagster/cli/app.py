@@ -1,4 +1,4 @@
-"""The command `cogo`: finds the command that is meant, runs it, turns what goes wrong into a sentence and a code."""
+"""The command `cogo`: dispatches to a subcommand, and turns errors into a message and an exit code."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,18 +16,18 @@ from cogo_dagster.cli.command import (
     Report,
     command,
     group,
-    help_when_nothing_is_called,
+    print_help_without_command,
 )
 from cogo_dagster.text import is_storable, printable, storable
 
 
-class Place(NamedTuple):
-    """Where a command is, and what the help says of it.
+class CommandEntry(NamedTuple):
+    """Where a command is defined, and its help text.
 
     Attributes:
-        module: In this package.
-        attribute: A group, or the function of a command of one word.
-        summary: Its docstring or its group's help, so that the help imports nothing.
+        module: A module of this package.
+        attribute: A group, or the function of a top-level command.
+        summary: The first line of its help, repeated here so that `cogo --help` imports no command.
     """
 
     module: str
@@ -35,68 +35,66 @@ class Place(NamedTuple):
     summary: str
 
 
-COMMANDS: Final[Mapping[str, Place]] = {
-    "enqueue": Place("enqueue", "app", "Add one job."),
-    "list": Place("list", "app", "Show what is in the queue, who works on it, and what operators did."),
-    "job": Place("job", "app", "Look at one job, or cancel it."),
-    "retry": Place("operations", "retry", "Give failed jobs another chance."),
-    "replay": Place("operations", "replay", "Put dead letters back into the queue."),
-    "recover": Place("operations", "recover", "Take back what lost workers left."),
-    "cleanup": Place("operations", "cleanup", "Let old artifacts go."),
-    "purge": Place("operations", "purge", "Delete jobs that ended long ago."),
-    "pause": Place("pause", "pause", "Claim no more jobs of a type, or by an executor, until `cogo resume`."),
-    "resume": Place("pause", "resume", "End a pause: of ours, or of an outside service."),
-    "vault": Place("vault", "app", "Keep secrets, encrypted with a key that the database never sees."),
-    "tokens": Place("web", "tokens", "Give people and programs a token of their own for the dashboard and its API."),
-    "router": Place("router", "app", "Choose a provider by capability, health and cost."),
-    "alerts": Place("alerts", "app", "Show alerts, deliver them, silence them, and test where they go."),
-    "notify": Place("weekly", "notify", "Tell people something through every target of WEBHOOK_TYPE."),
-    "db": Place("db", "app", "Start, migrate and look at the database."),
-    "gate": Place("gate", "app", "Record what a quality gate found, and look at what was recorded."),
-    "metrics": Place("metrics", "metrics", "The gate's numbers, and what a threshold would have said."),
-    "weekly": Place("weekly", "app", "How a week went, beside the week before."),
-    "ci": Place("metrics", "ci", "Ask for a verdict, as continuous integration does."),
-    "demo": Place(
-        "demo", "demo", "Start the embedded database, run browser jobs through Dagster, show what they left."
+COMMANDS: Final[Mapping[str, CommandEntry]] = {
+    "enqueue": CommandEntry("enqueue", "app", "Add one job."),
+    "list": CommandEntry("list", "app", "Show jobs, artifacts, workers, dead-lettered jobs and operations."),
+    "job": CommandEntry("job", "app", "Show one job, or cancel it."),
+    "retry": CommandEntry("operations", "retry", "Retry failed jobs."),
+    "replay": CommandEntry("operations", "replay", "Replay dead-lettered jobs."),
+    "recover": CommandEntry("operations", "recover", "Recover jobs whose lease has expired."),
+    "cleanup": CommandEntry("operations", "cleanup", "Delete expired artifacts."),
+    "purge": CommandEntry("operations", "purge", "Delete finished jobs."),
+    "pause": CommandEntry("pause", "pause", "Pause claims of a type or by an executor ID until `cogo resume`."),
+    "resume": CommandEntry("pause", "resume", "Resume a type or an executor ID, or end the wait for a rate limit."),
+    "vault": CommandEntry("vault", "app", "Manage secrets, encrypted with a key that is never stored in the database."),
+    "tokens": CommandEntry("web", "tokens", "Manage access tokens for the dashboard and its API."),
+    "router": CommandEntry("router", "app", "Select a provider by capability, health and cost."),
+    "alerts": CommandEntry("alerts", "app", "Show, deliver and silence alerts, and test the targets."),
+    "notify": CommandEntry("weekly", "notify", "Send a notification to every target of WEBHOOK_TYPE."),
+    "db": CommandEntry("db", "app", "Start, migrate and inspect the database."),
+    "gate": CommandEntry("gate", "app", "Record and list runs of the quality gate."),
+    "metrics": CommandEntry("metrics", "metrics", "Store snapshots of the quality gate, and backtest a threshold."),
+    "weekly": CommandEntry("weekly", "app", "Show or enqueue the weekly summary of the quality gate."),
+    "ci": CommandEntry("metrics", "ci", "Checks for continuous integration."),
+    "demo": CommandEntry(
+        "demo", "demo", "Start the embedded database, run browser jobs through Dagster, and list their artifacts."
     ),
-    "dev": Place(
-        "dev", "dev", "Start the database, the Dagster UI with its daemon, and the dashboard; stop them all on Ctrl-C."
-    ),
-    "doctor": Place(
+    "dev": CommandEntry("dev", "dev", "Run the database, the Dagster UI and daemon, and the dashboard until Ctrl-C."),
+    "doctor": CommandEntry(
         "doctor",
         "doctor",
-        "Check everything that the settings use, and say what to do; exits with 1 if something does not work.",
+        "Check every service that the settings use, with advice; exit with 1 if a check fails.",
     ),
-    "drill": Place(
+    "drill": CommandEntry(
         "drill",
         "drill",
-        "Kill a worker, expire a lease, replay a dead letter twice and lose replies, on a scratch database.",
+        "Kill a worker, expire a lease, replay a job twice and lose replies, on a scratch database.",
     ),
-    "stats": Place(
-        "list", "stats", "Show the queue in numbers: what waits, runs, failed, was lost, and who is there to work."
+    "stats": CommandEntry(
+        "list", "stats", "Show counts of queued, running, failed and dead-lettered jobs, lease losses and workers."
     ),
-    "web": Place(
+    "web": CommandEntry(
         "web",
         "web",
-        "Serve the metrics API and the dashboard until Ctrl-C; deliver alerts too, if WEBHOOK_TYPE is set.",
+        "Serve the metrics API and the dashboard until Ctrl-C, and deliver alerts if WEBHOOK_TYPE is set.",
     ),
-    "worker": Place(
+    "worker": CommandEntry(
         "worker",
         "worker",
-        "Run jobs until a signal, after --max-jobs, or with --drain until nothing is due; log to standard error.",
+        "Run jobs until a signal, up to --max-jobs, or with --drain until no job is due. Log to standard error.",
     ),
-    "version": Place("app", "version", "Print the version of this program."),
+    "version": CommandEntry("app", "version", "Print the version of this program."),
 }
-"""What follows `cogo`."""
+"""The subcommands of `cogo`."""
 
 _PROJECT: Final = Path(__file__).resolve().parents[2]
 
 
 class LazyGroup(TyperGroup):
-    """The commands by their summaries; a module is imported when one of its commands is called or completed."""
+    """Lists commands by their summaries; imports a module when one of its commands is called or completed."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
-        """Return the command that the first word names, and the words after it."""
+        """Return the command that the first argument names, and the remaining arguments."""
         name, found, rest = super().resolve_command(ctx, args)
         return name, load(name) if name and found else found, rest
 
@@ -105,38 +103,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code.
 
     Args:
-        arguments: The words after `cogo`; by default the process's.
+        arguments: The arguments after `cogo`; those of the process by default.
     """
-    words = spelled_out(sys.argv[1:] if arguments is None else arguments)
+    argv = expand_colons(sys.argv[1:] if arguments is None else arguments)
     _load_env_file()
     try:
-        _check_text(words)
-        code = _cogo()(args=words, prog_name="cogo", standalone_mode=False)
+        _check_text(argv)
+        code = _cogo()(args=argv, prog_name="cogo", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
         return ExitCode.INTERRUPTED
     except Exception as error:
-        # Only a failure pays for importing what can fail.
+        # Imported on failure only: it imports the modules of all errors.
         from cogo_dagster.cli.failures import report  # noqa: PLC0415
 
-        code = report(error, as_json="--json" in words)
+        code = report(error, as_json="--json" in argv)
         if code is None:
             raise
     return int(code or 0)
 
 
-def spelled_out(arguments: Sequence[str]) -> list[str]:
-    """Write the colon spelling with spaces: `list:jobs` is `list jobs`, and a last `:sb` is `--source db`."""
-    words = list(arguments)
-    first = next((at for at, word in enumerate(words) if not word.startswith("-")), None)
+def expand_colons(arguments: Sequence[str]) -> list[str]:
+    """Expand the colon syntax: `list:jobs` is `list jobs`, and a trailing `:sb` is `--source db`."""
+    argv = list(arguments)
+    first = next((at for at, word in enumerate(argv) if not word.startswith("-")), None)
     if first is None:
-        return words
-    parts = words[first].split(":")
+        return argv
+    parts = argv[first].split(":")
     source = ["--source", "db"] if len(parts) > 1 and parts[-1] == "sb" else []
-    return [*words[:first], *(parts[:-1] if source else parts), *source, *words[first + 1 :]]
+    return [*argv[:first], *(parts[:-1] if source else parts), *source, *argv[first + 1 :]]
 
 
 def load(name: str) -> Any:
-    """Import a command and return it as the command line's parser knows it."""
+    """Import a command and return it as a Click command."""
     place = COMMANDS[name]
     found = getattr(import_module(f"cogo_dagster.cli.{place.module}"), place.attribute)
     parent = group("")
@@ -161,9 +159,9 @@ def version() -> Report:
 def _cogo() -> typer.Typer:
     app = typer.Typer(
         cls=LazyGroup,
-        help="COGO Agent Core's operations: the job queue, its workers and what watches over them.",
+        help="Operate COGO Agent Core: the job queue, its workers, alerts and quality gate.",
         epilog=EXIT_CODES,
-        callback=help_when_nothing_is_called,
+        callback=print_help_without_command,
         invoke_without_command=True,
         pretty_exceptions_enable=False,
         rich_markup_mode="rich",
@@ -174,24 +172,24 @@ def _cogo() -> typer.Typer:
 
 
 def _summary() -> None:
-    """Stand for a command in the help."""
+    """Placeholder for a command in the help."""
 
 
-def _check_text(words: Sequence[str]) -> None:
-    """Reject what no database takes, before anything is made of it.
+def _check_text(argv: Sequence[str]) -> None:
+    """Check that the arguments can be stored in PostgreSQL.
 
     Raises:
-        BadParameter: A word is not UTF-8, or has U+0000 in it.
+        BadParameter: An argument is not UTF-8, or contains U+0000.
     """
-    for word in words:
+    for word in argv:
         if not is_storable(word):
             raise typer.BadParameter(
-                f"{printable(storable(word))[:80]!r} is not text in UTF-8 without U+0000: write it in UTF-8"
+                f"{printable(storable(word))[:80]!r} is not UTF-8 text without U+0000: write it in UTF-8"
             )
 
 
 def _load_env_file() -> None:
-    """Read `.env` here, else in the project; what the environment says already stands."""
+    """Read `.env` in the working directory, or else in the project; the environment takes precedence."""
     for file in (Path(".env"), _PROJECT / ".env"):
         if file.is_file():
             load_dotenv(file, override=False)

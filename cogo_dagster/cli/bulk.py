@@ -1,4 +1,4 @@
-"""What the bulk commands have in common: their options, dry run, plan, action, and how each is reported."""
+"""Shared by the bulk commands: options, dry run, plan, execution and report."""
 
 import getpass
 import inspect
@@ -31,18 +31,19 @@ Limit = Annotated[
         min=1,
         max=MAX_LIMIT,
         envvar="LIMIT",
-        help=f"At most so many, up to {MAX_LIMIT:,}; all that match if left out.",
+        help=f"Maximum number, up to {MAX_LIMIT:,}; no limit by default.",
     ),
 ]
 DryRun = Annotated[
-    bool | None, typer.Option("--dry-run/--no-dry-run", envvar="DRY_RUN", help="Show what would happen, write nothing.")
+    bool | None,
+    typer.Option("--dry-run/--no-dry-run", envvar="DRY_RUN", help="Show what would change without changing it."),
 ]
 PlanFile = Annotated[
-    Path | None, typer.Option("--plan", metavar="FILE", help="Write down what a dry run found, to do it later.")
+    Path | None, typer.Option("--plan", metavar="FILE", help="Write the result of a dry run to a file, for --apply.")
 ]
 ApplyFile = Annotated[
     Path | None,
-    typer.Option("--apply", metavar="FILE", help="Do exactly what a plan says, but for what changed since."),
+    typer.Option("--apply", metavar="FILE", help="Apply a plan; rows that have changed since are skipped."),
 ]
 
 _CONTEXT: Final = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
@@ -62,13 +63,13 @@ _PLANNED: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
-    """How a command speaks of what it does.
+class Labels:
+    """Text for the messages of a bulk command.
 
     Attributes:
-        noun: What it does it to: `job`.
-        done: What it does: `retried`.
-        columns: What a dry run shows of each row.
+        noun: What is changed, singular: `job`.
+        done: Past participle of the operation: `retried`.
+        columns: Columns that a dry run prints.
     """
 
     noun: str
@@ -76,13 +77,13 @@ class Words:
     columns: Sequence[Column]
 
     def count(self, number: int) -> str:
-        """Say how many."""
+        """Return a number and the noun, as `2 jobs`."""
         return f"{number:,} {self.noun}{'' if number == 1 else 's'}"
 
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """How a bulk command was asked to work: list, list into a file, act, or act on a file.
+    """How a bulk command runs: dry run, dry run with a plan, execution, or execution of a plan.
 
     Raises:
         BadInput: The options contradict each other.
@@ -102,37 +103,39 @@ class Mode:
         apply_file: Path | None,
         limit: int | None,
         *,
-        cautious: bool,
+        dry_run_by_default: bool,
     ) -> "Mode":
-        """Read the options; a `cautious` command is a dry run unless told otherwise."""
+        """Return the mode that the options select."""
         if apply_file is not None:
-            _refuse_beside_apply(context, dry_run)
+            _check_apply_options(context, dry_run)
             return cls(dry_run=False, apply_file=apply_file)
         if plan_file is not None and dry_run is False:
             raise BadInput(
-                "--plan only writes a plan: leave out --no-dry-run (or DRY_RUN=false), then --apply the file."
+                "--plan is a dry run: remove --no-dry-run (or DRY_RUN=false), then run --apply with the file."
             )
-        return cls(plan_file is not None or (cautious if dry_run is None else dry_run), plan_file, None, limit)
+        return cls(
+            plan_file is not None or (dry_run_by_default if dry_run is None else dry_run), plan_file, None, limit
+        )
 
 
 def bulk(
     app: typer.Typer,
-    words: Words,
+    labels: Labels,
     *,
-    cautious: bool = False,
+    dry_run_by_default: bool = False,
     planned: bool = True,
     afterwards: Callable[[Totals, bool, bool], None] | None = None,
 ) -> Callable[[Callable[..., Operation]], Callable[..., None]]:
-    """Make a bulk command of a function that returns the operation.
+    """Return a decorator that makes a bulk command of a function that returns the operation.
 
-    The command has the function's options, those of all bulk commands, and `--json`.
+    The command takes the function's options, those of all bulk commands, and `--json`.
 
     Args:
         app: The group it belongs to.
-        words: How it speaks of what it does.
-        cautious: It is a dry run unless told otherwise.
-        planned: It takes a limit and plans; otherwise it does all there is to do.
-        afterwards: Called with the totals, whether it was a dry run, and whether JSON was asked for.
+        labels: Text for its messages.
+        dry_run_by_default: Whether it is a dry run without `--no-dry-run`.
+        planned: Whether it accepts a limit and plans.
+        afterwards: Called with the totals, whether it was a dry run, and whether the output is JSON.
     """
 
     def register(function: Callable[..., Operation]) -> Callable[..., None]:
@@ -149,9 +152,9 @@ def bulk(
             **options: Json,
         ) -> None:
             operation = function(**options, **({"as_json": as_json} if takes_flag else {}))
-            mode = Mode.of(context, dry_run, plan_file, apply_file, limit, cautious=cautious)
+            mode = Mode.of(context, dry_run, plan_file, apply_file, limit, dry_run_by_default=dry_run_by_default)
             with open_application(read_settings()) as application:
-                totals = run(application, operation, mode, words, as_json=as_json)
+                totals = run(application, operation, mode, labels, as_json=as_json)
             if afterwards is not None:
                 afterwards(totals, mode.dry_run, as_json)
 
@@ -160,8 +163,8 @@ def bulk(
     return register
 
 
-def run(application: Application, operation: Operation, mode: Mode, words: Words, *, as_json: bool) -> Totals:
-    """Do what was asked, and report it.
+def run(application: Application, operation: Operation, mode: Mode, labels: Labels, *, as_json: bool) -> Totals:
+    """Run an operation and print its report.
 
     Raises:
         BadInput: A plan file cannot be read or written.
@@ -172,11 +175,11 @@ def run(application: Application, operation: Operation, mode: Mode, words: Words
         if mode.plan_file is not None:
             _write(mode.plan_file, _plan(application, operation, totals))
     else:
-        totals = _act(application, operation, mode, words, quiet=as_json)
+        totals = _act(application, operation, mode, labels, quiet=as_json)
     if as_json:
         print_json(document(totals, dry_run=mode.dry_run))
     else:
-        _say(totals, mode, words)
+        _print_totals(totals, mode, labels)
     return totals
 
 
@@ -187,20 +190,20 @@ def document(totals: Totals, *, dry_run: bool) -> dict[str, Json]:
 
 
 def actor() -> str:
-    """Say who runs this command, for the log."""
+    """Return `user@host` for the operations log."""
     try:
         user = getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
-        user = str(os.getuid()) if hasattr(os, "getuid") else "somebody"
+    except (KeyError, OSError):  # a container's user ID without a name
+        user = str(os.getuid()) if hasattr(os, "getuid") else "unknown"
     return f"{user}@{platform.node()}"
 
 
-def _act(application: Application, operation: Operation, mode: Mode, words: Words, *, quiet: bool) -> Totals:
+def _act(application: Application, operation: Operation, mode: Mode, labels: Labels, *, quiet: bool) -> Totals:
     plan = None
     if mode.apply_file is not None:
         plan = BulkPlan.from_json(_read(mode.apply_file))
         plan.require(operation.function, str(application.queue.schema_version().deployment_id), datetime.now(UTC))
-    with _progress(words, len(plan.items) if plan else mode.limit, quiet) as on_batch:
+    with _progress(labels, len(plan.items) if plan else mode.limit, quiet) as on_batch:
         return application.perform(
             plan.operation if plan else operation,
             actor(),
@@ -211,9 +214,9 @@ def _act(application: Application, operation: Operation, mode: Mode, words: Word
 
 
 @contextmanager
-def _progress(words: Words, total: int | None, quiet: bool) -> Iterator[Progress]:
-    """Show on standard error how far it is, where somebody looks at it."""
-    # rich.progress is slow to import, and only acting needs it.
+def _progress(labels: Labels, total: int | None, quiet: bool) -> Iterator[Progress]:
+    """Show a progress bar on standard error if it is a terminal."""
+    # rich.progress is slow to import.
     from rich.console import Console  # noqa: PLC0415
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
 
@@ -223,30 +226,30 @@ def _progress(words: Words, total: int | None, quiet: bool) -> Iterator[Progress
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(f"{words.noun}s", total=total)
+        task = bar.add_task(f"{labels.noun}s", total=total)
         yield lambda so_far: bar.update(task, completed=so_far.matched)
 
 
-def _say(totals: Totals, mode: Mode, words: Words) -> None:
+def _print_totals(totals: Totals, mode: Mode, labels: Labels) -> None:
     if mode.dry_run:
         if totals.items:
-            print_table(totals.items[:_SHOWN], words.columns, when_empty="")
+            print_table(totals.items[:_SHOWN], labels.columns, when_empty="")
         if len(totals.items) > _SHOWN:
-            typer.echo(f"… and {len(totals.items) - _SHOWN:,} more; --json or --plan FILE has them all.")
+            typer.echo(f"… and {len(totals.items) - _SHOWN:,} more; use --json or --plan FILE for all of them.")
         typer.echo(
-            f"{words.count(totals.matched)} would be {words.done}. Nothing was changed{_next_step(totals, mode)}."
+            f"{labels.count(totals.matched)} would be {labels.done}. Nothing was changed{_next_step(totals, mode)}."
         )
         return
-    skipped = f"; {totals.skipped:,} left alone, since they changed meanwhile" if totals.skipped else ""
-    typer.echo(f"{words.count(totals.changed)} {words.done}{skipped}.")
+    skipped = f"; skipped {totals.skipped:,} that changed in the meantime" if totals.skipped else ""
+    typer.echo(f"{labels.count(totals.changed)} {labels.done}{skipped}.")
 
 
 def _next_step(totals: Totals, mode: Mode) -> str:
     if not totals.matched:
         return ""
     if mode.plan_file is not None:
-        return f"; `--apply {mode.plan_file}` does it, within a day"
-    return "; --no-dry-run (or DRY_RUN=false) does it"
+        return f"; run with `--apply {mode.plan_file}` within a day to change them"
+    return "; use --no-dry-run (or DRY_RUN=false) to change them"
 
 
 def _plan(application: Application, operation: Operation, totals: Totals) -> BulkPlan:
@@ -258,34 +261,34 @@ def _write(file: Path, plan: BulkPlan) -> None:
     try:
         file.write_text(json.dumps(plan.to_json(), indent=1, ensure_ascii=False), encoding="utf-8")
     except OSError as error:
-        raise BadInput(
-            f"The plan cannot be written to {file} ({error.strerror}): name a file in a folder of yours."
-        ) from None
+        raise BadInput(f"The plan cannot be written to {file} ({error.strerror}): choose a writable folder.") from None
 
 
 def _read(file: Path) -> Json:
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise BadInput(f"The plan cannot be read from {file} ({error.strerror}): make one with --plan FILE.") from None
+        raise BadInput(
+            f"The plan cannot be read from {file} ({error.strerror}): create one with --plan FILE."
+        ) from None
     except ValueError:
-        raise BadInput(f"{file} is no plan, since it is not JSON: make one with --plan FILE.") from None
+        raise BadInput(f"{file} is not a plan because it is not JSON: create one with --plan FILE.") from None
 
 
-def _refuse_beside_apply(context: typer.Context, dry_run: bool | None) -> None:
-    """A plan says everything: whoever adds a filter expects something that does not happen."""
+def _check_apply_options(context: typer.Context, dry_run: bool | None) -> None:
+    """Reject filters beside `--apply`, which would have no effect."""
     if dry_run:
-        raise BadInput("--apply acts, and --dry-run (or DRY_RUN=true) forbids it: leave out one of them.")
+        raise BadInput("--apply and --dry-run (or DRY_RUN=true) exclude each other: remove one of them.")
     typed = _typed(context) - {"apply_file", "as_json", "dry_run"}
     if typed:
         names = {parameter.name: parameter.opts[0] for parameter in context.command.params}
-        words: Mapping[str, str] = {name or "": option for name, option in names.items()}
+        options: Mapping[str, str] = {name or "": option for name, option in names.items()}
         raise BadInput(
-            f"--apply does what the plan says: leave out {', '.join(sorted(words[name] for name in typed))}."
+            f"--apply takes its rows from the plan: remove {', '.join(sorted(options[name] for name in typed))}."
         )
 
 
 def _typed(context: typer.Context) -> set[str]:
-    """Return the parameters that were written on the command line, as opposed to set in the environment."""
+    """Return the parameters given on the command line, not by the environment."""
     sources = {name: context.get_parameter_source(name) for name in context.params}
     return {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}

@@ -1,4 +1,4 @@
-"""A long-running program started by a command: its own process group, its log, and an end that leaves nobody behind."""
+"""Run a long-lived program in its own process group, with a log file, and stop the whole group."""
 
 import contextlib
 import os
@@ -16,19 +16,19 @@ from typing import Final, Self
 from cogo_dagster.executors.errors import ExecutorUnavailable
 
 _STOP_SECONDS: Final = 30.0
-_GLANCE_SECONDS: Final = 0.25
+_POLL_SECONDS: Final = 0.25
 
 
 class ChildFailed(ExecutorUnavailable):
-    """The program ended, or never answered; the message holds its last words."""
+    """The program exited, or did not respond; the message contains its last line of output."""
 
 
 class Child:
-    """Runs a program while it is entered; SIGINT and SIGTERM to us end it.
+    """A context manager that runs a program; SIGINT and SIGTERM to this process stop it.
 
     Args:
-        name: What the messages call it.
-        log_file: Gets its output, from the beginning.
+        name: Its name in messages.
+        log_file: Receives its output; truncated at start.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Child:
             signal.signal(number, self._handle)
         self._log_file.parent.mkdir(parents=True, exist_ok=True)
         with self._log_file.open("wb") as log:
-            self._process = subprocess.Popen(  # noqa: S603 - our own command
+            self._process = subprocess.Popen(  # noqa: S603 - a command of this project
                 self._command,
                 cwd=self._folder,
                 env=self._environment,
@@ -61,46 +61,44 @@ class Child:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Interrupt the whole group, so that workers requeue their jobs; kill what is left after half a minute."""
+        """Send SIGINT to the process group, so that workers requeue their jobs, and SIGKILL after 30 s."""
         self._signal_group(signal.SIGINT)
         if not self._group_ended(_STOP_SECONDS):
             self._signal_group(signal.SIGKILL)
             self._group_ended(_STOP_SECONDS)
 
-    def wait_until_answers(self, url: str, seconds: float) -> None:
-        """Return once an HTTP GET of the address succeeds, or the user asked to stop.
+    def wait_until_ready(self, url: str, seconds: float) -> None:
+        """Wait until an HTTP GET of the address succeeds, or a signal asks to stop.
 
         Raises:
-            ChildFailed: The program ended, or did not answer in time.
+            ChildFailed: The program exited, or did not respond in time.
         """
         deadline = time.monotonic() + seconds
         while not self._stopping:
-            self._require_alive()
+            self._check_alive()
             with contextlib.suppress(urllib.error.URLError, OSError), urllib.request.urlopen(url, timeout=2):  # noqa: S310
                 return
             if time.monotonic() > deadline:
-                raise ChildFailed(f"{self._name} did not answer within {seconds:.0f} s: see {self._log_file}.")
-            time.sleep(_GLANCE_SECONDS)
+                raise ChildFailed(f"{self._name} did not respond within {seconds:.0f} s: see {self._log_file}.")
+            time.sleep(_POLL_SECONDS)
 
     def wait(self) -> None:
-        """Return when the user asks to stop.
+        """Wait until a signal asks to stop.
 
         Raises:
-            ChildFailed: The program ended by itself.
+            ChildFailed: The program exited.
         """
         while not self._stopping:
-            self._require_alive()
-            time.sleep(_GLANCE_SECONDS)
+            self._check_alive()
+            time.sleep(_POLL_SECONDS)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signature of handlers
         self._stopping = True
 
-    def _require_alive(self) -> None:
+    def _check_alive(self) -> None:
         if self._process is None or self._process.poll() is not None:
             lines = self._log_file.read_text(errors="replace").strip().splitlines()
-            raise ChildFailed(
-                f"{self._name} ended by itself: {lines[-1] if lines else 'no output'} ({self._log_file})."
-            )
+            raise ChildFailed(f"{self._name} exited: {lines[-1] if lines else 'no output'} (log: {self._log_file}).")
 
     def _signal_group(self, number: signal.Signals) -> None:
         if self._process is not None:
@@ -116,12 +114,12 @@ class Child:
                 os.killpg(self._process.pid, 0)
             except ProcessLookupError:
                 return True
-            time.sleep(_GLANCE_SECONDS)
+            time.sleep(_POLL_SECONDS)
         return False
 
 
 def port_is_free(port: int) -> bool:
-    """Whether a server could listen on this loopback port."""
+    """Whether a server can listen on this loopback port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

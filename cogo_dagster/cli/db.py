@@ -1,4 +1,4 @@
-"""`cogo db`: the database and its schema."""
+"""`cogo db`: start, migrate and inspect the database."""
 
 import sys
 from collections.abc import Iterator
@@ -25,36 +25,36 @@ from cogo_dagster.queue import migrate as schema
 from cogo_dagster.queue.model import Json
 from cogo_dagster.settings import Settings
 
-_LEFT: Final = (
+_LEFTOVERS: Final = (
     column("folder", "path", str, whole=True),
     column("size", "size_bytes", size, whole=True),
     column("what"),
 )
 
-app = group("Start, migrate and look at the database.")
+app = group("Start, migrate and inspect the database.")
 
 
 @command(app)
 def migrate() -> Report:
-    """Bring the database to this release's schema; running it again changes nothing."""
+    """Migrate the database to the schema of this release; idempotent."""
     settings = read_settings()
     with _unmigrated(settings) as dsn:
         before = schema.migrate(dsn)
     document = {"changed": not before.current, "applied": before.pending, "release": schema.SCHEMA_RELEASE}
     if before.current:
-        return Report(document, f"{without_password(dsn)} is at release {schema.SCHEMA_RELEASE} already.")
-    done = f"applied {len(before.pending)} migrations" if before.pending else "renewed the functions"
-    return Report(document, f"{without_password(dsn)} is at release {schema.SCHEMA_RELEASE} now: {done}.")
+        return Report(document, f"{without_password(dsn)} is already at release {schema.SCHEMA_RELEASE}.")
+    done = f"applied {len(before.pending)} migrations" if before.pending else "replaced the functions"
+    return Report(document, f"Migrated {without_password(dsn)} to release {schema.SCHEMA_RELEASE}: {done}.")
 
 
 @command(app)
 def status(*, as_json: bool) -> Report:
-    """Show the database's server and how far it is migrated, starting nothing."""
+    """Show the state of the database server and its schema, without starting it."""
     settings = read_settings()
     found = _rest(settings) if settings.uses_rest else _direct(settings)
     report = Report(found, lambda: print_facts(_readable(found)))
     if found["schema"] is not None and not settings.uses_rest:
-        # Shown first: where the schema is not current, the command fails.
+        # Printed first: the command fails if the schema is not current.
         report.show(as_json=as_json)
         schema.require_current(_dsn(settings))
         raise typer.Exit
@@ -63,53 +63,55 @@ def status(*, as_json: bool) -> Report:
 
 @command(app)
 def sql() -> Report:
-    """Print one script for the Supabase SQL Editor; running it again changes nothing."""
+    """Print the schema as one idempotent script for the Supabase SQL Editor."""
     script = schema.editor_script()
     return Report({"script": script}, lambda: typer.echo(script, nl=False))
 
 
 @command(app, "export-supabase")
 def export_supabase(
-    output: Annotated[Path, typer.Option(help="The folder to write.")] = Path("supabase/migrations"),
+    output: Annotated[Path, typer.Option(help="Output folder.")] = Path("supabase/migrations"),
 ) -> Report:
-    """Write the folder that `supabase db push` reads."""
+    """Write the migrations as files for `supabase db push`."""
     try:
         files = schema.export_supabase(output)
     except OSError as error:
-        raise BadInput(f"--output {output} cannot be written ({error.strerror}): name another folder.") from None
+        raise BadInput(f"--output {output} cannot be written ({error.strerror}): choose another folder.") from None
     document = {"folder": str(output.resolve()), "files": [file.name for file in files]}
     return Report(document, f"Wrote {len(files)} files to {output}: apply them with `supabase db push`.")
 
 
 @command(app)
 def start() -> Report:
-    """Start the embedded database, migrated, and leave it running."""
+    """Start and migrate the embedded database, and leave it running."""
     settings = _with_embedded_database()
     started = not embedded_server(settings).status().running
     with open_database(settings, keep=True) as dsn:
         address = without_password(dsn)
-    sentence = f"{'Started' if started else 'Already running:'} {address}."
-    return Report({"started": started, "address": address}, sentence)
+    message = f"{'Started' if started else 'Already running:'} {address}."
+    return Report({"started": started, "address": address}, message)
 
 
 @command(app)
 def stop() -> Report:
-    """Stop the embedded database, whoever uses it."""
+    """Stop the embedded database, even if it is in use."""
     stopped = embedded_server(_with_embedded_database()).stop()
-    return Report({"stopped": stopped}, "Stopped." if stopped else "It was not running.")
+    return Report(
+        {"stopped": stopped}, "Stopped the embedded database." if stopped else "The embedded database was not running."
+    )
 
 
 @command(app)
 def destroy(
     *,
-    yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete without confirmation.")] = False,
     as_json: bool,
 ) -> Report:
-    """List what this installation keeps on this machine, its database and files too, and delete it if you agree."""
+    """List the database and files of this installation on this machine, and delete them after confirmation."""
     settings = _with_embedded_database()
     found = leftovers(settings)
     if not as_json:
-        print_table([asdict(one) for one in found], _LEFT, when_empty="Nothing is left here.")
+        print_table([asdict(one) for one in found], _LEFTOVERS, when_empty="Nothing to delete.")
     agreed = yes or (not as_json and bool(found) and sys.stdin.isatty() and typer.confirm("Delete all of this?"))
     if agreed:
         try:
@@ -117,19 +119,19 @@ def destroy(
         except OSError as error:
             raise BadInput(f"{error.filename} cannot be deleted ({error.strerror}): run this as its owner.") from None
     listed = [{**asdict(one), "path": str(one.path)} for one in found]
-    sentence = "All of it was deleted." if agreed else "Nothing was deleted; --yes does it."
-    return Report({"deleted": agreed, "folders": listed}, sentence if found else "")
+    message = "Deleted." if agreed else "Nothing was deleted; use --yes to delete without confirmation."
+    return Report({"deleted": agreed, "folders": listed}, message if found else "")
 
 
 @contextmanager
 def _unmigrated(settings: Settings) -> Iterator[str]:
-    """Yield the address of the database as it is, started if it is the embedded one."""
+    """Yield the address of the database without migrating it; starts an embedded one."""
     if settings.uses_embedded_database:
         with embedded_server(settings).running() as server:
             yield server.dsn()
     elif settings.uses_rest:
         raise BadInput(
-            "SUPABASE_URL alone gives no connection to migrate over: run the script that `cogo db sql` prints in the "
+            "SUPABASE_URL alone does not give a connection for migrations: run the output of `cogo db sql` in the "
             "SQL Editor, or set COGO_DATABASE_URL."
         )
     else:
@@ -139,7 +141,7 @@ def _unmigrated(settings: Settings) -> Iterator[str]:
 def _with_embedded_database() -> Settings:
     settings = read_settings()
     if not settings.uses_embedded_database:
-        raise BadInput("The settings name a database of your own (COGO_DATABASE_URL, SUPABASE_URL): start it yourself.")
+        raise BadInput("This command is for the embedded database only: COGO_DATABASE_URL or SUPABASE_URL is set.")
     return settings
 
 
@@ -152,7 +154,7 @@ def _direct(settings: Settings) -> dict[str, Json]:
 
 
 def _rest(settings: Settings) -> dict[str, Json]:
-    """Ask over REST, which knows the release and not the single migrations; a wrong release is refused on the way."""
+    """Return the status over REST, which has the release but not the migrations; opening it checks the release."""
     with open_application(settings) as application:
         release = application.queue.schema_version().release
         found = {"release": release, "pending": [], "current": True, "code_release": schema.SCHEMA_RELEASE}
@@ -184,11 +186,11 @@ def _readable(found: Json) -> dict[str, Json]:
         facts["started"] = distance(server["started_at"].isoformat()) if server["started_at"] else None
         facts["data"], facts["log"] = str(server["data_folder"]), str(server["log_file"])
     if schema_ is not None:
-        facts["schema"] = _schema_words(schema_)
+        facts["schema"] = _schema_state(schema_)
     return facts
 
 
-def _schema_words(found: Json) -> str:
+def _schema_state(found: Json) -> str:
     if found["release"] is None:
         return "not migrated"
     state = "current" if found["current"] else f"{len(found['pending'])} migrations pending"

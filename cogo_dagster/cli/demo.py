@@ -1,4 +1,4 @@
-"""`cogo demo`: the whole path once, from an empty folder to a screenshot on disk."""
+"""`cogo demo`: run browser jobs end to end, from an empty folder to screenshots on disk."""
 
 import asyncio
 import os
@@ -37,9 +37,9 @@ _EMBEDDED: Final = dict.fromkeys(
     ("COGO_DATABASE_URL", "SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY", "MAX_JOBS", "BROWSER_REAL_MODE"),
     "",
 )
-"""The demo has a database and a browser of its own, whatever the environment says."""
+"""Settings that the demo ignores: it always uses the embedded database and its own browser."""
 
-_NEXT: Final = "Next: `{}` starts the Dagster UI and keeps a worker going; enqueue from another terminal."
+_NEXT: Final = "Next: run `{}` for the Dagster UI and a worker, and enqueue jobs from another terminal."
 
 _PAGE: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>COGO demo</title>
@@ -50,14 +50,14 @@ _PAGE: Final = """<!doctype html>
   .bar { display: flex; align-items: center; gap: 1rem; margin: .6rem 0 }
   .bar b { width: 7rem } .bar i { display: block; height: 1.4rem; border-radius: .3rem; background: #38bdf8 }
 </style></head>
-<body><main><h1 id="title"></h1><p id="words"></p><div id="bars"></div></main>
+<body><main><h1 id="title"></h1><p id="text"></p><div id="bars"></div></main>
 <script src="/page.js"></script></body></html>
 """
 
 _SCRIPT: Final = """
-fetch('/data.json').then(answer => answer.json()).then(data => {
+fetch('/data.json').then(response => response.json()).then(data => {
   document.getElementById('title').textContent = data.title
-  document.getElementById('words').textContent = 'Everything on this page was drawn by JavaScript in a real browser.'
+  document.getElementById('text').textContent = 'This page was rendered by JavaScript in a real browser.'
   for (const [name, value] of data.stages) {
     const bar = document.createElement('div'), label = document.createElement('b'), line = document.createElement('i')
     bar.className = 'bar'; label.textContent = name; line.style.width = value + '%'
@@ -89,10 +89,10 @@ COLUMNS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class DemoResult:
-    """What the demo's run left.
+    """Jobs and artifacts of a demo.
 
     Attributes:
-        paths: Where people find an artifact, by its id.
+        paths: Path of each artifact, by artifact ID.
     """
 
     jobs: Sequence[WholeJob]
@@ -112,34 +112,34 @@ class DemoResult:
 def demo(
     *,
     url: Annotated[
-        list[str] | None, typer.Option(help="A page to visit, repeatable; without one the demo serves its own.")
+        list[str] | None, typer.Option(help="Page to open, repeatable; a page served by the demo by default.")
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Start the embedded database, run browser jobs through Dagster, show what they left."""
+    """Start the embedded database, run browser jobs through Dagster, and list their artifacts."""
     log = WorkerLog(as_json=as_json)
     log.attach()
     with (
         StopSignals(lambda _: None, partial(_end_process, log)) as signals,
         nullcontext() if url else _site() as site,
     ):
-        done = _performed(_visits(url) if url else _tour(site or ""), log, trusted=not url)
-    if signals.stopped_early or done.run.interrupted:
-        log.line("interrupted", "The demo was interrupted; its jobs are cancelled.")
+        result = _run_demo(_page_jobs(url) if url else _site_jobs(site or ""), log, trusted=not url)
+    if signals.stopped_early or result.run.interrupted:
+        log.line("interrupted", "The demo was interrupted; its jobs were cancelled.")
         raise typer.Exit(ExitCode.INTERRUPTED)
     if as_json:
-        print_json(done.to_json())
+        print_json(result.to_json())
     else:
-        _show(done)
-    if failure := _failure(done):
+        _show(result)
+    if failure := _failure(result):
         log.line("failed", failure)
         raise typer.Exit(ExitCode.FAILED)
     if not as_json:
         typer.echo(_NEXT.format(typed("dev")))
 
 
-def _performed(jobs: Sequence[NewJob], log: WorkerLog, *, trusted: bool) -> "DemoResult":
-    """Run the jobs on a worker of their own; none is left in the queue, whatever happens."""
+def _run_demo(jobs: Sequence[NewJob], log: WorkerLog, *, trusted: bool) -> DemoResult:
+    """Run the jobs on a dedicated worker; jobs that are still open at the end, or after an error, are cancelled."""
     overrides = _overrides(jobs)
     settings = read_settings(**overrides)
     for job in jobs:
@@ -150,7 +150,7 @@ def _performed(jobs: Sequence[NewJob], log: WorkerLog, *, trusted: bool) -> "Dem
         job_ids = [enqueued.job_id for enqueued in application.queue.enqueue(own)]
         try:
             count = "1 browser job" if len(jobs) == 1 else f"{len(jobs)} browser jobs"
-            log.line("enqueued", f"Enqueued {count}; Dagster runs process_jobs now.")
+            log.line("enqueued", f"Enqueued {count}; starting the Dagster job process_jobs.")
             run = _run(overrides)
         finally:
             _cancel(application, job_ids)
@@ -160,7 +160,7 @@ def _performed(jobs: Sequence[NewJob], log: WorkerLog, *, trusted: bool) -> "Dem
 
 
 def _cancel(application: Application, job_ids: Sequence[UUID]) -> None:
-    """Leave no job of a site that is gone; without a database they wait for a worker that never comes."""
+    """Cancel open jobs, whose page is no longer served; they stay queued if the database is unreachable."""
     with suppress(QueueError):
         for job in application.queue.get_jobs(job_ids):
             if job.status in ("queued", "running"):
@@ -168,13 +168,13 @@ def _cancel(application: Application, job_ids: Sequence[UUID]) -> None:
 
 
 def _sandbox(settings: Settings, log: WorkerLog, *, trusted: bool) -> dict[str, str]:
-    """Start a browser once, before a job needs it; return how it is to be started.
+    """Start a browser once before the jobs run; return the settings with which it starts.
 
     Args:
-        trusted: Whether the pages are the demo's own.
+        trusted: Whether only pages of the demo itself are opened.
 
     Raises:
-        ExecutorUnavailable: There is no browser, or none that starts.
+        ExecutorUnavailable: No browser is installed, or it does not start.
     """
     options = BrowserOptions.from_settings(settings)
     try:
@@ -182,7 +182,7 @@ def _sandbox(settings: Settings, log: WorkerLog, *, trusted: bool) -> dict[str, 
     except SandboxUnavailable:
         if not trusted:
             raise
-        log.line("sandbox", "Chromium has no sandbox here; the demo opens only its own page, so it does without.")
+        log.line("sandbox", "Chromium cannot use a sandbox here; the demo opens only its own page, without a sandbox.")
         asyncio.run(try_browser(replace(options, no_sandbox=True)))
         return {"NO_SANDBOX": "true"}
     return {}
@@ -193,11 +193,11 @@ def _end_process(log: WorkerLog, reason: str) -> None:
     os._exit(ExitCode.INTERRUPTED)
 
 
-def _visits(urls: Sequence[str]) -> list[NewJob]:
+def _page_jobs(urls: Sequence[str]) -> list[NewJob]:
     return [NewJob("browser", {"url": url}, priority=0, max_attempts=1) for url in urls]
 
 
-def _tour(site: str) -> list[NewJob]:
+def _site_jobs(site: str) -> list[NewJob]:
     ready = {"do": "wait_for", "selector": "body[data-ready]"}
     title = {"do": "extract", "name": "title", "selector": "#title"}
     phone = {"width": 390, "height": 844}
@@ -211,14 +211,14 @@ def _tour(site: str) -> list[NewJob]:
 def _overrides(jobs: Sequence[NewJob]) -> dict[str, str]:
     hosts = ",".join(sorted({urlsplit(str(job.payload["url"])).netloc.rpartition("@")[2] for job in jobs} - {""}))
     sandbox = {"NO_SANDBOX": "true"} if is_root() else {}
-    # A worker of its own, so that no other takes these jobs, also if the demo is killed.
+    # Addressed to a dedicated worker, so that no other worker claims these jobs, even if the demo is killed.
     own = {"EXECUTOR_ID": f"demo-{uuid4().hex[:12]}", "BROWSER_ALLOWED_HOSTS": hosts}
     return {**_EMBEDDED, **sandbox, **own}
 
 
 @contextmanager
 def _opened(settings: Settings, log: WorkerLog) -> Iterator[Application]:
-    log.line("database", f"Starting the embedded PostgreSQL below {settings.home}.")
+    log.line("database", f"Starting the embedded PostgreSQL in {settings.home}.")
     with open_application(settings) as application:
         yield application
 
@@ -231,30 +231,30 @@ def _run(overrides: dict[str, str]) -> "LaunchedRun":
     return run_process_jobs(process_jobs, overrides)
 
 
-def _failure(done: DemoResult) -> str | None:
-    """Say in one sentence why the demo failed; None when all succeeded."""
-    if done.run.error:
-        return f"The Dagster run failed: {done.run.error}"
-    missed = [job for job in done.jobs if job.status != "succeeded"]
-    if not missed:
+def _failure(result: DemoResult) -> str | None:
+    """Return why the demo failed; None if all jobs succeeded."""
+    if result.run.error:
+        return f"The Dagster run failed: {result.run.error}"
+    unsuccessful = [job for job in result.jobs if job.status != "succeeded"]
+    if not unsuccessful:
         return None
-    error = missed[0].error
-    reason = error.message if isinstance(error, StoredError) else f"it is {missed[0].status}."
-    return f"{len(missed)} of {len(done.jobs)} jobs did not succeed: {reason}"
+    error = unsuccessful[0].error
+    reason = error.message if isinstance(error, StoredError) else f"status {unsuccessful[0].status}."
+    return f"{len(unsuccessful)} of {len(result.jobs)} jobs did not succeed: {reason}"
 
 
-def _show(done: DemoResult) -> None:
-    print_table(done.jobs, COLUMNS, when_empty="No jobs ran.")
+def _show(result: DemoResult) -> None:
+    print_table(result.jobs, COLUMNS, when_empty="No jobs ran.")
     typer.echo()
-    for job in done.jobs:
+    for job in result.jobs:
         for artifact in job.artifacts:
-            typer.echo(f"{done.paths[artifact.id]}  ({artifact.name}, {artifact.size_bytes:,} bytes)")
-    typer.echo(f"\nDagster run {done.run.run_id} {'failed' if done.run.error else 'succeeded'}.")
+            typer.echo(f"{result.paths[artifact.id]}  ({artifact.name}, {artifact.size_bytes:,} bytes)")
+    typer.echo(f"\nDagster run {result.run.run_id} {'failed' if result.run.error else 'succeeded'}.")
 
 
 @contextmanager
 def _site() -> Iterator[str]:
-    """Serve the site on a free loopback port; yield its address, without a slash at the end."""
+    """Serve the page on a free loopback port; yield its address without a trailing slash."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     thread = Thread(target=server.serve_forever, name="demo-site", daemon=True)
     thread.start()
@@ -276,4 +276,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body.encode())
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing on stderr."""
+        """Do not log requests."""

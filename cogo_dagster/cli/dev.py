@@ -1,4 +1,4 @@
-"""`cogo dev`: everything on this machine, with one Ctrl-C to end it."""
+"""`cogo dev`: run all services on this machine until Ctrl-C."""
 
 import os
 import sys
@@ -30,10 +30,10 @@ _START_SENSOR: Final = "mutation ($selector: SensorSelector!) { startSensor(sens
 
 @dataclass(frozen=True, slots=True)
 class Dashboard:
-    """Where the dashboard is.
+    """Addresses of the dashboard.
 
     Attributes:
-        login_url: Makes an address that logs one browser in, once and soon.
+        login_url: Creates a login link, valid once and for a short time.
     """
 
     url: str
@@ -43,28 +43,32 @@ class Dashboard:
 def dev(
     *,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the Dagster UI.")] = 3000,
-    web_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the dashboard; 0 takes any.")] = 8780,
+    web_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of the dashboard; 0 selects a free one.")
+    ] = 8780,
     as_json: JsonFlag = False,
 ) -> None:
-    """Start the database, the Dagster UI with its daemon, and the dashboard; stop them all on Ctrl-C."""
+    """Run the database, the Dagster UI and daemon, and the dashboard until Ctrl-C."""
     settings = read_settings()
     if not port_is_free(port):
-        raise SettingsError(f"Port {port} is taken: stop what uses it, or choose another with --port.")
-    # Dagster's storage is on the embedded server also when the queue's database is not.
+        raise SettingsError(
+            f"Port {port} is in use: stop the process that listens on it, or choose another with --port."
+        )
+    # Dagster's storage is on the embedded server even if the queue's database is not.
     with (
         listening("127.0.0.1", web_port) as listener,
         embedded_server(settings).running(),
         open_application(settings) as application,
     ):
-        seen = _seen_here(settings, f"http://127.0.0.1:{port}", address(listener))
-        app = create_app(seen, open_it=lambda: nullcontext(application), open_here=True)
+        local = _with_local_links(settings, f"http://127.0.0.1:{port}", address(listener))
+        app = create_app(local, open_it=lambda: nullcontext(application), open_here=True)
         with serving(app, listener) as web_url:
             dashboard = Dashboard(f"{web_url}/dashboard/local", lambda: _login_url(app, web_url))
-            _serve(seen, port, application.public_dsn, dashboard, as_json)
+            _serve(local, port, application.public_dsn, dashboard, as_json)
 
 
-def _seen_here(settings: Settings, dagster_url: str, web_url: str) -> Settings:
-    """Return settings whose links lead to what runs here, unless the user's own say where."""
+def _with_local_links(settings: Settings, dagster_url: str, web_url: str) -> Settings:
+    """Return the settings with links to the services on this machine; METRICS_BASE stays if it is set."""
     own = {"dagster_url": dagster_url, "metrics_base": settings.metrics_base or web_url}
     return settings.model_copy(update=own)
 
@@ -78,14 +82,14 @@ def _serve(settings: Settings, port: int, database_url: str, dashboard: Dashboar
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "dagster", "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)]
     if not as_json:
-        # At once: Dagster takes its time.
+        # Printed before Dagster starts, which takes several seconds.
         typer.echo(f"Dashboard    {dashboard.url}")
         typer.echo(f"Log in       {dashboard.login_url()}")
-        typer.echo(f"             (works once, for {LINK_SECONDS // 60} minutes; reading needs no login here)")
-    typer.echo("Starting Dagster (its log: " + str(log_file) + ") …", err=True)
+        typer.echo(f"             (valid once, for {LINK_SECONDS // 60} minutes; read access needs no login here)")
+    typer.echo(f"Starting Dagster (log: {log_file}) …", err=True)
     with Child("Dagster", command, dagster_files(settings), _environment(settings), log_file) as child:
-        child.wait_until_answers(f"{url}/server_info", _START_SECONDS)
-        _start_replaying(url)
+        child.wait_until_ready(f"{url}/server_info", _START_SECONDS)
+        _start_replay_sensor(url)
         if as_json:
             print_json(
                 {
@@ -113,13 +117,13 @@ def _environment(settings: Settings) -> Mapping[str, str]:
     }
 
 
-def _start_replaying(url: str) -> None:
-    """Start the one sensor that is stopped by default: on one's own machine, replaying by itself is wanted."""
+def _start_replay_sensor(url: str) -> None:
+    """Start the sensor dlq_replay, stopped by default, so that jobs are replayed automatically in development."""
     selector = {"repositoryLocationName": "cogo", "repositoryName": "__repository__", "sensorName": "dlq_replay"}
-    answer = httpx.post(
+    response = httpx.post(
         f"{url}/graphql", json={"query": _START_SENSOR, "variables": {"selector": selector}}, timeout=_GRAPHQL_SECONDS
     )
-    if answer.json().get("data", {}).get("startSensor", {}).get("__typename") != "Sensor":
+    if response.json().get("data", {}).get("startSensor", {}).get("__typename") != "Sensor":
         typer.echo("The sensor dlq_replay could not be started: start it in the Dagster UI.", err=True)
 
 
@@ -129,4 +133,4 @@ def _print_links(url: str, database_url: str) -> None:
     typer.echo(f"Sensors      {url}/locations/cogo/sensors/ready_jobs")
     typer.echo(f"Database     {database_url}")
     typer.echo(f"\nIn another terminal: {typed('enqueue browser --url https://example.com')}")
-    typer.echo("Ctrl-C stops everything.")
+    typer.echo("Press Ctrl-C to stop all services.")

@@ -1,4 +1,4 @@
-"""`cogo doctor`: what is wrong, and what to do about it."""
+"""`cogo doctor`: check the services that the settings use."""
 
 from dataclasses import asdict
 from typing import Final
@@ -23,7 +23,7 @@ _MARKS: Final = {
 
 @command()
 def doctor() -> Report:
-    """Check everything that the settings use, and say what to do; exits with 1 if something does not work."""
+    """Check every service that the settings use, with advice; exit with 1 if a check fails."""
     findings = checkup(read_settings())
     state = worst(findings)
     return Report(
@@ -39,8 +39,8 @@ def _print(findings: list[Finding]) -> None:
         table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for finding in findings:
-        said = Text(one_line(finding.sentence))
+        message = Text(one_line(finding.sentence))
         if finding.advice:
-            said.append(f"\n→ {one_line(finding.advice)}", style="bold")
-        table.add_row(Text(*_MARKS[finding.state]), finding.check, said)
+            message.append(f"\n→ {one_line(finding.advice)}", style="bold")
+        table.add_row(Text(*_MARKS[finding.state]), finding.check, message)
     Console(highlight=False).print(table)

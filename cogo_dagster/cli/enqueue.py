@@ -1,4 +1,4 @@
-"""`cogo enqueue`: add one job, checked by the executor that will run it."""
+"""`cogo enqueue`: add one job, validated by its executor."""
 
 import json
 import sys
@@ -22,24 +22,32 @@ from cogo_dagster.text import parse_json, storable_json
 app = group("Add one job.")
 
 Url = Annotated[
-    str | None, typer.Option("--url", envvar="BROWSER_TEST_URL", help="The page to open; needed unless in --payload.")
+    str | None, typer.Option("--url", envvar="BROWSER_TEST_URL", help="Page to open; required unless in --payload.")
 ]
 Payload = Annotated[
-    str | None, typer.Option("--payload", metavar="JSON|@FILE", help="The whole payload; @- reads standard input.")
+    str | None,
+    typer.Option("--payload", metavar="JSON|@FILE", help="The payload; @FILE reads a file, @- standard input."),
 ]
-Priority = Annotated[int, typer.Option("--priority", min=0, max=9, help="0 runs first.")]
-MaxAttempts = Annotated[int, typer.Option("--max-attempts", min=1, max=100, help="Then it goes to the dead letters.")]
+Priority = Annotated[int, typer.Option("--priority", min=0, max=9, help="Priority; 0 runs first.")]
+MaxAttempts = Annotated[
+    int, typer.Option("--max-attempts", min=1, max=100, help="Attempts before the job is dead-lettered.")
+]
 RunIn = Annotated[
-    float, typer.Option("--run-in", parser=seconds_of, metavar="DURATION", help="Wait before the first run: 30m, 2h …")
+    float,
+    typer.Option("--run-in", parser=seconds_of, metavar="DURATION", help="Delay before the first attempt: 30m, 2h …"),
 ]
-Address = Annotated[str | None, typer.Option("--executor-id", help="Address it to one executor; else any takes it.")]
-Key = Annotated[str | None, typer.Option("--idempotency-key", help="A key of your own: one job per type and key.")]
+Address = Annotated[
+    str | None, typer.Option("--executor-id", help="Address the job to this executor ID; any worker by default.")
+]
+Key = Annotated[
+    str | None, typer.Option("--idempotency-key", help="Idempotency key: at most one job per type and key.")
+]
 
 _FIGMA_EXAMPLE: Final = {"file_key": "AbC", "node_ids": ["1:2"]}
 
 
 class Format(StrEnum):
-    """What nodes are rendered as."""
+    """Image format of rendered nodes."""
 
     PNG = "png"
     JPG = "jpg"
@@ -52,27 +60,29 @@ def figma(
     *,
     file_key: Annotated[
         str | None,
-        typer.Option(envvar="FIGMA_FILE_KEY", help="The file's key, or its address; needed unless in --payload."),
+        typer.Option(envvar="FIGMA_FILE_KEY", help="Key or URL of the file; required unless in --payload."),
     ] = None,
     node_ids: Annotated[
         list[str] | None,
-        typer.Option("--node-id", envvar="FIGMA_NODE_IDS", help="A node, as 1:2 or 1-2; several by commas or again."),
+        typer.Option(
+            "--node-id", envvar="FIGMA_NODE_IDS", help="Node ID, as 1:2 or 1-2; repeatable or comma-separated."
+        ),
     ] = None,
     image_format: Annotated[
-        Format | None, typer.Option("--format", envvar="FIGMA_FORMAT", help="Render the nodes as this.")
+        Format | None, typer.Option("--format", envvar="FIGMA_FORMAT", help="Image format of rendered nodes.")
     ] = None,
     scale: Annotated[
-        float | None, typer.Option(envvar="FIGMA_SCALE", help="Render the nodes in this size, 0.01 to 4.")
+        float | None, typer.Option(envvar="FIGMA_SCALE", help="Scale of rendered nodes, 0.01 to 4.")
     ] = None,
-    version: Annotated[str | None, typer.Option(help="A version of the file's history; else as it is now.")] = None,
-    depth: Annotated[int | None, typer.Option(help="How many levels down the JSON goes, 1 to 100.")] = None,
+    version: Annotated[str | None, typer.Option(help="Version ID of the file; the current version by default.")] = None,
+    depth: Annotated[int | None, typer.Option(help="Depth of the document tree, 1 to 100.")] = None,
     payload: Payload = None,
     job_type: Annotated[
         str | None,
         typer.Option(
             "--type",
-            help="figma (the file), figma.nodes or figma.images; if left out, images with --format or --scale, "
-            "nodes with --node-id, else the file.",
+            help="figma (the file), figma.nodes or figma.images; by default figma.images with --format or --scale, "
+            "figma.nodes with --node-id, otherwise figma.",
         ),
     ] = None,
     executor_id: Address = None,
@@ -81,23 +91,23 @@ def figma(
     max_attempts: MaxAttempts = 5,
     run_in_seconds: RunIn = 0,
 ) -> Report:
-    """Export from Figma: a file's document, some of its nodes, or renderings of them."""
+    """Export a Figma file, nodes of it, or rendered nodes."""
     if file_key is None and payload is None:
-        raise BadInput("There is no file to export: give --file-key, --payload, or set FIGMA_FILE_KEY.")
+        raise BadInput("No file to export: use --file-key or --payload, or set FIGMA_FILE_KEY.")
     options = {
         "file_key": file_key,
-        "node_ids": [node for words in node_ids or () for node in words.split(",") if node] or None,
+        "node_ids": [node for part in node_ids or () for node in part.split(",") if node] or None,
         "format": image_format.value if image_format else None,
         "scale": scale,
         "version": version,
         "depth": depth,
     }
-    asked = _read_payload(payload, options, example=_FIGMA_EXAMPLE)
-    chosen = _of_family("figma", job_type or _figma_type(asked), "figma, figma.nodes or figma.images")
-    return _checked(
+    given_payload = _read_payload(payload, options, example=_FIGMA_EXAMPLE)
+    chosen = _of_family("figma", job_type or _figma_type(given_payload), "figma, figma.nodes or figma.images")
+    return _validate_and_enqueue(
         NewJob(
             chosen,
-            asked,
+            given_payload,
             executor_id=executor_id,
             priority=priority,
             max_attempts=max_attempts,
@@ -112,20 +122,20 @@ def browser(
     *,
     url: Url = None,
     payload: Payload = None,
-    job_type: Annotated[str, typer.Option("--type", help="browser, or browser.pdf to keep a PDF too.")] = "browser",
+    job_type: Annotated[str, typer.Option("--type", help="browser, or browser.pdf to store a PDF too.")] = "browser",
     executor_id: Address = None,
     idempotency_key: Key = None,
     priority: Priority = 5,
     max_attempts: MaxAttempts = 5,
     run_in_seconds: RunIn = 0,
 ) -> Report:
-    """Open a web page in a browser and keep what it shows."""
+    """Open a web page in a browser and store a screenshot and its content."""
     chosen = _of_family("browser", job_type, "browser or browser.pdf")
-    asked = _page_payload(payload, url)
-    return _checked(
+    given_payload = _page_payload(payload, url)
+    return _validate_and_enqueue(
         NewJob(
             chosen,
-            asked,
+            given_payload,
             executor_id=executor_id,
             priority=priority,
             max_attempts=max_attempts,
@@ -138,15 +148,20 @@ def browser(
 @command(app)
 def idempotent(
     *,
-    job_type: Annotated[str, typer.Option("--type", envvar="JOB_TYPE", help="What to run.")] = "browser",
+    job_type: Annotated[str, typer.Option("--type", envvar="JOB_TYPE", help="Type of the job.")] = "browser",
     url: Url = None,
     payload: Payload = None,
-    executor_id: Annotated[str | None, typer.Option(envvar="EXECUTOR_ID", help="Address it to one executor.")] = None,
+    executor_id: Annotated[
+        str | None, typer.Option(envvar="EXECUTOR_ID", help="Address the job to this executor ID.")
+    ] = None,
     idempotency_key: Annotated[
-        str | None, typer.Option(envvar="IDEMPOTENCY_KEY", help="Instead of the SHA-256 of type, executor and payload.")
+        str | None,
+        typer.Option(
+            envvar="IDEMPOTENCY_KEY", help="Idempotency key; by default the SHA-256 of type, executor ID and payload."
+        ),
     ] = None,
 ) -> Report:
-    """Add a job unless the same one is there already."""
+    """Add a job unless the same job exists already."""
     settings = read_settings()
     checked = validate_payload(job_type, _page_payload(payload, url), settings)
     key = idempotency_key or content_key(job_type, executor_id, checked)
@@ -155,11 +170,11 @@ def idempotent(
 
 def _of_family(family: str, job_type: str, types: str) -> str:
     if family_of(job_type) != family:
-        raise BadInput(f"`cogo enqueue {family}` makes jobs of type {types}, not {job_type!r}.")
+        raise BadInput(f"`cogo enqueue {family}` adds jobs of type {types}, not {job_type!r}.")
     return job_type
 
 
-def _checked(job: NewJob) -> Report:
+def _validate_and_enqueue(job: NewJob) -> Report:
     settings = read_settings()
     return _enqueue(settings, replace(job, payload=validate_payload(job.type, job.payload, settings)))
 
@@ -170,19 +185,19 @@ def _enqueue(settings: Settings, job: NewJob) -> Report:
     document = {"job_id": str(enqueued.job_id), "created": enqueued.created}
     if enqueued.created:
         return Report(document, f"Enqueued {job.type} job {enqueued.job_id}.")
-    sentence = f"There already is {job.type} job {enqueued.job_id} with this idempotency key: nothing was added."
-    return Report(document, sentence)
+    message = f"Not enqueued: {job.type} job {enqueued.job_id} has this idempotency key."
+    return Report(document, message)
 
 
 def _page_payload(text: str | None, url: str | None) -> Json:
-    """Return the payload as given; the address fills its place where it has none."""
+    """Return the payload, with the URL from the option if it has none."""
     if text is None and url is None:
-        raise BadInput("There is no page to open: give --url, --payload, or set BROWSER_TEST_URL.")
+        raise BadInput("No page to open: use --url or --payload, or set BROWSER_TEST_URL.")
     return _read_payload(text, {"url": url}, example={"url": "https://example.com"})
 
 
 def _figma_type(payload: Json) -> str:
-    """Return the type that a payload without one means."""
+    """Return the job type that a payload implies."""
     if not isinstance(payload, dict):
         return "figma"
     if "format" in payload or "scale" in payload:
@@ -191,12 +206,12 @@ def _figma_type(payload: Json) -> str:
 
 
 def _read_payload(text: str | None, options: Mapping[str, Json], *, example: Json) -> Json:
-    """Return the payload as given; options that are given fill their places where it has none.
+    """Return the payload, completed by options for the keys that it does not have.
 
     Args:
-        text: JSON, `@` and a file, or `@-`; None is an empty payload.
-        options: By their names in the payload; None is not given.
-        example: Of a payload, for the sentence of an error.
+        text: JSON, `@` and a file name, or `@-`; None is an empty payload.
+        options: Values by payload key; None means not given.
+        example: A payload for error messages.
     """
     given = {name: value for name, value in options.items() if value is not None}
     payload = {} if text is None else _parsed(_text_of(text), example)
@@ -211,8 +226,8 @@ def _text_of(given: str) -> str:
     try:
         return Path(given[1:]).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise BadInput(f"--payload cannot be read from {given[1:]} ({reason}): name a JSON file.") from None
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise BadInput(f"--payload cannot be read from {given[1:]} ({reason}): use the path of a JSON file.") from None
 
 
 def _parsed(text: str, example: Json) -> Json:
@@ -222,7 +237,7 @@ def _parsed(text: str, example: Json) -> Json:
         raise BadInput(f"--payload is not JSON ({error}): write it as '{json.dumps(example)}'.") from None
     if storable_json(payload)[1]:
         raise BadInput(
-            "--payload holds what cannot be stored (U+0000, half of a surrogate pair such as \\ud83d alone, a number "
-            "of more than 300 digits, or more than 200 levels): take it out."
+            "--payload contains a value that cannot be stored (U+0000, a lone surrogate such as \\ud83d, a number of "
+            "more than 300 digits, or more than 200 levels of nesting): remove it."
         )
     return payload

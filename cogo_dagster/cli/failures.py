@@ -1,4 +1,4 @@
-"""What a user sees when a command fails: one sentence on standard error, and the exit code that goes with it."""
+"""Turn the exception of a failed command into a message on standard error and an exit code."""
 
 import json
 import re
@@ -45,25 +45,25 @@ _CODES: tuple[tuple[type[Exception], ExitCode], ...] = (
     (ArtifactStoreError, ExitCode.FAILED),
     (QueueError, ExitCode.FAILED),
 )
-"""The first that fits counts."""
+"""The first match applies."""
 
 _PASSWORD: Final = re.compile(r"(://[^\s:/@]*:)\S+@")
-"""In an address: what a driver quotes of one it cannot read."""
+"""A password in a connection string, which drivers quote if they cannot parse it."""
 
 
 def report(error: Exception, *, as_json: bool) -> int | None:
-    """Write the sentence of an expected error and return its exit code; None for a bug, which needs its traceback."""
+    """Print the message of an expected error and return its exit code; None for a bug, which needs its traceback."""
     if isinstance(error, typer.TyperException):
-        code, sentence = error.exit_code, _usage(error)
+        code, message = error.exit_code, _usage(error)
     else:
         found = next((code for kind, code in _CODES if isinstance(error, kind)), None)
         if found is None:
             return None
-        code, sentence = int(found), _PASSWORD.sub(r"\1***@", one_line(str(error)))
+        code, message = int(found), _PASSWORD.sub(r"\1***@", one_line(str(error)))
     if as_json:
-        typer.echo(json.dumps({"error": sentence, "exit_code": code}, ensure_ascii=False), err=True)
+        typer.echo(json.dumps({"error": message, "exit_code": code}, ensure_ascii=False), err=True)
     else:
-        typer.secho(sentence, fg="red", err=True)
+        typer.secho(message, fg="red", err=True)
     return code
 
 

@@ -1,4 +1,4 @@
-"""`cogo gate`: what a gate run found, written down by CI; and where other commands take the gate's numbers from."""
+"""`cogo gate`: record gate runs from CI, and list them. Also the options that select a source of gate data."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -16,43 +16,44 @@ from cogo_dagster.quality.records import GateRun, GateSummary, GateType
 from cogo_dagster.quality.verdict import Threshold
 from cogo_dagster.settings import Settings, SettingsError
 
-app = group("Record what a quality gate found, and look at what was recorded.")
+app = group("Record and list runs of the quality gate.")
 
 
 class RunType(StrEnum):
-    """What was evaluated."""
+    """Type of a gate run."""
 
     GATE = "gate"
     GATE_FIX = "gate_fix"
 
 
 class Status(StrEnum):
-    """How it ended."""
+    """Status of a gate run."""
 
-    PASS = "pass"  # noqa: S105 - a verdict
+    PASS = "pass"  # noqa: S105 - a status
     FAIL = "fail"
 
 
 class Source(StrEnum):
-    """Where a command takes the gate's numbers from."""
+    """Where a command reads gate data from."""
 
     API = "api"
     DB = "db"
 
 
 SourceOption = Annotated[
-    Source, typer.Option("--source", help="api: the metrics API below METRICS_BASE. db: the database itself.")
+    Source, typer.Option("--source", help="api: the metrics API at METRICS_BASE. db: the database.")
 ]
 MinPassRateOption = Annotated[
     float | None,
     typer.Option(
-        "--min-pass-rate", min=0, max=100, help="Per cent that must have passed; COGO_GATE_MIN_PASS_RATE if left out."
+        "--min-pass-rate", min=0, max=100, help="Minimum pass rate in percent; COGO_GATE_MIN_PASS_RATE by default."
     ),
 ]
 MinRunsOption = Annotated[
-    int | None, typer.Option("--min-runs", min=1, help="Runs a verdict needs; COGO_GATE_MIN_RUNS if left out.")
+    int | None,
+    typer.Option("--min-runs", min=1, help="Minimum number of runs for a result; COGO_GATE_MIN_RUNS by default."),
 ]
-BranchOption = Annotated[str | None, typer.Option(help="The base branch; COGO_GATE_BRANCH if left out.")]
+BranchOption = Annotated[str | None, typer.Option(help="The base branch; COGO_GATE_BRANCH by default.")]
 
 ReportFiles = list[Path] | None
 
@@ -74,36 +75,37 @@ _RUNS = (
 def record(
     application: Application,
     *,
-    status: Annotated[Status, typer.Option(help="Whether the commit passed.")],
+    status: Annotated[Status, typer.Option(help="Result of the run.")],
     branch: Annotated[
         str, typer.Option(envvar=["GITHUB_HEAD_REF", "GITHUB_REF_NAME"], help="The branch that was evaluated.")
     ],
     commit: Annotated[
-        str, typer.Option("--commit", envvar="GITHUB_SHA", help="The commit: 7 to 64 hexadecimal digits.")
+        str, typer.Option("--commit", envvar="GITHUB_SHA", help="Commit hash, 7 to 64 hexadecimal digits.")
     ],
     run_type: Annotated[
-        RunType, typer.Option("--type", help="gate_fix: evaluated after an automatic fix.")
+        RunType, typer.Option("--type", help="gate, or gate_fix for a run after an automatic fix.")
     ] = RunType.GATE,
-    pull_request: Annotated[int | None, typer.Option(min=1, help="The pull request's number.")] = None,
+    pull_request: Annotated[int | None, typer.Option(min=1, help="Number of the pull request.")] = None,
     eslint: Annotated[
-        ReportFiles, typer.Option(metavar="FILE", help="A lint report (ESLint, ruff, SARIF, Checkstyle …); repeatable.")
+        ReportFiles, typer.Option(metavar="FILE", help="Lint report (ESLint, ruff, SARIF, Checkstyle …); repeatable.")
     ] = None,
     coverage: Annotated[
         ReportFiles,
         typer.Option(
             metavar="FILE",
-            help="A coverage report (coverage.py, istanbul, Cobertura, Clover, JaCoCo, lcov); repeatable.",
+            help="Coverage report (coverage.py, istanbul, Cobertura, Clover, JaCoCo, lcov); repeatable.",
         ),
     ] = None,
     junit: Annotated[
-        ReportFiles, typer.Option(metavar="FILE", help="JUnit XML: a file, a folder or a pattern; repeatable.")
+        ReportFiles,
+        typer.Option(metavar="FILE", help="JUnit XML report: a file, a folder or a glob pattern; repeatable."),
     ] = None,
-    build_seconds: Annotated[float | None, typer.Option(min=0, help="How long the build took.")] = None,
+    build_seconds: Annotated[float | None, typer.Option(min=0, help="Duration of the build in seconds.")] = None,
     test_seconds: Annotated[
-        float | None, typer.Option(min=0, help="How long the tests took; else what the JUnit report says.")
+        float | None, typer.Option(min=0, help="Duration of the tests in seconds; from the JUnit report by default.")
     ] = None,
 ) -> Report:
-    """Write down one evaluation of a commit, and keep its reports as artifacts."""
+    """Record one gate run, and store its reports as artifacts."""
     run = {
         "type": run_type.value,
         "status": status.value,
@@ -116,16 +118,16 @@ def record(
     given = {"eslint": eslint, "coverage": coverage, "junit": junit}
     kept, _ = application.gates.record_reports(run, {kind: path for kind, path in given.items() if path})
     notes = "\n".join(f"{kind}: {note}" for kind, note in sorted(kept.notes.items()))
-    return Report(kept.model_dump(mode="json"), _sentence(kept), error=notes or None)
+    return Report(kept.model_dump(mode="json"), _message(kept), error=notes or None)
 
 
-@lists(app, _RUNS, "No such gate runs.")
+@lists(app, _RUNS, "No matching gate runs.")
 def runs(
     application: Application,
     *,
-    run_type: Annotated[RunType | None, typer.Option("--type", help="Only these.")] = None,
-    branch: Annotated[str | None, typer.Option(help="Only of this branch.")] = None,
-    status: Annotated[Status | None, typer.Option(help="Only those that ended so.")] = None,
+    run_type: Annotated[RunType | None, typer.Option("--type", help="Only this type.")] = None,
+    branch: Annotated[str | None, typer.Option(help="Only this branch.")] = None,
+    status: Annotated[Status | None, typer.Option(help="Only this status.")] = None,
     since_seconds: Since = None,
     limit: Limit = 50,
 ) -> list[Row]:
@@ -137,7 +139,7 @@ def runs(
 
 
 def chosen_threshold(settings: Settings, min_pass_rate: float | None, min_runs: int | None) -> Threshold:
-    """Return the threshold of the options, filled up by the settings."""
+    """Return the threshold from the options, with the settings as defaults."""
     return Threshold(
         settings.gate_min_pass_rate if min_pass_rate is None else min_pass_rate,
         settings.gate_min_runs if min_runs is None else min_runs,
@@ -145,20 +147,20 @@ def chosen_threshold(settings: Settings, min_pass_rate: float | None, min_runs: 
 
 
 def metrics_api(settings: Settings) -> MetricsApi:
-    """Return the API's client.
+    """Return the client of the metrics API.
 
     Raises:
-        SettingsError: METRICS_BASE is missing.
+        SettingsError: METRICS_BASE is not set.
     """
     if not settings.metrics_base:
         raise SettingsError(
-            "METRICS_BASE is not set: set it to the metrics API's address (https://ops.example.com) or use --source db."
+            "METRICS_BASE is not set: use the URL of the metrics API (https://ops.example.com) or use --source db."
         )
     return MetricsApi(settings.metrics_base, settings.admin_token)
 
 
 def read_summary(settings: Settings, source: Source, hours: float, branch: str | None) -> GateSummary:
-    """Return the numbers of the hours before now."""
+    """Return the summary of the last hours."""
     if source is Source.API:
         return metrics_api(settings).summary(hours, branch or settings.gate_branch)
     with open_application(settings) as application:
@@ -169,7 +171,7 @@ def _chosen(run_type: RunType | None) -> GateType | None:
     return None if run_type is None else "gate" if run_type is RunType.GATE else "gate_fix"
 
 
-def _sentence(run: GateRun) -> str:
+def _message(run: GateRun) -> str:
     facts = [
         f"{run.lint_errors} lint errors" if run.lint_errors is not None else "",
         f"{run.coverage_percent:g} % of lines covered" if run.coverage_percent is not None else "",
@@ -178,5 +180,5 @@ def _sentence(run: GateRun) -> str:
         f"{run.tests_flaky} flaky" if run.tests_flaky else "",
     ]
     found = ", ".join(fact for fact in facts if fact)
-    words = f"Recorded: {run.type} of {run.commit_sha[:12]} on {run.branch}, {run.status}"
-    return f"{words}; {found}." if found else f"{words}."
+    message = f"Recorded: {run.type} of {run.commit_sha[:12]} on {run.branch}, {run.status}"
+    return f"{message}; {found}." if found else f"{message}."

@@ -1,4 +1,4 @@
-"""`cogo job`: one job, closely."""
+"""`cogo job`: show or cancel one job."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -19,9 +19,9 @@ from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.rows.artifacts import ArtifactRow
 from cogo_dagster.queue.rows.jobs import WholeJob
 
-app = group("Look at one job, or cancel it.")
+app = group("Show one job, or cancel it.")
 
-JobId = Annotated[UUID, typer.Argument(help="The job's id, as `cogo list jobs` shows it.")]
+JobId = Annotated[UUID, typer.Argument(help="ID of the job, from `cogo list jobs`.")]
 
 _FACTS = (
     "id",
@@ -50,10 +50,10 @@ _ATTEMPTS = (
 
 @command(app)
 def show(application: Application, job_id: JobId) -> Report:
-    """Show everything about one job: why it is where it is, payload, attempts, artifacts, error."""
+    """Show one job: status with explanation, payload, attempts, artifacts and error."""
     found = application.queue.get_jobs([job_id])
     if not found:
-        raise JobNotFound(f"There is no job {job_id}: `cogo list jobs` shows those there are.")
+        raise JobNotFound(f"Job {job_id} not found: `cogo list jobs` lists the jobs.")
     [job] = found
     artifacts = [(one, application.address_of(one)) for one in job.artifacts]
     reasons = [why(fact, datetime.now(UTC)) for fact in application.queue.explain([job_id])]
@@ -64,12 +64,12 @@ def show(application: Application, job_id: JobId) -> Report:
 
 @command(app)
 def cancel(application: Application, job_id: JobId) -> Report:
-    """Cancel a queued job at once; ask a running one to stop."""
+    """Cancel a queued job immediately; request cancellation of a running one."""
     answer = application.queue.cancel(job_id, actor=actor())
     if answer.status == "cancelled":
-        return Report(answer, f"Job {job_id} is cancelled.")
-    sentence = f"Job {job_id} is running: its worker stops it at the next renewal, unless it succeeds first."
-    return Report(answer, sentence)
+        return Report(answer, f"Cancelled job {job_id}.")
+    message = f"Job {job_id} is running: its worker stops it at the next lease renewal, unless it finishes first."
+    return Report(answer, message)
 
 
 def _print(job: WholeJob, reason: str | None, artifacts: Sequence[tuple[ArtifactRow, str | None]]) -> None:
@@ -97,5 +97,5 @@ def _facts(job: WholeJob, reason: str | None) -> dict[str, Json]:
 
 
 def _time(time: str) -> str:
-    words = distance(time)
-    return words if isinstance(words, Unreadable) else f"{time} ({words})"
+    relative = distance(time)
+    return relative if isinstance(relative, Unreadable) else f"{time} ({relative})"

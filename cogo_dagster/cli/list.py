@@ -1,4 +1,4 @@
-"""`cogo list`: what is in the queue, newest first. `cogo stats`: the queue in numbers."""
+"""`cogo list`: list rows of the queue, newest first. `cogo stats`: counts of the queue."""
 
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -11,7 +11,7 @@ from cogo_dagster.bootstrap import Application
 from cogo_dagster.cli.command import Report, command, group
 from cogo_dagster.cli.options import ExecutorFilter, Fingerprint, Limit, Since, TypePrefix
 from cogo_dagster.cli.tables import Column, Row, column, listed, lists, print_facts
-from cogo_dagster.formatting.explanation import why as in_words
+from cogo_dagster.formatting.explanation import why as explanation_of
 from cogo_dagster.formatting.values import NOTHING, distance, error_line, size, span, until
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.rows.dead_letters import DeadLetter, Incident
@@ -19,11 +19,11 @@ from cogo_dagster.queue.rows.operations import OperationRow, PausedRow
 from cogo_dagster.queue.rows.workers import Heartbeat, WorkerRow
 from cogo_dagster.queue.stats import Numbers
 
-app = group("Show what is in the queue, who works on it, and what operators did.")
+app = group("Show jobs, artifacts, workers, dead-lettered jobs and operations.")
 
 
 class ArtifactStatus(StrEnum):
-    """Where an artifact is in its life."""
+    """Status of an artifact."""
 
     PENDING = "pending"
     READY = "ready"
@@ -54,16 +54,17 @@ def jobs(
     status: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="[queued|running|succeeded|failed|cancelled]", help="Only these; several by commas or again."
+            metavar="[queued|running|succeeded|failed|cancelled]",
+            help="Only these statuses; repeatable or comma-separated.",
         ),
     ] = None,
     type_prefix: TypePrefix = None,
     executor_id: ExecutorFilter = None,
     since_seconds: Since = None,
-    why: Annotated[bool, typer.Option("--why", help="Say of each why it is where it is.")] = False,
+    why: Annotated[bool, typer.Option("--why", help="Explain the status of each job.")] = False,
     limit: Limit = 50,
 ) -> Report:
-    """Show jobs with attempts and the time of the next run."""
+    """Show jobs with their attempts and the time of the next attempt."""
     rows = application.queue.list_jobs(
         statuses=_split(status),
         type_prefix=type_prefix,
@@ -72,11 +73,13 @@ def jobs(
         max_jobs=limit,
     )
     if not why:
-        return listed(rows, _JOBS, "No such jobs.")
+        return listed(rows, _JOBS, "No matching jobs.")
     facts = {fact.job_id: fact for fact in application.queue.explain([row.id for row in rows])}
     now = datetime.now(UTC)
     explained = [row for row in rows if row.id in facts]
-    return listed(explained, _WHY, "No such jobs.", [{"why": in_words(facts[row.id], now)} for row in explained])
+    return listed(
+        explained, _WHY, "No matching jobs.", [{"why": explanation_of(facts[row.id], now)} for row in explained]
+    )
 
 
 _ARTIFACTS: Final = (
@@ -84,7 +87,7 @@ _ARTIFACTS: Final = (
     column("name"),
     column("status"),
     column("size", "size_bytes", size, whole=True),
-    column("made", "created_at", distance),
+    column("created", "created_at", distance),
     column("address"),
 )
 
@@ -92,15 +95,15 @@ _ARTIFACTS: Final = (
 @command(app)
 def artifacts(
     application: Application,
-    job_id: Annotated[UUID | None, typer.Option("--job", help="Only this job's.")] = None,
-    status: Annotated[ArtifactStatus | None, typer.Option(help="Only in this state.")] = None,
+    job_id: Annotated[UUID | None, typer.Option("--job", help="Only artifacts of this job.")] = None,
+    status: Annotated[ArtifactStatus | None, typer.Option(help="Only this status.")] = None,
     *,
     type_prefix: TypePrefix = None,
     executor_id: ExecutorFilter = None,
     since_seconds: Since = None,
     limit: Limit = 50,
 ) -> Report:
-    """Show artifacts and where they are."""
+    """Show artifacts with their addresses."""
     rows = application.queue.list_artifacts(
         job_id=job_id,
         status=status,
@@ -110,7 +113,7 @@ def artifacts(
         max_artifacts=limit,
     )
     addresses = [{"address": application.address_of(row)} for row in rows]
-    return listed(rows, _ARTIFACTS, "No such artifacts.", addresses)
+    return listed(rows, _ARTIFACTS, "No matching artifacts.", addresses)
 
 
 def _state(row: WorkerRow) -> str:
@@ -131,22 +134,22 @@ _WORKERS: Final = (
 )
 
 
-@lists(app, _WORKERS, "No workers: start one with `cogo worker`.")
+@lists(app, _WORKERS, "No workers. Start one with `cogo worker`.")
 def workers(
     application: Application,
     alive: Annotated[
-        bool, typer.Option("--alive", help="Only those that have missed no more than three heartbeats.")
+        bool, typer.Option("--alive", help="Only workers that have missed at most three heartbeats.")
     ] = False,
     limit: Limit = 50,
 ) -> list[WorkerRow]:
-    """Show worker starts and what each is doing."""
+    """Show worker instances with their state and running jobs."""
     return application.queue.list_workers(alive_only=alive, max_workers=limit)
 
 
 def _counted(counters: object) -> str:
     counters = counters or {}
     if not isinstance(counters, dict):
-        return "unreadable: no counters"
+        return "unreadable: not an object"
     return " ".join(f"{name} {count}" for name, count in sorted(counters.items()) if count) or NOTHING
 
 
@@ -162,7 +165,7 @@ _HEARTBEATS: Final = (
 @lists(app, _HEARTBEATS, "No heartbeats in the last day.")
 def heartbeats(
     application: Application,
-    worker_id: Annotated[str | None, typer.Option(envvar="WORKER_ID", help="Only this worker's.")] = None,
+    worker_id: Annotated[str | None, typer.Option(envvar="WORKER_ID", help="Only heartbeats of this worker.")] = None,
     limit: Limit = 50,
 ) -> list[Heartbeat]:
     """Show heartbeats of the last day."""
@@ -179,10 +182,10 @@ _DLQ: Final = (
     Column("replayed", lambda row: distance(row.replayed_at or row.closed_at)),
     _ERROR,
 )
-_NO_DEAD_LETTERS: Final = "The dead-letter queue is empty."
+_EMPTY_DLQ: Final = "The dead-letter queue is empty."
 
 
-@lists(app, _DLQ, _NO_DEAD_LETTERS)
+@lists(app, _DLQ, _EMPTY_DLQ)
 def dlq(
     application: Application,
     *,
@@ -190,10 +193,10 @@ def dlq(
     executor_id: ExecutorFilter = None,
     since_seconds: Since = None,
     fingerprint: Fingerprint = None,
-    everything: Annotated[bool, typer.Option("--all", help="Also what was replayed or retried since.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Include replayed, retried and discarded jobs.")] = False,
     limit: Limit = 50,
 ) -> list[DeadLetter]:
-    """Show jobs that failed for good and wait in the dead-letter queue."""
+    """Show the dead-letter queue."""
     return application.queue.list_dlq(
         type_prefix=type_prefix,
         executor_id=executor_id,
@@ -214,11 +217,11 @@ _INCIDENTS: Final = (
 )
 
 
-@lists(app, _INCIDENTS, _NO_DEAD_LETTERS)
+@lists(app, _INCIDENTS, _EMPTY_DLQ)
 def incidents(
     application: Application, type_prefix: TypePrefix = None, since_seconds: Since = None, limit: Limit = 50
 ) -> list[Incident]:
-    """Show the dead-letter queue by the cause of the errors, the most frequent first."""
+    """Show dead-lettered jobs grouped by the fingerprint of their error, most frequent first."""
     return application.queue.list_incidents(type_prefix=type_prefix, since_seconds=since_seconds, max_incidents=limit)
 
 
@@ -233,20 +236,20 @@ _PAUSED: Final = (
 
 @lists(app, _PAUSED, "Nothing is paused.")
 def paused(application: Application) -> list[PausedRow]:
-    """Show what is paused, by whom and why."""
+    """Show paused types and executors, with actor and reason."""
     return application.queue.list_paused()
 
 
 _LIMITS: Final = (
     column("name", whole=True),
-    column("open again", "open_until", distance, whole=True),
+    column("blocked until", "open_until", distance, whole=True),
     _REASON,
 )
 
 
-@lists(app, _LIMITS, "No service has told us to wait.")
+@lists(app, _LIMITS, "No rate limits in effect.")
 def limits(application: Application) -> list[Row]:
-    """Show which outside services have told us to wait, and until when nothing is asked of them."""
+    """Show external services whose rate limit is in effect, and until when no request is sent to them."""
     return application.rates.open_circuits()
 
 
@@ -260,27 +263,27 @@ _OPERATIONS: Final = (
 )
 
 
-@lists(app, _OPERATIONS, "Nobody did anything.")
+@lists(app, _OPERATIONS, "No operations.")
 def operations(application: Application, since_seconds: Since = None, limit: Limit = 50) -> list[OperationRow]:
-    """Show what operators did: retries, replays, purges, pauses."""
+    """Show the log of operations: retries, replays, purges, pauses."""
     return application.queue.list_operations(since_seconds=since_seconds, max_operations=limit)
 
 
 @command()
 def stats(application: Application) -> Report:
-    """Show the queue in numbers: what waits, runs, failed, was lost, and who is there to work."""
+    """Show counts of queued, running, failed and dead-lettered jobs, lease losses and workers."""
     numbers = application.stats.numbers()
     return Report(numbers.model_dump() | {"queued": numbers.queued}, lambda: print_facts(_facts(numbers)))
 
 
 def _facts(numbers: Numbers) -> dict[str, Json]:
-    waits = f", the oldest for {span(numbers.oldest_ready_seconds)}" if numbers.ready else ""
+    waiting = f", the oldest for {span(numbers.oldest_ready_seconds)}" if numbers.ready else ""
     return {
-        "queued": f"{numbers.queued:,} ({numbers.ready:,} due{waits})",
+        "queued": f"{numbers.queued:,} ({numbers.ready:,} due{waiting})",
         "running": f"{numbers.running:,} of {numbers.slots_alive:,} slots",
         "succeeded in 24 h": f"{numbers.succeeded_24h:,}",
-        "jobs failed in 24 h, and not retried": f"{numbers.failed_24h:,}",
-        "dead letters": f"{numbers.dlq_open:,}",
+        "failed in 24 h, not retried": f"{numbers.failed_24h:,}",
+        "dead-lettered": f"{numbers.dlq_open:,}",
         "lease losses in 24 h": f"{numbers.lease_losses_24h:,}",
         "expired leases": f"{numbers.expired_leases:,}",
         "paused": f"{numbers.paused:,}",
@@ -289,4 +292,4 @@ def _facts(numbers: Numbers) -> dict[str, Json]:
 
 
 def _split(given: list[str] | None) -> list[str] | None:
-    return [word.strip() for part in given for word in part.split(",") if word.strip()] if given else None
+    return [status.strip() for part in given for status in part.split(",") if status.strip()] if given else None

@@ -1,4 +1,4 @@
-"""`cogo metrics` and `cogo ci`: the gate's numbers, and verdicts on them."""
+"""`cogo metrics`: snapshots of the quality gate and backtests. `cogo ci`: the check of Q1."""
 
 import os
 from pathlib import Path
@@ -22,18 +22,18 @@ from cogo_dagster.cli.options import read_settings
 from cogo_dagster.cli.tables import Column, column, print_table
 from cogo_dagster.quality.records import GateSummary, Stored
 from cogo_dagster.quality.summary import day_markdown
-from cogo_dagster.quality.verdict import backtest as replay
+from cogo_dagster.quality.verdict import backtest as evaluate
 from cogo_dagster.quality.verdict import q1 as judge
 from cogo_dagster.quality.weeks import day_start
 
-metrics = group("The gate's numbers, and what a threshold would have said.")
-ci = group("Ask for a verdict, as continuous integration does.")
+metrics = group("Store snapshots of the quality gate, and backtest a threshold.")
+ci = group("Checks for continuous integration.")
 gate = group("The quality gate.")
 ci.add_typer(gate, name="gate")
 
 _TITLE: Final = "Quality Gate (Q1)"
 _CODES: Final = {"pass": ExitCode.OK, "fail": ExitCode.FAILED, "not_computed": ExitCode.NOT_COMPUTED}
-_WORDS: Final = {"pass": "PASS", "fail": "FAIL", "not_computed": "NOT COMPUTED"}
+_LABELS: Final = {"pass": "PASS", "fail": "FAIL", "not_computed": "NOT COMPUTED"}
 _MAX_SUMMARY_BYTES: Final = 900_000
 
 
@@ -42,12 +42,12 @@ def snapshot(
     *,
     day: Annotated[
         str | None,
-        typer.Option(metavar="DAY", help="Keep a closed UTC day instead, as 2026-11-24: what the asset does."),
+        typer.Option(metavar="DAY", help="Store the snapshot of a finished UTC day instead, as 2026-11-24."),
     ] = None,
     branch: BranchOption = None,
     source: SourceOption = Source.DB,
 ) -> Report:
-    """Keep the numbers of the last 24 hours, and print them. From the API they are only printed."""
+    """Store and print a snapshot of the last 24 hours. With --source api it is only printed."""
     settings = read_settings()
     if source is Source.API:
         summary, document = metrics_api(settings).summary(24, branch or settings.gate_branch), {}
@@ -55,11 +55,11 @@ def snapshot(
         with open_application(settings) as application:
             gates = application.gates
             stored = gates.store_day(day_start(day), branch) if day else gates.store_rolling(branch)
-        summary, document = stored.summary, _kept(stored)
+        summary, document = stored.summary, _metadata(stored)
     return Report(summary.model_dump(mode="json") | document, lambda: echo_markdown(day_markdown(summary)))
 
 
-_REPLAYED: Final = (
+_BACKTEST_COLUMNS: Final = (
     column("day", whole=True),
     Column("verdict", lambda day: day.q1.verdict, whole=True),
     Column("passed", lambda day: f"{day.q1.passed}/{day.q1.runs}", whole=True),
@@ -73,22 +73,22 @@ def backtest(
     *,
     min_pass_rate: MinPassRateOption = None,
     min_runs: MinRunsOption = None,
-    days: Annotated[int, typer.Option(min=1, max=1_000, help="So many of the newest days that are kept.")] = 30,
+    days: Annotated[int, typer.Option(min=1, max=1_000, help="Number of newest stored days.")] = 30,
     branch: BranchOption = None,
 ) -> Report:
-    """Say what a threshold would have said of past days, before it is adopted."""
+    """Evaluate a threshold on past days before adopting it."""
     threshold = chosen_threshold(application.settings, min_pass_rate, min_runs)
-    replayed = replay(application.gates.snapshot_numbers(days, branch), threshold)
-    rows = [{"day": one.day, **one.q1.model_dump()} for one in replayed]
+    evaluated = evaluate(application.gates.snapshot_numbers(days, branch), threshold)
+    rows = [{"day": one.day, **one.q1.model_dump()} for one in evaluated]
 
     def show() -> None:
-        empty = "No day is kept yet: `cogo metrics snapshot --day 2026-11-24` keeps one."
-        print_table(replayed, _REPLAYED, when_empty=empty)
-        counts = {verdict: sum(row.q1.verdict == verdict for row in replayed) for verdict in _WORDS}
+        empty = "No days are stored: `cogo metrics snapshot --day 2026-11-24` stores one."
+        print_table(evaluated, _BACKTEST_COLUMNS, when_empty=empty)
+        counts = {verdict: sum(row.q1.verdict == verdict for row in evaluated) for verdict in _LABELS}
         if rows:
             typer.echo(
-                f"At {threshold.min_pass_rate:g} % of at least {threshold.min_runs} runs, {counts['fail']} of "
-                f"{len(rows)} days would have failed, {counts['pass']} passed, {counts['not_computed']} had too "
+                f"With a pass rate of {threshold.min_pass_rate:g} % and at least {threshold.min_runs} runs: "
+                f"{counts['fail']} of {len(rows)} days fail, {counts['pass']} pass, {counts['not_computed']} have too "
                 "little data."
             )
 
@@ -101,40 +101,40 @@ def q1(
     source: SourceOption = Source.API,
     min_pass_rate: MinPassRateOption = None,
     min_runs: MinRunsOption = None,
-    hours: Annotated[float, typer.Option(min=0.1, max=744, help="So many hours before now.")] = 24,
+    hours: Annotated[float, typer.Option(min=0.1, max=744, help="Length of the window in hours, ending now.")] = 24,
     branch: BranchOption = None,
 ) -> Report:
-    """Judge the gate runs of the base branch: exit code 0 pass, 1 fail, 3 too little data for a verdict."""
+    """Check the pass rate of the base branch: exit code 0 pass, 1 fail, 3 too little data."""
     settings = read_settings()
     threshold = chosen_threshold(settings, min_pass_rate, min_runs)
     found = read_summary(settings, source, hours, branch)
     judged = found.model_copy(update={"q1": judge(found, threshold)})
     verdict, reason = judged.q1.verdict, judged.q1.reason
-    _tell_github(judged)
+    _report_to_github(judged)
     window = judged.window.model_dump(mode="json")
     document = {**judged.q1.model_dump(), "branch": judged.branch, "window": window, "source": source.value}
     color = {"pass": "green", "fail": "red"}.get(verdict, "yellow")
-    return Report(document, lambda: typer.secho(f"{_WORDS[verdict]}  {reason}", fg=color), _CODES[verdict])
+    return Report(document, lambda: typer.secho(f"{_LABELS[verdict]}  {reason}", fg=color), _CODES[verdict])
 
 
-def _tell_github(judged: GateSummary) -> None:
-    """Annotate the job and add a page to its summary, where GitHub Actions runs this."""
+def _report_to_github(judged: GateSummary) -> None:
+    """Annotate the job and add a page to its summary when running in GitHub Actions."""
     verdict, reason = judged.q1.verdict, judged.q1.reason
     if verdict == "pass":
         _annotate("notice", _TITLE, reason)
     else:
-        _annotate("error", _TITLE, f"{_WORDS[verdict]}: {reason}")
-    _add_to_summary(f"# {_TITLE}: {_WORDS[verdict]}\n\n{day_markdown(judged)}")
+        _annotate("error", _TITLE, f"{_LABELS[verdict]}: {reason}")
+    _add_to_summary(f"# {_TITLE}: {_LABELS[verdict]}\n\n{day_markdown(judged)}")
 
 
 def _annotate(level: Literal["error", "warning", "notice"], title: str, message: str) -> None:
-    """Annotate the job; on standard error, which the runner reads as well. Nothing outside GitHub Actions."""
+    """Annotate the job on standard error, which the runner parses too; do nothing outside GitHub Actions."""
     if os.environ.get("GITHUB_ACTIONS") == "true":
         typer.echo(f"::{level} title={_property(title)}::{_data(message)}", err=True)
 
 
 def _add_to_summary(markdown: str) -> None:
-    """Add a page to the job's summary, where there is one. One that cannot be written fails nothing."""
+    """Add a page to the summary of the job, if there is one; an error of writing is printed, not raised."""
     path = os.environ.get("GITHUB_STEP_SUMMARY")
     if not path:
         return
@@ -153,6 +153,5 @@ def _property(text: str) -> str:
     return _data(text).replace(":", "%3A").replace(",", "%2C")
 
 
-def _kept(stored: Stored) -> dict[str, object]:
-    kept = stored.model_dump(mode="json", include={"outcome", "complete", "revision", "computed_at"})
-    return dict(kept)
+def _metadata(stored: Stored) -> dict[str, object]:
+    return dict(stored.model_dump(mode="json", include={"outcome", "complete", "revision", "computed_at"}))

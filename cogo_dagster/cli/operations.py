@@ -1,4 +1,4 @@
-"""`cogo retry`, `replay`, `recover`, `cleanup` and `purge`: what operators do to many jobs at once."""
+"""`cogo retry`, `replay`, `recover`, `cleanup` and `purge`: bulk operations."""
 
 from typing import Annotated, Final
 from uuid import UUID
@@ -6,7 +6,7 @@ from uuid import UUID
 import typer
 
 from cogo_dagster.bootstrap import open_application
-from cogo_dagster.cli.bulk import Words, bulk
+from cogo_dagster.cli.bulk import Labels, bulk
 from cogo_dagster.cli.command import BadInput, Report, group
 from cogo_dagster.cli.options import ExecutorFilter, Fingerprint, Since, TypePrefix, read_settings
 from cogo_dagster.cli.tables import Column, column
@@ -14,23 +14,23 @@ from cogo_dagster.formatting.values import distance, error_line, size
 from cogo_dagster.queue.bulk import Operation, Totals
 from cogo_dagster.release import code_version
 
-JobIds = Annotated[list[UUID] | None, typer.Argument(help="Only these jobs; all that match if left out.")]
+JobIds = Annotated[list[UUID] | None, typer.Argument(help="Only these jobs; all that match by default.")]
 
-_ENDED: Final = ("succeeded", "cancelled", "failed")
+_FINISHED_STATUSES: Final = ("succeeded", "cancelled", "failed")
 _JOB: Final = (column("job", "id", whole=True), column("type"))
 _FAILED: Final = column("failed", "failed_at", distance, whole=True)
 _ERROR: Final = column("error", "error", error_line)
 
-retry = group("Give failed jobs another chance.")
-replay = group("Put dead letters back into the queue.")
-recover = group("Take back what lost workers left.")
-cleanup = group("Let old artifacts go.")
-purge = group("Delete jobs that ended long ago.")
+retry = group("Retry failed jobs.")
+replay = group("Replay dead-lettered jobs.")
+recover = group("Recover jobs whose lease has expired.")
+cleanup = group("Delete expired artifacts.")
+purge = group("Delete finished jobs.")
 
 
-_RETRIED: Final = Words(
+_RETRIED: Final = Labels(
     "job",
-    "put back into the queue",
+    "retried",
     (
         *_JOB,
         Column(
@@ -46,15 +46,15 @@ _RETRIED: Final = Words(
 )
 
 
-@bulk(retry, _RETRIED, cautious=True)
+@bulk(retry, _RETRIED, dry_run_by_default=True)
 def failed(
     job_ids: JobIds = None,
     *,
     type_prefix: Annotated[
-        str | None, typer.Option("--type", envvar="TYPE_PREFIX", help="Only types that begin so.")
+        str | None, typer.Option("--type", envvar="TYPE_PREFIX", help="Only types with this prefix.")
     ] = None,
     executor_id: Annotated[
-        str | None, typer.Option("--executor", envvar="EXECUTOR_ID", help="Only jobs addressed to this executor id.")
+        str | None, typer.Option("--executor", envvar="EXECUTOR_ID", help="Only jobs addressed to this executor ID.")
     ] = None,
     since_seconds: Since = None,
     reset_attempts: Annotated[
@@ -62,11 +62,11 @@ def failed(
         typer.Option(
             "--reset-attempts/--keep-attempts",
             envvar="RESET_ATTEMPTS",
-            help="Count attempts from zero again; else a job out of attempts is granted one more.",
+            help="Count attempts from zero again; otherwise a job without attempts left gets one more.",
         ),
     ] = False,
 ) -> Operation:
-    """Put failed jobs back into the queue, under their own ids; a dry run unless told otherwise."""
+    """Requeue failed jobs under the same IDs. A dry run by default."""
     return Operation(
         "retry_failed",
         {
@@ -79,8 +79,8 @@ def failed(
     )
 
 
-_REPLAYED: Final = Words(
-    "dead letter",
+_REPLAYED: Final = Labels(
+    "dead-lettered job",
     "replayed",
     (*_JOB, column("replays", whole=True), column("reason"), _FAILED, _ERROR),
 )
@@ -90,7 +90,7 @@ def _warn_of_same_release(totals: Totals, dry_run: bool, as_json: bool) -> None:
     same = totals.counts["same_code_version"]
     if same and (dry_run or totals.changed):
         typer.echo(
-            f"Warning: {same:,} of them failed on this very release ({code_version()}) and may fail again.",
+            f"Warning: {same:,} of them failed on this release ({code_version()}) and may fail again.",
             err=True,
         )
 
@@ -104,7 +104,7 @@ def dlq(
     since_seconds: Since = None,
     fingerprint: Fingerprint = None,
 ) -> Operation:
-    """Replay dead letters, each once, as new jobs with the idempotency key dlq:<job_id>."""
+    """Replay dead-lettered jobs, each once, as new jobs with the idempotency key dlq:<job_id>."""
     return Operation(
         "replay_dlq",
         {
@@ -117,9 +117,9 @@ def dlq(
     )
 
 
-_RECOVERED: Final = Words(
+_RECOVERED: Final = Labels(
     "expired lease",
-    "taken back",
+    "recovered",
     (
         *_JOB,
         Column("attempt", lambda row: f"{row['attempts']}/{row['max_attempts']}", whole=True),
@@ -129,26 +129,26 @@ _RECOVERED: Final = Words(
 )
 
 
-def _say_what_became_of_them(totals: Totals, dry_run: bool, as_json: bool) -> None:  # noqa: ARG001 - nothing changed
+def _print_outcomes(totals: Totals, dry_run: bool, as_json: bool) -> None:  # noqa: ARG001 - nothing changed
     if totals.changed and not as_json:
         counts = ", ".join(f"{count} {name}" for name, count in totals.counts.items() if count)
-        typer.echo(f"Their jobs: {counts}.")
+        typer.echo(f"Jobs: {counts}.")
 
 
-@bulk(recover, _RECOVERED, planned=False, afterwards=_say_what_became_of_them)
+@bulk(recover, _RECOVERED, planned=False, afterwards=_print_outcomes)
 def leases() -> Operation:
-    """Requeue jobs whose lease expired; those out of attempts go to the dead letters."""
+    """Requeue jobs whose lease has expired; jobs without attempts left are dead-lettered."""
     return Operation("recover_leases")
 
 
-_CLEANED: Final = Words(
+_CLEANED: Final = Labels(
     "artifact",
-    "let go",
+    "deleted",
     (
         column("job", "job_id", whole=True),
         column("name"),
         column("size", "size_bytes", size, whole=True),
-        column("made", "created_at", distance, whole=True),
+        column("created", "created_at", distance, whole=True),
         column("storage key", "storage_key"),
     ),
 )
@@ -160,7 +160,10 @@ def artifacts(
     ttl_days: Annotated[
         float,
         typer.Option(
-            min=0, max=36_500, envvar="ARTIFACT_TTL_DAYS", help="Those made so long ago, unless they say otherwise."
+            min=0,
+            max=36_500,
+            envvar="ARTIFACT_TTL_DAYS",
+            help="Minimum age in days; the TTL of an artifact overrides it.",
         ),
     ] = 30,
     delete_storage: Annotated[
@@ -168,20 +171,20 @@ def artifacts(
         typer.Option(
             "--delete-storage/--keep-storage",
             envvar="ARTIFACT_DELETE_STORAGE",
-            help="Delete the files too; else they stay, and their rows say expired.",
+            help="Delete the objects too; otherwise only the rows are marked as expired.",
         ),
     ] = True,
     adopt_store: Annotated[
         bool,
         typer.Option(
             "--adopt-store",
-            help="Delete nothing; make this database the owner of its artifact store, after a copy of the database "
-            "used the store, or after a backup was restored.",
+            help="Delete nothing, but make this database the owner of its artifact store: after a copy of the "
+            "database used the store, or after a restore from a backup.",
         ),
     ] = False,
     as_json: bool,
 ) -> Operation:
-    """Delete artifacts whose time is up; this acts at once, unless it is a dry run."""
+    """Delete expired artifacts immediately; use --dry-run to list them."""
     if adopt_store:
         _adopt_store(as_json=as_json)
         raise typer.Exit
@@ -192,10 +195,10 @@ def _adopt_store(*, as_json: bool) -> None:
     with open_application(read_settings()) as application:
         application.store.adopt()
         where = application.store.where
-    Report({"adopted": where}, f"{where} belongs to this database now.").show(as_json=as_json)
+    Report({"adopted": where}, f"This database is now the owner of {where}.").show(as_json=as_json)
 
 
-_PURGED: Final = Words(
+_PURGED: Final = Labels(
     "job",
     "purged",
     (
@@ -207,29 +210,33 @@ _PURGED: Final = Words(
 )
 
 
-@bulk(purge, _PURGED, cautious=True)
+@bulk(purge, _PURGED, dry_run_by_default=True)
 def jobs(
     *,
     ttl_days: Annotated[
-        float, typer.Option(min=0, max=36_500, envvar="JOB_TTL_DAYS", help="Those that ended so long ago.")
+        float, typer.Option(min=0, max=36_500, envvar="JOB_TTL_DAYS", help="Minimum age in days since they finished.")
     ] = 30,
     statuses: Annotated[
         str,
-        typer.Option("--status", envvar="JOB_PURGE_STATUSES", help="Of succeeded, cancelled and failed, by commas."),
+        typer.Option("--status", envvar="JOB_PURGE_STATUSES", help="Comma-separated: succeeded, cancelled, failed."),
     ] = "succeeded,cancelled",
 ) -> Operation:
-    """Delete ended jobs and their attempts; a dry run unless told otherwise. Dead letters and artifacts stay."""
+    """Delete finished jobs and their attempts, but not dead-lettered jobs and artifacts. A dry run by default."""
     return Operation("purge_jobs", {"older_than_days": ttl_days, "statuses": _statuses(statuses)})
 
 
 def _statuses(given: str) -> list[str]:
-    words = [word.strip().lower() for word in given.split(",") if word.strip()]
-    wrong = next((word for word in words if word not in _ENDED), None)
+    statuses = [status.strip().lower() for status in given.split(",") if status.strip()]
+    wrong = next((status for status in statuses if status not in _FINISHED_STATUSES), None)
     if wrong in ("queued", "running"):
-        raise BadInput(f"JOB_PURGE_STATUSES names {wrong}, and live jobs are never purged: use {', '.join(_ENDED)}.")
-    if wrong or not words:
-        raise BadInput(f"JOB_PURGE_STATUSES is {given!r}: it must be some of {', '.join(_ENDED)}, joined by commas.")
-    return words
+        raise BadInput(
+            f"JOB_PURGE_STATUSES contains {wrong}; only finished jobs are purged: use {', '.join(_FINISHED_STATUSES)}."
+        )
+    if wrong or not statuses:
+        raise BadInput(
+            f"JOB_PURGE_STATUSES is {given!r}: use a comma-separated list of {', '.join(_FINISHED_STATUSES)}."
+        )
+    return statuses
 
 
 def _texts(job_ids: list[UUID] | None) -> list[str] | None:

@@ -1,4 +1,4 @@
-"""Options that several commands share, and the settings they change."""
+"""Options shared by commands, and reading of settings with options applied."""
 
 from typing import Annotated
 
@@ -10,10 +10,10 @@ from cogo_dagster.settings import Settings, is_checkout, load_settings
 
 
 def seconds_of(given: str | float) -> float:
-    """Read a duration: `90`, `90s`, `30m`, `2h`, `1d`, `1w`.
+    """Parse a duration, `90`, `90s`, `30m`, `2h`, `1d` or `1w`, to seconds.
 
     Raises:
-        BadParameter: It is not one, or longer than ten years.
+        BadParameter: It is not a duration, or longer than ten years.
     """
     seconds = parse_duration(str(given))
     if seconds is None:
@@ -24,29 +24,32 @@ def seconds_of(given: str | float) -> float:
 
 
 MAX_ROWS = 1_000
-"""The engine returns no more rows at once."""
+"""The maximum number of rows that an SQL function returns."""
 
 Limit = Annotated[
-    int, typer.Option("--limit", min=1, max=MAX_ROWS, envvar="LIMIT", help=f"At most so many rows, up to {MAX_ROWS:,}.")
+    int,
+    typer.Option("--limit", min=1, max=MAX_ROWS, envvar="LIMIT", help=f"Maximum number of rows, up to {MAX_ROWS:,}."),
 ]
 Since = Annotated[
     float | None,
-    typer.Option("--since", parser=seconds_of, metavar="DURATION", help="Only of the last 30m, 2h, 1d …"),
+    typer.Option("--since", parser=seconds_of, metavar="DURATION", help="Only rows of the last 30m, 2h, 1d …"),
 ]
-TypePrefix = Annotated[str | None, typer.Option("--type", help="Only types that begin so: browser has browser.pdf.")]
-Fingerprint = Annotated[str | None, typer.Option(help="Only of this cause, as `cogo list incidents` shows it.")]
-ExecutorFilter = Annotated[str | None, typer.Option("--executor", help="Only jobs addressed to this executor id.")]
+TypePrefix = Annotated[
+    str | None, typer.Option("--type", help="Only this type and the types below it: browser includes browser.pdf.")
+]
+Fingerprint = Annotated[str | None, typer.Option(help="Only this fingerprint, from `cogo list incidents`.")]
+ExecutorFilter = Annotated[str | None, typer.Option("--executor", help="Only jobs addressed to this executor ID.")]
 
 
 def read_settings(**options: Json) -> Settings:
-    """Read the environment, with options by their variable's name where they are given.
+    """Load the settings from the environment; options that are not None, by variable name, take precedence.
 
     Raises:
-        SettingsError: One sentence per wrong setting.
+        SettingsError: A setting is invalid; one message per setting.
     """
     return load_settings(**{name: value for name, value in options.items() if value is not None})
 
 
-def typed(words: str) -> str:
-    """Return what to type for a command of ours: in a checkout uv finds the program, installed it is on the PATH."""
-    return f"uv run cogo {words}" if is_checkout() else f"cogo {words}"
+def typed(arguments: str) -> str:
+    """Return the command line for a `cogo` command, with `uv run` in a checkout."""
+    return f"uv run cogo {arguments}" if is_checkout() else f"cogo {arguments}"

@@ -1,4 +1,4 @@
-"""`cogo pause` and `cogo resume`: claim no more of something, until it is resumed."""
+"""`cogo pause` and `cogo resume`: stop and resume claims of a type or by an executor ID."""
 
 from typing import Annotated
 
@@ -8,67 +8,67 @@ from cogo_dagster.bootstrap import Application
 from cogo_dagster.cli.bulk import actor
 from cogo_dagster.cli.command import Report, command, group
 
-pause = group("Claim no more jobs of a type, or by an executor, until `cogo resume`.")
-resume = group("End a pause: of ours, or of an outside service.")
+pause = group("Pause claims of a type or by an executor ID until `cogo resume`.")
+resume = group("Resume a type or an executor ID, or end the wait for a rate limit.")
 
-Reason = Annotated[str | None, typer.Option(help="Why, for whoever finds it paused.")]
+Reason = Annotated[str | None, typer.Option(help="Reason, shown in `cogo list paused`.")]
 
 
 @command(pause, "type")
 def pause_type(
     application: Application,
-    name: Annotated[str, typer.Argument(help="The type, with all below it: browser is browser.pdf too.")],
+    name: Annotated[str, typer.Argument(help="The type; includes the types below it: browser includes browser.pdf.")],
     reason: Reason = None,
 ) -> Report:
-    """Claim no more jobs of a type; those that run go on."""
+    """Stop claims of jobs of a type; running jobs continue."""
     return _paused(application, "type", name, reason)
 
 
 @command(pause, "executor")
 def pause_executor(
     application: Application,
-    name: Annotated[str, typer.Argument(help="The executor id: workers that serve it claim nothing.")],
+    name: Annotated[str, typer.Argument(help="The executor ID.")],
     reason: Reason = None,
 ) -> Report:
-    """Let the workers of an executor id claim nothing; what they run goes on."""
+    """Stop claims by the workers that serve an executor ID; running jobs continue."""
     return _paused(application, "executor", name, reason)
 
 
 @command(resume, "type")
 def resume_type(application: Application, name: Annotated[str, typer.Argument(help="The paused type.")]) -> Report:
-    """Let jobs of a type be claimed again."""
+    """Resume claims of jobs of a type."""
     return _resumed(application, "type", name)
 
 
 @command(resume, "executor")
 def resume_executor(
-    application: Application, name: Annotated[str, typer.Argument(help="The paused executor id.")]
+    application: Application, name: Annotated[str, typer.Argument(help="The paused executor ID.")]
 ) -> Report:
-    """Let the workers of an executor id claim again."""
+    """Resume claims by the workers that serve an executor ID."""
     return _resumed(application, "executor", name)
 
 
 @command(resume)
 def limit(
     application: Application,
-    name: Annotated[str, typer.Argument(help="As `cogo list limits` shows it: figma:…:tier1.")],
+    name: Annotated[str, typer.Argument(help="Name of the limit, from `cogo list limits`: figma:…:tier1.")],
 ) -> Report:
-    """Ask an outside service again before its time, as after a change of plan; jobs it has put off stay so."""
+    """Send requests to an external service again before its rate limit ends; snoozed jobs stay snoozed."""
     was_open = any(row.name == name for row in application.rates.open_circuits())
     application.rates.close_circuit(name)
-    sentence = f"{name} is asked again." if was_open else f"{name} was not held back: `cogo list limits` shows what is."
-    return Report({"kind": "limit", "name": name, "changed": was_open}, sentence)
+    message = f"Resumed {name}." if was_open else f"{name} was not limited: `cogo list limits` shows the limits."
+    return Report({"kind": "limit", "name": name, "changed": was_open}, message)
 
 
 def _paused(application: Application, kind: str, name: str, reason: str | None) -> Report:
     answer = application.queue.pause(kind, name, reason=reason, actor=actor())
     if answer.changed:
-        return Report(answer, f"The {kind} {name} is paused; `cogo resume {kind} {name}` lets it go on.")
-    return Report(answer, f"The {kind} {name} was paused already: `cogo list paused` says by whom.")
+        return Report(answer, f"Paused {kind} {name}. Resume with `cogo resume {kind} {name}`.")
+    return Report(answer, f"The {kind} {name} is already paused: see `cogo list paused`.")
 
 
 def _resumed(application: Application, kind: str, name: str) -> Report:
     answer = application.queue.resume(kind, name, actor=actor())
     if answer.changed:
-        return Report(answer, f"The {kind} {name} goes on.")
-    return Report(answer, f"The {kind} {name} was not paused: `cogo list paused` shows what is.")
+        return Report(answer, f"Resumed {kind} {name}.")
+    return Report(answer, f"The {kind} {name} was not paused: see `cogo list paused`.")

@@ -1,4 +1,4 @@
-"""`cogo router`: which provider to use."""
+"""`cogo router`: register, probe and select providers."""
 
 from typing import Annotated
 
@@ -12,14 +12,12 @@ from cogo_dagster.formatting.values import NOTHING, distance
 from cogo_dagster.queue.decoding import Unreadable
 from cogo_dagster.queue.rows.providers import ProbedProvider, ProviderHealthRow
 
-app = group("Choose a provider by capability, health and cost.")
+app = group("Select a provider by capability, health and cost.")
 
-Provider = Annotated[str, typer.Argument(help="Its name: openai.")]
-Capabilities = Annotated[
-    list[str] | None, typer.Option("--capability", help="What it must be able to do; once for each.")
-]
+Provider = Annotated[str, typer.Argument(help="Name of the provider: openai.")]
+Capabilities = Annotated[list[str] | None, typer.Option("--capability", help="Required capability; repeatable.")]
 
-_ALL: tuple[None] = (None,)
+_ALL_CAPABILITIES: tuple[None] = (None,)
 
 
 def _health(row: ProbedProvider | ProviderHealthRow) -> str:
@@ -54,11 +52,17 @@ def select(
     application: Application,
     capabilities: Capabilities = None,
     max_age_seconds: Annotated[
-        float, typer.Option("--max-age", parser=seconds_of, metavar="DURATION", help="An older probe says nothing.")
+        float,
+        typer.Option(
+            "--max-age",
+            parser=seconds_of,
+            metavar="DURATION",
+            help="Maximum age of a probe; older probes are ignored.",
+        ),
     ] = 900,
 ) -> Report:
-    """Choose a provider that has all these capabilities: healthy before unknown, then the cheapest."""
-    answer = application.router.select(_some(capabilities), max_age_seconds)
+    """Select a provider with all these capabilities: healthy before unknown, then the cheapest."""
+    answer = application.router.select(_required(capabilities), max_age_seconds)
     facts = {name: answer.document.get(name) for name in ("provider", "reason", "cost", "latency_ms", "checked_at")}
     if answer.provider is None:
         return Report(answer, lambda: print_facts(facts), ExitCode.FAILED, answer.reason)
@@ -71,52 +75,54 @@ def add(
     provider: Provider,
     *,
     capabilities: Capabilities = None,
-    url: Annotated[str | None, typer.Option(help="What health probes fetch.")] = None,
+    url: Annotated[str | None, typer.Option(help="URL that health probes fetch.")] = None,
     cost: Annotated[
-        float | None, typer.Option(min=0, help="In a unit all providers of the capability share; 0 for a new one.")
+        float | None,
+        typer.Option(min=0, help="Cost, in a unit common to all providers of the capability; 0 for a new one."),
     ] = None,
-    enabled: Annotated[bool | None, typer.Option("--on/--off", help="Whether it may be chosen.")] = None,
+    enabled: Annotated[bool | None, typer.Option("--on/--off", help="Whether the provider can be selected.")] = None,
 ) -> Report:
-    """Register a provider, or change what is given of one."""
+    """Register a provider, or change the given values of one."""
     rows = [
-        application.router.add(provider, one, probe_url=url, cost=cost, enabled=enabled) for one in _some(capabilities)
+        application.router.add(provider, one, probe_url=url, cost=cost, enabled=enabled)
+        for one in _required(capabilities)
     ]
     return Report(
         {"provider": provider, "changed": len(rows), "capabilities": rows},
-        f"{provider} is registered for {', '.join(row.capability for row in rows)}.",
+        f"Registered {provider} for {', '.join(row.capability for row in rows)}.",
     )
 
 
 @command(app)
 def remove(application: Application, provider: Provider, capabilities: Capabilities = None) -> Report:
-    """Forget a provider: for these capabilities, or for all."""
-    changed = sum(application.router.remove(provider, one) for one in capabilities or _ALL)
-    sentence = f"{provider} is forgotten." if changed else f"{provider} was not registered for that."
-    return Report({"provider": provider, "changed": changed}, sentence)
+    """Remove a provider, for these capabilities or for all."""
+    changed = sum(application.router.remove(provider, one) for one in capabilities or _ALL_CAPABILITIES)
+    message = f"Removed {provider}." if changed else f"{provider} was not registered for that."
+    return Report({"provider": provider, "changed": changed}, message)
 
 
-@lists(app, _COLUMNS, "No providers: register one with `cogo router add`.", name="list")
+@lists(app, _COLUMNS, "No providers. Register one with `cogo router add`.", name="list")
 def list_(
-    application: Application, capability: Annotated[str | None, typer.Option(help="Only for this.")] = None
+    application: Application, capability: Annotated[str | None, typer.Option(help="Only this capability.")] = None
 ) -> list[Row]:
-    """Show what the router chooses from, with the last probe of each."""
+    """Show providers with their last probe."""
     return [*application.router.providers(capability)]
 
 
 @command(app)
 def probe(application: Application) -> Report:
-    """Ask all providers now whether they are there, and keep what they say."""
+    """Probe all providers now and store the results."""
     results = application.probe_providers()
     rows = application.health.providers() if results else []
     healthy = sum(result.healthy for result in results)
-    empty = "Nothing to probe: give providers a --url with `cogo router add`."
+    empty = "Nothing to probe: set a --url with `cogo router add`."
     return Report(
         {"probed": len(results), "healthy": healthy, "results": [result.to_json() for result in results]},
         lambda: print_table(rows, _COLUMNS, when_empty=empty),
     )
 
 
-def _some(capabilities: list[str] | None) -> list[str]:
+def _required(capabilities: list[str] | None) -> list[str]:
     if not capabilities:
-        raise typer.BadParameter("name at least one, as --capability chat", param_hint="--capability")
+        raise typer.BadParameter("at least one is required, for example --capability chat", param_hint="--capability")
     return capabilities

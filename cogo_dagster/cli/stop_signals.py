@@ -1,9 +1,9 @@
-"""SIGTERM and SIGINT for a worker: the first stops it gracefully, the second now, the third ends the process.
+"""SIGTERM and SIGINT for a worker: the first starts a graceful shutdown, the second a force stop, the third kills.
 
-However the stop goes, the process ends within the grace period and ten seconds.
+In any case the process ends within the grace period plus ten seconds.
 
-Debian's `sh -c 'cogo worker'` stays as our parent, and SIGTERM sent to it ends it without reaching us: the worker
-would go on claiming with nobody left to stop it. So a worker stops with its shell.
+With Debian's dash, `sh -c 'cogo worker'` keeps the shell as the parent process. SIGTERM ends the shell without reaching
+the worker, which would continue to claim jobs. Therefore a worker stops when its shell ends.
 """
 
 import os
@@ -19,7 +19,7 @@ from typing import Final, Protocol, Self
 from cogo_dagster.queue.stopping import note_stop
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
-_END_SECONDS: Final = 10.0
+_EXIT_SECONDS: Final = 10.0
 
 _SHELLS: Final = frozenset({"sh", "bash", "dash", "ash", "zsh", "ksh", "busybox"})
 _PASS_THROUGH: Final = frozenset({"uv"})
@@ -28,23 +28,23 @@ _AMPERSAND: Final = re.compile(r"(?<![&<>])&(?![&>])")
 
 
 class Stoppable(Protocol):
-    """What is asked to stop."""
+    """An object that can be asked to stop."""
 
     def request_stop(self, grace_seconds: float | None = None) -> None:
-        """Stop gracefully, or at once with 0."""
+        """Stop within the grace period; 0 stops immediately."""
         ...
 
 
 class StoppedEarly(BaseException):
-    """A signal came before there was anything to ask: unwind what is open."""
+    """A signal arrived before there was an object to stop; unwinds the open context managers."""
 
 
 class StopSignals:
-    """Handles the signals while it is entered; from the start, so that none finds the process unprepared.
+    """A context manager that handles the signals. Enter it first, so that no signal has its default action.
 
     Args:
-        say: Told what a signal does; must be safe to call from a signal handler.
-        end: Ends the process; called from another thread with the reason once the time for a stop is over.
+        say: Called with a message for each signal; must be safe in a signal handler.
+        end: Ends the process; called from another thread with the reason when the time for a stop is over.
     """
 
     def __init__(self, say: Callable[[str], None], end: Callable[[str], None]) -> None:
@@ -57,12 +57,12 @@ class StopSignals:
         self._before: dict[signal.Signals, object] = {}
         self.stopped_early = False
 
-    def aim_at(self, target: Stoppable, grace_seconds: float) -> None:
-        """From now on ask this one to stop, instead of unwinding.
+    def set_target(self, target: Stoppable, grace_seconds: float) -> None:
+        """From now on ask this object to stop, instead of unwinding.
 
         Args:
-            target: What stops within its grace period.
-            grace_seconds: That period.
+            target: The object to stop.
+            grace_seconds: Its grace period in seconds.
         """
         self._grace_seconds = grace_seconds
         self._target = target
@@ -74,7 +74,7 @@ class StopSignals:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool:
-        """Put the handlers back; a stop before the work began is no error."""
+        """Restore the handlers; suppress `StoppedEarly`."""
         if self._limit is not None:
             self._limit.cancel()
         for number, handler in self._before.items():
@@ -86,22 +86,24 @@ class StopSignals:
         self._count += 1
         count = self._count  # another signal may come while this one is handled
         note_stop()
-        self._limit_to(_END_SECONDS + (self._grace_seconds if count == 1 else 0))
+        self._start_limit(_EXIT_SECONDS + (self._grace_seconds if count == 1 else 0))
         if self._target is None:
             if count == 1:
                 raise StoppedEarly
         elif count == 1:
-            self._say("Stopping: no more claims, running jobs may finish within the grace; signal again to stop now.")
+            self._say(
+                "Stopping: no more claims; jobs may finish within the grace period. Send the signal again to stop now."
+            )
             self._target.request_stop()
         elif count == 2:
-            self._say("Stopping now: running jobs are requeued; signal again to leave them to their leases.")
+            self._say("Stopping now: running jobs are requeued. Send the signal again to exit without requeueing them.")
             self._target.request_stop(0)
         if count > 2:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
 
-    def _limit_to(self, seconds: float) -> None:
-        """End the process after so long, whatever still hangs then."""
+    def _start_limit(self, seconds: float) -> None:
+        """End the process after this time, even if something hangs."""
         if self._limit is not None:
             self._limit.cancel()
         self._limit = threading.Timer(seconds, self._end, [f"The stop took longer than {seconds:g} s."])
@@ -110,10 +112,10 @@ class StopSignals:
 
 
 def stop_with_shell() -> None:
-    """Send ourselves SIGTERM once the `sh -c` ends that runs us in its foreground.
+    """Send SIGTERM to this process when the `sh -c` that runs it in the foreground ends.
 
-    A background job (`sh -c 'cogo worker &'`, nohup) is meant to outlive its shell. Call it before handlers of one's
-    own are set. Without Linux's /proc and pidfd it does nothing.
+    A background job (`sh -c 'cogo worker &'`, nohup) may outlive its shell. Must be called before signal handlers are
+    set. Does nothing without /proc and pidfd of Linux.
     """
     try:
         shell = _shell_above(os.getppid())
@@ -124,15 +126,15 @@ def stop_with_shell() -> None:
 
 
 def _is_in_background(shell: int) -> bool:
-    """Whether we are a background job of the shell.
+    """Whether this process is a background job of the shell.
 
-    Shells start one with SIGINT and SIGQUIT ignored (POSIX, 2.11), and nohup ignores SIGHUP. What the shell itself
-    ignores says nothing, as we inherited it: then only a command line with an `&` can have background jobs.
+    Shells start background jobs with SIGINT and SIGQUIT ignored (POSIX, 2.11), and nohup ignores SIGHUP. Signals that
+    the shell itself ignores are inherited and prove nothing: then only a command line with `&` has background jobs.
     """
     ours, its = _ignored(os.getpid()), _ignored(shell)
     if (ours - its) & _BACKGROUND_SIGNALS:
         return True
-    return its >= {signal.SIGINT, signal.SIGQUIT} and _AMPERSAND.search(_words(shell)[2]) is not None
+    return its >= {signal.SIGINT, signal.SIGQUIT} and _AMPERSAND.search(_command_line(shell)[2]) is not None
 
 
 def _ignored(pid: int) -> set[int]:
@@ -141,21 +143,21 @@ def _ignored(pid: int) -> set[int]:
     return {number for number in range(1, 65) if mask >> (number - 1) & 1}
 
 
-def _words(pid: int) -> list[str]:
-    """Return the program and the words it was called with; all empty for a process that has ended."""
+def _command_line(pid: int) -> list[str]:
+    """Return the program and its arguments, padded with two empty strings; all empty for a process that has ended."""
     return [*Path(f"/proc/{pid}/cmdline").read_text(errors="replace").split("\0"), "", ""]
 
 
 def _shell_above(pid: int) -> int | None:
-    """Return the process id of the `sh -c` that is our parent, or our parent's where that is `uv run`."""
+    """Return the process ID of the `sh -c` that is the parent, or the parent of a parent `uv run`."""
     while pid > 1:
-        program, *words = _words(pid)
+        program, *arguments = _command_line(pid)
         name = Path(program).name
         if name in _SHELLS:
-            return pid if words[0].startswith("-") and "c" in words[0] else None
+            return pid if arguments[0].startswith("-") and "c" in arguments[0] else None
         if name not in _PASS_THROUGH:
             return None
-        # The program's name, in parentheses, may hold spaces.
+        # The name of the program, in parentheses, may contain spaces.
         pid = int(Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[1])
     return None
 

@@ -1,4 +1,4 @@
-"""Tables for people: as wide as the terminal, or whole where nobody reads them on one."""
+"""Text tables: fitted to the width of a terminal, or complete in a file or pipe."""
 
 import functools
 import json
@@ -20,9 +20,9 @@ from cogo_dagster.text import printable
 
 Row = Any
 
-_ENDLESS: Final = 100_000
-_MOST_CHARS: Final = 64_000
-_MOST_CELL_CHARS: Final = 3_000  # more than an error has; the widest cell makes every line as long
+_UNLIMITED_WIDTH: Final = 100_000
+_MAX_CHARS: Final = 64_000
+_MAX_CELL_CHARS: Final = 3_000  # longer than any error; all lines are as long as the widest cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +30,8 @@ class Column:
     """A column of a table.
 
     Attributes:
-        value: Its cell in a row, as text.
-        whole: Never shortened; the others give way to it where the terminal is narrow.
+        value: Returns the text of the cell of a row.
+        whole: Never shortened; other columns are, on a narrow terminal.
     """
 
     title: str
@@ -42,12 +42,12 @@ class Column:
 def column(
     title: str, name: str | None = None, show: Callable[[Any], str] | None = None, *, whole: bool = False
 ) -> Column:
-    """Return a column of one value of the row, an attribute or a key.
+    """Return a column that shows one attribute or key of a row.
 
     Args:
-        title: Above the column.
-        name: Of the value, where it is not the title.
-        show: Turns the value into text; by default it is shown as it is.
+        title: Header of the column.
+        name: Name of the attribute or key; the title by default.
+        show: Formats the value; by default as JSON.
         whole: See `Column`.
     """
     return Column(title, lambda row: (show or _plain)(_value(row, name or title)), whole)
@@ -56,13 +56,13 @@ def column(
 def lists(
     app: typer.Typer, columns: Sequence[Column], empty: str, *, name: str | None = None
 ) -> Callable[[Callable[..., Sequence[Row]]], Callable[..., None]]:
-    """Make a command of a function that returns rows; see `command`.
+    """Return a decorator that makes a command of a function that returns rows; see `command`.
 
     Args:
         app: The group it belongs to.
-        columns: What people see of a row; `--json` prints all of it.
-        empty: The sentence where there are none.
-        name: The command's name, where it is not the function's.
+        columns: Columns of the table; `--json` prints complete rows.
+        empty: Message if there are no rows.
+        name: Name of the command; the function's by default.
     """
 
     def register(function: Callable[..., Sequence[Row]]) -> Callable[..., None]:
@@ -81,10 +81,10 @@ def listed(
     """Return the report of rows: a table, or a list of JSON objects.
 
     Args:
-        rows: As the queue returns them.
-        columns: What people see of a row.
-        empty: The sentence where there are none.
-        more: What each row has besides, for its columns and for JSON.
+        rows: Rows of the queue.
+        columns: Columns of the table.
+        empty: Message if there are no rows.
+        more: Additional values of each row, for the columns and for JSON.
     """
     if more is None:
         return Report(rows, lambda: print_table(rows, columns, when_empty=empty))
@@ -94,22 +94,22 @@ def listed(
 
 
 def print_table(rows: Sequence[Row], columns: Sequence[Column], *, when_empty: str) -> None:
-    """Print rows as a table; a terminal's width is respected, a file or pipe gets every cell in full."""
+    """Print rows as a table; cells are shortened to fit a terminal, not in a file or pipe."""
     if not rows:
         typer.echo(when_empty)
         return
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for one in columns:
-        # Rich narrows only columns that may wrap; their cells are told not to, so they are cut instead.
+        # Rich narrows only columns that may wrap. The cells do not wrap, so they are truncated.
         table.add_column(Text(one.title, no_wrap=True), no_wrap=one.whole)
     for row in rows:
-        cells = (one_line(_cell(column, row), _MOST_CELL_CHARS) for column in columns)
+        cells = (one_line(_cell(column, row), _MAX_CELL_CHARS) for column in columns)
         table.add_row(*(Text(cell, no_wrap=True, overflow="ellipsis") for cell in cells))
     _print(table)
 
 
 def print_facts(facts: Mapping[str, Json]) -> None:
-    """Print names and values, one pair a line."""
+    """Print names and values, one pair per line."""
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
@@ -119,7 +119,7 @@ def print_facts(facts: Mapping[str, Json]) -> None:
 
 
 def _cell(column: Column, row: Row) -> str:
-    """Return a cell; a row that no command ever wrote may hold anything, and shows so in its place."""
+    """Return the text of a cell, or the error if the row has an invalid value, as rows written by hand may have."""
     try:
         return column.value(row)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -131,16 +131,16 @@ def _value(row: Row, name: str) -> Any:
 
 
 def _cut(text: str) -> str:
-    """Return the beginning of a very long text, and how much there is; `--json` prints all of it."""
-    if len(text) <= _MOST_CHARS:
+    """Return a text, truncated with a note of its length if it is too long."""
+    if len(text) <= _MAX_CHARS:
         return text
-    return f"{text[:_MOST_CHARS]}… ({len(text):,} characters in all; --json prints them)"
+    return f"{text[:_MAX_CHARS]}… ({len(text):,} characters; use --json for all of them)"
 
 
 def _print(table: Table) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
-        console = Console(highlight=False, width=_ENDLESS, color_system=None)
+        console = Console(highlight=False, width=_UNLIMITED_WIDTH, color_system=None)
     console.print(table)
     sys.stdout.flush()
 
@@ -148,7 +148,7 @@ def _print(table: Table) -> None:
 def _plain(value: Json) -> str:
     if value is None or value == "":
         return NOTHING
-    if not isinstance(value, bool | int | float | list | dict):  # an id, a time, or what could not be read
+    if not isinstance(value, bool | int | float | list | dict):  # an ID, a time, or an unreadable value
         return str(value)
     try:
         return json.dumps(value, ensure_ascii=False, default=str)

@@ -1,4 +1,4 @@
-"""`cogo vault`: secrets by reference, encrypted at rest."""
+"""`cogo vault`: manage secrets, encrypted at rest."""
 
 import secrets
 import sys
@@ -16,11 +16,12 @@ from cogo_dagster.vault.build import vault_key_file, vault_keys
 from cogo_dagster.vault.key_ring import add_key, new_key
 from cogo_dagster.vault.key_vault import Rotation, check_reference, variable_of
 
-app = group("Keep secrets, encrypted with a key that the database never sees.")
+app = group("Manage secrets, encrypted with a key that is never stored in the database.")
 
-Environment = Annotated[str | None, typer.Option("--env", help="The scope: dev, prod … COGO_ENV if left out.")]
+Environment = Annotated[str | None, typer.Option("--env", help="Environment: dev, prod …; COGO_ENV by default.")]
 Reference = Annotated[
-    list[str], typer.Argument(metavar="PROVIDER USAGE NAME", help="Or in one word: provider:usage:name.")
+    list[str],
+    typer.Argument(metavar="PROVIDER USAGE NAME", help="Reference of the secret; also as provider:usage:name."),
 ]
 
 _FLAGS = ("true", "false")
@@ -36,29 +37,29 @@ _COLUMNS = (
 @command(app, "set")
 def set_(
     *,
-    provider: Annotated[str, typer.Argument(help="Whose secret it is: googlechat.")],
-    usage: Annotated[str, typer.Argument(help="What for: notify.")],
-    name: Annotated[str, typer.Argument(help="Which: webhook_url.")],
+    provider: Annotated[str, typer.Argument(help="Provider of the secret: googlechat.")],
+    usage: Annotated[str, typer.Argument(help="Usage of the secret: notify.")],
+    name: Annotated[str, typer.Argument(help="Name of the secret: webhook_url.")],
     value: Annotated[
-        str | None, typer.Argument(help="The secret; left out or `-`, it is read from standard input or asked for.")
+        str | None, typer.Argument(help="The secret; if omitted or `-`, it is read from standard input or a prompt.")
     ] = None,
-    old_words: Annotated[
+    legacy_arguments: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[ENVIRONMENT] [true|false]", help="As the old script took them."),
+        typer.Argument(metavar="[ENVIRONMENT] [true|false]", help="Arguments of the former script, still accepted."),
     ] = None,
     environment: Environment = None,
 ) -> Report:
-    """Keep a secret; it is always encrypted."""
+    """Store a secret, encrypted."""
     reference = _joined([provider, usage, name])
-    scope, unencrypted = _old_words(old_words or [], environment)
+    scope, unencrypted = _parse_legacy(legacy_arguments or [], environment)
     settings = read_settings(COGO_ENV=scope)
     vault_keys(settings)()
-    secret = value if value not in (None, "-") else _asked()
+    secret = value if value not in (None, "-") else _read_secret()
     with open_application(settings) as application:
         row = application.vault.put(reference, secret, actor())
     if unencrypted:
-        typer.echo('The last word "false" asked for no encryption: secrets here are always encrypted.', err=True)
-    return Report(row, f"Kept {reference} in {row.environment}, version {row.version}, encrypted.")
+        typer.echo('The final argument "false" has no effect: secrets are always encrypted.', err=True)
+    return Report(row, f"Stored {reference} in {row.environment}, version {row.version}.")
 
 
 @command(app)
@@ -67,13 +68,13 @@ def get(
     environment: Environment = None,
     reveal: Annotated[bool, typer.Option("--reveal", help="Print the secret itself.")] = False,
 ) -> Report:
-    """Say where a secret is found; with --reveal, print it."""
-    asked = _joined(reference)
+    """Show the source and version of a secret; with --reveal, print the secret."""
+    name = _joined(reference)
     with open_application(read_settings()) as application:
         vault = application.vault_in(environment or application.settings.env)
-        found = vault.find(asked)
+        found = vault.find(name)
     if found is None:
-        raise NotKept(f"There is no secret {asked} in {vault.environment}: keep one with `cogo vault set`.")
+        raise SecretNotFound(f"Secret {name} not found in {vault.environment}: store it with `cogo vault set`.")
     facts = {
         "reference": found.reference,
         "environment": found.environment,
@@ -83,15 +84,15 @@ def get(
     }
     if reveal:
         return Report(facts | {"value": found.value}, lambda: typer.echo(found.value))
-    return Report(facts, lambda: print_facts(facts | {"value": "not shown; --reveal prints it"}))
+    return Report(facts, lambda: print_facts(facts | {"value": "not shown; use --reveal to print it"}))
 
 
-@lists(app, _COLUMNS, "No secrets are kept here.", name="list")
+@lists(app, _COLUMNS, "No secrets.", name="list")
 def list_(
     environment: Environment = None,
-    everywhere: Annotated[bool, typer.Option("--all", help="Of all environments.")] = False,
+    everywhere: Annotated[bool, typer.Option("--all", help="Include all environments.")] = False,
 ) -> list[Row]:
-    """Show which secrets are kept; never their values."""
+    """Show secrets without their values."""
     with open_application(read_settings(COGO_ENV=environment)) as application:
         rows = application.vault.secrets(everywhere=everywhere)
     return [row.document | {"variable": variable_of(row.reference)} for row in rows]
@@ -99,28 +100,30 @@ def list_(
 
 @command(app)
 def remove(reference: Reference, environment: Environment = None) -> Report:
-    """Forget a secret."""
-    asked = _joined(reference)
+    """Remove a secret."""
+    name = _joined(reference)
     with open_application(read_settings(COGO_ENV=environment)) as application:
-        changed = application.vault.remove(asked, actor())
+        changed = application.vault.remove(name, actor())
         scope = application.settings.env
-    document = {"reference": asked, "environment": scope, "changed": changed}
-    return Report(document, f"{asked} is {'forgotten' if changed else 'not kept'} in {scope}.")
+    document = {"reference": name, "environment": scope, "changed": changed}
+    return Report(document, f"{'Removed' if changed else 'No secret'} {name} in {scope}.")
 
 
 @command(app)
 def rotate(
     make_key: Annotated[
         bool,
-        typer.Option("--new-key", help="Make a new key first, where the keys are kept with the embedded database."),
+        typer.Option(
+            "--new-key", help="Create a new key first; only if the keys are stored beside the embedded database."
+        ),
     ] = False,
 ) -> Report:
-    """Encrypt the secrets of all environments with the newest key; running it again does what is left."""
+    """Encrypt the secrets of all environments with the newest key; idempotent."""
     settings = read_settings()
     vault_keys(settings)()
     if make_key and (settings.vault_keys or not settings.uses_embedded_database):
         raise BadInput(
-            "The keys stand in COGO_VAULT_KEYS: put what `cogo vault new-key` prints before the others there, "
+            "The keys are set in COGO_VAULT_KEYS: insert the output of `cogo vault new-key` before the other keys, "
             "then rotate without --new-key."
         )
     if make_key:
@@ -136,54 +139,56 @@ def rotate(
 
 @command(app, "new-token")
 def new_token() -> Report:
-    """Print an admin token: 64 hexadecimal digits, kept nowhere."""
-    made = secrets.token_hex(32)
-    return Report({"token": made}, made)
+    """Print a new admin token of 64 hexadecimal digits without storing it."""
+    created = secrets.token_hex(32)
+    return Report({"token": created}, created)
 
 
 @command(app, "new-key")
 def new_vault_key() -> Report:
-    """Print a key for COGO_VAULT_KEYS, kept nowhere."""
-    made = new_key()
-    return Report({"key": made}, made)
+    """Print a new key for COGO_VAULT_KEYS without storing it."""
+    created = new_key()
+    return Report({"key": created}, created)
 
 
-class NotKept(typer.TyperException):
-    """There is no secret under that reference."""
+class SecretNotFound(typer.TyperException):
+    """No secret is stored under that reference."""
 
     exit_code = ExitCode.FAILED
 
 
-def _joined(words: list[str]) -> str:
-    reference = ":".join(words)
+def _joined(parts: list[str]) -> str:
+    reference = ":".join(parts)
     check_reference(reference)
     return reference
 
 
-def _asked() -> str:
-    """Read the secret where no other process sees it."""
+def _read_secret() -> str:
+    """Read the secret from a prompt or standard input, which other processes cannot see."""
     if sys.stdin.isatty():
         return str(typer.prompt("Secret", hide_input=True, err=True))
     try:
         return sys.stdin.read().removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError:
-        raise BadInput("The secret on standard input is no text: encode bytes, in base64 for example.") from None
+        raise BadInput(
+            "The secret on standard input is not UTF-8 text: encode binary data, for example in base64."
+        ) from None
 
 
-def _old_words(words: list[str], environment: str | None) -> tuple[str | None, bool]:
-    """Read `dev false`: the scope, and whether no encryption was asked for."""
-    rest = words[:-1] if words and words[-1].lower() in _FLAGS else words
+def _parse_legacy(arguments: list[str], environment: str | None) -> tuple[str | None, bool]:
+    """Parse `dev false` into the environment and whether `false` was given."""
+    rest = arguments[:-1] if arguments and arguments[-1].lower() in _FLAGS else arguments
     if len(rest) > 1:
-        raise BadInput("After the value come the environment and true or false at most: quote a value with spaces.")
+        raise BadInput("Only the environment and true or false may follow the value: quote a value with spaces.")
     if rest and environment not in (None, rest[0]):
-        raise BadInput(f"The environment is given as {rest[0]} and as --env {environment}: leave one out.")
-    return (rest[0] if rest else environment), words != rest and words[-1].lower() == "false"
+        raise BadInput(f"The environment is given as {rest[0]} and as --env {environment}: remove one of them.")
+    return (rest[0] if rest else environment), arguments != rest and arguments[-1].lower() == "false"
 
 
 def _rotated(done: Rotation) -> str:
-    sentence = f"{done.changed} secrets are encrypted with the key {done.key_id} now."
+    message = f"Encrypted {done.changed} secrets with key {done.key_id}."
     if done.skipped:
-        sentence += f" {done.skipped} were set meanwhile: rotate again."
+        message += f" {done.skipped} were changed in the meantime: rotate again."
     if done.unreadable:
-        sentence += f" Their key is not here, they are as they were: {', '.join(done.unreadable)}."
-    return sentence
+        message += f" Unchanged, because their key is missing: {', '.join(done.unreadable)}."
+    return message

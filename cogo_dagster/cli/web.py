@@ -1,4 +1,4 @@
-"""`cogo web`: the metrics API and the dashboard. `cogo tokens`: who may use them, and what they may do."""
+"""`cogo web`: serve the metrics API and the dashboard. `cogo tokens`: manage access tokens for them."""
 
 from datetime import datetime
 from typing import Annotated, Final
@@ -18,23 +18,23 @@ from cogo_dagster.vault.access_tokens import ROLES, AccessTokens, Role
 from cogo_dagster.vault.admin_token import admin_token
 from cogo_dagster.vault.vault_errors import VaultError
 
-tokens = group("Give people and programs a token of their own for the dashboard and its API.")
+tokens = group("Manage access tokens for the dashboard and its API.")
 
-Name = Annotated[str, typer.Argument(help="Whose it is: anna, ci, prometheus. The operations log names its holder so.")]
+Name = Annotated[str, typer.Argument(help="Name of the holder, shown in the operations log: anna, ci, prometheus.")]
 
-_HOW: Final = "make one with `cogo tokens create NAME --role admin`, or set QUALITY_NOTIFY_ADMIN_TOKEN"
+_ADVICE: Final = "create one with `cogo tokens create NAME --role admin`, or set QUALITY_NOTIFY_ADMIN_TOKEN"
 
 
 def web(
     *,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes any that is free.")] = 8780,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 selects a free one.")] = 8780,
     host: Annotated[
-        str, typer.Option(help="Address to listen on; for others than this machine's there must be a token.")
+        str, typer.Option(help="Address to listen on; a token is required unless it is a loopback address.")
     ] = ("127.0.0.1"),
     as_json: JsonFlag = False,
 ) -> None:
-    """Serve the metrics API and the dashboard until Ctrl-C; deliver alerts too, if WEBHOOK_TYPE is set."""
-    # Slow to import, and no other command needs them.
+    """Serve the metrics API and the dashboard until Ctrl-C, and deliver alerts if WEBHOOK_TYPE is set."""
+    # Slow to import, and used by this command only.
     from cogo_dagster.web.app import create_app  # noqa: PLC0415
     from cogo_dagster.web.serve import (  # noqa: PLC0415
         address,
@@ -48,7 +48,7 @@ def web(
     settings = read_settings()
     exposed = not is_loopback(host)
     if exposed and _has_no_token(settings):
-        raise SettingsError(f"The dashboard does not listen on {host} without a token: {_HOW}, or leave --host out.")
+        raise SettingsError(f"The dashboard does not listen on {host} without a token: {_ADVICE}, or omit --host.")
     log_without_secrets(settings)
     with listening(host, port) as listener:
         url = address(listener)
@@ -59,15 +59,15 @@ def web(
             typer.echo(f"Prometheus   {url}/metrics")
             typer.echo(f"OpenAPI      {url}/api/openapi.json")
             if settings.admin_token is None:
-                typer.echo(f"To log in you need a token: {_HOW}.", err=True)
-            typer.echo("Ctrl-C stops it.", err=True)
+                typer.echo(f"A token is required to log in: {_ADVICE}.", err=True)
+            typer.echo("Press Ctrl-C to stop.", err=True)
         app = create_app(settings, bound_to=host)
-        with alerting(settings, app, lambda sentence: typer.echo(sentence, err=True)):
+        with alerting(settings, app, lambda message: typer.echo(message, err=True)):
             serve(app, listener)
 
 
 def _has_no_token(settings: Settings) -> bool:
-    """Whether nobody could log in; a database that is away may have a token."""
+    """Whether no login is possible; False if the database, which may have a token, is unreachable."""
     if settings.admin_token is not None:
         return False
     try:
@@ -86,10 +86,10 @@ _TOKENS: Final = (
     column("name", whole=True),
     column("role", whole=True),
     column("state", whole=True),
-    column("made", "created_at", distance, whole=True),
+    column("created", "created_at", distance, whole=True),
     column("expires", "expires_at", _or_never, whole=True),
     column("last used", "last_used_at", _or_never, whole=True),
-    column("made by", "created_by"),
+    column("created by", "created_by"),
 )
 
 
@@ -97,7 +97,7 @@ def _role(given: str) -> Role:
     for role in ROLES:
         if role == given:
             return role
-    raise typer.BadParameter(f"{given!r} is no role: choose viewer, operator or admin")
+    raise typer.BadParameter(f"{given!r} is not a role: choose viewer, operator or admin")
 
 
 @command(tokens)
@@ -110,39 +110,43 @@ def create(
         typer.Option(
             parser=_role,
             metavar="[viewer|operator|admin]",
-            help="A viewer reads, an operator acts on jobs and alerts too, an admin does everything.",
+            help="viewer: read only; operator: also acts on jobs and alerts; admin: everything.",
         ),
     ] = "viewer",
     expires_in: Annotated[
         float | None,
-        typer.Option("--expires-in", parser=seconds_of, metavar="DURATION", help="12h, 90d …; without it, never."),
+        typer.Option(
+            "--expires-in", parser=seconds_of, metavar="DURATION", help="Lifetime: 12h, 90d …; unlimited by default."
+        ),
     ] = None,
 ) -> Report:
-    """Make a token and print it, this once: only its hash is kept."""
+    """Create a token and print it once; only its hash is stored."""
     token, row = AccessTokens(application.transport).create(name, role, expires_in_seconds=expires_in, actor=actor())
 
     def show() -> None:
         typer.echo(token)
-        typer.echo(f"{name} has the role {row.role} with it. Keep it now: it is not shown again.", err=True)
+        typer.echo(f"Token of {name} with the role {row.role}. Copy it now: it is not shown again.", err=True)
 
     return Report({**row.document, "token": token}, show)
 
 
-@lists(tokens, _TOKENS, "There are no named tokens: make one with `cogo tokens create`.", name="list")
+@lists(tokens, _TOKENS, "No named tokens. Create one with `cogo tokens create`.", name="list")
 def list_tokens(
     application: Application,
     *,
-    live_only: Annotated[bool, typer.Option("--live", help="Neither revoked nor expired.")] = False,
+    live_only: Annotated[
+        bool, typer.Option("--live", help="Only tokens that are neither revoked nor expired.")
+    ] = False,
 ) -> list[Row]:
-    """Show which tokens there are, when they were last used, and never the tokens themselves."""
+    """Show tokens with role, state and last use, without the tokens themselves."""
     return [*AccessTokens(application.transport).rows(live_only=live_only)]
 
 
 @command(tokens)
 def revoke(application: Application, name: Name) -> Report:
-    """End a token, and every session of the dashboard that was opened with it."""
+    """Revoke a token, and end all dashboard sessions opened with it."""
     done = AccessTokens(application.transport).revoke(name, actor())
     if done.changed:
-        return Report(done, f"The token of {name} is revoked; {done.sessions} sessions ended with it.")
-    missing = f"There is no live token named {name}: see `cogo tokens list`."
+        return Report(done, f"Revoked the token of {name}; ended {done.sessions} sessions.")
+    missing = f"No live token named {name}: see `cogo tokens list`."
     return Report(done, lambda: typer.echo(missing, err=True), ExitCode.FAILED)

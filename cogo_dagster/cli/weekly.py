@@ -1,4 +1,4 @@
-"""`cogo weekly` and `cogo notify`: the summary of a week, and how it is sent to people."""
+"""`cogo weekly` and `cogo notify`: show and send the weekly summary of the quality gate."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -13,19 +13,19 @@ from cogo_dagster.quality.gates import PublishedWeek
 from cogo_dagster.quality.weeks import finished_week, start_of, week_of
 from cogo_dagster.settings import SettingsError
 
-app = group("How a week went, beside the week before.")
-notify = group("Tell people something through every target of WEBHOOK_TYPE.")
+app = group("Show or enqueue the weekly summary of the quality gate.")
+notify = group("Send a notification to every target of WEBHOOK_TYPE.")
 
 WeekOption = Annotated[
-    str | None, typer.Option("--week", metavar="WEEK", help="An ISO week, as 2026-W47; the last one if left out.")
+    str | None, typer.Option("--week", metavar="WEEK", help="ISO week, as 2026-W47; the last finished week by default.")
 ]
 
-AgainFlag = Annotated[bool, typer.Option("--again", help="Send it once more, also to targets that accepted it.")]
+AgainFlag = Annotated[bool, typer.Option("--again", help="Send again, also to targets that have accepted it.")]
 
 
 @command(app)
 def enqueue(*, week: WeekOption = None, again: AgainFlag = False) -> Report:
-    """Enqueue the job that sends a week to people; a second time it is the same job, until nobody was told by it."""
+    """Enqueue the job that sends a weekly summary, at most one per week unless it delivered nothing."""
     given = week and finished_week(week, datetime.now(UTC))
     with open_application(read_settings()) as application:
         chosen = given or application.gates.last_week()
@@ -33,13 +33,15 @@ def enqueue(*, week: WeekOption = None, again: AgainFlag = False) -> Report:
     document = {"job_id": str(job.job_id), "created": job.created, "week": chosen}
     if job.created:
         return Report(document, f"Enqueued weekly_summary job {job.job_id} for {chosen}.")
-    sentence = f"There already is weekly_summary job {job.job_id} for {chosen}: nothing was added; "
-    return Report(document, f"{sentence}`--again` sends it once more.")
+    message = (
+        f"Not enqueued: weekly_summary job {job.job_id} for {chosen} already exists; use --again to send it again."
+    )
+    return Report(document, message)
 
 
 @command(app)
 def show(*, week: WeekOption = None, branch: BranchOption = None, source: SourceOption = Source.DB) -> Report:
-    """Print a week's summary; sends nothing."""
+    """Print the summary of a week without sending it."""
     settings = read_settings()
     if source is Source.API:
         found = metrics_api(settings).weekly(week and week_of(start_of(week)), branch)
@@ -52,14 +54,14 @@ def show(*, week: WeekOption = None, branch: BranchOption = None, source: Source
 @command(notify)
 def weekly(
     *,
-    week: Annotated[str | None, typer.Option(help="As 2026-W47; the last whole week if left out.")] = None,
+    week: Annotated[str | None, typer.Option(help="ISO week, as 2026-W47; the last finished week by default.")] = None,
     source: SourceOption = Source.API,
     again: AgainFlag = False,
 ) -> Report:
-    """Send the weekly summary, once per week: a second call sends it only where no target accepted it."""
+    """Send the weekly summary, once per week; a second call sends it again only if no target accepted it."""
     settings = read_settings()
     if not settings.webhook_types:
-        raise SettingsError("WEBHOOK_TYPE is not set: name at least one of github, slack, http, googlechat.")
+        raise SettingsError("WEBHOOK_TYPE is not set: set it to one or more of github, slack, http, googlechat.")
     chosen = week and finished_week(week, datetime.now(UTC))
     found = metrics_api(settings).weekly(chosen) if source is Source.API else None
     with open_application(settings) as application:
@@ -73,9 +75,9 @@ def weekly(
             if row.status != "delivered"
         ]
     errors = [f"{one.target}: {one.receipt.sentence}" for one in report.attempts if one.receipt.sentence]
-    said = "is announced to" if answer.created else "was announced before (`--again` sends it once more) to"
+    state = "was announced to" if answer.created else "had already been announced (use --again to send it again) to"
     return Report(
         {"key": f"weekly:{published.summary.week}", **answer.document, "undelivered": waiting, "errors": errors},
-        "\n".join([f"The week {published.summary.week} {said} {', '.join(answer.targets)}.", *errors]),
+        "\n".join([f"The week {published.summary.week} {state} {', '.join(answer.targets)}.", *errors]),
         ExitCode.FAILED if waiting else ExitCode.OK,
     )

@@ -1,4 +1,4 @@
-"""`cogo worker`: the worker in DB mode."""
+"""`cogo worker`: run a worker in DB mode."""
 
 import os
 import sys
@@ -36,26 +36,27 @@ _COUNTERS: Final = (
 def worker(
     *,
     max_jobs: Annotated[
-        int | None, typer.Option(envvar="MAX_JOBS", min=1, help="End once so many jobs are settled.")
+        int | None, typer.Option(envvar="MAX_JOBS", min=1, help="Exit after this number of jobs.")
     ] = None,
     worker_id: Annotated[
-        str | None, typer.Option(envvar="WORKER_ID", help="The worker's stable name; by default the host's.")
+        str | None, typer.Option(envvar="WORKER_ID", help="Stable name of the worker; the host name by default.")
     ] = None,
     executor_id: Annotated[
-        str | None, typer.Option(envvar="EXECUTOR_ID", help="Serve jobs addressed to it besides unaddressed ones.")
+        str | None, typer.Option(envvar="EXECUTOR_ID", help="Executor ID to serve, besides unaddressed jobs.")
     ] = None,
     concurrency: Annotated[
-        int | None, typer.Option(envvar="COGO_CONCURRENCY", min=1, max=1000, help="Jobs at once; 4 by default.")
+        int | None,
+        typer.Option(envvar="COGO_CONCURRENCY", min=1, max=1000, help="Number of concurrent jobs; 4 by default."),
     ] = None,
-    drain: Annotated[bool, typer.Option("--drain", help="End once nothing is due.")] = False,
+    drain: Annotated[bool, typer.Option("--drain", help="Exit when no job is due.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Run jobs until a signal, after --max-jobs, or with --drain until nothing is due; log to standard error."""
+    """Run jobs until a signal, up to --max-jobs, or with --drain until no job is due. Log to standard error."""
     stop_with_shell()
     threads = set(threading.enumerate())
     log = WorkerLog(as_json=as_json)
     end = partial(_end_process, log)
-    with StopSignals(say=lambda sentence: log.line("signal", sentence), end=end) as signals:
+    with StopSignals(say=lambda message: log.line("signal", message), end=end) as signals:
         settings = read_settings(
             MAX_JOBS=max_jobs, WORKER_ID=worker_id, EXECUTOR_ID=executor_id, COGO_CONCURRENCY=concurrency
         )
@@ -66,7 +67,7 @@ def worker(
     _print_report(report, as_json)
     if report.ended_because == "slots_lost":
         _replace_process(settings.max_jobs, report)
-    _end_beside_threads(threads)
+    _exit_despite_threads(threads)
 
 
 def _run(settings: Settings, signals: StopSignals, log: WorkerLog, *, drain: bool) -> WorkerReport:
@@ -77,32 +78,32 @@ def _run(settings: Settings, signals: StopSignals, log: WorkerLog, *, drain: boo
             options=replace(options, linger_seconds=0) if drain else options,
             last_resort=partial(_end_process, log),
         )
-        signals.aim_at(worker, options.grace_seconds)
-        log.line("started", f"Worker {settings.worker_id} works on {application.public_dsn}.")
+        signals.set_target(worker, options.grace_seconds)
+        log.line("started", f"Worker {settings.worker_id} started on {application.public_dsn}.")
         for family, setting in installed_executors(settings).lacking.items():
-            log.line("started", f"Jobs of the family {family} are left to other workers, since {setting} is not set.")
+            log.line("started", f"Not serving the family {family}: {setting} is not set.")
         with _alerting(application, log):
             return run_worker(worker)
 
 
 def _end_process(log: WorkerLog, reason: str) -> None:
-    """End a process that cannot end by itself; the leases it holds expire."""
-    log.line("ended", f"{reason} The process ends itself; jobs it still holds come back when their leases expire.")
+    """End a process that cannot stop normally; its leases expire."""
+    log.line("ended", f"{reason} The process exits; its jobs are recovered when their leases expire.")
     os._exit(ExitCode.STUCK)
 
 
 def _replace_process(max_jobs: int | None, report: WorkerReport) -> None:
-    """Run the same command in the place of this process, without the executions that do not end."""
+    """Replace this process by the same command, to get rid of executions that do not end."""
     left = [] if max_jobs is None else ["--max-jobs", str(max_jobs - report.counters.get("claimed", 0))]
     if left and int(left[1]) <= 0:
         return
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:], *left])  # noqa: S606 - our own command line
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:], *left])  # noqa: S606 - the command line of this process
 
 
-def _end_beside_threads(before: set[threading.Thread]) -> None:
-    """End the process now if executions left threads behind that would keep it from ending."""
+def _exit_despite_threads(before: set[threading.Thread]) -> None:
+    """Exit now if executions left non-daemon threads that would prevent the exit."""
     if any(not thread.daemon for thread in threading.enumerate() if thread not in before):
         sys.stdout.flush()
         sys.stderr.flush()
@@ -111,7 +112,7 @@ def _end_beside_threads(before: set[threading.Thread]) -> None:
 
 @contextmanager
 def _alerting(application: Application, log: WorkerLog) -> Iterator[None]:
-    """Deliver alerts beside the work, if WEBHOOK_TYPE says where; a missing variable is an error before it begins."""
+    """Deliver alerts in the background if WEBHOOK_TYPE is set; a missing variable is an error at start."""
     if not (application.settings.webhook_types or application.settings.deadman_url):
         yield
         return

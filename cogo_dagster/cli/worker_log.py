@@ -1,4 +1,4 @@
-"""What a worker tells the terminal: one line per event on standard error, for people or as JSON."""
+"""Log of a worker: one line per event on standard error, as text or JSON."""
 
 import contextlib
 import logging
@@ -11,13 +11,13 @@ from cogo_dagster.cli.command import one_json_line
 from cogo_dagster.formatting.values import one_line
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.worker import WorkerEvent
-from cogo_dagster.redaction import hide_in, redactor_of
+from cogo_dagster.redaction import redact_handler, redactor_of
 
 _STANDARD_ERROR: Final = 2
 
 
 class WorkerLog(logging.Handler):
-    """Writes whole lines. Safe in a signal handler, and never raises: a closed terminal must not end a worker."""
+    """Writes complete lines. Safe in a signal handler; never raises, as a closed terminal must not stop a worker."""
 
     def __init__(self, *, as_json: bool) -> None:
         super().__init__()
@@ -25,23 +25,23 @@ class WorkerLog(logging.Handler):
         self._output = _STANDARD_ERROR
 
     def attach(self, secrets: Iterable[str] = ()) -> None:
-        """Take what the project's modules log as well, and warnings of all others.
+        """Handle log records of this project, and warnings of all other loggers.
 
-        From now on lines go to a duplicate of standard error: Dagster takes the number 2 for a step's log while it
-        runs one in this process.
+        Lines are written to a duplicate of standard error, because Dagster redirects file descriptor 2 while it runs a
+        step in this process.
 
         Args:
-            secrets: Values to hide in these lines, whoever logs them.
+            secrets: Values to redact in all lines.
         """
         self.close()
-        with contextlib.suppress(OSError):  # it is closed
+        with contextlib.suppress(OSError):  # standard error is closed
             self._output = os.dup(_STANDARD_ERROR)
-        hide_in(self, redactor_of(tuple(secrets)))
+        redact_handler(self, redactor_of(tuple(secrets)))
         logging.basicConfig(handlers=[self], level=logging.WARNING)
         logging.getLogger("cogo_dagster").setLevel(logging.INFO)
 
     def close(self) -> None:
-        """Give the duplicate back."""
+        """Close the duplicate."""
         if self._output != _STANDARD_ERROR:
             os.close(self._output)
             self._output = _STANDARD_ERROR
@@ -52,12 +52,12 @@ class WorkerLog(logging.Handler):
         self.line(record.levelname.lower(), record.getMessage())
 
     def event(self, event: WorkerEvent) -> None:
-        """Write a worker's event; this is the worker's observer."""
+        """Write an event of a worker; the observer to pass to it."""
         job = {"job_id": str(event.job.id), "type": event.job.type, "attempt": event.job.attempts} if event.job else {}
         self.line(event.kind.value, event.message, {"stage": event.stage.value, **job, **event.data})
 
     def line(self, kind: str, message: str, fields: Mapping[str, Json] | None = None) -> None:
-        """Write one line; the fields are for JSON only."""
+        """Write one line; the fields are written as JSON only."""
         at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         if self._as_json:
             document = {"at": at, "kind": kind, "message": message} | dict(fields or {})

@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError
 from cogo_dagster.dagster_support.cogo_queue import CogoQueue
 from cogo_dagster.executors.browser.payload import BrowserPayload
 from cogo_dagster.queue.model import NewJob
-from cogo_dagster.validation import sentences
+from cogo_dagster.validation import validation_messages
 
 
 class BrowserJob(dg.Component, dg.Model, dg.Resolvable):
@@ -74,7 +74,7 @@ class BrowserJob(dg.Component, dg.Model, dg.Resolvable):
         try:
             BrowserPayload.model_validate(payload)
         except ValidationError as error:
-            raise dg.DagsterInvalidDefinitionError(f"BrowserJob {self.asset}: {sentences(error)}") from None
+            raise dg.DagsterInvalidDefinitionError(f"BrowserJob {self.asset}: {validation_messages(error)}") from None
         return payload
 
     def _schedules(self, name: str, key: dg.AssetKey) -> list[dg.ScheduleDefinition]:

@@ -17,7 +17,7 @@ from cogo_dagster.queue.errors import DatabaseUnavailable, QueueError
 from cogo_dagster.queue.model import Enqueued, Json, NewJob, family_of
 from cogo_dagster.queue.rows.artifacts import ArtifactRow
 from cogo_dagster.queue.rows.jobs import StoredError, WholeJob
-from cogo_dagster.redaction import hide_in_logs, redactor_of
+from cogo_dagster.redaction import redact_logs, redactor_of
 from cogo_dagster.settings import PROJECT_ROOT, load_settings
 
 Context: TypeAlias = dg.OpExecutionContext | dg.AssetExecutionContext
@@ -70,7 +70,7 @@ class CogoQueue(dg.ConfigurableResource[Any]):
             SettingsError: A setting is missing or wrong.
         """
         settings = load_settings(PROJECT_ROOT / ".env", **self.settings)
-        hide_in_logs(redactor_of(settings.secret_values()))
+        redact_logs(redactor_of(settings.secret_values()))
         with open_application(settings) as application:
             self._application = application
             yield self

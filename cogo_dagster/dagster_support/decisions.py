@@ -9,7 +9,7 @@ import dagster as dg
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.rows.dead_letters import DeadLetter
 from cogo_dagster.supervision.capacity import Demand, recovery_needed, workers_to_start
-from cogo_dagster.supervision.replays import ReplayPolicy, is_transient, worth_replaying
+from cogo_dagster.supervision.replays import ReplayPolicy, is_transient, jobs_to_replay
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def replay(letters: Sequence[DeadLetter], op_name: str, now: datetime, *, under_
         op_name: The op that takes their ids.
         under_way: Whether a replay is queued or running.
     """
-    chosen = worth_replaying(letters, ReplayPolicy(), now)
+    chosen = jobs_to_replay(letters, ReplayPolicy(), now)
     if not chosen:
         transient = sum(map(is_transient, letters))
         return Decision(f"{len(letters)} open letters, {transient} of them transient: none is to be replayed now.")

@@ -14,7 +14,7 @@ from cogo_dagster.dagster_support.reporting import RunReport
 from cogo_dagster.links import job_page
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.worker import WorkerOptions
-from cogo_dagster.redaction import hide_in_logs, redactor_of
+from cogo_dagster.redaction import redact_logs, redactor_of
 from cogo_dagster.settings import PROJECT_ROOT, Settings, load_settings
 
 
@@ -33,7 +33,7 @@ class CogoResource(dg.ConfigurableResource[Any]):
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["CogoResource"]:  # noqa: ARG002
         """Open the application for as long as the run or tick lasts."""
         settings = load_settings(PROJECT_ROOT / ".env", **self.settings)
-        hide_in_logs(redactor_of(settings.secret_values()))
+        redact_logs(redactor_of(settings.secret_values()))
         with open_application(settings) as application:
             self._application = application
             yield self

@@ -1,1 +1,1 @@
-"""`cogo doctor`: whether what these settings use works, and what to do where it does not."""
+"""Checks of `cogo doctor`: whether the services that the settings use work, with advice."""

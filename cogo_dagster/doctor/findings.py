@@ -1,4 +1,4 @@
-"""What a check found: a state, one sentence, and what to do about it."""
+"""Results of checks: a state, a message and advice."""
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -8,11 +8,11 @@ from typing import Final
 
 from cogo_dagster.redaction import redact
 
-_AT_ONCE: Final = 8
+_MAX_THREADS: Final = 8
 
 
 class State(StrEnum):
-    """How it is; `unused` is what the settings do without."""
+    """State of a check, worst first; `unused` if the settings do not need it."""
 
     FAILED = "failed"
     WARNING = "warning"
@@ -22,11 +22,12 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one check found.
+    """Result of a check.
 
     Attributes:
-        check: The check's stable name.
-        advice: What to do; None where there is nothing to do.
+        check: Stable name of the check.
+        sentence: What was found.
+        advice: What to do; None if nothing is to be done.
     """
 
     check: str
@@ -38,40 +39,40 @@ class Finding:
 Check = Callable[[], Iterable[Finding]]
 
 
-def ok(check: str, sentence: str) -> Finding:
-    """All is well."""
-    return Finding(check, State.OK, sentence)
+def ok(check: str, message: str) -> Finding:
+    """Return a finding for a service that works."""
+    return Finding(check, State.OK, message)
 
 
-def warning(check: str, sentence: str, advice: str) -> Finding:
-    """It works, but not for long or not as well as it could."""
-    return Finding(check, State.WARNING, sentence, advice)
+def warning(check: str, message: str, advice: str) -> Finding:
+    """Return a finding for a service that works with restrictions, or will stop working."""
+    return Finding(check, State.WARNING, message, advice)
 
 
-def failed(check: str, sentence: str, advice: str) -> Finding:
-    """It does not work."""
-    return Finding(check, State.FAILED, sentence, advice)
+def failed(check: str, message: str, advice: str) -> Finding:
+    """Return a finding for a service that does not work."""
+    return Finding(check, State.FAILED, message, advice)
 
 
-def unused(check: str, sentence: str) -> Finding:
-    """The settings do without it."""
-    return Finding(check, State.UNUSED, sentence)
+def unused(check: str, message: str) -> Finding:
+    """Return a finding for a service that the settings do not use."""
+    return Finding(check, State.UNUSED, message)
 
 
-def examine(checks: Sequence[tuple[str, Check]], secrets: Iterable[str] = ()) -> list[Finding]:
-    """Run checks side by side and return what they found, in their order; a check that breaks has failed."""
+def run_checks(checks: Sequence[tuple[str, Check]], secrets: Iterable[str] = ()) -> list[Finding]:
+    """Run checks concurrently and return their findings in order, redacted; an exception is a failed check."""
     hidden = tuple(secrets)
-    with ThreadPoolExecutor(_AT_ONCE) as threads:
-        found = threads.map(lambda named: _examined(*named), checks)
+    with ThreadPoolExecutor(_MAX_THREADS) as threads:
+        found = threads.map(lambda named: _run_check(*named), checks)
         return [_redacted(finding, hidden) for group in found for finding in group]
 
 
-def _examined(name: str, check: Check) -> list[Finding]:
+def _run_check(name: str, check: Check) -> list[Finding]:
     try:
         return list(check())
-    except Exception as error:  # noqa: BLE001 - the other checks' answers must not be lost
-        sentence = f"The check broke ({type(error).__name__}: {error})."
-        return [failed(name, sentence, "Report this with the command's output.")]
+    except Exception as error:  # noqa: BLE001 - the other checks must be reported
+        message = f"The check raised {type(error).__name__}: {error}"
+        return [failed(name, message, "Report this as a bug, with the output of the command.")]
 
 
 def _redacted(finding: Finding, secrets: Sequence[str]) -> Finding:

@@ -1,4 +1,4 @@
-"""`cogo drill`: break things on purpose, on a database that nobody needs, and see that the promises hold."""
+"""`cogo drill`: cause failures on a scratch database, and check the guarantees of the queue."""
 
 from cogo_dagster.drill.observation import Observation
 from cogo_dagster.drill.scenarios import drill

@@ -1,4 +1,4 @@
-"""Replies are lost after the database has committed: the repeat must do nothing a second time."""
+"""Scenario: replies are lost after the commit, and repeated calls must change nothing."""
 
 from pathlib import Path
 from typing import Final
@@ -16,15 +16,15 @@ _TYPE: Final = "drill.lost_reply"
 
 
 def lose_replies(queue: Queue, dsn: str, folder: Path) -> Observation:
-    """Enqueue, claim and settle jobs while each reply is lost, and count what was done.
+    """Enqueue, claim and settle jobs while each reply is lost, and count jobs and attempts.
 
     Args:
-        queue: Straight to the database.
-        dsn: The same database.
-        folder: Where a socket file may be put.
+        queue: A queue that does not use the proxy.
+        dsn: Connection string of the same database.
+        folder: Folder for a socket file.
     """
-    with lossy_proxy(dsn, folder) as (proxy, over_proxy):
-        transport = PostgresTransport(over_proxy)
+    with lossy_proxy(dsn, folder) as (proxy, proxy_dsn):
+        transport = PostgresTransport(proxy_dsn)
         try:
             return _observed(queue, Queue(transport), proxy)
         finally:
@@ -41,12 +41,12 @@ def _observed(queue: Queue, lossy: Queue, proxy: LossyProxy) -> Observation:
     settled = lossy.settle([Settlement(job, Outcome.SUCCEEDED, {"attempt": job.attempts}) for job in claimed])
 
     rows = _rows(queue)
-    once = _is_done_once(rows, claimed) and [answer.status for answer in settled] == ["ok"] * _JOBS
+    once = _is_done_once(rows, claimed) and [result.status for result in settled] == ["ok"] * _JOBS
     return Observation(
         "a_lost_reply_does_nothing_twice",
         once and proxy.lost == 3,
-        f"{proxy.lost} of 3 replies were lost after the commit; the repeats left {len(rows)} jobs for {_JOBS} "
-        f"and {sum(row.attempts for row in rows)} attempts.",
+        f"{proxy.lost} of 3 replies were lost after the commit; after the repeated calls there are {len(rows)} of "
+        f"{_JOBS} jobs with {sum(row.attempts for row in rows)} attempts.",
     )
 
 

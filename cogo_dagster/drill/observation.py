@@ -1,15 +1,16 @@
-"""What a drill has seen."""
+"""Results of a drill."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One promise, and whether it held.
+    """Result for one guarantee.
 
     Attributes:
-        promise: Its stable name.
-        sentence: What was done and seen.
+        promise: Stable name of the guarantee.
+        held: Whether it held.
+        sentence: What was done and observed.
     """
 
     promise: str

@@ -1,4 +1,4 @@
-"""A proxy before the database that loses a reply when told to, after the database has committed."""
+"""A proxy for the database that drops a reply after the database has committed."""
 
 import contextlib
 import socket
@@ -17,15 +17,15 @@ _CHUNK_BYTES: Final = 65_536
 
 
 class LossyProxy:
-    """Passes bytes on, and after `lose_reply` closes the connection in place of one reply.
+    """Forwards bytes, and after `lose_reply` closes the connection instead of forwarding one reply.
 
-    The replies are not read, so that encrypted connections work too.
+    Replies are not parsed, so that encrypted connections work too.
 
     Args:
         server: Opens a new connection to the database server.
 
     Attributes:
-        lost: Replies that were lost so far.
+        lost: Number of replies lost so far.
     """
 
     def __init__(self, server: Callable[[], socket.socket]) -> None:
@@ -35,10 +35,10 @@ class LossyProxy:
         self._is_done: Callable[[], bool] | None = None
 
     def lose_reply(self, is_done: Callable[[], bool]) -> None:
-        """Lose the next reply that comes when the work is done.
+        """Lose the first reply after the work is committed.
 
         Args:
-            is_done: Looks into the database whether the work is committed; asked at each reply.
+            is_done: Whether the work is committed; called at each reply.
         """
         with self._lock:
             self._is_done = is_done
@@ -65,22 +65,22 @@ class LossyProxy:
 
 @contextmanager
 def lossy_proxy(dsn: str, folder: Path) -> Iterator[tuple[LossyProxy, str]]:
-    """Put a proxy before a database; yield it, and the connection string that leads over it.
+    """Run a proxy for a database; yield it, and the connection string that uses it.
 
     Args:
-        dsn: The database.
-        folder: Where to put the proxy's socket file if the server is reached over one.
+        dsn: Connection string of the database.
+        folder: Folder for the socket file of the proxy, if the server is reached by a socket file.
     """
     with connect(dsn, application_name="cogo drill") as connection:
         host, address, port = connection.info.host, connection.info.hostaddr, connection.info.port
     if host.startswith("/"):
-        # Over a socket file too: whom the server takes the client for may depend on it.
+        # A socket file too, because authentication may depend on it.
         listener = _listener_at(folder / f".s.PGSQL.{port}")
         server, over = partial(_connected_to, f"{host}/.s.PGSQL.{port}"), {"host": str(folder), "hostaddr": ""}
     else:
         listener = socket.create_server(("127.0.0.1", 0))
         server = partial(socket.create_connection, (address or host, port))
-        # The name stays, since certificates are checked against it; the address is the proxy's.
+        # The name is kept for the verification of certificates; the address is that of the proxy.
         over = {"host": host, "hostaddr": "127.0.0.1", "port": str(listener.getsockname()[1])}
     proxy = LossyProxy(server)
     threading.Thread(target=proxy.serve, args=(listener,), name="drill-proxy", daemon=True).start()

@@ -1,4 +1,4 @@
-"""What a drill does, and what it then looks at."""
+"""The scenarios of a drill, and the checks after them."""
 
 import hashlib
 import os
@@ -22,73 +22,76 @@ from cogo_dagster.queue.model import Job, JobError, NewJob, Outcome, Settlement
 from cogo_dagster.queue.rows.artifacts import ArtifactRow
 from cogo_dagster.queue.rows.jobs import JobRow
 
-_PATIENCE_SECONDS: Final = 90.0
+_TIMEOUT_SECONDS: Final = 90.0
 _LEASE_SECONDS: Final = 5
-_VISITS: Final = 2
+_PAGE_JOBS: Final = 2
 _CHUNK_BYTES: Final = 1_048_576
-_OTHERS: Final = ("COGO_", "SUPABASE_", "BROWSER_", "WEBHOOK_", "EXECUTOR_ID", "MAX_JOBS", "WORKER_")
+_REMOVED_VARIABLES: Final = ("COGO_", "SUPABASE_", "BROWSER_", "WEBHOOK_", "EXECUTOR_ID", "MAX_JOBS", "WORKER_")
 
 
 def drill(queue: Queue, place: Scratch, say: Callable[[str], None]) -> list[Observation]:
-    """Break things one after another and return what was seen.
+    """Run all scenarios and return the observations.
 
     Args:
-        queue: On the scratch database.
-        say: Told before each act.
+        queue: Queue of the scratch database.
+        place: The scratch database and its folder.
+        say: Called with a message before each scenario.
 
     Raises:
-        DrillFailed: A worker did not start, or nothing happened in time.
+        DrillFailed: A worker did not start, or a scenario timed out.
     """
-    say("A worker is killed with -9 while it runs jobs; another one takes over …")
-    seen = [*_a_worker_is_killed(queue, place)]
-    say("A lease expires under a worker that does not notice …")
-    seen += _a_lease_expires(queue)
-    say("A dead letter is replayed twice …")
-    seen += _a_letter_is_replayed_twice(queue)
-    say("Replies of the database are lost after it has committed …")
-    seen.append(lose_replies(queue, place.dsn, place.home))
-    return [*seen, *_invariants(queue, FolderStore(place.home / "artifacts"))]
+    say("A worker is killed with SIGKILL while it executes jobs; another worker recovers them …")
+    observations = [*_kill_worker(queue, place)]
+    say("A lease expires while its worker is suspended …")
+    observations += _expire_lease(queue)
+    say("A dead-lettered job is replayed twice …")
+    observations += _replay_twice(queue)
+    say("Replies of the database are lost after the commit …")
+    observations.append(lose_replies(queue, place.dsn, place.home))
+    return [*observations, *_invariants(queue, FolderStore(place.home / "artifacts"))]
 
 
-def _a_worker_is_killed(queue: Queue, place: Scratch) -> Iterator[Observation]:
+def _kill_worker(queue: Queue, place: Scratch) -> Iterator[Observation]:
     with held_site() as site:
-        jobs = queue.enqueue([NewJob("browser", {"url": f"{site.url}/{n}"}) for n in range(_VISITS)])
+        jobs = queue.enqueue([NewJob("browser", {"url": f"{site.url}/{n}"}) for n in range(_PAGE_JOBS)])
         ids = [job.job_id for job in jobs]
         with _worker(place, site, "drill-first") as first:
-            if not site.await_visits(_VISITS, _PATIENCE_SECONDS):
-                raise DrillFailed(f"The worker did not run its jobs; its log says: {_log(place, 'drill-first')}")
+            if not site.wait_for_requests(_PAGE_JOBS, _TIMEOUT_SECONDS):
+                raise DrillFailed(
+                    f"The worker did not execute its jobs; last line of its log: {_log(place, 'drill-first')}"
+                )
             first.kill()
             first.wait()
         site.opened.set()
-        with _worker(place, site, "drill-second", MAX_JOBS=str(_VISITS)) as second:
+        with _worker(place, site, "drill-second", MAX_JOBS=str(_PAGE_JOBS)) as second:
             try:
-                code = second.wait(_PATIENCE_SECONDS)
+                code = second.wait(_TIMEOUT_SECONDS)
             except subprocess.TimeoutExpired:
                 raise DrillFailed(
-                    f"The second worker did not end; its log says: {_log(place, 'drill-second')}"
+                    f"The second worker did not exit; last line of its log: {_log(place, 'drill-second')}"
                 ) from None
     rows = queue.get_jobs(ids)
     done = [row for row in rows if row.status == "succeeded"]
     yield Observation(
         "nothing_is_lost",
-        len(done) == _VISITS and code == 0,
-        f"The worker was killed with {_VISITS} jobs in hand; the other one finished {len(done)} of them.",
+        len(done) == _PAGE_JOBS and code == 0,
+        f"A worker was killed while executing {_PAGE_JOBS} jobs; another worker finished {len(done)} of them.",
     )
     attempts = [row.attempts for row in rows]
     yield Observation(
         "a_crash_consumes_an_attempt",
-        attempts == [2] * _VISITS,
-        f"Their attempts are {attempts}: one died, one succeeded.",
+        attempts == [2] * _PAGE_JOBS,
+        f"The jobs have {attempts} attempts: one was lost, one succeeded.",
     )
 
 
-def _a_lease_expires(queue: Queue) -> Iterator[Observation]:
+def _expire_lease(queue: Queue) -> Iterator[Observation]:
     job_id = queue.enqueue([NewJob("drill")])[0].job_id
     stale = _claimed(queue, job_id, lease_seconds=1)
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+    deadline = time.monotonic() + _TIMEOUT_SECONDS
     while not queue.recover().changed:
         if time.monotonic() > deadline:
-            raise DrillFailed("A lease of one second did not expire: look at the database's clock.")
+            raise DrillFailed("A lease of one second did not expire: check the clock of the database.")
         time.sleep(0.1)
     fresh = _claimed(queue, job_id, lease_seconds=60)
     renewed = queue.renew([stale], 60)[0]
@@ -98,44 +101,48 @@ def _a_lease_expires(queue: Queue) -> Iterator[Observation]:
     yield Observation(
         "a_stale_worker_is_refused",
         (late.status, renewed, good.status, row.result) == ("lease_lost", "lease_lost", "ok", {"by": "fresh"}),
-        f"The stale worker was told {renewed} and {late.status}; the result is that of the newer attempt.",
+        f"The stale worker got {renewed} and {late.status}; the job has the result of the newer attempt.",
     )
 
 
-def _a_letter_is_replayed_twice(queue: Queue) -> Iterator[Observation]:
+def _replay_twice(queue: Queue) -> Iterator[Observation]:
     job_id = queue.enqueue([NewJob("drill", max_attempts=1)])[0].job_id
     job = _claimed(queue, job_id, lease_seconds=60)
-    queue.settle([Settlement(job, Outcome.FAILED, error=JobError("drill", "Broken on purpose.", retryable=False))])
+    queue.settle([Settlement(job, Outcome.FAILED, error=JobError("drill", "Failed on purpose.", retryable=False))])
     changed = [perform(queue, Operation("replay_dlq", {}), "cogo drill").changed for _ in range(2)]
     keys = [row.idempotency_key for row in queue.list_jobs(max_jobs=1_000)]
     copies = keys.count(f"dlq:{job_id}")
     yield Observation(
         "a_letter_is_replayed_once",
         (changed, copies) == ([1, 0], 1),
-        f"The first replay made {changed[0]} job, the second {changed[1]}; there is {copies} job for the letter.",
+        f"The first replay added {changed[0]} job, the second {changed[1]}; jobs added in total: {copies}.",
     )
 
 
 def _invariants(queue: Queue, store: FolderStore) -> Iterator[Observation]:
     rows = queue.get_jobs([row.id for row in queue.list_jobs(max_jobs=1_000)])
     running = [row.id for row in rows if row.status == "running"]
-    yield Observation("nothing_hangs", not running, f"{len(running)} of {len(rows)} jobs still run.")
-    odd = [row.id for row in rows if _ended(row) and row.attempts != len(row.superseded_attempts) + 1]
-    yield Observation("every_attempt_is_accounted_for", not odd, f"{len(odd)} of {len(rows)} jobs miss an attempt.")
+    yield Observation("nothing_hangs", not running, f"{len(running)} of {len(rows)} jobs are still running.")
+    inconsistent = [row.id for row in rows if _is_finished(row) and row.attempts != len(row.superseded_attempts) + 1]
+    yield Observation(
+        "every_attempt_is_accounted_for",
+        not inconsistent,
+        f"{len(inconsistent)} of {len(rows)} jobs lack a recorded attempt.",
+    )
     artifacts = [artifact for row in rows for artifact in row.artifacts]
-    odd_files = [artifact.name for artifact in artifacts if not _is_whole(store, artifact)]
+    damaged = [artifact.name for artifact in artifacts if not _is_intact(store, artifact)]
     yield Observation(
         "every_artifact_is_there",
-        not odd_files and bool(artifacts),
-        f"{len(odd_files)} of {len(artifacts)} artifacts are missing or not the bytes that were recorded.",
+        not damaged and bool(artifacts),
+        f"{len(damaged)} of {len(artifacts)} artifacts are missing or do not match the recorded hash and size.",
     )
 
 
-def _ended(row: JobRow) -> bool:
+def _is_finished(row: JobRow) -> bool:
     return row.status in ("succeeded", "failed", "cancelled")
 
 
-def _is_whole(store: FolderStore, artifact: ArtifactRow) -> bool:
+def _is_intact(store: FolderStore, artifact: ArtifactRow) -> bool:
     if artifact.storage_key is None:
         return False
     try:
@@ -156,7 +163,7 @@ def _claimed(queue: Queue, job_id: UUID, lease_seconds: int) -> Job:
 
 @contextmanager
 def _worker(place: Scratch, site: HeldSite, name: str, **settings: str) -> "Iterator[subprocess.Popen[bytes]]":
-    """Start a worker process of the scratch database, and kill it at the end if it still runs."""
+    """Start a worker process on the scratch database, and kill it at the end."""
     given = {
         "COGO_DATABASE_URL": place.dsn,
         "COGO_HOME": str(place.home),
@@ -166,9 +173,9 @@ def _worker(place: Scratch, site: HeldSite, name: str, **settings: str) -> "Iter
         "WORKER_ID": name,
     }
     program = "import sys; from cogo_dagster.cli import main; sys.exit(main(['worker']))"
-    (place.home / ".env").touch()  # so that the project's own is not read
+    (place.home / ".env").touch()  # so that the .env of the project is not read
     with (place.home / f"{name}.log").open("wb") as log:
-        worker = subprocess.Popen(  # noqa: S603 - ourselves
+        worker = subprocess.Popen(  # noqa: S603 - this program
             [sys.executable, "-c", program],
             cwd=place.home,
             env=_environment() | given | settings,
@@ -184,9 +191,9 @@ def _worker(place: Scratch, site: HeldSite, name: str, **settings: str) -> "Iter
 
 
 def _environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith(_OTHERS)}
+    return {name: value for name, value in os.environ.items() if not name.startswith(_REMOVED_VARIABLES)}
 
 
 def _log(place: Scratch, name: str) -> str:
-    said = Path(place.home / f"{name}.log").read_text(errors="replace").strip().splitlines()
-    return said[-1] if said else "nothing"
+    lines = Path(place.home / f"{name}.log").read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "nothing"

@@ -1,4 +1,4 @@
-"""A database for one drill: on the server that the settings name, or a server of its own."""
+"""A scratch database for a drill: on the configured server, or on a separate embedded one."""
 
 import tempfile
 from collections.abc import Iterator
@@ -17,14 +17,15 @@ from cogo_dagster.queue.migrate import migrate
 
 
 class DrillFailed(Exception):
-    """The drill could not be held; the message says what to do."""
+    """The drill could not be run; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scratch:
-    """What a drill may break.
+    """A scratch database.
 
     Attributes:
+        dsn: Its connection string.
         home: An empty folder for artifacts and logs.
     """
 
@@ -34,10 +35,10 @@ class Scratch:
 
 @contextmanager
 def scratch(own_dsn: str | None) -> Iterator[Scratch]:
-    """Make a database, migrated, and remove it afterwards with everybody who is connected.
+    """Create and migrate a database; drop it at the end, even if there are connections.
 
     Args:
-        own_dsn: The server to make it on; None starts one of its own.
+        own_dsn: A database of the server to use; None starts an embedded server.
 
     Raises:
         DrillFailed: The role may not create databases.
@@ -63,7 +64,7 @@ def _created(own_dsn: str) -> Iterator[str]:
             connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
         except psycopg.Error as error:
             raise DrillFailed(
-                f"No scratch database can be made on this server ({first_line(error)}): drill with --embedded."
+                f"A scratch database cannot be created on this server ({first_line(error)}): use --embedded."
             ) from None
         try:
             yield make_conninfo(own_dsn, dbname=name)

@@ -1,4 +1,4 @@
-"""A page that is answered when the drill says so: jobs that visit it run until then."""
+"""A page that responds when the drill allows it: jobs that open it run until then."""
 
 import threading
 from collections.abc import Iterator
@@ -7,39 +7,41 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Final
 
-_MOST_SECONDS: Final = 60.0
+_MAX_SECONDS: Final = 60.0
 
 
 @dataclass
 class HeldSite:
-    """The site, and who waits there.
+    """The site and its waiting requests.
 
     Attributes:
-        visits: Requests that came in so far.
+        requests: Number of requests received.
+        arrived: Notified at each request.
+        opened: Allows the responses.
     """
 
     url: str
     host: str
-    visits: int = 0
+    requests: int = 0
     arrived: threading.Condition = field(default_factory=threading.Condition)
     opened: threading.Event = field(default_factory=threading.Event)
 
-    def await_visits(self, count: int, seconds: float) -> bool:
-        """Wait until so many requests came in; return whether they did."""
+    def wait_for_requests(self, count: int, seconds: float) -> bool:
+        """Wait until a number of requests has been received; return False on timeout."""
         with self.arrived:
-            return self.arrived.wait_for(lambda: self.visits >= count, seconds)
+            return self.arrived.wait_for(lambda: self.requests >= count, seconds)
 
 
 @contextmanager
 def held_site() -> Iterator[HeldSite]:
-    """Serve on a free port of this machine."""
+    """Serve on a free loopback port."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             with site.arrived:
-                site.visits += 1
+                site.requests += 1
                 site.arrived.notify_all()
-            site.opened.wait(_MOST_SECONDS)
+            site.opened.wait(_MAX_SECONDS)
             content = b"<!doctype html><title>drill</title>"
             try:
                 self.send_response(200)
@@ -48,10 +50,10 @@ def held_site() -> Iterator[HeldSite]:
                 self.end_headers()
                 self.wfile.write(content)
             except OSError:
-                pass  # whoever asked was killed
+                pass  # the client was killed
 
         def log_message(self, format: str, *args: object) -> None:
-            """Say nothing on stderr."""
+            """Do not log requests."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

@@ -1,1 +1,1 @@
-"""Numbers, times and jobs as text, the same in the terminal and on pages."""
+"""Text for numbers, times and jobs, shared by the command line and the dashboard."""

@@ -1,4 +1,4 @@
-"""A job's life as a line of moments. Pure: the engine has the facts, this puts them in order."""
+"""The history of a job as a list of moments. Pure functions."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,23 +9,23 @@ from cogo_dagster.queue.decoding import Unreadable
 from cogo_dagster.queue.rows.jobs import JobRow, StoredError, SupersededAttempt, WholeJob
 
 Time = datetime | Unreadable
-"""A moment, or why a row's cannot be read."""
+"""A time, or the reason why it is unreadable."""
 
 _ENDS: Final = {
     "failed": "Attempt {attempt} failed",
     "lost": "Attempt {attempt} lost its lease",
-    "released": "Attempt {attempt} was given back",
+    "released": "Attempt {attempt} was released",
     "snoozed": "Attempt {attempt} was snoozed",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Something that happened, or will.
+    """A past or future event of a job.
 
     Attributes:
-        kind: `created`, `claimed`, `started`, an outcome or a status: what a picture of it shows.
-        note: One line more, such as the error.
+        kind: `created`, `claimed`, `started`, an outcome or a status.
+        note: An additional line, such as the error.
     """
 
     at: Time
@@ -34,11 +34,11 @@ class Moment:
     note: str | None = None
 
     def is_after(self, now: datetime) -> bool:
-        """Whether it is yet to come."""
+        """Whether the moment is in the future."""
         return isinstance(self.at, datetime) and self.at > now
 
     def seconds_since(self, other: "Moment") -> float | None:
-        """Return how much later it is; None where one of the two cannot be read."""
+        """Return the seconds since another moment; None if one of the two is unreadable."""
         if isinstance(self.at, datetime) and isinstance(other.at, datetime):
             return (self.at - other.at).total_seconds()
         return None
@@ -59,15 +59,15 @@ class JobAttempt:
 
 
 def attempts_of(job: WholeJob) -> list[JobAttempt]:
-    """Return every attempt of a whole job, as `get_jobs` returns it, oldest first."""
+    """Return all attempts of a job from `get_jobs`, oldest first."""
     earlier = [_attempt(row, row.attempt, row.outcome) for row in job.superseded_attempts]
-    if job.status == "queued" or not job.claimed_at or _is_told(job, earlier):
+    if job.status == "queued" or not job.claimed_at or _is_superseded(job, earlier):
         return earlier
     return [*earlier, _attempt(job, job.attempts, job.status)]
 
 
 def timeline(job: WholeJob) -> list[Moment]:
-    """Return the moments of a whole job, as `get_jobs` returns it, oldest first; what is to come is last."""
+    """Return the moments of a job from `get_jobs` in order, future ones last."""
     moments = [Moment(job.created_at, "created", "Enqueued")]
     for attempt in attempts_of(job):
         moments += _moments(attempt)
@@ -76,23 +76,23 @@ def timeline(job: WholeJob) -> list[Moment]:
     elif job.status == "cancelled" and not any(moment.kind == "cancelled" for moment in moments):
         moments.append(Moment(_known(job.finished_at), "cancelled", "Cancelled"))
     elif job.status == "running":
-        moments.append(Moment(_known(job.lease_expires_at), "lease", "Lease ends unless it is renewed"))
+        moments.append(Moment(_known(job.lease_expires_at), "lease", "Lease expires unless renewed"))
     return _in_order(moments)
 
 
 def _in_order(moments: list[Moment]) -> list[Moment]:
-    """Return moments by time; one that cannot be read stays behind the one before it."""
-    placed, last = [], datetime.min.replace(tzinfo=UTC)
+    """Sort moments by time; an unreadable one stays after its predecessor."""
+    pairs, last = [], datetime.min.replace(tzinfo=UTC)
     for moment in moments:
         last = moment.at if isinstance(moment.at, datetime) else last
-        placed.append((last, moment))
-    return [moment for _, moment in sorted(placed, key=lambda pair: pair[0])]
+        pairs.append((last, moment))
+    return [moment for _, moment in sorted(pairs, key=lambda pair: pair[0])]
 
 
 def _moments(attempt: JobAttempt) -> list[Moment]:
     moments = []
     if attempt.claimed_at:
-        claimed = f"Attempt {attempt.number} claimed by {attempt.worker_id or 'a worker without a name'}"
+        claimed = f"Attempt {attempt.number} claimed by {attempt.worker_id or 'an unknown worker'}"
         moments.append(Moment(attempt.claimed_at, "claimed", claimed))
     if attempt.finished_at and attempt.outcome != "running":
         title = _ENDS.get(attempt.outcome, f"Attempt {attempt.number} {attempt.outcome}").format(attempt=attempt.number)
@@ -100,8 +100,8 @@ def _moments(attempt: JobAttempt) -> list[Moment]:
     return moments
 
 
-def _is_told(job: WholeJob, earlier: list[JobAttempt]) -> bool:
-    """Whether the claim that the row still names is a superseded one, as after a crash or a cancel while queued."""
+def _is_superseded(job: WholeJob, earlier: list[JobAttempt]) -> bool:
+    """Whether the claim in the row belongs to a superseded attempt, as after a crash or a cancellation while queued."""
     return any(attempt.claimed_at == job.claimed_at for attempt in earlier)
 
 
@@ -127,4 +127,4 @@ def _attempt(row: SupersededAttempt | JobRow, number: int, outcome: str) -> JobA
 
 
 def _known(time: Time | None) -> Time:
-    return Unreadable("unreadable: there is no time") if time is None else time
+    return Unreadable("unreadable: no time") if time is None else time

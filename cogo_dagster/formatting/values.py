@@ -1,4 +1,4 @@
-"""Numbers and times as words, and back: the same ones in the terminal and on pages."""
+"""Formatting and parsing of numbers and times, shared by the command line and the dashboard."""
 
 import re
 from datetime import UTC, datetime
@@ -10,22 +10,22 @@ from cogo_dagster.queue.rows.jobs import StoredError
 from cogo_dagster.text import printable
 
 NOTHING: Final = "-"
-"""What a cell shows where there is no value."""
+"""Text of a cell without a value."""
 
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-_LONGEST: Final = 315_360_000
+_MAX_SECONDS: Final = 315_360_000
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
 def parse_duration(given: str) -> float | None:
-    """Return the seconds of `90`, `90s`, `30m`, `2h`, `1d`, `1w`; None if it is no duration of at most ten years."""
+    """Return the seconds of `90`, `90s`, `30m`, `2h`, `1d` or `1w`; None if invalid or longer than ten years."""
     match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)([smhdw]?)", given.strip())
     seconds = float(match[1]) * _SECONDS[match[2] or "s"] if match else None
-    return None if seconds is None or seconds > _LONGEST else seconds
+    return None if seconds is None or seconds > _MAX_SECONDS else seconds
 
 
 def span(seconds: object) -> str:
-    """Say how long: `4 min`, `2 h`; one unit is enough to look at, and under a second is `now`."""
+    """Return a duration in one unit, such as `4 min` or `2 h`; `now` if under a second."""
     if not isinstance(seconds, int | float) or not -1e15 < seconds < 1e15:
         return Unreadable("unreadable")
     size, unit = next(((size, unit) for size, unit in _UNITS if abs(seconds) >= size), (0, ""))
@@ -33,33 +33,33 @@ def span(seconds: object) -> str:
 
 
 def distance(time: object, now: datetime | None = None) -> str:
-    """Say how far a time is from now: `in 4 min`, `2 h ago`; of one that cannot be read, that it cannot."""
+    """Return a time relative to now, such as `in 4 min` or `2 h ago`, or the reason why it is unreadable."""
     if time is None:
         return NOTHING
     moment = time if isinstance(time, datetime | Unreadable) else read_time(time)
     if isinstance(moment, Unreadable):
         return moment
     seconds = (moment - (now or datetime.now(UTC))).total_seconds()
-    words = span(seconds)
-    if words == "now":
-        return words
-    return f"in {words}" if seconds > 0 else f"{words} ago"
+    duration = span(seconds)
+    if duration == "now":
+        return duration
+    return f"in {duration}" if seconds > 0 else f"{duration} ago"
 
 
 def until(time: object) -> str:
-    """Say when something runs next: `in 4 min`, or that its time has come."""
-    words = distance(time)
-    return words if words.startswith("in ") or isinstance(words, Unreadable) else "due now"
+    """Return when a job is due, such as `in 4 min` or `due now`."""
+    relative = distance(time)
+    return relative if relative.startswith("in ") or isinstance(relative, Unreadable) else "due now"
 
 
 def run_time(seconds: object) -> str:
-    """Say a run time: `12 ms`, `3.4 s`, `2 min 5 s`; of what is no number of seconds, that it cannot be read."""
+    """Return a run time, such as `12 ms`, `3.4 s` or `2 min 5 s`, or the reason why it is unreadable."""
     if seconds is None:
         return NOTHING
     if isinstance(seconds, Unreadable):
         return seconds
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not -1e12 < seconds < 1e12:
-        return Unreadable(f"unreadable: {str(seconds)[:40]!r} is no number of seconds")
+        return Unreadable(f"unreadable: {str(seconds)[:40]!r} is not a number of seconds")
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 60:
@@ -69,24 +69,24 @@ def run_time(seconds: object) -> str:
 
 
 def size(size_bytes: int | None) -> str:
-    """Say a file's size: `24.6 kB`."""
-    # humanize is slow to import, and few commands show a size.
+    """Return the size of a file, such as `24.6 kB`."""
+    # Slow to import, and used by few commands.
     import humanize  # noqa: PLC0415
 
     return NOTHING if size_bytes is None else humanize.naturalsize(size_bytes)
 
 
 def error_line(error: Json) -> str:
-    """Say an error in one line: its class, then its message."""
+    """Return an error as one line: its class and its message."""
     if isinstance(error, StoredError):
         return one_line(f"{error.error_class or 'unknown'}: {error.message or 'no message'}")
-    if not isinstance(error, dict):  # a row of an older system may hold anything
+    if not isinstance(error, dict):  # rows of older systems may have any value
         return one_line(str(error)) if error else NOTHING
     return one_line(f"{error.get('class') or 'unknown'}: {error.get('message') or 'no message'}")
 
 
-def one_line(text: object, most_chars: int = 2_000) -> str:
-    """Return text that is safe to print: one line, with the characters that steer a terminal escaped."""
+def one_line(text: object, max_chars: int = 2_000) -> str:
+    """Return text as one line that is safe to print, truncated, with control characters escaped."""
     given = str(text)
-    kept = given if len(given) <= most_chars else f"{given[: most_chars - 1]}…"
+    kept = given if len(given) <= max_chars else f"{given[: max_chars - 1]}…"
     return " ".join(printable(" ".join(kept.split())).split())

@@ -1,1 +1,1 @@
-"""The network's rules: which addresses may be reached, and the proxy that enforces it."""
+"""Outgoing HTTP: address rules, and the forward proxy that enforces them."""

@@ -1,7 +1,7 @@
-"""Which hosts a page may reach: pure rules, no socket, no lookup.
+"""Address rules: which hosts may be reached. Pure functions without sockets and DNS lookups.
 
-A host is public when every address it resolves to is public unicast. Everything else (this machine, the local
-network, cloud metadata, addresses that carry a private one inside) is refused unless an allow-list names the host.
+A host is public if all addresses that it resolves to are public unicast. All others (this machine, the local network,
+cloud metadata, addresses that embed a private one) are blocked unless an allow-list contains the host.
 
 Sources: IANA special-purpose registries (RFC 6890), the host parser of https://url.spec.whatwg.org (how browsers
 read `0x7f.1`), RFC 3056 (6to4), RFC 4380 (Teredo), RFC 5214 (ISATAP), RFC 6052 (NAT64).
@@ -22,40 +22,40 @@ _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _SIX_TO_FOUR = ipaddress.IPv6Network("2002::/16")
 _ISATAP = re.compile(rb"\x00\x00\x5e\xfe|\x02\x00\x5e\xfe")
-_REFUSED_V4 = tuple(
+_BLOCKED_V4 = tuple(
     ipaddress.IPv4Network(network)
     for network in (
-        "168.63.129.16/32",  # Azure's WireServer: a public number that answers inside a virtual machine
-        "192.0.0.0/24",  # protocol assignments, Oracle's metadata among them
+        "168.63.129.16/32",  # Azure's WireServer: a public address that is reachable inside virtual machines
+        "192.0.0.0/24",  # protocol assignments, including Oracle's metadata service
         "192.88.99.0/24",  # 6to4 relays, withdrawn by RFC 7526
     )
 )
-_REFUSED_V6 = tuple(
+_BLOCKED_V6 = tuple(
     ipaddress.IPv6Network(network)
     for network in (
-        "2001::/23",  # protocol assignments, Teredo among them
+        "2001::/23",  # protocol assignments, including Teredo
         "2001:db8::/32",  # documentation
-        "3fff::/20",  # documentation, RFC 9637; newer than the table of Python 3.11
+        "3fff::/20",  # documentation, RFC 9637; not in the table of Python 3.11
     )
 )
 
 
 class InvalidAddress(ValueError):
-    """A URL or host that no browser would open, or that we do not; the message is one sentence."""
+    """A URL or host is invalid, or of a kind that is not opened; the message is one sentence."""
 
 
 class BlockedAddress(ValueError):
-    """A private address that no allow-list names; the message is one sentence and names the variable."""
+    """An address is private and not in the allow-list; the message is one sentence and names the variable."""
 
 
 @dataclass(frozen=True, slots=True)
 class AllowList:
-    """Hosts, or host:port, exempt from the refusal of private addresses.
+    """Hosts, or host:port, whose addresses may be private.
 
     Attributes:
-        entries: `intranet`, `127.0.0.1:8080`, `[::1]:8080` or `::1`; compared with the host that was asked for, never
-            with what it resolves to, so that an allowed address opens no door to other names.
-        variable: The environment variable to name in a refusal.
+        entries: `intranet`, `127.0.0.1:8080`, `[::1]:8080` or `::1`; compared with the requested host, not with what it
+            resolves to, so that an allowed address does not allow other names.
+        variable: The environment variable to name in messages.
     """
 
     entries: frozenset[str] = frozenset()
@@ -63,49 +63,49 @@ class AllowList:
 
     @classmethod
     def of(cls, entries: Iterable[str], variable: str = "BROWSER_ALLOWED_HOSTS") -> "AllowList":
-        """Read the entries of a setting.
+        """Parse the entries of a setting.
 
         Raises:
             InvalidAddress: An entry is not a host or host:port.
         """
         return cls(frozenset(_normal_entry(entry) for entry in entries), variable)
 
-    def names(self, host: str, port: int) -> bool:
-        """Whether *host* (normal form) is exempt, on every port or on this one."""
+    def contains(self, host: str, port: int) -> bool:
+        """Whether a normalized host is allowed, on all ports or on this one."""
         return host in self.entries or join_host_port(host, port) in self.entries
 
     def check(self, host: str, port: int, addresses: Iterable[IPAddress]) -> None:
-        """Refuse *host* if any of its addresses is private and no entry names it.
+        """Check that all addresses of a host are public, unless the host is allowed.
 
         Raises:
-            BlockedAddress: One sentence that names the variable.
+            BlockedAddress: An address is private.
         """
-        if self.names(host, port):
+        if self.contains(host, port):
             return
         for address in addresses:
             if not is_public(address):
-                raise BlockedAddress(self._refusal(host, address))
+                raise BlockedAddress(self._message(host, address))
 
-    def _refusal(self, host: str, address: IPAddress) -> str:
+    def _message(self, host: str, address: IPAddress) -> str:
         subject = f"{host} is" if host == str(address) else f"{host} resolves to {address},"
         return f"{subject} a private address: add {host} to {self.variable} to allow it."
 
 
 def is_public(address: IPAddress) -> bool:
-    """Whether *address* is unicast on the public internet and carries no private IPv4 address inside."""
+    """Whether an address is public unicast and does not embed a private IPv4 address."""
     if isinstance(address, ipaddress.IPv4Address):
-        refused = any(address in network for network in _REFUSED_V4)
-        return address.is_global and not (refused or address.is_multicast or address.is_reserved)
+        blocked = any(address in network for network in _BLOCKED_V4)
+        return address.is_global and not (blocked or address.is_multicast or address.is_reserved)
     embedded = embedded_ipv4(address)
     if embedded is not None and not is_public(embedded):
         return False
     if address.ipv4_mapped or address in _NAT64:
         return True
-    return address in _GLOBAL_UNICAST and not any(address in network for network in _REFUSED_V6)
+    return address in _GLOBAL_UNICAST and not any(address in network for network in _BLOCKED_V6)
 
 
 def embedded_ipv4(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    """Return the IPv4 address that a translator or tunnel would deliver to, if there is one."""
+    """Return the IPv4 address to which a translator or tunnel would deliver, or None."""
     if address.ipv4_mapped:
         return address.ipv4_mapped
     if address in _NAT64 or _ISATAP.fullmatch(address.packed[8:12]):
@@ -116,10 +116,10 @@ def embedded_ipv4(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | Non
 
 
 def parse_address(host: str) -> IPAddress | None:
-    """Read *host* as a browser would: as an address, or None where it is a name.
+    """Parse a host as browsers do; return None if it is a name.
 
     Raises:
-        InvalidAddress: It ends in a number but is no IPv4 address, or is a broken IPv6 address.
+        InvalidAddress: The host ends in a number but is not an IPv4 address, or is an invalid IPv6 address.
     """
     if ":" in host:
         try:
@@ -130,10 +130,10 @@ def parse_address(host: str) -> IPAddress | None:
 
 
 def normal_host(host: str) -> str:
-    """Return the form in which hosts are compared: decoded, lower case, no final dot, addresses in plain spelling.
+    """Return a host in normalized form: decoded, lower case, no final dot, addresses in canonical form.
 
     Raises:
-        InvalidAddress: No browser would open it.
+        InvalidAddress: Browsers reject the host.
     """
     folded = unicodedata.normalize("NFKC", unquote(host)).lower().replace("。", ".")
     folded = folded.strip("[]").removesuffix(".")
@@ -144,27 +144,29 @@ def normal_host(host: str) -> str:
 
 
 def check_url(url: str, allowed: AllowList) -> SplitResult:
-    """Check what can be known without a lookup: scheme, form, and an address written literally.
+    """Check a URL without a DNS lookup: scheme, syntax, and literal addresses.
 
     Returns:
         The parts of the URL.
 
     Raises:
-        InvalidAddress: Not http(s)/ws(s), no host, or carries a user name.
-        BlockedAddress: The host is a private address that *allowed* does not name.
+        InvalidAddress: Not http(s) or ws(s), no host, or a user name.
+        BlockedAddress: The host is a private address that is not allowed.
     """
     parts = _split(url)
     if parts.scheme not in DEFAULT_PORTS:
         raise InvalidAddress(f"{url[:200]} must begin with http:// or https://.")
     if "\\" in parts.netloc or "@" in parts.netloc:
-        raise InvalidAddress(f"The URL for {parts.hostname} must not carry a user name: send it as a header or a form.")
+        raise InvalidAddress(
+            f"The URL for {parts.hostname} must not contain a user name: send it in a header or a form."
+        )
     host = normal_host(parts.hostname or "")
     address = parse_address(host)
     port = parts.port or DEFAULT_PORTS[parts.scheme]
     if address is not None:
         allowed.check(host, port, [address])
     elif host == "localhost" or host.endswith(".localhost"):
-        # Browsers never look this name up (RFC 6761).
+        # Browsers do not resolve this name by DNS (RFC 6761).
         allowed.check(host, port, [ipaddress.IPv4Address("127.0.0.1")])
     return parts
 
@@ -175,10 +177,10 @@ def join_host_port(host: str, port: int) -> str:
 
 
 def split_host_port(authority: str, default_port: int | None = None) -> tuple[str, int]:
-    """Split `host:port` or `[v6]:port` and bring the host to its normal form.
+    """Split `host:port` or `[v6]:port` and normalize the host.
 
     Raises:
-        InvalidAddress: No port and no default, or not an authority at all.
+        InvalidAddress: There is no port and no default, or the text is not an authority.
     """
     match = re.fullmatch(r"(\[[^\]]+\]|[^:@]+)(?::(\d{1,5}))?", authority)
     port = int(match[2]) if match and match[2] else default_port
@@ -192,7 +194,7 @@ def _split(url: str) -> SplitResult:
         raise InvalidAddress("The URL must not contain spaces, tabs or line breaks.")
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018 - raises when it is no number
+        parts.port  # noqa: B018 - raises if it is not a number
     except ValueError as error:
         raise InvalidAddress(f"{url[:200]} is not a URL: {error}.") from None
     return parts
@@ -211,15 +213,15 @@ def _ends_in_number(host: str) -> bool:
 
 
 def _parse_ipv4(host: str) -> ipaddress.IPv4Address:
-    """One to four parts, each decimal, 0octal or 0xhex; the last fills the bytes that are left."""
+    """Parse one to four parts, each decimal, 0octal or 0xhex; the last one fills the remaining bytes."""
     *high, low = (_number(part) for part in host.split("."))
     if len(high) > 3 or any(number > 255 for number in high) or low >= 256 ** (4 - len(high)):
         raise InvalidAddress(f"{host} ends in a number but is not an IPv4 address.")
-    return ipaddress.IPv4Address(low + sum(number << (24 - 8 * place) for place, number in enumerate(high)))
+    return ipaddress.IPv4Address(low + sum(number << (24 - 8 * index) for index, number in enumerate(high)))
 
 
 def _number(part: str) -> int:
-    """Return what one part says, or a number that is too large for any place where it says nothing."""
+    """Return the number of a part, or one that is out of range if the part is not a number."""
     base = 16 if part.startswith("0x") else 8 if part.startswith("0") else 10
     digits = part.removeprefix("0x") or "0"
     try:

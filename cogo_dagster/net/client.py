@@ -1,4 +1,4 @@
-"""Fetch one page over HTTP through the forward proxy, so that every redirect meets the address rules."""
+"""Fetches a page through the forward proxy, which applies the address rules to every redirect."""
 
 import re
 import ssl
@@ -14,31 +14,31 @@ MAX_REDIRECTS = 20
 
 
 class FetchFailed(Exception):
-    """No answer.
+    """A request failed.
 
     Attributes:
-        kind: `timeout`, `tls`, `redirects`, `invalid_url`, `too_large`, `body` (not in the encoding that its header
-            names), `body_cut` (it ends early) or `connection`.
-        target: Where a redirect leads that is neither http nor https.
-        by_proxy: The forward proxy refused or failed the request, and the kind and the sentence are its own.
+        kind: `timeout`, `tls`, `redirects`, `invalid_url`, `too_large`, `body` (not in the encoding of its header),
+            `body_cut` (incomplete) or `connection`.
+        target: Target of a redirect that is neither http nor https.
+        by_proxy: Whether the forward proxy blocked or failed the request; then kind and message are those of the proxy.
     """
 
-    def __init__(self, kind: str, sentence: str, target: str | None = None, *, by_proxy: bool = False) -> None:
-        super().__init__(sentence)
+    def __init__(self, kind: str, message: str, target: str | None = None, *, by_proxy: bool = False) -> None:
+        super().__init__(message)
         self.by_proxy = by_proxy
         self.kind = kind
-        self.sentence = sentence
+        self.message = message
         self.target = target
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """An answer, after redirects.
+    """A response, after redirects.
 
     Attributes:
-        url: Where it came from in the end.
-        headers: Names in lower case.
-        content: The body, decompressed.
+        url: The final URL.
+        headers: Headers with lower-case names.
+        content: The decompressed body.
     """
 
     url: str
@@ -57,38 +57,41 @@ async def fetch(
     headers: Mapping[str, str],
     follow_redirects: bool = True,
 ) -> Fetched:
-    """GET *url*.
+    """Send a GET request.
 
     Args:
-        headers: Sent to wherever a redirect leads as well, `authorization` apart.
-        follow_redirects: False returns the redirect itself: for headers that hold a secret.
-        timeout_seconds: Longest wait for a connection, and between two pieces of the answer.
-        max_bytes: Longest body, decompressed.
+        url: The URL.
+        proxy: The proxy to use.
+        session: A session of the proxy.
+        headers: Request headers, also sent to targets of redirects, except `authorization`.
+        follow_redirects: False returns a redirect instead of following it, for headers that contain a secret.
+        timeout_seconds: Timeout of the connection, and of each read.
+        max_bytes: Maximum size of the decompressed body.
 
     Raises:
-        FetchFailed: No answer; if the proxy refused or failed a hop, `session.failures` says why.
+        FetchFailed: The request failed; if the proxy blocked or failed a hop, the reason is in `session.failures`.
     """
     credentials = httpx.Proxy(proxy.url, auth=(session.username, session.password))
     try:
         async with httpx.AsyncClient(
             proxy=credentials,
             verify=_certificates(),
-            trust_env=False,  # the environment's own proxy would go past the rules
+            trust_env=False,  # a proxy of the environment would bypass the address rules
             follow_redirects=follow_redirects,
             max_redirects=MAX_REDIRECTS,
             timeout=timeout_seconds,
             headers=dict(headers),
-            event_hooks={"response": [_stays_on_the_web]},
+            event_hooks={"response": [_check_redirect]},
         ) as client:
             return await _read(client, url, max_bytes)
     except httpx.TimeoutException as error:
-        raise FetchFailed("timeout", f"{url} did not answer in time.") from error
+        raise FetchFailed("timeout", f"{url} did not respond in time.") from error
     except httpx.TooManyRedirects as error:
         raise FetchFailed("redirects", f"{url} redirects more than {MAX_REDIRECTS} times.") from error
     except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-        raise FetchFailed("invalid_url", f"{url} leads to an address that is not http or https.") from error
+        raise FetchFailed("invalid_url", f"{url} redirects to a URL that is not http or https.") from error
     except httpx.DecodingError as error:
-        raise FetchFailed("body", f"The body of {url} is not in the encoding that Content-Encoding names.") from error
+        raise FetchFailed("body", f"The body of {url} does not have the encoding of its Content-Encoding.") from error
     except httpx.HTTPError as error:
         kind = "tls" if "CERTIFICATE" in str(error) or "SSL" in str(error) else "connection"
         if "complete message body" in str(error):
@@ -96,17 +99,17 @@ async def fetch(
         raise FetchFailed(kind, f"Fetching {url} failed: {error}.") from error
 
 
-async def _stays_on_the_web(response: httpx.Response) -> None:
-    """Tell where a redirect leads before httpx takes it for a path of the same host."""
+async def _check_redirect(response: httpx.Response) -> None:
+    """Reject a redirect to another scheme, which httpx would treat as a path of the same host."""
     location = response.headers.get("location", "")
     if response.has_redirect_location and re.match(r"(?!https?:)[a-z][a-z0-9+.-]*:", location, re.IGNORECASE):
-        sentence = f"{response.url} leads to {location[:300]}, which is not http or https."
-        raise FetchFailed("invalid_url", sentence, location)
+        message = f"{response.url} redirects to {location[:300]}, which is not http or https."
+        raise FetchFailed("invalid_url", message, location)
 
 
 @cache
 def _certificates() -> ssl.SSLContext:
-    """Read the authorities once, those of SSL_CERT_FILE or SSL_CERT_DIR where set: it takes as long as a download."""
+    """Load the CA certificates once, because it takes as long as a request; respects SSL_CERT_FILE and SSL_CERT_DIR."""
     return httpx.create_ssl_context()
 
 

@@ -1,8 +1,8 @@
-"""The proxy's connection to one client: requests one after another, or a tunnel.
+"""The connection of the proxy to one client: consecutive requests, or a tunnel.
 
-A client connection has at most one server connection, to the host and port that it asked for last. Both are kept open
-between requests. Since no other client ever gets a response of that server connection, a server that ends its
-responses where the client does not expect it harms its own page only.
+A client connection has at most one server connection, to the host and port of its last request. Both are kept open
+between requests. No other client receives responses of that server connection, so that a server with incorrect framing
+of its responses affects its own page only.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from collections import deque
 from enum import Enum, auto
 from typing import Final, Protocol
 
-from cogo_dagster.net import answers
+from cogo_dagster.net import responses
 from cogo_dagster.net.dial import Dialer, HopFailed
 from cogo_dagster.net.expiry import Expiry
 from cogo_dagster.net.http_head import BadHead, Head, HeadReader
@@ -19,11 +19,11 @@ from cogo_dagster.net.request import Request, body_length
 from cogo_dagster.net.server_connection import ServerConnection
 
 _PENDING_BYTES: Final = 64 * 1024
-"""Kept of what a client sends before it can be passed on."""
+"""Maximum number of buffered bytes from a client."""
 
 
 class Session(Protocol):
-    """Whom a client connection belongs to."""
+    """The session that a client connection belongs to."""
 
     mark: str
     failures: deque[HopFailed]
@@ -34,13 +34,13 @@ class Host(Protocol):
     """The proxy that accepts client connections."""
 
     def accept(self, connection: "ClientConnection") -> bool:
-        """Count a connection; False where there are too many."""
+        """Register a connection; return False if there are too many."""
 
     def forget(self, connection: "ClientConnection") -> None:
-        """The connection is gone."""
+        """Unregister a closed connection."""
 
     def session_of(self, head: Head) -> Session | None:
-        """Return whose credential a request has."""
+        """Return the session of the credential of a request."""
 
 
 class _ClientState(Enum):
@@ -52,7 +52,7 @@ class _ClientState(Enum):
 
 
 class ClientConnection(asyncio.Protocol):
-    """One client. `close` ends it with everything that it has begun."""
+    """A client connection. `close` also cancels its requests."""
 
     def __init__(self, host: Host, dialer: Dialer, limits: ProxyLimits) -> None:
         self._host = host
@@ -75,70 +75,70 @@ class ClientConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def close(self) -> None:
-        """Hang up at once."""
-        self._leave()
+        """Close the connection immediately."""
+        self._end()
         if self._transport is not None:
             self._transport.abort()
 
-    # What asyncio calls for the client.
+    # Callbacks of asyncio.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Wait for a request."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio's type is wider
+        """Start to wait for a request."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - the type in asyncio is wider
         self._transport = transport
         if self._host.accept(self):
             self._expiry.begin(self._limits.head_seconds)
         else:
             self._finish_writing()
 
-    def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 - how does not matter
-        """The client is gone."""
-        self._leave()
+    def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 - signature of asyncio
+        """Release everything after the client has disconnected."""
+        self._end()
         self._expiry.cancel()
         if self._session is not None:
             self._session.connections.discard(self)
         self._host.forget(self)
 
     def eof_received(self) -> bool:
-        """A client that sends no more has left, except from a tunnel."""
+        """Treat the end of input as a disconnect, except in a tunnel."""
         if self._state is _ClientState.TUNNEL and self._server is not None:
             self._server.write_eof()
             self._end_direction("client")
             return True
-        self._leave()
+        self._end()
         return False
 
     def pause_writing(self) -> None:
-        """The client reads slower than the server sends."""
+        """Pause the server, because the client reads more slowly."""
         self._is_full = True
         if self._server is not None:
             self._server.pause()
 
     def resume_writing(self) -> None:
-        """It has caught up."""
+        """Resume the server."""
         self._is_full = False
         if self._server is not None:
             self._server.resume()
 
     def data_received(self, data: bytes) -> None:
-        """Read a request, its body, or a tunnel's bytes."""
+        """Handle bytes of a request head, a body or a tunnel."""
         if self._state is _ClientState.TUNNEL:
-            self._moved()
+            self._extend_deadline()
             self._to_server(data)
         elif self._state is _ClientState.HEAD and not self._pending:
             self._read_head(data)
         elif self._state is _ClientState.EXCHANGE and self._body_left_bytes:
-            self._moved()
+            self._extend_deadline()
             self._send_body(data)
         elif self._state is not _ClientState.CLOSED:
             self._pending += data
             if len(self._pending) > _PENDING_BYTES:
                 self.hold("pending")
 
-    # What the server connection calls.
+    # Callbacks of the server connection.
 
     def server_connected(self, server: ServerConnection) -> None:
-        """Own the connection, so that it ends with this one."""
+        """Own the server connection, so that it is closed with this one."""
         self._server = server
         if self._state is not _ClientState.DIALING:
             server.close()
@@ -147,18 +147,18 @@ class ClientConnection(asyncio.Protocol):
 
     def forward(self, data: bytes) -> None:
         """Send bytes to the client."""
-        self._moved()
+        self._extend_deadline()
         if self._transport is not None:
             self._transport.write(data)
 
     def respond(self, head: Head, *, ends_with_connection: bool) -> None:
-        """Pass on the head of a response."""
+        """Forward the head of a response."""
         request = self._request
         self._persistent = request is not None and request.keeps and not ends_with_connection
         self.forward(head.for_next_hop(head.start, connection="keep-alive" if self._persistent else "close"))
 
     def finish(self) -> None:
-        """A response is complete: wait for the next request, if both sides can."""
+        """Wait for the next request after a complete response, if both connections are persistent."""
         if self._body_left_bytes or not self._persistent:
             self._finish_writing()
             return
@@ -166,49 +166,49 @@ class ClientConnection(asyncio.Protocol):
         self._await_request(self._limits.idle_seconds)
 
     def server_failed(self, error: BadHead) -> None:
-        """Answer in the place of a server that gave no answer, or none in HTTP."""
+        """Send an error response instead of a missing or invalid one."""
         request = self._request
-        self._fail(answers.bad_response(error, request.authority if request is not None else ""))
+        self._fail(responses.bad_response(error, request.authority if request is not None else ""))
 
     def server_lost(self, *, truncated: bool) -> None:
-        """Repeat what a server did not take because it was just closing the connection."""
+        """Repeat a request that the server did not read because it closed an idle connection."""
         self._server = None
         self.release("server")
         if truncated or self._state is _ClientState.TUNNEL:
             self._finish_writing()
         elif self._state is _ClientState.EXCHANGE and self._request is not None:
             if self._request.body_bytes:
-                self._finish_writing()  # its body is gone; a browser sends it again itself
+                self._finish_writing()  # the body is not kept; browsers repeat the request
             else:
                 self._dial(self._request)
 
     def server_eof(self) -> None:
-        """Pass on the end of one direction of a tunnel."""
+        """Forward the end of one direction of a tunnel."""
         transport = self._transport
         if transport is not None and not transport.is_closing() and transport.can_write_eof():
             transport.write_eof()
         self._end_direction("server")
 
     def hold(self, reason: str) -> None:
-        """Read no more from the client until this reason is released."""
+        """Pause reading from the client until this reason is released."""
         if not self._holds and self._transport is not None:
             self._transport.pause_reading()
         self._holds.add(reason)
 
     def release(self, reason: str) -> None:
-        """Read on if no other reason is left."""
+        """Resume reading if no other reason remains."""
         if reason not in self._holds:
             return
         self._holds.discard(reason)
         if not self._holds and self._transport is not None:
             self._transport.resume_reading()
 
-    # The steps of a request.
+    # Steps of a request.
 
     def _await_request(self, seconds: float) -> None:
         self._state = _ClientState.HEAD
         self._expiry.begin(seconds)
-        if self._pending:  # not at once: a client may have sent thousands
+        if self._pending:  # not recursively: a client may have sent thousands
             self._loop.call_soon(self._read_pending)
 
     def _read_pending(self) -> None:
@@ -227,14 +227,14 @@ class ClientConnection(asyncio.Protocol):
             self._pending, self._reader = self._reader.rest, HeadReader(self._limits.head_bytes)
             self._begin(head)
         except BadHead:
-            self._finish_writing()  # too odd to be answered
+            self._finish_writing()  # too malformed for a response
         except HopFailed as failure:
             self._fail(failure)
 
     def _begin(self, head: Head) -> None:
         session = self._host.session_of(head)
         if session is None or self._session not in (None, session):
-            self._ask_for_credential(head)
+            self._require_credential(head)
             return
         self._session = session
         session.connections.add(self)
@@ -244,9 +244,9 @@ class ClientConnection(asyncio.Protocol):
         else:
             self._dial(request)
 
-    def _ask_for_credential(self, head: Head) -> None:
-        keep = self._session is None and body_length(head) == 0 and not head.names_option("close")
-        self.forward(answers.challenge(keep=keep))
+    def _require_credential(self, head: Head) -> None:
+        keep = self._session is None and body_length(head) == 0 and not head.has_option("close")
+        self.forward(responses.challenge(keep=keep))
         if keep:
             self._await_request(self._limits.head_seconds)
         else:
@@ -261,7 +261,7 @@ class ClientConnection(asyncio.Protocol):
         self._dialing = self._loop.create_task(self._connect(request))
 
     async def _connect(self, request: Request) -> None:
-        # Looking up and connecting have limits of their own, which say what took too long.
+        # Lookup and connection have their own timeouts with more precise messages.
         self._expiry.begin(self._limits.idle_seconds + 2 * self._dialer.connect_seconds)
         try:
             server = await self._dialer.connect(
@@ -280,7 +280,7 @@ class ClientConnection(asyncio.Protocol):
     def _open_tunnel(self, server: ServerConnection) -> None:
         self._state = _ClientState.TUNNEL
         server.tunnel()
-        self.forward(answers.established())
+        self.forward(responses.established())
         data, self._pending = self._pending, b""
         self.release("pending")
         if data:
@@ -290,26 +290,26 @@ class ClientConnection(asyncio.Protocol):
         self._state = _ClientState.EXCHANGE
         self._body_left_bytes = request.body_bytes
         self._expiry.begin(self._limits.idle_seconds)
-        server.ask(request.method, request.head)
+        server.send_request(request.method, request.head)
         if self._body_left_bytes and self._pending:
             data, self._pending = self._pending, b""
             self._send_body(data)
         self.release("pending")
 
     def _send_body(self, data: bytes) -> None:
-        taken = min(len(data), self._body_left_bytes)
-        self._body_left_bytes -= taken
-        self._pending = data[taken:]
-        self._to_server(data if taken == len(data) else data[:taken])
+        size = min(len(data), self._body_left_bytes)
+        self._body_left_bytes -= size
+        self._pending = data[size:]
+        self._to_server(data if size == len(data) else data[:size])
 
     def _to_server(self, data: bytes) -> None:
         if self._server is not None:
             self._server.write(data)
 
-    # The ends.
+    # Closing.
 
     def _end_direction(self, side: str) -> None:
-        """Close a tunnel of which both directions have ended, when what was sent has arrived."""
+        """Close a tunnel after both directions have ended and all bytes have been sent."""
         self._ended.add(side)
         if len(self._ended) == 2 and self._server is not None:
             server, self._server = self._server, None
@@ -320,16 +320,16 @@ class ClientConnection(asyncio.Protocol):
         if self._session is None or self._state is _ClientState.CLOSED:
             return
         self._session.failures.append(failure)
-        self.forward(answers.failure_answer(failure, self._session.mark))
+        self.forward(responses.failure_response(failure, self._session.mark))
         self._finish_writing()
 
     def _finish_writing(self) -> None:
-        """Close when the client has taken what was sent, at the latest after the idle time."""
-        self._leave()
+        """Close after all bytes have been sent to the client, at the latest after the idle timeout."""
+        self._end()
         if self._transport is not None:
             self._transport.close()
 
-    def _leave(self) -> None:
+    def _end(self) -> None:
         self._state = _ClientState.CLOSED
         self._expiry.begin(self._limits.idle_seconds)
         if self._dialing is not None:
@@ -338,5 +338,5 @@ class ClientConnection(asyncio.Protocol):
             self._server.close()
             self._server = None
 
-    def _moved(self) -> None:
+    def _extend_deadline(self) -> None:
         self._expiry.extend(self._limits.idle_seconds)

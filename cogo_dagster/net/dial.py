@@ -1,6 +1,6 @@
-"""Connect to a host by name, but only after every address of it was checked, and to one that was checked.
+"""Connects to a host after checking all its addresses, and only to checked addresses.
 
-Looking a name up once and connecting to that answer is what defeats DNS rebinding: a second lookup could differ.
+The name is resolved once, which prevents DNS rebinding: a second lookup could return other addresses.
 """
 
 import asyncio
@@ -21,40 +21,41 @@ from cogo_dagster.net.addresses import (
 )
 
 Resolver = Callable[[str], Awaitable[Sequence[str]]]
-"""From a host name to its addresses; raises OSError where it has none."""
+"""Returns the addresses of a host name; raises OSError if there are none."""
 
 P = TypeVar("P", bound=asyncio.Protocol)
 
 
 class HopFailed(Exception):
-    """No connection was made.
+    """A connection was blocked or failed.
 
     Attributes:
         kind: `blocked_address`, `invalid_url`, `dns`, `timeout`, `connection`, `not_http` or `headers`.
-        authority: The host:port that was asked for.
-        sentence: Why, as one sentence.
+        authority: The requested host:port.
+        message: The reason, as one sentence.
     """
 
-    def __init__(self, kind: str, authority: str, sentence: str) -> None:
-        super().__init__(sentence)
+    def __init__(self, kind: str, authority: str, message: str) -> None:
+        super().__init__(message)
         self.kind = kind
         self.authority = authority
-        self.sentence = sentence
+        self.message = message
 
 
 async def system_resolver(host: str) -> list[str]:
-    """Ask the system's resolver, in a thread."""
+    """Resolve a name by the resolver of the system, in a thread."""
     infos = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return [str(info[4][0]) for info in infos]
 
 
 @dataclass(frozen=True, slots=True)
 class Dialer:
-    """Opens checked connections.
+    """Opens connections to checked addresses.
 
     Attributes:
-        allowed: Hosts that may be private.
-        connect_seconds: Longest wait for the lookup, and again for the connection.
+        allowed: Hosts that may have private addresses.
+        resolver: Resolves names.
+        connect_seconds: Timeout of the lookup, and of the connection.
     """
 
     allowed: AllowList = field(default_factory=AllowList)
@@ -65,7 +66,7 @@ class Dialer:
         """Resolve, check and connect; return the protocol of the open connection.
 
         Raises:
-            HopFailed: Refused by the address rules, or not reachable.
+            HopFailed: The address is blocked, or the host is unreachable.
         """
         authority = join_host_port(host, port)
         try:
@@ -86,7 +87,7 @@ class Dialer:
             async with asyncio.timeout(self.connect_seconds):
                 found = await self.resolver(host)
         except TimeoutError:
-            raise HopFailed("dns", authority, f"Looking up {host} took too long.") from None
+            raise HopFailed("dns", authority, f"The DNS lookup of {host} timed out.") from None
         except (OSError, UnicodeError) as error:
             reason = getattr(error, "strerror", None) or error
             raise HopFailed("dns", authority, f"{host} could not be resolved ({reason}).") from None
@@ -97,7 +98,7 @@ class Dialer:
 
     async def _open(self, addresses: Sequence[IPAddress], port: int, authority: str, protocol: Callable[[], P]) -> P:
         loop = asyncio.get_running_loop()
-        reason = "no address answered"
+        reason = "no address responded"
         try:
             async with asyncio.timeout(self.connect_seconds):
                 for address in addresses:
@@ -106,5 +107,5 @@ class Dialer:
                     except OSError as error:
                         reason = error.strerror or str(error)
         except TimeoutError:
-            raise HopFailed("timeout", authority, f"Connecting to {authority} took too long.") from None
+            raise HopFailed("timeout", authority, f"Connecting to {authority} timed out.") from None
         raise HopFailed("connection", authority, f"{authority} could not be reached ({reason}).")

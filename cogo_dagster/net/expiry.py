@@ -1,14 +1,14 @@
-"""A deadline that moves often, with one timer that runs until the deadline it last saw."""
+"""A deadline that is moved often, with one timer that is rescheduled only when it fires."""
 
 import asyncio
 from collections.abc import Callable
 
 
 class Expiry:
-    """Calls back once, when the deadline has passed.
+    """Calls a function once after the deadline.
 
     Args:
-        expired: What to call.
+        expired: The function.
     """
 
     def __init__(self, expired: Callable[[], None]) -> None:
@@ -18,18 +18,18 @@ class Expiry:
         self._deadline = 0.0
 
     def begin(self, seconds: float) -> None:
-        """Set the deadline to so many seconds from now."""
+        """Set the deadline in seconds from now."""
         self._deadline = self._loop.time() + seconds
         if self._timer is None or self._timer.when() > self._deadline:
             self.cancel()
             self._timer = self._loop.call_at(self._deadline, self._check)
 
     def extend(self, seconds: float) -> None:
-        """Move the deadline away; cheaper than `begin`, since the timer finds out by itself."""
+        """Move the deadline to a later time; cheaper than `begin`, because the timer is not rescheduled."""
         self._deadline = self._loop.time() + seconds
 
     def cancel(self) -> None:
-        """Forget the deadline."""
+        """Remove the deadline."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

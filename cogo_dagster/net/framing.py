@@ -1,4 +1,4 @@
-"""Where the body of an HTTP/1 response ends (RFC 9112, section 6.3); its bytes are passed on as they are."""
+"""Determines where the body of an HTTP/1 response ends (RFC 9112, section 6.3); its bytes are forwarded unchanged."""
 
 import re
 from typing import Final, Protocol
@@ -6,23 +6,23 @@ from typing import Final, Protocol
 from cogo_dagster.net.http_head import Head, plain_length
 
 MAX_LINE_BYTES: Final = 16 * 1024
-"""Longest line between two chunks: a size with its extensions, or one trailer field."""
+"""Maximum length of a line between chunks: a size with extensions, or a trailer field."""
 
 _SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r\n")
 
 
 class Body(Protocol):
-    """Counts the bytes of one body.
+    """Counts the bytes of a body.
 
     Attributes:
-        ended: Whether all of it was there.
+        ended: Whether the body is complete.
     """
 
     ended: bool
 
     @property
     def lasts(self) -> bool:
-        """Whether only the end of the connection tells where it ends."""
+        """Whether the body ends with the connection."""
         ...
 
     def take(self, data: bytes) -> int:
@@ -39,7 +39,7 @@ class SizedBody:
 
     @property
     def lasts(self) -> bool:
-        """Its length is known."""
+        """Return False: the length is known."""
         return False
 
     def take(self, data: bytes) -> int:
@@ -51,7 +51,7 @@ class SizedBody:
 
 
 class ChunkedBody:
-    """A body in chunks. Malformed chunks make it one that lasts until the connection ends: the client judges them."""
+    """A chunked body. With malformed chunks it lasts until the connection ends, and the client handles them."""
 
     def __init__(self) -> None:
         self.ended = False
@@ -80,7 +80,7 @@ class ChunkedBody:
 
     @property
     def lasts(self) -> bool:
-        """Whether its end cannot be told."""
+        """Whether the end is unknown because of malformed chunks."""
         return self._malformed
 
     def _end_line(self) -> None:
@@ -94,7 +94,7 @@ class ChunkedBody:
         elif (size_bytes := int(size[1], 16)) == 0:
             self._in_trailer = True
         else:
-            self._left_bytes = size_bytes + 2  # the chunk's own end of line
+            self._left_bytes = size_bytes + 2  # including the line end of the chunk
 
 
 class EndlessBody:
@@ -104,12 +104,12 @@ class EndlessBody:
     lasts = True
 
     def take(self, data: bytes) -> int:
-        """All of them."""
+        """Return the number of bytes."""
         return len(data)
 
 
 def response_body(head: Head, method: str, status: str) -> Body:
-    """Return the body that follows the head of a final response."""
+    """Return the body of a final response."""
     if method == "HEAD" or status in ("204", "304"):
         return SizedBody(0)
     codings = [coding.strip().lower() for value in head.values("transfer-encoding") for coding in value.split(",")]

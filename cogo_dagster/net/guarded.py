@@ -1,4 +1,4 @@
-"""GET requests under the address rules: a forward proxy for as long as they are made, and what it says of failures."""
+"""GET requests under the address rules, through a temporary forward proxy."""
 
 import asyncio
 import contextlib
@@ -14,10 +14,10 @@ _MAX_BYTES = 2_000_000
 
 
 class GuardedClient:
-    """Makes requests through a proxy that runs.
+    """Sends requests through a running proxy.
 
     Args:
-        proxy: Started; whoever started it stops it.
+        proxy: A started proxy, which the caller stops.
     """
 
     def __init__(self, proxy: ForwardProxy) -> None:
@@ -32,14 +32,14 @@ class GuardedClient:
         max_bytes: int = _MAX_BYTES,
         follow_redirects: bool = True,
     ) -> Fetched:
-        """Return the answer, whatever its status; see `fetch`.
+        """Return the response, regardless of its status; see `fetch`.
 
         Raises:
-            FetchFailed: No answer; where the proxy refused or failed the request, with the proxy's kind and sentence.
+            FetchFailed: The request failed; if the proxy blocked or failed it, with kind and message of the proxy.
         """
         with self._proxy.session() as session:
             try:
-                answer = await fetch(
+                response = await fetch(
                     url,
                     self._proxy,
                     session,
@@ -51,21 +51,21 @@ class GuardedClient:
             except FetchFailed as error:
                 if not session.failures:
                     raise
-                refused = session.failures[-1]
-                raise FetchFailed(refused.kind, refused.sentence, by_proxy=True) from error
-            if session.failures and answer.headers.get(MARK_HEADER) == session.mark:
-                refused = session.failures[-1]
-                raise FetchFailed(refused.kind, refused.sentence, by_proxy=True)
-            return answer
+                failure = session.failures[-1]
+                raise FetchFailed(failure.kind, failure.message, by_proxy=True) from error
+            if session.failures and response.headers.get(MARK_HEADER) == session.mark:
+                failure = session.failures[-1]
+                raise FetchFailed(failure.kind, failure.message, by_proxy=True)
+            return response
 
 
 @contextlib.asynccontextmanager
 async def guarded(allowed: AllowList, connect_seconds: float) -> AsyncIterator[GuardedClient]:
-    """Run a proxy for as long as requests are made.
+    """Run a proxy for requests.
 
     Args:
-        allowed: Hosts that may be private.
-        connect_seconds: Longest wait for a connection.
+        allowed: Hosts that may have private addresses.
+        connect_seconds: Timeout of the lookup, and of the connection.
     """
     proxy = await ForwardProxy(Dialer(allowed, connect_seconds=connect_seconds)).start()
     try:
@@ -74,23 +74,23 @@ async def guarded(allowed: AllowList, connect_seconds: float) -> AsyncIterator[G
         await proxy.stop()
 
 
-class NoAnswer(Exception):
-    """There was no answer; the message is one sentence, which may quote the address."""
+class RequestFailed(Exception):
+    """A request failed; the message is one sentence, which may contain the URL."""
 
 
-async def ask(client: GuardedClient, url: str, headers: Mapping[str, str], timeout_seconds: float) -> Fetched:
-    """Return the answer, whatever its status, after redirects.
+async def request(client: GuardedClient, url: str, headers: Mapping[str, str], timeout_seconds: float) -> Fetched:
+    """Return the response after redirects, regardless of its status.
 
     Raises:
-        NoAnswer: Refused by the address rules, not reachable, or too slow as a whole.
+        RequestFailed: The address is blocked, the host is unreachable, or the request timed out.
     """
     try:
         async with asyncio.timeout(timeout_seconds):
             return await client.get(url, headers, timeout_seconds=timeout_seconds)
     except TimeoutError:
-        raise NoAnswer(f"There was no answer within {timeout_seconds:g} s.") from None
+        raise RequestFailed(f"No response within {timeout_seconds:g} s.") from None
     except FetchFailed as error:
-        raise NoAnswer(error.sentence) from None
+        raise RequestFailed(error.message) from None
 
 
 def get(
@@ -100,27 +100,27 @@ def get(
     allowed: AllowList | None = None,
     timeout_seconds: float = 10,
 ) -> Fetched:
-    """Ask once, for checks that run in threads; see `ask`.
+    """Send one request, for code that runs in threads; see `request`.
 
     Args:
-        url: The address.
-        headers: Sent with the request.
-        allowed: Hosts that may be private.
-        timeout_seconds: For the whole.
+        url: The URL.
+        headers: Request headers.
+        allowed: Hosts that may have private addresses.
+        timeout_seconds: Timeout of the whole request.
 
     Raises:
-        NoAnswer: See `ask`.
+        RequestFailed: See `request`.
     """
 
     async def once() -> Fetched:
         async with guarded(allowed or AllowList(), timeout_seconds) as client:
-            return await ask(client, url, headers or {}, timeout_seconds)
+            return await request(client, url, headers or {}, timeout_seconds)
 
     return asyncio.run(once())
 
 
-def trusting(url: str) -> AllowList:
-    """Return the list that allows the host of an address which is the operator's own, as SUPABASE_URL is."""
+def allow_host_of(url: str) -> AllowList:
+    """Return an allow-list with the host of a URL that the operator has set, such as SUPABASE_URL."""
     parts = urlsplit(url)
     try:
         return AllowList.of([parts.hostname] if parts.hostname else [], "SUPABASE_URL")

@@ -1,4 +1,4 @@
-"""The head of an HTTP/1 message: enough of RFC 9112 for a forward proxy, and strict where smugglers are not."""
+"""The head of an HTTP/1 message, parsed strictly to prevent smuggling: the part of RFC 9112 that a proxy needs."""
 
 import re
 from dataclasses import dataclass
@@ -19,44 +19,44 @@ _FIELD = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n\0]*?)[ \t]*")
 
 
 class BadHead(ValueError):
-    """Not an HTTP/1 head, or too long."""
+    """The head is invalid or too long."""
 
 
 class HeadTooLong(BadHead):
-    """Longer than the reader's limit."""
+    """The head is longer than the limit of the reader."""
 
 
 class HeadCut(BadHead):
-    """The connection ended inside it."""
+    """The connection ended within the head."""
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """Start line and fields.
+    """Start line and header fields.
 
     Attributes:
-        fields: Name and value in their order; names as they were written.
+        fields: Names and values in order; names in their original case.
     """
 
     start: str
     fields: tuple[tuple[str, str], ...]
 
     def values(self, name: str) -> list[str]:
-        """Return every value of a field; *name* in lower case."""
+        """Return all values of a field; `name` is in lower case."""
         return [value for key, value in self.fields if key.lower() == name]
 
-    def names_option(self, option: str) -> bool:
+    def has_option(self, option: str) -> bool:
         """Whether `Connection` or `Proxy-Connection` has this option."""
         values = self.values("connection") + self.values("proxy-connection")
         return any(option == one.strip().lower() for value in values for one in value.split(","))
 
     def for_next_hop(self, start: str, *, connection: str, **replaced: str) -> bytes:
-        """Return the bytes to send on, without what belongs to one hop.
+        """Return the bytes for the next hop, without hop-by-hop fields.
 
         Args:
             start: The new start line.
             connection: The new value of `Connection`.
-            replaced: Fields that take the place of those with the same name.
+            replaced: Fields that replace those with the same name.
         """
         named = {key.lower() for value in self.values("connection") for key in value.split(",")}
         dropped = _HOP_BY_HOP | {name.strip() for name in named} | {name.lower() for name in replaced}
@@ -69,11 +69,11 @@ class HeadReader:
     """Collects the bytes of one head.
 
     Args:
-        limit_bytes: Longest head.
-        begins: What it has to begin with: anything else is rejected before the end of the head.
+        limit_bytes: Maximum size of the head.
+        begins: Required prefix; a head with another one is rejected before its end.
 
     Attributes:
-        rest: What followed the head.
+        rest: Bytes after the head.
     """
 
     def __init__(self, limit_bytes: int, begins: bytes = b"") -> None:
@@ -84,14 +84,14 @@ class HeadReader:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing has arrived."""
+        """Whether nothing has been received."""
         return not self._raw
 
     def feed(self, data: bytes) -> Head | None:
-        """Add bytes; return the head once it is whole.
+        """Add bytes; return the head once it is complete.
 
         Raises:
-            BadHead: Not a head, or longer than the limit (`HeadTooLong`).
+            BadHead: The head is invalid, or longer than the limit (`HeadTooLong`).
         """
         searched = max(0, len(self._raw) - 3)
         self._raw += data
@@ -109,12 +109,12 @@ class HeadReader:
 
 
 def plain_length(text: str) -> int | None:
-    """Return the value of a Content-Length that all parsers read alike; None for any other text."""
+    """Return the value of a Content-Length that all parsers read in the same way; None for other text."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
 def encode_head(start: str, fields: list[tuple[str, str]]) -> bytes:
-    """Return the bytes of a head."""
+    """Encode a head."""
     return "\r\n".join([start, *(f"{key}: {value}" for key, value in fields), "", ""]).encode("latin-1")
 
 

@@ -1,11 +1,11 @@
-"""A forward proxy in this process: the wall between a browser and the private network.
+"""A forward proxy in this process, which keeps browsers out of the private network.
 
-A browser's own hooks do not see redirects, web sockets or a name's changing addresses; a proxy sees every hop. Each
-connection is resolved, checked and pinned by `Dialer`; plain HTTP arrives in absolute form, everything else (https,
-ws, wss) as CONNECT. Bodies are streamed, and connections are kept open between requests.
+The request interception of a browser does not cover redirects, web sockets and DNS changes; a proxy sees every hop.
+Each connection is resolved, checked and opened by `Dialer`. Plain HTTP arrives in absolute form, everything else
+(https, ws, wss) as CONNECT. Bodies are streamed, and connections are kept open between requests.
 
-Every user has a session with a random credential of its own, so that other programs on this machine cannot use the
-proxy, and so that a rejection can be told to the job that caused it.
+Every user has a session with a random credential, so that other programs on this machine cannot use the proxy, and so
+that failures are attributed to the job that caused them.
 """
 
 import asyncio
@@ -17,24 +17,25 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Self
 
-from cogo_dagster.net.answers import MARK_HEADER
 from cogo_dagster.net.client_connection import ClientConnection
 from cogo_dagster.net.dial import Dialer, HopFailed
 from cogo_dagster.net.http_head import Head
 from cogo_dagster.net.proxy_limits import ProxyLimits
+from cogo_dagster.net.responses import MARK_HEADER
 
 __all__ = ["MARK_HEADER", "ForwardProxy", "ProxyLimits", "ProxySession"]
 
 
 @dataclass(eq=False, slots=True)
 class ProxySession:
-    """One user of the proxy, from `ForwardProxy.session`.
+    """A session of one user, from `ForwardProxy.session`.
 
     Attributes:
-        username: Goes with `password` into `Proxy-Authorization: Basic`.
-        mark: Value of the header `x-cogo-proxy` in answers that the proxy made itself; unknown to any server.
-        failures: The latest hops that were rejected or failed, oldest first.
-        connections: Its open connections.
+        username: User name for `Proxy-Authorization: Basic`.
+        password: Password for `Proxy-Authorization: Basic`.
+        mark: Value of the header `x-cogo-proxy` in responses that the proxy generates; unknown to servers.
+        failures: The latest blocked or failed hops, oldest first.
+        connections: Open connections.
     """
 
     username: str = field(default_factory=lambda: secrets.token_hex(8))
@@ -44,15 +45,16 @@ class ProxySession:
     connections: set[ClientConnection] = field(default_factory=set)
 
     def failure_at(self, authority: str) -> HopFailed | None:
-        """Return the latest failure of a host:port."""
+        """Return the latest failure for a host:port."""
         return next((failure for failure in reversed(self.failures) if failure.authority == authority), None)
 
 
 class ForwardProxy:
-    """Listens on 127.0.0.1, on a free port.
+    """Listens on a free port of 127.0.0.1.
 
     Args:
-        dialer: Opens the connections to the outside.
+        dialer: Opens connections to servers.
+        limits: Limits of the clients.
     """
 
     def __init__(self, dialer: Dialer, limits: ProxyLimits | None = None) -> None:
@@ -63,34 +65,34 @@ class ForwardProxy:
         self._server: asyncio.Server | None = None
 
     async def start(self) -> Self:
-        """Begin to listen."""
+        """Start listening."""
         self._server = await asyncio.get_running_loop().create_server(
             lambda: ClientConnection(self, self._dialer, self._limits), "127.0.0.1", 0
         )
         return self
 
     async def stop(self) -> None:
-        """Close every connection and the port."""
+        """Close all connections and the port."""
         if self._server is None:
             return
         self._server.close()
         for connection in list(self._connections):
             connection.close()
-        await asyncio.sleep(0)  # asyncio closes an aborted socket in the loop's next round
+        await asyncio.sleep(0)  # asyncio closes an aborted socket in the next iteration of the loop
         await self._server.wait_closed()
         self._server = None
 
     @property
     def url(self) -> str:
-        """`http://127.0.0.1:port`, without credentials."""
+        """Return `http://127.0.0.1:port`, without credentials."""
         if self._server is None:
-            raise RuntimeError("The proxy is not started.")
+            raise RuntimeError("The proxy has not been started.")
         host, port = self._server.sockets[0].getsockname()[:2]
         return f"http://{host}:{port}"
 
     @contextlib.contextmanager
     def session(self) -> Iterator[ProxySession]:
-        """Admit one user; afterwards its credential is void and its connections are closed."""
+        """Create a session; at the end its credential is revoked and its connections are closed."""
         session = ProxySession()
         key = base64.b64encode(f"{session.username}:{session.password}".encode()).decode()
         self._sessions[key] = session
@@ -102,16 +104,16 @@ class ForwardProxy:
                 connection.close()
 
     def accept(self, connection: ClientConnection) -> bool:
-        """Count a connection; False where there are too many."""
+        """Register a connection; return False if there are too many."""
         self._connections.add(connection)
         return len(self._connections) <= self._limits.connections
 
     def forget(self, connection: ClientConnection) -> None:
-        """The connection is gone."""
+        """Unregister a closed connection."""
         self._connections.discard(connection)
 
     def session_of(self, head: Head) -> ProxySession | None:
-        """Return whose credential a request has; None where it has none that is valid."""
+        """Return the session of the credential of a request; None if it is missing or invalid."""
         given = head.values("proxy-authorization")
         scheme, _, key = given[0].partition(" ") if len(given) == 1 else ("", "", "")
         return self._sessions.get(key.strip()) if scheme.lower() == "basic" else None

@@ -1,17 +1,17 @@
-"""What one forward proxy allows its clients."""
+"""Limits of a forward proxy."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class ProxyLimits:
-    """Bounds of one proxy.
+    """Limits of a forward proxy.
 
     Attributes:
-        connections: Clients at once; one more is hung up on.
-        head_bytes: Longest request head.
-        head_seconds: Longest time for a request head to arrive.
-        idle_seconds: Longest silence in both directions of an open connection.
+        connections: Maximum number of client connections; more are closed.
+        head_bytes: Maximum size of a request head.
+        head_seconds: Timeout for receiving a request head.
+        idle_seconds: Timeout of a connection without data in both directions.
     """
 
     connections: int = 512

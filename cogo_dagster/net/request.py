@@ -1,4 +1,4 @@
-"""What a client asks a forward proxy for: one plain HTTP request in absolute form, or a tunnel."""
+"""Requests to a forward proxy: plain HTTP in absolute form, or a tunnel."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -11,12 +11,12 @@ from cogo_dagster.net.http_head import BadHead, Head, plain_length
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request.
+    """A request.
 
     Attributes:
-        head: The bytes for the server; empty for a tunnel.
-        body_bytes: Length of the body that follows.
-        keeps: Whether the client wants to send another request afterwards.
+        head: The head for the server; empty for a tunnel.
+        body_bytes: Length of the body.
+        keeps: Whether the client keeps the connection open afterwards.
     """
 
     method: str
@@ -28,7 +28,7 @@ class Request:
 
     @property
     def authority(self) -> str:
-        """Host and port."""
+        """Return `host:port`."""
         return join_host_port(self.host, self.port)
 
     @property
@@ -38,17 +38,17 @@ class Request:
 
     @classmethod
     def of(cls, head: Head) -> Self:
-        """Read a head.
+        """Parse a head.
 
         Raises:
-            BadHead: Two parsers could read it differently.
-            HopFailed: It asks for something that no forward proxy does.
+            BadHead: The head is ambiguous or invalid.
+            HopFailed: The request is not one for a forward proxy.
         """
         method, target, version = _request_line(head)
         if method == "CONNECT":
             return cls(method, *_authority(target, None))
         if version != "HTTP/1.1" or not target.lower().startswith("http://"):
-            raise HopFailed("invalid_url", target[:200], "Only absolute http:// requests and CONNECT are served.")
+            raise HopFailed("invalid_url", target[:200], "Only absolute http:// requests and CONNECT are supported.")
         host, port, path = _http_target(target)
         body_bytes = body_length(head)
         to_server = head.for_next_hop(
@@ -56,14 +56,14 @@ class Request:
             connection="keep-alive",
             Host=join_host_port(host, port).removesuffix(":80"),
         )
-        return cls(method, host, port, to_server, body_bytes, not head.names_option("close"))
+        return cls(method, host, port, to_server, body_bytes, not head.has_option("close"))
 
 
 def body_length(head: Head) -> int:
-    """Return the length of a request's body; two readings of it would let a second request be smuggled in.
+    """Return the length of the body of a request; an ambiguous length would allow request smuggling.
 
     Raises:
-        BadHead: It is not given by one plain Content-Length.
+        BadHead: The length is not given by exactly one plain Content-Length.
     """
     [first, *others] = set(head.values("content-length")) or {"0"}
     size_bytes = plain_length(first)

@@ -1,4 +1,4 @@
-"""The proxy's connection to one server: responses one after another, or the far end of a tunnel."""
+"""The connection of the proxy to one server: consecutive responses, or the far end of a tunnel."""
 
 import asyncio
 from enum import Enum, auto
@@ -8,38 +8,38 @@ from cogo_dagster.net.framing import Body, EndlessBody, response_body
 from cogo_dagster.net.http_head import BadHead, Head, HeadCut, HeadReader, encode_head
 
 HEAD_BYTES: Final = 256 * 1024
-"""Longest head of a response; browsers take no longer ones."""
+"""Maximum size of a response head; browsers accept no larger ones."""
 
 
 class Client(Protocol):
-    """What a server connection tells the connection of the client that it serves."""
+    """Callbacks of the client connection that a server connection serves."""
 
     def server_connected(self, server: "ServerConnection") -> None:
-        """The connection is open."""
+        """Called when the connection is open."""
 
     def respond(self, head: Head, *, ends_with_connection: bool) -> None:
-        """The head of the final response is here."""
+        """Called with the head of the final response."""
 
     def forward(self, data: bytes) -> None:
-        """Bytes for the client."""
+        """Called with bytes for the client."""
 
     def finish(self) -> None:
-        """The response is complete."""
+        """Called when the response is complete."""
 
     def server_failed(self, error: BadHead) -> None:
-        """There is no response, or it is not HTTP/1."""
+        """Called if there is no valid response."""
 
     def server_lost(self, *, truncated: bool) -> None:
-        """The connection has ended; `truncated` in a response, or as the end of one."""
+        """Called when the connection has ended; `truncated` within a response, or as its end."""
 
     def server_eof(self) -> None:
-        """The server sends no more into the tunnel."""
+        """Called at the end of the server's direction of a tunnel."""
 
     def hold(self, reason: str) -> None:
-        """Stop reading from the client."""
+        """Pause reading from the client."""
 
     def release(self, reason: str) -> None:
-        """Read on."""
+        """Resume reading from the client."""
 
 
 class _ServerState(Enum):
@@ -51,10 +51,10 @@ class _ServerState(Enum):
 
 
 class ServerConnection(asyncio.Protocol):
-    """One connection to a checked address. It belongs to one client connection and is never shared.
+    """A connection to a checked address. It belongs to one client connection and is never shared.
 
     Attributes:
-        authority: The host:port that was checked and connected to.
+        authority: The host:port of the server.
     """
 
     def __init__(self, client: Client, authority: str) -> None:
@@ -70,18 +70,18 @@ class ServerConnection(asyncio.Protocol):
 
     @property
     def is_idle(self) -> bool:
-        """Whether it can take another request."""
+        """Whether it can be used for another request."""
         return self._state is _ServerState.IDLE
 
     @property
     def closed_unused(self) -> bool:
-        """Whether an earlier response came over it and it ended before a byte of this one: the request can be repeated.
+        """Whether a reused connection ended before the first byte of a response, so that the request can be repeated.
 
-        RFC 9112, section 9.3.1: servers close idle connections at any time.
+        RFC 9112, section 9.3.1: servers may close idle connections at any time.
         """
         return self._served > 0 and self._reader.is_empty
 
-    def ask(self, method: str, head: bytes) -> None:
+    def send_request(self, method: str, head: bytes) -> None:
         """Send the head of a request, and expect a response."""
         self._method = method
         self._reader = HeadReader(HEAD_BYTES, b"HTTP/")
@@ -89,7 +89,7 @@ class ServerConnection(asyncio.Protocol):
         self.write(head)
 
     def tunnel(self) -> None:
-        """Pass everything on as it is."""
+        """Forward all data unchanged from now on."""
         self._state = _ServerState.TUNNEL
 
     def write(self, data: bytes) -> None:
@@ -98,49 +98,49 @@ class ServerConnection(asyncio.Protocol):
             self._transport.write(data)
 
     def write_eof(self) -> None:
-        """Send no more."""
+        """End the client's direction of a tunnel."""
         if self._transport is not None and not self._transport.is_closing() and self._transport.can_write_eof():
             self._transport.write_eof()
 
     def close(self) -> None:
-        """End the connection; the client is told nothing more."""
+        """Close the connection without further callbacks."""
         self._state = _ServerState.CLOSED
         if self._transport is not None:
             self._transport.abort()
 
     def close_when_sent(self, limit_seconds: float) -> None:
-        """End the connection when the server has taken everything, or at the limit."""
+        """Close the connection after all bytes have been sent, at the latest after the limit."""
         self._state = _ServerState.CLOSED
         if self._transport is not None:
             self._transport.close()
             asyncio.get_running_loop().call_later(limit_seconds, self._transport.abort)
 
     def pause(self) -> None:
-        """Read no more until `resume`."""
+        """Pause reading until `resume`."""
         if self._transport is not None:
             self._transport.pause_reading()
 
     def resume(self) -> None:
-        """Read on."""
+        """Resume reading."""
         if self._transport is not None:
             self._transport.resume_reading()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Belong to the client from now on."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio's type is wider
+        """Register with the client connection."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - the type in asyncio is wider
         self._transport = transport
         self._client.server_connected(self)
 
     def pause_writing(self) -> None:
-        """The server reads slower than the client sends."""
+        """Pause the client, because the server reads more slowly."""
         self._client.hold("server")
 
     def resume_writing(self) -> None:
-        """It has caught up."""
+        """Resume the client."""
         self._client.release("server")
 
     def data_received(self, data: bytes) -> None:
-        """Pass on what belongs to the response."""
+        """Forward the data that belongs to the response."""
         if self._state is _ServerState.TUNNEL:
             self._client.forward(data)
             return
@@ -148,24 +148,24 @@ class ServerConnection(asyncio.Protocol):
             data = self._read_heads(data)
         if self._state is _ServerState.BODY:
             self._read_body(data)
-        elif self._state is _ServerState.IDLE and data:  # nobody asked for it
+        elif self._state is _ServerState.IDLE and data:  # unsolicited
             self.close()
             self._client.server_lost(truncated=False)
 
     def eof_received(self) -> bool:
-        """The server sends no more; only a tunnel stays open."""
+        """Handle the end of input; only a tunnel stays open."""
         if self._state is _ServerState.TUNNEL:
             self._client.server_eof()
             return True
         self._end()
         return False
 
-    def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 - how does not matter
-        """The connection is gone."""
+    def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 - signature of asyncio
+        """Handle the end of the connection."""
         self._end()
 
     def _read_heads(self, data: bytes) -> bytes:
-        """Read up to the final response's head; return what follows it."""
+        """Parse up to the head of the final response; return the bytes after it."""
         while data and self._state is _ServerState.HEAD:
             try:
                 head = self._reader.feed(data)
@@ -187,7 +187,7 @@ class ServerConnection(asyncio.Protocol):
     def _begin_body(self, head: Head, status: str) -> None:
         self._body = response_body(head, self._method, status)
         endless = self._body.lasts
-        self._persistent = not endless and head.start.startswith("HTTP/1.1 ") and not head.names_option("close")
+        self._persistent = not endless and head.start.startswith("HTTP/1.1 ") and not head.has_option("close")
         self._state = _ServerState.BODY
         self._client.respond(head, ends_with_connection=endless)
         if self._body.ended:
@@ -196,10 +196,10 @@ class ServerConnection(asyncio.Protocol):
     def _read_body(self, data: bytes) -> None:
         if not data:
             return
-        taken = self._body.take(data)
-        self._client.forward(data if taken == len(data) else data[:taken])
+        size = self._body.take(data)
+        self._client.forward(data if size == len(data) else data[:size])
         if self._body.ended:
-            self._persistent = self._persistent and taken == len(data)
+            self._persistent = self._persistent and size == len(data)
             self._finish()
 
     def _finish(self) -> None:
@@ -214,7 +214,7 @@ class ServerConnection(asyncio.Protocol):
         if state is _ServerState.CLOSED:
             return
         if state is _ServerState.HEAD and not self.closed_unused:
-            self._client.server_failed(HeadCut("the server closed the connection without an answer"))
+            self._client.server_failed(HeadCut("the server closed the connection without a response"))
             return
         self._client.server_lost(truncated=state is _ServerState.BODY)
 
@@ -222,5 +222,5 @@ class ServerConnection(asyncio.Protocol):
 def _status(head: Head) -> str:
     status = head.start.split(" ")[1:2] if head.start.startswith("HTTP/1.") else []
     if not status or not (status[0].isascii() and status[0].isdigit()) or status[0] == "101":
-        raise BadHead("the server did not answer with HTTP/1")
+        raise BadHead("the server did not respond with HTTP/1")
     return status[0]

@@ -1,7 +1,7 @@
-"""Requests to addresses that people configure: through the forward proxy, so that the address rules hold.
+"""Requests to configured webhooks, through the forward proxy and its address rules.
 
-No redirect is followed, an answer is read up to a limit, and one deadline covers everything. What goes wrong is said
-without the address, since the address of a webhook is its secret.
+Redirects are not followed, responses are read up to a limit, and one timeout covers the whole request. Messages do not
+contain the URL, because the URL of a webhook is a secret.
 """
 
 import asyncio
@@ -18,15 +18,15 @@ from cogo_dagster.net.dial import Dialer
 from cogo_dagster.net.proxy import MARK_HEADER, ForwardProxy, ProxySession
 
 ALLOW_VARIABLE: Final = "WEBHOOK_ALLOWED_HOSTS"
-MAX_ANSWER_BYTES: Final = 64 * 1024
+MAX_RESPONSE_BYTES: Final = 64 * 1024
 
 
 class PostFailed(Exception):
-    """No answer.
+    """A request failed.
 
     Attributes:
         kind: `timeout`, `tls`, `dns`, `connection`, `blocked_address` or `invalid_url`.
-        sentence: Why, without the address.
+        sentence: The reason, without the URL.
     """
 
     def __init__(self, kind: str, sentence: str) -> None:
@@ -37,11 +37,11 @@ class PostFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a receiver said.
+    """A response.
 
     Attributes:
-        headers: Names in lower case.
-        body: The first 64 kB, as text.
+        headers: Headers with lower-case names.
+        body: The first 64 KiB, as text.
     """
 
     status: int
@@ -50,11 +50,11 @@ class Answer:
 
 
 class Webhooks:
-    """Sends requests through a proxy of its own.
+    """Sends requests through a proxy.
 
     Args:
-        proxy: The running proxy.
-        deadline_seconds: Longest time for one request, from the lookup to the answer's last byte.
+        proxy: A running proxy.
+        deadline_seconds: Timeout of a request, from the lookup to the last byte of the response.
     """
 
     def __init__(self, proxy: ForwardProxy, deadline_seconds: float = 15) -> None:
@@ -62,10 +62,10 @@ class Webhooks:
         self.deadline_seconds = deadline_seconds
 
     async def send(self, method: str, url: str, headers: Mapping[str, str], content: bytes | None = None) -> Answer:
-        """Send one request and read its answer, whatever its status.
+        """Send a request and return the response, regardless of its status.
 
         Raises:
-            PostFailed: No answer in time, or the address is refused.
+            PostFailed: The request failed or timed out, or the address is blocked.
         """
         with self.session() as session:
             credentials = httpx.Proxy(self._proxy.url, auth=(session.username, session.password))
@@ -74,13 +74,13 @@ class Webhooks:
                     asyncio.timeout(self.deadline_seconds),
                     httpx.AsyncHTTPTransport(proxy=credentials) as transport,
                 ):
-                    answer = await self._exchange(transport, method, url, headers, content)
+                    response = await self._exchange(transport, method, url, headers, content)
             except (httpx.InvalidURL, httpx.UnsupportedProtocol):
-                raise PostFailed("invalid_url", "The address is not a URL: it begins with https://.") from None
+                raise PostFailed("invalid_url", "The address is not a URL: use one with https://.") from None
             except (httpx.HTTPError, TimeoutError, OSError) as error:
                 raise self.failure(session, error) from None
-            self.refuse_proxys_own(session, answer.headers)
-            return answer
+            self.check_origin(session, response.headers)
+            return response
 
     async def _exchange(
         self,
@@ -90,7 +90,7 @@ class Webhooks:
         headers: Mapping[str, str],
         content: bytes | None,
     ) -> Answer:
-        # Not over httpx's client: it writes the whole address into its log, follows the environment, and more.
+        # Not with httpx.Client, which logs the complete URL and uses proxies of the environment.
         waits = dict.fromkeys(("connect", "read", "write", "pool"), self.deadline_seconds)
         fields = {**headers, "Accept-Encoding": "identity"}
         request = httpx.Request(method, url, headers=fields, content=content, extensions={"timeout": waits})
@@ -102,44 +102,45 @@ class Webhooks:
 
     @contextlib.contextmanager
     def session(self) -> Iterator[ProxySession]:
-        """Admit one request; at its end its connections are closed, whatever they still wait for."""
+        """Create a session of the proxy for one request; at the end its connections are closed."""
         with self._proxy.session() as session:
             yield session
 
     def proxy_url(self, session: ProxySession) -> str:
-        """Return the proxy's address with a session's credential, for a client library that wants it so."""
+        """Return the URL of the proxy with the credential of a session, for client libraries."""
         parts = urlsplit(self._proxy.url)
         return urlunsplit(parts._replace(netloc=f"{session.username}:{session.password}@{parts.netloc}"))
 
     def failure(self, session: ProxySession, error: BaseException) -> PostFailed:
-        """Say why there was no answer: the proxy knows best."""
+        """Return the failure of a request, from the proxy if it recorded one."""
         if session.failures:
-            refused = session.failures[-1]
-            return PostFailed(refused.kind, refused.sentence)
+            recorded = session.failures[-1]
+            return PostFailed(recorded.kind, recorded.message)
         if isinstance(error, (httpx.TimeoutException, TimeoutError)):
-            return PostFailed("timeout", f"There was no whole answer within {self.deadline_seconds:g} s.")
-        tls = any(word in str(error) for word in ("CERTIFICATE", "SSL"))
-        return PostFailed("tls" if tls else "connection", _connection_sentence(tls=tls))
+            return PostFailed("timeout", f"No complete response within {self.deadline_seconds:g} s.")
+        tls = any(mark in str(error) for mark in ("CERTIFICATE", "SSL"))
+        return PostFailed("tls" if tls else "connection", _connection_message(tls=tls))
 
-    def refuse_proxys_own(self, session: ProxySession, headers: Mapping[str, str]) -> None:
-        """Raise if an answer was the proxy's own and not the receiver's.
+    def check_origin(self, session: ProxySession, headers: Mapping[str, str]) -> None:
+        """Check that a response is from the receiver.
 
         Raises:
-            PostFailed: It was.
+            PostFailed: The response is from the proxy, which blocked or failed the request.
         """
         if session.failures and headers.get(MARK_HEADER) == session.mark:
-            raise PostFailed(session.failures[-1].kind, session.failures[-1].sentence)
+            raise PostFailed(session.failures[-1].kind, session.failures[-1].message)
 
 
 @contextlib.asynccontextmanager
 async def webhooks(allowed_hosts: tuple[str, ...], deadline_seconds: float = 15) -> AsyncIterator[Webhooks]:
-    """Run a proxy for as long as messages are sent.
+    """Run a proxy for webhooks.
 
     Args:
-        allowed_hosts: WEBHOOK_ALLOWED_HOSTS.
+        allowed_hosts: Value of WEBHOOK_ALLOWED_HOSTS.
+        deadline_seconds: Timeout of a request.
 
     Raises:
-        InvalidAddress: One of them is no host.
+        InvalidAddress: An entry is not a host or host:port.
     """
     try:
         allowed = AllowList.of(allowed_hosts, ALLOW_VARIABLE)
@@ -156,10 +157,10 @@ async def _body(response: httpx.Response) -> str:
     content = bytearray()
     async for chunk in response.aiter_raw():
         content += chunk
-        if len(content) >= MAX_ANSWER_BYTES:
+        if len(content) >= MAX_RESPONSE_BYTES:
             break
-    return bytes(content[:MAX_ANSWER_BYTES]).decode(errors="replace")
+    return bytes(content[:MAX_RESPONSE_BYTES]).decode(errors="replace")
 
 
-def _connection_sentence(*, tls: bool) -> str:
-    return "Its certificate is not acceptable." if tls else "The connection broke before there was an answer."
+def _connection_message(*, tls: bool) -> str:
+    return "The TLS certificate is not valid." if tls else "The connection was closed before a response."

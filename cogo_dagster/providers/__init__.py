@@ -1,1 +1,1 @@
-"""Providers of outside services: which are registered, which to use, and whether they answer."""
+"""Providers of external services: registration, selection and health probes."""

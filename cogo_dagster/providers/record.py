@@ -1,4 +1,4 @@
-"""What probes found, kept in the database."""
+"""Stored results of health probes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class HealthRecord:
-    """Keeps the last probe of each provider and capability. Every method raises `QueueError`."""
+    """Stores the last probe of each provider and capability. Every method raises `QueueError`."""
 
     transport: Transport = field(repr=False)
 
     def keep(self, results: "Sequence[ProbeResult]") -> dict[str, Json]:
-        """Keep results; return `recorded`, and `changed`: those whose health is another than before."""
+        """Store results; return the number `recorded`, and `changed`: those whose health has changed."""
         call = {"results": [result.to_json() for result in results]}
         return dict(self.transport.call("record_provider_health", call))
 
     def providers(self) -> list[ProviderHealthRow]:
-        """Return the last probe of each, those that fail first."""
+        """Return the last probe of each provider, failing ones first."""
         return read_list(ProviderHealthRow, self.transport.call("list_provider_health", {}))

@@ -1,4 +1,4 @@
-"""Which provider to use: those registered, by capability, health and cost. SQL's `select_provider` decides."""
+"""Selection of a provider by capability, health and cost, by the SQL function `select_provider`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,39 +15,40 @@ from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.settings import Settings
 
 
-class Chooser(Protocol):
-    """Somebody else who calls `select_provider`: the edge function."""
+class Selector(Protocol):
+    """Another caller of `select_provider`: the edge function."""
 
     def select(self, arguments: Mapping[str, Json]) -> Json:
-        """Return the answer; raise EdgeFailed where there is none."""
+        """Return the result; raise EdgeFailed if the request fails."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Router:
-    """Chooses providers, and keeps the list of them.
+    """Selects and registers providers.
 
     Every method raises `QueueError`.
 
     Attributes:
-        edge: None where the edge function is not to be asked.
+        edge: The edge function; None if it is not used.
     """
 
     transport: Transport = field(repr=False)
-    edge: Chooser | None = field(repr=False, default=None)
+    edge: Selector | None = field(repr=False, default=None)
 
     def select(self, capabilities: Sequence[str], max_age_seconds: float = 900) -> ChosenProvider:
-        """Choose a provider that has all these capabilities; `provider` is None where there is none to choose.
+        """Select a provider with all these capabilities; `provider` is None if there is none.
 
         Args:
-            max_age_seconds: A probe older than this says nothing about health.
+            capabilities: Required capabilities.
+            max_age_seconds: Maximum age of a probe; older ones are ignored.
         """
         arguments: dict[str, Json] = {"capabilities": list(capabilities), "max_age_seconds": max_age_seconds}
         if self.edge is not None:
             try:
                 return ChosenProvider.model_validate(self.edge.select(arguments))
             except (EdgeFailed, ValidationError):
-                pass  # the database gives the same answer
+                pass  # the database returns the same result
         return ChosenProvider.model_validate(self.transport.call("select_provider", arguments))
 
     def add(
@@ -59,7 +60,7 @@ class Router:
         cost: float | None = None,
         enabled: bool | None = None,
     ) -> ProviderRow:
-        """Register a provider for a capability, or change how; None leaves what there is."""
+        """Register a provider for a capability, or change its values; None leaves a value unchanged."""
         arguments = {
             "provider": provider,
             "capability": capability,
@@ -70,36 +71,36 @@ class Router:
         return ProviderRow.model_validate(self.transport.call("set_provider", arguments))
 
     def remove(self, provider: str, capability: str | None = None) -> int:
-        """Forget a provider, for one capability or all; return for how many it was registered."""
+        """Remove a provider for one capability or all; return the number of removed registrations."""
         return int(self.transport.call("remove_provider", {"provider": provider, "capability": capability})["changed"])
 
     def providers(self, capability: str | None = None) -> list[ProbedProvider]:
-        """Return what is registered, with the last probe of each."""
+        """Return the registered providers, with the last probe of each."""
         return read_list(ProbedProvider, self.transport.call("list_providers", {"capability": capability}))
 
 
 @dataclass(frozen=True, slots=True)
 class EdgeRouter:
-    """The choice as the function `router-select` makes it."""
+    """Selects providers by the edge function `router-select`."""
 
     function: EdgeFunction
 
     def select(self, arguments: Mapping[str, Json]) -> Json:
-        """Return what SQL's `select_provider` answers."""
-        answer = self.function.call(arguments)
-        if not isinstance(answer, dict) or not {"provider", "candidates", "reason"} <= answer.keys():
-            raise EdgeFailed("The edge function router-select answers something that is no choice.")
-        return answer
+        """Return the result of the SQL function `select_provider`."""
+        response = self.function.call(arguments)
+        if not isinstance(response, dict) or not {"provider", "candidates", "reason"} <= response.keys():
+            raise EdgeFailed("The response of the edge function router-select is not a selection.")
+        return response
 
 
 def build_router(transport: Transport, settings: Settings) -> Router:
-    """Return what chooses providers."""
+    """Return the router of these settings."""
     return Router(transport, edge_router(settings))
 
 
-# Kept, so that a function that failed is left alone by all who ask in this process.
+# Cached, so that all callers in this process skip a function that has failed.
 @lru_cache(maxsize=16)
 def edge_router(settings: Settings) -> EdgeRouter | None:
-    """Return the edge function router-select; None where it cannot be called."""
+    """Return the client of the edge function router-select; None if it is not configured."""
     function = edge_function(settings, "router-select", settings.router_select_url)
     return EdgeRouter(function) if function else None

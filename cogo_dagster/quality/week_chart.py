@@ -17,7 +17,7 @@ def week_chart(week: WeeklySummary) -> str:
     panels = [Panel(title, at * (HEIGHT + _GAP)) for at, title in enumerate(_titles(week.week))]
     threshold = week.this_week.q1.min_pass_rate
     shapes = [
-        line_panel(panels[0], labels, rates, most=100, unit=" %", threshold=threshold),
+        line_panel(panels[0], labels, rates, maximum=100, unit=" %", threshold=threshold),
         bars_panel(
             panels[1],
             labels,

@@ -14,7 +14,7 @@ from cogo_dagster.queue.model import ArtifactFile, ExecutionResult, Job, Json
 from cogo_dagster.queue.transports.base import NoDatabase
 from cogo_dagster.queue.workspace import Workspace as Workspace  # noqa: PLC0414 - re-exported for executors
 from cogo_dagster.settings import Settings
-from cogo_dagster.validation import sentences
+from cogo_dagster.validation import validation_messages
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -189,7 +189,7 @@ def parse_model(model: type[_Model], payload: Json) -> _Model:
     try:
         return model.model_validate(_object(payload))
     except ValidationError as error:
-        raise InvalidPayload(sentences(error)) from None
+        raise InvalidPayload(validation_messages(error)) from None
 
 
 def _object(payload: Json) -> Mapping[str, Json]:

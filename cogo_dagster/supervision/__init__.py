@@ -1,1 +1,1 @@
-"""What Dagster's sensors and checks decide, as pure functions of the queue's numbers."""
+"""Decisions of Dagster's sensors and asset checks, as pure functions of the state of the queue."""

@@ -1,4 +1,4 @@
-"""Whether the queue is well, as pure functions of its numbers: what the asset checks say."""
+"""Asset checks of the queue, as pure functions of its statistics."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -10,72 +10,72 @@ Severity = Literal["ok", "warn", "error"]
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What a check says.
+    """Result of a check.
 
     Attributes:
-        sentence: What was found, and what to do where it is not well.
-        numbers: What it was found from.
+        message: What was found, with advice unless the severity is ok.
+        numbers: The values that were checked.
     """
 
     severity: Severity
-    sentence: str
+    message: str
     numbers: dict[str, float] = field(default_factory=dict)
 
 
 def dlq_depth(stats: QueueStats, *, warn: int = 1, error: int = 100) -> CheckResult:
-    """Judge how many dead letters wait for somebody."""
-    open_letters = stats.dlq_open
-    what = f"{open_letters:,} dead letters are open"
+    """Check the number of dead-lettered jobs."""
+    open_jobs = stats.dlq_open
+    message = f"{open_jobs:,} dead-lettered jobs"
     return CheckResult(
-        _grade(open_letters, warn, error),
-        f"{what}: `cogo list incidents` groups them by cause." if open_letters else "No dead letter is open.",
-        {"dlq_open": open_letters},
+        _severity(open_jobs, warn, error),
+        f"{message}: `cogo list incidents` groups them by error." if open_jobs else "No dead-lettered jobs.",
+        {"dlq_open": open_jobs},
     )
 
 
 def oldest_queued_age(stats: QueueStats, *, warn: float = 900, error: float = 3_600) -> CheckResult:
-    """Judge how long the oldest job that is due has waited."""
+    """Check how long the oldest due job has waited."""
     seconds = round(stats.oldest_ready_seconds, 1)
-    hint = "" if seconds < warn else ": are there workers, and do they run its type? `cogo list jobs --why` says."
-    sentence = f"The oldest of {stats.ready:,} due jobs has waited {seconds:,.0f} s{hint or '.'}"
+    hint = "" if seconds < warn else ": check that workers run its type; `cogo list jobs --why` explains it."
+    message = f"The oldest of {stats.ready:,} due jobs has waited for {seconds:,.0f} s{hint or '.'}"
     return CheckResult(
-        _grade(seconds, warn, error),
-        sentence if stats.ready else "No job is due.",
+        _severity(seconds, warn, error),
+        message if stats.ready else "No jobs are due.",
         {"oldest_ready_seconds": seconds, "ready": stats.ready, "workers_alive": stats.workers_alive},
     )
 
 
 def lease_losses(lost: int, attempts: int, *, warn: int = 1, error_share: float = 0.01) -> CheckResult:
-    """Judge how many attempts of a day were lost with their worker."""
+    """Check the number of attempts of a day that lost their lease."""
     share = lost / attempts if attempts else 0
-    severity = "error" if lost >= warn and share > error_share else _grade(lost, warn, None)
-    hint = ": look for workers that were killed or starved." if lost else "."
-    sentence = f"{lost:,} of {attempts:,} attempts of the last 24 hours lost their lease{hint}"
-    return CheckResult(severity, sentence, {"lost": lost, "attempts": attempts})
+    severity = "error" if lost >= warn and share > error_share else _severity(lost, warn, None)
+    hint = ": look for workers that were killed, or had no CPU time." if lost else "."
+    message = f"{lost:,} of {attempts:,} attempts of the last 24 hours lost their lease{hint}"
+    return CheckResult(severity, message, {"lost": lost, "attempts": attempts})
 
 
 def database_health(numbers: DatabaseHealth) -> CheckResult:
-    """Judge dead rows, old transactions and the age of transaction ids."""
+    """Check dead rows, long transactions and the age of transaction IDs."""
     live, dead = numbers.jobs_live, numbers.jobs_dead
     oldest, age = numbers.oldest_transaction_seconds, numbers.transaction_id_age
-    trouble = [
+    problems = [
         (
             dead > 20_000 and dead > live,
             "warn",
-            f"{dead:,} dead rows stand beside {live:,} live jobs: is vacuum kept off?",
+            f"{dead:,} dead rows for {live:,} live jobs: check that autovacuum runs",
         ),
-        (oldest > 900, "warn", f"a transaction is open for {oldest:,.0f} s: end it"),
-        (oldest > 14_400, "error", "it has been for hours, and keeps every dead row"),
-        (age > 1_000_000_000, "error", f"transaction ids are {age:,} old: vacuum before they wrap around"),
+        (oldest > 900, "warn", f"a transaction has been open for {oldest:,.0f} s: end it"),
+        (oldest > 14_400, "error", "it prevents vacuum from removing dead rows"),
+        (age > 1_000_000_000, "error", f"transaction IDs are {age:,} old: run vacuum before they wrap around"),
     ]
-    found = [(severity, words) for holds, severity, words in trouble if holds]
+    found = [(severity, problem) for holds, severity, problem in problems if holds]
     severity: Severity = "error" if any(s == "error" for s, _ in found) else "warn" if found else "ok"
-    sentence = "; ".join(words for _, words in found) or f"{live:,} jobs, {dead:,} dead rows, no old transaction"
+    message = "; ".join(problem for _, problem in found) or f"{live:,} jobs, {dead:,} dead rows, no long transaction"
     counted = {name: float(value) for name, value in numbers}
-    return CheckResult(severity, f"{sentence[0].upper()}{sentence[1:].rstrip('.')}.", counted)
+    return CheckResult(severity, f"{message[0].upper()}{message[1:].rstrip('.')}.", counted)
 
 
-def _grade(value: float, warn: float, error: float | None) -> Severity:
+def _severity(value: float, warn: float, error: float | None) -> Severity:
     if error is not None and value >= error:
         return "error"
     return "warn" if value >= warn else "ok"

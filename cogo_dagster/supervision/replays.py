@@ -1,4 +1,4 @@
-"""Which dead letters are worth another try without a person. Pure: the sensor reads, this decides, Dagster launches."""
+"""Decides which dead-lettered jobs to replay automatically. Pure functions: the sensor reads, Dagster launches."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from cogo_dagster.queue.rows.jobs import StoredError
 
 @dataclass(frozen=True, slots=True)
 class ReplayPolicy:
-    """When a dead letter is replayed by itself.
+    """Policy of automatic replays.
 
     Attributes:
-        cooldown: Time to wait after the failure; doubled with each replay the letter has behind it.
-        max_replays: Of one lineage; then a person has to look.
-        max_at_once: Letters replayed in one go, so that a replay is no flood.
+        cooldown: Delay after the failure; doubled with each earlier replay.
+        max_replays: Maximum number of replays of the original job and its replays.
+        max_at_once: Maximum number of jobs per call.
     """
 
     cooldown: timedelta = timedelta(minutes=15)
@@ -24,33 +24,34 @@ class ReplayPolicy:
     max_at_once: int = 200
 
 
-def is_transient(letter: DeadLetter) -> bool:
-    """Whether time may heal the error: the executor said so, and it was tried to the end.
+def is_transient(job: DeadLetter) -> bool:
+    """Whether a later attempt may succeed: the error is retryable, and the attempts are exhausted.
 
-    A job whose workers crashed is none of these: it may be what crashed them.
+    A job whose workers crashed is not transient: it may have crashed them.
     """
-    retryable = isinstance(letter.error, StoredError) and letter.error.retryable is True
-    return letter.reason == "out_of_attempts" and retryable
+    retryable = isinstance(job.error, StoredError) and job.error.retryable is True
+    return job.reason == "out_of_attempts" and retryable
 
 
-def worth_replaying(letters: Sequence[DeadLetter], policy: ReplayPolicy, now: datetime) -> list[DeadLetter]:
-    """Return the letters to replay now, oldest failure first.
+def jobs_to_replay(dead_lettered: Sequence[DeadLetter], policy: ReplayPolicy, now: datetime) -> list[DeadLetter]:
+    """Return the jobs to replay now, oldest failure first.
 
     Args:
-        letters: Open dead letters as `list_dlq` returns them.
-        now: With a time zone.
+        dead_lettered: Open rows of the dead-letter queue.
+        policy: When to replay.
+        now: Current time, with a time zone.
     """
     chosen = [
-        (letter.failed_at, letter.job_id, letter)
-        for letter in letters
-        if is_transient(letter)
-        and letter.replays < policy.max_replays
-        and isinstance(letter.failed_at, datetime)
-        and letter.failed_at <= now - policy.cooldown * 2**letter.replays
+        (job.failed_at, job.job_id, job)
+        for job in dead_lettered
+        if is_transient(job)
+        and job.replays < policy.max_replays
+        and isinstance(job.failed_at, datetime)
+        and job.failed_at <= now - policy.cooldown * 2**job.replays
     ]
-    return [letter for _, _, letter in sorted(chosen, key=lambda one: one[:2])[: policy.max_at_once]]
+    return [job for _, _, job in sorted(chosen, key=lambda one: one[:2])[: policy.max_at_once]]
 
 
 def is_after(time: datetime | Unreadable, moment: datetime) -> bool:
-    """Whether a time that the database answered is later; one that Python cannot read, as `infinity`, is."""
+    """Whether a time of the database is later; a time that Python cannot represent, such as `infinity`, is."""
     return not isinstance(time, datetime) or time > moment

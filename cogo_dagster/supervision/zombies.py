@@ -1,8 +1,8 @@
-"""Which Dagster runs are dead although Dagster says that they work. Pure: the sensor reads, this decides.
+"""Detects dead Dagster runs that Dagster considers as started. Pure functions: the sensor reads, this module decides.
 
-No launcher on a machine of its own can tell that a run's whole host died. The queue can: the run's worker sends a
-heartbeat every few seconds. A heartbeat that is missing says nothing while the database is away, so a run is judged
-only after the database has answered for three heartbeats meanwhile.
+A run launcher cannot detect that the whole host of a run died. The queue can, because the worker of a run sends a
+heartbeat every few seconds. While the database is unreachable no heartbeats arrive, so a run counts as dead only after
+the database has responded for three heartbeat intervals.
 """
 
 import json
@@ -13,26 +13,27 @@ from typing import Final, Self
 
 from cogo_dagster.queue.rows.workers import WorkerRow
 
-LONGEST_GAP_SECONDS: Final = 45.0
-"""Nobody looked for so long, or the database was away: what was seen before says nothing any more."""
+MAX_GAP_SECONDS: Final = 45.0
+"""Observations older than this are dropped: the sensor did not run, or the database was unreachable."""
 
 HEARTBEATS: Final = 3
-_LEAST_SECONDS: Final = 30.0
-_SIGNED_OFF_SECONDS: Final = 120.0
+_MIN_SECONDS: Final = 30.0
+_STOPPED_SECONDS: Final = 120.0
 _STARTING_SECONDS: Final = 180.0
 _UNREGISTERED_SECONDS: Final = 900.0
-"""An executor's start comes before the registration, and may have to install a browser."""
+"""Executors start before the registration, and may have to install a browser."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerRun:
-    """A run of `process_jobs` that has begun and not ended, with its worker as the queue knows it.
+    """A started run of `process_jobs`, with its worker.
 
     Attributes:
-        seconds: How long the run has been in its status.
-        last_heartbeat_at: The database's time of it; None where no worker has registered for the run.
-        alive: Whether no more than three heartbeats are missing.
-        stopped: Whether the worker signed off: then the run ends within seconds.
+        seconds: Time since the run entered its status.
+        last_heartbeat_at: Time of the last heartbeat by the clock of the database; None if no worker has registered.
+        alive: Whether at most three heartbeats are missing.
+        stopped: Whether the worker has deregistered, after which the run ends within seconds.
+        heartbeat_seconds: Interval of the heartbeats.
     """
 
     run_id: str
@@ -45,13 +46,13 @@ class WorkerRun:
 
 @dataclass(frozen=True, slots=True)
 class SilentWorker:
-    """A worker that was found silent.
+    """A worker whose heartbeats are missing.
 
     Attributes:
-        last_heartbeat_at: The last one it sent; another one ends the silence.
-        since: When it was first found so, in seconds of the looker's clock.
-        counted_at: When it was counted last.
-        answers: How often the database has answered since, a heartbeat apart.
+        last_heartbeat_at: Time of its last heartbeat; a new one ends the silence.
+        since: Time of the first observation, in seconds of the local clock.
+        counted_at: Time of the last counted observation.
+        answers: Number of counted observations, at least one heartbeat interval apart.
     """
 
     last_heartbeat_at: str | None
@@ -62,14 +63,14 @@ class SilentWorker:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """What the looks so far have seen; the sensor's cursor."""
+    """State of the observations so far; the cursor of the sensor."""
 
     looked_at: float = 0
     silences: Mapping[str, SilentWorker] = field(default_factory=dict)
 
     @classmethod
     def from_text(cls, text: str | None) -> Self:
-        """Read a cursor; one that cannot be read is a first look."""
+        """Parse a cursor; an invalid one is an empty state."""
         try:
             saved = json.loads(text or "")
             return cls(saved["looked_at"], {run_id: SilentWorker(*one) for run_id, one in saved["silences"].items()})
@@ -77,7 +78,7 @@ class Watch:
             return cls()
 
     def to_text(self) -> str:
-        """Write the cursor."""
+        """Return the cursor as text."""
         silences = {
             run_id: [one.last_heartbeat_at, one.since, one.counted_at, one.answers]
             for run_id, one in self.silences.items()
@@ -85,16 +86,16 @@ class Watch:
         return json.dumps({"looked_at": self.looked_at, "silences": silences})
 
     def look(self, runs: Sequence[WorkerRun], now: float) -> "tuple[Watch, list[WorkerRun]]":
-        """Take in what the database has just answered.
+        """Add an observation.
 
         Args:
-            runs: All runs of `process_jobs` that have begun and not ended.
-            now: Seconds, on the clock of the looks before.
+            runs: All started runs of `process_jobs`, as just read from the database.
+            now: Time in seconds of the local clock.
 
         Returns:
-            What to remember, and the runs that are dead.
+            The new state, and the dead runs.
         """
-        known = self.silences if 0 <= now - self.looked_at <= LONGEST_GAP_SECONDS else {}
+        known = self.silences if 0 <= now - self.looked_at <= MAX_GAP_SECONDS else {}
         silences = {run.run_id: _silence(run, known.get(run.run_id), now) for run in runs if _is_silent(run)}
         dead = [run for run in runs if run.run_id in silences and _is_dead(run, silences[run.run_id])]
         return Watch(now, silences), dead
@@ -104,7 +105,8 @@ def worker_run(run_id: str, seconds: float, workers: Sequence[WorkerRow]) -> Wor
     """Return a run with its newest worker.
 
     Args:
-        seconds: How long the run has been in its status.
+        run_id: ID of the run.
+        seconds: Time since the run entered its status.
         workers: Rows of `list_workers`.
     """
     own = [worker for worker in workers if worker.dagster_run_id == run_id]
@@ -122,7 +124,7 @@ def worker_run(run_id: str, seconds: float, workers: Sequence[WorkerRow]) -> Wor
 
 
 def is_starting(run: WorkerRun) -> bool:
-    """Whether a run that has begun may still register its worker."""
+    """Whether a started run may still register its worker."""
     return run.last_heartbeat_at is None and run.seconds < _STARTING_SECONDS
 
 
@@ -141,5 +143,5 @@ def _silence(run: WorkerRun, known: SilentWorker | None, now: float) -> SilentWo
 
 
 def _is_dead(run: WorkerRun, silence: SilentWorker) -> bool:
-    patience = _SIGNED_OFF_SECONDS if run.stopped else max(HEARTBEATS * run.heartbeat_seconds, _LEAST_SECONDS)
-    return silence.answers > HEARTBEATS and silence.counted_at - silence.since >= patience
+    min_seconds = _STOPPED_SECONDS if run.stopped else max(HEARTBEATS * run.heartbeat_seconds, _MIN_SECONDS)
+    return silence.answers > HEARTBEATS and silence.counted_at - silence.since >= min_seconds

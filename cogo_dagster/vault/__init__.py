@@ -1,1 +1,1 @@
-"""Secrets: the key vault, the admin token, and named access tokens."""
+"""The key vault, the admin token and access tokens."""

@@ -1,7 +1,7 @@
-"""Named tokens with a role, and the sessions that stand for a token in a browser.
+"""Named access tokens with a role, and sessions of the dashboard.
 
-The database keeps hashes only. A token is 256 random bits, so SHA-256 without a salt is enough: nobody finds it by
-trying, and a slow hash would cost every request. A session's cookie is made and kept in the same way.
+The database stores hashes only. A token has 256 random bits, so that SHA-256 without a salt is enough: it cannot be
+found by brute force, and a slow hash would slow down every request. WebSession cookies are created and stored likewise.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from cogo_dagster.queue.transports.base import Transport
 Role = Literal["viewer", "operator", "admin"]
 
 ROLES: Final[tuple[Role, ...]] = ("viewer", "operator", "admin")
-"""From the one that may least: a viewer reads, an operator acts on jobs and alerts too, an admin does everything."""
+"""In ascending order: a viewer reads, an operator also acts on jobs and alerts, an admin may do everything."""
 
 _TOKEN: Final = re.compile(r"cogo_[A-Za-z0-9_-]{43}")
 _SECRET: Final = re.compile(r"[A-Za-z0-9_-]{43}")
@@ -27,10 +27,10 @@ _SECRET: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who shows a token or has a session.
+    """The holder of a token or session.
 
     Attributes:
-        name: As the operations log says it.
+        name: Name in the operations log.
         token_id: The named token; None for the admin token.
     """
 
@@ -39,7 +39,7 @@ class Holder:
     token_id: str | None = None
 
     def may(self, role: Role) -> bool:
-        """Whether this role is that one or more."""
+        """Whether the holder has at least this role."""
         return ROLES.index(self.role) >= ROLES.index(role)
 
 
@@ -48,8 +48,8 @@ class WebSession:
     """A live session.
 
     Attributes:
-        session_hash: Known to the server alone; signs addresses that work without the cookie.
-        seal: HMAC of the cookie's value with the admin token; None for the session of a named token.
+        session_hash: Known to the server only; signs URLs that are valid without the cookie.
+        seal: HMAC of the cookie with the admin token; None for the session of a named token.
     """
 
     id: str
@@ -60,17 +60,17 @@ class WebSession:
 
 @dataclass(frozen=True, slots=True)
 class AccessTokens:
-    """Creates, lists and revokes tokens, and finds who holds one. Every method raises QueueError."""
+    """Creates, lists, revokes and verifies tokens, and manages sessions. Every method raises QueueError."""
 
     transport: Transport = field(repr=False)
 
     def create(
         self, name: str, role: Role, *, expires_in_seconds: float | None = None, actor: str | None = None
     ) -> tuple[str, NewAccessTokenRow]:
-        """Make a token; return it, which is kept nowhere, and its row.
+        """Create a token; return the token, which is not stored, and its row.
 
         Raises:
-            InvalidArgument: The name is taken by a live token, or a value is out of bounds.
+            InvalidArgument: A live token has the name, or a value is out of range.
         """
         token = f"cogo_{secrets.token_urlsafe(32)}"
         row = self.transport.call(
@@ -87,30 +87,33 @@ class AccessTokens:
         return token, NewAccessTokenRow.model_validate(row)
 
     def rows(self, *, live_only: bool = False) -> list[AccessTokenRow]:
-        """Return the tokens there are, at most 1,000, live ones first; never the tokens themselves."""
+        """Return the rows of at most 1,000 tokens, live ones first, without the tokens."""
         return read_list(AccessTokenRow, self.transport.call("list_access_tokens", {"live_only": live_only}))
 
     def revoke(self, name: str, actor: str | None = None) -> RevokedTokenRow:
-        """End the live token of a name and its sessions."""
+        """Revoke the live token of a name, and end its sessions."""
         return RevokedTokenRow.model_validate(
             self.transport.call("revoke_access_token", {"name": name, "actor": actor})
         )
 
     def holder_of(self, token: str) -> Holder | None:
-        """Return who holds a token, and write down that it was used; None if it is none of ours or no longer live."""
+        """Return the holder of a live token and record its use; None if the token is not valid."""
         if not _TOKEN.fullmatch(token):
             return None
-        answer = self.transport.call("use_access_token", {"token_hash": hashed(token)})
-        if answer is None:
+        result = self.transport.call("use_access_token", {"token_hash": hashed(token)})
+        if result is None:
             return None
-        row = AccessTokenRow.model_validate(answer)
+        row = AccessTokenRow.model_validate(result)
         return Holder(row.name, row.role, str(row.id))
 
     def open_session(self, secret: str, holder: Holder, lifetime_seconds: float, seal: str | None) -> None:
-        """Begin a session whose cookie has this value.
+        """Create a session for a cookie.
 
         Args:
-            seal: For the holder of the admin token; see `WebSession`.
+            secret: Value of the cookie.
+            holder: Holder of the token of the login.
+            lifetime_seconds: Time until the session expires.
+            seal: Seal of a session with the admin token; see `WebSession`.
         """
         self.transport.call(
             "open_web_session",
@@ -124,34 +127,34 @@ class AccessTokens:
         )
 
     def session_of(self, secret: str) -> WebSession | None:
-        """Return the live session of a cookie's value."""
+        """Return the live session of a cookie."""
         if not _SECRET.fullmatch(secret):
             return None
         return _session(self.transport.call("use_web_session", {"session_hash": hashed(secret)}))
 
     def session_by_id(self, session_id: str) -> WebSession | None:
-        """Return a live session that a signed address names."""
+        """Return a live session by ID, as named in a signed URL."""
         return _session(self.transport.call("use_web_session", {"session_id": session_id}))
 
     def end_session(self, secret: str) -> None:
-        """End a session, on every server."""
+        """End a session on every server."""
         if _SECRET.fullmatch(secret):
             self.transport.call("end_web_session", {"session_hash": hashed(secret)})
 
 
 def new_secret() -> str:
-    """Return 256 random bits as 43 letters."""
+    """Return 256 random bits as 43 characters."""
     return secrets.token_urlsafe(32)
 
 
 def hashed(secret: str) -> str:
-    """Return what the database keeps of a token or a cookie's value."""
+    """Return the hash that the database stores of a token or cookie."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def _session(answer: Json) -> WebSession | None:
-    if answer is None:
+def _session(document: Json) -> WebSession | None:
+    if document is None:
         return None
-    row = WebSessionRow.model_validate(answer)
+    row = WebSessionRow.model_validate(document)
     holder = Holder(row.holder, row.role, str(row.token_id) if row.token_id else None)
     return WebSession(str(row.id), row.session_hash, holder, row.seal)

@@ -1,4 +1,4 @@
-"""Where the admin token comes from: the environment, else the vault. The server and the doctor ask here."""
+"""Reads the admin token from the environment or the vault."""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -12,50 +12,50 @@ REFERENCE: Final = "quality:notify:admin_token"
 VARIABLE: Final = "QUALITY_NOTIFY_ADMIN_TOKEN"
 
 SHORT_CHARACTERS: Final = 32
-"""A token shorter than this can be guessed."""
+"""Shorter tokens can be guessed."""
 
 
 @dataclass(frozen=True, slots=True)
 class AdminTokens:
-    """The admin token in each of its places; the environment's counts where both have one."""
+    """The admin token in the environment and in the vault; that of the environment takes precedence."""
 
     environment: str | None = field(repr=False)
     vault: str | None = field(repr=False)
 
     @property
     def token(self) -> str | None:
-        """The one that counts."""
+        """Return the effective token."""
         return self.environment or self.vault
 
     @property
     def source(self) -> str | None:
-        """Where that one stands, for people."""
+        """Return where the effective token is set, for messages."""
         if self.environment:
             return VARIABLE
-        return f"the vault's {REFERENCE}" if self.vault else None
+        return f"{REFERENCE} in the vault" if self.vault else None
 
     @property
     def differ(self) -> bool:
-        """Whether the vault has another one, which opens nothing."""
+        """Whether the vault has a different token, which is not effective."""
         return None not in (self.environment, self.vault) and self.environment != self.vault
 
 
 def admin_tokens(settings: Settings, transport: Transport) -> AdminTokens:
-    """Look into the environment and into the vault of COGO_ENV.
+    """Read the admin token from the environment and from the vault of COGO_ENV.
 
     Raises:
-        VaultError: The vault's cannot be decrypted.
-        QueueError: The database cannot be asked.
+        VaultError: The token in the vault cannot be decrypted.
+        QueueError: The database is unreachable or rejects the call.
     """
     stored = KeyVault(transport, settings.env, vault_keys(settings)).get(REFERENCE)
     return AdminTokens(token_of(settings), stored)
 
 
 def admin_token(settings: Settings, transport: Transport) -> str | None:
-    """Return the admin token; the vault is asked only where the environment has none. Raises as `admin_tokens`."""
+    """Return the effective admin token; reads the vault only if the environment has none. Raises as `admin_tokens`."""
     return token_of(settings) or admin_tokens(settings, transport).token
 
 
 def token_of(settings: Settings) -> str | None:
-    """Return the environment's."""
+    """Return the admin token of the environment."""
     return settings.admin_token.get_secret_value() if settings.admin_token else None

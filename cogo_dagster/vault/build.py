@@ -1,4 +1,4 @@
-"""Settings become the vault, and the client of its edge function."""
+"""Builds the vault and the client of its edge function from the settings."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,53 +8,53 @@ from pathlib import Path
 from cogo_dagster.queue.supabase.edge_functions import EdgeFailed, EdgeFunction, edge_function
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.settings import Settings
-from cogo_dagster.vault.key_ring import KeyRing, Sealed, kept_keys
-from cogo_dagster.vault.key_vault import KeptSecret, KeyVault
+from cogo_dagster.vault.key_ring import KeyRing, Sealed, load_keys
+from cogo_dagster.vault.key_vault import EncryptedSecret, KeyVault
 from cogo_dagster.vault.variables import no_variable, variable_in
 
 
 @dataclass(frozen=True, slots=True)
 class EdgeSecrets:
-    """Secrets as the function `key-vault` has them: ciphertext."""
+    """Reads encrypted secrets from the edge function `key-vault`."""
 
     function: EdgeFunction
 
-    def secret(self, environment: str, reference: str) -> KeptSecret | None:
-        """Return a secret as it was encrypted, or None; see `SecretSource`."""
-        answer = self.function.call({"environment": environment, "reference": reference})
-        row = answer.get("secret", "") if isinstance(answer, dict) else ""
+    def secret(self, environment: str, reference: str) -> EncryptedSecret | None:
+        """Return an encrypted secret, or None; see `SecretSource`."""
+        response = self.function.call({"environment": environment, "reference": reference})
+        row = response.get("secret", "") if isinstance(response, dict) else ""
         if row is None:
             return None
         if not isinstance(row, dict) or not all(isinstance(row.get(name), str) for name in ("ciphertext", "key_id")):
-            raise EdgeFailed("The edge function key-vault answers something that is no secret.")
-        return KeptSecret(Sealed(row["ciphertext"], row["key_id"]), row.get("version"), row.get("updated_at"))
+            raise EdgeFailed("The response of the edge function key-vault is not a secret.")
+        return EncryptedSecret(Sealed(row["ciphertext"], row["key_id"]), row.get("version"), row.get("updated_at"))
 
 
 def build_vault(transport: Transport, settings: Settings, environment: str) -> KeyVault:
-    """Return the secrets of an environment; variables speak for COGO_ENV only."""
+    """Return the vault of an environment; environment variables apply to COGO_ENV only."""
     variable = variable_in(settings) if environment == settings.env else no_variable
     return KeyVault(transport, environment, vault_keys(settings), variable, edge_secrets(settings))
 
 
 def vault_keys(settings: Settings) -> Callable[[], KeyRing]:
-    """Return what finds the vault's keys: COGO_VAULT_KEYS, else those kept beside the embedded database.
+    """Return a function that reads the keys from COGO_VAULT_KEYS, or from the file of the embedded database.
 
-    What is returned raises NoVaultKeys where there are none.
+    The function raises NoVaultKeys if there are no keys.
     """
     if settings.vault_keys is None and settings.uses_embedded_database:
-        return lambda: kept_keys(vault_key_file(settings))
+        return lambda: load_keys(vault_key_file(settings))
     given = settings.vault_keys.get_secret_value() if settings.vault_keys else ""
     return lambda: KeyRing.read(given, "COGO_VAULT_KEYS")
 
 
 def vault_key_file(settings: Settings) -> Path:
-    """Return where the vault's keys are kept for the embedded database."""
+    """Return the file of the vault keys for the embedded database."""
     return settings.home / "vault" / "keys"
 
 
-# Kept, so that a function that failed is left alone by all who ask in this process.
+# Cached, so that all callers in this process skip a function that has failed.
 @lru_cache(maxsize=16)
 def edge_secrets(settings: Settings) -> EdgeSecrets | None:
-    """Return the edge function key-vault; None where it cannot be called: it wants the admin token too."""
+    """Return the client of the edge function key-vault; None if it is not configured or the admin token is not set."""
     function = edge_function(settings, "key-vault", settings.key_vault_url, settings.admin_token)
     return EdgeSecrets(function) if function and settings.admin_token else None

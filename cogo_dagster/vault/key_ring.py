@@ -1,7 +1,7 @@
-"""The keys of the vault, and what is encrypted with them.
+"""Keys of the vault, and encryption with them.
 
-A secret is a Fernet token of its scope, reference and value together: a row that somebody put in the place of another
-is noticed when it is read.
+A secret is a Fernet token of its environment, reference and value, so that a row copied to another reference is
+detected when it is read.
 """
 
 import hashlib
@@ -20,14 +20,14 @@ from cogo_dagster.queue.embedded.locks import locked
 from cogo_dagster.vault.vault_errors import NoVaultKeys, VaultError
 
 MISSING = (
-    "There is no vault key: set COGO_VAULT_KEYS to the one that `cogo vault new-key` makes, "
-    "the same wherever secrets are read, and keep a copy of it outside the database."
+    "There is no vault key: set COGO_VAULT_KEYS to the output of `cogo vault new-key`, "
+    "to the same value wherever secrets are read, and keep a copy outside of the database."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """A secret as the database keeps it."""
+    """An encrypted value, as stored in the database."""
 
     ciphertext: str
     key_id: str
@@ -35,10 +35,10 @@ class Sealed:
 
 @dataclass(frozen=True, slots=True)
 class KeyRing:
-    """Keys, newest first: that one encrypts, all decrypt.
+    """Keys, newest first: the newest encrypts, all decrypt.
 
     Attributes:
-        key_ids: What the database knows each by; tells nothing of the key.
+        key_ids: ID of each key in the database, from which the key cannot be derived.
     """
 
     key_ids: tuple[str, ...]
@@ -46,20 +46,21 @@ class KeyRing:
 
     @classmethod
     def read(cls, text: str, source: str) -> Self:
-        """Read keys that are separated by commas or line breaks.
+        """Parse keys separated by commas or line breaks.
 
         Args:
-            source: Where they come from, for the error.
+            text: The keys, newest first.
+            source: Name of their source, for messages.
 
         Raises:
-            NoVaultKeys: None, or one that is no Fernet key.
+            NoVaultKeys: There is no key, or one is not a Fernet key.
         """
         keys = text.replace(",", " ").split()
         try:
             fernets = [Fernet(key) for key in keys]
         except ValueError:
             raise NoVaultKeys(
-                f"A key in {source} is no Fernet key: each must be what `cogo vault new-key` prints, newest first."
+                f"A key in {source} is not a Fernet key: use keys from `cogo vault new-key`, newest first."
             ) from None
         if not fernets:
             raise NoVaultKeys(MISSING)
@@ -67,19 +68,19 @@ class KeyRing:
 
     @property
     def newest(self) -> str:
-        """The id of the key that encrypts."""
+        """Return the ID of the key that encrypts."""
         return self.key_ids[0]
 
     def seal(self, environment: str, reference: str, value: str) -> Sealed:
-        """Encrypt a value for its place."""
+        """Encrypt a value for an environment and reference."""
         content = json.dumps([environment, reference, value], ensure_ascii=False)
         return Sealed(self._fernet.encrypt(content.encode()).decode(), self.newest)
 
     def open(self, environment: str, reference: str, sealed: Sealed) -> str:
-        """Decrypt a value and check that it belongs to this place.
+        """Decrypt a value and check that it belongs to this environment and reference.
 
         Raises:
-            VaultError: No key of ours fits, or it was made for another place.
+            VaultError: The key is missing, or the value was encrypted for another reference.
         """
         try:
             content = json.loads(self._fernet.decrypt(sealed.ciphertext.encode()))
@@ -87,29 +88,29 @@ class KeyRing:
             raise VaultError(self._unreadable(environment, reference, sealed)) from None
         if content[:2] != [environment, reference]:
             raise VaultError(
-                f"The secret kept as {reference} in {environment} was made for another place: set it again."
+                f"The secret {reference} in {environment} was encrypted for another reference: set it again."
             )
         return str(content[2])
 
     def _unreadable(self, environment: str, reference: str, sealed: Sealed) -> str:
         if sealed.key_id in self.key_ids:
-            return f"The secret {reference} in {environment} is damaged: set it again."
+            return f"The secret {reference} in {environment} is corrupted: set it again."
         return (
             f"The secret {reference} in {environment} is encrypted with the key {sealed.key_id}, "
-            f"and here are only {', '.join(self.key_ids)}: add that key to COGO_VAULT_KEYS, or set the secret again."
+            f"but the configured keys are {', '.join(self.key_ids)}: add that key to COGO_VAULT_KEYS, or set it again."
         )
 
 
 def new_key() -> str:
-    """Make a Fernet key."""
+    """Return a new Fernet key."""
     return urlsafe_b64encode(secrets.token_bytes(32)).decode()
 
 
-def kept_keys(file: Path) -> KeyRing:
-    """Return the keys kept in a file that only its owner may read; made with a first key if there is none.
+def load_keys(file: Path) -> KeyRing:
+    """Return the keys of a file that only its owner may read; a missing file is created with a new key.
 
     Raises:
-        NoVaultKeys: The file cannot be used.
+        NoVaultKeys: The file cannot be read or written.
     """
     if not file.exists():
         _change(file, lambda keys: keys or [new_key()])
@@ -117,9 +118,9 @@ def kept_keys(file: Path) -> KeyRing:
 
 
 def add_key(file: Path) -> KeyRing:
-    """Put a new key before the others in the file of kept keys."""
+    """Add a new key as the newest to a key file."""
     _change(file, lambda keys: [new_key(), *keys])
-    return kept_keys(file)
+    return load_keys(file)
 
 
 def _key_id(key: str) -> str:
@@ -129,14 +130,14 @@ def _key_id(key: str) -> str:
 def _read(file: Path) -> list[str]:
     try:
         if file.stat().st_mode & 0o077:
-            raise NoVaultKeys(f"Others may read the vault keys in {file}: run `chmod 600 {file}`.")
+            raise NoVaultKeys(f"Other users may read the vault keys in {file}: run `chmod 600 {file}`.")
         return file.read_text(encoding="ascii").split()
     except (OSError, UnicodeDecodeError) as error:
-        raise NoVaultKeys(f"The vault keys in {file} cannot be read ({error}): bring the file back.") from None
+        raise NoVaultKeys(f"The vault keys in {file} cannot be read ({error}): restore the file.") from None
 
 
 def _change(file: Path, change: Callable[[list[str]], list[str]]) -> None:
-    """Replace the file as a whole while no other process does so."""
+    """Replace the file atomically, under a lock."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with locked(file.with_name(f"{file.name}.lock")):
@@ -149,4 +150,4 @@ def _change(file: Path, change: Callable[[list[str]], list[str]]) -> None:
                 os.fsync(written.fileno())
             fresh.replace(file)
     except OSError as error:
-        raise NoVaultKeys(f"The vault keys cannot be kept in {file} ({error.strerror}): make it writable.") from None
+        raise NoVaultKeys(f"The vault keys cannot be written to {file} ({error.strerror}): make it writable.") from None

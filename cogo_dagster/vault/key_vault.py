@@ -1,7 +1,7 @@
-"""The key vault: secrets by reference `provider:usage:name`, one scope for each environment.
+"""The key vault: secrets by reference `provider:usage:name`, per environment.
 
-A read asks an environment variable first, then the edge function, then the database. The last two answer with
-ciphertext, which is decrypted here: neither ever holds a key.
+A secret is read from an environment variable, else from the edge function, else from the database. The last two return
+ciphertext, which is decrypted here: they never have a key.
 """
 
 import re
@@ -16,27 +16,27 @@ from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.vault.key_ring import KeyRing, Sealed
 from cogo_dagster.vault.vault_errors import InvalidReference, VaultError
 
-MOST_CHARACTERS: Final = 32_768
+MAX_CHARACTERS: Final = 32_768
 _REFERENCE: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}(:[a-z][a-z0-9_-]{0,62}){2}")
 _VARIABLES: Final = {"googlechat:notify:webhook_url": "GOOGLE_CHAT_WEBHOOK_URL"}
-"""Those whose variable has another name than the rule gives it."""
+"""References whose variable is not derived from the reference."""
 
 
 class SecretSource(Protocol):
-    """Somebody else who knows secrets by reference: the edge function."""
+    """Another source of encrypted secrets: the edge function."""
 
-    def secret(self, environment: str, reference: str) -> "KeptSecret | None":
-        """Return a secret as it was encrypted, or None; raise EdgeFailed where there is no answer."""
+    def secret(self, environment: str, reference: str) -> "EncryptedSecret | None":
+        """Return an encrypted secret, or None; raise EdgeFailed if the request fails."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class KeptSecret:
-    """A secret as it was encrypted.
+class EncryptedSecret:
+    """An encrypted secret.
 
     Attributes:
-        version: Which of the values it has had; None where the source does not say.
-        updated_at: As the source writes it.
+        version: Number of the value, from 1; None if unknown.
+        updated_at: Timestamp, as text of the source.
     """
 
     sealed: Sealed
@@ -46,11 +46,11 @@ class KeptSecret:
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A secret that was found.
+    """A decrypted secret.
 
     Attributes:
         source: `variable NAME`, `edge function` or `database`.
-        version: Which of the values it has had; None for a variable.
+        version: Number of the value, from 1; None for a variable.
     """
 
     reference: str
@@ -63,12 +63,13 @@ class Secret:
 
 @dataclass(slots=True)
 class Rotation:
-    """What a rotation did.
+    """Result of a rotation.
 
     Attributes:
-        changed: Secrets encrypted anew.
-        skipped: Those that somebody set meanwhile.
-        unreadable: Those whose key is not here, as `environment reference`.
+        key_id: ID of the new key.
+        changed: Number of secrets encrypted again.
+        skipped: Number of secrets that were set concurrently.
+        unreadable: Secrets whose key is missing, as `environment reference`.
     """
 
     key_id: str
@@ -79,12 +80,12 @@ class Rotation:
 
 @dataclass(frozen=True, slots=True)
 class KeyVault:
-    """Reads and keeps the secrets of one environment.
+    """Reads and stores the secrets of one environment.
 
     Attributes:
-        keys: Asked at every use, so that a new key is known at once.
-        variable: From an environment variable's name to its value.
-        edge: None where the edge function is not to be asked.
+        keys: Returns the keys; called at every use, so that a new key is used immediately.
+        variable: Returns the value of an environment variable.
+        edge: The edge function; None if it is not used.
     """
 
     transport: Transport = field(repr=False)
@@ -94,37 +95,37 @@ class KeyVault:
     edge: SecretSource | None = field(repr=False, default=None)
 
     def get(self, reference: str) -> str | None:
-        """Return a secret's value; None when there is none.
+        """Return the value of a secret; None if it does not exist.
 
         Raises:
-            VaultError: It is there and cannot be decrypted.
-            QueueError: The database cannot be asked.
+            VaultError: The secret cannot be decrypted.
+            QueueError: The database is unreachable or rejects the call.
         """
         found = self.find(reference)
         return found.value if found else None
 
     def find(self, reference: str) -> Secret | None:
-        """Return a secret and where it was found; see `get`."""
+        """Return a secret with its source; see `get`."""
         name = variable_of(reference)
         value = self.variable(name)
         if value:
             return Secret(reference, self.environment, value, f"variable {name}")
-        kept, source = self._kept(reference)
-        if kept is None:
+        stored, source = self._stored(reference)
+        if stored is None:
             return None
-        value = self.keys().open(self.environment, reference, kept.sealed)
-        return Secret(reference, self.environment, value, source, kept.version, kept.updated_at)
+        value = self.keys().open(self.environment, reference, stored.sealed)
+        return Secret(reference, self.environment, value, source, stored.version, stored.updated_at)
 
     def put(self, reference: str, value: str, actor: str | None = None) -> StoredSecret:
-        """Encrypt and keep a value.
+        """Encrypt and store a value.
 
         Raises:
-            VaultError: No key, or no value.
+            VaultError: There is no key, or the value or reference is invalid.
         """
         check_reference(reference)
-        if not value or len(value) > MOST_CHARACTERS or any(map(_unstorable, value)):
+        if not value or len(value) > MAX_CHARACTERS or any(map(_unstorable, value)):
             raise InvalidReference(
-                f"A secret must be text of 1 to {MOST_CHARACTERS:,} characters: encode bytes, in base64 for example."
+                f"A secret must be text of 1 to {MAX_CHARACTERS:,} characters: encode bytes, for example in base64."
             )
         sealed = self.keys().seal(self.environment, reference, value)
         answer = self.transport.call(
@@ -140,20 +141,20 @@ class KeyVault:
         return StoredSecret.model_validate(answer)
 
     def remove(self, reference: str, actor: str | None = None) -> bool:
-        """Forget a secret; return whether there was one."""
+        """Delete a secret; return whether it existed."""
         check_reference(reference)
         arguments = {"environment": self.environment, "reference": reference, "actor": actor}
         return bool(self.transport.call("delete_secret", arguments)["changed"])
 
     def secrets(self, *, everywhere: bool = False) -> list[SecretRow]:
-        """Return which secrets there are, without values, at most 1,000."""
+        """Return the rows of at most 1,000 secrets, without values."""
         given = {"environment": None if everywhere else self.environment}
         return read_list(SecretRow, self.transport.call("list_secrets", given))
 
     def rotate(self, actor: str | None = None, batch_size: int = 100) -> Rotation:
-        """Encrypt the secrets of all environments with the newest key, batch by batch.
+        """Encrypt the secrets of all environments with the newest key, in batches.
 
-        It may be interrupted and repeated: each secret is readable at every moment by whoever has both keys.
+        A rotation may be interrupted and repeated: processes with both keys can read every secret at any time.
         """
         ring = self.keys()
         done = Rotation(ring.newest)
@@ -161,7 +162,7 @@ class KeyVault:
         while True:
             given = {"key_id": ring.newest, "after": after, "batch_size": batch_size}
             batch = UnrotatedSecrets.model_validate(self.transport.call("list_unrotated_secrets", given))
-            if fresh := [sealed for row in batch.secrets if (sealed := _again(ring, row, done))]:
+            if fresh := [sealed for row in batch.secrets if (sealed := _reencrypt(ring, row, done))]:
                 arguments = {"secrets": fresh, "key_id": ring.newest, "actor": actor}
                 answer = RotatedSecrets.model_validate(self.transport.call("rotate_secrets", arguments))
                 done.changed += answer.changed
@@ -170,62 +171,62 @@ class KeyVault:
                 return done
             after = batch.secrets[-1].cursor("environment", "reference")
 
-    def _kept(self, reference: str) -> tuple[KeptSecret | None, str]:
-        """Ask the edge function, then the database: also where the function knows nothing."""
+    def _stored(self, reference: str) -> tuple[EncryptedSecret | None, str]:
+        """Return a secret from the edge function, or from the database if the function fails or does not have it."""
         if self.edge is not None:
             try:
-                kept = self.edge.secret(self.environment, reference)
+                stored = self.edge.secret(self.environment, reference)
             except EdgeFailed:
-                kept = None
-            if kept is not None:
-                return kept, "edge function"
+                stored = None
+            if stored is not None:
+                return stored, "edge function"
         given = {"environment": self.environment, "reference": reference}
         answer = self.transport.call("get_secret", given)
-        return None if answer is None else _kept_secret(SealedSecret.model_validate(answer)), "database"
+        return None if answer is None else _encrypted(SealedSecret.model_validate(answer)), "database"
 
 
 def check_reference(reference: str) -> None:
-    """Refuse what is no reference.
+    """Check that a text is a reference.
 
     Raises:
-        InvalidReference: One sentence with an example.
+        InvalidReference: The text is not a reference; the message has an example.
     """
     if not _REFERENCE.fullmatch(reference):
         raise InvalidReference(
-            f"{reference[:100]!r} is no reference: write provider:usage:name in lower case, "
+            f"{reference[:100]!r} is not a reference: use provider:usage:name in lower case, "
             "such as googlechat:notify:webhook_url."
         )
 
 
 def variable_of(reference: str) -> str:
-    """Return the environment variable that stands for a reference: its words in upper case, joined by underscores.
+    """Return the environment variable of a reference: its parts in upper case, joined by underscores.
 
     Raises:
-        InvalidReference: It is none.
+        InvalidReference: The text is not a reference.
     """
     check_reference(reference)
     return _VARIABLES.get(reference) or re.sub("[:-]", "_", reference).upper()
 
 
 def _unstorable(character: str) -> bool:
-    """Whether it is no character of a text: null, or what stands for a byte that could not be decoded."""
+    """Whether a character cannot be stored: U+0000, or a surrogate that represents an undecodable byte."""
     return character == "\x00" or "\ud800" <= character <= "\udfff"
 
 
-def _kept_secret(row: SealedSecret) -> KeptSecret:
-    return KeptSecret(Sealed(row.ciphertext, row.key_id), row.version, row.document["updated_at"])
+def _encrypted(row: SealedSecret) -> EncryptedSecret:
+    return EncryptedSecret(Sealed(row.ciphertext, row.key_id), row.version, row.document["updated_at"])
 
 
-def _again(ring: KeyRing, row: SealedSecret, done: Rotation) -> dict[str, str | int] | None:
-    place = (row.environment, row.reference)
+def _reencrypt(ring: KeyRing, row: SealedSecret, done: Rotation) -> dict[str, str | int] | None:
+    scope = (row.environment, row.reference)
     try:
-        sealed = ring.seal(*place, ring.open(*place, Sealed(row.ciphertext, row.key_id)))
+        sealed = ring.seal(*scope, ring.open(*scope, Sealed(row.ciphertext, row.key_id)))
     except VaultError:
-        done.unreadable.append(" ".join(place))
+        done.unreadable.append(" ".join(scope))
         return None
     return {
-        "environment": place[0],
-        "reference": place[1],
+        "environment": scope[0],
+        "reference": scope[1],
         "version": row.version,
         "ciphertext": sealed.ciphertext,
     }

@@ -1,4 +1,4 @@
-"""Environment variables that a secret may stand in."""
+"""Environment variables that override secrets."""
 
 import os
 from collections.abc import Callable
@@ -9,13 +9,13 @@ from cogo_dagster.settings import Settings
 
 
 def no_variable(name: str) -> None:
-    """Know no variable: they speak for COGO_ENV, and another environment is asked for."""
+    """Return None: variables apply to COGO_ENV only, not to other environments."""
 
 
 def variable_in(settings: Settings) -> Callable[[str], str | None]:
-    """Return what reads an environment variable that a secret may stand in; where it is a setting, the setting's word.
+    """Return a function that reads an environment variable, or the setting of that name.
 
-    Blank counts as not set, as it does for settings.
+    A blank variable counts as not set, as for settings.
     """
     ours = {field.alias: name for name, field in Settings.model_fields.items()}
 

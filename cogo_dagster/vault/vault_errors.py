@@ -1,18 +1,18 @@
-"""What goes wrong with secrets; each message is one sentence that says what to do, without a secret.
+"""Errors of the vault; each message is one sentence with advice, without a secret.
 
 VaultError
-├── InvalidReference   not provider:usage:name, or a value no secret can have
-└── NoVaultKeys        there is no key to encrypt with
+├── InvalidReference   not provider:usage:name, or a value that cannot be stored
+└── NoVaultKeys        there is no key
 """
 
 
 class VaultError(Exception):
-    """A secret cannot be read or kept."""
+    """A secret cannot be read or stored."""
 
 
 class InvalidReference(VaultError):
-    """What was given names no secret, or cannot be one."""
+    """A reference or the value of a secret is invalid."""
 
 
 class NoVaultKeys(VaultError):
-    """No usable key stands in COGO_VAULT_KEYS, or beside the embedded database."""
+    """There is no usable key in COGO_VAULT_KEYS or beside the embedded database."""

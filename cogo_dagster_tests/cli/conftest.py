@@ -1,4 +1,4 @@
-"""A terminal on a database of the test's own, and a page that waits."""
+"""Fixtures: a terminal on the database of the test, and a page with a delayed response."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,13 +14,13 @@ from cogo_dagster_tests.supabase.server import supabase
 
 @pytest.fixture
 def way() -> str:
-    """Say what the environment names: a Postgres, or a Supabase project; modules that must not care override it."""
+    """Return the transport that the environment configures; modules override it to parametrize."""
     return "postgres"
 
 
 @pytest.fixture
 def cogo(way: str, tmp_path: Path, dsn: str) -> Iterator[Terminal]:
-    """Commands on a migrated, empty database: given its address, or the two variables of a Supabase project."""
+    """Yield a terminal on a migrated, empty database, reached over Postgres or as a Supabase project."""
     if way == "postgres":
         yield terminal(tmp_path, dsn, {})
         return
@@ -31,12 +31,12 @@ def cogo(way: str, tmp_path: Path, dsn: str) -> Iterator[Terminal]:
 
 @pytest.fixture
 def nowhere(tmp_path: Path) -> Terminal:
-    """Commands whose database cannot be reached: for what must be refused before it is asked."""
-    return terminal(tmp_path, "postgresql://nobody@127.0.0.1:1/nothing", {})
+    """Return a terminal whose database is unreachable, for input that is rejected before a connection."""
+    return terminal(tmp_path, "postgresql://user@127.0.0.1:1/nothing", {})
 
 
 @pytest.fixture
 def site() -> Iterator[SlowSite]:
-    """A page that is answered when the test says so."""
+    """Yield a page that responds when the test allows it."""
     with slow_site() as site:
         yield site

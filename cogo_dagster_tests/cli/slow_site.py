@@ -1,4 +1,4 @@
-"""A page that is not answered until the test says so."""
+"""A page that responds when the test allows it."""
 
 import contextlib
 import threading
@@ -10,33 +10,33 @@ _PAGE = b"<title>At last</title>"
 
 
 class SlowSite:
-    """One page.
+    """A site with one page.
 
     Attributes:
-        asked: How many have asked for it so far.
-        answer: Set it to let all go on, now and later.
+        requests: Number of requests received.
+        answer: Event that allows all responses, present and future.
     """
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.requests = 0
         self.answer = threading.Event()
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self.server.daemon_threads = True
 
     @property
     def authority(self) -> str:
-        """`127.0.0.1:port`."""
+        """Return `127.0.0.1:port`."""
         return f"127.0.0.1:{self.server.server_port}"
 
     @property
     def url(self) -> str:
-        """The page's address."""
+        """Return the URL of the page."""
         return f"http://{self.authority}/slow"
 
 
 @contextmanager
 def slow_site() -> Iterator[SlowSite]:
-    """Serve it in threads."""
+    """Serve the site in threads."""
     site = SlowSite()
     thread = threading.Thread(target=site.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
@@ -50,16 +50,16 @@ def slow_site() -> Iterator[SlowSite]:
 
 def _handler(site: SlowSite) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
-        """Waits, then answers."""
+        """Waits for the event, then responds."""
 
         def do_GET(self) -> None:
-            """Answer when told."""
+            """Respond after the event is set."""
             if self.path != "/slow":
                 self.send_error(404)
                 return
-            site.asked += 1
+            site.requests += 1
             site.answer.wait(60)
-            with contextlib.suppress(OSError):  # who asked may be dead by now
+            with contextlib.suppress(OSError):  # the client may have exited
                 self._answer()
 
         def _answer(self) -> None:
@@ -70,6 +70,6 @@ def _handler(site: SlowSite) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(_PAGE)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
+            """Do not log requests."""
 
     return Handler

@@ -1,4 +1,4 @@
-"""Use `cogo` as people do: in this process for speed, or as a process of its own to signal and kill."""
+"""Run `cogo` in this process for speed, or as a separate process for signals."""
 
 import contextlib
 import io
@@ -23,7 +23,7 @@ PROGRAM = Path(sys.executable).with_name("cogo")
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command left."""
+    """Result of a command."""
 
     code: int
     out: str
@@ -31,13 +31,13 @@ class Answer:
 
     @property
     def json(self) -> Any:
-        """The one document on standard output."""
+        """Return the JSON document on standard output."""
         return json.loads(self.out)
 
 
 @dataclass
 class Process:
-    """A `cogo` that runs. Its standard error goes to a file, so that it never waits for a reader."""
+    """A running `cogo`. Standard error goes to a file, so that the process never blocks on a full pipe."""
 
     popen: "subprocess.Popen[str]"
     log: Path
@@ -51,37 +51,37 @@ class Process:
         os.killpg(self.popen.pid, number)
 
     def until(self, look: Callable[[], T]) -> T:
-        """Look until what is seen is true, as long as the process lives."""
+        """Poll until the result is true; fail if the process exits."""
 
-        def look_at_a_live_one() -> T:
-            assert self.popen.poll() is None, f"It ended: {self.log.read_text()}"
+        def look_if_alive() -> T:
+            assert self.popen.poll() is None, f"The process exited: {self.log.read_text()}"
             return look()
 
-        return eventually(look_at_a_live_one)
+        return eventually(look_if_alive)
 
-    def until_said(self, words: str) -> None:
-        """Wait until its log has these words."""
-        self.until(lambda: words in self.log.read_text())
+    def until_logged(self, text: str) -> None:
+        """Wait until the log contains a text."""
+        self.until(lambda: text in self.log.read_text())
 
     def wait(self, seconds: float = 30) -> Answer:
-        """Wait for the end."""
+        """Wait for the process to exit."""
         out, _ = self.popen.communicate(timeout=seconds)
         return Answer(self.popen.returncode, out, self.log.read_text())
 
 
 @dataclass
 class Terminal:
-    """A folder to work in and the environment; nothing else of the caller's gets in.
+    """A working directory and an environment, isolated from those of the caller.
 
     Attributes:
-        objects: Returns the addresses of all artifacts that are stored.
+        objects: Returns the addresses of all stored objects.
     """
 
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
     objects: Callable[[], list[str]] = list
 
-    def run(self, *words: str, **environment: str) -> Answer:
+    def run(self, *arguments: str, **environment: str) -> Answer:
         """Run a command in this process."""
         out, err = io.StringIO(), io.StringIO()
         with (
@@ -90,22 +90,22 @@ class Terminal:
             contextlib.redirect_stdout(out),
             contextlib.redirect_stderr(err),
         ):
-            code = main(words)
+            code = main(arguments)
         return Answer(code, out.getvalue(), err.getvalue())
 
-    def ok(self, *words: str, **environment: str) -> Any:
-        """Run a command that must succeed; return its JSON document."""
-        answer = self.run(*words, "--json", **environment)
+    def ok(self, *arguments: str, **environment: str) -> Any:
+        """Run a command that must succeed, and return its JSON document."""
+        answer = self.run(*arguments, "--json", **environment)
         assert answer.code == 0, answer
         return answer.json
 
     @contextlib.contextmanager
-    def start(self, *words: str, command: list[str] | None = None, **environment: str) -> Iterator[Process]:
-        """Start a command, or another program that starts it; what still runs at the end is killed."""
+    def start(self, *arguments: str, command: list[str] | None = None, **environment: str) -> Iterator[Process]:
+        """Start a command, or another program that starts it; kill what still runs at the end."""
         log = self.folder / f"stderr-{time.monotonic_ns()}"
         with log.open("w") as error:
             popen = subprocess.Popen(
-                command or [str(PROGRAM), *words],
+                command or [str(PROGRAM), *arguments],
                 cwd=self.folder,
                 env=self.environment | environment,
                 stdout=subprocess.PIPE,
@@ -122,8 +122,8 @@ class Terminal:
 
 
 def terminal(folder: Path, dsn: str | None, environment: Mapping[str, str]) -> Terminal:
-    """Make a terminal on a database of one's own; without one, the commands would start the embedded server."""
-    # An empty file of one's own, so that the project's .env is not read.
+    """Return a terminal on a database; without one, the commands start the embedded server."""
+    # An empty file, so that the .env of the project is not read.
     (folder / ".env").touch()
     given = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     database = {"COGO_DATABASE_URL": dsn} if dsn else {}
@@ -138,9 +138,9 @@ def _files(folder: Path) -> list[str]:
 
 
 def eventually(look: Callable[[], T], seconds: float = 20) -> T:
-    """Look again and again until what is seen is true."""
+    """Poll until the result is true, and return it."""
     deadline = time.monotonic() + seconds
     while not (seen := look()):
-        assert time.monotonic() < deadline, f"{seconds:g} s have passed without it."
+        assert time.monotonic() < deadline, f"Not true within {seconds:g} s."
         time.sleep(0.02)
     return seen

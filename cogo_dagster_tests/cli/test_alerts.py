@@ -16,42 +16,42 @@ from cogo_dagster_tests.cli.terminal import Terminal
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    """Takes whatever comes."""
+    """Return a receiver that accepts every message."""
     with receiving(anything) as receiver:
         yield receiver
 
 
-def http(receiver: Receiver) -> dict[str, str]:
-    """The environment that leads to it."""
+def http_target(receiver: Receiver) -> dict[str, str]:
+    """Return the environment of an HTTP target at the receiver."""
     return {"WEBHOOK_TYPE": "http", "WEBHOOK_URL": receiver.url(), "WEBHOOK_ALLOWED_HOSTS": receiver.authority}
 
 
 def test_a_failure_is_delivered_and_listed(cogo: Terminal, queue: Queue, receiver: Receiver) -> None:
-    """From the dead letter to the message; then nothing is left to do."""
+    """A dead-lettered job raises one alert, which is delivered once and listed with its delivery."""
     fail_job(queue)
-    done = cogo.ok("alerts", "deliver", **http(receiver))
+    done = cogo.ok("alerts", "deliver", **http_target(receiver))
     assert (done["promoted"]["dead_letters"], done["delivered"], done["failed"]) == (1, 1, 0)
-    assert cogo.ok("alerts:deliver", **http(receiver))["delivered"] == 0
+    assert cogo.ok("alerts:deliver", **http_target(receiver))["delivered"] == 0
     [row] = cogo.ok("alerts", "list", "--status", "firing")
     assert [one["status"] for one in row["deliveries"]] == ["delivered"]
     assert "http delivered" in cogo.run("alerts", "list").out
     assert cogo.ok("alerts", "health")["targets"][0]["healthy"]
 
 
-def test_what_did_not_arrive_is_said_and_can_be_replayed(cogo: Terminal, queue: Queue, receiver: Receiver) -> None:
-    """Exit code 1, one sentence; after the replay it goes out."""
+def test_a_failed_delivery_is_reported_and_can_be_replayed(cogo: Terminal, queue: Queue, receiver: Receiver) -> None:
+    """A rejected delivery is printed with exit code 1, becomes dead, and is delivered after a replay."""
     fail_job(queue)
     receiver.down = Reply(404)
-    answer = cogo.run("alerts", "deliver", **http(receiver))
+    answer = cogo.run("alerts", "deliver", **http_target(receiver))
     assert (answer.code, "The receiver refused the message with 404" in answer.out) == (ExitCode.FAILED, True)
     assert cogo.ok("alerts", "deliveries", "--status", "dead")[0]["error"]["class"] == "http_404"
     receiver.down = None
     assert cogo.ok("alerts", "replay", "http") == {"matched": 1, "changed": 1, "dry_run": False}
-    assert cogo.ok("alerts", "deliver", **http(receiver))["delivered"] >= 1
+    assert cogo.ok("alerts", "deliver", **http_target(receiver))["delivered"] >= 1
 
 
-def test_google_chat_gets_the_runbooks_test(cogo: Terminal) -> None:
-    """The text of its curl."""
+def test_google_chat_gets_the_test_message_of_the_runbook(cogo: Terminal) -> None:
+    """The test message is the one of the runbook; a rejected one names the variable without its secret."""
     with receiving(google_chat) as chat:
         environment = {
             "WEBHOOK_TYPE": "googlechat",
@@ -67,63 +67,63 @@ def test_google_chat_gets_the_runbooks_test(cogo: Terminal) -> None:
     assert "s3cr3t" not in failed.out + failed.err
 
 
-def test_a_target_that_is_not_set_up_cannot_be_tested(cogo: Terminal, receiver: Receiver) -> None:
-    """One sentence that says what to do, and exit code 2."""
-    for words, environment in (
-        (("alerts", "test", "slack"), http(receiver)),
+def test_a_target_that_is_not_configured_is_rejected(cogo: Terminal, receiver: Receiver) -> None:
+    """The command prints one message that names the missing variable, and exits with 2."""
+    for command, environment in (
+        (("alerts", "test", "slack"), http_target(receiver)),
         (("alerts", "test"), {}),
         (("alerts", "test"), {"WEBHOOK_TYPE": "slack"}),
         (("worker", "--drain"), {"WEBHOOK_TYPE": "slack"}),
         (("notify", "weekly"), {}),
-        (("notify", "weekly"), http(receiver)),
+        (("notify", "weekly"), http_target(receiver)),
     ):
-        answer = cogo.run(*words, **environment)
+        answer = cogo.run(*command, **environment)
         assert (answer.code, answer.err.count("\n")) == (ExitCode.BAD_INPUT, 1), answer
         assert "WEBHOOK" in answer.err or "METRICS_BASE" in answer.err
 
 
-def test_a_silence_is_made_listed_and_ended(cogo: Terminal, queue: Queue, receiver: Receiver) -> None:
-    """With its author; while it lasts nothing is sent."""
+def test_a_silence_is_created_listed_and_ended(cogo: Terminal, queue: Queue, receiver: Receiver) -> None:
+    """A silence is listed with its author, and nothing is delivered until it ends."""
     fail_job(queue)
     made = cogo.ok("alerts", "silence", "--kind", "job_failed", "--for", "2h", "--reason", "maintenance")
-    assert cogo.ok("alerts", "deliver", **http(receiver))["delivered"] == 0
+    assert cogo.ok("alerts", "deliver", **http_target(receiver))["delivered"] == 0
     [row] = cogo.ok("alerts", "silences")
     assert (row["id"], row["reason"], "@" in row["author"]) == (made["silence_id"], "maintenance", True)
     assert cogo.ok("alerts", "unsilence", made["silence_id"])["changed"]
-    assert cogo.ok("alerts", "deliver", **http(receiver))["delivered"] == 1
+    assert cogo.ok("alerts", "deliver", **http_target(receiver))["delivered"] == 1
     assert cogo.run("alerts", "silence", "--for", "2h").code == ExitCode.BAD_INPUT
 
 
-def test_a_database_that_is_away_is_told_past_it(nowhere: Terminal, receiver: Receiver) -> None:
-    """The command fails with the database's code, and the target has heard of it once."""
+def test_an_unreachable_database_is_reported_to_the_targets(nowhere: Terminal, receiver: Receiver) -> None:
+    """The command exits with the code of an unreachable database, and notifies the target once."""
     for _ in range(2):
-        assert nowhere.run("alerts", "deliver", **http(receiver)).code == ExitCode.DATABASE
+        assert nowhere.run("alerts", "deliver", **http_target(receiver)).code == ExitCode.DATABASE
     [request] = receiver.accepted
     assert request.json["data"]["alerts"][0]["kind"] == "database_down"
 
 
-def test_the_week_is_told_once_whichever_the_source(cogo: Terminal, receiver: Receiver) -> None:
-    """notify:weekly:sb computes it from the database, notify:weekly asks the API; the same week is told once."""
+def test_a_week_is_announced_once_from_either_source(cogo: Terminal, receiver: Receiver) -> None:
+    """A week that was announced from the database is not announced again from the API, except with --again."""
     last_week = datetime.now(UTC) - timedelta(days=7)
     week = f"{last_week:%G-W%V}"
-    first = cogo.ok("notify:weekly:sb", **http(receiver))
+    first = cogo.ok("notify:weekly:sb", **http_target(receiver))
     assert (first["key"], first["created"], first["undelivered"]) == (f"weekly:{week}", True, [])
     summary = json.dumps(_summary(cogo, week))
     with receiving(lambda _: Reply(200, summary)) as api:
-        again = cogo.ok("notify:weekly", METRICS_BASE=api.url(), **http(receiver))
+        again = cogo.ok("notify:weekly", METRICS_BASE=api.url(), **http_target(receiver))
         assert (again["created"], api.requests[0].path) == (False, "/api/metrics/weekly/summary")
         api.down = Reply(503)
-        failed = cogo.run("notify", "weekly", METRICS_BASE=api.url(), **http(receiver))
-    assert (failed.code, "answers 503" in failed.err) == (ExitCode.DATABASE, True)
+        failed = cogo.run("notify", "weekly", METRICS_BASE=api.url(), **http_target(receiver))
+    assert (failed.code, "responded with 503" in failed.err) == (ExitCode.DATABASE, True)
     assert len(receiver.accepted) == 1
-    running = cogo.run("notify:weekly:sb", "--week", f"{datetime.now(UTC):%G-W%V}", **http(receiver))
+    running = cogo.run("notify:weekly:sb", "--week", f"{datetime.now(UTC):%G-W%V}", **http_target(receiver))
     assert (running.code, "is not over" in running.err) == (ExitCode.BAD_INPUT, True)
-    assert cogo.ok("notify:weekly:sb", "--again", **http(receiver))["created"] is True
+    assert cogo.ok("notify:weekly:sb", "--again", **http_target(receiver))["created"] is True
     assert len(receiver.accepted) == 2
 
 
 def _summary(cogo: Terminal, week: str) -> object:
-    """What the API would answer for a week: the service's own document."""
+    """Return the response of the API for a week."""
     from cogo_dagster.bootstrap import open_application  # noqa: PLC0415
     from cogo_dagster.settings import load_settings  # noqa: PLC0415
 

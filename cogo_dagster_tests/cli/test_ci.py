@@ -1,4 +1,4 @@
-"""`cogo ci gate q1`, `cogo metrics` and `cogo weekly`: from the database and from the API, the same."""
+"""`cogo ci gate q1`, `cogo metrics` and `cogo weekly`, from the database and from the API."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,14 +25,14 @@ BY_DB = ("ci", "gate", "q1", "--source", "db")
 
 
 def record(gates: GateService, *statuses: str, branch: str = "main") -> None:
-    """Write gate runs down."""
+    """Record gate runs with these statuses."""
     for status in statuses:
         gates.record(a_run(status=status, branch=branch))
 
 
 @contextmanager
 def metrics_api(gates: GateService) -> Iterator[str]:
-    """Serve the API's documents of a database, as the web does."""
+    """Serve the documents of the metrics API from a database."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -43,7 +43,7 @@ def metrics_api(gates: GateService) -> Iterator[str]:
             elif parts.path == "/api/metrics/weekly/summary":
                 document = gates.weekly(query.get("week", [None])[0], branch).model_dump_json()
             else:
-                document = "<html>somebody else</html>"
+                document = "<html>another service</html>"
             self.send_response(200)
             self.end_headers()
             self.wfile.write(document.encode())
@@ -65,15 +65,15 @@ def metrics_api(gates: GateService) -> Iterator[str]:
     [("pass " * 4 + "fail", 0, "PASS"), ("pass " * 3 + "fail fail", 1, "FAIL"), ("pass " * 4, 3, "NOT COMPUTED")],
 )
 def test_the_exit_code_is_the_verdict(cogo: Terminal, gates: GateService, statuses: str, code: int, word: str) -> None:
-    """0 pass, 1 fail, 3 not computed."""
+    """The exit code is 0 for pass, 1 for fail and 3 for not computed."""
     record(gates, *statuses.split())
     answer = cogo.run(*BY_DB)
     assert (answer.code, answer.out.split("  ")[0]) == (code, word)
     assert cogo.run("ci:gate:q1:sb", "--json").json["verdict"] == word.lower().replace(" ", "_")
 
 
-def test_the_threshold_may_be_given(cogo: Terminal, gates: GateService) -> None:
-    """By option or by setting; fixes and other branches do not count."""
+def test_the_threshold_can_be_set(cogo: Terminal, gates: GateService) -> None:
+    """The threshold is set by option or setting; runs of other branches do not count."""
     record(gates, *["pass"] * 3, *["fail"] * 2)
     record(gates, *["fail"] * 20, branch="feature/x")
     assert cogo.run(*BY_DB, "--min-pass-rate", "60").code == 0
@@ -83,15 +83,15 @@ def test_the_threshold_may_be_given(cogo: Terminal, gates: GateService) -> None:
 
 
 def test_an_unknown_branch_is_not_computed(cogo: Terminal, gates: GateService) -> None:
-    """And says which ones there are."""
+    """The message lists the branches that have gate runs."""
     record(gates, "pass")
     answer = cogo.run(*BY_DB, "--branch", "mian")
     assert answer.code == 3
     assert "No gate run was recorded on the branch mian: runs were recorded on main." in answer.out
 
 
-def test_github_actions_sees_an_annotation_and_a_page(cogo: Terminal, gates: GateService, tmp_path: Path) -> None:
-    """On standard error, so that --json stays one document."""
+def test_github_actions_gets_an_annotation_and_a_page(cogo: Terminal, gates: GateService, tmp_path: Path) -> None:
+    """The annotation is written to standard error, so that standard output is one JSON document."""
     record(gates, *["fail"] * 5)
     page = tmp_path / "summary.md"
     answer = cogo.run(*BY_DB, "--json", GITHUB_ACTIONS="true", GITHUB_STEP_SUMMARY=str(page))
@@ -101,8 +101,8 @@ def test_github_actions_sees_an_annotation_and_a_page(cogo: Terminal, gates: Gat
     assert cogo.run(*BY_DB).err == ""
 
 
-def test_the_api_and_the_database_say_the_same(cogo: Terminal, gates: GateService, owner: Owner) -> None:
-    """The verdict, the snapshot and the week."""
+def test_the_api_and_the_database_return_the_same(cogo: Terminal, gates: GateService, owner: Owner) -> None:
+    """The result of Q1, the snapshot and the week are the same from both sources."""
     record(gates, *["pass"] * 4, "fail")
     a_month(MONDAY, days=14).write(owner)
     with metrics_api(gates) as base:
@@ -116,8 +116,8 @@ def test_the_api_and_the_database_say_the_same(cogo: Terminal, gates: GateServic
         assert snapshot["jobs"] == cogo.ok("metrics:snapshot")["jobs"]
 
 
-def test_without_a_source_the_api_is_asked(cogo: Terminal) -> None:
-    """And where it is not known, unreachable or something else, that is said."""
+def test_the_api_is_the_default_source(cogo: Terminal) -> None:
+    """Without METRICS_BASE the exit code is 2; with one that is unreachable or invalid it is 4."""
     unset = cogo.run("ci:gate:q1")
     assert unset.code == 2
     assert unset.err.startswith("METRICS_BASE is not set")
@@ -125,16 +125,18 @@ def test_without_a_source_the_api_is_asked(cogo: Terminal) -> None:
     assert cogo.run("ci:gate:q1", METRICS_BASE="not an address").code == 4
 
 
-def test_an_api_that_is_none_is_refused(cogo: Terminal, gates: GateService) -> None:
-    """It answers, but with something else."""
+def test_a_response_of_another_service_is_rejected(cogo: Terminal, gates: GateService) -> None:
+    """A response that is not a document of the metrics API exits with 4."""
     with metrics_api(gates) as base:
         answer = cogo.run("ci:gate:q1", METRICS_BASE=f"{base}/elsewhere")
     assert (answer.code, answer.out) == (4, "")
     assert "must be a COGO metrics API" in answer.err
 
 
-def test_a_snapshot_is_kept_and_printed(cogo: Terminal, gates: GateService, owner: Owner, transport: Transport) -> None:
-    """The last 24 hours, or a day that is over."""
+def test_a_snapshot_is_stored_and_printed(
+    cogo: Terminal, gates: GateService, owner: Owner, transport: Transport
+) -> None:
+    """A snapshot covers the last 24 hours, or a finished day with --day."""
     a_month(MONDAY, days=2).write(owner)
     record(gates, *["pass"] * 5)
     rolling = cogo.ok("metrics", "snapshot")
@@ -146,17 +148,17 @@ def test_a_snapshot_is_kept_and_printed(cogo: Terminal, gates: GateService, owne
 
 
 @pytest.mark.parametrize(
-    ("day", "words"), [("2026-13-01", "is not a date"), (f"{datetime.now(UTC):%Y-%m-%d}", "is not over")]
+    ("day", "message"), [("2026-13-01", "is not a date"), (f"{datetime.now(UTC):%Y-%m-%d}", "is not over")]
 )
-def test_a_day_that_cannot_be_kept_is_refused(cogo: Terminal, day: str, words: str) -> None:
-    """Exit code 2."""
+def test_an_invalid_or_unfinished_day_is_rejected(cogo: Terminal, day: str, message: str) -> None:
+    """The exit code is 2, and nothing is stored."""
     answer = cogo.run("metrics", "snapshot", "--day", day)
     assert answer.code == 2
-    assert words in answer.err
+    assert message in answer.err
 
 
-def test_a_threshold_is_tried_on_past_days(cogo: Terminal, gates: GateService, owner: Owner) -> None:
-    """Before it is adopted."""
+def test_a_threshold_is_evaluated_on_past_days(cogo: Terminal, gates: GateService, owner: Owner) -> None:
+    """The backtest returns one row per day and counts the days below the threshold."""
     month = a_month(MONDAY, days=30)
     month.write(owner)
     for day in range(30):
@@ -167,11 +169,11 @@ def test_a_threshold_is_tried_on_past_days(cogo: Terminal, gates: GateService, o
         assert [row["day"] for row in rows] == sorted(row["day"] for row in rows)
         failed = sum(row["verdict"] == "fail" for row in rows)
         assert failed == sum(r["runs"] >= 5 and r["passed"] * 100 < threshold * r["runs"] for r in rates)
-    assert f"{failed} of 30 days would have failed" in cogo.run("metrics:backtest", "--min-pass-rate", "90").out
+    assert f"{failed} of 30 days fail" in cogo.run("metrics:backtest", "--min-pass-rate", "90").out
 
 
 def test_a_week_is_enqueued_once(cogo: Terminal) -> None:
-    """Run twice, it is the same job; without a week it is the last one that is over."""
+    """A second call returns the same job; the default is the last finished week."""
     first = cogo.ok("weekly:enqueue")
     second = cogo.ok("weekly", "enqueue", "--week", first["week"])
     assert (first["created"], second) == (True, first | {"created": False})
@@ -183,8 +185,8 @@ def test_a_week_is_enqueued_once(cogo: Terminal) -> None:
     assert (again["created"], again["job_id"] != first["job_id"]) == (True, True)
 
 
-def test_a_week_that_nobody_was_told_can_be_enqueued_again(cogo: Terminal, owner: Owner) -> None:
-    """Its job succeeded without a target; the next one is sent to the target that there is then."""
+def test_a_week_that_was_not_delivered_can_be_enqueued_again(cogo: Terminal, owner: Owner) -> None:
+    """A job that succeeded without a target does not prevent another job for the same week."""
     first = cogo.ok("weekly", "enqueue")
     owner.execute("update public.jobs set status = 'succeeded', finished_at = now()")
     second = cogo.ok("weekly", "enqueue")

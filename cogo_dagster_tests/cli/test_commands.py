@@ -1,4 +1,4 @@
-"""What the commands do and print."""
+"""Output of the commands."""
 
 import json
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cogo_dagster.cli.app import spelled_out
+from cogo_dagster.cli.app import expand_colons
 from cogo_dagster.queue.client import Queue, content_key
 from cogo_dagster.queue.model import NewJob
 from cogo_dagster_tests.cli.terminal import PROGRAM, Terminal, terminal
@@ -32,19 +32,19 @@ URL = "https://example.com/"
         ("", ""),
     ],
 )
-def test_colons_are_spaces_in_the_first_word_only(given: str, meant: str) -> None:
-    """The runbook's script names work for every command there is or will be."""
-    assert spelled_out(given.split()) == meant.split()
+def test_colons_are_expanded_in_the_first_word_only(given: str, meant: str) -> None:
+    """Every command can be called by its name in the runbook, such as `list:jobs`."""
+    assert expand_colons(given.split()) == meant.split()
 
 
-@pytest.mark.parametrize("words", [["list:jobs"], ["list", "jobs"], ["list:dlq"], ["list:heartbeats"]])
-def test_an_empty_list_is_an_empty_array(cogo: Terminal, words: list[str]) -> None:
-    """In both spellings."""
-    assert cogo.ok(*words) == []
+@pytest.mark.parametrize("command", [["list:jobs"], ["list", "jobs"], ["list:dlq"], ["list:heartbeats"]])
+def test_an_empty_list_is_an_empty_array(cogo: Terminal, command: list[str]) -> None:
+    """An empty list is `[]` with --json, with spaces and with colons."""
+    assert cogo.ok(*command) == []
 
 
 def test_enqueue_prints_the_job_and_whether_it_is_new(cogo: Terminal) -> None:
-    """The document has these two keys and no more."""
+    """The document has the two keys job_id and created."""
     answer = cogo.ok("enqueue:browser", "--url", URL, "--priority", "2", "--max-attempts", "3", "--run-in", "10m")
     assert set(answer) == {"job_id", "created"}
     assert answer["created"] is True
@@ -52,18 +52,18 @@ def test_enqueue_prints_the_job_and_whether_it_is_new(cogo: Terminal) -> None:
     assert (row["id"], row["type"], row["priority"], row["max_attempts"]) == (answer["job_id"], "browser", 2, 3)
 
 
-def test_a_payload_comes_from_the_line_or_a_file(cogo: Terminal) -> None:
-    """--url fills the place of a missing url and leaves a given one alone."""
+def test_a_payload_is_read_from_the_option_or_a_file(cogo: Terminal) -> None:
+    """--url adds a missing URL and does not replace a given one."""
     (cogo.folder / "payload.json").write_text('{"html": false}')
-    words = ("enqueue", "browser", "--type", "browser.pdf", "--payload")
-    first = cogo.ok(*words, "@payload.json", "--url", URL)["job_id"]
-    second = cogo.ok(*words, json.dumps({"url": URL}), BROWSER_TEST_URL="https://other.example/")["job_id"]
+    command = ("enqueue", "browser", "--type", "browser.pdf", "--payload")
+    first = cogo.ok(*command, "@payload.json", "--url", URL)["job_id"]
+    second = cogo.ok(*command, json.dumps({"url": URL}), BROWSER_TEST_URL="https://other.example/")["job_id"]
     assert cogo.ok("job", "show", first)["payload"] == {"url": URL, "html": False}
     assert cogo.ok("job", "show", second)["payload"] == {"url": URL}
 
 
-def test_enqueue_idempotent_takes_the_runbooks_variables(cogo: Terminal) -> None:
-    """The key is the content's SHA-256, so the same environment makes one job."""
+def test_enqueue_idempotent_reads_the_variables_of_the_runbook(cogo: Terminal) -> None:
+    """The key is the SHA-256 of the content, so that the same environment adds one job."""
     environment = {"JOB_TYPE": "browser.pdf", "EXECUTOR_ID": "mac-1", "BROWSER_TEST_URL": URL}
     first = cogo.ok("enqueue:idempotent", **environment)
     second = cogo.ok("enqueue:idempotent", **environment)
@@ -73,8 +73,8 @@ def test_enqueue_idempotent_takes_the_runbooks_variables(cogo: Terminal) -> None
     assert row["idempotency_key"] == content_key("browser.pdf", "mac-1", {"url": URL})
 
 
-def test_a_key_of_ones_own_is_used_as_it_is(cogo: Terminal) -> None:
-    """The same key with another payload is an error that names the older job."""
+def test_a_given_idempotency_key_is_used_unchanged(cogo: Terminal) -> None:
+    """The same key with another payload is an error that names the existing job."""
     job_id = cogo.ok("enqueue:idempotent", BROWSER_TEST_URL=URL, IDEMPOTENCY_KEY="mine")["job_id"]
     answer = cogo.run("enqueue:idempotent", BROWSER_TEST_URL=URL + "other", IDEMPOTENCY_KEY="mine")
     assert answer.code == 1
@@ -82,12 +82,12 @@ def test_a_key_of_ones_own_is_used_as_it_is(cogo: Terminal) -> None:
 
 
 def test_an_allowed_private_address_is_enqueued(cogo: Terminal) -> None:
-    """BROWSER_ALLOWED_HOSTS reaches the executor that checks."""
+    """BROWSER_ALLOWED_HOSTS is passed to the executor that validates the payload."""
     cogo.ok("enqueue", "browser", "--url", "http://127.0.0.1:8000/", BROWSER_ALLOWED_HOSTS="127.0.0.1:8000")
 
 
 def test_jobs_are_filtered(cogo: Terminal, queue: Queue, age: Age) -> None:
-    """By status in both spellings, age, and number; LIMIT is the same as --limit."""
+    """Filters are status in both forms, age and limit, the last also by the variable LIMIT."""
     [old, *_] = queue.enqueue([NewJob("browser"), NewJob("browser"), NewJob("other")])
     age(old.job_id, 7_200)
     queue.cancel(old.job_id)
@@ -99,7 +99,7 @@ def test_jobs_are_filtered(cogo: Terminal, queue: Queue, age: Age) -> None:
 
 
 def test_a_table_fits_a_hundred_columns_and_keeps_ids_whole(cogo: Terminal, queue: Queue, owner: Owner) -> None:
-    """What does not fit is shortened, never an id; times are in words; text cannot steer the terminal."""
+    """Cells other than IDs are shortened to fit, and control characters are removed."""
     [job] = queue.enqueue([NewJob("browser", run_in_seconds=250)])
     error = {"class": "timeout", "message": "[red]went\x1b[31m on [/] and on " * 9, "retryable": True}
     owner.execute("update public.jobs set error = %s where id = %s", (json.dumps(error), job.job_id))
@@ -113,7 +113,7 @@ def test_a_table_fits_a_hundred_columns_and_keeps_ids_whole(cogo: Terminal, queu
 
 
 def test_a_pipe_gets_every_cell_in_full_and_no_colour(cogo: Terminal, queue: Queue, owner: Owner) -> None:
-    """What is not a terminal is for grep."""
+    """Output that is not a terminal is not shortened and not coloured."""
     [job] = queue.enqueue([NewJob("browser")])
     error = {"class": "timeout", "message": "word " * 100, "retryable": True}
     owner.execute("update public.jobs set error = %s where id = %s", (json.dumps(error), job.job_id))
@@ -122,8 +122,8 @@ def test_a_pipe_gets_every_cell_in_full_and_no_colour(cogo: Terminal, queue: Que
     assert "\x1b" not in line
 
 
-def test_recover_leases_counts_then_acts(cogo: Terminal, queue: Queue, age: Age) -> None:
-    """The dry run changes nothing; the real one requeues, fails or cancels."""
+def test_recover_leases_dry_run_and_execution(cogo: Terminal, queue: Queue, age: Age) -> None:
+    """The dry run changes nothing; the execution requeues, fails or cancels each job."""
     age(running_job(queue), 120)
     age(running_job(queue, max_attempts=1), 120)
     cancelled = running_job(queue)
@@ -138,15 +138,15 @@ def test_recover_leases_counts_then_acts(cogo: Terminal, queue: Queue, age: Age)
     assert dead["reason"] == "crashed"
 
 
-def test_job_cancel_ends_a_queued_job_once(cogo: Terminal, queue: Queue) -> None:
-    """The answer says the status; cancelling again is no error, an ended one is."""
+def test_job_cancel_is_idempotent(cogo: Terminal, queue: Queue) -> None:
+    """Cancelling a cancelled job returns the same status."""
     [job] = queue.enqueue([NewJob("browser")])
     assert cogo.ok("job", "cancel", str(job.job_id))["status"] == "cancelled"
     assert cogo.ok("job", "cancel", str(job.job_id))["status"] == "cancelled"
 
 
-def test_db_migrate_says_what_it_did(nowhere: Terminal, empty_dsn: str) -> None:
-    """The first time all migrations, the second time nothing."""
+def test_db_migrate_reports_the_applied_migrations(nowhere: Terminal, empty_dsn: str) -> None:
+    """The first call applies all migrations, the second none."""
     first = nowhere.ok("db:migrate", COGO_DATABASE_URL=empty_dsn)
     second = nowhere.ok("db:migrate", COGO_DATABASE_URL=empty_dsn)
     assert first["changed"] is True
@@ -155,7 +155,7 @@ def test_db_migrate_says_what_it_did(nowhere: Terminal, empty_dsn: str) -> None:
 
 
 def test_db_status_shows_the_schema_and_no_password(cogo: Terminal, empty_dsn: str) -> None:
-    """A database that is not migrated is shown, and the exit code says so."""
+    """The status of a database that is not migrated is printed, and the exit code is 4."""
     found = cogo.ok("db", "status")
     assert found["schema"]["current"] is True
     assert found["address"].startswith("postgresql://")
@@ -164,15 +164,15 @@ def test_db_status_shows_the_schema_and_no_password(cogo: Terminal, empty_dsn: s
     assert (answer.code, answer.json["schema"]["release"]) == (4, None)
 
 
-def test_db_sql_and_export_come_from_the_same_files(nowhere: Terminal) -> None:
-    """Neither needs a database."""
+def test_db_sql_and_export_need_no_database(nowhere: Terminal) -> None:
+    """The script and the exported files are written without a database."""
     assert "create or replace function public.claim_jobs" in nowhere.run("db", "sql").out
     exported = nowhere.ok("db", "export-supabase", "--output", "out")
     assert sorted(exported["files"]) == sorted(path.name for path in (nowhere.folder / "out").iterdir())
 
 
 def test_the_embedded_database_is_started_and_stopped(tmp_path: Path) -> None:
-    """With no database named; the address is shown without its password."""
+    """Without a database setting the embedded one is used, and its address is printed without the password."""
     here = terminal(tmp_path, None, {})
     try:
         assert here.ok("db", "status")["server"]["running"] is False
@@ -188,8 +188,8 @@ def test_the_embedded_database_is_started_and_stopped(tmp_path: Path) -> None:
     assert stopped == {"stopped": True}
 
 
-def test_the_env_file_is_read_and_the_environment_wins(cogo: Terminal) -> None:
-    """`.env` of the current folder sets options and settings alike."""
+def test_the_environment_overrides_the_env_file(cogo: Terminal) -> None:
+    """`.env` of the working directory sets options and settings; the environment takes precedence."""
     del cogo.environment["COGO_HOME"]
     (cogo.folder / ".env").write_text(f"BROWSER_TEST_URL={URL}\nEXECUTOR_ID=from-file\n")
     cogo.ok("enqueue:idempotent")
@@ -198,14 +198,14 @@ def test_the_env_file_is_read_and_the_environment_wins(cogo: Terminal) -> None:
 
 
 def test_without_a_command_it_prints_the_help() -> None:
-    """`cogo` and `cogo list` show what there is, and the exit codes."""
-    for words, expected in (([], "Exit codes"), (["list"], "heartbeats")):
-        done = subprocess.run([PROGRAM, *words], capture_output=True, text=True, check=True)
+    """`cogo` and `cogo list` print their help."""
+    for command, expected in (([], "Exit codes"), (["list"], "heartbeats")):
+        done = subprocess.run([PROGRAM, *command], capture_output=True, text=True, check=True)
         assert expected in done.stdout
 
 
 def test_lists_import_neither_dagster_nor_playwright(cogo: Terminal) -> None:
-    """Two seconds that nobody who lists jobs should pay."""
+    """Importing them would add two seconds to every list."""
     script = (
         "import sys; from cogo_dagster.cli import main; assert main(['list', 'jobs']) == 0\n"
         "print(sorted({'dagster', 'playwright', 'pandas', 'supabase'} & set(sys.modules)))"
@@ -215,7 +215,7 @@ def test_lists_import_neither_dagster_nor_playwright(cogo: Terminal) -> None:
 
 
 def test_the_version_needs_no_settings_and_no_database(nowhere: Terminal) -> None:
-    """It is what people run first, so it imports next to nothing."""
+    """`cogo version` imports neither the settings nor a database driver."""
     script = (
         "import sys; from cogo_dagster.cli import main; assert main(['version']) == 0\n"
         "print(sorted({'cogo_dagster.settings', 'psycopg', 'rich', 'dagster'} & set(sys.modules)))"
@@ -225,7 +225,7 @@ def test_the_version_needs_no_settings_and_no_database(nowhere: Terminal) -> Non
 
 
 def test_db_status_over_rest_shows_the_release_and_no_key(tmp_path: Path, dsn: str) -> None:
-    """Which project, at which release."""
+    """The address of the project and its schema release are shown, the key is not."""
     with supabase(dsn) as stand_in:
         keys = {"SUPABASE_URL": stand_in.url, "SUPABASE_SERVICE_ROLE_KEY": SERVICE_ROLE}
         answer = terminal(tmp_path, None, keys).run("db", "status", "--json")

@@ -1,4 +1,4 @@
-"""How the demo starts its browser where Chromium has no sandbox."""
+"""How the demo starts its browser if Chromium cannot use a sandbox."""
 
 import pytest
 
@@ -10,8 +10,8 @@ from cogo_dagster.settings import load_settings
 
 
 @pytest.fixture
-def without_namespaces(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """A system that refuses the sandbox; returns which browsers were tried without it."""
+def without_sandbox(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Simulate a system without the sandbox; return whether each start of a browser was without one."""
     tried: list[bool] = []
 
     async def try_browser(options: BrowserOptions) -> tuple[str, ...]:
@@ -24,16 +24,16 @@ def without_namespaces(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     return tried
 
 
-def test_the_demos_own_page_is_trusted(without_namespaces: list[bool], capfd: pytest.CaptureFixture[str]) -> None:
-    """It does without, and says so."""
+def test_the_demos_own_page_is_trusted(without_sandbox: list[bool], capfd: pytest.CaptureFixture[str]) -> None:
+    """The page of the demo is opened without a sandbox, which is logged."""
     found = demo._sandbox(load_settings(NO_SANDBOX="false"), WorkerLog(as_json=False), trusted=True)
     assert found == {"NO_SANDBOX": "true"}
-    assert without_namespaces == [False, True]
-    assert "Chromium has no sandbox here; the demo opens only its own page" in capfd.readouterr().err
+    assert without_sandbox == [False, True]
+    assert "Chromium cannot use a sandbox here; the demo opens only its own page" in capfd.readouterr().err
 
 
-def test_pages_of_others_are_not_trusted(without_namespaces: list[bool]) -> None:
-    """The operator decides."""
+def test_other_pages_are_not_trusted(without_sandbox: list[bool]) -> None:
+    """A page given with --url is not opened without a sandbox."""
     with pytest.raises(SandboxUnavailable):
         demo._sandbox(load_settings(NO_SANDBOX="false"), WorkerLog(as_json=False), trusted=False)
-    assert without_namespaces == [False]
+    assert without_sandbox == [False]

@@ -1,4 +1,4 @@
-"""`cogo db destroy`: everything that is left behind is listed, and removed when somebody agrees."""
+"""`cogo db destroy`: list all data of an installation, and delete it after confirmation."""
 
 import os
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from cogo_dagster_tests.servers import swept_home
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
-    """An account with a database of its own, and what other homes left outside of them."""
+    """Yield a terminal of an account with an embedded database and files outside of COGO_HOME."""
     with swept_home(uuid4().hex[:12]) as base:  # pytest's own folder is private, and root's servers run as another
         monkeypatch.setattr(binaries, "SYSTEM_FOLDER", base / "system_folder")
         folder = base / "work"
@@ -27,20 +27,20 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
         yield terminal(folder, None, {"HOME": str(base)})
 
 
-def place(system_folder: Path, name: str, home: Path | None, *, linked: bool) -> Path:
-    """What a home put into the system_folder; an earlier release did not note whose it was."""
-    made = system_folder / name
-    (made / "data").mkdir(parents=True)
+def place_data(system_folder: Path, name: str, home: Path | None, *, linked: bool) -> Path:
+    """Create a data folder in the system folder; an earlier release did not record its home."""
+    created = system_folder / name
+    (created / "data").mkdir(parents=True)
     if home is not None:
-        (made / "home").write_text(str(home))
+        (created / "home").write_text(str(home))
         home.mkdir(parents=True)
         if linked:
-            ServerFiles(home).data.symlink_to(made / "data")
-    return made
+            ServerFiles(home).data.symlink_to(created / "data")
+    return created
 
 
-def test_everything_is_listed_and_nothing_deleted(machine: Terminal) -> None:
-    """The database, files, crash reports, with their sizes."""
+def test_all_data_is_listed_and_nothing_deleted(machine: Terminal) -> None:
+    """The database, artifacts and crash reports are listed with their sizes."""
     listed = machine.ok("db", "destroy")
     home = machine.folder / "home"
     assert listed["deleted"] is False
@@ -51,16 +51,16 @@ def test_everything_is_listed_and_nothing_deleted(machine: Terminal) -> None:
     assert all(Path(path).exists() for path in sizes)
     answer = machine.run("db", "destroy")
     assert answer.code == 0
-    assert answer.out.strip().endswith("Nothing was deleted; --yes does it.")
+    assert answer.out.strip().endswith("Nothing was deleted; use --yes to delete without confirmation.")
     assert (home / "postgres").exists()
 
 
-def test_what_is_listed_is_deleted(machine: Terminal) -> None:
-    """With what homes that are gone left outside of them; what other homes use, or may use, stays."""
+def test_listed_data_is_deleted(machine: Terminal) -> None:
+    """Data of removed homes is deleted too; data that other homes use, or may use, stays."""
     system_folder = machine.folder.parent / "system_folder"
-    orphan = place(system_folder, "0123456789ab-orphan", machine.folder / "gone", linked=False)
-    used = place(system_folder, "0123456789ab-used", machine.folder / "other/postgres", linked=True)
-    unknown = place(system_folder, "0123456789ab-older", None, linked=False)
+    orphan = place_data(system_folder, "0123456789ab-orphan", machine.folder / "gone", linked=False)
+    used = place_data(system_folder, "0123456789ab-used", machine.folder / "other/postgres", linked=True)
+    unknown = place_data(system_folder, "0123456789ab-older", None, linked=False)
     done = machine.ok("db", "destroy", "--yes")
     assert done["deleted"] is True
     assert [folder["path"] for folder in done["folders"] if Path(folder["path"]).exists()] == []
@@ -73,11 +73,11 @@ def test_what_is_listed_is_deleted(machine: Terminal) -> None:
     assert machine.ok("db", "destroy")["folders"] == []
 
 
-def test_the_copies_of_the_programs_go_with_the_last_home(machine: Terminal) -> None:
-    """Whoever else is there needs them."""
+def test_copied_binaries_are_deleted_with_the_last_home(machine: Terminal) -> None:
+    """Binaries in the system folder stay as long as another home uses them."""
     system_folder = machine.folder.parent / "system_folder"
     (system_folder / "binaries-1").mkdir(parents=True)
-    other = place(system_folder, "0123456789ab-used", machine.folder / "other/postgres", linked=True)
+    other = place_data(system_folder, "0123456789ab-used", machine.folder / "other/postgres", linked=True)
     listed = [folder["path"] for folder in machine.ok("db", "destroy")["folders"]]
     assert str(system_folder / "binaries-1") not in listed
     (other / "data").rmdir()
@@ -87,8 +87,8 @@ def test_the_copies_of_the_programs_go_with_the_last_home(machine: Terminal) -> 
     assert str(system_folder / "binaries-1") in listed
 
 
-def test_a_database_in_use_is_left_alone(machine: Terminal) -> None:
-    """Who uses it is to end first."""
+def test_a_database_in_use_is_not_deleted(machine: Terminal) -> None:
+    """The message asks to stop the processes that use it."""
     with EmbeddedServer(machine.folder / "home").running():
         answer = machine.run("db", "destroy", "--yes")
     assert answer.code == 4
@@ -96,17 +96,17 @@ def test_a_database_in_use_is_left_alone(machine: Terminal) -> None:
     assert (machine.folder / "home/artifacts/file").exists()
 
 
-def test_a_database_of_ones_own_is_not_destroyed(machine: Terminal) -> None:
-    """Only the embedded one is ours."""
+def test_an_external_database_is_not_destroyed(machine: Terminal) -> None:
+    """Only the embedded database can be deleted."""
     answer = machine.run("db", "destroy", "--yes", COGO_DATABASE_URL="postgresql://localhost/mine")
     assert answer.code == 2
     assert (machine.folder / "home/postgres").exists()
 
 
-def test_an_account_lists_nothing_of_roots(machine: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It may not delete it, nor look into the homes that are named there."""
+def test_an_account_does_not_list_data_of_root(machine: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An account that may not write to the system folder lists nothing of it."""
     system_folder = machine.folder.parent / "system_folder"
-    orphan = place(system_folder, "0123456789ab-orphan", machine.folder / "gone", linked=False)
+    orphan = place_data(system_folder, "0123456789ab-orphan", machine.folder / "gone", linked=False)
     (system_folder / "binaries-1").mkdir()
     access = os.access
     monkeypatch.setattr(os, "access", lambda path, mode: path != system_folder and access(path, mode))
@@ -116,11 +116,11 @@ def test_an_account_lists_nothing_of_roots(machine: Terminal, monkeypatch: pytes
     assert orphan.exists()
 
 
-def test_a_home_that_cannot_be_looked_into_is_not_gone(machine: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on a network's file system that is closed to root: its data stays."""
+def test_data_of_an_unreadable_home_is_not_listed(machine: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A home that cannot be read, as on a network file system closed to root, counts as in use."""
     system_folder = machine.folder.parent / "system_folder"
     home = machine.folder / "closed"
-    kept = place(system_folder, "0123456789ab-kept", home, linked=True)
+    data = place_data(system_folder, "0123456789ab-data", home, linked=True)
     is_symlink = Path.is_symlink
 
     def closed(path: Path) -> bool:
@@ -129,4 +129,4 @@ def test_a_home_that_cannot_be_looked_into_is_not_gone(machine: Terminal, monkey
         return is_symlink(path)
 
     monkeypatch.setattr(Path, "is_symlink", closed)
-    assert str(kept) not in {folder["path"] for folder in machine.ok("db", "destroy")["folders"]}
+    assert str(data) not in {folder["path"] for folder in machine.ok("db", "destroy")["folders"]}

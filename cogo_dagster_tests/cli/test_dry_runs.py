@@ -1,4 +1,4 @@
-"""The commands' dry runs write nothing: not a row of any table, not a file but the plan."""
+"""Dry runs change nothing: no row of any table, and no file except the plan."""
 
 from pathlib import Path
 from typing import Final
@@ -21,26 +21,26 @@ OPTIONS: Final[dict[str, tuple[str, ...]]] = {
 }
 
 
-def test_no_command_with_a_dry_run_is_left_out() -> None:
-    """One that is added is tried too."""
-    able = {name for name, command in commands().items() if any("--dry-run" in one.opts for one in command.params)}
-    assert set(OPTIONS) == able
+def test_every_command_with_a_dry_run_is_tested() -> None:
+    """A new command with --dry-run must be added to OPTIONS."""
+    with_dry_run = {
+        name for name, command in commands().items() if any("--dry-run" in one.opts for one in command.params)
+    }
+    assert set(OPTIONS) == with_dry_run
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-def test_a_dry_run_leaves_every_table_as_it_is(
-    cogo: Terminal, queue: Queue, dsn: str, tmp_path: Path, name: str
-) -> None:
-    """By its option and by DRY_RUN; the real run finds as much and changes it."""
-    words, options = name.split(), OPTIONS[name]
+def test_a_dry_run_changes_no_table(cogo: Terminal, queue: Queue, dsn: str, tmp_path: Path, name: str) -> None:
+    """A dry run, by option or by DRY_RUN, matches as many rows as the execution and changes none."""
+    command, options = name.split(), OPTIONS[name]
     with psycopg.connect(dsn, autocommit=True) as owner:
         one_of_each(queue, owner)
-        cogo.run(*words, *options, "--dry-run")  # makes the folders of COGO_HOME
+        cogo.run(*command, *options, "--dry-run")  # creates the folders of COGO_HOME
         before, files = every_row(owner), sorted(tmp_path.rglob("*"))
-        found = cogo.ok(*words, *options, "--dry-run")
-        assert cogo.ok(*words, *options, DRY_RUN="true")["matched"] == found["matched"] > 0
+        found = cogo.ok(*command, *options, "--dry-run")
+        assert cogo.ok(*command, *options, DRY_RUN="true")["matched"] == found["matched"] > 0
         assert every_row(owner) == before
         assert sorted(tmp_path.rglob("*")) == files
-        done = cogo.ok(*words, *options, DRY_RUN="false")
+        done = cogo.ok(*command, *options, DRY_RUN="false")
         assert done["changed"] == found["matched"]
         assert every_row(owner) != before

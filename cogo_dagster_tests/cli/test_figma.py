@@ -1,4 +1,4 @@
-"""`cogo enqueue figma`, and a worker that has no token."""
+"""`cogo enqueue figma`, and a worker without a token."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ LINK = "https://www.figma.com/design/AbC123/Landing-page?node-id=12-345"
 
 
 @pytest.mark.parametrize(
-    ("words", "type", "payload"),
+    ("arguments", "type", "payload"),
     [
         (["--file-key", "AbC"], "figma", {"file_key": "AbC"}),
         (["--file-key", LINK], "figma.nodes", {"file_key": "AbC123", "node_ids": ["12:345"]}),
@@ -35,26 +35,26 @@ LINK = "https://www.figma.com/design/AbC123/Landing-page?node-id=12-345"
         ),
     ],
 )
-def test_the_options_say_which_kind_of_job_is_meant(
-    cogo: Terminal, words: list[str], type: str, payload: dict[str, Any]
+def test_the_options_select_the_job_type(
+    cogo: Terminal, arguments: list[str], type: str, payload: dict[str, Any]
 ) -> None:
-    """A file without more, nodes where nodes are named, renderings where a format or a size is."""
-    job_id = cogo.ok("enqueue:figma", *words)["job_id"]
+    """The type is figma.nodes with node IDs, figma.images with a format or scale, and figma otherwise."""
+    job_id = cogo.ok("enqueue:figma", *arguments)["job_id"]
     job = cogo.ok("job", "show", job_id)
     assert (job["type"], job["payload"]) == (type, payload)
 
 
 def test_variables_set_the_same_options(cogo: Terminal) -> None:
-    """FIGMA_FILE_KEY, FIGMA_NODE_IDS, FIGMA_FORMAT and FIGMA_SCALE."""
+    """FIGMA_FILE_KEY, FIGMA_NODE_IDS, FIGMA_FORMAT and FIGMA_SCALE set the payload."""
     environment = {"FIGMA_FILE_KEY": "AbC", "FIGMA_NODE_IDS": "1:2 3-4", "FIGMA_FORMAT": "jpg", "FIGMA_SCALE": "0.5"}
     job = cogo.ok("job", "show", cogo.ok("enqueue:figma", **environment)["job_id"])
     assert job["payload"] == {"file_key": "AbC", "node_ids": ["1:2", "3:4"], "format": "jpg", "scale": 0.5}
 
 
 @pytest.mark.parametrize(
-    ("words", "sentence"),
+    ("arguments", "message"),
     [
-        ([], "There is no file to export: give --file-key, --payload, or set FIGMA_FILE_KEY."),
+        ([], "No file to export: use --file-key or --payload, or set FIGMA_FILE_KEY."),
         (["--file-key", "a b"], "file_key must be a file key"),
         (["--file-key", "AbC", "--node-id", "x"], "'x' is not a node id"),
         (["--file-key", "AbC", "--format", "gif"], "'gif' is not one of"),
@@ -64,16 +64,16 @@ def test_variables_set_the_same_options(cogo: Terminal) -> None:
         (["--payload", "[]"], "The payload must be an object"),
     ],
 )
-def test_bad_input_is_refused_before_the_database_is_asked(nowhere: Terminal, words: list[str], sentence: str) -> None:
-    """Exit code 2 and one sentence."""
-    answer = nowhere.run("enqueue", "figma", *words)
+def test_invalid_input_is_rejected_without_a_database(nowhere: Terminal, arguments: list[str], message: str) -> None:
+    """The exit code is 2, with one message."""
+    answer = nowhere.run("enqueue", "figma", *arguments)
     assert answer.code == 2
-    assert sentence in answer.err
+    assert message in answer.err
     assert len(answer.err.strip().splitlines()) == 1
 
 
-def test_a_circuit_is_shown_and_closed_by_hand(cogo: Terminal, transport: Transport) -> None:
-    """With the reason; closing one that is not open says so."""
+def test_a_rate_limit_is_listed_and_ended(cogo: Terminal, transport: Transport) -> None:
+    """A limit is listed with its reason; ending one that is not in effect changes nothing."""
     assert cogo.ok("list", "limits") == []
     RateLimits(transport).open_circuit("figma:0123456789ab:tier1", 231_890, "Figma allows no more calls.")
     [row] = cogo.ok("list", "limits")
@@ -84,14 +84,14 @@ def test_a_circuit_is_shown_and_closed_by_hand(cogo: Terminal, transport: Transp
     assert cogo.ok("list", "limits") == []
 
 
-def test_a_worker_without_a_token_runs_the_rest_and_leaves_figma_waiting(
+def test_a_worker_without_a_token_does_not_serve_figma(
     cogo: Terminal, queue: Queue, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Nothing is lost: the job keeps its attempts, the log says why it is left, and so does --why."""
+    """The job stays queued without losing an attempt, and the log names the missing setting."""
     cogo.ok("enqueue", "figma", "--file-key", "AbC")
     answer = cogo.run("worker", "--drain", "--json", FIGMA_API_TOKEN="", BROWSER_REAL_MODE="false")
     assert answer.code == 0
-    assert "figma are left to other workers, since FIGMA_API_TOKEN is not set" in capfd.readouterr().err
+    assert "Not serving the family figma: FIGMA_API_TOKEN is not set" in capfd.readouterr().err
     [job] = queue.list_jobs()
     assert (job.document["status"], job.document["attempts"]) == ("queued", 0)
     [worker] = queue.list_workers(alive_only=False, max_workers=10)

@@ -1,4 +1,4 @@
-"""The help, the completion, and the end by Ctrl-C: what comes before any command."""
+"""Help, completion and Ctrl-C."""
 
 import json
 import os
@@ -14,13 +14,13 @@ from cogo_dagster_tests.cli.terminal import PROGRAM, Terminal
 
 
 @pytest.mark.parametrize("name", app.COMMANDS)
-def test_the_help_says_of_a_command_what_its_docstring_says(name: str) -> None:
-    """The summaries in the table are those of the modules, which the help does not import."""
+def test_a_summary_is_the_help_of_its_command(name: str) -> None:
+    """The summaries in COMMANDS equal those of the modules, which `cogo --help` does not import."""
     assert app.load(name).help == app.COMMANDS[name].summary
 
 
-def test_the_help_imports_no_module_of_the_project_that_the_version_does_not(nowhere: Terminal) -> None:
-    """`cogo --help` is answered from the table alone."""
+def test_the_help_imports_no_more_modules_than_the_version(nowhere: Terminal) -> None:
+    """`cogo --help` is printed from COMMANDS without importing a command."""
     script = (
         "import json, sys; from cogo_dagster.cli import main; main(sys.argv[1:])\n"
         "print(json.dumps([name for name in sys.modules if name.startswith('cogo_dagster')]))"
@@ -34,8 +34,8 @@ def test_the_help_imports_no_module_of_the_project_that_the_version_does_not(now
     assert len(of_help) <= 10, sorted(of_help)
 
 
-def test_a_misspelt_command_imports_no_command_and_is_corrected(nowhere: Terminal) -> None:
-    """Suggestions come from the table too."""
+def test_a_misspelt_command_imports_no_command(nowhere: Terminal) -> None:
+    """Suggestions are made from COMMANDS too."""
     script = (
         "import sys; from cogo_dagster.cli import main; code = main(['stat'])\n"
         "print(code, 'cogo_dagster.cli.list' in sys.modules)"
@@ -47,7 +47,7 @@ def test_a_misspelt_command_imports_no_command_and_is_corrected(nowhere: Termina
 
 
 @pytest.mark.parametrize(
-    ("words", "completed"),
+    ("arguments", "completed"),
     [
         (["cogo", "re"], ["retry", "replay", "recover", "resume"]),
         (["cogo", "list", "j"], ["jobs"]),
@@ -56,21 +56,25 @@ def test_a_misspelt_command_imports_no_command_and_is_corrected(nowhere: Termina
     ],
 )
 def test_the_shell_completes_commands_options_and_values(
-    nowhere: Terminal, words: list[str], completed: list[str]
+    nowhere: Terminal, arguments: list[str], completed: list[str]
 ) -> None:
-    """Completion sees through the table: it imports the command that is being completed."""
-    asked = {"_COGO_COMPLETE": "complete_bash", "COMP_WORDS": " ".join(words), "COMP_CWORD": str(len(words) - 1)}
+    """Completion imports the command that is completed."""
+    completion = {
+        "_COGO_COMPLETE": "complete_bash",
+        "COMP_WORDS": " ".join(arguments),
+        "COMP_CWORD": str(len(arguments) - 1),
+    }
     done = subprocess.run(
-        [PROGRAM], env=nowhere.environment | asked, cwd=nowhere.folder, capture_output=True, text=True, check=True
+        [PROGRAM], env=nowhere.environment | completion, cwd=nowhere.folder, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == completed
 
 
 def test_ctrl_c_ends_a_command_with_130_and_without_a_traceback(nowhere: Terminal) -> None:
-    """As the shell reports a program that SIGINT ended."""
+    """The exit code is that of a program ended by SIGINT."""
     pipe = nowhere.folder / "payload.json"
     os.mkfifo(pipe)
-    # The command has opened the pipe once `open` returns, and waits for what never comes.
+    # `open` returns once the command has opened the pipe, from which it then waits to read.
     with nowhere.start("enqueue", "browser", "--payload", f"@{pipe}") as process, pipe.open("w"):
         process.send(signal.SIGINT)
         done = process.wait()
@@ -78,7 +82,7 @@ def test_ctrl_c_ends_a_command_with_130_and_without_a_traceback(nowhere: Termina
 
 
 def test_ctrl_c_while_a_module_is_imported_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first half second of a command is imports."""
+    """Ctrl-C is handled during imports, which take the first half second of a command."""
 
     def interrupted(name: str) -> None:
         raise KeyboardInterrupt(name)

@@ -1,4 +1,4 @@
-"""The operators' commands: dry runs, plans, actions, and what each refuses."""
+"""Bulk operations: dry runs, plans, execution, and rejected input."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -13,7 +13,7 @@ from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.model import Json
 from cogo_dagster.settings import load_settings
 from cogo_dagster_tests.cli.terminal import Terminal
-from cogo_dagster_tests.cli.test_bad_input import refused
+from cogo_dagster_tests.cli.test_bad_input import assert_rejected
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.queue.conformance.test_retry import failed_job
 from cogo_dagster_tests.queue.steps import add, dead_letters, look, running_job, settle
@@ -23,13 +23,13 @@ UNSET: dict[str, Any] = dict.fromkeys(("COGO_DATABASE_URL", "SUPABASE_URL", "SUP
 
 @pytest.fixture(params=["postgres", "supabase"])
 def way(request: pytest.FixtureRequest) -> str:
-    """Work over both transports, chosen by nothing but the environment."""
+    """Run each test over both transports, configured by the environment only."""
     chosen: str = request.param
     return chosen
 
 
-def test_retry_failed_is_a_dry_run_until_told_otherwise(cogo: Terminal, queue: Queue) -> None:
-    """By option or by the script's variable."""
+def test_retry_failed_is_a_dry_run_by_default(cogo: Terminal, queue: Queue) -> None:
+    """DRY_RUN=false or --no-dry-run retries the jobs."""
     job_id = failed_job(queue)
     dry = cogo.ok("retry:failed")
     assert (dry["matched"], dry["changed"], dry["dry_run"]) == (1, 0, True)
@@ -40,30 +40,28 @@ def test_retry_failed_is_a_dry_run_until_told_otherwise(cogo: Terminal, queue: Q
     assert look(queue, job_id)["status"] == "queued"
 
 
-def test_retry_failed_takes_the_scripts_variables(cogo: Terminal, queue: Queue) -> None:
-    """TYPE_PREFIX, EXECUTOR_ID, LIMIT, RESET_ATTEMPTS."""
+def test_retry_failed_reads_variables(cogo: Terminal, queue: Queue) -> None:
+    """TYPE_PREFIX, EXECUTOR_ID, LIMIT and RESET_ATTEMPTS set the options."""
     page = failed_job(queue, max_attempts=1)
     failed_job(queue, "gate")
     assert cogo.ok("retry", "failed", TYPE_PREFIX="brow")["items"][0]["id"] == str(page)
-    assert cogo.ok("retry", "failed", EXECUTOR_ID="nobody")["matched"] == 0
+    assert cogo.ok("retry", "failed", EXECUTOR_ID="unknown")["matched"] == 0
     assert cogo.ok("retry", "failed", LIMIT="1")["matched"] == 1
     cogo.ok("retry", "failed", "--no-dry-run", TYPE_PREFIX="browser", RESET_ATTEMPTS="true")
     assert look(queue, page)["attempts"] == 0
 
 
-def test_people_read_what_would_happen_and_how_to_make_it_happen(cogo: Terminal, queue: Queue) -> None:
-    """One line a job, then the sum and the next step."""
+def test_a_dry_run_prints_the_jobs_and_the_next_step(cogo: Terminal, queue: Queue) -> None:
+    """The dry run prints one line per job, the total, and the option that executes it."""
     failed_job(queue, max_attempts=1)
     *_, row, last = cogo.run("retry", "failed").out.splitlines()
     assert "1/1 → 1/2" in row
-    assert (
-        last == "1 job would be put back into the queue. Nothing was changed; --no-dry-run (or DRY_RUN=false) does it."
-    )
-    assert cogo.run("retry", "failed", "--no-dry-run").out == "1 job put back into the queue.\n"
+    assert last == "1 job would be retried. Nothing was changed; use --no-dry-run (or DRY_RUN=false) to change them."
+    assert cogo.run("retry", "failed", "--no-dry-run").out == "1 job retried.\n"
 
 
-def test_a_plan_is_done_to_exactly_its_rows(cogo: Terminal, queue: Queue, tmp_path: Path) -> None:
-    """What failed later is not in it; what changed since is left alone; a second time there is nothing left."""
+def test_a_plan_is_applied_to_its_rows_only(cogo: Terminal, queue: Queue, tmp_path: Path) -> None:
+    """Jobs that failed later are not in the plan, jobs changed since are skipped, and a plan applies once."""
     planned, changed = failed_job(queue), failed_job(queue)
     file = str(tmp_path / "plan.json")
     cogo.ok("retry", "failed", "--plan", file)
@@ -75,21 +73,21 @@ def test_a_plan_is_done_to_exactly_its_rows(cogo: Terminal, queue: Queue, tmp_pa
     assert cogo.ok("retry", "failed", "--apply", file)["changed"] == 0
 
 
-def test_a_plan_of_another_database_is_refused(cogo: Terminal, queue: Queue, tmp_path: Path) -> None:
-    """Ids could mean other rows there, or none."""
-    refused_plan(cogo, queue, tmp_path, "another database", deployment_id=str(uuid4()))
+def test_a_plan_of_another_database_is_rejected(cogo: Terminal, queue: Queue, tmp_path: Path) -> None:
+    """The IDs of the plan may not exist there."""
+    assert_plan_rejected(cogo, queue, tmp_path, "another database", deployment_id=str(uuid4()))
 
 
-def test_a_stale_plan_is_refused(cogo: Terminal, queue: Queue, tmp_path: Path) -> None:
-    """It is good for a day; one from the future is a wrong clock's."""
+def test_a_stale_plan_is_rejected(cogo: Terminal, queue: Queue, tmp_path: Path) -> None:
+    """A plan is valid for a day; one made in the future is rejected too."""
     for days in (-2, 2):
         made_at = (datetime.now(UTC) + timedelta(days=days)).isoformat()
-        refused_plan(cogo, queue, tmp_path, "stale", made_at=made_at)
+        assert_plan_rejected(cogo, queue, tmp_path, "stale", made_at=made_at)
 
 
-def test_a_plan_for_something_else_is_refused(cogo: Terminal, queue: Queue, tmp_path: Path) -> None:
-    """A plan of what to purge is not for retrying."""
-    refused_plan(cogo, queue, tmp_path, "is for purge_jobs", operation="purge_jobs")
+def test_a_plan_of_another_operation_is_rejected(cogo: Terminal, queue: Queue, tmp_path: Path) -> None:
+    """A plan to purge jobs cannot be applied by a retry."""
+    assert_plan_rejected(cogo, queue, tmp_path, "is for purge_jobs", operation="purge_jobs")
 
 
 @pytest.mark.parametrize(
@@ -106,86 +104,86 @@ def test_a_plan_for_something_else_is_refused(cogo: Terminal, queue: Queue, tmp_
     ],
     ids=lambda damage: str(next(iter(damage.items())))[:30],
 )
-def test_a_damaged_plan_is_refused(cogo: Terminal, queue: Queue, tmp_path: Path, damage: Json) -> None:
-    """Nothing of it is done."""
-    refused_plan(cogo, queue, tmp_path, "plan", **damage)
+def test_an_invalid_plan_is_rejected(cogo: Terminal, queue: Queue, tmp_path: Path, damage: Json) -> None:
+    """Nothing of an invalid plan is applied."""
+    assert_plan_rejected(cogo, queue, tmp_path, "plan", **damage)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "\x00"])
-def test_a_file_that_is_no_plan_is_refused(nowhere: Terminal, cogo: Terminal, tmp_path: Path, text: str) -> None:
-    """And says how to make one."""
+def test_a_file_that_is_not_a_plan_is_rejected(nowhere: Terminal, cogo: Terminal, tmp_path: Path, text: str) -> None:
+    """The message names the option that creates a plan."""
     file = tmp_path / "plan.json"
     file.write_text(text)
-    refused(cogo.run("retry", "failed", "--apply", str(file)), 2, "--plan FILE")
-    refused(cogo.run("retry", "failed", "--apply", str(tmp_path / "missing.json")), 2, "--plan FILE")
+    assert_rejected(cogo.run("retry", "failed", "--apply", str(file)), 2, "--plan FILE")
+    assert_rejected(cogo.run("retry", "failed", "--apply", str(tmp_path / "missing.json")), 2, "--plan FILE")
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "message"),
     [
-        (("--plan", "p", "--no-dry-run"), "--plan only writes"),
-        (("--apply", "p", "--dry-run"), "--apply acts"),
-        (("--apply", "p", "--type", "browser"), "leave out --type"),
-        (("--apply", "p", "--plan", "q"), "leave out --plan"),
+        (("--plan", "p", "--no-dry-run"), "--plan is a dry run"),
+        (("--apply", "p", "--dry-run"), "exclude each other"),
+        (("--apply", "p", "--type", "browser"), "remove --type"),
+        (("--apply", "p", "--plan", "q"), "remove --plan"),
         (("--limit", "0"), "--limit"),
         (("--limit", "-5"), "--limit"),
         (("--limit", "1000001"), "--limit"),
         (("not-a-uuid",), "valid UUID"),
     ],
 )
-def test_options_that_contradict_each_other_are_refused(
-    nowhere: Terminal, options: tuple[str, ...], words: str
-) -> None:
-    """Before the database is asked."""
-    refused(nowhere.run("retry", "failed", *options), 2, words)
+def test_contradictory_options_are_rejected(nowhere: Terminal, options: tuple[str, ...], message: str) -> None:
+    """Contradictory options are rejected without a connection."""
+    assert_rejected(nowhere.run("retry", "failed", *options), 2, message)
 
 
 @pytest.mark.parametrize(
-    ("command", "environment", "words"),
+    ("command", "environment", "message"),
     [
         ("retry:failed", {"LIMIT": "-1"}, "LIMIT"),
         ("retry:failed", {"LIMIT": "many"}, "LIMIT"),
         ("retry:failed", {"DRY_RUN": "perhaps"}, "DRY_RUN"),
         ("purge:jobs", {"JOB_TTL_DAYS": "-1"}, "JOB_TTL_DAYS"),
-        ("purge:jobs", {"JOB_PURGE_STATUSES": "running"}, "live jobs are never purged"),
-        ("purge:jobs", {"JOB_PURGE_STATUSES": "succeeded,queued"}, "live jobs are never purged"),
+        ("purge:jobs", {"JOB_PURGE_STATUSES": "running"}, "only finished jobs are purged"),
+        ("purge:jobs", {"JOB_PURGE_STATUSES": "succeeded,queued"}, "only finished jobs are purged"),
         ("purge:jobs", {"JOB_PURGE_STATUSES": "done"}, "succeeded, cancelled, failed"),
         ("purge:jobs", {"JOB_PURGE_STATUSES": ","}, "succeeded, cancelled, failed"),
         ("cleanup:artifacts", {"ARTIFACT_TTL_DAYS": "-1"}, "ARTIFACT_TTL_DAYS"),
         ("cleanup:artifacts", {"ARTIFACT_DELETE_STORAGE": "7"}, "ARTIFACT_DELETE_STORAGE"),
     ],
 )
-def test_wrong_variables_are_refused(nowhere: Terminal, command: str, environment: dict[str, str], words: str) -> None:
-    """By their name, with what they may be."""
-    refused(nowhere.run(command, **environment), 2, words)
+def test_invalid_variables_are_rejected(
+    nowhere: Terminal, command: str, environment: dict[str, str], message: str
+) -> None:
+    """The message names the variable and its valid values."""
+    assert_rejected(nowhere.run(command, **environment), 2, message)
 
 
-def test_ids_that_do_not_fit_are_refused_and_nothing_is_done(cogo: Terminal, queue: Queue) -> None:
-    """Unknown ones, and those in another state."""
+def test_ids_that_do_not_match_are_rejected(cogo: Terminal, queue: Queue) -> None:
+    """One unknown ID, or one in another status, rejects the whole call."""
     good, waiting, unknown = failed_job(queue), add(queue), uuid4()
-    refused(
+    assert_rejected(
         cogo.run("retry", "failed", str(good), str(unknown), "--no-dry-run"), 1, str(unknown), "nothing was retried"
     )
-    refused(cogo.run("retry", "failed", str(good), str(waiting), "--no-dry-run"), 1, "is queued")
-    refused(cogo.run("replay", "dlq", str(good), str(waiting)), 1, "not in the dead-letter queue")
+    assert_rejected(cogo.run("retry", "failed", str(good), str(waiting), "--no-dry-run"), 1, "is queued")
+    assert_rejected(cogo.run("replay", "dlq", str(good), str(waiting)), 1, "not in the dead-letter queue")
     assert look(queue, good)["status"] == "failed"
     assert len(dead_letters(queue)) == 1
 
 
-def test_replay_dlq_makes_new_jobs_and_warns_of_unchanged_code(cogo: Terminal, queue: Queue, owner: Owner) -> None:
-    """The warning goes beside the document, not into it."""
+def test_replay_dlq_adds_jobs_and_warns_of_unchanged_code(cogo: Terminal, queue: Queue, owner: Owner) -> None:
+    """The warning is written to standard error, not into the document."""
     job_id = failed_job(queue)
     owner.execute("update public.jobs_dlq set code_version = '0.1.0'")
     assert cogo.ok("replay", "dlq", "--dry-run")["changed"] == 0
     answer = cogo.run("replay:dlq", "--json")
     assert (answer.json["changed"], answer.json["same_code_version"]) == (1, 1)
-    assert "failed on this very release" in answer.err
-    [made] = answer.json["items"]
-    assert look(queue, UUID(made["job_id"]))["idempotency_key"] == f"dlq:{job_id}"
+    assert "failed on this release" in answer.err
+    [replayed] = answer.json["items"]
+    assert look(queue, UUID(replayed["job_id"]))["idempotency_key"] == f"dlq:{job_id}"
 
 
-def test_purge_jobs_deletes_what_ended(cogo: Terminal, queue: Queue) -> None:
-    """Only when told to."""
+def test_purge_jobs_deletes_finished_jobs(cogo: Terminal, queue: Queue) -> None:
+    """Jobs are deleted only with DRY_RUN=false."""
     job = running_job(queue)
     settle(queue, job)
     assert cogo.ok("purge", "jobs")["matched"] == 0
@@ -196,10 +194,10 @@ def test_purge_jobs_deletes_what_ended(cogo: Terminal, queue: Queue) -> None:
 
 
 @pytest.mark.parametrize("delete", [True, False])
-def test_cleanup_artifacts_deletes_files_or_spares_them(
+def test_cleanup_artifacts_deletes_or_keeps_objects(
     cogo: Terminal, queue: Queue, owner: Owner, tmp_path: Path, delete: bool
 ) -> None:
-    """At once, as the script did; a spared file survives the sweeper too."""
+    """Artifacts are deleted immediately; a kept object is not deleted by a sweep."""
     source = tmp_path / "page.png"
     source.write_bytes(b"png")
     with open_application(load_settings(**{**UNSET, **cogo.environment})) as application:
@@ -218,9 +216,9 @@ def test_cleanup_artifacts_deletes_files_or_spares_them(
 
 
 def test_pause_and_resume_a_type_and_an_executor(cogo: Terminal, queue: Queue) -> None:
-    """Once each; the list says who, since when and why."""
+    """A second pause or resume changes nothing, and the list shows the reason."""
     assert cogo.ok("pause", "type", "browser", "--reason", "broken")["changed"] is True
-    assert "was paused already" in cogo.run("pause", "type", "browser").out
+    assert "is already paused" in cogo.run("pause", "type", "browser").out
     assert cogo.ok("pause", "executor", "mac")["changed"] is True
     assert {(row["kind"], row["name"]) for row in cogo.ok("list", "paused")} == {
         ("type", "browser"),
@@ -229,11 +227,11 @@ def test_pause_and_resume_a_type_and_an_executor(cogo: Terminal, queue: Queue) -
     assert "broken" in cogo.run("list", "paused").out
     assert cogo.ok("resume", "type", "browser")["changed"] is True
     assert "was not paused" in cogo.run("resume", "type", "browser").out
-    refused(cogo.run("pause", "type", "Browser!"), 2, "lower-case")
+    assert_rejected(cogo.run("pause", "type", "Browser!"), 2, "lower-case")
 
 
-def test_every_action_is_written_down(cogo: Terminal, queue: Queue) -> None:
-    """Who, what, to which rows, how many; a dry run is no action."""
+def test_operations_are_logged(cogo: Terminal, queue: Queue) -> None:
+    """An operation is logged with actor, filter and number of rows; a dry run is not."""
     failed_job(queue)
     cogo.ok("retry", "failed", "--type", "browser")
     assert cogo.ok("list", "operations") == []
@@ -243,16 +241,16 @@ def test_every_action_is_written_down(cogo: Terminal, queue: Queue) -> None:
     assert "@" in logged["actor"]
 
 
-def test_a_job_that_does_not_run_says_why(cogo: Terminal, queue: Queue) -> None:
-    """In the list and on its own."""
+def test_a_waiting_job_is_explained(cogo: Terminal, queue: Queue) -> None:
+    """The reason is shown in the list and by `cogo job show`."""
     job_id = add(queue)
     assert cogo.ok("list", "jobs", "--why")[0]["why"] == "no worker is alive: start one with `cogo worker`"
     assert "no worker is alive" in cogo.run("list", "jobs", "--why").out
     assert "no worker is alive" in cogo.run("job", "show", str(job_id)).out
 
 
-def test_lists_take_the_filters(cogo: Terminal, queue: Queue, owner: Owner) -> None:
-    """The same names everywhere."""
+def test_lists_are_filtered(cogo: Terminal, queue: Queue, owner: Owner) -> None:
+    """The lists accept the same filter options."""
     old = failed_job(queue)
     owner.execute("update public.jobs_dlq set failed_at = now() - interval '2 h' where job_id = %s", (old,))
     failed_job(queue, "gate")
@@ -268,12 +266,12 @@ def test_lists_take_the_filters(cogo: Terminal, queue: Queue, owner: Owner) -> N
     assert cogo.ok("list", "artifacts", "--type", "gate") == []
 
 
-def refused_plan(cogo: Terminal, queue: Queue, folder: Path, words: str, **changes: Json) -> None:
-    """Make a plan, change it, and see it refused with nothing done."""
+def assert_plan_rejected(cogo: Terminal, queue: Queue, folder: Path, message: str, **changes: Json) -> None:
+    """Create a plan, change it, and assert that it is rejected and nothing is changed."""
     job_id = failed_job(queue)
     file = folder / "plan.json"
     cogo.ok("retry", "failed", "--plan", str(file))
     file.write_text(json.dumps(json.loads(file.read_text()) | changes))
-    refused(cogo.run("retry", "failed", "--apply", str(file)), 2, words)
+    assert_rejected(cogo.run("retry", "failed", "--apply", str(file)), 2, message)
     assert look(queue, job_id)["status"] == "failed"
     assert cogo.ok("list", "operations") == []

@@ -1,4 +1,4 @@
-"""What people read on a terminal: Markdown without its signs, and a forced success as one."""
+"""Output on a terminal: Markdown without its markup, and forced successes."""
 
 import os
 import pty
@@ -20,7 +20,7 @@ PRINT = "import sys; from cogo_dagster.cli.command import echo_markdown; echo_ma
 
 
 def printed(*, on_terminal: bool) -> str:
-    """Print Markdown as a command does, into a terminal or into a pipe."""
+    """Return the output of `echo_markdown` on a terminal or a pipe."""
     command = [sys.executable, "-c", PRINT, MARKDOWN]
     if not on_terminal:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -31,23 +31,23 @@ def printed(*, on_terminal: bool) -> str:
         return terminal.read(65_536).decode().replace("\r\n", "\n")
 
 
-def test_a_terminal_shows_markdown_without_its_signs() -> None:
-    """Headings, bold text, links and blocks are plain text there."""
+def test_a_terminal_shows_markdown_without_its_markup() -> None:
+    """Headings, bold text, links and code blocks are printed as plain text."""
     text = printed(on_terminal=True)
     assert "Week 2026-W47" in text
     assert "Passed 7 of 9 runs, see the gate (https://ops.example.com/gate)." in text
     assert "a  1" in text
-    assert not any(sign in text for sign in ("#", "**", "](", "```"))
+    assert not any(mark in text for mark in ("#", "**", "](", "```"))
 
 
-def test_a_pipe_gets_the_markdown_itself() -> None:
-    """Another program reads it."""
+def test_a_pipe_gets_unchanged_markdown() -> None:
+    """Output to another program keeps the markup."""
     assert printed(on_terminal=False) == f"{MARKDOWN}\n"
 
 
 @pytest.mark.parametrize("way", ["postgres"])
-def test_a_forced_success_is_listed_as_one(cogo: Terminal, queue: Queue) -> None:
-    """The table begins with the id and says that the success was forced; the document says so too."""
+def test_a_forced_success_is_marked(cogo: Terminal, queue: Queue) -> None:
+    """The table shows `succeeded (forced)` and complete IDs; the document has `forced`."""
     job = running_job(queue)
     error = ExecutionFailed("The page answered 502.", error_class="http_status", retryable=True)
     settle(queue, job, result=forced(error))

@@ -1,4 +1,4 @@
-"""`cogo tokens`, over Postgres and over a Supabase project's address alone."""
+"""`cogo tokens`, over Postgres and over the REST API of Supabase."""
 
 import re
 from datetime import datetime
@@ -13,15 +13,15 @@ TOKEN = re.compile(r"cogo_[A-Za-z0-9_-]{43}")
 
 @pytest.fixture(params=["postgres", "supabase"])
 def way(request: pytest.FixtureRequest) -> str:
-    """Run each test both ways."""
+    """Run each test over both transports."""
     return str(request.param)
 
 
 def test_a_token_is_printed_once_listed_and_revoked(cogo: Terminal, owner: Owner) -> None:
-    """The token alone on standard output, what it is good for beside it; never again."""
+    """Only the token is on standard output; the list never shows it."""
     answer = cogo.run("tokens", "create", "anna", "--role", "operator", "--expires-in", "90d")
     assert (answer.code, bool(TOKEN.fullmatch(answer.out.strip()))) == (0, True), answer
-    assert "anna has the role operator" in answer.err
+    assert "Token of anna with the role operator" in answer.err
     listed = cogo.run("tokens", "list")
     assert "anna" in listed.out
     assert answer.out.strip() not in listed.out
@@ -33,18 +33,18 @@ def test_a_token_is_printed_once_listed_and_revoked(cogo: Terminal, owner: Owner
     assert cogo.ok("tokens", "list", "--live") == []
     again = cogo.run("tokens", "revoke", "anna")
     assert (again.code, again.out) == (1, "")
-    assert "no live token named anna" in again.err
+    assert "No live token named anna" in again.err
 
 
 def test_json_is_one_document_with_the_token(cogo: Terminal) -> None:
-    """A viewer, unless another role is named."""
-    made = cogo.ok("tokens", "create", "ci")
-    assert TOKEN.fullmatch(made["token"])
-    assert (made["name"], made["role"], made["created"]) == ("ci", "viewer", True)
+    """The default role is viewer."""
+    created = cogo.ok("tokens", "create", "ci")
+    assert TOKEN.fullmatch(created["token"])
+    assert (created["name"], created["role"], created["created"]) == ("ci", "viewer", True)
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "message"),
     [
         (("anna", "--role", "owner"), "choose viewer, operator or admin"),
         (("an na",), "The name must have"),
@@ -52,15 +52,15 @@ def test_json_is_one_document_with_the_token(cogo: Terminal) -> None:
         (("ci",), "named ci: revoke it first"),
     ],
 )
-def test_what_cannot_be_made_is_a_sentence(cogo: Terminal, words: tuple[str, ...], said: str) -> None:
-    """Exit code 2, and no token."""
+def test_invalid_arguments_are_rejected(cogo: Terminal, arguments: tuple[str, ...], message: str) -> None:
+    """The exit code is 2, and no token is created."""
     cogo.ok("tokens", "create", "ci")
-    answer = cogo.run("tokens", "create", *words)
+    answer = cogo.run("tokens", "create", *arguments)
     assert (answer.code, answer.out) == (2, "")
-    assert said in " ".join(answer.err.split())
+    assert message in " ".join(answer.err.split())
     assert len(cogo.ok("tokens", "list")) == 1
 
 
 def days(time: str) -> float:
-    """Return a time in days."""
+    """Return a timestamp in days."""
     return datetime.fromisoformat(time).timestamp() / 86_400

@@ -1,4 +1,4 @@
-"""A row that cannot be read harms nobody: commands list and show it, with what is wrong in its place."""
+"""Rows with invalid values: commands list them, and show the error in the place of the value."""
 
 from pathlib import Path
 
@@ -16,8 +16,8 @@ from cogo_dagster_tests.queue.steps import add
 from cogo_dagster_tests.servers import Major
 from cogo_dagster_tests.web.scene import lived_in
 
-WHOLE = (("list", "paused"), ("list", "limits"), ("alerts", "silences"))
-CUT = (
+UNLIMITED = (("list", "paused"), ("list", "limits"), ("alerts", "silences"))
+LIMITED = (
     *(
         ("list", "jobs"),
         ("list", "jobs", "--why"),
@@ -27,18 +27,18 @@ CUT = (
     ),
     *(("list", "artifacts"), ("list", "incidents"), ("list", "operations"), ("alerts", "list"), ("gate", "runs")),
 )
-LISTS = (*WHOLE, *((*words, "--limit", "1000") for words in CUT))
+LISTS = (*UNLIMITED, *((*command, "--limit", "1000") for command in LIMITED))
 
 
 @pytest.fixture
 def major() -> Major:
-    """Choose the version of PostgreSQL: 17 and later compute with infinite times, 15 and 16 raise."""
+    """Return the version of PostgreSQL: 17 and later compute with infinite times, 15 and 16 raise."""
     return 15
 
 
 @pytest.fixture
 def poisoned(transport: Transport, queue: Queue, owner: Owner, dsn: str, tmp_path: Path) -> Owner:
-    """Let the queue have lived, and write every odd row that the database lets in."""
+    """Return a database with history and every invalid row that its constraints allow."""
     folder = tmp_path / "files"
     folder.mkdir()
     settings = load_settings(COGO_DATABASE_URL=dsn, COGO_HOME=str(tmp_path / "home"))
@@ -48,20 +48,20 @@ def poisoned(transport: Transport, queue: Queue, owner: Owner, dsn: str, tmp_pat
     return owner
 
 
-def test_every_list_and_every_job_is_shown(cogo: Terminal, poisoned: Owner) -> None:
-    """As a table and as JSON, with nothing that steers a terminal."""
-    shown = {words: cogo.run(*words) for words in LISTS}
-    shown |= {(*words, "--json"): cogo.run(*words, "--json") for words in LISTS}
+def test_every_list_and_job_is_shown(cogo: Terminal, poisoned: Owner) -> None:
+    """Commands print all rows as tables and JSON, without control characters."""
+    shown = {command: cogo.run(*command) for command in LISTS}
+    shown |= {(*command, "--json"): cogo.run(*command, "--json") for command in LISTS}
     ids = poisoned.execute("select id::text from public.jobs order by random() limit 30").fetchall()
     shown |= {("job", "show", job_id): cogo.run("job", "show", job_id) for (job_id,) in ids}
     shown |= {("job", "show", job_id, "--json"): cogo.run("job", "show", job_id, "--json") for (job_id,) in ids[:10]}
-    assert [(words, answer.err[:300]) for words, answer in shown.items() if answer.code != 0] == []
-    assert [words for words, answer in shown.items() if "\x1b" in answer.out or "\x9b" in answer.out] == []
+    assert [(command, answer.err[:300]) for command, answer in shown.items() if answer.code != 0] == []
+    assert [command for command, answer in shown.items() if "\x1b" in answer.out or "\x9b" in answer.out] == []
     assert "unreadable: the time 'infinity'" in shown["list", "jobs", "--limit", "1000"].out
 
 
-def test_what_is_unreadable_is_said_in_its_place(cogo: Terminal, queue: Queue, owner: Owner) -> None:
-    """A time beyond the year 9999 and a number of 5,000 digits, beside what is sound."""
+def test_an_unreadable_value_is_shown_in_its_place(cogo: Terminal, queue: Queue, owner: Owner) -> None:
+    """A time after the year 9999 and a number of 5,000 digits are shown beside valid values."""
     job = add(queue, payload={"url": "https://example.com/"})
     owner.execute("alter table public.jobs drop constraint if exists jobs_dates_known")
     owner.execute(

@@ -1,4 +1,4 @@
-"""`cogo vault`: what the old script took, what is printed and what never is."""
+"""`cogo vault`: legacy arguments, and which commands print secrets."""
 
 import io
 import re
@@ -10,7 +10,7 @@ import pytest
 
 from cogo_dagster.vault.key_ring import new_key
 from cogo_dagster_tests.cli.terminal import Terminal, terminal
-from cogo_dagster_tests.cli.test_bad_input import refused
+from cogo_dagster_tests.cli.test_bad_input import assert_rejected
 from cogo_dagster_tests.conftest import Owner
 
 CANARY = "canary-7f3a91d2"
@@ -19,52 +19,52 @@ TOKEN = ("quality", "notify", "admin_token")
 
 @pytest.fixture
 def keyed(tmp_path: Path, dsn: str) -> Terminal:
-    """Commands on a database of one's own, with a vault key."""
+    """Return a terminal on a database with a vault key."""
     return terminal(tmp_path, dsn, {"COGO_VAULT_KEYS": new_key()})
 
 
-def test_the_old_scripts_words_are_taken(keyed: Terminal) -> None:
-    """`… dev false`: the scope, and a wish that is not granted, which is said."""
+def test_legacy_arguments_are_accepted(keyed: Terminal) -> None:
+    """`dev false` selects the environment; the secret is encrypted nevertheless, which is printed."""
     answer = keyed.run("vault", "set", *TOKEN, CANARY, "dev", "false")
     assert answer.code == 0
-    assert answer.out == "Kept quality:notify:admin_token in dev, version 1, encrypted.\n"
+    assert answer.out == "Stored quality:notify:admin_token in dev, version 1.\n"
     assert "always encrypted" in answer.err
     assert keyed.run("vault", "get", *TOKEN, "--reveal").out == f"{CANARY}\n"
 
 
-def test_a_secret_is_printed_only_when_it_is_asked_for(keyed: Terminal) -> None:
-    """Neither by set nor by get nor by list, with --json or without."""
-    said = keyed.run("vault", "set", *TOKEN, CANARY, "--env", "dev", "--json")
-    for words in (("get", *TOKEN), ("get", ":".join(TOKEN)), ("list",)):
+def test_a_secret_is_printed_only_with_reveal(keyed: Terminal) -> None:
+    """set, get and list do not print the secret, with or without --json."""
+    stored = keyed.run("vault", "set", *TOKEN, CANARY, "--env", "dev", "--json")
+    for arguments in (("get", *TOKEN), ("get", ":".join(TOKEN)), ("list",)):
         for more in ((), ("--json",)):
-            answer = keyed.run("vault", *words, *more)
+            answer = keyed.run("vault", *arguments, *more)
             assert answer.code == 0, answer
-            assert CANARY not in answer.out + answer.err + said.out + said.err
+            assert CANARY not in answer.out + answer.err + stored.out + stored.err
     assert keyed.ok("vault", "get", *TOKEN, "--reveal")["value"] == CANARY
     assert "value" not in keyed.ok("vault", "get", *TOKEN)
 
 
 def test_a_secret_is_read_from_standard_input(keyed: Terminal) -> None:
-    """So that it is in no list of processes; the line's end is not part of it."""
-    for at, words in enumerate([(), ("-",)]):
+    """The secret does not appear in the process list, and the final newline is not part of it."""
+    for at, arguments in enumerate([(), ("-",)]):
         with mock.patch.object(sys, "stdin", io.StringIO(f"{CANARY}{at}\n")):
-            keyed.ok("vault", "set", *TOKEN, *words)
+            keyed.ok("vault", "set", *TOKEN, *arguments)
         assert keyed.ok("vault", "get", *TOKEN, "--reveal")["value"] == f"{CANARY}{at}"
 
 
-def test_bytes_on_standard_input_are_refused_without_being_shown(keyed: Terminal) -> None:
-    """A traceback would quote them."""
+def test_binary_input_is_rejected_without_being_shown(keyed: Terminal) -> None:
+    """The message does not contain the input, as a traceback would."""
     with mock.patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(f"{CANARY}\xff".encode("latin-1")), "utf-8")):
         answer = keyed.run("vault", "set", *TOKEN)
-    refused(answer, 2, "base64")
+    assert_rejected(answer, 2, "base64")
     assert CANARY not in answer.err
 
 
-def test_environments_are_apart(keyed: Terminal) -> None:
-    """--env, the old word and COGO_ENV say the same; a variable speaks for COGO_ENV only."""
+def test_environments_are_separate(keyed: Terminal) -> None:
+    """--env, the legacy argument and COGO_ENV select an environment; a variable applies to COGO_ENV only."""
     keyed.ok("vault", "set", *TOKEN, "of prod", "prod")
     keyed.ok("vault", "set", *TOKEN, "of stage", COGO_ENV="stage")
-    refused(keyed.run("vault", "get", *TOKEN), 1, "cogo vault set")
+    assert_rejected(keyed.run("vault", "get", *TOKEN), 1, "cogo vault set")
     assert keyed.ok("vault", "get", *TOKEN, "--env", "stage", "--reveal")["value"] == "of stage"
     found = keyed.ok("vault", "get", *TOKEN, "--env", "prod", "--reveal", QUALITY_NOTIFY_ADMIN_TOKEN="of dev")
     assert (found["value"], found["source"]) == ("of prod", "database")
@@ -74,77 +74,77 @@ def test_environments_are_apart(keyed: Terminal) -> None:
     assert [row["environment"] for row in keyed.ok("vault", "list", "--all")] == ["prod", "stage"]
 
 
-def test_any_other_variable_stands_for_its_reference(keyed: Terminal) -> None:
-    """By the rule of names."""
+def test_a_variable_overrides_its_reference(keyed: Terminal) -> None:
+    """The name of the variable is derived from the reference."""
     assert keyed.ok("vault", "get", "open-ai:chat:key", "--reveal", OPEN_AI_CHAT_KEY="abc")["value"] == "abc"
 
 
-def test_without_a_key_secrets_of_ones_own_database_are_refused(cogo: Terminal) -> None:
-    """By the name of the variable, before anything is read from the terminal."""
-    refused(cogo.run("vault", "set", *TOKEN, CANARY), 2, "COGO_VAULT_KEYS")
-    refused(cogo.run("vault", "rotate"), 2, "COGO_VAULT_KEYS")
-    refused(cogo.run("vault", "set", *TOKEN, CANARY, COGO_VAULT_KEYS="secret"), 2, "no Fernet key")
+def test_without_a_key_secrets_are_rejected(cogo: Terminal) -> None:
+    """The message names COGO_VAULT_KEYS before a secret is read from the terminal."""
+    assert_rejected(cogo.run("vault", "set", *TOKEN, CANARY), 2, "COGO_VAULT_KEYS")
+    assert_rejected(cogo.run("vault", "rotate"), 2, "COGO_VAULT_KEYS")
+    assert_rejected(cogo.run("vault", "set", *TOKEN, CANARY, COGO_VAULT_KEYS="secret"), 2, "not a Fernet key")
 
 
-def test_a_secret_whose_key_is_not_here_is_refused_by_the_keys_name(keyed: Terminal, cogo: Terminal) -> None:
-    """Other keys, and none."""
+def test_a_secret_with_a_missing_key_cannot_be_read(keyed: Terminal, cogo: Terminal) -> None:
+    """The message names the missing key, or the variable if there are no keys."""
     keyed.ok("vault", "set", *TOKEN, CANARY)
-    refused(keyed.run("vault", "get", *TOKEN, COGO_VAULT_KEYS=new_key()), 1, "add that key to COGO_VAULT_KEYS")
-    refused(cogo.run("vault", "get", *TOKEN), 2, "COGO_VAULT_KEYS")
+    assert_rejected(keyed.run("vault", "get", *TOKEN, COGO_VAULT_KEYS=new_key()), 1, "add that key to COGO_VAULT_KEYS")
+    assert_rejected(cogo.run("vault", "get", *TOKEN), 2, "COGO_VAULT_KEYS")
 
 
 def test_rotate_encrypts_everything_with_the_newest_key(keyed: Terminal, owner: Owner) -> None:
-    """Of all environments; then the old key is not needed any more."""
+    """Secrets of all environments are encrypted with the new key, and the old key is no longer needed."""
     old, new = keyed.environment["COGO_VAULT_KEYS"], new_key()
     keyed.ok("vault", "set", *TOKEN, CANARY)
     keyed.ok("vault", "set", *TOKEN, CANARY, "prod")
     assert keyed.ok("vault", "rotate", COGO_VAULT_KEYS=f"{new},{old}")["changed"] == 2
     assert keyed.ok("vault", "rotate", COGO_VAULT_KEYS=f"{new},{old}")["changed"] == 0
     assert keyed.ok("vault", "get", *TOKEN, "--reveal", COGO_VAULT_KEYS=new)["value"] == CANARY
-    refused(keyed.run("vault", "rotate", "--new-key"), 2, "cogo vault new-key")
+    assert_rejected(keyed.run("vault", "rotate", "--new-key"), 2, "cogo vault new-key")
     lost = keyed.run("vault", "rotate", COGO_VAULT_KEYS=new_key())
     assert (lost.code, "dev quality:notify:admin_token" in lost.out) == (1, True)
 
 
-def test_remove_forgets_a_secret(keyed: Terminal) -> None:
-    """Once."""
+def test_remove_deletes_a_secret(keyed: Terminal) -> None:
+    """A second removal changes nothing."""
     keyed.ok("vault", "set", *TOKEN, CANARY)
     assert keyed.ok("vault", "remove", *TOKEN)["changed"] is True
     assert keyed.ok("vault", "remove", ":".join(TOKEN))["changed"] is False
-    refused(keyed.run("vault", "get", *TOKEN), 1, "cogo vault set")
+    assert_rejected(keyed.run("vault", "get", *TOKEN), 1, "cogo vault set")
 
 
 @pytest.mark.parametrize(
-    ("words", "sentence"),
+    ("arguments", "message"),
     [
         (("set", "Quality", "notify", "x", "value"), "provider:usage:name"),
         (("set", *TOKEN, "value", "dev", "prod"), "quote a value"),
-        (("set", *TOKEN, "value", "prod", "false", "--env", "dev"), "leave one out"),
+        (("set", *TOKEN, "value", "prod", "false", "--env", "dev"), "remove one of them"),
         (("set", *TOKEN, "value", "--env", "Prod!"), "COGO_ENV"),
         (("get", "quality", "notify"), "provider:usage:name"),
     ],
 )
-def test_wrong_words_are_refused(nowhere: Terminal, words: tuple[str, ...], sentence: str) -> None:
-    """Before the database is asked."""
-    answer = nowhere.run("vault", *words, COGO_VAULT_KEYS=new_key())
-    refused(answer, 2, sentence)
+def test_invalid_arguments_are_rejected(nowhere: Terminal, arguments: tuple[str, ...], message: str) -> None:
+    """Invalid arguments are rejected without a connection."""
+    answer = nowhere.run("vault", *arguments, COGO_VAULT_KEYS=new_key())
+    assert_rejected(answer, 2, message)
 
 
-def test_new_token_is_64_hexadecimal_digits_and_another_each_time(nowhere: Terminal) -> None:
-    """As `openssl rand -hex 32` makes them."""
-    made = [nowhere.run("vault", "new-token").out.strip() for _ in range(2)]
-    assert all(re.fullmatch("[0-9a-f]{64}", token) for token in made)
-    assert made[0] != made[1]
+def test_new_token_is_random(nowhere: Terminal) -> None:
+    """A token has 64 hexadecimal digits, as from `openssl rand -hex 32`, and differs each time."""
+    tokens = [nowhere.run("vault", "new-token").out.strip() for _ in range(2)]
+    assert all(re.fullmatch("[0-9a-f]{64}", token) for token in tokens)
+    assert tokens[0] != tokens[1]
 
 
-def test_new_key_is_taken_as_a_key(keyed: Terminal) -> None:
-    """The one is the other's input."""
+def test_new_key_is_a_valid_vault_key(keyed: Terminal) -> None:
+    """The output can be used as COGO_VAULT_KEYS."""
     key = keyed.ok("vault", "new-key")["key"]
     assert keyed.ok("vault", "set", *TOKEN, CANARY, COGO_VAULT_KEYS=key)["created"] is True
 
 
-def test_on_the_embedded_database_the_key_is_made_and_kept(tmp_path: Path) -> None:
-    """Beside the database, for its owner only; rotation makes the next."""
+def test_the_embedded_database_creates_its_key(tmp_path: Path) -> None:
+    """The key is stored beside the database, readable by its owner only, and rotation adds another."""
     embedded = terminal(tmp_path, None, {})
     embedded.ok("db", "start")
     try:

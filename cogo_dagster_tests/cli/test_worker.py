@@ -1,4 +1,4 @@
-"""`cogo worker` as a process of its own, signalled, stopped and killed in mid-job."""
+"""`cogo worker` as a separate process, signalled, stopped and killed while it executes a job."""
 
 import json
 import signal
@@ -21,44 +21,44 @@ Enqueue = Callable[[], UUID]
 
 @pytest.fixture(params=["postgres", "supabase"])
 def way(request: pytest.FixtureRequest) -> str:
-    """Work over both transports, chosen by nothing but the environment."""
+    """Run each test over both transports, configured by the environment only."""
     chosen: str = request.param
     return chosen
 
 
 @pytest.fixture
 def cogo(cogo: Terminal, site: SlowSite) -> Terminal:
-    """A terminal whose workers may visit the slow page, over plain HTTP unless a test wants a browser."""
+    """Return a terminal whose workers may open the slow page, over HTTP unless a test enables the browser."""
     cogo.environment |= {"NO_SANDBOX": "true", "BROWSER_ALLOWED_HOSTS": site.authority, "BROWSER_REAL_MODE": "false"}
     return cogo
 
 
 @pytest.fixture
 def enqueue(cogo: Terminal, site: SlowSite) -> Enqueue:
-    """Add a job that ends when the page is answered."""
+    """Return a function that enqueues a job for the slow page."""
     return lambda: UUID(cogo.ok("enqueue", "browser", "--url", site.url)["job_id"])
 
 
 def look(cogo: Terminal, job_id: UUID) -> Any:
-    """Return the job as `cogo job show` prints it."""
+    """Return the job as printed by `cogo job show`."""
     return cogo.ok("job", "show", str(job_id))
 
 
-def is_back(cogo: Terminal, owner: Owner, job_id: UUID) -> None:
-    """Hold a job against what a stopping worker leaves: queued, attempt given back, lease cleared, heartbeat ended."""
+def assert_requeued(cogo: Terminal, owner: Owner, job_id: UUID) -> None:
+    """Assert that the job is queued with its attempt returned and no lease, and that the worker has stopped."""
     row = owner.execute("select status, attempts, lease_token, lease_expires_at from jobs where id = %s", (job_id,))
     assert row.fetchone() == ("queued", 0, None, None)
     assert [worker["stopped_at"] is not None for worker in cogo.ok("list", "workers")] == [True]
 
 
 def is_running(owner: Owner, job_id: UUID) -> bool:
-    """Whether somebody holds the job."""
+    """Whether the job is running."""
     row = owner.execute("select status from jobs where id = %s", (job_id,)).fetchone()
     return row == ("running",)
 
 
-def test_max_jobs_ends_the_worker_after_so_many(cogo: Terminal, site: SlowSite, enqueue: Enqueue) -> None:
-    """MAX_JOBS=2 with three jobs waiting: two are settled, the third is never claimed, exit 0."""
+def test_max_jobs_limits_the_number_of_jobs(cogo: Terminal, site: SlowSite, enqueue: Enqueue) -> None:
+    """With MAX_JOBS=2 and three jobs, two are settled and the third is never claimed."""
     site.answer.set()
     job_ids = [enqueue() for _ in range(3)]
     with cogo.start("worker", "--json", MAX_JOBS="2") as worker:
@@ -70,15 +70,15 @@ def test_max_jobs_ends_the_worker_after_so_many(cogo: Terminal, site: SlowSite, 
     assert {json.loads(line)["kind"] for line in answer.err.splitlines()} >= {"started", "claimed", "settled"}
 
 
-def test_a_drained_worker_ends(cogo: Terminal) -> None:
-    """With nothing due, --drain ends at once and says so."""
+def test_drain_exits_when_no_job_is_due(cogo: Terminal) -> None:
+    """With nothing due, --drain exits immediately."""
     with cogo.start("worker", "--drain") as worker:
         answer = worker.wait()
     assert (answer.code, "(drained): no jobs" in answer.out) == (0, True)
 
 
-def test_a_worker_serves_its_name_and_address(cogo: Terminal, site: SlowSite) -> None:
-    """WORKER_ID names it; with EXECUTOR_ID it takes jobs addressed to it and leaves those of others."""
+def test_worker_id_and_executor_id(cogo: Terminal, site: SlowSite) -> None:
+    """WORKER_ID names the worker; with EXECUTOR_ID it claims jobs addressed to it and no others."""
     site.answer.set()
     for address in ("mac-1", "mac-2"):
         cogo.ok("enqueue", "browser", "--url", site.url, "--executor-id", address)
@@ -92,75 +92,75 @@ def test_a_worker_serves_its_name_and_address(cogo: Terminal, site: SlowSite) ->
     assert cogo.ok("list", "heartbeats", WORKER_ID="other") == []
 
 
-def test_sigterm_in_mid_job_gives_the_job_back(cogo: Terminal, site: SlowSite, enqueue: Enqueue, owner: Owner) -> None:
-    """In a real browser: after the grace the job is queued again, its attempt not consumed, its lease cleared."""
+def test_sigterm_requeues_a_running_job(cogo: Terminal, site: SlowSite, enqueue: Enqueue, owner: Owner) -> None:
+    """After the grace period the job is queued again without consuming its attempt."""
     job_id = enqueue()
     with cogo.start("worker", BROWSER_REAL_MODE="true", COGO_GRACE_SECONDS="0.5") as worker:
-        worker.until(lambda: site.asked)
+        worker.until(lambda: site.requests)
         worker.send(signal.SIGTERM)
         answer = worker.wait()
     assert answer.code == 0, answer
-    is_back(cogo, owner, job_id)
+    assert_requeued(cogo, owner, job_id)
 
 
 def test_ctrl_c_lets_the_running_job_finish(cogo: Terminal, site: SlowSite, enqueue: Enqueue) -> None:
-    """A terminal sends SIGINT to the browser too; the job succeeds all the same, within the grace."""
+    """A terminal sends SIGINT to the browser too; the job succeeds nevertheless."""
     job_id = enqueue()
     with cogo.start("worker", BROWSER_REAL_MODE="true") as worker:
-        worker.until(lambda: site.asked)
+        worker.until(lambda: site.requests)
         worker.send_to_group(signal.SIGINT)
-        worker.until_said("Claiming ended")
+        worker.until_logged("Claiming ended")
         site.answer.set()
         answer = worker.wait()
     assert answer.code == 0, answer
     assert look(cogo, job_id)["status"] == "succeeded"
 
 
-def test_the_second_signal_means_now(cogo: Terminal, site: SlowSite, enqueue: Enqueue, owner: Owner) -> None:
-    """However long the grace is."""
+def test_a_second_signal_stops_immediately(cogo: Terminal, site: SlowSite, enqueue: Enqueue, owner: Owner) -> None:
+    """A second SIGTERM requeues the job before the end of the grace period."""
     job_id = enqueue()
     with cogo.start("worker", COGO_GRACE_SECONDS="3600") as worker:
-        worker.until(lambda: site.asked)
+        worker.until(lambda: site.requests)
         worker.send(signal.SIGTERM)
-        worker.until_said("Claiming ended")
+        worker.until_logged("Claiming ended")
         worker.send(signal.SIGTERM)
         answer = worker.wait()
     assert answer.code == 0, answer
-    is_back(cogo, owner, job_id)
+    assert_requeued(cogo, owner, job_id)
 
 
 IGNORED = ["", "HUP", "INT", "HUP INT QUIT"]
-"""What the shell ignores because its own parent does: nothing, under nohup, in a background script, or both."""
+"""Signals that the shell inherits as ignored: none, under nohup, in a background script, or both."""
 
 
 def shell(ignored: str, line: str) -> list[str]:
-    """The command that runs a line in a shell."""
+    """Return the command that runs a line in a shell that ignores signals."""
     return ["sh", "-c", f"trap '' {ignored}\nexec sh -c \"$0\"" if ignored else 'exec sh -c "$0"', line]
 
 
-@pytest.mark.parametrize("way", ["postgres"])  # signals and the sandbox have nothing to do with the transport
+@pytest.mark.parametrize("way", ["postgres"])  # signals and the sandbox do not depend on the transport
 @pytest.mark.parametrize(
     ("line", "ignored"),
     [("'{cogo}' worker --json", ""), *(("'{cogo}' worker --json 2>&2 && exit 7", ignored) for ignored in IGNORED)],
 )
-def test_sigterm_reaches_a_worker_behind_a_shell(
+def test_a_worker_stops_with_its_shell(
     cogo: Terminal, enqueue: Enqueue, site: SlowSite, line: str, ignored: str
 ) -> None:
-    """The shell dies of it and passes nothing on; the worker stops all the same and gives its job back."""
+    """SIGTERM ends the shell only; the worker detects this, stops, and requeues its job."""
     job_id = enqueue()
     command = shell(ignored, line.format(cogo=PROGRAM))
     with cogo.start(command=command, COGO_GRACE_SECONDS="0") as process:
-        process.until(lambda: site.asked)
+        process.until(lambda: site.requests)
         process.send(signal.SIGTERM)
-        answer = process.wait()  # for the worker, which holds the shell's standard output
+        answer = process.wait()  # for the worker, which has inherited standard output
     assert (answer.json["ended_because"], answer.json["counters"]["requeued"]) == ("stopped", 1)
     assert look(cogo, job_id)["attempts"] == 0
 
 
-@pytest.mark.parametrize("way", ["postgres"])  # signals and the sandbox have nothing to do with the transport
+@pytest.mark.parametrize("way", ["postgres"])  # signals and the sandbox do not depend on the transport
 @pytest.mark.parametrize("ignored", IGNORED)
 def test_a_background_worker_outlives_its_shell(cogo: Terminal, enqueue: Enqueue, site: SlowSite, ignored: str) -> None:
-    """`sh -c 'cogo worker &'` ends at once, and the job is done."""
+    """A worker started by `sh -c 'cogo worker &'` finishes its job after the shell has exited."""
     site.answer.set()
     job_id = enqueue()
     with cogo.start(command=shell(ignored, f"'{PROGRAM}' worker --json &"), MAX_JOBS="1") as process:
@@ -168,10 +168,10 @@ def test_a_background_worker_outlives_its_shell(cogo: Terminal, enqueue: Enqueue
     assert look(cogo, job_id)["status"] == "succeeded"
 
 
-def test_a_signal_during_start_up_ends_it(cogo: Terminal) -> None:
-    """While the database has not even answered the first connection."""
+def test_a_signal_during_startup_stops_the_worker(cogo: Terminal) -> None:
+    """SIGTERM is handled while the first connection waits for the database."""
     with socket.create_server(("127.0.0.1", 0)) as mute:
-        dsn = f"postgresql://nobody@127.0.0.1:{mute.getsockname()[1]}/x"
+        dsn = f"postgresql://user@127.0.0.1:{mute.getsockname()[1]}/x"
         with cogo.start("worker", "--json", COGO_DATABASE_URL=dsn) as worker:
             connection, _ = mute.accept()
             with connection:
@@ -180,13 +180,13 @@ def test_a_signal_during_start_up_ends_it(cogo: Terminal) -> None:
     assert (answer.code, answer.json["ended_because"], answer.err) == (0, "stopped", "")
 
 
-def test_what_a_killed_worker_held_is_done_by_another(
+def test_jobs_of_a_killed_worker_are_recovered(
     cogo: Terminal, site: SlowSite, enqueue: Enqueue, owner: Owner, age: Age
 ) -> None:
-    """After kill -9 the lease runs out, the next worker recovers it and finishes the job with a second attempt."""
+    """After SIGKILL the lease expires, and another worker finishes the job in a second attempt."""
     job_id = enqueue()
     with cogo.start("worker", COGO_LEASE_SECONDS="5") as killed:
-        killed.until(lambda: site.asked)
+        killed.until(lambda: site.requests)
         killed.send(signal.SIGKILL)
         killed.wait()
     assert is_running(owner, job_id)
@@ -200,13 +200,13 @@ def test_what_a_killed_worker_held_is_done_by_another(
     assert [artifact["address"] for artifact in job["artifacts"]] == cogo.objects()
 
 
-def test_a_worker_that_slept_through_its_lease_is_refused(
+def test_a_worker_that_was_suspended_past_its_lease_is_fenced(
     cogo: Terminal, site: SlowSite, enqueue: Enqueue, age: Age
 ) -> None:
-    """SIGSTOP past the lease: another does the job; back again, the first is refused, counts it, leaves nothing."""
+    """After SIGSTOP another worker executes the job; the first one counts a lease loss and writes nothing."""
     job_id = enqueue()
     with cogo.start("worker", "--json", COGO_LEASE_SECONDS="5") as sleeper:
-        sleeper.until(lambda: site.asked)
+        sleeper.until(lambda: site.requests)
         sleeper.send(signal.SIGSTOP)
         age(job_id, 6)
         assert cogo.ok("recover", "leases")["requeued"] == 1
@@ -215,7 +215,7 @@ def test_a_worker_that_slept_through_its_lease_is_refused(
             assert second.wait().code == 0
         done = look(cogo, job_id)
         sleeper.send(signal.SIGCONT)
-        sleeper.until_said('"lease_lost"')
+        sleeper.until_logged('"lease_lost"')
         sleeper.send(signal.SIGTERM)
         answer = sleeper.wait()
     assert (answer.code, answer.json["counters"]["lease_lost"], answer.json["counters"]["succeeded"]) == (0, 1, 0)
@@ -224,10 +224,10 @@ def test_a_worker_that_slept_through_its_lease_is_refused(
     assert [artifact["address"] for artifact in done["artifacts"]] == cogo.objects()
 
 
-@pytest.mark.parametrize("way", ["postgres"])  # signals and the sandbox have nothing to do with the transport
-@pytest.mark.root("only root is refused the sandbox")
-def test_root_is_told_about_the_sandbox(cogo: Terminal, enqueue: Enqueue) -> None:
-    """The worker refuses to start, and no job pays for it."""
+@pytest.mark.parametrize("way", ["postgres"])  # signals and the sandbox do not depend on the transport
+@pytest.mark.root("only root cannot use the sandbox")
+def test_root_without_no_sandbox_is_rejected(cogo: Terminal, enqueue: Enqueue) -> None:
+    """The worker exits with a message that names NO_SANDBOX, without spending an attempt."""
     job_id = enqueue()
     with cogo.start("worker", BROWSER_REAL_MODE="true", NO_SANDBOX="") as worker:
         answer = worker.wait()
@@ -235,8 +235,8 @@ def test_root_is_told_about_the_sandbox(cogo: Terminal, enqueue: Enqueue) -> Non
     assert look(cogo, job_id)["attempts"] == 0
 
 
-def test_a_closed_log_does_not_end_the_worker(cogo: Terminal, site: SlowSite, enqueue: Enqueue) -> None:
-    """Whoever read standard error is gone; the job is done all the same."""
+def test_a_closed_log_does_not_stop_the_worker(cogo: Terminal, site: SlowSite, enqueue: Enqueue) -> None:
+    """The job succeeds although nothing reads standard error."""
     site.answer.set()
     job_id = enqueue()
     script = (
@@ -247,16 +247,14 @@ def test_a_closed_log_does_not_end_the_worker(cogo: Terminal, site: SlowSite, en
     assert look(cogo, job_id)["status"] == "succeeded"
 
 
-def test_a_stop_ends_in_time_although_the_database_never_answers(
-    dsn: str, cogo: Terminal, enqueue: Enqueue, site: SlowSite
-) -> None:
-    """The connections stay open and silent: after the grace period and ten seconds at most the process is gone."""
+def test_a_stop_is_bounded_without_a_database(dsn: str, cogo: Terminal, enqueue: Enqueue, site: SlowSite) -> None:
+    """With an unresponsive database the process exits within the grace period plus ten seconds."""
     enqueue()
     with proxied(dsn) as proxy:
         with cogo.start("worker", COGO_DATABASE_URL=proxy.dsn, COGO_GRACE_SECONDS="1") as worker:
-            worker.until(lambda: site.asked)
+            worker.until(lambda: site.requests)
             proxy.silence(new_too=True)
-            began_at = time.monotonic()
+            started_at = time.monotonic()
             worker.send(signal.SIGTERM)
             worker.wait()
-        assert time.monotonic() - began_at < 1 + 10 + 2
+        assert time.monotonic() - started_at < 1 + 10 + 2

@@ -1,4 +1,4 @@
-"""What a real worker leaves of its children and folders when it is killed."""
+"""Child processes and folders of a killed worker."""
 
 import json
 import os
@@ -20,23 +20,23 @@ pytestmark = pytest.mark.linux("elsewhere the guard ends the process group alone
 
 @pytest.fixture
 def way() -> str:
-    """Over one transport: the other changes nothing here."""
+    """Return one transport; the tests do not depend on it."""
     return "postgres"
 
 
 @pytest.fixture
 def note(cogo: Terminal, tmp_path: Path) -> Path:
-    """A queued gate job whose build daemonises a process; the file gets that one's pid."""
+    """Enqueue a gate job whose build daemonises a process; return the file that receives their process IDs."""
     repository, note = tmp_path / "repository", tmp_path / "pids"
     repository.mkdir()
-    who = ["-c", "user.name=x", "-c", "user.email=x@example.com", "-c", "commit.gpgsign=false"]
-    for words in (["init", "-q", "-b", "main"], ["commit", "-q", "--allow-empty", "-m", "first"]):
-        subprocess.run(["git", *who, *words], cwd=repository, check=True)
+    identity = ["-c", "user.name=x", "-c", "user.email=x@example.com", "-c", "commit.gpgsign=false"]
+    for arguments in (["init", "-q", "-b", "main"], ["commit", "-q", "--allow-empty", "-m", "first"]):
+        subprocess.run(["git", *identity, *arguments], cwd=repository, check=True)
     build = [sys.executable, "-c", DETACHED, str(note), "time.sleep(300)"]
     (tmp_path / "temporary").mkdir()
     cogo.environment |= {
         "COGO_GATE_COMMANDS": json.dumps({"it": {"checkout": str(repository), "build": build}}),
-        "COGO_GATE_UNISOLATED": "true",  # it writes the note, and its pids are those that are seen here
+        "COGO_GATE_UNISOLATED": "true",  # it writes the file, and its process IDs are in this namespace
         "BROWSER_REAL_MODE": "false",
         "TMPDIR": str(tmp_path / "temporary"),
     }
@@ -44,33 +44,33 @@ def note(cogo: Terminal, tmp_path: Path) -> Path:
     return note
 
 
-def test_a_killed_worker_leaves_no_build_and_its_folder_is_removed(
+def test_a_killed_worker_leaves_no_processes_and_no_folder(
     cogo: Terminal, note: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Kill -9: guard, build and daemon end within seconds, and a later sweep finds the dead worker's workspace."""
+    """After SIGKILL its children exit within 5 s, and a later sweep deletes its workspace."""
     with cogo.start("worker") as worker:
         worker.until(lambda: pids_in(note))
-        everything = descendants(worker.popen.pid)
-        assert set(pids_in(note)) < everything
+        processes = descendants(worker.popen.pid)
+        assert set(pids_in(note)) < processes
         monkeypatch.setattr(tempfile, "tempdir", cogo.environment["TMPDIR"])
         assert sweep_workspaces() == 0
         worker.send(signal.SIGKILL)
         worker.wait()
-    eventually(lambda: not any(map(lives, everything)), 5)
-    assert [command_line(pid) for pid in everything if lives(pid)] == []
+    eventually(lambda: not any(map(lives, processes)), 5)
+    assert [command_line(pid) for pid in processes if lives(pid)] == []
     sweep_workspaces()
     assert list(Path(cogo.environment["TMPDIR"]).glob("cogo-job-*")) == []
 
 
-def test_a_signal_to_the_workers_group_reaches_no_build(cogo: Terminal, note: Path) -> None:
-    """It runs on for the grace, and ends with the worker."""
+def test_a_signal_to_the_process_group_does_not_reach_builds(cogo: Terminal, note: Path) -> None:
+    """The build continues for the grace period, and ends with the worker."""
     with cogo.start("worker", COGO_GRACE_SECONDS="1") as worker:
         worker.until(lambda: pids_in(note))
-        everything = descendants(worker.popen.pid)
-        groups = {os.getpgid(pid) for pid in everything if lives(pid)}
+        processes = descendants(worker.popen.pid)
+        groups = {os.getpgid(pid) for pid in processes if lives(pid)}
         worker.send_to_group(signal.SIGTERM)
         answer = worker.wait()
     assert worker.popen.pid not in groups
     assert (answer.code, "1 requeued" in answer.out) == (0, True), answer
-    assert not any(map(lives, everything))
+    assert not any(map(lives, processes))
     assert list(Path(cogo.environment["TMPDIR"]).glob("cogo-job-*")) == []

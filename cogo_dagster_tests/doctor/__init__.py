@@ -1,1 +1,1 @@
-"""The doctor's checks."""
+"""Tests of `cogo doctor`."""

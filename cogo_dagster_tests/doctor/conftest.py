@@ -1,4 +1,4 @@
-"""A terminal on a database of the test's own."""
+"""Fixtures: a terminal on the database of the test."""
 
 from pathlib import Path
 
@@ -9,11 +9,11 @@ from cogo_dagster_tests.cli.terminal import Terminal, terminal
 
 @pytest.fixture
 def cogo(tmp_path: Path, dsn: str) -> Terminal:
-    """Commands on a migrated, empty database."""
+    """Return a terminal on a migrated, empty database."""
     return terminal(tmp_path, dsn, {})
 
 
 @pytest.fixture
 def nowhere(tmp_path: Path) -> Terminal:
-    """Commands whose database cannot be reached."""
-    return terminal(tmp_path, "postgresql://nobody@127.0.0.1:1/nothing", {})
+    """Return a terminal whose database is unreachable."""
+    return terminal(tmp_path, "postgresql://user@127.0.0.1:1/nothing", {})

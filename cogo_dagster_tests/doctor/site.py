@@ -1,4 +1,4 @@
-"""A real HTTP server that answers as each test says."""
+"""An HTTP server whose responses are defined by the test."""
 
 import contextlib
 import threading
@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass
 class Request:
-    """What came in."""
+    """A received request."""
 
     method: str
     path: str
@@ -23,7 +23,7 @@ Answer = tuple[int, dict[str, str], bytes]
 
 @dataclass
 class Site:
-    """The server: its address, and what came in so far."""
+    """The address of the server and the requests that it has received."""
 
     url: str
     host: str
@@ -31,36 +31,36 @@ class Site:
 
 
 @contextlib.contextmanager
-def site(answer: Callable[[Request], Answer]) -> Iterator[Site]:
-    """Serve on a free port of this machine until the end."""
+def site(respond: Callable[[Request], Answer]) -> Iterator[Site]:
+    """Serve on a free loopback port."""
 
     class Handler(BaseHTTPRequestHandler):
         def _serve(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
             headers = {name.lower(): value for name, value in self.headers.items()}
             request = Request(self.command, self.path, headers, body)
-            made.requests.append(request)
-            status, sent, content = answer(request)
+            served.requests.append(request)
+            status, sent, content = respond(request)
             self.send_response(status)
             for name, value in (sent | {"content-length": str(len(content))}).items():
                 self.send_header(name, value)
             self.end_headers()
-            with contextlib.suppress(OSError):  # whoever asked has given up
+            with contextlib.suppress(OSError):  # the client has disconnected
                 self.wfile.write(content)
 
-        do_GET = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815 - the names that the base class calls
+        do_GET = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815 - names that the base class calls
 
         def log_message(self, format: str, *arguments: Any) -> None:
-            """Keep quiet."""
+            """Do not log requests."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     host = f"127.0.0.1:{server.server_port}"
-    made = Site(f"http://{host}", host)
+    served = Site(f"http://{host}", host)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
-        yield made
+        yield served
     finally:
         server.shutdown()
         thread.join()

@@ -1,4 +1,4 @@
-"""What the doctor says of the deliveries of alerts, from a real outbox."""
+"""Checks of the delivery of alerts."""
 
 from cogo_dagster.doctor.checks.deliveries import check_deliveries
 from cogo_dagster.doctor.findings import Finding
@@ -13,28 +13,28 @@ BROKEN: dict[str, Json] = {"class": "no_service", "message": "Slack knows no suc
 
 
 def findings(transport: Transport) -> dict[str, Finding]:
-    """Let the doctor look."""
+    """Return the findings by check."""
     found = check_deliveries(AlertTargets.model_validate(transport.call("alert_target_health", {})))
     return {finding.check: finding for finding in found}
 
 
-def test_without_targets_there_is_nothing_to_say(transport: Transport) -> None:
-    """Nobody is to be told."""
+def test_no_targets(transport: Transport) -> None:
+    """Without targets there are no findings."""
     assert findings(transport) == {}
 
 
-def test_a_target_that_is_told_is_well(transport: Transport, queue: Queue) -> None:
-    """With how many messages it got."""
+def test_a_healthy_target(transport: Transport, queue: Queue) -> None:
+    """The finding has the number of deliveries."""
     fail_job(queue)
     promote(transport)
     deliver(transport)
     found = findings(transport)
     assert {check: finding.state for check, finding in found.items()} == {"delivery_slack": "ok"}
-    assert found["delivery_slack"].sentence.startswith("1 messages were delivered to slack")
+    assert found["delivery_slack"].sentence.startswith("Deliveries to slack: 1 delivered")
 
 
-def test_a_target_that_refuses_is_found_with_its_reason(transport: Transport, queue: Queue) -> None:
-    """And how to try it."""
+def test_a_failing_target(transport: Transport, queue: Queue) -> None:
+    """The finding has the reason of the failure, and how to test the target."""
     fail_job(queue)
     promote(transport)
     claim_id, _ = claim(transport)
@@ -44,8 +44,8 @@ def test_a_target_that_refuses_is_found_with_its_reason(transport: Transport, qu
     assert "cogo alerts test slack" in str(found.advice)
 
 
-def test_messages_that_were_given_up_are_a_warning_once_the_target_is_well(transport: Transport, queue: Queue) -> None:
-    """They can be replayed."""
+def test_dead_deliveries_of_a_healthy_target(transport: Transport, queue: Queue) -> None:
+    """Dead deliveries are a warning, with the command that replays them."""
     fail_job(queue)
     promote(transport)
     claim_id, _ = claim(transport)
@@ -57,11 +57,11 @@ def test_messages_that_were_given_up_are_a_warning_once_the_target_is_well(trans
     assert (found.state, "cogo alerts replay" in str(found.advice)) == ("warning", True)
 
 
-def test_failures_that_nobody_looks_for_are_found(transport: Transport, queue: Queue, owner: Owner) -> None:
-    """The pass has not run for hours."""
+def test_failures_are_not_evaluated(transport: Transport, queue: Queue, owner: Owner) -> None:
+    """A warning reports that alerts have not been evaluated for hours."""
     fail_job(queue)
     promote(transport)
     deliver(transport)
     let_pass(owner, 7_300)
     found = findings(transport)["alerts"]
-    assert (found.state, "for 2 h not" in found.sentence) == ("warning", True)
+    assert (found.state, "evaluated for 2 h" in found.sentence) == ("warning", True)

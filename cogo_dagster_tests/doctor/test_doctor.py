@@ -1,4 +1,4 @@
-"""`cogo doctor`: what is wrong, one sentence each, and what to do about it."""
+"""`cogo doctor`: findings and their advice."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from cogo_dagster.doctor.checks.database import check_database, read_facts
 from cogo_dagster.doctor.checks.machine import check_disk
 from cogo_dagster.doctor.checks.services import check_figma, check_webhooks
 from cogo_dagster.doctor.checks.storage import check_storage
-from cogo_dagster.doctor.findings import Finding, examine, failed, ok, unused
+from cogo_dagster.doctor.findings import Finding, failed, ok, run_checks, unused
 from cogo_dagster.executors.isolation.machine import Isolation
 from cogo_dagster.net.addresses import AllowList
 from cogo_dagster.queue.artifacts import FolderStore
@@ -41,18 +41,18 @@ def states(answer: Answer) -> dict[str, str]:
 
 
 def finding(answer: Answer, check: str) -> Any:
-    """Return what one check found."""
+    """Return the finding of one check."""
     [found] = [found for found in answer.json["checks"] if found["check"] == check]
     return found
 
 
-def test_a_healthy_system_is_said_to_be_so(cogo: Terminal, queue: Queue) -> None:
-    """Exit code 0, and every check says something."""
+def test_a_healthy_system(cogo: Terminal, queue: Queue) -> None:
+    """The exit code is 0, and every finding has a message."""
     register(queue, a_worker())
     answer = cogo.run("doctor", "--json", NO_SANDBOX="true", COGO_VAULT_KEYS=new_key())
     assert answer.code == 0, answer
     found = states(answer)
-    fonts = found.pop("fonts")  # as this machine has them
+    fonts = found.pop("fonts")  # depends on this machine
     assert fonts in ("ok", "warning")
     assert set(found.values()) == {"ok", "unused"}
     for check in (
@@ -74,8 +74,8 @@ def test_a_healthy_system_is_said_to_be_so(cogo: Terminal, queue: Queue) -> None
     assert all(one["advice"] for one in answer.json["checks"] if one["state"] in ("failed", "warning"))
 
 
-def test_people_read_a_line_for_each_and_what_to_do(cogo: Terminal, queue: Queue) -> None:
-    """With an arrow before the advice."""
+def test_output_has_a_line_per_check_and_advice(cogo: Terminal, queue: Queue) -> None:
+    """Advice is printed after an arrow."""
     add(queue)
     answer = cogo.run("doctor", **NO_BROWSER)
     assert answer.code == 1
@@ -83,20 +83,20 @@ def test_people_read_a_line_for_each_and_what_to_do(cogo: Terminal, queue: Queue
     assert "→ Start one with `cogo worker`." in answer.out
 
 
-def test_a_database_that_is_away_does_not_hide_the_rest(nowhere: Terminal) -> None:
-    """It has failed, and the machine is looked at all the same."""
+def test_an_unreachable_database_does_not_hide_other_checks(nowhere: Terminal) -> None:
+    """The database check fails, and the machine is checked nevertheless."""
     answer = nowhere.run("doctor", "--json", **NO_BROWSER)
     assert (answer.code, states(answer)["database"], states(answer)["disk"]) == (1, "failed", "ok")
 
 
-def test_a_database_without_our_schema_is_told_apart(tmp_path: Path, empty_dsn: str) -> None:
-    """With the command that brings it."""
+def test_a_database_without_the_schema_is_reported(tmp_path: Path, empty_dsn: str) -> None:
+    """The advice names the command that migrates it."""
     found = finding(terminal(tmp_path, empty_dsn, {}).run("doctor", "--json", **NO_BROWSER), "schema")
     assert (found["state"], "cogo db migrate" in found["advice"]) == ("failed", True)
 
 
-def test_jobs_that_lost_their_worker_are_found(cogo: Terminal, queue: Queue, age: Age) -> None:
-    """Once nobody recovered them for five minutes."""
+def test_jobs_with_expired_leases_are_reported(cogo: Terminal, queue: Queue, age: Age) -> None:
+    """They are reported if they have not been recovered for five minutes."""
     job = running_job(queue)
     age(job, 200)
     assert states(cogo.run("doctor", "--json", **NO_BROWSER))["orphaned_jobs"] == "ok"
@@ -105,8 +105,8 @@ def test_jobs_that_lost_their_worker_are_found(cogo: Terminal, queue: Queue, age
     assert (found["state"], "cogo recover leases" in found["advice"]) == ("failed", True)
 
 
-def test_what_waits_for_people_is_said(cogo: Terminal, queue: Queue) -> None:
-    """Dead letters and pauses."""
+def test_dead_lettered_jobs_and_pauses_are_warnings(cogo: Terminal, queue: Queue) -> None:
+    """Both need an operator."""
     failed_job(queue)
     assert dead_letters(queue)
     queue.pause("type", "browser", actor="me")
@@ -114,8 +114,8 @@ def test_what_waits_for_people_is_said(cogo: Terminal, queue: Queue) -> None:
     assert (found["dlq"], found["paused"]) == ("warning", "warning")
 
 
-def test_secrets_that_cannot_be_read_here_are_found(cogo: Terminal) -> None:
-    """No key is no trouble while there is no secret; then it is."""
+def test_unreadable_secrets_are_reported(cogo: Terminal) -> None:
+    """A missing key is reported only if there are secrets."""
     assert states(cogo.run("doctor", "--json", **NO_BROWSER))["vault"] == "unused"
     key = new_key()
     cogo.ok("vault", "set", "a", "b", "c", CANARY, COGO_VAULT_KEYS=key)
@@ -123,28 +123,28 @@ def test_secrets_that_cannot_be_read_here_are_found(cogo: Terminal) -> None:
         assert states(cogo.run("doctor", "--json", COGO_VAULT_KEYS=keys, **NO_BROWSER))["vault"] == state
 
 
-def test_the_admin_token_is_found_wherever_it_is(cogo: Terminal) -> None:
-    """In the environment or in the vault; two that differ, a short one and none at all are told apart."""
+def test_the_admin_token_is_checked(cogo: Terminal) -> None:
+    """The token is read from environment and vault; different, short and missing ones are distinguished."""
     key, good, other = new_key(), "a" * 64, "b" * 64
 
     def found(token: str = "") -> Any:
         answer = cogo.run("doctor", "--json", QUALITY_NOTIFY_ADMIN_TOKEN=token, COGO_VAULT_KEYS=key, **NO_BROWSER)
         return finding(answer, "admin_token")
 
-    assert (found()["state"], "nobody can log in" in found()["sentence"]) == ("unused", True)
+    assert (found()["state"], "login to the dashboard is not possible" in found()["sentence"]) == ("unused", True)
     assert (found("short")["state"], found(good)["state"]) == ("warning", "ok")
     assert "QUALITY_NOTIFY_ADMIN_TOKEN" in found(good)["sentence"]
     cogo.ok("vault", "set", "quality", "notify", "admin_token", good, COGO_VAULT_KEYS=key)
-    assert (found()["state"], "the vault's quality:notify:admin_token" in found()["sentence"]) == ("ok", True)
+    assert (found()["state"], "quality:notify:admin_token in the vault" in found()["sentence"]) == ("ok", True)
     assert found(good)["state"] == "ok"
     assert (found(other)["state"], "differ" in found(other)["sentence"]) == ("warning", True)
     cogo.ok("vault", "remove", "quality", "notify", "admin_token", COGO_VAULT_KEYS=key)
     cogo.ok("tokens", "create", "anna", "--role", "admin")
-    assert (found()["state"], "1 named" in found()["sentence"]) == ("ok", True)
+    assert (found()["state"], "named tokens: 1" in found()["sentence"]) == ("ok", True)
 
 
-def test_a_browser_that_does_not_start_is_found(cogo: Terminal) -> None:
-    """Not there, or as root in its sandbox."""
+def test_a_browser_that_does_not_start_is_reported(cogo: Terminal) -> None:
+    """It is not installed, or cannot use its sandbox as root."""
     found = finding(cogo.run("doctor", "--json", NO_SANDBOX="true", BROWSER_CHANNEL="/nowhere/chromium"), "browser")
     assert (found["state"], "/nowhere/chromium" in found["sentence"]) == ("failed", True)
     if os.geteuid() == 0:
@@ -153,8 +153,8 @@ def test_a_browser_that_does_not_start_is_found(cogo: Terminal) -> None:
 
 
 @pytest.mark.parametrize(("ahead_seconds", "state"), [(0, "ok"), (30, "warning"), (-30, "warning"), (400, "failed")])
-def test_clocks_that_are_apart_are_found(transport: Transport, ahead_seconds: float, state: str) -> None:
-    """Ours against the database's, whichever is ahead."""
+def test_clock_skew_is_reported(transport: Transport, ahead_seconds: float, state: str) -> None:
+    """Both directions of the skew are reported."""
     facts = read_facts(transport, [], lambda: datetime.now(UTC) + timedelta(seconds=ahead_seconds))
     [clock] = [found for found in check_database(facts, where="here", pooled=False) if found.check == "clock"]
     assert clock.state == state
@@ -162,28 +162,28 @@ def test_clocks_that_are_apart_are_found(transport: Transport, ahead_seconds: fl
 
 
 def test_a_pooler_is_a_warning(transport: Transport) -> None:
-    """With the address to use instead."""
+    """The advice names the address to use instead."""
     facts = read_facts(transport, [])
     [pooler] = [found for found in check_database(facts, where="here", pooled=True) if found.check == "pooler"]
     assert (pooler.state, "port 5432" in str(pooler.advice)) == ("warning", True)
 
 
 @pytest.mark.parametrize(("free_gib", "state"), [(0.5, "failed"), (3, "warning"), (50, "ok")])
-def test_a_disk_that_fills_up_is_found(tmp_path: Path, free_gib: float, state: str) -> None:
-    """Also for a folder that is not there yet."""
+def test_low_disk_space_is_reported(tmp_path: Path, free_gib: float, state: str) -> None:
+    """The folder need not exist."""
     [found] = check_disk(tmp_path / "a" / "b", lambda place: int(free_gib * 1024**3) if place == tmp_path else 0)
     assert found.state == state
 
 
-def test_a_store_that_cannot_be_written_is_found(tmp_path: Path) -> None:
-    """A file stands where its folder should be."""
-    (tmp_path / "store").write_text("in the way")
+def test_a_store_that_is_not_writable_is_reported(tmp_path: Path) -> None:
+    """A file exists at the path of the folder."""
+    (tmp_path / "store").write_text("a file")
     [found] = check_storage(FolderStore(tmp_path / "store"))
     assert (found.check, found.state) == ("storage", "failed")
 
 
-def test_a_store_that_two_databases_use_is_found(queue: Queue, tmp_path: Path) -> None:
-    """Nothing is deleted from it, and the advice is the command that decides."""
+def test_a_store_of_another_database_is_reported(queue: Queue, tmp_path: Path) -> None:
+    """The advice names the command that changes the owner."""
     store = FolderStore(tmp_path / "store")
     store.bind(queue.transport)
     assert [found.state for found in check_storage(store)] == ["ok"] * 3
@@ -195,8 +195,8 @@ def test_a_store_that_two_databases_use_is_found(queue: Queue, tmp_path: Path) -
     assert [found.state for found in check_storage(store)] == ["ok"] * 3
 
 
-def test_unclaimed_files_of_an_earlier_release_are_found(queue: Queue, tmp_path: Path) -> None:
-    """Not all of them are known to the database, so nothing deletes them until somebody decides."""
+def test_unowned_objects_of_an_earlier_release_are_reported(queue: Queue, tmp_path: Path) -> None:
+    """Objects that may belong to another database are not deleted until an operator decides."""
     stray = tmp_path / "store" / "reports" / f"{'a' * 64}.html"
     stray.parent.mkdir(parents=True)
     stray.touch()
@@ -207,8 +207,8 @@ def test_unclaimed_files_of_an_earlier_release_are_found(queue: Queue, tmp_path:
 
 
 @pytest.mark.parametrize("fault", ["public", "missing"])
-def test_a_bucket_that_is_public_or_missing_is_found(stand_in: StandIn, fault: str) -> None:
-    """With what to do about it; a typo does not make a bucket."""
+def test_a_public_or_missing_bucket_is_reported(stand_in: StandIn, fault: str) -> None:
+    """The message says what to do; a misspelt bucket is not created."""
     stand_in.storage.buckets["artifacts"].public = True
     store = SupabaseStore(stand_in.project(), "artifacts" if fault == "public" else "artifcts")
     [found] = check_storage(store)
@@ -227,8 +227,8 @@ def test_a_bucket_that_is_public_or_missing_is_found(stand_in: StandIn, fault: s
         (500, b"", "warning"),
     ],
 )
-def test_figma_is_asked_whether_it_knows_the_token(status: int, body: bytes, state: str) -> None:
-    """A scope that is missing for this question does not matter."""
+def test_the_figma_token_is_checked(status: int, body: bytes, state: str) -> None:
+    """A missing scope for this request proves a valid token."""
     with site(lambda _: (status, {}, body)) as there:
         settings = load_settings(None, FIGMA_API_TOKEN=CANARY)
         [found] = check_figma(settings, there.url, AllowList.of([there.host]))
@@ -237,12 +237,12 @@ def test_figma_is_asked_whether_it_knows_the_token(status: int, body: bytes, sta
 
 
 def webhooks(find_secret: Callable[[str], str | None] = lambda _: None, **given: str) -> list[Finding]:
-    """Look at the targets of alerts."""
+    """Return the findings for the targets of alerts."""
     return list(check_webhooks(load_settings(None, **given), find_secret))
 
 
-def test_targets_are_reached_and_nothing_is_sent() -> None:
-    """The host's front page is asked; the address itself, which is the secret, is not."""
+def test_targets_are_checked_without_a_message() -> None:
+    """The root page of the host is requested, not the secret webhook URL."""
     with site(lambda _: (404, {}, b"")) as there:
         given = {"WEBHOOK_URL": f"{there.url}/{CANARY}", "SLACK_WEBHOOK_URL": f"{there.url}/{CANARY}"}
         found = webhooks(
@@ -251,42 +251,42 @@ def test_targets_are_reached_and_nothing_is_sent() -> None:
             WEBHOOK_ALLOWED_HOSTS=there.host,
             **given,
         )
-        asked: list[Request] = there.requests
-        assert {(request.method, request.path) for request in asked} == {("GET", "/")}
+        requests: list[Request] = there.requests
+        assert {(request.method, request.path) for request in requests} == {("GET", "/")}
     assert [one.state for one in found] == ["ok"] * 3
     assert CANARY not in str(found)
 
 
-def test_targets_that_cannot_work_are_found() -> None:
-    """Not configured, private, no address, nothing in the vault."""
+def test_invalid_targets_are_reported() -> None:
+    """Targets without a setting, with a private or invalid URL, or without a secret in the vault."""
 
-    def away(reference: str) -> str | None:
-        raise LookupError(f"{reference} is away")
+    def unreachable(reference: str) -> str | None:
+        raise LookupError(f"{reference} is unreachable")
 
     [missing] = webhooks(WEBHOOK_TYPE="slack")
     [private] = webhooks(WEBHOOK_TYPE="http", WEBHOOK_URL="http://127.0.0.1:9/")
     [wrong] = webhooks(WEBHOOK_TYPE="http", WEBHOOK_URL=CANARY)
-    [unkept] = webhooks(WEBHOOK_TYPE="googlechat")
-    [locked] = webhooks(away, WEBHOOK_TYPE="googlechat")
-    for found, words in (
+    [unset] = webhooks(WEBHOOK_TYPE="googlechat")
+    [locked] = webhooks(unreachable, WEBHOOK_TYPE="googlechat")
+    for found, message in (
         (missing, "SLACK_WEBHOOK_URL is not set"),
         (private, "WEBHOOK_ALLOWED_HOSTS"),
-        (wrong, "is no address"),
-        (unkept, "there is no googlechat:notify:webhook_url"),
-        (locked, "is away"),
+        (wrong, "is not a URL"),
+        (unset, "has no googlechat:notify:webhook_url"),
+        (locked, "is unreachable"),
     ):
         assert found.state == "failed"
-        assert words in found.sentence
+        assert message in found.sentence
         assert CANARY not in found.sentence
 
 
-def test_a_check_that_breaks_does_not_hide_the_others_nor_tell_secrets() -> None:
-    """It counts as failed."""
+def test_an_exception_of_a_check_is_reported_without_secrets() -> None:
+    """The check has failed, and the others are reported."""
 
     def broken() -> list[Finding]:
         raise RuntimeError(CANARY)
 
-    one, two, three = examine(
+    one, two, three = run_checks(
         [("one", lambda: [ok("one", "Fine.")]), ("two", broken), ("three", lambda: [failed("three", CANARY, CANARY)])],
         [CANARY],
     )
@@ -300,12 +300,12 @@ GATE = {"COGO_GATE_COMMANDS": '{"shop": {"checkout": "/srv/shop", "test": "true"
 
 
 @pytest.mark.parametrize(
-    ("ways", "settings", "state", "words"),
+    ("available", "settings", "state", "message"),
     [
-        (Isolation(root=True, landlock=7, namespaces=True), GATE, "ok", "a separate account, namespaces and Land"),
+        (Isolation(root=True, landlock=7, namespaces=True), GATE, "ok", "a separate account, namespaces and Landlock"),
         (Isolation(root=False, landlock=2, namespaces=False), GATE, "warning", "can send signals"),
-        (Isolation(root=False, landlock=0, namespaces=False), GATE, "failed", "left to other workers"),
-        (Isolation(root=False, landlock=7, namespaces=True), {}, "unused", "no commit's code is run"),
+        (Isolation(root=False, landlock=0, namespaces=False), GATE, "failed", "do not claim gate jobs"),
+        (Isolation(root=False, landlock=7, namespaces=True), {}, "unused", "gate jobs do not run here"),
         (
             Isolation(root=False, landlock=0, namespaces=False),
             GATE | {"COGO_GATE_UNISOLATED": "true"},
@@ -314,17 +314,17 @@ GATE = {"COGO_GATE_COMMANDS": '{"shop": {"checkout": "/srv/shop", "test": "true"
         ),
     ],
 )
-def test_the_isolation_of_gate_commands_is_said(
+def test_the_isolation_of_gate_commands_is_reported(
     *,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
-    ways: Isolation,
+    available: Isolation,
     settings: dict[str, str],
     state: str,
-    words: str,
+    message: str,
 ) -> None:
-    """What this machine offers, and what it leaves open."""
-    monkeypatch.setattr(run, "isolation", lambda: ways)
+    """The finding describes what isolates the commands and what does not."""
+    monkeypatch.setattr(run, "isolation", lambda: available)
     given = load_settings(None, COGO_HOME=str(tmp_path), COGO_DATABASE_URL="postgresql://127.0.0.1:9/x", **settings)
     [found] = [found for found in run.checkup(given) if found.check == "gate_isolation"]
-    assert (found.state, words in found.sentence) == (state, True)
+    assert (found.state, message in found.sentence) == (state, True)

@@ -1,4 +1,4 @@
-"""The 404 of repository_dispatch taken apart: what GitHub answers, and which of the causes the doctor names."""
+"""Checks of access to GitHub: which cause the doctor reports for each response."""
 
 import json
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ CLASSIC = {"x-oauth-scopes": "repo, workflow"}
 
 @dataclass
 class GitHub:
-    """GitHub as its documentation says it answers: a healthy set-up, changed where a test says so."""
+    """GitHub as documented: a valid setup, changed by the test."""
 
     answers: dict[str, Answer] = field(default_factory=dict)
 
@@ -41,7 +41,7 @@ class GitHub:
         self.answers = healthy | self.answers
 
     def __call__(self, request: Request) -> Answer:
-        """Answer one request that is made as GitHub wants it."""
+        """Respond to one request with valid headers."""
         assert request.method == "GET"
         assert request.headers["authorization"] == f"Bearer {TOKEN}"
         assert "cogo" in request.headers["user-agent"]
@@ -49,12 +49,12 @@ class GitHub:
 
 
 def reply(status: int, body: Any = None, headers: dict[str, str] | None = None) -> Answer:
-    """Return a JSON answer."""
+    """Return a JSON response."""
     return status, {"content-type": "application/json"} | (headers or {}), json.dumps(body).encode()
 
 
 def findings(answers: dict[str, Answer], **more: str) -> list[Finding]:
-    """Let the doctor look at such a GitHub."""
+    """Return the findings for these responses of GitHub."""
     with site(GitHub(answers)) as there:
         given = {
             "WEBHOOK_TYPE": "github",
@@ -74,9 +74,9 @@ FINE_GRAINED = reply(200, {"login": "bot"})
 
 
 @pytest.mark.parametrize(
-    ("answers", "sentence", "advice"),
+    ("answers", "message", "advice"),
     [
-        ({USER: reply(401, {"message": "Bad credentials"})}, "does not know the token", "Set GITHUB_TOKEN anew"),
+        ({USER: reply(401, {"message": "Bad credentials"})}, "GitHub rejects the token", "Replace GITHUB_TOKEN"),
         (
             {
                 REPO: reply(
@@ -87,41 +87,41 @@ FINE_GRAINED = reply(200, {"login": "bot"})
             "https://github.com/orgs/acme/sso",
         ),
         ({REPO: reply(404, {}, {"x-github-sso": "required"})}, "authorized for single sign-on", "Configure SSO"),
-        ({REPO: NOT_FOUND, OWNER: NOT_FOUND}, "There is no acme on GitHub", "GITHUB_OWNER"),
+        ({REPO: NOT_FOUND, OWNER: NOT_FOUND}, "acme does not exist on GitHub", "GITHUB_OWNER"),
         (
             {USER: reply(200, {}, {"x-oauth-scopes": "read:user"}), REPO: NOT_FOUND},
-            "has no scope to see private ones",
+            "has no scope for private ones",
             "scopes repo and workflow",
         ),
-        ({REPO: NOT_FOUND}, "the token of bot sees no repository ops there", "GITHUB_REPO"),
-        ({USER: FINE_GRAINED, REPO: NOT_FOUND}, "sees no repository ops there", "select the repository"),
+        ({REPO: NOT_FOUND}, "the token of bot cannot access the repository ops", "GITHUB_REPO"),
+        ({USER: FINE_GRAINED, REPO: NOT_FOUND}, "cannot access the repository ops", "select the repository"),
         (
             {USER: FINE_GRAINED, REPO: reply(403, {"message": "Resource not accessible by personal access token"})},
-            "may not see acme/ops",
+            "may not read acme/ops",
             "Contents: write",
         ),
         ({REPO: reply(200, REPOSITORY | {"full_name": "acme/moved"})}, "has moved to acme/moved", "GITHUB_REPO=moved"),
         ({USER: reply(200, {}, {"x-oauth-scopes": ""})}, "scopes none", "repo and workflow"),
         ({REPO: reply(200, REPOSITORY | {"archived": True})}, "is archived", "another repository"),
-        ({REPO: reply(200, REPOSITORY | {"has_issues": False})}, "Issues are off", "Turn them on"),
+        ({REPO: reply(200, REPOSITORY | {"has_issues": False})}, "Issues are disabled", "Enable them"),
         (
             {USER: FINE_GRAINED, REPO: reply(200, REPOSITORY | {"permissions": {"push": False}})},
-            "not write to it",
+            "no write access",
             "collaborator",
         ),
     ],
 )
-def test_the_cause_is_named(answers: dict[str, Answer], sentence: str, advice: str) -> None:
-    """One finding, with what to do."""
+def test_the_cause_is_reported(answers: dict[str, Answer], message: str, advice: str) -> None:
+    """There is one finding, with advice."""
     [found] = findings(answers)
     assert (found.check, found.state) == ("github", "failed")
-    assert sentence in found.sentence
+    assert message in found.sentence
     assert found.advice
     assert advice in found.advice
 
 
-def test_a_repository_that_was_renamed_is_followed_to_its_new_name() -> None:
-    """GitHub redirects reading, and not the dispatch."""
+def test_a_renamed_repository_is_reported() -> None:
+    """GitHub redirects GET requests, but not dispatches."""
     moved = {
         REPO: (301, {"location": "/repositories/42"}, b""),
         "/repositories/42": reply(200, REPOSITORY | {"full_name": "acme/operations"}),
@@ -130,27 +130,27 @@ def test_a_repository_that_was_renamed_is_followed_to_its_new_name() -> None:
     assert "has moved to acme/operations" in found.sentence
 
 
-def test_a_healthy_set_up_is_said_to_be_so() -> None:
-    """With the workflow that hears the dispatch; issues need no workflow."""
+def test_a_valid_setup() -> None:
+    """The workflow is checked for dispatches, and not for issues."""
     assert [(found.check, found.state) for found in findings({})] == [("github", "ok"), ("github_workflow", "ok")]
     issues = findings({}, COGO_GITHUB_DELIVERY="issues")
     assert [(found.check, found.state) for found in issues] == [("github", "ok")]
 
 
-def test_a_dispatch_that_nobody_hears_is_found() -> None:
-    """GitHub would say 204 all the same."""
+def test_a_dispatch_without_a_workflow_is_reported() -> None:
+    """GitHub accepts such a dispatch with 204."""
     _, found = findings({WORKFLOW: NOT_FOUND})
     assert (found.check, found.state) == ("github_workflow", "failed")
-    assert "dispatches vanish" in found.sentence
+    assert "dispatches have no effect" in found.sentence
 
 
-def test_a_used_up_limit_says_nothing() -> None:
-    """It is a warning."""
+def test_an_exhausted_rate_limit_is_a_warning() -> None:
+    """The access could not be checked."""
     [found] = findings({REPO: reply(403, {}, {"x-ratelimit-remaining": "0"})})
     assert found.state == "warning"
 
 
-def test_missing_settings_are_named() -> None:
-    """All of them at once."""
+def test_missing_settings_are_reported() -> None:
+    """One finding names all missing variables."""
     [found] = findings({}, GITHUB_OWNER="", GITHUB_TOKEN="")
     assert "GITHUB_OWNER, GITHUB_TOKEN is not set" in found.sentence

@@ -1,4 +1,4 @@
-"""The doctor before a Supabase project: its keys and their kind, REST, Storage, Realtime."""
+"""Checks of a Supabase project: kinds of keys, REST, Storage and Realtime."""
 
 import base64
 import json
@@ -16,20 +16,20 @@ from cogo_dagster_tests.supabase.server import StandIn, supabase
 
 @pytest.fixture
 def project(dsn: str) -> Iterator[StandIn]:
-    """Run a project on the test's database, with Realtime."""
+    """Run a project with Realtime on the database of the test."""
     with supabase(dsn, realtime=True) as project:
         yield project
 
 
 def doctor(folder: Path, project: StandIn, **more: str) -> Terminal:
-    """Commands that know the project's REST address only."""
+    """Return a terminal configured with the REST address of the project only."""
     given = {"SUPABASE_URL": project.url, "SUPABASE_SERVICE_ROLE_KEY": keys.SERVICE_ROLE}
     return terminal(folder, None, given | NO_BROWSER | more)
 
 
 @pytest.mark.parametrize("key", [keys.SERVICE_ROLE, keys.SECRET_KEY], ids=["legacy", "new"])
-def test_a_healthy_project_is_said_to_be_so(tmp_path: Path, project: StandIn, key: str) -> None:
-    """Every piece of it is used once: rows, a file, a signed address, a channel."""
+def test_a_healthy_project(tmp_path: Path, project: StandIn, key: str) -> None:
+    """Rows, an object, a signed URL and a channel are each used once."""
     answer = doctor(tmp_path, project, SUPABASE_SERVICE_ROLE_KEY=key, SUPABASE_ANON_KEY=keys.ANON).run(
         "doctor", "--json"
     )
@@ -40,66 +40,66 @@ def test_a_healthy_project_is_said_to_be_so(tmp_path: Path, project: StandIn, ke
     assert found["router_select"] == "warning"
 
 
-def test_a_wrong_key_is_named(tmp_path: Path, project: StandIn) -> None:
-    """The anon key in the service key's place, and one of another project."""
+def test_a_wrong_key_is_reported(tmp_path: Path, project: StandIn) -> None:
+    """The anon key as the service role key, and a key of another project."""
     answer = doctor(tmp_path, project, SUPABASE_SERVICE_ROLE_KEY=keys.ANON).run("doctor", "--json")
     assert answer.code == 1
-    assert "of the role anon, not service_role" in finding(answer, "service_key")["sentence"]
+    assert "with the role anon, not service_role" in finding(answer, "service_key")["sentence"]
     assert finding(answer, "database")["state"] == "failed"
     [rest] = check_rest(project.url, keys.legacy_key("service_role", secret=keys.ANOTHER_SECRET))
-    assert (rest.state, "refuses SUPABASE_SERVICE_ROLE_KEY" in rest.sentence) == ("failed", True)
+    assert (rest.state, "rejects SUPABASE_SERVICE_ROLE_KEY" in rest.sentence) == ("failed", True)
 
 
 def legacy(**claims: object) -> str:
-    """Make what looks like a legacy key."""
+    """Return a token with the format of a legacy key."""
     return ".".join(
         base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in ({}, claims, 1)
     )
 
 
 @pytest.mark.parametrize(
-    ("service", "words"),
+    ("service", "message"),
     [
-        ("sb_publishable_x", "publishable key of the role anon"),
-        ("secret", "text that is no key"),
-        ("a.b.c", "text that is no key"),
+        ("sb_publishable_x", "publishable key with the role anon"),
+        ("secret", "is not a key"),
+        ("a.b.c", "is not a key"),
         (legacy(role="service_role", exp=1), "has expired"),
         (legacy(role="service_role", ref="other"), "belongs to the project other"),
     ],
 )
-def test_keys_are_read_without_asking_anybody(service: str, words: str) -> None:
-    """Their kind, role, end and project."""
+def test_keys_are_checked_without_a_request(service: str, message: str) -> None:
+    """Kind, role, expiry and project are read from the key."""
     found = next(check_keys("https://mine.supabase.co", service, None, None))
     assert (found.check, found.state) == ("service_key", "failed")
-    assert words in found.sentence
+    assert message in found.sentence
     assert service not in found.sentence
 
 
-def test_a_good_key_of_either_kind_is_good() -> None:
-    """And the public ones are looked at too."""
+def test_valid_keys_of_both_kinds_are_accepted() -> None:
+    """The public keys are checked too."""
     for key in ("sb_secret_x", legacy(role="service_role", ref="mine", exp=9_999_999_999)):
         states = [found.state for found in check_keys("https://mine.supabase.co", key, "sb_publishable_x", key)]
         assert states == ["ok", "ok", "failed"]
 
 
 def test_a_project_without_realtime_is_a_warning(dsn: str) -> None:
-    """Workers poll."""
+    """Workers poll without Realtime."""
     with supabase(dsn) as project:
         [found] = check_realtime(project.url, keys.SERVICE_ROLE, timeout_seconds=3)
     assert (found.state, "poll" in str(found.advice)) == ("warning", True)
 
 
-def test_a_project_of_private_channels_is_healthy(project: StandIn) -> None:
-    """The doctor joins one, as workers do."""
+def test_a_project_with_private_channels_only_is_healthy(project: StandIn) -> None:
+    """The check joins a private channel, as workers do."""
     assert project.realtime is not None
     project.realtime.private_only = True
     [found] = check_realtime(project.url, keys.SERVICE_ROLE, timeout_seconds=3)
     assert found.state == "ok"
 
 
-def test_nobody_there_is_said() -> None:
-    """For each piece."""
+def test_an_unreachable_project_is_reported() -> None:
+    """REST is failed, and Realtime is a warning."""
     [rest] = check_rest("http://127.0.0.1:9", keys.SERVICE_ROLE)
-    assert (rest.state, "does not answer" in rest.sentence) == ("failed", True)
+    assert (rest.state, "does not respond" in rest.sentence) == ("failed", True)
     [realtime] = check_realtime("http://127.0.0.1:9", keys.SERVICE_ROLE)
     assert realtime.state == "warning"

@@ -1,1 +1,1 @@
-"""The drill, held."""
+"""Tests of `cogo drill`."""

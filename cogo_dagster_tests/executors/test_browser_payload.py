@@ -41,8 +41,8 @@ def test_a_valid_payload_is_stored_as_given(executor: BrowserExecutor, payload: 
     [
         ([], 'The payload must be an object such as {"url": "https://example.com"}.'),
         ({}, "The payload has no url."),
-        ({"url": URL, "clicks": 1}, "The payload's clicks is not known."),
-        ({"url": "https://u:p@example.com/"}, "must not carry a user name"),
+        ({"url": URL, "clicks": 1}, "The payload's clicks is unknown."),
+        ({"url": "https://u:p@example.com/"}, "must not contain a user name"),
         ({"url": "http://10.0.0.1/"}, "add 10.0.0.1 to BROWSER_ALLOWED_HOSTS to allow it."),
         ({"url": URL, "actions": [{"do": "goto", "url": "http://[::1]/"}]}, "add ::1 to BROWSER_ALLOWED_HOSTS"),
         ({"url": URL, "actions": [{"do": "evaluate", "script": "1"}]}, "The payload's actions.0: Input tag 'evaluate'"),

@@ -61,7 +61,7 @@ def test_a_payload_is_stored_in_the_form_of_the_api(
         ("figma.images", {"file_key": "AbC", "node_ids": ["0:0"]}, "cannot be rendered"),
         ("figma.nodes", {"file_key": "AbC", "node_ids": ["\uff11:2"]}, "is not a node id"),
         ("figma", {"file_key": "AbC", "depth": 0}, "The payload's depth: "),
-        ("figma", {"file_key": "AbC", "format": "png"}, "The payload's format is not known."),
+        ("figma", {"file_key": "AbC", "format": "png"}, "The payload's format is unknown."),
         ("figma", {"file_key": "AbC", "version": "1&ids=2"}, "The payload's version: "),
         ("figma.nodes", {"file_key": "AbC"}, "The payload has no node_ids."),
         ("figma.nodes", {"file_key": "AbC", "node_ids": []}, "The payload's node_ids: name at least one node"),

@@ -1,1 +1,1 @@
-"""Jobs as text."""
+"""Tests of formatting."""

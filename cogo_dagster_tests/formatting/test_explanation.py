@@ -1,4 +1,4 @@
-"""Why a job is where it is, in words."""
+"""Explanations of the status of jobs."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -17,54 +17,57 @@ PAUSED = {"why": "paused", "kind": "type", "name": "browser", "paused_at": BEFOR
 
 
 @pytest.mark.parametrize(
-    ("fact", "sentence"),
+    ("fact", "text"),
     [
         (
             PAUSED | {"reason": "the site is down"},
-            "type browser is paused for 2 h by anna: the site is down; `cogo resume type browser` lets it go on",
+            "type browser has been paused for 2 h by anna: the site is down; resume with `cogo resume type browser`",
         ),
-        (PAUSED | {"reason": None}, "type browser is paused for 2 h by anna; `cogo resume type browser` lets it go on"),
-        ({"why": "waiting", "next_run_at": SOON, "attempts": 0}, "waits 4 min for its time"),
-        ({"why": "waiting", "next_run_at": SOON, "attempts": 2}, "waits 4 min for its next attempt"),
+        (
+            PAUSED | {"reason": None},
+            "type browser has been paused for 2 h by anna; resume with `cogo resume type browser`",
+        ),
+        ({"why": "waiting", "next_run_at": SOON, "attempts": 0}, "first attempt is due in 4 min"),
+        ({"why": "waiting", "next_run_at": SOON, "attempts": 2}, "next attempt is due in 4 min"),
         (
             {"why": "waiting", "next_run_at": SOON, "attempts": 0, "snoozed": "Figma allows no call."},
-            "was put off, and waits 4 min more: Figma allows no call",
+            "snoozed for another 4 min: Figma allows no call",
         ),
         ({"why": "no_worker"}, "no worker is alive: start one with `cogo worker`"),
-        ({"why": "no_executor", "family": "gate"}, "no worker alive runs gate jobs"),
+        ({"why": "no_executor", "family": "gate"}, "no live worker runs gate jobs"),
         (
             {"why": "no_executor", "family": "figma"},
-            "no worker alive runs figma jobs: start one with FIGMA_API_TOKEN set",
+            "no live worker runs figma jobs: start one with FIGMA_API_TOKEN set",
         ),
         (
             {"why": "no_address", "executor_id": "mac"},
-            "no worker alive serves the executor id mac: start one with EXECUTOR_ID=mac",
+            "no live worker serves the executor ID mac: start one with EXECUTOR_ID=mac",
         ),
-        ({"why": "busy", "slots": 8}, "all 8 slots of the workers that could take it are busy"),
-        ({"why": "in_line", "ahead": 0}, "is due, and next in line"),
-        ({"why": "in_line", "ahead": 1}, "is due; 1 job is before it"),
-        ({"why": "in_line", "ahead": 1000}, "is due; 1,000 or more jobs are before it"),
-        ({"why": "running", "worker_id": "box", "lease_expires_at": SOON}, "runs on box, whose lease lasts 4 min more"),
+        ({"why": "busy", "slots": 8}, "all 8 slots of the workers that can run it are busy"),
+        ({"why": "in_line", "ahead": 0}, "due, and first in the queue"),
+        ({"why": "in_line", "ahead": 1}, "due; 1 job is ahead of it"),
+        ({"why": "in_line", "ahead": 1000}, "due; 1,000 or more jobs are ahead of it"),
+        (
+            {"why": "running", "worker_id": "box", "lease_expires_at": SOON},
+            "running on box; the lease expires in 4 min",
+        ),
         (
             {"why": "lease_expired", "worker_id": "box", "lease_expires_at": BEFORE},
-            (
-                "its worker box has not renewed the lease that ended 2 h ago; "
-                "any worker takes it back, or `cogo recover leases`"
-            ),
+            ("the lease of box expired 2 h ago; it is recovered by any worker, or by `cogo recover leases`"),
         ),
-        ({"why": "succeeded"}, "has succeeded"),
-        ({"why": "cancelled"}, "was cancelled"),
+        ({"why": "succeeded"}, "succeeded"),
+        ({"why": "cancelled"}, "cancelled"),
         (
             {"why": "failed", "reason": "out_of_attempts", "replayed_job_id": None},
-            "has failed (out of attempts); `cogo replay dlq` or `cogo retry failed` runs it again",
+            "failed (out of attempts); run it again with `cogo replay dlq` or `cogo retry failed`",
         ),
         (
             {"why": "failed", "reason": "permanent", "replayed_job_id": OTHER},
-            f"has failed and was replayed as job {OTHER}",
+            f"failed, and was replayed as job {OTHER}",
         ),
-        ({"why": "failed"}, "has failed (failed); `cogo replay dlq` or `cogo retry failed` runs it again"),
+        ({"why": "failed"}, "failed (failed); run it again with `cogo replay dlq` or `cogo retry failed`"),
     ],
 )
-def test_each_fact_has_its_sentence(fact: Json, sentence: str) -> None:
-    """That says what to do, where something can be done."""
-    assert why(JobReason.model_validate({"job_id": str(uuid4()), **fact}), NOW) == sentence
+def test_each_reason_is_explained(fact: Json, text: str) -> None:
+    """Each reason has a text, with advice if something can be done."""
+    assert why(JobReason.model_validate({"job_id": str(uuid4()), **fact}), NOW) == text

@@ -1,4 +1,4 @@
-"""The address rules, spelling by spelling."""
+"""Address rules: spellings of private, invalid and public addresses."""
 
 import ipaddress
 
@@ -14,7 +14,7 @@ from cogo_dagster.net.addresses import (
     split_host_port,
 )
 
-NOBODY = AllowList()
+NONE_ALLOWED = AllowList()
 
 PRIVATE_URLS = [
     # plain
@@ -62,31 +62,31 @@ PUBLIC_HOSTS = [
 
 
 @pytest.mark.parametrize("url", PRIVATE_URLS)
-def test_a_private_address_is_refused_however_it_is_spelt(url: str) -> None:
-    """Every spelling that a browser would take to a private address is refused, and the sentence says what to do."""
+def test_a_private_address_is_blocked_in_every_spelling(url: str) -> None:
+    """Every spelling that browsers resolve to a private address is blocked, with advice in the message."""
     with pytest.raises(BlockedAddress, match=r"a private address: add .* to BROWSER_ALLOWED_HOSTS to allow it\.$"):
-        check_url(url, NOBODY)
+        check_url(url, NONE_ALLOWED)
 
 
 @pytest.mark.parametrize("url", INVALID_URLS)
-def test_what_is_not_a_plain_web_address_is_refused(url: str) -> None:
-    """Other schemes, user names and things no browser opens are mistakes, not private addresses."""
+def test_an_invalid_url_is_rejected(url: str) -> None:
+    """Other schemes, user names and invalid hosts raise InvalidAddress."""
     with pytest.raises(InvalidAddress):
-        check_url(url, NOBODY)
+        check_url(url, NONE_ALLOWED)
 
 
 @pytest.mark.parametrize("host", PUBLIC_HOSTS)
-def test_public_addresses_pass(host: str) -> None:
-    """The neighbours of the refused networks are the internet."""
+def test_public_addresses_are_allowed(host: str) -> None:
+    """Addresses adjacent to blocked networks are public."""
     assert is_public(ipaddress.ip_address(host))
 
 
 @pytest.mark.parametrize(
     "url", ["http://example.com/", "HTTPS://Example.COM:8443/x?y#z", "http://bücher.example/", "wss://example.com/s"]
 )
-def test_names_pass_without_a_lookup(url: str) -> None:
-    """A name can only be judged by what it resolves to, which is the proxy's work."""
-    check_url(url, NOBODY)
+def test_names_are_not_resolved(url: str) -> None:
+    """A name is checked by the proxy after its resolution."""
+    check_url(url, NONE_ALLOWED)
 
 
 @pytest.mark.parametrize(
@@ -107,35 +107,35 @@ def test_names_pass_without_a_lookup(url: str) -> None:
         ("intranet:443", "https://intranet/", True),
     ],
 )
-def test_the_allow_list_names_hosts_or_host_and_port(entry: str, url: str, allowed: bool) -> None:
-    """An entry opens what it names, in any spelling, and nothing beside it."""
-    exempt = AllowList.of([entry])
+def test_the_allow_list(entry: str, url: str, allowed: bool) -> None:
+    """An entry allows a host or host:port in any spelling, and nothing else."""
+    allow_list = AllowList.of([entry])
     if allowed:
-        check_url(url, exempt)
-        parts = check_url(url, exempt)
+        check_url(url, allow_list)
+        parts = check_url(url, allow_list)
         port = parts.port or (443 if parts.scheme == "https" else 80)
-        assert exempt.names(normal_host(parts.hostname or ""), port)
+        assert allow_list.contains(normal_host(parts.hostname or ""), port)
     else:
         with pytest.raises(BlockedAddress):
-            check_url(url, exempt)
+            check_url(url, allow_list)
 
 
-def test_one_private_address_among_public_ones_is_enough() -> None:
-    """A name that resolves to both is refused, and the sentence names the address."""
+def test_one_private_address_among_public_ones_is_blocked() -> None:
+    """The message contains the private address."""
     addresses = [ipaddress.ip_address("93.184.216.34"), ipaddress.ip_address("10.0.0.7")]
     with pytest.raises(BlockedAddress, match=r"^mixed\.example resolves to 10\.0\.0\.7, a private address: add mixed"):
-        NOBODY.check("mixed.example", 80, addresses)
+        NONE_ALLOWED.check("mixed.example", 80, addresses)
 
 
 @pytest.mark.parametrize("text", ["", "host", "host:", "host:0", "host:65536", "a:b:80", "u@host:80", "[::1]"])
 def test_an_authority_needs_a_host_and_a_port(text: str) -> None:
-    """What CONNECT may name is exactly host:port."""
+    """The target of CONNECT must be host:port."""
     with pytest.raises(InvalidAddress):
         split_host_port(text)
 
 
 @pytest.mark.parametrize("entry", ["a/b", "host:port:80", "1.2.3.4.5", "user@host"])
-def test_a_wrong_entry_of_the_allow_list_is_an_error(entry: str) -> None:
-    """A typing mistake must not silently allow nothing."""
+def test_an_invalid_entry_of_the_allow_list_is_an_error(entry: str) -> None:
+    """A typing mistake must not be ignored silently."""
     with pytest.raises(InvalidAddress):
         AllowList.of([entry])

@@ -1,4 +1,4 @@
-"""Looking up, checking and connecting are one step: no name can change its address in between."""
+"""Resolving, checking and connecting in one step, so that DNS answers cannot change in between."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -12,7 +12,7 @@ from cogo_dagster.net.dial import Dialer, HopFailed
 
 
 def names(answers: dict[str, list[str]]) -> Callable[[str], Awaitable[Sequence[str]]]:
-    """A resolver that takes the next answer for each lookup of a name; `a|b` is two addresses."""
+    """Return a resolver with one answer per lookup of a name; `a|b` is two addresses."""
 
     async def resolve(host: str) -> list[str]:
         if host not in answers:
@@ -24,7 +24,7 @@ def names(answers: dict[str, list[str]]) -> Callable[[str], Awaitable[Sequence[s
 
 @dataclass(frozen=True, slots=True)
 class RecordingDialer(Dialer):
-    """Connects nowhere; keeps the addresses it would have connected to."""
+    """Records the addresses instead of connecting to them."""
 
     opened: list[IPAddress] = field(default_factory=list)
 
@@ -33,8 +33,8 @@ class RecordingDialer(Dialer):
         raise HopFailed("connection", authority, "not in this test")
 
 
-def test_a_name_that_changes_its_address_is_pinned_then_refused() -> None:
-    """DNS rebinding: the checked answer is the one connected to, and the next request looks and checks again."""
+def test_dns_rebinding_is_blocked() -> None:
+    """The checked address is connected to, and the next request resolves and checks again."""
 
     async def scenario() -> None:
         answers = {"rebind.example": ["93.184.216.34", "127.0.0.1"]}
@@ -52,13 +52,13 @@ def test_a_name_that_changes_its_address_is_pinned_then_refused() -> None:
 
 
 def test_every_address_of_a_name_is_checked() -> None:
-    """One private address among public ones refuses the name."""
+    """One private address among public ones blocks the name."""
 
     async def scenario() -> None:
         dialer = RecordingDialer(resolver=names({"mixed.example": ["93.184.216.34|10.0.0.1"]}))
-        with pytest.raises(HopFailed) as refused:
+        with pytest.raises(HopFailed) as failed:
             await dialer.connect("mixed.example", 443, asyncio.Protocol)
-        assert refused.value.kind == "blocked_address"
+        assert failed.value.kind == "blocked_address"
         assert dialer.opened == []
 
     asyncio.run(scenario())
@@ -84,19 +84,19 @@ PRIVATE_NAMES = {
     "shared.example": "224.0.0.1",
     "xn--bcher-kva.example": "172.16.0.1",
 }
-"""What a public name may resolve to, as services on the net offer it to everybody who asks."""
+"""Public names with private addresses, as some public DNS services offer them."""
 
 
 @pytest.mark.parametrize("name", PRIVATE_NAMES)
 @pytest.mark.parametrize("dot", ["", "."], ids=["", "rooted"])
-def test_a_public_name_of_a_private_address_is_refused(name: str, dot: str) -> None:
-    """Whoever runs the name's zone: what it resolves to is what counts."""
+def test_a_public_name_of_a_private_address_is_blocked(name: str, dot: str) -> None:
+    """The address is checked, regardless of the name."""
 
     async def scenario() -> None:
         dialer = RecordingDialer(resolver=names({name + end: [PRIVATE_NAMES[name]] for end in ("", ".")}))
-        with pytest.raises(HopFailed) as refused:
+        with pytest.raises(HopFailed) as failed:
             await dialer.connect(name + dot, 443, asyncio.Protocol)
-        assert refused.value.kind == "blocked_address"
+        assert failed.value.kind == "blocked_address"
         assert dialer.opened == []
 
     asyncio.run(scenario())

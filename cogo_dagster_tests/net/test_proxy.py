@@ -1,4 +1,4 @@
-"""The forward proxy, spoken to byte by byte over real sockets."""
+"""The forward proxy over real sockets."""
 
 import asyncio
 import base64
@@ -16,12 +16,12 @@ from cogo_dagster_tests.net.test_dial import names
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nok"
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @dataclass
 class Upstream:
-    """A server behind the proxy: sends `reply` to every connection and keeps what it was sent."""
+    """A server behind the proxy, which sends `reply` to every connection and records requests."""
 
     reply: bytes = OK
     heads: list[bytes] = field(default_factory=list)
@@ -29,7 +29,7 @@ class Upstream:
     port: int = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer once and stay open, as a server does that ignores `Connection: close`."""
+        """Respond once and keep the connection open, as a server that ignores `Connection: close`."""
         head = await reader.readuntil(b"\r\n\r\n")
         self.heads.append(head)
         length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
@@ -40,8 +40,8 @@ class Upstream:
 
 
 @asynccontextmanager
-async def listening(serve: Answer) -> AsyncIterator[int]:
-    """A server on a free port of 127.0.0.1."""
+async def listening(serve: Handler) -> AsyncIterator[int]:
+    """Run a server on a free port of 127.0.0.1."""
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     try:
         yield server.sockets[0].getsockname()[1]
@@ -53,7 +53,7 @@ async def listening(serve: Answer) -> AsyncIterator[int]:
 async def proxied(
     dialer: Dialer | None = None, limits: ProxyLimits | None = None
 ) -> AsyncIterator[tuple[ForwardProxy, ProxySession]]:
-    """A running proxy and one session."""
+    """Run a proxy with one session."""
     proxy = await ForwardProxy(dialer or Dialer(), limits).start()
     try:
         with proxy.session() as session:
@@ -68,13 +68,13 @@ async def connect(proxy: ForwardProxy) -> Connection:
 
 
 def credential(session: ProxySession) -> str:
-    """The header line of a session."""
+    """Return the header line of a session."""
     key = base64.b64encode(f"{session.username}:{session.password}".encode()).decode()
     return f"Proxy-Authorization: Basic {key}\r\n"
 
 
-async def ask(proxy: ForwardProxy, head: str, body: bytes = b"") -> str:
-    """Send one request as the last of its connection, and return everything that comes back."""
+async def request(proxy: ForwardProxy, head: str, body: bytes = b"") -> str:
+    """Send a request with `Connection: close`, and return all that is received."""
     reader, writer = await connect(proxy)
     writer.write(f"{head}Connection: close\r\n\r\n".encode() + body)
     answer = await asyncio.wait_for(reader.read(), 10)
@@ -82,13 +82,13 @@ async def ask(proxy: ForwardProxy, head: str, body: bytes = b"") -> str:
     return answer.decode("latin-1")
 
 
-def test_plain_http_is_passed_on_without_what_belongs_to_the_proxy() -> None:
-    """The server sees an ordinary request, never the credential; the client is told to close."""
+def test_plain_http_is_forwarded_without_hop_by_hop_fields() -> None:
+    """The server receives an ordinary request without the credential."""
 
     async def scenario() -> None:
         upstream = Upstream()
         async with listening(upstream.serve) as port, proxied(Dialer(AllowList.of([f"127.0.0.1:{port}"]))) as (p, s):
-            answer = await ask(
+            answer = await request(
                 p,
                 f"GET http://127.0.0.1:{port}/a?b=c#d HTTP/1.1\r\nHost: lies.example\r\n{credential(s)}"
                 "Proxy-Connection: keep-alive\r\nConnection: keep-alive, X-Hop\r\nX-Hop: 1\r\nUpgrade: h2c\r\nX: y\r\n",
@@ -105,13 +105,13 @@ def test_plain_http_is_passed_on_without_what_belongs_to_the_proxy() -> None:
 @pytest.mark.parametrize(
     "given", ["", "Proxy-Authorization: Basic bm9ib2R5Om5vdGhpbmc=\r\n", "Proxy-Authorization: x\r\n"]
 )
-def test_strangers_are_asked_for_a_credential(given: str) -> None:
-    """Another program on this machine cannot use the proxy."""
+def test_a_credential_is_required(given: str) -> None:
+    """Other programs on this machine cannot use the proxy."""
 
     async def scenario() -> None:
         async with proxied() as (p, _):
             for line in ("CONNECT example.com:443 HTTP/1.1", "GET http://example.com/ HTTP/1.1"):
-                answer = await ask(p, f"{line}\r\nHost: example.com\r\n{given}")
+                answer = await request(p, f"{line}\r\nHost: example.com\r\n{given}")
                 assert answer.startswith("HTTP/1.1 407 ")
                 assert 'Proxy-Authenticate: Basic realm="cogo"' in answer
 
@@ -129,8 +129,8 @@ def test_strangers_are_asked_for_a_credential(given: str) -> None:
         "0:{port}",
     ],
 )
-def test_private_targets_are_refused_and_never_touched(target: str) -> None:
-    """By CONNECT and by plain HTTP, whatever the spelling: a marked 403, a recorded failure, no connection."""
+def test_private_targets_are_blocked(target: str) -> None:
+    """By CONNECT and plain HTTP in any spelling: a marked 403, a recorded failure, and no connection."""
 
     async def scenario() -> None:
         upstream = Upstream()
@@ -138,7 +138,7 @@ def test_private_targets_are_refused_and_never_touched(target: str) -> None:
         async with listening(upstream.serve) as port, proxied(dialer) as (p, s):
             where = target.format(port=port)
             for line in (f"CONNECT {where} HTTP/1.1", f"GET http://{where}/ HTTP/1.1"):
-                answer = await ask(p, f"{line}\r\nHost: x\r\n{credential(s)}")
+                answer = await request(p, f"{line}\r\nHost: x\r\n{credential(s)}")
                 assert answer.startswith("HTTP/1.1 403 ")
                 assert f"x-cogo-proxy: {s.mark}" in answer
                 assert "BROWSER_ALLOWED_HOSTS" in answer
@@ -148,24 +148,26 @@ def test_private_targets_are_refused_and_never_touched(target: str) -> None:
     asyncio.run(scenario())
 
 
-def test_what_cannot_be_reached_says_why() -> None:
-    """Unknown names, closed ports and silent servers have kinds of their own."""
+def test_unreachable_targets_have_a_reason() -> None:
+    """Unknown names, closed ports and invalid addresses have different kinds."""
 
     async def scenario() -> None:
         async with listening(Upstream().serve) as port:
             pass
         allowed = AllowList.of(["127.0.0.1"])
         async with proxied(Dialer(allowed, names({}))) as (p, s):
-            assert (await ask(p, f"CONNECT no.example:443 HTTP/1.1\r\n{credential(s)}")).startswith("HTTP/1.1 502 ")
-            assert (await ask(p, f"CONNECT 127.0.0.1:{port} HTTP/1.1\r\n{credential(s)}")).startswith("HTTP/1.1 502 ")
-            assert (await ask(p, f"CONNECT 1.2.3.4.5:80 HTTP/1.1\r\n{credential(s)}")).startswith("HTTP/1.1 400 ")
+            assert (await request(p, f"CONNECT no.example:443 HTTP/1.1\r\n{credential(s)}")).startswith("HTTP/1.1 502 ")
+            assert (await request(p, f"CONNECT 127.0.0.1:{port} HTTP/1.1\r\n{credential(s)}")).startswith(
+                "HTTP/1.1 502 "
+            )
+            assert (await request(p, f"CONNECT 1.2.3.4.5:80 HTTP/1.1\r\n{credential(s)}")).startswith("HTTP/1.1 400 ")
             assert [failure.kind for failure in s.failures] == ["dns", "connection", "invalid_url"]
 
     asyncio.run(scenario())
 
 
-def test_bodies_stream_both_ways() -> None:
-    """A body larger than any buffer arrives whole in both directions."""
+def test_bodies_are_streamed_in_both_directions() -> None:
+    """Bodies larger than any buffer arrive complete."""
     big = bytes(range(256)) * 20_000
 
     async def scenario() -> None:
@@ -182,15 +184,15 @@ def test_bodies_stream_both_ways() -> None:
 
         async with listening(serve) as port, proxied(Dialer(AllowList.of(["127.0.0.1"]))) as (p, s):
             head = f"POST http://127.0.0.1:{port}/ HTTP/1.1\r\nContent-Length: {len(big)}\r\n{credential(s)}"
-            answer = await ask(p, head, big)
+            answer = await request(p, head, big)
         assert upstream.bodies == [big]
         assert answer.encode("latin-1").endswith(big)
 
     asyncio.run(scenario())
 
 
-def test_a_tunnel_carries_bytes_until_its_session_ends() -> None:
-    """CONNECT is a plain pipe; with the session's end its connections close and its credential is void."""
+def test_a_tunnel_ends_with_its_session() -> None:
+    """At the end of the session its connections are closed and its credential is revoked."""
 
     async def scenario() -> None:
         async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -209,7 +211,7 @@ def test_a_tunnel_carries_bytes_until_its_session_ends() -> None:
                 assert await reader.readexactly(5) == b"hello"
             assert await asyncio.wait_for(reader.read(), 10) == b""
             writer.close()
-            assert (await ask(proxy, connecting.decode()[:-2])).startswith("HTTP/1.1 407 ")
+            assert (await request(proxy, connecting.decode()[:-2])).startswith("HTTP/1.1 407 ")
             await proxy.stop()
 
     asyncio.run(scenario())
@@ -228,12 +230,12 @@ def test_a_tunnel_carries_bytes_until_its_session_ends() -> None:
     ],
 )
 def test_ambiguous_or_oversized_requests_are_dropped(head: str) -> None:
-    """What two parsers could read differently never reaches a server."""
+    """Requests that parsers could read differently do not reach the server."""
 
     async def scenario() -> None:
         upstream = Upstream()
         async with listening(upstream.serve) as port, proxied(Dialer(AllowList.of(["127.0.0.1"]))) as (p, s):
-            answer = await ask(p, head.format(port=port) + credential(s))
+            answer = await request(p, head.format(port=port) + credential(s))
         assert "200" not in answer.partition("\r\n")[0]
         assert upstream.heads == []
 
@@ -243,18 +245,18 @@ def test_ambiguous_or_oversized_requests_are_dropped(head: str) -> None:
 @pytest.mark.parametrize(
     "line", ["GET / HTTP/1.1", "GET https://example.com/ HTTP/1.1", "CONNECT example.com HTTP/1.1"]
 )
-def test_only_absolute_http_and_connect_are_served(line: str) -> None:
-    """It is a forward proxy and nothing else."""
+def test_only_absolute_http_and_connect_are_supported(line: str) -> None:
+    """Other requests are rejected with 400."""
 
     async def scenario() -> None:
         async with proxied() as (p, s):
-            assert (await ask(p, f"{line}\r\nHost: example.com\r\n{credential(s)}")).startswith("HTTP/1.1 400 ")
+            assert (await request(p, f"{line}\r\nHost: example.com\r\n{credential(s)}")).startswith("HTTP/1.1 400 ")
 
     asyncio.run(scenario())
 
 
-def test_silence_ends_a_connection() -> None:
-    """A tunnel in which nothing moves is closed after the idle time, and so is a client that asks for nothing."""
+def test_idle_connections_are_closed() -> None:
+    """An idle tunnel and a client without a request are closed after their timeouts."""
 
     async def scenario() -> None:
         async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -263,7 +265,7 @@ def test_silence_ends_a_connection() -> None:
 
         limits = ProxyLimits(idle_seconds=0.05, head_seconds=0.05)
         async with listening(mute) as port, proxied(Dialer(AllowList.of(["127.0.0.1"])), limits) as (p, s):
-            answer = await ask(p, f"CONNECT 127.0.0.1:{port} HTTP/1.1\r\n{credential(s)}")
+            answer = await request(p, f"CONNECT 127.0.0.1:{port} HTTP/1.1\r\n{credential(s)}")
             assert answer == "HTTP/1.1 200 Connection established\r\n\r\n"
             reader, writer = await connect(p)
             assert await asyncio.wait_for(reader.read(), 10) == b""
@@ -272,8 +274,8 @@ def test_silence_ends_a_connection() -> None:
     asyncio.run(scenario())
 
 
-def test_one_client_too_many_is_turned_away() -> None:
-    """The number of connections is bounded."""
+def test_the_number_of_connections_is_limited() -> None:
+    """A connection above the limit is closed."""
 
     async def scenario() -> None:
         async with proxied(limits=ProxyLimits(connections=1)) as (p, s):
@@ -287,8 +289,8 @@ def test_one_client_too_many_is_turned_away() -> None:
     asyncio.run(scenario())
 
 
-def test_a_server_that_does_not_speak_http_is_named() -> None:
-    """No answer, no HTTP, a head over the limit, or an unasked switch of protocols: the proxy answers in its place."""
+def test_an_invalid_response_is_reported() -> None:
+    """For a missing, invalid or too long head the proxy responds with 502 and a kind."""
 
     async def scenario() -> None:
         allowed = Dialer(AllowList.of(["127.0.0.1"]))
@@ -308,7 +310,7 @@ def test_a_server_that_does_not_speak_http_is_named() -> None:
                 writer.close()
 
             async with listening(serve) as port, proxied(allowed) as (p, s):
-                answer = await ask(p, f"GET http://127.0.0.1:{port}/ HTTP/1.1\r\n{credential(s)}")
+                answer = await request(p, f"GET http://127.0.0.1:{port}/ HTTP/1.1\r\n{credential(s)}")
                 assert answer.startswith("HTTP/1.1 502 ")
                 assert f"x-cogo-proxy: {s.mark}" in answer
                 assert s.failures[-1].kind == kind
@@ -316,8 +318,8 @@ def test_a_server_that_does_not_speak_http_is_named() -> None:
     asyncio.run(scenario())
 
 
-def test_stop_closes_everything() -> None:
-    """After `stop` no connection and no port is left."""
+def test_stop_closes_all_connections() -> None:
+    """After `stop` neither a connection nor the port is open."""
 
     async def scenario() -> None:
         proxy = await ForwardProxy(Dialer()).start()

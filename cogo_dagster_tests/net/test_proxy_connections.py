@@ -1,4 +1,4 @@
-"""Connections of the forward proxy that stay open: requests one after another, and everything that may end them."""
+"""Persistent connections of the forward proxy: consecutive requests, and the ways in which connections end."""
 
 import asyncio
 import gc
@@ -17,12 +17,12 @@ LOCAL = Dialer(AllowList.of(["127.0.0.1"]))
 
 @dataclass
 class Server:
-    """A server that keeps its connections open, and closes one after `lifetime` responses.
+    """A server with persistent connections, each closed after `lifetime` responses.
 
     Attributes:
         reply: The response to every request.
-        connections: How many were opened.
-        heads: What arrived, without bodies.
+        connections: Number of accepted connections.
+        heads: Received heads.
     """
 
     reply: bytes = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -32,7 +32,7 @@ class Server:
     idle: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer requests until the client leaves."""
+        """Respond to requests until the client disconnects."""
         self.connections += 1
         for _ in range(self.lifetime):
             try:
@@ -46,7 +46,7 @@ class Server:
 
 
 def get(port: int, session: ProxySession, more: str = "", method: str = "GET") -> bytes:
-    """A request of a session."""
+    """Return a request of a session."""
     return f"{method} http://127.0.0.1:{port}/ HTTP/1.1\r\n{credential(session)}{more}\r\n".encode()
 
 
@@ -57,8 +57,8 @@ async def response(connection: Connection) -> tuple[str, bytes]:
     return head, await asyncio.wait_for(connection[0].readexactly(length), 10)
 
 
-async def until_the_end(connection: Connection) -> bytes:
-    """Read until the proxy hangs up; with bytes on the way that it does not read, the system resets the connection."""
+async def read_to_end(connection: Connection) -> bytes:
+    """Read until the proxy closes; unread bytes of the client cause a reset instead."""
     try:
         return await connection[0].read()
     except ConnectionResetError:
@@ -66,13 +66,13 @@ async def until_the_end(connection: Connection) -> bytes:
 
 
 def run(scenario: Callable[[], Awaitable[None]]) -> None:
-    """Run a scenario; whatever it leaves behind must not raise when it is collected."""
+    """Run a scenario; its remaining objects must not raise when they are collected."""
     asyncio.run(scenario())  # type: ignore[arg-type]
     gc.collect()
 
 
-def test_requests_to_one_host_share_both_connections() -> None:
-    """Three requests over one client connection open one connection to the server, and each shows the credential."""
+def test_requests_to_one_host_reuse_both_connections() -> None:
+    """Each request on the connection needs the credential."""
 
     async def scenario() -> None:
         server = Server()
@@ -93,8 +93,8 @@ def test_requests_to_one_host_share_both_connections() -> None:
     run(scenario)
 
 
-def test_another_host_is_checked_and_gets_a_connection_of_its_own() -> None:
-    """A connection that was opened to an allowed port is no way to another one."""
+def test_another_host_is_checked_again() -> None:
+    """A connection to an allowed port does not give access to another one."""
 
     async def scenario() -> None:
         first, second = Server(), Server()
@@ -112,8 +112,8 @@ def test_another_host_is_checked_and_gets_a_connection_of_its_own() -> None:
     run(scenario)
 
 
-def test_requests_that_arrive_together_are_answered_in_order() -> None:
-    """Pipelined requests wait in the proxy, thousands of them too, and none reaches the server as a body of another."""
+def test_pipelined_requests_are_handled_in_order() -> None:
+    """Thousands of requests wait in the proxy, and none reaches the server as the body of another."""
 
     async def scenario() -> None:
         server = Server(lifetime=3_000)
@@ -128,8 +128,8 @@ def test_requests_that_arrive_together_are_answered_in_order() -> None:
     run(scenario)
 
 
-def test_a_request_behind_a_body_is_checked_like_any_other() -> None:
-    """What follows the announced length of a body is a request of its own: without a credential it is rejected."""
+def test_bytes_after_a_body_are_a_new_request() -> None:
+    """Without a credential such a request is rejected."""
 
     async def scenario() -> None:
         server = Server()
@@ -153,8 +153,8 @@ def test_a_request_behind_a_body_is_checked_like_any_other() -> None:
     run(scenario)
 
 
-def test_a_request_that_meets_a_closed_connection_is_repeated() -> None:
-    """Servers close idle connections at any time; a request without a body goes to a new one."""
+def test_a_request_on_a_closed_connection_is_repeated() -> None:
+    """Servers may close idle connections; a request without a body is sent on a new connection."""
 
     async def scenario() -> None:
         server = Server(lifetime=1)
@@ -169,8 +169,8 @@ def test_a_request_that_meets_a_closed_connection_is_repeated() -> None:
     run(scenario)
 
 
-def test_a_server_that_takes_a_second_request_and_closes_is_asked_once_more() -> None:
-    """Not endlessly: a new connection without an answer is an error."""
+def test_a_request_is_repeated_only_once() -> None:
+    """A new connection that closes without a response is an error."""
 
     async def scenario() -> None:
         opened: list[int] = []
@@ -196,7 +196,7 @@ def test_a_server_that_takes_a_second_request_and_closes_is_asked_once_more() ->
 
 
 def test_a_body_is_not_sent_twice() -> None:
-    """A POST that meets a closed connection ends the client's connection: whether to send it again is the browser's."""
+    """A POST on a closed connection closes the client connection, and the browser decides whether to repeat it."""
 
     async def scenario() -> None:
         bodies: list[bytes] = []
@@ -227,8 +227,8 @@ CHUNKED = (
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 1_000])
-def test_chunks_pass_as_they_are_and_keep_the_connection(size: int) -> None:
-    """However they are cut on the way; the next request uses the same connections."""
+def test_chunks_are_forwarded_unchanged(size: int) -> None:
+    """Chunks may be split anywhere, and the connections are reused."""
 
     async def scenario() -> None:
         opened: list[int] = []
@@ -271,8 +271,8 @@ def test_chunks_pass_as_they_are_and_keep_the_connection(size: int) -> None:
         (b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n", True),
     ],
 )
-def test_a_response_arrives_whole_whatever_ends_it(reply: bytes, kept: bool) -> None:
-    """Where only the connection's end tells, the client's connection ends too; nothing is added, nothing is lost."""
+def test_responses_arrive_complete(reply: bytes, kept: bool) -> None:
+    """A response that ends with the server connection ends the client connection; no bytes are added or lost."""
 
     async def scenario() -> None:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -294,8 +294,8 @@ def test_a_response_arrives_whole_whatever_ends_it(reply: bytes, kept: bool) -> 
 
 
 @pytest.mark.parametrize("method", ["HEAD", "GET"])
-def test_a_truncated_body_is_not_passed_off_as_whole(method: str) -> None:
-    """A server that ends in the middle of a body ends the client's connection; a response to HEAD has no body."""
+def test_a_truncated_body_closes_the_client_connection(method: str) -> None:
+    """A response to HEAD has no body and is not truncated."""
 
     async def scenario() -> None:
         server = Server(reply=b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n" + (b"" if method == "HEAD" else b"abc"))
@@ -313,8 +313,8 @@ def test_a_truncated_body_is_not_passed_off_as_whole(method: str) -> None:
     run(scenario)
 
 
-def test_bytes_that_nobody_asked_for_end_the_server_connection() -> None:
-    """They can never become the response to the next request."""
+def test_unsolicited_bytes_close_the_server_connection() -> None:
+    """They must not become the response to the next request."""
 
     async def scenario() -> None:
         server = Server(reply=Server.reply + b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged")
@@ -329,8 +329,8 @@ def test_bytes_that_nobody_asked_for_end_the_server_connection() -> None:
     run(scenario)
 
 
-def test_a_client_that_sends_a_head_byte_by_byte_is_ended() -> None:
-    """The time for a head is a whole one; bytes that trickle do not extend it, neither for the first nor the second."""
+def test_a_slow_request_head_times_out() -> None:
+    """The timeout covers the whole head of the first and of later requests, and is not extended by received bytes."""
 
     async def scenario() -> None:
         server = Server()
@@ -341,7 +341,7 @@ def test_a_client_that_sends_a_head_byte_by_byte_is_ended() -> None:
                 for _ in range(requests_before):
                     client[1].write(get(port, session))
                     await response(client)
-                reading = asyncio.ensure_future(until_the_end(client))
+                reading = asyncio.ensure_future(read_to_end(client))
                 for byte in get(port, session)[:-1]:
                     if reading.done():
                         break
@@ -355,27 +355,28 @@ def test_a_client_that_sends_a_head_byte_by_byte_is_ended() -> None:
 
 @dataclass
 class Flow:
-    """64 MiB on their way from one end to the other.
+    """A transfer of 64 MiB.
 
     Attributes:
-        sent: Bytes that the sender was allowed to send.
-        stalled_at: Where the sender stood still before the other end began to read.
+        size: Number of bytes to send.
+        sent: Number of bytes sent.
+        stalled_at: Number of bytes sent when the sender was blocked.
     """
 
     size: int = 64 * 1024 * 1024
     sent: int = 0
     stalled_at: int = 0
 
-    async def pour(self, writer: asyncio.StreamWriter) -> None:
-        """Send everything as fast as it is taken."""
+    async def send(self, writer: asyncio.StreamWriter) -> None:
+        """Send all bytes as fast as they are accepted."""
         block = b"x" * 65_536
         while self.sent < self.size:
             writer.write(block)
             await writer.drain()
             self.sent += len(block)
 
-    async def drink(self, reader: asyncio.StreamReader) -> None:
-        """Read nothing until the sender stands still, then everything."""
+    async def receive(self, reader: asyncio.StreamReader) -> None:
+        """Receive nothing until the sender is blocked, then everything."""
         before = -1
         while before != self.sent:
             before = self.sent
@@ -386,8 +387,8 @@ class Flow:
 
 
 @pytest.mark.parametrize("tunnel", [False, True])
-def test_a_client_that_reads_slowly_holds_the_server_back(tunnel: bool) -> None:
-    """The proxy buffers a little, and never a whole body; everything arrives when the client reads on."""
+def test_a_slow_client_pauses_the_server(tunnel: bool) -> None:
+    """The proxy does not buffer a whole body, and everything arrives."""
 
     async def scenario() -> None:
         flow = Flow()
@@ -395,7 +396,7 @@ def test_a_client_that_reads_slowly_holds_the_server_back(tunnel: bool) -> None:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.readuntil(b"\r\n\r\n")
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % flow.size)
-            await flow.pour(writer)
+            await flow.send(writer)
             await reader.read()
             writer.close()
 
@@ -406,22 +407,22 @@ def test_a_client_that_reads_slowly_holds_the_server_back(tunnel: bool) -> None:
                 await client[0].readuntil(b"\r\n\r\n")
             client[1].write(get(port, session))
             await client[0].readuntil(b"\r\n\r\n")
-            await flow.drink(client[0])
+            await flow.receive(client[0])
             client[1].close()
         assert 0 < flow.stalled_at < flow.size // 2
 
     run(scenario)
 
 
-def test_a_server_that_reads_slowly_holds_the_client_back() -> None:
-    """An upload waits in the client, and the response comes when the server has taken it."""
+def test_a_slow_server_pauses_the_client() -> None:
+    """An upload is paused, and the response arrives after the server has read it."""
 
     async def scenario() -> None:
         flow = Flow()
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.readuntil(b"\r\n\r\n")
-            await flow.drink(reader)
+            await flow.receive(reader)
             writer.write(Server.reply)
             await reader.read()
             writer.close()
@@ -429,7 +430,7 @@ def test_a_server_that_reads_slowly_holds_the_client_back() -> None:
         async with listening(serve) as port, proxied(LOCAL) as (proxy, session):
             client = await connect(proxy)
             client[1].write(get(port, session, f"Content-Length: {flow.size}\r\n", "POST"))
-            await flow.pour(client[1])
+            await flow.send(client[1])
             assert (await response(client))[1] == b"ok"
             client[1].close()
         assert 0 < flow.stalled_at < flow.size // 2
@@ -437,8 +438,8 @@ def test_a_server_that_reads_slowly_holds_the_client_back() -> None:
     run(scenario)
 
 
-def test_a_tunnel_ends_when_both_sides_have_ended() -> None:
-    """The end of one direction is passed on, and the other one still carries bytes."""
+def test_a_tunnel_ends_after_both_directions() -> None:
+    """The end of one direction is forwarded, and the other one stays open."""
 
     async def scenario() -> None:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -455,14 +456,14 @@ def test_a_tunnel_ends_when_both_sides_have_ended() -> None:
             assert await asyncio.wait_for(reader.read(), 10) == b"cba" * 1_000
             writer.close()
             async with asyncio.timeout(10):
-                while session.connections:  # noqa: ASYNC110 - what ends it is not this loop's
+                while session.connections:  # noqa: ASYNC110 - there is no event for it
                     await asyncio.sleep(0.01)
 
     run(scenario)
 
 
 def test_bytes_sent_with_a_connect_request_reach_the_server() -> None:
-    """A client may send its TLS hello without waiting for the tunnel."""
+    """A client may send TLS data before the tunnel is confirmed."""
 
     async def scenario() -> None:
         arrived = asyncio.get_running_loop().create_future()
@@ -481,51 +482,51 @@ def test_bytes_sent_with_a_connect_request_reach_the_server() -> None:
 
 
 @pytest.mark.parametrize("end", ["client", "session", "proxy"])
-def test_a_connection_under_way_ends_with_its_client(end: str) -> None:
-    """Whoever ends while a name is looked up or a response is awaited: the server's connection is closed."""
+def test_pending_connections_are_cancelled(end: str) -> None:
+    """A lookup or a request is cancelled when the client, the session or the proxy ends."""
 
     async def scenario() -> None:
-        asked, gone = asyncio.Event(), asyncio.Event()
+        started, ended = asyncio.Event(), asyncio.Event()
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.readuntil(b"\r\n\r\n")
-            asked.set()
+            started.set()
             await reader.read()
-            gone.set()
+            ended.set()
             writer.close()
 
         async def resolve(host: str) -> list[str]:
-            asked.set()
+            started.set()
             try:
                 await asyncio.Event().wait()
             finally:
-                gone.set()
+                ended.set()
             return [host]
 
         async with listening(serve) as port:
             for target in (f"127.0.0.1:{port}", "slow.example"):
-                asked.clear()
-                gone.clear()
+                started.clear()
+                ended.clear()
                 proxy = await ForwardProxy(Dialer(AllowList.of(["127.0.0.1"]), resolve)).start()
                 with proxy.session() as session:
                     client = await connect(proxy)
                     client[1].write(f"GET http://{target}/ HTTP/1.1\r\n{credential(session)}\r\n".encode())
-                    await asyncio.wait_for(asked.wait(), 10)
+                    await asyncio.wait_for(started.wait(), 10)
                     if end == "client":
                         client[1].close()
                     elif end == "proxy":
                         await proxy.stop()
                     if end != "session":
-                        await asyncio.wait_for(gone.wait(), 10)
-                await asyncio.wait_for(gone.wait(), 10)
+                        await asyncio.wait_for(ended.wait(), 10)
+                await asyncio.wait_for(ended.wait(), 10)
                 client[1].close()
                 await proxy.stop()
 
     run(scenario)
 
 
-def test_an_answer_before_the_whole_body_ends_the_connection() -> None:
-    """The rest of the body is nobody's: it cannot be taken for a request."""
+def test_a_response_before_the_end_of_the_body_closes_the_connection() -> None:
+    """The rest of the body must not be read as a request."""
 
     async def scenario() -> None:
         heads: list[bytes] = []

@@ -1,1 +1,1 @@
-"""Probes of providers."""
+"""Tests of providers."""

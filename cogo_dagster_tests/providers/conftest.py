@@ -1,4 +1,4 @@
-"""A terminal on a database of the test's own."""
+"""Fixtures: a terminal on the database of the test."""
 
 from pathlib import Path
 
@@ -9,5 +9,5 @@ from cogo_dagster_tests.cli.terminal import Terminal, terminal
 
 @pytest.fixture
 def cogo(tmp_path: Path, dsn: str) -> Terminal:
-    """Commands on a migrated, empty database."""
+    """Return a terminal on a migrated, empty database."""
     return terminal(tmp_path, dsn, {})

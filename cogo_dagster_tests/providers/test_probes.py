@@ -1,4 +1,4 @@
-"""Probes: real requests to a real server, with the address rules and the time limits in force."""
+"""Health probes with a real server: statuses, timeouts and address rules."""
 
 import socket
 import threading
@@ -11,7 +11,7 @@ from cogo_dagster_tests.doctor.site import Request, site
 
 
 def probe(url: str, *allowed: str, timeout_seconds: float = 5) -> ProbeResult:
-    """Probe one address."""
+    """Probe one URL."""
     [result] = probe_providers([ProbeTarget("one", "chat", url)], allowed, timeout_seconds=timeout_seconds)
     return result
 
@@ -20,18 +20,18 @@ def probe(url: str, *allowed: str, timeout_seconds: float = 5) -> ProbeResult:
     ("status", "healthy"),
     [(200, True), (204, True), (401, True), (404, True), (429, False), (500, False), (503, False)],
 )
-def test_who_answers_below_500_is_there(status: int, healthy: bool) -> None:
-    """A wanted login counts; too many requests do not. The time it took is told either way."""
+def test_a_status_below_500_is_healthy(status: int, healthy: bool) -> None:
+    """A required login is healthy, too many requests are not; the latency is measured in both cases."""
     with site(lambda _: (status, {}, b"")) as there:
         found = probe(there.url, there.host)
     assert found.healthy is healthy
     assert found.latency_ms is not None
     assert found.latency_ms > 0
-    assert found.error == (None if healthy else f"It answers {status}.")
+    assert found.error == (None if healthy else f"Response status {status}.")
 
 
-def test_nobody_there_is_said() -> None:
-    """A port that refuses."""
+def test_an_unreachable_provider_is_unhealthy() -> None:
+    """Nothing listens on the port."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         host = f"127.0.0.1:{free.getsockname()[1]}"
@@ -41,64 +41,66 @@ def test_nobody_there_is_said() -> None:
     assert "could not be reached" in found.error
 
 
-def test_who_does_not_answer_in_time_is_not_healthy() -> None:
-    """The limit is for the whole, and other probes do not wait for it."""
-    let_go = threading.Event()
+def test_a_slow_provider_is_unhealthy() -> None:
+    """The timeout covers the whole request, and other probes are not delayed."""
+    released = threading.Event()
 
-    def answer(request: Request) -> tuple[int, dict[str, str], bytes]:
+    def respond(request: Request) -> tuple[int, dict[str, str], bytes]:
         if request.path == "/slow":
-            let_go.wait(20)
+            released.wait(20)
         return 200, {}, b""
 
-    with site(answer) as there:
+    with site(respond) as there:
         targets = [ProbeTarget(name, "chat", f"{there.url}/{name}") for name in ("slow", "fast")]
         slow, fast = probe_providers(targets, [there.host], timeout_seconds=3)
-        let_go.set()
-    assert (slow.healthy, slow.error) == (False, "There was no answer within 3 s.")
+        released.set()
+    assert (slow.healthy, slow.error) == (False, "No response within 3 s.")
     assert fast.healthy
 
 
-def test_a_private_address_is_refused_and_the_variable_named() -> None:
-    """Also behind a redirect; no request gets there."""
+def test_a_private_address_is_rejected() -> None:
+    """The message names the variable; a redirect is checked too, and no request is sent."""
     with site(lambda _: (200, {}, b"")) as private:
-        refused = probe(private.url)
+        rejected = probe(private.url)
         with site(lambda _: (302, {"location": private.url}, b"")) as there:
             redirected = probe(there.url, there.host)
         assert private.requests == []
-    for found in (refused, redirected):
+    for found in (rejected, redirected):
         assert not found.healthy
         assert found.error
         assert "PROVIDER_ALLOWED_HOSTS" in found.error
 
 
-def test_one_address_is_asked_once_for_all_its_capabilities() -> None:
-    """And a secret in its query stays out of the error."""
+def test_a_url_is_requested_once_for_all_capabilities() -> None:
+    """A secret in its query is not in the error."""
     with site(lambda _: (200, {}, b"")) as there:
         targets = [ProbeTarget("one", capability, f"{there.url}/v1") for capability in ("chat", "vision")]
         results = probe_providers(targets, [there.host])
         assert len(there.requests) == 1
     assert [(found.capability, found.healthy) for found in results] == [("chat", True), ("vision", True)]
-    gone = probe(f"{there.url}/v1?key=canary-7f3a91d2", there.host)
-    assert "canary" not in str(gone)
+    stopped = probe(f"{there.url}/v1?key=canary-7f3a91d2", there.host)
+    assert "canary" not in str(stopped)
 
 
-def test_the_command_probes_keeps_and_chooses(cogo: Terminal) -> None:
-    """From registration to a choice, on the database path."""
-    with site(lambda request: (503 if request.path == "/ill" else 200, {}, b"")) as there:
-        cogo.ok("router", "add", "ill", "--capability", "chat", "--url", f"{there.url}/ill", "--cost", "1")
-        cogo.ok("router", "add", "well", "--capability", "chat", "--url", f"{there.url}/well", "--cost", "2")
-        assert cogo.ok("router", "select", "--capability", "chat")["provider"] == "ill"
+def test_probes_change_the_selection(cogo: Terminal) -> None:
+    """A provider is registered, probed and selected on the database path."""
+    with site(lambda request: (503 if request.path == "/failing" else 200, {}, b"")) as there:
+        cogo.ok("router", "add", "broken", "--capability", "chat", "--url", f"{there.url}/failing", "--cost", "1")
+        cogo.ok("router", "add", "working", "--capability", "chat", "--url", f"{there.url}/working", "--cost", "2")
+        assert cogo.ok("router", "select", "--capability", "chat")["provider"] == "broken"
         probed = cogo.ok("router", "probe", PROVIDER_ALLOWED_HOSTS=there.host)
         assert (probed["probed"], probed["healthy"], len(probed["results"])) == (2, 1, 2)
     chosen = cogo.ok("router", "select", "--capability", "chat")
-    assert (chosen["provider"], chosen["healthy"]) == ("well", True)
+    assert (chosen["provider"], chosen["healthy"]) == ("working", True)
     assert [row["healthy"] for row in cogo.ok("router", "list")] == [False, True]
     assert "failing" in cogo.run("router", "list").out
-    assert "well is the cheapest healthy provider of chat." in cogo.run("router", "select", "--capability", "chat").out
+    assert (
+        "working is the cheapest healthy provider of chat." in cogo.run("router", "select", "--capability", "chat").out
+    )
 
 
-def test_the_command_says_when_nobody_can_be_chosen(cogo: Terminal) -> None:
-    """The document stands on standard output all the same, and the exit code is 1."""
+def test_no_provider_can_be_selected(cogo: Terminal) -> None:
+    """The document is printed with exit code 1, and the message names the command to register one."""
     answer = cogo.run("router", "select", "--capability", "paint", "--json")
     assert (answer.code, answer.json["provider"]) == (1, None)
     assert "cogo router add" in answer.err

@@ -1,1 +1,1 @@
-"""What sensors and checks decide, as pure functions."""
+"""Decisions of sensors and checks, as pure functions."""

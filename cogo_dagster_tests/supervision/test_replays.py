@@ -1,4 +1,4 @@
-"""Which dead letters replay themselves: the decision alone, without a queue."""
+"""Selection of dead-lettered jobs for automatic replays."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import NAMESPACE_URL, uuid5
@@ -7,14 +7,14 @@ import pytest
 
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.rows.dead_letters import DeadLetter
-from cogo_dagster.supervision.replays import ReplayPolicy, worth_replaying
+from cogo_dagster.supervision.replays import ReplayPolicy, jobs_to_replay
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 POLICY = ReplayPolicy(cooldown=timedelta(minutes=15), max_replays=2, max_at_once=3)
 
 
-def letter(name: str = "a", minutes: float = 60, replays: int = 0, **changes: Json) -> DeadLetter:
-    """Return an open letter that failed so many minutes ago with an error that may pass."""
+def dead_lettered(name: str = "a", minutes: float = 60, replays: int = 0, **changes: Json) -> DeadLetter:
+    """Return an open row that failed some minutes ago with a transient error."""
     row = {
         "job_id": str(uuid5(NAMESPACE_URL, name)),
         "type": name,
@@ -34,14 +34,14 @@ def letter(name: str = "a", minutes: float = 60, replays: int = 0, **changes: Js
     return DeadLetter.model_validate(row | changes)
 
 
-def chosen(*letters: DeadLetter) -> list[str | None]:
-    """Return the names of those worth a replay."""
-    return [one.type for one in worth_replaying(letters, POLICY, NOW)]
+def chosen(*jobs: DeadLetter) -> list[str | None]:
+    """Return the types of the jobs to replay."""
+    return [one.type for one in jobs_to_replay(jobs, POLICY, NOW)]
 
 
-def test_an_error_that_may_pass_is_replayed_after_the_cooldown() -> None:
-    """Not before: what broke is still broken."""
-    assert chosen(letter("young", minutes=14), letter("old", minutes=15)) == ["old"]
+def test_a_transient_error_is_replayed_after_the_cooldown() -> None:
+    """It is not replayed before, because the cause may persist."""
+    assert chosen(dead_lettered("young", minutes=14), dead_lettered("old", minutes=15)) == ["old"]
 
 
 @pytest.mark.parametrize(
@@ -56,19 +56,19 @@ def test_an_error_that_may_pass_is_replayed_after_the_cooldown() -> None:
         {"error": None},
     ],
 )
-def test_what_time_does_not_heal_waits_for_a_person(changes: Json) -> None:
-    """Permanent errors, jobs that crashed their workers, and letters that do not say."""
-    assert chosen(letter(**changes)) == []
+def test_other_errors_are_not_replayed(changes: Json) -> None:
+    """Permanent errors, jobs that crashed their workers, and rows without a reason are not replayed."""
+    assert chosen(dead_lettered(**changes)) == []
 
 
-def test_each_replay_waits_twice_as_long_as_the_one_before() -> None:
-    """And a lineage has an end: poison does not go round for ever."""
-    assert chosen(letter(minutes=29, replays=1)) == []
-    assert chosen(letter(minutes=30, replays=1)) == ["a"]
-    assert chosen(letter(minutes=100_000, replays=2)) == []
+def test_each_replay_doubles_the_cooldown() -> None:
+    """The number of replays is limited, so that a poison job is not replayed forever."""
+    assert chosen(dead_lettered(minutes=29, replays=1)) == []
+    assert chosen(dead_lettered(minutes=30, replays=1)) == ["a"]
+    assert chosen(dead_lettered(minutes=100_000, replays=2)) == []
 
 
-def test_the_oldest_go_first_and_not_all_at_once() -> None:
-    """The rest comes at the next look."""
-    letters = [letter(name, minutes) for name, minutes in (("a", 20), ("b", 50), ("c", 30), ("d", 40))]
-    assert chosen(*letters) == ["b", "d", "c"]
+def test_the_oldest_are_replayed_first() -> None:
+    """The number per call is limited."""
+    jobs = [dead_lettered(name, minutes) for name, minutes in (("a", 20), ("b", 50), ("c", 30), ("d", 40))]
+    assert chosen(*jobs) == ["b", "d", "c"]

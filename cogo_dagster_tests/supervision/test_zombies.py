@@ -1,19 +1,19 @@
-"""Which runs are taken for dead: silence that lasts while the database answers, and nothing else."""
+"""Detection of dead runs: missing heartbeats while the database responds."""
 
 from dataclasses import replace
 
 import pytest
 
 from cogo_dagster.queue.rows.workers import WorkerRow
-from cogo_dagster.supervision.zombies import LONGEST_GAP_SECONDS, Watch, WorkerRun, worker_run
+from cogo_dagster.supervision.zombies import MAX_GAP_SECONDS, Watch, WorkerRun, worker_run
 from cogo_dagster_tests.queue.rows import worker_row
 
 SILENT = WorkerRun("run", 600, "2026-11-27T08:00:00+00:00")
-WELL = replace(SILENT, alive=True)
+ALIVE = replace(SILENT, alive=True)
 
 
-def looks(runs: list[WorkerRun], seconds: list[float], watch: Watch | None = None) -> list[float]:
-    """Look at these times; return when the first run was found dead."""
+def observe(runs: list[WorkerRun], seconds: list[float], watch: Watch | None = None) -> list[float]:
+    """Add observations at these times, and return the times at which the run was dead."""
     watch = watch or Watch()
     found = []
     for run, at in zip(runs, seconds, strict=True):
@@ -22,28 +22,28 @@ def looks(runs: list[WorkerRun], seconds: list[float], watch: Watch | None = Non
     return found
 
 
-def test_a_worker_that_stays_silent_is_dead_after_three_heartbeats() -> None:
-    """Of the database's answers, from the first one that finds it silent."""
-    assert looks([SILENT] * 5, [0, 10, 20, 30, 40]) == [30, 40]
+def test_a_silent_worker_is_dead_after_three_heartbeats() -> None:
+    """Heartbeat intervals count from the first observation of the silence."""
+    assert observe([SILENT] * 5, [0, 10, 20, 30, 40]) == [30, 40]
 
 
-def test_a_heartbeat_in_between_begins_anew() -> None:
-    """It was cut off for a while."""
-    assert looks([SILENT, SILENT, WELL, SILENT, SILENT], [0, 10, 20, 30, 40]) == []
+def test_a_heartbeat_ends_the_silence() -> None:
+    """A worker that was disconnected for a while is not dead."""
+    assert observe([SILENT, SILENT, ALIVE, SILENT, SILENT], [0, 10, 20, 30, 40]) == []
     later = replace(SILENT, last_heartbeat_at="2026-11-27T08:00:25+00:00")
-    assert looks([SILENT, SILENT, SILENT, later, later], [0, 10, 20, 30, 40]) == []
+    assert observe([SILENT, SILENT, SILENT, later, later], [0, 10, 20, 30, 40]) == []
 
 
-def test_an_outage_of_the_database_fails_no_healthy_run() -> None:
-    """While it was away nobody looked, and no heartbeat could arrive: what was seen before says nothing."""
-    gap = LONGEST_GAP_SECONDS + 1
-    assert looks([SILENT] * 4, [0, 10, 10 + gap, 20 + gap]) == []
-    assert looks([WELL, SILENT, WELL], [0, 300, 310]) == []
+def test_an_outage_of_the_database_does_not_fail_a_run() -> None:
+    """Observations before a gap are dropped, because no heartbeat could arrive."""
+    gap = MAX_GAP_SECONDS + 1
+    assert observe([SILENT] * 4, [0, 10, 10 + gap, 20 + gap]) == []
+    assert observe([ALIVE, SILENT, ALIVE], [0, 300, 310]) == []
 
 
-def test_many_looks_at_once_are_one_answer() -> None:
-    """Ticks that pile up do not make a run older."""
-    assert looks([SILENT] * 6, [0, 1, 2, 3, 4, 5]) == []
+def test_observations_at_once_count_as_one() -> None:
+    """Delayed ticks of the sensor do not age a run."""
+    assert observe([SILENT] * 6, [0, 1, 2, 3, 4, 5]) == []
 
 
 @pytest.mark.parametrize(
@@ -53,29 +53,29 @@ def test_many_looks_at_once_are_one_answer() -> None:
         (replace(SILENT, stopped=True), 120),
         (WorkerRun("run", 900), 30),
     ],
-    ids=["a slower heartbeat", "it signed off", "it never registered"],
+    ids=["slower heartbeat", "deregistered", "never registered"],
 )
-def test_patience_fits_what_is_awaited(run: WorkerRun, dead_after: float) -> None:
-    """Three heartbeats of its own; two minutes to end after the goodbye; a quarter of an hour to register at all."""
+def test_the_timeout_depends_on_the_state(run: WorkerRun, dead_after: float) -> None:
+    """It is three heartbeats of the worker, two minutes after deregistration, and 15 minutes before registration."""
     seconds = [float(second) for second in range(0, 200, 10)]
-    assert looks([run] * len(seconds), seconds)[0] == dead_after
+    assert observe([run] * len(seconds), seconds)[0] == dead_after
 
 
-def test_a_run_that_begins_is_not_silent() -> None:
-    """Its worker registers once its executors have started, which may have to install a browser."""
-    assert looks([WorkerRun("run", 800)] * 9, [float(second) for second in range(0, 90, 10)]) == []
+def test_a_starting_run_is_not_silent() -> None:
+    """The worker registers after its executors have started, which may include installing a browser."""
+    assert observe([WorkerRun("run", 800)] * 9, [float(second) for second in range(0, 90, 10)]) == []
 
 
 @pytest.mark.parametrize(
     "text", [None, "", "7", "null", '{"looked_at": 1}', '{"silences": {"a": [1]}, "looked_at": 1}']
 )
-def test_a_cursor_that_cannot_be_read_is_a_first_look(text: str | None) -> None:
-    """Somebody may have set it by hand, or an older release."""
+def test_an_invalid_cursor_is_an_empty_state(text: str | None) -> None:
+    """It may have been set by hand or by an earlier release."""
     assert Watch.from_text(text) == Watch()
 
 
-def test_the_newest_worker_of_a_run_speaks_for_it() -> None:
-    """A run may have registered twice; workers of other runs are nothing to it."""
+def test_the_newest_worker_of_a_run_counts() -> None:
+    """A run may have registered twice; workers of other runs are ignored."""
 
     def row(run: str, started_at: str, *, alive: bool) -> WorkerRow:
         return worker_row(dagster_run_id=run, started_at=started_at, last_heartbeat_at=started_at, alive=alive)

@@ -1,1 +1,1 @@
-"""Secrets and the edge functions."""
+"""Tests of the vault and of the edge functions."""

@@ -1,4 +1,4 @@
-"""Runs an edge function as it is deployed, under Deno, without a network beyond this machine."""
+"""Runs edge functions as deployed, under Deno, with loopback network access only."""
 
 import os
 import re
@@ -17,18 +17,23 @@ from cogo_dagster_tests.cli.terminal import eventually
 FUNCTIONS: Final = PROJECT_ROOT / "supabase" / "functions"
 
 
-def deno(*words: str) -> "subprocess.CompletedProcess[str]":
-    """Run a command of Deno over the functions' folder."""
+def deno(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command of Deno in the folder of the functions."""
     with tempfile.TemporaryDirectory() as cache:
         environment = os.environ | {"DENO_DIR": cache, "NO_COLOR": "1", "DENO_NO_UPDATE_CHECK": "1"}
         return subprocess.run(
-            [str(find_deno_bin()), *words], cwd=FUNCTIONS, env=environment, capture_output=True, text=True, check=False
+            [str(find_deno_bin()), *arguments],
+            cwd=FUNCTIONS,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
 
 
 @contextmanager
 def served(name: str, environment: Mapping[str, str]) -> Iterator[str]:
-    """Serve a function and yield its address; it may reach this machine and read these variables only."""
+    """Serve a function and yield its URL; it may access the loopback network and these variables only."""
     command = [
         str(find_deno_bin()),
         "run",
@@ -55,8 +60,8 @@ def served(name: str, environment: Mapping[str, str]) -> Iterator[str]:
 
 
 def _address(process: "subprocess.Popen[bytes]", log: Path) -> str | None:
-    """Return where it says that it listens."""
-    said = log.read_text()
-    assert process.poll() is None, f"The function does not start: {said}"
-    found = re.search(r"http://127\.0\.0\.1:\d+", said)
+    """Return the URL from the log, once the function listens."""
+    output = log.read_text()
+    assert process.poll() is None, f"The function does not start: {output}"
+    found = re.search(r"http://127\.0\.0\.1:\d+", output)
     return found[0] if found else None

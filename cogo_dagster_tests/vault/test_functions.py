@@ -1,4 +1,4 @@
-"""The clients of the edge functions against a real server that misbehaves: what is sent, and when they give up."""
+"""Clients of the edge functions with a failing server: requests, retries and fallbacks."""
 
 import json
 import threading
@@ -26,31 +26,31 @@ PROJECT = {
 
 
 def project(**more: str) -> Settings:
-    """Read the settings of a project."""
+    """Return the settings of a project."""
     return load_settings(None, **(PROJECT | more))
 
 
 def function(there: Site, **more: Any) -> EdgeFunction:
-    """Return a function at a test's server."""
+    """Return a function at the server of the test."""
     return EdgeFunction("router-select", there.url, {"apikey": SecretStr(CANARY)}, **({"timeout_seconds": 1.0} | more))
 
 
-def answering(body: Json, status: int = 200) -> Callable[[Request], Answer]:
-    """Always answer with a document."""
+def responding(body: Json, status: int = 200) -> Callable[[Request], Answer]:
+    """Return a responder that always returns this document."""
     return lambda _: (status, {"content-type": "application/json"}, json.dumps(body).encode())
 
 
 def failure(call: Callable[[], Any]) -> str:
-    """Return the sentence of a call that must fail, without any key in it."""
+    """Return the message of a failing call, and assert that it does not contain a key."""
     with pytest.raises(EdgeFailed) as failed:
         call()
     assert CANARY not in str(failed.value)
     return str(failed.value)
 
 
-def test_the_runbooks_headers_are_sent() -> None:
-    """The anon key as bearer, the publishable key as apikey, else the anon key; the admin token to the vault only."""
-    with site(answering({"secret": None})) as there:
+def test_the_headers_of_the_runbook_are_sent() -> None:
+    """Both functions get the public keys, and only key-vault gets the admin token."""
+    with site(responding({"secret": None})) as there:
         settings = project(
             KEY_VAULT_URL=f"{there.url}/vault", ROUTER_SELECT_URL=there.url, SUPABASE_PUBLISHABLE_KEY="publishable"
         )
@@ -58,9 +58,9 @@ def test_the_runbooks_headers_are_sent() -> None:
         assert vault
         assert plain
         assert vault.secret("dev", "p:u:n") is plain.secret("dev", "p:u:n") is None
-        chooser = edge_router(settings)
-        assert chooser
-        failure(lambda: chooser.select({"capabilities": ["chat"]}))
+        edge = edge_router(settings)
+        assert edge
+        failure(lambda: edge.select({"capabilities": ["chat"]}))
     first, second, router = there.requests
     assert (first.method, first.path) == ("POST", "/vault")
     assert json.loads(first.body) == {"environment": "dev", "reference": "p:u:n"}
@@ -69,15 +69,15 @@ def test_the_runbooks_headers_are_sent() -> None:
     assert "x-admin-token" not in router.headers
 
 
-def test_addresses_default_to_the_projects() -> None:
-    """With or without a slash at the end of SUPABASE_URL."""
+def test_urls_default_to_those_of_the_project() -> None:
+    """SUPABASE_URL may have a trailing slash."""
     found = edge_function(project(), "router-select", None)
     assert found
     assert found.url == "https://ref.supabase.example/functions/v1/router-select"
 
 
-def test_without_an_anon_key_or_a_token_nothing_is_asked() -> None:
-    """The database path serves."""
+def test_without_an_anon_key_or_token_the_functions_are_not_used() -> None:
+    """The database is used instead."""
     assert edge_router(project(SUPABASE_ANON_KEY="")) is None
     assert edge_secrets(project(SUPABASE_ANON_KEY="")) is None
     assert edge_secrets(project(QUALITY_NOTIFY_ADMIN_TOKEN="")) is None
@@ -85,54 +85,54 @@ def test_without_an_anon_key_or_a_token_nothing_is_asked() -> None:
 
 
 @pytest.mark.parametrize("status", [429, 500, 503, 504])
-def test_trouble_is_tried_once_more(status: int) -> None:
-    """And then it is over, and the function is left alone for a minute."""
+def test_a_server_error_is_retried_once(status: int) -> None:
+    """After a second failure the function is not called for a minute."""
     now = [0.0]
     answers: Iterator[Answer] = iter([(status, {}, b"<html>"), (200, {}, b'{"fine": true}')])
     with site(lambda _: next(answers)) as there:
         assert function(there).call({}) == {"fine": True}
     with site(lambda _: (status, {}, b"<html>")) as there:
         edge = function(there, clock=lambda: now[0])
-        assert f"answers {status}" in failure(lambda: edge.call({}))
-        assert "a moment ago" in failure(lambda: edge.call({}))
+        assert f"returned {status}" in failure(lambda: edge.call({}))
+        assert "less than a minute ago" in failure(lambda: edge.call({}))
         assert len(there.requests) == 2
         now[0] = 61
         failure(lambda: edge.call({}))
         assert len(there.requests) == 4
 
 
-def test_who_does_not_answer_in_time_is_given_up() -> None:
-    """After two tries."""
-    let_go = threading.Event()
+def test_a_timeout_is_retried_once() -> None:
+    """The call fails after two attempts."""
+    released = threading.Event()
 
     def answer(_: Request) -> Answer:
-        let_go.wait(20)
+        released.wait(20)
         return 200, {}, b"{}"
 
     with site(answer) as there:
-        sentence = failure(lambda: function(there, timeout_seconds=0.2).call({}))
-        let_go.set()
-    assert "did not respond (ReadTimeout)" in sentence
+        message = failure(lambda: function(there, timeout_seconds=0.2).call({}))
+        released.set()
+    assert "did not respond (ReadTimeout)" in message
 
 
-def test_a_refusal_is_not_repeated() -> None:
-    """401, 403, 404: asking again changes nothing."""
-    with site(answering({"code": "ADMIN_TOKEN", "error": "no"}, 403)) as there:
+def test_a_rejection_is_not_retried() -> None:
+    """A retry after 401, 403 or 404 would not change the result."""
+    with site(responding({"code": "ADMIN_TOKEN", "error": "no"}, 403)) as there:
         assert "returned 403 (ADMIN_TOKEN)" in failure(lambda: function(there).call({}))
         assert len(there.requests) == 1
 
 
 def test_a_redirect_is_not_followed() -> None:
-    """The keys would go along."""
-    with site(answering({})) as elsewhere:
+    """The keys would be sent to the target."""
+    with site(responding({})) as elsewhere:
         with site(lambda _: (307, {"location": elsewhere.url}, b"")) as there:
-            assert "answers 307" in failure(lambda: function(there).call({}))
+            assert "returned 307" in failure(lambda: function(there).call({}))
         assert elsewhere.requests == []
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"\xff\xfe", b'"' + b"x" * 1_100_000 + b'"'])
-def test_what_is_no_document_is_no_answer(body: bytes) -> None:
-    """Nor one that is far too long."""
+def test_an_invalid_body_is_a_failure(body: bytes) -> None:
+    """A body that is not JSON, or too long, is rejected."""
     with site(lambda _: (200, {}, body)) as there:
         failure(lambda: function(there).call({}))
 
@@ -140,26 +140,26 @@ def test_what_is_no_document_is_no_answer(body: bytes) -> None:
 @pytest.mark.parametrize(
     "body", [None, [], {}, {"secret": "plain"}, {"secret": {"ciphertext": "gAAAA"}}, {"secret": 1}]
 )
-def test_what_is_no_secret_is_no_answer(body: Json) -> None:
-    """So the database is asked."""
-    with site(answering(body)) as there:
+def test_an_invalid_secret_is_a_failure(body: Json) -> None:
+    """The vault then reads from the database."""
+    with site(responding(body)) as there:
         failure(lambda: EdgeSecrets(function(there)).secret("dev", "p:u:n"))
 
 
-def test_the_router_falls_back_to_the_database_with_the_same_answer(transport: Transport) -> None:
-    """Where the function is away, or answers something else."""
+def test_the_router_falls_back_to_the_database(transport: Transport) -> None:
+    """A failing function, or an invalid response, gives the result of the database."""
     plain = Router(transport)
     plain.add("one", "chat", cost=1)
     expected = plain.select(["chat"])
     assert expected.provider == "one"
-    for answer in (answering({"provider": "liar"}), answering({}, 500)):
+    for answer in (responding({"provider": "one"}), responding({}, 500)):
         with site(answer) as there:
             assert Router(transport, EdgeRouter(function(there))).select(["chat"]) == expected
             assert there.requests
-    with site(answering(expected.document | {"provider": "the edge's"})) as there:
+    with site(responding(expected.document | {"provider": "the edge's"})) as there:
         assert Router(transport, EdgeRouter(function(there))).select(["chat"]).provider == "the edge's"
 
 
-def test_a_function_does_not_show_its_keys() -> None:
-    """Neither headers nor token."""
+def test_keys_are_not_in_the_repr() -> None:
+    """The repr contains neither headers nor the token."""
     assert CANARY not in repr(edge_secrets(project()))

@@ -1,4 +1,4 @@
-"""The vault on a real database: who is asked first, what is kept, and rotation that loses nothing."""
+"""The vault on a real database: order of sources, encryption at rest, and interrupted rotations."""
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from cogo_dagster.queue.supabase.edge_functions import EdgeFailed
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.vault.key_ring import KeyRing, new_key
-from cogo_dagster.vault.key_vault import KeptSecret, KeyVault, variable_of
+from cogo_dagster.vault.key_vault import EncryptedSecret, KeyVault, variable_of
 from cogo_dagster.vault.vault_errors import InvalidReference, NoVaultKeys, VaultError
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.vault.vaults import TOKEN, Breaking, ring, vault
@@ -16,63 +16,63 @@ CANARY = "canary-7f3a91d2"
 
 
 class Edge:
-    """An edge function that has a secret, or none, or does not answer."""
+    """An edge function that has a secret, has none, or fails."""
 
-    def __init__(self, kept: KeptSecret | None = None, *, fails: bool = False) -> None:
-        self._kept, self._fails = kept, fails
+    def __init__(self, stored: EncryptedSecret | None = None, *, fails: bool = False) -> None:
+        self._stored, self._fails = stored, fails
 
-    def secret(self, environment: str, reference: str) -> KeptSecret | None:
-        """Answer."""
+    def secret(self, environment: str, reference: str) -> EncryptedSecret | None:
+        """Return the secret, or fail."""
         assert (environment, reference) == ("dev", TOKEN)
         if self._fails:
-            raise EdgeFailed("It is away.")
-        return self._kept
+            raise EdgeFailed("Unreachable.")
+        return self._stored
 
 
-def with_edge(kept: KeyVault, edge: Edge) -> KeyVault:
-    """Return the same vault behind an edge function."""
-    return KeyVault(kept.transport, kept.environment, kept.keys, kept.variable, edge)
+def with_edge(key_vault: KeyVault, edge: Edge) -> KeyVault:
+    """Return the same vault with an edge function."""
+    return KeyVault(key_vault.transport, key_vault.environment, key_vault.keys, key_vault.variable, edge)
 
 
-def test_a_secret_comes_back_and_the_database_never_saw_it(transport: Transport, owner: Owner) -> None:
-    """Not in its table, not in the log of operations."""
-    kept = vault(transport)
-    kept.put(TOKEN, CANARY, "me")
-    assert kept.get(TOKEN) == CANARY
+def test_the_database_does_not_contain_the_value(transport: Transport, owner: Owner) -> None:
+    """The value is neither in the table of secrets nor in the log of operations."""
+    key_vault = vault(transport)
+    key_vault.put(TOKEN, CANARY, "me")
+    assert key_vault.get(TOKEN) == CANARY
     for table in ("secrets", "operations_log"):
         rows = owner.execute(f"select to_jsonb(t)::text from public.{table} t".encode()).fetchall()
         assert rows
         assert CANARY not in str(rows)
 
 
-def test_the_variable_wins_then_the_edge_function_then_the_database(transport: Transport) -> None:
-    """And the source is said."""
+def test_variable_edge_function_and_database_in_that_order(transport: Transport) -> None:
+    """The result names the source."""
     keys = ring()
-    kept = vault(transport, keys)
-    kept.put(TOKEN, "from the database")
+    key_vault = vault(transport, keys)
+    key_vault.put(TOKEN, "from the database")
     elsewhere = keys.seal("dev", TOKEN, "from the edge")
-    sealed = KeptSecret(elsewhere, version=7)
-    edge = with_edge(kept, Edge(sealed))
+    sealed = EncryptedSecret(elsewhere, version=7)
+    edge = with_edge(key_vault, Edge(sealed))
     variable = with_edge(vault(transport, keys, {"QUALITY_NOTIFY_ADMIN_TOKEN": "from the variable"}), Edge(sealed))
-    assert [variable.get(TOKEN), edge.get(TOKEN), kept.get(TOKEN)] == [
+    assert [variable.get(TOKEN), edge.get(TOKEN), key_vault.get(TOKEN)] == [
         "from the variable",
         "from the edge",
         "from the database",
     ]
-    sources = [found.source for one in (variable, edge, kept) if (found := one.find(TOKEN))]
+    sources = [found.source for one in (variable, edge, key_vault) if (found := one.find(TOKEN))]
     assert sources == ["variable QUALITY_NOTIFY_ADMIN_TOKEN", "edge function", "database"]
 
 
-@pytest.mark.parametrize("edge", [Edge(fails=True), Edge(None)], ids=["away", "knows nothing"])
-def test_where_the_edge_function_has_no_answer_the_database_serves(transport: Transport, edge: Edge) -> None:
-    """With the same answer."""
-    kept = vault(transport)
-    kept.put(TOKEN, "value")
-    assert with_edge(kept, edge).get(TOKEN) == "value"
+@pytest.mark.parametrize("edge", [Edge(fails=True), Edge(None)], ids=["fails", "has no secret"])
+def test_the_database_is_the_fallback_of_the_edge_function(transport: Transport, edge: Edge) -> None:
+    """The value of the database is returned if the function fails or does not have the secret."""
+    key_vault = vault(transport)
+    key_vault.put(TOKEN, "value")
+    assert with_edge(key_vault, edge).get(TOKEN) == "value"
 
 
-def test_there_is_no_secret_that_nobody_kept(transport: Transport) -> None:
-    """None, also without any key: there is nothing to decrypt."""
+def test_a_missing_secret_needs_no_key(transport: Transport) -> None:
+    """A missing secret is None even without keys; a stored one raises NoVaultKeys."""
 
     def none() -> KeyRing:
         raise NoVaultKeys("No keys.")
@@ -83,8 +83,8 @@ def test_there_is_no_secret_that_nobody_kept(transport: Transport) -> None:
         KeyVault(transport, "dev", none).get(TOKEN)
 
 
-def test_environments_do_not_see_each_other(transport: Transport) -> None:
-    """The same reference has a value in each."""
+def test_environments_are_separate(transport: Transport) -> None:
+    """A reference has a value per environment."""
     keys = ring()
     vault(transport, keys).put(TOKEN, "of dev")
     vault(transport, keys, environment="prod").put(TOKEN, "of prod")
@@ -102,36 +102,36 @@ def test_environments_do_not_see_each_other(transport: Transport) -> None:
     ],
 )
 def test_each_reference_has_a_variable(reference: str, variable: str) -> None:
-    """The words in upper case, joined; Google Chat's is the runbook's."""
+    """The name is derived from the reference, except that of Google Chat, which is given by the runbook."""
     assert variable_of(reference) == variable
 
 
 @pytest.mark.parametrize("reference", ["", "a:b", "a:b:c:d", "A:b:c", "a b:c:d", "a::c", "a:b:c\n", "1:2:3"])
-def test_what_is_no_reference_is_refused(transport: Transport, reference: str) -> None:
-    """By every call, before anything is asked."""
-    kept = vault(Breaking(transport, ["before"]))
-    for call in (kept.get, kept.remove, lambda reference: kept.put(reference, "value")):
+def test_an_invalid_reference_is_rejected(transport: Transport, reference: str) -> None:
+    """Every method rejects it before a call of the database."""
+    key_vault = vault(Breaking(transport, ["before"]))
+    for call in (key_vault.get, key_vault.remove, lambda reference: key_vault.put(reference, "value")):
         with pytest.raises(InvalidReference, match="provider:usage:name"):
             call(reference)
 
 
 @pytest.mark.parametrize("value", ["", "a\x00b", "a\udcffb", "x" * 32_769])
-def test_what_cannot_be_a_secret_is_refused_without_being_quoted(transport: Transport, value: str) -> None:
-    """Nothing is kept."""
-    kept = vault(transport)
-    with pytest.raises(InvalidReference, match="1 to 32,768 characters") as refused:
-        kept.put(TOKEN, value)
-    assert not value or value not in str(refused.value)
-    assert kept.secrets() == []
+def test_an_invalid_value_is_rejected_without_being_quoted(transport: Transport, value: str) -> None:
+    """Nothing is stored."""
+    key_vault = vault(transport)
+    with pytest.raises(InvalidReference, match="1 to 32,768 characters") as rejected:
+        key_vault.put(TOKEN, value)
+    assert not value or value not in str(rejected.value)
+    assert key_vault.secrets() == []
 
 
 @given(value=st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), min_size=1, max_size=200))
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_every_value_comes_back_as_it_was(transport: Transport, value: str) -> None:
-    """Also line breaks, quotes and other scripts."""
-    kept = vault(transport)
-    kept.put(TOKEN, value)
-    assert kept.get(TOKEN) == value
+def test_values_are_returned_unchanged(transport: Transport, value: str) -> None:
+    """Values include line breaks, quotes and all scripts."""
+    key_vault = vault(transport)
+    key_vault.put(TOKEN, value)
+    assert key_vault.get(TOKEN) == value
 
 
 @given(
@@ -144,10 +144,10 @@ def test_every_value_comes_back_as_it_was(transport: Transport, value: str) -> N
     batch_size=st.integers(1, 3),
 )
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_every_secret_is_readable_whatever_is_interrupted(
+def test_interruptions_leave_every_secret_readable(
     transport: Transport, owner: Owner, steps: list[tuple[str, int, str]], batch_size: int
 ) -> None:
-    """Sets, new keys and rotations that break at any call; at the end one whole rotation frees the old keys."""
+    """Writes, new keys and rotations are interrupted at any call; a final rotation makes the old keys unnecessary."""
     owner.execute("delete from public.secrets")
     keys, values = [new_key()], {f"p:u:s{number}": f"value {number}" for number in range(5)}
     for reference, value in values.items():
@@ -170,20 +170,20 @@ def test_every_secret_is_readable_whatever_is_interrupted(
     assert {reference: vault(transport, ring(keys[0])).get(reference) for reference in values} == values
 
 
-def test_a_rotation_goes_round_what_it_cannot_read(transport: Transport) -> None:
-    """It is named and left as it was, and the rest is rotated."""
+def test_a_rotation_skips_unreadable_secrets(transport: Transport) -> None:
+    """An unreadable secret is reported and left unchanged, and the rest is rotated."""
     lost, old, new = new_key(), new_key(), new_key()
     vault(transport, ring(lost)).put("p:u:a", "lost")
-    vault(transport, ring(old)).put("p:u:b", "kept")
+    vault(transport, ring(old)).put("p:u:b", "key_vault")
     done = vault(transport, ring(new, old)).rotate(batch_size=1)
     assert (done.changed, done.unreadable) == (1, ["dev p:u:a"])
-    assert vault(transport, ring(new)).get("p:u:b") == "kept"
+    assert vault(transport, ring(new)).get("p:u:b") == "key_vault"
     assert vault(transport, ring(lost)).get("p:u:a") == "lost"
     with pytest.raises(VaultError, match="add that key to COGO_VAULT_KEYS"):
         vault(transport, ring(new)).get("p:u:a")
 
 
-def test_nothing_that_may_be_printed_shows_a_secret(transport: Transport) -> None:
-    """The vault, and what it found."""
-    kept = vault(transport, variables={"QUALITY_NOTIFY_ADMIN_TOKEN": CANARY})
-    assert CANARY not in repr(kept.find(TOKEN)) + repr(kept)
+def test_secrets_are_not_in_the_repr(transport: Transport) -> None:
+    """The repr of the vault and of a found secret does not contain the value."""
+    key_vault = vault(transport, variables={"QUALITY_NOTIFY_ADMIN_TOKEN": CANARY})
+    assert CANARY not in repr(key_vault.find(TOKEN)) + repr(key_vault)

@@ -1,4 +1,4 @@
-"""Steps of the vault's tests."""
+"""Helpers of the tests of the vault."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,7 @@ TOKEN = "quality:notify:admin_token"
 
 
 def ring(*keys: str) -> KeyRing:
-    """Return a ring of these keys, newest first; a new one without any."""
+    """Return a key ring with these keys, newest first, or with a new key."""
     return KeyRing.read(",".join(keys or (new_key(),)), "the test")
 
 
@@ -27,10 +27,11 @@ def vault(
 
 
 class Breaking:
-    """A transport that loses replies and breaks before or after a call, as it is told.
+    """A transport that fails before or after calls.
 
     Args:
-        breaks: For each call in turn: "" works, "before" does nothing, "after" does it and loses the reply.
+        inner: The transport that executes the calls.
+        breaks: For each call in order: "" executes it, "before" fails first, "after" executes it and loses the reply.
     """
 
     def __init__(self, inner: Transport, breaks: list[str]) -> None:
@@ -38,14 +39,14 @@ class Breaking:
         self._breaks = breaks
 
     def call(self, function: str, arguments: Mapping[str, Json]) -> Json:
-        """Call, or break."""
+        """Execute the call, or fail."""
         breaks = self._breaks.pop(0) if self._breaks else ""
         if breaks == "before":
             raise ConnectionError
-        answer = self._inner.call(function, arguments)
+        result = self._inner.call(function, arguments)
         if breaks == "after":
             raise ConnectionError
-        return answer
+        return result
 
     def close(self) -> None:
-        """Nothing of its own."""
+        """Do nothing: the inner transport stays open."""

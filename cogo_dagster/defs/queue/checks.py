@@ -47,6 +47,6 @@ def _result(finding: CheckResult) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         passed=finding.severity == "ok",
         severity=_SEVERITIES.get(finding.severity, dg.AssetCheckSeverity.WARN),
-        description=finding.sentence,
+        description=finding.message,
         metadata=finding.numbers,
     )

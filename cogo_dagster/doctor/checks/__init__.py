@@ -1,1 +1,1 @@
-"""What `cogo doctor` checks, one module for each thing that is checked."""
+"""The checks of `cogo doctor`, one module per service."""

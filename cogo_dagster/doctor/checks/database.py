@@ -1,4 +1,4 @@
-"""What the database says of itself and of the work in it, read as findings."""
+"""Checks of the database, of the jobs and workers in it, and of the vault."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,17 +13,17 @@ from cogo_dagster.queue.transports.base import Transport
 
 _SKEW_WARNING_SECONDS: Final = 5.0
 _SKEW_FAILED_SECONDS: Final = 300.0
-"""Signatures and JWTs are refused from here on."""
+"""From this skew on, signatures and JWTs are rejected."""
 _BUSY_SHARE: Final = 0.8
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What SQL's `health_facts` and `queue_stats` answered.
+    """Results of the SQL functions `health_facts` and `queue_stats`.
 
     Attributes:
-        skew_seconds: How far this machine's clock is ahead of the database's.
-        roundtrip_seconds: How long one call took; the skew is known to half of it.
+        skew_seconds: How far the clock of this machine is ahead of the database.
+        roundtrip_seconds: Duration of one call; half of it is the uncertainty of the skew.
     """
 
     health: HealthFacts
@@ -35,13 +35,14 @@ class Facts:
 def read_facts(
     transport: Transport, key_ids: Sequence[str], now: Callable[[], datetime] = lambda: datetime.now(UTC)
 ) -> Facts:
-    """Ask the database.
+    """Read the facts from the database.
 
     Args:
-        now: This machine's clock.
+        key_ids: IDs of the keys with which secrets can be read.
+        now: The clock of this machine.
 
     Raises:
-        QueueError: It cannot be asked.
+        QueueError: The database is unreachable or rejects the call.
     """
     queue = Queue(transport)
     queue.schema_version()  # the first call opens the connection, which takes longer
@@ -53,88 +54,93 @@ def read_facts(
 
 
 def check_database(facts: Facts, *, where: str, pooled: bool) -> Iterator[Finding]:
-    """Say how the server is, how far the clocks are apart, and what stands before it."""
-    connections, most = facts.health.connections, facts.health.max_connections
-    version, took = facts.health.server_version, f"{facts.roundtrip_seconds * 1000:.0f} ms"
-    if connections > most * _BUSY_SHARE:
-        advice = "Run fewer workers, or raise max_connections."
-        yield warning("database", f"{connections} of {most} connections are taken.", advice)
+    """Check connections and response time of the server, the clock skew, and whether a pooler is used."""
+    connections, limit = facts.health.connections, facts.health.max_connections
+    version, duration = facts.health.server_version, f"{facts.roundtrip_seconds * 1000:.0f} ms"
+    if connections > limit * _BUSY_SHARE:
+        advice = "Run fewer workers, or increase max_connections."
+        yield warning("database", f"{connections} of {limit} connections are in use.", advice)
     else:
-        yield ok("database", f"PostgreSQL {version} ({where}) answers in {took}.")
+        yield ok("database", f"PostgreSQL {version} ({where}) responds in {duration}.")
     yield _clock(facts)
     if pooled:
         yield warning(
             "pooler",
-            "A transaction pooler stands before the database: enqueues cannot wake workers, they poll.",
-            "Give COGO_DATABASE_URL the direct or session-mode address (port 5432 on Supabase).",
+            "COGO_DATABASE_URL is a transaction pooler: notifications do not arrive, and workers poll.",
+            "Set COGO_DATABASE_URL to the direct or session-mode address (port 5432 on Supabase).",
         )
     else:
-        yield ok("pooler", "No transaction pooler is in the way.")
+        yield ok("pooler", "No transaction pooler.")
 
 
 def check_work(facts: Facts) -> Iterator[Finding]:
-    """Say whether somebody takes care of the jobs."""
+    """Check that jobs are executed: orphaned jobs, live workers, dead-lettered jobs and pauses."""
     orphaned, alive, ready = facts.health.orphaned_jobs, facts.stats.workers_alive, facts.stats.ready
     if orphaned:
         oldest = facts.health.oldest_orphan_seconds
         minutes = oldest / 60 if isinstance(oldest, float) else 0
         yield failed(
             "orphaned_jobs",
-            f"{orphaned} running jobs lost their worker, the first {minutes:.0f} min ago, and nobody recovers them.",
-            "Run `cogo recover leases`; a running worker does it by itself.",
+            f"{orphaned} running jobs have expired leases, the oldest for {minutes:.0f} min, and are not recovered.",
+            "Run `cogo recover leases`, or start a worker, which recovers them automatically.",
         )
     else:
-        yield ok("orphaned_jobs", "No running job has lost its worker.")
+        yield ok("orphaned_jobs", "No running job has an expired lease.")
     if not alive and ready:
         yield failed("workers", f"{ready} jobs are due and no worker is alive.", "Start one with `cogo worker`.")
     elif not alive:
-        yield warning("workers", "No worker is alive; nothing is due.", "Start one with `cogo worker`.")
+        yield warning("workers", "No worker is alive; no jobs are due.", "Start one with `cogo worker`.")
     else:
-        yield ok("workers", f"{alive} workers are alive, {ready} jobs are due.")
-    yield from _waiting_for_people(facts)
+        yield ok("workers", f"Live workers: {alive}; due jobs: {ready}.")
+    yield from _operator_work(facts)
 
 
 def check_vault(facts: Facts, key_ids: Sequence[str], problem: str | None) -> Iterator[Finding]:
-    """Say whether the secrets kept here can be read here.
+    """Check that the stored secrets can be decrypted with the keys of this process.
 
     Args:
-        problem: Why there are no keys, if there are none.
+        facts: Numbers of stored and unreadable secrets.
+        key_ids: IDs of the keys, newest first.
+        problem: Why there are no keys; None if there are keys.
     """
-    kept, unreadable = facts.health.secrets, facts.health.unreadable_secrets
-    if problem is not None and not kept:
-        yield unused("vault", f"No secrets are kept. {problem}")
+    stored, unreadable = facts.health.secrets, facts.health.unreadable_secrets
+    if problem is not None and not stored:
+        yield unused("vault", f"No secrets are stored. {problem}")
     elif problem is not None:
-        yield failed("vault", f"{kept} secrets are kept and cannot be read.", problem)
+        yield failed("vault", f"{stored} stored secrets cannot be decrypted.", problem)
     elif unreadable:
         yield warning(
             "vault",
-            f"{unreadable} of {kept} secrets are encrypted with a key that is not here.",
-            "`cogo vault list --all` shows which; add that key to COGO_VAULT_KEYS, or set them again.",
+            f"{unreadable} of {stored} secrets are encrypted with a key that this process does not have.",
+            "List them with `cogo vault list --all`; add the key to COGO_VAULT_KEYS, or set the secrets again.",
         )
     else:
-        yield ok("vault", f"{kept} secrets are kept; this process has the key {key_ids[0]}.")
+        yield ok("vault", f"{stored} secrets are stored; current key: {key_ids[0]}.")
 
 
 def _clock(facts: Facts) -> Finding:
-    sure = facts.roundtrip_seconds / 2
-    apart = max(0.0, abs(facts.skew_seconds) - sure)
-    way = "ahead of" if facts.skew_seconds > 0 else "behind"
-    sentence = f"This machine's clock is {apart:.0f} s {way} the database's."
-    advice = "Let both follow a time server (NTP)."
-    if apart > _SKEW_FAILED_SECONDS:
-        return failed("clock", sentence, f"{advice} Signed addresses and keys are refused until then.")
-    if apart > _SKEW_WARNING_SECONDS:
-        return warning("clock", sentence, f"{advice} Leases do not mind: only the database's clock counts for them.")
-    return ok("clock", f"This machine's clock and the database's differ by less than {max(apart + sure, 0.1):.1f} s.")
+    uncertainty = facts.roundtrip_seconds / 2
+    skew = max(0.0, abs(facts.skew_seconds) - uncertainty)
+    direction = "ahead of" if facts.skew_seconds > 0 else "behind"
+    message = f"The clock of this machine is {skew:.0f} s {direction} the database."
+    advice = "Synchronize both with NTP."
+    if skew > _SKEW_FAILED_SECONDS:
+        return failed("clock", message, f"{advice} Signed URLs and keys are rejected until then.")
+    if skew > _SKEW_WARNING_SECONDS:
+        return warning("clock", message, f"{advice} Leases are not affected: they use the clock of the database.")
+    return ok(
+        "clock",
+        f"The clocks of this machine and of the database differ by less than {max(skew + uncertainty, 0.1):.1f} s.",
+    )
 
 
-def _waiting_for_people(facts: Facts) -> Iterator[Finding]:
-    letters, paused = facts.stats.dlq_open, facts.stats.paused
-    if letters:
+def _operator_work(facts: Facts) -> Iterator[Finding]:
+    dead_lettered, paused = facts.stats.dlq_open, facts.stats.paused
+    if dead_lettered:
         yield warning(
-            "dlq", f"{letters} jobs are in the dead-letter queue.", "`cogo list incidents` groups them by cause."
+            "dlq", f"{dead_lettered} jobs are in the dead-letter queue.", "`cogo list incidents` groups them by error."
         )
     else:
         yield ok("dlq", "The dead-letter queue is empty.")
     if paused:
-        yield warning("paused", "Something is paused.", "`cogo list paused` says what, by whom and why.")
+        yield warning("paused", "Types or executors are paused.", "See `cogo list paused`.")

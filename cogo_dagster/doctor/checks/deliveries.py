@@ -1,4 +1,4 @@
-"""How the deliveries of alerts went, read as findings."""
+"""Checks of the delivery of alerts."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -10,24 +10,24 @@ _SILENT_SECONDS: Final = 3_600.0
 
 
 def check_deliveries(health: AlertTargets) -> Iterator[Finding]:
-    """Say of each target that was used within a week how it does, and whether somebody looks for failures at all."""
+    """Check each target that was used within a week, and that failures are evaluated regularly."""
     for target in health.targets:
         if not target.disabled:
             yield _target(target)
     ago = health.promoted_seconds_ago
     if health.targets and (not isinstance(ago, float) or ago > _SILENT_SECONDS):
-        since = f"for {ago / 3_600:.0f} h not" if isinstance(ago, float) else "never"
-        advice = "Let Dagster's sensor undelivered_alerts run, or `cogo alerts deliver` regularly."
-        yield warning("alerts", f"Failures were {since} looked for.", advice)
+        since = f"for {ago / 3_600:.0f} h" if isinstance(ago, float) else "yet"
+        advice = "Start the Dagster sensor undelivered_alerts, or run `cogo alerts deliver` regularly."
+        yield warning("alerts", f"No alerts have been evaluated {since}.", advice)
 
 
 def _target(target: AlertTarget) -> Finding:
     check, name = f"delivery_{target.target}", target.target
     if not target.healthy:
-        said = (target.last_error or {}).get("message", "no reason is known")
-        sentence = f"{target.consecutive_failures} deliveries to {name} failed one after another: {said}"
-        return failed(check, sentence, f"Mend it and try with `cogo alerts test {name}`.")
+        reason = (target.last_error or {}).get("message", "unknown reason")
+        message = f"The last {target.consecutive_failures} deliveries to {name} failed: {reason}"
+        return failed(check, message, f"Fix the cause, then run `cogo alerts test {name}`.")
     if target.dead:
-        sentence = f"{target.dead} messages to {name} were given up."
-        return warning(check, sentence, "`cogo alerts deliveries` shows them, `cogo alerts replay` sends them again.")
-    return ok(check, f"{target.delivered} messages were delivered to {name}, {target.pending} are waiting.")
+        message = f"{target.dead} deliveries to {name} are dead."
+        return warning(check, message, "List them with `cogo alerts deliveries`, send them with `cogo alerts replay`.")
+    return ok(check, f"Deliveries to {name}: {target.delivered} delivered, {target.pending} pending.")

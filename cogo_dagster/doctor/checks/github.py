@@ -1,7 +1,7 @@
-"""Why GitHub refuses alerts: which of token, single sign-on, owner or repository is wrong.
+"""Find why GitHub rejects alerts: token, single sign-on, owner or repository.
 
-GitHub answers 404 to all of them, so that nobody learns which private repositories there are; here each is asked for
-by itself. Nothing is sent: a dispatch that goes through would raise an alert.
+GitHub responds with 404 in all these cases, so as not to reveal private repositories. Therefore each is requested
+separately. No dispatch is sent, because a successful one would raise an alert.
 """
 
 import json
@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from cogo_dagster.doctor.findings import Finding, failed, ok, warning
 from cogo_dagster.net.client import Fetched
-from cogo_dagster.net.guarded import NoAnswer
+from cogo_dagster.net.guarded import RequestFailed
 
 HEADERS: Final = {
     "accept": "application/vnd.github+json",
@@ -24,11 +24,11 @@ _CHECK: Final = "github"
 
 @dataclass(frozen=True, slots=True)
 class GitHubAccess:
-    """What the settings say.
+    """Repository of the settings, and access to the API of GitHub.
 
     Attributes:
         delivery: `dispatch` or `issues`.
-        get: From a path, `/user`, to GitHub's answer with our token.
+        get: Requests a path of the API, such as `/user`, with the token.
     """
 
     owner: str
@@ -38,72 +38,74 @@ class GitHubAccess:
 
     @property
     def repository(self) -> str:
-        """As people write it."""
+        """Return `owner/repo`."""
         return f"{self.owner}/{self.repo}"
 
 
 def check_github(target: GitHubAccess) -> Iterator[Finding]:
-    """Say what keeps alerts from reaching the repository, or that nothing does."""
+    """Check whether alerts can be delivered to the repository."""
     try:
         user = target.get("/user")
         if user.status == 401:
-            yield failed(_CHECK, "GitHub does not know the token.", "Set GITHUB_TOKEN anew: it is wrong or expired.")
+            yield failed(_CHECK, "GitHub rejects the token.", "Replace GITHUB_TOKEN: it is wrong or expired.")
             return
         repository = target.get(f"/repos/{target.owner}/{target.repo}")
         if repository.status != 200:
-            yield _unseen(target, user, repository)
+            yield _inaccessible(target, user, repository)
             return
-        yield from _seen(target, user, _body(repository))
-    except NoAnswer as error:
-        yield failed(_CHECK, f"GitHub does not answer: {error}", "Check the network, and GITHUB_API_URL if it is set.")
+        yield from _accessible(target, user, _body(repository))
+    except RequestFailed as error:
+        yield failed(_CHECK, f"GitHub does not respond: {error}", "Check the network, and GITHUB_API_URL if it is set.")
 
 
-def _unseen(target: GitHubAccess, user: Fetched, repository: Fetched) -> Finding:
-    """The token is good, and the repository is not to be seen."""
+def _inaccessible(target: GitHubAccess, user: Fetched, repository: Fetched) -> Finding:
+    """Return why a valid token cannot read the repository."""
     sso = repository.headers.get("x-github-sso", "")
     if sso.startswith("required"):
         where = sso.partition("url=")[2]
         return failed(
             _CHECK,
-            f"The organization {target.owner} wants the token authorized for single sign-on.",
+            f"The organization {target.owner} requires the token to be authorized for single sign-on.",
             f"Authorize it at {where.partition('?')[0]}."
             if where
             else "Authorize it in the token's settings (Configure SSO).",
         )
     if repository.status in (403, 429) and repository.headers.get("x-ratelimit-remaining") == "0":
-        return warning(_CHECK, "GitHub's rate limit is used up, so nothing can be said.", "Ask again in an hour.")
+        return warning(
+            _CHECK, "The rate limit of GitHub is exhausted, so access could not be checked.", "Retry in an hour."
+        )
     if repository.status == 403:
         return failed(
             _CHECK,
-            f"The token may not see {target.repository}.",
-            f"Give it access to the repository; a fine-grained one needs Metadata: read besides {_permission(target)}.",
+            f"The token may not read {target.repository}.",
+            f"Grant it access to the repository; a fine-grained token needs Metadata: read and {_permission(target)}.",
         )
     if target.get(f"/users/{target.owner}").status == 404:
-        return failed(_CHECK, f"There is no {target.owner} on GitHub.", "Correct GITHUB_OWNER.")
+        return failed(_CHECK, f"The owner {target.owner} does not exist on GitHub.", "Correct GITHUB_OWNER.")
     login = _body(user).get("login") if user.status == 200 else None
-    who = f"the token of {login}" if login else "the token"
+    token = f"the token of {login}" if login else "the token"
     scopes = user.headers.get("x-oauth-scopes")
-    if scopes is not None and "repo" not in _words(scopes):
+    if scopes is not None and "repo" not in _split(scopes):
         return failed(
             _CHECK,
-            f"There is no public repository {target.repository}, and {who} has no scope to see private ones.",
-            "Correct GITHUB_REPO, or make a classic token with the scopes repo and workflow.",
+            f"There is no public repository {target.repository}, and {token} has no scope for private ones.",
+            "Correct GITHUB_REPO, or create a classic token with the scopes repo and workflow.",
         )
     return failed(
         _CHECK,
-        f"The owner {target.owner} exists, but {who} sees no repository {target.repo} there.",
-        "Correct GITHUB_REPO; or make the token's owner a collaborator; or, for a fine-grained token, select the "
-        "repository in its settings; or authorize a classic one for the organization's single sign-on.",
+        f"The owner {target.owner} exists, but {token} cannot access the repository {target.repo}.",
+        "Correct GITHUB_REPO, or add the owner of the token as a collaborator; select the repository in the settings "
+        "of a fine-grained token, or authorize a classic token for single sign-on of the organization.",
     )
 
 
-def _seen(target: GitHubAccess, user: Fetched, repository: Mapping[str, Any]) -> Iterator[Finding]:
+def _accessible(target: GitHubAccess, user: Fetched, repository: Mapping[str, Any]) -> Iterator[Finding]:
     name = str(repository.get("full_name", target.repository))
     if name.lower() != target.repository.lower():
         owner, _, repo = name.partition("/")
         yield failed(
             _CHECK,
-            f"{target.repository} has moved to {name}, and a dispatch is not redirected.",
+            f"{target.repository} has moved to {name}, and dispatches are not redirected.",
             f"Set GITHUB_OWNER={owner} and GITHUB_REPO={repo}.",
         )
         return
@@ -111,56 +113,58 @@ def _seen(target: GitHubAccess, user: Fetched, repository: Mapping[str, Any]) ->
     if problem is not None:
         yield problem
         return
-    yield ok(_CHECK, f"The token reaches {name} and may write to it.")
+    yield ok(_CHECK, f"The token has write access to {name}.")
     if target.delivery == "dispatch":
         yield _workflow(target, str(repository.get("default_branch", "main")))
 
 
 def _forbidden(target: GitHubAccess, user: Fetched, repository: Mapping[str, Any]) -> Finding | None:
-    """The repository is there, and alerts cannot get in."""
+    """Return why alerts cannot be delivered to a readable repository; None if they can."""
     scopes, allowed = user.headers.get("x-oauth-scopes"), repository.get("permissions") or {}
     wanted = {"repo"} if repository.get("private") else {"repo", "public_repo"}
-    if scopes is not None and not wanted & set(_words(scopes)):
+    if scopes is not None and not wanted & set(_split(scopes)):
         return failed(_CHECK, f"The classic token has the scopes {scopes or 'none'}.", "It needs repo and workflow.")
     if repository.get("archived"):
-        return failed(_CHECK, f"{target.repository} is archived.", "Name another repository, or bring it back.")
+        return failed(_CHECK, f"{target.repository} is archived.", "Use another repository, or unarchive it.")
     if repository.get("has_issues") is False:
-        return failed(_CHECK, f"Issues are off in {target.repository}.", "Turn them on in its settings.")
+        return failed(_CHECK, f"Issues are disabled in {target.repository}.", "Enable them in its settings.")
     if not allowed.get("push", True) and target.delivery == "dispatch":
         return failed(
             _CHECK,
-            f"The token may read {target.repository} and not write to it.",
-            f"Make its owner a collaborator who may write; a fine-grained token needs {_permission(target)}.",
+            f"The token has no write access to {target.repository}.",
+            f"Make its owner a collaborator token may write; a fine-grained token needs {_permission(target)}.",
         )
     return None
 
 
 def _workflow(target: GitHubAccess, branch: str) -> Finding:
-    """A dispatch is accepted with 204 also where no workflow listens."""
+    """Check that a workflow handles dispatches, which GitHub accepts with 204 even without one."""
     check = "github_workflow"
-    answer = target.get(f"/repos/{target.owner}/{target.repo}/contents/.github/workflows/{WORKFLOW}?ref={branch}")
-    if answer.status == 200:
-        return ok(check, f"{WORKFLOW} is on the branch {branch}, where dispatches are heard.")
-    if answer.status == 404:
+    response = target.get(f"/repos/{target.owner}/{target.repo}/contents/.github/workflows/{WORKFLOW}?ref={branch}")
+    if response.status == 200:
+        return ok(check, f"{WORKFLOW} is on the default branch {branch}.")
+    if response.status == 404:
         return failed(
             check,
-            f"{WORKFLOW} is not on the default branch {branch}: dispatches vanish.",
+            f"{WORKFLOW} is not on the default branch {branch}: dispatches have no effect.",
             f"Commit .github/workflows/{WORKFLOW} there, or set COGO_GITHUB_DELIVERY=issues.",
         )
-    return warning(check, f"GitHub does not say whether {WORKFLOW} is there ({answer.status}).", "Look yourself.")
+    return warning(
+        check, f"Could not check whether {WORKFLOW} exists (status {response.status}).", "Check it on GitHub."
+    )
 
 
 def _permission(target: GitHubAccess) -> str:
     return "Contents: write" if target.delivery == "dispatch" else "Issues: write"
 
 
-def _words(scopes: str) -> list[str]:
-    return [word.strip() for word in scopes.split(",") if word.strip()]
+def _split(scopes: str) -> list[str]:
+    return [scope.strip() for scope in scopes.split(",") if scope.strip()]
 
 
-def _body(answer: Fetched) -> Mapping[str, Any]:
+def _body(response: Fetched) -> Mapping[str, Any]:
     try:
-        body = json.loads(answer.content)
+        body = json.loads(response.content)
     except ValueError:
         return {}
     return body if isinstance(body, dict) else {}

@@ -1,4 +1,4 @@
-"""This machine: its disk, its browser, and what else a check only has to try."""
+"""Checks of this machine: free disk space and fonts. Also a helper for checks that only try something."""
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -10,50 +10,55 @@ from cogo_dagster.doctor.findings import Finding, failed, ok, warning
 Bad = Callable[[str, str, str], Finding]
 
 _GIB: Final = 1024**3
-_LEAST_BYTES: Final = _GIB
-_SCARCE_BYTES: Final = 5 * _GIB
+_MIN_BYTES: Final = _GIB
+_LOW_BYTES: Final = 5 * _GIB
 
 
 def check_disk(folder: Path, usage: Callable[[Path], int] | None = None) -> Iterator[Finding]:
-    """Say how much room there is where the files go.
+    """Check the free disk space of a folder.
 
     Args:
-        folder: It need not be there yet.
-        usage: From a folder to its free bytes.
+        folder: A folder that need not exist.
+        usage: Returns the free bytes of an existing folder.
     """
     free_of = usage or (lambda place: shutil.disk_usage(place).free)
     place = next(place for place in (folder, *folder.parents) if place.exists())
     free = free_of(place)
-    sentence = f"{free / _GIB:.1f} GiB are free for {folder}."
-    advice = "Make room: `cogo cleanup artifacts` and `cogo purge jobs`, or set COGO_HOME to a larger disk."
-    if free < _LEAST_BYTES:
-        yield failed("disk", sentence, advice)
-    elif free < _SCARCE_BYTES:
-        yield warning("disk", sentence, advice)
+    message = f"{free / _GIB:.1f} GiB free for {folder}."
+    advice = "Free disk space with `cogo cleanup artifacts` and `cogo purge jobs`, or move COGO_HOME to a larger disk."
+    if free < _MIN_BYTES:
+        yield failed("disk", message, advice)
+    elif free < _LOW_BYTES:
+        yield warning("disk", message, advice)
     else:
-        yield ok("disk", sentence)
+        yield ok("disk", message)
 
 
 def check_fonts(missing: Sequence[str], advice: str) -> Finding:
-    """Say which scripts pages show as boxes.
+    """Check that the browser has glyphs for all scripts.
 
     Args:
-        missing: Scripts of which a glyph was rendered and looked like the missing-glyph box.
+        missing: Scripts whose glyph was rendered as the missing-glyph box.
+        advice: How to install fonts.
     """
     if missing:
-        return warning("fonts", f"{', '.join(missing)} text is shown as boxes in screenshots and PDFs.", advice)
-    return ok("fonts", "Latin, Greek, Cyrillic, Korean, Chinese, Japanese and emoji have glyphs.")
+        return warning(
+            "fonts", f"Missing fonts: {', '.join(missing)} text is rendered as boxes in screenshots and PDFs.", advice
+        )
+    return ok("fonts", "Fonts for Latin, Greek, Cyrillic, Korean, Chinese, Japanese and emoji are installed.")
 
 
 def attempt(
     check: str, work: Callable[[], str], expected: tuple[type[Exception], ...], advice: str, bad: Bad = failed
 ) -> Iterator[Finding]:
-    """Try something that raises where it does not work, with its own sentence.
+    """Call a function, and turn an expected exception into a finding with its message.
 
     Args:
-        work: Returns the sentence of success.
-        expected: What it raises; anything else is a bug.
-        bad: How bad that is.
+        check: Name of the check.
+        work: Returns the message of success.
+        expected: Exceptions that it raises; others are bugs.
+        advice: What to do after an exception.
+        bad: Makes the finding of an exception.
     """
     try:
         yield ok(check, work())

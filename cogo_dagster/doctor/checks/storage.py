@@ -1,4 +1,4 @@
-"""The artifact store, used once from end to end: put, sign, read, delete."""
+"""Check of the artifact store with a test object: put, sign, read and delete."""
 
 import tempfile
 from collections.abc import Iterator
@@ -7,20 +7,20 @@ from typing import Final
 from uuid import uuid4
 
 from cogo_dagster.doctor.findings import Finding, failed, ok, warning
-from cogo_dagster.net.guarded import NoAnswer, get, trusting
+from cogo_dagster.net.guarded import RequestFailed, allow_host_of, get
 from cogo_dagster.queue.artifacts import ArtifactStore, ArtifactStoreError, StoreNotOwned
 from cogo_dagster.queue.errors import QueueError
 
 _CONTENT: Final = b"cogo doctor"
 _ADVICE: Final = (
-    "Verify the bucket (COGO_ARTIFACT_BUCKET) and that SUPABASE_SERVICE_ROLE_KEY is the service role key; "
-    "for a folder, that COGO_HOME can be written."
+    "Check the bucket (COGO_ARTIFACT_BUCKET) and SUPABASE_SERVICE_ROLE_KEY; for a folder, check that COGO_HOME is "
+    "writable."
 )
 _ADOPT: Final = "`cogo cleanup artifacts --adopt-store` makes this database the owner."
 
 
 def check_storage(store: ArtifactStore) -> Iterator[Finding]:
-    """Store a small object, read it back both ways, delete it, and look whose store it is."""
+    """Put a small object, read it directly and by a signed URL, delete it, and check the owner of the store."""
     key = f"reports/doctor-{uuid4().hex}.txt"
     try:
         store.check()
@@ -45,32 +45,32 @@ def _owner(store: ArtifactStore) -> Iterator[Finding]:
         yield failed("artifact_owner", str(error), _ADOPT)
         return
     if store.has_unowned_objects():
-        sentence = (
-            f"{store.where} holds files of an earlier release, and not all of them are this database's: they can be "
-            "read, and nothing deletes them."
+        message = (
+            f"{store.where} contains objects of an earlier release that may belong to another database: they can be "
+            "read, but are never deleted."
         )
-        yield warning("artifact_owner", sentence, f"If no other database needs the others, {_ADOPT}")
+        yield warning("artifact_owner", message, f"If no other database uses the store, {_ADOPT}")
         return
-    yield ok("artifact_owner", "Nothing but this database's own files is swept.")
+    yield ok("artifact_owner", "The store belongs to this database.")
 
 
 def _read_back(store: ArtifactStore, key: str) -> Iterator[Finding]:
     with store.open(key) as stored:
         content = stored.read()
     if content != _CONTENT:
-        yield failed("storage", "The artifact store gives back other bytes than it took.", _ADVICE)
+        yield failed("storage", "The artifact store returns other content than was stored.", _ADVICE)
         return
-    yield ok("storage", "The artifact store takes a file, gives it back and deletes it.")
+    yield ok("storage", "An object was stored, read and deleted.")
     url = store.signed_url(key, 60)
     if url is None:
-        yield ok("signed_url", "Files are read from a folder: nothing needs to be signed.")
+        yield ok("signed_url", "Not needed: artifacts are read from a folder.")
         return
     try:
-        answer = get(url, allowed=trusting(url))
-    except NoAnswer as error:
-        yield failed("signed_url", f"A signed address does not answer: {error}", _ADVICE)
+        response = get(url, allowed=allow_host_of(url))
+    except RequestFailed as error:
+        yield failed("signed_url", f"A signed URL does not respond: {error}", _ADVICE)
         return
-    if answer.status == 200 and answer.content == _CONTENT:
-        yield ok("signed_url", "A signed address leads to the file.")
+    if response.status == 200 and response.content == _CONTENT:
+        yield ok("signed_url", "An object was read by a signed URL.")
     else:
-        yield failed("signed_url", f"A signed address answers {answer.status}.", _ADVICE)
+        yield failed("signed_url", f"A signed URL responds with {response.status}.", _ADVICE)

@@ -1,4 +1,4 @@
-"""A Supabase project, asked piece by piece: its keys, the REST address, Realtime."""
+"""Checks of a Supabase project: keys, REST and Realtime."""
 
 import json
 import time
@@ -8,20 +8,20 @@ from typing import Final
 from urllib.parse import quote, urlsplit
 
 from cogo_dagster.doctor.findings import Finding, failed, ok, unused, warning
-from cogo_dagster.net.guarded import NoAnswer, get, trusting
+from cogo_dagster.net.guarded import RequestFailed, allow_host_of, get
 from cogo_dagster.queue.supabase.project import claims_of
 
-_WHERE: Final = "The keys are in the project's settings, API Keys."
+_WHERE: Final = "The keys are shown in the settings of the project, under API Keys."
 
 
 @dataclass(frozen=True, slots=True)
 class KeyKind:
-    """What a key says of itself.
+    """Kind of a key, and what can be read from it.
 
     Attributes:
-        role: `service_role`, `anon`; None where it does not say.
-        project: The project's reference, in a legacy key.
-        expires_at: In seconds since 1970, in a legacy key.
+        role: `service_role` or `anon`; None if unknown.
+        project: Reference of the project, in a legacy key.
+        expires_at: Unix time in seconds, in a legacy key.
     """
 
     name: str
@@ -31,60 +31,62 @@ class KeyKind:
 
 
 def kind_of(key: str) -> KeyKind:
-    """Tell what a key is, without asking anybody."""
+    """Return the kind of a key without a request."""
     if key.startswith("sb_secret_"):
         return KeyKind("secret key", "service_role")
     if key.startswith("sb_publishable_"):
         return KeyKind("publishable key", "anon")
     claims = claims_of(key)
     if claims is None:
-        return KeyKind("text that is no key")
+        return KeyKind("not a key")
     return KeyKind("legacy key (JWT)", claims.get("role"), claims.get("ref"), claims.get("exp"))
 
 
 def check_keys(url: str, service: str, anon: str | None, publishable: str | None) -> Iterator[Finding]:
-    """Say of each key whether it is what it should be."""
-    yield _checked("service_key", "SUPABASE_SERVICE_ROLE_KEY", service, "service_role", url)
+    """Check that each key has the expected role and project and has not expired."""
+    yield _check_key("service_key", "SUPABASE_SERVICE_ROLE_KEY", service, "service_role", url)
     if anon is None:
-        yield unused("anon_key", "SUPABASE_ANON_KEY is not set: the edge functions are not asked.")
+        yield unused("anon_key", "Not used: SUPABASE_ANON_KEY is not set, and the edge functions are not called.")
     else:
-        yield _checked("anon_key", "SUPABASE_ANON_KEY", anon, "anon", url)
+        yield _check_key("anon_key", "SUPABASE_ANON_KEY", anon, "anon", url)
     if publishable is not None:
-        yield _checked("publishable_key", "SUPABASE_PUBLISHABLE_KEY", publishable, "anon", url)
+        yield _check_key("publishable_key", "SUPABASE_PUBLISHABLE_KEY", publishable, "anon", url)
 
 
 def check_rest(url: str, service: str) -> Iterator[Finding]:
-    """Ask the project for the schema's release over REST."""
+    """Request the schema release over REST."""
     try:
         headers = {"apikey": service, "authorization": f"Bearer {service}", "user-agent": "cogo-dagster doctor"}
-        answer = get(f"{url.rstrip('/')}/rest/v1/rpc/schema_version", headers, allowed=trusting(url))
-    except NoAnswer as error:
-        yield failed("rest", f"The project does not answer: {error}", "Check SUPABASE_URL, and that it is not paused.")
+        response = get(f"{url.rstrip('/')}/rest/v1/rpc/schema_version", headers, allowed=allow_host_of(url))
+    except RequestFailed as error:
+        yield failed(
+            "rest", f"The project does not respond: {error}", "Check SUPABASE_URL, and that the project is not paused."
+        )
         return
-    if answer.status == 200:
-        yield ok("rest", "The project answers over REST with the service role key.")
-    elif answer.status in (401, 403):
-        yield failed("rest", f"The project refuses SUPABASE_SERVICE_ROLE_KEY ({answer.status}).", _WHERE)
-    elif answer.status == 404:
+    if response.status == 200:
+        yield ok("rest", "The project responds over REST with the service role key.")
+    elif response.status in (401, 403):
+        yield failed("rest", f"The project rejects SUPABASE_SERVICE_ROLE_KEY ({response.status}).", _WHERE)
+    elif response.status == 404:
         yield failed(
             "rest",
-            "The project does not know our SQL functions.",
-            "Run what `cogo db sql` prints in the SQL Editor; if it was run just now, wait a minute.",
+            "The SQL functions are not installed in the project.",
+            "Run the output of `cogo db sql` in the SQL Editor; if you have just run it, wait a minute.",
         )
     else:
-        yield failed("rest", f"The project answers {answer.status} over REST.", "Look at its status page and logs.")
+        yield failed("rest", f"The project responds with {response.status} over REST.", "See its status page and logs.")
 
 
 def check_realtime(url: str, key: str, timeout_seconds: float = 10) -> Iterator[Finding]:
-    """Join a channel and leave; a private one, as workers do, since a project may allow no other."""
-    # Few commands need a web socket.
+    """Join a private channel of Realtime, as workers do, because a project may allow no public ones."""
+    # Slow to import, and used by few commands.
     from websockets.exceptions import WebSocketException  # noqa: PLC0415
     from websockets.sync.client import connect  # noqa: PLC0415
 
     parts = urlsplit(url)
     scheme = "ws" if parts.scheme == "http" else "wss"
     address = f"{scheme}://{parts.netloc}/realtime/v1/websocket?apikey={quote(key, safe='')}&vsn=1.0.0"
-    advice = "Workers poll meanwhile, so only the wake-up is slower; see that Realtime is on, then restart the worker."
+    advice = "Workers poll until then, which starts jobs later. Enable Realtime, then restart the workers."
     try:
         with connect(address, open_timeout=timeout_seconds, close_timeout=1) as socket:
             join = {"topic": "realtime:cogo-doctor", "event": "phx_join", "ref": "1", "join_ref": "1"}
@@ -95,23 +97,23 @@ def check_realtime(url: str, key: str, timeout_seconds: float = 10) -> Iterator[
                 if reply.get("event") == "phx_reply" and reply.get("ref") == "1":
                     break
     except (OSError, TimeoutError, ValueError, WebSocketException) as error:
-        yield warning("realtime", f"Realtime does not let us in ({type(error).__name__}).", advice)
+        yield warning("realtime", f"Connecting to Realtime failed ({type(error).__name__}).", advice)
         return
     if reply["payload"].get("status") == "ok":
-        yield ok("realtime", "Realtime lets us join a channel.")
+        yield ok("realtime", "Joined a channel of Realtime.")
     else:
-        yield warning("realtime", "Realtime refuses to let us join a channel.", advice)
+        yield warning("realtime", "Realtime rejected joining a channel.", advice)
 
 
-def _checked(check: str, variable: str, key: str, role: str, url: str) -> Finding:
+def _check_key(check: str, variable: str, key: str, role: str, url: str) -> Finding:
     kind = kind_of(key)
     host = urlsplit(url).hostname or ""
     if kind.role is None:
         return failed(check, f"{variable} is {kind.name}.", _WHERE)
     if kind.role != role:
-        return failed(check, f"{variable} is a {kind.name} of the role {kind.role}, not {role}.", _WHERE)
+        return failed(check, f"{variable} is a {kind.name} with the role {kind.role}, not {role}.", _WHERE)
     if kind.expires_at is not None and kind.expires_at < time.time():
         return failed(check, f"{variable} is a {kind.name} that has expired.", _WHERE)
     if kind.project and host.endswith(".supabase.co") and not host.startswith(f"{kind.project}."):
         return failed(check, f"{variable} belongs to the project {kind.project}, not to {host}.", _WHERE)
-    return ok(check, f"{variable} is a {kind.name} of the role {role}.")
+    return ok(check, f"{variable} is a {kind.name} with the role {role}.")

@@ -11,7 +11,7 @@ RETRYABLE_STATUSES = frozenset({408, 425, 429})
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class BrowserFailure:
     """A classified failure.
 
     Attributes:
@@ -90,35 +90,35 @@ NO_DOCUMENT = frozenset({204, 205, 304})
 """Statuses for which a browser does not navigate."""
 
 
-def classify(message: str) -> Failure:
+def classify(message: str) -> BrowserFailure:
     """Classify the message of a Playwright error; an unknown message is retryable."""
     for pattern, error_class, retryable, description in _RULES:
         if re.search(pattern, message):
-            return Failure(error_class, retryable, f"{description} ({first_line(message)})")
-    return Failure("browser_error", True, first_line(message))
+            return BrowserFailure(error_class, retryable, f"{description} ({first_line(message)})")
+    return BrowserFailure("browser_error", True, first_line(message))
 
 
-def no_document(status: int) -> Failure:
+def no_document(status: int) -> BrowserFailure:
     """Classify a status without a document; a retry would not change it."""
-    return Failure("no_document", False, f"the server responded with {status}, which has no document")
+    return BrowserFailure("no_document", False, f"the server responded with {status}, which has no document")
 
 
-def unsupported_url(target: str) -> Failure:
+def unsupported_url(target: str) -> BrowserFailure:
     """Classify a redirect to a URL that a browser cannot open."""
-    return Failure("invalid_url", False, f"it redirects to {first_line(target)}, which a browser cannot open")
+    return BrowserFailure("invalid_url", False, f"it redirects to {first_line(target)}, which a browser cannot open")
 
 
-def unsettled(wait_until: str, navigations: int, message: str) -> Failure:
+def unsettled(wait_until: str, navigations: int, message: str) -> BrowserFailure:
     """Classify a navigation whose document arrived in time but did not reach the state *wait_until*."""
     loaded = f"the page loaded {navigations} documents" if navigations > 1 else "the page loaded"
     description = f"{loaded} but did not reach {wait_until!r} in time ({first_line(message)})"
-    return Failure("unsettled", True, f"{description}; set wait_until to an earlier state")
+    return BrowserFailure("unsettled", True, f"{description}; set wait_until to an earlier state")
 
 
-def classify_status(status: int) -> Failure:
+def classify_status(status: int) -> BrowserFailure:
     """Classify the HTTP status (400 or above) of a page; server errors and rate limits are retryable."""
     retryable = status >= 500 or status in RETRYABLE_STATUSES
-    return Failure("http_status", retryable, f"the server responded with {status}")
+    return BrowserFailure("http_status", retryable, f"the server responded with {status}")
 
 
 def first_line(message: str) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from cogo_dagster.executors.browser.errors import Failure, classify_status
+from cogo_dagster.executors.browser.errors import BrowserFailure, classify_status
 from cogo_dagster.net.addresses import DEFAULT_PORTS, InvalidAddress, split_host_port
 from cogo_dagster.net.dial import HopFailed
 from cogo_dagster.net.proxy import MARK_HEADER, ProxySession
@@ -12,7 +12,7 @@ from cogo_dagster.queue.retry_after import retry_after_seconds
 PERMANENT_HOPS = frozenset({"blocked_address", "invalid_url", "not_http", "headers"})
 
 
-def failed(operation: str, failure: Failure, detail: str | None = None) -> ExecutionFailed:
+def failed(operation: str, failure: BrowserFailure, detail: str | None = None) -> ExecutionFailed:
     """Return the error for an operation that failed."""
     return ExecutionFailed(
         f"{operation}: {failure.message}.",
@@ -25,13 +25,13 @@ def failed(operation: str, failure: Failure, detail: str | None = None) -> Execu
 def hop_failed(operation: str, hop: HopFailed) -> ExecutionFailed:
     """Return the error for a host that the proxy blocked or could not reach."""
     return ExecutionFailed(
-        f"{operation}: {hop.sentence}", error_class=hop.kind, retryable=hop.kind not in PERMANENT_HOPS
+        f"{operation}: {hop.message}", error_class=hop.kind, retryable=hop.kind not in PERMANENT_HOPS
     )
 
 
 def response_failure(
     url: str, status: int, headers: Mapping[str, str], session: ProxySession
-) -> HopFailed | Failure | None:
+) -> HopFailed | BrowserFailure | None:
     """Return why the response to a navigation is a failure: the proxy sent it, or its status is 400 or above.
 
     Args:
@@ -45,7 +45,7 @@ def response_failure(
     return classify_status(status) if status >= 400 else None
 
 
-def response_error(operation: str, cause: HopFailed | Failure, headers: Mapping[str, str]) -> ExecutionFailed:
+def response_error(operation: str, cause: HopFailed | BrowserFailure, headers: Mapping[str, str]) -> ExecutionFailed:
     """Return the error for what `response_failure` found, with the delay that Retry-After asks for."""
     if isinstance(cause, HopFailed):
         return hop_failed(operation, cause)
@@ -81,7 +81,7 @@ def check_document(url: str, status: int | None, session: ProxySession) -> None:
     if url.startswith("chrome-error:"):
         if newest is not None:
             raise hop_failed(operation, newest)
-        raise failed(operation, Failure("network", True, "the URL that the page navigated to did not load"))
+        raise failed(operation, BrowserFailure("network", True, "the URL that the page navigated to did not load"))
     if status is None or status < 400:
         return
     hop = session.failure_at(_authority(url))

@@ -5,7 +5,7 @@ import re
 
 from cogo_dagster.executors.browser.artifacts import MAX_FILE_BYTES, ArtifactCollector
 from cogo_dagster.executors.browser.charsets import as_file, decoded, page_charset
-from cogo_dagster.executors.browser.errors import NO_DOCUMENT, Failure, no_document
+from cogo_dagster.executors.browser.errors import NO_DOCUMENT, BrowserFailure, no_document
 from cogo_dagster.executors.browser.failures import (
     failed,
     find_failed_hop,
@@ -82,5 +82,6 @@ def _classify(operation: str, url: str, session: ProxySession, error: FetchFaile
     if hop is not None:
         return hop_failed(operation, hop)
     return failed(
-        operation, Failure(error.kind.removesuffix("_cut"), error.kind in RETRYABLE_KINDS, error.sentence.rstrip("."))
+        operation,
+        BrowserFailure(error.kind.removesuffix("_cut"), error.kind in RETRYABLE_KINDS, error.message.rstrip(".")),
     )

@@ -5,7 +5,7 @@ from urllib.parse import urljoin
 
 from playwright.async_api import Error
 
-from cogo_dagster.executors.browser.errors import NO_DOCUMENT, Failure, no_document, unsettled, unsupported_url
+from cogo_dagster.executors.browser.errors import NO_DOCUMENT, BrowserFailure, no_document, unsettled, unsupported_url
 from cogo_dagster.executors.browser.events import Events
 from cogo_dagster.executors.browser.tasks import StepTimeout, with_timeout
 from cogo_dagster.net.client import MAX_REDIRECTS, FetchFailed, fetch
@@ -19,7 +19,7 @@ _UNDIAGNOSED = re.compile(r"ERR_(ABORTED|UNSAFE_REDIRECT|INVALID_REDIRECT|UNKNOW
 
 async def diagnose(
     events: Events, message: str, wait_until: str, *, proxy: ForwardProxy, session: ProxySession
-) -> Failure | None:
+) -> BrowserFailure | None:
     """Return a more specific classification of a navigation that failed with *message*, if there is one.
 
     If the browser reports neither status nor URL, the document is requested again over plain HTTP.
@@ -43,7 +43,7 @@ async def diagnose(
     return await _refetch(failed.url, proxy, session)
 
 
-async def _refetch(url: str, proxy: ForwardProxy, session: ProxySession) -> Failure | None:
+async def _refetch(url: str, proxy: ForwardProxy, session: ProxySession) -> BrowserFailure | None:
     for _ in range(MAX_REDIRECTS):
         try:
             response = await fetch(

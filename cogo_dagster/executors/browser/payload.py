@@ -18,7 +18,7 @@ from cogo_dagster.executors.browser.locales import check_locale, check_timezone
 from cogo_dagster.net.addresses import AllowList, BlockedAddress, InvalidAddress, check_url
 from cogo_dagster.queue.executor import InvalidPayload
 from cogo_dagster.queue.model import Json
-from cogo_dagster.validation import sentences
+from cogo_dagster.validation import validation_messages
 
 MAX_ACTIONS = 50
 MAX_WAIT_MS = 60_000
@@ -256,7 +256,7 @@ def parse_payload(type: str, payload: Json, allowed: AllowList) -> BrowserPayloa
     try:
         request = BrowserPayload.model_validate(dict(payload))
     except ValidationError as error:
-        raise InvalidPayload(sentences(error)) from None
+        raise InvalidPayload(validation_messages(error)) from None
     try:
         for url in (request.url, *(action.url for action in request.actions if isinstance(action, Goto))):
             check_url(url, allowed)

@@ -11,7 +11,7 @@ from playwright.async_api import Browser, Error, Playwright, async_playwright
 
 from cogo_dagster.executors.browser.advice import browser_libraries_command, missing_library, sandbox_message
 from cogo_dagster.executors.browser.driver import clean_driver, process_exists, read_driver_pid, scratch_folder
-from cogo_dagster.executors.browser.errors import DRIVER_GONE, Failure
+from cogo_dagster.executors.browser.errors import DRIVER_GONE, BrowserFailure
 from cogo_dagster.executors.browser.find import BrowserChoice
 from cogo_dagster.executors.browser.options import BrowserOptions
 from cogo_dagster.executors.browser.tasks import ends_within
@@ -105,12 +105,12 @@ class RunningBrowser:
         """Whether it can be used for another job."""
         return not self.unhealthy and self.died() is None
 
-    def died(self) -> Failure | None:
+    def died(self) -> BrowserFailure | None:
         """Return which process died, if any; more reliable than the error of the call that was running."""
         if not process_exists(self.driver_pid):
-            return Failure("driver_gone", True, "the Playwright driver died")
+            return BrowserFailure("driver_gone", True, "the Playwright driver died")
         if not (self.browser.is_connected() and process_exists(self.browser_pid)):
-            return Failure("browser_gone", True, "the browser died")
+            return BrowserFailure("browser_gone", True, "the browser died")
         return None
 
     async def flush_stale_error(self) -> None:

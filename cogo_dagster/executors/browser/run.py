@@ -15,7 +15,7 @@ from playwright.async_api import BrowserContext, Error, ProxySettings
 
 from cogo_dagster.executors.browser import payload
 from cogo_dagster.executors.browser.artifacts import ArtifactCollector
-from cogo_dagster.executors.browser.errors import DRIVER_GONE, Failure, classify, first_line
+from cogo_dagster.executors.browser.errors import DRIVER_GONE, BrowserFailure, classify, first_line
 from cogo_dagster.executors.browser.events import Events
 from cogo_dagster.executors.browser.failures import (
     check_document,
@@ -283,7 +283,7 @@ class BrowserAttempt:
             failure = await self._diagnose(message) or failure
         return failed(operation, failure, detail=message)
 
-    async def _diagnose(self, message: str) -> Failure | None:
+    async def _diagnose(self, message: str) -> BrowserFailure | None:
         if self._page_session is None or self._running.died() is not None:
             return None
         wait_until = re.search(r'waiting until "(\w+)"', message)
@@ -351,10 +351,10 @@ def truncated(extracted: dict[str, Json]) -> Json:
 def unreachable_hosts(session: ProxySession) -> list[Json]:
     """Return the latest ten hosts that the page requested and that could not be reached."""
     hops = [hop for hop in session.failures if hop.kind != "blocked_address"]
-    return [{"url": hop.authority, "reason": hop.sentence} for hop in hops[-10:]]
+    return [{"url": hop.authority, "reason": hop.message} for hop in hops[-10:]]
 
 
 def blocked_reasons(session: ProxySession) -> list[str]:
     """Return why hosts that the page requested were blocked, without duplicates, at most ten."""
-    reasons = [hop.sentence for hop in session.failures if hop.kind == "blocked_address"]
+    reasons = [hop.message for hop in session.failures if hop.kind == "blocked_address"]
     return list(dict.fromkeys(reasons))[:10]

@@ -143,7 +143,7 @@ _REASONS: Final[Mapping[str, str]] = {
 
 
 def _fetch_error(operation: str, error: FetchFailed) -> ExecutionFailed:
-    reason = error.sentence if error.by_proxy else _REASONS.get(error.kind, "the connection failed")
+    reason = error.message if error.by_proxy else _REASONS.get(error.kind, "the connection failed")
     # Without the advice to use an allow-list: there is none for Figma's links.
     message = f"{operation}: {reason.partition(': add ')[0].rstrip('.')}."
     return ExecutionFailed(message, error_class=error.kind, retryable=error.kind not in _PERMANENT)

@@ -24,7 +24,7 @@ from pydantic import (
 from cogo_dagster.executors.figma.identifiers import ids_characters, node_id, split_link
 from cogo_dagster.queue.executor import InvalidPayload
 from cogo_dagster.queue.model import Json
-from cogo_dagster.validation import sentences
+from cogo_dagster.validation import validation_messages
 
 MAX_NODES: Final = 500
 MAX_FILE_IDS_CHARACTERS: Final = 6_000
@@ -173,7 +173,7 @@ def parse_payload(type: str, payload: Json) -> FigmaRequest:
     try:
         return REQUESTS[type].model_validate(dict(payload))
     except ValidationError as error:
-        raise InvalidPayload(sentences(error)) from None
+        raise InvalidPayload(validation_messages(error)) from None
 
 
 def _query_value(value: Json) -> str:

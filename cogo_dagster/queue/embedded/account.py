@@ -61,6 +61,6 @@ def choose_account(data_folder: Path) -> Account:
             continue
         return Account(name=name, uid=found.pw_uid, gid=found.pw_gid, switch=True)
     raise DatabaseUnavailable(
-        "PostgreSQL does not run as root and there is no account postgres or nobody to run it as: "
+        "PostgreSQL does not run as root and there is no account `postgres` or `nobody` to run it as: "
         "run this command as another user, or set COGO_DATABASE_URL to your own Postgres."
     )
