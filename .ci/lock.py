@@ -1,11 +1,11 @@
-"""Resolve the project's dependencies anew: write the pins of all groups into pyproject.toml, then the locks.
+"""Resolve the dependencies of the project: write the pins of all groups to pyproject.toml, then the locks.
 
-requirements.lock: what the package needs. .ci/dev.lock: that, the group `dev` and what builds the project.
-.ci/build.lock: the last alone. .ci/uv.lock.txt: uv itself, for pip. Each names the hashes of all its files.
+requirements.lock: the dependencies of the package. .ci/dev.lock: those, the group `dev` and the build requirements.
+.ci/build.lock: the build requirements. .ci/uv.lock.txt: uv itself, for pip. Each lists the hashes of all files.
 
     uv run --no-project python .ci/lock.py
 
-Move `DAY` first, to one at least ten days back.
+Change `DAY` first, to a date at least ten days in the past.
 """
 
 import re
@@ -13,7 +13,7 @@ import subprocess
 from pathlib import Path
 
 DAY = "2026-11-14T00:00:00Z"
-"""What was uploaded later is not looked at."""
+"""Later uploads are ignored."""
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = ROOT / "pyproject.toml"
@@ -29,7 +29,7 @@ LOCKS = {
 
 
 def main() -> None:
-    """Free the pins, resolve everything together, pin it, and write the locks by the pins."""
+    """Remove the pins, resolve all groups together, write the pins, and write the locks with them."""
     pin([])
     pin(re.findall(r"^[^\s#-].*", resolve(EVERYTHING), flags=re.MULTILINE))
     for name, wanted in LOCKS.items():
@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def resolve(what: str) -> str:
-    """Run uv; return what it found."""
+    """Run `uv pip compile`; return its output."""
     command = [*COMPILE.split(), *what.split()]
     return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout  # noqa: S603 - our own
 

@@ -1,7 +1,12 @@
-"""The documentation matches the code: generated pages are current, links resolve, commands exist."""
+"""The documentation matches the code: generated pages are current, links and commands exist, code blocks parse."""
 
+import ast
 import re
 import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -76,6 +81,48 @@ def test_shown_commands_exist(page: Path) -> None:
     assert [wrong for line in _shown_commands(page) if (wrong := _wrong_with(line))] == []
 
 
+@each_page
+def test_code_blocks_parse(page: Path) -> None:
+    """Python compiles, and bash accepts the syntax of its blocks."""
+    text = page.read_text(encoding="utf-8")
+    for block in _blocks(text, "python"):
+        ast.parse(block)
+    for block in _blocks(text, "bash"):
+        done = subprocess.run(["bash", "-n"], input=block, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+
+def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+    """Links and anchors are checked, and the search index contains every page of the navigation."""
+    shutil.copy(PROJECT_ROOT / "zensical.toml", tmp_path)
+    shutil.copytree(PROJECT_ROOT / "docs", tmp_path / "docs", ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    command = [str(Path(sys.executable).with_name("zensical")), "build", "--strict"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, re.sub(r"\x1b\[[\d;]*m", "", done.stdout + done.stderr)
+    index = (tmp_path / "site" / "search.json").read_text(encoding="utf-8")
+    assert [page for page in _navigation() if f'"{_address(page)}"' not in index] == []
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    """Decisions are reached from their index."""
+    pages = {str(page.relative_to(PROJECT_ROOT / "docs")) for page in (PROJECT_ROOT / "docs").rglob("*.md")}
+    decisions = {f"adr/{adr.name}" for adr in ADRS}
+    assert sorted(_navigation()) == sorted(pages - decisions)
+
+
+def test_pages_of_the_site_link_to_pages_of_the_site() -> None:
+    """A link to a file outside of docs would lead nowhere on the site."""
+    pages = [page for page in PAGES if page.is_relative_to(PROJECT_ROOT / "docs")]
+    folder = PROJECT_ROOT / "docs"
+    outside = [
+        f"{page.name}: {link}"
+        for page in pages
+        for link in _links(page)
+        if not (page.parent / link.partition("#")[0]).resolve().is_relative_to(folder)
+    ]
+    assert outside == []
+
+
 def test_the_readme_begins_with_a_command() -> None:
     """The first code block is within the first 25 lines, and the whole fits on two screens."""
     lines = (PROJECT_ROOT / "README.md").read_text(encoding="utf-8").splitlines()
@@ -102,6 +149,15 @@ def test_the_pages_are_found() -> None:
     assert sum(len(list(_shown_commands(page))) for page in PAGES) > 15
 
 
+def _navigation() -> list[str]:
+    config = tomllib.loads((PROJECT_ROOT / "zensical.toml").read_text(encoding="utf-8"))
+    return re.findall(r"'([\w./-]+\.md)'", str(config["project"]["nav"]))
+
+
+def _address(page: str) -> str:
+    return re.sub(r"(^|/)(index|README)/$", r"\1", page.removesuffix(".md") + "/")
+
+
 def _blocks(text: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
@@ -112,7 +168,8 @@ def _prose(page: Path) -> str:
 
 def _links(page: Path) -> list[str]:
     found = re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`]*`", "", _prose(page)))
-    return [link for link in found if not re.match(r"https?://|mailto:", link)]
+    # GitHub resolves `../../actions/` from a file to the repository's workflows.
+    return [link for link in found if not re.match(r"https?://|mailto:|\.\./\.\./actions/", link)]
 
 
 def _leads_somewhere(page: Path, link: str) -> bool:

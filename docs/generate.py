@@ -1,9 +1,9 @@
 # ruff: noqa: INP001 - docs is a folder of pages, not a package
-"""Writes docs/reference from the code, so that it cannot tell another story.
+"""Generate docs/reference and other files that repeat what the code says.
 
     uv run python -m docs.generate
 
-`cogo_dagster_tests/test_docs.py` fails when a page is not what this would write.
+`cogo_dagster_tests/test_docs.py` fails when a generated file is out of date.
 """
 
 import inspect
@@ -23,18 +23,19 @@ from cogo_dagster.queue import errors
 from cogo_dagster.queue.migrate import grants, sql_folder
 from cogo_dagster.queue.schema_access import with_access
 from cogo_dagster.settings import PROJECT_ROOT, Settings
+from docs.api_pages import http_lines, python_lines
 from docs.sql_functions import catalogue, functions, signature
 
 FOLDER: Final = PROJECT_ROOT / "docs" / "reference"
 
 SQLSTATES: Final = ("CQ001", "CQ002", "CQ003", "CQ004", "CQ005")
 
-_UNSAID: Final = {
+_WITHOUT_COMMENT: Final = {
     "SUPABASE_ANON_KEY": "Sent as `Authorization: Bearer …` to the edge functions.",
     "SUPABASE_SERVICE_ROLE_KEY": "Goes with SUPABASE_URL.",
     "HEADLESS": "false: show the browser's window, which needs a display.",
 }
-"""What .env.example leaves to the reader."""
+"""Meanings of settings that .env.example has no comment for."""
 
 _NOTE: Final = "<!-- Generated: run `uv run python -m docs.generate` after a change. -->"
 
@@ -55,6 +56,8 @@ def pages() -> dict[Path, str]:
         FOLDER / "commands.md": commands_page(),
         FOLDER / "sql-functions.md": functions_page(),
         FOLDER / "errors.md": errors_page(),
+        FOLDER / "python-api.md": python_api_page(),
+        FOLDER / "http-api.md": http_api_page(),
     }
 
 
@@ -63,10 +66,10 @@ def settings_page() -> str:
     fields = {field.alias or name: field for name, field in Settings.model_fields.items()}
     lines = _head(
         "Settings",
-        "Environment variables, read once at start; `.env` in the current folder, else in the project, fills in what "
-        "the environment leaves out.",
-        "A blank value means that the setting is not given.",
-        "A wrong value stops the program with one sentence that names it.",
+        "Environment variables, read once at start. Variables that are not set are read from `.env` in the current "
+        "folder or, if there is none, in the project.",
+        "An empty value counts as not set.",
+        "If a value is invalid, the program exits with a message that names the setting.",
     )
     section = ""
     for setting in settings():
@@ -79,12 +82,12 @@ def settings_page() -> str:
 
 
 def commands_page() -> str:
-    """Return the page of commands, as their own help has them."""
+    """Return the page of commands, from their `--help`."""
     lines = _head(
         "Commands",
-        "Every command prints tables for people, or one JSON document on standard output with `--json`; logs and "
-        "errors go to standard error.",
-        "The colon spelling of the old scripts works too: `cogo list:jobs` is `cogo list jobs`.",
+        "Every command prints tables, or one JSON document with `--json`, on standard output; logs and errors go to "
+        "standard error.",
+        "Colons are accepted instead of spaces: `cogo list:jobs` is `cogo list jobs`.",
         EXIT_CODES,
     )
     for words, command in commands().items():
@@ -98,20 +101,20 @@ def commands_page() -> str:
 
 
 def functions_page() -> str:
-    """Return the page of SQL functions: what may be called, then what those stand on."""
+    """Return the page of SQL functions: the operations, then the helpers that they call."""
     lines = _head(
         "SQL functions",
-        "The engine.",
-        "Call them by name from any client with the rights of `service_role`: arguments are scalars or `jsonb`, and "
-        "each returns one `jsonb` document.",
-        "They are in schema `public`, the helpers in schema `cogo_internal`, which no API exposes; the source of each "
-        "is `sql/functions/<name>.sql`.",
-        "Codes of errors are explained in [errors](errors.md).",
+        "The engine of the queue.",
+        "Any client with the rights of `service_role` may call the operations by name. Arguments are scalars or "
+        "`jsonb`, and each function returns one `jsonb` document.",
+        "Operations are in schema `public`. Helpers are in schema `cogo_internal`, which no API exposes. The source of "
+        "each function is `sql/functions/<name>.sql`.",
+        "[Errors](errors.md) explains the error codes.",
     )
     helpers = [function for function in functions() if function.is_internal]
     for title, group in (
         ("Operations", [function for function in functions() if not function.is_internal]),
-        ("Helpers, called by the operations only", helpers),
+        ("Helpers", helpers),
     ):
         lines += ["", f"## {title}"]
         for function in group:
@@ -124,10 +127,10 @@ def errors_page() -> str:
     """Return the page of errors: the codes of the engine, and the classes of the client."""
     lines = _head(
         "Errors",
-        "The engine raises SQLSTATEs of its own class, and the client turns each into an exception; nobody reads "
-        "messages to tell errors apart.",
-        "Batch operations (`settle_jobs`, `renew_leases`) do not raise for one bad item: they return a status per "
-        "item.",
+        "The engine raises SQLSTATEs of its own class, and the client maps each to an exception.",
+        "Errors are distinguished by code, not by message.",
+        "Batch operations (`settle_jobs`, `renew_leases`) do not raise for a single invalid item: they return a status "
+        "per item.",
     )
     lines += ["", "## Codes of the engine", "", "| SQLSTATE | exception | meaning | raised by |", "|---|---|---|---|"]
     for code in SQLSTATES:
@@ -138,10 +141,10 @@ def errors_page() -> str:
     lines += ["", "## Exceptions of the client", "", "```text", tree, "```", ""]
     lines += ["| exception | meaning |", "|---|---|"]
     lines += [f"| `{kind.__name__}` | {_first_line(kind)} |" for kind in _error_classes()]
-    lines += ["", "## What is known of other errors", ""]
+    lines += ["", "## Other errors", ""]
     lines += [
-        "What is not in this table is a `TransportError`: it is repeated on a new connection.",
-        "A code stands for all that begin with it, unless a longer one is listed.",
+        "An error that is not in this table becomes a `TransportError`, and the call is repeated on a new connection.",
+        "A code covers all codes that begin with it, unless a longer one is listed.",
         "",
     ]
     lines += ["| code | exception | after |", "|---|---|---|"]
@@ -149,6 +152,29 @@ def errors_page() -> str:
     lines += ["", "## Exit codes of the commands", "", "| code | meaning |", "|---|---|"]
     lines += [_row(code, meaning) for code, meaning in re.findall(r"(\d+) ([^,.]+)", EXIT_CODES)]
     return _page(lines)
+
+
+def python_api_page() -> str:
+    """Return the page of the names that other packages may import."""
+    lines = _head(
+        "Python API",
+        "`cogo_dagster.__all__`: the names that other packages may import. All are typed.",
+        "Everything else may change without notice.",
+        "`cogo_dagster.testing` has `run_job` for the tests of executors; [Write an executor](../executors.md) has an "
+        "example.",
+    )
+    return _page([*lines, *python_lines()])
+
+
+def http_api_page() -> str:
+    """Return the page of the HTTP API's operations."""
+    lines = _head(
+        "HTTP API",
+        "The API of `cogo web`, from its OpenAPI document (`/api/openapi.json`).",
+        "Requests are authenticated by the header `x-admin-token`; [access control]"
+        "(../operations.md#who-may-see-what) lists which role may call what.",
+    )
+    return _page([*lines, *http_lines()])
 
 
 def settings() -> list[Setting]:
@@ -164,7 +190,7 @@ def settings() -> list[Setting]:
         elif line.startswith("# "):
             comment.append(line.removeprefix("# "))
         elif name:
-            found.append(Setting(name[1], section, " ".join(comment) or _UNSAID[name[1]]))
+            found.append(Setting(name[1], section, " ".join(comment) or _WITHOUT_COMMENT[name[1]]))
             comment = []
     return found
 
@@ -180,7 +206,7 @@ def modules() -> dict[Path, str]:
 
 
 def access_statements() -> dict[Path, str]:
-    """Return the SQL files that say who may do what, and what they have to be."""
+    """Return the SQL files with access statements, and their contents."""
     migrations = sorted((sql_folder() / "migrations").glob("*.sql"))
     files = {path: with_access(path.read_text(encoding="utf-8")) for path in migrations}
     return {**files, sql_folder() / "grants.sql": grants()}
@@ -246,7 +272,7 @@ def _option_row(parameter: Any) -> str:
 
 
 def _kind(descriptor: Any) -> str:
-    """Say what an option takes: its limits where it has any, else what kind of word."""
+    """Return the limits of an option's value, or its type if it has no limits."""
     annotation, info = descriptor.annotation, descriptor.parameter_info
     if get_origin(annotation) is Literal:
         return ", ".join(str(value) for value in get_args(annotation))

@@ -1,4 +1,4 @@
-"""The example package in CONTRIBUTING is built, type-checked, tested and installed."""
+"""The package of docs/executors.md, as its author would build, type-check, test and install it."""
 
 import os
 import re
@@ -19,11 +19,10 @@ TOOLS = Path(sys.executable).parent
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write the files in CONTRIBUTING to a folder."""
-    text = (PROJECT_ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    section = text.split("## Adding an executor")[1].split("\n## ")[0]
+    """Write the files that the page shows."""
+    text = (PROJECT_ROOT / "docs" / "executors.md").read_text(encoding="utf-8")
     folder = tmp_path_factory.mktemp("cogo-words")
-    files = re.findall(r"^`([^`\n]+)`:\n\n```\w+\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
+    files = re.findall(r"^`([^`\n]+)`:\n\n```\w+\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     for name, content in files:
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(content, encoding="utf-8")
