@@ -35,6 +35,8 @@ FUNCTIONS: Mapping[str, Mapping[str, str]] = {
         "lease_seconds": "integer",
         "max_jobs": "integer",
         "idle": "boolean",
+        "compact": "boolean",
+        "after": "jsonb",
     },
     "claim_one_job": {"executor_id": "text", "worker_id": "text", "lease_seconds": "integer"},
     "cleanup_artifacts": {
@@ -296,6 +298,12 @@ FUNCTIONS: Mapping[str, Mapping[str, str]] = {
     "stop_worker": {"instance_id": "uuid"},
     "store_gate_snapshot": {"kind": "text", "window_start": "timestamp with time zone", "branch": "text"},
     "store_weekly_summary": {"window_start": "timestamp with time zone", "branch": "text"},
+    "succeed_jobs": {
+        "job_ids": "uuid[]",
+        "lease_tokens": "uuid[]",
+        "run_seconds": "double precision[]",
+        "results": "jsonb[]",
+    },
     "use_access_token": {"token_hash": "text"},
     "use_web_session": {"session_hash": "text", "session_id": "uuid"},
     "watch_schedules": {"schedules": "jsonb"},

@@ -1,0 +1,57 @@
+/*
+ * End attempts that succeeded, fenced: settle_jobs for the usual case, from columns instead of documents.
+ *
+ * job_ids, lease_tokens, run_seconds  One element for each attempt.
+ * results       As many results, or null where no attempt has one.
+ *
+ * Returns null when all were recorded; else what settle_jobs returns for the same attempts. Errors: CQ005.
+ *
+ * Running is spelled `lease_expires_at is not null`: see settle_jobs. A plan for given arrays turns the join round where
+ * few jobs were running when the table was analyzed (45 ms a call instead of 5), hence the generic plan.
+ */
+create or replace function public.succeed_jobs(
+    job_ids uuid[], lease_tokens uuid[], run_seconds double precision[], results jsonb[] default null
+) returns jsonb
+language plpgsql
+set search_path = '' set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
+set plan_cache_mode = force_generic_plan
+as $$
+declare
+    at timestamptz := clock_timestamp();
+    recorded integer;
+begin
+    -- Rows are locked in the order of their ids, so that two that settle the same jobs do not wait for each other.
+    with item as materialized (
+        select ended.job_id, ended.lease_token, ended.run_seconds,
+            case when ended.result is null or cogo_internal.is_small_json(ended.result) then ended.result
+                else cogo_internal.checked_json(ended.result, 'The result') end as result
+        from unnest(succeed_jobs.job_ids, succeed_jobs.lease_tokens, succeed_jobs.run_seconds, succeed_jobs.results)
+            as ended (job_id, lease_token, run_seconds, result)
+        order by ended.job_id
+    )
+    update public.jobs j set
+        status = 'succeeded',
+        lease_expires_at = null,
+        lost_attempts = 0,
+        started_at = coalesce(j.started_at, at - make_interval(secs => item.run_seconds)),
+        finished_at = at,
+        run_seconds = item.run_seconds,
+        result = item.result,
+        error = null
+    from item
+    where j.id = item.job_id and j.lease_token = item.lease_token and j.lease_expires_at is not null;
+    get diagnostics recorded = row_count;
+    if recorded = cardinality(succeed_jobs.job_ids) then
+        return null;
+    end if;
+
+    -- Some were recorded before, or have lost their lease. Those recorded above are repetitions to settle_jobs.
+    return public.settle_jobs((
+        select jsonb_agg(jsonb_build_object('job_id', ended.job_id, 'lease_token', ended.lease_token, 'outcome', 'succeeded',
+                                            'run_seconds', ended.run_seconds, 'result', ended.result)
+                         order by ended.position)
+        from unnest(succeed_jobs.job_ids, succeed_jobs.lease_tokens, succeed_jobs.run_seconds, succeed_jobs.results)
+            with ordinality as ended (job_id, lease_token, run_seconds, result, position)));
+end $$;
+
+comment on function public.succeed_jobs is 'End attempts that succeeded, fenced by lease token.';
