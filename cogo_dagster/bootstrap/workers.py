@@ -68,4 +68,4 @@ def report_broken(loaded: Loaded, settings: Settings, transport: Transport, obse
 
 def warning(sentence: str) -> WorkerEvent:
     """Return a sentence as an event of the worker."""
-    return WorkerEvent(EventKind.WARNING, Stage.CLAIM, sentence=sentence)
+    return WorkerEvent(EventKind.WARNING, Stage.CLAIM, text=sentence)

@@ -16,8 +16,8 @@ WORKER_MUTATIONS: Final = (
     _worker(
         "a repeated claim has a new id",
         "claim",
-        "jobs = await self._ask(claim_id, asks, room, idle)",
-        "jobs = await self._ask(uuid4(), asks, room, idle)",
+        "jobs = await self._claim_once(claim_id, requests, capacity, idle)",
+        "jobs = await self._claim_once(uuid4(), requests, capacity, idle)",
         "outage",
         "fault_points",
     ),
@@ -26,7 +26,7 @@ WORKER_MUTATIONS: Final = (
         "worker",
         "cleanup.push_async_callback(self._stop_executors)\n",
         "cleanup.push_async_callback(self._stop_executors)\n"
-        "            cleanup.push_async_callback(lambda: self._sign_off(upkeep))\n",
+        "            cleanup.push_async_callback(lambda: self._deregister(upkeep))\n",
         "unknown_errors",
         "fault_points",
     ),
@@ -41,7 +41,7 @@ WORKER_MUTATIONS: Final = (
     _worker(
         "a job that loses attempts runs beside others",
         "execute",
-        "if held.job.lost_attempts >= _LOST_ATTEMPTS_ALONE:",
+        "if held.job.lost_attempts >= _EXCLUSIVE_AFTER_LOST_ATTEMPTS:",
         "if False:",
         "lost_attempts",
     ),
@@ -70,7 +70,7 @@ WORKER_MUTATIONS: Final = (
     _worker(
         "jobs that make files are claimed while the store is away",
         "execute",
-        "if not (self._state.storage.away and executor.makes_artifacts)",
+        "if not (self._state.storage.unavailable and executor.makes_artifacts)",
         "if True",
         "artifacts",
     ),
@@ -98,7 +98,7 @@ WORKER_MUTATIONS: Final = (
     _worker(
         "a drained worker leaves due jobs",
         "claim",
-        "self._nothing_due = not jobs and idle and len(asks) == len(self._state.executors)",
+        "self._nothing_due = not jobs and idle and len(requests) == len(self._state.executors)",
         "self._nothing_due = not jobs",
         "run",
         "outcomes",

@@ -45,7 +45,7 @@ def stand_in(dsn: str) -> Iterator[StandIn]:
 def channels(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> Realtime:
     """Return the server's side, with a client that does not wait long before it tries again."""
     monkeypatch.setattr("cogo_dagster.queue.supabase.wakeup._FIRST_PAUSE_SECONDS", 0.05)
-    monkeypatch.setattr("cogo_dagster.queue.supabase.wakeup._LONGEST_PAUSE_SECONDS", 0.2)
+    monkeypatch.setattr("cogo_dagster.queue.supabase.wakeup._MAX_PAUSE_SECONDS", 0.2)
     monkeypatch.setattr("cogo_dagster.queue.supabase.wakeup._JOIN_SECONDS", 2.0)
     assert stand_in.realtime is not None
     return stand_in.realtime

@@ -35,7 +35,7 @@ def test_an_empty_queue_ends_a_lingering_worker_at_once(bench: Bench) -> None:
 
 
 def test_max_jobs_is_never_exceeded(bench: Bench, queue: Queue) -> None:
-    """With room for four jobs at once and six due, a worker told three claims three, settles them and ends."""
+    """With capacity for four jobs at once and six due, a worker told three claims three, settles them and ends."""
     jobs = [add(queue) for _ in range(6)]
     executor = FakeExecutor()
 

@@ -128,12 +128,12 @@ def test_a_worker_whose_claims_fail_for_good_says_so_and_ends(bench: Bench, queu
     unsteady = failing(transport, lambda called, _: called == "claim_jobs", ValueError("a fault of ours"))
     running = bench.worker(FakeExecutor(), queue=unsteady, stuck_seconds=2)
     running.start()
-    with pytest.raises(WorkerStuck, match="Nothing could be claimed"):
+    with pytest.raises(WorkerStuck, match="No claim succeeded"):
         running.report()
-    assert any("Nothing could be claimed" in event.message for event in running.told(EventKind.WARNING))
+    assert any("No claim succeeded" in event.message for event in running.told(EventKind.WARNING))
     [row] = queue.list_workers()
     assert (row.document["stopped_at"], row.document["alive"]) == (None, False)
-    assert "Nothing could be claimed" in row.document["stuck_reason"]
+    assert "No claim succeeded" in row.document["stuck_reason"]
 
 
 def test_an_unexpected_end_refunds_nothing(bench: Bench, queue: Queue, transport: Transport) -> None:

@@ -100,7 +100,7 @@ class RealtimeWakeup:
             without = reason == _NO_BROADCAST
             await asyncio.sleep(jittered(_WITHOUT_BROADCAST_SECONDS) if without else next(pauses))
 
-    def doubt(self) -> None:
+    def report_missed(self) -> None:
         """Have the calls seen to come again."""
         if self._line is not None:
             self._line.distrust()

@@ -1,8 +1,8 @@
-"""The worker: claims jobs, runs them, uploads what they leave, settles them; renews leases all the while.
+"""The worker: claims jobs, executes them, uploads their artifacts and settles them, while it renews their leases.
 
 claim ──▶ execute ──▶ upload ──▶ settle
-          heartbeat · recover · sweep · listen   (beside them, until all is settled)
-          renew · watchdog                       (on threads of their own)
+          heartbeat · recover · sweep · listen   (background tasks, until everything is settled)
+          renew · watchdog                       (threads)
 """
 
 from cogo_dagster.queue.worker.events import EventKind, Observer, Stage, WorkerEvent

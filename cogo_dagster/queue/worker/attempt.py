@@ -1,4 +1,4 @@
-"""One attempt of one job: whatever its executor returns or raises becomes an outcome, here and nowhere else."""
+"""One attempt of one job: turns whatever the executor returns or raises into an outcome."""
 
 import asyncio
 import math
@@ -17,19 +17,19 @@ from cogo_dagster.text import storable, storable_json
 T = TypeVar("T")
 
 InThread = Callable[[Callable[[], Json]], Awaitable[Json]]
-"""Runs a function beside the event loop."""
+"""Runs a function outside the event loop."""
 
 _UNREADABLE: Final = (
-    "The payload cannot be read: it holds numbers of more than 300 digits, or is nested deeper than 100. "
+    "The payload cannot be read: it contains numbers of more than 300 digits, or is nested more than 100 levels deep. "
     "Enqueue the job again with a smaller payload."
 )
 
 _MARGIN_CHARACTERS: Final = 60_000
-"""What is cut before it is redacted keeps so much more, lest the cut leave half a secret."""
+"""Text is cut to its limit plus this margin before it is redacted, so that the cut does not leave part of a secret."""
 _MESSAGE_CHARACTERS: Final = 2_000 + _MARGIN_CHARACTERS
 _DETAIL_CHARACTERS: Final = 20_000 + _MARGIN_CHARACTERS
 _FRAMES: Final = 50
-_LONGEST_DELAY_SECONDS: Final = 31_536_000.0
+_MAX_DELAY_SECONDS: Final = 31_536_000.0
 _SMALL_PARTS: Final = 100
 _SMALL_CHARACTERS: Final = 20_000
 
@@ -41,10 +41,10 @@ async def run_attempt(
     secrets: Collection[str] = (),
     in_thread: InThread = asyncio.to_thread,
 ) -> Settlement:
-    """Run one attempt to its end; return how it ended, with the files it left, and without these secrets.
+    """Run one attempt and return its outcome and artifacts, with secrets redacted.
 
-    Whatever the executor does becomes an outcome. Nothing is raised, also not `CancelledError`: what cancels this knows
-    why, and reads the outcome accordingly.
+    Nothing is raised, not even `CancelledError`: the caller that cancels the attempt knows the reason and interprets
+    the outcome accordingly.
     """
     started_at = time.monotonic()
     try:
@@ -53,21 +53,21 @@ async def run_attempt(
         else:
             settlement = _success(job, await executor.execute(_parsed(executor, job), workspace))
             if settlement.result is not None:
-                settlement.result = await kept(settlement.result, secrets, in_thread)
-    except BaseException as problem:  # an executor's fault is not the worker's
+                settlement.result = await storable_result_of(settlement.result, secrets, in_thread)
+    except BaseException as problem:  # an error of an executor must not end the worker
         if isinstance(problem, GeneratorExit) and not _loop_is_running():
             raise  # this coroutine itself is being closed
         settlement = _ending(job, problem)
     if settlement.error is not None:
         settlement.error = settlement.error.redacted(secrets)
     if settlement.artifacts:
-        settlement.artifacts = kept_files(settlement.artifacts, secrets)
+        settlement.artifacts = storable_files(settlement.artifacts, secrets)
     settlement.run_seconds = round(time.monotonic() - started_at, 6)
     return settlement
 
 
 def _parsed(executor: Executor, job: Job) -> Job[Any]:
-    """Return the job with its payload as the executor reads it."""
+    """Return the job with its payload parsed by the executor."""
     payload = executor.parse(job.type, job.payload)
     return job if payload is job.payload else replace(job, payload=payload)
 
@@ -86,7 +86,7 @@ def _success(job: Job, done: object) -> Settlement:
 
 
 def _ending(job: Job, problem: BaseException) -> Settlement:
-    """Return the outcome that an exception stands for."""
+    """Return the outcome for an exception."""
     if isinstance(problem, Interrupted):
         return Settlement(job, Outcome.REQUEUED)
     if isinstance(problem, InvalidPayload):
@@ -101,8 +101,8 @@ def _ending(job: Job, problem: BaseException) -> Settlement:
 def _snoozed(job: Job, snooze: Snooze) -> Settlement:
     delay_seconds, artifacts = _delay_seconds(snooze.delay_seconds), _files(snooze.artifacts)
     if delay_seconds is None or artifacts is None:
-        sentence = "The executor raised a Snooze without a number of seconds, or with wrong files."
-        return _failure(job, _invalid(sentence))
+        message = "The executor raised Snooze without a number of seconds, or with invalid artifacts."
+        return _failure(job, _invalid(message))
     reason = JobError("snoozed", _text(snooze.reason, _MESSAGE_CHARACTERS))
     return Settlement(job, Outcome.SNOOZED, error=reason, delay_seconds=delay_seconds, artifacts=artifacts)
 
@@ -124,7 +124,7 @@ def _known_failure(job: Job, failed: ExecutionFailed) -> Settlement:
 
 
 def _files(artifacts: object) -> tuple[ArtifactFile, ...] | None:
-    """Return the files; None where something else is among them."""
+    """Return the artifacts, or None if one of them is not an ArtifactFile."""
     if isinstance(artifacts, tuple) and not artifacts:
         return ()
     files = _attempted(lambda: tuple(cast("Iterable[object]", artifacts)), None)
@@ -134,13 +134,13 @@ def _files(artifacts: object) -> tuple[ArtifactFile, ...] | None:
 
 
 def _delay_seconds(given: object) -> float | None:
-    """Return a delay within what the engine takes; None where it is no finite number of seconds."""
+    """Return the delay limited to what the queue accepts, or None if it is not a finite number of seconds."""
     if isinstance(given, bool) or not isinstance(given, int | float):
         return None
     if isinstance(given, float) and not math.isfinite(given):
         return None
-    if given >= _LONGEST_DELAY_SECONDS:
-        return _LONGEST_DELAY_SECONDS
+    if given >= _MAX_DELAY_SECONDS:
+        return _MAX_DELAY_SECONDS
     return float(given) if given > 0 else 0.0
 
 
@@ -149,7 +149,7 @@ def _invalid(message: str) -> JobError:
 
 
 def _message(problem: BaseException) -> str:
-    """Return the first line of an exception's text, or its type where it has none or cannot say."""
+    """Return the first line of an exception's text, or its type name if the text is empty or cannot be read."""
     text = _attempted(lambda: str(problem), "")
     first_line = text[: _MESSAGE_CHARACTERS + 1_000].strip().split("\n", 1)[0]
     return first_line[:_MESSAGE_CHARACTERS] or _type_name(problem)
@@ -163,8 +163,8 @@ def _traceback(problem: BaseException) -> str:
     )
 
 
-def _text(given: object, most_characters: int) -> str:
-    return _attempted(lambda: str(given), _type_name(given))[:most_characters] if given is not None else ""
+def _text(given: object, max_characters: int) -> str:
+    return _attempted(lambda: str(given), _type_name(given))[:max_characters] if given is not None else ""
 
 
 def _type_name(given: object) -> str:
@@ -172,7 +172,7 @@ def _type_name(given: object) -> str:
 
 
 def _attempted(make: Callable[[], T], otherwise: T) -> T:
-    """Return what an executor's object says of itself, or something else where that raises."""
+    """Return the result of a call into an executor's object, or a default if the call raises."""
     try:
         return make()
     except BaseException:  # noqa: BLE001 - the object's own code: it may raise anything
@@ -188,7 +188,7 @@ def _loop_is_running() -> bool:
 
 
 def is_small(value: Json) -> bool:
-    """Whether looking at every part of a document takes less than a millisecond."""
+    """Whether traversing the whole document takes less than a millisecond."""
     parts, characters = 0, 0
     waiting = [value]
     while waiting:
@@ -212,11 +212,11 @@ def is_small(value: Json) -> bool:
     return True
 
 
-def kept_result(result: Json, secrets: Collection[str]) -> Json:
-    """Return a result as it may be stored; an object says in `text_replaced` that some of it was changed for that.
+def storable_result(result: Json, secrets: Collection[str]) -> Json:
+    """Return a result as it may be stored; an object gets `text_replaced` if characters had to be replaced.
 
     Raises:
-        Exception: The result is an object of a kind of its own that fails when it is looked at.
+        Exception: The result is an object of a custom type that fails when it is read.
     """
     if result is None:
         return None
@@ -226,21 +226,21 @@ def kept_result(result: Json, secrets: Collection[str]) -> Json:
     return redactor_of(tuple(secrets), known_only=True).json(stored)
 
 
-def kept_files(artifacts: tuple[ArtifactFile, ...], secrets: Collection[str]) -> tuple[ArtifactFile, ...]:
-    """Return the files under names that may be stored and shown."""
-    return tuple(_kept_file(file, secrets) for file in artifacts)
+def storable_files(artifacts: tuple[ArtifactFile, ...], secrets: Collection[str]) -> tuple[ArtifactFile, ...]:
+    """Return the artifacts under names that may be stored and shown."""
+    return tuple(_storable_file(file, secrets) for file in artifacts)
 
 
-def _kept_file(file: ArtifactFile, secrets: Collection[str]) -> ArtifactFile:
+def _storable_file(file: ArtifactFile, secrets: Collection[str]) -> ArtifactFile:
     given: object = file.name
-    if not isinstance(given, str):  # the upload rejects it
+    if not isinstance(given, str):  # rejected at the upload
         return file
     name = redactor_of(tuple(secrets), known_only=True).text(storable(file.name))
     return file if name == file.name else replace(file, name=name)
 
 
-async def kept(result: Json, secrets: Collection[str], in_thread: InThread) -> Json:
-    """Return the result as it may be stored; one that is not small is looked at beside the event loop."""
+async def storable_result_of(result: Json, secrets: Collection[str], in_thread: InThread) -> Json:
+    """Return the result as it may be stored; a large one is processed in a thread."""
     if is_small(result):
-        return kept_result(result, secrets)
-    return await in_thread(lambda: kept_result(result, secrets))
+        return storable_result(result, secrets)
+    return await in_thread(lambda: storable_result(result, secrets))

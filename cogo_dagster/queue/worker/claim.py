@@ -1,4 +1,4 @@
-"""The first stage: claim as many jobs as there are free slots, wait when nothing is due."""
+"""The first stage: claim as many jobs as there are free slots, and wait while nothing is due."""
 
 import asyncio
 import time
@@ -14,59 +14,59 @@ from cogo_dagster.queue.worker.events import EventKind, Stage
 from cogo_dagster.queue.worker.execute import Runner
 from cogo_dagster.queue.worker.state import WorkerState
 
-_BUSY_STREAK = 3
+_BUSY_CLAIM_STREAK = 3
 _LAST_CLAIM_SECONDS = 2.0
 _CLAIM_GAP_SECONDS = 0.01
-"""Least time between two claims: slots that jobs of milliseconds free meanwhile are filled by one call."""
+"""Minimum time between two claims, so that slots freed by very short jobs are filled by one call."""
 _TRIES = 3
 _FIRST_PAUSE_SECONDS = 0.2
-_LONGEST_PAUSE_SECONDS = 5.0
-_SINGLY_SECONDS = 60.0
-_LONGEST_WAIT_SECONDS = 30.0
-_LONG_REST_SECONDS = 5.0
-"""From here on it pays to ask when the next job becomes due: nobody calls when a retry or a scheduled job does."""
+_MAX_PAUSE_SECONDS = 5.0
+_SINGLE_SECONDS = 60.0
+_MAX_WAIT_SECONDS = 30.0
+_LONG_WAIT_SECONDS = 5.0
+"""Before a wait this long, request when the next job becomes due: jobs that become due with time send no wake-up."""
 
 
 class Claimer:
-    """Claims until told to stop, out of time, at `max_jobs`, or lingering on an empty queue."""
+    """Claims until a stop request, `run_seconds`, `max_jobs`, or `linger_seconds` with nothing due."""
 
     def __init__(self, state: WorkerState, runner: Runner) -> None:
         self._state = state
         self._runner = runner
         self._claimed = 0
-        self._streak = 0
-        self._asked_once = False
-        self._nothing_due = False  # every family was asked while no job was held, and none had one
-        self._polled = False  # nobody called: the last rest ended because its time was up
-        self._singly_until = 0.0
+        self._claim_streak = 0
+        self._has_claimed = False
+        self._nothing_due = False  # the last claim covered every family, with no job held, and found nothing
+        self._polled = False  # the last wait ended by its timeout, without a wake-up
+        self._single_until = 0.0
         self._denial = Denial()
         self._started_at = time.monotonic()
         self._last_claim_at = 0.0
         self._last_busy_at = self._started_at
 
     async def run(self) -> str:
-        """Claim until there is a reason to end, and return it (see `WorkerReport.ended_because`)."""
+        """Claim until there is a reason to end; return the reason (see `WorkerReport.ended_because`)."""
         while not (reason := self._reason_to_end()):
             await asyncio.sleep(max(self._last_claim_at + _CLAIM_GAP_SECONDS - time.monotonic(), 0))
             self._state.wake.clear()
-            self._runner.room.clear()
-            asks, room = self._runner.asks(self._remaining_jobs())
-            if not asks:
-                await self._wait_for_room()
+            self._runner.capacity_available.clear()
+            requests, capacity = self._runner.claim_requests(self._remaining_jobs())
+            if not requests:
+                await self._wait_for_capacity()
                 continue
-            if time.monotonic() < self._singly_until:
-                room = 1
+            if time.monotonic() < self._single_until:
+                capacity = 1
             idle = not len(self._state.held)
-            jobs = await finish_or_give_up(self._claim(asks, room), self._state.stopping, _LAST_CLAIM_SECONDS)
+            jobs = await finish_or_give_up(self._claim(requests, capacity), self._state.stopping, _LAST_CLAIM_SECONDS)
             if jobs is None:
                 continue
-            self._nothing_due = not jobs and idle and len(asks) == len(self._state.executors)
+            self._nothing_due = not jobs and idle and len(requests) == len(self._state.executors)
             if jobs and self._polled:
-                self._state.doubt()
+                self._state.report_missed_wakeup()
             self._polled = False
-            self._runner.hungry = len(jobs) == room
-            if len(jobs) < room:
-                await self._rest()
+            self._runner.prefetch_enabled = len(jobs) == capacity
+            if len(jobs) < capacity:
+                await self._wait_for_work()
         return reason
 
     def _reason_to_end(self) -> str | None:
@@ -78,63 +78,65 @@ class Claimer:
             return "stopped"
         if self._remaining_jobs() == 0:
             return "max_jobs"
-        if self._until_time_is_up() == 0:
+        if self._run_seconds_left() == 0:
             return "run_seconds"
         if self._runner.lost_slots * 2 >= options.concurrency:
             return "slots_lost"
         lingered = options.linger_seconds is not None and now - self._last_busy_at >= options.linger_seconds
         return "drained" if lingered and self._nothing_due else None
 
-    async def _wait_for_room(self) -> None:
-        limits = [_LONGEST_WAIT_SECONDS, self._until_time_is_up()]
-        self._state.claims_alive_at = time.monotonic() + _LONGEST_WAIT_SECONDS
+    async def _wait_for_capacity(self) -> None:
+        limits = [_MAX_WAIT_SECONDS, self._run_seconds_left()]
+        self._state.claims_alive_at = time.monotonic() + _MAX_WAIT_SECONDS
         await wait_for_any(
-            self._runner.room,
+            self._runner.capacity_available,
             self._state.stopping,
             timeout_seconds=min(seconds for seconds in limits if seconds is not None),
         )
 
-    async def _claim(self, asks: Sequence[Ask], room: int) -> list[Job] | None:
-        """Claim once, however often that must be repeated; None when the claim is given up.
+    async def _claim(self, requests: Sequence[Ask], capacity: int) -> list[Job] | None:
+        """Claim once, repeating the call until it succeeds; return None if the claim is abandoned.
 
-        A claim that fails three times while the database answers other calls is given up, and for a while jobs are
-        claimed one by one: one of them may be what fails the whole. The leases it may have taken expire.
+        A claim that fails three times while the database answers other calls is abandoned, and for a minute jobs are
+        claimed one at a time, since one of them may cause the failure. Leases that the claim took expire.
         """
-        idle = self._idle_word()
-        claim_id, asked_at = uuid4(), time.monotonic()
+        idle = self._idle_transition()
+        claim_id, requested_at = uuid4(), time.monotonic()
         failures = 0
-        pauses = Backoff(_FIRST_PAUSE_SECONDS, max_seconds=_LONGEST_PAUSE_SECONDS).pauses()
+        pauses = Backoff(_FIRST_PAUSE_SECONDS, max_seconds=_MAX_PAUSE_SECONDS).pauses()
         while True:
             self._last_claim_at = time.monotonic()
             try:
-                jobs = await self._ask(claim_id, asks, room, idle)
+                jobs = await self._claim_once(claim_id, requests, capacity, idle)
             except (SchemaOutOfDate, SchemaTooNew):
                 raise
             except Exception as error:  # noqa: BLE001 - unknown errors are transient
                 failures += await self._failed(error)
             else:
-                return self._accept(jobs, asks, asked_at)
+                return self._accept(jobs, requests, requested_at)
             if failures >= _TRIES:
-                self._singly_until = time.monotonic() + _SINGLY_SECONDS
-                self._state.told_idle = False
+                self._single_until = time.monotonic() + _SINGLE_SECONDS
+                self._state.reported_idle = False
                 return None
             await asyncio.sleep(next(pauses))
-            if time.monotonic() - asked_at >= self._state.options.lease_seconds:
-                claim_id, asked_at = uuid4(), time.monotonic()  # what the old one may have leased is expiring
+            if time.monotonic() - requested_at >= self._state.options.lease_seconds:
+                claim_id, requested_at = uuid4(), time.monotonic()  # leases taken under the old id are expiring
 
-    def _ask(self, claim_id: UUID, asks: Sequence[Ask], room: int, idle: bool | None) -> "asyncio.Future[list[Job]]":
+    def _claim_once(
+        self, claim_id: UUID, requests: Sequence[Ask], capacity: int, idle: bool | None
+    ) -> "asyncio.Future[list[Job]]":
         return self._state.calls.once(
             self._state.queue.claim,
             claim_id,
-            asks,
+            requests,
             self._state.identity,
             lease_seconds=self._state.options.lease_seconds,
-            max_jobs=room,
+            max_jobs=capacity,
             idle=idle,
         )
 
     async def _failed(self, error: Exception) -> int:
-        """Report a failed claim; return 1 if it is this call that fails, and 0 if the database does not answer."""
+        """Report a failed claim; return 1 if only this call fails, 0 if the database does not answer."""
         state = self._state
         self._denial.note(error)
         if isinstance(error, QueueError):
@@ -153,37 +155,37 @@ class Claimer:
             return False
         return True
 
-    def _accept(self, jobs: list[Job], asks: Sequence[Ask], asked_at: float) -> list[Job]:
+    def _accept(self, jobs: list[Job], requests: Sequence[Ask], requested_at: float) -> list[Job]:
         state = self._state
         state.calls.note_success()
         self._denial.end()
         state.claims_alive_at = time.monotonic()
-        self._asked_once = True
-        self._streak = self._streak + 1 if jobs else 0
+        self._has_claimed = True
+        self._claim_streak = self._claim_streak + 1 if jobs else 0
         self._claimed += len(jobs)
         state.metrics.count("claimed", len(jobs))
-        prefetched = {ask.family for ask in asks if ask.prefetch}
+        prefetched = {request.family for request in requests if request.prefetch}
         for job in jobs:
-            state.tell(EventKind.CLAIMED, Stage.CLAIM, job)
+            state.emit(EventKind.CLAIMED, Stage.CLAIM, job)
             prefetch = bool(prefetched) and job.family in prefetched
-            held = state.held.add(job, asked_at + state.options.lease_seconds, prefetched=prefetch)
+            held = state.held.add(job, requested_at + state.options.lease_seconds, prefetched=prefetch)
             self._runner.accept(held)
         return jobs
 
-    def _idle_word(self) -> bool | None:
-        """Say when we became idle, and when we have been busy for a while; otherwise write nothing."""
-        if self._streak == 0 and self._asked_once and self._state.wakeable and not self._state.told_idle:
-            self._state.told_idle = True
+    def _idle_transition(self) -> bool | None:
+        """Return True on becoming idle, False on becoming busy again, None if nothing changed."""
+        if self._claim_streak == 0 and self._has_claimed and self._state.wakeable and not self._state.reported_idle:
+            self._state.reported_idle = True
             return True
-        if self._state.told_idle and self._streak >= _BUSY_STREAK:
-            self._state.told_idle = False
+        if self._state.reported_idle and self._claim_streak >= _BUSY_CLAIM_STREAK:
+            self._state.reported_idle = False
             return False
         return None
 
-    async def _rest(self) -> None:
+    async def _wait_for_work(self) -> None:
         state = self._state
-        if self._streak == 0 and state.wakeable and not state.told_idle:
-            return  # one more claim says that we are idle, and closes the gap in which a wake-up could be missed
+        if self._claim_streak == 0 and state.wakeable and not state.reported_idle:
+            return  # one more claim reports that we are idle and picks up jobs whose wake-up was missed
         options = state.options
         woken_poll_seconds = options.woken_poll_seconds or options.poll_seconds
         poll_seconds = woken_poll_seconds if state.wakeable else options.poll_seconds
@@ -191,13 +193,13 @@ class Claimer:
         if state.options.linger_seconds is not None and self._nothing_due:
             lingered = time.monotonic() - self._last_busy_at
             pause_seconds = min(pause_seconds, max(state.options.linger_seconds - lingered, 0))
-        due_seconds = await self._due_seconds() if pause_seconds > _LONG_REST_SECONDS else None
-        limits = [pause_seconds, due_seconds, self._until_time_is_up()]
-        rest_seconds = min(x for x in limits if x is not None)
-        state.claims_alive_at = time.monotonic() + rest_seconds
-        await wait_for_any(state.wake, state.stopping, self._runner.room, timeout_seconds=rest_seconds)
-        called = state.wake.is_set() or self._runner.room.is_set()
-        self._polled = state.wakeable and state.told_idle and rest_seconds == pause_seconds and not called
+        due_seconds = await self._due_seconds() if pause_seconds > _LONG_WAIT_SECONDS else None
+        limits = [pause_seconds, due_seconds, self._run_seconds_left()]
+        wait_seconds = min(x for x in limits if x is not None)
+        state.claims_alive_at = time.monotonic() + wait_seconds
+        await wait_for_any(state.wake, state.stopping, self._runner.capacity_available, timeout_seconds=wait_seconds)
+        woken = state.wake.is_set() or self._runner.capacity_available.is_set()
+        self._polled = state.wakeable and state.reported_idle and wait_seconds == pause_seconds and not woken
 
     async def _due_seconds(self) -> float | None:
         state = self._state
@@ -208,6 +210,6 @@ class Claimer:
         max_jobs = self._state.options.max_jobs
         return None if max_jobs is None else max_jobs - self._claimed
 
-    def _until_time_is_up(self) -> float | None:
+    def _run_seconds_left(self) -> float | None:
         run_seconds = self._state.options.run_seconds
         return None if run_seconds is None else max(self._started_at + run_seconds - time.monotonic(), 0)

@@ -1,4 +1,4 @@
-"""What a worker tells whoever watches: the CLI's log, the Dagster ops."""
+"""Events that a worker reports to its observer: the CLI's log, the Dagster ops."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from cogo_dagster.queue.model import Job, Json
 
 
 class Stage(StrEnum):
-    """The stages of the pipeline that end one after another."""
+    """The stages of the pipeline, in the order in which they end."""
 
     CLAIM = "claim"
     EXECUTE = "execute"
@@ -16,7 +16,7 @@ class Stage(StrEnum):
 
 
 class EventKind(StrEnum):
-    """What happened."""
+    """What happened to a job or to the worker."""
 
     CLAIMED = "claimed"
     EXECUTED = "executed"
@@ -30,27 +30,27 @@ class EventKind(StrEnum):
 
 @dataclass(slots=True)  # not frozen: three are made for each job, and that would triple the time
 class WorkerEvent:
-    """One thing that happened.
+    """One event of a worker.
 
     Attributes:
-        sentence: Said as it is; without one, `message` is made of the kind and the data.
-        data: Plain numbers and texts.
+        text: The message, if it is not derived from the kind and the data.
+        data: Plain numbers and strings.
     """
 
     kind: EventKind
     stage: Stage
     job: Job | None = None
     data: Mapping[str, Json] = field(default_factory=dict)
-    sentence: str = ""
+    text: str = ""
 
     @property
     def message(self) -> str:
-        """One sentence for people."""
-        return self.sentence or _describe(self)
+        """The message for a log."""
+        return self.text or _describe(self)
 
 
 def _describe(event: WorkerEvent) -> str:
-    """Put an event into words; done only for those who read them."""
+    """Format an event; called only when the message is read."""
     job, data = event.job, event.data
     name = f"{job.type} job {job.id}" if job else "The worker"
     match event.kind:
@@ -68,8 +68,8 @@ def _describe(event: WorkerEvent) -> str:
 
 
 Observer = Callable[[WorkerEvent], None]
-"""Called in the worker's event loop: must return at once and never raise."""
+"""Called in the worker's event loop; must not block or raise."""
 
 
 def ignore(event: WorkerEvent) -> None:
-    """Watch nothing."""
+    """Ignore the event."""

@@ -1,4 +1,4 @@
-"""The second stage: run each held job in its executor, within the slots, and say how the attempt ended."""
+"""The second stage: run each held job in its executor, within the slots, and determine the outcome of the attempt."""
 
 import asyncio
 import itertools
@@ -15,12 +15,12 @@ from cogo_dagster.queue.worker.attempt import run_attempt
 from cogo_dagster.queue.worker.events import EventKind, Stage
 from cogo_dagster.queue.worker.state import Abandonment, HeldJob, Phase, WorkerState
 
-_LOST_ATTEMPTS_ALONE: Final = 2
-"""A job whose attempts were lost so often in a row runs with nothing beside it: it may be what ends the workers."""
+_EXCLUSIVE_AFTER_LOST_ATTEMPTS: Final = 2
+"""A job that lost this many attempts in a row runs with no other job: it may be the one that ends the workers."""
 _TIMEOUT_MARGIN_SECONDS: Final = 10.0
-"""Executors keep the timeout themselves, with a better error; this is for those that do not."""
+"""Executors enforce the timeout themselves, with a better message; this limit is for those that do not."""
 _CANCELLATION_SECONDS: Final = 10.0
-"""How long a cancelled execution may take to end before it is given up."""
+"""How long a cancelled execution may take to end before it is abandoned."""
 _TICK_SECONDS: Final = 0.5
 
 
@@ -28,17 +28,17 @@ class Runner:
     """Runs jobs, at most `concurrency` at once and at most `slots` of a family.
 
     Args:
-        hand_on: Takes an ended attempt to the next stage; while it waits there, its slot stays taken.
+        enqueue_result: Passes an ended attempt to the next stage; while it waits there, its slot stays occupied.
 
     Attributes:
-        room: Set when there may be something to claim for.
-        hungry: Whether the last claim came back full: only then are jobs prefetched.
+        capacity_available: Set when a claim may find free slots.
+        prefetch_enabled: Whether the last claim returned as many jobs as requested; only then are jobs prefetched.
         lost_slots: Slots of executions that did not end after their cancellation.
     """
 
-    def __init__(self, state: WorkerState, hand_on: "Callable[[HeldJob], asyncio.Future[None] | None]") -> None:
+    def __init__(self, state: WorkerState, enqueue_result: "Callable[[HeldJob], asyncio.Future[None] | None]") -> None:
         self._state = state
-        self._hand_on = hand_on
+        self._enqueue_result = enqueue_result
         self._running: Counter[str] = Counter()
         self._running_total = 0
         self._waiting: deque[HeldJob] = deque()
@@ -48,30 +48,31 @@ class Runner:
         self._turn = itertools.count()
         self._starter: asyncio.Task[None] | None = None
         self._slot_freed = asyncio.Event()
-        self._most_prefetch = max((executor.prefetch for executor in state.executors.values()), default=0)
-        self.room = asyncio.Event()
-        self.hungry = False
+        self._max_prefetch = max((executor.prefetch for executor in state.executors.values()), default=0)
+        self.capacity_available = asyncio.Event()
+        self.prefetch_enabled = False
         self.lost_slots = 0
 
     @property
     def running(self) -> int:
-        """Executions under way."""
+        """The number of executions under way."""
         return self._running_total
 
-    def asks(self, remaining_jobs: int | None) -> tuple[list[Ask], int]:
-        """Return what to claim now, by family in turn, and how much in all; nothing while no slot is free."""
+    def claim_requests(self, remaining_jobs: int | None) -> tuple[list[Ask], int]:
+        """Return the claim requests by family, in rotating order, and the total limit; empty while no slot is free."""
         if self._alone or self._running_alone is not None:
             return [], 0
         free = self._state.options.concurrency - self._running_total - len(self._waiting)
-        asks = [ask for family in self._families_in_turn() if (ask := self._ask(family, free)) is not None]
-        room = max([free, *(ask.max_jobs for ask in asks)], default=0)
+        possible = (self._claim_request(family, free) for family in self._families_in_turn())
+        requests = [request for request in possible if request is not None]
+        capacity = max([free, *(request.max_jobs for request in requests)], default=0)
         if remaining_jobs is not None:
-            room = min(room, remaining_jobs)
-        return (asks, room) if asks and room > 0 else ([], 0)
+            capacity = min(capacity, remaining_jobs)
+        return (requests, capacity) if requests and capacity > 0 else ([], 0)
 
     def accept(self, held: HeldJob) -> None:
-        """Take a claimed job: run it now, or let it wait until its start is recorded or nothing runs beside it."""
-        if held.job.lost_attempts >= _LOST_ATTEMPTS_ALONE:
+        """Take a claimed job: run it now, or queue it until its start is recorded or it can run alone."""
+        if held.job.lost_attempts >= _EXCLUSIVE_AFTER_LOST_ATTEMPTS:
             self._alone.append(held)
         elif held.prefetched:
             self._waiting.append(held)
@@ -82,21 +83,21 @@ class Runner:
             self._starter = asyncio.create_task(self._start_waiting(), name="start waiting")
 
     async def finish(self) -> None:
-        """Return when nothing runs any more; at `hurry`, cancel what runs and requeue what waits."""
-        hurried = asyncio.ensure_future(self._state.hurry.wait())
+        """Return when no execution is left; at `force_stop`, cancel running executions and requeue waiting jobs."""
+        force_stopped = asyncio.ensure_future(self._state.force_stop.wait())
         try:
-            while self._tasks_to_await() and not hurried.done():
+            while self._tasks_to_await() and not force_stopped.done():
                 starting = {self._starter} if self._starter is not None and not self._starter.done() else set()
                 await asyncio.wait(
-                    [hurried, *self._tasks, *starting], timeout=_TICK_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                    [force_stopped, *self._tasks, *starting], timeout=_TICK_SECONDS, return_when=asyncio.FIRST_COMPLETED
                 )
         finally:
-            hurried.cancel()
+            force_stopped.cancel()
         if self._tasks_to_await():
             await self._abandon_all()
 
     async def keep_deadlines(self) -> None:
-        """Cancel executions past their deadline or without a lease; give up those that do not end. Until cancelled."""
+        """Cancel executions past their deadline or without a lease, abandon those that do not end; until cancelled."""
         while True:
             await asyncio.sleep(_TICK_SECONDS)
             now = time.monotonic()
@@ -117,22 +118,22 @@ class Runner:
         families = [
             family
             for family, executor in self._state.executors.items()
-            if not (self._state.storage.away and executor.makes_artifacts)
+            if not (self._state.storage.unavailable and executor.makes_artifacts)
         ]
         first = next(self._turn) % len(families) if families else 0
         return families[first:] + families[:first]
 
-    def _ask(self, family: str, free: int) -> Ask | None:
+    def _claim_request(self, family: str, free: int) -> Ask | None:
         executor = self._state.executors[family]
-        if executor.prefetch and self.hungry:
+        if executor.prefetch and self.prefetch_enabled:
             wanted = executor.prefetch - len(self._waiting)
             return Ask(family, wanted, prefetch=True) if wanted >= executor.prefetch // 2 else None
         slots = executor.slots if executor.slots is not None else self._state.options.concurrency
-        room = min(free, slots - self._running[family])
-        return Ask(family, room) if room > 0 else None
+        capacity = min(free, slots - self._running[family])
+        return Ask(family, capacity) if capacity > 0 else None
 
     async def _start_waiting(self) -> None:
-        """Launch the jobs that wait, in batches, prefetched ones recorded before they run."""
+        """Launch waiting jobs in batches; the start of prefetched jobs is recorded before they run."""
         while self._waiting or self._alone:
             source, batch = self._next_batch()
             if not batch:
@@ -144,7 +145,7 @@ class Runner:
             if any(held.prefetched for held in batch):
                 await self._record_starts()
             for held in batch:
-                source.popleft()  # not before: what is between two places would be lost sight of
+                source.popleft()  # not earlier, so that the job is always either waiting or running
                 if source is self._alone:
                     self._running_alone = held
                 self._launch(held)
@@ -162,7 +163,7 @@ class Runner:
         while True:
             try:
                 await self._state.calls.patiently(self._state.queue.start, self._state.identity, ids)
-            except Exception as error:  # noqa: BLE001 - jobs whose start is not recorded would wait for ever
+            except Exception as error:  # noqa: BLE001 - jobs whose start is not recorded would wait forever
                 self._state.warn(f"The start of prefetched jobs could not be recorded: {error!r}")
                 await asyncio.sleep(1)
             else:
@@ -187,7 +188,7 @@ class Runner:
         workspace = Workspace()
         executor, secrets = self._state.executors[held.family], self._state.options.secrets
         settlement = await run_attempt(executor, held.job, workspace, secrets, self._state.calls.once)
-        held.task = None  # from here on nothing may cancel it: the outcome is decided
+        held.task = None  # must not be cancelled any more: the outcome is decided
         if held.given_up:
             self.lost_slots -= 1
             await self._state.calls.once(workspace.remove)
@@ -197,15 +198,15 @@ class Runner:
             await self._state.calls.once(workspace.remove)
             self._state.release(held)
             return
-        held.settlement = self._judged(held, settlement)
+        held.settlement = self._final_settlement(held, settlement)
         held.workspace = workspace
-        self._tell(held.settlement)
-        handed_on = self._hand_on(held)
-        if handed_on is not None:
-            await handed_on
+        self._emit_executed(held.settlement)
+        enqueued = self._enqueue_result(held)
+        if enqueued is not None:
+            await enqueued
 
     def _task_ended(self, held: HeldJob, task: "asyncio.Task[None]") -> None:
-        """Free the slot; what did not get as far as an outcome (cancelled before its first step) gets one here."""
+        """Free the slot; settle a job that was cancelled before its first step and therefore has no outcome."""
         self._tasks.discard(task)
         if held.task is not None and not held.given_up:
             held.task = None
@@ -223,50 +224,50 @@ class Runner:
         if self._running_alone is held:
             self._running_alone = None
         self._slot_freed.set()
-        if len(self._waiting) <= self._most_prefetch // 2:
-            self.room.set()
+        if len(self._waiting) <= self._max_prefetch // 2:
+            self.capacity_available.set()
 
-    def _judged(self, held: HeldJob, settlement: Settlement) -> Settlement:
-        """Return the settlement of an execution that has ended, in view of why it was cancelled if it was."""
+    def _final_settlement(self, held: HeldJob, settlement: Settlement) -> Settlement:
+        """Return the settlement of an ended execution, depending on why it was cancelled, if it was."""
         if held.abandoned is None:
             if settlement.outcome is not Outcome.REQUEUED or self._state.is_stopping():
                 return settlement
-            error = JobError("interrupted", "The execution says that it was interrupted, but the worker runs on.")
+            error = JobError("interrupted", "The execution reported an interruption, but the worker is not stopping.")
             return replace(settlement, outcome=Outcome.FAILED, error=error)
         if settlement.outcome is Outcome.SUCCEEDED:
             return settlement
-        broken_off = _broken_off(held, self._timeout_of(held))
-        broken_off.run_seconds, broken_off.artifacts = settlement.run_seconds, settlement.artifacts
-        return broken_off
+        cancelled = _cancelled_settlement(held, self._timeout_of(held))
+        cancelled.run_seconds, cancelled.artifacts = settlement.run_seconds, settlement.artifacts
+        return cancelled
 
     def _give_up(self, held: HeldJob) -> None:
-        """Settle an execution that does not end, without it; its slot stays lost as long as it goes on."""
+        """Settle an execution that does not end; its slot stays lost until it ends."""
         held.given_up = True
         self.lost_slots += 1
         self._state.warn(
-            f"The execution of {held.job.type} job {held.job.id} has not ended {_CANCELLATION_SECONDS:g} s after its "
-            "cancellation: it is settled without it, and its slot is lost as long as it runs.",
+            f"The execution of {held.job.type} job {held.job.id} did not end {_CANCELLATION_SECONDS:g} s after its "
+            "cancellation. The job is settled without it, and its slot is lost until it ends.",
             held.job,
         )
         self._settle_without_execution(held)
-        self.room.set()
+        self.capacity_available.set()
 
     def _settle_without_execution(self, held: HeldJob) -> None:
         if held.abandoned is Abandonment.LEASE_LOST:
             self._lost(held)
             self._state.release(held)
             return
-        held.settlement = _broken_off(held, self._timeout_of(held))
-        self._tell(held.settlement)
-        self._hand_on(held)
+        held.settlement = _cancelled_settlement(held, self._timeout_of(held))
+        self._emit_executed(held.settlement)
+        self._enqueue_result(held)
 
     def _timeout_of(self, held: HeldJob) -> float:
         return held.job.timeout_seconds or self._state.options.job_timeout_seconds
 
-    def _tell(self, settlement: Settlement) -> None:
+    def _emit_executed(self, settlement: Settlement) -> None:
         run_seconds = settlement.run_seconds or 0.0
         self._state.metrics.observe_run(run_seconds)
-        self._state.tell(
+        self._state.emit(
             EventKind.EXECUTED,
             Stage.EXECUTE,
             settlement.job,
@@ -277,16 +278,16 @@ class Runner:
 
     def _lost(self, held: HeldJob) -> None:
         self._state.metrics.count("lease_lost")
-        sentence = f"The lease on {held.job.type} job {held.job.id} was lost: its execution was stopped."
-        self._state.tell(EventKind.LEASE_LOST, Stage.EXECUTE, held.job, sentence)
+        message = f"The lease of {held.job.type} job {held.job.id} was lost: its execution was cancelled."
+        self._state.emit(EventKind.LEASE_LOST, Stage.EXECUTE, held.job, message)
 
     async def _abandon_all(self) -> None:
-        """Requeue what waits, cancel what runs, and give up what does not end in the time left."""
+        """Requeue waiting jobs, cancel running ones, and abandon those that do not end in time."""
         if self._starter is not None:
             self._starter.cancel()
         for held in [*self._waiting, *self._alone]:
             held.settlement = Settlement(held.job, Outcome.REQUEUED)
-            self._hand_on(held)
+            self._enqueue_result(held)
         self._waiting.clear()
         self._alone.clear()
         for held in self._state.held:
@@ -301,8 +302,8 @@ class Runner:
                 self._give_up(held)
 
 
-def _broken_off(held: HeldJob, timeout_seconds: float) -> Settlement:
-    """Return the settlement of an execution that the worker cancelled, or that was cancelled before it began."""
+def _cancelled_settlement(held: HeldJob, timeout_seconds: float) -> Settlement:
+    """Return the settlement of an execution that the worker cancelled before or after its start."""
     match held.abandoned:
         case Abandonment.CANCEL_REQUESTED:
             return Settlement(held.job, Outcome.CANCELLED)

@@ -1,4 +1,4 @@
-"""Renewing leases on a thread of its own: an executor that blocks the event loop costs no other job its lease."""
+"""Renews leases on a separate thread, so that an executor that blocks the event loop costs no job its lease."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,7 @@ from cogo_dagster.queue.worker.calls import Denial
 from cogo_dagster.queue.worker.state import Abandonment, HeldJob, WorkerState
 
 _OVERRUN_SECONDS: Final = 60.0
-"""So long after its deadline an execution that still runs blocks the loop that would end it: its lease may expire."""
+"""An execution that still runs this long after its deadline blocks the event loop; its lease may expire."""
 _RETRY_SECONDS: Final = 1.0
 
 
@@ -21,7 +21,7 @@ class LeaseKeeper:
     """Extends all leases every third of their length.
 
     Args:
-        denied: Called in the loop with an AccessDenied that lasts.
+        denied: Called in the loop with an AccessDenied that persists.
     """
 
     def __init__(self, state: WorkerState, denied: Callable[[Exception], None]) -> None:
@@ -32,11 +32,11 @@ class LeaseKeeper:
         self._denial = Denial()
 
     def start(self) -> None:
-        """Begin to renew."""
+        """Start the thread."""
         threading.Thread(target=self._run, name="cogo-renew", daemon=True).start()
 
     def stop(self) -> None:
-        """Renew no more; a call under way is not waited for."""
+        """Stop the thread; a call in progress is not awaited."""
         self._stopped.set()
 
     def _run(self) -> None:
@@ -51,13 +51,13 @@ class LeaseKeeper:
         held = [one for one in state.held if time.monotonic() < one.run_deadline + _OVERRUN_SECONDS]
         if not held:
             return True
-        asked_at = time.monotonic()
+        requested_at = time.monotonic()
         try:
             statuses = state.queue.renew([one.job for one in held], state.options.lease_seconds)
-        except Exception as error:  # noqa: BLE001 - whatever it is, renewing goes on: it may pass
+        except Exception as error:  # noqa: BLE001 - renewal continues after any error
             self._in_loop(partial(self._failed, error))
             return False
-        deadline = asked_at + state.options.lease_seconds
+        deadline = requested_at + state.options.lease_seconds
         for one, status in zip(held, statuses, strict=True):
             if status in ("ok", "cancel_requested"):
                 one.lease_deadline = deadline

@@ -6,11 +6,11 @@ from collections import Counter
 from cogo_dagster.queue.model import Json
 
 BOUNDS_SECONDS = (0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
-"""Upper bounds of the histogram's buckets; one more bucket takes what is longer."""
+"""Upper bounds of the histogram's buckets; a final bucket holds longer runs."""
 
 
 class WorkerMetrics:
-    """Counts what a worker does. Not thread-safe: used in the worker's loop only."""
+    """Counts a worker's events. Not thread-safe: used in the worker's loop only."""
 
     def __init__(self) -> None:
         self.counters: Counter[str] = Counter()
@@ -18,7 +18,7 @@ class WorkerMetrics:
         self._sum_seconds = 0.0
 
     def count(self, what: str, by: int = 1) -> None:
-        """Add to one counter."""
+        """Increment a counter."""
         self.counters[what] += by
 
     def observe_run(self, run_seconds: float) -> None:

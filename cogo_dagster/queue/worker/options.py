@@ -1,4 +1,4 @@
-"""What a worker is told before it starts, and what it reports at the end."""
+"""The options of a worker and the report it returns."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,25 +6,25 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class WorkerOptions:
-    """How one worker works.
+    """How one worker operates.
 
     Attributes:
-        concurrency: Jobs running at once.
-        lease_seconds: Length of a lease; renewed every third of it.
-        grace_seconds: At a stop, how long running jobs may go on before they are requeued.
-        max_jobs: Claim no more than this many, then end; None for no limit.
-        run_seconds: Stop claiming after this long; None for no limit.
-        linger_seconds: End once nothing was due this long and no job is held; None to wait for ever.
-        poll_seconds: Wait between two claims that found nothing, give or take a quarter.
-        woken_poll_seconds: The same while calls wake the worker; None takes `poll_seconds`.
-        heartbeat_seconds: Wait between two heartbeats.
-        recover_seconds: Wait between two recoveries of others' expired leases, give or take a quarter.
-        sweep_seconds: Wait between two sweeps of abandoned artifacts.
-        job_timeout_seconds: Longest run of one attempt of a job that names no timeout of its own.
-        store_wait_seconds: How long finished work is kept while the artifact store is not available.
-        store_check_seconds: Wait between two checks of a store that is not available.
-        stuck_seconds: End once the event loop was blocked, or nothing could be claimed, for so long.
-        secrets: Values that must not stand in errors and logs, whatever an executor says.
+        concurrency: Maximum number of jobs running at once.
+        lease_seconds: Length of a lease; it is renewed every third of that.
+        grace_seconds: How long running jobs may continue after a stop request before they are requeued.
+        max_jobs: End after claiming this many jobs; None for no limit.
+        run_seconds: Stop claiming after this time; None for no limit.
+        linger_seconds: End once no job was due or held for this time; None to wait without limit.
+        poll_seconds: Time between two claims that found nothing, ± 25 %.
+        woken_poll_seconds: The same while wake-ups arrive; None takes `poll_seconds`.
+        heartbeat_seconds: Time between two heartbeats.
+        recover_seconds: Time between two recoveries of expired leases, ± 25 %.
+        sweep_seconds: Time between two sweeps of abandoned artifacts.
+        job_timeout_seconds: Timeout of one attempt of a job without its own timeout.
+        store_wait_seconds: How long finished attempts wait for an artifact store that is unavailable.
+        store_check_seconds: Time between two checks of an unavailable store.
+        stuck_seconds: End once the event loop was blocked, or no claim succeeded, for this time.
+        secrets: Values that are redacted from errors and logs.
     """
 
     concurrency: int = 4
@@ -50,10 +50,10 @@ class WorkerReport:
     """What a worker did from its start to its end.
 
     Attributes:
-        counters: `claimed`, `succeeded`, `retried`, `failed` (for good), `snoozed`, `requeued`, `cancelled`,
+        counters: `claimed`, `succeeded`, `retried`, `failed` (permanently), `snoozed`, `requeued`, `cancelled`,
             `lease_lost`, `recovered`.
         ended_because: `drained`, `max_jobs`, `run_seconds`, `stopped`, `slots_lost` (half of the slots are taken by
-            executions that do not end: another process should go on).
+            executions that do not end; another process should take over).
     """
 
     counters: Mapping[str, int]

@@ -1,4 +1,4 @@
-"""Running a worker in an event loop of its own that ends even where an execution does not."""
+"""Runs a worker in a new event loop that ends even if an execution does not."""
 
 import asyncio
 import threading
@@ -16,8 +16,8 @@ _THREADS: Final = "cogo-executor"
 def run_worker(worker: Worker) -> WorkerReport:
     """Run a worker to its end.
 
-    Unlike `asyncio.run` this does not wait for executions that ignore their cancellation, nor for threads they left:
-    those end with the process.
+    Unlike `asyncio.run`, this does not wait for executions that ignore their cancellation, nor for their threads, which
+    end with the process.
 
     Raises:
         Exception: See `Worker.run`.
@@ -39,7 +39,7 @@ def run_worker(worker: Worker) -> WorkerReport:
 
 
 def _leave(loop: asyncio.AbstractEventLoop) -> None:
-    """Cancel what is left, give it a second, and close the loop."""
+    """Cancel the remaining tasks, wait one second for them, and close the loop."""
     left = asyncio.all_tasks(loop)
     for task in left:
         task.cancel()
@@ -47,6 +47,6 @@ def _leave(loop: asyncio.AbstractEventLoop) -> None:
         loop.run_until_complete(asyncio.wait(left, timeout=_LAST_SECONDS))
     for task in left:
         if not task.done():
-            task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001 - it is known, and was logged
+            task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001 - already logged
     loop.run_until_complete(loop.shutdown_asyncgens())
     loop.close()

@@ -1,4 +1,4 @@
-"""The last stage: tell the engine how attempts ended, in batches, with a bound on the tries of each."""
+"""The last stage: settle attempts in batches, with a limit on the retries of each call."""
 
 import asyncio
 from dataclasses import replace
@@ -14,33 +14,33 @@ from cogo_dagster.queue.worker.state import HeldJob, WorkerState
 
 _BATCH: Final = 500
 _TRIES: Final = 3
-"""Failures of one call on new connections, while other calls succeed, before less is asked of it."""
+"""How often one call may fail on new connections, while other calls succeed, before the batch is split."""
 _FIRST_PAUSE_SECONDS: Final = 0.3
-_LONGEST_PAUSE_SECONDS: Final = 5.0
+_MAX_PAUSE_SECONDS: Final = 5.0
 
 
 class _CallFails(Exception):
-    """One call fails again and again while others succeed."""
+    """A call fails repeatedly while other calls succeed."""
 
 
 class Settler:
-    """Settles attempts: whatever has ended while the call before was under way goes into the next one."""
+    """Settles attempts: those that end while a call is in progress go into the next one."""
 
     def __init__(self, state: WorkerState) -> None:
         self._state = state
         self._waiting: asyncio.Queue[HeldJob] = asyncio.Queue()
         self._alone: set[asyncio.Task[None]] = set()
 
-    def hand_on(self, held: HeldJob) -> None:
+    def enqueue_result(self, held: HeldJob) -> None:
         """Take an ended attempt."""
         self._waiting.put_nowait(held)
 
     async def join(self) -> None:
-        """Return when every attempt taken is settled."""
+        """Return when every attempt is settled."""
         await self._waiting.join()
 
     async def run(self) -> None:
-        """Work until cancelled."""
+        """Settle until cancelled."""
         try:
             while True:
                 batch = [await self._waiting.get()]
@@ -56,7 +56,7 @@ class Settler:
                 task.cancel()
 
     async def _settled(self, batch: list[HeldJob]) -> bool:
-        """Settle a batch in one call; False when one of its items may be what fails it."""
+        """Settle a batch in one call; return False if one of its items may have made the call fail."""
         try:
             answers = await self._call([held.settlement for held in batch])
         except (InvalidArgument, _CallFails, TypeError, ValueError, ArithmeticError, RecursionError):
@@ -67,15 +67,15 @@ class Settler:
         return True
 
     async def _call(self, settlements: list[Settlement]) -> list[Settled]:
-        """Settle, waiting out an outage.
+        """Settle, retrying during an outage.
 
         Raises:
-            InvalidArgument: The engine does not take one of them; also TypeError, ValueError and their like.
-            _CallFails: It failed three times on new connections while other calls succeeded.
-            AccessDenied: For half a minute.
+            InvalidArgument: The queue rejects one of them; TypeError, ValueError and similar if one cannot be encoded.
+            _CallFails: The call failed three times on new connections while other calls succeeded.
+            AccessDenied: Access was denied for half a minute.
         """
         failures, denial = 0, Denial()
-        pauses = Backoff(_FIRST_PAUSE_SECONDS, max_seconds=_LONGEST_PAUSE_SECONDS).pauses()
+        pauses = Backoff(_FIRST_PAUSE_SECONDS, max_seconds=_MAX_PAUSE_SECONDS).pauses()
         while True:
             try:
                 answers = await self._state.calls.once(self._state.queue.settle, settlements)
@@ -101,7 +101,7 @@ class Settler:
         return True
 
     def _settle_apart(self, batch: list[HeldJob]) -> None:
-        """Settle each on its own, beside the batches that follow."""
+        """Settle each item separately, concurrently with the following batches."""
         for held in batch:
             task = asyncio.create_task(self._settle_alone(held), name="settle alone")
             self._alone.add(task)
@@ -111,17 +111,17 @@ class Settler:
         self._alone.discard(task)
         self._waiting.task_done()
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._state.warn(f"A settlement failed, and its lease will expire: {error!r}")
+            self._state.warn(f"An attempt could not be settled, and its lease expires: {error!r}")
 
     async def _settle_alone(self, held: HeldJob) -> None:
-        """Settle one attempt: as it is, else with less; if nothing is taken, its lease ends and the attempt counts."""
+        """Settle one attempt, if need be without details; if that fails, the lease expires and the attempt counts."""
         try:
             [answer] = await self._call([held.settlement])
         except AccessDenied:
             raise
         except _CallFails:
             held.settlement = _minimal(held.settlement)
-        except Exception as error:  # noqa: BLE001 - whatever keeps it from being encoded or taken is its own
+        except Exception as error:  # noqa: BLE001 - any other error is caused by this settlement
             held.settlement = self._unstorable(held.settlement, error)
         else:
             self._record(held.settlement, answer)
@@ -134,15 +134,15 @@ class Settler:
         except Exception as error:  # noqa: BLE001 - as above
             job = held.job
             self._state.expiring = True
-            self._state.warn(f"No outcome of {job.type} job {job.id} can be settled, its lease expires: {error}", job)
+            self._state.warn(f"{job.type} job {job.id} could not be settled, and its lease expires: {error}", job)
         else:
             self._record(held.settlement, answer)
         finally:
             self._state.release(held)
 
     def _unstorable(self, settlement: Settlement, error: Exception) -> Settlement:
-        sentence = str(error)[:2_000] or type(error).__name__
-        reason = JobError("unstorable_result", f"The result cannot be stored as JSON: {sentence}", retryable=False)
+        message = str(error)[:2_000] or type(error).__name__
+        reason = JobError("unstorable_result", f"The result cannot be stored as JSON: {message}", retryable=False)
         shown = reason.redacted(self._state.options.secrets)
         if settlement.outcome is Outcome.SUCCEEDED:
             return replace(settlement, outcome=Outcome.FAILED, result=None, error=shown)
@@ -152,13 +152,13 @@ class Settler:
         job = settlement.job
         if settled.status != "ok":
             self._state.metrics.count("lease_lost")
-            sentence = f"The engine refused to settle {job.type} job {job.id}: another attempt owns it, or it ended."
-            self._state.tell(EventKind.LEASE_LOST, Stage.UPLOAD, job, sentence, status=settled.status)
+            message = f"{job.type} job {job.id} was not settled: another attempt holds its lease, or the job has ended."
+            self._state.emit(EventKind.LEASE_LOST, Stage.UPLOAD, job, message, status=settled.status)
             return
         if settled.job_status == "queued":
-            self._state.wake.set()  # before a long rest the claimer asks when it is due again
+            self._state.wake.set()  # before a long wait the claimer looks up when the job is due again
         self._state.metrics.count(_counter(settlement.outcome, settled.job_status))
-        self._state.tell(
+        self._state.emit(
             EventKind.SETTLED,
             Stage.UPLOAD,
             job,
@@ -170,7 +170,7 @@ class Settler:
 
 
 def _minimal(settlement: Settlement) -> Settlement:
-    """Return the same outcome without its details: what the engine cannot be made to take is among them."""
+    """Return the same outcome without its details, which are the part that the queue may reject."""
     error = settlement.error
     if error is not None:
         error = JobError("details_dropped", "The details could not be stored.", error.retryable)

@@ -1,4 +1,4 @@
-"""What the stages of one worker share: the jobs it holds a lease on, its tools, its signals."""
+"""The state that the stages of one worker share: held jobs, clients and signals."""
 
 import asyncio
 import time
@@ -22,7 +22,7 @@ from cogo_dagster.redaction import redact
 
 
 class Abandonment(StrEnum):
-    """Why a running execution is cancelled."""
+    """The reason for cancelling an execution."""
 
     LEASE_LOST = "lease_lost"
     CANCEL_REQUESTED = "cancel_requested"
@@ -35,16 +35,16 @@ class HeldJob:
     """A job between claim and settlement.
 
     Attributes:
-        family: The job's, asked for often.
-        lease_deadline: Monotonic second after which the lease may be somebody else's, as far as we know.
-        prefetched: Claimed beyond the free slots: its start is recorded before it runs.
-        task: The execution, while it runs.
-        run_deadline: Monotonic second at which the execution is cancelled.
+        family: The job's family.
+        lease_deadline: Monotonic time after which another worker may hold the lease.
+        prefetched: Claimed beyond the free slots; its start is recorded before it runs.
+        task: The running execution.
+        run_deadline: Monotonic time at which the execution is cancelled.
         abandoned: Why the execution was cancelled.
-        abandoned_at: Monotonic second of the cancellation.
-        given_up: The execution did not end after its cancellation: its outcome was settled without it.
-        settlement: How the attempt ended; there once it has.
-        workspace: Where the attempt's files are, once it has ended; None where it left none.
+        abandoned_at: Monotonic time of the cancellation.
+        given_up: Whether the job was settled although its execution did not end after the cancellation.
+        settlement: The outcome, set when the attempt has ended.
+        workspace: The attempt's files, set when it has ended; None if there are none.
     """
 
     job: Job
@@ -62,7 +62,7 @@ class HeldJob:
     workspace: Workspace | None = None
 
     def abandon(self, why: Abandonment) -> None:
-        """Cancel the execution; the first reason stands."""
+        """Cancel the execution; only the first reason is kept."""
         if self.abandoned is None:
             self.abandoned = why
             self.abandoned_at = time.monotonic()
@@ -72,27 +72,27 @@ class HeldJob:
 
 @dataclass(slots=True)
 class HeldJobs:
-    """All jobs held by one worker. Changed in the worker's loop only; other threads may iterate."""
+    """The jobs held by one worker. Changed in the worker's loop only; other threads may iterate."""
 
     _held: set[HeldJob] = field(default_factory=set)
 
     def add(self, job: Job, lease_deadline: float, *, prefetched: bool = False) -> HeldJob:
-        """Hold a claimed job."""
+        """Add a claimed job."""
         held = HeldJob(job, job.family, lease_deadline, prefetched)
         self._held.add(held)
         return held
 
     def release(self, held: HeldJob) -> None:
-        """Let go of a job that is settled or lost."""
+        """Remove a job that is settled or whose lease is lost."""
         self._held.discard(held)
 
     def overdue(self) -> list[HeldJob]:
-        """Return the jobs whose lease may have expired by our own clock."""
+        """Return the jobs whose lease may have expired according to the local clock."""
         now = time.monotonic()
         return [held for held in self if held.lease_deadline <= now]
 
     def __iter__(self) -> Iterator[HeldJob]:
-        # One bytecode-free step in C, since a HeldJob is hashed by identity: no other thread can come between.
+        # Atomic under the GIL, since a HeldJob is hashed by identity: another thread cannot change the set in between.
         return iter(list(self._held))
 
     def __len__(self) -> int:
@@ -100,35 +100,35 @@ class HeldJobs:
 
 
 class Phase(Enum):
-    """The phases of a worker's end; the value is when each is over, in seconds after the grace period."""
+    """The phases of a force stop; the value is the time limit in seconds since its beginning."""
 
     EXECUTIONS = 4.0
     UPLOADS = 5.0
     SETTLEMENTS = 6.0
-    SIGN_OFF = 7.5
+    DEREGISTER = 7.5
     EXECUTOR_STOP = 9.0
 
 
-_UNHURRIED_SECONDS: Final = 30.0
+_GRACEFUL_SECONDS: Final = 30.0
 
 
 @dataclass(slots=True)
 class WorkerState:
-    """The tools, the jobs in hand and the signals of one worker. Used in its loop only, unless it says otherwise.
+    """The state of one worker. Used in its loop only, unless stated otherwise.
 
     Attributes:
-        stopping: Claim no more.
-        hurry: The grace is over, or a second signal came: requeue what still runs.
-        hurry_at: Monotonic second of `hurry`.
-        claims_ended: Nothing more will be claimed, for whatever reason.
-        wake: Something may be due: claim now instead of at the next poll.
-        wakeable: Whether enqueues can wake this worker at all (a LISTEN connection stands).
-        told_idle: Whether our row asks for wake-ups.
-        doubt: Told when a poll found work that no call had announced.
-        loop_alive_at: Monotonic second at which the event loop last ran.
-        claims_alive_at: Monotonic second at which the claim loop last claimed, or had a reason not to.
+        stopping: Set when the worker must not claim any more.
+        force_stop: Set when the grace period is over or a second signal arrived: running jobs are requeued.
+        force_stop_at: Monotonic time of `force_stop`.
+        claims_ended: Whether claiming has ended, for any reason.
+        wake: Set when a job may be due, to claim before the next poll.
+        wakeable: Whether wake-ups can arrive (a LISTEN connection is open).
+        reported_idle: Whether the worker's row requests wake-ups.
+        report_missed_wakeup: Called when a poll found a job that no wake-up announced.
+        loop_alive_at: Monotonic time at which the event loop last ran.
+        claims_alive_at: Monotonic time at which the claim loop last claimed, or had a reason not to.
         expiring: Whether leases were left to expire, so that their attempts count.
-        stuck: Why the worker cannot go on; None while it can.
+        stuck: Why the worker is stuck; None if it is not.
     """
 
     queue: Queue
@@ -142,47 +142,47 @@ class WorkerState:
     metrics: WorkerMetrics = field(default_factory=WorkerMetrics)
     storage: StorageState = field(default_factory=StorageState)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
-    hurry: asyncio.Event = field(default_factory=asyncio.Event)
-    hurry_at: float | None = None
+    force_stop: asyncio.Event = field(default_factory=asyncio.Event)
+    force_stop_at: float | None = None
     claims_ended: bool = False
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     wakeable: bool = False
-    told_idle: bool = False
-    doubt: Callable[[], None] = lambda: None
+    reported_idle: bool = False
+    report_missed_wakeup: Callable[[], None] = lambda: None
     loop_alive_at: float = field(default_factory=time.monotonic)
     claims_alive_at: float = field(default_factory=time.monotonic)
     expiring: bool = False
     stuck: str | None = None
 
     def is_stopping(self) -> bool:
-        """Whether the worker, or the process it runs in, was asked to stop."""
+        """Whether this worker or its process was asked to stop."""
         return self.stopping.is_set() or STOP.stopped_at() is not None
 
-    def end_now(self) -> None:
-        """Begin to requeue what still runs."""
-        if self.hurry_at is None:
-            self.hurry_at = time.monotonic()
-            self.hurry.set()
+    def begin_force_stop(self) -> None:
+        """Begin to requeue running jobs."""
+        if self.force_stop_at is None:
+            self.force_stop_at = time.monotonic()
+            self.force_stop.set()
 
     def seconds_left(self, phase: Phase) -> float:
-        """Return how long a phase of the end may still take."""
-        if self.hurry_at is None:
-            return _UNHURRIED_SECONDS
-        return max(self.hurry_at + phase.value - time.monotonic(), 0.0)
+        """Return how many seconds remain for a phase of the force stop; a fixed limit before it began."""
+        if self.force_stop_at is None:
+            return _GRACEFUL_SECONDS
+        return max(self.force_stop_at + phase.value - time.monotonic(), 0.0)
 
     def release(self, held: HeldJob) -> None:
-        """Let go of a job that is settled or lost."""
+        """Remove a job that is settled or whose lease is lost."""
         self.held.release(held)
         if self.options.linger_seconds is not None and not len(self.held):
-            self.wake.set()  # one more claim finds out whether anything is due
+            self.wake.set()  # one more claim determines whether anything is due
 
-    def tell(self, kind: EventKind, stage: Stage, job: Job | None = None, sentence: str = "", **data: Json) -> None:
-        """Report one event to the observer, whose own errors are not the worker's."""
+    def emit(self, kind: EventKind, stage: Stage, job: Job | None = None, text: str = "", **data: Json) -> None:
+        """Report an event to the observer; errors of the observer are ignored."""
         try:
-            self.observer(WorkerEvent(kind, stage, job, data, sentence))
-        except Exception:  # noqa: BLE001 - a log that cannot be written costs no job
+            self.observer(WorkerEvent(kind, stage, job, data, text))
+        except Exception:  # noqa: BLE001 - a log that cannot be written must not fail a job
             self.metrics.count("unreported_events")
 
-    def warn(self, sentence: str, job: Job | None = None) -> None:
-        """Report trouble that the worker goes on in spite of. Safe in any thread."""
-        self.tell(EventKind.WARNING, Stage.CLAIM, job, redact(sentence[:4_000], self.options.secrets))
+    def warn(self, message: str, job: Job | None = None) -> None:
+        """Report a problem that the worker can continue after. Thread-safe."""
+        self.emit(EventKind.WARNING, Stage.CLAIM, job, redact(message[:4_000], self.options.secrets))

@@ -1,4 +1,4 @@
-"""Whether the artifact store is available: while it is not, no job that makes artifacts is claimed."""
+"""Tracks whether the artifact store is available: jobs that make artifacts are claimed only while it is."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,26 +11,26 @@ _CHECK_TIMEOUT_SECONDS: Final = 30.0
 
 
 class StorageState:
-    """Remembers whether the store is away. Used in the worker's loop only.
+    """Whether the store is available. Used in the worker's loop only.
 
     Attributes:
-        away: Whether the last upload or check failed.
-        lost: Set while it is away.
-        back: Set while it is not.
+        unavailable: Whether the last upload or check failed.
+        failed: Set while the store is unavailable.
+        available: Set while the store is available.
     """
 
     def __init__(self) -> None:
-        self.away = False
-        self.lost = asyncio.Event()
-        self.back = asyncio.Event()
-        self.back.set()
+        self.unavailable = False
+        self.failed = asyncio.Event()
+        self.available = asyncio.Event()
+        self.available.set()
 
-    def note_lost(self) -> bool:
-        """An upload failed; return whether this is news."""
-        news = not self.away
-        self.away = True
-        self.back.clear()
-        self.lost.set()
+    def note_failure(self) -> bool:
+        """Record a failed upload; return whether the store counted as available before."""
+        news = not self.unavailable
+        self.unavailable = True
+        self.available.clear()
+        self.failed.set()
         return news
 
     async def watch(
@@ -39,25 +39,25 @@ class StorageState:
         store: ArtifactStore,
         *,
         check_seconds: float,
-        room: asyncio.Event,
-        say: Callable[[str], None],
+        capacity_available: asyncio.Event,
+        report: Callable[[str], None],
     ) -> None:
-        """Check a store that is away until it is back; until cancelled.
+        """Check an unavailable store until it is available again; runs until cancelled.
 
         Args:
-            check_seconds: Wait between two checks.
-            room: Set when claims may begin again.
-            say: Receives a sentence when the store is back.
+            check_seconds: Time between two checks.
+            capacity_available: Set when the store is available again.
+            report: Called with a message when the store is available again.
         """
         while True:
-            await self.lost.wait()
+            await self.failed.wait()
             try:
                 await asyncio.wait_for(calls.once(store.check), _CHECK_TIMEOUT_SECONDS)
-            except Exception:  # noqa: BLE001 - it is away as long as its check fails, however that fails
+            except Exception:  # noqa: BLE001 - the store counts as unavailable whatever the error is
                 await asyncio.sleep(check_seconds)
                 continue
-            self.away = False
-            self.lost.clear()
-            self.back.set()
-            room.set()
-            say("The artifact store is available again: uploads and claims go on.")
+            self.unavailable = False
+            self.failed.clear()
+            self.available.set()
+            capacity_available.set()
+            report("The artifact store is available again: uploads and claims resume.")

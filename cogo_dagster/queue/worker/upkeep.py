@@ -1,4 +1,4 @@
-"""What goes on beside the stages: heartbeats sent, other workers' lost jobs recovered, abandoned files swept."""
+"""Background tasks of a worker: heartbeats, recovery of expired leases, sweeps of abandoned files."""
 
 import asyncio
 import itertools
@@ -17,8 +17,8 @@ from cogo_dagster.queue.worker.state import WorkerState
 from cogo_dagster.queue.workspace import sweep_workspaces
 from cogo_dagster.release import code_version
 
-_SWEEPS_PER_WALK: Final = 30
-"""Listing all objects costs much: one sweep in so many does it."""
+_SWEEPS_PER_LISTING: Final = 30
+"""Listing all objects is expensive: one in this many sweeps does it."""
 _RESTART_SECONDS: Final = 5.0
 
 
@@ -31,7 +31,7 @@ class Upkeep:
         self._sweeps = itertools.count(1)
 
     async def register(self) -> None:
-        """Announce this worker start."""
+        """Register this worker."""
         state = self._state
         await state.calls.patiently(
             state.queue.register_worker,
@@ -45,43 +45,43 @@ class Upkeep:
         )
 
     async def heartbeat(self) -> None:
-        """Say that the worker lives, and what it has done so far."""
+        """Send a heartbeat with the worker's counters at intervals."""
         while True:
             await asyncio.sleep(self._state.options.heartbeat_seconds)
             await self.beat()
 
     async def beat(self) -> None:
-        """Send one heartbeat; register again if the engine has forgotten us."""
+        """Send one heartbeat; register again if the database does not know the worker."""
         state = self._state
         known = await state.calls.patiently(
             state.queue.heartbeat, state.identity, self._runner.running, state.metrics.to_json()
         )
         if not known:
             await self.register()
-            state.told_idle = False  # the new row does not know it
+            state.reported_idle = False  # the new row does not contain it
             state.wake.set()
 
     async def recover(self) -> None:
-        """Take back expired leases of whoever."""
+        """Recover expired leases of any worker at intervals."""
         options = self._state.options
         while True:
             await self._recover_once()
             await asyncio.sleep(jittered(options.recover_seconds, 0.75, 1.25))
 
     async def sweep(self) -> None:
-        """Remove what lost attempts and dead workers left: folders at once, and then all of it now and then."""
-        complained = ""
+        """Delete what lost attempts and dead workers left: workspaces first, then artifacts, at intervals."""
+        last_error = ""
         while True:
             await self._state.calls.once(sweep_workspaces)
             await asyncio.sleep(jittered(self._state.options.sweep_seconds, 0.75, 1.25))
             try:
                 await self._state.calls.patiently(sweep_artifacts, self._state.queue, self._state.store)
-                if next(self._sweeps) % _SWEEPS_PER_WALK == 0:
+                if next(self._sweeps) % _SWEEPS_PER_LISTING == 0:
                     await self._state.calls.patiently(sweep_unknown_objects, self._state.queue, self._state.store)
             except (ArtifactStoreError, OSError) as error:
-                if str(error) != complained:  # once, and not each minute: whose the store is does not change by itself
+                if str(error) != last_error:  # reported once: the owner of a store does not change by itself
                     self._state.warn(f"Abandoned artifacts could not be swept: {error}")
-                complained = str(error)
+                last_error = str(error)
 
     async def _recover_once(self) -> None:
         state = self._state
@@ -89,21 +89,21 @@ class Upkeep:
         if recovered.changed:
             state.metrics.count("recovered", recovered.changed)
             state.wake.set()
-            sentence = (
+            message = (
                 f"Recovered {recovered.changed} jobs with expired leases: {recovered.requeued} requeued, "
                 f"{recovered.failed} failed, {recovered.cancelled} cancelled."
             )
-            state.tell(EventKind.RECOVERED, Stage.CLAIM, None, sentence, changed=recovered.changed)
+            state.emit(EventKind.RECOVERED, Stage.CLAIM, None, message, changed=recovered.changed)
 
 
-async def kept_up(state: WorkerState, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run a loop beside the stages until cancelled; whatever fails in it is logged, and it begins again."""
+async def run_restarting(state: WorkerState, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a background loop until cancelled; an error is logged and the loop restarted."""
     while True:
         began_at = time.monotonic()
         try:
             await run()
-        except Exception as error:  # noqa: BLE001 - what only accompanies the work must not end it
-            state.warn(f"The {name} loop failed and begins again: {str(error) or type(error).__name__}")
+        except Exception as error:  # noqa: BLE001 - a background loop must not end the worker
+            state.warn(f"The {name} loop failed and is restarted: {str(error) or type(error).__name__}")
         await asyncio.sleep(max(_RESTART_SECONDS - (time.monotonic() - began_at), 0.1))
 
 

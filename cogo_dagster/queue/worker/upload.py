@@ -1,4 +1,4 @@
-"""The third stage: upload the files that an attempt leaves, then hand its outcome on to be settled."""
+"""The third stage: upload the artifacts of an attempt, then pass its outcome to the settler."""
 
 import asyncio
 import time
@@ -15,60 +15,60 @@ from cogo_dagster.queue.worker.settle import Settler
 from cogo_dagster.queue.worker.state import Abandonment, HeldJob, WorkerState
 
 _TRIES: Final = 5
-"""Uploads of one attempt that fail although the store's check succeeds, before the attempt counts as failed."""
+"""Failed uploads of one attempt, while the store's check succeeds, before the attempt counts as failed."""
 _FIRST_PAUSE_SECONDS: Final = 0.5
-_GLANCE_SECONDS: Final = 2.0
+_STORE_POLL_SECONDS: Final = 2.0
 _SNOOZE_SECONDS: Final = 60.0
 _FAILURE_WAIT_SECONDS: Final = 30.0
-"""How long a failure waits for its evidence to be stored: it needs no upload to be settled."""
+"""How long a failed attempt waits for its artifacts to be stored: it can be settled without them."""
 
 
 class Uploader:
-    """Takes ended attempts, uploads their artifacts, hands them on to the settler.
+    """Takes ended attempts, uploads their artifacts, and passes them to the settler.
 
-    Attempts without files go straight to the settler. Of those with files only so many may wait; while one waits to
-    be taken, its slot stays taken, so that a slow store slows the claims.
+    Attempts without artifacts go directly to the settler. Of those with artifacts at most `max_waiting` may wait; an
+    attempt that waits for a place keeps its slot, so that a slow store slows down claims.
     """
 
-    def __init__(self, state: WorkerState, settler: Settler, most_waiting: int) -> None:
+    def __init__(self, state: WorkerState, settler: Settler, max_waiting: int) -> None:
         self._state = state
         self._settler = settler
-        self._waiting: asyncio.Queue[HeldJob] = asyncio.Queue(most_waiting)
+        self._waiting: asyncio.Queue[HeldJob] = asyncio.Queue(max_waiting)
 
-    def hand_on(self, held: HeldJob) -> "asyncio.Future[None] | None":
-        """Take an ended attempt; a future means that there is no place yet."""
+    def enqueue_result(self, held: HeldJob) -> "asyncio.Future[None] | None":
+        """Take an ended attempt; return a future if there is no place in the queue yet."""
         if held.settlement.artifacts or (held.workspace is not None and held.workspace.used):
             return asyncio.ensure_future(self._waiting.put(held))
-        self._settler.hand_on(held)
+        self._settler.enqueue_result(held)
         return None
 
     async def join(self) -> None:
-        """Return when every attempt taken is handed on."""
+        """Return when every attempt is passed on."""
         await self._waiting.join()
 
     async def run(self) -> None:
-        """Work until cancelled; several may run side by side."""
+        """Upload until cancelled; several may run concurrently."""
         while True:
             held = await self._waiting.get()
             try:
-                settlement = await self._contained(held) if held.settlement.artifacts else held.settlement
+                settlement = await self._settlement_after_upload(held) if held.settlement.artifacts else held.settlement
                 if settlement is None:
                     self._state.release(held)
                 else:
                     held.settlement = settlement
-                    self._settler.hand_on(held)
+                    self._settler.enqueue_result(held)
                 if held.workspace is not None:
                     await self._state.calls.once(held.workspace.remove)
             finally:
                 self._waiting.task_done()
 
-    async def _contained(self, held: HeldJob) -> Settlement | None:
-        """Return the settlement to make after the upload; None when the lease is lost. No fault of a file escapes."""
+    async def _settlement_after_upload(self, held: HeldJob) -> Settlement | None:
+        """Return the settlement after the upload, or None if the lease is lost. Errors of the upload are not raised."""
         try:
             return await self._uploaded(held)
         except AccessDenied:
             raise
-        except Exception as error:  # noqa: BLE001 - one job's files must not end the worker
+        except Exception as error:  # noqa: BLE001 - one job's artifacts must not end the worker
             return self._without_artifacts(held, error)
 
     async def _uploaded(self, held: HeldJob) -> Settlement | None:
@@ -87,10 +87,10 @@ class Uploader:
                 self._lost(held)
                 return None
             except ArtifactStoreUnavailable as error:
-                if state.storage.note_lost():
+                if state.storage.note_failure():
                     state.warn(
-                        f"The artifact store is not available ({error}) Finished work is kept, and no job that makes "
-                        "artifacts is claimed until it is back.",
+                        f"The artifact store is unavailable: {error} Finished attempts wait, and jobs that make "
+                        "artifacts are not claimed until it is available again.",
                         job,
                     )
                 if failures == _TRIES:
@@ -99,43 +99,45 @@ class Uploader:
                 if not await self._store_is_back(held, deadline):
                     return self._not_uploaded(held)
             else:
-                return self._uploaded_well(held, rows)
+                return self._report_uploaded(held, rows)
         raise AssertionError("unreachable")
 
     async def _store_is_back(self, held: HeldJob, deadline: float) -> bool:
-        """Wait for the store; False when the lease is lost, the worker's end is near, or the wait was long enough."""
+        """Wait for the store; return False if the lease is lost, the worker is force-stopped or the deadline passed."""
         state = self._state
-        while not state.storage.back.is_set():
-            if held.abandoned is Abandonment.LEASE_LOST or state.hurry.is_set():
+        while not state.storage.available.is_set():
+            if held.abandoned is Abandonment.LEASE_LOST or state.force_stop.is_set():
                 return False
             now = time.monotonic()
             if state.claims_ended:
                 deadline = min(deadline, now + state.options.grace_seconds)
             if now >= deadline:
                 return False
-            await wait_for_any(state.storage.back, state.hurry, timeout_seconds=min(_GLANCE_SECONDS, deadline - now))
+            await wait_for_any(
+                state.storage.available, state.force_stop, timeout_seconds=min(_STORE_POLL_SECONDS, deadline - now)
+            )
         return True
 
-    def _uploaded_well(self, held: HeldJob, rows: list[Json]) -> Settlement:
-        self._state.tell(EventKind.UPLOADED, Stage.UPLOAD, held.job, artifacts=rows)
+    def _report_uploaded(self, held: HeldJob, rows: list[Json]) -> Settlement:
+        self._state.emit(EventKind.UPLOADED, Stage.UPLOAD, held.job, artifacts=rows)
         return held.settlement
 
     def _lost(self, held: HeldJob) -> None:
         job = held.job
         self._state.metrics.count("lease_lost")
-        sentence = f"The lease on {job.type} job {job.id} was lost before its artifacts were up: they are dropped."
-        self._state.tell(EventKind.LEASE_LOST, Stage.UPLOAD, job, sentence)
+        message = f"The lease of {job.type} job {job.id} was lost before its artifacts were uploaded: they are dropped."
+        self._state.emit(EventKind.LEASE_LOST, Stage.UPLOAD, job, message)
 
     def _not_uploaded(self, held: HeldJob) -> Settlement | None:
-        """The store did not come back in time: a success runs again without consuming an attempt."""
+        """Return the settlement if the store stayed unavailable: a success runs again without counting the attempt."""
         if held.abandoned is Abandonment.LEASE_LOST:
             self._lost(held)
             return None
         if held.settlement.outcome is not Outcome.SUCCEEDED:
             return held.settlement
-        if self._state.hurry.is_set():
+        if self._state.force_stop.is_set():
             return replace(held.settlement, outcome=Outcome.REQUEUED, result=None)
-        reason = JobError("store_unavailable", "The artifact store is not available: the job runs again later.")
+        reason = JobError("store_unavailable", "The artifact store is unavailable: the job runs again later.")
         return replace(
             held.settlement,
             outcome=Outcome.SNOOZED,
@@ -147,22 +149,22 @@ class Uploader:
 
     def _without_artifacts(self, held: HeldJob, error: Exception) -> Settlement:
         job = held.job
-        self._state.warn(f"The artifacts of {job.type} job {job.id} could not be uploaded: {_sentence(error)}", job)
+        self._state.warn(f"The artifacts of {job.type} job {job.id} could not be uploaded: {_message_of(error)}", job)
         return without_artifacts(held.settlement, error, self._state.options.secrets)
 
 
 def without_artifacts(settlement: Settlement, error: Exception, secrets: Collection[str]) -> Settlement:
-    """Return the settlement of an attempt whose files could not be stored: a success becomes a failure."""
+    """Return the settlement of an attempt whose artifacts could not be stored: a success becomes a failure."""
     if settlement.outcome is not Outcome.SUCCEEDED:
         return settlement
     rejected = isinstance(error, ArtifactRejected)
     reason = JobError(
         "artifact_rejected" if rejected else "artifact_upload",
-        f"The artifacts could not be stored: {_sentence(error)}",
+        f"The artifacts could not be stored: {_message_of(error)}",
         retryable=not rejected,
     )
     return replace(settlement, outcome=Outcome.FAILED, result=None, error=reason.redacted(secrets))
 
 
-def _sentence(error: Exception) -> str:
+def _message_of(error: Exception) -> str:
     return str(error)[:2_000] or type(error).__name__

@@ -1,4 +1,4 @@
-"""Wake-up calls from the database: a LISTEN connection read by the worker's own loop. Polling stays the truth."""
+"""Wake-ups from the database over a LISTEN connection read by the worker's loop. Polling remains the fallback."""
 
 import asyncio
 import contextlib
@@ -13,34 +13,34 @@ from cogo_dagster.queue.connect import Connection, connect
 from cogo_dagster.queue.threads import in_daemon_thread
 
 _FIRST_PAUSE_SECONDS: Final = 0.5
-_LONGEST_PAUSE_SECONDS: Final = 10.0
+_MAX_PAUSE_SECONDS: Final = 10.0
 _PROBE_SECONDS: Final = 10.0
 _ANSWER_SECONDS: Final = 5.0
 _PROBE: Final = "show transaction_read_only"
-"""On at a standby, and at a server that was made read-only: its jobs are claimed elsewhere."""
+"""On at a standby and on a server that was made read-only, where no job can be claimed."""
 
 
 class Wakeup(Protocol):
-    """Something that can call the worker when jobs may be due."""
+    """A source of wake-ups for a worker when jobs may be due."""
 
     async def listen(self, woken: Callable[[], None], connected: Callable[[bool], None]) -> None:
-        """Call `woken` whenever something may be due, and say whether calls can come at all; until cancelled."""
+        """Call `woken` when something may be due, and `connected` when wake-ups begin or cease; until cancelled."""
         ...
 
-    def doubt(self) -> None:
-        """Be told, in the same loop, that a poll found work that no call had announced."""
+    def report_missed(self) -> None:
+        """Handle, in the same loop, that a poll found a job that no wake-up announced."""
         ...
 
 
 class ListenWakeup:
-    """LISTEN on `cogo_jobs`, reconnecting with growing pauses.
+    """LISTEN on `cogo_jobs`, reconnecting with backoff.
 
-    A connection whose server stays silent or takes no writes any more is replaced.
+    A connection is replaced if the server stops responding or becomes read-only.
 
     Args:
         dsn: A direct or session-mode connection; behind a transaction pooler use `NoWakeup`.
-        probe_seconds: Between two questions to the server whether it is still there and writable.
-        answer_seconds: For its answer.
+        probe_seconds: Time between two checks that the server responds and accepts writes.
+        answer_seconds: Timeout of such a check.
     """
 
     def __init__(
@@ -52,122 +52,122 @@ class ListenWakeup:
 
     async def listen(self, woken: Callable[[], None], connected: Callable[[bool], None]) -> None:
         """Listen until cancelled."""
-        backoff = Backoff(_FIRST_PAUSE_SECONDS, max_seconds=_LONGEST_PAUSE_SECONDS)
+        backoff = Backoff(_FIRST_PAUSE_SECONDS, max_seconds=_MAX_PAUSE_SECONDS)
         pauses = backoff.pauses()
         while True:
             try:
-                link = await in_daemon_thread(self._connect, lambda late: late.close())
-            except Exception:  # noqa: BLE001 - whatever it is, it is tried again: polling goes on meanwhile
+                connection = await in_daemon_thread(self._connect, lambda late: late.close())
+            except Exception:  # noqa: BLE001 - any error is retried; polling continues
                 await asyncio.sleep(next(pauses))
                 continue
             pauses = backoff.pauses()
-            with contextlib.closing(link):
+            with contextlib.closing(connection):
                 connected(True)
-                woken()  # something may have become due while nobody listened
+                woken()  # something may have become due before the connection
                 try:
-                    await _Line(link, woken).follow(self._probe_seconds, self._answer_seconds)
+                    await _ListenConnection(connection, woken).follow(self._probe_seconds, self._answer_seconds)
                 finally:
                     connected(False)
 
-    def doubt(self) -> None:
-        """Think nothing of it: jobs also become due with time, and a lost connection is noticed."""
+    def report_missed(self) -> None:
+        """Do nothing: jobs also become due with time, and a lost connection is detected by the probe."""
 
     def _connect(self) -> Connection:
-        link = connect(self._dsn, wait_seconds=self._answer_seconds, application_name="cogo listen")
+        connection = connect(self._dsn, wait_seconds=self._answer_seconds, application_name="cogo listen")
         try:
-            link.execute("listen cogo_jobs")
-            _require_writable(link)
+            connection.execute("listen cogo_jobs")
+            _check_writable(connection)
         except BaseException:
-            link.close()
+            connection.close()
             raise
-        return link
+        return connection
 
 
 class NoWakeup:
-    """Where LISTEN cannot work: says so once, and leaves the worker to polling.
+    """The wake-up for connections where LISTEN cannot work: warns once and leaves the worker to polling.
 
-    Behind a transaction pooler LISTEN succeeds and nothing ever arrives, which would look like an idle queue.
+    Behind a transaction pooler LISTEN succeeds and no notification arrives, which would look like an empty queue.
 
     Args:
-        warn: Called in the worker's loop when it begins.
+        warn: Called in the worker's loop at the start.
     """
 
     def __init__(self, warn: Callable[[], None]) -> None:
         self._warn = warn
 
     async def listen(self, woken: Callable[[], None], connected: Callable[[bool], None]) -> None:  # noqa: ARG002
-        """Never call."""
+        """Never call `woken`."""
         self._warn()
         await asyncio.Event().wait()
 
-    def doubt(self) -> None:
-        """Nothing was promised."""
+    def report_missed(self) -> None:
+        """Do nothing: no wake-ups are expected."""
 
 
-def _require_writable(link: Connection) -> None:
-    row = link.execute(_PROBE).fetchone()
+def _check_writable(connection: Connection) -> None:
+    row = connection.execute(_PROBE).fetchone()
     if row is None or row[0] != "off":
-        raise psycopg.OperationalError("the server takes no writes")
+        raise psycopg.OperationalError("the server is read-only")
 
 
-class _Line:
-    """One connection, read and asked by the loop itself: nothing here blocks."""
+class _ListenConnection:
+    """One connection, read by the event loop itself: nothing here blocks."""
 
-    def __init__(self, link: Connection, woken: Callable[[], None]) -> None:
-        self._wire = link.pgconn
+    def __init__(self, connection: Connection, woken: Callable[[], None]) -> None:
+        self._pgconn = connection.pgconn
         self._woken = woken
         self._changed = asyncio.Event()
         self._lost = False
-        self._asked = False
+        self._probe_pending = False
 
     async def follow(self, probe_seconds: float, answer_seconds: float) -> None:
-        """Pass notifications on until the connection is lost, silent or of no use."""
+        """Pass notifications on until the connection is lost, unresponsive or read-only."""
         loop = asyncio.get_running_loop()
-        socket = self._wire.socket  # a lost connection does not tell it any more
+        socket = self._pgconn.socket  # not available after the connection is lost
         loop.add_reader(socket, self._read)
         try:
             while not self._lost:
-                await self._news(probe_seconds)
-                if not self._lost and not self._asked:
-                    self._ask()
-                    await self._news(answer_seconds)
-                    self._read()  # after a loop that was busy the answer may be there, unread
-                    self._lost = self._lost or self._asked
+                await self._wait_for_change(probe_seconds)
+                if not self._lost and not self._probe_pending:
+                    self._send_probe()
+                    await self._wait_for_change(answer_seconds)
+                    self._read()  # after the loop was blocked, the result may have arrived unread
+                    self._lost = self._lost or self._probe_pending
         finally:
             loop.remove_reader(socket)
 
-    async def _news(self, seconds: float) -> None:
-        """Wait until the connection is lost or the question answered, or the time is up."""
+    async def _wait_for_change(self, seconds: float) -> None:
+        """Wait until the connection is lost, the probe is answered, or the timeout expires."""
         self._changed.clear()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._changed.wait(), seconds)
 
-    def _ask(self) -> None:
+    def _send_probe(self) -> None:
         try:
-            self._wire.send_query(_PROBE.encode())
-            self._wire.flush()
-            self._asked = True
+            self._pgconn.send_query(_PROBE.encode())
+            self._pgconn.flush()
+            self._probe_pending = True
         except psycopg.Error:
             self._lost = True
 
     def _read(self) -> None:
         try:
-            self._wire.consume_input()
-            self._take_answer()
+            self._pgconn.consume_input()
+            self._read_result()
         except psycopg.Error:
             self._lose()
             return
         notified = False
-        while self._wire.notifies() is not None:
+        while self._pgconn.notifies() is not None:
             notified = True
         if notified:
             self._woken()
 
-    def _take_answer(self) -> None:
-        while self._asked and not self._wire.is_busy():
-            result = self._wire.get_result()
+    def _read_result(self) -> None:
+        while self._probe_pending and not self._pgconn.is_busy():
+            result = self._pgconn.get_result()
             if result is None:
-                self._asked = False
+                self._probe_pending = False
                 self._changed.set()
             elif result.status != ExecStatus.TUPLES_OK or result.get_value(0, 0) != b"off":
                 self._lose()

@@ -1,4 +1,4 @@
-"""Watches from a thread of its own whether the worker's event loop runs and whether it claims."""
+"""Watches from a separate thread whether the worker's event loop runs and whether it claims."""
 
 import asyncio
 import contextlib
@@ -14,19 +14,19 @@ from cogo_dagster.queue.worker.state import WorkerState
 _TICK_SECONDS: Final = 0.25
 _BLOCKED_SECONDS: Final = 1.0
 _LAST_RESORT_SECONDS: Final = 15.0
-"""How long a stuck worker may take to end by itself before the process is ended."""
+"""How long a stuck worker may take to end before its process is ended."""
 _FRAMES: Final = 12
 
 
 class Watchdog:
-    """Logs the stack of whatever blocks the loop, and ends a worker that is stuck.
+    """Logs the stack of the code that blocks the loop, and ends a stuck worker.
 
-    A worker is stuck when its loop has not run, or when nothing was claimed although there was no reason not to, for
-    `stuck_seconds`, while the database answers.
+    A worker is stuck when, for `stuck_seconds`, its loop has not run, or no claim succeeded although the database
+    answers and there was no reason to wait.
 
     Args:
-        end: Called in the loop with the reason; it should end the worker.
-        last_resort: Called from the watchdog's thread where the loop cannot end the worker any more.
+        end: Called in the loop; ends the worker.
+        last_resort: Called in the watchdog's thread, with the reason, if the loop cannot end the worker.
     """
 
     def __init__(self, state: WorkerState, end: Callable[[], None], last_resort: Callable[[str], None]) -> None:
@@ -40,12 +40,12 @@ class Watchdog:
         self._stuck_at: float | None = None
 
     def start(self) -> None:
-        """Begin to watch."""
+        """Start the thread."""
         self._tick()
         threading.Thread(target=self._run, name="cogo-watchdog", daemon=True).start()
 
     def stop(self) -> None:
-        """Watch no more."""
+        """Stop the thread."""
         self._stopped.set()
 
     def _tick(self) -> None:
@@ -75,8 +75,8 @@ class Watchdog:
             if state.stuck is None:
                 return
             self._stuck_at = now
-            state.warn(f"{state.stuck} The worker ends itself; its leases expire.")
-            with contextlib.suppress(Exception):  # the row falls silent all the same
+            state.warn(f"{state.stuck} The worker ends; its leases expire.")
+            with contextlib.suppress(Exception):  # without the report, the missing heartbeat shows it
                 state.queue.report_stuck(state.identity, state.stuck)
             self._loop.call_soon_threadsafe(self._end)
         elif now - self._stuck_at >= _LAST_RESORT_SECONDS:
@@ -84,23 +84,23 @@ class Watchdog:
             self._last_resort(state.stuck or "")
 
     def _stack(self) -> str:
-        frame = sys._current_frames().get(self._loop_thread)  # noqa: SLF001 - the documented way to another's stack
+        frame = sys._current_frames().get(self._loop_thread)  # noqa: SLF001 - documented for this use
         return "".join(traceback.format_stack(frame)[-_FRAMES:]) if frame else "(unknown)"
 
 
 def why_stuck(
     *, blocked_seconds: float, unclaimed_seconds: float, stuck_seconds: float, database_answers: bool
 ) -> str | None:
-    """Return why a worker counts as stuck, in one sentence; None while it does not.
+    """Return why a worker counts as stuck, or None if it does not.
 
     Args:
-        blocked_seconds: Since the event loop last ran.
-        unclaimed_seconds: Since the claim loop last claimed, or had a reason not to.
+        blocked_seconds: Time since the event loop last ran.
+        unclaimed_seconds: Time since the claim loop last claimed, or had a reason not to.
         stuck_seconds: The limit of both.
-        database_answers: Whether other calls succeed and the worker is to claim at all.
+        database_answers: Whether other calls succeed and the worker is still claiming.
     """
     if blocked_seconds >= stuck_seconds:
-        return f"The event loop has been blocked for {blocked_seconds:.0f} s by an executor."
+        return f"An executor has blocked the event loop for {blocked_seconds:.0f} s."
     if database_answers and unclaimed_seconds >= stuck_seconds:
-        return f"Nothing could be claimed for {unclaimed_seconds:.0f} s, although the database answers other calls."
+        return f"No claim succeeded for {unclaimed_seconds:.0f} s, although the database answers other calls."
     return None

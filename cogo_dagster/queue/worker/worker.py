@@ -1,4 +1,4 @@
-"""One worker: its stages in order, its upkeep beside them, and a stop that loses nothing."""
+"""The worker: runs the stages in order, with background tasks, and stops without losing jobs."""
 
 import asyncio
 import contextlib
@@ -20,31 +20,31 @@ from cogo_dagster.queue.worker.leases import LeaseKeeper
 from cogo_dagster.queue.worker.options import WorkerOptions, WorkerReport
 from cogo_dagster.queue.worker.settle import Settler
 from cogo_dagster.queue.worker.state import Phase, WorkerState
-from cogo_dagster.queue.worker.upkeep import Upkeep, kept_up
+from cogo_dagster.queue.worker.upkeep import Upkeep, run_restarting
 from cogo_dagster.queue.worker.upload import Uploader
 from cogo_dagster.queue.worker.wakeup import Wakeup
 from cogo_dagster.queue.worker.watchdog import Watchdog
 
 _UPLOADERS: Final = 3
-_LEFTOVER_SECONDS: Final = 0.5
+_CANCEL_TIMEOUT_SECONDS: Final = 0.5
 
 
 class WorkerStuck(Exception):
-    """The worker could not go on and ended itself; the jobs it held come back when their leases expire."""
+    """The worker was stuck and ended; its jobs are recovered when their leases expire."""
 
 
 def _ignore_reason(reason: str) -> None:
-    """Leave a process whose event loop is blocked as it is."""
+    """Do nothing if the event loop is blocked."""
 
 
 class Worker:
-    """Works from `run()` to its end. One instance is one worker start; it cannot be run twice.
+    """Runs once, from `run()` to its end; an instance cannot be run twice.
 
     Args:
-        wakeup: Calls the worker when something is enqueued; None leaves it to polling.
-        observer: Told of everything that happens.
-        last_resort: Called, from another thread, with the reason when the worker is stuck and cannot end itself since
-            its event loop is blocked; it should end the process.
+        wakeup: Wakes the worker when a job is enqueued; None for polling only.
+        observer: Called with every event.
+        last_resort: Called from another thread, with the reason, if the worker is stuck and its event loop is blocked;
+            it should end the process.
     """
 
     def __init__(
@@ -60,32 +60,32 @@ class Worker:
         last_resort: Callable[[str], None] | None = None,
     ) -> None:
         by_family = {executor.family: executor for executor in executors}
-        calls = Calls(on_outage=lambda sentence: self._state.warn(f"{sentence} Trying again until it answers."))
+        calls = Calls(on_outage=lambda message: self._state.warn(f"{message} Retrying until it answers."))
         self._state = WorkerState(queue, store, by_family, identity, options, observer, calls)
         self._wakeup = wakeup
         self._last_resort = last_resort or _ignore_reason
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._stop_asked: float | None = None
+        self._stop_requested: float | None = None
 
     async def run(self) -> WorkerReport:
-        """Work until there is a reason to end.
+        """Run until there is a reason to end.
 
         Raises:
             ExecutorUnavailable: An executor cannot start; nothing was claimed.
-            AccessDenied: The database has refused us for half a minute.
-            QueueError: The database is not at our release.
-            WorkerStuck: Nothing could be claimed for `stuck_seconds` although the database answers.
+            AccessDenied: The database has denied access for half a minute.
+            QueueError: The database's schema is not at this release.
+            WorkerStuck: No claim succeeded for `stuck_seconds` although the database answers.
         """
         started_at = time.monotonic()
         self._loop = asyncio.get_running_loop()
         state = self._state
-        if self._stop_asked is not None:
-            self._stop(self._stop_asked)
+        if self._stop_requested is not None:
+            self._stop(self._stop_requested)
         else:
-            STOP.forget()  # the stop of a worker that ran in this process before
+            STOP.forget()  # the stop of an earlier worker in this process
         settler = Settler(state)
-        uploader = Uploader(state, settler, most_waiting=max(2 * state.options.concurrency, 8))
-        runner = Runner(state, uploader.hand_on)
+        uploader = Uploader(state, settler, max_waiting=max(2 * state.options.concurrency, 8))
+        runner = Runner(state, uploader.enqueue_result)
         upkeep = Upkeep(state, runner)
         async with contextlib.AsyncExitStack() as cleanup:
             cleanup.callback(state.calls.close)
@@ -93,52 +93,52 @@ class Worker:
             try:
                 for executor in state.executors.values():
                     await executor.start()
-            except Interrupted:  # a stop during an installation, or while a browser began
+            except Interrupted:  # a stop while an executor was installing or starting a browser
                 return WorkerReport({}, time.monotonic() - started_at, "stopped")
             await upkeep.register()
             reason = await self._work(runner, upkeep, uploader, settler)
-            # Not after an error: a worker that ended unexpectedly refunds no attempt, and its silence is noticed.
-            await self._sign_off(upkeep)
+            # Not after an error: a worker that ends unexpectedly refunds no attempt.
+            await self._deregister(upkeep)
         return WorkerReport(dict(state.metrics.counters), time.monotonic() - started_at, reason)
 
     def request_stop(self, grace_seconds: float | None = None) -> None:
-        """Stop claiming and end within the grace; called again, or with 0, it means now. Thread-safe.
+        """Stop claiming and end within the grace period; a second call, or 0, forces the stop. Thread-safe.
 
         Args:
-            grace_seconds: How long running jobs may go on; None takes the option's.
+            grace_seconds: How long running jobs may continue; None takes the option's value.
         """
         grace = self._state.options.grace_seconds if grace_seconds is None else grace_seconds
         if self._loop is None:
-            self._stop_asked = grace
+            self._stop_requested = grace
         else:
             with contextlib.suppress(RuntimeError):  # the loop has ended already
                 self._loop.call_soon_threadsafe(self._stop, grace)
 
     def _stop(self, grace_seconds: float) -> None:
         if self._state.stopping.is_set() or grace_seconds <= 0:
-            self._state.end_now()
+            self._state.begin_force_stop()
         else:
-            asyncio.get_running_loop().call_later(grace_seconds, self._state.end_now)
+            asyncio.get_running_loop().call_later(grace_seconds, self._state.begin_force_stop)
         self._state.stopping.set()
 
     async def _work(self, runner: Runner, upkeep: Upkeep, uploader: Uploader, settler: Settler) -> str:
         state = self._state
-        state.claims_alive_at = time.monotonic()  # however long the executors took to start
+        state.claims_alive_at = time.monotonic()  # the start of the executors does not count
         failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         keeper = LeaseKeeper(state, denied=partial(_fail, failed))
         watchdog = Watchdog(state, end=lambda: _fail(failed, WorkerStuck(state.stuck)), last_resort=self._last_resort)
-        beside = [asyncio.create_task(run, name="beside") for run in self._beside(runner, upkeep)]
-        beside += [
+        background = [asyncio.create_task(run, name="background") for run in self._background_loops(runner, upkeep)]
+        background += [
             asyncio.create_task(settler.run(), name="settle"),
             *(asyncio.create_task(uploader.run(), name="upload") for _ in range(_UPLOADERS)),
         ]
         stages = asyncio.create_task(self._stages(runner, uploader, settler), name="stages")
-        watched: list[asyncio.Future[Any]] = [stages, failed, *beside]
+        watched: list[asyncio.Future[Any]] = [stages, failed, *background]
         keeper.start()
         watchdog.start()
         try:
             await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
-            if not stages.done():  # what goes on beside never ends by itself: it failed, and we with it
+            if not stages.done():  # a background task ends only by an error, which ends the worker
                 stages.cancel()
                 for one in watched[1:]:
                     if one.done():
@@ -148,11 +148,11 @@ class Worker:
             keeper.stop()
             watchdog.stop()
             failed.cancel()
-            for task in beside:
+            for task in background:
                 task.cancel()
-            await asyncio.wait([stages, *beside], timeout=_LEFTOVER_SECONDS)
+            await asyncio.wait([stages, *background], timeout=_CANCEL_TIMEOUT_SECONDS)
 
-    def _beside(self, runner: Runner, upkeep: Upkeep) -> list[Coroutine[Any, Any, None]]:
+    def _background_loops(self, runner: Runner, upkeep: Upkeep) -> list[Coroutine[Any, Any, None]]:
         state = self._state
         loops: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
             "heartbeat": upkeep.heartbeat,
@@ -164,37 +164,37 @@ class Worker:
             state.calls,
             state.store,
             check_seconds=state.options.store_check_seconds,
-            room=runner.room,
-            say=state.warn,
+            capacity_available=runner.capacity_available,
+            report=state.warn,
         )
         loops |= {"deadline": runner.keep_deadlines, "store": watch}
         if self._wakeup is not None:
             loops["wake-up"] = partial(self._listen, self._wakeup)
-        return [kept_up(state, name, loop) for name, loop in loops.items()]
+        return [run_restarting(state, name, loop) for name, loop in loops.items()]
 
     async def _stages(self, runner: Runner, uploader: Uploader, settler: Settler) -> str:
         state = self._state
         reason = await Claimer(state, runner).run()
         state.claims_ended = True
-        state.tell(EventKind.STAGE_FINISHED, Stage.CLAIM, None, f"Claiming ended: {reason}.", reason=reason)
+        state.emit(EventKind.STAGE_FINISHED, Stage.CLAIM, None, f"Claiming ended: {reason}.", reason=reason)
         await runner.finish()
-        state.tell(EventKind.STAGE_FINISHED, Stage.EXECUTE, None, "All executions have ended.")
+        state.emit(EventKind.STAGE_FINISHED, Stage.EXECUTE, None, "All executions have ended.")
         await self._within(Phase.UPLOADS, uploader.join)
         await self._within(Phase.SETTLEMENTS, settler.join)
-        state.tell(EventKind.STAGE_FINISHED, Stage.UPLOAD, None, "All attempts are settled.")
+        state.emit(EventKind.STAGE_FINISHED, Stage.UPLOAD, None, "All attempts are settled.")
         return reason
 
     async def _within(self, phase: Phase, join: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Await the end of a stage; once the worker hurries, only as long as the phase may take."""
+        """Await the end of a stage; during a force stop, no longer than its phase may take."""
         state = self._state
         ended = asyncio.ensure_future(join())
-        hurried = asyncio.ensure_future(state.hurry.wait())
+        force_stopped = asyncio.ensure_future(state.force_stop.wait())
         try:
-            await asyncio.wait([ended, hurried], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([ended, force_stopped], return_when=asyncio.FIRST_COMPLETED)
             if not ended.done():
                 await asyncio.wait([ended], timeout=state.seconds_left(phase))
         finally:
-            hurried.cancel()
+            force_stopped.cancel()
             ended.cancel()
 
     async def _listen(self, wakeup: Wakeup) -> None:
@@ -203,23 +203,23 @@ class Worker:
         def connected(stands: bool) -> None:
             state.wakeable = stands
 
-        state.doubt = wakeup.doubt
+        state.report_missed_wakeup = wakeup.report_missed
         try:
             await wakeup.listen(state.wake.set, connected)
         finally:
             state.wakeable = False
 
-    async def _sign_off(self, upkeep: Upkeep) -> None:
-        """Give back what is still ours, send the last counters, end the heartbeat; never wait for a dead database."""
+    async def _deregister(self, upkeep: Upkeep) -> None:
+        """Requeue held jobs, send the last heartbeat, and deregister; never wait for an unreachable database."""
         state = self._state
-        with contextlib.suppress(Exception):  # the leases expire, and the row falls silent
-            async with asyncio.timeout(state.seconds_left(Phase.SIGN_OFF)):
-                state.metrics.count("requeued", await self._give_back())
+        with contextlib.suppress(Exception):  # the leases expire, and the missing heartbeat is noticed
+            async with asyncio.timeout(state.seconds_left(Phase.DEREGISTER)):
+                state.metrics.count("requeued", await self._requeue_held())
                 await upkeep.beat()
                 await state.calls.once(state.queue.stop_worker, state.identity)
 
-    async def _give_back(self) -> int:
-        """Requeue what is still ours, also what a claim leased whose answer was lost, but not what is to expire."""
+    async def _requeue_held(self) -> int:
+        """Requeue held jobs, including those of a claim whose reply was lost, except those left to expire."""
         state = self._state
         if not state.expiring:
             return await state.calls.once(state.queue.requeue_instance, state.identity)
