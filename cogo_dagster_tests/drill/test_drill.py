@@ -101,8 +101,8 @@ def test_every_artifact_is_hashed(tmp_path: Path, queue: Queue) -> None:
     created = queue.create_artifacts(job, files)
     for artifact, content in zip(created, (b"right", b"wrong"), strict=True):
         (tmp_path / "content").write_bytes(content)
-        store.put(artifact.document["storage_key"], tmp_path / "content", "text/plain")
-    queue.finish_artifacts(job, [artifact.document["artifact_id"] for artifact in created])
+        store.put(artifact.storage_key, tmp_path / "content", "text/plain")
+    queue.finish_artifacts(job, [artifact.artifact_id for artifact in created])
     settle(queue, job)
     [seen] = [found for found in _invariants(queue, store) if found.promise == "every_artifact_is_there"]
     assert not seen.held

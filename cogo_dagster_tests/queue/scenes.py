@@ -12,7 +12,7 @@ def one_of_each(queue: Queue, owner: Owner) -> None:
     done = running_job(queue)
     file: Json = {"name": "a", "content_type": "text/plain", "size_bytes": 1, "sha256": "a" * 64, "extension": "txt"}
     [row] = queue.create_artifacts(done, [file])
-    queue.finish_artifacts(done, [row.document["artifact_id"]])
+    queue.finish_artifacts(done, [row.artifact_id])
     settle(queue, done)
     queue.cancel(add(queue))
     settle(queue, running_job(queue), Outcome.REQUEUED)

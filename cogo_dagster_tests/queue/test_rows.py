@@ -138,17 +138,6 @@ CASES: Final[list[tuple[type[Row], Call]]] = [
         lambda transport, seeded: transport.call("get_artifacts", {"artifact_ids": [str(seeded.artifact)]}),
     ),
     (artifacts.AbandonedArtifact, calls("list_abandoned_artifacts", grace_seconds=0)),
-    (
-        artifacts.AnnouncedArtifact,
-        lambda transport, seeded: transport.call(
-            "create_artifacts",
-            {
-                "job_id": str(seeded.running.id),
-                "lease_token": str(seeded.running.lease_token),
-                "artifacts": [FILE],
-            },
-        )["artifacts"],
-    ),
     (artifacts.AnnouncedReport, calls("create_report", **REPORT)),
     (dead_letters.DeadLetter, calls("list_dlq")),
     (dead_letters.Incident, calls("list_incidents")),

@@ -154,11 +154,11 @@ def test_artifacts_are_announced_finished_and_swept(queue: Queue) -> None:
     for _ in range(2):
         job = _claimed_new_job(queue, NewJob("gate"))
         ready, pending = queue.create_artifacts(job, [FILE, {**FILE, "name": "b", "extension": "txt"}])
-        queue.finish_artifacts(job, [ready.document["artifact_id"]])
+        queue.finish_artifacts(job, [ready.artifact_id])
         settle(queue, job)
         assert len(queue.list_artifacts(job_id=job.id, status="ready")) == 1
-        assert documents(queue.list_abandoned_artifacts(grace_seconds=0)) == documents([pending])
-        assert queue.delete_artifacts([pending.document["artifact_id"]]) == 1
+        assert documents(queue.list_abandoned_artifacts(grace_seconds=0)) == [pending.to_json()]
+        assert queue.delete_artifacts([pending.artifact_id]) == 1
 
 
 def test_an_old_worker_that_comes_back_registers_and_beats(queue: Queue) -> None:

@@ -43,10 +43,10 @@ class Rows:
         self.lost = _claimed(queue, self.dead)
         [self.uploading, *_] = self.running = _claimed(queue, self.worker)
         made = queue.create_artifacts(self.uploading, files(range(BATCH)))
-        self.files = [row.document["artifact_id"] for row in made]
+        self.files = [str(row.artifact_id) for row in made]
         made = queue.create_artifacts(self.lost[0], files(range(BATCH)))
-        queue.finish_artifacts(self.lost[0], [row.document["artifact_id"] for row in made])
-        self.abandoned = [row.document["artifact_id"] for row in made]
+        queue.finish_artifacts(self.lost[0], [str(row.artifact_id) for row in made])
+        self.abandoned = [str(row.artifact_id) for row in made]
         self.queued = [add(queue) for _ in range(BATCH)]
         queue.pause("type", "gate", actor="me")
         owner.execute(

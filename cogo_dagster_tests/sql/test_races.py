@@ -287,8 +287,7 @@ def _success(job: Job) -> dict[str, Json]:
 def _with_artifact(queue: Queue, age: Age) -> tuple[Job, str]:
     job = _expired(queue, age)
     [row] = queue.create_artifacts(job, [_FILE])
-    artifact_id: str = row.document["artifact_id"]
-    return job, artifact_id
+    return job, str(row.artifact_id)
 
 
 def _finish(job: Job, artifact_id: str) -> dict[str, Json]:

@@ -156,8 +156,8 @@ def test_undeletable_objects_do_not_keep_the_others(
     settle(queue, job)
     for number, row in enumerate(made):
         older = "update public.artifacts set created_at = now() - make_interval(secs => 9000 - %s) where id = %s"
-        owner.execute(older, (number, row.document["artifact_id"]))
-    undeletable = {row.document["storage_key"] for row in made[:1_005]}
+        owner.execute(older, (number, row.artifact_id))
+    undeletable = {row.storage_key for row in made[:1_005]}
     place.refuse_to_delete(undeletable, monkeypatch)
     store = place.store()
     for count in (1_005,) if max_seconds is None else (500, 500, 5):

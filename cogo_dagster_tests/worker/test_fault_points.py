@@ -13,13 +13,13 @@ from cogo_dagster.queue.artifacts import ArtifactStoreUnavailable
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.errors import TransportError
 from cogo_dagster.queue.executor import Workspace
-from cogo_dagster.queue.fault_points import CALLS, POINTS, RARE_CALLS, at
 from cogo_dagster.queue.model import ExecutionResult, Job
 from cogo_dagster.settings import PROJECT_ROOT
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.queue.steps import add
 from cogo_dagster_tests.worker.bench import Bench, eventually
 from cogo_dagster_tests.worker.executors import FakeExecutor, a_file
+from cogo_dagster_tests.worker.fault_points import CALLS, POINTS, RARE_CALLS, at
 
 _UPKEEP: Final = {"lease_seconds": 2, "heartbeat_seconds": 0.1, "recover_seconds": 0.1}
 _BESIDE: Final = ("renew_leases", "recover_leases", "record_heartbeat")
@@ -163,7 +163,7 @@ def test_no_call_that_commits_is_left_out(owner: Owner) -> None:
     ]
     named = {name for file in files for name in re.findall(r"queue\.(\w+)", file.read_text())}
     methods = [getattr(Queue, name) for name in sorted(named) if callable(getattr(Queue, name, None))]
-    called = {name for one in methods for name in re.findall(r'_call\(\s*"(\w+)"', inspect.getsource(one))}
+    called = {name for one in methods for name in re.findall(r'\.call\(\s*"(\w+)"', inspect.getsource(one))}
     stable = {name for (name,) in owner.execute("select proname from pg_proc where provolatile <> 'v'").fetchall()}
     assert called - stable - _READS == {*CALLS, *RARE_CALLS} | _LAST_WORDS
 

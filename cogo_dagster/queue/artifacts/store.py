@@ -17,7 +17,6 @@ from cogo_dagster.queue.artifacts.store_errors import (
     StoreNotOwned,
 )
 from cogo_dagster.queue.errors import QueueError
-from cogo_dagster.queue.fault_points import UPLOAD, reach
 from cogo_dagster.queue.transports.base import Transport
 
 _Found = TypeVar("_Found")
@@ -126,10 +125,7 @@ class ArtifactStore:
         file = source if isinstance(source, LocalFile) else measured(source)
         with _unknown_is_unavailable():
             prefix = self._ownership.prefix_to_write() if self._ownership else ""
-            reach("before", UPLOAD)
-            stored = self._objects.put(prefix + storage_key, file, content_type)
-            reach("after", UPLOAD)
-            return stored
+            return self._objects.put(prefix + storage_key, file, content_type)
 
     def delete(self, storage_key: str) -> None:
         """Delete an object of this database; one that is not there is no error."""

@@ -49,7 +49,7 @@ def upload_artifacts(
             store.delete_all([row.storage_key for row in rows])
         raise
     return [
-        draft | row.document | {"address": store.address(row.storage_key)}
+        draft | row.to_json() | {"address": store.address(row.storage_key)}
         for draft, row in zip(drafts, rows, strict=True)
     ]
 

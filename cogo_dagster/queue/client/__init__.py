@@ -5,6 +5,7 @@ from cogo_dagster.queue.client.jobs import JobCalls, content_key
 from cogo_dagster.queue.client.leases import Ask, LeaseCalls, Recovered, Settled, WorkerIdentity
 from cogo_dagster.queue.client.operations import OperatorCalls
 from cogo_dagster.queue.client.workers import WorkerCalls
+from cogo_dagster.queue.transports.base import Transport
 
 __all__ = ["Ask", "Queue", "Recovered", "Settled", "WorkerIdentity", "content_key"]
 
@@ -14,3 +15,15 @@ class Queue(JobCalls, LeaseCalls, ArtifactCalls, WorkerCalls, OperatorCalls):
 
     Every method raises `QueueError` (see `queue.errors`).
     """
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    @property
+    def transport(self) -> Transport:
+        """What calls the SQL functions."""
+        return self._transport
+
+    def close(self) -> None:
+        """Close the transport."""
+        self._transport.close()

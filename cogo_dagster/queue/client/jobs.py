@@ -6,38 +6,40 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
-from cogo_dagster.queue.client.calls import Calls
 from cogo_dagster.queue.ids import new_request_id
 from cogo_dagster.queue.model import Enqueued, Json, NewJob
 from cogo_dagster.queue.rows.base import Cursor, read_list
 from cogo_dagster.queue.rows.dead_letters import DeadLetter, Incident
 from cogo_dagster.queue.rows.jobs import Cancelled, FoundJobs, JobReason, JobRow, LookedAtJob, WholeJob
+from cogo_dagster.queue.transports.base import Transport, without_none
 
 _ENQUEUE_BATCH: Final = 1_000
 
 
-class JobCalls(Calls):
+class JobCalls:
     """What everybody does with jobs."""
+
+    _transport: Transport
 
     def enqueue(self, jobs: Sequence[NewJob]) -> list[Enqueued]:
         """Add jobs in order, in batches of 1,000, each batch whole or not at all."""
         enqueued: list[Enqueued] = []
         for first in range(0, len(jobs), _ENQUEUE_BATCH):
             batch = [job.to_json() for job in jobs[first : first + _ENQUEUE_BATCH]]
-            answer = self._call("enqueue_jobs", jobs=batch, request_id=str(new_request_id()))
+            answer = self._transport.call("enqueue_jobs", {"jobs": batch, "request_id": str(new_request_id())})
             enqueued.extend(Enqueued(UUID(job["job_id"]), job["created"]) for job in answer["jobs"])
         return enqueued
 
     def get_jobs(self, job_ids: Sequence[UUID]) -> list[WholeJob]:
         """Return whole jobs with payload, result, superseded attempts and artifacts, in the order asked."""
-        return read_list(WholeJob, self._call("get_jobs", job_ids=[str(job_id) for job_id in job_ids]))
+        return read_list(WholeJob, self._transport.call("get_jobs", {"job_ids": [str(job_id) for job_id in job_ids]}))
 
     def look_at(self, job_id: UUID, most_chars: int = 65_536) -> LookedAtJob | None:
         """Return a whole job without a payload or result that is longer; None where there is none.
 
         See the SQL function `look_at_job`.
         """
-        row = self._call("look_at_job", job_id=str(job_id), most_chars=most_chars)
+        row = self._transport.call("look_at_job", {"job_id": str(job_id), "most_chars": most_chars})
         return None if row is None else LookedAtJob.model_validate(row)
 
     def list_jobs(
@@ -57,14 +59,16 @@ class JobCalls(Calls):
             since_seconds: Created within the last so many seconds.
             before_id: The last id of the page before.
         """
-        rows = self._list(
+        rows = self._transport.call(
             "list_jobs",
-            statuses=statuses and list(statuses),
-            type_prefix=type_prefix,
-            executor_id=executor_id,
-            since_seconds=since_seconds,
-            before_id=before_id and str(before_id),
-            max_jobs=max_jobs,
+            without_none(
+                statuses=statuses and list(statuses),
+                type_prefix=type_prefix,
+                executor_id=executor_id,
+                since_seconds=since_seconds,
+                before_id=before_id and str(before_id),
+                max_jobs=max_jobs,
+            ),
         )
         return read_list(JobRow, rows)
 
@@ -91,24 +95,28 @@ class JobCalls(Calls):
             words: Within the id, the idempotency key, the error's message or the payload.
             before_id: `before_id` of the page before.
         """
-        page = self._list(
+        page = self._transport.call(
             "search_jobs",
-            statuses=statuses and list(statuses),
-            type_prefix=type_prefix,
-            executor_id=executor_id,
-            worker_id=worker_id,
-            device=device,
-            error_class=error_class,
-            since_seconds=since_seconds,
-            words=words,
-            before_id=before_id and str(before_id),
-            max_jobs=max_jobs,
+            without_none(
+                statuses=statuses and list(statuses),
+                type_prefix=type_prefix,
+                executor_id=executor_id,
+                worker_id=worker_id,
+                device=device,
+                error_class=error_class,
+                since_seconds=since_seconds,
+                words=words,
+                before_id=before_id and str(before_id),
+                max_jobs=max_jobs,
+            ),
         )
         return FoundJobs.model_validate(page)
 
     def explain(self, job_ids: Sequence[UUID]) -> list[JobReason]:
         """Return why jobs are where they are, at most 1,000; see the SQL function `explain_jobs`."""
-        return read_list(JobReason, self._call("explain_jobs", job_ids=[str(job_id) for job_id in job_ids]))
+        return read_list(
+            JobReason, self._transport.call("explain_jobs", {"job_ids": [str(job_id) for job_id in job_ids]})
+        )
 
     def cancel(self, job_id: UUID, *, actor: str | None = None) -> Cancelled:
         """Cancel a queued job, or ask a running one to stop.
@@ -116,7 +124,7 @@ class JobCalls(Calls):
         Args:
             actor: Who does this, as `operations_log` keeps it; None names the database's user.
         """
-        return Cancelled.model_validate(self._call("cancel_job", job_id=str(job_id), actor=actor))
+        return Cancelled.model_validate(self._transport.call("cancel_job", {"job_id": str(job_id), "actor": actor}))
 
     def list_dlq(
         self,
@@ -136,15 +144,17 @@ class JobCalls(Calls):
             open_only: Neither replayed nor retried since.
             before: `failed_at` and `job_id` of the last row of the page before.
         """
-        rows = self._list(
+        rows = self._transport.call(
             "list_dlq",
-            type_prefix=type_prefix,
-            executor_id=executor_id,
-            since_seconds=since_seconds,
-            fingerprint=fingerprint,
-            open_only=open_only,
-            before=before and dict(before),
-            max_jobs=max_jobs,
+            without_none(
+                type_prefix=type_prefix,
+                executor_id=executor_id,
+                since_seconds=since_seconds,
+                fingerprint=fingerprint,
+                open_only=open_only,
+                before=before and dict(before),
+                max_jobs=max_jobs,
+            ),
         )
         return read_list(DeadLetter, rows)
 
@@ -152,14 +162,15 @@ class JobCalls(Calls):
         self, *, type_prefix: str | None = None, since_seconds: float | None = None, max_incidents: int = 50
     ) -> list[Incident]:
         """Return open dead letters by the cause of their error, the most frequent first."""
-        rows = self._list(
-            "list_incidents", type_prefix=type_prefix, since_seconds=since_seconds, max_incidents=max_incidents
+        rows = self._transport.call(
+            "list_incidents",
+            without_none(type_prefix=type_prefix, since_seconds=since_seconds, max_incidents=max_incidents),
         )
         return read_list(Incident, rows)
 
     def set_payload_limit(self, max_bytes: int) -> None:
         """Let payloads and results have so many bytes as JSON text, whoever enqueues them."""
-        self._call("set_payload_limit", max_bytes=max_bytes)
+        self._transport.call("set_payload_limit", {"max_bytes": max_bytes})
 
 
 def content_key(type: str, executor_id: str | None, payload: Mapping[str, Json]) -> str:

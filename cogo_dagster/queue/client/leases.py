@@ -1,11 +1,12 @@
-"""Jobs in the hands of workers: claim, renew, settle, recover."""
+"""What a worker calls for the jobs it has leased: claim, renew, announce files, settle, recover."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 from uuid import UUID, uuid4
 
-from cogo_dagster.queue.client.calls import Calls
-from cogo_dagster.queue.model import Job, Settlement
+from cogo_dagster.queue.model import Job, Json, Settlement
+from cogo_dagster.queue.transports.base import Transport
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,23 @@ class Settled:
 
     status: str
     job_status: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AnnouncedArtifact:
+    """A file that is about to be uploaded, and the key to upload it to."""
+
+    artifact_id: UUID
+    storage_key: str
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Json]) -> Self:
+        """Read an artifact as `create_artifacts` returns it."""
+        return cls(UUID(row["artifact_id"]), row["storage_key"])
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the artifact as `create_artifacts` returned it."""
+        return {"artifact_id": str(self.artifact_id), "storage_key": self.storage_key}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +72,10 @@ class WorkerIdentity:
     dagster_run_id: str | None = None
 
 
-class LeaseCalls(Calls):
+class LeaseCalls:
     """What a worker does with jobs."""
+
+    _transport: Transport
 
     def claim(
         self,
@@ -79,16 +99,18 @@ class LeaseCalls(Calls):
             max_jobs: At most so many in all.
             idle: Whether enqueues should wake this worker from now on; None leaves it.
         """
-        answer = self._call(
+        answer = self._transport.call(
             "claim_jobs",
-            claim_id=str(claim_id),
-            families=[{"family": a.family, "max_jobs": a.max_jobs, "prefetch": a.prefetch} for a in asks],
-            worker_id=worker.worker_id,
-            instance_id=str(worker.instance_id),
-            executor_id=worker.executor_id,
-            lease_seconds=lease_seconds,
-            max_jobs=max_jobs,
-            idle=idle,
+            {
+                "claim_id": str(claim_id),
+                "families": [{"family": a.family, "max_jobs": a.max_jobs, "prefetch": a.prefetch} for a in asks],
+                "worker_id": worker.worker_id,
+                "instance_id": str(worker.instance_id),
+                "executor_id": worker.executor_id,
+                "lease_seconds": lease_seconds,
+                "max_jobs": max_jobs,
+                "idle": idle,
+            },
         )
         if answer.get("claim_ended"):
             return self.claim(uuid4(), asks, worker, lease_seconds=lease_seconds, max_jobs=max_jobs, idle=idle)
@@ -101,45 +123,88 @@ class LeaseCalls(Calls):
             claim_id: As the claim had it.
             every_one: All jobs of the claim, because one of them cannot be decoded and none looks wrong.
         """
-        failed: int = self._call("fail_unreadable_jobs", claim_id=str(claim_id), every_one=every_one)["failed"]
+        failed: int = self._transport.call("fail_unreadable_jobs", {"claim_id": str(claim_id), "every_one": every_one})[
+            "failed"
+        ]
         return failed
 
     def next_due(self, families: Sequence[str], executor_id: str | None = None) -> float | None:
         """Return in how many seconds the next job of these families becomes due; None when none waits for its time."""
-        seconds: float | None = self._call("next_due", families=list(families), executor_id=executor_id)["seconds"]
+        seconds: float | None = self._transport.call(
+            "next_due", {"families": list(families), "executor_id": executor_id}
+        )["seconds"]
         return seconds
 
     def claim_chosen(self, claim_id: UUID, job_ids: Sequence[UUID], worker_id: str, lease_seconds: int) -> list[Job]:
         """Lease these very jobs, also before their time; those that are not queued are left out."""
-        answer = self._call(
+        answer = self._transport.call(
             "claim_chosen_jobs",
-            claim_id=str(claim_id),
-            job_ids=[str(job_id) for job_id in job_ids],
-            worker_id=worker_id,
-            lease_seconds=lease_seconds,
+            {
+                "claim_id": str(claim_id),
+                "job_ids": [str(job_id) for job_id in job_ids],
+                "worker_id": worker_id,
+                "lease_seconds": lease_seconds,
+            },
         )
         return [Job.from_json(row) for row in answer["jobs"]]
 
     def start(self, worker: WorkerIdentity, job_ids: Sequence[UUID]) -> None:
         """Record which prefetched jobs run now, replacing the record before."""
-        self._call("start_jobs", instance_id=str(worker.instance_id), job_ids=[str(job_id) for job_id in job_ids])
+        self._transport.call(
+            "start_jobs", {"instance_id": str(worker.instance_id), "job_ids": [str(job_id) for job_id in job_ids]}
+        )
 
     def renew(self, jobs: Sequence[Job], lease_seconds: int) -> list[str]:
         """Extend leases; return `ok`, `cancel_requested`, `lease_lost` or `job_not_found` for each job in order."""
         leases = [{"job_id": str(job.id), "lease_token": str(job.lease_token)} for job in jobs]
-        statuses: list[str] = self._call("renew_leases", leases=leases, lease_seconds=lease_seconds)["statuses"]
+        statuses: list[str] = self._transport.call("renew_leases", {"leases": leases, "lease_seconds": lease_seconds})[
+            "statuses"
+        ]
         return statuses
+
+    def create_artifacts(self, job: Job, artifacts: Sequence[Mapping[str, Json]]) -> list[AnnouncedArtifact]:
+        """Announce files about to be uploaded; return where each goes, in order.
+
+        Raises:
+            LeaseLost: The attempt may not leave artifacts any more.
+        """
+        answer = self._transport.call(
+            "create_artifacts",
+            {
+                "job_id": str(job.id),
+                "lease_token": str(job.lease_token),
+                "artifacts": [dict(artifact) for artifact in artifacts],
+            },
+        )
+        return [AnnouncedArtifact.from_json(row) for row in answer["artifacts"]]
+
+    def finish_artifacts(self, job: Job, artifact_ids: Sequence[UUID | str]) -> None:
+        """Mark uploaded and verified files as ready.
+
+        Raises:
+            LeaseLost: The attempt may not leave artifacts any more.
+        """
+        self._transport.call(
+            "finish_artifacts",
+            {
+                "job_id": str(job.id),
+                "lease_token": str(job.lease_token),
+                "artifact_ids": [str(artifact_id) for artifact_id in artifact_ids],
+            },
+        )
 
     def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
         """End attempts; one answer for each settlement in order. A refused one leaves the others standing."""
-        answer = self._call("settle_jobs", settlements=[settlement.to_json() for settlement in settlements])
+        answer = self._transport.call(
+            "settle_jobs", {"settlements": [settlement.to_json() for settlement in settlements]}
+        )
         return [Settled(*pair) for pair in zip(answer["statuses"], answer["job_statuses"], strict=True)]
 
     def recover(self, batch_size: int = 500) -> Recovered:
         """Take back all jobs whose lease expired, in batches."""
         requeued = failed = cancelled = 0
         while True:
-            answer = self._call("recover_leases", batch_size=batch_size)
+            answer = self._transport.call("recover_leases", {"batch_size": batch_size})
             requeued, failed = requeued + answer["requeued"], failed + answer["failed"]
             cancelled += answer["cancelled"]
             if not answer["more"]:
@@ -147,5 +212,5 @@ class LeaseCalls(Calls):
 
     def requeue_instance(self, worker: WorkerIdentity) -> int:
         """Give back every job this worker start still holds; return how many."""
-        changed: int = self._call("requeue_instance", instance_id=str(worker.instance_id))["changed"]
+        changed: int = self._transport.call("requeue_instance", {"instance_id": str(worker.instance_id)})["changed"]
         return changed

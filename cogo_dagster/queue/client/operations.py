@@ -2,17 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 
-from cogo_dagster.queue.client.calls import Calls
 from cogo_dagster.queue.errors import SchemaOutOfDate
 from cogo_dagster.queue.ids import new_request_id
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.rows.base import Cursor, read_list
 from cogo_dagster.queue.rows.operations import Operation, PausedChange, PausedRow, ResumedChange
 from cogo_dagster.queue.rows.stats import DatabaseHealth, HealthFacts, QueueStats, SchemaVersion
+from cogo_dagster.queue.transports.base import Transport, without_none
 
 
-class OperatorCalls(Calls):
+class OperatorCalls:
     """What operators do and look at."""
+
+    _transport: Transport
 
     def operate(self, function: str, arguments: Mapping[str, Json]) -> Json:
         """Make one call of an operator's bulk function; see `queue.bulk`, which calls it batch by batch."""
@@ -20,15 +22,22 @@ class OperatorCalls(Calls):
 
     def pause(self, kind: str, name: str, *, reason: str | None = None, actor: str) -> PausedChange:
         """Claim no more of a `type`, or let an `executor` id claim nothing."""
-        return PausedChange.model_validate(self._call("pause", kind=kind, name=name, reason=reason, actor=actor))
+        return PausedChange.model_validate(
+            self._transport.call("pause", {"kind": kind, "name": name, "reason": reason, "actor": actor})
+        )
 
     def resume(self, kind: str, name: str, *, actor: str) -> ResumedChange:
         """End a pause."""
-        return ResumedChange.model_validate(self._call("resume", kind=kind, name=name, actor=actor))
+        return ResumedChange.model_validate(
+            self._transport.call("resume", {"kind": kind, "name": name, "actor": actor})
+        )
 
     def note(self, operation: str, actor: str, **done_to: Json) -> None:
         """Write down in `operations_log` what somebody did where no function of its own does."""
-        self._call("note_operation", note_id=str(new_request_id()), operation=operation, actor=actor, filter=done_to)
+        self._transport.call(
+            "note_operation",
+            {"note_id": str(new_request_id()), "operation": operation, "actor": actor, "filter": done_to},
+        )
 
     def list_operations(
         self,
@@ -43,26 +52,28 @@ class OperatorCalls(Calls):
         Args:
             before: `created_at` and `id` of the last row of the page before.
         """
-        rows = self._list(
+        rows = self._transport.call(
             "list_operations",
-            operation=operation,
-            since_seconds=since_seconds,
-            before=before and dict(before),
-            max_operations=max_operations,
+            without_none(
+                operation=operation,
+                since_seconds=since_seconds,
+                before=before and dict(before),
+                max_operations=max_operations,
+            ),
         )
         return read_list(Operation, rows)
 
     def list_paused(self) -> list[PausedRow]:
         """Return what is paused, newest first."""
-        return read_list(PausedRow, self._call("list_paused"))
+        return read_list(PausedRow, self._transport.call("list_paused", {}))
 
     def stats(self, executor_id: str | None = None) -> QueueStats:
         """Return the queue in numbers; see the SQL function `queue_stats`."""
-        return QueueStats.model_validate(self._call("queue_stats", executor_id=executor_id))
+        return QueueStats.model_validate(self._transport.call("queue_stats", {"executor_id": executor_id}))
 
     def database_health(self) -> DatabaseHealth:
         """Return what slows the database down before anything fails."""
-        return DatabaseHealth.model_validate(self._call("database_health"))
+        return DatabaseHealth.model_validate(self._transport.call("database_health", {}))
 
     def health_facts(self, key_ids: Sequence[str]) -> HealthFacts:
         """Return what the doctor asks the database.
@@ -70,7 +81,7 @@ class OperatorCalls(Calls):
         Args:
             key_ids: The vault's keys that the caller has.
         """
-        return HealthFacts.model_validate(self._call("health_facts", key_ids=list(key_ids)))
+        return HealthFacts.model_validate(self._transport.call("health_facts", {"key_ids": list(key_ids)}))
 
     def schema_version(self) -> SchemaVersion:
         """Return the release of the database's schema, and the deployment's id.
@@ -78,7 +89,7 @@ class OperatorCalls(Calls):
         Raises:
             SchemaOutOfDate: The database was never migrated.
         """
-        answer = self._call("schema_version")
+        answer = self._transport.call("schema_version", {})
         if answer is None:
             raise SchemaOutOfDate("The database has no COGO schema: run `cogo db migrate`.")
         return SchemaVersion.model_validate(answer)

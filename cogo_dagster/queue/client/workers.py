@@ -2,15 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 
-from cogo_dagster.queue.client.calls import Calls
 from cogo_dagster.queue.client.leases import WorkerIdentity
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.rows.base import Cursor, read_list
 from cogo_dagster.queue.rows.workers import Heartbeat, WorkerRow
+from cogo_dagster.queue.transports.base import Transport, without_none
 
 
-class WorkerCalls(Calls):
+class WorkerCalls:
     """What workers say of themselves."""
+
+    _transport: Transport
 
     def register_worker(
         self,
@@ -24,38 +26,40 @@ class WorkerCalls(Calls):
         device: Mapping[str, Json],
     ) -> None:
         """Announce a worker process start and its device."""
-        self._call(
+        self._transport.call(
             "register_worker",
-            instance_id=str(worker.instance_id),
-            worker_id=worker.worker_id,
-            families=list(families),
-            executor_id=worker.executor_id,
-            concurrency=concurrency,
-            pid=pid,
-            code_version=code_version,
-            dagster_run_id=worker.dagster_run_id,
-            heartbeat_seconds=heartbeat_seconds,
-            device=dict(device),
+            {
+                "instance_id": str(worker.instance_id),
+                "worker_id": worker.worker_id,
+                "families": list(families),
+                "executor_id": worker.executor_id,
+                "concurrency": concurrency,
+                "pid": pid,
+                "code_version": code_version,
+                "dagster_run_id": worker.dagster_run_id,
+                "heartbeat_seconds": heartbeat_seconds,
+                "device": dict(device),
+            },
         )
 
     def heartbeat(self, worker: WorkerIdentity, running: int, metrics: Mapping[str, Json]) -> bool:
         """Say that the worker is alive; `metrics` are totals since its start. False: it must register again."""
-        answer = self._call(
-            "record_heartbeat", instance_id=str(worker.instance_id), running=running, metrics=dict(metrics)
+        answer = self._transport.call(
+            "record_heartbeat", {"instance_id": str(worker.instance_id), "running": running, "metrics": dict(metrics)}
         )
         return bool(answer["known"])
 
     def stop_worker(self, worker: WorkerIdentity) -> None:
         """Say that the worker start ended in good order."""
-        self._call("stop_worker", instance_id=str(worker.instance_id))
+        self._transport.call("stop_worker", {"instance_id": str(worker.instance_id)})
 
     def report_stuck(self, worker: WorkerIdentity, reason: str) -> None:
         """Say that the worker start cannot go on and ends itself."""
-        self._call("report_stuck_worker", instance_id=str(worker.instance_id), reason=reason)
+        self._transport.call("report_stuck_worker", {"instance_id": str(worker.instance_id), "reason": reason})
 
     def send_wakeup(self) -> bool:
         """Call all workers; return whether the database can do so over Realtime."""
-        return bool(self._call("send_wakeup")["broadcast"])
+        return bool(self._transport.call("send_wakeup", {})["broadcast"])
 
     def list_workers(
         self, *, alive_only: bool = False, before: Cursor | None = None, max_workers: int = 50
@@ -66,11 +70,14 @@ class WorkerCalls(Calls):
             alive_only: Only those that have missed no more than three heartbeats.
             before: `started_at` and `instance_id` of the last row of the page before.
         """
-        rows = self._list(
-            "list_workers", alive_only=alive_only, before=before and dict(before), max_workers=max_workers
+        rows = self._transport.call(
+            "list_workers", without_none(alive_only=alive_only, before=before and dict(before), max_workers=max_workers)
         )
         return read_list(WorkerRow, rows)
 
     def list_heartbeats(self, *, worker_id: str | None = None, max_heartbeats: int = 50) -> list[Heartbeat]:
         """Return heartbeats of the last day, newest first."""
-        return read_list(Heartbeat, self._list("list_heartbeats", worker_id=worker_id, max_heartbeats=max_heartbeats))
+        return read_list(
+            Heartbeat,
+            self._transport.call("list_heartbeats", without_none(worker_id=worker_id, max_heartbeats=max_heartbeats)),
+        )

@@ -26,16 +26,11 @@ class ArtifactRow(Row):
     storage_key: str | None = Field(exclude=True, description="Where its bytes are in the store.")
 
 
-class AnnouncedArtifact(Row):
-    """A file that is about to be uploaded, and where to."""
+class AnnouncedReport(Row):
+    """A file without a job, which may be there already."""
 
     artifact_id: UUID
     storage_key: str
-
-
-class AnnouncedReport(AnnouncedArtifact):
-    """A file without a job, which may be there already."""
-
     status: str
 
 

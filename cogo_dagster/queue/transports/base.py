@@ -26,6 +26,11 @@ class Transport(Protocol):
         ...
 
 
+def without_none(**arguments: Json) -> dict[str, Json]:
+    """Return the arguments that are not None: of the others the function takes its defaults."""
+    return {name: value for name, value in arguments.items() if value is not None}
+
+
 class NoDatabase:
     """A transport to nowhere: every call raises DatabaseUnavailable."""
 

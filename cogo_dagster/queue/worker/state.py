@@ -13,7 +13,7 @@ from cogo_dagster.queue.executor import Executor
 from cogo_dagster.queue.model import Job, Json, Settlement
 from cogo_dagster.queue.stopping import STOP
 from cogo_dagster.queue.worker.calls import Calls
-from cogo_dagster.queue.worker.events import EventKind, Observer, Stage, WorkerEvent
+from cogo_dagster.queue.worker.events import EventKind, Observer, Stage, WorkerEvent, ignore
 from cogo_dagster.queue.worker.metrics import WorkerMetrics
 from cogo_dagster.queue.worker.options import WorkerOptions
 from cogo_dagster.queue.worker.storage import StorageState
@@ -178,6 +178,8 @@ class WorkerState:
 
     def emit(self, kind: EventKind, stage: Stage, job: Job | None = None, text: str = "", **data: Json) -> None:
         """Report an event to the observer; errors of the observer are ignored."""
+        if self.observer is ignore:
+            return
         try:
             self.observer(WorkerEvent(kind, stage, job, data, text))
         except Exception:  # noqa: BLE001 - a log that cannot be written must not fail a job

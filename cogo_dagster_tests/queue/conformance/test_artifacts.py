@@ -32,8 +32,8 @@ def test_an_announced_file_is_pending_where_the_server_puts_it(queue: Queue) -> 
     """The key is made of job, lease and content; the answer is in the order given; nobody is shown it yet."""
     job = running_job(queue)
     shot, page = queue.create_artifacts(job, [SHOT, PAGE])
-    assert shot.document["storage_key"] == f"jobs/{job.id}/{job.lease_token}/{'b' * 64}.png"
-    assert page.document["storage_key"] == f"jobs/{job.id}/{job.lease_token}/{SHA256}.html"
+    assert shot.storage_key == f"jobs/{job.id}/{job.lease_token}/{'b' * 64}.png"
+    assert page.storage_key == f"jobs/{job.id}/{job.lease_token}/{SHA256}.html"
     assert look(queue, job)["artifacts"] == []
     assert {row.document["status"] for row in queue.list_artifacts(job_id=job.id)} == {"pending"}
 
@@ -53,7 +53,7 @@ def test_announcing_twice_is_announcing_once(queue: Queue) -> None:
     job = running_job(queue)
     first = queue.create_artifacts(job, [PAGE, SHOT])
     assert queue.create_artifacts(job, [PAGE, SHOT]) == first
-    queue.finish_artifacts(job, [first[0].document["artifact_id"]])
+    queue.finish_artifacts(job, [first[0].artifact_id])
     assert queue.create_artifacts(job, [PAGE, SHOT]) == first
     assert [row["name"] for row in look(queue, job)["artifacts"]] == ["page.html"]
 
@@ -63,7 +63,7 @@ def test_other_content_under_the_same_name_must_be_uploaded_again(queue: Queue) 
     job = running_job(queue)
     _uploaded(queue, job, PAGE)
     [row] = queue.create_artifacts(job, [{**PAGE, "sha256": "c" * 64}])
-    assert row.document["storage_key"].endswith(f"{'c' * 64}.html")
+    assert row.storage_key.endswith(f"{'c' * 64}.html")
     assert look(queue, job)["artifacts"] == []
 
 
@@ -72,7 +72,7 @@ def test_finishing_twice_is_finishing_once(queue: Queue) -> None:
     job = running_job(queue)
     [row] = queue.create_artifacts(job, [PAGE])
     for _ in range(2):
-        queue.finish_artifacts(job, [row.document["artifact_id"]])
+        queue.finish_artifacts(job, [row.artifact_id])
     assert len(look(queue, job)["artifacts"]) == 1
 
 
@@ -86,7 +86,7 @@ def test_a_lost_lease_leaves_no_files(queue: Queue, age: Age) -> None:
     with pytest.raises(LeaseLost, match="its artifacts are not accepted"):
         queue.create_artifacts(job, [SHOT])
     with pytest.raises(LeaseLost, match="its artifacts are not accepted"):
-        queue.finish_artifacts(job, [row.document["artifact_id"]])
+        queue.finish_artifacts(job, [row.artifact_id])
     assert queue.list_artifacts(status="ready") == []
 
 
@@ -98,14 +98,14 @@ def test_an_upload_that_comes_after_the_end_is_refused(queue: Queue) -> None:
     with pytest.raises(LeaseLost):
         queue.create_artifacts(job, [SHOT])
     with pytest.raises(LeaseLost):
-        queue.finish_artifacts(job, [row.document["artifact_id"]])
+        queue.finish_artifacts(job, [row.artifact_id])
 
 
 def test_one_lease_does_not_finish_the_files_of_another(queue: Queue) -> None:
     """An id of somebody else's file is passed over."""
     mine, theirs = running_job(queue), running_job(queue)
     [row] = queue.create_artifacts(theirs, [PAGE])
-    queue.finish_artifacts(mine, [row.document["artifact_id"]])
+    queue.finish_artifacts(mine, [row.artifact_id])
     assert queue.list_artifacts(status="ready") == []
 
 
@@ -182,25 +182,25 @@ def test_a_file_is_abandoned_only_after_the_grace_time(queue: Queue, owner: Owne
     assert queue.list_abandoned_artifacts(grace_seconds=300) == []
     for row, minutes in ((first, 10), (second, 20)):
         older = "update public.artifacts set created_at = now() - make_interval(mins => %s) where id = %s"
-        owner.execute(older, (minutes, row.document["artifact_id"]))
-    assert documents(queue.list_abandoned_artifacts(grace_seconds=300, max_artifacts=1)) == documents([second])
-    assert documents(queue.list_abandoned_artifacts(grace_seconds=300)) == documents([second, first])
+        owner.execute(older, (minutes, row.artifact_id))
+    assert documents(queue.list_abandoned_artifacts(grace_seconds=300, max_artifacts=1)) == [second.to_json()]
+    assert documents(queue.list_abandoned_artifacts(grace_seconds=300)) == [second.to_json(), first.to_json()]
 
 
 def test_deleting_never_touches_a_ready_file(queue: Queue) -> None:
     """Only what is abandoned goes; a second call finds nothing."""
     job = running_job(queue)
     ready, pending = queue.create_artifacts(job, [PAGE, SHOT])
-    queue.finish_artifacts(job, [ready.document["artifact_id"]])
+    queue.finish_artifacts(job, [ready.artifact_id])
     settle(queue, job)
-    ids = [ready.document["artifact_id"], pending.document["artifact_id"]]
+    ids = [ready.artifact_id, pending.artifact_id]
     assert [queue.delete_artifacts(ids) for _ in range(2)] == [1, 0]
-    assert [row.document["id"] for row in queue.list_artifacts()] == [ready.document["artifact_id"]]
+    assert [row.document["id"] for row in queue.list_artifacts()] == [str(ready.artifact_id)]
 
 
 def _uploaded(queue: Queue, job: Job, file: dict[str, Json]) -> None:
     [row] = queue.create_artifacts(job, [file])
-    queue.finish_artifacts(job, [row.document["artifact_id"]])
+    queue.finish_artifacts(job, [row.artifact_id])
 
 
 def test_a_ready_file_is_found_by_what_it_is_a_copy_of(queue: Queue, transport: Transport) -> None:
@@ -225,22 +225,19 @@ def test_two_files_of_one_content_are_deleted_independently(queue: Queue, owner:
     """While one of them is kept, only the other's row goes; once both are given up, the object goes too."""
     job = running_job(queue)
     first, second = queue.create_artifacts(job, [PAGE, {**PAGE, "name": "copy.html"}])
-    queue.finish_artifacts(job, [first.document["artifact_id"], second.document["artifact_id"]])
+    queue.finish_artifacts(job, [first.artifact_id, second.artifact_id])
     settle(queue, job)
     give_up = "update public.artifacts set status = %s where id = %s"
-    owner.execute(give_up, ("orphaned", first.document["artifact_id"]))
-    only_the_row = [{"artifact_id": first.document["artifact_id"], "storage_key": None}]
+    owner.execute(give_up, ("orphaned", first.artifact_id))
+    only_the_row = [{"artifact_id": str(first.artifact_id), "storage_key": None}]
     assert documents(queue.list_abandoned_artifacts(grace_seconds=0)) == only_the_row
-    owner.execute(give_up, ("expired", second.document["artifact_id"]))  # its object is kept on purpose
+    owner.execute(give_up, ("expired", second.artifact_id))  # its object is kept on purpose
     assert documents(queue.list_abandoned_artifacts(grace_seconds=0)) == only_the_row
-    owner.execute(give_up, ("orphaned", second.document["artifact_id"]))
+    owner.execute(give_up, ("orphaned", second.artifact_id))
     both = queue.list_abandoned_artifacts(grace_seconds=0)
-    assert {row.document["artifact_id"] for row in both} == {
-        first.document["artifact_id"],
-        second.document["artifact_id"],
-    }
-    assert queue.delete_artifacts([first.document["artifact_id"]]) == 1
-    assert documents(queue.list_abandoned_artifacts(grace_seconds=0)) == documents([second])
+    assert {row.artifact_id for row in both} == {first.artifact_id, second.artifact_id}
+    assert queue.delete_artifacts([first.artifact_id]) == 1
+    assert documents(queue.list_abandoned_artifacts(grace_seconds=0)) == [second.to_json()]
 
 
 def test_files_that_cannot_be_deleted_do_not_keep_the_others_waiting(queue: Queue, transport: Transport) -> None:
@@ -257,7 +254,7 @@ def test_files_that_cannot_be_deleted_do_not_keep_the_others_waiting(queue: Queu
     seen: list[str] = []
     while found := page(seen[-1] if seen else None):
         seen += found
-    assert sorted(seen) == sorted(row.document["artifact_id"] for row in rows)
+    assert sorted(seen) == sorted(str(row.artifact_id) for row in rows)
     first = page(None)
     queue.delete_artifacts(first[-1:])
     assert page(first[-1])[:2] == first[:2]

@@ -220,7 +220,7 @@ def _one_of_each(transport: Transport, queue: Queue) -> None:
     running = running_job(queue)
     file: Json = {"name": "a", "content_type": "text/plain", "size_bytes": 1, "sha256": "a" * 64, "extension": "txt"}
     [row] = queue.create_artifacts(running, [file])
-    queue.finish_artifacts(running, [row.document["artifact_id"]])
+    queue.finish_artifacts(running, [row.artifact_id])
     record(transport)
     add(queue)
 

@@ -1,0 +1,75 @@
+"""Named places before and after everything that a worker commits or stores, where a test can make something happen."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+
+import pytest
+
+from cogo_dagster.queue.artifacts import StoredObject
+from cogo_dagster.queue.artifacts.files import LocalFile
+from cogo_dagster.queue.artifacts.folder import FolderObjects
+from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.transports.postgres import PostgresTransport
+
+CALLS: Final = (
+    "register_worker",
+    "claim_jobs",
+    "start_jobs",
+    "renew_leases",
+    "create_artifacts",
+    "finish_artifacts",
+    "settle_jobs",
+    "recover_leases",
+    "record_heartbeat",
+    "requeue_instance",
+    "stop_worker",
+)
+"""The calls that a worker commits something with whatever its jobs are."""
+
+RARE_CALLS: Final = ("delete_artifacts",)
+"""Those that it makes where somebody left files."""
+
+UPLOAD: Final = "upload"
+
+POINTS: Final = tuple(f"{when} {what}" for what in (*CALLS, UPLOAD, *RARE_CALLS) for when in ("before", "after"))
+"""All names: `before settle_jobs` is reached when nothing has been sent, `after settle_jobs` when it is committed."""
+
+
+@contextmanager
+def at(point: str, handler: Callable[[], None]) -> Iterator[None]:
+    """Call the handler whenever the place is reached, in the thread that reaches it; what it raises is raised there.
+
+    Raises:
+        KeyError: There is no such place.
+    """
+    if point not in POINTS:
+        raise KeyError(point)
+    when, _, what = point.partition(" ")
+    before, after = (handler, _nothing) if when == "before" else (_nothing, handler)
+    call, put = PostgresTransport.call, FolderObjects.put
+
+    def called(transport: PostgresTransport, function: str, arguments: Mapping[str, Json]) -> Json:
+        if function != what:
+            return call(transport, function, arguments)
+        before()
+        answer = call(transport, function, arguments)
+        after()
+        return answer
+
+    def stored(objects: FolderObjects, name: str, file: LocalFile, content_type: str) -> StoredObject:
+        before()
+        found = put(objects, name, file, content_type)
+        after()
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        if what == UPLOAD:
+            patch.setattr(FolderObjects, "put", stored)
+        else:
+            patch.setattr(PostgresTransport, "call", called)
+        yield
+
+
+def _nothing() -> None:
+    """Let the call go on."""
