@@ -159,6 +159,7 @@ begin
             'derived_ids',
             'end_alert_silence',
             'end_web_session',
+            'enqueue_columns',
             'enqueue_jobs',
             'error_fingerprint',
             'explain_jobs',

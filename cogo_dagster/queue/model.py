@@ -13,14 +13,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from enum import StrEnum
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, Generic, Self
+from typing import Any, Final, Generic, NamedTuple, Self
 from uuid import UUID
 
 from typing_extensions import TypeVar
 
 from cogo_dagster.queue.decoding import read_time
+from cogo_dagster.queue.ids import uuid_of
 from cogo_dagster.redaction import redactor_of
 from cogo_dagster.text import storable
 
@@ -45,7 +45,7 @@ class Outcome(StrEnum):
     CANCELLED = "cancelled"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for each claim of a job, and that would take four times as long
 class Job(Generic[PayloadT_co]):
     """A claimed job: what an executor needs to run one attempt.
 
@@ -77,14 +77,14 @@ class Job(Generic[PayloadT_co]):
 
     @classmethod
     def from_json(cls, row: Mapping[str, Json]) -> Self:
-        """Read a job as `claim_jobs` returns it."""
+        """Read a job as `claim_chosen_jobs` returns it."""
         return cls(
             id=UUID(row["id"]),
             type=row["type"],
             payload=row["payload"],
             attempts=row["attempts"],
             max_attempts=row["max_attempts"],
-            lease_token=_token(row["lease_token"]),
+            lease_token=UUID(row["lease_token"]),
             executor_id=row["executor_id"],
             priority=row["priority"],
             idempotency_key=row["idempotency_key"],
@@ -92,6 +92,19 @@ class Job(Generic[PayloadT_co]):
             created_at=_moment(row["created_at"]),
             lost_attempts=row.get("lost_attempts", 0),
         )
+
+    @classmethod
+    def from_compact(cls, row: Sequence[Json], lease_token: UUID) -> Self:
+        """Read a job as a compact `claim_jobs` returns it: see the SQL function `compact_job`."""
+        job = cls(uuid_of(row[0]), row[1], row[2], row[3], row[4], lease_token, created_at=_moment(row[5]))
+        if len(row) > 6:
+            others = row[6]
+            job.executor_id = others["executor_id"]
+            job.priority = others["priority"]
+            job.idempotency_key = others["idempotency_key"]
+            job.timeout_seconds = _seconds(others["timeout_seconds"])
+            job.lost_attempts = others["lost_attempts"]
+        return job
 
 
 def _seconds(value: Json) -> float | None:
@@ -103,12 +116,6 @@ def _moment(text: Json) -> datetime | None:
     """Read a time; one outside of Python's range is none."""
     moment = read_time(text)
     return moment if isinstance(moment, datetime) else None
-
-
-@lru_cache(maxsize=16)
-def _token(text: str) -> UUID:
-    """Read a lease token: all jobs of a claim have the same one."""
-    return UUID(text)
 
 
 def family_of(type: str) -> str:
@@ -198,6 +205,11 @@ class Settlement:
     uncounted: bool = False
     artifacts: tuple[ArtifactFile, ...] = ()
 
+    @property
+    def is_plain_success(self) -> bool:
+        """Whether `succeed_jobs` can record it: a success that kept no error."""
+        return self.outcome is Outcome.SUCCEEDED and self.error is None
+
     def to_json(self) -> dict[str, Json]:
         """Return one element of the `settlements` argument of `settle_jobs`; what is left out is null there."""
         document: dict[str, Json] = {
@@ -251,8 +263,7 @@ _NEW_JOB_DEFAULTS: Final = tuple(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Enqueued:
+class Enqueued(NamedTuple):
     """The answer to one enqueued job; `created` is False when the idempotency key found an older one."""
 
     job_id: UUID

@@ -12,7 +12,7 @@ import pytest
 from cogo_dagster.queue.artifacts import ArtifactStoreUnavailable
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.errors import TransportError
-from cogo_dagster.queue.executor import Workspace
+from cogo_dagster.queue.executor import Snooze, Workspace
 from cogo_dagster.queue.model import ExecutionResult, Job
 from cogo_dagster.settings import PROJECT_ROOT
 from cogo_dagster_tests.conftest import Owner
@@ -69,9 +69,14 @@ def jobs(queue: Queue) -> list[UUID]:
 
 
 def executor(point: str, once: Once) -> FakeExecutor:
-    """Leave a file; where the place is beside the stages, the first job waits until it was reached."""
+    """Leave a file; where the place is beside the stages, the first job waits until it was reached.
+
+    Where it is at `settle_jobs`, which takes what is not a plain success, jobs are snoozed until it was reached.
+    """
 
     async def body(job: Job, workspace: Workspace) -> ExecutionResult:
+        if point.endswith(" settle_jobs") and not once.reached:
+            raise Snooze("Not yet.", delay_seconds=0)
         if point.endswith(_BESIDE):
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 while not once.reached:  # noqa: ASYNC110 - it is set in another thread

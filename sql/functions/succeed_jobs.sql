@@ -2,7 +2,7 @@
  * End attempts that succeeded, fenced: settle_jobs for the usual case, from columns instead of documents.
  *
  * job_ids, lease_tokens, run_seconds  One element for each attempt.
- * results       As many results, or null where no attempt has one.
+ * results       An array of as many results, or null where no attempt has one.
  *
  * Returns null when all were recorded; else what settle_jobs returns for the same attempts. Errors: CQ005.
  *
@@ -10,7 +10,7 @@
  * few jobs were running when the table was analyzed (45 ms a call instead of 5), hence the generic plan.
  */
 create or replace function public.succeed_jobs(
-    job_ids uuid[], lease_tokens uuid[], run_seconds double precision[], results jsonb[] default null
+    job_ids uuid[], lease_tokens uuid[], run_seconds double precision[], results jsonb default null
 ) returns jsonb
 language plpgsql
 set search_path = '' set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
@@ -18,15 +18,24 @@ set plan_cache_mode = force_generic_plan
 as $$
 declare
     at timestamptz := clock_timestamp();
+    given integer := cardinality(succeed_jobs.job_ids);
     recorded integer;
 begin
+    if given is null or cardinality(succeed_jobs.lease_tokens) is distinct from given
+       or cardinality(succeed_jobs.run_seconds) is distinct from given
+       or jsonb_array_length(succeed_jobs.results) <> given then
+        perform cogo_internal.invalid_argument('job_ids, lease_tokens, run_seconds and results must be arrays of one length.');
+    end if;
+
     -- Rows are locked in the order of their ids, so that two that settle the same jobs do not wait for each other.
     with item as materialized (
-        select ended.job_id, ended.lease_token, ended.run_seconds,
-            case when ended.result is null or cogo_internal.is_small_json(ended.result) then ended.result
+        select ended.job_id, ended.lease_token,
+            case when ended.run_seconds between 0 and 31536000 then ended.run_seconds end as run_seconds,
+            case when ended.result is null or ended.result = 'null' then null
+                when cogo_internal.is_small_json(ended.result) then ended.result
                 else cogo_internal.checked_json(ended.result, 'The result') end as result
-        from unnest(succeed_jobs.job_ids, succeed_jobs.lease_tokens, succeed_jobs.run_seconds, succeed_jobs.results)
-            as ended (job_id, lease_token, run_seconds, result)
+        from rows from (unnest(succeed_jobs.job_ids, succeed_jobs.lease_tokens, succeed_jobs.run_seconds),
+                        jsonb_array_elements(succeed_jobs.results)) as ended (job_id, lease_token, run_seconds, result)
         order by ended.job_id
     )
     update public.jobs j set
@@ -41,7 +50,7 @@ begin
     from item
     where j.id = item.job_id and j.lease_token = item.lease_token and j.lease_expires_at is not null;
     get diagnostics recorded = row_count;
-    if recorded = cardinality(succeed_jobs.job_ids) then
+    if recorded = given then
         return null;
     end if;
 
@@ -50,7 +59,8 @@ begin
         select jsonb_agg(jsonb_build_object('job_id', ended.job_id, 'lease_token', ended.lease_token, 'outcome', 'succeeded',
                                             'run_seconds', ended.run_seconds, 'result', ended.result)
                          order by ended.position)
-        from unnest(succeed_jobs.job_ids, succeed_jobs.lease_tokens, succeed_jobs.run_seconds, succeed_jobs.results)
+        from rows from (unnest(succeed_jobs.job_ids, succeed_jobs.lease_tokens, succeed_jobs.run_seconds),
+                        jsonb_array_elements(succeed_jobs.results))
             with ordinality as ended (job_id, lease_token, run_seconds, result, position)));
 end $$;
 

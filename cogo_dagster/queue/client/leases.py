@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, NamedTuple, Self
 from uuid import UUID, uuid4
 
 from cogo_dagster.queue.model import Job, Json, Settlement
@@ -18,6 +18,17 @@ class Ask:
     prefetch: bool = False
 
 
+ClaimCursor = Sequence[Json]
+"""The priority and the time up to which a claim went: see the SQL function `claim_jobs`."""
+
+
+class ClaimedJobs(NamedTuple):
+    """The jobs of a claim, and where the next one may go on; None where it has to begin again."""
+
+    jobs: list[Job]
+    cursor: ClaimCursor | None
+
+
 @dataclass(frozen=True, slots=True)
 class Settled:
     """The engine's answer to one settlement.
@@ -29,6 +40,12 @@ class Settled:
 
     status: str
     job_status: str | None
+
+
+_SUCCEEDED: Final = Settled("ok", "succeeded")
+
+_MIN_PLAIN_SUCCESSES: Final = 20
+"""From here on a second call for them costs less than their documents do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,17 +104,32 @@ class LeaseCalls:
         max_jobs: int = 1_000,
         idle: bool | None = None,
     ) -> list[Job]:
+        """Lease due jobs as `claim_batch` does, from the beginning of the queue."""
+        return self.claim_batch(claim_id, asks, worker, lease_seconds=lease_seconds, max_jobs=max_jobs, idle=idle).jobs
+
+    def claim_batch(
+        self,
+        claim_id: UUID,
+        asks: Sequence[Ask],
+        worker: WorkerIdentity,
+        *,
+        lease_seconds: int,
+        max_jobs: int = 1_000,
+        idle: bool | None = None,
+        after: ClaimCursor | None = None,
+    ) -> ClaimedJobs:
         """Lease due jobs, by family. The same `claim_id` again returns the same jobs.
 
-        A claim whose leases were recovered gives nothing more: then this asks again under a new id.
+        A claim whose leases were recovered returns nothing more: then this claims again under a new id.
 
         Args:
             claim_id: A new uuid for each claim.
             asks: How many of which family; those named first are served first.
             worker: Who claims.
             lease_seconds: Length of the leases.
-            max_jobs: At most so many in all.
+            max_jobs: At most this many in all.
             idle: Whether enqueues should wake this worker from now on; None leaves it.
+            after: The cursor of an earlier claim: unaddressed jobs of its priority that became due before are left out.
         """
         answer = self._transport.call(
             "claim_jobs",
@@ -110,11 +142,13 @@ class LeaseCalls:
                 "lease_seconds": lease_seconds,
                 "max_jobs": max_jobs,
                 "idle": idle,
+                "compact": True,
+                "after": after,
             },
         )
         if answer.get("claim_ended"):
-            return self.claim(uuid4(), asks, worker, lease_seconds=lease_seconds, max_jobs=max_jobs, idle=idle)
-        return [Job.from_json(row) for row in answer["jobs"]]
+            return self.claim_batch(uuid4(), asks, worker, lease_seconds=lease_seconds, max_jobs=max_jobs, idle=idle)
+        return ClaimedJobs([Job.from_compact(row, claim_id) for row in answer["jobs"]], answer["cursor"])
 
     def fail_unreadable(self, claim_id: UUID, *, every_one: bool = False) -> int:
         """Fail the claimed jobs whose payload breaks the limits, for good, class `unreadable`; return how many.
@@ -194,10 +228,34 @@ class LeaseCalls:
         )
 
     def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
-        """End attempts; one answer for each settlement in order. A refused one leaves the others standing."""
+        """End attempts; one answer for each settlement in order. A rejected one leaves the others standing."""
+        plain = [settlement for settlement in settlements if settlement.is_plain_success]
+        if len(plain) == len(settlements):
+            return self._succeed(plain)
+        if len(plain) < _MIN_PLAIN_SUCCESSES:
+            return self._settle(settlements)
+        recorded = iter(self._succeed(plain))
+        others = iter(self._settle([settlement for settlement in settlements if not settlement.is_plain_success]))
+        return [next(recorded if settlement.is_plain_success else others) for settlement in settlements]
+
+    def _settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
         answer = self._transport.call(
             "settle_jobs", {"settlements": [settlement.to_json() for settlement in settlements]}
         )
+        return [Settled(*pair) for pair in zip(answer["statuses"], answer["job_statuses"], strict=True)]
+
+    def _succeed(self, settlements: Sequence[Settlement]) -> list[Settled]:
+        tokens = {token: str(token) for token in {one.job.lease_token for one in settlements}}
+        arguments: dict[str, Json] = {
+            "job_ids": [str(one.job.id) for one in settlements],
+            "lease_tokens": [tokens[one.job.lease_token] for one in settlements],
+            "run_seconds": [one.run_seconds for one in settlements],
+        }
+        if any(one.result is not None for one in settlements):
+            arguments["results"] = [one.result for one in settlements]
+        answer = self._transport.call("succeed_jobs", arguments)
+        if answer is None:
+            return [_SUCCEEDED] * len(settlements)
         return [Settled(*pair) for pair in zip(answer["statuses"], answer["job_statuses"], strict=True)]
 
     def recover(self, batch_size: int = 500) -> Recovered:
