@@ -13,7 +13,7 @@ Json = Any
 """What `json.loads` returns."""
 
 REPLACEMENT: Final = "\ufffd"
-MOST_LEVELS: Final = 200
+MAX_LEVELS: Final = 200
 """Documents nested deeper are cut: neither `json.dumps` nor a reader takes them."""
 
 _MOST_BITS: Final = 996  # 300 digits
@@ -78,9 +78,9 @@ def _storable(value: Json, level: int) -> Json:
     if isinstance(value, str):
         return storable(value)
     if isinstance(value, dict):
-        return _storable_object(value, level) if level < MOST_LEVELS else _too_deep()
+        return _storable_object(value, level) if level < MAX_LEVELS else _too_deep()
     if isinstance(value, list | tuple):
-        return _storable_array(value, level) if level < MOST_LEVELS else _too_deep()
+        return _storable_array(value, level) if level < MAX_LEVELS else _too_deep()
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, int) and value.bit_length() > _MOST_BITS:
@@ -111,4 +111,4 @@ def _storable_array(given: list[Json] | tuple[Json, ...], level: int) -> list[Js
 
 
 def _too_deep() -> str:
-    return f"unreadable: nested deeper than {MOST_LEVELS} levels"
+    return f"unreadable: nested deeper than {MAX_LEVELS} levels"

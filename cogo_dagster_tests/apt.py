@@ -3,7 +3,7 @@
 import os
 import shutil
 
-from cogo_dagster.executors.browser.install import APT_LOCK_SECONDS, Step, installer
+from cogo_dagster.executors.browser.install import APT_LOCK_TIMEOUT_SECONDS, Step, installer
 from cogo_dagster.settings import PROJECT_ROOT
 
 
@@ -11,7 +11,7 @@ def apt_install(*packages: str) -> None:
     """Install packages where we are root on Debian; elsewhere nothing happens, and failures are only logged."""
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         return
-    apt_get = ["apt-get", "-q", "-o", f"DPkg::Lock::Timeout={APT_LOCK_SECONDS}"]
+    apt_get = ["apt-get", "-q", "-o", f"DPkg::Lock::Timeout={APT_LOCK_TIMEOUT_SECONDS}"]
     kept = ["-y", "--no-install-recommends", "-o", "Dpkg::Options::=--force-confold"]
     with installer(PROJECT_ROOT / ".cogo" / "install") as steps:
         steps.run(Step("Reading the package lists", [*apt_get, "update"]))

@@ -78,7 +78,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 def no_stop_is_remembered() -> Iterator[None]:
     """Forget stop signals after each test: an executor takes what ends after one for interrupted."""
     yield
-    STOP.forget()
+    STOP.reset()
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,11 @@
-"""The project's habits, checked by the tools that know them: style, types, layers, and the lock of requirements."""
+"""The project's habits: style, types, layers, names of classes, and the lock of requirements."""
 
+import ast
 import re
 import subprocess
 import sys
 import tomllib
+from collections import defaultdict
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -27,6 +29,16 @@ def test_the_project_keeps_its_habits(command: str) -> None:
     tool, *arguments = command.split()
     said = subprocess.run([TOOLS / tool, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
     assert said.returncode == 0, f"{said.stdout}{said.stderr}"
+
+
+def test_a_class_name_names_one_class() -> None:
+    """No two modules of the package define classes of the same name."""
+    places: defaultdict[str, list[str]] = defaultdict(list)
+    for path in sorted((ROOT / "cogo_dagster").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                places[node.name].append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
 
 
 def test_the_lock_pins_what_the_project_resolves_to() -> None:

@@ -8,7 +8,7 @@ from defusedxml.ElementTree import fromstring
 
 from cogo_dagster.charts import HEIGHT, Panel, bars_panel, described, document, line_panel
 from cogo_dagster.quality.gates import GateService
-from cogo_dagster.quality.pictures import week_chart
+from cogo_dagster.quality.week_chart import week_chart
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.quality.conftest import gates, store
 from cogo_dagster_tests.quality.history import a_month

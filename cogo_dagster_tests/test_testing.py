@@ -129,7 +129,7 @@ def test_a_wrong_payload_is_answered_with_a_sentence(payload: Any, sentence: str
 
 def test_a_family_is_the_part_before_the_dot() -> None:
     """Another name is a mistake of the class, and says so."""
-    with pytest.raises(TypeError, match=r"'a\.b' is no family"):
+    with pytest.raises(TypeError, match=r"'a\.b' is not a family"):
         type("Odd", (Executor,), {}, family="a.b")
 
 

@@ -111,7 +111,7 @@ class Deliverer:
         counts: dict[str, int] = {}
         for _ in range(_PROMOTIONS):
             given = {"targets": self.configured(), "repeat_seconds": self._settings.alert_repeat_seconds}
-            answer = Promoted.model_validate(self._transport.call("promote_alerts", given))
+            answer = Promoted.model_validate(self._transport.call("evaluate_alerts", given))
             for source, count in answer.promoted.items():
                 counts[source] = counts.get(source, 0) + count
             if not answer.more:

@@ -12,7 +12,7 @@ from typing import Final
 from cogo_dagster.alerts.chat_text import QUOTES
 from cogo_dagster.alerts.messages import Event, Message
 from cogo_dagster.alerts.notice import Entry, Link, Notice, cut, cut_to, fitting, further_links
-from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.model import JsonValue
 
 _TITLE: Final = 240
 _BODY_BYTES: Final = 48_000
@@ -39,7 +39,7 @@ class Issue:
     labels: tuple[str, ...]
     mark: str
 
-    def to_json(self) -> dict[str, Json]:
+    def to_json(self) -> dict[str, JsonValue]:
         """Return the one property of the workflow's payload."""
         return {
             "event": self.event.value,

@@ -18,8 +18,8 @@ from cogo_dagster.alerts.target import Target
 from cogo_dagster.net.webhooks import PostFailed, webhooks
 from cogo_dagster.queue.ids import new_request_id
 from cogo_dagster.queue.model import Json
-from cogo_dagster.queue.rows.alerts import Alert as AlertRow
 from cogo_dagster.queue.rows.alerts import (
+    AlertRow,
     AlertTargets,
     Announced,
     DeliveryRow,

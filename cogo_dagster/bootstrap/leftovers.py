@@ -7,7 +7,7 @@ from typing import Final
 
 from cogo_dagster.bootstrap.database import embedded_server
 from cogo_dagster.queue.embedded.files import ServerFiles
-from cogo_dagster.queue.embedded.shelter import copies_of_programs, places_of
+from cogo_dagster.queue.embedded.system_folder import copies_of_programs, places_of
 from cogo_dagster.settings import PROJECT_ROOT, Settings, is_checkout
 
 _IN_HOME: Final = {
@@ -52,7 +52,7 @@ def remove(settings: Settings, found: list[Leftover]) -> None:
         OSError: Something cannot be deleted.
     """
     server = embedded_server(settings)
-    server.require_unused()
+    server.check_unused()
     server.stop()
     for leftover in found:
         shutil.rmtree(leftover.path)

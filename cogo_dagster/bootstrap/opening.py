@@ -80,7 +80,7 @@ def _apply_limits(settings: Settings, queue: Queue) -> None:
 def _store(settings: Settings, queue: Queue, stack: ExitStack) -> ArtifactStore:
     """Return where artifacts go: the project's Storage where its keys are given, else a folder."""
     store = _store_of(settings)
-    store.belong_to(queue.transport)
+    store.bind(queue.transport)
     stack.callback(store.close)
     return store
 

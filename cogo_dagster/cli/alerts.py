@@ -19,7 +19,7 @@ from cogo_dagster.formatting.values import NOTHING, distance
 from cogo_dagster.queue.decoding import Unreadable
 from cogo_dagster.queue.errors import QueueError
 from cogo_dagster.queue.model import Json
-from cogo_dagster.queue.rows.alerts import Alert, AlertTarget
+from cogo_dagster.queue.rows.alerts import AlertRow, AlertTarget
 
 app = group("Show alerts, deliver them, silence them, and test where they go.")
 
@@ -58,12 +58,12 @@ _Kind = Annotated[
 ]
 
 
-def _state(alert: Alert) -> str:
+def _state(alert: AlertRow) -> str:
     held = "silenced" if alert.silenced else "held back" if alert.inhibited else ""
     return f"{alert.status}, {held}" if held else alert.status
 
 
-def _deliveries(alert: Alert) -> str:
+def _deliveries(alert: AlertRow) -> str:
     return ", ".join(f"{one.target} {one.status}" for one in alert.deliveries) or NOTHING
 
 

@@ -10,11 +10,10 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
-from cogo_dagster.queue.model import Json
 from cogo_dagster.text import printable
 
 
@@ -58,7 +57,7 @@ class Report:
         error: A sentence for standard error, in either form.
     """
 
-    document: Json
+    document: object
     text: str | Callable[[], None]
     exit_code: ExitCode = ExitCode.OK
     error: str | None = None
@@ -110,7 +109,7 @@ def command(
     def register(function: Callable[..., Report]) -> Callable[..., None]:
         parameters = inspect.signature(function).parameters
 
-        def run(**options: Json) -> None:
+        def run(**options: Any) -> None:
             as_json = options["as_json"] if "as_json" in parameters else options.pop("as_json")
             if "application" in parameters:
                 from cogo_dagster.bootstrap import open_application  # noqa: PLC0415 - most commands need no more
@@ -145,12 +144,12 @@ def registered(
     return run if app is None else app.command(name)(run)
 
 
-def print_json(document: Json) -> None:
+def print_json(document: object) -> None:
     """Print one document on standard output; what would steer a terminal is escaped as JSON does."""
     typer.echo(_escaped(json.dumps(document, indent=2, ensure_ascii=False, default=_encodable)))
 
 
-def one_json_line(document: Json) -> str:
+def one_json_line(document: object) -> str:
     """Return a document in one line, escaped alike."""
     return _escaped(json.dumps(document, ensure_ascii=False, default=_encodable))
 

@@ -26,8 +26,8 @@ from cogo_dagster.executors.errors import SandboxUnavailable
 from cogo_dagster.executors.registry import validate_payload
 from cogo_dagster.formatting.values import NOTHING, error_line
 from cogo_dagster.queue.errors import QueueError
-from cogo_dagster.queue.model import Json, NewJob
-from cogo_dagster.queue.rows.jobs import JobError, WholeJob
+from cogo_dagster.queue.model import JsonValue, NewJob
+from cogo_dagster.queue.rows.jobs import StoredError, WholeJob
 from cogo_dagster.settings import Settings, is_root
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ COLUMNS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class DemoResult:
     """What the demo's run left.
 
     Attributes:
@@ -100,7 +100,7 @@ class Done:
     database_url: str
     run: "LaunchedRun"
 
-    def to_json(self) -> dict[str, Json]:
+    def to_json(self) -> dict[str, JsonValue]:
         """Return what `--json` prints."""
         jobs = [
             job.document | {"artifacts": [one.document | {"path": self.paths[one.id]} for one in job.artifacts]}
@@ -138,7 +138,7 @@ def demo(
         typer.echo(_NEXT.format(typed("dev")))
 
 
-def _performed(jobs: Sequence[NewJob], log: WorkerLog, *, trusted: bool) -> "Done":
+def _performed(jobs: Sequence[NewJob], log: WorkerLog, *, trusted: bool) -> "DemoResult":
     """Run the jobs on a worker of their own; none is left in the queue, whatever happens."""
     overrides = _overrides(jobs)
     settings = read_settings(**overrides)
@@ -156,7 +156,7 @@ def _performed(jobs: Sequence[NewJob], log: WorkerLog, *, trusted: bool) -> "Don
             _cancel(application, job_ids)
         ended = application.queue.get_jobs(job_ids)
         paths = {artifact.id: application.address_of(artifact) for job in ended for artifact in job.artifacts}
-        return Done(ended, paths, application.public_dsn, run)
+        return DemoResult(ended, paths, application.public_dsn, run)
 
 
 def _cancel(application: Application, job_ids: Sequence[UUID]) -> None:
@@ -209,7 +209,7 @@ def _tour(site: str) -> list[NewJob]:
 
 
 def _overrides(jobs: Sequence[NewJob]) -> dict[str, str]:
-    hosts = ",".join(sorted({urlsplit(job.payload["url"]).netloc.rpartition("@")[2] for job in jobs} - {""}))
+    hosts = ",".join(sorted({urlsplit(str(job.payload["url"])).netloc.rpartition("@")[2] for job in jobs} - {""}))
     sandbox = {"NO_SANDBOX": "true"} if is_root() else {}
     # A worker of its own, so that no other takes these jobs, also if the demo is killed.
     own = {"EXECUTOR_ID": f"demo-{uuid4().hex[:12]}", "BROWSER_ALLOWED_HOSTS": hosts}
@@ -231,7 +231,7 @@ def _run(overrides: dict[str, str]) -> "LaunchedRun":
     return run_process_jobs(process_jobs, overrides)
 
 
-def _failure(done: Done) -> str | None:
+def _failure(done: DemoResult) -> str | None:
     """Say in one sentence why the demo failed; None when all succeeded."""
     if done.run.error:
         return f"The Dagster run failed: {done.run.error}"
@@ -239,11 +239,11 @@ def _failure(done: Done) -> str | None:
     if not missed:
         return None
     error = missed[0].error
-    reason = error.message if isinstance(error, JobError) else f"it is {missed[0].status}."
+    reason = error.message if isinstance(error, StoredError) else f"it is {missed[0].status}."
     return f"{len(missed)} of {len(done.jobs)} jobs did not succeed: {reason}"
 
 
-def _show(done: Done) -> None:
+def _show(done: DemoResult) -> None:
     print_table(done.jobs, COLUMNS, when_empty="No jobs ran.")
     typer.echo()
     for job in done.jobs:

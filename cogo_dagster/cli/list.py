@@ -15,7 +15,7 @@ from cogo_dagster.formatting.explanation import why as in_words
 from cogo_dagster.formatting.values import NOTHING, distance, error_line, size, span, until
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.rows.dead_letters import DeadLetter, Incident
-from cogo_dagster.queue.rows.operations import Operation, PausedRow
+from cogo_dagster.queue.rows.operations import OperationRow, PausedRow
 from cogo_dagster.queue.rows.workers import Heartbeat, WorkerRow
 from cogo_dagster.queue.stats import Numbers
 
@@ -261,7 +261,7 @@ _OPERATIONS: Final = (
 
 
 @lists(app, _OPERATIONS, "Nobody did anything.")
-def operations(application: Application, since_seconds: Since = None, limit: Limit = 50) -> list[Operation]:
+def operations(application: Application, since_seconds: Since = None, limit: Limit = 50) -> list[OperationRow]:
     """Show what operators did: retries, replays, purges, pauses."""
     return application.queue.list_operations(since_seconds=since_seconds, max_operations=limit)
 

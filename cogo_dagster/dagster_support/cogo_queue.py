@@ -16,7 +16,7 @@ from cogo_dagster.links import artifact_content, job_page
 from cogo_dagster.queue.errors import DatabaseUnavailable, QueueError
 from cogo_dagster.queue.model import Enqueued, Json, NewJob, family_of
 from cogo_dagster.queue.rows.artifacts import ArtifactRow
-from cogo_dagster.queue.rows.jobs import JobError, WholeJob
+from cogo_dagster.queue.rows.jobs import StoredError, WholeJob
 from cogo_dagster.redaction import hide_in_logs, redactor_of
 from cogo_dagster.settings import PROJECT_ROOT, load_settings
 
@@ -165,12 +165,12 @@ class CogoQueue(dg.ConfigurableResource[Any]):
 
 def _sentence(row: WholeJob) -> str:
     error = row.error
-    reason = f": {error.error_class}: {error.message}" if isinstance(error, JobError) else "."
+    reason = f": {error.error_class}: {error.message}" if isinstance(error, StoredError) else "."
     return f"The {row.type} job {row.id} is {row.status} after {row.attempts} attempts{reason}"
 
 
 def _error(row: WholeJob) -> dict[str, dg.MetadataValue[Any]]:
-    if not isinstance(row.error, JobError):
+    if not isinstance(row.error, StoredError):
         return {}
     return {"error": dg.MetadataValue.json(row.error.model_dump(mode="json", by_alias=True))}
 

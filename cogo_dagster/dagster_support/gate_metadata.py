@@ -8,9 +8,9 @@ import dagster as dg
 
 from cogo_dagster.dagster_support.metadata import number
 from cogo_dagster.quality.frames import failures_frame, types_frame
-from cogo_dagster.quality.pictures import week_chart
 from cogo_dagster.quality.records import GateSummary, Stored, WeeklySummary
 from cogo_dagster.quality.summary import day_markdown, measures
+from cogo_dagster.quality.week_chart import week_chart
 from cogo_dagster.redaction import redact
 
 if TYPE_CHECKING:

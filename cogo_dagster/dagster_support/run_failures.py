@@ -13,7 +13,7 @@ from cogo_dagster.dagster_support.run_status import seconds_since
 from cogo_dagster.dagster_support.watched import failing_sensors, watched_schedules
 from cogo_dagster.executors.registry import left_to_others
 from cogo_dagster.queue.model import Json
-from cogo_dagster.queue.rows.alerts import Alert
+from cogo_dagster.queue.rows.alerts import AlertRow
 
 _LOOK_BACK: Final = timedelta(hours=6)
 _MAX_RUNS: Final = 200
@@ -92,7 +92,7 @@ def _recent_failures(instance: dg.DagsterInstance) -> list[dict[str, Json]]:
     return found
 
 
-def _recoveries(instance: dg.DagsterInstance, firing: Sequence[Alert]) -> list[dict[str, Json]]:
+def _recoveries(instance: dg.DagsterInstance, firing: Sequence[AlertRow]) -> list[dict[str, Json]]:
     """Return the Dagster jobs whose newest ended run succeeded; only what began after a failure will count."""
     found = []
     for job_name in {alert.subject for alert in firing}:

@@ -1,10 +1,12 @@
 """A tick of a sensor ends in time, whatever it waits for: one that does not would hold up Dagster's daemon."""
 
 import contextvars
-import threading
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
+from concurrent.futures import wait
+from functools import partial
 from typing import Final, TypeVar
+
+from cogo_dagster.queue.threads import started
 
 T = TypeVar("T")
 
@@ -25,13 +27,10 @@ def within(seconds: float, what: str, work: Callable[[], T]) -> T:
     Raises:
         TickTooLong: It has not ended after so many seconds.
     """
-    answers: SimpleQueue[Callable[[], T]] = SimpleQueue()
-    context = contextvars.copy_context()
-    threading.Thread(target=context.run, args=(_answer, work, answers), name="cogo-tick", daemon=True).start()
-    try:
-        return answers.get(timeout=seconds)()
-    except Empty:
-        raise TickTooLong(f"{what} has not ended within {seconds:g} s: the next tick tries again.") from None
+    future = started(partial(contextvars.copy_context().run, work))
+    if not wait([future], timeout=seconds).done:
+        raise TickTooLong(f"{what} has not ended within {seconds:g} s: the next tick tries again.")
+    return future.result()
 
 
 class Parts:
@@ -52,17 +51,3 @@ class Parts:
         """Let the tick fail if a part did: that is how Dagster's page, and the next tick, see it."""
         if self._errors:
             raise self._errors[0]
-
-
-def _answer(work: Callable[[], T], answers: "SimpleQueue[Callable[[], T]]") -> None:
-    try:
-        result = work()
-    except BaseException as error:  # noqa: BLE001 - raised where it is waited for
-        raised = error
-
-        def raise_it() -> T:
-            raise raised
-
-        answers.put(raise_it)
-    else:
-        answers.put(lambda: result)

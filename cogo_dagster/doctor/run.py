@@ -193,9 +193,9 @@ def _gate_isolation(settings: Settings) -> Iterator[Finding]:
         sentence = "This machine has no Landlock and no namespaces: gate jobs are left to other workers."
         yield failed(check, sentence, "Run them on Linux 5.13 or newer, or set COGO_GATE_UNISOLATED=true.")
     elif gaps := ways.gaps():
-        yield warning(check, f"{ways.sentence()} But {'; '.join(gaps)}.", "Use a newer kernel, or allow namespaces.")
+        yield warning(check, f"{ways.description()} But {'; '.join(gaps)}.", "Use a newer kernel, or allow namespaces.")
     else:
-        yield ok(check, ways.sentence())
+        yield ok(check, ways.description())
 
 
 def _dagster(settings: Settings) -> Iterator[Finding]:

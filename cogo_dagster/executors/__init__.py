@@ -1,1 +1,1 @@
-"""The code that runs jobs, one package per family of types."""
+"""Executors, one package per family of job types."""

@@ -1,13 +1,12 @@
-"""What an executor says when it cannot work at all, whatever the job."""
+"""Errors that an executor raises when it cannot run any job."""
 
 
 class ExecutorUnavailable(Exception):
     """This worker cannot run the family: a setting is wrong or a program is missing.
 
-    Raised by `Executor.start`, so that the worker refuses to start and no job pays for it. The message is one
-    sentence that says what to do.
+    Raised by `Executor.start`: the worker does not start, and no job loses an attempt. The message says what to do.
     """
 
 
 class SandboxUnavailable(ExecutorUnavailable):
-    """This system does not let Chromium build its sandbox."""
+    """Chromium cannot create its sandbox on this system."""

@@ -6,7 +6,7 @@ from typing import Final
 
 from cogo_dagster.formatting.values import error_line
 from cogo_dagster.queue.decoding import Unreadable
-from cogo_dagster.queue.rows.jobs import JobError, JobRow, SupersededAttempt, WholeJob
+from cogo_dagster.queue.rows.jobs import JobRow, StoredError, SupersededAttempt, WholeJob
 
 Time = datetime | Unreadable
 """A moment, or why a row's cannot be read."""
@@ -55,7 +55,7 @@ class JobAttempt:
     started_at: Time | None
     finished_at: Time | None
     run_seconds: float | Unreadable | None
-    error: JobError | Unreadable | None
+    error: StoredError | Unreadable | None
 
 
 def attempts_of(job: WholeJob) -> list[JobAttempt]:
@@ -108,7 +108,7 @@ def _is_told(job: WholeJob, earlier: list[JobAttempt]) -> bool:
 def _note(attempt: JobAttempt) -> str | None:
     if attempt.error is None:
         return None
-    if not isinstance(attempt.error, JobError):
+    if not isinstance(attempt.error, StoredError):
         return error_line(attempt.error)
     return f"{attempt.error.error_class}: {str(attempt.error.message).partition(chr(10))[0]}"
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from cogo_dagster.queue.decoding import Unreadable, read_time
 from cogo_dagster.queue.model import Json
-from cogo_dagster.queue.rows.jobs import JobError
+from cogo_dagster.queue.rows.jobs import StoredError
 from cogo_dagster.text import printable
 
 NOTHING: Final = "-"
@@ -78,7 +78,7 @@ def size(size_bytes: int | None) -> str:
 
 def error_line(error: Json) -> str:
     """Say an error in one line: its class, then its message."""
-    if isinstance(error, JobError):
+    if isinstance(error, StoredError):
         return one_line(f"{error.error_class or 'unknown'}: {error.message or 'no message'}")
     if not isinstance(error, dict):  # a row of an older system may hold anything
         return one_line(str(error)) if error else NOTHING

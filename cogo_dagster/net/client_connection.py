@@ -43,7 +43,7 @@ class Host(Protocol):
         """Return whose credential a request has."""
 
 
-class _State(Enum):
+class _ClientState(Enum):
     HEAD = auto()
     DIALING = auto()
     EXCHANGE = auto()
@@ -59,7 +59,7 @@ class ClientConnection(asyncio.Protocol):
         self._dialer = dialer
         self._limits = limits
         self._loop = asyncio.get_running_loop()
-        self._state = _State.HEAD
+        self._state = _ClientState.HEAD
         self._reader = HeadReader(limits.head_bytes)
         self._pending = b""
         self._body_left_bytes = 0
@@ -101,7 +101,7 @@ class ClientConnection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """A client that sends no more has left, except from a tunnel."""
-        if self._state is _State.TUNNEL and self._server is not None:
+        if self._state is _ClientState.TUNNEL and self._server is not None:
             self._server.write_eof()
             self._end_direction("client")
             return True
@@ -122,15 +122,15 @@ class ClientConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Read a request, its body, or a tunnel's bytes."""
-        if self._state is _State.TUNNEL:
+        if self._state is _ClientState.TUNNEL:
             self._moved()
             self._to_server(data)
-        elif self._state is _State.HEAD and not self._pending:
+        elif self._state is _ClientState.HEAD and not self._pending:
             self._read_head(data)
-        elif self._state is _State.EXCHANGE and self._body_left_bytes:
+        elif self._state is _ClientState.EXCHANGE and self._body_left_bytes:
             self._moved()
             self._send_body(data)
-        elif self._state is not _State.CLOSED:
+        elif self._state is not _ClientState.CLOSED:
             self._pending += data
             if len(self._pending) > _PENDING_BYTES:
                 self.hold("pending")
@@ -140,7 +140,7 @@ class ClientConnection(asyncio.Protocol):
     def server_connected(self, server: ServerConnection) -> None:
         """Own the connection, so that it ends with this one."""
         self._server = server
-        if self._state is not _State.DIALING:
+        if self._state is not _ClientState.DIALING:
             server.close()
         elif self._is_full:
             server.pause()
@@ -174,9 +174,9 @@ class ClientConnection(asyncio.Protocol):
         """Repeat what a server did not take because it was just closing the connection."""
         self._server = None
         self.release("server")
-        if truncated or self._state is _State.TUNNEL:
+        if truncated or self._state is _ClientState.TUNNEL:
             self._finish_writing()
-        elif self._state is _State.EXCHANGE and self._request is not None:
+        elif self._state is _ClientState.EXCHANGE and self._request is not None:
             if self._request.body_bytes:
                 self._finish_writing()  # its body is gone; a browser sends it again itself
             else:
@@ -206,13 +206,13 @@ class ClientConnection(asyncio.Protocol):
     # The steps of a request.
 
     def _await_request(self, seconds: float) -> None:
-        self._state = _State.HEAD
+        self._state = _ClientState.HEAD
         self._expiry.begin(seconds)
         if self._pending:  # not at once: a client may have sent thousands
             self._loop.call_soon(self._read_pending)
 
     def _read_pending(self) -> None:
-        if self._state is _State.HEAD:
+        if self._state is _ClientState.HEAD:
             data, self._pending = self._pending, b""
             self.release("pending")
             self._read_head(data)
@@ -257,7 +257,7 @@ class ClientConnection(asyncio.Protocol):
             self._server.close()
             self._server = None
             self.release("server")
-        self._state = _State.DIALING
+        self._state = _ClientState.DIALING
         self._dialing = self._loop.create_task(self._connect(request))
 
     async def _connect(self, request: Request) -> None:
@@ -270,7 +270,7 @@ class ClientConnection(asyncio.Protocol):
         except HopFailed as failure:
             self._fail(failure)
             return
-        if self._state is not _State.DIALING:
+        if self._state is not _ClientState.DIALING:
             return
         if request.is_tunnel:
             self._open_tunnel(server)
@@ -278,7 +278,7 @@ class ClientConnection(asyncio.Protocol):
             self._exchange(server, request)
 
     def _open_tunnel(self, server: ServerConnection) -> None:
-        self._state = _State.TUNNEL
+        self._state = _ClientState.TUNNEL
         server.tunnel()
         self.forward(answers.established())
         data, self._pending = self._pending, b""
@@ -287,7 +287,7 @@ class ClientConnection(asyncio.Protocol):
             server.write(data)
 
     def _exchange(self, server: ServerConnection, request: Request) -> None:
-        self._state = _State.EXCHANGE
+        self._state = _ClientState.EXCHANGE
         self._body_left_bytes = request.body_bytes
         self._expiry.begin(self._limits.idle_seconds)
         server.ask(request.method, request.head)
@@ -317,7 +317,7 @@ class ClientConnection(asyncio.Protocol):
             self._finish_writing()
 
     def _fail(self, failure: HopFailed) -> None:
-        if self._session is None or self._state is _State.CLOSED:
+        if self._session is None or self._state is _ClientState.CLOSED:
             return
         self._session.failures.append(failure)
         self.forward(answers.failure_answer(failure, self._session.mark))
@@ -330,7 +330,7 @@ class ClientConnection(asyncio.Protocol):
             self._transport.close()
 
     def _leave(self) -> None:
-        self._state = _State.CLOSED
+        self._state = _ClientState.CLOSED
         self._expiry.begin(self._limits.idle_seconds)
         if self._dialing is not None:
             self._dialing.cancel()

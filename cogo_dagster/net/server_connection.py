@@ -42,7 +42,7 @@ class Client(Protocol):
         """Read on."""
 
 
-class _State(Enum):
+class _ServerState(Enum):
     IDLE = auto()
     HEAD = auto()
     BODY = auto()
@@ -60,7 +60,7 @@ class ServerConnection(asyncio.Protocol):
     def __init__(self, client: Client, authority: str) -> None:
         self.authority = authority
         self._client = client
-        self._state = _State.IDLE
+        self._state = _ServerState.IDLE
         self._method = ""
         self._reader = HeadReader(HEAD_BYTES, b"HTTP/")
         self._body: Body = EndlessBody()
@@ -71,7 +71,7 @@ class ServerConnection(asyncio.Protocol):
     @property
     def is_idle(self) -> bool:
         """Whether it can take another request."""
-        return self._state is _State.IDLE
+        return self._state is _ServerState.IDLE
 
     @property
     def closed_unused(self) -> bool:
@@ -85,12 +85,12 @@ class ServerConnection(asyncio.Protocol):
         """Send the head of a request, and expect a response."""
         self._method = method
         self._reader = HeadReader(HEAD_BYTES, b"HTTP/")
-        self._state = _State.HEAD
+        self._state = _ServerState.HEAD
         self.write(head)
 
     def tunnel(self) -> None:
         """Pass everything on as it is."""
-        self._state = _State.TUNNEL
+        self._state = _ServerState.TUNNEL
 
     def write(self, data: bytes) -> None:
         """Send bytes to the server."""
@@ -104,13 +104,13 @@ class ServerConnection(asyncio.Protocol):
 
     def close(self) -> None:
         """End the connection; the client is told nothing more."""
-        self._state = _State.CLOSED
+        self._state = _ServerState.CLOSED
         if self._transport is not None:
             self._transport.abort()
 
     def close_when_sent(self, limit_seconds: float) -> None:
         """End the connection when the server has taken everything, or at the limit."""
-        self._state = _State.CLOSED
+        self._state = _ServerState.CLOSED
         if self._transport is not None:
             self._transport.close()
             asyncio.get_running_loop().call_later(limit_seconds, self._transport.abort)
@@ -141,20 +141,20 @@ class ServerConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Pass on what belongs to the response."""
-        if self._state is _State.TUNNEL:
+        if self._state is _ServerState.TUNNEL:
             self._client.forward(data)
             return
-        if self._state is _State.HEAD:
+        if self._state is _ServerState.HEAD:
             data = self._read_heads(data)
-        if self._state is _State.BODY:
+        if self._state is _ServerState.BODY:
             self._read_body(data)
-        elif self._state is _State.IDLE and data:  # nobody asked for it
+        elif self._state is _ServerState.IDLE and data:  # nobody asked for it
             self.close()
             self._client.server_lost(truncated=False)
 
     def eof_received(self) -> bool:
         """The server sends no more; only a tunnel stays open."""
-        if self._state is _State.TUNNEL:
+        if self._state is _ServerState.TUNNEL:
             self._client.server_eof()
             return True
         self._end()
@@ -166,7 +166,7 @@ class ServerConnection(asyncio.Protocol):
 
     def _read_heads(self, data: bytes) -> bytes:
         """Read up to the final response's head; return what follows it."""
-        while data and self._state is _State.HEAD:
+        while data and self._state is _ServerState.HEAD:
             try:
                 head = self._reader.feed(data)
                 if head is None:
@@ -188,7 +188,7 @@ class ServerConnection(asyncio.Protocol):
         self._body = response_body(head, self._method, status)
         endless = self._body.lasts
         self._persistent = not endless and head.start.startswith("HTTP/1.1 ") and not head.names_option("close")
-        self._state = _State.BODY
+        self._state = _ServerState.BODY
         self._client.respond(head, ends_with_connection=endless)
         if self._body.ended:
             self._finish()
@@ -204,19 +204,19 @@ class ServerConnection(asyncio.Protocol):
 
     def _finish(self) -> None:
         self._served += 1
-        self._state = _State.IDLE
+        self._state = _ServerState.IDLE
         if not self._persistent:
             self.close()
         self._client.finish()
 
     def _end(self) -> None:
-        state, self._state = self._state, _State.CLOSED
-        if state is _State.CLOSED:
+        state, self._state = self._state, _ServerState.CLOSED
+        if state is _ServerState.CLOSED:
             return
-        if state is _State.HEAD and not self.closed_unused:
+        if state is _ServerState.HEAD and not self.closed_unused:
             self._client.server_failed(HeadCut("the server closed the connection without an answer"))
             return
-        self._client.server_lost(truncated=state is _State.BODY)
+        self._client.server_lost(truncated=state is _ServerState.BODY)
 
 
 def _status(head: Head) -> str:

@@ -8,7 +8,6 @@ from typing import Final
 
 from cogo_dagster.net.addresses import AllowList
 from cogo_dagster.net.guarded import GuardedClient, NoAnswer, ask, guarded
-from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.rows.providers import ProbedProvider
 from cogo_dagster.redaction import redact
 from cogo_dagster.settings import Settings
@@ -42,7 +41,7 @@ class ProbeResult:
     latency_ms: float | None = None
     error: str | None = None
 
-    def to_json(self) -> dict[str, Json]:
+    def to_json(self) -> dict[str, str | float | None]:
         """Return it as SQL's `record_provider_health` takes it."""
         return asdict(self)
 

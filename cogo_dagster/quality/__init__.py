@@ -1,1 +1,1 @@
-"""The quality gate: its runs, the daily snapshot, the weekly summary, the verdict."""
+"""The quality gate: gate runs, daily snapshots, weekly summaries and Q1."""

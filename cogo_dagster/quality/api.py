@@ -1,4 +1,4 @@
-"""The gate's numbers from the metrics API of another machine: the same documents as from the database."""
+"""Reads the gate's numbers from the metrics API of another machine, in the same form as from the database."""
 
 import asyncio
 import json
@@ -16,51 +16,53 @@ from cogo_dagster.quality.records import GateSummary, WeeklySummary
 
 T = TypeVar("T", bound=BaseModel)
 
-_SECONDS: Final = 30.0
-_MOST_BYTES: Final = 10_000_000
+_TIMEOUT_SECONDS: Final = 30.0
+_MAX_BYTES: Final = 10_000_000
 
 
 class MetricsUnavailable(Exception):
-    """The metrics API gives no answer that can be used; the message is one sentence that says what to do."""
+    """The metrics API is unreachable or its response is invalid; the message says what to do."""
 
 
 class MetricsApi:
-    """Reads the metrics API below METRICS_BASE, which may be a private address: it is the operator's own.
+    """Reads the metrics API at METRICS_BASE, which may be a private address.
 
     Every method raises `MetricsUnavailable`.
 
     Args:
-        token: The admin token, if there is one: without it, failures come without their messages. It is sent over TLS
-            or to this machine only.
+        token: The admin token, if any; without it, failures have no messages. It is sent only over TLS or to this
+            machine.
     """
 
     def __init__(self, base: str, token: SecretStr | None = None) -> None:
         self._base = base.rstrip("/")
-        self._token = token if token and _keeps_secrets(self._base) else None
+        self._token = token if token and _is_confidential(self._base) else None
 
     def summary(self, hours: float = 24, branch: str | None = None) -> GateSummary:
-        """Return the numbers of the hours before now."""
+        """Return the numbers of the last *hours*."""
         return self._get("/api/metrics/gate/summary", {"hours": f"{hours:g}", "branch": branch}, GateSummary)
 
     def weekly(self, week: str | None = None, branch: str | None = None) -> WeeklySummary:
-        """Return a week beside the week before."""
+        """Return a week with the previous week."""
         return self._get("/api/metrics/weekly/summary", {"week": week, "branch": branch}, WeeklySummary)
 
     def _get(self, path: str, query: Mapping[str, str | None], model: type[T]) -> T:
         given = urlencode({name: value for name, value in query.items() if value is not None})
         url = f"{self._base}{path}" + (f"?{given}" if given else "")
         try:
-            answer = asyncio.run(_fetch(url, self._base, self._headers()))
+            response = asyncio.run(_fetch(url, self._base, self._headers()))
         except (FetchFailed, InvalidAddress) as error:
             reason = str(error).rstrip(".")
-            raise MetricsUnavailable(f"The metrics API gives no answer ({reason}): is METRICS_BASE right?") from error
-        if answer.status != 200:
-            raise MetricsUnavailable(f"The metrics API answers {answer.status} for {path}: {_detail(answer)}")
+            raise MetricsUnavailable(f"The metrics API is unreachable ({reason}): check METRICS_BASE.") from error
+        if response.status != 200:
+            raise MetricsUnavailable(
+                f"The metrics API responded with {response.status} to {path}: {_error_detail(response)}"
+            )
         try:
-            return model.model_validate_json(answer.content)
+            return model.model_validate_json(response.content)
         except ValidationError:
-            sentence = f"{self._base} answers {path} with something else: METRICS_BASE must be a COGO metrics API."
-            raise MetricsUnavailable(sentence) from None
+            message = f"The response of {self._base} to {path} is invalid: METRICS_BASE must be a COGO metrics API."
+            raise MetricsUnavailable(message) from None
 
     def _headers(self) -> dict[str, str]:
         token = {"x-admin-token": self._token.get_secret_value()} if self._token else {}
@@ -71,20 +73,20 @@ async def _fetch(url: str, base: str, headers: Mapping[str, str]) -> Fetched:
     parts = urlsplit(base)
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
     allowed = AllowList.of([f"{host}:{parts.port or (443 if parts.scheme == 'https' else 80)}"], "METRICS_BASE")
-    async with guarded(allowed, _SECONDS) as client:
-        return await client.get(url, headers, timeout_seconds=_SECONDS, max_bytes=_MOST_BYTES)
+    async with guarded(allowed, _TIMEOUT_SECONDS) as client:
+        return await client.get(url, headers, timeout_seconds=_TIMEOUT_SECONDS, max_bytes=_MAX_BYTES)
 
 
-def _detail(answer: Fetched) -> str:
+def _error_detail(response: Fetched) -> str:
     try:
-        document: Any = json.loads(answer.content)
-        said = document.get("detail") or document.get("title") or ""
+        document: Any = json.loads(response.content)
+        detail = document.get("detail") or document.get("title") or ""
     except (ValueError, AttributeError):
-        said = ""
-    return " ".join(str(said).split())[:200] or "look at its log."
+        detail = ""
+    return " ".join(str(detail).split())[:200] or "see its log."
 
 
-def _keeps_secrets(base: str) -> bool:
+def _is_confidential(base: str) -> bool:
     parts = urlsplit(base)
     if parts.scheme == "https" or parts.hostname == "localhost":
         return True

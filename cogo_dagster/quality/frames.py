@@ -1,4 +1,4 @@
-"""The numbers as pandas frames: what SQL computed, shaped for tables."""
+"""The numbers as pandas data frames."""
 
 from typing import TYPE_CHECKING
 
@@ -9,8 +9,8 @@ if TYPE_CHECKING:
 
 
 def types_frame(summary: GateSummary) -> "pd.DataFrame":
-    """Return the jobs that ended, by type, with their success rate."""
-    import pandas as pd  # noqa: PLC0415 - it takes half a second, and most commands need none
+    """Return the finished jobs by type, with their success rate."""
+    import pandas as pd  # noqa: PLC0415 - importing it takes 0.5 s
 
     frame = pd.DataFrame([one.model_dump() for one in summary.jobs.by_type], columns=["type", "succeeded", "failed"])
     ended = frame["succeeded"] + frame["failed"]

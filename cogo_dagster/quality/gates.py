@@ -1,4 +1,4 @@
-"""The gate's client: runs, summaries, snapshots and weeks, as the database has them."""
+"""The gate's client: gate runs, summaries, snapshots and weeks in the database."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -8,12 +8,12 @@ from typing import Final, NamedTuple, Self
 from uuid import uuid4
 
 from cogo_dagster.links import artifact_content
-from cogo_dagster.quality import summary as words
-from cogo_dagster.quality.pictures import week_chart
 from cogo_dagster.quality.records import GateNumbers, GateRun, GateSummary, GateType, Stored, WeeklySummary
 from cogo_dagster.quality.reports.paths import ReportPaths
-from cogo_dagster.quality.reports.report import Report, attempt_report
+from cogo_dagster.quality.reports.report import GateReport, attempt_report
+from cogo_dagster.quality.summary import change, markdown
 from cogo_dagster.quality.verdict import Threshold, q1
+from cogo_dagster.quality.week_chart import week_chart
 from cogo_dagster.quality.weeks import start_of, week_of
 from cogo_dagster.queue.artifacts import ArtifactRejected, ArtifactStore, upload_report
 from cogo_dagster.queue.model import ArtifactFile, Json
@@ -24,29 +24,29 @@ from cogo_dagster.settings import Settings
 from cogo_dagster.text import storable
 
 Address = Callable[[str], str | None]
-"""Where a person finds an artifact's content, by its id."""
+"""Returns the URL of an artifact's content, by its id."""
 
-_SETTLED: Final = timedelta(minutes=5)
+_SETTLE_TIME: Final = timedelta(minutes=5)
 
 
 class PublishedWeek(NamedTuple):
-    """A week, and the artifact that holds its chart; None where none was made."""
+    """A week, and the artifact of its chart, if any."""
 
     summary: WeeklySummary
     chart_artifact_id: str | None = None
 
 
 class GateService:
-    """Reads and keeps the gate's numbers.
+    """Reads and stores the gate's numbers.
 
     Every method raises `QueueError`.
 
     Args:
-        transport: Calls the engine.
-        store: Keeps the reports.
-        threshold: What the verdict asks for.
+        transport: Calls the SQL functions.
+        store: The store of the reports.
+        threshold: The threshold of Q1.
         branch: The base branch.
-        address: Makes the addresses of reports.
+        address: Returns the URLs of reports.
     """
 
     def __init__(
@@ -60,26 +60,26 @@ class GateService:
 
     @classmethod
     def of(cls, settings: Settings, transport: Transport, store: ArtifactStore) -> Self:
-        """Return the service that the settings describe."""
+        """Return the service for the settings."""
         threshold = Threshold(settings.gate_min_pass_rate, settings.gate_min_runs)
         return cls(transport, store, threshold, settings.gate_branch, lambda id: artifact_content(settings, id))
 
     def record(self, run: Mapping[str, Json]) -> tuple[GateRun, bool]:
-        """Write down one gate run; return it, and whether it is new. Repeatable by its `gate_run_id`."""
+        """Record a gate run; return it, and whether it is new. Idempotent by its `gate_run_id`."""
         answer = RecordedGateRun.model_validate(self._transport.call("record_gate_run", {"run": dict(run)}))
         return self._run(answer.gate_run), answer.created
 
     def record_reports(self, run: Mapping[str, Json], reports: Mapping[str, ReportPaths]) -> tuple[GateRun, bool]:
-        """Read reports, keep them as artifacts, and write down one gate run; as `record`.
+        """Read reports, store them as artifacts, and record a gate run; see `record`.
 
-        A report that cannot be read fills no number and keeps no run from being recorded: `report_notes` says why.
+        A report that cannot be read contributes no numbers, but the run is recorded; `report_notes` says why.
 
         Args:
-            run: What is known; it wins over what the reports say. Without an id it gets one.
-            reports: Files by their kind: eslint, coverage, junit.
+            run: The known fields, which take precedence over the reports. An id is added if there is none.
+            reports: Files by kind: eslint, coverage, junit.
 
         Raises:
-            ArtifactStoreUnavailable: A report cannot be kept for now; the run is not written down.
+            ArtifactStoreUnavailable: A report cannot be stored now; the run is not recorded.
         """
         read = [attempt_report(kind, paths) for kind, paths in reports.items()]
         facts: dict[str, Json] = {}
@@ -87,14 +87,14 @@ class GateService:
         for report in read:
             kept, note = self._keep(report)
             facts |= {**report.facts, f"{report.kind}_artifact_id": kept}
-            if said := " ".join(filter(None, (*report.notes, note))):
-                notes[report.kind] = storable(said)[:2_000]
+            if note_text := " ".join(filter(None, (*report.notes, note))):
+                notes[report.kind] = storable(note_text)[:2_000]
         facts |= {"report_notes": notes} if notes else {}
         given = {name: value for name, value in run.items() if value is not None}
         return self.record({"gate_run_id": str(uuid4()), **facts, **given})
 
     def keep_file(self, name: str, content_type: str, text: str, extension: str) -> str:
-        """Keep text that was made here as an artifact without a job; return the artifact's id."""
+        """Store a text as an artifact without a job; return the artifact's id."""
         return self._keep_bytes(name, content_type, text.encode(), extension)
 
     def _keep_bytes(self, name: str, content_type: str, content: bytes, extension: str) -> str:
@@ -104,16 +104,16 @@ class GateService:
             row = upload_report(self._transport, self._store, ArtifactFile(name, content_type, path))
         return str(row["artifact_id"])
 
-    def _keep(self, report: Report) -> tuple[str | None, str | None]:
-        """Keep a report's files; return the artifact's id, and a sentence where the store never takes it."""
-        # The row's extension is that of what the file holds: a stranger named it.
+    def _keep(self, report: GateReport) -> tuple[str | None, str | None]:
+        """Store a report's files; return the artifact's id, or a note if the store rejects the report."""
+        # The extension follows from the content: the file name is untrusted.
         content, extension = report.content(), report.extension
         if not content:
             return None, None
         try:
             return self._keep_bytes(f"{report.kind}.{extension}", report.content_type, content, extension), None
         except ArtifactRejected as error:
-            return None, f"The report is not kept: {error}"
+            return None, f"The report is not stored: {error}"
 
     def recent(
         self,
@@ -127,7 +127,7 @@ class GateService:
         """Return gate runs, newest first.
 
         Args:
-            since_seconds: Recorded within the last so many seconds.
+            since_seconds: Only runs recorded in the last *since_seconds*.
         """
         given = {"type": type, "branch": branch, "status": status, "since_seconds": since_seconds, "max_runs": limit}
         rows = read_list(GateRunRow, self._transport.call("list_gate_runs", given))
@@ -141,13 +141,13 @@ class GateService:
         start: datetime | None = None,
         end: datetime | None = None,
     ) -> GateSummary:
-        """Return the numbers of the hours before now, or of a window; nothing is kept.
+        """Return the numbers of the last *hours*, or of a window, without storing them.
 
-        Providers' health is told for now only: just their last probe is known.
+        Provider health is included only for the present: only the last probe is known.
         """
         numbers = self._numbers(hours, branch, start=start, end=end)
         providers = [] if end else self._transport.call("list_provider_health", {})
-        return self._judged({**numbers, "providers": providers})
+        return self._with_q1({**numbers, "providers": providers})
 
     def numbers(
         self,
@@ -157,7 +157,7 @@ class GateService:
         start: datetime | None = None,
         end: datetime | None = None,
     ) -> GateNumbers:
-        """Return what `summary` judges."""
+        """Return the numbers of `summary` without Q1."""
         return GateNumbers.model_validate(self._numbers(hours, branch, start=start, end=end))
 
     def _numbers(
@@ -172,50 +172,50 @@ class GateService:
         numbers: Mapping[str, Json] = self._transport.call("gate_summary", given)
         return numbers
 
-    def _judged(self, numbers: Mapping[str, Json]) -> GateSummary:
-        """Return numbers with the verdict on them."""
+    def _with_q1(self, numbers: Mapping[str, Json]) -> GateSummary:
+        """Return the numbers with Q1."""
         return GateSummary.model_validate({**numbers, "q1": q1(GateNumbers.model_validate(numbers), self.threshold)})
 
     def store_day(self, start: datetime, branch: str | None = None) -> Stored:
-        """Compute a closed UTC day and keep it; see the SQL function `store_gate_snapshot` for what is kept when."""
+        """Compute and store a closed UTC day; see the SQL function `store_gate_snapshot` for repeated calls."""
         given = {"kind": "daily", "window_start": _text(start), "branch": branch or self.branch}
         return self._stored(KeptWindow.model_validate(self._transport.call("store_gate_snapshot", given)))
 
     def store_rolling(self, branch: str | None = None) -> Stored:
-        """Compute the last 24 hours and keep them."""
+        """Compute and store the last 24 hours."""
         given = {"kind": "rolling", "branch": branch or self.branch}
         return self._stored(KeptWindow.model_validate(self._transport.call("store_gate_snapshot", given)))
 
     def snapshots(self, days: int = 30, branch: str | None = None) -> list[Stored]:
-        """Return the newest stored days, newest first."""
+        """Return stored days, newest first."""
         return [self._stored(row) for row in self._snapshot_rows(days, branch)]
 
     def snapshot_numbers(self, days: int, branch: str | None = None) -> list[GateNumbers]:
-        """Return the numbers of stored days without a verdict, for a backtest."""
+        """Return the numbers of stored days without Q1, for a backtest."""
         return [GateNumbers.model_validate(row.numbers) for row in self._snapshot_rows(days, branch)]
 
     def store_week(self, week: str, branch: str | None = None) -> tuple[WeeklySummary, str]:
-        """Compute a week that is over and keep it; return it, and what became of what was kept before."""
+        """Compute and store a week that is over; return it and the outcome, see `Stored`."""
         given = {"window_start": _text(start_of(week)), "branch": branch or self.branch}
         kept = KeptWindow.model_validate(self._transport.call("store_weekly_summary", given))
         return self.weekly(week, branch), kept.outcome
 
     def publish_week(self, week: str | None = None, branch: str | None = None) -> PublishedWeek:
-        """Return a week and its chart, which is kept as an artifact; a week that is over is kept itself."""
+        """Return a week and its chart, which is stored as an artifact; a week that is over is stored too."""
         found = self._week(week, branch)
         name = week_of(found.summary.window.start)
-        # By the database's clock: numbers that are not kept were computed now.
-        over = found.revision or found.computed_at - found.summary.window.end > _SETTLED
-        told = self.store_week(name, branch)[0] if over else self.weekly(name, branch)
-        chart = self.keep_file(f"week-{told.week}.svg", "image/svg+xml", week_chart(told), "svg")
-        return PublishedWeek(told, chart)
+        # By the database's clock: numbers that are not stored were computed now.
+        over = found.revision or found.computed_at - found.summary.window.end > _SETTLE_TIME
+        summary = self.store_week(name, branch)[0] if over else self.weekly(name, branch)
+        chart = self.keep_file(f"week-{summary.week}.svg", "image/svg+xml", week_chart(summary), "svg")
+        return PublishedWeek(summary, chart)
 
     def last_week(self) -> str:
-        """Return the newest week that is over, by the database's clock."""
+        """Return the latest week that is over, by the database's clock."""
         return week_of(self.numbers(hours=0.001).window.end - timedelta(days=7))
 
     def weekly(self, week: str | None = None, branch: str | None = None) -> WeeklySummary:
-        """Return a week beside the week before, each as it was kept, else computed now; None: the last that is over."""
+        """Return a week (default: the last that is over) with the previous week; stored numbers are preferred."""
         this = self._week(week, branch)
         chosen = week_of(this.summary.window.start)
         last = self._week(week_of(this.summary.window.start - timedelta(days=7)), branch)
@@ -227,8 +227,8 @@ class GateService:
             complete=this.complete,
             this_week=this.summary,
             last_week=last.summary,
-            change=words.change(this.summary, last.summary),
-            markdown=words.markdown(chosen, this.summary, last.summary, complete=this.complete),
+            change=change(this.summary, last.summary),
+            markdown=markdown(chosen, this.summary, last.summary, complete=this.complete),
         )
 
     def _week(self, week: str | None, branch: str | None) -> Stored:
@@ -245,7 +245,7 @@ class GateService:
             complete=row.complete,
             revision=row.revision,
             computed_at=row.computed_at,
-            summary=self._judged(row.numbers | {"providers": row.providers}),
+            summary=self._with_q1(row.numbers | {"providers": row.providers}),
         )
 
     def _run(self, row: GateRunRow) -> GateRun:

@@ -1,10 +1,10 @@
-"""The quality gate's words as types, which are what the API answers too.
+"""The types of the quality gate, which are also the responses of the API.
 
-gate run   one evaluation of a commit; `gate_fix` is one made after an automatic fix
-Q1         the pass rate of the gate runs of a window, and the verdict on it
-snapshot   the numbers of a closed UTC day, kept for good
+    gate run   one evaluation of a commit; `gate_fix` is one after an automatic fix
+    Q1         the pass rate of the gate runs in a window: passes, fails or is not computed
+    snapshot   the stored numbers of a closed UTC day
 
-What is kept is read by every later release: a field that is added needs a default.
+Stored numbers are read by later releases: a new field needs a default.
 """
 
 from datetime import datetime
@@ -26,12 +26,12 @@ class _Model(BaseModel):
 class GateRun(_Model):
     """One evaluation of a commit.
 
-    The addresses sign on click; they are None while METRICS_BASE is unset, and where the report is gone.
+    The URLs redirect to signed URLs; they are None if METRICS_BASE is not set or the report is deleted.
 
     Attributes:
-        coverage_percent: Of lines; None is unknown, as every number here.
-        tests_total: Tests that ran, each once.
-        tests_flaky: Passed after they had failed.
+        coverage_percent: Line coverage; None means unknown, as for every number here.
+        tests_total: Tests that ran, each counted once.
+        tests_flaky: Tests that passed after a failure.
         report_notes: By kind, why a report has no numbers: `report unread: …`.
     """
 
@@ -62,12 +62,12 @@ class GateRun(_Model):
 
     @property
     def notes(self) -> dict[str, str]:
-        """Why reports have no numbers, by kind."""
+        """The reasons why reports have no numbers, by kind."""
         return self.report_notes if isinstance(self.report_notes, dict) else {}
 
 
 class Window(_Model):
-    """A half-open time: `start` is in it, `end` is not."""
+    """A half-open interval: it includes `start` and excludes `end`."""
 
     start: datetime
     end: datetime
@@ -75,19 +75,19 @@ class Window(_Model):
 
 
 class GateQuantiles(_Model):
-    """The median and the 95th percentile; None where nothing was measured."""
+    """The median and the 95th percentile; None if nothing was measured."""
 
     p50: Measure = None
     p95: Measure = None
 
 
 class Q1(_Model):
-    """The verdict on the gate runs of the base branch.
+    """The pass rate of the gate runs of the base branch.
 
     Attributes:
-        verdict: `not_computed` where there is too little data: it never passes silently.
-        pass_rate: Per cent of the runs that passed.
-        reason: One sentence for people.
+        verdict: `not_computed` if there is too little data.
+        pass_rate: The percentage of runs that passed.
+        reason: An explanation for users.
     """
 
     verdict: Verdict
@@ -101,7 +101,7 @@ class Q1(_Model):
 
 
 class GateCounts(_Model):
-    """How many gate runs, and how they ended."""
+    """The number of gate runs, by result."""
 
     runs: int
     passed: int
@@ -110,14 +110,14 @@ class GateCounts(_Model):
 
 
 class Lint(_Model):
-    """What the newest gate run with a lint report found."""
+    """The findings of the newest gate run with a lint report."""
 
     errors: int | None = None
     warnings: int | None = None
 
 
 class TypeCounts(_Model):
-    """Jobs of one type that ended."""
+    """The finished jobs of one type."""
 
     type: str
     succeeded: int
@@ -125,15 +125,15 @@ class TypeCounts(_Model):
 
 
 class JobCounts(_Model):
-    """The jobs that ended in the window, and their attempts.
+    """The jobs that finished in the window, and their attempts.
 
     Attributes:
-        failed: For good; a retry afterwards does not take it back.
-        forced: Counted as succeeded by BROWSER_FORCE_SUCCESS; left out of the rates.
-        first_try_rate: Per cent of those that succeeded or failed which did so at the first attempt.
-        retried: Failed attempts that another one followed.
+        failed: Jobs that failed permanently, even if they were retried later.
+        forced: Successes due to BROWSER_FORCE_SUCCESS; not included in the rates.
+        first_try_rate: The percentage of succeeded and failed jobs that succeeded at the first attempt.
+        retried: Failed attempts that were followed by another one.
         lost: Attempts whose lease was lost.
-        queue_wait_seconds: From the time a job was due to the start of the attempt that succeeded.
+        queue_wait_seconds: From the time a job was due to the start of the successful attempt.
     """
 
     succeeded: int
@@ -150,7 +150,7 @@ class JobCounts(_Model):
 
 
 class Failure(_Model):
-    """Failed attempts with one cause, of one family of types."""
+    """Failed attempts with the same cause in one family."""
 
     fingerprint: str
     family: str = ""
@@ -160,7 +160,7 @@ class Failure(_Model):
 
 
 class Day(_Model):
-    """What ended on one UTC day."""
+    """The gate runs and jobs that finished on one UTC day."""
 
     day: str
     gate_passed: int
@@ -170,7 +170,7 @@ class Day(_Model):
 
 
 class ProviderHealth(_Model):
-    """What the last probe of a provider found."""
+    """The result of the last probe of a provider."""
 
     provider: str
     healthy: bool
@@ -181,11 +181,11 @@ class ProviderHealth(_Model):
 
 
 class GateNumbers(_Model):
-    """What the verdict and the checks look at, of the numbers of a window.
+    """The numbers of a window that Q1 and the checks need.
 
     Attributes:
-        branch_known: A gate run was recorded on the branch, whenever.
-        branches: Those with gate runs in the window, most runs first.
+        branch_known: Whether a gate run was ever recorded on the branch.
+        branches: The branches with gate runs in the window, by number of runs.
     """
 
     window: Window
@@ -197,7 +197,7 @@ class GateNumbers(_Model):
 
 
 class GateSummary(_Model):
-    """The numbers of a window. Gate runs are those of `branch`; a gate_fix counts on every branch."""
+    """The numbers of a window. Gate runs are those of `branch`; gate_fix runs are those of all branches."""
 
     window: Window
     branch: str
@@ -217,13 +217,13 @@ class GateSummary(_Model):
 
 
 class Stored(_Model):
-    """Numbers that were kept.
+    """Stored numbers.
 
     Attributes:
-        outcome: `stored`, `unchanged`, `kept` (rows were purged meanwhile: the stored ones stand) or `revised` (rows
-            came late); None when only read.
-        complete: No purge came before they were first computed.
-        revision: Counts from 1; 0 for numbers that are not kept.
+        outcome: `stored`, `unchanged`, `kept` (rows have been purged since; the stored numbers are not changed) or
+            `revised` (rows were added since); None if the numbers were only read.
+        complete: No rows were purged before the numbers were first computed.
+        revision: Starts at 1; 0 for numbers that are not stored.
     """
 
     outcome: str | None = None
@@ -234,12 +234,12 @@ class Stored(_Model):
 
 
 class WeeklySummary(_Model):
-    """An ISO week beside the week before.
+    """An ISO week and the previous week.
 
     Attributes:
-        week: As `2026-W47`.
-        complete: The week is over, and no purge took rows before it was computed.
-        change: This week's number minus last week's, by name; None where one of them is missing.
+        week: Such as `2026-W47`.
+        complete: The week is over, and no rows were purged before it was computed.
+        change: This week's number minus last week's, by name; None if one of them is missing.
     """
 
     week: str

@@ -1,4 +1,4 @@
-"""A week in words: what changed against the week before, as numbers and as markdown."""
+"""The change of a week against the previous week, as numbers and as Markdown."""
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -36,29 +36,29 @@ _ROWS: Final = (
     ("Jobs succeeded", "jobs_succeeded", ""),
     ("Failures that ended a job", "jobs_failed", ""),
     ("Job success rate", "success_rate", " %"),
-    ("At the first try", "first_try_rate", " %"),
+    ("Succeeded at the first attempt", "first_try_rate", " %"),
     ("Attempts lost", "attempts_lost", ""),
     ("Queue wait, p95", "queue_wait_p95", " s"),
 )
 
 
 def measures(week: GateSummary) -> dict[str, float | None]:
-    """Return a week's numbers by the names that `change` has."""
+    """Return a week's numbers by the names used in `change`."""
     return {name: measure(week) for name, measure in _MEASURES.items()}
 
 
 def change(this: GateSummary, last: GateSummary) -> dict[str, float | None]:
-    """Return this week's numbers minus last week's; None where one of them is missing."""
+    """Return this week's numbers minus last week's; None if one of them is missing."""
     before = measures(last)
     return {name: _difference(value, before[name]) for name, value in measures(this).items()}
 
 
 def markdown(week: str, this: GateSummary, last: GateSummary, *, complete: bool) -> str:
-    """Return the summary as people read it: the verdict, a table beside last week, the failures."""
+    """Return the summary as Markdown: Q1, a comparison with last week, the failures."""
     numbers, before, moved = measures(this), measures(last), change(this, last)
     lines = [f"## Week {week}", "", f"**{_VERDICTS[this.q1.verdict]}** {this.q1.reason}", ""]
     if not complete:
-        lines += ["The numbers are not complete: the week is not over, or a purge took rows of it.", ""]
+        lines += ["The numbers are incomplete: the week is not over, or some of its rows were purged.", ""]
     lines += ["| | this week | last week | change |", "|---|---:|---:|---:|"]
     lines += [
         f"| {title} | {_number(numbers[name], unit)} | {_number(before[name], unit)} | {_signed(moved[name], unit)} |"
@@ -68,7 +68,7 @@ def markdown(week: str, this: GateSummary, last: GateSummary, *, complete: bool)
 
 
 def day_markdown(day: GateSummary) -> str:
-    """Return one window as people read it."""
+    """Return one window as Markdown."""
     numbers = measures(day)
     lines = [f"## {window_title(day.window)}", "", f"**{_VERDICTS[day.q1.verdict]}** {day.q1.reason}", ""]
     lines += ["| | |", "|---|---:|", *(f"| {title} | {_number(numbers[name], unit)} |" for title, name, unit in _ROWS)]
@@ -76,7 +76,7 @@ def day_markdown(day: GateSummary) -> str:
 
 
 def window_title(window: Window) -> str:
-    """Return a closed day as its date, any other window from when until when."""
+    """Return the date of a closed day, and start and end of any other window."""
     start, end = window.start, window.end
     midnight = (start.hour, start.minute, start.second) == (0, 0, 0)
     if midnight and end - start == timedelta(days=1):
@@ -93,17 +93,17 @@ def _failures(this: Sequence[Failure], last: Sequence[Failure]) -> list[str]:
     known = {failure.fingerprint for failure in last}
     lines = ["", "| failures | count | |", "|---|---:|---|"]
     for failure in this:
-        news = "" if failure.fingerprint in known else "new"
-        words = ": ".join(filter(None, (failure.family, failure.error_class, failure.message)))
-        lines.append(f"| {_cell(words)} | {failure.count:,} | {news} |")
+        marker = "" if failure.fingerprint in known else "new"
+        text = ": ".join(filter(None, (failure.family, failure.error_class, failure.message)))
+        lines.append(f"| {_cell(text)} | {failure.count:,} | {marker} |")
     return lines
 
 
 def _cell(text: str) -> str:
-    """Return text that stays inside its cell and starts no markup."""
+    """Return the text escaped and shortened for a table cell."""
     flat = " ".join(text.split())
     short = flat if len(flat) <= 120 else flat[:119] + "…"
-    return "".join(f"\\{letter}" if letter in "\\|`*_[]<>~#" else letter for letter in short)
+    return "".join(f"\\{character}" if character in "\\|`*_[]<>~#" else character for character in short)
 
 
 def _difference(this: float | None, last: float | None) -> float | None:
@@ -122,5 +122,5 @@ def _signed(value: float | None, unit: str) -> str:
         return "-"
     if not value:
         return "±0"
-    # The difference of two shares is in percentage points.
+    # The difference of two percentages is in percentage points.
     return ("+" if value > 0 else "-") + _number(abs(value), " points" if unit == " %" else unit)

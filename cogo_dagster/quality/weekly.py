@@ -1,4 +1,4 @@
-"""A finished week as an announcement, and the jobs that make one: the family `weekly_summary`."""
+"""The announcement of a week that is over, and the jobs that send it: the family `weekly_summary`."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -20,23 +20,23 @@ from cogo_dagster.queue.rows.alerts import Announced
 from cogo_dagster.settings import Settings
 from cogo_dagster.validation import mistakes
 
-_NO_TARGET = "It is sent nowhere, because no alert target is configured: set WEBHOOK_TYPE, and enqueue it again."
+_NO_TARGET = "Not sent: no alert target is configured. Set WEBHOOK_TYPE and enqueue the job again."
 
 
 class Announcer(Protocol):
-    """Sends an announcement to every alert target: `alerts.service.Alerts`."""
+    """Sends an announcement to every alert target; implemented by `alerts.service.Alerts`."""
 
     def announce(self, announcement: Announcement, *, again: bool = False) -> Announced:
-        """Send it once per key; see `Alerts.announce`."""
+        """Send an announcement once per key; see `Alerts.announce`."""
         ...
 
 
 class Weeks:
-    """Sends finished weeks, each once, however often it is asked.
+    """Announces weeks that are over, each once.
 
     Args:
-        alerts: Returns what sends; called when something is sent, since its libraries take 0.2 s to import.
-        links: Titles and addresses that an announcement shows.
+        alerts: Returns the announcer; called only before sending, since its libraries take 0.2 s to import.
+        links: Titles and URLs in the announcement.
     """
 
     def __init__(
@@ -48,11 +48,11 @@ class Weeks:
         self._links = links
 
     def publish(self, week: str) -> PublishedWeek:
-        """Return a week with its chart, both kept; see `GateService.publish_week`."""
+        """Store a week with its chart; see `GateService.publish_week`."""
         return self._gates.publish_week(week)
 
     def announcement(self, week: PublishedWeek) -> Announcement:
-        """Return what is sent: the same words and the same key, whoever sends it."""
+        """Return the announcement of a week, which is the same for every sender."""
         summary = week.summary
         now = summary.this_week
         verdict = {"pass": "passes", "fail": "fails", "not_computed": "is not computed"}[now.q1.verdict]
@@ -70,10 +70,10 @@ class Weeks:
         )
 
     def announce(self, week: PublishedWeek, *, again: bool = False) -> Announced:
-        """Send a week to every target; return what `Alerts.announce` does.
+        """Send a week to every target; see `Alerts.announce`.
 
         Args:
-            again: To those too that accepted it.
+            again: Send it also to targets that have accepted it.
 
         Raises:
             InvalidArgument: The week is not over.
@@ -82,10 +82,10 @@ class Weeks:
         return self._alerts().announce(self.announcement(week), again=again)
 
     def enqueue(self, week: str, *, again: bool = False) -> Enqueued:
-        """Add the job that sends a week, unless it was added before and a target accepted it, or still may.
+        """Enqueue the job that sends a week, unless an earlier job was accepted by a target or may still be.
 
         Args:
-            again: Add it all the same, to send it to everybody once more.
+            again: Enqueue it in any case, and send it to all targets again.
 
         Raises:
             InvalidArgument: The week is not over.
@@ -96,25 +96,25 @@ class Weeks:
         key = f"weekly:{week}"
         while True:
             job = self._add({"week": week}, key)
-            if job.created or not self._reached_nobody(job.job_id, week):
+            if job.created or not self._was_not_delivered(job.job_id, week):
                 return job
-            key = f"weekly:{week}:{job.job_id}"  # one job follows the other, whoever asks at the same time
+            key = f"weekly:{week}:{job.job_id}"  # the key of the follow-up job is the same for concurrent callers
 
     def _add(self, payload: Mapping[str, Json], key: str) -> Enqueued:
         [job] = self._queue.enqueue([NewJob("weekly_summary", payload, idempotency_key=key)])
         return job
 
-    def _reached_nobody(self, job_id: UUID, week: str) -> bool:
-        """Whether a job has ended, and no target accepted the week or is still to be sent it."""
+    def _was_not_delivered(self, job_id: UUID, week: str) -> bool:
+        """Return whether a job has finished, and no target has accepted the week or has a pending delivery."""
         ended = any(row.status in ("succeeded", "failed", "cancelled") for row in self._queue.get_jobs([job_id]))
         return ended and not self._queue.transport.call("announcement_is_settled", {"key": f"weekly:{week}"})
 
 
 class WeeklyPayload(BaseModel):
-    """Which week.
+    """The payload of `weekly_summary` jobs.
 
     Attributes:
-        again: Send it to targets too that accepted it before.
+        again: Send the week also to targets that have accepted it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -132,7 +132,7 @@ class WeeklyPayload(BaseModel):
 
 
 class WeeklySummaryExecutor(Executor, family="weekly_summary"):
-    """Computes or loads the week, keeps its chart, and announces it; announced once however often it runs."""
+    """Computes or loads a week, stores its chart, and announces it; a repeated run does not announce it again."""
 
     slots = 1
 
@@ -141,44 +141,46 @@ class WeeklySummaryExecutor(Executor, family="weekly_summary"):
 
     @classmethod
     def build(cls, context: ExecutorContext) -> Self:
-        """Make the executor for the context's queue."""
+        """Build the executor for the context's queue."""
         gates = GateService.of(context.settings, context.queue.transport, context.store)
         return cls(Weeks(gates, context.queue, lambda: _alerts(context), week_links(context.settings)))
 
     @classmethod
-    def validate(cls, type: str, payload: Json, settings: Settings) -> dict[str, Json]:  # noqa: ARG003 - needs none
-        """Return the payload, checked."""
-        return _parsed(type, payload).model_dump(exclude_defaults=True)
+    def validate(cls, type: str, payload: Json, settings: Settings) -> dict[str, Json]:  # noqa: ARG003 - not needed
+        """Validate the payload and return it."""
+        return _parse(type, payload).model_dump(exclude_defaults=True)
 
     def parse(self, type: str, payload: Json) -> WeeklyPayload:
-        """Read the payload."""
-        return _parsed(type, payload)
+        """Parse the payload."""
+        return _parse(type, payload)
 
-    async def execute(self, job: Job[WeeklyPayload], workspace: Workspace) -> ExecutionResult:  # noqa: ARG002 - it writes no file
-        """Send one week."""
+    async def execute(self, job: Job[WeeklyPayload], workspace: Workspace) -> ExecutionResult:  # noqa: ARG002 - no file is written
+        """Store and announce one week."""
         try:
             week = await asyncio.to_thread(self._weeks.publish, job.payload.week)
-            answer = await asyncio.to_thread(self._weeks.announce, week, again=job.payload.again)
+            announced = await asyncio.to_thread(self._weeks.announce, week, again=job.payload.again)
         except InvalidArgument as error:
             raise ExecutionFailed(str(error), error_class="invalid_week", retryable=False) from error
         title = self._weeks.announcement(week).title
         result = {"week": job.payload.week, "title": title, "chart_artifact_id": week.chart_artifact_id}
-        if not answer.targets:
-            return ExecutionResult(result | {"announced": False, "reason": _NO_TARGET, "announcement": answer.document})
-        return ExecutionResult(result | {"announced": True, "announcement": answer.document})
+        if not announced.targets:
+            return ExecutionResult(
+                result | {"announced": False, "reason": _NO_TARGET, "announcement": announced.document}
+            )
+        return ExecutionResult(result | {"announced": True, "announcement": announced.document})
 
 
-def _parsed(type: str, payload: Json) -> WeeklyPayload:
+def _parse(type: str, payload: Json) -> WeeklyPayload:
     try:
         return WeeklyPayload.model_validate(payload)
     except ValidationError as error:
         reasons = [f"{one.reason}." for one in mistakes(error) if one.kind == "value_error"]
-        example = f'The payload of a {type} job names a week: {{"week": "2026-W47"}}.'
+        example = f'The payload of a {type} job must be like {{"week": "2026-W47"}}.'
         raise InvalidPayload(" ".join([*reasons, example])) from None
 
 
 def _alerts(context: ExecutorContext) -> Announcer:
-    from cogo_dagster.alerts.service import Alerts  # noqa: PLC0415 - 0.2 s, which workers without such jobs save
+    from cogo_dagster.alerts.service import Alerts  # noqa: PLC0415 - importing it takes 0.2 s
     from cogo_dagster.vault.build import build_vault  # noqa: PLC0415 - as above
 
     transport, settings = context.queue.transport, context.settings

@@ -1,1 +1,1 @@
-"""The engine's client and the worker. Knows no Dagster, no HTTP server, no terminal."""
+"""The queue's client and the worker. Does not depend on Dagster, an HTTP server or the command line."""

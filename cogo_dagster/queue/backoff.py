@@ -1,6 +1,6 @@
-"""Pauses between tries: they grow, and are spread so that many clients do not come back at one moment.
+"""Exponential backoff with jitter.
 
-The loops stay where they are: each ends for reasons of its own (a deadline, a signal, what the answer says), which a
+The retry loops are elsewhere: each has its own end condition (a deadline, a signal, the content of the reply), which a
 decorator such as stamina's cannot see.
 """
 
@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """How long the pauses are.
+    """The pauses between attempts.
 
     Attributes:
         first_seconds: The first pause.
-        factor: How many times as long the next one is.
-        max_seconds: No pause is longer.
+        factor: The ratio of one pause to the previous one.
+        max_seconds: The longest pause.
     """
 
     first_seconds: float
@@ -25,7 +25,7 @@ class Backoff:
     max_seconds: float = math.inf
 
     def pauses(self) -> Iterator[float]:
-        """Yield the pauses of one series of tries, without end, each jittered."""
+        """Yield the pauses of one retry loop without end, each with jitter."""
         seconds = self.first_seconds
         while True:
             yield jittered(seconds)
@@ -33,5 +33,5 @@ class Backoff:
 
 
 def jittered(seconds: float, low: float = 0.5, high: float = 1.5) -> float:
-    """Return a random duration between *low* and *high* times as many seconds."""
+    """Return a random duration between *low* and *high* times the given one."""
     return seconds * random.uniform(low, high)  # noqa: S311 - jitter, not a secret

@@ -1,6 +1,6 @@
-"""Operators' bulk operations: one SQL function each, called batch by batch until nothing is left.
+"""Bulk operations: one SQL function each, called in batches until nothing is left.
 
-The same function lists what it would do (a dry run, which writes nothing) and does it.
+The same function performs the operation and its dry run, which writes nothing.
 """
 
 from collections import Counter
@@ -14,18 +14,18 @@ from cogo_dagster.queue.model import Json
 from cogo_dagster.release import code_version
 
 MAX_LIMIT: Final = 1_000_000
-"""The most rows one action may be limited to; without a limit it takes all that match."""
+"""The maximum for the limit of one operation; without a limit it covers every matching row."""
 
 _BATCH: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What is to be done, and to which rows.
+    """A bulk operation and its filters.
 
     Attributes:
         function: `retry_failed`, `replay_dlq`, `recover_leases`, `cleanup_artifacts` or `purge_jobs`.
-        arguments: The SQL function's own, such as filters; None leaves one out.
+        arguments: Arguments of the SQL function, such as filters; None leaves one out.
     """
 
     function: str
@@ -33,21 +33,21 @@ class Operation:
 
     @property
     def given(self) -> dict[str, Json]:
-        """The arguments that are there; a replay also says which release of the code asks for it."""
+        """The arguments that are set; a replay also gets this code's release."""
         given = {name: value for name, value in self.arguments.items() if value is not None}
         return {"code_version": code_version()} | given if self.function == "replay_dlq" else given
 
 
 @dataclass(slots=True)
 class Totals:
-    """What a bulk operation did, or would do.
+    """The result of a bulk operation or its dry run.
 
     Attributes:
-        matched: Rows that the operation was for.
-        changed: Rows that it changed; 0 in a dry run.
-        skipped: Rows left alone, because they changed since they were chosen or are in other hands.
-        counts: What else the function counts, added up: `requeued`, `same_code_version` …
-        items: A dry run's: what would become of each row. A replay's: the new job of each.
+        matched: Rows that match.
+        changed: Rows that were changed; 0 in a dry run.
+        skipped: Rows that were not changed, because they changed since they were chosen or are locked.
+        counts: Further sums of the function: `requeued`, `same_code_version` …
+        items: For a dry run, the planned change of each row; for a replay, the new jobs.
     """
 
     matched: int = 0
@@ -57,7 +57,7 @@ class Totals:
     items: list[Json] = field(default_factory=list)
 
     def add(self, answer: Mapping[str, Json]) -> None:
-        """Add one batch's answer."""
+        """Add the result of one batch."""
         numbers = {name: n for name, n in answer.items() if type(n) is int}
         self.matched += numbers.pop("matched")
         self.changed += numbers.pop("changed", 0)
@@ -70,17 +70,17 @@ Progress = Callable[[Totals], None]
 
 
 def ignore_progress(done: Totals) -> None:
-    """Report to nobody."""
+    """Ignore the progress."""
 
 
 def preview(queue: Queue, operation: Operation, limit: int | None = None) -> Totals:
-    """Say what would happen, row by row, and write nothing.
+    """Return what would happen to each row; write nothing.
 
     Args:
-        limit: At most so many rows; None takes all that match.
+        limit: Maximum number of rows; None takes all that match.
 
     Raises:
-        QueueError: An argument is refused, or a named row does not fit; see the SQL function.
+        QueueError: An argument is invalid, or a named row does not qualify; see the SQL function.
     """
     found, more = Totals(), True
     page: dict[str, Json] = {}
@@ -99,15 +99,15 @@ def perform(
     limit: int | None = None,
     on_batch: Progress = ignore_progress,
 ) -> Totals:
-    """Do it to all rows that match, a batch at a time, each committed; written down in `operations_log`.
+    """Change every matching row, committing batch by batch; recorded in `operations_log`.
 
     Args:
-        actor: Who does this, as the log keeps it.
-        limit: At most so many rows; None takes all that match.
-        on_batch: Told the sum so far after each batch.
+        actor: Who performs the operation, for the log.
+        limit: Maximum number of rows; None takes all that match.
+        on_batch: Called after each batch with the totals so far.
 
     Raises:
-        QueueError: As `preview`; the batches before it stand.
+        QueueError: See `preview`; earlier batches stay committed.
     """
     return _sum(queue, operation, actor, _by_filter(limit), on_batch)
 
@@ -119,7 +119,7 @@ def perform_items(
     actor: str,
     on_batch: Progress = ignore_progress,
 ) -> Totals:
-    """Do it to exactly these rows of a dry run, leaving out those that changed since.
+    """Change exactly these rows of a dry run, skipping those that changed since.
 
     Args:
         items: With `id` and `version`, as `preview` lists them; without a version, a row only has to match.
@@ -129,7 +129,7 @@ def perform_items(
 
 
 Batches = Callable[[Totals, Json], Mapping[str, Json] | None]
-"""From the sum so far and the last answer to the next batch's arguments; None ends it."""
+"""Takes the totals so far and the last reply, returns the next batch's arguments, or None to end."""
 
 
 def _sum(queue: Queue, operation: Operation, actor: str, batches: Batches, on_batch: Progress) -> Totals:

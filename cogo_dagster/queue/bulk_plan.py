@@ -1,4 +1,4 @@
-"""A plan: what a dry run found, kept in a file, to be done later to exactly those rows and in that database only."""
+"""A plan: the rows that a dry run found, saved to be changed later, in the same database only."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,21 +8,21 @@ from uuid import UUID
 
 from cogo_dagster.queue.bulk import Operation
 from cogo_dagster.queue.errors import InvalidArgument
-from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.model import Json, JsonValue
 
-LONGEST_AGE: Final = timedelta(hours=24)
-"""An older plan describes a queue that is no more."""
+MAX_AGE: Final = timedelta(hours=24)
+"""An older plan does not describe the queue any more."""
 
 _FORMAT: Final = "cogo plan 1"
 
 
 @dataclass(frozen=True, slots=True)
 class BulkPlan:
-    """What is to be done to which rows.
+    """A bulk operation and the rows to change.
 
     Attributes:
-        items: With `id` and `version` and what becomes of each row.
-        deployment_id: Of the database that the plan was made in.
+        items: With `id`, `version` and the planned change of each row.
+        deployment_id: The database in which the plan was made.
     """
 
     operation: Operation
@@ -31,8 +31,8 @@ class BulkPlan:
     made_at: datetime
     made_by: str
 
-    def to_json(self) -> dict[str, Json]:
-        """Return the document that a plan file holds."""
+    def to_json(self) -> dict[str, JsonValue]:
+        """Return the content of a plan file."""
         return {
             "format": _FORMAT,
             "operation": self.operation.function,
@@ -45,13 +45,13 @@ class BulkPlan:
 
     @classmethod
     def from_json(cls, document: Json) -> Self:
-        """Read what `to_json` wrote.
+        """Parse the content of a plan file.
 
         Raises:
-            InvalidArgument: It is no plan, or a damaged one.
+            InvalidArgument: It is not a plan, or damaged.
         """
         if not isinstance(document, dict) or document.get("format") != _FORMAT:
-            raise InvalidArgument(f"This file is no plan ({_FORMAT!r} is missing): make one with --plan FILE.")
+            raise InvalidArgument(f"This file is not a plan ({_FORMAT!r} is missing): make one with --plan FILE.")
         try:
             return cls(
                 operation=Operation(_text(document["operation"]), dict(document["arguments"])),
@@ -64,21 +64,21 @@ class BulkPlan:
             raise InvalidArgument(f"This plan is damaged ({type(error).__name__}: {error}): make a new one.") from None
 
     def require(self, function: str, deployment_id: str, now: datetime) -> None:
-        """Refuse a plan that is for something else, somewhere else, or of another time.
+        """Check that the plan is for this function and database, and not too old.
 
         Raises:
-            InvalidArgument: With what to do.
+            InvalidArgument: It is not; the message says what to do.
         """
         if self.operation.function != function:
             raise InvalidArgument(f"This plan is for {self.operation.function}, not for {function}: nothing was done.")
         if self.deployment_id != deployment_id:
             raise InvalidArgument(
-                f"This plan was made in another database ({self.deployment_id}, and this is {deployment_id}): "
-                "nothing was done; make a plan here."
+                f"This plan was made in another database ({self.deployment_id}; this one is {deployment_id}): "
+                "nothing was done; make a plan in this database."
             )
-        if not -timedelta(minutes=10) <= now - self.made_at <= LONGEST_AGE:
+        if not -timedelta(minutes=10) <= now - self.made_at <= MAX_AGE:
             raise InvalidArgument(
-                f"This plan is stale (of {self.made_at:%Y-%m-%d %H:%M} UTC, and good for a day): "
+                f"This plan is stale (made at {self.made_at:%Y-%m-%d %H:%M} UTC, valid for 24 hours): "
                 "nothing was done; make a new one."
             )
 
@@ -89,7 +89,7 @@ def _item(item: Any) -> dict[str, Json]:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{type(value).__name__} instead of a text")  # the value may be too deep to be printed
+        raise TypeError(f"{type(value).__name__} instead of a string")  # the value may be nested too deeply to print
     return value
 
 

@@ -1,4 +1,4 @@
-"""Opening a Postgres connection on which every wait ends, with one clear sentence when it cannot be had."""
+"""Opens Postgres connections on which every wait has a timeout."""
 
 import re
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 
 import psycopg
 from psycopg.abc import AdaptContext, PQGen
-from psycopg.errors import _WaitTimeout  # psycopg's own raises it, and tells no other exception of a wait's timeout
+from psycopg.errors import _WaitTimeout  # the only exception by which psycopg reports the timeout of a wait
 from psycopg.rows import TupleRow
 
 from cogo_dagster.queue.errors import AccessDenied, DatabaseUnavailable, QueueError, error_from_sqlstate
@@ -23,7 +23,7 @@ _SOCKET: Final = {
     "tcp_user_timeout": int(ANSWER_SECONDS * 1000),
 }
 
-# libpq gives no SQLSTATE of a refused login. Other languages and poolers' own words count as "not for now".
+# libpq has no SQLSTATE for a failed login. Messages in other languages or of other poolers count as unavailable.
 _REFUSED: Final = re.compile(
     r"authentication failed|no password supplied|pg_hba\.conf|role \".*\" does not exist|not permitted to log in"
     r"|permission denied for database|no such user|Tenant or user not found",
@@ -32,20 +32,20 @@ _REFUSED: Final = re.compile(
 
 
 class Connection(psycopg.Connection[TupleRow]):
-    """A connection that is finished by the client when an answer does not come in time.
+    """A connection that the client closes if a reply does not arrive in time.
 
-    Whether the peer is dead, or silent behind a proxy that keeps the TCP connection, makes no difference.
+    This covers a dead peer as well as one that is unresponsive behind a proxy that keeps the TCP connection open.
 
     Attributes:
-        wait_seconds: For the answer to one statement.
-        own_timeout: The server's statement_timeout for this session, before we set one; None where we set none.
+        wait_seconds: Timeout of the reply to one statement.
+        own_timeout: The session's statement_timeout before it was set; None if it was not set.
     """
 
     wait_seconds: float = ANSWER_SECONDS
     own_timeout: str | None = None
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
-        """Wait for an answer, at most `wait_seconds`; for less than an answer, as long as the caller says."""
+        """Wait for a reply, at most `wait_seconds`; for other events, as long as the caller says."""
         if timeout is not None:
             return super().wait(gen, interval, timeout)
         try:
@@ -58,17 +58,17 @@ class Connection(psycopg.Connection[TupleRow]):
 def connect(
     dsn: str, *, wait_seconds: float | None = None, context: AdaptContext | None = None, **options: Any
 ) -> Connection:
-    """Connect in autocommit mode within 5 s, whatever the name server and each of the server's addresses do.
+    """Connect in autocommit mode within 5 s, including name resolution and all addresses of the server.
 
     Args:
-        dsn: libpq connection string or URL; never quoted in an error, since it holds a password.
-        wait_seconds: For the answer to each statement, instead of 10 s or the caller's `call_limit`.
-        context: How values are read.
+        dsn: libpq connection string or URL; never included in an error, since it contains a password.
+        wait_seconds: Timeout of the reply to each statement; by default 10 s, or the caller's `call_limit` if shorter.
+        context: Adapters for reading values.
         options: Further libpq parameters, such as `application_name`.
 
     Raises:
-        DatabaseUnavailable: One sentence with the server's reason and what to do.
-        AccessDenied: The server refuses the login.
+        DatabaseUnavailable: The server cannot be reached; the message has the reason and what to do.
+        AccessDenied: The server rejects the login.
     """
     seconds = limited(CONNECT_SECONDS)
     settings = {"connect_timeout": max(2, round(seconds)), **_SOCKET, **options}
@@ -83,21 +83,21 @@ def connect(
             "COGO_DATABASE_URL is not a Postgres address: write it as postgresql://user:password@host:5432/database."
         ) from None
     except psycopg.Error as error:
-        raise _refusal(first_line(error)) from None
+        raise _connect_error(first_line(error)) from None
     except TimeoutError:
-        raise _refusal(f"no answer within {seconds:.2g} s") from None
-    except Exception as error:  # no threads left, no files, no memory
-        raise _refusal(first_line(error)) from error
+        raise _connect_error(f"no answer within {seconds:.2g} s") from None
+    except Exception as error:  # no threads, file descriptors or memory left
+        raise _connect_error(first_line(error)) from error
     connection.wait_seconds = wait_seconds or limited(ANSWER_SECONDS)
     return connection
 
 
 @contextmanager
 def connected(dsn: str, *, wait_seconds: float | None = None, **options: Any) -> Iterator[Connection]:
-    """Lend a connection as `connect` opens it, and close it.
+    """Open a connection as `connect` does, and close it at the end.
 
     Raises:
-        QueueError: There is none, it broke, or the database refused a statement in here.
+        QueueError: It cannot be opened, it broke, or a statement in the context failed.
     """
     with closing(connect(dsn, wait_seconds=wait_seconds, **options)) as connection:
         try:
@@ -107,19 +107,19 @@ def connected(dsn: str, *, wait_seconds: float | None = None, **options: Any) ->
 
 
 def translated(error: psycopg.Error) -> QueueError:
-    """Return what an error of psycopg means, for those who do not repeat."""
+    """Return the queue's error for an error of psycopg, for callers that do not retry."""
     diag = error.diag
     return error_from_sqlstate(error.sqlstate or "08", diag.message_primary or first_line(error), diag.message_detail)
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of an error's text, without its full stop."""
+    """Return the first line of an error's message, without a trailing full stop."""
     return str(error).strip().split("\n", 1)[0].rstrip(".")
 
 
-def _refusal(reason: str) -> QueueError:
+def _connect_error(reason: str) -> QueueError:
     if _REFUSED.search(reason):
-        return AccessDenied(f"The database refuses the login ({reason}): check COGO_DATABASE_URL.")
+        return AccessDenied(f"The database rejected the login ({reason}): check COGO_DATABASE_URL.")
     return DatabaseUnavailable(
         f"The database cannot be reached ({reason}): check COGO_DATABASE_URL and that the server runs."
     )

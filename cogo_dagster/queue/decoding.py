@@ -1,8 +1,8 @@
-"""Reading what the database sends: no row makes it fail.
+"""Decodes JSON from the database without failing on any value.
 
-JSON of PostgreSQL may hold what Python's reader refuses: a number of more than 4,300 digits, or a thousand levels. Such
-a part is replaced by an `Unreadable`, and every object around it is a `PartlyUnreadable`, so that one row is told from
-its neighbours.
+PostgreSQL's JSON may contain values that Python's parser rejects: numbers of more than 4,300 digits, or a thousand
+levels of nesting. Such a value is replaced by an `Unreadable`, and every object that contains it is a
+`PartlyUnreadable`, so that only the affected row is marked.
 """
 
 import json
@@ -12,30 +12,30 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import uuid4
 
-MOST_DIGITS: Final = 300
-"""A longer number is unreadable, once Python's own reader has given up on the document."""
+MAX_DIGITS: Final = 300
+"""A longer number counts as unreadable, once Python's parser has failed on the document."""
 
-MOST_LEVELS: Final = 110
-"""As above. A payload may have 100; the replies that carry it add some."""
+MAX_LEVELS: Final = 110
+"""The same for nesting. A payload may have 100 levels; the replies that contain it add some."""
 
 _TOKEN: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|-?[0-9][0-9.eE+-]*|[\[{\]}]', re.DOTALL)
 _DIGIT: Final = re.compile("[0-9]")
 
 
 class Unreadable(str):
-    """Stands for a value that cannot be read; the text says why."""
+    """Replaces a value that cannot be read; the text is the reason."""
 
     __slots__ = ()
 
 
 class PartlyUnreadable(dict[str, Any]):
-    """An object with an `Unreadable` in it, at any depth."""
+    """An object that contains an `Unreadable` at any depth."""
 
 
 def decode(text: str | bytes) -> Any:
-    """Return the value of a JSON document, whatever it holds.
+    """Return the value of a JSON document; parts that Python cannot read become `Unreadable`.
 
-    Takes time in proportion to the document's size.
+    The time is proportional to the size of the document.
 
     Args:
         text: JSON; bytes are UTF-8.
@@ -50,10 +50,10 @@ def decode(text: str | bytes) -> Any:
 
 
 def read_time(text: object) -> datetime | Unreadable:
-    """Return the moment that a row's text names, in UTC where it names no offset; for what cannot be read, say so.
+    """Parse a timestamp, as UTC if it has no offset; return an `Unreadable` if it cannot be read.
 
-    PostgreSQL knows moments that Python does not: infinity, the year 11026, the time before Christ. Years 1 and 9999
-    count as unreadable too, because a change of the time zone leads out of Python's range.
+    PostgreSQL has timestamps that Python does not: infinity, the year 11026, years BC. Years 1 and 9999 count as
+    unreadable too, because a conversion of the time zone may leave Python's range.
     """
     if isinstance(text, Unreadable):
         return text
@@ -76,29 +76,29 @@ def _tolerant(text: str) -> Any:
 
 
 def _marked(text: str, mark: Callable[[str], str]) -> Iterator[str]:
-    """Yield the document in pieces, with a text in place of each number that is too long and each part too deep."""
+    """Yield the document in pieces, with a string in place of each overlong number and overly deep part."""
     level = kept = 0
     for token in _TOKEN.finditer(text):
         first = token[0][0]
         if first in "[{":
             level += 1
-            if level == MOST_LEVELS + 1:
+            if level == MAX_LEVELS + 1:
                 yield text[kept : token.start()]
         elif first in "]}":
             level -= 1
-            if level == MOST_LEVELS:
-                yield mark(f"unreadable: a part more than {MOST_LEVELS} levels deep")
+            if level == MAX_LEVELS:
+                yield mark(f"unreadable: a part more than {MAX_LEVELS} levels deep")
                 kept = token.end()
-        elif first != '"' and level <= MOST_LEVELS and len(token[0]) > MOST_DIGITS:
+        elif first != '"' and level <= MAX_LEVELS and len(token[0]) > MAX_DIGITS:
             digits = len(_DIGIT.findall(token[0].partition("e")[0].partition("E")[0]))
-            if digits > MOST_DIGITS:
+            if digits > MAX_DIGITS:
                 yield text[kept : token.start()] + mark(f"unreadable: a number of {digits:,} digits")
                 kept = token.end()
     yield text[kept:]
 
 
 def _restored(value: Any, mark: str) -> tuple[Any, bool]:
-    """Return a value with its marks made `Unreadable`, and whether there were any."""
+    """Return a value with its marks replaced by `Unreadable`, and whether there were any."""
     if isinstance(value, str):
         return (Unreadable(value[len(mark) :]), True) if value.startswith(mark) else (value, False)
     if isinstance(value, list):

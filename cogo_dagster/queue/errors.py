@@ -1,4 +1,4 @@
-"""What can go wrong between a caller and the engine. The class of an error says what to do about it.
+"""Errors of the queue. The class says what the caller should do.
 
 QueueError
 ├── JobNotFound          CQ001
@@ -7,12 +7,12 @@ QueueError
 ├── DuplicateJob         CQ004  carries `existing_id`
 ├── InvalidArgument      CQ005  this item is invalid: repeating cannot help
 ├── SchemaOutOfDate      the database lacks what this code calls: migrate it
-├── SchemaTooNew         the database was migrated by newer code: update this one
-├── AccessDenied         the key, the login or the role is refused: waiting does not help
+├── SchemaTooNew         the database was migrated by newer code: update this code
+├── AccessDenied         the key, the login or the role is rejected: waiting does not help
 ├── DatabaseUnavailable  wait for the database: nothing was done
 └── TransportError       the outcome is unknown: repeat on a new connection; every unknown error is one
 
-Errors are told apart by SQLSTATE, PostgREST code, HTTP status or exception class, never by message.
+Errors are distinguished by SQLSTATE, PostgREST code, HTTP status or exception class, never by message.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,7 +21,7 @@ from typing import Final
 
 
 class QueueError(Exception):
-    """Base of all; the message is one sentence that says what to do."""
+    """Base class; the message says what happened and what to do."""
 
 
 class JobNotFound(QueueError):
@@ -29,7 +29,7 @@ class JobNotFound(QueueError):
 
 
 class LeaseLost(QueueError):
-    """The lease token is not the job's any more: stop working on it."""
+    """The lease token is not the job's any more: stop the attempt."""
 
 
 class InvalidTransition(QueueError):
@@ -37,7 +37,7 @@ class InvalidTransition(QueueError):
 
 
 class DuplicateJob(QueueError):
-    """The idempotency key belongs to a job with another payload.
+    """The idempotency key belongs to a job with a different payload.
 
     Attributes:
         existing_id: That job's id.
@@ -49,11 +49,11 @@ class DuplicateJob(QueueError):
 
 
 class InvalidArgument(QueueError):
-    """An argument is outside what the function takes, or no JSON can say it."""
+    """An argument is out of range, or cannot be encoded as JSON."""
 
 
 class SchemaOutOfDate(QueueError):
-    """The database is not migrated, or not far enough."""
+    """The database is not migrated to this release."""
 
 
 class SchemaTooNew(QueueError):
@@ -61,11 +61,11 @@ class SchemaTooNew(QueueError):
 
 
 class AccessDenied(QueueError):
-    """The database refuses the key, the login or the role; nothing was done, and waiting does not help."""
+    """The database rejects the key, the login or the role; nothing was done, and waiting does not help."""
 
 
 class DatabaseUnavailable(QueueError):
-    """The database cannot be reached, or cannot work for now; nothing was done, and waiting helps."""
+    """The database cannot be reached, or does not work for now; nothing was done, and waiting helps."""
 
 
 class TransportError(QueueError):
@@ -74,34 +74,34 @@ class TransportError(QueueError):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What an error means.
+    """How to handle an error.
 
     Attributes:
         kind: The exception to raise.
-        sentence: With `{code}` and `{message}`.
-        tries: How often a transport calls in all before it raises this.
-        reconnects: Whether the connection is of no more use.
-        repeated: The exception instead, when the error repeats within one call.
+        template: Message with `{code}` and `{message}`.
+        tries: Total number of calls by a transport before it raises the error.
+        reconnects: Whether the connection must be replaced.
+        repeated: The exception to raise instead, if the error repeats within one call.
     """
 
     kind: type[QueueError]
-    sentence: str = "{message}"
+    template: str = "{message}"
     tries: int = 1
     reconnects: bool = False
     repeated: type[QueueError] | None = None
 
 
 TRIES: Final = 5
-"""How often a transport calls at most, while the error may pass."""
+"""Maximum number of calls by a transport for a transient error."""
 
-_INVALID: Final = "An argument cannot be taken: {message}."
-_GAVE_UP: Final = "The database gave up on the call ({message}): nothing was done, and it may be repeated."
-_FULL: Final = "The database has no room left ({message}): nothing was done; give it more disk or memory."
+_INVALID: Final = "Invalid argument: {message}."
+_GAVE_UP: Final = "The database cancelled the call ({message}): nothing was done, and the call may be repeated."
+_FULL: Final = "The database is out of resources ({message}): nothing was done; add disk space or memory."
 _TOO_MANY: Final = "The database has too many clients ({message}): nothing was done; lower COGO_POOL_SIZE."
-_STANDBY: Final = "The database takes no writes ({message}): it is a standby, or a project whose disk is full."
-_NO_DATABASE: Final = "The database is not there ({message}): check COGO_DATABASE_URL."
-_LOGIN: Final = "The database refuses the login ({message}): check user and password in COGO_DATABASE_URL."
-_ROLE: Final = "The database refuses this role ({message}): connect as one that has service_role."
+_STANDBY: Final = "The database is read-only ({message}): it is a standby, or a project whose disk is full."
+_NO_DATABASE: Final = "The database does not exist ({message}): check COGO_DATABASE_URL."
+_LOGIN: Final = "The database rejected the login ({message}): check user and password in COGO_DATABASE_URL."
+_ROLE: Final = "The database denied access to this role ({message}): connect as a role that has service_role."
 _MIGRATE: Final = "The database is not migrated for this release ({message}): run `cogo db migrate`."
 _BROKE: Final = "The connection to the database broke ({message}): the call may be repeated."
 _REST_BROKE: Final = "The connection to Supabase broke ({message}): the call may be repeated."
@@ -110,13 +110,13 @@ _REST_NO_DATABASE: Final = "Supabase's database does not answer ({code}): nothin
 _REST_LOST: Final = "Supabase lost its database ({code}): the call may be repeated."
 _GATEWAY: Final = "Supabase's gateway answered {code}: the call may be repeated."
 _KEY: Final = (
-    "Supabase refuses the key{reason}: give SUPABASE_SERVICE_ROLE_KEY the secret key (sb_secret_… or the legacy "
-    "service_role key) of the project that SUPABASE_URL names."
+    "Supabase rejected the key{reason}: set SUPABASE_SERVICE_ROLE_KEY to the secret key (sb_secret_… or the legacy "
+    "service_role key) of the project in SUPABASE_URL."
 )
-_ADDRESS: Final = "SUPABASE_URL does not lead to a Supabase project's API ({code}): check it in the project's settings."
-_REDIRECTED: Final = "SUPABASE_URL is redirected to {message}: set it to that address."
+_ADDRESS: Final = "SUPABASE_URL is not the address of a Supabase API ({code}): copy it from the project's settings."
+_REDIRECTED: Final = "SUPABASE_URL redirects to {message}: set it to that address."
 _PAUSED: Final = "The Supabase project is paused: restore it in its dashboard."
-_HIDDEN: Final = "The project's API does not show the schema public: expose it in the project's API settings."
+_HIDDEN: Final = "The project's API does not expose the schema public: add it in the project's API settings."
 
 UNKNOWN: Final = Rule(
     TransportError, "The database answered {code} ({message}): the call may be repeated.", TRIES, reconnects=True
@@ -132,10 +132,10 @@ _ROLLED_BACK: Final = Rule(DatabaseUnavailable, _GAVE_UP, TRIES)
 _OUT_OF_TIME: Final = Rule(DatabaseUnavailable, _GAVE_UP)
 _OUT_OF_DATE: Final = Rule(SchemaOutOfDate, _MIGRATE)
 _UNENCODABLE: Final = Rule(InvalidArgument, _INVALID)
-_TOO_COMPLEX: Final = Rule(TransportError, UNKNOWN.sentence, TRIES, reconnects=True, repeated=InvalidArgument)
+_TOO_COMPLEX: Final = Rule(TransportError, UNKNOWN.template, TRIES, reconnects=True, repeated=InvalidArgument)
 
 TABLE: Final[Mapping[str, Rule]] = {
-    # The engine's own.
+    # Codes of the queue.
     "CQ001": Rule(JobNotFound),
     "CQ002": Rule(LeaseLost),
     "CQ003": Rule(InvalidTransition),
@@ -162,7 +162,7 @@ TABLE: Final[Mapping[str, Rule]] = {
     "57P02": _BROKEN,
     "57P03": _BROKEN,
     "57P05": _BROKEN,
-    # PostgREST. PGRST001 is hasql's ClientError, which only a statement that was sent can meet.
+    # PostgREST. PGRST001 is hasql's ClientError, which occurs only after a statement was sent.
     "PGRST000": _REST_WITHOUT_DATABASE,
     "PGRST001": Rule(TransportError, _REST_LOST, TRIES),
     "PGRST002": _REST_WITHOUT_DATABASE,
@@ -171,7 +171,7 @@ TABLE: Final[Mapping[str, Rule]] = {
     "PGRST106": Rule(DatabaseUnavailable, _HIDDEN),
     "PGRST202": _OUT_OF_DATE,
     "PGRST3": _DENIED_KEY,
-    # Statuses of what stands before PostgREST, when they come without a code of PostgREST's.
+    # HTTP statuses of a proxy or gateway before PostgREST, if there is no PostgREST code.
     "HTTP 3": Rule(DatabaseUnavailable, _REDIRECTED),
     "HTTP 4": Rule(DatabaseUnavailable, _ADDRESS),
     "HTTP 401": _DENIED_KEY,
@@ -193,39 +193,39 @@ TABLE: Final[Mapping[str, Rule]] = {
     "httpx.PoolTimeout": _REST_UNREACHED,
     "httpx.TransportError": _REST_BROKEN,
 }
-"""The one table of errors, by code, or by the first characters of one; what is not in it is `UNKNOWN`."""
+"""All error rules, by code or by the code's prefix; other codes are `UNKNOWN`."""
 
 
 def rule_of(code: str) -> Rule:
-    """Return what a SQLSTATE, a PostgREST code or `HTTP 503` means: the longest beginning that is in the table."""
+    """Return the rule for a SQLSTATE, a PostgREST code or `HTTP 503`: that of the longest prefix in the table."""
     return next((TABLE[code[:size]] for size in range(len(code), 1, -1) if code[:size] in TABLE), UNKNOWN)
 
 
 def rule_of_exception(error: BaseException) -> Rule:
-    """Return what an exception of Python or of a driver means, by its class or the nearest base in the table."""
+    """Return the rule for an exception of Python or of a driver, by its class or the nearest base class."""
     return next((TABLE[name] for name in _names(type(error)) if name in TABLE), UNKNOWN)
 
 
-def made(rule: Rule, code: str, message: str, detail: str | None = None, *, repeats: bool = False) -> QueueError:
-    """Return the exception that a rule asks for.
+def error_of(rule: Rule, code: str, message: str, detail: str | None = None, *, repeats: bool = False) -> QueueError:
+    """Return the exception for a rule.
 
     Args:
         rule: From the table.
         code: SQLSTATE, PostgREST code, HTTP status or class.
-        message: What the database, the gateway or the driver said.
-        detail: Of CQ004: the id of the job that has the key.
-        repeats: Whether the same error came before within this call.
+        message: The message of the database, the gateway or the driver.
+        detail: For CQ004, the ID of the job that has the key.
+        repeats: Whether the same error occurred before within this call.
     """
     kind = rule.repeated if repeats and rule.repeated else rule.kind
-    sentence = _INVALID if kind is not rule.kind else rule.sentence
-    said = message if sentence == "{message}" else message.rstrip(".")
-    text = sentence.format(code=code, message=said, reason=f" ({said})" if said else "")
-    return DuplicateJob(text, existing_id=detail) if kind is DuplicateJob else kind(text)
+    template = _INVALID if kind is not rule.kind else rule.template
+    text = message if template == "{message}" else message.rstrip(".")
+    full = template.format(code=code, message=text, reason=f" ({text})" if text else "")
+    return DuplicateJob(full, existing_id=detail) if kind is DuplicateJob else kind(full)
 
 
 def error_from_sqlstate(sqlstate: str, message: str, detail: str | None = None) -> QueueError:
     """Return the error for a SQLSTATE or a PostgREST code."""
-    return made(rule_of(sqlstate), sqlstate, message, detail)
+    return error_of(rule_of(sqlstate), sqlstate, message, detail)
 
 
 def _names(kind: type) -> Iterator[str]:

@@ -1,7 +1,7 @@
-"""Temporary folders that tell whether their process lives, and the removal of those whose process does not.
+"""Temporary folders that are removed once the process that uses them is dead.
 
-Each folder is locked (flock(2)) for as long as somebody uses it. The kernel releases the lock when the last process
-that holds it dies, however it dies, and unlike a process id it means the same in every container of a machine.
+Each folder is locked (flock(2)) while it is in use. The kernel releases the lock when the last process that holds it
+ends for any reason, and unlike a process ID a lock is valid across the containers of a machine.
 """
 
 import contextlib
@@ -35,16 +35,16 @@ class LockedFolder:
 
     @classmethod
     def make(cls, prefix: str, parent: Path) -> Self:
-        """Make an empty folder whose name begins with the prefix.
+        """Create an empty folder whose name begins with the prefix.
 
         Raises:
-            OSError: It cannot be made, as on a full disk.
+            OSError: It cannot be created, for example on a full disk.
         """
-        # It gets its name once it is locked, so that no sweep sees it unlocked.
+        # It is renamed once it is locked, so that a sweep never sees it unlocked.
         unfinished = Path(tempfile.mkdtemp(prefix=f"{prefix}{_UNFINISHED}", dir=parent))
         lock = os.open(unfinished, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            with contextlib.suppress(OSError):  # a file system without locks: nobody can lock it, so nobody removes it
+            with contextlib.suppress(OSError):  # the file system does not support locks, so no sweep removes the folder
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
             return cls(unfinished.rename(parent / f"{prefix}{uuid4().hex[:12]}"), lock)
         except BaseException:
@@ -52,16 +52,16 @@ class LockedFolder:
             raise
 
     def remove(self) -> None:
-        """Delete the folder with all that is in it, as far as that is possible."""
+        """Delete the folder and its content, as far as possible."""
         remove_tree(self.path)
         os.close(self.lock)
 
 
 def sweep_folders(prefix: str, parent: Path, budget_seconds: float = 10.0) -> int:
-    """Delete the folders of this account's dead processes; return how many are gone.
+    """Delete folders of dead processes of this account; return how many.
 
     Args:
-        budget_seconds: After so long the rest is left to the next sweep.
+        budget_seconds: Time limit; the rest is left to the next sweep.
     """
     deadline, removed = time.monotonic() + budget_seconds, 0
     for folder in sorted(parent.glob(f"{prefix}*")):
@@ -74,17 +74,17 @@ def sweep_folders(prefix: str, parent: Path, budget_seconds: float = 10.0) -> in
 
 
 def remove_tree(folder: Path, deadline: float | None = None) -> bool:
-    """Delete a folder, also with parts that are read-only or nested deeper than a path can be long.
+    """Delete a folder, even if parts are read-only or nested more deeply than a path can express.
 
-    Links are deleted and never followed.
+    Links are deleted, not followed.
 
     Args:
-        deadline: When to stop, on the clock of `time.monotonic`.
+        deadline: When to stop, as a value of `time.monotonic`.
 
     Returns:
-        Whether it is gone.
+        Whether the folder is gone.
     """
-    # Folders inside are moved up before they are emptied: no path grows, and nothing recurses.
+    # Inner folders are moved up before they are emptied, so that paths stay short and nothing recurses.
     waiting = [folder]
     with contextlib.suppress(OSError):
         if folder.is_symlink():
@@ -99,7 +99,7 @@ def remove_tree(folder: Path, deadline: float | None = None) -> bool:
 
 
 def _emptied(current: Path, root: Path, deadline: float | None) -> list[Path]:
-    """Delete the files in a folder and move the folders in it to the root; return where they are now."""
+    """Delete the files in a folder and move its subfolders to the root; return their new paths."""
     current.chmod(0o700)
     moved: list[Path] = []
     with os.scandir(current) as entries:
@@ -107,18 +107,18 @@ def _emptied(current: Path, root: Path, deadline: float | None) -> list[Path]:
     for entry in found:
         if deadline is not None and time.monotonic() > deadline:
             raise TimeoutError
-        with contextlib.suppress(OSError):  # what cannot be deleted keeps nothing else
+        with contextlib.suppress(OSError):  # an entry that cannot be deleted must not keep the others
             if not entry.is_dir(follow_symlinks=False):
-                os.unlink(entry.path)  # noqa: PTH108 - there can be many thousands
+                os.unlink(entry.path)  # noqa: PTH108 - faster for many thousands of entries
                 continue
-            Path(entry.path).chmod(0o700)  # without the right to write it cannot be moved
+            Path(entry.path).chmod(0o700)  # a read-only folder cannot be moved
             moved.append(Path(entry.path).rename(root / f".{uuid4().hex}"))
     return moved
 
 
 @contextlib.contextmanager
 def _abandoned(folder: Path) -> Iterator[bool]:
-    """Tell whether nobody uses a folder of this account; nobody can begin to while the context lasts."""
+    """Yield whether a folder of this account is unused; it cannot be taken into use inside the context."""
     try:
         lock = _open(folder)
     except OSError:  # a link, a file, another account's, or gone
@@ -136,16 +136,16 @@ def _open(folder: Path) -> int:
         raise PermissionError
     try:
         return os.open(folder, how)
-    except PermissionError:  # ours, and closed to ourselves
+    except PermissionError:  # our own folder, without permission for ourselves
         if stat.S_ISDIR(folder.lstat().st_mode):
             folder.chmod(0o700)
         return os.open(folder, how)
 
 
 def _is_old_enough(folder: Path, found: os.stat_result) -> bool:
-    """Whether a folder can be judged by its lock.
+    """Whether the lock of a folder is conclusive.
 
-    One that is just being made has none yet, and those of earlier releases, whose names end otherwise, never had one.
+    A folder that is being created has no lock yet; those of earlier releases, which have other names, never had one.
     """
     if _LOCKED_NAME.search(folder.name):
         return True
@@ -155,6 +155,6 @@ def _is_old_enough(folder: Path, found: os.stat_result) -> bool:
 def _try_lock(lock: int) -> bool:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # somebody holds it, or this file system has no locks
+    except OSError:  # locked, or the file system does not support locks
         return False
     return True

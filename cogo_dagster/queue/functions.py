@@ -84,6 +84,7 @@ FUNCTIONS: Mapping[str, Mapping[str, str]] = {
         "request_id": "uuid",
     },
     "enqueue_jobs": {"jobs": "jsonb", "request_id": "uuid"},
+    "evaluate_alerts": {"targets": "jsonb", "repeat_seconds": "double precision", "batch_size": "integer"},
     "explain_jobs": {"job_ids": "jsonb"},
     "fail_job": {
         "job_id": "uuid",

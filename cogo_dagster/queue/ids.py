@@ -1,4 +1,4 @@
-"""Ids that sort by the time they were made."""
+"""IDs that sort by creation time."""
 
 import secrets
 import time
@@ -6,10 +6,10 @@ from uuid import UUID
 
 
 def new_request_id() -> UUID:
-    """Return a version 7 uuid (RFC 9562, section 5.7).
+    """Return a version 7 UUID (RFC 9562, section 5.7).
 
     48 bits of Unix milliseconds, 12 bits of the fraction (method 3, so that jobs enqueued within one millisecond are
-    listed in order), then 62 random bits.
+    sorted too), then 62 random bits.
     """
     milliseconds, nanoseconds = divmod(time.time_ns(), 1_000_000)
     fraction = (nanoseconds << 12) // 1_000_000

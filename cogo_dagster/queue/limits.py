@@ -1,4 +1,4 @@
-"""How long a call may take in all. Whoever must answer sooner says so for what is called meanwhile."""
+"""Timeouts of calls. `call_limit` sets a shorter one for everything that is called in a context."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,23 +6,23 @@ from contextvars import ContextVar
 from typing import Final
 
 STATEMENT_SECONDS: Final = 8
-"""One call fits in it at the database: what a hosted Supabase project allows."""
+"""Timeout of one call in the database: the limit of a hosted Supabase project."""
 
 ANSWER_SECONDS: Final = 10.0
-"""Wait for the answer to one statement; then the connection is finished."""
+"""Timeout of the reply to one statement; then the connection is closed."""
 
 CONNECT_SECONDS: Final = 5.0
-"""To find a server and log in, all its addresses together."""
+"""Timeout of a connect and login, over all addresses of the server."""
 
 CALL_SECONDS: Final = 25.0
-"""One call of a transport with all its tries and pauses."""
+"""Timeout of one call of a transport, including retries and pauses."""
 
 _limit: ContextVar[float | None] = ContextVar("call_limit_seconds", default=None)
 
 
 @contextmanager
 def call_limit(seconds: float) -> Iterator[None]:
-    """Let each connect, each try and each whole call made in here end within so many seconds."""
+    """Limit each connect, each attempt and each whole call in this context to the given time."""
     before = _limit.set(seconds)
     try:
         yield
@@ -31,6 +31,6 @@ def call_limit(seconds: float) -> Iterator[None]:
 
 
 def limited(seconds: float) -> float:
-    """Return a limit, or the caller's own where that is lower."""
+    """Return the limit, or the context's if that is lower."""
     limit = _limit.get()
     return seconds if limit is None or limit > seconds else limit

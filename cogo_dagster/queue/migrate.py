@@ -1,4 +1,4 @@
-"""Brings a database to this release's schema: migrations once, in order; functions and grants when they changed."""
+"""Migrates a database to this release's schema: migrations once, in order; functions and grants when changed."""
 
 import hashlib
 from collections.abc import Sequence
@@ -18,10 +18,10 @@ from cogo_dagster.queue.schema_access import Created, everything_created, with_a
 from cogo_dagster.queue.schema_scripts import ROLES, drop_script, grants_script, guarded, lock_script, mentioned
 
 SCHEMA_RELEASE: Final = 4
-"""Counts up with every change under sql/ that is released; older code never migrates a database with a higher one."""
+"""Incremented with every released change below sql/; older code never migrates a database with a higher one."""
 
 OLDEST_CLIENT_RELEASE: Final = 4
-"""The oldest release whose code works on this schema: raised by a change that breaks the calls of older workers."""
+"""The oldest release whose code works with this schema: raised by a change that breaks calls of older workers."""
 
 _TRIES: Final = 3
 _LAST_OF_RELEASE_3: Final = "20261125050000"
@@ -39,7 +39,7 @@ create table if not exists supabase_migrations.schema_migrations (
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One file of sql/migrations; `version` is the number before the first underscore."""
+    """A file of sql/migrations; `version` is the number before the first underscore."""
 
     version: str
     name: str
@@ -48,12 +48,12 @@ class Migration:
 
 @dataclass(frozen=True, slots=True)
 class SchemaStatus:
-    """Where a database stands.
+    """The state of a database's schema.
 
     Attributes:
-        release: The database's release; None when it was never migrated.
-        pending: Names of the migrations it lacks.
-        functions_current: Whether its functions are this code's.
+        release: The database's release; None if it was never migrated.
+        pending: Names of the missing migrations.
+        functions_current: Whether its functions are those of this code.
     """
 
     release: int | None
@@ -63,12 +63,12 @@ class SchemaStatus:
 
     @property
     def current(self) -> bool:
-        """Whether there is nothing to do."""
+        """Whether nothing needs to be migrated."""
         return not self.pending and self.functions_current
 
 
 def sql_folder() -> Path:
-    """Return sql/: beside the package in a checkout, inside it in an installed wheel."""
+    """Return the folder sql/: beside the package in a checkout, inside it in an installed wheel."""
     installed = Path(__file__).resolve().parent.parent / "_sql"
     return installed if installed.is_dir() else installed.parent.parent / "sql"
 
@@ -81,9 +81,9 @@ def migrations() -> tuple[Migration, ...]:
 
 @cache
 def functions_script() -> str:
-    """Return every function and the grants as one script that can be applied again and again."""
+    """Return all functions and the grants as one script that can be applied repeatedly."""
     bodies = "\n".join(map(with_access, _function_files()))
-    # Functions name others that come later. Not `set local`: who applies this may do so outside a transaction.
+    # Functions refer to later ones. Not `set local`, since the script may be applied outside a transaction.
     return f"set check_function_bodies = off;\n\n{bodies}\n{grants()}\nreset check_function_bodies;\n"
 
 
@@ -94,21 +94,21 @@ def schema_objects() -> Created:
 
 
 def grants() -> str:
-    """Return what sql/grants.sql has to be."""
+    """Return the expected content of sql/grants.sql."""
     return grants_script(schema_objects())
 
 
 def migrate(dsn: str) -> SchemaStatus:
-    """Apply what is missing, all or nothing, one caller at a time, beside running workers.
+    """Apply what is missing in one transaction, one caller at a time, while workers may be running.
 
     Returns:
-        The status before, so that the caller can say what was done.
+        The status before the migration, so that the caller can report what was done.
 
     Raises:
         SchemaTooNew: The database's release is higher than this code's.
-        DatabaseUnavailable: No connection.
-        AccessDenied: No right to create what is missing.
-        QueueError: A statement failed, or a long transaction keeps a table; nothing was changed.
+        DatabaseUnavailable: The database cannot be reached.
+        AccessDenied: The role must not create what is missing.
+        QueueError: A statement failed, or a long transaction locks a table; nothing was changed.
     """
     with connected(dsn, wait_seconds=_STATEMENT_SECONDS, application_name="cogo migrate") as connection:
         try:
@@ -119,39 +119,39 @@ def migrate(dsn: str) -> SchemaStatus:
             ) from None
         except psycopg.errors.DiskFull as error:
             raise DatabaseUnavailable(
-                f"The migration failed and nothing was changed: the disk is full ({first_line(error)}): free some "
-                "space where the database is; the embedded one is below COGO_HOME."
+                f"The migration failed and nothing was changed: the disk is full ({first_line(error)}). Free some "
+                "space on the database's disk; the embedded database is below COGO_HOME."
             ) from error
         except psycopg.Error as error:
             said = " ".join(filter(None, (error.diag.message_primary, error.diag.message_hint))) or first_line(error)
             raise QueueError(f"The migration failed and nothing was changed: {said}") from error
-        with suppress(psycopg.Error):  # the next call tries again
+        with suppress(psycopg.Error):  # the next call retries
             connection.execute(_DROP_REPLACED.encode())
     return before
 
 
 def status(dsn: str) -> SchemaStatus:
-    """Say where a database stands, changing nothing.
+    """Return the state of a database's schema; changes nothing.
 
     Raises:
-        DatabaseUnavailable: No connection.
-        AccessDenied: No right to see the table of migrations.
+        DatabaseUnavailable: The database cannot be reached.
+        AccessDenied: The role must not read the table of migrations.
     """
     with connected(dsn, application_name="cogo migrate") as connection:
         try:
             return _status(connection)
         except psycopg.errors.InsufficientPrivilege as error:
             raise AccessDenied(
-                f"This role may not see the migrations ({error.diag.message_primary}): ask as the database's owner."
+                f"This role may not see the migrations ({error.diag.message_primary}): connect as the database's owner."
             ) from None
 
 
 def require_current(dsn: str) -> None:
-    """Refuse to work on a database that is not at this release.
+    """Check that a database is at this release.
 
     Raises:
-        SchemaOutOfDate: Run `cogo db migrate`.
-        SchemaTooNew: Update this code.
+        SchemaOutOfDate: The database must be migrated.
+        SchemaTooNew: This code must be updated.
     """
     with connected(dsn, application_name="cogo") as connection:
         version = _version(connection)
@@ -159,27 +159,28 @@ def require_current(dsn: str) -> None:
 
 
 def require_release(version: SchemaVersion | None, remedy: str) -> None:
-    """Refuse a database that is older than this code, or too new for it; the remedy ends the sentence.
+    """Check that a database is neither older than this code nor too new for it.
 
     Args:
-        version: The answer of `schema_version`; None when the database was never migrated.
+        version: The result of `schema_version`; None if the database was never migrated.
+        remedy: What to do about an old database; the end of the message.
 
     Raises:
-        SchemaOutOfDate: It has to be migrated.
-        SchemaTooNew: Update this code.
+        SchemaOutOfDate: The database must be migrated.
+        SchemaTooNew: This code must be updated.
     """
     release = version.release if version else None
     oldest = version.oldest_client_release if version else None
-    _refuse_newer(release, release if oldest is None else oldest)
+    _check_not_newer(release, release if oldest is None else oldest)
     if release is None or release < SCHEMA_RELEASE:
         have = "has no COGO schema" if release is None else f"is at release {release}, this code at {SCHEMA_RELEASE}"
         raise SchemaOutOfDate(f"The database {have}: {remedy}.")
 
 
 def editor_script() -> str:
-    """Return one script for the Supabase SQL Editor; running it again changes nothing.
+    """Return one script for the Supabase SQL Editor, which can be run repeatedly.
 
-    Its second transaction drops the functions that the first has replaced.
+    Its second transaction drops the functions that the first one replaced.
     """
     steps = [
         "begin;",
@@ -198,14 +199,14 @@ def editor_script() -> str:
 
 
 def export_supabase(folder: Path) -> list[Path]:
-    """Write the folder that `supabase db push` reads: the migrations, then two files a release.
+    """Write the folder for `supabase db push`: the migrations, then two files per release.
 
-    The first has functions and grants, the second drops the functions that they replace.
+    The first contains functions and grants, the second drops the replaced functions.
 
-    Each file leaves the database closed to everybody but service_role, and the functions that were there working.
+    After each file only service_role has access to the database, and the existing functions still work.
 
     Raises:
-        UncoveredObject: A migration creates something whose rights are not revoked.
+        UncoveredObject: A migration creates an object whose privileges are not revoked.
     """
     folder.mkdir(parents=True, exist_ok=True)
     files: dict[str, list[str]] = {}
@@ -213,7 +214,7 @@ def export_supabase(folder: Path) -> list[Path]:
     for place, migration in enumerate(migrations()):
         text = migration.statements
         if migration.version > _LAST_OF_RELEASE_3:
-            # What it replaces stays until the last file has the new functions: workers run between the two.
+            # Replaced functions stay until the last file has created the new ones, since workers run in between.
             text, late = without_dropped_functions(text)
             dropped += late
         so_far = everything_created(one.statements for one in migrations()[: place + 1])
@@ -230,7 +231,7 @@ def _function_files() -> list[str]:
 
 
 def _preparations(pending: Sequence[Migration], *, recorded: bool) -> list[str]:
-    """Return the roles, which may have to wait for another session, and then the locks, which must not."""
+    """Return the statements for the roles, which may wait for another session, and for the locks, which must not."""
     ours = schema_objects()
     touched = {migration.version: mentioned(migration.statements, ours.tables) for migration in pending}
     return [ROLES, lock_script(touched, ours, recorded=recorded)]
@@ -238,7 +239,7 @@ def _preparations(pending: Sequence[Migration], *, recorded: bool) -> list[str]:
 
 def _exported(pending: Sequence[Migration], text: str) -> list[str]:
     roles, locks = _preparations(pending, recorded=False)
-    # Not `set local`: the file may be applied outside a transaction.
+    # Not `set local`, since the file may be applied outside a transaction.
     return [roles, "set lock_timeout = '3s';", locks, text]
 
 
@@ -269,7 +270,7 @@ def _status(connection: psycopg.Connection[TupleRow]) -> SchemaStatus:
 
 
 def _version(connection: psycopg.Connection[TupleRow]) -> SchemaVersion | None:
-    """Ask as any role that may call the engine; only an owner sees the table of migrations."""
+    """Return the version as a role that may use the queue; only the owner can read the table of migrations."""
     try:
         row = connection.execute("select public.schema_version()").fetchone()
     except (psycopg.errors.UndefinedFunction, psycopg.errors.UndefinedTable):
@@ -286,11 +287,11 @@ def _exists(connection: psycopg.Connection[TupleRow], relation: str) -> bool:
     return bool(row and row[0])
 
 
-def _refuse_newer(release: int | None, needed: int | None) -> None:
+def _check_not_newer(release: int | None, needed: int | None) -> None:
     if needed is not None and needed > SCHEMA_RELEASE:
         raise SchemaTooNew(
             f"The database is at release {release}, this code only knows {SCHEMA_RELEASE}: "
-            "update the code; the database is left as it is."
+            "update the code; the database was not changed."
         )
 
 
@@ -305,7 +306,7 @@ def _migrate(connection: psycopg.Connection[TupleRow]) -> SchemaStatus:
     with connection.transaction():
         connection.execute("select pg_advisory_xact_lock(%s)", (_LOCK_KEY,))
         before = _status(connection)
-        _refuse_newer(before.release, before.release)
+        _check_not_newer(before.release, before.release)
         if not before.current:
             _apply(connection, before)
     return before
@@ -344,4 +345,4 @@ do $record$ begin
             functions_digest = '{_functions_digest()}', updated_at = now();
     end if;
 end $record$;
-"""  # noqa: S608 - our own constants
+"""  # noqa: S608 - constants of this module

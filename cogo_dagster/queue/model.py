@@ -1,8 +1,8 @@
-"""The queue's words as Python types.
+"""The queue's data types.
 
-job        a row of `jobs`: something to run once, or again until it succeeds or is out of attempts
+job        a row of `jobs`: work to run once, or until it succeeds or is out of attempts
 type       what to run, `browser` or `browser.pdf`; the part before the first dot is its family
-attempt    one claim of a job; `attempts` counts from 1 and is counted at claim
+attempt    one claim of a job; `attempts` is counted from 1 at each claim
 lease      the right to run one attempt until `lease_expires_at`, proved by `lease_token`
 executor   code that runs one family of types
 outcome    how an attempt ended
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final, Generic, NamedTuple, Self
+from typing import Any, Final, Generic, NamedTuple, Self, TypeAlias
 from uuid import UUID
 
 from typing_extensions import TypeVar
@@ -24,37 +24,40 @@ from cogo_dagster.queue.ids import uuid_of
 from cogo_dagster.redaction import redactor_of
 from cogo_dagster.text import storable
 
+JsonValue: TypeAlias = "bool | int | float | str | Sequence[JsonValue] | Mapping[str, JsonValue] | None"
+"""What can be written as JSON."""
+
 Json = Any
-"""What `json.loads` returns: None, bool, int, float, str, list, dict."""
+"""A value that was read from JSON, and is validated where it is used."""
 
 PayloadT_co = TypeVar("PayloadT_co", covariant=True, default=Mapping[str, Json])
 
-MOST_CLASS_CHARS: Final = 200
-MOST_MESSAGE_CHARS: Final = 2_000
-MOST_DETAIL_CHARS: Final = 20_000
-"""What of an error is kept."""
+MAX_CLASS_CHARS: Final = 200
+MAX_MESSAGE_CHARS: Final = 2_000
+MAX_DETAIL_CHARS: Final = 20_000
+"""Maximum lengths of a stored error."""
 
 
 class Outcome(StrEnum):
-    """How an attempt ended, as `settle_jobs` takes it."""
+    """The outcome of an attempt, as `settle_jobs` takes it."""
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"  # back to queued with backoff, or to the DLQ
-    SNOOZED = "snoozed"  # back to queued later, attempt given back
-    REQUEUED = "requeued"  # back to queued now, attempt given back
+    SNOOZED = "snoozed"  # back to queued later, attempt not counted
+    REQUEUED = "requeued"  # back to queued now, attempt not counted
     CANCELLED = "cancelled"
 
 
 @dataclass(slots=True)  # not frozen: one is made for each claim of a job, and that would take four times as long
 class Job(Generic[PayloadT_co]):
-    """A claimed job: what an executor needs to run one attempt.
+    """A claimed job, with the data that an executor needs for one attempt.
 
     Attributes:
-        payload: An instance of the executor's model of payloads; as claimed, and without a model, the JSON object.
+        payload: An instance of the executor's payload model; before validation, or without a model, the JSON object.
         attempts: The number of this attempt, from 1.
-        lease_token: Proof of the lease; every write about this attempt carries it.
-        timeout_seconds: Longest run of one attempt; None takes the worker's limit.
-        lost_attempts: How many attempts before this one were lost in a row: their workers ended unexpectedly.
+        lease_token: Proof of the lease; every write for this attempt includes it.
+        timeout_seconds: Timeout of one attempt; None for the worker's default.
+        lost_attempts: How many attempts before this one were lost in a row, because their workers ended unexpectedly.
     """
 
     id: UUID
@@ -72,12 +75,12 @@ class Job(Generic[PayloadT_co]):
 
     @property
     def family(self) -> str:
-        """The part of the type before the first dot; it chooses the executor."""
+        """The part of the type before the first dot; it selects the executor."""
         return family_of(self.type)
 
     @classmethod
     def from_json(cls, row: Mapping[str, Json]) -> Self:
-        """Read a job as `claim_chosen_jobs` returns it."""
+        """Parse a job as `claim_chosen_jobs` returns it."""
         return cls(
             id=UUID(row["id"]),
             type=row["type"],
@@ -95,7 +98,7 @@ class Job(Generic[PayloadT_co]):
 
     @classmethod
     def from_compact(cls, row: Sequence[Json], lease_token: UUID) -> Self:
-        """Read a job as a compact `claim_jobs` returns it: see the SQL function `compact_job`."""
+        """Parse a job as a compact `claim_jobs` returns it; see the SQL function `compact_job`."""
         job = cls(uuid_of(row[0]), row[1], row[2], row[3], row[4], lease_token, created_at=_moment(row[5]))
         if len(row) > 6:
             others = row[6]
@@ -108,12 +111,12 @@ class Job(Generic[PayloadT_co]):
 
 
 def _seconds(value: Json) -> float | None:
-    """Read a limit; one that is no positive number, such as infinity, is none."""
+    """Parse a limit; a value that is not a positive number, such as infinity, means no limit."""
     return value if isinstance(value, int | float) and 0 < value < math.inf else None
 
 
 def _moment(text: Json) -> datetime | None:
-    """Read a time; one outside of Python's range is none."""
+    """Parse a timestamp; None outside Python's range."""
     moment = read_time(text)
     return moment if isinstance(moment, datetime) else None
 
@@ -125,13 +128,13 @@ def family_of(type: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ArtifactFile:
-    """A file an executor made, waiting on local disk to be uploaded.
+    """A local file produced by an executor, to be uploaded.
 
     Attributes:
-        name: Display name, unique within the attempt (`screenshot.png`); never a path in storage.
+        name: Display name, unique within the attempt (`screenshot.png`); not a path in the store.
         content_type: MIME type.
         path: The local file; the worker deletes its folder after the upload.
-        cache_key: What it is a copy of, for whoever needs the same later; at most 200 characters.
+        cache_key: Identifies the original that the file is a copy of, for later look-ups; at most 200 characters.
     """
 
     name: str
@@ -142,7 +145,7 @@ class ArtifactFile:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionResult:
-    """What a successful execution leaves: a small JSON result and files."""
+    """The result of a successful execution: a small JSON document and artifacts."""
 
     result: Json = None
     artifacts: Sequence[ArtifactFile] = ()
@@ -150,13 +153,13 @@ class ExecutionResult:
 
 @dataclass(frozen=True, slots=True)
 class JobError:
-    """Why an attempt failed, as kept in the job row, the attempt and the DLQ.
+    """Why an attempt failed, as stored in the job row, the attempt and the DLQ.
 
     Attributes:
-        error_class: Short stable name (`timeout`, `dns`, `blocked_address`, `ValueError`), good for grouping; the first
-            200 characters are kept.
-        message: One sentence, first line shown everywhere; no secrets.
-        retryable: False sends the job to the DLQ at once.
+        error_class: Short stable name for grouping (`timeout`, `dns`, `blocked_address`, `ValueError`); truncated to
+            200 characters.
+        message: A sentence without secrets; lists show its first line.
+        retryable: False dead-letters the job at once.
         detail: Longer text for the job page, such as a traceback.
     """
 
@@ -166,34 +169,35 @@ class JobError:
     detail: str | None = None
 
     def redacted(self, secrets: Iterable[str]) -> "JobError":
-        """Return the same without what looks like a secret or is one of these, in the lengths that are stored."""
+        """Return a copy without the given secrets or anything that looks like one, truncated to the stored lengths."""
         hide = redactor_of(tuple(secrets)).beginning
         return replace(
             self,
-            error_class=hide(self.error_class, MOST_CLASS_CHARS),
-            message=hide(self.message, MOST_MESSAGE_CHARS),
-            detail=hide(self.detail, MOST_DETAIL_CHARS) if self.detail else None,
+            error_class=hide(self.error_class, MAX_CLASS_CHARS),
+            message=hide(self.message, MAX_MESSAGE_CHARS),
+            detail=hide(self.detail, MAX_DETAIL_CHARS) if self.detail else None,
         )
 
-    def to_json(self) -> dict[str, Json]:
-        """Return the document stored in `jobs.error`."""
+    def to_json(self) -> dict[str, JsonValue]:
+        """Return the document for `jobs.error`."""
         return {
-            "class": storable(self.error_class[:MOST_CLASS_CHARS]),
-            "message": storable(self.message[:MOST_MESSAGE_CHARS]),
+            "class": storable(self.error_class[:MAX_CLASS_CHARS]),
+            "message": storable(self.message[:MAX_MESSAGE_CHARS]),
             "retryable": self.retryable,
-            "detail": storable(self.detail[:MOST_DETAIL_CHARS]) if self.detail else None,
+            "detail": storable(self.detail[:MAX_DETAIL_CHARS]) if self.detail else None,
         }
 
 
-@dataclass(slots=True)  # not frozen: one is made for each job, and that would triple the time
+@dataclass(slots=True)  # not frozen: one is created per job, and freezing would triple the time
 class Settlement:
-    """How one attempt ended, from its execution to `settle_jobs`.
+    """The end of one attempt, from its execution to `settle_jobs`.
 
     Attributes:
-        delay_seconds: For a failure: the least wait before the retry (a Retry-After). For a snooze: the wait.
-        run_seconds: How long the executor ran.
-        uncounted: This snooze does not count towards the cap on snoozes: a dependency of ours is not available.
-        artifacts: The files that the attempt left, for the upload.
+        delay_seconds: For a failure, the minimum delay of the retry (a Retry-After). For a snooze, its delay.
+        run_seconds: Duration of the execution.
+        uncounted: Whether this snooze does not count towards the limit of snoozes, since a service that we need is
+            unreachable.
+        artifacts: The attempt's artifacts, to be uploaded.
     """
 
     job: Job[Any]
@@ -207,12 +211,12 @@ class Settlement:
 
     @property
     def is_plain_success(self) -> bool:
-        """Whether `succeed_jobs` can record it: a success that kept no error."""
+        """Whether `succeed_jobs` can record it: a success without an error."""
         return self.outcome is Outcome.SUCCEEDED and self.error is None
 
-    def to_json(self) -> dict[str, Json]:
-        """Return one element of the `settlements` argument of `settle_jobs`; what is left out is null there."""
-        document: dict[str, Json] = {
+    def to_json(self) -> dict[str, JsonValue]:
+        """Return an element of the `settlements` argument of `settle_jobs`; omitted keys are null there."""
+        document: dict[str, JsonValue] = {
             "job_id": str(self.job.id),
             "lease_token": str(self.job.lease_token),
             "outcome": self.outcome,
@@ -234,14 +238,14 @@ class NewJob:
     """A job to enqueue.
 
     Attributes:
-        executor_id: Address; None is served by every worker.
+        executor_id: The executor that must run the job; None for any.
         priority: 0 (first) to 9.
-        run_in_seconds: Wait before the first attempt.
-        timeout_seconds: Longest run of one attempt.
+        run_in_seconds: Delay of the first attempt.
+        timeout_seconds: Timeout of one attempt.
     """
 
     type: str
-    payload: Mapping[str, Json] = field(default_factory=dict)
+    payload: Mapping[str, JsonValue] = field(default_factory=dict)
     executor_id: str | None = None
     priority: int = 5
     max_attempts: int = 5
@@ -249,9 +253,9 @@ class NewJob:
     run_in_seconds: float = 0
     timeout_seconds: float | None = None
 
-    def to_json(self) -> dict[str, Json]:
-        """Return one element of the `jobs` argument of `enqueue_jobs`; what is left out has its default there."""
-        document: dict[str, Json] = {"type": self.type, "payload": dict(self.payload)}
+    def to_json(self) -> dict[str, JsonValue]:
+        """Return an element of the `jobs` argument of `enqueue_jobs`; omitted keys get their defaults there."""
+        document: dict[str, JsonValue] = {"type": self.type, "payload": dict(self.payload)}
         for name, default in _NEW_JOB_DEFAULTS:
             if (value := getattr(self, name)) != default:
                 document[name] = value
@@ -264,7 +268,7 @@ _NEW_JOB_DEFAULTS: Final = tuple(
 
 
 class Enqueued(NamedTuple):
-    """The answer to one enqueued job; `created` is False when the idempotency key found an older one."""
+    """The result for one enqueued job; `created` is False if its idempotency key belongs to an earlier job."""
 
     job_id: UUID
     created: bool

@@ -1,4 +1,4 @@
-"""What outside services allow, kept in the database for all workers: a bucket of tokens and a circuit by name."""
+"""Rate limits of external services, shared by all workers: a token bucket and a circuit breaker per name."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,12 +11,12 @@ from cogo_dagster.queue.transports.base import Transport
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """How many calls a service allows.
+    """The rate limit of a service.
 
     Attributes:
         name: The bucket's name, such as `alerts:slack`.
-        capacity: Calls that may come at once.
-        refill_per_second: Calls that come back in a second.
+        capacity: Size of the bucket: the maximum burst of calls.
+        refill_per_second: Tokens added per second.
     """
 
     name: str
@@ -26,11 +26,11 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """The answer to one wish.
+    """The reply to one request for tokens.
 
     Attributes:
-        wait_seconds: The least time until it can be granted; 0 if it is.
-        open_until: Until when the circuit is open; None when it is closed.
+        wait_seconds: Minimum time until the request can be granted; 0 if it was.
+        open_until: When the circuit closes; None if it is closed.
         reason: Why it is open.
     """
 
@@ -41,17 +41,17 @@ class Grant:
 
 
 class RateLimits:
-    """Asks for calls and opens circuits. Safe to use from several threads.
+    """Acquires tokens and opens circuits. Thread-safe.
 
     Args:
-        transport: To the database.
+        transport: The connection to the database.
     """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
     def acquire(self, rate: Rate, cost: float = 1) -> Grant:
-        """Ask for a call; one that is not granted took nothing."""
+        """Request tokens for a call; a request that is not granted takes none."""
         arguments = {"name": rate.name, "capacity": rate.capacity, "refill_per_second": rate.refill_per_second}
         row = RateGrant.model_validate(self._transport.call("acquire_rate", arguments | {"cost": cost}))
         circuit = row.circuit
@@ -63,7 +63,7 @@ class RateLimits:
         )
 
     def open_circuit(self, name: str, open_seconds: float, reason: str) -> datetime | Unreadable:
-        """Grant no call for so long, at most a year; a circuit that is open longer stays so. Return until when."""
+        """Grant no calls for at most a year, or until a later end set before; return when the circuit closes."""
         seconds = min(max(open_seconds, 0), 31_536_000)
         given = {"name": name, "open_seconds": seconds, "reason": reason}
         return OpenedCircuit.model_validate(self._transport.call("open_circuit", given)).open_until

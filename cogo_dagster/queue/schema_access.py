@@ -1,6 +1,6 @@
-"""Writes the access statements of the schema: only service_role may use a table or function from the moment it exists.
+"""Generates the access statements of the schema: only service_role may use a table or function from its creation on.
 
-The names are read from the SQL that creates the objects, so that none can be left out.
+The names are read from the SQL that creates the objects, so that none is left out.
 """
 
 import re
@@ -30,10 +30,10 @@ _STRING: Final = re.compile(r"'(?:[^']|'')*'")
 _WRITTEN: Final = re.compile(r"\ndo \$access\$ begin\n.*?\nend \$access\$;", re.DOTALL)
 
 INTERNAL: Final = "cogo_internal"
-"""The schema of the functions that only other functions call; no API exposes it."""
+"""The schema of functions that are called by other functions only; no API exposes it."""
 
 OTHERS: Final = "public, anon, authenticated"
-"""Whose rights are revoked, by name: from public alone leaves what Supabase granted anon directly."""
+"""Roles whose privileges are revoked by name: revoking from public alone keeps what Supabase granted anon directly."""
 
 _SEQUENCES: Final = f"""\
     execute coalesce((
@@ -45,18 +45,18 @@ _SEQUENCES: Final = f"""\
 
 
 class UncoveredObject(ValueError):
-    """The SQL creates something that no access statement would close; the message names the statement."""
+    """The SQL creates an object that no access statement would cover; the message names the statement."""
 
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """What a script creates in the schemas public and cogo_internal.
+    """The objects that a script creates in the schemas public and cogo_internal.
 
     Attributes:
         functions: Of schema public, each with its argument types: `get_jobs(jsonb)`.
         internals: Functions of schema cogo_internal, in the same form.
-        sequences_of: Tables that are there already and get a sequence.
-        by_itself: The statement creates objects under names that are computed, and revokes their rights itself.
+        sequences_of: Existing tables that get a sequence.
+        by_itself: Whether the statement creates objects under computed names and revokes their privileges itself.
     """
 
     tables: tuple[str, ...] = ()
@@ -67,7 +67,7 @@ class Created:
 
 
 def statements(script: str) -> Iterator[str]:
-    """Split a script after each semicolon that ends a statement; joined, they are the script again."""
+    """Split a script after each statement; joined, the parts are the script again."""
     begun = 0
     for token in _TOKEN.finditer(script):
         if token.group() == ";":
@@ -78,10 +78,10 @@ def statements(script: str) -> Iterator[str]:
 
 
 def with_access(script: str) -> str:
-    """Return the script with each creating statement followed by its access statements, as they should be.
+    """Return the script with each creating statement followed by its access statements.
 
     Raises:
-        UncoveredObject: It creates something that they would not close.
+        UncoveredObject: It creates an object that they would not cover.
     """
     parts = []
     for statement in statements(without_access(script)):
@@ -91,16 +91,16 @@ def with_access(script: str) -> str:
 
 
 def without_access(script: str) -> str:
-    """Return the script without what `with_access` adds."""
+    """Return the script without the statements added by `with_access`."""
     return _WRITTEN.sub("", script)
 
 
 def created(statement: str) -> Created:
-    """Return what one statement creates.
+    """Return the objects that a statement creates.
 
     Raises:
-        UncoveredObject: Something else than a table of schema public or a function of public or cogo_internal, or
-            under a name that is computed.
+        UncoveredObject: It creates an object other than a table in public or a function in public or cogo_internal, or
+            one with a computed name.
     """
     code = COMMENT.sub(" ", statement).strip()
     creations = len(_CREATION.findall(code))
@@ -114,16 +114,16 @@ def created(statement: str) -> Created:
         found, creations = Created(sequences_of=(altered[1],)), creations + 1
     else:
         found = Created(by_itself=bool(creations))
-        creations = min(creations, "revoke all on" in code)  # one DO block may create and revoke by itself
+        creations = min(creations, "revoke all on" in code)  # a DO block may create objects and revoke by itself
         if found.by_itself and not creations:
-            raise UncoveredObject(f"Its rights are not revoked: {_beginning(code)}")
+            raise UncoveredObject(f"The privileges of the object are not revoked: {_beginning(code)}")
     if creations > 1:
-        raise UncoveredObject(f"Creates more than one object: {_beginning(code)}")
+        raise UncoveredObject(f"The statement creates more than one object: {_beginning(code)}")
     return found
 
 
 def everything_created(scripts: Iterable[str]) -> Created:
-    """Return the names of all tables and functions that the scripts create, sorted."""
+    """Return the sorted names of all tables and functions that the scripts create."""
     found = [created(statement) for script in scripts for statement in statements(without_access(script))]
     return Created(
         tables=tuple(sorted({name for one in found for name in one.tables})),
@@ -133,7 +133,7 @@ def everything_created(scripts: Iterable[str]) -> Created:
 
 
 def without_dropped_functions(script: str) -> tuple[str, list[str]]:
-    """Take the `drop function` statements out of a script, and return both."""
+    """Separate the `drop function` statements from a script; return both."""
     dropped = []
     kept = []
     for statement in statements(script):
@@ -146,7 +146,7 @@ def without_dropped_functions(script: str) -> tuple[str, list[str]]:
 
 
 def _types(declared: str) -> Iterator[str]:
-    """Read argument types up to the closing parenthesis: `at timestamptz default now()` is a timestamptz."""
+    """Yield the argument types up to the closing parenthesis: `at timestamptz default now()` has type timestamptz."""
     depth, argument = 1, ""
     for character in _STRING.sub("''", declared):
         depth += (character in "([") - (character in ")]")

@@ -1,4 +1,4 @@
-"""Scripts over all tables and functions: their rights, the locks of a migration, and what it drops afterwards."""
+"""Generates scripts over all tables and functions: privileges, locks of a migration, drops of replaced functions."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -24,10 +24,10 @@ end $roles$;
 
 grant usage on schema public to service_role;
 """
-"""Before the first access statement: Supabase has these roles, another Postgres may not."""
+"""Runs before the first access statement: Supabase has these roles, another Postgres may not."""
 
 REPLACED: Final = "Replaced: dropped after the calls that began before."
-"""The comment by which a migration marks a function that nothing calls any more once it is done."""
+"""The comment by which a migration marks a function that is no longer called once it is applied."""
 
 _WRONG_RIGHTS: Final = """\
 not (select c.relrowsecurity from pg_catalog.pg_class c where c.oid = ours)
@@ -36,9 +36,9 @@ not (select c.relrowsecurity from pg_catalog.pg_class c where c.oid = ours)
 
 _GRANTS: Final = f"""\
 -- Generated: run `uv run python -m docs.generate` after a change.
--- Applied last and after every change of a function: nobody may do anything, then service_role may.
+-- Applied last and after every change of a function: revokes all privileges, then grants them to service_role.
 -- Revoked from public, anon and authenticated by name: from public alone leaves what Supabase granted anon directly.
--- What is right already is left alone: policies and row level security lock a table against everybody.
+-- Correct privileges are left unchanged: policies and row level security would lock a table exclusively.
 
 ROLES
 
@@ -201,9 +201,9 @@ end $replaced$;
 
 
 def grants_script(ours: Created) -> str:
-    """Return the script that sets the rights of all tables and functions right, whoever changed them.
+    """Return the script that corrects the privileges of all tables and functions.
 
-    Where nothing is wrong it changes nothing and locks nothing. Objects that are not there yet are passed over.
+    Correct privileges are neither changed nor locked. Objects that do not exist yet are skipped.
     """
     names = sorted(one.partition("(")[0] for one in (*ours.functions, *ours.internals))
     return (
@@ -214,15 +214,15 @@ def grants_script(ours: Created) -> str:
 
 
 def lock_script(touched: Mapping[str, Iterable[str]], ours: Created, *, recorded: bool) -> str:
-    """Return the statement that locks the tables a migration changes, in one order, before anything is changed.
+    """Return the statement that locks the tables a migration changes, in one order, before any change.
 
-    It also locks those whose rights `grants_script` has to set right. It gives up after a second, so that nobody
-    who waits behind it looks for a deadlock, lets the others pass, and tries again. Error: 55006, who is in the way.
+    It also locks tables whose privileges `grants_script` has to correct. After a second it releases its locks, before
+    sessions that wait for them start deadlock detection, and retries. Raises 55006 with the blocking sessions.
 
     Args:
-        touched: Versions of migrations, and the tables that each changes.
+        touched: The tables that each migration changes, by version.
         ours: All tables.
-        recorded: Pass over the versions that supabase_migrations.schema_migrations has.
+        recorded: Skip the versions recorded in supabase_migrations.schema_migrations.
     """
     pairs = [f"('{version}', '{name}')" for version, names in touched.items() for name in names]
     applied = "where version not in (select m.version from supabase_migrations.schema_migrations m)" if recorded else ""
@@ -231,13 +231,13 @@ def lock_script(touched: Mapping[str, Iterable[str]], ours: Created, *, recorded
 
 
 def drop_script(lock_key: int) -> str:
-    """Return the statement that drops the functions which a migration marked as replaced.
+    """Return the statement that drops the functions that a migration marked as replaced.
 
-    It has to be a transaction of its own, after that of the migration. It waits ten seconds at most for the
-    transactions that are under way, since a call that began before names the old functions; else they stay.
+    It must run in a separate transaction after the migration's. It waits at most ten seconds for transactions in
+    progress, which may still call the old functions; after that the functions stay.
 
     Args:
-        lock_key: Of an advisory lock: one session at a time drops them.
+        lock_key: Key of an advisory lock, so that one session at a time drops them.
     """
     return _DROP_REPLACED.replace("KEY", str(lock_key))
 
@@ -255,7 +255,7 @@ def guarded(version: str, name: str, statements: str) -> str:
 
 
 def mentioned(script: str, names: Iterable[str]) -> tuple[str, ...]:
-    """Return those of the table names that a script speaks of."""
+    """Return the table names that occur in a script."""
     words = set(re.findall(r"\w+", COMMENT.sub(" ", script)))
     return tuple(name for name in names if name in words)
 

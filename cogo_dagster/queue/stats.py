@@ -1,4 +1,4 @@
-"""The queue's numbers: what the API answers, the pages draw and the commands print, computed in one place."""
+"""The queue's statistics, shared by the API, the pages and the commands."""
 
 from datetime import datetime
 
@@ -11,20 +11,20 @@ from cogo_dagster.queue.transports.base import Transport
 
 
 class Numbers(Row):
-    """The first numbers somebody asks for. Those of waiting jobs stop at 10,000 a lane."""
+    """The main statistics. Numbers of waiting jobs stop at 10,000 per lane."""
 
     ready: int = Field(description="Queued jobs that are due and not paused.")
     ready_by_family: dict[str, int]
-    oldest_ready_seconds: float = Field(description="How long the oldest of them has been due.")
-    waiting: int = Field(description="Queued jobs whose time has not come.")
+    oldest_ready_seconds: float = Field(description="How long the oldest ready job has been due.")
+    waiting: int = Field(description="Queued jobs that are not due yet.")
     running: int
     running_by_family: dict[str, int]
-    expired_leases: int = Field(description="Running jobs whose worker has not renewed in time.")
+    expired_leases: int = Field(description="Running jobs whose lease has expired.")
     succeeded_24h: int
     failed_24h: int
     cancelled_24h: int
-    dlq_open: int = Field(description="Dead letters that were neither replayed nor retried.")
-    lease_losses_24h: int = Field(description="Attempts whose lease ran out: crashed or cut-off workers.")
+    dlq_open: int = Field(description="Dead-lettered jobs that were neither replayed nor retried.")
+    lease_losses_24h: int = Field(description="Attempts whose lease expired, since the worker crashed or was cut off.")
     paused: int
     workers_alive: int
     slots_alive: int
@@ -34,19 +34,19 @@ class Numbers(Row):
 
     @property
     def queued(self) -> int:
-        """All that waits, for whatever reason."""
+        """All queued jobs, for any reason."""
         return self.ready + self.waiting
 
 
 class Count(Row):
-    """A number of rows; beyond 10,000 it is the planner's estimate."""
+    """A number of rows; above 10,000 it is the planner's estimate."""
 
     count: int
     exact: bool
 
 
 class StatusCounts(Row):
-    """How many jobs there are of each status."""
+    """The number of jobs by status."""
 
     queued: Count
     running: Count
@@ -56,14 +56,14 @@ class StatusCounts(Row):
 
 
 class Quantiles(Row):
-    """The middle and the slow end, in seconds; None where nothing was measured."""
+    """The median and high percentiles in seconds; None if nothing was measured."""
 
     p50: Measure
     p95: Measure
 
 
 class Hour(Row):
-    """What ended within one hour."""
+    """The attempts that ended within one hour."""
 
     start: datetime
     succeeded: int
@@ -72,7 +72,7 @@ class Hour(Row):
 
 
 class FamilyHistory(Row):
-    """What became of one family's jobs."""
+    """The history of one family's jobs."""
 
     family: str
     succeeded: int
@@ -82,25 +82,25 @@ class FamilyHistory(Row):
 
 
 class ErrorCount(Row):
-    """How often a class of error ended a job."""
+    """How many jobs an error class ended."""
 
     error_class: str
     count: int
 
 
 class History(Row):
-    """What ended in the last hours."""
+    """The attempts that ended in the last hours."""
 
     hours: list[Hour]
     families: list[FamilyHistory]
     errors: list[ErrorCount]
     run_seconds: Quantiles
     wait_seconds: Quantiles = Field(description="From enqueue to the first claim.")
-    complete: bool = Field(description="False where only the newest 50,000 of a status were read.")
+    complete: bool = Field(description="False if only the newest 50,000 of a status were read.")
 
 
 class Latency(Row):
-    """A histogram: counts per bucket, not cumulative, with one more bucket than bounds."""
+    """A histogram with counts per bucket, not cumulative, and one more bucket than bounds."""
 
     bounds_seconds: list[float]
     counts: list[float]
@@ -108,14 +108,14 @@ class Latency(Row):
 
 
 class WorkerTotals(Row):
-    """What all workers ever counted, added up."""
+    """The sum of all workers' counters."""
 
     counters: dict[str, float]
     latency: Latency | None
 
 
 class QueueNumbers:
-    """Asks the engine for numbers. Thread-safe; keeps nothing.
+    """Reads statistics. Thread-safe; keeps nothing.
 
     Every method raises `QueueError` (see `queue.errors`).
     """
@@ -124,19 +124,19 @@ class QueueNumbers:
         self._transport = transport
 
     def numbers(self) -> Numbers:
-        """Return the first numbers somebody asks for."""
+        """Return the main statistics."""
         return Numbers.model_validate(self._call("queue_numbers"))
 
     def counts(self) -> StatusCounts:
-        """Return how many jobs there are of each status."""
+        """Return the number of jobs by status."""
         return StatusCounts.model_validate(self._call("count_jobs"))
 
     def history(self, hours: int = 24) -> History:
-        """Return what ended in the last hours, 1 to 168."""
+        """Return what ended in the last `hours`, 1 to 168."""
         return History.model_validate(self._call("job_history", hours=hours))
 
     def worker_totals(self) -> WorkerTotals:
-        """Return the workers' counters and their histogram of run times, since there are workers."""
+        """Return the sum of all workers' counters and run-time histograms, since the first worker."""
         return WorkerTotals.model_validate(self._call("worker_totals"))
 
     def _call(self, function: str, **arguments: Json) -> Json:

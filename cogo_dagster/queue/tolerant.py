@@ -1,7 +1,7 @@
-"""Types for documents of rows that anybody may have written: a value that cannot be read is shown as that.
+"""Field types for rows that may contain invalid values: a value that cannot be read is shown as unreadable.
 
-Each field type takes what the database sends; where it is not what the column is for, the field holds a text that
-begins with `unreadable: ` and says why, so that one row never spoils a list. OpenAPI names both.
+Each type accepts any value from the database; if it does not fit the column, the field holds a string that begins with
+`unreadable: ` and the reason, so that one row never fails a list. OpenAPI describes both.
 """
 
 import math
@@ -17,7 +17,7 @@ from cogo_dagster.text import storable_json
 _SHOWN_CHARS: Final = 60
 
 _PatternedText = Annotated[
-    str, Field(pattern="^unreadable: ", description="Why the value cannot be read, behind `unreadable: `.")
+    str, Field(pattern="^unreadable: ", description="Why the value cannot be read, after `unreadable: `.")
 ]
 UnreadableText = Annotated[
     Unreadable,
@@ -62,18 +62,18 @@ def _otherwise_unreadable(value: Any, handler: ValidatorFunctionWrapHandler) -> 
     try:
         return handler(value)
     except ValueError:
-        return _unreadable(value, "not what belongs here")
+        return _unreadable(value, "not a valid value")
 
 
 def _is_finite(value: float) -> bool:
     try:
         return math.isfinite(value)
-    except OverflowError:  # an integer beyond what a float holds
+    except OverflowError:  # an integer beyond the range of a float
         return False
 
 
 def _unreadable(value: object, reason: str) -> Unreadable:
-    if isinstance(value, dict | list):  # which may be of any size and depth
+    if isinstance(value, dict | list):  # may have any size and depth
         return Unreadable(f"unreadable: {'an object' if isinstance(value, dict) else 'a list'} is {reason}")
     try:
         shown = repr(value)
@@ -89,13 +89,13 @@ Number = Annotated[float | UnreadableText, BeforeValidator(_number)]
 MaybeNumber = Annotated[float | UnreadableText | None, BeforeValidator(_maybe_number)]
 Whole = Annotated[int | UnreadableText, BeforeValidator(_whole)]
 Measure = Annotated[float | None, BeforeValidator(_measure)]
-"""A number of a chart or a sum; None where there is none that can be drawn."""
+"""A number of a chart or a sum; None if it cannot be drawn."""
 
 OrUnreadable = WrapValidator(_otherwise_unreadable)
-"""Annotates a union with `UnreadableText`: what does not fit becomes that text."""
+"""Annotates a union with `UnreadableText`: a value that does not fit becomes that string."""
 
 Value = Annotated[Any, BeforeValidator(_bounded)]
-"""Any JSON; parts nested deeper than 200 levels and numbers of more than 300 digits become such texts."""
+"""Any JSON; parts nested deeper than 200 levels and numbers of more than 300 digits become such strings."""
 
 Counters = Annotated[dict[str, Whole] | UnreadableText | None, OrUnreadable]
 Document = Annotated[dict[str, Any] | UnreadableText, OrUnreadable, BeforeValidator(_bounded)]

@@ -1,4 +1,4 @@
-"""Where executions write, and what dead workers leave of it."""
+"""The folders in which executions write, and the removal of those that dead workers left."""
 
 import tempfile
 from pathlib import Path
@@ -10,10 +10,10 @@ PREFIX: Final = "cogo-job-"
 
 
 class Workspace:
-    """Where one execution may write: a private folder, made when it is first asked for.
+    """A private folder of one execution, created on first access.
 
     Args:
-        folder: An existing folder to use; None makes one in the system's folder for temporary files.
+        folder: An existing folder to use; None creates one in the system's temporary folder.
     """
 
     __slots__ = ("_folder", "_made")
@@ -24,10 +24,10 @@ class Workspace:
 
     @property
     def folder(self) -> Path:
-        """The folder, empty at first.
+        """The folder, initially empty.
 
         Raises:
-            OSError: It cannot be made, as on a full disk.
+            OSError: It cannot be created, for example on a full disk.
         """
         if self._folder is None:
             self._made = LockedFolder.make(PREFIX, Path(tempfile.gettempdir()))
@@ -36,11 +36,11 @@ class Workspace:
 
     @property
     def used(self) -> bool:
-        """Whether there is a folder to remove."""
+        """Whether the folder was created."""
         return self._folder is not None
 
     def remove(self) -> None:
-        """Delete the folder and what is in it, as far as that is possible. Blocks while it does."""
+        """Delete the folder and its content, as far as possible. Blocks."""
         made, folder = self._made, self._folder
         self._made = self._folder = None
         if made is not None:
@@ -53,6 +53,6 @@ def sweep_workspaces(budget_seconds: float = 10.0) -> int:
     """Delete the workspaces that dead workers of this account left on this machine; return how many. Blocks.
 
     Args:
-        budget_seconds: After so long the rest is left to the next sweep.
+        budget_seconds: Time limit; the rest is left to the next sweep.
     """
     return sweep_folders(PREFIX, Path(tempfile.gettempdir()), budget_seconds)

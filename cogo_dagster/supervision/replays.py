@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from cogo_dagster.queue.decoding import Unreadable
 from cogo_dagster.queue.rows.dead_letters import DeadLetter
-from cogo_dagster.queue.rows.jobs import JobError
+from cogo_dagster.queue.rows.jobs import StoredError
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ def is_transient(letter: DeadLetter) -> bool:
 
     A job whose workers crashed is none of these: it may be what crashed them.
     """
-    retryable = isinstance(letter.error, JobError) and letter.error.retryable is True
+    retryable = isinstance(letter.error, StoredError) and letter.error.retryable is True
     return letter.reason == "out_of_attempts" and retryable
 
 

@@ -44,7 +44,7 @@ class Holder:
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class WebSession:
     """A live session.
 
     Attributes:
@@ -110,7 +110,7 @@ class AccessTokens:
         """Begin a session whose cookie has this value.
 
         Args:
-            seal: For the holder of the admin token; see `Session`.
+            seal: For the holder of the admin token; see `WebSession`.
         """
         self.transport.call(
             "open_web_session",
@@ -123,13 +123,13 @@ class AccessTokens:
             },
         )
 
-    def session_of(self, secret: str) -> Session | None:
+    def session_of(self, secret: str) -> WebSession | None:
         """Return the live session of a cookie's value."""
         if not _SECRET.fullmatch(secret):
             return None
         return _session(self.transport.call("use_web_session", {"session_hash": hashed(secret)}))
 
-    def session_by_id(self, session_id: str) -> Session | None:
+    def session_by_id(self, session_id: str) -> WebSession | None:
         """Return a live session that a signed address names."""
         return _session(self.transport.call("use_web_session", {"session_id": session_id}))
 
@@ -149,9 +149,9 @@ def hashed(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def _session(answer: Json) -> Session | None:
+def _session(answer: Json) -> WebSession | None:
     if answer is None:
         return None
     row = WebSessionRow.model_validate(answer)
     holder = Holder(row.holder, row.role, str(row.token_id) if row.token_id else None)
-    return Session(str(row.id), row.session_hash, holder, row.seal)
+    return WebSession(str(row.id), row.session_hash, holder, row.seal)

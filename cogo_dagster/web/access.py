@@ -10,7 +10,7 @@ from threading import Lock
 from typing import Final
 from uuid import UUID
 
-from cogo_dagster.vault.access_tokens import AccessTokens, Holder, Session, hashed, new_secret
+from cogo_dagster.vault.access_tokens import AccessTokens, Holder, WebSession, hashed, new_secret
 from cogo_dagster.vault.vault_errors import VaultError
 from cogo_dagster.web.failures import Failures
 from cogo_dagster.web.token import AdminToken
@@ -119,7 +119,7 @@ class Access:
         self.tokens.open_session(secret, holder, SESSION_SECONDS, _seal(token, secret) if token else None)
         return secret
 
-    def session(self, cookie: str | None) -> Session | None:
+    def session(self, cookie: str | None) -> WebSession | None:
         """Return the session of a cookie; None if it is wrong, has ended, or its token does not count any more."""
         found = self.tokens.session_of(cookie) if cookie else None
         if found is None or cookie is None or found.seal is None:
@@ -155,7 +155,7 @@ class Access:
             )
         return Holder(actor_name(name), "admin")
 
-    def sign(self, session: Session, artifact_id: str) -> dict[str, str]:
+    def sign(self, session: WebSession, artifact_id: str) -> dict[str, str]:
         """Return the parameters of an address that shows one artifact without the cookie, while the session lasts."""
         expires = str(int(time.time()) + SIGNED_SECONDS)
         return {
@@ -223,7 +223,7 @@ def _seal(token: str, cookie: str) -> str:
     return hmac.new(_digest(token), f"cogo session {cookie}".encode(), hashlib.sha256).hexdigest()
 
 
-def _signature(session: Session, artifact_id: str, expires: str) -> str:
+def _signature(session: WebSession, artifact_id: str, expires: str) -> str:
     return hmac.new(session.session_hash.encode(), f"{artifact_id} {expires}".encode(), hashlib.sha256).hexdigest()
 
 

@@ -13,7 +13,7 @@ from cogo_dagster.bootstrap import Application
 from cogo_dagster.queue.errors import DatabaseUnavailable, QueueError
 from cogo_dagster.queue.limits import call_limit
 from cogo_dagster.settings import Settings, SettingsError
-from cogo_dagster.vault.access_tokens import Holder, Role, Session
+from cogo_dagster.vault.access_tokens import Holder, Role, WebSession
 from cogo_dagster.vault.vault_errors import VaultError
 from cogo_dagster.web.access import SESSION_COOKIE, Access, RequestDenied, named
 from cogo_dagster.web.backend import PATIENCE_SECONDS, Backend
@@ -99,11 +99,11 @@ def client_of(request: Request) -> str:
     return client_key(request.client.host if request.client else None)
 
 
-def session_of(request: Request) -> Session | None:
+def session_of(request: Request) -> WebSession | None:
     """Return who is logged in to the dashboard, if anybody is; the database is asked once a request."""
     if not hasattr(request.state, "session"):
         request.state.session = web_of(request).access.session(request.cookies.get(SESSION_COOKIE))
-    session: Session | None = request.state.session
+    session: WebSession | None = request.state.session
     return session
 
 

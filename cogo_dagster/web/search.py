@@ -22,7 +22,7 @@ QUALIFIERS: Final[Mapping[str, str]] = {
 _TERM: Final = re.compile(r'(?:([A-Za-z]+):)?(?:"([^"]*)"|(\S+))')
 
 
-class Filters(TypedDict):
+class SearchFilters(TypedDict):
     """Arguments of `Queue.search_jobs`."""
 
     statuses: list[str] | None
@@ -82,10 +82,10 @@ class JobSearch:
         """The statuses asked for; none means all."""
         return [status for term in self.terms if term.key == "status" for status in term.value.lower().split(",")]
 
-    def filters(self) -> Filters:
+    def filters(self) -> SearchFilters:
         """Return the arguments of `Queue.search_jobs`; of a qualifier given twice the last counts."""
         given = {term.key: term.value for term in self.terms}
-        return Filters(
+        return SearchFilters(
             statuses=self.statuses or None,
             type_prefix=given.get("type"),
             error_class=given.get("error"),

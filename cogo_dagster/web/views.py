@@ -13,7 +13,7 @@ from cogo_dagster.formatting.timeline import Moment
 from cogo_dagster.formatting.values import error_line, one_line, span
 from cogo_dagster.quality.records import GateRun
 from cogo_dagster.queue.model import Json
-from cogo_dagster.queue.rows.alerts import Alert, AlertTarget
+from cogo_dagster.queue.rows.alerts import AlertRow, AlertTarget
 from cogo_dagster.queue.rows.jobs import FoundJob, JobRow
 from cogo_dagster.queue.rows.workers import WorkerRow
 from cogo_dagster.queue.stats import Numbers
@@ -38,7 +38,7 @@ _SHOWN_DEVICE: Final = frozenset({"hostname", "cpu_count", "platform"})
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class Label:
     """A state as a label: a word, the status whose colour it has, and its icon."""
 
     word: str
@@ -82,7 +82,7 @@ class Tile:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class ReportLink:
     """A report of a gate run: its number, and where it is kept."""
 
     words: str
@@ -198,24 +198,24 @@ def with_gaps(moments: Sequence[Moment]) -> list[tuple[Moment, float | None]]:
     return list(zip(moments, [None, *(gap if gap and gap >= 0.001 else None for gap in gaps)], strict=True))
 
 
-def alert_state(alert: Alert) -> State:
+def alert_state(alert: AlertRow) -> Label:
     """Return what an alert's status looks like."""
     word = "silenced" if alert.silenced else alert.status
     tone = {"firing": "failed", "resolved": "succeeded"}.get(alert.status)
-    return State(word, tone or "queued", tone or "alerts")
+    return Label(word, tone or "queued", tone or "alerts")
 
 
-def alert_job(alert: Alert) -> str | None:
+def alert_job(alert: AlertRow) -> str | None:
     """Return the id of the job that an alert is about."""
     job_id = alert.refs.get("job_id") if isinstance(alert.refs, dict) else None
     return str(job_id) if job_id else None
 
 
-def target_state(target: AlertTarget) -> State:
+def target_state(target: AlertTarget) -> Label:
     """Return what the health of an alert target looks like."""
     if target.healthy:
-        return State("reachable", "succeeded", "succeeded")
-    return State("switched off" if target.disabled else "failing", "failed", "failed")
+        return Label("reachable", "succeeded", "succeeded")
+    return Label("switched off" if target.disabled else "failing", "failed", "failed")
 
 
 def text_or_error(error: Json) -> str:
@@ -223,15 +223,15 @@ def text_or_error(error: Json) -> str:
     return error if isinstance(error, str) else error_line(error)
 
 
-def probe_state(healthy: bool) -> State:
+def probe_state(healthy: bool) -> Label:
     """Return what the last probe of a provider looks like."""
-    return State("healthy", "succeeded", "succeeded") if healthy else State("failing", "failed", "failed")
+    return Label("healthy", "succeeded", "succeeded") if healthy else Label("failing", "failed", "failed")
 
 
-def verdict_state(verdict: str) -> State:
+def verdict_state(verdict: str) -> Label:
     """Return what the gate's verdict looks like."""
     words = {"pass": "Passed", "fail": "Failed"}
-    return State(words.get(verdict, "Not computed"), verdict, status_icon(verdict))
+    return Label(words.get(verdict, "Not computed"), verdict, status_icon(verdict))
 
 
 def percent(value: float | None, digits: int = 1) -> str:
@@ -244,12 +244,12 @@ def known(value: object) -> object:
     return UNKNOWN if value is None else value
 
 
-def gate_reports(run: GateRun) -> list[Report]:
+def gate_reports(run: GateRun) -> list[ReportLink]:
     """Return the lint and coverage reports of a gate run."""
     lint = None if run.lint_errors is None else f"{run.lint_errors} errors"
     coverage = None if run.coverage_percent is None else percent(run.coverage_percent)
     given = ((lint, run.eslint_url), (coverage, run.coverage_url))
-    return [Report(words or ("report" if url else UNKNOWN), url) for words, url in given]
+    return [ReportLink(words or ("report" if url else UNKNOWN), url) for words, url in given]
 
 
 def gate_tests(run: GateRun) -> str:
@@ -257,11 +257,11 @@ def gate_tests(run: GateRun) -> str:
     return UNKNOWN if run.tests_total is None else f"{run.tests_total - (run.tests_failed or 0)}/{run.tests_total}"
 
 
-def worker_state(worker: WorkerRow) -> State:
+def worker_state(worker: WorkerRow) -> Label:
     """Return whether a worker is alive."""
     if worker.alive:
-        return State("alive", "succeeded", "succeeded")
-    return State("stopped", "cancelled", "cancelled") if worker.stopped_at else State("silent", "failed", "failed")
+        return Label("alive", "succeeded", "succeeded")
+    return Label("stopped", "cancelled", "cancelled") if worker.stopped_at else Label("silent", "failed", "failed")
 
 
 def slots_in_use(worker: WorkerRow) -> int:

@@ -22,7 +22,7 @@ def fail_job(queue: Queue, error_class: str = "timeout", message: str = "The pag
 
 def promote(transport: Transport, targets: list[dict[str, str]] | None = None, **arguments: Json) -> Json:
     """Run the pass."""
-    return transport.call("promote_alerts", {"targets": ONE if targets is None else targets, **arguments})
+    return transport.call("evaluate_alerts", {"targets": ONE if targets is None else targets, **arguments})
 
 
 def alerts(transport: Transport, **filters: Json) -> list[Any]:

@@ -34,7 +34,7 @@ def test_a_condition_is_one_alert_until_it_is_left_out(transport: Transport) -> 
     assert (row["count"], row["title"], row["error_message"]) == (1, "The sensor ready_jobs fails", "ValueError: no")
     report(transport)
     assert firing(transport) == []
-    assert alerts(transport)[0]["resolution"] == "It is not reported any more."
+    assert alerts(transport)[0]["resolution"] == "It is no longer reported."
 
 
 def test_reporters_do_not_end_each_others_conditions(transport: Transport) -> None:

@@ -59,7 +59,7 @@ def test_it_is_not_called_while_nobody_looks_for_failures(
     transport: Transport, switch: DeadManSwitch, receiver: Receiver, owner: Owner
 ) -> None:
     """Whoever could tell of a failure would not."""
-    assert works(transport) == "Failures have not been looked for within five minutes."
+    assert works(transport) == "Alerts have not been evaluated for five minutes."
     promote(transport)
     owner.execute("update public.alert_cursors set seen_at = seen_at - interval '6 minutes'")
     assert not switch.call_if_due()
@@ -73,7 +73,7 @@ def test_it_is_not_called_while_alerts_do_not_arrive(transport: Transport, queue
     assert works(transport) is None
     owner.execute("update public.alerts set first_seen_at = first_seen_at - interval '16 minutes'")
     owner.execute("update public.alert_deliveries set created_at = created_at - interval '16 minutes'")
-    assert works(transport) == "An alert has waited a quarter of an hour for its first delivery."
+    assert works(transport) == "An alert has waited 15 minutes for its first delivery."
     deliver(transport)
     assert works(transport) is None
 

@@ -220,7 +220,7 @@ def test_a_database_that_is_down_is_told_past_it_and_written_down_afterwards(
     assert (row.document["kind"], row.document["status"], row.document["resolution"]) == (
         "database_down",
         "resolved",
-        "It answers again.",
+        "It responds again.",
     )
     alerts.deliver()
     assert [request.json["type"] for request in receivers["http"].accepted] == ["alert.firing", "alert.resolved"]

@@ -61,7 +61,10 @@ def test_a_cause_is_over_when_its_letters_are_dealt_with(transport: Transport, q
     let_pass(owner, 120)
     promote(transport)
     [row] = alerts(transport)
-    assert (row["status"], row["resolution"]) == ("resolved", "All its dead letters were retried, replayed or removed.")
+    assert (row["status"], row["resolution"]) == (
+        "resolved",
+        "All its dead-lettered jobs were retried, replayed or removed.",
+    )
 
 
 def test_nothing_new_for_a_day_is_over_and_says_what_is_left(transport: Transport, queue: Queue, owner: Owner) -> None:
@@ -70,7 +73,7 @@ def test_nothing_new_for_a_day_is_over_and_says_what_is_left(transport: Transpor
     promote(transport)
     let_pass(owner, 86_500)
     promote(transport)
-    assert alerts(transport)[0]["resolution"] == "No new failure for a day; its dead letters still wait."
+    assert alerts(transport)[0]["resolution"] == "No new failure for a day; its dead-lettered jobs are still open."
 
 
 def test_what_fires_again_soon_is_the_same_alert(transport: Transport, queue: Queue, owner: Owner) -> None:
@@ -190,7 +193,7 @@ def test_a_provider_that_cannot_be_reached_is_an_alert_until_it_can(transport: T
     assert (row["title"], row["count"]) == ("Provider figma cannot be reached", 2)
     transport.call("record_provider_health", {"results": [{**down, "healthy": True, "error": None, "latency_ms": 5}]})
     promote(transport)
-    assert alerts(transport)[0]["resolution"] == "It answers again."
+    assert alerts(transport)[0]["resolution"] == "It responds again."
 
 
 def test_a_target_that_fails_is_reported_to_the_others(transport: Transport, owner: Owner) -> None:
@@ -239,7 +242,7 @@ def test_letters_from_before_alerts_are_no_news(owner: Owner) -> None:
 
 def _let_the_server_be_old(owner: Owner) -> None:
     """Within two minutes of its start silence says nothing: replace the clock of this one function's rule."""
-    body = owner.execute("select pg_get_functiondef('cogo_internal.promote_workers()'::regprocedure)").fetchone()
+    body = owner.execute("select pg_get_functiondef('cogo_internal.raise_worker_alerts()'::regprocedure)").fetchone()
     assert body is not None
     owner.execute(body[0].replace("pg_postmaster_start_time() > at - interval '2 minutes'", "false").encode())
 

@@ -1,4 +1,4 @@
-"""Chaos runs: real worker processes, random faults, and a check of what must hold afterwards.
+"""Chaos runs: real worker processes, random faults, and checks of the invariants afterwards.
 
-`python -m cogo_dagster_tests.chaos --minutes 5 --seed 7` runs one; docs/reliability.md has the figures of past runs.
+`python -m cogo_dagster_tests.chaos --minutes 5 --seed 7` starts one; docs/reliability.md has the results of past runs.
 """

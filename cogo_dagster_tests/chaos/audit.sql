@@ -1,4 +1,4 @@
--- The poison rows are written past the checks, as by an older schema or a restored dump.
+-- The poison rows violate the checks, as rows from an older schema or a restored dump may.
 alter table public.jobs drop constraint jobs_dates_known;
 create schema chaos;
 create table chaos.audit (
@@ -31,7 +31,7 @@ begin
 end $$;
 create trigger chaos_cleanup after update on public.artifacts for each row
     when (old.status = 'ready' and new.status in ('expired', 'orphaned')) execute function chaos.note_cleanup();
--- What the checks compare the tables with, filled after the run.
+-- Filled after the run; the checks compare the tables with these.
 create table chaos.effects (kind text not null, job_id uuid not null, token uuid not null, files integer not null);
 create table chaos.enqueued (job_id uuid primary key);
 create table chaos.objects (key text primary key, sha256 text, size_bytes bigint);

@@ -1,7 +1,7 @@
-"""Clocks of worker processes that are wrong: libfaketime, told by a file which time it is.
+"""Wrong clocks of worker processes, by libfaketime, which reads the time from a file.
 
-Only the wall clock is wrong. The monotonic one does not jump on any system, and libfaketime 0.9.10 breaks waits of
-Python's threads where it changes that too; where it does not, it breaks `time.sleep`, which `PATCH` mends.
+Only the wall clock is wrong. The monotonic clock does not jump on any system; if libfaketime 0.9.10 changes it too,
+waits of Python's threads break, and if it does not, `time.sleep` breaks, which `PATCH` repairs.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ SPECIFICATIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "clock fast": ("+0 x3",),
     "clock jumps": ("+1d", "-1d", "+10", "-10"),
 }
-"""What each fault writes, one of them."""
+"""The possible file contents of each fault."""
 
 PATCH: Final = """import select, time
 
@@ -34,15 +34,15 @@ time.sleep = _sleep
 
 @cache
 def library() -> Path:
-    """Return the library to preload; root on Debian gets it installed."""
+    """Return the library to preload; installed if this is root on Debian."""
     [program] = required("faketime")
-    # Beside the program: <prefix>/lib/<triple>/faketime on Debian, <prefix>/lib/faketime elsewhere.
+    # Relative to the program: <prefix>/lib/<triple>/faketime on Debian, <prefix>/lib/faketime elsewhere.
     libraries = (Path(program).resolve().parent.parent / "lib").glob("**/faketime/libfaketimeMT.so.1")
     return next(iter(libraries), None) or missing("libfaketimeMT.so.1", "install Debian's package libfaketime")
 
 
 def sweep() -> None:
-    """Remove what libfaketime leaves in shared memory where its process was killed."""
+    """Remove the shared memory of killed processes that used libfaketime."""
     for path in Path("/dev/shm").glob("*faketime_s*_*"):
         pid = path.name.rpartition("_")[2]
         if pid.isdigit() and not Path(f"/proc/{pid}").exists():
@@ -50,14 +50,14 @@ def sweep() -> None:
 
 
 class Clock:
-    """The clock of one worker process and of those after it in its place."""
+    """The clock of one worker process and its successors."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self.say(_RIGHT)
 
     def environment(self) -> dict[str, str]:
-        """Return what a process needs to have this clock."""
+        """Return the environment of a process with this clock."""
         return {
             "LD_PRELOAD": str(library()),
             "FAKETIME_TIMESTAMP_FILE": str(self._file),
@@ -68,11 +68,11 @@ class Clock:
         }
 
     def say(self, specification: str) -> None:
-        """Change the time within a second; the file is replaced as a whole."""
+        """Change the time within a second; the file is replaced atomically."""
         new = self._file.with_suffix(".new")
         new.write_text(f"{specification}\n")
         new.replace(self._file)
 
     def correct(self) -> None:
-        """Let the clock be right again."""
+        """Correct the clock."""
         self.say(_RIGHT)

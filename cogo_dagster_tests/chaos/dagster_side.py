@@ -1,4 +1,4 @@
-"""Dagster in a run: its instance with a storage in the same server, runs of its jobs, and its daemon."""
+"""Dagster in a run: its instance with storage on the same server, runs of its jobs, and its daemon."""
 
 import json
 import logging
@@ -33,23 +33,23 @@ BEGUN: Final = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.Da
 MARK: Final = "COGO_CHAOS_DAGSTER"
 
 _RUN_SECONDS: Final = 25
-_MOST_RUNS: Final = 2
+_MAX_RUNS: Final = 2
 _END_SECONDS: Final = 20
 _STORAGE_SECONDS: Final = 30
 _LOOKS_AT_SECONDS: Final = range(0, 190, 10)
-"""When the sensor looks after the end of the machine: longer than the time that a worker has after it signed off."""
+"""When the sensor ticks after all processes ended: longer than a worker's limit after its deregistration."""
 _LATER: Final = (
     "update public.runs set start_time = start_time - 86400, update_timestamp = update_timestamp - interval '1 day'"
 )
-"""So long no worker has registered, and no Dagster job may last."""
+"""Longer than the limits for a registration and for a Dagster job."""
 _DAY_SECONDS: Final = 86_400
 
 
 class Executes(Protocol):
-    """Whoever runs statements with all rights."""
+    """A connection with all privileges."""
 
     def execute(self, statement: str, arguments: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
-        """Run one."""
+        """Execute a statement."""
         ...
 
 
@@ -58,8 +58,8 @@ class DagsterSide:
     """Dagster's part of a run.
 
     Attributes:
-        instance: What the UI has.
-        environment: What Dagster's processes get.
+        instance: The Dagster instance of the UI.
+        environment: The environment of Dagster's processes.
     """
 
     owner: Executes
@@ -72,7 +72,7 @@ class DagsterSide:
     turn: int = 0
 
     def command(self) -> list[str]:
-        """Return the command of the next run: mostly `process_jobs`, now and then an operators' job."""
+        """Return the command of the next run: mostly `process_jobs`, sometimes an operators' job."""
         self.turn += 1
         job = "process_jobs"
         config: dict[str, object] = {"ops": {"claim_jobs": {"config": {"run_seconds": float(_RUN_SECONDS)}}}}
@@ -84,7 +84,7 @@ class DagsterSide:
         return [sys.executable, "-m", "dagster", *words]
 
     def look(self) -> None:
-        """Start the daemon, again if it has ended."""
+        """Start the daemon, or restart it if it has ended."""
         if not self.with_daemon or (self.daemon is not None and self.daemon.poll() is None):
             return
         log = (self.folder / "daemon.log").open("ab")
@@ -100,7 +100,7 @@ class DagsterSide:
             )
 
     def kill_daemon(self, *, machine: bool) -> bool:
-        """Kill the daemon, or with it its code server and all runs it launched; return whether it was there."""
+        """Kill the daemon, or with `machine` also its code server and its runs; return whether it was running."""
         if self.daemon is None or self.daemon.poll() is not None:
             return False
         with suppress(ProcessLookupError):
@@ -109,7 +109,7 @@ class DagsterSide:
         return True
 
     def kill_run(self) -> bool:
-        """Kill the process of a run, of one that the daemon launched if there is any; return whether there was one."""
+        """Kill the process of a run, preferably one that the daemon launched; return whether there was one."""
         pids = self.owner.execute(
             "select pid from public.workers where dagster_run_id is not null and stopped_at is null"
             " order by last_heartbeat_at desc limit 4"
@@ -123,15 +123,15 @@ class DagsterSide:
         return False
 
     def terminate_run(self) -> bool:
-        """Terminate a run as the UI does; return whether there was one that could be."""
+        """Terminate a run as the UI does; return whether there was one."""
         for run in self._runs([dg.DagsterRunStatus.STARTED]):
-            with suppress(Exception):  # its code server may be gone, its storage away
+            with suppress(Exception):  # its code server may be gone, its storage unreachable
                 if self.instance.run_launcher.terminate(run.run_id):
                     return True
         return False
 
     def pids(self) -> list[int]:
-        """Return the living processes of Dagster of this run (Linux)."""
+        """Return the IDs of the living Dagster processes of this run (Linux)."""
         mark, found = f"{MARK}={self.environment[MARK]}\0".encode(), []
         for process in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
@@ -141,18 +141,18 @@ class DagsterSide:
         return found
 
     def end(self) -> None:
-        """Terminate what runs as the UI does, give it time to end, and then end the machine."""
+        """Terminate runs as the UI does, wait for their end, and then kill the remaining processes."""
         self._until(lambda: not self.terminate_run(), 10)
         self._until(lambda: not any(map(_is_child, self.pids())), _END_SECONDS)
         self.end_now()
 
     def end_now(self) -> None:
-        """Leave no process, whatever happened."""
+        """Kill all processes."""
         self.kill_daemon(machine=True)
         self._until(self._kill_all, 10)
 
     def finish(self) -> list[str]:
-        """Let the sensor look at what is left of the runs, whose machine is gone; return what goes on for ever."""
+        """Run the sensor on the remaining runs, whose processes are gone; return the runs that do not end."""
         self._runs(BEGUN)
         settings = {**self.plain, "COGO_HOME": self.environment["COGO_HOME"]}
         with CogoResource(settings=settings).yield_for_execution(None) as cogo:  # type: ignore[arg-type]
@@ -168,10 +168,10 @@ class DagsterSide:
             looks = run_monitoring.execute_run_monitoring_iteration(monitored, logging.getLogger("chaos"))  # type: ignore[arg-type]
             list(looks)
         left = self._runs(BEGUN)
-        return [f"The Dagster run {run.run_id} of {run.job_name} is {run.status.value} for ever." for run in left]
+        return [f"The Dagster run {run.run_id} of {run.job_name} stays {run.status.value}." for run in left]
 
     def counts(self) -> dict[str, int]:
-        """Return how many runs ended how."""
+        """Return the number of runs by status."""
         counts: dict[str, int] = {}
         for run in self.instance.get_runs():
             name = f"{run.job_name} {run.status.value}"
@@ -179,12 +179,12 @@ class DagsterSide:
         return counts
 
     def _runs(self, statuses: Sequence[dg.DagsterRunStatus]) -> Sequence[dg.DagsterRun]:
-        """Return the runs with these statuses, as soon as the storage answers."""
+        """Return the runs with these statuses, once the storage responds."""
         deadline = time.monotonic() + _STORAGE_SECONDS
         while True:
             try:
                 return self.instance.get_runs(dg.RunsFilter(statuses=list(statuses)))
-            except DBAPIError:  # the server was restarted under its pool
+            except DBAPIError:  # the server was restarted under the storage's connection pool
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.1)
@@ -216,13 +216,13 @@ class DagsterSide:
 def dagster_side(
     owner: Executes, dsn: str, folder: Path, given: Mapping[str, str], plain: Mapping[str, str], *, daemon: bool
 ) -> Iterator[DagsterSide]:
-    """Make a database for Dagster's storage and open its instance; both are gone afterwards.
+    """Create a database for Dagster's storage and open its instance; both are removed afterwards.
 
     Args:
-        dsn: The queue's database, with all rights.
-        given: What worker processes get.
-        plain: What leads to the queue, past every trouble.
-        daemon: Whether Dagster's daemon runs.
+        dsn: The queue's database, as its owner.
+        given: The environment of worker processes.
+        plain: The variables for a direct connection to the queue, past all faults.
+        daemon: Whether to start Dagster's daemon.
     """
     name = f"chaos_dagster_{uuid4().hex[:8]}"
     owner.execute(f"create database {name}")
@@ -231,7 +231,7 @@ def dagster_side(
         **given,
         "DAGSTER_POSTGRES_URL": url,
         "DAGSTER_HOME": str(PROJECT_ROOT),
-        "COGO_MAX_WORKERS": str(_MOST_RUNS),
+        "COGO_MAX_WORKERS": str(_MAX_RUNS),
         MARK: name,
     }
     with ExitStack() as stack:
@@ -240,7 +240,7 @@ def dagster_side(
         seen = {key: environment[key] for key in ("DAGSTER_POSTGRES_URL", "DAGSTER_HOME", "COGO_HOME")}
         stack.enter_context(mock.patch.dict(os.environ, seen))
         stack.enter_context(warnings.catch_warnings())
-        warnings.simplefilter("ignore")  # of dagster's betas
+        warnings.simplefilter("ignore")  # Dagster's beta warnings
         instance = stack.enter_context(dg.DagsterInstance.from_config(str(PROJECT_ROOT)))
         side = DagsterSide(owner, instance, environment, plain, folder, daemon)
         stack.callback(side.end_now)
@@ -248,7 +248,7 @@ def dagster_side(
 
 
 def _is_child(pid: int) -> bool:
-    """Whether a process was launched by a code server, which spawns its runs."""
+    """Whether a process was launched by a code server, which starts its runs with multiprocessing."""
     with suppress(OSError):
         return b"multiprocessing" in Path(f"/proc/{pid}/cmdline").read_bytes()
     return False

@@ -1,4 +1,4 @@
-"""Faults of the database and its server, and rows that no client would write."""
+"""Faults of the database and its server, and invalid rows."""
 
 import os
 import signal
@@ -46,13 +46,13 @@ _POISON_ROW: Final = (
 
 
 class DatabaseFaults:
-    """Lets the database misbehave."""
+    """Injects faults into the database."""
 
     def __init__(self, world: World) -> None:
         self._world = world
 
     def kinds(self) -> Mapping[str, Fault]:
-        """Return each kind with what lets it happen."""
+        """Return the function for each kind of fault."""
         return {
             **dict.fromkeys(_SETTINGS, self._set),
             **dict.fromkeys(_STOPS, self._restart),
@@ -62,8 +62,8 @@ class DatabaseFaults:
             "poison row": self._poison,
         }
 
-    def mend(self) -> None:
-        """Set everything back."""
+    def restore(self) -> None:
+        """Restore all settings."""
         self._world.owner.execute(f"alter database {self._world.owner.database} reset all")
         self._terminate_backends()
 
@@ -83,7 +83,7 @@ class DatabaseFaults:
         return step.hold_seconds, back
 
     def _lock(self, step: Step) -> Lasting:
-        # The server ends it, since whoever should may be waiting for the lock.
+        # The server ends it, since the thread that should may be waiting for the lock.
         held_ms = int(min(step.hold_seconds, 2) * 1_000)
         options = f"-c idle_in_transaction_session_timeout={held_ms} -c lock_timeout=5s -c statement_timeout=0"
         locker = psycopg.connect(self._world.dsn, application_name="chaos", options=options, connect_timeout=10)
@@ -121,7 +121,7 @@ class DatabaseFaults:
 
 
 def _lives(pid: int) -> bool:
-    # One that has ended may wait for its parent to notice.
+    # An ended process may still be a zombie.
     with suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     return False

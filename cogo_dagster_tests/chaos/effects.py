@@ -1,4 +1,4 @@
-"""The log of what executors did, kept outside the database: one line for each begin and end of an execution."""
+"""The log of executions, kept outside the database: one line for each begin and end."""
 
 import json
 import os
@@ -10,11 +10,11 @@ VARIABLE: Final = "COGO_CHAOS_EFFECTS"
 
 
 class Effect(NamedTuple):
-    """What one execution did.
+    """One line of the log.
 
     Attributes:
-        kind: `begin`; `end` for a success that the executor is about to return, `odd` for what may be one.
-        files: How many files it leaves.
+        kind: `begin`; `end` for a success about to be returned, `odd` for an ending that may be one.
+        files: Number of files of the execution.
     """
 
     kind: str
@@ -30,7 +30,7 @@ class EffectLog:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
 
     def write(self, kind: str, job_id: UUID, token: UUID, files: int = 0) -> None:
-        """Add a line."""
+        """Append a line."""
         line = json.dumps([kind, str(job_id), str(token), files]) + "\n"
         os.write(self._file, line.encode())
 

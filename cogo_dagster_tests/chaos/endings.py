@@ -1,4 +1,4 @@
-"""Endings that no executor should have: each must become an outcome of its own job and touch nothing else."""
+"""Invalid endings of executions: each must become an outcome of its own job and affect no other."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ class _Unprintable(Exception):
 
 
 class _Foreign(BaseException):
-    """As pytest's outcomes are."""
+    """A BaseException, as pytest's outcomes are."""
 
 
 def _raising(make: Callable[[], BaseException]) -> Ending:
@@ -62,7 +62,7 @@ async def _cancels_itself(workspace: Workspace) -> ExecutionResult:
 
 
 async def _blocks(workspace: Workspace) -> ExecutionResult:
-    time.sleep(2)  # noqa: ASYNC251 - the fault
+    time.sleep(2)  # noqa: ASYNC251 - the injected fault
     raise ExecutionFailed("It blocked the loop.", error_class="blocked", retryable=False)
 
 

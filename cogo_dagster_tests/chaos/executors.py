@@ -1,4 +1,4 @@
-"""Two families for chaos runs: `chaos` does what its payload says, `chaos_quick` succeeds at once and is prefetched."""
+"""Two families for chaos runs: `chaos` follows its payload, `chaos_quick` succeeds at once and is prefetched."""
 
 import asyncio
 import os
@@ -16,14 +16,14 @@ _PREFETCH: Final = 400
 
 
 class ChaosExecutor(Executor, family="chaos"):
-    """Runs what the payload says; see `execute`."""
+    """Runs jobs as their payload says; see `execute`."""
 
     def __init__(self, log: EffectLog) -> None:
         self._log = log
 
     @classmethod
-    def build(cls, context: ExecutorContext) -> Self:  # noqa: ARG003 - the environment names the log
-        """Make the executor."""
+    def build(cls, context: ExecutorContext) -> Self:  # noqa: ARG003 - the environment has the path of the log
+        """Create the executor."""
         return cls(EffectLog(Path(os.environ[VARIABLE])))
 
     async def execute(self, job: Job, workspace: Workspace) -> ExecutionResult:
@@ -53,7 +53,7 @@ def _files(what: str, payload: Mapping[str, Any], workspace: Workspace) -> list[
 
 
 class ChaosQuickExecutor(ChaosExecutor, family="chaos_quick"):
-    """Prefetches, and leaves no files."""
+    """Is prefetched, and produces no files."""
 
     slots = None
     prefetch = _PREFETCH

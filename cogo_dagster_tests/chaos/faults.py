@@ -1,4 +1,4 @@
-"""Every kind of fault: how it begins, and what ends it."""
+"""All kinds of faults, with their begin and end."""
 
 import signal
 from collections import Counter
@@ -25,11 +25,11 @@ _SIGNALS: Final = {
 
 
 class Faults:
-    """Lets faults happen.
+    """Injects faults.
 
     Attributes:
-        done: How many of which kind happened.
-        missed: How many could not happen when it was their turn, as nobody was there to be killed.
+        done: Number of faults by kind.
+        missed: Number of faults by kind that were not possible, since there was no process to kill.
     """
 
     def __init__(self, world: World) -> None:
@@ -60,23 +60,23 @@ class Faults:
         }
 
     def begin(self, step: Step) -> Lasting | None:
-        """Let a fault happen; return after how many seconds which call ends it, where it lasts."""
+        """Begin a fault; return the call that ends it, and after how many seconds, if it lasts."""
         if self._operators.begin(step):
             return None
         try:
             lasting = self._kinds[step.kind](step)
-        except (NotPossible, psycopg.OperationalError):  # the server may be recovering from the fault before
+        except (NotPossible, psycopg.OperationalError):  # the server may be recovering from an earlier fault
             self.missed[step.kind] += 1
             return None
         self.done[step.kind] += 1
         return None if lasting is ENDED else lasting
 
-    def mend(self) -> None:
-        """End what has no end of its own."""
+    def restore(self) -> None:
+        """End all faults that have no end of their own."""
         self._operators.close()
-        self._world.trouble.mend()
-        self._world.proxy.mend()
-        self._database.mend()
+        self._world.trouble.restore()
+        self._world.proxy.restore()
+        self._database.restore()
         for slot in self._world.workers.slots:
             slot.clock.correct()
 
@@ -109,17 +109,17 @@ class Faults:
     def _cut(self, step: Step) -> Lasting:
         trouble = self._world.trouble
         trouble.cut()
-        return (0.05 if step.kind == "reset connections" else step.hold_seconds), trouble.mend
+        return (0.05 if step.kind == "reset connections" else step.hold_seconds), trouble.restore
 
     def _silence(self, step: Step) -> Lasting:
         proxy = self._world.proxy
         proxy.silence(new_too=step.target % 3 == 0)
-        return step.hold_seconds, proxy.mend
+        return step.hold_seconds, proxy.restore
 
     def _latency(self, step: Step) -> Lasting:
         proxy = self._world.proxy
         proxy.latency_seconds = 0.02 + step.target % 10 / 50
-        return step.hold_seconds, proxy.mend
+        return step.hold_seconds, proxy.restore
 
     def _lose_reply(self, step: Step) -> Lasting:
         self._world.trouble.lose_reply_to(LOSABLE[step.target % len(LOSABLE)])

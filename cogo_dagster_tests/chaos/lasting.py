@@ -1,4 +1,4 @@
-"""How a fault begins and ends."""
+"""The begin and end of a fault."""
 
 from collections.abc import Callable
 from typing import Final
@@ -7,17 +7,17 @@ from cogo_dagster_tests.chaos.plan import Step
 
 Undo = Callable[[], object]
 Lasting = tuple[float, Undo]
-"""After how many seconds which call ends a fault."""
+"""The number of seconds after which the call ends a fault."""
 Fault = Callable[[Step], Lasting]
 
 
 class NotPossible(Exception):
-    """The fault has nobody to happen to just now."""
+    """The fault has no target at the moment."""
 
 
 def nothing() -> None:
-    """It has ended already."""
+    """Do nothing."""
 
 
 ENDED: Final[Lasting] = (0, nothing)
-"""What has ended when it has happened."""
+"""A fault without a duration."""

@@ -1,4 +1,4 @@
-"""People who do their work while all this goes on, several at once."""
+"""Calls of operators during a run, several concurrently."""
 
 import time
 from collections import Counter
@@ -22,11 +22,11 @@ _CHOSEN: Final = (
 
 
 class Operators:
-    """Runs operators' calls beside the faults.
+    """Makes calls of operators during the faults.
 
     Args:
-        done: Counts the calls that succeeded.
-        missed: Counts the calls that met a fault.
+        done: Counts calls that succeeded.
+        missed: Counts calls that failed by a fault.
     """
 
     def __init__(self, world: World, done: Counter[str], missed: Counter[str]) -> None:
@@ -46,7 +46,7 @@ class Operators:
         }
 
     def begin(self, step: Step) -> bool:
-        """Let somebody do it; return whether it is an operator's call."""
+        """Begin an operator's call; return whether the step is one."""
         if step.kind not in self._calls:
             return False
         self._threads.submit(self._try, step)

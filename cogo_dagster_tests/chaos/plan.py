@@ -1,4 +1,4 @@
-"""Which fault comes when: all of it follows from the seed."""
+"""The plan of faults, which depends on the seed only."""
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,9 +8,9 @@ from typing import Final, Literal
 Way = Literal["postgres", "rest"]
 
 _GAP_SECONDS: Final = 0.9
-_STORM_SECONDS: Final = 15.0
+_FAULTS_SECONDS: Final = 15.0
 _CALM_SECONDS: Final = 40.0
-"""After each storm the workers get time for what has collected: a run is to make many attempts, too."""
+"""Time without faults in each round, in which the workers process the backlog: a run should make many attempts."""
 
 PROCESS_FAULTS: Final = {
     "kill": 6,
@@ -81,9 +81,9 @@ class Step:
     """One fault.
 
     Attributes:
-        at_seconds: After the beginning.
-        target: Which of the workers, or of the things to choose from.
-        hold_seconds: How long it lasts, where it lasts.
+        at_seconds: Time since the beginning.
+        target: Index of the worker or of another choice.
+        hold_seconds: Duration, for faults that last.
     """
 
     at_seconds: float
@@ -93,10 +93,10 @@ class Step:
 
 
 def kinds(way: Way, *, server: bool = False, dagster: bool = False) -> Mapping[str, int]:
-    """Return how often each kind of fault comes, in proportion.
+    """Return the relative frequency of each kind of fault.
 
     Args:
-        server: Whether the database server itself may be restarted.
+        server: Whether the database server may be restarted.
         dagster: Whether Dagster's daemon takes part.
     """
     chosen = PROCESS_FAULTS | CLOCK_FAULTS | DATABASE_FAULTS | LINK_FAULTS | STORE_FAULTS | OPERATOR | POISON
@@ -106,7 +106,7 @@ def kinds(way: Way, *, server: bool = False, dagster: bool = False) -> Mapping[s
 
 
 def plan(seed: int, seconds: float, way: Way, *, server: bool = False, dagster: bool = False) -> Sequence[Step]:
-    """Return the faults of a run, the same for the same arguments."""
+    """Return the faults of a run; equal arguments give equal faults."""
     chance = random.Random(f"{seed} {way}")
     dealt = _dealt(chance, kinds(way, server=server, dagster=dagster))
     steps, now = [], 0.0
@@ -116,12 +116,12 @@ def plan(seed: int, seconds: float, way: Way, *, server: bool = False, dagster: 
 
 
 def round_length(way: Way, *, server: bool = False, dagster: bool = False) -> int:
-    """Return how many faults it takes until each kind has surely been there."""
+    """Return the number of faults after which each kind has occurred."""
     return sum(kinds(way, server=server, dagster=dagster).values())
 
 
 def _dealt(chance: random.Random, weights: Mapping[str, int]) -> Iterator[str]:
-    """Deal kinds like cards, so that each comes as often as its weight says in every round."""
+    """Yield kinds in shuffled rounds, in each of which a kind occurs as often as its weight."""
     while True:
         cards = [kind for kind, weight in weights.items() for _ in range(weight)]
         chance.shuffle(cards)
@@ -130,5 +130,5 @@ def _dealt(chance: random.Random, weights: Mapping[str, int]) -> Iterator[str]:
 
 def _next(now: float, gap_seconds: float) -> float:
     then = now + gap_seconds
-    phase = then % (_STORM_SECONDS + _CALM_SECONDS)
-    return then if phase <= _STORM_SECONDS else then - phase + _STORM_SECONDS + _CALM_SECONDS
+    phase = then % (_FAULTS_SECONDS + _CALM_SECONDS)
+    return then if phase <= _FAULTS_SECONDS else then - phase + _FAULTS_SECONDS + _CALM_SECONDS

@@ -1,4 +1,4 @@
-"""Enqueues while the faults go on, and remembers what it was told is in the queue."""
+"""Enqueues jobs during the faults, and records which ones the queue accepted."""
 
 import random
 import threading
@@ -14,26 +14,26 @@ from cogo_dagster_tests.chaos.endings import ENDINGS, KILLS, SLOW
 from cogo_dagster_tests.chaos.world import World
 
 _BACKLOG: Final = 3_000
-_MOST_WAITING: Final = 300
-"""Of the jobs that are not quick: what workers cannot keep up with would be all that waits after a while."""
+_MAX_WAITING: Final = 300
+"""Limit of jobs that are not quick; otherwise those that workers cannot keep up with would fill the queue."""
 _WAITING: Final = (
     "select count(*) filter (where family = 'chaos_quick'), count(*) filter (where family = 'chaos')"
     " from public.jobs where status = 'queued'"
 )
 _BATCH: Final = 1_000
 _PAUSE_SECONDS: Final = 0.25
-_DEAR_SECONDS: Final = 0.5
+_EXPENSIVE_SECONDS: Final = 0.5
 _QUICK_SHARE: Final = 0.97
 _CHEAP_ENDINGS: Final = tuple(ending for ending in ENDINGS if ending not in {KILLS, *SLOW})
 
 
 class Producer:
-    """Keeps the queue filled from a thread of its own.
+    """Keeps the queue filled from a thread.
 
-    Most jobs are cheap, so that many attempts are made; those that take a worker's time come at a rate of their own.
+    Most jobs are cheap, so that there are many attempts; expensive ones are enqueued at a separate rate.
 
     Attributes:
-        enqueued: The jobs that the queue said it took.
+        enqueued: IDs of the jobs that the queue accepted.
     """
 
     def __init__(self, world: World, seed: int) -> None:
@@ -44,11 +44,11 @@ class Producer:
         self.enqueued: set[UUID] = set()
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End, and wait for it."""
+        """Stop the thread, and wait for its end."""
         self._ended.set()
         self._thread.join()
 
@@ -56,14 +56,14 @@ class Producer:
         turn = 0
         while not self._ended.wait(_PAUSE_SECONDS):
             turn += 1
-            with suppress(QueueError, psycopg.Error):  # the next round adds others
-                self._top_up(dear=turn % round(_DEAR_SECONDS / _PAUSE_SECONDS) == 0)
+            with suppress(QueueError, psycopg.Error):  # the next round enqueues others
+                self._top_up(expensive=turn % round(_EXPENSIVE_SECONDS / _PAUSE_SECONDS) == 0)
 
-    def _top_up(self, *, dear: bool) -> None:
-        jobs = [NewJob("chaos", self._dear(), max_attempts=self._chance.choice((1, 2)))] if dear else []
+    def _top_up(self, *, expensive: bool) -> None:
+        jobs = [NewJob("chaos", self._expensive(), max_attempts=self._chance.choice((1, 2)))] if expensive else []
         quick, others = self._world.numbers(_WAITING)
         if quick < _BACKLOG:
-            jobs += [self._cheap(quick_only=others >= _MOST_WAITING) for _ in range(_BATCH)]
+            jobs += [self._cheap(quick_only=others >= _MAX_WAITING) for _ in range(_BATCH)]
         if jobs:
             self.enqueued |= {one.job_id for one in self._world.queue.enqueue(jobs)}
 
@@ -88,8 +88,8 @@ class Producer:
             case kind:
                 return {"do": kind}
 
-    def _dear(self) -> dict[str, Json]:
-        """Return a payload whose execution takes seconds, or the whole worker."""
+    def _expensive(self) -> dict[str, Json]:
+        """Return a payload whose execution takes seconds, or ends its worker."""
         chance = self._chance
         kind = chance.choices(("brief", "slow", KILLS, *SLOW), (70, 15, 1, *[3 for _ in SLOW]))[0]
         match kind:

@@ -1,4 +1,4 @@
-"""One run: faults by plan, then peace, a drain, and the checks."""
+"""One run: planned faults, then a drain without faults, and the checks."""
 
 import heapq
 import itertools
@@ -26,18 +26,18 @@ from cogo_dagster_tests.chaos.world import World, world
 from cogo_dagster_tests.processes import command_line
 
 _TICK_SECONDS: Final = 0.05
-_HURRY_SECONDS: Final = 1.0
+_RESCHEDULE_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True)
 class Order:
-    """What to run.
+    """The parameters of a run.
 
     Attributes:
-        seconds: How long faults happen; the drain comes after.
-        drain_seconds: How long the workers may take to end all jobs and to beat again, in peace.
-        small_disk: Whether the artifacts get a disk of their own that can be filled.
-        daemon: Whether Dagster's daemon launches runs, too.
+        seconds: How long faults are injected; the drain follows.
+        drain_seconds: Time limit of the drain, after which all jobs have ended and all workers send heartbeats.
+        small_disk: Whether artifacts are stored on a small disk that can be filled.
+        daemon: Whether Dagster's daemon launches runs too.
     """
 
     way: Way
@@ -51,12 +51,12 @@ class Order:
 
 @dataclass
 class Report:
-    """What a run was and what it found.
+    """The results of a run.
 
     Attributes:
-        missed: How many faults could not happen when their turn came.
-        fastest: Attempts in the ten seconds with most of them.
-        by_dagster: Attempts that runs of Dagster counted until their last heartbeat.
+        missed: Number of faults by kind that were not possible.
+        fastest: Maximum number of attempts within ten seconds.
+        by_dagster: Attempts counted by runs of Dagster up to their last heartbeat.
     """
 
     order: Order
@@ -76,7 +76,7 @@ class Report:
 
     @property
     def elapsed_seconds(self) -> float:
-        """How long all of it took."""
+        """Total duration."""
         return sum(self.phases.values())
 
 
@@ -88,13 +88,13 @@ def run(
     server: EmbeddedServer | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Report:
-    """Run one order on a migrated, empty database.
+    """Run once on a migrated, empty database.
 
     Args:
-        dsn: With all rights; settings of this database are changed and reset.
+        dsn: The database as its owner; its settings are changed and restored.
         folder: An empty folder.
-        server: The server of the database; given, it is restarted now and then.
-        say: Told what goes on.
+        server: The database's server, which is restarted sometimes if given.
+        say: Called with progress messages.
     """
     report, began_at = Report(order), time.monotonic()
 
@@ -107,19 +107,19 @@ def run(
     with world(dsn, folder, order.way, order.workers, **small) as here:  # type: ignore[arg-type]
         faults, producer = Faults(here), Producer(here, order.seed)
         ended("start")
-        _storm(here, faults, producer, order)
+        _inject_faults(here, faults, producer, order)
         ended("faults")
         found = _drain(here, order)
         ended("drain")
         here.dagster.end()
         found += here.dagster.finish()
-        found += _tidy(here)
+        found += _sweep_all(here)
         ended("tidying")
         report.faults, report.missed, report.exits = faults.done, faults.missed, here.workers.exits
         report.ended_themselves, report.runs = here.workers.ended_themselves, Counter(here.dagster.counts())
         report.lost_replies = here.trouble.lost_replies
         _count(here, report)
-        found += here.workers.troubles
+        found += here.workers.violations
         found += violations(here.owner, here.store, here.effects, producer.enqueued)
         report.odd_endings = _number(here, "select count(*) from chaos.effects where kind = 'odd'")
         report.violations = found + _kinds_left_out(here, report)
@@ -127,7 +127,7 @@ def run(
     return report
 
 
-def _storm(here: World, faults: Faults, producer: Producer, order: Order) -> None:
+def _inject_faults(here: World, faults: Faults, producer: Producer, order: Order) -> None:
     steps = list(plan(order.seed, order.seconds, order.way, server=here.server is not None, dagster=order.daemon))
     undone: list[tuple[float, int, Undo]] = []
     turn, begins_at = itertools.count(), time.monotonic()
@@ -145,20 +145,20 @@ def _storm(here: World, faults: Faults, producer: Producer, order: Order) -> Non
             time.sleep(_TICK_SECONDS)
     finally:
         producer.stop()
-    faults.mend()
+    faults.restore()
 
 
 def _drain(here: World, order: Order) -> list[str]:
-    """Let the workers end every job, and see that all of them still work."""
+    """Let the workers finish every job, and check that all of them still work."""
     [[began]] = here.owner.execute("select clock_timestamp()")
     deadline, silent, left = time.monotonic() + order.drain_seconds, set[int](), 1
-    hurried_at = 0.0
+    rescheduled_at = 0.0
     here.workers.no_more_runs = True
     while time.monotonic() < deadline:
         here.workers.look()
-        if time.monotonic() >= hurried_at:
-            hurried_at = time.monotonic() + _HURRY_SECONDS
-            _hurry(here)
+        if time.monotonic() >= rescheduled_at:
+            rescheduled_at = time.monotonic() + _RESCHEDULE_SECONDS
+            _make_due(here)
         left = _number(here, "select count(*) from public.jobs where status in ('queued', 'running')")
         beating = here.owner.execute("select pid from public.workers where last_heartbeat_at > %s", (began,))
         silent = set(here.workers.alive_pids()) - {int(str(pid)) for (pid,) in beating}
@@ -167,16 +167,16 @@ def _drain(here: World, order: Order) -> list[str]:
         time.sleep(0.2)
     logs = {slot.process.pid: slot.log for slot in here.workers.slots if slot.process}
     here.workers.end()
-    found = [f"The worker {pid} has not beaten since the faults ended: {logs.get(pid)}." for pid in silent]
+    found = [f"The worker {pid} has sent no heartbeat since the faults ended: {logs.get(pid)}." for pid in silent]
     return [*found, f"{left} jobs have not ended after {order.drain_seconds:g} s."] if left else found
 
 
-def _hurry(here: World) -> None:
+def _make_due(here: World) -> None:
     here.owner.execute("update public.jobs set next_run_at = now() where status = 'queued' and next_run_at > now()")
 
 
-def _tidy(here: World) -> list[str]:
-    """Sweep as workers do after their grace periods, and see what is left."""
+def _sweep_all(here: World) -> list[str]:
+    """Sweep as workers do after their grace periods, and return what remains."""
     found = []
     here.owner.execute("update public.artifacts set created_at = created_at - interval '1 day'")
     with suppress(QueueError):
@@ -191,20 +191,20 @@ def _tidy(here: World) -> list[str]:
     deadline = time.monotonic() + 10
     while (left := here.workers.left()) and time.monotonic() < deadline:
         time.sleep(0.2)
-    return [*found, *(f"The process {pid} is left: {command_line(pid)}" for pid in left)]
+    return [*found, *(f"The process {pid} still runs: {command_line(pid)}" for pid in left)]
 
 
 def _kinds_left_out(here: World, report: Report) -> list[str]:
-    """Return the faults that never happened although their turn came, a fault of this command."""
+    """Return the planned faults that never occurred, which is an error of the run."""
     order = report.order
     chosen = {"server": here.server is not None, "dagster": order.daemon}
     planned = plan(order.seed, order.seconds, order.way, **chosen)
     if len(planned) < round_length(order.way, **chosen):
         return []
     left_out = [kind for kind in kinds(order.way, **chosen) if not report.faults[kind]]
-    left_out += [] if report.lost_replies else ["a reply that is lost"]
+    left_out += [] if report.lost_replies else ["a lost reply"]
     left_out += [] if report.odd_endings else ["an odd ending"]
-    return [f"The fault never happened, so that this run shows nothing of it: {kind}." for kind in left_out]
+    return [f"The fault never occurred, so this run does not test it: {kind}." for kind in left_out]
 
 
 def _count(here: World, report: Report) -> None:
@@ -230,6 +230,6 @@ def _number(here: World, statement: str) -> int:
 
 
 def scratch() -> Path:
-    """Return a new folder for a run, in memory where there is such a place."""
+    """Return a new folder for a run, in memory if possible."""
     memory = Path("/dev/shm")
     return Path(tempfile.mkdtemp(prefix="cogo-chaos-", dir=memory if os.access(memory, os.W_OK) else None))

@@ -1,4 +1,4 @@
-"""Faults of the artifact store: full, read-only, away."""
+"""Faults of the artifact store: full, read-only, unreachable."""
 
 from contextlib import suppress
 
@@ -8,7 +8,7 @@ from cogo_dagster_tests.chaos.world import World
 
 
 def disk_full(world: World, step: Step) -> Lasting:
-    """Fill the disk of the artifacts; Storage answers 507."""
+    """Fill the disk of the artifacts; Storage returns 507."""
     if world.stand_in is not None:
         world.stand_in.faults.order("answer", "/storage/", status=507, times=10)
         return ENDED
@@ -27,7 +27,7 @@ def disk_full(world: World, step: Step) -> Lasting:
 
 
 def store_away(world: World, step: Step) -> Lasting:
-    """Take the folder away, or make it read-only; Storage answers 503."""
+    """Remove the folder, or make it read-only; Storage returns 503."""
     if world.stand_in is not None:
         world.stand_in.faults.order("answer", "/storage/", status=503, times=10)
         return ENDED

@@ -1,4 +1,4 @@
-"""A short chaos run over each transport leaves nothing violated; the long form is a command."""
+"""A short chaos run over each transport; longer ones are started by the command."""
 
 from pathlib import Path
 from typing import Final
@@ -17,8 +17,8 @@ _SEEDS: Final[dict[Way, int]] = {"postgres": 159, "rest": 14}
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("way", ["postgres", "rest"])
-def test_a_short_run_violates_nothing(way: Way, tmp_path: Path) -> None:
-    """Two workers and a run of Dagster, a quarter of a minute of faults, a drain: every invariant holds."""
+def test_a_short_run_has_no_violations(way: Way, tmp_path: Path) -> None:
+    """Two workers and a run of Dagster, 15 seconds of faults, a drain: every invariant holds."""
     with private_server() as server:
         server.start()
         dsn = server.dsn("cogo")
@@ -30,7 +30,7 @@ def test_a_short_run_violates_nothing(way: Way, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("way", ["postgres", "rest"])
-def test_the_short_run_has_faults_of_each_sort(way: Way) -> None:
+def test_the_short_run_has_faults_of_each_group(way: Way) -> None:
     """A process is killed, a clock is wrong, and the server is restarted."""
     planned = {step.kind for step in plan(_SEEDS[way], _SECONDS, way, server=True)}
     assert planned & {"kill"}
@@ -39,14 +39,14 @@ def test_the_short_run_has_faults_of_each_sort(way: Way) -> None:
 
 
 def test_a_seed_gives_the_same_faults() -> None:
-    """The sequence follows from the seed alone, and another seed gives another one."""
+    """The plan depends on the seed only, and another seed gives another one."""
     assert plan(1, 60, "rest") == plan(1, 60, "rest")
     assert plan(1, 60, "rest") != plan(2, 60, "rest")
 
 
 @pytest.mark.parametrize("way", ["postgres", "rest"])
 def test_a_long_run_has_faults_of_each_kind(way: Way) -> None:
-    """Within the first round of faults, whatever the seed."""
+    """Each kind occurs within the first round of faults, for any seed."""
     steps = plan(3, 600, way, server=True, dagster=True)
     first_round = steps[: round_length(way, server=True, dagster=True)]
     assert {step.kind for step in first_round} == set(kinds(way, server=True, dagster=True))

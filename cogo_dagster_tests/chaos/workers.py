@@ -1,4 +1,4 @@
-"""The worker processes of a run: started, signalled, restarted when they end, and looked at afterwards."""
+"""The worker processes of a run: started, signalled, restarted when they end, and inspected afterwards."""
 
 import os
 import re
@@ -23,29 +23,29 @@ LEASE_SECONDS: Final = 5
 GRACE_SECONDS: Final = 3
 KILLED_BY_JOB: Final = 77
 CONCURRENCY: Final = 100
-"""Many, so that quick jobs are recorded and settled many at a time."""
+"""High, so that many quick jobs are recorded and settled at once."""
 
 _PROGRAM: Final = Path(sys.executable).with_name("cogo")
 _STOP_SECONDS: Final = GRACE_SECONDS + 10 + 30
-"""A worker ends ten seconds after its grace; the rest is for a machine that is busy with something else."""
+"""A worker ends ten seconds after its grace period; the rest is for a loaded machine."""
 _ACCEPTED: Final = frozenset(
     {ExitCode.OK, ExitCode.DATABASE, ExitCode.STUCK, KILLED_BY_JOB, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT}
 )
-"""Signals among them: SIGTERM and SIGINT before the handlers stand."""
+"""Includes signals: SIGTERM and SIGINT before the handlers are installed."""
 _RUN_PAUSE_SECONDS: Final = 10.0
-"""A run of Dagster takes as long to start as thousands of jobs take."""
+"""A run of Dagster takes as long to start as thousands of jobs take to run."""
 _TRACEBACK: Final = "Traceback (most recent call last)"
 _OF_A_JOB: Final = re.compile(r"\S+ (claimed|executed|settled|uploaded|lease_lost) ")
 _LOG_LINES: Final = 40
-"""How much of the log of a worker that ended itself as stuck is reported."""
+"""How much of the log of a stuck worker is reported."""
 
 
 @dataclass
 class Slot:
-    """The place of one worker; when the process ends, another one is started.
+    """The place of one worker; when its process ends, another one is started.
 
     Attributes:
-        is_run: Whether it is a run of Dagster's, which ends by itself.
+        is_run: Whether it is a run of Dagster, which ends by itself.
     """
 
     number: int
@@ -60,13 +60,13 @@ class Slot:
 
 @dataclass
 class Workers:
-    """All worker processes of a run: some of `cogo worker`, and one that is a run of Dagster's.
+    """All worker processes of a run: some of `cogo worker`, and one that is a run of Dagster.
 
     Attributes:
-        dagster_command: Makes the command of the next run.
-        exits: How many processes ended with which code.
-        ended_themselves: Why workers ended as stuck, a sentence each.
-        troubles: What no worker may do, a sentence each.
+        dagster_command: Returns the command of the next run.
+        exits: Number of ended processes by exit code.
+        ended_themselves: A message for each worker that ended as stuck.
+        violations: A message for each violation by a worker.
     """
 
     folder: Path
@@ -77,7 +77,7 @@ class Workers:
     concurrency: int = CONCURRENCY
     exits: Counter[int] = field(default_factory=Counter)
     ended_themselves: list[str] = field(default_factory=list)
-    troubles: list[str] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)
     no_more_runs: bool = False
 
     def __post_init__(self) -> None:
@@ -86,7 +86,7 @@ class Workers:
         write_entry_points(self.folder / "plugins")
 
     def look(self, *, restart: bool = True) -> None:
-        """Notice processes that ended, start others in their place, and give up those that do not end."""
+        """Replace ended processes, and kill those that do not end."""
         for slot in self.slots:
             if slot.process is None:
                 if restart and time.monotonic() >= slot.start_at and not (slot.is_run and self.no_more_runs):
@@ -94,13 +94,13 @@ class Workers:
             elif (code := slot.process.poll()) is not None:
                 self._ended(slot, code)
             elif slot.stop_asked_at and not slot.frozen and time.monotonic() - slot.stop_asked_at > _STOP_SECONDS:
-                if not slot.is_run:  # how long Dagster takes to end its process is Dagster's
-                    self.troubles.append(f"A worker has not ended {_STOP_SECONDS} s after its signal: {slot.log}.")
+                if not slot.is_run:  # the time that Dagster takes to end its process is not limited
+                    self.violations.append(f"A worker has not ended {_STOP_SECONDS} s after its signal: {slot.log}.")
                 slot.process.kill()
                 slot.stop_asked_at = None
 
     def signal(self, slot: Slot, number: signal.Signals, *, group: bool = False) -> bool:
-        """Send a signal; return whether somebody is there."""
+        """Send a signal; return whether there was a process."""
         if slot.process is None:
             return False
         with suppress(ProcessLookupError):
@@ -113,19 +113,19 @@ class Workers:
         return True
 
     def freeze(self, slot: Slot) -> bool:
-        """Stop the process until `thaw`; return whether there is one."""
+        """Stop the process until `thaw`; return whether there was one."""
         slot.frozen = slot.process is not None
         return self.signal(slot, signal.SIGSTOP)
 
     def thaw(self, slot: Slot) -> None:
-        """Let it go on; the time to end after a signal begins anew."""
+        """Continue the process; the time limit after a signal starts again."""
         slot.frozen = False
         self.signal(slot, signal.SIGCONT)
         if slot.stop_asked_at is not None:
             slot.stop_asked_at = time.monotonic()
 
     def end(self) -> None:
-        """Ask all to end, and wait until they have."""
+        """Send a stop signal to all processes, and wait for their end."""
         for slot in self.slots:
             self.thaw(slot)
             self.signal(slot, signal.SIGTERM)
@@ -134,9 +134,9 @@ class Workers:
             time.sleep(0.1)
 
     def kill(self) -> None:
-        """Leave nothing, whatever happens."""
+        """Kill all processes."""
         deadline = time.monotonic() + 10
-        # Told by their environment: the number of a process that has ended may be somebody else's now.
+        # Identified by their environment, since the ID of an ended process may have been reused.
         while (left := self.left()) and time.monotonic() < deadline:
             for pid in left:
                 with suppress(ProcessLookupError):
@@ -147,11 +147,11 @@ class Workers:
                 slot.process.wait()
 
     def alive_pids(self) -> list[int]:
-        """Return the workers that run until they are asked to end, and were not."""
+        """Return the process IDs of workers without a stop signal that do not end by themselves."""
         return [slot.process.pid for slot in self.slots if slot.process and not slot.stop_asked_at and not slot.is_run]
 
     def left(self) -> list[int]:
-        """Return the processes with this run's environment that still live."""
+        """Return the living processes with this run's environment."""
         return started_with(VARIABLE, self.environment[VARIABLE])
 
     def _start(self, slot: Slot) -> None:
@@ -174,9 +174,9 @@ class Workers:
         self.exits[code] += 1
         said = slot.log.read_text(errors="replace")
         if slot.is_run:
-            pass  # how a run ended, Dagster's storage says
+            pass  # Dagster's storage has the run's status
         elif code not in _ACCEPTED or _TRACEBACK in said.rpartition("event loop is blocked")[0]:
-            self.troubles.append(f"A worker ended with code {code}: {slot.log}: {said[-300:]!r}")
+            self.violations.append(f"A worker ended with code {code}: {slot.log}: {said[-300:]!r}")
         elif code == ExitCode.STUCK:
             lines = [line for line in said.splitlines() if not _OF_A_JOB.match(line)]
             self.ended_themselves.append("\n".join([f"{slot.log}:", *lines[-_LOG_LINES:]]))
@@ -187,7 +187,7 @@ class Workers:
 
 
 def environment(folder: Path, database: Mapping[str, str]) -> dict[str, str]:
-    """Return what worker processes get, and nothing else of the caller's settings."""
+    """Return the environment of worker processes, without other settings of the caller."""
     (folder / ".env").touch()
     (folder / "tmp").mkdir(exist_ok=True)
     given = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
@@ -207,7 +207,7 @@ def environment(folder: Path, database: Mapping[str, str]) -> dict[str, str]:
 
 
 def write_entry_points(folder: Path) -> None:
-    """Install the executors of the chaos runs where only these workers look."""
+    """Install the executors of the chaos runs for these workers only."""
     metadata = folder / "cogo_chaos-0.dist-info"
     metadata.mkdir(parents=True, exist_ok=True)
     (folder / "sitecustomize.py").write_text(PATCH)

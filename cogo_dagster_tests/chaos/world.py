@@ -1,4 +1,4 @@
-"""What a run is made of: a database with an audit, a way to it that can misbehave, workers, and the log of effects."""
+"""The parts of a run: an audited database, a faulty connection to it, workers, and the log of effects."""
 
 import os
 import subprocess
@@ -34,7 +34,7 @@ Row = tuple[object, ...]
 
 
 class Owner:
-    """All rights, past the proxy; connects again when the server was restarted."""
+    """A connection with all privileges, past the proxy, which reconnects after a restart of the server."""
 
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
@@ -42,7 +42,7 @@ class Owner:
         self.connection = self._connect()
 
     def execute(self, statement: str, arguments: tuple[object, ...] = ()) -> list[Row]:
-        """Run a statement, again if the connection is lost meanwhile; return its rows."""
+        """Execute a statement, again if the connection was lost; return its rows."""
         deadline = time.monotonic() + _BACK_SECONDS
         while True:
             try:
@@ -69,14 +69,14 @@ class Owner:
 
 @dataclass
 class World:
-    """Everything that a run has.
+    """All parts of a run.
 
     Attributes:
-        queue: The rights of service_role, past the proxy: the operator's and the producer's.
-        trouble: Stands between the workers and the database.
-        proxy: The same as TCP, before the database or before the project.
+        queue: The queue past the proxy, with the privileges of service_role, for operators and the producer.
+        trouble: The faults between the workers and the database.
+        proxy: The TCP proxy before the database or before the project.
         stand_in: The project, over REST.
-        full_disk: Whether the artifacts stand on a small disk of their own.
+        full_disk: Whether artifacts are on a small separate disk.
         server: The database server, if the run may restart it.
         dagster: Dagster's instance of this run.
     """
@@ -101,7 +101,7 @@ class World:
         return self.folder / "home" / "artifacts"
 
     def remount(self, how: str) -> None:
-        """Make the disk of the artifacts `ro` or `rw`; one that is being written stays writable."""
+        """Remount the disk of the artifacts `ro` or `rw`; a disk that is being written stays writable."""
         words = ["mount", "-o", f"remount,{how}", str(self.artifacts)]
         subprocess.run(words, capture_output=True, check=False)
 
@@ -111,7 +111,7 @@ class World:
         return self.folder / "effects.log"
 
     def numbers(self, statement: str) -> list[int]:
-        """Return the numbers that a statement answers, on a connection of its own."""
+        """Return the numbers that a statement returns, over a new connection."""
         with psycopg.connect(self.dsn, autocommit=True, application_name="chaos", connect_timeout=10) as connection:
             row = connection.execute(statement.encode()).fetchone()
         assert row is not None
@@ -129,15 +129,15 @@ def world(
     server: EmbeddedServer | None = None,
     daemon: bool = False,
 ) -> Iterator[World]:
-    """Build all of it over a migrated, empty database; everything ends with the block.
+    """Set up all parts over a migrated, empty database; they are removed at the end of the context.
 
     Args:
-        dsn: With all rights.
+        dsn: The database as its owner.
         folder: An empty folder.
-        workers: Worker processes; one more is a run of Dagster.
-        small_disk: Put the artifacts on a disk of their own that can be filled, if this account may mount one.
-        server: The server of the database, if it may be restarted.
-        daemon: Let Dagster's daemon launch runs, too.
+        workers: Number of worker processes, besides a run of Dagster.
+        small_disk: Whether to store artifacts on a small separate disk, if this account may mount one.
+        server: The database's server, if it may be restarted.
+        daemon: Whether Dagster's daemon launches runs too.
     """
     with ExitStack() as stack:
         owner = Owner(dsn)
@@ -182,7 +182,7 @@ def world(
 
 
 def project(url: str) -> dict[str, str]:
-    """Return the variables that lead to a project."""
+    """Return the variables for a project."""
     return {"SUPABASE_URL": url, "SUPABASE_SERVICE_ROLE_KEY": SERVICE_ROLE}
 
 

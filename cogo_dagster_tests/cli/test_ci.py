@@ -87,7 +87,7 @@ def test_an_unknown_branch_is_not_computed(cogo: Terminal, gates: GateService) -
     record(gates, "pass")
     answer = cogo.run(*BY_DB, "--branch", "mian")
     assert answer.code == 3
-    assert "No gate run was ever recorded on the branch mian: runs were recorded on main." in answer.out
+    assert "No gate run was recorded on the branch mian: runs were recorded on main." in answer.out
 
 
 def test_github_actions_sees_an_annotation_and_a_page(cogo: Terminal, gates: GateService, tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_a_snapshot_is_kept_and_printed(cogo: Terminal, gates: GateService, owne
 
 
 @pytest.mark.parametrize(
-    ("day", "words"), [("2026-13-01", "is no day"), (f"{datetime.now(UTC):%Y-%m-%d}", "is not over")]
+    ("day", "words"), [("2026-13-01", "is not a date"), (f"{datetime.now(UTC):%Y-%m-%d}", "is not over")]
 )
 def test_a_day_that_cannot_be_kept_is_refused(cogo: Terminal, day: str, words: str) -> None:
     """Exit code 2."""

@@ -17,7 +17,7 @@ from cogo_dagster_tests.servers import swept_home
 def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
     """An account with a database of its own, and what other homes left outside of them."""
     with swept_home(uuid4().hex[:12]) as base:  # pytest's own folder is private, and root's servers run as another
-        monkeypatch.setattr(binaries, "SHELTER", base / "shelter")
+        monkeypatch.setattr(binaries, "SYSTEM_FOLDER", base / "system_folder")
         folder = base / "work"
         folder.mkdir()
         (base / ".config/chromium/Crash Reports").mkdir(parents=True)
@@ -27,9 +27,9 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
         yield terminal(folder, None, {"HOME": str(base)})
 
 
-def place(shelter: Path, name: str, home: Path | None, *, linked: bool) -> Path:
-    """What a home put into the shelter; an earlier release did not note whose it was."""
-    made = shelter / name
+def place(system_folder: Path, name: str, home: Path | None, *, linked: bool) -> Path:
+    """What a home put into the system_folder; an earlier release did not note whose it was."""
+    made = system_folder / name
     (made / "data").mkdir(parents=True)
     if home is not None:
         (made / "home").write_text(str(home))
@@ -57,10 +57,10 @@ def test_everything_is_listed_and_nothing_deleted(machine: Terminal) -> None:
 
 def test_what_is_listed_is_deleted(machine: Terminal) -> None:
     """With what homes that are gone left outside of them; what other homes use, or may use, stays."""
-    shelter = machine.folder.parent / "shelter"
-    orphan = place(shelter, "0123456789ab-orphan", machine.folder / "gone", linked=False)
-    used = place(shelter, "0123456789ab-used", machine.folder / "other/postgres", linked=True)
-    unknown = place(shelter, "0123456789ab-older", None, linked=False)
+    system_folder = machine.folder.parent / "system_folder"
+    orphan = place(system_folder, "0123456789ab-orphan", machine.folder / "gone", linked=False)
+    used = place(system_folder, "0123456789ab-used", machine.folder / "other/postgres", linked=True)
+    unknown = place(system_folder, "0123456789ab-older", None, linked=False)
     done = machine.ok("db", "destroy", "--yes")
     assert done["deleted"] is True
     assert [folder["path"] for folder in done["folders"] if Path(folder["path"]).exists()] == []
@@ -69,22 +69,22 @@ def test_what_is_listed_is_deleted(machine: Terminal) -> None:
     assert not orphan.exists()
     assert used.exists()
     assert unknown.exists()
-    assert [path.name for path in shelter.iterdir() if (path / "home").exists()] == ["0123456789ab-used"]
+    assert [path.name for path in system_folder.iterdir() if (path / "home").exists()] == ["0123456789ab-used"]
     assert machine.ok("db", "destroy")["folders"] == []
 
 
 def test_the_copies_of_the_programs_go_with_the_last_home(machine: Terminal) -> None:
     """Whoever else is there needs them."""
-    shelter = machine.folder.parent / "shelter"
-    (shelter / "binaries-1").mkdir(parents=True)
-    other = place(shelter, "0123456789ab-used", machine.folder / "other/postgres", linked=True)
+    system_folder = machine.folder.parent / "system_folder"
+    (system_folder / "binaries-1").mkdir(parents=True)
+    other = place(system_folder, "0123456789ab-used", machine.folder / "other/postgres", linked=True)
     listed = [folder["path"] for folder in machine.ok("db", "destroy")["folders"]]
-    assert str(shelter / "binaries-1") not in listed
+    assert str(system_folder / "binaries-1") not in listed
     (other / "data").rmdir()
     (other / "home").unlink()
     other.rmdir()
     listed = [folder["path"] for folder in machine.ok("db", "destroy")["folders"]]
-    assert str(shelter / "binaries-1") in listed
+    assert str(system_folder / "binaries-1") in listed
 
 
 def test_a_database_in_use_is_left_alone(machine: Terminal) -> None:
@@ -105,22 +105,22 @@ def test_a_database_of_ones_own_is_not_destroyed(machine: Terminal) -> None:
 
 def test_an_account_lists_nothing_of_roots(machine: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     """It may not delete it, nor look into the homes that are named there."""
-    shelter = machine.folder.parent / "shelter"
-    orphan = place(shelter, "0123456789ab-orphan", machine.folder / "gone", linked=False)
-    (shelter / "binaries-1").mkdir()
+    system_folder = machine.folder.parent / "system_folder"
+    orphan = place(system_folder, "0123456789ab-orphan", machine.folder / "gone", linked=False)
+    (system_folder / "binaries-1").mkdir()
     access = os.access
-    monkeypatch.setattr(os, "access", lambda path, mode: path != shelter and access(path, mode))
+    monkeypatch.setattr(os, "access", lambda path, mode: path != system_folder and access(path, mode))
     paths = [Path(folder["path"]) for folder in machine.ok("db", "destroy")["folders"]]
     assert machine.folder / "home/postgres" in paths
-    assert [path for path in paths if path.is_relative_to(shelter)] == []
+    assert [path for path in paths if path.is_relative_to(system_folder)] == []
     assert orphan.exists()
 
 
 def test_a_home_that_cannot_be_looked_into_is_not_gone(machine: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a network's file system that is closed to root: its data stays."""
-    shelter = machine.folder.parent / "shelter"
+    system_folder = machine.folder.parent / "system_folder"
     home = machine.folder / "closed"
-    kept = place(shelter, "0123456789ab-kept", home, linked=True)
+    kept = place(system_folder, "0123456789ab-kept", home, linked=True)
     is_symlink = Path.is_symlink
 
     def closed(path: Path) -> bool:

@@ -1,1 +1,1 @@
-"""The last release beside this one: its workers and clients on this schema, and what each refuses."""
+"""The last release with this schema: its workers and clients, and the schemas that each release rejects."""

@@ -1,9 +1,9 @@
-"""What a client does, run with the package of the last release: `older_client.py migrate|steps|beside DSN`.
+"""The calls of a client, run with the package of the last release: `older_client.py migrate|steps|beside DSN`.
 
-It uses that release's names, which this one's may no longer be.
+It uses the names of that release, which may differ from those of this one.
 """
 
-# It runs with the code of the last release.
+# It imports the code of the last release.
 # mypy: ignore-errors
 
 import select
@@ -23,7 +23,7 @@ _PREPARED_AFTER = 6
 
 
 def cycle(queue: Queue, worker: WorkerIdentity) -> None:
-    """Do everything that a client and a worker do, and look at what became of it."""
+    """Make every call of a client and a worker, and check the results."""
     assert queue.heartbeat(worker, 0, {"counters": {"claimed": 1}})
     key = str(uuid4())
     names = ("done", "retried", "dead", "snoozed", "given back", "cancelled")
@@ -81,14 +81,14 @@ def _operate(queue: Queue, dead: Job) -> None:
 
 
 def steps(queue: Queue, worker: WorkerIdentity) -> None:
-    """Do it once, then stop in order."""
+    """Make the calls once, then shut down gracefully."""
     cycle(queue, worker)
     assert queue.requeue_instance(worker) == 0
     queue.stop_worker(worker)
 
 
 def beside(queue: Queue, worker: WorkerIdentity) -> None:
-    """Do it again and again with statements prepared before, until told to stop; then once more."""
+    """Repeat the calls, with statements prepared before, until a line on stdin; then make them once more."""
     for _ in range(_PREPARED_AFTER):
         cycle(queue, worker)
     print("ready", flush=True)  # noqa: T201
@@ -101,7 +101,7 @@ def beside(queue: Queue, worker: WorkerIdentity) -> None:
 
 
 def main(what: str, dsn: str) -> None:
-    """Migrate, or call the functions."""
+    """Migrate, or make the calls."""
     if what == "migrate":
         migrate(dsn)
         print(SCHEMA_RELEASE)  # noqa: T201

@@ -1,4 +1,4 @@
-"""The code of the last release, taken from the history of the repository."""
+"""The code of the last release, from the history of the repository."""
 
 import io
 import os
@@ -23,7 +23,7 @@ _RELEASES: Final = PROJECT_ROOT / "cogo_dagster_tests" / "releases.toml"
 
 @dataclass(frozen=True)
 class Release:
-    """A release, unpacked.
+    """An unpacked release.
 
     Attributes:
         environment: Makes Python import the release's package instead of this one.
@@ -34,7 +34,7 @@ class Release:
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """What its processes are given."""
+        """The environment of its processes."""
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         return kept | {"PYTHONPATH": str(self.folder), "PYTHONDONTWRITEBYTECODE": "1"}
 
@@ -43,7 +43,7 @@ class Release:
         return [sys.executable, str(CLIENT), *words]
 
     def run(self, *words: str) -> str:
-        """Run steps to their end; return what they print."""
+        """Run steps and return their output."""
         done = subprocess.run(
             self.client(*words), env=self.environment, capture_output=True, text=True, timeout=120, check=False
         )
@@ -54,7 +54,7 @@ class Release:
 def last_release(folder: Path) -> Release:
     """Unpack the last release into a folder.
 
-    A copy without the history skips the test; on GitHub, where the workflow fetches all of it, it fails.
+    Without the history the test is skipped; on GitHub, where the workflow fetches it, the test fails.
     """
     newest = tomllib.loads(_RELEASES.read_text())["release"][-1]
     [git] = required("git")
@@ -80,7 +80,7 @@ def last_release(folder: Path) -> Release:
 
 
 def _describe(folder: Path) -> None:
-    """Give the release's package the metadata of a distribution: by its entry points it finds its own executors."""
+    """Give the release's package the metadata of a distribution: its entry points name its executors."""
     project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     metadata = folder / f"cogo_dagster-{project['version']}.dist-info"
     metadata.mkdir()

@@ -1,4 +1,4 @@
-"""Workers of the last release go on while and after the schema is migrated, until they are updated."""
+"""Workers of the last release continue during and after a migration of the schema, until they are updated."""
 
 import subprocess
 import tomllib
@@ -35,14 +35,14 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Release:
 
 @pytest.fixture
 def older(release: Release, empty_dsn: str) -> str:
-    """Lend a database at the last release."""
+    """Return the DSN of a database at the last release."""
     release.run("migrate", empty_dsn)
     return empty_dsn
 
 
 @pytest.fixture
 def site() -> Iterator[SlowSite]:
-    """A page that is answered at once."""
+    """Serve a page that responds at once."""
     with slow_site() as site:
         site.answer.set()
         yield site
@@ -50,13 +50,13 @@ def site() -> Iterator[SlowSite]:
 
 @pytest.fixture
 def old_cogo(release: Release, tmp_path: Path, dsn: str, site: SlowSite) -> Terminal:
-    """The last release's commands on this schema."""
+    """Return a terminal with the last release's commands on this schema."""
     visiting = {"BROWSER_REAL_MODE": "false", "BROWSER_ALLOWED_HOSTS": site.authority}
     return terminal(tmp_path, dsn, {**release.environment, **visiting})
 
 
 def test_the_steps_run_with_the_release_package(release: Release) -> None:
-    """And not with this one, which is installed beside it."""
+    """They do not import this package, which is installed too."""
     where = subprocess.run(
         [release.client()[0], "-c", "import cogo_dagster; print(cogo_dagster.__file__)"],
         cwd=release.folder,
@@ -70,20 +70,20 @@ def test_the_steps_run_with_the_release_package(release: Release) -> None:
 
 
 def test_the_last_release_is_in_the_changelog() -> None:
-    """With its date, and what comes after it apart."""
+    """It has its date, and later changes are in a section of their own."""
     newest = tomllib.loads((PROJECT_ROOT / "cogo_dagster_tests" / "releases.toml").read_text())["release"][-1]
     headings = [line for line in (PROJECT_ROOT / "CHANGELOG.md").read_text().splitlines() if line.startswith("## ")]
     assert headings[:2] == ["## [Unreleased]", f"## [{newest['version']}] - {newest['date']}"]
 
 
 def test_a_client_of_the_last_release_works_on_this_schema(release: Release, dsn: str) -> None:
-    """Enqueue, claim, renew, every outcome, files, operations, lists, heartbeat and the end."""
+    """Enqueue, claim, renew, every outcome, files, operations, lists, heartbeat and shutdown work."""
     release.run("steps", dsn)
 
 
 @pytest.mark.timeout(300)
 def test_a_client_of_the_last_release_goes_on_while_the_schema_is_migrated(release: Release, older: str) -> None:
-    """With statements that it prepared before, on the same connection; no call of it fails."""
+    """No call fails, though it uses statements that were prepared before, on the same connection."""
     with subprocess.Popen(
         release.client("beside", older),
         env=release.environment,
@@ -108,7 +108,7 @@ def test_a_client_of_the_last_release_goes_on_while_the_schema_is_migrated(relea
 
 @pytest.mark.timeout(120)
 def test_a_call_that_began_before_the_migration_ends_after_it(release: Release, older: str) -> None:
-    """The functions that only other functions call stay for it, and are gone afterwards."""
+    """Its internal functions stay until it has ended, and are dropped afterwards."""
     call = "do $$ begin perform pg_advisory_xact_lock(20); perform public.job_row(j) from public.jobs j; end $$"
     with psycopg.connect(older, autocommit=True) as owner, psycopg.connect(older, autocommit=True) as caller:
         owner.execute('select public.enqueue_jobs(\'[{"type": "browser", "payload": {}}]\')')
@@ -129,7 +129,7 @@ def test_a_call_that_began_before_the_migration_ends_after_it(release: Release, 
 
 @pytest.mark.timeout(300)
 def test_a_worker_of_the_last_release_runs_jobs_on_this_schema(old_cogo: Terminal, site: SlowSite) -> None:
-    """Its own command, from the registration to the heartbeat of its end."""
+    """Its command `worker --drain` registers, runs the jobs and shuts down."""
     for _ in range(3):
         assert _run(old_cogo, "enqueue", "browser", "--url", site.url).code == 0
     answer = _run(old_cogo, "worker", "--drain", "--json")
@@ -140,7 +140,7 @@ def test_a_worker_of_the_last_release_runs_jobs_on_this_schema(old_cogo: Termina
 
 
 def test_functions_that_the_last_release_calls_keep_their_names_and_arguments(release: Release, older: str) -> None:
-    """More arguments need a default; a function that is renamed keeps a wrapper for one release."""
+    """New arguments need a default; a renamed function keeps a wrapper for one release."""
     with psycopg.connect(older, autocommit=True) as owner:
         before = {name: one for name, one in _signatures(owner).items() if name not in _parts(release)}
         migrate(older)
@@ -150,8 +150,8 @@ def test_functions_that_the_last_release_calls_keep_their_names_and_arguments(re
     assert gone == []
 
 
-def test_a_function_that_lost_an_argument_is_noticed(older: str) -> None:
-    """A renamed argument does not fit, a further one with a default does."""
+def test_incompatible_signatures_are_detected(older: str) -> None:
+    """A new argument with a default is compatible, one without is not."""
     with psycopg.connect(older, autocommit=True) as owner:
         before = _signatures(owner)["send_wakeup"]
         for name, argument in (("send_wakeup_2", "more text default null"), ("send_wakeup_3", "more text")):
@@ -160,8 +160,8 @@ def test_a_function_that_lost_an_argument_is_noticed(older: str) -> None:
     assert [_fits(before, after[name][0]) for name in ("send_wakeup_2", "send_wakeup_3")] == [True, False]
 
 
-def test_the_last_release_refuses_a_schema_that_no_longer_takes_it(old_cogo: Terminal, dsn: str) -> None:
-    """With the exit code of the database, and what to do."""
+def test_the_last_release_rejects_a_schema_that_does_not_allow_it(old_cogo: Terminal, dsn: str) -> None:
+    """The command ends with the exit code of the database and says what to do."""
     with psycopg.connect(dsn, autocommit=True) as owner:
         owner.execute("update public.deployment set release = 99, oldest_client_release = 99")
     answer = _run(old_cogo, "worker", "--drain")
@@ -170,8 +170,8 @@ def test_the_last_release_refuses_a_schema_that_no_longer_takes_it(old_cogo: Ter
     assert "update the code" in answer.err
 
 
-def test_this_code_refuses_a_schema_that_is_older(tmp_path: Path, dsn: str) -> None:
-    """With the exit code of the database, and the command that migrates it."""
+def test_this_code_rejects_an_older_schema(tmp_path: Path, dsn: str) -> None:
+    """The command ends with the exit code of the database and names the command that migrates."""
     with psycopg.connect(dsn, autocommit=True) as owner:
         owner.execute("update public.deployment set release = %s", (SCHEMA_RELEASE - 1,))
     answer = terminal(tmp_path, dsn, {}).run("list", "jobs")
@@ -180,7 +180,7 @@ def test_this_code_refuses_a_schema_that_is_older(tmp_path: Path, dsn: str) -> N
 
 
 def _migrate_by_force(dsn: str) -> None:
-    """Migrate, and once more all functions, also where the last release's are the same."""
+    """Migrate, then apply all functions again, including unchanged ones."""
     migrate(dsn)
     with psycopg.connect(dsn, autocommit=True) as owner:
         owner.execute("update public.deployment set functions_digest = 'older'")
@@ -188,7 +188,7 @@ def _migrate_by_force(dsn: str) -> None:
 
 
 def _parts(release: Release) -> set[str]:
-    """Return the functions that only the release's own functions call: its catalogue does not name them."""
+    """Return the internal functions of the release: its catalogue does not name them."""
     catalogue = (release.folder / "cogo_dagster" / "queue" / "functions.py").read_text(encoding="utf-8")
     files = (release.folder / "sql" / "functions").glob("*.sql")
     return {path.stem for path in files if f'    "{path.stem}": {{' not in catalogue}
@@ -200,7 +200,7 @@ def _run(cogo: Terminal, *words: str) -> Any:
 
 
 Signature = tuple[str, bool, dict[str, str], int]
-"""What it returns, whether many, its arguments with their types in order, how many at the end have a default."""
+"""The result type, whether it is a set, the arguments with their types in order, and the number of defaults."""
 
 
 def _signatures(owner: Owner) -> dict[str, list[Signature]]:
@@ -212,7 +212,7 @@ def _signatures(owner: Owner) -> dict[str, list[Signature]]:
 
 
 def _fits(before: Signature | list[Signature], after: Signature) -> bool:
-    """Say whether a call by names that worked works."""
+    """Return whether a call with named arguments still works."""
     if isinstance(before, list):
         return all(_fits(one, after) for one in before)
     returned, many, arguments, defaults = after

@@ -185,7 +185,7 @@ def test_a_store_that_cannot_be_written_is_found(tmp_path: Path) -> None:
 def test_a_store_that_two_databases_use_is_found(queue: Queue, tmp_path: Path) -> None:
     """Nothing is deleted from it, and the advice is the command that decides."""
     store = FolderStore(tmp_path / "store")
-    store.belong_to(queue.transport)
+    store.bind(queue.transport)
     assert [found.state for found in check_storage(store)] == ["ok"] * 3
     marker = tmp_path / "store" / "cogo" / "deployment"
     marker.write_text(json.dumps(json.loads(marker.read_text()) | {"marker": str(uuid4())}))
@@ -201,7 +201,7 @@ def test_unclaimed_files_of_an_earlier_release_are_found(queue: Queue, tmp_path:
     stray.parent.mkdir(parents=True)
     stray.touch()
     store = FolderStore(tmp_path / "store")
-    store.belong_to(queue.transport)
+    store.bind(queue.transport)
     found = {found.check: found for found in check_storage(store)}["artifact_owner"]
     assert (found.state, "--adopt-store" in str(found.advice)) == ("warning", True)
 
@@ -214,7 +214,7 @@ def test_a_bucket_that_is_public_or_missing_is_found(stand_in: StandIn, fault: s
     [found] = check_storage(store)
     store.close()
     assert (found.check, found.state) == ("storage", "failed")
-    assert {"public": "make it private", "missing": "artifcts is not there"}[fault] in found.sentence
+    assert {"public": "make it private", "missing": "artifcts does not exist"}[fault] in found.sentence
     assert set(stand_in.storage.buckets) == {"artifacts"}
 
 

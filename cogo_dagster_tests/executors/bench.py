@@ -1,4 +1,4 @@
-"""Run executors in tests: one loop, one job at a time, and a look at their processes."""
+"""Runs executors in tests, in one event loop and one job at a time."""
 
 import asyncio
 import os
@@ -21,12 +21,12 @@ from cogo_dagster_tests.executors.site import Site
 T = TypeVar("T")
 
 OPTIONS = BrowserOptions(no_sandbox=True, nav_timeout_ms=15_000)
-"""Without the sandbox, since tests often run as root; the pages are ours."""
+"""Without the sandbox, since tests often run as root; they open only their own pages."""
 
 
 @dataclass
 class Bench:
-    """A started executor, the loop it lives in, and the site it may visit."""
+    """A started executor, its event loop, and the site that it may open."""
 
     runner: asyncio.Runner
     executor: BrowserExecutor
@@ -34,7 +34,7 @@ class Bench:
     folder: Path
 
     def do(self, work: Awaitable[T]) -> T:
-        """Run something in the executor's loop."""
+        """Run an awaitable in the executor's loop."""
 
         async def wrapped() -> T:
             return await work
@@ -44,7 +44,7 @@ class Bench:
     async def attempt(
         self, payload: dict[str, Any], type: str = "browser", timeout_seconds: float | None = None, **job_fields: Any
     ) -> Any:
-        """Run one attempt; returns the result."""
+        """Run one attempt and return its result."""
         folder = self.folder / uuid.uuid4().hex
         folder.mkdir()
         read = self.executor.parse(type, payload)
@@ -61,7 +61,7 @@ class Bench:
     def fail(
         self, payload: dict[str, Any], type: str = "browser", timeout_seconds: float | None = None, **job_fields: Any
     ) -> ExecutionFailed:
-        """Run one attempt that must fail, and return how."""
+        """Run one attempt that must fail, and return its error."""
         try:
             self.do(self.attempt(payload, type, timeout_seconds, **job_fields))
         except ExecutionFailed as error:
@@ -70,7 +70,7 @@ class Bench:
 
     @property
     def running(self) -> RunningBrowser:
-        """The browser that the next job would get."""
+        """The browser of the next job."""
         assert self.executor._pool is not None
         current = self.executor._pool._current
         assert current is not None
@@ -81,7 +81,7 @@ class Bench:
 def bench(
     site: Site, folder: Path, options: BrowserOptions = OPTIONS, resolver: Resolver = system_resolver
 ) -> Iterator[Bench]:
-    """Start an executor that may visit the site, and stop it afterwards."""
+    """Start an executor that may open the site, and stop it afterwards."""
     executor = BrowserExecutor(replace(options, allowed_hosts=(*options.allowed_hosts, site.authority)), resolver)
     with asyncio.Runner() as runner:
         try:
@@ -92,22 +92,22 @@ def bench(
 
 
 def job_of(payload: T, type: str = "browser") -> Job[T]:
-    """A first attempt."""
+    """Return a job in its first attempt."""
     return Job(uuid.uuid4(), type, payload, attempts=1, max_attempts=5, lease_token=uuid.uuid4())
 
 
 def artifact(found: ExecutionResult | ExecutionFailed, name: str) -> bytes:
-    """Read one artifact."""
+    """Return the content of one artifact."""
     return next(file.path for file in found.artifacts if file.name == name).read_bytes()
 
 
 def names(found: ExecutionResult | ExecutionFailed) -> set[str]:
-    """The names of the artifacts."""
+    """Return the names of the artifacts."""
     return {file.name for file in found.artifacts}
 
 
 def eventually(condition: Callable[[], bool], timeout_seconds: float = 10) -> bool:
-    """Wait for something outside this process, which tells nobody when it happens."""
+    """Poll until *condition* is true; return False on a timeout."""
     deadline = time.monotonic() + timeout_seconds
     while not condition():
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""One site and one browser for all tests that only look at pages."""
+"""Fixtures: sites, and a browser shared by all tests that only open pages."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,14 +14,14 @@ from cogo_dagster_tests.executors.site import Site, serving
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    """A site of the test's own, which jobs may visit."""
+    """A site for one test, which jobs may open."""
     with serving() as site:
         yield site
 
 
 @pytest.fixture
 def neighbour() -> Iterator[Site]:
-    """Another site on this machine, which no allow-list names."""
+    """Another site on this machine, which is on no allow-list."""
     with serving() as site:
         yield site
 
@@ -35,7 +35,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 
 @pytest.fixture(scope="session")
 def open_bench(shared: Bench, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    """A browser that may visit every port of this machine."""
+    """A browser that may connect to every port of this machine."""
     options = replace(OPTIONS, allowed_hosts=("127.0.0.1",))
     with bench(shared.site, tmp_path_factory.mktemp("open"), options) as started:
         yield started
@@ -43,12 +43,12 @@ def open_bench(shared: Bench, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Where jobs of this test write."""
+    """The folder for the files of the test's jobs."""
     return tmp_path
 
 
 @pytest.fixture
 def figma(transport: Transport, dsn: str, tmp_path: Path) -> Iterator[FigmaBench]:
-    """A worker's surroundings with a stand-in for Figma."""
+    """A queue, a store and a fake Figma."""
     with figma_bench(transport, dsn, tmp_path) as bench:
         yield bench

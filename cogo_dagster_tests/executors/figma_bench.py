@@ -1,4 +1,4 @@
-"""Run Figma jobs as a worker does: a real queue, a store on disk, and a stand-in for Figma over HTTP."""
+"""Runs Figma jobs as a worker does: with a real queue, a store on disk, and a fake Figma over HTTP."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ from cogo_dagster.queue.model import Json, NewJob
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.queue.worker import WorkerEvent
 from cogo_dagster.settings import load_settings
-from cogo_dagster_tests.executors.figma_server import FigmaStandIn, serving_figma
+from cogo_dagster_tests.executors.figma_server import FakeFigma, serving_figma
 from cogo_dagster_tests.worker.bench import Bench
 
 TOKEN = "figd_Canary-0123456789abcdefXYZ"
@@ -25,13 +25,13 @@ TOKEN = "figd_Canary-0123456789abcdefXYZ"
 
 @dataclass
 class FigmaBench:
-    """A worker's surroundings.
+    """A queue, a store and a fake Figma.
 
     Attributes:
-        events: What the workers told.
+        events: The events of all workers.
     """
 
-    figma: FigmaStandIn
+    figma: FakeFigma
     transport: Transport
     dsn: str
     folder: Path
@@ -45,7 +45,7 @@ class FigmaBench:
 
     @property
     def store(self) -> FolderStore:
-        """Where artifacts are."""
+        """The artifact store."""
         return FolderStore(self.folder / "artifacts")
 
     def executor(self, transport: Transport | None = None, **options: Any) -> FigmaExecutor:
@@ -53,7 +53,7 @@ class FigmaBench:
         return FigmaExecutor(replace(self.options, **options), transport or self.transport, self.store)
 
     def enqueue(self, type: str = "figma.images", **payload: Json) -> UUID:
-        """Add a job of the stand-in's file, checked as at enqueue."""
+        """Validate and enqueue a job for the fake's file."""
         checked = FigmaExecutor.validate(type, {"file_key": "KEY", **payload}, load_settings())
         return self.queue.enqueue([NewJob(type, checked)])[0].job_id
 
@@ -65,13 +65,13 @@ class FigmaBench:
         self.events += running.events
 
     def run(self, type: str = "figma.images", **payload: Json) -> Json:
-        """Add a job, work, and return its row."""
+        """Enqueue a job, run a worker, and return the job's row."""
         job_id = self.enqueue(type, **payload)
         self.work()
         return self.look(job_id)
 
     def make_due(self) -> None:
-        """Let the time pass that jobs wait for."""
+        """Make all queued jobs due."""
         with psycopg.connect(self.dsn, autocommit=True) as owner:
             owner.execute("update public.jobs set next_run_at = clock_timestamp() where status = 'queued'")
 
@@ -81,14 +81,14 @@ class FigmaBench:
         return row.document
 
     def content(self, row: Json, name: str) -> bytes:
-        """Read one of a job's artifacts; one of that name is there."""
+        """Return the content of the job's artifact with this name."""
         [artifact] = [artifact for artifact in row["artifacts"] if artifact["name"] == name]
         return Path(self.store.address(artifact["storage_key"])).read_bytes()
 
 
 @contextmanager
 def figma_bench(transport: Transport, dsn: str, folder: Path, **options: Any) -> Iterator[FigmaBench]:
-    """Run a stand-in, and a bench that asks it."""
+    """Run a fake Figma, and yield a bench that uses it."""
     with serving_figma(**options) as figma:
         chosen = FigmaOptions(token=TOKEN, api=figma.url, allowed_hosts=(figma.authority,), call_seconds=10)
         yield FigmaBench(figma, transport, dsn, folder, chosen)

@@ -1,4 +1,4 @@
-"""A Figma on 127.0.0.1, which answers as Figma's description says, and the storage that its links lead to."""
+"""A fake Figma on 127.0.0.1 that conforms to Figma's OpenAPI document, and the storage of its image links."""
 
 import json
 import ssl
@@ -11,9 +11,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from cogo_dagster_tests.executors.figma_description import mistakes_of_answer, mistakes_of_request
+from cogo_dagster_tests.executors.figma_openapi import request_errors, response_errors
 
-PICTURES = {
+IMAGES = {
     "png": b"\x89PNG\r\n",
     "jpg": b"\xff\xd8\xff",
     "svg": b"<svg xmlns='http://www.w3.org/2000/svg'>",
@@ -21,12 +21,12 @@ PICTURES = {
 }
 
 Headers = dict[str, str]
-Given = tuple[int, Any, Headers]
-_NEVER: Given = (0, b"", {})
+Response = tuple[int, Any, Headers]
+_NO_RESPONSE: Response = (0, b"", {})
 
 
 @dataclass(frozen=True)
-class Asked:
+class ApiRequest:
     """One request."""
 
     path: str
@@ -35,25 +35,25 @@ class Asked:
 
     @property
     def ids(self) -> list[str]:
-        """The nodes asked for."""
+        """The requested nodes."""
         return self.query.get("ids", "").split(",")
 
 
 @dataclass
-class FigmaStandIn:
-    """A running stand-in.
+class FakeFigma:
+    """A running fake.
 
     Attributes:
-        keys: The files there are.
-        nodes: What each of them holds.
-        unrenderable: Nodes whose rendering fails.
-        poison: Nodes that make every call fail in which they are.
-        most: More nodes in one call than this are too large.
-        too_large: How a call fails that is too large; None: it is not answered while the test runs.
-        next: Answers given before any other, first one first; None lets one call pass.
-        expired: How many links stop working before one works, by node.
-        elsewhere: Links of these nodes lead there.
-        mistakes: Where requests or answers differ from Figma's description; a test ends by looking here.
+        keys: The file keys that exist.
+        nodes: The nodes of each file, with their names.
+        unrenderable: Nodes that cannot be rendered.
+        poison: Nodes that make every call that names them fail.
+        max_nodes: The maximum number of nodes in one call.
+        too_large: The response to a larger call; None never responds.
+        next: Responses to the next calls, in order; None handles one call as usual.
+        expired: The number of links that are expired before one works, by node.
+        elsewhere: Links of these nodes, by node.
+        errors: Violations of Figma's OpenAPI document; checked at the end of a test.
     """
 
     version: str = "1001"
@@ -61,14 +61,14 @@ class FigmaStandIn:
     nodes: dict[str, str] = field(default_factory=lambda: {f"1:{n}": f"Frame {n}" for n in range(1, 201)})
     unrenderable: set[str] = field(default_factory=set)
     poison: set[str] = field(default_factory=set)
-    most: int = 1_000
-    too_large: Given | None = (400, {"status": 400, "err": "Render timeout, try requesting fewer images"}, {})
-    next: list[Given | None] = field(default_factory=list)
+    max_nodes: int = 1_000
+    too_large: Response | None = (400, {"status": 400, "err": "Render timeout, try requesting fewer images"}, {})
+    next: list[Response | None] = field(default_factory=list)
     expired: Counter[str] = field(default_factory=Counter)
     elsewhere: dict[str, str] = field(default_factory=dict)
-    asked: list[Asked] = field(default_factory=list)
-    downloads: list[Asked] = field(default_factory=list)
-    mistakes: list[str] = field(default_factory=list)
+    requests: list[ApiRequest] = field(default_factory=list)
+    downloads: list[ApiRequest] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
     ended: threading.Event = field(default_factory=threading.Event)
     port: int = 0
@@ -76,39 +76,39 @@ class FigmaStandIn:
 
     @property
     def authority(self) -> str:
-        """The host and port it is called by."""
+        """Host and port."""
         return f"{'localhost' if self.tls else '127.0.0.1'}:{self.port}"
 
     @property
     def url(self) -> str:
-        """The API's address."""
+        """The base URL of the API."""
         return f"{'https' if self.tls else 'http'}://{self.authority}"
 
     def paths(self) -> list[str]:
-        """What the API was asked, in order."""
-        return [asked.path for asked in self.asked]
+        """The paths of the API calls, in order."""
+        return [request.path for request in self.requests]
 
     def batches(self) -> list[list[str]]:
-        """The nodes of each call that rendered."""
-        return [asked.ids for asked in self.asked if asked.path.startswith("/v1/images/")]
+        """The nodes of each render call."""
+        return [request.ids for request in self.requests if request.path.startswith("/v1/images/")]
 
-    def answer(self, asked: Asked) -> Given:
-        """Answer the API."""
+    def respond(self, request: ApiRequest) -> Response:
+        """Return the response to an API call."""
         if self.next and (given := self.next.pop(0)) is not None:
             return given
-        if asked.path.split("/")[3] not in self.keys:
+        if request.path.split("/")[3] not in self.keys:
             return 404, {"status": 404, "err": "Not found"}, {}
-        if "ids" in asked.query and (len(asked.ids) > self.most or self.poison & set(asked.ids)):
-            return self.too_large or _NEVER
-        return 200, self._body(asked), {}
+        if "ids" in request.query and (len(request.ids) > self.max_nodes or self.poison & set(request.ids)):
+            return self.too_large or _NO_RESPONSE
+        return 200, self._body(request), {}
 
-    def _body(self, asked: Asked) -> Any:
-        if asked.path.endswith("/meta"):
+    def _body(self, request: ApiRequest) -> Any:
+        if request.path.endswith("/meta"):
             return {"file": _FACTS | {"creator": _USER, "last_touched_at": _TIME, "version": self.version}}
-        if asked.path.endswith("/nodes"):
-            return _FILE | {"version": self.version, "nodes": {node: self._node(node) for node in asked.ids}}
-        if asked.path.startswith("/v1/images/"):
-            return {"err": None, "images": {node: self._link(node, asked) for node in asked.ids}}
+        if request.path.endswith("/nodes"):
+            return _FILE | {"version": self.version, "nodes": {node: self._node(node) for node in request.ids}}
+        if request.path.startswith("/v1/images/"):
+            return {"err": None, "images": {node: self._link(node, request) for node in request.ids}}
         return _FILE | _TABLES | {"version": self.version, "document": _DOCUMENT}
 
     def _node(self, node: str) -> Any:
@@ -117,20 +117,20 @@ class FigmaStandIn:
         part = {"id": node, "name": self.nodes[node], "type": "SLICE", "scrollBehavior": "SCROLLS"}
         return _TABLES | {"document": part}
 
-    def _link(self, node: str, asked: Asked) -> str | None:
+    def _link(self, node: str, request: ApiRequest) -> str | None:
         if node not in self.nodes or node in self.unrenderable:
             return None
         if node in self.elsewhere:
             return self.elsewhere[node]
-        return f"{self.url}/renders/{node}.{asked.query.get('format', 'png')}?X-Amz-Signature=signed-{self.version}"
+        return f"{self.url}/renders/{node}.{request.query.get('format', 'png')}?X-Amz-Signature=signed-{self.version}"
 
-    def rendering(self, asked: Asked) -> tuple[int, bytes]:
-        """Answer the storage."""
-        node, _, kind = asked.path.removeprefix("/renders/").rpartition(".")
+    def download_response(self, request: ApiRequest) -> tuple[int, bytes]:
+        """Return the response to a download."""
+        node, _, kind = request.path.removeprefix("/renders/").rpartition(".")
         if self.expired[node] > 0:
             self.expired[node] -= 1
             return 403, b"<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>"
-        return 200, PICTURES[kind] + f" {node} of {self.version}".encode()
+        return 200, IMAGES[kind] + f" {node} of {self.version}".encode()
 
 
 _TIME = "2026-11-20T08:00:00Z"
@@ -142,9 +142,9 @@ _DOCUMENT = {"id": "0:0", "name": "Document", "type": "DOCUMENT", "scrollBehavio
 
 
 @contextmanager
-def serving_figma(**options: Any) -> Iterator[FigmaStandIn]:
-    """Run a stand-in for as long as this is entered, and hold what went through it against Figma's description."""
-    figma = FigmaStandIn(**options)
+def serving_figma(**options: Any) -> Iterator[FakeFigma]:
+    """Run a fake, and check its requests and responses against Figma's OpenAPI document at the end."""
+    figma = FakeFigma(**options)
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(figma))
     server.daemon_threads = True
     if figma.tls is not None:
@@ -159,19 +159,23 @@ def serving_figma(**options: Any) -> Iterator[FigmaStandIn]:
         server.shutdown()
         server.server_close()
         thread.join()
-    assert figma.mistakes == []
+    assert figma.errors == []
 
 
-def _handler(figma: FigmaStandIn) -> type[BaseHTTPRequestHandler]:
+def _handler(figma: FakeFigma) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
-            asked = Asked(parts.path, dict(parse_qsl(parts.query)), {k.lower(): v for k, v in self.headers.items()})
+            request = ApiRequest(
+                parts.path, dict(parse_qsl(parts.query)), {k.lower(): v for k, v in self.headers.items()}
+            )
             with figma.lock:
                 api = parts.path.startswith("/v1/")
-                (figma.asked if api else figma.downloads).append(asked)
-                status, content, headers = self._answer(asked, parse_qsl(parts.query)) if api else self._stored(asked)
-            if (status, content) == _NEVER[:2]:
+                (figma.requests if api else figma.downloads).append(request)
+                status, content, headers = (
+                    self._respond_api(request, parse_qsl(parts.query)) if api else self._respond_download(request)
+                )
+            if (status, content) == _NO_RESPONSE[:2]:
                 figma.ended.wait(60)
                 self.close_connection = True
                 return
@@ -181,22 +185,22 @@ def _handler(figma: FigmaStandIn) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(content)
 
-        def _answer(self, asked: Asked, query: list[tuple[str, str]]) -> tuple[int, bytes, Headers]:
-            figma.mistakes += mistakes_of_request("GET", asked.path, query, asked.headers.get("x-figma-token"))
-            status, body, headers = figma.answer(asked)
-            if isinstance(body, bytes):  # something between us and Figma said it
+        def _respond_api(self, request: ApiRequest, query: list[tuple[str, str]]) -> tuple[int, bytes, Headers]:
+            figma.errors += request_errors("GET", request.path, query, request.headers.get("x-figma-token"))
+            status, body, headers = figma.respond(request)
+            if isinstance(body, bytes):  # a proxy's response
                 return status, body, headers
-            figma.mistakes += mistakes_of_answer("GET", asked.path, status, body)
+            figma.errors += response_errors("GET", request.path, status, body)
             return status, json.dumps(body).encode(), {"Content-Type": "application/json"} | headers
 
-        def _stored(self, asked: Asked) -> tuple[int, bytes, Headers]:
-            status, content = figma.rendering(asked)
+        def _respond_download(self, request: ApiRequest) -> tuple[int, bytes, Headers]:
+            status, content = figma.download_response(request)
             return status, content, {}
 
         def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     return Handler
 
 
-Serve = Callable[..., FigmaStandIn]
+Serve = Callable[..., FakeFigma]

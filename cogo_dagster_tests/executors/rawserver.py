@@ -1,4 +1,4 @@
-"""A server that answers every request with bytes of the test's choice, well-formed or not."""
+"""A server that responds to every request with given bytes, valid HTTP or not."""
 
 import socket
 import threading
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def answering(reply: bytes, *, close: bool = True) -> Iterator[str]:
-    """Serve *reply* on 127.0.0.1, then close, or say no more; yields host:port."""
+    """Serve *reply* on 127.0.0.1, then close the connection or leave it open; yield host:port."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         thread = threading.Thread(target=_serve, args=(server, reply, close), daemon=True)
         thread.start()

@@ -1,4 +1,4 @@
-"""A small web site on 127.0.0.1 for browser tests, and a private neighbour that nobody may touch."""
+"""A small web site on 127.0.0.1 for browser tests."""
 
 import base64
 import hashlib
@@ -29,10 +29,10 @@ class Site:
     """A running site.
 
     Attributes:
-        connections: How many were opened.
-        requests: Paths asked for, in order.
+        connections: The number of connections.
+        requests: The requested paths, in order.
         headers: Headers of the latest request, by path.
-        reached: Set when the page `/wait` has loaded far enough to ask for its picture.
+        reached: Set when the page `/wait` has loaded far enough to request its image.
     """
 
     def __init__(self) -> None:
@@ -50,17 +50,17 @@ class Site:
         return f"127.0.0.1:{self.server.server_port}"
 
     def url(self, path: str = "/") -> str:
-        """The address of a page."""
+        """Return the URL of a page."""
         return f"http://{self.authority}{path}"
 
 
 class Server(ThreadingHTTPServer):
-    """Counts connections, also those that ask for nothing."""
+    """Counts connections, including those without a request."""
 
     daemon_threads = True
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Count and go on."""
+        """Count the connection and handle it."""
         self.RequestHandlerClass.site.connections += 1  # type: ignore[attr-defined]
         super().process_request(request, client_address)
 
@@ -81,20 +81,20 @@ def serving() -> Iterator[Site]:
 
 def _handler(site: Site) -> type[BaseHTTPRequestHandler]:
     class Handler(PageHandler):
-        """Answers for this site."""
+        """Serves this site."""
 
     Handler.site = site
     return Handler
 
 
 class PageHandler(BaseHTTPRequestHandler):
-    """Pages by path, `/status/N`, `/to?URL` (a redirect), `/socket` (one web socket message)."""
+    """Serves pages by path, `/status/N`, `/to?URL` (a redirect), `/socket` (one WebSocket message)."""
 
     site: Site
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        """Answer by the first part of the path."""
+        """Dispatch on the first part of the path."""
         path, _, query = self.path.partition("?")
         self.site.requests.append(self.path)
         self.site.headers[path] = {name.lower(): value for name, value in self.headers.items()}
@@ -107,7 +107,7 @@ class PageHandler(BaseHTTPRequestHandler):
             special(rest) if special else self._send(404, "<title>Missing</title>")
 
     def answer_to(self, rest: str) -> None:
-        """Redirect to what follows the question mark."""
+        """Redirect to the URL after the question mark."""
         self._send(302, "", {"Location": rest})
 
     def answer_loop(self, _: str) -> None:
@@ -115,39 +115,39 @@ class PageHandler(BaseHTTPRequestHandler):
         self._send(302, "", {"Location": "/loop"})
 
     def answer_status(self, rest: str) -> None:
-        """Answer with a status."""
+        """Respond with a status."""
         body = "" if int(rest) in (204, 205, 304) else "<title>Sorry</title>"
         self._send(int(rest), body, {"Retry-After": "7"})
 
     def answer_greet(self, rest: str) -> None:
-        """Show the form that was sent."""
+        """Show the submitted form."""
         self._send(200, f"<title>Greeting</title><p id='who'>{rest}</p>")
 
     def do_POST(self) -> None:
-        """Read the form, and answer as for GET."""
+        """Read the form, and respond as to GET."""
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.do_GET()
 
     def answer_slow(self, rest: str) -> None:
-        """Answer with a status, after half a second."""
+        """Respond with a status after half a second."""
         threading.Event().wait(0.5)
         self._send(int(rest), "<title>Slow</title>")
 
     def answer_hang(self, _: str) -> None:
-        """Answer when the site ends."""
+        """Do not respond before the site ends."""
         self.site.closed.wait(60)
 
     def answer_cut(self, _: str) -> None:
-        """Hang up."""
+        """Close the connection without a response."""
         self.close_connection = True
 
     def answer_picture(self, _: str) -> None:
-        """Send a small picture."""
+        """Send a small image."""
         picture = "<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>"
         self._send(200, picture, {"Content-Type": "image/svg+xml"})
 
     def answer_tagged(self, _: str) -> None:
-        """A page with a version: 304 for whoever has it."""
+        """Send a page with an ETag; 304 if the client has it."""
         known = self.headers.get("If-None-Match") == '"1"'
         self._send(304 if known else 200, "" if known else "<title>Tagged</title>", {"ETag": '"1"'})
 
@@ -156,12 +156,12 @@ class PageHandler(BaseHTTPRequestHandler):
         self._send(200, "x", {"Content-Disposition": "attachment; filename=x.bin"})
 
     def answer_reached(self, _: str) -> None:
-        """Tell the test that the page has come so far."""
+        """Set `reached`."""
         self.site.reached.set()
         self._send(200, "")
 
     def answer_socket(self, _: str) -> None:
-        """Say hello over a web socket."""
+        """Send hello over a WebSocket."""
         key = self.headers["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
         accept = base64.b64encode(hashlib.sha1(key.encode()).digest()).decode()
         self.send_response(101)
@@ -180,4 +180,4 @@ class PageHandler(BaseHTTPRequestHandler):
         self.wfile.write(body.encode())
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""

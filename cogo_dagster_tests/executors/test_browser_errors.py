@@ -1,11 +1,11 @@
-"""From messages to classes: the table."""
+"""Classification of messages and statuses, and limits of artifacts."""
 
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from cogo_dagster.executors.browser.artifacts import MAX_FILE_BYTES, MAX_FILES, Shelf
+from cogo_dagster.executors.browser.artifacts import MAX_FILE_BYTES, MAX_FILES, ArtifactCollector
 from cogo_dagster.executors.browser.errors import classify, classify_status
 from cogo_dagster.queue.executor import ExecutionFailed
 from cogo_dagster.queue.retry_after import retry_after_seconds
@@ -54,11 +54,11 @@ NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
     ],
 )
 def test_messages_have_classes(message: str, error_class: str, retryable: bool) -> None:
-    """What can pass is tried again, what cannot is not, and the sentence holds no call log."""
+    """Each message has an error class and is retryable or not; the stored message contains no call log."""
     verdict = classify(message)
     assert (verdict.error_class, verdict.retryable) == (error_class, retryable)
-    assert "\n" not in verdict.sentence
-    assert verdict.sentence
+    assert "\n" not in verdict.message
+    assert verdict.message
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_messages_have_classes(message: str, error_class: str, retryable: bool) 
     [(400, False), (401, False), (404, False), (408, True), (429, True), (500, True), (599, True)],
 )
 def test_statuses_have_classes(status: int, retryable: bool) -> None:
-    """Server errors and rate limits pass; the rest stays."""
+    """Server errors and rate limits are retryable; other statuses are not."""
     assert classify_status(status).retryable is retryable
 
 
@@ -83,22 +83,24 @@ def test_statuses_have_classes(status: int, retryable: bool) -> None:
         ("", None),
     ],
 )
-def test_retry_after_is_read_in_both_forms(value: str, seconds: float | None) -> None:
-    """Seconds or a date, never negative, at most a week."""
+def test_retry_after_is_parsed_in_both_forms(value: str, seconds: float | None) -> None:
+    """Retry-After in seconds or as a date is never negative and at most a week."""
     assert retry_after_seconds({"retry-after": value}, NOW) == seconds
 
 
 def test_artifacts_are_limited(tmp_path: Path) -> None:
-    """Too large and too many are permanent failures with a sentence, and leave no file behind."""
-    shelf = Shelf(tmp_path)
-    with pytest.raises(ExecutionFailed, match=r"big\.png has 26,214,401 bytes, but an artifact may have 26,214,400"):
-        shelf.add("big.png", bytes(MAX_FILE_BYTES + 1))
-    shelf.path("trace.zip").write_bytes(bytes(MAX_FILE_BYTES + 1))
-    with pytest.raises(ExecutionFailed) as refused:
-        shelf.take("trace.zip")
-    assert (refused.value.error_class, refused.value.retryable) == ("artifact_limit", False)
+    """Artifacts that are too large or too many fail permanently and leave no file behind."""
+    collector = ArtifactCollector(tmp_path)
+    with pytest.raises(
+        ExecutionFailed, match=r"big\.png has 26,214,401 bytes; the limit for an artifact is 26,214,400"
+    ):
+        collector.add("big.png", bytes(MAX_FILE_BYTES + 1))
+    collector.path("trace.zip").write_bytes(bytes(MAX_FILE_BYTES + 1))
+    with pytest.raises(ExecutionFailed) as error:
+        collector.take("trace.zip")
+    assert (error.value.error_class, error.value.retryable) == ("artifact_limit", False)
     assert list(tmp_path.iterdir()) == []
     for number in range(MAX_FILES):
-        shelf.add(f"{number}.png", b"x")
-    with pytest.raises(ExecutionFailed, match="25 is the limit"):
-        shelf.add("more.png", b"x")
+        collector.add(f"{number}.png", b"x")
+    with pytest.raises(ExecutionFailed, match="the limit is 25"):
+        collector.add("more.png", b"x")

@@ -1,4 +1,4 @@
-"""What a job keeps opens as it was: encodings, whole pages, paper sizes, what loads when it comes into view."""
+"""Saved pages, screenshots and PDFs: encodings, full pages, paper sizes, lazy loading."""
 
 import re
 import struct
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cogo_dagster.executors.browser import pictures
+from cogo_dagster.executors.browser import screenshots
 from cogo_dagster.executors.browser.charsets import as_file, decoded, page_charset
 from cogo_dagster_tests.executors.bench import OPTIONS, Bench, artifact, bench
 from cogo_dagster_tests.executors.rawserver import answering
@@ -42,7 +42,7 @@ def http(shared: Bench, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Be
 
 
 def answer(encoding: str, named: str, meta: str, header: str) -> bytes:
-    """A page in an encoding that the document, the header, or neither names."""
+    """Return a response with a page in an encoding that the document, the header, or neither declares."""
     body = HANGUL.format(meta=META[meta].format(named)).encode(encoding)
     kind = f"text/html; charset={header}" if header else "text/html"
     return f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
@@ -50,10 +50,10 @@ def answer(encoding: str, named: str, meta: str, header: str) -> bytes:
 
 @pytest.mark.parametrize("encoded", ENCODED)
 @pytest.mark.parametrize("mode", ["browser", "http"])
-def test_page_html_opens_as_it_was(
+def test_saved_html_keeps_its_text(
     open_bench: Bench, http: Bench, mode: str, encoded: tuple[str, str, str, str]
 ) -> None:
-    """Served again as a file would be, with no encoding in the header, it has the same title and text."""
+    """A saved page that is served without a charset in the header has the same title and text."""
     runs = open_bench if mode == "browser" else http
     with answering(answer(*encoded)) as authority:
         found = runs.run({"url": f"http://{authority}/", "screenshot": False})
@@ -82,13 +82,13 @@ def test_page_html_opens_as_it_was(
         (b"\xff\xfe<\0", "text/html; charset=euc-kr", "utf-16-le"),
     ],
 )
-def test_encodings_are_those_of_browsers(content: bytes, content_type: str, charset: str) -> None:
-    """A byte order mark, then the header, then the document; names mean what they mean on the web."""
+def test_encodings_are_determined_as_in_browsers(content: bytes, content_type: str, charset: str) -> None:
+    """The byte order mark wins over the header, and the header over the document; labels are those of the web."""
     assert page_charset(content, content_type) == charset
 
 
-def test_bytes_that_open_right_are_kept_as_they_are() -> None:
-    """Others become UTF-8 with a byte order mark."""
+def test_bytes_that_decode_without_the_header_are_unchanged() -> None:
+    """Bytes that decode without the header are kept; others become UTF-8 with a byte order mark."""
     named = "<meta charset=euc-kr>한글".encode("cp949")
     assert as_file(named, "text/html") == named
     assert as_file(b"<p>x", "text/html; charset=utf-8") == b"<p>x"
@@ -128,8 +128,8 @@ TALL = (
 
 
 @pytest.mark.parametrize("height_px", [16_300, 30_000, 59_900])
-def test_a_full_page_is_drawn_to_its_last_row(shared: Bench, height_px: int) -> None:
-    """Beyond the 16,384 pixels that older Chromiums drew."""
+def test_a_full_page_screenshot_is_complete(shared: Bench, height_px: int) -> None:
+    """A full-page screenshot is complete, even above the 16,384 pixels of older Chromium versions."""
     shared.site.pages["/higher"] = TALL.format(height=height_px)
     found = shared.run({"url": shared.site.url("/higher"), "full_page": True, "viewport": {"width": 300}})
     width, height, first, last = rows(artifact(found, "screenshot.png"))
@@ -138,16 +138,16 @@ def test_a_full_page_is_drawn_to_its_last_row(shared: Bench, height_px: int) -> 
     assert found.result["notes"] == []
 
 
-def test_a_page_beyond_the_limit_is_cut_and_noted(shared: Bench) -> None:
-    """What the browser would draw blank is left out."""
+def test_a_page_above_the_height_limit_is_cut_and_noted(shared: Bench) -> None:
+    """A screenshot ends where the browser would render blank rows, and a note says so."""
     shared.site.pages["/higher"] = TALL.format(height=100_000)
     found = shared.run({"url": shared.site.url("/higher"), "full_page": True, "viewport": {"width": 200}})
-    assert rows(artifact(found, "screenshot.png"))[1] == pictures.MAX_SCREENSHOT_PX
+    assert rows(artifact(found, "screenshot.png"))[1] == screenshots.MAX_SCREENSHOT_PX
     assert found.result["notes"] == ["screenshot.png shows the upper 60000 of 100100 pixels."]
 
 
-def test_a_picture_too_large_for_a_file_is_cut(shared: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As much of the page as fits, with a note, instead of a failure."""
+def test_a_screenshot_above_the_file_limit_is_cut(shared: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A screenshot above the file limit shows the part that fits, with a note, and does not fail."""
     monkeypatch.setattr("cogo_dagster.executors.browser.steps.MAX_FILE_BYTES", 4_000)
     shared.site.pages["/higher"] = TALL.format(height=8_000)
     found = shared.run({"url": shared.site.url("/higher"), "full_page": True, "viewport": {"width": 300}})
@@ -159,8 +159,8 @@ def test_a_picture_too_large_for_a_file_is_cut(shared: Bench, monkeypatch: pytes
     ("style", "points"),
     [("@page{size:A4}", (595, 842)), ("@page{size:A5 landscape}", (595, 420)), ("", (612, 792))],
 )
-def test_a_pdf_has_the_size_that_the_page_names(shared: Bench, style: str, points: tuple[int, int]) -> None:
-    """`@page` counts; without it, Letter."""
+def test_a_pdf_has_the_size_of_the_page_rule(shared: Bench, style: str, points: tuple[int, int]) -> None:
+    """The PDF has the size of the `@page` rule; without one it is Letter."""
     shared.site.pages["/paper"] = f"<title>Paper</title><style>{style}</style><p>one page"
     found = shared.run({"url": shared.site.url("/paper")}, type="browser.pdf")
     box = re.search(rb"/MediaBox ?\[0 0 ([\d.]+) ([\d.]+)\]", artifact(found, "page.pdf"))
@@ -179,8 +179,8 @@ LAZY = (
 
 
 @pytest.mark.parametrize(("extra", "loaded"), [({"scroll": True}, 6), ({}, 1)])
-def test_what_loads_in_view_loads_with_scroll(open_bench: Bench, extra: dict[str, Any], loaded: int) -> None:
-    """Every part has come into view before the actions begin, and the page is at its top again."""
+def test_lazy_content_is_loaded_with_scroll(open_bench: Bench, extra: dict[str, Any], loaded: int) -> None:
+    """With scroll, lazy content is loaded before the actions begin; without it, it is not."""
     open_bench.site.pages["/lazy"] = LAZY
     actions = [
         {"do": "extract", "name": "z", "selector": ".z", "all": True},
@@ -192,19 +192,19 @@ def test_what_loads_in_view_loads_with_scroll(open_bench: Bench, extra: dict[str
     assert (found["image"] == "image") is bool(extra)
 
 
-def test_scroll_is_an_action_too(shared: Bench) -> None:
-    """For what an action has added."""
+def test_the_action_scroll_loads_lazy_content(shared: Bench) -> None:
+    """The action `scroll` loads lazy content that earlier actions added."""
     shared.site.pages["/lazy"] = LAZY
     actions = [{"do": "scroll"}, {"do": "extract", "name": "z", "selector": ".z", "all": True}]
     found = shared.run({"url": shared.site.url("/lazy"), "actions": actions})
     assert found.result["extracted"]["z"] == ["loaded"] * 6
 
 
-def test_a_page_without_an_end_is_scrolled_for_a_while(shared: Bench) -> None:
-    """Up to the highest picture, with a note; the job succeeds."""
+def test_scrolling_an_endless_page_stops(shared: Bench) -> None:
+    """An endless page is scrolled up to the limit, with a note, and the job succeeds."""
     shared.site.pages["/endless"] = (
         "<title>Endless</title><div id=d style='height:9000px'></div>"
         "<script>onscroll = () => d.style.height = d.offsetHeight + 9000 + 'px'</script>"
     )
     found = shared.run({"url": shared.site.url("/endless"), "scroll": True, "timeout_ms": 5_000})
-    assert "not to its end" in found.result["notes"][0]
+    assert "before the end of the page" in found.result["notes"][0]

@@ -1,4 +1,4 @@
-"""Finding a browser, and installing one, without a real installer."""
+"""Finding and installing a browser, without a real installer."""
 
 import platform
 import shutil
@@ -16,7 +16,7 @@ from cogo_dagster.executors.errors import ExecutorUnavailable
 
 
 def program(path: Path, version: str = "Chromium 9.8.7") -> Path:
-    """A program that says its version."""
+    """Write a program that prints a version."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f'#!/bin/sh\necho "{version}"\n')
     path.chmod(0o755)
@@ -25,7 +25,7 @@ def program(path: Path, version: str = "Chromium 9.8.7") -> Path:
 
 @pytest.fixture
 def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine without any browser; programs put into the returned folder are on PATH."""
+    """A machine without a browser; the returned folder is on PATH."""
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", f"{folder}:/bin:/nowhere")
@@ -40,7 +40,7 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_order_is_setting_system_playwright(bare: Path, tmp_path: Path) -> None:
-    """What is named wins, then the system's, then the newest that Playwright downloaded."""
+    """The configured browser comes first, then the system's, then Playwright's newest download."""
     for revision in ("chromium-99", "chromium-1255"):
         program(tmp_path / ".cache/ms-playwright" / revision / "chrome-linux64/chrome", f"Chromium {revision[9:]}.0")
     choice = find_browser(BrowserOptions(), install=False)
@@ -56,8 +56,8 @@ def test_the_order_is_setting_system_playwright(bare: Path, tmp_path: Path) -> N
     assert (choice.executable_path, choice.version, choice.source) == (named, "Brave Browser 4.0", "setting")
 
 
-def test_a_headless_shell_comes_first_where_no_window_is_wanted(bare: Path, tmp_path: Path) -> None:
-    """The system's, then Playwright's; a window and the channel chromium need the whole browser."""
+def test_a_headless_shell_is_preferred_without_a_window(bare: Path, tmp_path: Path) -> None:
+    """The system's shell comes before Playwright's; a window and the channel chromium need the full browser."""
     downloads = tmp_path / ".cache/ms-playwright"
     program(downloads / "chromium-99/chrome-linux64/chrome", "Chromium 99.0")
     program(downloads / "chromium_headless_shell-99/chrome-headless-shell-linux64/chrome-headless-shell", "Shell 99.0")
@@ -69,8 +69,8 @@ def test_a_headless_shell_comes_first_where_no_window_is_wanted(bare: Path, tmp_
     assert find_browser(BrowserOptions(channel="chromium"), install=False).version == "Chromium 3.0"
 
 
-def test_what_does_not_run_is_passed_over(bare: Path) -> None:
-    """A launcher that only says how to install the real thing is no browser."""
+def test_a_program_that_does_not_run_is_skipped(bare: Path) -> None:
+    """A script that only prints how to install Chromium is not used."""
     (bare / "cogo-chrome").write_text("#!/bin/sh\necho 'requires the chromium snap to be installed'; exit 1\n")
     (bare / "cogo-chrome").chmod(0o755)
     program(bare / "cogo-chromium")
@@ -81,13 +81,13 @@ def test_what_does_not_run_is_passed_over(bare: Path) -> None:
     ("channel", "sentence"),
     [
         (None, "No Chrome or Chromium was found: install one (`"),
-        ("chrome", "BROWSER_CHANNEL is chrome but it is not installed here: install it"),
+        ("chrome", "BROWSER_CHANNEL is chrome, which is not installed: install it"),
         ("chrom", "BROWSER_CHANNEL is chrom, which is neither an executable nor one of chrome, chrome-beta"),
         ("/bin/false", "BROWSER_CHANNEL is /bin/false, but `/bin/false --version` does not run: "),
     ],
 )
-def test_nothing_to_be_had_is_one_sentence(bare: Path, channel: str | None, sentence: str) -> None:
-    """The sentence says what to do."""
+def test_the_error_without_a_browser_says_what_to_do(bare: Path, channel: str | None, sentence: str) -> None:
+    """Without a browser, the error says what to do."""
     with pytest.raises(ExecutorUnavailable) as refused:
         find_browser(BrowserOptions(channel=channel), install=False)
     assert sentence in str(refused.value)
@@ -96,7 +96,7 @@ def test_nothing_to_be_had_is_one_sentence(bare: Path, channel: str | None, sent
 def test_installing_tries_playwright_then_the_distribution(
     bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As root with apt; as another user only Playwright's own."""
+    """The package is installed with apt only as root, after Playwright's download has failed."""
     tried: list[str] = []
     fonts = "fonts-dejavu-core fonts-liberation fonts-noto-cjk fonts-noto-color-emoji"
     monkeypatch.setattr(
@@ -107,7 +107,7 @@ def test_installing_tries_playwright_then_the_distribution(
     monkeypatch.setattr(find, "is_root", lambda: False)
     program(bare / "apt-get")
     options = BrowserOptions(home=tmp_path)
-    with pytest.raises(ExecutorUnavailable, match="was found and none could be installed: install one"):
+    with pytest.raises(ExecutorUnavailable, match="was found, and none could be installed: install one"):
         find_browser(options, install=True)
     assert tried == ["playwright install chromium-headless-shell"]
     with pytest.raises(ExecutorUnavailable):
@@ -124,22 +124,22 @@ def test_installing_tries_playwright_then_the_distribution(
     ]
 
 
-def test_two_at_once_install_once(bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second waits for the first and finds what it installed."""
+def test_concurrent_installations_install_once(bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second process waits for the first one and uses the browser that it installed."""
     runs: list[str] = []
     both = threading.Barrier(2, timeout=10)
-    present = find.Search.present
+    first_working = find.Search.first_working
 
     def look(search: find.Search) -> find.BrowserChoice | None:
-        """Let both look before either installs."""
-        found = present(search)
+        """Make both threads look before either installs."""
+        found = first_working(search)
         if threading.current_thread() not in seen:
             seen.add(threading.current_thread())
             both.wait()
         return found
 
     def install(_: Installer, step: Step) -> None:
-        runs.append(step.what)
+        runs.append(step.title)
         program(bare / "cogo-chromium")
 
     seen: set[threading.Thread] = set()
@@ -159,11 +159,11 @@ def test_two_at_once_install_once(bare: Path, tmp_path: Path, monkeypatch: pytes
 
 
 def test_a_failed_step_is_logged_with_its_reason(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """The operator sees why, in one line."""
+    """A failed step is logged with one line of its output."""
     with installer(tmp_path / "install") as steps:
         steps.run(Step("Trying", ["/bin/sh", "-c", "echo 'Error: no route' >&2; exit 3"]))
         steps.run(Step("Trying", ["/no/such/program"], packages=False))
-    assert "Trying did not work: Error: no route" in caplog.text
+    assert "Trying failed: Error: no route" in caplog.text
     assert "No such file" in caplog.text
 
 
@@ -171,37 +171,35 @@ LOADER = "error while loading shared libraries: libglib-2.0.so.0: cannot open sh
 
 
 def broken(path: Path, said: str) -> Path:
-    """A program that does not run, and says why on standard error."""
+    """Write a program that fails with a message on standard error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"#!/bin/sh\necho '{path.name}: {said}' >&2; exit 127\n")
     path.chmod(0o755)
     return path
 
 
-def test_a_browser_without_its_libraries_is_told_apart_from_none(bare: Path, tmp_path: Path) -> None:
-    """The library is named, and the command that installs it."""
+def test_a_missing_library_is_reported_with_its_command(bare: Path, tmp_path: Path) -> None:
+    """The error names the missing library and the command that installs it."""
     shell = broken(tmp_path / ".cache/ms-playwright/chromium_headless_shell-9/linux/chrome-headless-shell", LOADER)
     with pytest.raises(ExecutorUnavailable) as refused:
         find_browser(BrowserOptions(), install=False)
-    assert f"{shell} does not start, since the library libglib-2.0.so.0 is missing: run `" in str(refused.value)
+    assert f"{shell} does not start: the library libglib-2.0.so.0 is missing. Run `" in str(refused.value)
     assert "install-deps chromium-headless-shell`" in str(refused.value)
 
 
-def test_the_reason_of_a_failed_download_is_in_the_sentence(
+def test_the_error_contains_the_reason_of_a_failed_download(
     bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever sees only that sees why."""
+    """The error contains the reason of the failed download."""
     monkeypatch.setattr(find, "is_root", lambda: False)
     monkeypatch.setattr(sys, "executable", str(broken(tmp_path / "python", "Error: getaddrinfo ENOTFOUND cdn")))
     with pytest.raises(ExecutorUnavailable) as refused:
         find_browser(BrowserOptions(home=tmp_path), install=True)
-    assert "Downloading Chromium with Playwright did not work: python: Error: getaddrinfo ENOTFOUND cdn" in str(
-        refused.value
-    )
+    assert "Downloading Chromium with Playwright failed: python: Error: getaddrinfo ENOTFOUND cdn" in str(refused.value)
 
 
-def test_the_commands_that_are_advised_can_be_typed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Playwright's by its path; the package only where it is a browser; sudo only for those who need it."""
+def test_suggested_commands_fit_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Suggested commands use Playwright's path, the package only on Debian, and sudo only if not root."""
     monkeypatch.setattr(advice, "is_root", lambda: False)
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
     monkeypatch.setattr(advice, "_distribution", lambda: "debian")
@@ -216,22 +214,22 @@ def test_the_commands_that_are_advised_can_be_typed(monkeypatch: pytest.MonkeyPa
     assert advice.browser_commands() == f"{whole}, or the package of Google Chrome"
 
 
-def test_without_sudo_and_uv_what_is_advised_can_be_typed_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Debian has no sudo where root has a password; an installation by pip has no uv."""
+def test_suggested_commands_without_sudo_and_uv(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without sudo, commands use su; without uv, they use pip."""
     monkeypatch.setattr(advice, "is_root", lambda: False)
     monkeypatch.setattr(shutil, "which", lambda name: None if name in {"sudo", "uv"} else f"/usr/bin/{name}")
     assert advice.as_root("apt-get install chromium") == "su -c 'apt-get install chromium'"
     assert f"or without root `{sys.executable} -m pip install --no-deps" in advice.fonts_advice()
 
 
-def test_downloads_go_below_the_home_where_the_cache_cannot_be_written(bare: Path, tmp_path: Path) -> None:
-    """And are found there again."""
+def test_downloads_go_to_cogo_home_if_the_cache_is_not_writable(bare: Path, tmp_path: Path) -> None:
+    """Downloads go to COGO_HOME if Playwright's cache is not writable, and are found there."""
     own = tmp_path / "cogo/browsers"
     search = find.Search(None, True, own)
     assert search.download_environment() == {}
-    (tmp_path / ".cache").symlink_to("/proc/self")  # where nobody can make a folder
+    (tmp_path / ".cache").symlink_to("/proc/self")  # where no folder can be created
     assert search.download_environment() == {"PLAYWRIGHT_BROWSERS_PATH": str(own)}
     shell = program(own / "chromium_headless_shell-9/linux/chrome-headless-shell")
-    found = search.present()
+    found = search.first_working()
     assert found is not None
     assert found.executable_path == shell

@@ -1,4 +1,4 @@
-"""Installing packages: never killed half-way, whoever is signalled, and never waited for without end."""
+"""Installing packages: no signal interrupts it, and every wait has a timeout."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ from cogo_dagster_tests.cli.terminal import eventually
 from cogo_dagster_tests.processes import lives
 
 APT_GET = """#!/bin/sh
-# Stands for apt-get and the dpkg it runs: both must get to their end.
+# Replaces apt-get and the dpkg that it runs: both must finish.
 echo $$ > apt.pid.new; mv apt.pid.new apt.pid
 sh -c 'echo $$ > dpkg.pid.new; mv dpkg.pid.new dpkg.pid; while [ ! -e go ]; do sleep 0.05; done; echo configured'
 echo "apt ended well" > done
@@ -40,7 +40,7 @@ with installer(Path(sys.argv[1]) / "install") as steps:
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A machine of one's own with a stand-in for apt-get, which works in the returned folder until there is a `go`."""
+    """A machine with a fake apt-get, which runs in the returned folder until the file `go` exists."""
     folder = tmp_path / "bin"
     folder.mkdir()
     program = folder / "apt-get"
@@ -48,28 +48,28 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
     monkeypatch.setenv("HOME", str(tmp_path))
-    STOP.forget()
+    STOP.reset()
     yield tmp_path
-    STOP.forget()
+    STOP.reset()
     (tmp_path / "go").touch()
     for note in tmp_path.glob("*.pid"):
         eventually(lambda: not lives(int(note.read_text())))  # noqa: B023 - called in this round
 
 
 def to_group(worker: "subprocess.Popen[bytes]", machine: Path) -> None:
-    """Ctrl-C, and the SIGTERM of a supervisor that signals a process group."""
+    """Send Ctrl-C, and SIGTERM as a supervisor does to a process group."""
     os.killpg(worker.pid, signal.SIGINT)
     os.killpg(worker.pid, signal.SIGTERM)
 
 
 def to_all(worker: "subprocess.Popen[bytes]", machine: Path) -> None:
-    """SIGTERM to every process of a cgroup, as systemd's stop."""
+    """Send SIGTERM to every process, as systemd does to a cgroup."""
     for pid in (worker.pid, *(int(note.read_text()) for note in machine.glob("*.pid"))):
         os.kill(pid, signal.SIGTERM)
 
 
 def kill(worker: "subprocess.Popen[bytes]", machine: Path) -> None:
-    """The worker is killed, with its group."""
+    """Kill the worker with its process group."""
     os.killpg(worker.pid, signal.SIGKILL)
 
 
@@ -78,7 +78,7 @@ def kill(worker: "subprocess.Popen[bytes]", machine: Path) -> None:
 def test_no_signal_interrupts_a_package_manager(
     machine: Path, end: "Callable[[subprocess.Popen[bytes], Path], None]", noting: str
 ) -> None:
-    """The worker ends at once; apt-get and dpkg come to their own end, and hold the lock until then."""
+    """The worker ends at once; apt-get and dpkg finish, and the lock is held until then."""
     with subprocess.Popen([sys.executable, "-c", FIND, str(machine), noting], start_new_session=True) as worker:
         eventually((machine / "dpkg.pid").exists)
         end(worker, machine)
@@ -100,7 +100,7 @@ def test_no_signal_interrupts_a_package_manager(
 
 
 def test_a_download_ends_with_the_stop(machine: Path) -> None:
-    """It can be repeated, so nobody waits for it."""
+    """A stop ends a download at once, since it can be repeated."""
     timer = threading.Timer(0.2, STOP.note_stop)
     timer.start()
     with pytest.raises(Interrupted), installer(machine / "install") as steps:
@@ -109,9 +109,9 @@ def test_a_download_ends_with_the_stop(machine: Path) -> None:
 
 
 @pytest.mark.parametrize("packages", [False, True])
-def test_a_step_is_not_waited_for_for_ever(machine: Path, monkeypatch: pytest.MonkeyPatch, packages: bool) -> None:
-    """A download is ended; packages are left to their installation, and the sentence says where its log is."""
-    monkeypatch.setattr(install, "STEP_SECONDS", 0.5)
+def test_a_step_has_a_timeout(machine: Path, monkeypatch: pytest.MonkeyPatch, packages: bool) -> None:
+    """On a timeout a download is killed and a package installation continues; the error names the log."""
+    monkeypatch.setattr(install, "STEP_TIMEOUT_SECONDS", 0.5)
     with (
         pytest.raises(ExecutorUnavailable, match=r"took longer than .* see .*install-browser.log"),
         installer(machine / "install") as steps,
@@ -120,23 +120,23 @@ def test_a_step_is_not_waited_for_for_ever(machine: Path, monkeypatch: pytest.Mo
     assert lives(int((machine / "apt.pid").read_text())) is packages
 
 
-def test_another_installation_is_not_waited_for_for_ever(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor after a stop."""
+def test_waiting_for_another_installation_has_a_timeout(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waiting for another process's installation ends with a timeout or a stop."""
     with installer(machine / "install"):
-        monkeypatch.setattr(install, "STEP_SECONDS", 0.2)
+        monkeypatch.setattr(install, "STEP_TIMEOUT_SECONDS", 0.2)
         with (
             pytest.raises(ExecutorUnavailable, match="Another process has been installing"),
             installer(machine / "install"),
         ):
             raise AssertionError
-        monkeypatch.setattr(install, "STEP_SECONDS", 60)
+        monkeypatch.setattr(install, "STEP_TIMEOUT_SECONDS", 60)
         STOP.note_stop()
         with pytest.raises(Interrupted), installer(machine / "install"):
             raise AssertionError
 
 
-def test_a_held_lock_of_apt_is_waited_for(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """apt-get itself does not wait for the lock of the package lists."""
+def test_a_step_waits_for_the_lock_of_apt(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step is retried while another program holds the lock of the package lists, for which apt-get does not wait."""
     monkeypatch.setattr(install, "_RETRY_SECONDS", 0.05)
     command = "[ -e ~/second ] && exit 0; touch ~/second; echo 'E: Could not get lock /var/lib/apt/lists'; exit 100"
     with installer(machine / "install") as steps:
@@ -144,38 +144,38 @@ def test_a_held_lock_of_apt_is_waited_for(machine: Path, monkeypatch: pytest.Mon
     assert (machine / "second").exists()
 
 
-def test_interrupted_packages_are_named_with_their_remedy(machine: Path) -> None:
-    """Nothing can be installed until somebody mends them."""
-    said = "E: dpkg was interrupted, you must manually run 'dpkg --configure -a' to correct the problem."
+def test_interrupted_packages_are_reported_with_a_remedy(machine: Path) -> None:
+    """An interrupted dpkg is reported with the command that repairs it."""
+    output = "E: dpkg was interrupted, you must manually run 'dpkg --configure -a' to correct the problem."
     with (
-        pytest.raises(ExecutorUnavailable, match="run `dpkg --configure -a` as root"),
+        pytest.raises(ExecutorUnavailable, match="Run `dpkg --configure -a` as root"),
         installer(machine / "install") as steps,
     ):
-        steps.run(Step("Installing", ["sh", "-c", 'echo "$0"; exit 100', said]))
+        steps.run(Step("Installing", ["sh", "-c", 'echo "$0"; exit 100', output]))
 
 
-def test_apt_waits_for_other_programs_for_a_while(machine: Path) -> None:
-    """Also where Playwright calls it, whose options are not ours."""
+def test_apt_waits_for_its_lock(machine: Path) -> None:
+    """Apt waits for its lock even if Playwright runs it, through APT_CONFIG."""
     with installer(machine / "install") as steps:
         steps.run(Step("Installing", ["sh", "-c", "cp $APT_CONFIG ~/seen"]))
     assert (machine / "seen").read_text() == 'DPkg::Lock::Timeout "600";\n'
 
 
-def test_a_download_to_which_nothing_comes_is_ended(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever else it writes; the reason is kept."""
-    monkeypatch.setattr(install, "STALL_SECONDS", 0.5)
+def test_a_stalled_download_is_killed(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A download without progress is killed even if it writes other output, and the reason is recorded."""
+    monkeypatch.setattr(install, "STALL_TIMEOUT_SECONDS", 0.5)
     monkeypatch.setattr(install, "REPORT_SECONDS", 0.1)
     trying = "echo $$ > ~/download.pid; while :; do echo 'Error, trying again'; sleep 0.05; done"
     with installer(machine / "install") as steps:
         steps.run(Step("Downloading", ["sh", "-c", trying], packages=False))
-        assert steps.problems == ["Downloading did not work: nothing arrived for 0 s"]
+        assert steps.problems == ["Downloading failed: no progress for 0 s"]
     assert not lives(int((machine / "download.pid").read_text()))
 
 
-def test_how_far_a_download_is_can_be_seen(
+def test_the_progress_of_a_download_is_logged(
     machine: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """As Playwright writes it."""
+    """The progress that Playwright prints is logged."""
     caplog.set_level("INFO")
     monkeypatch.setattr(install, "REPORT_SECONDS", 0.05)
     showing = "echo '|####   |  40% of 110.9 MiB'; while [ ! -e ~/go ]; do sleep 0.05; done"
@@ -192,18 +192,18 @@ def test_how_far_a_download_is_can_be_seen(
     assert "Downloading: 40% of 110.9 MiB" in caplog.text
 
 
-def test_a_place_that_cannot_be_written_is_one_sentence(machine: Path) -> None:
-    """It names the setting that chooses another."""
+def test_a_folder_that_is_not_writable_is_reported(machine: Path) -> None:
+    """A folder that is not writable is reported with the setting for another one."""
     (machine / "install").write_text("")
     with (
-        pytest.raises(ExecutorUnavailable, match=r"install cannot be written .*: set COGO_HOME"),
+        pytest.raises(ExecutorUnavailable, match=r"install is not writable .*\. Set COGO_HOME"),
         installer(machine / "install"),
     ):
         raise AssertionError
 
 
-def test_installers_are_run_by_the_node_that_the_operator_named(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Playwright downloads with it too."""
+def test_the_configured_node_runs_the_installer(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PLAYWRIGHT_NODEJS_PATH is passed on to the installer."""
     monkeypatch.setenv("PLAYWRIGHT_NODEJS_PATH", "/opt/node")
     with installer(machine / "install") as steps:
         steps.run(Step("Downloading", ["sh", "-c", 'echo "$PLAYWRIGHT_NODEJS_PATH" > ~/seen'], packages=False))

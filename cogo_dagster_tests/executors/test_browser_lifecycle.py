@@ -1,4 +1,4 @@
-"""Browsers that die, jobs that are cancelled, and what is left behind: nothing."""
+"""Browsers that die, jobs that are cancelled, and cleanup of processes and files."""
 
 import asyncio
 import contextlib
@@ -28,18 +28,18 @@ from cogo_dagster_tests.processes import command_line, descendants, environment,
 
 ErrorT = TypeVar("ErrorT", bound=Exception)
 
-FOREVER = [{"do": "wait_for", "selector": "#never", "timeout_ms": 60_000}]
+WAIT_FOREVER = [{"do": "wait_for", "selector": "#never", "timeout_ms": 60_000}]
 
 
 def in_mid_job(
     started: Bench, victim: str, expected: type[ErrorT], afterwards: Callable[[], None] = lambda: None
 ) -> ErrorT:
-    """Start a job that waits, do something to its browser once the page is there, and return how the job ends."""
+    """Start a job that waits, kill a process of its browser once the page has loaded, and return the job's error."""
     started.site.reached.clear()
 
     async def scenario() -> ErrorT:
         running = started.running
-        job = asyncio.create_task(started.attempt({"url": started.site.url("/wait"), "actions": FOREVER}))
+        job = asyncio.create_task(started.attempt({"url": started.site.url("/wait"), "actions": WAIT_FOREVER}))
         assert await asyncio.to_thread(started.site.reached.wait, 20)
         await asyncio.to_thread(_harm, running, victim)
         afterwards()
@@ -67,9 +67,11 @@ def _harm(running: RunningBrowser, what: str) -> None:
 
 @pytest.mark.parametrize("victim", ["browser", "driver", "page", "everything"])
 @pytest.mark.parametrize("signalled_first", ["worker", "browser"])
-def test_a_death_around_a_stop_is_an_interruption(site: Site, folder: Path, victim: str, signalled_first: str) -> None:
-    """A signal to every process of a cgroup reaches the browser before or after its worker: no failure of the job."""
-    STOP.forget()
+def test_a_browser_that_dies_around_a_stop_is_an_interruption(
+    site: Site, folder: Path, victim: str, signalled_first: str
+) -> None:
+    """If a stop signals every process of a cgroup, in any order, the job is interrupted and does not fail."""
+    STOP.reset()
     with bench(site, folder) as started:
         try:
             if signalled_first == "worker":
@@ -78,14 +80,14 @@ def test_a_death_around_a_stop_is_an_interruption(site: Site, folder: Path, vict
             else:
                 in_mid_job(started, victim, Interrupted, threading.Timer(0.3, STOP.note_stop).start)
         finally:
-            STOP.forget()
+            STOP.reset()
 
 
 @pytest.mark.parametrize(
     ("victim", "error_class"), [("browser", "browser_gone"), ("driver", "driver_gone"), ("page", "page_crash")]
 )
-def test_a_death_in_mid_job_costs_one_attempt(site: Site, folder: Path, victim: str, error_class: str) -> None:
-    """The job fails with its own class, worth another attempt, and the next job gets a working browser."""
+def test_a_browser_that_dies_fails_one_attempt(site: Site, folder: Path, victim: str, error_class: str) -> None:
+    """The job fails with a retryable error class, and the next job gets a working browser."""
     with bench(site, folder) as started:
         before = started.running.browser_pid
         error = in_mid_job(started, victim, ExecutionFailed)
@@ -96,9 +98,9 @@ def test_a_death_in_mid_job_costs_one_attempt(site: Site, folder: Path, victim: 
             assert eventually(lambda: not exists(before))
 
 
-def test_a_request_that_a_dying_browser_broke_is_an_interruption(site: Site, folder: Path) -> None:
-    """Its network process can end before it does: after a stop that is no failure of the site."""
-    STOP.forget()
+def test_a_network_error_after_a_stop_is_an_interruption(site: Site, folder: Path) -> None:
+    """After a stop, a network error is an interruption: the browser's network process may end first."""
+    STOP.reset()
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
     closed = f"http://{address}/"
@@ -109,22 +111,22 @@ def test_a_request_that_a_dying_browser_broke_is_an_interruption(site: Site, fol
             with pytest.raises(Interrupted):
                 started.run({"url": closed})
         finally:
-            STOP.forget()
+            STOP.reset()
 
 
 def test_a_browser_that_hangs_is_killed(site: Site, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At the job's limit a browser that answers nothing is ended, and the next job gets another."""
-    monkeypatch.setattr(run, "CLOSE_SECONDS", 0.5)
-    monkeypatch.setattr(run, "EVIDENCE_SECONDS", 0.5)
+    """At the job's time limit a hanging browser is killed, and the next job gets another one."""
+    monkeypatch.setattr(run, "CLOSE_TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr(run, "EVIDENCE_TIMEOUT_SECONDS", 0.5)
     with bench(site, folder) as started:
         hung = started.running
 
         async def scenario() -> None:
-            payload = {"url": site.url("/wait"), "actions": FOREVER}
+            payload = {"url": site.url("/wait"), "actions": WAIT_FOREVER}
             job = asyncio.create_task(started.attempt(payload, timeout_seconds=3))
             assert await asyncio.to_thread(site.reached.wait, 20)
             os.kill(hung.browser_pid, signal.SIGSTOP)
-            with pytest.raises(ExecutionFailed, match="stopped after its limit of 3 seconds"):
+            with pytest.raises(ExecutionFailed, match="exceeded its time limit of 3 seconds"):
                 await asyncio.wait_for(job, 20)
 
         started.do(scenario())
@@ -133,11 +135,11 @@ def test_a_browser_that_hangs_is_killed(site: Site, folder: Path, monkeypatch: p
         assert eventually(lambda: not exists(hung.browser_pid))
 
 
-def test_a_call_that_misses_the_browsers_death_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Playwright's connection can lose the answer to a call that waits when its browser dies."""
+def test_a_call_that_never_returns_is_abandoned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job ends when its browser dies, even if a pending Playwright call never returns."""
 
-    class Deaf(run.BrowserAttempt):
-        """Waits for ever in a browser that is dead."""
+    class FailingTransport(run.BrowserAttempt):
+        """Waits forever in a dead browser."""
 
         def __init__(self) -> None:
             self.abandoned = False
@@ -153,14 +155,14 @@ def test_a_call_that_misses_the_browsers_death_is_not_waited_for(monkeypatch: py
             work.cancel()
 
     monkeypatch.setattr(executor, "WATCH_SECONDS", 0.01)
-    attempt = Deaf()
+    attempt = FailingTransport()
     with pytest.raises(ExecutionFailed, match=r"It died\."):
-        asyncio.run(asyncio.wait_for(executor._guarded(attempt, 60), 10))
+        asyncio.run(asyncio.wait_for(executor._run_watched(attempt, 60), 10))
     assert attempt.abandoned
 
 
 def test_a_browser_that_died_between_jobs_is_replaced(site: Site, folder: Path) -> None:
-    """Nobody notices but the process list."""
+    """A browser that died while no job used it is replaced."""
     with bench(site, folder) as started:
         pid = started.running.browser_pid
         os.kill(pid, signal.SIGKILL)
@@ -170,12 +172,12 @@ def test_a_browser_that_died_between_jobs_is_replaced(site: Site, folder: Path) 
 
 
 def test_cancelling_closes_the_context_and_leaves_the_browser_working(site: Site, folder: Path) -> None:
-    """Cancellation is passed on, in bounded time, and the same browser serves the next job."""
+    """Cancelling a job closes its context within a bounded time, and the next job uses the same browser."""
     with bench(site, folder) as started:
 
         async def scenario() -> None:
             running = started.running
-            job = asyncio.create_task(started.attempt({"url": site.url("/wait"), "actions": FOREVER}))
+            job = asyncio.create_task(started.attempt({"url": site.url("/wait"), "actions": WAIT_FOREVER}))
             assert await asyncio.to_thread(site.reached.wait, 20)
             assert len(running.browser.contexts) == 1
             job.cancel()
@@ -190,8 +192,8 @@ def test_cancelling_closes_the_context_and_leaves_the_browser_working(site: Site
         assert started.running.browser_pid == before
 
 
-def test_cancelling_while_the_browser_starts_does_not_lose_it(site: Site, folder: Path) -> None:
-    """The launch goes on without the job, and the next job uses it."""
+def test_cancelling_a_job_does_not_cancel_a_launch(site: Site, folder: Path) -> None:
+    """Cancelling a job during a launch does not cancel the launch, and the next job uses the browser."""
     with bench(site, folder) as started:
         started.running.kill()
 
@@ -212,9 +214,9 @@ def test_cancelling_while_the_browser_starts_does_not_lose_it(site: Site, folder
         assert len(pool._open) == 1
 
 
-@pytest.mark.linux("elsewhere nobody can say how much memory is anonymous")
-def test_a_browser_that_has_grown_too_big_is_replaced(site: Site, folder: Path) -> None:
-    """Whatever its number of jobs: the next job gets a fresh one."""
+@pytest.mark.linux("anonymous memory is read from /proc")
+def test_a_browser_above_the_memory_limit_is_replaced(site: Site, folder: Path) -> None:
+    """A browser above the memory limit is replaced before the next job; below it, it is kept."""
     with bench(site, folder, replace(OPTIONS, memory_mb_per_browser=1)) as started:
         first = started.running
         started.run({"url": site.url(), "screenshot": False})
@@ -229,7 +231,7 @@ def test_a_browser_that_has_grown_too_big_is_replaced(site: Site, folder: Path) 
 
 
 def test_a_browser_is_replaced_after_its_number_of_jobs(site: Site, folder: Path) -> None:
-    """The third job gets a fresh browser; the spent one is closed once its last job has ended."""
+    """After two jobs the browser is replaced; the old one is closed once its last job has ended."""
     with bench(site, folder, replace(OPTIONS, jobs_per_browser=2)) as started:
         first = started.running
         for _ in range(2):
@@ -237,7 +239,7 @@ def test_a_browser_is_replaced_after_its_number_of_jobs(site: Site, folder: Path
             assert started.running is first
 
         async def overlapping() -> None:
-            """A long job in the first browser would keep it open: here it is only held."""
+            """Hold the first browser open, as a long job does."""
             first.in_use += 1
             await started.attempt({"url": site.url(), "screenshot": False})
             assert first.alive
@@ -251,7 +253,7 @@ def test_a_browser_is_replaced_after_its_number_of_jobs(site: Site, folder: Path
 
 
 def test_nothing_is_left_after_stop(site: Site, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No process, not even a zombie, and no file; also when a job was running."""
+    """After stop no process, zombie or file is left, even if a job was running."""
     scratch = Path(tempfile.mkdtemp(dir="/tmp"))
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
     before = descendants(os.getpid())
@@ -260,7 +262,7 @@ def test_nothing_is_left_after_stop(site: Site, folder: Path, monkeypatch: pytes
         assert len(mine) > 3
 
         async def leave_one_running() -> "asyncio.Task[object]":
-            job = asyncio.create_task(started.attempt({"url": site.url("/wait"), "actions": FOREVER}))
+            job = asyncio.create_task(started.attempt({"url": site.url("/wait"), "actions": WAIT_FOREVER}))
             assert await asyncio.to_thread(site.reached.wait, 20)
             mine.update(descendants(os.getpid()) - before)
             return job
@@ -270,13 +272,13 @@ def test_nothing_is_left_after_stop(site: Site, folder: Path, monkeypatch: pytes
         with pytest.raises(ExecutionFailed):
             started.do(asyncio.wait_for(job, 20))
     assert eventually(lambda: not any(exists(pid) for pid in mine)), {pid: command_line(pid) for pid in mine}
-    scratch.rmdir()  # refuses if anything is in it
+    scratch.rmdir()  # fails unless it is empty
 
 
 def test_the_browser_sees_none_of_the_workers_secrets(
     site: Site, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither the driver nor any process of the browser has a variable that was not chosen."""
+    """Neither the driver nor any browser process has a variable that is not on the allow-list."""
     canary = "canary-7f3a"
     for name in (
         "SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY", "COGO_DATABASE_URL", "DAGSTER_POSTGRES_URL", "FIGMA_API_TOKEN",
@@ -297,12 +299,12 @@ def test_the_browser_sees_none_of_the_workers_secrets(
 
 
 def started_driver(environments: dict[int, dict[str, str]]) -> int:
-    """The driver's process id: the lowest of a fresh family."""
+    """Return the driver's process id, the lowest one."""
     return min(environments)
 
 
-def test_jobs_run_side_by_side(site: Site, folder: Path) -> None:
-    """Several at once in one browser, and one that fails disturbs no other."""
+def test_jobs_run_concurrently(site: Site, folder: Path) -> None:
+    """Several jobs run concurrently in one browser, and one that fails does not affect the others."""
     with bench(site, folder) as started:
 
         async def scenario() -> list[Any]:
@@ -344,7 +346,7 @@ asyncio.run(main())
 
 @contextlib.contextmanager
 def worker(site: Site) -> "Iterator[tuple[subprocess.Popen[str], Path]]":
-    """A process of its own that has a browser up, and its folder for temporary files."""
+    """A separate process with a running browser, and its folder for temporary files."""
     pipe = subprocess.PIPE
     with tempfile.TemporaryDirectory(dir="/tmp") as temporary:
         environment = os.environ | {"TMPDIR": temporary, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -361,7 +363,7 @@ def worker(site: Site) -> "Iterator[tuple[subprocess.Popen[str], Path]]":
 
 
 def test_a_killed_worker_leaves_nothing(site: Site) -> None:
-    """Kill -9 of the worker: guard, driver, browser and crash handler end within seconds, and their files go."""
+    """After kill -9 of the worker, guard, driver, browser and crash handler end, and their files are deleted."""
     with worker(site) as (process, temporary):
         children = descendants(process.pid)
         assert len(children) > 3
@@ -370,12 +372,12 @@ def test_a_killed_worker_leaves_nothing(site: Site) -> None:
         assert eventually(lambda: not list(temporary.iterdir()), 5)
 
 
-def test_files_of_a_killed_guard_go_when_the_next_browser_starts(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody was left to remove them."""
+def test_files_of_a_killed_guard_are_deleted_by_the_next_browser(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of a killed worker and guard are deleted when the next browser starts."""
     with worker(site) as (process, temporary):
         children = descendants(process.pid)
         for pid in (process.pid, *children):
-            with contextlib.suppress(ProcessLookupError):  # it ended by itself meanwhile
+            with contextlib.suppress(ProcessLookupError):  # it has ended by itself
                 os.kill(pid, signal.SIGKILL)
         assert eventually(lambda: not any(map(exists, children)), 5), [command_line(pid) for pid in children]
         assert len(list(temporary.glob("cogo-browser-*"))) == 1
@@ -385,11 +387,11 @@ def test_files_of_a_killed_guard_go_when_the_next_browser_starts(site: Site, mon
             scratch_folder().remove()
             return list(temporary.iterdir()) == []
 
-        assert eventually(is_swept, 10)  # a process that began meanwhile holds the lock until it notices
+        assert eventually(is_swept, 10)  # a process that was just starting holds the lock until it ends
 
 
-def test_signals_to_the_workers_group_leave_its_browser_alone(site: Site) -> None:
-    """Ctrl-C, a hang-up and the SIGTERM of `timeout`: the same browser runs the next job to its end."""
+def test_signals_to_the_workers_group_do_not_reach_its_browser(site: Site) -> None:
+    """SIGINT, SIGHUP and SIGTERM to the worker's process group do not end its browser."""
     with worker(site) as (process, _):
         assert process.stdin is not None
         assert process.stdout is not None

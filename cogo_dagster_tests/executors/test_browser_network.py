@@ -1,4 +1,4 @@
-"""What pages may not reach, however they try, and how failures of the network are told apart."""
+"""Address rules: pages cannot reach private addresses by any means; network errors have classes."""
 
 import socket
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from cogo_dagster_tests.executors.site import Site
 
 @pytest.fixture
 def secret(shared: Bench, neighbour: Site) -> Iterator[Site]:
-    """A private site that serves a secret; afterwards nobody must have connected to it."""
+    """A private site with a secret; checks at the end that there was no connection to it."""
     neighbour.pages["/secret"] = "<title>Secret</title><h1>secret</h1>"
     yield neighbour
     assert neighbour.connections == 0
@@ -23,15 +23,15 @@ def secret(shared: Bench, neighbour: Site) -> Iterator[Site]:
     "url", ["file:///etc/passwd", "javascript:1", "chrome://version", "ftp://x/", "about:blank", ""]
 )
 def test_only_web_pages_are_opened(shared: Bench, url: str) -> None:
-    """Other schemes are refused when the job is enqueued, as the address and as an action's."""
-    with pytest.raises(InvalidPayload, match=r"must begin with http:// or https://"):
+    """Other schemes are rejected when the job is enqueued, in the payload's URL and in actions."""
+    with pytest.raises(InvalidPayload, match=r"must start with http:// or https://"):
         shared.executor.parse("browser", {"url": url})
-    with pytest.raises(InvalidPayload, match=r"actions\.0\.goto\.url: must begin with"):
+    with pytest.raises(InvalidPayload, match=r"actions\.0\.goto\.url: must start with"):
         shared.executor.parse("browser", {"url": "http://example.com", "actions": [{"do": "goto", "url": url}]})
 
 
-def test_a_private_address_is_refused_at_once(shared: Bench, secret: Site) -> None:
-    """The sentence names the variable; the site that is allowed is let through."""
+def test_a_private_address_is_rejected_at_enqueue(shared: Bench, secret: Site) -> None:
+    """The error names the variable that allows the address; an allowed site is accepted."""
     with pytest.raises(
         InvalidPayload, match=r"^127\.0\.0\.1 is a private address: add 127\.0\.0\.1 to BROWSER_ALLOWED_"
     ):
@@ -39,27 +39,27 @@ def test_a_private_address_is_refused_at_once(shared: Bench, secret: Site) -> No
     assert shared.executor.parse("browser", {"url": shared.site.url()}).url == shared.site.url()
 
 
-def test_a_redirect_to_a_private_address_is_refused(shared: Bench, secret: Site) -> None:
-    """The hop that a route guard would not see."""
+def test_a_redirect_to_a_private_address_is_blocked(shared: Bench, secret: Site) -> None:
+    """A redirect to a private address is blocked, although only the first URL was checked at enqueue."""
     error = shared.fail({"url": shared.site.url(f"/to?{secret.url('/secret')}")})
     assert (error.error_class, error.retryable) == ("blocked_address", False)
     assert error.message.endswith("127.0.0.1 is a private address: add 127.0.0.1 to BROWSER_ALLOWED_HOSTS to allow it.")
 
 
-def test_a_redirect_to_a_private_https_address_is_refused(shared: Bench, secret: Site) -> None:
-    """Behind CONNECT the browser says only that the tunnel failed; the proxy knows why."""
+def test_a_redirect_to_a_private_https_address_is_blocked(shared: Bench, secret: Site) -> None:
+    """The error has the proxy's reason; the browser only reports a failed tunnel."""
     error = shared.fail({"url": shared.site.url(f"/to?https://{secret.authority}/secret")})
     assert (error.error_class, error.retryable) == ("blocked_address", False)
 
 
-def test_a_redirect_out_of_the_web_is_refused(shared: Bench) -> None:
-    """A server cannot send the browser to a file."""
+def test_a_redirect_to_a_file_is_blocked(shared: Bench) -> None:
+    """A redirect to a file fails."""
     error = shared.fail({"url": shared.site.url("/to?file:///etc/passwd")})
     assert (error.error_class, error.retryable) == ("invalid_url", False)
 
 
 def test_a_page_cannot_open_files(shared: Bench) -> None:
-    """Neither by script nor in a frame."""
+    """Neither a script nor a frame can open a file."""
     found = shared.run({"url": shared.site.url("/file")})
     assert found.result["url"] == shared.site.url("/file")
     assert b"root:" not in artifact(found, "page.html")
@@ -100,7 +100,7 @@ PARTS = {
 
 @pytest.mark.parametrize("part", PARTS)
 def test_parts_of_a_page_cannot_reach_a_private_address(shared: Bench, secret: Site, part: str) -> None:
-    """Whatever the page uses, the neighbour is not asked, and the page does not learn that it exists."""
+    """No kind of subresource reaches the private site, and the page cannot detect that it exists."""
     shared.site.pages["/part"] = (
         "<p id='p'>waiting</p>"
         "<script>blind = {mode: 'no-cors'}; done = ok => p.textContent = ok ? 'reached' : 'refused'</script>"
@@ -110,8 +110,8 @@ def test_parts_of_a_page_cannot_reach_a_private_address(shared: Bench, secret: S
     assert found.result["extracted"]["p"] == "refused"
 
 
-def test_refused_parts_are_named_in_the_result(shared: Bench, secret: Site) -> None:
-    """A page that works without its private parts succeeds, and says which were refused."""
+def test_blocked_subresources_are_listed_in_the_result(shared: Bench, secret: Site) -> None:
+    """A page with blocked subresources succeeds, and the result lists them."""
     shared.site.pages["/parts"] = f"<title>ok</title><img src='{secret.url('/secret')}'>"
     found = shared.run({"url": shared.site.url("/parts")})
     assert found.result["refused"] == [
@@ -120,7 +120,7 @@ def test_refused_parts_are_named_in_the_result(shared: Bench, secret: Site) -> N
 
 
 def test_web_sockets_work_where_they_are_allowed(shared: Bench) -> None:
-    """They go through the proxy like everything else."""
+    """WebSockets work through the proxy if the host is allowed."""
     shared.site.pages["/talk"] = (
         f"<p id='p'></p><script>socket = new WebSocket('ws://{shared.site.authority}/socket');"
         "socket.onmessage = event => p.textContent = event.data</script>"
@@ -129,8 +129,8 @@ def test_web_sockets_work_where_they_are_allowed(shared: Bench) -> None:
     assert b"hello" in artifact(found, "page.html")
 
 
-def test_web_rtc_does_not_leave(shared: Bench, secret: Site) -> None:
-    """No datagram to a STUN server and no connection to a TURN server goes past the proxy."""
+def test_webrtc_is_blocked(shared: Bench, secret: Site) -> None:
+    """WebRTC sends no datagram to a STUN server and opens no connection to a TURN server."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stun:
         stun.bind(("127.0.0.1", 0))
         stun.setblocking(False)
@@ -142,7 +142,7 @@ def test_web_rtc_does_not_leave(shared: Bench, secret: Site) -> None:
 
 
 def test_a_page_gets_no_service_worker(shared: Bench) -> None:
-    """It would outlive its page and fetch where nobody looks: registering one never ends well."""
+    """Registering a service worker never succeeds, since its requests could outlive the page."""
     shared.site.pages["/serviced"] = (
         "<p id='p'>waiting</p><script>setTimeout(() => p.textContent = 'none', 1000);"
         "navigator.serviceWorker?.register('/sw.js').then(r => p.textContent = r ? 'installed' : 'none', "
@@ -153,8 +153,8 @@ def test_a_page_gets_no_service_worker(shared: Bench) -> None:
     assert "/sw.js" not in shared.site.requests
 
 
-def test_names_are_resolved_and_pinned_by_us(site: Site, neighbour: Site, folder: Path) -> None:
-    """A public-looking name of a private address, an unknown name, and an allowed name, in one browser."""
+def test_names_are_resolved_by_the_executor(site: Site, neighbour: Site, folder: Path) -> None:
+    """The executor's resolver is used: a name of a private address is blocked, and an unknown name fails."""
     asked: list[str] = []
 
     async def resolver(host: str) -> Sequence[str]:
@@ -177,7 +177,7 @@ def test_names_are_resolved_and_pinned_by_us(site: Site, neighbour: Site, folder
 
 
 def test_a_closed_port_is_a_connection_failure(shared: Bench, site: Site, folder: Path) -> None:
-    """Over http and https alike, and worth another attempt."""
+    """A closed port is a retryable connection error, with http and with https."""
     with bench(site, folder) as started:
         site.server.server_close()
         for scheme in ("http", "https"):

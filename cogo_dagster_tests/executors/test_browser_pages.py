@@ -1,4 +1,4 @@
-"""What jobs do with pages, in a real browser against a real server."""
+"""Actions and results of jobs, in a real browser with a real server."""
 
 import io
 import json
@@ -12,14 +12,14 @@ from cogo_dagster_tests.executors.bench import Bench, artifact, names
 
 
 def size_px(png: bytes) -> tuple[int, int]:
-    """Width and height as the PNG's own header says."""
+    """Return the width and height in the PNG's header."""
     assert png.startswith(b"\x89PNG\r\n\x1a\n")
     width, height = struct.unpack(">II", png[16:24])
     return width, height
 
 
 def test_a_page_leaves_a_screenshot_and_its_html(shared: Bench) -> None:
-    """Scripts have run, the picture is a real PNG of the window, the result is small JSON."""
+    """A job runs the page's scripts and leaves a PNG of the window, the HTML and a small JSON result."""
     found = shared.run({"url": shared.site.url("/"), "viewport": {"width": 640, "height": 480}})
     assert names(found) == {"screenshot.png", "page.html"}
     assert size_px(artifact(found, "screenshot.png")) == (640, 480)
@@ -34,13 +34,13 @@ def test_a_page_leaves_a_screenshot_and_its_html(shared: Bench) -> None:
     assert any(step["step"].startswith("goto") and step["duration_ms"] >= 0 for step in found.result["steps"])
 
 
-def test_nothing_is_kept_that_was_not_wanted(shared: Bench) -> None:
+def test_screenshot_and_html_can_be_turned_off(shared: Bench) -> None:
     """`screenshot` and `html` can be turned off."""
     assert names(shared.run({"url": shared.site.url(), "screenshot": False, "html": False})) == set()
 
 
 def test_extract_takes_text_and_attributes(shared: Bench) -> None:
-    """First match or all, text or attribute, in the result and in extracted.json."""
+    """The text or attribute of the first match or of all is in the result and in extracted.json."""
     actions = [
         {"do": "extract", "name": "first", "selector": "a"},
         {"do": "extract", "name": "all", "selector": "a", "all": True},
@@ -53,7 +53,7 @@ def test_extract_takes_text_and_attributes(shared: Bench) -> None:
 
 
 def test_a_form_is_filled_and_sent(shared: Bench) -> None:
-    """Fill, select, click, wait for the address, read the answer; then go elsewhere and press a key."""
+    """A form is filled and submitted by click and by key, and its values are not in the recorded steps."""
     actions = [
         {"do": "fill", "selector": "#name", "value": "Ada"},
         {"do": "select", "selector": "#tone", "value": "loud"},
@@ -78,15 +78,15 @@ def test_a_form_is_filled_and_sent(shared: Bench) -> None:
 
 
 def test_pdf_by_type_and_by_action(shared: Bench) -> None:
-    """`browser.pdf` leaves page.pdf without being asked; an action names its own."""
+    """The type `browser.pdf` leaves page.pdf by default; the action `pdf` has its own file name."""
     found = shared.run({"url": shared.site.url(), "screenshot": False}, type="browser.pdf")
     assert artifact(found, "page.pdf").startswith(b"%PDF-")
     found = shared.run({"url": shared.site.url(), "actions": [{"do": "pdf", "name": "copy"}]})
     assert names(found) == {"screenshot.png", "page.html", "copy.pdf"}
 
 
-def test_the_context_is_what_the_payload_asks_for(shared: Bench) -> None:
-    """User agent, language, time zone, colour scheme, window and headers reach the page."""
+def test_context_options_reach_the_page(shared: Bench) -> None:
+    """User agent, locale, time zone, color scheme, viewport and headers reach the page."""
     found = shared.run(
         {
             "url": shared.site.url("/agent"),
@@ -104,7 +104,7 @@ def test_the_context_is_what_the_payload_asks_for(shared: Bench) -> None:
 
 
 def test_contexts_share_nothing(shared: Bench) -> None:
-    """A cookie that one job was given is unknown to the next."""
+    """A cookie of one job is not visible to the next."""
     shared.site.pages["/cookie"] = (
         "<p id='before'></p><script>before.textContent = document.cookie || 'none'; document.cookie = 'a=1'</script>"
     )
@@ -116,8 +116,8 @@ def test_contexts_share_nothing(shared: Bench) -> None:
     assert shared.run(payload).result["extracted"] == {"before": "none"}
 
 
-def test_a_failure_leaves_a_trace_and_a_picture(shared: Bench) -> None:
-    """An element that never comes: retryable, with the step in the sentence and the evidence beside it."""
+def test_a_failure_leaves_a_trace_and_a_screenshot(shared: Bench) -> None:
+    """An element that never appears is a retryable timeout whose message has the step, with evidence."""
     error = shared.fail(
         {
             "url": shared.site.url(),
@@ -126,13 +126,13 @@ def test_a_failure_leaves_a_trace_and_a_picture(shared: Bench) -> None:
         }
     )
     assert (error.error_class, error.retryable) == ("timeout", True)
-    assert error.message == "click #nowhere: it took too long (Timeout 200ms exceeded)."
+    assert error.message == "click #nowhere: timed out (Timeout 200ms exceeded)."
     assert names(error) == {"trace.zip", "screenshot.png", "page.html", "evidence.json"}
     assert any(name.endswith(".trace") for name in zipfile.ZipFile(io.BytesIO(artifact(error, "trace.zip"))).namelist())
 
 
-def test_a_wrong_selector_is_not_tried_again(shared: Bench) -> None:
-    """What can never work goes to the DLQ at once."""
+def test_an_invalid_selector_is_permanent(shared: Bench) -> None:
+    """An invalid selector or action is permanent."""
     error = shared.fail({"url": shared.site.url(), "actions": [{"do": "click", "selector": "css=[["}]})
     assert (error.error_class, error.retryable) == ("selector", False)
     error = shared.fail({"url": shared.site.url(), "actions": [{"do": "fill", "selector": "h1", "value": "x"}]})
@@ -144,34 +144,34 @@ def test_a_wrong_selector_is_not_tried_again(shared: Bench) -> None:
     [(404, False, None), (403, False, None), (429, True, 7.0), (408, True, 7.0), (500, True, 7.0), (503, True, 7.0)],
 )
 def test_an_http_error_is_a_failure(shared: Bench, status: int, retryable: bool, delay_seconds: float | None) -> None:
-    """Server errors and rate limits are tried again, after Retry-After; the rest is not."""
+    """Server errors and rate limits are retryable with the delay of Retry-After; other statuses are permanent."""
     error = shared.fail({"url": shared.site.url(f"/status/{status}")})
     assert (error.error_class, error.retryable, error.delay_seconds) == ("http_status", retryable, delay_seconds)
-    assert error.message == f"goto {shared.site.url(f'/status/{status}')}: the server answered {status}."
+    assert error.message == f"goto {shared.site.url(f'/status/{status}')}: the server responded with {status}."
     assert "screenshot.png" in names(error)
 
 
 def test_a_download_is_not_a_page(shared: Bench) -> None:
-    """Downloads are off, and the sentence says so."""
+    """Navigating to a download is a permanent failure."""
     error = shared.fail({"url": shared.site.url("/download")})
     assert (error.error_class, error.retryable) == ("download", False)
 
 
 def test_plain_http_behind_https_is_a_tls_failure(shared: Bench) -> None:
-    """A handshake that cannot work is permanent."""
+    """A failed TLS handshake is permanent."""
     error = shared.fail({"url": f"https://{shared.site.authority}/"})
     assert (error.error_class, error.retryable) == ("tls", False)
 
 
-def test_a_page_that_hangs_ends_at_the_jobs_own_limit(shared: Bench) -> None:
-    """An endless script cannot hold a slot: the attempt ends in time and the next job works."""
+def test_a_page_that_hangs_ends_at_the_time_limit_of_the_job(shared: Bench) -> None:
+    """A page with an endless script ends at the job's time limit, and the next job works."""
     error = shared.fail({"url": shared.site.url("/busy"), "wait_until": "commit"}, timeout_seconds=2)
     assert (error.error_class, error.retryable) == ("timeout", True)
     assert shared.run({"url": shared.site.url()}).result["status"] == 200
 
 
-def test_half_an_emoji_is_replaced_and_noted(shared: Bench, owner: Owner) -> None:
-    """A script cut a title and a text in two, and left U+0000: the job succeeds, and the result says what was done."""
+def test_lone_surrogates_are_replaced_and_noted(shared: Bench, owner: Owner) -> None:
+    """Lone surrogates and U+0000 in title and text are replaced, with notes, and the job succeeds."""
     shared.site.pages["/half"] = (
         "<meta charset=utf-8><p id=p></p><p class=q>whole</p><script>const t = '주문 완료 🎉 감사합니다';"
         "document.title = t.slice(0, 7) + '…'; p.textContent = t.slice(0, 7); p.title = 'a\\0b';</script>"

@@ -1,4 +1,4 @@
-"""Payloads: what is taken, and what the sentence says about the rest."""
+"""Validation of browser payloads."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ URL = "https://example.com/"
 
 @pytest.fixture
 def executor() -> BrowserExecutor:
-    """Never started: validation needs no browser."""
+    """An executor that is not started: validation needs no browser."""
     return BrowserExecutor(BrowserOptions())
 
 
@@ -31,8 +31,8 @@ def executor() -> BrowserExecutor:
         },
     ],
 )
-def test_a_good_payload_is_stored_as_it_was_given(executor: BrowserExecutor, payload: dict[str, Any]) -> None:
-    """Defaults stay out of the row, so that the idempotency key depends on what was asked for only."""
+def test_a_valid_payload_is_stored_as_given(executor: BrowserExecutor, payload: dict[str, Any]) -> None:
+    """Defaults are not stored, so that the idempotency key depends only on the given payload."""
     assert executor.validate("browser", payload, load_settings()) == payload
 
 
@@ -51,24 +51,24 @@ def test_a_good_payload_is_stored_as_it_was_given(executor: BrowserExecutor, pay
         ({"url": URL, "actions": [{"do": "wait", "ms": 1}] * 51}, "The payload's actions: "),
         ({"url": URL, "actions": [{"do": "wait_for"}]}, "wait_for takes exactly one of selector, text and url"),
         ({"url": URL, "actions": [{"do": "screenshot", "name": "../x"}]}, "actions.0.screenshot.name: "),
-        ({"url": URL, "actions": [{"do": "pdf", "name": "page"}]}, "the name page is taken"),
+        ({"url": URL, "actions": [{"do": "pdf", "name": "page"}]}, "the name page is reserved"),
         ({"url": URL, "actions": [{"do": "pdf", "name": "a"}] * 2}, "two actions are named a"),
-        ({"url": URL, "extra_headers": {"Host": "x"}}, "Host belongs to the connection and cannot be set"),
+        ({"url": URL, "extra_headers": {"Host": "x"}}, "Host is a connection header and cannot be set"),
         ({"url": URL, "extra_headers": {"A": "b\r\nC: d"}}, "'A' is not a valid header"),
         ({"url": URL, "viewport": {"width": 10}}, "viewport.width: "),
         ({"url": URL, "timeout_ms": 0}, "timeout_ms: "),
         ({"url": URL, "user_agent": "a\nb"}, "user_agent: "),
     ],
 )
-def test_a_bad_payload_gets_a_sentence(executor: BrowserExecutor, payload: Any, sentence: str) -> None:
-    """The sentence names the place and what is wrong with it."""
-    with pytest.raises(InvalidPayload) as refused:
+def test_an_invalid_payload_is_rejected_with_a_message(executor: BrowserExecutor, payload: Any, message: str) -> None:
+    """The error names the field and the problem."""
+    with pytest.raises(InvalidPayload) as error:
         executor.parse("browser", payload)
-    assert sentence in str(refused.value)
-    assert str(refused.value).endswith(".")
+    assert message in str(error.value)
+    assert str(error.value).endswith(".")
 
 
-def test_only_its_own_types_are_taken(executor: BrowserExecutor) -> None:
-    """A misspelt type is refused when it is enqueued."""
-    with pytest.raises(InvalidPayload, match=r"There is no type browser\.pfd"):
+def test_an_unknown_type_is_rejected(executor: BrowserExecutor) -> None:
+    """A misspelt type is rejected when it is enqueued."""
+    with pytest.raises(InvalidPayload, match=r"Unknown type browser\.pfd"):
         executor.parse("browser.pfd", {"url": URL})

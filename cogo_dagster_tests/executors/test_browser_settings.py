@@ -1,4 +1,4 @@
-"""What each environment variable does."""
+"""The environment variables of the browser executor."""
 
 import asyncio
 from dataclasses import replace
@@ -17,18 +17,18 @@ from cogo_dagster_tests.executors.bench import OPTIONS, bench, names
 from cogo_dagster_tests.executors.site import Site
 from cogo_dagster_tests.processes import command_line
 
-LONELY = [{"do": "click", "selector": "#nowhere", "timeout_ms": 100}]
+MISSING_ELEMENT = [{"do": "click", "selector": "#nowhere", "timeout_ms": 100}]
 
 
 def unavailable(options: BrowserOptions) -> str:
-    """Start an executor that must refuse, stop it, and return its sentence."""
+    """Start an executor that must be unavailable, stop it, and return the error message."""
 
     async def scenario() -> str:
         executor = BrowserExecutor(options)
         try:
-            with pytest.raises(ExecutorUnavailable) as refused:
+            with pytest.raises(ExecutorUnavailable) as error:
                 await executor.start()
-            return str(refused.value)
+            return str(error.value)
         finally:
             await executor.stop()
 
@@ -36,7 +36,7 @@ def unavailable(options: BrowserOptions) -> str:
 
 
 def test_the_variables_become_options(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every name of the runbook reaches the executor."""
+    """Every variable in the documentation reaches the executor."""
     values = {
         "BROWSER_REAL_MODE": "false",
         "HEADLESS": "false",
@@ -63,8 +63,8 @@ def test_the_variables_become_options(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (executor.family, executor.slots, executor.prefetch) == ("browser", 2, 0)
 
 
-def test_no_sandbox_is_asked_for_as_root(monkeypatch: pytest.MonkeyPatch) -> None:
-    """NO_SANDBOX=false as root: the worker refuses to start, in one sentence."""
+def test_no_sandbox_is_required_as_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With NO_SANDBOX=false as root, the worker does not start."""
     monkeypatch.setattr(executor_module, "is_root", lambda: True)
     assert unavailable(BrowserOptions()) == (
         "Chromium's sandbox does not work as root: run the worker as another user, "
@@ -73,28 +73,28 @@ def test_no_sandbox_is_asked_for_as_root(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize("no_sandbox", [True, False])
-def test_no_sandbox_decides_about_the_flag(site: Site, folder: Path, no_sandbox: bool, tmp_path: Path) -> None:
-    """The sandbox is on unless it is turned off: seen from the browser that is started."""
-    said = tmp_path / "said"
+def test_no_sandbox_sets_the_flag(site: Site, folder: Path, no_sandbox: bool, tmp_path: Path) -> None:
+    """Chromium is started with --no-sandbox only if NO_SANDBOX is true."""
+    output = tmp_path / "said"
     fake = _program(
-        tmp_path / "chromium", f'echo "$@" >> {said}; [ "$1" = --version ] && echo "Chromium 1.0" && exit; exit 7'
+        tmp_path / "chromium", f'echo "$@" >> {output}; [ "$1" = --version ] && echo "Chromium 1.0" && exit; exit 7'
     )
     monkey = pytest.MonkeyPatch()
     monkey.setattr(executor_module, "is_root", lambda: False)
     assert "does not start" in unavailable(replace(OPTIONS, no_sandbox=no_sandbox, channel=str(fake)))
     monkey.undo()
-    assert ("--no-sandbox" in said.read_text()) is no_sandbox
+    assert ("--no-sandbox" in output.read_text()) is no_sandbox
 
 
 def test_headless_false_needs_a_display(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without one the worker refuses to start and says what to do."""
+    """With HEADLESS=false and no display, the worker does not start and says what to do."""
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     assert "HEADLESS=false needs a display" in unavailable(replace(OPTIONS, headless=False))
 
 
-def test_headless_is_on(site: Site, folder: Path) -> None:
-    """The browser is started without a window, and with the flags that keep it behind the proxy."""
+def test_headless_is_the_default(site: Site, folder: Path) -> None:
+    """By default the browser is started headless, with the flags that force it to use the proxy."""
     with bench(site, folder) as started:
         flags = command_line(started.running.browser_pid)
         for flag in ("--headless", "--disable-quic", "--webrtc-ip-handling-policy", "--proxy-bypass-list=<-loopback>"):
@@ -103,16 +103,16 @@ def test_headless_is_on(site: Site, folder: Path) -> None:
 
 
 def test_the_navigation_timeout_is_the_default_of_every_step(site: Site, folder: Path) -> None:
-    """BROWSER_NAV_TIMEOUT_MS ends what the payload leaves open."""
+    """BROWSER_NAV_TIMEOUT_MS applies to steps without a timeout in the payload."""
     with bench(site, folder, replace(OPTIONS, nav_timeout_ms=1_000)) as started:
         error = started.fail({"url": site.url(), "actions": [{"do": "wait_for", "selector": "#never"}]})
         assert "Timeout 1000ms exceeded" in error.message
 
 
-def test_forced_success_turns_failures_into_marked_successes(site: Site, folder: Path) -> None:
-    """BROWSER_FORCE_SUCCESS: the row succeeds, says why it should not have, and keeps the evidence."""
+def test_forced_success_marks_failures_as_forced(site: Site, folder: Path) -> None:
+    """With BROWSER_FORCE_SUCCESS a failed job succeeds with its error in the result, and the evidence is kept."""
     with bench(site, folder, replace(OPTIONS, force_success=True)) as started:
-        found = started.run({"url": site.url(), "actions": LONELY})
+        found = started.run({"url": site.url(), "actions": MISSING_ELEMENT})
         assert found.result["forced"] is True
         assert found.result["error"]["class"] == "timeout"
         assert names(found) == {"screenshot.png", "page.html", "evidence.json"}
@@ -130,13 +130,13 @@ def test_forced_success_turns_failures_into_marked_successes(site: Site, folder:
 
 
 def test_without_a_browser_pages_are_fetched(site: Site, neighbour: Site, folder: Path) -> None:
-    """BROWSER_REAL_MODE=false: page.html only, the result says so, and the address rules hold at every hop."""
+    """With BROWSER_REAL_MODE=false only page.html is saved, with a note, and the address rules apply to every hop."""
     options = replace(OPTIONS, real_mode=False, channel="/no/such/browser")
     site.pages["/plain"] = "<html><title>A &amp; B</title><script>document.title = 'x'</script>"
     with bench(site, folder, options) as started:
         payload: dict[str, Any] = {
             "url": site.url(f"/to?{site.url('/plain')}"),
-            "actions": LONELY,
+            "actions": MISSING_ELEMENT,
             "user_agent": "cogo/2",
         }
         found = started.run(payload)
@@ -162,8 +162,8 @@ def test_without_a_browser_pages_are_fetched(site: Site, neighbour: Site, folder
     assert neighbour.connections == 0
 
 
-def test_a_wrong_allow_list_is_said_at_once() -> None:
-    """A typing mistake in BROWSER_ALLOWED_HOSTS must not silently allow nothing."""
+def test_an_invalid_allow_list_is_an_error() -> None:
+    """An invalid BROWSER_ALLOWED_HOSTS is an error at start."""
     with pytest.raises(ExecutorUnavailable, match=r"^BROWSER_ALLOWED_HOSTS: 'http://x/' is not host:port\.$"):
         BrowserExecutor(BrowserOptions(allowed_hosts=("http://x/",)))
 

@@ -1,4 +1,4 @@
-"""A trace is kept without the credentials of the visit."""
+"""Credentials are removed from traces."""
 
 import io
 import json
@@ -33,7 +33,7 @@ def cleaned(folder: Path, *secrets: str, **entries: str) -> dict[str, str]:
 
 
 def test_credentials_in_headers_and_cookies_are_hidden(tmp_path: Path) -> None:
-    """By the header's name, however it is written; the other headers stay."""
+    """Values of credential headers and cookies are hidden, whatever the case of the name; other headers are kept."""
     event = {
         "type": "resource-snapshot",
         "snapshot": {
@@ -62,23 +62,23 @@ def test_credentials_in_headers_and_cookies_are_hidden(tmp_path: Path) -> None:
 
 
 def test_known_secrets_are_hidden_in_bodies_too(tmp_path: Path) -> None:
-    """Wherever they stand; too short ones would hide ordinary words."""
+    """Known secrets are hidden in bodies, except very short ones, which would hide ordinary words."""
     content = cleaned(tmp_path, CANARY, "the", page_html=f"<p>the {CANARY}</p>")
     assert content["page.html"] == "<p>the [hidden]</p>"
 
 
 @pytest.mark.parametrize("content", [b"", b"no zip file"])
-def test_what_cannot_be_cleaned_is_refused(tmp_path: Path, content: bytes) -> None:
-    """And nothing is left beside it."""
+def test_a_file_that_is_not_a_trace_is_rejected(tmp_path: Path, content: bytes) -> None:
+    """A file that is not a trace is rejected, and no temporary file is left."""
     path = tmp_path / "trace.zip"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match="no zip file"):
+    with pytest.raises(ValueError, match="not a ZIP file"):
         clean_trace(path, ())
     assert [file.name for file in tmp_path.iterdir()] == ["trace.zip"]
 
 
-def test_a_line_that_is_no_json_makes_it_no_trace(tmp_path: Path) -> None:
-    """It might hold anything."""
+def test_a_trace_with_an_invalid_line_is_rejected(tmp_path: Path) -> None:
+    """A trace with an invalid line is rejected."""
     with pytest.raises(ValueError, match="Expecting"):
         clean_trace(trace(tmp_path, trace_trace="{"), ())
 
@@ -96,12 +96,12 @@ def test_a_line_that_is_no_json_makes_it_no_trace(tmp_path: Path) -> None:
 def test_the_policy_decides_which_attempts_are_traced(
     policy: Any, attempts: int, max_attempts: int, traced: bool
 ) -> None:
-    """The first of several attempts is not, unless every one is."""
+    """COGO_BROWSER_TRACE selects which attempts are traced."""
     assert BrowserOptions(trace=policy).traces(attempts, max_attempts) is traced
 
 
 def test_a_retry_leaves_a_trace_and_a_first_attempt_none(shared: Bench) -> None:
-    """Both leave the rest of the evidence."""
+    """Only a retry leaves a trace; both attempts leave the other evidence."""
     payload = {"url": shared.site.url("/status/404")}
     left = {"screenshot.png", "page.html", "evidence.json"}
     assert names(shared.fail(payload)) == left
@@ -110,7 +110,7 @@ def test_a_retry_leaves_a_trace_and_a_first_attempt_none(shared: Bench) -> None:
 
 
 def test_a_payload_can_ask_for_a_trace(shared: Bench) -> None:
-    """It is kept of a success too, without the cookies of the visit."""
+    """With `trace` in the payload a trace is kept on success too, without cookies."""
     payload = {"url": shared.site.url("/"), "trace": True, "extra_headers": {"Cookie": f"a={CANARY}"}}
     found = shared.run(payload)
     assert names(found) == {"screenshot.png", "page.html", "trace.zip"}

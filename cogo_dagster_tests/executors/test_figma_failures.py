@@ -1,4 +1,4 @@
-"""What Figma and the network can do to a job, and where the token may never go."""
+"""Errors of Figma and the network, and protection of the token."""
 
 import asyncio
 import json
@@ -22,14 +22,14 @@ from cogo_dagster.queue.executor import ExecutorContext
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.settings import load_settings
 from cogo_dagster_tests.executors.figma_bench import TOKEN, FigmaBench, figma_bench
-from cogo_dagster_tests.executors.figma_server import Given
+from cogo_dagster_tests.executors.figma_server import Response
 from cogo_dagster_tests.executors.site import Site
 
 
 @pytest.mark.parametrize(
     ("answer", "status", "error_class", "words"),
     [
-        ((403, {"status": 403, "err": "Invalid token"}, {}), "failed", "figma_token", "give FIGMA_API_TOKEN a valid"),
+        ((403, {"status": 403, "err": "Invalid token"}, {}), "failed", "figma_token", "set FIGMA_API_TOKEN to a valid"),
         (
             (
                 403,
@@ -43,8 +43,8 @@ from cogo_dagster_tests.executors.site import Site
             "figma_token",
             "a token with the scope file_content:read",
         ),
-        ((403, {"status": 403, "err": "File not exportable"}, {}), "failed", "figma_forbidden", "owner restricts"),
-        ((403, {"status": 403, "err": "Token expired"}, {}), "failed", "figma_token", "give FIGMA_API_TOKEN a valid"),
+        ((403, {"status": 403, "err": "File not exportable"}, {}), "failed", "figma_forbidden", "owner has restricted"),
+        ((403, {"status": 403, "err": "Token expired"}, {}), "failed", "figma_token", "set FIGMA_API_TOKEN to a valid"),
         (
             (403, b"<html><h1>Sorry, you have been blocked</h1></html>", {}),
             "queued",
@@ -55,63 +55,63 @@ from cogo_dagster_tests.executors.site import Site
             (413, b"<h1>Request Entity Too Large</h1>", {}),
             "failed",
             "figma_request",
-            "ask for less at once",
+            "make a smaller request",
         ),
         (
             (403, {"status": 403, "err": "Not allowed"}, {}),
             "failed",
             "figma_forbidden",
-            "must be able to open",
+            "access to the file",
         ),
-        ((404, {"status": 404, "err": "Not found"}, {}), "failed", "figma_not_found", "check the file's key"),
-        ((400, {"status": 400, "err": "Request too large"}, {}), "failed", "figma_request", "ask for less at once"),
+        ((404, {"status": 404, "err": "Not found"}, {}), "failed", "figma_not_found", "check the file key"),
+        ((400, {"status": 400, "err": "Request too large"}, {}), "failed", "figma_request", "make a smaller request"),
         ((500, {"status": 500, "err": "Internal error"}, {}), "queued", "figma_server", "(Internal error)"),
         ((403, b'{"error": true, "status": 403, "message": "No seat"}', {}), "failed", "figma_forbidden", "(No seat)"),
         ((502, b"<html><h1>Bad gateway</h1></html>", {}), "queued", "figma_server", "(Bad gateway)"),
-        ((503, b"", {}), "queued", "figma_server", "(no reason given)"),
-        ((200, b"<html>Sign in to the hotel</html>", {}), "queued", "figma_answer", "no JSON object"),
-        ((200, b'{"name": "no document"}', {}), "queued", "figma_answer", "an answer without document"),
-        ((200, b"[" * 200_000, {}), "queued", "figma_answer", "no JSON object"),
-        ((418, b"{}", {}), "queued", "figma_answer", "(no reason given)"),
+        ((503, b"", {}), "queued", "figma_server", "(no error message)"),
+        ((200, b"<html>Sign in to the hotel</html>", {}), "queued", "figma_answer", "not a JSON object"),
+        ((200, b'{"name": "no document"}', {}), "queued", "figma_answer", "no document in the response"),
+        ((200, b"[" * 200_000, {}), "queued", "figma_answer", "not a JSON object"),
+        ((418, b"{}", {}), "queued", "figma_answer", "(no error message)"),
     ],
 )
-def test_every_refusal_has_a_class_and_a_sentence(
-    figma: FigmaBench, answer: Given, status: str, error_class: str, words: str
+def test_every_error_has_a_class_and_a_message(
+    figma: FigmaBench, answer: Response, status: str, error_class: str, expected: str
 ) -> None:
-    """Both of Figma's shapes of error, and what stands between us and Figma; time heals only some of it."""
+    """Errors in both of Figma's formats, and of a proxy, have an error class, a message and a retry policy."""
     figma.figma.next = [None, answer]
     row = figma.run("figma")
     assert (row["status"], row["attempts"], row["error"]["class"]) == (status, 1, error_class)
-    assert row["error"]["message"].startswith(f"Export of Figma file KEY: Figma answered {answer[0]} (")
-    assert words in row["error"]["message"]
+    assert row["error"]["message"].startswith(f"Export of Figma file KEY: Figma responded with {answer[0]} (")
+    assert expected in row["error"]["message"]
 
 
-def test_a_file_that_is_not_there_costs_no_dear_call(figma: FigmaBench) -> None:
-    """The look at its metadata says so."""
+def test_a_missing_file_prevents_expensive_calls(figma: FigmaBench) -> None:
+    """If the file does not exist, only its metadata is requested."""
     row = figma.run(file_key="OTHER", node_ids=["1:1"])
     assert (row["status"], row["error"]["class"]) == ("failed", "figma_not_found")
     assert figma.figma.paths() == ["/v1/files/OTHER/meta"]
 
 
-def test_a_figma_that_cannot_be_reached_is_tried_again(figma: FigmaBench) -> None:
-    """The sentence says what did not work."""
+def test_an_unreachable_api_is_retryable(figma: FigmaBench) -> None:
+    """An unreachable API is a retryable connection error."""
     job = figma.enqueue(node_ids=["1:1"])
     figma.work(figma.executor(api="http://127.0.0.1:9", allowed_hosts=("127.0.0.1:9",)))
     error = figma.look(job)["error"]
     assert (error["class"], error["retryable"]) == ("connection", True)
-    assert error["message"].startswith("ask Figma for /v1/files/KEY/meta: 127.0.0.1:9 could not be reached")
+    assert error["message"].startswith("request /v1/files/KEY/meta from Figma: 127.0.0.1:9 could not be reached")
 
 
-def test_an_api_on_the_private_network_is_refused_unless_the_code_allows_it(figma: FigmaBench) -> None:
-    """No setting does: whoever could make one point there would get the token."""
+def test_an_api_with_a_private_address_is_blocked(figma: FigmaBench) -> None:
+    """A private address of the API is blocked, and no setting allows it: the token would be sent there."""
     job = figma.enqueue(node_ids=["1:1"])
     figma.work(figma.executor(allowed_hosts=()))
     assert figma.look(job)["error"]["class"] == "blocked_address"
-    assert figma.figma.asked == []
+    assert figma.figma.requests == []
 
 
 def test_the_settings_cannot_send_the_token_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the environment holds, the API is Figma's and nothing private is allowed."""
+    """No environment variable changes the API or allows private addresses."""
     for name in ("FIGMA_API_URL", "FIGMA_BASE_URL", "BROWSER_ALLOWED_HOSTS", "WEBHOOK_ALLOWED_HOSTS", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1" if "HOSTS" not in name else "127.0.0.1")
     options = FigmaExecutor.build(ExecutorContext.offline(load_settings(FIGMA_API_TOKEN=TOKEN)))._options
@@ -119,33 +119,33 @@ def test_the_settings_cannot_send_the_token_elsewhere(monkeypatch: pytest.Monkey
 
 
 def test_a_link_to_the_private_network_is_not_followed(figma: FigmaBench, neighbour: Site) -> None:
-    """Whoever can answer for Figma must not reach what is beside us."""
+    """A link to a private address is blocked."""
     figma.figma.elsewhere = {"1:2": neighbour.url("/secret.png")}
     row = figma.run(node_ids=["1:1", "1:2"])
     assert row["status"] == "succeeded", row["error"]
-    assert row["result"]["failed"]["1:2"] == "fetch a rendering from 127.0.0.1: 127.0.0.1 is a private address"
+    assert row["result"]["failed"]["1:2"] == "fetch a rendered image from 127.0.0.1: 127.0.0.1 is a private address"
     assert neighbour.requests == []
 
 
 @pytest.mark.parametrize("link", ["file:///etc/passwd", "ftp://127.0.0.1/x.png", "https://127.0.0.1/x.png", "urn:x"])
 def test_a_link_of_another_scheme_is_not_followed(figma: FigmaBench, link: str) -> None:
-    """Figma's links are as Figma's API is."""
+    """A link must have the scheme of the API."""
     figma.figma.elsewhere = {"1:2": link}
     row = figma.run(node_ids=["1:1", "1:2"])
-    assert row["result"]["failed"]["1:2"] == "a link of Figma's: its scheme is not https"
+    assert row["result"]["failed"]["1:2"] == "fetch a rendered image: the scheme of Figma's link is not https"
 
 
-def test_a_rendering_that_is_something_else_is_asked_for_again(figma: FigmaBench) -> None:
-    """A page that says 200 is no picture."""
+def test_a_download_in_another_format_is_retryable(figma: FigmaBench) -> None:
+    """A download in another format is a retryable failure."""
     figma.figma.nodes["1:2"] = "x"
     figma.figma.elsewhere = {"1:2": f"{figma.figma.url}/renders/1:2.svg"}
     row = figma.run(node_ids=["1:1", "1:2"])
     assert (row["status"], row["attempts"], row["error"]["class"]) == ("queued", 1, "figma_answer")
-    assert "What came for 1:2 is no png." in row["error"]["message"]
+    assert "The file for 1:2 is not in the format png." in row["error"]["message"]
 
 
-def test_the_last_attempt_takes_what_there_is(figma: FigmaBench) -> None:
-    """A node that could not be fetched five times does not take the others into the dead letters."""
+def test_the_last_attempt_succeeds_with_the_exported_nodes(figma: FigmaBench) -> None:
+    """The last attempt succeeds with the nodes that were exported."""
     figma.figma.expired.update({"1:2": 1_000})
     job = figma.enqueue(node_ids=["1:1", "1:2"])
     for _ in range(5):
@@ -153,13 +153,13 @@ def test_the_last_attempt_takes_what_there_is(figma: FigmaBench) -> None:
         figma.make_due()
     row = figma.look(job)
     assert (row["status"], row["attempts"], row["result"]["files"]) == ("succeeded", 5, {"1:1": "1-1.png"})
-    assert "does not work" in row["result"]["failed"]["1:2"]
+    assert "has expired" in row["result"]["failed"]["1:2"]
 
 
 def test_the_token_goes_to_the_api_and_to_nothing_else(figma: FigmaBench, neighbour: Site) -> None:
-    """Not to the storage, and not to where a redirect leads."""
+    """The token is not sent to the storage nor after a redirect."""
     figma.run(node_ids=["1:1"])
-    assert {asked.headers["x-figma-token"] for asked in figma.figma.asked} == {TOKEN}
+    assert {request.headers["x-figma-token"] for request in figma.figma.requests} == {TOKEN}
     [download] = figma.figma.downloads
     assert TOKEN not in str(download.headers)
     figma.figma.next = [(302, b"", {"Location": neighbour.url("/")})]
@@ -168,16 +168,16 @@ def test_the_token_goes_to_the_api_and_to_nothing_else(figma: FigmaBench, neighb
     assert neighbour.requests == []
 
 
-def test_over_tls_as_figma_speaks_it(
+def test_certificates_are_verified(
     transport: Transport, dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Through the proxy's tunnel, with the certificate checked: one that nobody vouches for gets no token."""
+    """Over TLS the server's certificate is verified, and an untrusted server does not get the token."""
     certificate = self_signed(tmp_path, "localhost")
     server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     server.load_cert_chain(certificate)
     with figma_bench(transport, dsn, tmp_path, tls=server) as bench:
-        refused = bench.run(node_ids=["1:1"])
-        assert (refused["error"]["class"], bench.figma.asked) == ("tls", [])
+        error = bench.run(node_ids=["1:1"])
+        assert (error["error"]["class"], bench.figma.requests) == ("tls", [])
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
         client._certificates.cache_clear()
         row = bench.run(node_ids=["1:1"])
@@ -187,7 +187,7 @@ def test_over_tls_as_figma_speaks_it(
 
 
 def self_signed(folder: Path, host: str) -> Path:
-    """Make a certificate and its key, in one file."""
+    """Create a self-signed certificate with its key, in one file."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
     now = datetime.now(UTC)
@@ -211,7 +211,7 @@ def self_signed(folder: Path, host: str) -> Path:
 
 
 def test_the_token_is_in_no_row_no_artifact_and_no_event(figma: FigmaBench, dsn: str) -> None:
-    """Not even where Figma, or something before it, says it back to us."""
+    """The token is hidden even if Figma or a proxy returns it in an error."""
     echo = f"no access for {TOKEN} at https://api.figma.com/?t={TOKEN}"
     figma.run("figma")
     for status in (403, 400, 500):
@@ -232,14 +232,14 @@ def test_the_token_is_in_no_row_no_artifact_and_no_event(figma: FigmaBench, dsn:
 
 
 class Broken:
-    """A transport with a bug that says what it should not."""
+    """A transport that raises an error with a secret in its message."""
 
-    def __init__(self, transport: Any, words: str) -> None:
+    def __init__(self, transport: Any, expected: str) -> None:
         self._transport = transport
-        self._words = words
+        self._words = expected
 
     def call(self, function: str, arguments: Any) -> Any:
-        """Fail where rates are asked for."""
+        """Fail for `acquire_rate`."""
         if function == "acquire_rate":
             raise LookupError(self._words)
         return self._transport.call(function, arguments)
@@ -249,7 +249,7 @@ class Broken:
 
 
 def test_a_machine_without_a_token_leaves_figma_to_others() -> None:
-    """It lacks a setting; started all the same, it says which."""
+    """Without a token the executor names the missing setting, and raises when it is started."""
     executor = FigmaExecutor.build(ExecutorContext.offline(load_settings(FIGMA_API_TOKEN="")))
     assert executor.lacks == "FIGMA_API_TOKEN"
     assert executor.validate("figma", {"file_key": "KEY"}, load_settings()) == {"file_key": "KEY"}
@@ -258,16 +258,16 @@ def test_a_machine_without_a_token_leaves_figma_to_others() -> None:
 
 
 @pytest.mark.parametrize("token", ["figd_ab cd", "figd_ab\ncd", "figd_äöü"])
-def test_a_token_that_cannot_be_one_keeps_the_worker_from_starting(token: str) -> None:
-    """Without saying it: an HTTP library's own error would."""
+def test_a_malformed_token_prevents_the_start(token: str) -> None:
+    """A malformed token prevents the start, and the message does not contain it."""
     executor = FigmaExecutor.build(ExecutorContext.offline(load_settings(FIGMA_API_TOKEN=token)))
-    with pytest.raises(ExecutorUnavailable) as refused:
+    with pytest.raises(ExecutorUnavailable) as error:
         asyncio.run(executor.start())
-    assert token not in str(refused.value)
+    assert token not in str(error.value)
 
 
-def test_blanks_around_a_token_do_not_matter() -> None:
-    """A file it was read from ends with a line break."""
+def test_whitespace_around_a_token_is_ignored() -> None:
+    """Whitespace around the token is removed."""
     assert (
         FigmaExecutor.build(ExecutorContext.offline(load_settings(FIGMA_API_TOKEN=f" {TOKEN}\n")))._options.token
         == TOKEN
@@ -275,7 +275,7 @@ def test_blanks_around_a_token_do_not_matter() -> None:
 
 
 def _everything(dsn: str) -> Iterator[str]:
-    """Every row of every table."""
+    """Yield every row of every table."""
     with psycopg.connect(dsn) as connection:
         tables = connection.execute("select relname from pg_stat_user_tables where schemaname = 'public'").fetchall()
         for (table,) in tables:

@@ -1,4 +1,4 @@
-"""Payloads of Figma jobs: what is taken, how it is stored, and what the sentence says about the rest."""
+"""Validation of Figma payloads, and how they are stored."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ LINK = "https://www.figma.com/design/AbC123/Landing-page?node-id=12-345&t=FFhXL1
 
 @pytest.fixture
 def executor() -> FigmaExecutor:
-    """Never started, and without a token: checking a payload needs none."""
+    """An executor that is not started and has no token: validation needs neither."""
     return FigmaExecutor.build(ExecutorContext.offline(load_settings()))
 
 
@@ -31,10 +31,10 @@ def executor() -> FigmaExecutor:
         ),
     ],
 )
-def test_a_payload_is_stored_as_the_api_takes_it(
+def test_a_payload_is_stored_in_the_form_of_the_api(
     executor: FigmaExecutor, type: str, payload: dict[str, Any], stored: dict[str, Any]
 ) -> None:
-    """Both spellings of a node are one job, and defaults stay out of the row."""
+    """Node ids are normalized, and defaults are not stored."""
     assert executor.validate(type, payload, load_settings()) == stored
 
 
@@ -44,21 +44,21 @@ def test_a_payload_is_stored_as_the_api_takes_it(
         ("figma", [], 'The payload must be an object such as {"file_key": "AbC", "node_ids": ["1:2"]}.'),
         ("figma", {}, "The payload has no file_key."),
         ("figma", {"file_key": 7}, "The payload's file_key: Input should be a valid string."),
-        ("figma", {"file_key": "a/../b"}, "file_key must be a file's key"),
-        ("figma", {"file_key": "https://figma.com.evil.example/design/AbC/x"}, "file_key is an address, but not of"),
-        ("figma", {"file_key": "https://www.figma.com/"}, "file_key is an address, but not of a file"),
-        ("figma", {"file_key": "https://www.figma.com/community/file/1234567"}, "file_key is an address, but not of"),
+        ("figma", {"file_key": "a/../b"}, "file_key must be a file key"),
+        ("figma", {"file_key": "https://figma.com.evil.example/design/AbC/x"}, "file_key is a URL, but not of"),
+        ("figma", {"file_key": "https://www.figma.com/"}, "file_key is a URL, but not of a file"),
+        ("figma", {"file_key": "https://www.figma.com/community/file/1234567"}, "file_key is a URL, but not of"),
         (
             "figma",
             {"file_key": "https://www.figma.com/files/team/1234/project/5"},
-            "file_key is an address, but not of",
+            "file_key is a URL, but not of",
         ),
         (
             "figma",
             {"file_key": "AbC", "node_ids": [f"I{n}:1" + ";123456:123456" * 20 for n in range(40)]},
             "use figma.nodes",
         ),
-        ("figma.images", {"file_key": "AbC", "node_ids": ["0:0"]}, "has no picture"),
+        ("figma.images", {"file_key": "AbC", "node_ids": ["0:0"]}, "cannot be rendered"),
         ("figma.nodes", {"file_key": "AbC", "node_ids": ["\uff11:2"]}, "is not a node id"),
         ("figma", {"file_key": "AbC", "depth": 0}, "The payload's depth: "),
         ("figma", {"file_key": "AbC", "format": "png"}, "The payload's format is not known."),
@@ -77,28 +77,28 @@ def test_a_payload_is_stored_as_the_api_takes_it(
         (
             "figma.images",
             {"file_key": "AbC", "node_ids": ["1:2"], "svg_include_id": True},
-            "svg_include_id goes with format svg only, and the format is png.",
+            "svg_include_id requires format svg, and the format is png.",
         ),
-        ("figma.fills", {"file_key": "AbC"}, "There is no type figma.fills: Figma jobs are"),
+        ("figma.fills", {"file_key": "AbC"}, "Unknown type figma.fills: Figma jobs have the type"),
     ],
 )
-def test_a_wrong_payload_is_refused_with_a_sentence(
-    executor: FigmaExecutor, type: str, payload: Any, sentence: str
+def test_an_invalid_payload_is_rejected_with_a_message(
+    executor: FigmaExecutor, type: str, payload: Any, message: str
 ) -> None:
-    """That names what to correct."""
-    with pytest.raises(InvalidPayload) as refused:
+    """The error names the field and the problem."""
+    with pytest.raises(InvalidPayload) as error:
         executor.parse(type, payload)
-    assert sentence in str(refused.value)
+    assert message in str(error.value)
 
 
-def test_a_branch_has_a_key_of_its_own() -> None:
-    """Its link holds both; the branch is what was looked at."""
+def test_a_link_to_a_branch_yields_its_key() -> None:
+    """A link to a branch yields the branch's key."""
     link = "https://www.figma.com/design/AbC123/branch/BrA456/Landing?node-id=I5666-180910%3B1-10515"
     assert split_link(link) == ("BrA456", "I5666-180910;1-10515")
 
 
-def test_nodes_of_instances_keep_their_parts() -> None:
-    """Each part of the id is spelled with a colon; its file's name is another node's in no case."""
+def test_ids_of_nodes_in_instances_are_normalized() -> None:
+    """Ids of nodes in instances are normalized in every part, and their file names are unique."""
     assert node_id("I5666-180910;1-10515") == "I5666:180910;1:10515"
     assert file_stem("I5666:180910;1:10515") == "I5666-180910_1-10515"
     assert file_stem("1:2") != file_stem("1:2;3:4")

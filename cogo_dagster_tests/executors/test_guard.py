@@ -1,4 +1,4 @@
-"""The guard of a job's command: whatever the command starts ends with it, also when the worker is killed."""
+"""The guard: all descendants of a command end with it, also if the worker is killed."""
 
 import asyncio
 import contextlib
@@ -14,12 +14,12 @@ import pytest
 
 from cogo_dagster.executors.guard import CommandEnded, GuardedCommand
 from cogo_dagster.executors.guard import program as guard_program
-from cogo_dagster.quality.gate_jobs.process import Ended, run
+from cogo_dagster.quality.gate_jobs.process import StepResult, run
 from cogo_dagster.queue.executor import ExecutionFailed
 from cogo_dagster_tests.executors.bench import eventually
 from cogo_dagster_tests.processes import command_line, descendants, lives, open_files
 
-pytestmark = pytest.mark.linux("elsewhere the guard ends the process group alone")
+pytestmark = pytest.mark.linux("on other systems the guard ends only the process group")
 
 PYTHON = sys.executable
 ENV = {"PATH": os.environ["PATH"]}
@@ -38,7 +38,7 @@ while not os.path.exists(sys.argv[1]):
     time.sleep(0.01)
 exec(sys.argv[2])
 """
-"""Daemonises a process that notes its pid in a file, then runs the code of its second argument."""
+"""Daemonizes a process that writes its pid to a file, then runs the code in its second argument."""
 
 RESTARTING = """
 import os, signal, sys, time
@@ -52,7 +52,7 @@ while True:
         note.write(f"{os.getpid()}\\n")
     time.sleep(0.001)
 """
-"""Moves on to a new process and session all the time."""
+"""Forks into a new process and session continuously."""
 
 WORKER = """
 import asyncio, signal, sys
@@ -65,23 +65,23 @@ asyncio.run(run("build", sys.argv[2:], Path(sys.argv[1]), {"PATH": "/usr/bin:/bi
 
 
 def program(code: str, *words: str) -> list[str]:
-    """The command line of a program in Python."""
+    """Return the command line of a Python program."""
     return [PYTHON, "-c", code, *words]
 
 
-def go(command: list[str], folder: Path, timeout_seconds: float = 60) -> Ended:
-    """Run a command as a gate step is run."""
+def go(command: list[str], folder: Path, timeout_seconds: float = 60) -> StepResult:
+    """Run a command like a step of a gate job."""
     return asyncio.run(run("step", command, folder, ENV, timeout_seconds))
 
 
 def noted(note: Path) -> list[int]:
-    """The pids in a file."""
+    """Return the pids in a file."""
     return [int(line) for line in note.read_text().splitlines()] if note.exists() else []
 
 
 @contextlib.contextmanager
 def worker(folder: Path, command: list[str]) -> "Iterator[subprocess.Popen[bytes]]":
-    """A process of its own that runs a command as a worker does; killed at the end."""
+    """A separate process that runs a command as a worker does; killed at the end."""
     with subprocess.Popen([PYTHON, "-c", WORKER, str(folder), *command], start_new_session=True) as process:
         try:
             yield process
@@ -89,8 +89,8 @@ def worker(folder: Path, command: list[str]) -> "Iterator[subprocess.Popen[bytes
             process.kill()
 
 
-def test_a_detached_process_ends_with_its_step(tmp_path: Path) -> None:
-    """Its output pipe, which the detached process holds open, keeps nobody waiting."""
+def test_a_daemonized_process_ends_with_its_step(tmp_path: Path) -> None:
+    """A daemonized process is killed with its step, and its open output pipe does not delay the result."""
     note = tmp_path / "pids"
     ended = go(program(DETACHED, str(note), "print('built')"), tmp_path)
     assert (ended.exit_code, ended.output) == (0, "built\n")
@@ -98,8 +98,8 @@ def test_a_detached_process_ends_with_its_step(tmp_path: Path) -> None:
     assert [lives(pid) for pid in noted(note)] == [False]
 
 
-def test_a_step_out_of_time_leaves_nothing(tmp_path: Path) -> None:
-    """Neither the command nor what it had detached."""
+def test_a_step_that_times_out_leaves_nothing(tmp_path: Path) -> None:
+    """On a timeout, the command and its daemonized process are killed."""
     note = tmp_path / "pids"
     with pytest.raises(ExecutionFailed, match=r"longer than 1\.5 s"):
         go(program(DETACHED, str(note), "time.sleep(300)"), tmp_path, 1.5)
@@ -107,7 +107,7 @@ def test_a_step_out_of_time_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_killed_worker_leaves_nothing(tmp_path: Path) -> None:
-    """Kill -9 of the worker: its guard, the command and the daemon it started end within seconds."""
+    """After kill -9 of the worker, its guard, the command and the command's daemon end within seconds."""
     note = tmp_path / "pids"
     with worker(tmp_path, program(DETACHED, str(note), "time.sleep(300)")) as killed:
         assert eventually(lambda: bool(noted(note)))
@@ -119,7 +119,7 @@ def test_a_killed_worker_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_killed_and_started_again_three_times_one_build_runs(tmp_path: Path) -> None:
-    """No build of a killed worker runs beside the next one's."""
+    """If the worker is killed three times, the build of each has ended before the next one starts."""
     note = tmp_path / "pids"
     for _ in range(3):
         note.unlink(missing_ok=True)
@@ -132,8 +132,8 @@ def test_killed_and_started_again_three_times_one_build_runs(tmp_path: Path) -> 
         assert eventually(lambda: not any(map(lives, built)), 5)  # noqa: B023 - called in this round
 
 
-def test_what_forks_on_and_on_is_caught(tmp_path: Path) -> None:
-    """A process that ignores SIGTERM and is another one every millisecond."""
+def test_a_process_that_forks_continuously_is_killed(tmp_path: Path) -> None:
+    """A process that ignores SIGTERM and forks every millisecond is killed."""
     note = tmp_path / "pids"
     ended = go(program(RESTARTING, str(note)), tmp_path)
     size = note.stat().st_size
@@ -141,12 +141,12 @@ def test_what_forks_on_and_on_is_caught(tmp_path: Path) -> None:
     grown = note.stat().st_size - size
     living = [pid for pid in noted(note) if lives(pid)]
     note.rename(tmp_path / "old")
-    note.mkdir()  # one that was not caught cannot write, and ends
+    note.mkdir()  # a process that survived cannot write, and ends
     assert (ended.exit_code, grown, living) == (0, 0, [])
 
 
 def test_signals_to_the_workers_group_reach_no_command(tmp_path: Path) -> None:
-    """Neither Ctrl-C nor the SIGTERM that `timeout` sends: the command runs on for the grace."""
+    """Signals to the worker's process group do not reach the command."""
     note, go_on = tmp_path / "pids", tmp_path / "go"
     waits = "import os, time\nwhile not os.path.exists('go'): time.sleep(0.01)\nopen('done', 'w').close()"
     with worker(tmp_path, program(DETACHED, str(note), waits)) as stopped:
@@ -160,7 +160,7 @@ def test_signals_to_the_workers_group_reach_no_command(tmp_path: Path) -> None:
 
 
 def test_a_command_has_its_signals_at_their_default(tmp_path: Path) -> None:
-    """Also where the worker ignores some, as under nohup: what is ignored would stay ignored in every program."""
+    """A command has default signal handlers even if the worker ignores a signal, as under nohup."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         ended = go(["grep", "SigIgn", "/proc/self/status"], tmp_path)
@@ -170,7 +170,7 @@ def test_a_command_has_its_signals_at_their_default(tmp_path: Path) -> None:
 
 
 def test_a_signal_to_everything_ends_the_command_alone(tmp_path: Path) -> None:
-    """As systemd's stop reaches every process of its cgroup: the guard stays and reports."""
+    """If every process is signalled, as when systemd stops a cgroup, the guard survives and reports the exit code."""
     others = set(descendants(os.getpid()))  # left by other tests of this process
 
     async def scenario() -> CommandEnded:
@@ -178,7 +178,7 @@ def test_a_signal_to_everything_ends_the_command_alone(tmp_path: Path) -> None:
         try:
             await asyncio.to_thread(eventually, lambda: any(map(is_sleep, set(descendants(os.getpid())) - others)))
             for pid in set(descendants(os.getpid())) - others:
-                with contextlib.suppress(ProcessLookupError):  # its neighbours end too
+                with contextlib.suppress(ProcessLookupError):  # it has ended by itself
                     os.kill(pid, signal.SIGTERM)
             return await command.wait()
         finally:
@@ -188,12 +188,12 @@ def test_a_signal_to_everything_ends_the_command_alone(tmp_path: Path) -> None:
 
 
 def is_sleep(pid: int) -> bool:
-    """Whether a process runs the program sleep."""
+    """Return whether a process runs sleep."""
     return command_line(pid).startswith("sleep ")
 
 
-def test_a_killed_guard_is_no_verdict(tmp_path: Path) -> None:
-    """Nobody knows how the command would have ended: worth another attempt, and the command ends too."""
+def test_a_killed_guard_makes_the_attempt_retryable(tmp_path: Path) -> None:
+    """If the guard is killed, the attempt is retryable, and the command ends too."""
     note = tmp_path / "pids"
     code = "import os, time; open('pids', 'w').write(str(os.getpid())); os.kill(os.getppid(), 9); time.sleep(300)"
     with pytest.raises(ExecutionFailed) as failed:
@@ -203,11 +203,11 @@ def test_a_killed_guard_is_no_verdict(tmp_path: Path) -> None:
 
 
 def test_output_is_bounded_and_never_blocks_the_loop(tmp_path: Path) -> None:
-    """200 MB of junk: the last 4 MB are kept, undecodable bytes replaced, while the loop turns as before."""
+    """Of 200 MB of output the last 4 MB are kept, invalid bytes are replaced, and the event loop is not blocked."""
     code = "import os\nfor _ in range(3200): os.write(1, bytes(range(256)) * 256)\nos.write(1, b'the end')"
     longest_seconds = 0.0
 
-    async def scenario() -> Ended:
+    async def scenario() -> StepResult:
         nonlocal longest_seconds
         work = asyncio.create_task(run("step", program(code), tmp_path, ENV, 60))
         while not work.done():
@@ -224,7 +224,7 @@ def test_output_is_bounded_and_never_blocks_the_loop(tmp_path: Path) -> None:
 
 
 def test_commands_leave_no_open_file_and_no_zombie(tmp_path: Path) -> None:
-    """Twenty commands, well or badly ended: no descriptor and no zombie is left of them."""
+    """Twenty commands, half of which fail, leave no open file descriptor and no zombie."""
     go(["true"], tmp_path)
     before, others = open_files(), set(descendants(os.getpid()))
     for _ in range(10):
@@ -240,7 +240,7 @@ def test_commands_leave_no_open_file_and_no_zombie(tmp_path: Path) -> None:
 def test_descendants_are_found_with_and_without_the_kernels_lists(
     monkeypatch: pytest.MonkeyPatch, listed: bool
 ) -> None:
-    """CONFIG_PROC_CHILDREN is an option of the kernel."""
+    """Descendants are found with and without CONFIG_PROC_CHILDREN."""
     monkeypatch.setattr(guard_program, "_children_are_listed", lambda: listed)
     with subprocess.Popen(["sh", "-c", "sleep 300 & echo; wait"], stdout=subprocess.PIPE) as child:
         assert child.stdout is not None
@@ -253,7 +253,7 @@ def test_descendants_are_found_with_and_without_the_kernels_lists(
 
 
 def test_without_proc_no_descendants_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on macOS, where the process group is ended."""
+    """Without /proc, as on macOS, no descendants are found."""
     monkeypatch.setattr(sys, "platform", "darwin")
     monkeypatch.setattr(os, "listdir", missing_folder)
     monkeypatch.setattr(os.path, "exists", lambda _: False)
@@ -262,5 +262,5 @@ def test_without_proc_no_descendants_are_known(monkeypatch: pytest.MonkeyPatch) 
 
 
 def missing_folder(path: str) -> list[str]:
-    """There is no such folder."""
+    """Raise FileNotFoundError."""
     raise FileNotFoundError(path)

@@ -1,4 +1,4 @@
-"""The package of CONTRIBUTING, as its author would build, type-check, test and install it."""
+"""The example package in CONTRIBUTING is built, type-checked, tested and installed."""
 
 import os
 import re
@@ -19,7 +19,7 @@ TOOLS = Path(sys.executable).parent
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write the files that CONTRIBUTING shows."""
+    """Write the files in CONTRIBUTING to a folder."""
     text = (PROJECT_ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     section = text.split("## Adding an executor")[1].split("\n## ")[0]
     folder = tmp_path_factory.mktemp("cogo-words")
@@ -44,13 +44,13 @@ def installed(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def checked(source: Path) -> "subprocess.CompletedProcess[str]":
-    """Type-check the package alone, with nothing of this project's configuration."""
+    """Type-check the package without this project's configuration."""
     command = [str(TOOLS / "mypy"), "--strict", "--config-file=", "--python-executable", sys.executable, "."]
     return subprocess.run(command, cwd=source, capture_output=True, text=True, timeout=170, check=False)
 
 
 def test_the_package_is_typed_and_a_misspelt_attribute_is_found(source: Path) -> None:
-    """By `mypy --strict`: of the job, and of its payload."""
+    """`mypy --strict` accepts the package, and finds misspelt attributes of the job and of its payload."""
     module = source / "cogo_words" / "__init__.py"
     text = module.read_text(encoding="utf-8")
     right = checked(source)
@@ -66,7 +66,7 @@ def test_the_package_is_typed_and_a_misspelt_attribute_is_found(source: Path) ->
 
 
 def test_the_packages_own_test_passes(source: Path, installed: Path) -> None:
-    """It needs no database."""
+    """The package's own test passes without a database."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_words.py"]
     environment = os.environ | {"PYTHONPATH": str(installed), "COGO_DATABASE_URL": "postgresql://127.0.0.1:1/none"}
     done = subprocess.run(
@@ -78,12 +78,12 @@ def test_the_packages_own_test_passes(source: Path, installed: Path) -> None:
 def test_its_jobs_are_enqueued_and_run(
     installed: Path, tmp_path: Path, dsn: str, queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A wrong payload is rejected with a sentence of the base class; a right one ends with its file."""
+    """An invalid payload is rejected by the base class, and a valid job succeeds with its artifact."""
     monkeypatch.syspath_prepend(str(installed))
     cogo = terminal(tmp_path, dsn, {"PYTHONPATH": str(installed), "BROWSER_REAL_MODE": "false"})
-    refused = cogo.run("enqueue", "idempotent", "--type", "words", "--payload", "{}")
-    assert refused.code != 0
-    assert "The payload has no text." in refused.err
+    error = cogo.run("enqueue", "idempotent", "--type", "words", "--payload", "{}")
+    assert error.code != 0
+    assert "The payload has no text." in error.err
     job = cogo.ok("enqueue", "idempotent", "--type", "words", "--payload", '{"text": "one two three"}')
     with cogo.start("worker", "--drain") as worker:
         done = worker.wait()

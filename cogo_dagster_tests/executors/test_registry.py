@@ -1,4 +1,4 @@
-"""Executors of strangers' packages: one that cannot be loaded costs its own jobs and nothing else."""
+"""Executors of other packages: one that cannot be loaded affects only its own jobs."""
 
 import sys
 from dataclasses import replace
@@ -34,7 +34,7 @@ BODIES = {
 
 @pytest.fixture
 def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Install a package with one executor for each way to be broken; return their families."""
+    """Install a package with one executor for each kind of defect; return their families."""
     folder = tmp_path / "site"
     points = [f"broken_{name} = cogo_broken_{name}:build" for name in BODIES]
     info = folder / "cogo_broken-1.0.dist-info"
@@ -49,12 +49,12 @@ def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def settings(dsn: str, tmp_path: Path) -> Settings:
-    """Choose the test's database."""
+    """Settings for the test's database."""
     return load_settings(COGO_DATABASE_URL=dsn, COGO_HOME=str(tmp_path), WORKER_ID="box", BROWSER_REAL_MODE="false")
 
 
-def test_the_others_are_loaded_and_the_broken_are_named(broken: list[str], settings: Settings) -> None:
-    """Each with one sentence, whatever it raised."""
+def test_broken_executors_are_reported_and_others_loaded(broken: list[str], settings: Settings) -> None:
+    """Executors that cannot be loaded are reported with the reason, and the others are loaded."""
     loaded = installed_executors(settings)
     assert [executor.family for executor in loaded.executors] == OWN
     assert sorted(loaded.broken) == sorted(broken)
@@ -63,21 +63,23 @@ def test_the_others_are_loaded_and_the_broken_are_named(broken: list[str], setti
         "ModuleNotFoundError: No module named 'no_such_package'."
     )
     assert loaded.broken["broken_raises"].endswith("ValueError: It needs.")
-    assert loaded.broken["broken_mute"].endswith("Mute: its text cannot be read.")
+    assert loaded.broken["broken_mute"].endswith("Mute: the error message cannot be read.")
     assert "FIGMA_API_TOKEN" in loaded.lacking.values()
     assert {*broken, *loaded.lacking} == set(left_to_others(settings))
 
 
-def test_a_payload_for_it_is_rejected_with_a_sentence(broken: list[str], settings: Settings) -> None:
-    """Whoever enqueues hears why; other types are enqueued as ever."""
-    with pytest.raises(InvalidPayload, match=r"The payload cannot be checked\. The executor broken_missing"):
+def test_a_payload_for_a_broken_executor_is_rejected(broken: list[str], settings: Settings) -> None:
+    """A payload for a broken executor is rejected with the reason; other types are validated as usual."""
+    with pytest.raises(InvalidPayload, match=r"The payload cannot be validated\. The executor broken_missing"):
         validate_payload(broken[0], {}, settings)
     assert validate_payload("browser", {"url": "http://example.com/"}, settings)["url"] == "http://example.com/"
 
 
 @pytest.mark.usefixtures("broken")
-def test_the_worker_says_it_and_it_becomes_an_alert(settings: Settings, queue: Queue, transport: Transport) -> None:
-    """One alert for each family and machine; a start without the package ends it."""
+def test_a_broken_executor_raises_a_warning_and_an_alert(
+    settings: Settings, queue: Queue, transport: Transport
+) -> None:
+    """A worker logs a warning and raises an alert for each broken executor."""
     events: list[WorkerEvent] = []
     with open_application(settings) as application:
         application.worker(observer=events.append)
@@ -90,13 +92,13 @@ def test_the_worker_says_it_and_it_becomes_an_alert(settings: Settings, queue: Q
     rows = alerts(transport)
     assert {row["kind"] for row in rows} == {"executor_unavailable"}
     assert "Worker box cannot load the executor broken_syntax" in {row["title"] for row in rows}
-    assert queue.list_workers() == []  # it was built and not run
+    assert queue.list_workers() == []  # the worker was built but not run
 
 
-def test_the_alert_ends_with_a_start_that_can_load_it(
+def test_the_alert_is_resolved_once_the_executor_loads(
     broken: list[str], settings: Settings, transport: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The package was mended or removed."""
+    """The alert is resolved when a worker starts without the broken package."""
     with open_application(settings) as application:
         application.worker()
         promote(transport)
@@ -107,19 +109,19 @@ def test_the_alert_ends_with_a_start_that_can_load_it(
     assert alerts(transport, status="firing") == []
 
 
-def test_the_doctor_names_it(broken: list[str], settings: Settings) -> None:
-    """With what to do."""
+def test_doctor_reports_broken_executors(broken: list[str], settings: Settings) -> None:
+    """`cogo doctor` reports each broken executor as failed."""
     found = [finding for finding in checkup(settings) if finding.check == "executors"]
     assert len(found) == len(broken)
     assert {finding.state for finding in found} == {State.FAILED}
 
 
-FORMER = """
+LEGACY = """
 from cogo_dagster.queue.executor import ExecutionFailed, InvalidPayload, Workspace
 from cogo_dagster.queue.model import ArtifactFile, ExecutionResult, Job
 from cogo_dagster.settings import Settings
 
-class FormerWords:
+class LegacyWords:
     family = "former"
     slots = None
     prefetch = 0
@@ -143,20 +145,20 @@ class FormerWords:
         assert self.ports.transport.call("find_cached_artifacts", {"cache_keys": []}) == {}
         return ExecutionResult({"words": len(words)}, [ArtifactFile("words.txt", "text/plain", path)])
 
-def build(settings: Settings) -> FormerWords:
-    return FormerWords()
+def build(settings: Settings) -> LegacyWords:
+    return LegacyWords()
 """
 
 
-def test_an_executor_of_before_the_base_class_works(
+def test_an_executor_without_the_base_class_works(
     settings: Settings, queue: Queue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A plain class behind a function `build(settings)`: its payloads are checked, and its jobs run."""
+    """A plain class returned by a function `build(settings)` validates payloads and runs jobs."""
     (tmp_path / "cogo_former-1.0.dist-info").mkdir()
     metadata = tmp_path / "cogo_former-1.0.dist-info"
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: cogo-former\nVersion: 1.0\n")
     (metadata / "entry_points.txt").write_text("[cogo_dagster.executors]\nformer = cogo_former_words:build\n")
-    (tmp_path / "cogo_former_words.py").write_text(FORMER)
+    (tmp_path / "cogo_former_words.py").write_text(LEGACY)
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(InvalidPayload, match="an object with a text"):
         validate_payload("former", {}, settings)
@@ -172,8 +174,8 @@ def test_an_executor_of_before_the_base_class_works(
 
 
 @pytest.mark.usefixtures("broken")
-def test_commands_work_beside_it(tmp_path: Path, dsn: str, queue: Queue) -> None:
-    """A job is enqueued, and a worker runs it to its end."""
+def test_commands_work_despite_a_broken_executor(tmp_path: Path, dsn: str, queue: Queue) -> None:
+    """Broken executors do not prevent enqueueing and running other jobs."""
     browser = {"BROWSER_REAL_MODE": "false", "BROWSER_ALLOWED_HOSTS": "127.0.0.1"}
     cogo = terminal(tmp_path, dsn, browser | {"PYTHONPATH": str(tmp_path / "site")})
     job = cogo.ok("enqueue", "browser", "--url", "http://127.0.0.1:1/")

@@ -1,8 +1,8 @@
-"""The README's commands on bare Debian machines, as their users type them; needs root and debootstrap.
+"""The README's commands on minimal Debian machines, run as written; requires root and debootstrap.
 
     uv run python -m cogo_dagster_tests.fresh
 
-Each row is a machine of its own: a minimal root directory that debootstrap made, under a writable layer that is thrown
-away, with a clean clone of what is committed here. The mirror, the package indexes and their certificates are those
-that this machine is configured for.
+Each row is a separate machine: a minimal root directory made by debootstrap, under a writable layer that is discarded,
+with a clean clone of the current commit. The mirror, the package indexes and their certificates are those configured on
+this machine.
 """

@@ -1,4 +1,4 @@
-"""Run the rows that are asked for, one line each; exit 1 if one did not pass."""
+"""Run the selected rows and print a line each; exit 1 if one fails."""
 
 import os
 import signal
@@ -17,16 +17,14 @@ _FOLDER = Path(tempfile.gettempdir()) / "cogo-fresh"
 
 
 def main(
-    only: Annotated[str, typer.Option(help="Only rows whose name has all of these words.")] = "",
-    folder: Annotated[
-        Path, typer.Option(help="Where the root directories and the logs are kept, with room for 20 GB.")
-    ] = _FOLDER,
+    only: Annotated[str, typer.Option(help="Only rows whose name contains all of these words.")] = "",
+    folder: Annotated[Path, typer.Option(help="Folder for root directories and logs; needs 20 GB.")] = _FOLDER,
 ) -> None:
-    """Try the README on bare machines."""
+    """Run the README's commands on minimal machines."""
     if os.geteuid() != 0:
-        typer.echo("This makes root directories and mounts: run it as root.", err=True)
+        typer.echo("This creates root directories and mounts: run it as root.", err=True)
         raise typer.Exit(2)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the machine ends too, and what it left is removed
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the machine is stopped and removed too
     folder.mkdir(parents=True, exist_ok=True)
     rows = [row for row in all_rows() if all(word in row.name.split() for word in only.split())]
     passed = [_reported(row, folder) for row in rows]

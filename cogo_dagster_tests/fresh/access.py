@@ -1,4 +1,4 @@
-"""What this machine is configured with to reach package indexes: read when it is needed, and written nowhere here."""
+"""This machine's configuration of package indexes, read when needed and not stored here."""
 
 import os
 import re
@@ -18,18 +18,18 @@ _PATHS: Final = re.compile(r"(?:^|(?<=[\s=:'\"])|(?<=file://))(/(?:etc|opt|usr/l
 
 
 def variables() -> dict[str, str]:
-    """Return the environment that package managers and pytest read."""
+    """Return the environment variables that package managers and pytest read."""
     ours = {
         name: value for name, value in os.environ.items() if _VARIABLES.fullmatch(name) and not _NOT.fullmatch(name)
     }
-    return ours | {_TESTS: os.environ.get(_TESTS, "-v")}  # each test's name, while it runs
+    return ours | {_TESTS: os.environ.get(_TESTS, "-v")}  # print the name of each running test
 
 
 def shared_paths(home: str) -> dict[Path, str]:
-    """Return files and folders of this machine, and where they belong on another.
+    """Return files and folders of this machine to share, and their paths on another one.
 
     Args:
-        home: The home folder of the account there.
+        home: The home folder of the account on the other machine.
     """
     files = {Path(name): name for name in _SYSTEM if Path(name).exists()}
     own = {Path.home() / name: f"{home}/{name}" for name in _OWN if (Path.home() / name).exists()}

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Final
 
 _INCLUDED: Final = ("git", "ca-certificates", "sudo", "procps")
-"""What a machine has that somebody has just cloned a repository on."""
+"""Packages that a machine has after a repository was cloned."""
 
 
 def debian(suite: str, folder: Path) -> Path:
-    """Return a root directory, made once; nothing is written to it afterwards."""
+    """Return a root directory, created once and not written to afterwards."""
     root = folder / suite
     if not root.exists():
         _require_debootstrap()
@@ -25,16 +25,16 @@ def debian(suite: str, folder: Path) -> Path:
 
 
 def mirror() -> str:
-    """Return where apt gets Debian's main archive from.
+    """Return the URL from which apt gets Debian's main archive.
 
     Raises:
-        RuntimeError: This machine's apt has no Debian.
+        RuntimeError: apt is not configured for Debian.
     """
     command = ["apt-get", "indextargets", "--format", "$(SITE) $(LABEL) $(COMPONENT)", "Created-By: Packages"]
-    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    sites = [line.split()[0] for line in told.splitlines() if line.endswith(" Debian main")]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    sites = [line.split()[0] for line in output.splitlines() if line.endswith(" Debian main")]
     if not sites:
-        raise RuntimeError("apt on this machine knows no mirror of Debian: run this on Debian.")
+        raise RuntimeError("apt on this machine has no mirror of Debian: run this on Debian.")
     return sites[0]
 
 

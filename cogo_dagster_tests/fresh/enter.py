@@ -1,18 +1,18 @@
-"""Become a command inside a root directory: `enter ROOT allowed|refused COMMAND…`."""
+"""Execute a command inside a root directory: `enter ROOT allowed|refused COMMAND…`."""
 
 import os
 import sys
 
-from cogo_dagster_tests.fresh.seccomp import refuse_user_namespaces
+from cogo_dagster_tests.fresh.seccomp import deny_user_namespaces
 
 
 def main() -> None:
-    """Change the root directory, refuse what is to be refused, and run the command there."""
+    """Change the root directory, disable user namespaces if requested, and execute the command."""
     root, namespaces, *command = sys.argv[1:]
     os.chroot(root)
     os.chdir("/")
     if namespaces == "refused":
-        refuse_user_namespaces()
+        deny_user_namespaces()
     os.execvpe(command[0], command, {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"})
 
 

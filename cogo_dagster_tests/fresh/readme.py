@@ -1,4 +1,4 @@
-"""The commands of the README, as they are written there."""
+"""The commands of the README, extracted unchanged."""
 
 import re
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from cogo_dagster.settings import PROJECT_ROOT
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What the section "Start" says to type.
+    """The commands of the section "Start".
 
     Attributes:
-        install: Gets uv.
+        install: Installs uv.
         demo: Runs the demo.
         test: Runs the tests.
-        packages: What Debian needs before, typed by somebody who may install packages.
-        browser: What an account that may not install packages needs on a machine without a browser.
+        packages: Installs the required Debian packages, as an account that may.
+        browser: Installs a browser for an account that must not install packages.
     """
 
     install: str
@@ -26,7 +26,7 @@ class Start:
 
 
 def start() -> Start:
-    """Read them."""
+    """Return the commands."""
     text = (PROJECT_ROOT / "README.md").read_text(encoding="utf-8").partition("## Start\n")[2]
     block = re.search(r"```bash\n(.*?)```", text, re.DOTALL)
     assert block

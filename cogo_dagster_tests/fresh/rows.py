@@ -1,4 +1,4 @@
-"""What is tried: the demo for every account and kind of machine, the tests once on each Debian."""
+"""The test matrix: the demo for every account and kind of machine, the tests once on each Debian."""
 
 from dataclasses import dataclass
 from itertools import product
@@ -12,14 +12,14 @@ USER: Final = "newcomer"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One trial.
+    """One run of the matrix.
 
     Attributes:
-        suite: Debian's name of the release.
-        account: Who types the commands.
-        namespaces: Whether ordinary users may make user namespaces.
+        suite: Name of the Debian release.
+        account: The account that runs the commands.
+        namespaces: Whether unprivileged users may create user namespaces.
         what: `demo` or `tests`.
-        limit_seconds: After so long it has failed.
+        limit_seconds: Time limit.
     """
 
     suite: str
@@ -30,18 +30,18 @@ class Row:
 
     @property
     def name(self) -> str:
-        """Say it in words."""
+        """The row's name for the report."""
         return f"{self.suite} {self.account} {'allowed' if self.namespaces else 'refused'} {self.what}"
 
     @property
     def before(self) -> tuple[str, ...]:
-        """What root types before: root itself gets its browser from the demo or the tests."""
+        """The commands that root runs first; root itself gets its browser from the demo or the tests."""
         typed = start()
         return (typed.packages,) if self.account == "root" else (typed.packages, typed.browser)
 
     @property
     def commands(self) -> tuple[str, str]:
-        """What the account types."""
+        """The commands that the account runs."""
         typed = start()
         return (typed.install, typed.demo if self.what == "demo" else typed.test)
 

@@ -1,4 +1,4 @@
-"""One row: a machine that lives as long as its commands, which are typed as the README writes them."""
+"""Runs one row: a temporary machine on which the README's commands are executed as written."""
 
 import shlex
 import shutil
@@ -32,14 +32,14 @@ _TAIL_LINES: Final = 15
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a row went; the sentence has the end of the log where it failed."""
+    """The result of a row; the message has the end of the log if it failed."""
 
     passed: bool
     sentence: str
 
 
 def run_row(row: Row, base: Path, folder: Path) -> Outcome:
-    """Start the machine, type the commands, throw the machine away; the log stays."""
+    """Start the machine, run the commands and remove the machine; the log is kept."""
     name = row.name.replace(" ", "-")
     layer, log = folder / f"{name}.layer", folder / f"{name}.log"
     shutil.rmtree(layer, ignore_errors=True)
@@ -82,7 +82,7 @@ def _run(script: str, output: IO[bytes], limit_seconds: float) -> int:
         except subprocess.TimeoutExpired:
             return 124
         finally:
-            machine.kill()  # and with it, as it is the parent of its namespace's first process, all of them
+            machine.kill()  # it is the parent of its namespace's first process, so all others end too
 
 
 def _script(row: Row, base: Path, layer: Path, folder: Path) -> str:
@@ -102,7 +102,7 @@ def _script(row: Row, base: Path, layer: Path, folder: Path) -> str:
     lines.append(f"git clone -q {shlex.quote(str(PROJECT_ROOT))} {root}/tmp/cogo")
     lines += [f"{enter} bash -ec {shlex.quote(_prepared(row, home))}"]
     lines += [f"{enter} {shlex.join(_typed(row))}"]
-    lines += ["exit"]  # bash stays the first process, and waits for orphans as an init does
+    lines += ["exit"]  # bash stays the first process, and reaps orphans as an init does
     return "\n".join(lines)
 
 
@@ -113,7 +113,7 @@ def _bound(path: Path, root: Path, place: str, mode: str) -> Sequence[str]:
 
 
 def _prepared(row: Row, home: str) -> str:
-    """Return what makes the machine somebody's: an account, a clone, and what the README says root installs before."""
+    """Return the commands that prepare the machine: an account, a clone, and what the README has root install."""
     ours = [f"export {shlex.quote(name)}={shlex.quote(value)}" for name, value in variables().items()]
     account = [] if row.account == "root" else [f"useradd -m -s /bin/bash {row.account}", f"mkdir -p {home}"]
     return "\n".join(
@@ -126,13 +126,13 @@ def _prepared(row: Row, home: str) -> str:
             f"chown -R {row.account}: {home}/cogo",
             "apt-get -qq update",
             *(f"yes | {command} > /dev/null" for command in row.before),
-            # Debian's package has a setuid helper, which a downloaded browser has not.
+            # Debian's package has a setuid helper, which a downloaded browser does not.
             *([] if row.namespaces else ["rm -f /usr/lib/chromium/chrome-sandbox"]),
         ]
     )
 
 
 def _typed(row: Row) -> list[str]:
-    """Return a login shell of the account in the clone, in which the README's lines are typed one after another."""
+    """Return a login shell of the account in the clone, which runs the README's lines one after another."""
     lines = "\n".join(["set -e", "cd ~/cogo", *(f"echo + {shlex.quote(line)}\n{line}" for line in row.commands)])
     return ["su", "-", row.account, "-c", f"bash -lc {shlex.quote(lines)}"]

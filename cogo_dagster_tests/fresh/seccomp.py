@@ -1,4 +1,4 @@
-"""Refuse user namespaces to this process and all it starts, as Docker's default profile does; root only."""
+"""Denies user namespaces to this process and its children, as Docker's default profile does; root only."""
 
 import ctypes
 import errno
@@ -11,13 +11,13 @@ _ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
 _NEW_USER: Final = 0x10000000
 _CLONE3: Final = 435
 _CALLS: Final = {"x86_64": (0xC000003E, 56, 272), "aarch64": (0xC00000B7, 220, 97)}
-"""The architecture's mark, clone and unshare."""
+"""The architecture's audit constant, and the numbers of clone and unshare."""
 
 _SET_SECCOMP, _FILTER = 22, 2
 
 
-def refuse_user_namespaces() -> None:
-    """Install the filter: clone and unshare with CLONE_NEWUSER are not permitted, and clone3 does not exist."""
+def deny_user_namespaces() -> None:
+    """Install the filter: clone and unshare with CLONE_NEWUSER fail with EPERM, and clone3 with ENOSYS."""
     architecture, clone, unshare = _CALLS[platform.machine()]
     program = [
         (_LOAD, 0, 0, 4),

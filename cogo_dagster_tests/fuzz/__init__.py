@@ -1,1 +1,1 @@
-"""Input that nobody meant: files, cursors, payloads, commands and endings of executors."""
+"""Generated input: files, cursors, payloads, commands and endings of executors."""

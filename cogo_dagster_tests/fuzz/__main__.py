@@ -1,6 +1,6 @@
 """`python -m cogo_dagster_tests.fuzz [--cases N] [--seed S] [KIND …]`: generated input; exit 1 if it finds anything.
 
-The sum of cases is spread over the kinds. The same seed gives the same values.
+The total number of cases is distributed over the kinds. The same seed gives the same values.
 """
 
 import argparse
@@ -28,14 +28,14 @@ _ALL: Final = sum(cases for _, cases in KINDS.values())
 
 
 def main() -> int:
-    """Try the named kinds, or all."""
+    """Run the named kinds, or all."""
     parser = argparse.ArgumentParser(prog="python -m cogo_dagster_tests.fuzz", description=__doc__)
-    parser.add_argument("kinds", nargs="*", metavar="KIND", help="only these; all by default")
-    parser.add_argument("--cases", type=int, default=100_000, help="in sum over all kinds")
+    parser.add_argument("kinds", nargs="*", metavar="KIND", help="only these kinds; all by default")
+    parser.add_argument("--cases", type=int, default=100_000, help="total number of cases")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     if unknown := set(given.kinds) - KINDS.keys():
-        parser.error(f"no such kind: {', '.join(sorted(unknown))}; there are {', '.join(KINDS)}")
+        parser.error(f"no such kind: {', '.join(sorted(unknown))}; the kinds are {', '.join(KINDS)}")
     began_at, tried, findings = time.monotonic(), 0, []
     with ExitStack() as started:
         server = cache(lambda: started.enter_context(_server()))
@@ -52,7 +52,7 @@ def main() -> int:
 
 
 def _tried(server: Callable[[], TestServer], kind: Kind, cases: int, seed: int) -> Trial:
-    """Try one kind on a database and in a folder of its own."""
+    """Run one kind with its own database and folder."""
     with ExitStack() as used:
         # Paths such as ../../etc/passwd stay inside.
         top = used.enter_context(tempfile.TemporaryDirectory(prefix="cogo-fuzz-"))
@@ -95,8 +95,8 @@ def _alarmed() -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def _say(sentence: str) -> None:
-    sys.stdout.write(f"{sentence}\n")
+def _say(message: str) -> None:
+    sys.stdout.write(f"{message}\n")
     sys.stdout.flush()
 
 

@@ -1,4 +1,4 @@
-"""All kinds of input, with how many of 100,000 cases are of each."""
+"""All kinds of input, with their share of 100,000 cases."""
 
 from typing import Final
 

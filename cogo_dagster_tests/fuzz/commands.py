@@ -1,4 +1,4 @@
-"""Words, files and variables that make no sense to a command: an exit code, a sentence, nothing half done."""
+"""Invalid words, files and variables for commands: each ends with an exit code and a message, and writes nothing."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ from docs.generate import commands
 
 _NOT_TRIED: Final = {
     **dict.fromkeys(("dev", "web", "worker"), "runs until it is stopped"),
-    **dict.fromkeys(("demo", "drill"), "starts a server and workers of its own"),
+    **dict.fromkeys(("demo", "drill"), "starts its own server and workers"),
     **dict.fromkeys(("db start", "db stop", "db destroy", "db migrate", "db export-supabase"), "is about servers"),
     **dict.fromkeys(("alerts test", "alerts deliver", "router probe", "notify weekly", "doctor"), "calls other hosts"),
 }
@@ -38,14 +38,14 @@ _VALUES: Final = st.one_of(
 
 
 def garbage(trial: Trial) -> None:
-    """Words in any order end with one of the exit codes, and no traceback."""
-    nowhere = terminal(trial.surroundings.folder, "postgresql://nobody@127.0.0.1:1/nothing", {})
+    """Words in any order end with one of the exit codes, and without a traceback."""
+    nowhere = terminal(trial.surroundings.folder, "postgresql://user@127.0.0.1:1/nothing", {})
     words = st.one_of(st.sampled_from(_WORDS), _WRITTEN)
     trial.each(st.lists(words, min_size=1, max_size=5), lambda line: _assert_ended(_run(nowhere, line, {})))
 
 
 def options(trial: Trial) -> None:
-    """Each command with odd values of its own options, and odd settings; one that is refused writes no row."""
+    """Each command with generated values of its options and settings; a rejected one writes no row."""
     known = {name: command for name, command in commands().items() if name not in _NOT_TRIED}
     assert not _NOT_TRIED.keys() - commands().keys()
     cogo = terminal(trial.surroundings.folder, trial.surroundings.dsn, {})
@@ -65,7 +65,7 @@ def options(trial: Trial) -> None:
 
 
 def files(trial: Trial) -> None:
-    """Payload and plan files with anything in them: taken or refused, and one that is refused writes no row."""
+    """Payload and plan files with any content are accepted or rejected; a rejected one writes no row."""
     folder = trial.surroundings.folder
     path = folder / "given.json"
     cogo = terminal(folder, trial.surroundings.dsn, {})
@@ -92,14 +92,14 @@ def files(trial: Trial) -> None:
 
 
 def _line(name: str, command: Any) -> st.SearchStrategy[list[str]]:
-    """Return the command's words with odd values of some of its options and arguments."""
+    """Return the command's words with generated values of some of its options and arguments."""
     parts: list[st.SearchStrategy[list[str]]] = []
     for parameter in command.params:
         if parameter.param_type_name == "argument":
             parts.append(_VALUES.map(lambda value: ["--", value] if value.startswith("-") else [value]))
         elif parameter.name != "help":
             option, flag = parameter.opts[0], getattr(parameter, "is_flag", False)
-            # A plan is written where the command is told to.
+            # The path of a plan is an argument.
             values = st.sampled_from(("plan.json", "")) if option in ("--plan", "--output") else _VALUES
             given = st.tuples(st.just(option)) if flag else st.tuples(st.just(option), values)
             parts.append(st.one_of(st.just([]), given.map(list)))
@@ -107,7 +107,7 @@ def _line(name: str, command: Any) -> st.SearchStrategy[list[str]]:
 
 
 def _run(cogo: Terminal, words: Sequence[str], environment: Mapping[str, str]) -> Answer:
-    """Run it with nothing on its standard input, so that a question ends."""
+    """Run the command with an empty standard input, so that a prompt ends."""
     with mock.patch("sys.stdin", io.TextIOWrapper(io.BytesIO(b""))):
         return cogo.run(*words, **environment)
 

@@ -1,4 +1,4 @@
-"""What others than the clients may say to the database: odd arguments, odd searches, rows by plain SQL."""
+"""Input of other clients of the database: invalid arguments, searches, and rows written by plain SQL."""
 
 import contextlib
 import json
@@ -37,7 +37,7 @@ _READERS: Final = (
     ),
 )
 _INTERNAL: Final = "XX"
-"""Class of PostgreSQL's internal errors."""
+"""The class of PostgreSQL's internal errors."""
 
 _TIMES: Final = st.sampled_from(
     ("infinity", "-infinity", "0044-03-15 00:00:00 BC", "11026-01-01", "2026-11-27T00:00:00Z", "1900-01-01")
@@ -55,7 +55,7 @@ _BY_TYPE: Final[dict[str, st.SearchStrategy[Any]]] = {
 
 
 def arguments(trial: Trial) -> None:
-    """Every function takes its arguments or refuses them by an error of the queue; a refused call writes nothing."""
+    """Every function accepts its arguments or raises a QueueError; a rejected call writes nothing."""
     with _connected(trial.surroundings.dsn) as (queue, _):
         _some_rows(queue)
 
@@ -73,7 +73,7 @@ def arguments(trial: Trial) -> None:
 
 
 def searches(trial: Trial) -> None:
-    """Whatever is typed into the search is understood, and the database finds something or nothing."""
+    """Every search text is parsed, and the database finds something or nothing."""
     with _connected(trial.surroundings.dsn) as (queue, owner):
         _some_rows(queue)
         before = every_row(owner)
@@ -81,7 +81,7 @@ def searches(trial: Trial) -> None:
         terms = st.builds(lambda name, value: f"{name}:{value}", st.sampled_from(sorted(QUALIFIERS)), values)
 
         def check(words: list[str]) -> None:
-            search = JobSearch.parse(" ".join(words).encode("utf-8", "replace").decode())  # as addresses are decoded
+            search = JobSearch.parse(" ".join(words).encode("utf-8", "replace").decode())  # as URLs are decoded
             assert JobSearch.parse(str(search)).filters() == search.filters()
             queue.search_jobs(**search.filters())
 
@@ -90,7 +90,7 @@ def searches(trial: Trial) -> None:
 
 
 def rows(trial: Trial) -> None:
-    """Rows that no client writes: lists and numbers answer, and a sound job beside them is claimed and done."""
+    """With invalid rows, lists and statistics respond, and a valid job is claimed and settled."""
     with _connected(trial.surroundings.dsn) as (queue, owner):
         columns = {table: _columns(owner, table) for table in _TABLES}
 
@@ -151,7 +151,7 @@ def _row(columns: dict[str, tuple[str, bool]]) -> st.SearchStrategy[dict[str, An
 
 
 def _insert(owner: Owner, table: str, row: dict[str, Any]) -> None:
-    """Write the row; constraints may refuse it, as they are there to."""
+    """Insert the row; constraints may reject it."""
     names = ", ".join(f'"{name}"' for name in row)
     document = as_bytes(row).decode("utf-8", "replace")
     statement = (

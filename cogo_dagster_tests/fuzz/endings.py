@@ -1,4 +1,4 @@
-"""What executors may raise, return or leave: each ending is an outcome of its own job and touches no other."""
+"""What executors may raise, return or write: each ending is an outcome of its own job and affects no other."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ _WRONG: Final = (
 
 
 def endings() -> st.SearchStrategy[Any]:
-    """Return what an executor may raise or return."""
+    """Return a strategy for what an executor may raise or return."""
     anything = documents()
     paths = st.one_of(anything, TEXTS.map(Path))
     files = st.builds(ArtifactFile, anything, anything, paths)
@@ -66,7 +66,7 @@ def outcomes(trial: Trial) -> None:
 
 
 def settled_endings(trial: Trial) -> None:
-    """A worker ends each job with one outcome, keeps a success' file and no other, and goes on."""
+    """A worker settles each job with one outcome, keeps only the files of successes, and continues."""
     folder = trial.surroundings.folder / "endings"
     folder.mkdir()
     with _bench(trial.surroundings.dsn, folder) as (bench, owner):
@@ -81,7 +81,7 @@ def settled_endings(trial: Trial) -> None:
 
 
 class _Bodies:
-    """Ends a job as it is to end, the first time; with a success after that, so that a snooze comes to an end."""
+    """Ends a job as given at the first attempt; with a success after that, so that a snooze ends."""
 
     def __init__(self, by_job: dict[UUID, Any]) -> None:
         self._by_job = by_job

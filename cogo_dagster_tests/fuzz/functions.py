@@ -1,4 +1,4 @@
-"""Functions that read what comes from outside: each takes it, or raises its one error."""
+"""Functions that parse external input: each accepts it, or raises its one error."""
 
 import contextlib
 import json
@@ -35,7 +35,7 @@ _PLAN: Final = {
 
 
 def payloads(trial: Trial) -> None:
-    """Each executor's check raises InvalidPayload and nothing else."""
+    """Each executor's validation raises InvalidPayload and nothing else."""
     settings = load_settings(None)
     executors = installed_executors(settings).executors
 
@@ -63,7 +63,7 @@ def reports(trial: Trial) -> None:
 
 
 def plans(trial: Trial) -> None:
-    """A damaged plan raises InvalidArgument and nothing else."""
+    """Parsing a damaged plan raises InvalidArgument and nothing else."""
 
     def check(changed: dict[str, Any]) -> None:
         with contextlib.suppress(InvalidArgument):
@@ -75,7 +75,7 @@ def plans(trial: Trial) -> None:
 
 
 def cursors(trial: Trial) -> None:
-    """A cursor that nobody made raises RequestDenied and nothing else."""
+    """Parsing an invalid cursor raises RequestDenied and nothing else."""
 
     def check(cursor: str) -> None:
         with contextlib.suppress(RequestDenied):
@@ -85,7 +85,7 @@ def cursors(trial: Trial) -> None:
 
 
 def texts(trial: Trial) -> None:
-    """Reading raises ValueError and nothing else; redaction raises nothing."""
+    """Decoding raises ValueError and nothing else; redaction raises nothing."""
 
     def check(text: str) -> None:
         with contextlib.suppress(ValueError):

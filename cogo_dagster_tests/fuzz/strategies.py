@@ -1,4 +1,4 @@
-"""Values that programs get wrong."""
+"""Values at the edges of what programs handle."""
 
 import base64
 import json
@@ -21,7 +21,7 @@ _LEAVES: Final = st.one_of(
 
 
 def documents(keys: st.SearchStrategy[str] = TEXTS) -> st.SearchStrategy[Any]:
-    """Return JSON values and their like: also NaN, huge integers, half pairs and deep nests."""
+    """Return a strategy for JSON-like values, including NaN, huge integers, lone surrogates and deep nesting."""
     nested = st.recursive(
         _LEAVES,
         lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(keys, inner, max_size=4)),
@@ -38,7 +38,7 @@ def _deep(levels: int) -> Any:
 
 
 def as_bytes(value: Any) -> bytes:
-    """Return the value as JSON, or what no reader takes where it has none."""
+    """Return the value as JSON, or invalid bytes if it cannot be encoded."""
     try:
         return json.dumps(value).encode("utf-8", "surrogatepass")
     except (RecursionError, ValueError):
@@ -46,12 +46,12 @@ def as_bytes(value: Any) -> bytes:
 
 
 def as_xml(text: str) -> bytes:
-    """Return a report with this text in it."""
+    """Return a report that contains this text."""
     return f'<testsuites><testsuite tests="{text}"><testcase name="{text}" time="{text}"/></testsuite>'.encode(
         "utf-8", "surrogatepass"
     )
 
 
 def as_base64(value: Any) -> str:
-    """Return a cursor that says this."""
+    """Return a cursor with this value."""
     return base64.urlsafe_b64encode(as_bytes(value)).decode().rstrip("=")

@@ -1,4 +1,4 @@
-"""The short form of the fuzzing: a few cases of each kind, the same every time; and proof that it finds something."""
+"""A short fuzzing run with a few fixed cases of each kind, and tests that it finds faults."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +25,7 @@ def surroundings(tmp_path: Path, dsn: str) -> Surroundings:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", KINDS)
 def test_nothing_is_found(surroundings: Surroundings, name: str) -> None:
-    """Whatever comes in is taken or refused by its own error: no traceback, no 500, nothing half written."""
+    """Every input is accepted or rejected by its own error: no traceback, no status 500, no partial write."""
     kind, _ = KINDS[name]
     trial = Trial(surroundings, SLOW.get(name, CASES))
     kind(trial)
@@ -33,8 +33,8 @@ def test_nothing_is_found(surroundings: Surroundings, name: str) -> None:
     assert trial.tried >= trial.cases / 2
 
 
-def test_a_fault_is_found_and_told(surroundings: Surroundings) -> None:
-    """With the smallest value that shows it, and where it was raised."""
+def test_a_fault_is_found_and_reported(surroundings: Surroundings) -> None:
+    """The report has the smallest value that shows it, and where it was raised."""
     trial = Trial(surroundings, 500)
 
     def check(number: int) -> None:
@@ -45,8 +45,8 @@ def test_a_fault_is_found_and_told(surroundings: Surroundings) -> None:
     assert finding.startswith("1000\nAssertionError: too large")
 
 
-def test_a_case_that_raises_no_exception_of_its_kind_is_found(surroundings: Surroundings) -> None:
-    """A BaseException that escapes is a finding as well."""
+def test_a_base_exception_is_found(surroundings: Surroundings) -> None:
+    """A BaseException that escapes is a finding too."""
     trial = Trial(surroundings, 5)
 
     def check(number: int) -> None:
@@ -57,7 +57,7 @@ def test_a_case_that_raises_no_exception_of_its_kind_is_found(surroundings: Surr
 
 
 def test_every_case_is_watched(surroundings: Surroundings) -> None:
-    """The watch is entered and left around each."""
+    """The context manager is entered around each case."""
     entered = []
 
     @contextmanager

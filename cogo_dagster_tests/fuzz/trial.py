@@ -1,4 +1,4 @@
-"""How a kind of input is tried: so many generated cases, counted, and what was found."""
+"""The run of one kind of input: generated cases, their number, and the findings."""
 
 import random
 import traceback
@@ -15,17 +15,17 @@ from hypothesis.strategies import SearchStrategy
 T = TypeVar("T")
 
 _CHUNK: Final = 1_000
-"""Cases of one run of Hypothesis: it becomes slower as it remembers more."""
+"""Cases of one run of Hypothesis, which becomes slower as its memory grows."""
 _SHOWN: Final = 6_000
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the cases may use.
+    """Resources for the cases.
 
     Attributes:
-        folder: Files go there.
-        database: Returns the URL of a migrated, empty database, as its owner; made when first asked for.
+        folder: For files.
+        database: Returns the URL of a migrated, empty database, as its owner; created at the first call.
     """
 
     folder: Path
@@ -33,20 +33,20 @@ class Surroundings:
 
     @property
     def dsn(self) -> str:
-        """The database."""
+        """The URL of the database."""
         return self.database()
 
 
 @dataclass
 class Trial:
-    """One kind being tried.
+    """The run of one kind.
 
     Attributes:
-        cases: How many to try.
+        cases: Number of cases to run.
         number: Seed of the generated values; the same number gives the same values.
-        watched: Entered around each case; it raises in a case that hangs.
-        tried: How many were tried.
-        findings: What a case raised, with the case.
+        watched: Entered around each case; raises in a case that hangs.
+        tried: Number of cases that were run.
+        findings: Exceptions of cases, with the case.
     """
 
     surroundings: Surroundings
@@ -64,11 +64,11 @@ class Trial:
         share: float = 1,
         weight: Callable[[T], int] = lambda _: 1,
     ) -> None:
-        """Try values; what the check raises is a finding, made as small as possible, and ends this call.
+        """Run values through a check; an exception is a finding with a minimal value, and ends this call.
 
         Args:
-            share: So much of all cases.
-            weight: How many cases a value counts for.
+            share: Share of all cases.
+            weight: Number of cases that a value counts for.
         """
         end = self.tried + max(round(self.cases * share), 1)
         for chunk in range(self.cases):
@@ -108,7 +108,7 @@ class Trial:
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
                 raise
-            self.findings.append(failed[-1] if failed else _told(error))
+            self.findings.append(failed[-1] if failed else _report(error))
             return False
         return True
 
@@ -118,11 +118,11 @@ class Trial:
             yield
         except BaseException as error:
             if not isinstance(error, UnsatisfiedAssumption | StopTest):
-                failed.append(f"{_shown(value)}\n{_told(error)}")  # Hypothesis' own report fails at deep nests
+                failed.append(f"{_shown(value)}\n{_report(error)}")  # Hypothesis' own report fails with deep nesting
             raise
 
 
-def _told(error: BaseException) -> str:
+def _report(error: BaseException) -> str:
     where = "".join(traceback.format_tb(error.__traceback__)[-4:])
     return f"{''.join(traceback.format_exception_only(error))[:_SHOWN]}{where[-_SHOWN:]}"
 
@@ -130,12 +130,12 @@ def _told(error: BaseException) -> str:
 def _shown(value: object) -> str:
     try:
         return repr(value)[:_SHOWN]
-    except Exception as error:  # noqa: BLE001 - the value is what is wrong
+    except Exception as error:  # noqa: BLE001 - the value itself may raise
         return f"a value without a text: {type(error).__name__}"
 
 
 Kind = Callable[[Trial], None]
-"""Tries one kind of input."""
+"""Runs one kind of input."""
 
 Kinds = Mapping[str, tuple[Kind, int]]
-"""By name, with how many of 100,000 cases are of it."""
+"""By name, with the share of 100,000 cases."""

@@ -1,4 +1,4 @@
-"""Requests to the web application, signed in and not: answered as its description says, never with a 500."""
+"""Requests to the web application, with and without a login: responses match its OpenAPI document, never a 500."""
 
 import random
 import re
@@ -33,23 +33,23 @@ from cogo_dagster_tests.web.conftest import ADMIN, TOKEN, Site, served
 from cogo_dagster_tests.web.scene import history, lived_in
 
 _USES: Final = ("access_tokens", "web_sessions")
-"""Tables that note when a token or a session was used last."""
+"""Tables that record the last use of a token or a session."""
 
 Operation = APIOperation[Any, Any, Any, Any]
 
 
 def signed_in(trial: Trial) -> None:
-    """With a token: what the description allows and what it forbids, held against it by all of schemathesis' checks."""
+    """With a token: valid and invalid requests, with all of schemathesis' checks of the responses."""
     _described(trial, {"x-admin-token": TOKEN})
 
 
 def signed_out(trial: Trial) -> None:
-    """Without a token: the same requests, and not a row is written."""
+    """Without a token: the same requests, which write no row."""
     _described(trial, {})
 
 
 def pages(trial: Trial) -> None:
-    """Pages and forms of the dashboard, which the description leaves out: any parameters, bodies and methods."""
+    """Pages and forms of the dashboard, which are not in the document: any parameters, bodies and methods."""
     with _site(trial.surroundings) as (site, owner):
         paths = sorted({re.sub(r"{\w+}", "{}", path) for path in _paths()})
         assert len(paths) > 10
@@ -93,9 +93,9 @@ def _described(trial: Trial, headers: Mapping[str, str]) -> None:
 
 def _ask(trial: Trial, operation: Operation, mode: GenerationMode, headers: Mapping[str, str], share: float) -> None:
     def check(case: "schemathesis.Case[Any]") -> None:
-        # JSON knows no difference between 5 and 5.0; the generator of wrong values does.
+        # JSON does not distinguish 5 from 5.0; the generator of invalid values does.
         assume(mode is GenerationMode.POSITIVE or not re.search(r"\d\.0\b", str(case.body)))
-        # Without a token on purpose: that is what is wrong with the request.
+        # Without a token on purpose: that makes the request invalid.
         bare = mode is GenerationMode.NEGATIVE and "x-admin-token" not in (case.headers or {})
         case.call_and_validate(headers={} if bare else dict(headers), timeout=60)
 
@@ -118,7 +118,7 @@ def _paths() -> Iterator[str]:
 
 @contextmanager
 def _site(surroundings: Surroundings) -> Iterator[tuple[Site, "psycopg.Connection[Any]"]]:
-    """Run a server, with a past, that lets wrong tokens be tried without end."""
+    """Run a server with data and without a limit on wrong tokens."""
     home = surroundings.folder / f"web-{random.getrandbits(32):x}"
     files = home / "files"
     files.mkdir(parents=True)

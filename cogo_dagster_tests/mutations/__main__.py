@@ -1,4 +1,4 @@
-"""`python -m cogo_dagster_tests.mutations [NAME …]`: which mutations the tests detect; exit 1 if one survives."""
+"""`python -m cogo_dagster_tests.mutations [NAME …]`: show which mutations the tests detect; exit 1 if one survives."""
 
 import argparse
 import os
@@ -17,7 +17,7 @@ from cogo_dagster_tests.mutations.mutation import Mutation
 
 _COPIED: Final = ("cogo_dagster", "cogo_dagster_tests", "sql", "docs", "supabase", "pyproject.toml")
 _ONE_OF_FOUR: Final = ["-k", "not pg15 and not supabase"]
-"""The versions and transports run the same statements: one pair of them is enough to notice."""
+"""All versions and transports run the same statements: one pair of them is sufficient."""
 _TIMEOUT_SECONDS: Final = 300
 _TESTS_FAILED: Final = 1
 
@@ -26,15 +26,15 @@ def mutated(text: str, mutation: Mutation) -> str:
     """Return a file's text with the fault.
 
     Raises:
-        ValueError: The old text is not there, or not once.
+        ValueError: The file does not contain the old text exactly once.
     """
     if text.count(mutation.old) != 1:
-        raise ValueError(f"{mutation.name}: the text stands {text.count(mutation.old)} times in {mutation.file}.")
+        raise ValueError(f"{mutation.name}: {mutation.file} contains the text {text.count(mutation.old)} times.")
     return text.replace(mutation.old, mutation.new)
 
 
 def main() -> int:
-    """Try the named mutations, or all."""
+    """Run the named mutations, or all."""
     parser = argparse.ArgumentParser(prog="python -m cogo_dagster_tests.mutations", description=__doc__)
     parser.add_argument("names", nargs="*", help="only these; all by default")
     given = parser.parse_args()
@@ -43,9 +43,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="cogo-mutations-") as folder:
         survivors = [one.name for one in chosen if not _is_detected(one, _copy(Path(folder) / "project"))]
     seconds = time.monotonic() - began_at
-    _say(f"{len(chosen) - len(survivors)} of {len(chosen)} mutations detected in {seconds:.0f} s")
+    _print(f"{len(chosen) - len(survivors)} of {len(chosen)} mutations detected in {seconds:.0f} s")
     for name in survivors:
-        _say(f"survived: {name}")
+        _print(f"survived: {name}")
     return 1 if survivors else 0
 
 
@@ -71,12 +71,12 @@ def _is_detected(mutation: Mutation, project: Path) -> bool:
         )
     finally:
         file.write_text(sound)
-    _say(f"{f'detected by {detected}' if detected else 'SURVIVED'}: {mutation.name}")
+    _print(f"{f'detected by {detected}' if detected else 'SURVIVED'}: {mutation.name}")
     return detected is not None
 
 
 def _fails(project: Path, tests: Sequence[str]) -> str | None:
-    """Return how the tests noticed: one failed, or did not end, as also happens on a busy machine; None if none did."""
+    """Return which test detected it: it failed, or did not end, as also happens under load; None if all passed."""
     words = [sys.executable, "-m", "pytest", *tests, "-n", "0", "-x", "-q", "-p", "no:cacheprovider", *_ONE_OF_FOUR]
     environment = {**os.environ, "PYTHONPATH": str(project), "PYTHONDONTWRITEBYTECODE": "1"}
     try:
@@ -90,17 +90,17 @@ def _fails(project: Path, tests: Sequence[str]) -> str | None:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return f" (not ended after {_TIMEOUT_SECONDS} s)"
+        return f" (not finished after {_TIMEOUT_SECONDS} s)"
     if done.returncode not in (0, _TESTS_FAILED) and "Timeout" not in done.stdout + done.stderr:
-        raise RuntimeError(f"The tests could not be run:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+        raise RuntimeError(f"The tests could not run:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
     if not done.returncode:
         return None
     failed = next((line.split(" - ")[0] for line in done.stdout.splitlines() if line.startswith("FAILED ")), "")
     return f" {failed.rpartition('::')[2]}{' (timed out)' if 'Timeout' in done.stdout else ''}"
 
 
-def _say(sentence: str) -> None:
-    sys.stdout.write(f"{sentence}\n")
+def _print(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
 

@@ -1,16 +1,16 @@
-"""One mutation: what is replaced by what, and the tests that are to notice."""
+"""One mutation: the text it replaces, the new text, and the tests that must detect it."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Mutation:
-    """One fault.
+    """A fault in one place.
 
     Attributes:
-        name: What no longer holds.
-        file: Relative to the project; the old text stands there once.
-        tests: The files that are to notice, cheapest first.
+        name: The fault.
+        file: Relative to the project; it contains the old text once.
+        tests: The test files that must detect it, the fastest first.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Mutations of the lines on which the worker's promises hang."""
+"""Mutations of critical lines of the worker."""
 
 from typing import Final
 
@@ -22,7 +22,7 @@ WORKER_MUTATIONS: Final = (
         "fault_points",
     ),
     _worker(
-        "a worker that ends unexpectedly gives back what it holds",
+        "a worker that ends unexpectedly requeues its jobs",
         "worker",
         "cleanup.push_async_callback(self._stop_executors)\n",
         "cleanup.push_async_callback(self._stop_executors)\n"
@@ -39,7 +39,7 @@ WORKER_MUTATIONS: Final = (
         "outage",
     ),
     _worker(
-        "a job that loses attempts runs beside others",
+        "a job that loses attempts runs concurrently with others",
         "execute",
         "if held.job.lost_attempts >= _EXCLUSIVE_AFTER_LOST_ATTEMPTS:",
         "if False:",
@@ -60,7 +60,7 @@ WORKER_MUTATIONS: Final = (
         "leases",
     ),
     _worker(
-        "a file that can never be stored is tried again",
+        "an upload that can never succeed is retried",
         "upload",
         "retryable=not rejected,",
         "retryable=True,",
@@ -68,7 +68,7 @@ WORKER_MUTATIONS: Final = (
         "containment",
     ),
     _worker(
-        "jobs that make files are claimed while the store is away",
+        "jobs that make files are claimed while the store is unavailable",
         "execute",
         "if not (self._state.storage.unavailable and executor.makes_artifacts)",
         "if True",
@@ -89,7 +89,7 @@ WORKER_MUTATIONS: Final = (
         "prefetch",
     ),
     _worker(
-        "an execution may run for ever",
+        "an execution may run forever",
         "execute",
         "held.abandon(Abandonment.TIMEOUT)",
         "pass",

@@ -1,1 +1,1 @@
-"""What must hold whatever happens: plans that do not grow with the table, laws of the queue, rivals, poolers."""
+"""Properties under all conditions: query plans independent of the table size, invariants, concurrency, poolers."""

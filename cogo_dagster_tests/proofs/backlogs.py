@@ -1,14 +1,14 @@
-"""Large tables of jobs, each hard on a claim in its own way, made by one statement."""
+"""Large tables of jobs, each difficult for a claim in a different way, created by one statement."""
 
 from typing import Final, LiteralString
 
 import psycopg
 
 DUE: Final = 200
-"""Jobs of type `quick` in every backlog, due and unaddressed, in ten priorities."""
+"""Due, unaddressed jobs of type `quick` in every backlog, in ten priorities."""
 
 RUNNING: Final = 1_000
-"""Jobs of type `busy` in every backlog that are running; every tenth one's lease has expired."""
+"""Running jobs of type `busy` in every backlog; the lease of every tenth one has expired."""
 
 _COMMON: Final[LiteralString] = """
     insert into public.jobs (type, priority, next_run_at)
@@ -49,7 +49,7 @@ BACKLOGS: Final = tuple(_BACKLOGS)
 
 
 def fill(dsn: str, backlog: str, rows: int) -> None:
-    """Put a backlog into an empty database, and let the planner know."""
+    """Fill an empty database with a backlog, and analyze the table."""
     statements = f"{_BACKLOGS[backlog]}; {_COMMON}".format(rows=rows, due=DUE, running=RUNNING)
     with psycopg.connect(dsn, autocommit=True) as owner:
         for statement in statements.split(";"):

@@ -1,6 +1,6 @@
-"""The lease protocol's model, run against a real database: each step of the model is made there, and both must agree.
+"""Runs the model of the lease protocol against a real database: each step is executed there, and both must agree.
 
-What is to happen is what `lease_model.successors` yields; nothing here knows a rule of the protocol.
+Expected states come from `lease_model.successors`; this module contains no rules of the protocol.
 """
 
 import re
@@ -13,21 +13,21 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from cogo_dagster.queue.model import Json, NewJob
-from cogo_dagster_tests.proofs.lease_model import MOST_ATTEMPTS, Job, Protocol, State, Worker, broken_law, successors
+from cogo_dagster_tests.proofs.lease_model import MAX_ATTEMPTS, Job, Protocol, State, Worker, broken_law, successors
 from cogo_dagster_tests.proofs.machine import TABLES, Database
 
 _LONG: Final = 3600
-"""Longer than a run takes: a lease expires where the model says so."""
+"""Longer than a run takes: a lease expires only when the model says so."""
 _PROTOCOL: Final = Protocol()
 _RECOVERED: Final = re.compile(r"job \d+ is recovered")
 _NOT_AT_THE_DATABASE: Final = ("begins to claim", "succeeds", "crashes")
 
 
 class LeaseMachine(RuleBasedStateMachine):
-    """Two workers, two jobs, as in the model.
+    """Two workers and two jobs, as in the model.
 
     Attributes:
-        visited: How often each kind of step was made, in all runs of this process.
+        visited: Number of steps by kind, over all runs of this process.
     """
 
     visited: ClassVar[dict[str, int]] = {}
@@ -36,7 +36,7 @@ class LeaseMachine(RuleBasedStateMachine):
         super().__init__()
         self.queue, self.owner = database.queue, database.owner
         self.owner.execute("; ".join(f"delete from public.{table}" for table in TABLES).encode())
-        made = self.queue.enqueue([NewJob("browser", max_attempts=MOST_ATTEMPTS)] * 2)
+        made = self.queue.enqueue([NewJob("browser", max_attempts=MAX_ATTEMPTS)] * 2)
         self.ids = [job.job_id for job in made]
         self.tokens: dict[int, UUID] = {}
         self.state = State((Job(),) * 2, (Worker(),) * 2)
@@ -45,9 +45,9 @@ class LeaseMachine(RuleBasedStateMachine):
     @precondition(lambda self: self._steps())
     @rule(pick=st.integers(0, 999))
     def step(self, pick: int) -> None:
-        """A worker does something, or a lease expires: whatever the model allows."""
+        """Execute a step of a worker, or expire a lease, as the model allows."""
         steps = self._steps()
-        if pick % 3:  # mostly what was made least in this run, so that every kind is made
+        if pick % 3:  # mostly the rarest step of this run, so that every kind occurs
             steps = sorted(steps, key=lambda step: self.made[_kind(step[0])])[:2]
         name, after = steps[pick % len(steps)]
         self._count(_kind(name))
@@ -58,7 +58,7 @@ class LeaseMachine(RuleBasedStateMachine):
 
     @rule()
     def recover(self) -> None:
-        """Recovery takes back every lease that has expired, in the model one after another, and no other."""
+        """Recover all expired leases, which the model does one after another, and no others."""
         while taken := next((s for s in successors(_PROTOCOL, self.state) if _RECOVERED.fullmatch(s[0])), None):
             self.state = taken[1]
             self._count("recovered")
@@ -66,7 +66,7 @@ class LeaseMachine(RuleBasedStateMachine):
 
     @invariant()
     def both_agree(self) -> None:
-        """Status, attempts, who holds the lease, whether it expired, and whose success is in the row."""
+        """Status, attempts, lease holder, expiry and the recorded success agree."""
         assert broken_law(self.state) is None
         rows = {
             id: (status, attempts, token if status in ("running", "succeeded") else None, bool(expired))
@@ -84,7 +84,7 @@ class LeaseMachine(RuleBasedStateMachine):
         return (job.status, job.attempts, self._token(token) if token else None, job.expired)
 
     def _make(self, what: str, worker: Worker, after: State) -> None:
-        """Make the step at the database, and hold its answer against the model's step."""
+        """Execute the step on the database, and compare its result with the model's step."""
         if what in _NOT_AT_THE_DATABASE:
             return
         if what.startswith("claims job"):
@@ -96,7 +96,7 @@ class LeaseMachine(RuleBasedStateMachine):
         self._let_retries_be_due(after)
 
     def _claim(self, worker: Worker, index: int) -> None:
-        # Any job may be the first one that is due.
+        # Either job may be the first due one.
         self._change("next_run_at = now() - interval '1 h'", index)
         self._change("next_run_at = now() - interval '1 min'", 1 - index)
         assert self._asked_for_jobs(worker) == ([self.ids[index]], False)

@@ -1,8 +1,8 @@
-"""The lease protocol as a transition system small enough to try every order of its steps.
+"""The lease protocol as a transition system small enough to explore all orders of its steps.
 
-Two workers, two jobs, one database. A call is done and answered, done with its reply lost, or not done at all; a call
-without a reply is repeated. A lease may expire at any moment, also a renewed one, which covers clocks that drift.
-`explore` visits every state that can be reached in so many steps and returns a path to the first one that breaks a law.
+Two workers, two jobs, one database. A call is executed and answered, executed with its reply lost, or not executed; a
+call without a reply is repeated. A lease may expire at any moment, even a renewed one, which covers clock drift.
+`explore` visits all states within a number of steps and returns a path to the first one that violates an invariant.
 """
 
 from collections import deque
@@ -10,20 +10,20 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-MOST_ATTEMPTS: Final = 2
+MAX_ATTEMPTS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """Which rules hold; the defaults are the real ones, each of the others breaks a law.
+    """The rules of the protocol; the defaults are the real ones, and each deviation violates an invariant.
 
     Attributes:
-        fenced: Only the holder of the token settles.
-        counted_at_claim: An attempt counts when it begins; otherwise when it ends with a failure.
-        refund_after_crash: A worker that comes back after a crash gives back what it held, with the attempt.
-        claim_repeatable: A claim repeated with its token finds what it has leased.
+        fenced: Only the holder of the token can settle.
+        counted_at_claim: An attempt is counted when it begins; otherwise when it fails.
+        refund_after_crash: A worker that restarts after a crash requeues what it held, without counting the attempt.
+        claim_repeatable: A claim repeated with its token returns the jobs it leased.
         ends_claims: A token whose lease was recovered claims nothing more.
-        settle_repeatable: A settlement repeated with its token is answered as the first time.
+        settle_repeatable: A settlement repeated with its token returns the first result.
         takes_running: Recovery takes leases that have not expired.
     """
 
@@ -37,13 +37,13 @@ class Protocol:
 
 
 class Job(NamedTuple):
-    """A row, and what history says of it.
+    """A row and its history.
 
     Attributes:
-        claims: Attempts that ever began, by token.
-        taken: Whether a lease was taken back that had not expired.
-        successes: Tokens whose execution has succeeded.
-        settled_by: The token of the success in the row.
+        claims: Attempts that began, by token.
+        taken: Whether an unexpired lease was recovered.
+        successes: Tokens of successful executions.
+        settled_by: The token of the recorded success.
     """
 
     status: str = "queued"
@@ -58,22 +58,22 @@ class Job(NamedTuple):
 
 
 class Worker(NamedTuple):
-    """A worker: what it claims, runs or settles.
+    """A worker and the job it claims, runs or settles.
 
     Attributes:
         phase: `idle`, `claiming` (no reply yet), `running`, `settling` (no reply yet).
-        job: The index of the job it holds; -1 for none.
-        told_lost: Whether its settlement was refused although it was the first for a valid token.
+        job: Index of the job it holds; -1 for none.
+        reported_lost: Whether its settlement was rejected although it was the first one with a valid token.
     """
 
     phase: str = "idle"
     token: int = 0
     job: int = -1
-    told_lost: bool = False
+    reported_lost: bool = False
 
 
 class State(NamedTuple):
-    """The whole system; `next_token` numbers the claims."""
+    """The state of the system; `next_token` numbers the claims."""
 
     jobs: tuple[Job, ...]
     workers: tuple[Worker, ...]
@@ -82,12 +82,12 @@ class State(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Explored:
-    """What was visited.
+    """The result of an exploration.
 
     Attributes:
-        states: How many different states.
-        broken: The law that is broken, None if none is.
-        path: The steps that lead there.
+        states: Number of distinct states.
+        broken: The violated invariant, or None.
+        path: The steps that lead to the violation.
     """
 
     states: int
@@ -96,7 +96,7 @@ class Explored:
 
 
 def explore(protocol: Protocol, depth: int, jobs: int = 2, workers: int = 2) -> Explored:
-    """Visit every state within so many steps, breadth first, so that a path to a broken law is a shortest one."""
+    """Visit every state within `depth` steps, breadth first, so that a path to a violation is a shortest one."""
     first = State((Job(),) * jobs, (Worker(),) * workers)
     seen: dict[State, tuple[State, str] | None] = {first: None}
     waiting = deque([(first, 0)])
@@ -114,29 +114,29 @@ def explore(protocol: Protocol, depth: int, jobs: int = 2, workers: int = 2) -> 
 
 
 def broken_law(state: State) -> str | None:
-    """Return the first law that a state breaks."""
+    """Return the first invariant that a state violates."""
     tokens = [job.token for job in state.jobs if job.status == "running"]
     if len(set(tokens)) < len(tokens):
-        return "one claim took two jobs, and its worker knows of one"
-    if any(worker.told_lost for worker in state.workers):
-        return "a worker was told that it lost a lease that was its own"
+        return "one claim leased two jobs, and its worker got one"
+    if any(worker.reported_lost for worker in state.workers):
+        return "a worker lost a lease that it held"
     return next((law for job in state.jobs for law, breaks in LAWS.items() if breaks(job)), None)
 
 
 LAWS: Final[dict[str, Callable[[Job], bool]]] = {
-    "attempts exceed their limit": lambda job: job.attempts > MOST_ATTEMPTS,
-    "a job that crashes its workers runs for ever": lambda job: len(job.claims) > MOST_ATTEMPTS,
+    "attempts exceed their limit": lambda job: job.attempts > MAX_ATTEMPTS,
+    "a job that crashes its workers runs forever": lambda job: len(job.claims) > MAX_ATTEMPTS,
     "a token was used for two attempts": lambda job: len(set(job.claims)) < len(job.claims),
     "a success was recorded for an execution that did not succeed": lambda job: (
         bool(job.settled_by) and job.settled_by not in job.successes
     ),
     "a stale worker's success was recorded": lambda job: bool(job.settled_by) and job.settled_by != job.claims[-1],
-    "a lease was taken back that had not expired": lambda job: job.taken,
+    "an unexpired lease was recovered": lambda job: job.taken,
 }
 
 
 def successors(protocol: Protocol, state: State) -> Iterator[tuple[str, State]]:
-    """Yield every step that can be made, by name, with the state after it."""
+    """Yield every possible step with its name and the state after it."""
     for index, worker in enumerate(state.workers):
         for name, after in _WORKER_STEPS[worker.phase](protocol, state, index):
             yield f"worker {index} {name}", after
@@ -155,7 +155,7 @@ def _idle(protocol: Protocol, state: State, at: int) -> Iterator[tuple[str, Stat
 
 
 def _claiming(protocol: Protocol, state: State, at: int) -> Iterator[tuple[str, State]]:
-    """The claim is done with or without its reply; a request that is lost is one that is not yet sent."""
+    """Execute the claim with or without its reply; a lost request equals one that is not sent yet."""
     worker = state.workers[at]
     held = [i for i, job in enumerate(state.jobs) if job.status == "running" and job.token == worker.token]
     if held and protocol.claim_repeatable:
@@ -202,8 +202,8 @@ def _settling(protocol: Protocol, state: State, at: int) -> Iterator[tuple[str, 
         yield "settles", _with_worker(after, at, Worker())
         yield "settles, reply lost", after
     elif job.settled_by == worker.token:
-        told_lost = not protocol.settle_repeatable
-        yield "repeats its settlement", _with_worker(state, at, Worker(told_lost=told_lost))
+        reported_lost = not protocol.settle_repeatable
+        yield "repeats its settlement", _with_worker(state, at, Worker(reported_lost=reported_lost))
     else:
         yield "is refused", _with_worker(state, at, Worker())
 
@@ -231,19 +231,19 @@ def _crash(protocol: Protocol, state: State, at: int) -> State:
 
 
 def _recovered(job: Job) -> Job:
-    status = "failed" if job.attempts >= MOST_ATTEMPTS else "queued"
+    status = "failed" if job.attempts >= MAX_ATTEMPTS else "queued"
     ended = job.ended | {job.token}
     return job._replace(status=status, token=0, expired=False, ended=ended, taken=job.taken or not job.expired)
 
 
 def _failed(protocol: Protocol, job: Job) -> Job:
     attempts = job.attempts + (not protocol.counted_at_claim)
-    status = "failed" if attempts >= MOST_ATTEMPTS else "queued"
+    status = "failed" if attempts >= MAX_ATTEMPTS else "queued"
     return job._replace(status=status, token=0, attempts=attempts, expired=False)
 
 
 def _released(job: Job) -> Job:
-    """An orderly stop gives the attempt back: history forgets it too, since it is not one that crashed."""
+    """Requeue at a graceful shutdown: the attempt is not counted and removed from the history."""
     return job._replace(
         status="queued", token=0, attempts=max(job.attempts - 1, 0), claims=job.claims[:-1], expired=False
     )
@@ -268,9 +268,9 @@ def _path(seen: dict[State, tuple[State, str] | None], state: State) -> tuple[st
 BROKEN: Final = {
     "no fence": Protocol(fenced=False),
     "attempts are counted late": Protocol(counted_at_claim=False),
-    "a crash gives the attempt back": Protocol(refund_after_crash=True),
+    "a crash refunds the attempt": Protocol(refund_after_crash=True),
     "a claim cannot be repeated": Protocol(claim_repeatable=False),
-    "a claim lives on after its lease": Protocol(ends_claims=False),
+    "a claim outlives its lease": Protocol(ends_claims=False),
     "a settlement cannot be repeated": Protocol(settle_repeatable=False),
-    "a good lease is taken back": Protocol(takes_running=True),
+    "an unexpired lease is recovered": Protocol(takes_running=True),
 }

@@ -1,7 +1,7 @@
-"""A machine that does anything in any order to a real queue and to the model, and holds one against the other.
+"""A state machine that calls a real queue and a model in any order, and compares them.
 
-The invariants are those of a queue that loses nothing, by their numbers: I1 in one place, I2 one lease, I3 one end,
-I4 attempts counted, I5 nothing lost, I6 one job a key, I7 retries when the policy says, I10 nothing left running.
+The invariants by number: I1 one status, I2 one lease, I3 one end, I4 attempts counted, I5 no job lost, I6 one job per
+key, I7 retries follow the policy, I10 nothing left running.
 """
 
 import sys
@@ -19,12 +19,12 @@ from cogo_dagster.queue.client import Ask, Queue, WorkerIdentity
 from cogo_dagster.queue.errors import DuplicateJob, InvalidTransition
 from cogo_dagster.queue.model import Job, Json, NewJob, Outcome, Settlement
 from cogo_dagster_tests.conftest import Owner
-from cogo_dagster_tests.proofs.model import ENDED, MOST_SNOOZES, ModelJob, ModelWorker, claimable
+from cogo_dagster_tests.proofs.model import ENDED, MAX_SNOOZES, ModelJob, ModelWorker, claimable
 from cogo_dagster_tests.queue.steps import BROKEN, HOPELESS, register
 
 FAMILIES: Final = ("browser", "figma")
 ADDRESSES: Final = (None, "mac", None)
-"""Of the three workers."""
+"""Executor IDs of the three workers."""
 
 TABLES: Final = (
     "jobs",
@@ -39,28 +39,28 @@ TABLES: Final = (
 )
 
 FAR_AWAY: Final = 3600
-"""Longer than any example takes: nothing becomes due, and no lease expires, by itself."""
+"""Longer than any example: nothing becomes due, and no lease expires, by itself."""
 
 PICK: Final = st.integers(0, 999)
 
-WHO: Final = st.sampled_from(("holder", "holder", "stale", "anybody"))
-"""Speaks: who holds a lease, who held one that is another's now, or whoever ever held one."""
+WHO: Final = st.sampled_from(("holder", "holder", "stale", "any"))
+"""The caller: the holder of a lease, a former holder of a lease that was taken over, or any former holder."""
 
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """The queue, and a connection that sees and changes what the queue has no function for."""
+    """The queue, and a connection for what the queue has no function for."""
 
     queue: Queue
     owner: Owner
 
 
 class QueueMachine(RuleBasedStateMachine):
-    """One run: three workers, a few jobs, any order.
+    """One run: three workers and a few jobs, in any order.
 
     Attributes:
-        steps: How many steps all runs of this process took.
-        drained: How many of the runs came to their end.
+        steps: Number of steps of all runs of this process.
+        drained: Number of runs that were drained.
     """
 
     steps: ClassVar[int] = 0
@@ -85,7 +85,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @initialize(count=st.integers(1, 6), prefetch=st.booleans())
     def begin(self, count: int, prefetch: bool) -> None:
-        """Some jobs are there, and some of them run."""
+        """Create some jobs, and claim some of them."""
         for number in range(count):
             self.enqueue("browser", 5, None, 1 + number % 3)
         self.claim(0, "browser", 3, prefetch)
@@ -97,7 +97,7 @@ class QueueMachine(RuleBasedStateMachine):
         max_attempts=st.integers(1, 3),
     )
     def enqueue(self, family: str, priority: int, executor_id: str | None, max_attempts: int) -> None:
-        """A job comes in."""
+        """Enqueue a job."""
         new = NewJob(family, {}, executor_id, priority, max_attempts)
         [enqueued] = self.queue.enqueue([new])
         assert enqueued.created
@@ -105,7 +105,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(key=st.sampled_from(("one", "two")), other=st.booleans())
     def enqueue_with_key(self, key: str, other: bool) -> None:
-        """I6: the same key finds the same job, whatever became of it; with other content it is refused."""
+        """I6: the same key finds the same job in any status; different content is rejected."""
         new = NewJob("browser", {"url": "other" if other and key in self.keys else key}, idempotency_key=key)
         if other and key in self.keys:
             with pytest.raises(DuplicateJob) as refused:
@@ -120,7 +120,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(pick=PICK, family=st.sampled_from(FAMILIES), max_jobs=st.integers(1, 4), prefetch=st.booleans())
     def claim(self, pick: int, family: str, max_jobs: int, prefetch: bool) -> None:
-        """A worker takes the first jobs that are due; asked again, it is given the same."""
+        """Claim the first due jobs; a repeated claim returns the same."""
         identity, worker = self.workers[pick % len(self.workers)]
         stopped = {("type", family), ("executor", worker.executor_id)} & self.paused
         expected = [] if stopped else claimable(self.jobs, family, worker, self._next_runs())[:max_jobs]
@@ -139,14 +139,14 @@ class QueueMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.attempts)
     @rule(pick=PICK, who=WHO, outcome=st.sampled_from(Outcome), retryable=st.booleans(), twice=st.booleans())
     def settle(self, pick: int, who: str, outcome: Outcome, retryable: bool, twice: bool) -> None:
-        """Somebody ends an attempt: its holder, or one who lost it long ago; perhaps the reply is lost."""
+        """Settle an attempt as its current or former holder, optionally twice."""
         job, given = self._attempt(pick, who)
         self._settle(job, given, outcome, retryable, 1 + twice)
 
     @precondition(lambda self: self._running())
     @rule(pick=PICK, least_seconds=st.sampled_from((None, 7, 7200)))
     def fail_and_wait(self, pick: int, least_seconds: float | None) -> None:
-        """I7: the retry comes neither before nor after the policy says."""
+        """I7: a retry is due neither before nor after the policy's delay."""
         job, given = self._running()[pick % len(self._running())]
         before = self._now()
         [answer] = self.queue.settle([Settlement(given, Outcome.FAILED, error=BROKEN, delay_seconds=least_seconds)])
@@ -161,13 +161,13 @@ class QueueMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.attempts)
     @rule(pick=PICK, who=WHO)
     def renew(self, pick: int, who: str) -> None:
-        """Somebody extends a lease: its holder, or one who lost it."""
+        """Extend a lease as its current or former holder."""
         job, given = self._attempt(pick, who)
         assert self.queue.renew([given], FAR_AWAY) == [job.renew(given.lease_token)]
 
     @rule(pick=PICK, count=st.integers(0, 2))
     def start(self, pick: int, count: int) -> None:
-        """A worker says which of its jobs run; the others wait in it."""
+        """Record which prefetched jobs have started; the others wait."""
         identity, worker = self.workers[pick % len(self.workers)]
         started = [job.id for job in self.jobs if job.status == "running" and job.worker is worker][:count]
         worker.started = set(started)
@@ -176,7 +176,7 @@ class QueueMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.jobs)
     @rule(pick=PICK)
     def cancel(self, pick: int) -> None:
-        """Somebody does not want the job any more."""
+        """Cancel a job."""
         job = self.jobs[pick % len(self.jobs)]
         if job.cancel():
             answer = self.queue.cancel(job.id)
@@ -191,14 +191,14 @@ class QueueMachine(RuleBasedStateMachine):
     @precondition(lambda self: self._running())
     @rule(pick=PICK)
     def expire(self, pick: int) -> None:
-        """A worker is cut off for longer than its lease."""
+        """Expire a lease."""
         job, _ = self._running()[pick % len(self._running())]
         job.expired = True
         self._change("lease_expires_at = now() - interval '1 s'", job)
 
     @rule()
     def recover(self) -> None:
-        """What expired is taken back, and nothing else."""
+        """Recover expired leases, and no others."""
         lost = [job for job in self.jobs if job.status == "running" and job.expired]
         for job in lost:
             assert job.token is not None
@@ -210,7 +210,7 @@ class QueueMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.ended_claims)
     @rule(pick=PICK)
     def repeat_a_claim_late(self, pick: int) -> None:
-        """I2: the claim was lost and is repeated after its lease: it gives what it still holds, and nothing new."""
+        """I2: a claim repeated after its lease returns only the jobs it still holds."""
         token = sorted(self.ended_claims)[pick % len(self.ended_claims)]
         claim: Json = {
             "claim_id": str(token),
@@ -224,7 +224,7 @@ class QueueMachine(RuleBasedStateMachine):
     @precondition(lambda self: self._running())
     @rule(pick=PICK)
     def wait_for_a_dependency(self, pick: int) -> None:
-        """What all jobs need is away: the job waits, and neither its attempts nor its snoozes count it."""
+        """Snooze without counting: neither attempts nor snoozes change."""
         job, given = self._running()[pick % len(self._running())]
         snooze: Json = {"job_id": str(job.id), "lease_token": str(given.lease_token), "outcome": "snoozed"}
         late: Json = {"uncounted": True, "delay_seconds": FAR_AWAY, "run_seconds": 1}
@@ -235,7 +235,7 @@ class QueueMachine(RuleBasedStateMachine):
     @precondition(lambda self: self._running())
     @rule(pick=PICK, outcome=st.sampled_from(Outcome))
     def take_over(self, pick: int, outcome: Outcome) -> None:
-        """A worker is cut off, another begins its job, and when the first comes back it is told so."""
+        """Expire a lease, claim the job by another worker, and settle by the first, which is rejected."""
         job, given = self._running()[pick % len(self._running())]
         self.expire(pick)
         self.recover()
@@ -245,7 +245,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(pick=PICK)
     def shut_down(self, pick: int) -> None:
-        """A worker ends in good order: what it holds is given back untouched."""
+        """Stop a worker gracefully: its jobs are requeued unchanged."""
         identity, worker = self.workers[pick % len(self.workers)]
         held = [job for job in self.jobs if job.status == "running" and job.worker is worker]
         for job in held:
@@ -257,18 +257,18 @@ class QueueMachine(RuleBasedStateMachine):
     @precondition(lambda self: any(job.status == "queued" for job in self.jobs))
     @rule(pick=PICK)
     def wait(self, pick: int) -> None:
-        """The time of a waiting job comes."""
+        """Let a waiting job become due."""
         waiting = [job for job in self.jobs if job.status == "queued"]
         self._make_due(waiting[pick % len(waiting)])
 
     @precondition(lambda self: self.jobs)
     @rule(pick=PICK)
     def wear_out(self, pick: int) -> None:
-        """A job has been snoozed as often as it may be."""
+        """Let a job reach its limit of snoozes."""
         job = self.jobs[pick % len(self.jobs)]
         if job.status not in ENDED:
-            job.snoozes = MOST_SNOOZES
-            self._change(f"snoozes = {MOST_SNOOZES}", job)
+            job.snoozes = MAX_SNOOZES
+            self._change(f"snoozes = {MAX_SNOOZES}", job)
 
     @invariant()
     def the_tables_are_the_model(self) -> None:
@@ -281,14 +281,14 @@ class QueueMachine(RuleBasedStateMachine):
             " where not superseded and closed_at is null and replayed_at is null"
         )
         assert rows.keys() == {job.id for job in self.jobs}  # I5
-        assert len({(row["job_id"], row["lease_token"]) for row in attempts}) == len(attempts)  # I2: never used twice
+        assert len({(row["job_id"], row["lease_token"]) for row in attempts}) == len(attempts)  # I2: used once
         for job in self.jobs:
             row = rows[job.id]
             assert _facts(row) == _expected(job)
             assert 0 <= row["attempts"] <= row["max_attempts"]  # I4
             ended = {one["lease_token"]: one["outcome"] for one in attempts if one["job_id"] == job.id}
             assert ended == job.superseded
-            assert len(ended) + (row["lease_token"] is not None) == job.claims  # I4: each attempt is in one place
+            assert len(ended) + (row["lease_token"] is not None) == job.claims  # I4: each attempt is recorded once
             if row["status"] in ENDED:
                 assert self.ends.setdefault(job.id, row) == row  # I3
         assert {row["job_id"]: row["reason"] for row in letters} == {
@@ -296,7 +296,7 @@ class QueueMachine(RuleBasedStateMachine):
         }  # I1
 
     def teardown(self) -> None:
-        """I10: drained to the end, nothing runs, nothing waits, and every job has one end."""
+        """I10: after a drain nothing runs, nothing waits, and every job has one end."""
         if sys.exc_info()[0] is not None:
             return  # the run has failed already
         type(self).drained += 1
@@ -347,7 +347,7 @@ class QueueMachine(RuleBasedStateMachine):
         self._change(f"next_run_at = next_run_at + interval '{FAR_AWAY} s'", job)
 
     def _line_up(self, jobs: list[ModelJob]) -> None:
-        """Jobs that came back together are due at one moment, in no order; a run that is to be repeated needs one."""
+        """Give jobs that became due at the same time an order, which a reproducible run needs."""
         for job in jobs:
             if job.status == "queued":
                 self._make_due(job)

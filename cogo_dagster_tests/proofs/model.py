@@ -1,6 +1,6 @@
-"""The queue in a hundred lines of Python: what the engine must do, without SQL, clocks or other people's rows.
+"""The queue in a hundred lines of Python: its behaviour without SQL, clocks or concurrency.
 
-Time stands still here. A job is due or it waits, a lease holds or has expired; a test moves one to the other.
+There is no time: a job is due or waits, a lease is valid or expired; a test changes one to the other.
 """
 
 from collections.abc import Sequence
@@ -13,13 +13,13 @@ Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 
 ENDED: Final = ("succeeded", "failed", "cancelled")
 
-MOST_SNOOZES: Final = 99
-"""The snooze after this many is a failure."""
+MAX_SNOOZES: Final = 99
+"""The next snooze is a failure."""
 
 
 @dataclass
 class ModelWorker:
-    """A worker start; `started` are the prefetched jobs it said it runs."""
+    """A worker; `started` are the prefetched jobs that it has started."""
 
     instance_id: UUID
     executor_id: str | None
@@ -28,19 +28,19 @@ class ModelWorker:
 
 @dataclass
 class ModelJob:
-    """A job as it must be.
+    """The expected state of a job.
 
     Attributes:
-        token: Of the attempt that runs or that ended the job; None while it waits and where nobody ended it.
-        started: Whether its attempt runs, as opposed to waiting in the worker.
-        claims: How many attempts ever began.
-        lost: How many attempts in a row ended with their lease.
-        superseded: How each attempt ended that did not end the job, by its token.
-        said: What the attempt that ended the job said.
-        reason: Why it is in the DLQ; None if it is not, or no more.
-        retries: How often an operator put it back: each failure is another one.
-        replayed: Whether its letter was replayed.
-        purged: Whether only its letter is left.
+        token: Token of the running or the final attempt; None while the job waits, and if it ended without one.
+        started: Whether the attempt runs, as opposed to waiting in the worker.
+        claims: Number of attempts that began.
+        lost: Number of attempts lost in a row.
+        superseded: Outcomes of earlier attempts, by token.
+        said: Outcome that the final attempt was settled with.
+        reason: Why it was dead-lettered; None if it is not, or no longer.
+        retries: Number of retries by operators, each after another failure.
+        replayed: Whether its DLQ row was replayed.
+        purged: Whether only its DLQ row is left.
     """
 
     id: UUID
@@ -67,14 +67,14 @@ class ModelJob:
     purged: bool = False
 
     def claim(self, worker: ModelWorker, token: UUID, *, prefetch: bool) -> None:
-        """An attempt begins and counts."""
+        """Begin and count an attempt."""
         self.status, self.token, self.worker = "running", token, worker
         self.expired, self.started = False, not prefetch
         self.attempts += 1
         self.claims += 1
 
     def settle(self, token: UUID, outcome: str, *, retryable: bool = True, counted: bool = True) -> set[str]:
-        """Who holds the lease ends the attempt; return what the engine may answer."""
+        """Settle as the holder of a token; return the possible results."""
         if self.purged:
             return {"job_not_found"}
         if self.status == "running" and self.token == token:
@@ -82,13 +82,13 @@ class ModelJob:
             return {"ok"}
         if self.token == token and self.said is not None:
             repeated = outcome == self.said
-            harmless = "succeeded" not in (outcome, self.said)  # its own word against its own word: both are failures
+            harmless = "succeeded" not in (outcome, self.said)  # both outcomes are of one attempt, and failures
             return {"ok"} if repeated else {"ok", "lease_lost"} if harmless else {"lease_lost"}
         released = "released" if outcome == "requeued" else outcome
         return {"ok"} if self.superseded.get(token) == released else {"lease_lost"}
 
     def renew(self, token: UUID) -> str:
-        """Who holds the lease extends it; return the engine's answer."""
+        """Renew as the holder of a token; return the result."""
         if self.purged:
             return "job_not_found"
         if self.status != "running" or self.token != token:
@@ -97,7 +97,7 @@ class ModelJob:
         return "cancel_requested" if self.cancel_requested else "ok"
 
     def cancel(self) -> bool:
-        """End a waiting job, ask a running one; return whether the engine accepts it."""
+        """Cancel a waiting job, or request it of a running one; return whether that is accepted."""
         if self.status in ("succeeded", "failed"):
             return False
         self.cancel_requested = self.cancel_requested or self.status != "cancelled"
@@ -107,16 +107,16 @@ class ModelJob:
 
     @property
     def retryable(self) -> bool:
-        """Whether an operator may put it back under its own id."""
+        """Whether an operator may retry it."""
         return self.status == "failed" and not self.replayed and not self.purged
 
     @property
     def replayable(self) -> bool:
-        """Whether its letter is open, be it there or not."""
+        """Whether its DLQ row is open, whether or not the job exists."""
         return self.reason is not None and not self.replayed
 
     def retry(self, *, reset_attempts: bool) -> None:
-        """Back into the queue; what ended it is history."""
+        """Requeue it; its failed attempt becomes history."""
         if self.token is not None:
             assert self.said is not None
             self.superseded[self.token] = self.said
@@ -129,7 +129,7 @@ class ModelJob:
             self.max_attempts = max(self.max_attempts, self.attempts + 1)
 
     def recover(self) -> None:
-        """The lease has expired: the attempt is lost, or given back if it never started."""
+        """Recover the expired lease: the attempt is lost, or not counted if it never started."""
         assert self.token is not None
         assert self.worker is not None
         untouched = not self.started and self.id not in self.worker.started
@@ -147,7 +147,7 @@ class ModelJob:
 
     def _end_attempt(self, token: UUID, outcome: str, *, retryable: bool, counted: bool) -> None:
         exhausted = self.attempts >= self.max_attempts
-        worn_out = outcome == "snoozed" and counted and self.snoozes >= MOST_SNOOZES
+        worn_out = outcome == "snoozed" and counted and self.snoozes >= MAX_SNOOZES
         self.snoozes += outcome == "snoozed" and counted
         self.lost = self.lost if outcome == "requeued" else 0
         if outcome == "succeeded":
@@ -170,7 +170,7 @@ class ModelJob:
 def claimable(
     jobs: Sequence[ModelJob], family: str, worker: ModelWorker, next_run_at: dict[UUID, datetime]
 ) -> list[ModelJob]:
-    """Return the jobs that a claim must return, first one first."""
+    """Return the jobs that a claim must return, in order."""
     fitting = [
         job
         for job in jobs

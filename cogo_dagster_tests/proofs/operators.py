@@ -1,7 +1,7 @@
-"""The machine with operators in it: they retry, replay, purge, pause and act on plans, fresh and stale, repeatedly.
+"""The state machine with operators, who retry, replay, purge, pause and apply plans, fresh, stale and repeated.
 
-More invariants, by the numbers of `machine`: I1 and I6 hold for replays too (one letter, one replay, one job), I5 says
-that only a purge takes a job away and that it takes ended ones only, I4 counts the attempts of retried jobs.
+Further invariants, numbered as in `machine`: I1 and I6 hold for replays too (one DLQ row, one replay, one job), I5:
+only a purge deletes jobs, and only finished ones, I4 counts the attempts of retried jobs.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ OPERATIONS: Final = st.sampled_from(("retry_failed", "replay_dlq", "purge_jobs")
 
 @dataclass(frozen=True, slots=True)
 class KeptPlan:
-    """What a dry run listed, and how often each job had been retried then: more, and it failed another time."""
+    """The rows of a dry run, and how often each job had been retried then: a higher number means another failure."""
 
     operation: Operation
     items: list[Json]
@@ -31,7 +31,7 @@ class KeptPlan:
 
 
 class OperatorMachine(QueueMachine):
-    """Workers as before, and operators beside them."""
+    """Workers as in QueueMachine, and operators."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
@@ -39,7 +39,7 @@ class OperatorMachine(QueueMachine):
 
     @rule(family=st.sampled_from((None, *FAMILIES)), reset_attempts=st.booleans(), twice=st.booleans())
     def retry(self, family: str | None, reset_attempts: bool, twice: bool) -> None:
-        """Failed jobs get another chance; asked again with the same action, it is the same answer."""
+        """Retry failed jobs; a repeated action returns the same result."""
         chosen = [job for job in self.jobs if job.retryable and family in (None, job.family)]
         operation = Operation("retry_failed", {"type_prefix": family, "reset_attempts": reset_attempts})
         self._act(operation, len(chosen), twice)
@@ -47,21 +47,21 @@ class OperatorMachine(QueueMachine):
 
     @rule(twice=st.booleans())
     def replay(self, twice: bool) -> None:
-        """Each open letter becomes one new job."""
+        """Replay each open DLQ row as one new job."""
         chosen = [job for job in self._all() if job.replayable]
         answer = self._act(REPLAY, len(chosen), twice)
         self._replayed(chosen, answer["items"])
 
     @rule(statuses=STATUSES, twice=st.booleans())
     def purge(self, statuses: list[str], twice: bool) -> None:
-        """Ended jobs of these states go; nothing else does."""
+        """Purge finished jobs with these statuses, and no others."""
         chosen = [job for job in self.jobs if job.status in statuses]
         self._act(Operation("purge_jobs", {"older_than_days": 0, "statuses": statuses}), len(chosen), twice)
         self._purged(chosen)
 
     @rule(function=OPERATIONS, statuses=STATUSES, reset_attempts=st.booleans())
     def plan(self, function: str, statuses: list[str], reset_attempts: bool) -> None:
-        """A dry run lists exactly what fits, and keeps it."""
+        """Make a plan: a dry run lists exactly the matching rows."""
         arguments: Json = {
             "retry_failed": {"reset_attempts": reset_attempts},
             "replay_dlq": {},
@@ -76,7 +76,7 @@ class OperatorMachine(QueueMachine):
     @precondition(lambda self: self.plans)
     @rule(pick=PICK)
     def apply_plan(self, pick: int) -> None:
-        """A plan does what is still as it was; applied again, nothing."""
+        """Apply a plan: it changes rows that are unchanged; applied again, none."""
         plan = self.plans[pick % len(self.plans)]
         chosen = [job for job in self._fitting(plan.operation) if plan.retries.get(job.id) == job.retries]
         done = perform_items(self.queue, plan.operation, plan.items, "machine")
@@ -92,7 +92,7 @@ class OperatorMachine(QueueMachine):
     @precondition(lambda self: any(job.retryable for job in self.jobs))
     @rule()
     def outlive_a_plan(self) -> None:
-        """Between plan and action the jobs were retried and failed once more: that is another failure."""
+        """Retry and fail the jobs between plan and action: that is another failure."""
         self.plan("retry_failed", ["failed"], reset_attempts=False)
         self.retry(None, reset_attempts=False, twice=False)
         for family in FAMILIES:
@@ -104,7 +104,7 @@ class OperatorMachine(QueueMachine):
 
     @rule(what=st.sampled_from((("type", "browser"), ("type", "figma"), ("executor", "mac"))), stop=st.booleans())
     def pause(self, what: tuple[str, str], stop: bool) -> None:
-        """A type or an executor stops being claimed, or goes on; claims of the machine expect it."""
+        """Pause or resume a type or an executor; claims of the machine respect it."""
         kind, name = what
         answer = (
             self.queue.pause(kind, name, actor="machine") if stop else self.queue.resume(kind, name, actor="machine")
@@ -114,7 +114,7 @@ class OperatorMachine(QueueMachine):
 
     @rule()
     def dry_runs_write_nothing(self) -> None:
-        """Whatever they list; the invariant compares the tables afterwards."""
+        """Run all dry runs; the invariant compares the tables afterwards."""
         logged = self._rows("select count(*) as n from public.operations_log")
         for operation in (Operation("retry_failed"), REPLAY, Operation("purge_jobs", {"older_than_days": 0})):
             assert {UUID(item["id"]) for item in preview(self.queue, operation).items} == {
@@ -148,7 +148,7 @@ class OperatorMachine(QueueMachine):
     def _retried(self, jobs: list[ModelJob], *, reset_attempts: bool) -> None:
         for job in jobs:
             job.retry(reset_attempts=reset_attempts)
-            self.ends.pop(job.id, None)  # its end was none
+            self.ends.pop(job.id, None)  # the job has no end any more
         self._line_up(jobs)
 
     def _replayed(self, jobs: list[ModelJob], items: list[Json]) -> None:

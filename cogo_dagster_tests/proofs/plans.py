@@ -1,4 +1,4 @@
-"""How the server ran the statements inside a function, as auto_explain tells the client that called it."""
+"""The query plans of statements inside a function, as auto_explain reports them to the client."""
 
 import json
 from collections.abc import Iterator
@@ -23,18 +23,18 @@ AUTO_EXPLAIN: Final = {
 }
 
 PLAN_MODES: Final = ("force_custom_plan", "force_generic_plan")
-"""A function's statement is planned for its arguments at first, and once for all from the sixth call on."""
+"""A function's statements have custom plans at first, and may have a generic plan from the sixth call on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One node of a plan, with all that is below it.
+    """A node of a plan, with its children.
 
     Attributes:
-        kind: As `Index Scan`.
-        table: What it reads, if it reads one.
-        rows: How many rows it looked at: those it passed on and those its conditions removed, over all its loops.
-        blocks: How many blocks of shared memory it and all below it touched.
+        kind: Such as `Index Scan`.
+        table: The table it reads, if any.
+        rows: Rows returned and rows removed by filters, over all loops.
+        blocks: Shared blocks touched by it and its children.
     """
 
     kind: str
@@ -46,7 +46,7 @@ class Step:
 
     @classmethod
     def from_json(cls, node: Json) -> Self:
-        """Read a node of a plan in JSON."""
+        """Parse a node of a plan in JSON."""
         removed = sum(node.get(f"Rows Removed by {cause}", 0) for cause in ("Filter", "Index Recheck", "Join Filter"))
         return cls(
             kind=node["Node Type"],
@@ -58,23 +58,23 @@ class Step:
         )
 
     def walk(self) -> Iterator["Step"]:
-        """Go through this step and all below it."""
+        """Yield this node and all its descendants."""
         yield self
         for step in self.below:
             yield from step.walk()
 
     def reads(self, table: str) -> list["Step"]:
-        """Return the scans of a table here and below that ran."""
+        """Return the scans of a table in this subtree that were executed."""
         return [step for step in self.walk() if step.table == table and step.kind != "ModifyTable"]
 
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """A call and how the server ran it.
+    """A call and its query plans.
 
     Attributes:
-        mode: How its statements were planned.
-        plans: The topmost steps of the statements inside it, and of itself.
+        mode: The plan cache mode.
+        plans: The root nodes of the statements inside the function, and of the call.
     """
 
     mode: str
@@ -86,26 +86,26 @@ class Explained:
         return [step for plan in self.plans for step in plan.reads(table)]
 
     def sorts_of(self, index: str) -> list[Step]:
-        """Return every sort of rows that come straight from an index."""
+        """Return every sort of rows read directly from an index."""
         sorts = [step for plan in self.plans for step in plan.walk() if "Sort" in step.kind]
         return [sort for sort in sorts if any(step.index == index for step in sort.walk())]
 
     @property
     def blocks(self) -> int:
-        """Blocks touched by the whole call."""
+        """The number of blocks touched by the call."""
         return max(plan.blocks for plan in self.plans)
 
 
 class Explainer:
-    """A session that calls functions with the rights of service_role, has them explained, and takes them back."""
+    """A session that calls functions with the privileges of service_role, explains and rolls back the calls."""
 
     def __init__(self, connection: "psycopg.Connection[Any]") -> None:
         self._connection = connection
-        self._told: list[str] = []
-        connection.add_notice_handler(lambda notice: self._told.append(notice.message_primary or ""))
+        self._report: list[str] = []
+        connection.add_notice_handler(lambda notice: self._report.append(notice.message_primary or ""))
 
     def call(self, function: str, **arguments: Json) -> list[Explained]:
-        """Call a function in each mode of planning; nothing is changed in the end."""
+        """Call a function in each plan cache mode, and roll back."""
         return [self._call(mode, function, arguments) for mode in PLAN_MODES]
 
     def _call(self, mode: str, function: str, arguments: dict[str, Json]) -> Explained:
@@ -113,18 +113,18 @@ class Explainer:
         passed = ", ".join(f"{name} := %({name})s::{types[name]}" for name in arguments)
         values = {name: Jsonb(value) if types[name] == "jsonb" else value for name, value in arguments.items()}
         self._connection.execute(f"set plan_cache_mode = {mode}".encode())
-        for _ in range(2):  # the first call of a session reads the catalogue as well
+        for _ in range(2):  # the first call of a session reads the system catalogs too
             with self._connection.transaction(force_rollback=True):
-                self._told.clear()
+                self._report.clear()
                 row = self._connection.execute(f"select public.{function}({passed})".encode(), values).fetchone()
         assert row is not None
-        plans = [json.loads(told.partition("plan:\n")[2])["Plan"] for told in self._told if "plan:\n" in told]
+        plans = [json.loads(notice.partition("plan:\n")[2])["Plan"] for notice in self._report if "plan:\n" in notice]
         return Explained(mode, row[0], tuple(Step.from_json(plan) for plan in plans))
 
 
 @contextmanager
 def open_explainer(dsn: str) -> Iterator[Explainer]:
-    """Open a session in which the server explains what it does."""
+    """Open a session with auto_explain."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("load 'auto_explain'")
         for name, value in AUTO_EXPLAIN.items():

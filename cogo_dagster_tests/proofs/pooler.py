@@ -1,4 +1,4 @@
-"""A real pgbouncer before a test's server, for as long as a test needs it."""
+"""A real pgbouncer before a test's server."""
 
 import os
 import pwd
@@ -38,12 +38,12 @@ logfile =
 
 @contextmanager
 def pooled(dsn: str, mode: Mode, *, role: str | None = None, round_robin: bool = False) -> Iterator[str]:
-    """Lend the address of a database by way of pgbouncer.
+    """Yield the URL of a database behind pgbouncer.
 
     Args:
-        mode: For how long a client keeps a server connection.
-        role: The role of every server connection; what a client sets is lost to others in mode `transaction`.
-        round_robin: Lend the server connection that waited longest, instead of the last one given back.
+        mode: The pool mode.
+        role: The role of every server connection; in mode `transaction`, a role set by the client is not kept.
+        round_robin: Whether to use the server connection that was idle longest, instead of the last one returned.
     """
     program, address = pgbouncer(), urlsplit(dsn)
     with TemporaryDirectory(prefix="cogo-pooler-") as folder:
@@ -62,7 +62,7 @@ def pooled(dsn: str, mode: Mode, *, role: str | None = None, round_robin: bool =
             )
         )
         command = [program, str(configuration)]
-        if os.geteuid() == 0:  # it refuses to run as root
+        if os.geteuid() == 0:  # pgbouncer does not run as root
             account = pwd.getpwnam("postgres")
             for path in (Path(folder), configuration):
                 os.chown(path, account.pw_uid, account.pw_gid)
@@ -77,7 +77,7 @@ def pooled(dsn: str, mode: Mode, *, role: str | None = None, round_robin: bool =
 
 
 def pgbouncer() -> str:
-    """Return the program; root on Debian installs it, and without it the test is skipped."""
+    """Return the program; installed if this is root on Debian, otherwise the test is skipped without it."""
     HOMES.mkdir(mode=0o711, exist_ok=True)
     with locked(HOMES / "install.lock"):
         [found] = required("pgbouncer")

@@ -1,4 +1,4 @@
-"""The wait before a retry: within its bounds for every attempt there can be, and spread out."""
+"""The backoff before a retry: within its bounds for every attempt, and evenly distributed."""
 
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -24,22 +24,22 @@ TABLE: Final = [
     (10, 1800, 3600),
     (1_000_000, 1800, 3600),
 ]
-"""The function's own header: attempts, least and most seconds."""
+"""From the function's header: attempts, minimum and maximum seconds."""
 
 HIGHEST: Final = 2**31 - 1
 
 
 @pytest.fixture(scope="module", params=[15, 18], ids=["pg15", "pg18"])
 def database(request: pytest.FixtureRequest, servers: Callable[[Major], TestServer]) -> Iterator[Owner]:
-    """Lend one database to all tests of this module, whose random numbers are the same each time."""
+    """Yield one database for all tests of this module, with a fixed random seed."""
     with servers(request.param).clone("migrated") as dsn, psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("select setseed(0.5)")
         yield connection
 
 
 @pytest.mark.parametrize(("attempts", "least", "most"), TABLE)
-def test_the_wait_is_what_the_header_says(database: Owner, attempts: int, least: float, most: float) -> None:
-    """Each line of the table: never less, never more, and both ends are come near to."""
+def test_the_backoff_is_within_the_documented_bounds(database: Owner, attempts: int, least: float, most: float) -> None:
+    """For each line of the table, the backoff is within its bounds, and comes close to both."""
     waits = draw(database, attempts)
     assert least <= min(waits) < least * 1.01
     assert most * 0.99 < max(waits) <= most
@@ -51,15 +51,15 @@ def test_the_wait_is_what_the_header_says(database: Owner, attempts: int, least:
 @example(attempts=10**6)
 @example(attempts=HIGHEST)
 @example(attempts=-HIGHEST - 1)
-def test_the_wait_stays_between_five_seconds_and_an_hour(database: Owner, attempts: int) -> None:
-    """For every number an attempt can have, and for those it cannot: no overflow, no wait for ever, no wait of zero."""
+def test_the_backoff_is_between_five_seconds_and_an_hour(database: Owner, attempts: int) -> None:
+    """Every number of attempts, even an impossible one, has a finite, positive backoff without an overflow."""
     [wait] = draw(database, attempts, 1)
     ceiling = min(10 * 2 ** (min(max(attempts, 1), 30) - 1), 3600)
     assert 5 <= ceiling / 2 <= wait <= ceiling <= 3600
 
 
-def test_a_later_attempt_never_waits_less_at_most_nor_at_least(database: Owner) -> None:
-    """The bounds only grow, up to the cap."""
+def test_the_bounds_of_the_backoff_never_decrease(database: Owner) -> None:
+    """They increase up to the maximum."""
     drawn = [draw(database, attempts, 200) for attempts in range(1, 40)]
     for earlier, later in pairwise(drawn):
         assert min(later) >= min(earlier) * 0.9
@@ -67,8 +67,8 @@ def test_a_later_attempt_never_waits_less_at_most_nor_at_least(database: Owner) 
 
 
 @pytest.mark.parametrize("attempts", [1, 5, 50])
-def test_jobs_that_failed_together_do_not_return_together(database: Owner, attempts: int) -> None:
-    """The random half is spread evenly: chi-square of 20 buckets, far from what chance makes in a million draws."""
+def test_the_backoff_of_simultaneous_failures_is_uniformly_distributed(database: Owner, attempts: int) -> None:
+    """Chi-square test of 20 buckets, with a threshold that chance exceeds less than once in a million draws."""
     waits = draw(database, attempts)
     ceiling = min(10 * 2 ** (attempts - 1), 3600)
     counts = [0] * BUCKETS
@@ -80,6 +80,6 @@ def test_jobs_that_failed_together_do_not_return_together(database: Owner, attem
 
 
 def draw(database: Owner, attempts: int, count: int = DRAWS) -> list[float]:
-    """Return so many waits after one attempt."""
+    """Return this many backoffs after one attempt."""
     query = "select cogo_internal.backoff_seconds(%s::integer) from generate_series(1, %s)"
     return [row[0] for row in database.execute(query, (attempts, count))]

@@ -1,4 +1,4 @@
-"""The laws of the queue hold in any order of events, and the proof notices when one of them is broken."""
+"""The invariants hold in any order of events, and the test detects a violation of each."""
 
 import os
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from cogo_dagster_tests.proofs.machine import Database
 from cogo_dagster_tests.proofs.operators import OperatorMachine
 
 EXAMPLES: Final = int(os.environ.get("COGO_PROOF_EXAMPLES", "0"))
-"""Unset: a short proof, the same every time. Set: as many runs as it says, other ones each time."""
+"""Unset: a short, reproducible run. Set: this many random examples."""
 
 PROOF: Final = settings(
     max_examples=EXAMPLES or 120,
@@ -28,48 +28,52 @@ PROOF: Final = settings(
 )
 
 BREAKAGES: Final = {
-    "anybody may settle": (
+    "any token may settle": (
         "settle_jobs",
         "and j.lease_token = i.lease_token and j.lease_expires_at",
         "and j.lease_expires_at",
     ),
-    "anybody may renew": ("renew_leases", "j.lease_token = i.lease_token and j.lease_expires_at", "j.lease_expires_at"),
-    "a crash costs nothing": (
+    "any token may renew": (
+        "renew_leases",
+        "j.lease_token = i.lease_token and j.lease_expires_at",
+        "j.lease_expires_at",
+    ),
+    "a crash costs no attempt": (
         "recover_leases",
-        "when e.untouched and not j.cancel_requested",
+        "when e.never_started and not j.cancel_requested",
         "when not j.cancel_requested",
     ),
-    "a good lease is taken back": ("recover_leases", "and j.lease_expires_at < at", ""),
+    "an unexpired lease is recovered": ("recover_leases", "and j.lease_expires_at < at", ""),
     "attempts are not counted": ("claim_jobs", "attempts = j.attempts + 1", "attempts = j.attempts"),
     "a claim cannot be repeated": ("claim_jobs", "if answer is null then", "if true then"),
-    "the worst come first": ("claim_jobs", "generate_series(0, 9)", "generate_series(9, 0, -1)"),
-    "a snooze is an attempt": (
+    "the lowest priority comes first": ("claim_jobs", "generate_series(0, 9)", "generate_series(9, 0, -1)"),
+    "a snooze counts an attempt": (
         "settle_jobs",
         "i.outcome in ('snoozed', 'requeued') and following.status",
         "i.outcome = 'requeued' and following.status",
     ),
-    "a retry comes at once": ("settle_jobs", "cogo_internal.backoff_seconds(j.attempts)", "0"),
+    "a retry has no backoff": ("settle_jobs", "cogo_internal.backoff_seconds(j.attempts)", "0"),
     "a failed job is not dead-lettered": ("settle_jobs", "if dead is not null then", "if false then"),
-    "a pause stops nothing": ("claim_jobs", "cogo_internal.paused_types(claim_jobs.executor_id)", "null"),
-    "a letter is replayed twice": (
+    "a pause has no effect": ("claim_jobs", "cogo_internal.paused_types(claim_jobs.executor_id)", "null"),
+    "a dead-lettered job is replayed twice": (
         "replay_dlq",
         "set replayed_at = at, replayed_job_id = j.id",
         "set replayed_job_id = j.id",
     ),
-    "a retry leaves the letter open": ("retry_failed", "set closed_at = at where", "set closed_at = null where"),
+    "a retry leaves the DLQ row open": ("retry_failed", "set closed_at = at where", "set closed_at = null where"),
     "a replayed job is retried": ("retry_failed", "and d.replayed_at is not null", "and false"),
-    "a purge takes the living": (
+    "a purge deletes live jobs": (
         "purge_jobs",
         "delete from public.jobs j where j.id = any (taken)",
         "delete from public.jobs j where j.status <> 'running' and cardinality(taken) > 0",
     ),
-    "a stale plan is done": ("retry_failed", "i.version = j.xmin::text", "true"),
+    "a stale plan is applied": ("retry_failed", "i.version = j.xmin::text", "true"),
 }
 
 
 @pytest.fixture
 def database(dsn: str) -> Iterator[Database]:
-    """Lend a queue with a connection of its owner."""
+    """Yield a queue and a connection of its owner."""
     transport = PostgresTransport(dsn, role="service_role", max_connections=1)
     with psycopg.connect(dsn, autocommit=True) as owner:
         yield Database(Queue(transport), owner)
@@ -77,20 +81,20 @@ def database(dsn: str) -> Iterator[Database]:
 
 
 def test_the_laws_hold_in_any_order_of_events(database: Database) -> None:
-    """Three workers, expiring leases, stale and repeated calls: after every step the tables are what the model says.
+    """Three workers, expiring leases, stale and repeated calls: after every step the tables equal the model.
 
-    `-rP` shows how many steps that were.
+    `-rP` shows the number of steps.
     """
     steps, drained = OperatorMachine.steps, OperatorMachine.drained
     run(database, PROOF)
     assert OperatorMachine.drained - drained >= PROOF.max_examples / 2
     steps, drained = OperatorMachine.steps - steps, OperatorMachine.drained - drained
-    print(f"The laws held through {steps} steps and {drained} drains.")  # noqa: T201
+    print(f"The invariants held through {steps} steps and {drained} drains.")  # noqa: T201
 
 
 @pytest.mark.parametrize("breakage", BREAKAGES)
 def test_a_broken_law_is_noticed(database: Database, breakage: str) -> None:
-    """The proof can fail: each of these databases breaks one law, and the same machine finds out."""
+    """Each of these functions violates one invariant, and the machine detects it."""
     function, sound, broken = BREAKAGES[breakage]
     [(source,)] = database.owner.execute(
         "select pg_get_functiondef(oid) from pg_proc where proname = %s", (function,)
@@ -103,6 +107,6 @@ def test_a_broken_law_is_noticed(database: Database, breakage: str) -> None:
 
 
 def run(database: Database, how: settings) -> None:
-    """Let the machine run."""
-    machine: Any = lambda: OperatorMachine(database)  # noqa: E731 - a class, says the signature; whatever makes one, the code
+    """Run the machine."""
+    machine: Any = lambda: OperatorMachine(database)  # noqa: E731 - typed as a class, but any factory works
     run_state_machine_as_test(machine, settings=how)

@@ -1,4 +1,4 @@
-"""The functions do what the lease protocol's model says in random orders, and a broken function is caught by it."""
+"""The functions follow the lease protocol's model in random orders, and a broken function is detected."""
 
 import os
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from cogo_dagster_tests.proofs.lease_machine import LeaseMachine
 from cogo_dagster_tests.proofs.machine import Database
 
 EXAMPLES: Final = int(os.environ.get("COGO_PROOF_EXAMPLES", "0"))
-"""Unset: a short proof, the same every time. Set: as many runs as it says, other ones each time."""
+"""Unset: a short, reproducible run. Set: this many random examples."""
 
 PROOF: Final = settings(
     max_examples=EXAMPLES or 150,
@@ -35,19 +35,19 @@ BROKEN_FUNCTIONS: Final = {
         "and j.lease_expires_at is not null",
     ),
     "attempts are counted late": ("claim_jobs", "attempts = j.attempts + 1", "attempts = j.attempts"),
-    "a crash gives the attempt back": (
+    "a crash refunds the attempt": (
         "recover_leases",
-        "when e.untouched and not j.cancel_requested",
+        "when e.never_started and not j.cancel_requested",
         "when not j.cancel_requested",
     ),
     "a claim cannot be repeated": ("claim_jobs", "if answer is null then", "if true then"),
-    "a claim lives on after its lease": ("claim_jobs", "where e.claim_id = claim_jobs.claim_id)", "where false)"),
+    "a claim outlives its lease": ("claim_jobs", "where e.claim_id = claim_jobs.claim_id)", "where false)"),
     "a settlement cannot be repeated": (
         "settle_jobs",
         "when j.lease_token = i.lease_token and (j.status = i.outcome",
         "when false and (j.status = i.outcome",
     ),
-    "a good lease is taken back": ("recover_leases", "and j.lease_expires_at < at", ""),
+    "an unexpired lease is recovered": ("recover_leases", "and j.lease_expires_at < at", ""),
 }
 """For each protocol without one of its rules, a function without it."""
 
@@ -60,7 +60,7 @@ STEPS: Final = {
 
 @pytest.fixture
 def database(dsn: str) -> Iterator[Database]:
-    """Lend a queue with a connection of its owner."""
+    """Yield a queue and a connection of its owner."""
     transport = PostgresTransport(dsn, role="service_role", max_connections=1)
     with psycopg.connect(dsn, autocommit=True) as owner:
         yield Database(Queue(transport), owner)
@@ -69,22 +69,22 @@ def database(dsn: str) -> Iterator[Database]:
 
 @pytest.mark.timeout(600)
 def test_the_database_does_what_the_model_says(database: Database) -> None:
-    """After every step both agree, and every kind of step of the model was made."""
+    """After every step both agree, and every kind of step of the model was executed."""
     LeaseMachine.visited.clear()
     _run(database, PROOF)
     made = {name.removeprefix("worker N ") for name in LeaseMachine.visited}
     assert made == STEPS | {"lease of job N expires", "recovered"}
 
 
-def test_every_broken_protocol_has_its_broken_function() -> None:
-    """One that is added to the model is tried at the database too."""
+def test_every_broken_protocol_has_a_broken_function() -> None:
+    """A protocol added to the model must be tested on the database too."""
     assert BROKEN_FUNCTIONS.keys() == lease_model.BROKEN.keys()
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", BROKEN_FUNCTIONS)
-def test_a_function_without_a_rule_is_caught(database: Database, name: str) -> None:
-    """The model notices: some order of steps ends where both disagree."""
+def test_a_function_without_a_rule_is_detected(database: Database, name: str) -> None:
+    """Some order of steps ends in a state where model and database differ."""
     function, sound, broken = BROKEN_FUNCTIONS[name]
     [(source,)] = database.owner.execute(
         "select pg_get_functiondef(oid) from pg_proc where proname = %s", (function,)
@@ -97,5 +97,5 @@ def test_a_function_without_a_rule_is_caught(database: Database, name: str) -> N
 
 
 def _run(database: Database, how: settings) -> None:
-    machine: Any = lambda: LeaseMachine(database)  # noqa: E731 - a class, says the signature; whatever makes one, the code
+    machine: Any = lambda: LeaseMachine(database)  # noqa: E731 - typed as a class, but any factory works
     run_state_machine_as_test(machine, settings=how)

@@ -10,15 +10,15 @@ DEPTH: Final = 11
 
 
 def test_the_protocol_holds_in_every_order() -> None:
-    """Two workers and two jobs: no order of so many steps breaks a law."""
+    """With two workers and two jobs, no order of steps within the depth violates an invariant."""
     explored = explore(Protocol(), DEPTH)
     assert explored.broken is None, explored.path
     assert explored.states > 10_000
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_protocol_without_a_rule_is_caught(name: str) -> None:
-    """A shortest path to a broken law is found within the same depth."""
+def test_a_protocol_without_a_rule_is_detected(name: str) -> None:
+    """A shortest path to a violation is found within the same depth."""
     explored = explore(BROKEN[name], DEPTH)
     assert explored.broken is not None
     assert explored.path

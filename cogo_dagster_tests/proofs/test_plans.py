@@ -1,6 +1,6 @@
-"""What a call reads does not grow with the table: 50,000 and 500,000 jobs, on both versions, planned in both ways.
+"""The cost of a call does not grow with the table: 50,000 and 500,000 jobs, both versions, both plan cache modes.
 
-Never a time, only plans and blocks: the server says them by auto_explain, and they are the same on a busy machine.
+Plans and blocks are measured by auto_explain and not times, so the results are the same on a loaded machine.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,10 +19,10 @@ from cogo_dagster_tests.servers import Major, TestServer
 BATCH = 50
 
 PROBES = 200
-"""Blocks that looking for a lane's first job may touch: ten priorities, two addresses, some families, three levels."""
+"""Maximum blocks to find a lane's first job: ten priorities, two addresses, some families, three levels."""
 
 WRITES = 40
-"""Blocks that changing one job may touch, its indexes, its superseded attempt and its dead letter included."""
+"""Maximum blocks to change one job, including its indexes, its superseded attempt and its DLQ row."""
 
 CASES: list[tuple[Major, int, str]] = [
     *((15, 50_000, kind) for kind in BACKLOGS),
@@ -37,7 +37,7 @@ class Backlog:
     """A database with one backlog.
 
     Attributes:
-        held: The running jobs' ids and lease tokens.
+        held: IDs and lease tokens of the running jobs.
     """
 
     kind: str
@@ -45,7 +45,7 @@ class Backlog:
     held: list[dict[str, Json]]
 
     def claim(self, *families: str, executor_id: str | None = None) -> list[Explained]:
-        """Have a claim explained."""
+        """Explain a claim."""
         asks = [{"family": family, "max_jobs": BATCH} for family in families]
         return self.explainer.call(
             "claim_jobs", claim_id=str(uuid4()), families=asks, worker_id="w", executor_id=executor_id, max_jobs=BATCH
@@ -58,7 +58,7 @@ class Backlog:
     ids=lambda param: f"pg{param[0]}-{param[1] // 1000}k-{param[2]}",
 )
 def backlog(request: pytest.FixtureRequest, servers: Callable[[Major], TestServer]) -> Iterator[Backlog]:
-    """Fill a database once a run, and lend a copy to the tests of this module."""
+    """Fill a database once per run, and yield a copy for the tests of this module."""
     major, rows, kind = request.param
 
     def build(dsn: str) -> None:
@@ -74,8 +74,8 @@ def backlog(request: pytest.FixtureRequest, servers: Callable[[Major], TestServe
             yield Backlog(kind, explainer, leases)
 
 
-def test_a_claim_reads_no_more_than_it_takes(backlog: Backlog) -> None:
-    """Whatever lies in other lanes, a batch costs a batch, in the order of the lane's index."""
+def test_a_claim_reads_only_the_rows_it_claims(backlog: Backlog) -> None:
+    """Other lanes do not matter: a batch is read in the order of the lane's index."""
     for claim in backlog.claim("quick"):
         assert len(claim.answer["jobs"]) == BATCH
         assert_by_index(claim, {"jobs_claim_lane", "jobs_pkey", "jobs_lease"})
@@ -84,8 +84,8 @@ def test_a_claim_reads_no_more_than_it_takes(backlog: Backlog) -> None:
         assert claim.sorts_of("jobs_claim_lane") == []
 
 
-def test_a_claim_of_the_backlog_reads_no_more_than_it_takes(backlog: Backlog) -> None:
-    """Jobs of the future, of another address or of the past are not even looked at; due ones up to the batch."""
+def test_a_claim_of_the_backlog_reads_only_the_rows_it_claims(backlog: Backlog) -> None:
+    """Scheduled, addressed and finished jobs are not read; due ones are up to the batch size."""
     expected = BATCH if backlog.kind == "mixed" else 0
     for claim in backlog.claim("browser", "figma", executor_id="mine"):
         assert len(claim.answer["jobs"]) == expected
@@ -95,8 +95,8 @@ def test_a_claim_of_the_backlog_reads_no_more_than_it_takes(backlog: Backlog) ->
         assert claim.sorts_of("jobs_claim_lane") == []
 
 
-def test_an_addressed_claim_reads_no_more_than_it_takes(backlog: Backlog) -> None:
-    """The executor that the backlog is addressed to gets its batch in the order of its lane."""
+def test_an_addressed_claim_reads_only_the_rows_it_claims(backlog: Backlog) -> None:
+    """The executor of the backlog gets its batch in the order of its lane."""
     expected = BATCH if backlog.kind in ("mixed", "elsewhere") else 0
     for claim in backlog.claim("browser", executor_id="elsewhere"):
         assert len(claim.answer["jobs"]) == expected
@@ -106,7 +106,7 @@ def test_an_addressed_claim_reads_no_more_than_it_takes(backlog: Backlog) -> Non
 
 
 def test_the_next_due_job_is_found_by_probes(backlog: Backlog) -> None:
-    """At most one row per family, priority and address, however many jobs wait for their time behind it."""
+    """At most one row per family, priority and address is read, however many jobs are scheduled."""
     arguments = {"families": ["browser", "figma"], "executor_id": "mine"}
     for call in backlog.explainer.call("next_due", **arguments):
         assert_by_index(call, {"jobs_claim_lane"})
@@ -115,7 +115,7 @@ def test_the_next_due_job_is_found_by_probes(backlog: Backlog) -> None:
 
 
 def test_the_first_job_of_any_family_is_found_by_probes(backlog: Backlog) -> None:
-    """The old worker's call looks at the first job of each priority of each family, and takes one."""
+    """The call of older workers reads the first job of each priority of each family, and claims one."""
     for claim in backlog.explainer.call("claim_one_job", executor_id="mine", worker_id="w"):
         assert claim.answer["attempts"] == 1
         assert_by_index(claim, {"jobs_claim_lane", "jobs_pkey", "jobs_lease"})
@@ -123,8 +123,8 @@ def test_the_first_job_of_any_family_is_found_by_probes(backlog: Backlog) -> Non
         assert claim.blocks <= 3 * PROBES
 
 
-def test_settling_reads_the_jobs_it_settles(backlog: Backlog) -> None:
-    """All outcomes in one batch, by primary key: once to change them, once to answer."""
+def test_settling_reads_only_its_jobs(backlog: Backlog) -> None:
+    """All outcomes of a batch use the primary key: once to update, once for the result."""
     outcomes = ["succeeded", "failed", "snoozed", "requeued", "cancelled"] * (BATCH // 5)
     settlements = [lease | {"outcome": o} for lease, o in zip(backlog.held[:BATCH], outcomes, strict=True)]
     for settled in backlog.explainer.call("settle_jobs", settlements=settlements):
@@ -134,8 +134,8 @@ def test_settling_reads_the_jobs_it_settles(backlog: Backlog) -> None:
         assert settled.blocks <= PROBES + (WRITES * BATCH)
 
 
-def test_renewing_reads_the_leases_it_renews(backlog: Backlog) -> None:
-    """By primary key: once to lock, once to extend, once to answer."""
+def test_renewing_reads_only_its_leases(backlog: Backlog) -> None:
+    """It uses the primary key: once to lock, once to extend, once for the result."""
     for renewed in backlog.explainer.call("renew_leases", leases=backlog.held[:BATCH]):
         assert renewed.answer["statuses"] == ["ok"] * BATCH
         assert_by_index(renewed, {"jobs_pkey"})
@@ -144,7 +144,7 @@ def test_renewing_reads_the_leases_it_renews(backlog: Backlog) -> None:
 
 
 def test_recovery_reads_running_jobs_only(backlog: Backlog) -> None:
-    """However many jobs wait or are done, those that run are all it looks through."""
+    """Queued and finished jobs are not read."""
     for recovered in backlog.explainer.call("recover_leases", batch_size=BATCH):
         assert recovered.answer["requeued"] == BATCH
         assert_by_index(recovered, {"jobs_lease", "jobs_pkey"})
@@ -153,26 +153,26 @@ def test_recovery_reads_running_jobs_only(backlog: Backlog) -> None:
         assert recovered.blocks <= RUNNING + (WRITES * BATCH)
 
 
-def test_a_purge_reads_what_it_takes(backlog: Backlog) -> None:
-    """Oldest first from the index of ended jobs: whatever waits or runs is not looked at."""
+def test_a_purge_reads_only_the_rows_it_deletes(backlog: Backlog) -> None:
+    """It reads the index of finished jobs, oldest first; queued and running jobs are not read."""
     purge = {"older_than_days": 20, "statuses": ["succeeded", "failed"], "dry_run": False, "batch_size": BATCH}
     for purged in backlog.explainer.call("purge_jobs", **purge):
         assert purged.answer["changed"] == (BATCH if backlog.kind == "finished" else 0)
         assert_by_index(purged, {"jobs_finished", "jobs_pkey"})
-        assert_reads(purged, "jobs_finished", 2 * (BATCH + 1))  # of each status
+        assert_reads(purged, "jobs_finished", 2 * (BATCH + 1))  # for each status
         assert purged.blocks <= PROBES + (WRITES * BATCH)
 
 
-def test_the_newest_jobs_are_listed_from_the_end(backlog: Backlog) -> None:
-    """A page costs a page."""
+def test_the_newest_jobs_are_listed_from_the_end_of_the_index(backlog: Backlog) -> None:
+    """Only the rows of the page are read."""
     for listed in backlog.explainer.call("list_jobs", max_jobs=BATCH):
         assert len(listed.answer) == BATCH
         assert_page_by_key(listed)
         assert listed.blocks <= PROBES
 
 
-def test_the_numbers_stop_counting_at_their_limit(backlog: Backlog) -> None:
-    """Six families with ten priorities each, and not a row more than the limit from any of them."""
+def test_counting_stops_at_its_limit(backlog: Backlog) -> None:
+    """There are six families with ten priorities each, and no more rows than the limit are read from any."""
     for numbers in backlog.explainer.call("queue_stats", count_limit=20):
         assert numbers.answer["ready_by_family"]["quick"] == DUE
         assert (numbers.answer["running"], numbers.answer["expired_leases"]) == (RUNNING, RUNNING // 10)
@@ -183,7 +183,7 @@ def test_the_numbers_stop_counting_at_their_limit(backlog: Backlog) -> None:
 
 
 def test_one_job_is_read_and_cancelled_by_its_key(backlog: Backlog) -> None:
-    """One row, whatever is in the table."""
+    """One row is read."""
     job_id = backlog.held[0]["job_id"]
     calls = [
         *backlog.explainer.call("get_jobs", job_ids=[job_id]),
@@ -194,21 +194,21 @@ def test_one_job_is_read_and_cancelled_by_its_key(backlog: Backlog) -> None:
         assert_reads(call, "jobs_pkey", 1)
 
 
-def test_a_full_scan_would_be_seen(backlog: Backlog) -> None:
-    """The proof can fail: what asks for a rare kind of job looks through all of the table, and the guard says so."""
+def test_a_full_scan_is_detected(backlog: Backlog) -> None:
+    """A query without an index scans the whole table, and the assertion fails."""
     for listed in backlog.explainer.call("list_jobs", type_prefix="gate_fix", since_seconds=0.001):
         with pytest.raises(AssertionError, match=f"when {listed.mode}"):
             assert_page_by_key(listed)
 
 
 def assert_page_by_key(call: Explained) -> None:
-    """A page of jobs is read by primary key."""
+    """Check that a page of jobs is read by primary key."""
     assert_by_index(call, {"jobs_pkey"})
     assert_reads(call, "jobs_pkey", BATCH)
 
 
 def assert_by_index(call: Explained, allowed: set[str]) -> None:
-    """Every read of jobs, in every plan, goes through one of these indexes."""
+    """Check that every read of jobs, in every plan, uses one of these indexes."""
     for read in call.reads("jobs"):
         indexes = {step.index for step in read.walk() if step.index}
         assert read.kind in ("Index Scan", "Index Only Scan", "Bitmap Heap Scan"), f"{read.kind} when {call.mode}"
@@ -217,6 +217,6 @@ def assert_by_index(call: Explained, allowed: set[str]) -> None:
 
 
 def assert_reads(call: Explained, index: str, most: int) -> None:
-    """The rows looked at by way of an index are no more than these."""
+    """Check that no more rows than this are read through an index."""
     reads = [read for read in call.reads("jobs") if index in {step.index for step in read.walk()}]
     assert sum(read.rows for read in reads) < most + 1, f"{[(r.kind, r.rows) for r in reads]} when {call.mode}"

@@ -1,4 +1,4 @@
-"""Behind a transaction pooler the worker runs jobs as it does elsewhere, and says once that it only polls."""
+"""Behind a transaction pooler the worker runs jobs, and warns once that it only polls."""
 
 import asyncio
 from pathlib import Path
@@ -18,17 +18,17 @@ from cogo_dagster_tests.worker.executors import FakeExecutor
 OPTIONS = WorkerOptions(poll_seconds=0.1, linger_seconds=0)
 
 
-def test_a_direct_connection_is_told_from_a_pooler(dsn: str) -> None:
-    """The process that answers is the one that was announced."""
+def test_a_direct_connection_is_distinguished_from_a_pooler(dsn: str) -> None:
+    """The backend process that answers is the one announced at login."""
     assert not is_transaction_pooled(dsn)
 
 
 @pytest.mark.parametrize("round_robin", [False, True])
 @pytest.mark.parametrize(("mode", "by_transaction"), [("session", False), ("transaction", True)])
-def test_a_pooler_by_session_is_told_from_one_by_transaction(
+def test_a_session_pooler_is_distinguished_from_a_transaction_pooler(
     dsn: str, mode: Mode, by_transaction: bool, round_robin: bool
 ) -> None:
-    """Whichever server connection it lends next."""
+    """The result does not depend on which server connection the pooler uses next."""
     with pooled(dsn, mode, round_robin=round_robin) as address:
         assert [is_transaction_pooled(address) for _ in range(3)] == [by_transaction] * 3
 
@@ -37,7 +37,7 @@ def test_a_pooler_by_session_is_told_from_one_by_transaction(
 def test_a_worker_behind_a_pooler_runs_every_job(
     dsn: str, queue: Queue, tmp_path: Path, mode: Mode, warnings: int
 ) -> None:
-    """No error, one warning that says what to do where LISTEN cannot work, and none where it can."""
+    """There is no error, one warning with the remedy if LISTEN cannot work, and none if it can."""
     queue.enqueue([NewJob("browser")] * 200)
     events: list[WorkerEvent] = []
     with pooled(dsn, mode, role="service_role") as address:
@@ -51,11 +51,11 @@ def test_a_worker_behind_a_pooler_runs_every_job(
     }
     said = [event.message for event in events if event.kind is EventKind.WARNING]
     assert len(said) == warnings
-    assert all("COGO_DATABASE_URL" in sentence and "polls" in sentence for sentence in said)
+    assert all("COGO_DATABASE_URL" in message and "polls" in message for message in said)
 
 
-def test_a_listener_behind_a_pooler_would_hear_nothing(dsn: str) -> None:
-    """Why it is not tried: LISTEN succeeds, and no call ever comes."""
+def test_a_listener_behind_a_transaction_pooler_gets_no_notification(dsn: str) -> None:
+    """This is why it is not used: LISTEN succeeds, and no notification arrives."""
     with pooled(dsn, "transaction") as address, psycopg.connect(address, autocommit=True) as listener:
         listener.execute("listen cogo_jobs")
         with psycopg.connect(address, autocommit=True) as other:

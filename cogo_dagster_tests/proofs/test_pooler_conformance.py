@@ -1,4 +1,4 @@
-"""The conformance suite once more, by way of a transaction pooler: every call may be answered by another process."""
+"""The conformance tests through a transaction pooler: each call may use another server connection."""
 
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -16,7 +16,7 @@ from cogo_dagster_tests.queue import conformance
 from cogo_dagster_tests.queue.conformance.conftest import _empty as empty
 from cogo_dagster_tests.servers import Major, TestServer
 
-# The tests of every module of the suite, and the fixtures that some bring along.
+# The tests of every conformance module, and their fixtures.
 for path in sorted(Path(str(conformance.__file__)).parent.glob("test_*.py")):
     part = vars(import_module(f"{conformance.__name__}.{path.stem}"))
     tests = {f"{path.stem}_{name.removeprefix('test_')}": it for name, it in part.items() if name.startswith("test_")}
@@ -26,21 +26,21 @@ for path in sorted(Path(str(conformance.__file__)).parent.glob("test_*.py")):
 
 @pytest.fixture(scope="module")
 def database(servers: Callable[[Major], TestServer]) -> Iterator[str]:
-    """Lend one database to all tests."""
+    """Yield one database for all tests."""
     with servers(18).clone("migrated") as dsn:
         yield dsn
 
 
 @pytest.fixture(scope="module")
 def emptying(database: str) -> Iterator[Owner]:
-    """Keep the connection that empties the database."""
+    """Keep open the connection that empties the database."""
     with psycopg.connect(database, autocommit=True) as connection:
         yield connection
 
 
 @pytest.fixture(scope="module")
 def by_way(database: str) -> Iterator[Transport]:
-    """Call the engine by way of a pooler that takes another server connection for each call if it can."""
+    """Yield a transport through a pooler that changes the server connection for each call if possible."""
     with pooled(database, "transaction", role="service_role", round_robin=True) as address:
         transport = PostgresTransport(address, prepare=False)
         yield transport
@@ -49,7 +49,7 @@ def by_way(database: str) -> Iterator[Transport]:
 
 @pytest.fixture
 def dsn(database: str, emptying: Owner) -> str:
-    """Empty the database; those who look at it do so directly."""
+    """Empty the database; tests inspect it over a direct connection."""
     with emptying.transaction():
         empty(emptying)
     return database
@@ -57,5 +57,5 @@ def dsn(database: str, emptying: Owner) -> str:
 
 @pytest.fixture
 def transport(dsn: str, by_way: Transport) -> Transport:
-    """Call the engine by way of the pooler."""
+    """Return the transport through the pooler."""
     return by_way

@@ -1,4 +1,4 @@
-"""Eight workers at one queue, with others renewing and recovering as fast as they can: nobody deadlocks."""
+"""Eight workers on one queue, with concurrent renewals and recoveries: there is no deadlock."""
 
 import random
 import time
@@ -31,15 +31,15 @@ WORKERS: Final = 8
 JOBS: Final = 2_000
 
 LEASE_SECONDS: Final = 300
-"""Longer than the test: a lease expires only where the test says so."""
+"""Longer than the test: a lease expires only when the test says so."""
 
 Rival = Callable[[Owner], None]
-"""Calls the engine once."""
+"""Makes one call."""
 
 
 @pytest.fixture
 def hasty_dsn(dsn: str, owner: Owner) -> str:
-    """Lend a database that looks for deadlocks at once instead of after a second."""
+    """Yield a database with a `deadlock_timeout` of 50 ms instead of a second."""
     database = sql.Identifier(str(conninfo_to_dict(dsn)["dbname"]))
     owner.execute(sql.SQL("alter database {} set deadlock_timeout = '50ms'").format(database))
     return dsn
@@ -47,13 +47,13 @@ def hasty_dsn(dsn: str, owner: Owner) -> str:
 
 @pytest.fixture
 def runs() -> Counter[UUID]:
-    """Count how often each job was executed."""
+    """Count the executions of each job."""
     return Counter()
 
 
 @pytest.fixture
 def crowd(hasty_dsn: str, tmp_path: Path, runs: Counter[UUID]) -> Iterator[list[Running]]:
-    """Return eight workers that have not begun, each with connections of its own; half of them prefetch."""
+    """Return eight workers that are not started, each with its own connections; half of them prefetch."""
 
     async def execute(job: Job, workspace: Workspace) -> ExecutionResult:
         runs[job.id] += 1
@@ -76,10 +76,10 @@ def crowd(hasty_dsn: str, tmp_path: Path, runs: Counter[UUID]) -> Iterator[list[
         queue.close()
 
 
-def test_every_job_runs_once_and_nobody_deadlocks(
+def test_every_job_runs_once_without_deadlocks(
     queue: Queue, hasty_dsn: str, owner: Owner, crowd: list[Running], runs: Counter[UUID]
 ) -> None:
-    """While all leases are renewed in no order and recovery finds nothing to do, 2,000 jobs take 2,000 attempts."""
+    """While all leases are renewed in any order and recovery finds nothing, 2,000 jobs take 2,000 attempts."""
     jobs = enqueue(queue)
     with rivals(hasty_dsn, renew_some, renew_some, recover, recover):
         work_off(queue, crowd)
@@ -90,13 +90,13 @@ def test_every_job_runs_once_and_nobody_deadlocks(
         ("succeeded", 1, JOBS)
     ]
     assert owner.execute("select count(*) from public.job_attempts").fetchone() == (0,)
-    assert [event.message for worker in crowd for event in worker.told(EventKind.WARNING)] == []
+    assert [event.message for worker in crowd for event in worker.events_of(EventKind.WARNING)] == []
 
 
-def test_leases_lost_in_the_crowd_are_taken_back_without_deadlock(
+def test_leases_lost_under_load_are_recovered_without_deadlocks(
     queue: Queue, hasty_dsn: str, owner: Owner, crowd: list[Running], runs: Counter[UUID]
 ) -> None:
-    """Leases expire at random under the workers' hands: every job has one end, each attempt one, and no call fails."""
+    """Leases expire at random while jobs run: every job has one end, each attempt one, and no call fails."""
     jobs = enqueue(queue)
     with rivals(hasty_dsn, renew_some, expire_some, recover, recover):
         work_off(queue, crowd)
@@ -106,11 +106,11 @@ def test_leases_lost_in_the_crowd_are_taken_back_without_deadlock(
     lost = owner.execute("select count(*) from public.job_attempts where outcome = 'lost'").fetchone()
     spent = owner.execute("select sum(attempts - 1) from public.jobs").fetchone()
     assert lost == spent != (0,)
-    assert [event.message for worker in crowd for event in worker.told(EventKind.WARNING)] == []
+    assert [event.message for worker in crowd for event in worker.events_of(EventKind.WARNING)] == []
 
 
-def test_a_deadlock_would_be_counted(hasty_dsn: str, owner: Owner, queue: Queue) -> None:
-    """The proof can fail: two sessions that lock two jobs crosswise are seen."""
+def test_a_deadlock_is_detected(hasty_dsn: str, owner: Owner, queue: Queue) -> None:
+    """Two sessions that lock two jobs in opposite orders are counted."""
     one, other = enqueue(queue, 2)
     with psycopg.connect(hasty_dsn) as first, psycopg.connect(hasty_dsn) as second, ThreadPoolExecutor(2) as threads:
         lock(first, one)
@@ -123,7 +123,7 @@ def test_a_deadlock_would_be_counted(hasty_dsn: str, owner: Owner, queue: Queue)
 
 
 def lock(session: Owner, job: UUID) -> None:
-    """Lock a job; where that makes a deadlock, give up what is locked already."""
+    """Lock a job; roll back if that causes a deadlock."""
     try:
         session.execute("select from public.jobs where id = %s for update", (job,))
     except psycopg.Error:
@@ -132,12 +132,12 @@ def lock(session: Owner, job: UUID) -> None:
 
 
 def enqueue(queue: Queue, jobs: int = JOBS) -> list[UUID]:
-    """Add jobs that may be tried again and again."""
+    """Add jobs with many attempts."""
     return [enqueued.job_id for enqueued in queue.enqueue([NewJob("browser", max_attempts=100)] * jobs)]
 
 
 def work_off(queue: Queue, crowd: list[Running]) -> None:
-    """Let the workers work until no job is left."""
+    """Run the workers until no job is left."""
     for worker in crowd:
         worker.start()
     try:
@@ -155,7 +155,7 @@ def _is_done(queue: Queue) -> bool:
 
 
 def renew_some(session: Owner) -> None:
-    """Extend leases, in no order."""
+    """Renew leases in random order."""
     held = session.execute("select id::text, lease_token::text from public.jobs where status = 'running'").fetchall()
     random.shuffle(held)
     leases = Jsonb([{"job_id": job_id, "lease_token": token} for job_id, token in held])
@@ -163,12 +163,12 @@ def renew_some(session: Owner) -> None:
 
 
 def recover(session: Owner) -> None:
-    """Take back what expired."""
+    """Recover expired leases."""
     session.execute("select public.recover_leases(100)")
 
 
 def expire_some(session: Owner) -> None:
-    """Let some leases expire, of jobs that nobody else is at."""
+    """Expire some leases of jobs that are not locked."""
     session.execute(
         "update public.jobs set lease_expires_at = now() - interval '1 s' where id in"
         " (select id from public.jobs where status = 'running' order by random() limit 3 for update skip locked)"
@@ -178,7 +178,7 @@ def expire_some(session: Owner) -> None:
 
 @contextmanager
 def rivals(dsn: str, *all_of_them: Rival) -> Iterator[None]:
-    """Have each of them at the engine, again and again, for as long as this is entered."""
+    """Run each of them in a loop and a thread inside the context."""
     over = Event()
 
     def repeat(rival: Rival) -> None:
@@ -197,7 +197,7 @@ def rivals(dsn: str, *all_of_them: Rival) -> Iterator[None]:
 
 
 def deadlocks(owner: Owner) -> int:
-    """Return how many deadlocks the server has found in this database."""
+    """Return the number of deadlocks that the server has detected in this database."""
     row = owner.execute("select deadlocks from pg_stat_database where datname = current_database()").fetchone()
     assert row is not None
     return int(row[0])

@@ -1,1 +1,1 @@
-"""The quality gate: its runs, its reports, its numbers and the verdict."""
+"""Tests of the quality gate: gate runs, reports, numbers and Q1."""

@@ -1,4 +1,4 @@
-"""The gate's service on the test's database."""
+"""Fixtures: the gate's service on the test's database."""
 
 from pathlib import Path
 
@@ -12,13 +12,13 @@ from cogo_dagster.queue.transports.base import Transport
 
 @pytest.fixture
 def store(tmp_path: Path) -> FolderStore:
-    """Keep artifacts in a folder."""
+    """An artifact store in a folder."""
     return FolderStore(tmp_path / "artifacts")
 
 
 @pytest.fixture
 def gates(transport: Transport, store: FolderStore) -> GateService:
-    """Ask for 70 % of at least five runs on main; reports are found below a made-up address."""
+    """A service with a threshold of 70 % of at least five runs on main."""
     return GateService(
         transport, store, Threshold(70, 5), "main", lambda artifact_id: f"https://ops/api/artifacts/{artifact_id}"
     )

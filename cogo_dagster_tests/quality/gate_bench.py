@@ -1,4 +1,4 @@
-"""A repository with a good and a broken branch, and a run of a gate job on it."""
+"""Fixtures: a repository with a good and a broken branch, and a function that runs a gate job on it."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ def git(folder: Path, *words: str) -> str:
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    """A repository: main is good, the branch broken has an unused import and a test that fails."""
+    """A repository whose branch main is good, and whose branch broken has an unused import and a failing test."""
     folder = tmp_path / "repository"
     folder.mkdir()
     git(folder, "init", "-q", "-b", "main")
@@ -43,7 +43,7 @@ def repository(tmp_path: Path) -> Path:
 
 
 def gate_executor(commands: str | None, **settings: str) -> GateExecutor:
-    """Make an executor with these commands and without a database."""
+    """Build an executor with these commands and without a database."""
     given = {"COGO_GATE_COMMANDS": commands} if commands is not None else {}
     return GateExecutor.build(ExecutorContext.offline(load_settings(None, **given, **settings)))
 
@@ -53,7 +53,7 @@ Run = Callable[..., ExecutionResult]
 
 @pytest.fixture
 def run(repository: Path, gates: GateService, tmp_path: Path) -> Run:
-    """Execute one job with the commands given."""
+    """A function that executes one job with the given commands."""
 
     def run(
         family: str = "gate",

@@ -1,4 +1,4 @@
-"""A history of jobs and gate runs, written into the tables, and its numbers computed independently of the engine."""
+"""A history of jobs and gate runs: inserted into the tables, with numbers computed independently of the SQL."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ ERRORS = (
 
 @dataclass(frozen=True)
 class Attempt:
-    """A superseded attempt; `ended_job` where the job had failed for good and was retried."""
+    """An earlier attempt; `ended_job` if the job had failed permanently and was retried."""
 
     outcome: str
     finished_at: datetime
@@ -33,8 +33,8 @@ class Attempt:
 
 
 @dataclass(frozen=True)
-class Ended:
-    """A job that ended; `forced` is a success of BROWSER_FORCE_SUCCESS."""
+class FinishedJob:
+    """A finished job; `forced` is a success due to BROWSER_FORCE_SUCCESS."""
 
     type: str
     status: str
@@ -62,19 +62,19 @@ class Run:
 
 @dataclass
 class History:
-    """What happened."""
+    """Jobs and gate runs."""
 
-    jobs: list[Ended] = field(default_factory=list)
+    jobs: list[FinishedJob] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
 
     def write(self, owner: Owner) -> None:
-        """Write it into the tables."""
+        """Insert the rows."""
         _insert(owner, "jobs", [_job_row(job) for job in self.jobs])
         _insert(owner, "job_attempts", [_attempt_row(job, a) for job in self.jobs for a in job.earlier])
         _insert(owner, "gate_runs", [_run_row(run) for run in self.runs])
 
     def numbers(self, start: datetime, end: datetime, branch: str = "main") -> dict[str, Any]:
-        """Return the numbers of a window as `gate_summary` should have them."""
+        """Return the numbers of a window that `gate_summary` should return."""
         jobs = [job for job in self.jobs if start <= job.finished_at < end]
         earlier = [(job, a) for job in self.jobs for a in job.earlier if start <= a.finished_at < end]
         runs = [run for run in self.runs if start <= run.created_at < end]
@@ -96,7 +96,7 @@ class History:
 
 
 def shape(numbers: dict[str, Any]) -> dict[str, Any]:
-    """Return what `History.numbers` has of a document of `gate_summary`."""
+    """Return the part of a `gate_summary` document that corresponds to `History.numbers`."""
     jobs = {name: value for name, value in numbers["jobs"].items() if name != "by_type"}
     failures = [(f["fingerprint"], f["error_class"], f["message"], f["count"]) for f in numbers["top_failures"]]
     same = ("gate", "gate_fix", "build_seconds", "test_seconds", "coverage_percent")
@@ -105,7 +105,7 @@ def shape(numbers: dict[str, Any]) -> dict[str, Any]:
 
 
 def same(found: dict[str, Any], expected: dict[str, Any]) -> bool:
-    """Whether two sets of numbers are equal; times may differ in the last millisecond, where the two round apart."""
+    """Return whether two sets of numbers are equal; times may differ by a millisecond due to rounding."""
     return _flat(found) == pytest.approx(_flat(expected), abs=0.0015, nan_ok=True)
 
 
@@ -120,13 +120,13 @@ def _flat(numbers: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def quantiles(values: Iterable[float | None]) -> dict[str, float | None]:
-    """Return median and 95th percentile, linear between neighbours, to the millisecond."""
+    """Return the median and 95th percentile, linearly interpolated, in milliseconds precision."""
     ordered = sorted(value for value in values if value is not None)
     return {name: _quantile(ordered, share) for name, share in (("p50", 0.5), ("p95", 0.95))}
 
 
 def a_month(first_day: datetime, days: int = 30, seed: int = 1) -> History:
-    """Return a month of ordinary work: busy days, idle nights, failures, retries, a bad week."""
+    """Return a month of jobs and gate runs with failures, retries and a week with a low pass rate."""
     chance = random.Random(seed)
     history = History()
     for day in range(days):
@@ -138,7 +138,7 @@ def a_month(first_day: datetime, days: int = 30, seed: int = 1) -> History:
     return history
 
 
-def _some_job(chance: random.Random, at: datetime) -> Ended:
+def _some_job(chance: random.Random, at: datetime) -> FinishedJob:
     kind = chance.choice(("browser", "browser", "browser.pdf", "figma"))
     status = chance.choices(("succeeded", "failed", "cancelled", "forced"), (90, 6, 2, 2))[0]
     retries = chance.choices((0, 1, 2), (85, 12, 3))[0]
@@ -151,7 +151,7 @@ def _some_job(chance: random.Random, at: datetime) -> Ended:
         for i in range(retries)
     )
     error = chance.choice(ERRORS) if status == "failed" else None
-    return Ended(kind, status, at, retries + 1, round(chance.expovariate(0.5), 3), error, earlier)
+    return FinishedJob(kind, status, at, retries + 1, round(chance.expovariate(0.5), 3), error, earlier)
 
 
 def _some_run(chance: random.Random, at: datetime, day: int) -> Run:
@@ -173,7 +173,7 @@ def _counts(runs: Sequence[Run]) -> dict[str, Any]:
     return {"runs": len(runs), "passed": passed, "failed": len(runs) - passed, "pass_rate": _rate(passed, len(runs))}
 
 
-def _job_numbers(jobs: Sequence[Ended], earlier: Sequence[tuple[Ended, Attempt]]) -> dict[str, Any]:
+def _job_numbers(jobs: Sequence[FinishedJob], earlier: Sequence[tuple[FinishedJob, Attempt]]) -> dict[str, Any]:
     ended = Counter(job.status for job in jobs)
     failed = ended["failed"] + sum(a.ended_job for _, a in earlier)
     first = sum(job.status == "succeeded" and job.attempts == 1 for job in jobs)
@@ -191,7 +191,9 @@ def _job_numbers(jobs: Sequence[Ended], earlier: Sequence[tuple[Ended, Attempt]]
     }
 
 
-def _top_failures(jobs: Sequence[Ended], earlier: Sequence[tuple[Ended, Attempt]]) -> list[tuple[str, str, str, int]]:
+def _top_failures(
+    jobs: Sequence[FinishedJob], earlier: Sequence[tuple[FinishedJob, Attempt]]
+) -> list[tuple[str, str, str, int]]:
     counts: Counter[tuple[str, str, str]] = Counter()
     for job in jobs:
         if job.status == "failed" and job.error:
@@ -222,7 +224,7 @@ def _error(error: tuple[str, str] | None) -> dict[str, str] | None:
     return {"class": error[0], "message": error[1]} if error else None
 
 
-def _job_row(job: Ended) -> dict[str, Any]:
+def _job_row(job: FinishedJob) -> dict[str, Any]:
     started_at = job.finished_at - timedelta(seconds=3)
     return {
         "id": job.id,
@@ -240,7 +242,7 @@ def _job_row(job: Ended) -> dict[str, Any]:
     }
 
 
-def _attempt_row(job: Ended, attempt: Attempt) -> dict[str, Any]:
+def _attempt_row(job: FinishedJob, attempt: Attempt) -> dict[str, Any]:
     return {
         "job_id": job.id,
         "lease_token": str(uuid4()),

@@ -1,4 +1,4 @@
-"""Reports of the real tools: ESLint over a package of npm, pytest with coverage.py over a source archive of PyPI."""
+"""Reports of real tools: ESLint on an npm package, pytest with coverage.py on a PyPI source archive."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ export default [{files: ["**/*.js"], rules: {"no-var": "error", "no-unused-vars"
 
 
 def eslint_report(folder: Path) -> Path:
-    """Lint the npm package `ms`, which is written with `var`; ESLint ends with 1, since it finds errors."""
+    """Lint the npm package `ms`, which uses `var`; ESLint exits with 1, since it finds errors."""
     eslint = npm_package("eslint")
     source = folder / "ms"
     shutil.copytree(npm_package("ms"), source)
@@ -34,7 +34,7 @@ def eslint_report(folder: Path) -> Path:
 
 
 def package_reports() -> Path:
-    """Return a folder with coverage and junit reports of a PyPI package's own tests, made once in all formats."""
+    """Return a folder with coverage and JUnit reports of a PyPI package's own tests, created once in all formats."""
     home = CACHE.parent / "sdist" / TESTED
     home.mkdir(parents=True, exist_ok=True)
     with locked(home.parent / "sdist.lock"):

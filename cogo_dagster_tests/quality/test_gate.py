@@ -1,4 +1,4 @@
-"""Gate jobs: a real repository, real programs, and a gate run of what they found."""
+"""Gate jobs with a real repository and real programs."""
 
 import asyncio
 import os
@@ -29,7 +29,7 @@ REPORTS = {"eslint": "lint.json", "junit": "junit.xml"}
 
 
 def test_a_good_commit_passes(run: Run, gates: GateService, queue: Queue, repository: Path) -> None:
-    """With its reports as artifacts, times, and the commit that was evaluated."""
+    """A good commit is recorded as passed, with report artifacts, durations and the commit hash."""
     result = run(lint=LINT, test=TEST, reports=REPORTS)
     [kept] = gates.recent(None)
     assert (kept.status, kept.type, kept.branch) == ("pass", "gate", "main")
@@ -42,8 +42,8 @@ def test_a_good_commit_passes(run: Run, gates: GateService, queue: Queue, reposi
     assert [file.name for file in result.artifacts] == ["gate.log"]
 
 
-def test_a_bad_commit_is_a_red_run_and_no_failed_job(run: Run, gates: GateService, repository: Path) -> None:
-    """Both steps are run; the repository itself is left as it was."""
+def test_a_bad_commit_is_recorded_as_failed(run: Run, gates: GateService, repository: Path) -> None:
+    """A bad commit is recorded as failed after all steps, the job succeeds, and the repository is unchanged."""
     before = git(repository, "status", "--porcelain", "--branch")
     run(payload={"branch": "broken", "pull_request": 7}, lint=LINT, test=TEST, reports=REPORTS)
     [kept] = gates.recent(None)
@@ -51,24 +51,24 @@ def test_a_bad_commit_is_a_red_run_and_no_failed_job(run: Run, gates: GateServic
     assert git(repository, "status", "--porcelain", "--branch") == before
 
 
-def test_a_fix_is_made_first_and_recorded_as_such(run: Run, gates: GateService) -> None:
-    """In the clone alone."""
+def test_a_fix_runs_first_and_is_recorded_as_gate_fix(run: Run, gates: GateService) -> None:
+    """A gate_fix job runs the fix first and records a gate_fix run."""
     fix = [RUFF, "check", "--isolated", "--fix", "-q", "."]
     run("gate_fix", {"branch": "broken"}, fix=fix, lint=LINT, reports={"eslint": "lint.json"})
     [kept] = gates.recent()
     assert (kept.type, kept.status, kept.lint_errors) == ("gate_fix", "pass", 0)
 
 
-def test_after_a_failed_build_there_is_nothing_to_test(run: Run, gates: GateService) -> None:
-    """And a report that is missing then is no mistake."""
+def test_tests_are_skipped_after_a_failed_build(run: Run, gates: GateService) -> None:
+    """After a failed build the tests are skipped, and missing reports are not an error."""
     result = run(build=[PYTHON, "-c", "raise SystemExit(3)"], test=TEST, reports=REPORTS)
     assert result.result["steps"][0]["exit_code"] == 3
     assert len(result.result["steps"]) == 1
     assert gates.recent(None)[0].status == "fail"
 
 
-def test_programs_see_none_of_our_secrets(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither settings nor the rest of the environment; what the settings name is passed on."""
+def test_programs_get_no_secrets(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs get no settings of the worker, only the allowed variables and those in `env`."""
     monkeypatch.setenv("SUPABASE_SERVICE_ROLE_KEY", "very-secret-key")
     monkeypatch.setenv("COGO_DATABASE_URL", "postgresql://me:hidden@db/x")
     result = run(test=[PYTHON, "-c", "import os; print(sorted(os.environ))"], env={"NODE_ENV": "test"})
@@ -78,8 +78,8 @@ def test_programs_see_none_of_our_secrets(run: Run, monkeypatch: pytest.MonkeyPa
     assert {"CI", "NODE_ENV", "PATH"} <= seen <= names
 
 
-def test_secrets_in_what_is_printed_are_hidden(run: Run) -> None:
-    """The log is an artifact, which others may see."""
+def test_secrets_in_the_output_are_hidden(run: Run) -> None:
+    """Secrets in the output are hidden in the log artifact."""
     result = run(test=[PYTHON, "-c", "print('ghp_0123456789abcdefghij')"])
     assert "ghp_" not in result.artifacts[0].path.read_text()
 
@@ -91,33 +91,31 @@ def test_secrets_in_what_is_printed_are_hidden(run: Run) -> None:
         ({"branch": "main", "commit": "0" * 40}, {"test": TEST}, "has no commit 0000"),
         ({"branch": "main", "path": "../.."}, {"test": TEST}, "has no folder"),
         ({"branch": "main"}, {"test": "no-such-program --x"}, "cannot be started"),
-        ({"branch": "main"}, {"test": [PYTHON, "-c", ""], "reports": {"junit": "junit.xml"}}, "left no junit report"),
+        ({"branch": "main"}, {"test": [PYTHON, "-c", ""], "reports": {"junit": "junit.xml"}}, "wrote no junit report"),
         ({"branch": "main"}, {"test": [PYTHON, "-c", SLOW], "timeout_seconds": 0.5}, "longer than 0.5 s"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_evaluated_fails_the_job_and_records_nothing(
-    run: Run, gates: GateService, payload: dict[str, Json], commands: dict[str, Json], words: str
+def test_a_commit_that_cannot_be_evaluated_fails_the_job(
+    run: Run, gates: GateService, payload: dict[str, Json], commands: dict[str, Json], expected: str
 ) -> None:
-    """In one sentence."""
-    with pytest.raises(ExecutionFailed, match=words):
+    """If the commit cannot be evaluated, the job fails with a message and no gate run is recorded."""
+    with pytest.raises(ExecutionFailed, match=expected):
         run(payload=payload, **commands)
     assert gates.recent(None) == []
 
 
 @pytest.mark.parametrize("exit_code", [0, 1])
-def test_a_report_that_cannot_be_read_keeps_no_run_from_being_recorded(
-    run: Run, gates: GateService, exit_code: int
-) -> None:
-    """A tool that crashes leaves such reports, and what it found is red."""
+def test_a_run_with_a_truncated_report_is_recorded(run: Run, gates: GateService, exit_code: int) -> None:
+    """A gate run is recorded even if a report is truncated, with a note and the file."""
     run(test=[PYTHON, "-c", f"{CUT}; raise SystemExit({exit_code})"], reports={"junit": "j.xml"})
     [kept] = gates.recent(None)
     assert (kept.status, kept.tests_total) == ("fail" if exit_code else "pass", None)
-    assert "not whole XML" in kept.notes["junit"]
+    assert "not valid XML" in kept.notes["junit"]
     assert kept.junit_artifact_id
 
 
 def test_several_reports_of_a_kind_are_read(run: Run, gates: GateService, tmp_path: Path) -> None:
-    """A folder and a pattern; what a link brings in from outside the clone is left out."""
+    """Reports in a folder and by a pattern are read; links to files outside the clone are ignored."""
     (tmp_path / "outside.xml").write_text("<testsuite><testcase name='theirs'/></testsuite>")
     write = (
         "import os, pathlib\n"
@@ -134,19 +132,19 @@ def test_several_reports_of_a_kind_are_read(run: Run, gates: GateService, tmp_pa
     ("payload", "words"),
     [
         ({"branch": "main", "test": "rm -rf /"}, "Extra inputs"),
-        ({"branch": "--upload-pack=x"}, "cannot be a branch"),
-        ({"branch": "a..b"}, "cannot be a branch"),
-        ({"branch": "HEAD@{1}"}, "cannot be a branch"),
+        ({"branch": "--upload-pack=x"}, "is not a branch name"),
+        ({"branch": "a..b"}, "is not a branch name"),
+        ({"branch": "HEAD@{1}"}, "is not a branch name"),
         ({}, "branch"),
         ([], "payload"),
-        ({"branch": "main", "repository": "other"}, "must be one of COGO_GATE_COMMANDS: it"),
+        ({"branch": "main", "repository": "other"}, "must be one of those in COGO_GATE_COMMANDS: it"),
         ({"branch": "main", "commit": "main; id"}, "commit"),
     ],
 )
-def test_a_payload_names_no_command(payload: Json, words: str) -> None:
-    """It chooses a commit and a repository of the settings; anything else is refused at enqueue."""
+def test_a_payload_cannot_name_a_command(payload: Json, expected: str) -> None:
+    """A payload can only select a commit and a configured repository; anything else is rejected at enqueue."""
     executor = gate_executor('{"it": {"checkout": "/x", "test": "true"}}')
-    with pytest.raises(InvalidPayload, match=words):
+    with pytest.raises(InvalidPayload, match=expected):
         executor.parse("gate", payload)
 
 
@@ -161,31 +159,33 @@ def test_a_payload_names_no_command(payload: Json, words: str) -> None:
         '{"it": {"checkout": "/x", "test": ""}}',
     ],
 )
-def test_wrong_settings_keep_the_worker_from_starting(wrong: str) -> None:
-    """With an example of right ones."""
-    with pytest.raises(ExecutorUnavailable, match=r"COGO_GATE_COMMANDS.*write it as"):
+def test_invalid_settings_prevent_the_start(wrong: str) -> None:
+    """Invalid settings prevent the start, and the message has an example."""
+    with pytest.raises(ExecutorUnavailable, match=r"COGO_GATE_COMMANDS.*Example: "):
         asyncio.run(gate_executor(wrong).start())
 
 
-def test_without_commands_other_workers_take_the_jobs() -> None:
-    """The setting is named."""
+def test_without_commands_the_setting_is_reported() -> None:
+    """Without commands the executor names the missing setting."""
     assert gate_executor(None).lacks == "COGO_GATE_COMMANDS"
 
 
 @pytest.fixture
 def stop() -> Iterator[StopSignal]:
-    """The process's stop, as if no signal had come yet."""
-    STOP.forget()
+    """The stop signal of the process, not set."""
+    STOP.reset()
     yield STOP
-    STOP.forget()
+    STOP.reset()
 
 
 ENDS = ["os.kill(os.getpid(), 15)", "sys.exit(143)", "sys.exit(1)"]
 
 
 @pytest.mark.parametrize("end", ENDS)
-def test_a_step_that_ends_after_a_stop_is_no_red_run(run: Run, gates: GateService, stop: StopSignal, end: str) -> None:
-    """However it took the signal: the job is interrupted, and the commit has no verdict."""
+def test_a_step_that_fails_after_a_stop_is_an_interruption(
+    run: Run, gates: GateService, stop: StopSignal, end: str
+) -> None:
+    """A step that fails after a stop interrupts the job, and no gate run is recorded."""
     stop.note_stop()
     with pytest.raises(Interrupted):
         run(build=[PYTHON, "-c", f"import os, sys; {end}"])
@@ -193,10 +193,10 @@ def test_a_step_that_ends_after_a_stop_is_no_red_run(run: Run, gates: GateServic
 
 
 @pytest.mark.parametrize("end", ENDS)
-def test_a_step_that_ends_just_before_a_stop_is_no_red_run(
+def test_a_step_that_fails_just_before_a_stop_is_an_interruption(
     run: Run, gates: GateService, stop: StopSignal, tmp_path: Path, end: str
 ) -> None:
-    """A signal to everything reaches the step first: the worker's own comes within the second."""
+    """A step that fails up to a second before a stop interrupts the job: it may get the signal first."""
 
     def stop_soon() -> None:
         eventually(lambda: any(tmp_path.glob("work-*/gate/checkout/mark")))
@@ -211,8 +211,8 @@ def test_a_step_that_ends_just_before_a_stop_is_no_red_run(
 
 
 @pytest.mark.parametrize("end", ["kill -TERM $$", "exit 1"])
-def test_a_stop_during_the_clone_is_no_failure(run: Run, stop: StopSignal, tmp_path: Path, end: str) -> None:
-    """Git is ended by the signal as well; a failed checkout would go to the DLQ at once."""
+def test_a_stop_during_the_clone_is_an_interruption(run: Run, stop: StopSignal, tmp_path: Path, end: str) -> None:
+    """If Git fails during a stop, the job is interrupted and not dead-lettered."""
     (tmp_path / "git").write_text(f"#!/bin/sh\n{end}\n")
     (tmp_path / "git").chmod(0o755)
     stop.note_stop()
@@ -220,14 +220,14 @@ def test_a_stop_during_the_clone_is_no_failure(run: Run, stop: StopSignal, tmp_p
         run(test=["true"], fetch=True, env={"PATH": f"{tmp_path}:{os.environ['PATH']}"})
 
 
-def test_the_log_is_written_where_no_command_can_be(run: Run) -> None:
-    """A command that leaves a pipe in its place would make us wait for a reader for ever."""
+def test_the_log_is_written_to_an_unpredictable_path(run: Run) -> None:
+    """The log is written to a path that commands cannot predict: a pipe there would block the worker."""
     result = run(test=["mkfifo", "../gate.log"])
     assert "$ test (exit code 0" in result.artifacts[0].path.read_text()
 
 
 def test_a_cancelled_job_leaves_no_process(run: Run, tmp_path: Path) -> None:
-    """The program, its children and grandchildren are gone when the cancellation has come through."""
+    """Cancelling a job ends the program with its children and grandchildren."""
     marker = tmp_path / "pid"
     child = f"import os, time; open({str(marker)!r}, 'w').write(str(os.getpid())); time.sleep(300)"
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"

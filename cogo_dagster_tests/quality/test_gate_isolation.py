@@ -1,4 +1,4 @@
-"""Gate jobs, isolated: what a commit's code cannot read, write and reach, through the executor."""
+"""Isolation of gate jobs: what a commit's code cannot read, write and connect to."""
 
 import socket
 import subprocess
@@ -18,12 +18,12 @@ __all__ = ["repository", "run"]
 COMMANDS = '{"it": {"checkout": "/x", "test": "true"}}'
 
 
-def test_without_isolation_other_workers_take_the_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Unless COGO_GATE_UNISOLATED says that a commit's code may read the worker's secrets."""
+def test_without_isolation_the_setting_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without isolation the executor names COGO_GATE_UNISOLATED, unless it is set."""
     monkeypatch.setattr(executor_module, "is_possible", lambda: False)
     lacks = gate_executor(COMMANDS).lacks
     assert lacks is not None
-    assert lacks.startswith("COGO_GATE_UNISOLATED=true (this machine has no Landlock")
+    assert lacks.startswith("COGO_GATE_UNISOLATED=true (this machine has neither Landlock")
     assert gate_executor(COMMANDS, COGO_GATE_UNISOLATED="true").lacks is None
 
 
@@ -38,7 +38,7 @@ for name in [*glob.glob("/proc/*/environ"), *{files!r}]:
 
 
 def test_a_commit_reads_no_secret_of_the_worker(run: Run, tmp_path: Path) -> None:
-    """Neither from the worker's environment nor from its home; without isolation it reads both."""
+    """A commit can read neither environments of processes nor COGO_HOME; without isolation it can read both."""
     home = tmp_path / "cogo"
     (home / "vault").mkdir(parents=True)
     (home / "vault" / "keys").write_text("canary-of-the-vault")
@@ -55,8 +55,8 @@ def test_a_commit_reads_no_secret_of_the_worker(run: Run, tmp_path: Path) -> Non
         assert canary in opened.artifacts[0].path.read_text()
 
 
-def test_a_commit_writes_into_its_own_folder_alone(run: Run, tmp_path: Path, repository: Path) -> None:
-    """Not into the repository that it was cloned from, whose objects it reads."""
+def test_a_commit_writes_only_to_its_own_folder(run: Run, tmp_path: Path, repository: Path) -> None:
+    """A commit can write only to its own folder, not to the repository whose objects it shares."""
     script = f"touch {tmp_path}/x; touch {repository}/x; rm -rf {repository}/.git/objects; git log --oneline; exit 0"
     log = run(test=["sh", "-c", script]).artifacts[0].path.read_text()
     assert git(repository, "fsck", "--full") == ""
@@ -65,17 +65,17 @@ def test_a_commit_writes_into_its_own_folder_alone(run: Run, tmp_path: Path, rep
     assert not (repository / "x").exists()
 
 
-def test_a_report_is_not_read_through_a_link_in_the_place_of_the_checkout(run: Run, tmp_path: Path) -> None:
-    """The worker, who reads it, may read more than the commit."""
+def test_a_report_is_not_read_through_a_link(run: Run, tmp_path: Path) -> None:
+    """A report is not read through a link that replaces the checkout: the worker can read more than the commit."""
     (tmp_path / "secrets").mkdir()
     (tmp_path / "secrets" / "junit.xml").write_text("<testsuite name='secret' tests='1'/>")
     script = f"cd .. && mv checkout away && ln -s {tmp_path}/secrets checkout"
-    with pytest.raises(ExecutionFailed, match="left no junit report"):
+    with pytest.raises(ExecutionFailed, match="wrote no junit report"):
         run(test=["sh", "-c", script], reports={"junit": "junit.xml"})
 
 
 def test_a_commit_reaches_no_service_of_this_machine(run: Run) -> None:
-    """Such as the Dagster UI, which has no login; its own servers it reaches."""
+    """A commit cannot connect to services of the machine, such as the Dagster UI, which has no login."""
     code = (
         "import socket, sys; socket.create_connection(('127.0.0.1', int(sys.argv[1])), 5).close(); print('connected')"
     )
@@ -87,10 +87,10 @@ def test_a_commit_reaches_no_service_of_this_machine(run: Run) -> None:
     assert "\nconnected" in opened.artifacts[0].path.read_text()
 
 
-def test_an_isolation_that_fails_runs_nothing(run: Run, gates: GateService, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The job is tried again, perhaps elsewhere; no command runs with more rights than it should."""
+def test_nothing_is_run_without_isolation(run: Run, gates: GateService, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If commands cannot be isolated, none is run, and the job fails."""
     monkeypatch.setattr(executor_module, "isolation", lambda: replace(isolation(), landlock=0, namespaces=False))
-    with pytest.raises(ExecutionFailed, match="isolation needs COGO_GATE_UNISOLATED") as failed:
+    with pytest.raises(ExecutionFailed, match="cannot be isolated without COGO_GATE_UNISOLATED") as failed:
         run(test=["true"])
     assert failed.value.error_class == "isolation"
     assert gates.recent(None) == []

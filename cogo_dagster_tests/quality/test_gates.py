@@ -1,4 +1,4 @@
-"""The gate's client, and the week in words."""
+"""The gate's client and the weekly summary."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -11,7 +11,7 @@ from cogo_dagster.quality.gates import GateService
 from cogo_dagster.quality.summary import measures
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster_tests.conftest import Owner
-from cogo_dagster_tests.quality.history import Ended, History, Run, a_month
+from cogo_dagster_tests.quality.history import FinishedJob, History, Run, a_month
 from cogo_dagster_tests.queue.conformance.test_gate_runs import COMMIT, a_report, a_run
 
 MONDAY = datetime(2026, 10, 5, tzinfo=UTC)
@@ -22,7 +22,8 @@ moments = st.integers(-3_600_000_000, (DAYS * 86_400 + 3_600) * 1_000_000 - 1).m
 )
 midnights = st.integers(0, DAYS).map(lambda day: MONDAY + timedelta(days=day))
 jobs = st.builds(
-    Ended, type=st.sampled_from(["browser", "figma"]), status=st.sampled_from(["succeeded", "failed", "cancelled"]),
+    FinishedJob, type=st.sampled_from(["browser", "figma"]),
+    status=st.sampled_from(["succeeded", "failed", "cancelled"]),
     finished_at=moments | midnights, attempts=st.integers(1, 3),
 )  # fmt: skip
 runs = st.builds(
@@ -32,7 +33,7 @@ runs = st.builds(
 
 
 def test_recent_runs_are_fixes_with_links(gates: GateService, transport: Transport) -> None:
-    """Newest first, as the dashboard shows them."""
+    """Recent runs are gate_fix runs by default, newest first, with links to reports."""
     report = a_report(transport)
     for type in ("gate_fix", "gate", "gate_fix", "gate_fix", "gate_fix"):
         gates.record(a_run(type=type, eslint_artifact_id=report))
@@ -45,15 +46,15 @@ def test_recent_runs_are_fixes_with_links(gates: GateService, transport: Transpo
 
 
 def test_a_run_is_recorded_once(gates: GateService) -> None:
-    """Under its id."""
+    """Recording a run with the same id again returns the first one."""
     run = {"gate_run_id": str(uuid4()), "type": "gate", "status": "pass", "branch": "main", "commit_sha": COMMIT}
     first, created = gates.record(run)
     assert (first.commit_sha, created) == (COMMIT, True)
     assert gates.record(run) == (first, False)
 
 
-def test_the_summary_has_the_verdict(gates: GateService) -> None:
-    """On the base branch unless another one is asked for."""
+def test_the_summary_has_q1(gates: GateService) -> None:
+    """The summary has Q1 of the base branch by default."""
     assert gates.summary().q1.verdict == "not_computed"
     for status in ("pass", "pass", "pass", "pass", "fail"):
         gates.record(a_run(status=status))
@@ -61,14 +62,16 @@ def test_the_summary_has_the_verdict(gates: GateService) -> None:
     assert (summary.q1.verdict, summary.q1.pass_rate, summary.branch, summary.window.hours) == ("pass", 80, "main", 2)
     assert (
         gates.summary(branch="mian").q1.reason
-        == "No gate run was ever recorded on the branch mian: runs were recorded on main."
+        == "No gate run was recorded on the branch mian: runs were recorded on main."
     )
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(jobs, max_size=12), st.lists(runs, max_size=12))
-def test_the_days_add_up_to_the_whole(gates: GateService, owner: Owner, jobs: list[Ended], runs: list[Run]) -> None:
-    """No row is in two windows or in none, at midnight neither."""
+def test_the_sum_of_days_equals_the_whole_window(
+    gates: GateService, owner: Owner, jobs: list[FinishedJob], runs: list[Run]
+) -> None:
+    """Each row is counted in exactly one window, also at midnight."""
     owner.execute("truncate public.jobs, public.job_attempts, public.gate_runs")
     History(jobs, runs).write(owner)
     ends = [MONDAY + timedelta(days=day) for day in range(DAYS + 1)]
@@ -84,8 +87,8 @@ def test_the_days_add_up_to_the_whole(gates: GateService, owner: Owner, jobs: li
     assert whole.jobs.succeeded + whole.jobs.failed + whole.jobs.cancelled == len(inside)
 
 
-def test_a_week_is_told_beside_the_week_before(gates: GateService, owner: Owner) -> None:
-    """Each number with its change, the verdict, the failures, and which of them are new."""
+def test_a_week_is_compared_with_the_previous_week(gates: GateService, owner: Owner) -> None:
+    """A week has every number with its change, and Markdown with Q1 and the failures."""
     a_month(MONDAY, days=14).write(owner)
     week = gates.weekly("2026-W42")
     first, second = (measures(one) for one in (week.last_week, week.this_week))
@@ -102,8 +105,8 @@ def test_a_week_is_told_beside_the_week_before(gates: GateService, owner: Owner)
     assert "| failures | count |" in week.markdown
 
 
-def test_a_week_without_a_week_before_has_no_changes(gates: GateService, owner: Owner) -> None:
-    """Where one of two numbers is missing there is none to tell."""
+def test_a_week_without_a_previous_week_has_no_changes(gates: GateService, owner: Owner) -> None:
+    """A change is None if one of the two numbers is missing."""
     a_month(MONDAY, days=7).write(owner)
     week = gates.weekly("2026-W41")
     assert week.change["pass_rate"] is None
@@ -111,17 +114,17 @@ def test_a_week_without_a_week_before_has_no_changes(gates: GateService, owner: 
     assert "new" in week.markdown
 
 
-def test_what_errors_say_stays_in_its_cell(gates: GateService, owner: Owner) -> None:
-    """A message is text, whatever markup it holds."""
+def test_error_messages_are_escaped_in_markdown(gates: GateService, owner: Owner) -> None:
+    """Markup in an error message is escaped in the Markdown table."""
     hostile = "a|b <script> [x](javascript:y) `c` *d*\nsecond line"
-    History([Ended("browser", "failed", MONDAY, error=("evil", hostile))]).write(owner)
-    told = gates.weekly("2026-W41").markdown
-    assert r"browser: evil: a\|b \<script\> \[x\](javascript:y) \`c\` \*d\*" in told
-    assert "second line" not in told
+    History([FinishedJob("browser", "failed", MONDAY, error=("evil", hostile))]).write(owner)
+    markdown = gates.weekly("2026-W41").markdown
+    assert r"browser: evil: a\|b \<script\> \[x\](javascript:y) \`c\` \*d\*" in markdown
+    assert "second line" not in markdown
 
 
 def test_days_are_kept_and_read_back(gates: GateService, owner: Owner) -> None:
-    """As they were stored."""
+    """Stored days and weeks are read back unchanged."""
     a_month(MONDAY, days=3).write(owner)
     stored = [gates.store_day(MONDAY + timedelta(days=day)) for day in range(3)]
     assert [one.outcome for one in stored] == ["stored"] * 3
@@ -133,8 +136,8 @@ def test_days_are_kept_and_read_back(gates: GateService, owner: Owner) -> None:
     assert gates.store_rolling().summary.window.hours == 24
 
 
-def test_what_an_earlier_release_kept_is_read(gates: GateService, owner: Owner) -> None:
-    """Days and weeks stay for good, also without what was added since."""
+def test_numbers_of_an_earlier_release_are_read(gates: GateService, owner: Owner) -> None:
+    """Stored days and weeks without newer fields can be read."""
     a_month(MONDAY, days=8).write(owner)
     gates.store_day(MONDAY)
     gates.store_week("2026-W41")
@@ -150,5 +153,5 @@ def test_what_an_earlier_release_kept_is_read(gates: GateService, owner: Owner) 
 
 
 def test_the_last_week_is_the_one_that_is_over(gates: GateService) -> None:
-    """The same that the engine takes where none is named."""
+    """`last_week` is the default week of `weekly`."""
     assert gates.last_week() == gates.weekly().week

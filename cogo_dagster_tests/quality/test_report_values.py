@@ -1,4 +1,4 @@
-"""What reports say: each class of what tools write gives the value that counting by hand gives."""
+"""The values read from reports, for each variant of the formats."""
 
 # ruff: noqa: E501, ISC004 - a row of a table is one line
 
@@ -16,12 +16,12 @@ Facts = dict[str, Json]
 
 
 def junit(folder: Path, text: str | bytes) -> Facts:
-    """Return what a JUnit report says."""
+    """Return the facts of a JUnit report."""
     return dict(read_report("junit", written(folder, text)).facts)
 
 
 def ran(facts: Facts) -> tuple[int, int, int]:
-    """Return how many tests ran, failed, and were flaky."""
+    """Return the number of tests that ran, failed, and were flaky."""
     return facts["tests_total"], facts["tests_failed"], facts["tests_flaky"]
 
 
@@ -49,14 +49,14 @@ RED = "<testcase name='red'><failure message='x'>{}</failure></testcase><testcas
         "<![CDATA[\x1b[31m &#27; \x08]]>",
     ],
 )
-def test_characters_that_xml_forbids_are_dropped(tmp_path: Path, inside: str) -> None:
-    """Written or as a reference: they stand in failures, so that refusing them would lose what is red."""
+def test_characters_that_xml_forbids_are_removed(tmp_path: Path, inside: str) -> None:
+    """Forbidden characters, literal or as references, are removed: failure messages often contain them."""
     assert ran(junit(tmp_path, suite(RED.format(inside)))) == (2, 1, 0)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252", "latin-1"])
 def test_every_encoding_is_read(tmp_path: Path, encoding: str) -> None:
-    """By its byte order mark, by its zero bytes, or whatever bytes it has."""
+    """Reports are decoded in every encoding, with or without a byte order mark, and compressed."""
     text = suite(RED.format("caf\u00e9"))
     assert ran(junit(tmp_path, text.encode(encoding))) == (2, 1, 0)
     assert ran(junit(tmp_path, gzip.compress(text.encode(encoding)))) == (2, 1, 0)
@@ -64,7 +64,7 @@ def test_every_encoding_is_read(tmp_path: Path, encoding: str) -> None:
 
 @pytest.mark.parametrize("encoding", ["euc-kr", "shift_jis", "iso-8859-1", "utf-16", "utf-99", "US-ASCII"])
 def test_the_declared_encoding_is_used(tmp_path: Path, encoding: str) -> None:
-    """Two names that differ stay two tests; one that cannot be right is passed over."""
+    """The declared encoding is used, so that different names remain different; an impossible one is ignored."""
     names = "\uac00\ub098" if encoding == "euc-kr" else "\u30bd\u30bf" if encoding == "shift_jis" else "ab"
     text = f"<?xml version='1.1' encoding='{encoding}' standalone='yes'?>\n" + suite(
         "".join(f"<testcase name='{name}'/>" for name in names)
@@ -73,9 +73,9 @@ def test_the_declared_encoding_is_used(tmp_path: Path, encoding: str) -> None:
     assert ran(junit(tmp_path, text.encode(codec))) == (2, 0, 0)
 
 
-def test_gzip_that_unfolds_without_end_is_rejected(tmp_path: Path) -> None:
-    """After 64 MiB, whatever is inside."""
-    with pytest.raises(ReportError, match="inside gzip"):
+def test_a_gzip_bomb_is_rejected(tmp_path: Path) -> None:
+    """A gzip file that is larger than 64 MiB after decompression is rejected."""
+    with pytest.raises(ReportError, match="after decompression"):
         junit(tmp_path, gzip.compress(b" " * (65 * 2**20), 1))
 
 
@@ -99,12 +99,12 @@ def test_gzip_that_unfolds_without_end_is_rejected(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_a_test_is_counted_once(tmp_path: Path, inside: str, expected: tuple[int, int, int]) -> None:
-    """By its class and name, with its last outcome; what did not run is none."""
+    """A test is identified by class and name and has its last outcome; tests that did not run are not counted."""
     assert ran(junit(tmp_path, suite(inside))) == expected
 
 
 def test_failures_outside_a_test_are_counted(tmp_path: Path) -> None:
-    """A suite that claims an error no case shows failed as a whole; the claim of one that shows it is not added."""
+    """Errors that a suite reports are counted only if none of its cases has failed."""
     assert ran(junit(tmp_path, suite("<testcase name='a'/>", "errors='1' failures='0'"))) == (2, 1, 0)
     assert ran(junit(tmp_path, suite("", "tests='0' errors='2'"))) == (2, 2, 0)
     shown = "<testcase name='a'><error/></testcase>"
@@ -113,14 +113,14 @@ def test_failures_outside_a_test_are_counted(tmp_path: Path) -> None:
 
 
 def test_one_test_in_two_browsers_is_two(tmp_path: Path) -> None:
-    """Playwright writes the browser where others write the host."""
+    """The same test in two browsers of Playwright counts twice."""
     one = "<testsuite name='a.spec.ts' hostname='{}'><testcase classname='a.spec.ts' name='t'>{}</testcase></testsuite>"
     text = f"<testsuites>{one.format('chromium', '<failure/>')}{one.format('firefox', '')}</testsuites>"
     assert ran(junit(tmp_path, text)) == (2, 1, 0)
 
 
-def test_names_may_have_a_namespace(tmp_path: Path) -> None:
-    """As some tools declare one."""
+def test_namespaces_are_ignored(tmp_path: Path) -> None:
+    """XML namespaces are ignored."""
     assert ran(junit(tmp_path, "<testsuites xmlns='urn:x'><testsuite><testcase/></testsuite></testsuites>")) == (
         1,
         0,
@@ -144,22 +144,22 @@ def test_names_may_have_a_namespace(tmp_path: Path) -> None:
         (["-1", "2"], 2),
     ],
 )
-def test_times_are_read_as_they_are_written(tmp_path: Path, times: list[str], seconds: float) -> None:
-    """With separators of thousands, and with either decimal point."""
+def test_times_are_parsed_in_all_formats(tmp_path: Path, times: list[str], seconds: float) -> None:
+    """Times with thousands separators, and with decimal points or commas, are parsed."""
     cases = "".join(f'<testcase name="{at}" time="{time}"/>' for at, time in enumerate(times))
     assert junit(tmp_path, suite(cases))["test_seconds"] == pytest.approx(seconds)
 
 
-def test_a_time_that_cannot_be_read_is_told(tmp_path: Path) -> None:
-    """It is not left out of a sum: there is none."""
+def test_an_invalid_time_is_noted(tmp_path: Path) -> None:
+    """If a time is invalid, there is no total, and a note says so."""
     path = written(tmp_path, suite("<testcase name='a' time='soon'/><testcase name='b' time='2'/>"))
     report = read_report("junit", path)
     assert "test_seconds" not in report.facts
-    assert report.notes == ("The report report has 1 time that cannot be read ('soon').",)
+    assert report.notes == ("The report report has 1 invalid time ('soon').",)
 
 
 def coverage(folder: Path, text: str) -> tuple[float, float | None]:
-    """Return the covered lines and branches in per cent."""
+    """Return line and branch coverage in per cent."""
     facts = read_report("coverage", written(folder, text)).facts
     return facts["coverage_percent"], facts.get("branch_coverage_percent")
 
@@ -196,7 +196,7 @@ LINES = "<lines><line number='1' hits='1'/><line number='2' hits='0' condition-c
     ],
 )  # fmt: skip
 def test_coverage_is_computed_from_counts(tmp_path: Path, text: str, expected: tuple[float, float | None]) -> None:
-    """Lines and branches are two numbers; a rate that a tool rounded or mixed counts only where it counts nothing."""
+    """Line and branch coverage are computed from counts; the tool's percentage is used only without counts."""
     assert coverage(tmp_path, text) == expected
 
 
@@ -216,9 +216,9 @@ def test_coverage_is_computed_from_counts(tmp_path: Path, text: str, expected: t
         "mode: set\n",
     ],
 )
-def test_nothing_measured_is_unknown(tmp_path: Path, text: str) -> None:
-    """In every format alike."""
-    with pytest.raises(ReportError, match="no measured line"):
+def test_a_report_without_measured_lines_is_rejected(tmp_path: Path, text: str) -> None:
+    """A report without measured lines is rejected in every format."""
+    with pytest.raises(ReportError, match="no measured lines"):
         coverage(tmp_path, text)
 
 
@@ -271,22 +271,20 @@ PYLINT_TEXT = (
         ("a.py:3: error: Incompatible types  [assignment]\na.py:3: note: See\nFound 1 error in 1 file (checked 1 source file)\n", (1, 0)),
     ],
 )  # fmt: skip
-def test_linters_are_read_in_the_formats_they_write(
-    tmp_path: Path, text: str | bytes, expected: tuple[int, int]
-) -> None:
-    """Errors and warnings as the tool calls them; what is suppressed or merely informs is neither."""
+def test_lint_reports_are_read_in_all_formats(tmp_path: Path, text: str | bytes, expected: tuple[int, int]) -> None:
+    """Errors and warnings are counted by the tool's severity; suppressed and informational findings are not."""
     facts = read_report("eslint", written(tmp_path, text)).facts
     assert (facts["lint_errors"], facts["lint_warnings"]) == expected
 
 
-def test_output_before_the_report_is_named(tmp_path: Path) -> None:
-    """`npm run lint > eslint.json` writes the name of the script first."""
+def test_output_before_the_report_is_reported(tmp_path: Path) -> None:
+    """Other output before the report, as of `npm run`, is reported with a remedy."""
     with pytest.raises(ReportError, match="its option -o"):
         read_report("eslint", written(tmp_path, "\n> shop@1.0.0 lint\n> eslint -f json .\n\n[]"))
 
 
 def test_several_files_of_a_kind_are_added_up(tmp_path: Path) -> None:
-    """Named one by one, as a folder, or by a pattern; a file counts once, another format in a folder is passed over."""
+    """Files given by name, folder or pattern are combined; each counts once, and other formats in a folder are skipped."""
     folder = tmp_path / "results" / "deep"
     folder.mkdir(parents=True)
     (folder / "TEST-a.xml").write_text("<testsuite><testcase name='x' time='1'/></testsuite>")
@@ -302,8 +300,8 @@ def test_several_files_of_a_kind_are_added_up(tmp_path: Path) -> None:
         read_report("junit", [*named, folder / "summary.xml"])
 
 
-def test_coverage_of_several_packages_is_weighed_by_their_lines(tmp_path: Path) -> None:
-    """Of one without counts nothing can be added."""
+def test_coverage_of_several_packages_is_weighted_by_lines(tmp_path: Path) -> None:
+    """Coverage of several reports is weighted by lines; a report without counts cannot be combined."""
     files = {
         "a": "<coverage lines-valid='10' lines-covered='10'/>",
         "b": "<coverage lines-valid='30' lines-covered='0'/>",

@@ -1,4 +1,4 @@
-"""Reports: what the real tools write is read; what is hostile, huge, cut off or empty is refused in one sentence."""
+"""Reports of real tools are read; malicious, huge, truncated or empty reports are rejected."""
 
 import json
 import subprocess
@@ -27,14 +27,14 @@ OUTSIDE = """<?xml version="1.0"?><!DOCTYPE t [<!ENTITY x SYSTEM "file:///etc/pa
 
 
 def written(folder: Path, text: str | bytes) -> Path:
-    """Return a file with this content."""
+    """Write a file and return its path."""
     path = folder / "report"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return path
 
 
 def test_eslint_on_a_real_package(tmp_path: Path) -> None:
-    """The counts are those of its messages, added up here by hand."""
+    """The counts of a real ESLint report equal the sums of its messages."""
     path = eslint_report(tmp_path)
     messages = [message for file in json.loads(path.read_text()) for message in file["messages"]]
     facts = read_report("eslint", path).facts
@@ -46,8 +46,8 @@ RUFF_FORMATS = ["json", "json-lines", "sarif", "concise", "full", "grouped", "py
 
 
 @pytest.mark.parametrize("output_format", RUFF_FORMATS)
-def test_ruff_in_every_format_it_writes(tmp_path: Path, output_format: str) -> None:
-    """The same count as its statistics give, with a file that is no Python among them."""
+def test_ruff_in_every_output_format(tmp_path: Path, output_format: str) -> None:
+    """Every output format of ruff gives the count of its statistics, including a syntax error."""
     source = tmp_path / "source"
     source.mkdir()
     (source / "a.py").write_text("import os\nimport sys\n\n\ndef f():\n    x = 1\n    return y\n")
@@ -63,7 +63,7 @@ def test_ruff_in_every_format_it_writes(tmp_path: Path, output_format: str) -> N
 
 
 def test_pytest_counts_a_test_once(tmp_path: Path) -> None:
-    """The real pytest writes a failing test with a failing teardown twice, and a skip with one as both."""
+    """Pytest writes a failing test with a failing teardown twice; it is counted once."""
     (tmp_path / "test_it.py").write_text(
         "import pytest\n\n\n@pytest.fixture\ndef broken():\n    yield\n    raise OSError('\\x1b[31mred')\n\n\n"
         "def test_a(broken):\n    assert 0\n\n\ndef test_b(broken):\n    pytest.skip('late')\n\n\n"
@@ -76,7 +76,7 @@ def test_pytest_counts_a_test_once(tmp_path: Path) -> None:
 
 
 def test_pytest_and_coverage_on_a_real_package() -> None:
-    """coverage.py's JSON, Cobertura and lcov say the same, and the JUnit report has every test."""
+    """coverage.py's JSON, Cobertura and lcov reports give the same coverage, and the JUnit report has every test."""
     home = package_reports()
     shares = [
         read_report("coverage", home / f"coverage.{kind}").facts["coverage_percent"] for kind in ("json", "xml", "lcov")
@@ -115,59 +115,59 @@ def test_pytest_and_coverage_on_a_real_package() -> None:
     ],
 )
 def test_each_format_is_read(tmp_path: Path, kind: str, text: str, facts: dict[str, float]) -> None:
-    """By what it holds, whatever the file is called."""
+    """Formats are recognized by content."""
     assert read_report(kind, written(tmp_path, text)).facts == facts
 
 
 @pytest.mark.parametrize(
     ("kind", "text", "words"),
     [
-        ("junit", BOMB, "declares entities"),
-        ("junit", OUTSIDE, "declares entities"),
-        ("coverage", BOMB, "declares entities"),
-        ("junit", "<testsuites><testsuite>", "not whole XML"),
+        ("junit", BOMB, "declares XML entities"),
+        ("junit", OUTSIDE, "declares XML entities"),
+        ("coverage", BOMB, "declares XML entities"),
+        ("junit", "<testsuites><testsuite>", "not valid XML"),
         ("junit", "<html/>", "not JUnit's"),
         ("junit", "<testsuites>" * 300 + "</testsuites>" * 300, "nested too deeply"),
-        ("coverage", '<coverage line-rate="0.5"><packages>', "not whole XML"),
-        ("coverage", '<coverage line-rate="7"></coverage>', "covered share"),
-        ("coverage", '<coverage lines-valid="0" line-rate="1"/>', "no measured line"),
-        ("coverage", '{"totals": {"percent_covered": "NaN"}}', "covered share"),
-        ("coverage", '{"total": {"lines": {"pct": "Unknown"}}}', "no measured line"),
-        ("coverage", '{"a": NaN}', "not whole JSON"),
-        ("coverage", "SF:a.js\nLF:10\nLH:5\n", "cut off"),
-        ("coverage", "SF:a.js\nLF:1\nLH:2\nend_of_record", "covered share"),
-        ("coverage", "hello", "no coverage report"),
+        ("coverage", '<coverage line-rate="0.5"><packages>', "not valid XML"),
+        ("coverage", '<coverage line-rate="7"></coverage>', "as the coverage"),
+        ("coverage", '<coverage lines-valid="0" line-rate="1"/>', "no measured lines"),
+        ("coverage", '{"totals": {"percent_covered": "NaN"}}', "as the coverage"),
+        ("coverage", '{"total": {"lines": {"pct": "Unknown"}}}', "no measured lines"),
+        ("coverage", '{"a": NaN}', "not valid JSON"),
+        ("coverage", "SF:a.js\nLF:10\nLH:5\n", "is truncated"),
+        ("coverage", "SF:a.js\nLF:1\nLH:2\nend_of_record", "as the coverage"),
+        ("coverage", "hello", "is not a coverage report"),
         ("eslint", "[" * 100_000, "JSON|nested"),
-        ("eslint", '[{"messages": [], "errorCount": -1}]', "should be counted"),
-        ("eslint", '[{"messages": [], "errorCount": 1' + "0" * 5_000 + "}]", "JSON|counted"),
-        ("eslint", '{"errorCount": 0}', "no lint report"),
-        ("eslint", "[1]", "no lint report"),
-        ("eslint", '[{"a": 1}]', "neither ESLint's nor ruff's"),
+        ("eslint", '[{"messages": [], "errorCount": -1}]', "as the number of errors"),
+        ("eslint", '[{"messages": [], "errorCount": 1' + "0" * 5_000 + "}]", "JSON|as the number of"),
+        ("eslint", '{"errorCount": 0}', "is not a lint report"),
+        ("eslint", "[1]", "is not a lint report"),
+        ("eslint", '[{"a": 1}]', "JSON of an unknown linter"),
         ("eslint", "", "is empty"),
         ("eslint", " \n ", "is empty"),
-        ("eslint", b"\xff\xfe[\x00", "not whole JSON"),
+        ("eslint", b"\xff\xfe[\x00", "not valid JSON"),
     ],
 )
-def test_what_cannot_be_read_is_refused_in_one_sentence(
-    tmp_path: Path, kind: str, text: str | bytes, words: str
+def test_an_invalid_report_is_rejected_with_a_message(
+    tmp_path: Path, kind: str, text: str | bytes, expected: str
 ) -> None:
-    """It names the file and says what to do."""
-    with pytest.raises(ReportError, match=words) as refused:
+    """An invalid report is rejected with a message that names the file."""
+    with pytest.raises(ReportError, match=expected) as error:
         read_report(kind, written(tmp_path, text))
-    sentence = str(refused.value)
-    assert sentence.startswith("The report report ")
-    assert sentence.endswith(".")
-    assert "\n" not in sentence
+    message = str(error.value)
+    assert message.startswith("The report report ")
+    assert message.endswith(".")
+    assert "\n" not in message
 
 
-def test_a_missing_or_huge_report_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before it is read."""
+def test_a_missing_or_huge_report_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A missing report, an empty folder and a huge file are rejected."""
     with pytest.raises(ReportError, match="No such file"):
         read_report("eslint", tmp_path / "none.json")
     with pytest.raises(ReportError, match="is a folder without"):
         read_report("eslint", tmp_path)
     monkeypatch.setattr(report_files, "MAX_BYTES", 2**20)
-    with pytest.raises(ReportError, match="has 2 MiB, and 1 are read at most"):
+    with pytest.raises(ReportError, match="has 2 MiB; the limit is 1 MiB"):
         read_report("eslint", written(tmp_path, b"[" + b" " * 2**21 + b"]"))
 
 
@@ -175,8 +175,8 @@ def test_a_missing_or_huge_report_is_refused(tmp_path: Path, monkeypatch: pytest
     st.sampled_from(sorted(KINDS)),
     st.text(max_size=60) | st.from_regex(r"[\[{<](\w|[<>/\[\]{}:,\" ])*", fullmatch=True),
 )
-def test_whatever_is_given_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, kind: str, text: str) -> None:
-    """Nothing else comes out."""
+def test_any_text_is_read_or_rejected(tmp_path_factory: pytest.TempPathFactory, kind: str, text: str) -> None:
+    """Any text is either read with valid facts or rejected with a ReportError."""
     path = written(tmp_path_factory.getbasetemp(), text)
     try:
         facts = read_report(kind, path).facts
@@ -186,12 +186,12 @@ def test_whatever_is_given_is_read_or_refused(tmp_path_factory: pytest.TempPathF
 
 
 def test_reports_become_artifacts_of_the_run(gates: GateService, queue: Queue, store: FolderStore) -> None:
-    """With their bytes and a link; the same report twice is one artifact."""
+    """Reports are stored as artifacts with their bytes and a link; identical reports are one artifact."""
     home = package_reports()
     reports = {"coverage": home / "coverage.json", "junit": home / "junit.xml"}
     first, _ = gates.record_reports(a_run(test_seconds=9.5), reports)
     second, _ = gates.record_reports(a_run(), reports)
-    cases = ET.parse(reports["junit"]).findall(".//testcase")  # six leaves out what is not installed
+    cases = ET.parse(reports["junit"]).findall(".//testcase")  # six skips tests of modules that are not installed
     tests = sum(case.find("skipped") is None for case in cases)
     assert tests > 150
     assert (first.coverage_percent, first.tests_total, first.test_seconds) == (second.coverage_percent, tests, 9.5)
@@ -206,18 +206,18 @@ def test_reports_become_artifacts_of_the_run(gates: GateService, queue: Queue, s
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"<testsuites><testsuite>", "not whole XML"),
+        (b"<testsuites><testsuite>", "not valid XML"),
         (b"", "is empty"),
         (b"\0" * 4_096, "is empty"),
         (b"\x1f\x8b\x08\0cut", "damaged gzip"),
-        (b"\x89PNG\r\n\x1a\n\0\0", "is no XML"),
+        (b"\x89PNG\r\n\x1a\n\0\0", "is not XML"),
         (None, "No such file"),
     ],
 )
-def test_an_unreadable_report_keeps_no_run_from_being_recorded(  # noqa: PLR0917 - fixtures
-    gates: GateService, queue: Queue, store: FolderStore, tmp_path: Path, content: bytes | None, words: str
+def test_a_run_with_an_unreadable_report_is_recorded(  # noqa: PLR0917 - fixtures
+    gates: GateService, queue: Queue, store: FolderStore, tmp_path: Path, content: bytes | None, expected: str
 ) -> None:
-    """The red run stands, without the number, with the reason and with the file; the other report is read."""
+    """A gate run with an invalid report is recorded with a note and the file; its other report is read."""
     path = tmp_path / "broken.xml"
     if content is not None:
         path.write_bytes(content)
@@ -225,7 +225,7 @@ def test_an_unreadable_report_keeps_no_run_from_being_recorded(  # noqa: PLR0917
     kept, created = gates.record_reports(a_run(status="fail"), {"junit": path, "eslint": lint})
     assert (created, kept.status, kept.tests_total, kept.lint_errors) == (True, "fail", None, 2)
     assert kept.notes["junit"].startswith("report unread: The report broken.xml ")
-    assert words in kept.notes["junit"]
+    assert expected in kept.notes["junit"]
     assert gates.recent(None) == [kept]
     if content:
         [row] = [row for row in queue.list_artifacts() if row.document["id"] == kept.junit_artifact_id]
@@ -233,20 +233,20 @@ def test_an_unreadable_report_keeps_no_run_from_being_recorded(  # noqa: PLR0917
             assert read.read() == content
 
 
-def test_a_report_that_is_too_large_is_kept_in_part(
+def test_the_start_of_a_report_that_is_too_large_is_stored(
     gates: GateService, queue: Queue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its beginning is evidence; the whole of it may be a disk's worth."""
+    """Of a report that is too large, only the start is stored."""
     monkeypatch.setattr(report_files, "MAX_BYTES", 2**20)
     path = written(tmp_path, b"<testsuites>" + b" " * 2**21)
     kept, _ = gates.record_reports(a_run(status="fail"), {"junit": path})
-    assert "are read at most" in kept.notes["junit"]
+    assert "the limit is 1 MiB" in kept.notes["junit"]
     [row] = queue.list_artifacts()
     assert row.document["size_bytes"] == 2**20
 
 
-def test_several_reports_of_a_kind_are_kept_as_one_archive(gates: GateService, queue: Queue, tmp_path: Path) -> None:
-    """With the same bytes each time, so that it is one artifact."""
+def test_several_reports_of_a_kind_are_stored_as_one_archive(gates: GateService, queue: Queue, tmp_path: Path) -> None:
+    """Several reports of a kind are stored as one ZIP archive with reproducible bytes."""
     for name in ("a.xml", "b.xml"):
         (tmp_path / name).write_text("<testsuite><testcase name='x'/></testsuite>")
     kept = [gates.record_reports(a_run(), {"junit": [tmp_path / "a.xml", tmp_path / "b.xml"]})[0] for _ in range(2)]

@@ -1,4 +1,4 @@
-"""The verdict: pass, fail, or not computed; never a silent pass."""
+"""Q1: pass, fail, or not computed."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -14,7 +14,7 @@ from cogo_dagster.queue.errors import InvalidArgument
 
 
 def numbers(passed: int, failed: int, *, known: bool = True, day: str = "2026-11-02") -> GateNumbers:
-    """Return what the verdict looks at."""
+    """Return the numbers that Q1 needs."""
     runs = passed + failed
     rate = round(100 * passed / runs, 2) if runs else None
     start = datetime.fromisoformat(f"{day}T00:00:00+00:00")
@@ -43,40 +43,40 @@ def numbers(passed: int, failed: int, *, known: bool = True, day: str = "2026-11
     ],
 )
 def test_the_verdict(passed: int, failed: int, verdict: str) -> None:
-    """At the threshold it passes; with too few runs nothing is said, good as they may be."""
+    """Q1 passes at the threshold, and is not computed with too few runs."""
     assert q1(numbers(passed, failed), Threshold(70, 5)).verdict == verdict
 
 
-def test_the_reason_says_what_was_asked_and_what_was_there() -> None:
-    """In one sentence each."""
-    asked = Threshold(70, 5)
-    assert q1(numbers(6, 4), asked).reason == "6 of 10 gate runs on main passed (60 %); at least 70 % must."
-    assert q1(numbers(1, 0), asked).reason == "Only 1 gate run on main in the window, and 5 are needed for a verdict."
-    unknown = q1(numbers(0, 0, known=False), asked)
-    assert unknown.reason == "No gate run was ever recorded on the branch main: runs were recorded on develop."
+def test_the_reason_has_counts_and_threshold() -> None:
+    """The reason has the counts, the pass rate and the threshold."""
+    threshold = Threshold(70, 5)
+    assert q1(numbers(6, 4), threshold).reason == "6 of 10 gate runs on main passed (60 %); the minimum is 70 %."
+    assert q1(numbers(1, 0), threshold).reason == "1 gate run on main in the window; Q1 needs at least 5."
+    unknown = q1(numbers(0, 0, known=False), threshold)
+    assert unknown.reason == "No gate run was recorded on the branch main: runs were recorded on develop."
 
 
 @given(st.integers(0, 300), st.integers(0, 300), st.floats(0, 100), st.integers(1, 50))
-def test_the_verdict_obeys_its_laws(passed: int, failed: int, rate: float, runs: int) -> None:
-    """More passes never turn a pass into a failure, and too little data never passes."""
-    asked = Threshold(rate, runs)
-    verdict = q1(numbers(passed, failed), asked).verdict
+def test_properties_of_the_verdict(passed: int, failed: int, rate: float, runs: int) -> None:
+    """More passed runs never turn a pass into a failure, and too few runs never pass."""
+    threshold = Threshold(rate, runs)
+    verdict = q1(numbers(passed, failed), threshold).verdict
     assert (verdict == "not_computed") == (passed + failed < runs)
     if verdict == "pass":
-        assert q1(numbers(passed + 1, failed), asked).verdict == "pass"
+        assert q1(numbers(passed + 1, failed), threshold).verdict == "pass"
         assert q1(numbers(passed, failed), Threshold(0, runs)).verdict == "pass"
 
 
-def test_a_backtest_says_what_a_threshold_would_have_said() -> None:
-    """Day by day, oldest first."""
+def test_a_backtest_applies_another_threshold() -> None:
+    """A backtest returns Q1 of each day, oldest first."""
     days = [numbers(9, 1, day="2026-11-03"), numbers(6, 4, day="2026-11-01"), numbers(1, 0, day="2026-11-02")]
-    said = [(one.day, one.q1.verdict) for one in backtest(days, Threshold(70, 5))]
-    assert said == [("2026-11-01", "fail"), ("2026-11-02", "not_computed"), ("2026-11-03", "pass")]
+    verdicts = [(one.day, one.q1.verdict) for one in backtest(days, Threshold(70, 5))]
+    assert verdicts == [("2026-11-01", "fail"), ("2026-11-02", "not_computed"), ("2026-11-03", "pass")]
     assert [one.q1.verdict for one in backtest(days, Threshold(50, 1))] == ["pass"] * 3
 
 
 def test_weeks_are_iso_weeks_in_utc() -> None:
-    """Monday to Sunday; a year may begin in the last week of the one before, and have 53."""
+    """Weeks are ISO weeks: a year may begin in the last week of the previous year, and may have 53 weeks."""
     assert week_of(datetime(2027, 1, 3, 23, 59, tzinfo=UTC)) == "2026-W53"
     assert week_of(datetime.fromisoformat("2026-11-23T00:30:00+01:00")) == "2026-W47"
     assert start_of("2026-W47") == datetime(2026, 11, 16, tzinfo=UTC)
@@ -84,14 +84,14 @@ def test_weeks_are_iso_weeks_in_utc() -> None:
 
 
 @pytest.mark.parametrize("wrong", ["2026-W54", "2026-47", "2026-W00", "", "last", "2026-W4", "2026-W47-1"])
-def test_what_is_no_week_is_refused(wrong: str) -> None:
-    """With an example."""
+def test_an_invalid_week_is_rejected(wrong: str) -> None:
+    """An invalid week is rejected with an example."""
     with pytest.raises(InvalidArgument, match="write it as 2026-W47"):
         start_of(wrong)
 
 
-def test_a_window_is_headed_by_what_it_is() -> None:
-    """A closed day by its date; the last 24 hours by both of their ends."""
+def test_the_title_of_a_window() -> None:
+    """The title of a closed day is its date; that of the last 24 hours is start and end."""
     numbers = {"start": "2026-11-26T00:00:00+00:00", "end": "2026-11-27T00:00:00+00:00", "hours": 24}
     day = Window.model_validate(numbers)
     assert window_title(day) == "2026-11-26"
@@ -100,6 +100,6 @@ def test_a_window_is_headed_by_what_it_is() -> None:
     assert window_title(rolling) == "2026-11-26 13:20 to 2026-11-27 13:20 UTC"
 
 
-def test_the_difference_of_two_shares_is_in_points() -> None:
-    """From 50 % to 55 % are 5 percentage points, which are 10 per cent."""
+def test_a_difference_of_percentages_is_in_points() -> None:
+    """A difference of percentages is shown in percentage points."""
     assert [_signed(5.0, " %"), _signed(-2, " s"), _signed(0, " %")] == ["+5 points", "-2 s", "±0"]

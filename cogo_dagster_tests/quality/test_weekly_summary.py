@@ -1,4 +1,4 @@
-"""weekly_summary jobs: a week is told once, by whoever announces."""
+"""weekly_summary jobs: each week is announced once."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -24,47 +24,49 @@ from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.quality.history import a_month
 
 
-class Board:
-    """Keeps announcements, once per key."""
+class RecordingAnnouncer:
+    """Records announcements, once per key."""
 
     def __init__(self) -> None:
-        self.told: dict[str, Announcement] = {}
+        self.announced: dict[str, Announcement] = {}
 
     def announce(self, announcement: Announcement, *, again: bool = False) -> Announced:  # noqa: ARG002 - the protocol
-        """Take one."""
-        created = self.told.setdefault(announcement.key, announcement) is announcement
+        """Record an announcement."""
+        created = self.announced.setdefault(announcement.key, announcement) is announcement
         return Announced.model_validate({"alert_id": None, "created": created, "targets": ["slack"]})
 
 
-def executed(gates: GateService, transport: Transport, board: Announcer, tmp_path: Path, payload: Json = None) -> Any:
-    """Run one job, of the week 41 of 2026."""
-    executor = WeeklySummaryExecutor(Weeks(gates, Queue(transport), lambda: board, {}))
+def run_job(
+    gates: GateService, transport: Transport, announcer: Announcer, tmp_path: Path, payload: Json = None
+) -> Any:
+    """Run one job, by default for week 41 of 2026, and return its result."""
+    executor = WeeklySummaryExecutor(Weeks(gates, Queue(transport), lambda: announcer, {}))
     given = executor.parse("weekly_summary", payload or {"week": "2026-W41"})
     job = Job(uuid4(), "weekly_summary", given, attempts=1, max_attempts=5, lease_token=uuid4())
     return asyncio.run(executor.execute(job, Workspace(tmp_path))).result
 
 
 def test_a_week_is_kept_and_announced(gates: GateService, transport: Transport, owner: Owner, tmp_path: Path) -> None:
-    """With its chart as an artifact; run twice it has the same key and the same chart."""
+    """A week is stored and announced with its chart; a second run has the same key and chart."""
     a_month(datetime(2026, 10, 5, tzinfo=UTC), days=7).write(owner)
-    board = Board()
-    first, second = (executed(gates, transport, board, tmp_path) for _ in range(2))
+    announcer = RecordingAnnouncer()
+    first, second = (run_job(gates, transport, announcer, tmp_path) for _ in range(2))
     assert first["announced"] is True
     assert first["chart_artifact_id"] == second["chart_artifact_id"]
-    [told] = board.told.values()
-    assert told.key == "weekly:2026-W41"
-    assert told.markdown.startswith("## Week 2026-W41")
+    [announced] = announcer.announced.values()
+    assert announced.key == "weekly:2026-W41"
+    assert announced.markdown.startswith("## Week 2026-W41")
     [chart] = transport.call("list_artifacts", {})
     assert (chart["name"], chart["content_type"], chart["status"]) == ("week-2026-W41.svg", "image/svg+xml", "ready")
     assert len(transport.call("list_weekly_summaries", {})) == 1
 
 
-def test_without_a_target_the_job_says_that_nothing_was_announced(
+def test_without_a_target_nothing_is_announced(
     gates: GateService, store: FolderStore, transport: Transport, tmp_path: Path
 ) -> None:
-    """With the real alerts, and no target in the settings; the week is kept all the same."""
+    """Without an alert target the result says that nothing was sent; the week is stored."""
     context = ExecutorContext(load_settings(WEBHOOK_TYPE=""), Queue(transport), store)
-    result = executed(gates, transport, Alerts(transport, context.settings), tmp_path)
+    result = run_job(gates, transport, Alerts(transport, context.settings), tmp_path)
     assert result["announced"] is False
     assert "WEBHOOK_TYPE" in result["reason"]
     built = WeeklySummaryExecutor.build(context)
@@ -90,28 +92,28 @@ def test_without_a_target_the_job_says_that_nothing_was_announced(
         {"week": "2090-W01"},
     ],
 )
-def test_a_payload_names_a_week(payload: Json) -> None:
-    """And nothing else."""
-    with pytest.raises(InvalidPayload, match="names a week"):
+def test_an_invalid_week_in_a_payload_is_rejected(payload: Json) -> None:
+    """An invalid week is rejected."""
+    with pytest.raises(InvalidPayload, match="must be like"):
         WeeklySummaryExecutor.validate("weekly_summary", payload, load_settings())
 
 
-def test_a_running_week_is_rejected_for_sending() -> None:
-    """Its numbers are not complete, and a week is sent once."""
+def test_the_current_week_is_rejected() -> None:
+    """The current week is rejected: its numbers are incomplete, and a week is announced once."""
     running = week_of(datetime.now(UTC))
     with pytest.raises(InvalidPayload, match=f"The week {running} is not over"):
         WeeklySummaryExecutor.validate("weekly_summary", {"week": running}, load_settings())
 
 
-def test_again_reaches_the_announcement(gates: GateService, transport: Transport, tmp_path: Path) -> None:
-    """So that targets that accepted the week get it once more."""
-    told: list[bool] = []
+def test_again_is_passed_to_the_announcement(gates: GateService, transport: Transport, tmp_path: Path) -> None:
+    """`again` is passed to the announcement, so that targets get the week again."""
+    announced: list[bool] = []
 
-    class Ear:
+    class FlagRecorder:
         def announce(self, announcement: Announcement, *, again: bool = False) -> Announced:  # noqa: ARG002 - the protocol
-            told.append(again)
+            announced.append(again)
             return Announced.model_validate({"alert_id": None, "created": True, "targets": ["slack"]})
 
     for payload in ({"week": "2026-W41"}, {"week": "2026-W41", "again": True}):
-        executed(gates, transport, Ear(), tmp_path, payload)
-    assert told == [False, True]
+        run_job(gates, transport, FlagRecorder(), tmp_path, payload)
+    assert announced == [False, True]

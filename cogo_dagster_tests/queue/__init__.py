@@ -1,1 +1,1 @@
-"""Tests of the queue: its client, transports, migrator, and the conformance suite every transport passes."""
+"""Tests of the queue: client, transports, migrations, and the conformance tests that every transport passes."""

@@ -1,4 +1,4 @@
-"""Rows as the database might send them, for tests of pure functions."""
+"""Rows as the database returns them, for tests of pure functions."""
 
 from typing import Any, Final
 from uuid import uuid4
@@ -10,7 +10,7 @@ _TIME: Final = "2026-05-01T12:00:00+00:00"
 
 
 def worker_row(**columns: Any) -> WorkerRow:
-    """Return a living worker."""
+    """Return the row of a living worker."""
     row: dict[str, Any] = {
         "instance_id": str(uuid4()),
         "worker_id": "worker",
@@ -36,7 +36,7 @@ def worker_row(**columns: Any) -> WorkerRow:
 
 
 def queue_stats(**columns: Any) -> QueueStats:
-    """Return the numbers of a queue in which nothing is."""
+    """Return the statistics of an empty queue."""
     row: dict[str, Any] = {
         "ready": 0,
         "ready_by_family": {},

@@ -1,4 +1,4 @@
-"""A queue in which every bulk operation finds something to do."""
+"""A queue in which every bulk operation finds rows."""
 
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.model import Json, Outcome
@@ -7,7 +7,7 @@ from cogo_dagster_tests.queue.steps import HOPELESS, add, running_job, settle, t
 
 
 def one_of_each(queue: Queue, owner: Owner) -> None:
-    """Make jobs that have failed, succeeded with a file, were cancelled, wait, and run with an expired lease."""
+    """Create failed, succeeded, cancelled and queued jobs, an artifact, and a job with an expired lease."""
     settle(queue, running_job(queue), Outcome.FAILED, error=HOPELESS)
     done = running_job(queue)
     file: Json = {"name": "a", "content_type": "text/plain", "size_bytes": 1, "sha256": "a" * 64, "extension": "txt"}

@@ -1,4 +1,4 @@
-"""The steps most tests of the queue take, with defaults for what the test is not about."""
+"""Common steps of queue tests, with defaults for arguments that a test is not about."""
 
 import os
 from collections.abc import Sequence
@@ -14,14 +14,14 @@ HOPELESS = JobError("not_found", "There is no such page.", retryable=False)
 
 
 def a_worker(worker_id: str = "worker", executor_id: str | None = None) -> WorkerIdentity:
-    """Return a worker start nobody else is."""
+    """Return a new worker instance."""
     return WorkerIdentity(worker_id, uuid4(), executor_id)
 
 
 def register(
     queue: Queue, worker: WorkerIdentity, *, families: Sequence[str] = ("browser",), concurrency: int = 4
 ) -> None:
-    """Announce a worker start."""
+    """Register a worker."""
     queue.register_worker(
         worker,
         families=families,
@@ -48,13 +48,13 @@ def take(
     lease_seconds: int = 60,
     prefetch: bool = False,
 ) -> list[Job]:
-    """Claim what is due."""
+    """Claim due jobs."""
     asks = [Ask(family, max_jobs, prefetch) for family in families]
     return queue.claim(claim_id or uuid4(), asks, worker or a_worker(), lease_seconds=lease_seconds, max_jobs=max_jobs)
 
 
 def take_one(queue: Queue, *, worker: WorkerIdentity | None = None, prefetch: bool = False) -> Job:
-    """Claim the one job that is due."""
+    """Claim the one due job."""
     [job] = take(queue, 1, worker=worker, prefetch=prefetch)
     return job
 
@@ -77,27 +77,27 @@ def settle(
     delay_seconds: float | None = None,
     run_seconds: float | None = None,
 ) -> Settled:
-    """End one attempt."""
+    """Settle one attempt."""
     [settled] = queue.settle([Settlement(job, outcome, result, error, delay_seconds, run_seconds)])
     return settled
 
 
 def whole(queue: Queue, job: Job | UUID) -> WholeJob:
-    """Return the whole job as it is now."""
+    """Return the job as it is stored."""
     [found] = queue.get_jobs([job.id if isinstance(job, Job) else job])
     return found
 
 
 def look(queue: Queue, job: Job | UUID) -> Json:
-    """Return the whole job as the database sends it now."""
+    """Return the job's document from the database."""
     return whole(queue, job).document
 
 
 def documents(rows: Sequence[Row]) -> list[Json]:
-    """Return rows as the database sent them."""
+    """Return the documents of the rows."""
     return [row.document for row in rows]
 
 
 def dead_letters(queue: Queue) -> list[Json]:
-    """Return the open DLQ."""
+    """Return the open rows of the DLQ."""
     return documents(queue.list_dlq())

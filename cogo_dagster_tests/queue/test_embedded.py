@@ -1,4 +1,4 @@
-"""The embedded server: one for all who ask, back after every kind of crash, gone with its last user."""
+"""The embedded server: shared by its users, recovered after crashes, stopped by its last user."""
 
 import errno
 import os
@@ -49,39 +49,39 @@ with EmbeddedServer(Path(sys.argv[1]), durable=False).running() as server:
     print(server.status().running)
 """
 
-needs_root = pytest.mark.root("only root lends the server to another account")
+needs_root = pytest.mark.root("only root runs the server as another account")
 
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    """Lend a folder whose server is removed with it."""
+    """Yield a home folder whose server is removed at the end."""
     with swept_home(uuid4().hex[:12]) as folder:
         yield folder
 
 
 @pytest.fixture
 def server() -> Iterator[EmbeddedServer]:
-    """Lend a server of one's own, not started."""
+    """Yield a private server that is not started."""
     with private_server() as lent:
         yield lent
 
 
 @pytest.fixture(scope="module")
 def started() -> Iterator[EmbeddedServer]:
-    """Lend a running server to tests that leave it as it is."""
+    """Yield a running server for tests that do not change it."""
     with private_server() as lent:
         lent.start()
         yield lent
 
 
 def python(code: str, home: Path) -> "subprocess.Popen[str]":
-    """Run code in a process of its own, which has pipes of ours."""
+    """Run code in a separate process with pipes to the test."""
     pipe = subprocess.PIPE
     return subprocess.Popen([sys.executable, "-c", code, str(home)], stdin=pipe, stdout=pipe, stderr=pipe, text=True)
 
 
 def ask(server: EmbeddedServer, query: str, database: str = "cogo") -> object:
-    """Return the first value of a query's answer."""
+    """Return the first value of a query's result."""
     with psycopg.connect(server.dsn(database), autocommit=True) as connection:
         row = connection.execute(query.encode()).fetchone()
         assert row
@@ -89,7 +89,7 @@ def ask(server: EmbeddedServer, query: str, database: str = "cogo") -> object:
 
 
 def running_pid(server: EmbeddedServer) -> int:
-    """Return the process number of a server that must run."""
+    """Return the process ID of the server, which must be running."""
     found = server.status()
     assert found.running
     assert found.pid
@@ -97,19 +97,19 @@ def running_pid(server: EmbeddedServer) -> int:
 
 
 def kill(server: EmbeddedServer) -> None:
-    """End the server as if the power went off."""
+    """Kill the server as a power failure would."""
     os.kill(running_pid(server), signal.SIGKILL)
 
 
-def test_a_forked_child_leaves_the_server_to_its_parent(home: Path) -> None:
-    """The child has the parent's lock too; its end must not stop what the parent uses."""
+def test_a_forked_child_does_not_stop_its_parents_server(home: Path) -> None:
+    """The child inherits the parent's lock; its end must not stop the server."""
     command = [sys.executable, "-c", FORK, str(home)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert done.stdout == "True\n", done.stderr
 
 
-def test_the_first_start_makes_a_server_and_its_databases(server: EmbeddedServer) -> None:
-    """From nothing, one call leads to a server with the queue's and Dagster's databases."""
+def test_the_first_start_creates_a_server_and_its_databases(server: EmbeddedServer) -> None:
+    """One call creates a server with the queue's and Dagster's databases."""
     assert not server.status().running
     assert server.start()
     assert ask(server, "select current_database()") == "cogo"
@@ -120,23 +120,23 @@ def test_the_first_start_makes_a_server_and_its_databases(server: EmbeddedServer
     assert found.port == ask(server, "select inet_server_port()")
 
 
-def test_the_second_start_finds_the_first_ones_server(started: EmbeddedServer) -> None:
-    """Starting twice is starting once."""
+def test_a_second_start_finds_the_running_server(started: EmbeddedServer) -> None:
+    """A start is idempotent."""
     before = running_pid(started)
     assert not started.start()
     assert running_pid(started) == before
 
 
-def test_two_processes_that_start_at_once_get_one_server(home: Path) -> None:
-    """Of two processes that start the same server from nothing, one does it and the other finds it."""
+def test_two_concurrent_starts_create_one_server(home: Path) -> None:
+    """Of two processes that start the same server, one creates it and the other finds it."""
     both = [python(START, home), python(START, home)]
     said = sorted(process.communicate(timeout=60)[0].strip() for process in both)
     assert said == ["False", "True"]
     assert ask(EmbeddedServer(home), "select 1") == 1
 
 
-def test_the_server_belongs_to_no_terminal_and_no_pipe(home: Path) -> None:
-    """The command that starts the server ends at once, and Ctrl-C in its terminal does not reach the server."""
+def test_the_server_is_detached_from_terminal_and_pipes(home: Path) -> None:
+    """The command that starts the server exits at once, and Ctrl-C in its terminal does not reach the server."""
     starter = python(START, home)
     assert starter.communicate(timeout=30)[0].strip() == "True"
     server = os.getsid(running_pid(EmbeddedServer(home)))
@@ -144,8 +144,8 @@ def test_the_server_belongs_to_no_terminal_and_no_pipe(home: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_signals_to_its_users_group_leave_the_server_alone(home: Path, number: signal.Signals) -> None:
-    """A supervisor's stop ends the worker that started the server; the server goes on for whoever comes next."""
+def test_signals_to_the_users_process_group_do_not_reach_the_server(home: Path, number: signal.Signals) -> None:
+    """A supervisor's stop ends the worker that started the server; the server keeps running."""
     with subprocess.Popen(
         [sys.executable, "-c", USE_UNTIL_KILLED, str(home)],
         stdin=subprocess.PIPE,
@@ -159,8 +159,8 @@ def test_signals_to_its_users_group_leave_the_server_alone(home: Path, number: s
     assert ask(EmbeddedServer(home), "select 1") == 1
 
 
-def test_a_killed_server_comes_back_where_it_was(server: EmbeddedServer) -> None:
-    """After kill -9 of the server, a start recovers what was committed, on the same port."""
+def test_a_killed_server_is_recovered(server: EmbeddedServer) -> None:
+    """After kill -9 of the server, a start recovers committed data, on the same port."""
     server.start()
     port = server.status().port
     with psycopg.connect(server.dsn()) as connection:
@@ -171,14 +171,14 @@ def test_a_killed_server_comes_back_where_it_was(server: EmbeddedServer) -> None
     assert server.status().port == port
 
 
-def test_a_reused_process_number_does_not_stop_a_start(server: EmbeddedServer) -> None:
-    """A note of a dead server that names the process of another program is no obstacle."""
+def test_a_reused_process_id_does_not_prevent_a_start(server: EmbeddedServer) -> None:
+    """The pid file of a dead server names the process of another program."""
     server.start()
     note = server.status().data_folder / "postmaster.pid"
     left_over = note.read_text().splitlines()
     server.stop()
     owner = note.parent.stat()
-    # Only a process of the same user can mislead PostgreSQL.
+    # Only a process of the same user can confuse PostgreSQL.
     bystander = subprocess.Popen(["sleep", "60"], user=owner.st_uid if os.geteuid() == 0 else None)
     try:
         note.write_text("\n".join([str(bystander.pid), *left_over[1:]]) + "\n")
@@ -192,20 +192,20 @@ def test_a_reused_process_number_does_not_stop_a_start(server: EmbeddedServer) -
         bystander.wait()
 
 
-def test_a_server_started_by_hand_is_left_alone(server: EmbeddedServer) -> None:
-    """Where another server uses the data, a start refuses and says which process it is."""
+def test_a_server_started_without_cogo_is_not_touched(server: EmbeddedServer) -> None:
+    """If another server uses the data, a start fails and names its process."""
     server.start()
     by_hand = running_pid(server)
     lock = server.status().data_folder.parent / "server.lock"
     lock.rename(lock.with_name("hidden"))
-    with pytest.raises(DatabaseUnavailable, match=rf"started by hand \(process {by_hand}\)"):
+    with pytest.raises(DatabaseUnavailable, match=rf"Another server \(process {by_hand}\)"):
         server.start()
     lock.with_name("hidden").rename(lock)
     assert running_pid(server) == by_hand
 
 
-def test_any_path_will_do(home: Path) -> None:
-    """Spaces, quotes, dollars and letters of any script in the path do not matter."""
+def test_any_path_is_allowed(home: Path) -> None:
+    """The path may contain spaces, quotes, dollar signs and non-Latin letters."""
     server = EmbeddedServer(home / 'it\'s a $HOME `x` "데이터" ünd mehr', durable=False)
     try:
         assert server.start()
@@ -215,18 +215,18 @@ def test_any_path_will_do(home: Path) -> None:
 
 
 @pytest.mark.parametrize("password", ["", "wrong"])
-def test_nobody_gets_in_without_the_password(started: EmbeddedServer, password: str) -> None:
-    """The server trusts nobody: no password and a wrong one are refused alike."""
+def test_a_login_without_the_password_is_rejected(started: EmbeddedServer, password: str) -> None:
+    """A missing and a wrong password are rejected."""
     with pytest.raises(psycopg.OperationalError, match="password"):
         psycopg.connect(started.dsn(), password=password)
 
 
 def test_a_lost_password_is_explained(server: EmbeddedServer) -> None:
-    """A password file that was replaced is named, with what to do."""
+    """The message names the password file that was replaced, and what to do."""
     server.start()
     server.stop()
     (server.status().log_file.parent / "password").write_text("another")
-    with pytest.raises(DatabaseUnavailable, match=r"refuses the password in .*password: bring the right one back"):
+    with pytest.raises(DatabaseUnavailable, match=r"rejected the password in .*password: restore the right one"):
         server.start()
 
 
@@ -237,7 +237,7 @@ def test_the_password_is_private(started: EmbeddedServer) -> None:
     assert password.read_text() in started.dsn()
 
 
-def test_the_server_knows_none_of_our_secrets(server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_server_does_not_inherit_secrets(server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """The server outlives the command that starts it, so it does not inherit its environment."""
     monkeypatch.setenv("SUPABASE_SERVICE_ROLE_KEY", "canary")
     monkeypatch.setenv("PGPORT", "1")
@@ -246,9 +246,9 @@ def test_the_server_knows_none_of_our_secrets(server: EmbeddedServer, monkeypatc
 
 
 @needs_root
-def test_root_opens_no_private_folder(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Under a folder that only root may enter, data and programs go to the shelter, and the folder stays closed."""
-    monkeypatch.setattr(binaries, "SHELTER", home / "shelter")
+def test_roots_private_folders_are_not_opened(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under a folder that only root may enter, data and programs go to the system folder; the folder stays closed."""
+    monkeypatch.setattr(binaries, "SYSTEM_FOLDER", home / "system_folder")
     private = home / "private"
     private.mkdir(mode=0o700)
     package = binaries.installed_binaries().parent.parent
@@ -259,7 +259,7 @@ def test_root_opens_no_private_folder(home: Path, monkeypatch: pytest.MonkeyPatc
     try:
         assert server.start()
         assert ask(server, "select 1") == 1
-        assert server.status().data_folder.is_relative_to(home / "shelter")
+        assert server.status().data_folder.is_relative_to(home / "system_folder")
         assert (private / "clone" / ".cogo" / "postgres" / "data").is_symlink()
         assert stat.S_IMODE(private.stat().st_mode) == 0o700
         assert server.status().data_folder.stat().st_uid != 0
@@ -268,18 +268,18 @@ def test_root_opens_no_private_folder(home: Path, monkeypatch: pytest.MonkeyPatc
 
 
 @needs_root
-def test_a_shelter_that_is_gone_is_not_replaced_silently(home: Path) -> None:
-    """A link to data that is not there is an error, since an empty database would look like a loss."""
+def test_missing_data_in_the_system_folder_is_an_error(home: Path) -> None:
+    """A link to missing data is an error, since an empty database would look like a data loss."""
     folder = home / "postgres"
     folder.mkdir()
     (folder / "data").symlink_to(home / "gone")
-    with pytest.raises(DatabaseUnavailable, match="files are gone from"):
+    with pytest.raises(DatabaseUnavailable, match="files are missing at"):
         EmbeddedServer(home).start()
     (folder / "data").unlink()
 
 
 def test_the_last_user_stops_the_server(server: EmbeddedServer) -> None:
-    """Whoever starts the server may leave it to others; the last one out stops it."""
+    """The process that started the server may end earlier; the last user stops the server."""
     with server.running() as first:
         pid = running_pid(first)
         with server.running() as second:
@@ -288,8 +288,8 @@ def test_the_last_user_stops_the_server(server: EmbeddedServer) -> None:
     assert not server.status().running
 
 
-def test_the_starter_may_leave_first(server: EmbeddedServer) -> None:
-    """The one who started the server leaves it running while somebody uses it."""
+def test_the_starter_may_end_first(server: EmbeddedServer) -> None:
+    """The server keeps running while another process uses it."""
     first, second = server.running(), server.running()
     first.__enter__()
     second.__enter__()
@@ -299,8 +299,8 @@ def test_the_starter_may_leave_first(server: EmbeddedServer) -> None:
     assert not server.status().running
 
 
-def test_a_killed_user_does_not_count(home: Path) -> None:
-    """A user that was killed keeps nobody from being the last."""
+def test_a_killed_user_is_not_counted(home: Path) -> None:
+    """The remaining user is the last one and stops the server."""
     user = python(USE_UNTIL_KILLED, home)
     with user:
         assert user.stdout
@@ -314,8 +314,8 @@ def test_a_killed_user_does_not_count(home: Path) -> None:
 
 
 @pytest.mark.parametrize("keep", [False, True])
-def test_a_server_started_on_purpose_stays(server: EmbeddedServer, keep: bool) -> None:
-    """After `start`, or a use that keeps it, the server runs until `stop`."""
+def test_an_explicitly_started_server_keeps_running(server: EmbeddedServer, keep: bool) -> None:
+    """After `start`, or a use with `keep`, the server runs until `stop`."""
     with server.running(keep=keep):
         if not keep:
             server.start()
@@ -326,8 +326,8 @@ def test_a_server_started_on_purpose_stays(server: EmbeddedServer, keep: bool) -
     assert not server.stop()
 
 
-def test_the_port_is_kept_unless_it_is_taken(server: EmbeddedServer) -> None:
-    """A restart comes back to the same port; if somebody took it meanwhile, to another one."""
+def test_the_port_is_reused_unless_it_is_taken(server: EmbeddedServer) -> None:
+    """A restart uses the same port; if another program has taken it, another one."""
     server.start()
     before = server.status().port
     server.stop()
@@ -340,8 +340,8 @@ def test_the_port_is_kept_unless_it_is_taken(server: EmbeddedServer) -> None:
         assert ask(server, "select 1") == 1
 
 
-def test_a_port_lost_at_the_last_moment_is_replaced(server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If the port is taken between our choice and the server's start, the server gets another."""
+def test_a_port_taken_during_the_start_is_replaced(server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the port is taken between its choice and the server's start, the server gets another."""
     choose = process.choose_port
     with socket.create_server(("127.0.0.1", 0)) as taken:
         answers = iter([taken.getsockname()[1]])
@@ -350,8 +350,8 @@ def test_a_port_lost_at_the_last_moment_is_replaced(server: EmbeddedServer, monk
         assert server.status().port != taken.getsockname()[1]
 
 
-def test_a_broken_database_is_explained_by_its_log(server: EmbeddedServer) -> None:
-    """When the server gives up, the message has its last words and the name of the log."""
+def test_a_failed_start_quotes_the_servers_log(server: EmbeddedServer) -> None:
+    """The message has the last lines of the log and its name."""
     server.start()
     server.stop()
     (server.status().data_folder / "global" / "pg_control").unlink()
@@ -365,8 +365,8 @@ def test_missing_programs_are_explained(tmp_path: Path) -> None:
         EmbeddedServer(tmp_path, binaries=tmp_path / "none").start()
 
 
-def test_a_server_never_started_has_no_address(tmp_path: Path) -> None:
-    """Asking for the address too early names the command that starts the server."""
+def test_a_server_that_was_never_started_has_no_url(tmp_path: Path) -> None:
+    """The message names the command that starts the server."""
     with pytest.raises(DatabaseUnavailable, match="cogo db start"):
         EmbeddedServer(tmp_path).dsn()
 
@@ -375,16 +375,16 @@ def test_a_server_never_started_has_no_address(tmp_path: Path) -> None:
     ("number", "advice"),
     [(errno.ENOSPC, "disk is full"), (errno.EACCES, "run as the owner"), (errno.EROFS, "read-only"), (errno.EIO, ".")],
 )
-def test_the_systems_errors_become_advice(number: int, advice: str) -> None:
-    """An error of the operating system becomes one sentence that says what to do."""
+def test_errors_of_the_system_have_advice(number: int, advice: str) -> None:
+    """The message for an OSError says what to do."""
     said = str(from_os_error(OSError(number, os.strerror(number), "/data"), "start the database"))
     assert said.startswith("Cannot start the database (/data): ")
     assert advice in said
 
 
-def test_the_log_does_not_grow_for_ever(server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A start begins a new log when the old one is large, and keeps the old one once."""
-    monkeypatch.setattr(process, "LARGEST_LOG_BYTES", 10)
+def test_the_size_of_the_log_is_limited(server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A start begins a new log if the old one is large, and keeps one old log."""
+    monkeypatch.setattr(process, "MAX_LOG_BYTES", 10)
     server.start()
     server.stop()
     server.start()
@@ -394,7 +394,7 @@ def test_the_log_does_not_grow_for_ever(server: EmbeddedServer, monkeypatch: pyt
 
 
 def test_an_existing_database_is_not_created_again(started: EmbeddedServer) -> None:
-    """Making sure of a database says whether it had to be made, whatever its name."""
+    """The result says whether the database was created, whatever its name."""
     assert started.ensure_database('a "strange" näme')
     assert not started.ensure_database('a "strange" näme')
     assert ask(started, "select current_database()", 'a "strange" näme') == 'a "strange" näme'

@@ -1,4 +1,4 @@
-"""The table of errors, by every class of SQLSTATE that PostgreSQL has, really raised, over both transports."""
+"""The error rules, tested over both transports with every class of SQLSTATE that PostgreSQL raises."""
 
 from collections.abc import Callable, Iterator
 
@@ -18,7 +18,7 @@ from cogo_dagster.queue.errors import (
     QueueError,
     SchemaOutOfDate,
     TransportError,
-    made,
+    error_of,
     rule_of,
     rule_of_exception,
 )
@@ -33,7 +33,7 @@ CLASSES = """
 01 02 03 08 09 0A 0B 0F 0L 0P 0Z 10 20 21 22 23 24 25 26 27 28 2B 2D 2F 34 38 39 3B 3D 3F 40 42 44 53 54 55 57 58 72
 F0 HV P0 XX
 """
-# Those of PostgreSQL's errcodes.txt, with 00 left out, which cannot be raised.
+# The classes of PostgreSQL's errcodes.txt, except 00, which cannot be raised.
 
 SINGLE_CODES = """
 0A000 22003 22P02 23505 23514 25001 25006 25P02 25P03 25P04 26000 28000 28P01 3D000 40001 40003 40P01 42501 42703 42883
@@ -55,11 +55,11 @@ EXPECTED: dict[str, type[QueueError]] = {
     "42883": SchemaOutOfDate,
     "42P01": SchemaOutOfDate,
     "53": DatabaseUnavailable,
-    "54": InvalidArgument,  # since it repeats
+    "54": InvalidArgument,  # since it is raised repeatedly
     "55P03": DatabaseUnavailable,
     "57014": DatabaseUnavailable,
 }
-"""By code or class; everything else may be repeated."""
+"""By code or class; calls with other codes may be repeated."""
 
 RAISE = """
 create table public.raised (code text, times int);
@@ -80,7 +80,7 @@ Raising = Callable[[str, int], None]
 def transport(
     request: pytest.FixtureRequest, dsn: str, owner: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Transport]:
-    """Call over each transport, repeating without waits; schema_version is there to raise errors."""
+    """Yield each transport, retrying without pauses, with a schema_version that raises errors."""
     owner.execute(RAISE)
     monkeypatch.setattr(postgres, "_FIRST_PAUSE_SECONDS", 0.0001)
     transport: Transport
@@ -95,7 +95,7 @@ def transport(
 
 @pytest.fixture
 def raising(owner: Owner) -> Raising:
-    """Let schema_version raise a code the next so many times."""
+    """Let schema_version raise a code in its next calls."""
 
     def raising(code: str, times: int) -> None:
         owner.execute("delete from public.raised")
@@ -106,12 +106,12 @@ def raising(owner: Owner) -> Raising:
 
 
 def expected(code: str) -> type[QueueError]:
-    """Return the error for a code that is raised again and again."""
+    """Return the error for a code that is raised in every attempt."""
     return EXPECTED.get(code) or EXPECTED.get(code[:2]) or TransportError
 
 
-def test_every_code_of_postgresql_means_what_the_table_says(transport: Transport, raising: Raising) -> None:
-    """Whatever is raised again and again becomes one of four answers; what nobody listed may be repeated."""
+def test_every_code_of_postgresql_has_the_error_of_its_rule(transport: Transport, raising: Raising) -> None:
+    """A persistent error is raised as one of four classes; a call with an unlisted code may be repeated."""
     found: dict[str, str] = {}
     wanted: dict[str, str] = {}
     endless = () if isinstance(transport, PostgresTransport) else ("40001", "40P01")  # PostgREST itself repeats them
@@ -124,8 +124,8 @@ def test_every_code_of_postgresql_means_what_the_table_says(transport: Transport
     assert found == wanted
 
 
-def test_what_passes_is_not_told(transport: Transport, raising: Raising) -> None:
-    """An error that does not come again leads to an answer, unless waiting inside of the call is of no use."""
+def test_a_transient_error_is_not_raised(transport: Transport, raising: Raising) -> None:
+    """The call succeeds after one error, unless the rule has no retries."""
     lasting = []
     for code in CODES:
         raising(code, 1)
@@ -147,10 +147,10 @@ def test_what_passes_is_not_told(transport: Transport, raising: Raising) -> None
         ("CQ005", InvalidArgument),
     ],
 )
-def test_the_engines_own_errors_are_told_at_once(
+def test_errors_of_the_queue_are_raised_at_once(
     transport: Transport, raising: Raising, owner: Owner, code: str, kind: type[QueueError]
 ) -> None:
-    """With their own words, after one try."""
+    """They are raised after one attempt with their own message."""
     raising(code, 1_000)
     with pytest.raises(kind, match=r"^Something is the matter$"):
         transport.call("schema_version", {})
@@ -158,13 +158,13 @@ def test_the_engines_own_errors_are_told_at_once(
 
 
 @pytest.mark.parametrize("value", [b"bytes", {1, 2}, object()], ids=["bytes", "set", "object"])
-def test_what_json_cannot_say_is_an_invalid_argument(transport: Transport, value: object) -> None:
-    """So is what has a thousand levels, or a number too long to be written."""
+def test_a_value_that_json_cannot_encode_is_an_invalid_argument(transport: Transport, value: object) -> None:
+    """So are a thousand levels of nesting and overlong numbers."""
     deep: object = []
     for _ in range(5_000):
         deep = [deep]
     for argument in (value, deep, 10**5_000):
-        with pytest.raises(InvalidArgument, match=r"^An argument cannot be taken"):
+        with pytest.raises(InvalidArgument, match=r"^Invalid argument"):
             transport.call("enqueue_jobs", {"jobs": argument})
 
 
@@ -181,34 +181,34 @@ def test_what_json_cannot_say_is_an_invalid_argument(transport: Transport, value
         ("PGRST202", SchemaOutOfDate),
     ],
 )
-def test_answers_of_a_gateway_mean_what_the_table_says(code: str, kind: type[QueueError]) -> None:
-    """By PostgREST's code, or by the status where there is none."""
+def test_responses_of_a_gateway_have_the_error_of_their_rule(code: str, kind: type[QueueError]) -> None:
+    """The rule is that of PostgREST's code, or of the status without a code."""
     assert rule_of(code).kind is kind
 
 
-def test_what_repeats_is_the_items_fault_only_then() -> None:
-    """A statement too complex, a body too large: once may be chance."""
+def test_only_a_repeated_error_is_attributed_to_the_item() -> None:
+    """A statement that is too complex or a body that is too large may be a coincidence once."""
     for code in ("54001", "HTTP 413"):
-        assert type(made(rule_of(code), code, "too large")) is TransportError
-        assert type(made(rule_of(code), code, "too large", repeats=True)) is InvalidArgument
+        assert type(error_of(rule_of(code), code, "too large")) is TransportError
+        assert type(error_of(rule_of(code), code, "too large", repeats=True)) is InvalidArgument
 
 
-def test_exceptions_are_told_by_their_class() -> None:
-    """Those of the drivers by the nearest base; one that nobody listed may be repeated."""
+def test_exceptions_are_distinguished_by_class() -> None:
+    """Exceptions of drivers have the rule of the nearest base class; others may be repeated."""
     assert rule_of_exception(UnicodeEncodeError("utf-8", "", 0, 1, "")).kind is InvalidArgument
     assert rule_of_exception(OSError()) is rule_of_exception(MemoryError()) is UNKNOWN
     assert UNKNOWN.kind is TransportError
 
 
-def test_every_sentence_of_the_table_can_be_made() -> None:
-    """Whatever the database says, braces included."""
+def test_every_message_of_the_rules_can_be_formatted() -> None:
+    """The database's message may contain braces."""
     for code, rule in TABLE.items():
-        assert str(made(rule, code, "a {brace} and 100 %."))
+        assert str(error_of(rule, code, "a {brace} and 100 %."))
 
 
 @pytest.mark.parametrize("value", ["'1e5000'::numeric", "(repeat('[', 1200) || repeat(']', 1200))::jsonb"])
-def test_an_answer_that_python_cannot_read_is_read_around(transport: Transport, owner: Owner, value: str) -> None:
-    """A huge number or a thousand levels in one row of an answer fail neither the call nor the other rows."""
+def test_values_that_python_cannot_parse_are_marked(transport: Transport, owner: Owner, value: str) -> None:
+    """A huge number or a thousand levels in one row fail neither the call nor the other rows."""
     owner.execute(
         "create or replace function public.schema_version() returns jsonb language plpgsql as $$ begin return"
         f" jsonb_build_array(jsonb_build_object('a', {value}), jsonb_build_object('a', 1)); end $$"

@@ -37,13 +37,13 @@ print(before, len(os.listdir("/dev/fd")))
 
 @pytest.fixture
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder for temporary files of one's own."""
+    """Return a private temporary folder."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", None)
     return tmp_path
 
 
-def test_workspaces_of_a_killed_worker_go_and_those_of_a_live_one_stay(temporary: Path) -> None:
+def test_workspaces_of_a_killed_worker_are_removed_and_those_of_a_live_one_kept(temporary: Path) -> None:
     """The lock ends with its process, however that ends."""
     mine = Workspace()
     (mine.folder / "kept").touch()
@@ -62,8 +62,8 @@ def test_workspaces_of_a_killed_worker_go_and_those_of_a_live_one_stay(temporary
     assert list(temporary.iterdir()) == []
 
 
-def test_a_folder_of_an_earlier_release_goes_after_a_day(temporary: Path) -> None:
-    """Its worker holds no lock and may be alive, as during a rolling update."""
+def test_a_folder_of_an_earlier_release_is_removed_after_a_day(temporary: Path) -> None:
+    """Its worker holds no lock and may be alive, for example during a rolling update."""
     young, old = Path(tempfile.mkdtemp(prefix="cogo-job-")), Path(tempfile.mkdtemp(prefix="cogo-job-"))
     two_days_ago = time.time() - 172_800
     os.utime(old, (two_days_ago, two_days_ago))
@@ -72,22 +72,22 @@ def test_a_folder_of_an_earlier_release_goes_after_a_day(temporary: Path) -> Non
 
 
 def test_a_workspace_is_private_and_empty(temporary: Path) -> None:
-    """Nobody else looks into it, and an executor finds nothing of ours in it."""
+    """Other accounts have no access, and the folder is empty for the executor."""
     workspace = Workspace()
     assert stat.S_IMODE(workspace.folder.stat().st_mode) == 0o700
     assert list(workspace.folder.iterdir()) == []
     workspace.remove()
 
 
-def test_workspaces_leave_no_open_file(temporary: Path) -> None:
-    """Counted in a process of its own: here others open and close files at any time."""
+def test_workspaces_leak_no_file_descriptor(temporary: Path) -> None:
+    """Counted in a separate process, since the test process opens and closes files at any time."""
     counted = subprocess.run([sys.executable, "-c", COUNT_OPEN_FILES], check=True, capture_output=True, text=True)
     before, after = counted.stdout.split()
     assert after == before
 
 
 def test_links_are_not_followed(tmp_path: Path) -> None:
-    """Neither one in the place of a folder nor those in a folder."""
+    """This holds for a link in place of a folder and for links inside a folder."""
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "precious").touch()
@@ -103,7 +103,7 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
 
 
 def test_read_only_folders_are_removed() -> None:
-    """As Go's module cache makes them, and where even reading was taken away; root would not notice."""
+    """Such folders are made by Go's module cache; some are unreadable too. The permissions do not apply to root."""
     with tempfile.TemporaryDirectory(dir="/tmp") as base:
         if os.geteuid() != 0:
             assert _removes_read_only(Path(base))
@@ -126,8 +126,8 @@ def _removes_read_only(base: Path) -> bool:
     return sweep_folders("x-", base) == 1 and not folder.exists()
 
 
-def test_a_tree_deeper_than_a_path_is_removed(tmp_path: Path) -> None:
-    """Three thousand levels: neither the recursion limit nor the length of a path stops it."""
+def test_a_tree_deeper_than_the_maximum_path_is_removed(tmp_path: Path) -> None:
+    """With 3,000 levels, neither the recursion limit nor the maximum path length stops the removal."""
     folder = tmp_path / "deep"
     folder.mkdir()
     before = Path.cwd()
@@ -143,16 +143,16 @@ def test_a_tree_deeper_than_a_path_is_removed(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_sweep_is_bounded(tmp_path: Path) -> None:
-    """What it did not come to is there for the next one."""
+def test_the_time_of_a_sweep_is_limited(tmp_path: Path) -> None:
+    """The remaining folders are left to the next sweep."""
     for number in range(3):
         (tmp_path / f"x-{number:012x}").mkdir()
     assert sweep_folders("x-", tmp_path, budget_seconds=-1) == 0
     assert sweep_folders("x-", tmp_path) == 3
 
 
-def test_a_folder_that_is_being_made_is_left_alone(tmp_path: Path) -> None:
-    """Between its making and its lock; after a day its maker is dead."""
+def test_a_folder_that_is_being_created_is_kept(tmp_path: Path) -> None:
+    """It is not locked yet; after a day its creator counts as dead."""
     folder = tmp_path / "x-.new-abc"
     folder.mkdir()
     assert sweep_folders("x-", tmp_path) == 0
@@ -161,8 +161,8 @@ def test_a_folder_that_is_being_made_is_left_alone(tmp_path: Path) -> None:
     assert sweep_folders("x-", tmp_path) == 1
 
 
-def test_two_users_of_a_folder_hold_it_together(tmp_path: Path) -> None:
-    """A browser's folder belongs to its worker and to its guard."""
+def test_a_folder_can_have_two_users(tmp_path: Path) -> None:
+    """A browser's folder is used by its worker and by its guard."""
     folder = LockedFolder.make("x-", tmp_path)
     with pytest.raises(FileNotFoundError):
         LockedFolder.make("x-", tmp_path / "missing")

@@ -1,4 +1,4 @@
-"""Each row type has the keys that its SQL function answers, and no others."""
+"""Each row type has exactly the keys that its SQL function returns."""
 
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -79,7 +79,7 @@ class Seeded:
 
     Attributes:
         retried: A job with a superseded attempt and an artifact.
-        running: A job that runs, and its lease.
+        running: A running job and its lease.
     """
 
     def __init__(self, transport: Transport, age: Age) -> None:
@@ -117,12 +117,12 @@ LATENCY: Final[dict[str, Json]] = {"bounds_seconds": [1, 2], "counts": [1, 2, 3]
 
 
 def a_token(name: str) -> dict[str, Json]:
-    """Return the arguments that make a token."""
+    """Return the arguments that create a token."""
     return {"token_id": str(uuid4()), "name": name, "role": "viewer", "token_hash": hashed(name), "actor": "me"}
 
 
 def calls(function: str, **arguments: Json) -> Call:
-    """Call a SQL function with the same arguments always."""
+    """Return a call of a SQL function with fixed arguments."""
     return lambda transport, _: transport.call(function, arguments)
 
 
@@ -143,7 +143,7 @@ CASES: Final[list[tuple[type[Row], Call]]] = [
     (dead_letters.Incident, calls("list_incidents")),
     (workers.WorkerRow, calls("list_workers")),
     (workers.Heartbeat, calls("list_heartbeats")),
-    (operations.Operation, calls("list_operations")),
+    (operations.OperationRow, calls("list_operations")),
     (operations.PausedRow, calls("list_paused")),
     (operations.PausedChange, calls("pause", kind="type", name="figma")),
     (operations.ResumedChange, calls("resume", kind="type", name="gate")),
@@ -155,7 +155,7 @@ CASES: Final[list[tuple[type[Row], Call]]] = [
     (numbers.StatusCounts, calls("count_jobs")),
     (numbers.History, calls("job_history")),
     (numbers.WorkerTotals, calls("worker_totals")),
-    (alerts.Alert, calls("list_alerts")),
+    (alerts.AlertRow, calls("list_alerts")),
     (alerts.DeliveryRow, calls("list_alert_deliveries")),
     (alerts.SilenceRow, calls("list_alert_silences")),
     (alerts.NewSilence, calls("silence_alerts", **SILENCE)),
@@ -163,7 +163,7 @@ CASES: Final[list[tuple[type[Row], Call]]] = [
     (alerts.AlertTargets, calls("alert_target_health")),
     (alerts.Announced, calls("announce", **ANNOUNCEMENT)),
     (alerts.MessageClaim, calls("claim_alert_message", target="slack", claim_id=str(uuid4()))),
-    (alerts.Promoted, calls("promote_alerts", targets=[])),
+    (alerts.Promoted, calls("evaluate_alerts", targets=[])),
     (alerts.ReplayedDeliveries, calls("replay_alert_deliveries")),
     (alerts.DeadmanClaim, calls("claim_deadman_ping", interval_seconds=60)),
     (gates.GateRunRow, calls("list_gate_runs")),
@@ -193,17 +193,17 @@ CASES: Final[list[tuple[type[Row], Call]]] = [
 ]
 
 MORE: Final = {jobs.JobReason}
-"""Compared in a test of its own."""
+"""Tested separately."""
 
 
 @pytest.fixture
 def seeded(transport: Transport, age: Age) -> Seeded:
-    """Put a row into every list."""
+    """Add a row to every list."""
     return Seeded(transport, age)
 
 
 def test_rows_have_the_keys_of_their_functions(transport: Transport, seeded: Seeded) -> None:
-    """Both ways, in nested rows too; a list that is empty would compare nothing."""
+    """Missing and extra keys fail, in nested rows too; an empty list would compare nothing."""
     compared: set[type[Row]] = set()
     for row_type, call in CASES:
         answer = call(transport, seeded)
@@ -216,8 +216,8 @@ def test_rows_have_the_keys_of_their_functions(transport: Transport, seeded: See
     assert compared | MORE == set(_row_types())
 
 
-def test_reasons_have_the_keys_of_all_answers_together(queue: Queue) -> None:
-    """Each reason has its own ones; the type names all of them and nothing else."""
+def test_the_reason_type_has_the_keys_of_all_reasons(queue: Queue) -> None:
+    """Each reason has its own keys; the type has all of them and no others."""
     keys: set[str] = set()
     for job_id in _jobs_of_every_reason(queue):
         [reason] = queue.explain([job_id])
@@ -226,10 +226,10 @@ def test_reasons_have_the_keys_of_all_answers_together(queue: Queue) -> None:
 
 
 def _jobs_of_every_reason(queue: Queue) -> Iterator[UUID]:
-    """Yield jobs, each while the reason for which it waits holds."""
+    """Yield jobs, each while its reason holds."""
     yield running_job(queue).id
     yield failed_job(queue)
-    yield add(queue, "nobody")  # no_worker
+    yield add(queue, "unserved")  # no_worker
     worker = a_worker()
     register(queue, worker, families=["browser"])
     yield add(queue, "figma")  # no_executor

@@ -1,4 +1,4 @@
-"""Peers that keep the TCP connection and say nothing: every call, connect and probe ends within its time."""
+"""Peers that keep the TCP connection but stop responding: every call, connect and probe times out."""
 
 import socket
 import subprocess
@@ -31,28 +31,28 @@ from cogo_dagster_tests.worker.bench import eventually
 from cogo_dagster_tests.worker.faults import Proxy, proxied
 
 SOON_SECONDS = 5.0
-"""Within it a call limited to half a second has ended, on a machine that is busy with other tests."""
+"""A call limited to half a second has ended within this time, even on a loaded machine."""
 
 CONNECTED = "select count(*) from pg_stat_activity where datname = current_database() and application_name = 'cogo'"
 
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give up soon on an answer, and try again without waiting."""
+    """Use short timeouts, and retry without pauses."""
     monkeypatch.setattr(postgres, "ANSWER_SECONDS", 0.5)
     monkeypatch.setattr(postgres, "_FIRST_PAUSE_SECONDS", 0.001)
 
 
 @pytest.fixture
 def proxy(dsn: str) -> Iterator[Proxy]:
-    """Stand before the test's database."""
+    """Yield a proxy before the test's database."""
     with proxied(dsn) as proxy:
         yield proxy
 
 
 @pytest.fixture
 def distant(proxy: Proxy) -> Iterator[PostgresTransport]:
-    """Call by way of the proxy."""
+    """Yield a transport through the proxy."""
     transport = PostgresTransport(proxy.dsn, role="service_role")
     yield transport
     transport.close()
@@ -60,15 +60,15 @@ def distant(proxy: Proxy) -> Iterator[PostgresTransport]:
 
 @pytest.fixture
 def mute() -> Iterator[int]:
-    """Hold a port that takes connections and never says anything."""
+    """Yield a port that accepts connections and never responds."""
     with socket.create_server(("127.0.0.1", 0), backlog=50) as listener:
         yield listener.getsockname()[1]
 
 
-def test_a_call_over_a_connection_that_fell_silent_is_made_over_another(
+def test_a_call_over_an_unresponsive_connection_is_repeated_over_another(
     distant: PostgresTransport, proxy: Proxy, owner: Owner
 ) -> None:
-    """The old connection is finished, and so are all others that may be silent too; the call is done once."""
+    """The old connection is closed, and so are all others that may be unresponsive; the call is executed once."""
     blockers = [distant._pool.take(1) for _ in range(3)]
     for taken in blockers:
         distant._pool.give_back(taken)
@@ -80,8 +80,8 @@ def test_a_call_over_a_connection_that_fell_silent_is_made_over_another(
     assert proxy.connections == 4
 
 
-def test_a_call_ends_where_every_connection_is_silent(distant: PostgresTransport, proxy: Proxy) -> None:
-    """All its tries together keep the limit."""
+def test_a_call_ends_if_every_connection_is_unresponsive(distant: PostgresTransport, proxy: Proxy) -> None:
+    """All attempts together keep the limit."""
     add(Queue(distant))
     proxy.silence(new_too=True)
     began = time.monotonic()
@@ -91,9 +91,9 @@ def test_a_call_ends_where_every_connection_is_silent(distant: PostgresTransport
 
 
 @pytest.mark.parametrize("function", ["connect", "is_transaction_pooled", "call"])
-def test_a_server_that_takes_connections_and_says_nothing_is_given_up(mute: int, function: str) -> None:
-    """At login, before anything can be asked."""
-    dsn = f"postgresql://somebody:word@127.0.0.1:{mute},localhost:{mute},127.0.0.1:{mute}/cogo"
+def test_a_connect_to_an_unresponsive_server_times_out(mute: int, function: str) -> None:
+    """The server accepts the connection and does not respond to the login."""
+    dsn = f"postgresql://user:word@127.0.0.1:{mute},localhost:{mute},127.0.0.1:{mute}/cogo"
     ways: dict[str, Callable[[], object]] = {
         "connect": lambda: connect(dsn),
         "is_transaction_pooled": lambda: is_transaction_pooled(dsn),
@@ -105,16 +105,16 @@ def test_a_server_that_takes_connections_and_says_nothing_is_given_up(mute: int,
     assert time.monotonic() - began < SOON_SECONDS
 
 
-def test_a_connection_that_breaks_while_the_pooler_is_looked_for_is_told(dsn: str) -> None:
-    """By an error of the queue, which commands report in one sentence."""
+def test_a_connection_that_breaks_during_the_detection_of_a_pooler_is_reported(dsn: str) -> None:
+    """The error is a QueueError, for which commands have a message."""
     with pooled(dsn, "transaction") as address, proxied(address) as proxy:
         proxy.lose_reply_to("pg_backend_pid")
         with pytest.raises(TransportError, match="connection to the database broke"):
             is_transaction_pooled(proxy.dsn)
 
 
-def test_a_process_ends_though_a_login_hangs(mute: int) -> None:
-    """Nothing at its end waits for the thread that still does."""
+def test_a_hanging_login_does_not_keep_the_process_alive(mute: int) -> None:
+    """The exit does not wait for the thread."""
     script = (
         "from cogo_dagster.queue.transports.postgres import PostgresTransport\n"
         "from cogo_dagster.queue.limits import call_limit\n"
@@ -128,8 +128,8 @@ def test_a_process_ends_though_a_login_hangs(mute: int) -> None:
     assert ended.stdout == "DatabaseUnavailable\n"
 
 
-def test_a_server_that_ends_idle_sessions_costs_no_call(dsn: str, owner: Owner) -> None:
-    """What was said meanwhile is noticed before the connection is used: the first try succeeds."""
+def test_a_server_that_closes_idle_sessions_fails_no_call(dsn: str, owner: Owner) -> None:
+    """The closed connection is detected before it is used: the first attempt succeeds."""
     owner.execute(f"alter database {owner.info.dbname} set idle_session_timeout = '200ms'")
     transport = PostgresTransport(dsn, role="service_role")
     statements: list[str] = []
@@ -140,12 +140,12 @@ def test_a_server_that_ends_idle_sessions_costs_no_call(dsn: str, owner: Owner) 
         assert len(statements) == calls
         eventually(lambda: owner.execute(CONNECTED).fetchone() == (0,), "the server ended the session")
         for kept in transport._pool._idle:
-            kept.idle_since -= 1  # as if a while had passed
+            kept.idle_since -= 1  # as if a second had passed
     transport.close()
 
 
-def test_a_statement_that_takes_too_long_is_ended_by_the_database(dsn: str, owner: Owner) -> None:
-    """Directly and behind a pooler by transaction the server has a limit too, and keeps none for others."""
+def test_a_long_statement_is_cancelled_by_the_database(dsn: str, owner: Owner) -> None:
+    """The timeout is set on a direct connection and behind a transaction pooler, where it does not persist."""
     for prepare in (True, False):
         with pooled(dsn, "transaction", role="service_role") as address:
             transport = PostgresTransport(dsn if prepare else address, prepare=prepare)
@@ -159,8 +159,8 @@ def test_a_statement_that_takes_too_long_is_ended_by_the_database(dsn: str, owne
             transport.close()
 
 
-def test_a_stricter_limit_of_the_database_stays(dsn: str, owner: Owner) -> None:
-    """What an operator has set lower is kept; bulk work gets more where nothing forbids it."""
+def test_a_lower_statement_timeout_of_the_database_is_kept(dsn: str, owner: Owner) -> None:
+    """An operator's lower limit is kept; bulk work gets a higher one if none is set."""
     owner.execute(
         "create or replace function public.weekly_numbers(window_start timestamptz default null,"
         " branch text default null) returns jsonb language sql"
@@ -173,8 +173,8 @@ def test_a_stricter_limit_of_the_database_stays(dsn: str, owner: Owner) -> None:
         transport.close()
 
 
-def test_a_connection_that_answered_read_only_is_not_used_again(dsn: str, owner: Owner) -> None:
-    """After a fail-over the old server still answers: the next connection reaches the new one."""
+def test_a_connection_that_returned_read_only_is_not_used_again(dsn: str, owner: Owner) -> None:
+    """After a failover the old server still responds: the next connection reaches the new one."""
     transport = PostgresTransport(dsn, role="service_role")
     transport.call("queue_stats", {})
     owner.execute(
@@ -187,8 +187,8 @@ def test_a_connection_that_answered_read_only_is_not_used_again(dsn: str, owner:
     transport.close()
 
 
-def test_a_connection_whose_server_has_become_read_only_is_not_kept(dsn: str) -> None:
-    """The server tells so beside its next answer, also where only reading is asked of it."""
+def test_a_connection_to_a_server_that_became_read_only_is_closed(dsn: str) -> None:
+    """The server reports it with its next reply, even if the call only reads."""
     pool = Pool(lambda _: connect(dsn), 1)
     taken = pool.take(1)
     pool.give_back(taken)
@@ -200,21 +200,21 @@ def test_a_connection_whose_server_has_become_read_only_is_not_kept(dsn: str) ->
     pool.close()
 
 
-def test_a_password_that_is_refused_is_told_from_a_server_that_is_away() -> None:
-    """Waiting does not help against the one; on a server of its own, since the shared ones ask for no password."""
+def test_a_rejected_password_is_distinguished_from_an_unreachable_server() -> None:
+    """Waiting does not help with a rejected password; on a private server, since the shared ones have no passwords."""
     with private_server() as server:
         server.start()
         dsn = server.dsn("postgres")
         with psycopg.connect(dsn, autocommit=True) as owner:
-            owner.execute("create role nobody_special login password 'right'")
-        with pytest.raises(AccessDenied, match=r"refuses the login .*password authentication failed"):
-            connect(dsn, user="nobody_special", password="wrong")
+            owner.execute("create role test_login login password 'right'")
+        with pytest.raises(AccessDenied, match=r"rejected the login .*password authentication failed"):
+            connect(dsn, user="test_login", password="wrong")
         with pytest.raises(DatabaseUnavailable, match="does not exist"):
             connect(dsn, dbname="nowhere")
 
 
 def test_a_pool_lends_no_more_than_its_size(dsn: str) -> None:
-    """Whoever waits too long is told what to raise; one that is given back serves the next."""
+    """A caller that times out gets a message with the setting to raise; a returned connection serves the next one."""
     pool = Pool(lambda _: connect(dsn), 1)
     taken = pool.take(1)
     with pytest.raises(DatabaseUnavailable, match="COGO_POOL_SIZE"):
@@ -231,21 +231,21 @@ def test_a_pool_lends_no_more_than_its_size(dsn: str) -> None:
         pool.take(1)
 
 
-def test_a_failure_to_connect_gives_its_place_back() -> None:
-    """A pool whose server is away for long is as large afterwards as before."""
+def test_a_failed_connect_releases_its_permit() -> None:
+    """A pool has its full size again after its server was unreachable."""
 
-    def refuse(seconds: float) -> Connection:
+    def fail(seconds: float) -> Connection:
         raise DatabaseUnavailable(f"away for {seconds} s")
 
-    pool = Pool(refuse, 1)
+    pool = Pool(fail, 1)
     for _ in range(3):
         with pytest.raises(DatabaseUnavailable, match="away"):
             pool.take(0.01)
 
 
 @pytest.mark.parametrize("dripping", [False, True])
-def test_a_project_that_does_not_answer_is_given_up(dripping: bool) -> None:
-    """Neither silence nor a byte now and then makes a call last longer than it may."""
+def test_a_call_to_an_unresponsive_project_times_out(dripping: bool) -> None:
+    """Neither silence nor a byte from time to time extends the limit."""
     with closing(socket.create_server(("127.0.0.1", 0), backlog=50)) as listener:
         threading.Thread(target=_drip, args=(listener, dripping), daemon=True).start()
         project = Project(f"http://127.0.0.1:{listener.getsockname()[1]}", SERVICE_ROLE)
@@ -257,8 +257,8 @@ def test_a_project_that_does_not_answer_is_given_up(dripping: bool) -> None:
         transport.close()
 
 
-def test_a_project_behind_a_connection_that_fell_silent_is_asked_over_another(stand_in: StandIn) -> None:
-    """The call is repeated within its time."""
+def test_a_call_over_an_unresponsive_connection_to_a_project_is_repeated(stand_in: StandIn) -> None:
+    """The call succeeds over another connection within its limit."""
     with proxied(stand_in.url) as proxy:
         transport = SupabaseTransport(
             Project(proxy.dsn, SERVICE_ROLE), timeout=httpx.Timeout(0.5), first_pause_seconds=0.01
@@ -269,8 +269,8 @@ def test_a_project_behind_a_connection_that_fell_silent_is_asked_over_another(st
         transport.close()
 
 
-def test_trouble_that_nobody_foresaw_may_be_repeated(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A driver's own exception, a process that may start no thread: never anything but an error of the queue."""
+def test_unexpected_errors_may_be_repeated(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A driver's own exception, or a failure to start a thread, is raised as a QueueError."""
     transport = PostgresTransport(dsn, role="service_role")
     for error in (RuntimeError("can't start new thread"), OSError("too many open files"), MemoryError()):
         with monkeypatch.context() as patched:

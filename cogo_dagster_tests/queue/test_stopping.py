@@ -1,4 +1,4 @@
-"""What a stop signal explains."""
+"""Attribution of a child's end to a stop signal."""
 
 import asyncio
 import time
@@ -9,30 +9,30 @@ import pytest
 from cogo_dagster.queue.stopping import STOP, StopSignal, note_stop, stopped_at
 
 
-def explained(ended_seconds_ago: float, act: Callable[[StopSignal], None]) -> bool:
-    """Whether a stop that `act` may cause explains the end of a child so long ago."""
+def explained(ended_seconds_ago: float, signal_stop: Callable[[StopSignal], None]) -> bool:
+    """Whether a stop that `signal_stop` may cause explains the end of a child that long ago."""
 
     async def scenario() -> bool:
         stop = StopSignal()
-        act(stop)
+        signal_stop(stop)
         return await stop.explains(time.monotonic() - ended_seconds_ago)
 
     return asyncio.run(scenario())
 
 
 def soon(stop: StopSignal) -> None:
-    """The signal comes while the death is being judged."""
+    """Send the signal while the end is being evaluated."""
     asyncio.get_running_loop().call_later(0.2, stop.note_stop)
 
 
 def never(stop: StopSignal) -> None:
-    """No signal comes."""
+    """Send no signal."""
 
 
 @pytest.mark.parametrize(
-    ("ended_seconds_ago", "act", "expected"),
+    ("ended_seconds_ago", "signal_stop", "expected"),
     [
-        (-100, StopSignal.note_stop, True),  # any time after the signal
+        (-100, StopSignal.note_stop, True),  # at any time after the signal
         (0.9, StopSignal.note_stop, True),
         (1.1, StopSignal.note_stop, False),
         (0, soon, True),
@@ -40,26 +40,26 @@ def never(stop: StopSignal) -> None:
         (0.9, never, False),
     ],
 )
-def test_a_death_belongs_to_a_stop_up_to_a_second_before_it(
-    ended_seconds_ago: float, act: Callable[[StopSignal], None], expected: bool
+def test_an_end_up_to_a_second_before_a_stop_is_attributed_to_it(
+    ended_seconds_ago: float, signal_stop: Callable[[StopSignal], None], expected: bool
 ) -> None:
-    """And at any time after it."""
-    assert explained(ended_seconds_ago, act) is expected
+    """So is an end at any time after it."""
+    assert explained(ended_seconds_ago, signal_stop) is expected
 
 
-def test_no_stop_is_waited_for_longer_than_a_second() -> None:
-    """A child that failed on its own costs its job no more."""
+def test_the_wait_for_a_stop_is_limited_to_a_second() -> None:
+    """A child's own failure delays its job no longer."""
     began = time.monotonic()
     assert not explained(0, never)
     assert 0.9 < time.monotonic() - began < 1.5
 
 
 def test_the_first_signal_counts() -> None:
-    """A second one does not make an earlier death a failure."""
-    STOP.forget()
+    """A second signal does not turn an earlier end into a failure."""
+    STOP.reset()
     note_stop()
     first = stopped_at()
     note_stop()
     assert stopped_at() == first is not None
-    STOP.forget()
+    STOP.reset()
     assert stopped_at() is None

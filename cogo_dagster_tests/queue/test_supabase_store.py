@@ -1,4 +1,4 @@
-"""Artifacts in Supabase Storage: what is stored is what was sent, through lost replies, and nothing else is touched."""
+"""The store in Supabase Storage: uploads survive lost replies, and only this database's objects are deleted."""
 
 import hashlib
 import json
@@ -37,7 +37,7 @@ AN_HOUR = 3600.0
 
 @pytest.fixture
 def store(stand_in: StandIn) -> Iterator[SupabaseStore]:
-    """Return a store whose bucket is not there yet."""
+    """Yield a store whose bucket does not exist yet."""
     store = SupabaseStore(stand_in.project(), "artifacts", **QUICK)
     yield store
     store.close()
@@ -45,21 +45,21 @@ def store(stand_in: StandIn) -> Iterator[SupabaseStore]:
 
 @pytest.fixture
 def hello(tmp_path: Path) -> Path:
-    """Write a small file."""
+    """Return a small file."""
     (tmp_path / "hello.txt").write_text("hello")
     return tmp_path / "hello.txt"
 
 
 @pytest.fixture
 def large(tmp_path: Path) -> Path:
-    """Write a file of three parts."""
+    """Return a file of three parts."""
     path = tmp_path / "trace.zip"
     path.write_bytes(os.urandom(2 * PART_BYTES + 17))
     return path
 
 
 def a_key(extension: str = "txt") -> str:
-    """Return a key as the engine makes them."""
+    """Return a key in the generated form."""
     return f"jobs/{uuid4()}/{uuid4()}/{hashlib.sha256(uuid4().bytes).hexdigest()}.{extension}"
 
 
@@ -69,13 +69,13 @@ def sha256(path: Path) -> str:
 
 
 def test_an_object_is_replaced(store: SupabaseStore, hello: Path) -> None:
-    """An upload that is repeated finds its object there already."""
+    """A repeated upload finds its object."""
     name = a_key()
     assert store.put(name, hello, "text/plain") == store.put(name, hello, "text/plain") == HELLO
 
 
-def test_a_large_file_goes_in_parts(store: SupabaseStore, stand_in: StandIn, large: Path) -> None:
-    """Three parts of 6 MiB at most; type and hash are kept, and the bytes are those that were sent."""
+def test_a_large_file_is_uploaded_in_parts(store: SupabaseStore, stand_in: StandIn, large: Path) -> None:
+    """There are three parts of at most 6 MiB; type and hash are stored, and the bytes are those of the file."""
     name = a_key("zip")
     stored = store.put(name, large, "application/zip")
     assert stored == StoredObject(large.stat().st_size, sha256(large))
@@ -86,7 +86,7 @@ def test_a_large_file_goes_in_parts(store: SupabaseStore, stand_in: StandIn, lar
 
 @pytest.mark.parametrize("kind", ["drop_before", "drop_after"])
 def test_a_large_upload_is_resumed(store: SupabaseStore, stand_in: StandIn, large: Path, kind: Any) -> None:
-    """Cut off at a part, before or after the server took it, the upload goes on where the server is."""
+    """If the connection breaks before or after the server stored a part, the upload resumes at the server's offset."""
     name = a_key("zip")
     stand_in.faults.order(kind, "/upload/resumable/", times=1)
     assert store.put(name, large, "application/zip").sha256 == sha256(large)
@@ -94,16 +94,16 @@ def test_a_large_upload_is_resumed(store: SupabaseStore, stand_in: StandIn, larg
     assert patches == 4, "One part was sent twice, the others were not."
 
 
-def test_a_part_that_was_taken_in_part_is_finished(store: SupabaseStore, stand_in: StandIn, large: Path) -> None:
-    """The upload goes on at whatever byte the server has come to."""
+def test_an_upload_resumes_within_a_part(store: SupabaseStore, stand_in: StandIn, large: Path) -> None:
+    """The upload resumes at the server's offset, which may be any byte."""
     stand_in.storage.torn_parts = [1_000, 0, PART_BYTES - 1]
     name = a_key("zip")
     assert store.put(name, large, "application/zip").sha256 == sha256(large)
     assert stand_in.storage.buckets["artifacts"].objects[name].data == large.read_bytes()
 
 
-def test_an_upload_that_lost_its_end_is_begun_anew(store: SupabaseStore, stand_in: StandIn, large: Path) -> None:
-    """A server that has all parts and makes no object of them calls the upload complete: only a look tells."""
+def test_an_upload_without_an_object_is_repeated(store: SupabaseStore, stand_in: StandIn, large: Path) -> None:
+    """A server that has all parts and creates no object reports the upload as complete: the object is checked."""
     stand_in.storage.lost_ends = 1
     name = a_key("zip")
     assert store.put(name, large, "application/zip").sha256 == sha256(large)
@@ -111,8 +111,8 @@ def test_an_upload_that_lost_its_end_is_begun_anew(store: SupabaseStore, stand_i
     assert len(stand_in.storage.uploads) == 2
 
 
-def test_an_upload_that_loses_its_end_again_is_told(store: SupabaseStore, stand_in: StandIn, large: Path) -> None:
-    """It is begun anew once, not for ever."""
+def test_a_second_upload_without_an_object_is_an_error(store: SupabaseStore, stand_in: StandIn, large: Path) -> None:
+    """The upload is repeated once, and not forever."""
     stand_in.storage.lost_ends = 9
     with pytest.raises(ArtifactStoreError, match="not there"):
         store.put(a_key("zip"), large, "application/zip")
@@ -120,16 +120,16 @@ def test_an_upload_that_loses_its_end_again_is_told(store: SupabaseStore, stand_
 
 @pytest.mark.parametrize("kind", ["drop_before", "drop_after", "answer", "cut_short"])
 def test_a_small_upload_is_repeated(store: SupabaseStore, stand_in: StandIn, hello: Path, kind: Any) -> None:
-    """Whether or not the server took it: the key is the same, so are the bytes."""
+    """The key and the bytes are the same, whether or not the server stored the first upload."""
     stand_in.faults.order(kind, "/object/artifacts/jobs", times=2)
     assert store.put(a_key(), hello, "text/plain") == HELLO
 
 
 @pytest.mark.parametrize("size", ["small", "large"])
-def test_other_bytes_than_were_sent_are_noticed(
+def test_different_stored_bytes_are_detected(
     store: SupabaseStore, stand_in: StandIn, hello: Path, large: Path, size: str
 ) -> None:
-    """What the store tells is what it holds, not what it was given."""
+    """The size and hash are those of the stored object and not of the file."""
     stand_in.storage.spoil = lambda data: data[:-1] + b"\0"
     source = hello if size == "small" else large
     stored = store.put(a_key(), source, "text/plain")
@@ -137,8 +137,8 @@ def test_other_bytes_than_were_sent_are_noticed(
     assert stored.sha256 == hashlib.sha256(source.read_bytes()[:-1] + b"\0").hexdigest()
 
 
-def test_without_a_telling_etag_the_object_is_read_back(store: SupabaseStore, stand_in: StandIn, hello: Path) -> None:
-    """An ETag that is no MD5 proves nothing."""
+def test_without_an_md5_etag_the_object_is_read_back(store: SupabaseStore, stand_in: StandIn, hello: Path) -> None:
+    """An ETag that is not an MD5 proves nothing."""
     stand_in.storage.whole_etags = False
     name = a_key()
     assert store.put(name, hello, "text/plain") == HELLO
@@ -146,32 +146,32 @@ def test_without_a_telling_etag_the_object_is_read_back(store: SupabaseStore, st
 
 
 def test_an_object_is_opened(store: SupabaseStore, large: Path) -> None:
-    """Downloaded whole, and closed without a trace."""
+    """The object is downloaded completely, and closing it leaves no file."""
     name = a_key("zip")
     store.put(name, large, "application/zip")
     with store.open(name) as read:
         assert hashlib.sha256(read.read()).hexdigest() == sha256(large)
 
 
-def test_a_download_that_breaks_off_is_told(store: SupabaseStore, stand_in: StandIn, hello: Path) -> None:
-    """Half a file is not handed out as a whole one."""
+def test_an_interrupted_download_is_an_error(store: SupabaseStore, stand_in: StandIn, hello: Path) -> None:
+    """A partial file is not returned."""
     name = a_key()
     store.put(name, hello, "text/plain")
     stand_in.faults.order("cut_short", "/object/authenticated", times=9)
-    with pytest.raises(ArtifactStoreUnavailable, match="broke off"):
+    with pytest.raises(ArtifactStoreUnavailable, match="was interrupted"):
         store.open(name)
 
 
-def test_an_object_that_is_not_there_is_told(store: SupabaseStore, hello: Path) -> None:
-    """By opening and by signing."""
+def test_a_missing_object_is_an_error(store: SupabaseStore, hello: Path) -> None:
+    """This holds for opening and for signing."""
     store.put(a_key(), hello, "text/plain")
     for ask in (store.open, lambda name: store.signed_url(name, 60)):
         with pytest.raises(ArtifactStoreError, match="is not there"):
             ask(a_key())
 
 
-def test_a_signed_url_opens_for_anybody_until_it_expires(store: SupabaseStore, stand_in: StandIn, hello: Path) -> None:
-    """Absolute, without any key, under the name that is asked for; tampered with, it opens nothing."""
+def test_a_signed_url_gives_access_until_it_expires(store: SupabaseStore, stand_in: StandIn, hello: Path) -> None:
+    """The URL is absolute, needs no key and has the requested file name; a modified one gives no access."""
     name = a_key()
     store.put(name, hello, "text/plain")
     url = store.signed_url(name, 60, "a name & more.txt")
@@ -184,16 +184,16 @@ def test_a_signed_url_opens_for_anybody_until_it_expires(store: SupabaseStore, s
     assert SERVICE_ROLE not in url
 
 
-def test_an_address_alone_opens_nothing(store: SupabaseStore, hello: Path) -> None:
-    """It lasts, so it can be stored and shown, and asks for a key."""
+def test_an_unsigned_address_gives_no_access(store: SupabaseStore, hello: Path) -> None:
+    """The address is permanent, so it can be stored and shown, and requires a key."""
     name = a_key()
     store.put(name, hello, "text/plain")
     assert httpx.get(store.address(name)).status_code == 400
     assert urlsplit(store.address(name)).query == ""
 
 
-def test_deleting_takes_what_is_not_there(store: SupabaseStore, stand_in: StandIn, hello: Path) -> None:
-    """Before there is a bucket, twice, and for good."""
+def test_deleting_ignores_missing_objects(store: SupabaseStore, stand_in: StandIn, hello: Path) -> None:
+    """Deleting succeeds before the bucket exists and twice in a row."""
     name = a_key()
     store.delete(name)
     store.put(name, hello, "text/plain")
@@ -203,31 +203,31 @@ def test_deleting_takes_what_is_not_there(store: SupabaseStore, stand_in: StandI
 
 
 @pytest.mark.parametrize(
-    ("key", "sentence"),
+    ("key", "message"),
     [
-        (ANON, "may not see it"),
-        (legacy_key("service_role", secret=ANOTHER_SECRET), "refuses the key"),
-        (legacy_key("service_role", expires_in=-60), "refuses the key"),
-        ("sb_secret_of_another_project", "refuses the key"),
+        (ANON, "has no access to it"),
+        (legacy_key("service_role", secret=ANOTHER_SECRET), "rejected the key"),
+        (legacy_key("service_role", expires_in=-60), "rejected the key"),
+        ("sb_secret_of_another_project", "rejected the key"),
     ],
     ids=["anon", "forged", "expired", "unknown"],
 )
-def test_a_wrong_key_is_told(stand_in: StandIn, hello: Path, key: str, sentence: str) -> None:
-    """Storage answers 400 to everything; the sentence comes from the code inside."""
+def test_a_wrong_key_is_reported(stand_in: StandIn, hello: Path, key: str, message: str) -> None:
+    """Storage returns 400 for every error; the message depends on the code in the body."""
     store = SupabaseStore(stand_in.project(key), "artifacts", **QUICK)
     kind = ArtifactStoreUnavailable if key == ANON else AccessDenied
-    with pytest.raises(kind, match=sentence):
+    with pytest.raises(kind, match=message):
         store.put(a_key(), hello, "text/plain")
-    with pytest.raises(kind, match=sentence):
+    with pytest.raises(kind, match=message):
         store.check()
     store.close()
 
 
 @pytest.mark.parametrize("size", ["small", "large"])
-def test_a_file_above_the_limit_is_told(
+def test_a_file_above_the_limit_is_rejected(
     store: SupabaseStore, stand_in: StandIn, hello: Path, large: Path, size: str
 ) -> None:
-    """With what to raise."""
+    """The message says which limit to raise."""
     store.put(a_key(), hello, "text/plain")
     stand_in.storage.buckets["artifacts"].file_size_limit = 3
     with pytest.raises(ArtifactRejected, match=r"larger than the bucket artifacts .*raise the limit"):
@@ -235,19 +235,19 @@ def test_a_file_above_the_limit_is_told(
 
 
 @pytest.mark.parametrize("size", ["small", "large"])
-def test_a_type_the_bucket_does_not_take_is_told(
+def test_a_type_that_the_bucket_does_not_accept_is_rejected(
     store: SupabaseStore, stand_in: StandIn, hello: Path, large: Path, size: str
 ) -> None:
-    """With where to allow it; of a large file, before any part of it was sent."""
+    """The message says where to allow it; a large file is rejected before a part is sent."""
     store.put(a_key(), hello, "text/plain")
     stand_in.storage.buckets["artifacts"].allowed_mime_types = ["image/*"]
-    with pytest.raises(ArtifactRejected, match="does not take this type"):
+    with pytest.raises(ArtifactRejected, match="does not accept this type"):
         store.put(a_key(), hello if size == "small" else large, "text/plain")
     assert not [method for method, _ in stand_in.faults.requests if method == "PATCH"]
 
 
-def test_a_project_that_is_not_there_is_told(stand_in: StandIn, hello: Path) -> None:
-    """After a few tries."""
+def test_an_unreachable_project_is_reported(stand_in: StandIn, hello: Path) -> None:
+    """The error is raised after some retries."""
     store = SupabaseStore(stand_in.project(), "artifacts", **QUICK)
     stand_in.faults.cut()
     with pytest.raises(ArtifactStoreUnavailable, match="Storage cannot be reached"):
@@ -256,8 +256,8 @@ def test_a_project_that_is_not_there_is_told(stand_in: StandIn, hello: Path) -> 
 
 
 @pytest.mark.parametrize("newer", [True, False], ids=["one listing", "folder by folder"])
-def test_all_old_keys_are_walked(store: SupabaseStore, stand_in: StandIn, hello: Path, newer: bool) -> None:
-    """More than one page of folders, on servers with and without the newer listing; young objects are left out."""
+def test_all_old_keys_are_listed(store: SupabaseStore, stand_in: StandIn, hello: Path, newer: bool) -> None:
+    """There is more than one page, on servers with and without the newer listing; young objects are left out."""
     stand_in.storage.has_list_v2 = newer
     store.put(a_key(), hello, "text/plain")
     objects = stand_in.storage.buckets["artifacts"].objects
@@ -269,20 +269,16 @@ def test_all_old_keys_are_walked(store: SupabaseStore, stand_in: StandIn, hello:
     assert set(store.keys(AN_HOUR)) == old
 
 
-def test_a_page_in_storages_place_is_trouble_and_no_listing(
-    store: SupabaseStore, stand_in: StandIn, hello: Path
-) -> None:
-    """HTML that claims success ends the walk with a sentence, not the worker with a bug."""
+def test_html_instead_of_a_listing_is_an_error(store: SupabaseStore, stand_in: StandIn, hello: Path) -> None:
+    """HTML with status 200 ends the listing with a message and not with an exception of the parser."""
     store.put(a_key(), hello, "text/plain")
     stand_in.faults.order("answer", "/object/list", status=200, times=9)
     with pytest.raises(ArtifactStoreUnavailable, match="in its place"):
         list(store.keys(0))
 
 
-def test_only_forgotten_objects_of_ours_are_swept(
-    store: SupabaseStore, stand_in: StandIn, queue: Queue, hello: Path
-) -> None:
-    """An object with a row stays, a forgotten one goes, and what somebody else keeps in the bucket is left alone."""
+def test_only_our_unknown_objects_are_swept(store: SupabaseStore, stand_in: StandIn, queue: Queue, hello: Path) -> None:
+    """An object with a row is kept, one without is deleted, and other objects in the bucket are kept."""
     upload_artifacts(queue, store, running_job(queue), [ArtifactFile("hello.txt", "text/plain", hello)])
     forgotten = a_key()
     store.put(forgotten, hello, "text/plain")
@@ -295,18 +291,16 @@ def test_only_forgotten_objects_of_ours_are_swept(
     assert before - set(objects) == {forgotten}
 
 
-def test_trouble_with_a_status_of_duplicates_is_no_duplicate(
-    store: SupabaseStore, stand_in: StandIn, hello: Path
-) -> None:
-    """Storage also says 409 of transactions that failed: the code tells them apart."""
+def test_another_error_with_status_409_is_not_a_duplicate(store: SupabaseStore, stand_in: StandIn, hello: Path) -> None:
+    """Storage returns 409 for failed transactions too: the code distinguishes them."""
     body = b'{"statusCode":"409","error":"TransactionError","message":"it failed","code":"TransactionError"}'
     stand_in.faults.order("answer", "/object/artifacts/jobs", status=400, body=body, content_type="application/json")
     with pytest.raises(ArtifactStoreUnavailable, match="409: it failed"):
         store.put(a_key(), hello, "text/plain")
 
 
-def test_rows_know_the_lasting_address(store: SupabaseStore, stand_in: StandIn, queue: Queue, hello: Path) -> None:
-    """No row holds a token."""
+def test_rows_contain_the_permanent_address(store: SupabaseStore, stand_in: StandIn, queue: Queue, hello: Path) -> None:
+    """No row contains a token."""
     job = running_job(queue)
     [made] = upload_artifacts(queue, store, job, [ArtifactFile("hello.txt", "text/plain", hello)])
     assert [made["address"]] == stand_in.addresses()

@@ -1,4 +1,4 @@
-"""The Postgres transport: what it does when the database is not there, goes away, or is not ours."""
+"""The Postgres transport with a database that is missing, restarted or not migrated."""
 
 import socket
 from collections.abc import Iterator
@@ -26,35 +26,35 @@ WAITING = (
 
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Try again without waiting."""
+    """Retry without pauses."""
     monkeypatch.setattr(postgres, "_FIRST_PAUSE_SECONDS", 0.001)
 
 
 @pytest.fixture
 def closed_port() -> Iterator[int]:
-    """Hold a port on which nobody listens."""
+    """Yield a port on which no server listens."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         yield held.getsockname()[1]
 
 
-def test_a_server_that_is_not_there_is_named(closed_port: int) -> None:
-    """The sentence says where we looked and what to check."""
-    transport = PostgresTransport(f"postgresql://somebody@127.0.0.1:{closed_port}/cogo")
+def test_an_unreachable_server_is_reported(closed_port: int) -> None:
+    """The message has host and port, and what to check."""
+    transport = PostgresTransport(f"postgresql://user@127.0.0.1:{closed_port}/cogo")
     with pytest.raises(DatabaseUnavailable, match=rf"cannot be reached.*{closed_port}.*check COGO_DATABASE_URL"):
         transport.call("queue_stats", {})
     transport.close()
 
 
-def test_an_address_that_is_none_is_refused() -> None:
-    """The sentence shows what one looks like."""
+def test_an_invalid_url_is_rejected() -> None:
+    """The message has the expected form."""
     transport = PostgresTransport("postgres//typo")
     with pytest.raises(DatabaseUnavailable, match=r"not a Postgres address.*write it as postgresql://"):
         transport.call("queue_stats", {})
 
 
-def test_a_database_that_comes_later_is_found(server: TestServer, dsn: str) -> None:
-    """The same transport that failed at first works once the database is there."""
+def test_a_database_created_later_is_used(server: TestServer, dsn: str) -> None:
+    """A transport that failed at first works once the database exists."""
     wanted = f"{conninfo_to_dict(dsn)['dbname']}_later"
     transport = PostgresTransport(make_conninfo(dsn, dbname=wanted))
     with pytest.raises(DatabaseUnavailable):
@@ -68,8 +68,8 @@ def test_a_database_that_comes_later_is_found(server: TestServer, dsn: str) -> N
             admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(wanted)))
 
 
-def test_threads_that_call_first_together_all_succeed(dsn: str) -> None:
-    """Opening is done once, and nobody overtakes it."""
+def test_concurrent_first_calls_succeed(dsn: str) -> None:
+    """The pool is opened once."""
     transport = PostgresTransport(dsn)
     together = Barrier(8)
 
@@ -83,8 +83,8 @@ def test_threads_that_call_first_together_all_succeed(dsn: str) -> None:
     transport.close()
 
 
-def test_a_restart_of_the_server_is_survived_by_every_connection(dsn: str, owner: Owner) -> None:
-    """All eight pooled connections die at once: the next call, and each one after it, succeeds."""
+def test_calls_survive_a_restart_of_the_server(dsn: str, owner: Owner) -> None:
+    """All eight pooled connections break at once: the next call, and each later one, succeeds."""
     transport = PostgresTransport(dsn, max_connections=8)
     with ThreadPoolExecutor(8) as pool:
         with psycopg.connect(dsn) as blocker:
@@ -103,8 +103,8 @@ def test_a_restart_of_the_server_is_survived_by_every_connection(dsn: str, owner
     transport.close()
 
 
-def test_a_call_cut_off_in_the_middle_is_repeated(dsn: str, owner: Owner) -> None:
-    """The connection breaks while the call waits for a lock; it is done once in the end."""
+def test_an_interrupted_call_is_repeated(dsn: str, owner: Owner) -> None:
+    """The connection breaks while the call waits for a lock; the call is executed once in the end."""
     transport = PostgresTransport(dsn)
     with ThreadPoolExecutor(1) as pool:
         with psycopg.connect(dsn) as blocker:
@@ -118,27 +118,27 @@ def test_a_call_cut_off_in_the_middle_is_repeated(dsn: str, owner: Owner) -> Non
     transport.close()
 
 
-def test_a_database_that_was_never_migrated_says_so(empty_dsn: str) -> None:
-    """The sentence names the command."""
+def test_a_database_that_was_never_migrated_is_reported(empty_dsn: str) -> None:
+    """The message names the command."""
     transport = PostgresTransport(empty_dsn)
     with pytest.raises(SchemaOutOfDate, match="run `cogo db migrate`"):
         transport.call("queue_stats", {})
     transport.close()
 
 
-def test_a_role_without_rights_says_so(dsn: str) -> None:
-    """The sentence names the role to have."""
+def test_a_role_without_privileges_is_reported(dsn: str) -> None:
+    """The message names the required role."""
     transport = PostgresTransport(dsn, role="anon")
-    with pytest.raises(AccessDenied, match=r"permission denied.*connect as one that has service_role"):
+    with pytest.raises(AccessDenied, match=r"permission denied.*connect as a role that has service_role"):
         transport.call("queue_stats", {})
     transport.close()
 
 
-def test_a_database_that_takes_no_writes_is_one_to_wait_for(dsn: str, owner: Owner) -> None:
-    """A project whose disk is full goes read-only: that is said, and workers wait until it is writable again."""
+def test_a_read_only_database_counts_as_unavailable(dsn: str, owner: Owner) -> None:
+    """A project whose disk is full is read-only: the message says so, and workers wait until it is writable."""
     name = sql.Identifier(str(conninfo_to_dict(dsn)["dbname"]))
     owner.execute(sql.SQL("alter database {} set default_transaction_read_only = on").format(name))
     transport = PostgresTransport(dsn)
-    with pytest.raises(DatabaseUnavailable, match="takes no writes"):
+    with pytest.raises(DatabaseUnavailable, match="is read-only"):
         add(Queue(transport))
     transport.close()

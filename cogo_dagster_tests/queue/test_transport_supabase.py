@@ -1,4 +1,4 @@
-"""The Supabase transport: lost replies, gateways in trouble, keys of the wrong kind, and what each error means."""
+"""The Supabase transport: lost replies, failing gateways, wrong keys, and the error of each response."""
 
 import math
 import socket
@@ -36,7 +36,7 @@ QUICK: dict[str, Any] = {"first_pause_seconds": 0.01}
 
 @pytest.fixture
 def rest(stand_in: StandIn) -> Iterator[SupabaseTransport]:
-    """Call it with the service key, repeating without long waits."""
+    """Yield the transport with the service key and short pauses."""
     transport = SupabaseTransport(stand_in.project(), **QUICK)
     yield transport
     transport.close()
@@ -44,7 +44,7 @@ def rest(stand_in: StandIn) -> Iterator[SupabaseTransport]:
 
 @pytest.mark.parametrize("key", [SERVICE_ROLE, SECRET_KEY], ids=["legacy", "secret"])
 def test_both_kinds_of_service_keys_work(stand_in: StandIn, key: str) -> None:
-    """A legacy JWT and an sb_secret_ key do the same."""
+    """A legacy JWT and an sb_secret_ key have the same access."""
     transport = SupabaseTransport(stand_in.project(key))
     assert transport.call("queue_stats", {})["ready"] == 0
     transport.close()
@@ -52,7 +52,7 @@ def test_both_kinds_of_service_keys_work(stand_in: StandIn, key: str) -> None:
 
 @pytest.mark.parametrize("kind", ["drop_after", "drop_before", "cut_short"])
 def test_a_lost_reply_changes_nothing(rest: SupabaseTransport, stand_in: StandIn, owner: Owner, kind: Any) -> None:
-    """Dropped before, after or in the middle of the answer, the enqueue happens once and the answer is the same."""
+    """If the connection breaks before, after or within the response, the enqueue is executed once."""
     fault = stand_in.faults.order(kind, "enqueue_jobs", times=2)
     job = add(Queue(rest))
     assert fault.met == 2
@@ -77,17 +77,17 @@ def test_a_lost_reply_changes_nothing(rest: SupabaseTransport, stand_in: StandIn
         (200, b"half of a", "application/json"),
     ],
 )
-def test_a_gateway_in_trouble_is_asked_again(
+def test_a_failing_gateway_is_retried(
     rest: SupabaseTransport, stand_in: StandIn, status: int, body: bytes, content_type: str
 ) -> None:
-    """Whatever shape the trouble has, also a page of HTML that claims success."""
+    """The failure may be an error status or an HTML page with status 200."""
     fault = stand_in.faults.order("answer", "queue_stats", times=3, status=status, body=body, content_type=content_type)
     assert rest.call("queue_stats", {})["ready"] == 0
     assert fault.met == 3
 
 
-def test_trouble_that_lasts_is_told(rest: SupabaseTransport, stand_in: StandIn) -> None:
-    """After five tries the sentence says what stood in the way, and that the outcome is open."""
+def test_a_persistent_failure_is_reported(rest: SupabaseTransport, stand_in: StandIn) -> None:
+    """After five attempts the message has the cause, and says that the outcome is unknown."""
     fault = stand_in.faults.order("answer", "queue_stats", times=99, status=502)
     with pytest.raises(TransportError, match="HTTP 502"):
         rest.call("queue_stats", {})
@@ -99,10 +99,10 @@ def test_trouble_that_lasts_is_told(rest: SupabaseTransport, stand_in: StandIn) 
     [("PGRST000", DatabaseUnavailable), ("PGRST001", TransportError), ("57P01", TransportError)],
     ids=["no connection", "connection broke", "database stopped"],
 )
-def test_whether_a_call_took_effect_is_not_claimed(
+def test_the_message_says_whether_a_call_may_have_been_executed(
     rest: SupabaseTransport, stand_in: StandIn, code: str, kind: type[QueueError]
 ) -> None:
-    """Nothing was done where PostgREST had no connection; where one broke under the call, that is open."""
+    """Nothing was done if PostgREST had no connection; if one broke during the call, the outcome is unknown."""
     body = f'{{"code":"{code}","message":"trouble","details":null,"hint":null}}'.encode()
     stand_in.faults.order("answer", "queue_stats", times=9, status=503, body=body, content_type="application/json")
     with pytest.raises(QueueError) as refused:
@@ -110,10 +110,10 @@ def test_whether_a_call_took_effect_is_not_claimed(
     assert type(refused.value) is kind
 
 
-def test_a_wait_the_server_asks_for_is_kept(
+def test_a_retry_after_is_respected(
     rest: SupabaseTransport, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Retry-After is the least wait, and an absurd one is cut short."""
+    """Retry-After is the minimum pause, and an excessive one is limited."""
     waits: list[float] = []
     monkeypatch.setattr("time.sleep", waits.append)
     for asked in (b"3", b"99999", b"nonsense"):
@@ -122,8 +122,8 @@ def test_a_wait_the_server_asks_for_is_kept(
     assert [math.floor(wait) for wait in waits] == [3, 15, 0]
 
 
-def test_an_address_where_nothing_listens_is_told() -> None:
-    """Nothing was done, and the sentence names the variable."""
+def test_an_unreachable_url_is_reported() -> None:
+    """Nothing was done, and the message names the variable."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     transport = SupabaseTransport(Project(f"http://127.0.0.1:{port}", SERVICE_ROLE), **QUICK)
@@ -132,8 +132,8 @@ def test_an_address_where_nothing_listens_is_told() -> None:
     transport.close()
 
 
-def test_an_answer_that_never_comes_ends_in_time(stand_in: StandIn) -> None:
-    """A reply that takes too long counts as lost."""
+def test_a_missing_response_times_out(stand_in: StandIn) -> None:
+    """A response that takes too long counts as lost."""
     stand_in.faults.order("delay", "queue_stats", seconds=2, times=9)
     transport = SupabaseTransport(stand_in.project(), timeout=httpx.Timeout(0.1), **QUICK)
     with pytest.raises(TransportError, match="may be repeated"):
@@ -149,10 +149,10 @@ def test_an_answer_that_never_comes_ends_in_time(stand_in: StandIn) -> None:
     ],
     ids=["secret of another project", "jwt of another project"],
 )
-def test_a_key_the_gateway_does_not_know_is_told(stand_in: StandIn, key: str) -> None:
-    """Its 401 has no code; the sentence says which variable holds what."""
+def test_a_key_that_the_gateway_rejects_is_reported(stand_in: StandIn, key: str) -> None:
+    """Its 401 has no code; the message says which variable to set to which key."""
     transport = SupabaseTransport(stand_in.project(key), **QUICK)
-    with pytest.raises(AccessDenied, match="SUPABASE_SERVICE_ROLE_KEY the secret key"):
+    with pytest.raises(AccessDenied, match="SUPABASE_SERVICE_ROLE_KEY to the secret key"):
         transport.call("queue_stats", {})
     assert len(stand_in.faults.requests) == 1, "A wrong key is not tried again."
     transport.close()
@@ -164,13 +164,13 @@ def test_a_key_the_gateway_does_not_know_is_told(stand_in: StandIn, key: str) ->
         (legacy_key("service_role", expires_in=-60), "JWT expired"),
         (legacy_key("service_role", secret=ANOTHER_SECRET), "JWSInvalidSignature"),
         (SECRET_KEY, "Expected 3 parts"),
-        (legacy_key("nobody"), "nobody"),
+        (legacy_key("stranger"), "stranger"),
         (ANON, "permission denied"),
     ],
     ids=["expired", "forged", "secret without a gateway", "unknown role", "anon"],
 )
-def test_a_key_postgrest_refuses_is_told(dsn: str, key: str, reason: str) -> None:
-    """Without a gateway before it, PostgREST says why in its own words."""
+def test_a_key_that_postgrest_rejects_is_reported(dsn: str, key: str, reason: str) -> None:
+    """Without a gateway, the message contains PostgREST's reason."""
     with supabase(dsn, gateway=False) as stand_in:
         transport = SupabaseTransport(stand_in.project(key), **QUICK)
         with pytest.raises(AccessDenied, match=f"{reason}.*SUPABASE_SERVICE_ROLE_KEY"):
@@ -179,7 +179,7 @@ def test_a_key_postgrest_refuses_is_told(dsn: str, key: str, reason: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("key", "sentence"),
+    ("key", "message"),
     [
         (ANON, "holds the anon key"),
         (legacy_key("authenticated"), "holds the authenticated key"),
@@ -188,9 +188,9 @@ def test_a_key_postgrest_refuses_is_told(dsn: str, key: str, reason: str) -> Non
         ("schlüssel", "is not a key"),
     ],
 )
-def test_a_key_that_may_do_nothing_is_noticed_before_anything_is_sent(key: str, sentence: str) -> None:
-    """The anon or publishable key in the wrong variable is a common slip."""
-    with pytest.raises(SettingsError, match=f"SUPABASE_SERVICE_ROLE_KEY {sentence}"):
+def test_a_key_without_access_is_rejected_before_a_request(key: str, message: str) -> None:
+    """Setting the variable to the anon or publishable key is a common mistake."""
+    with pytest.raises(SettingsError, match=f"SUPABASE_SERVICE_ROLE_KEY {message}"):
         checked_project(AN_ADDRESS, key)
 
 
@@ -203,38 +203,38 @@ def test_a_key_that_may_do_nothing_is_noticed_before_anything_is_sent(key: str, 
         ("http://127.0.0.1:54321", "http://127.0.0.1:54321"),
     ],
 )
-def test_the_address_is_taken_in_each_form_people_copy(given: str, url: str) -> None:
-    """With a slash at the end, with the path of a service, with blanks around."""
+def test_common_forms_of_the_url_are_accepted(given: str, url: str) -> None:
+    """The URL may have a trailing slash, the path of a service, or surrounding spaces."""
     assert checked_project(given, SERVICE_ROLE).url == url
 
 
 @pytest.mark.parametrize(
     "url", ["postgresql://postgres:secret@db.abc.supabase.co:5432/postgres", "abc.supabase.co", "ftp://abc", "https://"]
 )
-def test_an_address_that_is_none_is_told(url: str) -> None:
-    """The sentence names the variable and does not repeat a password."""
+def test_an_invalid_url_is_rejected(url: str) -> None:
+    """The message names the variable and does not contain a password."""
     with pytest.raises(SettingsError, match="SUPABASE_URL") as refused:
         checked_project(url, SERVICE_ROLE)
     assert "secret" not in str(refused.value)
 
 
 def test_a_redirect_is_not_followed_with_the_key(rest: SupabaseTransport, stand_in: StandIn) -> None:
-    """The sentence names the address to set instead."""
+    """The message has the URL to set instead."""
     location = b"https://elsewhere.example/rest/v1/rpc/queue_stats?apikey=x"
     stand_in.faults.order("answer", "queue_stats", status=301, headers=((b"location", location),))
     with pytest.raises(DatabaseUnavailable, match=r"redirected to https://elsewhere.example/rest/v1/rpc/queue_stats:"):
         rest.call("queue_stats", {})
 
 
-def test_an_address_of_something_else_is_told(rest: SupabaseTransport, stand_in: StandIn) -> None:
-    """A 404 that is not PostgREST's means that SUPABASE_URL leads elsewhere."""
+def test_the_url_of_another_service_is_reported(rest: SupabaseTransport, stand_in: StandIn) -> None:
+    """A 404 that is not PostgREST's means that SUPABASE_URL is wrong."""
     stand_in.faults.order("answer", "queue_stats", status=404, body=b"not here", content_type="text/plain")
-    with pytest.raises(DatabaseUnavailable, match="does not lead to a Supabase project"):
+    with pytest.raises(DatabaseUnavailable, match="is not the address of a Supabase API"):
         rest.call("queue_stats", {})
 
 
-def test_a_database_that_was_never_migrated_says_so(empty_dsn: str) -> None:
-    """The sentence names the command for a project one has no connection to."""
+def test_a_database_that_was_never_migrated_is_reported(empty_dsn: str) -> None:
+    """The message names the command for a project without a database connection."""
     with supabase(empty_dsn) as stand_in:
         transport = SupabaseTransport(stand_in.project())
         with pytest.raises(SchemaOutOfDate, match="`cogo db sql` prints"):
@@ -242,8 +242,8 @@ def test_a_database_that_was_never_migrated_says_so(empty_dsn: str) -> None:
         transport.close()
 
 
-def test_a_duplicate_says_whose_key_it_is(rest: SupabaseTransport) -> None:
-    """The existing job's id comes through with the error."""
+def test_a_duplicate_has_the_id_of_the_existing_job(rest: SupabaseTransport) -> None:
+    """The ID is an attribute of the error."""
     first = add(Queue(rest), payload={"a": 1}, idempotency_key="k")
     with pytest.raises(DuplicateJob) as refused:
         add(Queue(rest), payload={"a": 2}, idempotency_key="k")
@@ -251,23 +251,23 @@ def test_a_duplicate_says_whose_key_it_is(rest: SupabaseTransport) -> None:
 
 
 @pytest.mark.parametrize("value", [math.nan, "\ud800", "\x00"], ids=["nan", "half a pair", "nul"])
-def test_what_json_or_the_database_cannot_say_is_a_wrong_argument(rest: SupabaseTransport, value: Any) -> None:
-    """Not a crash, and not something to try again."""
+def test_a_value_that_cannot_be_encoded_is_an_invalid_argument(rest: SupabaseTransport, value: Any) -> None:
+    """It is neither a crash nor retried."""
     with pytest.raises(InvalidArgument):
         Queue(rest).enqueue([NewJob("browser", {"value": value})])
 
 
-def test_a_call_that_takes_too_long_did_nothing(rest: SupabaseTransport, dsn: str) -> None:
-    """A lock held for longer than the database waits ends the call; nothing was done, and it is not an engine's bug."""
+def test_a_call_that_times_out_in_the_database_did_nothing(rest: SupabaseTransport, dsn: str) -> None:
+    """A lock held beyond the timeout of the database cancels the call, and the message says that nothing was done."""
     with psycopg.connect(dsn) as blocker:
         blocker.execute("lock table public.jobs")
-        with pytest.raises(DatabaseUnavailable, match="gave up on the call"):
+        with pytest.raises(DatabaseUnavailable, match="cancelled the call"):
             add(Queue(rest))
     assert Queue(rest).list_jobs() == []
 
 
 def test_threads_share_one_client(rest: SupabaseTransport) -> None:
-    """Twelve threads at once: each gets its own answer, and errors are told by the thread's own response."""
+    """Each of twelve threads gets its own response, and errors are based on the thread's own response."""
     together = Barrier(12)
 
     def call(number: int) -> Any:
@@ -281,8 +281,8 @@ def test_threads_share_one_client(rest: SupabaseTransport) -> None:
         assert list(pool.map(call, range(12))) == [InvalidArgument, []] * 6
 
 
-def test_keys_appear_in_no_error(stand_in: StandIn) -> None:
-    """Neither the sentence nor what it came from holds the key."""
+def test_errors_do_not_contain_keys(stand_in: StandIn) -> None:
+    """Neither the message nor its cause contains the key."""
     transport = SupabaseTransport(stand_in.project(), **QUICK)
     stand_in.faults.cut()
     with pytest.raises(QueueError) as refused:

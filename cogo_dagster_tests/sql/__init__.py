@@ -1,1 +1,1 @@
-"""Tests of the database itself: who may do what, and what two sessions do to each other."""
+"""Tests of the database itself: access rights, migrations, and concurrent sessions."""

@@ -1,4 +1,4 @@
-"""Everything here holds on the oldest and the newest PostgreSQL."""
+"""The tests of this folder run on the oldest and the newest supported PostgreSQL."""
 
 from collections.abc import Iterator
 
@@ -18,13 +18,13 @@ def major(request: pytest.FixtureRequest) -> Major:
 
 @pytest.fixture
 def first(dsn: str, owner: Owner) -> Iterator[Session]:
-    """Open the session that begins."""
+    """Open the session that acts first."""
     with open_session(dsn, owner) as session:
         yield session
 
 
 @pytest.fixture
 def second(dsn: str, owner: Owner) -> Iterator[Session]:
-    """Open the session that comes while the first is still at it."""
+    """Open the session that acts while the first one's transaction is open."""
     with open_session(dsn, owner) as session:
         yield session

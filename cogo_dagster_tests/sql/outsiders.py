@@ -1,4 +1,4 @@
-"""What anon and authenticated may do in a database, and a project whose default privileges give them everything."""
+"""The rights of anon and authenticated in a database, and a project whose default privileges grant them everything."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -10,7 +10,7 @@ from psycopg import sql
 from cogo_dagster_tests.conftest import Owner
 
 OWNER: Final = "project_owner"
-"""Owns the project's database as `postgres` does on Supabase: no superuser, no BYPASSRLS."""
+"""The owner of the project's database, without superuser and BYPASSRLS, as `postgres` on Supabase."""
 
 PROJECT: Final = """
 do $$
@@ -69,8 +69,8 @@ where schemaname = 'public' and roles <> array['service_role']::name[]
 """
 
 
-def what_outsiders_may_do(owner: Owner) -> list[str]:
-    """Return each right that anon and authenticated have in our schemas, and each table that is open in itself."""
+def rights_of_outsiders(owner: Owner) -> list[str]:
+    """Return each right of anon and authenticated in our schemas, and each table without row level security."""
     return [row[0] for row in owner.execute(_RIGHTS.encode())] + list(_tables_they_read(owner))
 
 

@@ -1,4 +1,4 @@
-"""What a schema is made of, as lines that can be compared between databases and versions of PostgreSQL."""
+"""The parts of a schema as lines, which can be compared between databases and versions of PostgreSQL."""
 
 from cogo_dagster_tests.conftest import Owner
 
@@ -9,7 +9,7 @@ _QUERIES = {
         from pg_attribute a join pg_class c on c.oid = a.attrelid
         left join pg_attrdef d on (d.adrelid, d.adnum) = (a.attrelid, a.attnum)
         where c.relnamespace = 'public'::regnamespace and c.relkind = 'r' and a.attnum > 0 and not a.attisdropped""",
-    # PostgreSQL 18 has a constraint for each NOT NULL, which the columns say already.
+    # PostgreSQL 18 has a constraint for each NOT NULL, which the columns already show.
     "constraint": """
         select conrelid::regclass, conname, pg_get_constraintdef(oid) from pg_constraint
         where connamespace = 'public'::regnamespace and contype <> 'n'""",
@@ -23,7 +23,7 @@ _QUERIES = {
         select relname, relkind, relrowsecurity, reloptions from pg_class
         where relnamespace = 'public'::regnamespace and relkind in ('r', 'v', 'S')""",
     "trigger": "select tgrelid::regclass, tgname from pg_trigger where not tgisinternal",
-    # Each version has its own rights of an owner: what counts is what others may.
+    # The rights of owners differ between versions: only those of others are compared.
     "right": """
         select owned.name, grantee::regrole, privilege_type
         from (select oid::regprocedure::text, proacl from pg_proc

@@ -1,4 +1,4 @@
-"""Two database sessions whose steps a test interleaves: one waits for the other, and nobody sleeps."""
+"""Two database sessions whose steps a test interleaves: one waits for the other, without sleeps."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,12 +16,12 @@ LIKE_A_LARGE_TABLE = "-c deadlock_timeout=50ms -c enable_hashjoin=off -c enable_
 
 
 class Session:
-    """One connection with the rights of service_role that commits when told to.
+    """One connection with the rights of service_role that commits on request.
 
     Args:
         connection: Not in autocommit.
-        owner: Another connection, which looks at what this one waits for.
-        thread: Where its calls run, one at a time.
+        owner: Another connection, which checks whether this one waits.
+        thread: Runs its calls, one at a time.
     """
 
     def __init__(self, connection: psycopg.Connection, owner: Owner, thread: ThreadPoolExecutor) -> None:
@@ -40,41 +40,41 @@ class Session:
 
     def call_and_wait(self, function: str, **arguments: Json) -> "Future[Json]":
         """Begin a call that must wait for another session, and return once it waits; it commits when it is done."""
-        answer = self._thread.submit(self.call_and_commit, function, **arguments)
+        result = self._thread.submit(self.call_and_commit, function, **arguments)
         while not self._waits():
-            assert not answer.done(), f"{function} did not wait: {answer.result()}"
-        return answer
+            assert not result.done(), f"{function} did not wait: {result.result()}"
+        return result
 
     def begin(self, function: str, **arguments: Json) -> "Future[Json]":
         """Begin a call and return once it waits for another session or is done; it commits when it is done."""
-        answer = self._thread.submit(self.call_and_commit, function, **arguments)
-        while not (answer.done() or self._waits()):
+        result = self._thread.submit(self.call_and_commit, function, **arguments)
+        while not (result.done() or self._waits()):
             pass
-        return answer
+        return result
 
     def call_and_commit(self, function: str, **arguments: Json) -> Json:
-        """Call a function in a transaction of its own."""
+        """Call a function in its own transaction."""
         try:
-            answer = self.call(function, **arguments)
+            result = self.call(function, **arguments)
         except psycopg.Error:
             self._connection.rollback()
             raise
         self._connection.commit()
-        return answer
+        return result
 
     def call_and_rollback(self, function: str, **arguments: Json) -> Json:
-        """Call a function and take back what it did."""
+        """Call a function and roll back."""
         try:
             return self.call(function, **arguments)
         finally:
             self._connection.rollback()
 
     def commit(self) -> None:
-        """End the transaction for good."""
+        """Commit the transaction."""
         self._connection.commit()
 
     def rollback(self) -> None:
-        """End the transaction as if it had never been."""
+        """Roll the transaction back."""
         self._connection.rollback()
 
     def _waits(self) -> bool:
@@ -85,7 +85,7 @@ class Session:
 
 @contextmanager
 def open_session(dsn: str, owner: Owner) -> Iterator[Session]:
-    """Open a session that finds a deadlock at once, and joins row by row as over a large table."""
+    """Open a session that detects a deadlock at once, and plans joins as for a large table."""
     with (
         ThreadPoolExecutor(1) as thread,
         psycopg.connect(dsn, options=LIKE_A_LARGE_TABLE) as connection,
@@ -96,7 +96,7 @@ def open_session(dsn: str, owner: Owner) -> Iterator[Session]:
 
 
 def at_once(*calls: Callable[[], Json]) -> list[Json]:
-    """Make the calls in as many threads, all beginning together, and return their answers."""
+    """Make the calls concurrently, one thread each, and return their results."""
     together = Barrier(len(calls))
 
     def begin(call: Callable[[], Json]) -> Json:

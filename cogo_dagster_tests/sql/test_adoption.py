@@ -1,4 +1,4 @@
-"""A COGO database that has been in use for a year: the migration keeps every row, and the queue works on it."""
+"""Migration of a COGO database that was in use for a year: it keeps every row, and the queue works on it."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -37,14 +37,14 @@ FILE = {"name": "shot.png", "content_type": "image/png", "size_bytes": 1, "sha25
 
 @pytest.fixture(params=SCHEMAS)
 def older(request: pytest.FixtureRequest) -> str:
-    """Choose one of the older schemas."""
+    """Return the name of an older schema."""
     chosen: str = request.param
     return chosen
 
 
 @pytest.fixture
 def old_dsn(server: TestServer, older: str) -> Iterator[str]:
-    """Lend a database with an older schema and its rows."""
+    """Yield the DSN of a database with an older schema and rows."""
     server.template(f"older_{older}", lambda dsn: _fill(dsn, older))
     with server.clone(f"older_{older}") as dsn:
         yield dsn
@@ -52,7 +52,7 @@ def old_dsn(server: TestServer, older: str) -> Iterator[str]:
 
 @pytest.fixture
 def dsn(server: TestServer, older: str) -> Iterator[str]:
-    """Lend such a database, migrated."""
+    """Yield the DSN of such a database after the migration."""
 
     def build(dsn: str) -> None:
         _fill(dsn, older)
@@ -69,7 +69,7 @@ def _fill(dsn: str, older: str) -> None:
 
 
 def test_no_row_is_lost(old_dsn: str) -> None:
-    """In no table; and each is still the one it was."""
+    """Every table has the same rows, by their identities, before and after the migration."""
     with psycopg.connect(old_dsn, autocommit=True) as connection:
         before = {table: _identities(connection, table) for table in TABLES}
         assert all(before.values())
@@ -78,20 +78,20 @@ def test_no_row_is_lost(old_dsn: str) -> None:
 
 
 def test_the_columns_of_the_old_code_are_kept(dsn: str, owner: Owner, older: str) -> None:
-    """Nobody knows who reads them."""
+    """Other programs may read them."""
     wanted = {"uuid_ids": "url", "serial_ids": "path", "runbook_files": "url"}[older]
     kept = owner.execute(f"select count(*) from public.artifacts where {wanted} is not null".encode()).fetchone()
     assert kept is not None
     assert kept[0] >= 1
 
 
-def test_statuses_are_spoken_in_one_vocabulary(queue: Queue, older: str) -> None:
-    """Waiting, processing, done: each has its word."""
+def test_old_statuses_are_mapped(queue: Queue, older: str) -> None:
+    """Statuses of older schemas, such as waiting, processing or done, become those of this release."""
     assert Counter(row.document["status"] for row in queue.list_jobs()) == JOBS_AFTER[older]
 
 
 def test_queued_jobs_are_claimed_and_completed(queue: Queue, older: str) -> None:
-    """Those addressed to an executor by the worker that serves it, with the payload they had."""
+    """They keep their payload, and addressed jobs are claimed by the worker with the executor id."""
     worker = a_worker(executor_id=EXECUTOR[older])
     jobs = queue.claim(uuid4(), [Ask("browser", 10), Ask("figma", 10)], worker, lease_seconds=60)
     assert {(job.type, job.payload.get("url"), job.executor_id) for job in jobs} == {
@@ -102,7 +102,7 @@ def test_queued_jobs_are_claimed_and_completed(queue: Queue, older: str) -> None
 
 
 def test_running_jobs_of_the_old_workers_are_recovered(queue: Queue, older: str) -> None:
-    """They were drained or are dead: the lease is over at once, and the jobs run again."""
+    """Old workers hold no valid lease after the migration, so their jobs are requeued."""
     running = JOBS_AFTER[older]["running"]
     assert queue.recover().requeued == running
     jobs = queue.claim(uuid4(), [Ask("browser", 10)], a_worker(), lease_seconds=60)
@@ -110,7 +110,7 @@ def test_running_jobs_of_the_old_workers_are_recovered(queue: Queue, older: str)
 
 
 def test_claim_one_job_has_one_form(queue: Queue, transport: Transport, owner: Owner) -> None:
-    """The old one, whatever it returned, is gone; the new one returns one job or null."""
+    """Older versions of the function are dropped; the new one returns one job or null."""
     assert owner.execute("select count(*) from pg_proc where proname = 'claim_one_job'").fetchone() == (1,)
     job = transport.call("claim_one_job", {"executor_id": None, "worker_id": "box"})
     assert job["type"] == "browser"
@@ -119,8 +119,8 @@ def test_claim_one_job_has_one_form(queue: Queue, transport: Transport, owner: O
     assert transport.call("claim_one_job", {"executor_id": None, "worker_id": "box"}) is None
 
 
-def test_old_dead_letters_are_listed_and_new_ones_join_them(queue: Queue) -> None:
-    """Each job once, the newest first, with a time for each."""
+def test_old_and_new_dead_lettered_jobs_are_listed(queue: Queue) -> None:
+    """Each job is listed once, newest first, with the time of its failure."""
     old = queue.list_dlq()
     assert len(old) == 1
     assert old[0].document["failed_at"] is not None
@@ -130,7 +130,7 @@ def test_old_dead_letters_are_listed_and_new_ones_join_them(queue: Queue) -> Non
 
 
 def test_a_recovered_old_job_that_fails_again_keeps_its_history(queue: Queue) -> None:
-    """Attempts go on from where they were."""
+    """The count of attempts continues."""
     queue.recover()
     for job in queue.claim(uuid4(), [Ask("browser", 10)], a_worker(), lease_seconds=60):
         assert settle(queue, job, Outcome.FAILED, error=BROKEN).status == "ok"
@@ -138,19 +138,19 @@ def test_a_recovered_old_job_that_fails_again_keeps_its_history(queue: Queue) ->
 
 
 def test_old_errors_are_documents(queue: Queue) -> None:
-    """What was text has become the message."""
+    """An error that was text becomes the message of a document."""
     [failed] = queue.list_jobs(statuses=["failed"])
     assert failed.document["error"]["message"] in {"It broke.", "x"}
 
 
-def test_keys_are_the_types_own(queue: Queue) -> None:
-    """An older schema knew a key once; now each type has its own."""
+def test_keys_are_unique_per_type(queue: Queue) -> None:
+    """In an older schema a key was unique in the table; now it is unique per type."""
     job = _claimed_new_job(queue, NewJob("gate", idempotency_key="key-1"))
     assert job.idempotency_key == "key-1"
 
 
-def test_artifacts_are_announced_finished_and_swept(queue: Queue) -> None:
-    """Two attempts may leave files of the same name."""
+def test_artifacts_are_created_finished_and_swept(queue: Queue) -> None:
+    """Two attempts may have files of the same name."""
     for _ in range(2):
         job = _claimed_new_job(queue, NewJob("gate"))
         ready, pending = queue.create_artifacts(job, [FILE, {**FILE, "name": "b", "extension": "txt"}])
@@ -161,8 +161,8 @@ def test_artifacts_are_announced_finished_and_swept(queue: Queue) -> None:
         assert queue.delete_artifacts([pending.artifact_id]) == 1
 
 
-def test_an_old_worker_that_comes_back_registers_and_beats(queue: Queue) -> None:
-    """Under its old label."""
+def test_an_old_worker_registers_and_sends_heartbeats(queue: Queue) -> None:
+    """Its worker id is that of the old schema."""
     worker = a_worker("old-worker", executor_id="new-executor")
     register(queue, worker)
     for _ in range(2):
@@ -171,15 +171,15 @@ def test_an_old_worker_that_comes_back_registers_and_beats(queue: Queue) -> None
     assert [row.document["device"]["hostname"] for row in queue.list_workers(alive_only=True)] == ["box"]
 
 
-def test_only_the_service_role_is_let_in(dsn: str, owner: Owner) -> None:
-    """Whatever policies and grants there were."""
+def test_only_the_service_role_has_access(dsn: str, owner: Owner) -> None:
+    """Old policies and grants are removed."""
     parts = fingerprint(owner)
     assert {line.split(" | ")[-2] for line in parts if line.startswith("right ")} == {"service_role"}
     assert {line.split(" | ")[2] for line in parts if line.startswith("policy ")} == {"['service_role']"}
 
 
 def test_the_hot_path_has_its_indexes_and_no_others(dsn: str, owner: Owner) -> None:
-    """Old ones of the same name mean something else, and each costs every write."""
+    """Old indexes of the same names had other columns, and each further index slows every write."""
     indexes = owner.execute("select indexname, indexdef from pg_indexes where tablename = 'jobs' order by 1").fetchall()
     assert [name for name, _ in indexes] == [
         "jobs_claim_lane",
@@ -196,7 +196,7 @@ def test_the_hot_path_has_its_indexes_and_no_others(dsn: str, owner: Owner) -> N
 
 
 def test_the_editor_script_adopts_it_as_well(old_dsn: str, server: TestServer) -> None:
-    """Both ways lead to the same schema."""
+    """The script and the command produce the same schema."""
     with server.clone(old_dsn.rsplit("/", 1)[1].partition("?")[0]) as other:
         migrate(old_dsn)
         with psycopg.connect(other, autocommit=True) as by_script, psycopg.connect(old_dsn) as by_migrate:
@@ -206,8 +206,8 @@ def test_the_editor_script_adopts_it_as_well(old_dsn: str, server: TestServer) -
         require_current(other)
 
 
-def test_a_word_nobody_knows_stops_the_migration(server: TestServer) -> None:
-    """The sentence names it, and nothing at all is changed."""
+def test_an_unknown_status_stops_the_migration(server: TestServer) -> None:
+    """The error names it, and nothing is changed."""
     with server.clone() as dsn, psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute((FOLDER / "runbook_files.sql").read_bytes())
         connection.execute("update public.jobs set status = 'on_hold' where attempts = 0")
@@ -218,8 +218,8 @@ def test_a_word_nobody_knows_stops_the_migration(server: TestServer) -> None:
         assert status(dsn).release is None
 
 
-def test_a_key_that_two_jobs_had_stays_with_the_newest(server: TestServer) -> None:
-    """The older one's says whose it was."""
+def test_the_newest_of_two_jobs_keeps_a_shared_key(server: TestServer) -> None:
+    """The key of the older job is changed, with a suffix."""
     with server.clone() as dsn, psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute((FOLDER / "runbook_files.sql").read_bytes())
         connection.execute("drop index public.jobs_idempotency; update public.jobs set idempotency_key = 'same'")
@@ -251,7 +251,7 @@ def _identities(connection: Owner, table: str) -> list[str]:
 
 
 def _number(identity: str) -> str:
-    # An id that was a number is the uuid that spells it in hexadecimal; a double says whose it is.
+    # A numeric id becomes the uuid with the number in hexadecimal digits; a superseded id has a suffix.
     digits = identity.replace("-", "")
     return str(int(digits, 16)) if digits.startswith("0" * 24) else identity.partition(":superseded:")[0]
 

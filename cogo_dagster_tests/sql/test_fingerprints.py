@@ -1,4 +1,4 @@
-"""Fingerprints of errors: what has one cause shares one, what has two does not."""
+"""Fingerprints of errors: errors of one cause share one, errors of different causes do not."""
 
 import pytest
 
@@ -9,10 +9,10 @@ from cogo_dagster_tests.conftest import Owner
 pytestmark = pytest.mark.parametrize("major", [15, 18], ids=["pg15", "pg18"])
 
 
-def mark(owner: Owner, message: str, error_class: str = "http_status", type: str = "browser") -> Json:
+def fingerprint(owner: Owner, message: str, error_class: str = "http_status", type: str = "browser") -> Json:
     """Return the fingerprint of an error."""
     [row] = owner.execute(
-        "select public.error_fingerprint(%s, jsonb_build_object('class', %s::text, 'message', %s::text)) as mark",
+        "select public.error_fingerprint(%s, jsonb_build_object('class', %s::text, 'message', %s::text))",
         (type, error_class, message),
     ).fetchall()
     return row[0]
@@ -53,23 +53,23 @@ ALIKE = [
 ]
 
 
-def test_causes_are_told_apart(owner: Owner) -> None:
-    """By class, status, host and path: the failure of a second site is not that of the first."""
-    marks = [mark(owner, message) for message in DIFFERENT]
-    assert len(set(marks)) == len(DIFFERENT)
-    assert mark(owner, DIFFERENT[0], "timeout") not in marks
-    assert mark(owner, DIFFERENT[0], type="figma") not in marks
-    assert mark(owner, DIFFERENT[0], type="browser.pdf") == marks[0]
+def test_different_causes_have_different_fingerprints(owner: Owner) -> None:
+    """Class, status, host, path and family of types distinguish causes."""
+    fingerprints = [fingerprint(owner, message) for message in DIFFERENT]
+    assert len(set(fingerprints)) == len(DIFFERENT)
+    assert fingerprint(owner, DIFFERENT[0], "timeout") not in fingerprints
+    assert fingerprint(owner, DIFFERENT[0], type="figma") not in fingerprints
+    assert fingerprint(owner, DIFFERENT[0], type="browser.pdf") == fingerprints[0]
 
 
 @pytest.mark.parametrize("messages", ALIKE)
-def test_what_differs_from_job_to_job_does_not_count(owner: Owner, messages: list[str]) -> None:
-    """Ids, numbers in paths, query strings, credentials, times and quoted words."""
-    assert len({mark(owner, message) for message in messages}) == 1
+def test_details_of_a_job_do_not_change_the_fingerprint(owner: Owner, messages: list[str]) -> None:
+    """Ids, numbers in paths, query strings, credentials, times and quoted words are ignored."""
+    assert len({fingerprint(owner, message) for message in messages}) == 1
 
 
-def test_stored_fingerprints_are_made_anew(owner: Owner) -> None:
-    """Of alerts, of the silences that name them, and of the failures of a kept week."""
+def test_a_migration_computes_stored_fingerprints_again(owner: Owner) -> None:
+    """It updates alerts, the silences that refer to them, and the failures of stored weeks."""
     message = "goto https://a.example/shop: the server answered 404."
     owner.execute(
         "insert into public.alerts (id, fingerprint, kind, subject, status, title, error_class, error_message,"
@@ -91,7 +91,7 @@ def test_stored_fingerprints_are_made_anew(owner: Owner) -> None:
     )
     [file] = [one for one in migrations() if "true_numbers" in one.name]
     owner.execute(file.statements)
-    expected = mark(owner, message)
+    expected = fingerprint(owner, message)
     for query in (
         "select fingerprint from public.alerts",
         "select fingerprint from public.alert_silences",

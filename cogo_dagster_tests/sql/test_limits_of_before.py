@@ -1,4 +1,4 @@
-"""A database from before the limits: the migration brings odd values into range and keeps every row."""
+"""Migration of a database from before the limits: it brings values into range and keeps every row."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -34,7 +34,7 @@ TABLES = ("jobs", "jobs_dlq", "job_attempts", "workers", "artifacts", "gate_runs
 
 @pytest.fixture
 def before(empty_dsn: str) -> Iterator[Owner]:
-    """Connect to a database that lacks the newest migration, with rows nobody checked."""
+    """Connect to a database from before the migration that adds the limits, with rows out of range."""
     names = [migration.name for migration in migrations()]
     earlier = migrations()[: names.index(ADDED)]
     with psycopg.connect(empty_dsn, autocommit=True) as owner:
@@ -53,8 +53,8 @@ def before(empty_dsn: str) -> Iterator[Owner]:
         yield owner
 
 
-def test_odd_values_are_brought_into_range_and_every_row_stays(before: Owner, empty_dsn: str) -> None:
-    """What meant never still means later than anybody waits."""
+def test_values_are_brought_into_range_and_every_row_stays(before: Owner, empty_dsn: str) -> None:
+    """Infinite due times become times more than 1,000 years ahead, and values in range stay."""
     counts = _counts(before)
     migrate(empty_dsn)
     assert status(empty_dsn).current
@@ -67,8 +67,8 @@ def test_odd_values_are_brought_into_range_and_every_row_stays(before: Owner, em
     assert kept.fetchall()[0] == (30, 2)
 
 
-def test_the_queue_works_on_the_rows_of_before(before: Owner, empty_dsn: str) -> None:
-    """No claim, settlement, retry or list meets a row that a constraint rejects."""
+def test_the_queue_works_on_old_rows(before: Owner, empty_dsn: str) -> None:
+    """No claim, settlement, retry or list fails on a row that was out of range."""
     migrate(empty_dsn)
     transport = PostgresTransport(empty_dsn, role="service_role")
     queue = Queue(transport)
@@ -86,8 +86,8 @@ def test_the_queue_works_on_the_rows_of_before(before: Owner, empty_dsn: str) ->
     transport.close()
 
 
-def test_no_row_of_a_busy_table_is_waited_for(before: Owner, empty_dsn: str) -> None:
-    """The constraints are added without a look at the rows: as on a table of any size."""
+def test_constraints_are_added_without_a_scan(before: Owner, empty_dsn: str) -> None:
+    """They are not validated, so the migration takes no longer on large tables."""
     migrate(empty_dsn)
     added = "select count(*) from pg_constraint where conname ~ '_(dates|numbers)_known$' and convalidated"
     assert before.execute(added).fetchone() == (0,)

@@ -1,4 +1,4 @@
-"""A migration beside a live queue: it waits a second at a time, deadlocks nobody, and locks nothing for nothing."""
+"""A migration of a queue in use: it waits for locks one second at a time and causes no deadlock."""
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,7 +10,7 @@ import pytest
 from cogo_dagster.queue.migrate import editor_script, migrate, schema_objects, status
 from cogo_dagster.queue.schema_scripts import REPLACED, drop_script, lock_script
 from cogo_dagster_tests.conftest import Owner
-from cogo_dagster_tests.sql.outsiders import what_outsiders_may_do
+from cogo_dagster_tests.sql.outsiders import rights_of_outsiders
 
 ENQUEUE = 'select public.enqueue_jobs(\'[{"type": "browser", "payload": {}}]\')'
 
@@ -25,7 +25,7 @@ WAITS = "select %s = any (pg_blocking_pids(pid)) from pg_stat_activity where app
 
 @pytest.fixture
 def behind(owner: Owner) -> Owner:
-    """Take a database back to before the migrations that change jobs and artifacts."""
+    """Return a database without the records of the migrations that change jobs and artifacts."""
     owner.execute(
         "delete from supabase_migrations.schema_migrations where version in ('20261125000000', '20261125010000');"
         " update public.deployment set functions_digest = 'older'"
@@ -35,36 +35,36 @@ def behind(owner: Owner) -> Owner:
 
 @pytest.fixture
 def other(dsn: str) -> Iterator[psycopg.Connection]:
-    """Open a session that holds what it has read or written until it commits."""
+    """Open a session that holds its locks until it commits."""
     with psycopg.connect(dsn) as connection:
         yield connection
 
 
 @pytest.fixture
 def thread() -> Iterator[ThreadPoolExecutor]:
-    """Run the migration beside the test."""
+    """Run the migration concurrently with the test."""
     with ThreadPoolExecutor(1) as threads:
         yield threads
 
 
 def test_the_editor_script_run_again_locks_no_table(other: psycopg.Connection) -> None:
-    """Not even against writers."""
+    """It takes no lock that blocks readers or writers."""
     other.execute(editor_script().replace("begin;\n", "").replace("commit;\n", "").encode())
     assert other.execute(LOCKS).fetchall() == []
 
 
-def test_the_editor_script_run_again_passes_an_open_transaction(
+def test_the_editor_script_run_again_ignores_open_transactions(
     dsn: str, owner: Owner, other: psycopg.Connection
 ) -> None:
-    """One that has read and written everything and is idle."""
+    """It does not wait for an idle transaction that locks all tables as a writer does."""
     for table in schema_objects().tables:
         other.execute(f"lock table public.{table} in row exclusive mode".encode())
     owner.execute("set statement_timeout = '10s'")
     owner.execute(editor_script().encode())
 
 
-def test_the_command_run_again_passes_an_open_transaction(dsn: str, other: psycopg.Connection) -> None:
-    """When the functions alone have changed."""
+def test_the_command_run_again_ignores_open_transactions(dsn: str, other: psycopg.Connection) -> None:
+    """If only functions have changed, it needs no lock of a table."""
     other.execute("update public.deployment set functions_digest = 'older'")
     other.commit()
     for table in schema_objects().tables:
@@ -75,7 +75,7 @@ def test_the_command_run_again_passes_an_open_transaction(dsn: str, other: psyco
 def test_a_migration_behind_an_idle_reader_lets_the_queue_work(
     dsn: str, behind: Owner, other: psycopg.Connection, thread: ThreadPoolExecutor
 ) -> None:
-    """No enqueue waits three seconds, and the migration ends once the reader has gone."""
+    """No enqueue waits three seconds, and the migration ends once the reader has committed."""
     other.execute("select count(*) from public.jobs").fetchall()
     migrating = thread.submit(migrate, dsn)
     behind.execute("set statement_timeout = '3s'")
@@ -90,7 +90,7 @@ def test_a_migration_behind_an_idle_reader_lets_the_queue_work(
 def test_the_editor_script_behind_an_idle_reader_lets_the_queue_work(
     dsn: str, behind: Owner, other: psycopg.Connection, thread: ThreadPoolExecutor
 ) -> None:
-    """As the command does."""
+    """It releases its locks between attempts, as the command does."""
     other.execute("select count(*) from public.jobs").fetchall()
 
     def run() -> None:
@@ -107,10 +107,10 @@ def test_the_editor_script_behind_an_idle_reader_lets_the_queue_work(
     assert status(dsn).current
 
 
-def test_a_worker_that_takes_the_tables_the_other_way_round_is_not_the_victim(
+def test_a_worker_that_locks_tables_in_another_order_is_not_aborted(
     dsn: str, behind: Owner, other: psycopg.Connection, thread: ThreadPoolExecutor
 ) -> None:
-    """It holds jobs and wants artifacts, which the migration holds while it waits for jobs."""
+    """The worker holds jobs and requests artifacts, which the migration holds while it waits for jobs."""
     other.execute("lock table public.jobs in row exclusive mode")
     migrating = thread.submit(migrate, dsn)
     _wait_until_blocked(other, behind, migrating)
@@ -120,18 +120,16 @@ def test_a_worker_that_takes_the_tables_the_other_way_round_is_not_the_victim(
     assert status(dsn).current
 
 
-def test_a_migration_that_cannot_have_a_table_names_who_holds_it(owner: Owner, other: psycopg.Connection) -> None:
-    """And has changed nothing."""
+def test_a_migration_that_cannot_lock_a_table_names_the_holder(owner: Owner, other: psycopg.Connection) -> None:
+    """The error names the process, the table and its state."""
     other.execute("select count(*) from public.jobs").fetchall()
     once = lock_script({"1": ["jobs"]}, schema_objects(), recorded=False).replace("1 .. 20", "1 .. 1")
     with pytest.raises(psycopg.errors.ObjectInUse, match=rf"process {other.info.backend_pid} holds jobs \(idle in tr"):
         owner.execute(once.encode())
 
 
-def test_a_replaced_function_outlasts_the_calls_that_began_before(
-    dsn: str, owner: Owner, other: psycopg.Connection
-) -> None:
-    """It stays while they run, and the next migration drops it."""
+def test_a_replaced_function_stays_during_earlier_calls(dsn: str, owner: Owner, other: psycopg.Connection) -> None:
+    """It exists while an earlier transaction runs, and the next migration drops it."""
     _replace(owner, "public.called_before()")
     other.execute("select public.called_before()")
     owner.execute(drop_script(1).replace("10 seconds", "0 seconds").encode())
@@ -142,25 +140,25 @@ def test_a_replaced_function_outlasts_the_calls_that_began_before(
 
 
 def test_a_replaced_function_that_a_view_calls_stays(owner: Owner) -> None:
-    """And the others go."""
+    """Other replaced functions are dropped."""
     _replace(owner, "public.called_before()")
     _replace(owner, "public.viewed_before()")
-    owner.execute("create view public.somebodys as select public.viewed_before()")
+    owner.execute("create view public.depends_on_it as select public.viewed_before()")
     owner.execute(drop_script(1).encode())
     found = owner.execute("select to_regproc('public.called_before'), to_regproc('public.viewed_before')::text")
     assert found.fetchone() == (None, "viewed_before")
 
 
-def test_rights_that_somebody_changed_are_set_right_by_the_script(owner: Owner) -> None:
-    """Policies, row level security, tables, columns, sequences and functions."""
+def test_the_script_corrects_changed_rights(owner: Owner) -> None:
+    """It corrects policies, row level security, and rights on tables, columns, sequences and functions."""
     owner.execute(
-        "create policy careless on public.jobs to anon using (true); grant all on public.jobs to anon;"
+        "create policy open_to_anon on public.jobs to anon using (true); grant all on public.jobs to anon;"
         " alter table public.alerts disable row level security; grant select (id) on public.artifacts to public;"
         " grant usage on sequence public.worker_heartbeats_id_seq to authenticated;"
         " grant execute on function public.queue_stats to anon; revoke all on public.paused from service_role"
     )
     owner.execute(editor_script().encode())
-    assert what_outsiders_may_do(owner) == []
+    assert rights_of_outsiders(owner) == []
     assert owner.execute("select has_table_privilege('service_role', 'public.paused', 'insert')").fetchone() == (True,)
 
 

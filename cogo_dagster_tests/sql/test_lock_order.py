@@ -1,7 +1,7 @@
-"""Every function that locks several rows locks them in one order: against itself and the others nobody deadlocks.
+"""Functions that lock several rows lock them in one order: they do not deadlock with themselves or each other.
 
-Two sessions call together, with overlapping batches in opposite orders. In the test of all pairs they take back what
-they did, so that every pair meets the same rows. A session finds a deadlock after 50 ms.
+Two sessions make calls concurrently, with overlapping batches in opposite orders. In the test of all pairs they roll
+back, so that every pair has the same rows. A session detects a deadlock after 50 ms.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ Call = tuple[str, Mapping[str, Json]]
 
 
 class Rows:
-    """A database with a batch of each kind of row, for all sessions to meet at."""
+    """A database with a batch of each kind of row, which all sessions use."""
 
     def __init__(self, queue: Queue, owner: Owner) -> None:
         self.worker, self.dead = a_worker("shared", "mac"), a_worker("shared")
@@ -72,20 +72,22 @@ select 't' || n, now(), now(), now() from generate_series(0, 99) n;
 insert into public.alert_deliveries (alert_id, target, status, event, next_attempt_at)
 select a.id, t.target, 'dead', 'firing', now() from public.alerts a, public.alert_targets t where a.fingerprint = 'x'
 """
-"""An alert of long ago, whose deliveries to many targets are dead."""
+"""An old alert with dead deliveries to many targets."""
 
 
 def files(numbers: Sequence[int]) -> list[dict[str, Json]]:
-    """Return files to announce."""
+    """Return descriptions of files for create_artifacts."""
     kind = {"content_type": "text/plain", "size_bytes": 1, "extension": "txt"}
     return [{"name": f"{n}.txt", "sha256": f"{n:064x}", **kind} for n in numbers]
 
 
 def calls(rows: Rows, order: int) -> dict[str, Call]:
-    """Return a call of each function, with its batch in order (1) or backwards (-1)."""
+    """Return a call of each function, with its batch in order (1) or reversed (-1)."""
     numbers = range(BATCH)[::order]
     keyed = [{"type": "browser", "idempotency_key": f"new-{n}"} for n in numbers]
-    unfair = [{"type": "browser", "idempotency_key": f"dlq:{job_id}", "payload": {}} for job_id in rows.failed[::order]]
+    replay_keys = [
+        {"type": "browser", "idempotency_key": f"dlq:{job_id}", "payload": {}} for job_id in rows.failed[::order]
+    ]
     worker = {"instance_id": str(rows.worker.instance_id)}
     bulk = {"dry_run": False, "batch_size": BATCH}
     of_upload = _lease(rows.uploading)
@@ -118,7 +120,7 @@ def calls(rows: Rows, order: int) -> dict[str, Call]:
         "purge_jobs": ("purge_jobs", bulk | {"older_than_days": 0, "statuses": ["succeeded", "failed"]}),
         "cleanup_artifacts": ("cleanup_artifacts", bulk | {"older_than_days": 0}),
         "enqueue_jobs": ("enqueue_jobs", {"jobs": keyed}),
-        "enqueue_keys_of_replays": ("enqueue_jobs", {"jobs": unfair}),
+        "enqueue_keys_of_replays": ("enqueue_jobs", {"jobs": replay_keys}),
         "create_artifacts": ("create_artifacts", of_upload | {"artifacts": files(range(BATCH * 2)[::order])}),
         "finish_artifacts": ("finish_artifacts", of_upload | {"artifact_ids": rows.files[::order]}),
         "delete_artifacts": ("delete_artifacts", {"artifact_ids": (rows.abandoned + rows.files)[::order]}),
@@ -136,7 +138,7 @@ def calls(rows: Rows, order: int) -> dict[str, Call]:
         "rotate_secrets": ("rotate_secrets", {"secrets": secrets, "key_id": KEY_ID}),
         "record_run_failures": ("record_run_failures", {"failures": runs}),
         "record_run_successes": ("record_run_successes", {"successes": [{"job_name": "process_jobs"}]}),
-        "promote_alerts": ("promote_alerts", {"targets": targets}),
+        "evaluate_alerts": ("evaluate_alerts", {"targets": targets}),
         "announce": ("announce", {"key": "k", "kind": "weekly", "title": "t", "body": {}, "targets": targets}),
         "claim_alert_message": ("claim_alert_message", {"target": "t1", "claim_id": str(uuid4())}),
         "replay_alert_deliveries": ("replay_alert_deliveries", {}),
@@ -157,7 +159,7 @@ def calls(rows: Rows, order: int) -> dict[str, Call]:
 
 
 def calls_of_few_rows(rows: Rows, order: int) -> dict[str, Call]:
-    """Return a call of each function that changes a row or two, but locks more on its way."""
+    """Return a call of each function that changes one or two rows but locks more."""
     report = {"name": "r", "content_type": "text/plain", "size_bytes": 1, "sha256": "a" * 64, "extension": "txt"}
     silence = {"silence_id": str(uuid4()), "fingerprint": "x", "kind": None, "subject_prefix": None}
     return {
@@ -205,51 +207,59 @@ def calls_of_few_rows(rows: Rows, order: int) -> dict[str, Call]:
     }
 
 
-LIKE_ANOTHER: Final = {"claim_one_job", "complete_job", "fail_job", "finish_report", "requeue_job", "snooze_job"}
-"""They call a function that is tried here, or write one row by its id and nothing else."""
+LIKE_ANOTHER: Final = {
+    "claim_one_job",
+    "complete_job",
+    "fail_job",
+    "finish_report",
+    "promote_alerts",
+    "requeue_job",
+    "snooze_job",
+}
+"""They call a function that is tested here, or write only one row by its id."""
 
 READS: Final = {"count_jobs", "next_due", "send_wakeup"}
-"""Volatile, and lock nothing."""
+"""They are volatile but lock no row."""
 
 FAILURE: Final[Json] = {"outcome": "failed", "error": {"class": "x", "message": "y"}, "retryable": False}
 
 
 def test_no_two_functions_deadlock(queue: Queue, owner: Owner, first: Session, second: Session) -> None:
-    """Each against itself and each other one, both beginning together."""
+    """Each function is called concurrently with itself and with each other one."""
     rows = Rows(queue, owner)
     names = list(calls(rows, 1))
     for one, other in combinations_with_replacement(names, 2):
-        (mine, forth), (theirs, back) = calls(rows, 1)[one], calls(rows, -1)[other]
+        (one_function, in_order), (other_function, reverse) = calls(rows, 1)[one], calls(rows, -1)[other]
         at_once(
-            lambda: first.call_and_rollback(mine, **forth),  # noqa: B023
-            lambda: second.call_and_rollback(theirs, **back),  # noqa: B023
+            lambda: first.call_and_rollback(one_function, **in_order),  # noqa: B023
+            lambda: second.call_and_rollback(other_function, **reverse),  # noqa: B023
         )
 
 
-def test_a_function_of_few_rows_deadlocks_with_none_of_many(
+def test_functions_of_few_rows_do_not_deadlock_with_those_of_many(
     queue: Queue, owner: Owner, first: Session, second: Session
 ) -> None:
-    """Against itself, and against each of those that lock rows of the same tables."""
+    """Each is called concurrently with itself and with those that lock rows of the same tables."""
     rows = Rows(queue, owner)
-    many = ("promote_alerts", "replay_alert_deliveries", "rotate_secrets", "remove_provider", "register_worker")
+    many = ("evaluate_alerts", "replay_alert_deliveries", "rotate_secrets", "remove_provider", "register_worker")
     few = calls_of_few_rows(rows, 1)
     for one in few:
-        mine, forth = few[one]
-        for theirs, back in [calls_of_few_rows(rows, -1)[one], *(calls(rows, -1)[other] for other in many)]:
+        one_function, in_order = few[one]
+        for other_function, reverse in [calls_of_few_rows(rows, -1)[one], *(calls(rows, -1)[other] for other in many)]:
             at_once(
-                lambda: first.call_and_rollback(mine, **forth),  # noqa: B023
-                lambda: second.call_and_rollback(theirs, **back),  # noqa: B023
+                lambda: first.call_and_rollback(one_function, **in_order),  # noqa: B023
+                lambda: second.call_and_rollback(other_function, **reverse),  # noqa: B023
             )
 
 
-def test_every_function_that_writes_is_tried(queue: Queue, owner: Owner) -> None:
-    """A new one is added to the calls above."""
+def test_every_function_that_writes_is_tested(queue: Queue, owner: Owner) -> None:
+    """A new function must be added to the calls above."""
     found = owner.execute(
         "select proname from pg_proc where pronamespace = 'public'::regnamespace and provolatile = 'v'"
     ).fetchall()
     rows = Rows(queue, owner)
-    tried = {function for function, _ in (calls(rows, 1) | calls_of_few_rows(rows, 1)).values()}
-    assert {name for (name,) in found if name in FUNCTIONS} == tried | LIKE_ANOTHER | READS
+    tested = {function for function, _ in (calls(rows, 1) | calls_of_few_rows(rows, 1)).values()}
+    assert {name for (name,) in found if name in FUNCTIONS} == tested | LIKE_ANOTHER | READS
 
 
 PAIRS: Final = [
@@ -264,7 +274,7 @@ PAIRS: Final = [
     ("retry_failed", "replay_dlq"),
     ("record_heartbeat", "record_heartbeat"),
     ("record_provider_health", "record_provider_health"),
-    ("promote_alerts", "replay_alert_deliveries"),
+    ("evaluate_alerts", "replay_alert_deliveries"),
 ]
 
 
@@ -272,10 +282,13 @@ PAIRS: Final = [
 def test_callers_that_commit_do_not_deadlock(
     queue: Queue, owner: Owner, first: Session, second: Session, pair: tuple[str, str]
 ) -> None:
-    """What the other has changed is looked at again, and nobody waits in a circle."""
+    """A function that waited for a row checks it again, and no cycle of waits occurs."""
     rows = Rows(queue, owner)
-    (mine, forth), (theirs, back) = calls(rows, 1)[pair[0]], calls(rows, -1)[pair[1]]
-    at_once(lambda: first.call_and_commit(mine, **forth), lambda: second.call_and_commit(theirs, **back))
+    (one_function, in_order), (other_function, reverse) = calls(rows, 1)[pair[0]], calls(rows, -1)[pair[1]]
+    at_once(
+        lambda: first.call_and_commit(one_function, **in_order),
+        lambda: second.call_and_commit(other_function, **reverse),
+    )
 
 
 def _claimed(queue: Queue, worker: WorkerIdentity) -> list[Job]:

@@ -1,4 +1,4 @@
-"""The migrator: the whole schema or nothing, once, whoever else is at it."""
+"""The migrator: it applies the whole schema or nothing, once, also if several run concurrently."""
 
 import os
 import subprocess
@@ -46,7 +46,7 @@ def empty(empty_dsn: str) -> Iterator[Owner]:
 
 
 def test_a_fresh_database_gets_everything(empty_dsn: str) -> None:
-    """The answer is where it stood before."""
+    """Migrate returns the status before the migration."""
     before = migrate(empty_dsn)
     assert (before.release, before.applied, before.current) == (None, (), False)
     after = status(empty_dsn)
@@ -55,12 +55,12 @@ def test_a_fresh_database_gets_everything(empty_dsn: str) -> None:
 
 
 def test_the_six_files_of_the_runbook_come_first() -> None:
-    """Under their own names, in their own order."""
+    """They keep their names and their order."""
     assert [f"{migration.version}_{migration.name}.sql" for migration in migrations()][:6] == RUNBOOK_FILES
 
 
 def test_migrating_twice_changes_nothing(dsn: str, owner: Owner) -> None:
-    """Not one row of the catalogue is written again."""
+    """No row of pg_proc is written again."""
     written = (
         "select oid, xmin::text from pg_proc where pronamespace::regnamespace::text"
         " in ('public', 'cogo_internal') order by oid"
@@ -70,26 +70,26 @@ def test_migrating_twice_changes_nothing(dsn: str, owner: Owner) -> None:
     assert owner.execute(written).fetchall() == before
 
 
-def test_two_who_migrate_at_once_both_succeed(empty_dsn: str) -> None:
-    """One does it, the other waits and finds it done."""
+def test_concurrent_migrations_succeed(empty_dsn: str) -> None:
+    """One migrates, the others wait and find the schema current."""
     answers = at_once(*[lambda: migrate(empty_dsn)] * 3)
     assert sorted(answer.current for answer in answers) == [False, True, True]
 
 
-def test_asking_for_the_status_changes_nothing(empty_dsn: str, empty: Owner) -> None:
-    """Not even the history table appears."""
+def test_the_status_changes_nothing(empty_dsn: str, empty: Owner) -> None:
+    """It does not create the history table."""
     assert status(empty_dsn).release is None
     assert empty.execute("select to_regnamespace('supabase_migrations')").fetchone() == (None,)
 
 
-def test_a_database_that_was_never_migrated_is_refused(empty_dsn: str) -> None:
-    """The sentence names the command."""
+def test_a_database_that_was_never_migrated_is_rejected(empty_dsn: str) -> None:
+    """The error names the command."""
     with pytest.raises(SchemaOutOfDate, match=r"The database has no COGO schema: run `cogo db migrate`\."):
         require_current(empty_dsn)
 
 
-def test_an_older_release_is_refused(dsn: str, owner: Owner) -> None:
-    """The sentence says both releases."""
+def test_an_older_release_is_rejected(dsn: str, owner: Owner) -> None:
+    """The error names both releases."""
     owner.execute("update public.deployment set release = 0")
     with pytest.raises(SchemaOutOfDate, match=f"is at release 0, this code at {SCHEMA_RELEASE}"):
         require_current(dsn)
@@ -107,15 +107,15 @@ def test_a_newer_database_is_left_as_it_is(dsn: str, owner: Owner) -> None:
     assert fingerprint(owner) == before
 
 
-def test_a_newer_database_that_says_nothing_of_older_code_is_refused(dsn: str, owner: Owner) -> None:
-    """As one of a release that did not know of such a thing."""
+def test_a_newer_database_without_an_oldest_client_release_is_rejected(dsn: str, owner: Owner) -> None:
+    """Releases without the column allow no older code."""
     owner.execute("update public.deployment set release = 99, oldest_client_release = null")
     with pytest.raises(SchemaTooNew, match="is at release 99"):
         require_current(dsn)
 
 
-def test_a_newer_database_that_takes_this_release_is_worked_on_but_not_migrated(dsn: str, owner: Owner) -> None:
-    """Workers of the last release go on after a migration; its command leaves the schema alone."""
+def test_a_newer_database_that_allows_this_release_is_used_but_not_migrated(dsn: str, owner: Owner) -> None:
+    """Workers of the last release go on after a migration, but its command does not change the schema."""
     owner.execute(
         "update public.deployment set release = 99, oldest_client_release = %s, functions_digest = 'of the future'",
         (SCHEMA_RELEASE,),
@@ -128,7 +128,7 @@ def test_a_newer_database_that_takes_this_release_is_worked_on_but_not_migrated(
 
 
 def test_changed_functions_are_applied_again(dsn: str, owner: Owner) -> None:
-    """And their grants, since a new function is everybody's at first."""
+    """Their grants are applied too, since PUBLIC may execute a new function."""
     before = fingerprint(owner)
     owner.execute("drop function public.cancel_job; update public.deployment set functions_digest = 'older'")
     assert not status(dsn).functions_current
@@ -137,21 +137,21 @@ def test_changed_functions_are_applied_again(dsn: str, owner: Owner) -> None:
 
 
 def test_the_id_of_a_deployment_stays(dsn: str, owner: Owner) -> None:
-    """Through every later migration."""
+    """Later migrations keep it."""
     before = owner.execute("select id from public.deployment").fetchall()
     owner.execute("update public.deployment set functions_digest = 'older'")
     migrate(dsn)
     assert owner.execute("select id from public.deployment").fetchall() == before
 
 
-def test_a_role_that_may_not_change_the_schema_is_told_so(empty_dsn: str, dsn: str) -> None:
-    """The sentence says who may."""
+def test_a_role_without_rights_gets_an_error(empty_dsn: str, dsn: str) -> None:
+    """The error says which role to use."""
     with pytest.raises(AccessDenied, match="migrate as the database's owner"):
         migrate(make_conninfo(empty_dsn, options="-c role=anon"))
 
 
-def test_a_full_disk_is_one_sentence(empty_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It says where to make room."""
+def test_a_full_disk_gives_one_message(empty_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says that nothing was changed and what to do."""
 
     def full(connection: Owner) -> NoReturn:
         raise psycopg.errors.DiskFull('could not write to file "pg_wal/x": No space left on device')
@@ -161,27 +161,27 @@ def test_a_full_disk_is_one_sentence(empty_dsn: str, monkeypatch: pytest.MonkeyP
         migrate(empty_dsn)
 
 
-def test_a_server_that_is_not_there_is_named() -> None:
-    """The sentence says what to check."""
+def test_an_unreachable_server_gives_an_error() -> None:
+    """The error says what to check."""
     with pytest.raises(DatabaseUnavailable, match=r"cannot be reached.*check COGO_DATABASE_URL"):
-        migrate("postgresql://nobody@127.0.0.1:1/cogo")
+        migrate("postgresql://cogo@127.0.0.1:1/cogo")
 
 
 def test_both_versions_have_the_same_schema(servers: Callable[[Major], TestServer], owner: Owner) -> None:
-    """What is made on 15 is what is made on 18."""
+    """Migrating on 15 and on 18 creates the same objects."""
     with servers(15).clone("migrated") as dsn, psycopg.connect(dsn) as oldest:
         assert fingerprint(owner) == fingerprint(oldest)
 
 
 def test_the_editor_script_makes_the_same_schema(owner: Owner, empty: Owner) -> None:
-    """Run once, and run again."""
+    """It creates the same schema as migrate, and a second run changes nothing."""
     for _ in range(2):
         empty.execute(editor_script().encode())
         assert fingerprint(empty) == fingerprint(owner)
 
 
 def test_the_editor_script_over_a_migrated_database_changes_nothing(dsn: str, owner: Owner) -> None:
-    """Whichever way was taken first."""
+    """The script and the command can be used in any order."""
     before = fingerprint(owner)
     owner.execute(editor_script().encode())
     assert fingerprint(owner) == before
@@ -189,7 +189,7 @@ def test_the_editor_script_over_a_migrated_database_changes_nothing(dsn: str, ow
 
 
 def test_the_exported_files_make_the_same_schema(owner: Owner, empty_dsn: str, empty: Owner, tmp_path: Path) -> None:
-    """Applied in the order of their names, statement by statement, outside any transaction."""
+    """They are applied in the order of their names, statement by statement, outside any transaction."""
     written = export_supabase(tmp_path / "supabase" / "migrations")
     assert written == sorted((tmp_path / "supabase" / "migrations").glob("*.sql"))
     assert [path.name for path in written][:6] == RUNBOOK_FILES
@@ -202,13 +202,13 @@ def test_the_exported_files_make_the_same_schema(owner: Owner, empty_dsn: str, e
 
 
 def test_exporting_twice_writes_the_same_files(tmp_path: Path) -> None:
-    """Byte by byte."""
+    """The second export is identical."""
     first = {path.name: path.read_bytes() for path in export_supabase(tmp_path)}
     assert {path.name: path.read_bytes() for path in export_supabase(tmp_path)} == first
 
 
-def test_roles_are_made_where_they_are_missing_even_if_another_session_is_faster(major: Major) -> None:
-    """Two databases of a new server are migrated at the same moment; the other one makes the role first."""
+def test_roles_are_created_even_if_another_session_is_faster(major: Major) -> None:
+    """If another session creates a role concurrently, the migration waits for it and succeeds."""
     with private_server(major) as server:
         server.start()
         for name in ("one", "two"):
@@ -226,8 +226,8 @@ def test_roles_are_made_where_they_are_missing_even_if_another_session_is_faster
 
 def _wait_until_blocked_by(blocker: psycopg.Connection, dsn: str, waiting: "Future[SchemaStatus]") -> None:
     blocked = "select 1 from pg_stat_activity where %s = any (pg_blocking_pids(pid))"
-    with psycopg.connect(dsn, autocommit=True) as looking:
-        while not looking.execute(blocked, (blocker.info.backend_pid,)).fetchone():
+    with psycopg.connect(dsn, autocommit=True) as monitor:
+        while not monitor.execute(blocked, (blocker.info.backend_pid,)).fetchone():
             assert not waiting.done(), f"It did not wait: {waiting.result()}"
 
 

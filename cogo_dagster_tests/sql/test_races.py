@@ -1,4 +1,4 @@
-"""Two sessions at one job: one waits or goes on, both get a true answer, and nobody deadlocks."""
+"""Two sessions at one job: one waits or skips it, both results are correct, and there is no deadlock."""
 
 from uuid import uuid4
 
@@ -15,19 +15,19 @@ ROUNDS = 8
 
 
 def test_two_claims_take_different_jobs_without_waiting(queue: Queue, first: Session, second: Session) -> None:
-    """What one has locked, the other passes over."""
+    """The second claim skips the rows that the first has locked."""
     added = [str(add(queue)) for _ in range(4)]
-    mine = first.call("claim_jobs", **_claim(2))
-    theirs = second.call_and_commit("claim_jobs", **_claim(4))
+    of_first = first.call("claim_jobs", **_claim(2))
+    of_second = second.call_and_commit("claim_jobs", **_claim(4))
     first.commit()
-    assert [job["id"] for job in mine["jobs"]] == added[:2]
-    assert [job["id"] for job in theirs["jobs"]] == added[2:]
+    assert [job["id"] for job in of_first["jobs"]] == added[:2]
+    assert [job["id"] for job in of_second["jobs"]] == added[2:]
 
 
 def test_a_claim_repeated_while_the_first_still_runs_waits_for_it(
     queue: Queue, first: Session, second: Session
 ) -> None:
-    """The connection broke but the server works on: the repeat must not take other jobs under the same claim."""
+    """A claim that is repeated after a lost connection must not claim other jobs."""
     for _ in range(4):
         add(queue)
     claim = _claim(2)
@@ -39,7 +39,7 @@ def test_a_claim_repeated_while_the_first_still_runs_waits_for_it(
 
 
 def test_an_enqueue_waits_for_the_other_with_its_key(queue: Queue, first: Session, second: Session) -> None:
-    """The other commits: its job is found."""
+    """The other session commits: its job is returned."""
     jobs = [{"type": "browser", "idempotency_key": "once"}]
     created = first.call("enqueue_jobs", jobs=jobs)["jobs"][0]
     found = second.call_and_wait("enqueue_jobs", jobs=jobs)
@@ -48,7 +48,7 @@ def test_an_enqueue_waits_for_the_other_with_its_key(queue: Queue, first: Sessio
 
 
 def test_an_enqueue_takes_over_from_one_that_rolled_back(queue: Queue, first: Session, second: Session) -> None:
-    """The other vanishes: the job is made after all."""
+    """The other session rolls back: this one creates the job."""
     jobs = [{"type": "browser", "idempotency_key": "once"}]
     first.call("enqueue_jobs", jobs=jobs)
     made = second.call_and_wait("enqueue_jobs", jobs=jobs)
@@ -58,8 +58,8 @@ def test_an_enqueue_takes_over_from_one_that_rolled_back(queue: Queue, first: Se
     assert [row.document["id"] for row in queue.list_jobs()] == [job["job_id"]]
 
 
-def test_a_settlement_that_meets_a_recovery_is_refused(queue: Queue, age: Age, first: Session, second: Session) -> None:
-    """The lease is being taken back: the old worker waits, then learns that it is lost."""
+def test_a_settlement_during_a_recovery_is_rejected(queue: Queue, age: Age, first: Session, second: Session) -> None:
+    """The settlement waits for the recovery and reports the lease as lost."""
     job = _expired(queue, age)
     first.call("recover_leases")
     settled = second.call_and_wait("settle_jobs", settlements=[_success(job)])
@@ -68,10 +68,8 @@ def test_a_settlement_that_meets_a_recovery_is_refused(queue: Queue, age: Age, f
     assert look(queue, job)["status"] == "queued"
 
 
-def test_a_recovery_passes_over_a_job_that_is_being_settled(
-    queue: Queue, age: Age, first: Session, second: Session
-) -> None:
-    """It does not wait, and finds nothing."""
+def test_a_recovery_skips_a_job_that_is_being_settled(queue: Queue, age: Age, first: Session, second: Session) -> None:
+    """The recovery does not wait and changes nothing."""
     job = _expired(queue, age)
     first.call("settle_jobs", settlements=[_success(job)])
     assert second.call_and_commit("recover_leases")["changed"] == 0
@@ -79,10 +77,10 @@ def test_a_recovery_passes_over_a_job_that_is_being_settled(
     assert look(queue, job)["status"] == "succeeded"
 
 
-def test_a_recovery_passes_over_a_lease_that_is_being_renewed(
+def test_a_recovery_skips_a_lease_that_is_being_renewed(
     queue: Queue, age: Age, first: Session, second: Session
 ) -> None:
-    """The worker was slow, not dead."""
+    """The lease of a slow worker is kept, during the renewal and after it."""
     job = _expired(queue, age)
     first.call("renew_leases", leases=[_lease(job)])
     assert second.call_and_commit("recover_leases")["changed"] == 0
@@ -91,15 +89,15 @@ def test_a_recovery_passes_over_a_lease_that_is_being_renewed(
 
 
 def test_a_second_recovery_does_not_wait_for_the_first(queue: Queue, age: Age, first: Session, second: Session) -> None:
-    """And takes back nothing twice."""
+    """It recovers no job twice."""
     _expired(queue, age)
     assert first.call("recover_leases")["changed"] == 1
     assert second.call_and_commit("recover_leases")["changed"] == 0
     first.commit()
 
 
-def test_a_cancel_that_meets_a_success_is_refused(queue: Queue, first: Session, second: Session) -> None:
-    """It waits to see how the job ended."""
+def test_a_cancel_during_a_success_is_rejected(queue: Queue, first: Session, second: Session) -> None:
+    """The cancel waits for the settlement, which wins."""
     job = running_job(queue)
     first.call("settle_jobs", settlements=[_success(job)])
     cancelled = second.call_and_wait("cancel_job", job_id=str(job.id))
@@ -108,8 +106,8 @@ def test_a_cancel_that_meets_a_success_is_refused(queue: Queue, first: Session, 
         cancelled.result()
 
 
-def test_a_failure_that_meets_a_cancel_is_cancelled(queue: Queue, first: Session, second: Session) -> None:
-    """The request came first, so the job does not come back."""
+def test_a_failure_during_a_cancel_is_cancelled(queue: Queue, first: Session, second: Session) -> None:
+    """The request was first, so the job is not retried."""
     job = running_job(queue)
     first.call("cancel_job", job_id=str(job.id))
     failed = second.call_and_wait("settle_jobs", settlements=[{**_success(job), "outcome": "failed"}])
@@ -118,15 +116,15 @@ def test_a_failure_that_meets_a_cancel_is_cancelled(queue: Queue, first: Session
 
 
 def test_a_job_being_cancelled_is_not_claimed(queue: Queue, first: Session, second: Session) -> None:
-    """The claim passes over it."""
+    """The claim skips it."""
     job_id = add(queue)
     first.call("cancel_job", job_id=str(job_id))
     assert second.call_and_commit("claim_jobs", **_claim(1)) == {"jobs": []}
     first.commit()
 
 
-def test_a_cancel_that_meets_a_claim_asks_the_new_worker(queue: Queue, first: Session, second: Session) -> None:
-    """The job began while the cancel waited."""
+def test_a_cancel_during_a_claim_requests_it_from_the_new_worker(queue: Queue, first: Session, second: Session) -> None:
+    """The job was claimed while the cancel waited."""
     job_id = add(queue)
     first.call("claim_jobs", **_claim(1))
     cancelled = second.call_and_wait("cancel_job", job_id=str(job_id))
@@ -134,10 +132,8 @@ def test_a_cancel_that_meets_a_claim_asks_the_new_worker(queue: Queue, first: Se
     assert cancelled.result() == {"job_id": str(job_id), "status": "running", "cancel_requested": True}
 
 
-def test_a_file_finished_while_its_lease_is_taken_back_is_refused(
-    queue: Queue, age: Age, first: Session, second: Session
-) -> None:
-    """The check waits for the recovery, so that no ready file belongs to a lost attempt."""
+def test_a_file_finished_during_a_recovery_is_rejected(queue: Queue, age: Age, first: Session, second: Session) -> None:
+    """finish_artifacts waits for the recovery, so that no ready file belongs to a lost attempt."""
     job, artifact_id = _with_artifact(queue, age)
     first.call("recover_leases")
     finished = second.call_and_wait("finish_artifacts", **_finish(job, artifact_id))
@@ -146,10 +142,10 @@ def test_a_file_finished_while_its_lease_is_taken_back_is_refused(
         finished.result()
 
 
-def test_a_recovery_passes_over_a_job_whose_file_is_being_finished(
+def test_a_recovery_skips_a_job_whose_file_is_being_finished(
     queue: Queue, age: Age, first: Session, second: Session
 ) -> None:
-    """The next one takes the job back and orphans the file."""
+    """The next recovery requeues the job and orphans the file."""
     job, artifact_id = _with_artifact(queue, age)
     first.call("finish_artifacts", **_finish(job, artifact_id))
     assert second.call_and_commit("recover_leases")["changed"] == 0
@@ -158,10 +154,10 @@ def test_a_recovery_passes_over_a_job_whose_file_is_being_finished(
     assert [row.document["status"] for row in queue.list_artifacts()] == ["orphaned"]
 
 
-def test_a_file_made_since_a_recovery_began_is_not_left_ready(
+def test_a_file_created_during_a_recovery_is_not_left_ready(
     queue: Queue, owner: Owner, age: Age, first: Session, second: Session
 ) -> None:
-    """The recovery is at another job when it is created and finished: either it is refused, or it is orphaned."""
+    """A file that is created and finished while a recovery runs is either rejected or orphaned."""
     slow, job = _expired(queue, age), _expired(queue, age)
     _stop_updates_of(owner, slow)
     owner.execute("select pg_advisory_lock(42)")
@@ -175,14 +171,14 @@ def test_a_file_made_since_a_recovery_began_is_not_left_ready(
     assert [row.document["status"] for row in queue.list_artifacts()] == ["orphaned"]
 
 
-def test_a_purge_looks_again_before_it_deletes(queue: Queue, owner: Owner, age: Age, first: Session) -> None:
-    """Between its choice and its lock a job came to life, and another one ended just now: both stay."""
+def test_a_purge_checks_again_before_it_deletes(queue: Queue, owner: Owner, age: Age, first: Session) -> None:
+    """A job that is requeued, or ends again, between the selection and the lock is not deleted."""
     revived, renewed, old = (running_job(queue) for _ in range(3))
     for job in (revived, renewed, old):
         settle(queue, job)
         age(job, 86_400 * 60)
     with owner.transaction():
-        # Choosing needs a weaker lock of the table than locking rows does: the call stops between the two.
+        # Selecting needs a weaker lock of the table than locking rows: the call waits between the two.
         owner.execute("lock table public.jobs in exclusive mode")
         purged = first.call_and_wait("purge_jobs", dry_run=False)
         owner.execute("update public.jobs set status = 'queued', finished_at = null where id = %s", (revived.id,))
@@ -192,7 +188,7 @@ def test_a_purge_looks_again_before_it_deletes(queue: Queue, owner: Owner, age: 
 
 
 def test_settling_and_renewing_the_same_jobs_does_not_deadlock(queue: Queue, first: Session, second: Session) -> None:
-    """In opposite orders, again and again: every job is settled and no renewal fails."""
+    """In opposite orders, repeatedly: every job is settled, and no renewal fails."""
     for _ in range(ROUNDS):
         jobs = _many(queue)
         settlements, leases = [_success(job) for job in jobs], [_lease(job) for job in reversed(jobs)]
@@ -207,20 +203,20 @@ def test_settling_and_renewing_the_same_jobs_does_not_deadlock(queue: Queue, fir
 def test_settling_the_same_jobs_twice_does_not_deadlock(
     queue: Queue, owner: Owner, first: Session, second: Session
 ) -> None:
-    """A shutdown gives back, in another order, what the worker settles at that moment: both get an answer."""
+    """Two calls settle the same jobs in opposite orders, as at a shutdown: both succeed."""
     jobs = _many(queue)
-    forth, back = [_success(job) for job in jobs], [_success(job) for job in reversed(jobs)]
+    in_order, reverse = [_success(job) for job in jobs], [_success(job) for job in reversed(jobs)]
     with owner.transaction():
         owner.execute("select from public.jobs where id = %s for update", (jobs[len(jobs) // 2].id,))
-        settled = first.call_and_wait("settle_jobs", settlements=forth)
-        repeated = second.call_and_wait("settle_jobs", settlements=back)
+        settled = first.call_and_wait("settle_jobs", settlements=in_order)
+        repeated = second.call_and_wait("settle_jobs", settlements=reverse)
     assert set(settled.result()["statuses"]) == set(repeated.result()["statuses"]) == {"ok"}
 
 
-def test_settling_and_recovering_the_same_jobs_agree(
+def test_settling_and_recovering_the_same_jobs_is_consistent(
     queue: Queue, owner: Owner, first: Session, second: Session
 ) -> None:
-    """Each job either succeeded or came back, and its worker was told which."""
+    """Each job either succeeded or was requeued, as the status of its settlement says."""
     for _ in range(ROUNDS):
         jobs = _many(queue)
         owner.execute("update public.jobs set lease_expires_at = now() - interval '1 s' where status = 'running'")
@@ -245,7 +241,7 @@ _FILE: dict[str, Json] = {
 
 
 def _stop_updates_of(owner: Owner, job: Job) -> None:
-    """Let whoever changes this job wait for the advisory lock 42 in the middle of the statement."""
+    """Make statements that change this job wait for the advisory lock 42."""
     owner.execute(
         "create function public.stop() returns trigger language plpgsql as"
         " 'begin perform pg_advisory_xact_lock(42); return new; end'"

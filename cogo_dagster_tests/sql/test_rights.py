@@ -1,4 +1,4 @@
-"""Rights: anon and authenticated can do nothing at all, service_role can, however the project was set up."""
+"""Rights: anon and authenticated have none, service_role has all, whatever the project's default privileges are."""
 
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -16,7 +16,7 @@ from docs.sql_functions import IN_PUBLIC
 
 OUTSIDERS = ("anon", "authenticated")
 
-# What every older Supabase project does, and what a careless one does besides.
+# The default privileges of older Supabase projects, and those of a project that grants more.
 OPEN_BY_DEFAULT = """
 do $$
 declare
@@ -38,14 +38,14 @@ alter default privileges in schema public grant all on functions to anon, authen
 alter default privileges in schema public grant all on sequences to anon, authenticated, service_role;
 """
 
-# Inlined into their callers, which a setting of their own would prevent; every name in them is qualified.
+# Inlined into their callers, which a setting would prevent; every name in them is qualified.
 INLINED = {
     "artifact_row",
     "claimed_job",
-    "dead_letter",
+    "dead_letter_row",
     "is_small_json",
     "job_row",
-    "key_holder",
+    "replay_key_holder",
     "secret_row",
     "seconds_between",
     "status_after",
@@ -76,12 +76,12 @@ def migrated_template(server: TestServer, privileges: str) -> str:
 
 
 def test_outsiders_may_call_no_function(owner: Owner) -> None:
-    """Function by function, as the catalogue of the database sees it."""
+    """Each function is checked with has_function_privilege."""
     assert _allowed(owner, "function", OUTSIDERS) == set()
 
 
-def test_outsiders_are_refused_when_they_call(owner: Owner) -> None:
-    """Function by function, by calling it."""
+def test_calls_by_outsiders_are_rejected(owner: Owner) -> None:
+    """Each function is called as each outside role."""
     for role in OUTSIDERS:
         owner.execute(sql.SQL("set role {}").format(sql.Identifier(role)))
         for name, arguments in FUNCTIONS.items():
@@ -90,38 +90,38 @@ def test_outsiders_are_refused_when_they_call(owner: Owner) -> None:
                 owner.execute(sql.SQL("select {}({})").format(sql.Identifier("public", name), nulls))
 
 
-def test_outsiders_are_refused_the_internal_schema(owner: Owner) -> None:
-    """Function by function, by calling it: the schema is closed, and each function as well."""
+def test_the_internal_schema_is_closed_to_outsiders(owner: Owner) -> None:
+    """Each function is called as each role: the schema is closed, and so is each function."""
     calls = owner.execute(
         "select proname, array(select format_type(t, null) from unnest(proargtypes) t)"
         " from pg_proc where pronamespace = 'cogo_internal'::regnamespace"
     ).fetchall()
     assert len(calls) == len([one for one in sql_functions.functions() if one.is_internal]) - len(IN_PUBLIC)
-    for refusal in ("schema cogo_internal", "function"):
+    for rejected_by in ("schema cogo_internal", "function"):
         for role in OUTSIDERS:
             owner.execute(sql.SQL("set role {}").format(sql.Identifier(role)))
             for name, types in calls:
                 nulls = ", ".join(
                     f"null::{one if '.' in one or one not in _tables(owner) else f'public.{one}'}" for one in types
                 )
-                with pytest.raises(psycopg.errors.InsufficientPrivilege, match=refusal):
+                with pytest.raises(psycopg.errors.InsufficientPrivilege, match=rejected_by):
                     owner.execute(f"select cogo_internal.{name}({nulls})".encode())
             owner.execute("reset role")
-        # Somebody opens the schema: the functions are still closed, and the next migration closes it.
+        # If the schema is opened, the functions are still closed, and the next migration closes it.
         owner.execute("grant usage on schema cogo_internal to anon, authenticated")
     owner.execute((sql_folder() / "grants.sql").read_bytes())
     allowed = "select has_schema_privilege(role, 'cogo_internal', 'usage, create') from unnest(%s::text[]) role"
     assert owner.execute(allowed, ([*OUTSIDERS, "service_role"],)).fetchall() == [(False,), (False,), (True,)]
 
 
-def test_outsiders_may_touch_no_table(owner: Owner) -> None:
-    """Neither read nor write, truncate, reference or trigger."""
+def test_outsiders_have_no_rights_on_tables(owner: Owner) -> None:
+    """They may not read, write, truncate, reference or create triggers."""
     for right in ("select", "insert", "update", "delete", "truncate", "references", "trigger"):
         assert _allowed(owner, "table", OUTSIDERS, right) == set()
 
 
-def test_outsiders_are_refused_when_they_read(owner: Owner) -> None:
-    """Table by table, by reading it."""
+def test_reads_by_outsiders_are_rejected(owner: Owner) -> None:
+    """Each table is read as each outside role."""
     for role in OUTSIDERS:
         owner.execute(sql.SQL("set role {}").format(sql.Identifier(role)))
         for table in _tables(owner):
@@ -130,41 +130,41 @@ def test_outsiders_are_refused_when_they_read(owner: Owner) -> None:
 
 
 def test_outsiders_may_use_no_sequence(owner: Owner) -> None:
-    """Nor count one up."""
+    """They may not use, read or update any sequence."""
     for right in ("usage", "select", "update"):
         assert _allowed(owner, "sequence", OUTSIDERS, right) == set()
 
 
 def test_the_service_role_may_call_every_function(owner: Owner) -> None:
-    """Also those that others are made of, since none runs with its owner's rights."""
+    """Internal functions too, since no function runs with its owner's rights."""
     assert _allowed(owner, "function", ["service_role"]) == {("service_role", name) for name in _functions(owner)}
 
 
 def test_the_service_role_reads_and_writes_every_table(owner: Owner) -> None:
-    """By its grants and policies, not by BYPASSRLS."""
+    """It has access through grants and policies, not through BYPASSRLS."""
     for right in ("select", "insert", "update", "delete"):
         assert _allowed(owner, "table", ["service_role"], right) == {("service_role", name) for name in _tables(owner)}
     assert owner.execute("select rolbypassrls from pg_roles where rolname = 'service_role'").fetchone() == (False,)
 
 
 def test_row_level_security_is_on_everywhere(owner: Owner) -> None:
-    """No table is left out."""
+    """Every table has row level security."""
     assert _column(owner, "select relname from pg_class where {} and relkind = 'r' and not relrowsecurity") == []
 
 
-def test_policies_let_in_the_service_role_alone(owner: Owner) -> None:
-    """One policy for each table."""
+def test_policies_allow_only_the_service_role(owner: Owner) -> None:
+    """Each table has one policy."""
     policies = owner.execute("select tablename, roles::text[] from pg_policies where schemaname = 'public'").fetchall()
     assert sorted(policies) == [(table, ["service_role"]) for table in _tables(owner)]
 
 
 def test_no_function_runs_with_its_owners_rights(owner: Owner) -> None:
-    """Security invoker, all of them."""
+    """No function is SECURITY DEFINER."""
     assert _column(owner, "select proname from pg_proc p where {} and prosecdef", _OURS) == []
 
 
 def test_every_function_fixes_its_search_path(owner: Owner) -> None:
-    """Except those that are inlined."""
+    """All functions but the inlined ones set search_path."""
     unset = "select proname from pg_proc where {} and array_position(proconfig, 'search_path=\"\"') is null"
     assert set(_column(owner, unset, _OURS)) == INLINED
 
@@ -174,9 +174,9 @@ def test_there_are_no_views_that_could_leak(owner: Owner) -> None:
     assert _column(owner, "select relname from pg_class where {} and relkind in ('v', 'm')") == []
 
 
-def test_a_policy_somebody_added_is_gone_after_the_next_migration(owner: Owner) -> None:
+def test_the_next_migration_removes_an_added_policy(owner: Owner) -> None:
     """Grants and policies are applied again with every change of a function."""
-    owner.execute("create policy careless on public.jobs to anon using (true); grant all on public.jobs to anon")
+    owner.execute("create policy open_to_anon on public.jobs to anon using (true); grant all on public.jobs to anon")
     owner.execute((sql_folder() / "grants.sql").read_bytes())
     assert (
         _column(owner, "select policyname from pg_policies where schemaname = 'public' and 'anon' = any (roles)") == []

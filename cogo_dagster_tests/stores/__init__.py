@@ -1,1 +1,1 @@
-"""Artifact stores, each kind by the same tests."""
+"""Artifact stores: the same tests for each kind."""

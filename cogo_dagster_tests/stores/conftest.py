@@ -1,4 +1,4 @@
-"""A place for artifacts, and more databases than one."""
+"""Fixtures: a place for artifacts, and further databases."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -15,7 +15,7 @@ from cogo_dagster_tests.supabase.server import StandIn
 
 @pytest.fixture(params=["folder", "bucket"])
 def place(request: pytest.FixtureRequest, tmp_path: Path, stand_in: StandIn) -> Iterator[Place]:
-    """Lend a folder and a bucket."""
+    """Yield a folder or a bucket."""
     place = Place(request.param, tmp_path / "artifacts", stand_in)
     yield place
     for store in place.opened:
@@ -24,7 +24,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, stand_in: StandIn) -> 
 
 @pytest.fixture
 def database(server: TestServer) -> Iterator[Callable[[], Queue]]:
-    """Return what makes one more migrated database."""
+    """Return a function that creates another migrated database."""
     with ExitStack() as opened:
 
         def another() -> Queue:

@@ -1,4 +1,4 @@
-"""A folder or a bucket that several databases use, and the steps that most tests of stores take."""
+"""A folder or a bucket that several databases use, and common steps of tests of stores."""
 
 import os
 import shutil
@@ -37,7 +37,7 @@ class Place:
     opened: list[ArtifactStore] = field(default_factory=list)
 
     def store(self) -> ArtifactStore:
-        """Open the store as a process of its own would."""
+        """Open the store as a new process does."""
         if self.kind == "folder":
             return FolderStore(self.folder)
         store = SupabaseStore(self.stand_in.project(), "artifacts", first_pause_seconds=0.01)
@@ -45,7 +45,7 @@ class Place:
         return store
 
     def files(self) -> set[str]:
-        """Return the names of all objects but markers."""
+        """Return the names of all objects except markers."""
         if self.kind == "bucket":
             names = set(self.stand_in.storage.buckets["artifacts"].objects)
         else:
@@ -60,42 +60,42 @@ class Place:
         for path in self.folder.rglob("*"):
             os.utime(path, (path.stat().st_mtime - 7_200,) * 2)
 
-    def take_away(self) -> None:
-        """Make the store unusable for now."""
+    def make_unavailable(self) -> None:
+        """Make the store unavailable."""
         if self.kind == "bucket":
             self.stand_in.faults.cut()
         else:
             self.folder.parent.mkdir(exist_ok=True)
             self.folder.write_text("a file where the folder should be")
 
-    def give_back(self) -> None:
-        """End that."""
-        self.stand_in.faults.mend()
+    def make_available(self) -> None:
+        """Make the store available again."""
+        self.stand_in.faults.clear()
         if self.folder.is_file():
             self.folder.unlink()
 
-    def refuse_to_delete(self, keys: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
-        """Let some objects be such as cannot be deleted."""
+    def make_undeletable(self, keys: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let the deletion of some objects fail."""
         self.stand_in.storage.undeletable = keys
         unlink = Path.unlink
 
-        def refusing(path: Path, missing_ok: bool = False) -> None:
+        def failing_unlink(path: Path, missing_ok: bool = False) -> None:
             if any(path.as_posix().endswith(key) for key in keys):
                 raise PermissionError(1, "Operation not permitted")
             unlink(path, missing_ok=missing_ok)
 
         if self.kind == "folder":
-            monkeypatch.setattr(Path, "unlink", refusing)
+            monkeypatch.setattr(Path, "unlink", failing_unlink)
 
     def write_marker(self, content: bytes) -> None:
-        """Put another marker into the store."""
+        """Write another marker into the store."""
         if self.kind == "bucket":
             self.stand_in.storage.buckets["artifacts"].objects[MARKER_NAME].data = content
         else:
             (self.folder / MARKER_NAME).write_bytes(content)
 
     def move_to_root(self) -> None:
-        """Put the objects of a deployment that shares the store where an earlier release put them."""
+        """Move the objects of a deployment that shares the store to where an earlier release stored them."""
         objects = self.stand_in.storage.buckets["artifacts"].objects
         for name in [name for name in objects if name.startswith("deployments/")]:
             stored, key = objects.pop(name), name.split("/", 2)[2]
@@ -105,14 +105,14 @@ class Place:
             path.rename(self.folder / "jobs" / path.name)
         shutil.rmtree(self.folder / "deployments", ignore_errors=True)
 
-    def forget_marker(self) -> None:
-        """Make the store one of an earlier release, whose folders had no marker."""
+    def remove_marker(self) -> None:
+        """Remove the marker: stores of earlier releases have none."""
         self.stand_in.storage.buckets["artifacts"].objects.pop(MARKER_NAME, None)
         shutil.rmtree(self.folder / "cogo", ignore_errors=True)
 
 
-def keep(queue: Queue, store: ArtifactStore, folder: Path, text: str) -> str:
-    """Upload the file of a job; return its key."""
+def upload(queue: Queue, store: ArtifactStore, folder: Path, text: str) -> str:
+    """Upload a file of a job; return its key."""
     path = folder / "page.txt"
     path.write_text(text)
     job = running_job(queue)
@@ -122,20 +122,20 @@ def keep(queue: Queue, store: ArtifactStore, folder: Path, text: str) -> str:
 
 
 def read(store: ArtifactStore, key: str) -> str:
-    """Return a stored file's text."""
+    """Return the text of a stored file."""
     with store.open(key) as file:
         return file.read().decode()
 
 
-def forget(dsn: str) -> None:
-    """Take all artifact rows away."""
+def delete_artifact_rows(dsn: str) -> None:
+    """Delete all artifact rows."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("delete from public.artifacts")
 
 
 @contextmanager
 def another_database(server: TestServer) -> Iterator[str]:
-    """Lend a migrated database that is no copy of the test's own, though it was cloned from the same template."""
+    """Yield the DSN of a migrated database with a deployment id of its own."""
     with server.clone("migrated") as dsn:
         with psycopg.connect(dsn, autocommit=True) as connection:
             connection.execute("update public.deployment set id = gen_random_uuid()")
@@ -144,7 +144,7 @@ def another_database(server: TestServer) -> Iterator[str]:
 
 @contextmanager
 def copied(server: TestServer, dsn: str) -> Iterator[Queue]:
-    """Lend a copy of a database, made as pg_dump and pg_restore would."""
+    """Yield the queue of a copy of a database, as pg_dump and pg_restore make it."""
     with server.clone("migrated") as copy, psycopg.connect(copy, autocommit=True) as target:
         with psycopg.connect(dsn, autocommit=True) as source:
             for table in ("deployment", "artifact_stores", "jobs", "artifacts"):

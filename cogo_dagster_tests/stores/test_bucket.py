@@ -1,4 +1,4 @@
-"""A bucket of Supabase Storage: private or nothing is written to it, and no call waits for ever."""
+"""A bucket of Supabase Storage: nothing is written to a public one, and every call is bounded."""
 
 import hashlib
 import os
@@ -32,7 +32,7 @@ HELLO = StoredObject(5, hashlib.sha256(b"hello").hexdigest())
 
 @pytest.fixture
 def store(stand_in: StandIn) -> Iterator[SupabaseStore]:
-    """Return a store whose bucket is not there yet."""
+    """Return a store with an empty bucket."""
     store = SupabaseStore(stand_in.project(), "artifacts", **QUICK)
     yield store
     store.close()
@@ -54,20 +54,20 @@ def large(tmp_path: Path) -> Path:
 
 
 def a_key(extension: str = "txt") -> str:
-    """Return a key as the engine makes them."""
+    """Return a key in the format of the engine."""
     return f"jobs/{uuid4()}/{uuid4()}/{hashlib.sha256(uuid4().bytes).hexdigest()}.{extension}"
 
 
 @contextmanager
 def silent_server() -> Iterator[str]:
-    """Accept connections, and answer nothing."""
+    """Accept connections and never respond."""
     with socket.create_server(("127.0.0.1", 0), backlog=64) as server:
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
 
 
 @pytest.mark.parametrize("key", [SERVICE_ROLE, SECRET_KEY], ids=["legacy", "secret"])
-def test_the_bucket_is_made_and_the_object_keeps_type_and_hash(stand_in: StandIn, hello: Path, key: str) -> None:
-    """A private bucket, made at the first upload where that is asked for, with both kinds of keys."""
+def test_the_bucket_is_created_and_the_object_keeps_type_and_hash(stand_in: StandIn, hello: Path, key: str) -> None:
+    """With create_bucket, the first upload creates a private bucket, with both kinds of keys."""
     stand_in.storage.buckets.clear()
     store, name = SupabaseStore(stand_in.project(key), "artifacts", create_bucket=True), a_key()
     assert store.put(name, hello, "text/x-note") == HELLO
@@ -78,8 +78,8 @@ def test_the_bucket_is_made_and_the_object_keeps_type_and_hash(stand_in: StandIn
     store.close()
 
 
-def test_many_who_miss_the_bucket_at_once_all_succeed(stand_in: StandIn, hello: Path) -> None:
-    """Only one of them makes it."""
+def test_concurrent_creations_of_the_bucket_succeed(stand_in: StandIn, hello: Path) -> None:
+    """Six stores upload at once to a missing bucket."""
     stand_in.storage.buckets.clear()
     stores = [SupabaseStore(stand_in.project(), "artifacts", create_bucket=True, **QUICK) for _ in range(6)]
     together = Barrier(6)
@@ -94,11 +94,11 @@ def test_many_who_miss_the_bucket_at_once_all_succeed(stand_in: StandIn, hello: 
         store.close()
 
 
-@pytest.mark.parametrize("known", [False, True], ids=["never seen", "deleted meanwhile"])
-def test_a_missing_bucket_is_not_made_unasked(
+@pytest.mark.parametrize("known", [False, True], ids=["never seen", "deleted later"])
+def test_a_missing_bucket_is_not_created_by_default(
     store: SupabaseStore, stand_in: StandIn, hello: Path, known: bool
 ) -> None:
-    """A typo in its name does not become a bucket; the sentence says how to make one."""
+    """A typo in its name creates no bucket; the error says how to create one."""
     if known:
         store.put(a_key(), hello, "text/plain")
     stand_in.storage.buckets.clear()
@@ -108,8 +108,8 @@ def test_a_missing_bucket_is_not_made_unasked(
     assert stand_in.storage.buckets == {}
 
 
-def test_a_bucket_that_was_deleted_is_made_again(stand_in: StandIn, hello: Path) -> None:
-    """Also by a process that knew it, where making it is asked for."""
+def test_a_deleted_bucket_is_created_again(stand_in: StandIn, hello: Path) -> None:
+    """With create_bucket, a store that used it before creates it again."""
     store = SupabaseStore(stand_in.project(), "artifacts", create_bucket=True, **QUICK)
     store.put(a_key(), hello, "text/plain")
     stand_in.storage.buckets.clear()
@@ -119,7 +119,7 @@ def test_a_bucket_that_was_deleted_is_made_again(stand_in: StandIn, hello: Path)
 
 
 def test_nothing_is_written_to_a_public_bucket(store: SupabaseStore, stand_in: StandIn, hello: Path) -> None:
-    """Anybody could read it: neither an artifact nor a marker; the sentence says how to make the bucket private."""
+    """Neither an artifact nor a marker is written; the error says how to make the bucket private."""
     stand_in.storage.buckets["artifacts"].public = True
     for attempt in (lambda: store.put(a_key(), hello, "text/plain"), store.check):
         with pytest.raises(ArtifactStoreUnavailable, match=r"is public.*make it private"):
@@ -130,10 +130,10 @@ def test_nothing_is_written_to_a_public_bucket(store: SupabaseStore, stand_in: S
     assert store.put(a_key(), hello, "text/plain") == HELLO
 
 
-def test_a_bucket_that_becomes_public_is_noticed_within_minutes(
+def test_a_bucket_that_becomes_public_is_detected_within_minutes(
     store: SupabaseStore, stand_in: StandIn, hello: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also by a process that found it private."""
+    """A process checks again after five minutes that the bucket is private."""
     store.put(a_key(), hello, "text/plain")
     stand_in.storage.buckets["artifacts"].public = True
     now = time.monotonic()
@@ -142,19 +142,17 @@ def test_a_bucket_that_becomes_public_is_noticed_within_minutes(
         store.put(a_key(), hello, "text/plain")
 
 
-def test_a_bucket_that_takes_images_only_takes_them(
-    store: SupabaseStore, stand_in: StandIn, queue: Queue, hello: Path
-) -> None:
-    """The owner's marker is sent as a type that the bucket takes."""
+def test_a_bucket_for_images_only_is_usable(store: SupabaseStore, stand_in: StandIn, queue: Queue, hello: Path) -> None:
+    """The owner marker is sent with a type that the bucket accepts."""
     stand_in.storage.buckets["artifacts"].allowed_mime_types = ["image/*"]
     job = running_job(queue)
     assert upload_artifacts(queue, store, job, [ArtifactFile("hello.png", "image/png", hello)])
-    with pytest.raises(ArtifactRejected, match="does not take this type"):
+    with pytest.raises(ArtifactRejected, match="does not accept this type"):
         upload_artifacts(queue, store, job, [ArtifactFile("hello.bin", "application/octet-stream", hello)])
 
 
-def test_many_objects_go_with_one_request(store: SupabaseStore, stand_in: StandIn, hello: Path) -> None:
-    """A request for each would take an hour for 100,000."""
+def test_many_objects_are_deleted_with_few_requests(store: SupabaseStore, stand_in: StandIn, hello: Path) -> None:
+    """One request per object would take an hour for 100,000."""
     names = [a_key() for _ in range(1_100)]
     objects = stand_in.storage.buckets["artifacts"].objects
     store.put(names[0], hello, "text/plain")
@@ -164,10 +162,8 @@ def test_many_objects_go_with_one_request(store: SupabaseStore, stand_in: StandI
     assert [method for method, _ in stand_in.faults.requests].count("DELETE") == 3
 
 
-def test_a_name_that_storage_rejects_does_not_keep_the_others(
-    store: SupabaseStore, stand_in: StandIn, hello: Path
-) -> None:
-    """The whole request is rejected for one name: the rest go with other requests."""
+def test_an_undeletable_object_does_not_keep_the_others(store: SupabaseStore, stand_in: StandIn, hello: Path) -> None:
+    """Storage rejects a whole request because of one name: the others are deleted with further requests."""
     names = [a_key() for _ in range(20)]
     for name in names:
         store.put(name, hello, "text/plain")
@@ -176,8 +172,8 @@ def test_a_name_that_storage_rejects_does_not_keep_the_others(
     assert len(stand_in.addresses()) == 1
 
 
-def test_a_server_that_never_answers_is_given_up(stand_in: StandIn, hello: Path) -> None:
-    """Each call ends, also when connections are accepted and nothing comes back."""
+def test_a_server_that_never_responds_is_unavailable(stand_in: StandIn, hello: Path) -> None:
+    """Each call ends if connections are accepted and no response comes."""
     with silent_server() as url:
         project = Project(url, stand_in.project().key)
         quick: dict[str, Any] = {"timeout": httpx.Timeout(0.2), "call_seconds": 0.5, "first_pause_seconds": 0.01}
@@ -197,8 +193,8 @@ def test_a_server_that_never_answers_is_given_up(stand_in: StandIn, hello: Path)
         store.close()
 
 
-def test_an_answer_that_trickles_in_is_given_up(store: SupabaseStore, stand_in: StandIn, hello: Path) -> None:
-    """Bytes that come now and then do not make a call endless."""
+def test_a_slow_response_is_given_up(store: SupabaseStore, stand_in: StandIn, hello: Path) -> None:
+    """A call has a time limit even if single bytes keep arriving."""
     store.put(a_key(), hello, "text/plain")
     api = StorageApi(stand_in.project(), "artifacts", call_seconds=-1, **QUICK)
     with pytest.raises(ArtifactStoreUnavailable, match="too slowly"):
@@ -206,10 +202,10 @@ def test_an_answer_that_trickles_in_is_given_up(store: SupabaseStore, stand_in: 
     api.close()
 
 
-def test_an_upload_that_never_gets_on_is_given_up(
+def test_an_upload_without_progress_is_given_up(
     store: SupabaseStore, stand_in: StandIn, large: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server that takes part after part and keeps none is not sent parts for ever."""
+    """The client stops if the server accepts parts but keeps none."""
     monkeypatch.setattr("cogo_dagster.queue.supabase.resumable.time.sleep", lambda _: None)
     stand_in.storage.keeps_parts = False
     with pytest.raises(ArtifactStoreUnavailable, match="does not keep it"):
@@ -219,10 +215,10 @@ def test_an_upload_that_never_gets_on_is_given_up(
 @pytest.mark.parametrize(
     "body", [b"[]", b"{}", b'{"objects": null, "hasNext": true}', b'"no"', b"[" * 100_000, b'{"hasNext": false}']
 )
-def test_an_answer_of_another_shape_is_trouble(
+def test_a_malformed_response_is_a_store_error(
     store: SupabaseStore, stand_in: StandIn, hello: Path, body: bytes
 ) -> None:
-    """Whatever JSON stands in Storage's place, the error is one of the store."""
+    """Any unexpected JSON raises ArtifactStoreUnavailable."""
     store.put(a_key(), hello, "text/plain")
     for word in ("/object/list", "/object/sign"):
         stand_in.faults.order("answer", word, status=200, body=body, content_type="application/json", times=99)

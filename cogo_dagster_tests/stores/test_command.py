@@ -1,4 +1,4 @@
-"""Stores as the settings choose them, and the command that ends a dispute over one."""
+"""Stores chosen by the settings, and the command that adopts one."""
 
 import json
 import os
@@ -12,21 +12,21 @@ from cogo_dagster.queue.client import Queue
 from cogo_dagster.settings import load_settings
 from cogo_dagster_tests.cli.terminal import terminal
 from cogo_dagster_tests.conftest import Owner
-from cogo_dagster_tests.stores.place import keep, read
+from cogo_dagster_tests.stores.place import read, upload
 
 UNSET: dict[str, Any] = dict.fromkeys(("COGO_DATABASE_URL", "SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY"), "")
 
 
-def test_a_store_is_adopted_by_command(dsn: str, queue: Queue, owner: Owner, tmp_path: Path) -> None:
-    """After a dispute nothing is deleted, and the error names the command that ends it."""
+def test_a_command_adopts_a_store(dsn: str, queue: Queue, owner: Owner, tmp_path: Path) -> None:
+    """While the marker does not match, nothing is deleted, and the error names the command."""
     cogo = terminal(tmp_path, dsn, {})
     with open_application(load_settings(**{**UNSET, **cogo.environment})) as application:
-        address = Path(application.store.address(keep(queue, application.store, tmp_path, "hello")))
+        address = Path(application.store.address(upload(queue, application.store, tmp_path, "hello")))
     owner.execute("update public.artifacts set created_at = now() - interval '1 hour'")
     [marker] = Path(cogo.environment["COGO_HOME"]).rglob("cogo/deployment")
     marker.write_text(json.dumps(json.loads(marker.read_text()) | {"marker": str(uuid4())}))
-    refused = cogo.run("cleanup", "artifacts", "--ttl-days", "0")
-    assert (refused.code, "--adopt-store" in refused.err) == (1, True)
+    rejected = cogo.run("cleanup", "artifacts", "--ttl-days", "0")
+    assert (rejected.code, "--adopt-store" in rejected.err) == (1, True)
     assert address.read_text() == "hello"
     assert "artifacts" in cogo.ok("cleanup", "artifacts", "--adopt-store")["adopted"]
     assert "belongs to this database now" in cogo.run("cleanup", "artifacts", "--adopt-store").out
@@ -34,21 +34,21 @@ def test_a_store_is_adopted_by_command(dsn: str, queue: Queue, owner: Owner, tmp
     assert not address.exists()
 
 
-def test_the_demos_database_and_then_ones_own_keep_their_files(dsn: str, tmp_path: Path) -> None:
-    """In the README's order, with one COGO_HOME: after both have swept, each can read its files."""
+def test_the_demo_database_and_another_one_keep_their_files(dsn: str, tmp_path: Path) -> None:
+    """With one COGO_HOME, in the order of the README, each database can read its files after both have swept."""
     kept: dict[str, tuple[str, str]] = {}
     orders = (("", "demo"), (dsn, "mine"), ("", "demo again"), (dsn, "mine again"))
     for database_url, text in orders:
         given = UNSET | {"COGO_HOME": str(tmp_path / "home"), "COGO_DATABASE_URL": database_url}
         with open_application(load_settings(**given), keep_database=text == "demo") as application:
-            kept[text] = database_url, keep(application.queue, application.store, tmp_path, text)
+            kept[text] = database_url, upload(application.queue, application.store, tmp_path, text)
             for path in (tmp_path / "home" / "artifacts").rglob("*"):
                 os.utime(path, (0, 0))
             assert sweep_unknown_objects(application.queue, application.store) == 0
             assert sweep_artifacts(application.queue, application.store, grace_seconds=0) == 0
-            for one, (url, key) in kept.items():
+            for stored_text, (url, key) in kept.items():
                 if url == database_url:
-                    assert read(application.store, key) == one
-                    assert Path(application.store.address(key)).read_text() == one
+                    assert read(application.store, key) == stored_text
+                    assert Path(application.store.address(key)).read_text() == stored_text
     files = [path.read_text() for path in (tmp_path / "home" / "artifacts").rglob("*.txt")]
     assert sorted(files) == sorted(kept)

@@ -1,4 +1,4 @@
-"""What every kind of store does alike: a new kind adds a line to the fixture `place`."""
+"""The behaviour of every kind of store: a new kind is added to the fixture `place`."""
 
 import hashlib
 from collections.abc import Callable
@@ -21,14 +21,14 @@ from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.model import ArtifactFile
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.queue.steps import running_job, settle
-from cogo_dagster_tests.stores.place import Place, keep, read
+from cogo_dagster_tests.stores.place import Place, read, upload
 
 
 @pytest.fixture
 def store(place: Place, queue: Queue) -> ArtifactStore:
     """Open the store for the test's database."""
     store = place.store()
-    store.belong_to(queue.transport)
+    store.bind(queue.transport)
     return store
 
 
@@ -41,13 +41,13 @@ def source(tmp_path: Path) -> Path:
 
 
 def a_key(extension: str = "txt") -> str:
-    """Return a key as the engine makes them."""
+    """Return a key in the format of the engine."""
     return f"jobs/{uuid4()}/{uuid4()}/{hashlib.sha256(uuid4().bytes).hexdigest()}.{extension}"
 
 
 @pytest.mark.parametrize("size_bytes", [0, 1, 6 << 20, (6 << 20) + 1])
 def test_a_file_of_any_size_is_stored_and_read(store: ArtifactStore, source: Path, size_bytes: int) -> None:
-    """Size and hash are those of the file, and its bytes come back."""
+    """Put returns the file's size and hash, and open its bytes."""
     content = b"x" * size_bytes
     source.write_bytes(content)
     key, sha256 = a_key(), hashlib.sha256(content).hexdigest()
@@ -57,7 +57,7 @@ def test_a_file_of_any_size_is_stored_and_read(store: ArtifactStore, source: Pat
 
 
 def test_a_file_is_replaced_and_deleted(store: ArtifactStore, source: Path) -> None:
-    """Deleting twice is deleting once; then it is not there."""
+    """Put replaces a file, and deleting it twice is allowed."""
     key = a_key()
     store.put(key, source, "text/plain")
     source.write_text("newer")
@@ -69,8 +69,8 @@ def test_a_file_is_replaced_and_deleted(store: ArtifactStore, source: Path) -> N
         store.open(key)
 
 
-def test_only_the_engines_keys_are_listed(store: ArtifactStore, source: Path) -> None:
-    """Numbered reports are; a file of somebody else is not."""
+def test_only_keys_of_the_engine_are_listed(store: ArtifactStore, source: Path) -> None:
+    """Numbered reports are listed; other files are not."""
     ours = {a_key(), f"reports/{'a' * 64}.json", f"reports/{'a' * 64}.2.png", f"reports/{'a' * 64}.1000.html"}
     theirs = {"notes.txt", "jobs/notes.txt", "reports/summary.pdf", f"other/{a_key()}", f"reports/{'a' * 63}.json"}
     for key in ours | theirs:
@@ -79,34 +79,34 @@ def test_only_the_engines_keys_are_listed(store: ArtifactStore, source: Path) ->
     assert set(store.keys(3_600)) == set()
 
 
-def test_a_store_that_works_passes_its_check(store: ArtifactStore, place: Place) -> None:
-    """And the check leaves nothing behind."""
+def test_a_working_store_passes_its_check(store: ArtifactStore, place: Place) -> None:
+    """The check leaves no object."""
     store.check()
     assert place.files() == set()
 
 
-def test_a_store_that_is_away_says_so(store: ArtifactStore, place: Place, source: Path) -> None:
-    """By its check and by an upload, with the class that means: wait."""
-    place.take_away()
+def test_an_unavailable_store_raises(store: ArtifactStore, place: Place, source: Path) -> None:
+    """The check and uploads raise ArtifactStoreUnavailable until it works again."""
+    place.make_unavailable()
     for attempt in (store.check, lambda: store.put(a_key(), source, "text/plain")):
         with pytest.raises(ArtifactStoreUnavailable):
             attempt()
-    place.give_back()
+    place.make_available()
     store.check()
     assert store.put(a_key(), source, "text/plain").size_bytes == 5
 
 
 @pytest.mark.parametrize("method", ["put", "open", "delete", "names", "read_marker", "write_marker", "check"])
-def test_an_unknown_error_means_that_the_store_is_away(
+def test_an_unknown_error_means_that_the_store_is_unavailable(
     store: ArtifactStore, source: Path, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
-    """Whatever a store raises that nobody thought of, its caller waits and tries again."""
+    """Any unexpected exception becomes ArtifactStoreUnavailable, so that callers wait and retry."""
     objects = store._objects
     if method != "write_marker":
         store.put(a_key(), source, "text/plain")
 
     def broken(*_: object, **__: object) -> None:
-        raise ZeroDivisionError("nobody thought of this")
+        raise ZeroDivisionError("an unexpected error")
 
     monkeypatch.setattr(type(objects), method, broken)
     calls: dict[str, Callable[[], object]] = {
@@ -118,14 +118,14 @@ def test_an_unknown_error_means_that_the_store_is_away(
         "write_marker": lambda: store.put(a_key(), source, "text/plain"),
         "check": store.check,
     }
-    with pytest.raises(ArtifactStoreUnavailable, match="nobody thought of this"):
+    with pytest.raises(ArtifactStoreUnavailable, match="an unexpected error"):
         calls[method]()
 
 
 def test_artifacts_of_equal_content_are_deleted_independently(
     place: Place, queue: Queue, owner: Owner, tmp_path: Path
 ) -> None:
-    """They share an object, which stays as long as one of them needs it."""
+    """They share an object, which is deleted with the last of them."""
     files = []
     for name in ("one.txt", "two.txt"):
         (tmp_path / name).write_text("the same")
@@ -145,7 +145,7 @@ def test_artifacts_of_equal_content_are_deleted_independently(
 def test_undeletable_objects_do_not_keep_the_others(
     place: Place, queue: Queue, owner: Owner, monkeypatch: pytest.MonkeyPatch, max_seconds: float | None
 ) -> None:
-    """More than a page of them come first, and all that can be deleted goes, however little time a sweep has."""
+    """More than a page of them come first, and everything else is deleted, whatever the time limit of a sweep is."""
     job = running_job(queue)
     sha256s = [f"{number:064x}" for number in range(1_010)]
     rows = [
@@ -158,7 +158,7 @@ def test_undeletable_objects_do_not_keep_the_others(
         older = "update public.artifacts set created_at = now() - make_interval(secs => 9000 - %s) where id = %s"
         owner.execute(older, (number, row.artifact_id))
     undeletable = {row.storage_key for row in made[:1_005]}
-    place.refuse_to_delete(undeletable, monkeypatch)
+    place.make_undeletable(undeletable, monkeypatch)
     store = place.store()
     for count in (1_005,) if max_seconds is None else (500, 500, 5):
         with pytest.raises(ArtifactStoreError, match=f"{count} abandoned artifacts cannot be deleted"):
@@ -168,20 +168,20 @@ def test_undeletable_objects_do_not_keep_the_others(
 
 
 def test_a_report_of_equal_content_is_stored_once(place: Place, queue: Queue, source: Path) -> None:
-    """Its key says what it holds."""
+    """Its key is made from its content."""
     report = ArtifactFile("report.txt", "text/plain", source)
     one, two = (upload_report(queue.transport, place.store(), report) for _ in range(2))
     assert one["artifact_id"] == two["artifact_id"]
     assert place.files() == {one["storage_key"]}
 
 
-def test_addresses_lead_to_the_files_of_a_shared_store(
+def test_addresses_in_a_shared_store_are_correct(
     place: Place, queue: Queue, database: Callable[[], Queue], tmp_path: Path
 ) -> None:
-    """Also for the database that came second, and in a process that has written nothing."""
-    keep(queue, place.store(), tmp_path, "first")
+    """Address names the file of the second database too, in a process that has written nothing."""
+    upload(queue, place.store(), tmp_path, "first")
     other = database()
-    key = keep(other, place.store(), tmp_path, "second")
+    key = upload(other, place.store(), tmp_path, "second")
     store = place.store()
-    store.belong_to(other.transport)
+    store.bind(other.transport)
     assert store.address(key).endswith(next(name for name in place.files() if name.endswith(key)))

@@ -1,4 +1,4 @@
-"""What may become an artifact: whatever an executor returns, the answer is an upload or a sentence, never a wait."""
+"""Validation of artifacts: anything that an executor returns is uploaded or rejected, and never blocks."""
 
 import os
 import socket
@@ -24,12 +24,12 @@ def file(tmp_path: Path) -> Path:
 
 
 def artifact(path: Any, name: Any = "note.txt", content_type: Any = "text/plain", cache_key: Any = None) -> Any:
-    """Return what an executor's author may have written."""
+    """Return an artifact that may be invalid."""
     return ArtifactFile(name, content_type, path, cache_key)
 
 
 @pytest.mark.parametrize(
-    ("given", "sentence"),
+    ("given", "message"),
     [
         (None, "a list of ArtifactFile, not NoneType"),
         ("note.txt", "a list of ArtifactFile, not str"),
@@ -61,18 +61,18 @@ def artifact(path: Any, name: Any = "note.txt", content_type: Any = "text/plain"
         ([artifact(Path("note.txt"), cache_key=7)], "cache key"),
     ],
 )
-def test_what_is_no_artifact_is_rejected(queue: Queue, tmp_path: Path, given: Any, sentence: str) -> None:
-    """With a sentence, before a row or an object of it is there."""
+def test_invalid_artifacts_are_rejected(queue: Queue, tmp_path: Path, given: Any, message: str) -> None:
+    """The error says what is wrong, and no row or object was created."""
     store = FolderStore(tmp_path / "artifacts")
-    with pytest.raises(ArtifactRejected, match=sentence):
+    with pytest.raises(ArtifactRejected, match=message):
         upload_artifacts(queue, store, running_job(queue), given)
     assert queue.list_artifacts() == []
     assert not (tmp_path / "artifacts").exists()
 
 
 @pytest.mark.parametrize("kind", ["fifo", "device", "socket", "folder"])
-def test_what_is_no_regular_file_is_rejected_at_once(tmp_path: Path, kind: str) -> None:
-    """Nobody writes into the FIFO: to wait for its writer would block a thread for ever."""
+def test_other_kinds_of_files_are_rejected_at_once(tmp_path: Path, kind: str) -> None:
+    """Opening a FIFO without a writer would block a thread forever."""
     path = tmp_path / "thing"
     server = socket.socket(socket.AF_UNIX)
     if kind == "fifo":
@@ -88,8 +88,8 @@ def test_what_is_no_regular_file_is_rejected_at_once(tmp_path: Path, kind: str) 
     server.close()
 
 
-def test_a_link_out_of_the_workspace_is_rejected(file: Path, tmp_path: Path) -> None:
-    """As the file itself, as a folder on the way to it, and written with `..`."""
+def test_a_link_that_leaves_the_workspace_is_rejected(file: Path, tmp_path: Path) -> None:
+    """The link may be the file, a folder in its path, or `..`."""
     workspace = file.parent
     (tmp_path / "secret.txt").write_text("secret")
     (workspace / "link.txt").symlink_to(tmp_path / "secret.txt")
@@ -105,7 +105,7 @@ def test_a_link_out_of_the_workspace_is_rejected(file: Path, tmp_path: Path) -> 
 
 
 def test_a_loop_of_links_is_rejected(file: Path) -> None:
-    """It leads nowhere."""
+    """A link that refers to itself is rejected."""
     loop = file.parent / "loop"
     loop.symlink_to(loop)
     with pytest.raises(ArtifactRejected):
@@ -113,21 +113,21 @@ def test_a_loop_of_links_is_rejected(file: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["half \ud83d.txt", "zero \0.txt"])
-def test_a_name_that_no_database_takes_is_made_storable(queue: Queue, file: Path, tmp_path: Path, name: str) -> None:
-    """It is text from outside as any other."""
+def test_invalid_characters_in_a_name_are_replaced(queue: Queue, file: Path, tmp_path: Path, name: str) -> None:
+    """Lone surrogates and U+0000 become U+FFFD."""
     store = FolderStore(tmp_path / "artifacts")
     [row] = upload_artifacts(queue, store, running_job(queue), [artifact(file, name=name)])
     assert row["name"] == queue.list_artifacts()[0].document["name"] == name[:5] + "\ufffd.txt"
 
 
 def test_two_files_of_one_name_are_rejected(file: Path) -> None:
-    """Before anything is uploaded."""
+    """Names must be unique, which is checked before the upload."""
     with pytest.raises(ArtifactRejected, match="a name of its own"):
         checked_artifacts([artifact(file), artifact(file)])
 
 
-def test_a_file_that_is_not_there_may_come_back(file: Path) -> None:
-    """Its attempt failed, and another may write it."""
+def test_a_missing_file_is_a_retryable_error(file: Path) -> None:
+    """The error is not ArtifactRejected, since another attempt may write the file."""
     file.unlink()
     with pytest.raises(ArtifactStoreError, match="No such file") as raised:
         checked_artifacts([artifact(file)])
@@ -146,15 +146,15 @@ def test_a_file_that_is_not_there_may_come_back(file: Path) -> None:
         ("a.", "bin"),
     ],
 )
-def test_any_extension_makes_a_key(file: Path, name: str, extension: str) -> None:
-    """One that no key may have becomes `bin`."""
+def test_extensions_are_normalized(file: Path, name: str, extension: str) -> None:
+    """An extension that is not allowed in a key becomes `bin`."""
     path = file.rename(file.parent / name)
     [checked] = checked_artifacts([artifact(path)])
     assert checked.announcement["extension"] == extension
 
 
-def test_what_is_appended_during_the_upload_is_left_out(file: Path) -> None:
-    """The bytes are those that were measured; a file that became shorter is told."""
+def test_bytes_appended_during_the_upload_are_left_out(file: Path) -> None:
+    """The bytes that were measured are uploaded; a file that became shorter is an error."""
     local = measured(file)
     with file.open("a") as grown:
         grown.write(" and more")
@@ -165,8 +165,8 @@ def test_what_is_appended_during_the_upload_is_left_out(file: Path) -> None:
         b"".join(local.chunks())
 
 
-def test_a_file_that_becomes_a_fifo_blocks_nobody(file: Path) -> None:
-    """Between the check and the upload somebody may replace it."""
+def test_a_file_that_becomes_a_fifo_is_rejected(file: Path) -> None:
+    """A file that is replaced between the check and the upload does not block."""
     local = measured(file)
     file.unlink()
     os.mkfifo(file)

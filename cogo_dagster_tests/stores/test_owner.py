@@ -1,4 +1,4 @@
-"""Whose store it is: each database deletes only what is its own, whatever shares, copies or breaks the store."""
+"""Ownership of stores: each database deletes only its own objects, also if a store is shared, copied or damaged."""
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -12,20 +12,20 @@ from cogo_dagster.queue.model import ArtifactFile, Json
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.queue.transports.postgres import PostgresTransport
 from cogo_dagster_tests.servers import TestServer
-from cogo_dagster_tests.stores.place import Place, another_database, copied, forget, keep, read
+from cogo_dagster_tests.stores.place import Place, another_database, copied, delete_artifact_rows, read, upload
 from cogo_dagster_tests.worker.faults import Watched
 
 
 class Crash(BaseException):
-    """The process ends here; nothing after it runs."""
+    """Ends the process at this point."""
 
 
 def test_two_databases_share_a_store_and_keep_all_their_files(
     place: Place, queue: Queue, database: Callable[[], Queue], tmp_path: Path
 ) -> None:
-    """First the demo's database, then one of one's own in the same place: after both have swept, all can be read."""
+    """Two databases, such as the demo's and another one, can read all their files after both have swept."""
     first, second = queue, database()
-    kept = {queue: [keep(queue, place.store(), tmp_path, f"{n}") for n in range(2)] for queue in (first, second)}
+    kept = {queue: [upload(queue, place.store(), tmp_path, f"{n}") for n in range(2)] for queue in (first, second)}
     reports = tmp_path / "report.txt"
     reports.write_text("the same report")
     for one in (first, second):
@@ -40,27 +40,27 @@ def test_two_databases_share_a_store_and_keep_all_their_files(
     assert len(before) == 6
     for one in (first, second):
         store = place.store()
-        store.belong_to(one.transport)
+        store.bind(one.transport)
         assert [read(store, key) for key in kept[one]] == ["0", "1", "the same report"]
 
 
 def test_each_of_two_databases_deletes_its_own_files(
     place: Place, queue: Queue, dsn: str, server: TestServer, tmp_path: Path
 ) -> None:
-    """Forgotten objects of one go, and the other's stay, also a report of equal content."""
+    """Unknown objects of one are deleted, and those of the other stay, including a report of equal content."""
     with another_database(server) as other_dsn:
         transport = PostgresTransport(other_dsn, role="service_role")
         other = Queue(transport)
         report = tmp_path / "report.txt"
         report.write_text("the same report")
         for one in (queue, other):
-            keep(one, place.store(), tmp_path, "mine")
+            upload(one, place.store(), tmp_path, "mine")
             upload_report(one.transport, place.store(), ArtifactFile("report.txt", "text/plain", report))
         place.age()
-        forget(other_dsn)
+        delete_artifact_rows(other_dsn)
         assert sweep_unknown_objects(other, place.store()) == 2
         assert all(name.startswith(("jobs/", "reports/")) for name in place.files())
-        forget(dsn)
+        delete_artifact_rows(dsn)
         assert sweep_unknown_objects(queue, place.store()) == 2
         assert place.files() == set()
         transport.close()
@@ -69,46 +69,46 @@ def test_each_of_two_databases_deletes_its_own_files(
 def test_the_files_of_an_upgraded_installation_are_adopted(
     place: Place, queue: Queue, dsn: str, tmp_path: Path
 ) -> None:
-    """Its store has no marker, and every object is known to the database: files stay where they are and are swept."""
-    key = keep(queue, place.store(), tmp_path, "old")
-    place.forget_marker()
-    assert keep(queue, place.store(), tmp_path, "new").startswith("jobs/")
+    """The store has no marker and the database knows every object: files keep their keys and are swept."""
+    key = upload(queue, place.store(), tmp_path, "old")
+    place.remove_marker()
+    assert upload(queue, place.store(), tmp_path, "new").startswith("jobs/")
     assert all(name.startswith("jobs/") for name in place.files())
     place.age()
     assert sweep_unknown_objects(queue, place.store()) == 0
-    forget(dsn)
+    delete_artifact_rows(dsn)
     assert sweep_unknown_objects(queue, place.store()) == 2
     assert key not in place.files()
 
 
-def test_an_upgraded_store_of_two_databases_is_nobodys(
+def test_an_upgraded_store_of_two_databases_has_no_owner(
     place: Place, queue: Queue, database: Callable[[], Queue], tmp_path: Path
 ) -> None:
-    """Without a marker and with objects of both: each can read its old files, and no old file is deleted."""
+    """Without a marker and with objects of both, each can read its old files, and no old file is deleted."""
     first, second = queue, database()
-    old = {first: keep(first, place.store(), tmp_path, "first")}
-    place.forget_marker()
-    old[second] = keep(second, place.store(), tmp_path, "second")
-    place.forget_marker()
+    old = {first: upload(first, place.store(), tmp_path, "first")}
+    place.remove_marker()
+    old[second] = upload(second, place.store(), tmp_path, "second")
+    place.remove_marker()
     place.move_to_root()
     before = place.files()
     place.age()
     for one in (first, second):
-        keep(one, place.store(), tmp_path, "new")
+        upload(one, place.store(), tmp_path, "new")
         place.age()
         assert sweep_unknown_objects(one, place.store()) == 0
     assert before <= place.files()
     assert len(place.files()) == 4
     for one, key in old.items():
         store = place.store()
-        store.belong_to(one.transport)
+        store.bind(one.transport)
         assert read(store, key) == {first: "first", second: "second"}[one]
         assert store.has_unowned_objects()
 
 
-def test_a_marker_of_the_release_before_is_taken_over(place: Place, queue: Queue, tmp_path: Path) -> None:
-    """It held the deployment's id and nothing else."""
-    keep(queue, place.store(), tmp_path, "old")
+def test_a_marker_of_the_previous_release_is_accepted(place: Place, queue: Queue, tmp_path: Path) -> None:
+    """It contained only the deployment's id."""
+    upload(queue, place.store(), tmp_path, "old")
     place.write_marker(queue.schema_version().document["deployment_id"].encode())
     for _ in range(2):
         place.age()
@@ -116,36 +116,36 @@ def test_a_marker_of_the_release_before_is_taken_over(place: Place, queue: Queue
 
 
 @pytest.mark.parametrize("faster", ["original", "copy"])
-def test_a_copy_of_the_database_stops_the_sweeping(  # noqa: PLR0917
+def test_a_copy_of_the_database_stops_sweeps(  # noqa: PLR0917
     place: Place, queue: Queue, dsn: str, server: TestServer, tmp_path: Path, faster: str
 ) -> None:
-    """Whichever sweeps first: files that the other made since the copy are never deleted, until a person decides."""
-    keep(queue, place.store(), tmp_path, "before the copy")
+    """Files that the other one made since the copy are not deleted until an operator adopts the store."""
+    upload(queue, place.store(), tmp_path, "before the copy")
     with copied(server, dsn) as copy:
         first, second = (queue, copy) if faster == "original" else (copy, queue)
         assert sweep_unknown_objects(first, place.store()) == 0
-        key = keep(second, place.store(), tmp_path, "since the copy")
+        key = upload(second, place.store(), tmp_path, "since the copy")
         place.age()
         for one in (first, second, first):
             with pytest.raises(StoreNotOwned, match="--adopt-store"):
                 sweep_unknown_objects(one, place.store())
         assert key in place.files()
         store = place.store()
-        store.belong_to(second.transport)
+        store.bind(second.transport)
         store.adopt()
         assert sweep_unknown_objects(second, store) == 0
         with pytest.raises(StoreNotOwned):
             sweep_unknown_objects(first, place.store())
 
 
-def test_rows_of_a_copy_delete_no_objects(
+def test_a_copy_of_the_database_deletes_no_objects(
     place: Place, queue: Queue, dsn: str, server: TestServer, tmp_path: Path
 ) -> None:
-    """Cleaning up in the copy of a database must not take the original's files."""
-    keep(queue, place.store(), tmp_path, "the original's")
+    """A cleanup in the copy of a database must not delete the original's files."""
+    upload(queue, place.store(), tmp_path, "the original's")
     before = place.files()
     with copied(server, dsn) as copy:
-        keep(queue, place.store(), tmp_path, "newer")
+        upload(queue, place.store(), tmp_path, "newer")
         copy.operate(
             "cleanup_artifacts",
             {"older_than_days": 0, "action": {"id": "0" * 8 + "-0000-7000-8000-" + "0" * 12, "batch": 0, "actor": "x"}},
@@ -157,18 +157,18 @@ def test_rows_of_a_copy_delete_no_objects(
 
 @pytest.mark.parametrize("point", ["before the database", "after the database", "before the store", "after the store"])
 @pytest.mark.parametrize("known", [False, True], ids=["first claim", "rotation"])
-def test_a_crash_while_the_marker_is_replaced_repairs_itself(  # noqa: PLR0917
+def test_a_crash_while_the_marker_is_replaced_is_recovered(  # noqa: PLR0917
     place: Place, queue: Queue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: str, known: bool
 ) -> None:
-    """At each point between the two replacements, several times in a row: the next sweep goes on as if nothing was."""
+    """The next sweep works after crashes at each point between the two writes, several times in a row."""
     if known:
-        keep(queue, place.store(), tmp_path, "mine")
+        upload(queue, place.store(), tmp_path, "mine")
     for _ in range(3):
         with monkeypatch.context() as patch, pytest.raises(Crash):
             _confirm_and_crash(place, queue, patch, point)
     place.age()
     assert sweep_unknown_objects(queue, place.store()) == 0
-    key = keep(queue, place.store(), tmp_path, "afterwards")
+    key = upload(queue, place.store(), tmp_path, "afterwards")
     assert key in place.files(), "The root of the store is still this database's."
 
 
@@ -192,30 +192,30 @@ def _confirm_and_crash(place: Place, queue: Queue, patch: pytest.MonkeyPatch, po
     transport = queue.transport if point.endswith("store") else Watched(queue.transport, call)
     if point == "after the database":
         transport = CrashingAfter(queue.transport)
-    store.belong_to(transport)
+    store.bind(transport)
     store.confirm_owner()
 
 
 class CrashingAfter:
-    """Calls the database and ends the process before the reply is used."""
+    """Calls the database and crashes before the reply is used."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
     def call(self, function: str, arguments: Mapping[str, Json]) -> Json:
-        """Call, and crash after the marker was replaced."""
+        """Call, and crash after rotate_store_marker."""
         answer = self._transport.call(function, arguments)
         if function == "rotate_store_marker":
             raise Crash
         return answer
 
     def close(self) -> None:
-        """Leave it open."""
+        """Do nothing: the test closes the transport."""
 
 
 def test_many_workers_of_one_database_replace_the_marker_at_once(place: Place, queue: Queue, tmp_path: Path) -> None:
-    """However their replacements overlap, none of them takes another for a stranger."""
-    keep(queue, place.store(), tmp_path, "mine")
+    """Concurrent rotations by workers of one database do not conflict."""
+    upload(queue, place.store(), tmp_path, "mine")
 
     def sweep(_: int) -> int:
         store = place.store()
@@ -226,14 +226,14 @@ def test_many_workers_of_one_database_replace_the_marker_at_once(place: Place, q
 
 
 def test_an_unreadable_marker_stops_sweeping_until_it_is_adopted(place: Place, queue: Queue, tmp_path: Path) -> None:
-    """A damaged marker is a stranger's: new files go elsewhere, old ones can be read and stay."""
-    key = keep(queue, place.store(), tmp_path, "old")
+    """With a damaged marker, new files are stored elsewhere, and old ones stay and can be read."""
+    key = upload(queue, place.store(), tmp_path, "old")
     place.write_marker(b"\x00\xff{")
-    newer = keep(queue, place.store(), tmp_path, "new")
+    newer = upload(queue, place.store(), tmp_path, "new")
     place.age()
     assert sweep_unknown_objects(queue, place.store()) == 0
     store = place.store()
-    store.belong_to(queue.transport)
+    store.bind(queue.transport)
     assert [read(store, key), read(store, newer)] == ["old", "new"]
     store.adopt()
     assert sweep_unknown_objects(queue, place.store()) == 0
@@ -243,15 +243,15 @@ def test_an_unreadable_marker_stops_sweeping_until_it_is_adopted(place: Place, q
 def test_a_store_of_another_database_cannot_be_adopted(
     place: Place, queue: Queue, database: Callable[[], Queue], tmp_path: Path
 ) -> None:
-    """Its files would be deleted as forgotten ones."""
-    keep(queue, place.store(), tmp_path, "mine")
+    """Its files would be deleted as unknown objects."""
+    upload(queue, place.store(), tmp_path, "mine")
     store = place.store()
-    store.belong_to(database().transport)
+    store.bind(database().transport)
     with pytest.raises(StoreNotOwned, match="cannot be adopted"):
         store.adopt()
 
 
 def test_a_sweep_without_a_database_deletes_nothing(place: Place) -> None:
-    """A store that was not told whose it is proves nothing."""
+    """A store without a database cannot prove its owner."""
     with pytest.raises(StoreNotOwned, match="without a database"):
         place.store().confirm_owner()

@@ -1,1 +1,1 @@
-"""A Supabase project for the tests: PostgREST, Storage and Realtime as measured, over the real test database."""
+"""A Supabase project for the tests: imitations of PostgREST, Storage and Realtime over the real test database."""

@@ -1,4 +1,4 @@
-"""What may go wrong between a client and its project, by order of the test."""
+"""Faults between a client and its project, which a test injects."""
 
 import asyncio
 import threading
@@ -13,14 +13,14 @@ Kind = Literal["drop_before", "drop_after", "answer", "delay", "cut_short"]
 
 @dataclass
 class Fault:
-    """One kind of trouble for requests whose path holds a word.
+    """A fault for requests whose path contains a word.
 
     Attributes:
-        kind: `drop_before` the request is read; `drop_after` it was done whole; `cut_short` in the middle of the
-            answer; `answer` in the service's place; `delay` it.
+        kind: `drop_before` closes the connection before the request is handled, `drop_after` after that, `cut_short`
+            in the middle of the response; `answer` responds in place of the service; `delay` waits before that.
         word: Part of the path.
-        times: For so many requests.
-        met: How many have met it.
+        times: The number of requests that it affects.
+        met: The number of requests that it has affected.
     """
 
     kind: Kind
@@ -35,10 +35,10 @@ class Fault:
 
 
 class Faults:
-    """Stands before the services and lets the ordered trouble happen. Thread-safe.
+    """Wraps the services and injects the ordered faults. Thread-safe.
 
     Attributes:
-        requests: Method and path of every request so far.
+        requests: Method and path of each request.
     """
 
     def __init__(self, app: App) -> None:
@@ -49,30 +49,30 @@ class Faults:
         self.requests: list[tuple[str, str]] = []
 
     def order(self, kind: Kind, word: str = "", **details: Any) -> Fault:
-        """Let something go wrong from now on."""
+        """Inject a fault from now on."""
         fault = Fault(kind, word, **details)
         with self._lock:
             self._ordered.append(fault)
         return fault
 
     def cut(self) -> None:
-        """Break every connection that a request comes over, until mended."""
+        """Break the connection of every request, until `clear`."""
         self._cut = True
 
-    def mend(self) -> None:
-        """End all trouble."""
+    def clear(self) -> None:
+        """Remove all faults."""
         with self._lock:
             self._cut = False
             self._ordered.clear()
 
     def paths(self, word: str) -> list[str]:
-        """Return the paths of the requests so far that hold a word."""
+        """Return the paths of earlier requests that contain a word."""
         return [path for _, path in self.requests if word in path]
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
-        """Serve one request, or not."""
+        """Serve one request, or fail as ordered."""
         if scope["type"] != "http":
-            await (_refuse_socket(receive, send) if self._cut else self._app(scope, receive, send))
+            await (_reject_socket(receive, send) if self._cut else self._app(scope, receive, send))
             return
         self.requests.append((scope["method"], scope["path"]))
         fault = self._fault_for(scope["path"])
@@ -103,7 +103,7 @@ def _transport(send: Any) -> Any:
 
 
 async def _swallow(message: Scope) -> None:
-    """Keep the answer to ourselves."""
+    """Drop the response."""
 
 
 def _halved(send: Any) -> Any:
@@ -123,6 +123,6 @@ async def _answer(fault: Fault, send: Any) -> None:
     await send({"type": "http.response.body", "body": fault.body})
 
 
-async def _refuse_socket(receive: Any, send: Any) -> None:
+async def _reject_socket(receive: Any, send: Any) -> None:
     await receive()
     await send({"type": "websocket.close", "code": 1011})

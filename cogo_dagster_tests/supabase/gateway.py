@@ -1,4 +1,4 @@
-"""The gateway before the services: which keys it knows, and what it makes of them."""
+"""The gateway in front of the services: which keys it accepts, and which header it passes on."""
 
 from starlette.requests import HTTPConnection
 
@@ -11,14 +11,14 @@ UNKNOWN_KEY = {
 
 
 def is_known(connection: HTTPConnection) -> bool:
-    """Whether the key is one of the project's; secret keys are refused to browsers."""
+    """Whether the key is one of the project's; secret keys are rejected from browsers."""
     key = given_key(connection)
     from_browser = connection.headers.get("user-agent", "").startswith("Mozilla/")
     return key in ROLES and not (key.startswith("sb_secret_") and from_browser)
 
 
 def given_key(connection: HTTPConnection) -> str:
-    """Return the key of the header, else of the query."""
+    """Return the key from the header, else from the query."""
     return connection.headers.get("apikey") or connection.query_params.get("apikey", "")
 
 
@@ -27,11 +27,11 @@ def authorization(connection: HTTPConnection) -> str:
     given = connection.headers.get("authorization", "")
     key = given_key(connection)
     if given.startswith("Bearer sb_"):
-        # Only the exception for clients that send the key twice: any other value is rejected by the service.
+        # Translated only if the client sent the key in both headers: the service rejects any other value.
         return translated(key) if given == f"Bearer {key}" else given
     return given or translated(key)
 
 
 def translated(key: str) -> str:
-    """Return what stands for a key alone; a legacy key comes without `Bearer`, and so counts for nothing."""
+    """Return the Authorization header for a key alone; a legacy key has no `Bearer`, so it is ignored."""
     return f"Bearer {legacy_key(ROLES[key])}" if key.startswith("sb_") and key in ROLES else key

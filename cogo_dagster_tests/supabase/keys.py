@@ -1,4 +1,4 @@
-"""The keys of the test project, in both kinds, and what the gateway makes of them."""
+"""The keys of the test project, of both kinds, and their roles."""
 
 import time
 from typing import Any, Final
@@ -23,4 +23,4 @@ ANON: Final = legacy_key("anon")
 SERVICE_ROLE: Final = legacy_key("service_role")
 
 ROLES: Final = {PUBLISHABLE: "anon", SECRET_KEY: "service_role", ANON: "anon", SERVICE_ROLE: "service_role"}
-"""Every key the gateway knows."""
+"""The role of every key that the gateway accepts."""

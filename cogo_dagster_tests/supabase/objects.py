@@ -1,4 +1,4 @@
-"""What Storage keeps, what it is asked, and how it refuses."""
+"""What Storage stores, the requests to it, and its error responses."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ from uuid import uuid4
 import jwt
 
 from cogo_dagster_tests.supabase.keys import SECRET
-from cogo_dagster_tests.supabase.refusals import Answer
+from cogo_dagster_tests.supabase.responses import RawResponse
 
 GLOBAL_LIMIT_BYTES: Final = 50 * 1024 * 1024
 CHUNK_BYTES: Final = 6 * 1024 * 1024
@@ -35,7 +35,7 @@ class Stored:
 
     @property
     def etag(self) -> str:
-        """The MD5, as S3 gives it to what was uploaded in one part."""
+        """The MD5, as S3 computes it for an upload in one part."""
         return f'"{hashlib.md5(self.data, usedforsecurity=False).hexdigest()}"'
 
 
@@ -52,7 +52,7 @@ class Bucket:
 
 @dataclass
 class Upload:
-    """One TUS upload under way."""
+    """One TUS upload in progress."""
 
     bucket: str
     name: str
@@ -63,7 +63,7 @@ class Upload:
 
 @dataclass(frozen=True)
 class Request:
-    """What a route needs of a request."""
+    """The parts of a request that routes use."""
 
     method: str
     path: str
@@ -79,7 +79,7 @@ class Request:
 
 
 class StorageError(Exception):
-    """An error answer."""
+    """An error response of Storage."""
 
     def __init__(self, status: str, error: str, message: str, code: str, http: int = 400) -> None:
         super().__init__(message)
@@ -98,17 +98,17 @@ def no_object() -> StorageError:
 
 
 def duplicate(code: str) -> StorageError:
-    """There is one already."""
+    """It already exists."""
     return StorageError("409", "Duplicate", "The resource already exists", code)
 
 
-def refused_by_rls() -> StorageError:
-    """Row level security says no."""
+def rejected_by_rls() -> StorageError:
+    """Row level security rejects it."""
     return StorageError("403", "Unauthorized", "new row violates row-level security policy", "AccessDenied")
 
 
 def too_large() -> StorageError:
-    """It is above a limit."""
+    """It exceeds a limit."""
     message = "The object exceeded the maximum allowed size"
     return StorageError("413", "Payload too large", message, "EntityTooLarge")
 
@@ -131,14 +131,14 @@ def role_of(request: Request) -> str:
     return str(claims.get("role", "anon"))
 
 
-def require_key(key: str) -> None:
-    """Refuse names that Storage does not take."""
+def check_key(key: str) -> None:
+    """Reject names that Storage does not accept."""
     if not _ALLOWED_KEY.fullmatch(key):
         raise StorageError("400", "InvalidKey", f"Invalid key: {key}", "InvalidKey")
 
 
-def require_type(bucket: Bucket, content_type: str) -> None:
-    """Refuse types that the bucket does not take; it may take all of a family, as `image/*`."""
+def check_content_type(bucket: Bucket, content_type: str) -> None:
+    """Reject types that the bucket does not accept; it may accept all of a family, as `image/*`."""
     family = f"{content_type.partition('/')[0]}/*"
     if bucket.allowed_mime_types and not {content_type, family} & set(bucket.allowed_mime_types):
         message = f"mime type {content_type} is not supported"
@@ -146,7 +146,7 @@ def require_type(bucket: Bucket, content_type: str) -> None:
 
 
 def row_of(name: str, stored: Stored | None) -> dict[str, Any]:
-    """Return an entry of a listing; without an object, a folder."""
+    """Return an entry of a listing: a folder if there is no object."""
     if stored is None:
         return {"name": name, "id": None, "updated_at": None, "created_at": None, "metadata": None}
     at = stored.created_at.isoformat().replace("+00:00", "Z")
@@ -154,7 +154,7 @@ def row_of(name: str, stored: Stored | None) -> dict[str, Any]:
     return {"name": name, "id": stored.id, "updated_at": at, "created_at": at, "metadata": metadata}
 
 
-def as_json(document: Any) -> Answer:
-    """Answer with a document."""
+def as_json(document: Any) -> RawResponse:
+    """Return a JSON response."""
     body = json.dumps(document).encode()
-    return Answer(200, body, (("content-type", "application/json; charset=utf-8"),))
+    return RawResponse(200, body, (("content-type", "application/json; charset=utf-8"),))

@@ -1,4 +1,4 @@
-"""PostgREST's RPC as measured on 14.17: its statements, its statuses, its error bodies, its limits."""
+"""PostgREST's RPC as measured on 14.17: statements, statuses, error bodies, limits."""
 
 import json
 import threading
@@ -13,7 +13,7 @@ from psycopg import sql
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from cogo_dagster_tests.supabase.keys import SECRET
-from cogo_dagster_tests.supabase.refusals import Answer, Refused, refuse
+from cogo_dagster_tests.supabase.responses import ErrorResponse, RawResponse, raise_error_response
 
 Connection = psycopg.Connection[Any]
 
@@ -21,9 +21,9 @@ MAX_ROWS: Final = 1_000
 CONNECTIONS: Final = 10
 SESSION_TIMEOUT: Final = "8s"
 ROLE_TIMEOUTS: Final = {"anon": "3s", "authenticated": "8s"}
-"""What a project gives its roles; service_role has none of its own, so the session's stands."""
+"""The timeouts of a project's roles; service_role has none, so that of the session applies."""
 
-MOST_REPEATS: Final = 20
+MAX_REPEATS: Final = 20
 
 AUTHENTICATOR: Final = """
 do $$ begin
@@ -45,13 +45,13 @@ where p.pronamespace = 'public'::regnamespace and p.prokind = 'f'
 """
 
 
-class RetriedForEver(Exception):
-    """What every PostgREST below 16 does with 40001 and 40P01: the request never ends."""
+class RetriedForever(Exception):
+    """PostgREST below 16 retries 40001 and 40P01 without limit: the request never ends."""
 
 
 @dataclass(frozen=True)
 class Function:
-    """One function as the schema cache knows it."""
+    """One function of the schema cache."""
 
     name: str
     returns_set: bool
@@ -63,13 +63,13 @@ class Function:
     returns_row: bool
 
     def takes(self, given: frozenset[str]) -> bool:
-        """Whether these arguments fit: all required ones and no unknown one."""
+        """Whether it accepts these arguments: all required ones and no unknown one."""
         return given <= set(self.names) and set(self.names[: self.required]) <= given
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who calls, and how."""
+    """The method, role and claims of a call."""
 
     method: str
     role: str
@@ -80,7 +80,7 @@ class Postgrest:
     """The RPC half of PostgREST over one database.
 
     Attributes:
-        endless: Functions that a real server would be retrying for ever now.
+        endless: Functions that a real server would retry forever.
     """
 
     def __init__(self, dsn: str, *, max_rows: int = MAX_ROWS) -> None:
@@ -110,8 +110,8 @@ class Postgrest:
         self._pool.close(timeout=5)
         self._listener.close()
 
-    def call(self, method: str, name: str, body: bytes, authorization: str, headers: Mapping[str, str]) -> Answer:
-        """Answer one request to /rpc/<name>."""
+    def call(self, method: str, name: str, body: bytes, authorization: str, headers: Mapping[str, str]) -> RawResponse:
+        """Return the response to one request to /rpc/<name>."""
         try:
             role, claims = _role(authorization)
             _require_public(headers)
@@ -119,8 +119,8 @@ class Postgrest:
             function = self._find(name, frozenset(arguments))
             with self._connection() as connection:
                 return self._run(connection, function, arguments, Caller(method, role, claims))
-        except Refused as refused:
-            return refused.answer
+        except ErrorResponse as error:
+            return error.answer
 
     def _read(self) -> dict[str, list[Function]]:
         found: dict[str, list[Function]] = {}
@@ -133,21 +133,21 @@ class Postgrest:
     def _find(self, name: str, given: frozenset[str]) -> Function:
         with self._lock:
             self._refresh()
-            fitting = [function for function in self._functions.get(name, ()) if function.takes(given)]
-        if len(fitting) > 1:
-            raise Refused(300, "PGRST203", f"Could not choose the best candidate function between: {name}")
-        if not fitting:
-            words = f"({', '.join(sorted(given))})" if given else " without parameters"
-            raise Refused(
+            matching = [function for function in self._functions.get(name, ()) if function.takes(given)]
+        if len(matching) > 1:
+            raise ErrorResponse(300, "PGRST203", f"Could not choose the best candidate function between: {name}")
+        if not matching:
+            described = f"({', '.join(sorted(given))})" if given else " without parameters"
+            raise ErrorResponse(
                 404,
                 "PGRST202",
-                f"Could not find the function public.{name}{words} in the schema cache",
-                f"Searched for the function public.{name}{words}, but no matches were found in the schema cache.",
+                f"Could not find the function public.{name}{described} in the schema cache",
+                f"Searched for the function public.{name}{described}, but no matches were found in the schema cache.",
             )
-        return fitting[0]
+        return matching[0]
 
     def _refresh(self) -> None:
-        """Read the schema anew when the database says so, or after the connection that listens was lost."""
+        """Read the schema again after a notification, or after the listening connection was lost."""
         try:
             if any(note.payload == "reload schema" for note in list(self._listener.notifies(timeout=0))):
                 self._functions = self._read()
@@ -161,16 +161,16 @@ class Postgrest:
             with self._pool.connection() as connection:
                 yield connection
         except PoolTimeout:
-            raise Refused(504, "PGRST003", "Timed out acquiring connection from connection pool.") from None
+            raise ErrorResponse(504, "PGRST003", "Timed out acquiring connection from connection pool.") from None
         except psycopg.OperationalError as error:
             if error.sqlstate:
                 raise
             message = "Could not query the database for the schema cache. Retrying."
-            raise Refused(503, "PGRST002", message, headers={"retry-after": "0"}) from None
+            raise ErrorResponse(503, "PGRST002", message, headers={"retry-after": "0"}) from None
 
-    def _run(self, connection: Connection, function: Function, arguments: Any, caller: Caller) -> Answer:
+    def _run(self, connection: Connection, function: Function, arguments: Any, caller: Caller) -> RawResponse:
         reading = caller.method in ("GET", "HEAD") or function.volatility in ("i", "s")
-        for _ in range(MOST_REPEATS):
+        for _ in range(MAX_REPEATS):
             try:
                 with connection.transaction():
                     connection.execute(f"set transaction isolation level read committed, {_access(reading)}".encode())
@@ -179,22 +179,22 @@ class Postgrest:
             except (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected):
                 continue
             except psycopg.Error as error:
-                refuse(error, caller.role)
+                raise_error_response(error, caller.role)
         self.endless.append(function.name)
-        raise RetriedForEver(function.name)
+        raise RetriedForever(function.name)
 
-    def _select(self, connection: Connection, function: Function, arguments: Mapping[str, Any]) -> Answer:
+    def _select(self, connection: Connection, function: Function, arguments: Mapping[str, Any]) -> RawResponse:
         statement = _statement(function, [name for name in function.names if name in arguments], self._max_rows)
         row = connection.execute(statement, (json.dumps(arguments),)).fetchone()
         assert row is not None
         _, page_total, body, response_headers, response_status = row
         status = int(response_status) if response_status else 204 if function.returns == "void" else 200
         if status == 204:
-            return Answer(204)
+            return RawResponse(204)
         set_of = function.returns_set
         span = f"0-{page_total - 1}/*" if set_of and page_total else "*/*" if set_of else "0-0/*"
         extra = [pair for one in json.loads(response_headers or "[]") for pair in one.items()]
-        return Answer(
+        return RawResponse(
             status,
             body.encode(),
             (("content-type", "application/json; charset=utf-8"), ("content-range", span), *extra),
@@ -204,7 +204,7 @@ class Postgrest:
 def _make_authenticator(dsn: str) -> None:
     with psycopg.connect(dsn, autocommit=True) as owner:
         for _ in range(20):
-            # Roles belong to the server, where another test may be making the same one.
+            # Roles are global to the server: another test may create the same one.
             with suppress(psycopg.Error):
                 owner.execute(AUTHENTICATOR)
                 return
@@ -275,40 +275,40 @@ def _role(authorization: str) -> tuple[str, Any]:
         return "anon", {"role": "anon"}
     token = authorization[7:].strip()
     if (parts := len(token.split("."))) != 3:
-        raise Refused(401, "PGRST301", f"Expected 3 parts in JWT; got {parts}")
+        raise ErrorResponse(401, "PGRST301", f"Expected 3 parts in JWT; got {parts}")
     try:
         claims = jwt.decode(token, SECRET, algorithms=["HS256"], leeway=30)
     except jwt.ExpiredSignatureError:
-        raise Refused(401, "PGRST303", "JWT expired") from None
+        raise ErrorResponse(401, "PGRST303", "JWT expired") from None
     except jwt.ImmatureSignatureError:
-        raise Refused(401, "PGRST303", "JWT not yet valid") from None
+        raise ErrorResponse(401, "PGRST303", "JWT not yet valid") from None
     except jwt.InvalidTokenError:
-        raise Refused(401, "PGRST301", "JWSError JWSInvalidSignature") from None
+        raise ErrorResponse(401, "PGRST301", "JWSError JWSInvalidSignature") from None
     return claims.get("role", "anon"), claims
 
 
 def _require_public(headers: Mapping[str, str]) -> None:
     profile = headers.get("content-profile") or headers.get("accept-profile") or "public"
     if profile != "public":
-        raise Refused(
+        raise ErrorResponse(
             406, "PGRST106", f"Invalid schema: {profile}", None, "Only the following schemas are exposed: public"
         )
 
 
 def _arguments(method: str, body: bytes, headers: Mapping[str, str]) -> dict[str, Any]:
     if method not in ("GET", "HEAD", "POST"):
-        raise Refused(405, "PGRST101", f"Cannot use the {method} method on RPC")
+        raise ErrorResponse(405, "PGRST101", f"Cannot use the {method} method on RPC")
     if not body.strip():
         return {}
     if not headers.get("content-type", "application/json").startswith("application/json"):
-        raise Refused(404, "PGRST202", "Could not find the function in the schema cache")
+        raise ErrorResponse(404, "PGRST202", "Could not find the function in the schema cache")
     try:
         given = json.loads(body, parse_constant=_no_constant)
     except ValueError:
-        raise Refused(400, "PGRST102", "Empty or invalid json") from None
+        raise ErrorResponse(400, "PGRST102", "Empty or invalid json") from None
     given = given[0] if isinstance(given, list) and given else given
     if not isinstance(given, dict):
-        raise Refused(400, "PGRST102", "All object keys must match")
+        raise ErrorResponse(400, "PGRST102", "All object keys must match")
     return given
 
 

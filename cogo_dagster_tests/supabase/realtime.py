@@ -1,4 +1,4 @@
-"""Realtime: Phoenix channels over a websocket, fed by what `realtime.send` leaves in the database."""
+"""Realtime: Phoenix channels over a websocket, which deliver what `realtime.send` wrote into the database."""
 
 import asyncio
 import contextlib
@@ -35,7 +35,7 @@ grant usage on schema realtime to anon, authenticated, service_role;
 grant all on all tables in schema realtime to anon, authenticated, service_role;
 grant all on all routines in schema realtime to anon, authenticated, service_role;
 do $$ begin
-    -- On a project service_role bypasses row level security; here it does not, so it is let in.
+    -- In a project service_role bypasses row level security; here it needs a policy.
     create policy service on realtime.messages to service_role using (true) with check (true);
 exception when duplicate_object then null;
 end $$;
@@ -47,7 +47,7 @@ end $$;
 create or replace trigger announce after insert on realtime.messages
 for each row execute function realtime.announce();
 """
-"""What a project has in its database, as far as broadcasts need it; the trigger stands for the write-ahead log."""
+"""The parts of a project's database that broadcasts need; the trigger replaces the write-ahead log."""
 
 
 @dataclass(eq=False)
@@ -60,20 +60,20 @@ class Link:
 
 
 class Realtime:
-    """All connections. Orders may come from any thread.
+    """All connections of clients. Thread-safe.
 
     Attributes:
-        refusing: Turn new connections away.
-        silent: Send nothing more, while connections stay open.
-        private_only: Let nobody join a public channel, as a project's settings may say.
-        joins: Joins so far.
+        rejecting: Reject new connections.
+        silent: Send nothing, while connections stay open.
+        private_only: Reject joins of public channels, as a project can be configured.
+        joins: The number of joins.
     """
 
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
         self._links: set[Link] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self.refusing = False
+        self.rejecting = False
         self.silent = False
         self.private_only = False
         self.joins = 0
@@ -86,15 +86,15 @@ class Realtime:
         self._thread.start()
 
     def close(self) -> None:
-        """End."""
+        """Close all connections."""
         self._closed.set()
         self._thread.join(5)
         self._listener.close()
 
     async def serve(self, socket: WebSocket) -> None:
-        """Serve one client until it goes."""
+        """Serve one client until it disconnects."""
         self._loop = asyncio.get_running_loop()
-        if self.refusing or not is_known(socket):
+        if self.rejecting or not is_known(socket):
             await socket.close(1008)
             return
         await socket.accept()
@@ -113,23 +113,23 @@ class Realtime:
         self._each(lambda link: link.socket.close(1011))
 
     def close_channels(self) -> None:
-        """Close every channel from here: clients do not rejoin those."""
-        self._each(lambda link: self._tell_channels(link, "phx_close"))
+        """Close every channel from the server: clients do not join those again."""
+        self._each(lambda link: self._notify_channels(link, "phx_close"))
 
     def error_channels(self) -> None:
         """Let every channel fail."""
-        self._each(lambda link: self._tell_channels(link, "phx_error"))
+        self._each(lambda link: self._notify_channels(link, "phx_error"))
 
     @property
     def joined(self) -> int:
-        """How many channels stand."""
+        """The number of channels that are joined."""
         return sum(len(link.channels) for link in list(self._links))
 
     async def _receive(self, link: Link, message: Any) -> None:
         topic, event, ref = message["topic"], message["event"], message.get("ref")
         if event == "phx_join":
             private = bool(message["payload"].get("config", {}).get("private"))
-            # A token of its own counts before the connection's; of a key that is no JWT, only the gateway knows more.
+            # A token in the message takes precedence; only the gateway can resolve a key that is no JWT.
             token = message["payload"].get("access_token") or "sb_"
             if private and (link.role if token.startswith("sb_") else _role(token)) != "service_role":
                 reason = f"Unauthorized: You do not have permissions to read from this Channel topic: {topic}"
@@ -152,15 +152,15 @@ class Realtime:
                 document = {"topic": topic, "event": event, "payload": payload, "ref": ref}
                 await link.socket.send_text(json.dumps(document))
 
-    async def _tell_channels(self, link: Link, event: str) -> None:
+    async def _notify_channels(self, link: Link, event: str) -> None:
         for topic in list(link.channels):
             del link.channels[topic]
             await self._send(link, topic, event, {})
 
-    def _each(self, act: Any) -> None:
+    def _each(self, action: Any) -> None:
         if self._loop is not None:
             for link in list(self._links):
-                asyncio.run_coroutine_threadsafe(act(link), self._loop).result(5)
+                asyncio.run_coroutine_threadsafe(action(link), self._loop).result(5)
 
     def _follow(self) -> None:
         with contextlib.suppress(psycopg.Error):

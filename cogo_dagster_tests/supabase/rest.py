@@ -1,4 +1,4 @@
-"""The REST transport with a stand-in of its own, for tests that are about the queue and not about the way to it."""
+"""The REST transport with its own stand-in, for tests of the queue rather than of the transport."""
 
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -9,7 +9,7 @@ from cogo_dagster_tests.supabase.server import StandIn, supabase
 
 
 class RestTransport:
-    """Calls the engine through a project that lives as long as this.
+    """Calls the engine through a project that is closed with the transport.
 
     Attributes:
         stand_in: The project.

@@ -20,9 +20,9 @@ from cogo_dagster_tests.supabase import objects
 from cogo_dagster_tests.supabase.faults import Faults
 from cogo_dagster_tests.supabase.gateway import UNKNOWN_KEY, authorization, is_known
 from cogo_dagster_tests.supabase.keys import SERVICE_ROLE
-from cogo_dagster_tests.supabase.postgrest import Postgrest, RetriedForEver
+from cogo_dagster_tests.supabase.postgrest import Postgrest, RetriedForever
 from cogo_dagster_tests.supabase.realtime import Realtime
-from cogo_dagster_tests.supabase.refusals import Answer
+from cogo_dagster_tests.supabase.responses import RawResponse
 from cogo_dagster_tests.supabase.storage import Storage
 
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
@@ -34,7 +34,7 @@ class StandIn:
 
     Attributes:
         url: SUPABASE_URL.
-        realtime: None in a project without Realtime.
+        realtime: None if the project has no Realtime.
     """
 
     url: str
@@ -44,11 +44,11 @@ class StandIn:
     faults: Faults
 
     def project(self, key: str = SERVICE_ROLE) -> Project:
-        """Return its address with a key."""
+        """Return its address, with a key."""
         return Project(self.url, key)
 
     def addresses(self) -> list[str]:
-        """Return the addresses of all artifacts that are stored."""
+        """Return the addresses of all stored artifacts."""
         return sorted(
             f"{self.url}/storage/v1/object/authenticated/{bucket.id}/{key}"
             for bucket in self.storage.buckets.values()
@@ -62,9 +62,9 @@ def supabase(dsn: str, *, realtime: bool = False, gateway: bool = True) -> Itera
     """Run a project over a database.
 
     Args:
-        dsn: With all rights.
-        realtime: Whether the database has what Realtime adds to it.
-        gateway: False lets requests reach PostgREST as they are.
+        dsn: Of a role with all rights.
+        realtime: Whether the database has the schema of Realtime.
+        gateway: False passes requests to PostgREST unchanged.
     """
     postgrest, storage = Postgrest(dsn), Storage()
     channels = Realtime(dsn) if realtime else None
@@ -90,13 +90,13 @@ def supabase(dsn: str, *, realtime: bool = False, gateway: bool = True) -> Itera
         if channels is not None:
             channels.close()
         postgrest.close()
-        assert postgrest.endless == [], f"A real PostgREST would retry these for ever: {postgrest.endless}"
+        assert postgrest.endless == [], f"A real PostgREST would retry these forever: {postgrest.endless}"
 
 
 def _port(server: uvicorn.Server) -> int:
     deadline = time.monotonic() + 20
     while not server.started:
-        assert time.monotonic() < deadline, "The stand-in does not start."
+        assert time.monotonic() < deadline, "The stand-in did not start."
         time.sleep(0.005)
     port: int = server.servers[0].sockets[0].getsockname()[1]
     return port
@@ -111,12 +111,12 @@ def _application(postgrest: Postgrest, storage: Storage, realtime: Realtime | No
         name = request.path_params["name"]
         try:
             answer = await run_in_threadpool(postgrest.call, request.method, name, body, allowed, request.headers)
-        except RetriedForEver:
+        except RetriedForever:
             return JSONResponse({"message": "the request timeout"}, 504)
         return _response(request, answer)
 
     async def files(request: Request) -> Response:
-        asked = objects.Request(
+        given = objects.Request(
             request.method,
             unquote(request.url.path).removeprefix("/storage/v1"),
             request.url.query,
@@ -124,7 +124,7 @@ def _application(postgrest: Postgrest, storage: Storage, realtime: Realtime | No
             await request.body(),
             authorization(request),
         )
-        return _response(request, await run_in_threadpool(storage.answer, asked))
+        return _response(request, await run_in_threadpool(storage.answer, given))
 
     routes: list[Any] = [
         Route("/rest/v1/rpc/{name}", rpc, methods=_METHODS),
@@ -135,7 +135,7 @@ def _application(postgrest: Postgrest, storage: Storage, realtime: Realtime | No
     return Starlette(routes=routes)
 
 
-def _response(request: Request, answer: Answer) -> Response:
+def _response(request: Request, answer: RawResponse) -> Response:
     headers = dict(answer.headers)
     if request.method == "HEAD":
         headers["content-length"] = str(len(answer.body))

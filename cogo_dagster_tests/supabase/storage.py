@@ -1,6 +1,6 @@
-"""The Storage API as measured: every error is HTTP 400 with the true status inside, except where TUS answers.
+"""The Storage API as measured: every error is HTTP 400 with the true status in its body, except those of TUS.
 
-What was not measured follows the sources: supabase/storage (routes, renderer, tus/lifecycle.ts), tus/tus-node-server.
+The rest follows the sources: supabase/storage (routes, renderer, tus/lifecycle.ts), tus/tus-node-server.
 """
 
 import base64
@@ -26,36 +26,36 @@ from cogo_dagster_tests.supabase.objects import (
     Stored,
     Upload,
     as_json,
+    check_content_type,
+    check_key,
     duplicate,
     no_bucket,
     no_object,
-    refused_by_rls,
-    require_key,
-    require_type,
+    rejected_by_rls,
     role_of,
     row_of,
     too_large,
 )
-from cogo_dagster_tests.supabase.refusals import Answer
+from cogo_dagster_tests.supabase.responses import RawResponse
 
 
 class Storage:
     """Buckets and objects in memory. Thread-safe.
 
     Attributes:
-        whole_etags: Whether an ETag is the MD5; otherwise it says nothing, as after an upload in parts.
-        has_list_v2: Whether the server knows the newer listing.
-        spoil: Changes what is stored, for tests of the verification.
-        torn_parts: How many bytes of each of the next parts are kept before the server gives up on the part.
-        keeps_parts: Whether a part that was taken is kept.
-        undeletable: Objects for whose sake a whole request to delete is rejected.
-        lost_ends: How many of the next uploads in parts have all of them and do not become an object.
+        whole_etags: Whether an ETag is the MD5; else it is arbitrary, as after an upload in parts.
+        has_list_v2: Whether the server has the newer listing.
+        spoil: Changes the stored bytes, for tests of the verification.
+        torn_parts: How many bytes of each of the next parts are kept before the part fails.
+        keeps_parts: Whether a part that was accepted is kept.
+        undeletable: Objects because of which a whole delete request is rejected.
+        lost_ends: How many of the next uploads in parts are complete but do not become an object.
     """
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        # A project is set up with a private bucket.
-        self.buckets: dict[str, Bucket] = {"artifacts": Bucket("artifacts")}
+        # A new project has a private bucket.
+        self.buckets: dict[str, Bucket] = {"artisettings": Bucket("artisettings")}
         self.uploads: dict[str, Upload] = {}
         self.whole_etags = True
         self.has_list_v2 = True
@@ -65,21 +65,21 @@ class Storage:
         self.keeps_parts = True
         self.undeletable: set[str] = set()
 
-    def answer(self, request: Request) -> Answer:
-        """Answer one request; the path begins after /storage/v1."""
+    def answer(self, request: Request) -> RawResponse:
+        """Return the response to one request; the path begins after /storage/v1."""
         try:
             with self._lock:
                 return self._route(request)
         except StorageError as error:
             body = b"" if request.method == "HEAD" else json.dumps(error.document).encode()
-            return Answer(error.http, body, (("content-type", "application/json; charset=utf-8"),))
+            return RawResponse(error.http, body, (("content-type", "application/json; charset=utf-8"),))
 
-    def _route(self, request: Request) -> Answer:
+    def _route(self, request: Request) -> RawResponse:
         first, _, rest = request.path.lstrip("/").partition("/")
         if first == "bucket":
             return self._bucket(request, rest)
         if first == "upload":
-            # The key is looked at before TUS is reached, and so refused as everywhere else.
+            # The key is checked before TUS, so it is rejected as everywhere else.
             return self._resumable(request, role_of(request), rest.removeprefix("resumable").lstrip("/"))
         verb, _, name = rest.partition("/")
         if verb == "sign" and request.method == "GET":
@@ -90,14 +90,14 @@ class Storage:
         special = verb in ("list", "list-v2", "sign", "info", "authenticated")
         return self._verb(request, role, verb, name) if special else self._plain(request, role, rest)
 
-    def _plain(self, request: Request, role: str, path: str) -> Answer:
+    def _plain(self, request: Request, role: str, path: str) -> RawResponse:
         if request.method in ("POST", "PUT"):
             return self._upload(request, role, path)
         if request.method == "DELETE":
             return self._remove(request, role, path)
         return self._object(request, role, path)
 
-    def _verb(self, request: Request, role: str, verb: str, name: str) -> Answer:
+    def _verb(self, request: Request, role: str, verb: str, name: str) -> RawResponse:
         if verb == "list":
             return self._list(request, role, name)
         if verb == "list-v2" and self.has_list_v2:
@@ -108,14 +108,14 @@ class Storage:
             return self._info(role, name)
         if verb == "authenticated":
             return self._object(request, role, name)
-        raise no_bucket()  # to an older server this is an upload into a bucket `list-v2`
+        raise no_bucket()  # an older server takes it for an upload into a bucket `list-v2`
 
-    def _bucket(self, request: Request, rest: str) -> Answer:
+    def _bucket(self, request: Request, rest: str) -> RawResponse:
         role = role_of(request)
         if request.method == "POST" and not rest:
             given = request.json
             if role != "service_role":
-                raise refused_by_rls()
+                raise rejected_by_rls()
             if given["id"] in self.buckets:
                 raise duplicate("BucketAlreadyExists")
             limit, types = given.get("file_size_limit"), given.get("allowed_mime_types")
@@ -130,8 +130,8 @@ class Storage:
             del self.buckets[bucket.id]
             return as_json({"message": "Successfully deleted"})
         types, limit = bucket.allowed_mime_types, bucket.file_size_limit
-        facts = {"public": bucket.public, "allowed_mime_types": types, "file_size_limit": limit}
-        return as_json({"id": bucket.id, "name": bucket.id, **facts})
+        settings = {"public": bucket.public, "allowed_mime_types": types, "file_size_limit": limit}
+        return as_json({"id": bucket.id, "name": bucket.id, **settings})
 
     def _found_bucket(self, name: str, role: str) -> Bucket:
         if name not in self.buckets or role != "service_role":
@@ -139,14 +139,14 @@ class Storage:
         return self.buckets[name]
 
     def _found(self, path: str, role: str) -> Stored:
-        # A missing bucket looks like a missing object here: which of the two it is differs between routes and releases.
+        # A missing bucket is reported as a missing object: routes and releases differ in this.
         bucket, _, key = path.partition("/")
         found = self.buckets[bucket].objects.get(key) if bucket in self.buckets else None
         if found is None or role != "service_role":
             raise no_object()
         return found
 
-    def _upload(self, request: Request, role: str, path: str) -> Answer:
+    def _upload(self, request: Request, role: str, path: str) -> RawResponse:
         bucket, _, key = path.partition("/")
         upsert = request.headers.get("x-upsert") == "true" or request.method == "PUT"
         metadata = request.headers.get("x-metadata")
@@ -162,21 +162,21 @@ class Storage:
     def _store(self, name: str, key: str, stored: Stored, role: str, *, upsert: bool) -> None:
         if name not in self.buckets:
             raise no_bucket()
-        require_key(key)
+        check_key(key)
         bucket = self.buckets[name]
         if role != "service_role":
-            raise refused_by_rls()
+            raise rejected_by_rls()
         if len(stored.data) > min(bucket.file_size_limit or GLOBAL_LIMIT_BYTES, GLOBAL_LIMIT_BYTES):
             raise too_large()
-        require_type(bucket, stored.content_type)
+        check_content_type(bucket, stored.content_type)
         if key in bucket.objects and not upsert:
             raise duplicate("KeyAlreadyExists")
         bucket.objects[key] = stored
 
-    def _object(self, request: Request, role: str, path: str) -> Answer:
+    def _object(self, request: Request, role: str, path: str) -> RawResponse:
         return self._sent(request, self._found(path, role))
 
-    def _sent(self, request: Request, found: Stored, download: str | None = None) -> Answer:
+    def _sent(self, request: Request, found: Stored, download: str | None = None) -> RawResponse:
         etag = found.etag if self.whole_etags else '"18f2a-9"'
         headers = [
             ("content-type", "text/plain" if "text/html" in found.content_type.lower() else found.content_type),
@@ -191,10 +191,10 @@ class Storage:
         if wanted:
             first, last = int(wanted[1]), int(wanted[2] or len(found.data) - 1)
             headers.append(("content-range", f"bytes {first}-{last}/{len(found.data)}"))
-            return Answer(206, found.data[first : last + 1], tuple(headers))
-        return Answer(200, found.data, tuple(headers))
+            return RawResponse(206, found.data[first : last + 1], tuple(headers))
+        return RawResponse(200, found.data, tuple(headers))
 
-    def _info(self, role: str, path: str) -> Answer:
+    def _info(self, role: str, path: str) -> RawResponse:
         found = self._found(path, role)
         return as_json(
             {
@@ -209,7 +209,7 @@ class Storage:
             }
         )
 
-    def _remove(self, request: Request, role: str, path: str) -> Answer:
+    def _remove(self, request: Request, role: str, path: str) -> RawResponse:
         if "/" in path:
             found = self._found(path, role)
             bucket, _, key = path.partition("/")
@@ -221,29 +221,29 @@ class Storage:
         gone = [key for key in request.json["prefixes"] if bucket_.objects.pop(key, None)]
         return as_json([{"name": key, "bucket_id": path} for key in gone])
 
-    def _list(self, request: Request, role: str, name: str) -> Answer:
+    def _list(self, request: Request, role: str, name: str) -> RawResponse:
         bucket = self.buckets.get(name)
         if bucket is None or role != "service_role":
             return as_json([])
-        asked = request.json
-        prefix = asked.get("prefix", "").strip("/")
+        given = request.json
+        prefix = given.get("prefix", "").strip("/")
         below = f"{prefix}/" if prefix else ""
         rows: dict[str, Any] = {}
         for key, stored in sorted(bucket.objects.items()):
             if key.startswith(below):
                 head, _, more = key[len(below) :].partition("/")
                 rows[head] = row_of(head, None) if more else row_of(head, stored)
-        offset, limit = asked.get("offset", 0), asked.get("limit", LIST_LIMIT)
+        offset, limit = given.get("offset", 0), given.get("limit", LIST_LIMIT)
         return as_json(list(rows.values())[offset : offset + limit])
 
-    def _list_v2(self, request: Request, role: str, name: str) -> Answer:
+    def _list_v2(self, request: Request, role: str, name: str) -> RawResponse:
         bucket = self.buckets.get(name)
         if bucket is None or role != "service_role":
             return as_json({"hasNext": False, "folders": [], "objects": []})
-        asked = request.json
-        after = base64.b64decode(asked.get("cursor", "")).decode()
-        limit = min(asked.get("limit", 1_000), 1_000)
-        keys = [key for key in sorted(bucket.objects) if key.startswith(asked.get("prefix", "")) and key > after]
+        given = request.json
+        after = base64.b64decode(given.get("cursor", "")).decode()
+        limit = min(given.get("limit", 1_000), 1_000)
+        keys = [key for key in sorted(bucket.objects) if key.startswith(given.get("prefix", "")) and key > after]
         page = keys[:limit]
         answer: dict[str, Any] = {"hasNext": len(keys) > limit, "folders": []}
         answer["objects"] = [row_of(key, bucket.objects[key]) for key in page]
@@ -251,7 +251,7 @@ class Storage:
             answer["nextCursor"] = base64.b64encode(page[-1].encode()).decode()
         return as_json(answer)
 
-    def _sign(self, request: Request, role: str, path: str) -> Answer:
+    def _sign(self, request: Request, role: str, path: str) -> RawResponse:
         bucket = path.partition("/")[0]
         if bucket not in self.buckets:
             raise no_object()
@@ -263,88 +263,88 @@ class Storage:
         token = jwt.encode({"url": path, "iat": now, "exp": now + seconds}, URL_KEY, algorithm="HS256")
         return as_json({"signedURL": f"/object/sign/{quote(path)}?token={token}"})
 
-    def _signed_object(self, request: Request, path: str) -> Answer:
-        asked = dict(parse_qsl(request.query, keep_blank_values=True))
-        if "token" not in asked:
+    def _signed_object(self, request: Request, path: str) -> RawResponse:
+        given = dict(parse_qsl(request.query, keep_blank_values=True))
+        if "token" not in given:
             raise StorageError("400", "Error", "querystring must have required property 'token'", "InvalidRequest")
         try:
-            claims = jwt.decode(asked["token"], URL_KEY, algorithms=["HS256"])
+            claims = jwt.decode(given["token"], URL_KEY, algorithms=["HS256"])
         except jwt.ExpiredSignatureError:
             raise StorageError("400", "InvalidJWT", '"exp" claim timestamp check failed', "InvalidJWT") from None
         except jwt.InvalidTokenError:
             raise StorageError("400", "InvalidJWT", "signature verification failed", "InvalidJWT") from None
         if claims["url"] != path:
             raise StorageError("400", "InvalidSignature", "The url do not match the signature", "InvalidSignature")
-        download = asked.get("download")
+        download = given.get("download")
         found = self._found(path, "service_role")
         return self._sent(request, found, download or path.rpartition("/")[2] if download is not None else None)
 
-    def _public_object(self, request: Request, path: str) -> Answer:
+    def _public_object(self, request: Request, path: str) -> RawResponse:
         bucket = self.buckets.get(path.partition("/")[0])
         if bucket is None or not bucket.public:
             raise no_bucket()
         return self._sent(request, self._found(path, "service_role"))
 
-    def _resumable(self, request: Request, role: str, upload_id: str) -> Answer:
+    def _resumable(self, request: Request, role: str, upload_id: str) -> RawResponse:
         if not request.headers.get("tus-resumable"):
-            return Answer(412, b"Tus-Resumable Required\n")
+            return RawResponse(412, b"Tus-Resumable Required\n")
         try:
             return self._tus(request, role, upload_id)
         except StorageError as error:
-            return Answer(int(error.document["statusCode"]), str(error).encode())
+            return RawResponse(int(error.document["statusCode"]), str(error).encode())
 
-    def _tus(self, request: Request, role: str, upload_id: str) -> Answer:
+    def _tus(self, request: Request, role: str, upload_id: str) -> RawResponse:
         if request.method == "POST" and not upload_id:
             return self._begin(request, role)
         upload = self.uploads.get(upload_id)
         if upload is None:
-            return Answer(404, b"The file for this url was not found\n")
+            return RawResponse(404, b"The file for this url was not found\n")
         offset = (("upload-offset", str(len(upload.data))), ("tus-resumable", "1.0.0"))
         if request.method == "HEAD":
-            return Answer(200, b"", (*offset, ("upload-length", str(upload.length))))
+            return RawResponse(200, b"", (*offset, ("upload-length", str(upload.length))))
         return self._append(request, role, upload)
 
-    def _begin(self, request: Request, role: str) -> Answer:
+    def _begin(self, request: Request, role: str) -> RawResponse:
         given = dict(pair.split(" ", 1) for pair in request.headers.get("upload-metadata", "").split(",") if pair)
         metadata = {name: base64.b64decode(value).decode() for name, value in given.items()}
         bucket, name = metadata.get("bucketName", ""), metadata.get("objectName", "")
         length = int(request.headers["upload-length"])
-        require_key(name)
+        check_key(name)
         if bucket not in self.buckets:
             raise no_bucket()
         if role != "service_role":
-            raise refused_by_rls()
+            raise rejected_by_rls()
         if length > min(self.buckets[bucket].file_size_limit or GLOBAL_LIMIT_BYTES, GLOBAL_LIMIT_BYTES):
-            return Answer(413, b"Maximum size exceeded\n")
+            return RawResponse(413, b"Maximum size exceeded\n")
         upsert = request.headers.get("x-upsert") == "true"
         if name in self.buckets[bucket].objects and not upsert:
             raise duplicate("KeyAlreadyExists")
         if content_type := metadata.get("contentType"):
-            require_type(self.buckets[bucket], content_type)
+            check_content_type(self.buckets[bucket], content_type)
         upload_id = base64.urlsafe_b64encode(f"{bucket}/{name}/{uuid4()}".encode()).decode().rstrip("=")
         self.uploads[upload_id] = Upload(bucket, name, length, metadata)
-        # What the server knows of itself: neither the gateway's prefix nor, in production, plain http.
+        # The server's own address: without the gateway's prefix and, in production, not plain http.
         location = f"https://storage.internal/upload/resumable/{upload_id}"
-        return Answer(201, b"", (("location", location), ("tus-resumable", "1.0.0")))
+        return RawResponse(201, b"", (("location", location), ("tus-resumable", "1.0.0")))
 
-    def _append(self, request: Request, role: str, upload: Upload) -> Answer:
+    def _append(self, request: Request, role: str, upload: Upload) -> RawResponse:
         upsert = request.headers.get("x-upsert") == "true"
         if upload.name in self.buckets[upload.bucket].objects and not upsert:
             raise duplicate("KeyAlreadyExists")
         if request.headers.get("content-type") != "application/offset+octet-stream":
-            return Answer(415, b"Content-Type must be application/offset+octet-stream")
+            return RawResponse(415, b"Content-Type must be application/offset+octet-stream")
         if int(request.headers["upload-offset"]) != len(upload.data):
-            return Answer(409, b"Upload-Offset conflict\n")
+            return RawResponse(409, b"Upload-Offset conflict\n")
         if len(request.body) != CHUNK_BYTES and len(upload.data) + len(request.body) != upload.length:
-            return Answer(400, b"All parts but the last must have 6 MiB")
+            return RawResponse(400, b"All parts but the last must have 6 MiB")
         if self.torn_parts:
             upload.data.extend(request.body[: self.torn_parts.pop(0)])
-            return Answer(500, b"Something went wrong receiving the file\n")
+            return RawResponse(500, b"Something went wrong receiving the file\n")
         if self.keeps_parts:
             upload.data.extend(request.body)
         if len(upload.data) == upload.length and self.lost_ends:
             self.lost_ends -= 1
-            return Answer(423, b"The resource is locked")
+            return RawResponse(423, b"The resource is locked")
         if len(upload.data) == upload.length:
             stored = Stored(
                 self.spoil(bytes(upload.data)),
@@ -353,4 +353,4 @@ class Storage:
                 json.loads(upload.metadata.get("metadata", "null")),
             )
             self._store(upload.bucket, upload.name, stored, role, upsert=upsert)
-        return Answer(204, b"", (("upload-offset", str(len(upload.data))), ("tus-resumable", "1.0.0")))
+        return RawResponse(204, b"", (("upload-offset", str(len(upload.data))), ("tus-resumable", "1.0.0")))

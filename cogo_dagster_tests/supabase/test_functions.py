@@ -1,4 +1,4 @@
-"""Every function of the engine as a hosted project would serve it: to whom, in what shape, within what time."""
+"""Every function of the engine as a hosted project serves it: access, response format, duration."""
 
 import re
 import time
@@ -20,7 +20,7 @@ from cogo_dagster_tests.supabase.server import StandIn, supabase
 from docs.sql_functions import IN_PUBLIC, functions
 
 ROWS: Final = 100_000
-MOST_SECONDS: Final = 8.0
+MAX_SECONDS: Final = 8.0
 
 OUTSIDERS: Final[Mapping[str, Mapping[str, str]]] = {
     "the anon key": {"apikey": ANON, "Authorization": f"Bearer {ANON}"},
@@ -77,7 +77,7 @@ from public.jobs j where j.finished_at is not null;
 analyze
 """
 
-WIDEST: Final[Mapping[str, Mapping[str, Json]]] = {
+LARGEST: Final[Mapping[str, Mapping[str, Json]]] = {
     "claim_jobs": {
         "claim_id": str(uuid4()),
         "families": [{"family": "browser", "max_jobs": 1_000}, {"family": "gate", "max_jobs": 1_000}],
@@ -98,12 +98,12 @@ WIDEST: Final[Mapping[str, Mapping[str, Json]]] = {
     "get_jobs": {"job_ids": [f"{n:032x}" for n in range(2 * ROWS, 2 * ROWS + 1_000)]},
     "enqueue_jobs": {"jobs": [{"type": "browser"}] * 1_000},
 }
-"""Calls as wide as the clients make them; the others are called with one value for each required argument."""
+"""The largest calls that clients make; the other functions are called with one value per argument."""
 
 
 @pytest.fixture(params=["closed", "open"])
-def careless(request: pytest.FixtureRequest, server: TestServer) -> Iterator[StandIn]:
-    """Run a project whose default privileges are the newer ones, or the older ones that give anon everything."""
+def any_privileges(request: pytest.FixtureRequest, server: TestServer) -> Iterator[StandIn]:
+    """Run a project with the newer default privileges, or with the older ones, which grant everything to anon."""
     with server.clone(migrated_template(server, request.param)) as dsn, supabase(dsn) as stand_in:
         yield stand_in
 
@@ -119,9 +119,9 @@ def service(stand_in: StandIn) -> httpx.Client:
 
 
 @pytest.mark.parametrize("who", OUTSIDERS)
-def test_outsiders_are_refused_by_every_function(careless: StandIn, who: str) -> None:
-    """Function by function over HTTP, however the project hands out rights to new functions."""
-    with httpx.Client(base_url=careless.url, headers=dict(OUTSIDERS[who]), timeout=60) as client:
+def test_every_function_rejects_outsiders(any_privileges: StandIn, who: str) -> None:
+    """Each function over HTTP, whatever the project's default privileges for new functions are."""
+    with httpx.Client(base_url=any_privileges.url, headers=dict(OUTSIDERS[who]), timeout=60) as client:
         for name, arguments in FUNCTIONS.items():
             answer = call(client, name, dict.fromkeys(arguments))
             assert answer.status_code in (401, 403), (name, answer.text)
@@ -129,19 +129,19 @@ def test_outsiders_are_refused_by_every_function(careless: StandIn, who: str) ->
 
 
 @pytest.mark.parametrize("given", ["nothing at all", "nulls", "samples"])
-def test_every_function_answers_with_one_document_or_a_refusal(stand_in: StandIn, given: str) -> None:
-    """Whatever it is called with: JSON, never the status of a bug, and nothing PostgREST would retry for ever."""
+def test_every_function_returns_one_document_or_an_error(stand_in: StandIn, given: str) -> None:
+    """For any arguments: JSON, no status of an internal error, and nothing that PostgREST would retry forever."""
     with service(stand_in) as client:
         for name, types in FUNCTIONS.items():
             arguments = {"nulls": dict.fromkeys(types), "samples": {key: SAMPLES[types[key]] for key in types}}
             answer = call(client, name, arguments.get(given, {}))
             assert answer.headers["content-type"].startswith("application/json"), name
-            assert answer.status_code == 200 or _is_refusal(answer), (name, answer.status_code, answer.text)
+            assert answer.status_code == 200 or _is_rejection(answer), (name, answer.status_code, answer.text)
     assert stand_in.postgrest.endless == []
 
 
 def test_no_internal_function_can_be_called_over_rest(stand_in: StandIn) -> None:
-    """Not even with the service key: their schema is not exposed."""
+    """Their schema is not exposed, even to the service key."""
     with service(stand_in) as client:
         for one in functions():
             if one.is_internal and one.name not in IN_PUBLIC:
@@ -149,12 +149,12 @@ def test_no_internal_function_can_be_called_over_rest(stand_in: StandIn) -> None
                 assert (answer.status_code, answer.json()["code"]) == (404, "PGRST202"), one.name
 
 
-def _is_refusal(answer: httpx.Response) -> bool:
+def _is_rejection(answer: httpx.Response) -> bool:
     return answer.status_code in (400, 404) and re.match(r"CQ00\d|22|PGRST202", answer.json()["code"]) is not None
 
 
-def test_no_source_raises_what_postgrest_retries_for_ever() -> None:
-    """Neither by code nor by condition name."""
+def test_no_source_raises_what_postgrest_retries_forever() -> None:
+    """No file of sql/ names 40001 or 40P01, by code or by condition name."""
     forbidden = re.compile(r"40001|40P01|serialization_failure|deadlock_detected", re.IGNORECASE)
     sources = [path for path in sql_folder().rglob("*.sql") if forbidden.search(_code(path.read_text()))]
     assert sources == []
@@ -164,8 +164,8 @@ def _code(source: str) -> str:
     return re.sub(r"/\*.*?\*/|--[^\n]*", "", source, flags=re.DOTALL)
 
 
-def test_what_is_retried_for_ever_is_seen(stand_in: StandIn, owner: Owner) -> None:
-    """The stand-in tells a function that raises 40001 apart, so that the tests above can fail."""
+def test_endless_retries_are_recorded(stand_in: StandIn, owner: Owner) -> None:
+    """The stand-in records a function that raises 40001, so that the tests above can fail."""
     owner.execute(
         "create function public.stubborn() returns jsonb language plpgsql as"
         " $$ begin raise exception using errcode = '40001'; end $$; notify pgrst, 'reload schema'"
@@ -176,27 +176,27 @@ def test_what_is_retried_for_ever_is_seen(stand_in: StandIn, owner: Owner) -> No
     stand_in.postgrest.endless.clear()
 
 
-def test_every_call_ends_in_time_on_full_tables(stand_in: StandIn, owner: Owner) -> None:
-    """With three times 100,000 jobs, dead letters, artifacts and attempts, no call comes near the statement timeout."""
+def test_every_call_is_fast_on_full_tables(stand_in: StandIn, owner: Owner) -> None:
+    """With 300,000 jobs, dead-lettered jobs, artifacts and attempts, every call ends before the statement timeout."""
     owner.execute(FULL.encode())
     seconds: dict[str, float] = {}
     with service(stand_in) as client:
         for name, types in FUNCTIONS.items():
             began = time.monotonic()
-            answer = call(client, name, WIDEST.get(name) or {key: SAMPLES[types[key]] for key in types})
+            answer = call(client, name, LARGEST.get(name) or {key: SAMPLES[types[key]] for key in types})
             seconds[name] = time.monotonic() - began
-            assert answer.status_code == 200 or _is_refusal(answer), (name, answer.status_code, answer.text)
-            assert name not in WIDEST or answer.status_code == 200, (name, answer.text)
+            assert answer.status_code == 200 or _is_rejection(answer), (name, answer.status_code, answer.text)
+            assert name not in LARGEST or answer.status_code == 200, (name, answer.text)
     slowest = max(seconds, key=lambda name: seconds[name])
-    assert seconds[slowest] < MOST_SECONDS, (slowest, seconds[slowest])
+    assert seconds[slowest] < MAX_SECONDS, (slowest, seconds[slowest])
 
 
-def test_samples_know_every_type() -> None:
-    """A function with an argument of a new type needs a sample."""
+def test_there_is_a_sample_of_every_type() -> None:
+    """An argument of a new type needs a value in SAMPLES."""
     assert {type for types in FUNCTIONS.values() for type in types.values()} <= set(SAMPLES)
 
 
-def test_every_widest_call_is_of_a_function_there_is() -> None:
-    """With arguments it takes."""
-    odd: dict[str, Any] = {name: set(given) - set(FUNCTIONS.get(name, ())) for name, given in WIDEST.items()}
+def test_every_largest_call_matches_a_function() -> None:
+    """Its function exists and accepts its arguments."""
+    odd: dict[str, Any] = {name: set(given) - set(FUNCTIONS.get(name, ())) for name, given in LARGEST.items()}
     assert {name: names for name, names in odd.items() if names} == {}

@@ -1,4 +1,4 @@
-"""The stand-in against what was measured on the real servers: shapes, statuses, limits, keys. It must not be kinder."""
+"""The stand-in compared with measurements of the real servers: formats, statuses, limits, keys."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -39,7 +39,7 @@ grant execute on all functions in schema public to anon, authenticated, service_
 
 @pytest.fixture
 def stand_in(empty_dsn: str) -> Iterator[StandIn]:
-    """Put a project over a database with functions of every shape."""
+    """Run a project over a database with functions of every return type."""
     with psycopg.connect(empty_dsn, autocommit=True) as owner:
         for role in ("anon", "authenticated", "service_role"):
             with suppress(psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
@@ -49,7 +49,7 @@ def stand_in(empty_dsn: str) -> Iterator[StandIn]:
         yield stand_in
 
 
-def ask(stand_in: StandIn, name: str, key: str = SERVICE_ROLE, **request: Any) -> httpx.Response:
+def call(stand_in: StandIn, name: str, key: str = SERVICE_ROLE, **request: Any) -> httpx.Response:
     """Call a function."""
     headers = {"apikey": key, "Authorization": f"Bearer {key}"} | request.pop("headers", {})
     method = request.pop("method", "POST")
@@ -72,11 +72,9 @@ def ask(stand_in: StandIn, name: str, key: str = SERVICE_ROLE, **request: Any) -
         ("add", [{"a": 1, "b": 1}, {"a": 7}], 200, "2"),
     ],
 )
-def test_answers_have_the_shape_of_the_return_type(
-    stand_in: StandIn, name: str, body: Any, status: int, text: str
-) -> None:
-    """Scalars, documents, sets, rows; strings are coerced, of an array the first element counts."""
-    answer = ask(stand_in, name, json=body)
+def test_responses_follow_the_return_type(stand_in: StandIn, name: str, body: Any, status: int, text: str) -> None:
+    """Scalars, documents, sets and rows are encoded; strings are coerced, and of an array the first element is used."""
+    answer = call(stand_in, name, json=body)
     assert (answer.status_code, answer.text) == (status, text)
 
 
@@ -102,8 +100,8 @@ def test_answers_have_the_shape_of_the_return_type(
     ],
 )
 def test_errors_have_postgrests_status_and_body(stand_in: StandIn, state: str, status: int) -> None:
-    """By SQLSTATE, with the code in a header too, and with retry-after where it is worth a try."""
-    answer = ask(stand_in, "fail", json={"state": state})
+    """The status follows the SQLSTATE; the code is in a header too, and 503 has a retry-after."""
+    answer = call(stand_in, "fail", json={"state": state})
     assert answer.status_code == status
     assert answer.json() == {"code": state, "details": "why", "hint": "how", "message": "it failed"}
     assert answer.headers["proxy-status"] == f"PostgREST; error={state}"
@@ -124,22 +122,22 @@ def test_errors_have_postgrests_status_and_body(stand_in: StandIn, state: str, s
         ("write_while_stable", {"json": {}}, 405, "25006"),
     ],
 )
-def test_wrong_requests_are_refused(stand_in: StandIn, name: str, request_: Any, status: int, code: str) -> None:
-    """As PostgREST refuses them; a function that says it is stable may not write."""
-    answer = ask(stand_in, name, **request_)
+def test_invalid_requests_are_rejected(stand_in: StandIn, name: str, request_: Any, status: int, code: str) -> None:
+    """Statuses and codes are PostgREST's; a function that is declared stable may not write."""
+    answer = call(stand_in, name, **request_)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
 
 
-def test_sets_are_cut_without_a_word(stand_in: StandIn) -> None:
-    """At db-max-rows, still with 200."""
-    answer = ask(stand_in, "give_set", json={"n": 1_500})
+def test_sets_are_cut_silently(stand_in: StandIn) -> None:
+    """A set ends at db-max-rows, and the status is still 200."""
+    answer = call(stand_in, "give_set", json={"n": 1_500})
     assert (answer.status_code, len(answer.json()), answer.headers["content-range"]) == (200, 1_000, "0-999/*")
 
 
 def test_the_role_decides_how_long_a_call_may_take(stand_in: StandIn) -> None:
-    """3 s for anon; service_role has no timeout of its own and so the session's 8 s."""
-    assert ask(stand_in, "doze", ANON, json={"seconds": 3.5}).json()["code"] == "57014"
-    assert ask(stand_in, "doze", json={"seconds": 3.5}).json() == {"slept": True}
+    """Anon has 3 s; service_role has no timeout of its own, so the 8 s of the session apply."""
+    assert call(stand_in, "doze", ANON, json={"seconds": 3.5}).json()["code"] == "57014"
+    assert call(stand_in, "doze", json={"seconds": 3.5}).json() == {"slept": True}
 
 
 @pytest.mark.parametrize(
@@ -148,34 +146,34 @@ def test_the_role_decides_how_long_a_call_may_take(stand_in: StandIn) -> None:
     ids=["anon", "publishable", "service_role", "secret"],
 )
 def test_the_key_decides_the_role(stand_in: StandIn, key: str, role: str) -> None:
-    """In both kinds."""
-    assert ask(stand_in, "who", key, json={}).json() == role
+    """Both kinds of keys select anon or service_role."""
+    assert call(stand_in, "who", key, json={}).json() == role
 
 
 def test_headers_are_translated_as_the_gateway_does(stand_in: StandIn) -> None:
-    """A user's token stays; a legacy key alone runs as anon; another sb_ value is rejected; browsers are refused."""
+    """A user's token stays; a legacy key alone runs as anon; another sb_ value and browsers are rejected."""
     user = legacy_key("authenticated")
-    assert ask(stand_in, "who", headers={"Authorization": f"Bearer {user}"}, json={}).json() == "authenticated"
-    assert ask(stand_in, "who", headers={"Authorization": ""}, json={}).json() == "anon"
-    assert ask(stand_in, "who", SECRET_KEY, headers={"Authorization": ""}, json={}).json() == "service_role"
-    other = ask(stand_in, "who", headers={"Authorization": f"Bearer {SECRET_KEY}"}, json={})
+    assert call(stand_in, "who", headers={"Authorization": f"Bearer {user}"}, json={}).json() == "authenticated"
+    assert call(stand_in, "who", headers={"Authorization": ""}, json={}).json() == "anon"
+    assert call(stand_in, "who", SECRET_KEY, headers={"Authorization": ""}, json={}).json() == "service_role"
+    other = call(stand_in, "who", headers={"Authorization": f"Bearer {SECRET_KEY}"}, json={})
     assert (other.status_code, other.json()["code"]) == (401, "PGRST301")
-    browser = ask(stand_in, "who", SECRET_KEY, headers={"User-Agent": "Mozilla/5.0"}, json={})
+    browser = call(stand_in, "who", SECRET_KEY, headers={"User-Agent": "Mozilla/5.0"}, json={})
     assert (browser.status_code, browser.json()["message"]) == (401, "Invalid API key")
 
 
-def test_the_schema_is_read_anew_only_when_it_is_told(stand_in: StandIn, empty_dsn: str) -> None:
-    """A function made a moment ago is not there until NOTIFY pgrst."""
+def test_the_schema_is_read_again_only_after_a_notification(stand_in: StandIn, empty_dsn: str) -> None:
+    """A new function is unknown until NOTIFY pgrst."""
     with psycopg.connect(empty_dsn, autocommit=True) as owner:
         owner.execute("create function public.late() returns integer language sql as 'select 1'")
         owner.execute("grant execute on function public.late to service_role")
-        assert ask(stand_in, "late", json={}).json()["code"] == "PGRST202"
+        assert call(stand_in, "late", json={}).json()["code"] == "PGRST202"
         owner.execute("notify pgrst, 'reload schema'")
-        assert ask(stand_in, "late", json={}).text == "1"
+        assert call(stand_in, "late", json={}).text == "1"
 
 
-def test_a_conflict_that_passes_is_tried_again_by_the_server(stand_in: StandIn, empty_dsn: str) -> None:
-    """A genuine deadlock or serialization failure is PostgREST's to repeat: calls may run twice."""
+def test_the_server_retries_a_transient_conflict(stand_in: StandIn, empty_dsn: str) -> None:
+    """PostgREST retries a deadlock or serialization failure: calls may run twice."""
     with psycopg.connect(empty_dsn, autocommit=True) as owner:
         owner.execute(
             "create sequence public.tries; grant usage on sequence public.tries to service_role;"
@@ -184,7 +182,7 @@ def test_a_conflict_that_passes_is_tried_again_by_the_server(stand_in: StandIn, 
             " return currval('public.tries'); end $$;"
             " grant execute on function public.second_time to service_role; notify pgrst, 'reload schema'"
         )
-    assert ask(stand_in, "second_time", json={}).text == "2"
+    assert call(stand_in, "second_time", json={}).text == "2"
     assert stand_in.postgrest.endless == []
 
 
@@ -197,17 +195,17 @@ def test_a_conflict_that_passes_is_tried_again_by_the_server(stand_in: StandIn, 
     ],
     ids=["no version", "wrong key", "unknown upload"],
 )
-def test_uploads_in_parts_are_refused_as_tus_does(
+def test_uploads_in_parts_are_rejected_as_by_tus(
     stand_in: StandIn, key: str, headers: dict[str, str], status: int, text: str
 ) -> None:
-    """In plain text with the true status; a key is refused before TUS is reached, and so as everywhere in Storage."""
+    """TUS responds in plain text with the true status; a wrong key is rejected before TUS, as everywhere in Storage."""
     given = {"apikey": key, "Authorization": f"Bearer {key}", "Upload-Offset": "0"} | headers
     answer = httpx.patch(f"{stand_in.url}/storage/v1/upload/resumable/unknown", headers=given)
     assert (answer.status_code, text in answer.text) == (status, True)
 
 
-def test_pages_come_as_text(stand_in: StandIn) -> None:
-    """Storage shows nobody a page from a project's address."""
+def test_html_is_served_as_text(stand_in: StandIn) -> None:
+    """Storage serves no HTML page from a project's address."""
     stand_in.storage.buckets["b"] = Bucket("b", public=True)
     stand_in.storage.buckets["b"].objects["page.html"] = Stored(b"<p>", "text/html; charset=utf-8", "")
     answer = httpx.get(f"{stand_in.url}/storage/v1/object/public/b/page.html")
@@ -215,7 +213,7 @@ def test_pages_come_as_text(stand_in: StandIn) -> None:
 
 
 def test_an_older_server_takes_the_newer_listing_for_an_upload(stand_in: StandIn) -> None:
-    """Into a bucket of that name, which is not there."""
+    """The bucket `list-v2` does not exist."""
     stand_in.storage.has_list_v2 = False
     headers = {"apikey": SERVICE_ROLE, "Authorization": f"Bearer {SERVICE_ROLE}"}
     answer = httpx.post(f"{stand_in.url}/storage/v1/object/list-v2/artifacts", headers=headers, json={"prefix": ""})

@@ -1,4 +1,4 @@
-"""The workflow against a real project: gated step by step; here its steps run against the stand-in."""
+"""The workflow that tests a real project: its steps are skipped without secrets; here they run against the stand-in."""
 
 import os
 import subprocess
@@ -29,11 +29,11 @@ def steps() -> list[Any]:
 
 
 def run(steps: list[Any], name: str, folder: Path, environment: Mapping[str, str]) -> tuple[int, str, str]:
-    """Run a step's script as the runner does; return its exit code, what it says, and its outputs."""
+    """Run a step's script as the runner does; return its exit code, what it prints, and its outputs."""
     [script] = [step["run"] for step in steps if step.get("name") == name]
     output = folder / "output"
     output.touch()
-    # `uv run` would look for the project; the program is at hand.
+    # `uv run` would search for the project; use the installed program.
     script = script.replace("uv run cogo", str(Path(sys.executable).with_name("cogo")))
     done = subprocess.run(
         ["bash", "-e", "-c", script],
@@ -48,7 +48,7 @@ def run(steps: list[Any], name: str, folder: Path, environment: Mapping[str, str
 
 
 def test_the_gate_names_each_missing_secret(steps: list[Any], tmp_path: Path) -> None:
-    """One warning for each, and no failure."""
+    """Each missing secret gives one warning, and the step succeeds."""
     code, said, output = run(steps, "Look for the secrets", tmp_path, {"SUPABASE_URL": "https://x.supabase.co"})
     assert (code, output) == (0, "ready=false\n")
     assert [name for name in SECRETS if f"::warning title=DB mode integration::The secret {name} is" in said] == [
@@ -58,19 +58,19 @@ def test_the_gate_names_each_missing_secret(steps: list[Any], tmp_path: Path) ->
 
 
 def test_the_gate_opens_with_all_secrets(steps: list[Any], tmp_path: Path) -> None:
-    """Without a word."""
+    """It prints nothing and sets the output `ready`."""
     assert run(steps, "Look for the secrets", tmp_path, dict.fromkeys(SECRETS, "x")) == (0, "", "ready=true\n")
 
 
 def test_every_other_step_waits_for_the_gate(steps: list[Any]) -> None:
-    """At step level, and no secret reaches a step that does not need it."""
+    """Each step has the condition, and only the first one has all secrets."""
     assert {step.get("if") for step in steps[1:]} == {"steps.secrets.outputs.ready == 'true'"}
     assert set(steps[0]["env"]) == set(SECRETS)
 
 
 @pytest.mark.timeout(170)
 def test_the_steps_pass_against_a_project(steps: list[Any], stand_in: StandIn, tmp_path: Path) -> None:
-    """The schema is looked at, a job is run over REST with its artifact in Storage, and anon is refused."""
+    """The schema is checked, and a job runs over REST with its artifact in Storage."""
     required("jq", "curl")
     (tmp_path / ".env").touch()
     with slow_site() as site:
@@ -92,15 +92,13 @@ def test_the_steps_pass_against_a_project(steps: list[Any], stand_in: StandIn, t
 
 @pytest.fixture
 def keys(stand_in: StandIn) -> dict[str, str]:
-    """Return what the step of the anon key is given."""
+    """Return the environment of the step for the anon key."""
     required("jq", "curl")
     return {"SUPABASE_URL": stand_in.url, "SUPABASE_ANON_KEY": ANON, "EXECUTOR_ID": "ci-1-1"}
 
 
-def test_the_anon_key_is_refused_by_functions_that_are_there(
-    steps: list[Any], keys: dict[str, str], tmp_path: Path
-) -> None:
-    """Each is called by its real signature: 401, not the 404 of a call that fits no function."""
+def test_existing_functions_reject_the_anon_key(steps: list[Any], keys: dict[str, str], tmp_path: Path) -> None:
+    """Each call has the real signature, so it gets 401 and not the 404 of an unknown function."""
     code, said, _ = run(steps, "The anon key may do nothing", tmp_path, keys)
     assert code == 0, said
     assert said.splitlines() == [
@@ -108,16 +106,16 @@ def test_the_anon_key_is_refused_by_functions_that_are_there(
     ]
 
 
-def test_a_key_that_may_call_them_fails_the_step(steps: list[Any], keys: dict[str, str], tmp_path: Path) -> None:
-    """And one that may call the last of them alone."""
+def test_a_key_with_rights_fails_the_step(steps: list[Any], keys: dict[str, str], tmp_path: Path) -> None:
+    """The step fails if a key may call the functions."""
     keys["SUPABASE_ANON_KEY"] = SERVICE_ROLE
     assert run(steps, "The anon key may do nothing", tmp_path, keys)[0] == 1
 
 
-def test_a_function_that_is_missing_fails_the_step(
+def test_a_missing_function_fails_the_step(
     steps: list[Any], keys: dict[str, str], owner: Owner, tmp_path: Path
 ) -> None:
-    """A 404 says nothing about rights."""
+    """A 404 does not show that the rights are correct."""
     owner.execute("alter function public.list_secrets(text, integer) rename to list_others")
     code, said, _ = run(steps, "The anon key may do nothing", tmp_path, keys)
     assert (code, "::error::anon is not refused by list_secrets (HTTP 404)" in said) == (1, True), said

@@ -112,13 +112,13 @@ def test_who_does_not_answer_in_time_is_given_up() -> None:
     with site(answer) as there:
         sentence = failure(lambda: function(there, timeout_seconds=0.2).call({}))
         let_go.set()
-    assert "does not answer (ReadTimeout)" in sentence
+    assert "did not respond (ReadTimeout)" in sentence
 
 
 def test_a_refusal_is_not_repeated() -> None:
     """401, 403, 404: asking again changes nothing."""
     with site(answering({"code": "ADMIN_TOKEN", "error": "no"}, 403)) as there:
-        assert "answers 403 (ADMIN_TOKEN)" in failure(lambda: function(there).call({}))
+        assert "returned 403 (ADMIN_TOKEN)" in failure(lambda: function(there).call({}))
         assert len(there.requests) == 1
 
 

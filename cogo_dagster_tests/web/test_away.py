@@ -72,7 +72,7 @@ def test_silence_takes_neither_the_threads_nor_the_probes(client: httpx.Client, 
             assert client.get(path).status_code == status, path
             assert time.monotonic() - began < SOON_SECONDS, path
         assert {page.result().status_code for page in pages} == {503}
-    proxy.mend()
+    proxy.restore()
     eventually(lambda: client.get("/readyz").status_code == 200, "the server was ready again")
 
 

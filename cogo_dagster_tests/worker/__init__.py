@@ -1,1 +1,1 @@
-"""The worker engine in process, on a real database: what it claims, runs, settles, renews and gives back."""
+"""The worker in process, on a real database: claims, executions, settlements, leases and stops."""

@@ -1,4 +1,4 @@
-"""Workers on a bench: run to their end, or watched from outside while they run in a thread."""
+"""Runs workers to their end, or in a thread while a test observes them."""
 
 import threading
 import time
@@ -14,7 +14,7 @@ from cogo_dagster.queue.executor import Executor
 from cogo_dagster.queue.worker import EventKind, Worker, WorkerEvent, WorkerOptions, WorkerReport, run_worker
 from cogo_dagster.queue.worker.wakeup import Wakeup
 
-PATIENCE_SECONDS = 60.0
+TIMEOUT_SECONDS = 60.0
 
 QUIET: dict[str, Any] = {
     "poll_seconds": 0.2,
@@ -23,7 +23,7 @@ QUIET: dict[str, Any] = {
     "sweep_seconds": 3600,
     "store_check_seconds": 0.1,
 }
-"""Nothing beside the stages; a test turns on what it is about."""
+"""Disables background tasks; a test enables those that it is about."""
 
 
 @dataclass
@@ -31,7 +31,7 @@ class Running:
     """A worker in a thread.
 
     Attributes:
-        events: What it told so far.
+        events: Events reported so far.
     """
 
     worker: Worker
@@ -41,8 +41,8 @@ class Running:
     _report: WorkerReport | None = None
     _error: BaseException | None = None
 
-    def report(self, seconds: float = PATIENCE_SECONDS) -> WorkerReport:
-        """Wait for its end; what ended it before its time is raised here."""
+    def report(self, seconds: float = TIMEOUT_SECONDS) -> WorkerReport:
+        """Wait for the worker's end; an exception of the worker is raised here."""
         assert self._thread is not None
         self._thread.join(seconds)
         assert not self._thread.is_alive(), "The worker does not end."
@@ -51,25 +51,25 @@ class Running:
         assert self._report is not None
         return self._report
 
-    def told(self, kind: EventKind) -> list[WorkerEvent]:
+    def events_of(self, kind: EventKind) -> list[WorkerEvent]:
         """Return the events of one kind so far."""
         return [event for event in list(self.events) if event.kind is kind]
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         try:
             self._report = run_worker(self.worker)
-        except BaseException as error:  # noqa: BLE001 - carried over to the thread of the test
+        except BaseException as error:  # noqa: BLE001 - raised in the test's thread
             self._error = error
 
 
 @dataclass
 class Bench:
-    """What workers work with."""
+    """The queue and the store that workers use."""
 
     queue: Queue
     store: ArtifactStore
@@ -83,7 +83,7 @@ class Bench:
         identity: WorkerIdentity | None = None,
         **options: Any,
     ) -> Running:
-        """Make a worker that has not begun."""
+        """Return a worker that is not started."""
         events: list[WorkerEvent] = []
         identity = identity or WorkerIdentity("worker", uuid4())
         chosen = WorkerOptions(**{**QUIET, **options})
@@ -94,7 +94,7 @@ class Bench:
 
     @contextmanager
     def running(self, *executors: Executor, **options: Any) -> Iterator[Running]:
-        """Run a worker in a thread for as long as this is entered."""
+        """Run a worker in a thread inside the context."""
         running = self.worker(*executors, **options)
         running.start()
         self.started.append(running)
@@ -112,7 +112,7 @@ class Bench:
 
 
 def eventually(condition: Callable[[], object], what: str, seconds: float = 30) -> None:
-    """Wait for something that tells nobody when it happens."""
+    """Poll until a condition holds."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"It never happened that {what}."

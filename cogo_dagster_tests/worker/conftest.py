@@ -1,4 +1,4 @@
-"""A bench with a database of the test's own, over each transport there is, and a place for artifacts to go with it."""
+"""Fixtures for workers: a database per test, over each transport, with the matching artifact store."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -26,14 +26,14 @@ def way(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def project(way: str, dsn: str) -> Iterator[StandIn | None]:
-    """Put a project over the test's database, if the worker is to reach it that way."""
+    """Yield a Supabase project over the test's database if the transport needs it."""
     with ExitStack() as running:
         yield running.enter_context(supabase(dsn)) if way == "supabase" else None
 
 
 @pytest.fixture
 def transport(project: StandIn | None, dsn: str) -> Iterator[Transport]:
-    """Call the engine with the rights of service_role only, and leave no connection behind."""
+    """Yield a transport with the privileges of service_role only."""
     transport = SupabaseTransport(project.project()) if project else PostgresTransport(dsn, role="service_role")
     yield transport
     transport.close()
@@ -42,7 +42,7 @@ def transport(project: StandIn | None, dsn: str) -> Iterator[Transport]:
 
 @pytest.fixture
 def store(project: StandIn | None, tmp_path: Path) -> Iterator[ArtifactStore]:
-    """Keep artifacts in a folder of the test's own, or in the project's Storage."""
+    """Yield a store in a private folder, or in the project's Storage."""
     if project is None:
         yield FolderStore(tmp_path / "artifacts")
         return
@@ -53,5 +53,5 @@ def store(project: StandIn | None, tmp_path: Path) -> Iterator[ArtifactStore]:
 
 @pytest.fixture
 def bench(queue: Queue, store: ArtifactStore) -> Bench:
-    """Return what workers work with."""
+    """Return the queue and the store that workers use."""
     return Bench(queue, store)

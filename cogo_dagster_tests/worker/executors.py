@@ -1,4 +1,4 @@
-"""Executors made of one function, and gates that hold their jobs until the test lets them go."""
+"""Executors made from a function, and gates that hold jobs until the test opens them."""
 
 import asyncio
 import queue
@@ -10,20 +10,20 @@ from cogo_dagster.queue.model import ArtifactFile, ExecutionResult, Job
 
 Body = Callable[[Job, Workspace], Awaitable[ExecutionResult]]
 
-_PATIENCE_SECONDS = 30.0
+_TIMEOUT_SECONDS = 30.0
 
 
 async def succeed(job: Job, workspace: Workspace) -> ExecutionResult:
-    """Do nothing, well."""
+    """Succeed without a result."""
     return ExecutionResult({"attempt": job.attempts})
 
 
 class FakeExecutor(Executor):
-    """Runs jobs through one function.
+    """Runs jobs with a function.
 
     Attributes:
-        ran: Ids of the jobs whose execution began, with the attempt's number, in order.
-        most: Executions at once, at most.
+        ran: IDs of the jobs whose execution began, with the attempt number, in order.
+        most: Maximum number of concurrent executions.
     """
 
     def __init__(
@@ -41,11 +41,11 @@ class FakeExecutor(Executor):
         self.stops = 0
 
     async def start(self) -> None:
-        """Count."""
+        """Count the start."""
         self.starts += 1
 
     async def stop(self) -> None:
-        """Count."""
+        """Count the stop."""
         self.stops += 1
 
     async def execute(self, job: Job, workspace: Workspace) -> ExecutionResult:
@@ -60,10 +60,10 @@ class FakeExecutor(Executor):
 
 
 class Gate:
-    """Holds executions at one place. The test's thread waits for them to arrive, and opens.
+    """Holds executions. The test waits for them to arrive, and opens the gate.
 
     Attributes:
-        cancelled: Jobs whose execution was cancelled while it was held.
+        cancelled: Jobs whose execution was cancelled at the gate.
     """
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ class Gate:
         self.cancelled: list[Job] = []
 
     async def __call__(self, job: Job, workspace: Workspace) -> ExecutionResult:  # noqa: ARG002 - a body
-        """Arrive, wait until the gate is open, succeed."""
+        """Arrive, wait until the gate is open, and succeed."""
         opened = asyncio.Event()
         with self._lock:
             if self._opened:
@@ -91,10 +91,10 @@ class Gate:
 
     def arrived(self) -> Job:
         """Wait for the next job to arrive."""
-        return self._arrivals.get(timeout=_PATIENCE_SECONDS)
+        return self._arrivals.get(timeout=_TIMEOUT_SECONDS)
 
     def open(self) -> None:
-        """Let all go that are held and all that come."""
+        """Release all executions, now and later."""
         with self._lock:
             self._opened = True
             held, self._held = self._held, []

@@ -1,4 +1,4 @@
-"""Trouble between a worker and its database: a transport that is watched, and a TCP proxy that misbehaves."""
+"""Faults between a worker and its database: a transport with a hook, and a TCP proxy."""
 
 import contextlib
 import socket
@@ -17,10 +17,10 @@ _READY_FOR_QUERY: Final = b"Z\x00\x00\x00\x05I"
 
 
 class Watched:
-    """A transport that asks `before` what to do about each call: return, wait, or raise.
+    """A transport that calls `before` before each call; the hook may return, wait or raise.
 
     Attributes:
-        calls: Names of the functions called, in order.
+        calls: Names of the called functions, in order.
     """
 
     def __init__(self, transport: Transport, before: Callable[[str, Mapping[str, Json]], None] | None = None) -> None:
@@ -29,40 +29,40 @@ class Watched:
         self.calls: list[str] = []
 
     def call(self, function: str, arguments: Mapping[str, Json]) -> Json:
-        """Ask, then call."""
+        """Call the hook, then the function."""
         self.calls.append(function)
         if self._before is not None:
             self._before(function, arguments)
         return self._transport.call(function, arguments)
 
     def close(self) -> None:
-        """Close the transport behind."""
+        """Close the wrapped transport."""
         self._transport.close()
 
 
 class Trouble(Protocol):
-    """Stands between a worker and its database, whichever way leads there."""
+    """Injects faults between a worker and its database, over any transport."""
 
     @property
     def lost_replies(self) -> int:
-        """How many replies were dropped so far."""
+        """The number of dropped replies so far."""
         ...
 
     def cut(self) -> None:
         """Break every connection, and every new one."""
         ...
 
-    def mend(self) -> None:
-        """Let new connections through again."""
+    def restore(self) -> None:
+        """Accept new connections again."""
         ...
 
     def lose_reply_to(self, word: str) -> None:
-        """Let the next call of this function be done, and drop its answer."""
+        """Let the next call of this function be executed, and drop its reply."""
         ...
 
 
 class ProjectTrouble:
-    """Trouble before a Supabase project."""
+    """Injects faults before a Supabase project."""
 
     def __init__(self, faults: Faults) -> None:
         self._faults = faults
@@ -70,29 +70,29 @@ class ProjectTrouble:
 
     @property
     def lost_replies(self) -> int:
-        """How many replies were dropped so far."""
+        """The number of dropped replies so far."""
         return sum(fault.met for fault in self._ordered)
 
     def cut(self) -> None:
         """Break every connection, and every new one."""
         self._faults.cut()
 
-    def mend(self) -> None:
-        """Let new connections through again."""
-        self._faults.mend()
+    def restore(self) -> None:
+        """Accept new connections again."""
+        self._faults.clear()
 
     def lose_reply_to(self, word: str) -> None:
-        """Let the next call of this function be done, and drop its answer."""
+        """Let the next call of this function be executed, and drop its reply."""
         self._ordered.append(self._faults.order("drop_after", f"/rpc/{word}"))
 
 
 class Proxy:
-    """Stands between clients and one server: PostgreSQL, or anything else that speaks over TCP.
+    """A proxy between clients and one server, which may be PostgreSQL or another TCP server.
 
     Attributes:
-        lost_replies: How many replies were dropped so far.
-        connections: How many connections were taken so far.
-        latency_seconds: How long each piece of an answer is kept back.
+        lost_replies: Number of dropped replies so far.
+        connections: Number of accepted connections so far.
+        latency_seconds: Delay of each piece of a reply.
     """
 
     def __init__(self, dsn: str) -> None:
@@ -111,7 +111,7 @@ class Proxy:
 
     @property
     def dsn(self) -> str:
-        """The server's address by way of the proxy."""
+        """The server's address through the proxy."""
         user, at, _ = self._parts.netloc.rpartition("@")
         return urlunsplit(self._parts._replace(netloc=f"{user}{at}127.0.0.1:{self._listener.getsockname()[1]}"))
 
@@ -123,32 +123,32 @@ class Proxy:
                 _shut(link)
 
     def silence(self, *, new_too: bool = False) -> None:
-        """Keep every connection open and pass nothing on any more; new ones work, unless they are meant too."""
+        """Keep every connection open without forwarding anything; new ones work, unless `new_too` is set."""
         with self._lock:
             self._silenced |= self._links
             self._silent = new_too
 
     def lead_to(self, dsn: str) -> None:
-        """Let new connections go to another server; those that are open stay where they are."""
+        """Forward new connections to another server; open ones are unchanged."""
         parts = urlsplit(dsn)
         self._target = parts.hostname or "", parts.port or 0
 
-    def mend(self) -> None:
-        """Let new connections through again."""
+    def restore(self) -> None:
+        """Accept new connections again."""
         with self._lock:
             self._cut = self._silent = False
             self.latency_seconds = 0.0
 
     def is_silent(self, link: socket.socket) -> bool:
-        """Whether what comes over a connection is swallowed."""
+        """Whether the data of a connection is discarded."""
         return link in self._silenced
 
     def lose_reply_to(self, word: str) -> None:
-        """Let the next request that holds this word reach the server, and break its connection when it is done."""
+        """Forward the next request that contains this word, and break its connection when it was executed."""
         self._lose = word.encode()
 
     def serve(self) -> None:
-        """Take connections until closed."""
+        """Accept connections until closed."""
         while True:
             try:
                 client, _ = self._listener.accept()
@@ -157,7 +157,7 @@ class Proxy:
             threading.Thread(target=self._connect, args=(client,), daemon=True).start()
 
     def close(self) -> None:
-        """End."""
+        """Stop the proxy."""
         _shut(self._listener)
         self._listener.close()
         self.cut()
@@ -183,7 +183,7 @@ class Proxy:
                     self._silenced -= {client, server}
 
     def is_to_lose(self, request: bytes) -> bool:
-        """Whether the reply to this request is to be lost; true once."""
+        """Whether to drop the reply to this request; true once."""
         with self._lock:
             if self._lose is None or self._lose not in request:
                 return False
@@ -228,7 +228,7 @@ class _Link:
 
 @contextmanager
 def proxied(dsn: str) -> Iterator[Proxy]:
-    """Run a proxy before a database."""
+    """Yield a proxy before a database."""
     proxy = Proxy(dsn)
     thread = threading.Thread(target=proxy.serve, daemon=True)
     thread.start()

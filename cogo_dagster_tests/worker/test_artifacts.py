@@ -1,4 +1,4 @@
-"""The artifact protocol: whatever breaks between two of its steps, every ready row has its object and vice versa."""
+"""The artifact protocol: after a failure between any two steps, every ready row has its object and vice versa."""
 
 import shutil
 from collections.abc import Mapping
@@ -29,11 +29,11 @@ from cogo_dagster_tests.worker.faults import Watched
 
 
 class Crash(BaseException):
-    """The process ends here; nothing after it runs."""
+    """Simulates the end of the process."""
 
 
 class Crashing(FolderStore):
-    """A store whose process ends right after an object is stored, or before."""
+    """A store whose process crashes before or after an object is stored."""
 
     def __init__(self, folder: Path, *, before: bool) -> None:
         super().__init__(folder)
@@ -48,27 +48,27 @@ class Crashing(FolderStore):
 
 @pytest.fixture
 def store(tmp_path: Path) -> FolderStore:
-    """Keep artifacts in a folder, which can be looked into and broken."""
+    """Return a store in a folder, which tests can inspect and damage."""
     return FolderStore(tmp_path / "artifacts")
 
 
 @pytest.fixture
 def files(tmp_path: Path) -> list[ArtifactFile]:
-    """Two files that an execution left."""
+    """Return two files of an execution."""
     workspace = Workspace(tmp_path)
     return [a_file(workspace, "one.txt", "first"), a_file(workspace, "two.json", "{}")]
 
 
 def objects(tmp_path: Path) -> list[Path]:
-    """Return every file in the store but the owner's marker."""
+    """Return every file in the store except the owner marker."""
     folder = tmp_path / "artifacts"
     return [path for path in folder.rglob("*") if path.is_file() and path != folder / MARKER_NAME]
 
 
-def test_ready_means_that_the_object_is_there(
+def test_a_ready_row_has_its_object(
     queue: Queue, store: FolderStore, tmp_path: Path, files: list[ArtifactFile]
 ) -> None:
-    """After the protocol each file has a ready row with size and hash, and the object at the key of its row."""
+    """After the protocol each file has a ready row with size and hash, and an object at the row's key."""
     job = running_job(queue)
     uploaded = upload_artifacts(queue, store, job, files)
     settle(queue, job)
@@ -83,10 +83,10 @@ def test_ready_means_that_the_object_is_there(
 
 
 @pytest.mark.parametrize("point", ["after the row", "after the upload", "before ready"])
-def test_a_crash_between_two_steps_leaves_nothing(
+def test_a_crash_between_two_steps_leaves_no_files(
     transport: Transport, tmp_path: Path, files: list[ArtifactFile], owner: Owner, point: str
 ) -> None:
-    """Once the lease is recovered and the grace is over, the sweeper has removed row and object."""
+    """After recovery of the lease and the grace period, the sweeper has deleted row and object."""
 
     def crash(function: str, arguments: Mapping[str, Json]) -> None:
         if function == "finish_artifacts" and point == "before ready":
@@ -107,10 +107,10 @@ def test_a_crash_between_two_steps_leaves_nothing(
     assert objects(tmp_path) == []
 
 
-def test_a_crash_between_ready_and_the_settlement_leaves_nothing(
+def test_a_crash_between_ready_and_the_settlement_leaves_no_files(
     queue: Queue, store: FolderStore, tmp_path: Path, files: list[ArtifactFile], owner: Owner
 ) -> None:
-    """Files that were ready belong to an attempt that never ended: they go with it."""
+    """Ready artifacts of an attempt that was not settled are deleted."""
     upload_artifacts(queue, store, running_job(queue), files)
     assert {row.document["status"] for row in queue.list_artifacts()} == {"ready"}
     _lose_lease(queue, owner)
@@ -118,10 +118,10 @@ def test_a_crash_between_ready_and_the_settlement_leaves_nothing(
     assert (queue.list_artifacts(), objects(tmp_path)) == ([], [])
 
 
-def test_a_sweeper_that_dies_between_object_and_row_is_made_up_for(
+def test_a_sweep_interrupted_between_object_and_row_is_completed_by_the_next(
     transport: Transport, store: FolderStore, tmp_path: Path, files: list[ArtifactFile], owner: Owner
 ) -> None:
-    """The object is gone and its row is still there: the next sweep removes the row."""
+    """The object is deleted and its row is not: the next sweep deletes the row."""
 
     def crash(function: str, arguments: Mapping[str, Json]) -> None:
         if function == "delete_artifacts":
@@ -138,16 +138,16 @@ def test_a_sweeper_that_dies_between_object_and_row_is_made_up_for(
 
 
 def _lose_lease(queue: Queue, owner: Owner) -> None:
-    """Let every lease expire and be recovered, and the grace of all artifacts pass."""
+    """Expire and recover every lease, and let the grace period of all artifacts pass."""
     owner.execute("update public.jobs set lease_expires_at = now() - interval '1 hour'")
     assert queue.recover().requeued == 1
     owner.execute("update public.artifacts set created_at = created_at - interval '1 hour'")
 
 
-def test_a_late_finisher_is_refused_and_its_object_deleted(
+def test_artifacts_of_a_late_worker_are_rejected_and_deleted(
     bench: Bench, queue: Queue, tmp_path: Path, lose: Lose
 ) -> None:
-    """A worker that lost its lease before the upload leaves no object, and the new owner's file stands."""
+    """A worker that lost its lease before the upload leaves no object, and the new owner's file is kept."""
     job, gate = add(queue), Gate()
 
     async def slow(job: Job, workspace: Workspace) -> ExecutionResult:
@@ -163,7 +163,7 @@ def test_a_late_finisher_is_refused_and_its_object_deleted(
         gate.open()
         report = running.report()
         assert report.counters["lease_lost"] == 1
-        assert len(running.told(EventKind.LEASE_LOST)) == 1
+        assert len(running.events_of(EventKind.LEASE_LOST)) == 1
     settle(queue, taken)
     assert [path.read_text() for path in objects(tmp_path)] == ["in time"]
     assert [row["size_bytes"] for row in look(queue, job)["artifacts"]] == [7]
@@ -172,7 +172,7 @@ def test_a_late_finisher_is_refused_and_its_object_deleted(
 def test_a_lease_lost_during_the_upload_leaves_no_object(
     transport: Transport, store: FolderStore, tmp_path: Path, files: list[ArtifactFile], age: Age
 ) -> None:
-    """The rows were accepted, the objects are stored, and only then is the lease lost: the objects go again."""
+    """If the lease is lost after the objects are stored, they are deleted."""
     queue = Queue(transport)
     job = running_job(queue)
 
@@ -187,14 +187,14 @@ def test_a_lease_lost_during_the_upload_leaves_no_object(
     assert {row.document["status"] for row in queue.list_artifacts()} == {"orphaned"}
 
 
-def test_finished_work_is_kept_while_the_store_is_not_available(bench: Bench, queue: Queue, tmp_path: Path) -> None:
-    """While the store takes no files nothing else is claimed; when it is back the work is uploaded, run only once."""
+def test_finished_attempts_wait_while_the_store_is_unavailable(bench: Bench, queue: Queue, tmp_path: Path) -> None:
+    """No job is claimed in the meantime; when the store is available, artifacts are uploaded without a second run."""
     obstacle = tmp_path / "artifacts"
     obstacle.write_text("a file where the folder should be")
     jobs, executor = [add(queue)], FakeExecutor(leave_a_file)
     with bench.running(executor, linger_seconds=0) as running:
-        eventually(lambda: running.told(EventKind.WARNING), "the worker noticed")
-        assert str(obstacle) in running.told(EventKind.WARNING)[0].message
+        eventually(lambda: running.events_of(EventKind.WARNING), "the worker noticed")
+        assert str(obstacle) in running.events_of(EventKind.WARNING)[0].message
         jobs.append(add(queue))
         assert (queue.stats().document["running"], len(executor.ran)) == (1, 1)
         obstacle.unlink()
@@ -203,48 +203,46 @@ def test_finished_work_is_kept_while_the_store_is_not_available(bench: Bench, qu
     assert (len(executor.ran), report.counters["succeeded"]) == (2, 2)
 
 
-def test_work_that_cannot_be_stored_in_time_runs_again_later_at_no_cost(
-    bench: Bench, queue: Queue, tmp_path: Path
-) -> None:
-    """The store stays away for longer than finished work is kept: the job is snoozed and its attempt refunded."""
+def test_an_attempt_that_cannot_be_uploaded_in_time_is_snoozed(bench: Bench, queue: Queue, tmp_path: Path) -> None:
+    """If the store stays unavailable for too long, the job is snoozed and the attempt not counted."""
     (tmp_path / "artifacts").write_text("a file where the folder should be")
     job = add(queue)
     with bench.running(FakeExecutor(leave_a_file), store_wait_seconds=0.1) as running:
-        eventually(lambda: running.told(EventKind.SETTLED), "the job was settled")
+        eventually(lambda: running.events_of(EventKind.SETTLED), "the job was settled")
     row = look(queue, job)
     assert (row["status"], row["attempts"], row["error"]["class"]) == ("queued", 0, "store_unavailable")
     assert row["next_run_at"] > row["claimed_at"]
 
 
-def test_a_family_without_artifacts_is_served_while_the_store_is_not_available(
+def test_a_family_without_artifacts_is_claimed_while_the_store_is_unavailable(
     bench: Bench, queue: Queue, tmp_path: Path
 ) -> None:
-    """Only jobs that may leave files wait for the store."""
+    """Only jobs that may produce artifacts wait for the store."""
     (tmp_path / "artifacts").write_text("a file where the folder should be")
     held, plain = FakeExecutor(leave_a_file), FakeExecutor(family="plain")
     plain.makes_artifacts = False
     first = add(queue)
     with bench.running(held, plain, concurrency=2) as running:
-        eventually(lambda: running.told(EventKind.WARNING), "the worker noticed")
+        eventually(lambda: running.events_of(EventKind.WARNING), "the worker noticed")
         second, other = add(queue, "plain"), add(queue)
         eventually(lambda: look(queue, second)["status"] == "succeeded", "the plain job ran")
         assert [look(queue, job)["status"] for job in (first, other)] == ["running", "queued"]
 
 
-def test_work_that_waits_for_the_store_is_requeued_at_a_stop(bench: Bench, queue: Queue, tmp_path: Path) -> None:
-    """A worker that is stopped while the store is away gives the attempt back."""
+def test_an_attempt_that_waits_for_the_store_is_requeued_at_a_stop(bench: Bench, queue: Queue, tmp_path: Path) -> None:
+    """A worker that is stopped while the store is unavailable does not count the attempt."""
     (tmp_path / "artifacts").write_text("a file where the folder should be")
     job = add(queue)
     with bench.running(FakeExecutor(leave_a_file)) as running:
-        eventually(lambda: running.told(EventKind.WARNING), "the worker noticed")
+        eventually(lambda: running.events_of(EventKind.WARNING), "the worker noticed")
         running.worker.request_stop(0)
         running.report(seconds=12)
     row = look(queue, job)
     assert (row["status"], row["attempts"], row["lease_expires_at"]) == ("queued", 0, None)
 
 
-def test_a_failure_keeps_its_own_reason_when_its_files_are_lost(bench: Bench, queue: Queue, tmp_path: Path) -> None:
-    """The trace of a failed attempt could not be stored: the error is still that of the attempt."""
+def test_a_failure_without_its_artifacts_keeps_its_error(bench: Bench, queue: Queue, tmp_path: Path) -> None:
+    """If the trace of a failed attempt cannot be stored, the error is still that of the attempt."""
     (tmp_path / "artifacts").write_text("a file where the folder should be")
 
     async def fail(job: Job, workspace: Workspace) -> ExecutionResult:
@@ -252,12 +250,12 @@ def test_a_failure_keeps_its_own_reason_when_its_files_are_lost(bench: Bench, qu
 
     job = add(queue)
     with bench.running(FakeExecutor(fail), store_wait_seconds=0.1) as running:
-        eventually(lambda: running.told(EventKind.SETTLED), "the job was settled")
+        eventually(lambda: running.events_of(EventKind.SETTLED), "the job was settled")
     assert (look(queue, job)["status"], look(queue, job)["error"]["class"]) == ("failed", "http_status")
 
 
-def test_an_announced_file_that_is_not_there_is_a_failure_to_try_again(bench: Bench, queue: Queue) -> None:
-    """An executor that names a file it did not write costs its job an attempt, not the worker its life."""
+def test_a_missing_artifact_file_is_a_retryable_failure(bench: Bench, queue: Queue) -> None:
+    """An executor that returns a file it did not write fails its attempt and not the worker."""
 
     async def forget(job: Job, workspace: Workspace) -> ExecutionResult:
         return ExecutionResult(artifacts=[ArtifactFile("a.txt", "text/plain", workspace.folder / "a.txt")])
@@ -268,7 +266,7 @@ def test_an_announced_file_that_is_not_there_is_a_failure_to_try_again(bench: Be
 
 
 def test_the_workspace_is_removed(bench: Bench, queue: Queue) -> None:
-    """After the upload the execution's folder is gone, after a failure too."""
+    """The execution's folder is removed after the upload, and after a failure too."""
     folders: list[Path] = []
 
     async def leave(job: Job, workspace: Workspace) -> ExecutionResult:
@@ -283,10 +281,10 @@ def test_the_workspace_is_removed(bench: Bench, queue: Queue) -> None:
     assert not any(folder.exists() for folder in folders)
 
 
-def test_a_store_that_holds_other_bytes_is_not_believed(
+def test_different_bytes_in_the_store_are_detected(
     queue: Queue, store: FolderStore, tmp_path: Path, files: list[ArtifactFile]
 ) -> None:
-    """When size or hash differ after the upload, the row does not become ready."""
+    """If size or hash differ after the upload, the row does not become ready."""
 
     class Rotten(FolderStore):
         def put(self, storage_key: str, source: Path | LocalFile, content_type: str) -> StoredObject:

@@ -1,4 +1,4 @@
-"""Whatever an executor returns, raises or does to its own task becomes an outcome; the worker and the others go on."""
+"""Every return value, exception and task cancellation of an executor becomes an outcome of its job only."""
 
 import asyncio
 import math
@@ -22,28 +22,28 @@ Wrong = cast("Any", None)
 
 
 class Unprintable(Exception):
-    """An exception that cannot say what it is."""
+    """An exception whose text cannot be read."""
 
     def __str__(self) -> str:
         raise RuntimeError("no text")
 
 
 class Foreign(BaseException):
-    """What pytest's outcomes and some libraries' signals are."""
+    """A BaseException, as the outcomes of pytest and of some libraries are."""
 
 
 class Evil(dict[str, int]):
-    """An object that fails when it is looked at."""
+    """A dictionary that raises when it is read."""
 
     def items(self) -> NoReturn:
-        """Fail."""
+        """Raise."""
         raise LookupError("not today")
 
     values = keys = __iter__ = items
 
 
 async def cancel_itself(job: Job, workspace: Workspace) -> ExecutionResult:
-    """Cancel the task that runs this, and wait for it."""
+    """Cancel the current task, and wait for the cancellation."""
     task = asyncio.current_task()
     assert task is not None
     task.cancel()
@@ -52,7 +52,7 @@ async def cancel_itself(job: Job, workspace: Workspace) -> ExecutionResult:
 
 
 def raising(problem: Callable[[], BaseException]) -> Body:
-    """Return an execution that raises this."""
+    """Return an execution that raises the exception."""
 
     async def body(job: Job, workspace: Workspace) -> ExecutionResult:
         raise problem()
@@ -61,7 +61,7 @@ def raising(problem: Callable[[], BaseException]) -> Body:
 
 
 def returning(make: Callable[[Workspace], object]) -> Body:
-    """Return an execution that returns this."""
+    """Return an execution that returns the value."""
 
     async def body(job: Job, workspace: Workspace) -> ExecutionResult:
         return cast("ExecutionResult", make(workspace))
@@ -118,7 +118,7 @@ ENDINGS: dict[str, tuple[Body, str, str]] = {
 
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_every_ending_becomes_an_outcome(bench: Bench, queue: Queue, ending: str) -> None:
-    """The job is retried or failed with one attempt counted, its neighbour succeeds, and the worker goes on."""
+    """The job is retried or failed with one attempt counted, the next job succeeds, and the worker continues."""
     body, status, error_class = ENDINGS[ending]
     job, neighbour = add(queue, "odd"), add(queue, "plain")
     report = bench.drain(FakeExecutor(body, family="odd"), FakeExecutor(family="plain"))
@@ -128,8 +128,8 @@ def test_every_ending_becomes_an_outcome(bench: Bench, queue: Queue, ending: str
     assert report.ended_because == "drained"
 
 
-def test_a_huge_error_text_is_cut(bench: Bench, queue: Queue) -> None:
-    """Fifty megabytes of message cost no more than the part that is kept."""
+def test_a_huge_error_message_is_truncated(bench: Bench, queue: Queue) -> None:
+    """A message of 50 MB costs no more than the stored part."""
     job = add(queue)
     bench.drain(FakeExecutor(raising(lambda: ValueError("word " * 10**7))))
     error = look(queue, job)["error"]
@@ -138,7 +138,7 @@ def test_a_huge_error_text_is_cut(bench: Bench, queue: Queue) -> None:
 
 
 def test_a_payload_that_cannot_be_decoded_fails_its_job_only(bench: Bench, queue: Queue, owner: Any) -> None:
-    """A number of 5,000 digits and 1,200 levels of nesting end as unreadable; the job behind them runs."""
+    """A number of 5,000 digits and 1,200 levels of nesting fail as unreadable; the next job runs."""
     jobs = [add(queue), add(queue)]
     plain = add(queue)
     owner.execute("update jobs set payload = '{\"n\": 1e5000}' where id = %s", [jobs[0]])
@@ -155,7 +155,7 @@ def test_a_payload_that_cannot_be_decoded_fails_its_job_only(bench: Bench, queue
 
 @pytest.fixture
 def stubborn(monkeypatch: pytest.MonkeyPatch) -> Iterator[Body]:
-    """Return an execution that ignores its cancellation as long as the test lasts; workers wait for it only shortly."""
+    """Return an execution that ignores its cancellation until the end of the test; workers use short timeouts."""
     monkeypatch.setattr(execute, "_TIMEOUT_MARGIN_SECONDS", 0.1)
     monkeypatch.setattr(execute, "_CANCELLATION_SECONDS", 0.1)
     end = threading.Event()
@@ -173,7 +173,7 @@ def stubborn(monkeypatch: pytest.MonkeyPatch) -> Iterator[Body]:
 
 
 def test_an_execution_that_never_ends_is_settled_without_it(bench: Bench, queue: Queue, stubborn: Body) -> None:
-    """Cancelled at its deadline it goes on: the attempt counts as timed out, and the other slot serves the others."""
+    """It is cancelled at its deadline and does not end: the attempt counts as timed out, and the other slot is used."""
     job = add(queue, "stubborn", timeout_seconds=0.1)
     executors = FakeExecutor(stubborn, family="stubborn"), FakeExecutor(family="plain")
     with bench.running(*executors, concurrency=3) as running:
@@ -182,12 +182,12 @@ def test_an_execution_that_never_ends_is_settled_without_it(bench: Bench, queue:
         assert (row["error"]["class"], row["attempts"]) == ("timeout", 1)
         plain = add(queue, "plain")
         eventually(lambda: look(queue, plain)["status"] == "succeeded", "the other family was served")
-        assert any("slot is lost" in event.message for event in running.told(EventKind.WARNING))
+        assert any("slot is lost" in event.message for event in running.events_of(EventKind.WARNING))
     assert look(queue, job)["result"] is None
 
 
-def test_a_worker_without_half_of_its_slots_ends_to_be_replaced(bench: Bench, queue: Queue, stubborn: Body) -> None:
-    """Executions that do not end take its slots: it says so, finishes the others, and does not wait for these."""
+def test_a_worker_that_lost_half_of_its_slots_ends(bench: Bench, queue: Queue, stubborn: Body) -> None:
+    """Executions that do not end occupy the slots: the worker finishes the others, reports `slots_lost` and ends."""
     job = add(queue, timeout_seconds=0.1)
     with bench.running(FakeExecutor(stubborn), concurrency=2) as running:
         assert running.report().ended_because == "slots_lost"
@@ -195,7 +195,7 @@ def test_a_worker_without_half_of_its_slots_ends_to_be_replaced(bench: Bench, qu
 
 
 def test_every_attempt_has_a_deadline(bench: Bench, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A job that names no timeout is stopped after the worker's."""
+    """A job without a timeout is cancelled after the worker's."""
     monkeypatch.setattr(execute, "_TIMEOUT_MARGIN_SECONDS", 0.0)
 
     async def forever(job: Job, workspace: Workspace) -> ExecutionResult:
@@ -209,7 +209,7 @@ def test_every_attempt_has_a_deadline(bench: Bench, queue: Queue, monkeypatch: p
 
 
 def test_an_executor_that_blocks_the_loop_costs_no_other_lease(bench: Bench, queue: Queue) -> None:
-    """Leases are renewed on a thread of their own meanwhile, and the worker logs what blocks."""
+    """Leases are renewed on a separate thread, and the worker logs the stack of the blocking code."""
     neighbour_runs = threading.Event()
 
     async def wait_long(job: Job, workspace: Workspace) -> ExecutionResult:
@@ -218,19 +218,19 @@ def test_an_executor_that_blocks_the_loop_costs_no_other_lease(bench: Bench, que
         return ExecutionResult("done")
 
     async def block(job: Job, workspace: Workspace) -> ExecutionResult:
-        time.sleep(5)  # noqa: ASYNC251 - the fault that this is about
+        time.sleep(5)  # noqa: ASYNC251 - the fault under test
         return ExecutionResult("blocked")
 
     jobs = [add(queue, "neighbour"), add(queue, "blocking")]
     with bench.running(
         FakeExecutor(wait_long, family="neighbour"), FakeExecutor(block, family="blocking"), lease_seconds=3, max_jobs=2
     ) as running:
-        eventually(lambda: running.told(EventKind.WARNING), "the block was logged")
+        eventually(lambda: running.events_of(EventKind.WARNING), "the block was logged")
         assert queue.recover().changed == 0
         report = running.report()
     assert {(row.document["status"], row.document["attempts"]) for row in queue.get_jobs(jobs)} == {("succeeded", 1)}
     assert report.counters.get("lease_lost", 0) == 0
-    assert any("time.sleep(5)" in event.message for event in running.told(EventKind.WARNING))
+    assert any("time.sleep(5)" in event.message for event in running.events_of(EventKind.WARNING))
 
 
 def test_an_observer_that_fails_costs_no_job(bench: Bench, queue: Queue) -> None:

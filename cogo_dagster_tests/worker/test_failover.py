@@ -1,4 +1,4 @@
-"""A server that hands its work over to another, or falls silent, while a worker is connected to it."""
+"""A failover to another server, or an unresponsive server, while a worker is connected."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -27,14 +27,14 @@ AN_HOUR = 3600.0
 
 @dataclass(frozen=True)
 class Pair:
-    """Two servers with the same password, and an address that leads to the first of them."""
+    """Two servers with the same password, and an address that leads to the first one."""
 
     old: str
     new: str
     proxy: Proxy
 
     def fail_over(self) -> None:
-        """Let the old server take no writes, with its sockets left open, and lead new connections to the new one."""
+        """Make the old server read-only with its connections open, and direct new connections to the new one."""
         self.proxy.lead_to(self.new)
         with psycopg.connect(self.old, autocommit=True) as connection:
             connection.execute("alter system set default_transaction_read_only = on")
@@ -63,7 +63,7 @@ def pair() -> Iterator[Pair]:
 
 @pytest.mark.parametrize("poll_seconds", [0.2, AN_HOUR], ids=["by polling", "by a wake-up"])
 def test_a_worker_follows_its_database_to_another_server(pair: Pair, tmp_path: Path, poll_seconds: float) -> None:
-    """The old one answers that it is read-only and closes nothing: jobs of the new one run within seconds."""
+    """The old server returns read-only errors and closes nothing: jobs of the new one run within seconds."""
     near, distant = PostgresTransport(pair.new), PostgresTransport(pair.proxy.dsn)
     wakeup = ListenWakeup(pair.proxy.dsn, probe_seconds=0.2, answer_seconds=2)
     bench = Bench(Queue(distant), FolderStore(tmp_path))
@@ -78,10 +78,10 @@ def test_a_worker_follows_its_database_to_another_server(pair: Pair, tmp_path: P
     distant.close()
 
 
-def test_a_worker_outlives_connections_that_fell_silent(
+def test_a_worker_survives_unresponsive_connections(
     bench: Bench, queue: Queue, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The network keeps every old connection and swallows what they say: new jobs run over new ones."""
+    """The network keeps every old connection open and drops its data: new jobs run over new connections."""
     monkeypatch.setattr(postgres, "ANSWER_SECONDS", 2.0)
     with proxied(dsn) as proxy:
         distant = PostgresTransport(proxy.dsn, role="service_role")
@@ -98,5 +98,5 @@ def test_a_worker_outlives_connections_that_fell_silent(
 
 @pytest.fixture
 def way() -> str:
-    """Look at the database over a connection; what is tested has a way of its own."""
+    """Use a database connection; the test creates its own transport."""
     return "postgres"

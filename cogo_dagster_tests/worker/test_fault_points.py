@@ -1,4 +1,4 @@
-"""A worker meets a failure, or its end, before and after everything it commits or stores: nothing is lost."""
+"""A fault or a crash before and after each commit and upload of a worker: no job is lost."""
 
 import asyncio
 import inspect
@@ -24,25 +24,25 @@ from cogo_dagster_tests.worker.fault_points import CALLS, POINTS, RARE_CALLS, at
 _UPKEEP: Final = {"lease_seconds": 2, "heartbeat_seconds": 0.1, "recover_seconds": 0.1}
 _BESIDE: Final = ("renew_leases", "recover_leases", "record_heartbeat")
 _SURVIVED: Final = ("renew_leases", "start_jobs")
-"""An exception there ends a thread or a task and not the worker: only a kill would end it, as in the chaos runs."""
+"""An exception here ends a thread or a task and not the worker; kills are tested in the chaos runs."""
 _RARE: Final = [point for point in POINTS if point.endswith(RARE_CALLS)]
 _COMMON: Final = [point for point in POINTS if point not in _RARE]
-_LAST_WORDS: Final = {"report_stuck_worker"}
-"""Said by a worker that ends itself at once: what fails there changes nothing."""
+_IGNORED_CALLS: Final = {"report_stuck_worker"}
+"""Called by a worker that ends anyway: a failure has no effect."""
 _READS: Final = {"next_due"}
-"""Not stable, since it asks the clock, and writes nothing."""
-_PATIENCE_SECONDS: Final = 20.0
+"""Not stable, since it depends on the clock, but writes nothing."""
+_TIMEOUT_SECONDS: Final = 20.0
 
 
 class Died(BaseException):
-    """The process ends here."""
+    """Simulates the end of the process."""
 
 
 class Once:
-    """Raises when it is first reached.
+    """Raises at the first call.
 
     Attributes:
-        reached: How often the place was reached.
+        reached: Number of calls.
     """
 
     def __init__(self, raised: BaseException) -> None:
@@ -58,28 +58,28 @@ class Once:
 
 @pytest.fixture
 def way() -> str:
-    """Over one transport: the places are above them."""
+    """Use one transport: the fault points are above the transports."""
     return "postgres"
 
 
 @pytest.fixture
 def jobs(queue: Queue) -> list[UUID]:
-    """More jobs than one claim takes, so that some are prefetched."""
+    """Enqueue more jobs than one claim takes, so that some are prefetched."""
     return [add(queue) for _ in range(10)]
 
 
 def executor(point: str, once: Once) -> FakeExecutor:
-    """Leave a file; where the place is beside the stages, the first job waits until it was reached.
+    """Produce a file; if the point is in a background task, the first job waits until it was reached.
 
-    Where it is at `settle_jobs`, which takes what is not a plain success, jobs are snoozed until it was reached.
+    For `settle_jobs`, which is not called for plain successes, jobs are snoozed until it was reached.
     """
 
     async def body(job: Job, workspace: Workspace) -> ExecutionResult:
         if point.endswith(" settle_jobs") and not once.reached:
-            raise Snooze("Not yet.", delay_seconds=0)
+            raise Snooze("The point was not reached.", delay_seconds=0)
         if point.endswith(_BESIDE):
-            async with asyncio.timeout(_PATIENCE_SECONDS):
-                while not once.reached:  # noqa: ASYNC110 - it is set in another thread
+            async with asyncio.timeout(_TIMEOUT_SECONDS):
+                while not once.reached:  # noqa: ASYNC110 - set in another thread
                     await asyncio.sleep(0.02)
         return ExecutionResult({"attempt": job.attempts}, [a_file(workspace)])
 
@@ -88,7 +88,7 @@ def executor(point: str, once: Once) -> FakeExecutor:
 
 @pytest.fixture
 def whole(owner: Owner, jobs: list[UUID]) -> Callable[[], None]:
-    """Check that every job has succeeded once, with one file, which is the winning attempt's."""
+    """Return a check that every job has succeeded once, with one file of the successful attempt."""
 
     def check() -> None:
         rows = owner.execute(
@@ -101,12 +101,14 @@ def whole(owner: Owner, jobs: list[UUID]) -> Callable[[], None]:
 
 
 @pytest.mark.parametrize("point", _COMMON)
-def test_one_failure_costs_nothing(
+def test_a_fault_at_any_point_fails_no_job(
     bench: Bench, queue: Queue, jobs: list[UUID], whole: Callable[[], None], point: str
 ) -> None:
-    """The connection breaks there, or the store is away: every job succeeds at its first attempt."""
-    away = point.endswith("upload")
-    once = Once(ArtifactStoreUnavailable("It is away.") if away else TransportError("The connection broke."))
+    """The connection breaks, or the store is unreachable: every job succeeds at its first attempt."""
+    unavailable = point.endswith("upload")
+    once = Once(
+        ArtifactStoreUnavailable("It is unreachable.") if unavailable else TransportError("The connection broke.")
+    )
     with at(point, once):
         report = bench.drain(executor(point, once), concurrency=2, **_UPKEEP)
     assert once.reached
@@ -116,16 +118,16 @@ def test_one_failure_costs_nothing(
 
 
 @pytest.mark.parametrize("point", [point for point in _COMMON if not point.endswith(_SURVIVED)])
-def test_an_end_there_costs_at_most_one_attempt(
+def test_a_crash_at_any_point_costs_at_most_one_attempt(
     bench: Bench, owner: Owner, jobs: list[UUID], whole: Callable[[], None], point: str
 ) -> None:
-    """The worker dies there, its leases expire, and another one does what is left."""
+    """The worker ends, its leases expire, and another one runs the remaining jobs."""
     once = Once(Died())
     with at(point, once), pytest.raises(Died):
         bench.drain(executor(point, once), concurrency=2, **_UPKEEP)
     while any(
         job.document["status"] != "succeeded" for job in bench.queue.get_jobs(jobs)
-    ):  # a late claim may still take some
+    ):  # a late claim may lease more
         owner.execute("update public.jobs set lease_expires_at = now() - interval '1 s' where status = 'running'")
         bench.queue.recover()
         bench.drain(executor(point, once), concurrency=2)
@@ -133,8 +135,8 @@ def test_an_end_there_costs_at_most_one_attempt(
     assert all(job.document["attempts"] in (1, 2) for job in bench.queue.get_jobs(jobs))
 
 
-def test_an_unknown_error_stalls_no_prefetched_job(bench: Bench, jobs: list[UUID], whole: Callable[[], None]) -> None:
-    """Whatever fails while starts are recorded, it is repeated: jobs that wait in the worker are not left there."""
+def test_an_unknown_error_blocks_no_prefetched_job(bench: Bench, jobs: list[UUID], whole: Callable[[], None]) -> None:
+    """Recording starts is retried after any error, so that waiting jobs run."""
     once = Once(RuntimeError("can't start new thread"))
     with at("before start_jobs", once):
         bench.drain(executor("before start_jobs", once), concurrency=2, **_UPKEEP)
@@ -143,8 +145,8 @@ def test_an_unknown_error_stalls_no_prefetched_job(bench: Bench, jobs: list[UUID
 
 
 @pytest.mark.parametrize("point", _RARE)
-def test_a_sweep_that_fails_there_is_made_again(bench: Bench, owner: Owner, point: str) -> None:
-    """The connection breaks there: no row of an abandoned file is left."""
+def test_a_failed_sweep_is_repeated(bench: Bench, owner: Owner, point: str) -> None:
+    """The connection breaks: no row of an abandoned artifact remains."""
     owner.execute(
         "insert into public.artifacts (status, name, storage_key, created_at)"
         " values ('orphaned', 'a.txt', 'jobs/a.txt', now() - interval '1 day')"
@@ -158,8 +160,8 @@ def test_a_sweep_that_fails_there_is_made_again(bench: Bench, owner: Owner, poin
         eventually(lambda: once.reached and swept(), "the file was swept")
 
 
-def test_no_call_that_commits_is_left_out(owner: Owner) -> None:
-    """What a worker's modules call through the queue is a place, unless it only reads."""
+def test_every_call_that_commits_is_a_fault_point(owner: Owner) -> None:
+    """Every SQL function called by the worker's modules is a point, unless it only reads."""
     package = PROJECT_ROOT / "cogo_dagster" / "queue"
     files = [
         *(package / "worker").glob("*.py"),
@@ -170,10 +172,10 @@ def test_no_call_that_commits_is_left_out(owner: Owner) -> None:
     methods = [getattr(Queue, name) for name in sorted(named) if callable(getattr(Queue, name, None))]
     called = {name for one in methods for name in re.findall(r'\.call\(\s*"(\w+)"', inspect.getsource(one))}
     stable = {name for (name,) in owner.execute("select proname from pg_proc where provolatile <> 'v'").fetchall()}
-    assert called - stable - _READS == {*CALLS, *RARE_CALLS} | _LAST_WORDS
+    assert called - stable - _READS == {*CALLS, *RARE_CALLS} | _IGNORED_CALLS
 
 
-def test_there_is_no_other_place() -> None:
-    """A misspelt name is an error and not a test that tests nothing."""
+def test_an_unknown_point_is_an_error() -> None:
+    """A test with a misspelt point would test nothing."""
     with pytest.raises(KeyError), at("before nothing", lambda: None):
         pass

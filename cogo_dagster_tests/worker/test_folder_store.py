@@ -1,4 +1,4 @@
-"""Artifacts as files: whole or not at all, below their folder, and tidy."""
+"""The folder store: atomic writes below its folder, without empty folders left."""
 
 import hashlib
 import os
@@ -20,7 +20,7 @@ from cogo_dagster.queue.artifacts import (
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """A file to store."""
+    """Return a file to store."""
     path = tmp_path / "source.txt"
     path.write_bytes(b"content")
     return path
@@ -28,19 +28,19 @@ def source(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Where the store keeps its files."""
+    """Return the store's folder."""
     return tmp_path / "artifacts"
 
 
-def test_put_tells_what_is_stored(folder: Path, source: Path) -> None:
-    """The answer is measured on the stored file, which is at its address."""
+def test_put_returns_what_is_stored(folder: Path, source: Path) -> None:
+    """Size and hash are those of the stored file, which is at its address."""
     store = FolderStore(folder)
     assert store.put("jobs/a/b.txt", source, "text/plain") == StoredObject(7, hashlib.sha256(b"content").hexdigest())
     assert Path(store.address("jobs/a/b.txt")).read_bytes() == b"content"
 
 
-def test_put_replaces_what_was_there(folder: Path, source: Path) -> None:
-    """A second upload to the same key wins."""
+def test_put_replaces_an_existing_object(folder: Path, source: Path) -> None:
+    """A second upload to the same key replaces the first."""
     store = FolderStore(folder)
     store.put("a.txt", source, "text/plain")
     source.write_bytes(b"new")
@@ -48,8 +48,8 @@ def test_put_replaces_what_was_there(folder: Path, source: Path) -> None:
     assert Path(store.address("a.txt")).read_bytes() == b"new"
 
 
-def test_a_broken_put_leaves_what_was_there(folder: Path, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the disk is full in mid-copy, the old object stays, no part of the new one does, and the error says why."""
+def test_a_failed_put_keeps_the_old_object(folder: Path, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the disk is full, the old object is kept, no partial file remains, and the error has the reason."""
     store = FolderStore(folder)
     store.put("a.txt", source, "text/plain")
 
@@ -71,10 +71,10 @@ def test_a_broken_put_leaves_what_was_there(folder: Path, source: Path, monkeypa
         *((code, ArtifactRejected) for code in (EFBIG, ENAMETOOLONG)),
     ],
 )
-def test_the_systems_error_says_whether_to_wait(
+def test_the_class_of_the_error_says_whether_to_wait(
     folder: Path, source: Path, monkeypatch: pytest.MonkeyPatch, code: int, kind: type[Exception]
 ) -> None:
-    """A full disk, a read-only or missing mount may come back; what the file system cannot hold never will."""
+    """A full disk, a read-only or missing mount may recover; a file beyond the file system's limits never will."""
 
     def fail(*_: object) -> None:
         raise OSError(code, os.strerror(code))
@@ -86,8 +86,8 @@ def test_the_systems_error_says_whether_to_wait(
     assert list(folder.rglob("*.part")) == []
 
 
-def test_an_object_that_is_not_there_is_told_from_a_store_that_cannot_be_read(folder: Path, source: Path) -> None:
-    """The one is lost, the other may come back."""
+def test_a_missing_object_is_distinguished_from_an_unreadable_store(folder: Path, source: Path) -> None:
+    """A missing object is lost; a store may become readable again."""
     store = FolderStore(folder)
     with pytest.raises(ArtifactNotFound):
         store.open("jobs/a.txt")
@@ -96,8 +96,8 @@ def test_an_object_that_is_not_there_is_told_from_a_store_that_cannot_be_read(fo
         store.open("jobs/a.txt")
 
 
-def test_delete_tidies_the_folders_it_empties(folder: Path, source: Path) -> None:
-    """Empty folders go up to the store's own; a folder with another object stays."""
+def test_delete_removes_empty_folders(folder: Path, source: Path) -> None:
+    """Empty parents are removed up to the store's folder; a folder with another object is kept."""
     store = FolderStore(folder)
     for key in ("jobs/a/1.txt", "jobs/b/2.txt"):
         store.put(key, source, "text/plain")
@@ -108,7 +108,7 @@ def test_delete_tidies_the_folders_it_empties(folder: Path, source: Path) -> Non
 
 
 def test_delete_never_removes_the_folder_itself(folder: Path, source: Path, tmp_path: Path) -> None:
-    """Also when the folder is a link to another place, which is known by another name."""
+    """This holds if the folder is a link to another path too."""
     (tmp_path / "elsewhere").mkdir()
     folder.symlink_to(tmp_path / "elsewhere")
     store = FolderStore(folder)
@@ -117,15 +117,15 @@ def test_delete_never_removes_the_folder_itself(folder: Path, source: Path, tmp_
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
-def test_delete_of_nothing_is_no_error(folder: Path) -> None:
-    """A sweeper may be told twice to delete an object."""
+def test_delete_ignores_a_missing_object(folder: Path) -> None:
+    """A sweeper may delete an object twice."""
     FolderStore(folder).delete("jobs/a/1.txt")
     assert not folder.exists()
 
 
 @pytest.mark.parametrize("key", ["../x.txt", "jobs/../../x.txt", "/etc/x.txt", "a/../../artifacts-2/x.txt"])
 def test_a_key_cannot_lead_out_of_the_folder(folder: Path, source: Path, key: str) -> None:
-    """No operation touches a path outside the folder."""
+    """No operation accesses a path outside the folder."""
     store = FolderStore(folder)
     with pytest.raises(ArtifactStoreError, match="leads out"):
         store.put(key, source, "text/plain")
@@ -136,22 +136,22 @@ def test_a_key_cannot_lead_out_of_the_folder(folder: Path, source: Path, key: st
 
 
 def test_a_link_cannot_lead_out_of_the_folder(folder: Path, source: Path, tmp_path: Path) -> None:
-    """A symbolic link inside the folder does not widen it."""
+    """A symbolic link inside the folder does not extend it."""
     folder.mkdir()
     (folder / "link").symlink_to(tmp_path)
     with pytest.raises(ArtifactStoreError, match="leads out"):
         FolderStore(folder).put("link/x.txt", source, "text/plain")
 
 
-def test_a_store_that_cannot_be_written_says_so(tmp_path: Path, source: Path) -> None:
-    """A file where the folder should be: the message names the place and the system's reason."""
+def test_an_unwritable_store_is_reported(tmp_path: Path, source: Path) -> None:
+    """There is a file in place of the folder: the message has the path and the system's reason."""
     (tmp_path / "taken").write_text("")
     with pytest.raises(ArtifactStoreError, match=r"cannot be written to .*taken"):
         FolderStore(tmp_path / "taken").put("jobs/a.txt", source, "text/plain")
 
 
-def test_storing_and_tidying_do_not_disturb_one_another(folder: Path, source: Path) -> None:
-    """While a sweeper removes emptied folders, uploads into the same folders succeed."""
+def test_concurrent_puts_and_deletes_succeed(folder: Path, source: Path) -> None:
+    """While a sweeper removes empty folders, uploads into the same folders succeed."""
     store = FolderStore(folder)
 
     def come_and_go(name: int) -> None:

@@ -1,4 +1,4 @@
-"""A lease is kept while its job runs; who has lost it stops, and leaves nothing behind."""
+"""A lease is kept while its job runs; a worker that lost it cancels the job and leaves no result."""
 
 import threading
 from collections.abc import Callable
@@ -15,11 +15,11 @@ from cogo_dagster_tests.worker.bench import Bench, eventually
 from cogo_dagster_tests.worker.executors import FakeExecutor, Gate
 
 LEASE_SECONDS = 6
-"""Renewed every two seconds: long enough for a machine that is busy with other tests."""
+"""Renewed every two seconds: long enough for a loaded machine."""
 
 
 def test_a_long_job_keeps_its_lease(bench: Bench, queue: Queue) -> None:
-    """The lease of a job that outlives it is extended again and again, so that nobody else takes the job."""
+    """The lease of a job that runs longer is extended repeatedly, so that no other worker claims the job."""
     job, gate = add(queue), Gate()
     with bench.running(FakeExecutor(gate), lease_seconds=LEASE_SECONDS, linger_seconds=0) as running:
         gate.arrived()
@@ -36,8 +36,8 @@ def test_a_long_job_keeps_its_lease(bench: Bench, queue: Queue) -> None:
     assert (look(queue, job)["status"], look(queue, job)["attempts"]) == ("succeeded", 1)
 
 
-def test_a_lost_lease_stops_the_execution_and_the_new_owner_stands(bench: Bench, queue: Queue, lose: Lose) -> None:
-    """Taken by another in mid-run, the job is stopped here, nothing is settled, and the other's result stays."""
+def test_a_lost_lease_cancels_the_execution(bench: Bench, queue: Queue, lose: Lose) -> None:
+    """The job is claimed by another worker: it is cancelled here, not settled, and the other's result is kept."""
     job, gate = add(queue), Gate()
     with bench.running(FakeExecutor(gate), lease_seconds=LEASE_SECONDS, max_jobs=1) as running:
         gate.arrived()
@@ -50,8 +50,8 @@ def test_a_lost_lease_stops_the_execution_and_the_new_owner_stands(bench: Bench,
         assert [held.id for held in gate.cancelled] == [job]
         assert report.counters["lease_lost"] == 1
         assert not {"succeeded", "failed", "retried", "requeued"} & {k for k, n in report.counters.items() if n}
-        assert [event.job.id for event in running.told(EventKind.LEASE_LOST) if event.job] == [job]
-        assert running.told(EventKind.SETTLED) == []
+        assert [event.job.id for event in running.events_of(EventKind.LEASE_LOST) if event.job] == [job]
+        assert running.events_of(EventKind.SETTLED) == []
     assert look(queue, job)["status"] == "running"
     settle(queue, taken, Outcome.SUCCEEDED, result={"by": "the new owner"})
     assert look(queue, job)["result"] == {"by": "the new owner"}
@@ -60,7 +60,7 @@ def test_a_lost_lease_stops_the_execution_and_the_new_owner_stands(bench: Bench,
 
 @pytest.fixture
 def renew(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Let leases be renewed when the test says so, and at no other time."""
+    """Renew leases only when the test calls this."""
     asked = threading.Event()
 
     def run(keeper: LeaseKeeper) -> None:
@@ -71,10 +71,10 @@ def renew(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     return asked.set
 
 
-def test_a_renewal_that_finds_the_lease_lost_stops_the_execution(
+def test_a_renewal_that_finds_the_lease_lost_cancels_the_execution(
     bench: Bench, queue: Queue, lose: Lose, renew: Callable[[], None]
 ) -> None:
-    """At once, and not when the lease would have ended by the worker's own clock, which is in an hour."""
+    """It is cancelled at once and not when the lease ends by the worker's clock, which is in an hour."""
     job, gate = add(queue), Gate()
     with bench.running(FakeExecutor(gate), lease_seconds=3600, max_jobs=1) as running:
         gate.arrived()
@@ -85,8 +85,8 @@ def test_a_renewal_that_finds_the_lease_lost_stops_the_execution(
     assert report.counters["lease_lost"] == 1
 
 
-def test_a_lease_lost_after_the_execution_refuses_the_result(bench: Bench, queue: Queue, lose: Lose) -> None:
-    """A worker that learns of its loss only from settling counts it, and the job stays the other's."""
+def test_a_lease_lost_after_the_execution_rejects_the_result(bench: Bench, queue: Queue, lose: Lose) -> None:
+    """A worker that learns of the loss when it settles counts it, and the job is unchanged."""
     job, gate = add(queue), Gate()
     with bench.running(FakeExecutor(gate), lease_seconds=3600, max_jobs=1) as running:
         gate.arrived()
@@ -100,7 +100,7 @@ def test_a_lease_lost_after_the_execution_refuses_the_result(bench: Bench, queue
 
 
 def test_a_cancel_request_reaches_the_running_job(bench: Bench, queue: Queue) -> None:
-    """The worker learns of it at the next renewal, stops the execution, and the job is cancelled."""
+    """The worker gets it at the next renewal, cancels the execution, and the job is cancelled."""
     job, gate = add(queue), Gate()
     with bench.running(FakeExecutor(gate), lease_seconds=LEASE_SECONDS, max_jobs=1) as running:
         gate.arrived()
@@ -111,8 +111,8 @@ def test_a_cancel_request_reaches_the_running_job(bench: Bench, queue: Queue) ->
     assert report.counters["cancelled"] == 1
 
 
-def test_success_wins_over_a_cancel_request(bench: Bench, queue: Queue) -> None:
-    """A job that ends well before its worker learns of the request has succeeded."""
+def test_success_overrides_a_cancel_request(bench: Bench, queue: Queue) -> None:
+    """A job that succeeds before its worker gets the request has succeeded."""
     job, gate = add(queue), Gate()
     with bench.running(FakeExecutor(gate), lease_seconds=3600, max_jobs=1) as running:
         gate.arrived()
@@ -122,8 +122,8 @@ def test_success_wins_over_a_cancel_request(bench: Bench, queue: Queue) -> None:
     assert look(queue, job)["status"] == "succeeded"
 
 
-def test_expired_leases_of_others_are_recovered(bench: Bench, queue: Queue, age: Age) -> None:
-    """A running worker takes back the job of one that died, and runs it as its second attempt."""
+def test_expired_leases_of_other_workers_are_recovered(bench: Bench, queue: Queue, age: Age) -> None:
+    """A running worker recovers the job of a dead one, and runs it as its second attempt."""
     job = add(queue)
     [dead] = take(queue, 1)
     age(job, 3600)
@@ -133,4 +133,4 @@ def test_expired_leases_of_others_are_recovered(bench: Bench, queue: Queue, age:
     assert dead.lease_token != executor.ran[0].lease_token
     assert (look(queue, job)["status"], look(queue, job)["attempts"]) == ("succeeded", 2)
     assert report.counters["recovered"] == 1
-    assert len(running.told(EventKind.RECOVERED)) == 1
+    assert len(running.events_of(EventKind.RECOVERED)) == 1

@@ -1,4 +1,4 @@
-"""A job that may be what ends the workers runs alone."""
+"""A job that may be what ends its workers runs alone."""
 
 import asyncio
 from uuid import UUID
@@ -22,10 +22,8 @@ def lose_twice(queue: Queue, lose: Lose, job: UUID) -> None:
 
 
 @pytest.mark.parametrize("prefetch", [0, 4])
-def test_a_job_lost_twice_in_a_row_runs_with_nothing_beside_it(
-    bench: Bench, queue: Queue, lose: Lose, prefetch: int
-) -> None:
-    """It waits until the others have ended, and nothing is claimed until it has; then the worker goes on as before."""
+def test_a_job_lost_twice_in_a_row_runs_alone(bench: Bench, queue: Queue, lose: Lose, prefetch: int) -> None:
+    """It waits until the other jobs have ended, and nothing is claimed until it has; then claims resume."""
     suspect = add(queue, priority=0)
     lose_twice(queue, lose, suspect)
     others = [add(queue) for _ in range(12)]
@@ -43,8 +41,8 @@ def test_a_job_lost_twice_in_a_row_runs_with_nothing_beside_it(
     assert {row.document["status"] for row in queue.get_jobs([suspect, *others])} == {"succeeded"}
 
 
-def test_a_job_that_waits_to_run_alone_goes_back_at_a_stop(bench: Bench, queue: Queue, lose: Lose) -> None:
-    """The worker stops while the job waits for a neighbour: both are given back with their attempts."""
+def test_a_job_that_waits_to_run_alone_is_requeued_at_a_stop(bench: Bench, queue: Queue, lose: Lose) -> None:
+    """The worker stops while the job waits for another one: both are requeued with their attempts."""
     suspect, gate = add(queue, priority=9), Gate()
     lose_twice(queue, lose, suspect)
     first = add(queue, priority=0)

@@ -1,4 +1,4 @@
-"""The database goes away in mid-run, or a reply is lost: the worker waits, goes on, and every job succeeds once."""
+"""The database becomes unreachable, or a reply is lost: the worker retries, and every job succeeds once."""
 
 from collections.abc import Iterator
 
@@ -18,7 +18,7 @@ from cogo_dagster_tests.worker.faults import ProjectTrouble, Proxy, Trouble, pro
 
 @pytest.fixture
 def transport(dsn: str) -> Iterator[Transport]:
-    """Look at the database from beside the trouble."""
+    """Connect to the database directly, past the faults."""
     transport = PostgresTransport(dsn, role="service_role")
     yield transport
     transport.close()
@@ -26,7 +26,7 @@ def transport(dsn: str) -> Iterator[Transport]:
 
 @pytest.fixture
 def proxy(project: StandIn | None, dsn: str) -> Iterator[Trouble]:
-    """Stand between the worker and the test's database."""
+    """Yield faults between the worker and the test's database."""
     if project is not None:
         yield ProjectTrouble(project.faults)
         return
@@ -36,10 +36,10 @@ def proxy(project: StandIn | None, dsn: str) -> Iterator[Trouble]:
 
 @pytest.fixture
 def distant(project: StandIn | None, proxy: Trouble) -> Iterator[Queue]:
-    """Return the queue by way of the trouble, which it does not wait out for long."""
+    """Return the queue behind the faults, with short timeouts."""
     transport: Transport
     if isinstance(proxy, Proxy):
-        # Statements are sent in full, so that the proxy can tell them apart.
+        # Statements are sent in full, so that the proxy can recognise them.
         transport = PostgresTransport(proxy.dsn, role="service_role", prepare=False)
     else:
         assert project is not None
@@ -48,8 +48,8 @@ def distant(project: StandIn | None, proxy: Trouble) -> Iterator[Queue]:
     transport.close()
 
 
-def test_a_worker_outlives_an_outage(bench: Bench, queue: Queue, distant: Queue, proxy: Trouble) -> None:
-    """Cut off with jobs running and others due, the worker warns once, keeps its jobs, and does the rest afterwards."""
+def test_a_worker_survives_an_outage(bench: Bench, queue: Queue, distant: Queue, proxy: Trouble) -> None:
+    """Cut off with running and due jobs, the worker warns once, keeps its jobs, and runs the others afterwards."""
     jobs, gate = [add(queue) for _ in range(20)], Gate()
     executor = FakeExecutor(gate)
     with bench.running(executor, queue=distant, concurrency=4, linger_seconds=0, poll_seconds=0.1) as running:
@@ -57,9 +57,9 @@ def test_a_worker_outlives_an_outage(bench: Bench, queue: Queue, distant: Queue,
             gate.arrived()
         proxy.cut()
         gate.open()
-        eventually(lambda: running.told(EventKind.WARNING), "the worker noticed")
+        eventually(lambda: running.events_of(EventKind.WARNING), "the worker noticed")
         assert queue.stats().document["running"] == 4
-        proxy.mend()
+        proxy.restore()
         report = running.report()
     assert {(job.document["status"], job.document["attempts"]) for job in queue.get_jobs(jobs)} == {("succeeded", 1)}
     assert report.counters["succeeded"] == len(executor.ran) == 20
@@ -70,7 +70,7 @@ def test_a_worker_outlives_an_outage(bench: Bench, queue: Queue, distant: Queue,
     "call", ["claim_jobs", "succeed_jobs", "create_artifacts", "finish_artifacts", "register_worker"]
 )
 def test_a_lost_reply_changes_nothing(bench: Bench, queue: Queue, distant: Queue, proxy: Trouble, call: str) -> None:
-    """The engine did what it was asked and the reply was lost: asked again, it gives the same answer."""
+    """The call was executed and its reply lost: repeated, it returns the same result."""
     jobs = [add(queue) for _ in range(6)]
     executor = FakeExecutor(leave_a_file)
     proxy.lose_reply_to(call)
@@ -84,22 +84,22 @@ def test_a_lost_reply_changes_nothing(bench: Bench, queue: Queue, distant: Queue
     assert len(executor.ran) == report.counters["succeeded"] == report.counters["claimed"] == 6
 
 
-def test_jobs_are_abandoned_when_the_outage_outlasts_the_lease(
+def test_jobs_are_cancelled_if_the_outage_outlasts_the_lease(
     bench: Bench, queue: Queue, distant: Queue, proxy: Trouble
 ) -> None:
-    """By its own clock the worker knows when its lease may be another's: it stops the execution without being told."""
+    """The worker's own clock says when its lease may have expired: it cancels the execution without a reply."""
     job, gate = add(queue), Gate()
     with bench.running(FakeExecutor(gate), queue=distant, lease_seconds=2, max_jobs=1) as running:
         gate.arrived()
         proxy.cut()
         eventually(lambda: gate.cancelled, "the execution was stopped")
-        assert [event.job.id for event in running.told(EventKind.LEASE_LOST) if event.job] == [job]
-        proxy.mend()
+        assert [event.job.id for event in running.events_of(EventKind.LEASE_LOST) if event.job] == [job]
+        proxy.restore()
         running.report()
 
 
-def test_a_stop_does_not_wait_for_a_dead_database(bench: Bench, queue: Queue, distant: Queue, proxy: Trouble) -> None:
-    """With the database gone for good, a stop gives up after ten seconds; the leases will bring the jobs back."""
+def test_a_stop_does_not_wait_for_the_database(bench: Bench, queue: Queue, distant: Queue, proxy: Trouble) -> None:
+    """A stop gives up after ten seconds; the jobs are recovered when their leases expire."""
     add(queue)
     gate = Gate()
     with bench.running(FakeExecutor(gate), queue=distant, lease_seconds=3600) as running:

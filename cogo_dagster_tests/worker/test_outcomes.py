@@ -1,4 +1,4 @@
-"""How an attempt ends, and what the job's row says of it afterwards."""
+"""Outcomes of attempts, and the job's row afterwards."""
 
 import asyncio
 import math
@@ -17,7 +17,7 @@ from cogo_dagster_tests.worker.executors import Body, FakeExecutor, succeed
 
 
 def raising(make: Callable[[], BaseException]) -> Body:
-    """Return an execution that fails in this way."""
+    """Return an execution that raises the exception."""
 
     async def body(job: Job, workspace: Workspace) -> ExecutionResult:
         raise make()
@@ -34,8 +34,8 @@ def returning(result: Json) -> Body:
     return body
 
 
-def test_a_payload_the_executor_refuses_fails_for_good(bench: Bench, queue: Queue) -> None:
-    """InvalidPayload is permanent: no retry could help, so the job is in the DLQ after one attempt."""
+def test_an_invalid_payload_fails_permanently(bench: Bench, queue: Queue) -> None:
+    """InvalidPayload is permanent: the job is dead-lettered after one attempt."""
     job = add(queue)
     report = bench.drain(FakeExecutor(raising(lambda: InvalidPayload("url is missing: give one."))))
     row = look(queue, job)
@@ -45,7 +45,7 @@ def test_a_payload_the_executor_refuses_fails_for_good(bench: Bench, queue: Queu
 
 
 def test_a_retryable_failure_is_queued_again(bench: Bench, queue: Queue) -> None:
-    """A known, passing trouble costs an attempt and is retried after a pause."""
+    """A retryable failure counts an attempt and is retried after the backoff."""
     job = add(queue)
     failure = ExecutionFailed("The page did not load.", error_class="timeout", retryable=True, detail="log")
     report = bench.drain(FakeExecutor(raising(lambda: failure)))
@@ -55,7 +55,7 @@ def test_a_retryable_failure_is_queued_again(bench: Bench, queue: Queue) -> None
     assert row["next_run_at"] > row["claimed_at"]
 
 
-def test_a_permanent_failure_goes_to_the_dlq(bench: Bench, queue: Queue) -> None:
+def test_a_permanent_failure_is_dead_lettered(bench: Bench, queue: Queue) -> None:
     """A failure that is not retryable ends the job at its first attempt."""
     job = add(queue)
     failure = ExecutionFailed("There is no such page.", error_class="http_status", retryable=False)
@@ -64,8 +64,8 @@ def test_a_permanent_failure_goes_to_the_dlq(bench: Bench, queue: Queue) -> None
     assert [dead["job_id"] for dead in dead_letters(queue)] == [str(job)]
 
 
-def test_a_retry_after_is_the_least_wait(bench: Bench, queue: Queue) -> None:
-    """A server that asks for ten minutes is not asked again before."""
+def test_a_retry_after_is_the_minimum_delay(bench: Bench, queue: Queue) -> None:
+    """After a Retry-After of ten minutes, the job does not run earlier."""
     job = add(queue)
     failure = ExecutionFailed("Too many requests.", error_class="http_status", retryable=True, delay_seconds=600)
     bench.drain(FakeExecutor(raising(lambda: failure)))
@@ -74,8 +74,8 @@ def test_a_retry_after_is_the_least_wait(bench: Bench, queue: Queue) -> None:
     assert (_time(row["next_run_at"]) - _time(row["claimed_at"])).total_seconds() >= 600
 
 
-def test_a_snooze_gives_the_attempt_back(bench: Bench, queue: Queue) -> None:
-    """A snoozed job waits as long as was asked, and has as many attempts left as before."""
+def test_a_snooze_does_not_count_the_attempt(bench: Bench, queue: Queue) -> None:
+    """A snoozed job waits for its delay, and has as many attempts left as before."""
     job = add(queue)
     report = bench.drain(FakeExecutor(raising(lambda: Snooze("The rate limit is used up.", delay_seconds=900))))
     row = look(queue, job)
@@ -84,8 +84,8 @@ def test_a_snooze_gives_the_attempt_back(bench: Bench, queue: Queue) -> None:
     assert row["lease_expires_at"] is None
 
 
-def test_a_snooze_keeps_what_is_done_already(bench: Bench, queue: Queue) -> None:
-    """Its files are the job's, for the next attempt to go on from."""
+def test_a_snooze_keeps_its_artifacts(bench: Bench, queue: Queue) -> None:
+    """Its artifacts are stored with the job, so that the next attempt can continue from there."""
 
     async def body(job: Job, workspace: Workspace) -> ExecutionResult:
         path = workspace.folder / "first.txt"
@@ -100,7 +100,7 @@ def test_a_snooze_keeps_what_is_done_already(bench: Bench, queue: Queue) -> None
 
 
 def test_an_unexpected_exception_is_retried_with_its_traceback(bench: Bench, queue: Queue) -> None:
-    """A bug in an executor is the job's failure: its class, first line and traceback are kept, the worker goes on."""
+    """A bug in an executor fails its job with class, first line and traceback, and the worker continues."""
     job, other = add(queue), add(queue, "figma")
     buggy = FakeExecutor(raising(lambda: LookupError("no such element\nsecond line")))
     bench.drain(buggy, FakeExecutor(family="figma"))
@@ -114,7 +114,7 @@ def test_an_unexpected_exception_is_retried_with_its_traceback(bench: Bench, que
 
 @pytest.mark.parametrize("problem", [asyncio.CancelledError, SystemExit], ids=lambda problem: problem.__name__)
 def test_an_executor_cannot_end_the_worker(bench: Bench, queue: Queue, problem: type[BaseException]) -> None:
-    """A cancellation nobody asked for, or an exit, is a failed attempt like any other; nothing is left running."""
+    """An unrequested cancellation or an exit is a failed attempt, and no task remains."""
     job, other = add(queue), add(queue, "figma")
     report = bench.drain(FakeExecutor(raising(problem)), FakeExecutor(family="figma"))
     row = look(queue, job)
@@ -124,18 +124,16 @@ def test_an_executor_cannot_end_the_worker(bench: Bench, queue: Queue, problem: 
     assert look(queue, other)["status"] == "succeeded"
 
 
-def test_the_last_attempt_goes_to_the_dlq(bench: Bench, queue: Queue) -> None:
-    """A job with one attempt that fails retryably is out of attempts."""
+def test_the_last_attempt_is_dead_lettered(bench: Bench, queue: Queue) -> None:
+    """A retryable failure of a job with one attempt is final."""
     job = add(queue, max_attempts=1)
     bench.drain(FakeExecutor(raising(lambda: OSError("disk full"))))
     assert look(queue, job)["status"] == "failed"
     assert [dead["reason"] for dead in dead_letters(queue)] == ["out_of_attempts"]
 
 
-def test_a_job_that_outlives_its_timeout_is_stopped(
-    bench: Bench, queue: Queue, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An executor that does not keep the time itself is cancelled a little later, and the job is retried."""
+def test_a_job_is_cancelled_after_its_timeout(bench: Bench, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the executor does not enforce the timeout, the worker cancels the job later, and it is retried."""
     monkeypatch.setattr(execute, "_TIMEOUT_MARGIN_SECONDS", 0.1)
 
     async def forever(job: Job, workspace: Workspace) -> ExecutionResult:
@@ -149,8 +147,8 @@ def test_a_job_that_outlives_its_timeout_is_stopped(
     assert row["error"]["message"] == "The job ran longer than its timeout of 0.1 s."
 
 
-def test_an_executors_own_timeout_is_not_the_jobs(bench: Bench, queue: Queue) -> None:
-    """A TimeoutError from inside is told as it is, although the job has a timeout too."""
+def test_an_executors_own_timeout_error_is_an_ordinary_failure(bench: Bench, queue: Queue) -> None:
+    """A TimeoutError from an executor is reported unchanged, although the job has a timeout too."""
     job = add(queue, timeout_seconds=500)
     bench.drain(FakeExecutor(raising(lambda: TimeoutError("The socket said nothing."))))
     error = look(queue, job)["error"]
@@ -163,7 +161,7 @@ def test_an_executors_own_timeout_is_not_the_jobs(bench: Bench, queue: Queue) ->
     ids=["object", "set", "bytes", "too_large"],
 )
 def test_a_result_that_cannot_be_stored_fails_that_job_only(bench: Bench, queue: Queue, result: Json) -> None:
-    """A result that is no JSON, or that Postgres refuses, is a permanent failure; its neighbours succeed."""
+    """A result that is not JSON, or that Postgres rejects, is a permanent failure; other jobs succeed."""
     odd = add(queue, "odd")
     plain = [add(queue, "plain") for _ in range(5)]
 
@@ -186,7 +184,7 @@ def test_a_result_that_cannot_be_stored_fails_that_job_only(bench: Bench, queue:
     ids=["text", "number", "bare", "large"],
 )
 def test_a_result_is_made_storable(bench: Bench, queue: Queue, result: Json, stored: Json) -> None:
-    """Half an emoji, U+0000 or NaN in a page's text costs neither the work nor an attempt, and the result says so."""
+    """A lone surrogate, U+0000 or NaN is replaced, the attempt succeeds, and the result has `text_replaced`."""
     job = add(queue)
     bench.drain(FakeExecutor(returning(result)))
     row = look(queue, job)
@@ -195,7 +193,7 @@ def test_a_result_is_made_storable(bench: Bench, queue: Queue, result: Json, sto
 
 @pytest.mark.parametrize("message", ["a\x00b", "a\ud800b"], ids=["nul", "surrogate"])
 def test_an_error_that_cannot_be_stored_is_still_retried(bench: Bench, queue: Queue, message: str) -> None:
-    """What a page puts into an error message does not decide whether the job is tried again."""
+    """The content of an error message does not decide whether the job is retried."""
     job = add(queue)
     bench.drain(FakeExecutor(raising(lambda: ExecutionFailed(message, error_class="script", retryable=True))))
     row = look(queue, job)

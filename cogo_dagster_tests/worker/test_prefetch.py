@@ -1,4 +1,4 @@
-"""Light executors hold more jobs than they run: starts are recorded first, and who never started is not charged."""
+"""Prefetching: starts are recorded before jobs run, and jobs that never started are not charged."""
 
 import time
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from cogo_dagster_tests.worker.faults import Watched
 
 
 def test_all_prefetched_jobs_run_once(bench: Bench, queue: Queue) -> None:
-    """A flood through a prefetching executor is done completely, one execution each, within the concurrency."""
+    """Many jobs of a prefetching executor run once each, within the concurrency."""
     jobs = [add(queue) for _ in range(200)]
     executor = FakeExecutor(prefetch=20)
     report = bench.drain(executor, concurrency=3)
@@ -49,7 +49,7 @@ def test_a_start_is_recorded_before_the_job_runs(bench: Bench, queue: Queue, own
 
 
 def test_a_worker_does_not_end_while_starts_are_being_recorded(bench: Bench, transport: Transport) -> None:
-    """The last jobs are neither waiting nor running while their start is recorded: they still run."""
+    """The last jobs, whose start is being recorded, still run."""
 
     def slow_start(function: str, arguments: Mapping[str, Json]) -> None:
         if function == "start_jobs":
@@ -61,7 +61,7 @@ def test_a_worker_does_not_end_while_starts_are_being_recorded(bench: Bench, tra
     slow = Queue(Watched(transport, slow_start))
     with bench.running(FakeExecutor(gate, prefetch=8), queue=slow, concurrency=1, max_jobs=2) as running:
         gate.arrived()
-        eventually(lambda: running.told(EventKind.STAGE_FINISHED), "both jobs were claimed")
+        eventually(lambda: running.events_of(EventKind.STAGE_FINISHED), "both jobs were claimed")
         gate.open()
         report = running.report()
     assert report.counters["succeeded"] == 2
@@ -69,7 +69,7 @@ def test_a_worker_does_not_end_while_starts_are_being_recorded(bench: Bench, tra
 
 
 def test_a_prefetched_job_that_never_started_is_not_charged(bench: Bench, queue: Queue, lose: Lose) -> None:
-    """When a worker dies, recovery charges an attempt to the jobs that ran, and gives it back to those that waited."""
+    """When a worker dies, recovery counts the attempts of jobs that ran, and not of those that waited."""
     jobs = [add(queue) for _ in range(8)]
     gate = Gate()
     with bench.running(FakeExecutor(gate, prefetch=6), concurrency=2, lease_seconds=3600):
@@ -79,8 +79,8 @@ def test_a_prefetched_job_that_never_started_is_not_charged(bench: Bench, queue:
     assert {job: look(queue, job)["attempts"] for job in jobs} == {job: int(job in begun) for job in jobs}
 
 
-def test_waiting_jobs_go_back_at_a_stop(bench: Bench, queue: Queue) -> None:
-    """A stop requeues the prefetched jobs with the running ones, all with their attempt."""
+def test_waiting_jobs_are_requeued_at_a_stop(bench: Bench, queue: Queue) -> None:
+    """Prefetched and running jobs are requeued without counting their attempts."""
     jobs = [add(queue) for _ in range(8)]
     gate = Gate()
     with bench.running(FakeExecutor(gate, prefetch=6), concurrency=2) as running:

@@ -1,4 +1,4 @@
-"""Over REST an idle worker is woken by Realtime; whatever becomes of Realtime, no job waits longer than a poll."""
+"""Over REST an idle worker is woken by Realtime; if Realtime fails, no job waits longer than the poll interval."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -30,20 +30,20 @@ returns void language plpgsql as $$ begin raise exception 'broken'; end $$
 
 @pytest.fixture
 def way() -> str:
-    """Look at the database over a connection; what is tested has a way of its own."""
+    """Use a database connection; the test creates its own transport."""
     return "postgres"
 
 
 @pytest.fixture
 def stand_in(dsn: str) -> Iterator[StandIn]:
-    """Put a project with Realtime over the test's database."""
+    """Yield a project with Realtime over the test's database."""
     with supabase(dsn, realtime=True) as stand_in:
         yield stand_in
 
 
 @pytest.fixture
 def channels(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> Realtime:
-    """Return the server's side, with a client that does not wait long before it tries again."""
+    """Return the server side of Realtime, with a client that retries quickly."""
     monkeypatch.setattr("cogo_dagster.queue.supabase.wakeup._FIRST_PAUSE_SECONDS", 0.05)
     monkeypatch.setattr("cogo_dagster.queue.supabase.wakeup._MAX_PAUSE_SECONDS", 0.2)
     monkeypatch.setattr("cogo_dagster.queue.supabase.wakeup._JOIN_SECONDS", 2.0)
@@ -60,22 +60,22 @@ def rest(stand_in: StandIn) -> Iterator[Queue]:
 
 
 def calls(stand_in: StandIn, rest: Queue, warnings: list[str], key: str = SERVICE_ROLE) -> RealtimeWakeup:
-    """Return the wake-up with short waits."""
+    """Return the wake-up with short timeouts."""
     project = stand_in.project(key)
-    return RealtimeWakeup(project, rest.send_wakeup, warnings.append, check_seconds=0.3, proof_seconds=1.0)
+    return RealtimeWakeup(project, rest.send_wakeup, warnings.append, check_seconds=0.3, verify_seconds=1.0)
 
 
 def runs_at_once(rest: Queue, running: Running) -> None:
-    """Hold an idle worker against this: a new job runs although no poll is due."""
-    eventually(lambda: running.worker._state and running.worker._state.wakeable, "calls were seen to come")
-    eventually(lambda: is_idle(rest), "the worker said that it is idle")
+    """Check that an idle worker runs a new job although no poll is due."""
+    eventually(lambda: running.worker._state and running.worker._state.wakeable, "wake-ups were verified")
+    eventually(lambda: is_idle(rest), "the worker reported that it is idle")
     job = add(rest)
     eventually(lambda: look(rest, job)["status"] == "succeeded", "the job ran", seconds=20)
 
 
 @pytest.mark.parametrize("key", [SERVICE_ROLE, SECRET_KEY], ids=["legacy", "secret"])
 def test_an_idle_worker_is_woken(bench: Bench, stand_in: StandIn, rest: Queue, key: str) -> None:
-    """A worker that polls once an hour runs new jobs within moments, again and again, with either kind of key."""
+    """A worker that polls once an hour runs new jobs within moments, repeatedly, with either kind of key."""
     warnings: list[str] = []
     wakeup = calls(stand_in, rest, warnings, key)
     with bench.running(FakeExecutor(), queue=rest, wakeup=wakeup, **ONLY_CALLS) as running:
@@ -84,8 +84,8 @@ def test_an_idle_worker_is_woken(bench: Bench, stand_in: StandIn, rest: Queue, k
     assert warnings == []
 
 
-def test_what_becomes_due_with_time_runs_in_time(bench: Bench, stand_in: StandIn, rest: Queue) -> None:
-    """Nobody calls when a snoozed job is due again: the worker asked when that is, and does not doubt the calls."""
+def test_a_job_that_becomes_due_with_time_runs_in_time(bench: Bench, stand_in: StandIn, rest: Queue) -> None:
+    """A snoozed job sends no wake-up: the worker looks up when it is due, and does not verify the connection again."""
     warnings: list[str] = []
     asked_for_calls: list[bool] = []
 
@@ -99,7 +99,7 @@ def test_what_becomes_due_with_time_runs_in_time(bench: Bench, stand_in: StandIn
         return await succeed(job, workspace)
 
     executor = FakeExecutor(snooze_once)
-    wakeup = RealtimeWakeup(stand_in.project(), send_wakeup, warnings.append, check_seconds=0.3, proof_seconds=1.0)
+    wakeup = RealtimeWakeup(stand_in.project(), send_wakeup, warnings.append, check_seconds=0.3, verify_seconds=1.0)
     with bench.running(executor, queue=rest, wakeup=wakeup, **ONLY_CALLS) as running:
         runs_at_once(rest, running)
         asked = len(asked_for_calls)
@@ -110,10 +110,10 @@ def test_what_becomes_due_with_time_runs_in_time(bench: Bench, stand_in: StandIn
 
 
 @pytest.mark.parametrize("trouble", ["drop", "close_channels", "error_channels"])
-def test_calls_come_again_after_trouble(
+def test_wake_ups_resume_after_a_failure(
     bench: Bench, stand_in: StandIn, rest: Queue, channels: Realtime, trouble: str
 ) -> None:
-    """The connection breaks, or the server closes or fails the channel: joined anew, and missed work is looked for."""
+    """The connection breaks, or the server closes or fails the channel: the worker joins again and claims."""
     with bench.running(FakeExecutor(), queue=rest, wakeup=calls(stand_in, rest, []), **ONLY_CALLS) as running:
         runs_at_once(rest, running)
         joins = channels.joins
@@ -122,45 +122,43 @@ def test_calls_come_again_after_trouble(
         runs_at_once(rest, running)
 
 
-def test_without_realtime_the_worker_polls_and_joins_when_it_is_back(
+def test_without_realtime_the_worker_polls_and_joins_later(
     bench: Bench, stand_in: StandIn, rest: Queue, channels: Realtime
 ) -> None:
-    """While the server turns everybody away a job waits for a poll only; it is said once."""
+    """While the server rejects connections, a job waits for a poll only; the warning is logged once."""
     warnings: list[str] = []
-    channels.refusing = True
+    channels.rejecting = True
     with bench.running(
         FakeExecutor(), queue=rest, wakeup=calls(stand_in, rest, warnings), **POLLS_WHILE_ALONE
     ) as running:
         eventually(lambda: warnings, "it was said")
         job = add(rest)
         eventually(lambda: look(rest, job)["status"] == "succeeded", "the job ran")
-        channels.refusing = False
+        channels.rejecting = False
         runs_at_once(rest, running)
     assert len(warnings) == 1
     assert "it polls" in warnings[0]
 
 
-def test_a_server_that_went_quiet_is_found_out(
-    bench: Bench, stand_in: StandIn, rest: Queue, channels: Realtime
-) -> None:
-    """The connection stands, the channel is joined, and nothing comes: the poll that finds a job raises the doubt."""
+def test_an_unresponsive_server_is_detected(bench: Bench, stand_in: StandIn, rest: Queue, channels: Realtime) -> None:
+    """The channel is joined and no wake-up arrives: the poll that finds a job starts a verification."""
     warnings: list[str] = []
     wakeup = calls(stand_in, rest, warnings)
     options = {"poll_seconds": 0.2, "woken_poll_seconds": 1.0}
     with bench.running(FakeExecutor(), queue=rest, wakeup=wakeup, **options) as running:
         runs_at_once(rest, running)
-        eventually(lambda: is_idle(rest), "the worker said that it is idle")
+        eventually(lambda: is_idle(rest), "the worker reported that it is idle")
         channels.silent = True
         job = add(rest)
         eventually(lambda: look(rest, job)["status"] == "succeeded", "the job ran")
         eventually(lambda: warnings, "the silence was noticed")
-        assert "no call arrives" in warnings[0]
+        assert "no wake-up arrives" in warnings[0]
         channels.silent = False
         runs_at_once(rest, running)
 
 
-def test_a_database_that_cannot_broadcast_is_polled(bench: Bench, dsn: str) -> None:
-    """A plain PostgREST with a Realtime that the database knows nothing of: joined or not, it is not relied on."""
+def test_a_database_without_broadcast_is_polled(bench: Bench, dsn: str) -> None:
+    """PostgREST with a Realtime that the database cannot use: wake-ups are not relied on, joined or not."""
     warnings: list[str] = []
     with supabase(dsn, realtime=True) as stand_in:
         bench_transport = SupabaseTransport(stand_in.project())
@@ -174,20 +172,20 @@ def test_a_database_that_cannot_broadcast_is_polled(bench: Bench, dsn: str) -> N
     assert warnings == ["This database has no realtime.send, so enqueues cannot wake this worker: it polls."]
 
 
-def test_the_database_says_whether_it_can_broadcast(queue: Queue, rest: Queue) -> None:
-    """With Realtime's schema there it can, over either transport."""
+def test_the_database_reports_whether_it_can_broadcast(queue: Queue, rest: Queue) -> None:
+    """With Realtime's schema it can, over either transport."""
     assert queue.send_wakeup() is True
     assert rest.send_wakeup() is True
 
 
 def test_a_plain_postgres_cannot_broadcast(queue: Queue) -> None:
-    """And an enqueue does not mind."""
+    """An enqueue succeeds all the same."""
     assert queue.send_wakeup() is False
     add(queue)
 
 
 def test_a_broadcast_that_fails_does_not_fail_the_enqueue(queue: Queue, dsn: str, owner: Any) -> None:
-    """Whatever realtime.send does, also when it may not be called at all."""
+    """The enqueue succeeds if realtime.send raises, and if it must not be called."""
     with supabase(dsn, realtime=True):
         for broken in (BROKEN_SEND, "revoke usage on schema realtime from service_role, public"):
             owner.execute(broken)
@@ -195,8 +193,8 @@ def test_a_broadcast_that_fails_does_not_fail_the_enqueue(queue: Queue, dsn: str
             add(queue)
 
 
-def test_no_connection_is_left_behind(bench: Bench, stand_in: StandIn, rest: Queue, channels: Realtime) -> None:
-    """The channel ends with its worker."""
+def test_no_connection_remains(bench: Bench, stand_in: StandIn, rest: Queue, channels: Realtime) -> None:
+    """The channel is left when its worker ends."""
     with bench.running(FakeExecutor(), queue=rest, wakeup=calls(stand_in, rest, []), **ONLY_CALLS):
         eventually(lambda: channels.joined, "the channel was joined")
     eventually(lambda: not channels._links, "the connection ended", seconds=5)

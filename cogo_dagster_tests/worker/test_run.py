@@ -1,4 +1,4 @@
-"""What a worker claims, how much at once, and when it ends."""
+"""Which jobs a worker claims, how many concurrently, and when it ends."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from cogo_dagster_tests.worker.executors import FakeExecutor, Gate
 
 
 def test_a_worker_runs_what_is_due_and_ends_drained(bench: Bench, queue: Queue) -> None:
-    """Every due job succeeds once with its result; a job of the future stays where it is."""
+    """Every due job succeeds once with its result; a scheduled job stays queued."""
     due = [add(queue) for _ in range(7)]
     later = add(queue, run_in_seconds=3600)
     executor = FakeExecutor()
@@ -29,13 +29,13 @@ def test_a_worker_runs_what_is_due_and_ends_drained(bench: Bench, queue: Queue) 
 
 
 def test_an_empty_queue_ends_a_lingering_worker_at_once(bench: Bench) -> None:
-    """Nothing is due, so a worker that does not linger ends without having claimed anything."""
+    """With `linger_seconds` 0, the worker ends without a claimed job."""
     report = bench.drain(FakeExecutor())
     assert (report.ended_because, report.counters.get("claimed", 0)) == ("drained", 0)
 
 
 def test_max_jobs_is_never_exceeded(bench: Bench, queue: Queue) -> None:
-    """With capacity for four jobs at once and six due, a worker told three claims three, settles them and ends."""
+    """With four slots, six due jobs and a limit of three, the worker claims three, settles them and ends."""
     jobs = [add(queue) for _ in range(6)]
     executor = FakeExecutor()
 
@@ -76,8 +76,8 @@ def test_no_more_than_concurrency_run_at_once(bench: Bench, queue: Queue) -> Non
     assert len(executor.ran) == 10
 
 
-def test_a_family_has_no_more_than_its_slots(bench: Bench, queue: Queue) -> None:
-    """A family of one slot runs one job at a time beside another family that takes what is left."""
+def test_a_family_uses_no_more_than_its_slots(bench: Bench, queue: Queue) -> None:
+    """A family with one slot runs one job at a time, and another family uses the other slots."""
     for _ in range(4):
         add(queue, "gate")
         add(queue, "figma")
@@ -95,7 +95,7 @@ def test_a_family_has_no_more_than_its_slots(bench: Bench, queue: Queue) -> None
     assert (len(heavy.ran), len(light.ran)) == (4, 4)
 
 
-def test_families_it_has_no_executor_for_are_left_alone(bench: Bench, queue: Queue) -> None:
+def test_families_without_an_executor_are_not_claimed(bench: Bench, queue: Queue) -> None:
     """A figma job waits for a worker that can run it."""
     job = add(queue, "figma")
     assert bench.drain(FakeExecutor()).ended_because == "drained"
@@ -103,7 +103,7 @@ def test_families_it_has_no_executor_for_are_left_alone(bench: Bench, queue: Que
 
 
 def test_an_executor_that_cannot_start_claims_nothing(bench: Bench, queue: Queue) -> None:
-    """ExecutorUnavailable comes out of run(), the job is untouched, and no worker is registered."""
+    """ExecutorUnavailable is raised by run(), the job is unchanged, and no worker is registered."""
 
     class Broken(FakeExecutor):
         async def start(self) -> None:
@@ -117,27 +117,27 @@ def test_an_executor_that_cannot_start_claims_nothing(bench: Bench, queue: Queue
     assert queue.list_workers() == []
 
 
-def test_the_time_limit_ends_the_claims_but_not_the_jobs(bench: Bench, queue: Queue) -> None:
-    """When run_seconds are over, the running job still ends well, and the next one stays queued."""
+def test_the_time_limit_ends_claiming_and_not_the_jobs(bench: Bench, queue: Queue) -> None:
+    """After run_seconds, the running job still succeeds, and the next one stays queued."""
     first, second = add(queue), add(queue)
     gate = Gate()
     with bench.running(FakeExecutor(gate), concurrency=1, run_seconds=0.5) as running:
         gate.arrived()
-        eventually(lambda: running.told(EventKind.STAGE_FINISHED), "the claim stage ended")
+        eventually(lambda: running.events_of(EventKind.STAGE_FINISHED), "the claim stage ended")
         gate.open()
         assert running.report().ended_because == "run_seconds"
     assert look(queue, first)["status"] == "succeeded"
     assert look(queue, second)["status"] == "queued"
 
 
-def test_the_stages_end_in_order_and_every_job_is_told(bench: Bench, queue: Queue) -> None:
-    """Each job is claimed, executed and settled, and each stage says that it has finished, in their order."""
+def test_the_stages_end_in_order_and_every_job_is_reported(bench: Bench, queue: Queue) -> None:
+    """Each job has events for claim, execution and settlement, and each stage reports its end in order."""
     job = add(queue)
     with bench.running(FakeExecutor(), linger_seconds=0) as running:
         running.report()
     kinds = [event.kind for event in running.events if event.job and event.job.id == job]
     assert kinds == [EventKind.CLAIMED, EventKind.EXECUTED, EventKind.SETTLED]
-    assert [event.stage for event in running.told(EventKind.STAGE_FINISHED)] == [
+    assert [event.stage for event in running.events_of(EventKind.STAGE_FINISHED)] == [
         Stage.CLAIM,
         Stage.EXECUTE,
         Stage.UPLOAD,

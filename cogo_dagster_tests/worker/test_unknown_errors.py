@@ -1,4 +1,4 @@
-"""An error nobody listed is transient: no outcome changes by it, and each item's retries are bounded."""
+"""Unknown errors are transient: they change no outcome, and the retries of each item are limited."""
 
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -25,7 +25,7 @@ UNKNOWN: Final = "The database answered 57P05: terminating connection due to idl
 
 
 def failing(transport: Transport, when: Condition, error: Exception | None = None) -> Queue:
-    """Return the queue with an error before the calls that meet a condition."""
+    """Return the queue with an error before calls that meet a condition."""
 
     def before(function: str, arguments: Mapping[str, Json]) -> None:
         if when(function, arguments):
@@ -35,7 +35,7 @@ def failing(transport: Transport, when: Condition, error: Exception | None = Non
 
 
 def first(count: int, function: str) -> Condition:
-    """The first so many calls of a function."""
+    """Return a condition for the first calls of a function."""
     seen = 0
 
     def condition(called: str, arguments: Mapping[str, Json]) -> bool:
@@ -51,10 +51,10 @@ def first(count: int, function: str) -> Condition:
     ["claim_jobs", "succeed_jobs", "record_heartbeat", "recover_leases", "register_worker", "stop_worker", "next_due"],
 )
 @pytest.mark.parametrize("error", [TransportError, DatabaseUnavailable, AccessDenied], ids=lambda error: error.__name__)
-def test_a_passing_error_costs_nothing(
+def test_a_transient_error_fails_no_job(
     bench: Bench, queue: Queue, transport: Transport, function: str, error: type[QueueError]
 ) -> None:
-    """Two failures of any call: the job succeeds at its first attempt, and the worker ends as if nothing had been."""
+    """Two failures of any call: the job succeeds at its first attempt, and the worker ends normally."""
     job = add(queue)
     unsteady = failing(transport, first(2, function), error(UNKNOWN))
     report = bench.drain(FakeExecutor(), queue=unsteady, heartbeat_seconds=0.05, recover_seconds=0.05)
@@ -65,7 +65,7 @@ def test_a_passing_error_costs_nothing(
 def test_an_outcome_that_cannot_be_settled_is_settled_without_its_details(
     bench: Bench, queue: Queue, transport: Transport
 ) -> None:
-    """Its call fails on every connection while others succeed: a success stays a success, a failure a failure."""
+    """Its call fails on every connection while others succeed: success and failure are kept, without details."""
 
     async def body(job: Job, workspace: Workspace) -> ExecutionResult:
         if job.payload["fails"]:
@@ -83,34 +83,34 @@ def test_an_outcome_that_cannot_be_settled_is_settled_without_its_details(
     assert report.ended_because == "drained"
 
 
-def test_an_attempt_that_can_be_settled_in_no_way_ends_with_its_lease(
+def test_the_lease_of_an_attempt_that_cannot_be_settled_expires(
     bench: Bench, queue: Queue, transport: Transport, lose: Lose
 ) -> None:
-    """Not even the bare outcome is taken: the lease is no longer renewed, and the attempt counts."""
+    """The bare outcome is rejected too: the lease is no longer renewed, and the attempt counts."""
     job, plain = add(queue), add(queue, "plain")
     unsteady = failing(transport, lambda called, given: called in SETTLING and str(job) in str(given))
     report = bench.drain(FakeExecutor(), FakeExecutor(family="plain"), queue=unsteady)
     assert report.ended_because == "drained"
     assert look(queue, plain)["status"] == "succeeded"
-    assert look(queue, job)["status"] == "running"  # the worker's sign-off does not give it back
+    assert look(queue, job)["status"] == "running"  # the worker's deregistration does not requeue it
     lose(job)
     assert (look(queue, job)["status"], look(queue, job)["attempts"]) == ("queued", 1)
 
 
-def test_a_claim_that_fails_as_a_whole_is_repeated_one_job_at_a_time(
+def test_a_claim_that_fails_repeatedly_is_split_into_single_jobs(
     bench: Bench, queue: Queue, transport: Transport
 ) -> None:
-    """An answer about several jobs never arrives, one about a single job does: all jobs run."""
+    """A reply with several jobs never arrives, one with a single job does: all jobs run."""
     jobs = [add(queue) for _ in range(3)]
     unsteady = failing(transport, lambda called, given: called == "claim_jobs" and given["max_jobs"] > 1)
     bench.drain(FakeExecutor(), queue=unsteady)
     assert {row.document["status"] for row in queue.get_jobs(jobs)} == {"succeeded"}
 
 
-def test_a_worker_that_is_refused_for_good_ends(
+def test_a_worker_ends_after_persistent_denial_of_access(
     bench: Bench, queue: Queue, transport: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Access denied to every call ends the worker with that error, and no attempt is refunded behind its back."""
+    """The worker ends with AccessDenied, and no attempt is refunded."""
     monkeypatch.setattr(calls, "_DENIED_SECONDS", 1.0)
     job, gate = add(queue), Gate()
     denied: list[bool] = []
@@ -124,21 +124,21 @@ def test_a_worker_that_is_refused_for_good_ends(
     assert (look(queue, job)["status"], look(queue, job)["attempts"]) == ("running", 1)
 
 
-def test_a_worker_whose_claims_fail_for_good_says_so_and_ends(bench: Bench, queue: Queue, transport: Transport) -> None:
-    """Every claim fails while the database answers the other calls: it is stuck, and another must take its place."""
+def test_a_worker_whose_claims_always_fail_ends_as_stuck(bench: Bench, queue: Queue, transport: Transport) -> None:
+    """Every claim fails while the database answers other calls: the worker reports this and ends."""
     unsteady = failing(transport, lambda called, _: called == "claim_jobs", ValueError("a fault of ours"))
     running = bench.worker(FakeExecutor(), queue=unsteady, stuck_seconds=2)
     running.start()
     with pytest.raises(WorkerStuck, match="No claim succeeded"):
         running.report()
-    assert any("No claim succeeded" in event.message for event in running.told(EventKind.WARNING))
+    assert any("No claim succeeded" in event.message for event in running.events_of(EventKind.WARNING))
     [row] = queue.list_workers()
     assert (row.document["stopped_at"], row.document["alive"]) == (None, False)
     assert "No claim succeeded" in row.document["stuck_reason"]
 
 
 def test_an_unexpected_end_refunds_nothing(bench: Bench, queue: Queue, transport: Transport) -> None:
-    """A worker that ends by a fault does not give its jobs back: their leases expire, and the attempts count."""
+    """A worker that ends by an error does not requeue its jobs: their leases expire, and the attempts count."""
     job, gate = add(queue), Gate()
     broken: list[bool] = []
     unsteady = failing(transport, lambda called, _: called == "claim_jobs" and bool(broken), ValueError("a fault"))
@@ -151,8 +151,8 @@ def test_an_unexpected_end_refunds_nothing(bench: Bench, queue: Queue, transport
     assert (look(queue, job)["status"], look(queue, job)["attempts"]) == ("running", 1)
 
 
-def test_a_drain_ends_when_nothing_is_due_and_not_before(bench: Bench, queue: Queue) -> None:
-    """A family of one slot and a prefetching one have more jobs than the worker takes at once: all of them run."""
+def test_a_drain_ends_only_when_nothing_is_due(bench: Bench, queue: Queue) -> None:
+    """A family with one slot and a prefetching one have more jobs than one claim takes: all of them run."""
     narrow = [add(queue, "narrow") for _ in range(5)]
     wide = [add(queue, "wide") for _ in range(60)]
     report = bench.drain(
@@ -165,8 +165,8 @@ def test_a_drain_ends_when_nothing_is_due_and_not_before(bench: Bench, queue: Qu
     assert {row.document["status"] for row in queue.get_jobs([*narrow, *wide])} == {"succeeded"}
 
 
-def test_a_drain_waits_for_what_it_holds(bench: Bench, queue: Queue) -> None:
-    """A job that is enqueued by the end of the last running one is run too."""
+def test_a_drain_waits_for_held_jobs(bench: Bench, queue: Queue) -> None:
+    """A job that is enqueued by the last running one is run too."""
     added: list[UUID] = []
 
     async def enqueue_another(job: Job, workspace: Workspace) -> ExecutionResult:

@@ -1,4 +1,4 @@
-"""Objects without a row: what an uploader leaves that dies after its row was swept."""
+"""Objects without a row, left by an upload that was interrupted after its row was swept."""
 
 import os
 import time
@@ -16,12 +16,12 @@ HOUR_SECONDS = 3_600
 
 
 def a_key(name: str) -> str:
-    """Return a key of an attempt that nobody knows."""
+    """Return a key of an unknown attempt."""
     return f"jobs/{uuid4()}/{uuid4()}/{name}"
 
 
 def test_only_old_objects_without_a_row_are_swept(queue: Queue, tmp_path: Path) -> None:
-    """A forgotten object and the part of a cut-off upload go; a ready artifact and a fresh object stay."""
+    """An old unknown object and a partial upload are deleted; a ready artifact and a recent object are kept."""
     folder, file = tmp_path / "store", tmp_path / "page.html"
     file.write_text("kept")
     store = FolderStore(folder)
@@ -41,8 +41,8 @@ def test_only_old_objects_without_a_row_are_swept(queue: Queue, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "jobs/mine/photo.png", "reports/summary.pdf", ".backup/x.tar"])
-def test_files_of_other_people_are_left_alone(queue: Queue, tmp_path: Path, name: str) -> None:
-    """Whatever does not have a key of the engine's is somebody's who knows nothing of the sweeper."""
+def test_other_files_are_kept(queue: Queue, tmp_path: Path, name: str) -> None:
+    """Files without a generated key are not ours to delete."""
     file = tmp_path / "store" / name
     file.parent.mkdir(parents=True)
     file.write_text("mine")
@@ -51,13 +51,13 @@ def test_files_of_other_people_are_left_alone(queue: Queue, tmp_path: Path, name
     assert file.read_text() == "mine"
 
 
-def test_an_empty_store_is_swept_too(queue: Queue, tmp_path: Path) -> None:
-    """A worker that never stored anything has no folder yet."""
+def test_an_empty_store_can_be_swept(queue: Queue, tmp_path: Path) -> None:
+    """A worker that never stored an artifact has no folder yet."""
     assert sweep_unknown_objects(queue, FolderStore(tmp_path / "nothing")) == 0
 
 
-def test_a_walk_goes_on_where_the_one_before_ran_out_of_time(queue: Queue, tmp_path: Path) -> None:
-    """However little time each has, all objects are walked in the end."""
+def test_a_walk_resumes_where_the_previous_one_ran_out_of_time(queue: Queue, tmp_path: Path) -> None:
+    """All objects are checked in the end, however short the time limit."""
     file = tmp_path / "page.html"
     file.write_text("kept")
     store = FolderStore(tmp_path / "store")

@@ -1,4 +1,4 @@
-"""What a worker writes about itself, and what it tidies up after others."""
+"""Registration, heartbeats, and cleanup of what other workers left."""
 
 from pathlib import Path
 from uuid import uuid4
@@ -14,7 +14,7 @@ from cogo_dagster_tests.worker.bench import Bench, eventually
 from cogo_dagster_tests.worker.executors import FakeExecutor, Gate
 
 
-async def as_told(job: Job, workspace: Workspace) -> ExecutionResult:
+async def as_requested(job: Job, workspace: Workspace) -> ExecutionResult:
     """End as the payload says."""
     match job.payload.get("end"):
         case "retry":
@@ -27,7 +27,7 @@ async def as_told(job: Job, workspace: Workspace) -> ExecutionResult:
 
 
 def metrics_of(owner: Owner, identity: WorkerIdentity) -> tuple[Json, Json]:
-    """Return the counters and the histogram of one worker start."""
+    """Return the counters and the histogram of one worker."""
     row = owner.execute(
         "select counters, latency from public.worker_metrics where instance_id = %s", (identity.instance_id,)
     ).fetchone()
@@ -35,14 +35,14 @@ def metrics_of(owner: Owner, identity: WorkerIdentity) -> tuple[Json, Json]:
     return row[0], row[1]
 
 
-def test_counters_equal_what_happened(bench: Bench, queue: Queue, owner: Owner) -> None:
-    """Each end of an attempt is counted once, and the histogram sums to the executions."""
+def test_counters_equal_the_outcomes(bench: Bench, queue: Queue, owner: Owner) -> None:
+    """Each outcome is counted once, and the histogram's sum is the number of executions."""
     for end, count in {"well": 5, "retry": 3, "fail": 2, "snooze": 1}.items():
         for _ in range(count):
             add(queue, payload={"end": end})
     identity = WorkerIdentity("counting", uuid4())
 
-    report = bench.drain(FakeExecutor(as_told), identity=identity)
+    report = bench.drain(FakeExecutor(as_requested), identity=identity)
 
     expected = {"claimed": 11, "succeeded": 5, "retried": 3, "failed": 2, "snoozed": 1}
     assert {name: n for name, n in report.counters.items() if n} == expected
@@ -54,25 +54,25 @@ def test_counters_equal_what_happened(bench: Bench, queue: Queue, owner: Owner) 
 
 
 def test_a_worker_registers_itself_and_its_device(bench: Bench, queue: Queue, owner: Owner) -> None:
-    """The row tells who it is, what it can run and on what machine; so does the executor's row of its address."""
+    """The row has the worker's ID, families and machine; so does the row of its executor."""
     identity = WorkerIdentity("desk", uuid4(), "desk-1", "a-run")
     bench.drain(FakeExecutor(family="gate"), FakeExecutor(family="figma"), identity=identity, concurrency=3)
     [worker] = queue.list_workers()
-    told = (
+    found = (
         worker.document["worker_id"],
         worker.document["executor_id"],
         worker.document["dagster_run_id"],
         worker.document["concurrency"],
     )
-    assert told == ("desk", "desk-1", "a-run", 3)
+    assert found == ("desk", "desk-1", "a-run", 3)
     assert sorted(worker.document["families"]) == ["figma", "gate"]
     assert worker.document["instance_id"] == str(identity.instance_id)
     assert {"hostname", "platform", "python", "cpu_count"} <= worker.document["device"].keys()
     assert owner.execute("select id from public.executors").fetchall() == [("desk-1",)]
 
 
-def test_heartbeats_say_what_runs(bench: Bench, queue: Queue) -> None:
-    """While two jobs run, the heartbeats say two; the last one, at the goodbye, says none."""
+def test_heartbeats_report_running_jobs(bench: Bench, queue: Queue) -> None:
+    """While two jobs run, heartbeats report two; the last one reports none."""
     gate = Gate()
     for _ in range(2):
         add(queue)
@@ -80,7 +80,7 @@ def test_heartbeats_say_what_runs(bench: Bench, queue: Queue) -> None:
         gate.arrived(), gate.arrived()
         eventually(
             lambda: [beat.document["running"] for beat in queue.list_heartbeats()][:1] == [2],
-            "a heartbeat told of both",
+            "a heartbeat reported both",
         )
         gate.open()
         running.report()
@@ -90,8 +90,8 @@ def test_heartbeats_say_what_runs(bench: Bench, queue: Queue) -> None:
     assert {beat.document["worker_id"] for beat in beats} == {"worker"}
 
 
-def test_a_forgotten_worker_registers_again(bench: Bench, queue: Queue, owner: Owner) -> None:
-    """When its row is gone, the next heartbeat brings it back, under the same instance."""
+def test_an_unknown_worker_registers_again(bench: Bench, queue: Queue, owner: Owner) -> None:
+    """After its row was deleted, the next heartbeat creates it again, for the same instance."""
     with bench.running(FakeExecutor(), heartbeat_seconds=0.1) as running:
         eventually(lambda: queue.list_workers(alive_only=True), "the worker registered")
         owner.execute("delete from public.workers")
@@ -101,12 +101,12 @@ def test_a_forgotten_worker_registers_again(bench: Bench, queue: Queue, owner: O
 
 
 def is_stored(bench: Bench, row: Json) -> bool:
-    """Whether the store has the object of an artifact."""
+    """Return whether the store has the object of an artifact."""
     return row["storage_key"] in set(bench.store.keys(older_than_seconds=-60))
 
 
-def test_what_a_dead_attempt_left_is_swept(bench: Bench, queue: Queue, tmp_path: Path, age: Age, owner: Owner) -> None:
-    """The recovered job's files become orphans, and after the grace neither row nor object is left."""
+def test_lost_artifacts_are_swept(bench: Bench, queue: Queue, tmp_path: Path, age: Age, owner: Owner) -> None:
+    """The recovered job's artifacts are orphaned, and after the grace period row and object are deleted."""
     job = add(queue, "gate")
     [dead] = take(queue, 1, families=["gate"])
     file = tmp_path / "half.txt"
@@ -116,7 +116,7 @@ def test_what_a_dead_attempt_left_is_swept(bench: Bench, queue: Queue, tmp_path:
     age(job, 3600)
 
     with bench.running(FakeExecutor(), recover_seconds=0.1, sweep_seconds=0.1) as running:
-        eventually(lambda: running.told(EventKind.RECOVERED), "the job was recovered")
+        eventually(lambda: running.events_of(EventKind.RECOVERED), "the job was recovered")
         assert [row.document["status"] for row in queue.list_artifacts()] == ["orphaned"]
         assert is_stored(bench, row), "It is younger than the grace."
         owner.execute("update public.artifacts set created_at = created_at - interval '1 hour'")

@@ -1,5 +1,5 @@
 /*
- * A named token as lists show it: without its hash. `state` is live, expired or revoked.
+ * A named token without its hash, as lists show it. `state` is live, expired or revoked.
  *
  * Internal: other functions call it.
  */

@@ -1,13 +1,14 @@
 /*
- * Ask for a call of an outside service, by a bucket of tokens that all workers share. An open circuit never grants.
- * A call repeated because its reply was lost takes its tokens twice: the service is asked less often, never more.
+ * Take tokens from the rate limit of an external service: a token bucket that all workers share. Nothing is granted while
+ * its circuit is open. A call repeated because its reply was lost takes its tokens twice: the service is called less often
+ * than the limit allows, never more.
  *
- * name                the bucket, 1 to 200 characters; it is made full when it is first asked for
- * capacity            tokens of a full bucket: how many calls may come at once
- * refill_per_second   tokens that come back in a second
- * cost                tokens of this call, at most the capacity
+ * name                the rate limit, 1 to 200 characters; its first use creates it with a full bucket
+ * capacity            tokens in a full bucket: the maximum number of calls at once
+ * refill_per_second   tokens added per second
+ * cost                tokens for this call, at most the capacity
  *
- * Returns {"granted", "wait_seconds", "circuit"}: `wait_seconds` is 0 when granted, else the least time until it can be;
+ * Returns {"granted", "wait_seconds", "circuit"}: `wait_seconds` is 0 when granted, else the minimum time until it can be;
  * `circuit` is null, or {"open_until", "reason"} while it is open. Errors: CQ005.
  */
 create or replace function public.acquire_rate(
@@ -20,8 +21,8 @@ declare
     level double precision;
     granted boolean;
 begin
-    perform cogo_internal.refuse_rate_name(acquire_rate.name);
-    -- Not a number is larger than all numbers here, and null is between nothing.
+    perform cogo_internal.check_rate_name(acquire_rate.name);
+    -- `is not true` also rejects null; NaN sorts above all numbers and exceeds the upper bounds.
     if (acquire_rate.capacity > 0 and acquire_rate.capacity <= 1e9
         and acquire_rate.refill_per_second >= 1e-9 and acquire_rate.refill_per_second <= 1e9
         and acquire_rate.cost >= 0 and acquire_rate.cost <= acquire_rate.capacity) is not true
@@ -32,7 +33,7 @@ begin
 
     insert into public.rate_limits as r (name) values (acquire_rate.name) on conflict do nothing;
     select * into bucket from public.rate_limits r where r.name = acquire_rate.name for update;
-    at := clock_timestamp();  -- what came back while this call waited for the row is counted
+    at := clock_timestamp();  -- after the lock is taken, so that tokens refilled while waiting count
     if bucket.open_until > at then
         return jsonb_build_object('granted', false, 'wait_seconds', coalesce(cogo_internal.seconds_between(at, bucket.open_until), 31536000),
             'circuit', jsonb_build_object('open_until', bucket.open_until, 'reason', bucket.reason));
@@ -49,4 +50,4 @@ begin
         'wait_seconds', case when granted then 0 else (acquire_rate.cost - level) / acquire_rate.refill_per_second end);
 end $$;
 
-comment on function public.acquire_rate is 'Ask for a call of an outside service, within its rate limit.';
+comment on function public.acquire_rate is 'Take tokens from the rate limit of an external service.';

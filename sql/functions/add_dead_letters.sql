@@ -1,8 +1,8 @@
 /*
- * Put jobs that have just failed for good into the dead-letter queue, as their rows are now: the caller has locked them.
- * A job that failed before and was retried has one open letter, which says what happened last.
+ * Dead-letter jobs that have just failed permanently, from their current rows: the caller has locked them.
+ * A job that failed before and was retried keeps one open row, which is updated to its last failure.
  *
- * reasons     why, for each job: permanent, out_of_attempts, snoozed_too_often, crashed
+ * reasons     per job: permanent, out_of_attempts, snoozed_too_often, crashed
  *
  * Settings as in settle_jobs, for the same reason.
  *
@@ -25,4 +25,4 @@ begin
         failed_at = excluded.failed_at, code_version = excluded.code_version, closed_at = null;
 end $$;
 
-comment on function cogo_internal.add_dead_letters is 'Put jobs that failed for good into the dead-letter queue.';
+comment on function cogo_internal.add_dead_letters is 'Add permanently failed jobs to the dead-letter queue.';

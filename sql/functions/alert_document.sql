@@ -1,6 +1,6 @@
 /*
- * An alert as lists and messages show it. `refs` says where to look closer, with the newest artifact of the job and the
- * Dagster run that its worker was, where there are any.
+ * An alert as lists and messages show it. `refs` includes the newest artifact of the job and the Dagster run of its
+ * worker, if there are any.
  *
  * Internal: other functions call it.
  */

@@ -1,6 +1,6 @@
 /*
- * The fingerprint of what has a name: a worker, a schedule, a branch. 16 hexadecimal digits. Jobs that failed have
- * that of their error: see error_fingerprint.
+ * The fingerprint of an alert about a named subject (a worker, a schedule, a branch): 16 hexadecimal digits. Failed jobs
+ * have that of their error: see error_fingerprint.
  *
  * Internal: other functions call it.
  */
@@ -9,4 +9,4 @@ language sql immutable set search_path = '' as $$
     select left(md5(alert_fingerprint.kind || E'\n' || alert_fingerprint.subject), 16)
 $$;
 
-comment on function cogo_internal.alert_fingerprint is 'The fingerprint of an alert about something with a name.';
+comment on function cogo_internal.alert_fingerprint is 'The fingerprint of an alert about a named subject.';

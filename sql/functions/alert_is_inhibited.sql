@@ -1,7 +1,7 @@
 /*
- * Whether an alert is held back because a greater one explains it, for an hour at most: failed jobs and silent workers
- * while the database was unreachable and two minutes longer, jobs of lost workers while a worker is dead, jobs of a family
- * whose provider of the same name cannot be reached. If it still stands when its cause is over, it is told then.
+ * Whether another alert explains this one and holds it back, for at most an hour: failed jobs and silent workers while the
+ * database was unreachable and for two minutes after that, jobs of lost workers while a worker is dead, jobs of a family
+ * while the provider of the same name is unreachable. If it still fires when its cause is resolved, it is delivered then.
  * Errors: none.
  *
  * Internal: other functions call it.
@@ -21,4 +21,4 @@ language sql stable set search_path = '' as $$
                   else false end)
 $$;
 
-comment on function cogo_internal.alert_is_inhibited is 'Whether a greater alert explains this one.';
+comment on function cogo_internal.alert_is_inhibited is 'Whether another alert explains this one.';

@@ -1,5 +1,5 @@
 /*
- * Whether somebody silenced an alert at a time, or at any time since. Errors: none.
+ * Whether a silence of this alert is active at a time, or was at any later time. Errors: none.
  *
  * Internal: other functions call it.
  */

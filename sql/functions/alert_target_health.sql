@@ -1,9 +1,9 @@
 /*
- * How each target does that was configured within the last week, and when the promotion pass last ran.
+ * The health of each target that was configured within the last week, and when evaluate_alerts last ran.
  *
  * Returns {"targets": [{"target", "healthy", "disabled", "consecutive_failures", "retry_at", "last_success_at",
  * "last_failure_at", "last_error", "pending", "oldest_pending_seconds", "dead", "delivered", "failed": {class: count}}],
- * "promoted_seconds_ago", "firing", "undelivered" that are due}.
+ * "promoted_seconds_ago": since evaluate_alerts last ran, "firing", "undelivered": deliveries that are due}.
  */
 create or replace function public.alert_target_health() returns jsonb
 language plpgsql stable set search_path = '' as $$
@@ -34,4 +34,4 @@ begin
                         where d.status = 'pending' and d.next_attempt_at <= at and coalesce(t.retry_at, at) <= at));
 end $$;
 
-comment on function public.alert_target_health is 'How each target of alerts does.';
+comment on function public.alert_target_health is 'The health of each target of alerts.';

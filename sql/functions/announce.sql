@@ -1,15 +1,16 @@
 /*
- * Tell every target something that is no failure, once: called again with the same key it changes nothing, unless
- * no target accepted it and none will try to any more. Where there is no target at all nothing is written down.
+ * Send an announcement (not a failure) to every target, once per key: a repeated call changes nothing, unless no target
+ * accepted it and no delivery is pending. If there is no target, nothing is recorded.
  *
  * key       "weekly:2026-W47"
  * kind      "weekly"
- * body      {"markdown", "facts": [{"name", "value"}], "links": [{"title", "url"}], "image_artifact_id"}, redacted by the caller
- * targets   As promote_alerts takes them: those the caller serves. Others that were seen in the last week are told too.
- * again     Tell all of them once more, also those that accepted it.
+ * body      {"markdown", "facts": [{"name", "value"}], "links": [{"title", "url"}], "image_artifact_id"}, redacted by the
+ *           caller
+ * targets   The caller's, as in evaluate_alerts. Other targets that were seen in the last week receive it too.
+ * again     Send it again to all of them, including those that accepted it.
  *
- * Returns {"alert_id", "created" whether targets will be told because of this call, "targets": […]}; alert_id is null
- * where there is no target. Errors: CQ005.
+ * Returns {"alert_id", "created": whether this call queued deliveries, "targets": […]}; alert_id is null if there is no
+ * target. Errors: CQ005.
  */
 create or replace function public.announce(
     key text, kind text, title text, body jsonb, targets jsonb default '[]', again boolean default false
@@ -17,8 +18,8 @@ create or replace function public.announce(
 language plpgsql set search_path = '' as $$
 declare
     at timestamptz := clock_timestamp();
-    told_id uuid := cogo_internal.time_ordered_id();
-    tell boolean;
+    announced_id uuid := cogo_internal.time_ordered_id();
+    send boolean;
 begin
     if coalesce(length(announce.key), 0) not between 1 and 200 or announce.kind !~ '^[a-z][a-z0-9_]{0,40}$'
        or coalesce(length(announce.title), 0) not between 1 and 300 or jsonb_typeof(announce.body) is distinct from 'object' then
@@ -26,23 +27,23 @@ begin
     end if;
     perform cogo_internal.checked_json(announce.body, 'The body');
     perform cogo_internal.register_alert_targets(announce.targets);
-    tell := exists (select from public.alert_targets t where t.last_seen_at > at - interval '7 days');
-    if tell then
+    send := exists (select from public.alert_targets t where t.last_seen_at > at - interval '7 days');
+    if send then
         insert into public.alerts (id, fingerprint, kind, subject, status, title, first_seen_at, last_seen_at, key, body)
-        values (told_id, cogo_internal.alert_fingerprint(announce.kind, announce.key), announce.kind, announce.key, 'announced',
+        values (announced_id, cogo_internal.alert_fingerprint(announce.kind, announce.key), announce.kind, announce.key, 'announced',
                 announce.title, at, at, announce.key, announce.body)
         on conflict do nothing;
         if not found then
-            select a.id into told_id from public.alerts a where a.key = announce.key for update;
-            tell := told_id is not null and (coalesce(announce.again, false) or not exists (
+            select a.id into announced_id from public.alerts a where a.key = announce.key for update;
+            send := announced_id is not null and (coalesce(announce.again, false) or not exists (
                 select from public.alert_deliveries d
-                where d.alert_id = told_id and (d.status in ('pending', 'delivered') or d.announced_at is not null)));
+                where d.alert_id = announced_id and (d.status in ('pending', 'delivered') or d.announced_at is not null)));
         end if;
     end if;
-    if tell then
-        update public.alerts a set title = announce.title, body = announce.body, last_seen_at = at where a.id = told_id;
+    if send then
+        update public.alerts a set title = announce.title, body = announce.body, last_seen_at = at where a.id = announced_id;
         insert into public.alert_deliveries (alert_id, target, status, event, next_attempt_at, error, created_at, updated_at)
-        select told_id, t.target, case when t.disabled_at is null then 'pending' else 'dead' end, 'announcement', at,
+        select announced_id, t.target, case when t.disabled_at is null then 'pending' else 'dead' end, 'announcement', at,
                case when t.disabled_at is not null then t.last_error end, at, at
         from public.alert_targets t where t.last_seen_at > at - interval '7 days'
         order by t.target
@@ -54,9 +55,9 @@ begin
     end if;
     return coalesce((
         select jsonb_build_object(
-            'alert_id', a.id, 'created', tell, 'targets', coalesce((
+            'alert_id', a.id, 'created', send, 'targets', coalesce((
                 select jsonb_agg(d.target order by d.target) from public.alert_deliveries d where d.alert_id = a.id), '[]'))
         from public.alerts a where a.key = announce.key), '{"alert_id": null, "created": false, "targets": []}');
 end $$;
 
-comment on function public.announce is 'Tell every target something, once per key.';
+comment on function public.announce is 'Send an announcement to every target, once per key.';

@@ -1,6 +1,6 @@
 /*
- * Whether an announcement needs no other attempt: true where a target accepted it, or one is still to be told. Null where
- * nothing of this key was announced.
+ * Whether an announcement needs no further attempt: true if a target accepted it or a delivery is pending. Null if nothing
+ * was announced under this key.
  */
 create or replace function public.announcement_is_settled(key text) returns jsonb
 language sql stable set search_path = '' as $$
@@ -9,4 +9,4 @@ language sql stable set search_path = '' as $$
     from public.alerts a where a.key = announcement_is_settled.key
 $$;
 
-comment on function public.announcement_is_settled is 'Whether a target accepted an announcement, or is still to be told.';
+comment on function public.announcement_is_settled is 'Whether a target accepted an announcement, or a delivery is pending.';

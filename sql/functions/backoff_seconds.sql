@@ -1,6 +1,6 @@
 /*
- * The wait after the attempt numbered `attempts` failed: 10 s doubled per attempt, at most an hour,
- * half of it fixed and half random ("equal jitter"), so that jobs that failed together do not return together.
+ * The delay after failed attempt number `attempts`: 10 s, doubled per attempt, at most an hour,
+ * half of it fixed and half random ("equal jitter"), so that jobs that failed together do not retry together.
  *
  *     attempts   1        2         3         4          9 and later
  *     seconds    5-10     10-20     20-40     40-80      1280-2560, then 1800-3600

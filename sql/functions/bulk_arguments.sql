@@ -1,8 +1,9 @@
 /*
- * Refuse what no bulk operation takes. Returns the ids that were named, by job_ids or by items; null for all that match.
+ * Check the arguments that all bulk operations have. Returns the ids named by job_ids or items; null if neither is given,
+ * which means all that match.
  *
- * job_ids      ["uuid", …]: these rows, of which each must fit
- * items        [{"id", "version"}, …]: these rows of a plan, of which those that changed since are skipped
+ * job_ids      ["uuid", …]: only these rows, each of which must be eligible
+ * items        [{"id", "version"}, …]: only these rows of a plan; those that changed since are skipped
  * batch_size   1 to 1,000
  * Errors: CQ005.
  *
@@ -32,4 +33,4 @@ begin
     end;
 end $$;
 
-comment on function cogo_internal.bulk_arguments is 'Refuse what no bulk operation takes; the ids that were named.';
+comment on function cogo_internal.bulk_arguments is 'Check the arguments of a bulk operation; the ids that were named.';

@@ -1,11 +1,11 @@
 /*
- * Cancel a job: queued -> cancelled at once; a running one is asked (its worker learns at the next renewal,
- * and success still wins). What it changed is written down in operations_log.
+ * Cancel a job: a queued one at once; of a running one `cancel_requested` is set (its worker learns of it at the next
+ * renewal, and success still wins). If anything changed, operations_log records it.
  *
- * actor   Who does this, as the log keeps it; null names the database's user
+ * actor   Who cancels it, for the log; null: the database user
  *
  * Returns {"job_id", "status", "cancel_requested"}.
- * Errors: CQ001 no such job, CQ003 it ended already.
+ * Errors: CQ001 no such job, CQ003 it has already ended.
  */
 create or replace function public.cancel_job(job_id uuid, actor text default null) returns jsonb
 language plpgsql set search_path = '' as $$
@@ -13,7 +13,7 @@ declare
     at timestamptz := clock_timestamp();
     job public.jobs;
 begin
-    -- Whoever asks a running job again changes nothing.
+    -- A repeated request to a running job changes nothing.
     update public.jobs j set
         status = case when j.status = 'queued' then 'cancelled' else j.status end,
         finished_at = case when j.status = 'queued' then at else j.finished_at end,

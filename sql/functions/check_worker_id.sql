@@ -1,6 +1,6 @@
 /*
- * Reject ids of workers and executors that lists cannot show: empty, longer than 200 characters, or with control
- * characters. Null is none. `name` begins the sentence. Errors: CQ005.
+ * Check the id of a worker or an executor: 1 to 200 characters, no control characters. Null passes. `name` begins the
+ * error message. Errors: CQ005.
  *
  * Internal: other functions call it.
  */
@@ -12,4 +12,4 @@ begin
     end if;
 end $$;
 
-comment on function cogo_internal.check_worker_id is 'Reject ids that lists cannot show.';
+comment on function cogo_internal.check_worker_id is 'Check the id of a worker or an executor.';

@@ -1,5 +1,5 @@
 /*
- * A document as it is given, if it keeps the limits of json_fault. `name` begins the sentence of the error.
+ * Return the document if it is within the limits of json_fault. `name` begins the error message.
  * Errors: CQ005.
  *
  * Internal: other functions call it.
@@ -15,4 +15,4 @@ begin
     return checked_json.document;
 end $$;
 
-comment on function cogo_internal.checked_json is 'A document that keeps the limits, or CQ005.';
+comment on function cogo_internal.checked_json is 'Return a document that is within the limits, or raise CQ005.';

@@ -1,15 +1,15 @@
 /*
- * Give a deliverer the next message for a target, and the right to send it until the claim expires. Called again with
- * the same claim_id (the reply was lost), it returns the same message.
+ * Claim the next message for a target: the caller may send it until the claim expires. Called again with the same claim_id
+ * (the reply was lost), it returns the same message.
  *
- * A message that was begun keeps its id and what it says through every retry. It takes its turn by its time among the new
- * ones, so that one that always fails does not keep the others from trying. A new one holds one alert,
- * or up to 25 of the same event where more than three wait or the target was told three things within the last minute.
- * After five within a minute, what is new waits until it is half a minute old, for company.
- * Silenced and inhibited alerts wait; what is over is told all the same.
+ * A message that was attempted keeps its id and its content through every retry, and is ordered by its due time among the
+ * new ones, so that one that always fails does not block the others. A new message holds one alert, or up to 25 of the
+ * same event if more than three are waiting or the target received three messages within the last minute.
+ * After five messages within a minute, a new alert waits until it is 30 seconds old, so that others can join it.
+ * Silenced and inhibited alerts wait; resolved ones are sent all the same.
  *
  * Returns {"message": {"message_id", "target", "event", "attempt", "first_attempt_at", "alerts": [{alert, "count",
- * "new_count" since the last word, "announced_at"}]} or null, "wait_seconds" until the target may be tried again or null,
+ * "new_count" since the last message, "announced_at"}]} or null, "wait_seconds" until the next attempt is allowed or null,
  * "disabled", "pending"}. Errors: CQ005.
  */
 create or replace function public.claim_alert_message(target text, claim_id uuid, lease_seconds integer default 60) returns jsonb
@@ -23,7 +23,7 @@ declare
     chosen_event text;
     recent integer;
     answer jsonb;
-    most constant integer := 25;
+    max_alerts constant integer := 25;
 begin
     if claim_alert_message.claim_id is null or coalesce(claim_alert_message.lease_seconds, 0) not between 1 and 3600 then
         perform cogo_internal.invalid_argument('claim_id must be a uuid, and lease_seconds 1 to 3600.');
@@ -64,16 +64,16 @@ begin
             limit 500
         ), first as (
             select w.* from waiting w order by w.urgent desc, w.event = 'announcement' desc, w.updated_at, w.alert_id limit 1
-        ), alike as (
-            select w.*, count(*) over () as company
+        ), groupable as (
+            select w.*, count(*) over () as group_size
             from waiting w join first f on f.event = w.event and f.urgent = w.urgent
             where not f.urgent and f.event <> 'announcement'
         )
         select coalesce((array_agg(k.alert_id order by k.updated_at, k.alert_id)
-                         filter (where k.company > 3 or k.company > 1 and recent >= 3))[1:most],
+                         filter (where k.group_size > 3 or k.group_size > 1 and recent >= 3))[1:max_alerts],
                         array(select f.alert_id from first f)),
                (select f.event from first f)
-        into chosen, chosen_event from alike k;
+        into chosen, chosen_event from groupable k;
 
         if chosen[1] is not null and (begun is null or begun_due_at > (
             select min(d.next_attempt_at) from public.alert_deliveries d
@@ -108,4 +108,4 @@ begin
     return answer;
 end $$;
 
-comment on function public.claim_alert_message is 'Lease the next message for a target.';
+comment on function public.claim_alert_message is 'Claim the next message for a target.';

@@ -1,7 +1,7 @@
 /*
- * Lease these very jobs, to look at them closely: queued -> running, one attempt counted for each, also before
- * their next_run_at. Called again with the same claim_id, it returns the same jobs; none, and "claim_ended", once a lease
- * of that claim was recovered.
+ * Claim exactly these jobs, to inspect them: queued -> running, one attempt counted for each, even before their
+ * next_run_at. Called again with the same claim_id, it returns the same jobs; once a lease of that claim was recovered, it
+ * returns none and "claim_ended".
  *
  * Returns {"jobs": […]} in the order given; ids that are unknown or not queued are left out. Errors: CQ005.
  */
@@ -47,4 +47,4 @@ begin
     return jsonb_build_object('jobs', coalesce(answer, '[]'));
 end $$;
 
-comment on function public.claim_chosen_jobs is 'Lease these very jobs, whatever their next_run_at.';
+comment on function public.claim_chosen_jobs is 'Claim exactly these jobs, whatever their next_run_at.';

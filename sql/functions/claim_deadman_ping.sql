@@ -1,12 +1,12 @@
 /*
- * Whether to call the dead man's switch now: the system works, and nobody has called it within interval_seconds. Who is
- * told to call it has claimed this interval.
+ * Whether to call the dead man's switch now: the system works, and it was not called within interval_seconds. A caller
+ * that gets `claimed` has taken this interval.
  *
- * It works while this answers, failures are looked for (promote_alerts within five minutes), alerts arrive (none that fires
- * for a quarter of an hour, and is not silenced or held back, still waits for its first delivery to any target), and jobs
- * that have been due for ten minutes have a worker that is alive.
+ * The system works while this function returns, evaluate_alerts ran within five minutes, alerts are delivered (none that
+ * has fired for 15 minutes, and is neither silenced nor inhibited, still waits for its first delivery to any target), and
+ * jobs that have been due for ten minutes have a live worker.
  *
- * Returns {"claimed", "working", "reason"}: a sentence while it does not work, else null. Errors: CQ005.
+ * Returns {"claimed", "working", "reason"}: `reason` is a message if the system does not work, else null. Errors: CQ005.
  */
 create or replace function public.claim_deadman_ping(interval_seconds double precision default 60) returns jsonb
 language plpgsql set search_path = '' as $$
@@ -20,7 +20,7 @@ begin
     end if;
     if not exists (select from public.alert_cursors c
                    where c.source = 'promote_alerts' and c.seen_at > at - interval '5 minutes') then
-        reason := 'Failures have not been looked for within five minutes.';
+        reason := 'Alerts have not been evaluated for five minutes.';
     elsif exists (
         select from public.alerts a
         where a.status = 'firing' and a.first_seen_at < at - interval '15 minutes'
@@ -30,7 +30,7 @@ begin
           and not exists (select from public.alert_deliveries d
                           where d.alert_id = a.id and (d.status in ('delivered', 'skipped') or d.announced_event is not null)))
     then
-        reason := 'An alert has waited a quarter of an hour for its first delivery.';
+        reason := 'An alert has waited 15 minutes for its first delivery.';
     elsif not exists (select from public.workers w where w.stopped_at is null and cogo_internal.worker_is_alive(w)) then
         waiting := public.queue_stats(count_limit => 1);
         if (waiting ->> 'ready')::bigint > 0 and (waiting ->> 'oldest_ready_seconds')::double precision > 600 then

@@ -1,36 +1,36 @@
 /*
- * Give a worker the right to run due jobs: queued -> running, one attempt counted for each.
+ * Claim due jobs for a worker: queued -> running, one attempt counted for each.
  *
- * claim_id       A new uuid of the caller's for each claim; it becomes the lease_token of the claimed jobs.
- *                Called again with the same one (the reply was lost), it returns the same jobs; none, and
- *                "claim_ended", once a lease of that claim was recovered: then a new id is needed.
- * families       [{"family": "browser", "max_jobs": 4, "prefetch": false}]: how many jobs of which families;
- *                those named first are served first. `prefetch`: the jobs wait in the worker, which records
- *                their start with start_jobs.
- * max_jobs       At most so many in all.
- * executor_id    Serve the jobs addressed to this executor besides the unaddressed ones.
- * idle           The worker's word on whether enqueues should wake it; null leaves it as it is.
+ * claim_id       A new uuid for each claim; it becomes the lease_token of the claimed jobs.
+ *                Called again with the same one (the reply was lost), it returns the same jobs; once a lease of that
+ *                claim was recovered, it returns none and "claim_ended": then a new id is needed.
+ * families       [{"family": "browser", "max_jobs": 4, "prefetch": false}]: how many jobs of which families, in order of
+ *                preference. `prefetch`: the jobs wait in the worker, which records their start with start_jobs.
+ * max_jobs       The maximum for all families together.
+ * executor_id    Claim jobs addressed to this executor besides the unaddressed ones.
+ * idle           Whether enqueues should wake this worker; null leaves it as it is.
  *
  * compact        Return each job as an array instead of an object.
- * after          A cursor that a compact claim returned. Unaddressed jobs of its priority that became due before it are
- *                passed over. While another session holds a snapshot, entries of claimed jobs cannot be removed from the
- *                index, and a claim without a cursor reads those of all earlier claims again.
+ * after          A cursor that a compact claim returned: unaddressed jobs of its priority that became due earlier are
+ *                skipped. While another session holds a snapshot, the index entries of claimed jobs cannot be removed, and
+ *                a claim without a cursor reads those of all earlier claims again.
  *
- * What is paused is left alone: see pause.
+ * Paused types and executors are skipped: see pause.
  *
  * Order: priority 0 first; within a priority the addressed jobs, then the unaddressed ones, each by next_run_at.
- * Returns {"jobs": […]}, each with "lost_attempts": how many attempts before this one ended with their lease, in a row.
- * Compact: {"jobs": […], "cursor": [priority, time]}, each job as in compact_job. `cursor` is null where the claim
- * asked for several families or returned jobs of several priorities, or none that is unaddressed.
+ * Returns {"jobs": […]}, each with "lost_attempts": how many consecutive attempts before this one lost their lease.
+ * Compact: {"jobs": […], "cursor": [priority, time]}, with each job as in compact_job. `cursor` is null if the claim is for
+ * several families, or returned jobs of several priorities or no unaddressed job.
  * Errors: CQ005.
  *
- * Index jobs_claim_lane, in its order: with a limit the planner cannot see it would read and sort the whole lane,
- * hence the settings; jit among them, since before PostgreSQL 18 a plan with a forbidden step counts as dear enough
- * to be compiled, which took 1.5 s a call. One probe per priority instead of one ordered scan: behind 500,000 jobs
- * of the future the scan took 10 ms, the probes 0.15 ms. `at` is a variable, since a volatile clock defeats the index.
+ * Reads the index jobs_claim_lane in its order. With a limit that the planner does not know, it would read and sort the
+ * whole lane, hence the settings; jit is off because before PostgreSQL 18 a plan with a disabled step exceeds
+ * jit_above_cost and was compiled, which took 1.5 s per call. One probe per priority instead of one ordered scan: behind
+ * 500,000 jobs of the future the scan took 10 ms, the probes 0.15 ms. `at` is a variable, since a volatile function cannot
+ * be an index condition.
  *
- * The answer is json and not jsonb, which would be sorted, packed and unpacked again on its way out: a third of the
- * time of the whole call.
+ * The result is json and not jsonb, which would be sorted, packed and unpacked again on its way out: a third of the time
+ * of the whole call.
  */
 create or replace function public.claim_jobs(
     claim_id uuid, families jsonb, worker_id text, instance_id uuid default null, executor_id text default null,
@@ -58,47 +58,47 @@ begin
     if claim_jobs.max_jobs is null or claim_jobs.max_jobs < 0 then
         perform cogo_internal.invalid_argument('max_jobs must be 0 or more.');
     end if;
-    -- Spelled out, where check_worker_id would do: an expression is cheaper than a call.
+    -- The condition of check_worker_id, inlined: an expression is cheaper than a call.
     if length(claim_jobs.worker_id) not between 1 and 200 or claim_jobs.worker_id ~ '[\x01-\x1f\x7f-\x9f]' then
         perform cogo_internal.check_worker_id(claim_jobs.worker_id);
     end if;
     lease_end := at + make_interval(secs => claim_jobs.lease_seconds);
 
-    -- A repeat may overtake a first call whose connection broke: it waits for it, and finds what it claimed.
+    -- A repeated call waits for a first one that still runs after its connection broke, and finds the jobs it claimed.
     perform pg_advisory_xact_lock(hashtextextended(claim_jobs.claim_id::text, 0));
     answer := cogo_internal.claimed_jobs(claim_jobs.claim_id, claim_jobs.compact);
 
     if answer is null then
         paused_types := cogo_internal.paused_types(claim_jobs.executor_id);
         with due as materialized (
-            select lane.id, coalesce(ask.prefetch, false) as prefetch
-            from jsonb_to_recordset(claim_jobs.families) as ask (family text, max_jobs integer, prefetch boolean)
+            select lane.id, coalesce(requested.prefetch, false) as prefetch
+            from jsonb_to_recordset(claim_jobs.families) as requested (family text, max_jobs integer, prefetch boolean)
             cross join lateral (
                 select queued.id
                 from generate_series(0, 9) as level (priority)
                 cross join lateral (
-                    select mine.id from (
+                    select addressed.id from (
                         select j.id from public.jobs j
-                        where j.status = 'queued' and j.family = ask.family and j.executor_id = claim_jobs.executor_id
+                        where j.status = 'queued' and j.family = requested.family and j.executor_id = claim_jobs.executor_id
                           and j.priority = level.priority and j.next_run_at <= at
                           and (paused_types is null or j.type !~ paused_types)
                         order by j.next_run_at
-                        limit ask.max_jobs
-                        for update skip locked) mine
+                        limit requested.max_jobs
+                        for update skip locked) addressed
                     union all
-                    select anybodys.id from (
+                    select unaddressed.id from (
                         select j.id from public.jobs j
-                        where j.status = 'queued' and j.family = ask.family and j.executor_id is null
+                        where j.status = 'queued' and j.family = requested.family and j.executor_id is null
                           and j.priority = level.priority and j.next_run_at <= at
                           and j.next_run_at >= case when level.priority = after_priority then after_time else '-infinity' end
                           and (paused_types is null or j.type !~ paused_types)
                         order by j.executor_id, j.next_run_at  -- `is null` does not tell the planner that it is constant
-                        limit ask.max_jobs
-                        for update skip locked) anybodys
+                        limit requested.max_jobs
+                        for update skip locked) unaddressed
                 ) queued
-                limit ask.max_jobs
+                limit requested.max_jobs
             ) lane
-            where (paused_types is null or ask.family !~ paused_types)
+            where (paused_types is null or requested.family !~ paused_types)
               and not exists (select from public.ended_claims e where e.claim_id = claim_jobs.claim_id)
             limit claim_jobs.max_jobs
         ), claimed as (
@@ -141,4 +141,4 @@ begin
     return json_build_object('jobs', coalesce(answer, '[]'));
 end $$;
 
-comment on function public.claim_jobs is 'Lease due jobs to a worker; repeatable by claim id.';
+comment on function public.claim_jobs is 'Claim due jobs for a worker; repeatable by claim id.';

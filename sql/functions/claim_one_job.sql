@@ -1,8 +1,8 @@
 /*
- * Claim one due job of any family: the old worker's call. Returns the job, or null when nothing is due.
- * Finish it with complete_job or fail_job and the lease_token inside. Errors: CQ005.
+ * Claim one due job of any family: the interface of older workers. Returns the job, or null if nothing is due.
+ * Settle it with complete_job or fail_job and its lease_token. Errors: CQ005.
  *
- * Index jobs_claim_lane, in its order: see claim_jobs.
+ * Reads the index jobs_claim_lane in its order: see claim_jobs.
  */
 create or replace function public.claim_one_job(executor_id text, worker_id text, lease_seconds integer default 60)
 returns jsonb
@@ -16,7 +16,7 @@ declare
 begin
     paused_types := cogo_internal.paused_types(claim_one_job.executor_id);
 
-    -- The family whose first due job comes first; a recursive step per family instead of a scan of the queue.
+    -- The family of the first due job; one recursive step per family instead of a scan of the queue.
     with recursive known as (
         (select j.family from public.jobs j where j.status = 'queued' order by j.family limit 1)
         union all

@@ -1,12 +1,12 @@
 /*
- * Let artifacts go whose time is up: `expires_at` where they have one, else `older_than_days` after they were made.
- * Those of a running attempt are spared.
+ * Expire artifacts whose retention period has passed: at `expires_at` if they have one, else `older_than_days` after their
+ * creation. Artifacts of a running attempt are kept.
  *
  * delete_objects   true: the row becomes `orphaned`, and the sweeper deletes the object, then the row;
- *                  false: it becomes `expired`, and the sweeper spares the object
- * items            these ones only, which must still fit: see bulk_arguments
- * after            {"at", "id"} of the last item of the page before, for the next page of a dry run
- * action           who does this, and which batch it is: see repeated_batch
+ *                  false: it becomes `expired`, and the object stays
+ * items            only these, which must still match: see bulk_arguments
+ * after            {"at", "id"} of the last item of the previous page, for the next page of a dry run
+ * action           the operator's action and its batch: see repeated_batch
  *
  * Oldest first. Returns {"items", "matched", "changed", "skipped", "more", "after"}; call again while `more`.
  * An item is {"id", "version", "job_id", "name", "size_bytes", "storage_key", "created_at"}; listed by dry runs only.
@@ -66,7 +66,7 @@ begin
     with taken as materialized (
         select a.id from public.artifacts a
         where a.id = any (candidates) and a.status = 'ready'
-          -- A report's time begins anew when it is announced again, perhaps since we chose it.
+          -- A report that was created again since it was selected has a later creation time.
           and coalesce(a.expires_at, a.created_at) <= case when a.expires_at is null then cutoff else at end
           and (cleanup_artifacts.items is null or exists (
               select from jsonb_to_recordset(cleanup_artifacts.items) as i (id uuid, version text)
@@ -81,7 +81,7 @@ begin
         cleanup_artifacts.action, 'cleanup_artifacts',
         jsonb_build_object('older_than_days', cleanup_artifacts.older_than_days, 'delete_objects', cleanup_artifacts.delete_objects,
                            'planned', case when cleanup_artifacts.items is not null then true end),
-        cogo_internal.bulk_answer(named, candidates, changed, cleanup_artifacts.batch_size));
+        cogo_internal.bulk_result(named, candidates, changed, cleanup_artifacts.batch_size));
 end $$;
 
-comment on function public.cleanup_artifacts is 'Let artifacts go whose time is up.';
+comment on function public.cleanup_artifacts is 'Expire artifacts whose retention period has passed.';

@@ -1,8 +1,8 @@
 /*
- * A job as a compact claim returns it: [id, type, payload, attempts, max_attempts, created_at], and an object as the
- * seventh element where something else is not the default.
+ * A job as a compact claim returns it: [id, type, payload, attempts, max_attempts, created_at], and a seventh element, an
+ * object with the other columns, if one of them does not have its default.
  *
- * Takes columns and not the row: the planner puts the expression in place of the call, and no row has to be formed.
+ * Takes columns instead of the row, so that the planner inlines it without forming a row.
  *
  * Internal: other functions call it.
  */

@@ -1,5 +1,5 @@
 /*
- * The running attempt succeeded: running -> succeeded. Fenced; repeating the call is safe.
+ * Settle the running attempt as succeeded: running -> succeeded. Fenced; safe to repeat.
  * Errors: CQ001, CQ002.
  */
 create or replace function public.complete_job(job_id uuid, lease_token uuid, result jsonb default null) returns jsonb
@@ -8,4 +8,4 @@ language sql set search_path = '' as $$
                                                 'outcome', 'succeeded', 'result', complete_job.result))
 $$;
 
-comment on function public.complete_job is 'The running attempt succeeded.';
+comment on function public.complete_job is 'Settle the running attempt as succeeded.';

@@ -1,7 +1,7 @@
 /*
- * Keep the hash of a new named token. Called again with the same id and hash, it changes nothing.
+ * Store the hash of a new named token. Called again with the same id and hash, it changes nothing.
  *
- * name                 Whose it is, as the operations log will name its holder; unique among live tokens
+ * name                 Whose it is, for the operations log; unique among live tokens
  * role                 "viewer" (reads), "operator" (acts on jobs and alerts too), "admin" (everything)
  * token_hash           SHA-256 of the token, 64 hexadecimal digits; the token itself is never sent here
  * expires_in_seconds   Null: it does not expire
@@ -30,7 +30,7 @@ begin
         and not (create_access_token.expires_in_seconds > 0 and create_access_token.expires_in_seconds <= 315360000) then
         perform cogo_internal.invalid_argument('expires_in_seconds must be more than 0 and at most ten years.');
     end if;
-    -- An expired token keeps nobody from using its name again.
+    -- An expired token does not reserve its name.
     update public.access_tokens t set revoked_at = t.expires_at
     where t.name = create_access_token.name and t.revoked_at is null and t.expires_at <= moment;
     insert into public.access_tokens (id, name, role, token_hash, created_at, created_by, expires_at)
@@ -55,4 +55,4 @@ begin
     return cogo_internal.access_token_row(kept) || jsonb_build_object('created', true);
 end $$;
 
-comment on function public.create_access_token is 'Keep the hash of a new named token.';
+comment on function public.create_access_token is 'Store the hash of a new named token.';

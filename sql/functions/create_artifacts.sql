@@ -1,9 +1,9 @@
 /*
- * Announce the files an attempt is about to upload; the server chooses where they go. Fenced: only the holder
- * of the lease may. Repeating the call returns the same rows.
+ * Create rows for files that an attempt is about to upload; the server chooses their storage keys. Fenced: only the holder
+ * of the lease may. A repeated call returns the same rows.
  *
- * artifacts   [{"name", "content_type", "size_bytes", "sha256", "extension", "cache_key"}], at most 10,000; a `cache_key` is for
- *             find_cached_artifacts. A name and a content type have at most 255 characters, a cache key 500
+ * artifacts   [{"name", "content_type", "size_bytes", "sha256", "extension", "cache_key"}], at most 10,000; a `cache_key`
+ *             is for find_cached_artifacts. A name and a content type have at most 255 characters, a cache key 500
  *
  * Returns {"artifacts": [{"artifact_id", "storage_key"}]} in the order given; each row is `pending`.
  * Errors: CQ002 lease lost, CQ005.
@@ -16,7 +16,7 @@ declare
     attempt integer;
     answer jsonb;
 begin
-    -- Two calls may wait for each other's new rows: one at a time.
+    -- One call at a time: two could wait for each other's new rows.
     perform pg_advisory_xact_lock(hashtextextended(
         'cogo artifacts ' || create_artifacts.job_id || ' ' || create_artifacts.lease_token, 0));
     select j.attempts into attempt from public.jobs j
@@ -32,7 +32,7 @@ begin
     if (select count(distinct i ->> 'name') from jsonb_array_elements(create_artifacts.artifacts) i)
         <> jsonb_array_length(create_artifacts.artifacts)
     then
-        perform cogo_internal.invalid_argument('Each artifact needs a name of its own.');
+        perform cogo_internal.invalid_argument('Each artifact needs a unique name.');
     end if;
     perform case
         when length(i ->> 'name') not between 1 and 255
@@ -46,7 +46,7 @@ begin
     end
     from jsonb_array_elements(create_artifacts.artifacts) i;
 
-    -- A repeated call updates rows in the order of their names; all other functions lock them in that of their ids.
+    -- The upsert below updates rows by name; they are locked by id first, as in all other functions.
     perform from public.artifacts a
     where a.job_id = create_artifacts.job_id and a.lease_token = create_artifacts.lease_token
     order by a.id for update;
@@ -77,4 +77,4 @@ begin
     return jsonb_build_object('artifacts', coalesce(answer, '[]'));
 end $$;
 
-comment on function public.create_artifacts is 'Announce the files an attempt is about to upload.';
+comment on function public.create_artifacts is 'Create rows for files that an attempt is about to upload.';

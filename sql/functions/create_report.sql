@@ -1,9 +1,9 @@
 /*
- * Announce a file that belongs to no job: the report of a gate run in CI, a chart. Its key says what it holds, so the
- * same content is stored once; announced again, its time to live begins anew.
+ * Create the row of a file that belongs to no job: the report of a gate run in CI, a chart. Its storage key is made from
+ * its content, so that the same content is stored once; creating it again restarts its retention period.
  *
- * Returns {"artifact_id", "storage_key", "status" pending or ready}. One that is pending must be finished within ten
- * minutes. Errors: CQ005.
+ * Returns {"artifact_id", "storage_key", "status" pending or ready}. A pending one must be finished within ten minutes.
+ * Errors: CQ005.
  */
 create or replace function public.create_report(
     name text, content_type text, size_bytes bigint, sha256 text, extension text
@@ -27,7 +27,7 @@ begin
     end;
     key := format('reports/%s.%s', create_report.sha256, create_report.extension);
     perform pg_advisory_xact_lock(hashtextextended(key, 0));
-    -- What a sweeper may be deleting at this moment is not brought back: its key gets a number.
+    -- An object that a sweeper may be deleting is not reused: the new key gets a number.
     for generation in 2..1000 loop
         select * into known from public.artifacts a where a.storage_key = key and a.job_id is null;
         exit when known.id is null or known.status = 'ready' or known.status = 'pending' and known.created_at > at - interval '5 minutes';
@@ -43,4 +43,4 @@ begin
     return jsonb_build_object('artifact_id', known.id, 'storage_key', known.storage_key, 'status', known.status);
 end $$;
 
-comment on function public.create_report is 'Announce a file that belongs to no job.';
+comment on function public.create_report is 'Create the row of a file that belongs to no job.';

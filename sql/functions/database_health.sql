@@ -1,5 +1,5 @@
 /*
- * How the database itself does: what slows a queue down before anything fails.
+ * The health of the database itself: conditions that slow a queue down before anything fails.
  *
  * Returns {"jobs_live", "jobs_dead" row versions, "oldest_transaction_seconds" among the sessions this role may see,
  * "transaction_id_age", "size_bytes"}.
@@ -16,4 +16,4 @@ language sql stable set search_path = '' as $$
     from pg_catalog.pg_stat_user_tables t where t.schemaname = 'public' and t.relname = 'jobs'
 $$;
 
-comment on function public.database_health is 'How the database itself does.';
+comment on function public.database_health is 'The health of the database itself.';

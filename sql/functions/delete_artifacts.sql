@@ -1,6 +1,6 @@
 /*
- * Forget abandoned artifacts whose objects are deleted. Ready ones are never touched, and those that another call has
- * locked are left to the next sweep. Returns {"changed"}.
+ * Delete the rows of abandoned artifacts whose objects are deleted. Ready artifacts are never deleted, and rows that
+ * another call has locked are left to the next sweep. Returns {"changed"}.
  */
 create or replace function public.delete_artifacts(artifact_ids jsonb) returns jsonb
 language sql set search_path = '' as $$
@@ -16,4 +16,4 @@ language sql set search_path = '' as $$
     select jsonb_build_object('changed', (select count(*) from deleted))
 $$;
 
-comment on function public.delete_artifacts is 'Forget abandoned artifacts.';
+comment on function public.delete_artifacts is 'Delete the rows of abandoned artifacts.';

@@ -1,13 +1,13 @@
 /*
- * Forget a secret.
- * Returns {"environment", "reference", "changed"}; `changed` is false where there was none. Errors: CQ005.
+ * Delete a secret.
+ * Returns {"environment", "reference", "changed"}; `changed` is false if there was none. Errors: CQ005.
  */
 create or replace function public.delete_secret(environment text, reference text, actor text default null) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
     removed boolean;
 begin
-    perform cogo_internal.refuse_reference(delete_secret.environment, delete_secret.reference);
+    perform cogo_internal.check_reference(delete_secret.environment, delete_secret.reference);
     delete from public.secrets s
     where s.environment = delete_secret.environment and s.reference = delete_secret.reference;
     removed := found;
@@ -22,4 +22,4 @@ begin
         'environment', delete_secret.environment, 'reference', delete_secret.reference, 'changed', removed);
 end $$;
 
-comment on function public.delete_secret is 'Forget a secret.';
+comment on function public.delete_secret is 'Delete a secret.';

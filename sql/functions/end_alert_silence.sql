@@ -1,5 +1,5 @@
 /*
- * End a silence before its time. Returns {"silence_id", "changed"}; false where it has ended already or never was.
+ * End a silence early. Returns {"silence_id", "changed"}; false if it has already ended or does not exist.
  */
 create or replace function public.end_alert_silence(silence_id uuid, actor text) returns jsonb
 language plpgsql set search_path = '' as $$
@@ -18,4 +18,4 @@ begin
     return jsonb_build_object('silence_id', end_alert_silence.silence_id, 'changed', ended);
 end $$;
 
-comment on function public.end_alert_silence is 'End a silence before its time.';
+comment on function public.end_alert_silence is 'End a silence early.';

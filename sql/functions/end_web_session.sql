@@ -1,5 +1,5 @@
 /*
- * End a session, on every server. Returns {"changed"}: false where it had ended or never was. Errors: none.
+ * End a session, on every server. Returns {"changed"}: false if it had ended or does not exist. Errors: none.
  */
 create or replace function public.end_web_session(session_hash text) returns jsonb
 language plpgsql set search_path = '' as $$

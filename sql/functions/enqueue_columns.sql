@@ -1,14 +1,14 @@
 /*
- * Add jobs given as columns; all or none. What enqueue_jobs does, at half the cost for many jobs.
+ * Add jobs given as columns; all or none. Costs less than enqueue_jobs for many jobs.
  *
  * types, payloads  One element for each job; the payloads as one JSON array.
- * The others       As many elements each, or null where every job has the default; a null element is the default too.
- * request_id       A uuid of the caller's that makes the call repeatable: the jobs' ids are made from it.
+ * The others       As many elements each, or null if every job has the default; a null element stands for the default.
+ * request_id       A uuid that makes the call repeatable: the ids of the jobs are derived from it.
  *
- * A payload has at most 1,000,000 bytes (see set_payload_limit), 100 levels and 300 digits a number: see json_fault.
+ * A payload has at most 1,000,000 bytes (see set_payload_limit), 100 levels and 300 digits per number: see json_fault.
  *
- * Returns {"job_ids": […], "created": […]} in the order given; `created` is null where all were created, and false
- * for a job whose idempotency key found the job that already holds it.
+ * Returns {"job_ids": […], "created": […]} in the order given. `created` is null if all were created, and false for a
+ * job whose idempotency key belongs to an earlier job, whose id is returned.
  * Errors: CQ004 same key, other content; CQ005 an argument.
  */
 create or replace function public.enqueue_columns(
@@ -37,7 +37,7 @@ begin
     end if;
     ids := cogo_internal.derived_ids(coalesce(enqueue_columns.request_id, cogo_internal.time_ordered_id()), given);
 
-    -- With nothing to be in conflict with but a repetition of this call: the plain insert costs a fifth less.
+    -- Without keys only a repetition of this call can conflict: the plain insert costs a fifth less.
     if enqueue_columns.idempotency_keys is null then
         begin
             insert into public.jobs (id, type, payload, executor_id, priority, max_attempts, idempotency_key,
@@ -52,7 +52,7 @@ begin
         end;
     end if;
 
-    -- A second round is needed only where a key's holder was purged while we waited for it.
+    -- A second round is needed only if a job with the same key was purged while this call waited for it.
     for round in 1..3 loop
         if added is distinct from given then
             insert into public.jobs (id, type, payload, executor_id, priority, max_attempts, idempotency_key,
@@ -65,7 +65,7 @@ begin
                 enqueue_columns.run_in_seconds, enqueue_columns.timeout_seconds) with ordinality as n (
                 id, type, payload, executor_id, priority, max_attempts, idempotency_key, timeout_seconds, created_at,
                 next_run_at, position)
-            -- Whoever enqueues the same keys waits for us: in one order for all, or two would wait for each other.
+            -- Calls with the same keys wait for each other: in one order for all, they cannot deadlock.
             order by n.type, n.idempotency_key, n.position
             on conflict do nothing;
             get diagnostics added = row_count;
@@ -93,7 +93,7 @@ begin
     end loop;
 
     if answer is null or jsonb_array_length(answer) <> given then
-        perform cogo_internal.invalid_argument('A job with this idempotency key was purged meanwhile: enqueue again.');
+        perform cogo_internal.invalid_argument('The job with this idempotency key was purged during the call: enqueue again.');
     end if;
     if answer @> '[{"same": false}]' then
         raise exception using errcode = 'CQ004',

@@ -2,12 +2,12 @@
  * Add jobs; all or none.
  *
  * jobs        [{type, payload, executor_id, priority, max_attempts, idempotency_key, run_in_seconds, timeout_seconds}]
- * request_id  A uuid of the caller's that makes the call repeatable: the jobs' ids are made from it.
+ * request_id  A uuid that makes the call repeatable: the ids of the jobs are derived from it.
  *
- * A payload has at most 1,000,000 bytes (see set_payload_limit), 100 levels and 300 digits a number: see json_fault.
+ * A payload has at most 1,000,000 bytes (see set_payload_limit), 100 levels and 300 digits per number: see json_fault.
  *
- * Returns {"jobs": [{"job_id", "created"}]} in the order given. `created` is false where an idempotency key
- * found the job that already holds it. Errors: CQ004 same key, other content; CQ005 an argument.
+ * Returns {"jobs": [{"job_id", "created"}]} in the order given. `created` is false if a job with the idempotency key
+ * exists; its id is returned. Errors: CQ004 same key, other content; CQ005 an argument.
  */
 create or replace function public.enqueue_jobs(jobs jsonb, request_id uuid default null) returns json
 language plpgsql set search_path = '' as $$

@@ -1,8 +1,8 @@
 /*
- * The same for errors that have one cause: the type's family, the error's class, the HTTP status, and the first line of
- * its message without what differs from job to job (ids, numbers, quoted words). Of addresses the host and the path's
- * pattern count: no query, and <n> for ids and numbers in the path. 16 hexadecimal digits.
- * jobs_dlq.fingerprint keeps it: a change here needs a migration that makes that column anew.
+ * A fingerprint that errors of one cause share: made of the type's family, the error's class, the HTTP status, and the
+ * first line of its message without what differs from job to job (ids, numbers, quoted words). Of addresses the host and
+ * the pattern of the path count: no query, and <n> for ids and numbers in the path. 16 hexadecimal digits.
+ * jobs_dlq.fingerprint stores it: a change here needs a migration that computes that column again.
  *
  * Internal: other functions call it.
  */
@@ -24,4 +24,4 @@ language sql immutable set search_path = '' as $$
          lateral (select regexp_replace(m.line, '[a-z][a-z0-9+.-]*://[^\s''"`)<>]+', '<address>', 'gi')) as b (bare)
 $$;
 
-comment on function public.error_fingerprint is 'The same for errors that have one cause.';
+comment on function public.error_fingerprint is 'A fingerprint that errors of one cause share.';

@@ -1,23 +1,23 @@
 /*
- * Why jobs are where they are: the one fact that decides, for each. Unknown ids are left out.
+ * Why each job is where it is: the fact that decides. Unknown ids are left out.
  *
  * job_ids   ["uuid", …], at most 1,000
  *
  * Returns [{"job_id", "why", …}] in the order given. `why` of a queued job, the first that holds:
  *   paused          {"kind", "name", "paused_at", "actor", "reason"}
- *   waiting         {"next_run_at", "attempts", "snoozed"}: its time has not come; `snoozed` is why its executor put it off
- *   no_worker       no worker is alive
- *   no_executor     {"family"}: no worker alive runs this family
- *   no_address      {"executor_id"}: no worker alive with this family serves the executor id it is addressed to
- *   busy            {"slots"}: every slot of the workers that could take it is taken
- *   in_line         {"ahead"}: due jobs of its lane that come before it (1,000 means: or more)
+ *   waiting         {"next_run_at", "attempts", "snoozed"}: it is not due; `snoozed` is the reason of its last snooze
+ *   no_worker       there is no live worker
+ *   no_executor     {"family"}: no live worker runs this family
+ *   no_address      {"executor_id"}: no live worker of this family serves the executor id of the job
+ *   busy            {"slots"}: all slots of the workers that could run it are in use
+ *   in_line         {"ahead"}: due jobs of its lane that come before it (1,000 means 1,000 or more)
  * of a running one:
  *   running         {"worker_id", "lease_expires_at"}
- *   lease_expired   {"worker_id", "lease_expires_at"}: its worker is gone, and it is recovered soon
- * of an ended one its status:
+ *   lease_expired   {"worker_id", "lease_expires_at"}: its worker is gone, and the job will be recovered soon
+ * of a finished one its status:
  *   succeeded, cancelled, failed {"reason", "replayed_job_id"}
  *
- * Settings as in claim_jobs: the line is counted in the order of the index jobs_claim_lane.
+ * Settings as in claim_jobs: the jobs ahead are counted in the order of the index jobs_claim_lane.
  */
 create or replace function public.explain_jobs(job_ids jsonb) returns jsonb
 language plpgsql stable
@@ -84,4 +84,4 @@ begin
     return coalesce(answer, '[]');
 end $$;
 
-comment on function public.explain_jobs is 'Why jobs are where they are.';
+comment on function public.explain_jobs is 'Why each job is where it is.';

@@ -1,6 +1,6 @@
 /*
- * The running attempt failed: running -> queued after a backoff (at least delay_seconds), or failed with a
- * DLQ row when out of attempts or not retryable. Fenced; repeating the call is safe.
+ * Settle the running attempt as failed: running -> queued after a backoff (at least delay_seconds), or failed with a
+ * DLQ row if it is out of attempts or not retryable. Fenced; safe to repeat.
  *
  * error   {"class", "message", "detail"}. Errors: CQ001, CQ002.
  */
@@ -13,4 +13,4 @@ language sql set search_path = '' as $$
         'delay_seconds', fail_job.delay_seconds))
 $$;
 
-comment on function public.fail_job is 'The running attempt failed: retry later, or the DLQ.';
+comment on function public.fail_job is 'Settle the running attempt as failed: retry later, or dead-letter the job.';

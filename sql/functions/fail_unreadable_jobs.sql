@@ -1,10 +1,10 @@
 /*
- * Fail the jobs of a claim whose payload its claimer cannot decode: running -> failed for good, class `unreadable`, with a
- * row in jobs_dlq that keeps the payload. Payloads are checked by enqueue_jobs; rows written past it are caught here.
- * Fenced by the claim's lease token; repeating the call is safe.
+ * Fail the jobs of a claim whose payload the claiming worker cannot decode: running -> failed permanently, class
+ * `unreadable`, with a row in jobs_dlq that keeps the payload. enqueue_jobs checks payloads; this handles rows that were
+ * written without it. Fenced by the claim's lease token; safe to repeat.
  *
- * claim_id    As claim_jobs took it
- * every_one   All jobs of the claim, also those that keep the limits of json_fault
+ * claim_id    As given to claim_jobs
+ * every_one   All jobs of the claim, including those within the limits of json_fault
  *
  * Returns {"failed", "job_ids"}. Errors: none.
  */
@@ -34,4 +34,4 @@ begin
     return jsonb_build_object('failed', jsonb_array_length(failed), 'job_ids', failed);
 end $$;
 
-comment on function public.fail_unreadable_jobs is 'Fail the jobs of a claim that its claimer cannot decode.';
+comment on function public.fail_unreadable_jobs is 'Fail the jobs of a claim that its worker cannot decode.';

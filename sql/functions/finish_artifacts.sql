@@ -1,5 +1,5 @@
 /*
- * The files are uploaded and verified: pending -> ready. Fenced; repeating the call is safe.
+ * Mark uploaded and verified files as ready: pending -> ready. Fenced; safe to repeat.
  * Returns {"changed"}. Errors: CQ002 lease lost.
  */
 create or replace function public.finish_artifacts(job_id uuid, lease_token uuid, artifact_ids jsonb) returns jsonb
@@ -18,16 +18,16 @@ begin
             message = format('The lease on job %s is lost: its artifacts are not accepted.', finish_artifacts.job_id);
     end if;
 
-    with mine as materialized (
+    with uploaded as materialized (
         select a.id from public.artifacts a
         where a.job_id = finish_artifacts.job_id and a.lease_token = finish_artifacts.lease_token
           and a.status in ('pending', 'ready')
           and a.id in (select given.id::uuid from jsonb_array_elements_text(finish_artifacts.artifact_ids) as given (id))
         order by a.id for update of a
     )
-    update public.artifacts a set status = 'ready', ready_at = clock_timestamp() from mine where a.id = mine.id;
+    update public.artifacts a set status = 'ready', ready_at = clock_timestamp() from uploaded where a.id = uploaded.id;
     get diagnostics changed = row_count;
     return jsonb_build_object('changed', changed);
 end $$;
 
-comment on function public.finish_artifacts is 'The uploaded files are verified and ready.';
+comment on function public.finish_artifacts is 'Mark uploaded and verified files as ready.';

@@ -1,5 +1,5 @@
 /*
- * A gate run as lists and pages show it. A report whose artifact is gone has no id any more.
+ * A gate run as lists and pages show it. The id of a report whose artifact was deleted is null.
  *
  * Internal: other functions call it.
  */

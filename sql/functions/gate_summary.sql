@@ -1,17 +1,17 @@
 /*
- * The numbers of a window: gate runs of one branch, and the jobs of the queue. Half-open, so that the windows of
- * neighbouring days have each row once: [window_start, window_end).
+ * The numbers of a window: gate runs of one branch, and the jobs of the queue. The window is half-open, [window_start,
+ * window_end), so that adjacent windows count each row once.
  *
  * window_end     null: now
  * window_start   null: `hours` (24) before the end; at most 31 days before
- * branch         whose gate runs count. A gate_fix counts on every branch, since a fix is made on one of its own
+ * branch         the branch whose gate runs count. A gate_fix counts on every branch, since a fix has its own branch
  *
- * What is counted was written once and stays: ended attempts (a failure that ended its job counts also after the job
- * was retried) and gate runs, each by the time it ended. So the same window gives the same bytes until a purge.
+ * It counts rows that never change: ended attempts (a failure that ended its job counts even after the job was retried)
+ * and gate runs, each by the time it ended. So the same window gives the same bytes until a purge.
  *
  * Returns {"window", "branch", "branch_known", "branches", "gate", "gate_fix", "build_seconds", "test_seconds", "lint"
- * and "coverage_percent" of the newest run that has them, "jobs", "top_failures", "days", "sources" (how many rows)}.
- * Rates are per cent. A forced success is left out of rates. Errors: CQ005.
+ * and "coverage_percent" of the newest run that has them, "jobs", "top_failures", "days", "sources": numbers of rows}.
+ * Rates are percentages and leave out forced successes. Errors: CQ005.
  */
 create or replace function public.gate_summary(
     window_start timestamptz default null, window_end timestamptz default null, branch text default 'main',
@@ -24,7 +24,7 @@ declare
     window_end constant timestamptz := coalesce(gate_summary.window_end, clock_timestamp());
     window_start constant timestamptz := coalesce(
         gate_summary.window_start, window_end - make_interval(secs => least(greatest(gate_summary.hours, 0), 1000) * 3600));
-    -- A place in this list is a tenth cheaper for each row than date_trunc.
+    -- width_bucket over this list costs a tenth less per row than date_trunc.
     days constant timestamptz[] := array(
         select generate_series(date_trunc('day', window_start), window_end, interval '1 day'));
     gates jsonb;
@@ -41,7 +41,7 @@ begin
 
     with run as materialized (
         select * from public.gate_runs r where r.created_at >= window_start and r.created_at < window_end
-    ), ours as materialized (
+    ), branch_runs as materialized (
         select * from run r where r.type = 'gate' and r.branch = gate_summary.branch
     )
     select jsonb_build_object(
@@ -54,25 +54,25 @@ begin
         'gate', (select jsonb_build_object(
             'runs', count(*), 'passed', count(*) filter (where o.status = 'pass'),
             'failed', count(*) filter (where o.status = 'fail'),
-            'pass_rate', cogo_internal.per_cent(count(*) filter (where o.status = 'pass'), count(*))) from ours o),
+            'pass_rate', cogo_internal.percentage(count(*) filter (where o.status = 'pass'), count(*))) from branch_runs o),
         'gate_fix', (select jsonb_build_object(
             'runs', count(*), 'passed', count(*) filter (where r.status = 'pass'),
             'failed', count(*) filter (where r.status = 'fail'),
-            'pass_rate', cogo_internal.per_cent(count(*) filter (where r.status = 'pass'), count(*)))
+            'pass_rate', cogo_internal.percentage(count(*) filter (where r.status = 'pass'), count(*)))
             from run r where r.type = 'gate_fix'),
         'build_seconds', (select cogo_internal.median_and_p95(percentile_cont(array[0.5, 0.95]) within group (order by o.build_seconds))
-                          from ours o),
+                          from branch_runs o),
         'test_seconds', (select cogo_internal.median_and_p95(percentile_cont(array[0.5, 0.95]) within group (order by o.test_seconds))
-                         from ours o),
+                         from branch_runs o),
         'lint', coalesce((select jsonb_build_object('errors', o.lint_errors, 'warnings', o.lint_warnings)
-                          from ours o where o.lint_errors is not null order by o.created_at desc, o.id desc limit 1),
+                          from branch_runs o where o.lint_errors is not null order by o.created_at desc, o.id desc limit 1),
                          '{"errors": null, "warnings": null}'),
-        'coverage_percent', (select o.coverage_percent from ours o where o.coverage_percent is not null
+        'coverage_percent', (select o.coverage_percent from branch_runs o where o.coverage_percent is not null
                              order by o.created_at desc, o.id desc limit 1),
         'days', (select coalesce(jsonb_object_agg(d.day, jsonb_build_object('passed', d.passed, 'failed', d.failed)), '{}') from (
             select to_char(o.created_at, 'YYYY-MM-DD') as day, count(*) filter (where o.status = 'pass') as passed,
                    count(*) filter (where o.status = 'fail') as failed
-            from ours o group by 1) d),
+            from branch_runs o group by 1) d),
         'runs', (select count(*) from run))
     into gates;
 
@@ -104,8 +104,8 @@ begin
     )
     select jsonb_build_object(
         'succeeded', t.succeeded, 'failed', t.failed, 'cancelled', t.cancelled, 'forced', t.forced,
-        'success_rate', cogo_internal.per_cent(t.succeeded, t.succeeded + t.failed),
-        'first_try_rate', cogo_internal.per_cent(t.first_try, t.succeeded + t.failed),
+        'success_rate', cogo_internal.percentage(t.succeeded, t.succeeded + t.failed),
+        'first_try_rate', cogo_internal.percentage(t.first_try, t.succeeded + t.failed),
         'attempts', (select coalesce(sum(e.attempts), 0) from ended e) + (select coalesce(sum(s.n), 0) from superseded s),
         'retried', (select coalesce(sum(s.retried), 0) from superseded s),
         'lost', (select coalesce(sum(s.n), 0) from superseded s where s.outcome = 'lost'),
@@ -123,7 +123,7 @@ begin
     into jobs
     from total t;
 
-    -- Of the attempt that succeeded: a failed job's row is rewritten when it is retried.
+    -- Of succeeded jobs only: a retry overwrites the row of a failed job.
     select percentile_cont(array[0.5, 0.95]) within group (
         order by greatest(cogo_internal.seconds_between(j.next_run_at, coalesce(j.started_at, j.claimed_at)), 0))
     into waits
@@ -131,24 +131,24 @@ begin
     where j.status = 'succeeded' and j.finished_at >= window_start and j.finished_at < window_end
       and isfinite(coalesce(j.started_at, j.claimed_at)) and isfinite(j.next_run_at);
 
-    -- A fingerprint is dear: one is made of all messages that differ in digits only, which have the same ('0x' begins a
-    -- number of its own).
+    -- Fingerprints are expensive: one is computed for all messages that differ in digits only, which share it ('0x'
+    -- begins another kind of number).
     with failed as (
         select f.type, f.error ->> 'class' as class, split_part(f.error ->> 'message', E'\n', 1) as message, count(*) as n
         from (
             select j.type, j.error from public.jobs j
             where j.status = 'failed' and j.finished_at >= window_start and j.finished_at < window_end
-              and j.lease_token is not null  -- else its last attempt was lost, and stands below
+              and j.lease_token is not null  -- else its last attempt was lost, and is counted below
             union all
             select coalesce(j.type, 'unknown'), a.error
             from public.job_attempts a left join public.jobs j on j.id = a.job_id
             where (a.outcome in ('failed', 'lost') or a.ended_job) and a.finished_at >= window_start and a.finished_at < window_end
         ) f
         group by 1, 2, 3
-    ), alike as (
-        select f.type, f.class, (array_agg(f.message order by f.n desc, f.message))[1] as message, max(f.n) as most, sum(f.n) as n
+    ), similar_messages as (
+        select f.type, f.class, (array_agg(f.message order by f.n desc, f.message))[1] as message, max(f.n) as largest, sum(f.n) as n
         from failed f
-        -- Alike to the fingerprint as well: it keeps hosts and statuses with their digits.
+        -- Grouped by host and status too: the fingerprint keeps their digits.
         group by f.type, f.class, translate(replace(replace(f.message, '0x', '0~'), '0X', '0~'), '123456789', '000000000'),
                  substring(f.message from '://([^/\s]+)'), substring(f.message from '\m[1-5][0-9][0-9]\M')
     )
@@ -158,9 +158,9 @@ begin
     from (
         select public.error_fingerprint(f.type, jsonb_build_object('class', f.class, 'message', f.message)) as fingerprint,
             min(split_part(f.type, '.', 1)) as family, coalesce(min(f.class), 'unknown') as class,
-            coalesce((array_agg(f.message order by f.most desc, f.message))[1], '') as message,
+            coalesce((array_agg(f.message order by f.largest desc, f.message))[1], '') as message,
             sum(f.n) as n
-        from alike f group by 1 order by 5 desc, 1 limit 5
+        from similar_messages f group by 1 order by 5 desc, 1 limit 5
     ) top;
 
     return gates - array['days', 'runs'] || jsonb_build_object(

@@ -1,5 +1,5 @@
 /*
- * Whole jobs by id, with payload, result, attempts, artifacts and what they replay; unknown ids are left out. A payload or
+ * Jobs by id with all details: payload, result, attempts, artifacts and replays; unknown ids are left out. A payload or
  * result that breaks the limits is shown as {"unreadable": why}: see readable_json.
  */
 create or replace function public.get_jobs(job_ids jsonb) returns jsonb
@@ -17,4 +17,4 @@ language sql stable set search_path = '' as $$
     join public.jobs j on j.id = given.id::uuid
 $$;
 
-comment on function public.get_jobs is 'Whole jobs by id.';
+comment on function public.get_jobs is 'Jobs by id, with all details.';

@@ -1,8 +1,8 @@
 /*
- * What `cogo doctor` asks the database besides queue_stats.
+ * What `cogo doctor` reads from the database besides queue_stats.
  *
- * orphan_seconds   A running job whose lease expired so long ago is an orphan: nobody recovers it
- * key_ids          The keys of the vault that the caller has: ["0123456789ab"]
+ * orphan_seconds   A running job whose lease expired longer ago than this counts as orphaned: no worker recovers it
+ * key_ids          The ids of the vault keys that the caller has: ["0123456789ab"]
  * Returns {"now", "server_version", "connections", "max_connections", "orphaned_jobs", "oldest_orphan_seconds",
  *          "secrets", "unreadable_secrets"}; the last counts the secrets that are encrypted with none of key_ids.
  */
@@ -29,4 +29,4 @@ begin
                                where not coalesce(health_facts.key_ids, '[]') @> to_jsonb(s.key_id)));
 end $$;
 
-comment on function public.health_facts is 'What the doctor asks the database.';
+comment on function public.health_facts is 'What `cogo doctor` reads from the database.';

@@ -1,5 +1,5 @@
 /*
- * Refuse an argument from inside an expression. Costs nothing where it is not reached.
+ * Raise CQ005 from inside an expression. It costs nothing where it is not evaluated.
  * Errors: always CQ005.
  *
  * Internal: other functions call it.
@@ -10,4 +10,4 @@ begin
     raise exception using errcode = 'CQ005', message = sentence;
 end $$;
 
-comment on function cogo_internal.invalid_argument is 'Raise CQ005 with one sentence.';
+comment on function cogo_internal.invalid_argument is 'Raise CQ005 with a message.';

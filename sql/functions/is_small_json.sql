@@ -1,6 +1,6 @@
 /*
- * Whether a document is so short that it can neither be nested too deep nor hold too long a number: the guard before
- * json_fault, a fifth of a microsecond for 70 bytes. The stored size comes first: the text of a short document may be long.
+ * Whether a document is too short to be nested too deep or to hold too long a number: a cheap check before json_fault,
+ * 0.2 µs for 70 bytes. The stored size is checked first: the text of a compressed document may be long.
  *
  * Internal: other functions call it.
  */

@@ -1,12 +1,12 @@
 /*
- * What ended in the last hours, by the hour, and what became of it.
+ * Finished jobs of the last hours, by hour and status.
  *
  * hours   1 to 168
  *
- * Returns {"hours": [{"start", "succeeded", "failed", "cancelled"}] without gaps, the running hour last,
+ * Returns {"hours": [{"start", "succeeded", "failed", "cancelled"}] without gaps, the current hour last,
  * "families": [{"family", "succeeded", "failed", "run_p50", "run_p95"}], "errors": [{"error_class", "count"}] the ten
  * most frequent among the failed, "run_seconds": {"p50", "p95"}, "wait_seconds": {"p50", "p95"} from enqueue to the
- * first claim, "complete": false where only the newest 50,000 of a status were read}. Errors: CQ005.
+ * first claim, "complete": false if only the newest 50,000 of a status were read}. Errors: CQ005.
  */
 create or replace function public.job_history(hours integer default 24) returns jsonb
 language plpgsql stable set search_path = '' set jit = off set work_mem = '32MB' set plan_cache_mode = force_custom_plan as $$
@@ -19,13 +19,13 @@ begin
         perform cogo_internal.invalid_argument('hours must be 1 to 168.');
     end if;
     with ended as materialized (
-        select e.* from unnest(array['succeeded', 'failed', 'cancelled']) as word (status)
+        select e.* from unnest(array['succeeded', 'failed', 'cancelled']) as wanted (status)
         cross join lateral (
             select j.status, j.family, date_trunc('hour', j.finished_at, 'UTC') as hour, j.run_seconds,
                 case when j.attempts = 1 then cogo_internal.seconds_between(j.created_at, j.claimed_at) end as wait_seconds,
                 j.error ->> 'class' as error_class
             from public.jobs j
-            where j.status in ('succeeded', 'failed', 'cancelled') and j.status = word.status and j.finished_at >= first_hour
+            where j.status in ('succeeded', 'failed', 'cancelled') and j.status = wanted.status and j.finished_at >= first_hour
             order by j.finished_at desc limit newest) e
     ), by_hour as (
         select e.hour, count(*) filter (where e.status = 'succeeded') as succeeded,
@@ -57,4 +57,4 @@ begin
     return answer;
 end $$;
 
-comment on function public.job_history is 'What ended in the last hours, by the hour.';
+comment on function public.job_history is 'Finished jobs of the last hours, by hour.';

@@ -1,9 +1,9 @@
 /*
- * Why a document is not stored, as the end of a sentence that begins with its name; null where nothing is wrong with it.
- * Its text has at most the bytes that set_payload_limit allows (1,000,000), it is nested at most 100 deep, and no number
- * in it has more than 300 digits: what every client can decode.
+ * Why a document is rejected, as a phrase that follows its name; null if it is valid. Its text may have the bytes that
+ * set_payload_limit allows (1,000,000), it may be nested 100 deep, and no number in it may have more than 300 digits: what
+ * every client can decode.
  *
- * In this order, since each step bounds what the next one costs: 12 bytes hold a number of 131,000 digits.
+ * Checked in this order, since each check bounds the cost of the next one: 12 bytes hold a number of 131,000 digits.
  *
  * Internal: other functions call it.
  */
@@ -11,7 +11,7 @@ create or replace function cogo_internal.json_fault(document jsonb) returns text
 language plpgsql stable set search_path = '' as $$
 declare
     written text;
-    most integer;
+    max_bytes integer;
 begin
     if jsonb_path_exists(json_fault.document, 'strict $.**{100} ? (@.type() == "object" || @.type() == "array")') then
         return 'is nested deeper than 100';
@@ -22,9 +22,9 @@ begin
     end if;
     written := json_fault.document::text;
     if octet_length(written) > 1000 then
-        most := coalesce((select d.max_payload_bytes from public.deployment d limit 1), 1000000);
-        if octet_length(written) > most then
-            return format('has %s bytes, and at most %s are allowed', octet_length(written), most);
+        max_bytes := coalesce((select d.max_payload_bytes from public.deployment d limit 1), 1000000);
+        if octet_length(written) > max_bytes then
+            return format('has %s bytes, and at most %s are allowed', octet_length(written), max_bytes);
         end if;
     end if;
     if written ~ '[0-9.]{255}' and exists (
@@ -36,4 +36,4 @@ begin
     return null;
 end $$;
 
-comment on function cogo_internal.json_fault is 'Why a document is not stored; null where nothing is wrong.';
+comment on function cogo_internal.json_fault is 'Why a document is rejected; null if it is valid.';

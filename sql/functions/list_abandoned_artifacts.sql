@@ -1,13 +1,13 @@
 /*
- * Artifacts whose attempt is gone: unfinished uploads and files of lost leases, older than grace_seconds, oldest first.
- * A file without a job has a quarter of an hour.
+ * Artifacts that the sweeper may delete: unfinished uploads and files of lost attempts, older than grace_seconds, oldest
+ * first. A file without a job is kept for at least 15 minutes.
  *
- * after_id   The last artifact of the page before that could not be deleted, so that those after it have their turn.
- *            One that is gone begins at the oldest again.
+ * after_id   The last artifact of the previous page that could not be deleted, so that those after it follow.
+ *            If it no longer exists, the page begins with the oldest.
  *
  * The sweeper deletes the object first, then calls delete_artifacts. Returns [{"artifact_id", "storage_key"}]. The key is
- * null while the object is in use by another row: ready, expired (its object is kept on purpose) or being uploaded. Then
- * only the row is deleted.
+ * null while another row uses the object: ready, expired (its object is kept on purpose) or being uploaded. Then only the
+ * row is deleted.
  */
 create or replace function public.list_abandoned_artifacts(
     grace_seconds integer default 300, max_artifacts integer default 100, after_id uuid default null
@@ -46,4 +46,4 @@ begin
         ) found);
 end $$;
 
-comment on function public.list_abandoned_artifacts is 'Artifacts the sweeper may delete.';
+comment on function public.list_abandoned_artifacts is 'Artifacts that the sweeper may delete.';

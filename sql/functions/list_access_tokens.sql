@@ -1,5 +1,5 @@
 /*
- * Named tokens, those that are live first, by name; never their hashes.
+ * Named tokens without their hashes, live ones first, then by name.
  *
  * live_only   Neither revoked nor expired
  *

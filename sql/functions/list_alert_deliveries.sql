@@ -1,5 +1,5 @@
 /*
- * What targets were told and are to be told, changed last first. Every filter may be null.
+ * Deliveries of alerts, last changed first. Every filter may be null.
  *
  * Returns [{"alert_id", "fingerprint", "title", "target", "status", "event", "attempts", "first_attempt_at",
  * "next_attempt_at", "announced_event", "announced_count", "announced_at", "message_id", "reference", "error", "updated_at"}].
@@ -22,4 +22,4 @@ language sql stable set search_path = '' as $$
     ) found
 $$;
 
-comment on function public.list_alert_deliveries is 'What targets were told and are to be told.';
+comment on function public.list_alert_deliveries is 'Deliveries of alerts, last changed first.';

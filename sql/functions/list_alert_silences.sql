@@ -1,5 +1,5 @@
 /*
- * Silences, those that end last first.
+ * Silences of alerts, the latest end first.
  *
  * active_only   leave out those that have ended
  */
@@ -13,4 +13,4 @@ language sql stable set search_path = '' as $$
     ) found
 $$;
 
-comment on function public.list_alert_silences is 'Silences and who made them.';
+comment on function public.list_alert_silences is 'Silences of alerts, with their authors.';

@@ -1,9 +1,9 @@
 /*
- * Alerts, those seen last first. Every filter may be null.
+ * Alerts, last seen first. Every filter may be null.
  *
  * status          firing, resolved or announced
- * since_seconds   seen within the last so many seconds
- * before          {"last_seen_at", "id"} of the last alert of the page before, for the next page
+ * since_seconds   seen within this many seconds
+ * before          {"last_seen_at", "id"} of the last alert of the previous page, for the next page
  *
  * Returns [{"id", "fingerprint", "kind", "subject", "status", "title", "error_class", "error_message", "count",
  * "first_seen_at", "last_seen_at", "resolved_at", "resolution", "refs", "key", "body", "silenced", "inhibited",
@@ -42,4 +42,4 @@ begin
         ) found);
 end $$;
 
-comment on function public.list_alerts is 'Alerts, newest first, with what each target was told.';
+comment on function public.list_alerts is 'Alerts, last seen first, with their deliveries.';

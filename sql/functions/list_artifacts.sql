@@ -1,7 +1,7 @@
 /*
- * Artifacts, newest first. Every filter may be null; type_prefix and executor_id are of the job, if it is still there.
+ * Artifacts, newest first. Every filter may be null; type_prefix and executor_id are those of the job, if it still exists.
  *
- * before   {"created_at", "id"} of the last artifact of the page before, for the next page
+ * before   {"created_at", "id"} of the last artifact of the previous page, for the next page
  */
 create or replace function public.list_artifacts(
     job_id uuid default null, status text default null, type_prefix text default null, executor_id text default null,

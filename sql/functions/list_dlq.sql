@@ -2,9 +2,9 @@
  * The dead-letter queue, newest failure first. Every filter may be null.
  *
  * open_only      neither replayed nor retried since
- * since_seconds  failed within the last so many seconds
+ * since_seconds  failed within this many seconds
  * fingerprint    of the error: see error_fingerprint
- * before         {"failed_at", "job_id"} of the last letter of the page before, for the next page
+ * before         {"failed_at", "job_id"} of the last job of the previous page, for the next page
  */
 create or replace function public.list_dlq(
     type_prefix text default null, executor_id text default null, since_seconds double precision default null,
@@ -16,9 +16,9 @@ declare
     at timestamptz := clock_timestamp();
     answer jsonb;
 begin
-    select jsonb_agg(cogo_internal.dead_letter(found.letter) order by (found.letter).failed_at desc, (found.letter).job_id desc) into answer
+    select jsonb_agg(cogo_internal.dead_letter_row(found.entry) order by (found.entry).failed_at desc, (found.entry).job_id desc) into answer
     from (
-        select d as letter from public.jobs_dlq d
+        select d as entry from public.jobs_dlq d
         where not d.superseded
           and (list_dlq.type_prefix is null or starts_with(d.type, list_dlq.type_prefix))
           and (list_dlq.executor_id is null or d.executor_id = list_dlq.executor_id)

@@ -1,8 +1,8 @@
 /*
  * Gate runs, newest first. Every filter may be null.
  *
- * since_seconds   recorded within the last so many seconds
- * before          {"created_at", "gate_run_id"} of the last run of the page before, for the next page
+ * since_seconds   recorded within this many seconds
+ * before          {"created_at", "gate_run_id"} of the last run of the previous page, for the next page
  */
 create or replace function public.list_gate_runs(
     type text default null, branch text default null, status text default null,

@@ -2,7 +2,7 @@
  * Stored snapshots of one branch, newest first.
  *
  * kind    daily or rolling
- * since   null, or only windows that begin then or later
+ * since   only windows that begin at this time or later; null: all
  *
  * Returns [{"window_start", "window_end", "branch", "numbers", "providers", "complete", "revision", "computed_at"}].
  */

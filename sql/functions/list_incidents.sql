@@ -1,10 +1,10 @@
 /*
- * The open dead letters by the cause of their error, the most frequent first.
+ * Open dead-lettered jobs grouped by the cause of their error, the most frequent first.
  *
- * Returns [{"fingerprint", "type", "class", "message" of the newest, "count", "first_failed_at" (what a
- * retry took back counts too, as long as the cause's alert goes on), "last_failed_at",
- * "code_versions" and "job_ids" of the newest ten}]. Counting reads the index jobs_dlq_cause only (left
- * alone, the planner read every letter), the letters themselves ten a cause.
+ * Returns [{"fingerprint", "type", "class", "message" of the newest, "count", "first_failed_at" (failures that were retried
+ * since count too, as long as the alert of the cause fires), "last_failed_at",
+ * "code_versions" and "job_ids" of the newest ten}]. The count reads only the index jobs_dlq_cause (by default the planner
+ * read every row), the details ten rows per cause.
  */
 create or replace function public.list_incidents(
     type_prefix text default null, since_seconds double precision default null, max_incidents integer default 50
@@ -47,4 +47,4 @@ begin
     return coalesce(answer, '[]');
 end $$;
 
-comment on function public.list_incidents is 'Open dead letters, grouped by the cause of their error.';
+comment on function public.list_incidents is 'Open dead-lettered jobs, grouped by the cause of their error.';

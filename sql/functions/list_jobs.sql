@@ -3,10 +3,10 @@
  *
  * statuses        ["queued", "failed"]
  * type_prefix     "browser" matches browser and browser.pdf
- * since_seconds   created within the last so many seconds
- * before_id       the last id of the page before, for the next page
+ * since_seconds   created within this many seconds
+ * before_id       the last id of the previous page, for the next page
  *
- * Planned for its filters each time: one plan for all of them read the whole table even without a filter.
+ * Planned for its filters each time: a generic plan read the whole table even without a filter.
  */
 create or replace function public.list_jobs(
     statuses jsonb default null, type_prefix text default null, executor_id text default null,

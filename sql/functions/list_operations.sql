@@ -1,7 +1,7 @@
 /*
- * What operators did, newest first: who, what, to what, and how many rows changed.
+ * The operations log, newest first: who did what to which rows, and how many changed.
  *
- * before   {"created_at", "id"} of the last operation of the page before, for the next page
+ * before   {"created_at", "id"} of the last operation of the previous page, for the next page
  */
 create or replace function public.list_operations(
     operation text default null, since_seconds double precision default null, before jsonb default null,
@@ -21,4 +21,4 @@ language sql stable set search_path = '' as $$
     ) found
 $$;
 
-comment on function public.list_operations is 'What operators did, newest first.';
+comment on function public.list_operations is 'The operations log, newest first.';

@@ -1,5 +1,5 @@
 /*
- * The last probe of each provider and capability, those that fail first.
+ * The last probe of each provider and capability, failed ones first.
  * Returns [{"provider", "capability", "healthy", "latency_ms", "error", "checked_at", "since"}].
  */
 create or replace function public.list_provider_health() returns jsonb

@@ -1,8 +1,8 @@
 /*
- * What the router chooses from: each provider and capability with its last probe, by capability and cost.
+ * The providers of the router, per capability, with their last probe; by capability and cost.
  *
  * Returns [{"provider", "capability", "probe_url", "cost", "enabled", "created_at", "updated_at",
- *           "healthy", "latency_ms", "error", "checked_at", "since"}]; the last five are null where it was never probed.
+ *           "healthy", "latency_ms", "error", "checked_at", "since"}]; the last five are null if it was never probed.
  */
 create or replace function public.list_providers(capability text default null) returns jsonb
 language sql stable set search_path = '' as $$
@@ -15,4 +15,4 @@ language sql stable set search_path = '' as $$
     where list_providers.capability is null or p.capability = list_providers.capability
 $$;
 
-comment on function public.list_providers is 'What the router chooses from, with the last probe of each.';
+comment on function public.list_providers is 'The providers of the router, with the last probe of each.';

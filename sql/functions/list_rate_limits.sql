@@ -1,5 +1,5 @@
 /*
- * Rate limits by name, with `open_until` and `reason` where a circuit is open.
+ * Rate limits by name, with `open_until` and `reason` of open circuits.
  *
  * open_only   only those whose circuit is open
  */

@@ -1,5 +1,5 @@
 /*
- * Which secrets there are, by environment and reference; never their ciphertext.
+ * Secrets by environment and reference, without their ciphertext.
  */
 create or replace function public.list_secrets(environment text default null, max_secrets integer default 1000) returns jsonb
 language sql stable set search_path = '' as $$
@@ -12,4 +12,4 @@ language sql stable set search_path = '' as $$
     ) found
 $$;
 
-comment on function public.list_secrets is 'Which secrets there are, without their values.';
+comment on function public.list_secrets is 'Secrets, without their values.';

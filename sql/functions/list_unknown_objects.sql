@@ -1,5 +1,5 @@
 /*
- * Of the given storage keys, those that no artifact row names: an uploader died after its row was swept.
+ * Of the given storage keys, those without an artifact row: their row was swept before the upload ended.
  * storage_keys   ["jobs/…", …]. Returns the unknown ones, in the order given. Errors: none.
  */
 create or replace function public.list_unknown_objects(storage_keys jsonb) returns jsonb

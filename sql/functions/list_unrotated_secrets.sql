@@ -1,5 +1,5 @@
 /*
- * Secrets of all environments that are encrypted with another key than this one, as they were encrypted.
+ * Secrets of all environments that are encrypted with another key than this one, with their ciphertext.
  *
  * after     {"environment", "reference"}: only those after it, in that order
  * Returns {"secrets": [as get_secret], "more": bool}. Errors: CQ005.
@@ -10,7 +10,7 @@ create or replace function public.list_unrotated_secrets(
 language plpgsql stable set search_path = '' as $$
 declare
     found_rows jsonb;
-    most integer := least(greatest(coalesce(batch_size, 100), 1), 1000);
+    page_size integer := least(greatest(coalesce(batch_size, 100), 1), 1000);
 begin
     if list_unrotated_secrets.key_id is null then
         perform cogo_internal.invalid_argument('key_id must have 12 hexadecimal digits.');
@@ -24,11 +24,11 @@ begin
           and (list_unrotated_secrets.after is null or (s.environment, s.reference)
                > (list_unrotated_secrets.after ->> 'environment', list_unrotated_secrets.after ->> 'reference'))
         order by s.environment, s.reference
-        limit most + 1
+        limit page_size + 1
     ) found;
-    return jsonb_build_object('secrets', case when jsonb_array_length(found_rows) > most then found_rows - most
+    return jsonb_build_object('secrets', case when jsonb_array_length(found_rows) > page_size then found_rows - page_size
                                          else found_rows end,
-                              'more', jsonb_array_length(found_rows) > most);
+                              'more', jsonb_array_length(found_rows) > page_size);
 end $$;
 
 comment on function public.list_unrotated_secrets is 'Secrets that are encrypted with another key.';

@@ -1,5 +1,5 @@
 /*
- * Stored weeks of one branch, newest first.
+ * Stored weekly summaries of one branch, newest first.
  * Returns [{"window_start", "window_end", "branch", "numbers", "providers", "complete", "revision", "computed_at"}].
  */
 create or replace function public.list_weekly_summaries(branch text default 'main', max_weeks integer default 12) returns jsonb
@@ -14,4 +14,4 @@ language sql stable set search_path = '' as $$
     ) found
 $$;
 
-comment on function public.list_weekly_summaries is 'Stored weeks of a branch, newest first.';
+comment on function public.list_weekly_summaries is 'Stored weekly summaries of a branch, newest first.';

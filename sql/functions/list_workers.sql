@@ -1,7 +1,7 @@
 /*
- * Worker starts, newest first, with their device. `alive`: see worker_is_alive.
+ * Worker instances, newest first, with their device. `alive`: see worker_is_alive.
  *
- * before   {"started_at", "instance_id"} of the last worker of the page before, for the next page
+ * before   {"started_at", "instance_id"} of the last instance of the previous page, for the next page
  */
 create or replace function public.list_workers(
     alive_only boolean default false, before jsonb default null, max_workers integer default 50
@@ -9,7 +9,7 @@ create or replace function public.list_workers(
 language sql stable set search_path = '' as $$
     select coalesce(jsonb_agg(to_jsonb(found) - 'started_job_ids' order by found.started_at desc, found.instance_id desc), '[]')
     from (
-        select w.*, d.device, case when m.instance_id is not null then cogo_internal.counters_of(m.counters) end as counters,
+        select w.*, d.device, case when m.instance_id is not null then cogo_internal.valid_counters(m.counters) end as counters,
             cogo_internal.worker_is_alive(w) as alive
         from public.workers w
         left join public.worker_devices d on d.worker_id = w.worker_id
@@ -23,4 +23,4 @@ language sql stable set search_path = '' as $$
     ) found
 $$;
 
-comment on function public.list_workers is 'Worker starts, newest first.';
+comment on function public.list_workers is 'Worker instances, newest first.';

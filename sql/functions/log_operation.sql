@@ -1,10 +1,10 @@
 /*
- * Write down a batch of an operator's action: one row per action, counts added up. Returns the answer given.
+ * Record a batch of an operator's action: one row per action, its counts added up. Returns the answer given.
  *
- * action      As repeated_batch takes it; null makes an id of its own and names the database's user
+ * action      As in repeated_batch; null: a new id, and the database user as actor
  * operation   "retry_failed"
- * filter      What was asked for; kept as the first batch said it
- * answer      {"matched", "changed", "skipped", …}: what the operation returns
+ * filter      The request; that of the first batch is kept
+ * answer      {"matched", "changed", "skipped", …}: the result of the operation
  *
  * Errors: CQ005 the action's id belongs to another operation.
  *
@@ -30,4 +30,4 @@ begin
     return log_operation.answer;
 end $$;
 
-comment on function cogo_internal.log_operation is 'Write down what an operator''s action did.';
+comment on function cogo_internal.log_operation is 'Record a batch of an operator''s action.';

@@ -1,9 +1,9 @@
 /*
- * A whole job as get_jobs returns it, without the bulk: a payload or result whose text is longer than most_chars is null,
- * and its beginning stands beside it.
+ * A job as get_jobs returns it, but a payload or result whose text is longer than most_chars is null, and its beginning is
+ * returned separately.
  *
- * Returns {… as get_jobs, "payload_chars", "payload_start", "result_chars", "result_start"}, or null where there is no
- * such job; `…_start` is null where the document is whole.
+ * Returns {… as get_jobs, "payload_chars", "payload_start", "result_chars", "result_start"}, or null if there is no
+ * such job; `…_start` is null if the document is complete.
  */
 create or replace function public.look_at_job(job_id uuid, most_chars integer default 65536) returns jsonb
 language sql stable set search_path = '' as $$
@@ -20,4 +20,4 @@ language sql stable set search_path = '' as $$
     ) shown
 $$;
 
-comment on function public.look_at_job is 'A whole job without a long payload or result.';
+comment on function public.look_at_job is 'A job with all details, but without a long payload or result.';

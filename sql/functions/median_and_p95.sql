@@ -1,5 +1,5 @@
 /*
- * Two quantiles as percentile_cont returns them, as a document with milliseconds as its last digits.
+ * Two quantiles of percentile_cont as a document, rounded to milliseconds.
  *
  * Internal: other functions call it.
  */

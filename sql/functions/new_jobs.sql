@@ -1,7 +1,7 @@
 /*
- * The rows that an enqueue adds, in the order given, with their defaults. Errors: CQ005.
+ * The rows that enqueue_jobs adds, in the order given, with their defaults. Errors: CQ005.
  *
- * Without settings of its own, so that the planner puts the query in place of the call.
+ * It has no `set` clause, so that the planner inlines it.
  *
  * Internal: other functions call it.
  */
@@ -42,4 +42,4 @@ language sql stable as $$
                             payload, position)
 $$;
 
-comment on function cogo_internal.new_jobs is 'The rows that an enqueue adds.';
+comment on function cogo_internal.new_jobs is 'The rows that enqueue_jobs adds.';

@@ -1,11 +1,11 @@
 /*
- * In how many seconds the next job of these families becomes due: a retry, a snooze, a schedule. Nobody is called when
- * one does, so a worker that rests for long asks first. What is due already does not count.
+ * The seconds until the next job of these families becomes due: a retry, a snooze, a scheduled job. No notification is
+ * sent then, so a worker that will not poll for long asks first. Jobs that are already due do not count.
  *
  * families      ["browser", …]
- * executor_id   count the jobs addressed to this executor too
+ * executor_id   include the jobs addressed to this executor
  *
- * Returns {"seconds"}: null when nothing waits for its time. Errors: CQ005.
+ * Returns {"seconds"}: null if no job is scheduled. Errors: CQ005.
  */
 create or replace function public.next_due(families jsonb, executor_id text default null) returns jsonb
 language plpgsql set search_path = '' set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off set jit = off as $$
@@ -33,4 +33,4 @@ begin
     return jsonb_build_object('seconds', cogo_internal.seconds_between(at, soonest));
 end $$;
 
-comment on function public.next_due is 'In how many seconds the next job of these families becomes due.';
+comment on function public.next_due is 'The seconds until the next job of these families becomes due.';

@@ -1,11 +1,11 @@
 /*
- * Write down what somebody did where no function of its own does: one row of operations_log.
+ * Record an action that no other function records: one row of operations_log.
  *
  * note_id     A new uuid; the same one again changes nothing
  * operation   "notify_weekly"
  * filter      What it was done to
  *
- * Returns {"noted"}: false where it was written down before. Errors: CQ005.
+ * Returns {"noted"}: false if it was recorded before. Errors: CQ005.
  */
 create or replace function public.note_operation(note_id uuid, operation text, actor text, filter jsonb default '{}') returns jsonb
 language plpgsql set search_path = '' as $$
@@ -22,4 +22,4 @@ begin
     return jsonb_build_object('noted', found);
 end $$;
 
-comment on function public.note_operation is 'Write down what somebody did.';
+comment on function public.note_operation is 'Record an action in the operations log.';

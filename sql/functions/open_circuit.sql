@@ -1,9 +1,9 @@
 /*
- * Grant no call of an outside service for a while, because it said so or cannot be reached. Repeating it is safe:
- * a circuit that is open longer stays so, with its reason.
+ * Open the circuit of an external service: no call is granted for a while, because the service said so or is unreachable.
+ * Safe to repeat: a circuit that is open for longer stays so, with its reason.
  *
  * open_seconds   0 to 31,536,000
- * reason         one sentence, without secrets; kept for people
+ * reason         a message without secrets, shown to operators
  *
  * Returns {"name", "open_until"}. Errors: CQ005.
  */
@@ -12,7 +12,7 @@ language plpgsql set search_path = '' as $$
 declare
     until timestamptz;
 begin
-    perform cogo_internal.refuse_rate_name(open_circuit.name);
+    perform cogo_internal.check_rate_name(open_circuit.name);
     if (open_circuit.open_seconds >= 0 and open_circuit.open_seconds <= 31536000) is not true then
         perform cogo_internal.invalid_argument('open_seconds must be 0 to 31536000.');
     end if;
@@ -26,4 +26,4 @@ begin
     return jsonb_build_object('name', open_circuit.name, 'open_until', until);
 end $$;
 
-comment on function public.open_circuit is 'Grant no call of an outside service for a while.';
+comment on function public.open_circuit is 'Open the circuit of an external service for a while.';

@@ -1,11 +1,11 @@
 /*
  * Begin a session of the dashboard. Called again with the same hash, it changes nothing.
- * Sessions that expired more than a day ago are removed on the way.
+ * It also deletes sessions that expired more than a day ago.
  *
  * session_hash       SHA-256 of the cookie's value
- * holder             Who it is, as the operations log will say
- * lifetime_seconds   It expires then, or with its token if that is earlier
- * token_id           The named token it was opened with, whose role it has; null: the admin token, and then
+ * holder             The user, as the operations log names them
+ * lifetime_seconds   After this it expires, or with its token if that is earlier
+ * token_id           The named token it was opened with, whose role it has; null for the admin token, with
  * seal               HMAC-SHA-256 of the cookie's value with the admin token
  *
  * Returns web_session_row. Errors: CQ005.
@@ -39,7 +39,7 @@ begin
             perform cogo_internal.invalid_argument('The token is no longer live: log in with another.');
         end if;
     end if;
-    -- One that is being ended at this moment is left to the next call: nobody waits here.
+    -- `skip locked`: a session that is being ended is left to the next call.
     delete from public.web_sessions s where s.id in (
         select old.id from public.web_sessions old where old.expires_at < moment - interval '1 day'
         order by old.id for update skip locked);

@@ -1,9 +1,9 @@
 /*
- * Claim no more of a type (with all below it: browser is browser.pdf too), or let an executor id claim nothing.
- * What runs goes on; jobs still come in and wait.
+ * Stop claims of a type (and of its subtypes: browser includes browser.pdf) or by an executor id.
+ * Running jobs go on; jobs can still be enqueued, and wait.
  *
  * kind    "type" or "executor"
- * Returns {"kind", "name", "paused_at", "changed"}; `changed` is false where it was paused already. Errors: CQ005.
+ * Returns {"kind", "name", "paused_at", "changed"}; `changed` is false if it was already paused. Errors: CQ005.
  */
 create or replace function public.pause(kind text, name text, reason text default null, actor text default null) returns jsonb
 language plpgsql set search_path = '' as $$
@@ -11,7 +11,7 @@ declare
     found_row public.paused;
     added boolean;
 begin
-    perform cogo_internal.refuse_unpausable(pause.kind, pause.name);
+    perform cogo_internal.check_pausable(pause.kind, pause.name);
     insert into public.paused as p (kind, name, reason, actor)
     values (pause.kind, pause.name, left(pause.reason, 1000), left(coalesce(pause.actor, session_user), 200))
     on conflict do nothing;
@@ -26,4 +26,4 @@ begin
     return jsonb_build_object('kind', pause.kind, 'name', pause.name, 'paused_at', found_row.paused_at, 'changed', added);
 end $$;
 
-comment on function public.pause is 'Claim no more of a type, or let an executor claim nothing.';
+comment on function public.pause is 'Stop claims of a type or by an executor.';

@@ -1,6 +1,6 @@
 /*
- * What a claim must leave alone: a regular expression that the paused types match, each with all below it;
- * one that matches everything where the executor is paused; null where nothing is.
+ * The types that a claim must skip, as a regular expression: the paused types with their subtypes; everything if the
+ * executor is paused; null if nothing is.
  *
  * Internal: other functions call it.
  */
@@ -12,4 +12,4 @@ language sql stable set search_path = '' as $$
     where p.kind = 'type' or p.name = paused_types.executor_id
 $$;
 
-comment on function cogo_internal.paused_types is 'What a claim must leave alone, as a regular expression.';
+comment on function cogo_internal.paused_types is 'The types that a claim must skip, as a regular expression.';

@@ -1,13 +1,13 @@
 /*
- * A part of promote_alerts: what each target is to be told next. One row per alert and target.
+ * A part of evaluate_alerts: plan what each target receives next. One row per alert and target.
  *
- *   firing     never told, or resolved when last told and firing again (ten minutes apart)
- *   repeat     it went on since, and the last word is repeat_seconds old
- *   resolved   it is over, and the target was told that it began (at least a minute ago)
+ *   firing     never delivered, or last delivered as resolved and firing again (at least ten minutes apart)
+ *   repeat     it went on since the last message, which is repeat_seconds old
+ *   resolved   it is resolved, and its beginning was delivered (at least a minute ago)
  *
- * Never told and over: still told, unless it was silenced or held back all the while; then it is skipped.
- * A dead row wakes up when the alert goes on after repeat_seconds. Rows that somebody is sending are left alone.
- * Returns how many rows changed. Errors: none.
+ * An alert that was resolved before it was delivered is still delivered, unless it was silenced or inhibited all the time;
+ * then it is skipped. A dead row becomes pending again if the alert goes on after repeat_seconds. Rows that are being sent
+ * are left alone. Returns how many rows changed. Errors: none.
  *
  * Internal: other functions call it.
  */
@@ -64,4 +64,4 @@ begin
     return added + changed;
 end $$;
 
-comment on function cogo_internal.plan_alert_deliveries is 'What each target is to be told next.';
+comment on function cogo_internal.plan_alert_deliveries is 'Plan what each target receives next.';

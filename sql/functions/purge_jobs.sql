@@ -1,12 +1,12 @@
 /*
- * Delete jobs that ended long ago, with their attempts. Live jobs are never touched. A dry run by default, which
- * writes nothing. Dead letters stay: they stand without their job. Artifacts have a time to live of their own.
+ * Delete finished jobs with their attempts. A dry run by default, which writes nothing. Queued and running jobs are never
+ * deleted, rows of the dead-letter queue stay, and artifacts have a retention period of their own.
  *
- * older_than_days   ended at least so long ago
+ * older_than_days   finished at least this long ago
  * statuses          ["succeeded", "cancelled"], and "failed"
- * items             these ones only, which must still fit: see bulk_arguments
- * after             {"at", "id"} of the last item of the page before, for the next page of a dry run
- * action            who does this, and which batch it is: see repeated_batch
+ * items             only these, which must still match: see bulk_arguments
+ * after             {"at", "id"} of the last item of the previous page, for the next page of a dry run
+ * action            the operator's action and its batch: see repeated_batch
  *
  * Oldest first. Returns {"items", "matched", "changed", "skipped", "more", "after"}; call again while `more`.
  * An item is {"id", "version", "type", "status", "attempts", "finished_at"}; listed by dry runs only. Errors: CQ005.
@@ -31,7 +31,7 @@ begin
     if jsonb_typeof(purge_jobs.statuses) is distinct from 'array' or jsonb_array_length(purge_jobs.statuses) = 0
        or not purge_jobs.statuses <@ '["succeeded", "cancelled", "failed"]' then
         perform cogo_internal.invalid_argument(format(
-            'Only ended jobs can be purged: statuses must be some of succeeded, cancelled and failed, not %s.',
+            'Only finished jobs can be purged: statuses must be some of succeeded, cancelled and failed, not %s.',
             purge_jobs.statuses));
     end if;
     cutoff := clock_timestamp() - make_interval(secs => purge_jobs.older_than_days * 86400);
@@ -43,7 +43,7 @@ begin
         end if;
     end if;
 
-    -- Status by status, in the order of the index jobs_finished: together they would be sorted, all of them, each time.
+    -- One status at a time, in the order of the index jobs_finished; together, all of them would be sorted each time.
     select coalesce(array_agg(f.id order by f.finished_at, f.id), '{}'),
         coalesce(jsonb_agg(jsonb_build_object(
             'id', f.id, 'version', f.version, 'type', f.type, 'status', f.status, 'attempts', f.attempts,
@@ -54,7 +54,7 @@ begin
         cross join lateral (
             select j.id, j.type, j.status, j.attempts, j.finished_at, j.xmin::text as version from public.jobs j
             where j.status = w.status and j.finished_at <= cutoff
-              and j.status in ('succeeded', 'failed', 'cancelled')  -- says to the planner that the index holds it
+              and j.status in ('succeeded', 'failed', 'cancelled')  -- tells the planner that the partial index applies
               and (named is null or j.id = any (named))
               and (purge_jobs.after is null or j.finished_at >= (purge_jobs.after ->> 'at')::timestamptz
                    and (j.finished_at, j.id) > ((purge_jobs.after ->> 'at')::timestamptz, (purge_jobs.after ->> 'id')::uuid))
@@ -87,7 +87,7 @@ begin
         purge_jobs.action, 'purge_jobs',
         jsonb_build_object('older_than_days', purge_jobs.older_than_days, 'statuses', purge_jobs.statuses,
                            'planned', case when purge_jobs.items is not null then true end),
-        cogo_internal.bulk_answer(named, candidates, cardinality(taken), purge_jobs.batch_size));
+        cogo_internal.bulk_result(named, candidates, cardinality(taken), purge_jobs.batch_size));
 end $$;
 
-comment on function public.purge_jobs is 'Delete jobs that ended long ago; a dry run by default.';
+comment on function public.purge_jobs is 'Delete old finished jobs; a dry run by default.';

@@ -1,7 +1,6 @@
 /*
- * The first numbers somebody asks for, those of the dashboard's strip: all of queue_stats, and beside them
- * {"cancelled_24h", "lease_losses_24h": attempts whose lease ran out, "running_by_family", "slots_by_family":
- * places of the workers alive}.
+ * The numbers at the top of the dashboard: queue_stats, and {"cancelled_24h", "lease_losses_24h": attempts whose lease
+ * expired, "running_by_family", "slots_by_family": slots of live workers}.
  */
 create or replace function public.queue_numbers() returns jsonb
 language plpgsql stable set search_path = '' as $$
@@ -20,4 +19,4 @@ begin
             where f.family is not null and w.stopped_at is null and cogo_internal.worker_is_alive(w) group by 1) s));
 end $$;
 
-comment on function public.queue_numbers is 'The first numbers somebody asks for.';
+comment on function public.queue_numbers is 'The numbers at the top of the dashboard.';

@@ -1,12 +1,12 @@
 /*
  * The queue in numbers. Counts of waiting jobs stop at count_limit (10,000) for each priority of a lane, those due
- * later at count_limit in all, so that the call stays cheap. What is paused is not ready: see pause.
+ * later at count_limit in all, so that the call stays cheap. Paused jobs are not ready: see pause.
  *
  * Returns {"ready" due now, "ready_by_family", "waiting" due later, "running", "running_by_instance", "expired_leases",
  * "oldest_ready_seconds", "paused", "dlq_open", "succeeded_24h", "failed_24h", "workers_alive", "slots_alive", "slots_free"}.
  *
- * Lane by lane in the order of the index jobs_claim_lane, and with settings that keep the planner to it, as in claim_jobs:
- * left alone it read and sorted the whole queue, or the whole table, before it counted to the limit.
+ * Reads lane by lane in the order of the index jobs_claim_lane, with settings that make the planner use it, as in
+ * claim_jobs: by default it read and sorted the whole queue, or the whole table, before it counted to the limit.
  */
 create or replace function public.queue_stats(executor_id text default null, count_limit integer default 10000) returns jsonb
 language plpgsql stable
@@ -20,7 +20,7 @@ declare
     answer jsonb;
     paused_types constant text := cogo_internal.paused_types(queue_stats.executor_id);
 begin
-    -- The lanes there are, one step each: those of a family by address, the unaddressed one last, then the next family.
+    -- All lanes, one recursive step each: those of a family by executor id, the unaddressed one last, then the next family.
     with recursive known as (
         (select j.family, j.executor_id from public.jobs j where j.status = 'queued'
          order by j.family, j.executor_id limit 1)

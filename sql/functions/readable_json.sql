@@ -1,6 +1,6 @@
 /*
- * A document as a page shows it: as it is, or, where it breaks the limits of json_fault, {"unreadable": why} in its place,
- * so that a page neither carries 60 MB nor meets a number that its reader cannot decode.
+ * A document as a page shows it: unchanged or, if it breaks the limits of json_fault, {"unreadable": why}, so that no page
+ * carries 60 MB or a number that its reader cannot decode.
  *
  * Internal: other functions call it.
  */

@@ -1,16 +1,16 @@
 /*
- * Write down one evaluation of a commit. Its time is the database's, so a run is never recorded into a closed window.
+ * Record one evaluation of a commit. Its time is the database's, so that no run is recorded into a closed window.
  *
- * run   {"gate_run_id" a uuid of the caller's that makes the call repeatable, "type" gate or gate_fix, "status" pass or
+ * run   {"gate_run_id" a new uuid that makes the call repeatable, "type" gate or gate_fix, "status" pass or
  *       fail, "branch", "commit_sha", "pull_request", "job_id", "build_seconds", "test_seconds", "lint_errors",
  *       "lint_warnings", "coverage_percent", "tests_total", "tests_failed", "eslint_artifact_id",
  *       "coverage_artifact_id", "junit_artifact_id", "tests_flaky", "branch_coverage_percent", "report_notes" an object:
- *       why a report has no numbers, by its kind, "lease_token"}; all but the first five may be left out
+ *       why a report has no numbers, by its kind, "lease_token"}; all but the first five are optional
  *
- * With a lease_token the run is fenced: only the attempt that holds the job's lease may record it, and its run takes the
- * place of an earlier attempt's. A job that is not in the queue has no lease, and no fence.
+ * With a lease_token the call is fenced: only the attempt that holds the job's lease may record the run, which replaces
+ * that of an earlier attempt. A job that is not in the queue has no lease and is not fenced.
  *
- * Returns {"gate_run", "created"}; where the id is known already, the run that stands. Errors: CQ002 lease lost, CQ005.
+ * Returns {"gate_run", "created"}; if the id exists, the stored run. Errors: CQ002 lease lost, CQ005.
  */
 create or replace function public.record_gate_run(run jsonb) returns jsonb
 language plpgsql set search_path = '' as $$
@@ -35,7 +35,7 @@ begin
             then cogo_internal.invalid_argument('build_seconds and test_seconds must be 0 to a year.')
         when least(given.lint_errors, given.lint_warnings, given.tests_total, given.tests_failed, given.tests_flaky) < 0
             then cogo_internal.invalid_argument('Counts must not be below 0.')
-        when given.tests_failed > given.tests_total then cogo_internal.invalid_argument('No more tests can fail than ran.')
+        when given.tests_failed > given.tests_total then cogo_internal.invalid_argument('tests_failed must not exceed tests_total.')
         when given.coverage_percent not between 0 and 100 or given.branch_coverage_percent not between 0 and 100
             then cogo_internal.invalid_argument('coverage_percent and branch_coverage_percent must be 0 to 100.')
         when jsonb_typeof(given.report_notes) <> 'object' or length(given.report_notes::text) > 20000
@@ -43,7 +43,7 @@ begin
         when exists (select from unnest(array[given.eslint_artifact_id, given.coverage_artifact_id, given.junit_artifact_id]) as a (id)
                      where a.id is not null and not exists (select from public.artifacts found
                                                             where found.id = a.id and found.status = 'ready'))
-            then cogo_internal.invalid_argument('A report of the gate run is no ready artifact: upload it first.')
+            then cogo_internal.invalid_argument('A report of the gate run is not a ready artifact: upload it first.')
     end;
     given.created_at := clock_timestamp();
     if given.lease_token is not null then
@@ -66,4 +66,4 @@ begin
     return jsonb_build_object('gate_run', cogo_internal.gate_run_row(kept), 'created', added = 1);
 end $$;
 
-comment on function public.record_gate_run is 'Write down one evaluation of a commit.';
+comment on function public.record_gate_run is 'Record one evaluation of a commit.';

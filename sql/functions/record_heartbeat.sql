@@ -1,14 +1,14 @@
 /*
- * A worker start is alive. Writes its heartbeat, its running count and its counters, which are totals since
- * its start (so that repeating the call changes nothing). Heartbeats older than a day are removed.
+ * Record that a worker instance is alive: its heartbeat, how many jobs it runs and its counters, which are totals since
+ * its start (so that repeating the call changes nothing). Heartbeats older than a day are deleted.
  *
- * A call that is done late, after one that was sent later, changes no counter, and one that is done after the worker
- * signed off changes nothing.
+ * A delayed call that arrives after a later one changes no counter, and one that arrives after stop_worker changes
+ * nothing.
  *
- * metrics   {"counters": {"claimed": 10, …}, "latency": {"bounds_seconds": […], "counts": […], "sum_seconds": …}}, numbers from 0: see
- *           check_metrics
+ * metrics   {"counters": {"claimed": 10, …}, "latency": {"bounds_seconds": […], "counts": […], "sum_seconds": …}}, numbers
+ *           from 0: see check_metrics
  *
- * Returns {"known"}: false when the row is gone and the worker must register again. Errors: CQ005.
+ * Returns {"known"}: false if the row is gone and the worker must register again. Errors: CQ005.
  */
 create or replace function public.record_heartbeat(instance_id uuid, running integer, metrics jsonb default '{}') returns jsonb
 language plpgsql set search_path = '' as $$
@@ -36,7 +36,7 @@ begin
     set counters = excluded.counters, latency = excluded.latency, updated_at = at
     -- Totals only grow, so a smaller sum was sent earlier.
     where (select coalesce(sum(c.value::numeric), 0) from jsonb_each_text(excluded.counters) as c)
-       >= (select coalesce(sum(c.value::numeric), 0) from jsonb_each_text(cogo_internal.counters_of(m.counters)) as c);
+       >= (select coalesce(sum(c.value::numeric), 0) from jsonb_each_text(cogo_internal.valid_counters(m.counters)) as c);
     if not found then
         return '{"known": true}';
     end if;
@@ -51,4 +51,4 @@ begin
     return '{"known": true}';
 end $$;
 
-comment on function public.record_heartbeat is 'A worker start is alive; its counters so far.';
+comment on function public.record_heartbeat is 'Record the heartbeat and the counters of a worker instance.';

@@ -1,10 +1,10 @@
 /*
- * The database was unreachable and is back: an alert that is over, with what the targets were told past the database.
- * The caller repeats the call until it hears of it; the same outage is written down once.
+ * Record an outage of the database that has ended: a resolved alert, and which targets were notified without the database.
+ * The caller repeats the call until it succeeds; an outage is recorded once.
  *
- * host                The machine that saw it
+ * host                The machine that observed it
  * started_seconds_ago, ended_seconds_ago
- * told                ["slack"]: the targets that were told that it began
+ * told                ["slack"]: the targets that were notified of its beginning
  *
  * Returns {"alert_id", "created"}. Errors: CQ005.
  */
@@ -27,7 +27,7 @@ begin
     values (record_outage.outage_id, cogo_internal.alert_fingerprint('database_down', record_outage.host), 'database_down',
             record_outage.host, 'resolved', format('The database could not be reached from %s', record_outage.host),
             'database_down', left(split_part(cogo_internal.redacted(record_outage.error_message), E'\n', 1), 1000), began, ended, ended,
-            'It answers again.')
+            'It responds again.')
     on conflict do nothing;
     if not found then
         return jsonb_build_object('alert_id', record_outage.outage_id, 'created', false);
@@ -43,4 +43,4 @@ begin
     return jsonb_build_object('alert_id', record_outage.outage_id, 'created', true);
 end $$;
 
-comment on function public.record_outage is 'The database was unreachable and is back.';
+comment on function public.record_outage is 'Record an outage of the database that has ended.';

@@ -1,8 +1,9 @@
 /*
- * Keep what probes found; the last one of each provider and capability stands. What nobody has probed for a week goes.
+ * Store the results of probes; the last one of each provider and capability is kept. Results older than a week are
+ * deleted.
  *
  * results   [{"provider", "capability", "healthy", "latency_ms", "error"}], at most 1,000
- * Returns {"recorded", "changed": [{"provider", "capability", "healthy"}]}: those whose health is another than before.
+ * Returns {"recorded", "changed": [{"provider", "capability", "healthy"}]}: those whose health changed.
  * Errors: CQ005.
  */
 create or replace function public.record_provider_health(results jsonb) returns jsonb
@@ -16,7 +17,7 @@ begin
        or jsonb_array_length(record_provider_health.results) > 1000 then
         perform cogo_internal.invalid_argument('results must be a list of at most 1,000 probes.');
     end if;
-    perform cogo_internal.refuse_provider(given ->> 'provider', given ->> 'capability')
+    perform cogo_internal.check_provider(given ->> 'provider', given ->> 'capability')
     from jsonb_array_elements(record_provider_health.results) given;
     if exists (select from jsonb_array_elements(record_provider_health.results) given
                where jsonb_typeof(given -> 'healthy') is distinct from 'boolean') then
@@ -49,4 +50,4 @@ begin
     return jsonb_build_object('recorded', recorded, 'changed', changed);
 end $$;
 
-comment on function public.record_provider_health is 'Keep what probes of providers found.';
+comment on function public.record_provider_health is 'Store the results of probes of providers.';

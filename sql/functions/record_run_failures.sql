@@ -1,8 +1,9 @@
 /*
- * Dagster runs that failed, for the promotion pass: one row per run, whoever says so first (the hook, the sensor, the
- * look back), so that a run is never counted twice. An op and an error that come later fill in what was not known.
+ * Record failed Dagster runs for evaluate_alerts: one row per run, from whichever of the hook, the sensor and the later
+ * scan reports it first, so that no run is counted twice.
  *
- * failures   [{"run_id", "job_name", "op_name" or null, "error_class", "error_message", "failed_seconds_ago"}], redacted by the caller
+ * failures   [{"run_id", "job_name", "op_name" or null, "error_class", "error_message", "failed_seconds_ago"}], redacted by
+ *            the caller
  *
  * Returns {"recorded"}. Errors: CQ005.
  */
@@ -30,4 +31,4 @@ begin
     return jsonb_build_object('recorded', recorded);
 end $$;
 
-comment on function public.record_run_failures is 'Dagster runs that failed, each once.';
+comment on function public.record_run_failures is 'Record failed Dagster runs, each once.';

@@ -1,6 +1,6 @@
 /*
- * What succeeded in Dagster since, which ends the alerts about it: an op by its name, or with a null one the whole run,
- * which ends every alert of that Dagster job. Only what succeeded after the last failure counts.
+ * Resolve alerts about Dagster jobs that have succeeded since: an op by its name or, if it is null, the whole run, which
+ * resolves every alert of that Dagster job. Only a success after the last failure counts.
  *
  * successes   [{"job_name", "op_name" or null, "run_id", "seconds_ago" of the run's start}]
  *
@@ -14,7 +14,7 @@ begin
     if jsonb_typeof(record_run_successes.successes) is distinct from 'array' then
         perform cogo_internal.invalid_argument('successes must be an array.');
     end if;
-    -- The pass locks alerts in an order of its own: one of both at a time.
+    -- evaluate_alerts locks alerts in another order: one of the two at a time.
     perform pg_advisory_xact_lock(hashtextextended('cogo promote_alerts', 0));
     return jsonb_build_object('resolved', cogo_internal.resolve_alerts(
         array(select a.id from public.alerts a
@@ -27,4 +27,4 @@ begin
         'It succeeded again.'));
 end $$;
 
-comment on function public.record_run_successes is 'What succeeded in Dagster ends the alerts about it.';
+comment on function public.record_run_successes is 'Resolve alerts about Dagster jobs that have succeeded since.';

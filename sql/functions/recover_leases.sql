@@ -1,16 +1,16 @@
 /*
- * Take back jobs whose lease expired: their worker crashed, was killed or cut off. The attempt was counted at
- * claim, so a crash consumes one: running -> queued now, or failed with a DLQ row when it was the last.
- * A prefetched job that never started gets its attempt back, so that one crashing job does not use up its neighbours'.
+ * Recover running jobs whose lease expired: their worker crashed, was killed or lost its connection. The attempt was
+ * counted at claim, so a crash consumes one: running -> queued now, or failed with a DLQ row if it was the last.
+ * A prefetched job that never started gets its attempt back, so that one crashing job does not use up those of others.
  *
- * One that was to be cancelled is cancelled. Files of a lost attempt become `orphaned`, and its claim gives nothing more:
- * see claim_jobs. `lost_attempts` of a job counts such ends in a row.
+ * A job with a cancel request is cancelled. Files of a lost attempt become `orphaned`, and its claim returns no more jobs:
+ * see claim_jobs. `lost_attempts` counts the consecutive lost attempts of a job.
  *
  * dry_run   write nothing: return {"items": [{"id", "type", "worker_id", "attempts", "max_attempts",
  *           "lease_expires_at"}] of the first batch, "matched" in all, "more": false}
- * action    an operator's, to be written down: see repeated_batch. Workers have none.
+ * action    an operator's, to be recorded: see repeated_batch. Workers pass none.
  *
- * Anybody may call it at any time, several at once too. Returns {"changed", "requeued", "failed", "cancelled", "more"};
+ * Any process may call it at any time, also concurrently. Returns {"changed", "requeued", "failed", "cancelled", "more"};
  * call again while `more`. Errors: CQ005.
  */
 create or replace function public.recover_leases(
@@ -48,7 +48,7 @@ begin
         return answer;
     end if;
 
-    -- Locked in a statement of its own: the next ones see what was committed until then, such as an artifact that was
+    -- Locked in a separate statement: the next ones see what was committed until then, such as an artifact that was
     -- finished between this statement's snapshot and its lock.
     select coalesce(array_agg(e.id), '{}'), coalesce(array_agg(e.lease_token), '{}'), array_agg(e.instance_id),
         array_agg(e.started_at is null)
@@ -61,30 +61,30 @@ begin
     ) e;
 
     with expired as materialized (
-        select held.id, held.token, held.unstarted and not coalesce(held.id = any (w.started_job_ids), true) as untouched
+        select held.id, held.token, held.unstarted and not coalesce(held.id = any (w.started_job_ids), true) as never_started
         from unnest(taken, tokens, instances, unstarted) as held (id, token, instance_id, unstarted)
         left join public.workers w on w.instance_id = held.instance_id
     ), updated as (
         update public.jobs j set
             status = case
                 when j.cancel_requested then 'cancelled'
-                when j.attempts >= j.max_attempts and not e.untouched then 'failed'
+                when j.attempts >= j.max_attempts and not e.never_started then 'failed'
                 else 'queued' end,
-            attempts = j.attempts - case when e.untouched and not j.cancel_requested then 1 else 0 end,
-            lost_attempts = case when e.untouched then j.lost_attempts else least(j.lost_attempts + 1, 32767) end,
+            attempts = j.attempts - case when e.never_started and not j.cancel_requested then 1 else 0 end,
+            lost_attempts = case when e.never_started then j.lost_attempts else least(j.lost_attempts + 1, 32767) end,
             next_run_at = at,
             lease_token = null,
             lease_expires_at = null,
-            finished_at = case when j.cancel_requested or j.attempts >= j.max_attempts and not e.untouched then at end,
-            error = case when e.untouched then j.error else crashed end
+            finished_at = case when j.cancel_requested or j.attempts >= j.max_attempts and not e.never_started then at end,
+            error = case when e.never_started then j.error else crashed end
         from expired e where j.id = e.id
-        returning j.*, e.token, e.untouched
+        returning j.*, e.token, e.never_started
     ), lost as (
         insert into public.job_attempts (job_id, lease_token, attempt, outcome, worker_id, instance_id, claimed_at,
                                          started_at, finished_at, error)
-        select u.id, u.token, u.attempts + case when u.untouched and u.status = 'queued' then 1 else 0 end,
-               case when u.untouched then 'released' else 'lost' end,
-               u.worker_id, u.instance_id, u.claimed_at, u.started_at, at, case when u.untouched then null else crashed end
+        select u.id, u.token, u.attempts + case when u.never_started and u.status = 'queued' then 1 else 0 end,
+               case when u.never_started then 'released' else 'lost' end,
+               u.worker_id, u.instance_id, u.claimed_at, u.started_at, at, case when u.never_started then null else crashed end
         from updated u
         order by u.id
         on conflict (job_id, lease_token) do nothing
@@ -97,18 +97,18 @@ begin
     end if;
 
     if cardinality(taken) > 0 then
-        with doomed as materialized (
+        with orphaned as materialized (
             select a.id from unnest(taken, tokens) as held (job_id, lease_token)
             join public.artifacts a on a.job_id = held.job_id and a.lease_token = held.lease_token
             where a.status in ('pending', 'ready')
             order by a.id for update of a
         )
-        update public.artifacts a set status = 'orphaned' from doomed where a.id = doomed.id;
+        update public.artifacts a set status = 'orphaned' from orphaned where a.id = orphaned.id;
 
         insert into public.ended_claims (claim_id, ended_at)
         select distinct on (token) token, at from unnest(tokens) as token order by token
         on conflict (claim_id) do nothing;
-        -- Nobody repeats a claim for so long.
+        -- No worker repeats a claim for that long.
         delete from public.ended_claims e where e.claim_id in (
             select old.claim_id from public.ended_claims old where old.ended_at < at - interval '7 days'
             order by old.claim_id for update skip locked);
@@ -126,4 +126,4 @@ begin
     return cogo_internal.log_operation(recover_leases.action, 'recover_leases', '{}', answer);
 end $$;
 
-comment on function public.recover_leases is 'Take back jobs whose lease expired.';
+comment on function public.recover_leases is 'Recover jobs whose lease expired.';

@@ -1,7 +1,7 @@
 /*
- * Text with what looks like a secret hidden, as `redaction.redact` in Python does it: tokens of known makes, credentials
- * in headers and words such as password=…, user names and passwords in addresses, query strings.
- * What alerts copy out of other tables goes through here. Errors: none.
+ * Text with anything that looks like a secret hidden, as `redaction.redact` does in Python: tokens of known formats,
+ * credentials in headers and after names such as password=…, user names and passwords in addresses, query strings.
+ * It is applied to all text that alerts copy from other tables. Errors: none.
  *
  * Internal: other functions call it.
  */
@@ -28,4 +28,4 @@ language sql immutable set search_path = '' as $$
             '[^\s"'',;&}]{4,}', '\1\2[hidden]', 'gi')
 $$;
 
-comment on function cogo_internal.redacted is 'Text with what looks like a secret hidden.';
+comment on function cogo_internal.redacted is 'Text with anything that looks like a secret hidden.';

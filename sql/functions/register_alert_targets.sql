@@ -1,5 +1,6 @@
 /*
- * A part of others: these targets are configured in the process that calls. One whose address changed begins anew.
+ * A part of other functions: register the targets that are configured in the calling process. A changed address resets the
+ * failures of a target.
  *
  * targets   [{"target": "slack", "address_digest": "…"}]
  * Errors: CQ005.
@@ -30,4 +31,4 @@ begin
     return changed;
 end $$;
 
-comment on function cogo_internal.register_alert_targets is 'These targets are configured somewhere.';
+comment on function cogo_internal.register_alert_targets is 'Register targets of alerts.';

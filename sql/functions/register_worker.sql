@@ -1,9 +1,8 @@
 /*
- * A worker process started: its own row, its device's row, its executor's row. Repeating the call is safe.
+ * Register a worker instance: its own row, its device's row, its executor's row. Safe to repeat.
  *
- * heartbeat_seconds   how often it will call record_heartbeat
- *                     (0 to a day, not 0)
- * device              {"hostname", "platform", "python", "cpu_count", …}: what the machine is; at most 20,000 bytes
+ * heartbeat_seconds   the interval of record_heartbeat: above 0, at most a day
+ * device              {"hostname", "platform", "python", "cpu_count", …}: the machine; at most 20,000 bytes
  *
  * Errors: CQ005.
  */
@@ -58,4 +57,4 @@ begin
     return jsonb_build_object('instance_id', register_worker.instance_id);
 end $$;
 
-comment on function public.register_worker is 'A worker process started.';
+comment on function public.register_worker is 'Register a worker instance.';

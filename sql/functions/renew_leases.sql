@@ -1,12 +1,12 @@
 /*
- * Extend leases and learn what became of the jobs.
+ * Extend leases and return the state of their jobs.
  *
  * leases    [{"job_id", "lease_token"}]
  *
- * Returns {"statuses": […]} in the order given: "ok", "cancel_requested" (extended too; stop if you can),
- * "lease_lost" (another attempt owns the job, or it ended: stop) or "job_not_found". Errors: CQ005.
+ * Returns {"statuses": […]} in the order given: "ok", "cancel_requested" (extended too; stop if possible),
+ * "lease_lost" (another attempt holds the job, or it ended: stop) or "job_not_found". Errors: CQ005.
  *
- * A row that is being settled at this moment is skipped and reported "ok": waiting for it could deadlock.
+ * A row that is being settled is skipped and reported as "ok": waiting for it could deadlock.
  */
 create or replace function public.renew_leases(leases jsonb, lease_seconds integer default 60) returns jsonb
 language plpgsql set search_path = '' set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$

@@ -1,6 +1,6 @@
 /*
- * The answer of an action's batch that is done already, for a call that is repeated because its reply was lost;
- * null for a new one. Until the transaction ends, the action is locked.
+ * The stored result of a batch that is done, for a call that is repeated because its reply was lost; null for a new batch.
+ * The action is locked until the transaction ends.
  *
  * action   {"id": uuid, "batch": number from 0, "actor": text}; null is an action of one batch
  * Errors: CQ005.
@@ -22,4 +22,4 @@ begin
               and l.batches > coalesce((repeated_batch.action ->> 'batch')::integer, 0));
 end $$;
 
-comment on function cogo_internal.repeated_batch is 'The answer of a batch that is done already.';
+comment on function cogo_internal.repeated_batch is 'The stored result of a batch that is done.';

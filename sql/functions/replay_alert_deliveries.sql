@@ -1,5 +1,5 @@
 /*
- * Try dead deliveries again, with the ids they had; a target that was disabled is enabled, and waits no more.
+ * Retry dead deliveries, with their message ids; a disabled target is enabled again, and its delay ends.
  *
  * target, alert_id   Which ones; all dead ones if both are null
  * action             An operator's: see repeated_batch
@@ -49,4 +49,4 @@ begin
         jsonb_build_object('target', replay_alert_deliveries.target, 'alert_id', replay_alert_deliveries.alert_id), answer);
 end $$;
 
-comment on function public.replay_alert_deliveries is 'Try dead deliveries again.';
+comment on function public.replay_alert_deliveries is 'Retry dead deliveries.';

@@ -1,5 +1,5 @@
 /*
- * How many replays a dead letter has behind it: 0 for a job that was enqueued, 1 for the replay of one, and so on.
+ * How many replays led to a job: 0 for a job that was enqueued, 1 for the replay of one, and so on.
  *
  * Internal: other functions call it.
  */
@@ -14,4 +14,4 @@ language sql stable set search_path = '' as $$
     select coalesce(max(l.steps), 0) from lineage l
 $$;
 
-comment on function cogo_internal.replay_count is 'How many replays a job has behind it.';
+comment on function cogo_internal.replay_count is 'How many replays led to a job.';

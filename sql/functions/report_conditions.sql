@@ -1,9 +1,10 @@
 /*
- * What is wrong at one place now, all of it: conditions that last, as a sensor that raises or an executor that cannot be
- * loaded. The promotion pass makes alerts of them; one that is left out at the next report is over.
+ * Report all lasting failures that one reporter sees now, such as a sensor that raises or an executor that cannot be
+ * loaded. evaluate_alerts raises alerts for them; one that is missing from the next report is resolved.
  *
- * scope        Who reports, so that two reporters do not end each other's conditions
- * conditions   [{"kind", "subject", "title", "error_message" or null}], redacted by the caller; kinds as in promote_conditions
+ * scope        The reporter, so that reporters do not resolve each other's conditions
+ * conditions   [{"kind", "subject", "title", "error_message" or null}], redacted by the caller; kinds as in
+ *              raise_condition_alerts
  *
  * Returns {"reported"}. Errors: CQ005.
  */
@@ -35,4 +36,4 @@ begin
     return jsonb_build_object('reported', reported);
 end $$;
 
-comment on function public.report_conditions is 'What is wrong at one place now, all of it.';
+comment on function public.report_conditions is 'Report all lasting failures that one reporter sees now.';

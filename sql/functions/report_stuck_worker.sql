@@ -1,8 +1,8 @@
 /*
- * A worker start cannot go on and is about to end itself: it counts as alive no more, and the alert about its silence
- * gives the reason. Its jobs come back when their leases expire.
+ * Record that a worker instance is stuck and about to exit: it no longer counts as alive, and the alert about its silence
+ * gives the reason. Its jobs are recovered when their leases expire.
  *
- * Returns {"known"}: false when there is no such row. Errors: none.
+ * Returns {"known"}: false if there is no such row. Errors: none.
  */
 create or replace function public.report_stuck_worker(instance_id uuid, reason text) returns jsonb
 language plpgsql set search_path = '' as $$
@@ -12,4 +12,4 @@ begin
     return jsonb_build_object('known', found);
 end $$;
 
-comment on function public.report_stuck_worker is 'A worker start cannot go on and ends itself.';
+comment on function public.report_stuck_worker is 'Record that a worker instance is stuck and about to exit.';

@@ -1,6 +1,6 @@
 /*
- * Give back every job that one worker start still holds: the last resort of an orderly stop. Not after a crash: then
- * the attempts end with their leases, and count, so that a job that kills its workers runs out of attempts.
+ * Requeue every job that a worker instance still holds: the last step of a graceful shutdown. Not after a crash: then
+ * the attempts end with their leases, and count, so that a poison job runs out of attempts.
  * Returns {"changed"}. Errors: none.
  */
 create or replace function public.requeue_instance(instance_id uuid) returns jsonb
@@ -19,4 +19,4 @@ begin
         from jsonb_array_elements(public.settle_jobs(held) -> 'statuses') as status));
 end $$;
 
-comment on function public.requeue_instance is 'Requeue every job one worker start still holds.';
+comment on function public.requeue_instance is 'Requeue every job that a worker instance still holds.';

@@ -1,5 +1,5 @@
 /*
- * Give the job back untouched: running -> queued now, attempt not consumed. Fenced; repeating the call is safe.
+ * Requeue a running job: running -> queued now, attempt not consumed. Fenced; safe to repeat.
  * Errors: CQ001, CQ002.
  */
 create or replace function public.requeue_job(job_id uuid, lease_token uuid) returns jsonb
@@ -8,4 +8,4 @@ language sql set search_path = '' as $$
                                                 'outcome', 'requeued'))
 $$;
 
-comment on function public.requeue_job is 'Give the job back without consuming the attempt.';
+comment on function public.requeue_job is 'Requeue a running job without consuming the attempt.';

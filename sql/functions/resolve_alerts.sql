@@ -1,6 +1,6 @@
 /*
- * These alerts are over, for the reason given. Those that do not fire any more are left alone.
- * Only the promotion pass calls it, under its lock. Returns how many changed. Errors: none.
+ * Resolve these alerts, for the reason given. Those that no longer fire are left alone.
+ * Its callers hold the lock of evaluate_alerts. Returns how many changed. Errors: none.
  *
  * Internal: other functions call it.
  */
@@ -16,4 +16,4 @@ begin
     return changed;
 end $$;
 
-comment on function cogo_internal.resolve_alerts is 'These alerts are over.';
+comment on function cogo_internal.resolve_alerts is 'Resolve alerts.';

@@ -1,13 +1,13 @@
 /*
- * Let a paused type or executor id be claimed again.
- * Returns {"kind", "name", "changed"}; `changed` is false where it was not paused. Errors: CQ005.
+ * Resume claims of a paused type or by a paused executor id.
+ * Returns {"kind", "name", "changed"}; `changed` is false if it was not paused. Errors: CQ005.
  */
 create or replace function public.resume(kind text, name text, actor text default null) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
     removed boolean;
 begin
-    perform cogo_internal.refuse_unpausable(resume.kind, resume.name);
+    perform cogo_internal.check_pausable(resume.kind, resume.name);
     delete from public.paused p where p.kind = resume.kind and p.name = resume.name;
     removed := found;
     if removed then
@@ -19,4 +19,4 @@ begin
     return jsonb_build_object('kind', resume.kind, 'name', resume.name, 'changed', removed);
 end $$;
 
-comment on function public.resume is 'Let a paused type or executor be claimed again.';
+comment on function public.resume is 'Resume claims of a paused type or by a paused executor.';

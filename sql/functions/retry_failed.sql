@@ -1,17 +1,17 @@
 /*
- * Put failed jobs back into the queue, each with its own id, and close their dead letters. A dry run by default,
+ * Requeue failed jobs, each with its own id, and close their rows in the dead-letter queue. A dry run by default,
  * which writes nothing.
  *
  * type_prefix      "browser" matches browser and browser.pdf
  * executor_id      addressed to this executor
- * since_seconds    failed within the last so many seconds
- * job_ids, items   these ones only: see bulk_arguments
+ * since_seconds    failed within this many seconds
+ * job_ids, items   only these: see bulk_arguments
  * reset_attempts   count attempts from zero again; else a job that is out of attempts is granted one more
- * after            {"at", "id"} of the last item of the page before, for the next page of a dry run
- * action           who does this, and which batch it is: see repeated_batch
+ * after            {"at", "id"} of the last item of the previous page, for the next page of a dry run
+ * action           the operator's action and its batch: see repeated_batch
  *
  * Oldest failure first. Returns {"items", "matched", "changed", "skipped", "more", "after"}; call again while `more`.
- * An item says what becomes of a job: {"id", "version", "type", "executor_id", "attempts", "max_attempts",
+ * An item shows the job before and after the retry: {"id", "version", "type", "executor_id", "attempts", "max_attempts",
  * "attempts_after", "max_attempts_after", "failed_at", "error"}. Items are listed by dry runs only.
  * Errors: CQ001 a named job is unknown, CQ003 it has not failed or was replayed, CQ005.
  */
@@ -36,7 +36,7 @@ begin
         end if;
     end if;
     if retry_failed.job_ids is not null then
-        perform cogo_internal.refuse_unretryable(named);
+        perform cogo_internal.check_retryable(named);
     end if;
 
     select coalesce(array_agg(f.id order by f.finished_at, f.id), '{}'),
@@ -70,7 +70,7 @@ begin
                       from (select listed -> -1) as page (last) where last is not null));
     end if;
 
-    -- Locked in the order settle_jobs locks: jobs first, then their dead letters. What another holds is being changed.
+    -- Locked in the order of settle_jobs: jobs first, then their rows of jobs_dlq. Locked jobs are being changed: skipped.
     taken := array(
         select j.id from public.jobs j
         where j.id = any (candidates) and j.status = 'failed'
@@ -79,7 +79,7 @@ begin
               where i.id = j.id and (i.version is null or i.version = j.xmin::text)))
         order by j.id for update skip locked);
     perform from public.jobs_dlq d where d.job_id = any (taken) and not d.superseded order by d.job_id for update;
-    -- A replay may have come first: this statement sees it.
+    -- A replay may have been first: this statement sees it.
     taken := array(
         select t.id from unnest(taken) as t (id)
         where not exists (select from public.jobs_dlq d
@@ -120,7 +120,7 @@ begin
                            'since_seconds', retry_failed.since_seconds, 'job_ids', retry_failed.job_ids,
                            'planned', case when retry_failed.items is not null then true end,
                            'reset_attempts', retry_failed.reset_attempts),
-        cogo_internal.bulk_answer(named, candidates, cardinality(taken), retry_failed.batch_size));
+        cogo_internal.bulk_result(named, candidates, cardinality(taken), retry_failed.batch_size));
 end $$;
 
-comment on function public.retry_failed is 'Put failed jobs back into the queue; a dry run by default.';
+comment on function public.retry_failed is 'Requeue failed jobs; a dry run by default.';

@@ -1,7 +1,7 @@
 /*
- * End a named token and every session that was opened with it.
+ * Revoke a named token and end every session that was opened with it.
  *
- * Returns {"name", "changed", "sessions"}: `changed` is false where no live token has the name, `sessions` counts those
+ * Returns {"name", "changed", "sessions"}: `changed` is false if no live token has the name, `sessions` counts those
  * that ended. Errors: CQ005.
  */
 create or replace function public.revoke_access_token(name text, actor text default null) returns jsonb
@@ -28,4 +28,4 @@ begin
     return jsonb_build_object('name', revoke_access_token.name, 'changed', revoked is not null, 'sessions', ended);
 end $$;
 
-comment on function public.revoke_access_token is 'End a named token and its sessions.';
+comment on function public.revoke_access_token is 'Revoke a named token and end its sessions.';

@@ -1,6 +1,6 @@
 /*
- * Put secrets that the caller encrypted anew in the place of what they were.
- * One whose value was set meanwhile is left alone, and so is one that is encrypted with this key already: safe to repeat.
+ * Replace the ciphertext of secrets that the caller encrypted with another key.
+ * A secret whose value was set since, or which is already encrypted with this key, is skipped: safe to repeat.
  *
  * secrets     [{"environment", "reference", "version", "ciphertext"}]: the version that was read
  * key_id      The key they are encrypted with now
@@ -18,14 +18,14 @@ begin
         perform cogo_internal.invalid_argument('secrets must be a list, and key_id must have 12 hexadecimal digits.');
     elsif exists (select from jsonb_array_elements(rotate_secrets.secrets) given
                   where (given ->> 'ciphertext' ~ '^gAAAA[A-Za-z0-9_-]{60,}={0,2}$') is not true) then
-        perform cogo_internal.invalid_argument('Each ciphertext must be a Fernet token: encrypt the value before it is kept.');
+        perform cogo_internal.invalid_argument('Each ciphertext must be a Fernet token: encrypt the value before storing it.');
     end if;
     matched := jsonb_array_length(rotate_secrets.secrets);
     with given as (
         select g.* from jsonb_to_recordset(rotate_secrets.secrets)
             as g (environment text, reference text, version integer, ciphertext text)
     ), held as (
-        -- In one order for all callers, so that two rotations wait for each other instead of locking each other out.
+        -- In one order for all callers, so that two rotations cannot deadlock.
         select s.environment, s.reference, given.ciphertext from public.secrets s
         join given on given.environment = s.environment and given.reference = s.reference and given.version = s.version
         where s.key_id <> rotate_secrets.key_id
@@ -44,4 +44,4 @@ begin
     return answer;
 end $$;
 
-comment on function public.rotate_secrets is 'Put secrets encrypted anew in place of the old.';
+comment on function public.rotate_secrets is 'Replace the ciphertext of secrets that were encrypted with another key.';

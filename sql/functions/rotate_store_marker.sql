@@ -1,9 +1,9 @@
 /*
  * Replace the random value that proves that an artifact store belongs to this database. The caller then writes the
- * returned value into the store. A value that was replaced here and not yet written there is returned again, so a
- * crash between the two is repaired by the next call.
+ * returned value into the store. A value that was replaced here but not yet written there is returned again, so that the
+ * next call completes a rotation that was interrupted between the two.
  *
- * seen   what the store holds; null registers a store that has no marker yet
+ * seen   the value in the store; null registers a store that has no marker yet
  * next   the value to replace it with: a new random uuid for each call
  *
  * Returns {"status", "marker"}: `rotated` or `unfinished`: write this marker into the store; `mismatch`: the store
@@ -34,7 +34,7 @@ begin
     if rotate_store_marker.seen is null then
         return jsonb_build_object('status', 'rotated', 'marker', known.marker);
     end if;
-    -- Several workers may write their markers late and out of order: all that this database ever made prove the same.
+    -- Several workers may write their markers late and out of order: every marker of this database is proof.
     if rotate_store_marker.seen = any (known.previous_markers) then
         return jsonb_build_object('status', 'unfinished', 'marker', known.marker);
     end if;

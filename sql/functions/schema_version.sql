@@ -1,6 +1,6 @@
 /*
- * Which release of sql/ this database carries, the oldest release of the code that may work on it (null: none but
- * that one), and its own id. Errors: none.
+ * The release of sql/ in this database, the oldest release of the code that may use it (null: only the same release), and
+ * the id of this deployment. Errors: none.
  */
 create or replace function public.schema_version() returns jsonb
 language sql stable set search_path = '' as $$

@@ -1,19 +1,20 @@
 /*
- * Jobs as somebody looks for them, newest first. Every filter may be null.
+ * Search jobs, newest first. Every filter may be null.
  *
  * statuses        ["queued", "failed"]
  * type_prefix     "browser" matches browser and browser.pdf
  * executor_id     addressed to it
- * worker_id       claimed by it, last
- * device          claimed by a worker on the host of this name, last
+ * worker_id       last claimed by it
+ * device          last claimed by a worker on this host
  * error_class     the class of the last error
- * since_seconds   created within the last so many seconds
- * words           within the id, the idempotency key, the error's message or the payload; letters' case is ignored
- * before_id       `before_id` of the page before, for the next page
+ * since_seconds   created within this many seconds
+ * words           text in the id, the idempotency key, the error's message or the payload; case-insensitive
+ * before_id       `before_id` of the previous page, for the next page
  *
- * Whatever is asked for, one call looks at 20,000 jobs at most: those that an index finds, the newest otherwise.
+ * One call reads at most 20,000 jobs: those that an index finds, else the newest.
  *
- * Returns {"jobs" with `subject`, what the payload says first (url, file_key or command), "before_id" or null after the last page, "looked_until": how far back an incomplete page has looked}.
+ * Returns {"jobs" with `subject`, the payload's url, file_key or command, "before_id" or null after the last page,
+ * "looked_until": how far back an incomplete page has read}.
  * Errors: CQ005.
  */
 create or replace function public.search_jobs(
@@ -23,7 +24,7 @@ create or replace function public.search_jobs(
 ) returns jsonb
 language plpgsql stable set search_path = '' set jit = off set work_mem = '32MB' as $$
 declare
-    look_at constant integer := 20000;
+    max_read constant integer := 20000;
     few constant integer := 10000;
     at timestamptz := clock_timestamp();
     wanted text[] := array(select jsonb_array_elements_text(search_jobs.statuses));
@@ -62,7 +63,7 @@ begin
                          else cogo_internal.readable_json(w.payload) end::text), $10) > 0)
               order by w.id desc limit $11) f'
     into found_jobs, found_count, last_id
-    using search_jobs.before_id, look_at, search_jobs.error_class, wanted, search_jobs.type_prefix, search_jobs.executor_id,
+    using search_jobs.before_id, max_read, search_jobs.error_class, wanted, search_jobs.type_prefix, search_jobs.executor_id,
           search_jobs.worker_id, search_jobs.device, at - make_interval(secs => search_jobs.since_seconds),
           nullif(lower(search_jobs.words), ''), size + 1;
 
@@ -70,11 +71,11 @@ begin
         found_jobs := found_jobs - size;
         return jsonb_build_object('jobs', found_jobs, 'before_id', found_jobs -> -1 -> 'id', 'looked_until', null);
     end if;
-    -- The page is not full: either that is all there is, or the look ended early.
+    -- The page is not full: either there are no more jobs, or it reached the limit of jobs to read.
     execute 'select s.id, s.created_at from (select j.id, j.created_at ' || source || ') s offset $2 - 1'
     into last_seen
-    using search_jobs.before_id, look_at, search_jobs.error_class, wanted;
+    using search_jobs.before_id, max_read, search_jobs.error_class, wanted;
     return jsonb_build_object('jobs', coalesce(found_jobs, '[]'), 'before_id', last_seen.id, 'looked_until', last_seen.created_at);
 end $$;
 
-comment on function public.search_jobs is 'Jobs as somebody looks for them, newest first.';
+comment on function public.search_jobs is 'Search jobs, newest first.';

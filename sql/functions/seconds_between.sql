@@ -1,5 +1,5 @@
 /*
- * The seconds from one time to another, below 0 where they are in the other order; null where one is missing or infinite:
+ * The seconds from one time to another, below 0 if they are in the other order; null if one is null or infinite:
  * before PostgreSQL 17 infinite times cannot be subtracted.
  *
  * Internal: other functions call it.

@@ -1,5 +1,5 @@
 /*
- * A secret as lists show it: without its ciphertext.
+ * A secret without its ciphertext, as lists show it.
  *
  * Internal: other functions call it.
  */

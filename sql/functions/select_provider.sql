@@ -1,12 +1,12 @@
 /*
- * Choose a provider that has all these capabilities: a healthy one before one of unknown health, the cheaper first,
- * then the faster. One whose last probe failed is not chosen; a probe that is too old says nothing.
+ * Choose a provider that has all these capabilities: healthy ones before those of unknown health, then the cheapest, then
+ * the fastest. One whose last probe failed is not chosen; without a recent probe, its health is unknown.
  *
  * capabilities      ["chat", "vision"]; the costs of all are added, the slowest probe counts
- * max_age_seconds   How old a probe may be
+ * max_age_seconds   The maximum age of a recent probe
  * Returns {"provider": text or null, "capabilities", "cost", "healthy": true or null, "latency_ms", "checked_at",
- *          "reason": one sentence, "candidates": [{"provider", "cost", "healthy", "latency_ms", "checked_at", "error"}]},
- *          the candidates in the order of choice. Errors: CQ005.
+ *          "reason": a message, "candidates": [{"provider", "cost", "healthy", "latency_ms", "checked_at", "error"}]},
+ *          the candidates in order of preference. Errors: CQ005.
  */
 create or replace function public.select_provider(capabilities jsonb, max_age_seconds double precision default 900) returns jsonb
 language plpgsql stable set search_path = '' as $$
@@ -24,18 +24,18 @@ begin
     end if;
     select array_agg(distinct c) into wanted from jsonb_array_elements_text(select_provider.capabilities) c;
     oldest := clock_timestamp() - make_interval(secs => least(greatest(coalesce(max_age_seconds, 900), 0), 31536000));
-    with each as (
+    with probed as (
         select p.provider, p.cost, h.latency_ms, h.checked_at, h.error,
                case when h.checked_at >= oldest then h.healthy end as healthy
         from public.providers p
         left join public.provider_health h on h.provider = p.provider and h.capability = p.capability
         where p.enabled and p.capability = any (wanted)
-    ), able as (
+    ), capable as (
         select e.provider, sum(e.cost) as cost, max(e.latency_ms) as latency_ms, min(e.checked_at) as checked_at,
                string_agg(e.error, '; ' order by e.error) filter (where not e.healthy) as error,
                case when bool_or(e.healthy is false) then false when bool_and(e.healthy) then true end as healthy,
                bool_or(e.healthy is null) as unknown
-        from each e
+        from probed e
         group by e.provider
         having count(*) = cardinality(wanted)
     )
@@ -44,7 +44,7 @@ begin
         'healthy', case when a.healthy is false then false when not a.unknown then true end)
         order by case when a.healthy is false then 2 when a.unknown then 1 else 0 end,
                  a.cost, a.latency_ms nulls last, a.provider), '[]')
-    into candidates from able a;
+    into candidates from capable a;
     names := array_to_string(wanted, ', ');
     chosen := candidates -> 0;
     if chosen is null or chosen ->> 'healthy' = 'false' then

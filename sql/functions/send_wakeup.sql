@@ -1,7 +1,7 @@
 /*
- * Call all workers, over each way there is: NOTIFY for those with a connection, and, in a Supabase project, a
- * broadcast on the private channel `cogo_jobs` for those without one. A worker that joins the channel asks for a call
- * to see whether calls arrive. Losing one costs latency only.
+ * Notify all workers: with NOTIFY those that have a connection and, in a Supabase project, with a broadcast on the private
+ * channel `cogo_jobs` those that have none. A worker that joins the channel requests one to see whether they arrive.
+ * A lost notification only costs latency.
  *
  * Returns {"broadcast"}: whether this database has Realtime's `realtime.send`. Errors: none.
  */
@@ -9,7 +9,7 @@ create or replace function public.send_wakeup() returns jsonb
 language plpgsql set search_path = '' as $$
 begin
     perform pg_notify('cogo_jobs', '');
-    -- By name at run time, since most databases do not have it; and whatever it says, the enqueue stands.
+    -- Resolved at run time, since most databases do not have it; an error in it must not fail the enqueue.
     if to_regnamespace('realtime') is null then
         return jsonb_build_object('broadcast', false);
     end if;
@@ -24,4 +24,4 @@ begin
     return jsonb_build_object('broadcast', true);
 end $$;
 
-comment on function public.send_wakeup is 'Call all workers: NOTIFY, and a Realtime broadcast where there is one.';
+comment on function public.send_wakeup is 'Notify all workers: NOTIFY, and a Realtime broadcast if available.';

@@ -1,5 +1,5 @@
 /*
- * How many bytes the JSON text of a payload or a result may have, for every caller of this database, SQL included.
+ * Set how many bytes the JSON text of a payload or a result may have, for every caller of this database, SQL included.
  *
  * max_bytes   1,000 to 100,000,000; null leaves it as it is
  *
@@ -19,4 +19,4 @@ begin
     return jsonb_build_object('changed', changed, 'max_payload_bytes', (select d.max_payload_bytes from public.deployment d limit 1));
 end $$;
 
-comment on function public.set_payload_limit is 'How many bytes a payload or a result may have.';
+comment on function public.set_payload_limit is 'Set how many bytes a payload or a result may have.';

@@ -1,8 +1,8 @@
 /*
- * Let the router choose a provider for a capability, or change how. What is left out (null) stays as it is.
+ * Register a provider for a capability, or change it. What is null stays as it is.
  *
  * probe_url   What health probes fetch: http or https
- * cost        What it costs, in whatever unit all of this capability share; the cheapest healthy one is chosen
+ * cost        In any unit that all providers of this capability share; the cheapest healthy one is chosen
  * enabled     False: never chosen, not probed
  * Returns {"provider", "capability", "probe_url", "cost", "enabled", "created_at", "updated_at"}. Errors: CQ005.
  */
@@ -14,11 +14,11 @@ language plpgsql set search_path = '' as $$
 declare
     kept public.providers;
 begin
-    perform cogo_internal.refuse_provider(set_provider.provider, set_provider.capability);
+    perform cogo_internal.check_provider(set_provider.provider, set_provider.capability);
     if set_provider.probe_url !~ '^https?://[^[:space:]@]+$' or length(set_provider.probe_url) > 2000 then
-        perform cogo_internal.invalid_argument('The probe address must begin with http:// or https:// and carry no user name.');
+        perform cogo_internal.invalid_argument('The probe address must begin with http:// or https:// and contain no user name.');
     elsif set_provider.cost < 0 or set_provider.cost in ('Infinity', 'NaN') then
-        perform cogo_internal.invalid_argument('The cost must be a number from 0.');
+        perform cogo_internal.invalid_argument('The cost must be 0 or more.');
     end if;
     insert into public.providers as p (provider, capability, probe_url, cost, enabled)
     values (set_provider.provider, set_provider.capability, set_provider.probe_url,
@@ -30,4 +30,4 @@ begin
     return to_jsonb(kept);
 end $$;
 
-comment on function public.set_provider is 'Let the router choose a provider for a capability, or change how.';
+comment on function public.set_provider is 'Register a provider for a capability, or change it.';

@@ -1,8 +1,8 @@
 /*
- * Keep a secret that the caller encrypted; the one kept before under the same reference is replaced.
+ * Store a secret that the caller encrypted, in place of the previous one of this reference.
  * Called again with the same ciphertext, it changes nothing.
  *
- * ciphertext   A Fernet token; anything else is refused, so that no plaintext is kept by mistake
+ * ciphertext   A Fernet token; anything else is rejected, so that no plaintext is stored by mistake
  * key_id       Which key it was encrypted with: 12 hexadecimal digits
  * Returns {"environment", "reference", "key_id", "version", "created_at", "updated_at", "created", "changed"}.
  * Errors: CQ005.
@@ -15,10 +15,10 @@ declare
     kept public.secrets;
     changed boolean;
 begin
-    perform cogo_internal.refuse_reference(set_secret.environment, set_secret.reference);
+    perform cogo_internal.check_reference(set_secret.environment, set_secret.reference);
     if set_secret.ciphertext is null or set_secret.ciphertext !~ '^gAAAA[A-Za-z0-9_-]{60,}={0,2}$'
        or length(set_secret.ciphertext) > 100000 then
-        perform cogo_internal.invalid_argument('The ciphertext must be a Fernet token: encrypt the value before it is kept.');
+        perform cogo_internal.invalid_argument('The ciphertext must be a Fernet token: encrypt the value before storing it.');
     elsif set_secret.key_id is null or set_secret.key_id !~ '^[0-9a-f]{12}$' then
         perform cogo_internal.invalid_argument('key_id must have 12 hexadecimal digits.');
     end if;
@@ -40,4 +40,4 @@ begin
     return cogo_internal.secret_row(kept) || jsonb_build_object('created', kept.version = 1, 'changed', changed);
 end $$;
 
-comment on function public.set_secret is 'Keep a secret, encrypted by the caller.';
+comment on function public.set_secret is 'Store a secret that the caller encrypted.';

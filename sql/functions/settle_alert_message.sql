@@ -1,13 +1,13 @@
 /*
- * End the sending of a message, fenced: only the holder of the claim may. An expired claim that nobody took over still
- * counts. Called again it changes nothing and says ok.
+ * Record the outcome of sending a message, fenced: only the holder of the claim may. An expired claim that was not taken
+ * over still counts. Called again it changes nothing and returns ok.
  *
  * outcome   delivered   its alerts count as announced
  *           retry       again after a backoff of 5 s, doubled each time to 5 min, with jitter, or after
  *                       retry_after_seconds (an hour at most); after a day it is dead
- *           dead        the target refuses it for good: a dead letter, until somebody replays it
- *           gone        the same, and the target is disabled with all that waits for it
- *           released    it was not tried: again after retry_after_seconds
+ *           dead        the target rejected it permanently: dead until it is replayed
+ *           gone        the same, and the target is disabled with all its pending deliveries
+ *           released    it was not attempted: again after retry_after_seconds
  * error     {"class", "message", "status", "retryable"}, redacted by the caller
  *
  * Returns {"status": "ok" or "claim_lost", "delivery_status", "retry_seconds"}. Errors: CQ005.
@@ -23,7 +23,7 @@ declare
     failures integer;
     delay interval;
     final text;
-    asked constant interval := make_interval(secs => least(greatest(coalesce(settle_alert_message.retry_after_seconds, 0), 0), 3600));
+    requested_delay constant interval := make_interval(secs => least(greatest(coalesce(settle_alert_message.retry_after_seconds, 0), 0), 3600));
 begin
     if coalesce(settle_alert_message.outcome, '') not in ('delivered', 'retry', 'dead', 'gone', 'released') then
         perform cogo_internal.invalid_argument('The outcome must be delivered, retry, dead, gone or released.');
@@ -45,10 +45,10 @@ begin
         when settle_alert_message.outcome in ('dead', 'gone')
           or settle_alert_message.outcome = 'retry' and held.first_attempt_at < at - interval '1 day' then 'dead'
         else 'pending' end;
-    -- While the target is down every message waits as the target does; one that fails while others pass waits on its own.
+    -- While the target is down, every message has the target's delay; one that fails while others succeed has its own.
     delay := case settle_alert_message.outcome
-        when 'released' then asked
-        when 'retry' then greatest(asked, (0.75 + random() / 2) * least(interval '5 minutes',
+        when 'released' then requested_delay
+        when 'retry' then greatest(requested_delay, (0.75 + random() / 2) * least(interval '5 minutes',
             interval '5 seconds' * power(2, least(case when failures < held.attempts then held.attempts else failures end, 12) - 1)))
         end;
     update public.alert_deliveries d set
@@ -70,11 +70,11 @@ begin
     if settle_alert_message.outcome = 'gone' then
         update public.alert_deliveries d set status = 'dead', error = settle_alert_message.error, updated_at = at
         where d.target = held.target and d.status = 'pending';
-    elsif delay is not null and (settle_alert_message.outcome = 'released' or asked > interval '0' or failures >= held.attempts) then
+    elsif delay is not null and (settle_alert_message.outcome = 'released' or requested_delay > interval '0' or failures >= held.attempts) then
         update public.alert_targets t set retry_at = at + delay where t.target = held.target;
     end if;
     return jsonb_build_object('status', 'ok', 'delivery_status', final,
                               'retry_seconds', case when final = 'pending' then extract(epoch from delay) end);
 end $$;
 
-comment on function public.settle_alert_message is 'End the sending of a message, fenced by its claim.';
+comment on function public.settle_alert_message is 'Record the outcome of sending a message, fenced by its claim.';

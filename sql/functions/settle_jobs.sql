@@ -1,27 +1,27 @@
 /*
- * End attempts, fenced: only the holder of the lease token may. Completing an expired lease that nobody
- * re-claimed is accepted, since its token is still the job's.
+ * Settle attempts, fenced: only the holder of the lease token may. An expired lease that was not claimed again is
+ * accepted, since its token is still the job's.
  *
  * settlements   [{job_id, lease_token, outcome, result, error, retryable, delay_seconds, run_seconds, uncounted}]
  *   succeeded   running -> succeeded, also when a cancel was requested
  *   failed      running -> queued after backoff_seconds (or delay_seconds, if longer);
  *               out of attempts or not retryable: running -> failed, and a row in jobs_dlq
  *   snoozed     running -> queued in delay_seconds, attempt given back; the 100th snooze counts as a failure.
- *               `uncounted`: true where something all jobs depend on is missing, such as the artifact store: such a
- *               snooze does not count towards the 100
- *   requeued    running -> queued now, attempt given back: for an orderly stop and for jobs that never started, not
- *               for a crash, whose attempts end with their lease and count. Files that the attempt has uploaded already
+ *               `uncounted`: true if something that all jobs depend on is unavailable, such as the artifact store: such
+ *               a snooze does not count towards the 100
+ *   requeued    running -> queued now, attempt given back: for a graceful shutdown and for jobs that never started, not
+ *               for a crash, whose attempts end with their lease and count. Files that the attempt has already uploaded
  *               become `orphaned`
  *   cancelled   running -> cancelled; so does any outcome but success when a cancel was requested
  *
- * A result keeps the limits of json_fault; of an error, what is too long is cut: see stored_error.
+ * A result must be within the limits of json_fault; an error that is too long is cut: see stored_error.
  *
  * Returns {"statuses": […], "job_statuses": […]} in the order given. A status is "ok" (also when repeated with
- * the same token and outcome), "lease_lost" or "job_not_found"; refused items leave the others standing.
+ * the same token and outcome), "lease_lost" or "job_not_found"; rejected items do not affect the others.
  * Errors: CQ005.
  *
- * Running is spelled `lease_expires_at is not null` here, which a constraint says is the same: spelled by status, the
- * planner reads all running jobs by the index jobs_lease instead of these by their primary key.
+ * Running is written as `lease_expires_at is not null`, which a constraint makes equivalent: with the status, the planner
+ * reads all running jobs by the index jobs_lease instead of these by their primary key.
  */
 create or replace function public.settle_jobs(settlements jsonb) returns jsonb
 language plpgsql set search_path = '' set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
@@ -35,7 +35,7 @@ declare
     statuses jsonb;
     answer jsonb;
 begin
-    -- Rows are locked in the order of their ids, so that two that settle the same jobs do not wait for each other.
+    -- Rows are locked in the order of their ids, so that calls that settle the same jobs cannot deadlock.
     with item as materialized (
         select s.job_id, s.lease_token, s.outcome, s.retryable, s.delay_seconds, s.uncounted, s.position,
             case when s.outcome = 'snoozed' and s.uncounted then 'requeued' else s.outcome end as ending,
@@ -98,22 +98,22 @@ begin
         perform cogo_internal.add_dead_letters(dead, reasons, at);
     end if;
 
-    -- In a statement of its own, which sees what was finished before the jobs were locked.
+    -- In a separate statement, which sees artifacts that were finished before the jobs were locked.
     if released is not null then
-        with doomed as materialized (
+        with orphaned as materialized (
             select a.id from unnest(released, tokens) as held (job_id, lease_token)
             join public.artifacts a on a.job_id = held.job_id and a.lease_token = held.lease_token
             where a.status in ('pending', 'ready')
             order by a.id for update of a
         )
-        update public.artifacts a set status = 'orphaned' from doomed where a.id = doomed.id;
+        update public.artifacts a set status = 'orphaned' from orphaned where a.id = orphaned.id;
     end if;
 
     if cardinality(done) = jsonb_array_length(settle_jobs.settlements) then
         return jsonb_build_object('statuses', array_fill('ok'::text, array[cardinality(done)]), 'job_statuses', answer);
     end if;
 
-    -- Some were refused, or are a repetition. A look of its own, so that it sees what another call has just done to them.
+    -- Some were rejected or repeated. A separate statement, so that it sees what another call has just committed.
     select jsonb_agg(case
             when i.position = any (done) then 'ok'
             when j.id is null then 'job_not_found'
@@ -132,4 +132,4 @@ begin
     return jsonb_build_object('statuses', coalesce(statuses, '[]'), 'job_statuses', coalesce(answer, '[]'));
 end $$;
 
-comment on function public.settle_jobs is 'End attempts, fenced by lease token; a status per attempt.';
+comment on function public.settle_jobs is 'Settle attempts, fenced by lease token; a status per attempt.';

@@ -1,5 +1,5 @@
 /*
- * End one attempt, or raise why not. The single-job calls below stand on it.
+ * Settle one attempt, or raise the reason why not: the functions for single jobs call it.
  * Returns {"job_id", "status"}. Errors: CQ001 no such job, CQ002 lease lost, CQ005.
  *
  * Internal: other functions call it.
@@ -21,4 +21,4 @@ begin
     end case;
 end $$;
 
-comment on function cogo_internal.settle_one is 'End one attempt, or raise why not.';
+comment on function cogo_internal.settle_one is 'Settle one attempt, or raise the reason why not.';

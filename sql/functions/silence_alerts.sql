@@ -1,12 +1,12 @@
 /*
- * Tell nobody of certain alerts for a while: they are counted all the same, and told afterwards if they still stand.
+ * Stop deliveries of certain alerts for a while: they are still counted, and delivered afterwards if they still fire.
  *
- * silence_id       A uuid of the caller's that makes the call repeatable
- * fingerprint, kind, subject_prefix   Which ones; all that are given must fit, and one must be
+ * silence_id       A new uuid that makes the call repeatable
+ * fingerprint, kind, subject_prefix   Which alerts; all that are given must match, and at least one is required
  * duration_seconds Up to 30 days
- * author           Who
+ * author           Who silences them
  *
- * Returns {"silence_id", "ends_at", "alerts" that fire and fit}. Errors: CQ005.
+ * Returns {"silence_id", "ends_at", "alerts": how many firing alerts match}. Errors: CQ005.
  */
 create or replace function public.silence_alerts(
     silence_id uuid, fingerprint text, kind text, subject_prefix text, duration_seconds double precision, author text,
@@ -18,13 +18,13 @@ declare
     until timestamptz;
 begin
     if coalesce(silence_alerts.fingerprint, silence_alerts.kind, silence_alerts.subject_prefix) is null then
-        perform cogo_internal.invalid_argument('Say what to silence: a fingerprint, a kind or how the subject begins.');
+        perform cogo_internal.invalid_argument('A silence needs a fingerprint, a kind or a subject prefix.');
     end if;
     if coalesce(silence_alerts.duration_seconds, 0) <= 0 or silence_alerts.duration_seconds > 2592000 then
-        perform cogo_internal.invalid_argument('A silence ends: give it more than nothing and at most 30 days.');
+        perform cogo_internal.invalid_argument('duration_seconds must be above 0 and at most 30 days.');
     end if;
     if silence_alerts.silence_id is null or coalesce(length(silence_alerts.author), 0) = 0 then
-        perform cogo_internal.invalid_argument('A silence has an id and an author.');
+        perform cogo_internal.invalid_argument('silence_id and author must be given.');
     end if;
     insert into public.alert_silences as s (id, fingerprint, kind, subject_prefix, author, reason, created_at, ends_at)
     values (silence_alerts.silence_id, silence_alerts.fingerprint, silence_alerts.kind, silence_alerts.subject_prefix,
@@ -47,4 +47,4 @@ begin
                    and (silence_alerts.subject_prefix is null or starts_with(a.subject, silence_alerts.subject_prefix))));
 end $$;
 
-comment on function public.silence_alerts is 'Tell nobody of certain alerts for a while.';
+comment on function public.silence_alerts is 'Stop deliveries of certain alerts for a while.';

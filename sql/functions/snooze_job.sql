@@ -1,6 +1,6 @@
 /*
- * Run the job again in delay_seconds without consuming the attempt: running -> queued.
- * Fenced; repeating the call is safe. The 100th snooze counts as a failure. Errors: CQ001, CQ002.
+ * Run a running job again in delay_seconds without consuming the attempt: running -> queued.
+ * Fenced; safe to repeat. The 100th snooze counts as a failure. Errors: CQ001, CQ002.
  */
 create or replace function public.snooze_job(job_id uuid, lease_token uuid, delay_seconds double precision) returns jsonb
 language sql set search_path = '' as $$

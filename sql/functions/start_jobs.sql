@@ -1,6 +1,6 @@
 /*
- * Record which prefetched jobs a worker start is running now; the list replaces the one before.
- * recover_leases charges an attempt only to these. Returns {"recorded"}. Errors: none.
+ * Record which prefetched jobs a worker instance is running now; the list replaces the previous one.
+ * recover_leases counts an attempt only for these. Returns {"recorded"}. Errors: none.
  */
 create or replace function public.start_jobs(instance_id uuid, job_ids jsonb) returns jsonb
 language sql set search_path = '' as $$

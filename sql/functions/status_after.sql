@@ -1,6 +1,6 @@
 /*
- * The status a running job takes when its attempt ends: the one decision of settle_jobs, pure.
- * Success wins over a cancel request; the 100th snooze counts as a failure for good.
+ * The status of a running job after its attempt: the decision of settle_jobs as a pure function.
+ * Success wins over a cancel request; the 100th snooze counts as a permanent failure.
  *
  * Internal: other functions call it.
  */
@@ -16,4 +16,4 @@ return case
     else 'queued'
 end;
 
-comment on function cogo_internal.status_after is 'The status a running job takes when its attempt ends.';
+comment on function cogo_internal.status_after is 'The status of a running job after its attempt.';

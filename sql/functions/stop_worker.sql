@@ -1,6 +1,6 @@
 /*
- * A worker start ended in good order: its heartbeat stops here. Its row stays, for the attempts that name it.
- * Errors: none.
+ * Record the graceful shutdown of a worker instance: its heartbeats end here. Its row stays, for the attempts that refer
+ * to it. Errors: none.
  */
 create or replace function public.stop_worker(instance_id uuid) returns jsonb
 language sql set search_path = '' as $$
@@ -12,4 +12,4 @@ language sql set search_path = '' as $$
     select jsonb_build_object('changed', (select count(*) from stopped))
 $$;
 
-comment on function public.stop_worker is 'A worker start ended in good order.';
+comment on function public.stop_worker is 'Record the graceful shutdown of a worker instance.';

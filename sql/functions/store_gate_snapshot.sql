@@ -1,13 +1,13 @@
 /*
- * Compute a window's numbers with gate_summary and keep them for good; whole or not at all.
+ * Compute a window's numbers with gate_summary and store them permanently; all or nothing.
  *
- * kind           daily: a UTC day that ended five minutes ago or earlier, so that commits under way are in;
+ * kind           daily: a UTC day that ended five minutes ago or earlier, so that transactions in progress are included;
  *                rolling: the 24 hours before now
  * window_start   midnight UTC of the day; null for rolling
  *
- * Computed again, the stored one becomes what window_outcome says.
- * Returns {"outcome", "window_start", "window_end", "branch", "numbers", "providers", "complete" no purge came before, "revision",
- * "computed_at"}. Errors: CQ005.
+ * If the window is already stored, window_outcome decides which numbers stay.
+ * Returns {"outcome", "window_start", "window_end", "branch", "numbers", "providers", "complete": no purge came before,
+ * "revision", "computed_at"}. Errors: CQ005.
  */
 create or replace function public.store_gate_snapshot(
     kind text default 'rolling', window_start timestamptz default null, branch text default 'main'
@@ -33,7 +33,7 @@ begin
                 to_char(first, 'YYYY-MM-DD'), to_char(ending + interval '5 minutes', 'YYYY-MM-DD HH24:MI')))
     end;
     computed := public.gate_summary(first, ending, store_gate_snapshot.branch);
-    -- Two at once: the second waits for the first one's row and then compares itself with it.
+    -- Of two concurrent calls, the second waits for the row of the first and compares its numbers with it.
     insert into public.gate_snapshots (kind, branch, window_start, window_end, numbers, sources, providers, complete, computed_at)
     values (store_gate_snapshot.kind, store_gate_snapshot.branch, first, ending, computed - 'sources', computed -> 'sources',
             public.list_provider_health(), cogo_internal.window_is_complete(first), at)
@@ -55,4 +55,4 @@ begin
                              kept.computed_at) || jsonb_build_object('outcome', outcome);
 end $$;
 
-comment on function public.store_gate_snapshot is 'Compute a window''s numbers and keep them.';
+comment on function public.store_gate_snapshot is 'Compute a window''s numbers and store them.';

@@ -1,12 +1,12 @@
 /*
- * Compute an ISO week's numbers with gate_summary and keep them for good; whole or not at all. From the rows, not from
- * the days' snapshots, so it need not wait for them.
+ * Compute an ISO week's numbers with gate_summary and store them permanently; all or nothing. They are computed from the
+ * rows, not from daily snapshots, so that it need not wait for those.
  *
  * window_start   Monday 00:00 UTC of a week that ended five minutes ago or earlier; null: the last such week
  *
- * Computed again, the stored one becomes what window_outcome says.
- * Returns {"outcome", "window_start", "window_end", "branch", "numbers", "providers", "complete" no purge came before, "revision",
- * "computed_at"}. Errors: CQ005.
+ * If the week is already stored, window_outcome decides which numbers stay.
+ * Returns {"outcome", "window_start", "window_end", "branch", "numbers", "providers", "complete": no purge came before,
+ * "revision", "computed_at"}. Errors: CQ005.
  */
 create or replace function public.store_weekly_summary(window_start timestamptz default null, branch text default 'main') returns jsonb
 language plpgsql set search_path = '' set timezone = 'UTC' as $$
@@ -47,4 +47,4 @@ begin
                              kept.computed_at) || jsonb_build_object('outcome', outcome);
 end $$;
 
-comment on function public.store_weekly_summary is 'Compute an ISO week''s numbers and keep them.';
+comment on function public.store_weekly_summary is 'Compute an ISO week''s numbers and store them.';

@@ -1,6 +1,6 @@
 /*
- * An error as it is kept, whatever was handed in: a document with a class of at most 100 characters, since an index holds
- * it, a message of at most 10,000 and a detail of at most 100,000. Other keys are kept if the document keeps the limits
+ * An error as it is stored, for any input: a document with a class of at most 100 characters, since an index contains it,
+ * a message of at most 10,000 and a detail of at most 100,000. Other keys are kept if the document is within the limits
  * of json_fault. So no outcome is lost because its error is too long.
  *
  * Internal: other functions call it.
@@ -28,4 +28,4 @@ begin
     return jsonb_build_object('class', 'unknown', 'message', left(stored_error.error #>> '{}', 10000));
 end $$;
 
-comment on function cogo_internal.stored_error is 'An error as it is kept, cut to what the tables hold.';
+comment on function cogo_internal.stored_error is 'An error as it is stored, cut to the limits of the tables.';

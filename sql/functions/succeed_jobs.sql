@@ -1,13 +1,13 @@
 /*
- * End attempts that succeeded, fenced: settle_jobs for the usual case, from columns instead of documents.
+ * Settle successful attempts, fenced by lease token. Costs less than settle_jobs, which takes documents.
  *
  * job_ids, lease_tokens, run_seconds  One element for each attempt.
- * results       An array of as many results, or null where no attempt has one.
+ * results       An array of as many results, or null if no attempt has one.
  *
- * Returns null when all were recorded; else what settle_jobs returns for the same attempts. Errors: CQ005.
+ * Returns null if all were settled; otherwise what settle_jobs returns for the same attempts. Errors: CQ005.
  *
- * Running is spelled `lease_expires_at is not null`: see settle_jobs. A plan for given arrays turns the join round where
- * few jobs were running when the table was analyzed (45 ms a call instead of 5), hence the generic plan.
+ * `lease_expires_at is not null` means running: see settle_jobs. The generic plan is forced because a custom plan reverses
+ * the join if few jobs were running when the table was analyzed: 45 ms per call instead of 5.
  */
 create or replace function public.succeed_jobs(
     job_ids uuid[], lease_tokens uuid[], run_seconds double precision[], results jsonb default null
@@ -27,7 +27,7 @@ begin
         perform cogo_internal.invalid_argument('job_ids, lease_tokens, run_seconds and results must be arrays of one length.');
     end if;
 
-    -- Rows are locked in the order of their ids, so that two that settle the same jobs do not wait for each other.
+    -- Rows are locked in the order of their ids, so that two calls for the same jobs cannot deadlock.
     with item as materialized (
         select ended.job_id, ended.lease_token,
             case when ended.run_seconds between 0 and 31536000 then ended.run_seconds end as run_seconds,
@@ -54,7 +54,7 @@ begin
         return null;
     end if;
 
-    -- Some were recorded before, or have lost their lease. Those recorded above are repetitions to settle_jobs.
+    -- Some were settled before, or lost their lease. For settle_jobs, those settled above are repeated calls.
     return public.settle_jobs((
         select jsonb_agg(jsonb_build_object('job_id', ended.job_id, 'lease_token', ended.lease_token, 'outcome', 'succeeded',
                                             'run_seconds', ended.run_seconds, 'result', ended.result)
@@ -64,4 +64,4 @@ begin
             with ordinality as ended (job_id, lease_token, run_seconds, result, position)));
 end $$;
 
-comment on function public.succeed_jobs is 'End attempts that succeeded, fenced by lease token.';
+comment on function public.succeed_jobs is 'Settle successful attempts, fenced by lease token.';

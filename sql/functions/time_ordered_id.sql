@@ -1,7 +1,7 @@
 /*
- * A uuid that sorts by the time it was made (RFC 9562, version 7): 48 bits of Unix milliseconds, the version, 12 bits
+ * A uuid that sorts by its creation time (RFC 9562, version 7): 48 bits of Unix milliseconds, the version, 12 bits
  * of the millisecond's fraction (its method 3), then the random half of a version 4 uuid.
- * PostgreSQL has one of its own from 18 on.
+ * PostgreSQL 18 and later have uuidv7().
  *
  * Internal: other functions call it.
  */

@@ -1,6 +1,6 @@
 /*
- * The live token of a hash, whose use is written down; null for one that is unknown, expired or revoked.
- * The lookup is by a hash, whose digits a caller cannot choose, so its duration discloses nothing of the tokens kept here.
+ * The live token of a hash, whose use is recorded; null if it is unknown, expired or revoked.
+ * The lookup is by a hash, whose digits a caller cannot choose, so its duration discloses nothing about the stored tokens.
  *
  * Returns access_token_row. Errors: none.
  */
@@ -15,7 +15,7 @@ begin
     if not found then
         return null;
     end if;
-    perform cogo_internal.note_token_use(kept.id);
+    perform cogo_internal.record_token_use(kept.id);
     return cogo_internal.access_token_row(kept);
 end $$;
 

@@ -1,8 +1,8 @@
 /*
- * The live session of a cookie, and the use of its token written down; null where there is none.
+ * The live session of a cookie; null if there is none. The use of its token is recorded.
  *
  * session_hash   SHA-256 of the cookie's value; or
- * session_id     The session's id, as signed addresses carry it; nothing is written down then
+ * session_id     The session's id, as signed addresses carry it; then no use is recorded
  *
  * Returns web_session_row. Errors: none.
  */
@@ -22,7 +22,7 @@ begin
     end if;
     row := cogo_internal.web_session_row(kept);
     if row is not null and kept.token_id is not null and use_web_session.session_hash is not null then
-        perform cogo_internal.note_token_use(kept.token_id);
+        perform cogo_internal.record_token_use(kept.token_id);
     end if;
     return row;
 end $$;

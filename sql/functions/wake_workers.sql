@@ -1,6 +1,6 @@
 /*
- * Tell idle workers that something is due. Silent while nobody is idle: a NOTIFY per enqueue would make
- * commits queue behind one another. Polling is the truth; this only shortens the wait. Errors: none.
+ * Notify idle workers that a job is due. It sends nothing while no worker is idle: a NOTIFY per enqueue would serialize
+ * commits. Workers poll anyway; this only shortens the wait. Errors: none.
  *
  * Internal: other functions call it.
  */
@@ -15,4 +15,4 @@ begin
     return 'false';
 end $$;
 
-comment on function cogo_internal.wake_workers is 'Call the workers if a living one says it is idle.';
+comment on function cogo_internal.wake_workers is 'Notify workers if a live one is idle.';

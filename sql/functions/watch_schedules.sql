@@ -1,6 +1,6 @@
 /*
- * The schedules that are on, and when each is due to tick next after its last tick. Called every minute or so while
- * Dagster lives; the promotion pass sees who is late, also when nobody calls any more. Those left out are watched no more.
+ * Record the running schedules, and when each is due next after its last tick. Called every minute or so while Dagster
+ * runs; evaluate_alerts finds late ones, even if the calls stop. Schedules that are left out are no longer watched.
  *
  * schedules   [{"name", "due_in_seconds", "last_tick_seconds_ago" or null, "error" or null}], errors redacted by the caller
  *
@@ -28,4 +28,4 @@ begin
     return jsonb_build_object('watched', (select count(*) from public.watched_schedules));
 end $$;
 
-comment on function public.watch_schedules is 'The schedules that are on, and when each is due.';
+comment on function public.watch_schedules is 'Record the running schedules, and when each is due.';

@@ -1,5 +1,5 @@
 /*
- * A session as the web server needs it; null once it has ended, has expired, or its token is no longer live.
+ * A session as the web server needs it; null if it has ended or expired, or its token is no longer live.
  *
  * Internal: other functions call it.
  */
@@ -16,4 +16,4 @@ language sql stable set search_path = '' as $$
             and (t.expires_at is null or t.expires_at > clock_timestamp())))
 $$;
 
-comment on function cogo_internal.web_session_row is 'A session that is live.';
+comment on function cogo_internal.web_session_row is 'A live session.';

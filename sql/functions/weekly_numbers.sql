@@ -3,8 +3,8 @@
  *
  * window_start   Monday 00:00 UTC; null: the last week that is over
  *
- * Returns {"window_start", "window_end", "branch", "numbers", "providers", "complete", "revision" 0 if it is not stored, "computed_at"};
- * complete: the week is over, and no purge came before. Errors: CQ005.
+ * Returns {"window_start", "window_end", "branch", "numbers", "providers", "complete", "revision" 0 if it is not stored,
+ * "computed_at"}; complete: the week is over, and no purge came before. Errors: CQ005.
  */
 create or replace function public.weekly_numbers(window_start timestamptz default null, branch text default 'main') returns jsonb
 language plpgsql stable set search_path = '' set timezone = 'UTC' as $$

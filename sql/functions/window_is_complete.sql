@@ -1,5 +1,5 @@
 /*
- * Whether no purge can have taken rows of a window that begins then.
+ * Whether no purge can have deleted rows of a window that begins at window_start.
  *
  * Internal: other functions call it.
  */
@@ -13,4 +13,4 @@ language sql stable set search_path = '' as $$
               > window_is_complete.window_start)
 $$;
 
-comment on function cogo_internal.window_is_complete is 'Whether no purge can have taken rows of a window.';
+comment on function cogo_internal.window_is_complete is 'Whether no purge can have deleted rows of a window.';

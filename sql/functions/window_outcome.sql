@@ -1,10 +1,10 @@
 /*
- * What becomes of the stored numbers of a window that was computed again: the rule for late and for purged rows.
+ * What happens to the stored numbers of a window that was computed again, perhaps with late or without purged rows.
  *
  *   stored      there were none
- *   unchanged   the same again
- *   kept        some rows are gone (a purge): what was computed while they were there stands
- *   revised     rows came late, or this release counts otherwise: the new numbers, and a higher revision
+ *   unchanged   the numbers are the same
+ *   kept        some rows were purged: the numbers that were computed before stay
+ *   revised     rows came late, or this release counts differently: the new numbers, and a higher revision
  *
  * Internal: other functions call it.
  */
@@ -18,4 +18,4 @@ language sql immutable set search_path = '' as $$
         else 'revised' end
 $$;
 
-comment on function cogo_internal.window_outcome is 'What becomes of the stored numbers of a window.';
+comment on function cogo_internal.window_outcome is 'What happens to the stored numbers of a window that was computed again.';

@@ -1,5 +1,5 @@
 /*
- * The stored numbers of a window as lists return them.
+ * The numbers of a window as lists return them.
  *
  * Internal: other functions call it.
  */

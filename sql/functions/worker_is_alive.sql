@@ -1,5 +1,5 @@
 /*
- * Whether a worker start is alive: not stopped, not stuck, and no more than three heartbeats missed.
+ * Whether a worker instance is alive: not stopped, not stuck, and no more than three heartbeats missed.
  *
  * Internal: other functions call it.
  */
@@ -9,4 +9,4 @@ language sql stable as $$
         and worker.last_heartbeat_at > pg_catalog.clock_timestamp() - 3 * pg_catalog.make_interval(secs => least(greatest(worker.heartbeat_seconds, 0), 86400))
 $$;
 
-comment on function cogo_internal.worker_is_alive is 'Not stopped, not stuck, and no more than three heartbeats missed.';
+comment on function cogo_internal.worker_is_alive is 'Whether a worker instance is neither stopped, stuck nor silent.';

@@ -1,6 +1,6 @@
 /*
- * What all workers ever counted, added up: counters, and the histogram of run times with the bounds of the newest worker
- * (rows with other bounds are of another release and are left out of it, and so are malformed ones: see counters_of).
+ * The totals of all workers: counters, and the histogram of run times with the bounds of the newest worker (rows with
+ * other bounds are of another release and left out, as are malformed ones: see valid_counters).
  *
  * Returns {"counters", "latency": {"bounds_seconds", "counts" per bucket with one more than bounds, "sum_seconds"}},
  * where latency is null as long as no worker has reported.
@@ -25,7 +25,7 @@ language sql stable set search_path = '' as $$
     select jsonb_build_object(
         'counters', (select coalesce(jsonb_object_agg(t.name, t.n), '{}') from (
             select c.key as name, sum(c.value::numeric) as n from public.worker_metrics m
-            cross join lateral jsonb_each(cogo_internal.counters_of(m.counters)) as c (key, value) group by c.key) t),
+            cross join lateral jsonb_each(cogo_internal.valid_counters(m.counters)) as c (key, value) group by c.key) t),
         'latency', (select jsonb_build_object(
             'bounds_seconds', newest.bounds,
             'counts', (select jsonb_agg(s.n order by s.position) from summed s),
@@ -34,4 +34,4 @@ language sql stable set search_path = '' as $$
             from newest))
 $$;
 
-comment on function public.worker_totals is 'What all workers ever counted, added up.';
+comment on function public.worker_totals is 'The totals of all workers.';

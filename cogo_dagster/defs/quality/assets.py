@@ -9,7 +9,7 @@ from cogo_dagster.dagster_support import asset_keys
 from cogo_dagster.dagster_support.gate_metadata import day_metadata, week_metadata
 from cogo_dagster.dagster_support.resources import CogoResource
 from cogo_dagster.links import artifact_content
-from cogo_dagster.quality.weeks import day_start, is_news, week_of
+from cogo_dagster.quality.weeks import day_start, is_recent, week_of
 
 DAYS: Final = dg.DailyPartitionsDefinition(start_date="2026-01-01", timezone="UTC")
 WEEKS: Final = dg.WeeklyPartitionsDefinition(start_date="2026-01-05", day_offset=1, timezone="UTC")
@@ -101,7 +101,7 @@ def weekly_message(context: dg.AssetExecutionContext, cogo: CogoResource) -> Non
     for monday in context.partition_keys:
         start = day_start(monday)
         week = week_of(start)
-        if not is_news(start, datetime.now(UTC)):
+        if not is_recent(start, datetime.now(UTC)):
             context.add_asset_metadata({"week": week, "history": True}, partition_key=monday)
             continue
         job = cogo.application.weeks.enqueue(week)

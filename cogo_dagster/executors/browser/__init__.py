@@ -1,4 +1,4 @@
-"""Jobs that open a web page in a real browser: the families `browser` and `browser.pdf`."""
+"""Jobs that open a web page in a real browser: the types `browser` and `browser.pdf`."""
 
 from cogo_dagster.executors.browser.options import BrowserOptions
 

@@ -1,4 +1,4 @@
-"""The files one attempt leaves, within limits."""
+"""Collects the artifacts of one attempt and enforces their limits."""
 
 import json
 from pathlib import Path
@@ -20,11 +20,11 @@ CONTENT_TYPES = {
 }
 
 
-class Shelf:
+class ArtifactCollector:
     """Collects artifacts in one folder.
 
     Args:
-        folder: Where they are written; empty and private.
+        folder: The empty, private folder that they are written to.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -36,25 +36,25 @@ class Shelf:
         return any(file.name == name for file in self.files)
 
     def add(self, name: str, content: bytes) -> None:
-        """Write an artifact; its kind follows from the name's ending.
+        """Write an artifact; its content type follows from the file extension.
 
         Raises:
-            ExecutionFailed: A limit would be passed (`artifact_limit`, permanent).
+            ExecutionFailed: A limit would be exceeded (`artifact_limit`, permanent).
         """
         self._check(name, len(content))
         (self._folder / name).write_bytes(content)
         self._record(name, len(content))
 
     def add_json(self, name: str, value: Json) -> None:
-        """Write a JSON artifact; text in it that cannot be stored is replaced."""
+        """Write a JSON artifact; characters that cannot be stored are replaced."""
         self.add(name, json.dumps(storable_json(value)[0], ensure_ascii=False, indent=2).encode())
 
     def path(self, name: str) -> Path:
-        """Where a tool should write *name*, to be handed to `take` afterwards."""
+        """Return where a tool should write *name* before `take` is called."""
         return self._folder / name
 
     def take(self, name: str) -> None:
-        """Count a file that a tool wrote to `path(name)`; one over the limits is deleted.
+        """Add a file that a tool wrote to `path(name)`; it is deleted if it exceeds a limit.
 
         Raises:
             ExecutionFailed: As for `add`.
@@ -69,11 +69,11 @@ class Shelf:
 
     def _check(self, name: str, size_bytes: int) -> None:
         if len(self.files) >= MAX_FILES:
-            raise _limit(f"{name} would be the job's artifact number {MAX_FILES + 1}, but {MAX_FILES} is the limit.")
+            raise _limit(f"{name} would be artifact {MAX_FILES + 1} of the job; the limit is {MAX_FILES}.")
         if size_bytes > MAX_FILE_BYTES:
-            raise _limit(f"{name} has {size_bytes:,} bytes, but an artifact may have {MAX_FILE_BYTES:,}.")
+            raise _limit(f"{name} has {size_bytes:,} bytes; the limit for an artifact is {MAX_FILE_BYTES:,}.")
         if self._total_bytes + size_bytes > MAX_TOTAL_BYTES:
-            raise _limit(f"With {name} the job's artifacts would pass {MAX_TOTAL_BYTES:,} bytes.")
+            raise _limit(f"With {name}, the job's artifacts would exceed {MAX_TOTAL_BYTES:,} bytes.")
 
     def _record(self, name: str, size_bytes: int) -> None:
         self.files.append(ArtifactFile(name, CONTENT_TYPES[Path(name).suffix], self._folder / name))

@@ -1,4 +1,4 @@
-"""The character encoding of a page that came over plain HTTP, by the rules of browsers."""
+"""The character encoding of a page fetched over plain HTTP, determined as browsers do."""
 
 import codecs
 import re
@@ -20,7 +20,7 @@ _AS_IN_BROWSERS: Final = {
     "big5": "big5hkscs",
     "utf-16": "utf-16-le",
 }
-"""Python's encodings whose names mean a larger encoding on the web (https://encoding.spec.whatwg.org)."""
+"""Encodings whose labels mean a superset on the web (https://encoding.spec.whatwg.org)."""
 _ALIASES: Final = {"x-sjis": "cp932", "x-euc-jp": "euc_jp", "x-gbk": "gb18030", "ks_c_5601-1989": "cp949"}
 _UNSAFE: Final = frozenset({"utf-7", "utf-32", "utf-32-le", "utf-32-be", "idna", "punycode", "unicode_escape"})
 _META: Final = re.compile(rb"<meta[^>]*?charset\s*=\s*[\"']?\s*([A-Za-z0-9_:.-]+)", re.IGNORECASE)
@@ -39,9 +39,10 @@ def page_charset(content: bytes, content_type: str) -> str:
 
 
 def as_file(content: bytes, content_type: str) -> bytes:
-    """Return a page that opens from a file as it did from its server, where the header named the encoding.
+    """Return the page so that it is decoded from a file as it was with its Content-Type header.
 
-    The bytes are the server's own where they open right as they are; else they are UTF-8 with a byte order mark.
+    The bytes are unchanged if they decode the same way without the header; otherwise they are converted to UTF-8
+    with a byte order mark.
     """
     charset = page_charset(content, content_type)
     if charset == _file_charset(content) and (_META.search(content[:_PRESCAN_BYTES]) or content.isascii()):
@@ -52,7 +53,7 @@ def as_file(content: bytes, content_type: str) -> bytes:
 
 
 def decoded(content: bytes, charset: str) -> str:
-    """Return the text without its byte order mark, U+FFFD in place of what is wrong."""
+    """Return the text without its byte order mark, with U+FFFD for invalid bytes."""
     return content.decode(charset, "replace").removeprefix("\ufeff")
 
 
@@ -63,7 +64,7 @@ def _file_charset(content: bytes) -> str:
     meta = _META.search(content[:_PRESCAN_BYTES])
     named = _known(meta[1].decode("ascii")) if meta else None
     if named:
-        return "utf-8" if named.startswith("utf-16") else named  # a <meta> that can be read is not UTF-16
+        return "utf-8" if named.startswith("utf-16") else named  # a <meta> that is readable as ASCII is not UTF-16
     try:
         content.decode()
     except UnicodeDecodeError:
@@ -72,11 +73,11 @@ def _file_charset(content: bytes) -> str:
 
 
 def _known(label: str) -> str | None:
-    """Python's name of the encoding that a page names, if it is one of text that pages may have."""
+    """Return Python's name of the encoding that a page names, or None if pages may not use it."""
     label = label.strip().lower()
     try:
         name = codecs.lookup(_ALIASES.get(label, label)).name
-        "".encode(name)  # refuses what is no encoding of text, as base64
+        "".encode(name)  # raises LookupError for codecs that do not encode text, such as base64
     except (LookupError, ValueError):
         return None
     return None if name in _UNSAFE else _AS_IN_BROWSERS.get(name, name)

@@ -1,9 +1,9 @@
 """Start Playwright's driver, and with it the browser, without the worker's environment.
 
-Playwright copies all of `os.environ` into its driver and has no option for it, but starts whatever program
-`PLAYWRIGHT_NODEJS_PATH` names. That is a script of ours which keeps an allow-list of variables and becomes a guard,
-which starts Node.js in a session of its own, notes its process id, and ends what is left when it or the worker has
-ended. If it has not run, the browser is refused.
+Playwright copies all of `os.environ` into its driver and has no option to change that, but it starts the program
+that `PLAYWRIGHT_NODEJS_PATH` names. That is a script which keeps an allow-list of variables and executes the guard,
+which starts Node.js in its own session, writes its process id to a file, and ends all remaining processes once
+Node.js or the worker has ended. If the script has not run, the browser is not used.
 """
 
 import contextlib
@@ -16,17 +16,17 @@ from pathlib import Path
 from cogo_dagster.executors.browser.environment import clean_environment
 from cogo_dagster.executors.browser.node import node_program
 from cogo_dagster.executors.errors import ExecutorUnavailable
-from cogo_dagster.executors.guard import words
+from cogo_dagster.executors.guard import guard_command
 from cogo_dagster.queue.folders import LockedFolder, sweep_folders
 
 PREFIX = "cogo-browser-"
 PID_FILE = "driver.pid"
 GRACE_SECONDS = 1.0
-"""How long the driver may take to close its browser once the worker is dead."""
+"""How long the driver may take to close its browser after the worker has died."""
 
 
 def process_exists(pid: int) -> bool:
-    """Whether there is such a process, be it a zombie."""
+    """Return whether the process exists; a zombie counts."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -35,30 +35,30 @@ def process_exists(pid: int) -> bool:
 
 
 def scratch_folder() -> LockedFolder:
-    """Make a private folder for the profile and all that a killed browser would leave behind; blocks.
+    """Create a private folder for the profile and everything else that a killed browser would leave behind. Blocks.
 
-    What dead workers left is removed. Chromium puts a socket in the folder, whose path may have 104 bytes; macOS's own
-    TMPDIR is too long for that.
+    Folders of dead workers are removed. Chromium creates a socket in the folder, and the path of a socket is limited to
+    104 bytes; macOS's TMPDIR is too long for that.
     """
     temporary = tempfile.gettempdir()
-    base = Path(temporary if len(temporary) <= 30 else "/tmp")  # noqa: S108 - it is made private
+    base = Path(temporary if len(temporary) <= 30 else "/tmp")  # noqa: S108 - the folder is private
     sweep_folders(PREFIX, base, budget_seconds=2.0)
     return LockedFolder.make(PREFIX, base)
 
 
 @contextlib.contextmanager
 def clean_driver(scratch: Path) -> Iterator[None]:
-    """Let Playwright start its driver through our script.
+    """Make Playwright start its driver through the script, in this context.
 
     Raises:
-        ExecutorUnavailable: Programs cannot be run from the folder.
+        ExecutorUnavailable: Programs cannot be executed in the folder.
         OSError: The script cannot be written.
     """
-    # Debian's Chromium keeps its crash reports in the home folder, whatever its profile.
+    # Debian's Chromium keeps its crash reports in the home folder, not in its profile.
     own = {"TMPDIR": str(scratch), "BREAKPAD_DUMP_LOCATION": str(scratch)}
     variables = clean_environment(os.environ) | own
     assignments = " ".join(shlex.quote(f"{name}={value}") for name, value in variables.items())
-    guarded = words(
+    guarded = guard_command(
         [node_program()],
         worker_pid=os.getpid(),
         grace_seconds=GRACE_SECONDS,
@@ -70,8 +70,8 @@ def clean_driver(scratch: Path) -> Iterator[None]:
     script.chmod(0o700)
     if not os.access(script, os.X_OK):
         raise ExecutorUnavailable(
-            f"Playwright's driver does not start, since no program can be run from {scratch.parent} (mounted with "
-            "noexec): set TMPDIR to a folder that allows it."
+            f"Playwright's driver does not start: programs cannot be executed in {scratch.parent} (mounted with "
+            "noexec). Set TMPDIR to another folder."
         )
     before = os.environ.get("PLAYWRIGHT_NODEJS_PATH")
     os.environ["PLAYWRIGHT_NODEJS_PATH"] = str(script)
@@ -84,16 +84,16 @@ def clean_driver(scratch: Path) -> Iterator[None]:
             os.environ["PLAYWRIGHT_NODEJS_PATH"] = before
 
 
-def noted_pid(scratch: Path) -> int:
-    """Return the process id of the driver that was started through our script.
+def read_driver_pid(scratch: Path) -> int:
+    """Return the process id of the driver that was started through the script.
 
     Raises:
-        ExecutorUnavailable: It was not, so that it has the worker's environment.
+        ExecutorUnavailable: The driver was started another way, and so has the worker's environment.
     """
     try:
         return int((scratch / PID_FILE).read_text())
     except (OSError, ValueError):
         raise ExecutorUnavailable(
-            "This Playwright does not start its driver through PLAYWRIGHT_NODEJS_PATH, so that the browser would see "
-            "the worker's secrets: install the version this project names."
+            "This version of Playwright does not start its driver through PLAYWRIGHT_NODEJS_PATH, so the browser would "
+            "see the worker's secrets: install the version that this project requires."
         ) from None

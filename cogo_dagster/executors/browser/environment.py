@@ -1,4 +1,4 @@
-"""The environment of the programs that run a browser: an allow-list, so that no secret can slip through."""
+"""The environment of the programs that run a browser: an allow-list, so that it contains no secret."""
 
 from collections.abc import Mapping
 
@@ -20,10 +20,10 @@ _KEPT_TO_INSTALL = frozenset(
 
 
 def clean_environment(environment: Mapping[str, str], *, installing: bool = False) -> dict[str, str]:
-    """Return what a browser, or its installer, may see of *environment*.
+    """Return the variables of *environment* that a browser or its installer gets.
 
-    `PLAYWRIGHT_*` is not kept as a whole: `PLAYWRIGHT_DISABLE_FORCED_CHROMIUM_PROXIED_LOOPBACK` would let pages reach
-    this machine past the proxy. A proxy's URL can hold a password, so only installers see it.
+    Not every `PLAYWRIGHT_*` variable is kept: `PLAYWRIGHT_DISABLE_FORCED_CHROMIUM_PROXIED_LOOPBACK` would let pages
+    reach this machine without the proxy. A proxy URL can contain a password, so only the installer gets it.
     """
     names = _KEPT | _KEPT_TO_INSTALL if installing else _KEPT
     kept = {name: value for name, value in environment.items() if name in names or name.startswith(_KEPT_PREFIXES)}

@@ -1,7 +1,7 @@
-"""From what Playwright or the network said to a class, a sentence and whether trying again can help.
+"""Classifies errors of Playwright and of the network: error class, message, retryable or not.
 
-Messages were read from Playwright 1.65 with Chromium 156. Only `Error` and `TimeoutError` are public there, so that the
-text has to decide.
+The messages are those of Playwright 1.65 with Chromium 156. Only `Error` and `TimeoutError` are public there, so the
+message text decides.
 """
 
 import re
@@ -11,17 +11,17 @@ RETRYABLE_STATUSES = frozenset({408, 425, 429})
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a failure means.
+class Failure:
+    """A classified failure.
 
     Attributes:
-        error_class: Short stable name for grouping.
-        sentence: What happened, as the continuation of "Opening https://…: ".
+        error_class: Short, stable name for grouping.
+        message: What happened; continues "goto https://…: ".
     """
 
     error_class: str
     retryable: bool
-    sentence: str
+    message: str
 
 
 DRIVER_GONE = re.compile(r"reading from the driver|driver process|Connection closed")
@@ -31,7 +31,7 @@ NAVIGATED_AWAY = re.compile(
 )
 
 _RULES: tuple[tuple[str, str, bool, str], ...] = (
-    # (pattern, class, retryable, sentence); the first that matches wins
+    # (pattern, class, retryable, message); the first match wins
     (DRIVER_GONE.pattern, "driver_gone", True, "the Playwright driver died"),
     (r"Target crashed|Page crashed", "page_crash", True, "the page crashed"),
     (
@@ -41,15 +41,15 @@ _RULES: tuple[tuple[str, str, bool, str], ...] = (
         "the browser died",
     ),
     (r"ERR_NAME_", "dns", True, "the host name could not be resolved"),
-    (r"ERR_CERT_|ERR_SSL_|ERR_BAD_SSL", "tls", False, "the site's TLS certificate or handshake is not acceptable"),
+    (r"ERR_CERT_|ERR_SSL_|ERR_BAD_SSL", "tls", False, "the site's TLS certificate or handshake is invalid"),
     (r"ERR_INVALID_HTTP_RESPONSE|ERR_INVALID_CHUNKED", "not_http", False, "the server does not speak HTTP"),
-    (r"ERR_RESPONSE_HEADERS_TOO_BIG|ERR_RESPONSE_HEADERS_MULT", "headers", False, "the answer's headers are too large"),
-    (r"ERR_CONTENT_DECODING", "body", False, "the body is not in the encoding that Content-Encoding names"),
+    (r"ERR_RESPONSE_HEADERS_TOO_BIG|ERR_RESPONSE_HEADERS_MULT", "headers", False, "the response headers are too large"),
+    (r"ERR_CONTENT_DECODING", "body", False, "the response body does not match its Content-Encoding"),
     (
         r"ERR_CONTENT_LENGTH_MISMATCH|ERR_INCOMPLETE_CHUNKED",
         "body",
         True,
-        "the server broke off in the middle of the body",
+        "the connection closed before the response body was complete",
     ),
     (r"ERR_(CONNECTION_)?TIMED_OUT", "timeout", True, "the connection timed out"),
     (
@@ -62,67 +62,67 @@ _RULES: tuple[tuple[str, str, bool, str], ...] = (
         r"ERR_(INVALID_URL|UNSAFE_PORT|(UNSAFE|INVALID)_REDIRECT|(DISALLOWED|UNKNOWN)_URL_SCHEME)|invalid URL",
         "invalid_url",
         False,
-        "browsers refuse this address",
+        "browsers do not open this URL",
     ),
-    (r"ERR_BLOCKED_", "blocked", False, "the browser refused to load it"),
-    (r"ERR_TOO_MANY_REDIRECTS", "redirects", False, "it redirects without end"),
+    (r"ERR_BLOCKED_", "blocked", False, "the browser blocked the request"),
+    (r"ERR_TOO_MANY_REDIRECTS", "redirects", False, "too many redirects"),
     (r"Download is starting", "download", False, "it is a download, not a page"),
-    (NAVIGATED_AWAY.pattern, "unsettled", True, "the page does not come to rest: it goes on to other documents"),
+    (NAVIGATED_AWAY.pattern, "unsettled", True, "the page keeps navigating to other documents"),
     (r"ERR_ABORTED", "aborted", True, "the navigation was aborted"),
-    (r"ERR_(?!INVALID_ARGUMENT)", "network", True, "the network failed"),
+    (r"ERR_(?!INVALID_ARGUMENT)", "network", True, "network error"),
     (
         r"not a valid selector|Unknown engine|parsing (css )?selector|strict mode",
         "selector",
         False,
-        "the selector is wrong",
+        "the selector is invalid",
     ),
     (
         r"not an? <(input|select)|cannot be filled|Unknown key|Malformed value",
         "action",
         False,
-        "the element cannot do that",
+        "the element does not support this action",
     ),
-    (r"Invalid (timezone ID|locale name)", "option", False, "the browser does not know this time zone or locale"),
-    (r"ERR_INVALID_ARGUMENT", "option", False, "the browser does not send these extra headers"),
-    (r"Timeout [\d.]+ ?ms exceeded", "timeout", True, "it took too long"),
+    (r"Invalid (timezone ID|locale name)", "option", False, "unknown time zone or locale"),
+    (r"ERR_INVALID_ARGUMENT", "option", False, "the browser does not accept these extra headers"),
+    (r"Timeout [\d.]+ ?ms exceeded", "timeout", True, "timed out"),
 )
 NO_DOCUMENT = frozenset({204, 205, 304})
-"""Statuses after which a browser stays where it is."""
+"""Statuses for which a browser does not navigate."""
 
 
-def classify(message: str) -> Verdict:
-    """Judge the text of a Playwright error; what no rule knows is worth another attempt."""
-    for pattern, error_class, retryable, sentence in _RULES:
+def classify(message: str) -> Failure:
+    """Classify the message of a Playwright error; an unknown message is retryable."""
+    for pattern, error_class, retryable, description in _RULES:
         if re.search(pattern, message):
-            return Verdict(error_class, retryable, f"{sentence} ({first_line(message)})")
-    return Verdict("browser_error", True, first_line(message))
+            return Failure(error_class, retryable, f"{description} ({first_line(message)})")
+    return Failure("browser_error", True, first_line(message))
 
 
-def no_document(status: int) -> Verdict:
-    """Judge a status that brings no document, so that there is no page however often it is asked for."""
-    return Verdict("no_document", False, f"the server answered {status}, which brings no page")
+def no_document(status: int) -> Failure:
+    """Classify a status without a document; a retry would not change it."""
+    return Failure("no_document", False, f"the server responded with {status}, which has no document")
 
 
-def unopenable(target: str) -> Verdict:
-    """Judge an address that a browser cannot open."""
-    return Verdict("invalid_url", False, f"it leads to {first_line(target)}, which a browser cannot open")
+def unsupported_url(target: str) -> Failure:
+    """Classify a redirect to a URL that a browser cannot open."""
+    return Failure("invalid_url", False, f"it redirects to {first_line(target)}, which a browser cannot open")
 
 
-def unsettled(wait_until: str, navigations: int, message: str) -> Verdict:
-    """Judge a navigation whose document came in time while the state that was waited for did not."""
-    went = f"the page went on to {navigations} documents" if navigations > 1 else "the page came"
-    sentence = f"{went} but did not reach {wait_until!r} in time ({first_line(message)})"
-    return Verdict("unsettled", True, f"{sentence}; wait_until can ask for less")
+def unsettled(wait_until: str, navigations: int, message: str) -> Failure:
+    """Classify a navigation whose document arrived in time but did not reach the state *wait_until*."""
+    loaded = f"the page loaded {navigations} documents" if navigations > 1 else "the page loaded"
+    description = f"{loaded} but did not reach {wait_until!r} in time ({first_line(message)})"
+    return Failure("unsettled", True, f"{description}; set wait_until to an earlier state")
 
 
-def classify_status(status: int) -> Verdict:
-    """Judge the HTTP status (400 or above) of a page: server errors and rate limits pass, the rest stays."""
+def classify_status(status: int) -> Failure:
+    """Classify the HTTP status (400 or above) of a page; server errors and rate limits are retryable."""
     retryable = status >= 500 or status in RETRYABLE_STATUSES
-    return Verdict("http_status", retryable, f"the server answered {status}")
+    return Failure("http_status", retryable, f"the server responded with {status}")
 
 
 def first_line(message: str) -> str:
-    """Return the first line without the method's name, at most 300 characters; Playwright appends a call log."""
-    line = message.strip().splitlines()[0] if message.strip() else "no reason given"
+    """Return the first line, at most 300 characters, without the method name and Playwright's call log."""
+    line = message.strip().splitlines()[0] if message.strip() else "no error message"
     line = re.sub(r"(\d+)\.\d{3,}ms", r"\1ms", line)
     return re.sub(r"^[A-Z]\w+\.\w+: ", "", line)[:300].rstrip(".")

@@ -1,7 +1,7 @@
-"""What happens beside a job's steps: tabs, dialogs, downloads and requests that fail.
+"""Records events that are not part of a job's steps: new tabs, dialogs, downloads and failed requests.
 
-Each kind that a job does not act on becomes a note. Only rare events are subscribed to: one message per request or per
-line of the console would cost more than the job's own steps. The console is read once at the end instead.
+Events that the job does not handle become notes. Only rare events are subscribed to: a message per request or per
+console line would cost more than the job's steps. The console is read once at the end instead.
 """
 
 import asyncio
@@ -11,13 +11,13 @@ from typing import Any, Final, TypeVar
 
 from playwright.async_api import BrowserContext, Dialog, Download, Error, Frame, Page, Request
 
-from cogo_dagster.executors.browser.tasks import bounded, read_error
+from cogo_dagster.executors.browser.tasks import retrieve_exception, with_timeout
 from cogo_dagster.queue.model import Json
 from cogo_dagster.text import storable, storable_json
 
-MOST_SHOWN: Final = 3
-MOST_LISTED: Final = 20
-LIST_SECONDS: Final = 2
+MAX_NOTES_PER_KIND: Final = 3
+MAX_ERRORS_PER_KIND: Final = 20
+LIST_TIMEOUT_SECONDS: Final = 2
 BROKEN_BODIES: Final = ("ERR_CONTENT_", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_HTTP2_", "ERR_QUIC_")
 _SERVICE_WORKER = "Service Worker registration blocked by Playwright"
 
@@ -25,16 +25,16 @@ T = TypeVar("T")
 
 
 class Events:
-    """Listens to one context.
+    """Records the events of one browser context.
 
     Args:
-        page: The page that the steps act on; every other one is a new tab.
+        page: The page that the steps act on; every other page is a new tab.
         accept_dialogs: Whether alert, confirm and prompt are accepted; `beforeunload` always is.
 
     Attributes:
-        navigations: How many documents the page has shown.
-        failed: The latest document of the page that did not come, or did not come whole.
-        broken: Is given the reason when a document that the page shows already breaks off: no `load` event follows.
+        navigations: The number of documents that the page has shown.
+        failed: The latest document request of the page that failed or was incomplete.
+        broken: Resolves with the reason when a document is cut off while it loads: no `load` event follows.
     """
 
     def __init__(self, context: BrowserContext, page: Page, *, accept_dialogs: bool) -> None:
@@ -43,7 +43,7 @@ class Events:
         self._notes: dict[str, list[str]] = defaultdict(list)
         self._counts: dict[str, int] = defaultdict(int)
         self._tabs: list[Page] = []
-        self._requests: deque[Json] = deque(maxlen=MOST_LISTED)
+        self._requests: deque[Json] = deque(maxlen=MAX_ERRORS_PER_KIND)
         self.navigations = 0
         self.failed: Request | None = None
         self.broken: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -54,58 +54,57 @@ class Events:
         page.on("framenavigated", self._navigated)
 
     def expect(self) -> None:
-        """Forget what became of earlier documents."""
+        """Reset the state before a navigation."""
         self.navigations, self.failed = 0, None
         self.broken = asyncio.get_running_loop().create_future()
 
     async def record(self) -> tuple[list[str], dict[str, Json]]:
-        """Return what the job did not act on, one sentence each, and errors by kind, the latest of each."""
+        """Return notes on events that the job did not handle, and the latest errors by kind."""
         console = [(message.type, message.text) for message in await _listed(self._page.console_messages())]
         page_errors = [str(error) for error in await _listed(self._page.page_errors())]
-        notes = self._sentences()
+        notes = self._note_texts()
         if any(text == _SERVICE_WORKER for _, text in console):
-            notes.append("The page asked for a service worker; there are none in jobs, and it may wait in vain.")
+            notes.append("The page tried to register a service worker. Jobs block service workers, so it may not work.")
         errors: dict[str, Json] = {
-            "console_errors": [_cut(text) for kind, text in console if kind == "error"][-MOST_LISTED:],
-            "page_errors": [_cut(error) for error in page_errors][-MOST_LISTED:],
+            "console_errors": [_cut(text) for kind, text in console if kind == "error"][-MAX_ERRORS_PER_KIND:],
+            "page_errors": [_cut(error) for error in page_errors][-MAX_ERRORS_PER_KIND:],
             "failed_requests": list(self._requests),
         }
         return [storable(note) for note in notes], storable_json(errors)[0]
 
-    def _sentences(self) -> list[str]:
+    def _note_texts(self) -> list[str]:
         shown = dict(self._notes)
         if self._tabs:
-            shown["new tab"] = [f"A new tab was opened and not followed: {_cut(tab.url)}" for tab in self._tabs]
+            shown["new tab"] = [f"The page opened a new tab, which was ignored: {_cut(tab.url)}" for tab in self._tabs]
         notes: list[str] = []
         for kind, texts in shown.items():
             notes += texts
             if self._counts[kind] > len(texts):
-                notes.append(f"{self._counts[kind] - len(texts)} more of this kind: {kind}.")
+                notes.append(f"{self._counts[kind] - len(texts)} more events of this kind: {kind}.")
         return notes
 
-    def _note(self, kind: str, sentence: str) -> None:
+    def _note(self, kind: str, text: str) -> None:
         self._counts[kind] += 1
-        if len(self._notes[kind]) < MOST_SHOWN:
-            self._notes[kind].append(sentence)
+        if len(self._notes[kind]) < MAX_NOTES_PER_KIND:
+            self._notes[kind].append(text)
 
     def _tab(self, tab: Page) -> None:
         if tab is not self._page:
             self._counts["new tab"] += 1
-            if len(self._tabs) < MOST_SHOWN:
+            if len(self._tabs) < MAX_NOTES_PER_KIND:
                 self._tabs.append(tab)
             tab.on("download", self._download)
 
     def _dialog(self, dialog: Dialog) -> None:
         accepted = self._accept or dialog.type == "beforeunload"
-        said = f"The dialog {dialog.type} {_cut(dialog.message)!r} was "
-        how = "accepted." if accepted else 'dismissed; with "dialogs": "accept" the job accepts dialogs.'
-        self._note("dialog", said + how)
-        answer = asyncio.ensure_future(dialog.accept() if accepted else dialog.dismiss())
-        answer.add_done_callback(read_error)
+        outcome = "accepted." if accepted else 'dismissed; set "dialogs": "accept" to accept dialogs.'
+        self._note("dialog", f"The {dialog.type} dialog {_cut(dialog.message)!r} was {outcome}")
+        reply = asyncio.ensure_future(dialog.accept() if accepted else dialog.dismiss())
+        reply.add_done_callback(retrieve_exception)
 
     def _download(self, download: Download) -> None:
         name, url = _cut(download.suggested_filename), _cut(download.url)
-        self._note("download", f"The download {name} of {url} was not kept.")
+        self._note("download", f"The download {name} from {url} was not kept.")
 
     def _navigated(self, frame: Frame) -> None:
         if frame is self._page.main_frame:
@@ -130,13 +129,13 @@ class Events:
 
 
 def _cut(text: str) -> str:
-    """At most 300 characters, on one line."""
+    """Return the text on one line, at most 300 characters."""
     return " ".join(text.split())[:300]
 
 
 async def _listed(call: Coroutine[Any, Any, list[T]]) -> list[T]:
-    """What the driver has kept of a page; nothing where it does not answer."""
+    """Return what the driver has recorded, or nothing if it does not respond."""
     try:
-        return await bounded(call, LIST_SECONDS)
-    except Exception:  # noqa: BLE001 - Playwright raises a bare one where its driver dies
+        return await with_timeout(call, LIST_TIMEOUT_SECONDS)
+    except Exception:  # noqa: BLE001 - Playwright raises a plain Exception if its driver dies
         return []

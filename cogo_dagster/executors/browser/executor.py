@@ -1,4 +1,4 @@
-"""The browser executor: what the worker sees of all this."""
+"""The browser executor."""
 
 import asyncio
 import logging
@@ -6,13 +6,13 @@ import time
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Self
 
-from cogo_dagster.executors.browser.advice import fonts_advice, sandbox_sentence
-from cogo_dagster.executors.browser.artifacts import Shelf
+from cogo_dagster.executors.browser.advice import fonts_advice, sandbox_message
+from cogo_dagster.executors.browser.artifacts import ArtifactCollector
 from cogo_dagster.executors.browser.find import BrowserChoice, find_browser, install_fonts
 from cogo_dagster.executors.browser.node import check_node
 from cogo_dagster.executors.browser.options import BrowserOptions
 from cogo_dagster.executors.browser.payload import BrowserPayload, parse_payload
-from cogo_dagster.executors.browser.tasks import settled
+from cogo_dagster.executors.browser.tasks import ends_within
 from cogo_dagster.executors.browser.traces import clean_trace
 from cogo_dagster.executors.errors import ExecutorUnavailable, SandboxUnavailable
 from cogo_dagster.net.addresses import AllowList, InvalidAddress
@@ -31,20 +31,20 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 WATCH_SECONDS = 1.0
-EVIDENCE_SECONDS = 15.0
-"""Longest wait for what shows how an attempt reached its limit."""
-DEATHS = frozenset({"driver_gone", "browser_gone", "page_crash"})
-"""Classes of failures that a signal to the browser's processes causes."""
-SIDE_EFFECTS = frozenset({"network", "connection", "aborted", "timeout", "browser_error", "unsettled", "body"})
-"""Classes of failures that a dying browser can cause first: its network process may be the first to go."""
+EVIDENCE_TIMEOUT_SECONDS = 15.0
+"""How long to collect evidence after an attempt has reached its time limit."""
+DEATH_CLASSES = frozenset({"driver_gone", "browser_gone", "page_crash"})
+"""Error classes that a signal to the browser's processes causes."""
+SIDE_EFFECT_CLASSES = frozenset({"network", "connection", "aborted", "timeout", "browser_error", "unsettled", "body"})
+"""Error classes that a dying browser can cause before it is gone: its network process may end first."""
 
 
 class BrowserExecutor(Executor, family="browser"):
     """Runs `browser` and `browser.pdf` jobs.
 
     Args:
-        options: What the settings say.
-        resolver: How host names become addresses; tests give their own.
+        options: The browser's part of the settings.
+        resolver: Resolves host names; tests pass their own.
     """
 
     def __init__(self, options: BrowserOptions, resolver: Resolver = system_resolver) -> None:
@@ -56,54 +56,54 @@ class BrowserExecutor(Executor, family="browser"):
 
     @classmethod
     def build(cls, context: ExecutorContext) -> Self:
-        """Make the executor that the environment asks for.
+        """Build the executor from the settings.
 
         Raises:
-            ExecutorUnavailable: BROWSER_ALLOWED_HOSTS holds something that is not a host.
+            ExecutorUnavailable: BROWSER_ALLOWED_HOSTS contains an invalid host.
         """
         return cls(BrowserOptions.from_settings(context.settings))
 
     @classmethod
     def validate(cls, type: str, payload: Json, settings: Settings) -> dict[str, Json]:
-        """Return the payload as it was given, checked."""
+        """Validate the payload and return it as it was given."""
         request = parse_payload(type, payload, _allow_list(settings.browser_allowed_hosts))
         return request.model_dump(mode="json", include=request.model_fields_set & set(payload), exclude_unset=True)
 
     def parse(self, type: str, payload: Json) -> BrowserPayload:
-        """Read the payload, under this machine's allowed hosts."""
+        """Parse the payload, with this machine's allowed hosts."""
         return parse_payload(type, payload, self._allowed)
 
     async def start(self) -> None:
         """Start the proxy and, in real mode, find and start a browser.
 
         Raises:
-            ExecutorUnavailable: One sentence that says what to correct.
+            ExecutorUnavailable: No browser can be started; the message says what to do.
             Interrupted: The worker is being stopped.
         """
         await self._proxy.start()
         if not self._options.real_mode:
             return
         if is_root() and not self._options.no_sandbox:
-            raise SandboxUnavailable(sandbox_sentence(root=True))
+            raise SandboxUnavailable(sandbox_message(root=True))
         await asyncio.to_thread(check_node)
         choice = await asyncio.to_thread(find_browser, self._options, self._options.install)
         logger.info("Using %s at %s", choice.version, choice.executable_path)
-        self._pool = await self._started(choice)
+        self._pool = await self._start_pool(choice)
         if choice.source == "installed" and self.scripts_without_glyphs:
             await asyncio.to_thread(install_fonts, self._options.home / "install")
             await self._pool.stop()
-            self._pool = await self._started(choice)
+            self._pool = await self._start_pool(choice)
         if self.scripts_without_glyphs:
             boxes = ", ".join(self.scripts_without_glyphs)
-            logger.warning("%s text is shown as boxes, since no font has its glyphs. %s", boxes, fonts_advice())
+            logger.warning("%s text is rendered as boxes: no installed font has its glyphs. %s", boxes, fonts_advice())
 
     @property
     def scripts_without_glyphs(self) -> tuple[str, ...]:
-        """What pages show as boxes here, since no font has it; known once it is started."""
+        """The scripts that no installed font has glyphs for; known once the executor is started."""
         return self._pool.scripts_without_glyphs if self._pool is not None else ()
 
-    async def _started(self, choice: BrowserChoice) -> "BrowserPool":
-        # Playwright takes a third of a second to import, which commands that only enqueue should not pay.
+    async def _start_pool(self, choice: BrowserChoice) -> "BrowserPool":
+        # Importing Playwright takes 0.3 s, which commands that only enqueue do not need.
         from cogo_dagster.executors.browser.pool import BrowserPool  # noqa: PLC0415
 
         pool = BrowserPool(choice, self._options, self._proxy.url)
@@ -112,69 +112,69 @@ class BrowserExecutor(Executor, family="browser"):
         except BaseException as error:
             await pool.stop()
             if isinstance(error, ExecutorUnavailable) and await STOP.explains(time.monotonic()):
-                raise Interrupted("The browser was ended by the stop of the worker while it started.") from error
+                raise Interrupted("The worker was stopped while the browser was starting.") from error
             raise
         return pool
 
     async def stop(self) -> None:
-        """Close browsers and proxy."""
+        """Close the browsers and the proxy."""
         if self._pool is not None:
             await self._pool.stop()
         await self._proxy.stop()
 
     async def execute(self, job: Job[BrowserPayload], workspace: Workspace) -> ExecutionResult:
-        """Run one attempt.
+        """Execute one attempt.
 
         Raises:
-            ExecutionFailed: As `errors.py` judges; never with `BROWSER_FORCE_SUCCESS`, which returns
+            ExecutionFailed: As `errors.py` classifies it; never with `BROWSER_FORCE_SUCCESS`, which returns
                 `{"forced": true, "error": …}` instead.
-            Interrupted: The worker's stop ended the browser under the job.
+            Interrupted: The browser ended because the worker was being stopped.
         """
-        shelf = Shelf(workspace.folder)
+        collector = ArtifactCollector(workspace.folder)
         try:
-            result = await self._attempt(job, shelf)
-            await asyncio.to_thread(self._clean, shelf)
+            result = await self._attempt(job, collector)
+            await asyncio.to_thread(self._clean, collector)
         except ExecutionFailed as error:
             if _may_be_interrupted(error) and await STOP.explains(time.monotonic()):
-                raise Interrupted("The browser was ended by the stop of the worker.") from error
-            await asyncio.to_thread(self._clean, shelf)
-            error.artifacts = tuple(shelf.files)
+                raise Interrupted("The browser ended because the worker was being stopped.") from error
+            await asyncio.to_thread(self._clean, collector)
+            error.artifacts = tuple(collector.files)
             if not self._options.force_success:
                 raise
             result = forced(error, self._options.secrets)
-        return ExecutionResult(result, tuple(shelf.files))
+        return ExecutionResult(result, tuple(collector.files))
 
-    def _clean(self, shelf: Shelf) -> None:
-        """Take credentials out of the trace; one that cannot be read is not kept."""
-        for file in [file for file in shelf.files if file.name == "trace.zip"]:
+    def _clean(self, collector: ArtifactCollector) -> None:
+        """Remove credentials from the trace; a trace that cannot be read is not kept."""
+        for file in [file for file in collector.files if file.name == "trace.zip"]:
             try:
                 clean_trace(file.path, self._options.secrets)
             except ValueError:
-                shelf.files.remove(file)
+                collector.files.remove(file)
 
-    async def _attempt(self, job: Job[BrowserPayload], shelf: Shelf) -> Json:
+    async def _attempt(self, job: Job[BrowserPayload], collector: ArtifactCollector) -> Json:
         request, limit_seconds = job.payload, job.timeout_seconds or self._options.attempt_seconds
         traced = self._options.traces(job.attempts, job.max_attempts) if request.trace is None else request.trace
         with self._proxy.session() as session:
             if self._pool is not None:
-                return await self._in_browser(self._pool, request, shelf, session, limit_seconds, traced=traced)
-            # httpx is slow to import too.
+                return await self._in_browser(self._pool, request, collector, session, limit_seconds, traced=traced)
+            # Importing httpx is slow too.
             from cogo_dagster.executors.browser.fetch import fetch_page  # noqa: PLC0415
 
             page = fetch_page(
-                request, shelf, proxy=self._proxy, session=session, nav_timeout_ms=self._options.nav_timeout_ms
+                request, collector, proxy=self._proxy, session=session, nav_timeout_ms=self._options.nav_timeout_ms
             )
             try:
                 async with asyncio.timeout(limit_seconds):
                     return await page
             except TimeoutError:
-                raise _out_of_time(limit_seconds) from None
+                raise _timed_out(limit_seconds) from None
 
     async def _in_browser(
         self,
         pool: "BrowserPool",
         request: BrowserPayload,
-        shelf: Shelf,
+        collector: ArtifactCollector,
         session: ProxySession,
         limit_seconds: float,
         *,
@@ -187,22 +187,22 @@ class BrowserExecutor(Executor, family="browser"):
                 attempt = BrowserAttempt(
                     running,
                     request,
-                    shelf,
+                    collector,
                     proxy=self._proxy,
                     session=session,
                     nav_timeout_ms=self._options.nav_timeout_ms,
                     without_glyphs=pool.scripts_without_glyphs,
                     traced=traced,
                 )
-                return await _guarded(attempt, limit_seconds)
+                return await _run_watched(attempt, limit_seconds)
         except ExecutorUnavailable as error:
             raise ExecutionFailed(str(error), error_class="browser_gone", retryable=True) from error
 
 
-async def _guarded(attempt: "BrowserAttempt", limit_seconds: float) -> Json:
-    """Run an attempt in a task of its own: a Playwright call must not be cancelled, only its context closed.
+async def _run_watched(attempt: "BrowserAttempt", limit_seconds: float) -> Json:
+    """Run an attempt in its own task, since a Playwright call must not be cancelled: only its context can be closed.
 
-    It also has to be watched: a call that is waiting when the browser is killed sometimes never returns.
+    The browser's processes are also watched: a call that is waiting when the browser is killed sometimes never returns.
     """
     work = asyncio.create_task(attempt.run())
     deadline = asyncio.get_running_loop().time() + limit_seconds
@@ -210,8 +210,8 @@ async def _guarded(attempt: "BrowserAttempt", limit_seconds: float) -> Json:
         while not work.done():
             left_seconds = deadline - asyncio.get_running_loop().time()
             if left_seconds <= 0:
-                late = _out_of_time(limit_seconds)
-                await settled(attempt.keep_evidence(late), EVIDENCE_SECONDS)
+                late = _timed_out(limit_seconds)
+                await ends_within(attempt.collect_evidence(late), EVIDENCE_TIMEOUT_SECONDS)
                 raise late
             dead = attempt.died()
             await asyncio.wait({work}, timeout=min(left_seconds, WATCH_SECONDS))
@@ -224,10 +224,10 @@ async def _guarded(attempt: "BrowserAttempt", limit_seconds: float) -> Json:
 
 
 def _allow_list(hosts: Collection[str]) -> AllowList:
-    """Read BROWSER_ALLOWED_HOSTS.
+    """Parse BROWSER_ALLOWED_HOSTS.
 
     Raises:
-        ExecutorUnavailable: It holds something that is not a host.
+        ExecutorUnavailable: It contains an invalid host.
     """
     try:
         return AllowList.of(hosts)
@@ -236,29 +236,29 @@ def _allow_list(hosts: Collection[str]) -> AllowList:
 
 
 def _may_be_interrupted(error: ExecutionFailed) -> bool:
-    """Whether a stop of the worker, if there is one, may be why an attempt failed."""
-    if error.error_class in SIDE_EFFECTS:
+    """Return whether stopping the worker may have caused this failure."""
+    if error.error_class in SIDE_EFFECT_CLASSES:
         return error.retryable and STOP.stopped_at() is not None
-    return error.error_class in DEATHS
+    return error.error_class in DEATH_CLASSES
 
 
 def _result(work: "asyncio.Task[Json]", attempt: "BrowserAttempt") -> Json:
-    """Return what the attempt returned; Playwright raises a bare Exception where its driver died under a call."""
+    """Return the attempt's result. Playwright raises a plain Exception if its driver dies during a call."""
     try:
         return work.result()
     except Exception as error:
-        known = isinstance(error, ExecutionFailed) and error.error_class not in SIDE_EFFECTS
+        known = isinstance(error, ExecutionFailed) and error.error_class not in SIDE_EFFECT_CLASSES
         if not known and (dead := attempt.died()) is not None:
             raise dead from error
         raise
 
 
-def _out_of_time(limit_seconds: float) -> ExecutionFailed:
+def _timed_out(limit_seconds: float) -> ExecutionFailed:
     return ExecutionFailed(
-        f"The attempt was stopped after its limit of {limit_seconds:g} seconds.", error_class="timeout", retryable=True
+        f"The attempt exceeded its time limit of {limit_seconds:g} seconds.", error_class="timeout", retryable=True
     )
 
 
 def forced(error: ExecutionFailed, secrets: Collection[str] = ()) -> Json:
-    """Return the result of a failure that `BROWSER_FORCE_SUCCESS` settles as a success."""
+    """Return the result of a failure that `BROWSER_FORCE_SUCCESS` turns into a success."""
     return {"forced": True, "error": {"class": error.error_class, "message": redact(error.message, secrets)}}

@@ -1,8 +1,8 @@
-"""Turn what went wrong in one job into the `ExecutionFailed` that the worker settles."""
+"""Converts failures of one job into `ExecutionFailed`."""
 
 from collections.abc import Mapping
 
-from cogo_dagster.executors.browser.errors import Verdict, classify_status
+from cogo_dagster.executors.browser.errors import Failure, classify_status
 from cogo_dagster.net.addresses import DEFAULT_PORTS, InvalidAddress, split_host_port
 from cogo_dagster.net.dial import HopFailed
 from cogo_dagster.net.proxy import MARK_HEADER, ProxySession
@@ -12,50 +12,52 @@ from cogo_dagster.queue.retry_after import retry_after_seconds
 PERMANENT_HOPS = frozenset({"blocked_address", "invalid_url", "not_http", "headers"})
 
 
-def failed(doing: str, verdict: Verdict, detail: str | None = None) -> ExecutionFailed:
-    """Say what was being done and why it did not work."""
+def failed(operation: str, failure: Failure, detail: str | None = None) -> ExecutionFailed:
+    """Return the error for an operation that failed."""
     return ExecutionFailed(
-        f"{doing}: {verdict.sentence}.",
-        error_class=verdict.error_class,
-        retryable=verdict.retryable,
+        f"{operation}: {failure.message}.",
+        error_class=failure.error_class,
+        retryable=failure.retryable,
         detail=detail,
     )
 
 
-def hop_failed(doing: str, hop: HopFailed) -> ExecutionFailed:
-    """Tell what the proxy refused or could not reach."""
-    return ExecutionFailed(f"{doing}: {hop.sentence}", error_class=hop.kind, retryable=hop.kind not in PERMANENT_HOPS)
+def hop_failed(operation: str, hop: HopFailed) -> ExecutionFailed:
+    """Return the error for a host that the proxy blocked or could not reach."""
+    return ExecutionFailed(
+        f"{operation}: {hop.sentence}", error_class=hop.kind, retryable=hop.kind not in PERMANENT_HOPS
+    )
 
 
-def wrong_answer(
+def response_failure(
     url: str, status: int, headers: Mapping[str, str], session: ProxySession
-) -> HopFailed | Verdict | None:
-    """Return what is wrong with the answer to a navigation: the proxy gave it, or its status is 400 or above.
+) -> HopFailed | Failure | None:
+    """Return why the response to a navigation is a failure: the proxy sent it, or its status is 400 or above.
 
     Args:
-        url: Where the answer came from, after redirects.
-        headers: Names in lower case.
+        url: The URL after redirects.
+        headers: With names in lower case.
     """
     if headers.get(MARK_HEADER) == session.mark:
-        hop = failure_behind(session, url, None)
+        hop = find_failed_hop(session, url, None)
         if hop is not None:
             return hop
     return classify_status(status) if status >= 400 else None
 
 
-def answer_failed(doing: str, wrong: HopFailed | Verdict, headers: Mapping[str, str]) -> ExecutionFailed:
-    """Tell what `wrong_answer` found, with the wait that the server asks for."""
-    if isinstance(wrong, HopFailed):
-        return hop_failed(doing, wrong)
-    error = failed(doing, wrong)
-    error.delay_seconds = retry_after_seconds(headers) if wrong.retryable else None
+def response_error(operation: str, cause: HopFailed | Failure, headers: Mapping[str, str]) -> ExecutionFailed:
+    """Return the error for what `response_failure` found, with the delay that Retry-After asks for."""
+    if isinstance(cause, HopFailed):
+        return hop_failed(operation, cause)
+    error = failed(operation, cause)
+    error.delay_seconds = retry_after_seconds(headers) if cause.retryable else None
     return error
 
 
-def failure_behind(session: ProxySession, url: str, before: HopFailed | None) -> HopFailed | None:
-    """Return the hop that explains why *url* did not load: its own host's failure, else the newest after *before*.
+def find_failed_hop(session: ProxySession, url: str, before: HopFailed | None) -> HopFailed | None:
+    """Return the failed hop because of which *url* did not load: that of its host, else the latest after *before*.
 
-    A redirect's target fails under a host that the caller never named.
+    The target of a redirect fails under a host that the caller did not name.
     """
     newest = session.failures[-1] if session.failures else None
     if newest is before:
@@ -63,29 +65,29 @@ def failure_behind(session: ProxySession, url: str, before: HopFailed | None) ->
     return session.failure_at(_authority(url)) or newest
 
 
-def newest_failure(session: ProxySession) -> HopFailed | None:
-    """Return the latest failure so far, to compare with afterwards."""
+def latest_failed_hop(session: ProxySession) -> HopFailed | None:
+    """Return the latest failed hop so far."""
     return session.failures[-1] if session.failures else None
 
 
 def check_document(url: str, status: int | None, session: ProxySession) -> None:
-    """Judge the document that a page shows at the end, however it came to it.
+    """Check the document that a page shows at the end.
 
     Raises:
-        ExecutionFailed: It is the browser's own page of an error, the proxy's, or has a status of 400 or above.
+        ExecutionFailed: It is an error page of the browser or of the proxy, or its status is 400 or above.
     """
-    doing = f"the last document, {url[:300]}"
-    newest = newest_failure(session)
+    operation = f"the last document, {url[:300]}"
+    newest = latest_failed_hop(session)
     if url.startswith("chrome-error:"):
         if newest is not None:
-            raise hop_failed(doing, newest)
-        raise failed(doing, Verdict("network", True, "the address that the page went on to did not load"))
+            raise hop_failed(operation, newest)
+        raise failed(operation, Failure("network", True, "the URL that the page navigated to did not load"))
     if status is None or status < 400:
         return
     hop = session.failure_at(_authority(url))
     if hop is not None:
-        raise hop_failed(doing, hop)
-    raise failed(doing, classify_status(status))
+        raise hop_failed(operation, hop)
+    raise failed(operation, classify_status(status))
 
 
 def _authority(url: str) -> str:

@@ -1,12 +1,18 @@
-"""`BROWSER_REAL_MODE=false`: the page over plain HTTP, for machines without a browser."""
+"""`BROWSER_REAL_MODE=false`: fetches the page over plain HTTP, on machines without a browser."""
 
 import html
 import re
 
-from cogo_dagster.executors.browser.artifacts import MAX_FILE_BYTES, Shelf
+from cogo_dagster.executors.browser.artifacts import MAX_FILE_BYTES, ArtifactCollector
 from cogo_dagster.executors.browser.charsets import as_file, decoded, page_charset
-from cogo_dagster.executors.browser.errors import NO_DOCUMENT, Verdict, no_document
-from cogo_dagster.executors.browser.failures import answer_failed, failed, failure_behind, hop_failed, wrong_answer
+from cogo_dagster.executors.browser.errors import NO_DOCUMENT, Failure, no_document
+from cogo_dagster.executors.browser.failures import (
+    failed,
+    find_failed_hop,
+    hop_failed,
+    response_error,
+    response_failure,
+)
 from cogo_dagster.executors.browser.payload import BrowserPayload
 from cogo_dagster.net.client import FetchFailed, fetch
 from cogo_dagster.net.proxy import ForwardProxy, ProxySession
@@ -19,14 +25,19 @@ RETRYABLE_KINDS = frozenset({"timeout", "connection", "body_cut"})
 
 
 async def fetch_page(
-    request: BrowserPayload, shelf: Shelf, *, proxy: ForwardProxy, session: ProxySession, nav_timeout_ms: int
+    request: BrowserPayload,
+    collector: ArtifactCollector,
+    *,
+    proxy: ForwardProxy,
+    session: ProxySession,
+    nav_timeout_ms: int,
 ) -> Json:
-    """Keep page.html as the server sent it; return the small JSON result.
+    """Save page.html as the server sent it and return the JSON result.
 
     Raises:
-        ExecutionFailed: No answer, or a status of 400 or above.
+        ExecutionFailed: There was no response, or its status is 400 or above.
     """
-    doing = f"fetch {request.url[:300]}"
+    operation = f"fetch {request.url[:300]}"
     try:
         page = await fetch(
             request.url,
@@ -37,13 +48,13 @@ async def fetch_page(
             headers=request.extra_headers | _asked_headers(request),
         )
     except FetchFailed as error:
-        raise _judge(doing, request.url, session, error) from error
-    if (wrong := wrong_answer(page.url, page.status, page.headers, session)) is not None:
-        raise answer_failed(doing, wrong, page.headers)
+        raise _classify(operation, request.url, session, error) from error
+    if (cause := response_failure(page.url, page.status, page.headers, session)) is not None:
+        raise response_error(operation, cause, page.headers)
     if page.status in NO_DOCUMENT:
-        raise failed(doing, no_document(page.status))
+        raise failed(operation, no_document(page.status))
     content_type = page.headers.get("content-type", "")
-    shelf.add("page.html", as_file(page.content, content_type))
+    collector.add("page.html", as_file(page.content, content_type))
     return {
         "mode": "http",
         "url": page.url[:2_000],
@@ -62,14 +73,14 @@ def page_title(content: bytes, content_type: str = "") -> str | None:
 
 
 def _asked_headers(request: BrowserPayload) -> dict[str, str]:
-    asked = {"user-agent": request.user_agent, "accept-language": request.locale}
-    return {name: value for name, value in asked.items() if value is not None}
+    headers = {"user-agent": request.user_agent, "accept-language": request.locale}
+    return {name: value for name, value in headers.items() if value is not None}
 
 
-def _judge(doing: str, url: str, session: ProxySession, error: FetchFailed) -> ExecutionFailed:
-    hop = failure_behind(session, url, None)
+def _classify(operation: str, url: str, session: ProxySession, error: FetchFailed) -> ExecutionFailed:
+    hop = find_failed_hop(session, url, None)
     if hop is not None:
-        return hop_failed(doing, hop)
+        return hop_failed(operation, hop)
     return failed(
-        doing, Verdict(error.kind.removesuffix("_cut"), error.kind in RETRYABLE_KINDS, error.sentence.rstrip("."))
+        operation, Failure(error.kind.removesuffix("_cut"), error.kind in RETRYABLE_KINDS, error.sentence.rstrip("."))
     )

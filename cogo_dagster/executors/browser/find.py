@@ -1,11 +1,11 @@
-"""Find a Chromium-family browser on this machine, or install one.
+"""Finds a Chromium-based browser on this machine, or installs one.
 
-The order: what `BROWSER_CHANNEL` names; a headless shell, a Chrome or a Chromium of the system; a build that Playwright
-downloaded; then, if installing is allowed, Playwright's, and the distribution's package where we are root.
-A candidate counts only if it runs `--version`.
+The order is: the browser that `BROWSER_CHANNEL` names; a headless shell, Chrome or Chromium of the system; a build
+that Playwright downloaded; then, if installing is allowed, Playwright's download, and the distribution's package if
+the worker is root. A candidate is used only if it runs with `--version`.
 
-A headless shell is Chromium without what a window needs: a page costs a third of the processor time. It is what
-Playwright itself takes for headless pages; the channel `chromium` asks for the whole browser.
+A headless shell is Chromium without a user interface: a page costs a third of the CPU time. Playwright uses it for
+headless pages by default; the channel `chromium` selects the full browser.
 """
 
 import contextlib
@@ -25,13 +25,13 @@ from cogo_dagster.executors.browser.advice import (
     missing_library,
 )
 from cogo_dagster.executors.browser.environment import clean_environment
-from cogo_dagster.executors.browser.install import APT_LOCK_SECONDS, Installer, Step, installer
+from cogo_dagster.executors.browser.install import APT_LOCK_TIMEOUT_SECONDS, Installer, Step, installer
 from cogo_dagster.executors.browser.options import BrowserOptions
 from cogo_dagster.executors.errors import ExecutorUnavailable
 from cogo_dagster.settings import is_root
 
 SHELL_NAMES = ("/usr/lib/chromium/chromium-headless-shell", "chromium-headless-shell", "chrome-headless-shell")
-"""Debian's own path first: what it has on PATH is a script that stays between us and the browser."""
+"""Debian's path comes first: the program on PATH is a script that remains the parent of the browser."""
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "/Applications/Chromium.app/Contents/MacOS/Chromium")
 CHROME_NAMES = (
@@ -53,7 +53,7 @@ CHANNELS: dict[str, tuple[str, ...]] = {
     "msedge-dev": ("microsoft-edge-dev",),
     "chromium": CHROMIUM_NAMES,
 }
-"""Programs by channel, on PATH or absolute."""
+"""Executables by channel: names on PATH or absolute paths."""
 
 PLAYWRIGHT_SHELLS = ("*/chrome-headless-shell", "*/headless_shell")
 PLAYWRIGHT_PROGRAMS = (
@@ -62,20 +62,20 @@ PLAYWRIGHT_PROGRAMS = (
     "*/*.app/Contents/MacOS/Google Chrome for Testing",
 )
 APT_FONTS = ("fonts-dejavu-core", "fonts-liberation", *FONT_PACKAGES)
-VERSION_SECONDS = 30
-_APT_GET = ("apt-get", "-o", f"DPkg::Lock::Timeout={APT_LOCK_SECONDS}", "-qq")
+VERSION_TIMEOUT_SECONDS = 30
+_APT_GET = ("apt-get", "-o", f"DPkg::Lock::Timeout={APT_LOCK_TIMEOUT_SECONDS}", "-qq")
 
 
-class DoesNotRun(Exception):
-    """A program that is there does not run; the message is what it said."""
+class NotRunnable(Exception):
+    """An installed program does not run; the message is its output."""
 
 
 @dataclass(frozen=True, slots=True)
 class BrowserChoice:
-    """A browser that answered `--version`.
+    """A browser that runs.
 
     Attributes:
-        version: As the program says it: `Chromium 156.0.8078.79`.
+        version: As printed by `--version`: `Chromium 156.0.8078.79`.
         source: `setting`, `system`, `playwright` or `installed`.
     """
 
@@ -86,37 +86,37 @@ class BrowserChoice:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What to look for, and where.
+    """Which browser to look for, and where.
 
     Attributes:
-        channel: As `BROWSER_CHANNEL` names it; None takes any.
-        shell: Whether a headless shell is wanted first.
-        own_folder: Where downloads are kept if Playwright's cache cannot be written.
+        channel: The value of `BROWSER_CHANNEL`; None accepts any.
+        shell: Whether a headless shell is preferred.
+        own_folder: The folder for downloads if Playwright's cache is not writable.
     """
 
     channel: str | None
     shell: bool
     own_folder: Path
 
-    def present(self) -> BrowserChoice | None:
-        """Return the first program that runs."""
+    def first_working(self) -> BrowserChoice | None:
+        """Return the first candidate that runs."""
         for path, source in self._candidates():
-            with contextlib.suppress(DoesNotRun):
+            with contextlib.suppress(NotRunnable):
                 return BrowserChoice(path, browser_version(path), source)
         return None
 
     def broken(self) -> dict[Path, str]:
-        """Return why each program that is there does not run."""
+        """Return the candidates that do not run, each with the reason."""
         found = {}
         for path, _ in self._candidates():
             try:
                 browser_version(path)
-            except DoesNotRun as error:
+            except NotRunnable as error:
                 found[path] = str(error)
         return found
 
     def builds(self, kind: str, programs: tuple[str, ...]) -> list[Path]:
-        """Return the programs of Playwright's own builds of a kind, newest revision first."""
+        """Return the executables of Playwright's builds of a kind, newest revision first."""
         folder = os.environ.get("PLAYWRIGHT_BROWSERS_PATH")
         caches = [Path(folder).expanduser()] if folder else [_playwright_cache(), self.own_folder]
         builds = [build for cache in caches for build in cache.glob(f"{kind}-*")]
@@ -124,7 +124,7 @@ class Search:
         return [program for build in builds for pattern in programs for program in build.glob(pattern)]
 
     def download_environment(self) -> dict[str, str]:
-        """Return what tells Playwright where to put a browser, if its own place cannot be written."""
+        """Return the variable that makes Playwright download to `own_folder`, if its cache is not writable."""
         cache = _playwright_cache()
         parent = next(folder for folder in (cache, *cache.parents) if folder.exists())
         if "PLAYWRIGHT_BROWSERS_PATH" in os.environ or os.access(parent, os.W_OK | os.X_OK):
@@ -142,72 +142,72 @@ class Search:
 
 
 def find_browser(options: BrowserOptions, install: bool) -> BrowserChoice:
-    """Choose the browser to run; with *install*, get one where there is none. Blocks: minutes when it installs.
+    """Return the browser to run; with *install*, install one if there is none. Blocks; an installation takes minutes.
 
     Raises:
-        ExecutorUnavailable: None can be had, or the one that was asked for does not run.
+        ExecutorUnavailable: There is no browser and none can be installed, or the configured one does not run.
         Interrupted: The worker is being stopped.
     """
     if options.channel and options.channel not in CHANNELS:
-        return _named(options.channel)
+        return _browser_at(options.channel)
     search = Search(options.channel, options.headless and options.channel is None, options.home / "browsers")
     problems: list[str] = []
-    choice = search.present()
+    choice = search.first_working()
     if choice is None and install and options.channel in (None, "chromium"):
         choice, problems = _install(search, options.home / "install")
     if choice is not None:
         return choice
     if options.channel:
         raise ExecutorUnavailable(
-            f"BROWSER_CHANNEL is {options.channel} but it is not installed here: install it, "
-            "or leave the variable out to use any Chromium."
+            f"BROWSER_CHANNEL is {options.channel}, which is not installed: install it, "
+            "or unset the variable to use any Chromium."
         )
-    raise ExecutorUnavailable(_nothing_runs(search.broken(), problems, install=install))
+    raise ExecutorUnavailable(_no_browser_message(search.broken(), problems, install=install))
 
 
 def browser_version(program: Path) -> str:
-    """Return what `program --version` says.
+    """Return the version that `program --version` prints.
 
     Raises:
-        DoesNotRun: It does not, with what it said.
+        NotRunnable: The program failed; the message is its output.
     """
     try:
-        done = subprocess.run(  # noqa: S603 - a program the operator named or the system installed
+        done = subprocess.run(  # noqa: S603 - a program that the operator or the system installed
             [program, "--version"],
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=VERSION_SECONDS,
+            timeout=VERSION_TIMEOUT_SECONDS,
             env=clean_environment(os.environ),
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise DoesNotRun(f"it said nothing for {VERSION_SECONDS} s") from None
+        raise NotRunnable(f"no output within {VERSION_TIMEOUT_SECONDS} s") from None
     except OSError as error:
-        raise DoesNotRun(error.strerror or str(error)) from None
+        raise NotRunnable(error.strerror or str(error)) from None
     match = re.search(r"[A-Za-z][\w ]* \d+(\.\d+)+", done.stdout)
     if done.returncode or not match:
-        said = (done.stderr.strip() or done.stdout.strip()).splitlines()
-        raise DoesNotRun(said[0] if said else f"exit code {done.returncode}")
+        output = (done.stderr.strip() or done.stdout.strip()).splitlines()
+        raise NotRunnable(output[0] if output else f"exit code {done.returncode}")
     return match[0]
 
 
-def _nothing_runs(broken: dict[Path, str], problems: Sequence[str], *, install: bool) -> str:
-    """Say why there is no browser, and what to type."""
-    for program, said in broken.items():
-        if library := missing_library(said):
+def _no_browser_message(broken: dict[Path, str], problems: Sequence[str], *, install: bool) -> str:
+    """Return why there is no browser, and how to install one."""
+    for program, output in broken.items():
+        if library := missing_library(output):
             return (
-                f"{program} does not start, since the library {library} is missing: "
-                f"run `{browser_libraries_command()}`, then start again."
+                f"{program} does not start: the library {library} is missing. "
+                f"Run `{browser_libraries_command()}`, then start again."
             )
-    begin = "No Chrome or Chromium was found" + (" and none could be installed" if install else "")
-    reasons = [*problems[:1], *(f"{program} does not run: {said}" for program, said in list(broken.items())[:1])]
+    begin = "No Chrome or Chromium was found" + (", and none could be installed" if install else "")
+    reasons = [*problems[:1], *(f"{program} does not run: {output}" for program, output in list(broken.items())[:1])]
     why = f" ({'; '.join(reasons)})" if reasons else ""
     path = "or set BROWSER_CHANNEL to the path of its executable"
     return f"{begin}{why}: install one ({browser_commands()}) {path}."
 
 
-def _named(program: str) -> BrowserChoice:
+def _browser_at(program: str) -> BrowserChoice:
     path = Path(program).expanduser()
     if not path.is_file():
         raise ExecutorUnavailable(
@@ -215,42 +215,42 @@ def _named(program: str) -> BrowserChoice:
         )
     try:
         return BrowserChoice(path, browser_version(path), "setting")
-    except DoesNotRun as error:
+    except NotRunnable as error:
         raise ExecutorUnavailable(
             f"BROWSER_CHANNEL is {program}, but `{program} --version` does not run: {error}."
         ) from None
 
 
 def _install(search: Search, folder: Path) -> tuple[BrowserChoice | None, list[str]]:
-    """Install a browser; return it, or why there is none."""
+    """Install a browser; return it, or the reasons why there is none."""
     wanted = "chromium-headless-shell" if search.shell else "chromium"
     playwright, environment = [sys.executable, "-m", "playwright"], search.download_environment()
     search = search if search.shell else replace(search, channel="chromium")
     with installer(folder) as steps:
         # Another process may have installed one while this one waited for the lock.
-        choice = search.present()
+        choice = search.first_working()
         if choice is not None:
             return choice, []
         download = [*playwright, "install", wanted]
         steps.run(Step("Downloading Chromium with Playwright", download, packages=False, environment=environment))
-        if _can_apt() and _downloaded(search) and search.present() is None:
+        if _can_apt() and _downloaded(search) and search.first_working() is None:
             steps.run(Step("Installing the libraries Chromium needs", [*playwright, "install-deps", wanted]))
-        if _can_apt() and search.present() is None:
-            _install_package(steps, wanted, search.present)
-        found = search.present()
+        if _can_apt() and search.first_working() is None:
+            _install_package(steps, wanted, search.first_working)
+        found = search.first_working()
     return (BrowserChoice(found.executable_path, found.version, "installed") if found else None), steps.problems
 
 
-def _install_package(steps: Installer, wanted: str, present: Callable[[], BrowserChoice | None]) -> None:
+def _install_package(steps: Installer, wanted: str, first_working: Callable[[], BrowserChoice | None]) -> None:
     steps.run(Step("Reading the package lists", [*_APT_GET, "update"]))
-    for package in dict.fromkeys((wanted, "chromium")):  # older releases have no package of the shell
-        if present() is None:
+    for package in dict.fromkeys((wanted, "chromium")):  # older releases have no package for the shell
+        if first_working() is None:
             install = [*_APT_GET, "install", "-y", "--no-install-recommends", package, *APT_FONTS]
             steps.run(Step(f"Installing the package {package}", install))
 
 
 def install_fonts(folder: Path) -> None:
-    """Install fonts for every script where we may; a failure is only logged. Blocks."""
+    """Install fonts for every script if permitted; a failure is only logged. Blocks."""
     if not _can_apt():
         return
     with installer(folder) as steps:
@@ -264,7 +264,7 @@ def _downloaded(search: Search) -> list[Path]:
 
 
 def _playwright_cache() -> Path:
-    """Return where Playwright keeps its downloads, unless it is told otherwise."""
+    """Return Playwright's default download folder."""
     if sys.platform == "darwin":
         return Path("~/Library/Caches/ms-playwright").expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "ms-playwright"

@@ -1,4 +1,4 @@
-"""Which scripts this machine has glyphs for: a glyph of each is rendered and compared with the missing-glyph box."""
+"""Detects scripts without glyphs, by rendering a character of each and comparing it with the missing-glyph box."""
 
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ SCRIPTS: Final = {
     "Katakana": "カ",
     "emoji": "\N{GRINNING FACE}",
 }
-"""A letter of each script that is looked at; what browsers call Han is Chinese, and the kanji of Japanese."""
+"""A character of each script that is tested. Han covers Chinese and Japanese kanji."""
 
 _RENDERS: Final = """
 const picture = (text, font) => {
@@ -26,7 +26,7 @@ const picture = (text, font) => {
   context.fillText(text, 4, 4)
   return context.getImageData(0, 0, 64, 64).data.join()
 }
-// An unassigned code point, for which no font has a glyph.
+// U+2FE0 is unassigned: no font has a glyph for it.
 const renders = (text, font) => picture(text, font) !== picture('\\u{2FE0}', font)
 """
 
@@ -51,11 +51,11 @@ _ON_PAGE: Final = f"""scripts => {{ {_RENDERS}
   }}
   return [...boxed]
 }}"""
-"""Fonts that the page brings itself count."""
+"""Uses the page's own fonts too."""
 
 
 async def scripts_without_glyphs(browser: Browser) -> tuple[str, ...]:
-    """Return the scripts that pages in this browser show as boxes, unless they bring a font of their own."""
+    """Return the scripts that this browser renders as boxes unless the page has its own font."""
     context = await browser.new_context()
     try:
         page = await context.new_page()
@@ -66,16 +66,16 @@ async def scripts_without_glyphs(browser: Browser) -> tuple[str, ...]:
 
 
 async def boxed_scripts(page: Page, missing: tuple[str, ...]) -> list[str]:
-    """Return which of the scripts that lack glyphs here stand on a page that brings no font for them."""
+    """Return which of the *missing* scripts the page contains without its own font for them."""
     if not missing:
         return []
     found: Any = await page.evaluate(_ON_PAGE, list(missing))
-    return [script for script in missing if script in found]  # a page could have answered anything
+    return [script for script in missing if script in found]  # the page controls what evaluate returns
 
 
 def boxes_note(scripts: list[str]) -> str:
-    """Say it in the notes of a job."""
+    """Return the note for the job's result."""
     return (
-        f"The page has {', '.join(scripts)} text, for which this machine has no font: it is shown as boxes in "
-        "screenshots and PDFs; `cogo doctor` says how to install one."
+        f"The page has {', '.join(scripts)} text, for which no font is installed: it is rendered as boxes in "
+        "screenshots and PDFs. `cogo doctor` shows how to install a font."
     )

@@ -1,8 +1,8 @@
-"""Run the steps that install a browser, one process of this machine at a time.
+"""Runs the steps that install a browser, in one process of the machine at a time.
 
-A package manager that is killed half-way leaves the machine's packages broken (`dpkg was interrupted`). So a step that
-changes packages runs in a session of its own and ignores the signals that stop a worker; it is never killed. Where we
-cannot wait for its end, it goes on without us, and keeps the lock until then.
+A package manager that is killed leaves the packages in an inconsistent state (`dpkg was interrupted`). So a step that
+changes packages runs in its own session, ignores the signals that stop a worker, and is never killed. If this process
+cannot wait for its end, the step continues in the background and holds the lock until it ends.
 """
 
 import contextlib
@@ -25,20 +25,20 @@ from cogo_dagster.queue.stopping import STOP
 
 logger = logging.getLogger(__name__)
 
-STEP_SECONDS = 900.0
-"""How long to wait for a step, or for another process that installs a browser."""
+STEP_TIMEOUT_SECONDS = 900.0
+"""How long to wait for a step, or for another process that is installing a browser."""
 
-APT_LOCK_SECONDS = 600
-"""How long apt-get waits for another program that installs packages."""
+APT_LOCK_TIMEOUT_SECONDS = 600
+"""How long apt-get waits for another program that is installing packages."""
 
-STALL_SECONDS = 120.0
-"""After so long without progress a download is ended: Playwright's own retries take a quarter of an hour."""
+STALL_TIMEOUT_SECONDS = 120.0
+"""A download without progress for this long is ended: Playwright's own retries take 15 minutes."""
 
 REPORT_SECONDS = 15.0
-"""How often to say how far a step is."""
+"""How often to log the progress of a step."""
 
 _RETRY_SECONDS: Final = 2.0
-_GLANCE_SECONDS: Final = 0.1
+_POLL_SECONDS: Final = 0.1
 _PER_CENT: Final = re.compile(r"\d+% of [\d.]+ \w+")
 _IGNORING_SIGNALS: Final = ("/bin/sh", "-c", "trap '' HUP INT TERM; exec \"$@\"", "sh")
 _LOCKED: Final = ("Could not get lock", "Unable to acquire the dpkg frontend lock", "Unable to lock")
@@ -50,26 +50,26 @@ class Step:
     """A step of the installation.
 
     Attributes:
-        what: What is being done, for people.
-        packages: Whether it changes the system's packages, so that it must not be killed.
-        environment: What it is given besides the installer's own variables.
+        what: Title of the step, for log messages.
+        packages: Whether it changes the system's packages and so must not be killed.
+        environment: Variables in addition to those of the installer.
     """
 
-    what: str
+    title: str
     command: Sequence[str]
     packages: bool = True
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
 class Installer:
-    """Runs steps; made by `installer`, which holds the lock.
+    """Runs steps. Created by `installer`, which holds the lock.
 
     Args:
-        folder: Where the log and apt's configuration are kept.
-        lock: Inherited by the steps, so that it lasts as long as they do.
+        folder: The folder of the log and of apt's configuration.
+        lock: Inherited by the steps, so that it is held until they end.
 
     Attributes:
-        problems: Why steps did not work, as sentences.
+        problems: Error messages of the steps that failed.
     """
 
     def __init__(self, folder: Path, lock: IO[str]) -> None:
@@ -79,34 +79,34 @@ class Installer:
         self._lock = lock
 
     def run(self, step: Step) -> None:
-        """Run a step; a failure is only logged and kept, since the next step may do.
+        """Run a step. A failure is logged and added to `problems`, since the next step may succeed.
 
         Raises:
-            ExecutorUnavailable: It takes too long, or the system's packages are in a state that people must mend.
+            ExecutorUnavailable: The step timed out, or the system's packages need a manual repair.
             Interrupted: The worker is being stopped.
         """
-        logger.warning("%s; this happens once and can take a few minutes.", step.what)
-        deadline = time.monotonic() + STEP_SECONDS
+        logger.warning("%s. This happens once and can take a few minutes.", step.title)
+        deadline = time.monotonic() + STEP_TIMEOUT_SECONDS
         while (problem := self._run(step, deadline)) is not None:
-            if not any(words in problem for words in _LOCKED) or time.monotonic() + _RETRY_SECONDS > deadline:
+            if not any(marker in problem for marker in _LOCKED) or time.monotonic() + _RETRY_SECONDS > deadline:
                 break
-            logger.warning("%s waits: another program is installing packages.", step.what)
-            _pause(_RETRY_SECONDS)
+            logger.warning("%s: waiting for another program that is installing packages.", step.title)
+            _sleep(_RETRY_SECONDS)
         if problem is None:
             return
-        self.problems.append(f"{step.what} did not work: {_reason(problem)}")
+        self.problems.append(f"{step.title} failed: {_reason(problem)}")
         logger.warning("%s", self.problems[-1])
         if _INTERRUPTED in problem:
             raise ExecutorUnavailable(
-                "No browser can be installed, since an installation of packages was interrupted on this machine: "
-                "run `dpkg --configure -a` as root, then start again."
+                "No browser can be installed: a package installation was interrupted on this machine. "
+                "Run `dpkg --configure -a` as root, then start again."
             )
 
     def _run(self, step: Step, deadline: float) -> str | None:
-        """Run a step once; return what it printed if it failed."""
-        self._apt_config.write_text(f'DPkg::Lock::Timeout "{APT_LOCK_SECONDS}";\n', encoding="utf-8")
+        """Run a step once; return its output if it failed."""
+        self._apt_config.write_text(f'DPkg::Lock::Timeout "{APT_LOCK_TIMEOUT_SECONDS}";\n', encoding="utf-8")
         own = {"LC_ALL": "C", "APT_CONFIG": str(self._apt_config)}
-        with self._log.open("wb") as log:  # a file, since what goes on without us must not write to a broken pipe
+        with self._log.open("wb") as log:  # a file, since a step may outlive this process, whose pipe would be closed
             try:
                 process = subprocess.Popen(  # noqa: S603 - fixed commands
                     [*(_IGNORING_SIGNALS if step.packages else ()), *step.command],
@@ -123,37 +123,38 @@ class Installer:
         stalled = self._wait(process, step, deadline)
         if stalled:
             return stalled
-        said = self._log.read_text(encoding="utf-8", errors="replace")
-        return (said or f"exit code {process.returncode}") if process.returncode else None
+        output = self._log.read_text(encoding="utf-8", errors="replace")
+        return (output or f"exit code {process.returncode}") if process.returncode else None
 
     def _wait(self, process: "subprocess.Popen[bytes]", step: Step, deadline: float) -> str | None:
-        """Wait for the end; return why a download was ended before."""
+        """Wait for the process to end; return the reason if a stalled download was killed."""
         progress = _Progress(step, self._log)
         try:
             while True:
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(_GLANCE_SECONDS)
+                    process.wait(_POLL_SECONDS)
                     return None
-                _stop_if_asked()
+                _raise_if_stopping()
                 progress.report()
                 if not step.packages and progress.stalled:
                     _kill(process)
-                    return f"nothing arrived for {STALL_SECONDS:.0f} s"
+                    return f"no progress for {STALL_TIMEOUT_SECONDS:.0f} s"
                 if time.monotonic() > deadline:
-                    sentence = f"{step.what} took longer than {STEP_SECONDS:.0f} s: see {self._log}, then start again."
-                    raise ExecutorUnavailable(sentence)  # noqa: TRY301 - ends as a stop does
+                    limit = f"{STEP_TIMEOUT_SECONDS:.0f} s"
+                    message = f"{step.title} took longer than {limit}: see {self._log}, then start again."
+                    raise ExecutorUnavailable(message)  # noqa: TRY301 - cleaned up like a stop
         except BaseException:
             if step.packages:
-                logger.warning("%s goes on as process %s; its log is %s.", step.what, process.pid, self._log)
+                logger.warning("%s continues as process %s; its log is %s.", step.title, process.pid, self._log)
             else:
                 _kill(process)
             raise
 
 
 class _Progress:
-    """What a step has written so far: told now and then, and whether it has come to a halt.
+    """Logs the progress of a step and detects a stall.
 
-    Only whole per cents count: an installer that tries again and again writes other lines too.
+    Only the percentage counts as progress: an installer that keeps retrying writes other lines.
     """
 
     def __init__(self, step: Step, log: Path) -> None:
@@ -163,33 +164,33 @@ class _Progress:
         self._arrived_at = self._reported_at = time.monotonic()
 
     def report(self) -> None:
-        """Log the last line, every few seconds."""
+        """Log the last line, at most every `REPORT_SECONDS`."""
         now = time.monotonic()
         if now - self._reported_at < REPORT_SECONDS:
             return
         self._reported_at = now
-        said = self._log.read_text(encoding="utf-8", errors="replace")
-        arrived = (_PER_CENT.findall(said) or [""])[-1]
+        output = self._log.read_text(encoding="utf-8", errors="replace")
+        arrived = (_PER_CENT.findall(output) or [""])[-1]
         if arrived != self._arrived:
             self._arrived, self._arrived_at = arrived, now
-        last = arrived or (said.strip().splitlines() or ["nothing said yet"])[-1]
-        logger.info("%s: %s", self._step.what, last[:200])
+        last = arrived or (output.strip().splitlines() or ["no output yet"])[-1]
+        logger.info("%s: %s", self._step.title, last[:200])
 
     @property
     def stalled(self) -> bool:
-        """Whether nothing has arrived for too long."""
-        return time.monotonic() - self._arrived_at > STALL_SECONDS
+        """Whether there was no progress for `STALL_TIMEOUT_SECONDS`."""
+        return time.monotonic() - self._arrived_at > STALL_TIMEOUT_SECONDS
 
 
 @contextlib.contextmanager
 def installer(folder: Path) -> Iterator[Installer]:
-    """Lend the right to install, which one process at a time has.
+    """Hold the installation lock, which one process at a time can have.
 
     Args:
-        folder: Where the lock and the log are kept; made if it is not there.
+        folder: The folder of the lock and the log; created if missing.
 
     Raises:
-        ExecutorUnavailable: Another one had it for too long, or there is no place to keep the lock.
+        ExecutorUnavailable: Another process held the lock for too long, or the lock cannot be created.
         Interrupted: The worker is being stopped.
     """
     try:
@@ -197,16 +198,16 @@ def installer(folder: Path) -> Iterator[Installer]:
         lock = (folder / "install-browser.lock").open("w")
     except OSError as error:
         raise ExecutorUnavailable(
-            f"No browser can be installed, since {folder} cannot be written ({error.strerror}): set COGO_HOME to a "
-            "folder that can."
+            f"No browser can be installed: {folder} is not writable ({error.strerror}). Set COGO_HOME to a writable "
+            "folder."
         ) from error
     with lock:
-        _take(lock)
+        _acquire(lock)
         try:
             yield Installer(folder, lock)
         except OSError as error:
             raise ExecutorUnavailable(
-                f"No browser can be installed, since {folder} cannot be written ({error.strerror}): make room there."
+                f"No browser can be installed: {folder} is not writable ({error.strerror}). Free some disk space."
             ) from error
 
 
@@ -216,34 +217,34 @@ def _kill(process: "subprocess.Popen[bytes]") -> None:
     process.wait()
 
 
-def _take(lock: IO[str]) -> None:
-    deadline = time.monotonic() + STEP_SECONDS
+def _acquire(lock: IO[str]) -> None:
+    deadline = time.monotonic() + STEP_TIMEOUT_SECONDS
     while True:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > deadline:
                 raise ExecutorUnavailable(
-                    f"Another process has been installing a browser for {STEP_SECONDS:.0f} s: "
+                    f"Another process has been installing a browser for {STEP_TIMEOUT_SECONDS:.0f} s: "
                     f"see {Path(lock.name).with_suffix('.log')}, then start again."
                 ) from None
-            _pause(_GLANCE_SECONDS)
+            _sleep(_POLL_SECONDS)
         else:
             return
 
 
-def _pause(seconds: float) -> None:
+def _sleep(seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while (left_seconds := deadline - time.monotonic()) > 0:
-        _stop_if_asked()
-        time.sleep(min(left_seconds, _GLANCE_SECONDS))
+        _raise_if_stopping()
+        time.sleep(min(left_seconds, _POLL_SECONDS))
 
 
-def _stop_if_asked() -> None:
+def _raise_if_stopping() -> None:
     if STOP.stopped_at() is not None:
-        raise Interrupted("The worker was stopped while a browser was being installed.")
+        raise Interrupted("The worker was stopped while it was installing a browser.")
 
 
-def _reason(said: str) -> str:
-    lines = said.strip().splitlines() or [said]
+def _reason(output: str) -> str:
+    lines = output.strip().splitlines() or [output]
     return next((line for line in lines if "error" in line.lower() or line.startswith("E: ")), lines[-1])

@@ -1,4 +1,4 @@
-"""How much memory a browser takes with everything it started."""
+"""The memory use of a browser and its child processes."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -9,10 +9,10 @@ _PROCESSES: Final = Path("/proc")
 
 
 def tree_memory_bytes(roots: Iterable[int]) -> int | None:
-    """Return the anonymous memory of these processes and all their descendants; None where nobody can say.
+    """Return the anonymous memory of these processes and all their descendants, or None if there is no /proc.
 
-    Anonymous, because a browser's processes share the rest: adding up what `ps` shows counts it many times
-    (Linux: RssAnon of /proc/PID/status, proc(5)).
+    A browser's processes share their other memory, which the sum of what `ps` shows would count several times
+    (RssAnon in /proc/PID/status, proc(5)).
     """
     if not _PROCESSES.is_dir():
         return None
@@ -34,6 +34,6 @@ def tree_memory_bytes(roots: Iterable[int]) -> int | None:
 def _status(folder: Path) -> dict[str, str] | None:
     try:
         lines = (folder / "status").read_text().splitlines()
-    except OSError:  # it has ended meanwhile
+    except OSError:  # the process has ended
         return None
     return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}

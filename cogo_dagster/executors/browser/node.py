@@ -1,4 +1,4 @@
-"""The Node.js that runs Playwright's driver: which one, and whether it runs here."""
+"""The Node.js that runs Playwright's driver."""
 
 import os
 import subprocess
@@ -10,12 +10,12 @@ from cogo_dagster.executors.browser.advice import library_command, missing_libra
 from cogo_dagster.executors.browser.environment import clean_environment
 from cogo_dagster.executors.errors import ExecutorUnavailable
 
-_START_SECONDS: Final = 60
+_START_TIMEOUT_SECONDS: Final = 60
 _OTHERWISE: Final = "or set PLAYWRIGHT_NODEJS_PATH to another Node.js"
 
 
 def node_program() -> str:
-    """Return Playwright's own Node.js, or the one the operator named."""
+    """Return the program that PLAYWRIGHT_NODEJS_PATH names, or Playwright's own Node.js."""
     spec = find_spec("playwright")
     folders = (spec.submodule_search_locations or []) if spec else []
     bundled = [str(path) for path in (Path(folder) / "driver" / "node" for folder in folders) if path.is_file()]
@@ -23,10 +23,10 @@ def node_program() -> str:
 
 
 def check_node() -> None:
-    """Run Node.js once, before anything that depends on it.
+    """Check that Node.js runs, before anything that depends on it.
 
     Raises:
-        ExecutorUnavailable: It does not run; the sentence says what is missing and how to get it.
+        ExecutorUnavailable: It does not run; the message says what is missing and how to install it.
     """
     node = node_program()
     try:
@@ -36,21 +36,21 @@ def check_node() -> None:
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=_START_SECONDS,
+            timeout=_START_TIMEOUT_SECONDS,
             env=clean_environment(os.environ),
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise ExecutorUnavailable(_sentence(node, f"it said nothing for {_START_SECONDS} s")) from None
+        raise ExecutorUnavailable(_message(node, f"no output within {_START_TIMEOUT_SECONDS} s")) from None
     except OSError as error:
-        raise ExecutorUnavailable(_sentence(node, error.strerror or str(error))) from None
+        raise ExecutorUnavailable(_message(node, error.strerror or str(error))) from None
     if done.returncode:
-        raise ExecutorUnavailable(_sentence(node, done.stderr.strip() or f"exit code {done.returncode}"))
+        raise ExecutorUnavailable(_message(node, done.stderr.strip() or f"exit code {done.returncode}"))
 
 
-def _sentence(node: str, said: str) -> str:
-    begin = f"Playwright's driver does not start, since its Node.js ({node}) does not run"
-    library = missing_library(said)
+def _message(node: str, output: str) -> str:
+    begin = f"Playwright's driver does not start: its Node.js ({node}) does not run"
+    library = missing_library(output)
     if library:
-        return f"{begin}: the library {library} is missing: run `{library_command(library)}`, {_OTHERWISE}."
-    return f"{begin}: {said.splitlines()[-1]}: install Playwright again, {_OTHERWISE}."
+        return f"{begin}, since the library {library} is missing. Run `{library_command(library)}`, {_OTHERWISE}."
+    return f"{begin} ({output.splitlines()[-1]}). Reinstall Playwright, {_OTHERWISE}."

@@ -1,4 +1,4 @@
-"""What a browser executor is told once, when it is built."""
+"""Options of the browser executor."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,27 +9,26 @@ from cogo_dagster.settings import Settings, default_home
 
 @dataclass(frozen=True, slots=True)
 class BrowserOptions:
-    """The browser's part of the settings; tests and the demo make their own.
+    """The browser's part of the settings; tests and the demo create their own.
 
     Attributes:
         real_mode: False fetches pages over HTTP, without a browser.
         headless: False shows the window; needs a display.
-        no_sandbox: True runs Chromium without its sandbox, as root must.
+        no_sandbox: True runs Chromium without its sandbox, which is required as root.
         channel: `chrome`, `msedge`, `chromium` (and their -beta, -dev), or the path of an executable; None finds one.
-        nav_timeout_ms: Longest wait of one navigation or action unless the payload says otherwise.
+        nav_timeout_ms: Timeout of one navigation or action; the payload overrides it.
         force_success: A failed execution is returned as a success marked `forced`.
-        trace: Which attempts are traced: `retries` the second and later ones, and the only one of a job that has one;
-            `always` and `never` speak for themselves. A trace is kept of attempts that fail.
-        allowed_hosts: Hosts, or host:port, exempt from the refusal of private addresses.
-        concurrency: Jobs at once.
-        jobs_per_browser: After so many jobs a fresh browser takes over, since contexts leak memory
-            (playwright#6319, #15400); crawlee retires at 100 too.
-        memory_mb_per_browser: A browser that takes more than so many megabytes with all its processes gets no new
-            job: a fresh one takes over.
-        attempt_seconds: Longest run of one attempt of a job without a limit of its own.
+        trace: Which attempts are traced: `retries` (the second and later attempts, and the first if it is the only
+            one), `always` or `never`. Traces of failed attempts are kept.
+        allowed_hosts: Hosts, or host:port, for which private addresses are allowed.
+        concurrency: Number of concurrent jobs.
+        jobs_per_browser: The browser is replaced after this many jobs, since contexts leak memory
+            (playwright#6319, #15400); crawlee uses 100 too.
+        memory_mb_per_browser: A browser whose processes use more memory than this, in megabytes, is replaced.
+        attempt_seconds: Time limit of an attempt of a job without its own limit.
         install: Whether a missing browser is installed at start.
-        home: Where an installation keeps its lock and log, and a browser that has no other place.
-        secrets: Values that must not stand in a trace.
+        home: The folder for the lock and log of an installation, and for a browser that cannot be installed elsewhere.
+        secrets: Values that are removed from traces.
     """
 
     real_mode: bool = True
@@ -49,14 +48,14 @@ class BrowserOptions:
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
     def traces(self, attempt: int, max_attempts: int) -> bool:
-        """Whether an attempt is traced unless its payload says otherwise."""
+        """Return whether an attempt is traced if its payload does not say."""
         if self.trace == "retries":
             return attempt > 1 or max_attempts == 1
         return self.trace == "always"
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
-        """Take the browser's part of the settings."""
+        """Return the browser's part of the settings."""
         return cls(
             real_mode=settings.browser_real_mode,
             headless=settings.headless,

@@ -1,11 +1,11 @@
-"""What a browser job may ask for.
+"""The payload of browser jobs.
 
     {"url": "https://example.com",
      "actions": [{"do": "fill", "selector": "#q", "value": "queues"},
                  {"do": "press", "selector": "#q", "key": "Enter"},
                  {"do": "extract", "name": "titles", "selector": "h2", "all": true}]}
 
-Selectors are Playwright's (CSS, `text=…`, `role=…`). There is no action that runs a script of the payload's own.
+Selectors are Playwright's (CSS, `text=…`, `role=…`). No action runs a script given in the payload.
 """
 
 import re
@@ -14,7 +14,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from cogo_dagster.executors.browser.places import real_locale, real_timezone
+from cogo_dagster.executors.browser.locales import check_locale, check_timezone
 from cogo_dagster.net.addresses import AllowList, BlockedAddress, InvalidAddress, check_url
 from cogo_dagster.queue.executor import InvalidPayload
 from cogo_dagster.queue.model import Json
@@ -36,28 +36,28 @@ _COOKIES = re.compile(
 WaitUntil = Literal["commit", "domcontentloaded", "load", "networkidle"]
 
 
-def _web_url(url: str) -> str:
+def _check_web_url(url: str) -> str:
     if re.match(r"https?://", url, re.IGNORECASE) is None:
-        raise ValueError("must begin with http:// or https://")
+        raise ValueError("must start with http:// or https://")
     return url
 
 
-def _headers_that_are_sent(headers: dict[str, str]) -> dict[str, str]:
+def _check_headers(headers: dict[str, str]) -> dict[str, str]:
     for name, value in headers.items():
         if re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) is None or re.fullmatch(r"[\t\x20-\x7e]*", value) is None:
-            raise ValueError(f"{name!r} is not a valid header: names and values are printable ASCII")
+            raise ValueError(f"{name!r} is not a valid header: names and values must be printable ASCII")
         if _CONNECTION_HEADERS.fullmatch(name):
-            raise ValueError(f"{name} belongs to the connection and cannot be set")
+            raise ValueError(f"{name} is a connection header and cannot be set")
         if _BROWSER_HEADERS.fullmatch(name):
-            raise ValueError(f"{name} is set by the browser itself and would not be sent")
+            raise ValueError(f"{name} is set by the browser and cannot be overridden")
         if name.lower() == "cookie" and _COOKIES.fullmatch(value) is None:
-            raise ValueError(f"{name} is not of the form name=value; name=value")
+            raise ValueError(f"{name} does not have the form name=value; name=value")
     if len({name.lower() for name in headers}) < len(headers):
-        raise ValueError("a header is given twice, in different case")
+        raise ValueError("a header is given twice, with different case")
     return headers
 
 
-WebUrl = Annotated[str, Field(max_length=8_192), AfterValidator(_web_url)]
+WebUrl = Annotated[str, Field(max_length=8_192), AfterValidator(_check_web_url)]
 Selector = Annotated[str, Field(min_length=1, max_length=2_000)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 TimeoutMs = Annotated[int, Field(ge=1, le=600_000)]
@@ -72,7 +72,7 @@ class _Action(_Strict):
 
 
 class Goto(_Action):
-    """Open another page; its HTTP status counts like the first one's."""
+    """Open another page; its HTTP status is checked like that of the first page."""
 
     do: Literal["goto"]
     url: WebUrl
@@ -80,14 +80,14 @@ class Goto(_Action):
 
 
 class Click(_Action):
-    """Click the first element that matches."""
+    """Click the first matching element."""
 
     do: Literal["click"]
     selector: Selector
 
 
 class Fill(_Action):
-    """Replace the text of an input. The value is kept in the job and in a failure's trace: no passwords."""
+    """Replace the text of an input. The value is stored in the job and in traces: do not use passwords."""
 
     do: Literal["fill"]
     selector: Selector
@@ -95,7 +95,7 @@ class Fill(_Action):
 
 
 class Press(_Action):
-    """Press a key (`Enter`, `Control+A`) on an element, or on the page."""
+    """Press a key (`Enter`, `Control+A`) on an element or on the page."""
 
     do: Literal["press"]
     key: Annotated[str, Field(min_length=1, max_length=50)]
@@ -103,7 +103,7 @@ class Press(_Action):
 
 
 class Select(_Action):
-    """Choose options of a `<select>` by value or label."""
+    """Select options of a `<select>` by value or label."""
 
     do: Literal["select"]
     selector: Selector
@@ -111,7 +111,7 @@ class Select(_Action):
 
 
 class WaitFor(_Action):
-    """Wait for exactly one of: an element, a text, an address (`*` matches anything)."""
+    """Wait for an element, a text or a URL (`*` matches anything); exactly one of them."""
 
     do: Literal["wait_for"]
     selector: Selector | None = None
@@ -120,27 +120,27 @@ class WaitFor(_Action):
     state: Literal["attached", "detached", "visible", "hidden"] = "visible"
 
     @model_validator(mode="after")
-    def _one_target(self) -> Self:
+    def _check_one_target(self) -> Self:
         if sum(target is not None for target in (self.selector, self.text, self.url)) != 1:
             raise ValueError("wait_for takes exactly one of selector, text and url")
         return self
 
 
 class Wait(_Action):
-    """Wait a fixed time; `wait_for` is nearly always better."""
+    """Wait a fixed time; prefer `wait_for`."""
 
     do: Literal["wait"]
     ms: Annotated[int, Field(ge=0, le=MAX_WAIT_MS)]
 
 
 class Scroll(_Action):
-    """Scroll to the end of the page and back to its top, so that what loads when it comes into view has loaded."""
+    """Scroll to the end of the page and back to the top, so that lazy-loaded content is loaded."""
 
     do: Literal["scroll"]
 
 
 class Screenshot(_Action):
-    """Keep `<name>.png`: the window, the whole page, or one element."""
+    """Save `<name>.png`: the window, the whole page, or one element."""
 
     do: Literal["screenshot"]
     name: Name
@@ -149,14 +149,14 @@ class Screenshot(_Action):
 
 
 class Pdf(_Action):
-    """Keep `<name>.pdf`."""
+    """Save `<name>.pdf`."""
 
     do: Literal["pdf"]
     name: Name
 
 
 class Extract(_Action):
-    """Keep the text, or an attribute, of the first match or of all, under `name` in extracted.json."""
+    """Save the text or an attribute of the first match, or of all matches, as `name` in extracted.json."""
 
     do: Literal["extract"]
     name: Name
@@ -172,7 +172,7 @@ Action = Annotated[
 
 
 class Viewport(_Strict):
-    """Window size in CSS pixels."""
+    """Size of the window in CSS pixels."""
 
     width: Annotated[int, Field(ge=100, le=4_000)] = 1280
     height: Annotated[int, Field(ge=100, le=4_000)] = 720
@@ -182,19 +182,19 @@ class BrowserPayload(_Strict):
     """The payload of `browser` jobs.
 
     Attributes:
-        url: Opened first; http or https.
-        actions: Run in order after the page has loaded; the first that fails ends the attempt.
-        screenshot: Keep screenshot.png of the page as it is at the end.
-        html: Keep page.html likewise.
-        pdf: Keep page.pdf likewise; on by default for the type `browser.pdf`.
-        full_page: Whether screenshot.png shows the whole page rather than the window.
-        scroll: Scroll through every page that is opened, and before what is kept at the end, for what loads lazily.
-        dialogs: What happens to alert, confirm and prompt; each is noted in the result.
-        trace: Whether the attempts are traced, and the trace kept however they end; default `COGO_BROWSER_TRACE`.
-        wait_until: When a navigation counts as done.
-        timeout_ms: Longest wait of one navigation or action; default `BROWSER_NAV_TIMEOUT_MS`.
-        extra_headers: Sent with every request of the page, to other sites too: no credentials. Only the cookies of
-            `Cookie` go to the host of `url` alone.
+        url: The page to open first; http or https.
+        actions: Run in order after the page has loaded; the first failure ends the attempt.
+        screenshot: Save screenshot.png of the page at the end.
+        html: Save page.html at the end.
+        pdf: Save page.pdf at the end; default for the type `browser.pdf`.
+        full_page: Whether screenshot.png shows the whole page or only the window.
+        scroll: Scroll through every page that is opened, and again at the end, to load lazy content.
+        dialogs: How alert, confirm and prompt are answered; each is noted in the result.
+        trace: Whether attempts are traced and the trace is kept even on success; default `COGO_BROWSER_TRACE`.
+        wait_until: When a navigation counts as finished.
+        timeout_ms: Timeout of one navigation or action; default `BROWSER_NAV_TIMEOUT_MS`.
+        extra_headers: Sent with every request of the page, also to other sites: do not use credentials. The cookies
+            of `Cookie` are sent only to the host of `url`.
     """
 
     url: WebUrl
@@ -210,47 +210,47 @@ class BrowserPayload(_Strict):
     timeout_ms: TimeoutMs | None = None
     viewport: Viewport = Viewport()
     user_agent: Annotated[str, Field(min_length=1, max_length=1_000, pattern=r"^[\x20-\x7e]+$")] | None = None
-    locale: Annotated[str, Field(max_length=100), AfterValidator(real_locale)] | None = None
-    timezone: Annotated[str, Field(max_length=100), AfterValidator(real_timezone)] | None = None
+    locale: Annotated[str, Field(max_length=100), AfterValidator(check_locale)] | None = None
+    timezone: Annotated[str, Field(max_length=100), AfterValidator(check_timezone)] | None = None
     color_scheme: Literal["light", "dark", "no-preference"] | None = None
-    extra_headers: Annotated[dict[str, str], Field(max_length=50), AfterValidator(_headers_that_are_sent)] = {}
+    extra_headers: Annotated[dict[str, str], Field(max_length=50), AfterValidator(_check_headers)] = {}
 
     @property
     def cookies(self) -> dict[str, str]:
-        """The cookies of the extra header `Cookie`."""
+        """The cookies in the extra header `Cookie`."""
         values = [value for name, value in self.extra_headers.items() if name.lower() == "cookie"]
         pairs = [pair.partition("=") for value in values for pair in value.split("; ")]
         return {name: value for name, _, value in pairs}
 
     @model_validator(mode="after")
-    def _one_value_per_header(self) -> Self:
+    def _check_duplicate_headers(self) -> Self:
         sent = {name.lower() for name in self.extra_headers}
         for field, name in (("locale", "accept-language"), ("user_agent", "user-agent")):
             if getattr(self, field) is not None and name in sent:
-                raise ValueError(f"{field} and the extra header {name} both set it: give one of them")
+                raise ValueError(f"{field} and the extra header {name} set the same header: use one of them")
         return self
 
     @model_validator(mode="after")
-    def _names_differ(self) -> Self:
+    def _check_names(self) -> Self:
         names = [
             f"{action.name}.{action.do}" for action in self.actions if isinstance(action, Screenshot | Pdf | Extract)
         ]
         for name in names:
             if names.count(name) > 1:
-                raise ValueError(f"two actions are named {name.partition('.')[0]}: give each its own name")
+                raise ValueError(f"two actions are named {name.partition('.')[0]}: use different names")
             if name.partition(".")[0] in RESERVED_NAMES:
-                raise ValueError(f"the name {name.partition('.')[0]} is taken by a file every job may leave")
+                raise ValueError(f"the name {name.partition('.')[0]} is reserved for an artifact of every job")
         return self
 
 
 def parse_payload(type: str, payload: Json, allowed: AllowList) -> BrowserPayload:
-    """Read and check a payload.
+    """Parse and validate a payload.
 
     Raises:
-        InvalidPayload: One sentence per mistake.
+        InvalidPayload: The payload is invalid; the message names every error.
     """
     if type not in ("browser", "browser.pdf"):
-        raise InvalidPayload(f"There is no type {type}: browser jobs are `browser` or `browser.pdf`.")
+        raise InvalidPayload(f"Unknown type {type}: browser jobs have the type `browser` or `browser.pdf`.")
     if not isinstance(payload, Mapping):
         raise InvalidPayload('The payload must be an object such as {"url": "https://example.com"}.')
     try:

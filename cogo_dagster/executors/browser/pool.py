@@ -1,4 +1,4 @@
-"""Keeps one healthy browser: replaced after so many jobs, when it has grown too big, and when it died."""
+"""Keeps one healthy browser; it is replaced after a number of jobs, when it uses too much memory, or when it died."""
 
 import asyncio
 import contextlib
@@ -12,17 +12,17 @@ from cogo_dagster.executors.browser.memory import tree_memory_bytes
 from cogo_dagster.executors.browser.options import BrowserOptions
 from cogo_dagster.executors.browser.process import RunningBrowser
 
-STOP_LAUNCH_SECONDS = 10
-FONTS_SECONDS = 20
+STOP_LAUNCH_TIMEOUT_SECONDS = 10
+FONTS_TIMEOUT_SECONDS = 20
 
 
 class BrowserPool:
-    """Hands out the current browser, and replaces it when it is spent or dead.
+    """Provides the current browser, and replaces it when it is worn out or dead.
 
-    A spent browser takes no new job and is closed when its last one has ended; a new one works meanwhile.
+    A replaced browser gets no new jobs and is closed when its last job has ended.
 
     Attributes:
-        scripts_without_glyphs: What is shown as boxes, since this machine lacks fonts.
+        scripts_without_glyphs: Scripts that are rendered as boxes, since no installed font has their glyphs.
     """
 
     def __init__(self, choice: BrowserChoice, options: BrowserOptions, proxy_url: str) -> None:
@@ -38,23 +38,23 @@ class BrowserPool:
         self._closing: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Launch the first browser, and see which scripts it has glyphs for.
+        """Launch the first browser, and detect the scripts without glyphs.
 
         Raises:
-            ExecutorUnavailable: It does not start.
+            ExecutorUnavailable: The browser does not start.
         """
         await self._replace()
         if self._current is not None:
-            with contextlib.suppress(Error, TimeoutError):  # only a note would be missing
-                async with asyncio.timeout(FONTS_SECONDS):
+            with contextlib.suppress(Error, TimeoutError):  # only a note is missing then
+                async with asyncio.timeout(FONTS_TIMEOUT_SECONDS):
                     self.scripts_without_glyphs = await scripts_without_glyphs(self._current.browser)
 
     async def stop(self) -> None:
-        """Close every browser, also under jobs that still run."""
+        """Close every browser, even while jobs run in it."""
         self._stopped = True
         self._current = None
         if self._launching is not None:
-            await asyncio.wait({self._launching}, timeout=STOP_LAUNCH_SECONDS)
+            await asyncio.wait({self._launching}, timeout=STOP_LAUNCH_TIMEOUT_SECONDS)
         for running in list(self._open):
             self._close(running)
         if self._closing:
@@ -65,10 +65,10 @@ class BrowserPool:
         """Use the current browser for one job.
 
         Raises:
-            ExecutorUnavailable: A new one was needed and does not start.
+            ExecutorUnavailable: A new browser was needed and does not start.
         """
         async with self._change:
-            if self._current is None or not await self._fit(self._current):
+            if self._current is None or not await self._is_usable(self._current):
                 await self._replace()
             running = self._current
             assert running is not None  # noqa: S101 - _replace sets it or raises
@@ -81,10 +81,10 @@ class BrowserPool:
             if running is not self._current and running.in_use == 0:
                 self._close(running)
 
-    async def _fit(self, running: RunningBrowser) -> bool:
+    async def _is_usable(self, running: RunningBrowser) -> bool:
         if not running.alive or running.jobs >= self._options.jobs_per_browser:
             return False
-        # In a thread: it reads two lines of every process of the machine.
+        # In a thread: it reads a file of every process of the machine.
         memory_bytes = await asyncio.to_thread(tree_memory_bytes, [running.driver_pid, running.browser_pid])
         return memory_bytes is None or memory_bytes <= self._options.memory_mb_per_browser * 1_000_000
 
@@ -94,7 +94,7 @@ class BrowserPool:
             self._close(retired)
         if self._launching is None or self._launching.done():
             self._launching = asyncio.create_task(self._launch())
-        # A job that is cancelled meanwhile must not cancel the launch; the next job finds it done.
+        # Cancelling one job must not cancel the launch, which other jobs wait for.
         await asyncio.shield(self._launching)
 
     async def _launch(self) -> None:

@@ -1,4 +1,4 @@
-"""One Playwright driver and the one browser it runs: started together, watched together, ended together."""
+"""A Playwright driver and its browser, which are started, watched and ended together."""
 
 import asyncio
 import contextlib
@@ -9,52 +9,52 @@ from typing import Any, Self
 
 from playwright.async_api import Browser, Error, Playwright, async_playwright
 
-from cogo_dagster.executors.browser.advice import browser_libraries_command, missing_library, sandbox_sentence
-from cogo_dagster.executors.browser.driver import clean_driver, noted_pid, process_exists, scratch_folder
-from cogo_dagster.executors.browser.errors import DRIVER_GONE, Verdict
+from cogo_dagster.executors.browser.advice import browser_libraries_command, missing_library, sandbox_message
+from cogo_dagster.executors.browser.driver import clean_driver, process_exists, read_driver_pid, scratch_folder
+from cogo_dagster.executors.browser.errors import DRIVER_GONE, Failure
 from cogo_dagster.executors.browser.find import BrowserChoice
 from cogo_dagster.executors.browser.options import BrowserOptions
-from cogo_dagster.executors.browser.tasks import settled
+from cogo_dagster.executors.browser.tasks import ends_within
 from cogo_dagster.executors.errors import ExecutorUnavailable, SandboxUnavailable
 from cogo_dagster.queue.folders import LockedFolder
 from cogo_dagster.settings import is_root
 
-LAUNCH_MS = 60_000
+LAUNCH_TIMEOUT_MS = 60_000
 _NO_SANDBOX = re.compile(
     r"without --no-sandbox|No usable sandbox|sandbox is not supported|setuid sandbox|Failed to move to new namespace",
     re.IGNORECASE,
 )
-CLOSE_SECONDS = 5
+CLOSE_TIMEOUT_SECONDS = 5
 
 CHROMIUM_FLAGS = (
-    "--disable-quic",  # UDP would go past the proxy
-    # Two spellings of one flag: Chromium renamed it, and ignores the other (Chromium 156 obeys only the second).
+    "--disable-quic",  # UDP would bypass the proxy
+    # Two names of one flag, which Chromium renamed (Chromium 156 knows only the second).
     "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
     "--webrtc-ip-handling-policy=disable_non_proxied_udp",
     "--disable-background-networking",
     "--disable-sync",
     "--no-pings",
-    # The browser itself resolves nothing: what is not proxied does not leave. (No --disable-features here: only the
-    # last one on the command line counts, and it would replace Playwright's.)
+    # The browser resolves no host names, so that every request has to use the proxy. (No --disable-features here: only
+    # the last one on the command line counts, and it would replace Playwright's.)
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
 )
 
 
 class RunningBrowser:
-    """A browser that is up, until `close`.
+    """A running browser.
 
     Attributes:
         browser: Playwright's handle.
-        jobs: Contexts handed out so far.
-        in_use: Contexts still open.
-        suspect: Set when something hung in it: it serves no further job.
+        jobs: Jobs that have used it.
+        in_use: Jobs that are using it.
+        suspect: Set when an operation in it hung: it gets no further job.
     """
 
     def __init__(self, driver: Playwright, browser: Browser, scratch: LockedFolder, pids: tuple[int, int]) -> None:
         self.browser = browser
         self.jobs = 0
         self.in_use = 0
-        self.suspect = False
+        self.unhealthy = False
         self.driver_pid, self.browser_pid = pids
         self._driver = driver
         self._scratch = scratch
@@ -64,74 +64,74 @@ class RunningBrowser:
         """Start a driver and its browser.
 
         Raises:
-            ExecutorUnavailable: One sentence that says why it does not start.
+            ExecutorUnavailable: It does not start; the message says why.
         """
         try:
             scratch = await asyncio.to_thread(scratch_folder)
         except OSError as error:
-            raise ExecutorUnavailable(_scratch_sentence(error)) from error
+            raise ExecutorUnavailable(_scratch_message(error)) from error
         driver: Playwright | None = None
         try:
             with clean_driver(scratch.path):
                 driver = await async_playwright().start()
-            driver_pid = noted_pid(scratch.path)
+            driver_pid = read_driver_pid(scratch.path)
             browser = await driver.chromium.launch(
                 executable_path=choice.executable_path,
                 headless=options.headless,
                 chromium_sandbox=not options.no_sandbox,
                 args=list(CHROMIUM_FLAGS),
-                # Contexts bring their own credentials; without them this proxy answers 407 to everybody.
+                # Each context has its own credentials; the proxy responds with 407 to requests without any.
                 proxy={"server": proxy_url, "bypass": "<-loopback>"},
                 handle_sigint=False,
                 handle_sigterm=False,
                 handle_sighup=False,
-                timeout=LAUNCH_MS,
+                timeout=LAUNCH_TIMEOUT_MS,
             )
             return cls(driver, browser, scratch, (driver_pid, await _browser_pid(browser)))
         except BaseException as error:
             if driver is not None:
-                await settled(driver.stop(), CLOSE_SECONDS)
+                await ends_within(driver.stop(), CLOSE_TIMEOUT_SECONDS)
             await asyncio.to_thread(scratch.remove)
             if isinstance(error, Error):
                 raise _unavailable(error.message, choice) from error
             if isinstance(error, OSError):
-                raise ExecutorUnavailable(_scratch_sentence(error)) from error
-            if DRIVER_GONE.search(str(error)):  # not an Error of Playwright's, but a bare Exception
-                raise ExecutorUnavailable("Playwright's driver ended while it started the browser.") from error
+                raise ExecutorUnavailable(_scratch_message(error)) from error
+            if DRIVER_GONE.search(str(error)):  # Playwright raises a plain Exception here
+                raise ExecutorUnavailable("Playwright's driver exited while it was starting the browser.") from error
             raise
 
     @property
     def alive(self) -> bool:
-        """Whether it can serve another job."""
-        return not self.suspect and self.died() is None
+        """Whether it can be used for another job."""
+        return not self.unhealthy and self.died() is None
 
-    def died(self) -> Verdict | None:
-        """What died, if something did; a better witness than the message of the call that was running."""
+    def died(self) -> Failure | None:
+        """Return which process died, if any; more reliable than the error of the call that was running."""
         if not process_exists(self.driver_pid):
-            return Verdict("driver_gone", True, "the Playwright driver died")
+            return Failure("driver_gone", True, "the Playwright driver died")
         if not (self.browser.is_connected() and process_exists(self.browser_pid)):
-            return Verdict("browser_gone", True, "the browser died")
+            return Failure("browser_gone", True, "the browser died")
         return None
 
-    async def absorb_error(self) -> None:
-        """Make a call that nobody needs.
+    async def flush_stale_error(self) -> None:
+        """Make a call whose result is ignored.
 
-        Playwright gives an error that belongs to no call to whichever call comes next; that shall not be a job's.
+        Playwright raises an error that belongs to no call in the next call, which must not be a call of another job.
         """
         if self.alive:
-            await settled(_browser_pid(self.browser), CLOSE_SECONDS)
+            await ends_within(_browser_pid(self.browser), CLOSE_TIMEOUT_SECONDS)
 
     def kill(self) -> None:
-        """End the browser at once, with everything that runs in it."""
-        self.suspect = True
+        """Kill the browser with everything that runs in it."""
+        self.unhealthy = True
         _kill_group(self.browser_pid)
 
     async def close(self) -> None:
-        """End browser and driver, politely if they listen, within about twice `CLOSE_SECONDS`."""
+        """Close browser and driver, gracefully if they respond, within about twice `CLOSE_TIMEOUT_SECONDS`."""
         healthy = self.alive
-        if not (await settled(self.browser.close(), CLOSE_SECONDS) and healthy):
+        if not (await ends_within(self.browser.close(), CLOSE_TIMEOUT_SECONDS) and healthy):
             _kill_group(self.browser_pid)
-        if not await settled(self._driver.stop(), CLOSE_SECONDS):
+        if not await ends_within(self._driver.stop(), CLOSE_TIMEOUT_SECONDS):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.driver_pid, signal.SIGKILL)
         await asyncio.to_thread(self._scratch.remove)
@@ -145,33 +145,33 @@ async def _browser_pid(browser: Browser) -> int:
 
 
 def _kill_group(pid: int) -> None:
-    """Kill what is left of the browser; Playwright starts it as the leader of its own process group."""
+    """Kill the browser's process group; Playwright starts the browser as its leader."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
 
 
-def _scratch_sentence(error: OSError) -> str:
+def _scratch_message(error: OSError) -> str:
     place = f" ({error.filename})" if error.filename else ""
     return (
-        f"A browser's temporary files cannot be written{place}: {error.strerror or error}; make room there, or set "
-        "TMPDIR to a folder that can be written."
+        f"The browser's temporary files cannot be written{place}: {error.strerror or error}. Free some disk space, or "
+        "set TMPDIR to a writable folder."
     )
 
 
 def _unavailable(message: str, choice: BrowserChoice) -> ExecutorUnavailable:
     if _NO_SANDBOX.search(message):
-        return SandboxUnavailable(sandbox_sentence(root=is_root()))
-    return ExecutorUnavailable(_launch_sentence(message, choice))
+        return SandboxUnavailable(sandbox_message(root=is_root()))
+    return ExecutorUnavailable(_launch_message(message, choice))
 
 
-def _launch_sentence(message: str, choice: BrowserChoice) -> str:
+def _launch_message(message: str, choice: BrowserChoice) -> str:
     if re.search(r"XServer|\$DISPLAY|ozone_platform|cannot open display", message):
-        return "HEADLESS=false needs a display and there is none: set HEADLESS=true, or run under xvfb-run."
+        return "HEADLESS=false needs a display, and there is none: set HEADLESS=true, or run under xvfb-run."
     if "Node.js" in message:
         return f"Playwright's driver does not start: {message.splitlines()[0]}"
     if library := missing_library(message):
         command = browser_libraries_command()
-        return f"{choice.executable_path} does not start, since the library {library} is missing: run `{command}`."
+        return f"{choice.executable_path} does not start: the library {library} is missing. Run `{command}`."
     logged = re.search(r"FATAL:\S* (.+)", message)
     reason = logged[1] if logged else message.strip().splitlines()[0]
     return f"{choice.executable_path} ({choice.version}) does not start: {reason}"

@@ -1,6 +1,6 @@
-"""One attempt in a browser: a fresh context, the steps, the artifacts, and evidence if it fails.
+"""One attempt in a browser: a new context, the steps, the artifacts, and evidence if it fails.
 
-The trace holds what the page saw; `traces.py` takes its credentials out before it is kept.
+The trace contains credentials, which `traces.py` removes before it is kept.
 """
 
 import asyncio
@@ -13,58 +13,64 @@ from typing import Any, TypeVar
 
 from playwright.async_api import BrowserContext, Error, ProxySettings
 
-from cogo_dagster.executors.browser import payload as asked
-from cogo_dagster.executors.browser.artifacts import Shelf
-from cogo_dagster.executors.browser.errors import DRIVER_GONE, Verdict, classify, first_line
+from cogo_dagster.executors.browser import payload
+from cogo_dagster.executors.browser.artifacts import ArtifactCollector
+from cogo_dagster.executors.browser.errors import DRIVER_GONE, Failure, classify, first_line
 from cogo_dagster.executors.browser.events import Events
 from cogo_dagster.executors.browser.failures import (
     check_document,
     failed,
-    failure_behind,
+    find_failed_hop,
     hop_failed,
-    newest_failure,
+    latest_failed_hop,
 )
 from cogo_dagster.executors.browser.fonts import boxed_scripts, boxes_note
-from cogo_dagster.executors.browser.navigation import explained
+from cogo_dagster.executors.browser.navigation import diagnose
 from cogo_dagster.executors.browser.process import RunningBrowser
-from cogo_dagster.executors.browser.steps import Visit, describe, perform
-from cogo_dagster.executors.browser.tasks import StepTimeout, bounded, read_error, settled, unless
+from cogo_dagster.executors.browser.steps import PageSession, describe, perform
+from cogo_dagster.executors.browser.tasks import (
+    StepTimeout,
+    ends_within,
+    retrieve_exception,
+    unless_broken,
+    with_timeout,
+)
 from cogo_dagster.net.dial import HopFailed
 from cogo_dagster.net.proxy import ForwardProxy, ProxySession
 from cogo_dagster.queue.executor import ExecutionFailed
 from cogo_dagster.queue.model import Json
 
-CLOSE_SECONDS = 5
-EVIDENCE_SECONDS = 5
-EVIDENCE_MS = EVIDENCE_SECONDS * 1000
-REPLY_SECONDS = 1
+CLOSE_TIMEOUT_SECONDS = 5
+EVIDENCE_TIMEOUT_SECONDS = 5
+EVIDENCE_TIMEOUT_MS = EVIDENCE_TIMEOUT_SECONDS * 1000
+REPLY_TIMEOUT_SECONDS = 1
 MAX_RESULT_CHARS = 16_000
 
-UNEXPLAINED = frozenset({"aborted", "invalid_url", "timeout"})
-"""Classes of failed navigations of which more can be found out."""
-CHANGES = (asked.Click, asked.Fill, asked.Press, asked.Select, asked.WaitFor, asked.Wait)
-"""Actions after which a page may have more to scroll through."""
+UNDIAGNOSED = frozenset({"aborted", "invalid_url", "timeout"})
+"""Error classes of navigations for which `navigation.py` may find the cause."""
+CHANGING_ACTIONS = (payload.Click, payload.Fill, payload.Press, payload.Select, payload.WaitFor, payload.Wait)
+"""Actions after which a page may have more lazy content."""
 
 T = TypeVar("T")
 Work = Callable[[], Coroutine[Any, Any, None]]
 
 
 class BrowserAttempt:
-    """One run of one payload.
+    """Runs one payload once.
 
     Args:
         running: The browser to run it in.
-        proxy: Where all requests go; *session* holds the credentials.
-        nav_timeout_ms: Longest wait of a step where the payload names none.
-        without_glyphs: Scripts that this machine shows as boxes.
-        traced: Whether a trace is recorded; it is kept if the attempt fails, or if the payload asks for it.
+        proxy: The proxy for all requests; *session* has its credentials.
+        nav_timeout_ms: Timeout of a step for which the payload has none.
+        without_glyphs: Scripts that are rendered as boxes on this machine.
+        traced: Whether a trace is recorded; it is kept if the attempt fails or the payload asks for it.
     """
 
     def __init__(
         self,
         running: RunningBrowser,
-        request: asked.BrowserPayload,
-        shelf: Shelf,
+        request: payload.BrowserPayload,
+        collector: ArtifactCollector,
         *,
         proxy: ForwardProxy,
         session: ProxySession,
@@ -74,116 +80,119 @@ class BrowserAttempt:
     ) -> None:
         self._running = running
         self._request = request
-        self._shelf = shelf
+        self._collector = collector
         self._proxy = proxy
         self._session = session
         self._without_glyphs = without_glyphs
         self._traced = traced
         self._timeout_ms = request.timeout_ms or nav_timeout_ms
         self._context: BrowserContext | None = None
-        self._visit: Visit | None = None
+        self._page_session: PageSession | None = None
         self._steps: list[Json] = []
-        self._doing = "start"
+        self._operation = "start"
         self._abandoned = False
         self._evidence = False
 
     async def run(self) -> Json:
-        """Do all steps; return the small JSON result.
+        """Run all steps and return the JSON result.
 
         Raises:
-            ExecutionFailed: A step failed; the evidence is on the shelf.
+            ExecutionFailed: A step failed; the evidence has been collected.
         """
         try:
-            visit = await self._step("open a browser context", self._begin())
+            page_session = await self._step("open a browser context", self._open_context())
             try:
-                await self._all_steps(visit)
-                return await self._result(visit)
+                await self._run_steps(page_session)
+                return await self._result(page_session)
             except ExecutionFailed as error:
-                await self.keep_evidence(error)
+                await self.collect_evidence(error)
                 raise
         finally:
             await self.close()
 
     async def close(self) -> None:
-        """Close the context and with it every page; a browser in which that hangs serves no further job."""
+        """Close the context with its pages; a browser in which this hangs gets no further job."""
         context, self._context = self._context, None
-        if context is not None and not await settled(context.close(), CLOSE_SECONDS):
-            self._running.suspect = True
+        if context is not None and not await ends_within(context.close(), CLOSE_TIMEOUT_SECONDS):
+            self._running.unhealthy = True
 
     async def abandon(self, work: "asyncio.Task[Json]") -> None:
-        """End *work*, the task of `run`, by closing its context under it; kill the browser if that hangs."""
+        """End *work*, the task of `run`, by closing its context; kill the browser if that hangs."""
         self._abandoned = True
-        work.add_done_callback(read_error)
+        work.add_done_callback(retrieve_exception)
         if self._running.died() is not None:
-            return  # closing the dead browser's driver will end it
+            return  # closing the dead browser's driver ends it
         await self.close()
-        if self._running.suspect:
+        if self._running.unhealthy:
             self._running.kill()
-        await asyncio.wait({work}, timeout=REPLY_SECONDS)
-        # A navigation that ends while its context closes never returns in Playwright 1.65: its reply names an object
-        # that is gone already. Nothing is under way any more, so this cancels no call.
+        await asyncio.wait({work}, timeout=REPLY_TIMEOUT_SECONDS)
+        # A navigation that ends while its context closes never returns in Playwright 1.65: its reply refers to an
+        # object that no longer exists. No call is in progress any more, so this cancels none.
         work.cancel()
-        await self._running.absorb_error()
+        await self._running.flush_stale_error()
 
     def died(self) -> ExecutionFailed | None:
-        """How the attempt fails because its browser died, if it did."""
-        verdict = self._running.died()
-        return failed(self._doing, verdict) if verdict else None
+        """Return the failure of the attempt if its browser died."""
+        failure = self._running.died()
+        return failed(self._operation, failure) if failure else None
 
-    async def keep_evidence(self, error: ExecutionFailed) -> None:
-        """Put on the shelf what shows how the attempt failed, as far as it can be had; add the notes to the error."""
-        visit = self._visit
-        if visit is None or self._evidence:
+    async def collect_evidence(self, error: ExecutionFailed) -> None:
+        """Collect as much evidence of the failure as possible, and add the notes to the error."""
+        page_session = self._page_session
+        if page_session is None or self._evidence:
             return
-        self._evidence = True  # the limit of the attempt and a failing step can come together
+        self._evidence = True  # a failed step and the time limit can both call this
         if self._running.died() is None:
-            await self._keep_trace()
-        # Side by side: in a page that hangs each of them takes its whole time.
-        tries = [asyncio.ensure_future(self._why_missing(*step)) for step in self._evidence_steps(visit)]
-        await asyncio.wait(tries)
-        record = await self._record(visit)
-        record["notes"] += filter(None, (tried.result() for tried in tries))
+            await self._save_trace()
+        # Concurrently: if the page hangs, each of them takes its whole timeout.
+        evidence = [asyncio.ensure_future(self._save_evidence(*step)) for step in self._evidence_steps(page_session)]
+        await asyncio.wait(evidence)
+        record = await self._record(page_session)
+        record["notes"] += filter(None, (one.result() for one in evidence))
         with contextlib.suppress(ExecutionFailed):
-            self._shelf.add_json("evidence.json", record)
+            self._collector.add_json("evidence.json", record)
         error.detail = "\n".join(filter(None, (error.detail, *record["notes"])))
 
-    def _evidence_steps(self, visit: Visit) -> Iterator[tuple[str, Work]]:
-        yield "extracted.json", lambda: self._keep_extracted(visit)
-        yield "screenshot.png", lambda: visit.screenshot("screenshot", full_page=False, timeout_ms=EVIDENCE_MS)
-        yield "page.html", lambda: visit.html(EVIDENCE_MS)
+    def _evidence_steps(self, page_session: PageSession) -> Iterator[tuple[str, Work]]:
+        yield "extracted.json", lambda: self._save_extracted(page_session)
+        yield (
+            "screenshot.png",
+            lambda: page_session.screenshot("screenshot", full_page=False, timeout_ms=EVIDENCE_TIMEOUT_MS),
+        )
+        yield "page.html", lambda: page_session.html(EVIDENCE_TIMEOUT_MS)
 
-    async def _why_missing(self, name: str, keep: Work) -> str | None:
-        """Keep one file of the evidence, or return a sentence about why there is none."""
-        if name in self._shelf:
+    async def _save_evidence(self, name: str, save: Work) -> str | None:
+        """Save one file of the evidence, or return a note on why it is missing."""
+        if name in self._collector:
             return None
         dead = self._running.died()
         if dead is not None:
-            return f"There is no {name}: {dead.sentence}."
+            return f"{name} is missing: {dead.message}."
         try:
-            await keep()
-        except Exception as reason:  # noqa: BLE001 - Playwright raises a bare one where its driver dies
-            return f"There is no {name}: {first_line(str(reason))}."
+            await save()
+        except Exception as reason:  # noqa: BLE001 - Playwright raises a plain Exception if its driver dies
+            return f"{name} is missing: {first_line(str(reason))}."
         return None
 
-    async def _record(self, visit: Visit) -> dict[str, Any]:
-        """What every attempt leaves, well or not: steps, notes and errors."""
-        notes = list(visit.notes)
+    async def _record(self, page_session: PageSession) -> dict[str, Any]:
+        """Return the steps, notes and errors of the attempt."""
+        notes = list(page_session.notes)
         errors: dict[str, Json] = {}
         if self._running.died() is None:
-            seen, errors = await visit.events.record()
+            seen, errors = await page_session.events.record()
             notes += seen
-            errors["failed_requests"] += unreached(self._session)
-        return {"steps": self._steps, "refused": refusals(self._session), "notes": notes, **errors}
+            errors["failed_requests"] += unreachable_hosts(self._session)
+        return {"steps": self._steps, "refused": blocked_reasons(self._session), "notes": notes, **errors}
 
-    async def _keep_trace(self) -> None:
-        """Put trace.zip on the shelf, if it can be had."""
+    async def _save_trace(self) -> None:
+        """Save trace.zip, if the browser responds."""
         if self._context is None or not self._traced:
             return
-        await settled(self._context.tracing.stop(path=self._shelf.path("trace.zip")), EVIDENCE_SECONDS)
+        await ends_within(self._context.tracing.stop(path=self._collector.path("trace.zip")), EVIDENCE_TIMEOUT_SECONDS)
         with contextlib.suppress(ExecutionFailed, FileNotFoundError):
-            self._shelf.take("trace.zip")
+            self._collector.take("trace.zip")
 
-    async def _begin(self) -> Visit:
+    async def _open_context(self) -> PageSession:
         proxy: ProxySettings = {
             "server": self._proxy.url,
             "bypass": "<-loopback>",
@@ -204,117 +213,119 @@ class BrowserAttempt:
             )
         page = await context.new_page()
         events = Events(context, page, accept_dialogs=request.dialogs == "accept")
-        self._visit = Visit(page, self._session, self._shelf, self._timeout_ms, request.wait_until, events)
-        self._visit.scrolls = request.scroll
-        return self._visit
+        self._page_session = PageSession(
+            page, self._session, self._collector, self._timeout_ms, request.wait_until, events
+        )
+        self._page_session.scrolls = request.scroll
+        return self._page_session
 
-    async def _all_steps(self, visit: Visit) -> None:
+    async def _run_steps(self, page_session: PageSession) -> None:
         request = self._request
-        first = asked.Goto(do="goto", url=request.url)
+        first = payload.Goto(do="goto", url=request.url)
         for step in (first, *request.actions):
-            await self._step(describe(step), perform(visit, step))
-        if request.scroll and any(isinstance(step, CHANGES) for step in request.actions):
-            await self._step("scroll", visit.scroll(self._timeout_ms))
+            await self._step(describe(step), perform(page_session, step))
+        if request.scroll and any(isinstance(step, CHANGING_ACTIONS) for step in request.actions):
+            await self._step("scroll", page_session.scroll(self._timeout_ms))
         failures: list[ExecutionFailed] = []
-        for doing, work in self._last_steps(visit):
+        for operation, work in self._final_steps(page_session):
             try:
-                await self._step(doing, work())
+                await self._step(operation, work())
             except ExecutionFailed as error:
                 failures.append(error)
         if failures:
             raise failures[0]
 
-    def _last_steps(self, visit: Visit) -> list[tuple[str, Work]]:
-        """What is kept at the end; one that fails does not keep the others from being done."""
+    def _final_steps(self, page_session: PageSession) -> list[tuple[str, Work]]:
+        """Return the steps that save artifacts at the end; all of them run even if one fails."""
         request, timeout_ms = self._request, self._timeout_ms
         steps: list[tuple[bool | None, str, Work]] = [
-            (True, "extract", lambda: self._keep_extracted(visit)),
+            (True, "extract", lambda: self._save_extracted(page_session)),
             (
                 request.screenshot,
                 "screenshot",
-                lambda: visit.screenshot("screenshot", full_page=request.full_page, timeout_ms=timeout_ms),
+                lambda: page_session.screenshot("screenshot", full_page=request.full_page, timeout_ms=timeout_ms),
             ),
-            (request.html, "html", lambda: visit.html(timeout_ms)),
-            (request.pdf, "pdf", lambda: visit.pdf("page", timeout_ms=timeout_ms)),
+            (request.html, "html", lambda: page_session.html(timeout_ms)),
+            (request.pdf, "pdf", lambda: page_session.pdf("page", timeout_ms=timeout_ms)),
         ]
-        return [(doing, work) for wanted, doing, work in steps if wanted]
+        return [(operation, work) for wanted, operation, work in steps if wanted]
 
-    async def _keep_extracted(self, visit: Visit) -> None:
-        if visit.extracted:
-            self._shelf.add_json("extracted.json", visit.extracted)
+    async def _save_extracted(self, page_session: PageSession) -> None:
+        if page_session.extracted:
+            self._collector.add_json("extracted.json", page_session.extracted)
 
-    async def _step(self, doing: str, work: Coroutine[Any, Any, T]) -> T:
-        """Time one step, and judge what it raises."""
-        self._doing = doing
-        before, started = newest_failure(self._session), time.monotonic()
+    async def _step(self, operation: str, work: Coroutine[Any, Any, T]) -> T:
+        """Run and time one step, and classify its error."""
+        self._operation = operation
+        before, started = latest_failed_hop(self._session), time.monotonic()
         try:
-            return await (work if self._visit is None else unless(work, self._visit.events.broken))
+            return await (work if self._page_session is None else unless_broken(work, self._page_session.events.broken))
         except ExecutionFailed:
             raise
         except Exception as error:
-            # Playwright raises a bare one where its driver dies, at times before the process is gone.
+            # Playwright raises a plain Exception if its driver dies, sometimes before the process is gone.
             if not (isinstance(error, Error | StepTimeout) or DRIVER_GONE.search(str(error))):
                 raise
-            raise await self._judge(doing, str(error), before) from error
+            raise await self._classify(operation, str(error), before) from error
         finally:
-            self._steps.append({"step": doing, "duration_ms": round((time.monotonic() - started) * 1000)})
+            self._steps.append({"step": operation, "duration_ms": round((time.monotonic() - started) * 1000)})
 
-    async def _judge(self, doing: str, message: str, before: HopFailed | None) -> ExecutionFailed:
-        verdict = self._running.died() or classify(message)
-        if verdict.error_class in ("connection", "network"):
-            hop = failure_behind(self._session, self._request.url, before)
+    async def _classify(self, operation: str, message: str, before: HopFailed | None) -> ExecutionFailed:
+        failure = self._running.died() or classify(message)
+        if failure.error_class in ("connection", "network"):
+            hop = find_failed_hop(self._session, self._request.url, before)
             if hop is not None:
-                return hop_failed(doing, hop)
-        broken = self._visit.events.broken if self._visit is not None else None
+                return hop_failed(operation, hop)
+        broken = self._page_session.events.broken if self._page_session is not None else None
         if broken is not None and broken.done() and self._running.died() is None:
-            verdict = classify(broken.result())
-        elif doing.startswith("goto ") and verdict.error_class in UNEXPLAINED:
-            verdict = await self._explained(message) or verdict
-        return failed(doing, verdict, detail=message)
+            failure = classify(broken.result())
+        elif operation.startswith("goto ") and failure.error_class in UNDIAGNOSED:
+            failure = await self._diagnose(message) or failure
+        return failed(operation, failure, detail=message)
 
-    async def _explained(self, message: str) -> Verdict | None:
-        if self._visit is None or self._running.died() is not None:
+    async def _diagnose(self, message: str) -> Failure | None:
+        if self._page_session is None or self._running.died() is not None:
             return None
         wait_until = re.search(r'waiting until "(\w+)"', message)
-        return await explained(
-            self._visit.events,
+        return await diagnose(
+            self._page_session.events,
             message,
             wait_until[1] if wait_until else self._request.wait_until,
             proxy=self._proxy,
             session=self._session,
         )
 
-    async def _result(self, visit: Visit) -> Json:
-        title, status = await self._step("title", visit.document())
-        url = visit.page.url
-        status = (status or visit.status) if url.startswith("http") else None
-        if visit.events.broken.done():
-            raise failed(f"the last document, {url[:300]}", classify(visit.events.broken.result()))
+    async def _result(self, page_session: PageSession) -> Json:
+        title, status = await self._step("title", page_session.document())
+        url = page_session.page.url
+        status = (status or page_session.status) if url.startswith("http") else None
+        if page_session.events.broken.done():
+            raise failed(f"the last document, {url[:300]}", classify(page_session.events.broken.result()))
         check_document(url, status, self._session)
-        await self._note_boxes(visit)
+        await self._note_boxes(page_session)
         found: Json = {
             "mode": "browser",
-            "url": visit.storable("url", url[:2_000]),
+            "url": page_session.storable("url", url[:2_000]),
             "status": status,
-            "title": visit.storable("title", title[:500]),
+            "title": page_session.storable("title", title[:500]),
             "browser": self._running.browser.version,
-            "extracted": small(visit.extracted),
+            "extracted": truncated(page_session.extracted),
         }
-        found |= await self._record(visit)
+        found |= await self._record(page_session)
         if self._request.trace:
-            await self._keep_trace()
+            await self._save_trace()
         return found
 
-    async def _note_boxes(self, visit: Visit) -> None:
-        """Say which text of the page is boxes; without this note if the page does not answer."""
+    async def _note_boxes(self, page_session: PageSession) -> None:
+        """Note the scripts that are rendered as boxes, unless the page does not respond."""
         with contextlib.suppress(Error, StepTimeout):
-            boxes = await bounded(boxed_scripts(visit.page, self._without_glyphs), EVIDENCE_SECONDS)
+            boxes = await with_timeout(boxed_scripts(page_session.page, self._without_glyphs), EVIDENCE_TIMEOUT_SECONDS)
             if boxes:
-                visit.note(boxes_note(boxes))
+                page_session.note(boxes_note(boxes))
 
 
-def context_options(request: asked.BrowserPayload) -> dict[str, Any]:
-    """Return the arguments of `new_context`: what the payload asked for, and what no page may have."""
+def context_options(request: payload.BrowserPayload) -> dict[str, Any]:
+    """Return the arguments of `new_context`: those of the payload, and restrictions for every page."""
     headers = {name: value for name, value in request.extra_headers.items() if name.lower() != "cookie"}
     options = {
         "viewport": request.viewport.model_dump(),
@@ -332,18 +343,18 @@ def context_options(request: asked.BrowserPayload) -> dict[str, Any]:
     }
 
 
-def small(extracted: dict[str, Json]) -> Json:
-    """Return what was extracted if it fits a row; it is whole in extracted.json in any case."""
+def truncated(extracted: dict[str, Json]) -> Json:
+    """Return the extracted values if they fit in a row; extracted.json always has all of them."""
     return extracted if len(json.dumps(extracted)) <= MAX_RESULT_CHARS else {"truncated": sorted(extracted)}
 
 
-def unreached(session: ProxySession) -> list[Json]:
-    """Return the hosts that a part of the page asked for and that did not answer, the latest ten."""
+def unreachable_hosts(session: ProxySession) -> list[Json]:
+    """Return the latest ten hosts that the page requested and that could not be reached."""
     hops = [hop for hop in session.failures if hop.kind != "blocked_address"]
     return [{"url": hop.authority, "reason": hop.sentence} for hop in hops[-10:]]
 
 
-def refusals(session: ProxySession) -> list[str]:
-    """Return why hosts were refused that the page asked for on its own, each once, at most ten."""
-    sentences = [hop.sentence for hop in session.failures if hop.kind == "blocked_address"]
-    return list(dict.fromkeys(sentences))[:10]
+def blocked_reasons(session: ProxySession) -> list[str]:
+    """Return why hosts that the page requested were blocked, without duplicates, at most ten."""
+    reasons = [hop.sentence for hop in session.failures if hop.kind == "blocked_address"]
+    return list(dict.fromkeys(reasons))[:10]

@@ -1,4 +1,4 @@
-"""Wait for Playwright calls without ever cancelling one, which Playwright does not support."""
+"""Waits for Playwright calls with a timeout, without cancelling them: Playwright does not support cancellation."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -8,21 +8,21 @@ T = TypeVar("T")
 
 
 class StepTimeout(Exception):
-    """A call did not end in time; it goes on in its own task until its page is closed."""
+    """A call timed out; it continues in its own task until its page is closed."""
 
 
 class StepBroken(StepTimeout):
-    """A call was given up because what it waits for cannot happen any more; it goes on likewise."""
+    """A call was abandoned because its event can no longer happen; it continues in its own task too."""
 
 
-async def unless(call: Coroutine[Any, Any, T], broken: "asyncio.Future[str]") -> T:
+async def unless_broken(call: Coroutine[Any, Any, T], broken: "asyncio.Future[str]") -> T:
     """Return what *call* returns.
 
     Raises:
-        StepBroken: *broken* was given its reason first.
+        StepBroken: *broken* was resolved first; the message is its result.
     """
     task = asyncio.ensure_future(call)
-    task.add_done_callback(read_error)
+    task.add_done_callback(retrieve_exception)
     waiting: set[asyncio.Future[Any]] = {task, broken}
     await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     if not task.done():
@@ -30,29 +30,29 @@ async def unless(call: Coroutine[Any, Any, T], broken: "asyncio.Future[str]") ->
     return task.result()
 
 
-async def bounded(call: Coroutine[Any, Any, T], timeout_seconds: float) -> T:
-    """Return what *call* returns, for calls that have no timeout of their own.
+async def with_timeout(call: Coroutine[Any, Any, T], timeout_seconds: float) -> T:
+    """Return what *call* returns, with a timeout for calls that have none.
 
     Raises:
-        StepTimeout: It took longer than *timeout_seconds*.
+        StepTimeout: The call took longer than *timeout_seconds*.
     """
     task = asyncio.ensure_future(call)
-    task.add_done_callback(read_error)
+    task.add_done_callback(retrieve_exception)
     await asyncio.wait({task}, timeout=timeout_seconds)
     if not task.done():
         raise StepTimeout(f"Timeout {timeout_seconds * 1000:.0f}ms exceeded.")
     return task.result()
 
 
-async def settled(call: Coroutine[Any, Any, Any], timeout_seconds: float) -> bool:
-    """Wait until *call* has ended, well or not; return whether it did in time."""
+async def ends_within(call: Coroutine[Any, Any, Any], timeout_seconds: float) -> bool:
+    """Wait for *call* to end, with or without an error; return False on a timeout."""
     task = asyncio.ensure_future(call)
-    task.add_done_callback(read_error)
+    task.add_done_callback(retrieve_exception)
     await asyncio.wait({task}, timeout=timeout_seconds)
     return task.done()
 
 
-def read_error(task: "asyncio.Future[Any]") -> None:
-    """Mark the exception as seen, so that asyncio does not log a task that nobody waits for."""
+def retrieve_exception(task: "asyncio.Future[Any]") -> None:
+    """Retrieve the exception, so that asyncio does not log it for a task that is not awaited."""
     if not task.cancelled():
         task.exception()

@@ -1,4 +1,4 @@
-"""Takes credentials out of a browser's trace before it is kept: a trace has every header and cookie of the visit."""
+"""Removes credentials from a browser trace, which contains every header and cookie of the session."""
 
 import json
 import zipfile
@@ -23,21 +23,21 @@ _NAMES: Final = frozenset(
     }
 )
 _LISTS: Final = frozenset({"cookies"})
-_LEAST_CHARACTERS: Final = 6
+_MIN_SECRET_LENGTH: Final = 6
 
 
 def clean_trace(trace: Path, secrets: Collection[str]) -> None:
-    """Rewrite a trace in place, without the values of cookies and of headers that carry credentials.
+    """Rewrite a trace in place without the values of cookies and of headers with credentials.
 
     Args:
-        trace: The zip file that Playwright wrote.
-        secrets: Values known to be secret, hidden wherever they stand, also in recorded bodies.
+        trace: The ZIP file that Playwright wrote.
+        secrets: Values that are hidden everywhere, also in recorded bodies.
 
     Raises:
-        ValueError: It is no trace; it should not be kept.
+        ValueError: The file is not a trace and must not be kept.
     """
     fresh = trace.with_suffix(".clean")
-    hidden = [secret.encode() for secret in sorted(secrets, key=len, reverse=True) if len(secret) >= _LEAST_CHARACTERS]
+    hidden = [secret.encode() for secret in sorted(secrets, key=len, reverse=True) if len(secret) >= _MIN_SECRET_LENGTH]
     try:
         with zipfile.ZipFile(trace) as given, zipfile.ZipFile(fresh, "w", zipfile.ZIP_DEFLATED) as cleaned:
             for entry in given.infolist():
@@ -49,7 +49,7 @@ def clean_trace(trace: Path, secrets: Collection[str]) -> None:
                 cleaned.writestr(entry.filename, content)
         fresh.replace(trace)
     except zipfile.BadZipFile as error:
-        raise ValueError("The trace is no zip file.") from error
+        raise ValueError("The trace is not a ZIP file.") from error
     finally:
         fresh.unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""Start a browser once and end it: what the doctor and the demo want to know before a job needs it."""
+"""Starts a browser once, for `cogo doctor` and `cogo demo`."""
 
 from collections.abc import Sequence
 
@@ -7,10 +7,10 @@ from cogo_dagster.executors.browser.options import BrowserOptions
 
 
 async def try_browser(options: BrowserOptions) -> Sequence[str]:
-    """Start a browser as a worker does; return the scripts for which it has no glyphs.
+    """Start and stop a browser as a worker does; return the scripts without glyphs.
 
     Raises:
-        ExecutorUnavailable: It does not start.
+        ExecutorUnavailable: The browser does not start.
         Interrupted: The process is being stopped.
     """
     executor = BrowserExecutor(options)

@@ -1,1 +1,1 @@
-"""Jobs that export from Figma: `figma` (a file), `figma.nodes` (parts of it), `figma.images` (renderings of them)."""
+"""Jobs that export from Figma: `figma` (a file), `figma.nodes` (nodes of it), `figma.images` (rendered nodes)."""

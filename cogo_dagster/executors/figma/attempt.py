@@ -1,11 +1,11 @@
-"""One attempt of one Figma job, from the meta check to the result."""
+"""One attempt of one Figma job, from the metadata request to the result."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 from cogo_dagster.executors.figma.client import FigmaClient
-from cogo_dagster.executors.figma.errors import FigmaRefused
-from cogo_dagster.executors.figma.export import NodeExport, export_file, verdict
+from cogo_dagster.executors.figma.errors import FigmaError
+from cogo_dagster.executors.figma.export import NodeExport, check_complete, export_file
 from cogo_dagster.executors.figma.files import ExportedFiles
 from cogo_dagster.executors.figma.payload import FigmaRequest, FileRequest
 from cogo_dagster.queue.artifacts import ArtifactStore
@@ -13,15 +13,15 @@ from cogo_dagster.queue.executor import Workspace
 from cogo_dagster.queue.model import ArtifactFile, Job, Json
 from cogo_dagster.queue.transports.base import Transport
 
-_NO_META: Final = "The token has no scope file_metadata:read, so files that other jobs made were not used."
+_NO_METADATA: Final = "The token lacks the scope file_metadata:read, so cached files of other jobs were not used."
 
 
 class FigmaAttempt:
-    """Runs once.
+    """Runs one attempt.
 
     Args:
-        client: Of this attempt alone.
-        batch: Nodes in one call.
+        client: The client of this attempt.
+        batch: The maximum number of nodes per call.
     """
 
     def __init__(
@@ -47,16 +47,16 @@ class FigmaAttempt:
 
     @property
     def artifacts(self) -> Sequence[ArtifactFile]:
-        """The files so far."""
-        return tuple(self._files.made) if self._files is not None else ()
+        """The files exported so far."""
+        return tuple(self._files.added) if self._files is not None else ()
 
     async def run(self) -> Json:
-        """Export, and return the small JSON result.
+        """Export and return the JSON result.
 
         Raises:
-            FigmaRefused: Figma does not give what was asked for.
-            Snooze: The rate limit is used up.
-            ExecutionFailed: Something is missing, see `export.verdict`; or the network failed.
+            FigmaError: Figma responded with an error.
+            Snooze: The rate limit is exhausted.
+            ExecutionFailed: Nodes are missing, see `export.check_complete`, or the network failed.
         """
         version = await self._version()
         given = [self._job.type, self._request.file_key, version, self._request.parameters]
@@ -68,22 +68,22 @@ class FigmaAttempt:
             return self._result(self._files, document, {})
         export = NodeExport(self._client, self._request, self._files, self._batch)
         await export.run()
-        verdict(export, self._files, last_attempt=self._job.attempts >= self._job.max_attempts)
+        check_complete(export, self._files, last_attempt=self._job.attempts >= self._job.max_attempts)
         return self._result(self._files, {}, export.failed)
 
     async def _version(self) -> Json:
-        """Return what changes whenever the file does; a version the payload names never changes.
+        """Return a value that changes whenever the file does; a version named in the payload never changes.
 
-        Where the token may not ask, only this job's own earlier attempts are known to be of the same file.
+        If the token lacks the scope for metadata, only files of this job's earlier attempts are reused.
         """
         if self._request.version is not None:
             return ["pinned", self._request.version]
         try:
             self._meta = await self._client.meta(self._request.file_key)
-        except FigmaRefused as refused:
-            if not refused.lacks_scope:
+        except FigmaError as error:
+            if not error.lacks_scope:
                 raise
-            self._notes.append(_NO_META)
+            self._notes.append(_NO_METADATA)
         known = [self._meta.get("version"), self._meta.get("last_touched_at")]
         return known if any(known) else ["job", str(self._job.id)]
 

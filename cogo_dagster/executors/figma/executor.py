@@ -1,4 +1,4 @@
-"""The Figma executor: what the worker sees of all this."""
+"""The Figma executor."""
 
 import asyncio
 import traceback
@@ -7,7 +7,7 @@ from typing import Self
 from cogo_dagster.executors.errors import ExecutorUnavailable
 from cogo_dagster.executors.figma.attempt import FigmaAttempt
 from cogo_dagster.executors.figma.client import FigmaClient
-from cogo_dagster.executors.figma.errors import FigmaRefused
+from cogo_dagster.executors.figma.errors import FigmaError
 from cogo_dagster.executors.figma.options import FigmaOptions
 from cogo_dagster.executors.figma.payload import FigmaRequest, parse_payload
 from cogo_dagster.executors.figma.rate_gate import RateGate
@@ -30,9 +30,9 @@ class FigmaExecutor(Executor, family="figma"):
     """Runs `figma`, `figma.nodes` and `figma.images` jobs.
 
     Args:
-        options: What the settings say.
-        transport: To the database, for rate limits and for what was made before.
-        store: Where that is.
+        options: The Figma part of the settings.
+        transport: The database, for rate limits and cached artifacts.
+        store: The store of the cached artifacts.
     """
 
     def __init__(self, options: FigmaOptions, transport: Transport, store: ArtifactStore) -> None:
@@ -44,34 +44,34 @@ class FigmaExecutor(Executor, family="figma"):
 
     @classmethod
     def build(cls, context: ExecutorContext) -> Self:
-        """Make the executor that the environment asks for."""
+        """Build the executor from the settings."""
         return cls(FigmaOptions.from_settings(context.settings), context.queue.transport, context.store)
 
     @classmethod
-    def validate(cls, type: str, payload: Json, settings: Settings) -> dict[str, Json]:  # noqa: ARG003 - needs none
-        """Return the payload, checked, with file key and node ids as the API takes them."""
+    def validate(cls, type: str, payload: Json, settings: Settings) -> dict[str, Json]:  # noqa: ARG003 - not needed
+        """Validate the payload and return it with file key and node ids in the API's form."""
         return parse_payload(type, payload).model_dump(mode="json", exclude_unset=True)
 
     @property
     def lacks(self) -> str | None:
-        """The token."""
+        """FIGMA_API_TOKEN, if it is not set."""
         return None if self._options.token else "FIGMA_API_TOKEN"
 
     def parse(self, type: str, payload: Json) -> FigmaRequest:
-        """Read the payload."""
+        """Parse the payload."""
         return parse_payload(type, payload)
 
     async def start(self) -> None:
         """Start the proxy.
 
         Raises:
-            ExecutorUnavailable: The token is missing, or cannot be one.
+            ExecutorUnavailable: The token is missing or malformed.
         """
         token = self._options.token
         if not token:
-            raise ExecutorUnavailable("FIGMA_API_TOKEN is not set: give it a personal access token of Figma's.")
+            raise ExecutorUnavailable("FIGMA_API_TOKEN is not set: set it to a personal access token of Figma.")
         if not (token.isascii() and token.isprintable() and " " not in token):
-            raise ExecutorUnavailable("FIGMA_API_TOKEN holds spaces or characters that no token has: copy it again.")
+            raise ExecutorUnavailable("FIGMA_API_TOKEN contains spaces or invalid characters: copy the token again.")
         await self._proxy.start()
 
     async def stop(self) -> None:
@@ -79,38 +79,38 @@ class FigmaExecutor(Executor, family="figma"):
         await self._proxy.stop()
 
     async def execute(self, job: Job[FigmaRequest], workspace: Workspace) -> ExecutionResult:
-        """Run one attempt; what came before it ended is kept, so that the next one goes on from there.
+        """Execute one attempt. Files exported before a failure are kept, and the next attempt continues from there.
 
         Raises:
-            Snooze: The rate limit is used up, or the database does not answer.
-            ExecutionFailed: See `errors.py` and `export.verdict`.
+            Snooze: The rate limit is exhausted, or the database is unreachable.
+            ExecutionFailed: See `errors.py` and `export.check_complete`.
         """
         attempt = self._attempt(job, workspace)
         try:
             async with asyncio.timeout(job.timeout_seconds or self._options.attempt_seconds):
                 result = await attempt.run()
-        except Exception as error:  # noqa: BLE001 - whatever it says may hold the token
-            ending = self._ending(error, job.payload)
-            ending.artifacts = attempt.artifacts
-            raise ending from None
+        except Exception as error:  # noqa: BLE001 - any message may contain the token
+            outcome = self._to_outcome(error, job.payload)
+            outcome.artifacts = attempt.artifacts
+            raise outcome from None
         return ExecutionResult(result, attempt.artifacts)
 
     def _attempt(self, job: Job[FigmaRequest], workspace: Workspace) -> FigmaAttempt:
         options, limits = self._options, RateLimits(self._transport)
-        gate = RateGate(limits, options.token_hash, options.patience_seconds, job.payload.file_key)
+        gate = RateGate(limits, options.token_hash, options.max_wait_seconds, job.payload.file_key)
         client = FigmaClient(options, self._proxy, gate)
         return FigmaAttempt(client, job, workspace, self._transport, self._store, batch=options.batch)
 
-    def _ending(self, error: Exception, request: FigmaRequest) -> Snooze | ExecutionFailed:
+    def _to_outcome(self, error: Exception, request: FigmaRequest) -> Snooze | ExecutionFailed:
         if isinstance(error, Snooze | ExecutionFailed):
             return error
-        if isinstance(error, FigmaRefused):
+        if isinstance(error, FigmaError):
             return error.failure(f"Export of Figma file {request.file_key}")
         if isinstance(error, TimeoutError):
-            message = "The attempt was stopped, since it took too long; the next one goes on from there."
+            message = "The attempt exceeded its time limit; the next attempt continues from there."
             return ExecutionFailed(message, error_class="timeout", retryable=True)
         if isinstance(error, AccessDenied | DatabaseUnavailable | TransportError):
-            return Snooze("The database did not say whether Figma may be asked.", delay_seconds=_DATABASE_SECONDS)
+            return Snooze("The rate limit could not be read from the database.", delay_seconds=_DATABASE_SECONDS)
         return self._unexpected(error)
 
     def _unexpected(self, error: Exception) -> ExecutionFailed:

@@ -1,9 +1,7 @@
-"""One attempt of one Figma job.
+"""Exports the nodes of one attempt: first those in the cache, then the others in batches.
 
-    meta check → what was made before → the rest, batch by batch
-
-A batch that is perhaps too large is halved, and its address is bounded. A node that cannot be had is that node's
-failure; the job fails for good only when nothing came, and is tried again where time may heal what is missing.
+A batch that may be too large is halved, and the length of its URL is limited. A node that cannot be exported is
+recorded as failed. The job fails permanently only if no node could be exported, and is retried if a retry may succeed.
 """
 
 import asyncio
@@ -11,35 +9,35 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from cogo_dagster.executors.figma.client import FigmaClient, LinkExpired
-from cogo_dagster.executors.figma.errors import FigmaRefused
+from cogo_dagster.executors.figma.errors import FigmaError
 from cogo_dagster.executors.figma.files import ExportedFiles
 from cogo_dagster.executors.figma.identifiers import file_stem, ids_characters
 from cogo_dagster.executors.figma.payload import FigmaRequest, ImagesRequest
 from cogo_dagster.queue.executor import ExecutionFailed
 from cogo_dagster.queue.model import Json
 
-MOST_HALVINGS: Final = 32
-"""Calls are dear: after so many halvings a batch that fails fails whole."""
+MAX_HALVINGS: Final = 32
+"""Calls are expensive: after this many halvings, a failing batch is not split any more."""
 
 MAX_IDS_CHARACTERS: Final = 4_000
-"""Of the ids in an address, encoded: proxies and servers take some 8,000 for a whole one."""
+"""Of the encoded ids in a URL; proxies and servers accept URLs of some 8,000 characters."""
 
 DOWNLOADS_AT_ONCE: Final = 4
 _SIGNATURES: Final[Mapping[str, bytes]] = {"png": b"\x89PNG", "jpg": b"\xff\xd8", "pdf": b"%PDF", "svg": b"<svg"}
 
 
 class NodeExport:
-    """Exports nodes, as JSON or rendered.
+    """Exports nodes, as JSON or as images.
 
     Args:
-        client: For this attempt.
-        request: What is asked for.
-        files: Where it goes.
-        batch: Nodes in one call.
+        client: The client of this attempt.
+        request: The payload.
+        files: Receives the exported files.
+        batch: The maximum number of nodes per call.
 
     Attributes:
-        failed: Why a node cannot be had, by its id.
-        passing: The nodes among them that another attempt may bring.
+        failed: The reason for each node that could not be exported, by node id.
+        passing: The failures among them that are retryable.
     """
 
     def __init__(self, client: FigmaClient, request: FigmaRequest, files: ExportedFiles, batch: int) -> None:
@@ -48,78 +46,78 @@ class NodeExport:
         self._files = files
         self._batch = batch
         self._halvings = 0
-        self._alone: list[FigmaRefused] = []
+        self._single_failures: list[FigmaError] = []
         self._downloads = asyncio.Semaphore(DOWNLOADS_AT_ONCE)
         self._format = request.format if isinstance(request, ImagesRequest) else "json"
         self.failed: dict[str, str] = {}
-        self.passing: dict[str, ExecutionFailed] = {}
+        self.retryable_failures: dict[str, ExecutionFailed] = {}
 
     async def run(self) -> None:
         """Export every node.
 
         Raises:
-            Snooze: The rate limit is used up.
-            ExecutionFailed: Figma refuses the file, or is down.
+            Snooze: The rate limit is exhausted.
+            FigmaError: Figma rejects the file, or is down.
         """
-        await self._files.recall({node: self._name(node) for node in self._request.node_ids})
+        await self._files.load_cached({node: self._name(node) for node in self._request.node_ids})
         missing = [node for node in self._request.node_ids if node not in self._files.names]
         for nodes in _batches(missing, self._batch, MAX_IDS_CHARACTERS):
             await self._export(nodes)
 
     async def _export(self, nodes: Sequence[str]) -> None:
-        if len(nodes) > self._batch:  # it became smaller since
+        if len(nodes) > self._batch:  # the batch size has been reduced since
             for part in _batches(nodes, self._batch):
                 await self._export(part)
             return
         try:
             await (self._render(nodes) if isinstance(self._request, ImagesRequest) else self._read(nodes))
-        except FigmaRefused as refused:
-            if not refused.is_perhaps_too_large:
+        except FigmaError as error:
+            if not error.may_be_too_large:
                 raise
-            await self._with_less(nodes, refused)
+            await self._split(nodes, error)
 
-    async def _with_less(self, nodes: Sequence[str], refused: FigmaRefused) -> None:
-        if len(nodes) > 1 and self._halvings < MOST_HALVINGS:
+    async def _split(self, nodes: Sequence[str], error: FigmaError) -> None:
+        if len(nodes) > 1 and self._halvings < MAX_HALVINGS:
             self._halvings += 1
-            if refused.is_too_large:  # no node breaks the call: later batches are as small from the start
+            if error.is_too_large:  # the size is the cause, not a node: later batches start with the smaller size
                 self._batch = (len(nodes) + 1) // 2
             for half in _batches(nodes, (len(nodes) + 1) // 2):
                 await self._export(half)
             return
-        self._alone.append(refused)
-        if refused.status >= 500 and not self._files.names and len(self._alone) > 1:
-            raise refused  # even single nodes, and nothing has come yet: this is an outage
+        self._single_failures.append(error)
+        if error.status >= 500 and not self._files.names and len(self._single_failures) > 1:
+            raise error  # single nodes fail too, and none has succeeded: this is an outage
         for node in nodes:
-            self.failed[node] = refused.answer
+            self.failed[node] = error.summary
 
     async def _read(self, nodes: Sequence[str]) -> None:
-        answer = await self._client.nodes(self._request.file_key, self._query(nodes))
+        response = await self._client.nodes(self._request.file_key, self._query(nodes))
         for node in nodes:
-            if answer.get(node) is None:
-                self.failed[node] = "there is no such node"
+            if response.get(node) is None:
+                self.failed[node] = "the node does not exist"
             else:
-                await self._files.keep_json(node, self._name(node), answer[node])
+                await self._files.write_json(node, self._name(node), response[node])
 
     async def _render(self, nodes: Sequence[str]) -> None:
         expired = await self._fetch_all(await self._links(nodes))
-        if expired:  # those of a batch that took long; their links are made anew, once
+        if expired:  # downloading the batch took too long; get new links, once
             again = await self._fetch_all(await self._links(expired))
             for node in again:
-                sentence = f"The link to the rendering of {node} does not work, nor does a new one."
-                self._pass_over(node, ExecutionFailed(sentence, error_class="link_expired", retryable=True))
+                message = f"The link to the rendered image of {node} has expired, and so has a new one."
+                self._record_failure(node, ExecutionFailed(message, error_class="link_expired", retryable=True))
 
     async def _links(self, nodes: Sequence[str]) -> dict[str, str]:
-        answer = await self._client.images(self._request.file_key, self._query(nodes))
+        response = await self._client.images(self._request.file_key, self._query(nodes))
         links: dict[str, str] = {}
         for node in nodes:
-            if isinstance(answer.get(node), str):
-                links[node] = answer[node]
+            if isinstance(response.get(node), str):
+                links[node] = response[node]
             else:
-                self.failed[node] = "Figma cannot render it: there is no such node, or nothing of it to be seen"
+                self.failed[node] = "Figma cannot render the node: it does not exist, or it is invisible"
         return links
 
     async def _fetch_all(self, links: Mapping[str, str]) -> list[str]:
-        """Download all; return the nodes whose link has expired."""
+        """Download all links; return the nodes whose link has expired."""
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = {node: group.create_task(self._fetch(node, link)) for node, link in links.items()}
@@ -134,19 +132,19 @@ class NodeExport:
             except LinkExpired:
                 return False
             except ExecutionFailed as error:
-                self._pass_over(node, error)
+                self._record_failure(node, error)
                 return True
         if _SIGNATURES[self._format] not in content[: 1_000 if self._format == "svg" else 4]:
-            sentence = f"What came for {node} is no {self._format}."
-            self._pass_over(node, ExecutionFailed(sentence, error_class="figma_answer", retryable=True))
+            message = f"The file for {node} is not in the format {self._format}."
+            self._record_failure(node, ExecutionFailed(message, error_class="figma_answer", retryable=True))
         else:
-            await self._files.keep(node, self._name(node), content)
+            await self._files.write(node, self._name(node), content)
         return True
 
-    def _pass_over(self, node: str, error: ExecutionFailed) -> None:
+    def _record_failure(self, node: str, error: ExecutionFailed) -> None:
         self.failed[node] = error.message.rstrip(".")
         if error.retryable:
-            self.passing[node] = error
+            self.retryable_failures[node] = error
 
     def _query(self, nodes: Sequence[str]) -> dict[str, str]:
         return {"ids": ",".join(nodes), **self._request.parameters}
@@ -156,35 +154,35 @@ class NodeExport:
 
 
 async def export_file(client: FigmaClient, request: FigmaRequest, files: ExportedFiles) -> Mapping[str, Json]:
-    """Export the whole document as file.json; return what Figma says of it where it was asked."""
-    await files.recall({"": "file.json"})
+    """Export the whole document as file.json; return it, or nothing if the file came from the cache."""
+    await files.load_cached({"": "file.json"})
     if files.names:
         return {}
     ids = {"ids": ",".join(request.node_ids)} if request.node_ids else {}
     document = await client.file(request.file_key, {**ids, **request.parameters})
-    await files.keep("", "file.json", document.content)
+    await files.write("", "file.json", document.content)
     return document.body
 
 
-def verdict(export: NodeExport, files: ExportedFiles, *, last_attempt: bool) -> None:
-    """Judge an export of nodes by what is missing.
+def check_complete(export: NodeExport, files: ExportedFiles, *, last_attempt: bool) -> None:
+    """Check whether enough nodes were exported.
 
     Raises:
-        ExecutionFailed: Nothing came; or another attempt may bring what is missing.
+        ExecutionFailed: No node was exported, or a retry may export the missing nodes.
     """
-    wanting = len(export.failed)
-    if export.passing and not (last_attempt and files.names):
-        first = next(iter(export.passing.values()))
-        message = f"{wanting} of {wanting + len(files.names)} nodes are missing. {first.message}"
+    missing = len(export.failed)
+    if export.retryable_failures and not (last_attempt and files.names):
+        first = next(iter(export.retryable_failures.values()))
+        message = f"{missing} of {missing + len(files.names)} nodes are missing. {first.message}"
         raise ExecutionFailed(message, error_class=first.error_class, retryable=True)
     if not files.names:
         node, reason = next(iter(export.failed.items()))
-        message = f"None of the {wanting} nodes could be exported; of {node}: {reason}."
+        message = f"None of the {missing} nodes could be exported; node {node}: {reason}."
         raise ExecutionFailed(message, error_class="figma_nothing", retryable=False)
 
 
 def _batches(nodes: Sequence[str], size: int, max_characters: int = 1_000_000) -> Iterator[Sequence[str]]:
-    """Yield the nodes in parts of at most so many, with at most so many characters of ids in an address."""
+    """Yield the nodes in batches, limited by number and by the length of the encoded ids."""
     part: list[str] = []
     characters = 0
     for node in nodes:

@@ -1,8 +1,8 @@
-"""The files of one job: those made now, and those that were made before and are the same.
+"""The files of one job: newly exported ones, and cached ones of earlier attempts and jobs.
 
-A file's cache key says file, version, parameters and node. The artifacts table is the cache: what is ready there under
-that key is taken from the store instead of from Figma, by this job's own earlier attempts too, so that an export
-which had to be put off goes on where it stopped.
+A cache key covers file, version, parameters and node. The artifacts table is the cache: an artifact with that key is
+copied from the store instead of being requested from Figma. This includes artifacts of the job's earlier attempts, so
+that a snoozed export continues where it stopped.
 """
 
 import asyncio
@@ -38,11 +38,11 @@ class ExportedFiles:
     """Collects the files of one attempt.
 
     Args:
-        folder: Where they are written; empty and private.
-        transport: To look for what was made before.
-        store: Where that is.
+        folder: The empty, private folder that they are written to.
+        transport: Finds cached artifacts.
+        store: The store of cached artifacts.
         job_id: The job of the attempt.
-        subject: What all files share: type, file key, version, parameters; None of them secret.
+        subject: The part of the cache key that all files share: type, file key, version, parameters. No secrets.
     """
 
     def __init__(
@@ -55,14 +55,14 @@ class ExportedFiles:
         self._subject = list(subject)
         self._total_bytes = 0
         self.names: dict[str, str] = {}
-        self.made: list[ArtifactFile] = []
+        self.added: list[ArtifactFile] = []
         self.cached = 0
 
-    async def recall(self, names: Mapping[str, str]) -> None:
-        """Take what was made before.
+    async def load_cached(self, names: Mapping[str, str]) -> None:
+        """Take files from the cache.
 
         Args:
-            names: The file's name of each node.
+            names: The file name of each node.
         """
         keys = {self._key(node): node for node in names}
         found = await asyncio.to_thread(self._transport.call, "find_cached_artifacts", {"cache_keys": list(keys)})
@@ -72,15 +72,15 @@ class ExportedFiles:
                 self.names[node] = names[node]
                 self.cached += 1
 
-    async def keep_json(self, node: str, name: str, value: Json) -> None:
-        """Write a part of an answer; as for `keep`."""
-        await self.keep(node, name, json.dumps(value, ensure_ascii=False).encode())
+    async def write_json(self, node: str, name: str, value: Json) -> None:
+        """Write a JSON value; see `write`."""
+        await self.write(node, name, json.dumps(value, ensure_ascii=False).encode())
 
-    async def keep(self, node: str, name: str, content: bytes) -> None:
-        """Write what Figma gave.
+    async def write(self, node: str, name: str, content: bytes) -> None:
+        """Write a file.
 
         Raises:
-            ExecutionFailed: The job's files would pass the limit (`artifact_limit`, permanent).
+            ExecutionFailed: The job's files would exceed the limit (`artifact_limit`, permanent).
         """
         self._count(len(content))
         await asyncio.to_thread((self._folder / name).write_bytes, content)
@@ -95,7 +95,7 @@ class ExportedFiles:
             with target.open("rb") as written:
                 same = bool(hashlib.file_digest(written, "sha256").hexdigest() == row.sha256)
         except (ArtifactStoreError, OSError) as error:
-            logger.info("A file made before cannot be read, and is made anew: %s", error)
+            logger.info("A cached file cannot be read and is exported again: %s", error)
             same = False
         if same:
             self._record(node, name)
@@ -107,7 +107,7 @@ class ExportedFiles:
     def _count(self, size_bytes: int) -> None:
         if self._total_bytes + size_bytes > MAX_TOTAL_BYTES:
             raise ExecutionFailed(
-                f"The job's files would pass {MAX_TOTAL_BYTES:,} bytes: export fewer nodes in one job.",
+                f"The job's files would exceed {MAX_TOTAL_BYTES:,} bytes: export fewer nodes per job.",
                 error_class="artifact_limit",
                 retryable=False,
             )
@@ -115,7 +115,7 @@ class ExportedFiles:
 
     def _record(self, node: str, name: str) -> None:
         content_type = CONTENT_TYPES[name.rpartition(".")[2]]
-        self.made.append(ArtifactFile(name, content_type, self._folder / name, self._key(node)))
+        self.added.append(ArtifactFile(name, content_type, self._folder / name, self._key(node)))
         self.names[node] = name
 
     def _key(self, node: str) -> str:

@@ -1,10 +1,10 @@
-"""What a Figma job may ask for.
+"""The payloads of Figma jobs.
 
     figma          {"file_key": "AbC"}                                              the file's document, as file.json
     figma.nodes    {"file_key": "AbC", "node_ids": ["1:2", "1:3"]}                  each node's subtree, as 1-2.json
     figma.images   {"file_key": "AbC", "node_ids": ["1:2"], "format": "svg"}        each node rendered, as 1-2.svg
 
-A link copied from Figma is taken for `file_key` too, with the node id in it.
+`file_key` may also be a link copied from Figma; its node id is used too.
 """
 
 from collections.abc import Mapping
@@ -31,25 +31,25 @@ MAX_FILE_IDS_CHARACTERS: Final = 6_000
 _IDENTITY: Final = frozenset({"file_key", "node_ids"})
 
 
-def _listed(given: Any) -> Any:
+def _require_list(given: Any) -> Any:
     if not isinstance(given, list | tuple):
-        raise ValueError('must be a list, such as ["1:2"]')  # noqa: TRY004 - pydantic takes no TypeError
+        raise ValueError('must be a list, such as ["1:2"]')  # noqa: TRY004 - pydantic does not handle TypeError
     return given
 
 
 NodeId = Annotated[str, Field(max_length=400), AfterValidator(node_id)]
-NodeIds = Annotated[tuple[NodeId, ...], BeforeValidator(_listed), Field(max_length=MAX_NODES)]
+NodeIds = Annotated[tuple[NodeId, ...], BeforeValidator(_require_list), Field(max_length=MAX_NODES)]
 Depth = Annotated[int, Field(ge=1, le=100)]
 Format = Literal["png", "jpg", "svg", "pdf"]
 
 
 class FigmaRequest(BaseModel):
-    """What all payloads have in common.
+    """The fields of all payloads.
 
     Attributes:
-        file_key: Of a file or a branch.
-        node_ids: Each once, in the order given.
-        version: A version's id from the file's history; the file as it is now if left out.
+        file_key: The key of a file or a branch.
+        node_ids: Without duplicates, in the order given.
+        version: A version id from the file's history; default is the current version.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -61,7 +61,7 @@ class FigmaRequest(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _node_of_link(cls, given: Any) -> Any:
+    def _split_link(cls, given: Any) -> Any:
         if not isinstance(given, dict) or not isinstance(given.get("file_key"), str):
             return given
         try:
@@ -73,26 +73,26 @@ class FigmaRequest(BaseModel):
 
     @field_validator("node_ids", mode="after")
     @classmethod
-    def _once(cls, ids: tuple[str, ...]) -> tuple[str, ...]:
+    def _without_duplicates(cls, ids: tuple[str, ...]) -> tuple[str, ...]:
         if cls.needs_nodes and not ids:
             raise ValueError("name at least one node, such as 1:2")
         return tuple(dict.fromkeys(ids))
 
     @property
     def parameters(self) -> dict[str, str]:
-        """What else goes into the query of a call, as Figma spells it; what was left out stays out."""
+        """The other query parameters, in Figma's spelling; fields that were not set are omitted."""
         given = self.model_dump(exclude_none=True, exclude_unset=True, exclude=set(_IDENTITY))
-        return {name: _spelled(value) for name, value in sorted(given.items())}
+        return {name: _query_value(value) for name, value in sorted(given.items())}
 
 
 class FileRequest(FigmaRequest):
     """The payload of `figma`: the document as JSON.
 
     Attributes:
-        node_ids: Only these, what is above and what is below them; pages always come.
-        depth: 1 stops at the pages, 2 at what lies on them.
+        node_ids: Only these nodes with their ancestors and descendants; pages are always included.
+        depth: 1 returns the pages, 2 also their children.
         geometry: `paths` adds vector data.
-        plugin_data: Ids of plugins, or `shared`, separated by commas: adds what they wrote.
+        plugin_data: Plugin ids, or `shared`, separated by commas: adds the data of these plugins.
         branch_data: Adds the file's branches.
     """
 
@@ -106,14 +106,14 @@ class FileRequest(FigmaRequest):
 
     @field_validator("node_ids", mode="after")
     @classmethod
-    def _fits_an_address(cls, ids: tuple[str, ...]) -> tuple[str, ...]:
+    def _check_url_length(cls, ids: tuple[str, ...]) -> tuple[str, ...]:
         if ids_characters(ids) > MAX_FILE_IDS_CHARACTERS:
-            raise ValueError("has more ids than one call takes: use figma.nodes, which asks in batches")
+            raise ValueError("has too many ids for one call: use figma.nodes, which makes calls in batches")
         return ids
 
 
 class NodesRequest(FigmaRequest):
-    """The payload of `figma.nodes`: each node with what is below it, as JSON. `depth` counts from the node."""
+    """The payload of `figma.nodes`: each node with its descendants, as JSON. `depth` counts from the node."""
 
     depth: Depth | None = None
     geometry: Literal["paths"] | None = None
@@ -124,9 +124,9 @@ class ImagesRequest(FigmaRequest):
     """The payload of `figma.images`: each node rendered.
 
     Attributes:
-        scale: Of png and jpg.
-        contents_only: False also shows what overlaps the node.
-        use_absolute_bounds: Text nodes without cropping.
+        scale: The scale of png and jpg.
+        contents_only: False also renders content that overlaps the node.
+        use_absolute_bounds: Renders text nodes without cropping.
     """
 
     format: Format = "png"
@@ -140,16 +140,16 @@ class ImagesRequest(FigmaRequest):
 
     @field_validator("node_ids", mode="after")
     @classmethod
-    def _is_drawn(cls, ids: tuple[str, ...]) -> tuple[str, ...]:
+    def _check_not_document(cls, ids: tuple[str, ...]) -> tuple[str, ...]:
         if "0:0" in ids:
-            raise ValueError("0:0 is the document itself, which has no picture: name a page or a frame")
+            raise ValueError("0:0 is the document, which cannot be rendered: name a page or a frame")
         return ids
 
     @model_validator(mode="after")
-    def _fits_the_format(self) -> Self:
-        wrong = [name for name in self.model_fields_set if name.startswith("svg_") and self.format != "svg"]
-        if wrong:
-            raise ValueError(f"{min(wrong)} goes with format svg only, and the format is {self.format}")
+    def _check_format(self) -> Self:
+        invalid = [name for name in self.model_fields_set if name.startswith("svg_") and self.format != "svg"]
+        if invalid:
+            raise ValueError(f"{min(invalid)} requires format svg, and the format is {self.format}")
         return self
 
 
@@ -161,13 +161,13 @@ REQUESTS: Final[Mapping[str, type[FigmaRequest]]] = {
 
 
 def parse_payload(type: str, payload: Json) -> FigmaRequest:
-    """Read and check a payload.
+    """Parse and validate a payload.
 
     Raises:
-        InvalidPayload: One sentence per mistake.
+        InvalidPayload: The payload is invalid; the message names every error.
     """
     if type not in REQUESTS:
-        raise InvalidPayload(f"There is no type {type}: Figma jobs are `figma`, `figma.nodes` or `figma.images`.")
+        raise InvalidPayload(f"Unknown type {type}: Figma jobs have the type `figma`, `figma.nodes` or `figma.images`.")
     if not isinstance(payload, Mapping):
         raise InvalidPayload('The payload must be an object such as {"file_key": "AbC", "node_ids": ["1:2"]}.')
     try:
@@ -176,7 +176,7 @@ def parse_payload(type: str, payload: Json) -> FigmaRequest:
         raise InvalidPayload(sentences(error)) from None
 
 
-def _spelled(value: Json) -> str:
+def _query_value(value: Json) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,9 +1,9 @@
-"""A guard between the worker and a program that a job runs: nothing the program starts outlives the two.
+"""A guard process between the worker and a program: no process that the program starts outlives them.
 
-`program.py` is the guard, a process of its own; `command.py` runs a command under it and returns its output.
+`program.py` is the guard; `command.py` runs a command under it and returns its output.
 """
 
 from cogo_dagster.executors.guard.command import CommandEnded, GuardedCommand
-from cogo_dagster.executors.guard.program import words
+from cogo_dagster.executors.guard.program import guard_command
 
-__all__ = ["CommandEnded", "GuardedCommand", "words"]
+__all__ = ["CommandEnded", "GuardedCommand", "guard_command"]

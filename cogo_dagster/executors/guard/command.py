@@ -1,4 +1,4 @@
-"""Run a command under a guard and read how it ended."""
+"""Runs a command under a guard and returns its exit code and output."""
 
 import asyncio
 import contextlib
@@ -12,22 +12,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, Self
 
-from cogo_dagster.executors.guard.program import KILL_SECONDS, words
+from cogo_dagster.executors.guard.program import KILL_SECONDS, guard_command
 
 _MARGIN_SECONDS: Final = 2.0
-_GLANCE_SECONDS: Final = 0.005
+_POLL_SECONDS: Final = 0.005
 _STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True)
 class CommandEnded:
-    """How a command ended.
+    """The result of a command.
 
     Attributes:
         exit_code: Negative for a signal; None if the guard itself was killed.
-        output: The end of what it printed, both streams together.
-        left: Processes that could not be ended.
-        ended_at: On the clock of `time.monotonic`.
+        output: The end of its output, stdout and stderr together.
+        left: The number of processes that could not be killed.
+        ended_at: In the time of `time.monotonic`.
     """
 
     exit_code: int | None
@@ -37,12 +37,12 @@ class CommandEnded:
 
 
 class GuardedCommand:
-    """A command that runs, in a session of its own.
+    """A running command, in its own session.
 
     Args:
         guard: The guard's process.
         control: Closing it makes the guard end the command.
-        report: What the guard writes.
+        report: The guard's standard output.
     """
 
     def __init__(self, guard: "subprocess.Popen[bytes]", control: IO[bytes], report: IO[bytes], grace: float) -> None:
@@ -55,20 +55,20 @@ class GuardedCommand:
     def start(
         cls, command: Sequence[str], folder: Path, env: Mapping[str, str], *, grace_seconds: float, kept_bytes: int
     ) -> Self:
-        """Start a command; it sees these variables and no others.
+        """Start a command with exactly these environment variables.
 
         Args:
-            grace_seconds: How long it may take to end after SIGTERM.
-            kept_bytes: How much of its output is kept.
+            grace_seconds: How long the command may take to exit after SIGTERM.
+            kept_bytes: How much of the end of its output is kept.
 
         Raises:
             OSError: The guard cannot be started.
         """
-        line = words(command, worker_pid=os.getpid(), grace_seconds=grace_seconds, kept_bytes=kept_bytes)
-        # Until the guard is ready for them, which it says by unblocking, no signal shall end it.
+        line = guard_command(command, worker_pid=os.getpid(), grace_seconds=grace_seconds, kept_bytes=kept_bytes)
+        # No signal may end the guard before it has installed its handlers and unblocks them.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
         try:
-            guard = subprocess.Popen(  # noqa: S603 - the commands of the settings
+            guard = subprocess.Popen(  # noqa: S603 - commands from the settings
                 line,
                 cwd=folder,
                 env=dict(env),
@@ -78,12 +78,12 @@ class GuardedCommand:
             )
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        assert guard.stdin is not None  # noqa: S101 - asked for above
+        assert guard.stdin is not None  # noqa: S101 - requested above
         assert guard.stdout is not None  # noqa: S101
         return cls(guard, guard.stdin, guard.stdout, grace_seconds)
 
     async def wait(self) -> CommandEnded:
-        """Return once the command and everything that it started have ended.
+        """Wait until the command and all its descendants have ended.
 
         Raises:
             OSError: The command cannot be started.
@@ -97,12 +97,12 @@ class GuardedCommand:
         return CommandEnded(end.get("exit_code"), output, end.get("left") or 0, ended_at)
 
     async def end(self) -> None:
-        """End the command, with everything that it started, in bounded time; nothing happens if it has ended."""
+        """End the command and all its descendants, within a bounded time; does nothing if they have ended."""
         self._control.close()
         await asyncio.wait({self._reading}, timeout=self._end_seconds)
         deadline = time.monotonic() + _MARGIN_SECONDS
         while self._guard.poll() is None and time.monotonic() < deadline and self._reading.done():  # noqa: ASYNC110
-            await asyncio.sleep(_GLANCE_SECONDS)
+            await asyncio.sleep(_POLL_SECONDS)
         if self._guard.poll() is None:  # it hangs
             self._guard.kill()
             self._guard.wait()
@@ -114,14 +114,14 @@ class GuardedCommand:
 
     @staticmethod
     def _kill_leader(pid: int | None) -> None:
-        """Kill the command where its guard did not; what has left its group stays."""
+        """Kill the command's process group if the guard did not; processes that left the group are missed."""
         if pid is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(pid, signal.SIGKILL)
 
 
 async def _read(report: IO[bytes]) -> tuple[bytes, float]:
-    """Read the report to its end; return it and when it ended."""
+    """Read the report to its end; return it and the time of the end."""
     reader = asyncio.StreamReader()
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader), report
@@ -133,7 +133,7 @@ async def _read(report: IO[bytes]) -> tuple[bytes, float]:
 
 
 def _parse(report: bytes) -> tuple[dict[str, int | None], dict[str, int | None], bytes]:
-    """Return the first line, the second, and the output; what the guard did not write any more is empty."""
+    """Return the first line, the second line and the output; empty if the guard did not write them."""
     first, _, rest = report.partition(b"\n")
     second, _, output = rest.partition(b"\n")
     return _object(first), _object(second), output

@@ -1,12 +1,11 @@
-"""The guard process: runs one program and ends everything that it started, also what detached itself.
+"""The guard process: runs one program and ends all its descendants, daemonized ones included.
 
 It is a child of the worker and the parent of the program. On Linux it is the subreaper of its descendants
-(prctl(2), PR_SET_CHILD_SUBREAPER): a process that a dying parent leaves behind becomes the guard's child, be it in
-another session or not, so that no children left means no descendants left. Elsewhere the program's process group is
-all it can find. It ends them when the program has ended, when the worker closes the guard's standard input, and when
-the worker dies.
+(prctl(2), PR_SET_CHILD_SUBREAPER): an orphaned process becomes the guard's child, even in another session, so that no
+children left means no descendants left. On other systems it can only find the program's process group. It ends the
+descendants when the program has ended, when the worker closes the guard's standard input, and when the worker dies.
 
-The file is run by its path with `python -I -S`, as the modules it imports are all it costs: about 15 ms.
+The file is run by its path with `python -I -S` and imports few modules, so that it starts in about 15 ms.
 """
 
 import contextlib
@@ -20,10 +19,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 KILL_SECONDS: Final = 5.0
-"""How long to try to end what is left; what belongs to another account or hangs in the kernel stays."""
+"""How long to try to kill descendants; those of another account or stuck in the kernel remain."""
 
 _ORPHAN_GRACE_SECONDS: Final = 1.0
-_GLANCE_SECONDS: Final = 1.0
+_POLL_SECONDS: Final = 1.0
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _CAUGHT: Final = frozenset(
@@ -32,7 +31,7 @@ _CAUGHT: Final = frozenset(
 )
 
 
-def words(
+def guard_command(
     command: Sequence[str],
     *,
     worker_pid: int,
@@ -44,12 +43,12 @@ def words(
     """Return the command line that runs a command under a guard.
 
     Args:
-        worker_pid: The process that starts the guard, and whose death ends the command.
-        grace_seconds: How long the command may take after SIGTERM; at most a second once the worker is dead.
-        kept_bytes: So many bytes of the end of the output are reported (`command.py` reads them), and the guard's
-            standard input means "go on". None leaves the three standard files to the command.
-        pid_file: Gets the command's process id.
-        remove: A folder to delete at the very end.
+        worker_pid: The process that starts the guard; its death ends the command.
+        grace_seconds: How long the command may take to exit after SIGTERM; at most a second if the worker is dead.
+        kept_bytes: How many bytes of the end of the output are reported to `command.py`; the command runs while the
+            guard's standard input is open. None leaves the three standard streams to the command.
+        pid_file: Receives the command's process id.
+        remove: A folder to delete at the end.
     """
     options = {
         "worker_pid": worker_pid,
@@ -65,7 +64,7 @@ class Guard:
     """Runs one command.
 
     Args:
-        options: As `words` gives them.
+        options: As encoded by `guard_command`.
     """
 
     def __init__(self, options: Mapping[str, Any], command: Sequence[str]) -> None:
@@ -80,7 +79,7 @@ class Guard:
         self._child = 0
         self._exit_code: int | None = None
         self._childless = False
-        self._told_to_end = False
+        self._end_requested = False
         self._orphaned = False
         self._output = -1
         self._printed = bytearray()
@@ -95,11 +94,11 @@ class Guard:
             self._report({"errno": problem})
             return 127
         self._report({"pid": self._child})
-        while self._exit_code is None and not (self._told_to_end or self._orphaned):
-            self._turn(_GLANCE_SECONDS)
+        while self._exit_code is None and not (self._end_requested or self._orphaned):
+            self._wait_for_event(_POLL_SECONDS)
         if self._exit_code is None:
-            self._end_politely()
-        left = self._end_all()
+            self._terminate()
+        left = self._kill_descendants()
         self._read_output()
         self._report({"exit_code": self._exit_code, "left": left})
         self._write(bytes(self._printed))
@@ -108,27 +107,27 @@ class Guard:
         return self._exit_code if self._exit_code is not None else -signal.SIGKILL
 
     def _prepare(self) -> None:
-        with contextlib.suppress(PermissionError):  # a session's leader already
+        with contextlib.suppress(PermissionError):  # already a session leader
             os.setsid()
-        # Caught rather than ignored: what is caught is back at its default in the command, also under nohup.
+        # Handled, not ignored: exec resets handled signals, so that the command has the defaults even under nohup.
         for number in signal.valid_signals():
             if number in _CAUGHT or signal.getsignal(number) is signal.SIG_IGN:
-                signal.signal(number, _do_nothing)
+                signal.signal(number, _ignore_signal)
         self._wake, self._wake_writer = os.pipe()
         for end in (self._wake, self._wake_writer):
             os.set_blocking(end, False)
         signal.set_wakeup_fd(self._wake_writer, warn_on_full_buffer=False)
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())  # the worker blocks signals while it starts us
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())  # the worker blocks signals while it starts the guard
         if self._libc is not None:
             self._libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         self._poll.register(self._wake, select.POLLIN)
-        with contextlib.suppress(OSError, AttributeError):  # no such process, or no such call
+        with contextlib.suppress(OSError, AttributeError):  # no such process, or pidfd_open is not supported
             self._worker = os.pidfd_open(self._worker_pid)
             self._poll.register(self._worker, select.POLLIN)
         self._orphaned = os.getppid() != self._worker_pid
 
     def _start(self) -> int | None:
-        """Start the command; return the error's number if it cannot be started."""
+        """Start the command; return the errno if it cannot be started."""
         failed_reader, failed_writer = os.pipe()
         output_writer = -1
         if self._kept_bytes is not None:
@@ -140,7 +139,7 @@ class Guard:
         if self._pid_file is not None:
             with open(self._pid_file, "w") as note:  # noqa: PTH123 - pathlib is slow to import
                 note.write(str(self._child))
-        self._take_over_files(output_writer)
+        self._set_up_streams(output_writer)
         problem = os.read(failed_reader, 16)
         os.close(failed_reader)
         return int(problem) if problem else None
@@ -155,32 +154,32 @@ class Guard:
                 os.dup2(output, 1)
                 os.dup2(output, 2)
             signal.set_wakeup_fd(-1)
-            os.execvp(self._command[0], list(self._command))  # noqa: S606 - what it is for
+            os.execvp(self._command[0], list(self._command))  # noqa: S606 - the purpose of this module
         except OSError as error:
             os.write(failed, str(error.errno).encode())
         finally:
             os._exit(127)
 
-    def _take_over_files(self, output_writer: int) -> None:
-        """Listen to the worker on standard input; or leave the standard files to the command alone."""
+    def _set_up_streams(self, output_writer: int) -> None:
+        """Watch standard input for the worker's hang-up, or leave the standard streams to the command."""
         if output_writer >= 0:
             os.close(output_writer)
             os.set_blocking(self._output, False)
             self._poll.register(self._output, select.POLLIN)
-            self._poll.register(0, 0)  # hang-up only: the worker writes nothing
+            self._poll.register(0, 0)  # hang-up only: the worker does not write
             return
         nothing = os.open(os.devnull, os.O_RDWR)
         for number in (0, 1, 2):
             os.dup2(nothing, number)
 
-    def _turn(self, seconds: float) -> None:
-        """Wait for anything to happen, at most so long, and note it."""
+    def _wait_for_event(self, seconds: float) -> None:
+        """Wait for an event, at most *seconds*, and handle it."""
         happened = {number for number, _ in self._poll.poll(seconds * 1_000)}
         if self._wake in happened:
             with contextlib.suppress(BlockingIOError):
                 os.read(self._wake, 4_096)
         if 0 in happened:
-            self._told_to_end = True
+            self._end_requested = True
             self._poll.unregister(0)
         if self._worker in happened:
             self._poll.unregister(self._worker)
@@ -200,11 +199,11 @@ class Guard:
             self._childless = True
 
     def _read_output(self) -> None:
-        """Read what the command printed, until there is no more for now; keep the last part of it."""
+        """Read the available output of the command; keep the last `kept_bytes` of it."""
         if self._output < 0:
             return
-        assert self._kept_bytes is not None  # noqa: S101 - there is output only then
-        for _ in range(64):  # then look at what else has happened
+        assert self._kept_bytes is not None  # noqa: S101 - there is a pipe only then
+        for _ in range(64):  # bounded, so that other events are handled
             try:
                 piece = os.read(self._output, 65_536)
             except BlockingIOError:
@@ -218,28 +217,28 @@ class Guard:
         if len(self._printed) > 2 * self._kept_bytes:
             del self._printed[: -self._kept_bytes]
 
-    def _end_politely(self) -> None:
+    def _terminate(self) -> None:
         _kill_group(self._child, signal.SIGTERM)
         grace_seconds = min(self._grace_seconds, _ORPHAN_GRACE_SECONDS) if self._orphaned else self._grace_seconds
         deadline = time.monotonic() + grace_seconds
         while self._exit_code is None and (left := deadline - time.monotonic()) > 0:
-            self._turn(left)
+            self._wait_for_event(left)
 
-    def _end_all(self) -> int:
-        """Kill every descendant; return how many could not be ended."""
+    def _kill_descendants(self) -> int:
+        """Kill every descendant; return how many could not be killed."""
         deadline = time.monotonic() + KILL_SECONDS
         self._reap()
         while not self._childless and time.monotonic() < deadline:
             _kill_all(_stopped_descendants())
             _kill_group(self._child, signal.SIGKILL)
-            self._turn(0.02)
+            self._wait_for_event(0.02)
         return 0 if self._childless else len(_descendants())
 
     def _report(self, line: Mapping[str, int | None]) -> None:
         self._write(json.dumps(line).encode() + b"\n")
 
     def _write(self, content: bytes) -> None:
-        """Write to the worker, if somebody reads there."""
+        """Write to the worker, unless it has closed the pipe."""
         if self._kept_bytes is None:
             return
         left = memoryview(content[-self._kept_bytes :])
@@ -249,7 +248,7 @@ class Guard:
 
 
 def _libc() -> Any:
-    """Return the C library on Linux, for prctl; None without ctypes, which some builds of Python lack."""
+    """Return the C library on Linux, for prctl; None if this build of Python has no ctypes."""
     if sys.platform != "linux":
         return None
     try:
@@ -260,8 +259,8 @@ def _libc() -> Any:
         return None
 
 
-def _do_nothing(*_: object) -> None:
-    """Handle a signal: the guard ends by what it sees, never by a signal."""
+def _ignore_signal(*_: object) -> None:
+    """Signal handler: the wakeup file descriptor wakes the loop, and no signal ends the guard."""
 
 
 def _kill_group(leader: int, number: signal.Signals) -> None:
@@ -276,7 +275,7 @@ def _kill_all(pids: set[int], number: signal.Signals = signal.SIGKILL) -> None:
 
 
 def _stopped_descendants() -> set[int]:
-    """Return our descendants, each stopped first, so that none starts another while they are killed."""
+    """Stop all descendants and return them, so that none forks while they are killed."""
     stopped: set[int] = set()
     for _ in range(100):
         fresh = _descendants() - stopped
@@ -288,7 +287,7 @@ def _stopped_descendants() -> set[int]:
 
 
 def _descendants() -> set[int]:
-    """Return every process below this one; none where there is no /proc (proc(5))."""
+    """Return all descendants of this process; empty without /proc (proc(5))."""
     parents = None if sys.platform != "linux" or _children_are_listed() else _parents()
     found: set[int] = set()
     waiting = [os.getpid()]
@@ -305,9 +304,9 @@ def _children_are_listed() -> bool:
 
 
 def _children(pid: int) -> list[int]:
-    """Return the children of a process, in microseconds: a look at all processes takes 10 ms and more.
+    """Return the children of a process, in microseconds; scanning all processes takes 10 ms and more.
 
-    A command that becomes another process every millisecond is caught only by who is as fast.
+    A command that forks and exits every millisecond can only be caught this way.
     """
     found: list[int] = []
     with contextlib.suppress(OSError):  # no such process, or no /proc
@@ -318,18 +317,18 @@ def _children(pid: int) -> list[int]:
 
 
 def _parents() -> dict[int, list[int]]:
-    """Return the children of each process, where the kernel does not list them (CONFIG_PROC_CHILDREN)."""
+    """Return the children of each process, for kernels without CONFIG_PROC_CHILDREN."""
     found: dict[int, list[int]] = {}
     for name in filter(str.isdigit, os.listdir("/proc")):  # noqa: PTH208 - as above
         with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb") as stat:  # noqa: PTH123 - as above
-            # The program's name, in parentheses, may hold anything; the parent follows it.
+            # The program's name in parentheses may contain any character; the fields follow it.
             fields = stat.read().rpartition(b")")[2].split()
             found.setdefault(int(fields[1]), []).append(int(name))
     return found
 
 
 def _remove(folder: str) -> None:
-    import shutil  # noqa: PLC0415 - only needed here, and slow to import
+    import shutil  # noqa: PLC0415 - slow to import
 
     shutil.rmtree(folder, ignore_errors=True)
 

@@ -1,5 +1,5 @@
-"""Keeps a command whose code nobody vouches for from the worker's secrets and from everything outside its folder.
+"""Isolates untrusted commands from the worker's secrets and from everything outside their folder.
 
-`machine.py` finds out what the machine offers, `confinement.py` makes a plan for one job, and `launcher.py`, a process
-of its own between the guard and the command, carries it out: `namespaces.py`, `landlock.py`, `seccomp.py`.
+`machine.py` detects what the machine supports, `confinement.py` creates a plan for one job, and `launcher.py`, a
+process between the guard and the command, applies it with `namespaces.py`, `landlock.py` and `seccomp.py`.
 """

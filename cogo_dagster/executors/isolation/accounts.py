@@ -1,4 +1,4 @@
-"""Accounts for commands that root starts: each is one command's at a time, on the whole machine."""
+"""Accounts for commands started by root; one account runs one command at a time on the machine."""
 
 import contextlib
 import fcntl
@@ -11,28 +11,28 @@ from pathlib import Path
 from typing import Final
 
 UIDS: Final = range(64_200, 64_264)
-"""Used by no program: outside of what distributions give to people and services, and inside what containers map."""
+"""Outside the ranges that distributions assign to users and services, and inside the range that containers map."""
 
 _LOCKS: Final = (Path("/run/cogo-dagster"), Path("/var/lock/cogo-dagster"), Path("/tmp/.cogo-dagster-locks"))  # noqa: S108
-"""The first that can be made: each belongs to root, or is not used."""
+"""The first one that can be created is used, if it belongs to root."""
 
 
 class NoAccount(OSError):
-    """Every account of the range is taken."""
+    """No account is available."""
 
 
 @contextmanager
-def borrowed(uids: range = UIDS, folders: Sequence[Path] = _LOCKS) -> Iterator[int]:
-    """Lend an account, with a group of the same number, that nobody else uses and no process runs as.
+def reserved_account(uids: range = UIDS, folders: Sequence[Path] = _LOCKS) -> Iterator[int]:
+    """Reserve an account, with a group of the same number, that no process uses.
 
     Args:
-        folders: Where the locks may be.
+        folders: Candidates for the folder of the locks.
 
     Raises:
-        NoAccount: There is none left, or no folder for locks.
+        NoAccount: All accounts are in use, or no folder for locks can be created.
     """
-    folder = _own_folder(folders)
-    busy = _running()
+    folder = _lock_folder(folders)
+    busy = _uids_in_use()
     for uid in uids:
         if uid in busy or _has_name(uid):
             continue
@@ -45,20 +45,20 @@ def borrowed(uids: range = UIDS, folders: Sequence[Path] = _LOCKS) -> Iterator[i
         try:
             yield uid
         finally:
-            _forget(uid)
+            _clear_shared_memory(uid)
             os.close(lock)
         return
     raise NoAccount(f"all accounts from {uids.start} to {uids.stop - 1} are in use")
 
 
-def _own_folder(folders: Sequence[Path]) -> Path:
+def _lock_folder(folders: Sequence[Path]) -> Path:
     for folder in folders:
         with contextlib.suppress(OSError):
             folder.mkdir(mode=0o700, exist_ok=True)
             found = folder.lstat()
             if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o022:
                 return folder
-    raise NoAccount(f"no folder for locks can be made: {', '.join(map(str, folders))}")
+    raise NoAccount(f"no folder for locks can be created: {', '.join(map(str, folders))}")
 
 
 def _has_name(uid: int) -> bool:
@@ -69,23 +69,23 @@ def _has_name(uid: int) -> bool:
     return True
 
 
-def _running() -> set[int]:
-    """Return the accounts that processes run as."""
+def _uids_in_use() -> set[int]:
+    """Return the uids of all processes."""
     found = set()
     for entry in os.scandir("/proc"):
         if entry.name.isdigit():
             try:
                 found.add(entry.stat().st_uid)
-            except OSError:  # it has ended
+            except OSError:  # the process has ended
                 continue
     return found
 
 
-def _forget(uid: int) -> None:
-    """Delete what a command left in shared memory, which the next one with this account could read."""
+def _clear_shared_memory(uid: int) -> None:
+    """Delete the command's files in shared memory, which the next command with this account could read."""
     try:
         left = [Path(entry.path) for entry in os.scandir("/dev/shm") if entry.stat(follow_symlinks=False).st_uid == uid]  # noqa: S108
         for file in left:
             file.unlink(missing_ok=True)
-    except OSError:  # no such folder, or a folder made there
+    except OSError:  # there is no /dev/shm, or the command created a folder in it
         return

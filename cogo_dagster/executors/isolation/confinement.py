@@ -1,4 +1,4 @@
-"""One job's confinement: the account it borrows, the folder it gets, and the words that go before its commands."""
+"""The isolation of one job: its account, its folder, and the launcher arguments for its commands."""
 
 import json
 import os
@@ -8,30 +8,30 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cogo_dagster.executors.isolation.accounts import borrowed
+from cogo_dagster.executors.isolation.accounts import reserved_account
 from cogo_dagster.executors.isolation.launcher import FAILED
 from cogo_dagster.executors.isolation.machine import Isolation, launcher
 from cogo_dagster.executors.isolation.paths import readable
 from cogo_dagster.executors.isolation.plan import Network, Plan
-from cogo_dagster.executors.isolation.ports import usable
+from cogo_dagster.executors.isolation.ports import usable_ports
 
 
 class IsolationFailed(Exception):
-    """A command was not run, since it could not be isolated."""
+    """A command was not run because it could not be isolated."""
 
 
 @dataclass(frozen=True, slots=True)
-class Needs:
-    """What the commands of a repository need.
+class Requirements:
+    """What the commands of a repository may access.
 
     Attributes:
-        commands: The words of each.
-        env: Their variables.
+        commands: The argument list of each command.
+        env: Their environment variables.
         read: Folders and files that they may read besides the system and its toolchains.
-        objects: Folders of Git objects that the checkout borrows; not subject to `hidden`.
-        ports: TCP ports besides the usual.
+        objects: Folders of Git objects that the checkout shares; not subject to `hidden`.
+        ports: TCP ports besides the default ones.
         unrestricted_network: Whether they may reach every address and port that the worker can.
-        hidden: Folders and files that they may not read, although they are inside a folder that they may.
+        hidden: Folders and files that they may not read, even inside a readable folder.
     """
 
     commands: Sequence[Sequence[str]]
@@ -44,13 +44,13 @@ class Needs:
 
 
 @dataclass(frozen=True, slots=True)
-class Confined:
-    """A command with the words that isolate it.
+class ConfinedCommand:
+    """A command wrapped by the launcher.
 
     Attributes:
-        command: To be run in the place of the command.
-        report: Where the launcher says what went wrong.
-        variables: To be set for it.
+        command: The argument list to run instead of the command.
+        report: The file to which the launcher writes an error.
+        variables: Additional environment variables.
     """
 
     command: list[str]
@@ -58,16 +58,16 @@ class Confined:
     variables: Mapping[str, str] = field(default_factory=dict)
 
     def check(self, exit_code: int | None) -> None:
-        """Raise what kept the command from being started, if something did.
+        """Raise the error that the launcher reported, if any.
 
         Raises:
-            IsolationFailed: It could not be isolated.
-            OSError: It is isolated, and cannot be started.
+            IsolationFailed: The command could not be isolated.
+            OSError: The command was isolated but could not be started.
         """
-        told = self.report.read_text() if exit_code == FAILED and self.report.is_file() else ""
-        if not told:
+        error = self.report.read_text() if exit_code == FAILED and self.report.is_file() else ""
+        if not error:
             return
-        problem = json.loads(told)
+        problem = json.loads(error)
         reason = os.strerror(problem["errno"] or 0)
         if problem["isolated"]:
             raise OSError(problem["errno"], reason)
@@ -77,77 +77,79 @@ class Confined:
 
 @dataclass(frozen=True, slots=True)
 class Confinement:
-    """A job's place.
+    """The isolation of one job.
 
     Attributes:
-        area: The folder that belongs to its commands.
-        ways: What this machine offers.
-        uid: The borrowed account; None where the worker is not root.
-        readable: What its commands may read.
+        area: The folder that its commands own.
+        ways: The mechanisms that this machine supports.
+        uid: The reserved account; None if the worker is not root.
+        readable: The paths that its commands may read.
     """
 
     area: Path
-    ways: Isolation
+    mechanisms: Isolation
     uid: int | None
-    needs: Needs
+    requirements: Requirements
     readable: tuple[str, ...]
 
-    def hand_over(self) -> None:
-        """Give the area, with all that is in it, to the account of the commands. Blocks.
+    def change_owner(self) -> None:
+        """Change the owner of the area and its content to the account of the commands. Blocks.
 
         Raises:
-            OSError: It cannot be given away.
+            OSError: The owner cannot be changed.
         """
         self.area.chmod(0o700)
         if self.uid is None:
             return
-        self.area.parent.chmod(0o711)  # the account is let through to the area, and sees nothing else
+        self.area.parent.chmod(0o711)  # the account may traverse it to the area, and not list it
         for _, folders, files, place in os.fwalk(self.area):
             for name in (*folders, *files):
                 os.chown(name, self.uid, self.uid, dir_fd=place, follow_symlinks=False)
         os.chown(self.area, self.uid, self.uid)
 
-    def confine(self, command: Sequence[str]) -> Confined:
-        """Return what to run in the place of a command."""
+    def confine(self, command: Sequence[str]) -> ConfinedCommand:
+        """Return the launcher command for a command."""
         report, path = tempfile.mkstemp(prefix="isolation-", dir=self.area.parent)
         os.close(report)
         network = self._network()
-        connect, listen = usable(self.needs.ports, self.needs.env) if network == "ports" else ((), ())
+        connect, listen = (
+            usable_ports(self.requirements.ports, self.requirements.env) if network == "ports" else ((), ())
+        )
         plan = Plan(
             self.readable,
             (os.path.realpath(self.area),),
             path,
-            self.ways.namespaces,
-            self.ways.landlock,
+            self.mechanisms.namespaces,
+            self.mechanisms.landlock,
             self.uid,
             network,
             connect,
             listen,
         )
-        # Git ends where the system's configuration is there and cannot be read; in namespaces it is not there.
-        variables = {} if self.ways.namespaces else {"GIT_CONFIG_NOSYSTEM": "1"}
-        return Confined([*launcher(plan), *command], Path(path), variables)
+        # Git fails if the system's configuration exists and is unreadable; in namespaces it does not exist.
+        variables = {} if self.mechanisms.namespaces else {"GIT_CONFIG_NOSYSTEM": "1"}
+        return ConfinedCommand([*launcher(plan), *command], Path(path), variables)
 
     def _network(self) -> Network:
-        if self.needs.unrestricted_network:
+        if self.requirements.unrestricted_network:
             return "host"
-        return "ports" if self.ways.restricts_ports else "none"
+        return "ports" if self.mechanisms.restricts_ports else "none"
 
 
 @contextmanager
-def confinement(area: Path, needs: Needs, ways: Isolation) -> Iterator[Confinement]:
-    """Prepare the isolation of a job's commands; blocks for some milliseconds.
+def confinement(area: Path, requirements: Requirements, mechanisms: Isolation) -> Iterator[Confinement]:
+    """Prepare the isolation of a job's commands. Blocks for some milliseconds.
 
     Args:
-        area: Exists; it and what is in it is all that the commands may write.
+        area: An existing folder, the only one that the commands may write to.
 
     Raises:
-        NoAccount: As root, where every account is taken.
+        NoAccount: The worker is root, and all accounts are in use.
     """
-    allowed = readable(needs.commands, needs.env, needs.read, needs.hidden)
-    allowed = tuple(dict.fromkeys([*allowed, *(os.path.realpath(folder) for folder in needs.objects)]))
-    if not ways.root:
-        yield Confinement(area, ways, None, needs, allowed)
+    allowed = readable(requirements.commands, requirements.env, requirements.read, requirements.hidden)
+    allowed = tuple(dict.fromkeys([*allowed, *(os.path.realpath(folder) for folder in requirements.objects)]))
+    if not mechanisms.root:
+        yield Confinement(area, mechanisms, None, requirements, allowed)
         return
-    with borrowed() as uid:
-        yield Confinement(area, ways, uid, needs, allowed)
+    with reserved_account() as uid:
+        yield Confinement(area, mechanisms, uid, requirements, allowed)

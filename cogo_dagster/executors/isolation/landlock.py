@@ -1,6 +1,6 @@
-"""Landlock (landlock(7), Linux 5.13): a process gives up rights to files, ports and signals, for good.
+"""Landlock (landlock(7), Linux 5.13): a process irrevocably gives up access to files, ports and signals.
 
-A process in a Landlock domain cannot trace one outside of it either, which covers /proc/PID/environ, mem and fd.
+A process in a Landlock domain cannot trace a process outside it either, which covers /proc/PID/environ, mem and fd.
 """
 
 import ctypes
@@ -22,11 +22,11 @@ _NET_PORT: Final = 2
 _O_PATH: Final = 0o10_000_000
 
 TRUNCATE_ABI: Final = 3
-"""From here on, truncate(2)."""
+"""The first version that restricts truncate(2)."""
 NET_ABI: Final = 4
-"""From here on, TCP ports."""
+"""The first version that restricts TCP ports."""
 SCOPE_ABI: Final = 6
-"""From here on, signals and abstract Unix sockets."""
+"""The first version that restricts signals and abstract Unix sockets."""
 
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 _REFER, _TRUNCATE, _IOCTL_DEV = 1 << 13, 1 << 14, 1 << 15
@@ -38,15 +38,15 @@ _SCOPES: Final = 3
 
 
 class Rules(NamedTuple):
-    """What stays allowed.
+    """The access that remains allowed.
 
     Attributes:
         read: Folders and files to read and execute.
-        write: Folders and files to do everything with.
+        write: Folders and files with all rights.
         devices: Devices to read and write.
-        folders: Folders whose names may be listed, with those of the folders in them.
-        connect: TCP ports to connect to; None leaves the network alone.
-        listen: TCP ports to listen on; 0 is any free one.
+        folders: Folders that may be listed, recursively.
+        connect: TCP ports to connect to; None does not restrict the network.
+        listen: TCP ports to listen on; 0 is any free port.
     """
 
     read: Iterable[str]
@@ -58,7 +58,7 @@ class Rules(NamedTuple):
 
 
 def abi() -> int:
-    """Return the version of Landlock that the kernel has; 0 where it has none or another system runs."""
+    """Return the kernel's Landlock version; 0 if it has none or the system is not Linux."""
     if sys.platform != "linux":
         return 0
     try:
@@ -68,7 +68,7 @@ def abi() -> int:
 
 
 def attribute(version: int, *, network: bool) -> bytes:
-    """Return struct landlock_ruleset_attr: which rights are taken, as far as this version knows them."""
+    """Return struct landlock_ruleset_attr: the restricted rights that this version supports."""
     files = _EVERYTHING[min(version, 5)]
     if version < NET_ABI:
         return struct.pack("=Q", files)
@@ -79,12 +79,12 @@ def attribute(version: int, *, network: bool) -> bytes:
 
 
 def restrict(rules: Rules, version: int) -> None:
-    """Give up every right but these, for this process and its children.
+    """Restrict this process and its children to these rules.
 
-    Paths that do not exist are left out. PR_SET_NO_NEW_PRIVS must be set.
+    Paths that do not exist are ignored. PR_SET_NO_NEW_PRIVS must be set.
 
     Raises:
-        OSError: The kernel does not do it.
+        OSError: The kernel rejects the rules.
     """
     network = rules.connect is not None and version >= NET_ABI
     given = attribute(version, network=network)
@@ -103,7 +103,7 @@ def restrict(rules: Rules, version: int) -> None:
 
 def _allow_path(ruleset: int, path: str, access: int) -> None:
     try:
-        place = os.open(path, _O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)  # links lead to rules of their own
+        place = os.open(path, _O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)  # the target of a link has its own rule
     except OSError:
         return
     try:

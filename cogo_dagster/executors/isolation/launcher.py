@@ -1,7 +1,8 @@
-"""Isolates itself as a plan says and then becomes a command: a process between the guard and the command.
+"""The process between the guard and a command: isolates itself as a plan says and then executes the command.
 
-With namespaces there are three: this one stays outside and hands the exit code on, the first process of the process
-namespace waits for its orphans and ends them all by its own end, and the third becomes the command.
+With namespaces there are three processes: this one stays outside and passes on the exit code; the first process of the
+PID namespace reaps orphans, and the kernel kills all processes of the namespace when it exits; the third executes the
+command.
 """
 
 import contextlib
@@ -9,23 +10,23 @@ import json
 import os
 import signal
 import sys
-import warnings  # noqa: F401 - execvp asks for it, when our own libraries may be out of sight
+import warnings  # noqa: F401 - execvp imports it, possibly when the library folders are no longer visible
 from typing import Final, NoReturn
 
 from cogo_dagster.executors.isolation import landlock, namespaces, seccomp, syscalls
 from cogo_dagster.executors.isolation.plan import Plan
 
 FAILED: Final = 125
-"""The exit code where the isolation cannot be set up; the plan's report has the reason."""
+"""The exit code if the isolation cannot be set up; the plan's report has the reason."""
 
 _DEVICES: Final = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 _TERMINALS: Final = ("/dev/ptmx", "/dev/pts")
 _ENDING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
-_OWN_FOLDERS: Final = ("/tmp", "/dev/shm")  # noqa: S108 - of the namespace alone
+_OWN_FOLDERS: Final = ("/tmp", "/dev/shm")  # noqa: S108 - private to the namespace
 
 
 def main(arguments: list[str]) -> NoReturn:
-    """Run the command that follows the plan; without one, only try the plan."""
+    """Run the command that follows the plan; without a command, only test the plan."""
     plan, command = Plan.loads(arguments[0]), arguments[1:]
     folder = os.getcwd()  # noqa: PTH109 - pathlib is slow to import
     report = os.open(plan.report, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -33,46 +34,46 @@ def main(arguments: list[str]) -> NoReturn:
         os.umask(0o022)
         if plan.namespaces:
             _in_namespaces(plan, command, folder, report)
-        _become(plan, command, folder)
+        _exec_command(plan, command, folder)
     except OSError as error:
         _fail(report, error)
 
 
 class _NotStarted(OSError):
-    """The isolation is complete, and the command cannot be started."""
+    """The isolation is complete, but the command cannot be started."""
 
 
 def _fail(report: int, error: OSError) -> NoReturn:
     where = error.filename if isinstance(error.filename, str) else None
-    told = {"isolated": isinstance(error, _NotStarted), "errno": error.errno, "where": where}
-    os.write(report, json.dumps(told).encode())
+    content = {"isolated": isinstance(error, _NotStarted), "errno": error.errno, "where": where}
+    os.write(report, json.dumps(content).encode())
     os._exit(FAILED)
 
 
 def _in_namespaces(plan: Plan, command: list[str], folder: str, report: int) -> NoReturn:
     namespaces.enter(as_root=plan.uid is not None, network=plan.network == "none")
     reader, writer = os.pipe()
-    for number in _ENDING:  # they are the command's, which is in our process group, and takes none of our handlers
-        signal.signal(number, _do_nothing)
+    for number in _ENDING:  # the command, in the same process group, gets them too, with default handlers
+        signal.signal(number, _ignore_signal)
     first = os.fork()
     if not first:
         os.close(reader)
         _die_with_parent()
-        _be_first(plan, command, folder, report, writer)
+        _run_init(plan, command, folder, report, writer)
     os.close(writer)
     status = os.read(reader, 16)
     os.waitpid(first, 0)
-    _end_as(int(status) if status else signal.SIGKILL)
+    _exit_like(int(status) if status else signal.SIGKILL)
 
 
-def _be_first(plan: Plan, command: list[str], folder: str, report: int, writer: int) -> NoReturn:
-    """Be the first process of the namespace: when it ends, the kernel kills what is left in it."""
+def _run_init(plan: Plan, command: list[str], folder: str, report: int, writer: int) -> NoReturn:
+    """Run as the first process of the namespace: when it exits, the kernel kills the others."""
     try:
         uid, gid = plan.uid or os.getuid(), plan.uid or os.getgid()
         namespaces.build_root(plan.read, plan.write, uid, gid)
         child = os.fork()
         if not child:
-            _become_reporting(plan, command, folder, report)
+            _exec_or_report(plan, command, folder, report)
         status = _reap_until(child)
         os.write(writer, str(status).encode())
         os._exit(0)
@@ -81,10 +82,10 @@ def _be_first(plan: Plan, command: list[str], folder: str, report: int, writer: 
         _fail(report, error)
 
 
-def _become_reporting(plan: Plan, command: list[str], folder: str, report: int) -> NoReturn:
+def _exec_or_report(plan: Plan, command: list[str], folder: str, report: int) -> NoReturn:
     try:
         _die_with_parent()
-        _become(plan, command, folder)
+        _exec_command(plan, command, folder)
     except OSError as error:
         _fail(report, error)
 
@@ -96,26 +97,26 @@ def _reap_until(child: int) -> int:
             return status
 
 
-def _become(plan: Plan, command: list[str], folder: str) -> NoReturn:
-    """Give up what the plan takes, and become the command."""
+def _exec_command(plan: Plan, command: list[str], folder: str) -> NoReturn:
+    """Drop privileges as the plan says, and execute the command."""
     syscalls.drop_bounding_set()
     if plan.uid is not None:
         os.setgroups([])
         os.setresgid(plan.uid, plan.uid, plan.uid)
         os.setresuid(plan.uid, plan.uid, plan.uid)
         if not plan.namespaces:
-            _die_with_parent()  # a change of the account forgets it
+            _die_with_parent()  # changing the uid resets it
     syscalls.drop_capabilities()
     syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
     os.chdir(folder)
     if plan.landlock:
         landlock.restrict(_rules(plan), plan.landlock)
     if seccomp.available():
-        seccomp.restrict(filter_of(plan))
+        seccomp.restrict(seccomp_filter(plan))
     if not command:
         os._exit(0)
     try:
-        os.execvp(command[0], command)  # noqa: S606 - what it is for
+        os.execvp(command[0], command)  # noqa: S606 - the purpose of this module
     except OSError as error:
         raise _NotStarted(error.errno, error.strerror) from error
 
@@ -135,10 +136,11 @@ def _rules(plan: Plan) -> landlock.Rules:
     )
 
 
-def filter_of(plan: Plan) -> seccomp.Filter:
-    """Return what the filter of system calls has to refuse, as neither Landlock nor a namespace does."""
+def seccomp_filter(plan: Plan) -> seccomp.Filter:
+    """Return the system calls to block that neither Landlock nor a namespace restricts."""
     scoped = plan.landlock >= landlock.SCOPE_ABI or (plan.namespaces and plan.network == "none")
-    private = plan.namespaces or plan.uid is not None  # sockets with a path are out of sight, or closed to the account
+    # Unix sockets with a path are then not visible, or not accessible to the account.
+    private = plan.namespaces or plan.uid is not None
     return seccomp.Filter(
         unix=not (scoped and private),
         internet=plan.network == "none" and not plan.namespaces,
@@ -155,17 +157,17 @@ def _die_with_parent() -> None:
         os._exit(FAILED)
 
 
-def _do_nothing(*_: object) -> None:
-    """Handle a signal that is meant for the command."""
+def _ignore_signal(*_: object) -> None:
+    """Ignore a signal that is meant for the command."""
 
 
-def _end_as(status: int) -> NoReturn:
-    """End as the command did."""
+def _exit_like(status: int) -> NoReturn:
+    """Exit the same way as the command did."""
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
         with contextlib.suppress(OSError, ValueError):
             signal.signal(number, signal.SIG_DFL)
-        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)  # it has left no core of its own
+        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)  # the command has already dumped core
         os.kill(os.getpid(), number)
     os._exit(os.waitstatus_to_exitcode(status))
 

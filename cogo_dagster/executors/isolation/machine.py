@@ -1,4 +1,4 @@
-"""What this machine can isolate with."""
+"""The isolation mechanisms of this machine."""
 
 import os
 import subprocess
@@ -23,17 +23,17 @@ for name, folder in (("cogo_dagster", sys.argv[1]), ("cogo_dagster.executors", s
 from cogo_dagster.executors.isolation.launcher import main
 main(sys.argv[2:])
 """
-"""Runs the launcher without what the packages above it import."""
+"""Runs the launcher without importing its parent packages."""
 
 
 @dataclass(frozen=True, slots=True)
 class Isolation:
-    """The ways of isolating a command that work here.
+    """The isolation mechanisms that work on this machine.
 
     Attributes:
-        root: Whether commands get an account of their own, as root can give them one.
-        landlock: The version of Landlock; 0 for none.
-        namespaces: Whether namespaces can be had.
+        root: Whether the worker is root, so that commands run with a separate account.
+        landlock: The Landlock version; 0 for none.
+        namespaces: Whether namespaces can be created.
         seccomp: Whether system calls can be filtered.
     """
 
@@ -44,30 +44,31 @@ class Isolation:
 
     @property
     def possible(self) -> bool:
-        """Whether a command can be kept from the worker's secrets."""
+        """Whether a command can be isolated from the worker's secrets."""
         return self.namespaces or self.landlock > 0
 
     @property
     def restricts_ports(self) -> bool:
-        """Whether some TCP ports can be allowed and others not."""
+        """Whether TCP ports can be allowed individually."""
         return self.landlock >= landlock.NET_ABI
 
-    def sentence(self) -> str:
-        """Return what is used, in words."""
-        ways = ["an account of their own"] if self.root else []
-        ways += ["namespaces"] if self.namespaces else []
-        ways += [f"Landlock (version {self.landlock})"] if self.landlock else []
-        return f"Gate commands are isolated with {', '.join(ways[:-1])}{' and ' if ways[1:] else ''}{ways[-1]}."
+    def description(self) -> str:
+        """Return a description of the mechanisms in use."""
+        mechanisms = ["a separate account"] if self.root else []
+        mechanisms += ["namespaces"] if self.namespaces else []
+        mechanisms += [f"Landlock (version {self.landlock})"] if self.landlock else []
+        separator = " and " if mechanisms[1:] else ""
+        return f"Gate commands are isolated with {', '.join(mechanisms[:-1])}{separator}{mechanisms[-1]}."
 
     def gaps(self) -> list[str]:
-        """Return what is not defended here, or does not work."""
+        """Return what is not protected, or does not work, on this machine."""
         found = []
         if not self.restricts_ports:
-            found.append("TCP ports cannot be restricted before Linux 6.7, so commands have no network")
+            found.append("commands have no network, since TCP ports can only be restricted on Linux 6.7 or newer")
         if not self.namespaces and not self.root:
-            found.append("commands can change modes, times and attributes of the worker's files")
+            found.append("commands can change modes, timestamps and attributes of the worker's files")
             if self.landlock < landlock.TRUNCATE_ABI:
-                found.append("commands can empty files of toolchains that belong to the worker's account")
+                found.append("commands can truncate toolchain files that belong to the worker's account")
             if self.landlock < landlock.SCOPE_ABI:
                 found.append("commands can send signals to the worker's processes")
         if not self.namespaces:
@@ -77,7 +78,7 @@ class Isolation:
 
 @cache
 def isolation() -> Isolation:
-    """Return what this machine offers; tries it once in each process, which takes some 0.1 s."""
+    """Return the mechanisms of this machine; tested once per process, which takes about 0.1 s."""
     root = sys.platform == "linux" and os.geteuid() == 0
     version = landlock.abi()
     known = sys.platform == "linux" and seccomp.available()
@@ -85,12 +86,12 @@ def isolation() -> Isolation:
 
 
 def is_possible() -> bool:
-    """Whether a command can be isolated here; asks for no more than it has to, so that this is cheap."""
+    """Return whether a command can be isolated here; tests only as much as necessary."""
     return (landlock.abi() > 0 and seccomp.available()) or isolation().possible
 
 
 def launcher(plan: Plan) -> list[str]:
-    """Return the words to put before a command."""
+    """Return the arguments to put before a command."""
     return [sys.executable, "-I", "-S", "-c", _CODE, str(_PACKAGE), plan.dumps()]
 
 
@@ -99,7 +100,7 @@ def _namespaces_work(*, root: bool) -> bool:
         read = tuple(path for path in ("/usr", "/etc/hosts") if Path(path).exists())
         plan = Plan(read, (), f"{folder}/report", True, 0, UIDS.start if root else None, "none")
         try:
-            done = subprocess.run(  # noqa: S603 - our own
+            done = subprocess.run(  # noqa: S603 - a fixed command
                 launcher(plan), cwd="/", env={}, capture_output=True, timeout=_PROBE_SECONDS, check=False
             )
         except (OSError, subprocess.SubprocessError):

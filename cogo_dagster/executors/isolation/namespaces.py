@@ -1,4 +1,4 @@
-"""A root folder that has only what a command may see, in a mount namespace (mount_namespaces(7)) of its own."""
+"""A root folder with only the paths that a command may access, in a new mount namespace (mount_namespaces(7))."""
 
 import contextlib
 import fcntl
@@ -11,14 +11,14 @@ from typing import Final
 
 from cogo_dagster.executors.isolation import syscalls as calls
 
-_STAGE: Final = "/tmp"  # noqa: S108 - a mount point that is there everywhere; nothing is written to it
+_STAGE: Final = "/tmp"  # noqa: S108 - a mount point that exists everywhere; nothing is written to it
 _OLD: Final = "/.old"
 _NEW: Final = "/.new"
 _DEVICES: Final = ("null", "zero", "full", "random", "urandom")
 _LINKS: Final = {"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1"}
 _SIOCSIFFLAGS: Final = 0x8914
 _IFF_UP: Final = 1
-_KEPT: Final = {
+_LOCKED_FLAGS: Final = {
     "ro": calls.MS_RDONLY,
     "nosuid": calls.MS_NOSUID,
     "nodev": calls.MS_NODEV,
@@ -27,18 +27,18 @@ _KEPT: Final = {
     "nodiratime": 2_048,
     "relatime": 1 << 21,
 }
-"""A mount of another user namespace keeps these for ever, and asking for less is an error."""
+"""Flags of a mount of another user namespace are locked: clearing one is an error."""
 
 
 def enter(*, as_root: bool, network: bool) -> None:
     """Move this process to new namespaces; its next child is the first of the process namespace.
 
     Args:
-        as_root: Whether we are root, which needs no user namespace.
-        network: Whether it also gets a network of its own, without a way out.
+        as_root: Whether this process is root and needs no user namespace.
+        network: Whether to create a network namespace with only a loopback interface.
 
     Raises:
-        OSError: This machine does not allow it.
+            OSError: This machine does not allow it.
     """
     uid, gid = os.getuid(), os.getgid()
     flags = calls.CLONE_NEWNS | calls.CLONE_NEWPID | calls.CLONE_NEWIPC
@@ -53,9 +53,9 @@ def enter(*, as_root: bool, network: bool) -> None:
 
 
 def build_root(read: Iterable[str], write: Iterable[str], uid: int, gid: int) -> None:
-    """Replace the root by an empty one with these folders and files at their places, and go there.
+    """Replace the root folder with an empty one that has these folders and files at their paths.
 
-    To be called by the first process of the process namespace.
+    Must be called by the first process of the PID namespace.
 
     Raises:
         OSError: This machine does not allow it.
@@ -67,20 +67,20 @@ def build_root(read: Iterable[str], write: Iterable[str], uid: int, gid: int) ->
     os.chdir("/")
     os.mkdir(_NEW)  # noqa: PTH102
     calls.mount("tmpfs", _NEW, "tmpfs", calls.MS_NOSUID | calls.MS_NODEV, "mode=0755")
-    _own_folders(uid, gid)
+    _system_folders(uid, gid)
     chosen = [*((path, False) for path in read), *((path, True) for path in write)]
-    for path, writable in sorted(chosen):  # a folder before what is in it
+    for path, writable in sorted(chosen):  # a folder before its content
         _bind(path, writable=writable)
     calls.mount("none", _NEW, None, calls.MS_REMOUNT | calls.MS_BIND | calls.MS_RDONLY | calls.MS_NOSUID)
     calls.detach(_OLD)
     os.chdir(_NEW)
     calls.pivot_root(".", ".")
-    calls.detach(".")  # the old one is on top of the new
+    calls.detach(".")  # the old root is mounted over the new one
     os.chdir("/")
 
 
-def _own_folders(uid: int, gid: int) -> None:
-    """Make what every system has: /proc, /dev, /tmp, and the names of two accounts."""
+def _system_folders(uid: int, gid: int) -> None:
+    """Create /proc, /dev, /tmp, and /etc/passwd and /etc/group with two accounts."""
     for name, mode in (("proc", 0o555), ("dev", 0o755), ("tmp", 0o755), ("etc", 0o755)):
         os.mkdir(f"{_NEW}/{name}", mode)  # noqa: PTH102
     _mount_proc()
@@ -90,9 +90,9 @@ def _own_folders(uid: int, gid: int) -> None:
         os.symlink(target, f"{_NEW}/dev/{name}")  # noqa: PTH211
     os.symlink("/proc/self/fd/2", f"{_NEW}/dev/stderr")  # noqa: PTH211
     os.mkdir(f"{_NEW}/dev/shm")  # noqa: PTH102, S108
-    for place in ("/dev/shm", "/tmp"):  # noqa: S108 - both of our own
+    for place in ("/dev/shm", "/tmp"):  # noqa: S108 - both private to the namespace
         calls.mount("tmpfs", _NEW + place, "tmpfs", calls.MS_NOSUID | calls.MS_NODEV, "mode=1777")
-    with contextlib.suppress(OSError):  # pseudo-terminals are for few
+    with contextlib.suppress(OSError):  # few commands need pseudo-terminals
         _pseudo_terminals()
     _write(f"{_NEW}/etc/passwd", f"root:x:0:0::/:/bin/sh\ngate:x:{uid}:{gid}::/tmp:/bin/sh\n", new=True)
     _write(f"{_NEW}/etc/group", f"root:x:0:\ngate:x:{gid}:\n", new=True)
@@ -102,7 +102,7 @@ def _mount_proc() -> None:
     flags = calls.MS_NOSUID | calls.MS_NODEV | calls.MS_NOEXEC
     try:
         calls.mount("proc", f"{_NEW}/proc", "proc", flags)
-    except PermissionError:  # a container hides parts of its own from us, so that none without holes is allowed
+    except PermissionError:  # a container masks parts of its /proc, and the kernel then allows no unmasked one
         calls.mount(f"{_OLD}/proc", f"{_NEW}/proc", None, calls.MS_BIND | calls.MS_REC)
 
 
@@ -114,7 +114,7 @@ def _pseudo_terminals() -> None:
 
 
 def _bind(path: str, *, writable: bool, devices: bool = False) -> None:
-    """Show a folder or file at its place; a symbolic link as one. What does not exist is left out."""
+    """Bind-mount a folder or file at its path; a symbolic link is copied. A path that does not exist is ignored."""
     source, target = _OLD + path, _NEW + path
     try:
         mode = os.lstat(source).st_mode
@@ -138,14 +138,14 @@ def _bind(path: str, *, writable: bool, devices: bool = False) -> None:
 
 
 def _mounts_below(target: str) -> list[tuple[str, int]]:
-    """Return the mount at a place and those inside, each with the flags that it has."""
+    """Return the mount at a path and the mounts below it, each with its flags."""
     found = []
     with open(f"{_OLD}/proc/self/mountinfo") as table:  # noqa: PTH123
         for line in table:
             fields = line.split()
             place = _unescaped(fields[4])
             if place == target or place.startswith(f"{target}/"):
-                found.append((place, sum(_KEPT.get(word, 0) for word in fields[5].split(","))))
+                found.append((place, sum(_LOCKED_FLAGS.get(word, 0) for word in fields[5].split(","))))
     return found
 
 

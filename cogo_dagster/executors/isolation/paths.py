@@ -1,4 +1,4 @@
-"""Which folders and files an isolated command may read: the system, its toolchains, and nothing of the worker's."""
+"""The paths that an isolated command may read: the system and its toolchains, but no file of the worker."""
 
 import os
 import shutil
@@ -58,7 +58,7 @@ _ETC: Final = (
     "terminfo",
     "timezone",
 )
-"""What libraries and compilers need; the rest of /etc, also what every account may read, can hold secrets."""
+"""What libraries and compilers need; other files in /etc, even world-readable ones, can contain secrets."""
 
 _TOOLS: Final = (
     ".asdf",
@@ -80,27 +80,27 @@ _TOOLS: Final = (
     ".volta/tools",
     "go/bin",
 )
-"""Where toolchains are in a home folder: for those the PATH or a command leads into."""
+"""Toolchain folders in a home folder; readable only if PATH or a command refers to them."""
 
 _BESIDE_BIN: Final = ("bin", "include", "lib", "lib64", "libexec", "pyvenv.cfg")
-_MOST_LINKS: Final = 40
+_MAX_LINKS: Final = 40
 
 
 def readable(
     commands: Iterable[Sequence[str]], env: Mapping[str, str], extra: Iterable[Path], hidden: Iterable[Path]
 ) -> tuple[str, ...]:
-    """Return what commands may read and execute.
+    """Return the paths that commands may read and execute.
 
     Args:
-        commands: Their programs' folders are included.
-        env: Its PATH is.
-        extra: Further folders and files.
-        hidden: Folders and files that are left out, although they are inside of another.
+        commands: The folders of their programs are included.
+        env: The folders of its PATH are included.
+        extra: Additional folders and files.
+        hidden: Folders and files that are excluded, even inside an included folder.
     """
     wanted = [Path(path) for path in _SYSTEM] + [Path("/etc", name) for name in _ETC]
     wanted += [*_toolchains(commands, env), *extra]
     secret = {Path(os.path.realpath(path)) for path in hidden if os.path.lexists(path)}
-    found = (place for path in wanted for step in _steps(path) for place in _without(step, secret))
+    found = (place for path in wanted for step in _resolve_links(path) for place in _excluding(step, secret))
     return tuple(dict.fromkeys(str(place) for place in found))
 
 
@@ -110,40 +110,40 @@ def _toolchains(commands: Iterable[Sequence[str]], env: Mapping[str, str]) -> It
     programs = {Path(found) for words in commands if (found := shutil.which(words[0], path=search))}
     used = {*folders, *(one.parent for one in programs), *(one.resolve().parent for one in programs)}
     prefixes = {Path(sys.prefix), Path(sys.base_prefix), *(folder.parent for folder in used if folder.name == "bin")}
-    prefixes |= {base for prefix in prefixes for base in _base_of(prefix)}
+    prefixes |= {base for prefix in prefixes for base in _base_prefix(prefix)}
     yield from (folder for folder in folders if not _has_home(folder))
     yield from programs
     yield from (prefix / name for prefix in sorted(prefixes) for name in _BESIDE_BIN)
-    yield from _of_home(used | prefixes)
+    yield from _home_toolchains(used | prefixes)
 
 
 def _has_home(folder: Path) -> bool:
-    """Whether a folder is, or has inside, somebody's home or everything: a PATH may name it by mistake."""
+    """Return whether a folder is or contains a home folder or a system folder that PATH names by mistake."""
     return folder.resolve() in {Path("/"), *_home().parents, _home(), Path("/etc"), Path("/var"), Path("/tmp")}  # noqa: S108
 
 
 def _home() -> Path:
-    return Path(os.path.expanduser("~"))  # noqa: PTH111 - it may be unknown
+    return Path(os.path.expanduser("~"))  # noqa: PTH111 - Path.home() raises if it is unknown
 
 
-def _base_of(environment: Path) -> set[Path]:
-    """Return where the Python of a virtual environment is installed."""
+def _base_prefix(environment: Path) -> set[Path]:
+    """Return the installation folder of a virtual environment's Python."""
     python = environment / "bin" / "python"
     if not (environment / "pyvenv.cfg").is_file() or not python.exists():
         return set()
     return {python.resolve().parent.parent}
 
 
-def _of_home(used: set[Path]) -> Iterator[Path]:
+def _home_toolchains(used: set[Path]) -> Iterator[Path]:
     for name in _TOOLS:
         top = _home() / Path(name).parts[0]
         if any(path.is_relative_to(top) or path.resolve().is_relative_to(top) for path in used):
             yield _home() / name
 
 
-def _steps(path: Path) -> Iterator[Path]:
-    """Return the symbolic links on the way to a path, and where it really is."""
-    for _ in range(_MOST_LINKS):
+def _resolve_links(path: Path) -> Iterator[Path]:
+    """Return the symbolic links in a path, and the resolved path."""
+    for _ in range(_MAX_LINKS):
         link = next((place for place in (*reversed(path.parents), path) if place.is_symlink()), None)
         if link is None:
             if path.exists():
@@ -154,8 +154,8 @@ def _steps(path: Path) -> Iterator[Path]:
         path = Path(os.path.normpath(link.parent / link.readlink() / rest))
 
 
-def _without(path: Path, hidden: set[Path]) -> Iterator[Path]:
-    """Return a path, or of a folder with something hidden inside what else is in it."""
+def _excluding(path: Path, hidden: set[Path]) -> Iterator[Path]:
+    """Return a path; for a folder that contains a hidden path, its other content."""
     real = path if path.is_symlink() else Path(os.path.realpath(path))
     if any(real.is_relative_to(secret) for secret in hidden):
         return
@@ -167,5 +167,5 @@ def _without(path: Path, hidden: set[Path]) -> Iterator[Path]:
     except OSError:
         return
     for one in inside:
-        for step in _steps(one):
-            yield from _without(step, hidden)
+        for step in _resolve_links(one):
+            yield from _excluding(step, hidden)

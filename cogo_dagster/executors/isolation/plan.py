@@ -1,4 +1,4 @@
-"""What a command may reach, as the worker decides it and `launcher.py` enforces it."""
+"""The isolation of one command, created by the worker and applied by `launcher.py`."""
 
 import json
 from typing import Literal, NamedTuple
@@ -11,13 +11,13 @@ class Plan(NamedTuple):
 
     Attributes:
         read: Folders and files that it may read and execute.
-        write: Folders that belong to it.
-        report: A file that gets one sentence if the isolation cannot be set up.
-        namespaces: Whether it gets its own user (unless root starts it), mount, process and IPC namespaces.
-        landlock: The version of Landlock to use; 0 for none.
+        write: Folders that it may write to.
+        report: The file that receives the error if the isolation cannot be set up.
+        namespaces: Whether it gets new user (unless started by root), mount, PID and IPC namespaces.
+        landlock: The Landlock version to use; 0 for none.
         uid: The account to change to, with a group of the same number; None keeps the worker's.
-        network: `ports`: only these TCP ports; `none`: none but a loopback interface of its own, or no socket at all
-            where there are no namespaces; `host`: as the worker.
+        network: `ports`: only these TCP ports; `none`: only a new loopback interface, or no sockets at all without
+            namespaces; `host`: like the worker.
         connect: TCP ports that it may connect to.
         listen: TCP ports that it may listen on.
     """
@@ -33,19 +33,19 @@ class Plan(NamedTuple):
     listen: tuple[int, ...] = ()
 
     def dumps(self) -> str:
-        """Return it as text; runs of ports as their ends, since there may be thousands."""
-        return json.dumps([*self[:7], runs(self.connect), runs(self.listen)])
+        """Return the plan as JSON; ports as ranges, since there may be thousands."""
+        return json.dumps([*self[:7], port_ranges(self.connect), port_ranges(self.listen)])
 
     @classmethod
     def loads(cls, text: str) -> "Plan":
-        """Read what `dumps` wrote."""
+        """Parse the output of `dumps`."""
         read, write, report, spaces, version, uid, network, connect, listen = json.loads(text)
         own = (tuple(read), tuple(write), report)
         return cls(*own, spaces, version, uid, network, _ports(connect), _ports(listen))
 
 
-def runs(ports: tuple[int, ...]) -> list[list[int]]:
-    """Return the first and the last port of each run of consecutive ones."""
+def port_ranges(ports: tuple[int, ...]) -> list[list[int]]:
+    """Return the first and last port of each range of consecutive ports."""
     found: list[list[int]] = []
     for port in sorted(set(ports)):
         if found and found[-1][1] == port - 1:
@@ -55,5 +55,5 @@ def runs(ports: tuple[int, ...]) -> list[list[int]]:
     return found
 
 
-def _ports(runs: list[list[int]]) -> tuple[int, ...]:
-    return tuple(port for first, last in runs for port in range(first, last + 1))
+def _ports(port_ranges: list[list[int]]) -> tuple[int, ...]:
+    return tuple(port for first, last in port_ranges for port in range(first, last + 1))

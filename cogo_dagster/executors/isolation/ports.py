@@ -1,4 +1,4 @@
-"""Which TCP ports an isolated command may use: those of the web, and free ones for servers of its own tests."""
+"""The TCP ports that an isolated command may use: those of the web, and free ones for test servers."""
 
 import contextlib
 from collections.abc import Iterable, Mapping
@@ -12,14 +12,14 @@ _LISTENING: Final = "0A"
 _DEFAULT_RANGE: Final = range(32_768, 61_000)
 
 
-def usable(more: Iterable[int], env: Mapping[str, str]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return the ports to connect to, and those to listen on.
+def usable_ports(more: Iterable[int], env: Mapping[str, str]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the ports to connect to and the ports to listen on.
 
-    Both have the ports that the kernel gives to servers that ask for any, except those somebody listens on now.
+    Both include the kernel's ephemeral port range, except ports that are listened on at present.
 
     Args:
-        more: Further ports, for both.
-        env: The proxies that it names may be connected to.
+        more: Additional ports, for both.
+        env: Connections to the proxies that it names are allowed.
     """
     free = frozenset(ephemeral()) - listening()
     chosen = frozenset(more)
@@ -27,7 +27,7 @@ def usable(more: Iterable[int], env: Mapping[str, str]) -> tuple[tuple[int, ...]
 
 
 def ephemeral(file: Path = Path("/proc/sys/net/ipv4/ip_local_port_range")) -> range:
-    """Return the ports that the kernel gives to sockets that ask for none."""
+    """Return the kernel's ephemeral port range."""
     try:
         first, last = file.read_text().split()
         return range(int(first), int(last) + 1)
@@ -36,7 +36,7 @@ def ephemeral(file: Path = Path("/proc/sys/net/ipv4/ip_local_port_range")) -> ra
 
 
 def listening(folder: Path = Path("/proc/net")) -> frozenset[int]:
-    """Return the TCP ports that somebody listens on, on this machine."""
+    """Return the TCP ports that are listened on, on this machine."""
     found = set()
     for name in ("tcp", "tcp6"):
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""A filter of system calls (seccomp(2)) for what neither Landlock nor a namespace takes away."""
+"""A system call filter (seccomp(2)) for what neither Landlock nor a namespace restricts."""
 
 import ctypes
 import errno
@@ -20,13 +20,13 @@ _ERRNO: Final = 0x0005_0000
 _X32: Final = 0x4000_0000
 _MSG_FASTOPEN: Final = 0x2000_0000
 _PROTOCOLS: Final = (0, 1, 6, 17, 58)
-"""Of the internet: ICMP, TCP, UDP, ICMPv6. Landlock's ports are those of TCP, and MPTCP reaches a TCP server too."""
+"""IP, ICMP, TCP, UDP, ICMPv6. Not MPTCP: Landlock restricts only the ports of TCP, and MPTCP reaches TCP servers."""
 _AF_NETLINK: Final = 16
 _TYPE_OF_SOCKET: Final = 0xF
 
 
 class _Machine(NamedTuple):
-    """The numbers of one machine's calls."""
+    """The system call numbers of one architecture."""
 
     architecture: int
     socket: int
@@ -60,23 +60,23 @@ _MACHINES: Final = {
         others=(30, 118, 119, 122, 140, 238, 239, 261, 274, 440),
     ),
 }
-"""`sending`: calls that send to an address, and where their flags are. `always`: keyrings, perf, bpf, userfaultfd.
-`ipc`: System V IPC and message queues. `others`: limits and priorities of the process in the first argument, 0 for
-oneself."""
+"""`sending`: calls that send to an address, with the offset of their flags. `always`: keyrings, perf, bpf,
+userfaultfd. `ipc`: System V IPC and message queues. `others`: limits and priorities of the process in the first
+argument; 0 is the calling process."""
 _IO_URING_SETUP: Final = 425
 _OF_ACCOUNTS: Final = {141: 2, 140: 2, 251: 3, 30: 3}
-"""Calls that take a kind and a process, and the kind that means all processes of an account."""
+"""Calls whose first argument is a kind and whose second is a process; the kind that means all processes of a user."""
 
 
 class Filter(NamedTuple):
-    """What to refuse besides keyrings, perf, bpf, io_uring and unusual families of sockets.
+    """What to block besides keyrings, perf, bpf, io_uring and uncommon socket families.
 
     Attributes:
         unix: Unix sockets, except connected pairs.
-        internet: Sockets of IPv4 and IPv6.
+        internet: IPv4 and IPv6 sockets.
         ipc: System V IPC and message queues.
-        others: To change limits and priorities of other processes.
-        truncate: To cut files that are not open.
+        others: Changing limits and priorities of other processes.
+        truncate: truncate(2), which needs no open file.
     """
 
     unix: bool = False
@@ -87,7 +87,7 @@ class Filter(NamedTuple):
 
 
 def available() -> bool:
-    """Whether the calls of this machine are known."""
+    """Return whether this machine's architecture is supported."""
     return os.uname().machine in _MACHINES
 
 
@@ -97,10 +97,10 @@ def program(chosen: Filter, machine: str) -> bytes:
 
 
 def restrict(chosen: Filter) -> None:
-    """Refuse these calls from now on, for this process and its children. PR_SET_NO_NEW_PRIVS must be set.
+    """Block these calls for this process and its children. PR_SET_NO_NEW_PRIVS must be set.
 
     Raises:
-        OSError: The kernel does not do it.
+        OSError: The kernel rejects the filter.
     """
     code = program(chosen, os.uname().machine)
     kept = ctypes.create_string_buffer(code, len(code))
@@ -110,56 +110,56 @@ def restrict(chosen: Filter) -> None:
 
 def _instructions(chosen: Filter, machine: _Machine) -> Iterator[tuple[int, int, int, int]]:
     yield _LOAD, 0, 0, _ARCHITECTURE
-    yield _EQUAL, 1, 0, machine.architecture  # calls of 32-bit programs have other numbers
-    yield _refuse(errno.ENOSYS)
+    yield _EQUAL, 1, 0, machine.architecture  # system calls of 32-bit programs have other numbers
+    yield _deny(errno.ENOSYS)
     yield _LOAD, 0, 0, _NUMBER
     yield _AT_LEAST, 0, 1, _X32
-    yield _refuse(errno.ENOSYS)
-    yield from _call(_IO_URING_SETUP, errno.ENOSYS)  # it makes sockets without socket(2); programs do without it
+    yield _deny(errno.ENOSYS)
+    yield from _deny_call(_IO_URING_SETUP, errno.ENOSYS)  # it creates sockets without socket(2); programs fall back
     more = (*(machine.ipc if chosen.ipc else ()), *((machine.truncate,) if chosen.truncate else ()))
     for number in (*machine.always, *more):
-        yield from _call(number, errno.EPERM)
+        yield from _deny_call(number, errno.EPERM)
     if chosen.others:
         for number in machine.others:
-            yield from _of_other(number)
+            yield from _deny_for_others(number)
     for number, flags in machine.sending.items():
-        yield from _fast_open(number, flags)
-    yield from _sockets(chosen, machine)
+        yield from _deny_fast_open(number, flags)
+    yield from _restrict_sockets(chosen, machine)
     if chosen.unix:
-        yield from _pairs(machine)
+        yield from _deny_datagram_pairs(machine)
     yield _RETURN, 0, 0, _ALLOW
 
 
-def _call(number: int, error: int) -> Iterator[tuple[int, int, int, int]]:
+def _deny_call(number: int, error: int) -> Iterator[tuple[int, int, int, int]]:
     yield _EQUAL, 0, 1, number
-    yield _refuse(error)
+    yield _deny(error)
 
 
-def _of_other(number: int) -> Iterator[tuple[int, int, int, int]]:
+def _deny_for_others(number: int) -> Iterator[tuple[int, int, int, int]]:
     of_account = _OF_ACCOUNTS.get(number)
     yield _EQUAL, 0, 4 if of_account is None else 7, number
     if of_account is not None:
         yield _LOAD, 0, 0, _FIRST
         yield _EQUAL, 0, 1, of_account
-        yield _refuse(errno.EPERM)
+        yield _deny(errno.EPERM)
     yield _LOAD, 0, 0, _FIRST if of_account is None else _SECOND
     yield _EQUAL, 1, 0, 0
-    yield _refuse(errno.EPERM)
+    yield _deny(errno.EPERM)
     yield _LOAD, 0, 0, _NUMBER
 
 
-def _fast_open(number: int, flags: int) -> Iterator[tuple[int, int, int, int]]:
-    """Refuse to connect by sending, which is not seen as a connection everywhere; programs then use connect(2)."""
+def _deny_fast_open(number: int, flags: int) -> Iterator[tuple[int, int, int, int]]:
+    """Block TCP Fast Open, which not every check treats as a connection; programs fall back to connect(2)."""
     yield _EQUAL, 0, 4, number
     yield _LOAD, 0, 0, flags
     yield _ANY_BIT, 0, 1, _MSG_FASTOPEN
-    yield _refuse(errno.EOPNOTSUPP)
+    yield _deny(errno.EOPNOTSUPP)
     yield _LOAD, 0, 0, _NUMBER
 
 
-def _sockets(chosen: Filter, machine: _Machine) -> Iterator[tuple[int, int, int, int]]:
-    """Allow the families of sockets that builds need, and of the internet's protocols the usual ones."""
-    others = [_AF_NETLINK] if chosen.unix else [_AF_NETLINK, socket.AF_UNIX]  # getaddrinfo(3) needs the first
+def _restrict_sockets(chosen: Filter, machine: _Machine) -> Iterator[tuple[int, int, int, int]]:
+    """Allow the socket families that builds need, and the common IP protocols."""
+    others = [_AF_NETLINK] if chosen.unix else [_AF_NETLINK, socket.AF_UNIX]  # getaddrinfo(3) needs AF_NETLINK
     internet = [] if chosen.internet else [socket.AF_INET, socket.AF_INET6]
     rest = len(_PROTOCOLS) + 2 if internet else 0
     yield _EQUAL, 0, len(others) + len(internet) + rest + 3, machine.socket
@@ -168,24 +168,24 @@ def _sockets(chosen: Filter, machine: _Machine) -> Iterator[tuple[int, int, int,
         yield _EQUAL, len(others) - index + len(internet) + rest, 0, family
     for index, family in enumerate(internet):
         yield _EQUAL, len(internet) - index, 0, family
-    yield _refuse(errno.EACCES)
+    yield _deny(errno.EACCES)
     if internet:
         yield _LOAD, 0, 0, _THIRD
         for index, protocol in enumerate(_PROTOCOLS):
             yield _EQUAL, len(_PROTOCOLS) - index, 0, protocol
-        yield _refuse(errno.EPROTONOSUPPORT)
+        yield _deny(errno.EPROTONOSUPPORT)
     yield _LOAD, 0, 0, _NUMBER
 
 
-def _pairs(machine: _Machine) -> Iterator[tuple[int, int, int, int]]:
-    """Refuse pairs of datagram sockets: these can be connected again, to any address."""
+def _deny_datagram_pairs(machine: _Machine) -> Iterator[tuple[int, int, int, int]]:
+    """Block pairs of datagram sockets, which can be reconnected to any address."""
     yield _EQUAL, 0, 5, machine.socketpair
     yield _LOAD, 0, 0, _SECOND
     yield _AND, 0, 0, _TYPE_OF_SOCKET
     yield _EQUAL, 0, 1, socket.SOCK_DGRAM
-    yield _refuse(errno.EACCES)
+    yield _deny(errno.EACCES)
     yield _LOAD, 0, 0, _NUMBER
 
 
-def _refuse(error: int) -> tuple[int, int, int, int]:
+def _deny(error: int) -> tuple[int, int, int, int]:
     return _RETURN, 0, 0, _ERRNO | error

@@ -1,4 +1,4 @@
-"""System calls that Python does not offer, by ctypes; their errors become OSError."""
+"""System calls that Python lacks, with ctypes; errors raise OSError."""
 
 import ctypes
 import os
@@ -39,17 +39,17 @@ def _libc() -> Any:
 
 
 def syscall(number: int, *arguments: Any) -> int:
-    """Make a system call by its number.
+    """Make a system call by number.
 
     Raises:
-        OSError: It failed.
+        OSError: The call failed.
     """
     whole = [ctypes.c_long(one) if isinstance(one, int) else one for one in arguments]
     return _checked(_libc().syscall(ctypes.c_long(number), *whole))
 
 
 def unshare(flags: int) -> None:
-    """Leave namespaces for new ones (unshare(2))."""
+    """Move this process to new namespaces (unshare(2))."""
     _checked(_libc().unshare(flags))
 
 
@@ -63,33 +63,33 @@ def mount(source: str, target: str, kind: str | None, flags: int, options: str =
 
 
 def detach(target: str) -> None:
-    """Take a mount away, also where it is in use (umount2(2))."""
+    """Unmount lazily, even if the mount is in use (umount2(2))."""
     _checked(_libc().umount2(os.fsencode(target), MNT_DETACH))
 
 
 def pivot_root(new: str, old: str) -> None:
-    """Make a mount the root, and put the old root below it (pivot_root(2))."""
+    """Change the root mount and move the old root to *old* (pivot_root(2))."""
     syscall(_PIVOT_ROOT[os.uname().machine], os.fsencode(new), os.fsencode(old))
 
 
 def prctl(option: int, *arguments: int) -> None:
-    """Change what the kernel allows this process (prctl(2))."""
+    """Change an attribute of this process (the manual page is in section 2)."""
     whole = [ctypes.c_ulong(one) for one in (*arguments, 0, 0, 0, 0)[:4]]
     _checked(_libc().prctl(option, *whole))
 
 
 def drop_capabilities() -> None:
-    """Give up every capability, also those that a worker passes on (ambient)."""
+    """Drop every capability, including inherited ambient ones."""
     header, nothing = struct.pack("=Ii", _CAPABILITY_VERSION, 0), bytes(24)
     _checked(_libc().capset(header, nothing))
 
 
 def drop_bounding_set() -> None:
-    """Take away every capability that a program could still be given."""
+    """Drop every capability from the bounding set."""
     for capability in range(64):
         try:
             prctl(PR_CAPBSET_DROP, capability)
-        except OSError:  # the kernel has no more of them, or we may not, and so have none to lose
+        except OSError:  # no more capabilities exist, or this process has none to drop
             return
 
 

@@ -1,1 +1,1 @@
-"""Jobs that evaluate a commit with the commands of the settings: the families `gate` and `gate_fix`."""
+"""Jobs that evaluate a commit with the configured commands: the families `gate` and `gate_fix`."""

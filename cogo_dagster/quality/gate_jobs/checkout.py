@@ -1,4 +1,4 @@
-"""A clone of one commit for one job: the repository itself is never touched."""
+"""Clones one commit for one job; the repository itself is not modified."""
 
 import contextlib
 import stat
@@ -6,31 +6,31 @@ from pathlib import Path
 from typing import Final
 
 from cogo_dagster.quality.gate_jobs.options import GatePayload, Repository, inside
-from cogo_dagster.quality.gate_jobs.process import Ended, environment, run
+from cogo_dagster.quality.gate_jobs.process import StepResult, environment, run
 from cogo_dagster.queue.executor import ExecutionFailed, Interrupted
 from cogo_dagster.queue.stopping import STOP
 from cogo_dagster.settings import is_root
 
-_GIT_SECONDS = 600.0
+_GIT_TIMEOUT_SECONDS = 600.0
 
 
-_MOST_ALTERNATES: Final = 10
+_MAX_ALTERNATES: Final = 10
 
 
 async def clone(repository: Repository, payload: GatePayload, workspace: Path) -> tuple[Path, str]:
-    """Check the commit out below the workspace; return the folder to work in, and the commit.
+    """Check out the commit in the workspace; return the working folder and the commit.
 
-    The checkout borrows the repository's objects, unless the account of the commands could not read them.
+    The clone shares the repository's objects (`--shared`), unless the account of the commands cannot read them.
 
     Raises:
-        ExecutionFailed: There is no such repository, branch, commit or folder.
+        ExecutionFailed: The repository, branch, commit or folder does not exist.
     """
     source, target = repository.checkout, workspace / "checkout"
     home = workspace / "home"
     home.mkdir(exist_ok=True)
     env = environment(home, {"GIT_CONFIG_NOSYSTEM": "1"} | repository.env)
     if not source.is_dir():
-        raise _failed(f"The checkout {source} is not on this worker: correct COGO_GATE_COMMANDS.")
+        raise _failed(f"The checkout {source} does not exist on this worker: correct COGO_GATE_COMMANDS.")
     if repository.fetch:
         await _git(["fetch", "--quiet", "--prune", "origin"], source, env)
     commit = await _commit(payload, source, env)
@@ -43,11 +43,11 @@ async def clone(repository: Repository, payload: GatePayload, workspace: Path) -
     return folder, commit
 
 
-def borrowed_objects(checkout: Path) -> list[Path]:
-    """Return the folders of objects that a clone borrows from other repositories, and these from others."""
+def shared_objects(checkout: Path) -> list[Path]:
+    """Return the object folders that a clone shares with other repositories, transitively."""
     found: list[Path] = []
     waiting = [checkout / ".git" / "objects"]
-    while waiting and len(found) < _MOST_ALTERNATES:
+    while waiting and len(found) < _MAX_ALTERNATES:
         objects = waiting.pop()
         with contextlib.suppress(OSError):
             lines = (objects / "info" / "alternates").read_text().splitlines()
@@ -58,7 +58,7 @@ def borrowed_objects(checkout: Path) -> list[Path]:
 
 
 def _is_open_to_all(source: Path) -> bool:
-    """Whether every account may read a repository's objects; the folders above them are let out of account."""
+    """Return whether every account may read a repository's objects; parent folders are not checked."""
     folders = [folder for name in (".git/objects", "objects") if (folder := source / name).is_dir()]
     inside = [entry for folder in folders for entry in (folder, *folder.glob("*"), *folder.glob("pack/*"))]
     return bool(inside) and all(_is_read_by_all(entry.stat().st_mode) for entry in inside)
@@ -70,12 +70,12 @@ def _is_read_by_all(mode: int) -> bool:
 
 
 async def _commit(payload: GatePayload, source: Path, env: dict[str, str]) -> str:
-    """Return the whole name of the commit that is asked for: a fetched branch is newer than a local one."""
+    """Return the full hash of the requested commit; a fetched branch takes precedence over a local one."""
     branch = payload.branch
     wanted = [payload.commit] if payload.commit else [f"refs/remotes/origin/{branch}", f"refs/heads/{branch}"]
     for name in wanted:
-        words = ["rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"]
-        found = await _run(words, source, env)
+        arguments = ["rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"]
+        found = await _run(arguments, source, env)
         if not found.exit_code:
             return found.output.strip()
         if found.exit_code < 0:
@@ -84,22 +84,24 @@ async def _commit(payload: GatePayload, source: Path, env: dict[str, str]) -> st
     raise _failed(f"The repository has no {what} on this worker: push it there, or set fetch in COGO_GATE_COMMANDS.")
 
 
-async def _git(words: list[str], folder: Path, env: dict[str, str]) -> None:
-    done = await _run(words, folder, env)
+async def _git(arguments: list[str], folder: Path, env: dict[str, str]) -> None:
+    done = await _run(arguments, folder, env)
     if done.exit_code:
         if await STOP.explains(done.ended_at):
-            raise Interrupted(f"git {words[0]} failed while the worker was being stopped.")
+            raise Interrupted(f"git {arguments[0]} ended because the worker was being stopped.")
         last = done.output.strip().splitlines()[-1:]
         raise ExecutionFailed(
-            f"git {words[0]} failed: {' '.join(last)[:300]}", error_class="checkout", retryable=words[0] == "fetch"
+            f"git {arguments[0]} failed: {' '.join(last)[:300]}",
+            error_class="checkout",
+            retryable=arguments[0] == "fetch",
         )
 
 
-async def _run(words: list[str], folder: Path, env: dict[str, str]) -> Ended:
-    # A repository of another account is trusted as the settings name it; its hooks are not run.
+async def _run(arguments: list[str], folder: Path, env: dict[str, str]) -> StepResult:
+    # A repository of another account is trusted, since the settings name it; its hooks are not run.
     safe = ["-c", "safe.directory=*", "-c", "core.hooksPath=/dev/null"]
-    return await run("git", ["git", *safe, *words], folder, env, _GIT_SECONDS)
+    return await run("git", ["git", *safe, *arguments], folder, env, _GIT_TIMEOUT_SECONDS)
 
 
-def _failed(sentence: str) -> ExecutionFailed:
-    return ExecutionFailed(sentence, error_class="checkout", retryable=False)
+def _failed(message: str) -> ExecutionFailed:
+    return ExecutionFailed(message, error_class="checkout", retryable=False)

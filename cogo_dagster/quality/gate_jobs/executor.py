@@ -1,8 +1,8 @@
-"""Evaluates a commit: clone, fix, build, lint, test; read the reports; record a gate run.
+"""Evaluates a commit: clone, fix, build, lint, test, read the reports, record a gate run.
 
-A red gate is a result, not a failure: the job succeeds with status `fail`. The job fails only where the commit could
-not be evaluated, and then no gate run is recorded; nor is one where the worker's own stop ended a step. The run's id is
-the job's: a repeated attempt records nothing new.
+A failed gate is a result, not a failure: the job succeeds with the status `fail`. The job fails only if the commit
+cannot be evaluated; then, and if stopping the worker ended a step, no gate run is recorded. The run has the job's id,
+so that a repeated attempt does not record another one.
 """
 
 import asyncio
@@ -15,9 +15,9 @@ from typing import Final, Self
 from pydantic import ValidationError
 
 from cogo_dagster.executors.errors import ExecutorUnavailable
-from cogo_dagster.executors.isolation.confinement import Confinement, Needs, confinement
+from cogo_dagster.executors.isolation.confinement import Confinement, Requirements, confinement
 from cogo_dagster.executors.isolation.machine import is_possible, isolation
-from cogo_dagster.quality.gate_jobs.checkout import borrowed_objects, clone
+from cogo_dagster.quality.gate_jobs.checkout import clone, shared_objects
 from cogo_dagster.quality.gate_jobs.options import (
     STEPS,
     GatePayload,
@@ -27,7 +27,7 @@ from cogo_dagster.quality.gate_jobs.options import (
     is_branch,
     repositories,
 )
-from cogo_dagster.quality.gate_jobs.process import Ended, environment, run
+from cogo_dagster.quality.gate_jobs.process import StepResult, environment, run
 from cogo_dagster.quality.gates import GateService
 from cogo_dagster.quality.reports.paths import ReportPaths
 from cogo_dagster.queue.errors import InvalidArgument
@@ -46,21 +46,23 @@ from cogo_dagster.settings import PROJECT_ROOT, Settings
 from cogo_dagster.validation import mistakes
 
 _LOG: Final = "gate.log"
-_NO_ISOLATION: Final = "COGO_GATE_UNISOLATED=true (this machine has no Landlock and no namespaces to isolate code with)"
+_NO_ISOLATION: Final = (
+    "COGO_GATE_UNISOLATED=true (this machine has neither Landlock nor namespaces to isolate commands)"
+)
 
 
 class GateExecutor(Executor, family="gate"):
     """Evaluates commits.
 
     Args:
-        gates: Records what was found.
+        gates: Records gate runs.
         commands: COGO_GATE_COMMANDS.
-        secrets: Hidden in the log.
+        secrets: Values that are hidden in the log.
         unisolated: Whether the commands run with the worker's rights.
-        hidden: Folders and files that the commands never see.
+        hidden: Folders and files that the commands cannot read.
     """
 
-    slots = 1  # builds and tests fill a machine by themselves
+    slots = 1  # builds and tests use all cores themselves
 
     def __init__(
         self,
@@ -79,7 +81,7 @@ class GateExecutor(Executor, family="gate"):
 
     @classmethod
     def build(cls, context: ExecutorContext) -> Self:
-        """Make the executor of COGO_GATE_COMMANDS; it records where the context's queue is."""
+        """Build the executor from the settings."""
         settings = context.settings
         return cls(
             GateService.of(settings, context.queue.transport, context.store),
@@ -91,18 +93,18 @@ class GateExecutor(Executor, family="gate"):
 
     @classmethod
     def validate(cls, type: str, payload: Json, settings: Settings) -> dict[str, Json]:
-        """Return the payload, checked; the repository only where this machine has the commands."""
+        """Validate the payload and return it; the repository is checked only if COGO_GATE_COMMANDS is set."""
         return cls._parsed(type, payload, settings.gate_commands).model_dump(exclude_none=True)
 
     @property
     def lacks(self) -> str | None:
-        """The setting without which this machine leaves the jobs to others."""
+        """The missing setting because of which this machine leaves the jobs to other workers, if any."""
         if not self._commands:
             return "COGO_GATE_COMMANDS"
         return None if self._unisolated or is_possible() else _NO_ISOLATION
 
     def parse(self, type: str, payload: Json) -> GatePayload:
-        """Read the payload."""
+        """Parse the payload."""
         return self._parsed(type, payload, self._commands)
 
     @classmethod
@@ -112,38 +114,40 @@ class GateExecutor(Executor, family="gate"):
         except ValidationError as error:
             first, example = mistakes(error)[0], '{"branch": "main", "repository": "shop"}'
             where = first.path or "payload"
-            raise InvalidPayload(f"The {where} of a {type} job: {first.reason}; write it as {example}.") from None
+            raise InvalidPayload(
+                f"The {where} of a {type} job is invalid: {first.reason}. Example: {example}."
+            ) from None
         if not is_branch(given.branch):
-            raise InvalidPayload(f"{given.branch!r} cannot be a branch: give its name alone, such as feature/login.")
+            raise InvalidPayload(f"{given.branch!r} is not a branch name: write it as feature/login.")
         if commands:
             cls._repository(given, commands)
         return given
 
     async def start(self) -> None:
-        """Read the settings.
+        """Validate the settings.
 
         Raises:
-            ExecutorUnavailable: COGO_GATE_COMMANDS is not right.
+            ExecutorUnavailable: COGO_GATE_COMMANDS is invalid.
         """
         if self._commands:
             repositories(self._commands)
 
     async def execute(self, job: Job[GatePayload], workspace: Workspace) -> ExecutionResult:
-        """Evaluate one commit and record it.
+        """Evaluate one commit and record the gate run.
 
         Raises:
             ExecutionFailed: The commit could not be evaluated.
-            Interrupted: The worker's stop ended a step.
+            Interrupted: Stopping the worker ended a step.
         """
         if not self._commands:
             raise ExecutorUnavailable("Gate jobs need COGO_GATE_COMMANDS.")
         payload, repository = job.payload, self._repository(job.payload, self._commands)
-        area = workspace.folder.resolve() / "gate"  # a link on the way is not there for the commands
+        area = workspace.folder.resolve() / "gate"  # resolved, since links in the path are not visible to the commands
         area.mkdir(exist_ok=True)
         folder, commit = await clone(repository, payload, area)
         steps = await self._isolated_steps(repository, folder, area)
         passed = not any(step.exit_code for step in steps)
-        await _judge_stop(steps)
+        await _check_not_stopped(steps)
         log = await asyncio.to_thread(self._log, steps, workspace.folder)
         run = {
             "gate_run_id": str(job.id),
@@ -162,43 +166,43 @@ class GateExecutor(Executor, family="gate"):
             kept, _ = await asyncio.to_thread(self._gates.record_reports, run, reports)
         except InvalidArgument as error:
             raise ExecutionFailed(str(error), error_class="report", retryable=False, artifacts=[log]) from error
-        told = [{"step": s.name, "exit_code": s.exit_code, "seconds": s.seconds} for s in steps]
-        return ExecutionResult({"gate_run": kept.model_dump(mode="json"), "steps": told}, [log])
+        results = [{"step": s.name, "exit_code": s.exit_code, "seconds": s.seconds} for s in steps]
+        return ExecutionResult({"gate_run": kept.model_dump(mode="json"), "steps": results}, [log])
 
-    async def _isolated_steps(self, repository: Repository, folder: Path, area: Path) -> list[Ended]:
+    async def _isolated_steps(self, repository: Repository, folder: Path, area: Path) -> list[StepResult]:
         try:
             with await self._confinement(repository, area) as confined:
                 if confined is not None:
-                    await asyncio.to_thread(confined.hand_over)
+                    await asyncio.to_thread(confined.change_owner)
                 return await self._steps(repository, folder, area / "home", confined)
         except OSError as error:
-            sentence = f"The commands could not be isolated ({error}); `cogo doctor` says what this machine offers."
-            raise ExecutionFailed(sentence, error_class="isolation", retryable=True) from error
+            message = f"The commands could not be isolated ({error}); run `cogo doctor` on this machine."
+            raise ExecutionFailed(message, error_class="isolation", retryable=True) from error
 
     async def _confinement(self, repository: Repository, area: Path) -> AbstractContextManager[Confinement | None]:
         if self._unisolated:
             return nullcontext()
-        ways = await asyncio.to_thread(isolation)
-        if not ways.possible:
-            sentence = f"The commands are not run, since isolation needs {_NO_ISOLATION}."
-            raise ExecutionFailed(sentence, error_class="isolation", retryable=True)
+        mechanisms = await asyncio.to_thread(isolation)
+        if not mechanisms.possible:
+            message = f"The commands were not run, since they cannot be isolated without {_NO_ISOLATION}."
+            raise ExecutionFailed(message, error_class="isolation", retryable=True)
         others = [one.checkout for one in repositories(self._commands or "{}").values()]
-        needs = Needs(
-            commands=[words for step in STEPS if (words := repository.command(step))],
+        requirements = Requirements(
+            commands=[arguments for step in STEPS if (arguments := repository.command(step))],
             env=environment(area / "home", repository.env),
             read=repository.read,
-            objects=await asyncio.to_thread(borrowed_objects, area / "checkout"),
+            objects=await asyncio.to_thread(shared_objects, area / "checkout"),
             ports=repository.ports,
             unrestricted_network=repository.unrestricted_network,
             hidden=[*self._hidden, *others],
         )
-        return confinement(area, needs, ways)
+        return confinement(area, requirements, mechanisms)
 
     async def _steps(
         self, repository: Repository, folder: Path, home: Path, confined: Confinement | None
-    ) -> list[Ended]:
-        """Run the steps; after a failed build there is nothing to test, while lint needs none."""
-        ended: list[Ended] = []
+    ) -> list[StepResult]:
+        """Run the steps; tests are skipped after a failed build, lint is not."""
+        ended: list[StepResult] = []
         env = environment(home, repository.env)
         for step in STEPS:
             command = repository.command(step)
@@ -211,7 +215,7 @@ class GateExecutor(Executor, family="gate"):
                 continue
             ended.append(await run(step, command, folder, env, repository.timeout_seconds, confinement=confined))
             if STOP.stopped_at() is not None:
-                await _judge_stop(ended)
+                await _check_not_stopped(ended)
         return ended
 
     @classmethod
@@ -219,30 +223,32 @@ class GateExecutor(Executor, family="gate"):
         known = repositories(commands)
         name = payload.repository or (next(iter(known)) if len(known) == 1 else None)
         if name is None or name not in known:
-            raise InvalidPayload(f"The payload's repository must be one of COGO_GATE_COMMANDS: {', '.join(known)}.")
+            raise InvalidPayload(f"The repository must be one of those in COGO_GATE_COMMANDS: {', '.join(known)}.")
         if cls.family == "gate_fix" and known[name].fix is None:
-            raise InvalidPayload(f"The repository {name} has no fix in COGO_GATE_COMMANDS: a gate_fix job needs one.")
+            raise InvalidPayload(f"gate_fix jobs need a fix command for {name} in COGO_GATE_COMMANDS.")
         if not any(known[name].command(step) for step in ("build", "lint", "test")):
-            raise InvalidPayload(f"The repository {name} has no build, lint or test in COGO_GATE_COMMANDS.")
+            raise InvalidPayload(f"COGO_GATE_COMMANDS has no build, lint or test command for {name}.")
         return known[name]
 
-    def _log(self, steps: list[Ended], folder: Path) -> ArtifactFile:
-        path = Path(tempfile.mkdtemp(dir=folder)) / _LOG  # the commands may have put anything at a name they know
-        told = [f"$ {s.name} (exit code {s.exit_code}, {s.seconds:g} s)\n{s.output}" for s in steps]
-        path.write_text(redact("\n".join(told), self._secrets), encoding="utf-8")
+    def _log(self, steps: list[StepResult], folder: Path) -> ArtifactFile:
+        path = (
+            Path(tempfile.mkdtemp(dir=folder)) / _LOG
+        )  # a new folder: the commands could have created something at a known path
+        parts = [f"$ {s.name} (exit code {s.exit_code}, {s.seconds:g} s)\n{s.output}" for s in steps]
+        path.write_text(redact("\n".join(parts), self._secrets), encoding="utf-8")
         return ArtifactFile(_LOG, "text/plain", path)
 
 
 class GateFixExecutor(GateExecutor, family="gate_fix"):
-    """Runs the repository's fix before the other steps."""
+    """Runs the repository's fix command before the other steps."""
 
 
 def _reports(
     repository: Repository, folder: Path, area: Path, log: ArtifactFile, *, passed: bool
 ) -> Mapping[str, ReportPaths]:
-    """Return the reports there are; one that is missing although everything passed is a mistake in the settings.
+    """Return the report files that exist; if all steps passed, a missing one is an error in the settings.
 
-    They are inside the area, since the commands may have put a link in the place of the checkout.
+    Only files inside the area are used, since the commands may have replaced the checkout with a link.
     """
     is_ours = inside(area, str(folder.relative_to(area))) is not None
     found: dict[str, ReportPaths] = {}
@@ -252,21 +258,21 @@ def _reports(
             found[kind] = list(paths.values())
         if passed and len(paths) < len(names):
             missing = next(name for name in names if name not in paths)
-            sentence = f"The commands passed and left no {kind} report at {missing}: correct COGO_GATE_COMMANDS."
-            raise ExecutionFailed(sentence, error_class="report", retryable=False, artifacts=[log])
+            message = f"The commands passed but wrote no {kind} report at {missing}: correct COGO_GATE_COMMANDS."
+            raise ExecutionFailed(message, error_class="report", retryable=False, artifacts=[log])
     return found
 
 
-async def _judge_stop(steps: list[Ended]) -> None:
-    """Take no step for red that the worker's own stop may have ended: npm and make answer a signal with a plain 1.
+async def _check_not_stopped(steps: list[StepResult]) -> None:
+    """Check that no failed step may have been ended by stopping the worker: npm and make exit with 1 on a signal.
 
     Raises:
-        Interrupted: A stop signal came before a step failed, or within a second after it.
+        Interrupted: A stop signal arrived before a step failed, or within a second after it.
     """
     for step in steps:
         if step.exit_code and await STOP.explains(step.ended_at):
-            raise Interrupted(f"{step.name} failed while the worker was being stopped.")
+            raise Interrupted(f"{step.name} ended because the worker was being stopped.")
 
 
-def _seconds(steps: list[Ended], name: str) -> float | None:
+def _seconds(steps: list[StepResult], name: str) -> float | None:
     return next((step.seconds for step in steps if step.name == name), None)

@@ -1,4 +1,4 @@
-"""What a gate may run: COGO_GATE_COMMANDS, by the name of a repository. A payload only chooses among it."""
+"""Options of gate jobs: COGO_GATE_COMMANDS defines the commands; a payload can only select a repository."""
 
 import glob
 import json
@@ -23,32 +23,33 @@ Step = Literal["fix", "build", "lint", "test"]
 STEPS: Final[tuple[Step, ...]] = ("fix", "build", "lint", "test")
 
 
-def _words(command: Any) -> Any:
+def _split_command(command: Any) -> Any:
     return shlex.split(command) if isinstance(command, str) else command
 
 
-def _several(names: Any) -> Any:
+def _as_list(names: Any) -> Any:
     return [names] if isinstance(names, str) else names
 
 
-Command = Annotated[list[str], BeforeValidator(_words), Field(min_length=1)]
+Command = Annotated[list[str], BeforeValidator(_split_command), Field(min_length=1)]
 
 
-ReportNames = Annotated[list[str], BeforeValidator(_several), Field(min_length=1)]
+ReportNames = Annotated[list[str], BeforeValidator(_as_list), Field(min_length=1)]
 
 
 class Repository(BaseModel):
-    """A repository and the commands that evaluate a commit of it.
+    """A repository and the commands that evaluate a commit.
 
     Attributes:
-        checkout: A Git checkout or bare clone on this machine. It is cloned for each job and never touched, but for
-            `fetch`, which brings it up to date from its `origin` first.
-        reports: Where the commands leave reports, inside the clone: `{"eslint": "eslint.json"}`; a file, a folder, a
-            pattern such as `build/**/TEST-*.xml`, or a list of them.
-        env: Variables that the commands get besides PATH, HOME, LANG, TMPDIR and CI; nothing else is passed on.
+        checkout: A Git checkout or bare clone on this machine. It is cloned for each job and not modified, except that
+            `fetch` updates it from its `origin` first.
+        reports: Paths of the reports inside the clone: `{"eslint": "eslint.json"}`; a file, a folder, a pattern such
+            as `build/**/TEST-*.xml`, or a list of them.
+        env: Environment variables of the commands besides PATH, HOME, LANG, TMPDIR and CI.
         read: Folders and files that the commands may read besides the system and its toolchains.
         ports: TCP ports that the commands may use besides 53, 80, 443, proxies in `env`, and free ones.
-        unrestricted_network: Whether the commands may reach all that the worker can, such as services without a login.
+        unrestricted_network: Whether the commands may reach everything that the worker can, such as services without
+            a login.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -67,18 +68,18 @@ class Repository(BaseModel):
     unrestricted_network: bool = False
 
     def command(self, step: Step) -> list[str] | None:
-        """Return the words of a step, if the repository has it."""
-        words: list[str] | None = getattr(self, step)
-        return words
+        """Return the command of a step, if there is one."""
+        arguments: list[str] | None = getattr(self, step)
+        return arguments
 
 
 class GatePayload(BaseModel):
-    """Which commit of which repository.
+    """The payload of gate jobs.
 
     Attributes:
-        repository: A name in COGO_GATE_COMMANDS; may be left out where there is one.
-        branch: What the run is recorded for, and whose newest commit is taken unless `commit` names one.
-        path: The folder inside the repository where the commands run.
+        repository: A name in COGO_GATE_COMMANDS; optional if there is only one.
+        branch: The branch of the gate run; its newest commit is evaluated unless `commit` is given.
+        path: The folder inside the repository in which the commands run.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -91,25 +92,25 @@ class GatePayload(BaseModel):
 
 
 def repositories(text: str) -> Mapping[str, Repository]:
-    """Read COGO_GATE_COMMANDS.
+    """Parse COGO_GATE_COMMANDS.
 
     Raises:
-        ExecutorUnavailable: It is not what is expected.
+        ExecutorUnavailable: It is invalid.
     """
     try:
         given = json.loads(text)
         if not isinstance(given, dict) or not given:
-            raise ValueError("it must be an object with a repository at least")  # noqa: TRY301 - one sentence for all
+            raise ValueError("it must be an object with at least one repository")  # noqa: TRY301 - one message for both
         return {name: Repository.model_validate(one) for name, one in given.items()}
     except ValidationError as error:
         first = mistakes(error)[0]
-        raise ExecutorUnavailable(f"COGO_GATE_COMMANDS: {first.path}: {first.reason}; write it as {EXAMPLE}.") from None
+        raise ExecutorUnavailable(f"COGO_GATE_COMMANDS: {first.path}: {first.reason}. Example: {EXAMPLE}") from None
     except ValueError as error:
-        raise ExecutorUnavailable(f"COGO_GATE_COMMANDS is not right ({error}): write it as {EXAMPLE}.") from None
+        raise ExecutorUnavailable(f"COGO_GATE_COMMANDS is invalid ({error}). Example: {EXAMPLE}") from None
 
 
 def is_branch(name: str) -> bool:
-    """Whether a name can be a Git branch, and is no option, pattern or expression of revisions."""
+    """Return whether a name can be a Git branch, and is not an option, pattern or revision expression."""
     plain = re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_./+#@-]*", name) is not None
     return (
         plain and not any(part in name for part in ("..", "//", "@{", "/.")) and not name.endswith((".lock", "/", "."))
@@ -117,15 +118,15 @@ def is_branch(name: str) -> bool:
 
 
 def inside(folder: Path, path: str) -> Path | None:
-    """Return a path below a folder; None if it leads out of it, also through a link."""
+    """Return the resolved path in a folder, or None if it is outside, also through a link."""
     found = (folder / path).resolve()
     return found if found.is_relative_to(folder.resolve()) else None
 
 
 def files_at(folder: Path, name: str) -> Path | tuple[Path, ...] | None:
-    """Return a file below a folder, or those that a folder or a pattern below it stands for; None where there is none.
+    """Return a file in a folder, or the files that a subfolder or a pattern stands for; None if there are none.
 
-    What leads out of the folder, also through a link, is left out.
+    Paths outside the folder, also through a link, are excluded.
     """
     path = inside(folder, name)
     if path is not None and path.is_file():

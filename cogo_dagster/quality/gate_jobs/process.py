@@ -1,4 +1,4 @@
-"""Running a program of the repository's: under a guard, with a bare environment, and never left behind."""
+"""Runs a program of the repository under a guard, with a minimal environment."""
 
 import asyncio
 import logging
@@ -18,17 +18,17 @@ logger = logging.getLogger(__name__)
 
 _GRACE_SECONDS: Final = 4.0
 _SHELL_SIGNALS: Final = 128
-_MOST_BYTES: Final = 4 * 1024 * 1024
-_PASSED_ON: Final = ("PATH", "LANG", "LC_ALL", "TZ")
+_MAX_OUTPUT_BYTES: Final = 4 * 1024 * 1024
+_INHERITED: Final = ("PATH", "LANG", "LC_ALL", "TZ")
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """How a program ended.
+class StepResult:
+    """The result of a program.
 
     Attributes:
-        output: The end of what it printed.
-        ended_at: On the clock of `time.monotonic`.
+        output: The end of its output.
+        ended_at: In the time of `time.monotonic`.
     """
 
     name: str
@@ -39,8 +39,8 @@ class Ended:
 
 
 def environment(home: Path, extra: Mapping[str, str]) -> dict[str, str]:
-    """Return what a program of the repository's may know: no setting of ours, and so no secret."""
-    kept = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    """Return the environment of a program: it contains no setting of the worker, and so no secret."""
+    kept = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     own = {"HOME": str(home), "TMPDIR": str(home), "CI": "true", "GIT_TERMINAL_PROMPT": "0"}
     return {**kept, **own, **extra}
 
@@ -53,63 +53,63 @@ async def run(
     timeout_seconds: float,
     *,
     confinement: Confinement | None = None,
-) -> Ended:
-    """Run a program to its end; by then everything that it started has ended too.
+) -> StepResult:
+    """Run a program until it and all its descendants have ended.
 
     Args:
-        confinement: What isolates it; None runs it with the worker's rights.
+        confinement: Its isolation; None runs it with the worker's rights.
 
     Raises:
-        ExecutionFailed: It cannot be started or isolated, or took too long.
-        Interrupted: A signal ended it, and the worker is being stopped.
-        asyncio.CancelledError: We are cancelled; the program and its children are gone by then.
+        ExecutionFailed: The program cannot be started or isolated, or timed out.
+        Interrupted: A signal ended the program, and the worker is being stopped.
+        asyncio.CancelledError: This task was cancelled; the program and its descendants have ended.
     """
     began = time.monotonic()
     confined = await asyncio.to_thread(confinement.confine, command) if confinement else None
-    words, variables = (confined.command, {**env, **confined.variables}) if confined else (command, env)
+    arguments, variables = (confined.command, {**env, **confined.variables}) if confined else (command, env)
     try:
-        ended = await _run(name, words, folder, variables, timeout_seconds)
+        ended = await _run(name, arguments, folder, variables, timeout_seconds)
         if confined:
             confined.check(ended.exit_code)
     except OSError as error:
         raise _not_started(name, command, error) from error
     except IsolationFailed as error:
-        sentence = f"{name} could not be isolated ({error}); `cogo doctor` says what this machine offers."
-        raise ExecutionFailed(sentence, error_class="isolation", retryable=True) from error
+        message = f"{name} could not be isolated ({error}); run `cogo doctor` on this machine."
+        raise ExecutionFailed(message, error_class="isolation", retryable=True) from error
     if ended.left:
-        logger.warning("%s left %s processes that could not be ended.", name, ended.left)
-    if _died_by_signal(ended.exit_code) and await STOP.explains(ended.ended_at):
-        raise Interrupted(f"{name} was ended by the stop of the worker.")
+        logger.warning("%s: %s processes could not be killed.", name, ended.left)
+    if _ended_by_signal(ended.exit_code) and await STOP.explains(ended.ended_at):
+        raise Interrupted(f"{name} ended because the worker was being stopped.")
     if ended.exit_code is None:
-        sentence = f"{name} was lost: the process that guards it was killed."
-        raise ExecutionFailed(sentence, error_class="guard_gone", retryable=True)
+        message = f"{name} has no exit code: its guard process was killed."
+        raise ExecutionFailed(message, error_class="guard_gone", retryable=True)
     output = ended.output.decode(errors="replace")
-    return Ended(name, ended.exit_code, round(ended.ended_at - began, 3), output, ended.ended_at)
+    return StepResult(name, ended.exit_code, round(ended.ended_at - began, 3), output, ended.ended_at)
 
 
 async def _run(
-    name: str, words: Sequence[str], folder: Path, env: Mapping[str, str], timeout_seconds: float
+    name: str, arguments: Sequence[str], folder: Path, env: Mapping[str, str], timeout_seconds: float
 ) -> CommandEnded:
-    guarded = GuardedCommand.start(words, folder, env, grace_seconds=_GRACE_SECONDS, kept_bytes=_MOST_BYTES)
+    guarded = GuardedCommand.start(arguments, folder, env, grace_seconds=_GRACE_SECONDS, kept_bytes=_MAX_OUTPUT_BYTES)
     try:
         async with asyncio.timeout(timeout_seconds):
             ended = await guarded.wait()
     except TimeoutError as error:
-        sentence = f"{name} took longer than {timeout_seconds:g} s."
-        raise ExecutionFailed(sentence, error_class="timeout", retryable=True) from error
+        message = f"{name} took longer than {timeout_seconds:g} s."
+        raise ExecutionFailed(message, error_class="timeout", retryable=True) from error
     finally:
         await asyncio.shield(guarded.end())
     return ended
 
 
 def _not_started(name: str, command: Sequence[str], error: OSError) -> ExecutionFailed:
-    sentence = (
+    message = (
         f"{name}: {command[0]} cannot be started ({error.strerror}): install it on this worker, "
-        "or name its folder as read in COGO_GATE_COMMANDS."
+        "or add its folder to read in COGO_GATE_COMMANDS."
     )
-    return ExecutionFailed(sentence, error_class="command", retryable=False)
+    return ExecutionFailed(message, error_class="command", retryable=False)
 
 
-def _died_by_signal(exit_code: int | None) -> bool:
-    """Whether a signal ended a program, or one that it waited for: shells answer 128 and the signal's number."""
+def _ended_by_signal(exit_code: int | None) -> bool:
+    """Return whether a signal ended the program or its child: shells exit with 128 plus the signal number."""
     return exit_code is None or exit_code < 0 or exit_code > _SHELL_SIGNALS

@@ -1,6 +1,6 @@
-"""What tools leave behind: lint, coverage and test reports, read with suspicion."""
+"""Parses lint, coverage and test reports, which are untrusted input."""
 
 from cogo_dagster.quality.reports.files import ReportError
-from cogo_dagster.quality.reports.report import Report, attempt_report, read_report
+from cogo_dagster.quality.reports.report import GateReport, attempt_report, read_report
 
-__all__ = ["Report", "ReportError", "attempt_report", "read_report"]
+__all__ = ["GateReport", "ReportError", "attempt_report", "read_report"]

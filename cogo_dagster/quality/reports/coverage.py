@@ -1,29 +1,29 @@
-"""Coverage reports, read from their counts; a percentage that a tool rounded or mixed counts only without any.
+"""Coverage reports. Counts are preferred to percentages, which tools round or combine.
 
-coverage.py's JSON, istanbul's summary (nyc, jest, vitest), Cobertura, Clover, JaCoCo, lcov and Go's profile.
+Formats: coverage.py's JSON, istanbul's summary (nyc, jest, vitest), Cobertura, Clover, JaCoCo, lcov, Go's profile.
 """
 
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from cogo_dagster.quality.reports.counts import Counts, Coverage
 from cogo_dagster.quality.reports.coverage_xml import read_xml
-from cogo_dagster.quality.reports.files import number_of, other_format, parse_json, refuse, share
+from cogo_dagster.quality.reports.files import check_percentage, number_of, other_format, parse_json, raise_error
 from cogo_dagster.quality.reports.lcov import read_go, read_lcov
-from cogo_dagster.quality.reports.shares import Counts, Coverage
 from cogo_dagster.queue.model import Json
 
-_KNOWN = "coverage.py's JSON, istanbul's summary, Cobertura, Clover, JaCoCo, lcov and Go's profile are read"
+_KNOWN = "use coverage.py's JSON, istanbul's summary, Cobertura, Clover, JaCoCo, lcov or Go's profile"
 _GO = re.compile(r"\s*mode: (set|count|atomic)\b")
 
 
 def read_coverage(files: Sequence[tuple[Path, str]]) -> tuple[dict[str, Json], list[str]]:
-    """Return `coverage_percent`, of lines, and `branch_coverage_percent` where branches were measured; no notes.
+    """Return `coverage_percent` (of lines) and, if branches were measured, `branch_coverage_percent`; no notes.
 
-    Reports of lcov and Go are merged line by line, others added up.
+    Reports of lcov and Go are merged line by line; the counts of others are added.
 
     Raises:
-        ReportError: One of them is no such report, or nothing was measured.
+        ReportError: A file is not a coverage report, or nothing was measured.
     """
     path = files[0][0]
     if all(_is_lcov(text) for _, text in files):
@@ -33,11 +33,11 @@ def read_coverage(files: Sequence[tuple[Path, str]]) -> tuple[dict[str, Json], l
     else:
         found = [_read(one, text) for one, text in files]
     if len(found) == 1 and found[0].percent is not None:
-        return {"coverage_percent": share(path, found[0].percent)}, []
+        return {"coverage_percent": check_percentage(path, found[0].percent)}, []
     lines = _total(path, [one.lines for one in found])
     branches = _total(path, [one.branches for one in found])
     if not lines.valid:
-        refuse(path, "has no measured line: run the tests under coverage")
+        raise_error(path, "has no measured lines: run the tests with coverage")
     facts: dict[str, Json] = {"coverage_percent": lines.percent}
     return facts | ({"branch_coverage_percent": branches.percent} if branches.valid else {}), []
 
@@ -45,12 +45,10 @@ def read_coverage(files: Sequence[tuple[Path, str]]) -> tuple[dict[str, Json], l
 def _total(path: Path, counts: Sequence[Counts | None]) -> Counts:
     known = [one for one in counts if one is not None]
     if len(known) < len(counts):
-        refuse(path, "has no counts, so that it cannot be added to others: give one report that has all")
+        raise_error(path, "has no counts and cannot be combined with others: use one report for everything")
     total = Counts(sum(one.covered for one in known), sum(one.valid for one in known))
     if not 0 <= total.covered <= total.valid:
-        refuse(
-            path, f"says {total.covered} of {total.valid} where the covered share should be: let the tool write it anew"
-        )
+        raise_error(path, f"has invalid counts ({total.covered} of {total.valid} covered): regenerate the report")
     return total
 
 
@@ -68,7 +66,7 @@ def _read(path: Path, text: str) -> Coverage:
         return read_lcov([(path, text)])
     if _GO.match(text):
         return read_go([(path, text)])
-    raise other_format(path, f"is no coverage report: {_KNOWN}")
+    raise other_format(path, f"is not a coverage report: {_KNOWN}")
 
 
 def _json(path: Path, document: Json) -> Coverage:
@@ -78,12 +76,12 @@ def _json(path: Path, document: Json) -> Coverage:
             return _coverage_py(path, totals)
         if isinstance(total, dict) and isinstance(total.get("lines"), dict):
             lines, branches = total["lines"], total.get("branches")
-            if lines.get("pct") == "Unknown":  # what istanbul says of no lines at all
+            if lines.get("pct") == "Unknown":  # istanbul's value for no lines
                 return Coverage()
             return _shares(
                 path, _pair(lines, "covered", "total"), _pair(branches, "covered", "total"), lines.get("pct")
             )
-    raise other_format(path, "is JSON, but neither coverage.py's (`coverage json`) nor istanbul's (`json-summary`)")
+    raise other_format(path, "is JSON, but not that of coverage.py (`coverage json`) or istanbul (`json-summary`)")
 
 
 def _coverage_py(path: Path, totals: dict[str, Json]) -> Coverage:
@@ -93,12 +91,12 @@ def _coverage_py(path: Path, totals: dict[str, Json]) -> Coverage:
 
 def _shares(path: Path, lines: Counts | None, branches: Counts | None, percent: Json) -> Coverage:
     if lines is None:
-        return Coverage(percent=share(path, percent), lines=None)
+        return Coverage(percent=check_percentage(path, percent), lines=None)
     return Coverage(lines, branches or Counts(0, 0))
 
 
 def _pair(numbers: Json, covered: str, valid: str) -> Counts | None:
-    """Return two counts; None unless both are there."""
+    """Return both counts, or None if one is missing."""
     if not isinstance(numbers, dict):
         return None
     found = [number_of(numbers.get(name)) for name in (covered, valid)]

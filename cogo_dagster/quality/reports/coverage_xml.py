@@ -1,4 +1,4 @@
-"""Coverage as XML: Cobertura, Clover, JaCoCo."""
+"""Coverage reports in XML: Cobertura, Clover, JaCoCo."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -6,31 +6,33 @@ from pathlib import Path
 from typing import Final
 from xml.etree.ElementTree import Element
 
-from cogo_dagster.quality.reports.files import count_in, events, number_of, other_format, share
-from cogo_dagster.quality.reports.shares import Counts, Coverage
+from cogo_dagster.quality.reports.counts import Counts, Coverage
+from cogo_dagster.quality.reports.files import check_percentage, count_in, events, number_of, other_format
 
 _CONDITIONS: Final = re.compile(r"\((\d{1,9})/(\d{1,9})\)", re.ASCII)
 Events = Iterator[tuple[str, Element, int]]
 
 
 def read_xml(path: Path, text: str) -> Coverage:
-    """Return the counts of a report, or the rate that Cobertura's tells without any.
+    """Return the counts of a report, or the line rate of a Cobertura report without counts.
 
     Raises:
-        ReportError: It is another kind of XML, or not whole.
+        ReportError: It is another kind of XML, or incomplete.
     """
     tag, attributes, inside = _look(path, text)
     if tag == "report":
         return _jacoco(events(path, text, "none"))
     if tag != "coverage":
-        raise other_format(path, f"is XML of <{tag[:40]}>, not Cobertura's or Clover's <coverage> or JaCoCo's <report>")
+        raise other_format(
+            path, f"is XML with the root <{tag[:40]}>, not <coverage> (Cobertura, Clover) or <report> (JaCoCo)"
+        )
     if inside in ("project", "testproject") or ("clover" in attributes and "line-rate" not in attributes):
         return _clover(events(path, text, "none"))
     return _cobertura(path, attributes, events(path, text, "none"))
 
 
 def _look(path: Path, text: str) -> tuple[str, Mapping[str, str], str]:
-    """Return the root's name and attributes, and the name of the first element inside."""
+    """Return the name and attributes of the root, and the name of its first child."""
     tag, attributes = "", {}
     for event, element, depth in events(path, text, "none"):
         if event == "start" and depth == 1:
@@ -42,19 +44,19 @@ def _look(path: Path, text: str) -> tuple[str, Mapping[str, str], str]:
 
 def _cobertura(path: Path, root: Mapping[str, str], found: Events) -> Coverage:
     lines, branches = _counts(root, "lines-covered", "lines-valid"), _counts(root, "branches-covered", "branches-valid")
-    counted, conditions, anything = _cobertura_lines(found)
-    lines = lines or (counted if counted.valid else None)
+    check_count, conditions, anything = _cobertura_lines(found)
+    lines = lines or (check_count if check_count.valid else None)
     branches = branches or conditions
     if lines is not None:
         return Coverage(lines, branches)
     rate = number_of(root.get("line-rate"))
     if rate in (0, 1) and not anything:
-        return Coverage()  # what tools write where nothing was measured
-    return Coverage(None, None, share(path, None if rate is None else rate * 100))
+        return Coverage()  # tools write this if nothing was measured
+    return Coverage(None, None, check_percentage(path, None if rate is None else rate * 100))
 
 
 def _cobertura_lines(found: Events) -> tuple[Counts, Counts, bool]:
-    """Return the counts of the rows <line>, each line of a file once, and whether there is a class at all."""
+    """Return the counts of the <line> elements, each line of a file once, and whether there is any class."""
     lines: dict[tuple[str, str], bool] = {}
     conditions: dict[tuple[str, str], tuple[int, int]] = {}
     file, anything = "", False
@@ -71,7 +73,7 @@ def _cobertura_lines(found: Events) -> tuple[Counts, Counts, bool]:
 
 
 def _clover(found: Events) -> Coverage:
-    """Return the sums of the projects, else those of the files."""
+    """Return the sum over projects, or over files if there are none."""
     by_level: dict[str, list[Mapping[str, str]]] = {"project": [], "file": []}
     parents: list[str] = []
     for event, element, _ in found:
@@ -89,7 +91,7 @@ def _clover(found: Events) -> Coverage:
 
 
 def _jacoco(found: Events) -> Coverage:
-    """Return the counters of the report, else those of its groups or packages."""
+    """Return the counters of the report, or of its groups or packages."""
     by_depth: dict[int, list[Mapping[str, str]]] = {}
     for event, element, depth in found:
         if event == "end" and element.tag == "counter":

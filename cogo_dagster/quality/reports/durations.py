@@ -1,4 +1,4 @@
-"""Times as tools of many languages write them: 1234.5, 1,234.5, 1.234,5, 0,288."""
+"""Parses durations in the formats of many tools and locales: 1234.5, 1,234.5, 1.234,5, 0,288."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -8,28 +8,28 @@ _SPACES: Final = re.compile(r"[\s_'\u00a0\u2019\u202f]")
 _UNIT: Final = re.compile(r"(?P<number>.*?)\s*(?P<unit>ms|sec|secs|seconds|s|)", re.IGNORECASE | re.DOTALL)
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,3})?", re.ASCII | re.IGNORECASE)
 _THOUSANDS: Final = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+", re.ASCII)
-_MOST_SECONDS: Final = 31_536_000.0
+_MAX_SECONDS: Final = 31_536_000.0
 
 
 def seconds_of(times: Iterable[str]) -> tuple[float | None, list[str]]:
-    """Return the sum of the times of one report, None where it has none, and those that cannot be read.
+    """Return the sum of the times of one report (None if it has none), and the times that cannot be parsed.
 
-    A time below 0, which a changed clock leaves, counts as 0.
+    A negative time, caused by a clock change, counts as 0.
     """
     given = [time.strip() for time in times]
     decimal_comma = _has_decimal_comma(given)
-    total, unread = 0.0, list[str]()
+    total, invalid = 0.0, list[str]()
     for time in given:
         seconds = _seconds(time, decimal_comma=decimal_comma)
-        if seconds is None or total + seconds > _MOST_SECONDS:
-            unread.append(time)
+        if seconds is None or total + seconds > _MAX_SECONDS:
+            invalid.append(time)
         else:
             total += max(seconds, 0.0)
-    return (total if given and len(unread) < len(given) else None), unread
+    return (total if given and len(invalid) < len(given) else None), invalid
 
 
 def _has_decimal_comma(times: Sequence[str]) -> bool:
-    """Whether a comma before three digits, as in 1,234, is decimal: the other times of the report tell."""
+    """Return whether the comma in 1,234 is a decimal comma, judging by the other times of the report."""
     bare = [_SPACES.sub("", time) for time in times]
     if any("," in time and not _THOUSANDS.fullmatch(time) and time.rfind(".") < time.rfind(",") for time in bare):
         return True
@@ -45,7 +45,7 @@ def _seconds(time: str, *, decimal_comma: bool) -> float | None:
 
 
 def _with_point(text: str, *, decimal_comma: bool) -> str:
-    """Return a number without separators of thousands and with a decimal point."""
+    """Return the number without thousands separators and with a decimal point."""
     if "," not in text:
         return text
     if "." in text:

@@ -1,4 +1,4 @@
-"""The text of a report, whatever its encoding: a byte order mark, what XML declares, gzip, or bytes that are none."""
+"""Decodes reports: byte order marks, XML declarations, gzip, and invalid bytes."""
 
 import codecs
 import re
@@ -17,20 +17,20 @@ _DECLARED: Final = re.compile(rb"\s*<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([A-Za
 _DECLARATION: Final = re.compile(r"\s*<\?xml\s[^>]{0,300}?\?>")
 _FORBIDDEN: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _REFERENCE: Final = re.compile(r"&#(?:x([0-9A-Fa-f]{1,16})|([0-9]{1,16}));")
-# A byte that UTF-8 has no place for becomes the character of Latin-1: names that differ stay different.
+# A byte that is invalid in UTF-8 is decoded as Latin-1, so that different names remain different.
 _STRAY: Final = {0xDC00 + byte: byte for byte in range(0x80, 0x100)}
 
 
 class TooLarge(Exception):
-    """More bytes come out of an archive than are read."""
+    """The decompressed content is too large."""
 
 
-def unpacked(content: bytes, max_bytes: int) -> bytes:
-    """Return the bytes inside gzip, or those given where they are no gzip.
+def decompress(content: bytes, max_bytes: int) -> bytes:
+    """Return the decompressed bytes, or the bytes unchanged if they are not gzip.
 
     Raises:
-        TooLarge: More than `max_bytes` come out.
-        zlib.error: The archive is damaged or cut off.
+        TooLarge: The decompressed content is larger than `max_bytes`.
+        zlib.error: The archive is damaged or truncated.
     """
     if not content.startswith(_GZIP):
         return content
@@ -41,13 +41,13 @@ def unpacked(content: bytes, max_bytes: int) -> bytes:
         if len(found) > max_bytes:
             raise TooLarge
         if not member.eof:
-            raise zlib.error("the archive is cut off")
+            raise zlib.error("the archive is truncated")
         rest = member.unused_data
     return bytes(found)
 
 
 def decoded(content: bytes) -> str:
-    """Return the text; bytes that their encoding does not know never fail it."""
+    """Return the text; invalid bytes do not raise an error."""
     for mark, encoding in _MARKS:
         if content.startswith(mark):
             return _decode(content[len(mark) :], encoding)
@@ -55,14 +55,14 @@ def decoded(content: bytes) -> str:
 
 
 def cleaned_xml(text: str) -> str:
-    """Return XML without its declaration, and without characters that XML forbids, written or as references."""
+    """Return XML without its declaration and without forbidden characters, literal or as references."""
     body = _DECLARATION.sub("", text, count=1) if _DECLARATION.match(text) else text
     return _FORBIDDEN.sub("", _REFERENCE.sub(_reference, body)).strip()
 
 
 def _guess(content: bytes) -> str:
     start = content[:4]
-    # A report begins with an ASCII character: its zero bytes tell the encoding where no mark does.
+    # A report begins with an ASCII character, whose zero bytes reveal the encoding without a byte order mark.
     for encoding, pattern in (
         ("utf-32-le", rb"[^\0]\0\0\0"),
         ("utf-32-be", rb"\0\0\0[^\0]"),
@@ -77,7 +77,7 @@ def _guess(content: bytes) -> str:
 
 def _decode(content: bytes, encoding: str) -> str:
     try:
-        # What stands in ASCII cannot be UTF-16 or UTF-32, whatever it declares: it was converted.
+        # Text without zero bytes is not UTF-16 or UTF-32, even if it declares that: it was converted.
         wide = re.match(r"(utf|ucs)[-_]?(16|32|2|4)", encoding, re.IGNORECASE) and b"\0" not in content
         if not wide and encoding.lower().replace("_", "-") not in ("utf-8", "utf8"):
             return content.decode(encoding, "replace")

@@ -1,4 +1,4 @@
-"""Reading a file that a stranger wrote: a cap on its size, no entities, and one sentence for whatever is wrong."""
+"""Reads untrusted files: limits their size, rejects XML entities, and reports errors."""
 
 import zlib
 from collections.abc import Callable, Iterator
@@ -9,87 +9,87 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import iterparse
 
-from cogo_dagster.quality.reports.encoding import TooLarge, cleaned_xml, decoded, unpacked
+from cogo_dagster.quality.reports.encoding import TooLarge, cleaned_xml, decoded, decompress
 from cogo_dagster.queue.errors import InvalidArgument
 from cogo_dagster.queue.model import Json
 from cogo_dagster.text import parse_json as strict_json
 
 MAX_BYTES: Final = 64 * 1024 * 1024
-MOST: Final = 2_000_000_000
-_MOST_DEPTH: Final = 200
+MAX_COUNT: Final = 2_000_000_000
+_MAX_DEPTH: Final = 200
 
 
 class ReportError(InvalidArgument):
-    """A report cannot be read; the message is one sentence that names the file and says what to do."""
+    """A report cannot be read; the message names the file and says what to do."""
 
 
 class OtherFormat(ReportError):
-    """It is whole, and a report of another kind: among the files of a folder it is passed over."""
+    """The file has another format; in a folder, such files are skipped."""
 
 
 def read_bytes(path: Path) -> bytes:
-    """Return the bytes of a report, out of gzip.
+    """Return the content of a report, decompressed.
 
     Raises:
-        ReportError: It is missing, no regular file, too big, or a damaged archive.
+        ReportError: The file is missing, not a regular file, too large, or a damaged archive.
     """
-    limit = f"{MAX_BYTES // 2**20} are read at most: report less"
+    limit = f"the limit is {MAX_BYTES // 2**20} MiB: make the report smaller"
     try:
         if path.exists() and not path.is_file() and not path.is_dir():
-            refuse(path, "is no regular file: name one")
+            raise_error(path, "is not a regular file")
         size_bytes = path.stat().st_size
         if size_bytes > MAX_BYTES:
-            refuse(path, f"has {size_bytes / 2**20:,.0f} MiB, and {limit}")
-        return unpacked(path.read_bytes()[: MAX_BYTES + 1], MAX_BYTES)
+            raise_error(path, f"has {size_bytes / 2**20:,.0f} MiB; {limit}")
+        return decompress(path.read_bytes()[: MAX_BYTES + 1], MAX_BYTES)
     except OSError as error:
-        refuse(path, f"cannot be read ({error.strerror}): name an existing file")
+        raise_error(path, f"cannot be read ({error.strerror}): name an existing file")
     except ValueError:
-        refuse(path, "cannot be read (its name has a U+0000): name an existing file")
+        raise_error(path, "cannot be read (its name has a U+0000): name an existing file")
     except TooLarge:
-        refuse(path, f"has more MiB inside gzip than are read: {limit}")
+        raise_error(path, f"is too large after decompression; {limit}")
     except zlib.error as error:
-        refuse(path, f"is a damaged gzip archive ({str(error)[:80]}): let the tool write it anew")
+        raise_error(path, f"is a damaged gzip archive ({str(error)[:80]}): regenerate the report")
 
 
 def read_text(path: Path) -> str:
-    """Return the whole text of a report.
+    """Return the text of a report.
 
     Raises:
-        ReportError: As `read_bytes`, or it is empty.
+        ReportError: See `read_bytes`; or the file is empty.
     """
     text = decoded(read_bytes(path))
     if not text.strip("\0 \t\r\n\ufeff"):
-        refuse(path, "is empty: did the tool that writes it fail?")
+        raise_error(path, "is empty: check whether the tool failed")
     return text
 
 
 def parse_json(path: Path, text: str) -> Json:
-    """Parse a report that is JSON.
+    """Parse a JSON report.
 
     Raises:
-        ReportError: It is not, or not whole.
+        ReportError: The text is not JSON, or incomplete.
     """
     try:
         return strict_json(text.strip("\0 \t\r\n\ufeff"))
     except RecursionError:
-        refuse(path, "is nested too deeply to be a report")
+        raise_error(path, "is nested too deeply to be a report")
     except ValueError as error:
         if not text.lstrip().startswith(("[", "{")):
             raise other_format(
                 path,
-                "is not JSON, or begins with other output: let the tool write the file itself, as by its option -o",
+                "is not JSON, or begins with other output: make the tool write the file, as with its option -o",
             ) from None
-        refuse(path, f"is not whole JSON ({str(error).splitlines()[0][:120]}): let the tool write it anew")
+        raise_error(path, f"is not valid JSON ({str(error).splitlines()[0][:120]}): regenerate the report")
 
 
 def elements(path: Path, text: str, keep: str = "testcase") -> Iterator[Element]:
-    """Yield the elements of a report that is XML: the root as it begins, each as it ends, emptied afterwards.
+    """Yield the elements of an XML report: the root at its start, others at their end; they are then cleared.
 
     Args:
-        keep: What an element of this name holds is still there when it ends.
+        keep: The children of elements with this name are kept until the element ends.
 
     Raises:
-        ReportError: It is not, not whole, or declares entities.
+        ReportError: The text is not XML, is incomplete, or declares entities.
     """
     for event, element, depth in events(path, text, keep):
         if event == "end" or depth == 1:
@@ -97,10 +97,10 @@ def elements(path: Path, text: str, keep: str = "testcase") -> Iterator[Element]
 
 
 def events(path: Path, text: str, keep: str) -> Iterator[tuple[str, Element, int]]:
-    """Yield `start` and `end` of each element with its depth, from 1; names come without namespaces.
+    """Yield `start` and `end` events with the element and its depth, from 1; names have no namespace.
 
     Raises:
-        ReportError: As `elements`.
+        ReportError: See `elements`.
     """
     parents: list[Element] = []
     try:
@@ -108,8 +108,8 @@ def events(path: Path, text: str, keep: str) -> Iterator[tuple[str, Element, int
             if event == "start":
                 element.tag = element.tag.rpartition("}")[2]
                 parents.append(element)
-                if len(parents) > _MOST_DEPTH:
-                    refuse(path, "is nested too deeply to be a report")
+                if len(parents) > _MAX_DEPTH:
+                    raise_error(path, "is nested too deeply to be a report")
                 yield event, element, len(parents)
             else:
                 yield event, element, len(parents)
@@ -117,80 +117,80 @@ def events(path: Path, text: str, keep: str) -> Iterator[tuple[str, Element, int
                 if parents and parents[-1].tag != keep:
                     del parents[-1][:]
     except DefusedXmlException:
-        refuse(path, "declares entities, which no report needs and an attack does: it is not read")
+        raise_error(path, "declares XML entities, which are not allowed")
     except (ParseError, LookupError, ValueError) as error:
-        refuse(path, f"is not whole XML ({str(error)[:120]}): let the tool write it anew")
+        raise_error(path, f"is not valid XML ({str(error)[:120]}): regenerate the report")
 
 
-def refuse(path: Path, what: str) -> NoReturn:
-    """Raise the sentence.
+def raise_error(path: Path, what: str) -> NoReturn:
+    """Raise an error about a report.
 
     Raises:
         ReportError: Always.
     """
-    raise refusal(path, what)
+    raise report_error(path, what)
 
 
-def refusal(path: Path, what: str) -> ReportError:
-    """Return the sentence as an error to raise."""
-    return ReportError(f"The report {shown(path)} {what}.")
+def report_error(path: Path, what: str) -> ReportError:
+    """Return an error about a report."""
+    return ReportError(f"The report {safe_name(path)} {what}.")
 
 
 def other_format(path: Path, what: str) -> OtherFormat:
-    """Return the sentence for a report of another kind as an error to raise."""
-    return OtherFormat(f"The report {shown(path)} {what}.")
+    """Return an error about a file with another format."""
+    return OtherFormat(f"The report {safe_name(path)} {what}.")
 
 
-def shown(path: Path) -> str:
-    """Return the file's name as it can be written anywhere."""
+def safe_name(path: Path) -> str:
+    """Return the file name, safe for messages and archives."""
     return path.name.encode("utf-8", "replace").decode()[:100].replace("\0", "?") or str(path)
 
 
-def counted(path: Path, value: Json, what: str) -> int:
-    """Return a count as it is.
+def check_count(path: Path, value: Json, what: str) -> int:
+    """Return *value* if it is a count.
 
     Raises:
-        ReportError: It is none.
+        ReportError: It is not.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST:
-        refuse(path, f"says {str(value)[:40]!r} where the {what} should be counted: let the tool write it anew")
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_COUNT:
+        raise_error(path, f"has {str(value)[:40]!r} as the number of {what}: regenerate the report")
     return value
 
 
 def count_in(value: str | None) -> int | None:
-    """Return a count out of an attribute; None where there is none, or something else."""
+    """Return the count in an attribute, or None if it is missing or invalid."""
     text = (value or "").strip().replace(",", "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 10 and int(text) <= MOST else None
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 10 and int(text) <= MAX_COUNT else None
 
 
-def share(path: Path, value: Json) -> float:
-    """Return a percentage with two decimals.
+def check_percentage(path: Path, value: Json) -> float:
+    """Return a percentage, rounded to two decimals.
 
     Raises:
         ReportError: It is not between 0 and 100.
     """
     number = number_of(value)
     if number is None or not 0 <= number <= 100:
-        refuse(path, f"says {str(value)[:40]!r} where the covered share should be: let the tool write it anew")
+        raise_error(path, f"has {str(value)[:40]!r} as the coverage: regenerate the report")
     return round(number, 2)
 
 
 def number_of(value: Json, convert: Callable[[Json], float] = float) -> float | None:
-    """Return a number, also from text; None where there is none."""
+    """Return a number, also from text, or None if it is not a number."""
     try:
         number = convert(value)
     except (TypeError, ValueError, OverflowError):
         return None
-    return number if abs(number) <= MOST else None  # NaN is not
+    return number if abs(number) <= MAX_COUNT else None  # false for NaN
 
 
 class _Chunks:
-    """Text as the parser reads it, piece by piece."""
+    """A file object over the text, for the parser."""
 
     def __init__(self, text: str) -> None:
         self._bytes = memoryview(text.encode())
 
     def read(self, size: int = 65_536) -> bytes:
-        """Return the next piece."""
+        """Return the next chunk."""
         piece, self._bytes = self._bytes[:size], self._bytes[size:]
         return bytes(piece)

@@ -1,8 +1,8 @@
-"""JUnit XML, as pytest, jest, gradle and the rest write it. Test cases are counted; what the suites claim is not.
+"""JUnit XML, as written by pytest, jest, Gradle and others. Test cases are counted, not the totals of the suites.
 
-A test is one class and name, with its last outcome: a failure with a failing teardown is one failed test, and one that
-failed first and passed then is a flaky one that passed. What the suites claim is taken only where no case says more: an
-error outside every test.
+A test is identified by class and name and has the outcome of its last case: a failure with a failing teardown is one
+failed test, and a failure followed by a pass is a flaky test that passed. The totals of a suite are used only if none
+of its cases has failed: they mean errors outside the tests.
 """
 
 from collections.abc import Sequence
@@ -12,14 +12,14 @@ from typing import Final
 from xml.etree.ElementTree import Element
 
 from cogo_dagster.quality.reports.durations import seconds_of
-from cogo_dagster.quality.reports.files import count_in, events, other_format, shown
+from cogo_dagster.quality.reports.files import count_in, events, other_format, safe_name
 from cogo_dagster.queue.model import Json
 
 _FAILED: Final = frozenset({"failure", "error", "rerunFailure", "rerunError"})
 _FLAKY: Final = frozenset({"flakyFailure", "flakyError"})
 _NOT_RUN: Final = frozenset({"skipped", "disabled", "ignored", "notrun", "pending"})
-_FAILED_WORDS: Final = frozenset({"fail", "failed", "failure", "error", "errored", "broken"})
-_NOT_RUN_WORDS: Final = frozenset(
+_FAILED_VALUES: Final = frozenset({"fail", "failed", "failure", "error", "errored", "broken"})
+_NOT_RUN_VALUES: Final = frozenset(
     {"notrun", "not_run", "not-run", "disabled", "skip", "skipped", "suppressed", "ignored", "pending", "untested"}
 )
 
@@ -29,17 +29,17 @@ Key = tuple[str, ...]
 
 @dataclass(slots=True)
 class _Suite:
-    claimed: int
+    reported: int
     failed: int = 0
 
 
 @dataclass(slots=True)
 class Tests:
-    """What one file says.
+    """The tests of one file.
 
     Attributes:
-        outside: Failures outside every test.
-        times: As written, of each case that has one.
+        outside: The number of failures outside the tests.
+        times: The times of the cases, unparsed.
     """
 
     outcomes: dict[Key, str] = field(default_factory=dict)
@@ -48,10 +48,10 @@ class Tests:
     times: list[str] = field(default_factory=list)
 
     def add(self, key: Key, case: Element) -> bool:
-        """Count a case; return whether it failed."""
+        """Add a case; return whether it failed."""
         outcome, flaky = outcome_of(case)
         before = self.outcomes.get(key)
-        # A case that did not run says nothing against an outcome that is known.
+        # A case that did not run does not replace a known outcome.
         if before is None or outcome != NOT_RUN:
             self.outcomes[key] = outcome
         if flaky or {before, outcome} == {PASSED, FAILED}:
@@ -59,17 +59,17 @@ class Tests:
         return outcome == FAILED
 
     def count(self, outcome: str) -> int:
-        """Return how many tests ended so."""
+        """Return the number of tests with an outcome."""
         return sum(found == outcome for found in self.outcomes.values())
 
 
 def read_junit(files: Sequence[tuple[Path, str]]) -> tuple[dict[str, Json], list[str]]:
-    """Return `tests_total` (that ran), `tests_failed`, `tests_flaky`, `test_seconds` where the cases have times; notes.
+    """Return `tests_total` (that ran), `tests_failed`, `tests_flaky`, `test_seconds` (if cases have times), and notes.
 
-    Tests of the same name in two files are two tests.
+    Tests with the same name in two files are two tests.
 
     Raises:
-        ReportError: One of them is no such report.
+        ReportError: A file is not a JUnit report.
     """
     found = [_read(path, text) for path, text in files]
     outside = sum(one.outside for one in found)
@@ -82,12 +82,10 @@ def read_junit(files: Sequence[tuple[Path, str]]) -> tuple[dict[str, Json], list
     notes: list[str] = []
     seconds: list[float] = []
     for (path, _), one in zip(files, found, strict=True):
-        total, unread = seconds_of(one.times)
-        if unread:
-            times = "time" if len(unread) == 1 else "times"
-            notes.append(
-                f"The report {shown(path)} has {len(unread):,} {times} that cannot be read ({unread[0][:40]!r})."
-            )
+        total, invalid = seconds_of(one.times)
+        if invalid:
+            times = "time" if len(invalid) == 1 else "times"
+            notes.append(f"The report {safe_name(path)} has {len(invalid):,} invalid {times} ({invalid[0][:40]!r}).")
         if total is not None:
             seconds.append(total)
     if seconds and not notes:
@@ -96,30 +94,30 @@ def read_junit(files: Sequence[tuple[Path, str]]) -> tuple[dict[str, Json], list
 
 
 def outcome_of(case: Element) -> tuple[str, bool]:
-    """Return how a test case ended, and whether it says of itself that it is flaky."""
+    """Return the outcome of a test case, and whether it is marked as flaky."""
     tags = {child.tag for child in case}
-    words = {(case.get(name) or "").strip().lower() for name in ("status", "result")}
+    values = {(case.get(name) or "").strip().lower() for name in ("status", "result")}
     if tags & _FAILED:
         return FAILED, False
     if tags & _FLAKY:
         return PASSED, True
-    if tags & _NOT_RUN or words & _NOT_RUN_WORDS or (case.get("executed") or "").lower() == "false":
+    if tags & _NOT_RUN or values & _NOT_RUN_VALUES or (case.get("executed") or "").lower() == "false":
         return NOT_RUN, False
-    return (FAILED if words & _FAILED_WORDS else PASSED), False
+    return (FAILED if values & _FAILED_VALUES else PASSED), False
 
 
 def _read(path: Path, text: str) -> Tests:
     if not text.lstrip("\ufeff\0 \t\r\n").startswith("<"):
-        raise other_format(path, "is no XML: JUnit's <testsuites> is read")
+        raise other_format(path, "is not XML: use JUnit XML")
     tests = Tests()
     suites: list[_Suite] = []
     names: list[Element] = []
     for event, element, depth in events(path, text, "testcase"):
         if depth == 1 and event == "start" and element.tag not in ("testsuites", "testsuite"):
-            raise other_format(path, f"is XML of <{str(element.tag)[:40]}>, not JUnit's <testsuites>")
+            raise other_format(path, f"is XML with the root <{str(element.tag)[:40]}>, not JUnit's <testsuites>")
         if element.tag in ("testsuites", "testsuite"):
             if event == "start":
-                suites.append(_Suite(_claimed(element)))
+                suites.append(_Suite(_reported(element)))
                 names.append(element)
             else:
                 names.pop()
@@ -131,7 +129,7 @@ def _read(path: Path, text: str) -> Tests:
 
 
 def _count(tests: Tests, element: Element, suites: list[Element], depth: int) -> int:
-    """Count what ended inside a suite; return how many failures it is."""
+    """Count an element that ended inside a suite; return its number of failures."""
     if element.tag == "testcase":
         if (time := element.get("time")) and time.strip():
             tests.times.append(time)
@@ -143,24 +141,24 @@ def _count(tests: Tests, element: Element, suites: list[Element], depth: int) ->
 
 
 def _close(tests: Tests, suites: list[_Suite]) -> None:
-    """End a suite: failures that it claims and nothing inside it shows happened outside every test."""
+    """End a suite. If it reports failures and none of its cases has failed, they happened outside the tests."""
     ended = suites.pop()
-    if ended.claimed and not ended.failed:
-        tests.outside += ended.claimed
-        ended.failed = ended.claimed
+    if ended.reported and not ended.failed:
+        tests.outside += ended.reported
+        ended.failed = ended.reported
     if suites:
         suites[-1].failed += ended.failed
 
 
-def _claimed(suite: Element) -> int:
+def _reported(suite: Element) -> int:
     return sum(count_in(suite.get(name)) or 0 for name in ("failures", "errors"))
 
 
 def _key(case: Element, suites: list[Element], number: int) -> Key:
-    """Return what makes a test this one. The host tells the browsers of one Playwright run apart."""
+    """Return the identity of a test. Playwright writes the browser as the host name."""
     suite = suites[-1]
     name = case.get("name")
     if not name:
-        return (str(number),)  # of a case without a name nothing says that it is another one again
+        return (str(number),)  # cases without a name are different tests
     file = case.get("file") or suite.get("file") or ""
     return suite.get("hostname") or "", file, case.get("classname") or suite.get("name") or "", name

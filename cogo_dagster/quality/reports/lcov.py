@@ -1,4 +1,4 @@
-"""Coverage of lcov and Go, merged line by line: several workers write the same file."""
+"""Coverage reports of lcov and Go, merged line by line, since several processes may report the same file."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -6,66 +6,66 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from cogo_dagster.quality.reports.files import MOST, number_of, refuse
-from cogo_dagster.quality.reports.shares import Counts, Coverage
+from cogo_dagster.quality.reports.counts import Counts, Coverage
+from cogo_dagster.quality.reports.files import MAX_COUNT, number_of, raise_error
 
 _BLOCK: Final = re.compile(r"(\S.*:\d+\.\d+,\d+\.\d+) (\d{1,9}) (\d{1,18})", re.ASCII)
 
 
 @dataclass(slots=True)
 class _Source:
-    """What is known of one source file.
+    """The coverage of one source file.
 
     Attributes:
-        lines: Whether a line was run, by its number.
-        claims: The sums LF, LH, BRF, BRH of a report that names no lines.
+        lines: Whether a line was executed, by line number.
+        claims: The totals LF, LH, BRF, BRH, for reports without lines.
     """
 
     lines: dict[str, bool] = field(default_factory=dict)
     branches: dict[str, bool] = field(default_factory=dict)
-    claims: dict[str, int] = field(default_factory=dict)
+    totals: dict[str, int] = field(default_factory=dict)
 
     def add(self, name: str, value: str) -> None:
-        """Take one row of a record."""
+        """Add a row of a record."""
         if name == "DA":
             _mark(self.lines, *(value.split(",")[:2]))
         elif name == "BRDA":
             where, _, taken = value.rpartition(",")
             _mark(self.branches, where, taken)
         elif name in ("LF", "LH", "BRF", "BRH") and value.strip().isascii() and value.strip().isdigit():
-            self.claims[name] = max(self.claims.get(name, 0), min(int(value.strip()[:12]), MOST * 1_000))
+            self.totals[name] = max(self.totals.get(name, 0), min(int(value.strip()[:12]), MAX_COUNT * 1_000))
 
     def counts(self, found: dict[str, bool], valid: str, covered: str) -> Counts:
-        """Return what was found, else what is claimed."""
+        """Return the counts of the lines or branches, or the totals if there are none."""
         if found:
             return Counts(sum(found.values()), len(found))
-        return Counts(self.claims.get(covered, 0), self.claims.get(valid, 0))
+        return Counts(self.totals.get(covered, 0), self.totals.get(valid, 0))
 
 
 def read_lcov(files: Sequence[tuple[Path, str]]) -> Coverage:
     """Return the counts of lcov reports.
 
     Raises:
-        ReportError: One is cut off, or counts more than there can be.
+        ReportError: A report is truncated, or a count is too large.
     """
     sources: dict[str, _Source] = {}
     for path, text in files:
         if not text.rstrip("\0 \t\r\n").endswith("end_of_record"):
-            refuse(path, "is cut off: it does not end with end_of_record")
+            raise_error(path, "is truncated: it does not end with end_of_record")
         for source, name, value in _rows(text):
             sources.setdefault(source, _Source()).add(name, value)
     lines = _sum([one.counts(one.lines, "LF", "LH") for one in sources.values()])
     branches = _sum([one.counts(one.branches, "BRF", "BRH") for one in sources.values()])
-    if max(lines.valid, branches.valid) > MOST:
-        refuse(files[0][0], "counts more lines than there can be")
+    if max(lines.valid, branches.valid) > MAX_COUNT:
+        raise_error(files[0][0], "has impossibly large counts")
     return Coverage(lines, branches)
 
 
 def read_go(files: Sequence[tuple[Path, str]]) -> Coverage:
-    """Return the statements that Go's cover profiles count.
+    """Return the statement counts of Go cover profiles.
 
     Raises:
-        ReportError: A row is none of a profile.
+        ReportError: A row is invalid.
     """
     sizes: dict[str, int] = {}
     run: dict[str, bool] = {}
@@ -76,7 +76,7 @@ def read_go(files: Sequence[tuple[Path, str]]) -> Coverage:
                 sizes[block[1]] = int(block[2])
                 _mark(run, block[1], block[3])
             elif row.strip() and not row.strip().startswith("mode:"):
-                refuse(path, f"has the row {row.strip()[:60]!r}, which is none of Go's: let the tool write it anew")
+                raise_error(path, f"has the invalid row {row.strip()[:60]!r}: regenerate the report")
     return Coverage(Counts(sum(sizes[block] for block, hit in run.items() if hit), sum(sizes.values())))
 
 

@@ -1,7 +1,7 @@
-"""Lint reports as linters write them.
+"""Lint reports.
 
-JSON of ESLint (also `json-with-metadata`), ruff, biome, oxlint, stylelint, pylint; JSON of one finding a line (mypy,
-ruff); SARIF; Checkstyle; the rows `path:line:column: message` of ruff, flake8, pylint and mypy.
+Formats: JSON of ESLint (also `json-with-metadata`), ruff, biome, oxlint, stylelint, pylint; JSON lines (mypy, ruff);
+SARIF; Checkstyle; text rows `path:line:column: message` of ruff, flake8, pylint and mypy.
 """
 
 import json
@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from cogo_dagster.quality.reports.files import counted, elements, other_format, parse_json
+from cogo_dagster.quality.reports.files import check_count, elements, other_format, parse_json
 from cogo_dagster.quality.reports.lint_text import read_rows
 from cogo_dagster.quality.reports.sarif import read_sarif
 from cogo_dagster.queue.model import Json
@@ -18,25 +18,28 @@ Pair = tuple[int, int]
 """Errors and warnings."""
 
 _KNOWN: Final = (
-    "`eslint -f json -o FILE`, `ruff check --output-format json -o FILE`, SARIF, Checkstyle and the JSON of biome, "
-    "oxlint, stylelint and pylint are read"
+    "use `eslint -f json -o FILE`, `ruff check --output-format json -o FILE`, SARIF, Checkstyle or the JSON of biome, "
+    "oxlint, stylelint or pylint"
 )
-_WORDS: Final = {
+_SEVERITIES: Final = {
     **dict.fromkeys(("error", "fatal", "err", "blocker", "critical", "major", "failure"), (1, 0)),
     **dict.fromkeys(("warning", "warn", "minor", "convention", "refactor"), (0, 1)),
 }
 
 
 def read_lint(files: Sequence[tuple[Path, str]]) -> tuple[dict[str, Json], list[str]]:
-    """Return `lint_errors` and `lint_warnings` of all of them; no notes.
+    """Return `lint_errors` and `lint_warnings` of all files; no notes.
 
     Raises:
-        ReportError: One of them is no such report.
+        ReportError: A file is not a lint report.
     """
     pairs = [_read(path, text) for path, text in files]
     path = files[0][0]
     errors, warnings = (sum(pair[at] for pair in pairs) for at in (0, 1))
-    return {"lint_errors": counted(path, errors, "errors"), "lint_warnings": counted(path, warnings, "warnings")}, []
+    return {
+        "lint_errors": check_count(path, errors, "errors"),
+        "lint_warnings": check_count(path, warnings, "warnings"),
+    }, []
 
 
 def _read(path: Path, text: str) -> Pair:
@@ -51,7 +54,7 @@ def _read(path: Path, text: str) -> Pair:
 
 
 def _json_rows(text: str) -> list[Json] | None:
-    """Return the findings of a report with one object a line; None where it is something else."""
+    """Return the findings of a report in JSON lines, or None if it has another format."""
     rows = [row for row in text.splitlines() if row.strip()]
     if not rows[0].startswith("{") or not rows[0].rstrip().endswith("}") or (len(rows) == 1 and '"runs"' in rows[0]):
         return None
@@ -67,11 +70,11 @@ def _document(path: Path, document: Json) -> Pair:
     if isinstance(document, dict):
         return _object(path, document)
     if not isinstance(document, list) or not all(isinstance(row, dict) for row in document):
-        raise other_format(path, f"is no lint report: {_KNOWN}")
+        raise other_format(path, f"is not a lint report: {_KNOWN}")
     for names, read in _LISTS:
         if all(all(name in row for name in names) for row in document):
             return _total(path, [read(path, row) for row in document])
-    raise other_format(path, f"is JSON of no linter that is known, neither ESLint's nor ruff's: {_KNOWN}")
+    raise other_format(path, f"is JSON of an unknown linter: {_KNOWN}")
 
 
 def _object(path: Path, document: dict[str, Json]) -> Pair:
@@ -82,14 +85,14 @@ def _object(path: Path, document: dict[str, Json]) -> Pair:
             return _document(path, document[name])
     summary = document.get("summary")
     if isinstance(summary, dict) and "errors" in summary and "warnings" in summary:
-        return counted(path, summary["errors"], "errors"), counted(path, summary["warnings"], "warnings")
+        return check_count(path, summary["errors"], "errors"), check_count(path, summary["warnings"], "warnings")
     if isinstance(document.get("diagnostics"), list):
         given = [row for row in document["diagnostics"] if isinstance(row, dict)]
         source = document.get("source")
-        if isinstance(source, dict) and source.get("name") == "ruff":  # rdjson calls every violation a warning
+        if isinstance(source, dict) and source.get("name") == "ruff":  # its rdjson reports every violation as a warning
             return _total(path, [(1, 0) for _ in given])
-        return _total(path, [_worded(row.get("severity") or document.get("severity")) for row in given])
-    raise other_format(path, f"is no lint report: {_KNOWN}")
+        return _total(path, [_severity_counts(row.get("severity") or document.get("severity")) for row in given])
+    raise other_format(path, f"is not a lint report: {_KNOWN}")
 
 
 def _checkstyle(path: Path, text: str) -> Pair:
@@ -99,37 +102,37 @@ def _checkstyle(path: Path, text: str) -> Pair:
         if root is None:
             root = str(element.tag)
             if root != "checkstyle":
-                raise other_format(path, f"is XML of <{root[:40]}>, not Checkstyle's <checkstyle>")
+                raise other_format(path, f"is XML with the root <{root[:40]}>, not Checkstyle's <checkstyle>")
         elif element.tag == "error":
-            found = _worded(element.get("severity") or "error")
+            found = _severity_counts(element.get("severity") or "error")
             errors, warnings = errors + found[0], warnings + found[1]
-        elif element.tag == "exception":  # a file that the linter could not read
+        elif element.tag == "exception":  # a file that the linter could not parse
             errors += 1
     return errors, warnings
 
 
 def _eslint(path: Path, row: dict[str, Json]) -> Pair:
-    return counted(path, row["errorCount"], "errors"), counted(path, row.get("warningCount", 0), "warnings")
+    return check_count(path, row["errorCount"], "errors"), check_count(path, row.get("warningCount", 0), "warnings")
 
 
 def _stylelint(path: Path, row: dict[str, Json]) -> Pair:
     given = row["warnings"] if isinstance(row["warnings"], list) else []
-    found = [_worded(one.get("severity")) for one in given if isinstance(one, dict)]
+    found = [_severity_counts(one.get("severity")) for one in given if isinstance(one, dict)]
     broken = row.get("parseErrors") if isinstance(row.get("parseErrors"), list) else []
     return _total(path, [*found, *((1, 0) for _ in broken or [])])
 
 
 def _ruff(path: Path, row: dict[str, Json]) -> Pair:  # noqa: ARG001 - as the others
-    """Ruff calls what it finds a violation; only a newer one may say that it is a warning."""
-    return _worded(row.get("severity")) if row.get("severity") in ("warning", "info") else (1, 0)
+    """Count a violation of ruff as an error unless it has the severity of a warning, as in newer versions."""
+    return _severity_counts(row.get("severity")) if row.get("severity") in ("warning", "info") else (1, 0)
 
 
 def _typed(path: Path, row: dict[str, Json]) -> Pair:  # noqa: ARG001 - as the others
-    return _worded(row["type"])
+    return _severity_counts(row["type"])
 
 
 def _severe(path: Path, row: dict[str, Json]) -> Pair:  # noqa: ARG001 - as the others
-    return _worded(row["severity"])
+    return _severity_counts(row["severity"])
 
 
 _LISTS: Final[tuple[tuple[tuple[str, ...], Callable[[Path, dict[str, Json]], Pair]], ...]] = (
@@ -141,12 +144,12 @@ _LISTS: Final[tuple[tuple[tuple[str, ...], Callable[[Path, dict[str, Json]], Pai
 )
 
 
-def _worded(severity: Json) -> Pair:
-    """Return what a word counts as; what merely informs counts as neither."""
-    return _WORDS.get(str(severity).lower(), (0, 0))
+def _severity_counts(severity: Json) -> Pair:
+    """Return the counts of a severity; informational findings count as neither."""
+    return _SEVERITIES.get(str(severity).lower(), (0, 0))
 
 
 def _total(path: Path, pairs: Sequence[Pair]) -> Pair:
     errors = sum(pair[0] for pair in pairs)
     warnings = sum(pair[1] for pair in pairs)
-    return counted(path, errors, "errors"), counted(path, warnings, "warnings")
+    return check_count(path, errors, "errors"), check_count(path, warnings, "warnings")

@@ -1,4 +1,4 @@
-"""Lint reports that are text: rows `path:line:column: CODE message`, ruff's own pages, GitHub annotations."""
+"""Text lint reports: rows `path:line:column: CODE message`, ruff's default output, GitHub annotations."""
 
 import re
 from typing import Final
@@ -19,10 +19,10 @@ _RUFF: Final = re.compile(
 
 
 def read_rows(text: str) -> tuple[int, int] | None:
-    """Return errors and warnings; None where a row is none of a linter's."""
+    """Return the number of errors and warnings, or None if a row has another format."""
     if annotations := _ANNOTATION.findall(text):
         return annotations.count("error"), annotations.count("warning")
-    if found := _RUFF.search(text):  # its default output; what it fixed is not found any more
+    if found := _RUFF.search(text):  # its default output; fixed violations do not count
         return int(found["left"] or found["found"]), 0
     errors = warnings = 0
     for row in filter(None, map(str.strip, text.splitlines())):

@@ -1,4 +1,4 @@
-"""A report: its files, what they say, and what it is called as an artifact."""
+"""A report: its files, its numbers and its artifact."""
 
 import io
 import zipfile
@@ -10,32 +10,32 @@ from typing import Final
 from cogo_dagster.quality.reports import files as report_files
 from cogo_dagster.quality.reports.coverage import read_coverage
 from cogo_dagster.quality.reports.encoding import decoded
-from cogo_dagster.quality.reports.files import OtherFormat, ReportError, read_bytes, read_text, refuse
+from cogo_dagster.quality.reports.files import OtherFormat, ReportError, raise_error, read_bytes, read_text
 from cogo_dagster.quality.reports.junit import read_junit
 from cogo_dagster.quality.reports.lint import read_lint
-from cogo_dagster.quality.reports.paths import ReportPaths, expanded
+from cogo_dagster.quality.reports.paths import ReportPaths, expand
 from cogo_dagster.queue.model import Json
 from cogo_dagster.text import storable
 
 Reader = Callable[[Sequence[tuple[Path, str]]], tuple[dict[str, Json], list[str]]]
 
 KINDS: Final[Mapping[str, Reader]] = {"eslint": read_lint, "coverage": read_coverage, "junit": read_junit}
-"""What a gate run may have a report of."""
+"""The kinds of reports of a gate run."""
 
 _TYPES: Final = {"json": "application/json", "xml": "application/xml", "zip": "application/zip"}
 _KEPT_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """A report that was read.
+class GateReport:
+    """A report.
 
     Attributes:
-        kind: `eslint` (other linters' too), `coverage` or `junit`.
+        kind: `eslint` (also for other linters), `coverage` or `junit`.
         paths: Its files.
-        facts: The columns of a gate run that it fills; none where it could not be read.
-        notes: Sentences about what could not be read.
-        extension: By what it holds, not by what it is called.
+        facts: Its values for columns of a gate run; empty if it could not be read.
+        notes: Messages about what could not be read.
+        extension: The file extension of its artifact, determined by the content.
     """
 
     kind: str
@@ -50,29 +50,31 @@ class Report:
         return _TYPES.get(self.extension, "text/plain")
 
     def content(self) -> bytes:
-        """Return the bytes to keep: those of the file, a ZIP archive of several, the start of one that is too big."""
+        """Return the bytes to store: the file, a ZIP archive of several, or the start of one that is too large."""
         if self.extension != "zip":
             return _content(self.paths[0]) if self.paths else b""
         archive = io.BytesIO()
         with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as target:
             for number, path in enumerate(self.paths):
-                entry = zipfile.ZipInfo(f"{number + 1:05d}-{report_files.shown(path)}")  # the same bytes every time
+                entry = zipfile.ZipInfo(
+                    f"{number + 1:05d}-{report_files.safe_name(path)}"
+                )  # without timestamps, for identical bytes
                 entry.compress_type = zipfile.ZIP_DEFLATED
                 target.writestr(entry, _content(path))
         return archive.getvalue()
 
 
-def read_report(kind: str, paths: ReportPaths) -> Report:
-    """Read one report, which may have several files.
+def read_report(kind: str, paths: ReportPaths) -> GateReport:
+    """Read a report, which may have several files.
 
     Args:
         kind: eslint, coverage or junit.
-        paths: As `paths.expanded` takes them.
+        paths: See `paths.expand`.
 
     Raises:
-        ReportError: One sentence that says what is wrong with it.
+        ReportError: It cannot be read.
     """
-    found = expanded(kind, paths)
+    found = expand(kind, paths)
     texts: list[tuple[Path, str]] = []
     characters = 0
     for path, named in found:
@@ -81,29 +83,33 @@ def read_report(kind: str, paths: ReportPaths) -> Report:
             texts.append((path, text))
             characters += len(text)
         if characters > report_files.MAX_BYTES:
-            refuse(path, f"and those before it have more than {report_files.MAX_BYTES // 2**20} MiB: report less")
+            raise_error(
+                path, f"exceeds the total limit of {report_files.MAX_BYTES // 2**20} MiB: make the report smaller"
+            )
     if not texts:
-        refuse(_first(paths), f"has no {kind} report among its files: name the files themselves")
+        raise_error(_first(paths), f"has no {kind} report among its files: name the files")
     facts, notes = KINDS[kind](texts)
     read = tuple(path for path, _ in texts)
-    return Report(kind, read, facts, _extension(texts[0][1], len(read)), tuple(notes))
+    return GateReport(kind, read, facts, _extension(texts[0][1], len(read)), tuple(notes))
 
 
-def attempt_report(kind: str, paths: ReportPaths) -> Report:
-    """Read one report; where that fails return one without facts that says why and has its files."""
+def attempt_report(kind: str, paths: ReportPaths) -> GateReport:
+    """Read a report; on an error return a report with its files and a note, without facts."""
     try:
         return read_report(kind, paths)
-    except Exception as error:  # noqa: BLE001 - what a tool wrote never keeps a run from being recorded
+    except Exception as error:  # noqa: BLE001 - an invalid report must not prevent recording the run
         known = isinstance(error, ReportError)
-        reason = str(error) if known else f"The report {report_files.shown(_first(paths))} cannot be read ({error!r})."
+        reason = (
+            str(error) if known else f"The report {report_files.safe_name(_first(paths))} cannot be read ({error!r})."
+        )
         kept = tuple(path for path in _existing(kind, paths) if _content(path))
         start = decoded(_content(kept[0])[:4_000]) if kept else ""
         note = storable(f"report unread: {reason}")
-        return Report(kind, kept, {}, _extension(start, len(kept)), (note[:1_000],))
+        return GateReport(kind, kept, {}, _extension(start, len(kept)), (note[:1_000],))
 
 
 def _text_of(kind: str, path: Path, *, alone: bool) -> str | None:
-    """Return a file's text; None for one of another format, which a folder may hold beside reports."""
+    """Return a file's text, or None for a file with another format in a folder."""
     text = read_text(path)
     if alone:
         return text
@@ -112,13 +118,13 @@ def _text_of(kind: str, path: Path, *, alone: bool) -> str | None:
     except OtherFormat:
         return None
     except ReportError:
-        pass  # told when all are read: nothing measured in one file is nothing wrong with several
+        pass  # raised once all files are read: a file without measured lines is valid among others
     return text
 
 
 def _existing(kind: str, paths: ReportPaths) -> list[Path]:
     try:
-        return [path for path, _ in expanded(kind, paths)]
+        return [path for path, _ in expand(kind, paths)]
     except (ReportError, OSError, ValueError):
         return []
 

@@ -1,25 +1,25 @@
-"""SARIF 2.1.0, which most linters can write."""
+"""SARIF 2.1.0 reports."""
 
 from pathlib import Path
 from typing import Final
 
-from cogo_dagster.quality.reports.files import counted
+from cogo_dagster.quality.reports.files import check_count
 from cogo_dagster.queue.model import Json
 
 _LEVELS: Final = ("error", "warning")
 
 
 def read_sarif(path: Path, document: dict[str, Json]) -> tuple[int, int]:
-    """Return errors and warnings: findings that are suppressed, or none, are left out.
+    """Return the number of errors and warnings, without suppressed findings.
 
     Raises:
-        ReportError: It counts more than there can be.
+        ReportError: A count is too large.
     """
     levels: list[str] = []
     for run in _objects(document["runs"]):
         rules = _rule_levels(run)
         levels += [_level(result, rules) for result in _objects(run.get("results")) if _counts(result)]
-        # A file that the linter could not read has no finding.
+        # A file that the linter could not parse has a notification instead of a finding.
         levels += [
             "error"
             for invocation in _objects(run.get("invocations"))
@@ -28,7 +28,7 @@ def read_sarif(path: Path, document: dict[str, Json]) -> tuple[int, int]:
             if notice.get("level") == "error"
         ]
     errors, warnings = (levels.count(level) for level in _LEVELS)
-    return counted(path, errors, "errors"), counted(path, warnings, "warnings")
+    return check_count(path, errors, "errors"), check_count(path, warnings, "warnings")
 
 
 def _counts(result: dict[str, Json]) -> bool:
@@ -44,7 +44,7 @@ def _level(result: dict[str, Json], rules: dict[Json, str]) -> str:
 
 
 def _rule_levels(run: dict[str, Json]) -> dict[Json, str]:
-    """Return the level that each rule sets, by its id and by its number."""
+    """Return the default level of each rule, by id and by index."""
     tool = run.get("tool")
     driver = tool.get("driver") if isinstance(tool, dict) else None
     found: dict[Json, str] = {}

@@ -1,4 +1,4 @@
-"""Artifacts: files that jobs leave, where they are stored, how they get there and how they go."""
+"""Artifacts: files that jobs produce, the stores that hold them, their upload and their deletion."""
 
 from cogo_dagster.queue.artifacts.folder import FolderStore
 from cogo_dagster.queue.artifacts.store import ArtifactStore, StoredObject

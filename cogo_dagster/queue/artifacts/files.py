@@ -1,4 +1,4 @@
-"""Files that executors leave: what is checked before they are read, and how they are measured."""
+"""Checks and measures the files that executors produce."""
 
 import errno
 import hashlib
@@ -24,17 +24,17 @@ _CONTENT_TYPE: Final = re.compile(r"[!-~]([ -~]{0,253}[!-~])?")
 _EXTENSION: Final = re.compile(r"[a-z0-9]{1,10}")
 _PERMANENT: Final = frozenset({errno.ENAMETOOLONG, errno.ELOOP, errno.ENXIO})
 
-# Opening never waits, takes no terminal and follows no link that was put there since the check.
+# Opening does not block, takes no controlling terminal, and does not follow a link created since the check.
 _FLAGS: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY | os.O_NOFOLLOW
 
 
 @dataclass(frozen=True, slots=True)
 class LocalFile:
-    """A regular file as it was when it was measured.
+    """A regular file with the size and hashes measured at one time.
 
     Attributes:
-        path: Without symbolic links.
-        sha256: In hexadecimal, as `md5`.
+        path: The absolute path without symbolic links.
+        sha256: Hexadecimal, as is `md5`.
     """
 
     path: Path
@@ -43,16 +43,16 @@ class LocalFile:
     md5: str
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield the bytes that were measured; what was appended since is left out.
+        """Yield the bytes that were measured; bytes appended since are left out.
 
         Raises:
-            ArtifactStoreError: It cannot be read any more, or became shorter.
+            ArtifactStoreError: The file cannot be read any more, or became shorter.
         """
         with _opened(self.path) as read:
             yield from _chunks(read, self.size_bytes)
 
     def part(self, offset: int, size_bytes: int) -> bytes:
-        """Return a part of the bytes that were measured; raise as `chunks`."""
+        """Return a part of the measured bytes. Raises the same errors as `chunks`."""
         with _opened(self.path) as read:
             read.seek(offset)
             return b"".join(_chunks(read, min(size_bytes, self.size_bytes - offset)))
@@ -60,19 +60,19 @@ class LocalFile:
 
 @dataclass(frozen=True, slots=True)
 class CheckedArtifact:
-    """An artifact that can be announced and uploaded."""
+    """An artifact that was checked and can be uploaded."""
 
     file: ArtifactFile
     local: LocalFile
 
     @property
     def name(self) -> str:
-        """The display name, with U+FFFD for what neither JSON nor the database takes."""
+        """The display name, with U+FFFD for characters that cannot be stored."""
         return storable(self.file.name)
 
     @property
     def announcement(self) -> dict[str, Json]:
-        """What `create_artifacts` is told."""
+        """The element of the `artifacts` argument of `create_artifacts`."""
         extension = self.file.path.suffix.lstrip(".").lower()
         return {
             "name": self.name,
@@ -85,15 +85,15 @@ class CheckedArtifact:
 
 
 def checked_artifacts(files: Sequence[ArtifactFile], workspace: Path | None = None) -> list[CheckedArtifact]:
-    """Check and measure what an executor left.
+    """Check and measure the artifacts of an execution.
 
     Args:
-        files: Whatever the executor returned; types are checked too.
-        workspace: A file below it may not lead out of it, through a symbolic link for example.
+        files: The value that the executor returned; types are checked too.
+        workspace: A file below this folder must not lead out of it, for example through a symbolic link.
 
     Raises:
-        ArtifactRejected: One of them can never be uploaded.
-        ArtifactStoreError: One of them cannot be read.
+        ArtifactRejected: A file can never be uploaded.
+        ArtifactStoreError: A file cannot be read.
     """
     given: object = files
     if isinstance(given, str | bytes) or not isinstance(given, Iterable):
@@ -101,16 +101,16 @@ def checked_artifacts(files: Sequence[ArtifactFile], workspace: Path | None = No
     checked = [checked_artifact(file, workspace) for file in files]
     for name, count in Counter(one.name for one in checked).items():
         if count > 1:
-            raise ArtifactRejected(f"{count} artifacts have the name {name!r}: each needs a name of its own.")
+            raise ArtifactRejected(f"{count} artifacts have the name {name!r}: each needs a unique name.")
     return checked
 
 
 def checked_artifact(file: ArtifactFile, workspace: Path | None = None) -> CheckedArtifact:
-    """Check and measure one; see `checked_artifacts`."""
+    """Check and measure one artifact; see `checked_artifacts`."""
     given: object = file
     if not isinstance(given, ArtifactFile):
         raise ArtifactRejected(f"An artifact must be an ArtifactFile, not {_type(given)}.")
-    _require_fields(given)
+    _check_fields(given)
     try:
         path = _inside(given.path, workspace)
     except (ValueError, RuntimeError) as error:  # U+0000 in the path, a loop of links
@@ -124,7 +124,7 @@ def measured(path: Path) -> LocalFile:
     """Measure a regular file.
 
     Raises:
-        ArtifactRejected: It is no regular file, or the path is unusable.
+        ArtifactRejected: It is not a regular file, or the path is unusable.
         ArtifactStoreError: It cannot be read.
     """
     sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
@@ -140,13 +140,13 @@ def measured(path: Path) -> LocalFile:
     return LocalFile(path, size_bytes, sha256.hexdigest(), md5.hexdigest())
 
 
-def _require_fields(file: ArtifactFile) -> None:
-    """Check the fields' types too: executors are other people's code."""
+def _check_fields(file: ArtifactFile) -> None:
+    """Check the types of the fields, since executors are third-party code."""
     name: object = file.name
     if not isinstance(name, str) or not 1 <= len(name) <= _MAX_NAME_CHARACTERS:
         raise ArtifactRejected(f"An artifact's name must be text of 1 to {_MAX_NAME_CHARACTERS} characters.")
     if _UNUSABLE_IN_NAMES.search(name) or name in (".", ".."):
-        raise ArtifactRejected(f"The artifact name {name!r} has a path separator or a control character.")
+        raise ArtifactRejected(f"The artifact name {name!r} contains a path separator or a control character.")
     content_type: object = file.content_type
     if not isinstance(content_type, str) or not _CONTENT_TYPE.fullmatch(content_type):
         raise ArtifactRejected(
@@ -157,11 +157,11 @@ def _require_fields(file: ArtifactFile) -> None:
         raise ArtifactRejected(f"The path of the artifact {name!r} must be a pathlib.Path, not {_type(path)}.")
     key: object = file.cache_key
     if key is not None and not (isinstance(key, str) and len(key) <= _MAX_KEY_CHARACTERS):
-        raise ArtifactRejected(f"The cache key of {name!r} must be text of at most {_MAX_KEY_CHARACTERS} letters.")
+        raise ArtifactRejected(f"The cache key of {name!r} must be text of at most {_MAX_KEY_CHARACTERS} characters.")
 
 
 def _inside(path: Path, workspace: Path | None) -> Path:
-    """Return the path without links, which may not lead out of the workspace, or else out of the link's folder."""
+    """Resolve links in the path; they must not lead out of the workspace, or outside it out of the link's folder."""
     path, real = path.absolute(), path.resolve()
     if workspace is not None and path.is_relative_to(workspace.absolute()):
         folder = workspace
@@ -176,8 +176,8 @@ def _inside(path: Path, workspace: Path | None) -> Path:
 
 def _opened(path: Path) -> BinaryIO:
     try:
-        # Asked before it is opened: to open a device may do something.
-        _require_regular(path, path.lstat().st_mode)
+        # Checked before opening, since opening a device may have an effect.
+        _check_regular(path, path.lstat().st_mode)
         descriptor = os.open(path, _FLAGS)
     except ValueError as error:
         raise ArtifactRejected(f"The path of an artifact is unusable: {error}.") from None
@@ -185,14 +185,14 @@ def _opened(path: Path) -> BinaryIO:
         raise _unreadable(path, error) from error
     read = cast("BinaryIO", os.fdopen(descriptor, "rb", buffering=0))
     try:
-        _require_regular(path, os.fstat(descriptor).st_mode)
+        _check_regular(path, os.fstat(descriptor).st_mode)
     except ArtifactRejected:
         read.close()
         raise
     return read
 
 
-def _require_regular(path: Path, mode: int) -> None:
+def _check_regular(path: Path, mode: int) -> None:
     if not stat.S_ISREG(mode):
         kind = next((kind for test, kind in _KINDS if test(mode)), "something else")
         raise ArtifactRejected(f"The artifact file {path} is {kind}, not a regular file.")

@@ -1,4 +1,4 @@
-"""Artifacts as files below one folder."""
+"""An artifact store in one folder."""
 
 import errno
 import hashlib
@@ -24,7 +24,7 @@ _PERMANENT: Final = frozenset({errno.ENAMETOOLONG, errno.EFBIG})
 
 
 class FolderStore(ArtifactStore):
-    """Artifacts as files below one folder."""
+    """An artifact store whose objects are files below one folder."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(FolderObjects(folder))
@@ -42,7 +42,7 @@ class FolderObjects:
         return f"The artifact folder {self._folder}"
 
     def close(self) -> None:
-        """There is nothing to close."""
+        """Do nothing."""
 
     def check(self) -> None:
         """Write and remove a small file."""
@@ -58,7 +58,7 @@ class FolderObjects:
                 self._tidy(probe)
 
     def put(self, name: str, file: LocalFile, content_type: str) -> StoredObject:  # noqa: ARG002 - the row keeps the type
-        """Copy, flush to disk, then rename: a reader sees the whole file or none."""
+        """Copy, fsync, then rename, so that a reader sees the whole file or none."""
         target = self._path(name)
         digest, size_bytes = hashlib.sha256(), 0
 
@@ -100,20 +100,20 @@ class FolderObjects:
         return failed
 
     def address(self, names: Sequence[str]) -> str:
-        """Return the absolute path of the first that is there, else of the first."""
+        """Return the absolute path of the first name that exists, else of the first name."""
         paths = [self._path(name) for name in names]
         return str(next((path for path in paths if path.is_file()), paths[0]))
 
     def signed_url(self, name: str, expires_seconds: int, download_name: str | None) -> str | None:  # noqa: ARG002
-        """Return None: the bytes are on this machine."""
+        """Return None: the file is on this machine."""
         return None
 
     def names(self, prefix: str, older_than_seconds: float) -> Iterator[str]:
-        """Walk the folder; what cannot be read is left out."""
+        """Walk the folder; unreadable entries are skipped."""
         for folder, _, files in os.walk(self._folder / prefix):
             for file in files:
                 path = Path(folder, file)
-                with suppress(OSError):  # somebody else is sweeping too
+                with suppress(OSError):  # another sweeper may have deleted it
                     status = path.lstat()
                     if status.st_mtime < time.time() - older_than_seconds:
                         yield path.relative_to(self._folder).as_posix()
@@ -128,7 +128,7 @@ class FolderObjects:
             raise ArtifactStoreUnavailable(f"{self.where} cannot be read: {error.strerror}.") from error
 
     def write_marker(self, name: str, content: bytes, *, replace: bool) -> bool:
-        """Write a small file whole."""
+        """Write a small file atomically."""
         target = self._path(name)
         if replace:
             self._write(target, iter([content]))
@@ -136,7 +136,7 @@ class FolderObjects:
         return self._linked(target, content)
 
     def _linked(self, target: Path, content: bytes) -> bool:
-        """Write a file that is not there yet, whole as soon as it has its name; return False when it is there."""
+        """Create a file atomically; return False if it exists."""
         temporary = target.with_name(f".{uuid4().hex}.part")
         self._write(temporary, iter([content]))
         try:
@@ -177,7 +177,7 @@ class FolderObjects:
 
     def _tidy(self, path: Path) -> None:
         root = self._folder.resolve()
-        with suppress(OSError):  # not empty, or tidied by another at this moment
+        with suppress(OSError):  # not empty, or removed by another process
             for folder in path.parents:
                 if folder == root:
                     break
@@ -191,7 +191,7 @@ class FolderObjects:
 
 
 def _created(path: Path) -> BinaryIO:
-    """Create a file and its folders, although a sweeper may remove a folder that is still empty."""
+    """Create a file and its folders, although a sweeper may concurrently remove an empty folder."""
     for _ in range(_TRIES):
         with suppress(FileNotFoundError):
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,11 +1,11 @@
-"""Which deployment the objects of a store belong to, proved by a marker in the store and a row in the database.
+"""Ownership of a store's objects, proved by a marker in the store and a row in the database.
 
     cogo/deployment                      {"deployment_id", "store_id", "marker", "disputed"}
     deployments/<id>/cogo/deployment     the same, for a deployment that shares a store of another one
 
-The marker's random value is replaced whenever the store is used: first in the database, then in the store. A copy of
-the database soon holds another value than the store, and so does the original if the copy was faster; whoever notices
-marks the store as disputed, and no database deletes from it until a person decides.
+The marker's random value is replaced whenever the store is used: first in the database, then in the store. If a copy of
+the database uses the store, the values of one of the two databases and the store differ. The database that detects this
+marks the store as disputed, and no database deletes from it until an operator decides.
 """
 
 import itertools
@@ -31,17 +31,17 @@ _OURS: Final = re.compile(
     rf"jobs/{_UUID}/{_UUID}/(?:[0-9a-f]{{64}}\.[a-z0-9]{{1,10}}|{_PART})"
     rf"|reports/(?:[0-9a-f]{{64}}(?:\.[0-9]{{1,4}})?\.[a-z0-9]{{1,10}}|{_PART})"
 )
-"""The keys that the engine chooses, and the parts of uploads that a crash cut off."""
+"""The keys that the queue generates, and the parts left by interrupted uploads."""
 
 _FOLDERS: Final = ("jobs/", "reports/")
 _CONFIRM_SECONDS: Final = 300
-_MAX_LOOKED_AT: Final = 200_000
+_MAX_OBJECTS: Final = 200_000
 _BATCH: Final = 500
 _TRIES: Final = 5
 
 
 class Objects(Protocol):
-    """What ownership needs of a store: objects by their whole names."""
+    """The operations that ownership needs of a store. Objects are addressed by their full names."""
 
     @property
     def where(self) -> str:
@@ -49,27 +49,27 @@ class Objects(Protocol):
         ...
 
     def names(self, prefix: str, older_than_seconds: float) -> Iterator[str]:
-        """Yield the names that begin with the prefix, of objects stored so long ago."""
+        """Yield the names with the prefix of objects stored at least this long ago."""
         ...
 
     def read_marker(self, name: str) -> bytes | None:
-        """Return a small object; None when it is not there."""
+        """Return the content of a small object, or None if it does not exist."""
         ...
 
     def write_marker(self, name: str, content: bytes, *, replace: bool) -> bool:
-        """Write a small object whole; return False when it is there and may not be replaced."""
+        """Write a small object atomically; return False if it exists and must not be replaced."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """What a store says of its owner.
+    """The owner marker of a store.
 
     Attributes:
-        deployment_id: Empty when the marker cannot be read.
-        store_id: None in a marker of an earlier release, which held the deployment's id only.
+        deployment_id: Empty if the marker cannot be read.
+        store_id: None in a marker of an earlier release, which contains the deployment ID only.
         marker: The random value.
-        disputed: Two databases have used the store as theirs.
+        disputed: Whether two databases have used the store as theirs.
     """
 
     deployment_id: str
@@ -79,7 +79,7 @@ class Marker:
 
     @classmethod
     def from_bytes(cls, content: bytes) -> "Marker":
-        """Read a marker of this release or an earlier one; an unreadable one belongs to nobody we know."""
+        """Parse a marker of this or an earlier release; an unreadable one gets an empty deployment ID."""
         text = content.decode(errors="replace").strip()
         if re.fullmatch(r"[\w -]{1,100}", text):
             return cls(text)
@@ -92,12 +92,12 @@ class Marker:
             return cls("")
 
     def to_bytes(self) -> bytes:
-        """Return what is written into the store."""
+        """Return the content to write into the store."""
         return json.dumps(asdict(self)).encode()
 
 
 def engine_keys(objects: Objects, prefix: str, older_than_seconds: float) -> Iterator[str]:
-    """Yield the storage keys below a prefix that the engine chose; all else is somebody's who knows nothing of it."""
+    """Yield the storage keys below a prefix that the queue generated; other objects are not ours to delete."""
     for folder in _FOLDERS:
         for name in objects.names(prefix + folder, older_than_seconds):
             key = name.removeprefix(prefix)
@@ -106,10 +106,10 @@ def engine_keys(objects: Objects, prefix: str, older_than_seconds: float) -> Ite
 
 
 class Ownership:
-    """What of a store belongs to one database. Thread-safe.
+    """The part of a store that belongs to one database. Thread-safe.
 
-    A store without a marker is claimed when it is empty or all its objects, 200,000 at most, are this database's. In
-    a store of another deployment, this one's objects go below `deployments/<id>/`.
+    A store without a marker is claimed if it is empty or all its objects, at most 200,000, belong to this database. In
+    a store of another deployment, this deployment's objects are stored below `deployments/<id>/`.
 
     Methods raise ArtifactStoreError and QueueError.
     """
@@ -124,32 +124,32 @@ class Ownership:
 
     @property
     def deployment_id(self) -> str:
-        """The database's own id."""
+        """The deployment ID of the database."""
         if self._deployment_id is None:
             self._deployment_id = str(self.transport.call("schema_version", {})["deployment_id"])
         return self._deployment_id
 
     @property
     def prefixes(self) -> tuple[str, str]:
-        """Every prefix below which objects of this deployment may be."""
+        """All prefixes below which objects of this deployment may be."""
         return "", f"deployments/{self.deployment_id}/"
 
     def prefixes_to_read(self) -> Iterator[str]:
-        """Yield the prefixes below which an object may be, likeliest first, as far as they are known without asking."""
+        """Yield the prefixes below which an object may be, likeliest first, as far as known without a call."""
         own = self._own or ("",)
         yield from own
         yield from (prefix for prefix in self.prefixes if prefix not in own)
 
     @property
     def own_prefixes(self) -> tuple[str, ...]:
-        """The prefixes whose marker names this deployment; those to write to come first. Nothing is claimed."""
+        """The prefixes whose marker names this deployment, the one to write to first. Claims nothing."""
         with self._lock:
             if self._own is None:
                 self._own = tuple(prefix for prefix, _ in self._located()) or None
             return self._own or ()
 
     def prefix_to_write(self) -> str:
-        """Return the prefix that new objects get, claimed if need be; a dispute prevents deleting only."""
+        """Return the prefix for new objects, claiming it if necessary; a dispute prevents deletion only."""
         with self._lock:
             if self._own is None or time.monotonic() - self._confirmed_at > _CONFIRM_SECONDS:
                 with suppress(StoreNotOwned):
@@ -158,10 +158,10 @@ class Ownership:
             return self.own_prefixes[0]
 
     def confirm(self) -> None:
-        """Replace the marker's random value here and there.
+        """Replace the marker's random value in the database and the store.
 
         Raises:
-            StoreNotOwned: Another database, a copy of this one for example, uses the store as its own.
+            StoreNotOwned: Another database, for example a copy of this one, uses the store.
         """
         with self._lock:
             located = self._located() or [self._claimed()]
@@ -170,7 +170,7 @@ class Ownership:
                 self._rotate(prefix, marker)
 
     def adopt(self) -> None:
-        """Make this database the store's owner, whatever its marker says, unless it names another deployment.
+        """Make this database the store's owner regardless of its marker, unless it names another deployment.
 
         Raises:
             StoreNotOwned: The store belongs to another deployment.
@@ -185,13 +185,13 @@ class Ownership:
                     adopted.append(prefix)
             if not adopted:
                 raise StoreNotOwned(
-                    f"{self._objects.where} belongs to another COGO database and cannot be adopted: this one keeps its "
-                    f"files below {self.prefixes[1]} in it, and deletes only those."
+                    f"{self._objects.where} belongs to another COGO database and cannot be adopted: this database "
+                    f"keeps its files below {self.prefixes[1]} there, and deletes only those."
                 )
             self._own, self._confirmed_at = None, -float("inf")
 
     def has_unowned_objects(self) -> bool:
-        """Whether the store holds objects of an earlier release that were not claimed: not all are this database's."""
+        """Whether the store is unclaimed because it holds objects of an earlier release of another database."""
         return self._read("") is None and next(engine_keys(self._objects, "", 0), None) is not None
 
     def _located(self) -> list[tuple[str, Marker]]:
@@ -201,15 +201,15 @@ class Ownership:
     def _claimed(self) -> tuple[str, Marker]:
         claimable = self._read("") is None and self._all_known()
         for prefix in self.prefixes if claimable else self.prefixes[1:]:
-            marker = self._register(prefix) or self._read(prefix)  # somebody may have been faster
+            marker = self._register(prefix) or self._read(prefix)  # another process may have registered it first
             if marker is not None and marker.deployment_id == self.deployment_id:
                 return prefix, marker
-        raise ArtifactStoreUnavailable(f"{self._objects.where} could not be marked as this database's.")
+        raise ArtifactStoreUnavailable(f"The owner marker of {self._objects.where} could not be written.")
 
     def _all_known(self) -> bool:
-        """Whether every object is this database's: one of another's among them would be deleted as forgotten."""
-        keys = engine_keys(self._objects, "", -_CONFIRM_SECONDS)  # also such as were stored by a faster clock
-        for _ in range(0, _MAX_LOOKED_AT, _BATCH):
+        """Whether every object belongs to this database; an object of another database would be deleted as unknown."""
+        keys = engine_keys(self._objects, "", -_CONFIRM_SECONDS)  # including objects stored by a clock that is ahead
+        for _ in range(0, _MAX_OBJECTS, _BATCH):
             batch = list(itertools.islice(keys, _BATCH))
             if not batch:
                 return True
@@ -218,7 +218,7 @@ class Ownership:
         return False
 
     def _register(self, prefix: str, *, replace_marker: bool = False) -> Marker | None:
-        """Write a new marker into the database, then into the store; return None if the store has one already."""
+        """Write a new marker to the database, then to the store; return None if the store has one already."""
         marker = Marker(self.deployment_id, str(uuid4()), str(uuid4()))
         self._ask(marker.store_id, None, marker.marker)
         return marker if self._write(prefix, marker, replace_marker=replace_marker) else None
@@ -239,10 +239,10 @@ class Ownership:
                 self._write(prefix, replace(marker, disputed=True), replace_marker=True)
             if again is None or again == marker:
                 break
-            marker = again  # replaced by another process of ours since we read it
+            marker = again  # replaced by another process of this deployment since it was read
         raise StoreNotOwned(
             f"{self._objects.where} was also used by a copy of this database, or this database was restored from a "
-            "backup: nothing is deleted from it. Give the copy a store of its own (COGO_HOME or COGO_ARTIFACT_BUCKET); "
+            "backup: nothing is deleted from it. Give the copy its own store (COGO_HOME or COGO_ARTIFACT_BUCKET); "
             "then run `cogo cleanup artifacts --adopt-store` on the database that keeps these files."
         )
 

@@ -1,16 +1,16 @@
-"""What can go wrong with an artifact store. The class says what to do about it."""
+"""Errors of an artifact store. The class says whether to retry."""
 
 
 class ArtifactStoreError(Exception):
-    """Base of all, and what went wrong with one upload or download: it may be tried again."""
+    """Base class; on its own, one upload or download failed and may be retried."""
 
 
 class ArtifactStoreUnavailable(ArtifactStoreError):
-    """The store is away, or rejects everything for now: wait and try again. Also the class of unknown errors."""
+    """The store is unreachable, or rejects every file for now: wait and retry. Unknown errors have this class too."""
 
 
 class ArtifactRejected(ArtifactStoreError):
-    """This file can never be stored there: repeating the upload does not help."""
+    """The store will never accept this file: do not retry."""
 
 
 class ArtifactNotFound(ArtifactStoreError):
@@ -18,4 +18,4 @@ class ArtifactNotFound(ArtifactStoreError):
 
 
 class StoreNotOwned(ArtifactStoreError):
-    """The store is not, or not only, this database's: nothing is deleted from it."""
+    """The store does not belong to this database alone: nothing is deleted from it."""

@@ -1,4 +1,4 @@
-"""Deletes what nobody needs any more, and only what belongs to this database."""
+"""Deletes abandoned artifacts and unknown objects of this database."""
 
 import itertools
 import time
@@ -17,18 +17,18 @@ _MAX_SECONDS: Final = 60.0
 def sweep_artifacts(
     queue: Queue, store: ArtifactStore, grace_seconds: int = 300, max_seconds: float | None = _MAX_SECONDS
 ) -> int:
-    """Delete files whose attempt is gone, object first, then row; return how many.
+    """Delete the objects, then the rows, of artifacts whose attempt is lost; return how many.
 
     Args:
-        grace_seconds: Spare younger rows.
-        max_seconds: Stop after the batch in which this time is up, and go on from there at the next call, past objects
-            that cannot be deleted; None goes on until all are swept.
+        grace_seconds: Rows younger than this are kept.
+        max_seconds: Stop after the batch in which this limit is exceeded; the next call resumes after it, past objects
+            that could not be deleted. None sweeps everything.
 
     Raises:
         StoreNotOwned: The store may belong to another database; nothing is deleted.
-        ArtifactStoreError: Some objects could not be deleted; the others are gone.
+        ArtifactStoreError: Some objects could not be deleted; the others were.
     """
-    store.belong_to(queue.transport)
+    store.bind(queue.transport)
     swept, failed, after_id, confirmed = 0, dict[str, ArtifactStoreError](), store.swept_until, False
     ends_at = _ends_at(max_seconds)
     while rows := queue.list_abandoned_artifacts(grace_seconds, _BATCH, after_id):
@@ -45,30 +45,30 @@ def sweep_artifacts(
     store.swept_until = after_id if rows else None
     if failed:
         key, error = next(iter(failed.items()))
-        raise ArtifactStoreError(f"{len(failed)} abandoned artifacts cannot be deleted, {key} for one: {error}")
+        raise ArtifactStoreError(f"{len(failed)} abandoned artifacts cannot be deleted, for example {key}: {error}")
     return swept
 
 
 def sweep_unknown_objects(
     queue: Queue, store: ArtifactStore, grace_seconds: float = 3_600, max_seconds: float | None = _MAX_SECONDS
 ) -> int:
-    """Delete objects that no row names, left by uploaders that died at the worst moment; return how many.
+    """Delete objects without a row, left by uploads that were interrupted; return how many.
 
     Args:
-        queue: Says which keys have a row.
-        store: Where the objects are.
-        grace_seconds: Spare younger objects: their upload may still be under way.
-        max_seconds: Stop after the batch in which this time is up; the next call goes on from there.
+        queue: Looks up which keys have a row.
+        store: The store to sweep.
+        grace_seconds: Objects younger than this are kept, since their upload may be in progress.
+        max_seconds: Stop after the batch in which this limit is exceeded; the next call resumes there.
 
     Raises:
         StoreNotOwned: The store may belong to another database; nothing is deleted.
-        ArtifactStoreError: Some objects could not be deleted; the others are gone.
+        ArtifactStoreError: Some objects could not be deleted; the others were.
     """
-    store.belong_to(queue.transport)
+    store.bind(queue.transport)
     store.confirm_owner()
     swept, failed = 0, dict[str, ArtifactStoreError]()
     ends_at = _ends_at(max_seconds)
-    with store.resumed_walk(grace_seconds) as keys:
+    with store.resume_keys(grace_seconds) as keys:
         while batch := list(itertools.islice(keys, _BATCH)):
             unknown = queue.list_unknown_objects(batch)
             failures = store.delete_all(unknown) if unknown else {}
@@ -78,7 +78,7 @@ def sweep_unknown_objects(
                 break
     if failed:
         key, error = next(iter(failed.items()))
-        raise ArtifactStoreError(f"{len(failed)} forgotten objects cannot be deleted, {key} for one: {error}")
+        raise ArtifactStoreError(f"{len(failed)} unknown objects cannot be deleted, for example {key}: {error}")
     return swept
 
 

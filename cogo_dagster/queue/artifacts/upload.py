@@ -1,9 +1,9 @@
-"""How a file becomes an artifact, so that every ready row has its object and every object its row.
+"""The upload protocol, under which every ready row has its object and every object its row.
 
-    row pending → upload to the key the server chose → size and hash verified → row ready
+        row pending → upload to the generated key → size and hash verified → row ready
 
-Each step is fenced by the lease token. A crash between two steps leaves a pending row, which the sweeper removes
-together with its object; an object without any row goes after an hour.
+Each step is fenced by the lease token. A crash between two steps leaves a pending row, which the sweeper deletes
+with its object. An object without a row is deleted after an hour.
 """
 
 from collections.abc import Sequence
@@ -23,21 +23,21 @@ from cogo_dagster.queue.transports.base import Transport
 def upload_artifacts(
     queue: Queue, store: ArtifactStore, job: Job, files: Sequence[ArtifactFile], workspace: Path | None = None
 ) -> list[Json]:
-    """Take an attempt's files through the protocol; return name, address, size and hash of each.
+    """Upload an attempt's artifacts; return the name, address, size and hash of each.
 
     Args:
-        workspace: The attempt's folder: files below it may not be links that lead out of it.
+        workspace: The attempt's folder; links below it must not lead out of it.
 
     Raises:
-        LeaseLost: The attempt may not leave artifacts; what was uploaded is deleted again.
-        ArtifactRejected: A file can never be uploaded: it is no regular file, or the store takes none like it.
-        ArtifactStoreUnavailable: The store is away; the rows stay pending for the sweeper or the next try.
-        ArtifactStoreError: A file cannot be read, or the store holds other bytes; as above.
+        LeaseLost: The lease is lost; what was uploaded is deleted.
+        ArtifactRejected: A file can never be uploaded: it is not a regular file, or the store does not accept it.
+        ArtifactStoreUnavailable: The store is unreachable; the rows stay pending for the sweeper or a retry.
+        ArtifactStoreError: A file cannot be read, or the store holds different bytes; the rows stay pending too.
     """
     checked = checked_artifacts(files, workspace)
     if not checked:
         return []
-    store.belong_to(queue.transport)
+    store.bind(queue.transport)
     drafts = [one.announcement for one in checked]
     rows = queue.create_artifacts(job, drafts)
     try:
@@ -45,7 +45,7 @@ def upload_artifacts(
             _put(store, row.storage_key, one)
         queue.finish_artifacts(job, [row.artifact_id for row in rows])
     except LeaseLost:
-        with suppress(ArtifactStoreError, QueueError):  # the sweeper deletes what is left
+        with suppress(ArtifactStoreError, QueueError):  # the sweeper deletes what remains
             store.delete_all([row.storage_key for row in rows])
         raise
     return [
@@ -55,14 +55,14 @@ def upload_artifacts(
 
 
 def upload_report(transport: Transport, store: ArtifactStore, file: ArtifactFile) -> dict[str, Json]:
-    """Store a file that belongs to no job, equal content once; return its row with `artifact_id` and `address`.
+    """Store a file without a job, once per content; return its row with `artifact_id` and `address`.
 
     Raises:
         InvalidArgument: The upload took longer than ten minutes.
-        ArtifactStoreError: As `upload_artifacts`.
+        ArtifactStoreError: See `upload_artifacts`.
     """
     checked = checked_artifact(file)
-    store.belong_to(transport)
+    store.bind(transport)
     draft = checked.announcement
     announced = ("name", "content_type", "size_bytes", "sha256", "extension")
     row = AnnouncedReport.model_validate(transport.call("create_report", {name: draft[name] for name in announced}))
@@ -75,4 +75,4 @@ def upload_report(transport: Transport, store: ArtifactStore, file: ArtifactFile
 def _put(store: ArtifactStore, storage_key: str, one: CheckedArtifact) -> None:
     stored = store.put(storage_key, one.local, one.file.content_type)
     if stored != StoredObject(one.local.size_bytes, one.local.sha256):
-        raise ArtifactStoreError(f"The store holds other bytes than {one.file.name} has: the upload is repeated.")
+        raise ArtifactStoreError(f"The store holds other bytes than {one.file.name} contains: the upload is repeated.")

@@ -39,7 +39,7 @@ class ArtifactCalls:
         rows = self._transport.call(
             "list_artifacts",
             without_none(
-                job_id=job_id and str(job_id),
+                job_id=None if job_id is None else str(job_id),
                 status=status,
                 type_prefix=type_prefix,
                 executor_id=executor_id,
@@ -56,7 +56,11 @@ class ArtifactCalls:
         """Return files whose attempt is gone; no key: delete only the row."""
         rows = self._transport.call(
             "list_abandoned_artifacts",
-            {"grace_seconds": grace_seconds, "max_artifacts": max_artifacts, "after_id": after_id and str(after_id)},
+            {
+                "grace_seconds": grace_seconds,
+                "max_artifacts": max_artifacts,
+                "after_id": None if after_id is None else str(after_id),
+            },
         )
         return read_list(AbandonedArtifact, rows)
 

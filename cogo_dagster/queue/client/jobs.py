@@ -9,7 +9,7 @@ from typing import Final
 from uuid import UUID
 
 from cogo_dagster.queue.ids import new_request_id, uuid_of
-from cogo_dagster.queue.model import Enqueued, Json, NewJob
+from cogo_dagster.queue.model import Enqueued, JsonValue, NewJob
 from cogo_dagster.queue.rows.base import Cursor, read_list
 from cogo_dagster.queue.rows.dead_letters import DeadLetter, Incident
 from cogo_dagster.queue.rows.jobs import Cancelled, FoundJobs, JobReason, JobRow, LookedAtJob, WholeJob
@@ -69,7 +69,7 @@ class JobCalls:
                 type_prefix=type_prefix,
                 executor_id=executor_id,
                 since_seconds=since_seconds,
-                before_id=before_id and str(before_id),
+                before_id=None if before_id is None else str(before_id),
                 max_jobs=max_jobs,
             ),
         )
@@ -109,7 +109,7 @@ class JobCalls:
                 error_class=error_class,
                 since_seconds=since_seconds,
                 words=words,
-                before_id=before_id and str(before_id),
+                before_id=None if before_id is None else str(before_id),
                 max_jobs=max_jobs,
             ),
         )
@@ -176,9 +176,9 @@ class JobCalls:
         self._transport.call("set_payload_limit", {"max_bytes": max_bytes})
 
 
-def _columns(jobs: Sequence[NewJob]) -> dict[str, Json]:
-    """Return the columns of jobs as `enqueue_columns` takes them; a column of defaults is left out."""
-    columns: dict[str, list[Json]] = {
+def _columns(jobs: Sequence[NewJob]) -> dict[str, JsonValue]:
+    """Return the columns of jobs as `enqueue_columns` takes them, without those that hold only defaults."""
+    columns: dict[str, JsonValue] = {
         "types": [job.type for job in jobs],
         "payloads": [job.payload if type(job.payload) is dict else dict(job.payload) for job in jobs],
     }
@@ -202,7 +202,7 @@ _OPTIONAL_COLUMNS: Final = tuple(
 )
 
 
-def content_key(type: str, executor_id: str | None, payload: Mapping[str, Json]) -> str:
+def content_key(type: str, executor_id: str | None, payload: Mapping[str, JsonValue]) -> str:
     """Return the idempotency key of a job's content: SHA-256 of its canonical JSON, in hexadecimal."""
     canonical = json.dumps([type, executor_id, payload], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode()).hexdigest()

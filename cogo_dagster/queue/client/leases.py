@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple, Self
 from uuid import UUID, uuid4
 
-from cogo_dagster.queue.model import Job, Json, Settlement
+from cogo_dagster.queue.model import Job, Json, JsonValue, Settlement
 from cogo_dagster.queue.transports.base import Transport
 
 
@@ -60,7 +60,7 @@ class AnnouncedArtifact:
         """Read an artifact as `create_artifacts` returns it."""
         return cls(UUID(row["artifact_id"]), row["storage_key"])
 
-    def to_json(self) -> dict[str, Json]:
+    def to_json(self) -> dict[str, JsonValue]:
         """Return the artifact as `create_artifacts` returned it."""
         return {"artifact_id": str(self.artifact_id), "storage_key": self.storage_key}
 
@@ -196,7 +196,7 @@ class LeaseCalls:
         ]
         return statuses
 
-    def create_artifacts(self, job: Job, artifacts: Sequence[Mapping[str, Json]]) -> list[AnnouncedArtifact]:
+    def create_artifacts(self, job: Job, artifacts: Sequence[Mapping[str, object]]) -> list[AnnouncedArtifact]:
         """Announce files about to be uploaded; return where each goes, in order.
 
         Raises:

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from cogo_dagster.queue.errors import SchemaOutOfDate
 from cogo_dagster.queue.ids import new_request_id
-from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.model import Json, JsonValue
 from cogo_dagster.queue.rows.base import Cursor, read_list
-from cogo_dagster.queue.rows.operations import Operation, PausedChange, PausedRow, ResumedChange
+from cogo_dagster.queue.rows.operations import OperationRow, PausedChange, PausedRow, ResumedChange
 from cogo_dagster.queue.rows.stats import DatabaseHealth, HealthFacts, QueueStats, SchemaVersion
 from cogo_dagster.queue.transports.base import Transport, without_none
 
@@ -16,7 +16,7 @@ class OperatorCalls:
 
     _transport: Transport
 
-    def operate(self, function: str, arguments: Mapping[str, Json]) -> Json:
+    def operate(self, function: str, arguments: Mapping[str, object]) -> Json:
         """Make one call of an operator's bulk function; see `queue.bulk`, which calls it batch by batch."""
         return self._transport.call(function, arguments)
 
@@ -32,7 +32,7 @@ class OperatorCalls:
             self._transport.call("resume", {"kind": kind, "name": name, "actor": actor})
         )
 
-    def note(self, operation: str, actor: str, **done_to: Json) -> None:
+    def note(self, operation: str, actor: str, **done_to: JsonValue) -> None:
         """Write down in `operations_log` what somebody did where no function of its own does."""
         self._transport.call(
             "note_operation",
@@ -46,7 +46,7 @@ class OperatorCalls:
         since_seconds: float | None = None,
         before: Cursor | None = None,
         max_operations: int = 50,
-    ) -> list[Operation]:
+    ) -> list[OperationRow]:
         """Return what operators did, newest first.
 
         Args:
@@ -61,7 +61,7 @@ class OperatorCalls:
                 max_operations=max_operations,
             ),
         )
-        return read_list(Operation, rows)
+        return read_list(OperationRow, rows)
 
     def list_paused(self) -> list[PausedRow]:
         """Return what is paused, newest first."""

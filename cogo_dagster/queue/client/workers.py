@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from cogo_dagster.queue.client.leases import WorkerIdentity
-from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.model import JsonValue
 from cogo_dagster.queue.rows.base import Cursor, read_list
 from cogo_dagster.queue.rows.workers import Heartbeat, WorkerRow
 from cogo_dagster.queue.transports.base import Transport, without_none
@@ -23,7 +23,7 @@ class WorkerCalls:
         pid: int,
         code_version: str,
         heartbeat_seconds: float,
-        device: Mapping[str, Json],
+        device: Mapping[str, JsonValue],
     ) -> None:
         """Announce a worker process start and its device."""
         self._transport.call(
@@ -42,7 +42,7 @@ class WorkerCalls:
             },
         )
 
-    def heartbeat(self, worker: WorkerIdentity, running: int, metrics: Mapping[str, Json]) -> bool:
+    def heartbeat(self, worker: WorkerIdentity, running: int, metrics: Mapping[str, JsonValue]) -> bool:
         """Say that the worker is alive; `metrics` are totals since its start. False: it must register again."""
         answer = self._transport.call(
             "record_heartbeat", {"instance_id": str(worker.instance_id), "running": running, "metrics": dict(metrics)}

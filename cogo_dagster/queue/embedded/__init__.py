@@ -1,4 +1,4 @@
-"""The default database: a PostgreSQL of our own that commands start when they need it."""
+"""The default database: an embedded PostgreSQL server that commands start on demand."""
 
 from cogo_dagster.queue.embedded.server import EmbeddedServer, ServerStatus
 from cogo_dagster.queue.errors import DatabaseUnavailable

@@ -1,6 +1,6 @@
-"""Who runs the server, and which folders that account can reach.
+"""The account that runs the server, and the folders it can access.
 
-PostgreSQL refuses to run as root, so root lends the work to an account without rights of its own.
+PostgreSQL does not run as root, so root runs it under an unprivileged account.
 """
 
 import os
@@ -15,7 +15,7 @@ from cogo_dagster.queue.errors import DatabaseUnavailable
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A user of the operating system; `switch` is False when it is the one this process already runs as."""
+    """A user of the operating system; `switch` is False if this process already runs as it."""
 
     name: str
     uid: int
@@ -23,7 +23,7 @@ class Account:
     switch: bool
 
     def popen_options(self) -> dict[str, Any]:
-        """Return the options of `subprocess.Popen` that run a program as this account."""
+        """Return the options of `subprocess.Popen` to run a program as this account."""
         return {"user": self.uid, "group": self.gid, "extra_groups": []} if self.switch else {}
 
     def give(self, path: Path) -> None:
@@ -32,7 +32,7 @@ class Account:
             os.chown(path, self.uid, self.gid)
 
     def reaches(self, folder: Path) -> bool:
-        """Whether this account may pass through a folder and all its parents."""
+        """Whether this account may traverse a folder and all its parents."""
         return not self.switch or all(self._passes(parent) for parent in [folder, *folder.parents])
 
     def _passes(self, folder: Path) -> bool:
@@ -45,10 +45,10 @@ class Account:
 
 
 def choose_account(data_folder: Path) -> Account:
-    """Choose who runs the server: ourselves, or for root the owner of the data, else `postgres`, else `nobody`.
+    """Choose the account: the current one, or for root the owner of the data, else `postgres`, else `nobody`.
 
     Raises:
-        DatabaseUnavailable: No account without rights exists.
+        DatabaseUnavailable: There is no unprivileged account.
     """
     if os.geteuid() != 0:
         return Account(name=str(os.geteuid()), uid=os.geteuid(), gid=os.getegid(), switch=False)
@@ -62,5 +62,5 @@ def choose_account(data_folder: Path) -> Account:
         return Account(name=name, uid=found.pw_uid, gid=found.pw_gid, switch=True)
     raise DatabaseUnavailable(
         "PostgreSQL does not run as root and there is no account postgres or nobody to run it as: "
-        "run this command as another user, or set COGO_DATABASE_URL to a Postgres of your own."
+        "run this command as another user, or set COGO_DATABASE_URL to your own Postgres."
     )

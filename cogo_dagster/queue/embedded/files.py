@@ -1,4 +1,4 @@
-"""What the server keeps under `<home>/postgres`, and how it is read and written."""
+"""The server's files below `<home>/postgres`."""
 
 import json
 import os
@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Literal, Self
 
 Owner = Literal["explicit", "lease"]
-"""Who stops the server: `explicit`, whoever ran `cogo db start`; `lease`, its last user."""
+"""Who stops the server: `explicit`, the user of `cogo db start`; `lease`, the last process that uses it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerState:
-    """What outlives a command.
+    """The state of the server that is kept between commands.
 
     Attributes:
-        port: The TCP port to come back to.
+        port: The TCP port to use again.
         owner: Who stops the server.
-        version: As `18.6`, noted once the start is complete.
+        version: Such as `18.6`, recorded once the start is complete.
     """
 
     port: int | None = None
@@ -30,7 +30,7 @@ class ServerState:
 
 @dataclass(frozen=True, slots=True)
 class Postmaster:
-    """The server's own note of itself, `postmaster.pid`; it may be left over from a server that is dead."""
+    """The content of `postmaster.pid`, which may belong to a dead server."""
 
     pid: int
     started_at: datetime
@@ -39,7 +39,7 @@ class Postmaster:
 
     @classmethod
     def read(cls, data_folder: Path) -> Self | None:
-        """Read the note; None when there is none or it is only half written."""
+        """Parse the file; None if it does not exist or is incomplete."""
         try:
             lines = (data_folder / "postmaster.pid").read_text(errors="replace").splitlines()
             pid, started, port, status = int(lines[0]), int(lines[2]), int(lines[3]), lines[7].strip()
@@ -50,7 +50,7 @@ class Postmaster:
 
 @dataclass(frozen=True, slots=True)
 class ServerFiles:
-    """The files of one server; `data` may be a link to where the server's account can reach it."""
+    """The files of one server; `data` may be a link to a folder that the server's account can access."""
 
     folder: Path
 
@@ -61,7 +61,7 @@ class ServerFiles:
 
     @property
     def log(self) -> Path:
-        """What the server says, beginning a new file at a start once the old one is large."""
+        """The server's log; a start begins a new file once the old one is large."""
         return self.folder / "server.log"
 
     @property
@@ -71,7 +71,7 @@ class ServerFiles:
 
     @property
     def users_lock(self) -> Path:
-        """Held, shared, by everybody who uses the server."""
+        """Held, shared, by every process that uses the server."""
         return self.folder / "users.lock"
 
     @property
@@ -89,20 +89,20 @@ class ServerFiles:
         return self.folder / "password"
 
     def password(self) -> str:
-        """Return the password, made at the first call."""
+        """Return the password, generated at the first call."""
         if not self.password_file.exists():
             _write_private(self.password_file, secrets.token_hex(24))
         return self.password_file.read_text().strip()
 
     def state(self) -> ServerState:
-        """Return the state; that of a server never started when there is none."""
+        """Return the state; the default if the server was never started."""
         try:
             return ServerState(**json.loads(self._state.read_text()))
         except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
             return ServerState()
 
     def save(self, state: ServerState) -> None:
-        """Replace the state as a whole, if it differs."""
+        """Replace the state atomically, if it differs."""
         if state != self.state():
             _write_private(self._state, json.dumps(asdict(state)))
 
@@ -115,7 +115,7 @@ def is_postmaster(pid: int, data: Path) -> bool:
         except OSError:
             return False
     command = ["/bin/ps", "-p", str(pid), "-o", "comm="]
-    listed = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - a number
+    listed = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - the argument is a number
     return "postgres" in listed.stdout
 
 

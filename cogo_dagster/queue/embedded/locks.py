@@ -1,4 +1,4 @@
-"""Locks on files, which the kernel releases when their holder dies, however it dies."""
+"""File locks, which the kernel releases when the process that holds them ends for any reason."""
 
 import sys
 from collections.abc import Iterator
@@ -13,26 +13,26 @@ if sys.platform != "win32":
 
 
 def open_lock(path: Path) -> IO[bytes]:
-    """Open a lock file, made private if it is not there; closing it gives up what is locked through it.
+    """Open a lock file, created as private if missing; closing it releases the lock.
 
     Raises:
         DatabaseUnavailable: On Windows, which has no such locks.
     """
     if sys.platform == "win32":
         raise DatabaseUnavailable(
-            "The embedded database does not run on Windows: use WSL, or set COGO_DATABASE_URL to a Postgres of your own"
+            "The embedded database does not run on Windows: use WSL, or set COGO_DATABASE_URL to your own Postgres"
         )
     path.touch(mode=0o600)
     return path.open("r+b")
 
 
 def lock(file: IO[bytes], *, shared: bool = False) -> None:
-    """Take the lock, waiting for it, or change the kind of the one held."""
+    """Take the lock, waiting for it, or convert a held lock to the other kind."""
     fcntl.flock(file, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
 
 
 def try_lock(file: IO[bytes], *, shared: bool = False) -> bool:
-    """Take the lock if nobody is in the way; when it fails, the lock held before may be gone as well."""
+    """Try to take the lock without waiting; if that fails, a lock held before may be lost too."""
     try:
         fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -49,7 +49,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def is_held(path: Path) -> bool:
-    """Whether some process holds the exclusive lock of a file."""
+    """Whether a process holds the exclusive lock of a file."""
     if not path.exists():
         return False
     with path.open("rb") as file:

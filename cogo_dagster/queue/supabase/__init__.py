@@ -1,1 +1,1 @@
-"""A Supabase project seen from outside: its address, its key, its HTTP connections."""
+"""Access to a Supabase project: its address, its key, its HTTP connections."""

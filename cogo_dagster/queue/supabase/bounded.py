@@ -1,4 +1,4 @@
-"""A limit for a whole HTTP exchange: httpx bounds only each wait of it, so that a peer that drips is never done."""
+"""A timeout for a whole HTTP exchange: httpx limits single waits only, so a peer that sends slowly never times out."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -19,7 +19,7 @@ SocketOptions = Iterable[Any]
 
 @contextmanager
 def exchange_limit(seconds: float) -> Iterator[None]:
-    """Let the exchanges made in here, by clients made with `bounded`, end within so many seconds together."""
+    """Limit the exchanges in this context, by clients made with `bounded`, to the given time in total."""
     before = _until.set(time.monotonic() + seconds)
     try:
         yield
@@ -28,8 +28,8 @@ def exchange_limit(seconds: float) -> Iterator[None]:
 
 
 def bounded(client: httpx.Client) -> httpx.Client:
-    """Return the client with its connections, through a proxy or not, held to `exchange_limit`."""
-    # httpx has no parameter for what httpcore calls the network backend.
+    """Return the client with `exchange_limit` applied to its connections, including those through a proxy."""
+    # httpx has no parameter for httpcore's network backend.
     for transport in (client._transport, *client._mounts.values()):  # noqa: SLF001
         if isinstance(transport, httpx.HTTPTransport):
             pool = transport._pool  # noqa: SLF001
@@ -38,7 +38,7 @@ def bounded(client: httpx.Client) -> httpx.Client:
 
 
 class _Backend(httpcore.NetworkBackend):
-    """Opens connections within their time, whatever the name server and each of the server's addresses do."""
+    """Opens connections within the limit, including name resolution and all addresses of the server."""
 
     def __init__(self, behind: httpcore.NetworkBackend) -> None:
         self._behind = behind
@@ -54,7 +54,7 @@ class _Backend(httpcore.NetworkBackend):
         """Connect."""
         seconds = _left(timeout)
         if seconds is not None and seconds <= 0:
-            raise httpcore.ConnectTimeout("finding the server took too long")
+            raise httpcore.ConnectTimeout("resolving the server's name took too long")
         if seconds is None:
             return _Stream(self._behind.connect_tcp(host, port, timeout, local_address, socket_options))
         try:
@@ -65,7 +65,7 @@ class _Backend(httpcore.NetworkBackend):
             )
         except TimeoutError:
             raise httpcore.ConnectTimeout(f"no connection within {seconds:.1f} s") from None
-        except RuntimeError as error:  # this process may start no more threads
+        except RuntimeError as error:  # no more threads can be started
             raise httpcore.ConnectError(str(error)) from error
         return _Stream(stream)
 
@@ -75,40 +75,40 @@ class _Backend(httpcore.NetworkBackend):
 
 
 class _Stream(httpcore.NetworkStream):
-    """A connection on which the time of the whole exchange counts."""
+    """A connection on which the limit of the whole exchange applies."""
 
     def __init__(self, behind: httpcore.NetworkStream) -> None:
         self._behind = behind
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Read what is there."""
+        """Read the available bytes."""
         seconds = _left(timeout)
         if seconds is not None and seconds <= 0:
-            raise httpcore.ReadTimeout("the answer took too long")
+            raise httpcore.ReadTimeout("the response took too long")
         return self._behind.read(max_bytes, seconds)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Write all of it."""
+        """Write all bytes."""
         seconds = _left(timeout)
         if seconds is not None and seconds <= 0:
             raise httpcore.WriteTimeout("the request took too long")
         self._behind.write(buffer, seconds)
 
     def close(self) -> None:
-        """Close."""
+        """Close the connection."""
         self._behind.close()
 
     def start_tls(
         self, ssl_context: SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        """Go on encrypted."""
+        """Start TLS."""
         seconds = _left(timeout)
         if seconds is not None and seconds <= 0:
-            raise httpcore.ConnectTimeout("finding the server took too long")
+            raise httpcore.ConnectTimeout("resolving the server's name took too long")
         return _Stream(self._behind.start_tls(ssl_context, server_hostname, seconds))
 
     def get_extra_info(self, info: str) -> Any:
-        """Return what is known of the connection."""
+        """Return information about the connection."""
         return self._behind.get_extra_info(info)
 
 

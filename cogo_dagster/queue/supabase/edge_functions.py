@@ -1,4 +1,4 @@
-"""Calls the project's edge functions, and gives up early: whoever asks has the database to fall back to."""
+"""Calls the project's edge functions with short timeouts, since callers fall back to the database."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -13,25 +13,25 @@ from cogo_dagster.settings import Settings
 
 _TRIES: Final = 2
 _PAUSE_SECONDS: Final = 0.3
-_MOST_BYTES: Final = 1_000_000
-_AWAY_SECONDS: Final = 60.0
-"""After a failure a function is not asked for so long: each read would wait for it again."""
+_MAX_BYTES: Final = 1_000_000
+_BACKOFF_SECONDS: Final = 60.0
+"""How long a function is not called after a failure, so that not every read waits for its timeout."""
 
 
 class EdgeFailed(Exception):
-    """An edge function refused, or did not answer as it should: the database path serves."""
+    """An edge function rejected the call or gave no valid response; the caller uses the database."""
 
 
 @dataclass(slots=True)
 class EdgeFunction:
     """One function of the project.
 
-    Its address is the operator's word, like the database's, and may be private; redirects are not followed, so that
-    the headers reach nobody else.
+    Its URL is configured by the operator, as the database's is, and may be private. Redirects are not followed, so that
+    the headers are sent to no other host.
 
     Attributes:
-        headers: What lets us in; never shown.
-        timeout_seconds: Longest wait for a connection, and again for the answer.
+        headers: Credentials; never shown.
+        timeout_seconds: Timeout of the connection, and of each wait for the response.
     """
 
     name: str
@@ -39,20 +39,20 @@ class EdgeFunction:
     headers: Mapping[str, SecretStr] = field(repr=False)
     timeout_seconds: float = 5.0
     clock: Callable[[], float] = field(repr=False, default=time.monotonic)
-    _away_until: float = field(init=False, repr=False, default=float("-inf"))
+    _closed_until: float = field(init=False, repr=False, default=float("-inf"))
 
     def call(self, arguments: Mapping[str, Json]) -> Json:
-        """POST the arguments as JSON and return the JSON that comes back.
+        """POST the arguments as JSON and return the JSON of the response.
 
         Raises:
-            EdgeFailed: No answer in time, a refusal, or no JSON; the sentence says which.
+            EdgeFailed: There was no response in time, an error status, or no JSON; the message says which.
         """
-        if self.clock() < self._away_until:
-            raise EdgeFailed(f"The edge function {self.name} failed a moment ago and is not asked again yet.")
+        if self.clock() < self._closed_until:
+            raise EdgeFailed(f"The edge function {self.name} failed less than a minute ago and is not called yet.")
         try:
             return self._call(arguments)
         except EdgeFailed:
-            self._away_until = self.clock() + _AWAY_SECONDS
+            self._closed_until = self.clock() + _BACKOFF_SECONDS
             raise
 
     def _call(self, arguments: Mapping[str, Json]) -> Json:
@@ -65,32 +65,32 @@ class EdgeFunction:
                 try:
                     status, body = _post(client, self.url, arguments)
                 except (httpx.HTTPError, httpx.InvalidURL) as error:
-                    failure = f"does not answer ({type(error).__name__})"
+                    failure = f"did not respond ({type(error).__name__})"
                     continue
                 if status < 500 and status != 429:
                     return self._read(status, body)
-                failure = f"answers {status}"
+                failure = f"returned {status}"
         raise EdgeFailed(f"The edge function {self.name} {failure}.")
 
     def _read(self, status: int, body: bytes) -> Json:
         try:
             answer = httpx.Response(status, content=body).json()
         except ValueError:
-            raise EdgeFailed(f"The edge function {self.name} answers {status} without JSON.") from None
+            raise EdgeFailed(f"The edge function {self.name} returned {status} without JSON.") from None
         if status == 200:
             return answer
         code = answer.get("code") if isinstance(answer, dict) else None
-        raise EdgeFailed(f"The edge function {self.name} answers {status} ({str(code)[:60]}).")
+        raise EdgeFailed(f"The edge function {self.name} returned {status} ({str(code)[:60]}).")
 
 
 def edge_function(
     settings: Settings, name: str, url: str | None, token: SecretStr | None = None
 ) -> EdgeFunction | None:
-    """Return an edge function as the runbook calls it; None where its address or the anon key is not set.
+    """Return an edge function; None if its URL or the anon key is not set.
 
     Args:
-        url: Its address; by default that of the project's function of this name.
-        token: The admin token, for a function that wants it.
+        url: Its URL; by default that of the project's function with this name.
+        token: The admin token, for a function that requires it.
     """
     address = url or (f"{settings.supabase_url.rstrip('/')}/functions/v1/{name}" if settings.supabase_url else None)
     if address is None or settings.supabase_anon_key is None:
@@ -107,6 +107,6 @@ def _post(client: httpx.Client, url: str, arguments: Mapping[str, Json]) -> tupl
         body = bytearray()
         for piece in response.iter_bytes():
             body += piece
-            if len(body) > _MOST_BYTES:
-                raise httpx.DecodingError("The answer is too long.")
+            if len(body) > _MAX_BYTES:
+                raise httpx.DecodingError("The response is too long.")
         return response.status_code, bytes(body)

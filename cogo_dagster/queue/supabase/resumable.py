@@ -1,4 +1,4 @@
-"""Uploads in parts (TUS), resumed where a connection broke."""
+"""Uploads in parts (TUS), resumed after a broken connection."""
 
 import base64
 import json
@@ -11,10 +11,10 @@ import httpx
 from cogo_dagster.queue.artifacts.files import LocalFile
 from cogo_dagster.queue.artifacts.store_errors import ArtifactStoreUnavailable
 from cogo_dagster.queue.backoff import Backoff
-from cogo_dagster.queue.supabase.storage_api import StorageApi, StorageAway, StorageRefused
+from cogo_dagster.queue.supabase.storage_api import StorageApi, StorageError, StorageUnavailable
 
 PART_BYTES: Final = 6 * 1024 * 1024
-"""The only size Storage takes for all parts but the last; smaller files are uploaded in one request."""
+"""The only part size that Storage accepts; smaller files are uploaded in one request."""
 
 _RESUMPTIONS: Final = 5
 _BACKOFF: Final = Backoff(0.2, max_seconds=5)
@@ -23,10 +23,10 @@ _PATH: Final = "/upload/resumable"
 
 
 def upload_in_parts(api: StorageApi, storage_key: str, file: LocalFile, content_type: str) -> None:
-    """Upload a file part by part, replacing what was there.
+    """Upload a file part by part, replacing an existing object.
 
     Raises:
-        ArtifactStoreError: It did not come through, although it was resumed again and again.
+        ArtifactStoreError: The upload failed after several resumptions.
     """
     upload = _begin(api, storage_key, file, content_type)
     offset, failures, pauses = 0, 0, _BACKOFF.pauses()
@@ -36,15 +36,15 @@ def upload_in_parts(api: StorageApi, storage_key: str, file: LocalFile, content_
             offset = _send_part(api, upload, file, offset)
             if offset > before:
                 continue
-            refused: StorageRefused = StorageAway("Storage takes a part of the upload and does not keep it.")
-        except StorageRefused as error:
+            failure: StorageError = StorageUnavailable("Storage accepts a part of the upload and does not keep it.")
+        except StorageError as error:
             if error.status not in (0, 409):
                 raise
-            refused = error
-        # 409: the server has another offset, because the answer to a part was lost.
+            failure = error
+        # 409: the server has another offset, because the response to a part was lost.
         failures += 1
         if failures > _RESUMPTIONS:
-            raise refused
+            raise failure
         time.sleep(next(pauses))
         offset = _offset(api, upload, file.size_bytes)
 
@@ -60,10 +60,10 @@ def _begin(api: StorageApi, storage_key: str, file: LocalFile, content_type: str
     coded = ",".join(f"{name} {base64.b64encode(value.encode()).decode()}" for name, value in metadata.items())
     headers = {**_TUS, "Upload-Length": str(file.size_bytes), "Upload-Metadata": coded}
     answer = api.request("POST", _PATH, headers=headers)
-    # Only the last part of the address is of use: behind a gateway the server does not know its own prefix or scheme.
+    # Only the last part of the URL is used: behind a gateway the server does not know its own prefix or scheme.
     upload_id = answer.headers.get("location", "").rstrip("/").rpartition("/")[2]
     if not upload_id:
-        raise ArtifactStoreUnavailable("Storage began an upload and did not say where: the upload is repeated.")
+        raise ArtifactStoreUnavailable("Storage began an upload without a location: the upload is repeated.")
     return f"{_PATH}/{upload_id}"
 
 
@@ -71,13 +71,13 @@ def _send_part(api: StorageApi, upload: str, file: LocalFile, offset: int) -> in
     headers = {**_TUS, "Upload-Offset": str(offset), "Content-Type": "application/offset+octet-stream"}
     part = file.part(offset, PART_BYTES)
     answer = api.request("PATCH", upload, headers=headers, content=part)
-    return _told_offset(answer, file.size_bytes, offset + len(part))
+    return _offset_of(answer, file.size_bytes, offset + len(part))
 
 
 def _offset(api: StorageApi, upload: str, size_bytes: int) -> int:
-    return _told_offset(api.request("HEAD", upload, headers=dict(_TUS)), size_bytes, 0)
+    return _offset_of(api.request("HEAD", upload, headers=dict(_TUS)), size_bytes, 0)
 
 
-def _told_offset(answer: httpx.Response, size_bytes: int, otherwise: int) -> int:
-    told = answer.headers.get("upload-offset", "")
-    return min(int(told), size_bytes) if told.isascii() and told.isdigit() and len(told) < 19 else otherwise
+def _offset_of(answer: httpx.Response, size_bytes: int, otherwise: int) -> int:
+    header = answer.headers.get("upload-offset", "")
+    return min(int(header), size_bytes) if header.isascii() and header.isdigit() and len(header) < 19 else otherwise

@@ -1,4 +1,4 @@
-"""Requests to a project's Storage API, repeated where that is safe, with errors as one sentence."""
+"""Requests to a project's Storage API, retried if that is safe, with readable errors."""
 
 import contextlib
 import time
@@ -26,16 +26,16 @@ _CALL_SECONDS: Final = 60.0
 _SLOWEST_BYTES_A_SECOND: Final = 50_000
 _PASSING: Final = frozenset({0, 408, 423, 425, 429, 500, 502, 503, 504, *range(520, 531), 544})
 
-_SENTENCES: Final[Mapping[str, str]] = {
-    "NoSuchBucket": "The bucket {bucket} is not there, or SUPABASE_SERVICE_ROLE_KEY may not see it: check "
+_MESSAGES: Final[Mapping[str, str]] = {
+    "NoSuchBucket": "The bucket {bucket} does not exist, or SUPABASE_SERVICE_ROLE_KEY has no access to it: check "
     "COGO_ARTIFACT_BUCKET, and create the bucket as a private one in the project's Storage page, or let the first "
     "upload create it with COGO_ARTIFACT_BUCKET_CREATE=true.",
-    "NoSuchKey": "The artifact is not there any more.",
+    "NoSuchKey": "The artifact does not exist any more.",
     "EntityTooLarge": "The artifact is larger than the bucket {bucket} or the project allows: raise the limit in the "
     "project's Storage settings.",
-    "InvalidMimeType": "The bucket {bucket} does not take this type of file: allow every type in its settings.",
-    "InvalidKey": "Storage does not take this name.",
-    "AccessDenied": "Storage refuses the key: SUPABASE_SERVICE_ROLE_KEY must be the project's secret key.",
+    "InvalidMimeType": "The bucket {bucket} does not accept this type of file: allow every type in its settings.",
+    "InvalidKey": "Storage does not accept this name.",
+    "AccessDenied": "Storage rejected the key: SUPABASE_SERVICE_ROLE_KEY must be the project's secret key.",
 }
 _BY_STATUS: Final[Mapping[int, str]] = {
     401: "AccessDenied",
@@ -51,59 +51,59 @@ _BY_ERROR: Final[Mapping[str, str]] = {
     "invalid_mime_type": "InvalidMimeType",
     "Unauthorized": "AccessDenied",
 }
-"""For servers that do not say the code yet."""
+"""For older servers that return no code."""
 
 _THERE_ALREADY: Final = frozenset({"Duplicate", "KeyAlreadyExists", "BucketAlreadyExists", "ResourceAlreadyExists"})
 _OF_THIS_FILE: Final = frozenset({"EntityTooLarge", "InvalidMimeType", "InvalidKey"})
 _OF_THE_KEY: Final = frozenset({"AccessDenied", "InvalidJWT", "SignatureDoesNotMatch", "ExpiredToken"})
 
 
-class StorageRefused(ArtifactStoreError):
-    """Storage answered with an error, or not at all. The subclass says what to do about it.
+class StorageError(ArtifactStoreError):
+    """A request to Storage failed. The subclass says what to do.
 
     Attributes:
-        code: Storage's own, such as NoSuchBucket; empty where it says none.
-        status: The true one, which Storage hides in the body of an HTTP 400; 0 without an answer.
+        code: Storage's error code, such as NoSuchBucket; empty if there is none.
+        status: The actual status, which Storage puts into the body of an HTTP 400; 0 without a response.
     """
 
-    def __init__(self, sentence: str, code: str = "", status: int = 0) -> None:
-        super().__init__(sentence)
+    def __init__(self, message: str, code: str = "", status: int = 0) -> None:
+        super().__init__(message)
         self.code = code
         self.status = status
 
     @property
     def is_duplicate(self) -> bool:
-        """Whether what was to be made is there already; a 409 may also be trouble (TransactionError)."""
+        """Whether the object to create exists already; a 409 may also be another error (TransactionError)."""
         return self.code in _THERE_ALREADY
 
 
-class StorageAway(StorageRefused, ArtifactStoreUnavailable):
-    """Storage is away or in trouble; also every error that is not told apart."""
+class StorageUnavailable(StorageError, ArtifactStoreUnavailable):
+    """Storage is unreachable or returned a server error; also every unknown error."""
 
 
-class StorageRejected(StorageRefused, ArtifactRejected):
-    """Storage will never take this file."""
+class StorageRejected(StorageError, ArtifactRejected):
+    """Storage will never accept this file."""
 
 
-class ObjectMissing(StorageRefused, ArtifactNotFound):
-    """The object is not there."""
+class ObjectMissing(StorageError, ArtifactNotFound):
+    """The object does not exist."""
 
 
-class StorageDenied(StorageRefused, AccessDenied):
-    """Storage refuses the key: waiting does not help."""
+class StorageDenied(StorageError, AccessDenied):
+    """Storage rejected the key: waiting does not help."""
 
 
 class StorageApi:
     """One bucket of a project. Thread-safe.
 
-    Every method raises ArtifactStoreError, and ends within a minute, or as long as a slow connection (50 kB/s) needs
-    for the bytes.
+    Every method raises ArtifactStoreError, and returns within a minute, or within the time that a slow connection
+    (50 kB/s) needs for the bytes.
 
     Args:
-        project: Where, and with which key.
-        bucket: Its name.
-        first_pause_seconds: Wait before the first repeat.
-        call_seconds: How long a request is repeated.
+        project: Address and key of the project.
+        bucket: The bucket's name.
+        first_pause_seconds: Pause before the first retry.
+        call_seconds: Time limit of a request including retries.
     """
 
     def __init__(
@@ -130,37 +130,37 @@ class StorageApi:
         return f"/object{verb}/{quote(self.bucket)}/{quote(storage_key)}"
 
     def request(self, method: str, path: str, *, tries: int = _TRIES, **options: Any) -> httpx.Response:
-        """Send a request that may be repeated, until it is answered; the answer is read whole."""
+        """Send a request that may be repeated, with retries; the response is read completely."""
         with self.streamed(method, path, tries=tries, whole=True, **options) as response:
             return response
 
     def ask(self, path: str, question: Mapping[str, Json]) -> tuple[Json, httpx.Response]:
-        """Post a question; return the document that answers it, and the answer it came in."""
+        """Post a query; return the document in the response, and the response."""
         response = self.request("POST", path, json=dict(question))
         return self.document(response), response
 
     def document(self, response: httpx.Response) -> Json:
-        """Return the JSON of an answer."""
+        """Return the JSON of a response."""
         try:
             return response.json()
         except (ValueError, RecursionError):
             path = response.url.path
-            raise ArtifactStoreUnavailable(f"Something before Storage answered in its place ({path}).") from None
+            raise ArtifactStoreUnavailable(f"The response comes from a proxy and not from Storage ({path}).") from None
 
     @contextlib.contextmanager
     def streamed(
         self, method: str, path: str, *, tries: int = _TRIES, whole: bool = False, **options: Any
     ) -> Iterator[httpx.Response]:
-        """Send a request that may be repeated, and yield the answer while it comes in, or once it is there `whole`."""
+        """Send a request that may be repeated, and yield the response while it arrives, or when it is `whole`."""
         ends_at = time.monotonic() + self._seconds_for(len(options.get("content") or b""))
         pauses = self._backoff.pauses()
         with contextlib.ExitStack() as stack:
             for tries_left in range(tries - 1, -1, -1):
                 try:
                     response = self._answered(stack, method, path, ends_at, whole=whole, options=options)
-                except StorageRefused as refused:
+                except StorageError as failure:
                     stack.close()
-                    if not tries_left or refused.status not in _PASSING or time.monotonic() > ends_at:
+                    if not tries_left or failure.status not in _PASSING or time.monotonic() > ends_at:
                         raise
                 else:
                     yield response
@@ -168,17 +168,17 @@ class StorageApi:
                 time.sleep(next(pauses))
 
     def chunks(self, response: httpx.Response, chunk_bytes: int) -> Iterator[bytes]:
-        """Yield the bytes of an answer as they come in, for as long as they may take."""
-        told = response.headers.get("content-length", "")
-        ends_at = time.monotonic() + self._seconds_for(int(told) if told.isdecimal() else 0)
+        """Yield the bytes of a response as they arrive, within the time limit."""
+        length = response.headers.get("content-length", "")
+        ends_at = time.monotonic() + self._seconds_for(int(length) if length.isdecimal() else 0)
         return _until(ends_at, response.iter_bytes(chunk_bytes))
 
     def make_bucket(self) -> None:
-        """Make the bucket, private, unless somebody was faster."""
+        """Create the bucket as a private one, unless it exists."""
         try:
             self.request("POST", "/bucket", json={"id": self.bucket, "name": self.bucket, "public": False})
-        except StorageRefused as refused:
-            if not refused.is_duplicate:
+        except StorageError as failure:
+            if not failure.is_duplicate:
                 raise
 
     def _seconds_for(self, size_bytes: int) -> float:
@@ -187,44 +187,44 @@ class StorageApi:
     def _answered(
         self, stack: contextlib.ExitStack, method: str, path: str, ends_at: float, *, whole: bool, options: Any
     ) -> httpx.Response:
-        """Send it once; raise StorageRefused unless the answer is a success."""
+        """Send a request once; raises StorageError unless it succeeds."""
         try:
             response = stack.enter_context(self._http.stream(method, self.url + path, **options))
             if response.is_success and not whole:
                 return response
             content = b"".join(_until(ends_at, response.iter_bytes()))
         except (httpx.HTTPError, httpx.StreamError) as error:
-            raise StorageAway(f"Storage cannot be reached ({reason_of(error).rstrip('.')}).") from error
+            raise StorageUnavailable(f"Storage cannot be reached ({reason_of(error).rstrip('.')}).") from error
         read = httpx.Response(response.status_code, headers=response.headers, content=content, request=response.request)
         if not response.is_success:
-            raise self._refused(read)
+            raise self._error_of(read)
         return read
 
-    def _refused(self, response: httpx.Response) -> StorageRefused:
-        status, code, message = _told(response)
-        known = code if code in _SENTENCES else "AccessDenied" if code in _OF_THE_KEY else _BY_STATUS.get(status, "")
-        sentence = _SENTENCES.get(known, "Storage answered {status}: {message}")
-        sentence = sentence.format(bucket=self.bucket, status=status, message=message)
-        return _kind_of(known)(sentence, code, status)
+    def _error_of(self, response: httpx.Response) -> StorageError:
+        status, code, message = _parse_error(response)
+        known = code if code in _MESSAGES else "AccessDenied" if code in _OF_THE_KEY else _BY_STATUS.get(status, "")
+        template = _MESSAGES.get(known, "Storage answered {status}: {message}")
+        text = template.format(bucket=self.bucket, status=status, message=message)
+        return _kind_of(known)(text, code, status)
 
 
-def _kind_of(code: str) -> type[StorageRefused]:
+def _kind_of(code: str) -> type[StorageError]:
     if code in _OF_THIS_FILE:
         return StorageRejected
     if code == "NoSuchKey":
         return ObjectMissing
-    return StorageDenied if code == "AccessDenied" else StorageAway
+    return StorageDenied if code == "AccessDenied" else StorageUnavailable
 
 
 def _until(ends_at: float, chunks: Iterator[bytes]) -> Iterator[bytes]:
     for chunk in chunks:
         if time.monotonic() > ends_at:
-            raise httpx.ReadTimeout("The answer comes in too slowly.")
+            raise httpx.ReadTimeout("The response arrives too slowly.")
         yield chunk
 
 
-def _told(response: httpx.Response) -> tuple[int, str, str]:
-    """Return the true status, the code and the message of an error answer, of whatever shape."""
+def _parse_error(response: httpx.Response) -> tuple[int, str, str]:
+    """Return the actual status, the code and the message of an error response of any form."""
     try:
         body = response.json()
     except (ValueError, RecursionError):
@@ -232,7 +232,7 @@ def _told(response: httpx.Response) -> tuple[int, str, str]:
     if not isinstance(body, dict):
         status = response.status_code
         return status, _BY_STATUS.get(status, ""), response.text.strip()[:200] or response.reason_phrase
-    told = str(body.get("statusCode", ""))
-    status = int(told) if told.isdecimal() and len(told) == 3 else response.status_code
+    status_code = str(body.get("statusCode", ""))
+    status = int(status_code) if status_code.isdecimal() and len(status_code) == 3 else response.status_code
     code = body.get("code") or _BY_ERROR.get(str(body.get("error"))) or _BY_STATUS.get(status, "")
     return status, str(code), str(body.get("message", ""))[:500]

@@ -1,4 +1,4 @@
-"""Artifacts in Supabase Storage."""
+"""An artifact store in Supabase Storage."""
 
 import base64
 import hashlib
@@ -26,7 +26,7 @@ from cogo_dagster.queue.artifacts.store_errors import (
 )
 from cogo_dagster.queue.supabase.project import Project
 from cogo_dagster.queue.supabase.resumable import PART_BYTES, upload_in_parts
-from cogo_dagster.queue.supabase.storage_api import StorageApi, StorageRefused
+from cogo_dagster.queue.supabase.storage_api import StorageApi, StorageError
 
 _IN_MEMORY_BYTES: Final = 8 << 20
 _PAGE: Final = 1_000
@@ -40,12 +40,12 @@ _MARKER_TYPE: Final = "text/plain"
 
 
 class SupabaseStore(ArtifactStore):
-    """Artifacts as objects of one private bucket.
+    """An artifact store whose objects are in one private bucket.
 
     Args:
-        project: Where, and with which key.
-        bucket: Its name.
-        create_bucket: Create the bucket when it is missing.
+        project: Address and key of the project.
+        bucket: The bucket's name.
+        create_bucket: Whether to create a missing bucket.
         options: See `StorageApi`.
     """
 
@@ -56,7 +56,7 @@ class SupabaseStore(ArtifactStore):
 class BucketObjects:
     """Objects of one bucket; see `ObjectStore`.
 
-    Nothing is written to a public bucket, whose objects anybody can read: it is asked for every few minutes.
+    Nothing is written to a public bucket, whose objects anyone can read; this is checked every few minutes.
     """
 
     def __init__(self, api: StorageApi, *, create_bucket: bool) -> None:
@@ -68,7 +68,7 @@ class BucketObjects:
 
     @property
     def where(self) -> str:
-        """The bucket."""
+        """The bucket's name, for messages."""
         return f"The bucket {self._api.bucket}"
 
     def close(self) -> None:
@@ -76,23 +76,23 @@ class BucketObjects:
         self._api.close()
 
     def check(self) -> None:
-        """Ask once for the bucket; see `ArtifactStore.check`."""
+        """Check the bucket with one request; see `ArtifactStore.check`."""
         self._checked_at = -float("inf")
-        self._require_private_bucket(tries=1, timeout=_CHECK_SECONDS)
+        self._check_private_bucket(tries=1, timeout=_CHECK_SECONDS)
 
     def put(self, name: str, file: LocalFile, content_type: str) -> StoredObject:
-        """Upload a file, replacing what was there, and find out what is stored now.
+        """Upload a file, replacing an existing object; return the size and hash of the stored object.
 
-        The size is the store's word. So is the hash where the ETag is an MD5 (an object uploaded in one request);
+        The size is reported by Storage. So is the hash if the ETag is an MD5 (an object uploaded in one request);
         otherwise the object is read back.
         """
         try:
             return self._put(name, file, content_type)
-        except StorageRefused as refused:
-            if refused.status not in _GONE:
+        except StorageError as failure:
+            if failure.status not in _GONE:
                 raise
-            # The bucket was deleted meanwhile, or the upload got lost: a server that has all parts and fails to make
-            # an object of them says of the upload that it is complete (supabase/storage, tus/lifecycle.ts).
+            # The bucket was deleted, or the upload was lost: a server that has received all parts and fails to create
+            # an object reports the upload as complete (supabase/storage, tus/lifecycle.ts).
             self._checked_at = -float("inf")
         try:
             return self._put(name, file, content_type)
@@ -100,28 +100,28 @@ class BucketObjects:
             raise ArtifactStoreUnavailable(f"Storage lost an upload twice: {error}") from error
 
     def delete(self, names: Sequence[str]) -> Mapping[str, ArtifactStoreError]:
-        """Delete objects, many with one request; one that is not there is no error, nor is a missing bucket."""
+        """Delete objects in batches; missing objects and a missing bucket are ignored."""
         failed: dict[str, ArtifactStoreError] = {}
         for first in range(0, len(names), _DELETE_BATCH):
             failed |= self._delete(names[first : first + _DELETE_BATCH])
         return failed
 
     def address(self, names: Sequence[str]) -> str:
-        """Return the object's lasting address, which opens for nobody without a key; see `signed_url`."""
+        """Return the object's permanent URL, which requires a key; see `signed_url`."""
         return self._api.url + self._api.object_path(names[0], "/authenticated")
 
     def signed_url(self, name: str, expires_seconds: int, download_name: str | None) -> str | None:
-        """Return an absolute address that leads anybody to the object for so long."""
-        with _understood(self.where):
+        """Return an absolute URL that gives anyone access to the object for a limited time."""
+        with _parsing(self.where):
             answer, _ = self._api.ask(self._api.object_path(name, "/sign"), {"expiresIn": expires_seconds})
             signed = str(answer["signedURL"])
         download = f"&download={quote(download_name, safe='')}" if download_name else ""
         return f"{self._api.url}{signed}{download}"
 
     def open(self, name: str) -> BinaryIO:
-        """Download an object into a temporary file, which goes when it is closed."""
+        """Download an object into a temporary file, which is deleted when it is closed."""
         for tries_left in (1, 0):
-            copy = cast("BinaryIO", tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES))  # noqa: SIM115 - the caller's to close
+            copy = cast("BinaryIO", tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES))  # noqa: SIM115 - closed by the caller
             try:
                 self._download(name, copy)
             except BaseException as error:
@@ -129,68 +129,68 @@ class BucketObjects:
                 if not isinstance(error, httpx.HTTPError | httpx.StreamError):
                     raise
                 if not tries_left:
-                    raise ArtifactStoreUnavailable(f"The download of {name} broke off: try again.") from error
+                    raise ArtifactStoreUnavailable(f"The download of {name} was interrupted: try again.") from error
             else:
                 copy.seek(0)
                 return copy
         raise AssertionError
 
     def names(self, prefix: str, older_than_seconds: float) -> Iterator[str]:
-        """Walk the objects below a prefix; ages are counted by Storage's own clock.
+        """List the objects below a prefix; their age is measured by Storage's clock.
 
-        All names come in one listing of pages. An older server, which does not know that listing, is asked folder by
-        folder, each of them whole before anything is yielded, since deleting moves the pages.
+        Names are listed in pages. An older server, which does not have that listing, is queried folder by folder, and
+        each folder is read completely before a name is yielded, since deletions shift the pages.
         """
-        with _understood(self.where):
+        with _parsing(self.where):
             try:
                 found = self._listed(prefix, older_than_seconds)
                 first = next(found, None)
-            except StorageRefused as refused:
-                if refused.status not in (400, 404, 405):
+            except StorageError as failure:
+                if failure.status not in (400, 404, 405):
                     raise
                 first, found = None, self._walked(prefix.rstrip("/"), older_than_seconds)
             yield from found if first is None else itertools.chain([first], found)
 
     def read_marker(self, name: str) -> bytes | None:
-        """Read a small object; None also when the bucket is not there."""
+        """Read a small object; None if it or the bucket does not exist."""
         try:
             return self._api.request("GET", self._api.object_path(name, "/authenticated")).content
-        except StorageRefused as refused:
-            if refused.status not in _GONE:
+        except StorageError as failure:
+            if failure.status not in _GONE:
                 raise
             return None
 
     def write_marker(self, name: str, content: bytes, *, replace: bool) -> bool:
-        """Write a small object, of a type that the bucket takes."""
-        self._require_private_bucket()
+        """Write a small object with a type that the bucket accepts."""
+        self._check_private_bucket()
         takes_text = not self._types or {_MARKER_TYPE, "text/*", "*/*"} & set(self._types)
         kind = _MARKER_TYPE if takes_text else self._types[0].replace("*", "octet-stream")
         headers = {"Content-Type": kind, "Cache-Control": "no-cache", "x-upsert": str(replace).lower()}
         try:
             self._api.request("POST", self._api.object_path(name), headers=headers, content=content)
-        except StorageRefused as refused:
-            if isinstance(refused, ArtifactRejected):  # the marker, not a file of a job
-                raise ArtifactStoreUnavailable(f"{self.where} cannot be marked: {refused}") from refused
-            if not refused.is_duplicate:
+        except StorageError as failure:
+            if isinstance(failure, ArtifactRejected):  # the marker, not an artifact
+                raise ArtifactStoreUnavailable(f"{self.where} cannot be marked: {failure}") from failure
+            if not failure.is_duplicate:
                 raise
             return False
         return True
 
-    def _require_private_bucket(self, **options: int) -> None:
-        """Ask for the bucket, unless it was asked for a short time ago; create it if that is wanted."""
+    def _check_private_bucket(self, **options: int) -> None:
+        """Check that the bucket is private, unless that was checked recently; create it if configured."""
         with self._lock:
             if time.monotonic() - self._checked_at < _BUCKET_SECONDS:
                 return
             try:
                 bucket = self._bucket(**options)
-            except StorageRefused as refused:
-                if refused.status not in _GONE or not self._create_bucket:
+            except StorageError as failure:
+                if failure.status not in _GONE or not self._create_bucket:
                     raise
                 self._api.make_bucket()
                 bucket = self._bucket(**options)
             if bucket.get("public"):
                 raise ArtifactStoreUnavailable(
-                    f"The bucket {self._api.bucket} is public, so anybody could read the artifacts: make it private in "
+                    f"The bucket {self._api.bucket} is public, so anyone could read the artifacts: make it private in "
                     "the project's Storage page (Edit bucket, Public bucket off). Nothing is written to it until then."
                 )
             self._types = tuple(str(kind) for kind in bucket.get("allowed_mime_types") or ())
@@ -199,16 +199,16 @@ class BucketObjects:
     def _bucket(self, **options: int) -> Mapping[str, Any]:
         document = self._api.document(self._api.request("GET", f"/bucket/{quote(self._api.bucket)}", **options))
         if not isinstance(document, dict) or "public" not in document:
-            raise ArtifactStoreUnavailable("Something before Storage answered in its place (/bucket).")
+            raise ArtifactStoreUnavailable("The response comes from a proxy and not from Storage (/bucket).")
         return document
 
     def _put(self, name: str, file: LocalFile, content_type: str) -> StoredObject:
-        self._require_private_bucket()
+        self._check_private_bucket()
         self._upload(name, file, content_type)
         try:
             path = self._api.object_path(name, "/authenticated")
             head = self._api.request("HEAD", path, headers=_AS_IT_IS).headers
-        except StorageRefused:  # without a body it cannot say why; reading can
+        except StorageError:  # the response has no body with the reason; reading gets one
             return self._read_back(name)
         etag = head.get("etag", "").removeprefix("W/").strip('"')
         if head.get("content-length") == str(file.size_bytes) and etag == file.md5:
@@ -243,16 +243,16 @@ class BucketObjects:
                 copy.write(chunk)
 
     def _delete(self, names: Sequence[str]) -> dict[str, ArtifactStoreError]:
-        """Delete with one request; when Storage rejects a name among them, with one for each half."""
+        """Delete with one request; if Storage rejects a name, with one request for each half."""
         try:
             self._api.request("DELETE", f"/object/{quote(self._api.bucket)}", json={"prefixes": list(names)})
-        except StorageRefused as refused:
-            if refused.status in _GONE:
+        except StorageError as failure:
+            if failure.status in _GONE:
                 return {}
-            if refused.status not in (400, 409, 413, 422):
+            if failure.status not in (400, 409, 413, 422):
                 raise
             if len(names) == 1:
-                return {names[0]: refused}
+                return {names[0]: failure}
             half = len(names) // 2
             return self._delete(names[:half]) | self._delete(names[half:])
         return {}
@@ -285,17 +285,17 @@ class BucketObjects:
 
 
 @contextmanager
-def _understood(where: str) -> Iterator[None]:
-    """Turn answers of another shape than Storage's into an error of the store."""
+def _parsing(where: str) -> Iterator[None]:
+    """Raise a store error for responses that do not have Storage's format."""
     try:
         yield
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        message = f"{where} answered in a way that is not Storage's ({type(error).__name__}: {error})."
+        message = f"{where} returned an unexpected response ({type(error).__name__}: {error})."
         raise ArtifactStoreUnavailable(message) from error
 
 
 def _is_old(row: Any, answer: httpx.Response, older_than_seconds: float) -> bool:
     stored_at = datetime.fromisoformat(row["updated_at"] or row["created_at"])
-    told = answer.headers.get("date")
-    now = parsedate_to_datetime(told) if told else datetime.now(UTC)
+    date = answer.headers.get("date")
+    now = parsedate_to_datetime(date) if date else datetime.now(UTC)
     return stored_at < now - timedelta(seconds=older_than_seconds)

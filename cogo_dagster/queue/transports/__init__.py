@@ -1,1 +1,1 @@
-"""Ways to call the engine's SQL functions; all pass one conformance suite."""
+"""Transports for calls of the queue's SQL functions; all pass the same conformance tests."""

@@ -1,42 +1,42 @@
-"""The narrow waist: everything the project asks of the engine goes through one method."""
+"""The interface by which all code calls the queue's SQL functions."""
 
 from collections.abc import Mapping
 from typing import Protocol
 
 from cogo_dagster.queue.errors import DatabaseUnavailable
-from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.model import Json, JsonValue
 
 
 class Transport(Protocol):
-    """Calls SQL functions by name. Safe to use from several threads."""
+    """Calls SQL functions by name. Thread-safe."""
 
-    def call(self, function: str, arguments: Mapping[str, Json]) -> Json:
-        """Call one function of the catalogue and return its JSON document.
+    def call(self, function: str, arguments: Mapping[str, object]) -> Json:
+        """Call a function and return its JSON document.
 
         Args:
-            arguments: By name; those left out take the function's defaults.
+            arguments: By name; omitted ones get the function's defaults.
 
         Raises:
-            QueueError: See `queue.errors`. After a TransportError the call may be repeated as it was.
+            QueueError: See `queue.errors`. After a TransportError the same call may be repeated.
         """
         ...
 
     def close(self) -> None:
-        """Release connections. Calling afterwards is an error."""
+        """Release the connections. No call may follow."""
         ...
 
 
-def without_none(**arguments: Json) -> dict[str, Json]:
+def without_none(**arguments: JsonValue) -> dict[str, JsonValue]:
     """Return the arguments that are not None: of the others the function takes its defaults."""
     return {name: value for name, value in arguments.items() if value is not None}
 
 
 class NoDatabase:
-    """A transport to nowhere: every call raises DatabaseUnavailable."""
+    """A transport without a database: every call raises DatabaseUnavailable."""
 
-    def call(self, function: str, arguments: Mapping[str, Json]) -> Json:  # noqa: ARG002 - the protocol
-        """Refuse."""
+    def call(self, function: str, arguments: Mapping[str, object]) -> Json:  # noqa: ARG002 - the protocol
+        """Raise DatabaseUnavailable."""
         raise DatabaseUnavailable(f"There is no database to call {function} on.")
 
     def close(self) -> None:
-        """There is nothing to close."""
+        """Do nothing."""

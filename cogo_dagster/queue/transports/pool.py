@@ -1,4 +1,4 @@
-"""A pool of connections without threads of its own: nothing in it waits where its caller does not."""
+"""A connection pool without background threads."""
 
 import select
 import time
@@ -10,16 +10,16 @@ from typing import Final
 from cogo_dagster.queue.connect import Connection
 from cogo_dagster.queue.errors import DatabaseUnavailable, TransportError
 
-_MOST_IDLE_SECONDS: Final = 120.0
-_MOST_AGE_SECONDS: Final = 3600.0
-_LOOK_AFTER_SECONDS: Final = 0.5
+_MAX_IDLE_SECONDS: Final = 120.0
+_MAX_AGE_SECONDS: Final = 3600.0
+_CHECK_AFTER_SECONDS: Final = 0.5
 
 
 class PooledConnection:
-    """A connection with what its pool knows of it.
+    """A connection and its state in the pool.
 
     Attributes:
-        connection: Belongs to whoever has taken it.
+        connection: Used by one caller at a time.
     """
 
     __slots__ = ("connection", "idle_since", "opened_at")
@@ -29,24 +29,24 @@ class PooledConnection:
         self.opened_at = self.idle_since = time.monotonic()
 
     def is_usable(self, opened_after: float) -> bool:
-        """Whether nothing speaks against using it; a server that said goodbye meanwhile is noticed without asking."""
+        """Whether the connection may be used; a connection closed by the server is detected without a query."""
         now = time.monotonic()
         idle_seconds = now - self.idle_since
         return (
             not self.connection.closed
             and self.opened_at > opened_after
-            and idle_seconds < _MOST_IDLE_SECONDS
-            and now - self.opened_at < _MOST_AGE_SECONDS
-            and (idle_seconds < _LOOK_AFTER_SECONDS or not _has_news(self.connection))
+            and idle_seconds < _MAX_IDLE_SECONDS
+            and now - self.opened_at < _MAX_AGE_SECONDS
+            and (idle_seconds < _CHECK_AFTER_SECONDS or not _has_unread_input(self.connection))
         )
 
 
 class Pool:
-    """Lends connections; the one given back last is lent first. Safe to use from several threads.
+    """A LIFO pool of connections. Thread-safe.
 
     Args:
-        opened: Opens a connection, within the seconds it is given.
-        size: Most connections at once.
+        opened: Opens a connection within the given number of seconds.
+        size: Maximum number of connections.
     """
 
     def __init__(self, opened: Callable[[float], Connection], size: int) -> None:
@@ -60,14 +60,14 @@ class Pool:
         self._closed = False
 
     def take(self, seconds: float) -> PooledConnection:
-        """Return a connection that nobody else has until it is given back.
+        """Check out a connection.
 
         Args:
-            seconds: Longest wait for one that others have, and then for a new one to be opened.
+            seconds: Timeout of the wait for a connection, and then of opening a new one.
 
         Raises:
             DatabaseUnavailable: All are in use, or none can be opened.
-            AccessDenied: The login is refused.
+            AccessDenied: The login was rejected.
             TransportError: The pool is closed.
         """
         if self._closed:
@@ -79,13 +79,13 @@ class Pool:
                 f"All {self._size} connections to the database were in use for {seconds:.1f} s: raise COGO_POOL_SIZE."
             ) from None
         try:
-            return self._kept() or PooledConnection(self._opened(seconds))
+            return self._take_idle() or PooledConnection(self._opened(seconds))
         except BaseException:
             self._permits.put(None)
             raise
 
     def give_back(self, taken: PooledConnection) -> None:
-        """Take a connection back; a closed one makes room for a new one."""
+        """Return a connection to the pool; a closed one is replaced at the next checkout."""
         taken.idle_since = time.monotonic()
         if taken.is_usable(self._opened_after) and not _is_read_only(taken.connection):
             self._idle.append(taken)
@@ -95,17 +95,17 @@ class Pool:
         if self._closed:
             self._close_idle()
 
-    def distrust(self) -> None:
-        """Use no connection again that is open now: what broke one has broken the others."""
+    def expire_all(self) -> None:
+        """Do not reuse any connection opened so far: the cause that broke one has likely broken the others."""
         self._opened_after = time.monotonic()
         self._close_idle()
 
     def close(self) -> None:
-        """Close every connection; one in use when it is given back."""
+        """Close every connection; those in use are closed when they are given back."""
         self._closed = True
         self._close_idle()
 
-    def _kept(self) -> PooledConnection | None:
+    def _take_idle(self) -> PooledConnection | None:
         while True:
             try:
                 kept = self._idle.pop()
@@ -124,13 +124,13 @@ class Pool:
 
 
 def _is_read_only(connection: Connection) -> bool:
-    """Whether the server, 14 or newer, has told that it takes no writes any more: others may."""
-    told = connection.pgconn.parameter_status
-    return told(b"default_transaction_read_only") == b"on" or told(b"in_hot_standby") == b"on"
+    """Whether the server, version 14 or newer, has reported that it is read-only."""
+    parameter = connection.pgconn.parameter_status
+    return parameter(b"default_transaction_read_only") == b"on" or parameter(b"in_hot_standby") == b"on"
 
 
-def _has_news(connection: Connection) -> bool:
-    """Whether the server has sent something although nothing was asked: as a rule that it has ended."""
+def _has_unread_input(connection: Connection) -> bool:
+    """Whether the server has sent data without a query, usually because it closed the connection."""
     poll = select.poll()
     poll.register(connection.pgconn.socket, select.POLLIN | select.POLLHUP)
     return bool(poll.poll(0))

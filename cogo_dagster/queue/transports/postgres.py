@@ -1,4 +1,4 @@
-"""The transport over a Postgres connection: a pool of psycopg connections."""
+"""The transport over Postgres connections, with a pool."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -25,36 +25,36 @@ from cogo_dagster.queue.functions import FUNCTIONS
 from cogo_dagster.queue.limits import ANSWER_SECONDS, CALL_SECONDS, STATEMENT_SECONDS, call_limit
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.transports.pool import Pool, PooledConnection
-from cogo_dagster.queue.transports.tries import Failed, encoded, logged, repeated
+from cogo_dagster.queue.transports.retries import Failed, encoded, logged, with_retries
 
 _TRIES: Final = 4
 _FIRST_PAUSE_SECONDS: Final = 0.1
 _TURNS: Final = 4
-_LEAST_SECONDS: Final = 0.05
+_MIN_SECONDS: Final = 0.05
 
 _LONG_SECONDS: Final[Mapping[str, int]] = dict.fromkeys(
     ("cleanup_artifacts", "purge_jobs", "replay_dlq", "retry_failed", "weekly_numbers"), 60
 )
-"""Bulk work and a week's numbers may take longer at a database that allows it."""
+"""Bulk operations and weekly numbers may take longer if the database allows it."""
 
 _CURRENT_TIMEOUT: Final = sql.SQL("pg_catalog.current_setting('statement_timeout')")
 _SET_TIMEOUT: Final = sql.SQL(
     "select {own}, pg_catalog.set_config('statement_timeout',"
     " case when {own}::interval between '1us' and '{seconds}s' then {own} else '{seconds}s' end, {local})"
 )
-"""A stricter timeout of the role's or the database's own stays."""
+"""A lower timeout of the role or the database is kept."""
 
 
 class PostgresTransport:
-    """Calls the engine through a pool of connections.
+    """Calls the queue's functions through a connection pool.
 
-    A call whose connection broke is repeated: every function of the engine stands a repeat.
+    A call whose connection broke is repeated: every function is idempotent.
 
     Args:
         dsn: libpq connection string or URL.
-        max_connections: Most connections open at once.
+        max_connections: Maximum number of connections.
         role: Role to assume on each connection (`service_role` in the conformance tests).
-        prepare: Whether statements and settings stay with a connection; False behind a transaction pooler.
+        prepare: Whether prepared statements and settings persist in a session; False behind a transaction pooler.
     """
 
     def __init__(self, dsn: str, *, max_connections: int = 8, role: str | None = None, prepare: bool = True) -> None:
@@ -68,19 +68,19 @@ class PostgresTransport:
 
     @property
     def adapters(self) -> AdaptersMap:
-        """How values are read."""
+        """Adapters for reading values."""
         return self._adapters
 
     @property
     def connection(self) -> None:
-        """No connection of its own, as an adaptation context of psycopg must say."""
+        """None: psycopg's adaptation context requires the attribute."""
 
-    def call(self, function: str, arguments: Mapping[str, Json]) -> Json:
+    def call(self, function: str, arguments: Mapping[str, object]) -> Json:
         """Call one function; see `Transport.call`."""
         document = encoded(arguments)
         statement = _statement(function, tuple(arguments))
         long_seconds = _LONG_SECONDS.get(function)
-        return repeated(
+        return with_retries(
             lambda seconds: self._once(statement, document, seconds, long_seconds),
             tries=_TRIES,
             first_pause_seconds=_FIRST_PAUSE_SECONDS,
@@ -104,7 +104,7 @@ class PostgresTransport:
         except psycopg.Error as error:
             raise self._failed(connection, error) from error
         except Exception as error:
-            connection.close()  # an answer may be half read
+            connection.close()  # a reply may be partly read
             raise logged(Failed(UNKNOWN, type(error).__name__, first_line(error))) from error
         except BaseException:
             connection.close()
@@ -116,7 +116,7 @@ class PostgresTransport:
         try:
             taken = self._pool.take(min(seconds, ANSWER_SECONDS))
         except QueueError as error:
-            # A server that was there may be on its way back; for one that never was, waiting only delays the news.
+            # A server that was reachable may be restarting; for one that never was, a wait only delays the error.
             tries = TRIES if self._was_connected and isinstance(error, DatabaseUnavailable) else 1
             raise Failed(Rule(type(error), "{message}", tries), type(error).__name__, str(error)) from error
         except Exception as error:
@@ -125,7 +125,7 @@ class PostgresTransport:
         return taken
 
     def _opened(self, seconds: float) -> Connection:
-        with call_limit(max(seconds, _LEAST_SECONDS)):
+        with call_limit(max(seconds, _MIN_SECONDS)):
             connection = connect(
                 self.dsn,
                 context=self,
@@ -156,19 +156,19 @@ class PostgresTransport:
         message = error.diag.message_primary or first_line(error)
         if rule.reconnects:
             connection.close()
-            self._pool.distrust()
+            self._pool.expire_all()
         return logged(Failed(rule, code, message, error.diag.message_detail))
 
 
 def is_transaction_pooled(dsn: str) -> bool:
-    """Say whether a pooler lends a server connection for one transaction only, so that nothing stays with a session.
+    """Return whether a pooler assigns server connections per transaction, so that no session state persists.
 
-    Behind a pooler of any kind the process that answers is not the one that was announced at login. If it is, nothing
-    more is asked. Otherwise two clients take turns: where each keeps a process of its own the pooler works by session,
-    where they share or change them, by transaction. The port (6543 on Supabase) would only be a hint.
+    Behind any pooler, the backend process that answers is not the one announced at login. If it is, no further query is
+    made. Otherwise two clients are compared: if each keeps a process, the pooler works per session; if they share or
+    change processes, per transaction. The port (6543 on Supabase) would only be a hint.
 
     Raises:
-        QueueError: There is no connection to ask over, or it broke.
+        QueueError: The connection could not be opened, or broke.
     """
     with connected(dsn) as one:
         if _process(one) == one.info.backend_pid:
@@ -187,7 +187,7 @@ def _process(connection: Connection) -> int:
 def _with_timeout(
     connection: Connection, statement: sql.Composed, document: str, seconds: int
 ) -> tuple[Any, ...] | None:
-    """Execute in one transaction and one message with a timeout of its own, which leaves nothing behind."""
+    """Execute in one transaction and one message with a statement timeout that does not persist."""
     timeout = _timeout_of(seconds, own=connection.own_timeout, local=True)
     cursor = psycopg.ClientCursor(connection)
     cursor.execute(sql.SQL("{}; {}").format(timeout, statement), (document,))
@@ -204,7 +204,7 @@ def _timeout_of(seconds: int, *, own: str | None = None, local: bool = False) ->
 
 @lru_cache(maxsize=256)
 def _statement(function: str, names: tuple[str, ...]) -> sql.Composed:
-    # PostgREST calls a function in this very way, so both transports coerce arguments alike.
+    # PostgREST calls functions in the same way, so both transports coerce arguments alike.
     types = FUNCTIONS[function]
     if not names:
         return sql.SQL("select {}() where %s::text is not null").format(sql.Identifier("public", function))

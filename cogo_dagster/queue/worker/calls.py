@@ -1,14 +1,13 @@
 """Calling the synchronous queue client from the worker's loop, with retries while the database does not answer."""
 
 import asyncio
-import queue
-import threading
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, ParamSpec, TypeVar
 
 from cogo_dagster.queue.backoff import Backoff
 from cogo_dagster.queue.errors import AccessDenied, DatabaseUnavailable, TransportError
+from cogo_dagster.queue.threads import DaemonThreads
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -17,43 +16,6 @@ _FIRST_PAUSE_SECONDS: Final = 0.2
 _LONGEST_PAUSE_SECONDS: Final = 5.0
 _DENIED_SECONDS: Final = 30.0
 """How long access may be denied before it counts as final: a key or a role may be in the middle of a change."""
-
-
-class DaemonThreads:
-    """A few threads that never keep the process from exiting, unlike those of `ThreadPoolExecutor`.
-
-    Args:
-        most: Threads at once; each is started when it is first needed.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._lock = threading.Lock()
-        self._started = 0
-        self._idle = 0
-
-    def submit(self, work: Callable[[], None]) -> None:
-        """Run the work, which must not raise, in a thread as soon as one is free."""
-        with self._lock:
-            if self._idle:
-                self._idle -= 1
-            elif self._started < self._most:
-                self._started += 1
-                threading.Thread(target=self._run, name=f"cogo-call-{self._started}", daemon=True).start()
-            self._work.put(work)
-
-    def close(self) -> None:
-        """Let the threads end after the work submitted so far; none is waited for."""
-        for _ in range(self._most):
-            self._work.put(None)
-
-    def _run(self) -> None:
-        while (work := self._work.get()) is not None:
-            work()
-            with self._lock:
-                if self._work.qsize() == 0:
-                    self._idle += 1
 
 
 class Denial:
@@ -89,7 +51,7 @@ class Calls:
     """
 
     def __init__(self, on_outage: Callable[[str], None], threads: int = 6) -> None:
-        self._threads = DaemonThreads(threads)
+        self._threads = DaemonThreads("cogo-call", threads)
         self._on_outage = on_outage
         self._outage = False
 

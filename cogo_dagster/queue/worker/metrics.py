@@ -3,7 +3,7 @@
 from bisect import bisect_left
 from collections import Counter
 
-from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.model import JsonValue
 
 BOUNDS_SECONDS = (0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 """Upper bounds of the histogram's buckets; a final bucket holds longer runs."""
@@ -26,7 +26,7 @@ class WorkerMetrics:
         self._counts[bisect_left(BOUNDS_SECONDS, run_seconds)] += 1
         self._sum_seconds += run_seconds
 
-    def to_json(self) -> dict[str, Json]:
+    def to_json(self) -> dict[str, JsonValue]:
         """Return the totals as `record_heartbeat` takes them; bucket counts are per bucket, not cumulative."""
         return {
             "counters": dict(self.counters),

@@ -82,7 +82,7 @@ class Worker:
         if self._stop_requested is not None:
             self._stop(self._stop_requested)
         else:
-            STOP.forget()  # the stop of an earlier worker in this process
+            STOP.reset()  # the stop of an earlier worker in this process
         settler = Settler(state)
         uploader = Uploader(state, settler, max_waiting=max(2 * state.options.concurrency, 8))
         runner = Runner(state, uploader.enqueue_result)

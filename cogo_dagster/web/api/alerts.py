@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Query
 
 from cogo_dagster.web.actions import notify
-from cogo_dagster.web.api.schemas import Alerts, AlertTargets, Notified
+from cogo_dagster.web.api.schemas import AlertPage, AlertTargets, Notified
 from cogo_dagster.web.cursors import Before, PageSize, next_cursor, read_cursor
 from cogo_dagster.web.dependencies import Actor, AppPart, require_reader
 from cogo_dagster.web.problems import problems
@@ -20,12 +20,12 @@ def list_alerts(
     status: Literal["firing", "resolved", "announced"] | None = None,
     before: Before = None,
     limit: PageSize = 50,
-) -> Alerts:
+) -> AlertPage:
     """Alerts, those seen last first, with what each target was told."""
     rows = application.alerts.list_alerts(
         status=status, before=read_cursor(before, "last_seen_at", "id"), max_alerts=limit
     )
-    return Alerts(alerts=rows, next=next_cursor(rows, limit, "last_seen_at", "id"))
+    return AlertPage(alerts=rows, next=next_cursor(rows, limit, "last_seen_at", "id"))
 
 
 @router.get("/alerts/targets", dependencies=[Depends(require_reader)])

@@ -7,8 +7,8 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
 from cogo_dagster.queue.errors import JobNotFound
-from cogo_dagster.queue.rows import artifacts as rows_of
-from cogo_dagster.web.api.schemas import NO_NULL, ArtifactRow, Artifacts
+from cogo_dagster.queue.rows.artifacts import ArtifactRow
+from cogo_dagster.web.api.schemas import NO_NULL, ArtifactDetail, ArtifactPage
 from cogo_dagster.web.content import content_of
 from cogo_dagster.web.cursors import Before, PageSize, next_cursor, read_cursor
 from cogo_dagster.web.dependencies import AppPart, require_reader
@@ -31,7 +31,7 @@ def list_artifacts(
     since_seconds: Annotated[float | None, Query(ge=0, le=315_360_000)] = None,
     before: Before = None,
     limit: PageSize = 50,
-) -> Artifacts:
+) -> ArtifactPage:
     """Artifacts that are ready, newest first."""
     rows = application.queue.list_artifacts(
         job_id=job_id,
@@ -41,13 +41,13 @@ def list_artifacts(
         before=read_cursor(before, "created_at", "id"),
         max_artifacts=limit,
     )
-    return Artifacts(
+    return ArtifactPage(
         artifacts=[artifact_document(row) for row in rows], next=next_cursor(rows, limit, "created_at", "id")
     )
 
 
 @router.get("/{artifact_id}", dependencies=[Depends(require_reader)], responses=problems(404))
-def get_artifact(application: AppPart, artifact_id: ArtifactId) -> ArtifactRow:
+def get_artifact(application: AppPart, artifact_id: ArtifactId) -> ArtifactDetail:
     """One artifact's row."""
     return artifact_document(find(application.queue.get_artifacts([artifact_id]), artifact_id))
 
@@ -76,7 +76,7 @@ def get_content(
     return content_of(application.store, row, download=download, here=here)
 
 
-def find(rows: list[rows_of.ArtifactRow], artifact_id: UUID) -> rows_of.ArtifactRow:
+def find(rows: list[ArtifactRow], artifact_id: UUID) -> ArtifactRow:
     """Return the one row.
 
     Raises:
@@ -89,6 +89,6 @@ def find(rows: list[rows_of.ArtifactRow], artifact_id: UUID) -> rows_of.Artifact
     return rows[0]
 
 
-def artifact_document(row: rows_of.ArtifactRow) -> ArtifactRow:
+def artifact_document(row: ArtifactRow) -> ArtifactDetail:
     """Return a row as the API shows it; its storage key stays here."""
-    return ArtifactRow.model_validate({**row.document, "content_url": f"/api/artifacts/{row.id}/content"})
+    return ArtifactDetail.model_validate({**row.document, "content_url": f"/api/artifacts/{row.id}/content"})

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from cogo_dagster.queue.bulk import Operation
 from cogo_dagster.web.api.bulk import Filters, done
-from cogo_dagster.web.api.schemas import NO_NULL, DeadLetters, Done, Incidents
+from cogo_dagster.web.api.schemas import NO_NULL, DeadLetterPage, Done, Incidents
 from cogo_dagster.web.cursors import Before, PageSize, next_cursor, read_cursor
 from cogo_dagster.web.dependencies import Actor, AppPart, require_reader
 from cogo_dagster.web.problems import problems
@@ -35,7 +35,7 @@ def list_dlq(
     open_only: Annotated[bool, Query(description="Neither replayed nor retried since.")] = True,
     before: Before = None,
     limit: PageSize = 50,
-) -> DeadLetters:
+) -> DeadLetterPage:
     """Dead letters, newest failure first."""
     rows = application.queue.list_dlq(
         type_prefix=type,
@@ -46,7 +46,7 @@ def list_dlq(
         before=read_cursor(before, "failed_at", "job_id"),
         max_jobs=limit,
     )
-    return DeadLetters(dead_letters=rows, next=next_cursor(rows, limit, "failed_at", "job_id"))
+    return DeadLetterPage(dead_letters=rows, next=next_cursor(rows, limit, "failed_at", "job_id"))
 
 
 @router.get("/incidents", dependencies=[Depends(require_reader)])

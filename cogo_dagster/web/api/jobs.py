@@ -15,7 +15,7 @@ from cogo_dagster.queue.rows.jobs import WholeJob
 from cogo_dagster.text import storable_json
 from cogo_dagster.web.api.artifacts import artifact_document
 from cogo_dagster.web.api.bulk import Filters, done
-from cogo_dagster.web.api.schemas import NO_NULL, AttemptRow, Cancelled, Done, JobDetail, Jobs, Status
+from cogo_dagster.web.api.schemas import NO_NULL, AttemptRow, Cancelled, Done, JobDetail, JobPage, Status
 from cogo_dagster.web.cursors import PageSize
 from cogo_dagster.web.dependencies import Actor, AppPart, require_reader
 from cogo_dagster.web.lookups import no_such_job, reason
@@ -63,7 +63,7 @@ def list_jobs(
     since_seconds: Annotated[float | None, Query(ge=0, le=315_360_000)] = None,
     before: Annotated[UUID | None, Query(description="`next` of the page before.")] = None,
     limit: PageSize = 50,
-) -> Jobs:
+) -> JobPage:
     """Jobs, newest first. A rare filter looks at 20,000 jobs a page; `looked_until` says how far back it came."""
     found = application.queue.search_jobs(
         statuses=status,
@@ -77,7 +77,7 @@ def list_jobs(
         before_id=before,
         max_jobs=limit,
     )
-    return Jobs(jobs=found.jobs, next=found.before_id, looked_until=found.looked_until)
+    return JobPage(jobs=found.jobs, next=found.before_id, looked_until=found.looked_until)
 
 
 @router.get("/{job_id}", dependencies=[Depends(require_reader)], responses=problems(404))

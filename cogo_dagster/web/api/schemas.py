@@ -5,23 +5,23 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from cogo_dagster.queue.rows import artifacts as rows
-from cogo_dagster.queue.rows.alerts import Alert, AlertTargets
+from cogo_dagster.queue.rows.alerts import AlertRow, AlertTargets
+from cogo_dagster.queue.rows.artifacts import ArtifactRow
 from cogo_dagster.queue.rows.dead_letters import DeadLetter, Incident
 from cogo_dagster.queue.rows.jobs import Cancelled, FoundJob, JobRow, ShownError, Status
-from cogo_dagster.queue.rows.operations import Operation
+from cogo_dagster.queue.rows.operations import OperationRow
 from cogo_dagster.queue.rows.workers import WorkerRow
 from cogo_dagster.queue.tolerant import Document, MaybeNumber, MaybeTime, Value
 
 __all__ = [
-    "Alert",
+    "AlertRow",
     "AlertTargets",
     "Cancelled",
     "DeadLetter",
     "FoundJob",
     "Incident",
     "JobRow",
-    "Operation",
+    "OperationRow",
     "Status",
     "WorkerRow",
 ]
@@ -45,7 +45,7 @@ class AttemptRow(BaseModel):
     error: ShownError
 
 
-class ArtifactRow(rows.ArtifactRow):
+class ArtifactDetail(ArtifactRow):
     """A file that a job left, or a report without a job."""
 
     content_url: str = Field(description="Leads to the bytes; what it leads to is signed when it is asked for.")
@@ -63,10 +63,10 @@ class JobDetail(JobRow):
     replayed_job_id: UUID | None
     why: str | None = Field(description="Why it is where it is, in a sentence.")
     attempt_list: list[AttemptRow]
-    artifacts: list[ArtifactRow]
+    artifacts: list[ArtifactDetail]
 
 
-class Jobs(BaseModel):
+class JobPage(BaseModel):
     """A page of jobs."""
 
     jobs: list[FoundJob]
@@ -76,14 +76,14 @@ class Jobs(BaseModel):
     )
 
 
-class Artifacts(BaseModel):
+class ArtifactPage(BaseModel):
     """A page of artifacts."""
 
-    artifacts: list[ArtifactRow]
+    artifacts: list[ArtifactDetail]
     next: str | None
 
 
-class DeadLetters(BaseModel):
+class DeadLetterPage(BaseModel):
     """A page of the dead-letter queue."""
 
     dead_letters: list[DeadLetter]
@@ -96,17 +96,17 @@ class Incidents(BaseModel):
     incidents: list[Incident]
 
 
-class Workers(BaseModel):
+class WorkerPage(BaseModel):
     """A page of worker starts."""
 
     workers: list[WorkerRow]
     next: str | None
 
 
-class Operations(BaseModel):
+class OperationPage(BaseModel):
     """A page of what operators did."""
 
-    operations: list[Operation]
+    operations: list[OperationRow]
     next: str | None
 
 
@@ -128,10 +128,10 @@ class Paused(BaseModel):
     changed: bool
 
 
-class Alerts(BaseModel):
+class AlertPage(BaseModel):
     """A page of alerts."""
 
-    alerts: list[Alert]
+    alerts: list[AlertRow]
     next: str | None
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from cogo_dagster.web.api.schemas import NO_NULL, Operations, Paused, Workers
+from cogo_dagster.web.api.schemas import NO_NULL, OperationPage, Paused, WorkerPage
 from cogo_dagster.web.cursors import Before, PageSize, next_cursor, read_cursor
 from cogo_dagster.web.dependencies import Actor, AppPart, require_reader
 from cogo_dagster.web.problems import problems
@@ -43,12 +43,12 @@ def list_workers(
     alive_only: bool = False,
     before: Before = None,
     limit: PageSize = 50,
-) -> Workers:
+) -> WorkerPage:
     """Worker starts, newest first, with their device."""
     rows = application.queue.list_workers(
         alive_only=alive_only, before=read_cursor(before, "started_at", "instance_id"), max_workers=limit
     )
-    return Workers(workers=rows, next=next_cursor(rows, limit, "started_at", "instance_id"))
+    return WorkerPage(workers=rows, next=next_cursor(rows, limit, "started_at", "instance_id"))
 
 
 @router.get("/operations", dependencies=[Depends(require_reader)], responses=problems(404))
@@ -58,12 +58,12 @@ def list_operations(
     operation: Annotated[str | None, Query(max_length=100, pattern=NO_NULL)] = None,
     before: Before = None,
     limit: PageSize = 50,
-) -> Operations:
+) -> OperationPage:
     """What operators did, newest first: who, what, to what, and how many rows changed."""
     rows = application.queue.list_operations(
         operation=operation, before=read_cursor(before, "created_at", "id"), max_operations=limit
     )
-    return Operations(operations=rows, next=next_cursor(rows, limit, "created_at", "id"))
+    return OperationPage(operations=rows, next=next_cursor(rows, limit, "created_at", "id"))
 
 
 @router.post("/pause")

@@ -1,1 +1,1 @@
-"""What keeps a commit's code from the worker's secrets."""
+"""Tests of the isolation of gate commands."""

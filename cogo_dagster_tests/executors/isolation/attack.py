@@ -1,7 +1,7 @@
 # ruff: noqa: PTH101, PTH104, PTH109, PTH113, PTH118, PTH123, PTH208, PTH211, PLW0108, T201
-"""A commit's code that looks for secrets and tries to change what is not its own; prints what it achieved, as JSON.
+"""Untrusted code that tries to read secrets and to change files and processes; writes the results as JSON.
 
-It is run with the standard library alone, by its path, with a description of the machine that an attacker could guess.
+It uses only the standard library, is run by its path, and gets facts about the machine that an attacker could guess.
 """
 
 import contextlib
@@ -24,30 +24,30 @@ MOST_BYTES = 1_000_000
 
 
 def has_canary(path: str) -> bool:
-    """Whether a file can be read and holds a secret."""
+    """Return whether a file is readable and contains a secret."""
     with contextlib.suppress(OSError), open(path, "rb") as file:
         return CANARY.search(file.read(MOST_BYTES)) is not None
     return False
 
 
 def of_processes(name: str) -> Callable[[], bool]:
-    """Read one file of every process."""
+    """Return a function that reads one /proc file of every process."""
     return lambda: any(has_canary(f"/proc/{pid}/{name}") for pid in pids())
 
 
 def pids() -> Iterator[str]:
-    """Every process there is to be seen, and the worker."""
+    """Yield the visible processes and the worker."""
     seen = {str(WORKER), str(os.getppid()), *(name for name in os.listdir("/proc") if name.isdigit())}
     yield from seen - {str(os.getpid())}
 
 
 def known_files() -> bool:
-    """Read the files where secrets are known to be."""
+    """Read the files that contain secrets."""
     return any(has_canary(path) for path in TARGET["secrets"])
 
 
 def every_file() -> bool:
-    """Read what there is in the folders where people keep things."""
+    """Read the files in folders that often contain secrets."""
     places = ["/etc", "/home", "/root", "/srv", "/var/lib", "/var/tmp", "/run", "/dev/shm", "/opt", TARGET["outside"]]
     own = os.getcwd()
     return any(
@@ -61,13 +61,13 @@ def every_file() -> bool:
 
 
 def through_process_links() -> bool:
-    """Reach files by another process's root and working folder."""
+    """Read files through the root and working folder of other processes."""
     names = [f"/proc/{pid}/{link}{path}" for pid in pids() for link in ("root", "cwd/..") for path in TARGET["secrets"]]
     return any(has_canary(name) for name in names)
 
 
 def open_files_of_others() -> bool:
-    """Read what other processes have open."""
+    """Read the open files of other processes."""
     for pid in pids():
         with contextlib.suppress(OSError):
             for name in os.listdir(f"/proc/{pid}/fd"):
@@ -78,7 +78,7 @@ def open_files_of_others() -> bool:
 
 
 def inherited_files() -> bool:
-    """Find more open files than the three standard ones."""
+    """Find open file descriptors besides the three standard streams."""
     for number in range(3, 256):
         with contextlib.suppress(OSError):
             os.fstat(number)
@@ -87,7 +87,7 @@ def inherited_files() -> bool:
 
 
 def memory_by_vm_readv() -> bool:
-    """Copy the worker's memory."""
+    """Read the worker's memory with process_vm_readv(2)."""
     buffer = ctypes.create_string_buffer(64)
     local = (ctypes.c_size_t * 2)(ctypes.addressof(buffer), 64)
     remote = (ctypes.c_size_t * 2)(int(TARGET["address"]), 64)
@@ -96,7 +96,7 @@ def memory_by_vm_readv() -> bool:
 
 
 def memory_by_proc() -> bool:
-    """Read the worker's memory as a file."""
+    """Read the worker's memory through /proc."""
     with contextlib.suppress(OSError), open(f"/proc/{WORKER}/mem", "rb", buffering=0) as memory:
         memory.seek(int(TARGET["address"]))
         return CANARY.search(memory.read(64)) is not None
@@ -104,18 +104,18 @@ def memory_by_proc() -> bool:
 
 
 def trace() -> bool:
-    """Attach to the worker (PTRACE_SEIZE stops nobody)."""
+    """Attach to the worker (PTRACE_SEIZE does not stop it)."""
     return bool(LIBC.ptrace(0x4206, WORKER, 0, 0) == 0)
 
 
 def send_signals() -> bool:
-    """Signal the worker and its group."""
+    """Signal the worker and its process group."""
     done = False
     for send in (os.kill, os.killpg):
         with contextlib.suppress(OSError):
             send(WORKER, signal.SIGUSR1)
             done = True
-    return done and bool(TARGET["same_processes"])  # in a process namespace the number is nobody's, or another's
+    return done and bool(TARGET["same_processes"])  # in a PID namespace the number means another process or none
 
 
 def change_limits() -> bool:
@@ -129,7 +129,7 @@ def change_limits() -> bool:
 
 
 def connects(family: int, address: Any) -> bool:
-    """Whether a connection is made."""
+    """Return whether a connection succeeds."""
     with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_STREAM) as client:
         client.settimeout(3)
         client.connect(address)
@@ -138,17 +138,17 @@ def connects(family: int, address: Any) -> bool:
 
 
 def abstract_socket() -> bool:
-    """Reach a socket that has a name and no file."""
+    """Connect to an abstract Unix socket."""
     return connects(socket.AF_UNIX, f"\0{TARGET['abstract']}")
 
 
 def socket_file() -> bool:
-    """Reach a socket as the Docker daemon's or the session bus's, which stands open to the worker's account."""
+    """Connect to a Unix socket that is open to the worker's account, as that of Docker or D-Bus."""
     return connects(socket.AF_UNIX, TARGET["socket"])
 
 
 def datagram_pair() -> bool:
-    """Reach a socket file with a pair of sockets that is connected again."""
+    """Reconnect one of a pair of datagram sockets to a socket file."""
     with contextlib.suppress(OSError):
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         with ours, theirs:
@@ -158,21 +158,21 @@ def datagram_pair() -> bool:
 
 
 def loopback_services() -> bool:
-    """Connect to what listens on this machine, by each of its addresses."""
+    """Connect to a service on this machine by each of its addresses."""
     port = int(TARGET["port"])
     named = [(socket.AF_INET, (host, port)) for host in ("127.0.0.1", "0.0.0.0", "127.1.2.3", *TARGET["addresses"])]
     return any(connects(family, address) for family, address in [*named, (socket.AF_INET6, ("::ffff:127.0.0.1", port))])
 
 
 def fast_open() -> bool:
-    """Connect to a service by sending, without connect(2)."""
+    """Connect to a service with TCP Fast Open, without connect(2)."""
     with contextlib.suppress(OSError), socket.socket() as client:
         return client.sendto(b"GET / HTTP/1.0\r\n\r\n", 0x2000_0000, ("127.0.0.1", int(TARGET["port"]))) > 0
     return False
 
 
 def other_protocols() -> bool:
-    """Connect to a service by a protocol that falls back to TCP: MPTCP."""
+    """Connect to a service with MPTCP, which falls back to TCP."""
     with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262) as client:
         client.settimeout(3)
         client.connect(("127.0.0.1", int(TARGET["port"])))
@@ -181,7 +181,7 @@ def other_protocols() -> bool:
 
 
 def take_a_port() -> bool:
-    """Listen in the place of a service that is down, to be told its token."""
+    """Listen on the port of a service that is down, to receive its token."""
     with contextlib.suppress(OSError), socket.socket() as server:
         server.bind(("127.0.0.1", int(TARGET["idle_port"])))
         server.listen()
@@ -190,7 +190,7 @@ def take_a_port() -> bool:
 
 
 def netlink_or_odd_sockets() -> bool:
-    """Make sockets of families that no build needs: packets, virtual machines, the crypto interface."""
+    """Create sockets of families that builds do not need: packet, vsock, crypto."""
     for family in (17, 38, 40):
         with contextlib.suppress(OSError):
             socket.socket(family, socket.SOCK_STREAM if family == 40 else socket.SOCK_SEQPACKET).close()
@@ -221,7 +221,7 @@ def keyring() -> bool:
 
 
 def become_root() -> bool:
-    """Gain another account or a capability, by every door that could be open."""
+    """Gain another account or a capability by several system calls."""
     ways: list[Callable[[], Any]] = [lambda: os.setuid(0), lambda: os.setresuid(0, 0, 0), lambda: os.setgroups([0])]
     ways += [lambda: os.chroot("/"), lambda: os.mknod("device", 0o60_666, os.makedev(8, 0))]
     own = (os.getuid(), tuple(os.getgroups()))
@@ -235,12 +235,12 @@ def become_root() -> bool:
 
 
 def setuid_program() -> bool:
-    """Gain rights by a program with the set-user-id bit: without this flag, each of them grants its owner's."""
+    """Return whether set-user-ID programs would be effective: NoNewPrivs is not set."""
     return "NoNewPrivs:\t1" not in Path("/proc/self/status").read_text()
 
 
 def mount_something() -> bool:
-    """Change what is mounted, also from namespaces of our own."""
+    """Change mounts, also from a new namespace."""
     child = os.fork()
     if not child:
         if LIBC.unshare(0x1000_0000 | 0x0002_0000) and LIBC.unshare(0x0002_0000):
@@ -253,7 +253,7 @@ def mount_something() -> bool:
 
 
 def links_out_of_the_checkout() -> bool:
-    """Read a secret by a symbolic link, a hard link, and a name moved into the checkout."""
+    """Read a secret through a symbolic link, a hard link, or a rename into the checkout."""
     found = False
     for index, path in enumerate(TARGET["secrets"]):
         for make in (os.symlink, os.link, os.rename):
@@ -265,7 +265,7 @@ def links_out_of_the_checkout() -> bool:
 
 
 def write_outside() -> bool:
-    """Create, change, move and delete what is not ours. The worker looks at the damage."""
+    """Create, change, move and delete files outside the checkout. The worker detects the changes."""
     file, folder = Path(TARGET["secrets"][0]), Path(TARGET["outside"])
     ways: list[Callable[[], Any]] = [
         lambda: (folder / "new").write_text("x"),
@@ -289,7 +289,7 @@ def write_outside() -> bool:
 
 
 def change_attributes() -> bool:
-    """Open a file to everybody, or set its time: neither needs it to be opened."""
+    """Change the mode and timestamps of a file, which does not require opening it."""
     done = False
     for path in TARGET["secrets"]:
         with contextlib.suppress(OSError):
@@ -302,7 +302,7 @@ def change_attributes() -> bool:
 
 
 def terminal_input() -> bool:
-    """Type into the worker's terminal."""
+    """Open the worker's terminal."""
     with contextlib.suppress(OSError), open("/dev/tty", "rb+", buffering=0):
         return True
     return False

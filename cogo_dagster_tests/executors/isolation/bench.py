@@ -1,4 +1,4 @@
-"""A machine for a test: a folder, an account, and a worker that runs one command isolated."""
+"""A test environment: a folder, an account, and a worker that runs one command in isolation."""
 
 import json
 import os
@@ -30,17 +30,17 @@ NAMESPACES: Final = {"landlock": 0}
 
 
 def reachable(python: Path) -> bool:
-    """Whether every account can execute a program: root's home, with what is installed there, is closed to others."""
+    """Return whether every account can execute a program; programs in root's home are not accessible to others."""
     return os.geteuid() != 0 or all(one.stat().st_mode & 0o001 for one in python.resolve().parents)
 
 
 @dataclass
 class Machine:
-    """A folder in which a worker of some account runs something.
+    """A folder in which a worker with some account runs a command.
 
     Attributes:
-        before: Words before those that change the account.
-        python: One that every account can execute.
+        before: Arguments before those that change the account.
+        python: A Python that every account can execute.
     """
 
     top: Path
@@ -59,7 +59,7 @@ class Machine:
     def words(
         self, *command: str, ways: Mapping[str, Any] | None = ALL, read: Sequence[Path] = (), **env: str
     ) -> list[str]:
-        """Return the command line of a worker that runs a command; with None for `ways`, it is not isolated."""
+        """Return the command line of a worker that runs a command; with None for `ways` it is not isolated."""
         given = {
             "top": str(self.top),
             "command": command,
@@ -82,7 +82,7 @@ class Machine:
     def run(
         self, *command: str, ways: Mapping[str, Any] | None = ALL, read: Sequence[Path] = (), **env: str
     ) -> dict[str, Any]:
-        """Run a command in the checkout as `words` says; return how it ended."""
+        """Run a command in the checkout, see `words`; return its result."""
         words = self.words(*command, ways=ways, read=read, **env)
         secret = {"SUPABASE_SERVICE_ROLE_KEY": "canary-" + "314159", "PATH": os.environ["PATH"]}
         done = subprocess.run(words, capture_output=True, text=True, env=secret, timeout=150, cwd="/", check=False)
@@ -91,14 +91,14 @@ class Machine:
         return answer
 
     def offers(self, ways: Mapping[str, Any] = ALL) -> Isolation:
-        """Return what isolates a worker of this account, as far as `ways` leaves it; skip the test if nothing does."""
+        """Return the available mechanisms, limited to `ways`; skip the test if there are none."""
         found = replace(Isolation(**self.run(ways=ALL)), **ways)
         if not found.possible:
-            pytest.skip(f"This machine offers {'no namespaces' if ways is NAMESPACES else 'no Landlock'}.")
+            pytest.skip(f"This machine has {'no namespaces' if ways is NAMESPACES else 'no Landlock'}.")
         return found
 
     def attack(self, ways: Mapping[str, Any] | None = ALL) -> tuple[set[str], dict[str, Any]]:
-        """Run the attack; return what it achieved and how it ended."""
+        """Run the attack; return the successful attempts and the result."""
         shutil.copy(HERE / "attack.py", self.checkout)
         ended = self.run(self.python, "attack.py", "{target}", ways=ways)
         assert ended["exit_code"] == 0, ended
@@ -109,7 +109,7 @@ class Machine:
 
 @contextmanager
 def a_machine(account: str) -> Iterator[Machine]:
-    """A machine that is removed at the end, outside of root's own folders."""
+    """Create a machine outside root's home, and remove it at the end."""
     top = Path(tempfile.mkdtemp(prefix="cogo-isolation-", dir="/var/tmp"))
     top.chmod(0o755)
     try:

@@ -1,4 +1,4 @@
-"""A machine for each account that a worker can have."""
+"""Fixture: a machine for each kind of account."""
 
 from collections.abc import Iterator
 
@@ -9,6 +9,6 @@ from cogo_dagster_tests.executors.isolation.bench import ACCOUNTS, Machine, a_ma
 
 @pytest.fixture(params=ACCOUNTS)
 def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
-    """A machine whose worker is root, and one whose worker is an ordinary user."""
+    """A machine whose worker is root, and one whose worker is an unprivileged user."""
     with a_machine(request.param) as made:
         yield made

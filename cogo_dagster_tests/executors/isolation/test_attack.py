@@ -1,4 +1,4 @@
-"""A commit that tries everything: it finds no secret and changes nothing outside."""
+"""An attack by a commit's code: it finds no secret and changes nothing outside its folder."""
 
 import os
 from collections.abc import Mapping
@@ -10,11 +10,11 @@ from cogo_dagster.executors.isolation import landlock
 from cogo_dagster.executors.isolation.machine import Isolation
 from cogo_dagster_tests.executors.isolation.bench import ALL, LANDLOCK, NAMESPACES, OLD_LANDLOCK, Machine, a_machine
 
-pytestmark = pytest.mark.linux("elsewhere nothing isolates, and nothing is run")
+pytestmark = pytest.mark.linux("isolation needs Linux; gate commands do not run elsewhere")
 
 
 def open_to(machine: Machine, ways: Isolation) -> set[str]:
-    """What a commit can do, as SECURITY.md and `cogo doctor` say."""
+    """Return the attempts that are expected to succeed, as documented in SECURITY.md and by `cogo doctor`."""
     if ways.namespaces or machine.account == "root":
         return set()
     return {"attributes"} | ({"signals"} if ways.landlock < landlock.SCOPE_ABI else set())
@@ -22,7 +22,7 @@ def open_to(machine: Machine, ways: Isolation) -> set[str]:
 
 @pytest.mark.parametrize("ways", [ALL, LANDLOCK, NAMESPACES], ids=["all", "landlock", "namespaces"])
 def test_a_commit_finds_no_secret_and_changes_nothing(machine: Machine, ways: Mapping[str, Any]) -> None:
-    """With all that this machine offers, and with each of the two ways alone."""
+    """The attack fails with all mechanisms, with Landlock alone and with namespaces alone."""
     offered = machine.offers(ways)
     achieved, ended = machine.attack(ways)
     assert achieved == open_to(machine, offered), ended["output"]
@@ -31,8 +31,8 @@ def test_a_commit_finds_no_secret_and_changes_nothing(machine: Machine, ways: Ma
         assert (ended["changed"], ended["signals"]) == ([], [])
 
 
-def test_on_an_older_kernel_only_what_is_said_is_possible(machine: Machine) -> None:
-    """The first version of Landlock knows no ports, no signals and no abstract sockets."""
+def test_on_an_older_kernel_only_documented_attempts_succeed(machine: Machine) -> None:
+    """With Landlock version 1, only the documented attempts succeed."""
     offered = machine.offers(OLD_LANDLOCK)
     achieved, ended = machine.attack(OLD_LANDLOCK)
     assert achieved <= open_to(machine, offered), ended["output"]
@@ -42,8 +42,8 @@ MASKED = ["unshare", "--mount", "sh", "-c", 'mount --bind /dev/null /proc/interr
 
 
 @pytest.mark.parametrize("before", [tuple(MASKED)] if os.geteuid() == 0 else [])
-def test_a_container_that_hides_parts_of_proc_hides_the_rest_too(before: tuple[str, ...]) -> None:
-    """A namespace there gets no /proc of its own: what the container has is shown, and tells no secret."""
+def test_the_attack_fails_in_a_container_with_a_masked_proc(before: tuple[str, ...]) -> None:
+    """In a container with a masked /proc, which a namespace has to share, the attack fails."""
     with a_machine("ordinary") as machine:
         machine.before = before
         machine.offers(NAMESPACES)
@@ -51,8 +51,8 @@ def test_a_container_that_hides_parts_of_proc_hides_the_rest_too(before: tuple[s
     assert achieved == set(), ended["output"]
 
 
-def test_the_same_commit_has_it_all_without_isolation() -> None:
-    """So that the attempts above are real ones."""
+def test_the_attack_succeeds_without_isolation() -> None:
+    """Without isolation the attack succeeds, which proves that the attempts work."""
     with a_machine("ordinary") as machine:
         achieved, ended = machine.attack(None)
     found = "environ known_files every_file process_links open_files vm_readv proc_mem trace signals limits links write"

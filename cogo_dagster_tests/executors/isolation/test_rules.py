@@ -1,4 +1,4 @@
-"""What the rules are made of, for machines of every kind: paths, ports, accounts, filters, and the sentences."""
+"""The rules of the isolation, independent of the machine: paths, ports, accounts, filters and messages."""
 
 import errno
 import os
@@ -10,14 +10,14 @@ from typing import Final
 import pytest
 
 from cogo_dagster.executors.isolation import landlock, seccomp
-from cogo_dagster.executors.isolation.accounts import NoAccount, borrowed
-from cogo_dagster.executors.isolation.launcher import filter_of
+from cogo_dagster.executors.isolation.accounts import NoAccount, reserved_account
+from cogo_dagster.executors.isolation.launcher import seccomp_filter
 from cogo_dagster.executors.isolation.machine import Isolation
 from cogo_dagster.executors.isolation.paths import readable
 from cogo_dagster.executors.isolation.plan import Plan
-from cogo_dagster.executors.isolation.ports import ephemeral, listening, usable
+from cogo_dagster.executors.isolation.ports import ephemeral, listening, usable_ports
 
-pytestmark = pytest.mark.linux("elsewhere nothing isolates, and nothing is run")
+pytestmark = pytest.mark.linux("isolation needs Linux; gate commands do not run elsewhere")
 
 ALLOWED: Final = 0
 PLAN: Final = Plan(("/usr",), ("/w",), "/r", True, 7, None, "ports", (80, 443, 444), (0, 40_000))
@@ -26,7 +26,7 @@ ARM: Final = 0xC000_00B7
 
 
 def answer(code: bytes, architecture: int, number: int, *arguments: int) -> int:
-    """Run a filter as the kernel does; return the error that it gives, or 0."""
+    """Evaluate a filter as the kernel does; return its errno, or 0."""
     data = struct.pack("=IIQ6Q", number, architecture, 0, *(*arguments, 0, 0, 0, 0, 0, 0)[:6])
     program = list(struct.iter_unpack("=HBBI", code))
     place = value = 0
@@ -45,8 +45,8 @@ def answer(code: bytes, architecture: int, number: int, *arguments: int) -> int:
 
 
 @pytest.mark.parametrize(("machine", "architecture"), [("x86_64", X86), ("aarch64", ARM)])
-def test_the_filter_refuses_what_it_says(machine: str, architecture: int) -> None:
-    """And nothing else: reading, and sockets of the usual kinds."""
+def test_the_filter_blocks_only_the_chosen_calls(machine: str, architecture: int) -> None:
+    """The filter blocks the chosen calls and allows others, such as read(2) and common sockets."""
     numbers = {"x86_64": (41, 53, 44, 29, 302, 250, 0), "aarch64": (198, 199, 206, 194, 261, 219, 63)}[machine]
     make, pair, send, shared, limits, key, read = numbers
     strict = seccomp.program(seccomp.Filter(True, True, True, True, True), machine)
@@ -78,8 +78,8 @@ def test_the_filter_refuses_what_it_says(machine: str, architecture: int) -> Non
     ]
 
 
-def test_every_version_of_landlock_is_asked_only_for_what_it_knows() -> None:
-    """The structure grows at versions 4 and 6; the rights to files at 2, 3 and 5."""
+def test_each_landlock_version_gets_only_supported_rights() -> None:
+    """Each version gets only the rights that it supports: the struct grows at 4 and 6, file rights at 2, 3 and 5."""
     known = [landlock.attribute(version, network=True) for version in range(1, 9)]
     assert [len(one) for one in known] == [8, 8, 8, 16, 16, 24, 24, 24]
     files = [struct.unpack_from("=Q", one)[0].bit_length() for one in known]
@@ -102,21 +102,21 @@ NO_SPACES: Final = PLAN._replace(namespaces=False)
         (PLAN._replace(landlock=4), {"unix"}),
     ],
 )  # fmt: skip
-def test_the_filter_covers_what_the_other_ways_leave_open(plan: Plan, refused: set[str]) -> None:
-    """Sockets with a path and abstract ones, all networks, IPC, limits, and cutting files."""
-    chosen = filter_of(plan)
+def test_the_filter_covers_what_other_mechanisms_do_not(plan: Plan, refused: set[str]) -> None:
+    """The filter blocks what the other mechanisms of a plan do not restrict."""
+    chosen = seccomp_filter(plan)
     assert {name for name in chosen._fields if getattr(chosen, name)} == refused
 
 
-def test_a_plan_survives_its_way_to_the_launcher() -> None:
-    """With thousands of ports in a few words."""
+def test_a_plan_is_serialized_and_parsed() -> None:
+    """A plan with thousands of ports has a short serialized form."""
     plan = PLAN._replace(connect=tuple(range(32_768, 61_000)))
     assert Plan.loads(plan.dumps()) == plan
     assert len(plan.dumps()) < 200
 
 
-def test_hidden_folders_are_left_out_of_a_folder_that_may_be_read(tmp_path: Path) -> None:
-    """Whatever way leads into them; what is beside them may be read."""
+def test_hidden_folders_are_excluded_from_readable_folders(tmp_path: Path) -> None:
+    """Hidden folders are excluded, also through links; their siblings are readable."""
     (tmp_path / "tools" / "bin").mkdir(parents=True)
     (tmp_path / "tools" / "cogo" / "vault").mkdir(parents=True)
     (tmp_path / "tools" / ".env").touch()
@@ -130,8 +130,8 @@ def test_hidden_folders_are_left_out_of_a_folder_that_may_be_read(tmp_path: Path
     )
 
 
-def test_a_path_that_names_a_home_or_everything_opens_neither(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a home, only toolchains that the PATH leads into."""
+def test_home_and_root_in_path_are_not_readable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a home folder, only toolchains that PATH refers to are readable."""
     home = tmp_path / "me"
     for name in (".pyenv/shims", ".ssh", ".local/bin", ".local/share/keyrings", ".cargo/bin", "bin"):
         (home / name).mkdir(parents=True)
@@ -143,51 +143,54 @@ def test_a_path_that_names_a_home_or_everything_opens_neither(tmp_path: Path, mo
     assert not found & {"/", "/etc", "/home", "/root", "/var", "/tmp", "/run", str(tmp_path), str(home)}
 
 
-def test_of_etc_only_what_libraries_need_may_be_read() -> None:
-    """A service's own files there can hold secrets that every account may read."""
+def test_only_library_files_in_etc_are_readable() -> None:
+    """Other files in /etc are not readable, since they can contain secrets."""
     found = {name for name in readable([], {"PATH": "/usr/bin"}, [], []) if name.startswith("/etc")}
     assert found.isdisjoint({"/etc", "/etc/ssl", "/etc/ssl/private", "/etc/shadow", "/etc/default", "/etc/systemd"})
 
 
 def test_ports_are_those_of_the_web_and_free_ones() -> None:
-    """Never one that somebody listens on, whichever range it is in; proxies and the repository's own are added."""
+    """Ports in use are excluded; ports of proxies and of the repository are added."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         taken = server.getsockname()[1]
         assert taken in listening()
-        connect, listen = usable([8_080], {"HTTPS_PROXY": "http://proxy:3128", "PORT": "5432"})
+        connect, listen = usable_ports([8_080], {"HTTPS_PROXY": "http://proxy:3128", "PORT": "5432"})
     assert {53, 80, 443, 8_080, 3_128} <= set(connect)
     assert {0, 8_080} <= set(listen)
     assert not {taken, 3_000, 5_432, 8_780} & (set(connect) | set(listen))
     assert len(set(connect) & set(ephemeral())) > 1_000
 
 
-def test_an_account_is_lent_to_one_at_a_time(tmp_path: Path) -> None:
-    """Not even the same process gets it twice; when all are taken, it is said."""
+def test_an_account_is_reserved_once_at_a_time(tmp_path: Path) -> None:
+    """An account is reserved once at a time, and an error is raised if all are in use."""
     range_of_two = range(64_298, 64_300)
-    with borrowed(range_of_two, [tmp_path]) as first, borrowed(range_of_two, [tmp_path]) as second:
+    with reserved_account(range_of_two, [tmp_path]) as first, reserved_account(range_of_two, [tmp_path]) as second:
         assert {first, second} == set(range_of_two)
-        with pytest.raises(NoAccount, match="64298 to 64299"), borrowed(range_of_two, [tmp_path]):
+        with pytest.raises(NoAccount, match="64298 to 64299"), reserved_account(range_of_two, [tmp_path]):
             pass
-    with borrowed(range(64_298, 64_299), [tmp_path]) as again:
+    with reserved_account(range(64_298, 64_299), [tmp_path]) as again:
         assert again == 64_298
 
 
-def test_accounts_that_somebody_has_are_not_lent(tmp_path: Path) -> None:
-    """Neither a named one nor one that a process runs as; and a stranger's folder holds no locks."""
-    with pytest.raises(NoAccount), borrowed(range(os.getuid(), os.getuid() + 1), [tmp_path]):
+def test_accounts_in_use_are_not_reserved(tmp_path: Path) -> None:
+    """Accounts with a name or a process are not reserved, and a link is not used as the lock folder."""
+    with pytest.raises(NoAccount), reserved_account(range(os.getuid(), os.getuid() + 1), [tmp_path]):
         pass
     (tmp_path / "link").symlink_to(tmp_path)
-    with pytest.raises(NoAccount, match="no folder for locks"), borrowed(range(64_298, 64_300), [tmp_path / "link"]):
+    with (
+        pytest.raises(NoAccount, match="no folder for locks"),
+        reserved_account(range(64_298, 64_300), [tmp_path / "link"]),
+    ):
         pass
 
 
-def test_what_a_machine_lacks_is_said() -> None:
-    """In words that say what a commit's code could do."""
+def test_gaps_of_a_machine_are_described() -> None:
+    """The gaps of a machine are described by what a commit's code could do."""
     assert Isolation(root=False, landlock=7, namespaces=True).gaps() == []
     assert Isolation(root=True, landlock=7, namespaces=True).gaps() == []
     old = " ".join(Isolation(root=False, landlock=1, namespaces=False).gaps())
-    for words in ("no network", "modes, times", "signals", "names of all processes", "empty files"):
+    for words in ("no network", "modes, timestamps", "signals", "names of all processes", "truncate toolchain files"):
         assert words in old
     assert not Isolation(root=True, landlock=0, namespaces=False).possible
-    both = Isolation(root=True, landlock=6, namespaces=True).sentence()
-    assert both == "Gate commands are isolated with an account of their own, namespaces and Landlock (version 6)."
+    both = Isolation(root=True, landlock=6, namespaces=True).description()
+    assert both == "Gate commands are isolated with a separate account, namespaces and Landlock (version 6)."

@@ -1,6 +1,6 @@
-"""A worker that holds secrets in every place and runs one command isolated: a process of its own, as any account.
+"""A separate process, with any account, that holds secrets in many places and runs one command in isolation.
 
-It needs the standard library alone. Its argument describes the run; it prints how the command ended, as JSON.
+It needs only the standard library. Its argument describes the run; it prints the result of the command as JSON.
 """
 
 import asyncio
@@ -17,16 +17,16 @@ from pathlib import Path
 from typing import Any
 
 from cogo_dagster.executors.guard import GuardedCommand
-from cogo_dagster.executors.isolation.confinement import IsolationFailed, Needs, confinement
+from cogo_dagster.executors.isolation.confinement import IsolationFailed, Requirements, confinement
 from cogo_dagster.executors.isolation.machine import isolation
 
 LIBC = ctypes.CDLL(None, use_errno=True)
-CANARY = "canary-" + "271828"  # not in one piece, since every process's command line and code may be read
+CANARY = "canary-" + "271828"  # split, since the source code and the command line of a process are readable
 SIGNALS: list[int] = []
 
 
 def secrets(top: Path) -> tuple[list[str], str]:
-    """Make a home with every kind of secret; return the files and the home."""
+    """Create a home folder with several kinds of secrets; return the files and the home."""
     home = top / "worker"
     names = [
         ".cogo/vault/keys",
@@ -46,7 +46,7 @@ def secrets(top: Path) -> tuple[list[str], str]:
 
 
 def listening(family: int, address: Any, kind: int = socket.SOCK_STREAM) -> socket.socket:
-    """A service of the project's."""
+    """Return a listening socket."""
     if isinstance(address, str) and not address.startswith("\0"):
         Path(address).unlink(missing_ok=True)
     server = socket.socket(family, kind)
@@ -57,14 +57,14 @@ def listening(family: int, address: Any, kind: int = socket.SOCK_STREAM) -> sock
 
 
 def shared_segment(key: int) -> None:
-    """Put a secret into a System V segment."""
+    """Write a secret to a System V shared memory segment."""
     LIBC.shmat.restype = ctypes.c_void_p
     place = LIBC.shmat(LIBC.shmget(key, 4_096, 0o1600), None, 0)
     ctypes.memmove(place, CANARY.encode(), len(CANARY))
 
 
 def snapshot(top: str) -> dict[str, Any]:
-    """What there is below a folder: mode, owner, time and content."""
+    """Return mode, owner, content and time of everything below a folder."""
     found: dict[str, Any] = {}
     for folder, folders, files in os.walk(top):
         for name in (*folders, *files):
@@ -76,7 +76,7 @@ def snapshot(top: str) -> dict[str, Any]:
 
 
 def own_addresses() -> list[str]:
-    """This machine's addresses besides loopback."""
+    """Return this machine's addresses besides loopback."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client, contextlib.suppress(OSError):
         client.connect(("192.0.2.1", 9))
         return [client.getsockname()[0]]
@@ -85,7 +85,7 @@ def own_addresses() -> list[str]:
 
 @contextlib.contextmanager
 def secrets_everywhere(home: str, files: list[str], idle_port: int) -> Iterator[dict[str, Any]]:
-    """Hold secrets in memory, files, sockets and the kernel; yield what an attacker could guess of them."""
+    """Hold secrets in memory, files, sockets and the kernel; yield what an attacker could guess about them."""
     kept = ctypes.create_string_buffer(CANARY.encode(), 64)
     abstract = f"cogo-test-{os.getpid()}"
     in_memory = Path(f"/dev/shm/{abstract}")
@@ -118,7 +118,7 @@ def secrets_everywhere(home: str, files: list[str], idle_port: int) -> Iterator[
 
 
 def run(given: dict[str, Any]) -> dict[str, Any]:
-    """Run the command of the description, isolated as it says."""
+    """Run the described command with the described isolation."""
     area = Path(given["top"], "job", "gate")
     ways = replace(isolation(), **given["ways"]) if given["ways"] is not None else None
     if not given["command"] or (ways is not None and not ways.possible):
@@ -138,16 +138,16 @@ def run(given: dict[str, Any]) -> dict[str, Any]:
 
 
 async def isolated(area: Path, command: list[str], env: dict[str, str], given: dict[str, Any], ways: Any) -> Any:
-    """Run it under a guard, as the executor does."""
+    """Run the command under a guard, as the executor does."""
     folder = area / "checkout"
     if ways is None:
         guarded = GuardedCommand.start(command, folder, env, grace_seconds=1, kept_bytes=100_000)
         ended = await guarded.wait()
         await guarded.end()
         return {"exit_code": ended.exit_code, "output": ended.output.decode(errors="replace"), "left": ended.left}
-    needs = Needs([command], env, [Path(path) for path in given["read"]], hidden=[Path(given["top"], "worker")])
+    needs = Requirements([command], env, [Path(path) for path in given["read"]], hidden=[Path(given["top"], "worker")])
     with confinement(area, needs, ways) as place:
-        place.hand_over()
+        place.change_owner()
         confined = place.confine(command)
         guarded = GuardedCommand.start(
             confined.command, folder, {**env, **confined.variables}, grace_seconds=1, kept_bytes=100_000

@@ -1,1 +1,1 @@
-"""The tools named in docs/operations.md, run for real; their reports are compared with what they print."""
+"""Runs the tools named in docs/operations.md; compares their reports with their output."""

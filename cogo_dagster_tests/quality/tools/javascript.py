@@ -1,4 +1,4 @@
-"""Tools of npm: test runners, coverage and linters."""
+"""npm tools: test runners, coverage and linters."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Tools of PyPI and Debian: test runners, coverage and linters of Python, C++, Go, Ruby, PHP and the shell."""
+"""PyPI and Debian tools: test runners, coverage and linters for Python, C++, Go, Ruby, PHP and shell."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Every tool of the table in docs/operations.md writes a report whose numbers we read as the tool prints them."""
+"""The reports of every tool in docs/operations.md give the numbers that the tool prints."""
 
 import hashlib
 import re
@@ -22,16 +22,16 @@ from cogo_dagster_tests.quality.tools.tool import Tool
 TOOLS: Final = [*javascript.TOOLS, *native.TOOLS]
 
 TRIED_ELSEWHERE: Final = {"ESLint", "ruff", "coverage.py"}
-"""In `test_reports.py`, in all their formats."""
+"""Tested in `test_reports.py`, in all formats."""
 
 NOT_RUN: Final = {"other linters", "JaCoCo", "Maven, Gradle", "SimpleCov"}
-"""Not in PyPI, npm or Debian in a form that runs without further downloads; read from recorded files only."""
+"""Not available from PyPI, npm or Debian without further downloads; tested only with recorded files."""
 
 PYTHON_TOOLS: Final = ("behave==1.3.3", "pylint==4.0.4", "flake8==7.3.0", "pytest", "mypy")
 
 
-def test_every_tool_of_the_table_is_run_or_named_as_not_run() -> None:
-    """A row that is added to the table needs a run here."""
+def test_every_tool_in_the_table_is_run_or_listed() -> None:
+    """Every tool in the table is run here or listed as not run."""
     text = (PROJECT_ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| ([^|]+) \| [^|]+ \| `--(?:eslint|coverage|junit)` \|$", text, re.MULTILINE)
     run = {tool.name for tool in TOOLS} | TRIED_ELSEWHERE | NOT_RUN
@@ -42,7 +42,7 @@ def test_every_tool_of_the_table_is_run_or_named_as_not_run() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.id)
 def test_a_report_has_the_numbers_that_the_tool_prints(tool: Tool, tmp_path: Path) -> None:
-    """The report of the documented command gives the same counts as the tool's own output, or as its input."""
+    """The report of the documented command gives the counts of the tool's output or of its input."""
     output = tool.run(tmp_path, _search_path(tool, tmp_path))
     report = tmp_path / tool.report
     assert report.exists(), output[-3000:]
@@ -53,7 +53,7 @@ def test_a_report_has_the_numbers_that_the_tool_prints(tool: Tool, tmp_path: Pat
 
 
 def _search_path(tool: Tool, folder: Path) -> str:
-    """Return a PATH with what the tool needs, which is installed where it can be."""
+    """Return a PATH with the programs that the tool needs; install them if possible."""
     for program, packages in tool.programs.items():
         if not _is_there(program):
             apt_install(*packages.split())
@@ -80,7 +80,7 @@ def _is_there(program: str) -> bool:
 
 
 def _python_tools() -> Path:
-    """Return the programs' folder of a virtual environment with the tools of PyPI, made once."""
+    """Return the bin folder of a virtual environment with the PyPI tools, created once."""
     home = PROJECT_ROOT / ".cogo" / "tools" / hashlib.sha256(" ".join(PYTHON_TOOLS).encode()).hexdigest()[:12]
     home.parent.mkdir(parents=True, exist_ok=True)
     with locked(home.parent / "install.lock"):

@@ -1,4 +1,4 @@
-"""One run of one tool: its input files, the command of the documentation, and the numbers to expect."""
+"""One run of one tool: input files, the documented command, and the expected numbers."""
 
 import os
 import re
@@ -15,15 +15,15 @@ class Tool:
     """A tool and one of its report formats.
 
     Attributes:
-        name: As the table in docs/operations.md spells it.
+        name: As in the table in docs/operations.md.
         kind: `eslint`, `junit` or `coverage`.
         files: Input files by path.
-        command: A shell command, as the table has it; run in a folder with the files.
+        command: The documented shell command; run in a folder with the files.
         report: The report's path, or a folder.
-        expected: The numbers, counted without the report: from what the tool prints, or from the input.
-        packages: Packages of npm that the command needs.
-        programs: Programs that the command needs, with Debian's packages.
-        variant: What distinguishes it from other runs of the tool.
+        expected: Returns the expected numbers, from the tool's output or from the input.
+        packages: npm packages that the command needs.
+        programs: Programs that the command needs, with their Debian packages.
+        variant: Distinguishes it from other runs of the tool.
     """
 
     name: str
@@ -38,11 +38,11 @@ class Tool:
 
     @property
     def id(self) -> str:
-        """Name of the test."""
+        """The name of the test."""
         return " ".join(part for part in (self.name, self.kind, self.variant) if part)
 
     def run(self, folder: Path, path: str) -> str:
-        """Write the files, run the command, and return what it prints. Its exit status is the tool's verdict."""
+        """Write the files, run the command, and return its output. The exit status is ignored."""
         for name, text in self.files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(text, encoding="utf-8")
@@ -60,12 +60,12 @@ class Tool:
 
 
 def tests(total: int, failed: int) -> Callable[[str], Facts]:
-    """Return the expectation of a known number of tests that ran."""
+    """Return the expectation of a known number of tests."""
     return lambda _: {"tests_total": total, "tests_failed": failed}
 
 
 def printed_tests(failed: str, *others: str) -> Callable[[str], Facts]:
-    """Return an expectation read from the output: patterns of the failed and of the other tests that ran."""
+    """Return an expectation read from the output, by patterns for failed and for other tests."""
 
     def count(output: str) -> Facts:
         [failures, *passed] = [number(pattern, output) for pattern in (failed, *others)]
@@ -81,7 +81,7 @@ def lint(errors: int, warnings: int = 0) -> Callable[[str], Facts]:
 
 
 def coverage(lines: tuple[int, int], branches: tuple[int, int] | None = None) -> Callable[[str], Facts]:
-    """Return the expectation of covered and valid lines, and of branches where the format has them, to two decimals."""
+    """Return the expectation of covered and total lines, and of branches if the format has them."""
 
     def percent(pair: tuple[int, int] | None) -> float | None:
         return None if pair is None else round(100 * pair[0] / pair[1], 2)
@@ -90,10 +90,10 @@ def coverage(lines: tuple[int, int], branches: tuple[int, int] | None = None) ->
 
 
 def number(pattern: str, output: str) -> int:
-    """Return the number that the pattern's group finds in the output.
+    """Return the number in the pattern's group.
 
     Raises:
-        AssertionError: The output does not have it.
+        AssertionError: The pattern is not found.
     """
     found = re.search(pattern, output)
     assert found, output[-3000:]

@@ -1,1 +1,1 @@
-"""What the engine does, whichever transport calls it, on the oldest and the newest PostgreSQL."""
+"""Behaviour of the SQL functions over every transport, on the oldest and the newest supported PostgreSQL."""

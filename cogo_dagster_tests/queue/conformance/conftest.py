@@ -1,7 +1,7 @@
-"""The versions and the transports that must behave alike; a new transport adds a line to TRANSPORTS.
+"""Fixtures that run each test on every PostgreSQL version and transport; add new transports to TRANSPORTS.
 
-These tests read and write rows and nothing else, so one database serves them all: it is emptied before each test,
-and the transport's connections are kept. That is ten times cheaper than a database for each.
+These tests only read and write rows, so all share one database, which is emptied before each test, and the
+transport's connections are kept. That is ten times faster than a database per test.
 """
 
 from collections.abc import Callable, Iterator
@@ -67,7 +67,7 @@ def major(request: pytest.FixtureRequest) -> Major:
 
 @pytest.fixture(scope="session")
 def databases(servers: Callable[[Major], TestServer]) -> Iterator[Callable[[Major], str]]:
-    """Keep one database per version for all tests of this folder."""
+    """Create one database per version for all tests of this folder."""
     with ExitStack() as kept:
 
         @cache
@@ -79,7 +79,7 @@ def databases(servers: Callable[[Major], TestServer]) -> Iterator[Callable[[Majo
 
 @pytest.fixture(scope="session")
 def emptied(databases: Callable[[Major], str]) -> Iterator[Callable[[Major], str]]:
-    """Empty the database of a version, over a connection that is kept: a new one costs ten times as much."""
+    """Empty the database of a version over an open connection, which is ten times faster than a new one."""
     with ExitStack() as kept:
 
         @cache
@@ -96,7 +96,7 @@ def emptied(databases: Callable[[Major], str]) -> Iterator[Callable[[Major], str
 
 @pytest.fixture(scope="session")
 def transports(databases: Callable[[Major], str]) -> Iterator[Callable[[str, Major], Transport]]:
-    """Keep each transport to each version open, and leave no connection behind."""
+    """Keep each transport to each version open, and close all at the end."""
     used: set[str] = set()
     with ExitStack() as kept:
 
@@ -114,7 +114,7 @@ def transports(databases: Callable[[Major], str]) -> Iterator[Callable[[str, Maj
 
 @pytest.fixture
 def dsn(emptied: Callable[[Major], str], major: Major) -> str:
-    """Lend the shared database, emptied."""
+    """Yield the URL of the shared database, emptied."""
     return emptied(major)
 
 
@@ -122,7 +122,7 @@ def dsn(emptied: Callable[[Major], str], major: Major) -> str:
 def transport(
     request: pytest.FixtureRequest, dsn: str, transports: Callable[[str, Major], Transport], major: Major
 ) -> Transport:
-    """Call the engine with the rights of service_role only, in each way there is."""
+    """Yield each transport, with the privileges of service_role only."""
     return transports(request.param, major)
 
 

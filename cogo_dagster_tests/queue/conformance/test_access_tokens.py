@@ -1,4 +1,4 @@
-"""Named tokens and sessions in the database: hashes only, live until revoked or expired, on every server."""
+"""Access tokens and sessions in the database: stored as hashes, valid until revoked or expired."""
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
@@ -16,34 +16,34 @@ SEAL = "5" * 64
 
 
 def hashed(text: str) -> str:
-    """Return a hash as the functions take it."""
+    """Return a hash in the form that the functions expect."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def create(transport: Transport, name: str | None = "anna", **more: Json) -> Any:
-    """Make a token whose secret is its name."""
+    """Create a token whose secret is its name."""
     given = {"token_id": str(uuid4()), "name": name, "role": "viewer", "token_hash": hashed(str(name)), "actor": "me"}
     return transport.call("create_access_token", given | more)
 
 
 def use(transport: Transport, secret: str = "anna") -> Any:
-    """Show a token."""
+    """Authenticate with a token."""
     return transport.call("use_access_token", {"token_hash": hashed(secret)})
 
 
 def log_in(transport: Transport, secret: str, **more: Json) -> Any:
-    """Begin a session."""
+    """Start a session."""
     given = {"session_hash": hashed(secret), "holder": "anna", "lifetime_seconds": 3600}
     return transport.call("open_web_session", given | (more or {"seal": SEAL}))
 
 
 def session(transport: Transport, secret: str) -> Any:
-    """Show a cookie."""
+    """Authenticate with a session cookie."""
     return transport.call("use_web_session", {"session_hash": hashed(secret)})
 
 
 def test_a_token_is_found_by_its_hash_until_it_is_revoked(transport: Transport) -> None:
-    """Its use is written down; the row has no hash; the log says who made and who revoked it."""
+    """A use is recorded; the row has no hash; the log names who created and who revoked it."""
     made = create(transport)
     assert (made["created"], made["state"], made["last_used_at"], made["expires_at"]) == (True, "live", None, None)
     found = use(transport)
@@ -62,8 +62,8 @@ def test_a_token_is_found_by_its_hash_until_it_is_revoked(transport: Transport) 
     assert log == [("revoke_token", "you", "anna"), ("create_token", "me", "anna")]
 
 
-def test_a_repeated_call_makes_one_token(transport: Transport) -> None:
-    """A lost reply is asked for again; another token of the name is refused until the first is revoked."""
+def test_a_repeated_call_creates_one_token(transport: Transport) -> None:
+    """A repeated call returns the same token; another token with the name is rejected until the first is revoked."""
     same = str(uuid4())
     first, second = create(transport, token_id=same), create(transport, token_id=same)
     assert (first["created"], second["created"], second["id"]) == (True, False, first["id"])
@@ -73,8 +73,8 @@ def test_a_repeated_call_makes_one_token(transport: Transport) -> None:
     assert create(transport, token_hash=hashed("other"))["created"] is True
 
 
-def test_one_of_many_at_once_makes_the_token(transport: Transport) -> None:
-    """The others are refused, with a sentence and not a broken constraint."""
+def test_concurrent_calls_create_one_token(transport: Transport) -> None:
+    """The other calls are rejected with a message and not with a constraint violation."""
 
     def attempt(number: int) -> bool:
         try:
@@ -86,8 +86,8 @@ def test_one_of_many_at_once_makes_the_token(transport: Transport) -> None:
         assert sum(pool.map(attempt, range(8))) == 1
 
 
-def test_an_expired_token_opens_nothing_and_gives_its_name_back(transport: Transport, owner: Owner) -> None:
-    """By the database's clock."""
+def test_an_expired_token_is_rejected_and_its_name_is_free(transport: Transport, owner: Owner) -> None:
+    """A token expires by the database's clock."""
     create(transport, expires_in_seconds=60)
     assert use(transport) is not None
     log_in(transport, "cookie", token_id=use(transport)["id"])
@@ -98,7 +98,7 @@ def test_an_expired_token_opens_nothing_and_gives_its_name_back(transport: Trans
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("given", "message"),
     [
         ({"name": None}, "The name must have"),
         ({"name": ""}, "The name must have"),
@@ -115,15 +115,15 @@ def test_an_expired_token_opens_nothing_and_gives_its_name_back(transport: Trans
         ({"expires_in_seconds": 1e12}, "ten years"),
     ],
 )
-def test_what_cannot_be_a_token_is_refused(transport: Transport, given: dict[str, Json], words: str) -> None:
-    """Nothing is kept."""
-    with pytest.raises(InvalidArgument, match=words):
+def test_an_invalid_token_is_rejected(transport: Transport, given: dict[str, Json], message: str) -> None:
+    """Invalid names and roles are rejected, and nothing is stored."""
+    with pytest.raises(InvalidArgument, match=message):
         create(transport, **given)
     assert transport.call("list_access_tokens", {}) == []
 
 
 def test_a_session_has_its_tokens_role_and_ends_with_it(transport: Transport) -> None:
-    """Whatever the caller says; a repeated call opens one."""
+    """A session has the token's role, whatever the caller passes; a repeated call starts one session."""
     token = create(transport, role="operator")
     opened = log_in(transport, "cookie", token_id=token["id"])
     assert log_in(transport, "cookie", token_id=token["id"])["id"] == opened["id"]
@@ -137,7 +137,7 @@ def test_a_session_has_its_tokens_role_and_ends_with_it(transport: Transport) ->
 
 
 def test_a_session_ends_when_it_is_ended_or_over(transport: Transport, owner: Owner) -> None:
-    """Once each; those that have long been over are removed when another begins."""
+    """A session ends once; sessions that expired long ago are deleted when another starts."""
     assert log_in(transport, "one")["role"] == "admin"
     log_in(transport, "two")
     end = {"session_hash": hashed("one")}
@@ -163,8 +163,8 @@ def test_a_session_ends_when_it_is_ended_or_over(transport: Transport, owner: Ow
         {"token_id": str(uuid4())},
     ],
 )
-def test_what_cannot_be_a_session_is_refused(transport: Transport, given: dict[str, Json]) -> None:
-    """Nothing is kept."""
+def test_an_invalid_session_is_rejected(transport: Transport, given: dict[str, Json]) -> None:
+    """Invalid arguments of a session are rejected, and nothing is stored."""
     with pytest.raises(InvalidArgument):
         log_in(transport, "cookie", **given)
     assert session(transport, "cookie") is None

@@ -1,4 +1,4 @@
-"""Artifacts: only the holder of a lease leaves files, and what is ready is never swept away."""
+"""Artifacts: only the holder of a lease creates them, and ready ones are never swept."""
 
 from typing import Any
 
@@ -28,8 +28,8 @@ SHOT: dict[str, Json] = {
 }
 
 
-def test_an_announced_file_is_pending_where_the_server_puts_it(queue: Queue) -> None:
-    """The key is made of job, lease and content; the answer is in the order given; nobody is shown it yet."""
+def test_a_created_artifact_is_pending_at_a_generated_key(queue: Queue) -> None:
+    """The key contains job, lease and content; results are in the given order; pending artifacts are not listed."""
     job = running_job(queue)
     shot, page = queue.create_artifacts(job, [SHOT, PAGE])
     assert shot.storage_key == f"jobs/{job.id}/{job.lease_token}/{'b' * 64}.png"
@@ -38,8 +38,8 @@ def test_an_announced_file_is_pending_where_the_server_puts_it(queue: Queue) -> 
     assert {row.document["status"] for row in queue.list_artifacts(job_id=job.id)} == {"pending"}
 
 
-def test_a_finished_file_is_ready_with_its_facts(queue: Queue) -> None:
-    """It is shown with the job."""
+def test_a_finished_artifact_is_ready_with_its_metadata(queue: Queue) -> None:
+    """A ready artifact is listed with its job."""
     job = running_job(queue)
     _uploaded(queue, job, PAGE)
     [row] = look(queue, job)["artifacts"]
@@ -48,8 +48,8 @@ def test_a_finished_file_is_ready_with_its_facts(queue: Queue) -> None:
     assert row["ready_at"] is not None
 
 
-def test_announcing_twice_is_announcing_once(queue: Queue) -> None:
-    """The reply was lost: the same rows come back, and one that is ready stays so."""
+def test_creating_artifacts_is_idempotent(queue: Queue) -> None:
+    """A repeated call returns the same rows, and a ready one stays ready."""
     job = running_job(queue)
     first = queue.create_artifacts(job, [PAGE, SHOT])
     assert queue.create_artifacts(job, [PAGE, SHOT]) == first
@@ -58,8 +58,8 @@ def test_announcing_twice_is_announcing_once(queue: Queue) -> None:
     assert [row["name"] for row in look(queue, job)["artifacts"]] == ["page.html"]
 
 
-def test_other_content_under_the_same_name_must_be_uploaded_again(queue: Queue) -> None:
-    """The row is pending again, at another key."""
+def test_different_content_under_the_same_name_must_be_uploaded_again(queue: Queue) -> None:
+    """The row becomes pending again, at another key."""
     job = running_job(queue)
     _uploaded(queue, job, PAGE)
     [row] = queue.create_artifacts(job, [{**PAGE, "sha256": "c" * 64}])
@@ -67,8 +67,8 @@ def test_other_content_under_the_same_name_must_be_uploaded_again(queue: Queue) 
     assert look(queue, job)["artifacts"] == []
 
 
-def test_finishing_twice_is_finishing_once(queue: Queue) -> None:
-    """The second call is not refused."""
+def test_finishing_artifacts_is_idempotent(queue: Queue) -> None:
+    """A repeated call is accepted."""
     job = running_job(queue)
     [row] = queue.create_artifacts(job, [PAGE])
     for _ in range(2):
@@ -76,8 +76,8 @@ def test_finishing_twice_is_finishing_once(queue: Queue) -> None:
     assert len(look(queue, job)["artifacts"]) == 1
 
 
-def test_a_lost_lease_leaves_no_files(queue: Queue, age: Age) -> None:
-    """Neither announcing nor finishing is accepted from a stale worker."""
+def test_artifacts_of_a_lost_lease_are_rejected(queue: Queue, age: Age) -> None:
+    """A stale worker can neither create nor finish artifacts."""
     job = running_job(queue)
     [row] = queue.create_artifacts(job, [PAGE])
     age(job, 3600)
@@ -90,8 +90,8 @@ def test_a_lost_lease_leaves_no_files(queue: Queue, age: Age) -> None:
     assert queue.list_artifacts(status="ready") == []
 
 
-def test_an_upload_that_comes_after_the_end_is_refused(queue: Queue) -> None:
-    """The job has ended with what was ready then."""
+def test_an_upload_after_the_end_of_the_job_is_rejected(queue: Queue) -> None:
+    """The job keeps the artifacts that were ready at its end."""
     job = running_job(queue)
     [row] = queue.create_artifacts(job, [PAGE])
     settle(queue, job)
@@ -101,8 +101,8 @@ def test_an_upload_that_comes_after_the_end_is_refused(queue: Queue) -> None:
         queue.finish_artifacts(job, [row.artifact_id])
 
 
-def test_one_lease_does_not_finish_the_files_of_another(queue: Queue) -> None:
-    """An id of somebody else's file is passed over."""
+def test_a_lease_cannot_finish_artifacts_of_another(queue: Queue) -> None:
+    """The ID of an artifact of another lease is skipped."""
     mine, theirs = running_job(queue), running_job(queue)
     [row] = queue.create_artifacts(theirs, [PAGE])
     queue.finish_artifacts(mine, [row.artifact_id])
@@ -110,29 +110,29 @@ def test_one_lease_does_not_finish_the_files_of_another(queue: Queue) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "sentence"),
+    ("wrong", "message"),
     [
         ({"sha256": "A" * 64}, "sha256 must be 64 hexadecimal digits"),
         ({"sha256": None}, "sha256 must be 64 hexadecimal digits"),
         ({"extension": "../x"}, "The extension must be 1 to 10 lower-case letters or digits"),
         ({"extension": None}, "The extension must be 1 to 10 lower-case letters or digits"),
-        ({"name": None}, "Each artifact needs a name of its own"),
-        ({"name": "shot.png"}, "Each artifact needs a name of its own"),
+        ({"name": None}, "Each artifact needs a unique name"),
+        ({"name": "shot.png"}, "Each artifact needs a unique name"),
         ({"name": ""}, "name of an artifact must have 1 to 255 characters"),
         ({"name": "x" * 256}, "name of an artifact must have 1 to 255 characters"),
         ({"content_type": "x" * 256}, "at most 255 characters"),
     ],
 )
-def test_a_wrong_announcement_is_refused(queue: Queue, wrong: dict[str, Any], sentence: str) -> None:
-    """Nothing of the batch is kept."""
+def test_an_invalid_artifact_is_rejected(queue: Queue, wrong: dict[str, Any], message: str) -> None:
+    """Nothing of the batch is stored."""
     job = running_job(queue)
-    with pytest.raises(InvalidArgument, match=sentence):
+    with pytest.raises(InvalidArgument, match=message):
         queue.create_artifacts(job, [SHOT, PAGE | wrong])
     assert queue.list_artifacts() == []
 
 
-def test_recovery_orphans_the_files_of_the_lost_attempt(queue: Queue, age: Age) -> None:
-    """Ready or not, they are not shown with the next attempt, and are swept."""
+def test_recovery_orphans_the_artifacts_of_the_lost_attempt(queue: Queue, age: Age) -> None:
+    """Ready or not, they are not listed with the next attempt, and are swept."""
     job = running_job(queue)
     _uploaded(queue, job, PAGE)
     queue.create_artifacts(job, [SHOT])
@@ -143,8 +143,8 @@ def test_recovery_orphans_the_files_of_the_lost_attempt(queue: Queue, age: Age) 
     assert len(queue.list_abandoned_artifacts(grace_seconds=0)) == 2
 
 
-def test_giving_an_attempt_back_orphans_its_files(queue: Queue) -> None:
-    """The worker stopped after the upload and before the settlement: the next attempt makes files of its own."""
+def test_requeuing_an_attempt_orphans_its_artifacts(queue: Queue) -> None:
+    """If the worker stops between upload and settlement, the next attempt creates its own artifacts."""
     job = running_job(queue)
     _uploaded(queue, job, PAGE)
     queue.create_artifacts(job, [SHOT])
@@ -156,8 +156,8 @@ def test_giving_an_attempt_back_orphans_its_files(queue: Queue) -> None:
     assert [row["status"] for row in look(queue, job)["artifacts"]] == ["ready"]
 
 
-def test_the_files_of_a_failed_attempt_stay(queue: Queue) -> None:
-    """They tell what went wrong."""
+def test_the_artifacts_of_a_failed_attempt_are_kept(queue: Queue) -> None:
+    """Artifacts of a failure are listed with the job."""
     job = running_job(queue)
     _uploaded(queue, job, PAGE)
     settle(queue, job, Outcome.FAILED, error=BROKEN)
@@ -165,8 +165,8 @@ def test_the_files_of_a_failed_attempt_stay(queue: Queue) -> None:
     assert queue.list_abandoned_artifacts(grace_seconds=0) == []
 
 
-def test_an_upload_under_way_is_not_abandoned(queue: Queue) -> None:
-    """While its lease is held, a pending file is nobody else's business."""
+def test_an_upload_in_progress_is_not_abandoned(queue: Queue) -> None:
+    """A pending artifact is not listed as abandoned while its lease is held."""
     job = running_job(queue)
     queue.create_artifacts(job, [PAGE])
     assert queue.list_abandoned_artifacts(grace_seconds=0) == []
@@ -174,8 +174,8 @@ def test_an_upload_under_way_is_not_abandoned(queue: Queue) -> None:
     assert [row.document["storage_key"][-5:] for row in queue.list_abandoned_artifacts(grace_seconds=0)] == [".html"]
 
 
-def test_a_file_is_abandoned_only_after_the_grace_time(queue: Queue, owner: Owner) -> None:
-    """A late uploader has that long to notice; then the sweeper may take it, oldest first and so many at once."""
+def test_an_artifact_is_abandoned_only_after_the_grace_period(queue: Queue, owner: Owner) -> None:
+    """After the grace period the sweeper gets abandoned artifacts, oldest first and up to its limit."""
     job = running_job(queue)
     first, second = queue.create_artifacts(job, [PAGE, SHOT])
     settle(queue, job)
@@ -187,8 +187,8 @@ def test_a_file_is_abandoned_only_after_the_grace_time(queue: Queue, owner: Owne
     assert documents(queue.list_abandoned_artifacts(grace_seconds=300)) == [second.to_json(), first.to_json()]
 
 
-def test_deleting_never_touches_a_ready_file(queue: Queue) -> None:
-    """Only what is abandoned goes; a second call finds nothing."""
+def test_deleting_never_removes_a_ready_artifact(queue: Queue) -> None:
+    """Only abandoned rows are deleted; a repeated call deletes nothing."""
     job = running_job(queue)
     ready, pending = queue.create_artifacts(job, [PAGE, SHOT])
     queue.finish_artifacts(job, [ready.artifact_id])
@@ -203,8 +203,8 @@ def _uploaded(queue: Queue, job: Job, file: dict[str, Json]) -> None:
     queue.finish_artifacts(job, [row.artifact_id])
 
 
-def test_a_ready_file_is_found_by_what_it_is_a_copy_of(queue: Queue, transport: Transport) -> None:
-    """The newest of them; not one that is pending or of another key."""
+def test_a_ready_artifact_is_found_by_its_cache_key(queue: Queue, transport: Transport) -> None:
+    """The newest one is found; pending ones and other keys are not."""
     older, newer, unfinished = (running_job(queue) for _ in range(3))
     _uploaded(queue, older, {**PAGE, "cache_key": "home"})
     _uploaded(queue, newer, {**PAGE, "cache_key": "home"})
@@ -215,14 +215,14 @@ def test_a_ready_file_is_found_by_what_it_is_a_copy_of(queue: Queue, transport: 
 
 
 @pytest.mark.parametrize("wrong", [None, "home", ["x"] * 1_001])
-def test_cached_files_are_asked_for_in_a_list_of_bounded_length(transport: Transport, wrong: Json) -> None:
-    """With a sentence that says so."""
-    with pytest.raises(InvalidArgument, match="at most 1,000 texts"):
+def test_the_number_of_cache_keys_is_limited(transport: Transport, wrong: Json) -> None:
+    """Other arguments are rejected with a message."""
+    with pytest.raises(InvalidArgument, match="at most 1,000 strings"):
         transport.call("find_cached_artifacts", {"cache_keys": wrong})
 
 
 def test_two_files_of_one_content_are_deleted_independently(queue: Queue, owner: Owner) -> None:
-    """While one of them is kept, only the other's row goes; once both are given up, the object goes too."""
+    """While one of them is kept, only the other's row is deleted; once both are abandoned, the object is too."""
     job = running_job(queue)
     first, second = queue.create_artifacts(job, [PAGE, {**PAGE, "name": "copy.html"}])
     queue.finish_artifacts(job, [first.artifact_id, second.artifact_id])
@@ -240,8 +240,8 @@ def test_two_files_of_one_content_are_deleted_independently(queue: Queue, owner:
     assert documents(queue.list_abandoned_artifacts(grace_seconds=0)) == [second.to_json()]
 
 
-def test_files_that_cannot_be_deleted_do_not_keep_the_others_waiting(queue: Queue, transport: Transport) -> None:
-    """A page begins after the last one that could not be; one that is gone begins anew."""
+def test_undeletable_objects_do_not_block_the_others(queue: Queue, transport: Transport) -> None:
+    """A page begins after the last artifact that could not be deleted; an unknown one starts from the beginning."""
     job = running_job(queue)
     files = [{**PAGE, "name": f"{n}.html", "sha256": f"{n:064x}"} for n in range(7)]
     rows = queue.create_artifacts(job, files)

@@ -1,4 +1,4 @@
-"""Cancel: a waiting job ends at once, a running one is asked to."""
+"""Cancel: a queued job ends at once, a running one gets a cancel request."""
 
 from uuid import uuid4
 
@@ -11,7 +11,7 @@ from cogo_dagster_tests.queue.steps import BROKEN, HOPELESS, add, look, running_
 
 
 def test_a_queued_job_is_cancelled_at_once(queue: Queue) -> None:
-    """It is over and never claimed."""
+    """A cancelled job is finished and never claimed."""
     job_id = add(queue)
     assert queue.cancel(job_id).document == {"job_id": str(job_id), "status": "cancelled", "cancel_requested": True}
     assert look(queue, job_id)["finished_at"] is not None
@@ -19,22 +19,22 @@ def test_a_queued_job_is_cancelled_at_once(queue: Queue) -> None:
 
 
 def test_a_job_waiting_for_its_retry_is_cancelled_at_once(queue: Queue) -> None:
-    """Its backoff does not matter."""
+    """A cancel does not wait for the backoff."""
     job = running_job(queue)
     settle(queue, job, Outcome.FAILED, error=BROKEN)
     assert queue.cancel(job.id).document["status"] == "cancelled"
 
 
-def test_a_running_job_is_asked_to_stop(queue: Queue) -> None:
-    """It runs on until its worker says how it ended."""
+def test_a_running_job_gets_a_cancel_request(queue: Queue) -> None:
+    """The job keeps running until its worker settles it."""
     job = running_job(queue)
     assert queue.cancel(job.id).document == {"job_id": str(job.id), "status": "running", "cancel_requested": True}
     assert look(queue, job)["cancel_requested"] is True
 
 
 @pytest.mark.parametrize(("outcome", "word"), [(Outcome.SUCCEEDED, "succeeded"), (Outcome.FAILED, "failed")])
-def test_an_ended_job_cannot_be_cancelled(queue: Queue, outcome: Outcome, word: str) -> None:
-    """The sentence says how it ended, and it stays so."""
+def test_a_finished_job_cannot_be_cancelled(queue: Queue, outcome: Outcome, word: str) -> None:
+    """The message names its status, and the job is unchanged."""
     job = running_job(queue)
     settle(queue, job, outcome, error=HOPELESS)
     with pytest.raises(InvalidTransition, match=f"Job {job.id} has {word} already and cannot be cancelled"):
@@ -43,14 +43,14 @@ def test_an_ended_job_cannot_be_cancelled(queue: Queue, outcome: Outcome, word: 
 
 
 def test_an_unknown_job_cannot_be_cancelled(queue: Queue) -> None:
-    """The sentence names the id."""
+    """The message names the ID."""
     job_id = uuid4()
     with pytest.raises(JobNotFound, match=f"There is no job {job_id}"):
         queue.cancel(job_id)
 
 
-def test_cancelling_twice_is_cancelling_once(queue: Queue) -> None:
-    """Queued or running, the second call answers as the first."""
+def test_cancel_is_idempotent(queue: Queue) -> None:
+    """A second call returns the same result for a queued and a running job."""
     waiting, running = add(queue, "figma"), running_job(queue).id
     for job_id in (waiting, running):
         assert queue.cancel(job_id) == queue.cancel(job_id)

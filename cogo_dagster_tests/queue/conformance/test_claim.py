@@ -1,4 +1,4 @@
-"""Claim: which jobs a worker gets, in what order, and for how long."""
+"""Claim: which jobs a worker gets, in which order, and for how long."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -15,8 +15,8 @@ from cogo_dagster_tests.conftest import Age, Owner
 from cogo_dagster_tests.queue.steps import BROKEN, a_worker, add, look, running_job, settle, take, take_one
 
 
-def test_a_claimed_job_carries_what_an_executor_needs(queue: Queue) -> None:
-    """Everything that was enqueued arrives, with the number of the attempt and the claim's id as lease token."""
+def test_a_claimed_job_has_every_field_an_executor_needs(queue: Queue) -> None:
+    """All enqueued fields are returned, with the attempt number and the claim ID as lease token."""
     job_id = add(
         queue,
         "browser.pdf",
@@ -35,8 +35,8 @@ def test_a_claimed_job_carries_what_an_executor_needs(queue: Queue) -> None:
     assert (job.idempotency_key, job.timeout_seconds, job.lease_token) == ("once", 1.5, claim_id)
 
 
-def test_claiming_writes_down_who_runs_the_job(queue: Queue) -> None:
-    """The row names the worker and its start, and the attempt has begun."""
+def test_claiming_records_the_worker(queue: Queue) -> None:
+    """The row names the worker and its instance, and the attempt has begun."""
     job_id = add(queue)
     worker = a_worker("box-7")
     take_one(queue, worker=worker)
@@ -46,31 +46,31 @@ def test_claiming_writes_down_who_runs_the_job(queue: Queue) -> None:
 
 
 def test_jobs_enqueued_together_run_in_the_order_given(queue: Queue) -> None:
-    """A batch is first in, first out."""
+    """The jobs of a batch are claimed first in, first out."""
     added = [job.job_id for job in queue.enqueue([NewJob("browser") for _ in range(20)])]
     assert [job.id for job in take(queue)] == added
 
 
 def test_the_job_enqueued_first_runs_first(queue: Queue) -> None:
-    """Jobs of one priority are first in, first out across calls too."""
+    """Jobs of the same priority are claimed first in, first out across calls."""
     added = [add(queue) for _ in range(5)]
     assert [take_one(queue).id for _ in added] == added
 
 
 def test_a_lower_priority_number_runs_first(queue: Queue) -> None:
-    """Priority 0 goes before 5 before 9, whenever they were enqueued."""
+    """Priority 0 is claimed before 5 and 9, whatever the order of enqueuing."""
     added = {priority: add(queue, priority=priority) for priority in (9, 5, 0, 3)}
     assert [take_one(queue).id for _ in added] == [added[0], added[3], added[5], added[9]]
 
 
 def test_one_claim_returns_jobs_by_priority(queue: Queue) -> None:
-    """The order inside one answer is that of running."""
+    """The jobs of one claim are returned by priority."""
     added = {priority: add(queue, priority=priority) for priority in (9, 5, 0)}
     assert [job.id for job in take(queue)] == [added[0], added[5], added[9]]
 
 
-def test_a_job_of_the_future_waits(queue: Queue, age: Age) -> None:
-    """`run_in_seconds` holds a job back until its time has come."""
+def test_a_scheduled_job_is_not_claimed_before_its_time(queue: Queue, age: Age) -> None:
+    """`run_in_seconds` delays the first claim."""
     job_id = add(queue, run_in_seconds=60)
     assert take(queue) == []
     age(job_id, 61)
@@ -78,14 +78,14 @@ def test_a_job_of_the_future_waits(queue: Queue, age: Age) -> None:
 
 
 def test_a_worker_without_executor_id_serves_unaddressed_jobs_only(queue: Queue) -> None:
-    """A job addressed to an executor waits for a worker that serves it."""
+    """A job with an executor ID waits for a worker that serves it."""
     addressed, unaddressed = add(queue, executor_id="mac"), add(queue)
     assert [job.id for job in take(queue)] == [unaddressed]
     assert look(queue, addressed)["status"] == "queued"
 
 
 def test_a_worker_with_an_executor_id_serves_its_own_and_unaddressed_jobs(queue: Queue) -> None:
-    """It leaves those of other executors, and takes its own first."""
+    """The worker leaves jobs of other executors, and claims its own first."""
     unaddressed, mine, others = add(queue), add(queue, executor_id="mac"), add(queue, executor_id="linux")
     assert [take_one(queue, worker=a_worker(executor_id="mac")).id for _ in range(2)] == [mine, unaddressed]
     assert take(queue, worker=a_worker(executor_id="mac")) == []
@@ -93,14 +93,14 @@ def test_a_worker_with_an_executor_id_serves_its_own_and_unaddressed_jobs(queue:
 
 
 def test_a_family_is_the_type_up_to_its_first_dot(queue: Queue) -> None:
-    """Asking for `browser` returns `browser` and `browser.pdf`, and not `browserless`."""
+    """A claim for `browser` returns `browser` and `browser.pdf`, and not `browserless`."""
     plain, pdf, other = add(queue, "browser"), add(queue, "browser.pdf"), add(queue, "browserless")
     assert [job.id for job in take(queue)] == [plain, pdf]
     assert [job.id for job in take(queue, families=["browserless"])] == [other]
 
 
 def test_each_family_has_its_own_limit(queue: Queue) -> None:
-    """Two browser jobs and one figma job, though more of both are due."""
+    """Two browser jobs and one figma job are claimed, though more of both are due."""
     for type in ("browser", "figma") * 3:
         add(queue, type)
     jobs = queue.claim(uuid4(), [Ask("browser", 2), Ask("figma", 1)], a_worker(), lease_seconds=60)
@@ -108,22 +108,22 @@ def test_each_family_has_its_own_limit(queue: Queue) -> None:
 
 
 def test_max_jobs_limits_all_families_together_and_the_first_named_is_served_first(queue: Queue) -> None:
-    """With room for three, the second family gets what the first one leaves."""
+    """With a limit of three, the second family gets what the first one leaves."""
     for type in ("browser", "figma") * 2:
         add(queue, type)
     jobs = queue.claim(uuid4(), [Ask("figma", 9), Ask("browser", 9)], a_worker(), lease_seconds=60, max_jobs=3)
     assert sorted(job.type for job in jobs) == ["browser", "figma", "figma"]
 
 
-def test_asking_for_none_claims_none(queue: Queue) -> None:
-    """A limit of zero, for a family or for all, is not an error."""
+def test_a_limit_of_zero_claims_nothing(queue: Queue) -> None:
+    """A limit of zero, for a family or in total, is valid."""
     add(queue)
     assert take(queue, 0) == []
     assert queue.claim(uuid4(), [], a_worker(), lease_seconds=60) == []
 
 
 def test_the_same_claim_id_returns_the_same_jobs(queue: Queue) -> None:
-    """A claim whose reply was lost is repeated: no second attempt is counted and no other job taken."""
+    """A repeated claim counts no second attempt and claims no other job."""
     for _ in range(4):
         add(queue)
     claim_id = uuid4()
@@ -133,8 +133,8 @@ def test_the_same_claim_id_returns_the_same_jobs(queue: Queue) -> None:
     assert queue.stats().document["ready"] == 2
 
 
-def test_a_repeated_claim_leaves_out_what_has_ended(queue: Queue) -> None:
-    """Only jobs that still run under the claim come back."""
+def test_a_repeated_claim_omits_finished_jobs(queue: Queue) -> None:
+    """Only jobs that still run under the claim are returned."""
     add(queue), add(queue)
     claim_id = uuid4()
     first, second = take(queue, 2, claim_id=claim_id)
@@ -142,8 +142,8 @@ def test_a_repeated_claim_leaves_out_what_has_ended(queue: Queue) -> None:
     assert take(queue, 2, claim_id=claim_id) == [second]
 
 
-def test_claimers_never_share_a_job(queue: Queue) -> None:
-    """Eight workers claim at once until nothing is left: every job goes to exactly one."""
+def test_concurrent_claims_never_share_a_job(queue: Queue) -> None:
+    """Eight workers claim until nothing is left: every job is claimed by exactly one."""
     added = {job.job_id for job in queue.enqueue([NewJob("browser") for _ in range(200)])}
     together = Barrier(8)
 
@@ -161,7 +161,7 @@ def test_claimers_never_share_a_job(queue: Queue) -> None:
 
 
 def test_the_lease_ends_by_the_database_clock(queue: Queue, owner: Owner) -> None:
-    """It ends lease_seconds after the claim, as the server counts."""
+    """The lease ends `lease_seconds` after the claim by the server's clock."""
     add(queue)
     job = take(queue, lease_seconds=600)[0]
     row = look(queue, job)
@@ -172,8 +172,8 @@ def test_the_lease_ends_by_the_database_clock(queue: Queue, owner: Owner) -> Non
     assert 0 <= age_seconds[0] < 60
 
 
-def test_the_next_due_job_is_the_soonest_one_of_ours(queue: Queue) -> None:
-    """Of the families asked for, anybody's or ours, of any priority; what is due already does not count."""
+def test_the_next_due_job_is_the_soonest_claimable_one(queue: Queue) -> None:
+    """The requested families count, unaddressed or addressed to the executor, in any priority; due jobs do not."""
     assert queue.next_due(["browser", "figma"]) is None
     add(queue)
     add(queue, "browser", run_in_seconds=3600)
@@ -191,7 +191,7 @@ def test_the_next_due_job_is_the_soonest_one_of_ours(queue: Queue) -> None:
 
 
 def test_a_retry_is_the_next_due_job(queue: Queue) -> None:
-    """A job that failed and waits for its second attempt is known, with the time it still waits."""
+    """A job that waits for its second attempt counts, with its remaining delay."""
     settle(queue, running_job(queue), Outcome.FAILED, error=BROKEN, delay_seconds=500)
     seconds = queue.next_due(["browser"])
     assert seconds is not None
@@ -199,7 +199,7 @@ def test_a_retry_is_the_next_due_job(queue: Queue) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "sentence"),
+    ("wrong", "message"),
     [
         ({"lease_seconds": 0}, "lease_seconds must be 1 to 86400."),
         ({"lease_seconds": 86_401}, "lease_seconds must be 1 to 86400."),
@@ -211,8 +211,8 @@ def test_a_retry_is_the_next_due_job(queue: Queue) -> None:
         ({"max_jobs": -1}, "max_jobs must be 0 or more"),
     ],
 )
-def test_a_wrong_argument_of_claim_is_refused(transport: Transport, wrong: dict[str, object], sentence: str) -> None:
-    """Each gets a sentence, and nothing is claimed."""
+def test_an_invalid_claim_is_rejected(transport: Transport, wrong: dict[str, object], message: str) -> None:
+    """Each has its own message, and nothing is claimed."""
     right = {"claim_id": str(uuid4()), "families": [{"family": "browser", "max_jobs": 1}], "worker_id": "worker"}
-    with pytest.raises(InvalidArgument, match=sentence):
+    with pytest.raises(InvalidArgument, match=message):
         transport.call("claim_jobs", right | wrong)

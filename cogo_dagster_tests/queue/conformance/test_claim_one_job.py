@@ -1,4 +1,4 @@
-"""claim_one_job: the older workers' call, one job of any family or null."""
+"""claim_one_job: the call of older workers, which returns one job of any family or null."""
 
 import pytest
 
@@ -11,7 +11,7 @@ BOX = {"executor_id": None, "worker_id": "box"}
 
 
 def test_one_job_of_any_family_is_claimed(queue: Queue, transport: Transport) -> None:
-    """The answer is the job itself, with the token that ends it."""
+    """The result is the job itself, with its lease token."""
     job_id = add(queue, "gate", payload={"commit": "abc"})
     job = transport.call("claim_one_job", BOX)
     assert (job["id"], job["type"], job["payload"], job["attempts"]) == (str(job_id), "gate", {"commit": "abc"}, 1)
@@ -22,7 +22,7 @@ def test_one_job_of_any_family_is_claimed(queue: Queue, transport: Transport) ->
 
 
 def test_nothing_due_is_null(queue: Queue, transport: Transport) -> None:
-    """Not an empty list, not an error: also while jobs of the future or of others wait."""
+    """The result is null and not an empty list, also while scheduled or addressed jobs wait."""
     assert transport.call("claim_one_job", BOX) is None
     add(queue, run_in_seconds=60)
     add(queue, executor_id="mac")
@@ -30,7 +30,7 @@ def test_nothing_due_is_null(queue: Queue, transport: Transport) -> None:
 
 
 def test_jobs_come_by_priority_over_all_families(queue: Queue, transport: Transport) -> None:
-    """The most urgent first, then the oldest, whatever it is."""
+    """The highest priority is claimed first, then the oldest job, of any family."""
     late, urgent, early = (
         add(queue, "browser", run_in_seconds=0.001),
         add(queue, "figma", priority=0),
@@ -41,14 +41,16 @@ def test_jobs_come_by_priority_over_all_families(queue: Queue, transport: Transp
 
 
 def test_an_executor_gets_its_own_and_unaddressed_jobs(queue: Queue, transport: Transport) -> None:
-    """Never those of another executor."""
-    mine, anybodys = add(queue, "figma", executor_id="mac"), add(queue, "browser")
+    """Jobs of another executor are not claimed."""
+    mine, unaddressed = add(queue, "figma", executor_id="mac"), add(queue, "browser")
     add(queue, "browser", executor_id="linux")
-    assert sorted(_drained(transport, {"executor_id": "mac", "worker_id": "box"})) == sorted([str(mine), str(anybodys)])
+    assert sorted(_drained(transport, {"executor_id": "mac", "worker_id": "box"})) == sorted(
+        [str(mine), str(unaddressed)]
+    )
 
 
-def test_a_wrong_lease_is_refused(queue: Queue, transport: Transport) -> None:
-    """The bounds are those of claim_jobs."""
+def test_an_invalid_lease_is_rejected(queue: Queue, transport: Transport) -> None:
+    """The limits are those of claim_jobs."""
     add(queue)
     with pytest.raises(InvalidArgument, match="lease_seconds must be 1 to 86400"):
         transport.call("claim_one_job", {**BOX, "lease_seconds": 0})

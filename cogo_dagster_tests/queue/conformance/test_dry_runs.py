@@ -1,4 +1,4 @@
-"""A dry run writes nothing: not a row of any table, not even a log."""
+"""A dry run writes no row of any table, including logs."""
 
 import pytest
 
@@ -20,14 +20,14 @@ OPERATIONS: dict[str, Json] = {
 ACTION: Json = {"id": "01a20e7e-05b7-7aaa-bad6-5ea8efa1a0bb", "batch": 0, "actor": "me"}
 
 
-def test_no_function_with_a_dry_run_is_left_out() -> None:
-    """One that is added is tried too."""
+def test_every_function_with_a_dry_run_is_tested() -> None:
+    """A new function with a dry run must be added here."""
     assert set(OPERATIONS) == {name for name, arguments in FUNCTIONS.items() if "dry_run" in arguments}
 
 
 @pytest.mark.parametrize("function", OPERATIONS)
 def test_a_dry_run_leaves_every_table_as_it_is(transport: Transport, queue: Queue, owner: Owner, function: str) -> None:
-    """It finds what the real run changes, with and without an action's id."""
+    """With and without an action ID, it finds the rows that the real run changes."""
     one_of_each(queue, owner)
     before = every_row(owner)
     for action in (None, ACTION):

@@ -1,4 +1,4 @@
-"""Enqueue: jobs are added whole, once, and in order, however often the call is repeated."""
+"""Enqueue: jobs are added atomically, once and in order, even if the call is repeated."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,15 +21,15 @@ LONG_KEY = "k" * 501
 
 
 def test_an_enqueued_job_waits_with_its_defaults(queue: Queue) -> None:
-    """It is queued, due now, unaddressed, of middle priority, with five attempts ahead."""
+    """It is queued, due, unaddressed, of middle priority, with five attempts."""
     row = look(queue, add(queue))
     assert (row["status"], row["attempts"], row["max_attempts"], row["priority"]) == ("queued", 0, 5, 5)
     assert (row["payload"], row["executor_id"], row["idempotency_key"], row["worker_id"]) == ({}, None, None, None)
     assert row["next_run_at"] <= row["created_at"]
 
 
-def test_the_answer_is_in_the_order_given(queue: Queue) -> None:
-    """Each job's id comes back at its place, also where a key found an older job."""
+def test_results_are_in_the_given_order(queue: Queue) -> None:
+    """Each job's ID is at its index, also where a key found an existing job."""
     older = add(queue, idempotency_key="old")
     first, second, third = queue.enqueue([NewJob("browser"), NewJob("browser", idempotency_key="old"), NewJob("figma")])
     assert (first.created, second.created, third.created) == (True, False, True)
@@ -37,22 +37,22 @@ def test_the_answer_is_in_the_order_given(queue: Queue) -> None:
     assert look(queue, third.job_id)["type"] == "figma"
 
 
-def test_more_jobs_than_one_call_takes_are_enqueued_in_order(queue: Queue) -> None:
-    """2,500 jobs go in three calls, and the ids still rise with the order."""
+def test_more_jobs_than_one_call_accepts_are_enqueued_in_order(queue: Queue) -> None:
+    """2,500 jobs are enqueued in three calls, and the IDs increase with the order."""
     added = queue.enqueue([NewJob("browser", {"number": number}) for number in range(2_500)])
     assert len({job.job_id for job in added}) == 2_500
     assert queue.stats().document["ready"] == 2_500
     assert [job.payload["number"] for job in take(queue, 3)] == [0, 1, 2]
 
 
-def test_no_jobs_is_not_an_error(queue: Queue, transport: Transport) -> None:
+def test_an_empty_list_is_valid(queue: Queue, transport: Transport) -> None:
     """An empty list adds nothing."""
     assert queue.enqueue([]) == []
     assert transport.call("enqueue_jobs", {"jobs": []}) == {"jobs": []}
 
 
 def test_the_same_key_with_the_same_content_finds_the_first_job(queue: Queue) -> None:
-    """The second call adds nothing and returns the same id."""
+    """The second call adds nothing and returns the same ID."""
     job = NewJob("browser", {"url": "https://example.com"}, idempotency_key="once")
     [first], [second] = queue.enqueue([job]), queue.enqueue([job])
     assert (first.created, second.created) == (True, False)
@@ -61,8 +61,8 @@ def test_the_same_key_with_the_same_content_finds_the_first_job(queue: Queue) ->
 
 
 @pytest.mark.parametrize("change", [{"payload": {"url": "other"}}, {"executor_id": "mac"}], ids=["payload", "executor"])
-def test_the_same_key_with_other_content_is_refused(queue: Queue, change: dict[str, Any]) -> None:
-    """The error names the job that holds the key; nothing is added, not even the rest of the batch."""
+def test_the_same_key_with_different_content_is_rejected(queue: Queue, change: dict[str, Any]) -> None:
+    """The error names the job that has the key; nothing of the batch is added."""
     held = add(queue, payload={"url": "one"}, idempotency_key="once")
     content = {"payload": {"url": "one"}, "idempotency_key": "once"} | change
     with pytest.raises(DuplicateJob, match="another payload or executor id") as refused:
@@ -71,20 +71,20 @@ def test_the_same_key_with_other_content_is_refused(queue: Queue, change: dict[s
     assert len(queue.list_jobs()) == 1
 
 
-def test_a_key_belongs_to_one_type(queue: Queue) -> None:
-    """The same key under another type is another job."""
+def test_a_key_is_unique_per_type(queue: Queue) -> None:
+    """The same key with another type is another job."""
     assert add(queue, "browser", idempotency_key="once") != add(queue, "browser.pdf", idempotency_key="once")
 
 
 def test_a_key_twice_in_one_batch_is_one_job(queue: Queue) -> None:
-    """The second one finds the first."""
+    """The second job finds the first."""
     first, second = queue.enqueue([NewJob("browser", idempotency_key="once")] * 2)
     assert (first.created, second.created) == (True, False)
     assert first.job_id == second.job_id
 
 
-def test_a_key_is_held_after_the_job_has_ended(queue: Queue) -> None:
-    """Until the job is purged, its key finds it."""
+def test_a_key_remains_taken_after_the_end_of_the_job(queue: Queue) -> None:
+    """The key finds the job until it is purged."""
     job = running_job(queue, idempotency_key="once")
     settle(queue, job)
     [again] = queue.enqueue([NewJob("browser", idempotency_key="once")])
@@ -101,7 +101,7 @@ def test_the_content_key_does_not_depend_on_the_order_of_keys(queue: Queue) -> N
 
 
 def test_a_repeated_request_adds_nothing(transport: Transport, queue: Queue) -> None:
-    """The request id of a call whose reply was lost finds its own jobs."""
+    """A repeated request ID finds the jobs of the first call."""
     request = {"jobs": [{"type": "browser"}, {"type": "figma"}], "request_id": str(uuid4())}
     first = transport.call("enqueue_jobs", request)
     assert transport.call("enqueue_jobs", request) == first
@@ -109,14 +109,14 @@ def test_a_repeated_request_adds_nothing(transport: Transport, queue: Queue) -> 
 
 
 def test_a_batch_is_all_or_none(queue: Queue) -> None:
-    """One wrong job among good ones, and none is added."""
+    """With one invalid job among valid ones, none is added."""
     with pytest.raises(InvalidArgument):
         queue.enqueue([NewJob("browser"), NewJob("Not A Type"), NewJob("browser")])
     assert queue.list_jobs() == []
 
 
 @pytest.mark.parametrize(
-    ("wrong", "sentence"),
+    ("wrong", "message"),
     [
         ({"type": None}, "The type is missing"),
         ({"type": "Browser"}, "The type 'Browser' must be lower-case words"),
@@ -124,7 +124,7 @@ def test_a_batch_is_all_or_none(queue: Queue) -> None:
         ({"type": "b" * 101}, "must be lower-case words"),
         ({"payload": [1]}, "The payload must be a JSON object."),
         ({"payload": "text"}, "The payload must be a JSON object."),
-        ({"payload": {"text": "\0"}}, "An argument cannot be taken"),
+        ({"payload": {"text": "\0"}}, "Invalid argument"),
         ({"priority": -1}, r"The priority must be 0 \(first\) to 9."),
         ({"priority": 10}, r"The priority must be 0 \(first\) to 9."),
         ({"priority": "soon"}, "invalid input syntax for type integer"),
@@ -139,22 +139,22 @@ def test_a_batch_is_all_or_none(queue: Queue) -> None:
         ({"executor_id": ""}, "The executor id must have 1 to 200 characters."),
     ],
 )
-def test_a_wrong_job_is_refused_with_a_sentence(transport: Transport, wrong: dict[str, Any], sentence: str) -> None:
-    """Each mistake is named, and nothing is added."""
-    with pytest.raises(InvalidArgument, match=sentence):
+def test_an_invalid_job_is_rejected_with_a_message(transport: Transport, wrong: dict[str, Any], message: str) -> None:
+    """The message names the error, and nothing is added."""
+    with pytest.raises(InvalidArgument, match=message):
         transport.call("enqueue_jobs", {"jobs": [{"type": "browser"}, {"type": "browser"} | wrong]})
     assert transport.call("list_jobs", {}) == []
 
 
 @pytest.mark.parametrize("jobs", [None, {"type": "browser"}, "browser", 1])
 def test_jobs_must_be_an_array(transport: Transport, jobs: object) -> None:
-    """One object instead of a list of one is a mistake worth a sentence."""
+    """A single object instead of a list is rejected with a message."""
     with pytest.raises(InvalidArgument, match="jobs must be an array of job objects"):
         transport.call("enqueue_jobs", {"jobs": jobs})
 
 
-def test_anyone_can_enqueue_inside_a_transaction_of_their_own(queue: Queue, owner: Owner) -> None:
-    """A rollback takes the job with it; a commit brings it."""
+def test_enqueuing_is_part_of_the_callers_transaction(queue: Queue, owner: Owner) -> None:
+    """A rollback removes the job; a commit adds it."""
     document = Jsonb([{"type": "browser"}])
     with owner.transaction(force_rollback=True):
         owner.execute("select public.enqueue_jobs(%s)", (document,))
@@ -165,7 +165,7 @@ def test_anyone_can_enqueue_inside_a_transaction_of_their_own(queue: Queue, owne
 
 
 def test_fifty_threads_with_one_key_make_one_job(queue: Queue, dsn: str) -> None:
-    """Every fifth caller rolls back, the others all learn the same id, and there is one row."""
+    """Every fifth caller rolls back, all others get the same ID, and there is one row."""
     together = Barrier(50)
     document = Jsonb([{"type": "browser", "idempotency_key": "once"}])
 

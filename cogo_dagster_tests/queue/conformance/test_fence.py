@@ -1,4 +1,4 @@
-"""The fence: a stale worker can never overwrite a newer attempt, and a repeated call changes nothing."""
+"""Fencing: a stale worker can never overwrite a newer attempt, and a repeated call changes nothing."""
 
 from collections.abc import Mapping
 from uuid import uuid4
@@ -24,7 +24,7 @@ STATUS_AFTER = {"complete_job": "succeeded", "fail_job": "queued", "snooze_job":
 
 @pytest.mark.parametrize("outcome", list(Outcome))
 def test_a_stale_worker_cannot_overwrite_a_newer_attempt(queue: Queue, age: Age, outcome: Outcome) -> None:
-    """The first worker's lease expired and the job was claimed again: whatever it says is refused."""
+    """The first worker's lease expired and the job was claimed again: the first worker's outcome is rejected."""
     stale = running_job(queue)
     newer = _taken_over(queue, stale, age)
     before = look(queue, newer)
@@ -34,8 +34,8 @@ def test_a_stale_worker_cannot_overwrite_a_newer_attempt(queue: Queue, age: Age,
 
 
 @pytest.mark.parametrize("outcome", list(Outcome))
-def test_an_ended_job_cannot_be_overwritten(queue: Queue, age: Age, outcome: Outcome) -> None:
-    """The newer attempt has ended already: the stale one finds its result untouched."""
+def test_a_finished_job_cannot_be_overwritten(queue: Queue, age: Age, outcome: Outcome) -> None:
+    """After the newer attempt has ended, the stale one leaves its result unchanged."""
     stale = running_job(queue)
     newer = _taken_over(queue, stale, age)
     settle(queue, newer, result="newer")
@@ -43,16 +43,16 @@ def test_an_ended_job_cannot_be_overwritten(queue: Queue, age: Age, outcome: Out
     assert look(queue, stale)["result"] == "newer"
 
 
-def test_an_expired_lease_nobody_took_is_good_enough(queue: Queue, age: Age) -> None:
-    """The work is done and nobody else began it: it counts."""
+def test_an_expired_lease_that_was_not_recovered_can_settle(queue: Queue, age: Age) -> None:
+    """The outcome counts, since no other attempt has begun."""
     job = running_job(queue)
     age(job, 86_400)
     assert settle(queue, job) == Settled("ok", "succeeded")
 
 
 @pytest.mark.parametrize("outcome", list(Outcome))
-def test_settling_twice_is_settling_once(queue: Queue, outcome: Outcome) -> None:
-    """A reply was lost and the call repeated: the same answer, and not one change more."""
+def test_settling_is_idempotent(queue: Queue, outcome: Outcome) -> None:
+    """A repeated call returns the same result and changes nothing."""
     job = running_job(queue)
     first = settle(queue, job, outcome, error=BROKEN, delay_seconds=60)
     before = look(queue, job)
@@ -61,8 +61,8 @@ def test_settling_twice_is_settling_once(queue: Queue, outcome: Outcome) -> None
     assert look(queue, job) == before
 
 
-def test_a_repeat_is_recognised_after_the_job_moved_on(queue: Queue, age: Age) -> None:
-    """The failure of the first attempt is repeated while the second one runs: ok, and the second is not touched."""
+def test_a_repeat_is_recognised_after_the_next_attempt_began(queue: Queue, age: Age) -> None:
+    """The failure of the first attempt is repeated while the second runs: the result is ok, the second unchanged."""
     first = running_job(queue)
     settle(queue, first, Outcome.FAILED, error=BROKEN)
     age(first, 3600)
@@ -72,8 +72,8 @@ def test_a_repeat_is_recognised_after_the_job_moved_on(queue: Queue, age: Age) -
     assert settle(queue, second) == Settled("ok", "succeeded")
 
 
-def test_an_end_cannot_be_changed_for_another(queue: Queue) -> None:
-    """The token held the job once; what it wrote stays."""
+def test_an_outcome_cannot_be_replaced(queue: Queue) -> None:
+    """The same token cannot settle with another outcome."""
     job = running_job(queue, max_attempts=1)
     settle(queue, job, Outcome.FAILED, error=BROKEN)
     assert settle(queue, job) == Settled("lease_lost", "failed")
@@ -82,7 +82,7 @@ def test_an_end_cannot_be_changed_for_another(queue: Queue) -> None:
 
 
 def test_one_stale_item_leaves_the_others_of_its_batch(queue: Queue, age: Age) -> None:
-    """The rest is settled, and each answer is at its place."""
+    """The other items are settled, and each result is at its index."""
     stale, good, bad = (running_job(queue) for _ in range(3))
     _taken_over(queue, stale, age)
     unknown: Job = Job(uuid4(), "browser", {}, 1, 1, uuid4())
@@ -102,8 +102,8 @@ def test_one_stale_item_leaves_the_others_of_its_batch(queue: Queue, age: Age) -
     ]
 
 
-def test_two_attempts_of_one_job_in_one_batch_are_told_apart(queue: Queue, age: Age) -> None:
-    """One worker lost a job, claimed it again and ends both attempts together: only the newer one is accepted."""
+def test_two_attempts_of_one_job_in_one_batch_are_distinguished(queue: Queue, age: Age) -> None:
+    """A worker lost a job, claimed it again and settles both attempts together: only the newer one is accepted."""
     stale = running_job(queue)
     newer = _taken_over(queue, stale, age)
     answers = queue.settle(
@@ -113,14 +113,14 @@ def test_two_attempts_of_one_job_in_one_batch_are_told_apart(queue: Queue, age: 
     assert look(queue, newer)["result"] == "newer"
 
 
-def test_nothing_to_settle_is_not_an_error(queue: Queue) -> None:
-    """An empty batch has an empty answer."""
+def test_an_empty_batch_is_valid(queue: Queue) -> None:
+    """An empty batch has an empty result."""
     assert queue.settle([]) == []
 
 
 @pytest.mark.parametrize("call", SINGLE_CALLS)
 def test_a_single_call_ends_its_attempt_and_may_be_repeated(queue: Queue, transport: Transport, call: str) -> None:
-    """It says what became of the job, twice the same."""
+    """The call returns the job's new status, and the same when repeated."""
     job = running_job(queue)
     answer = {"job_id": str(job.id), "status": STATUS_AFTER[call]}
     for _ in range(2):
@@ -129,7 +129,7 @@ def test_a_single_call_ends_its_attempt_and_may_be_repeated(queue: Queue, transp
 
 @pytest.mark.parametrize("call", SINGLE_CALLS)
 def test_a_single_call_raises_when_the_lease_is_lost(queue: Queue, transport: Transport, age: Age, call: str) -> None:
-    """The sentence says to stop, and the newer attempt is as it was."""
+    """The message says to stop, and the newer attempt is unchanged."""
     stale = running_job(queue)
     newer = _taken_over(queue, stale, age)
     before = look(queue, newer)
@@ -140,18 +140,18 @@ def test_a_single_call_raises_when_the_lease_is_lost(queue: Queue, transport: Tr
 
 @pytest.mark.parametrize("call", SINGLE_CALLS)
 def test_a_single_call_raises_when_there_is_no_such_job(transport: Transport, call: str) -> None:
-    """The sentence names the id."""
+    """The message names the ID."""
     unknown: Job = Job(uuid4(), "browser", {}, 1, 1, uuid4())
     with pytest.raises(JobNotFound, match=f"There is no job {unknown.id}"):
         transport.call(call, _arguments(unknown, call))
 
 
-def test_fail_job_takes_a_permanent_failure_and_a_least_wait(queue: Queue, transport: Transport, owner: Owner) -> None:
-    """`retryable` false goes to the DLQ; `delay_seconds` is the floor of the backoff."""
-    hopeless, patient = running_job(queue), running_job(queue)
-    hopeless_answer = transport.call("fail_job", {**_arguments(hopeless, "fail_job"), "retryable": False})
+def test_fail_job_accepts_a_permanent_failure_and_a_delay(queue: Queue, transport: Transport, owner: Owner) -> None:
+    """`retryable` false dead-letters the job; `delay_seconds` is the minimum of the backoff."""
+    permanent, delayed = running_job(queue), running_job(queue)
+    hopeless_answer = transport.call("fail_job", {**_arguments(permanent, "fail_job"), "retryable": False})
     assert hopeless_answer["status"] == "failed"
-    transport.call("fail_job", {**_arguments(patient, "fail_job"), "delay_seconds": 7_200})
+    transport.call("fail_job", {**_arguments(delayed, "fail_job"), "delay_seconds": 7_200})
     waiting = owner.execute("select count(*) from public.jobs where next_run_at > now() + interval '7100 s'").fetchone()
     assert waiting == (1,)
 

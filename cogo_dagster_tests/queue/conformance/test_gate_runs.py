@@ -1,4 +1,4 @@
-"""Gate runs: written down once, listed newest first, with the reports that are still there."""
+"""Gate runs: recorded once, listed newest first, with the reports that still exist."""
 
 from typing import Any
 from uuid import uuid4
@@ -16,18 +16,18 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 def a_run(**facts: Json) -> dict[str, Json]:
-    """Return the least a gate run has, and what the test is about."""
+    """Return the required fields of a gate run, updated with the given ones."""
     least = {"type": "gate", "status": "pass", "branch": "main", "commit_sha": COMMIT}
     return {"gate_run_id": str(uuid4()), **least, **facts}
 
 
 def record(transport: Transport, **facts: Json) -> Any:
-    """Write one down."""
+    """Record a gate run."""
     return transport.call("record_gate_run", {"run": a_run(**facts)})
 
 
 def a_report(transport: Transport, digit: str = "a") -> str:
-    """Announce and finish a report; return its id."""
+    """Create and finish a report; return its ID."""
     row = transport.call(
         "create_report",
         {
@@ -42,8 +42,8 @@ def a_report(transport: Transport, digit: str = "a") -> str:
     return str(row["artifact_id"])
 
 
-def test_a_gate_run_keeps_what_was_measured(transport: Transport) -> None:
-    """Every number that is given, and nothing where none is."""
+def test_a_gate_run_stores_its_measurements(transport: Transport) -> None:
+    """Given numbers are stored, missing ones are null."""
     measured = {
         "pull_request": 7,
         "build_seconds": 41.5,
@@ -62,8 +62,8 @@ def test_a_gate_run_keeps_what_was_measured(transport: Transport) -> None:
     assert transport.call("list_gate_runs", {}) == [answer["gate_run"]]
 
 
-def test_recording_twice_is_recording_once(transport: Transport) -> None:
-    """The reply was lost: the run that stands comes back, whatever is said now."""
+def test_recording_is_idempotent(transport: Transport) -> None:
+    """A repeated call returns the recorded run, even with other values."""
     run = a_run(status="fail")
     first = transport.call("record_gate_run", {"run": run})
     again = transport.call("record_gate_run", {"run": run | {"status": "pass"}})
@@ -72,7 +72,7 @@ def test_recording_twice_is_recording_once(transport: Transport) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "words"),
+    ("wrong", "message"),
     [
         ({"gate_run_id": None}, "gate_run_id"),
         ({"type": "lint"}, "gate or gate_fix"),
@@ -84,25 +84,25 @@ def test_recording_twice_is_recording_once(transport: Transport) -> None:
         ({"test_seconds": "NaN"}, "test_seconds"),
         ({"lint_errors": -1}, "Counts"),
         ({"coverage_percent": 101}, "coverage_percent"),
-        ({"eslint_artifact_id": str(uuid4())}, "no ready artifact"),
+        ({"eslint_artifact_id": str(uuid4())}, "not a ready artifact"),
         ({"job_id": "x"}, "cannot be taken"),
     ],
 )
-def test_a_wrong_gate_run_is_refused_whole(transport: Transport, wrong: dict[str, Json], words: str) -> None:
-    """In one sentence, and nothing is written."""
-    with pytest.raises(InvalidArgument, match=words):
+def test_an_invalid_gate_run_is_rejected(transport: Transport, wrong: dict[str, Json], message: str) -> None:
+    """The call fails with a message, and nothing is written."""
+    with pytest.raises(InvalidArgument, match=message):
         record(transport, **wrong)
     assert transport.call("list_gate_runs", {}) == []
 
 
-def test_the_time_is_the_databases(transport: Transport) -> None:
-    """Nobody records into a window that is closed."""
+def test_a_gate_run_gets_the_databases_time(transport: Transport) -> None:
+    """A run cannot be recorded into a past window."""
     now = record(transport, created_at="2020-01-01T00:00:00Z")["gate_run"]["created_at"]
     assert not now.startswith("2020")
 
 
 def test_gate_runs_are_listed_newest_first_and_filtered(transport: Transport) -> None:
-    """By type, branch, status and age; a page ends where the next begins."""
+    """Runs are filtered by type, branch, status and age; pages follow one another."""
     made = [
         record(transport, type=type, branch=branch, status=status)["gate_run"]
         for type, branch, status in (("gate", "main", "pass"), ("gate_fix", "x", "fail"), ("gate", "x", "fail"))
@@ -115,8 +115,8 @@ def test_gate_runs_are_listed_newest_first_and_filtered(transport: Transport) ->
     assert transport.call("list_gate_runs", {"before": listed[0]}) == made[1::-1]
 
 
-def test_a_report_that_is_gone_is_no_link(transport: Transport, owner: Owner) -> None:
-    """After its time to live the run stays, without the id."""
+def test_a_deleted_report_is_not_linked(transport: Transport, owner: Owner) -> None:
+    """After the report's TTL the run remains, without the ID."""
     record(transport, eslint_artifact_id=a_report(transport))
     owner.execute("update public.artifacts set status = 'expired'")
     [run] = transport.call("list_gate_runs", {})
@@ -124,27 +124,27 @@ def test_a_report_that_is_gone_is_no_link(transport: Transport, owner: Owner) ->
 
 
 def of_attempt(job: Job, **facts: Json) -> dict[str, Json]:
-    """Return what the attempt's executor writes down."""
+    """Return the fields that the attempt's executor records."""
     return {"gate_run_id": str(job.id), "job_id": str(job.id), "lease_token": str(job.lease_token), **facts}
 
 
-def test_a_newer_attempts_verdict_takes_the_place_of_an_older_ones(transport: Transport, queue: Queue) -> None:
-    """The first attempt said its word and was given back before it was settled: the second one counts."""
+def test_a_newer_attempts_run_replaces_an_older_one(transport: Transport, queue: Queue) -> None:
+    """The first attempt recorded its run and was requeued before its settlement: the second one counts."""
     first = running_job(queue, "gate")
     assert record(transport, status="fail", **of_attempt(first))["created"] is True
-    transport.call("promote_alerts", {})
+    transport.call("evaluate_alerts", {})
     settle(queue, first, Outcome.REQUEUED)
     [second] = take(queue, families=["gate"])
     answer = record(transport, status="pass", **of_attempt(second))
     assert (answer["created"], answer["gate_run"]["status"]) == (True, "pass")
     [run] = transport.call("list_gate_runs", {})
     assert run["status"] == "pass"
-    transport.call("promote_alerts", {})
+    transport.call("evaluate_alerts", {})
     assert [alert["status"] for alert in transport.call("list_alerts", {"kind": "gate_failed"})] == ["resolved"]
 
 
-def test_a_stale_attempts_verdict_is_rejected(transport: Transport, queue: Queue, age: Age) -> None:
-    """Its lease was recovered: whether the newer attempt has spoken or not, only that one may."""
+def test_a_stale_attempts_run_is_rejected(transport: Transport, queue: Queue, age: Age) -> None:
+    """After its lease was recovered, an attempt cannot record a run, before or after the newer attempt has."""
     stale = running_job(queue, "gate")
     age(stale, 3600)
     queue.recover()
@@ -157,8 +157,8 @@ def test_a_stale_attempts_verdict_is_rejected(transport: Transport, queue: Queue
     assert [run["status"] for run in transport.call("list_gate_runs", {})] == ["pass"]
 
 
-def test_an_attempt_records_its_verdict_once(transport: Transport, queue: Queue) -> None:
-    """The reply was lost: the run that stands comes back, and its time is the first one's."""
+def test_an_attempt_records_its_run_once(transport: Transport, queue: Queue) -> None:
+    """A repeated call returns the recorded run with its first time."""
     job = running_job(queue, "gate")
     first = record(transport, status="fail", **of_attempt(job))
     again = record(transport, status="pass", **of_attempt(job))

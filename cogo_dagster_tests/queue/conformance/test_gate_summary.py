@@ -1,4 +1,4 @@
-"""The numbers of windows: as an independent computation has them, the same again, and kept for good."""
+"""Gate summaries of windows: equal to an independent computation, reproducible, and stored permanently."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,7 +10,7 @@ from cogo_dagster.queue.errors import InvalidArgument
 from cogo_dagster.queue.model import Outcome
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster_tests.conftest import Owner
-from cogo_dagster_tests.quality.history import Attempt, Ended, History, Run, a_month, same, shape
+from cogo_dagster_tests.quality.history import Attempt, FinishedJob, History, Run, a_month, same, shape
 from cogo_dagster_tests.queue.steps import BROKEN, HOPELESS, running_job, settle
 
 MONDAY = datetime(2026, 10, 5, tzinfo=UTC)
@@ -24,12 +24,12 @@ def summary(transport: Transport, start: datetime, end: datetime, branch: str = 
 
 
 def store(transport: Transport, day: datetime) -> Any:
-    """Keep a day."""
+    """Store the snapshot of a day."""
     return transport.call("store_gate_snapshot", {"kind": "daily", "window_start": day.isoformat()})
 
 
-def test_the_numbers_are_those_of_an_independent_computation(transport: Transport, owner: Owner) -> None:
-    """Each day of a month, a week, and the month."""
+def test_the_numbers_equal_an_independent_computation(transport: Transport, owner: Owner) -> None:
+    """This holds for each day of a month, a week, and the month."""
     month = a_month(MONDAY)
     month.write(owner)
     windows = [(MONDAY + i * DAY, MONDAY + (i + 1) * DAY) for i in range(30)]
@@ -40,18 +40,18 @@ def test_the_numbers_are_those_of_an_independent_computation(transport: Transpor
     )
 
 
-def test_a_window_has_its_first_moment_and_not_its_last(transport: Transport, owner: Owner) -> None:
+def test_a_window_includes_its_start_and_excludes_its_end(transport: Transport, owner: Owner) -> None:
     """A row at midnight belongs to the day that begins."""
     moments = (MONDAY - timedelta(microseconds=1), MONDAY, MONDAY + DAY - timedelta(microseconds=1), MONDAY + DAY)
     History(
-        [Ended("browser", "succeeded", at) for at in moments], [Run("gate", "pass", "main", at) for at in moments]
+        [FinishedJob("browser", "succeeded", at) for at in moments], [Run("gate", "pass", "main", at) for at in moments]
     ).write(owner)
     numbers = summary(transport, MONDAY, MONDAY + DAY)
     assert (numbers["jobs"]["succeeded"], numbers["gate"]["runs"]) == (2, 2)
 
 
 def test_a_window_without_data_has_no_rates(transport: Transport) -> None:
-    """Zeros where it counts, nothing where it would divide."""
+    """Counts are zero, and rates are null."""
     numbers = summary(transport, MONDAY, MONDAY + DAY)
     assert numbers["gate"] == {"runs": 0, "passed": 0, "failed": 0, "pass_rate": None}
     assert (numbers["jobs"]["success_rate"], numbers["jobs"]["queue_wait_seconds"]) == (
@@ -62,14 +62,14 @@ def test_a_window_without_data_has_no_rates(transport: Transport) -> None:
 
 
 @pytest.mark.parametrize(("start", "end"), [(MONDAY, MONDAY), (MONDAY + DAY, MONDAY), (MONDAY, MONDAY + 32 * DAY)])
-def test_a_window_that_is_none_is_refused(transport: Transport, start: datetime, end: datetime) -> None:
-    """It must end after it begins, and span a month at most."""
+def test_an_invalid_window_is_rejected(transport: Transport, start: datetime, end: datetime) -> None:
+    """A window must end after it begins, and span at most a month."""
     with pytest.raises(InvalidArgument, match="at most 31 days"):
         summary(transport, start, end)
 
 
-def test_the_clients_time_zone_changes_no_byte(transport: Transport, owner: Owner) -> None:
-    """Days are UTC, whatever the session or the summer time says."""
+def test_the_clients_time_zone_changes_nothing(transport: Transport, owner: Owner) -> None:
+    """Days are in UTC, whatever the session's time zone or daylight saving time."""
     a_month(datetime(2026, 10, 24, tzinfo=UTC), days=3).write(owner)
     asked = b"select public.gate_summary('2026-10-25 00:00+00', '2026-10-26 00:00+00')::text"
     answers = set()
@@ -79,8 +79,8 @@ def test_the_clients_time_zone_changes_no_byte(transport: Transport, owner: Owne
     assert len(answers) == 1
 
 
-def test_a_retry_does_not_take_back_a_failure(transport: Transport, queue: Queue) -> None:
-    """The job is queued again, and the window still has the failure it had."""
+def test_a_retry_does_not_remove_a_failure(transport: Transport, queue: Queue) -> None:
+    """After the job is queued again, the window still has its failure."""
     job = running_job(queue)
     settle(queue, job, Outcome.FAILED, error=HOPELESS)
     before = transport.call("gate_summary", {})
@@ -93,7 +93,7 @@ def test_a_retry_does_not_take_back_a_failure(transport: Transport, queue: Queue
 def test_a_job_that_crashed_its_worker_stays_a_failure_when_retried(
     transport: Transport, queue: Queue, owner: Owner
 ) -> None:
-    """Its lost attempt has its row already: it is not counted twice."""
+    """Its lost attempt has a row already and is not counted twice."""
     running_job(queue, max_attempts=1)
     owner.execute("update public.jobs set lease_expires_at = now() - interval '1 h'")
     queue.recover()
@@ -104,8 +104,8 @@ def test_a_job_that_crashed_its_worker_stays_a_failure_when_retried(
     assert {**after, "window": None} == {**before, "window": None}
 
 
-def test_a_superseded_failure_is_a_retry(transport: Transport, queue: Queue) -> None:
-    """It is among the failures, and no job has failed."""
+def test_a_superseded_failure_counts_as_a_retry(transport: Transport, queue: Queue) -> None:
+    """It is counted as a failure, and no job counts as failed."""
     settle(queue, running_job(queue), Outcome.FAILED, error=BROKEN)
     numbers = transport.call("gate_summary", {})
     assert (numbers["jobs"]["failed"], numbers["jobs"]["retried"]) == (0, 1)
@@ -114,16 +114,16 @@ def test_a_superseded_failure_is_a_retry(transport: Transport, queue: Queue) -> 
 
 def test_failures_of_one_cause_are_counted_together(transport: Transport, owner: Owner) -> None:
     """As their fingerprints say: numbers do not tell them apart, families and words do."""
-    told = ["Page 7 is gone.", "Page 12 is gone.", "Page 12 is gone.", "Word 0x1f is bad.", "Word 1x1f is bad."]
-    jobs = [Ended("browser", "failed", MONDAY, error=("gone", message)) for message in told]
-    History([*jobs, Ended("figma", "failed", MONDAY, error=("gone", told[0]))]).write(owner)
+    messages = ["Page 7 is gone.", "Page 12 is gone.", "Page 12 is gone.", "Word 0x1f is bad.", "Word 1x1f is bad."]
+    jobs = [FinishedJob("browser", "failed", MONDAY, error=("gone", message)) for message in messages]
+    History([*jobs, FinishedJob("figma", "failed", MONDAY, error=("gone", messages[0]))]).write(owner)
     found = [(f["family"], f["message"], f["count"]) for f in summary(transport, MONDAY, MONDAY + DAY)["top_failures"]]
     assert found[0] == ("browser", "Page 12 is gone.", 3)
-    assert sorted(found[1:]) == [("browser", told[3], 1), ("browser", told[4], 1), ("figma", told[0], 1)]
+    assert sorted(found[1:]) == [("browser", messages[3], 1), ("browser", messages[4], 1), ("figma", messages[0], 1)]
 
 
-def test_a_day_computed_again_is_the_same_bytes(transport: Transport, owner: Owner) -> None:
-    """The stored row is not touched."""
+def test_a_day_computed_again_is_identical(transport: Transport, owner: Owner) -> None:
+    """The stored row is not updated."""
     a_month(MONDAY, days=2).write(owner)
     first = store(transport, MONDAY)
     row = owner.execute("select numbers::text, xmin::text from public.gate_snapshots").fetchall()
@@ -133,19 +133,19 @@ def test_a_day_computed_again_is_the_same_bytes(transport: Transport, owner: Own
     assert owner.execute("select numbers::text, xmin::text from public.gate_snapshots").fetchall() == row
 
 
-def test_rows_that_come_late_make_a_revision(transport: Transport, owner: Owner) -> None:
-    """A transaction that was open over the night commits at last: the day is computed anew, and says so."""
+def test_late_rows_make_a_revision(transport: Transport, owner: Owner) -> None:
+    """A transaction open at midnight commits later: the day is computed again as a revision."""
     a_month(MONDAY, days=1).write(owner)
     first = store(transport, MONDAY)
-    History([Ended("browser", "succeeded", MONDAY + timedelta(hours=3))]).write(owner)
+    History([FinishedJob("browser", "succeeded", MONDAY + timedelta(hours=3))]).write(owner)
     again = store(transport, MONDAY)
     assert (again["outcome"], again["revision"]) == ("revised", 2)
     assert again["numbers"]["jobs"]["succeeded"] == first["numbers"]["jobs"]["succeeded"] + 1
     assert transport.call("list_gate_snapshots", {}) == [{k: v for k, v in again.items() if k != "outcome"}]
 
 
-def test_after_a_purge_the_stored_day_stands(transport: Transport, queue: Queue, owner: Owner) -> None:
-    """And a day that was never stored says that it is not complete."""
+def test_the_stored_day_is_kept_after_a_purge(transport: Transport, queue: Queue, owner: Owner) -> None:
+    """A day that was never stored is reported as incomplete."""
     a_month(MONDAY, days=2).write(owner)
     first = store(transport, MONDAY)
     assert first["complete"] is True
@@ -157,7 +157,7 @@ def test_after_a_purge_the_stored_day_stands(transport: Transport, queue: Queue,
 
 
 def test_a_day_that_is_not_over_is_not_stored(transport: Transport) -> None:
-    """Nor something that is no day, nor another kind."""
+    """Invalid days and kinds are rejected too."""
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     with pytest.raises(InvalidArgument, match="is not over"):
         store(transport, today)
@@ -168,8 +168,8 @@ def test_a_day_that_is_not_over_is_not_stored(transport: Transport) -> None:
     assert transport.call("list_gate_snapshots", {}) == []
 
 
-def test_the_rolling_snapshot_is_the_last_day(transport: Transport, queue: Queue) -> None:
-    """Up to now; each call keeps another one."""
+def test_the_rolling_snapshot_covers_the_last_24_hours(transport: Transport, queue: Queue) -> None:
+    """Each call stores another snapshot up to the current time."""
     settle(queue, running_job(queue))
     first = transport.call("store_gate_snapshot", {})
     assert first["numbers"]["jobs"]["succeeded"] == 1
@@ -178,8 +178,8 @@ def test_the_rolling_snapshot_is_the_last_day(transport: Transport, queue: Queue
     assert len(transport.call("list_gate_snapshots", {"kind": "rolling"})) == 2
 
 
-def test_a_week_is_kept_like_a_day(transport: Transport, owner: Owner) -> None:
-    """Stored, unchanged, revised; read back as it was stored."""
+def test_a_week_is_stored_like_a_day(transport: Transport, owner: Owner) -> None:
+    """A week is stored, unchanged when repeated, revised when rows are added, and read as stored."""
     a_month(MONDAY, days=8).write(owner)
     week = {"window_start": MONDAY.isoformat()}
     live = transport.call("weekly_numbers", week)
@@ -192,8 +192,8 @@ def test_a_week_is_kept_like_a_day(transport: Transport, owner: Owner) -> None:
     assert len(transport.call("list_weekly_summaries", {})) == 1
 
 
-def test_a_week_that_is_not_over_is_read_and_not_kept(transport: Transport) -> None:
-    """Without a week, it is the last one that is over."""
+def test_a_week_that_is_not_over_is_read_and_not_stored(transport: Transport) -> None:
+    """Without an argument, the last week that is over is read."""
     now = datetime.now(UTC)
     monday = (now - timedelta(days=now.weekday())).replace(hour=0, minute=0, second=0, microsecond=0)
     assert transport.call("weekly_numbers", {"window_start": monday.isoformat()})["complete"] is False
@@ -206,10 +206,12 @@ def test_a_week_that_is_not_over_is_read_and_not_kept(transport: Transport) -> N
     assert transport.call("weekly_numbers", {})["window_end"] == f"{monday:%Y-%m-%d}T00:00:00+00:00"
 
 
-def test_forced_successes_are_left_out_of_rates(transport: Transport, owner: Owner) -> None:
-    """They are counted by themselves."""
+def test_forced_successes_are_excluded_from_rates(transport: Transport, owner: Owner) -> None:
+    """They are counted separately."""
     at = MONDAY + timedelta(hours=1)
     lost = Attempt("lost", at, ("lease_expired", "The worker vanished."))
-    History([Ended("browser", "forced", at), Ended("browser", "succeeded", at, 2, earlier=(lost,))]).write(owner)
+    History([FinishedJob("browser", "forced", at), FinishedJob("browser", "succeeded", at, 2, earlier=(lost,))]).write(
+        owner
+    )
     jobs = summary(transport, MONDAY, MONDAY + DAY)["jobs"]
     assert (jobs["forced"], jobs["succeeded"], jobs["success_rate"], jobs["first_try_rate"]) == (1, 1, 100, 0)

@@ -1,4 +1,4 @@
-"""Limits: what the functions take, for every caller, SQL included."""
+"""Limits of arguments, which hold for every caller, including plain SQL."""
 
 import json
 from typing import Any
@@ -17,17 +17,17 @@ DEEPEST = 100
 
 
 def nested(levels: int) -> str:
-    """Return the text of a payload that is nested so deep, itself counted."""
+    """Return a payload with this many levels of nesting, itself included."""
     return '{"d": ' + "[" * (levels - 1) + "]" * (levels - 1) + "}"
 
 
 def a_number(digits: int) -> str:
-    """Return the text of a payload with a number of so many digits."""
+    """Return a payload with a number of this many digits."""
     return '{"n": ' + "7" * digits + "}"
 
 
 def enqueue_text(owner: Owner, payload: str) -> Any:
-    """Enqueue as somebody with psql does: the payload is text that Python need not be able to read."""
+    """Enqueue over plain SQL a payload that Python may not be able to parse."""
     with owner.transaction():
         owner.execute("set local role service_role")
         row = owner.execute(
@@ -54,14 +54,14 @@ def enqueue_text(owner: Owner, payload: str) -> Any:
     ids=["empty", "deep", "digits", "fraction", "digits-in-text", "brackets-in-text", "long", "wide"],
 )
 def test_a_payload_within_the_limits_is_taken(owner: Owner, payload: str) -> None:
-    """Up to the last digit, level and byte; what stands in a text does not count."""
+    """A payload may have the maximum number of digits, levels and bytes; the content of strings does not count."""
     job_id = enqueue_text(owner, payload)
     kept = owner.execute("select payload = %s::jsonb from public.jobs where id = %s", (payload, job_id)).fetchone()
     assert kept == (True,)
 
 
 @pytest.mark.parametrize(
-    ("payload", "sentence"),
+    ("payload", "message"),
     [
         (nested(DEEPEST + 1), "The payload is nested deeper than 100."),
         (nested(3000), "The payload is nested deeper than 100."),
@@ -91,17 +91,17 @@ def test_a_payload_within_the_limits_is_taken(owner: Owner, payload: str) -> Non
         "array",
     ],
 )
-def test_a_payload_beyond_the_limits_is_rejected_whole(owner: Owner, payload: str, sentence: str) -> None:
-    """With one sentence, and nothing is written."""
+def test_a_payload_beyond_the_limits_is_rejected(owner: Owner, payload: str, message: str) -> None:
+    """The call fails with a message, and nothing is written."""
     with pytest.raises(Exception) as caught:  # noqa: PT011 - the driver's own class
         enqueue_text(owner, payload)
     assert getattr(caught.value, "sqlstate", None) == "CQ005"
-    assert str(caught.value).splitlines()[0] == sentence
+    assert str(caught.value).splitlines()[0] == message
     assert owner.execute("select count(*) from public.jobs").fetchone() == (0,)
 
 
-def test_the_limit_of_bytes_is_the_databases(transport: Transport, owner: Owner) -> None:
-    """Set once, it holds for every caller; null leaves it, and it stays within reason."""
+def test_the_limit_of_bytes_is_stored_in_the_database(transport: Transport, owner: Owner) -> None:
+    """It holds for every caller; null leaves it unchanged, and it has bounds itself."""
     assert transport.call("set_payload_limit", {"max_bytes": 2000}) == {"max_payload_bytes": 2000, "changed": True}
     try:
         assert transport.call("set_payload_limit", {}) == {"max_payload_bytes": 2000, "changed": False}
@@ -115,7 +115,7 @@ def test_the_limit_of_bytes_is_the_databases(transport: Transport, owner: Owner)
 
 
 @pytest.mark.parametrize(
-    ("job", "sentence"),
+    ("job", "message"),
     [
         ({"type": "a" * 1_000_000}, "must be lower-case words"),
         ({"executor_id": "x" * 201}, "executor id must have 1 to 200 characters"),
@@ -125,15 +125,15 @@ def test_the_limit_of_bytes_is_the_databases(transport: Transport, owner: Owner)
         ({"run_in_seconds": "Infinity"}, "run_in_seconds must be"),
     ],
 )
-def test_every_other_text_and_number_of_a_job_is_bounded(transport: Transport, job: Json, sentence: str) -> None:
-    """The sentence does not repeat a million characters."""
-    with pytest.raises(InvalidArgument, match=sentence) as caught:
+def test_every_other_text_and_number_of_a_job_is_bounded(transport: Transport, job: Json, message: str) -> None:
+    """The message does not contain the whole value."""
+    with pytest.raises(InvalidArgument, match=message) as caught:
         transport.call("enqueue_jobs", {"jobs": [{"type": "browser"} | job]})
     assert len(str(caught.value)) < 300
 
 
 def test_a_result_beyond_the_limits_is_rejected(transport: Transport, queue: Queue) -> None:
-    """Nothing is written, and the attempt can still be settled otherwise."""
+    """Nothing is written, and the attempt can still be settled with another result."""
     job = running_job(queue)
     with pytest.raises(InvalidArgument, match="The result has 1000009 bytes"):
         settle(queue, job, result={"t": "x" * 1_000_000})
@@ -155,8 +155,8 @@ def test_a_result_beyond_the_limits_is_rejected(transport: Transport, queue: Que
     ],
     ids=["long", "deep", "odd", "text", "array", "number"],
 )
-def test_an_error_of_any_shape_and_length_ends_the_job(transport: Transport, queue: Queue, error: Json) -> None:
-    """What is too long is cut, so that the outcome is kept; the class is short enough for its index."""
+def test_an_error_of_any_form_and_length_ends_the_job(transport: Transport, queue: Queue, error: Json) -> None:
+    """The error is truncated so that the outcome is stored; the class fits its index."""
     job = running_job(queue)
     failure = _success(job) | {"outcome": "failed", "retryable": False, "error": error}
     assert transport.call("settle_jobs", {"settlements": [failure]}) == {"statuses": ["ok"], "job_statuses": ["failed"]}
@@ -167,8 +167,8 @@ def test_an_error_of_any_shape_and_length_ends_the_job(transport: Transport, que
     assert len(queue.list_dlq()) == 1
 
 
-def test_an_ordinary_error_is_kept_as_it_is(queue: Queue) -> None:
-    """With every key."""
+def test_an_ordinary_error_is_stored_unchanged(queue: Queue) -> None:
+    """Every key of the error is kept."""
     job = running_job(queue)
     settle(queue, job, Outcome.FAILED, error=JobError("timeout", "m" * 2000, detail="d" * 20_000))
     error = look(queue, job)["error"]
@@ -176,8 +176,8 @@ def test_an_ordinary_error_is_kept_as_it_is(queue: Queue) -> None:
 
 
 @pytest.mark.parametrize("run_seconds", ["NaN", "Infinity", -1, 1e300])
-def test_a_run_time_that_is_none_is_left_out(transport: Transport, queue: Queue, run_seconds: Json) -> None:
-    """The outcome is what matters."""
+def test_an_invalid_run_time_is_omitted(transport: Transport, queue: Queue, run_seconds: Json) -> None:
+    """The outcome is stored all the same."""
     job = running_job(queue)
     settled = transport.call("settle_jobs", {"settlements": [_success(job) | {"run_seconds": run_seconds}]})
     assert settled["statuses"] == ["ok"]
@@ -185,7 +185,7 @@ def test_a_run_time_that_is_none_is_left_out(transport: Transport, queue: Queue,
 
 
 @pytest.mark.parametrize(
-    ("file", "sentence"),
+    ("file", "message"),
     [
         ({"name": "n" * 256}, "name of an artifact must have 1 to 255"),
         ({"name": ""}, "name of an artifact must have 1 to 255"),
@@ -196,11 +196,11 @@ def test_a_run_time_that_is_none_is_left_out(transport: Transport, queue: Queue,
         ({"sha256": "a"}, "64 hexadecimal"),
     ],
 )
-def test_an_artifact_that_no_list_could_show_is_rejected(queue: Queue, file: Json, sentence: str) -> None:
-    """One sentence; the attempt goes on."""
+def test_an_artifact_with_unprintable_fields_is_rejected(queue: Queue, file: Json, message: str) -> None:
+    """The call fails with a message, and the attempt continues."""
     job = running_job(queue)
     least = {"name": "a", "content_type": "text/plain", "size_bytes": 1, "sha256": "a" * 64, "extension": "txt"}
-    with pytest.raises(InvalidArgument, match=sentence):
+    with pytest.raises(InvalidArgument, match=message):
         queue.create_artifacts(job, [least | file])
 
 
@@ -222,7 +222,7 @@ def test_an_artifact_that_no_list_could_show_is_rejected(queue: Queue, file: Jso
     ],
 )
 def test_a_heartbeat_with_malformed_metrics_is_rejected(transport: Transport, queue: Queue, metrics: Json) -> None:
-    """It would be in the sums of everybody."""
+    """Malformed metrics would be added to the sums of all workers."""
     worker = a_worker()
     register(queue, worker)
     with pytest.raises(InvalidArgument):
@@ -230,7 +230,7 @@ def test_a_heartbeat_with_malformed_metrics_is_rejected(transport: Transport, qu
 
 
 @pytest.mark.parametrize(
-    ("wrong", "sentence"),
+    ("wrong", "message"),
     [
         ({"worker_id": "a\x1b[31mb"}, "worker_id must have 1 to 200 characters and no control"),
         ({"worker_id": "w" * 201}, "worker_id must have 1 to 200"),
@@ -246,16 +246,16 @@ def test_a_heartbeat_with_malformed_metrics_is_rejected(transport: Transport, qu
         ({"device": []}, "device"),
     ],
 )
-def test_a_worker_that_no_list_could_show_is_rejected(transport: Transport, wrong: Json, sentence: str) -> None:
-    """Lists, pages and scrapes show every worker."""
+def test_a_worker_with_unprintable_fields_is_rejected(transport: Transport, wrong: Json, message: str) -> None:
+    """Lists, pages and metrics show every worker."""
     worker = {"instance_id": str(uuid4()), "worker_id": "w", "families": ["browser"]}
-    with pytest.raises(InvalidArgument, match=sentence):
+    with pytest.raises(InvalidArgument, match=message):
         transport.call("register_worker", worker | wrong)
 
 
 @pytest.mark.parametrize("function", ["claim_jobs", "claim_chosen_jobs"])
-def test_a_claim_by_a_worker_that_no_list_could_show_is_rejected(transport: Transport, function: str) -> None:
-    """The job keeps the id of its worker."""
+def test_a_claim_with_an_unprintable_worker_id_is_rejected(transport: Transport, function: str) -> None:
+    """The job would store the worker's ID."""
     asked: Json = {"families": []} if function == "claim_jobs" else {"job_ids": []}
     with pytest.raises(InvalidArgument, match="worker_id must have"):
         transport.call(function, {"claim_id": str(uuid4()), "worker_id": "a\x1bb"} | asked)

@@ -1,4 +1,4 @@
-"""Lists and numbers: what the command line, the web and the sensors read."""
+"""Lists and statistics for the command line, the web and the sensors."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -26,13 +26,13 @@ from cogo_dagster_tests.queue.steps import (
 
 
 def test_jobs_are_listed_newest_first(queue: Queue) -> None:
-    """By the time they were enqueued."""
+    """Jobs are ordered by the time they were enqueued."""
     added = [add(queue) for _ in range(3)]
     assert _ids(queue.list_jobs()) == added[::-1]
 
 
 def test_jobs_are_filtered(queue: Queue, age: Age) -> None:
-    """By status, type, executor and age, each alone and together."""
+    """The filters are status, type, executor and age, alone and combined."""
     pdf = add(queue, "browser.pdf", executor_id="mac")
     figma, old = add(queue, "figma"), add(queue, "browser")
     age(old, 3600)
@@ -46,7 +46,7 @@ def test_jobs_are_filtered(queue: Queue, age: Age) -> None:
 
 
 def test_a_type_prefix_is_text_not_a_pattern(queue: Queue) -> None:
-    """Percent signs and underscores mean themselves."""
+    """Percent signs and underscores are matched literally."""
     add(queue, "gate_fix")
     assert queue.list_jobs(type_prefix="gate%") == []
     assert queue.list_jobs(type_prefix="gate.") == []
@@ -54,7 +54,7 @@ def test_a_type_prefix_is_text_not_a_pattern(queue: Queue) -> None:
 
 
 def test_pages_of_jobs_follow_one_another(queue: Queue) -> None:
-    """The last id of one page starts the next; together they are everything, once."""
+    """The last ID of a page is the cursor of the next; together the pages contain every job once."""
     added = [job.job_id for job in queue.enqueue([NewJob("browser")] * 7)]
     pages: list[UUID] = []
     while page := _ids(queue.list_jobs(max_jobs=3, before_id=pages[-1] if pages else None)):
@@ -63,29 +63,29 @@ def test_pages_of_jobs_follow_one_another(queue: Queue) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "sentence"),
+    ("wrong", "message"),
     [
         ({"statuses": ["dead"]}, "The status 'dead' is unknown: use queued, running, succeeded, failed or cancelled"),
-        ({"statuses": "failed"}, "An argument cannot be taken"),
-        ({"before_id": "yesterday"}, "An argument cannot be taken"),
-        ({"max_jobs": -1}, "An argument cannot be taken"),
+        ({"statuses": "failed"}, "Invalid argument"),
+        ({"before_id": "yesterday"}, "Invalid argument"),
+        ({"max_jobs": -1}, "Invalid argument"),
     ],
 )
-def test_a_wrong_filter_is_refused(queue: Queue, wrong: dict[str, Any], sentence: str) -> None:
-    """With a sentence."""
-    with pytest.raises(InvalidArgument, match=sentence):
+def test_an_invalid_filter_is_rejected(queue: Queue, wrong: dict[str, Any], message: str) -> None:
+    """The call fails with a message."""
+    with pytest.raises(InvalidArgument, match=message):
         queue.transport.call("list_jobs", wrong)
 
 
-def test_jobs_are_got_in_the_order_asked(queue: Queue) -> None:
-    """Unknown ones are left out."""
+def test_jobs_are_returned_in_the_requested_order(queue: Queue) -> None:
+    """Unknown IDs are skipped."""
     first, second = add(queue), add(queue)
     assert _ids(queue.get_jobs([second, uuid4(), first])) == [second, first]
     assert queue.get_jobs([]) == []
 
 
 def test_a_job_names_the_dagster_run_that_runs_it(queue: Queue, transport: Transport) -> None:
-    """Through the worker start that claimed it."""
+    """The run is that of the worker which claimed the job."""
     worker = a_worker()
     arguments = {"instance_id": str(worker.instance_id), "worker_id": "run", "families": [], "dagster_run_id": "abc"}
     transport.call("register_worker", arguments)
@@ -95,7 +95,7 @@ def test_a_job_names_the_dagster_run_that_runs_it(queue: Queue, transport: Trans
 
 
 def test_the_dlq_is_listed_newest_failure_first(queue: Queue, owner: Owner) -> None:
-    """By type too; closed and replayed ones only when asked for."""
+    """The list can be filtered by type; closed and replayed jobs are listed on request only."""
     added = [running_job(queue, type) for type in ("browser", "figma", "browser.pdf")]
     for job in added:
         settle(queue, job, Outcome.FAILED, error=HOPELESS)
@@ -110,7 +110,7 @@ def test_the_dlq_is_listed_newest_failure_first(queue: Queue, owner: Owner) -> N
 
 
 def test_artifacts_are_listed_by_job_and_status(queue: Queue) -> None:
-    """Newest first, and so many at most."""
+    """Artifacts are listed newest first, up to the limit."""
     jobs = [running_job(queue), running_job(queue)]
     file = {"name": "page.html", "content_type": "text/html", "size_bytes": 1, "sha256": "a" * 64, "extension": "html"}
     for job in jobs:
@@ -122,14 +122,14 @@ def test_artifacts_are_listed_by_job_and_status(queue: Queue) -> None:
 
 
 def test_an_empty_queue_is_all_zeros(queue: Queue) -> None:
-    """No number is null."""
+    """Every number is zero and none is null."""
     stats = dict(queue.stats())
     assert (stats.pop("ready_by_family"), stats.pop("running_by_instance")) == ({}, {})
     assert set(stats.values()) == {0}
 
 
 def test_the_numbers_add_up(queue: Queue, age: Age) -> None:
-    """Each job is counted where it stands."""
+    """Each job is counted in its status."""
     for outcome, error in ((Outcome.SUCCEEDED, None), (Outcome.FAILED, HOPELESS), (Outcome.FAILED, BROKEN)):
         settle(queue, running_job(queue, "gate"), outcome, error=error)
     running_job(queue)
@@ -144,16 +144,16 @@ def test_the_numbers_add_up(queue: Queue, age: Age) -> None:
     assert 120 <= stats.document["oldest_ready_seconds"] < 180
 
 
-def test_yesterdays_ends_are_not_todays(queue: Queue, age: Age) -> None:
-    """The window is 24 hours to now."""
+def test_the_window_of_counts_is_24_hours(queue: Queue, age: Age) -> None:
+    """Jobs that ended before are not counted."""
     job = running_job(queue)
     settle(queue, job)
     age(job, 25 * 3600)
     assert queue.stats().document["succeeded_24h"] == 0
 
 
-def test_ready_counts_what_an_executor_would_be_given(queue: Queue) -> None:
-    """Its own and unaddressed jobs; without an executor, all."""
+def test_ready_counts_jobs_that_an_executor_can_claim(queue: Queue) -> None:
+    """These are its own and unaddressed jobs; without an executor, all."""
     for executor_id in (None, "mac", "linux"):
         add(queue, executor_id=executor_id)
     assert queue.stats().document["ready"] == 3
@@ -161,7 +161,7 @@ def test_ready_counts_what_an_executor_would_be_given(queue: Queue) -> None:
 
 
 def test_slots_are_those_of_living_workers(queue: Queue) -> None:
-    """A stopped worker offers none."""
+    """A stopped worker has no slots."""
     busy, stopped = a_worker(), a_worker()
     for worker in (busy, stopped):
         register(queue, worker, concurrency=4)
@@ -172,15 +172,15 @@ def test_slots_are_those_of_living_workers(queue: Queue) -> None:
 
 
 def test_running_jobs_are_counted_by_worker_start(queue: Queue) -> None:
-    """So that a sensor sees which start holds what."""
+    """The counts show a sensor which worker holds which jobs."""
     worker = a_worker()
     add(queue), add(queue)
     take(queue, worker=worker)
     assert queue.stats().document["running_by_instance"] == {str(worker.instance_id): 2}
 
 
-def test_the_schema_says_its_release_and_who_it_is(queue: Queue) -> None:
-    """The id is this deployment's for ever."""
+def test_the_schema_version_has_the_release_and_the_deployment(queue: Queue) -> None:
+    """The deployment ID never changes."""
     version = queue.schema_version()
     assert version.release == SCHEMA_RELEASE
     assert isinstance(version.deployment_id, UUID)

@@ -1,4 +1,4 @@
-"""Lost attempts in a row are counted, and a claim that was recovered gives nothing more."""
+"""Lost attempts in a row are counted, and a recovered claim returns no jobs when repeated."""
 
 from uuid import uuid4
 
@@ -23,13 +23,13 @@ from cogo_dagster_tests.queue.steps import (
 
 
 def lose(queue: Queue, age: Age, job: Job) -> None:
-    """Let the lease of a job end and take it back."""
+    """Expire the lease of a job and recover it."""
     age(job, 3600)
     queue.recover()
 
 
 def claimed(transport: Transport) -> Json:
-    """Claim the one job that is due; return its row as the engine gives it."""
+    """Claim the one due job; return its row as the database returns it."""
     claim: Json = {
         "claim_id": str(uuid4()),
         "families": [{"family": "browser", "max_jobs": 1}],
@@ -39,8 +39,8 @@ def claimed(transport: Transport) -> Json:
     return row
 
 
-def test_a_claim_says_how_many_attempts_were_lost_in_a_row(transport: Transport, queue: Queue, age: Age) -> None:
-    """0 at first, one more with each lease that ran out."""
+def test_a_claim_returns_the_number_of_attempts_lost_in_a_row(transport: Transport, queue: Queue, age: Age) -> None:
+    """The number is 0 at first, and increases with each expired lease."""
     job_id = add(queue, max_attempts=9)
     for lost in range(4):
         row = claimed(transport)
@@ -50,10 +50,10 @@ def test_a_claim_says_how_many_attempts_were_lost_in_a_row(transport: Transport,
 
 
 @pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.SNOOZED])
-def test_an_attempt_that_ends_otherwise_begins_the_count_anew(
+def test_an_attempt_that_ends_otherwise_resets_the_count(
     transport: Transport, queue: Queue, age: Age, outcome: Outcome
 ) -> None:
-    """It did not take its worker with it."""
+    """An attempt that did not end its worker resets the count."""
     lose(queue, age, running_job(queue))
     job = take_one(queue)
     settle(queue, job, outcome, error=BROKEN, delay_seconds=0)
@@ -61,8 +61,8 @@ def test_an_attempt_that_ends_otherwise_begins_the_count_anew(
     assert claimed(transport)["lost_attempts"] == 0
 
 
-def test_an_attempt_that_was_given_back_does_not_count(transport: Transport, queue: Queue, age: Age) -> None:
-    """A stop says nothing of the job, in either direction; nor does waiting in a worker that died."""
+def test_a_requeued_attempt_does_not_change_the_count(transport: Transport, queue: Queue, age: Age) -> None:
+    """Neither a stop of the worker nor waiting in a worker that died changes the count."""
     lose(queue, age, running_job(queue))
     settle(queue, take_one(queue), Outcome.REQUEUED)
     worker = a_worker()
@@ -72,8 +72,8 @@ def test_an_attempt_that_was_given_back_does_not_count(transport: Transport, que
     assert (row["lost_attempts"], row["attempts"]) == (1, 2)
 
 
-def test_a_success_leaves_no_count(queue: Queue, age: Age) -> None:
-    """The page of an ended job shows none."""
+def test_a_success_resets_the_count(queue: Queue, age: Age) -> None:
+    """A finished job has no lost attempts."""
     lose(queue, age, running_job(queue))
     job = take_one(queue)
     assert look(queue, job)["lost_attempts"] == 1
@@ -81,10 +81,10 @@ def test_a_success_leaves_no_count(queue: Queue, age: Age) -> None:
     assert look(queue, job)["lost_attempts"] == 0
 
 
-def test_a_claim_whose_leases_were_recovered_gives_nothing_more(
+def test_a_recovered_claim_returns_nothing_when_repeated(
     transport: Transport, queue: Queue, owner: Owner, age: Age
 ) -> None:
-    """An outage longer than the lease, and the claim is repeated: no token is used twice."""
+    """A claim repeated after an outage longer than the lease does not use a token twice."""
     first, later = add(queue), add(queue)
     claim: Json = {
         "claim_id": str(uuid4()),
@@ -100,16 +100,16 @@ def test_a_claim_whose_leases_were_recovered_gives_nothing_more(
     assert tokens == (1, 1)
 
 
-def test_a_claim_keeps_the_jobs_whose_lease_did_not_end(queue: Queue, age: Age) -> None:
-    """Of two jobs of one claim only one was recovered: the repeat returns the other."""
+def test_a_repeated_claim_returns_jobs_whose_lease_was_not_recovered(queue: Queue, age: Age) -> None:
+    """Of two jobs of one claim only one was recovered: the repeated claim returns the other."""
     add(queue), add(queue)
     lost, kept = take(queue)
     lose(queue, age, lost)
     assert [job.id for job in take(queue, claim_id=lost.lease_token)] == [kept.id]
 
 
-def test_the_client_asks_again_under_a_new_id(queue: Queue, age: Age) -> None:
-    """Its caller gets jobs, and their tokens are new."""
+def test_the_client_claims_again_with_a_new_id(queue: Queue, age: Age) -> None:
+    """Its caller gets jobs with new tokens."""
     job = running_job(queue)
     lose(queue, age, job)
     [again] = take(queue, claim_id=job.lease_token)
@@ -117,10 +117,8 @@ def test_the_client_asks_again_under_a_new_id(queue: Queue, age: Age) -> None:
     assert again.lease_token != job.lease_token
 
 
-def test_a_chosen_claim_whose_lease_was_recovered_gives_nothing_more(
-    transport: Transport, queue: Queue, age: Age
-) -> None:
-    """The same rule for jobs that are claimed by name."""
+def test_a_recovered_claim_by_id_returns_nothing_when_repeated(transport: Transport, queue: Queue, age: Age) -> None:
+    """The same rule holds for jobs that are claimed by ID."""
     job_id = add(queue)
     claim: Json = {"claim_id": str(uuid4()), "job_ids": [str(job_id)], "worker_id": "worker"}
     assert len(transport.call("claim_chosen_jobs", claim)["jobs"]) == 1
@@ -129,16 +127,16 @@ def test_a_chosen_claim_whose_lease_was_recovered_gives_nothing_more(
     assert transport.call("claim_chosen_jobs", claim) == {"jobs": [], "claim_ended": True}
 
 
-def test_claims_that_ended_long_ago_are_forgotten(queue: Queue, owner: Owner, age: Age) -> None:
-    """A week: nobody repeats a call for so long."""
+def test_ended_claims_are_deleted_after_a_week(queue: Queue, owner: Owner, age: Age) -> None:
+    """A call is never repeated after a week."""
     lose(queue, age, running_job(queue))
     owner.execute("update public.ended_claims set ended_at = now() - interval '8 days'")
     lose(queue, age, take_one(queue))
     assert owner.execute("select count(*) from public.ended_claims").fetchone() == (1,)
 
 
-def test_an_uncounted_snooze_does_not_count_towards_the_cap(transport: Transport, queue: Queue, owner: Owner) -> None:
-    """Something all jobs depend on was away: the attempt is given back, however often."""
+def test_an_uncounted_snooze_does_not_count_towards_the_limit(transport: Transport, queue: Queue, owner: Owner) -> None:
+    """The attempt is not counted either, however often a shared dependency is unreachable."""
     job = running_job(queue)
     for _ in range(3):
         owner.execute("update public.jobs set snoozes = 99 where id = %s", (job.id,))
@@ -161,8 +159,8 @@ def test_an_uncounted_snooze_does_not_count_towards_the_cap(transport: Transport
     assert look(queue, job)["status"] == "failed"
 
 
-def test_an_uncounted_snooze_of_a_job_that_was_to_be_cancelled_cancels_it(transport: Transport, queue: Queue) -> None:
-    """As every outcome but success does."""
+def test_an_uncounted_snooze_of_a_job_with_a_cancel_request_cancels_it(transport: Transport, queue: Queue) -> None:
+    """Every outcome but success does."""
     job = running_job(queue)
     queue.cancel(job.id)
     snooze: Json = {

@@ -1,4 +1,4 @@
-"""Pause and explain: what is not claimed, and why a job is where it is."""
+"""Pause and explain: which jobs are not claimed, and why a job has its status."""
 
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
@@ -24,7 +24,7 @@ from cogo_dagster_tests.queue.steps import (
 
 
 def test_a_paused_type_is_not_claimed_until_it_is_resumed(queue: Queue) -> None:
-    """With all below it; other types go on."""
+    """A pause includes subtypes; other types are still claimed."""
     add(queue), add(queue, "browser.pdf")
     gate = add(queue, "gate")
     queue.pause("type", "browser", actor="me")
@@ -33,7 +33,7 @@ def test_a_paused_type_is_not_claimed_until_it_is_resumed(queue: Queue) -> None:
     assert len(take(queue)) == 2
 
 
-def test_a_paused_subtype_leaves_its_family_alone(queue: Queue) -> None:
+def test_a_paused_subtype_does_not_pause_its_family(queue: Queue) -> None:
     """browser.pdf waits, browser and browser.pdfs run."""
     add(queue, "browser.pdf"), add(queue, "browser.pdf.small")
     running = {add(queue), add(queue, "browser.pdfs")}
@@ -42,16 +42,16 @@ def test_a_paused_subtype_leaves_its_family_alone(queue: Queue) -> None:
 
 
 def test_a_paused_executor_claims_nothing(queue: Queue) -> None:
-    """Neither what is addressed to it nor what is for anybody; other workers go on."""
+    """Neither its own nor unaddressed jobs are claimed; other workers still claim."""
     queue.enqueue([NewJob("browser", executor_id="mac")])
-    anybodys = add(queue)
+    unaddressed = add(queue)
     queue.pause("executor", "mac", actor="me")
     assert take(queue, worker=a_worker(executor_id="mac")) == []
-    assert [job.id for job in take(queue)] == [anybodys]
+    assert [job.id for job in take(queue)] == [unaddressed]
 
 
-def test_the_old_call_respects_a_pause_too(queue: Queue, transport: Transport) -> None:
-    """claim_one_job passes over the paused type and takes the next."""
+def test_claim_one_job_respects_a_pause(queue: Queue, transport: Transport) -> None:
+    """claim_one_job skips the paused type and claims the next job."""
     add(queue)
     gate = add(queue, "gate")
     queue.pause("type", "browser", actor="me")
@@ -60,8 +60,8 @@ def test_the_old_call_respects_a_pause_too(queue: Queue, transport: Transport) -
     assert transport.call("claim_one_job", call) is None
 
 
-def test_what_runs_goes_on_and_what_comes_in_waits(queue: Queue) -> None:
-    """A pause stops claims, nothing else."""
+def test_a_pause_affects_neither_running_nor_new_jobs(queue: Queue) -> None:
+    """A pause stops claims only."""
     job = running_job(queue)
     queue.pause("type", "browser", actor="me")
     assert settle(queue, job).status == "ok"
@@ -69,8 +69,8 @@ def test_what_runs_goes_on_and_what_comes_in_waits(queue: Queue) -> None:
     assert take(queue) == []
 
 
-def test_what_is_paused_is_not_ready(queue: Queue) -> None:
-    """Or a sensor would start workers for it over and over."""
+def test_paused_jobs_are_not_ready(queue: Queue) -> None:
+    """Otherwise a sensor would keep starting workers for them."""
     add(queue), add(queue, "browser.pdf"), add(queue, "gate")
     queue.pause("type", "browser.pdf", actor="me")
     queue.pause("type", "gate", actor="me")
@@ -82,8 +82,8 @@ def test_what_is_paused_is_not_ready(queue: Queue) -> None:
     )
 
 
-def test_pausing_twice_changes_nothing_and_says_so(queue: Queue) -> None:
-    """The first to pause stays the one who did."""
+def test_pausing_is_idempotent(queue: Queue) -> None:
+    """The pause keeps its first actor."""
     assert queue.pause("type", "browser", reason="broken", actor="anna").document["changed"] is True
     assert queue.pause("type", "browser", actor="ben").document["changed"] is False
     [paused] = queue.list_paused()
@@ -102,34 +102,34 @@ def test_pausing_twice_changes_nothing_and_says_so(queue: Queue) -> None:
 
 
 @pytest.mark.parametrize(("kind", "name"), [("queue", "x"), ("type", "Browser"), ("type", ".*"), ("executor", "")])
-def test_a_name_that_nothing_can_have_is_refused(queue: Queue, kind: str, name: str) -> None:
-    """A misspelt pause would pause nothing."""
+def test_an_invalid_name_is_rejected(queue: Queue, kind: str, name: str) -> None:
+    """A pause with a misspelt name would pause nothing."""
     with pytest.raises(InvalidArgument):
         queue.pause(kind, name, actor="me")
 
 
-def test_a_waiting_job_says_what_it_waits_for(queue: Queue) -> None:
-    """Its time."""
+def test_a_scheduled_job_has_the_reason_scheduled(queue: Queue) -> None:
+    """The explanation has the time at which it becomes due."""
     add(queue, run_in_seconds=600)
     [fact] = _why(queue)
     assert (fact["why"], fact["attempts"]) == ("waiting", 0)
     assert datetime.fromisoformat(fact["next_run_at"]) > datetime.now(UTC)
 
 
-def test_a_job_that_was_put_off_says_why(queue: Queue) -> None:
-    """Its executor's reason, until it runs again."""
+def test_a_snoozed_job_has_its_reason(queue: Queue) -> None:
+    """The executor's reason is shown until the job runs again."""
     job = running_job(queue)
     settle(queue, job, Outcome.SNOOZED, error=JobError("snoozed", "Figma allows no call."), delay_seconds=600)
     assert _fact(queue, job.id)["snoozed"] == "Figma allows no call."
 
 
-def test_a_due_job_says_which_worker_is_missing(queue: Queue) -> None:
-    """None at all; none of its family; none of its address; none with a free slot; and else how many are before it."""
+def test_a_due_job_names_the_missing_worker(queue: Queue) -> None:
+    """No worker at all, of its family, with its executor ID, or with a free slot; else the number of jobs before it."""
     job = queue.enqueue([NewJob("browser", executor_id="mac")])[0].job_id
     assert _fact(queue, job) == {"why": "no_worker"}
     register(queue, a_worker("gates"), families=("gate",))
     assert _fact(queue, job) == {"why": "no_executor", "family": "browser"}
-    register(queue, a_worker("anybody"))
+    register(queue, a_worker("other"))
     assert _fact(queue, job) == {"why": "no_address", "executor_id": "mac"}
     mac = a_worker("mac", "mac")
     register(queue, mac, concurrency=2)
@@ -140,15 +140,15 @@ def test_a_due_job_says_which_worker_is_missing(queue: Queue) -> None:
 
 
 def test_a_due_job_counts_those_before_it(queue: Queue) -> None:
-    """Of better priority, or of the same and earlier."""
+    """Jobs of a higher priority count, and earlier ones of the same."""
     register(queue, a_worker())
     add(queue, priority=0), add(queue), add(queue, priority=9)
     last = add(queue)
     assert _fact(queue, last) == {"why": "in_line", "ahead": 2}
 
 
-def test_a_paused_job_says_who_paused_it(queue: Queue) -> None:
-    """And why, before any other reason."""
+def test_a_paused_job_names_the_actor_of_the_pause(queue: Queue) -> None:
+    """The pause and its reason take precedence over other reasons."""
     job = add(queue, "browser.pdf", run_in_seconds=600)
     queue.pause("type", "browser", reason="broken", actor="anna")
     fact = _fact(queue, job)
@@ -158,15 +158,15 @@ def test_a_paused_job_says_who_paused_it(queue: Queue) -> None:
 
 
 def test_a_running_job_says_whether_its_worker_lives(queue: Queue, age: Age) -> None:
-    """Its lease tells."""
+    """The lease shows whether the worker lives."""
     job = running_job(queue)
     assert _fact(queue, job.id)["why"] == "running"
     age(job, 120)
     assert _fact(queue, job.id)["why"] == "lease_expired"
 
 
-def test_an_ended_job_says_how(queue: Queue, owner: Owner) -> None:
-    """And what became of it."""
+def test_a_finished_job_has_its_outcome(queue: Queue, owner: Owner) -> None:
+    """Replays and retries are included."""
     good, bad = running_job(queue), running_job(queue, max_attempts=1)
     settle(queue, good)
     settle(queue, bad, Outcome.FAILED, error=BROKEN)
@@ -177,8 +177,8 @@ def test_an_ended_job_says_how(queue: Queue, owner: Owner) -> None:
     assert _fact(queue, worse.id)["reason"] == "permanent"
 
 
-def test_unknown_jobs_are_left_out(queue: Queue) -> None:
-    """As get_jobs does."""
+def test_unknown_jobs_are_skipped(queue: Queue) -> None:
+    """get_jobs skips them too."""
     assert queue.explain([uuid4()]) == []
 
 

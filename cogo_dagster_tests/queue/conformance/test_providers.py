@@ -1,4 +1,4 @@
-"""Providers in the database: what is registered, how each is, and which one is chosen."""
+"""Providers in the database: registration, health and selection."""
 
 from typing import Any
 
@@ -23,31 +23,31 @@ def probed(transport: Transport, provider: str, healthy: bool, capability: str =
 
 
 def select(transport: Transport, *capabilities: str, **more: Json) -> Any:
-    """Choose."""
+    """Select a provider."""
     return transport.call("select_provider", {"capabilities": list(capabilities or ("chat",)), **more})
 
 
 def order(answer: Any) -> list[str]:
-    """Return the candidates' names in order."""
+    """Return the names of the candidates in order."""
     return [candidate["provider"] for candidate in answer["candidates"]]
 
 
 def test_the_cheapest_healthy_provider_is_chosen(transport: Transport) -> None:
-    """A failing one is not, however cheap; one that was never probed comes after the healthy ones."""
-    for provider, cost in (("failing", 1.0), ("unknown", 2.0), ("dear", 9.0), ("fair", 5.0)):
+    """An unhealthy one is not chosen, however cheap; one without a probe ranks after the healthy ones."""
+    for provider, cost in (("failing", 1.0), ("unknown", 2.0), ("expensive", 9.0), ("fair", 5.0)):
         register(transport, provider, cost)
     probed(transport, "failing", False, error="It answers 503.")
-    probed(transport, "dear", True)
+    probed(transport, "expensive", True)
     probed(transport, "fair", True)
     answer = select(transport)
     assert (answer["provider"], answer["cost"], answer["healthy"]) == ("fair", 5, True)
-    assert order(answer) == ["fair", "dear", "unknown", "failing"]
+    assert order(answer) == ["fair", "expensive", "unknown", "failing"]
     assert answer["candidates"][-1]["error"] == "It answers 503."
     assert answer["reason"] == "fair is the cheapest healthy provider of chat."
 
 
 def test_of_equal_cost_the_faster_is_chosen(transport: Transport) -> None:
-    """By its last probe."""
+    """The latency is that of the last probe."""
     for provider, latency_ms in (("slow", 900), ("fast", 20)):
         register(transport, provider, 1)
         probed(transport, provider, True, latency_ms=latency_ms)
@@ -55,7 +55,7 @@ def test_of_equal_cost_the_faster_is_chosen(transport: Transport) -> None:
 
 
 def test_a_provider_must_have_all_capabilities(transport: Transport) -> None:
-    """Their costs are added, and one that fails makes it unfit."""
+    """The costs of the capabilities are added, and one unhealthy capability excludes the provider."""
     register(transport, "half", 1, "chat")
     register(transport, "whole", 2, "chat", "vision")
     register(transport, "other", 3, "chat", "vision")
@@ -66,8 +66,8 @@ def test_a_provider_must_have_all_capabilities(transport: Transport) -> None:
     assert select(transport, "chat")["provider"] == "half"
 
 
-def test_an_old_probe_says_nothing(transport: Transport, owner: Owner) -> None:
-    """Neither for a provider nor against it."""
+def test_an_old_probe_is_ignored(transport: Transport, owner: Owner) -> None:
+    """It counts neither for nor against a provider."""
     register(transport, "was_failing", 1)
     register(transport, "is_healthy", 2)
     probed(transport, "was_failing", False)
@@ -78,21 +78,21 @@ def test_an_old_probe_says_nothing(transport: Transport, owner: Owner) -> None:
     assert select(transport, max_age_seconds=3_600)["candidates"][1]["healthy"] is False
 
 
-def test_where_nobody_can_be_chosen_the_reason_is_said(transport: Transport) -> None:
-    """Nobody is registered, or nobody is healthy."""
-    nobody = select(transport, "paint")
-    assert (nobody["provider"], nobody["candidates"]) == (None, [])
-    assert "No provider is registered for paint" in nobody["reason"]
+def test_a_reason_is_returned_if_there_is_no_candidate(transport: Transport) -> None:
+    """No provider is registered, or none is healthy."""
+    answer = select(transport, "paint")
+    assert (answer["provider"], answer["candidates"]) == (None, [])
+    assert "No provider is registered for paint" in answer["reason"]
     register(transport, "failing", 1)
     probed(transport, "failing", False)
-    nobody = select(transport)
-    assert (nobody["provider"], order(nobody)) == (None, ["failing"])
-    assert "No provider of chat is healthy" in nobody["reason"]
-    assert set(nobody) == set(select(transport, "paint"))
+    answer = select(transport)
+    assert (answer["provider"], order(answer)) == (None, ["failing"])
+    assert "No provider of chat is healthy" in answer["reason"]
+    assert set(answer) == set(select(transport, "paint"))
 
 
-def test_a_provider_that_is_off_is_not_chosen_and_what_is_left_out_stays(transport: Transport) -> None:
-    """Its cost and address are as they were when it is on again."""
+def test_a_disabled_provider_is_not_chosen_and_keeps_its_fields(transport: Transport) -> None:
+    """Cost and URL are unchanged when it is enabled again."""
     call = {"provider": "one", "capability": "chat"}
     transport.call("set_provider", call | {"cost": 3, "probe_url": "https://one.example/"})
     transport.call("set_provider", call | {"enabled": False})
@@ -103,7 +103,7 @@ def test_a_provider_that_is_off_is_not_chosen_and_what_is_left_out_stays(transpo
 
 
 def test_the_list_shows_the_last_probe(transport: Transport) -> None:
-    """And nothing where there was none."""
+    """A provider without a probe has none."""
     register(transport, "one", 1)
     register(transport, "two", 2)
     probed(transport, "one", True)
@@ -113,8 +113,8 @@ def test_the_list_shows_the_last_probe(transport: Transport) -> None:
     assert transport.call("list_providers", {"capability": "vision"}) == []
 
 
-def test_a_probe_tells_what_changed_and_since_when(transport: Transport) -> None:
-    """The first is a change, the same again is none; a repeated call changes nothing."""
+def test_a_probe_returns_what_changed_and_since_when(transport: Transport) -> None:
+    """The first result is a change, an equal one is not; a repeated call changes nothing."""
     assert probed(transport, "one", True)["changed"] == [{"provider": "one", "capability": "chat", "healthy": True}]
     assert probed(transport, "one", True)["changed"] == []
     [first] = transport.call("list_provider_health", {})
@@ -124,16 +124,16 @@ def test_a_probe_tells_what_changed_and_since_when(transport: Transport) -> None
     assert (second["healthy"], second["since"], len(second["error"])) == (False, second["checked_at"], 500)
 
 
-def test_what_nobody_probes_any_more_goes_after_a_week(transport: Transport, owner: Owner) -> None:
-    """A service that the settings used once would stay on the dashboard for ever."""
+def test_health_that_is_no_longer_probed_is_deleted_after_a_week(transport: Transport, owner: Owner) -> None:
+    """A service that is no longer configured would otherwise stay on the dashboard."""
     probed(transport, "gone", True)
     owner.execute("update public.provider_health set checked_at = now() - interval '8 days'")
     probed(transport, "one", True)
     assert [row["provider"] for row in transport.call("list_provider_health", {})] == ["one"]
 
 
-def test_removing_a_provider_takes_its_health_along(transport: Transport) -> None:
-    """For one capability, or for all."""
+def test_removing_a_provider_removes_its_health(transport: Transport) -> None:
+    """One capability can be removed, or all."""
     register(transport, "one", 1, "chat", "vision")
     probed(transport, "one", True)
     probed(transport, "one", True, "vision")
@@ -162,8 +162,8 @@ def test_removing_a_provider_takes_its_health_along(transport: Transport) -> Non
         ("select_provider", {"capabilities": "chat"}),
     ],
 )
-def test_what_cannot_be_meant_is_refused(transport: Transport, function: str, arguments: dict[str, Json]) -> None:
-    """Nothing is kept."""
+def test_invalid_arguments_are_rejected(transport: Transport, function: str, arguments: dict[str, Json]) -> None:
+    """Nothing is stored."""
     with pytest.raises(InvalidArgument):
         transport.call(function, arguments)
     assert transport.call("list_providers", {}) == transport.call("list_provider_health", {}) == []

@@ -1,4 +1,4 @@
-"""Purge and clean-up: what ended long ago goes, and nothing else does."""
+"""Purge and cleanup: only rows that ended long enough ago are deleted."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
@@ -27,10 +27,10 @@ ENDED = ("succeeded", "failed", "cancelled")
     days=st.integers(0, 60),
     statuses=st.sets(st.sampled_from(ENDED), min_size=1),
 )
-def test_exactly_what_ended_long_ago_in_these_states_goes(
+def test_only_old_jobs_with_the_given_statuses_are_deleted(
     queue: Queue, owner: Owner, rows: list[tuple[str, int]], days: int, statuses: set[str]
 ) -> None:
-    """Whatever there is: live rows are never touched, younger ones and other states neither."""
+    """Live jobs, younger jobs and jobs with other statuses are kept."""
     owner.execute("delete from public.jobs")
     ids = {_a_row(owner, state, age_days): (state, age_days) for state, age_days in rows}
     doomed = {id for id, (state, age_days) in ids.items() if state in statuses and age_days >= days}
@@ -40,8 +40,8 @@ def test_exactly_what_ended_long_ago_in_these_states_goes(
     assert {id for (id,) in owner.execute("select id from public.jobs").fetchall()} == ids.keys() - doomed
 
 
-def test_a_purge_takes_the_attempts_and_leaves_the_dead_letter(queue: Queue, owner: Owner) -> None:
-    """A letter stands without its job."""
+def test_a_purge_deletes_attempts_and_keeps_the_dead_lettered_job(queue: Queue, owner: Owner) -> None:
+    """A row of the DLQ does not need its job."""
     job = running_job(queue, max_attempts=1)
     settle(queue, job, Outcome.FAILED, error=BROKEN)
     owner.execute(
@@ -55,8 +55,8 @@ def test_a_purge_takes_the_attempts_and_leaves_the_dead_letter(queue: Queue, own
     assert [letter["job_id"] for letter in dead_letters(queue)] == [str(job.id)]
 
 
-def test_failed_jobs_stay_unless_named(queue: Queue) -> None:
-    """The default is succeeded and cancelled."""
+def test_failed_jobs_are_kept_by_default(queue: Queue) -> None:
+    """The default statuses are succeeded and cancelled."""
     failed = failed_job(queue)
     settle(queue, running_job(queue))
     assert perform(queue, PURGE, "me").changed == 1
@@ -64,15 +64,15 @@ def test_failed_jobs_stay_unless_named(queue: Queue) -> None:
 
 
 def test_a_purge_is_a_dry_run_by_default(queue: Queue, transport: Transport) -> None:
-    """Called without arguments it deletes nothing."""
+    """Without arguments it deletes nothing."""
     settle(queue, running_job(queue))
     answer = transport.call("purge_jobs", {"older_than_days": 0})
     assert (answer["matched"], answer["changed"]) == (1, 0)
     assert len(queue.list_jobs()) == 1
 
 
-def test_a_planned_job_that_came_back_to_life_stays(queue: Queue) -> None:
-    """It was retried since the plan was made."""
+def test_a_planned_job_that_was_retried_is_kept(queue: Queue) -> None:
+    """The job was retried since the plan was made."""
     job_id = failed_job(queue)
     purge_failed = Operation("purge_jobs", {"older_than_days": 0, "statuses": ["failed"]})
     plan = preview(queue, purge_failed).items
@@ -83,19 +83,19 @@ def test_a_planned_job_that_came_back_to_life_stays(queue: Queue) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "message"),
     [
-        ({"statuses": ["queued"]}, "Only ended jobs can be purged"),
-        ({"statuses": ["succeeded", "running"]}, "Only ended jobs can be purged"),
-        ({"statuses": []}, "Only ended jobs can be purged"),
-        ({"statuses": None}, "Only ended jobs can be purged"),
+        ({"statuses": ["queued"]}, "Only finished jobs can be purged"),
+        ({"statuses": ["succeeded", "running"]}, "Only finished jobs can be purged"),
+        ({"statuses": []}, "Only finished jobs can be purged"),
+        ({"statuses": None}, "Only finished jobs can be purged"),
         ({"older_than_days": -1}, "older_than_days must be"),
         ({"older_than_days": None}, "older_than_days must be"),
     ],
 )
-def test_what_would_purge_live_jobs_is_refused(transport: Transport, arguments: Json, sentence: str) -> None:
-    """With a sentence; nothing is deleted."""
-    with pytest.raises(InvalidArgument, match=sentence):
+def test_a_purge_of_live_jobs_is_rejected(transport: Transport, arguments: Json, message: str) -> None:
+    """The call fails with a message, and nothing is deleted."""
+    with pytest.raises(InvalidArgument, match=message):
         transport.call("purge_jobs", {"dry_run": False} | arguments)
 
 
@@ -103,7 +103,7 @@ def test_what_would_purge_live_jobs_is_refused(transport: Transport, arguments: 
 def test_an_old_artifact_is_left_to_the_sweeper_or_only_marked(
     queue: Queue, owner: Owner, delete_objects: bool, status: str
 ) -> None:
-    """What the sweeper deletes is `orphaned`; an `expired` one keeps its file."""
+    """A row for the sweeper becomes `orphaned`; an `expired` one keeps its file."""
     old, young = _an_artifact(owner, 31), _an_artifact(owner, 29)
     operation = Operation("cleanup_artifacts", {"delete_objects": delete_objects})
     assert [item["id"] for item in preview(queue, operation).items] == [str(old)]
@@ -112,16 +112,16 @@ def test_an_old_artifact_is_left_to_the_sweeper_or_only_marked(
     assert found == {old: status, young: "ready"}
 
 
-def test_an_artifact_with_a_time_of_its_own_goes_then(queue: Queue, owner: Owner) -> None:
-    """`expires_at` says more than the general time to live, in both directions."""
+def test_an_artifact_with_an_expiry_expires_then(queue: Queue, owner: Owner) -> None:
+    """`expires_at` overrides the general TTL in both directions."""
     early, late = _an_artifact(owner, 1), _an_artifact(owner, 99)
     owner.execute("update public.artifacts set expires_at = now() - interval '1 h' where id = %s", (early,))
     owner.execute("update public.artifacts set expires_at = now() + interval '1 h' where id = %s", (late,))
     assert [item["id"] for item in preview(queue, Operation("cleanup_artifacts")).items] == [str(early)]
 
 
-def test_artifacts_of_a_running_attempt_are_spared(queue: Queue, owner: Owner) -> None:
-    """However old they are."""
+def test_artifacts_of_a_running_attempt_are_kept(queue: Queue, owner: Owner) -> None:
+    """Their age does not matter."""
     job = running_job(queue)
     artifact = _an_artifact(owner, 99)
     owner.execute(

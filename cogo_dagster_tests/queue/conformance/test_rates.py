@@ -1,4 +1,4 @@
-"""Rate limits: a bucket and a circuit by name, the same for everybody who asks."""
+"""Rate limits: a token bucket and a circuit breaker per name, shared by all callers."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -18,8 +18,8 @@ def rates(transport: Transport) -> RateLimits:
     return RateLimits(transport)
 
 
-def test_a_full_bucket_grants_its_capacity_and_then_says_how_long_to_wait(rates: RateLimits) -> None:
-    """Two at once, the third in a thousand seconds."""
+def test_a_full_bucket_grants_its_capacity_and_then_returns_the_wait(rates: RateLimits) -> None:
+    """Two calls are granted at once, the third after a thousand seconds."""
     assert [rates.acquire(SLOW).granted for _ in range(2)] == [True, True]
     third = rates.acquire(SLOW)
     assert not third.granted
@@ -27,16 +27,16 @@ def test_a_full_bucket_grants_its_capacity_and_then_says_how_long_to_wait(rates:
     assert 999 < third.wait_seconds <= 1_000
 
 
-def test_a_refusal_takes_nothing(rates: RateLimits) -> None:
-    """Asking again and again does not put the grant off."""
+def test_a_denied_request_takes_no_tokens(rates: RateLimits) -> None:
+    """Repeated requests do not delay the grant."""
     rates.acquire(SLOW, cost=1.5)
     for _ in range(5):
         assert not rates.acquire(SLOW).granted
     assert rates.acquire(SLOW, cost=0.5).granted
 
 
-def test_tokens_come_back_with_time_up_to_the_capacity(rates: RateLimits, owner: Owner) -> None:
-    """One thousand seconds give one, and a year gives two."""
+def test_tokens_are_refilled_up_to_the_capacity(rates: RateLimits, owner: Owner) -> None:
+    """A thousand seconds add one token, and a year two."""
     rates.acquire(SLOW, cost=2)
     _pass(owner, 1_000)
     assert [rates.acquire(SLOW).granted for _ in range(2)] == [True, False]
@@ -44,21 +44,21 @@ def test_tokens_come_back_with_time_up_to_the_capacity(rates: RateLimits, owner:
     assert [rates.acquire(SLOW).granted for _ in range(3)] == [True, True, False]
 
 
-def test_a_clock_that_was_set_back_takes_no_tokens_away(rates: RateLimits, owner: Owner) -> None:
-    """The bucket was last filled in what is now the future."""
+def test_a_clock_that_was_set_back_removes_no_tokens(rates: RateLimits, owner: Owner) -> None:
+    """The last refill is in the future after the change."""
     rates.acquire(SLOW)
     _pass(owner, -3_600)
     assert rates.acquire(SLOW).granted
 
 
-def test_names_have_buckets_of_their_own(rates: RateLimits) -> None:
-    """One that is empty leaves the others full."""
+def test_each_name_has_its_own_bucket(rates: RateLimits) -> None:
+    """An empty bucket does not affect others."""
     rates.acquire(SLOW, cost=2)
     assert rates.acquire(Rate("alerts:http", 2, 0.001)).granted
 
 
-def test_an_open_circuit_grants_nothing_and_says_why(rates: RateLimits) -> None:
-    """However full the bucket, and however cheap the call."""
+def test_an_open_circuit_grants_nothing_and_returns_its_reason(rates: RateLimits) -> None:
+    """Neither a full bucket nor a small cost matters."""
     until = rates.open_circuit(SLOW.name, 231_890, "Figma allows no more calls.")
     answer = rates.acquire(SLOW, cost=0)
     assert (answer.granted, answer.open_until, answer.reason) == (False, until, "Figma allows no more calls.")
@@ -67,8 +67,8 @@ def test_an_open_circuit_grants_nothing_and_says_why(rates: RateLimits) -> None:
     assert until - datetime.now(UTC) > timedelta(days=2.6)
 
 
-def test_a_circuit_is_made_longer_and_never_shorter(rates: RateLimits) -> None:
-    """The later end stands, with its own reason."""
+def test_a_circuit_is_extended_and_never_shortened(rates: RateLimits) -> None:
+    """The later end is kept, with its reason."""
     long = rates.open_circuit(SLOW.name, 1_000, "long")
     assert rates.open_circuit(SLOW.name, 10, "short") == long
     assert rates.acquire(SLOW).reason == "long"
@@ -79,8 +79,8 @@ def test_a_circuit_is_made_longer_and_never_shorter(rates: RateLimits) -> None:
     assert rates.acquire(SLOW).reason == "longer"
 
 
-def test_a_closed_circuit_grants_again_what_the_bucket_holds(rates: RateLimits) -> None:
-    """Closing gives no tokens away."""
+def test_a_closed_circuit_grants_the_tokens_in_the_bucket(rates: RateLimits) -> None:
+    """Closing adds no tokens."""
     rates.acquire(SLOW)
     rates.open_circuit(SLOW.name, 1_000, "full")
     rates.close_circuit(SLOW.name)
@@ -88,8 +88,8 @@ def test_a_closed_circuit_grants_again_what_the_bucket_holds(rates: RateLimits) 
     assert [rates.acquire(SLOW).granted for _ in range(2)] == [True, False]
 
 
-def test_a_circuit_whose_time_is_over_is_closed(rates: RateLimits, owner: Owner) -> None:
-    """Nobody has to close it."""
+def test_an_expired_circuit_is_closed(rates: RateLimits, owner: Owner) -> None:
+    """No call is needed to close it."""
     rates.open_circuit(SLOW.name, 1_000, "full")
     owner.execute("update public.rate_limits set open_until = open_until - interval '1001 seconds'")
     assert rates.open_circuits() == []
@@ -97,7 +97,7 @@ def test_a_circuit_whose_time_is_over_is_closed(rates: RateLimits, owner: Owner)
 
 
 def test_open_circuits_are_listed(rates: RateLimits) -> None:
-    """With their reasons; closed ones only when all are asked for."""
+    """Open circuits have their reasons; closed ones are listed on request only."""
     rates.acquire(Rate("alerts:http", 1, 1))
     rates.open_circuit(SLOW.name, 1_000, "full")
     [row] = rates.open_circuits()
@@ -118,16 +118,16 @@ def test_open_circuits_are_listed(rates: RateLimits) -> None:
         {"cost": None},
     ],
 )
-def test_a_wish_that_can_never_be_granted_is_refused(transport: Transport, wrong: dict[str, object]) -> None:
-    """With a sentence that says what is allowed."""
+def test_a_request_that_can_never_be_granted_is_rejected(transport: Transport, wrong: dict[str, object]) -> None:
+    """The message says what is allowed."""
     arguments = {"name": "x", "capacity": 2, "refill_per_second": 1, "cost": 1} | wrong
     with pytest.raises(InvalidArgument, match="must"):
         transport.call("acquire_rate", arguments)
 
 
 @pytest.mark.parametrize("seconds", [-1, 31_536_001, None])
-def test_a_circuit_is_not_opened_for_ever(transport: Transport, seconds: float | None) -> None:
-    """Nor for less than no time."""
+def test_the_duration_of_an_open_circuit_is_limited(transport: Transport, seconds: float | None) -> None:
+    """Negative and missing durations are rejected too."""
     with pytest.raises(InvalidArgument, match="open_seconds"):
         transport.call("open_circuit", {"name": "x", "open_seconds": seconds, "reason": "x"})
 

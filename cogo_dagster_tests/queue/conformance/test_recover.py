@@ -1,4 +1,4 @@
-"""Recover: jobs whose worker died come back, at the price of an attempt."""
+"""Recover: jobs whose lease expired are requeued or failed, and their attempts counted as lost."""
 
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -25,7 +25,7 @@ from cogo_dagster_tests.queue.steps import (
 
 
 def test_a_job_whose_lease_expired_is_due_again(queue: Queue, age: Age) -> None:
-    """The crash consumed its attempt, which is written down as lost."""
+    """The attempt is counted and recorded as lost."""
     job = running_job(queue)
     age(job, 61)
     assert queue.recover() == Recovered(requeued=1, failed=0)
@@ -36,14 +36,14 @@ def test_a_job_whose_lease_expired_is_due_again(queue: Queue, age: Age) -> None:
     assert take_one(queue).attempts == 2
 
 
-def test_a_living_lease_is_left_alone(queue: Queue) -> None:
-    """Only the clock of the database decides."""
+def test_a_valid_lease_is_not_recovered(queue: Queue) -> None:
+    """Only the database's clock counts."""
     running_job(queue)
     assert queue.recover() == Recovered(0, 0)
 
 
-def test_the_last_attempt_lost_goes_to_the_dlq(queue: Queue, age: Age) -> None:
-    """A job that kills its worker each time does not run for ever."""
+def test_a_job_whose_last_attempt_is_lost_is_dead_lettered(queue: Queue, age: Age) -> None:
+    """A job that always kills its worker does not run forever."""
     job = running_job(queue, max_attempts=1)
     age(job, 61)
     assert queue.recover() == Recovered(requeued=0, failed=1)
@@ -53,8 +53,8 @@ def test_the_last_attempt_lost_goes_to_the_dlq(queue: Queue, age: Age) -> None:
     assert dead["error"]["message"].startswith("The worker stopped renewing its lease")
 
 
-def test_a_lost_job_that_was_to_be_cancelled_is_cancelled(queue: Queue, transport: Transport, age: Age) -> None:
-    """Nobody is left to ask, so it is over; it has not failed."""
+def test_a_lost_job_with_a_cancel_request_is_cancelled(queue: Queue, transport: Transport, age: Age) -> None:
+    """The job is cancelled and not failed."""
     job = running_job(queue, max_attempts=1)
     queue.cancel(job.id)
     age(job, 61)
@@ -64,8 +64,8 @@ def test_a_lost_job_that_was_to_be_cancelled_is_cancelled(queue: Queue, transpor
     assert dead_letters(queue) == []
 
 
-def test_a_prefetched_job_that_never_started_gets_its_attempt_back(queue: Queue, age: Age) -> None:
-    """The worker crashed on the job it had started; those that only waited in it are not charged."""
+def test_a_prefetched_job_that_never_started_is_not_charged(queue: Queue, age: Age) -> None:
+    """After a crash, the started job is charged an attempt, and jobs that only waited are not."""
     worker = a_worker()
     register(queue, worker)
     first, second = add(queue, max_attempts=1), add(queue, max_attempts=1)
@@ -81,7 +81,7 @@ def test_a_prefetched_job_that_never_started_gets_its_attempt_back(queue: Queue,
 
 
 def test_the_record_of_started_jobs_replaces_the_one_before(queue: Queue, age: Age) -> None:
-    """What runs now is what counts: the first job ended long ago, the second is the one that crashed."""
+    """Only the latest record counts: the first job ended long ago, the second one crashed."""
     worker = a_worker()
     register(queue, worker)
     add(queue), add(queue)
@@ -95,7 +95,7 @@ def test_the_record_of_started_jobs_replaces_the_one_before(queue: Queue, age: A
 
 
 def test_a_prefetched_job_of_an_unknown_worker_is_charged(queue: Queue, age: Age) -> None:
-    """Nobody can say that it did not start, so it may have."""
+    """It may have started, so the attempt counts."""
     add(queue)
     job = take_one(queue, prefetch=True)
     age(job, 61)
@@ -103,8 +103,8 @@ def test_a_prefetched_job_of_an_unknown_worker_is_charged(queue: Queue, age: Age
     assert look(queue, job)["attempts"] == 1
 
 
-def test_recovery_goes_on_until_nothing_is_left(queue: Queue, transport: Transport, owner: Owner) -> None:
-    """One call takes a batch and says whether there may be more; the client repeats it."""
+def test_recovery_continues_until_nothing_is_left(queue: Queue, transport: Transport, owner: Owner) -> None:
+    """One call recovers a batch and returns whether there may be more; the client repeats it."""
     _expired_jobs(queue, owner, 5)
     answer = transport.call("recover_leases", {"batch_size": 2})
     assert (answer["changed"], answer["requeued"], answer["failed"], answer["more"]) == (2, 2, 0, True)
@@ -113,14 +113,14 @@ def test_recovery_goes_on_until_nothing_is_left(queue: Queue, transport: Transpo
 
 
 @pytest.mark.parametrize("batch_size", [0, -1, 10_001, None])
-def test_a_wrong_batch_size_is_refused(transport: Transport, batch_size: int | None) -> None:
-    """A batch of none would be repeated for ever."""
+def test_an_invalid_batch_size_is_rejected(transport: Transport, batch_size: int | None) -> None:
+    """A batch size of zero would be repeated forever."""
     with pytest.raises(InvalidArgument, match="batch_size must be 1 to 10000"):
         transport.call("recover_leases", {"batch_size": batch_size})
 
 
-def test_several_may_recover_at_once(queue: Queue, owner: Owner) -> None:
-    """Four recoverers share 100 jobs: each job comes back once."""
+def test_recoveries_may_run_concurrently(queue: Queue, owner: Owner) -> None:
+    """Four recoveries share 100 jobs: each job is recovered once."""
     job_ids = _expired_jobs(queue, owner, 100)
     together = Barrier(4)
 
@@ -136,8 +136,8 @@ def test_several_may_recover_at_once(queue: Queue, owner: Owner) -> None:
     assert lost == (100, 100)
 
 
-def test_a_worker_start_gives_back_all_it_holds(queue: Queue) -> None:
-    """Only its own jobs, their attempts not consumed; a second call finds nothing."""
+def test_a_worker_requeues_all_jobs_it_holds(queue: Queue) -> None:
+    """Only its own jobs are requeued, their attempts not counted; a second call finds nothing."""
     mine, others = a_worker(), a_worker()
     for _ in range(3):
         add(queue)

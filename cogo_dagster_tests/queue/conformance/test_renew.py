@@ -1,4 +1,4 @@
-"""Renew: a worker extends its leases and learns what became of the jobs."""
+"""Renew: a worker extends its leases and gets the status of each job."""
 
 from datetime import datetime
 from uuid import uuid4
@@ -13,16 +13,16 @@ from cogo_dagster_tests.conftest import Age
 from cogo_dagster_tests.queue.steps import look, running_job, settle, take_one
 
 
-def test_renewing_moves_the_end_of_the_lease(queue: Queue) -> None:
-    """It ends lease_seconds from now, not from its old end."""
+def test_renewing_extends_the_lease(queue: Queue) -> None:
+    """The lease ends `lease_seconds` from now, and not from its previous end."""
     job = running_job(queue)
     before = _lease_end(queue, job)
     assert queue.renew([job], 600) == ["ok"]
     assert 530 < (_lease_end(queue, job) - before).total_seconds() < 600
 
 
-def test_a_worker_learns_at_renewal_that_its_job_is_to_be_cancelled(queue: Queue) -> None:
-    """The lease is extended all the same, so that the worker can stop in peace."""
+def test_renewing_returns_a_cancel_request(queue: Queue) -> None:
+    """The lease is extended too, so that the worker can stop cleanly."""
     job = running_job(queue)
     before = _lease_end(queue, job)
     queue.cancel(job.id)
@@ -30,7 +30,7 @@ def test_a_worker_learns_at_renewal_that_its_job_is_to_be_cancelled(queue: Queue
     assert _lease_end(queue, job) > before
 
 
-def test_an_expired_lease_nobody_took_can_be_renewed(queue: Queue, age: Age) -> None:
+def test_an_expired_lease_that_was_not_recovered_can_be_renewed(queue: Queue, age: Age) -> None:
     """The token is still the job's."""
     job = running_job(queue)
     age(job, 600)
@@ -38,8 +38,8 @@ def test_an_expired_lease_nobody_took_can_be_renewed(queue: Queue, age: Age) -> 
     assert queue.recover().requeued == 0
 
 
-def test_a_lease_somebody_else_took_is_lost(queue: Queue, age: Age) -> None:
-    """After recovery and a new claim, the old worker is told, and the new lease stays as it is."""
+def test_a_lease_that_was_taken_over_is_lost(queue: Queue, age: Age) -> None:
+    """After recovery and a new claim, the old worker gets `lease_lost`, and the new lease is unchanged."""
     job = running_job(queue)
     age(job, 600)
     queue.recover()
@@ -49,15 +49,15 @@ def test_a_lease_somebody_else_took_is_lost(queue: Queue, age: Age) -> None:
     assert _lease_end(queue, newer) == before
 
 
-def test_the_lease_of_an_ended_job_is_lost(queue: Queue) -> None:
-    """There is nothing to renew."""
+def test_the_lease_of_a_finished_job_is_lost(queue: Queue) -> None:
+    """A finished job has no lease to renew."""
     job = running_job(queue)
     settle(queue, job)
     assert queue.renew([job], 60) == ["lease_lost"]
 
 
 def test_each_item_has_its_own_answer(queue: Queue, transport: Transport) -> None:
-    """A lost one and an unknown one leave the others renewed, and the order is kept."""
+    """A lost and an unknown lease do not affect the others, and the order is kept."""
     lost, held, cancelled = (running_job(queue) for _ in range(3))
     settle(queue, lost)
     queue.cancel(cancelled.id)
@@ -67,14 +67,14 @@ def test_each_item_has_its_own_answer(queue: Queue, transport: Transport) -> Non
     assert answer == {"statuses": ["lease_lost", "job_not_found", "ok", "cancel_requested"]}
 
 
-def test_nothing_to_renew_is_not_an_error(queue: Queue) -> None:
-    """An empty list has an empty answer."""
+def test_an_empty_list_is_valid(queue: Queue) -> None:
+    """An empty list has an empty result."""
     assert queue.renew([], 60) == []
 
 
 @pytest.mark.parametrize("lease_seconds", [0, -1, 86_401, None])
-def test_a_wrong_length_of_lease_is_refused(transport: Transport, lease_seconds: int | None) -> None:
-    """The bounds are those of a claim."""
+def test_an_invalid_lease_length_is_rejected(transport: Transport, lease_seconds: int | None) -> None:
+    """The limits are those of a claim."""
     with pytest.raises(InvalidArgument, match="lease_seconds must be 1 to 86400"):
         transport.call("renew_leases", {"leases": [], "lease_seconds": lease_seconds})
 

@@ -1,4 +1,4 @@
-"""Replay: a dead letter becomes a new job, once."""
+"""Replay: a dead-lettered job is enqueued as a new job, once."""
 
 from uuid import UUID, uuid4
 
@@ -29,7 +29,7 @@ PURGE_FAILED = Operation("purge_jobs", {"statuses": ["failed", "succeeded"], "ol
 
 
 def test_a_replay_is_a_new_job_with_every_policy_of_the_old(queue: Queue) -> None:
-    """Each knows the other."""
+    """The new job has all settings of the old one, and each references the other."""
     payload = {"url": "https://example.com"}
     old = failed_job(queue, payload=payload, priority=2, max_attempts=7, timeout_seconds=9.5)
     [made] = perform(queue, REPLAY, "me").items
@@ -43,7 +43,7 @@ def test_a_replay_is_a_new_job_with_every_policy_of_the_old(queue: Queue) -> Non
 
 
 def test_an_addressed_job_keeps_its_address(queue: Queue) -> None:
-    """The replay goes to the same executor."""
+    """The new job has the same executor ID."""
     worker = a_worker(executor_id="mac")
     queue.enqueue([NewJob("browser", executor_id="mac")])
     settle(queue, take_one(queue, worker=worker), Outcome.FAILED, error=HOPELESS)
@@ -51,16 +51,16 @@ def test_an_addressed_job_keeps_its_address(queue: Queue) -> None:
     assert look(queue, UUID(made["job_id"]))["executor_id"] == "mac"
 
 
-def test_a_letter_is_replayed_once(queue: Queue) -> None:
-    """A second replay finds nothing to do."""
+def test_a_dead_lettered_job_is_replayed_once(queue: Queue) -> None:
+    """A second replay finds nothing."""
     failed_job(queue)
     assert perform(queue, REPLAY, "me").changed == 1
     assert perform(queue, REPLAY, "me").changed == 0
     assert len(queue.list_jobs()) == 2
 
 
-def test_a_replay_that_fails_has_a_letter_of_its_own_and_can_be_replayed(queue: Queue) -> None:
-    """The lineage counts its steps."""
+def test_a_failed_replay_is_dead_lettered_and_can_be_replayed(queue: Queue) -> None:
+    """Each replay increases the generation."""
     failed_job(queue)
     for replays in range(3):
         [letter] = dead_letters(queue)
@@ -72,7 +72,7 @@ def test_a_replay_that_fails_has_a_letter_of_its_own_and_can_be_replayed(queue: 
 
 
 def test_purging_in_between_changes_nothing(queue: Queue) -> None:
-    """Neither the purge of the failed job before its replay, nor that of the replay after it."""
+    """Neither purging the failed job before its replay nor the new job after it matters."""
     old = failed_job(queue)
     assert perform(queue, PURGE_FAILED, "me").changed == 1
     [made] = perform(queue, REPLAY, "me").items
@@ -84,16 +84,16 @@ def test_purging_in_between_changes_nothing(queue: Queue) -> None:
         perform(queue, Operation("replay_dlq", {"job_ids": [str(old)]}), "me")
 
 
-def test_a_job_that_somebody_made_under_the_key_is_the_replay(queue: Queue) -> None:
-    """The old scripts enqueued it under the same key: it is found, not doubled."""
+def test_an_existing_job_with_the_replay_key_is_the_replay(queue: Queue) -> None:
+    """Older scripts enqueued it with the same key: it is found and not duplicated."""
     old = failed_job(queue)
     [made] = queue.enqueue([NewJob("browser", idempotency_key=f"dlq:{old}")])
     assert perform(queue, REPLAY, "me").items == [{"id": str(old), "job_id": str(made.job_id)}]
     assert len(queue.list_jobs()) == 2
 
 
-def test_a_retried_letter_is_not_replayed_and_a_replayed_job_not_retried(queue: Queue) -> None:
-    """One failure leads to one more try, whichever was first."""
+def test_a_retried_job_is_not_replayed_and_a_replayed_job_not_retried(queue: Queue) -> None:
+    """One failure leads to one more run, by either operation."""
     retried = failed_job(queue)
     perform(queue, Operation("retry_failed", {"job_ids": [str(retried)]}), "me")
     with pytest.raises(InvalidTransition, match="was retried since it failed"):
@@ -105,16 +105,16 @@ def test_a_retried_letter_is_not_replayed_and_a_replayed_job_not_retried(queue: 
     assert perform(queue, Operation("retry_failed"), "me").changed == 0
 
 
-def test_a_job_without_a_letter_is_refused(queue: Queue) -> None:
-    """Named jobs are all replayed or none."""
+def test_a_job_outside_the_dlq_is_rejected(queue: Queue) -> None:
+    """All named jobs are replayed, or none."""
     good = failed_job(queue)
     with pytest.raises(JobNotFound, match="is not in the dead-letter queue"):
         perform(queue, Operation("replay_dlq", {"job_ids": [str(good), str(uuid4())]}), "me")
     assert len(dead_letters(queue)) == 1
 
 
-def test_it_is_said_which_jobs_failed_on_this_very_code(queue: Queue) -> None:
-    """Nothing has changed since, so they may well fail again."""
+def test_the_result_marks_jobs_that_failed_on_the_same_release(queue: Queue) -> None:
+    """They may fail again, since the code has not changed."""
     worker = a_worker()
     register(queue, worker)  # of version 1.2.3
     queue.enqueue([NewJob("browser")])
@@ -127,8 +127,8 @@ def test_it_is_said_which_jobs_failed_on_this_very_code(queue: Queue) -> None:
     assert done.counts["same_code_version"] == 1
 
 
-def test_a_planned_letter_that_changed_since_is_left_alone(queue: Queue) -> None:
-    """A plan applied twice, or after a replay, does nothing more."""
+def test_a_planned_job_that_changed_is_skipped(queue: Queue) -> None:
+    """A plan applied twice, or after a replay, changes nothing more."""
     failed_job(queue)
     plan = preview(queue, REPLAY).items
     assert perform_items(queue, REPLAY, plan, "me").changed == 1
@@ -136,8 +136,8 @@ def test_a_planned_letter_that_changed_since_is_left_alone(queue: Queue) -> None
     assert (repeated.changed, repeated.skipped) == (0, 1)
 
 
-def test_letters_are_grouped_by_the_cause_of_their_error(queue: Queue, transport: Transport, owner: Owner) -> None:
-    """Ids, numbers and quoted words do not make another cause; class, family and host do."""
+def test_dead_lettered_jobs_are_grouped_by_fingerprint(queue: Queue, transport: Transport, owner: Owner) -> None:
+    """IDs, numbers and quoted words do not change the fingerprint; class, family and host do."""
     messages = [
         "GET https://a.example/1 took 30 s",
         "GET https://a.example/22?x=2 took 31 s",
@@ -166,8 +166,8 @@ def test_letters_are_grouped_by_the_cause_of_their_error(queue: Queue, transport
     assert perform(queue, Operation("replay_dlq", {"fingerprint": fingerprint}), "me").changed == 2
 
 
-def test_pages_of_the_list_neither_repeat_nor_leave_out(queue: Queue) -> None:
-    """Also where letters failed at the same moment."""
+def test_pages_of_the_list_neither_repeat_nor_omit_rows(queue: Queue) -> None:
+    """This holds for jobs that failed at the same time too."""
     jobs = {str(failed_job(queue)) for _ in range(5)}
     first = queue.list_dlq(max_jobs=2)
     second = queue.list_dlq(max_jobs=2, before=first[-1].cursor("failed_at", "job_id"))
@@ -181,8 +181,8 @@ def _fail_with(queue: Queue, error: JobError, type: str = "browser") -> None:
 
 
 @pytest.mark.parametrize("other", [{"payload": {"url": "https://other.example"}}, {"executor_id": "mac"}])
-def test_a_letter_whose_key_is_held_by_other_work_stays_open(queue: Queue, other: dict[str, Json]) -> None:
-    """Nothing is lost: its payload was not queued by that job. The others are replayed."""
+def test_a_job_whose_key_is_taken_by_other_work_stays_open(queue: Queue, other: dict[str, Json]) -> None:
+    """Its payload was not enqueued by the other job, so it is not closed. The others are replayed."""
     held, free = failed_job(queue), failed_job(queue)
     holder = add(queue, idempotency_key=f"dlq:{held}", **other)
     answer = queue.operate("replay_dlq", {})
@@ -193,8 +193,8 @@ def test_a_letter_whose_key_is_held_by_other_work_stays_open(queue: Queue, other
     assert look(queue, held)["replayed_job_id"] is None
 
 
-def test_a_named_letter_whose_key_is_held_by_other_work_is_skipped(queue: Queue) -> None:
-    """By its id and by a plan alike; a dry run says so too."""
+def test_a_named_job_whose_key_is_taken_by_other_work_is_skipped(queue: Queue) -> None:
+    """This holds by ID and by plan; a dry run reports it too."""
     held = failed_job(queue)
     holder = add(queue, payload={"other": True}, idempotency_key=f"dlq:{held}")
     passed_over = [{"id": str(held), "reason": "key_taken", "held_by": str(holder)}]
@@ -206,8 +206,8 @@ def test_a_named_letter_whose_key_is_held_by_other_work_is_skipped(queue: Queue)
     assert len(dead_letters(queue)) == 1
 
 
-def test_a_letter_is_replayed_once_its_key_is_free(queue: Queue, owner: Owner) -> None:
-    """It was open all the while."""
+def test_a_job_is_replayed_once_its_key_is_free(queue: Queue, owner: Owner) -> None:
+    """The job stayed open until then."""
     held = failed_job(queue, payload={"mine": True})
     holder = add(queue, payload={"other": True}, idempotency_key=f"dlq:{held}")
     assert perform(queue, REPLAY, "me").changed == 0
@@ -216,8 +216,8 @@ def test_a_letter_is_replayed_once_its_key_is_free(queue: Queue, owner: Owner) -
     assert look(queue, UUID(made["job_id"]))["payload"] == {"mine": True}
 
 
-def test_letters_that_cannot_be_replayed_do_not_keep_the_others_waiting(queue: Queue) -> None:
-    """Also where they are the oldest and fill a batch: each is counted once."""
+def test_jobs_that_cannot_be_replayed_do_not_block_the_others(queue: Queue) -> None:
+    """They may be the oldest and fill a batch: each is counted once."""
     held = [failed_job(queue) for _ in range(3)]
     free = {str(failed_job(queue)) for _ in range(4)}
     for job_id in held:
@@ -229,16 +229,16 @@ def test_letters_that_cannot_be_replayed_do_not_keep_the_others_waiting(queue: Q
     assert (done["changed"], done["more"], len(done["skipped_items"])) == (0, False, 3)
 
 
-def test_replays_made_at_once_run_in_the_order_of_the_failures(queue: Queue) -> None:
-    """Whatever the order of their keys is."""
+def test_replays_of_one_call_run_in_the_order_of_the_failures(queue: Queue) -> None:
+    """The order of their keys does not matter."""
     old = [failed_job(queue) for _ in range(6)]
     perform(queue, REPLAY, "me")
     claimed = [take_one(queue) for _ in old]
     assert [job.idempotency_key for job in claimed] == [f"dlq:{job_id}" for job_id in old]
 
 
-def test_a_letter_of_before_the_limits_is_replayed(queue: Queue, owner: Owner) -> None:
-    """What an older release kept there does not fail the batch: it is brought into range."""
+def test_a_job_from_before_the_limits_is_replayed(queue: Queue, owner: Owner) -> None:
+    """Values that an older release stored are brought into range and do not fail the batch."""
     old = failed_job(queue)
     owner.execute("update public.jobs_dlq set timeout_seconds = 'NaN', priority = 99, max_attempts = 0, payload = null")
     [made] = perform(queue, REPLAY, "me").items

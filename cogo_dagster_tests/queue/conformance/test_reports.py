@@ -1,4 +1,4 @@
-"""Files without a job: the same protocol as artifacts of jobs, without a lease to fence it."""
+"""Reports: artifacts without a job, with the same protocol but without a lease."""
 
 import pytest
 
@@ -23,8 +23,8 @@ def make_older(owner: Owner, minutes: int) -> None:
     owner.execute("update public.artifacts set created_at = created_at - make_interval(mins => %s)", (minutes,))
 
 
-def test_a_report_goes_where_its_content_says(transport: Transport, queue: Queue) -> None:
-    """Pending first, ready when it is finished; finishing twice is finishing once."""
+def test_the_key_of_a_report_depends_on_its_content(transport: Transport, queue: Queue) -> None:
+    """A report is pending, and ready when finished; finishing is idempotent."""
     row = transport.call("create_report", REPORT)
     assert (row["storage_key"], row["status"]) == (f"reports/{SHA256}.xml", "pending")
     for _ in range(2):
@@ -34,7 +34,7 @@ def test_a_report_goes_where_its_content_says(transport: Transport, queue: Queue
 
 
 def test_the_same_content_is_one_artifact(transport: Transport, owner: Owner) -> None:
-    """Announced again it is ready already, and its time to live begins anew."""
+    """Created again, it is ready already, and its TTL starts again."""
     first = transport.call("create_report", REPORT)
     transport.call("finish_report", {"artifact_id": first["artifact_id"]})
     make_older(owner, 60 * 24 * 29)
@@ -43,10 +43,10 @@ def test_the_same_content_is_one_artifact(transport: Transport, owner: Owner) ->
     assert transport.call("cleanup_artifacts", {"older_than_days": 1, "dry_run": True})["matched"] == 0
 
 
-def test_what_was_never_finished_is_swept_after_a_quarter_of_an_hour(
+def test_an_unfinished_report_is_swept_after_a_quarter_of_an_hour(
     transport: Transport, queue: Queue, owner: Owner
 ) -> None:
-    """Not before, whatever grace the sweeper gives, since it may not finish any more by then."""
+    """It is not swept earlier, whatever the sweeper's grace period, since it may still be finished until then."""
     row = transport.call("create_report", REPORT)
     make_older(owner, 14)
     assert queue.list_abandoned_artifacts(0) == []
@@ -57,8 +57,8 @@ def test_what_was_never_finished_is_swept_after_a_quarter_of_an_hour(
     assert queue.delete_artifacts([row["artifact_id"]]) == 1
 
 
-def test_a_report_that_is_being_swept_is_not_brought_back(transport: Transport, owner: Owner) -> None:
-    """The sweeper may delete the old object at any moment, so the new one has a key of its own."""
+def test_a_report_that_is_being_swept_is_not_reused(transport: Transport, owner: Owner) -> None:
+    """The sweeper may delete the old object at any moment, so the new one has another key."""
     first = transport.call("create_report", REPORT)
     transport.call("finish_report", {"artifact_id": first["artifact_id"]})
     owner.execute("update public.artifacts set status = 'orphaned'")
@@ -69,10 +69,10 @@ def test_a_report_that_is_being_swept_is_not_brought_back(transport: Transport, 
 
 
 @pytest.mark.parametrize(
-    ("wrong", "words"),
+    ("wrong", "message"),
     [({"sha256": "../x"}, "sha256"), ({"extension": "XML/.."}, "extension"), ({"name": ""}, "name")],
 )
-def test_a_report_that_cannot_have_a_key_is_refused(transport: Transport, wrong: dict[str, Json], words: str) -> None:
-    """The key is made of what is checked."""
-    with pytest.raises(InvalidArgument, match=words):
+def test_an_invalid_report_is_rejected(transport: Transport, wrong: dict[str, Json], message: str) -> None:
+    """The fields that form the key are validated."""
+    with pytest.raises(InvalidArgument, match=message):
         transport.call("create_report", REPORT | wrong)

@@ -1,4 +1,4 @@
-"""Retry: a failed job goes back into the queue under its own id, and its dead letter is closed with it."""
+"""Retry: a failed job is queued again under its own ID, and its row in the DLQ is closed."""
 
 from uuid import UUID, uuid4
 
@@ -16,14 +16,14 @@ RETRY = Operation("retry_failed")
 
 
 def failed_job(queue: Queue, type: str = "browser", **options: Json) -> UUID:
-    """Enqueue a job and let it fail for good."""
+    """Enqueue a job and let it fail permanently."""
     job = running_job(queue, type, **options)
     settle(queue, job, Outcome.FAILED, error=HOPELESS)
     return job.id
 
 
-def test_a_retried_job_is_due_at_once_and_its_letter_is_closed(queue: Queue) -> None:
-    """It keeps its attempts, and the one that failed becomes history."""
+def test_a_retried_job_is_due_and_its_dlq_row_closed(queue: Queue) -> None:
+    """It keeps its attempts, and the failed one is recorded."""
     job_id = failed_job(queue)
     assert perform(queue, RETRY, "me").changed == 1
     job = look(queue, job_id)
@@ -34,23 +34,23 @@ def test_a_retried_job_is_due_at_once_and_its_letter_is_closed(queue: Queue) -> 
 
 
 def test_a_job_out_of_attempts_is_granted_one_more(queue: Queue) -> None:
-    """Not a whole new set, unless asked for."""
+    """It gets one more attempt, or all on request."""
     job_id = failed_job(queue, max_attempts=1)
     perform(queue, RETRY, "me")
     job = look(queue, job_id)
     assert (job["attempts"], job["max_attempts"]) == (1, 2)
 
 
-def test_attempts_can_be_counted_from_zero_again(queue: Queue) -> None:
-    """The job has all its attempts before it."""
+def test_attempts_can_be_reset(queue: Queue) -> None:
+    """The job has all its attempts again."""
     job_id = failed_job(queue, max_attempts=1)
     perform(queue, Operation("retry_failed", {"reset_attempts": True}), "me")
     job = look(queue, job_id)
     assert (job["attempts"], job["max_attempts"]) == (0, 1)
 
 
-def test_a_retried_job_that_fails_again_reopens_its_letter(queue: Queue) -> None:
-    """One job, one letter, with the newest error."""
+def test_a_retried_job_that_fails_again_reopens_its_dlq_row(queue: Queue) -> None:
+    """A job has one row, with the newest error."""
     job_id = failed_job(queue)
     perform(queue, RETRY, "me")
     settle(queue, take_one(queue), Outcome.FAILED, error=HOPELESS)
@@ -58,8 +58,8 @@ def test_a_retried_job_that_fails_again_reopens_its_letter(queue: Queue) -> None
     assert (letter["job_id"], letter["attempts"], letter["closed_at"]) == (str(job_id), 2, None)
 
 
-def test_a_retried_job_that_crashes_reopens_its_letter(queue: Queue, age: Age) -> None:
-    """Its last lease expired: the letter is open again, with that reason."""
+def test_a_retried_job_that_crashes_reopens_its_dlq_row(queue: Queue, age: Age) -> None:
+    """Its last lease expired: the row is open again, with that reason."""
     job_id = failed_job(queue, max_attempts=1)
     perform(queue, RETRY, "me")
     age(take_one(queue), 3_600)
@@ -69,7 +69,7 @@ def test_a_retried_job_that_crashes_reopens_its_letter(queue: Queue, age: Age) -
 
 
 def test_a_job_snoozed_too_often_may_be_snoozed_again(queue: Queue, owner: Owner) -> None:
-    """Its snoozes start from zero, or it would fail at the first; history says how it ended."""
+    """Its snoozes are reset, since it would fail at the first one otherwise; the attempt history has its end."""
     job = running_job(queue)
     owner.execute("update public.jobs set snoozes = 99")
     settle(queue, job, Outcome.SNOOZED, error=BROKEN)
@@ -80,8 +80,8 @@ def test_a_job_snoozed_too_often_may_be_snoozed_again(queue: Queue, owner: Owner
     assert look(queue, job)["status"] == "queued"
 
 
-def test_a_dry_run_says_what_would_become_of_each_job_and_writes_nothing(queue: Queue, owner: Owner) -> None:
-    """Not even a row of the log, nor a lock on a job."""
+def test_a_dry_run_lists_the_change_of_each_job_and_writes_nothing(queue: Queue, owner: Owner) -> None:
+    """It writes no log entry and locks no job."""
     job_id = failed_job(queue, max_attempts=1)
     before = _everything(owner)
     [item] = preview(queue, RETRY).items
@@ -91,15 +91,15 @@ def test_a_dry_run_says_what_would_become_of_each_job_and_writes_nothing(queue: 
     assert item["error"]["class"] == "not_found"
 
 
-def test_a_dry_run_is_what_a_call_without_arguments_is(transport: Transport, queue: Queue) -> None:
-    """Whoever tries the function in an SQL editor changes nothing."""
+def test_a_call_without_arguments_is_a_dry_run(transport: Transport, queue: Queue) -> None:
+    """A trial call in an SQL editor changes nothing."""
     failed_job(queue)
     assert transport.call("retry_failed", {})["changed"] == 0
     assert len(dead_letters(queue)) == 1
 
 
-def test_the_filters_choose(queue: Queue, owner: Owner) -> None:
-    """By type, executor id and time of the failure."""
+def test_the_filters_select_jobs(queue: Queue, owner: Owner) -> None:
+    """The filters are type, executor ID and time of the failure."""
     page, pdf = failed_job(queue), failed_job(queue, "browser.pdf")
     old = failed_job(queue)
     owner.execute("update public.jobs set finished_at = now() - interval '2 h' where id = %s", (old,))
@@ -114,8 +114,8 @@ def test_the_filters_choose(queue: Queue, owner: Owner) -> None:
     assert chosen(executor_id="mac") == set()
 
 
-def test_all_that_match_are_taken_in_batches(queue: Queue, transport: Transport, owner: Owner) -> None:
-    """The limit of one call is no limit of the command; pages of a dry run neither repeat nor leave out a job."""
+def test_all_matching_jobs_are_retried_in_batches(queue: Queue, transport: Transport, owner: Owner) -> None:
+    """The limit of a call does not limit the command; pages of a dry run neither repeat nor omit a job."""
     jobs = {failed_job(queue) for _ in range(7)}
     owner.execute("update public.jobs set finished_at = (select min(finished_at) from public.jobs)")
     pages, after = [], None
@@ -129,8 +129,8 @@ def test_all_that_match_are_taken_in_batches(queue: Queue, transport: Transport,
     assert perform(queue, RETRY, "me").changed == 3
 
 
-def test_a_batch_that_is_repeated_answers_the_same_and_does_nothing(queue: Queue, transport: Transport) -> None:
-    """Its reply was lost: the second call must not go on to the next jobs, nor count twice."""
+def test_a_repeated_batch_returns_the_same_and_changes_nothing(queue: Queue, transport: Transport) -> None:
+    """The second call must neither process the next jobs nor count twice."""
     for _ in range(4):
         failed_job(queue)
     call = {"dry_run": False, "batch_size": 2, "action": {"id": str(uuid4()), "batch": 0, "actor": "me"}}
@@ -146,16 +146,16 @@ def test_a_batch_that_is_repeated_answers_the_same_and_does_nothing(queue: Queue
     )
 
 
-def test_an_action_id_of_another_operation_is_refused(queue: Queue, transport: Transport) -> None:
-    """Two actions under one id would be counted as one."""
+def test_an_action_id_of_another_operation_is_rejected(queue: Queue, transport: Transport) -> None:
+    """Two actions under one ID would be counted as one."""
     action = {"id": str(uuid4()), "batch": 0, "actor": "me"}
     transport.call("retry_failed", {"dry_run": False, "action": action})
     with pytest.raises(InvalidArgument, match="belongs to another operation"):
         transport.call("purge_jobs", {"dry_run": False, "action": action | {"batch": 1}})
 
 
-def test_a_planned_job_that_changed_since_is_left_alone(queue: Queue) -> None:
-    """It was retried and failed again: that is another failure than the one that was looked at."""
+def test_a_planned_job_that_changed_is_skipped(queue: Queue) -> None:
+    """It was retried and failed again, which is another failure than the planned one."""
     changed, same = failed_job(queue), failed_job(queue)
     plan = preview(queue, RETRY).items
     perform(queue, Operation("retry_failed", {"job_ids": [str(changed)]}), "me")
@@ -168,21 +168,21 @@ def test_a_planned_job_that_changed_since_is_left_alone(queue: Queue) -> None:
 
 
 def test_named_jobs_are_all_retried_or_none(queue: Queue) -> None:
-    """One that does not exist, has not failed, or was replayed refuses them all."""
+    """A job that does not exist, has not failed, or was replayed makes the call fail."""
     good, replayed, waiting = failed_job(queue), failed_job(queue), add(queue)
     perform(queue, Operation("replay_dlq", {"job_ids": [str(replayed)]}), "me")
-    for bad, error, sentence in (
+    for bad, error, message in (
         (uuid4(), JobNotFound, "There is no job"),
         (waiting, InvalidTransition, "is queued and only failed jobs can be retried"),
         (replayed, InvalidTransition, "was replayed as job"),
     ):
-        with pytest.raises(error, match=sentence):
+        with pytest.raises(error, match=message):
             perform(queue, Operation("retry_failed", {"job_ids": [str(good), str(bad)]}), "me")
     assert look(queue, good)["status"] == "failed"
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "message"),
     [
         ({"batch_size": 0}, "batch_size must be 1 to 1000"),
         ({"batch_size": 1001}, "batch_size must be 1 to 1000"),
@@ -192,9 +192,9 @@ def test_named_jobs_are_all_retried_or_none(queue: Queue) -> None:
         ({"dry_run": False, "action": {"batch": 0}}, "action must be an object"),
     ],
 )
-def test_what_makes_no_sense_is_refused(transport: Transport, arguments: Json, sentence: str) -> None:
-    """With a sentence, before anything is done."""
-    with pytest.raises(InvalidArgument, match=sentence):
+def test_invalid_arguments_are_rejected(transport: Transport, arguments: Json, message: str) -> None:
+    """The call fails with a message before anything is changed."""
+    with pytest.raises(InvalidArgument, match=message):
         transport.call("retry_failed", arguments)
 
 

@@ -1,4 +1,4 @@
-"""Secrets in the database: ciphertext only, by scope and reference, replaced and rotated without losing one."""
+"""Secrets in the database: ciphertext only, by scope and reference, replaced and rotated without loss."""
 
 from typing import Any
 
@@ -14,12 +14,12 @@ TOKEN = "quality:notify:admin_token"
 
 
 def sealed(mark: str) -> str:
-    """Return what looks like a Fernet token."""
+    """Return a string that looks like a Fernet token."""
     return "gAAAA" + mark * 80
 
 
 def keep(transport: Transport, mark: str = "a", reference: str = TOKEN, **more: Json) -> Any:
-    """Keep a secret."""
+    """Store a secret."""
     given = {"environment": "dev", "reference": reference, "ciphertext": sealed(mark), "key_id": OLD, "actor": "me"}
     return transport.call("set_secret", given | more)
 
@@ -29,8 +29,8 @@ def get(transport: Transport, reference: str = TOKEN, environment: str = "dev") 
     return transport.call("get_secret", {"environment": environment, "reference": reference})
 
 
-def test_a_secret_comes_back_as_it_was_encrypted(transport: Transport) -> None:
-    """In its own environment only."""
+def test_a_secret_is_returned_as_encrypted(transport: Transport) -> None:
+    """It is returned in its own environment only."""
     kept = keep(transport)
     assert (kept["created"], kept["changed"], kept["version"]) == (True, True, 1)
     assert "ciphertext" not in kept
@@ -39,8 +39,8 @@ def test_a_secret_comes_back_as_it_was_encrypted(transport: Transport) -> None:
     assert get(transport, "quality:notify:other") is None
 
 
-def test_setting_again_replaces_and_counts_and_a_repeated_call_does_not(transport: Transport) -> None:
-    """A lost reply is asked for again with the same ciphertext."""
+def test_a_second_value_increases_the_version_and_a_repeated_call_does_not(transport: Transport) -> None:
+    """A repeated call has the same ciphertext."""
     keep(transport)
     assert keep(transport, "b")["version"] == 2
     repeated = keep(transport, "b")
@@ -48,8 +48,8 @@ def test_setting_again_replaces_and_counts_and_a_repeated_call_does_not(transpor
     assert len(transport.call("list_operations", {"operation": "set_secret"})) == 2
 
 
-def test_lists_never_show_ciphertext(transport: Transport) -> None:
-    """Of one environment, or of all."""
+def test_lists_never_contain_ciphertext(transport: Transport) -> None:
+    """The list covers one environment, or all."""
     keep(transport)
     keep(transport, environment="prod")
     assert [row["environment"] for row in transport.call("list_secrets", {})] == ["dev", "prod"]
@@ -58,8 +58,8 @@ def test_lists_never_show_ciphertext(transport: Transport) -> None:
     assert "ciphertext" not in row
 
 
-def test_a_removed_secret_is_gone(transport: Transport) -> None:
-    """Once; who did it is written down."""
+def test_a_removed_secret_is_deleted(transport: Transport) -> None:
+    """It is removed once, and the actor is logged."""
     keep(transport)
     place = {"environment": "dev", "reference": TOKEN, "actor": "me"}
     assert transport.call("delete_secret", place)["changed"] is True
@@ -70,7 +70,7 @@ def test_a_removed_secret_is_gone(transport: Transport) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("given", "message"),
     [
         ({"ciphertext": "plain text"}, "Fernet token"),
         ({"ciphertext": None}, "Fernet token"),
@@ -83,15 +83,15 @@ def test_a_removed_secret_is_gone(transport: Transport) -> None:
         ({"environment": None}, "lower-case word"),
     ],
 )
-def test_plaintext_and_wrong_names_are_refused(transport: Transport, given: dict[str, Json], words: str) -> None:
-    """Nothing is kept."""
-    with pytest.raises(InvalidArgument, match=words):
+def test_plaintext_and_invalid_names_are_rejected(transport: Transport, given: dict[str, Json], message: str) -> None:
+    """Nothing is stored."""
+    with pytest.raises(InvalidArgument, match=message):
         keep(transport, **given)
     assert transport.call("list_secrets", {}) == []
 
 
-def test_unrotated_secrets_come_in_batches(transport: Transport) -> None:
-    """Of all environments, in one order, without those that have the key already."""
+def test_unrotated_secrets_are_returned_in_batches(transport: Transport) -> None:
+    """They are of all environments, in one order, without those encrypted with the key already."""
     for name in ("a", "b", "c"):
         keep(transport, reference=f"p:u:{name}")
     keep(transport, reference="p:u:d", key_id=NEW)
@@ -103,8 +103,8 @@ def test_unrotated_secrets_come_in_batches(transport: Transport) -> None:
     assert rest["secrets"][0]["ciphertext"] == sealed("a")
 
 
-def test_rotating_keeps_the_version_and_a_value_set_meanwhile(transport: Transport) -> None:
-    """The fence is the version that was read; a repeated call changes nothing."""
+def test_rotating_keeps_the_version_and_a_concurrently_set_value(transport: Transport) -> None:
+    """The version that was read is the fence; a repeated call changes nothing."""
     keep(transport, reference="p:u:a")
     keep(transport, reference="p:u:b")
     read = transport.call("list_unrotated_secrets", {"key_id": NEW})["secrets"]
@@ -112,13 +112,13 @@ def test_rotating_keeps_the_version_and_a_value_set_meanwhile(transport: Transpo
     call = {"secrets": [row | {"ciphertext": sealed("n")} for row in read], "key_id": NEW, "actor": "me"}
     assert transport.call("rotate_secrets", call) == {"matched": 2, "changed": 1, "skipped": 1}
     assert transport.call("rotate_secrets", call) == {"matched": 2, "changed": 0, "skipped": 2}
-    rotated, set_meanwhile = get(transport, "p:u:a"), get(transport, "p:u:b")
+    rotated, set_concurrently = get(transport, "p:u:a"), get(transport, "p:u:b")
     assert (rotated["ciphertext"], rotated["key_id"], rotated["version"]) == (sealed("n"), NEW, 1)
-    assert (set_meanwhile["ciphertext"], set_meanwhile["key_id"]) == (sealed("z"), OLD)
+    assert (set_concurrently["ciphertext"], set_concurrently["key_id"]) == (sealed("z"), OLD)
 
 
-def test_a_rotation_to_plaintext_is_refused_whole(transport: Transport) -> None:
-    """Also where only one of the batch is none."""
+def test_a_rotation_to_plaintext_is_rejected(transport: Transport) -> None:
+    """One plaintext value in a batch rejects the batch."""
     keep(transport, reference="p:u:a")
     rows = transport.call("list_unrotated_secrets", {"key_id": NEW})["secrets"]
     for bad in ("plain text", None):
@@ -128,7 +128,7 @@ def test_a_rotation_to_plaintext_is_refused_whole(transport: Transport) -> None:
 
 
 def test_the_table_has_no_column_for_a_plaintext_or_a_key(owner: Owner) -> None:
-    """What is not there cannot leak."""
+    """A missing column cannot leak."""
     columns = owner.execute(
         "select column_name from information_schema.columns where table_schema = 'public' and table_name = 'secrets'"
     )

@@ -1,4 +1,4 @@
-"""Settle: what each outcome makes of a job."""
+"""Settle: the effect of each outcome on a job."""
 
 import pytest
 
@@ -20,8 +20,8 @@ from cogo_dagster_tests.queue.steps import (
 )
 
 
-def test_success_keeps_the_result_and_the_time_it_took(queue: Queue) -> None:
-    """The job has succeeded, and its lease is over."""
+def test_success_stores_the_result_and_the_run_time(queue: Queue) -> None:
+    """The job has succeeded, and its lease is released."""
     job = running_job(queue)
     assert settle(queue, job, result={"pages": 3}, run_seconds=1.25) == Settled("ok", "succeeded")
     row = look(queue, job)
@@ -31,7 +31,7 @@ def test_success_keeps_the_result_and_the_time_it_took(queue: Queue) -> None:
 
 
 def test_success_after_a_failure_leaves_no_error(queue: Queue, age: Age) -> None:
-    """The error of the first attempt stays with that attempt."""
+    """The error of the first attempt is kept with that attempt."""
     job = running_job(queue)
     settle(queue, job, Outcome.FAILED, error=BROKEN)
     age(job.id, 3600)
@@ -41,8 +41,8 @@ def test_success_after_a_failure_leaves_no_error(queue: Queue, age: Age) -> None
     assert row["superseded_attempts"][0]["error"]["class"] == "timeout"
 
 
-def test_a_failure_is_retried_later_and_remembered(queue: Queue) -> None:
-    """The job waits in the queue with its error, and the attempt is written down."""
+def test_a_failure_is_retried_later_and_recorded(queue: Queue) -> None:
+    """The job is queued with its error, and the attempt is recorded."""
     job = running_job(queue)
     assert settle(queue, job, Outcome.FAILED, error=BROKEN, run_seconds=2) == Settled("ok", "queued")
     assert take(queue) == []
@@ -60,7 +60,7 @@ def test_a_failure_is_retried_later_and_remembered(queue: Queue) -> None:
 def test_the_wait_doubles_with_each_attempt(
     queue: Queue, owner: Owner, attempts: int, least: float, most: float
 ) -> None:
-    """Between half of 10 s · 2^(attempts - 1) and the whole, and never above an hour."""
+    """The delay is between half of 10 s · 2^(attempts - 1) and the whole, and at most an hour."""
     queue_ids = [add(queue, max_attempts=100) for _ in range(20)]
     owner.execute("update public.jobs set attempts = %s", (attempts - 1,))
     for job in take(queue):
@@ -71,17 +71,17 @@ def test_the_wait_doubles_with_each_attempt(
     assert len(set(waits)) > 1, "Without jitter, jobs that failed together return together."
 
 
-def test_a_retry_after_is_the_least_wait(queue: Queue, owner: Owner) -> None:
-    """A longer delay wins over the backoff; a shorter one changes nothing."""
-    patient, hasty = running_job(queue), running_job(queue)
-    settle(queue, patient, Outcome.FAILED, error=BROKEN, delay_seconds=5_000)
-    settle(queue, hasty, Outcome.FAILED, error=BROKEN, delay_seconds=0.5)
-    assert _wait_seconds(owner, str(patient.id)) == pytest.approx(5_000)
-    assert _wait_seconds(owner, str(hasty.id)) >= 5
+def test_a_retry_after_is_the_minimum_delay(queue: Queue, owner: Owner) -> None:
+    """A longer delay overrides the backoff; a shorter one has no effect."""
+    delayed, immediate = running_job(queue), running_job(queue)
+    settle(queue, delayed, Outcome.FAILED, error=BROKEN, delay_seconds=5_000)
+    settle(queue, immediate, Outcome.FAILED, error=BROKEN, delay_seconds=0.5)
+    assert _wait_seconds(owner, str(delayed.id)) == pytest.approx(5_000)
+    assert _wait_seconds(owner, str(immediate.id)) >= 5
 
 
-def test_the_last_attempt_ends_in_the_dlq_with_every_fact(queue: Queue) -> None:
-    """The dead letter can stand without its job."""
+def test_the_last_attempt_is_dead_lettered_with_all_fields(queue: Queue) -> None:
+    """The row of the DLQ does not need its job."""
     job = running_job(queue, "browser.pdf", payload={"url": "x"}, priority=3, max_attempts=1, timeout_seconds=9)
     assert settle(queue, job, Outcome.FAILED, error=BROKEN) == Settled("ok", "failed")
     row = look(queue, job)
@@ -91,24 +91,24 @@ def test_the_last_attempt_ends_in_the_dlq_with_every_fact(queue: Queue) -> None:
     assert (dead["reason"], dead["error"], dead["failed_at"]) == ("out_of_attempts", row["error"], row["finished_at"])
 
 
-def test_a_dead_letter_keeps_what_a_replay_needs(queue: Queue, owner: Owner) -> None:
-    """Payload, address, priority and limits are in its own row."""
+def test_a_dead_lettered_job_has_the_fields_for_a_replay(queue: Queue, owner: Owner) -> None:
+    """Payload, executor ID, priority and limits are in its row."""
     job = running_job(queue, payload={"url": "x"}, priority=3, max_attempts=1, timeout_seconds=9)
     settle(queue, job, Outcome.FAILED, error=BROKEN)
     kept = owner.execute("select payload, executor_id, priority, max_attempts, timeout_seconds from public.jobs_dlq")
     assert kept.fetchall() == [({"url": "x"}, None, 3, 1, 9)]
 
 
-def test_a_permanent_failure_goes_to_the_dlq_at_once(queue: Queue) -> None:
-    """Not retryable means no second attempt, however many are left."""
+def test_a_permanent_failure_is_dead_lettered_at_once(queue: Queue) -> None:
+    """There is no second attempt, even if attempts are left."""
     job = running_job(queue)
     assert settle(queue, job, Outcome.FAILED, error=HOPELESS) == Settled("ok", "failed")
     assert [dead["reason"] for dead in dead_letters(queue)] == ["permanent"]
     assert take(queue) == []
 
 
-def test_a_snooze_gives_the_attempt_back(queue: Queue, age: Age, owner: Owner) -> None:
-    """The job runs again after the delay, with the same number."""
+def test_a_snooze_does_not_count_the_attempt(queue: Queue, age: Age, owner: Owner) -> None:
+    """The job runs again after the delay, with the same attempt number."""
     job = running_job(queue, max_attempts=1)
     assert settle(queue, job, Outcome.SNOOZED, delay_seconds=90) == Settled("ok", "queued")
     assert _wait_seconds(owner, str(job.id)) == pytest.approx(90)
@@ -118,7 +118,7 @@ def test_a_snooze_gives_the_attempt_back(queue: Queue, age: Age, owner: Owner) -
 
 
 def test_the_hundredth_snooze_is_a_failure(queue: Queue, owner: Owner) -> None:
-    """A job that always says later does not live for ever, and saying so twice is safe."""
+    """A job cannot be snoozed without limit, and a repeated call is safe."""
     job = running_job(queue)
     owner.execute("update public.jobs set snoozes = 98")
     assert settle(queue, job, Outcome.SNOOZED, delay_seconds=0) == Settled("ok", "queued")
@@ -128,8 +128,8 @@ def test_the_hundredth_snooze_is_a_failure(queue: Queue, owner: Owner) -> None:
     assert [dead["reason"] for dead in dead_letters(queue)] == ["snoozed_too_often"]
 
 
-def test_a_requeue_gives_everything_back(queue: Queue) -> None:
-    """The job is due again at once, its attempt not consumed, its lease cleared."""
+def test_a_requeue_does_not_count_the_attempt(queue: Queue) -> None:
+    """The job is due at once, and its lease is released."""
     job = running_job(queue, max_attempts=1)
     assert settle(queue, job, Outcome.REQUEUED) == Settled("ok", "queued")
     row = look(queue, job)
@@ -139,8 +139,8 @@ def test_a_requeue_gives_everything_back(queue: Queue) -> None:
     assert (again.attempts, again.lease_token == job.lease_token) == (1, False)
 
 
-def test_a_worker_may_end_an_attempt_as_cancelled(queue: Queue) -> None:
-    """It is over: neither retried nor in the DLQ."""
+def test_a_worker_may_settle_an_attempt_as_cancelled(queue: Queue) -> None:
+    """The job is neither retried nor dead-lettered."""
     job = running_job(queue)
     queue.cancel(job.id)
     assert settle(queue, job, Outcome.CANCELLED) == Settled("ok", "cancelled")
@@ -149,16 +149,16 @@ def test_a_worker_may_end_an_attempt_as_cancelled(queue: Queue) -> None:
 
 
 @pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.SNOOZED, Outcome.REQUEUED])
-def test_a_requested_cancel_wins_over_everything_but_success(queue: Queue, outcome: Outcome) -> None:
-    """The job does not come back."""
+def test_a_cancel_request_overrides_every_outcome_but_success(queue: Queue, outcome: Outcome) -> None:
+    """The job does not run again."""
     job = running_job(queue, max_attempts=1)
     queue.cancel(job.id)
     assert settle(queue, job, outcome, error=BROKEN) == Settled("ok", "cancelled")
     assert (take(queue), dead_letters(queue)) == ([], [])
 
 
-def test_success_wins_over_a_requested_cancel(queue: Queue) -> None:
-    """The work is done, so it counts."""
+def test_success_overrides_a_cancel_request(queue: Queue) -> None:
+    """A success counts, since the work is done."""
     job = running_job(queue)
     queue.cancel(job.id)
     assert settle(queue, job, result=1) == Settled("ok", "succeeded")
@@ -166,7 +166,7 @@ def test_success_wins_over_a_requested_cancel(queue: Queue) -> None:
 
 
 def test_any_json_can_be_a_result(queue: Queue) -> None:
-    """Nested documents, text of every script and null come back as they went."""
+    """Nested documents, non-Latin strings and null are stored unchanged."""
     results: list[Json] = [None, True, 1.5, "ü\n\"'", [], {"a": [None, {"b": "😀"}]}]
     for result in results:
         job = running_job(queue)
@@ -174,7 +174,7 @@ def test_any_json_can_be_a_result(queue: Queue) -> None:
         assert look(queue, job)["result"] == result
 
 
-def test_a_long_message_is_cut(queue: Queue) -> None:
+def test_a_long_message_is_truncated(queue: Queue) -> None:
     """An error keeps 2,000 characters of its message and 20,000 of its detail."""
     job = running_job(queue)
     settle(queue, job, Outcome.FAILED, error=JobError("x", "m" * 3_000, detail="d" * 30_000))
@@ -183,8 +183,8 @@ def test_a_long_message_is_cut(queue: Queue) -> None:
 
 
 @pytest.mark.parametrize("outcome", ["done", None, ""])
-def test_an_unknown_outcome_is_refused(queue: Queue, transport: Transport, outcome: str | None) -> None:
-    """The sentence lists the five there are, and the job stays as it was."""
+def test_an_unknown_outcome_is_rejected(queue: Queue, transport: Transport, outcome: str | None) -> None:
+    """The message lists the five outcomes, and the job is unchanged."""
     job = running_job(queue)
     settlement = {"job_id": str(job.id), "lease_token": str(job.lease_token), "outcome": outcome}
     with pytest.raises(InvalidArgument, match="must be succeeded, failed, snoozed, requeued or cancelled"):
@@ -193,7 +193,7 @@ def test_an_unknown_outcome_is_refused(queue: Queue, transport: Transport, outco
 
 
 def _wait_seconds(owner: Owner, job_id: str) -> float:
-    # What was decided, measured from the moment it was decided at.
+    # Measured from the time of the settlement.
     row = owner.execute(
         "select extract(epoch from j.next_run_at - a.finished_at)::float from public.jobs j"
         " join public.job_attempts a on a.job_id = j.id where j.id = %s order by a.finished_at desc",

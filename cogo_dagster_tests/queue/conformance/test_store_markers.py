@@ -1,4 +1,4 @@
-"""The marker of an artifact store: only a database that has made what the store holds may replace it."""
+"""The owner marker of an artifact store: only the database that wrote it may replace it."""
 
 from uuid import UUID, uuid4
 
@@ -9,13 +9,13 @@ STORE = uuid4()
 
 
 def rotate(transport: Transport, seen: UUID | str | None, store: UUID = STORE) -> Json:
-    """Replace what the store holds by a new value."""
+    """Replace the value in the store by a new one."""
     arguments = {"store_id": str(store), "seen": str(seen) if seen else None, "next": str(uuid4())}
     return transport.call("rotate_store_marker", arguments)
 
 
-def test_a_marker_is_replaced_by_who_holds_it(transport: Transport) -> None:
-    """From none to the first, and from each to the next; registering twice is registering once."""
+def test_a_marker_is_replaced_by_its_owner(transport: Transport) -> None:
+    """The first value replaces none, and each further one the previous; registering is idempotent."""
     first = rotate(transport, None)
     assert rotate(transport, None) == first
     second = rotate(transport, first["marker"])
@@ -24,8 +24,8 @@ def test_a_marker_is_replaced_by_who_holds_it(transport: Transport) -> None:
     assert len({answer["marker"] for answer in (first, second, third)}) == 3
 
 
-def test_a_marker_that_did_not_reach_the_store_is_given_again(transport: Transport) -> None:
-    """The reply was lost, or the process ended before it wrote; also several markers later."""
+def test_a_marker_that_was_not_written_to_the_store_is_returned_again(transport: Transport) -> None:
+    """The reply was lost, or the process ended before writing; this holds several markers later too."""
     first = rotate(transport, None)["marker"]
     current = first
     for _ in range(5):
@@ -33,8 +33,8 @@ def test_a_marker_that_did_not_reach_the_store_is_given_again(transport: Transpo
         assert rotate(transport, first) == {"status": "unfinished", "marker": current}
 
 
-def test_a_marker_of_another_database_is_told(transport: Transport) -> None:
-    """The store was used by a copy of this database, or by one that is no copy: nothing changes."""
+def test_a_marker_of_another_database_is_reported(transport: Transport) -> None:
+    """The store was used by a copy of this database, or by another one: nothing changes."""
     first = rotate(transport, None)["marker"]
     assert rotate(transport, uuid4()) == {"status": "mismatch", "marker": None}
     assert rotate(transport, first, uuid4()) == {"status": "unknown", "marker": None}

@@ -1,4 +1,4 @@
-"""Rows that are there already, or were written past the checks, harm nobody: they are failed, shown or left out."""
+"""Rows that violate the checks, from older releases or plain SQL, are failed, shown as unreadable, or left out."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,10 +18,10 @@ from cogo_dagster_tests.queue.steps import a_worker, add, look, register, runnin
 
 
 @pytest.mark.parametrize("payload", ['{"n": 1e5000}', nested(1200), '{"t": "' + "x" * 1_100_000 + '"}'])
-def test_a_row_written_past_the_checks_is_failed_in_the_database(
+def test_an_invalid_row_is_failed_in_the_database(
     transport: Transport, queue: Queue, owner: Owner, payload: str
 ) -> None:
-    """Its claimer cannot decode it: it goes to the DLQ with its payload, and the rest of the claim runs."""
+    """Its claimer cannot decode it: it is dead-lettered with its payload, and the rest of the claim runs."""
     bad, good = _written_past(owner, payload), add(queue)
     claim_id = uuid4()
     _claim_blindly(owner, claim_id)
@@ -44,10 +44,10 @@ def test_a_row_written_past_the_checks_is_failed_in_the_database(
     ['{"n": 1e5000}', nested(1200), '{"t": "' + "x" * 1_100_000 + '"}', '{"n": [' + "1e131071," * 9_000 + "1]}"],
     ids=["number", "deep", "long", "numbers"],
 )
-def test_a_payload_written_past_the_checks_is_shown_as_unreadable(
+def test_an_invalid_payload_is_shown_as_unreadable(
     transport: Transport, queue: Queue, owner: Owner, payload: str
 ) -> None:
-    """Its page says why, in a few bytes; lists and searches go past it."""
+    """The job page shows the reason; lists and searches skip the payload."""
     bad, good = _written_past(owner, payload), add(queue, payload={"url": "https://example.com/needle"})
     assert look(queue, bad)["payload"]["unreadable"].startswith("It ")
     assert [row["id"] for row in transport.call("search_jobs", {"words": "needle"})["jobs"]] == [str(good)]
@@ -56,7 +56,7 @@ def test_a_payload_written_past_the_checks_is_shown_as_unreadable(
 
 
 def test_every_job_of_a_claim_can_be_failed(queue: Queue) -> None:
-    """Where none looks wrong and still none can be decoded; jobs of other claims are left alone."""
+    """No job looks invalid and still none can be decoded; jobs of other claims are unchanged."""
     mine, other = running_job(queue), running_job(queue)
     assert queue.fail_unreadable(mine.lease_token) == 0
     assert queue.fail_unreadable(mine.lease_token, every_one=True) == 1
@@ -64,8 +64,8 @@ def test_every_job_of_a_claim_can_be_failed(queue: Queue) -> None:
     assert look(queue, mine)["error"]["class"] == "unreadable"
 
 
-def test_a_claim_that_is_over_cannot_fail_jobs(queue: Queue) -> None:
-    """The job was given back and claimed again: the first claim's word does not count."""
+def test_an_ended_claim_cannot_fail_jobs(queue: Queue) -> None:
+    """The job was requeued and claimed again: the first claim has no effect."""
     job = running_job(queue)
     settle(queue, job, Outcome.REQUEUED)
     [again] = take(queue)
@@ -88,10 +88,10 @@ DATES = ["infinity", "-infinity", "11026-01-01 00:00+00", "0044-03-15 00:00+00 B
         "artifacts.expires_at",
     ],
 )
-def test_no_row_gets_a_date_that_cannot_be_shown(
+def test_no_row_accepts_a_date_that_cannot_be_shown(
     transport: Transport, queue: Queue, owner: Owner, column: str, date: str
 ) -> None:
-    """The years are 1 to 9999, whoever writes."""
+    """Years are limited to 1 to 9999 for every writer."""
     table, name = column.split(".")
     _one_of_each(transport, queue)
     with pytest.raises(psycopg.errors.CheckViolation, match=f"{table}_dates_known"):
@@ -124,13 +124,13 @@ READERS: list[tuple[str, Json]] = [
     ("replay_dlq", {"dry_run": True}),
     ("purge_jobs", {}),
     ("cleanup_artifacts", {"dry_run": True}),
-    ("promote_alerts", {}),
+    ("evaluate_alerts", {}),
 ]
 
 
 @pytest.mark.parametrize("date", ["infinity", "-infinity"])
-def test_a_row_with_an_odd_date_fails_no_list(transport: Transport, queue: Queue, owner: Owner, date: str) -> None:
-    """It came from a time before the checks: each list shows it or leaves it out."""
+def test_a_row_with_an_invalid_date_fails_no_list(transport: Transport, queue: Queue, owner: Owner, date: str) -> None:
+    """The row is older than the checks: each list shows it or leaves it out."""
     _one_of_each(transport, queue)
     with _without_checks(owner):
         for table, columns in {
@@ -154,7 +154,7 @@ def test_a_row_with_an_odd_date_fails_no_list(transport: Transport, queue: Queue
 
 
 def test_malformed_counters_fail_no_sum(transport: Transport, queue: Queue, owner: Owner) -> None:
-    """They are left out of sums and lists; the others count."""
+    """They are left out of sums and lists; the others are included."""
     good, odd = a_worker("good"), a_worker("odd")
     histogram: Json = {"bounds_seconds": [1, 2], "counts": [1, 2, 3], "sum_seconds": 4}
     for one in (good, odd):
@@ -187,7 +187,7 @@ def test_malformed_counters_fail_no_sum(transport: Transport, queue: Queue, owne
     ],
 )
 def test_a_malformed_histogram_fails_no_sum(transport: Transport, queue: Queue, owner: Owner, latency: str) -> None:
-    """Also when it is the newest."""
+    """This holds for the newest histogram too."""
     good, odd = a_worker("good"), a_worker("odd")
     histogram: Json = {"bounds_seconds": [1, 2], "counts": [1, 2, 3], "sum_seconds": 4}
     for one in (good, odd):
@@ -211,7 +211,7 @@ def _claim_blindly(owner: Owner, claim_id: UUID) -> None:
 
 
 def _one_of_each(transport: Transport, queue: Queue) -> None:
-    """Jobs of every status, a dead letter, a worker, an artifact, a gate run."""
+    """Create jobs of every status, a dead-lettered job, a worker, an artifact and a gate run."""
     worker = a_worker()
     register(queue, worker)
     queue.heartbeat(worker, 1, {})
@@ -227,7 +227,7 @@ def _one_of_each(transport: Transport, queue: Queue) -> None:
 
 @contextmanager
 def _without_checks(owner: Owner) -> Iterator[None]:
-    """Let the owner write what a time before the checks may have left."""
+    """Let the owner write rows as before the checks existed."""
     checks = owner.execute(
         "select conrelid::regclass::text, conname, pg_get_constraintdef(oid) from pg_constraint"
         " where connamespace = 'public'::regnamespace and conname ~ '_(dates|numbers)_known$'"

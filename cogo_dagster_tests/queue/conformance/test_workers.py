@@ -1,4 +1,4 @@
-"""Workers: starts, devices, heartbeats, and waking those that are idle."""
+"""Workers: registration, devices, heartbeats, and wake-ups of idle workers."""
 
 from collections.abc import Iterator
 from uuid import uuid4
@@ -16,7 +16,7 @@ METRICS: Json = {"counters": {"succeeded": 3}, "latency": {"bounds_seconds": [1]
 
 
 def test_a_registered_worker_is_alive_with_its_device(queue: Queue) -> None:
-    """Its row says what it serves, on which machine, with which code."""
+    """Its row has its families, its machine and its code version."""
     worker = a_worker("box-1", executor_id="mac")
     register(queue, worker, families=["browser", "figma"], concurrency=3)
     [row] = queue.list_workers()
@@ -34,8 +34,8 @@ def test_a_registered_worker_is_alive_with_its_device(queue: Queue) -> None:
     assert (row.document["code_version"], row.document["device"]) == ("1.2.3", {"hostname": "box", "cpu_count": 2})
 
 
-def test_registering_twice_is_registering_once(queue: Queue, owner: Owner) -> None:
-    """The same start has one row, one device and one executor."""
+def test_registering_is_idempotent(queue: Queue, owner: Owner) -> None:
+    """The same instance has one row, one device and one executor."""
     worker = a_worker(executor_id="mac")
     for _ in range(2):
         register(queue, worker)
@@ -44,7 +44,7 @@ def test_registering_twice_is_registering_once(queue: Queue, owner: Owner) -> No
 
 
 def test_each_start_of_a_worker_has_its_own_row(queue: Queue) -> None:
-    """The label is shared, so is the device; the leases belong to the start. The newest comes first."""
+    """The label and the device are shared; leases belong to the instance. The newest is first."""
     first, second = a_worker("box"), a_worker("box")
     for worker in (first, second):
         register(queue, worker)
@@ -55,14 +55,14 @@ def test_each_start_of_a_worker_has_its_own_row(queue: Queue) -> None:
     assert len(queue.list_workers(max_workers=1)) == 1
 
 
-def test_a_worker_without_a_label_is_refused(queue: Queue) -> None:
-    """Somebody has to be named in the lists."""
+def test_a_worker_without_a_label_is_rejected(queue: Queue) -> None:
+    """Lists show the label."""
     with pytest.raises(InvalidArgument, match="worker_id must not be empty"):
         register(queue, a_worker(""))
 
 
-def test_a_heartbeat_says_what_the_worker_does(queue: Queue) -> None:
-    """It is listed newest first, by worker, with the counters so far."""
+def test_a_heartbeat_records_the_workers_counters(queue: Queue) -> None:
+    """Heartbeats are listed newest first, filtered by worker, with the counters so far."""
     worker, other = a_worker("box-1"), a_worker("box-2")
     for one in (worker, other):
         register(queue, one)
@@ -78,8 +78,8 @@ def test_a_heartbeat_says_what_the_worker_does(queue: Queue) -> None:
     assert (listed.document["running"], listed.document["counters"]) == (1, {"succeeded": 3})
 
 
-def test_a_heartbeat_moves_forward(queue: Queue) -> None:
-    """Each one is later than the one before, by the database's clock."""
+def test_heartbeats_have_increasing_times(queue: Queue) -> None:
+    """Each one is later than the previous one, by the database's clock."""
     worker = a_worker()
     register(queue, worker)
     seen = []
@@ -89,14 +89,14 @@ def test_a_heartbeat_moves_forward(queue: Queue) -> None:
     assert seen == sorted(set(seen))
 
 
-def test_a_heartbeat_of_an_unknown_start_asks_it_to_register(queue: Queue) -> None:
+def test_a_heartbeat_of_an_unknown_worker_requests_its_registration(queue: Queue) -> None:
     """Nothing is written for it."""
     assert queue.heartbeat(a_worker(), 1, METRICS) is False
     assert queue.list_heartbeats() == []
 
 
 def test_a_late_heartbeat_changes_no_counter(queue: Queue) -> None:
-    """One that was sent earlier and is done later has smaller totals: those that came stay."""
+    """A heartbeat that was sent earlier and arrives later has smaller totals, which are ignored."""
     worker = a_worker()
     register(queue, worker)
     queue.heartbeat(worker, 1, {"counters": {"claimed": 9, "succeeded": 7}})
@@ -107,8 +107,8 @@ def test_a_late_heartbeat_changes_no_counter(queue: Queue) -> None:
     assert [row.document["counters"] for row in queue.list_workers()] == [{"claimed": 10, "succeeded": 7}]
 
 
-def test_a_heartbeat_after_the_end_revives_no_worker(queue: Queue) -> None:
-    """It was sent before the worker signed off and is done afterwards."""
+def test_a_heartbeat_after_deregistration_revives_no_worker(queue: Queue) -> None:
+    """The heartbeat was sent before the worker deregistered and arrives afterwards."""
     worker = a_worker()
     register(queue, worker)
     queue.stop_worker(worker)
@@ -120,7 +120,7 @@ def test_a_heartbeat_after_the_end_revives_no_worker(queue: Queue) -> None:
 
 
 def test_heartbeats_are_kept_for_a_day(queue: Queue, owner: Owner) -> None:
-    """The next one removes what is older."""
+    """The next heartbeat deletes older ones."""
     worker = a_worker()
     register(queue, worker)
     queue.heartbeat(worker, 1, {})
@@ -130,7 +130,7 @@ def test_heartbeats_are_kept_for_a_day(queue: Queue, owner: Owner) -> None:
 
 
 def test_a_worker_that_misses_its_heartbeats_is_not_alive(queue: Queue, owner: Owner) -> None:
-    """Three times its own interval; its next heartbeat brings it back."""
+    """The limit is three times its interval; its next heartbeat makes it alive again."""
     worker = a_worker()
     register(queue, worker)
     owner.execute("update public.workers set last_heartbeat_at = now() - interval '31 seconds'")
@@ -141,7 +141,7 @@ def test_a_worker_that_misses_its_heartbeats_is_not_alive(queue: Queue, owner: O
 
 
 def test_a_stopped_worker_is_not_alive(queue: Queue) -> None:
-    """Its row stays, for the attempts that name it."""
+    """Its row is kept for the attempts that reference it."""
     worker = a_worker()
     register(queue, worker)
     queue.stop_worker(worker)
@@ -157,8 +157,8 @@ def listener(dsn: str) -> Iterator[psycopg.Connection]:
         yield connection
 
 
-def test_nobody_is_woken_while_every_worker_is_busy(queue: Queue, listener: psycopg.Connection) -> None:
-    """A NOTIFY per enqueue would make commits queue behind one another."""
+def test_no_worker_is_woken_while_all_are_busy(queue: Queue, listener: psycopg.Connection) -> None:
+    """A NOTIFY per enqueue would serialize commits."""
     worker = a_worker()
     register(queue, worker)
     add(queue)
@@ -166,14 +166,14 @@ def test_nobody_is_woken_while_every_worker_is_busy(queue: Queue, listener: psyc
 
 
 def test_an_idle_worker_is_woken_by_an_enqueue(queue: Queue, listener: psycopg.Connection) -> None:
-    """It said at its last claim that it is idle; one batch wakes it once."""
+    """It reported at its last claim that it is idle; one batch wakes it once."""
     _claim(queue, _registered(queue), idle=True)
     queue.enqueue([NewJob("browser")] * 3)
     assert _wakings(listener) == 1
 
 
 def test_a_worker_that_claims_again_is_busy(queue: Queue, listener: psycopg.Connection) -> None:
-    """Saying nothing about it leaves it as it was."""
+    """A claim without the flag leaves it unchanged."""
     worker = _registered(queue)
     _claim(queue, worker, idle=True)
     _claim(queue, worker, idle=None)
@@ -185,7 +185,7 @@ def test_a_worker_that_claims_again_is_busy(queue: Queue, listener: psycopg.Conn
 
 
 def test_a_dead_or_stopped_worker_is_not_woken(queue: Queue, owner: Owner, listener: psycopg.Connection) -> None:
-    """It would keep every enqueue slow for ever."""
+    """Otherwise it would slow down every enqueue."""
     stopped, dead = _registered(queue), _registered(queue)
     for worker in (stopped, dead):
         _claim(queue, worker, idle=True)
@@ -196,7 +196,7 @@ def test_a_dead_or_stopped_worker_is_not_woken(queue: Queue, owner: Owner, liste
 
 
 def test_recovered_jobs_wake_an_idle_worker(queue: Queue, age: Age, listener: psycopg.Connection) -> None:
-    """They are as good as new ones."""
+    """They wake a worker as new ones do."""
     job = running_job(queue)
     _claim(queue, _registered(queue), idle=True)
     age(job, 3600)
@@ -216,10 +216,10 @@ def _claim(queue: Queue, worker: WorkerIdentity, *, idle: bool | None) -> None:
 
 
 def _wakings(listener: psycopg.Connection) -> int:
-    # Notifications come in order: those before our own are all there will be.
+    # Notifications arrive in order: all earlier ones precede our own.
     mark = uuid4().hex
     listener.execute("select pg_notify('cogo_jobs', %s)", (mark,))
     for before, notice in enumerate(listener.notifies(timeout=10)):
         if notice.payload == mark:
             return before
-    raise AssertionError("Our own notification never came.")
+    raise AssertionError("The test's own notification never arrived.")

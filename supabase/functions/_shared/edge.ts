@@ -1,16 +1,16 @@
-// What both functions have in common: who may call, how much may be sent, and one SQL function behind each.
+// Shared by both functions: access control, size limit, and the call of a SQL function.
 
 export type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
 export type Fields = { [name: string]: Json };
 
-const MOST_BYTES = 16_384;
+const MAX_BYTES = 16_384;
 const RPC_MILLISECONDS = 8_000;
-const TRIES = 2;
+const MAX_ATTEMPTS = 2;
 
-/** A refusal; its sentence goes to the caller. */
-export class Refused extends Error {
-  constructor(readonly status: number, readonly code: string, sentence: string) {
-    super(sentence);
+/** An error response; its message goes to the caller. */
+export class RequestError extends Error {
+  constructor(readonly status: number, readonly code: string, message: string) {
+    super(message);
   }
 }
 
@@ -19,33 +19,33 @@ export function serve(answer: (fields: Fields, request: Request) => Promise<Json
   Deno.serve(async (request) => {
     try {
       if (request.method !== "POST") {
-        throw new Refused(405, "METHOD_NOT_ALLOWED", "Use POST.");
+        throw new RequestError(405, "METHOD_NOT_ALLOWED", "Use POST.");
       }
       await requireProjectKey(request);
       return reply(200, await answer(await readFields(request), request));
     } catch (error) {
-      if (error instanceof Refused) return reply(error.status, { error: error.message, code: error.code });
+      if (error instanceof RequestError) return reply(error.status, { error: error.message, code: error.code });
       console.error("unexpected:", error instanceof Error ? error.name : typeof error);
       return reply(500, { error: "The function failed.", code: "INTERNAL" });
     }
   });
 }
 
-/** Call a SQL function over PostgREST as service_role; it must stand being repeated. */
+/** Call a SQL function over PostgREST as service_role; it must be safe to repeat. */
 export async function rpc(name: string, fields: Fields): Promise<Json> {
   const url = Deno.env.get("SUPABASE_URL");
   const key = serviceKey();
   if (!url || !key) {
-    throw new Refused(503, "NOT_CONFIGURED", "SUPABASE_URL or the service role key is not set for this function.");
+    throw new RequestError(503, "NOT_CONFIGURED", "SUPABASE_URL or the service role key is not set for this function.");
   }
-  for (let left = TRIES - 1;; left--) {
+  for (let left = MAX_ATTEMPTS - 1;; left--) {
     const response = await post(`${url.replace(/\/+$/, "")}/rest/v1/rpc/${name}`, key, fields);
     if (response !== null && (response.status < 500 || left === 0)) return await document(response);
-    if (left === 0) throw new Refused(504, "DATABASE", "The database does not answer.");
+    if (left === 0) throw new RequestError(504, "DATABASE", "The database does not respond.");
   }
 }
 
-/** Whether a secret that was sent is one of those expected, in a time that does not depend on where they differ. */
+/** Whether a given secret is one of those expected, compared in constant time. */
 export async function isOneOf(given: string | null, expected: string[]): Promise<boolean> {
   const sent = await digest(given ?? "");
   let found = 0;
@@ -64,7 +64,7 @@ async function requireProjectKey(request: Request): Promise<void> {
   const bearer = request.headers.get("authorization")?.replace(/^bearer\s+/i, "") ?? null;
   const [byKey, byBearer] = [await isOneOf(request.headers.get("apikey"), known), await isOneOf(bearer, known)];
   if (!byKey && !byBearer) {
-    throw new Refused(401, "UNKNOWN_KEY", "Send the project's publishable or anon key as apikey.");
+    throw new RequestError(401, "UNKNOWN_KEY", "Send the project's publishable or anon key as apikey.");
   }
 }
 
@@ -74,10 +74,10 @@ async function readFields(request: Request): Promise<Fields> {
   try {
     body = JSON.parse(text);
   } catch {
-    throw new Refused(400, "INVALID_BODY", "The body must be a JSON object.");
+    throw new RequestError(400, "INVALID_BODY", "The body must be a JSON object.");
   }
   if (typeof body !== "object" || body === null || Array.isArray(body)) {
-    throw new Refused(400, "INVALID_BODY", "The body must be a JSON object.");
+    throw new RequestError(400, "INVALID_BODY", "The body must be a JSON object.");
   }
   return body as Fields;
 }
@@ -87,7 +87,7 @@ async function readText(request: Request): Promise<string> {
   let size = 0;
   for await (const piece of request.body ?? []) {
     size += piece.byteLength;
-    if (size > MOST_BYTES) throw new Refused(413, "TOO_LARGE", `The body may have at most ${MOST_BYTES} bytes.`);
+    if (size > MAX_BYTES) throw new RequestError(413, "TOO_LARGE", `The body may have at most ${MAX_BYTES} bytes.`);
     pieces.push(piece);
   }
   return await new Blob(pieces as BlobPart[]).text();
@@ -112,14 +112,14 @@ async function document(response: Response): Promise<Json> {
   try {
     body = await response.json();
   } catch {
-    throw new Refused(502, "DATABASE", `The database answers ${response.status} without JSON.`);
+    throw new RequestError(502, "DATABASE", `The database returned status ${response.status} without JSON.`);
   }
   if (response.ok) return body;
   const fault = body as { code?: Json; message?: Json };
   // Our own code for arguments, and PostgreSQL's class for values of the wrong type.
-  if (/^(CQ005|22...)$/.test(String(fault?.code))) throw new Refused(400, "CQ005", String(fault.message));
+  if (/^(CQ005|22...)$/.test(String(fault?.code))) throw new RequestError(400, "CQ005", String(fault.message));
   console.error("database:", response.status, fault?.code ?? null);
-  throw new Refused(502, "DATABASE", `The database answers ${response.status}.`);
+  throw new RequestError(502, "DATABASE", `The database returned status ${response.status}.`);
 }
 
 function serviceKey(): string | undefined {
@@ -127,7 +127,7 @@ function serviceKey(): string | undefined {
     named("SUPABASE_SECRET_KEYS")[0];
 }
 
-/** The keys that a project hands its functions by name, as {"default": "sb_…"}. */
+/** The keys that a project passes to its functions by name, as {"default": "sb_…"}. */
 function named(variable: string): string[] {
   try {
     return Object.values(JSON.parse(Deno.env.get(variable) || "{}")).filter((key) => typeof key === "string");

@@ -1,4 +1,4 @@
-// POST {"capabilities": ["chat"], "max_age_seconds": 900} or {"capability": "chat"}: what SQL's select_provider answers.
+// POST {"capabilities": ["chat"], "max_age_seconds": 900} or {"capability": "chat"}: the result of the SQL function select_provider.
 
 import { type Json, rpc, serve } from "../_shared/edge.ts";
 
